@@ -1,0 +1,133 @@
+//! Settings, resolved once at the edge and passed down: flags before environment before defaults.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where seatrial keeps things, and what it may do. Nothing below the command line and the tests
+/// reads the environment: [`Settings::resolve`] is given a way to look names up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What can be made again: built images, downloaded tools. `SEATRIAL_CACHE`, else
+    /// `$XDG_CACHE_HOME/seatrial`, else `~/.cache/seatrial`.
+    pub cache: PathBuf,
+    /// What must not be lost while clusters run: leases, kubeconfigs, fault intents, runs.
+    /// `SEATRIAL_STATE`, else `$XDG_STATE_HOME/seatrial`, else `~/.local/state/seatrial`.
+    pub state: PathBuf,
+    /// Image profile: a name in `images/`, or `auto`. `SEATRIAL_PROFILE`; default `auto`.
+    pub profile: String,
+    /// Kubernetes version without `v`; none means the profile's default. `SEATRIAL_K8S`.
+    pub kubernetes: Option<String>,
+    /// How long a cluster that nobody uses is kept. `SEATRIAL_IDLE`; default 30 min.
+    pub idle: Duration,
+    /// The `kind` program. `SEATRIAL_KIND`, else the one that `scripts/tools` installed in the
+    /// cache, else `kind` in PATH.
+    pub kind: PathBuf,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Neither the setting nor a home directory is known.
+    #[error("no folder for {0}: neither {1} nor HOME is set")]
+    NoFolder(&'static str, &'static str),
+    /// A duration that is none.
+    #[error("{name}={value} is not a duration such as 30m or 90s")]
+    Duration {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// The reason.
+        #[source]
+        source: jiff::Error,
+    },
+}
+
+impl Settings {
+    /// Resolves every setting. `lookup` gives a variable's value, as `std::env::var` does.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a value that cannot be used, with its name.
+    pub fn resolve(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let get = |name: &str| lookup(name).filter(|v| !v.is_empty());
+        let folder = |what, own: &'static str, xdg: &str, home: &str| {
+            let below = |base: String| Path::new(&base).join("seatrial");
+            get(own)
+                .map(PathBuf::from)
+                .or_else(|| get(xdg).map(below))
+                .or_else(|| get("HOME").map(|h| Path::new(&h).join(home).join("seatrial")))
+                .ok_or(ConfigError::NoFolder(what, own))
+        };
+        let cache = folder("the cache", "SEATRIAL_CACHE", "XDG_CACHE_HOME", ".cache")?;
+        let state = folder("the state", "SEATRIAL_STATE", "XDG_STATE_HOME", ".local/state")?;
+        let idle = match get("SEATRIAL_IDLE") {
+            None => Duration::from_secs(30 * 60),
+            Some(value) => duration(&value).map_err(|source| ConfigError::Duration {
+                name: "SEATRIAL_IDLE",
+                value,
+                source,
+            })?,
+        };
+        let installed = cache.join("tools").join("kind");
+        let found = if installed.is_file() { installed } else { PathBuf::from("kind") };
+        Ok(Self {
+            profile: get("SEATRIAL_PROFILE").unwrap_or_else(|| "auto".into()),
+            kubernetes: get("SEATRIAL_K8S").map(|v| v.trim_start_matches('v').to_owned()),
+            kind: get("SEATRIAL_KIND").map_or(found, PathBuf::from),
+            cache,
+            state,
+            idle,
+        })
+    }
+
+    /// Folder of a cluster's state.
+    pub fn cluster_dir(&self, name: &str) -> PathBuf {
+        self.state.join("clusters").join(name)
+    }
+
+    /// Folder of the runs, one below it a run.
+    pub fn runs_dir(&self) -> PathBuf {
+        self.state.join("runs")
+    }
+}
+
+/// Reads a duration as people write it: `90s`, `30m`, `1h 30m`.
+///
+/// # Errors
+/// Text that is no duration, or a negative one.
+pub fn duration(text: &str) -> Result<Duration, jiff::Error> {
+    text.parse::<jiff::SignedDuration>().and_then(Duration::try_from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &'static [(&str, &str)]) -> Result<Settings, ConfigError> {
+        Settings::resolve(|name| pairs.iter().find(|p| p.0 == name).map(|p| p.1.to_owned()))
+    }
+
+    #[test]
+    fn own_variables_come_before_xdg_before_home() {
+        let home = with(&[("HOME", "/h")]).unwrap();
+        assert_eq!(home.cache, Path::new("/h/.cache/seatrial"));
+        assert_eq!(home.state, Path::new("/h/.local/state/seatrial"));
+        let xdg = with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]).unwrap();
+        assert_eq!(xdg.cache, Path::new("/x/seatrial"));
+        let own = with(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x"), ("SEATRIAL_CACHE", "/o")]).unwrap();
+        assert_eq!(own.cache, Path::new("/o"));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        let error = with(&[("HOME", "/h"), ("SEATRIAL_IDLE", "soon")]).unwrap_err();
+        assert_eq!(error.to_string(), "SEATRIAL_IDLE=soon is not a duration such as 30m or 90s");
+        assert!(with(&[]).is_err());
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("1h 30m").unwrap(), Duration::from_secs(5400));
+        assert!(duration("-3s").is_err());
+    }
+}

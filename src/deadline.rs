@@ -1,0 +1,86 @@
+//! Time as a budget: an instant that is passed down and never extended.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// The moment at which work must be over. Copied freely; inner work gets [`Deadline::at_most`]
+/// of it, so that the innermost wait reports first and with the most useful message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    started: Instant,
+    at: Instant,
+}
+
+/// The deadline passed before the work was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not done after {:.1} s", .0.as_secs_f64())]
+pub struct Elapsed(
+    /// How long was waited.
+    pub Duration,
+);
+
+impl Deadline {
+    /// A deadline `budget` from now.
+    pub fn after(budget: Duration) -> Self {
+        let started = Instant::now();
+        Self { started, at: started + budget }
+    }
+
+    /// The earlier of this deadline and `budget` from now.
+    pub fn at_most(&self, budget: Duration) -> Self {
+        let inner = Self::after(budget);
+        Self { started: inner.started, at: inner.at.min(self.at) }
+    }
+
+    /// What is left of the budget; zero when it is over.
+    pub fn remaining(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// Time since the deadline was set.
+    pub fn waited(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether the budget is used up.
+    pub fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// Runs `work` until it ends or the deadline passes.
+    ///
+    /// # Errors
+    /// [`Elapsed`] with the time waited.
+    ///
+    /// # Cancellation
+    /// `work` is dropped when the deadline passes.
+    pub async fn bound<T>(&self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+        tokio::time::timeout_at(self.at.into(), work).await.map_err(|_| Elapsed(self.waited()))
+    }
+
+    /// Waits `pause`, or until the deadline if that is sooner. For retry loops whose condition
+    /// cannot be watched; never in place of a condition.
+    #[expect(clippy::disallowed_methods, reason = "the one bounded pause")]
+    pub async fn pause(&self, pause: Duration) {
+        tokio::time::sleep(pause.min(self.remaining())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inner_deadline_never_outlives_the_outer_one() {
+        let outer = Deadline::after(Duration::from_millis(50));
+        assert!(outer.at_most(Duration::from_secs(60)).remaining() <= Duration::from_millis(50));
+        assert!(outer.at_most(Duration::ZERO).is_over());
+    }
+
+    #[tokio::test]
+    async fn bound_reports_how_long_was_waited() {
+        let deadline = Deadline::after(Duration::from_millis(20));
+        let Elapsed(waited) = deadline.bound(std::future::pending::<()>()).await.unwrap_err();
+        assert!(waited >= Duration::from_millis(20));
+    }
+}

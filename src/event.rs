@@ -1,0 +1,559 @@
+//! The event log: what happened in a run, one JSON object a line. Everything that is shown or
+//! judged is read from it; nothing is shown or judged that is not in it. docs/events.md describes
+//! the format for readers in other languages.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::judge::Conclusion;
+
+/// Version of the format. A reader accepts this version and all older ones; a newer one is an
+/// error. Raised when a field changes its meaning or goes, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`] of the writer.
+    pub schema: u32,
+    /// Position within this writer's records, from 0, without gaps: a missing one means that the
+    /// file was cut or edited.
+    pub seq: u64,
+    /// The writing process: several may append to the log of one run.
+    pub writer: u32,
+    /// Wall-clock time of the host.
+    pub at: Timestamp,
+    /// Microseconds on the monotonic clock since the writer opened the log. Durations are taken
+    /// from this, so a jump of the wall clock does not change them.
+    pub mono_us: u64,
+    /// The run.
+    pub run: String,
+    /// Where it happened.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What a record speaks of; absent parts do not apply.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// The scenario: a suite's name, or a test's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// The cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The test's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// Outcome of a write, a request or a step that an answer may be missing for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The server said that it is done.
+    Acknowledged,
+    /// The server, or the connection before anything was sent, said that it is not done.
+    Refused,
+    /// No answer: it may or may not be done.
+    Indeterminate,
+}
+
+/// How an object changed, in the words of a Kubernetes watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Seen for the first time, also in the list that a watch starts with.
+    Added,
+    /// Seen again with another resource version.
+    Modified,
+    /// Gone.
+    Deleted,
+}
+
+/// The server that gave an answer, so that a row can be traced to a disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Server {
+    /// `@@server_uuid`, the content of `auto.cnf` in the data directory.
+    pub uuid: String,
+    /// The pod's name (`@@hostname`).
+    pub pod: String,
+    /// The pod's UID; empty where it is not known.
+    pub pod_uid: String,
+    /// The pod's node; empty where it is not known.
+    pub node: String,
+}
+
+/// One row of the ledger table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Row {
+    /// The writer's name.
+    pub writer: String,
+    /// The writer's sequence number, from 1.
+    pub number: u64,
+    /// Checksum over writer, number and payload.
+    pub checksum: String,
+}
+
+/// One entry of a listed folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Path below the listed folder; folders end in `/`.
+    pub path: String,
+    /// Size in bytes; 0 for folders.
+    pub size: u64,
+    /// Owner's user id.
+    pub uid: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Target, for a symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+/// What happened. Names are in the past tense but for what is a thing of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "snake_case")]
+pub enum Event {
+    /// The run began.
+    RunStarted {
+        /// Version of seatrial.
+        seatrial: String,
+        /// Image profile, as resolved.
+        profile: String,
+        /// Why this profile was chosen.
+        profile_because: String,
+        /// Facts of the machine: engine, cores, memory, cgroup version.
+        machine: BTreeMap<String, String>,
+        /// The suites that will run.
+        suites: Vec<String>,
+    },
+    /// An image that the manifests name runs as another one.
+    Substituted {
+        /// The name in the manifest.
+        from: String,
+        /// What runs.
+        to: String,
+        /// What it was made from, with versions.
+        built_from: String,
+    },
+    /// A scenario began.
+    ScenarioStarted {
+        /// Ids of the claims that it proves.
+        claims: Vec<String>,
+    },
+    /// A scenario ended. Its error, if any, is that of the story, not of a claim.
+    ScenarioEnded {
+        /// The error's whole chain.
+        error: Option<String>,
+    },
+    /// The cluster was leased and is ready.
+    ClusterReady {
+        /// Whether an earlier run had made it.
+        reused: bool,
+        /// Seconds from the request to ready.
+        took: f64,
+        /// Topology's name.
+        topology: String,
+        /// Kubernetes' version, with `v`.
+        kubernetes: String,
+        /// The node image.
+        image: String,
+        /// Names of the nodes.
+        nodes: Vec<String>,
+    },
+    /// A step of a story began.
+    StepStarted {
+        /// Its name.
+        step: String,
+    },
+    /// A step of a story ended.
+    StepEnded {
+        /// Its name.
+        step: String,
+        /// Seconds it took.
+        took: f64,
+        /// Seconds it was allowed.
+        budget: Option<f64>,
+        /// Why it failed.
+        error: Option<String>,
+    },
+    /// A moment that judges refer to, such as `change` or `node-stopped`.
+    Marked {
+        /// Its name, unique within the scenario unless it is repeated on purpose.
+        mark: String,
+    },
+    /// A fault will be injected: written before anything is done, so that anyone can heal it.
+    FaultIntended {
+        /// Id of the injection.
+        id: String,
+        /// The fault's name.
+        fault: String,
+        /// The node.
+        node: String,
+    },
+    /// The fault is proved to have taken hold.
+    FaultInjected {
+        /// Id of the injection.
+        id: String,
+        /// The fault's name.
+        fault: String,
+        /// The node.
+        node: String,
+        /// What proves it, such as the container's state with its exit time.
+        proof: Value,
+    },
+    /// The fault is proved to be gone.
+    FaultHealed {
+        /// Id of the injection.
+        id: String,
+        /// The fault's name.
+        fault: String,
+        /// The node.
+        node: String,
+        /// What proves it; names a changed address.
+        proof: Value,
+    },
+    /// A fact that a claim is judged by.
+    Observed {
+        /// Id of the claim.
+        claim: String,
+        /// Name of the fact, as the claim's judge knows it.
+        what: String,
+        /// The fact: Kubernetes objects as the API gave them, or a value.
+        value: Value,
+    },
+    /// A watched object changed.
+    ObjectChanged {
+        /// How.
+        change: Change,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+        /// The object without `metadata.managedFields`.
+        object: Value,
+    },
+    /// A watch broke off and began anew with a list: changes in between may be missing.
+    WatchRestarted {
+        /// The kind watched.
+        kind: String,
+        /// Why.
+        reason: String,
+    },
+    /// A probe asked once.
+    Sampled {
+        /// The probe's name.
+        probe: String,
+        /// What came of it.
+        outcome: Outcome,
+        /// Milliseconds until the answer or the giving up.
+        took_ms: f64,
+        /// The answer in short (a Server header, a status), or the reason.
+        detail: String,
+    },
+    /// The ledger wrote, or tried to write, a row.
+    RowWritten {
+        /// The row.
+        row: Row,
+        /// What came of it.
+        outcome: Outcome,
+        /// The server that answered; of a row without an answer, the one it was sent to.
+        server: Server,
+        /// The error's text, for other outcomes than acknowledged.
+        reason: String,
+    },
+    /// The ledger table was read as a whole.
+    RowsRead {
+        /// Name of this reading, such as `after-return`.
+        reading: String,
+        /// The server that answered.
+        server: Server,
+        /// Whether the database and the table exist there.
+        exists: bool,
+        /// The rows found, in primary key order.
+        rows: Vec<Row>,
+    },
+    /// A path was listed on a node.
+    FilesListed {
+        /// Name of this listing, such as `before`.
+        listing: String,
+        /// The node.
+        node: String,
+        /// The node container's state (`running`, `exited`, `paused`).
+        power: String,
+        /// The path.
+        path: String,
+        /// Whether the path exists.
+        exists: bool,
+        /// What lies in it, at most two levels deep.
+        entries: Vec<FileEntry>,
+        /// `server-uuid` from `auto.cnf` in that folder, if there is one.
+        server_uuid: Option<String>,
+    },
+    /// A claim was judged from the records above.
+    ClaimJudged {
+        /// Its id.
+        claim: String,
+        /// The conclusion.
+        verdict: Conclusion,
+        /// The decisive evidence in one line.
+        evidence: String,
+        /// Each check that was made, with its result.
+        details: Vec<String>,
+        /// Seconds that the claim's subject took, where time is part of it.
+        took: Option<f64>,
+        /// Seconds that it was allowed.
+        budget: Option<f64>,
+    },
+    /// Something worth knowing that is no evidence.
+    Noted {
+        /// The text.
+        text: String,
+    },
+    /// The run ended.
+    RunEnded {
+        /// The worst conclusion of its claims, or failed where a story broke.
+        verdict: Conclusion,
+    },
+    /// A kind of event that this version does not know; skipped by readers.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why a log cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// A file of the log cannot be used.
+    #[error("failed to use the event log {}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line is not a record.
+    #[error("{}:{line} is not an event", .path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The reason.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The log was written by a newer seatrial.
+    #[error("{} has schema {found}, this seatrial reads up to {SCHEMA}", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// Appends to one run's log. Cheap to clone; each line is one write, so several processes may
+/// append to the same file.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    inner: Arc<Inner>,
+    scope: Scope,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    run: String,
+    opened: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    seq: u64,
+    records: Vec<Record>,
+    broken: Option<String>,
+}
+
+impl EventLog {
+    /// Opens `events.jsonl` in the run's folder, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`EventError::File`].
+    pub fn open(dir: &Path, run: &str) -> Result<Self, EventError> {
+        let path = dir.join("events.jsonl");
+        let error = |source| EventError::File { path: path.clone(), source };
+        std::fs::create_dir_all(dir).map_err(error)?;
+        let file = File::options().create(true).append(true).open(&path).map_err(error)?;
+        let state = State { file, seq: 0, records: Vec::new(), broken: None };
+        let inner = Inner { path, run: run.into(), opened: Instant::now(), state: Mutex::new(state) };
+        Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
+    }
+
+    /// The same log, with another scope on what is appended through it.
+    pub fn scoped(&self, scope: Scope) -> Self {
+        Self { inner: Arc::clone(&self.inner), scope }
+    }
+
+    /// What is appended here speaks of this.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.inner.run
+    }
+
+    /// The run's folder.
+    pub fn dir(&self) -> &Path {
+        self.inner.path.parent().expect("the log lies in a folder")
+    }
+
+    /// Appends one event. A full disk does not stop the story in the middle of a fault: the first
+    /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
+    pub fn append(&self, event: Event) {
+        let mut state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let record = Record {
+            schema: SCHEMA,
+            seq: state.seq,
+            writer: std::process::id(),
+            at: Timestamp::now(),
+            mono_us: u64::try_from(self.inner.opened.elapsed().as_micros()).unwrap_or(u64::MAX),
+            run: self.inner.run.clone(),
+            scope: self.scope.clone(),
+            event,
+        };
+        state.seq += 1;
+        let mut line = serde_json::to_vec(&record).expect("a record is plain data");
+        line.push(b'\n');
+        if let Err(error) = state.file.write_all(&line) {
+            state.broken.get_or_insert_with(|| error.to_string());
+        }
+        state.records.push(record);
+    }
+
+    /// Whether every event so far reached the file.
+    ///
+    /// # Errors
+    /// [`EventError::File`] with the first failure.
+    pub fn check(&self) -> Result<(), EventError> {
+        let state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &state.broken {
+            None => Ok(()),
+            Some(text) => Err(EventError::File {
+                path: self.inner.path.clone(),
+                source: std::io::Error::other(text.clone()),
+            }),
+        }
+    }
+
+    /// What this process has appended in this log's scenario so far.
+    pub fn records(&self) -> Vec<Record> {
+        let state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let ours = |r: &&Record| r.scope.scenario == self.scope.scenario;
+        state.records.iter().filter(ours).cloned().collect()
+    }
+}
+
+/// Reads a log.
+///
+/// # Errors
+/// A file that cannot be read, a line that is no record, a newer schema. A last line without its
+/// newline is what a killed writer leaves: it is skipped when it does not parse.
+pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
+    let error = |source| EventError::File { path: path.into(), source };
+    let mut reader = BufReader::new(File::open(path).map_err(error)?);
+    let mut records = Vec::new();
+    let mut line = String::new();
+    for number in 1.. {
+        line.clear();
+        if reader.read_line(&mut line).map_err(error)? == 0 {
+            break;
+        }
+        match serde_json::from_str::<Record>(&line) {
+            Ok(record) if record.schema > SCHEMA => {
+                return Err(EventError::Newer { path: path.into(), found: record.schema });
+            }
+            Ok(record) => records.push(record),
+            Err(_) if !line.ends_with('\n') => break,
+            Err(source) => return Err(newer(path, &line, number, source)),
+        }
+    }
+    Ok(records)
+}
+
+fn newer(path: &Path, line: &str, number: usize, source: serde_json::Error) -> EventError {
+    let schema = serde_json::from_str::<Value>(line).ok().and_then(|v| v["schema"].as_u64());
+    match schema {
+        Some(found) if found > u64::from(SCHEMA) => {
+            EventError::Newer { path: path.into(), found: u32::try_from(found).unwrap_or(u32::MAX) }
+        }
+        _ => EventError::Line { path: path.into(), line: number, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(text: &str) -> Event {
+        Event::Noted { text: text.into() }
+    }
+
+    #[test]
+    fn what_is_appended_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        log.append(note("one"));
+        let scope = Scope { scenario: Some("mysql".into()), ..Scope::default() };
+        log.scoped(scope).append(Event::Marked { mark: "change".into() });
+        let read = read(&dir.path().join("events.jsonl")).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[1].scope.scenario.as_deref(), Some("mysql"));
+        assert_eq!(read[1].event, Event::Marked { mark: "change".into() });
+        assert_eq!((read[0].seq, read[1].seq), (0, 1));
+    }
+
+    #[test]
+    fn a_cut_last_line_is_skipped_and_a_broken_one_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        log.append(note("one"));
+        let path = dir.path().join("events.jsonl");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{whole}{}", &whole[..20])).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 1);
+        std::fs::write(&path, format!("{{}}\n{whole}")).unwrap();
+        assert!(matches!(read(&path), Err(EventError::Line { line: 1, .. })));
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_an_unknown_event_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        log.append(note("one"));
+        let path = dir.path().join("events.jsonl");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, whole.replace("\"noted\"", "\"sunk\"")).unwrap();
+        assert_eq!(read(&path).unwrap()[0].event, Event::Unknown);
+        std::fs::write(&path, whole.replace("\"schema\":1", "\"schema\":9")).unwrap();
+        assert!(matches!(read(&path), Err(EventError::Newer { found: 9, .. })));
+    }
+}

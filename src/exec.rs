@@ -1,0 +1,301 @@
+//! The only place that starts processes.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
+
+use crate::deadline::Deadline;
+
+/// A program with its arguments, ready to run. The child gets a process group of its own: a
+/// Ctrl-C at the terminal reaches seatrial alone, which ends its children itself.
+#[derive(Clone, Debug)]
+pub struct Exec {
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    clear_env: bool,
+    cwd: Option<PathBuf>,
+    stdin: Option<Vec<u8>>,
+}
+
+/// What a finished program left.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Everything on standard output; invalid UTF-8 is replaced.
+    pub stdout: String,
+    /// Everything on standard error; invalid UTF-8 is replaced.
+    pub stderr: String,
+}
+
+/// Why a program did not do its work. `Display` shows the command in a form that can be pasted
+/// into a shell.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The program is not there or may not be run.
+    #[error("failed to start `{command}`")]
+    Start {
+        /// The command as text.
+        command: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ended with another status than 0.
+    #[error("`{command}` ended with {status}: {}", tail(.stderr))]
+    Failed {
+        /// The command as text.
+        command: String,
+        /// Its exit status.
+        status: ExitStatus,
+        /// Its standard output.
+        stdout: String,
+        /// Its standard error.
+        stderr: String,
+    },
+    /// It was killed because its deadline passed.
+    #[error("`{command}` was not done after {:.1} s: {}", .waited.as_secs_f64(), tail(.stderr))]
+    Timeout {
+        /// The command as text.
+        command: String,
+        /// How long it ran.
+        waited: Duration,
+        /// Its standard error so far.
+        stderr: String,
+    },
+}
+
+impl Exec {
+    /// `program` is looked up in PATH unless it has a slash.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            clear_env: false,
+            cwd: None,
+            stdin: None,
+        }
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds several arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the child's environment.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Starts from an empty environment instead of ours.
+    pub fn clear_env(mut self) -> Self {
+        self.clear_env = true;
+        self
+    }
+
+    /// Runs in this folder instead of ours.
+    pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
+        self.cwd = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    /// Feeds these bytes to standard input; without it, standard input is empty.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// The command as it can be pasted into a shell.
+    pub fn pretty(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.args);
+        words.map(|w| quote(&w.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs to the end and keeps what it prints.
+    ///
+    /// # Errors
+    /// [`ExecError`]; a status other than 0 is one.
+    ///
+    /// # Cancellation
+    /// The child's whole process group is killed when the future is dropped or the deadline passes.
+    pub async fn run(self, deadline: Deadline) -> Result<Output, ExecError> {
+        self.run_with(deadline, |_| {}).await
+    }
+
+    /// As [`Exec::run`], handing each line of either stream to `line` as it comes.
+    ///
+    /// # Errors
+    /// As [`Exec::run`].
+    pub async fn run_with(
+        self,
+        deadline: Deadline,
+        mut line: impl FnMut(&str) + Send,
+    ) -> Result<Output, ExecError> {
+        let command = self.pretty();
+        let start = |source| ExecError::Start { command: command.clone(), source };
+        let mut child = self.command().spawn().map_err(start)?;
+        let mut group = KillGroup(child.id());
+        let stdin = child.stdin.take().zip(self.stdin);
+        let feed = async {
+            if let Some((mut pipe, bytes)) = stdin {
+                // A child that does not read all of it says so by its status.
+                let _ = pipe.write_all(&bytes).await;
+            }
+        };
+        let (mut out, mut err) = (String::new(), String::new());
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let read = async {
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            let (mut a_open, mut b_open) = (true, true);
+            while a_open || b_open {
+                tokio::select! {
+                    n = stdout.read_until(b'\n', &mut a), if a_open => a_open = take(n, &mut a, &mut out, &mut line),
+                    n = stderr.read_until(b'\n', &mut b), if b_open => b_open = take(n, &mut b, &mut err, &mut line),
+                }
+            }
+        };
+        let whole = async { tokio::join!(feed, read, child.wait()).2 };
+        let ended = deadline.bound(whole).await;
+        if ended.is_ok() {
+            // Reaped: the number may belong to somebody else by now.
+            group.0 = None;
+        }
+        match ended {
+            Ok(Ok(status)) if status.success() => Ok(Output { stdout: out, stderr: err }),
+            Ok(Ok(status)) => Err(ExecError::Failed { command, status, stdout: out, stderr: err }),
+            Ok(Err(source)) => Err(ExecError::Start { command, source }),
+            Err(late) => Err(ExecError::Timeout { command, waited: late.0, stderr: err }),
+        }
+    }
+
+    /// Starts a process that outlives us: a session of its own, no standard streams but `log`.
+    ///
+    /// # Errors
+    /// [`ExecError::Start`].
+    pub fn detach(self, log: &Path) -> Result<u32, ExecError> {
+        let pretty = self.pretty();
+        let start = |source| ExecError::Start { command: pretty.clone(), source };
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(start)?;
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(file.try_clone().map_err(start)?).stderr(file);
+        command.kill_on_drop(false);
+        let child = command.spawn().map_err(start)?;
+        Ok(child.id().unwrap_or_default())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        if self.clear_env {
+            command.env_clear();
+        }
+        command.args(&self.args).envs(self.env.iter().map(|(k, v)| (k, v)));
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        let input = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        command
+    }
+}
+
+/// Kills the child's process group when dropped; a group that has ended already is no error.
+struct KillGroup(Option<u32>);
+
+impl Drop for KillGroup {
+    fn drop(&mut self) {
+        let pid = self.0.and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+fn take(
+    read: std::io::Result<usize>,
+    bytes: &mut Vec<u8>,
+    text: &mut String,
+    line: &mut (impl FnMut(&str) + Send),
+) -> bool {
+    let new = String::from_utf8_lossy(bytes).into_owned();
+    bytes.clear();
+    if !new.is_empty() {
+        line(new.trim_end_matches(['\n', '\r']));
+        text.push_str(&new);
+    }
+    matches!(read, Ok(n) if n > 0)
+}
+
+/// The last lines of a text, on one line: enough to recognise the trouble.
+pub fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    match lines.len() {
+        0 => "no output".into(),
+        n => lines[n.saturating_sub(4)..].join(" | "),
+    }
+}
+
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(5))
+    }
+
+    #[tokio::test]
+    async fn both_streams_are_kept_apart() {
+        let out = Exec::new("sh").args(["-c", "cat; echo err >&2"]).stdin("in").run(soon()).await;
+        let out = out.unwrap();
+        assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("in", "err\n"));
+    }
+
+    #[tokio::test]
+    async fn an_error_shows_a_command_that_can_be_pasted() {
+        let error = Exec::new("sh").args(["-c", "echo 'bad thing' >&2; exit 3"]).run(soon()).await;
+        let text = error.unwrap_err().to_string();
+        assert!(text.starts_with(r"`sh -c 'echo '\''bad thing'\'' >&2; exit 3'`"), "{text}");
+        assert!(text.ends_with("exit status: 3: bad thing"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_late_child_dies_with_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let script = format!("sleep 60 & echo $! > {}; wait", file.display());
+        let short = Deadline::after(Duration::from_millis(300));
+        let error = Exec::new("sh").args(["-c", &script]).run(short).await.unwrap_err();
+        assert!(matches!(error, ExecError::Timeout { .. }), "{error}");
+        let pid = std::fs::read_to_string(file).unwrap();
+        let proc = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
+        let gone = || !matches!(std::fs::read_to_string(&proc), Ok(stat) if !stat.contains(") Z "));
+        let limit = soon();
+        while !gone() && !limit.is_over() {
+            limit.pause(Duration::from_millis(10)).await;
+        }
+        assert!(gone(), "the grandchild still runs");
+    }
+}

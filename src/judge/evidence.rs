@@ -1,0 +1,100 @@
+//! What a judge may see: the records of one scenario, with words to ask for them.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::event::{Change, Event, Record};
+
+/// The records of one scenario, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'r> {
+    records: &'r [Record],
+    claim: &'r str,
+}
+
+/// A fact that a judge needs is not in the records.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no evidence: {0}")]
+pub struct Missing(
+    /// What is missing.
+    pub String,
+);
+
+impl<'r> Evidence<'r> {
+    /// The evidence for one claim. `records` are those of one scenario.
+    pub fn new(records: &'r [Record], claim: &'r str) -> Self {
+        Self { records, claim }
+    }
+
+    /// All records of the scenario.
+    pub fn records(&self) -> &'r [Record] {
+        self.records
+    }
+
+    /// The last value observed for this claim under a name.
+    ///
+    /// # Errors
+    /// [`Missing`] where nothing was.
+    pub fn value(&self, what: &str) -> Result<&'r Value, Missing> {
+        self.values(what).last().copied().ok_or_else(|| Missing(format!("`{what}` was not observed")))
+    }
+
+    /// As [`Evidence::value`], read as a type, such as a Kubernetes object.
+    ///
+    /// # Errors
+    /// [`Missing`] where nothing was observed, or something else.
+    pub fn get<T: DeserializeOwned>(&self, what: &str) -> Result<T, Missing> {
+        let value = self.value(what)?.clone();
+        serde_json::from_value(value).map_err(|e| Missing(format!("`{what}` cannot be read: {e}")))
+    }
+
+    /// Every value observed for this claim under a name, in order.
+    pub fn values(&self, what: &str) -> Vec<&'r Value> {
+        let value = |r: &'r Record| match &r.event {
+            Event::Observed { claim, what: name, value } if claim == self.claim && name == what => {
+                Some(value)
+            }
+            _ => None,
+        };
+        self.records.iter().filter_map(value).collect()
+    }
+
+    /// When a mark was set last.
+    ///
+    /// # Errors
+    /// [`Missing`] where it was not.
+    pub fn mark(&self, mark: &str) -> Result<&'r Record, Missing> {
+        let marked = |r: &&Record| matches!(&r.event, Event::Marked { mark: m } if m == mark);
+        self.records.iter().rfind(marked).ok_or_else(|| Missing(format!("`{mark}` was not marked")))
+    }
+
+    /// What lies between two marks.
+    ///
+    /// # Errors
+    /// [`Missing`] where a mark was not set, or they are in the wrong order.
+    pub fn between(&self, from: &str, to: &str) -> Result<&'r [Record], Missing> {
+        let (a, b) = (self.position(from)?, self.position(to)?);
+        self.records.get(a..b).ok_or_else(|| Missing(format!("`{to}` was marked before `{from}`")))
+    }
+
+    fn position(&self, mark: &str) -> Result<usize, Missing> {
+        let record = self.mark(mark)?;
+        let at = self.records.iter().position(|r| std::ptr::eq(r, record));
+        at.ok_or_else(|| Missing(format!("`{mark}` was not marked")))
+    }
+
+    /// Every recorded change of objects of a kind, in order.
+    pub fn changes(&self, kind: &str) -> Vec<(&'r Record, Change, &'r Value)> {
+        let change = |r: &'r Record| match &r.event {
+            Event::ObjectChanged { change, kind: k, object, .. } if k == kind => Some((r, *change, object)),
+            _ => None,
+        };
+        self.records.iter().filter_map(change).collect()
+    }
+}
+
+/// Seconds on the monotonic clock from one record to another of the same writer; negative where
+/// the second came first.
+pub fn seconds_between(from: &Record, to: &Record) -> f64 {
+    (to.mono_us as f64 - from.mono_us as f64) / 1e6
+}

@@ -1,0 +1,127 @@
+//! Judges: pure functions of recorded evidence. They see records only: no cluster, no engine, no
+//! clock, so a run can be judged again on another machine.
+
+use serde::{Deserialize, Serialize};
+
+pub mod evidence;
+
+pub use evidence::{Evidence, Missing};
+
+/// What became of a claim. The order is that of weight: the worst of several wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conclusion {
+    /// The evidence shows that the claim holds.
+    Passed,
+    /// The evidence is missing or does not decide: neither a pass nor a failure.
+    Inconclusive,
+    /// The evidence shows that the claim does not hold.
+    Failed,
+}
+
+impl std::fmt::Display for Conclusion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Passed => "passed",
+            Self::Inconclusive => "inconclusive",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// One claim of the catalogue with the judge that decides it.
+#[derive(Debug)]
+pub struct Claim {
+    /// Its id, such as `A1`.
+    pub id: &'static str,
+    /// What is claimed, in a sentence.
+    pub title: &'static str,
+    /// Decides it from the records of one scenario. [`Missing`] evidence makes it inconclusive.
+    pub judge: fn(&Evidence<'_>) -> Result<Finding, Missing>,
+}
+
+impl Claim {
+    /// Judges the claim; evidence that is missing makes it inconclusive.
+    pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
+        (self.judge)(evidence).unwrap_or_else(|missing| {
+            let mut finding = Finding::new();
+            finding.unsure(missing.to_string());
+            finding
+        })
+    }
+}
+
+/// The result of judging: every check with its outcome, and the line that decides.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Finding {
+    checks: Vec<(Conclusion, String)>,
+    summary: Option<String>,
+    /// Seconds that the claim's subject took, where time is part of it.
+    pub took: Option<f64>,
+    /// Seconds that it was allowed.
+    pub budget: Option<f64>,
+}
+
+impl Finding {
+    /// Without any check, which is inconclusive.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a check: passed where `holds`, failed otherwise. `what` says what was found, with
+    /// names and numbers, so that it reads well in both cases.
+    pub fn check(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
+        let conclusion = if holds { Conclusion::Passed } else { Conclusion::Failed };
+        self.checks.push((conclusion, what.into()));
+        self
+    }
+
+    /// Adds a check that the evidence does not decide.
+    pub fn unsure(&mut self, why: impl Into<String>) -> &mut Self {
+        self.checks.push((Conclusion::Inconclusive, why.into()));
+        self
+    }
+
+    /// The one line shown for a passed claim. A claim that did not pass shows what broke it.
+    pub fn summary(&mut self, line: impl Into<String>) -> &mut Self {
+        self.summary = Some(line.into());
+        self
+    }
+
+    /// Adds the time taken against what was allowed; over budget fails.
+    pub fn timed(&mut self, what: &str, took: f64, budget: f64) -> &mut Self {
+        (self.took, self.budget) = (Some(took), Some(budget));
+        self.check(took <= budget, format!("{what} took {took:.1} s of {budget:.1} s"))
+    }
+
+    /// The worst of its checks; inconclusive where there is none.
+    pub fn conclusion(&self) -> Conclusion {
+        self.checks.iter().map(|c| c.0).max().unwrap_or(Conclusion::Inconclusive)
+    }
+
+    /// The decisive evidence in one line.
+    pub fn evidence(&self) -> String {
+        let worst = self.conclusion();
+        if worst == Conclusion::Passed
+            && let Some(line) = &self.summary
+        {
+            return line.clone();
+        }
+        let decisive = self.checks.iter().filter(|c| c.0 == worst).map(|c| c.1.as_str());
+        let lines: Vec<&str> = decisive.collect();
+        if lines.is_empty() { "nothing was checked".into() } else { lines.join("; ") }
+    }
+
+    /// Each check as a line that begins with its result.
+    pub fn details(&self) -> Vec<String> {
+        self.checks.iter().map(|(conclusion, what)| format!("{conclusion}: {what}")).collect()
+    }
+}
+
+/// The one claim with this id.
+pub fn claim(id: &str) -> Option<&'static Claim> {
+    CLAIMS.iter().flat_map(|part| part.iter()).find(|c| c.id == id)
+}
+
+/// Every claim that can be judged, by part.
+pub static CLAIMS: &[&[Claim]] = &[];

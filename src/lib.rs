@@ -1,0 +1,22 @@
+//! Placeholder tour.
+
+pub mod client;
+pub mod cluster;
+pub mod config;
+pub mod deadline;
+pub mod diagnostics;
+pub mod engine;
+pub mod event;
+pub mod exec;
+pub mod fault;
+pub mod image;
+pub mod judge;
+pub mod manifest;
+pub mod node;
+pub mod probe;
+pub mod progress;
+pub mod report;
+pub mod scenario;
+pub mod suite;
+pub mod wait;
+pub mod workload;
