@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Nodes.
+
+/// x
+pub const OWNER_LABEL: &str = "dev.seatrial.node-image";
