@@ -3,9 +3,12 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
-use kube::ResourceExt;
+use kube::runtime::watcher;
+use kube::{Api, ResourceExt};
 
-use super::{Check, Verdict, check};
+use super::{Check, Verdict, WaitError, Waited, check, until};
+use crate::client::Client;
+use crate::deadline::Deadline;
 
 /// Taint of a node whose kubelet does not report.
 pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -36,6 +39,27 @@ pub fn node_ready(name: &str, since: Option<Timestamp>) -> impl Check<Node> + us
             None => Verdict::Met,
         }
     })
+}
+
+/// Waits for [`node_ready`]; gives the node.
+///
+/// # Errors
+/// As [`until`].
+pub async fn ready(
+    client: &Client,
+    name: &str,
+    since: Option<Timestamp>,
+    deadline: Deadline,
+) -> Result<Waited<Node>, WaitError> {
+    until(Api::all(client.stream.clone()), by_name(name), node_ready(name, since), deadline).await
+}
+
+/// Waits for [`node_not_ready`]; gives the node.
+///
+/// # Errors
+/// As [`until`].
+pub async fn not_ready(client: &Client, name: &str, deadline: Deadline) -> Result<Waited<Node>, WaitError> {
+    until(Api::all(client.stream.clone()), by_name(name), node_not_ready(name), deadline).await
 }
 
 /// Exactly `n` nodes, all of them ready and without the taints of a lost node.
@@ -73,6 +97,10 @@ pub fn node_unreachable(name: &str) -> impl Check<Node> + use<> {
         let evicts = taints(node).any(|(key, effect)| key == UNREACHABLE && effect == "NoExecute");
         Verdict::met_if(unknown && evicts, || describe(node))
     })
+}
+
+fn by_name(name: &str) -> watcher::Config {
+    watcher::Config::default().fields(&format!("metadata.name={name}"))
 }
 
 fn describe(node: &Node) -> String {

@@ -135,7 +135,7 @@ where
     watch::watcher(api.clone(), params.clone()).backoff(Steps::default()).boxed()
 }
 
-/// Pauses after errors: 0.1 s doubling to 1.6 s. Short, since whoever waits has a deadline and
+/// Pauses after errors: 0.2 s doubling to 1.6 s. Short, since whoever waits has a deadline and
 /// the server is on this machine.
 #[derive(Default)]
 struct Steps(u32);
@@ -144,8 +144,8 @@ impl Iterator for Steps {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = Duration::from_millis(100 << self.0);
-        self.0 = (self.0 + 1).min(4);
+        let pause = Duration::from_millis(200 << self.0);
+        self.0 = (self.0 + 1).min(3);
         Some(pause)
     }
 }
