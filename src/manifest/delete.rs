@@ -24,7 +24,10 @@ pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) ->
         let uid = asked.map_err(|source| failed(object, "delete it", deadline, source))?;
         let Some(uid) = uid else { continue };
         let gone = gone(api_for(&client.stream, &discovery, object)?, object.name(), &uid, deadline).await;
-        gone.map_err(|source| ManifestError::Left { place: Box::new(object.place.clone()), source })?;
+        gone.map_err(|source| ManifestError::Left {
+            place: Box::new(object.place.clone()),
+            source: Box::new(source),
+        })?;
     }
     Ok(())
 }

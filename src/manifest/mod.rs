@@ -211,7 +211,7 @@ pub enum ManifestError {
         place: Box<Place>,
         /// What holds it.
         #[source]
-        source: WaitError,
+        source: Box<WaitError>,
     },
     /// The namespace of a test cannot be made or removed.
     #[error("failed to {doing} namespace {namespace} after {:.1} s", .waited.as_secs_f64())]
@@ -235,7 +235,7 @@ pub enum ManifestError {
         doing: &'static str,
         /// What was seen last.
         #[source]
-        source: WaitError,
+        source: Box<WaitError>,
     },
 }
 

@@ -116,7 +116,7 @@ impl TestNamespace {
     }
 
     fn stuck(&self, doing: &'static str, source: WaitError) -> ManifestError {
-        ManifestError::NamespaceWait { namespace: self.name.clone(), doing, source }
+        ManifestError::NamespaceWait { namespace: self.name.clone(), doing, source: Box::new(source) }
     }
 }
 

@@ -41,17 +41,12 @@ pub fn node_ready(name: &str, since: Option<Timestamp>) -> impl Check<Node> + us
     })
 }
 
-/// Waits for [`node_ready`]; gives the node.
+/// Waits for [`node_ready`], whenever it was last reported; gives the node.
 ///
 /// # Errors
 /// As [`until`].
-pub async fn ready(
-    client: &Client,
-    name: &str,
-    since: Option<Timestamp>,
-    deadline: Deadline,
-) -> Result<Waited<Node>, WaitError> {
-    until(Api::all(client.stream.clone()), by_name(name), node_ready(name, since), deadline).await
+pub async fn ready(client: &Client, name: &str, deadline: Deadline) -> Result<Waited<Node>, WaitError> {
+    until(Api::all(client.stream.clone()), by_name(name), node_ready(name, None), deadline).await
 }
 
 /// Waits for [`node_not_ready`]; gives the node.
