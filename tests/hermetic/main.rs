@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Tests without an engine: the real clients against fakes on real sockets, and pure rules against
+//! recorded objects.
+
+mod fake_api;
+mod manifests;
+mod rules;
+mod waits;
