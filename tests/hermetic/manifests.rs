@@ -363,6 +363,29 @@ async fn a_server_that_never_answers_is_given_up_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn what_somebody_makes_anew_under_the_name_stays() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    let manifest = own(&map("m"), &namespace);
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    // Between the look and the deletion, the object goes and another one comes.
+    fake.trouble("DELETE", "/configmaps/m", false, 1, Trouble::Code(503));
+    let deleting = manifest::delete(&client, &manifest, within(10));
+    let change = async {
+        let limit = within(10);
+        while !fake.requests().iter().any(|r| r.starts_with("DELETE")) && !limit.is_over() {
+            limit.pause(Duration::from_millis(5)).await;
+        }
+        fake.remove("ConfigMap", &namespace.name, "m");
+        fake.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": namespace.name}}));
+    };
+    let (deleted, ()) = tokio::join!(deleting, change);
+    deleted.unwrap();
+    assert!(fake.get("ConfigMap", &namespace.name, "m").is_some());
+}
+
+#[tokio::test]
 async fn a_finalizer_that_holds_an_object_is_named() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
