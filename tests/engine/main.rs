@@ -1,1 +1,3 @@
-//! Placeholder.
+//! A container engine, but no cluster.
+
+mod registry;
