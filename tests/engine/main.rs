@@ -1,3 +1,6 @@
 //! A container engine, but no cluster.
 
+mod box_container;
+mod containers;
+mod files;
 mod registry;
