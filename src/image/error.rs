@@ -37,7 +37,7 @@ pub enum ImageError {
         /// Why not from a registry.
         registry: String,
         /// Why not built.
-        build: BuildError,
+        build: Box<BuildError>,
     },
     /// An image is not on a node, or not in the engine, right after it was put there.
     #[error("{reference} was loaded onto {place} but is not there")]
@@ -106,7 +106,8 @@ impl ImageError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Profile(e) => e.hint(),
-            Self::Build(e) | Self::NoWay { build: e, .. } => e.hint(),
+            Self::Build(e) => e.hint(),
+            Self::NoWay { build, .. } => build.hint(),
             Self::Engine(e) => e.hint(),
             Self::Pull { trouble, registry, image, .. } => Some(trouble.hint(registry, image)),
             Self::NotThere { .. } | Self::Archive { .. } => None,

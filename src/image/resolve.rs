@@ -90,7 +90,7 @@ async fn choose(
     if let Err(build) = build::able()
         && !offline_is_here(made, version, settings, engine).await?
     {
-        return Err(ImageError::NoWay { registry: silence, build });
+        return Err(ImageError::NoWay { registry: silence, build: Box::new(build) });
     }
     Ok((offline, silence))
 }

@@ -44,7 +44,8 @@ struct Port {
 async fn with_registry(test: impl AsyncFnOnce(&Port)) {
     let port = Port::open().await;
     let ended = std::panic::AssertUnwindSafe(test(&port)).catch_unwind().await;
-    for reference in port.references.lock().unwrap().drain(..) {
+    let references = std::mem::take(&mut *port.references.lock().unwrap());
+    for reference in references {
         let _ = port.engine.remove_image(&reference).await;
     }
     port.server.abort();
