@@ -3,4 +3,6 @@
 mod box_container;
 mod containers;
 mod files;
+mod load;
 mod node;
+mod registry;

@@ -1,11 +1,10 @@
-//! No engine and no cluster: fakes over real sockets.
+//! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
 mod engine;
+mod fake_api;
 mod fake_engine;
 mod fault;
-//! Tests without an engine: the real clients against fakes on real sockets, and pure rules against
-//! recorded objects.
-mod fake_api;
+mod image_build;
 mod manifests;
 mod rules;
 mod waits;
