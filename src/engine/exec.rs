@@ -16,21 +16,27 @@ const OUTPUT_LIMIT: usize = 64 << 20;
 /// How much of standard error is kept for the message of a command that runs for long.
 const STDERR_KEPT: usize = 16 << 10;
 
-/// Runs its arguments and ends them when standard input ends.
+/// Runs its arguments and ends them, with what they started, when standard input ends.
 ///
 /// Docker has no call that ends a command: closing the connection leaves it running (moby#9098).
 /// It does close the command's standard input then, also when we are killed, so a shell inside
-/// watches that. The command itself gets an empty standard input. A shell runs background jobs
-/// with standard input from /dev/null, hence descriptor 3.
+/// watches that. The command itself gets an empty standard input and, where `setsid` is there, a
+/// process group of its own. A shell runs background jobs with standard input from /dev/null,
+/// hence descriptor 3.
 const SUPERVISE: &str = r#"
 exec 3<&0
-"$@" </dev/null 3<&- &
-child=$!
+if command -v setsid >/dev/null; then
+  setsid "$@" </dev/null 3<&- &
+  child=$! all=-$!
+else
+  "$@" </dev/null 3<&- &
+  child=$! all=$!
+fi
 {
   while read -r _ <&3; do :; done
-  kill "$child" || exit 0
-  for _ in 1 2 3 4 5; do sleep 1; kill -0 "$child" || exit 0; done
-  kill -9 "$child"
+  kill -TERM "$all" || kill -TERM "$child" || exit 0
+  for _ in 1 2 3 4 5; do sleep 1; kill -0 "$all" || exit 0; done
+  kill -KILL "$all"
 } >/dev/null 2>&1 &
 watch=$!
 exec 3<&-
@@ -288,7 +294,7 @@ fn doing(name: &str, argv: &[&str]) -> String {
     format!("failed to run `{}` in {name}", argv.join(" "))
 }
 
-fn failed(name: &str, argv: &[&str], code: i64, stderr: &[u8]) -> EngineError {
+pub(super) fn failed(name: &str, argv: &[&str], code: i64, stderr: &[u8]) -> EngineError {
     let stderr = String::from_utf8_lossy(stderr).into_owned();
     EngineError::Command { container: name.into(), command: argv.join(" "), code, stderr }
 }

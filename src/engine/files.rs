@@ -5,11 +5,13 @@
 
 use std::io::Read;
 
+use bollard::container::PathStatResponse;
 use bollard::query_parameters::{ContainerArchiveInfoOptions, DownloadFromContainerOptions};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
-use super::{Container, Engine, EngineError, Power, QUICK, WORK, bounded};
+use super::exec::failed;
+use super::{Container, Engine, EngineError, ExecResult, Power, QUICK, WORK, bounded};
 use crate::deadline::Deadline;
 use crate::event::FileEntry;
 
@@ -58,33 +60,31 @@ impl Engine {
         limit: u64,
     ) -> Result<Option<Vec<u8>>, EngineError> {
         let container = self.existing(name).await?;
-        if let Some(mount) = in_memory(&container, path) {
-            return self.read_memory(&container, path, mount, limit).await;
+        if container.power == Power::Running {
+            match self.read_by_head(name, path, limit).await {
+                Err(EngineError::Command { .. } | EngineError::NotRunning { .. }) => {}
+                done => return done,
+            }
         }
         let Some((path, _)) = self.resolve(&container, path).await? else { return Ok(None) };
-        if let Some(mount) = in_memory(&container, &path) {
-            return self.read_memory(&container, &path, mount, limit).await;
-        }
-        let read = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Read1> {
-            let Some(entry) = archive.entries()?.next() else { return Ok(Read1::Nothing) };
+        let read = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Found> {
+            let Some(entry) = archive.entries()?.next() else { return Ok(Found::Nothing) };
             let entry = entry?;
             if !entry.header().entry_type().is_file() {
-                return Ok(Read1::NoFile);
+                return Ok(Found::NoFile);
             }
             if entry.size() > limit {
-                return Ok(Read1::TooMuch);
+                return Ok(Found::TooMuch);
             }
             let mut bytes = Vec::new();
             entry.take(limit).read_to_end(&mut bytes)?;
-            Ok(Read1::Bytes(bytes))
+            Ok(Found::Bytes(bytes))
         };
         match self.unpack(name, &path, read).await? {
-            None | Some(Read1::Nothing) => Ok(None),
-            Some(Read1::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Read1::TooMuch) => Err(too_much(name, &path, limit, "bytes")),
-            Some(Read1::NoFile) => {
-                Err(EngineError::File { path: path.into(), source: std::io::ErrorKind::IsADirectory.into() })
-            }
+            None | Some(Found::Nothing) => Ok(None),
+            Some(Found::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Found::TooMuch) => Err(too_much(name, &path, limit, "bytes")),
+            Some(Found::NoFile) => Err(no_file(&path)),
         }
     }
 
@@ -94,26 +94,19 @@ impl Engine {
         path: &str,
         depth: usize,
     ) -> Result<Option<Vec<FileEntry>>, EngineError> {
-        let depth = depth.to_string();
+        let depth = depth.max(1).to_string();
         // -H follows the path itself, not the links below it.
-        let format = r"%y\t%s\t%U\t%m\t%P\t%l\0";
+        let format = r"%y\0%s\0%U\0%m\0%P\0%l\0";
         let argv = ["find", "-H", path, "-maxdepth", &depth, "-printf", format];
         let result = self.exec(name, &argv, None, Deadline::after(WORK)).await?;
-        let found = parse_find(&result.stdout, path);
-        let stderr = String::from_utf8_lossy(&result.stderr);
-        match found {
+        match parse_find(&result.stdout, path) {
             Some(entries) if entries.len() > ENTRY_LIMIT => {
                 Err(too_much(name, path, ENTRY_LIMIT as u64, "entries"))
             }
             // A file that went away while find ran makes it end with 1; what it printed is true.
             Some(entries) => Ok(Some(sorted(entries))),
-            None if result.code == 1 && stderr.contains("No such file or directory") => Ok(None),
-            None => Err(EngineError::Command {
-                container: name.into(),
-                command: argv.join(" "),
-                code: result.code,
-                stderr: stderr.into_owned(),
-            }),
+            None if result.code == 0 || missing(&result) => Ok(None),
+            None => Err(failed(name, &argv, result.code, &result.stderr)),
         }
     }
 
@@ -123,14 +116,13 @@ impl Engine {
         path: &str,
         depth: usize,
     ) -> Result<Option<Vec<FileEntry>>, EngineError> {
-        visible(container, path)?;
         let Some((path, folder)) = self.resolve(container, path).await? else { return Ok(None) };
-        visible(container, &path)?;
+        let top = folder && path != "/";
         let list = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Option<Vec<FileEntry>>> {
             let mut entries = Vec::new();
             for entry in archive.entries()? {
                 let entry = entry?;
-                let below = below_root(&entry.path()?.to_string_lossy(), folder);
+                let below = below_root(&entry.path()?.to_string_lossy(), top);
                 if below.is_empty() || below.split('/').count() > depth.max(1) {
                     continue;
                 }
@@ -148,60 +140,52 @@ impl Engine {
         }
     }
 
-    /// Where the path leads, and whether it is a folder there. Docker follows links within the
-    /// container's own root.
+    /// Where the path leads, and whether it is a folder there. Links are followed part by part:
+    /// Docker would follow them too, but past a tmpfs, into what lies under it.
     async fn resolve(
         &self,
         container: &Container,
         path: &str,
     ) -> Result<Option<(String, bool)>, EngineError> {
-        let mut path = path.to_owned();
-        for _ in 0..2 {
-            let options = ContainerArchiveInfoOptions { path: path.clone() };
-            let doing = || format!("failed to look at {path} of {}", container.name);
-            let work = self.docker.get_container_archive_info(&container.name, Some(options));
-            match self.ask(doing, Deadline::after(QUICK), work).await {
-                Ok(stat) if stat.file_mode & GO_LINK != 0 && !stat.link_target.is_empty() => {
-                    path = stat.link_target;
-                }
-                Ok(stat) => return Ok(Some((path, stat.file_mode & GO_DIR != 0))),
-                Err(error) if error.status() == Some(404) => return self.gone(container).await,
-                Err(error) => return Err(error),
+        let (mut at, mut folder) = ("/".to_owned(), true);
+        for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+            at = format!("{}/{part}", at.trim_end_matches('/'));
+            visible(container, &at)?;
+            let Some(mut stat) = self.stat(container, &at).await? else { return Ok(None) };
+            if stat.file_mode & GO_LINK != 0 {
+                // Docker gives the end of a chain of links.
+                at = stat.link_target;
+                visible(container, &at)?;
+                let Some(target) = self.stat(container, &at).await? else { return Ok(None) };
+                stat = target;
             }
+            folder = stat.file_mode & GO_DIR != 0;
         }
-        // Docker resolves a chain at once: a target that is a link again leads nowhere.
-        Ok(None)
+        Ok(Some((at, folder)))
     }
 
-    /// A 404 speaks of the path or of the container.
-    async fn gone<T>(&self, container: &Container) -> Result<Option<T>, EngineError> {
-        self.existing(&container.name).await.map(|_| None)
+    async fn stat(&self, container: &Container, path: &str) -> Result<Option<PathStatResponse>, EngineError> {
+        let options = ContainerArchiveInfoOptions { path: path.into() };
+        let doing = || format!("failed to look at {path} of {}", container.name);
+        let work = self.docker.get_container_archive_info(&container.name, Some(options));
+        match self.ask(doing, Deadline::after(QUICK), work).await {
+            Ok(stat) => Ok(Some(stat)),
+            // A 404 speaks of the path or of the container.
+            Err(error) if error.status() == Some(404) => self.existing(&container.name).await.map(|_| None),
+            Err(error) => Err(error),
+        }
     }
 
-    async fn read_memory(
-        &self,
-        container: &Container,
-        path: &str,
-        mount: &str,
-        limit: u64,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
-        if container.power != Power::Running {
-            return Err(not_visible(container, path, mount));
-        }
-        let deadline = Deadline::after(WORK);
+    async fn read_by_head(&self, name: &str, path: &str, limit: u64) -> Result<Option<Vec<u8>>, EngineError> {
         let count = (limit.saturating_add(1)).to_string();
-        let result = self.exec(&container.name, &["head", "-c", &count, path], None, deadline).await?;
-        let stderr = String::from_utf8_lossy(&result.stderr);
+        let argv = ["head", "-c", &count, path];
+        let result = self.exec(name, &argv, None, Deadline::after(WORK)).await?;
         match result.code {
-            0 if result.stdout.len() as u64 > limit => Err(too_much(&container.name, path, limit, "bytes")),
+            0 if result.stdout.len() as u64 > limit => Err(too_much(name, path, limit, "bytes")),
             0 => Ok(Some(result.stdout)),
-            1 if stderr.contains("No such file or directory") => Ok(None),
-            code => Err(EngineError::Command {
-                container: container.name.clone(),
-                command: format!("head {path}"),
-                code,
-                stderr: stderr.into_owned(),
-            }),
+            _ if missing(&result) => Ok(None),
+            _ if says(&result, "Is a directory") => Err(no_file(path)),
+            code => Err(failed(name, &argv, code, &result.stderr)),
         }
     }
 
@@ -237,7 +221,7 @@ impl Engine {
     }
 }
 
-enum Read1 {
+enum Found {
     Nothing,
     NoFile,
     TooMuch,
@@ -274,14 +258,15 @@ fn parse_find(stdout: &[u8], path: &str) -> Option<Vec<FileEntry>> {
     let text = String::from_utf8_lossy(stdout);
     let mut root_seen = false;
     let mut entries = Vec::new();
-    for record in text.split_terminator('\0') {
-        let mut fields = record.splitn(6, '\t');
-        let (kind, size, uid, mode) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let (mut below, link) = (fields.next()?, fields.next()?);
+    // A name may hold anything but the byte that ends each field.
+    let fields: Vec<&str> = text.split_terminator('\0').collect();
+    for record in fields.chunks_exact(6) {
+        let [kind, size, uid, mode, mut below, link] = record.try_into().ok()?;
         let folder = kind == "d";
         if below.is_empty() {
-            root_seen = true;
-            if folder {
+            // Followed, so a link here is one that leads nowhere.
+            root_seen = kind != "l";
+            if folder || kind == "l" {
                 continue;
             }
             below = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
@@ -310,10 +295,10 @@ fn from_tar<R: Read>(entry: &tar::Entry<'_, R>, below: String) -> std::io::Resul
     })
 }
 
-/// An archive of a folder begins with the folder's own name, one of `/` with nothing.
-fn below_root(path: &str, folder: bool) -> String {
+/// In an archive of a folder each path begins with the folder's own name; not in one of `/`.
+fn below_root(path: &str, named: bool) -> String {
     let path = path.trim_start_matches("./").trim_matches('/');
-    match (folder, path.split_once('/')) {
+    match (named, path.split_once('/')) {
         (false, _) => path.to_owned(),
         (true, Some((_, below))) => below.to_owned(),
         (true, None) => String::new(),
@@ -348,6 +333,18 @@ fn not_visible(container: &Container, path: &str, mount: &str) -> EngineError {
         mount: mount.into(),
         power: container.power,
     }
+}
+
+fn missing(result: &ExecResult) -> bool {
+    says(result, "No such file or directory") || says(result, "Not a directory")
+}
+
+fn says(result: &ExecResult, text: &str) -> bool {
+    result.code == 1 && String::from_utf8_lossy(&result.stderr).contains(text)
+}
+
+fn no_file(path: &str) -> EngineError {
+    EngineError::File { path: path.into(), source: std::io::ErrorKind::IsADirectory.into() }
 }
 
 fn too_much(container: &str, path: &str, limit: u64, unit: &'static str) -> EngineError {
