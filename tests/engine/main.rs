@@ -4,3 +4,4 @@ mod box_container;
 mod containers;
 mod files;
 mod node;
+mod registry;
