@@ -1,5 +1,6 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
+mod cluster_lock;
 mod engine;
 mod fake_api;
 mod fake_engine;
