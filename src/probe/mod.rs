@@ -2,9 +2,11 @@
 //! never judge.
 
 pub mod forward;
+pub mod http;
 pub mod ledger;
 pub mod recorder;
 
 pub use forward::{Forward, Route, Target};
+pub use http::HttpProbe;
 pub use ledger::{Ledger, LedgerError, LedgerSpec, Reading, Tally, Writer};
 pub use recorder::Recorder;
