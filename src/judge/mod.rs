@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod durability;
 pub mod evidence;
+pub mod locality;
 
 pub use evidence::{Evidence, Missing};
 
