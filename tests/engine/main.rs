@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Tests that need a container engine but no cluster.
+
+mod ledger;
