@@ -133,24 +133,24 @@ pub fn files_of(finding: &mut Finding, listing: &Listing<'_>, uuid: &str) {
     };
 }
 
-/// Adds a check that no entry of an earlier listing is gone in a later one. Folders and the files
-/// in `but` (written anew by a server that starts) are looked for by name only, like all others.
-pub fn nothing_gone(finding: &mut Finding, earlier: &Listing<'_>, later: &Listing<'_>, but: &[&str]) {
+/// Adds a check that no entry of an earlier listing is gone in a later one, but for those that
+/// come and go with a running server.
+pub fn nothing_gone(
+    finding: &mut Finding,
+    earlier: &Listing<'_>,
+    later: &Listing<'_>,
+    passing: impl Fn(&str) -> bool,
+) {
     let now: BTreeSet<&str> = later.entries.iter().map(|e| e.path.as_str()).collect();
-    let passing = |path: &str| but.iter().any(|b| path.starts_with(b));
-    let gone: Vec<&str> = earlier
-        .entries
-        .iter()
-        .map(|e| e.path.as_str())
-        .filter(|path| !passing(path) && !now.contains(path))
-        .collect();
-    if earlier.is_empty() {
+    let then: Vec<&str> = earlier.entries.iter().map(|e| e.path.as_str()).filter(|p| !passing(p)).collect();
+    let gone: Vec<&str> = then.iter().copied().filter(|path| !now.contains(path)).collect();
+    if then.is_empty() {
         finding.unsure(format!("nothing was listed on {} before", earlier.node));
         return;
     }
-    let count = earlier.entries.len();
     let what = if gone.is_empty() { "all still there".into() } else { format!("gone: {}", gone.join(" ")) };
-    finding.check(gone.is_empty(), format!("of {count} files and folders on {}: {what}", earlier.node));
+    finding
+        .check(gone.is_empty(), format!("of {} files and folders on {}: {what}", then.len(), earlier.node));
 }
 
 fn join(names: &[&str]) -> String {
@@ -226,9 +226,9 @@ mod tests {
     fn a_file_that_went_is_named() {
         let before = [entry("qa/"), entry("qa/ledger.ibd"), entry("ibtmp1")];
         let (earlier, kept) = (listing("w1", &before), listing("w1", &before[..2]));
-        assert_eq!(conclude(|f| nothing_gone(f, &earlier, &kept, &["ibtmp1"])).0, Conclusion::Passed);
+        assert_eq!(conclude(|f| nothing_gone(f, &earlier, &kept, |p| p == "ibtmp1")).0, Conclusion::Passed);
         let cut = listing("w1", &before[..1]);
-        let (conclusion, text) = conclude(|f| nothing_gone(f, &earlier, &cut, &["ibtmp1"]));
+        let (conclusion, text) = conclude(|f| nothing_gone(f, &earlier, &cut, |p| p == "ibtmp1"));
         assert_eq!(conclusion, Conclusion::Failed);
         assert!(text.ends_with("gone: qa/ledger.ibd"), "{text}");
     }
