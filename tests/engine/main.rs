@@ -1,3 +1,6 @@
-//! Tests that need a container engine but no cluster.
+//! A container engine, but no cluster.
 
+mod box_container;
+mod containers;
+mod files;
 mod ledger;
