@@ -1,1 +1,6 @@
-//! Placeholder.
+//! A container engine, but no cluster.
+
+mod box_container;
+mod containers;
+mod files;
+mod ledger;
