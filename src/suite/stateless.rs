@@ -53,6 +53,8 @@ const SELECTOR: &str = "app=nginx";
 const ROLLOUT: Duration = Duration::from_secs(120);
 /// Time for events, which are sent when there is time for it.
 const EVENTS: Duration = Duration::from_secs(15);
+/// Time for the recorder to catch up with the API.
+const SETTLE: Duration = Duration::from_secs(10);
 /// Time after which one HTTP request is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Answers in a row that show a steady service, before the change and after it.
@@ -168,7 +170,7 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     wait_for_endpoints(s, &nginx.pods().await?, deadline).await?;
     s.mark("image-changed");
     steady(s, deadline).await?;
-    s.recorder.settle(deadline).await?;
+    s.recorder.settle(deadline.at_most(SETTLE)).await;
     s.mark("image-settled");
     probe.stop().await;
 
@@ -270,7 +272,7 @@ async fn delete(s: &Scenario, nginx: &Deployment, mode: &str) -> Result<(), Fail
     let api = Api::namespaced(s.client.stream.clone(), &s.namespace);
     let by_name = watcher::Config::default().fields(&format!("metadata.name={}", nginx.name()));
     wait::until(api, by_name, none::<k8s_openapi::api::apps::v1::Deployment>(), deadline).await?;
-    s.recorder.settle(deadline).await?;
+    s.recorder.settle(deadline.at_most(SETTLE)).await;
     s.mark(&format!("{mode}-deleted"));
     s.observe("A10", &format!("{mode}_after"), everything(nginx).await?);
     Ok(())
