@@ -3,6 +3,7 @@
 mod box_container;
 mod containers;
 mod files;
+mod ledger;
 mod load;
 mod node;
 mod registry;

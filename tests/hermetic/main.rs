@@ -8,4 +8,5 @@ mod fault;
 mod image_build;
 mod manifests;
 mod rules;
+mod stateless;
 mod waits;
