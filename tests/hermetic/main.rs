@@ -1,3 +1,4 @@
 //! Placeholder.
 
 mod cluster_lock;
+mod stateful_single;
