@@ -16,6 +16,7 @@ use kube::runtime::{WatchStreamExt, watcher as watch};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::event::{Change, Event, EventLog};
 
@@ -32,45 +33,31 @@ use crate::event::{Change, Event, EventLog};
 pub struct Recorder {
     watches: Vec<Watch>,
     tasks: JoinSet<()>,
+    log: EventLog,
 }
 
-/// The recorder did not get as far as it was asked to.
+/// A kind could not be watched.
 #[derive(Debug, thiserror::Error)]
-pub enum RecorderError {
-    /// A kind could not be listed in time.
-    #[error("failed to begin watching {kind} within {:.1} s: {last}", .waited.as_secs_f64())]
-    NotStarted {
-        /// The kind.
-        kind: String,
-        /// How long was waited.
-        waited: Duration,
-        /// The API's last error.
-        last: String,
-    },
-    /// The records stayed behind the API.
-    #[error("records of {kind} are behind the API after {:.1} s: {missing}", .waited.as_secs_f64())]
-    Behind {
-        /// The kind.
-        kind: String,
-        /// How long was waited.
-        waited: Duration,
-        /// What is missing.
-        missing: String,
-    },
+#[error("failed to begin watching {kind} within {:.1} s: {last}", .waited.as_secs_f64())]
+pub struct RecorderError {
+    /// The kind.
+    pub kind: String,
+    /// How long was waited.
+    pub waited: Duration,
+    /// The API's last error.
+    pub last: String,
 }
+
+/// Time for the first list of each kind.
+const START: Duration = Duration::from_secs(30);
 
 impl Recorder {
-    /// Begins to watch and waits until each kind was listed once. `client` must be one without a
-    /// read timeout: a quiet watch is no broken one.
+    /// Begins to watch and waits until each kind was listed once, for at most 30 s.
     ///
     /// # Errors
-    /// [`RecorderError::NotStarted`].
-    pub async fn start(
-        client: &kube::Client,
-        namespace: &str,
-        log: &EventLog,
-        deadline: Deadline,
-    ) -> Result<Self, RecorderError> {
+    /// [`RecorderError`] with the API's last error.
+    pub async fn start(client: &Client, namespace: &str, log: &EventLog) -> Result<Self, RecorderError> {
+        let deadline = Deadline::after(START);
         let namespaced = [
             ApiResource::erase::<Deployment>(&()),
             ApiResource::erase::<ReplicaSet>(&()),
@@ -81,8 +68,8 @@ impl Recorder {
             ApiResource::erase::<EndpointSlice>(&()),
         ];
         let cluster = [ApiResource::erase::<Node>(&()), ApiResource::erase::<PersistentVolume>(&())];
-        let within = |r: &ApiResource| Api::namespaced_with(client.clone(), namespace, r);
-        let everywhere = |r: &ApiResource| Api::all_with(client.clone(), r);
+        let within = |r: &ApiResource| Api::namespaced_with(client.stream.clone(), namespace, r);
+        let everywhere = |r: &ApiResource| Api::all_with(client.stream.clone(), r);
         let mut watches: Vec<Watch> = namespaced.into_iter().map(|r| Watch::new(within(&r), r)).collect();
         watches.extend(cluster.into_iter().map(|r| Watch::new(everywhere(&r), r)));
 
@@ -90,16 +77,13 @@ impl Recorder {
         for w in &watches {
             tasks.spawn(w.clone().run(log.clone()));
         }
-        let recorder = Self { watches, tasks };
+        let recorder = Self { watches, tasks, log: log.clone() };
         for w in &recorder.watches {
             while !w.lock().listed {
                 if deadline.is_over() {
-                    let last = w.lock().last_error.clone();
-                    return Err(RecorderError::NotStarted {
-                        kind: w.resource.kind.clone(),
-                        waited: deadline.waited(),
-                        last: last.unwrap_or_else(|| "no answer".into()),
-                    });
+                    let last = w.lock().last_error.clone().unwrap_or_else(|| "no answer".into());
+                    let (kind, waited) = (w.resource.kind.clone(), deadline.waited());
+                    return Err(RecorderError { kind, waited, last });
                 }
                 deadline.pause(Duration::from_millis(10)).await;
             }
@@ -107,31 +91,32 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Waits until the records hold everything that the API shows now: call it before judging,
-    /// for a watch may be a moment behind an answer that somebody else already got.
-    ///
-    /// # Errors
-    /// [`RecorderError::Behind`].
-    pub async fn settle(&self, deadline: Deadline) -> Result<(), RecorderError> {
+    /// Waits until the records hold everything that the API shows now: a watch may be a moment
+    /// behind an answer that somebody else already got. Where the deadline comes first, that is
+    /// recorded as a note, and what is missing makes judges unsure.
+    pub async fn settle(&self, deadline: Deadline) {
         for w in &self.watches {
-            let mut missing = "the API was not asked yet".to_owned();
-            loop {
-                if deadline.is_over() {
-                    let (kind, waited) = (w.resource.kind.clone(), deadline.waited());
-                    return Err(RecorderError::Behind { kind, waited, missing });
-                }
+            let mut missing = "the API did not answer".to_owned();
+            while !deadline.is_over() {
                 match deadline.bound(w.api.list(&ListParams::default())).await {
                     Ok(Ok(list)) => match w.behind(&list) {
-                        None => break,
+                        None => {
+                            missing.clear();
+                            break;
+                        }
                         Some(what) => missing = what,
                     },
                     Ok(Err(error)) => missing = error.to_string(),
-                    Err(_) => continue,
+                    Err(_) => break,
                 }
                 deadline.pause(Duration::from_millis(20)).await;
             }
+            if !missing.is_empty() {
+                let (kind, waited) = (&w.resource.kind, deadline.waited().as_secs_f64());
+                let text = format!("records of {kind} are behind the API after {waited:.1} s: {missing}");
+                self.log.append(Event::Noted { text });
+            }
         }
-        Ok(())
     }
 
     /// Stops to watch. What was seen until now is in the log; see [`Recorder::settle`].

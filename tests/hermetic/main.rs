@@ -7,6 +7,8 @@ mod fake_engine;
 mod fault;
 mod image_build;
 mod manifests;
+mod probe;
 mod rules;
+mod stateful_single;
 mod stateless;
 mod waits;

@@ -2,7 +2,7 @@
 //!
 //! | claim | observed facts | other evidence |
 //! |---|---|---|
-//! | B8 | `pod_before`, `pod_after`, `old_pod` (as the API showed it just before the node's return) objects, `server_after`, `budget` ([`Allowed`]) | the fault's records; listing `while-stopped`; changes of Nodes and Pods; marks `replacement-answers`, `return` |
+//! | B8 | `pod_before`, `pod_after`, `old_pod` (as the API showed it just before the node's return) objects, `server_after`, `budget` ([`Allowed`]) | the fault's records; listing `while-stopped`; changes of Nodes and Pods; marks `replacement-answers`, `outage-over` |
 //! | B9 | `nodes`, `pod_before`, `pod_after` objects, `server_before`, `server_after`, `databases` (names on the new server), `rows_on_disk` ([`OnDisk`]) | the fault's records; listings `before-fault`, `while-stopped`; reading `elsewhere` |
 //! | B10 | `pod_before`, `pod_after` objects, `server_before`, `server_after`, `nodes`, `budget` (seconds for the node's return) | the fault's records; listings `while-stopped`, `returned`; reading `returned`; changes of Nodes and Pods; mark `return` |
 //!
@@ -251,9 +251,9 @@ fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>
         shown.uid() == old.uid() && shown.is_terminating(),
         format!("pod {} is Terminating just before the node's return", shown.name()),
     );
-    let back = evidence.mark("return")?;
+    let over = evidence.mark("outage-over")?;
     let gone = history(evidence, old.uid()).into_iter().find(|h| h.1 == Change::Deleted);
-    let early = gone.is_some_and(|(record, _, _)| record.seq < back.seq);
+    let early = gone.is_some_and(|(record, _, _)| record.seq < over.seq);
     let stayed = if early { "went before" } else { "did not go before" };
     finding.check(!early, format!("pod {} {stayed} the node's return", old.name()));
     Ok(())

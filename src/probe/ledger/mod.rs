@@ -2,6 +2,7 @@
 //! shows which acknowledged rows are gone, doubled, or on another server's disk.
 
 mod connection;
+pub mod disk;
 mod writer;
 
 use std::sync::Arc;
