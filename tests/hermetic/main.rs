@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Tests that need no container engine: reports, the command line, and fakes over real sockets.
+
+mod cli;
+mod report;
