@@ -16,7 +16,5 @@ pub mod node;
 pub mod probe;
 pub mod progress;
 pub mod report;
-pub mod scenario;
-pub mod suite;
 pub mod wait;
 pub mod workload;
