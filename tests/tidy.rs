@@ -124,7 +124,8 @@ fn the_map_in_architecture_equals_the_tree() {
     for dir in ["src", "offline", "tests", "src/bin", "."] {
         for entry in fs::read_dir(root().join(dir)).unwrap() {
             let path = entry.unwrap().path();
-            let shown = path.strip_prefix(root()).unwrap().to_string_lossy().trim_start_matches("./").to_owned();
+            let shown =
+                path.strip_prefix(root()).unwrap().to_string_lossy().trim_start_matches("./").to_owned();
             let hidden = shown.starts_with('.') || shown == "target" || path.is_file() && dir == ".";
             let below = mapped.iter().any(|m| m.starts_with(&format!("{shown}/")));
             if !hidden && !mapped.contains(&shown) && !below {
@@ -143,7 +144,8 @@ fn no_test_is_ignored_and_no_lint_silenced_without_a_reason() {
             continue;
         }
         for (number, line) in numbered(&file) {
-            let silenced = line.contains("allow(") && line.trim_start().starts_with("#") && !line.contains("reason");
+            let silenced =
+                line.contains("allow(") && line.trim_start().starts_with("#") && !line.contains("reason");
             if line.trim_start().starts_with("#[ignore") || silenced {
                 wrong.push(format!("{}:{number}: {}", file.display(), line.trim()));
             }

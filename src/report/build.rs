@@ -52,9 +52,8 @@ impl RunReport {
                 self.profile_because.clone_from(profile_because);
                 self.machine.extend(machine.clone());
             }
-            Event::Substituted { from, to, built_from } => {
-                let new =
-                    Substitution { from: from.clone(), to: to.clone(), built_from: built_from.clone() };
+            Event::Substituted { from, to, built_from } if from != to => {
+                let new = Substitution { from: from.clone(), to: to.clone(), built_from: built_from.clone() };
                 if !self.substitutions.contains(&new) {
                     self.substitutions.push(new);
                 }
@@ -77,14 +76,11 @@ impl RunReport {
                 Conclusion::Failed => self.counts.failed += 1,
             }
         }
-        let started = records.iter().find_map(|r| match &r.event {
-            Event::RunStarted { suites, .. } => Some(suites),
-            _ => None,
-        });
-        if started.is_none() {
+        let started: Vec<&String> = records.iter().flat_map(planned).flatten().collect();
+        if !records.iter().any(|r| planned(r).is_some()) {
             self.defects.push("the beginning of the run is not recorded".into());
         }
-        for suite in started.into_iter().flatten() {
+        for suite in started {
             if !records.iter().any(|r| r.scope.scenario.as_ref() == Some(suite)) {
                 self.defects.push(format!("suite {suite} did not begin"));
             }
@@ -95,11 +91,11 @@ impl RunReport {
         for fault in self.faults.iter().filter(|f| f.healed.is_none()) {
             self.defects.push(format!("{} on {} is not recorded as healed", fault.fault, fault.node));
         }
-        let recorded = records.iter().rev().find_map(|r| match r.event {
+        let recorded = records.iter().filter_map(|r| match r.event {
             Event::RunEnded { verdict } => Some(verdict),
             _ => None,
         });
-        if recorded.is_none() {
+        if unended(records) {
             self.defects.push(format!(
                 "the end of the run is not recorded: it was cut off after {} or still goes on",
                 human(self.took)
@@ -110,6 +106,27 @@ impl RunReport {
         let verdicts = self.suites.iter().map(|s| s.verdict).chain(recorded).chain([floor]);
         self.verdict = verdicts.max().unwrap_or(Conclusion::Inconclusive);
     }
+}
+
+fn planned(record: &Record) -> Option<&Vec<String>> {
+    match &record.event {
+        Event::RunStarted { suites, .. } => Some(suites),
+        _ => None,
+    }
+}
+
+/// Whether a writer began the run, or a part of it, and did not end it: test processes that share
+/// a run each begin and end it.
+fn unended(records: &[Record]) -> bool {
+    let mut open: BTreeMap<u32, i64> = BTreeMap::new();
+    for record in records {
+        match record.event {
+            Event::RunStarted { .. } => *open.entry(record.writer).or_default() += 1,
+            Event::RunEnded { .. } => *open.entry(record.writer).or_default() -= 1,
+            _ => {}
+        }
+    }
+    open.is_empty() || open.values().any(|n| *n > 0)
 }
 
 fn empty(records: &[Record]) -> RunReport {
@@ -200,11 +217,7 @@ fn steps(story: &Story<'_>, clock: &Clock) -> Vec<StepReport> {
 }
 
 /// The claims that the story set out to prove and those that it judged, by id.
-fn claims<'t>(
-    story: &Story<'_>,
-    suite: &str,
-    title: &impl Fn(&str) -> Option<&'t str>,
-) -> Vec<ClaimReport> {
+fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'t str>) -> Vec<ClaimReport> {
     let mut claims: BTreeMap<Key, ClaimReport> = BTreeMap::new();
     let mut judged: BTreeSet<&str> = BTreeSet::new();
     let blank = |id: &str| ClaimReport {

@@ -19,7 +19,10 @@ pub(super) fn clusters(records: &[Record]) -> Vec<ClusterReport> {
                     image: image.clone(),
                     reused: *reused,
                     took: millis(*took),
-                    nodes: nodes.iter().map(|n| NodeReport { name: n.clone(), ..Default::default() }).collect(),
+                    nodes: nodes
+                        .iter()
+                        .map(|n| NodeReport { name: n.clone(), ..Default::default() })
+                        .collect(),
                 };
                 // Suites that share a cluster each say that it is ready: the first says who made it.
                 let same = |c: &ClusterReport| (&c.name, &c.kubernetes) == (&new.name, &new.kubernetes);

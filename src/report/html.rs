@@ -127,10 +127,12 @@ fn claim_row(claim: &ClaimReport) -> Markup {
                 @if let Some(took) = claim.took { (bar(took, claim.budget)) }
             }
             @if !claim.title.is_empty() { p.evidence { (claim.evidence) } }
-            ul {
-                @for detail in &claim.details {
-                    @let (verdict, what) = detail.split_once(": ").unwrap_or(("", detail));
-                    li.(verdict) { (what) }
+            @if !claim.details.is_empty() {
+                ul {
+                    @for detail in &claim.details {
+                        @let (verdict, what) = detail.split_once(": ").unwrap_or(("", detail));
+                        li.(verdict) { (what) }
+                    }
                 }
             }
         }
@@ -182,6 +184,14 @@ fn timeline_section(timeline: &Timeline) -> Markup {
                     @for lane in lanes { (lane_row(lane, timeline.from, &place)) }
                 }
             }
+            @if !timeline.marks.is_empty() {
+                p.legend {
+                    "marks: "
+                    @for (at, mark) in &timeline.marks {
+                        span { (mark) " at " (human(at - timeline.from)) }
+                    }
+                }
+            }
             p.legend {
                 span { i.good {} "as it should be" }
                 span { i.moving {} "on its way, or no answer" }
@@ -195,7 +205,8 @@ fn timeline_section(timeline: &Timeline) -> Markup {
 fn lane_row(lane: &Lane, from: f64, place: &impl Fn(f64) -> f64) -> Markup {
     html! {
         div.lane {
-            span.name title=(lane.name) { (lane.name) }
+            // Names of pods differ at their end: that is what must stay readable.
+            span.name.tail[lane.group != "steps"] title=(lane.name) { bdi { (lane.name) } }
             div.track {
                 @for span in &lane.spans {
                     @let (left, right) = (place(span.from), place(span.to));

@@ -11,10 +11,10 @@ mod faults;
 mod html;
 mod json;
 mod junit;
-mod stories;
 mod rejudge;
 mod rows;
 mod run;
+mod stories;
 mod terminal;
 mod timeline;
 

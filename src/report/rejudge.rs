@@ -19,7 +19,8 @@ pub struct Change {
 
 /// The same records with every judgement made anew by this version's judges, and what changed.
 /// Each claim sees what its scenario's writer had recorded until then, as the first judgement
-/// did. A claim that this version does not know keeps its judgement.
+/// did. A claim that this version does not know keeps its judgement, and so does one without any
+/// check: no judge spoke then, the story did not reach it.
 ///
 /// # Guarantees
 /// The same judges give the same records, byte for byte.
@@ -27,8 +28,8 @@ pub fn rejudge(records: &[Record]) -> (Vec<Record>, Vec<Change>) {
     let mut again = records.to_vec();
     let mut changes = Vec::new();
     for (at, record) in records.iter().enumerate() {
-        let Event::ClaimJudged { claim: id, verdict: was, .. } = &record.event else { continue };
-        let Some(claim) = judge::claim(id) else { continue };
+        let Event::ClaimJudged { claim: id, verdict: was, details, .. } = &record.event else { continue };
+        let Some(claim) = judge::claim(id).filter(|_| !details.is_empty()) else { continue };
         let same = |r: &&Record| r.writer == record.writer && r.scope.scenario == record.scope.scenario;
         let seen: Vec<Record> = records[..at].iter().filter(same).cloned().collect();
         let finding = claim.judge(&Evidence::new(&seen, id));

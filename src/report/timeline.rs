@@ -1,5 +1,7 @@
 //! What went on when: lanes of spans on the time axis of one story.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::build::line;
@@ -63,7 +65,7 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
     let times = || story.records.iter().map(|r| clock.at(r));
     let from = times().fold(f64::INFINITY, f64::min);
     let to = times().fold(from, f64::max);
-    let mut lanes = Lanes { lanes: Vec::new() };
+    let mut lanes = Lanes::default();
     let mut marks = Vec::new();
     for record in &story.records {
         lanes.take(record, clock.at(record));
@@ -71,20 +73,27 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
             marks.push((clock.at(record), line(mark)));
         }
     }
-    let mut lanes = lanes.lanes;
+    let Lanes { mut lanes, asked } = lanes;
     let rank = |lane: &Lane| GROUPS.iter().position(|g| *g == lane.group);
-    lanes.sort_by_key(rank);
-    for span in lanes.iter_mut().flat_map(|l| &mut l.spans).filter(|s| s.to.is_infinite()) {
-        span.to = to;
+    for lane in &mut lanes {
+        // What was seen stays so until something else is seen; an answer holds for its moment.
+        let end = if lane.group == "probes" { asked.get(&lane.name).copied().unwrap_or(to) } else { to };
+        for span in lane.spans.iter_mut().filter(|s| s.to.is_infinite()) {
+            span.to = end;
+        }
     }
+    lanes.sort_by_key(rank);
     Timeline { suite: name.into(), from, to, lanes, marks }
 }
 
 /// Kinds of lanes from top to bottom.
 pub(super) const GROUPS: [&str; 5] = ["steps", "faults", "nodes", "pods", "probes"];
 
+#[derive(Default)]
 struct Lanes {
     lanes: Vec<Lane>,
+    /// When each probe asked last.
+    asked: BTreeMap<String, f64>,
 }
 
 impl Lanes {
@@ -113,7 +122,7 @@ impl Lanes {
             },
             Event::Sampled { probe, outcome, detail, .. } => {
                 let note = if *outcome == Outcome::Acknowledged { "answered" } else { detail.as_str() };
-                self.turn("probes", probe, at, (answer(*outcome), line(note)));
+                self.answered(probe, at, *outcome, note);
             }
             Event::RowWritten { outcome, server, reason, .. } => {
                 let note = match outcome {
@@ -121,10 +130,15 @@ impl Lanes {
                     Outcome::Refused => format!("rows refused: {reason}"),
                     Outcome::Indeterminate => format!("rows without an answer: {reason}"),
                 };
-                self.turn("probes", "ledger", at, (answer(*outcome), line(&note)));
+                self.answered("ledger", at, *outcome, &note);
             }
             _ => {}
         }
+    }
+
+    fn answered(&mut self, probe: &str, at: f64, outcome: Outcome, note: &str) {
+        self.turn("probes", probe, at, (answer(outcome), line(note)));
+        self.asked.insert(line(probe), at);
     }
 
     /// Ends the lane's last state and begins another, unless it is the same one.

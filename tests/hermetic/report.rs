@@ -125,7 +125,9 @@ fn html_needs_nothing_from_elsewhere() {
     for outside in ["http://", "https://", "src=", "url(", "@import", "<script", "<link"] {
         assert!(!page.contains(outside), "{outside} in the page");
     }
-    for inside in ["mysql-75bdf9c8d6-k5b8z", "no evidence: `server-uuid`", "stop-node", "v1.34.4", "mysql:5.6"] {
+    for inside in
+        ["mysql-75bdf9c8d6-k5b8z", "no evidence: `server-uuid`", "stop-node", "v1.34.4", "mysql:5.6"]
+    {
         assert!(page.contains(inside), "{inside} is not in the page");
     }
 }
@@ -207,7 +209,8 @@ fn a_fault_that_nobody_healed_is_shown() {
 #[test]
 fn a_claim_judged_twice_is_as_good_as_the_worse() {
     let mut records = recorded();
-    let at = records.iter().position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A10"));
+    let at =
+        records.iter().position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A10"));
     let at = at.expect("A10 was judged");
     let mut bad = records[at].clone();
     if let Event::ClaimJudged { verdict, details, evidence, .. } = &mut bad.event {

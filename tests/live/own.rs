@@ -23,7 +23,8 @@ async fn a_hung_worker_is_noticed_and_comes_back() -> anyhow::Result<()> {
             let worker = s.cluster.workers().into_iter().next().ok_or("the topology has a worker")?;
             let notice = s.cluster.topology.timing().node_loss().total;
             let hang = s.inject(&PauseNode, &worker, s.deadline()).await?;
-            let noticed = wait::nodes::not_ready(&s.client, &worker.name, s.deadline().at_most(notice)).await?;
+            let noticed =
+                wait::nodes::not_ready(&s.client, &worker.name, s.deadline().at_most(notice)).await?;
             s.note(format!("{} noticed after {:.1} s", worker.name, noticed.took.as_secs_f64()));
             hang.heal(s.deadline()).await?;
             wait::nodes::ready(&s.client, &worker.name, s.deadline()).await?;

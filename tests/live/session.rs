@@ -16,7 +16,10 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Joins this invocation's run, does `work` and renders the reports anew. Ctrl-C and SIGTERM cancel
 /// the run, so that the scenario heals what it broke; tests that begin afterwards fail at once.
-pub async fn in_run<T>(suites: &[&str], work: impl AsyncFnOnce(&Run) -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub async fn in_run<T>(
+    suites: &[&str],
+    work: impl AsyncFnOnce(&Run) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
     let settings = Settings::resolve(variable)?;
     let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
@@ -67,4 +70,3 @@ async fn cancel_on_signal(cancel: &CancellationToken) {
     cancel.cancel();
     std::future::pending::<()>().await;
 }
-
