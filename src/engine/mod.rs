@@ -1,1 +1,173 @@
-//! Placeholder.
+//! The container engine, over the Docker API: containers, commands and files in them, images.
+//! Labels on containers are the only state, so that any process can find what exists.
+
+mod containers;
+mod error;
+mod exec;
+mod files;
+mod images;
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as ApiError;
+
+use crate::deadline::Deadline;
+
+pub use containers::{Container, Power};
+pub use error::EngineError;
+pub use exec::ExecResult;
+pub use images::ImageInfo;
+
+/// The oldest Docker API that is spoken to: that of Docker 20.10, the first with cgroup
+/// namespaces, which kind's nodes need.
+pub const OLDEST_API: &str = "1.41";
+
+/// For requests that the engine answers from memory.
+const QUICK: Duration = Duration::from_secs(30);
+/// For requests that make it work: starting, killing, removing, reading a file.
+const WORK: Duration = Duration::from_secs(120);
+
+/// A connection to the engine. Cheap to clone; it pools no connections and may be shared between
+/// runtimes.
+///
+/// # Guarantees
+/// Every call is bounded: by the deadline that it takes, else by 30 s for what the engine answers
+/// from memory and 120 s for what it must work for.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    docker: Docker,
+}
+
+/// What the engine says of itself and of its machine.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct EngineFacts {
+    /// The engine's version, such as `28.2.2`.
+    pub version: String,
+    /// The newest API version that it speaks.
+    pub api_version: String,
+    /// Its operating system, such as `Debian GNU/Linux 12 (bookworm)`.
+    pub os: String,
+    /// Its architecture as the kernel calls it, such as `x86_64`.
+    pub architecture: String,
+    /// Its kernel.
+    pub kernel: String,
+    /// Processor cores.
+    pub cores: u64,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// `1` or `2`.
+    pub cgroup_version: String,
+    /// `cgroupfs`, `systemd` or `none`.
+    pub cgroup_driver: String,
+    /// Such as `overlay2`.
+    pub storage_driver: String,
+    /// Where images and containers lie on its machine.
+    pub root_dir: String,
+    /// Whether it runs without root.
+    pub rootless: bool,
+}
+
+impl Engine {
+    /// Connects and asks for the version. `None` takes `DOCKER_HOST`, else
+    /// `unix:///var/run/docker.sock`; `Some` an address such as `unix:///path`.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::Timeout`] after 30 s.
+    pub async fn connect(host: Option<&str>) -> Result<Engine, EngineError> {
+        let named = host.unwrap_or("DOCKER_HOST or unix:///var/run/docker.sock");
+        let lost = |source| EngineError::Unreachable { host: named.into(), source: Box::new(source) };
+        let opened = match host {
+            None => Docker::connect_with_defaults(),
+            Some(host) => Docker::connect_with_host(host),
+        };
+        // Every call has a deadline of its own; the client's limit of 120 s would cut off a long
+        // stop or load with an error that does not say what was being done.
+        let docker = opened.map_err(lost)?.with_timeout(Duration::from_secs(24 * 3600));
+        let engine = Engine { docker };
+        let doing = || format!("failed to ask {named} for its version");
+        let deadline = Deadline::after(QUICK);
+        // Sends the version in every path once bollard does (0.22); nothing changes before.
+        let docker = bounded(doing, deadline, engine.docker.clone().negotiate_version())
+            .await
+            .map_err(|e| e.unreachable(named))?;
+        let engine = Engine { docker };
+        let version = engine.ask(doing, deadline, engine.docker.version()).await?;
+        let found = version.api_version.unwrap_or_default();
+        if older(&found, OLDEST_API) {
+            return Err(EngineError::TooOld { found, need: OLDEST_API.into() });
+        }
+        Ok(engine)
+    }
+
+    /// What the engine says of itself.
+    ///
+    /// # Errors
+    /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
+    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        let doing = || "failed to ask the engine for its facts".to_owned();
+        let deadline = Deadline::after(QUICK);
+        let info = self.ask(doing, deadline, self.docker.info()).await?;
+        let version = self.ask(doing, deadline, self.docker.version()).await?;
+        let options = info.security_options.unwrap_or_default();
+        let whole = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+        Ok(EngineFacts {
+            version: version.version.unwrap_or_default(),
+            api_version: version.api_version.unwrap_or_default(),
+            os: info.operating_system.unwrap_or_default(),
+            architecture: info.architecture.unwrap_or_default(),
+            kernel: info.kernel_version.unwrap_or_default(),
+            cores: whole(info.ncpu),
+            memory_bytes: whole(info.mem_total),
+            // An engine without the field is one from before cgroup v2.
+            cgroup_version: info.cgroup_version.map_or_else(|| "1".into(), |v| v.to_string()),
+            cgroup_driver: info.cgroup_driver.map(|d| d.to_string()).unwrap_or_default(),
+            storage_driver: info.driver.unwrap_or_default(),
+            root_dir: info.docker_root_dir.unwrap_or_default(),
+            rootless: options.iter().any(|o| o.split(',').any(|part| part == "name=rootless")),
+        })
+    }
+
+    async fn ask<T>(
+        &self,
+        doing: impl Fn() -> String,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, EngineError> {
+        bounded(doing, deadline, work).await
+    }
+}
+
+async fn bounded<T>(
+    doing: impl Fn() -> String,
+    deadline: Deadline,
+    work: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, EngineError> {
+    match deadline.bound(work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(EngineError::api(doing(), source)),
+        Err(late) => Err(EngineError::Timeout { doing: doing(), waited: late.0 }),
+    }
+}
+
+/// Compares versions of the form `major.minor`; one that is none is the oldest.
+fn older(found: &str, need: &str) -> bool {
+    let parts = |v: &str| {
+        let (major, minor) = v.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    parts(found) < parts(need)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::older;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(older("1.9", "1.41"));
+        assert!(!older("1.41", "1.41"));
+        assert!(!older("1.100", "1.41"));
+        assert!(older("", "1.41"));
+    }
+}

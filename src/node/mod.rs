@@ -1,1 +1,233 @@
-//! Placeholder.
+//! Nodes of a kind cluster: containers with a role.
+
+mod error;
+mod listing;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+
+use crate::deadline::Deadline;
+use crate::engine::{Container, Engine, EngineError, ExecResult};
+
+pub use crate::engine::Power;
+pub use error::NodeError;
+pub use listing::Listing;
+
+/// kind's label with the cluster's name (kind: pkg/cluster/internal/providers/docker/constants.go).
+pub const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
+/// kind's label with the node's role, see [`Role::kind_name`].
+pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
+/// Label of our node images, which containers made from them inherit. A container without it is
+/// never changed.
+pub const OWNER_LABEL: &str = "dev.seatrial.node-image";
+/// The network that kind puts its nodes in.
+pub const NETWORK: &str = "kind";
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Runs the API server, and etcd beside it.
+    ControlPlane,
+    /// Runs workloads.
+    Worker,
+    /// In front of several control planes; no node to Kubernetes.
+    LoadBalancer,
+}
+
+impl Role {
+    /// kind's word for it, the value of [`ROLE_LABEL`].
+    pub fn kind_name(self) -> &'static str {
+        match self {
+            Role::ControlPlane => "control-plane",
+            Role::Worker => "worker",
+            Role::LoadBalancer => "external-load-balancer",
+        }
+    }
+
+    /// The role that kind's word means.
+    pub fn from_kind(name: &str) -> Option<Role> {
+        [Role::ControlPlane, Role::Worker, Role::LoadBalancer].into_iter().find(|r| r.kind_name() == name)
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind_name())
+    }
+}
+
+/// A node, by the name that Docker and Kubernetes both know it by.
+///
+/// # Guarantees
+/// What changes the container asks for [`OWNER_LABEL`] each time, and refuses without it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name, such as `three-worker2`.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    engine: Engine,
+    known_address: Arc<Mutex<Option<IpAddr>>>,
+}
+
+impl Node {
+    /// A node of this name; whether there is one shows when it is used.
+    pub fn new(engine: Engine, name: impl Into<String>, role: Role) -> Self {
+        Self { name: name.into(), role, engine, known_address: Arc::default() }
+    }
+
+    /// The node that a container is, if its labels say that kind made it.
+    pub fn from_container(engine: Engine, container: &Container) -> Option<Self> {
+        let role = Role::from_kind(container.labels.get(ROLE_LABEL)?)?;
+        Some(Self::new(engine, container.name.clone(), role))
+    }
+
+    /// The engine that runs it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Its container.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when it is gone, and those of [`Engine::container`].
+    pub async fn container(&self) -> Result<Container, NodeError> {
+        Ok(self.engine.existing(&self.name).await?)
+    }
+
+    /// Its container, for a change: only if it is ours.
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Node::container`].
+    pub async fn ours(&self) -> Result<Container, NodeError> {
+        let container = self.container().await?;
+        if container.labels.contains_key(OWNER_LABEL) {
+            Ok(container)
+        } else {
+            Err(NodeError::NotOurs { node: self.name.clone(), image: container.image })
+        }
+    }
+
+    /// Its power state.
+    ///
+    /// # Errors
+    /// Those of [`Node::container`].
+    pub async fn power(&self) -> Result<Power, NodeError> {
+        Ok(self.container().await?.power)
+    }
+
+    /// Its address in kind's network; none while it does not run.
+    ///
+    /// # Errors
+    /// Those of [`Node::container`].
+    pub async fn address(&self) -> Result<Option<IpAddr>, NodeError> {
+        Ok(address_of(&self.container().await?))
+    }
+
+    /// The address that it had when somebody last took note of it. Docker forgets the address of a
+    /// stopped container, and gives the lowest free one to the next that starts.
+    pub fn known_address(&self) -> Option<IpAddr> {
+        *self.known_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Takes note of an address; clones of this node know it too.
+    pub fn note_address(&self, address: Option<IpAddr>) {
+        *self.known_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = address;
+    }
+
+    /// As [`Engine::stop`]. systemd, the first process of a node, gets SIGRTMIN+3 (its image's
+    /// stop signal) and ends all units, which can take longer than the grace: then it is killed.
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Engine::stop`].
+    pub async fn stop(&self, grace: Duration) -> Result<(), NodeError> {
+        self.ours().await?;
+        Ok(self.engine.stop(&self.name, grace).await?)
+    }
+
+    /// As [`Engine::kill`]: what a power cut does.
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Engine::kill`].
+    pub async fn kill(&self) -> Result<(), NodeError> {
+        self.ours().await?;
+        Ok(self.engine.kill(&self.name).await?)
+    }
+
+    /// As [`Engine::start`].
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Engine::start`].
+    pub async fn start(&self) -> Result<(), NodeError> {
+        self.ours().await?;
+        Ok(self.engine.start(&self.name).await?)
+    }
+
+    /// As [`Engine::pause`].
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Engine::pause`].
+    pub async fn pause(&self) -> Result<(), NodeError> {
+        self.ours().await?;
+        Ok(self.engine.pause(&self.name).await?)
+    }
+
+    /// As [`Engine::unpause`].
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Engine::unpause`].
+    pub async fn unpause(&self) -> Result<(), NodeError> {
+        self.ours().await?;
+        Ok(self.engine.unpause(&self.name).await?)
+    }
+
+    /// As [`Engine::exec`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::exec`].
+    pub async fn exec(
+        &self,
+        argv: &[&str],
+        stdin: Option<Vec<u8>>,
+        deadline: Deadline,
+    ) -> Result<ExecResult, NodeError> {
+        Ok(self.engine.exec(&self.name, argv, stdin, deadline).await?)
+    }
+
+    /// As [`Engine::exec_ok`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::exec_ok`].
+    pub async fn exec_ok(
+        &self,
+        argv: &[&str],
+        stdin: Option<Vec<u8>>,
+        deadline: Deadline,
+    ) -> Result<String, NodeError> {
+        Ok(self.engine.exec_ok(&self.name, argv, stdin, deadline).await?)
+    }
+
+    /// As [`Engine::exec_lines`].
+    pub fn exec_lines(&self, argv: &[&str]) -> BoxStream<'static, Result<String, EngineError>> {
+        self.engine.exec_lines(&self.name, argv)
+    }
+
+    /// As [`Engine::read_file`]: works on a stopped node too.
+    ///
+    /// # Errors
+    /// Those of [`Engine::read_file`]; more than 16 MiB is one.
+    pub async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, NodeError> {
+        Ok(self.engine.read_file(&self.name, path, 16 << 20).await?)
+    }
+}
+
+/// The address in kind's network, else the only one that there is.
+pub(crate) fn address_of(container: &Container) -> Option<IpAddr> {
+    let addresses = &container.addresses;
+    let only = || addresses.values().next().filter(|_| addresses.len() == 1);
+    addresses.get(NETWORK).or_else(only).copied()
+}

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! A container engine, but no cluster.
+
+mod box_container;
+mod containers;
+mod files;

@@ -1,0 +1,324 @@
+//! Containers: what they are, and their power switch.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::query_parameters::{
+    KillContainerOptions, ListContainersOptions, LogsOptions, RemoveContainerOptions, StopContainerOptions,
+};
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use super::{ApiError, Engine, EngineError, QUICK, WORK, bounded};
+use crate::deadline::Deadline;
+
+/// A container's state, in Docker's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// Its first process runs.
+    Running,
+    /// Its first process ended: stopped, killed, or by itself.
+    Exited,
+    /// Frozen: in memory, but no process gets any time.
+    Paused,
+    /// Between an end and the engine's new start.
+    Restarting,
+    /// Never started.
+    Created,
+    /// The engine failed to remove it.
+    Dead,
+    /// The engine is removing it.
+    Removing,
+}
+
+impl Power {
+    /// Docker's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Power::Running => "running",
+            Power::Exited => "exited",
+            Power::Paused => "paused",
+            Power::Restarting => "restarting",
+            Power::Created => "created",
+            Power::Dead => "dead",
+            Power::Removing => "removing",
+        }
+    }
+}
+
+impl std::fmt::Display for Power {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A container as the engine describes it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Container {
+    /// Its full id.
+    pub id: String,
+    /// Its name, without the slash.
+    pub name: String,
+    /// The image reference that it was made from.
+    pub image: String,
+    /// The id of that image.
+    pub image_id: String,
+    /// Its labels, those of its image among them.
+    pub labels: BTreeMap<String, String>,
+    /// Its state.
+    pub power: Power,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// When it last ended.
+    pub finished_at: Option<Timestamp>,
+    /// How it last ended; 0 while it runs for the first time.
+    pub exit_code: i64,
+    /// Whether the kernel killed it for want of memory.
+    pub oom_killed: bool,
+    /// Its first process in the host's numbers; 0 when it does not run.
+    pub pid: i64,
+    /// Signal that `docker stop` sends first; empty means SIGTERM.
+    pub stop_signal: String,
+    /// Address by network; empty when it does not run: Docker gives addresses back at the end.
+    pub addresses: BTreeMap<String, IpAddr>,
+    /// Published ports: `6443/tcp` -> where the host listens.
+    pub ports: BTreeMap<String, SocketAddr>,
+    /// Paths that lie in memory (tmpfs), gone when it stops.
+    pub tmpfs: Vec<String>,
+}
+
+impl Engine {
+    /// The containers that carry all these labels, in any state, by name. An empty value asks for
+    /// the label alone.
+    ///
+    /// # Errors
+    /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
+    pub async fn containers(&self, labels: &[(&str, &str)]) -> Result<Vec<Container>, EngineError> {
+        let wanted = labels.iter().map(|(key, value)| match *value {
+            "" => (*key).to_owned(),
+            value => format!("{key}={value}"),
+        });
+        let filters = [("label".to_owned(), wanted.collect::<Vec<_>>())].into();
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let doing = || "failed to list containers".to_owned();
+        let deadline = Deadline::after(QUICK);
+        let found = self.ask(doing, deadline, self.docker.list_containers(Some(options))).await?;
+        let ids: Vec<String> = found.into_iter().filter_map(|c| c.id).collect();
+        // One that goes away meanwhile is left out.
+        let mut all: Vec<Container> = futures::stream::iter(&ids)
+            .map(|id| self.container(id))
+            .buffer_unordered(8)
+            .try_filter_map(|c| async { Ok(c) })
+            .try_collect()
+            .await?;
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// The container of this name or id, if there is one.
+    ///
+    /// # Errors
+    /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
+    pub async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
+        let doing = || format!("failed to inspect container {name}");
+        let asked = self.ask(doing, Deadline::after(QUICK), self.docker.inspect_container(name, None)).await;
+        match asked {
+            Ok(found) => Ok(Some(read(found))),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The container of this name or id.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::container`].
+    pub async fn existing(&self, name: &str) -> Result<Container, EngineError> {
+        let missing = || EngineError::NotFound { what: "container", name: name.into() };
+        self.container(name).await?.ok_or_else(missing)
+    }
+
+    /// Starts it; nothing happens when it runs already.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
+    pub async fn start(&self, name: &str) -> Result<(), EngineError> {
+        let wish = |p| p == Power::Running;
+        self.switch("start", name, WORK, wish, self.docker.start_container(name, None)).await
+    }
+
+    /// Sends its stop signal, waits `grace`, then kills it; nothing happens when it does not run.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] 120 s after the
+    /// grace.
+    ///
+    /// # Cancellation
+    /// The engine goes on stopping it.
+    pub async fn stop(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
+        let t = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptions { t: Some(t), signal: None };
+        let work = self.docker.stop_container(name, Some(options));
+        self.switch("stop", name, grace.saturating_add(WORK), ended, work).await
+    }
+
+    /// Kills its first process, and all others with it; nothing happens when it does not run.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
+    pub async fn kill(&self, name: &str) -> Result<(), EngineError> {
+        let options = KillContainerOptions { signal: "SIGKILL".into() };
+        self.switch("kill", name, WORK, ended, self.docker.kill_container(name, Some(options))).await
+    }
+
+    /// Freezes all its processes; nothing happens when they are frozen already.
+    ///
+    /// # Errors
+    /// [`EngineError::NotRunning`], [`EngineError::NotFound`], [`EngineError::Api`],
+    /// [`EngineError::Timeout`] after 120 s.
+    pub async fn pause(&self, name: &str) -> Result<(), EngineError> {
+        let wish = |p| p == Power::Paused;
+        self.switch("pause", name, WORK, wish, self.docker.pause_container(name)).await
+    }
+
+    /// Thaws its processes; nothing happens when they run.
+    ///
+    /// # Errors
+    /// As [`Engine::pause`].
+    pub async fn unpause(&self, name: &str) -> Result<(), EngineError> {
+        let wish = |p| p == Power::Running;
+        self.switch("unpause", name, WORK, wish, self.docker.unpause_container(name)).await
+    }
+
+    /// Kills and removes it with its anonymous volumes; nothing happens when it is gone.
+    ///
+    /// # Errors
+    /// [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
+    pub async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let doing = || format!("failed to remove container {name}");
+        let deadline = Deadline::after(WORK);
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        let removed = self.ask(doing, deadline, self.docker.remove_container(name, Some(options))).await;
+        match removed {
+            Err(error) if error.status() == Some(404) => Ok(()),
+            // Somebody else is at it: the wish comes true when they are done.
+            Err(error) if error.status() == Some(409) => {
+                while self.container(name).await?.is_some() {
+                    if deadline.is_over() {
+                        return Err(error);
+                    }
+                    deadline.pause(Duration::from_millis(200)).await;
+                }
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The last `tail` lines that its first process printed, both streams together.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
+    pub async fn logs(&self, name: &str, tail: usize) -> Result<String, EngineError> {
+        let doing = || format!("failed to read the log of container {name}");
+        let options =
+            LogsOptions { stdout: true, stderr: true, tail: tail.to_string(), ..Default::default() };
+        let pieces = self.docker.logs(name, Some(options)).map_ok(|piece| piece.into_bytes());
+        let all = pieces.try_fold(Vec::new(), |mut all, piece| async move {
+            all.extend_from_slice(&piece);
+            Ok(all)
+        });
+        let all = self.ask(doing, Deadline::after(WORK), all).await;
+        let all = all.map_err(|e| e.or_not_found("container", name))?;
+        Ok(String::from_utf8_lossy(&all).into_owned())
+    }
+
+    /// Engines answer 304, 409 or 500 where the wish is already true: the state decides.
+    async fn switch(
+        &self,
+        verb: &str,
+        name: &str,
+        limit: Duration,
+        wish: impl Fn(Power) -> bool,
+        work: impl Future<Output = Result<(), ApiError>>,
+    ) -> Result<(), EngineError> {
+        let doing = || format!("failed to {verb} container {name}");
+        let Err(error) = bounded(doing, Deadline::after(limit), work).await else { return Ok(()) };
+        if !matches!(error.status(), Some(409 | 500)) {
+            return Err(error.or_not_found("container", name));
+        }
+        match self.container(name).await?.map(|c| c.power) {
+            Some(power) if wish(power) => Ok(()),
+            Some(power) if verb.ends_with("pause") && power != Power::Running && power != Power::Paused => {
+                Err(EngineError::NotRunning { doing: doing(), container: name.into(), power })
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+fn ended(power: Power) -> bool {
+    matches!(power, Power::Exited | Power::Created | Power::Dead)
+}
+
+fn read(found: ContainerInspectResponse) -> Container {
+    let state = found.state.unwrap_or_default();
+    let config = found.config.unwrap_or_default();
+    let network = found.network_settings.unwrap_or_default();
+    let address = |e: bollard::models::EndpointSettings| e.ip_address.and_then(|ip| ip.parse().ok());
+    let addresses = network.networks.into_iter().flatten().filter_map(|(name, e)| Some((name, address(e)?)));
+    let ports = network.ports.into_iter().flatten().filter_map(|(port, bound)| {
+        let bound = bound?.into_iter().find_map(|b| {
+            let ip: IpAddr = b.host_ip?.parse().ok()?;
+            Some(SocketAddr::new(ip, b.host_port?.parse().ok()?))
+        });
+        Some((port, bound?))
+    });
+    let memory = |m: &bollard::models::MountPoint| m.typ.as_deref() == Some("tmpfs");
+    let mounted = found.mounts.into_iter().flatten().filter(memory).filter_map(|m| m.destination);
+    let asked = found.host_config.and_then(|h| h.tmpfs).into_iter().flatten().map(|(path, _)| path);
+    let mut tmpfs: Vec<String> = asked.chain(mounted).collect();
+    tmpfs.sort();
+    tmpfs.dedup();
+    Container {
+        id: found.id.unwrap_or_default(),
+        name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        image: config.image.unwrap_or_default(),
+        image_id: found.image.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        power: power(state.status, state.paused, state.running),
+        started_at: moment(state.started_at.as_deref()),
+        finished_at: moment(state.finished_at.as_deref()),
+        exit_code: state.exit_code.unwrap_or_default(),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        pid: state.pid.unwrap_or_default(),
+        stop_signal: config.stop_signal.unwrap_or_default(),
+        addresses: addresses.collect(),
+        ports: ports.collect(),
+        tmpfs,
+    }
+}
+
+fn power(status: Option<ContainerStateStatusEnum>, paused: Option<bool>, running: Option<bool>) -> Power {
+    use ContainerStateStatusEnum as S;
+    match status {
+        Some(S::RUNNING | S::STOPPING) => Power::Running,
+        Some(S::EXITED) => Power::Exited,
+        Some(S::PAUSED) => Power::Paused,
+        Some(S::RESTARTING) => Power::Restarting,
+        Some(S::CREATED) => Power::Created,
+        Some(S::DEAD) => Power::Dead,
+        Some(S::REMOVING) => Power::Removing,
+        Some(S::EMPTY) | None if paused == Some(true) => Power::Paused,
+        Some(S::EMPTY) | None if running == Some(true) => Power::Running,
+        Some(S::EMPTY) | None => Power::Exited,
+    }
+}
+
+/// Docker writes the year 1 for "never".
+fn moment(text: Option<&str>) -> Option<Timestamp> {
+    text?.parse::<Timestamp>().ok().filter(|t| t.as_second() > 0)
+}

@@ -1,0 +1,352 @@
+//! Files in containers, stopped ones included.
+//!
+//! A running container is asked with `find`, which sees what its processes see. Any other is read
+//! through the archive API, which streams whole folders: the bodies are dropped as they come.
+
+use std::io::Read;
+
+use bollard::container::PathStatResponse;
+use bollard::query_parameters::{ContainerArchiveInfoOptions, DownloadFromContainerOptions};
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
+
+use super::exec::failed;
+use super::{Container, Engine, EngineError, ExecResult, Power, QUICK, WORK, bounded};
+use crate::deadline::Deadline;
+use crate::event::FileEntry;
+
+/// A folder with more entries than this, within the depth asked for, is an error.
+pub(super) const ENTRY_LIMIT: usize = 50_000;
+/// Go's `os.ModeDir`, as the archive API gives it.
+const GO_DIR: u32 = 1 << 31;
+/// Go's `os.ModeSymlink`.
+const GO_LINK: u32 = 1 << 27;
+
+impl Engine {
+    /// What lies in a folder, by path, at most `depth` levels deep (1: the folder's own entries);
+    /// `None` when the path does not exist. A path that is a symbolic link is followed; links
+    /// below it are reported. Of a file, the only entry is itself.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] without the container, [`EngineError::NotVisible`] for a tmpfs of
+    /// one that does not run, [`EngineError::TooMuch`] past 50 000 entries,
+    /// [`EngineError::Timeout`] after 120 s, [`EngineError::Api`].
+    pub async fn list(
+        &self,
+        name: &str,
+        path: &str,
+        depth: usize,
+    ) -> Result<Option<Vec<FileEntry>>, EngineError> {
+        let container = self.existing(name).await?;
+        if container.power == Power::Running {
+            match self.list_by_find(name, path, depth).await {
+                // An image without GNU find, or a container that stopped this moment.
+                Err(EngineError::Command { .. } | EngineError::NotRunning { .. }) => {}
+                done => return done,
+            }
+        }
+        self.list_by_archive(&container, path, depth).await
+    }
+
+    /// The bytes of a file, `None` when it does not exist. Symbolic links are followed.
+    ///
+    /// # Errors
+    /// [`EngineError::TooMuch`] when it has more than `limit` bytes, and those of
+    /// [`Engine::list`].
+    pub async fn read_file(
+        &self,
+        name: &str,
+        path: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let container = self.existing(name).await?;
+        if container.power == Power::Running {
+            match self.read_by_head(name, path, limit).await {
+                Err(EngineError::Command { .. } | EngineError::NotRunning { .. }) => {}
+                done => return done,
+            }
+        }
+        let Some((path, _)) = self.resolve(&container, path).await? else { return Ok(None) };
+        let read = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Found> {
+            let Some(entry) = archive.entries()?.next() else { return Ok(Found::Nothing) };
+            let entry = entry?;
+            if !entry.header().entry_type().is_file() {
+                return Ok(Found::NoFile);
+            }
+            if entry.size() > limit {
+                return Ok(Found::TooMuch);
+            }
+            let mut bytes = Vec::new();
+            entry.take(limit).read_to_end(&mut bytes)?;
+            Ok(Found::Bytes(bytes))
+        };
+        match self.unpack(name, &path, read).await? {
+            None | Some(Found::Nothing) => Ok(None),
+            Some(Found::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Found::TooMuch) => Err(too_much(name, &path, limit, "bytes")),
+            Some(Found::NoFile) => Err(no_file(&path)),
+        }
+    }
+
+    async fn list_by_find(
+        &self,
+        name: &str,
+        path: &str,
+        depth: usize,
+    ) -> Result<Option<Vec<FileEntry>>, EngineError> {
+        let depth = depth.max(1).to_string();
+        // -H follows the path itself, not the links below it.
+        let format = r"%y\0%s\0%U\0%m\0%P\0%l\0";
+        let argv = ["find", "-H", path, "-maxdepth", &depth, "-printf", format];
+        let result = self.exec(name, &argv, None, Deadline::after(WORK)).await?;
+        match parse_find(&result.stdout, path) {
+            Some(entries) if entries.len() > ENTRY_LIMIT => {
+                Err(too_much(name, path, ENTRY_LIMIT as u64, "entries"))
+            }
+            // A file that went away while find ran makes it end with 1; what it printed is true.
+            Some(entries) => Ok(Some(sorted(entries))),
+            None if result.code == 0 || missing(&result) => Ok(None),
+            None => Err(failed(name, &argv, result.code, &result.stderr)),
+        }
+    }
+
+    async fn list_by_archive(
+        &self,
+        container: &Container,
+        path: &str,
+        depth: usize,
+    ) -> Result<Option<Vec<FileEntry>>, EngineError> {
+        let Some((path, folder)) = self.resolve(container, path).await? else { return Ok(None) };
+        let top = folder && path != "/";
+        let list = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Option<Vec<FileEntry>>> {
+            let mut entries = Vec::new();
+            for entry in archive.entries()? {
+                let entry = entry?;
+                let below = below_root(&entry.path()?.to_string_lossy(), top);
+                if below.is_empty() || below.split('/').count() > depth.max(1) {
+                    continue;
+                }
+                entries.push(from_tar(&entry, below)?);
+                if entries.len() > ENTRY_LIMIT {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(entries))
+        };
+        match self.unpack(&container.name, &path, list).await? {
+            None => Ok(None),
+            Some(Some(entries)) => Ok(Some(sorted(entries))),
+            Some(None) => Err(too_much(&container.name, &path, ENTRY_LIMIT as u64, "entries")),
+        }
+    }
+
+    /// Where the path leads, and whether it is a folder there. Links are followed part by part:
+    /// Docker would follow them too, but past a tmpfs, into what lies under it.
+    async fn resolve(
+        &self,
+        container: &Container,
+        path: &str,
+    ) -> Result<Option<(String, bool)>, EngineError> {
+        let (mut at, mut folder) = ("/".to_owned(), true);
+        for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+            at = format!("{}/{part}", at.trim_end_matches('/'));
+            visible(container, &at)?;
+            let Some(mut stat) = self.stat(container, &at).await? else { return Ok(None) };
+            if stat.file_mode & GO_LINK != 0 {
+                // Docker gives the end of a chain of links.
+                at = stat.link_target;
+                visible(container, &at)?;
+                let Some(target) = self.stat(container, &at).await? else { return Ok(None) };
+                stat = target;
+            }
+            folder = stat.file_mode & GO_DIR != 0;
+        }
+        Ok(Some((at, folder)))
+    }
+
+    async fn stat(&self, container: &Container, path: &str) -> Result<Option<PathStatResponse>, EngineError> {
+        let options = ContainerArchiveInfoOptions { path: path.into() };
+        let doing = || format!("failed to look at {path} of {}", container.name);
+        let work = self.docker.get_container_archive_info(&container.name, Some(options));
+        match self.ask(doing, Deadline::after(QUICK), work).await {
+            Ok(stat) => Ok(Some(stat)),
+            // A 404 speaks of the path or of the container.
+            Err(error) if error.status() == Some(404) => self.existing(&container.name).await.map(|_| None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_by_head(&self, name: &str, path: &str, limit: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        let count = (limit.saturating_add(1)).to_string();
+        let argv = ["head", "-c", &count, path];
+        let result = self.exec(name, &argv, None, Deadline::after(WORK)).await?;
+        match result.code {
+            0 if result.stdout.len() as u64 > limit => Err(too_much(name, path, limit, "bytes")),
+            0 => Ok(Some(result.stdout)),
+            _ if missing(&result) => Ok(None),
+            _ if says(&result, "Is a directory") => Err(no_file(path)),
+            code => Err(failed(name, &argv, code, &result.stderr)),
+        }
+    }
+
+    /// Streams the path's archive through `read` on a thread of its own; bytes that `read` skips
+    /// are never held. `None` when the path went away.
+    async fn unpack<T: Send + 'static>(
+        &self,
+        name: &str,
+        path: &str,
+        read: impl FnOnce(&mut tar::Archive<Pieces>) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, EngineError> {
+        let doing = || format!("failed to read {path} of {name}");
+        let options = DownloadFromContainerOptions { path: path.into() };
+        let mut body = self.docker.download_from_container(name, Some(options)).boxed();
+        let (send, pieces) = mpsc::channel::<Vec<u8>>(4);
+        let reader = tokio::task::spawn_blocking(move || read(&mut tar::Archive::new(Pieces::new(pieces))));
+        let work = async move {
+            while let Some(piece) = body.try_next().await? {
+                // The reader has seen enough.
+                if send.send(piece.to_vec()).await.is_err() {
+                    break;
+                }
+            }
+            drop(send);
+            let joined = reader.await.map_err(std::io::Error::other)?;
+            Ok(joined?)
+        };
+        match bounded(doing, Deadline::after(WORK), work).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+enum Found {
+    Nothing,
+    NoFile,
+    TooMuch,
+    Bytes(Vec<u8>),
+}
+
+/// Pieces of a stream as a reader for another thread.
+struct Pieces {
+    from: mpsc::Receiver<Vec<u8>>,
+    piece: std::io::Cursor<Vec<u8>>,
+}
+
+impl Pieces {
+    fn new(from: mpsc::Receiver<Vec<u8>>) -> Self {
+        Self { from, piece: std::io::Cursor::default() }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.piece.read(buffer)? {
+                0 => match self.from.blocking_recv() {
+                    Some(next) => self.piece = std::io::Cursor::new(next),
+                    None => return Ok(0),
+                },
+                n => return Ok(n),
+            }
+        }
+    }
+}
+
+fn parse_find(stdout: &[u8], path: &str) -> Option<Vec<FileEntry>> {
+    let text = String::from_utf8_lossy(stdout);
+    let mut root_seen = false;
+    let mut entries = Vec::new();
+    // A name may hold anything but the byte that ends each field.
+    let fields: Vec<&str> = text.split_terminator('\0').collect();
+    for record in fields.chunks_exact(6) {
+        let [kind, size, uid, mode, mut below, link] = record.try_into().ok()?;
+        let folder = kind == "d";
+        if below.is_empty() {
+            // Followed, so a link here is one that leads nowhere.
+            root_seen = kind != "l";
+            if folder || kind == "l" {
+                continue;
+            }
+            below = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
+        }
+        entries.push(FileEntry {
+            path: if folder { format!("{below}/") } else { below.to_owned() },
+            size: if kind == "f" { size.parse().ok()? } else { 0 },
+            uid: uid.parse().ok()?,
+            mode: u32::from_str_radix(mode, 8).ok()?,
+            link: (kind == "l").then(|| link.to_owned()),
+        });
+    }
+    root_seen.then_some(entries)
+}
+
+fn from_tar<R: Read>(entry: &tar::Entry<'_, R>, below: String) -> std::io::Result<FileEntry> {
+    let header = entry.header();
+    let kind = header.entry_type();
+    let link = if kind.is_symlink() { entry.link_name()? } else { None };
+    Ok(FileEntry {
+        path: if kind.is_dir() { format!("{below}/") } else { below },
+        size: if kind.is_file() { entry.size() } else { 0 },
+        uid: header.uid()?,
+        mode: header.mode()? & 0o7777,
+        link: link.map(|l| l.to_string_lossy().into_owned()),
+    })
+}
+
+/// In an archive of a folder each path begins with the folder's own name; not in one of `/`.
+fn below_root(path: &str, named: bool) -> String {
+    let path = path.trim_start_matches("./").trim_matches('/');
+    match (named, path.split_once('/')) {
+        (false, _) => path.to_owned(),
+        (true, Some((_, below))) => below.to_owned(),
+        (true, None) => String::new(),
+    }
+}
+
+fn sorted(mut entries: Vec<FileEntry>) -> Vec<FileEntry> {
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries
+}
+
+/// The tmpfs that the path lies in.
+fn in_memory<'a>(container: &'a Container, path: &str) -> Option<&'a str> {
+    let within = |mount: &&String| {
+        let rest = path.strip_prefix(mount.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    container.tmpfs.iter().find(within).map(String::as_str)
+}
+
+fn visible(container: &Container, path: &str) -> Result<(), EngineError> {
+    match in_memory(container, path) {
+        Some(mount) => Err(not_visible(container, path, mount)),
+        None => Ok(()),
+    }
+}
+
+fn not_visible(container: &Container, path: &str, mount: &str) -> EngineError {
+    EngineError::NotVisible {
+        container: container.name.clone(),
+        path: path.into(),
+        mount: mount.into(),
+        power: container.power,
+    }
+}
+
+fn missing(result: &ExecResult) -> bool {
+    says(result, "No such file or directory") || says(result, "Not a directory")
+}
+
+fn says(result: &ExecResult, text: &str) -> bool {
+    result.code == 1 && String::from_utf8_lossy(&result.stderr).contains(text)
+}
+
+fn no_file(path: &str) -> EngineError {
+    EngineError::File { path: path.into(), source: std::io::ErrorKind::IsADirectory.into() }
+}
+
+fn too_much(container: &str, path: &str, limit: u64, unit: &'static str) -> EngineError {
+    EngineError::TooMuch { container: container.into(), path: path.into(), limit, unit }
+}

@@ -1,0 +1,78 @@
+//! What lies in a folder of a node.
+
+use super::{Node, NodeError, Power};
+use crate::event::{Event, FileEntry};
+
+/// A folder of a node, as found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Listing {
+    /// The node.
+    pub node: String,
+    /// Its state when the folder was listed.
+    pub power: Power,
+    /// The folder.
+    pub path: String,
+    /// Whether it exists.
+    pub exists: bool,
+    /// What lies in it, by path.
+    pub entries: Vec<FileEntry>,
+    /// `server-uuid` from `auto.cnf` in the folder: which MySQL server's data this is.
+    pub server_uuid: Option<String>,
+}
+
+impl Node {
+    /// Lists a folder, `depth` levels deep, in any power state.
+    ///
+    /// # Errors
+    /// Those of [`Engine::list`](crate::engine::Engine::list).
+    pub async fn list(&self, path: &str, depth: usize) -> Result<Listing, NodeError> {
+        let power = self.power().await?;
+        let found = self.engine().list(&self.name, path, depth).await?;
+        let exists = found.is_some();
+        let entries = found.unwrap_or_default();
+        let server_uuid = if entries.iter().any(|e| e.path == "auto.cnf") {
+            let file = format!("{}/auto.cnf", path.trim_end_matches('/'));
+            self.read(&file).await?.and_then(|bytes| server_uuid(&String::from_utf8_lossy(&bytes)))
+        } else {
+            None
+        };
+        Ok(Listing { node: self.name.clone(), power, path: path.into(), exists, entries, server_uuid })
+    }
+}
+
+impl Listing {
+    /// The listing as evidence, under a name such as `before`.
+    pub fn event(self, listing: &str) -> Event {
+        Event::FilesListed {
+            listing: listing.into(),
+            node: self.node,
+            power: self.power.name().into(),
+            path: self.path,
+            exists: self.exists,
+            entries: self.entries,
+            server_uuid: self.server_uuid,
+        }
+    }
+}
+
+/// `auto.cnf` is an option file: `[auto]`, then `server-uuid=...` (MySQL manual, server_uuid).
+fn server_uuid(text: &str) -> Option<String> {
+    let value = |line: &str| {
+        let (key, value) = line.split_once('=')?;
+        // Option files take a dash and an underscore for the same.
+        (key.trim().replace('_', "-") == "server-uuid").then(|| value.trim().to_owned())
+    };
+    text.lines().find_map(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server_uuid;
+
+    #[test]
+    fn the_uuid_is_read_from_an_option_file() {
+        assert_eq!(server_uuid("[auto]\nserver-uuid=ab-12\n").as_deref(), Some("ab-12"));
+        assert_eq!(server_uuid("[auto]\nserver_uuid = ab-12\n").as_deref(), Some("ab-12"));
+        assert_eq!(server_uuid("[auto]\n"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Small containers for tests, from an image that is made of this machine's own programs: nothing
+//! is pulled.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{CreateContainerOptions, CreateImageOptions};
+use futures::TryStreamExt;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::exec::Exec;
+use seatrial::node::OWNER_LABEL;
+
+const IMAGE: &str = "seatrial-test-box:2";
+const PROGRAMS: [&str; 15] = [
+    "sh", "find", "sleep", "cat", "head", "ls", "mkdir", "ln", "dd", "rm", "ps", "yes", "seq", "chown",
+    "setsid",
+];
+
+/// What a test container is like.
+#[derive(Clone, Copy)]
+pub struct Like {
+    /// Its first process.
+    pub command: &'static str,
+    /// Whether it carries the label of our node image.
+    pub ours: bool,
+}
+
+/// Ends at once on SIGTERM.
+pub const POLITE: Like = Like { command: "trap 'exit 7' TERM; sleep infinity & wait", ours: true };
+/// Ignores SIGTERM: `docker stop` must kill it.
+pub const STUBBORN: Like = Like { command: "trap '' TERM; while :; do sleep 1; done", ours: true };
+/// Somebody else's.
+pub const FOREIGN: Like = Like { command: POLITE.command, ours: false };
+
+/// Runs `body` with a container of its own and removes it whatever becomes of the body.
+pub async fn with_box<F>(like: Like, body: impl FnOnce(Engine, String) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let engine = Engine::connect(None).await.context("these tests need a container engine")?;
+    let docker = bollard::Docker::connect_with_defaults()?;
+    import(&engine, &docker).await?;
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("seatrial-test-box-{}-{count}", std::process::id());
+    let labels = like.ours.then(|| HashMap::from([(OWNER_LABEL.to_owned(), "test".to_owned())]));
+    let memory = ["/tmp", "/run"].map(|path| (path.to_owned(), String::new()));
+    let made = ContainerCreateBody {
+        image: Some(IMAGE.into()),
+        cmd: Some(vec!["/bin/sh".into(), "-c".into(), like.command.into()]),
+        labels,
+        volumes: Some(vec!["/var".into()]),
+        host_config: Some(HostConfig { tmpfs: Some(memory.into()), ..Default::default() }),
+        ..Default::default()
+    };
+    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+    docker.create_container(Some(options), made).await?;
+    let started = engine.start(&name).await;
+    // A task of its own: a failed assertion must not keep the container.
+    let ended = tokio::spawn(body(engine.clone(), name.clone())).await;
+    engine.remove(&name).await?;
+    started?;
+    ended?
+}
+
+/// A deadline that is long enough for one call on a busy machine.
+pub fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(60))
+}
+
+async fn import(engine: &Engine, docker: &bollard::Docker) -> anyhow::Result<()> {
+    if engine.image(IMAGE).await?.is_some() {
+        return Ok(());
+    }
+    let mut archive = tar::Builder::new(Vec::new());
+    for dir in ["tmp", "run", "mnt", "var/lib", "proc", "sys", "dev", "etc"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_size(0);
+        archive.append_data(&mut header, dir, std::io::empty())?;
+    }
+    let mut libraries = BTreeSet::new();
+    for program in PROGRAMS {
+        let path = which::which(program).with_context(|| format!("{program} is not installed"))?;
+        libraries.extend(linked(&path).await?);
+        archive.append_path_with_name(std::fs::canonicalize(&path)?, format!("bin/{program}"))?;
+    }
+    for library in libraries {
+        let inside = library.strip_prefix("/")?.to_owned();
+        archive.append_path_with_name(std::fs::canonicalize(&library)?, inside)?;
+    }
+    let bytes = archive.into_inner()?;
+    let (repo, tag) = IMAGE.split_once(':').context("the image has a tag")?;
+    let options = CreateImageOptions {
+        from_src: Some("-".into()),
+        repo: Some(repo.into()),
+        tag: Some(tag.into()),
+        ..Default::default()
+    };
+    let body = bollard::body_full(bytes.into());
+    docker.create_image(Some(options), Some(body), None).try_collect::<Vec<_>>().await?;
+    Ok(())
+}
+
+async fn linked(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let out = Exec::new("ldd").arg(program).run(soon()).await?.stdout;
+    let words = out.split_whitespace().filter(|w| w.starts_with('/'));
+    Ok(words.map(PathBuf::from).collect())
+}
