@@ -1,0 +1,146 @@
+//! Server-side apply.
+
+use std::time::Duration;
+
+use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
+use kube::core::discovery::Scope;
+use kube::discovery::Discovery;
+use kube::{Api, ResourceExt};
+use serde_json::Value;
+
+use super::{FIELD_MANAGER, Manifest, ManifestError, Object};
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+
+/// An object as the API gave it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace; none for a cluster-scoped one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its generation after the apply; 0 for a kind that has none.
+    pub generation: i64,
+    /// The object, without `metadata.managedFields`.
+    pub object: Value,
+}
+
+/// Applies the objects in the order of the file, by server-side apply with strict validation; the
+/// field manager [`FIELD_MANAGER`] takes over fields that somebody else set. An apply that met no
+/// answer, 429 or a server's trouble is tried again until the deadline: it is idempotent.
+///
+/// # Errors
+/// The first object that the API refuses ([`ManifestError::Api`]), does not know
+/// ([`ManifestError::UnknownKind`]), or that has no namespace though it needs one.
+pub async fn apply(
+    client: &Client,
+    manifest: &Manifest,
+    deadline: Deadline,
+) -> Result<Vec<Applied>, ManifestError> {
+    let discovery = discover(client, deadline).await?;
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        force: true,
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::default()
+    };
+    let mut applied = Vec::new();
+    for object in manifest.objects() {
+        let api = api_for(&client.unary, &discovery, object)?;
+        let patch = Patch::Apply(&object.body);
+        let given = tried(deadline, || api.patch(object.name(), &params, &patch)).await;
+        let given = given.map_err(|source| failed(object, "apply it", deadline, source))?;
+        applied.push(Applied::from(given));
+    }
+    Ok(applied)
+}
+
+impl From<DynamicObject> for Applied {
+    fn from(mut object: DynamicObject) -> Self {
+        object.managed_fields_mut().clear();
+        Self {
+            kind: object.types.as_ref().map(|t| t.kind.clone()).unwrap_or_default(),
+            namespace: object.namespace(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or(0),
+            object: serde_json::to_value(&object).unwrap_or_default(),
+        }
+    }
+}
+
+/// What the cluster serves, asked in two requests.
+pub(super) async fn discover(client: &Client, deadline: Deadline) -> Result<Discovery, ManifestError> {
+    let ask = || Discovery::new(client.unary.clone()).run_aggregated();
+    let found = tried(deadline, ask).await;
+    found.map_err(|source| ManifestError::Discovery { waited: deadline.waited(), source })
+}
+
+/// The part of the API where the object lives.
+pub(super) fn api_for(
+    client: &kube::Client,
+    discovery: &Discovery,
+    object: &Object,
+) -> Result<Api<DynamicObject>, ManifestError> {
+    let types = kube::api::TypeMeta { api_version: object.api_version().into(), kind: object.kind().into() };
+    let place = || Box::new(object.place.clone());
+    let Some((resource, capabilities)) = discovery.resolve_typemeta(&types) else {
+        let (kind, api_version) = (types.kind, types.api_version);
+        return Err(ManifestError::UnknownKind { place: place(), kind, api_version });
+    };
+    match (capabilities.scope, object.namespace()) {
+        (Scope::Cluster, _) => Ok(Api::all_with(client.clone(), &resource)),
+        (Scope::Namespaced, Some(namespace)) => {
+            Ok(Api::namespaced_with(client.clone(), namespace, &resource))
+        }
+        (Scope::Namespaced, None) => {
+            let why = "it has no namespace: localise the manifest first".into();
+            Err(ManifestError::Wrong { place: place(), why })
+        }
+    }
+}
+
+/// Asks until there is an answer, a refusal, or the deadline passes; gives the last error then.
+/// `ask` must be idempotent.
+pub(super) async fn tried<T, F>(deadline: Deadline, mut ask: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    let silent = || ApiError { text: "the API gave no answer".into(), status: None };
+    let mut last = None;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let error = match deadline.bound(ask()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => ApiError::from(error),
+            Err(_) => return Err(last.unwrap_or_else(silent)),
+        };
+        if !error.is_transient() || is_schema(&error) || deadline.is_over() {
+            return Err(error);
+        }
+        let asked = error.status.as_ref().and_then(|s| s.details.as_ref()?.retry_after_seconds.into());
+        let asked = Duration::from_secs(asked.unwrap_or(0).into());
+        deadline.pause(pause.max(asked)).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+        last = Some(error);
+    }
+}
+
+/// An unknown field in a server-side apply comes as a 500 of the server, though no retry helps.
+fn is_schema(error: &ApiError) -> bool {
+    error.text.contains("failed to create typed patch object")
+        || error.text.contains("field not declared in schema")
+}
+
+pub(super) fn failed(
+    object: &Object,
+    doing: &'static str,
+    deadline: Deadline,
+    source: ApiError,
+) -> ManifestError {
+    ManifestError::Api { place: Box::new(object.place.clone()), doing, waited: deadline.waited(), source }
+}

@@ -1,0 +1,266 @@
+//! Rules on Deployments. Sources: `pkg/controller/deployment` of Kubernetes (`util`, `progress.go`,
+//! `sync.go`) and its documentation of Deployment status.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use kube::core::{Selector, SelectorExt};
+use kube::{Resource, ResourceExt};
+
+use super::{Check, Verdict, check, pods};
+
+/// Label by which the controller tells the pods of one template from those of another.
+pub const HASH_LABEL: &str = "pod-template-hash";
+
+/// Content ids asked for, by the image name in the template. An id is the `sha256:` digest that
+/// the container's `imageID` ends with.
+pub type ImageIds = BTreeMap<String, String>;
+
+/// Whether the Deployment runs its present template, all of it and nothing else: generation
+/// observed; updated = ready = available = total = desired; that many ready pods of the present
+/// ReplicaSet with the template's images; no pod of another template left, terminating ones
+/// included.
+///
+/// The status alone lies in known ways: `Progressing` may speak of the rollout before
+/// (kubernetes#124264), `Available` and the ready count include old pods.
+///
+/// It is never met when a pod of the present template cannot start ([`pods::hopeless`]), the
+/// controller gave up on this very ReplicaSet, pods are refused for good, the Deployment is
+/// paused or goes away.
+pub fn complete(deployment: &Deployment, sets: &[ReplicaSet], pods: &[Pod]) -> Verdict {
+    complete_running(deployment, sets, pods, &ImageIds::new())
+}
+
+/// As [`complete`], and the running containers must have these image ids.
+pub fn complete_running(
+    deployment: &Deployment,
+    sets: &[ReplicaSet],
+    pods: &[Pod],
+    image_ids: &ImageIds,
+) -> Verdict {
+    if deployment.metadata.deletion_timestamp.is_some() {
+        return Verdict::Never("the Deployment is being deleted".into());
+    }
+    if let Verdict::NotYet(why) = observed(deployment) {
+        return Verdict::NotYet(why);
+    }
+    let open = |why: String| paused(deployment).unwrap_or(Verdict::NotYet(why));
+    let Some(set) = present_set(deployment, sets) else {
+        let refused = refusal(deployment, None, false);
+        return refused.unwrap_or_else(|| open("no ReplicaSet for the present template yet".into()));
+    };
+    let all = pods_of(deployment, sets, pods);
+    let (new, old): (Vec<&Pod>, Vec<&Pod>) = all.into_iter().partition(|p| is_owned(*p, set));
+    let live: Vec<&Pod> = new.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect();
+    let doomed =
+        live.iter().find_map(|p| pods::hopeless(p).or_else(|| wrong_image(p, deployment, image_ids)));
+    if let Some(why) = doomed {
+        return Verdict::Never(why);
+    }
+    let missing = missing(deployment, sets, set, &live, &old);
+    if missing.is_empty() {
+        return Verdict::Met;
+    }
+    let why = missing.join("; ");
+    refusal(deployment, Some(set), !old.is_empty())
+        .or_else(|| gave_up(deployment, set, &why))
+        .unwrap_or_else(|| open(why))
+}
+
+/// The Deployment's own numbers are all `n`, for the generation that asks for `n`. Old pods that
+/// terminate are not counted by the controller: wait for them with [`pods::pods_gone`].
+pub fn scaled(deployment: &str, n: i32) -> impl Check<Deployment> + use<> {
+    let name = deployment.to_owned();
+    check(format!("Deployment {deployment} scaled to {n}"), move |set: &[Deployment]| {
+        let Some(found) = set.iter().find(|d| d.name_any() == name) else {
+            return Verdict::NotYet("there is no such Deployment".into());
+        };
+        if desired(found) != n {
+            return Verdict::NotYet(format!("it asks for {} replicas", desired(found)));
+        }
+        match (observed(found), off_counts(found)) {
+            (Verdict::Met, None) => Verdict::Met,
+            (Verdict::Met, Some(counts)) => Verdict::NotYet(counts),
+            (unseen, _) => unseen,
+        }
+    })
+}
+
+/// The ReplicaSets that the Deployment controls, that of the present template first, then by age.
+pub fn sets_of<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Vec<&'s ReplicaSet> {
+    let mut own: Vec<&ReplicaSet> = sets.iter().filter(|s| is_owned(*s, deployment)).collect();
+    own.sort_by_key(|s| (!same_template(deployment, s), s.metadata.creation_timestamp.clone()));
+    own
+}
+
+/// The pods of the Deployment's ReplicaSets. A pod whose ReplicaSet is gone already counts by
+/// selector.
+pub fn pods_of<'p>(deployment: &Deployment, sets: &[ReplicaSet], pods: &'p [Pod]) -> Vec<&'p Pod> {
+    let selector = deployment.spec.as_ref().and_then(|s| Selector::try_from(s.selector.clone()).ok());
+    let belongs = |pod: &&Pod| match controller(*pod).filter(|c| c.0 == "ReplicaSet") {
+        None => false,
+        Some((_, uid)) => match sets.iter().find(|s| s.metadata.uid.as_deref() == Some(uid)) {
+            Some(set) => is_owned(set, deployment),
+            None => selector.as_ref().is_some_and(|s| s.matches(pod.labels())),
+        },
+    };
+    pods.iter().filter(belongs).collect()
+}
+
+/// The ReplicaSet of the present template: the oldest one whose template is the Deployment's but
+/// for the hash label, as the controller's `FindNewReplicaSet` decides.
+pub fn present_set<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Option<&'s ReplicaSet> {
+    sets_of(deployment, sets).into_iter().find(|s| same_template(deployment, s))
+}
+
+fn missing(
+    deployment: &Deployment,
+    sets: &[ReplicaSet],
+    present: &ReplicaSet,
+    live: &[&Pod],
+    old: &[&Pod],
+) -> Vec<String> {
+    let mut missing: Vec<String> = off_counts(deployment).into_iter().collect();
+    let ready = live.iter().filter(|p| pods::is_ready(p) && runs_template(p, deployment)).count();
+    let want = usize::try_from(desired(deployment)).unwrap_or(0);
+    if ready != want || live.len() != want {
+        missing.push(format!("{ready} of {want} pods ready in ReplicaSet {}", present.name_any()));
+        missing.extend(live.iter().filter(|p| !pods::is_ready(p)).map(|p| pods::describe(p)));
+    }
+    if !old.is_empty() {
+        let names: Vec<String> = old.iter().map(|p| pods::describe(p)).collect();
+        missing.push(format!("pods of an earlier template left: {}", names.join(", ")));
+    }
+    let left = |s: &&&ReplicaSet| s.status.as_ref().is_some_and(|st| st.replicas > 0);
+    let others = sets_of(deployment, sets).into_iter().filter(|s| s.metadata.uid != present.metadata.uid);
+    let others: Vec<&ReplicaSet> = others.collect();
+    for set in others.iter().filter(left) {
+        missing.push(format!("earlier ReplicaSet {} still counts pods", set.name_any()));
+    }
+    missing
+}
+
+fn observed(deployment: &Deployment) -> Verdict {
+    let generation = deployment.metadata.generation.unwrap_or(0);
+    let seen = deployment.status.as_ref().and_then(|s| s.observed_generation).unwrap_or(0);
+    Verdict::met_if(seen >= generation, || {
+        format!("generation {generation} is not observed yet (the status is of {seen})")
+    })
+}
+
+fn off_counts(deployment: &Deployment) -> Option<String> {
+    let want = desired(deployment);
+    let status = deployment.status.clone().unwrap_or_default();
+    let DeploymentStatus { replicas, updated_replicas, ready_replicas, available_replicas, .. } = status;
+    let counts = [updated_replicas, ready_replicas, available_replicas, replicas].map(|c| c.unwrap_or(0));
+    let [updated, ready, available, total] = counts;
+    let off = counts.iter().any(|c| *c != want);
+    off.then(|| {
+        format!("desired {want}, updated {updated}, ready {ready}, available {available}, total {total}")
+    })
+}
+
+fn paused(deployment: &Deployment) -> Option<Verdict> {
+    let paused = deployment.spec.as_ref().and_then(|s| s.paused).unwrap_or(false);
+    paused.then(|| Verdict::Never("the Deployment is paused, so nothing is rolled out".into()))
+}
+
+/// Pods, or the ReplicaSet, refused for a reason that no retry changes. A full quota is no such
+/// reason while old pods may still make room, nor is a missing service account, which is made
+/// shortly after its namespace.
+fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, room_may_come: bool) -> Option<Verdict> {
+    let of_set = set.and_then(|s| s.status.as_ref()?.conditions.as_ref()).into_iter().flatten();
+    let of_set = of_set.filter(|c| c.type_ == "ReplicaFailure" && c.status == "True");
+    let of_set = of_set.map(|c| (c.reason.as_deref(), c.message.as_deref()));
+    // What the Deployment says of an existing set may be said of an earlier one.
+    let of_deployment =
+        conditions(deployment).filter(|c| set.is_none() && c.2 == Some("ReplicaSetCreateError"));
+    let of_deployment = of_deployment.map(|c| (c.2, c.3));
+    of_set.chain(of_deployment).find_map(|(reason, message)| {
+        let message = message.unwrap_or_default();
+        let for_good = message.contains("forbidden") || message.contains("is invalid");
+        let quota = message.contains("exceeded quota");
+        let soon = message.contains("error looking up service account") || quota && room_may_come;
+        let text = || format!("{}: {message}", reason.unwrap_or("refused"));
+        (for_good && !soon).then(|| Verdict::Never(text()))
+    })
+}
+
+/// The controller gave up on this very ReplicaSet. The condition of a rollout before may stand
+/// for a while beside a new `observedGeneration` (kubernetes#124264): its message names the set.
+fn gave_up(deployment: &Deployment, set: &ReplicaSet, missing: &str) -> Option<Verdict> {
+    let quoted = format!("\"{}\"", set.name_any());
+    let of_this = |c: &(&str, &str, Option<&str>, Option<&str>)| {
+        c.0 == "Progressing"
+            && c.1 == "False"
+            && c.2 == Some("ProgressDeadlineExceeded")
+            && c.3.is_some_and(|message| message.contains(&quoted))
+    };
+    let found = conditions(deployment).find(of_this)?;
+    let message = found.3.unwrap_or_default();
+    Some(Verdict::Never(format!("ProgressDeadlineExceeded: {message}; {missing}")))
+}
+
+/// Type, status, reason and message of each condition.
+fn conditions(d: &Deployment) -> impl Iterator<Item = (&str, &str, Option<&str>, Option<&str>)> {
+    let conditions = d.status.as_ref().and_then(|s| s.conditions.as_ref()).into_iter().flatten();
+    conditions.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_deref(), c.message.as_deref()))
+}
+
+fn wrong_image(pod: &Pod, deployment: &Deployment, image_ids: &ImageIds) -> Option<String> {
+    let template = template(deployment)?.spec.as_ref()?;
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let mut asked = template.containers.iter().filter_map(|c| {
+        let image = c.image.as_ref()?;
+        Some((&c.name, image, image_ids.get(image)?))
+    });
+    asked.find_map(|(name, image, id)| {
+        let runs = &statuses.iter().find(|s| s.name == *name)?.image_id;
+        let node = pods::node(pod);
+        (!runs.is_empty() && !runs.ends_with(id.as_str())).then(|| {
+            format!("pod {} on {node} runs {runs} under the name {image}, asked for {id}", pod.name_any())
+        })
+    })
+}
+
+fn runs_template(pod: &Pod, deployment: &Deployment) -> bool {
+    let images = |spec: &k8s_openapi::api::core::v1::PodSpec| {
+        spec.containers.iter().map(|c| (c.name.clone(), c.image.clone())).collect::<BTreeMap<_, _>>()
+    };
+    let asked = template(deployment).and_then(|t| t.spec.as_ref()).map(images).unwrap_or_default();
+    let has = pod.spec.as_ref().map(images).unwrap_or_default();
+    // An admission plugin may add containers of its own.
+    asked.iter().all(|(name, image)| has.get(name) == Some(image))
+}
+
+fn same_template(deployment: &Deployment, set: &ReplicaSet) -> bool {
+    let of_set = set.spec.as_ref().and_then(|s| s.template.as_ref());
+    let plain = |template: &PodTemplateSpec| {
+        let mut template = template.clone();
+        let metadata = template.metadata.get_or_insert_default();
+        metadata.labels.get_or_insert_default().remove(HASH_LABEL);
+        metadata.creation_timestamp = None;
+        template
+    };
+    template(deployment).map(plain) == of_set.map(plain)
+}
+
+fn template(deployment: &Deployment) -> Option<&PodTemplateSpec> {
+    deployment.spec.as_ref().map(|s| &s.template)
+}
+
+fn desired(deployment: &Deployment) -> i32 {
+    deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1)
+}
+
+fn is_owned<K: Resource>(object: &K, owner: &impl Resource) -> bool {
+    owner.meta().uid.is_some() && controller(object).map(|c| c.1) == owner.meta().uid.as_deref()
+}
+
+/// Kind and UID of the owner that controls the object.
+fn controller<K: Resource>(object: &K) -> Option<(&str, &str)> {
+    let owners = object.meta().owner_references.as_deref().unwrap_or_default();
+    let owner = owners.iter().find(|o| o.controller == Some(true))?;
+    Some((&owner.kind, &owner.uid))
+}

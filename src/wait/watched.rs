@@ -1,0 +1,157 @@
+//! A set of objects kept up to date by a watch that survives every error.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use crate::client::ApiError;
+use crate::deadline::Deadline;
+
+/// What [`Watched::next`] saw.
+pub(super) enum Seen {
+    /// The set changed, or was listed anew.
+    Change,
+    /// The API gave an error; the set is as it was.
+    Trouble(String),
+}
+
+/// Seconds of silence after which the set is listed anew. A watch whose server was killed with
+/// its network may stay silent for ever.
+const SILENCE: u32 = 20;
+
+pub(super) struct Watched<K> {
+    api: Api<K>,
+    params: watcher::Config,
+    silence: Duration,
+    patience: Deadline,
+    stream: BoxStream<'static, watcher::Result<Event<K>>>,
+    objects: BTreeMap<(Option<String>, String), K>,
+    listing: Option<BTreeMap<(Option<String>, String), K>>,
+    complete: bool,
+}
+
+impl<K> Watched<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    pub(super) fn new(api: Api<K>, mut params: watcher::Config) -> Self {
+        let seconds = params.timeout.unwrap_or(SILENCE).max(1);
+        params.timeout = Some(seconds);
+        let silence = Duration::from_secs(u64::from(seconds));
+        Self {
+            stream: stream(&api, &params),
+            patience: Deadline::after(silence),
+            objects: BTreeMap::new(),
+            listing: None,
+            complete: false,
+            silence,
+            api,
+            params,
+        }
+    }
+
+    /// The set. Only worth asking once [`Watched::is_complete`].
+    pub(super) fn objects(&self) -> Vec<K> {
+        self.objects.values().cloned().collect()
+    }
+
+    /// Whether a whole list was ever received.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Waits for the next change or error.
+    ///
+    /// # Cancellation
+    /// Safe: nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Seen {
+        loop {
+            let Ok(event) = self.patience.bound(self.stream.next()).await else {
+                if let Some(trouble) = self.start_anew() {
+                    return trouble;
+                }
+                continue;
+            };
+            self.patience = Deadline::after(self.silence);
+            match event {
+                Some(Ok(event)) => {
+                    if self.take(event) {
+                        return Seen::Change;
+                    }
+                }
+                Some(Err(error)) => return Seen::Trouble(ApiError::from(error).text),
+                // The watcher does not end; should it ever, the set would go stale unseen.
+                None => self.stream = stream(&self.api, &self.params),
+            }
+        }
+    }
+
+    fn start_anew(&mut self) -> Option<Seen> {
+        let was_listing = self.listing.take().is_some() || !self.complete;
+        self.stream = stream(&self.api, &self.params);
+        self.patience = Deadline::after(self.silence);
+        let unanswered = || format!("no answer to a list within {} s", self.silence.as_secs());
+        was_listing.then(|| Seen::Trouble(unanswered()))
+    }
+
+    fn take(&mut self, event: Event<K>) -> bool {
+        let key = |k: &K| (k.namespace(), k.name_any());
+        match event {
+            Event::Init => {
+                self.listing = Some(BTreeMap::new());
+                return false;
+            }
+            Event::InitApply(object) => {
+                self.listing.get_or_insert_default().insert(key(&object), object);
+                return false;
+            }
+            Event::InitDone => {
+                self.objects = self.listing.take().unwrap_or_default();
+                self.complete = true;
+            }
+            Event::Apply(object) => {
+                self.objects.insert(key(&object), object);
+            }
+            Event::Delete(object) => {
+                self.objects.remove(&key(&object));
+            }
+        }
+        true
+    }
+}
+
+fn stream<K>(api: &Api<K>, params: &watcher::Config) -> BoxStream<'static, watcher::Result<Event<K>>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watch::watcher(api.clone(), params.clone()).backoff(Steps::default()).boxed()
+}
+
+/// Pauses after errors: 0.2 s doubling to 1.6 s. Short, since whoever waits has a deadline and
+/// the server is on this machine.
+#[derive(Default)]
+struct Steps(u32);
+
+impl Iterator for Steps {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = Duration::from_millis(200 << self.0);
+        self.0 = (self.0 + 1).min(3);
+        Some(pause)
+    }
+}
+
+impl Backoff for Steps {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
