@@ -1,8 +1,10 @@
 //! The only place that starts processes.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -20,6 +22,7 @@ pub struct Exec {
     clear_env: bool,
     cwd: Option<PathBuf>,
     stdin: Option<Vec<u8>>,
+    held: Option<Arc<File>>,
 }
 
 /// What a finished program left.
@@ -78,6 +81,7 @@ impl Exec {
             clear_env: false,
             cwd: None,
             stdin: None,
+            held: None,
         }
     }
 
@@ -117,6 +121,13 @@ impl Exec {
         self
     }
 
+    /// Makes this file the child's standard input. A lock on the file lives as long as the child,
+    /// also when we are killed meanwhile.
+    pub fn holding(mut self, file: File) -> Self {
+        self.held = Some(Arc::new(file));
+        self
+    }
+
     /// The command as it can be pasted into a shell.
     pub fn pretty(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.args);
@@ -145,7 +156,7 @@ impl Exec {
     ) -> Result<Output, ExecError> {
         let command = self.pretty();
         let start = |source| ExecError::Start { command: command.clone(), source };
-        let mut child = self.command().spawn().map_err(start)?;
+        let mut child = self.command().map_err(start)?.spawn().map_err(start)?;
         let mut group = KillGroup(child.id());
         let stdin = child.stdin.take().zip(self.stdin);
         let feed = async {
@@ -189,7 +200,7 @@ impl Exec {
         let pretty = self.pretty();
         let start = |source| ExecError::Start { command: pretty.clone(), source };
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(start)?;
-        let mut command = self.command();
+        let mut command = self.command().map_err(start)?;
         command.stdin(Stdio::null()).stdout(file.try_clone().map_err(start)?).stderr(file);
         command.kill_on_drop(false);
         let child = command.spawn().map_err(start)?;
@@ -197,7 +208,7 @@ impl Exec {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
-    fn command(&self) -> Command {
+    fn command(&self) -> std::io::Result<Command> {
         let mut command = Command::new(&self.program);
         if self.clear_env {
             command.env_clear();
@@ -206,10 +217,14 @@ impl Exec {
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
-        let input = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        let input = match &self.held {
+            Some(file) => file.try_clone()?.into(),
+            None if self.stdin.is_some() => Stdio::piped(),
+            None => Stdio::null(),
+        };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
-        command
+        Ok(command)
     }
 }
 
@@ -279,6 +294,25 @@ mod tests {
         let text = error.unwrap_err().to_string();
         assert!(text.starts_with(r"`sh -c 'echo '\''bad thing'\'' >&2; exit 3'`"), "{text}");
         assert!(text.ends_with("exit status: 3: bad thing"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_held_for_as_long_as_the_child_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || File::create(dir.path().join("lock")).unwrap();
+        let held = open();
+        held.lock().unwrap();
+        let marker = dir.path().join("go");
+        let script = format!("until [ -e {} ]; do sleep 0.01; done", marker.display());
+        let child = tokio::spawn(Exec::new("sh").args(["-c", &script]).holding(held).run(soon()));
+        let limit = soon().at_most(Duration::from_millis(200));
+        while !limit.is_over() {
+            assert!(open().try_lock().is_err(), "free while the child runs");
+            limit.pause(Duration::from_millis(20)).await;
+        }
+        std::fs::write(marker, "").unwrap();
+        child.await.unwrap().unwrap();
+        open().try_lock().unwrap();
     }
 
     #[tokio::test]

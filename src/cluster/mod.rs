@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Clusters.
+
+pub mod lock;
+pub mod timing;
+pub mod topology;

@@ -1,4 +1,5 @@
 //! Tests that need no container engine: reports, the command line, and fakes over real sockets.
 
 mod cli;
+mod cluster_lock;
 mod report;

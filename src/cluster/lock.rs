@@ -1,0 +1,512 @@
+//! Who may touch a cluster: file locks, which the kernel frees when their holder dies, however
+//! it dies.
+//!
+//! Two lock files a cluster. `lease` is held for as long as the cluster is used, shared or
+//! exclusive. `turnstile` is held by everybody on the way in, until the lease is held: somebody
+//! who waits for exclusive use stands in it, so those who come later queue behind and cannot keep
+//! the cluster busy for ever.
+//!
+//! A third kind of file only informs: each holder keeps a file with its name in `holders`, locked
+//! for as long as the holder lives. A holder file that nobody locks was left by somebody who did
+//! not release: the next one in is told, and looks at the cluster with care.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+
+/// How a cluster is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// With others, each keeping to its own namespace.
+    Shared,
+    /// Alone: for those who break nodes.
+    Exclusive,
+}
+
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Shared => "shared",
+            Self::Exclusive => "exclusive",
+        })
+    }
+}
+
+/// What a holder is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// First in the queue.
+    Waiting,
+    /// Has the lease and makes, heals or checks the cluster.
+    Preparing,
+    /// Uses the cluster.
+    Using,
+}
+
+/// Somebody who uses a cluster, or is about to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Who: a command line or a test's name.
+    pub who: String,
+    /// The process.
+    pub pid: u32,
+    /// How it wants to use the cluster.
+    pub access: Access,
+    /// Where it stands.
+    pub stage: Stage,
+    /// When it came.
+    pub since: Timestamp,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { who, pid, access, since, stage } = self;
+        let doing = match stage {
+            Stage::Waiting => "waiting for",
+            Stage::Preparing => "preparing",
+            Stage::Using => "using",
+        };
+        write!(f, "{who} (process {pid}, {doing} {access} use since {since:.0})")
+    }
+}
+
+/// Why a lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Others kept it until the deadline.
+    #[error("no {access} use of {name} after {:.1} s: {}", .waited.as_secs_f64(), those(.holders))]
+    Busy {
+        /// The cluster.
+        name: String,
+        /// What was asked for.
+        access: Access,
+        /// How long was waited.
+        waited: Duration,
+        /// Who has it.
+        holders: Vec<Holder>,
+    },
+    /// The lock files cannot be used.
+    #[error("failed to {doing} {}", .path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The lock files of one cluster.
+#[derive(Clone, Debug)]
+pub struct LockFiles {
+    name: String,
+    dir: PathBuf,
+}
+
+/// A lease lock whose holder stands in the turnstile: nobody else comes in or changes their mind
+/// meanwhile, so the cluster can be made or mended. Dropping it lets both go.
+#[derive(Debug)]
+pub struct Entering {
+    files: LockFiles,
+    lease: File,
+    _turnstile: File,
+    me: HolderFile,
+    /// Holders that went without a release.
+    pub unclean: Vec<Holder>,
+}
+
+/// A held lease lock. Dropping it frees the lock at once and leaves the holder file, which marks
+/// the cluster as not released.
+#[derive(Debug)]
+pub struct Held {
+    files: LockFiles,
+    _lease: File,
+    me: HolderFile,
+}
+
+impl LockFiles {
+    /// The lock files of cluster `name` below the state folder `state`. They are apart from the
+    /// cluster's own folder, which comes and goes while others wait.
+    pub fn new(state: &Path, name: &str) -> Self {
+        Self { name: name.into(), dir: state.join("leases").join(name) }
+    }
+
+    /// Takes the lease lock by way of the turnstile, and stays in the turnstile. `waiting` is
+    /// told whom is being waited for, once for each change.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] with the holders when the deadline passes.
+    ///
+    /// # Cancellation
+    /// Frees whatever it had.
+    pub async fn enter(
+        &self,
+        access: Access,
+        who: &str,
+        deadline: Deadline,
+        mut waiting: impl FnMut(&str),
+    ) -> Result<Entering, LockError> {
+        let holders = self.holders_dir();
+        std::fs::create_dir_all(&holders).map_err(|e| failed("create folder", &holders, e))?;
+        let mut queue = Queue { files: self, access, deadline, said: String::new() };
+        let turnstile = queue.lock("turnstile", Access::Exclusive, &mut waiting).await?;
+        let mut me = HolderFile::create(&holders, who, access)?;
+        let lease = match queue.lock("lease", access, &mut waiting).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                me.remove();
+                return Err(error);
+            }
+        };
+        let unclean = self.take_unclean()?;
+        me.stage(Stage::Preparing)?;
+        Ok(Entering { files: self.clone(), lease, _turnstile: turnstile, me, unclean })
+    }
+
+    /// As [`LockFiles::enter`] for exclusive use, but gives up at once: none when somebody uses
+    /// the cluster or waits for it.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn try_enter(&self, who: &str) -> Result<Option<Entering>, LockError> {
+        let holders = self.holders_dir();
+        std::fs::create_dir_all(&holders).map_err(|e| failed("create folder", &holders, e))?;
+        let Some(turnstile) = self.try_lock("turnstile", Access::Exclusive)? else {
+            return Ok(None);
+        };
+        let Some(lease) = self.try_lock("lease", Access::Exclusive)? else { return Ok(None) };
+        let mut me = HolderFile::create(&holders, who, Access::Exclusive)?;
+        me.stage(Stage::Preparing)?;
+        let unclean = self.take_unclean()?;
+        Ok(Some(Entering { files: self.clone(), lease, _turnstile: turnstile, me, unclean }))
+    }
+
+    /// Who uses the cluster or is first in the queue for it, oldest first.
+    pub fn holders(&self) -> Vec<Holder> {
+        let mut found: Vec<Holder> =
+            self.holder_files().into_iter().filter(|f| f.alive).map(|f| f.holder).collect();
+        found.sort_by_key(|h| h.since);
+        found
+    }
+
+    /// Names of the clusters for which there are lock files below `state`.
+    pub fn names(state: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(state.join("leases")).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
+    }
+
+    /// When the lease was last taken or given back; none when it never was.
+    pub fn last_used(&self) -> Option<Timestamp> {
+        let meta = std::fs::metadata(self.dir.join("used")).ok()?;
+        Timestamp::try_from(meta.modified().ok()?).ok()
+    }
+
+    /// Says that the cluster is in use now: its time to live starts anew.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn touch(&self) -> Result<(), LockError> {
+        let path = self.dir.join("used");
+        std::fs::write(&path, b"").map_err(|e| failed("write", &path, e))
+    }
+
+    /// Takes the lock of the process that waits for this cluster to become idle; none when there
+    /// is one already.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn try_watch(&self) -> Result<Option<File>, LockError> {
+        std::fs::create_dir_all(&self.dir).map_err(|e| failed("create folder", &self.dir, e))?;
+        self.try_lock("watcher", Access::Exclusive)
+    }
+
+    fn holders_dir(&self) -> PathBuf {
+        self.dir.join("holders")
+    }
+
+    /// One try for one lock. The file may be removed by [`Entering::remove`] between our opening
+    /// and our locking it; then the lock is worth nothing and the new file is tried.
+    fn try_lock(&self, file: &str, access: Access) -> Result<Option<File>, LockError> {
+        let path = self.dir.join(file);
+        loop {
+            let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+            let open = match open {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    let dir = self.holders_dir();
+                    std::fs::create_dir_all(&dir).map_err(|e| failed("create folder", &dir, e))?;
+                    continue;
+                }
+                other => other.map_err(|e| failed("open", &path, e))?,
+            };
+            let locked = match access {
+                Access::Shared => open.try_lock_shared(),
+                Access::Exclusive => open.try_lock(),
+            };
+            match locked {
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(e)) => return Err(failed("lock", &path, e)),
+                Ok(()) if same_file(&open, &path) => return Ok(Some(open)),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    fn take_unclean(&self) -> Result<Vec<Holder>, LockError> {
+        let mut found = Vec::new();
+        for left in self.holder_files().into_iter().filter(|f| !f.alive) {
+            std::fs::remove_file(&left.path).map_err(|e| failed("remove", &left.path, e))?;
+            // One that never got the lease cannot have left anything behind.
+            if left.holder.stage != Stage::Waiting {
+                found.push(left.holder);
+            }
+        }
+        Ok(found)
+    }
+
+    fn holder_files(&self) -> Vec<FoundHolder> {
+        let entries = std::fs::read_dir(self.holders_dir()).into_iter().flatten().flatten();
+        let visible = entries.filter(|e| !e.file_name().to_string_lossy().starts_with('.'));
+        visible.filter_map(|e| FoundHolder::read(e.path())).collect()
+    }
+}
+
+impl Entering {
+    /// Changes to exclusive use: waits until those who share the cluster are gone. Nobody new
+    /// comes in meanwhile.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] when they stay until the deadline; then nothing is held any more.
+    pub async fn make_exclusive(
+        mut self,
+        deadline: Deadline,
+        mut waiting: impl FnMut(&str),
+    ) -> Result<Self, LockError> {
+        if self.me.holder.access == Access::Exclusive {
+            return Ok(self);
+        }
+        let path = self.files.dir.join("lease");
+        self.lease.unlock().map_err(|e| failed("unlock", &path, e))?;
+        let mut queue =
+            Queue { files: &self.files, access: Access::Exclusive, deadline, said: String::new() };
+        self.lease = queue.lock("lease", Access::Exclusive, &mut waiting).await?;
+        Ok(self)
+    }
+
+    /// Leaves the turnstile and keeps the lease, for the use that the holder came for.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn enter(mut self) -> Result<Held, LockError> {
+        if self.me.holder.access == Access::Shared {
+            // Not atomic, and need not be: whoever wants this lock must come by the turnstile.
+            let path = self.files.dir.join("lease");
+            self.lease.unlock().map_err(|e| failed("unlock", &path, e))?;
+            self.lease.lock_shared().map_err(|e| failed("lock", &path, e))?;
+        }
+        self.me.stage(Stage::Using)?;
+        self.files.touch()?;
+        Ok(Held { files: self.files, _lease: self.lease, me: self.me })
+    }
+
+    /// Goes away without having used the cluster: no mark is left.
+    pub fn leave(self) {
+        self.me.remove();
+    }
+
+    /// Removes the lock files with everything in their folder: the cluster is gone. Those who
+    /// wait find out and start with new files.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn remove(self) -> Result<(), LockError> {
+        // In one step, or somebody who comes now would find half of it.
+        let (dir, name) = (&self.files.dir, &self.files.name);
+        let away = dir.with_file_name(format!(".{name}-{}", std::process::id()));
+        std::fs::rename(dir, &away).map_err(|e| failed("rename", dir, e))?;
+        std::fs::remove_dir_all(&away).map_err(|e| failed("remove", &away, e))
+    }
+}
+
+impl Held {
+    /// Gives the lease back in good order: the next holder need not look for damage.
+    ///
+    /// # Errors
+    /// [`LockError::File`]; the lock is free in any case.
+    pub fn release(self) -> Result<(), LockError> {
+        self.files.touch()?;
+        self.me.remove();
+        Ok(())
+    }
+}
+
+/// Waiting in the queue, saying for whom.
+struct Queue<'a> {
+    files: &'a LockFiles,
+    access: Access,
+    deadline: Deadline,
+    said: String,
+}
+
+impl Queue<'_> {
+    /// How often a lock is tried: the lock has no form that can be awaited, and a blocking one
+    /// in a thread could not be given up.
+    const TRY: Duration = Duration::from_millis(40);
+
+    async fn lock(
+        &mut self,
+        file: &str,
+        access: Access,
+        waiting: &mut impl FnMut(&str),
+    ) -> Result<File, LockError> {
+        loop {
+            if let Some(lock) = self.files.try_lock(file, access)? {
+                return Ok(lock);
+            }
+            let me = std::process::id();
+            let mut holders = self.files.holders();
+            holders.retain(|h| h.pid != me || h.stage != Stage::Waiting);
+            if self.deadline.is_over() {
+                let (name, access) = (self.files.name.clone(), self.access);
+                let waited = self.deadline.waited();
+                return Err(LockError::Busy { name, access, waited, holders });
+            }
+            let text = those(&holders);
+            if text != self.said {
+                waiting(&text);
+                self.said = text;
+            }
+            self.deadline.pause(Self::TRY).await;
+        }
+    }
+}
+
+/// The file that tells others who we are.
+#[derive(Debug)]
+struct HolderFile {
+    file: File,
+    path: PathBuf,
+    holder: Holder,
+}
+
+impl HolderFile {
+    fn create(dir: &Path, who: &str, access: Access) -> Result<Self, LockError> {
+        // Written and locked under a hidden name: whoever sees it sees it locked.
+        let temp = tempfile::Builder::new()
+            .prefix(".holder-")
+            .tempfile_in(dir)
+            .map_err(|e| failed("create a file in", dir, e))?;
+        let holder = Holder {
+            who: who.into(),
+            pid: std::process::id(),
+            access,
+            stage: Stage::Waiting,
+            since: Timestamp::now(),
+        };
+        let name = temp.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = dir.join(name.trim_start_matches('.'));
+        temp.as_file().lock().map_err(|e| failed("lock", temp.path(), e))?;
+        let mut me =
+            Self { file: temp.as_file().try_clone().map_err(|e| failed("open", dir, e))?, path, holder };
+        me.stage(Stage::Waiting)?;
+        temp.persist(&me.path).map_err(|e| failed("create", &me.path, e.error))?;
+        Ok(me)
+    }
+
+    fn stage(&mut self, stage: Stage) -> Result<(), LockError> {
+        self.holder.stage = stage;
+        let text = serde_json::to_vec(&self.holder).map_err(std::io::Error::from);
+        let write = || {
+            let text = text?;
+            self.file.rewind()?;
+            self.file.write_all(&text)?;
+            self.file.set_len(text.len() as u64)
+        };
+        write().map_err(|e| failed("write", &self.path, e))
+    }
+
+    fn remove(self) {
+        // Left behind it would only make the next holder look with care.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+struct FoundHolder {
+    holder: Holder,
+    path: PathBuf,
+    alive: bool,
+}
+
+impl FoundHolder {
+    fn read(path: PathBuf) -> Option<Self> {
+        let mut file = File::open(&path).ok()?;
+        let alive = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        // Half written: somebody is there all the same.
+        let holder = serde_json::from_str(&text).unwrap_or_else(|_| Holder {
+            who: "somebody".into(),
+            pid: 0,
+            access: Access::Exclusive,
+            stage: Stage::Preparing,
+            since: Timestamp::now(),
+        });
+        Some(Self { holder, path, alive })
+    }
+}
+
+fn same_file(open: &File, path: &Path) -> bool {
+    let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    let (a, b) = (open.metadata().map(id), std::fs::metadata(path).map(id));
+    matches!((a, b), (Ok(a), Ok(b)) if a == b)
+}
+
+fn those(holders: &[Holder]) -> String {
+    if holders.is_empty() {
+        return "somebody who is not named has it".into();
+    }
+    holders.iter().map(Holder::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn failed(doing: &'static str, path: &Path, source: std::io::Error) -> LockError {
+    LockError::File { doing, path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_on_a_file_that_was_replaced_is_worth_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lease");
+        let old = File::create(&path).unwrap();
+        assert!(same_file(&old, &path));
+        std::fs::rename(&path, dir.path().join("away")).unwrap();
+        assert!(!same_file(&old, &path));
+        File::create(&path).unwrap();
+        assert!(!same_file(&old, &path));
+    }
+
+    #[test]
+    fn a_half_written_holder_file_is_somebody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("holder-x");
+        std::fs::write(&path, "{\"who\": \"ru").unwrap();
+        let found = FoundHolder::read(path).unwrap();
+        assert_eq!((found.alive, found.holder.who.as_str()), (false, "somebody"));
+    }
+}
