@@ -2,4 +2,5 @@
 
 mod cli;
 mod cluster_lock;
+mod image_build;
 mod report;

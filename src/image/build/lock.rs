@@ -1,0 +1,117 @@
+//! One builder a key, and the remains of builders that were killed.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::error::BuildError;
+use crate::deadline::Deadline;
+
+/// The right to build what has this key. The kernel takes it back from a process that dies, so
+/// whoever holds it knows that nobody else works in the key's scratch folder.
+#[derive(Debug)]
+pub(super) struct KeyLock {
+    /// Unlocked when closed.
+    _file: File,
+}
+
+impl KeyLock {
+    /// Takes the lock if it is free.
+    pub(super) fn try_take(path: &Path) -> Result<Option<Self>, BuildError> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+            .map_err(BuildError::file("open", path))?;
+        match file.try_lock() {
+            Ok(()) => {
+                // Only for the message that others show: a failure to write it harms nothing.
+                let _ = file.set_len(0).and_then(|()| file.rewind());
+                let _ = write!(file, "{}", std::process::id());
+                Ok(Some(Self { _file: file }))
+            }
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => {
+                Err(BuildError::File { doing: "lock", path: path.into(), source })
+            }
+        }
+    }
+
+    /// Waits for the lock until the deadline; `waiting` is told who has it, each time that changes.
+    /// None when the deadline passed.
+    pub(super) async fn take(
+        path: &Path,
+        deadline: Deadline,
+        mut waiting: impl FnMut(&str),
+    ) -> Result<Option<Self>, BuildError> {
+        let mut shown = None;
+        loop {
+            if let Some(lock) = Self::try_take(path)? {
+                return Ok(Some(lock));
+            }
+            if deadline.is_over() {
+                return Ok(None);
+            }
+            let owner = owner(path);
+            if shown.as_ref() != Some(&owner) {
+                waiting(&owner);
+                shown = Some(owner);
+            }
+            // A lock cannot be watched.
+            deadline.pause(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn owner(path: &Path) -> String {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|mut f| f.read_to_string(&mut text));
+    match read {
+        Ok(_) if !text.is_empty() => format!("process {text}"),
+        _ => "another process".into(),
+    }
+}
+
+/// Ends whatever a killed builder left running on this scratch folder, then removes the folder.
+/// To be called by the holder of the key's lock.
+pub(super) async fn clear(work: &Path) -> Result<(), BuildError> {
+    let mark = format!("OUT={}", work.join("out").display()).into_bytes();
+    let limit = Deadline::after(Duration::from_secs(10));
+    loop {
+        // What is killed may have forked just before: look again until none is left.
+        let left = processes_with(&mark);
+        if left.is_empty() || limit.is_over() {
+            break;
+        }
+        for pid in left {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        limit.pause(Duration::from_millis(20)).await;
+    }
+    match tokio::fs::remove_dir_all(work).await {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(BuildError::File { doing: "remove", path: work.into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Processes that have this variable in their environment: a recipe and its children all have the
+/// `OUT` that it was started with. Empty where there is no /proc.
+fn processes_with(variable: &[u8]) -> Vec<Pid> {
+    let Ok(proc) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let has = |pid: &i32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|b| *b == 0).any(|v| v == variable)
+    };
+    proc.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(has)
+        .filter_map(Pid::from_raw)
+        .collect()
+}

@@ -1,0 +1,151 @@
+//! One recipe, from its lock to the folder of its results.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::error::BuildError;
+use super::lock::{self, KeyLock};
+use super::{Builder, Piece};
+use crate::deadline::Deadline;
+use crate::exec::{Exec, ExecError, tail};
+
+/// A piece about to be built.
+pub(super) struct Job<'a> {
+    pub(super) piece: &'a Piece,
+    pub(super) key: &'a str,
+    /// Folder of its results.
+    pub(super) dir: &'a Path,
+    /// What it needs: the variable's name and the folder.
+    pub(super) needs: Vec<(String, &'a Path)>,
+}
+
+impl Builder {
+    /// Builds the piece unless another process does so first. `false`: the other one did.
+    pub(super) async fn run(&self, job: Job<'_>, deadline: Deadline) -> Result<bool, BuildError> {
+        let title = job.piece.title();
+        let task = format!("build {title}");
+        let folder = job.piece.folder(job.key);
+        let log = self.cache.join("logs").join(format!("{folder}.log"));
+        let late = |last: String| BuildError::Late {
+            piece: title.clone(),
+            waited: deadline.waited(),
+            last,
+            log: log.clone(),
+        };
+        let mut holder = String::new();
+        let lock = KeyLock::take(&self.lock_file(&folder), deadline, |owner| {
+            holder = format!("{owner} is building it");
+            self.progress.detail(&task, &format!("waiting: {holder}"));
+        })
+        .await?;
+        let Some(_lock) = lock else { return Err(late(holder)) };
+        if job.dir.is_dir() {
+            return Ok(false);
+        }
+        let Ok(permit) = deadline.bound(self.slots.acquire()).await else {
+            return Err(late("waiting for the others".into()));
+        };
+        let work = self.cache.join("building").join(&folder);
+        lock::clear(&work).await?;
+        let made = self.recipe(&job, &work, &log, &task, deadline).await;
+        drop(permit);
+        let kept = match made {
+            Ok(out) => keep(out, job.dir).await,
+            Err(error) => Err(error),
+        };
+        // The scratch folder goes in any case; the reason why it could not is the lesser one.
+        let cleared = lock::clear(&work).await;
+        kept.and(cleared).map(|()| true)
+    }
+
+    /// Runs the recipe in a new scratch folder; the folder with its results.
+    async fn recipe(
+        &self,
+        job: &Job<'_>,
+        work: &Path,
+        log: &Path,
+        task: &str,
+        deadline: Deadline,
+    ) -> Result<PathBuf, BuildError> {
+        let (scratch, out) = (work.join("scratch"), work.join("out"));
+        for dir in [&scratch, &out] {
+            std::fs::create_dir_all(dir).map_err(BuildError::file("make folder", dir))?;
+        }
+        let folder = self.recipes.join(&job.piece.recipe);
+        let mut recipe = Exec::new(folder.join("build"))
+            .cwd(&scratch)
+            .env("OUT", &out)
+            .env("RECIPE", &folder)
+            .env("VERSION", &job.piece.version)
+            .env("JOBS", self.jobs.to_string());
+        for (name, value) in &job.piece.parameters {
+            recipe = recipe.env(name, value);
+        }
+        for (name, dir) in &job.needs {
+            recipe = recipe.env(name, dir);
+        }
+        if let Some(image) = job.piece.image(job.key) {
+            recipe = recipe.env("IMAGE", image);
+        }
+        let mut file = File::create(log).map_err(BuildError::file("write", log))?;
+        let mut unwritten = None;
+        let mut said = String::new();
+        let ended = recipe
+            .run_with(deadline, |line| {
+                if let Err(error) = writeln!(file, "{line}") {
+                    unwritten.get_or_insert(error);
+                }
+                said.push_str(line);
+                said.push('\n');
+                if let Some(step) = line.strip_prefix("step: ") {
+                    self.progress.detail(task, step);
+                }
+            })
+            .await;
+        let piece = job.piece.title();
+        let (log, last) = (log.to_path_buf(), tail(&said));
+        match ended {
+            Ok(_) => {}
+            Err(ExecError::Failed { status, .. }) => {
+                return Err(BuildError::Recipe { piece, how: status.to_string(), tail: last, log });
+            }
+            Err(ExecError::Timeout { waited, .. }) => {
+                return Err(BuildError::Late { piece, waited, last, log });
+            }
+            Err(source @ ExecError::Start { .. }) => return Err(BuildError::Start { piece, source }),
+        }
+        match unwritten {
+            Some(source) => Err(BuildError::File { doing: "write", path: log, source }),
+            None => Ok(out),
+        }
+    }
+}
+
+/// Gives the results their finished name. They reach the disk first: after a power failure a
+/// finished name with empty files below it would never be built again.
+async fn keep(out: PathBuf, dir: &Path) -> Result<(), BuildError> {
+    let dir = dir.to_path_buf();
+    let done = tokio::task::spawn_blocking(move || {
+        sync(&out)?;
+        std::fs::rename(&out, &dir).map_err(BuildError::file("rename to", &dir))
+    });
+    done.await.unwrap_or_else(|panic| {
+        let source = std::io::Error::other(panic);
+        Err(BuildError::File { doing: "keep the results in", path: PathBuf::new(), source })
+    })
+}
+
+fn sync(dir: &Path) -> Result<(), BuildError> {
+    for entry in std::fs::read_dir(dir).map_err(BuildError::file("read folder", dir))? {
+        let entry = entry.map_err(BuildError::file("read folder", dir))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(BuildError::file("look at", &path))?;
+        if kind.is_dir() {
+            sync(&path)?;
+        } else if kind.is_file() {
+            File::open(&path).and_then(|f| f.sync_all()).map_err(BuildError::file("sync", &path))?;
+        }
+    }
+    File::open(dir).and_then(|f| f.sync_all()).map_err(BuildError::file("sync", dir))
+}
