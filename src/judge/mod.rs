@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod availability;
 pub mod evidence;
+pub mod identity;
+pub mod object;
+pub mod stateless;
 
 pub use evidence::{Evidence, Missing};
 
@@ -124,4 +128,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 }
 
 /// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] = &[];
+pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS];

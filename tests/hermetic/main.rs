@@ -4,3 +4,4 @@ mod cli;
 mod cluster_lock;
 mod image_build;
 mod report;
+mod stateless;

@@ -1,0 +1,217 @@
+//! How much of a service was there, moment by moment: replayed from the recorded changes of its
+//! objects, and as a client saw it through its HTTP samples.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::object::Object;
+use super::{Evidence, Finding, Missing};
+use crate::event::{Change, Event, Outcome, Record};
+
+/// What a rolling update may do to the number of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Fewest pods that must be available at every moment.
+    pub least: i64,
+    /// Most pods that may be there at any moment, those that are terminating not counted.
+    pub most: i64,
+}
+
+impl Limits {
+    /// The limits that a Deployment's own strategy sets. Shares are rounded as the controller rounds
+    /// them: unavailable down, surge up; where both come to nothing, one may be unavailable.
+    /// Source: Kubernetes' `ResolveFenceposts` in `pkg/controller/deployment/util`.
+    ///
+    /// # Errors
+    /// [`Missing`] where the Deployment has no rolling update strategy.
+    pub fn of(deployment: &Object<'_>) -> Result<Self, Missing> {
+        let desired = deployment.number("/spec/replicas");
+        let share = |field: &str, up: bool| {
+            let value = deployment.at(&format!("/spec/strategy/rollingUpdate/{field}"));
+            value.and_then(|v| portion(v, desired, up)).ok_or_else(|| {
+                Missing(format!("{} has no spec.strategy.rollingUpdate.{field}", deployment.name()))
+            })
+        };
+        let (mut unavailable, surge) = (share("maxUnavailable", false)?, share("maxSurge", true)?);
+        if unavailable == 0 && surge == 0 {
+            unavailable = 1;
+        }
+        Ok(Self { least: desired - unavailable, most: desired + surge })
+    }
+}
+
+/// A number, or a share of `whole` such as `25%`.
+fn portion(value: &Value, whole: i64, up: bool) -> Option<i64> {
+    if let Some(number) = value.as_i64() {
+        return Some(number);
+    }
+    let percent: i64 = value.as_str()?.strip_suffix('%')?.parse().ok()?;
+    Some((whole * percent + if up { 99 } else { 0 }) / 100)
+}
+
+/// The records of the time from one mark to another, with what came before.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'r> {
+    before: &'r [Record],
+    during: &'r [Record],
+    after: &'r [Record],
+}
+
+impl<'r> Window<'r> {
+    /// The time between two marks.
+    ///
+    /// # Errors
+    /// [`Missing`] where a mark was not set, or they are in the wrong order.
+    pub fn between(evidence: &Evidence<'r>, from: &str, to: &str) -> Result<Self, Missing> {
+        let during = evidence.between(from, to)?;
+        let first = evidence.mark(from)?;
+        let records = evidence.records();
+        let start = records.iter().position(|r| std::ptr::eq(r, first)).unwrap_or_default();
+        let after = &records[start + during.len()..];
+        Ok(Self { before: &records[..start], during, after })
+    }
+
+    /// Adds an undecided check for each of these kinds whose watch broke off in this time: what
+    /// happened in the gap was not seen.
+    pub fn check_unbroken(&self, finding: &mut Finding, kinds: &[&str]) {
+        for record in self.during {
+            if let Event::WatchRestarted { kind, reason } = &record.event
+                && kinds.contains(&kind.as_str())
+            {
+                finding.unsure(format!("the watch of {kind} broke off during the change ({reason})"));
+            }
+        }
+    }
+
+    /// Every state of one object in this time, the one it began with first.
+    pub fn states(&self, uid: &str) -> Vec<Object<'r>> {
+        let mut first = None;
+        for record in self.before {
+            if let Some((_, _, object)) = change(record).filter(|c| c.2.uid() == uid) {
+                first = Some(object);
+            }
+        }
+        let during = self.during.iter().filter_map(change).filter(|c| c.2.uid() == uid);
+        first.into_iter().chain(during.map(|c| c.2)).collect()
+    }
+
+    /// How many objects of a kind fulfil a condition, after each change in this time; the first
+    /// number is that of the beginning. Only objects that carry the label are counted.
+    pub fn counts(
+        &self,
+        kind: &str,
+        label: (&str, &str),
+        counted: impl Fn(&Object<'r>) -> bool,
+    ) -> Vec<usize> {
+        let mut living: BTreeMap<&str, Object<'r>> = BTreeMap::new();
+        let mut take = |record: &'r Record| -> Option<usize> {
+            let (_, change, object) = change(record).filter(|c| c.0 == kind)?;
+            match change {
+                Change::Deleted => living.remove(object.uid()),
+                Change::Added | Change::Modified => living.insert(object.uid(), object),
+            };
+            let ours = living.values().filter(|o| o.label(label.0) == Some(label.1));
+            Some(ours.filter(|o| counted(o)).count())
+        };
+        let beginning = self.before.iter().filter_map(&mut take).last();
+        beginning.into_iter().chain(self.during.iter().filter_map(take)).collect()
+    }
+
+    /// The samples of a probe: the last one before this time, those in it, the first one after.
+    pub fn samples(&self, probe: &str) -> Vec<Sample<'r>> {
+        let sample = |record: &'r Record| Sample::of(record, probe);
+        let before = self.before.iter().rev().find_map(sample);
+        let after = self.after.iter().find_map(sample);
+        before.into_iter().chain(self.during.iter().filter_map(sample)).chain(after).collect()
+    }
+}
+
+/// One question of a probe.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'r> {
+    /// When it was recorded.
+    pub record: &'r Record,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The answer in short.
+    pub detail: &'r str,
+}
+
+impl<'r> Sample<'r> {
+    fn of(record: &'r Record, probe: &str) -> Option<Self> {
+        match &record.event {
+            Event::Sampled { probe: name, outcome, detail, .. } if name == probe => {
+                Some(Self { record, outcome: *outcome, detail })
+            }
+            _ => None,
+        }
+    }
+
+    /// Version in the `Server` header of the answer: `1.22.1` of `nginx/1.22.1`.
+    pub fn server_version(&self) -> Option<&'r str> {
+        let rest = self.detail.split_once("nginx/")?.1;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        Some(rest[..end].trim_end_matches('.')).filter(|v| !v.is_empty())
+    }
+}
+
+/// Whether a version is one of a series: `1.22.1` and `1.22` are of `1.22`, `1.220` is not.
+pub fn is_of_series(version: &str, series: &str) -> bool {
+    let rest = version.strip_prefix(series);
+    !series.is_empty() && rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
+}
+
+/// Longest time from a sample that was answered to the next one that was, in seconds: how long a
+/// client may have been without the service. 0 where fewer than two were answered.
+pub fn longest_outage(samples: &[Sample<'_>]) -> f64 {
+    let answered: Vec<_> = samples.iter().filter(|s| s.outcome == Outcome::Acknowledged).collect();
+    let gaps = answered.windows(2).map(|w| super::evidence::seconds_between(w[0].record, w[1].record));
+    gaps.fold(0.0, f64::max)
+}
+
+fn change(record: &Record) -> Option<(&str, Change, Object<'_>)> {
+    match &record.event {
+        Event::ObjectChanged { change, kind, object, .. } => Some((kind, *change, Object::new(object).ok()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn limits(replicas: i64, unavailable: Value, surge: Value) -> Limits {
+        let rolling = json!({"maxUnavailable": unavailable, "maxSurge": surge});
+        let object = json!({
+            "metadata": {"name": "d", "uid": "u"},
+            "spec": {"replicas": replicas, "strategy": {"rollingUpdate": rolling}},
+        });
+        Limits::of(&Object::new(&object).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn unavailable_is_rounded_down_and_surge_up() {
+        let quarter = || json!("25%");
+        assert_eq!(limits(2, quarter(), quarter()), Limits { least: 2, most: 3 });
+        assert_eq!(limits(4, quarter(), quarter()), Limits { least: 3, most: 5 });
+        assert_eq!(limits(10, quarter(), quarter()), Limits { least: 8, most: 13 });
+        assert_eq!(limits(3, json!(1), json!(0)), Limits { least: 2, most: 3 });
+        assert_eq!(limits(3, json!("10%"), json!(0)), Limits { least: 2, most: 3 });
+    }
+
+    #[test]
+    fn limits_that_are_not_given_are_missing_evidence() {
+        let object = json!({"metadata": {"name": "d", "uid": "u"}, "spec": {"replicas": 2}});
+        assert!(Limits::of(&Object::new(&object).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_series_is_no_mere_prefix() {
+        assert!(is_of_series("1.22.1", "1.22"));
+        assert!(is_of_series("1.22", "1.22"));
+        assert!(!is_of_series("1.220.1", "1.22"));
+        assert!(!is_of_series("1.22.1", ""));
+    }
+}

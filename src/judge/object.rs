@@ -1,0 +1,125 @@
+//! Kubernetes objects as judges see them: the JSON that was recorded, with words to ask for fields.
+
+use serde_json::Value;
+
+use super::{Evidence, Missing};
+
+/// An object as the API gave it. Fields are asked for by JSON pointer, so that an object of a newer
+/// Kubernetes than ours reads as well as one of the oldest supported.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Object<'r>(&'r Value);
+
+impl<'r> Object<'r> {
+    /// Takes a recorded object.
+    ///
+    /// # Errors
+    /// [`Missing`] where it has no name or no UID: no judge could tell which object it was.
+    pub fn new(value: &'r Value) -> Result<Self, Missing> {
+        let object = Self(value);
+        match (object.text("/metadata/name"), object.text("/metadata/uid")) {
+            (Some(_), Some(_)) => Ok(object),
+            _ => Err(Missing("an object without a name or a UID was recorded".into())),
+        }
+    }
+
+    /// The last object observed under a name.
+    ///
+    /// # Errors
+    /// [`Missing`] where none was.
+    pub fn observed(evidence: &Evidence<'r>, what: &str) -> Result<Self, Missing> {
+        Self::new(evidence.value(what)?).map_err(|e| Missing(format!("`{what}`: {}", e.0)))
+    }
+
+    /// The last list of objects observed under a name. An empty list is evidence.
+    ///
+    /// # Errors
+    /// [`Missing`] where none was, or something else than a list.
+    pub fn list(evidence: &Evidence<'r>, what: &str) -> Result<Vec<Self>, Missing> {
+        Self::items(evidence.value(what)?, what)
+    }
+
+    /// The objects of a recorded list.
+    ///
+    /// # Errors
+    /// [`Missing`] where it is no list of objects.
+    pub fn items(value: &'r Value, what: &str) -> Result<Vec<Self>, Missing> {
+        let items = value.as_array().ok_or_else(|| Missing(format!("`{what}` is not a list")))?;
+        let read = items.iter().map(Self::new).collect::<Result<Vec<_>, _>>();
+        read.map_err(|e| Missing(format!("`{what}`: {}", e.0)))
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &'r str {
+        self.text("/metadata/name").unwrap_or_default()
+    }
+
+    /// `metadata.uid`.
+    pub fn uid(&self) -> &'r str {
+        self.text("/metadata/uid").unwrap_or_default()
+    }
+
+    /// A field, unless it is absent or null.
+    pub fn at(&self, pointer: &str) -> Option<&'r Value> {
+        self.0.pointer(pointer).filter(|v| !v.is_null())
+    }
+
+    /// A text field.
+    pub fn text(&self, pointer: &str) -> Option<&'r str> {
+        self.at(pointer).and_then(Value::as_str)
+    }
+
+    /// A number; 0 where the field is absent, as the API leaves out the zeroes of a status.
+    pub fn number(&self, pointer: &str) -> i64 {
+        self.at(pointer).and_then(Value::as_i64).unwrap_or_default()
+    }
+
+    /// The entries of a list field; none where it is absent.
+    pub fn entries(&self, pointer: &str) -> &'r [Value] {
+        self.at(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// A label's value.
+    pub fn label(&self, key: &str) -> Option<&'r str> {
+        self.at("/metadata/labels")?.get(key)?.as_str()
+    }
+
+    /// An annotation's value.
+    pub fn annotation(&self, key: &str) -> Option<&'r str> {
+        self.at("/metadata/annotations")?.get(key)?.as_str()
+    }
+
+    /// The owner that controls it: kind, name, UID.
+    pub fn controller(&self) -> Option<(&'r str, &'r str, &'r str)> {
+        let owners = self.entries("/metadata/ownerReferences");
+        let owner = owners.iter().find(|o| o["controller"] == Value::Bool(true))?;
+        Some((owner["kind"].as_str()?, owner["name"].as_str()?, owner["uid"].as_str()?))
+    }
+
+    /// Status, reason and message of a condition.
+    pub fn condition(&self, kind: &str) -> Option<(&'r str, &'r str, &'r str)> {
+        let conditions = self.entries("/status/conditions");
+        let found = conditions.iter().find(|c| c["type"] == *kind)?;
+        let text = |field: &str| found[field].as_str().unwrap_or_default();
+        Some((text("status"), text("reason"), text("message")))
+    }
+
+    /// Whether its deletion has begun.
+    pub fn is_terminating(&self) -> bool {
+        self.at("/metadata/deletionTimestamp").is_some()
+    }
+
+    /// For a pod: condition `Ready` is true and its deletion has not begun.
+    pub fn is_ready(&self) -> bool {
+        !self.is_terminating() && self.condition("Ready").is_some_and(|c| c.0 == "True")
+    }
+}
+
+/// Names in a sentence: `a, b and c`, or `none`.
+pub fn names<S: AsRef<str>>(list: &[S]) -> String {
+    let list: Vec<&str> = list.iter().map(AsRef::as_ref).collect();
+    match list.as_slice() {
+        [] => "none".into(),
+        [one] => (*one).into(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}

@@ -1,0 +1,237 @@
+//! Part A: a stateless application, a Deployment of nginx with 2 replicas and the API's defaults.
+//!
+//! What each claim reads. "Object" is a Kubernetes object as the API gave it, "list" a list of them.
+//! A fact that was not observed makes its claim inconclusive.
+//!
+//! | claim | observed facts |
+//! |---|---|
+//! | A1 | `deployment` object, `pods` list |
+//! | A2 | `deployment` object, `applied` object: the Deployment as it was sent, without what the API adds |
+//! | A3 | `deployment` object, `replica_sets` list |
+//! | A4 | `deployment` object, `replica_sets` list, `pods` list, `events` list (core/v1 or events.k8s.io/v1) |
+//! | A5 | `replica_sets` list, `pods` list, `api_servers` list (pods of kube-apiserver), `toleration` (seconds that the topology declares) |
+//! | A6 | `deployment` object, `replica_sets` list, `pods` list |
+//! | A7 | see [`change`] |
+//! | A8 | `deployment_before`, `pods_before`, `deployment`, `pods`, `replica_sets` |
+//! | A9 | `pods_before`, `deployment`, `pods` |
+//! | A10 | see [`deletion`] |
+
+use super::identity::Identity;
+use super::object::{Object, names};
+use super::{Claim, Evidence, Finding, Missing};
+
+pub mod change;
+pub mod deletion;
+pub mod events;
+pub mod pod;
+pub mod scale;
+
+/// The claims of part A.
+pub static CLAIMS: [Claim; 10] = [
+    Claim { id: "A1", title: "applying the manifest gives 2 ready pods", judge: ready_pods },
+    Claim { id: "A2", title: "the defaults are those of the API", judge: defaults },
+    Claim { id: "A3", title: "the conditions explain the state", judge: conditions },
+    Claim { id: "A4", title: "the event trail is there", judge: event_trail },
+    Claim { id: "A5", title: "a pod carries what the controllers add", judge: pod::additions },
+    Claim { id: "A6", title: "pod names are ReplicaSet name + random suffix", judge: pod::pod_names },
+    Claim { id: "A7", title: "changing the image replaces every pod under a new name", judge: change::judge },
+    Claim { id: "A8", title: "scaling 2 -> 4 keeps the 2 old pods", judge: scale::up },
+    Claim { id: "A9", title: "scaling down takes pods nobody named", judge: scale::down },
+    Claim {
+        id: "A10",
+        title: "deleting the Deployment by name removes ReplicaSets and pods",
+        judge: deletion::judge,
+    },
+];
+
+/// Pods that the manifest asks for.
+pub const REPLICAS: i64 = 2;
+/// The label of the Deployment's pods: key and value.
+pub const LABEL: (&str, &str) = ("app", "nginx");
+/// Label that ties a pod to its ReplicaSet.
+pub const HASH: &str = "pod-template-hash";
+/// Annotation that counts a Deployment's templates.
+pub const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// A1.
+fn ready_pods(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let pods = Object::list(evidence, "pods")?;
+    let mut finding = Finding::new();
+    check_complete(&mut finding, &deployment, REPLICAS);
+    check_pods(&mut finding, &pods, REPLICAS);
+    finding.summary(format!(
+        "{} ready pods: {}",
+        pods.len(),
+        names(&pods.iter().map(Object::name).collect::<Vec<_>>())
+    ));
+    Ok(finding)
+}
+
+/// A2. The manifest must be silent about a field, or its value would be no default.
+fn defaults(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let applied = evidence.value("applied")?;
+    let mut finding = Finding::new();
+    for (field, pointer, default) in [
+        ("strategy", "/spec/strategy/type", "RollingUpdate"),
+        ("maxUnavailable", "/spec/strategy/rollingUpdate/maxUnavailable", "25%"),
+        ("maxSurge", "/spec/strategy/rollingUpdate/maxSurge", "25%"),
+        // The API leaves this one out when it is 0.
+        ("minReadySeconds", "/spec/minReadySeconds", "0"),
+        ("progressDeadlineSeconds", "/spec/progressDeadlineSeconds", "600"),
+        ("revisionHistoryLimit", "/spec/revisionHistoryLimit", "10"),
+        ("restartPolicy", "/spec/template/spec/restartPolicy", "Always"),
+        ("terminationGracePeriodSeconds", "/spec/template/spec/terminationGracePeriodSeconds", "30"),
+        ("imagePullPolicy", "/spec/template/spec/containers/0/imagePullPolicy", "IfNotPresent"),
+    ] {
+        let found = deployment.at(pointer).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+        let found = found.unwrap_or_else(|| if default == "0" { "0".into() } else { "absent".into() });
+        finding.check(found == default, format!("{field} is {found}, the API's default is {default}"));
+        if applied.pointer(pointer).is_some() {
+            finding.check(false, format!("the manifest itself sets {field}: nothing shows the default"));
+        }
+    }
+    for absent in ["resources", "livenessProbe", "readinessProbe", "startupProbe"] {
+        let given = applied.pointer(&format!("/spec/template/spec/containers/0/{absent}"));
+        finding.check(given.is_none(), format!("the manifest gives no {absent}"));
+    }
+    let revision = deployment.annotation(REVISION).unwrap_or("absent");
+    finding.check(revision == "1", format!("annotation {REVISION} is {revision} of 1"));
+    finding.summary("RollingUpdate, maxUnavailable 25%, maxSurge 25%, minReadySeconds 0, revision 1");
+    Ok(finding)
+}
+
+/// A3.
+fn conditions(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let sets = Object::list(evidence, "replica_sets")?;
+    let mut finding = Finding::new();
+    check_observed(&mut finding, &deployment);
+    check_condition(&mut finding, &deployment, "Available", "MinimumReplicasAvailable");
+    check_condition(&mut finding, &deployment, "Progressing", "NewReplicaSetAvailable");
+    let owned: Vec<_> = sets.iter().filter(|s| is_owned(s, &deployment)).collect();
+    let found = names(&owned.iter().map(|s| s.name()).collect::<Vec<_>>());
+    finding.check(owned.len() == 1, format!("one ReplicaSet, found {found}"));
+    for set in owned {
+        check_progress_names(&mut finding, &deployment, set.name());
+        check_set(&mut finding, set, REPLICAS);
+        finding.summary(format!(
+            "Available=True/MinimumReplicasAvailable, Progressing=True/NewReplicaSetAvailable; {} {}/{}",
+            set.name(),
+            set.number("/status/readyReplicas"),
+            set.number("/spec/replicas")
+        ));
+    }
+    Ok(finding)
+}
+
+/// A4.
+fn event_trail(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let sets = Object::list(evidence, "replica_sets")?;
+    let pods = Identity::observed(evidence, "pods")?;
+    let trail: Vec<_> = Object::list(evidence, "events")?.into_iter().map(events::Trail::new).collect();
+    let set = sets.iter().find(|s| is_owned(s, &deployment));
+    let set = set.ok_or_else(|| Missing("no ReplicaSet of the Deployment was observed".into()))?;
+    let mut finding = Finding::new();
+    finding.check(!pods.is_empty(), format!("{} pods to look for", pods.len()));
+    let expected = events::of_rollout(&deployment, set.name(), &pods);
+    for event in &expected {
+        match event.find(&trail) {
+            Ok(line) => finding.check(true, line),
+            Err(line) => finding.check(false, line),
+        };
+    }
+    finding.summary(format!(
+        "ScalingReplicaSet, and Scheduled, Pulled, Created, Started for each of {} pods, each from its component and node",
+        pods.len()
+    ));
+    Ok(finding)
+}
+
+/// Whether an object is controlled by this one, by UID.
+pub fn is_owned(object: &Object<'_>, by: &Object<'_>) -> bool {
+    object.controller().is_some_and(|owner| owner.2 == by.uid())
+}
+
+/// Checks that the controller has seen the last change of the spec: an older status speaks of an
+/// older spec.
+pub fn check_observed(finding: &mut Finding, deployment: &Object<'_>) {
+    let generation = deployment.number("/metadata/generation");
+    let observed = deployment.number("/status/observedGeneration");
+    finding.check(
+        generation > 0 && observed == generation,
+        format!("observedGeneration {observed}, generation {generation}"),
+    );
+}
+
+/// Checks that a rollout is complete by the Deployment's status.
+pub fn check_complete(finding: &mut Finding, deployment: &Object<'_>, replicas: i64) {
+    check_observed(finding, deployment);
+    let desired = deployment.number("/spec/replicas");
+    finding.check(desired == replicas, format!("desired {desired} of {replicas}"));
+    for (word, field) in [
+        ("updated", "updatedReplicas"),
+        ("total", "replicas"),
+        ("ready", "readyReplicas"),
+        ("available", "availableReplicas"),
+    ] {
+        let found = deployment.number(&format!("/status/{field}"));
+        finding.check(found == replicas, format!("{word} {found} of {replicas}"));
+    }
+    let unavailable = deployment.number("/status/unavailableReplicas");
+    finding.check(unavailable == 0, format!("unavailable {unavailable} of 0"));
+}
+
+/// Checks that there are this many pods with the label, each running, ready and never restarted.
+pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
+    let labelled = pods.iter().filter(|p| p.label(LABEL.0) == Some(LABEL.1)).count();
+    finding.check(
+        labelled == pods.len() && i64::try_from(labelled) == Ok(replicas),
+        format!("{} pods, {labelled} of them with label {}={}, of {replicas}", pods.len(), LABEL.0, LABEL.1),
+    );
+    for pod in pods {
+        let containers = pod.entries("/status/containerStatuses");
+        let ready = containers.iter().filter(|c| c["ready"] == true).count();
+        let restarts = Identity::of(pod).restarts;
+        let phase = pod.text("/status/phase").unwrap_or("without a phase");
+        let ending = if pod.is_terminating() { ", terminating" } else { "" };
+        finding.check(
+            phase == "Running" && containers.len() == 1 && ready == 1 && restarts == 0 && pod.is_ready(),
+            format!(
+                "pod {} is {phase}{ending}, ready {ready}/{}, restarts {restarts}",
+                pod.name(),
+                containers.len()
+            ),
+        );
+    }
+}
+
+/// Checks that a condition is true for this reason.
+pub fn check_condition(finding: &mut Finding, deployment: &Object<'_>, kind: &str, reason: &str) {
+    let found = deployment.condition(kind);
+    let line = found.map_or_else(|| "is absent".into(), |c| format!("{}/{}", c.0, c.1));
+    finding.check(
+        found.is_some_and(|c| c.0 == "True" && c.1 == reason),
+        format!("condition {kind}: {line}, expected True/{reason}"),
+    );
+}
+
+/// Checks that `Progressing` speaks of this ReplicaSet: after a change, the condition of the rollout
+/// before still stands there with the same status and reason.
+pub fn check_progress_names(finding: &mut Finding, deployment: &Object<'_>, set: &str) {
+    let message = deployment.condition("Progressing").map_or("", |c| c.2);
+    let quoted = format!("\"{set}\"");
+    finding.check(message.contains(&quoted), format!("Progressing speaks of {set}: {message}"));
+}
+
+/// Checks that a ReplicaSet wants, has and has ready this many pods.
+pub fn check_set(finding: &mut Finding, set: &Object<'_>, replicas: i64) {
+    let (desired, total) = (set.number("/spec/replicas"), set.number("/status/replicas"));
+    let ready = set.number("/status/readyReplicas");
+    finding.check(
+        desired == replicas && total == replicas && ready == replicas,
+        format!("ReplicaSet {}: desired {desired}, total {total}, ready {ready} of {replicas}", set.name()),
+    );
+}

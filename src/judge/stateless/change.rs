@@ -1,0 +1,282 @@
+//! A7: changing the image replaces every pod under a new name, and the service stays.
+//!
+//! Observed: `deployment_before`, `pods_before`, `replica_sets_before`; `deployment`, `pods`,
+//! `replica_sets`, `endpoint_slices` after the change; `images` ([`Images`]: what the profile calls old
+//! and new).
+//! Marks: `image-change` just before the patch, `image-changed` when the rollout is complete and the
+//! endpoints are the new pods', `image-settled` when the new version has answered for a while.
+//! History: changes of Deployments and Pods (and broken watches of them), samples of the probe `http`,
+//! from `image-change` to `image-settled`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    LABEL, REPLICAS, REVISION, check_complete, check_pods, check_progress_names, check_set, is_owned,
+};
+use crate::event::Outcome;
+use crate::judge::availability::{Limits, Window, is_of_series, longest_outage};
+use crate::judge::identity::{Comparison, Identity, distinct, pod_names};
+use crate::judge::object::{Object, names};
+use crate::judge::{Evidence, Finding, Missing};
+
+/// The probe that asks through the Service.
+pub const PROBE: &str = "http";
+/// Fewest samples during the change: fewer show little.
+pub const SAMPLES: usize = 10;
+/// Longest time between two samples, in seconds, that still counts as watching.
+const BLIND: f64 = 2.0;
+
+/// The two images of the change, as the image profile gives them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Images {
+    /// What ran before.
+    pub old: Image,
+    /// What runs after.
+    pub new: Image,
+}
+
+/// One image of the change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// What pods ask for.
+    pub reference: String,
+    /// Version that its server answers with, such as `1.22`.
+    pub version: String,
+}
+
+/// A7.
+pub fn judge(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let pods = Object::list(evidence, "pods")?;
+    let images: Images = evidence.get("images")?;
+    let old = Identity::observed(evidence, "pods_before")?;
+    let new: Vec<_> = pods.iter().map(Identity::of).collect();
+    let mut finding = Finding::new();
+    check_complete(&mut finding, &deployment, REPLICAS);
+    check_pods(&mut finding, &pods, REPLICAS);
+    check_renamed(&mut finding, &old, &new);
+    check_images(&mut finding, &old, &new, &images);
+    check_sets(&mut finding, evidence, &deployment, (&old, &new))?;
+    check_endpoints(&mut finding, evidence, &new)?;
+    let least = check_history(&mut finding, evidence, &deployment, &new)?;
+    let answers = check_answers(&mut finding, evidence, &images)?;
+    finding.summary(format!("{} -> {}, revision 2; {least}; {answers}", pod_names(&old), pod_names(&new)));
+    Ok(finding)
+}
+
+fn check_renamed(finding: &mut Finding, old: &[Identity], new: &[Identity]) {
+    let compared = Comparison::of(old, new);
+    let common =
+        |pairs: &[(Identity, Identity)]| names(&pairs.iter().map(|p| p.0.name.clone()).collect::<Vec<_>>());
+    finding.check(
+        i64::try_from(old.len()) == Ok(REPLICAS),
+        format!("{REPLICAS} pods before, found {}", pod_names(old)),
+    );
+    finding.check(compared.kept.is_empty(), format!("UIDs in common: {}", common(&compared.kept)));
+    finding.check(compared.replaced.is_empty(), format!("names in common: {}", common(&compared.replaced)));
+    finding.check(
+        compared.is_renamed(),
+        format!("{} replaced by {}", pod_names(&compared.gone), pod_names(&compared.new)),
+    );
+    let (was, is) = (distinct(old, |p| &p.hash), distinct(new, |p| &p.hash));
+    finding.check(
+        was.len() == 1 && is.len() == 1 && was != is && !is[0].is_empty(),
+        format!("pod-template-hash before {}, after {}", was.join(", "), is.join(", ")),
+    );
+}
+
+/// A name is no proof of what runs: the image that the node reports must be another one too.
+fn check_images(finding: &mut Finding, old: &[Identity], new: &[Identity], images: &Images) {
+    for (pods, image) in [(old, &images.old), (new, &images.new)] {
+        for pod in pods {
+            finding.check(
+                pod.image == image.reference,
+                format!("pod {} asks for {}, expected {}", pod.name, pod.image, image.reference),
+            );
+        }
+    }
+    let (was, is) = (distinct(old, |p| &p.image_id), distinct(new, |p| &p.image_id));
+    if was.iter().chain(&is).any(|id| id.is_empty()) {
+        finding.unsure("a node did not report the image that a pod runs (imageID)");
+    }
+    let shared: Vec<_> = is.iter().filter(|id| was.contains(id)).collect();
+    finding.check(shared.is_empty(), format!("images run both before and after: {}", names(&shared)));
+    finding.check(
+        was.len() == 1 && is.len() == 1,
+        format!("one image before ({}) and one after ({})", was.join(", "), is.join(", ")),
+    );
+}
+
+fn check_sets(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    deployment: &Object<'_>,
+    (old, new): (&[Identity], &[Identity]),
+) -> Result<(), Missing> {
+    let before = Object::observed(evidence, "deployment_before")?;
+    let sets_before = Object::list(evidence, "replica_sets_before")?;
+    let sets = Object::list(evidence, "replica_sets")?;
+    finding.check(before.uid() == deployment.uid(), format!("Deployment {} is the same", deployment.name()));
+    let revisions = [&before, deployment].map(|d| d.annotation(REVISION).unwrap_or("absent"));
+    finding.check(revisions == ["1", "2"], format!("revision {} -> {}", revisions[0], revisions[1]));
+    let owned: Vec<_> = sets.iter().filter(|s| is_owned(s, deployment)).collect();
+    finding.check(owned.len() == 2, format!("{} ReplicaSets, the old one kept", owned.len()));
+    let of = |pods: &[Identity]| {
+        let hash = pods.first().map(|p| p.hash.as_str());
+        owned.iter().find(|s| s.label(super::HASH).is_some() && s.label(super::HASH) == hash).copied()
+    };
+    match of(old) {
+        Some(set) => {
+            check_set(finding, set, 0);
+            let kept = sets_before.iter().any(|s| s.uid() == set.uid());
+            finding.check(kept, format!("ReplicaSet {} is the one of before", set.name()));
+        }
+        None => _ = finding.check(false, "the old ReplicaSet is gone"),
+    }
+    match of(new) {
+        Some(set) => {
+            check_set(finding, set, REPLICAS);
+            check_progress_names(finding, deployment, set.name());
+            let revision = set.annotation(REVISION).unwrap_or("absent");
+            finding.check(revision == "2", format!("ReplicaSet {} has revision {revision} of 2", set.name()));
+        }
+        None => _ = finding.check(false, "no ReplicaSet has the new pods' hash"),
+    }
+    Ok(())
+}
+
+/// No old pod still serving: what the Service sends requests to are exactly the new pods.
+fn check_endpoints(finding: &mut Finding, evidence: &Evidence<'_>, new: &[Identity]) -> Result<(), Missing> {
+    let slices = Object::list(evidence, "endpoint_slices")?;
+    let mut serving = Vec::new();
+    for endpoint in slices.iter().flat_map(|s| s.entries("/endpoints")) {
+        // Absent means ready; a terminating endpoint may go on serving, so it counts as well.
+        let conditions = &endpoint["conditions"];
+        if conditions["ready"] != false || conditions["serving"] == true {
+            let text = |field: &str| endpoint["targetRef"][field].as_str().unwrap_or("unknown");
+            serving.push((text("uid"), text("name")));
+        }
+    }
+    for pod in new {
+        let found = serving.iter().any(|(uid, _)| *uid == pod.uid);
+        finding.check(found, format!("endpoint of {} is ready: {found}", pod.name));
+    }
+    for (uid, name) in serving {
+        let ours = new.iter().any(|p| p.uid == uid);
+        finding.check(ours, format!("endpoint {name} is one of the new pods: {ours}"));
+    }
+    Ok(())
+}
+
+/// Counts pods at every recorded moment of the change, and reads what the Deployment said of itself.
+fn check_history(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    deployment: &Object<'_>,
+    new: &[Identity],
+) -> Result<String, Missing> {
+    let limits = Limits::of(deployment)?;
+    let window = Window::between(evidence, "image-change", "image-settled")?;
+    window.check_unbroken(finding, &["Deployment", "Pod"]);
+    let states = window.states(deployment.uid());
+    let living = |pod: &Object<'_>| {
+        !pod.is_terminating() && !matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
+    };
+    let ready: Vec<i64> = signed(window.counts("Pod", LABEL, Object::is_ready));
+    let total: Vec<i64> = signed(window.counts("Pod", LABEL, living));
+    // One state is the beginning alone: nobody watched the change.
+    if states.len() < 2 {
+        return Err(Missing("no change of the Deployment was recorded during the change".into()));
+    }
+    if ready.len() < 2 {
+        return Err(Missing("no change of a pod was recorded during the change".into()));
+    }
+    for pod in new {
+        let seen = window.states(&pod.uid).iter().any(Object::is_ready);
+        if !seen {
+            finding.unsure(format!("the history ends before pod {} was seen ready", pod.name));
+        }
+    }
+    let available = states.iter().map(|d| d.number("/status/availableReplicas"));
+    let replicas = states.iter().map(|d| d.number("/status/replicas"));
+    let (fewest, most) = (available.min().unwrap_or_default(), replicas.max().unwrap_or_default());
+    let (fewest_ready, most_living) =
+        (ready.iter().copied().min().unwrap_or_default(), total.iter().copied().max().unwrap_or_default());
+    let of = |least: bool| match least {
+        true => format!("at least {} allowed", limits.least),
+        false => format!("at most {} allowed", limits.most),
+    };
+    finding.check(
+        fewest >= limits.least,
+        format!("fewest available, by {} states of the Deployment: {fewest}, {}", states.len(), of(true)),
+    );
+    finding.check(most <= limits.most, format!("most pods, by the Deployment: {most}, {}", of(false)));
+    finding.check(
+        fewest_ready >= limits.least,
+        format!("fewest ready, by {} changes of pods: {fewest_ready}, {}", ready.len(), of(true)),
+    );
+    finding.check(most_living <= limits.most, format!("most pods at a time: {most_living}, {}", of(false)));
+    Ok(format!(
+        "never fewer than {} available, never more than {} there",
+        fewest.min(fewest_ready),
+        most.max(most_living)
+    ))
+}
+
+fn signed(counts: Vec<usize>) -> Vec<i64> {
+    counts.into_iter().map(|c| i64::try_from(c).unwrap_or(i64::MAX)).collect()
+}
+
+/// What a client saw that asked through the Service all the while.
+fn check_answers(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
+    let samples = Window::between(evidence, "image-change", "image-settled")?.samples(PROBE);
+    if samples.len() < SAMPLES {
+        return Err(Missing(format!(
+            "{} samples of `{PROBE}` during the change, need {SAMPLES}",
+            samples.len()
+        )));
+    }
+    let failed: Vec<_> = samples.iter().filter(|s| s.outcome != Outcome::Acknowledged).collect();
+    let first = failed.first().map(|s| format!(", the first: {}", s.detail)).unwrap_or_default();
+    let outage = longest_outage(&samples);
+    finding.check(
+        failed.is_empty(),
+        format!("{} of {} requests through the Service failed{first}", failed.len(), samples.len()),
+    );
+    let blind = samples.windows(2).map(|w| crate::judge::evidence::seconds_between(w[0].record, w[1].record));
+    let blind = blind.fold(0.0, f64::max);
+    if blind > BLIND {
+        finding.unsure(format!("no sample for {blind:.1} s during the change"));
+    }
+    let versions: Vec<_> = samples.iter().filter_map(|s| s.server_version()).collect();
+    let is = |version: &str, image: &Image| is_of_series(version, &image.version);
+    let began = versions.first().copied().unwrap_or("none");
+    finding.check(
+        is(began, &images.old),
+        format!("first answer by nginx {began}, old is {}", images.old.version),
+    );
+    let ended = versions.last().copied().unwrap_or("none");
+    finding.check(
+        is(ended, &images.new),
+        format!("last answer by nginx {ended}, new is {}", images.new.version),
+    );
+    let strange = versions.iter().filter(|v| !is(v, &images.old) && !is(v, &images.new)).count();
+    finding.check(strange == 0, format!("{strange} answers by neither version"));
+    let after = Window::between(evidence, "image-changed", "image-settled")?.samples(PROBE);
+    let after: Vec<_> = after.iter().skip_while(|s| !follows(s, evidence)).collect();
+    let old = after.iter().filter(|s| s.server_version().is_some_and(|v| is(v, &images.old))).count();
+    finding.check(old == 0, format!("{old} of {} answers after the change by the old version", after.len()));
+    let new = after.iter().filter(|s| s.server_version().is_some_and(|v| is(v, &images.new))).count();
+    if new == 0 {
+        return Err(Missing("no answer by the new version after the change".into()));
+    }
+    Ok(format!(
+        "{} requests through the Service, nginx {began} -> {ended}, none failed, longest gap {outage:.2} s",
+        samples.len()
+    ))
+}
+
+/// Whether a sample came after the change was complete: the window gives one of before as well.
+fn follows(sample: &crate::judge::availability::Sample<'_>, evidence: &Evidence<'_>) -> bool {
+    evidence.mark("image-changed").is_ok_and(|mark| sample.record.mono_us >= mark.mono_us)
+}

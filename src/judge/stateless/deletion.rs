@@ -1,0 +1,153 @@
+//! A10: deleting the Deployment by name removes its ReplicaSets and pods, in either order.
+//!
+//! Observed, for `background` and for `foreground`: `<mode>_before` and `<mode>_after`, each a map with
+//! the lists `deployments`, `replica_sets` and `pods` that carry the label.
+//! Marks: `<mode>-delete` just before the request, `<mode>-deleted` when nothing is left.
+//! History: changes of Deployments, ReplicaSets and Pods between the two marks.
+//!
+//! Background: the Deployment goes at once, the garbage collector takes the rest. Foreground: the
+//! Deployment stays, with the finalizer `foregroundDeletion`, until pods and then ReplicaSets are gone.
+//! Source: Kubernetes' documentation, "Garbage Collection", and the collector's `attemptToDeleteItem`.
+
+use serde_json::Value;
+
+use crate::event::{Change, Event, Record};
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing};
+
+/// Lists of one mode's before and after, with the kind that each holds.
+const LISTS: [(&str, &str); 3] =
+    [("deployments", "Deployment"), ("replica_sets", "ReplicaSet"), ("pods", "Pod")];
+
+/// A10.
+pub fn judge(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let mut finding = Finding::new();
+    let mut lines = Vec::new();
+    for mode in ["background", "foreground"] {
+        lines.push(mode_removes_all(&mut finding, evidence, mode)?);
+    }
+    finding.summary(lines.join("; "));
+    Ok(finding)
+}
+
+fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) -> Result<String, Missing> {
+    let before = lists(evidence, &format!("{mode}_before"))?;
+    let after = lists(evidence, &format!("{mode}_after"))?;
+    let during = evidence.between(&format!("{mode}-delete"), &format!("{mode}-deleted"))?;
+    for ((kind, had), (_, left)) in before.iter().zip(&after) {
+        finding.check(!had.is_empty(), format!("{mode}: {} {kind}(s) before", had.len()));
+        for object in left {
+            let old = had.iter().any(|o| o.uid() == object.uid());
+            let word = if old { "was not removed" } else { "is new and was not removed" };
+            finding.check(false, format!("{mode}: {kind} {} (UID {}) {word}", object.name(), object.uid()));
+        }
+        if left.is_empty() {
+            finding.check(true, format!("{mode}: no {kind} with the label is left"));
+        }
+    }
+    for record in during {
+        // A list read anew gives no resource versions of deletions.
+        if let Event::WatchRestarted { kind, reason } = &record.event
+            && LISTS.iter().any(|l| l.1 == kind)
+        {
+            finding.unsure(format!("{mode}: the watch of {kind} broke off ({reason})"));
+        }
+    }
+    let order = deletions(&before, during, mode)?;
+    let [deployment, sets, pods] = order;
+    match mode {
+        "foreground" => {
+            check_before(finding, mode, &pods, &sets);
+            check_before(finding, mode, &sets, &deployment);
+            check_waited(finding, &before[0].1, during);
+        }
+        _ => check_before(finding, mode, &deployment, &sets),
+    }
+    Ok(format!(
+        "{mode}: {} ReplicaSet(s) and {} pods went {} the Deployment, by UID",
+        before[1].1.len(),
+        before[2].1.len(),
+        if mode == "foreground" { "before" } else { "after" }
+    ))
+}
+
+type Lists<'r> = Vec<(&'static str, Vec<Object<'r>>)>;
+
+fn lists<'r>(evidence: &Evidence<'r>, what: &str) -> Result<Lists<'r>, Missing> {
+    let map = evidence.value(what)?;
+    let list = |(field, kind): (&str, &'static str)| {
+        let whole = format!("{what}.{field}");
+        let value = map.get(field).ok_or_else(|| Missing(format!("`{whole}` was not observed")))?;
+        Ok((kind, Object::items(value, &whole)?))
+    };
+    LISTS.into_iter().map(list).collect()
+}
+
+/// When an object was seen to go.
+struct Gone<'r> {
+    kind: &'static str,
+    name: &'r str,
+    /// Resource version of the deletion: one count for all kinds of a cluster, so it orders what came
+    /// over different watches.
+    version: u64,
+}
+
+/// The deletions of what was there before, by kind: Deployments, ReplicaSets, pods.
+fn deletions<'r>(
+    before: &Lists<'r>,
+    during: &'r [Record],
+    mode: &str,
+) -> Result<[Vec<Gone<'r>>; 3], Missing> {
+    let mut order = [Vec::new(), Vec::new(), Vec::new()];
+    for ((kind, objects), gone) in before.iter().zip(&mut order) {
+        for object in objects {
+            let deleted = history(during, object.uid()).find(|(change, _)| *change == Change::Deleted);
+            let missing =
+                || Missing(format!("{mode}: the deletion of {kind} {} was not recorded", object.name()));
+            let last = deleted.ok_or_else(missing)?.1;
+            let version = last.text("/metadata/resourceVersion").and_then(|v| v.parse().ok());
+            let version = version.ok_or_else(missing)?;
+            gone.push(Gone { kind, name: object.name(), version });
+        }
+    }
+    Ok(order)
+}
+
+fn check_before(finding: &mut Finding, mode: &str, first: &[Gone<'_>], then: &[Gone<'_>]) {
+    for (a, b) in first.iter().flat_map(|a| then.iter().map(move |b| (a, b))) {
+        finding.check(
+            a.version < b.version,
+            format!(
+                "{mode}: {} {} went (resource version {}) before {} {} ({})",
+                a.kind, a.name, a.version, b.kind, b.name, b.version
+            ),
+        );
+    }
+}
+
+/// The Deployment must have been seen waiting for its dependents.
+fn check_waited(finding: &mut Finding, deployments: &[Object<'_>], during: &[Record]) {
+    for deployment in deployments {
+        let waiting = |object: &Object<'_>| {
+            let finalizers = object.entries("/metadata/finalizers");
+            object.is_terminating() && finalizers.contains(&Value::from("foregroundDeletion"))
+        };
+        let seen = history(during, deployment.uid()).any(|(_, object)| waiting(&object));
+        finding.check(
+            seen,
+            format!(
+                "foreground: Deployment {} was seen waiting with its finalizer: {seen}",
+                deployment.name()
+            ),
+        );
+    }
+}
+
+fn history<'r>(records: &'r [Record], uid: &str) -> impl Iterator<Item = (Change, Object<'r>)> {
+    records.iter().filter_map(move |record| match &record.event {
+        Event::ObjectChanged { change, uid: of, object, .. } if of == uid => {
+            Some((*change, Object::new(object).ok()?))
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,149 @@
+//! The event trail of a rollout, in the words of core/v1 and of events.k8s.io/v1.
+//!
+//! Sources: the deployment controller's `sync.go` ("Scaled up replica set NAME from 0 to 2", before
+//! 1.31 "Scaled up replica set NAME to 2"), the scheduler's `schedule_one.go`, the kubelet's
+//! `image_manager.go` ("already present on machine", since 1.34 at times with "and can be accessed by
+//! the pod") and `kuberuntime_container.go` (its wording for `Created` and `Started` changed in 1.32
+//! and 1.35, so that only reason, component, node and object are asked for).
+
+use crate::judge::identity::Identity;
+use crate::judge::object::Object;
+
+/// One event in either shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Trail<'r>(Object<'r>);
+
+impl<'r> Trail<'r> {
+    /// Reads an event.
+    pub fn new(event: Object<'r>) -> Self {
+        Self(event)
+    }
+
+    fn first(&self, pointers: &[&str]) -> &'r str {
+        let texts = pointers.iter().filter_map(|p| self.0.text(p));
+        texts.filter(|t| !t.is_empty()).next().unwrap_or_default()
+    }
+
+    /// UID of the object it is about.
+    pub fn regarding(&self) -> &'r str {
+        self.first(&["/involvedObject/uid", "/regarding/uid"])
+    }
+
+    /// Its reason.
+    pub fn reason(&self) -> &'r str {
+        self.first(&["/reason"])
+    }
+
+    /// Its message.
+    pub fn message(&self) -> &'r str {
+        self.first(&["/message", "/note"])
+    }
+
+    /// The component that reported it.
+    pub fn component(&self) -> &'r str {
+        self.first(&[
+            "/source/component",
+            "/reportingComponent",
+            "/deprecatedSource/component",
+            "/reportingController",
+        ])
+    }
+
+    /// The host that it was reported from. A kubelet gives its node's name.
+    pub fn host(&self) -> &'r str {
+        self.first(&["/source/host", "/deprecatedSource/host", "/reportingInstance"])
+    }
+}
+
+/// One event that has to be there, and what it has to say.
+#[derive(Clone, Debug)]
+pub struct Expected<'e> {
+    /// UID of the object it is about.
+    pub regarding: &'e str,
+    /// Kind and name of that object, for sentences.
+    pub about: String,
+    /// Its reason.
+    pub reason: &'static str,
+    /// The component that reports it.
+    pub component: &'static str,
+    /// The node that it is reported from, for kubelets.
+    pub node: Option<&'e str>,
+    /// What its message holds.
+    pub says: String,
+    /// How its message ends.
+    pub ends: String,
+}
+
+impl Expected<'_> {
+    /// Whether it is among the events; otherwise what comes nearest.
+    ///
+    /// # Errors
+    /// The reason in a sentence.
+    pub fn find(&self, events: &[Trail<'_>]) -> Result<String, String> {
+        let about: Vec<_> =
+            events.iter().filter(|e| e.regarding() == self.regarding && e.reason() == self.reason).collect();
+        let right = |e: &&&Trail<'_>| {
+            e.component() == self.component
+                && self.node.is_none_or(|n| e.host() == n)
+                && e.message().contains(&self.says)
+                && e.message().ends_with(&self.ends)
+        };
+        if let Some(event) = about.iter().find(right) {
+            let place = self.node.map(|n| format!(" on {n}")).unwrap_or_default();
+            let line = format!("{}: {} by {}{place}", self.about, self.reason, self.component);
+            return Ok(format!("{line}: {}", event.message()));
+        }
+        let wanted = format!("{}: no {} event by {}", self.about, self.reason, self.component);
+        let place = self.node.map(|n| format!(" on {n}")).unwrap_or_default();
+        let said = match (self.says.as_str(), self.ends.as_str()) {
+            ("", "") => String::new(),
+            (says, "") => format!(" that says `{says}`"),
+            (says, ends) => format!(" that says `{says} ..{ends}`"),
+        };
+        let found = about
+            .last()
+            .map(|e| format!("; found one by {} on {}: {}", e.component(), e.host(), e.message()));
+        Err(format!("{wanted}{place}{said}{}", found.unwrap_or_default()))
+    }
+}
+
+/// The trail of a first rollout: the Deployment's scaling and, for each pod, the four events of its way
+/// into life.
+pub fn of_rollout<'e>(deployment: &Object<'e>, replica_set: &str, pods: &'e [Identity]) -> Vec<Expected<'e>> {
+    let desired = deployment.number("/spec/replicas");
+    let mut expected = vec![Expected {
+        regarding: deployment.uid(),
+        about: format!("Deployment {}", deployment.name()),
+        reason: "ScalingReplicaSet",
+        component: "deployment-controller",
+        node: None,
+        says: format!("Scaled up replica set {replica_set} "),
+        ends: format!(" {desired}"),
+    }];
+    for pod in pods {
+        let step = |reason, component, node, says: &str, ends: &str| Expected {
+            regarding: &pod.uid,
+            about: format!("pod {}", pod.name),
+            reason,
+            component,
+            node,
+            says: says.into(),
+            ends: ends.into(),
+        };
+        let node = Some(pod.node.as_str());
+        let present = format!("\"{}\" already present on machine", pod.image);
+        expected.extend([
+            step(
+                "Scheduled",
+                "default-scheduler",
+                None,
+                "Successfully assigned",
+                &format!(" to {}", pod.node),
+            ),
+            step("Pulled", "kubelet", node, &present, ""),
+            step("Created", "kubelet", node, "", ""),
+            step("Started", "kubelet", node, "", ""),
+        ]);
+    }
+    expected
+}

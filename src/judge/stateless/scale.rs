@@ -1,0 +1,79 @@
+//! A8 and A9: scaling keeps what it can, and says beforehand nothing about what it takes.
+
+use super::{HASH, REPLICAS, REVISION, check_complete, check_pods, is_owned};
+use crate::judge::identity::{Comparison, Identity, distinct, pod_names};
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing};
+
+/// Pods after scaling up.
+pub const SCALED: i64 = 4;
+
+/// A8.
+pub fn up(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let before = Object::observed(evidence, "deployment_before")?;
+    let deployment = Object::observed(evidence, "deployment")?;
+    let sets = Object::list(evidence, "replica_sets")?;
+    let pods = Object::list(evidence, "pods")?;
+    let old = Identity::observed(evidence, "pods_before")?;
+    let now: Vec<_> = pods.iter().map(Identity::of).collect();
+    let mut finding = Finding::new();
+    finding.check(
+        i64::try_from(old.len()) == Ok(REPLICAS),
+        format!("{REPLICAS} pods before, found {}", pod_names(&old)),
+    );
+    check_complete(&mut finding, &deployment, SCALED);
+    check_pods(&mut finding, &pods, SCALED);
+    let compared = Comparison::of(&old, &now);
+    compared.check_kept(&mut finding, &old);
+    let new = compared.new.len();
+    finding.check(
+        i64::try_from(new) == Ok(SCALED - REPLICAS) && compared.replaced.is_empty(),
+        format!("{} new names: {}", new, pod_names(&compared.new)),
+    );
+    let hashes = [distinct(&old, |p| &p.hash), distinct(&now, |p| &p.hash)];
+    finding.check(
+        hashes[0].len() == 1 && hashes[0] == hashes[1],
+        format!("{HASH} before {}, after {}", hashes[0].join(", "), hashes[1].join(", ")),
+    );
+    let revisions = [&before, &deployment].map(|d| d.annotation(REVISION).unwrap_or("absent"));
+    finding.check(
+        revisions[0] == revisions[1] && revisions[0] != "absent",
+        format!("revision before {}, after {}", revisions[0], revisions[1]),
+    );
+    let owned = sets.iter().filter(|s| is_owned(s, &deployment) && s.number("/spec/replicas") > 0);
+    let owned: Vec<_> = owned.collect();
+    finding.check(
+        owned.len() == 1 && owned[0].label(HASH) == hashes[1].first().copied(),
+        format!("{} ReplicaSet with pods", owned.len()),
+    );
+    finding.summary(format!("kept {}; new {}", pod_names(&old), pod_names(&compared.new)));
+    Ok(finding)
+}
+
+/// A9.
+pub fn down(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let old = Identity::observed(evidence, "pods_before")?;
+    let pods = Object::list(evidence, "pods")?;
+    let now: Vec<_> = pods.iter().map(Identity::of).collect();
+    let mut finding = Finding::new();
+    finding.check(
+        i64::try_from(old.len()) == Ok(SCALED),
+        format!("{SCALED} pods before, found {}", pod_names(&old)),
+    );
+    check_complete(&mut finding, &deployment, REPLICAS);
+    check_pods(&mut finding, &pods, REPLICAS);
+    let compared = Comparison::of(&old, &now);
+    finding.check(
+        compared.new.is_empty() && compared.replaced.is_empty(),
+        format!("no pod that was not among the four: {}", pod_names(&compared.new)),
+    );
+    let survivors: Vec<_> = compared.kept.iter().map(|k| k.0.clone()).collect();
+    compared.check_kept(&mut finding, &survivors);
+    finding.summary(format!(
+        "{} went, {} stayed; which ones go is not asserted: a Deployment names no pod beforehand",
+        pod_names(&compared.gone),
+        pod_names(&survivors)
+    ));
+    Ok(finding)
+}
