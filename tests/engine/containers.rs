@@ -162,7 +162,7 @@ async fn an_image_is_labelled_saved_loaded_and_removed() -> anyhow::Result<()> {
         engine.save(&[&tag], &archive, soon()).await?;
         engine.remove_image(&tag).await?;
         assert_eq!(engine.image(&tag).await?, None);
-        assert_eq!(engine.load(&archive, soon()).await?, [tag.clone()]);
+        assert_eq!(engine.load(&archive, soon()).await?, std::slice::from_ref(&tag));
         assert_eq!(engine.image(&tag).await?.map(|i| i.id), Some(made.id));
         engine.remove_image(&tag).await?;
         let none = engine.label_image("seatrial-test-none:1", &tag, &[]).await;

@@ -3,3 +3,4 @@
 mod box_container;
 mod containers;
 mod files;
+mod node;
