@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Programs from Go modules, through Go's own proxy setting. Sourced after common.sh.
 
+# Where no Go is installed, scripts/tools puts one into the cache.
+PATH=${SEATRIAL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/seatrial}/tools/go/bin:$PATH
 # A toolchain that is there is used as it is: none is downloaded behind the user's back.
 # -buildvcs=false: the scratch folder may lie inside somebody's checkout.
 export GOTOOLCHAIN=${GOTOOLCHAIN:-local} GOFLAGS=-buildvcs=false GOMAXPROCS=$JOBS GOTMPDIR=$TMPDIR CGO_ENABLED=0

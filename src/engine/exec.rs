@@ -205,7 +205,7 @@ impl Engine {
     }
 
     /// The code may be missing for a moment after the output has ended.
-    async fn exit_code(
+    pub(super) async fn exit_code(
         &self,
         id: &str,
         doing: impl Fn() -> String + Copy,

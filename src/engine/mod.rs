@@ -4,6 +4,7 @@
 mod containers;
 mod error;
 mod exec;
+mod feed;
 mod files;
 mod images;
 

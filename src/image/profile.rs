@@ -379,10 +379,7 @@ mod tests {
             assert_eq!(Profile::named(&profile.name).unwrap(), profile);
         }
         let error = Profile::named("nope").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            r#"there is no image profile "nope": auto, current, classic, offline"#
-        );
+        assert_eq!(error.to_string(), r#"there is no image profile "nope": auto, current, classic, offline"#);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! A container engine, but no cluster.
+//! Tests that need a container engine but no cluster.
 
 mod box_container;
 mod containers;
 mod files;
 mod node;
+mod registry;

@@ -25,7 +25,10 @@ impl Yard {
         for side in ["left", "right"] {
             yard.recipe(side, &format!("cat $NEED_LOW/file > $OUT/file; echo {side} >> $OUT/file"));
         }
-        yard.recipe("top", "cat $NEED_LEFT/file $NEED_RIGHT/file > $OUT/file; echo $IMAGE $COLOUR >> $OUT/file");
+        yard.recipe(
+            "top",
+            "cat $NEED_LEFT/file $NEED_RIGHT/file > $OUT/file; echo $IMAGE $COLOUR >> $OUT/file",
+        );
         std::fs::create_dir(yard.recipes().join("lib")).unwrap();
         std::fs::write(yard.recipes().join("lib/shared"), "1").unwrap();
         yard
@@ -262,7 +265,8 @@ async fn two_processes_at_once_build_once() {
     let ours = yard.build().await.unwrap();
     let theirs = child.await.unwrap().unwrap().stdout;
     assert!(!ours.made.contains(&"low".to_owned()) && theirs.contains("made: low"), "{theirs}");
-    let made = ours.made.len() + theirs.lines().find(|l| l.starts_with("made:")).unwrap().split(' ').count() - 1;
+    let made =
+        ours.made.len() + theirs.lines().find(|l| l.starts_with("made:")).unwrap().split(' ').count() - 1;
     assert_eq!(made, 4, "{ours:?} {theirs}");
     assert!(yard.saw("build low 1.0: waiting: process "), "{:?}", yard.seen);
 }

@@ -95,16 +95,18 @@ impl BuildError {
                  installs; where a registry can be reached, --profile current needs neither"
                     .into(),
             ),
-            Self::Space { dir, .. } => {
-                Some(format!("free some space, or choose another disk: SEATRIAL_CACHE (now below {})", dir.display()))
-            }
+            Self::Space { dir, .. } => Some(format!(
+                "free some space, or choose another disk: SEATRIAL_CACHE (now below {})",
+                dir.display()
+            )),
             Self::Recipe { tail, .. } if tail.contains("not installed:") => {
                 Some("scripts/tools offline".into())
             }
             Self::Recipe { log, .. } => Some(format!("less {}", log.display())),
-            Self::Late { .. } => {
-                Some("run the command again: what is built already is kept, and compilers keep their own caches".into())
-            }
+            Self::Late { .. } => Some(
+                "run the command again: what is built already is kept, and compilers keep their own caches"
+                    .into(),
+            ),
             _ => None,
         }
     }

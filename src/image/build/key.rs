@@ -34,10 +34,9 @@ pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, 
             add(name, value.as_bytes());
         }
         for need in &piece.needs {
-            let key = keys.get(need).ok_or_else(|| BuildError::Order {
-                piece: piece.id.clone(),
-                need: need.clone(),
-            })?;
+            let key = keys
+                .get(need)
+                .ok_or_else(|| BuildError::Order { piece: piece.id.clone(), need: need.clone() })?;
             add(need, key.as_bytes());
         }
         for file in files(&recipes.join(&piece.recipe))?.iter().chain(&shared) {

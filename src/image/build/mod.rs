@@ -60,13 +60,7 @@ impl Builder {
     /// as the number of cores that it may use.
     pub fn new(cache: &Path, recipes: &Path, jobs: usize, progress: Progress) -> Self {
         let jobs = jobs.max(1);
-        Self {
-            cache: cache.into(),
-            recipes: recipes.into(),
-            jobs,
-            slots: Semaphore::new(jobs),
-            progress,
-        }
+        Self { cache: cache.into(), recipes: recipes.into(), jobs, slots: Semaphore::new(jobs), progress }
     }
 
     /// What `target` would be, and whether it is there: nothing is built.

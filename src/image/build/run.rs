@@ -78,6 +78,8 @@ impl Builder {
             .env("OUT", &out)
             .env("RECIPE", &folder)
             .env("VERSION", &job.piece.version)
+            // Tools that `scripts/tools` put into the cache are found there.
+            .env("SEATRIAL_CACHE", &self.cache)
             .env("JOBS", self.jobs.to_string());
         for (name, value) in &job.piece.parameters {
             recipe = recipe.env(name, value);
