@@ -1,6 +1,7 @@
 //! Judging a finished run again, from its records.
 
 use super::run::RunReport;
+use super::stories::{Story, stories};
 use crate::event::{Event, Record};
 use crate::judge::{self, Conclusion, Evidence};
 
@@ -18,8 +19,7 @@ pub struct Change {
 }
 
 /// The same records with every judgement made anew by this version's judges, and what changed.
-/// Each claim sees what its scenario's writer had recorded until then, as the first judgement
-/// did. A claim that this version does not know keeps its judgement, and so does one without any
+/// Each claim sees what its story had recorded until then, as the first judgement did. A claim that this version does not know keeps its judgement, and so does one without any
 /// check: no judge spoke then, the story did not reach it.
 ///
 /// # Guarantees
@@ -27,11 +27,13 @@ pub struct Change {
 pub fn rejudge(records: &[Record]) -> (Vec<Record>, Vec<Change>) {
     let mut again = records.to_vec();
     let mut changes = Vec::new();
+    let stories = stories(records);
     for (at, record) in records.iter().enumerate() {
         let Event::ClaimJudged { claim: id, verdict: was, details, .. } = &record.event else { continue };
         let Some(claim) = judge::claim(id).filter(|_| !details.is_empty()) else { continue };
-        let same = |r: &&Record| r.writer == record.writer && r.scope.scenario == record.scope.scenario;
-        let seen: Vec<Record> = records[..at].iter().filter(same).cloned().collect();
+        let until_here = |story: &Story<'_>| story.records.iter().position(|r| std::ptr::eq(*r, record));
+        let seen = stories.iter().find_map(|s| Some(&s.records[..until_here(s)?])).unwrap_or_default();
+        let seen: Vec<Record> = seen.iter().map(|r| (*r).clone()).collect();
         let finding = claim.judge(&Evidence::new(&seen, id));
         if finding.conclusion() != *was {
             changes.push(Change {

@@ -2,11 +2,20 @@
 
 use std::process::ExitCode;
 
+use std::error::Error as StdError;
+
 use anyhow::Error;
+use seatrial::client::ClientError;
+use seatrial::cluster::lock::LockError;
+use seatrial::cluster::{ClusterError, topology::TopologyError};
 use seatrial::config::ConfigError;
+use seatrial::engine::EngineError;
 use seatrial::event::EventError;
+use seatrial::image::{BuildError, ImageError, ProfileError};
 use seatrial::judge::Conclusion;
 use seatrial::report::ReportError;
+use seatrial::run::RunError;
+use seatrial::scenario::ScenarioError;
 
 /// Codes of the process. Those from 64 on are the ones of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,44 +115,114 @@ pub fn explain(error: &Error) -> Exit {
     error.chain().find_map(|e| known(e).map(|known| known.0)).unwrap_or(Exit::Internal)
 }
 
-/// The code and the hint of an error that is known here.
-fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Exit, Option<String>)> {
-    if let Some(error) = error.downcast_ref::<Stop>() {
-        return Some((error.exit, error.hint.clone()));
-    }
-    if let Some(error) = error.downcast_ref::<ConfigError>() {
-        return Some((Exit::Usage, error_hint(error)));
-    }
-    if let Some(error) = error.downcast_ref::<EventError>() {
-        return Some(event(error));
-    }
-    if let Some(error) = error.downcast_ref::<ReportError>() {
-        let exit = match error {
-            ReportError::NoFormat { .. } => Exit::Usage,
-            ReportError::Write { .. } => Exit::CannotWrite,
-            ReportError::Render { .. } => Exit::Internal,
-        };
-        return Some((exit, error.hint()));
-    }
-    None
+/// The code of the first error in a chain that has one.
+pub fn code(error: &(dyn StdError + 'static)) -> Option<Exit> {
+    std::iter::successors(Some(error), |e| e.source()).find_map(|e| known(e).map(|known| known.0))
 }
 
-fn error_hint(error: &ConfigError) -> Option<String> {
-    match error {
+type Known = (Exit, Option<String>);
+
+/// The code and the hint of an error that is known here. Errors that pass another one through
+/// stand for it: it is not in the chain.
+fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
+    fn with<E: StdError + 'static>(
+        error: &(dyn StdError + 'static),
+        known: fn(&E) -> Option<Known>,
+    ) -> Option<Known> {
+        error.downcast_ref::<E>().and_then(known)
+    }
+    with(error, |e: &Stop| Some((e.exit, e.hint.clone())))
+        .or_else(|| with(error, config))
+        .or_else(|| with(error, event))
+        .or_else(|| with(error, report))
+        .or_else(|| with(error, engine))
+        .or_else(|| with(error, |e: &TopologyError| Some((Exit::Usage, Some(e.to_string())))))
+        .or_else(|| with(error, |e: &ClientError| Some((Exit::Unavailable, e.hint()))))
+        .or_else(|| with(error, cluster))
+        .or_else(|| with(error, profile))
+        .or_else(|| with(error, image))
+        .or_else(|| with(error, run))
+        .or_else(|| with(error, scenario))
+}
+
+fn config(error: &ConfigError) -> Option<Known> {
+    let hint = match error {
         ConfigError::NoFolder(_, variable) => Some(format!("set {variable} to a folder")),
         ConfigError::Duration { .. } => None,
+    };
+    Some((Exit::Usage, hint))
+}
+
+fn event(error: &EventError) -> Option<Known> {
+    let hint = |text: &str| Some(text.to_owned());
+    Some(match error {
+        EventError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            (Exit::Input, hint("a run's folder has a file events.jsonl"))
+        }
+        EventError::File { .. } => (Exit::CannotWrite, None),
+        EventError::Line { .. } => (Exit::Input, hint("a run is cut off at its last line only: this is another file")),
+        EventError::Newer { .. } => (Exit::Input, hint("use the seatrial that wrote it, or a newer one")),
+    })
+}
+
+fn report(error: &ReportError) -> Option<Known> {
+    let exit = match error {
+        ReportError::NoFormat { .. } => Exit::Usage,
+        ReportError::Write { .. } => Exit::CannotWrite,
+        ReportError::Render { .. } => Exit::Internal,
+    };
+    Some((exit, error.hint()))
+}
+
+fn engine(error: &EngineError) -> Option<Known> {
+    let exit = match error {
+        EngineError::NoSpace { .. } => Exit::CannotWrite,
+        EngineError::Api { .. } | EngineError::Command { .. } => Exit::Internal,
+        _ => Exit::Unavailable,
+    };
+    Some((exit, error.hint()))
+}
+
+fn cluster(error: &ClusterError) -> Option<Known> {
+    let exit = match error {
+        ClusterError::Engine(error) => return engine(error),
+        ClusterError::Image(error) => return image(error),
+        ClusterError::Lock(LockError::Busy { .. }) => Exit::Busy,
+        ClusterError::Lock(LockError::File { .. }) | ClusterError::File { .. } => Exit::CannotWrite,
+        ClusterError::NotOurs { .. }
+        | ClusterError::Elsewhere { .. }
+        | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
+        ClusterError::Topology(_) => Exit::Usage,
+        _ => Exit::Unavailable,
+    };
+    Some((exit, error.hint()))
+}
+
+fn profile(error: &ProfileError) -> Option<Known> {
+    Some((Exit::Usage, error.hint()))
+}
+
+fn image(error: &ImageError) -> Option<Known> {
+    match error {
+        ImageError::Profile(error) => profile(error),
+        ImageError::Engine(error) => engine(error),
+        ImageError::Build(BuildError::Space { .. }) => Some((Exit::CannotWrite, error.hint())),
+        _ => Some((Exit::Unavailable, error.hint())),
     }
 }
 
-fn event(error: &EventError) -> (Exit, Option<String>) {
+fn run(error: &RunError) -> Option<Known> {
     match error {
-        EventError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            (Exit::Input, Some("a run's folder has a file events.jsonl".into()))
-        }
-        EventError::File { .. } => (Exit::CannotWrite, None),
-        EventError::Line { .. } => (Exit::Input, None),
-        EventError::Newer { .. } => {
-            (Exit::Input, Some("use the seatrial that wrote it, or a newer one".into()))
-        }
+        RunError::Engine(error) => engine(error),
+        RunError::Image(error) => image(error),
+        RunError::Event(error) => event(error),
+    }
+}
+
+/// Only what no error behind it says better.
+fn scenario(error: &ScenarioError) -> Option<Known> {
+    match error {
+        ScenarioError::Interrupted { .. } => Some((Exit::Interrupted, None)),
+        _ => None,
     }
 }
