@@ -4,9 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 pub mod availability;
+pub mod durability;
 pub mod evidence;
 pub mod identity;
+pub mod locality;
 pub mod object;
+pub mod stateful_single;
 pub mod stateless;
 
 pub use evidence::{Evidence, Missing};
@@ -128,4 +131,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 }
 
 /// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS];
+pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS];

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! Probes: what writes, asks and watches while a story runs. They append to the event log and
+//! never judge.
+
+pub mod forward;
+pub mod http;
+pub mod ledger;
+pub mod recorder;
+
+pub use forward::{Forward, Route, Target};
+pub use http::HttpProbe;
+pub use ledger::{Ledger, LedgerError, LedgerSpec, Reading, Tally, Writer};
+pub use recorder::Recorder;

@@ -3,5 +3,6 @@
 mod box_container;
 mod containers;
 mod files;
+mod ledger;
 mod node;
 mod registry;

@@ -4,4 +4,5 @@ mod cli;
 mod cluster_lock;
 mod image_build;
 mod report;
+mod stateful_single;
 mod stateless;

@@ -1,0 +1,305 @@
+//! What became of acknowledged rows: the ledger's writes against one reading of its table.
+
+use std::collections::BTreeMap;
+
+use super::{Evidence, Finding, Missing};
+use crate::event::{Event, Outcome, Row, Server};
+
+/// A row with what its writer knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Write<'r> {
+    /// The row.
+    pub row: &'r Row,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The server that answered, or that it was sent to.
+    pub server: &'r Server,
+    /// Why it was not acknowledged.
+    pub reason: &'r str,
+}
+
+/// One reading of the whole table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read<'r> {
+    /// The server that answered.
+    pub server: &'r Server,
+    /// Whether the table is there.
+    pub exists: bool,
+    /// The rows.
+    pub rows: &'r [Row],
+}
+
+/// Every row in one of these groups; rows in order of their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durability<'r> {
+    /// Acknowledged and there.
+    pub kept: Vec<&'r Row>,
+    /// Acknowledged by the server that was read, and not there.
+    pub lost: Vec<&'r Row>,
+    /// Acknowledged by another server than the one that was read, and not there.
+    pub misplaced: Vec<(&'r Row, &'r Server)>,
+    /// There, acknowledged by another server: somebody copied them, or the server's identity.
+    pub foreign: Vec<(&'r Row, &'r Server)>,
+    /// There more than once.
+    pub duplicated: Vec<&'r Row>,
+    /// Refused, and there all the same.
+    pub resurrected: Vec<&'r Row>,
+    /// There with another checksum than was written.
+    pub altered: Vec<&'r Row>,
+    /// There, and nobody wrote them.
+    pub unknown: Vec<&'r Row>,
+    /// Indeterminate and there, with the reason for which there was no answer.
+    pub indeterminate_kept: Vec<(&'r Row, &'r str)>,
+    /// Indeterminate and not there, with the reason for which there was no answer.
+    pub indeterminate_absent: Vec<(&'r Row, &'r str)>,
+    /// Refused and not there.
+    pub refused: usize,
+}
+
+/// Compares what was written before a reading with what it found.
+pub fn compare<'r>(writes: &[Write<'r>], read: Read<'r>) -> Durability<'r> {
+    let mut found: BTreeMap<(&str, u64), Vec<&'r Row>> = BTreeMap::new();
+    for row in read.rows {
+        found.entry((&row.writer, row.number)).or_default().push(row);
+    }
+    let mut verdict = Durability::default();
+    for write in writes {
+        let there = found.remove(&(write.row.writer.as_str(), write.row.number)).unwrap_or_default();
+        let elsewhere = write.server.uuid != read.server.uuid;
+        match (write.outcome, there.first()) {
+            (Outcome::Acknowledged, Some(row)) if elsewhere => verdict.foreign.push((row, write.server)),
+            (Outcome::Acknowledged, Some(row)) => verdict.kept.push(row),
+            (Outcome::Acknowledged, None) if elsewhere => verdict.misplaced.push((write.row, write.server)),
+            (Outcome::Acknowledged, None) => verdict.lost.push(write.row),
+            (Outcome::Refused, Some(row)) => verdict.resurrected.push(row),
+            (Outcome::Refused, None) => verdict.refused += 1,
+            (Outcome::Indeterminate, Some(row)) => verdict.indeterminate_kept.push((row, write.reason)),
+            (Outcome::Indeterminate, None) => verdict.indeterminate_absent.push((write.row, write.reason)),
+        }
+        if there.len() > 1 {
+            verdict.duplicated.push(there[0]);
+        }
+        verdict.altered.extend(there.iter().filter(|row| row.checksum != write.row.checksum));
+    }
+    verdict.unknown = found.into_values().flatten().collect();
+    verdict
+}
+
+impl Durability<'_> {
+    /// Rows that the server, or one of the servers, acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.kept.len() + self.lost.len() + self.misplaced.len() + self.foreign.len()
+    }
+
+    /// Adds a check for each way in which rows can go wrong. Nothing acknowledged decides nothing.
+    pub fn check(&self, finding: &mut Finding, reading: &str) {
+        let acknowledged = self.acknowledged();
+        if acknowledged == 0 {
+            finding.unsure(format!("{reading}: no row was acknowledged, so none could be lost"));
+            return;
+        }
+        let kept = self.kept.len();
+        finding.check(
+            self.lost.is_empty(),
+            format!(
+                "{reading}: {kept} of {acknowledged} acknowledged rows are there{}",
+                some(", lost", &self.lost)
+            ),
+        );
+        let misplaced: Vec<_> = self.misplaced.iter().map(|m| m.0).collect();
+        finding.check(
+            misplaced.is_empty() && self.foreign.is_empty(),
+            match self.misplaced.first().or(self.foreign.first()) {
+                None => format!("{reading}: the server that acknowledged the rows is the one that was read"),
+                Some((_, server)) => format!(
+                    "{reading}: {} rows were acknowledged by another server, {} in pod {} on {}{}",
+                    misplaced.len() + self.foreign.len(),
+                    server.uuid,
+                    server.pod,
+                    server.node,
+                    some(", misplaced", &misplaced),
+                ),
+            },
+        );
+        let wrong = [
+            ("twice", &self.duplicated),
+            ("though they were refused", &self.resurrected),
+            ("with another checksum", &self.altered),
+            ("that nobody wrote", &self.unknown),
+        ];
+        for (how, rows) in wrong {
+            let list = some(":", rows);
+            finding.check(rows.is_empty(), format!("{reading}: {} rows are there {how}{list}", rows.len()));
+        }
+        self.check_indeterminate(finding, reading);
+    }
+
+    /// Each row without an answer must have a reason; whether it is there is open.
+    fn check_indeterminate(&self, finding: &mut Finding, reading: &str) {
+        let all = self.indeterminate_kept.iter().chain(&self.indeterminate_absent);
+        let (mut reasons, mut unexplained) = (BTreeMap::<&str, usize>::new(), Vec::new());
+        for (row, reason) in all {
+            match reason.trim() {
+                "" => unexplained.push(*row),
+                reason => *reasons.entry(reason).or_default() += 1,
+            }
+        }
+        let reasons: Vec<String> = reasons.iter().map(|(why, n)| format!("{n} because {why}")).collect();
+        let (kept, absent) = (self.indeterminate_kept.len(), self.indeterminate_absent.len());
+        let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+        let without = some(", without a reason", &unexplained);
+        finding.check(
+            unexplained.is_empty(),
+            format!("{reading}: of {} rows without an answer {kept} are there{why}{without}", kept + absent),
+        );
+    }
+}
+
+/// What the ledger wrote before a reading, and the reading.
+///
+/// # Errors
+/// [`Missing`] where there is no such reading.
+pub fn before<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Vec<Write<'r>>, Read<'r>), Missing> {
+    let mut writes = Vec::new();
+    let mut last = None;
+    for record in evidence.records() {
+        match &record.event {
+            Event::RowWritten { row, outcome, server, reason } => {
+                writes.push(Write { row, outcome: *outcome, server, reason });
+            }
+            Event::RowsRead { reading: name, server, exists, rows } if name == reading => {
+                last = Some((writes.len(), Read { server, exists: *exists, rows }));
+            }
+            _ => {}
+        }
+    }
+    let (count, read) = last.ok_or_else(|| Missing(format!("the ledger was not read `{reading}`")))?;
+    writes.truncate(count);
+    Ok((writes, read))
+}
+
+/// Adds the checks of [`Durability::check`] for one reading; gives what was compared.
+///
+/// # Errors
+/// [`Missing`] where there is no such reading.
+pub fn every_acknowledged_row<'r>(
+    evidence: &Evidence<'r>,
+    reading: &str,
+    finding: &mut Finding,
+) -> Result<Durability<'r>, Missing> {
+    let (writes, read) = before(evidence, reading)?;
+    let verdict = compare(&writes, read);
+    finding.check(
+        read.exists,
+        format!("{reading}: the ledger's table is {}there", if read.exists { "" } else { "not " }),
+    );
+    verdict.check(finding, reading);
+    Ok(verdict)
+}
+
+/// The first few rows of a group, for a message.
+fn some(before: &str, rows: &[&Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let first: Vec<String> = rows.iter().take(5).map(|r| r.number.to_string()).collect();
+    let more = if rows.len() > 5 { format!(" and {} more", rows.len() - 5) } else { String::new() };
+    format!("{before} {}{more}", first.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Conclusion;
+
+    fn server(uuid: &str) -> Server {
+        Server { uuid: uuid.into(), pod: format!("pod-{uuid}"), ..Server::default() }
+    }
+
+    fn row(number: u64) -> Row {
+        Row { writer: "w".into(), number, checksum: format!("sum{number}") }
+    }
+
+    struct Case {
+        written: Vec<(Row, Outcome, Server, &'static str)>,
+        read_from: Server,
+        rows: Vec<Row>,
+    }
+
+    impl Case {
+        /// Three rows that server `a` acknowledged and has.
+        fn good() -> Self {
+            let acknowledged = |n| (row(n), Outcome::Acknowledged, server("a"), "");
+            Self {
+                written: (1..=3).map(acknowledged).collect(),
+                read_from: server("a"),
+                rows: (1..=3).map(row).collect(),
+            }
+        }
+
+        fn judge(&self) -> (Conclusion, String) {
+            let writes: Vec<Write<'_>> = self
+                .written
+                .iter()
+                .map(|(row, outcome, server, reason)| Write { row, outcome: *outcome, server, reason })
+                .collect();
+            let read = Read { server: &self.read_from, exists: true, rows: &self.rows };
+            let mut finding = Finding::new();
+            compare(&writes, read).check(&mut finding, "after");
+            (finding.conclusion(), finding.evidence())
+        }
+    }
+
+    #[test]
+    fn rows_that_are_all_there_pass() {
+        assert_eq!(Case::good().judge().0, Conclusion::Passed);
+    }
+
+    type Break = fn(&mut Case);
+
+    #[test]
+    fn each_way_to_go_wrong_is_a_finding_of_its_own() {
+        let cases: [(Break, &str); 7] = [
+            (|c| drop(c.rows.remove(1)), "2 of 3 acknowledged rows are there, lost 2"),
+            (|c| c.rows.push(row(3)), "1 rows are there twice: 3"),
+            (|c| c.written[0].1 = Outcome::Refused, "1 rows are there though they were refused: 1"),
+            (|c| c.rows[2].checksum = "x".into(), "1 rows are there with another checksum: 3"),
+            (|c| c.rows.push(row(9)), "1 rows are there that nobody wrote: 9"),
+            (
+                |c| {
+                    c.read_from = server("b");
+                    c.rows.clear();
+                },
+                "3 rows were acknowledged by another server, a in pod pod-a on , misplaced 1, 2, 3",
+            ),
+            (|c| c.read_from = server("b"), "3 rows were acknowledged by another server"),
+        ];
+        for (damage, said) in cases {
+            let mut case = Case::good();
+            damage(&mut case);
+            let (conclusion, text) = case.judge();
+            assert_eq!(conclusion, Conclusion::Failed, "{said}");
+            assert!(text.contains(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_an_answer_may_be_there_or_not_but_needs_a_reason() {
+        for there in [true, false] {
+            let mut case = Case::good();
+            case.written.push((row(4), Outcome::Indeterminate, server("a"), "no answer in 2 s"));
+            if there {
+                case.rows.push(row(4));
+            }
+            assert_eq!(case.judge().0, Conclusion::Passed);
+            case.written[3].3 = "";
+            assert!(case.judge().1.contains("without a reason 4"));
+        }
+    }
+
+    #[test]
+    fn nothing_acknowledged_decides_nothing() {
+        let case = Case { written: Vec::new(), read_from: server("a"), rows: Vec::new() };
+        assert_eq!(case.judge().0, Conclusion::Inconclusive);
+    }
+}

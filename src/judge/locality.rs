@@ -1,0 +1,235 @@
+//! Where files lie: listings of one path on every node of a cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Evidence, Finding, Missing};
+use crate::event::{Event, FileEntry};
+
+/// One path on one node, as listed last under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listing<'r> {
+    /// The node.
+    pub node: &'r str,
+    /// Its container's state.
+    pub power: &'r str,
+    /// The path.
+    pub path: &'r str,
+    /// Whether the path is there.
+    pub exists: bool,
+    /// What lies in it.
+    pub entries: &'r [FileEntry],
+    /// The server id in its `auto.cnf`.
+    pub server_uuid: Option<&'r str>,
+}
+
+impl Listing<'_> {
+    /// Whether an entry is there; folders are named with a `/` at the end.
+    pub fn has(&self, path: &str) -> bool {
+        self.entries.iter().any(|e| e.path == path)
+    }
+
+    /// Whether it holds nothing, or is not there.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn names(&self) -> String {
+        let top = |e: &&FileEntry| !e.path.trim_end_matches('/').contains('/');
+        let names: Vec<&str> = self.entries.iter().filter(top).map(|e| e.path.as_str()).collect();
+        match names.len() {
+            0 => "nothing".into(),
+            n if n > 8 => format!("{} and {} more", names[..8].join(" "), n - 8),
+            _ => names.join(" "),
+        }
+    }
+}
+
+/// The listings with a name, by node; a node that was listed again has its last one.
+///
+/// # Errors
+/// [`Missing`] where a node of `nodes` was not listed: a file may lie just there.
+pub fn listings<'r>(
+    evidence: &Evidence<'r>,
+    listing: &str,
+    nodes: &[String],
+) -> Result<BTreeMap<&'r str, Listing<'r>>, Missing> {
+    let mut found = BTreeMap::new();
+    for record in evidence.records() {
+        let Event::FilesListed { listing: name, node, power, path, exists, entries, server_uuid } =
+            &record.event
+        else {
+            continue;
+        };
+        if name == listing {
+            let server_uuid = server_uuid.as_deref();
+            let listing = Listing { node, power, path, exists: *exists, entries, server_uuid };
+            found.insert(node.as_str(), listing);
+        }
+    }
+    let unseen: Vec<&str> = nodes.iter().map(String::as_str).filter(|n| !found.contains_key(n)).collect();
+    if nodes.is_empty() || !unseen.is_empty() {
+        return Err(Missing(format!("`{listing}` was not listed on {}", join(&unseen))));
+    }
+    Ok(found)
+}
+
+/// Adds a check that `entries` lie on `home` and on no other node.
+pub fn only_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, home: &str, entries: &[&str]) {
+    let Some(at_home) = all.get(home) else {
+        finding.unsure(format!("{home} was not listed"));
+        return;
+    };
+    let lacking: Vec<&str> = entries.iter().copied().filter(|e| !at_home.has(e)).collect();
+    finding.check(
+        lacking.is_empty(),
+        if lacking.is_empty() {
+            format!("{} on {home} has {}", at_home.path, entries.join(" "))
+        } else {
+            format!("{} on {home} lacks {}: it has {}", at_home.path, lacking.join(" "), at_home.names())
+        },
+    );
+    let others: Vec<&Listing<'_>> = all.values().filter(|l| l.node != home).collect();
+    if others.is_empty() {
+        finding.unsure(format!("{home} is the only node that was listed"));
+    }
+    for other in others {
+        let astray: Vec<&str> = entries.iter().copied().filter(|e| other.has(e)).collect();
+        finding.check(
+            astray.is_empty(),
+            if astray.is_empty() {
+                format!("{} on {} ({}) has none of them", other.path, other.node, other.power)
+            } else {
+                format!("{} on {} ({}) has {} too", other.path, other.node, other.power, astray.join(" "))
+            },
+        );
+    }
+}
+
+/// Adds a check for each listing of `nodes` that it holds nothing.
+pub fn nothing_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, nodes: &[&str]) {
+    for node in nodes {
+        let Some(listing) = all.get(node) else {
+            finding.unsure(format!("{node} was not listed"));
+            continue;
+        };
+        finding.check(
+            listing.is_empty(),
+            format!("{} on {node} ({}) holds {}", listing.path, listing.power, listing.names()),
+        );
+    }
+}
+
+/// Adds a check that the files on a node belong to a server: its `auto.cnf` names the server's id.
+pub fn files_of(finding: &mut Finding, listing: &Listing<'_>, uuid: &str) {
+    match listing.server_uuid {
+        None => finding.unsure(format!("no auto.cnf was read on {}", listing.node)),
+        Some(found) => finding.check(
+            found == uuid && !uuid.is_empty(),
+            format!(
+                "auto.cnf on {} ({}) names server {found}, the server says {uuid}",
+                listing.node, listing.power
+            ),
+        ),
+    };
+}
+
+/// Adds a check that no entry of an earlier listing is gone in a later one, but for those that
+/// come and go with a running server.
+pub fn nothing_gone(
+    finding: &mut Finding,
+    earlier: &Listing<'_>,
+    later: &Listing<'_>,
+    passing: impl Fn(&str) -> bool,
+) {
+    let now: BTreeSet<&str> = later.entries.iter().map(|e| e.path.as_str()).collect();
+    let then: Vec<&str> = earlier.entries.iter().map(|e| e.path.as_str()).filter(|p| !passing(p)).collect();
+    let gone: Vec<&str> = then.iter().copied().filter(|path| !now.contains(path)).collect();
+    if then.is_empty() {
+        finding.unsure(format!("nothing was listed on {} before", earlier.node));
+        return;
+    }
+    let what = if gone.is_empty() { "all still there".into() } else { format!("gone: {}", gone.join(" ")) };
+    finding
+        .check(gone.is_empty(), format!("of {} files and folders on {}: {what}", then.len(), earlier.node));
+}
+
+fn join(names: &[&str]) -> String {
+    if names.is_empty() { "any node".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Conclusion;
+
+    const MYSQL: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
+
+    fn entry(path: &str) -> FileEntry {
+        FileEntry { path: path.into(), size: 1, uid: 999, mode: 0o640, link: None }
+    }
+
+    fn listing<'r>(node: &'r str, entries: &'r [FileEntry]) -> Listing<'r> {
+        Listing {
+            node,
+            power: "running",
+            path: "/mnt/data",
+            exists: !entries.is_empty(),
+            entries,
+            server_uuid: Some("uuid-a"),
+        }
+    }
+
+    fn conclude(check: impl FnOnce(&mut Finding)) -> (Conclusion, String) {
+        let mut finding = Finding::new();
+        check(&mut finding);
+        (finding.conclusion(), finding.evidence())
+    }
+
+    #[test]
+    fn files_on_one_node_only() {
+        let files: Vec<FileEntry> = MYSQL.iter().copied().map(entry).collect();
+        let good = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &[]))]);
+        assert_eq!(conclude(|f| only_on(f, &good, "w1", MYSQL)).0, Conclusion::Passed);
+        let (conclusion, text) = conclude(|f| only_on(f, &good, "w2", MYSQL));
+        assert_eq!(conclusion, Conclusion::Failed);
+        assert!(text.contains("w2 lacks auto.cnf ibdata1 mysql/: it has nothing"), "{text}");
+        let twice = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &files[2..]))]);
+        let (conclusion, text) = conclude(|f| only_on(f, &twice, "w1", MYSQL));
+        assert_eq!(
+            (conclusion, text.as_str()),
+            (Conclusion::Failed, "/mnt/data on w2 (running) has mysql/ too")
+        );
+        let alone = BTreeMap::from([("w1", listing("w1", &files))]);
+        assert_eq!(conclude(|f| only_on(f, &alone, "w1", MYSQL)).0, Conclusion::Inconclusive);
+    }
+
+    #[test]
+    fn an_empty_node_holds_nothing() {
+        let files = [entry("mysql/")];
+        let all = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &[]))]);
+        assert_eq!(conclude(|f| nothing_on(f, &all, &["w2"])).0, Conclusion::Passed);
+        assert_eq!(conclude(|f| nothing_on(f, &all, &["w1"])).0, Conclusion::Failed);
+        assert_eq!(conclude(|f| nothing_on(f, &all, &["w3"])).0, Conclusion::Inconclusive);
+    }
+
+    #[test]
+    fn auto_cnf_says_whose_files_they_are() {
+        let files = [entry("auto.cnf")];
+        let here = listing("w1", &files);
+        assert_eq!(conclude(|f| files_of(f, &here, "uuid-a")).0, Conclusion::Passed);
+        assert_eq!(conclude(|f| files_of(f, &here, "uuid-b")).0, Conclusion::Failed);
+        let unread = Listing { server_uuid: None, ..here };
+        assert_eq!(conclude(|f| files_of(f, &unread, "uuid-a")).0, Conclusion::Inconclusive);
+    }
+
+    #[test]
+    fn a_file_that_went_is_named() {
+        let before = [entry("qa/"), entry("qa/ledger.ibd"), entry("ibtmp1")];
+        let (earlier, kept) = (listing("w1", &before), listing("w1", &before[..2]));
+        assert_eq!(conclude(|f| nothing_gone(f, &earlier, &kept, |p| p == "ibtmp1")).0, Conclusion::Passed);
+        let cut = listing("w1", &before[..1]);
+        let (conclusion, text) = conclude(|f| nothing_gone(f, &earlier, &cut, |p| p == "ibtmp1"));
+        assert_eq!(conclusion, Conclusion::Failed);
+        assert!(text.ends_with("gone: qa/ledger.ibd"), "{text}");
+    }
+}

@@ -1,0 +1,222 @@
+//! Part B: a single MySQL on a hostPath volume.
+//!
+//! What each claim reads besides the ledger's rows. "Object" is a Kubernetes object as the API gave
+//! it, "server" a [`Server`], "nodes" the names of all nodes of the cluster. A fact that was not
+//! observed makes its claim inconclusive.
+//!
+//! | claim | observed facts | listings and readings |
+//! |---|---|---|
+//! | B1 | `volume` object, `claim` object | |
+//! | B2 | `deployment` object, `pod` object, `claim` object | |
+//! | B3 | `nodes`, `pod` object | listings `before`, `serving` |
+//! | B4 | `nodes`, `pod` object, `server` | listing `serving` |
+//! | B5 | `nodes`, `pod` object, `server` | listings `serving`, `database`; reading `database` |
+//! | B6, B7 | see [`replacement`] | |
+//! | B8, B9, B10 | see [`outage`] | |
+//!
+//! Names of cluster-scoped objects end in a suffix of the scenario, so they are compared with each
+//! other and by their beginning.
+
+use super::locality::{self, Listing};
+use super::object::Object;
+use super::{Claim, Evidence, Finding, Missing, durability};
+use crate::event::Server;
+
+pub mod outage;
+pub mod replacement;
+
+/// The claims of part B.
+pub static CLAIMS: [Claim; 10] = [
+    Claim { id: "B1", title: "the claim binds to that volume", judge: bound },
+    Claim { id: "B2", title: "the pod mounts it", judge: mounted },
+    Claim { id: "B3", title: "files appear in /mnt/data on the pod's node and on no other", judge: files },
+    Claim { id: "B4", title: "a server answers, and it is this pod's", judge: answers },
+    Claim { id: "B5", title: "a new database is a new directory on that node", judge: new_directory },
+    Claim { id: "B6", title: "rows outlive the pod when the node stays", judge: replacement::rows },
+    Claim { id: "B7", title: "`Recreate` never runs two", judge: replacement::never_two },
+    Claim {
+        id: "B8",
+        title: "when its node goes down a replacement comes up on another node",
+        judge: outage::replaced_elsewhere,
+    },
+    Claim { id: "B9", title: "the replacement is a new environment", judge: outage::new_environment },
+    Claim { id: "B10", title: "nothing was destroyed", judge: outage::nothing_destroyed },
+];
+
+/// The directory on the nodes that the volume is.
+pub const PATH: &str = "/mnt/data";
+/// The ledger's database.
+pub const DATABASE: &str = "qa";
+/// Its directory within [`PATH`].
+const DIRECTORY: &str = "qa/";
+/// What every MySQL since 5.6 keeps in its data directory.
+const FILES: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
+
+/// B1.
+fn bound(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let volume = Object::observed(evidence, "volume")?;
+    let claim = Object::observed(evidence, "claim")?;
+    let mut finding = Finding::new();
+    for (object, begin) in [(&volume, "mysql-pv-volume"), (&claim, "mysql-pv-claim")] {
+        finding.check(object.name().starts_with(begin), format!("{} is the {begin}", object.name()));
+        for (what, pointer, wanted) in [
+            ("phase", "/status/phase", "Bound"),
+            ("volume mode", "/spec/volumeMode", "Filesystem"),
+            ("access mode", "/spec/accessModes/0", "ReadWriteOnce"),
+        ] {
+            is(&mut finding, object, what, pointer, wanted);
+        }
+        finding.check(object.entries("/spec/accessModes").len() == 1, "one access mode");
+    }
+    for (what, pointer, wanted) in [
+        ("volume", "/spec/volumeName", volume.name()),
+        ("requested size", "/spec/resources/requests/storage", "20Gi"),
+        ("size", "/status/capacity/storage", "20Gi"),
+    ] {
+        is(&mut finding, &claim, what, pointer, wanted);
+    }
+    let of_claim = |pointer| claim.text(pointer).unwrap_or("absent");
+    for (what, pointer, wanted) in [
+        ("claim's name", "/spec/claimRef/name", claim.name()),
+        ("claim's namespace", "/spec/claimRef/namespace", of_claim("/metadata/namespace")),
+        ("claim's UID", "/spec/claimRef/uid", claim.uid()),
+        ("storage class", "/spec/storageClassName", of_claim("/spec/storageClassName")),
+        ("size", "/spec/capacity/storage", "20Gi"),
+        ("reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain"),
+        ("path", "/spec/hostPath/path", PATH),
+    ] {
+        is(&mut finding, &volume, what, pointer, wanted);
+    }
+    finding.check(of_claim("/spec/storageClassName").starts_with("manual"), "the storage class is manual");
+    let label = volume.label("type").unwrap_or("absent");
+    finding.check(label == "local", format!("label type of the volume is {label} of local"));
+    let affinity = volume.at("/spec/nodeAffinity").is_some();
+    finding.check(!affinity, format!("the volume has {} node affinity", if affinity { "a" } else { "no" }));
+    for (object, annotation) in [
+        (&claim, "pv.kubernetes.io/bind-completed"),
+        (&claim, "pv.kubernetes.io/bound-by-controller"),
+        (&volume, "pv.kubernetes.io/bound-by-controller"),
+    ] {
+        let value = object.annotation(annotation).unwrap_or("absent");
+        finding.check(value == "yes", format!("annotation {annotation} of {} is {value}", object.name()));
+    }
+    for (object, finalizer) in
+        [(&claim, "kubernetes.io/pvc-protection"), (&volume, "kubernetes.io/pv-protection")]
+    {
+        let has = object.entries("/metadata/finalizers").iter().any(|f| f == finalizer);
+        let has_it = if has { "has" } else { "lacks" };
+        finding.check(has, format!("{} {has_it} finalizer {finalizer}", object.name()));
+    }
+    finding.summary(format!("{} and {} are Bound to each other, Retain", claim.name(), volume.name()));
+    Ok(finding)
+}
+
+/// B2.
+fn mounted(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let pod = Object::observed(evidence, "pod")?;
+    let claim = Object::observed(evidence, "claim")?;
+    let mut finding = Finding::new();
+    is(&mut finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
+    let replicas = deployment.number("/spec/replicas");
+    finding.check(replicas == 1, format!("{} asks for {replicas} of 1 replica", deployment.name()));
+    let volumes = pod.entries("/spec/volumes");
+    let volume = volumes.iter().find(|v| v["persistentVolumeClaim"]["claimName"] == claim.name());
+    let name = volume.and_then(|v| v["name"].as_str()).unwrap_or("absent");
+    finding.check(
+        name == "mysql-persistent-storage",
+        format!("volume of {} with claim {}: {name}", pod.name(), claim.name()),
+    );
+    let mounts = pod.entries("/spec/containers/0/volumeMounts");
+    let path = mounts.iter().find(|m| m["name"] == name).and_then(|m| m["mountPath"].as_str());
+    let path = path.unwrap_or("absent");
+    finding.check(path == "/var/lib/mysql", format!("{name} of {} is mounted at {path}", pod.name()));
+    finding.check(pod.is_ready(), format!("{} is ready", pod.name()));
+    finding.summary(format!("{} mounts {} at /var/lib/mysql, strategy Recreate", pod.name(), claim.name()));
+    Ok(finding)
+}
+
+/// B3.
+fn files(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let home = node_of(&Object::observed(evidence, "pod")?)?;
+    let before = locality::listings(evidence, "before", &nodes)?;
+    let serving = locality::listings(evidence, "serving", &nodes)?;
+    let mut finding = Finding::new();
+    let all: Vec<&str> = nodes.iter().map(String::as_str).collect();
+    locality::nothing_on(&mut finding, &before, &all);
+    locality::only_on(&mut finding, &serving, home, FILES);
+    let others: Vec<&str> = all.into_iter().filter(|n| *n != home).collect();
+    locality::nothing_on(&mut finding, &serving, &others);
+    finding.summary(format!("{PATH} has {} on {home}, nothing on {}", FILES.join(" "), others.join(", ")));
+    Ok(finding)
+}
+
+/// B4.
+fn answers(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let pod = Object::observed(evidence, "pod")?;
+    let server: Server = evidence.get("server")?;
+    let home = node_of(&pod)?;
+    let serving = locality::listings(evidence, "serving", &nodes)?;
+    let mut finding = Finding::new();
+    check_server_of(&mut finding, &server, &pod);
+    locality::files_of(&mut finding, listed(&serving, home)?, &server.uuid);
+    finding.summary(format!("server {} answers in {}, its auto.cnf lies on {home}", server.uuid, server.pod));
+    Ok(finding)
+}
+
+/// B5.
+fn new_directory(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let home = node_of(&Object::observed(evidence, "pod")?)?;
+    let server: Server = evidence.get("server")?;
+    let serving = locality::listings(evidence, "serving", &nodes)?;
+    let database = locality::listings(evidence, "database", &nodes)?;
+    let mut finding = Finding::new();
+    let there = listed(&serving, home)?.has(DIRECTORY);
+    let was = if there { "was there" } else { "was not there" };
+    finding.check(!there, format!("{PATH}/{DIRECTORY} on {home} {was} before the database was made"));
+    locality::only_on(&mut finding, &database, home, &[DIRECTORY]);
+    let table = listed(&database, home)?.entries.iter().find(|e| e.path.starts_with("qa/ledger."));
+    let file = table.map_or("absent", |t| t.path.as_str());
+    finding.check(table.is_some(), format!("the ledger's table on {home} is {file}"));
+    locality::files_of(&mut finding, listed(&database, home)?, &server.uuid);
+    let rows = durability::every_acknowledged_row(evidence, "database", &mut finding)?;
+    finding.summary(format!("{PATH}/{DIRECTORY} is new on {home} and on no other, {} rows", rows.kept.len()));
+    Ok(finding)
+}
+
+/// Adds a check that a text field has a value.
+fn is(finding: &mut Finding, object: &Object<'_>, what: &str, pointer: &str, wanted: &str) {
+    let found = object.text(pointer).unwrap_or("absent");
+    let of = if found == wanted { String::new() } else { format!(", not {wanted}") };
+    finding.check(found == wanted, format!("{what} of {} is {found}{of}", object.name()));
+}
+
+/// Adds the checks that a server runs in a pod: by the name that it says itself, and by the UID and
+/// node of the pod that the connection led to.
+fn check_server_of(finding: &mut Finding, server: &Server, pod: &Object<'_>) {
+    finding.check(
+        server.pod == pod.name(),
+        format!("the server's host name is {}, the pod is {}", server.pod, pod.name()),
+    );
+    finding.check(
+        server.pod_uid == pod.uid(),
+        format!("the connection led to pod UID {}, the pod's is {}", server.pod_uid, pod.uid()),
+    );
+    let node = pod.text("/spec/nodeName").unwrap_or("absent");
+    finding.check(server.node == node, format!("the server runs on {}, the pod on {node}", server.node));
+}
+
+fn node_of<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
+    let node = pod.text("/spec/nodeName");
+    node.ok_or_else(|| Missing(format!("pod {} had no node when it was observed", pod.name())))
+}
+
+fn listed<'a, 'r>(
+    all: &'a std::collections::BTreeMap<&'r str, Listing<'r>>,
+    node: &str,
+) -> Result<&'a Listing<'r>, Missing> {
+    all.get(node).ok_or_else(|| Missing(format!("{node} is not among the nodes that were listed")))
+}

@@ -1,0 +1,290 @@
+//! B8, B9 and B10: the pod's node goes down and comes back.
+//!
+//! | claim | observed facts | other evidence |
+//! |---|---|---|
+//! | B8 | `pod_before`, `pod_after`, `old_pod` (as the API showed it just before the node's return) objects, `server_after`, `budget` ([`Allowed`]) | the fault's records; listing `while-stopped`; changes of Nodes and Pods; marks `replacement-answers`, `outage-over` |
+//! | B9 | `nodes`, `pod_before`, `pod_after` objects, `server_before`, `server_after`, `databases` (names on the new server), `rows_on_disk` ([`OnDisk`]) | the fault's records; listings `before-fault`, `while-stopped`; reading `elsewhere` |
+//! | B10 | `pod_before`, `pod_after` objects, `server_before`, `server_after`, `nodes`, `budget` (seconds for the node's return) | the fault's records; listings `while-stopped`, `returned`; reading `returned`; changes of Nodes and Pods; mark `return` |
+//!
+//! The fault counts only where it is proved: by its own record, and by the container's state in a
+//! listing made while the node was down.
+
+use serde::{Deserialize, Serialize};
+
+use super::replacement::{check_replaced, check_watched, history};
+use super::{DATABASE, DIRECTORY, PATH, check_server_of, listed, node_of};
+use crate::event::{Change, Event, Record, Server};
+use crate::judge::evidence::seconds_between;
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing, durability, locality};
+
+/// Seconds from the call that takes the node down, each from its beginning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// Until the node's condition is Unknown and its taints are set.
+    pub unknown: f64,
+    /// Until the old pod's deletion is requested.
+    pub deletion: f64,
+    /// Until the replacement is ready, and its server answers.
+    pub ready: f64,
+    /// How these were reached, a line a part.
+    pub arithmetic: Vec<String>,
+}
+
+/// Rows looked for in the files of a node that is down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDisk {
+    /// The node.
+    pub node: String,
+    /// The container's state at that time.
+    pub power: String,
+    /// Acknowledged rows whose checksums were looked for.
+    pub rows: u64,
+    /// Numbers of the rows whose checksums were found.
+    pub found: Vec<u64>,
+    /// The files that were read.
+    pub files: Vec<String>,
+}
+
+const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
+/// B8.
+pub fn replaced_elsewhere(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let before = Object::observed(evidence, "pod_before")?;
+    let after = Object::observed(evidence, "pod_after")?;
+    let server: Server = evidence.get("server_after")?;
+    let allowed: Allowed = evidence.get("budget")?;
+    let home = node_of(&before)?;
+    let mut finding = Finding::new();
+    let fault = proved(evidence, home, &mut finding)?;
+    check_watched(&mut finding, since(evidence, fault), "Pod");
+    check_watched(&mut finding, since(evidence, fault), "Node");
+
+    let node = |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
+        let changes = evidence.changes("Node").into_iter();
+        let objects = changes.filter_map(|(record, _, value)| Some((record, Object::new(value).ok()?)));
+        let mut of_home = objects.filter(|(record, node)| record.seq > fault.seq && node.name() == home);
+        let found = of_home.find(|(_, node)| holds(node)).map(|(record, _)| record);
+        found.ok_or_else(|| Missing(format!("{home} was not seen {what}")))
+    };
+    let pod = |uid: &str, what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
+        let changes = history(evidence, uid).into_iter();
+        let mut after =
+            changes.filter(|(record, change, _)| record.seq > fault.seq && *change != Change::Deleted);
+        let found = after.find(|(_, _, pod)| holds(pod)).map(|(record, _, _)| record);
+        found.ok_or_else(|| Missing(format!("the pod was not seen {what}")))
+    };
+    let steps = [
+        ("node Unknown", allowed.unknown, node("Unknown", &|n| ready_is(n, "Unknown"))?),
+        ("taint unreachable:NoSchedule", allowed.unknown, node("tainted", &|n| tainted(n, "NoSchedule"))?),
+        ("taint unreachable:NoExecute", allowed.unknown, node("tainted", &|n| tainted(n, "NoExecute"))?),
+        ("old pod Terminating", allowed.deletion, pod(before.uid(), "terminating", &|p| p.is_terminating())?),
+        ("replacement made", allowed.ready, pod(after.uid(), "made", &|_| true)?),
+        (
+            "replacement scheduled",
+            allowed.ready,
+            pod(after.uid(), "scheduled", &|p| p.text("/spec/nodeName").is_some())?,
+        ),
+        (
+            "replacement Running",
+            allowed.ready,
+            pod(after.uid(), "running", &|p| p.text("/status/phase") == Some("Running"))?,
+        ),
+        ("replacement ready", allowed.ready, pod(after.uid(), "ready", &|p| p.is_ready())?),
+        ("replacement answers SQL", allowed.ready, evidence.mark("replacement-answers")?),
+    ];
+    for (what, budget, record) in steps {
+        finding.timed(what, seconds_between(fault, record), budget);
+    }
+    check_replaced(&mut finding, &before, &after);
+    let elsewhere = node_of(&after)?;
+    finding.check(elsewhere != home, format!("the replacement runs on {elsewhere}, {home} is down"));
+    check_server_of(&mut finding, &server, &after);
+    check_stayed(evidence, &mut finding, &before)?;
+    finding.summary(format!(
+        "{home} down: {} stays Terminating, {} ready on {elsewhere} after {:.1} s of {:.1} s",
+        before.name(),
+        after.name(),
+        seconds_between(fault, steps[7].2),
+        allowed.ready
+    ));
+    Ok(finding)
+}
+
+/// B9.
+pub fn new_environment(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let before = Object::observed(evidence, "pod_before")?;
+    let after = Object::observed(evidence, "pod_after")?;
+    let old: Server = evidence.get("server_before")?;
+    let new: Server = evidence.get("server_after")?;
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let databases: Vec<String> = evidence.get("databases")?;
+    let on_disk: OnDisk = evidence.get("rows_on_disk")?;
+    let (home, elsewhere) = (node_of(&before)?, node_of(&after)?);
+    let earlier = locality::listings(evidence, "before-fault", &nodes)?;
+    let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
+    let mut finding = Finding::new();
+    proved(evidence, home, &mut finding)?;
+
+    locality::nothing_on(&mut finding, &earlier, &[elsewhere]);
+    check_server_of(&mut finding, &new, &after);
+    finding.check(old.uuid != new.uuid, format!("server {} before, {} now", old.uuid, new.uuid));
+    let has = databases.iter().any(|name| name == DATABASE);
+    let has = if has { "has" } else { "has no" };
+    finding.check(has == "has no", format!("server {} {has} database {DATABASE}", new.uuid));
+    locality::only_on(&mut finding, &stopped, home, &[DIRECTORY]);
+    locality::files_of(&mut finding, listed(&stopped, home)?, &old.uuid);
+    locality::files_of(&mut finding, listed(&stopped, elsewhere)?, &new.uuid);
+
+    let (writes, read) = durability::before(evidence, "elsewhere")?;
+    let rows = durability::compare(&writes, read);
+    finding.check(!read.exists, "the ledger's table is not there");
+    finding
+        .check(read.server.uuid == new.uuid, format!("the ledger was read from server {}", read.server.uuid));
+    let acknowledged = rows.acknowledged();
+    if acknowledged == 0 {
+        finding.unsure("no row was acknowledged, so none could stay behind");
+    }
+    let of_old = rows.misplaced.iter().filter(|(_, server)| server.uuid == old.uuid).count();
+    finding.check(
+        of_old == acknowledged,
+        format!("{of_old} of {acknowledged} acknowledged rows are on {home}'s disk, not in the new server"),
+    );
+    check_on_disk(&mut finding, &on_disk, home, acknowledged);
+    finding.summary(format!(
+        "server {} on {elsewhere} began with an empty {PATH}; {of_old} acknowledged rows are on {home}'s \
+         disk ({} of them read there), not in the new server",
+        new.uuid,
+        on_disk.found.len()
+    ));
+    Ok(finding)
+}
+
+/// B10.
+pub fn nothing_destroyed(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let before = Object::observed(evidence, "pod_before")?;
+    let after = Object::observed(evidence, "pod_after")?;
+    let old: Server = evidence.get("server_before")?;
+    let new: Server = evidence.get("server_after")?;
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let budget: f64 = evidence.get("budget")?;
+    let home = node_of(&before)?;
+    let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
+    let returned = locality::listings(evidence, "returned", &nodes)?;
+    let mut finding = Finding::new();
+    proved(evidence, home, &mut finding)?;
+    let back = evidence.mark("return")?;
+    let healed = since(evidence, back)
+        .iter()
+        .any(|record| matches!(&record.event, Event::FaultHealed { node, .. } if node == home));
+    let healed = if healed { Ok(()) } else { Err(Missing(format!("the fault on {home} was not healed"))) };
+    healed?;
+
+    let ready = evidence.changes("Node").into_iter().find_map(|(record, _, value)| {
+        let node = Object::new(value).ok()?;
+        let is_back = record.seq > back.seq && node.name() == home;
+        (is_back && ready_is(&node, "True") && !tainted(&node, "NoExecute")).then_some(record)
+    });
+    let ready = ready.ok_or_else(|| Missing(format!("{home} was not seen ready again")))?;
+    finding.timed(&format!("{home} ready again"), seconds_between(back, ready), budget);
+    let gone = history(evidence, before.uid()).into_iter().find(|h| h.1 == Change::Deleted);
+    let gone = gone.ok_or_else(|| Missing(format!("pod {} was not seen to go", before.name())))?.0;
+    let took = seconds_between(back, gone);
+    finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
+    finding.timed(&format!("pod {} gone", before.name()), took, budget);
+
+    locality::nothing_gone(&mut finding, listed(&stopped, home)?, listed(&returned, home)?, passing);
+    locality::files_of(&mut finding, listed(&returned, home)?, &old.uuid);
+    check_replaced(&mut finding, &before, &after);
+    let now = node_of(&after)?;
+    finding.check(now == home, format!("pod {} is back on {now}, the files are on {home}", after.name()));
+    check_server_of(&mut finding, &new, &after);
+    finding.check(old.uuid == new.uuid, format!("server {} before, {} again", old.uuid, new.uuid));
+    let (_, read) = durability::before(evidence, "returned")?;
+    finding.check(
+        read.server.pod_uid == after.uid(),
+        format!("the rows were read from pod {} ({})", read.server.pod, read.server.pod_uid),
+    );
+    let rows = durability::every_acknowledged_row(evidence, "returned", &mut finding)?;
+    finding.summary(format!(
+        "{home} is back: its files are all there, {} serves all {} acknowledged rows",
+        after.name(),
+        rows.kept.len()
+    ));
+    Ok(finding)
+}
+
+/// Whether a file of a MySQL data directory comes and goes with the running server: temporary
+/// tables, redo logs that are written in turn, sockets and process ids.
+fn passing(path: &str) -> bool {
+    let turns = ["#innodb_temp", "#innodb_redo", "#ib_", "ibtmp1", "mysql.sock", "binlog.", "ib_logfile"];
+    turns.iter().any(|t| path.starts_with(t)) || path.ends_with(".pid") || path.ends_with(".lock")
+}
+
+/// The moment at which the call that took the node down was made. Adds the checks that it did.
+fn proved<'r>(evidence: &Evidence<'r>, home: &str, finding: &mut Finding) -> Result<&'r Record, Missing> {
+    let injected = evidence.records().iter().rev().find_map(|record| match &record.event {
+        Event::FaultInjected { id, fault, node, proof } if node == home => Some((id, fault, proof)),
+        _ => None,
+    });
+    let (id, fault, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;
+    let intended = evidence
+        .records()
+        .iter()
+        .find(|record| matches!(&record.event, Event::FaultIntended { id: i, .. } if i == id));
+    let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
+    let down = evidence.records().iter().rev().find_map(|record| match &record.event {
+        Event::FilesListed { listing, node, power, .. } if listing == "while-stopped" && node == home => {
+            Some(power.as_str())
+        }
+        _ => None,
+    });
+    let down = down.ok_or_else(|| Missing(format!("{home} was not looked at while it was down")))?;
+    finding.check(down != "running", format!("{fault} on {home} took hold: container {down}, proof {proof}"));
+    Ok(intended)
+}
+
+/// Adds the checks that the old pod stayed, terminating, for as long as its node was down.
+fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>) -> Result<(), Missing> {
+    let shown = Object::observed(evidence, "old_pod")?;
+    finding.check(
+        shown.uid() == old.uid() && shown.is_terminating(),
+        format!("pod {} is Terminating just before the node's return", shown.name()),
+    );
+    let over = evidence.mark("outage-over")?;
+    let gone = history(evidence, old.uid()).into_iter().find(|h| h.1 == Change::Deleted);
+    let early = gone.is_some_and(|(record, _, _)| record.seq < over.seq);
+    let stayed = if early { "went before" } else { "did not go before" };
+    finding.check(!early, format!("pod {} {stayed} the node's return", old.name()));
+    Ok(())
+}
+
+/// A row that was not found is no proof of its absence: pages may be written in another form.
+fn check_on_disk(finding: &mut Finding, on_disk: &OnDisk, home: &str, acknowledged: usize) {
+    let (found, rows, files) = (on_disk.found.len(), on_disk.rows, on_disk.files.join(" "));
+    let what = format!(
+        "{found} of {rows} acknowledged rows were read from {} of {} ({})",
+        if files.is_empty() { "no file" } else { &files },
+        on_disk.node,
+        on_disk.power
+    );
+    let all = found as u64 == rows && rows == acknowledged as u64;
+    if on_disk.node == home && on_disk.power != "running" && all {
+        finding.check(true, what);
+    } else {
+        finding.unsure(what);
+    }
+}
+
+fn since<'r>(evidence: &Evidence<'r>, record: &Record) -> &'r [Record] {
+    let at = evidence.records().iter().position(|r| r.seq == record.seq && r.writer == record.writer);
+    &evidence.records()[at.unwrap_or_default()..]
+}
+
+fn ready_is(node: &Object<'_>, status: &str) -> bool {
+    node.condition("Ready").is_some_and(|c| c.0 == status)
+}
+
+fn tainted(node: &Object<'_>, effect: &str) -> bool {
+    node.entries("/spec/taints").iter().any(|t| t["key"] == UNREACHABLE && t["effect"] == effect)
+}

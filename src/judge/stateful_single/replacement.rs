@@ -1,0 +1,157 @@
+//! B6 and B7: the pod is replaced, its node stays.
+//!
+//! | claim | observed facts | readings, history |
+//! |---|---|---|
+//! | B6 | `pod_before`, `pod_after` objects, `server_before`, `server_after` | reading `replaced`; changes of Pods |
+//! | B7 | `deployment`, `pod_before`, `pod_after` objects | marks `template-change`, `template-changed`; changes of Pods between them |
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{check_server_of, is, node_of};
+use crate::event::{Change, Event, Record, Server};
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing, durability};
+
+/// B6.
+pub fn rows(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let before = Object::observed(evidence, "pod_before")?;
+    let after = Object::observed(evidence, "pod_after")?;
+    let old: Server = evidence.get("server_before")?;
+    let new: Server = evidence.get("server_after")?;
+    let mut finding = Finding::new();
+    check_replaced(&mut finding, &before, &after);
+    let (from, to) = (node_of(&before)?, node_of(&after)?);
+    finding.check(from == to, format!("{} runs on {to}, {} ran on {from}", after.name(), before.name()));
+    check_server_of(&mut finding, &new, &after);
+    finding.check(old.uuid == new.uuid, format!("server {} before, {} after", old.uuid, new.uuid));
+    let gone = history(evidence, before.uid()).iter().any(|h| h.1 == Change::Deleted);
+    if gone {
+        finding.check(true, format!("pod {} was seen to go", before.name()));
+    } else {
+        finding.unsure(format!("the end of pod {} was not recorded", before.name()));
+    }
+    let (_, read) = durability::before(evidence, "replaced")?;
+    finding.check(
+        read.server.pod_uid == after.uid(),
+        format!("the rows were read from pod {} ({})", read.server.pod, read.server.pod_uid),
+    );
+    let rows = durability::every_acknowledged_row(evidence, "replaced", &mut finding)?;
+    finding.summary(format!(
+        "{} replaced {} on {to}, all {} acknowledged rows are there",
+        after.name(),
+        before.name(),
+        rows.kept.len()
+    ));
+    Ok(finding)
+}
+
+/// B7. The Deployment controller makes the new pod when no old one can run any more, that is when
+/// its phase is Succeeded or Failed, or the object is gone (`oldPodsRunning` in
+/// kubernetes/pkg/controller/deployment/recreate.go).
+pub fn never_two(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let deployment = Object::observed(evidence, "deployment")?;
+    let before = Object::observed(evidence, "pod_before")?;
+    let after = Object::observed(evidence, "pod_after")?;
+    let between = evidence.between("template-change", "template-changed")?;
+    let mut finding = Finding::new();
+    is(&mut finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
+    check_replaced(&mut finding, &before, &after);
+    let hash = |pod: &Object<'_>| pod.label("pod-template-hash").unwrap_or("absent").to_owned();
+    let (old, new) = (hash(&before), hash(&after));
+    finding.check(old != new, format!("pod-template-hash {old} before, {new} after: the template changed"));
+
+    check_watched(&mut finding, between, "Pod");
+    let (most, who) = most_running(between);
+    finding.check(most <= 1, format!("at most {most} MySQL containers ran at the same time{who}"));
+    let ended = history(evidence, before.uid()).into_iter().find(|h| has_ended(h));
+    let made = history(evidence, after.uid()).into_iter().next();
+    let (Some(ended), Some(made)) = (ended, made) else {
+        finding.unsure("the old pod's end or the new pod's beginning was not recorded");
+        return Ok(finding);
+    };
+    finding.check(
+        ended.0.seq < made.0.seq,
+        format!(
+            "watch: the old pod had ended {:.3} s before the new one was there",
+            super::super::evidence::seconds_between(ended.0, made.0)
+        ),
+    );
+    let finished =
+        history(evidence, before.uid()).iter().rev().find_map(|h| time(&h.2, "terminated/finishedAt"));
+    let started = time(&after, "running/startedAt");
+    let (Some(finished), Some(started)) = (finished, started) else {
+        finding.unsure("the containers' own times were not recorded");
+        return Ok(finding);
+    };
+    finding.check(
+        finished <= started,
+        format!("timestamps: the old container finished at {finished}, the new one started at {started}"),
+    );
+    finding.summary(format!(
+        "{} ended at {finished}, {} started at {started}, never two at a time",
+        before.name(),
+        after.name()
+    ));
+    Ok(finding)
+}
+
+/// Every recorded change of a pod, in order.
+pub(super) fn history<'r>(evidence: &Evidence<'r>, uid: &str) -> Vec<(&'r Record, Change, Object<'r>)> {
+    let object = |(record, change, value)| Some((record, change, Object::new(value).ok()?));
+    let all = evidence.changes("Pod").into_iter().filter_map(object);
+    all.filter(|(_, _, pod)| pod.uid() == uid).collect()
+}
+
+/// Adds an open check for each time that a watch had to begin anew: what happened in between may
+/// not be recorded.
+pub(super) fn check_watched(finding: &mut Finding, records: &[Record], kind: &str) {
+    for record in records {
+        if let Event::WatchRestarted { kind: k, reason } = &record.event
+            && k == kind
+        {
+            finding.unsure(format!("the watch of {kind}s began anew ({reason}): changes may be missing"));
+        }
+    }
+}
+
+pub(super) fn check_replaced(finding: &mut Finding, before: &Object<'_>, after: &Object<'_>) {
+    finding.check(
+        before.name() != after.name() && before.uid() != after.uid(),
+        format!("pod {} before, {} after", before.name(), after.name()),
+    );
+}
+
+/// Whether nothing of a pod can run any more.
+fn has_ended((_, change, pod): &(&Record, Change, Object<'_>)) -> bool {
+    *change == Change::Deleted || matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
+}
+
+/// The greatest number of MySQL pods with a running container at any recorded moment, and which.
+fn most_running(records: &[Record]) -> (usize, String) {
+    let (mut running, mut most, mut who) = (BTreeSet::new(), 0, String::new());
+    for record in records {
+        let Event::ObjectChanged { change, kind, name, object, .. } = &record.event else { continue };
+        if kind != "Pod" || object.pointer("/metadata/labels/app") != Some(&Value::from("mysql")) {
+            continue;
+        }
+        let statuses = object.pointer("/status/containerStatuses").and_then(Value::as_array);
+        let runs = statuses.is_some_and(|all| all.iter().any(|c| c["state"]["running"].is_object()));
+        if *change == Change::Deleted || !runs {
+            running.remove(name.as_str());
+        } else {
+            running.insert(name.as_str());
+        }
+        if running.len() > most {
+            most = running.len();
+            who = format!(": {}", running.iter().copied().collect::<Vec<_>>().join(", "));
+        }
+    }
+    (most, who)
+}
+
+fn time(pod: &Object<'_>, of_state: &str) -> Option<Timestamp> {
+    pod.text(&format!("/status/containerStatuses/0/state/{of_state}"))?.parse().ok()
+}

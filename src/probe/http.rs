@@ -1,0 +1,134 @@
+//! Asks a Service over and over, from inside the cluster's own network.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio::task::JoinHandle;
+
+use crate::event::{Event, EventLog, Outcome};
+
+/// Name of the probe in its samples.
+pub const PROBE: &str = "http";
+
+/// Pause between two requests.
+pub const PAUSE: Duration = Duration::from_millis(100);
+
+/// One request after another to one address, each recorded as an [`Event::Sampled`].
+///
+/// The requests are made by a loop of curl on a node, run by the engine: kube-proxy's rules there
+/// are those that pods use, and a port-forward, which leads to one pod, would pass by the Service.
+/// A sample's detail is `200 nginx/1.22.1`, the status and the Server header, or `curl 7: ...`.
+#[derive(Debug)]
+pub struct HttpProbe {
+    task: JoinHandle<()>,
+}
+
+impl HttpProbe {
+    /// Records each line that the command made by [`command`] prints.
+    pub fn start<E: Display + Send + 'static>(
+        lines: impl Stream<Item = Result<String, E>> + Send + 'static,
+        log: EventLog,
+    ) -> Self {
+        let task = tokio::spawn(async move {
+            let mut lines = std::pin::pin!(lines);
+            while let Some(line) = lines.next().await {
+                log.append(match &line {
+                    Ok(line) => sample(line),
+                    // From here on there are no samples: a judge must see why.
+                    Err(error) => Event::Noted { text: format!("the {PROBE} probe broke: {error}") },
+                });
+            }
+            log.append(Event::Noted { text: format!("the {PROBE} probe ended") });
+        });
+        Self { task }
+    }
+
+    /// Ends the probe. What was printed until now is in the log.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for HttpProbe {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The command to run on a node, as words: asks `host:port` until it is stopped, at the longest
+/// for `limit`, and gives each request `patience`.
+pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
+    // The loop ends by itself if nobody could stop it: an exec outlives a broken connection.
+    let script = r#"end=$(($(date +%s) + $3))
+while [ "$(date +%s)" -lt "$end" ]; do
+  line=$(curl -s -o /dev/null -m "$2" -w '%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$1")
+  printf '%s\n' "$line" || exit 0
+  sleep "$4"
+done"#;
+    let url = format!("http://{host}:{port}/");
+    let seconds = |d: Duration| format!("{}", d.as_secs_f64());
+    let limit = limit.as_secs().to_string();
+    let words = ["sh", "-c", script, PROBE, &url, &seconds(patience), &limit, &seconds(PAUSE)];
+    words.map(str::to_owned).into()
+}
+
+fn sample(line: &str) -> Event {
+    let mut parts = line.splitn(5, '|');
+    let mut next = || parts.next().unwrap_or_default();
+    let (status, exit, seconds, server, error) = (next(), next(), next(), next(), next());
+    let outcome = match (exit, status.parse::<u16>()) {
+        ("0", Ok(200..400)) => Outcome::Acknowledged,
+        ("0", Ok(400..)) => Outcome::Refused,
+        // No name, no connection: nothing was sent.
+        ("6" | "7", _) => Outcome::Refused,
+        _ => Outcome::Indeterminate,
+    };
+    let detail = if exit == "0" { format!("{status} {server}") } else { format!("curl {exit}: {error}") };
+    let took_ms = seconds.parse::<f64>().unwrap_or_default() * 1e3;
+    Event::Sampled { probe: PROBE.into(), outcome, took_ms, detail: detail.trim().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(line: &str) -> (Outcome, String) {
+        match sample(line) {
+            Event::Sampled { outcome, detail, .. } => (outcome, detail),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_line_becomes_a_sample() {
+        let ok = outcome("200|0|0.001|nginx/1.22.1|");
+        assert_eq!(ok, (Outcome::Acknowledged, "200 nginx/1.22.1".into()));
+        let busy = outcome("503|0|0.001|nginx/1.22.1|");
+        assert_eq!(busy, (Outcome::Refused, "503 nginx/1.22.1".into()));
+        let closed = outcome("000|7|0.001||Failed to connect to 10.96.0.9 port 80");
+        assert_eq!(closed, (Outcome::Refused, "curl 7: Failed to connect to 10.96.0.9 port 80".into()));
+        let late = outcome("000|28|2.0||Operation timed out | after 2000 ms");
+        assert_eq!(late.0, Outcome::Indeterminate);
+        assert_eq!(late.1, "curl 28: Operation timed out | after 2000 ms");
+        assert_eq!(outcome("").0, Outcome::Indeterminate);
+    }
+
+    #[tokio::test]
+    async fn the_loop_asks_until_its_limit_and_its_lines_are_recorded() {
+        // Nothing listens on port 1 of this host.
+        let limit = Duration::from_secs(2);
+        let words = command("127.0.0.1", 1, Duration::from_secs(1), limit);
+        let run = crate::exec::Exec::new(&words[0]).args(&words[1..]);
+        let out = run.run(crate::deadline::Deadline::after(Duration::from_secs(20))).await.unwrap();
+        let lines: Vec<Result<String, String>> = out.stdout.lines().map(|l| Ok(l.to_owned())).collect();
+        assert!(lines.len() > 2, "{}", out.stdout);
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r").unwrap();
+        let mut probe = HttpProbe::start(futures::stream::iter(lines.clone()), log.clone());
+        (&mut probe.task).await.unwrap();
+        let refused = |r: &&crate::event::Record| matches!(&r.event, Event::Sampled { outcome: Outcome::Refused, detail, .. } if detail.starts_with("curl 7"));
+        assert_eq!(log.records().iter().filter(refused).count(), lines.len());
+    }
+}

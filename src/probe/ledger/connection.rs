@@ -1,0 +1,261 @@
+//! One connection to a MySQL server: every call bounded, every error in its class.
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Statement};
+
+use super::{LedgerSpec, checksum};
+use crate::deadline::Deadline;
+use crate::event::{Outcome, Row, Server};
+use crate::probe::Route;
+
+/// Why the ledger got no answer, or not the one it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// No connection came about: nothing was sent.
+    #[error("failed to connect to MySQL at {address}")]
+    Connect {
+        /// The address.
+        address: String,
+        /// The client's error.
+        #[source]
+        source: mysql_async::Error,
+    },
+    /// The server gave an error as its answer, or the connection broke.
+    #[error("MySQL failed to {doing}")]
+    Call {
+        /// What was being done.
+        doing: String,
+        /// The client's error.
+        #[source]
+        source: mysql_async::Error,
+    },
+    /// There was no answer in time.
+    #[error("MySQL did not answer in {:.1} s: {doing}", .waited.as_secs_f64())]
+    Silent {
+        /// What was being done.
+        doing: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// No server that stays answered within the deadline.
+    #[error("no MySQL server answered for good within {:.1} s: {last}", .waited.as_secs_f64())]
+    NotReady {
+        /// How long was waited.
+        waited: Duration,
+        /// The last reason.
+        last: String,
+    },
+}
+
+impl LedgerError {
+    /// Whether the server itself gave this error as its answer.
+    pub fn is_answer(&self) -> bool {
+        use mysql_async::Error::Server;
+        matches!(self, Self::Connect { source: Server(_), .. } | Self::Call { source: Server(_), .. })
+    }
+}
+
+/// Errors of the server that leave it open whether a row was written: it was told to end
+/// (1053, 1317) or failed (1180) while the statement may have been committing.
+/// Source: MySQL's server error reference.
+const OPEN: [u16; 3] = [1053, 1180, 1317];
+
+/// ER_BAD_DB_ERROR and ER_NO_SUCH_TABLE.
+const ABSENT: [u16; 2] = [1049, 1146];
+
+pub(super) struct Connection {
+    conn: Conn,
+    server: Server,
+    insert: Option<Statement>,
+    patience: Duration,
+    deadline: Deadline,
+}
+
+impl Connection {
+    /// Connects and asks the server who it is.
+    pub(super) async fn open(
+        spec: &LedgerSpec,
+        route: &Route,
+        deadline: Deadline,
+    ) -> Result<Self, LedgerError> {
+        let address = route.address();
+        let options = OptsBuilder::default()
+            .ip_or_hostname(address.ip().to_string())
+            .tcp_port(address.port())
+            .user(Some(spec.user.as_str()))
+            .pass(Some(spec.password.as_str()))
+            // Otherwise the client moves over to a server of this machine that has the socket's path.
+            .prefer_socket(false);
+        let doing = format!("connect to {address}");
+        let bound = deadline.at_most(spec.patience);
+        let conn = match bound.bound(Conn::new(options)).await {
+            Ok(Ok(conn)) => conn,
+            Ok(Err(source)) => {
+                return Err(LedgerError::Connect { address: address.to_string(), source });
+            }
+            Err(late) => return Err(LedgerError::Silent { doing, waited: late.0 }),
+        };
+        let (server, patience) = (Server::default(), spec.patience);
+        let mut connection = Self { conn, server, insert: None, patience, deadline };
+        let who: Option<(String, String)> = connection
+            .call("say who it is", async |c| c.query_first("SELECT @@server_uuid, @@hostname").await)
+            .await?;
+        let (uuid, pod) = who.unwrap_or_default();
+        let (pod_uid, node) = route.pod(&pod).unwrap_or_default();
+        connection.server = Server { uuid, pod, pod_uid, node };
+        Ok(connection)
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// From now on every call is bounded by this.
+    pub(super) fn until(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
+    pub(super) async fn run(&mut self, statement: &str) -> Result<(), LedgerError> {
+        let doing = format!("run `{statement}`");
+        self.call(&doing, async |c| c.query_drop(statement).await).await
+    }
+
+    pub(super) async fn uptime(&mut self) -> Result<u64, LedgerError> {
+        let row: Option<(String, u64)> = self
+            .call("tell its uptime", async |c| c.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await)
+            .await?;
+        Ok(row.map_or(0, |r| r.1))
+    }
+
+    pub(super) async fn databases(&mut self) -> Result<Vec<String>, LedgerError> {
+        self.call("list its databases", async |c| c.query("SHOW DATABASES").await).await
+    }
+
+    /// The whole table; `None` where the database or the table does not exist.
+    pub(super) async fn rows(&mut self, database: &str) -> Result<Option<Vec<Row>>, LedgerError> {
+        let select = format!("SELECT writer, number, payload, checksum FROM {database}.ledger ORDER BY id");
+        let read: Result<Vec<(String, u64, String, String)>, _> =
+            self.call("read the ledger", async |c| c.query(&select).await).await;
+        match read {
+            Ok(rows) => Ok(Some(rows.into_iter().map(read_row).collect())),
+            Err(LedgerError::Call { source: mysql_async::Error::Server(e), .. })
+                if ABSENT.contains(&e.code) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Readies the insert, so that what fails before a row was sent can be told apart.
+    pub(super) async fn prepare(&mut self, database: &str) -> Result<(), LedgerError> {
+        let insert =
+            format!("INSERT INTO {database}.ledger (writer, number, payload, checksum) VALUES (?, ?, ?, ?)");
+        let statement = self.call("prepare the insert", async |c| c.prep(&insert).await).await?;
+        self.insert = Some(statement);
+        Ok(())
+    }
+
+    /// Sends one row. The connection is of no more use after an indeterminate outcome.
+    pub(super) async fn insert(&mut self, row: &Row, payload: &str) -> (Outcome, Option<LedgerError>) {
+        let Some(statement) = self.insert.clone() else {
+            return (Outcome::Refused, None);
+        };
+        let values = (&row.writer, row.number, payload, &row.checksum);
+        let doing = format!("insert row {}", row.number);
+        match self.call(&doing, async |c| c.exec_drop(&statement, values).await).await {
+            Ok(()) => (Outcome::Acknowledged, None),
+            Err(error) => (outcome_of_sent(&error), Some(error)),
+        }
+    }
+
+    /// Takes leave of the server if it listens, and gives its name.
+    pub(super) async fn close(self) -> Server {
+        let _ = Deadline::after(Duration::from_millis(500)).bound(self.conn.disconnect()).await;
+        self.server
+    }
+
+    async fn call<T>(
+        &mut self,
+        doing: &str,
+        call: impl AsyncFnOnce(&mut Conn) -> Result<T, mysql_async::Error>,
+    ) -> Result<T, LedgerError> {
+        let bound = self.deadline.at_most(self.patience);
+        match bound.bound(call(&mut self.conn)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(source)) => Err(LedgerError::Call { doing: doing.into(), source }),
+            Err(late) => Err(LedgerError::Silent { doing: doing.into(), waited: late.0 }),
+        }
+    }
+}
+
+/// What an error says about a row that was sent.
+fn outcome_of_sent(error: &LedgerError) -> Outcome {
+    match error {
+        LedgerError::Call { source: mysql_async::Error::Server(e), .. } if !OPEN.contains(&e.code) => {
+            Outcome::Refused
+        }
+        _ => Outcome::Indeterminate,
+    }
+}
+
+/// A row as it lies in the table. Where what it holds does not match the checksum beside it, the
+/// checksum given here matches neither what was written nor any other row.
+fn read_row((writer, number, payload, stored): (String, u64, String, String)) -> Row {
+    let computed = checksum(&writer, number, &payload);
+    let checksum = if computed == stored { stored } else { format!("{stored} over {computed}") };
+    Row { writer, number, checksum }
+}
+
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let said = source.to_string();
+        // mysql_async's errors repeat their sources.
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server_error(code: u16) -> LedgerError {
+        let source = mysql_async::ServerError { code, message: "m".into(), state: "HY000".into() };
+        LedgerError::Call { doing: "insert row 1".into(), source: source.into() }
+    }
+
+    #[test]
+    fn only_a_servers_plain_error_is_a_refusal() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let broken = LedgerError::Call { doing: "insert row 1".into(), source: broken.into() };
+        let silent = LedgerError::Silent { doing: "insert row 1".into(), waited: Duration::ZERO };
+        let cases = [
+            (server_error(1146), Outcome::Refused),
+            (server_error(1290), Outcome::Refused),
+            (server_error(1053), Outcome::Indeterminate),
+            (server_error(1180), Outcome::Indeterminate),
+            (broken, Outcome::Indeterminate),
+            (silent, Outcome::Indeterminate),
+        ];
+        for (error, outcome) in cases {
+            assert_eq!(outcome_of_sent(&error), outcome, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_row_matches_no_written_one() {
+        let good = checksum("w", 7, "payload");
+        let row = |payload: &str, stored: &str| read_row(("w".into(), 7, payload.into(), stored.into()));
+        assert_eq!(row("payload", &good).checksum, good);
+        assert_ne!(row("paylord", &good).checksum, good);
+        assert_ne!(row("payload", "0").checksum, good);
+    }
+}

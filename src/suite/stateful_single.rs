@@ -1,0 +1,357 @@
+//! Part B of the catalogue: a single MySQL on a hostPath volume. Its pod goes, its template
+//! changes, its node goes down and comes back; all the while a ledger writes.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::runtime::watcher;
+use serde_json::json;
+
+use super::Suite;
+use crate::cluster::{Access, FailureTiming, THREE};
+use crate::deadline::Deadline;
+use crate::event::Server;
+use crate::fault::StopNode;
+use crate::judge::stateful_single::DATABASE;
+use crate::judge::stateful_single::outage::Allowed;
+use crate::manifest::{self, Manifest};
+use crate::probe::{Forward, Ledger, LedgerSpec, Target, Writer};
+use crate::scenario::{ActiveFault, Failure, Needs, Scenario};
+use crate::wait::{self, Verdict, claims, nodes, pods};
+
+mod disk;
+mod place;
+
+/// The suite.
+pub static SUITE: Suite = Suite {
+    about: "a single MySQL on a hostPath volume: pod replaced, template changed, node down and back",
+    needs: Needs {
+        name: "mysql",
+        claims: &["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10"],
+        access: Access::Exclusive,
+        topology: &THREE,
+        budget: Duration::from_secs(20 * 60),
+    },
+    story: |s| Box::pin(story(s)),
+};
+
+const MANIFEST: &str = include_str!("stateful_single/mysql.yaml");
+const NAME: &str = "mysql";
+const CLAIM: &str = "mysql-pv-claim";
+const SELECTOR: &str = "app=mysql";
+const PORT: u16 = 3306;
+/// As in the manifest.
+const PASSWORD: &str = "password";
+
+/// Pause between two rows.
+const EVERY: Duration = Duration::from_millis(50);
+/// Rows that each part of the story adds.
+const ROWS: u64 = 40;
+
+/// For a pod to be scheduled, to start and to fill an empty data directory.
+const START: Duration = Duration::from_secs(180);
+/// For an object to be made, changed or deleted.
+const CHANGE: Duration = Duration::from_secs(60);
+/// For a stopped node to come back, and a pod to serve on it again.
+const RETURN: Duration = Duration::from_secs(300);
+/// Between the call that stops a node and its last heartbeat; with a machine's other work.
+const CALL: Duration = Duration::from_secs(10);
+
+async fn story(s: &Scenario) -> Result<(), Failure> {
+    let mysql = Mysql::new(s).await?;
+    s.step("empty the path on every node", CHANGE, place::empty(s)).await?;
+    place::list(s, "before").await?;
+    let first = s.step("start MySQL", START, mysql.start()).await?;
+    let mut writer = s.step("write rows", CHANGE, mysql.create(&first)).await?;
+
+    // The other workers are kept free of MySQL: the next two pods come up where the first one was.
+    s.step("keep the other workers free", CHANGE, place::reserve(s, first.node())).await?;
+    let second = s.step("delete the pod", START, mysql.replace(&first, &mut writer)).await?;
+    let third = s.step("change the template", START, mysql.change(&second, &mut writer)).await?;
+    s.step("free the other workers", CHANGE, place::release(s)).await?;
+
+    let outage = mysql.lose_node(&third, &mut writer).await?;
+    s.step("bring the node back", RETURN, mysql.return_node(outage, &third, writer)).await?;
+    s.step("delete MySQL", CHANGE, mysql.delete()).await?;
+    s.step("empty the path again", CHANGE, place::empty(s)).await
+}
+
+/// The workload with its ledger.
+struct Mysql<'s> {
+    s: &'s Scenario,
+    manifest: Manifest,
+    pods: Api<Pod>,
+    nodes: Vec<String>,
+    ledger: Ledger,
+    /// Leads the ledger to whichever pod is ready.
+    _forward: Forward,
+}
+
+/// A pod whose server answers.
+#[derive(Clone, Debug)]
+struct Instance {
+    pod: Pod,
+    server: Server,
+}
+
+impl Instance {
+    fn node(&self) -> &str {
+        self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+    }
+}
+
+/// A node that is down, and the pod that runs instead.
+struct Outage<'s> {
+    fault: ActiveFault<'s>,
+    replacement: Instance,
+}
+
+impl<'s> Mysql<'s> {
+    async fn new(s: &'s Scenario) -> Result<Self, Failure> {
+        let target = Target::Selector(SELECTOR.into());
+        let forward = Forward::open(&s.client.stream, &s.namespace, target, PORT).await?;
+        let (database, password) = (DATABASE.into(), PASSWORD.into());
+        let spec = LedgerSpec { database, password, ..LedgerSpec::default() };
+        Ok(Self {
+            s,
+            manifest: s.manifest("mysql.yaml", MANIFEST)?,
+            pods: Api::namespaced(s.client.stream.clone(), &s.namespace),
+            nodes: place::nodes(s).map(|node| node.name.clone()).collect(),
+            ledger: Ledger::new(spec, forward.route().clone(), s.log.clone()),
+            _forward: forward,
+        })
+    }
+
+    /// B1 to B4.
+    async fn start(&self) -> Result<Instance, Failure> {
+        let s = self.s;
+        manifest::apply(&s.client, &self.manifest, self.within(CHANGE)).await?;
+        let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.stream.clone(), &s.namespace);
+        wait::until(claims.clone(), watcher::Config::default(), claims::claim_bound(), self.within(CHANGE))
+            .await?;
+        wait::rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
+        let first = self.answering(&[]).await?;
+        let claim = claims.get(CLAIM).await?;
+        let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default();
+        s.observe("B1", "volume", Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
+        s.observe("B1", "claim", &claim);
+        s.observe("B2", "claim", &claim);
+        s.observe("B2", "deployment", self.deployments().get(NAME).await?);
+        place::list(s, "serving").await?;
+        for claim in ["B2", "B3", "B4", "B5"] {
+            s.observe(claim, "nodes", &self.nodes);
+            s.observe(claim, "pod", &first.pod);
+            s.observe(claim, "server", &first.server);
+        }
+        for claim in ["B1", "B2", "B3", "B4"] {
+            s.prove(claim).await;
+        }
+        Ok(first)
+    }
+
+    /// B5. The writer goes on from here, whatever happens to the server.
+    async fn create(&self, first: &Instance) -> Result<Writer, Failure> {
+        self.ledger.create(self.within(CHANGE)).await?;
+        let mut writer = self.ledger.write(EVERY);
+        self.write_on(&mut writer).await?;
+        writer.pause().await;
+        self.read(first, "database").await?;
+        place::list(self.s, "database").await?;
+        self.s.prove("B5").await;
+        writer.resume();
+        Ok(writer)
+    }
+
+    /// B6. The new pod starts while the old server ends: it waits for the lock on its files.
+    async fn replace(&self, old: &Instance, writer: &mut Writer) -> Result<Instance, Failure> {
+        self.remove(&old.pod).await?;
+        let new = self.answering(&[old]).await?;
+        self.gone(&old.pod).await?;
+        self.write_on(writer).await?;
+        writer.pause().await;
+        self.read(&new, "replaced").await?;
+        self.observe_both("B6", old, &new);
+        self.s.prove("B6").await;
+        writer.resume();
+        Ok(new)
+    }
+
+    /// B7.
+    async fn change(&self, old: &Instance, writer: &mut Writer) -> Result<Instance, Failure> {
+        let s = self.s;
+        s.mark("template-change");
+        let annotations = json!({ "annotations": { "seatrial.dev/change": s.suffix() } });
+        let patch = Patch::Merge(json!({ "spec": { "template": { "metadata": annotations } } }));
+        self.deployments().patch(NAME, &PatchParams::default(), &patch).await?;
+        wait::rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
+        let new = self.answering(&[old]).await?;
+        self.write_on(writer).await?;
+        s.recorder.settle(self.within(CALL)).await;
+        s.mark("template-changed");
+        s.observe("B7", "deployment", self.deployments().get(NAME).await?);
+        self.observe_both("B7", old, &new);
+        s.prove("B7").await;
+        Ok(new)
+    }
+
+    /// B8 and B9. What takes too long is waited for all the same: the judge says that it did.
+    async fn lose_node(&self, old: &Instance, writer: &mut Writer) -> Result<Outage<'s>, Failure> {
+        let s = self.s;
+        place::list(s, "before-fault").await?;
+        let allowed = allowed(s.cluster.topology.timing());
+        s.observe("B8", "budget", &allowed);
+        let patience = Duration::from_secs_f64(allowed.ready) + START;
+        let node = s.cluster.node(old.node()).ok_or_else(|| format!("no node is called {}", old.node()))?;
+        let fault = s.inject(&StopNode, node, self.within(CHANGE)).await?;
+
+        let lost = nodes::node_unreachable(old.node());
+        let lost = wait::until(self.all_nodes(), watcher::Config::default(), lost, self.within(patience));
+        s.step("node unreachable", patience, async { Ok(lost.await?) }).await?;
+        let new = s.step("replacement answers", patience, self.answering(&[old])).await?;
+        s.mark("replacement-answers");
+
+        writer.pause().await;
+        let (ledger, _forward) = self.ledger_of(&new.pod).await?;
+        s.observe("B9", "databases", ledger.databases(self.within(CHANGE)).await?.1);
+        ledger.read("elsewhere", self.within(CHANGE)).await?;
+        place::list(s, "while-stopped").await?;
+        s.observe("B9", "rows_on_disk", disk::rows(s, node).await?);
+        let pods = self.pods.list(&ListParams::default().labels(SELECTOR)).await?.items;
+        if let Some(pod) = pods.iter().find(|pod| uid(pod) == uid(&old.pod)) {
+            s.observe("B8", "old_pod", pod);
+        }
+        s.recorder.settle(self.within(CALL)).await;
+        s.mark("outage-over");
+        for claim in ["B8", "B9"] {
+            s.observe(claim, "nodes", &self.nodes);
+            self.observe_both(claim, old, &new);
+            s.prove(claim).await;
+        }
+        writer.resume();
+        Ok(Outage { fault, replacement: new })
+    }
+
+    /// B10.
+    async fn return_node(&self, outage: Outage<'s>, old: &Instance, mut writer: Writer) -> Result<(), Failure> {
+        let s = self.s;
+        let budget = s.cluster.topology.timing().node_return().total;
+        s.observe("B10", "budget", budget.as_secs_f64());
+        s.mark("return");
+        outage.fault.heal(self.within(RETURN)).await?;
+        nodes::ready(&s.client, old.node(), self.within(RETURN)).await?;
+        self.gone(&old.pod).await?;
+        place::list(s, "returned").await?;
+
+        place::reserve(s, old.node()).await?;
+        self.remove(&outage.replacement.pod).await?;
+        let again = self.answering(&[old, &outage.replacement]).await?;
+        self.write_on(&mut writer).await?;
+        writer.stop().await;
+        self.read(&again, "returned").await?;
+        s.observe("B10", "nodes", &self.nodes);
+        self.observe_both("B10", old, &again);
+        s.prove("B10").await;
+        place::release(s).await
+    }
+
+    async fn delete(&self) -> Result<(), Failure> {
+        Ok(manifest::delete(&self.s.client, &self.manifest, self.within(CHANGE)).await?)
+    }
+
+    /// Waits for a ready pod that is none of `old`, and for its server, which may need longer: the
+    /// manifest has no readiness probe.
+    async fn answering(&self, old: &[&Instance]) -> Result<Instance, Failure> {
+        let before: Vec<String> = old.iter().map(|i| uid(&i.pod).to_owned()).collect();
+        let is_new = move |pod: &&Pod| !before.iter().any(|old| old == uid(pod));
+        let ready = wait::check("a new MySQL pod ready", |found: &[Pod]| {
+            let new: Vec<&Pod> = found.iter().filter(&is_new).collect();
+            if let Some(why) = new.iter().find_map(|pod| pods::hopeless(pod)) {
+                return Verdict::Never(why);
+            }
+            let states = || new.iter().map(|pod| pods::describe(pod)).collect::<Vec<_>>().join(", ");
+            Verdict::met_if(new.iter().any(|pod| pods::is_ready(pod)), || format!("new pods: {}", states()))
+        });
+        let ours = watcher::Config::default().labels(SELECTOR);
+        let found = wait::until(self.pods.clone(), ours, ready, self.within(START)).await?.objects;
+        let pod = found.into_iter().find(|pod| is_new(&pod) && pods::is_ready(pod));
+        let pod = pod.ok_or("the pod that was ready is gone")?;
+        let (ledger, _forward) = self.ledger_of(&pod).await?;
+        let server = ledger.ready(self.within(START)).await?;
+        Ok(Instance { pod, server })
+    }
+
+    /// The ledger over a forward to one pod. It lives as long as the forward.
+    async fn ledger_of(&self, pod: &Pod) -> Result<(Ledger, Forward), Failure> {
+        let target = Target::Uid(uid(pod).to_owned());
+        let forward = Forward::open(&self.s.client.stream, &self.s.namespace, target, PORT).await?;
+        Ok((self.ledger.over(forward.route().clone()), forward))
+    }
+
+    async fn read(&self, from: &Instance, reading: &str) -> Result<(), Failure> {
+        let (ledger, _forward) = self.ledger_of(&from.pod).await?;
+        ledger.read(reading, self.within(CHANGE)).await?;
+        Ok(())
+    }
+
+    /// Waits until some more rows were acknowledged.
+    async fn write_on(&self, writer: &mut Writer) -> Result<(), Failure> {
+        let wanted = writer.tally().acknowledged + ROWS;
+        if writer.acknowledged(wanted, self.within(CHANGE)).await {
+            return Ok(());
+        }
+        Err(format!("no {ROWS} rows were acknowledged in time: {:?}", writer.tally()).into())
+    }
+
+    async fn remove(&self, pod: &Pod) -> Result<(), Failure> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        self.pods.delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    async fn gone(&self, pod: &Pod) -> Result<(), Failure> {
+        let gone = pods::pods_gone([uid(pod).to_owned()]);
+        let ours = watcher::Config::default().labels(SELECTOR);
+        wait::until(self.pods.clone(), ours, gone, self.within(START)).await?;
+        Ok(())
+    }
+
+    fn observe_both(&self, claim: &str, old: &Instance, new: &Instance) {
+        self.s.observe(claim, "pod_before", &old.pod);
+        self.s.observe(claim, "server_before", &old.server);
+        self.s.observe(claim, "pod_after", &new.pod);
+        self.s.observe(claim, "server_after", &new.server);
+    }
+
+    fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.s.client.unary.clone(), &self.s.namespace)
+    }
+
+    fn all_nodes(&self) -> Api<Node> {
+        Api::all(self.s.client.stream.clone())
+    }
+
+    fn within(&self, budget: Duration) -> Deadline {
+        self.s.deadline().at_most(budget)
+    }
+}
+
+/// What the topology's failure timing allows, from the call that stops a node.
+fn allowed(timing: FailureTiming) -> Allowed {
+    let budget = timing.node_loss();
+    let unknown = CALL + timing.grace + timing.monitor_period;
+    let call = format!("{:.1} s the call, until the last heartbeat", CALL.as_secs_f64());
+    let parts = budget.lines.iter().map(|(what, time)| format!("{:.1} s {what}", time.as_secs_f64()));
+    Allowed {
+        unknown: unknown.as_secs_f64(),
+        // Evictions are paced, and a look comes before each.
+        deletion: (unknown + timing.toleration + timing.monitor_period).as_secs_f64(),
+        ready: (CALL + budget.total).as_secs_f64(),
+        arithmetic: std::iter::once(call).chain(parts).collect(),
+    }
+}
+
+fn uid(pod: &Pod) -> &str {
+    pod.metadata.uid.as_deref().unwrap_or_default()
+}

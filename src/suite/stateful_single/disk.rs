@@ -1,0 +1,49 @@
+//! The rows of a server that is down, read from its node's disk.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::event::{Event, Outcome, Row};
+use crate::judge::stateful_single::PATH;
+use crate::judge::stateful_single::outage::OnDisk;
+use crate::node::Node;
+use crate::probe::ledger::disk;
+use crate::scenario::{Failure, Scenario};
+
+/// The table first; what is not there yet stands in the redo log, or in the binary log.
+const FILES: [&str; 4] = ["qa/ledger.", "#innodb_redo/", "ib_logfile", "binlog."];
+/// Files larger than this are not read.
+const LIMIT: u64 = 256 << 20;
+
+/// Looks for every acknowledged row in the files of a node, which may be stopped.
+pub(super) async fn rows(s: &Scenario, node: &Node) -> Result<OnDisk, Failure> {
+    let rows: Arc<Vec<Row>> = Arc::new(s.log.records().into_iter().filter_map(|r| acknowledged(r.event)).collect());
+    let listing = node.list(PATH, 2).await?;
+    let (mut found, mut files) = (BTreeSet::new(), Vec::new());
+    for begin in FILES {
+        let spare = |path: &str| path.ends_with('/') || path.ends_with("_tmp");
+        for entry in listing.entries.iter().filter(|e| e.path.starts_with(begin) && !spare(&e.path)) {
+            if found.len() == rows.len() {
+                break;
+            }
+            let path = format!("{PATH}/{}", entry.path);
+            let Some(bytes) = node.engine().read_file(&node.name, &path, LIMIT).await? else { continue };
+            let (rows, is_redo) = (Arc::clone(&rows), begin != FILES[0] && begin != FILES[3]);
+            let search = move || match is_redo {
+                true => disk::find(rows.iter(), &disk::unframed(&bytes)),
+                false => disk::find(rows.iter(), &bytes),
+            };
+            found.extend(tokio::task::spawn_blocking(search).await?);
+            files.push(entry.path.clone());
+        }
+    }
+    let (node, power) = (listing.node, listing.power.name().to_owned());
+    Ok(OnDisk { node, power, rows: rows.len() as u64, found: found.into_iter().collect(), files })
+}
+
+fn acknowledged(event: Event) -> Option<Row> {
+    match event {
+        Event::RowWritten { row, outcome: Outcome::Acknowledged, .. } => Some(row),
+        _ => None,
+    }
+}

@@ -1,0 +1,102 @@
+//! Where MySQL's files may lie: listed, emptied, and kept free.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, PostParams};
+use kube::runtime::watcher;
+use serde_json::json;
+
+use crate::judge::stateful_single::PATH;
+use crate::node::{Node, Role};
+use crate::scenario::{Failure, Scenario};
+use crate::wait::{self, pods};
+
+/// Levels that are listed: the data directory and the databases in it.
+const DEPTH: usize = 2;
+/// For one command on a node, or for a pod that only sleeps.
+const SHORT: Duration = Duration::from_secs(60);
+/// Label of the pods that keep a node free.
+const RESERVED: &str = "app=reserved";
+
+/// Every node that Kubernetes knows.
+pub(super) fn nodes(s: &Scenario) -> impl Iterator<Item = &Node> {
+    s.cluster.nodes.iter().filter(|node| node.role != Role::LoadBalancer)
+}
+
+/// Lists the path on every node, stopped ones included, and records it.
+pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
+    for node in nodes(s) {
+        s.log.append(node.list(PATH, DEPTH).await?.event(listing));
+    }
+    Ok(())
+}
+
+/// Makes the path empty on every node: a hostPath outlives its pods, its claim and its volume, and
+/// so does what an earlier scenario left there. What was found is recorded.
+pub(super) async fn empty(s: &Scenario) -> Result<(), Failure> {
+    for node in nodes(s) {
+        let found = node.list(PATH, DEPTH).await?;
+        if found.entries.is_empty() {
+            continue;
+        }
+        s.log.append(found.event("found"));
+        s.note(format!("{PATH} on {} held files of an earlier scenario: removing them", node.name));
+        node.ours().await?;
+        let remove = ["find", PATH, "-mindepth", "1", "-delete"];
+        node.exec_ok(&remove, None, s.deadline().at_most(SHORT)).await?;
+        if !node.list(PATH, DEPTH).await?.entries.is_empty() {
+            return Err(format!("{PATH} on {} fills again: something writes there", node.name).into());
+        }
+    }
+    Ok(())
+}
+
+/// Makes MySQL pods come up on `home`: a pod on each other worker that will have none beside it.
+///
+/// A cordon would do the same to the whole cluster, and outlive a scenario that is killed; these
+/// pods go with the namespace, and the MySQL pod's own template stays as it is. The scheduler
+/// keeps to the anti-affinity of pods that run already ("Inter-pod affinity and anti-affinity").
+pub(super) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
+    let image = s.images.workloads.get("mysql").ok_or("the image profile has no `mysql`")?;
+    let others: Vec<&Node> = s.cluster.workers().filter(|node| node.name != home).collect();
+    for node in &others {
+        let pod = serde_json::from_value(json!({
+            "metadata": { "generateName": "reserved-", "labels": { "app": "reserved" } },
+            "spec": {
+                "nodeName": node.name,
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": false,
+                "containers": [{
+                    "name": "sleep", "image": image.reference, "command": ["sleep", "infinity"],
+                }],
+                "affinity": { "podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [{
+                        "topologyKey": "kubernetes.io/hostname",
+                        "labelSelector": { "matchLabels": { "app": "mysql" } },
+                    }],
+                } },
+            },
+        }))?;
+        pods_of(s).create(&PostParams::default(), &pod).await?;
+    }
+    let reserved = watcher::Config::default().labels(RESERVED);
+    let within = s.deadline().at_most(SHORT);
+    wait::until(pods_of(s), reserved, pods::pods_ready(others.len()), within).await?;
+    Ok(())
+}
+
+/// Takes back what [`reserve`] made.
+pub(super) async fn release(s: &Scenario) -> Result<(), Failure> {
+    let reserved = kube::api::ListParams::default().labels(RESERVED);
+    let uids = pods_of(s).list(&reserved).await?.items.into_iter().filter_map(|pod| pod.metadata.uid);
+    let uids: Vec<String> = uids.collect();
+    pods_of(s).delete_collection(&DeleteParams::default(), &reserved).await?;
+    let all = watcher::Config::default().labels(RESERVED);
+    wait::until(pods_of(s), all, pods::pods_gone(uids), s.deadline().at_most(SHORT)).await?;
+    Ok(())
+}
+
+fn pods_of(s: &Scenario) -> Api<Pod> {
+    Api::namespaced(s.client.stream.clone(), &s.namespace)
+}

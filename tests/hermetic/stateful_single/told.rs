@@ -1,0 +1,248 @@
+//! The story as it should go, in few words: `w1` holds the files, `w2` takes over, `cp` never does.
+
+use seatrial::event::{Change, Event, Outcome, Server};
+use serde_json::{Value, json};
+
+use super::Story;
+
+pub(super) const NODES: [&str; 3] = ["cp", "w1", "w2"];
+const FILES: &[&str] = &["#innodb_temp/", "auto.cnf", "ibdata1", "mysql/"];
+const WITH_QA: &[&str] = &["#innodb_temp/", "auto.cnf", "ibdata1", "mysql/", "qa/", "qa/ledger.ibd"];
+const RETURNED: &[&str] = &["auto.cnf", "ibdata1", "mysql/", "qa/", "qa/ledger.ibd"];
+
+pub(super) fn server(uuid: &str, pod: u32, node: &str) -> Server {
+    Server {
+        uuid: format!("uuid-{uuid}"),
+        pod: format!("mysql-{pod}"),
+        pod_uid: format!("pod-uid-{pod}"),
+        node: node.into(),
+    }
+}
+
+/// Pod `n`: its container starts at second `10 n` and finishes 5 s later.
+pub(super) fn pod(n: u32, node: &str, hash: &str, phase: &str) -> Value {
+    let time = |second: u32| format!("2026-01-01T00:00:{second:02}Z");
+    let state = match phase {
+        "Running" => json!({ "running": { "startedAt": time(10 * n) } }),
+        "Succeeded" => json!({ "terminated": { "finishedAt": time(10 * n + 5) } }),
+        _ => json!({ "waiting": {} }),
+    };
+    let ready = if phase == "Running" { "True" } else { "False" };
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": format!("mysql-{n}"), "uid": format!("pod-uid-{n}"),
+            "labels": { "app": "mysql", "pod-template-hash": hash },
+        },
+        "spec": {
+            "nodeName": node,
+            "containers": [{
+                "name": "mysql",
+                "volumeMounts": [{ "name": "mysql-persistent-storage", "mountPath": "/var/lib/mysql" }],
+            }],
+            "volumes": [{
+                "name": "mysql-persistent-storage",
+                "persistentVolumeClaim": { "claimName": "mysql-pv-claim" },
+            }],
+        },
+        "status": {
+            "phase": phase,
+            "conditions": [{ "type": "Ready", "status": ready }],
+            "containerStatuses": [{ "name": "mysql", "state": state }],
+        },
+    })
+}
+
+fn terminating(mut pod: Value) -> Value {
+    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    pod
+}
+
+fn node(name: &str, ready: &str, effects: &[&str]) -> Value {
+    let taint = |effect: &&str| json!({ "key": "node.kubernetes.io/unreachable", "effect": effect });
+    json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "uid": format!("node-{name}") },
+        "spec": { "taints": effects.iter().map(taint).collect::<Vec<_>>() },
+        "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+    })
+}
+
+fn volume() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {
+            "name": "mysql-pv-volume-x1", "uid": "pv-uid", "labels": { "type": "local" },
+            "annotations": { "pv.kubernetes.io/bound-by-controller": "yes" },
+            "finalizers": ["kubernetes.io/pv-protection"],
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "capacity": { "storage": "20Gi" },
+            "claimRef": { "name": "mysql-pv-claim", "namespace": "ns", "uid": "pvc-uid" },
+            "hostPath": { "path": "/mnt/data" }, "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "manual-x1", "volumeMode": "Filesystem",
+        },
+        "status": { "phase": "Bound" },
+    })
+}
+
+fn claim() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": "mysql-pv-claim", "namespace": "ns", "uid": "pvc-uid",
+            "annotations": {
+                "pv.kubernetes.io/bind-completed": "yes",
+                "pv.kubernetes.io/bound-by-controller": "yes",
+            },
+            "finalizers": ["kubernetes.io/pvc-protection"],
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "20Gi" } },
+            "storageClassName": "manual-x1", "volumeMode": "Filesystem", "volumeName": "mysql-pv-volume-x1",
+        },
+        "status": { "phase": "Bound", "capacity": { "storage": "20Gi" } },
+    })
+}
+
+fn deployment() -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "mysql", "uid": "dep-uid" },
+        "spec": { "replicas": 1, "strategy": { "type": "Recreate" } },
+    })
+}
+
+impl Story {
+    /// What lies on `w1` and `w2`; the control plane has nothing.
+    fn list(&mut self, listing: &str, power: &str, w1: &[&str], w2: &[&str]) {
+        let uuid = |files: &[&str], uuid| (!files.is_empty()).then_some(uuid);
+        self.listed(listing, "cp", "running", &[], None);
+        self.listed(listing, "w1", power, w1, uuid(w1, "uuid-a"));
+        self.listed(listing, "w2", "running", w2, uuid(w2, "uuid-b"));
+    }
+
+    fn both(&mut self, id: &str, old: (&Value, &Server), new: (&Value, &Server)) {
+        self.observe(id, "pod_before", old.0);
+        self.observe(id, "server_before", old.1);
+        self.observe(id, "pod_after", new.0);
+        self.observe(id, "server_after", new.1);
+    }
+}
+
+pub(super) fn story() -> Story {
+    let mut s = Story::default();
+    beginning(&mut s);
+    replacements(&mut s);
+    outage(&mut s);
+    returning(&mut s);
+    s
+}
+
+fn beginning(s: &mut Story) {
+    let (first, server) = (pod(1, "w1", "h1", "Running"), server("a", 1, "w1"));
+    s.list("before", "running", &[], &[]);
+    s.changed(Change::Added, &first);
+    s.observe("B1", "volume", volume());
+    s.observe("B1", "claim", claim());
+    s.observe("B2", "claim", claim());
+    s.observe("B2", "deployment", deployment());
+    s.list("serving", "running", FILES, &[]);
+    for id in ["B2", "B3", "B4", "B5"] {
+        s.observe(id, "nodes", NODES);
+        s.observe(id, "pod", &first);
+        s.observe(id, "server", &server);
+    }
+    s.wrote(1, Outcome::Acknowledged, &server, "");
+    s.wrote(2, Outcome::Acknowledged, &server, "");
+    s.read("database", &server, Some(&[1, 2]));
+    s.list("database", "running", WITH_QA, &[]);
+}
+
+fn replacements(s: &mut Story) {
+    let pods = [pod(1, "w1", "h1", "Running"), pod(2, "w1", "h1", "Running"), pod(3, "w1", "h2", "Running")];
+    let servers = [server("a", 1, "w1"), server("a", 2, "w1"), server("a", 3, "w1")];
+    s.changed(Change::Modified, &terminating(pods[0].clone()));
+    s.wrote(3, Outcome::Acknowledged, &servers[0], "");
+    s.wrote(4, Outcome::Indeterminate, &servers[0], "the connection broke");
+    s.wrote(5, Outcome::Refused, &Server::default(), "no pod");
+    s.changed(Change::Added, &pod(2, "w1", "h1", "Pending"));
+    s.changed(Change::Deleted, &terminating(pod(1, "w1", "h1", "Succeeded")));
+    s.changed(Change::Modified, &pods[1]);
+    s.wrote(6, Outcome::Acknowledged, &servers[1], "");
+    s.read("replaced", &servers[1], Some(&[1, 2, 3, 4, 6]));
+    s.both("B6", (&pods[0], &servers[0]), (&pods[1], &servers[1]));
+
+    s.mark("template-change");
+    s.changed(Change::Modified, &terminating(pods[1].clone()));
+    s.changed(Change::Modified, &terminating(pod(2, "w1", "h1", "Succeeded")));
+    s.changed(Change::Added, &pod(3, "w1", "h2", "Pending"));
+    s.changed(Change::Modified, &pods[2]);
+    s.changed(Change::Deleted, &terminating(pod(2, "w1", "h1", "Succeeded")));
+    s.wrote(7, Outcome::Acknowledged, &servers[2], "");
+    s.mark("template-changed");
+    s.observe("B7", "deployment", deployment());
+    s.both("B7", (&pods[1], &servers[1]), (&pods[2], &servers[2]));
+}
+
+fn outage(s: &mut Story) {
+    let old = (pod(3, "w1", "h2", "Running"), server("a", 3, "w1"));
+    let new = (pod(4, "w2", "h2", "Running"), server("b", 4, "w2"));
+    let fault = || ("f1".to_owned(), "stop".to_owned(), "w1".to_owned());
+    s.list("before-fault", "running", WITH_QA, &[]);
+    let budget = json!({ "unknown": 26.0, "deletion": 32.0, "ready": 61.0, "arithmetic": [] });
+    s.observe("B8", "budget", budget);
+    let at = s.seconds;
+    let (id, name, on) = fault();
+    s.say(Event::FaultIntended { id, fault: name, node: on });
+    s.wrote(8, Outcome::Acknowledged, &old.1, "");
+    s.wrote(9, Outcome::Indeterminate, &old.1, "no answer in 2 s");
+    s.seconds = at + 10.0;
+    let (id, fault, on) = fault();
+    s.say(Event::FaultInjected { id, fault, node: on, proof: json!({ "power": "exited" }) });
+    for (second, object) in [
+        (15.0, node("w1", "Unknown", &["NoSchedule"])),
+        (15.1, node("w1", "Unknown", &["NoSchedule", "NoExecute"])),
+        (20.0, terminating(old.0.clone())),
+        (20.2, pod(4, "w2", "h2", "Pending")),
+        (22.0, new.0.clone()),
+    ] {
+        s.seconds = at + second;
+        s.changed(Change::Modified, &object);
+    }
+    s.seconds = at + 25.0;
+    s.wrote(10, Outcome::Refused, &new.1, "Unknown database 'qa'");
+    s.mark("replacement-answers");
+    s.observe("B9", "databases", ["mysql", "sys"]);
+    s.read("elsewhere", &new.1, None);
+    s.list("while-stopped", "exited", WITH_QA, FILES);
+    let on_disk = json!({
+        "node": "w1", "power": "exited", "rows": 6, "found": [1, 2, 3, 6, 7, 8], "files": ["qa/ledger.ibd"],
+    });
+    s.observe("B9", "rows_on_disk", on_disk);
+    s.observe("B8", "old_pod", terminating(old.0.clone()));
+    s.mark("outage-over");
+    for id in ["B8", "B9"] {
+        s.observe(id, "nodes", NODES);
+        s.both(id, (&old.0, &old.1), (&new.0, &new.1));
+    }
+}
+
+fn returning(s: &mut Story) {
+    let old = (pod(3, "w1", "h2", "Running"), server("a", 3, "w1"));
+    let again = (pod(5, "w1", "h2", "Running"), server("a", 5, "w1"));
+    s.observe("B10", "budget", 93.0);
+    let at = s.seconds;
+    s.mark("return");
+    s.seconds = at + 1.0;
+    let (id, fault, on) = ("f1".into(), "stop".into(), "w1".into());
+    s.say(Event::FaultHealed { id, fault, node: on, proof: json!({ "power": "running" }) });
+    s.seconds = at + 2.0;
+    s.changed(Change::Modified, &node("w1", "True", &[]));
+    s.seconds = at + 4.0;
+    s.changed(Change::Deleted, &terminating(old.0.clone()));
+    s.list("returned", "running", RETURNED, FILES);
+    s.changed(Change::Added, &again.0);
+    s.wrote(11, Outcome::Acknowledged, &again.1, "");
+    s.read("returned", &again.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11]));
+    s.observe("B10", "nodes", NODES);
+    s.both("B10", (&old.0, &old.1), (&again.0, &again.1));
+}
