@@ -81,7 +81,10 @@ fn a_falsehood_about_a_state_is_found(
 #[case::dip_in_availability("A7", |s: &mut Story| deployment_says(s, "availableReplicas", 1), Failed, "fewest available")]
 #[case::dip_seen_by_pods_only("A7", pod_unready, Failed, "fewest ready")]
 #[case::fourth_pod("A7", |s: &mut Story| another_pod(s, "x"), Failed, "most pods at a time: 4")]
-#[case::failed_request("A7", |s: &mut Story| s.insert_after("image-change", sample(Outcome::Refused, "curl 7: refused")), Failed, "1 of ")]
+#[case::failed_request("A7", |s: &mut Story| s.insert_after("image-change", sample(Outcome::Refused, "curl 7: refused")), Failed, "failed for no reason, the first: curl 7")]
+#[case::failed_long_after_the_last_pod_ended("A7", |s: &mut Story| late(s, 2_500_000), Failed, "1 of ")]
+#[case::refused_by_a_server("A7", |s: &mut Story| beside_an_ending(s, "503 nginx/1.26.3", 1), Failed, "the first: 503")]
+#[case::outage_beside_an_ending_pod("A7", |s: &mut Story| beside_an_ending(s, "curl 7: refused", 40), Failed, "longest time without an answer")]
 #[case::unanswered_request("A7", |s: &mut Story| s.insert_after("image-change", sample(Outcome::Indeterminate, "curl 28: timed out")), Failed, "curl 28")]
 #[case::answer_by_neither("A7", |s: &mut Story| s.insert_after("image-change", sample(Outcome::Acknowledged, "200 nginx/1.9.1")), Failed, "1 answers by neither version")]
 #[case::old_version_never_seen("A7", |s: &mut Story| s.fact("A7", "images")["old"]["version"] = json!("1.2"), Failed, "old is 1.2")]
@@ -246,6 +249,45 @@ fn end_early(story: &mut Story) {
     for &at in pods[1..].iter().rev() {
         story.0.remove(at);
     }
+}
+
+/// A refused request this many microseconds after the change was complete.
+fn late(story: &mut Story, after: u64) {
+    insert_late(story, "200 nginx/1.26.3");
+    let at = story.mark("image-changed") + 1;
+    for record in &mut story.0[at..] {
+        record.mono_us += after;
+    }
+    story.0[at].event = sample(Outcome::Refused, "curl 7: refused");
+}
+
+/// Failed requests, a tenth of a second each, just after an old pod began to end.
+fn beside_an_ending(story: &mut Story, detail: &str, count: u64) {
+    let from = story.mark("image-change");
+    let ending = story.0[from..].iter().position(
+        |r| matches!(&r.event, Event::ObjectChanged { kind, object, .. } if kind == "Pod" && !object["metadata"]["deletionTimestamp"].is_null()),
+    );
+    let at = from + ending.unwrap() + 1;
+    for record in &mut story.0[at..] {
+        record.mono_us += count * 100_000;
+    }
+    for n in 0..count {
+        let mut record = story.0[at - 1].clone();
+        record.mono_us += n * 100_000;
+        record.event = sample(Outcome::Refused, detail);
+        story.0.insert(at + usize::try_from(n).unwrap(), record);
+    }
+}
+
+#[test]
+fn a_request_that_meets_an_ending_pod_is_counted_and_no_failure() {
+    let mut story = Story::recorded();
+    let before = story.judge("A7").evidence();
+    assert!(before.contains("0 met a pod that was ending"), "{before}");
+    beside_an_ending(&mut story, "curl 7: refused", 2);
+    let finding = story.judge("A7");
+    assert_eq!(finding.conclusion(), Conclusion::Passed, "{:#?}", finding.details());
+    assert!(finding.evidence().contains("2 met a pod that was ending"), "{}", finding.evidence());
 }
 
 /// A pause of five seconds in the samples.
