@@ -174,7 +174,7 @@ async fn wrong_words_get_the_right_ones() {
         (&["reprot"][..], "report"),
         (&["report", "--format", "jsn"], "json"),
         (&["up", "--topology", "tree"], "three"),
-        (&["run", "--suite", "statefull-single"], "stateful-single"),
+        (&["run", "--suite", "mysqll"], "mysql"),
         (&["run", "--profile", "ofline"], "offline"),
     ] {
         let ended = home.seatrial(args).await;

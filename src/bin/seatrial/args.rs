@@ -248,9 +248,10 @@ pub fn suites(names: &[String]) -> Vec<&'static Suite> {
     SUITES.iter().filter(wanted).copied().collect()
 }
 
-fn profiles() -> Vec<String> {
+/// Their names are in their files; the parser keeps names for as long as the process lives.
+fn profiles() -> Vec<&'static str> {
     let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
-    std::iter::once("auto".to_owned()).chain(named.map(|p| p.name)).collect()
+    std::iter::once("auto").chain(named.map(|p| &*p.name.leak())).collect()
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

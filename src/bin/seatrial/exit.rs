@@ -117,7 +117,8 @@ pub fn explain(error: &Error) -> Exit {
 
 /// The code of the first error in a chain that has one.
 pub fn code(error: &(dyn StdError + 'static)) -> Option<Exit> {
-    std::iter::successors(Some(error), |e| e.source()).find_map(|e| known(e).map(|known| known.0))
+    let found = known(error).map(|known| known.0);
+    found.or_else(|| error.source().and_then(code))
 }
 
 type Known = (Exit, Option<String>);
