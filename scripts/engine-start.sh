@@ -123,7 +123,7 @@ leftovers() {
     fi
   done
   # With this socket there dockerd would rely on a containerd of the system's.
-  if [ -S /run/containerd/containerd.sock ] && ! pgrep -x containerd >/dev/null; then
+  if [ -S /run/containerd/containerd.sock ] && ! grep -qx containerd /proc/[0-9]*/comm 2>/dev/null; then
     say "removing /run/containerd/containerd.sock, which nobody serves"
     rm -f /run/containerd/containerd.sock
   fi

@@ -25,16 +25,17 @@ mkdir -p "$TMPDIR"
 # step TEXT: shown to the user, with the time since the step before.
 step() { printf 'step: %s\n' "$*"; }
 
-# die TEXT: ends the recipe; TEXT is its last line.
+# die TEXT: ends the recipe; TEXT is its last line. Where a function in a subshell died, its
+# callers die of that: the first reason given is the one that is repeated.
 die() {
   trap - ERR
-  printf '%s: %s\n' "$PIECE${VERSION:+ $VERSION}" "$*" >&2
+  [ -s "$TMPDIR/died" ] || printf '%s: %s\n' "$PIECE${VERSION:+ $VERSION}" "$(tr -s '\n\t' '  ' <<< "$*")" > "$TMPDIR/died"
+  cat "$TMPDIR/died" >&2
   exit 1
 }
 
 # With set -E a failing command inside a function or subshell is named as well.
-# shellcheck disable=SC2154
-trap 'rc=$?; trap - ERR; printf "%s: exit %d of: %s (%s line %d)\n" "$PIECE${VERSION:+ $VERSION}" "$rc" "${BASH_COMMAND%%$'"'\n'"'*}" "${BASH_SOURCE[0]##*/}" "$LINENO" >&2; exit "$rc"' ERR
+trap 'die "exit $? of: ${BASH_COMMAND%%$'"'\n'"'*} (${BASH_SOURCE[0]##*/} line $LINENO)"' ERR
 
 # have PROGRAM...: fails early, and names what is missing all at once.
 have() {

@@ -12,11 +12,28 @@ debian_mirror() {
   fi
   local uri=
   if grep -qx 'ID=debian' /etc/os-release; then
-    uri=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
-      awk -v own="$(. /etc/os-release && printf %s "$VERSION_CODENAME")" '$2 == own {print $1; exit}')
+    uri=$(apt_uri "$(. /etc/os-release && printf %s "$VERSION_CODENAME")")
   fi
   [ -n "$uri" ] || die "no Debian mirror known: set SEATRIAL_DEBIAN_MIRROR to the URI of one"
   printf '%s\n' "$uri"
+}
+
+# apt_uri CODENAME: where this machine's apt takes that suite from, read from its sources in
+# either format. (Asking apt itself makes it parse all its lists first: seconds of work.)
+apt_uri() {
+  {
+    { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } | sed 's/\[[^]]*\]//' |
+      awk -v own="$1" '$1 == "deb" && $3 == own {print $2}'
+    awk -v own="$1" 'BEGIN {RS = ""; FS = "\n"} {
+      uri = suites = ""
+      for (i = 1; i <= NF; i++) {
+        if ($i ~ /^URIs:/) { split($i, word, " "); uri = word[2] }
+        if ($i ~ /^Suites:/) suites = substr($i, 8) " "
+        if ($i ~ /^Enabled: *no/) next
+      }
+      if (index(suites, " " own " ")) print uri
+    }' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
+  } | sed '/security/d' | sed -n 1p
 }
 
 # rootfs SUITE VARIANT PACKAGES FILE [HOOK]: FILE.tar of the packages and what they depend
@@ -27,11 +44,12 @@ rootfs() {
   # Check-Valid-Until: a mirror that is frozen in time has expired Release files.
   # Locales, documentation and apt's lists are of no use inside an image.
   # A fixed time makes equal contents equal bytes.
-  # Device nodes are whoever runs the image's business.
+  # Nothing half written is kept, so dpkg need not wait for the disk after each file.
+  # /dev is whoever runs the image's business: the root has none.
   SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0} isolated mmdebstrap --quiet --mode=root --format=tar --skip=output/dev \
     --variant="$variant" --include="$packages" --components=main \
     --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/lintian/*' --dpkgopt='path-exclude=/usr/share/bash-completion/*' \
     --customize-hook="$hook" \

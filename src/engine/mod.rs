@@ -34,10 +34,11 @@ const WORK: Duration = Duration::from_secs(120);
 ///
 /// # Guarantees
 /// Every call is bounded: by the deadline that it takes, else by 30 s for what the engine answers
-/// from memory and 120 s for what it must work for.
+/// from memory and 120 s for what it must work for; [`Engine::at_most`] shortens these two.
 #[derive(Clone, Debug)]
 pub struct Engine {
     docker: Docker,
+    patience: Duration,
 }
 
 /// What the engine says of itself and of its machine.
@@ -76,6 +77,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::Timeout`] after 30 s.
     pub async fn connect(host: Option<&str>) -> Result<Engine, EngineError> {
+        Self::connect_within(host, Deadline::after(QUICK)).await
+    }
+
+    /// As [`Engine::connect`], with a deadline of the caller's.
+    ///
+    /// # Errors
+    /// Those of [`Engine::connect`].
+    pub async fn connect_within(host: Option<&str>, deadline: Deadline) -> Result<Engine, EngineError> {
         let named = host.unwrap_or("DOCKER_HOST or unix:///var/run/docker.sock");
         let lost = |source| EngineError::Unreachable { host: named.into(), source: Box::new(source) };
         let opened = match host {
@@ -85,14 +94,11 @@ impl Engine {
         // Every call has a deadline of its own; the client's limit of 120 s would cut off a long
         // stop or load with an error that does not say what was being done.
         let docker = opened.map_err(lost)?.with_timeout(Duration::from_secs(24 * 3600));
-        let engine = Engine { docker };
         let doing = || format!("failed to ask {named} for its version");
-        let deadline = Deadline::after(QUICK);
         // Sends the version in every path once bollard does (0.22); nothing changes before.
-        let docker = bounded(doing, deadline, engine.docker.clone().negotiate_version())
-            .await
-            .map_err(|e| e.unreachable(named))?;
-        let engine = Engine { docker };
+        let docker =
+            bounded(doing, deadline, docker.negotiate_version()).await.map_err(|e| e.unreachable(named))?;
+        let engine = Engine { docker, patience: WORK };
         let version = engine.ask(doing, deadline, engine.docker.version()).await?;
         let found = version.api_version.unwrap_or_default();
         if older(&found, OLDEST_API) {
@@ -101,13 +107,18 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The same engine, with no more than this for each call that takes no deadline.
+    pub fn at_most(&self, patience: Duration) -> Engine {
+        Engine { docker: self.docker.clone(), patience: patience.min(self.patience) }
+    }
+
     /// What the engine says of itself.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
         let doing = || "failed to ask the engine for its facts".to_owned();
-        let deadline = Deadline::after(QUICK);
+        let deadline = self.quick();
         let info = self.ask(doing, deadline, self.docker.info()).await?;
         let version = self.ask(doing, deadline, self.docker.version()).await?;
         let options = info.security_options.unwrap_or_default();
@@ -127,6 +138,14 @@ impl Engine {
             root_dir: info.docker_root_dir.unwrap_or_default(),
             rootless: options.iter().any(|o| o.split(',').any(|part| part == "name=rootless")),
         })
+    }
+
+    fn quick(&self) -> Deadline {
+        Deadline::after(QUICK.min(self.patience))
+    }
+
+    fn work(&self) -> Deadline {
+        Deadline::after(WORK.min(self.patience))
     }
 
     async fn ask<T>(

@@ -73,7 +73,8 @@ pub(super) async fn restore(node: &Node, deadline: Deadline) -> Result<Value, Fa
         }
         if starts > TRIES {
             let container = node.container().await?;
-            let log = node.engine().logs(&node.name, 20).await.map_err(NodeError::from)?;
+            // Its end is news enough when its log cannot be read.
+            let log = node.engine().logs(&node.name, 20).await.unwrap_or_default();
             let (node, exit_code) = (node.name.clone(), container.exit_code);
             return Err(FaultError::DoesNotStay { node, starts, exit_code, log });
         }

@@ -6,6 +6,9 @@ use super::build::BuildError;
 use super::profile::ProfileError;
 use crate::engine::EngineError;
 
+/// What an engine or its client said.
+pub type Answer = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why images are not there. Nothing half pulled or half built is ever used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -29,7 +32,7 @@ pub enum ImageError {
         trouble: Trouble,
         /// The engine's answer, where there was one.
         #[source]
-        source: Option<Box<EngineError>>,
+        source: Option<Answer>,
     },
     /// `auto` found no way.
     #[error("no images: the registry cannot be used ({registry}), and {build}")]

@@ -13,9 +13,9 @@ use crate::progress::Progress;
 /// Reads an archive as the nodes' containerd. `--local` (containerd 2) does not go through the
 /// transfer service and so takes archives that lack the other platforms of an index, which Docker's
 /// containerd store writes (kind#3795); the layers' archives are of no use once unpacked.
-const IMPORT: &str = "if ctr images import --help | grep -q -e --local; then \
-     exec ctr -n k8s.io images import --local --discard-unpacked-layers -; \
-     else exec ctr -n k8s.io images import -; fi";
+const IMPORT: &str = "case $(ctr images import --help) in *--local*) \
+     exec ctr -n k8s.io images import --local --discard-unpacked-layers - ;; \
+     *) exec ctr -n k8s.io images import - ;; esac";
 
 /// Asking a node what it has.
 const QUICK: Duration = Duration::from_secs(60);

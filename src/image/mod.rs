@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::BuildError;
-pub use error::{ImageError, Trouble};
+pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};
 pub use profile::{PROFILES, Profile, ProfileError};
 pub use resolve::resolve;

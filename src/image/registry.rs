@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 
-use super::error::{ImageError, Trouble};
+use super::error::{Answer, ImageError, Trouble};
 use super::profile::{Profile, Pulled};
 use super::{BUILT_FROM_LABEL, ImageSet, NodeImage, WorkloadImage};
 use crate::deadline::Deadline;
@@ -239,19 +239,20 @@ impl Pin<'_> {
     }
 
     fn failed(&self, error: EngineError) -> ImageError {
-        let trouble = match &error {
+        // What was being done is said here already: only the answer itself is handed on.
+        let (trouble, answer): (Trouble, Option<Answer>) = match error {
             EngineError::NoSpace { .. } | EngineError::Unreachable { .. } => {
                 return ImageError::Engine(error);
             }
-            EngineError::Timeout { waited, .. } => Trouble::Slow { quiet: *waited, waited: *waited },
-            EngineError::NotFound { .. } => Trouble::Missing,
-            EngineError::Api { source, .. } => trouble(&source.to_string()),
-            _ => Trouble::Other,
+            EngineError::Timeout { waited, .. } => (Trouble::Slow { quiet: waited, waited }, None),
+            EngineError::NotFound { .. } => (Trouble::Missing, None),
+            EngineError::Api { source, .. } => (trouble(&source.to_string()), Some(source)),
+            other => (Trouble::Other, Some(Box::new(other))),
         };
-        self.error(trouble, Some(Box::new(error)))
+        self.error(trouble, answer)
     }
 
-    fn error(&self, trouble: Trouble, source: Option<Box<EngineError>>) -> ImageError {
+    fn error(&self, trouble: Trouble, source: Option<Answer>) -> ImageError {
         ImageError::Pull { image: self.full(), registry: self.registry.into(), trouble, source }
     }
 }

@@ -4,5 +4,6 @@ mod box_container;
 mod containers;
 mod files;
 mod ledger;
+mod load;
 mod node;
 mod registry;

@@ -2,6 +2,9 @@
 
 mod cli;
 mod cluster_lock;
+mod engine;
+mod fake_engine;
+mod fault;
 mod image_build;
 mod report;
 mod stateful_single;

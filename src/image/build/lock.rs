@@ -42,14 +42,8 @@ impl KeyLock {
         }
     }
 
-    /// Waits for the lock until the deadline; `waiting` is told who has it, each time that changes.
-    /// None when the deadline passed.
-    pub(super) async fn take(
-        path: &Path,
-        deadline: Deadline,
-        mut waiting: impl FnMut(&str),
-    ) -> Result<Option<Self>, BuildError> {
-        let mut shown = None;
+    /// Waits for the lock; none when the deadline passed.
+    pub(super) async fn take(path: &Path, deadline: Deadline) -> Result<Option<Self>, BuildError> {
         loop {
             if let Some(lock) = Self::try_take(path)? {
                 return Ok(Some(lock));
@@ -57,18 +51,14 @@ impl KeyLock {
             if deadline.is_over() {
                 return Ok(None);
             }
-            let owner = owner(path);
-            if shown.as_ref() != Some(&owner) {
-                waiting(&owner);
-                shown = Some(owner);
-            }
             // A lock cannot be watched.
             deadline.pause(Duration::from_millis(100)).await;
         }
     }
 }
 
-fn owner(path: &Path) -> String {
+/// Who has the lock, for people.
+pub(super) fn owner(path: &Path) -> String {
     let mut text = String::new();
     let read = File::open(path).and_then(|mut f| f.read_to_string(&mut text));
     match read {

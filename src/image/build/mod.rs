@@ -119,10 +119,8 @@ impl Builder {
                 let needs = piece.needs.iter().map(|n| (variable(n), dirs[n.as_str()].as_path())).collect();
                 let job = Job { piece, key: &keys[&piece.id], dir: &dirs[piece.id.as_str()], needs };
                 running.push(async move {
-                    let task = format!("build {}", job.piece.title());
                     let id = job.piece.id.as_str();
-                    let ours = self.progress.task(&task, self.run(job, deadline)).await?;
-                    Ok::<_, BuildError>((id, ours))
+                    Ok::<_, BuildError>((id, self.run(job, deadline).await?))
                 });
             }
             let Some(ended) = running.next().await else { break };

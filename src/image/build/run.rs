@@ -24,7 +24,6 @@ impl Builder {
     /// Builds the piece unless another process does so first. `false`: the other one did.
     pub(super) async fn run(&self, job: Job<'_>, deadline: Deadline) -> Result<bool, BuildError> {
         let title = job.piece.title();
-        let task = format!("build {title}");
         let folder = job.piece.folder(job.key);
         let log = self.cache.join("logs").join(format!("{folder}.log"));
         let late = |last: String| BuildError::Late {
@@ -33,13 +32,16 @@ impl Builder {
             last,
             log: log.clone(),
         };
-        let mut holder = String::new();
-        let lock = KeyLock::take(&self.lock_file(&folder), deadline, |owner| {
-            holder = format!("{owner} is building it");
-            self.progress.detail(&task, &format!("waiting: {holder}"));
-        })
-        .await?;
-        let Some(_lock) = lock else { return Err(late(holder)) };
+        let file = self.lock_file(&folder);
+        let _lock = match KeyLock::try_take(&file)? {
+            Some(lock) => lock,
+            None => {
+                let owner = lock::owner(&file);
+                let task = format!("wait for {owner}, which builds {title}");
+                let taken = self.progress.task(&task, KeyLock::take(&file, deadline)).await?;
+                taken.ok_or_else(|| late(format!("{owner} is building it")))?
+            }
+        };
         if job.dir.is_dir() {
             return Ok(false);
         }
@@ -48,7 +50,8 @@ impl Builder {
         };
         let work = self.cache.join("building").join(&folder);
         lock::clear(&work).await?;
-        let made = self.recipe(&job, &work, &log, &task, deadline).await;
+        let task = format!("build {title}");
+        let made = self.progress.task(&task, self.recipe(&job, &work, &log, &task, deadline)).await;
         drop(permit);
         let kept = match made {
             Ok(out) => keep(out, job.dir).await,

@@ -1,8 +1,13 @@
 # shellcheck shell=bash
 # What the node's scripts know about its network. IPv4 only.
 
-# uplink: the device of the default route. Docker's network is behind it.
-uplink() { ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -1; }
+# uplink: the device of the default route. Docker's network is behind it; one that is closed
+# to the outside has no default route.
+uplink() {
+  local device
+  device=$(ip -4 route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
+  printf '%s\n' "${device:-eth0}"
+}
 
 # own_address: of this node on docker's network.
 own_address() { ip -4 -o address show dev "$(uplink)" scope global | awk '{sub(/\/.*/, "", $4); print $4; exit}'; }
