@@ -61,7 +61,7 @@ fn fault(body: &Value) -> Option<String> {
         match &body[field] {
             Value::Null => return Some(format!("`{field}` is missing")),
             Value::String(s) if !s.is_empty() => {}
-            other => return Some(format!("`{field}` is {}, not a name", kind_of(other))),
+            other => return Some(format!("`{field}` is {}, not a name: put it in quotes", kind_of(other))),
         }
     }
     if let Some(version) = body["apiVersion"].as_str().filter(|v| v.split('/').count() > 2) {
@@ -78,11 +78,15 @@ fn fault(body: &Value) -> Option<String> {
             return Some("`metadata.generateName` cannot be applied, only created: give it a name".into());
         }
         (Value::Null, _) => return Some("`metadata.name` is missing".into()),
-        (other, _) => return Some(format!("`metadata.name` is {}, not a name", kind_of(other))),
+        (other, _) => {
+            return Some(format!("`metadata.name` is {}, not a name: put it in quotes", kind_of(other)));
+        }
     }
     match &body["metadata"]["namespace"] {
         Value::Null | Value::String(_) => {}
-        other => return Some(format!("`metadata.namespace` is {}, not a name", kind_of(other))),
+        other => {
+            return Some(format!("`metadata.namespace` is {}, not a name: put it in quotes", kind_of(other)));
+        }
     }
     for (field, value) in [("metadata.labels", &body["metadata"]["labels"]), ("spec", &body["spec"])] {
         if !matches!(value, Value::Null | Value::Object(_)) {

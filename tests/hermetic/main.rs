@@ -3,9 +3,13 @@
 mod cli;
 mod cluster_lock;
 mod engine;
+mod fake_api;
 mod fake_engine;
 mod fault;
 mod image_build;
+mod manifests;
 mod report;
+mod rules;
 mod stateful_single;
 mod stateless;
+mod waits;

@@ -1,0 +1,155 @@
+//! Objects with a history, as etcd and the API server's storage keep them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::kinds::{self, Kind};
+
+type Key = (&'static Kind, String, String);
+
+#[derive(Default)]
+pub(super) struct Store {
+    objects: BTreeMap<Key, Value>,
+    version: u64,
+    history: Vec<Change>,
+    /// Resource versions up to this one are too old for a watch.
+    expired: u64,
+}
+
+/// One entry of the history.
+#[derive(Clone)]
+pub(super) struct Change {
+    pub(super) version: u64,
+    pub(super) verb: &'static str,
+    pub(super) kind: &'static Kind,
+    pub(super) object: Value,
+}
+
+impl Store {
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn is_expired(&self, version: u64) -> bool {
+        version < self.expired
+    }
+
+    pub(super) fn expire(&mut self) {
+        self.version += 1;
+        self.expired = self.version;
+    }
+
+    pub(super) fn since(&self, version: u64) -> Vec<Change> {
+        self.history.iter().filter(|c| c.version > version).cloned().collect()
+    }
+
+    pub(super) fn get(&self, kind: &'static Kind, namespace: &str, name: &str) -> Option<&Value> {
+        self.objects.get(&(kind, namespace.to_owned(), name.to_owned()))
+    }
+
+    pub(super) fn list(&self, kind: &'static Kind, namespace: Option<&str>) -> Vec<Value> {
+        let fits = |key: &&Key| key.0 == kind && namespace.is_none_or(|n| n == key.1);
+        self.objects.iter().filter(|(key, _)| fits(key)).map(|(_, object)| object.clone()).collect()
+    }
+
+    pub(super) fn put(&mut self, mut object: Value) -> Value {
+        let key = key(&object);
+        let before = self.objects.get(&key).cloned();
+        self.version += 1;
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        let old = before.as_ref().map(|b| &b["metadata"]);
+        for (field, fresh) in [
+            ("uid", json!(format!("00000000-0000-4000-8000-{:012}", self.version))),
+            ("creationTimestamp", json!("2026-11-24T03:00:00Z")),
+        ] {
+            let value = old.map_or(fresh, |o| o[field].clone());
+            metadata.entry(field).or_insert(value);
+        }
+        metadata.insert("resourceVersion".into(), json!(self.version.to_string()));
+        if !metadata.contains_key("generation") {
+            metadata.insert("generation".into(), json!(1));
+        }
+        let deleting = metadata.contains_key("deletionTimestamp");
+        let held = metadata.get("finalizers").is_some_and(|f| f.as_array().is_some_and(|f| !f.is_empty()));
+        let verb = match (&before, deleting && !held && key.0.kind != "Namespace" && key.0.kind != "Pod") {
+            (_, true) => "DELETED",
+            (None, _) => "ADDED",
+            (Some(_), _) => "MODIFIED",
+        };
+        if verb == "DELETED" {
+            self.objects.remove(&key);
+        } else {
+            self.objects.insert(key.clone(), object.clone());
+        }
+        self.history.push(Change { version: self.version, verb, kind: key.0, object: object.clone() });
+        if verb == "ADDED" && key.0.kind == "Namespace" {
+            let (name, namespace) = ("default", key.2);
+            self.put(json!({
+                "apiVersion": "v1", "kind": "ServiceAccount",
+                "metadata": {"name": name, "namespace": namespace},
+            }));
+        }
+        object
+    }
+
+    pub(super) fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Value> {
+        let mut object = self.objects.remove(&(kind, namespace.to_owned(), name.to_owned()))?;
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let change = Change { version: self.version, verb: "DELETED", kind, object: object.clone() };
+        self.history.push(change);
+        Some(object)
+    }
+
+    /// Deletion as the API does it: at once, or by time stamp where finalizers hold the object.
+    /// The contents of a namespace go with it.
+    pub(super) fn delete(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Value> {
+        let mut object = self.get(kind, namespace, name)?.clone();
+        let held = object["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty());
+        if held {
+            object["metadata"]["deletionTimestamp"] = json!("2026-11-24T03:30:00Z");
+            return Some(self.put(object));
+        }
+        if kind.kind == "Namespace" {
+            let inside: Vec<Key> = self.objects.keys().filter(|k| k.1 == name).cloned().collect();
+            for key in inside {
+                self.delete(key.0, &key.1, &key.2);
+            }
+        }
+        self.remove(kind, namespace, name)
+    }
+
+    /// Server-side apply, as far as tests need it: maps are merged, everything else is replaced,
+    /// and a changed spec is a new generation.
+    pub(super) fn apply(&mut self, object: Value) -> Value {
+        let Some(before) = self.objects.get(&key(&object)).cloned() else {
+            return self.put(object);
+        };
+        let mut after = before.clone();
+        merge(&mut after, object);
+        if after["spec"] != before["spec"] {
+            after["metadata"]["generation"] =
+                json!(before["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
+        }
+        if after == before { before } else { self.put(after) }
+    }
+}
+
+fn key(object: &Value) -> Key {
+    let kind = kinds::of(object);
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let namespace = if kind.namespaced { text("namespace") } else { String::new() };
+    (kind, namespace, text("name"))
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}

@@ -1,0 +1,411 @@
+//! Table tests of the wait rules on objects as a real API gives them (`fixtures/`), above all of
+//! the ways in which a status lies.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use rstest::rstest;
+use seatrial::wait::{Check, Verdict, claims, deployments, endpoints, namespaces, nodes, pods};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+const COMPLETE: &str = include_str!("fixtures/rollout-complete.json");
+const OLD_POD: &str = include_str!("fixtures/pod-old.json");
+const CANNOT_PULL: &str = include_str!("fixtures/pod-cannot-pull.json");
+const NODE: &str = include_str!("fixtures/node-ready.json");
+const LOST_NODE: &str = include_str!("fixtures/node-unreachable.json");
+const HELD_NAMESPACE: &str = include_str!("fixtures/namespace-held.json");
+
+const NEW_ID: &str = "sha256:568c4670fa800978e08e4a51132b995a54f8d5ae83ca133ef5546d092b864acf";
+
+fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn typed<T: DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// The verdict on the complete rollout after a change to it.
+fn rollout(change: impl FnOnce(&mut Value)) -> Verdict {
+    rollout_running(change, &BTreeMap::new())
+}
+
+fn rollout_running(change: impl FnOnce(&mut Value), ids: &BTreeMap<String, String>) -> Verdict {
+    let mut all = value(COMPLETE);
+    change(&mut all);
+    let deployment: Deployment = typed(&all["deployment"]);
+    let sets: Vec<ReplicaSet> = typed(&all["replicaSets"]);
+    let pods: Vec<Pod> = typed(&all["pods"]);
+    deployments::complete_running(&deployment, &sets, &pods, ids)
+}
+
+#[track_caller]
+fn not_yet(verdict: Verdict, part: &str) {
+    match verdict {
+        Verdict::NotYet(why) => assert!(why.contains(part), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn never(verdict: Verdict, parts: &[&str]) {
+    match verdict {
+        Verdict::Never(why) => parts.iter().for_each(|part| assert!(why.contains(part), "{why}")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_complete_rollout_is_met() {
+    assert_eq!(rollout(|_| ()), Verdict::Met);
+}
+
+#[test]
+fn a_status_of_the_generation_before_is_no_answer() {
+    let verdict = rollout(|all| all["deployment"]["metadata"]["generation"] = json!(3));
+    not_yet(verdict, "generation 3 is not observed yet (the status is of 2)");
+}
+
+#[test]
+fn a_progressing_condition_of_the_rollout_before_is_no_answer() {
+    // The image was changed and observed, the numbers and conditions still speak of the old pods.
+    let verdict = rollout(|all| {
+        all["deployment"]["metadata"]["generation"] = json!(3);
+        all["deployment"]["status"]["observedGeneration"] = json!(3);
+        all["deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:1.27");
+    });
+    not_yet(verdict, "no ReplicaSet for the present template yet");
+}
+
+#[rstest]
+#[case::serving(false)]
+#[case::terminating(true)]
+fn an_old_pod_is_left(#[case] terminating: bool) {
+    let verdict = rollout(|all| {
+        let mut old = value(OLD_POD);
+        if terminating {
+            old["metadata"]["deletionTimestamp"] = json!("2026-11-24T02:14:09Z");
+        }
+        all["pods"].as_array_mut().unwrap().push(old);
+    });
+    not_yet(verdict, "pods of an earlier template left: nginx-deployment-7f5c4d9b4b-w5n7c");
+}
+
+#[test]
+fn an_old_pod_counts_when_its_replica_set_is_gone_already() {
+    let verdict = rollout(|all| {
+        all["replicaSets"].as_array_mut().unwrap().remove(0);
+        all["pods"].as_array_mut().unwrap().push(value(OLD_POD));
+    });
+    not_yet(verdict, "pods of an earlier template left");
+}
+
+#[test]
+fn a_pod_of_another_deployment_does_not_count() {
+    let verdict = rollout(|all| {
+        let mut set = all["replicaSets"][0].clone();
+        set["metadata"]["uid"] = json!("other-set");
+        set["metadata"]["ownerReferences"][0]["uid"] = json!("other-deployment");
+        all["replicaSets"].as_array_mut().unwrap().push(set);
+        let mut pod = value(OLD_POD);
+        pod["metadata"]["ownerReferences"][0]["uid"] = json!("other-set");
+        all["pods"].as_array_mut().unwrap().push(pod);
+    });
+    assert_eq!(verdict, Verdict::Met);
+}
+
+#[test]
+fn a_terminating_pod_of_the_present_template_does_not_hold_the_rollout() {
+    let verdict = rollout(|all| {
+        let mut pod = all["pods"][0].clone();
+        pod["metadata"]["name"] = json!("nginx-deployment-6c7b9f8d5-lost1");
+        pod["metadata"]["uid"] = json!("lost");
+        pod["metadata"]["deletionTimestamp"] = json!("2026-11-24T02:14:09Z");
+        all["pods"].as_array_mut().unwrap().push(pod);
+    });
+    assert_eq!(verdict, Verdict::Met);
+}
+
+#[rstest]
+#[case("updatedReplicas")]
+#[case("readyReplicas")]
+#[case("availableReplicas")]
+fn each_number_must_be_the_desired_one(#[case] field: &str) {
+    not_yet(rollout(|all| all["deployment"]["status"][field] = json!(1)), "desired 2");
+}
+
+#[test]
+fn one_pod_too_many_is_not_complete() {
+    not_yet(rollout(|all| all["deployment"]["status"]["replicas"] = json!(3)), "total 3");
+}
+
+#[test]
+fn a_pod_missing_from_the_numbers_view_is_waited_for() {
+    let verdict = rollout(|all| drop(all["pods"].as_array_mut().unwrap().pop()));
+    not_yet(verdict, "1 of 2 pods ready in ReplicaSet nginx-deployment-6c7b9f8d5");
+}
+
+#[test]
+fn nothing_is_left_of_a_deployment_at_zero() {
+    let zero = |all: &mut Value| {
+        all["deployment"]["spec"]["replicas"] = json!(0);
+        for field in ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"] {
+            all["deployment"]["status"].as_object_mut().unwrap().remove(field);
+        }
+        all["pods"] = json!([]);
+    };
+    assert_eq!(rollout(zero), Verdict::Met);
+}
+
+#[test]
+fn the_right_tag_with_the_wrong_content_ends_the_wait() {
+    let asked = |id: &str| BTreeMap::from([("nginx:1.9.1".to_owned(), id.to_owned())]);
+    assert_eq!(rollout_running(|_| (), &asked(NEW_ID)), Verdict::Met);
+    let other = "sha256:00000000fa800978e08e4a51132b995a54f8d5ae83ca133ef5546d092b864acf";
+    let parts = ["nginx:1.9.1", NEW_ID, other, "seatrial-three-worker"];
+    never(rollout_running(|_| (), &asked(other)), &parts);
+}
+
+#[test]
+fn an_image_id_may_come_with_a_repository() {
+    let asked = BTreeMap::from([("nginx:1.9.1".to_owned(), NEW_ID.to_owned())]);
+    let verdict = rollout_running(
+        |all| {
+            for pod in all["pods"].as_array_mut().unwrap() {
+                pod["status"]["containerStatuses"][0]["imageID"] =
+                    json!(format!("docker.io/library/nginx@{NEW_ID}"));
+            }
+        },
+        &asked,
+    );
+    assert_eq!(verdict, Verdict::Met);
+}
+
+fn with_stuck_pod(reason: &str) -> Verdict {
+    rollout(|all| {
+        let mut pod = value(CANNOT_PULL);
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] = json!(reason);
+        all["pods"][1] = pod;
+        all["deployment"]["status"]["readyReplicas"] = json!(1);
+    })
+}
+
+#[rstest]
+fn an_image_that_cannot_be_had_ends_the_wait(
+    #[values("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName")] reason: &str,
+) {
+    let pod = "nginx-deployment-6c7b9f8d5-zz6pj";
+    never(with_stuck_pod(reason), &[reason, "image nginx:1.9.1", pod, "seatrial-three-worker2"]);
+}
+
+#[rstest]
+fn a_container_that_is_only_late_is_waited_for(
+    #[values("ContainerCreating", "PodInitializing", "CreateContainerConfigError")] reason: &str,
+) {
+    not_yet(with_stuck_pod(reason), reason);
+}
+
+#[test]
+fn an_old_pod_without_image_does_not_end_the_wait() {
+    // The roll-back from a bad image: the bad pod is on its way out.
+    let verdict = rollout(|all| {
+        let mut pod = value(CANNOT_PULL);
+        pod["metadata"]["ownerReferences"] = value(OLD_POD)["metadata"]["ownerReferences"].clone();
+        all["pods"].as_array_mut().unwrap().push(pod);
+    });
+    not_yet(verdict, "earlier template left");
+}
+
+#[rstest]
+#[case(2, false)]
+#[case(3, true)]
+fn a_crash_loop_ends_the_wait_after_some_restarts(#[case] restarts: i64, #[case] hopeless: bool) {
+    let mut pod = value(CANNOT_PULL);
+    pod["status"]["containerStatuses"][0] = json!({
+        "name": "nginx", "ready": false, "restartCount": restarts, "image": "nginx:1.9.1", "imageID": NEW_ID,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}},
+        "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "bad config\n"}},
+    });
+    let why = pods::hopeless(&typed(&pod));
+    assert_eq!(why.is_some(), hopeless);
+    if let Some(why) = why {
+        assert!(why.contains("ended 3 times, last with 1 (Error): bad config"), "{why}");
+    }
+}
+
+#[rstest]
+#[case::no_node_fits(
+    "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
+    true
+)]
+#[case::a_node_is_down(
+    "0/3 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 2 node(s) didn't match Pod's node affinity/selector.",
+    false
+)]
+#[case::no_memory("0/3 nodes are available: 3 Insufficient memory.", false)]
+#[case::volume("0/3 nodes are available: 3 node(s) didn't match PersistentVolume's node affinity.", false)]
+fn only_what_no_node_can_ever_take_is_hopeless(#[case] message: &str, #[case] hopeless: bool) {
+    let mut pod = value(CANNOT_PULL);
+    pod["spec"].as_object_mut().unwrap().remove("nodeName");
+    pod["status"] = json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]});
+    let pod: Pod = typed(&pod);
+    assert_eq!(pods::hopeless(&pod).is_some(), hopeless);
+    assert!(pods::describe(&pod).contains(message));
+    let check = pods::unschedulable("node affinity");
+    assert_eq!(check.verdict(&[pod]) == Verdict::Met, message.contains("node affinity"));
+}
+
+fn gave_up_on(set: &str) -> Verdict {
+    rollout(|all| {
+        all["deployment"]["status"]["readyReplicas"] = json!(1);
+        all["deployment"]["status"]["conditions"][1] = json!({
+            "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+            "message": format!("ReplicaSet \"{set}\" has timed out progressing."),
+        });
+    })
+}
+
+#[test]
+fn a_controller_that_gave_up_ends_the_wait_if_it_means_this_rollout() {
+    never(gave_up_on("nginx-deployment-6c7b9f8d5"), &["ProgressDeadlineExceeded", "ready 1"]);
+    not_yet(gave_up_on("nginx-deployment-5f5f5f5f5"), "ready 1");
+    not_yet(gave_up_on("nginx-deployment-6c7b9f8d5a"), "ready 1");
+}
+
+fn refused(message: &str, old_pod: bool) -> Verdict {
+    rollout(|all| {
+        all["pods"] = if old_pod { json!([value(OLD_POD)]) } else { json!([]) };
+        all["deployment"]["status"]["readyReplicas"] = json!(0);
+        all["replicaSets"][1]["status"]["conditions"] = json!([{
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
+        }]);
+    })
+}
+
+#[test]
+fn pods_refused_for_good_end_the_wait() {
+    let quota = "pods \"nginx-deployment-6c7b9f8d5-x\" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2";
+    never(refused(quota, false), &["FailedCreate", "exceeded quota: two"]);
+    // While an old pod is left, it may make room.
+    not_yet(refused(quota, true), "earlier template");
+    let security = "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"";
+    never(refused(security, true), &["PodSecurity"]);
+    let account = "pods \"x\" is forbidden: error looking up service account s/default: serviceaccount \"default\" not found";
+    not_yet(refused(account, false), "0 of 2 pods ready");
+    not_yet(refused("Internal error occurred: failed calling webhook", false), "0 of 2 pods ready");
+}
+
+#[test]
+fn a_paused_or_leaving_deployment_never_rolls_out() {
+    let paused = |all: &mut Value| {
+        all["deployment"]["spec"]["paused"] = json!(true);
+        all["deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:1.27");
+    };
+    never(rollout(paused), &["paused"]);
+    let leaving = |all: &mut Value| {
+        all["deployment"]["metadata"]["deletionTimestamp"] = json!("2026-11-24T02:30:00Z");
+    };
+    never(rollout(leaving), &["being deleted"]);
+    // Pausing a finished rollout changes nothing.
+    assert_eq!(rollout(|all| all["deployment"]["spec"]["paused"] = json!(true)), Verdict::Met);
+}
+
+#[test]
+fn scaling_looks_at_the_generation_first() {
+    let all = value(COMPLETE);
+    let check = deployments::scaled("nginx-deployment", 2);
+    assert_eq!(check.verdict(&[typed(&all["deployment"])]), Verdict::Met);
+    let mut stale = all["deployment"].clone();
+    stale["metadata"]["generation"] = json!(3);
+    not_yet(check.verdict(&[typed(&stale)]), "generation 3");
+    stale["spec"]["replicas"] = json!(4);
+    not_yet(check.verdict(&[typed(&stale)]), "it asks for 4");
+    not_yet(check.verdict(&[]), "no such Deployment");
+}
+
+#[test]
+fn pods_are_counted_ready_and_gone_by_uid() {
+    let all = value(COMPLETE);
+    let pods: Vec<Pod> = typed(&all["pods"]);
+    assert_eq!(pods::pods_ready(2).verdict(&pods), Verdict::Met);
+    not_yet(pods::pods_ready(1).verdict(&pods), "2 of 1 ready");
+    not_yet(pods::pods_ready(3).verdict(&pods), "2 of 3 ready");
+    never(pods::pods_ready(1).verdict(&[typed(&value(CANNOT_PULL))]), &["ImagePullBackOff"]);
+    let uid = pods[0].metadata.uid.clone().unwrap();
+    let gone = pods::pods_gone([uid]);
+    not_yet(gone.verdict(&pods), "nginx-deployment-6c7b9f8d5-k2v8x");
+    assert_eq!(gone.verdict(&pods[1..]), Verdict::Met);
+}
+
+#[test]
+fn a_node_is_ready_when_it_reported_since_and_has_no_taint() {
+    let node = value(NODE);
+    let ready = |since: Option<&str>, node: &Value| {
+        nodes::node_ready("three-worker2", since.map(|s| s.parse().unwrap())).verdict(&[typed(node)])
+    };
+    assert_eq!(ready(None, &node), Verdict::Met);
+    // Within the second of the heartbeat: the API drops fractions.
+    assert_eq!(ready(Some("2026-11-24T02:20:00.9Z"), &node), Verdict::Met);
+    not_yet(ready(Some("2026-11-24T02:20:01Z"), &node), "older than its start");
+    not_yet(ready(None, &value(LOST_NODE)), "Ready=Unknown");
+    let mut tainted = node.clone();
+    tainted["spec"]["taints"] = json!([{"key": nodes::UNREACHABLE, "effect": "NoExecute"}]);
+    not_yet(ready(None, &tainted), "still tainted");
+    let lost: [Node; 1] = [typed(&value(LOST_NODE))];
+    assert_eq!(nodes::node_not_ready("three-worker2").verdict(&lost), Verdict::Met);
+    assert_eq!(nodes::node_unreachable("three-worker2").verdict(&lost), Verdict::Met);
+    not_yet(nodes::node_not_ready("three-worker2").verdict(&[typed(&node)]), "Ready=True");
+    not_yet(nodes::nodes_ready(2).verdict(&[typed(&node), typed(&value(LOST_NODE))]), "1 of 2 ready");
+}
+
+#[test]
+fn a_lost_claim_and_a_failed_volume_end_the_wait() {
+    let claim = |phase: &str, volume: Value| -> PersistentVolumeClaim {
+        typed(
+            &json!({"metadata": {"name": "mysql-pv-claim"}, "spec": {"volumeName": volume}, "status": {"phase": phase}}),
+        )
+    };
+    let check = claims::claim_bound();
+    assert_eq!(check.verdict(&[claim("Bound", json!("pv"))]), Verdict::Met);
+    not_yet(check.verdict(&[claim("Pending", Value::Null)]), "mysql-pv-claim is Pending");
+    not_yet(check.verdict(&[]), "no claim");
+    never(check.verdict(&[claim("Lost", json!("pv"))]), &["lost volume pv"]);
+    let volume = |phase: &str| -> PersistentVolume {
+        typed(&json!({"metadata": {"name": "pv"}, "status": {"phase": phase, "message": "disk gone"}}))
+    };
+    let check = claims::volume_phase("Released");
+    assert_eq!(check.verdict(&[volume("Released")]), Verdict::Met);
+    not_yet(check.verdict(&[volume("Bound")]), "pv is Bound");
+    never(check.verdict(&[volume("Failed")]), &["disk gone"]);
+}
+
+#[test]
+fn what_holds_a_namespace_is_named() {
+    let held: Namespace = typed(&value(HELD_NAMESPACE));
+    let uid = held.metadata.uid.clone().unwrap();
+    let verdict = namespaces::namespace_gone(&uid).verdict(std::slice::from_ref(&held));
+    let Verdict::NotYet(why) = verdict else { panic!("{verdict:?}") };
+    assert!(why.contains("pods. has 1 resource instances"), "{why}");
+    assert!(why.contains("example.com/hold in 1 resource instances"), "{why}");
+    assert!(!why.contains("successfully"), "{why}");
+    assert_eq!(namespaces::namespace_gone("another").verdict(&[held]), Verdict::Met);
+}
+
+#[test]
+fn endpoints_are_those_of_the_service_and_ready() {
+    let slice = |service: &str, ready: Value| -> EndpointSlice {
+        typed(&json!({
+            "metadata": {"name": "s", "labels": {endpoints::SERVICE_LABEL: service}}, "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.244.1.7"], "conditions": {"ready": ready}}], "ports": [],
+        }))
+    };
+    let check = endpoints::endpoints_ready("mysql", 1);
+    assert_eq!(check.verdict(&[slice("mysql", json!(true))]), Verdict::Met);
+    assert_eq!(check.verdict(&[slice("mysql", Value::Null)]), Verdict::Met);
+    not_yet(check.verdict(&[slice("mysql", json!(false))]), "0 ready");
+    not_yet(check.verdict(&[slice("other", json!(true))]), "0 ready");
+}
