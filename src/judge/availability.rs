@@ -149,6 +149,9 @@ impl<'r> Window<'r> {
     }
 }
 
+/// Seconds that a record may be late against one that came over another connection.
+const SLACK: f64 = 0.5;
+
 /// The time in which a pod was ending, in seconds on the log's monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ending<'r> {
@@ -161,10 +164,11 @@ pub struct Ending<'r> {
 }
 
 impl Ending<'_> {
-    /// Whether a request was under way in this time.
+    /// Whether a request was under way in this time. Samples and changes come over connections of
+    /// their own: one may be recorded a moment before the other.
     pub fn explains(&self, sample: &Sample<'_>) -> bool {
         let end = sample.record.mono_us as f64 / 1e6;
-        end >= self.from && end - sample.took_ms / 1e3 <= self.to
+        end + SLACK >= self.from && end - sample.took_ms / 1e3 <= self.to
     }
 }
 

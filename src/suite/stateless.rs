@@ -17,11 +17,11 @@ use super::Suite;
 use crate::cluster::{Access, topology};
 use crate::deadline::Deadline;
 use crate::event::{Event, Outcome, Record};
+use crate::judge::object::Object;
+use crate::judge::stateless::REPLICAS;
 use crate::judge::stateless::change::{Image, Images, PROBE};
 use crate::judge::stateless::events::{Trail, of_rollout};
 use crate::judge::stateless::scale::SCALED;
-use crate::judge::stateless::REPLICAS;
-use crate::judge::object::Object;
 use crate::manifest::{self, Manifest};
 use crate::probe::{HttpProbe, http};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -215,14 +215,17 @@ async fn steady(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
 }
 
 /// Waits until the Service leads to exactly these pods.
-async fn wait_for_endpoints(s: &Scenario, pods: &[DynamicObject], deadline: Deadline) -> Result<(), WaitError> {
+async fn wait_for_endpoints(
+    s: &Scenario,
+    pods: &[DynamicObject],
+    deadline: Deadline,
+) -> Result<(), WaitError> {
     let mut wanted: Vec<String> = pods.iter().filter_map(ResourceExt::uid).collect();
     wanted.sort();
     let what = format!("the endpoints of Service {} are {} pods", NGINX.0, wanted.len());
     let check = wait::check(what, |slices: &[EndpointSlice]| {
         let endpoints = slices.iter().flat_map(|slice| slice.endpoints.iter());
-        let mut uids: Vec<String> =
-            endpoints.filter_map(|e| e.target_ref.as_ref()?.uid.clone()).collect();
+        let mut uids: Vec<String> = endpoints.filter_map(|e| e.target_ref.as_ref()?.uid.clone()).collect();
         uids.sort();
         Verdict::met_if(uids == wanted, || format!("they are {}", uids.join(", ")))
     });
@@ -280,7 +283,11 @@ fn none<K: Resource<DynamicType = ()>>() -> impl wait::Check<K> {
     })
 }
 
-async fn wait_labelled<K>(s: &Scenario, check: impl wait::Check<K>, deadline: Deadline) -> Result<(), WaitError>
+async fn wait_labelled<K>(
+    s: &Scenario,
+    check: impl wait::Check<K>,
+    deadline: Deadline,
+) -> Result<(), WaitError>
 where
     K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,

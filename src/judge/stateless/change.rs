@@ -29,9 +29,9 @@ use crate::judge::{Evidence, Finding, Missing};
 pub const PROBE: &str = "http";
 /// Fewest samples during the change: fewer show little.
 pub const SAMPLES: usize = 10;
-/// Longest time without an answer, in seconds. Each request is given up after a second; by chance two
-/// in a row may meet a pod that is ending.
-pub const OUTAGE: f64 = 3.0;
+/// Longest time without an answer, in seconds. While the rules still lead to a pod that is gone, every
+/// other request may be refused, or given up after a second; 2.9 s in a row were seen on a busy machine.
+pub const OUTAGE: f64 = 5.0;
 /// Seconds after a pod's end in which a request may still be sent to it: kube-proxy writes its rules at
 /// most once a second (`minSyncPeriod`), and a report of one request may come a second late.
 const LAG: f64 = 2.0;
