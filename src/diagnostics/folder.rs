@@ -48,7 +48,7 @@ impl Folder {
         if from > 0 {
             self.missing(path, &format!("its first {from} bytes are left out"));
         }
-        self.put(path, hidden[from..].as_bytes());
+        self.put(path, &hidden.as_bytes()[from..]);
     }
 
     /// Adds bytes as they are; too many are left out as a whole.

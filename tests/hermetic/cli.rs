@@ -203,7 +203,11 @@ async fn claims_lists_the_catalogue() {
     assert_eq!(all.code, 0, "{}", all.err);
     for part in seatrial::judge::CLAIMS {
         for claim in *part {
-            assert!(all.out.lines().any(|l| l.starts_with(claim.id) && l.ends_with(claim.title)), "{}", claim.id);
+            assert!(
+                all.out.lines().any(|l| l.starts_with(claim.id) && l.ends_with(claim.title)),
+                "{}",
+                claim.id
+            );
         }
     }
 }

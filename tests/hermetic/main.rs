@@ -2,6 +2,7 @@
 
 mod cli;
 mod cluster_lock;
+mod diagnostics;
 mod engine;
 mod fake_api;
 mod fake_engine;

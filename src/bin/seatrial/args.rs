@@ -63,7 +63,7 @@ pub struct ImageArgs {
     /// Image profile, or auto [env: SEATRIAL_PROFILE] [default: auto]
     #[arg(long, value_parser = PossibleValuesParser::new(profiles()))]
     pub profile: Option<String>,
-    /// Kubernetes version, such as 1.34.4 or 1.34 [env: SEATRIAL_K8S]
+    /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several [env: SEATRIAL_K8S]
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
     pub k8s: Vec<String>,
 }

@@ -161,7 +161,9 @@ fn event(error: &EventError) -> Option<Known> {
             (Exit::Input, hint("a run's folder has a file events.jsonl"))
         }
         EventError::File { .. } => (Exit::CannotWrite, None),
-        EventError::Line { .. } => (Exit::Input, hint("a run is cut off at its last line only: this is another file")),
+        EventError::Line { .. } => {
+            (Exit::Input, hint("a run is cut off at its last line only: this is another file"))
+        }
         EventError::Newer { .. } => (Exit::Input, hint("use the seatrial that wrote it, or a newer one")),
     })
 }

@@ -14,10 +14,7 @@ pub struct Signals {
 impl Signals {
     /// Takes over both signals.
     pub fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Waits for either; gives the code that the process then ends with.

@@ -25,11 +25,7 @@ pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
     let spec = ClusterSpec { topology: topology(&args.topology)?, images };
     let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
     watch(settings, &cluster.name, &progress);
-    show::text(&format!(
-        "{}\nexport KUBECONFIG={}\n",
-        cluster.name,
-        cluster.kubeconfig.display()
-    ))?;
+    show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;
     Ok(Exit::Passed)
 }
 
