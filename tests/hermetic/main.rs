@@ -1,6 +1,8 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
+mod cli;
 mod cluster_lock;
+mod diagnostics;
 mod engine;
 mod fake_api;
 mod fake_engine;
@@ -8,6 +10,7 @@ mod fault;
 mod image_build;
 mod manifests;
 mod probe;
+mod report;
 mod rules;
 mod stateful_single;
 mod stateless;
