@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
+use seatrial::suite::SUITES;
 
 /// A home of its own with a few runs in it.
 struct Home {
@@ -210,4 +211,49 @@ async fn claims_lists_the_catalogue() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn plan_shows_every_claim_and_the_arithmetic_without_an_engine() {
+    let home = Home::new();
+    let plan = home.seatrial(&["plan", "--profile", "offline"]).await;
+    assert_eq!(plan.code, 0, "{}", plan.err);
+    for suite in SUITES {
+        for claim in suite.needs.claims {
+            assert!(
+                plan.out.lines().any(|l| l.starts_with(&format!("  {claim:<4} "))),
+                "{claim}: {}",
+                plan.out
+            );
+        }
+    }
+    assert!(plan.out.contains("node-monitor-grace-period") && plan.out.contains("in all"), "{}", plan.out);
+    assert!(!home.dir.path().join("state").exists(), "plan touched the state folder");
+    let wrong = home.seatrial(&["plan", "--profile", "offline", "--k8s", "1.2.3"]).await;
+    assert_eq!(wrong.code, 2, "{}", wrong.err);
+    assert!(wrong.err.contains("hint: choose one of "), "{}", wrong.err);
+}
+
+#[tokio::test]
+async fn doctor_names_what_is_missing_and_how_to_mend_it() {
+    let home = Home::new();
+    let doctor = home.seatrial(&["doctor"]).await;
+    assert_eq!(doctor.code, 69, "{}", doctor.out);
+    let lines: Vec<&str> = doctor.out.lines().collect();
+    for need in ["missing  container engine: ", "missing  kind: "] {
+        let at = lines.iter().position(|l| l.starts_with(need));
+        let at = at.unwrap_or_else(|| panic!("no line {need:?}: {}", doctor.out));
+        assert!(lines[at + 1].starts_with("         hint: "), "{}", doctor.out);
+    }
+}
+
+#[tokio::test]
+async fn without_an_engine_nothing_begins() {
+    let home = Home::new();
+    for command in ["run", "up", "list", "down", "reap", "kubeconfig"] {
+        let ended = home.seatrial(&[command]).await;
+        assert_eq!(ended.code, 69, "{command}: {}", ended.err);
+        assert!(ended.err.contains("no-engine.sock") || ended.err.contains("DOCKER_HOST"), "{}", ended.err);
+    }
+    assert!(!home.runs().exists(), "a run was begun");
 }
