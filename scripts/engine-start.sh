@@ -129,19 +129,20 @@ leftovers() {
   fi
 }
 
-# control_groups: without an init system nobody may have mounted them.
+# control_groups: where no init system has mounted any. What is mounted is left as it is: a
+# hierarchy that appears later lacks the groups of containers that run already.
 control_groups() {
   local controller
-  mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
-  [ ! -f /sys/fs/cgroup/cgroup.controllers ] || return 0
-  for controller in $(awk 'NR > 1 && $4 == 1 {print $1}' /proc/cgroups); do
-    grep -q " cgroup .*[, ]$controller\b" /proc/mounts && continue
-    mkdir -p "/sys/fs/cgroup/$controller"
-    mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" 2>/dev/null || rmdir "/sys/fs/cgroup/$controller"
-  done
-  # systemd inside the nodes wants a hierarchy of its own.
-  grep -q ' cgroup .*name=systemd' /proc/mounts || {
+  if ! grep -q ' cgroup2\{0,1\} ' /proc/mounts; then
+    mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
+    for controller in $(awk 'NR > 1 && $4 == 1 {print $1}' /proc/cgroups); do
+      mkdir -p "/sys/fs/cgroup/$controller"
+      mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
+    done
+  fi
+  # systemd inside the nodes wants a v1 hierarchy of its own.
+  if [ ! -f /sys/fs/cgroup/cgroup.controllers ] && ! grep -q ' cgroup .*name=systemd' /proc/mounts; then
     mkdir -p /sys/fs/cgroup/systemd
     mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-  }
+  fi
 }

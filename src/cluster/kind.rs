@@ -134,7 +134,9 @@ impl Kind<'_> {
     /// # Errors
     /// [`ClusterError::Kind`], [`ClusterError::Engine`].
     pub async fn delete(&self, name: &str, dir: &Path) -> Result<(), ClusterError> {
-        self.remove(name, dir, Duration::ZERO).await
+        // A kind whose seatrial was killed fails at its next step once its containers are gone.
+        let quiet = if self.is_creating() { LATE_CONTAINERS } else { Duration::ZERO };
+        self.remove(name, dir, quiet).await
     }
 
     /// Removes containers until none was seen for `quiet`.
@@ -168,7 +170,7 @@ impl Kind<'_> {
     }
 
     /// Collects kind's and kubeadm's output and what the nodes left, as much as can be had.
-    async fn evidence(&self, wanted: &Wanted, output: &str) -> Result<PathBuf, ClusterError> {
+    pub async fn evidence(&self, wanted: &Wanted, output: &str) -> Result<PathBuf, ClusterError> {
         let stamp = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
         let dir = self.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
         private_dir(&dir)?;
@@ -269,12 +271,15 @@ fn reason(error: &ExecError) -> String {
         ExecError::Failed { stderr, .. } => stderr,
         ExecError::Start { .. } => return error.to_string(),
     };
-    let find = |start: &str| text.lines().map(str::trim).find(|l| l.starts_with(start));
-    let kubeadm = find("error execution phase").or_else(|| find("error: "));
-    let docker = find("docker: ").or_else(|| find("Command Output: docker: "));
-    let kind = find("ERROR: ").map(|l| l.trim_start_matches("ERROR: "));
-    match (kind, kubeadm.or(docker)) {
-        (Some(kind), Some(inner)) => format!("{kind}: {inner}"),
+    let find = |start: &str| text.lines().map(str::trim).find_map(|l| l.strip_prefix(start));
+    let inner = find("error: ").or_else(|| find("docker: ")).or_else(|| find("Command Output: docker: "));
+    let kind = find("ERROR: failed to create cluster: ").or_else(|| find("ERROR: "));
+    match (kind, inner) {
+        // Which command failed says less than why.
+        (Some(kind), Some(inner)) => {
+            let doing = kind.split(": command \"").next().unwrap_or(kind);
+            format!("{doing}: {inner}")
+        }
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => crate::exec::tail(text),
     }
@@ -289,5 +294,29 @@ mod tests {
         assert_eq!(step(" • Preparing nodes 📦 📦 📦   ..."), "Preparing nodes");
         assert_eq!(step(" ✓ Starting control-plane 🕹️"), "Starting control-plane");
         assert_eq!(step("Creating cluster \"x\" ..."), "Creating cluster \"x\"");
+    }
+    #[tokio::test]
+    async fn the_reason_is_the_innermost_line_without_the_stack() {
+        let failed = async |stderr: &str| {
+            let exec = Exec::new("sh").args(["-c", "cat >&2; exit 1"]).stdin(stderr);
+            reason(&exec.run(Deadline::after(Duration::from_secs(5))).await.unwrap_err())
+        };
+        let kubeadm = "\
+ERROR: failed to create cluster: failed to init node with kubeadm: command \"docker exec n kubeadm init\" failed with error: exit status 1
+Command Output: I1124 initconfiguration.go:260] loading configuration
+error: error execution phase wait-control-plane: the kubelet is not healthy
+To see the stack trace of this error execute with --v=5 or higher
+\tsigs.k8s.io/kind/main.go:12
+";
+        assert_eq!(
+            failed(kubeadm).await,
+            "failed to init node with kubeadm: error execution phase wait-control-plane: the kubelet is not healthy",
+        );
+        let cni = "ERROR: failed to create cluster: failed to read CNI manifest: command \"cat\" failed with error: exit status 126\n";
+        assert_eq!(
+            failed(cni).await,
+            "failed to read CNI manifest: command \"cat\" failed with error: exit status 126",
+        );
+        assert_eq!(failed("odd\n").await, "odd");
     }
 }

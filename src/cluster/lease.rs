@@ -131,19 +131,17 @@ impl Lease {
         IntentLog::open(&self.cluster.dir)
     }
 
-    /// Gives the lease back. With exclusive access, faults that are still open are healed first,
-    /// and given with their proofs.
+    /// Gives the lease back. With exclusive access, faults that are still open are healed first;
+    /// whoever wants their proofs heals before.
     ///
     /// # Errors
     /// [`ClusterError::Fault`] when one cannot be healed: then the lock is freed all the same,
     /// and the next holder looks at the cluster with care.
-    pub async fn release(self) -> Result<Vec<Healed>, ClusterError> {
-        let mut healed = Vec::new();
+    pub async fn release(self) -> Result<(), ClusterError> {
         if self.access == Access::Exclusive {
             let intents = self.intents()?;
-            healed = fault::heal_all(&self.cluster.engine, &intents, Deadline::after(HEAL)).await?;
+            fault::heal_all(&self.cluster.engine, &intents, Deadline::after(HEAL)).await?;
         }
-        self.held.release()?;
-        Ok(healed)
+        Ok(self.held.release()?)
     }
 }

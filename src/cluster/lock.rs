@@ -71,11 +71,11 @@ impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { who, pid, access, since, stage } = self;
         let doing = match stage {
-            Stage::Waiting => "waiting for",
-            Stage::Preparing => "preparing",
-            Stage::Using => "using",
+            Stage::Waiting => "waits for ",
+            Stage::Preparing => "prepares ",
+            Stage::Using => "",
         };
-        write!(f, "{who} (process {pid}, {doing} {access} use since {since:.0})")
+        write!(f, "{who} (process {pid}, {doing}{access} use since {since:.0})")
     }
 }
 

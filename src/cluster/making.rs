@@ -2,6 +2,7 @@
 //! having the lease.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -19,7 +20,7 @@ use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
 use crate::fault::{self, HealOutcome, Healed, IntentLog};
 use crate::image;
-use crate::node::{Node, Role};
+use crate::node::{CLUSTER_LABEL, Node, Role};
 use crate::progress::Progress;
 
 /// Everything that making a cluster needs.
@@ -74,7 +75,11 @@ impl Making<'_> {
                 match self.reuse(!unclean.is_empty()).await {
                     Ok(made) => return Ok((entering, made)),
                     Err(error) if is_refusal(&error) || self.deadline.is_over() => return Err(error),
-                    Err(error) => Some(chain(&error)),
+                    Err(error) => {
+                        let (why, kind) = (chain(&error), self.kind());
+                        let evidence = kind.evidence(self.wanted, &why).await?;
+                        Some(format!("{why} (evidence in {})", evidence.display()))
+                    }
                 }
             }
         };
@@ -176,13 +181,12 @@ impl Making<'_> {
     async fn create(&self) -> Result<Made, ClusterError> {
         let Self { settings, engine, wanted, .. } = self;
         let dir = settings.cluster_dir(&wanted.name);
-        let kind = Kind { settings, engine };
-        // kind of a killed process may still be at work: the removal waits for it.
+        let kind = self.kind();
+        // kind of a killed process may still be at work: it fails once its containers are gone,
+        // and may start some until then.
+        self.clear(&kind, &dir).await?;
         kind.settle(&wanted.name, self.deadline, |text| self.detail(text)).await?;
-        if !engine.containers(&[(crate::node::CLUSTER_LABEL, &wanted.name)]).await?.is_empty() {
-            self.detail("removing what is left of the last one");
-            kind.delete(&wanted.name, &dir).await?;
-        }
+        self.clear(&kind, &dir).await?;
         remove_dir(&dir)?;
         private_dir(&dir)?;
         let mut record = Record {
@@ -214,6 +218,19 @@ impl Making<'_> {
         Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
     }
 
+    async fn clear(&self, kind: &Kind<'_>, dir: &Path) -> Result<(), ClusterError> {
+        let name = &self.wanted.name;
+        if !self.engine.containers(&[(CLUSTER_LABEL, name)]).await?.is_empty() {
+            self.detail("removing what is left of the last one");
+            kind.delete(name, dir).await?;
+        }
+        Ok(())
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind { settings: self.settings, engine: self.engine }
+    }
+
     fn say(&self, text: &str) {
         self.progress.say(&format!("{}: {text}", self.task));
     }
@@ -230,7 +247,7 @@ pub(super) async fn open(
     wanted: &Wanted,
 ) -> Result<Cluster, ClusterError> {
     let name = &wanted.name;
-    let containers = engine.containers(&[(crate::node::CLUSTER_LABEL, name)]).await?;
+    let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
     let nodes: Vec<Node> = containers
         .iter()
         .filter(|c| role(c) != Role::LoadBalancer)

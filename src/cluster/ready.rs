@@ -163,44 +163,32 @@ impl Looking<'_> {
     /// Each node resolves the API's name through the DNS service.
     async fn dns(&self) -> Result<(), String> {
         let services = Api::<Service>::namespaced(self.client.unary.clone(), "kube-system");
-        let mut server: Option<IpAddr> = None;
-        let ask = async |node: &str, server: IpAddr| {
-            let command = dns::command(server);
-            let argv: Vec<&str> = command.iter().map(String::as_str).collect();
-            let deadline = self.deadline.at_most(ASK);
-            let result = self.cluster.engine.exec(node, &argv, None, deadline).await;
-            let result = result.map_err(|e| e.to_string())?;
-            let text = || String::from_utf8_lossy(&result.stderr).trim().to_owned();
-            match result.code {
-                0 => dns::answered(&result.stdout).map_err(|why| format!("from {node}: {why}")),
-                124 => Err(format!("from {node}: no answer from {server} within 3 s")),
-                _ => Err(format!("from {node}: {}", crate::exec::tail(&text()))),
-            }
+        let services = &services;
+        let ask = || async move {
+            let service = services.get("kube-dns").await.map_err(|e| ApiError::from(e).text)?;
+            let server: Option<IpAddr> = service.spec.and_then(|s| s.cluster_ip?.parse().ok());
+            let server = server.ok_or("service kube-dns has no address")?;
+            let all = self.started.keys().map(|node| self.ask_dns(node, server));
+            try_join_all(all).await.map(drop)
         };
-        let mut last;
-        loop {
-            last = match server {
-                None => match services.get("kube-dns").await {
-                    Ok(service) => {
-                        server = service.spec.and_then(|s| s.cluster_ip?.parse().ok());
-                        "service kube-dns has no address".to_owned()
-                    }
-                    Err(error) => ApiError::from(error).text,
-                },
-                Some(server) => {
-                    let all = self.started.keys().map(|node| ask(node, server));
-                    match try_join_all(all).await {
-                        Ok(_) => return Ok(()),
-                        Err(why) => why,
-                    }
-                }
-            };
-            if self.deadline.is_over() {
-                return Err(last);
-            }
-            if server.is_none() {
-                self.deadline.pause(LOOK).await;
-            }
+        self.again(ask).await
+    }
+
+    async fn ask_dns(&self, node: &str, server: IpAddr) -> Result<(), String> {
+        let command = dns::command(server);
+        let argv: Vec<&str> = command.iter().map(String::as_str).collect();
+        let result = self.cluster.engine.exec(node, &argv, None, self.deadline.at_most(ASK)).await;
+        let from = |why: &str| format!("from {node}: {why}");
+        match result {
+            Ok(result) => match result.code {
+                0 => dns::answered(&result.stdout).map_err(|why| from(&why)),
+                // That of timeout(1).
+                124 => Err(from(&format!("no answer from {server} within 3 s"))),
+                _ => Err(from(&crate::exec::tail(&String::from_utf8_lossy(&result.stderr)))),
+            },
+            // Its text would be the whole command.
+            Err(EngineError::Timeout { .. }) => Err(from("the node does not run commands")),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -220,14 +208,18 @@ impl Looking<'_> {
         self.again(ask).await
     }
 
-    /// Asks until the answer is good.
+    /// Asks until the answer is good. The reason given is the last one that was not cut off by the
+    /// deadline, if there is one.
     async fn again<F: Future<Output = Result<(), String>>>(&self, ask: impl Fn() -> F) -> Result<(), String> {
+        let mut last = None;
         loop {
-            let Err(why) = self.deadline.bound(ask()).await.unwrap_or_else(|e| Err(e.to_string())) else {
-                return Ok(());
-            };
-            if self.deadline.is_over() {
-                return Err(why);
+            let answer = self.deadline.bound(ask()).await;
+            let over = self.deadline.is_over();
+            match answer {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(why)) if over => return Err(last.unwrap_or(why)),
+                Ok(Err(why)) => last = Some(why),
+                Err(late) => return Err(last.unwrap_or_else(|| late.to_string())),
             }
             self.deadline.pause(LOOK).await;
         }

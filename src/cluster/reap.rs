@@ -75,7 +75,7 @@ struct Facts {
     standing: Standing,
     /// Somebody uses it or waits for it.
     held: Option<String>,
-    /// kind creates some cluster right now.
+    /// kind creates some cluster right now, and this one is not complete.
     creating: bool,
     /// Since it was last used; none when that is not known.
     idle: Option<Duration>,
@@ -188,7 +188,8 @@ async fn facts(
     Ok(Facts {
         standing: found.standing(None, now),
         held: files.holders().first().map(ToString::to_string),
-        creating: Kind { settings, engine }.is_creating(),
+        creating: found.record.as_ref().is_some_and(|r| !r.complete)
+            && Kind { settings, engine }.is_creating(),
         idle: used.and_then(|used| Duration::try_from(now.duration_since(used)).ok()),
         open_faults,
     })
@@ -201,8 +202,9 @@ fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
     }
     match &facts.standing {
         Standing::Elsewhere(owner) => Action::Keep(owner.clone()),
+        // What a killed seatrial left behind may still start some.
+        Standing::Absent if facts.creating => Action::Keep("kind may be about to make it".into()),
         Standing::Absent => Action::Forget("it has no containers".into()),
-        Standing::Half(why) if facts.creating => Action::Keep(format!("{why}, but kind is still at work")),
         Standing::Half(why) => Action::Remove(why.clone()),
         Standing::Whole if all => Action::Remove("nobody uses it".into()),
         Standing::Whole => match facts.idle {
@@ -349,12 +351,12 @@ mod tests {
     }
 
     #[test]
-    fn remains_go_unless_kind_is_still_at_work() {
+    fn remains_go_but_for_files_that_kind_may_still_need() {
         assert_eq!(decide(&half(), IDLE, false), Action::Remove("no end".into()));
-        let creating = Facts { creating: true, ..half() };
-        assert!(matches!(decide(&creating, IDLE, true), Action::Keep(_)));
         let files = Facts { standing: Standing::Absent, ..whole() };
         assert!(matches!(decide(&files, IDLE, false), Action::Forget(_)));
+        let creating = Facts { creating: true, ..files };
+        assert!(matches!(decide(&creating, IDLE, true), Action::Keep(_)));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Undoing what was left open, by whoever comes next.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::intent::Scanned;
@@ -7,7 +10,7 @@ use super::{Fault, FaultError, Intent, IntentLog, named};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::event::Event;
-use crate::node::Node;
+use crate::node::{Node, Power};
 
 /// What became of one intent.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,9 +112,26 @@ async fn heal(engine: &Engine, intent: &Intent, deadline: Deadline) -> Result<He
         }
         // What stands in the way of a look may be over when the fault looks again.
         _ => {
+            sink_in(fault, intent, &node, deadline).await;
             let proof = fault.clear(&node, deadline).await?;
             let gone = proof.get("gone").is_some();
             Ok(if gone { HealOutcome::Gone(proof) } else { HealOutcome::Restored(proof) })
         }
+    }
+}
+
+/// A fault that was asked for moments ago may be about to take hold: a node that has run since
+/// before is watched until then, else it would go down after it was called healed.
+async fn sink_in(fault: &dyn Fault, intent: &Intent, node: &Node, deadline: Deadline) {
+    let asked = Duration::try_from(Timestamp::now().duration_since(intent.at)).unwrap_or_default();
+    let wait = deadline.at_most(fault.lasts().saturating_sub(asked));
+    while !wait.is_over() {
+        let untouched = node.container().await.is_ok_and(|now| {
+            now.power == Power::Running && now.started_at.is_none_or(|started| started < intent.at)
+        });
+        if !untouched {
+            break;
+        }
+        wait.pause(Duration::from_millis(200)).await;
     }
 }

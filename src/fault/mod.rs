@@ -12,6 +12,7 @@ mod restore;
 mod stop_node;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -51,6 +52,11 @@ pub trait Fault: Sync + Debug {
     /// # Cancellation
     /// The engine may go on: write an [`Intent`] first, and heal it.
     fn inject<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>>;
+
+    /// How long after it was asked for the engine may still be at it, though whoever asked is gone.
+    fn lasts(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Undoes it, and gives the proof: `power`, `was`, `address`, `address_before` where it is
     /// known, `address_changed`; or `gone`.

@@ -69,6 +69,8 @@ pub(super) async fn restore(node: &Node, deadline: Deadline) -> Result<Value, Fa
                 if failed == TRIES {
                     return Err(error.into());
                 }
+                // A busy engine fails to plug in a network now and then: give it a moment.
+                deadline.pause(SETTLE).await;
             }
         }
         if starts > TRIES {

@@ -54,6 +54,11 @@ impl Fault for StopNode {
         })
     }
 
+    fn lasts(&self) -> Duration {
+        // Docker goes on stopping when the client goes away; the rest is for the kill.
+        GRACE + Duration::from_secs(5)
+    }
+
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(restore(node, deadline))
     }

@@ -124,16 +124,18 @@ fn image<'p>(pod: &'p Pod, status: &'p ContainerStatus) -> &'p str {
     asked.unwrap_or(&status.image)
 }
 
-/// No node matches, and none is out of the count for a passing reason such as a taint or too
-/// little memory: `0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.`
+/// No node can ever take it: each is out by the pod's own affinity or as control plane, none for
+/// a passing reason such as a lost node's taint or too little memory. The message reads
+/// `0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: },
+/// 2 node(s) didn't match Pod's node affinity/selector. preemption: ..`.
 fn unplaceable(pod: &Pod) -> Option<String> {
     let message = unscheduled(pod)?;
-    let counts = message.strip_prefix("0/")?;
-    let (total, reasons) = counts.split_once(" nodes are available: ")?;
-    let first = reasons.split(". ").next().unwrap_or(reasons).trim_end_matches('.');
-    let (count, why) = first.split_once(" node(s) ")?;
-    let all = count == total && why == "didn't match Pod's node affinity/selector";
-    all.then(|| format!("FailedScheduling: pod {}: {message}", pod.name_any()))
+    let (_, reasons) = message.strip_prefix("0/")?.split_once(" nodes are available: ")?;
+    let reasons: Vec<&str> = reasons.split(". ").next()?.trim_end_matches('.').split(", ").collect();
+    let by_affinity = |r: &&str| r.ends_with(" node(s) didn't match Pod's node affinity/selector");
+    let by_role = |r: &&str| r.contains("untolerated taint {node-role.kubernetes.io/control-plane");
+    let for_good = reasons.iter().any(by_affinity) && reasons.iter().all(|r| by_affinity(r) || by_role(r));
+    for_good.then(|| format!("FailedScheduling: pod {}: {message}", pod.name_any()))
 }
 
 fn unscheduled(pod: &Pod) -> Option<&str> {

@@ -10,17 +10,15 @@ use seatrial::progress::Progress;
 use crate::box_container::{POLITE, soon, with_box};
 
 /// Understands what seatrial asks of a node's containerd; `/mnt/fail` makes imports fail,
-/// `/mnt/forget` makes them do nothing. Names are taken from the archive, whose manifest the
-/// shell finds in the stream.
+/// `/mnt/forget` makes them do nothing. What it was fed is kept as `/mnt/archive`.
 const CTR: &str = r#"#!/bin/sh
 case "$*" in
   'images import --help') echo "  --local"; exit ;;
-  '-n k8s.io images ls -q name=='*) cat "/mnt/have/${5#name==*/}" 2>/dev/null; exit 0 ;;
+  '-n k8s.io images ls -q name=='*) cat "/mnt/have/${6#name==}" 2>/dev/null; exit 0 ;;
   '-n k8s.io images import --local --discard-unpacked-layers -')
-    bytes=$(cat | head -c 1000000000 | { cat > /mnt/archive; ls -l /mnt/archive; })
+    cat > /mnt/archive
     [ ! -e /mnt/fail ] || { echo "ctr: no space left on device" >&2; exit 1; }
-    [ -e /mnt/forget ] || echo seatrial-test-box:2 > /mnt/have/seatrial-test-box:2
-    echo "$bytes" ;;
+    [ -e /mnt/forget ] || echo seatrial-test-box:2 > /mnt/have/seatrial-test-box:2 ;;
   *) echo "unknown: $*" >&2; exit 64 ;;
 esac
 "#;

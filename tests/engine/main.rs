@@ -1,4 +1,4 @@
-//! Tests that need a container engine but no cluster.
+//! Tests that need a container engine but no cluster. A missing engine is a failure.
 
 mod box_container;
 mod containers;

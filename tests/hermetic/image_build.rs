@@ -23,14 +23,18 @@ impl Yard {
         let yard = Self { dir: tempfile::tempdir().unwrap(), seen: Default::default() };
         yard.recipe("low", "echo step: $VERSION; echo low-$VERSION > $OUT/file");
         for side in ["left", "right"] {
-            yard.recipe(side, &format!("cat $NEED_LOW/file > $OUT/file; echo {side} >> $OUT/file"));
+            yard.recipe(
+                side,
+                &format!("cat $NEED_LOW/file > $OUT/file; echo {side} >> $OUT/file # common.sh"),
+            );
         }
         yard.recipe(
             "top",
             "cat $NEED_LEFT/file $NEED_RIGHT/file > $OUT/file; echo $IMAGE $COLOUR >> $OUT/file",
         );
         std::fs::create_dir(yard.recipes().join("lib")).unwrap();
-        std::fs::write(yard.recipes().join("lib/shared"), "1").unwrap();
+        std::fs::write(yard.recipes().join("lib/common.sh"), "# debian.sh 1").unwrap();
+        std::fs::write(yard.recipes().join("lib/debian.sh"), "1").unwrap();
         yard
     }
 
@@ -142,8 +146,12 @@ async fn a_changed_input_builds_what_depends_on_it_and_nothing_else() {
     assert_eq!(second.made, ["left", "top"]);
     assert_ne!(first.key, second.key);
 
-    std::fs::write(yard.recipes().join("lib/shared"), "2").unwrap();
-    assert_eq!(yard.build().await.unwrap().made.len(), 4, "a shared file is an input of all");
+    for shared in ["common.sh", "debian.sh"] {
+        std::fs::write(yard.recipes().join("lib").join(shared), "# debian.sh 2").unwrap();
+        let mut made = yard.build().await.unwrap().made;
+        made.sort();
+        assert_eq!(made, ["left", "right", "top"], "{shared} is an input of those that name it");
+    }
 
     let other = yard.builder().build(&pieces("1.1"), "top", soon()).await.unwrap();
     assert_eq!(other.made.len(), 4, "the version is an input");
@@ -178,7 +186,30 @@ async fn a_failing_recipe_names_its_log_and_leaves_nothing() {
 
     yard.recipe("right", "cp $NEED_LOW/file $OUT/file");
     assert!(yard.build().await.unwrap().made.contains(&"top".to_owned()));
+    // The build that failed may still be tidying up after `left`, which it was building.
+    let limit = soon();
+    while !names(&yard.cache().join("building")).is_empty() && !limit.is_over() {
+        limit.pause(Duration::from_millis(5)).await;
+    }
     assert_eq!(names(&yard.cache().join("building")), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_failure_next_door_never_leaves_half_of_a_result() {
+    let yard = Yard::new();
+    let done = yard.dir.path().join("done");
+    let many = "for i in $(seq 300); do echo x > $OUT/f$i; done; cp $NEED_LOW/file $OUT/file";
+    yard.recipe("left", &format!("{many}; touch {}", done.display()));
+    // Fails while left's results are brought to the disk, which takes its time.
+    yard.recipe(
+        "right",
+        &format!("until [ -e {} ]; do sleep 0.01; done; sleep 0.03; exit 1", done.display()),
+    );
+    assert!(yard.build().await.is_err());
+    yard.recipe("right", "cp $NEED_LOW/file $OUT/file");
+    yard.build().await.unwrap();
+    let left = yard.built().into_iter().find(|n| n.starts_with("left")).unwrap();
+    assert_eq!(names(&yard.cache().join("built").join(left)).len(), 301);
 }
 
 #[tokio::test]

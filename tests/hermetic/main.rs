@@ -1,4 +1,4 @@
-//! Tests that need no container engine: reports, the command line, and fakes over real sockets.
+//! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
 mod cli;
 mod cluster_lock;
@@ -9,6 +9,7 @@ mod fake_engine;
 mod fault;
 mod image_build;
 mod manifests;
+mod probe;
 mod report;
 mod rules;
 mod stateful_single;

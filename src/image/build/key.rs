@@ -11,8 +11,8 @@ use super::pieces::Piece;
 /// Goes into every key: change it when the builder itself starts to build differently.
 const FORMAT: &str = "seatrial piece 1";
 
-/// The key of each piece, by id: sha256 over the recipe's files, the files that all recipes share
-/// (those outside any recipe's folder), the parameters, the keys of what it needs, and the
+/// The key of each piece, by id: sha256 over the recipe's files, the shared files (those outside
+/// any recipe's folder) that it names, the parameters, the keys of what it needs, and the
 /// machine's architecture. Equal keys mean equal inputs; what package mirrors serve in the
 /// meantime is not an input.
 pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, String>, BuildError> {
@@ -39,9 +39,13 @@ pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, 
                 .ok_or_else(|| BuildError::Order { piece: piece.id.clone(), need: need.clone() })?;
             add(need, key.as_bytes());
         }
-        for file in files(&recipes.join(&piece.recipe))?.iter().chain(&shared) {
-            let name = file.strip_prefix(recipes).unwrap_or(file).to_string_lossy().into_owned();
-            let bytes = std::fs::read(file).map_err(BuildError::file("read", file))?;
+        let mut inputs = Vec::new();
+        for file in files(&recipes.join(&piece.recipe))? {
+            inputs.push(read(file)?);
+        }
+        take_named(&mut inputs, &shared);
+        for (file, bytes) in &inputs {
+            let name = file.strip_prefix(recipes).unwrap_or(file).to_string_lossy();
             add(&name, &Sha256::digest(bytes));
         }
         keys.insert(piece.id.clone(), hex(&hash.finalize()));
@@ -53,8 +57,33 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+type Text = (PathBuf, Vec<u8>);
+
+fn read(file: PathBuf) -> Result<Text, BuildError> {
+    let bytes = std::fs::read(&file).map_err(BuildError::file("read", &file))?;
+    Ok((file, bytes))
+}
+
+/// Adds the shared files whose names occur in what is there, and those that they name in turn. A
+/// recipe can source nothing without naming it; a change to the helper for packages must not build
+/// Kubernetes again, which has none.
+fn take_named(inputs: &mut Vec<Text>, shared: &[Text]) {
+    let mut seen = 0;
+    while seen < inputs.len() {
+        let text = inputs[seen].1.clone();
+        seen += 1;
+        for file in shared {
+            let name = file.0.file_name().unwrap_or_default().as_encoded_bytes();
+            let named = text.windows(name.len().max(1)).any(|w| w == name);
+            if named && !inputs.iter().any(|have| have.0 == file.0) {
+                inputs.push(file.clone());
+            }
+        }
+    }
+}
+
 /// The files outside any folder that has a recipe.
-fn shared_files(recipes: &Path) -> Result<Vec<PathBuf>, BuildError> {
+fn shared_files(recipes: &Path) -> Result<Vec<Text>, BuildError> {
     let mut shared = Vec::new();
     for entry in std::fs::read_dir(recipes).map_err(BuildError::file("read folder", recipes))? {
         let path = entry.map_err(BuildError::file("read folder", recipes))?.path();
@@ -65,7 +94,7 @@ fn shared_files(recipes: &Path) -> Result<Vec<PathBuf>, BuildError> {
         }
     }
     shared.sort();
-    Ok(shared)
+    shared.into_iter().map(read).collect()
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>, BuildError> {

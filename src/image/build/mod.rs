@@ -147,9 +147,9 @@ impl Builder {
         for entry in std::fs::read_dir(&building).map_err(BuildError::file("read folder", &building))? {
             let path = entry.map_err(BuildError::file("read folder", &building))?.path();
             let folder = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(_lock) = KeyLock::try_take(&self.lock_file(&folder))? {
+            if let Some(lock) = KeyLock::try_take(&self.lock_file(&folder))? {
                 self.progress.say(&format!("removing what an interrupted build of {folder} left"));
-                lock::clear(&path).await?;
+                lock::clear(&path, &lock).await?;
             }
         }
         Ok(())

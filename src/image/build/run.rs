@@ -33,7 +33,7 @@ impl Builder {
             log: log.clone(),
         };
         let file = self.lock_file(&folder);
-        let _lock = match KeyLock::try_take(&file)? {
+        let lock = match KeyLock::try_take(&file)? {
             Some(lock) => lock,
             None => {
                 let owner = lock::owner(&file);
@@ -49,16 +49,16 @@ impl Builder {
             return Err(late("waiting for the others".into()));
         };
         let work = self.cache.join("building").join(&folder);
-        lock::clear(&work).await?;
+        lock::clear(&work, &lock).await?;
         let task = format!("build {title}");
         let made = self.progress.task(&task, self.recipe(&job, &work, &log, &task, deadline)).await;
         drop(permit);
         let kept = match made {
-            Ok(out) => keep(out, job.dir).await,
+            Ok(out) => keep(out, job.dir, lock.clone()).await,
             Err(error) => Err(error),
         };
         // The scratch folder goes in any case; the reason why it could not is the lesser one.
-        let cleared = lock::clear(&work).await;
+        let cleared = lock::clear(&work, &lock).await;
         kept.and(cleared).map(|()| true)
     }
 
@@ -129,28 +129,27 @@ impl Builder {
 
 /// Gives the results their finished name. They reach the disk first: after a power failure a
 /// finished name with empty files below it would never be built again.
-async fn keep(out: PathBuf, dir: &Path) -> Result<(), BuildError> {
-    let dir = dir.to_path_buf();
-    let done = tokio::task::spawn_blocking(move || {
+async fn keep(out: PathBuf, dir: &Path, lock: KeyLock) -> Result<(), BuildError> {
+    let to = dir.to_path_buf();
+    let kept = lock::held(lock, dir, move || {
         sync(&out)?;
-        std::fs::rename(&out, &dir).map_err(BuildError::file("rename to", &dir))
+        std::fs::rename(&out, &to)?;
+        // Also where nobody waits for us any more; what goes wrong here is told by who does.
+        let _ = out.parent().map(std::fs::remove_dir_all);
+        Ok(())
     });
-    done.await.unwrap_or_else(|panic| {
-        let source = std::io::Error::other(panic);
-        Err(BuildError::File { doing: "keep the results in", path: PathBuf::new(), source })
-    })
+    kept.await.map_err(BuildError::file("keep results as", dir))
 }
 
-fn sync(dir: &Path) -> Result<(), BuildError> {
-    for entry in std::fs::read_dir(dir).map_err(BuildError::file("read folder", dir))? {
-        let entry = entry.map_err(BuildError::file("read folder", dir))?;
-        let path = entry.path();
-        let kind = entry.file_type().map_err(BuildError::file("look at", &path))?;
+fn sync(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
         if kind.is_dir() {
-            sync(&path)?;
+            sync(&entry.path())?;
         } else if kind.is_file() {
-            File::open(&path).and_then(|f| f.sync_all()).map_err(BuildError::file("sync", &path))?;
+            File::open(entry.path())?.sync_all()?;
         }
     }
-    File::open(dir).and_then(|f| f.sync_all()).map_err(BuildError::file("sync", dir))
+    File::open(dir)?.sync_all()
 }

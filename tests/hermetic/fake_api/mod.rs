@@ -24,7 +24,7 @@ pub struct FakeApi {
     shared: Arc<Shared>,
 }
 
-pub(self) struct Shared {
+struct Shared {
     store: Mutex<Store>,
     changed: tokio::sync::watch::Sender<u64>,
     troubles: Mutex<Vec<Planned>>,
@@ -52,7 +52,7 @@ pub enum Trouble {
     Expired,
 }
 
-pub(self) struct Planned {
+struct Planned {
     method: &'static str,
     path: String,
     watch: bool,

@@ -1,0 +1,85 @@
+//! The forward against a fake API server whose pods come and go.
+
+use std::time::Duration;
+
+use seatrial::deadline::Deadline;
+use seatrial::probe::{Forward, Target};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::fake_pods::FakePods;
+
+async fn open(fake: &FakePods, target: Target) -> Forward {
+    Forward::open(&fake.client().await.stream, "ns", target, 3306).await.unwrap()
+}
+
+async fn dial(forward: &Forward) -> TcpStream {
+    TcpStream::connect(forward.route().address()).await.unwrap()
+}
+
+/// What the far end says first; empty where the connection ends.
+async fn greeting(near: &mut TcpStream) -> String {
+    let mut bytes = [0; 64];
+    let read = Deadline::after(Duration::from_secs(20)).bound(near.read(&mut bytes)).await;
+    let n = read.expect("an answer or an end").unwrap_or_default();
+    String::from_utf8_lossy(&bytes[..n]).into_owned()
+}
+
+fn by_label() -> Target {
+    Target::Selector("app=mysql".into())
+}
+
+#[tokio::test]
+async fn each_connection_leads_to_the_pod_that_is_ready_then() {
+    let fake = FakePods::start().await;
+    fake.set(&[("a", true, false)]);
+    let forward = open(&fake, by_label()).await;
+    let mut first = dial(&forward).await;
+    assert_eq!(greeting(&mut first).await, "a");
+    first.write_all(b"hello").await.unwrap();
+    assert_eq!(greeting(&mut first).await, "hello");
+
+    fake.set(&[("a", true, true), ("b", true, false)]);
+    assert_eq!(greeting(&mut dial(&forward).await).await, "b");
+    assert_eq!(forward.route().pod("a"), Some(("uid-a".into(), "node-of-a".into())));
+    assert_eq!(forward.route().pod("b"), Some(("uid-b".into(), "node-of-b".into())));
+    // The first one goes on until its own pod ends.
+    first.write_all(b"still").await.unwrap();
+    assert_eq!(greeting(&mut first).await, "still");
+}
+
+#[tokio::test]
+async fn one_pod_by_uid_is_reached_whatever_others_there_are() {
+    let fake = FakePods::start().await;
+    fake.set(&[("a", false, true), ("b", true, false)]);
+    let forward = open(&fake, Target::Uid("uid-a".into())).await;
+    assert_eq!(greeting(&mut dial(&forward).await).await, "a");
+    fake.set(&[("b", true, false)]);
+    assert_eq!(greeting(&mut dial(&forward).await).await, "");
+    let why = forward.route().last_error().unwrap();
+    assert_eq!(why, "no pod to forward to in namespace ns: b is ready");
+}
+
+#[tokio::test]
+async fn the_far_ends_error_is_kept() {
+    let fake = FakePods::start().await;
+    fake.set(&[("a", true, false)]);
+    *fake.refusal.lock().unwrap() = Some("dial tcp4 127.0.0.1:3306: connection refused".into());
+    let forward = open(&fake, by_label()).await;
+    assert_eq!(greeting(&mut dial(&forward).await).await, "");
+    let why = forward.route().last_error().unwrap();
+    assert!(why.contains("connection to pod a broke") && why.contains("connection refused"), "{why}");
+}
+
+#[tokio::test]
+async fn nobody_listens_and_no_connection_stays_once_it_is_dropped() {
+    let fake = FakePods::start().await;
+    fake.set(&[("a", true, false)]);
+    let forward = open(&fake, by_label()).await;
+    let mut near = dial(&forward).await;
+    assert_eq!(greeting(&mut near).await, "a");
+    let address = forward.route().address();
+    drop(forward);
+    assert_eq!(greeting(&mut near).await, "");
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,5 @@
+//! Probes against fakes on real sockets.
+
+mod fake_pods;
+mod forward;
+mod recorder;
