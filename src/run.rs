@@ -89,7 +89,8 @@ impl Run {
             suites: suites.iter().map(|&s| s.into()).collect(),
         });
         let mut images_seen = BTreeMap::new();
-        images_seen.insert("node".to_owned(), (images.node.reference.clone(), images.node.built_from.clone()));
+        images_seen
+            .insert("node".to_owned(), (images.node.reference.clone(), images.node.built_from.clone()));
         for workload in images.workloads.values() {
             let to = (workload.reference.clone(), workload.built_from.clone());
             images_seen.insert(workload.stands_for.clone(), to);
@@ -130,6 +131,7 @@ impl Run {
 
 /// An id for a new run: UTC time and four hex digits, sorting by time.
 pub fn new_id(now: Timestamp) -> String {
-    let random = u16::from_ne_bytes([now.subsec_nanosecond().to_le_bytes()[1], std::process::id().to_le_bytes()[0]]);
+    let random =
+        u16::from_ne_bytes([now.subsec_nanosecond().to_le_bytes()[1], std::process::id().to_le_bytes()[0]]);
     format!("{}-{random:04x}", now.strftime("%Y%m%d-%H%M%S"))
 }

@@ -271,7 +271,7 @@ async fn clean_up(
     scenario.recorder.stop().await;
     let left = healed.is_err() || deleted.is_err();
     // A lease that is dropped unreleased marks the cluster dirty: the next one checks it.
-    let released = if left { Ok(()) } else { lease.release().await };
+    let released = if left { Ok(()) } else { lease.release().await.map(drop) };
     healed.map(drop)?;
     deleted?;
     Ok(released?)
@@ -351,24 +351,26 @@ impl Scenario {
     /// scenario fails at its end when a claim did not pass.
     pub async fn prove(&self, claim: &str) -> Conclusion {
         self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
-        let records = self.log.records();
-        let Some(claim) = judge::claim(claim) else {
-            let unknown = format!("{claim} is not in the catalogue");
-            self.note(&unknown);
+        let Some(known) = judge::claim(claim) else {
+            self.note(format!("{claim} is not in the catalogue"));
             self.judged().insert(claim.into(), Conclusion::Inconclusive);
             return Conclusion::Inconclusive;
         };
-        let finding = claim.judge(&Evidence::new(&records, claim.id));
-        self.log.append(Event::ClaimJudged {
-            claim: claim.id.into(),
-            verdict: finding.conclusion(),
-            evidence: finding.evidence(),
-            details: finding.details(),
-            took: finding.took,
-            budget: finding.budget,
+        let mut conclusion = Conclusion::Inconclusive;
+        self.log.append_judged(|records| {
+            let finding = known.judge(&Evidence::new(records, known.id));
+            conclusion = finding.conclusion();
+            Event::ClaimJudged {
+                claim: known.id.into(),
+                verdict: conclusion,
+                evidence: finding.evidence(),
+                details: finding.details(),
+                took: finding.took,
+                budget: finding.budget,
+            }
         });
-        self.judged().insert(claim.id.into(), finding.conclusion());
-        finding.conclusion()
+        self.judged().insert(known.id.into(), conclusion);
+        conclusion
     }
 
     /// Injects a fault: its intent goes to disk first, its proof into the log.

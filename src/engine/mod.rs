@@ -8,6 +8,7 @@ mod feed;
 mod files;
 mod images;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -68,6 +69,22 @@ pub struct EngineFacts {
     pub root_dir: String,
     /// Whether it runs without root.
     pub rootless: bool,
+}
+
+impl EngineFacts {
+    /// The facts that a report shows, by name.
+    pub fn describe(&self) -> BTreeMap<String, String> {
+        let gib = self.memory_bytes as f64 / f64::from(1 << 30);
+        BTreeMap::from([
+            ("engine".into(), self.version.clone()),
+            ("system".into(), format!("{} {}", self.os, self.architecture)),
+            ("kernel".into(), self.kernel.clone()),
+            ("cores".into(), self.cores.to_string()),
+            ("memory".into(), format!("{gib:.1} GiB")),
+            ("cgroup".into(), format!("v{} {}", self.cgroup_version, self.cgroup_driver)),
+            ("storage".into(), self.storage_driver.clone()),
+        ])
+    }
 }
 
 impl Engine {

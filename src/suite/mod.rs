@@ -3,8 +3,8 @@
 
 use futures::future::BoxFuture;
 
-use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 use crate::run::Run;
+use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 
 pub mod stateful_single;
 pub mod stateless;

@@ -234,7 +234,12 @@ impl<'s> Mysql<'s> {
     }
 
     /// B10.
-    async fn return_node(&self, outage: Outage<'s>, old: &Instance, mut writer: Writer) -> Result<(), Failure> {
+    async fn return_node(
+        &self,
+        outage: Outage<'s>,
+        old: &Instance,
+        mut writer: Writer,
+    ) -> Result<(), Failure> {
         let s = self.s;
         let budget = s.cluster.topology.timing().node_return().total;
         s.observe("B10", "budget", budget.as_secs_f64());

@@ -8,7 +8,7 @@ use seatrial::config::Settings;
 use seatrial::engine::Engine;
 use seatrial::event;
 use seatrial::progress::{Progress, Update};
-use seatrial::report;
+use seatrial::report::{self, RunReport};
 use seatrial::run::{Run, new_id};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ pub async fn in_run<T>(
         () = cancel_on_signal(&cancel) => unreachable!("it only cancels"),
     };
     let records = event::read(&run.log.dir().join("events.jsonl"))?;
-    report::write_all(run.log.dir(), &records)?;
+    report::write(&RunReport::of(&records), run.log.dir())?;
     result
 }
 
