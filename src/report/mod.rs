@@ -18,8 +18,6 @@ mod stories;
 mod terminal;
 mod timeline;
 
-use crate::event::Record;
-
 pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
@@ -132,14 +130,6 @@ pub fn write(report: &RunReport, dir: &Path) -> Result<Vec<PathBuf>, ReportError
         }
     }
     first.map_or(Ok(written), Err)
-}
-
-/// Makes the report of these records and writes it as [`write`] does.
-///
-/// # Errors
-/// Those of [`write`].
-pub fn write_all(dir: &Path, records: &[Record]) -> Result<Vec<PathBuf>, ReportError> {
-    write(&RunReport::of(records), dir)
 }
 
 /// A new file beside the old one, then a rename: a reader never sees half a report.

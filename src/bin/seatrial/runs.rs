@@ -76,13 +76,16 @@ fn ids(runs: &Path) -> Vec<String> {
     ids.into_iter().map(|id| id.1).collect()
 }
 
-/// When the first record was made; none where it cannot be read, which sorts first.
+/// When the first record was made; where it cannot be read, when the file was written last.
 fn began(dir: &Path) -> Option<Timestamp> {
-    let mut line = String::new();
     let file = File::open(dir.join("events.jsonl")).ok()?;
-    BufReader::new(file).read_line(&mut line).ok()?;
-    let record: serde_json::Value = serde_json::from_str(&line).ok()?;
-    record["at"].as_str()?.parse().ok()
+    let written = file.metadata().ok()?.modified().ok()?;
+    let mut line = String::new();
+    let first = BufReader::new(file).read_line(&mut line).ok().and_then(|_| {
+        let record: serde_json::Value = serde_json::from_str(&line).ok()?;
+        record["at"].as_str()?.parse().ok()
+    });
+    first.or_else(|| written.try_into().ok())
 }
 
 fn known(ids: &[String]) -> String {
