@@ -83,15 +83,17 @@ fn nothing_is_named_for_being_useful() {
 #[test]
 fn every_suite_file_is_listed_and_every_claim_has_a_judge() {
     use seatrial::suite::SUITES;
-    let names: BTreeSet<String> = SUITES.iter().map(|s| s.needs.name.replace('-', "_")).collect();
-    let dir = root().join("src/suite");
-    let stems: BTreeSet<String> = fs::read_dir(dir)
+    let list = fs::read_to_string(root().join("src/suite/mod.rs")).unwrap();
+    let stems: Vec<String> = fs::read_dir(root().join("src/suite"))
         .unwrap()
         .map(|e| e.unwrap().path())
         .filter(|p| p.extension().is_some_and(|e| e == "rs") && !p.ends_with("mod.rs"))
         .map(|p| p.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
-    assert_eq!(stems, names, "files of src/suite and the list SUITES");
+    for stem in &stems {
+        assert!(list.contains(&format!("&{stem}::SUITE")), "src/suite/{stem}.rs is not in SUITES");
+    }
+    assert_eq!(stems.len(), SUITES.len(), "files of src/suite and the list SUITES");
     for suite in SUITES {
         for claim in suite.needs.claims {
             assert!(seatrial::judge::claim(claim).is_some(), "{claim} of {} has no judge", suite.needs.name);
@@ -137,7 +139,7 @@ fn the_map_in_architecture_equals_the_tree() {
 }
 
 #[test]
-fn no_test_is_ignored_and_no_lint_silenced_without_a_reason() {
+fn no_test_is_left_out_and_no_lint_silenced_without_a_reason() {
     let mut wrong = Vec::new();
     for file in files("src", "rs").into_iter().chain(files("tests", "rs")) {
         if file.ends_with("tidy.rs") {
@@ -146,7 +148,9 @@ fn no_test_is_ignored_and_no_lint_silenced_without_a_reason() {
         for (number, line) in numbered(&file) {
             let silenced =
                 line.contains("allow(") && line.trim_start().starts_with("#") && !line.contains("reason");
-            if line.trim_start().starts_with("#[ignore") || silenced {
+            let child = "#[ignore = \"a child process of the tests in this file\"]";
+            let ignored = line.trim_start().starts_with("#[ignore") && line.trim() != child;
+            if ignored || silenced {
                 wrong.push(format!("{}:{number}: {}", file.display(), line.trim()));
             }
         }

@@ -67,7 +67,7 @@ fn given(name: &str) -> String {
 }
 
 #[tokio::test]
-#[ignore = "started by the other tests of this file"]
+#[ignore = "a child process of the tests in this file"]
 async fn holder() {
     let (dir, who) = (PathBuf::from(given("LOCK_DIR")), given("LOCK_WHO"));
     let access = if given("LOCK_ACCESS") == "shared" { Access::Shared } else { Access::Exclusive };

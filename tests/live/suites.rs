@@ -5,11 +5,11 @@ use seatrial::suite::{SUITES, Suite};
 
 use crate::session::in_run;
 
-const CASES: &[&str] = &["stateless", "stateful-single"];
+const CASES: &[&str] = &["stateless", "mysql"];
 
 #[rstest]
 #[case::stateless("stateless")]
-#[case::stateful_single("stateful-single")]
+#[case::mysql("mysql")]
 #[tokio::test(flavor = "multi_thread")]
 async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
     let suite = Suite::named(name).expect("it is listed");
