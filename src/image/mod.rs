@@ -16,7 +16,7 @@ pub use build::BuildError;
 pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};
 pub use profile::{PROFILES, Profile, ProfileError};
-pub use resolve::resolve;
+pub use resolve::{beside, resolve};
 
 /// Every image of a cluster, present in the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

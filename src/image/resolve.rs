@@ -9,12 +9,15 @@ use super::build::{self, Builder, NODE};
 use super::error::ImageError;
 use super::profile::{Made, Profile, ProfileError, Pulled, Source};
 use super::registry::{self, Patience};
-use super::{BUILT_FROM_LABEL, ImageSet, NodeImage, WorkloadImage};
+use super::{ImageSet, NodeImage, WorkloadImage};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::node::OWNER_LABEL;
 use crate::progress::Progress;
+
+/// Where a built image says in a sentence what it is (OCI image specification, annotations).
+const DESCRIPTION: &str = "org.opencontainers.image.description";
 
 /// How long a registry that did not answer is not asked again.
 const SILENCE: Duration = Duration::from_secs(10 * 60);
@@ -138,6 +141,39 @@ async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -
     }
 }
 
+/// Brings a workload image into the engine itself, for a container beside the clusters: registry
+/// images are there already, built ones so far only inside the node image.
+///
+/// # Errors
+/// [`ImageError`], also for a role that the profile does not have.
+pub async fn beside(
+    settings: &Settings,
+    engine: &Engine,
+    images: &ImageSet,
+    role: &str,
+    progress: &Progress,
+    deadline: Deadline,
+) -> Result<WorkloadImage, ImageError> {
+    let missing = || ImageError::NotThere { reference: role.into(), place: images.profile.clone() };
+    let image = images.workloads.get(role).ok_or_else(missing)?;
+    let profile = Profile::named(&images.profile)?;
+    if let Source::Recipes(made) = &profile.source {
+        let pieces = pieces(&profile.name, made, &images.kubernetes)?;
+        let built = builder(settings, progress)?.build(&pieces, role, deadline).await?;
+        let archive = built.dir.join("image.tar");
+        progress.task(&format!("load {}", image.reference), engine.load(&archive, deadline)).await?;
+    }
+    Ok(image.clone())
+}
+
+/// What a built piece says of itself, where it is in the cache.
+fn about(builder: &Builder, pieces: &[build::Piece], id: &str) -> Option<String> {
+    let (built, _) = builder.find(pieces, id).ok()?;
+    let text = std::fs::read(built.dir.join("about.json")).ok()?;
+    let about: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    about["substitutes"].as_str().map(str::to_owned)
+}
+
 fn builder(settings: &Settings, progress: &Progress) -> Result<Builder, ImageError> {
     let recipes: PathBuf = build::unpack(&settings.cache)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -200,7 +236,10 @@ async fn offline(
         let image = WorkloadImage {
             reference: w.image.clone(),
             stands_for: w.stands_for.clone(),
-            built_from: format!("{} {} of suite {}", w.piece, w.version, w.suite),
+            built_from: match about(&builder, &pieces, role) {
+                Some(about) => format!("suite {}: {about}", w.suite),
+                None => format!("{} {} of suite {}", w.piece, w.version, w.suite),
+            },
             version: w.version.clone(),
         };
         (role.clone(), image)
@@ -214,7 +253,7 @@ async fn offline(
             reference: reference.clone(),
             id: built.key,
             baked: true,
-            built_from: have.labels.get(BUILT_FROM_LABEL).cloned().unwrap_or_default(),
+            built_from: have.labels.get(DESCRIPTION).cloned().unwrap_or_default(),
         },
     })
 }

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rstest::{fixture, rstest};
+use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
 use seatrial::event::{Event, EventLog, Outcome, Server};
+use seatrial::image;
 use seatrial::judge::{Conclusion, Evidence, Finding, durability};
 use seatrial::probe::{Ledger, LedgerSpec, Route};
+use seatrial::progress::Progress;
 use testcontainers::core::{IntoContainerPort, client::docker_client_instance};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The first that the engine has; the last is pulled where it has none.
-const IMAGES: [&str; 2] = ["seatrial.local/mysql:9.7", "mysql:8.4"];
-/// Names another image to test with.
-const IMAGE_VARIABLE: &str = "SEATRIAL_TEST_MYSQL";
 const PASSWORD: &str = "password";
 const EVERY: Duration = Duration::from_millis(5);
 
@@ -74,17 +74,19 @@ struct Side {
     _dir: tempfile::TempDir,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]
+/// The profile's MySQL, built or pulled first where it is not there: `name` and `tag`.
+#[expect(clippy::disallowed_methods, reason = "the edge: tests resolve the settings themselves")]
 async fn image() -> anyhow::Result<(String, String)> {
-    let named = std::env::var(IMAGE_VARIABLE).ok();
-    let docker = docker_client_instance().await?;
-    let mut chosen = named;
-    for image in IMAGES {
-        if chosen.is_none() && docker.inspect_image(image).await.is_ok() {
-            chosen = Some(image.to_owned());
-        }
-    }
-    let chosen = chosen.unwrap_or_else(|| IMAGES[IMAGES.len() - 1].to_owned());
+    static IMAGE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+    let resolve = async || {
+        let settings = Settings::resolve(|name| std::env::var(name).ok())?;
+        let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+        let (progress, deadline) = (Progress::silent(), seconds(80 * 60));
+        let images = image::resolve(&settings, &engine, &progress, deadline).await?;
+        let mysql = image::beside(&settings, &engine, &images, "mysql", &progress, deadline).await?;
+        anyhow::Ok(mysql.reference)
+    };
+    let chosen = IMAGE.get_or_try_init(resolve).await?;
     let (name, tag) = chosen.rsplit_once(':').context("an image needs a tag")?;
     Ok((name.into(), tag.into()))
 }
