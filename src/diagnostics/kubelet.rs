@@ -8,8 +8,8 @@ use futures::future::{BoxFuture, join_all};
 use super::{Collector, Folder, Scene};
 use crate::node::{Node, Power};
 
-/// `nodes/<node>/kubelet.log` and `containerd.log`. Of a node that does not run, the journal
-/// files hold them.
+/// `nodes/<node>/kubelet.log` and `containerd.log`. Of a node that does not run, only a
+/// journal on its disk holds them: [`super::Nodes`] copies it.
 #[derive(Debug)]
 pub struct Kubelet;
 
@@ -38,7 +38,10 @@ async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
         match node.power().await {
             Ok(Power::Running) => {}
             Ok(power) => {
-                folder.missing(&file, &format!("the node is {}, see its journal files", power.name()));
+                folder.missing(
+                    &file,
+                    &format!("the node is {}: only a journal on its disk would hold it", power.name()),
+                );
                 continue;
             }
             Err(error) => {
