@@ -151,7 +151,9 @@ pub async fn scenario(
             budget: None,
         });
     }
-    log.append(Event::ScenarioEnded { error: result.as_ref().err().map(|e| chain(e)) });
+    // Claims speak for themselves: only what broke the story is its error.
+    let broke = result.as_ref().err().filter(|e| !matches!(e, ScenarioError::Claims { .. }));
+    log.append(Event::ScenarioEnded { error: broke.map(|e| chain(e)) });
     let written = log.check().map_err(|e| ScenarioError::Clean { name, source: e.into() });
     result.and(written)
 }

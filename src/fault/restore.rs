@@ -74,7 +74,12 @@ pub(super) async fn restore(node: &Node, deadline: Deadline) -> Result<Value, Fa
             }
         }
         if starts > TRIES {
-            let container = node.container().await?;
+            // The exit code of a container that has just been started is that of nobody.
+            let (mut container, moment) = (node.container().await?, deadline.at_most(SETTLE * 4));
+            while container.power != Power::Exited && !moment.is_over() {
+                deadline.pause(LOOK).await;
+                container = node.container().await?;
+            }
             // Its end is news enough when its log cannot be read.
             let log = node.engine().logs(&node.name, 20).await.unwrap_or_default();
             let (node, exit_code) = (node.name.clone(), container.exit_code);

@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
 use seatrial::event;
+use seatrial::judge::Conclusion;
 use seatrial::progress::{Progress, Update};
 use seatrial::report::{self, RunReport};
 use seatrial::run::{Run, new_id};
@@ -29,7 +30,12 @@ pub async fn in_run<T>(
         result = work(&run) => result,
         () = cancel_on_signal(&cancel) => unreachable!("it only cancels"),
     };
-    let records = event::read(&run.log.dir().join("events.jsonl"))?;
+    let file = run.log.dir().join("events.jsonl");
+    // Tests share the run: each ends it anew with the worst so far.
+    let floor = if result.is_ok() { Conclusion::Passed } else { Conclusion::Failed };
+    let judged = RunReport::of(&event::read(&file)?).claims.iter().map(|c| c.verdict).fold(floor, Ord::max);
+    run.end(judged)?;
+    let records = event::read(&file)?;
     report::write(&RunReport::of(&records), run.log.dir())?;
     result
 }
