@@ -430,6 +430,10 @@ impl EventLog {
     /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
     pub fn append(&self, event: Event) {
         let mut state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.write(&mut state, event);
+    }
+
+    fn write(&self, state: &mut State, event: Event) {
         let record = Record {
             schema: SCHEMA,
             seq: state.seq,
@@ -447,6 +451,17 @@ impl EventLog {
             state.broken.get_or_insert_with(|| error.to_string());
         }
         state.records.push(record);
+    }
+
+    /// Appends the event that `judge` makes of this log's scenario so far. Nobody appends
+    /// meanwhile: what was judged is exactly what stands before the event, so that the file alone
+    /// gives the same event again.
+    pub fn append_judged(&self, judge: impl FnOnce(&[Record]) -> Event) {
+        let mut state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let ours = |r: &&Record| r.scope.scenario == self.scope.scenario;
+        let seen: Vec<Record> = state.records.iter().filter(ours).cloned().collect();
+        let event = judge(&seen);
+        self.write(&mut state, event);
     }
 
     /// Whether every event so far reached the file.
@@ -529,6 +544,25 @@ mod tests {
         assert_eq!(read[1].scope.scenario.as_deref(), Some("mysql"));
         assert_eq!(read[1].event, Event::Marked { mark: "change".into() });
         assert_eq!((read[0].seq, read[1].seq), (0, 1));
+    }
+
+    #[test]
+    fn what_is_judged_stands_right_before_its_judgement() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        std::thread::scope(|threads| {
+            threads.spawn(|| (0..500).for_each(|_| log.append(note("probe"))));
+            for _ in 0..20 {
+                log.append_judged(|seen| note(&format!("judged {}", seen.len())));
+            }
+        });
+        for (at, record) in read(&dir.path().join("events.jsonl")).unwrap().iter().enumerate() {
+            if let Event::Noted { text } = &record.event
+                && let Some(seen) = text.strip_prefix("judged ")
+            {
+                assert_eq!(seen, at.to_string(), "a record came between");
+            }
+        }
     }
 
     #[test]

@@ -1,1 +1,487 @@
-//! Placeholder.
+//! A scenario: one story on one leased cluster, in a namespace of its own, with its evidence. The
+//! scope function owns preflight, body, evidence, heal and release; it is the only module that
+//! knows all the pieces.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::cluster::{Access, Cluster, ClusterSpec, Lease, Topology};
+use crate::deadline::Deadline;
+use crate::diagnostics;
+use crate::event::{Event, EventLog, Scope};
+use crate::fault::{self, Fault, Intent, IntentLog};
+use crate::image::ImageSet;
+use crate::judge::{self, Conclusion, Evidence};
+use crate::manifest::{Manifest, TestNamespace};
+use crate::node::Node;
+use crate::probe::Recorder;
+use crate::run::Run;
+
+/// Any error of a story; `?` works on every library error in it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Time that the way out of a scope may take: evidence, healing, deleting the namespace.
+const WAY_OUT: Duration = Duration::from_secs(180);
+
+/// What a scenario needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// Its name, unique within the run.
+    pub name: &'static str,
+    /// Ids of the claims that it proves.
+    pub claims: &'static [&'static str],
+    /// Whether it breaks nodes (exclusive) or keeps to its namespace (shared).
+    pub access: Access,
+    /// The cluster's shape.
+    pub topology: &'static Topology,
+    /// Time for the body, cluster creation and way out not counted.
+    pub budget: Duration,
+}
+
+/// What a story may touch.
+#[derive(Debug)]
+pub struct Scenario {
+    /// The leased cluster.
+    pub cluster: Cluster,
+    /// Clients of its API.
+    pub client: Client,
+    /// The namespace of this scenario.
+    pub namespace: String,
+    /// The event log, scoped to this scenario.
+    pub log: EventLog,
+    /// The images that run.
+    pub images: ImageSet,
+    /// Records what happens to the objects of the namespace, to nodes and to volumes.
+    pub recorder: Recorder,
+    suffix: String,
+    deadline: Deadline,
+    intents: IntentLog,
+    judged: Mutex<BTreeMap<String, Conclusion>>,
+    began: Instant,
+}
+
+/// Why a scenario did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The cluster, the namespace or the log could not be had.
+    #[error("failed to prepare scenario {name}")]
+    Prepare {
+        /// The scenario.
+        name: String,
+        /// The reason.
+        #[source]
+        source: Failure,
+    },
+    /// The story broke off.
+    #[error("scenario {name} broke off")]
+    Story {
+        /// The scenario.
+        name: String,
+        /// The reason.
+        #[source]
+        source: Failure,
+    },
+    /// Claims did not pass.
+    #[error("scenario {name}: {} did not pass", .claims.join(", "))]
+    Claims {
+        /// The scenario.
+        name: String,
+        /// `A7 failed`, and so on.
+        claims: Vec<String>,
+    },
+    /// Something was left broken or behind.
+    #[error("scenario {name} could not be cleaned up")]
+    Clean {
+        /// The scenario.
+        name: String,
+        /// The reason.
+        #[source]
+        source: Failure,
+    },
+    /// The run was interrupted; everything was healed on the way out.
+    #[error("scenario {name} was interrupted")]
+    Interrupted {
+        /// The scenario.
+        name: String,
+    },
+}
+
+/// Runs `body` on a leased cluster.
+///
+/// # Guarantees
+/// Whatever way `body` ends (value, error, panic, its budget, an interrupt), evidence is kept where
+/// it did not pass, every fault is healed, the namespace is deleted and the lease released, in this
+/// order, before this returns. After SIGKILL the next lease or `seatrial reap` does that.
+///
+/// # Errors
+/// [`ScenarioError`]; the first that happened. Claims are judged even where the story broke off:
+/// those that it did not reach are inconclusive.
+pub async fn scenario(
+    run: &Run,
+    needs: Needs,
+    body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
+) -> Result<(), ScenarioError> {
+    let name = needs.name.to_owned();
+    let log = run.log.scoped(Scope { scenario: Some(name.clone()), ..Scope::default() });
+    log.append(Event::ScenarioStarted { claims: needs.claims.iter().map(|&c| c.into()).collect() });
+    let prepared = tokio::select! {
+        prepared = prepare(run, &needs, &log) => prepared,
+        () = run.cancel.cancelled() => Err(Stop::Interrupted),
+    };
+    let result = match prepared {
+        Ok(ready) => live(run, &name, ready, body).await,
+        Err(stop) => Err(stop.named(&name)),
+    };
+    let missing = unjudged(&log, needs.claims);
+    for claim in missing {
+        let why = result.as_ref().err().map_or("the story ended before it".into(), |e| chain(e));
+        log.append(Event::ClaimJudged {
+            claim: claim.into(),
+            verdict: Conclusion::Inconclusive,
+            evidence: format!("not reached: {why}"),
+            details: Vec::new(),
+            took: None,
+            budget: None,
+        });
+    }
+    log.append(Event::ScenarioEnded { error: result.as_ref().err().map(|e| chain(e)) });
+    let written = log.check().map_err(|e| ScenarioError::Clean { name, source: e.into() });
+    result.and(written)
+}
+
+/// Why the body did not end by itself, before the scenario's name is put to it.
+enum Stop {
+    Failed(Failure),
+    Interrupted,
+}
+
+impl Stop {
+    fn named(self, name: &str) -> ScenarioError {
+        let name = name.to_owned();
+        match self {
+            Self::Failed(source) => ScenarioError::Prepare { name, source },
+            Self::Interrupted => ScenarioError::Interrupted { name },
+        }
+    }
+}
+
+struct Ready {
+    lease: Lease,
+    scenario: Scenario,
+    namespace: TestNamespace,
+}
+
+async fn prepare(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Stop> {
+    prepared(run, needs, log).await.map_err(Stop::Failed)
+}
+
+async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Failure> {
+    let spec = ClusterSpec { topology: needs.topology, images: run.images.clone() };
+    let holder = format!("{} of run {} (pid {})", needs.name, run.log.run(), std::process::id());
+    let patience = Deadline::after(run.patience);
+    let lease =
+        Lease::acquire(&run.settings, &run.engine, &spec, needs.access, &holder, patience, &run.progress)
+            .await?;
+    let cluster = lease.cluster.clone();
+    let client = cluster.client().await?;
+    let labels = BTreeMap::from([("dev.seatrial.run".to_owned(), run.log.run().to_owned())]);
+    let stem = format!("seatrial-{}-", needs.name);
+    let namespace = TestNamespace::create(&client, &stem, &labels, Deadline::after(WAY_OUT)).await?;
+    let log = log.scoped(Scope {
+        scenario: Some(needs.name.into()),
+        cluster: Some(cluster.name.clone()),
+        namespace: Some(namespace.name.clone()),
+    });
+    log.append(Event::ClusterReady {
+        reused: lease.reused,
+        took: lease.took.as_secs_f64(),
+        topology: cluster.topology.name.into(),
+        kubernetes: cluster.kubernetes.clone(),
+        image: cluster.image.clone(),
+        nodes: cluster.nodes.iter().map(|n| n.name.clone()).collect(),
+    });
+    let recorder = Recorder::start(&client, &namespace.name, &log).await?;
+    let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
+    let scenario = Scenario {
+        intents: lease.intents()?,
+        namespace: namespace.name.clone(),
+        images: run.images.clone(),
+        deadline: Deadline::after(needs.budget),
+        judged: Mutex::default(),
+        began: Instant::now(),
+        cluster,
+        client,
+        log,
+        recorder,
+        suffix,
+    };
+    Ok(Ready { lease, scenario, namespace })
+}
+
+async fn live(
+    run: &Run,
+    name: &str,
+    ready: Ready,
+    body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
+) -> Result<(), ScenarioError> {
+    let Ready { lease, scenario, namespace } = ready;
+    let story = AssertUnwindSafe(scenario.deadline.bound(body(&scenario))).catch_unwind();
+    let ended = tokio::select! {
+        ended = story => Some(ended),
+        () = run.cancel.cancelled() => None,
+    };
+    let failed = |source: Failure| ScenarioError::Story { name: name.into(), source };
+    let story = match ended {
+        Some(Ok(Ok(Ok(())))) => scenario.verdict(name),
+        Some(Ok(Ok(Err(source)))) => Err(failed(source)),
+        Some(Ok(Err(late))) => Err(failed(format!("the story was {late}").into())),
+        Some(Err(panic)) => Err(failed(format!("panicked: {}", panic_text(&*panic)).into())),
+        None => Err(ScenarioError::Interrupted { name: name.into() }),
+    };
+    let way_out = Deadline::after(WAY_OUT);
+    if story.is_err() {
+        let to = run.log.dir().join("bundle").join(name);
+        let few = way_out.at_most(Duration::from_secs(60));
+        diagnostics::collect(&scenario.cluster, &scenario.client, Some(&scenario.namespace), &to, few).await;
+        run.progress.say(&format!("evidence of {name} kept in {}", to.display()));
+    }
+    let clean = clean_up(scenario, lease, namespace, way_out).await;
+    story.and(clean.map_err(|source| ScenarioError::Clean { name: name.into(), source }))
+}
+
+/// Heals, deletes and releases; every part is tried, the first error is returned.
+async fn clean_up(
+    scenario: Scenario,
+    lease: Lease,
+    namespace: TestNamespace,
+    deadline: Deadline,
+) -> Result<(), Failure> {
+    let healed = fault::heal_all(&scenario.cluster.engine, &scenario.intents, deadline).await;
+    for healed in healed.iter().flatten() {
+        scenario.log.append(healed.event());
+    }
+    let deleted = namespace.delete(&scenario.client, deadline).await;
+    scenario.recorder.stop().await;
+    let left = healed.is_err() || deleted.is_err();
+    // A lease that is dropped unreleased marks the cluster dirty: the next one checks it.
+    let released = if left { Ok(()) } else { lease.release().await.map(drop) };
+    healed.map(drop)?;
+    deleted?;
+    Ok(released?)
+}
+
+impl Scenario {
+    /// Records a fact that a claim is judged by; `metadata.managedFields` is left out.
+    pub fn observe(&self, claim: &str, what: &str, value: impl Serialize) {
+        let mut value = serde_json::to_value(value).unwrap_or_else(|e| Value::String(e.to_string()));
+        strip_managed_fields(&mut value);
+        self.log.append(Event::Observed { claim: claim.into(), what: what.into(), value });
+    }
+
+    /// Records a moment that judges refer to.
+    pub fn mark(&self, mark: &str) {
+        self.log.append(Event::Marked { mark: mark.into() });
+    }
+
+    /// Records something worth knowing.
+    pub fn note(&self, text: impl Into<String>) {
+        self.log.append(Event::Noted { text: text.into() });
+    }
+
+    /// Runs a step of the story within its budget and records how long it took.
+    ///
+    /// # Errors
+    /// The step's own error, or that its budget was used up.
+    pub async fn step<T>(
+        &self,
+        name: &str,
+        budget: Duration,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        self.log.append(Event::StepStarted { step: name.into() });
+        let began = Instant::now();
+        let result = match self.deadline.at_most(budget).bound(work).await {
+            Ok(result) => result,
+            Err(late) => Err(late.into()),
+        };
+        self.log.append(Event::StepEnded {
+            step: name.into(),
+            took: began.elapsed().as_secs_f64(),
+            budget: Some(budget.as_secs_f64()),
+            error: result.as_ref().err().map(|e| chain(&**e)),
+        });
+        result.map_err(|source| StepError { step: name.into(), source }.into())
+    }
+
+    /// The deadline of the whole story.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Unique to this scenario: what names of cluster-scoped objects end in.
+    pub fn suffix(&self) -> &str {
+        &self.suffix
+    }
+
+    /// Seconds since the story began.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Reads a manifest, substitutes its images and makes it this scenario's own.
+    ///
+    /// # Errors
+    /// A manifest that is wrong.
+    pub fn manifest(&self, file: &str, text: &str) -> Result<Manifest, Failure> {
+        let mut manifest = Manifest::read(file, text)?;
+        manifest.substitute_images(&self.images.substitutions());
+        let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
+        manifest.localise(&self.namespace, &self.suffix, &labels)?;
+        Ok(manifest)
+    }
+
+    /// Judges a claim from what is recorded so far. The story goes on whatever comes of it; the
+    /// scenario fails at its end when a claim did not pass.
+    pub async fn prove(&self, claim: &str) -> Conclusion {
+        self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
+        let Some(known) = judge::claim(claim) else {
+            self.note(format!("{claim} is not in the catalogue"));
+            self.judged().insert(claim.into(), Conclusion::Inconclusive);
+            return Conclusion::Inconclusive;
+        };
+        let mut conclusion = Conclusion::Inconclusive;
+        self.log.append_judged(|records| {
+            let finding = known.judge(&Evidence::new(records, known.id));
+            conclusion = finding.conclusion();
+            Event::ClaimJudged {
+                claim: known.id.into(),
+                verdict: conclusion,
+                evidence: finding.evidence(),
+                details: finding.details(),
+                took: finding.took,
+                budget: finding.budget,
+            }
+        });
+        self.judged().insert(known.id.into(), conclusion);
+        conclusion
+    }
+
+    /// Injects a fault: its intent goes to disk first, its proof into the log.
+    ///
+    /// # Errors
+    /// What the fault says. It is healed at the end of the scope all the same.
+    pub async fn inject(
+        &self,
+        fault: &'static dyn Fault,
+        node: &Node,
+        deadline: Deadline,
+    ) -> Result<ActiveFault<'_>, Failure> {
+        let intent = self.intents.write(fault, node).await?;
+        let (id, fault_name, node_name) = (intent.id.clone(), fault.name().to_owned(), node.name.clone());
+        self.log.append(Event::FaultIntended {
+            id: id.clone(),
+            fault: fault_name.clone(),
+            node: node_name.clone(),
+        });
+        let proof = fault.inject(node, deadline).await?;
+        self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
+        Ok(ActiveFault { scenario: self, fault, node: node.clone(), intent })
+    }
+
+    fn judged(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Conclusion>> {
+        self.judged.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn verdict(&self, name: &str) -> Result<(), ScenarioError> {
+        let judged = self.judged();
+        let bad = judged.iter().filter(|(_, c)| **c != Conclusion::Passed);
+        let claims: Vec<String> = bad.map(|(id, conclusion)| format!("{id} {conclusion}")).collect();
+        if claims.is_empty() { Ok(()) } else { Err(ScenarioError::Claims { name: name.into(), claims }) }
+    }
+}
+
+/// A step of a story failed.
+#[derive(Debug, thiserror::Error)]
+#[error("step `{step}` failed")]
+struct StepError {
+    step: String,
+    #[source]
+    source: Failure,
+}
+
+/// An open fault. It is healed at the end of the scope at the latest; healing it here is part of
+/// the story.
+#[must_use = "call heal(), or the fault stays until the scenario ends"]
+#[derive(Debug)]
+pub struct ActiveFault<'s> {
+    scenario: &'s Scenario,
+    fault: &'static dyn Fault,
+    node: Node,
+    intent: Intent,
+}
+
+impl ActiveFault<'_> {
+    /// Clears the fault and records the proof.
+    ///
+    /// # Errors
+    /// What the fault says; its intent stays open then.
+    pub async fn heal(self, deadline: Deadline) -> Result<Value, Failure> {
+        let proof = self.fault.clear(&self.node, deadline).await?;
+        self.scenario.log.append(Event::FaultHealed {
+            id: self.intent.id.clone(),
+            fault: self.fault.name().into(),
+            node: self.node.name.clone(),
+            proof: proof.clone(),
+        });
+        self.scenario.intents.close(&self.intent)?;
+        Ok(proof)
+    }
+}
+
+/// Claims of a scenario that nothing was said about.
+fn unjudged<'c>(log: &EventLog, claims: &'c [&'c str]) -> Vec<&'c str> {
+    let records = log.records();
+    let judged = |id: &str| {
+        records.iter().any(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == id))
+    };
+    claims.iter().copied().filter(|id| !judged(id)).collect()
+}
+
+/// An error with its sources on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+fn strip_managed_fields(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(strip_managed_fields),
+        Value::Object(map) => {
+            if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+                metadata.shift_remove("managedFields");
+            }
+            if let Some(items) = map.get_mut("items") {
+                strip_managed_fields(items);
+            }
+        }
+        _ => {}
+    }
+}

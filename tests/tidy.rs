@@ -1,1 +1,205 @@
-//! Placeholder.
+//! The shape of the tree, as tests: layers, file lengths, listed suites, and a map that is true.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Layers from the bottom up: a module may import from its own layer and from lower ones.
+const LAYERS: &[&[&str]] = &[
+    &["deadline", "exec", "progress"],
+    &["config"],
+    &["event", "judge"],
+    &["engine", "client"],
+    &["node"],
+    &["image"],
+    &["fault"],
+    &["manifest", "wait"],
+    &["cluster"],
+    &["workload"],
+    &["probe", "diagnostics"],
+    &["report"],
+    &["scenario", "run", "suite"],
+];
+
+/// Pairs that must never import each other, whatever their layer.
+const APART: &[(&str, &[&str])] = &[
+    ("fault", &["probe"]),
+    ("probe", &["fault"]),
+    ("judge", &["engine", "client", "cluster", "node", "image", "probe", "wait", "manifest", "fault"]),
+    ("report", &["engine", "client", "cluster", "node", "image", "probe", "wait", "manifest", "fault"]),
+];
+
+#[test]
+fn imports_point_down_only() {
+    let mut wrong = Vec::new();
+    for file in files("src", "rs") {
+        let Some(module) = module_of(&file) else { continue };
+        let own = layer(&module);
+        for (number, line) in numbered(&file) {
+            for import in imports(&line) {
+                let apart = APART.iter().any(|(m, not)| *m == module && not.contains(&import.as_str()));
+                if import != module && (apart || layer(&import) > own) {
+                    wrong.push(format!("{}:{number}: {module} imports {import}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports against the layers:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_is_in_the_layer_table() {
+    let listed: BTreeSet<&str> = LAYERS.iter().flat_map(|l| l.iter().copied()).collect();
+    let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let mods = lib.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let found: BTreeSet<&str> = mods.collect();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn no_file_is_longer_than_600_lines() {
+    let mut long = Vec::new();
+    for dir in ["src", "tests", "scripts", "offline"] {
+        for file in files(dir, "") {
+            if !file.components().any(|c| c.as_os_str() == "fixtures" || c.as_os_str() == "snapshots") {
+                let lines = numbered(&file).len();
+                if lines > 600 {
+                    long.push(format!("{} has {lines} lines", file.display()));
+                }
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn nothing_is_named_for_being_useful() {
+    let vague = ["util", "utils", "common", "helper", "helpers", "manager", "handler"];
+    let bad = |f: &PathBuf| f.file_stem().is_some_and(|s| vague.contains(&s.to_string_lossy().as_ref()));
+    let found: Vec<PathBuf> = files("src", "rs").into_iter().filter(bad).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn every_suite_file_is_listed_and_every_claim_has_a_judge() {
+    use seatrial::suite::SUITES;
+    let names: BTreeSet<String> = SUITES.iter().map(|s| s.needs.name.replace('-', "_")).collect();
+    let dir = root().join("src/suite");
+    let stems: BTreeSet<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "rs") && !p.ends_with("mod.rs"))
+        .map(|p| p.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(stems, names, "files of src/suite and the list SUITES");
+    for suite in SUITES {
+        for claim in suite.needs.claims {
+            assert!(seatrial::judge::claim(claim).is_some(), "{claim} of {} has no judge", suite.needs.name);
+        }
+    }
+}
+
+#[test]
+fn every_kind_configuration_is_a_topology_and_parses() {
+    use seatrial::cluster::TOPOLOGIES;
+    let names: BTreeSet<String> = TOPOLOGIES.iter().map(|t| t.name.to_owned()).collect();
+    let found: BTreeSet<String> = files("kind-config", "yaml")
+        .iter()
+        .map(|f| f.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(found, names, "files of kind-config and the list TOPOLOGIES");
+}
+
+#[test]
+fn the_map_in_architecture_equals_the_tree() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mapped: BTreeSet<String> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("| `")?.split_once('`'))
+        .map(|(path, _)| path.trim_end_matches('/').to_owned())
+        .collect();
+    let missing: Vec<&String> = mapped.iter().filter(|p| !root().join(p).exists()).collect();
+    assert!(missing.is_empty(), "on the map, not in the tree: {missing:?}");
+    let mut unmapped = Vec::new();
+    for dir in ["src", "offline", "tests", "src/bin", "."] {
+        for entry in fs::read_dir(root().join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            let shown =
+                path.strip_prefix(root()).unwrap().to_string_lossy().trim_start_matches("./").to_owned();
+            let hidden = shown.starts_with('.') || shown == "target" || path.is_file() && dir == ".";
+            let below = mapped.iter().any(|m| m.starts_with(&format!("{shown}/")));
+            if !hidden && !mapped.contains(&shown) && !below {
+                unmapped.push(shown);
+            }
+        }
+    }
+    assert!(unmapped.is_empty(), "in the tree, not on the map: {unmapped:?}");
+}
+
+#[test]
+fn no_test_is_ignored_and_no_lint_silenced_without_a_reason() {
+    let mut wrong = Vec::new();
+    for file in files("src", "rs").into_iter().chain(files("tests", "rs")) {
+        if file.ends_with("tidy.rs") {
+            continue;
+        }
+        for (number, line) in numbered(&file) {
+            let silenced =
+                line.contains("allow(") && line.trim_start().starts_with("#") && !line.contains("reason");
+            if line.trim_start().starts_with("#[ignore") || silenced {
+                wrong.push(format!("{}:{number}: {}", file.display(), line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Files below a folder of the tree, with this extension where one is given.
+fn files(dir: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(dir)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if extension.is_empty() || path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn numbered(file: &Path) -> Vec<(usize, String)> {
+    let bytes = fs::read(file).unwrap();
+    String::from_utf8_lossy(&bytes).lines().enumerate().map(|(n, l)| (n + 1, l.to_owned())).collect()
+}
+
+/// The top-level module that a library file belongs to.
+fn module_of(file: &Path) -> Option<String> {
+    let below = file.strip_prefix(root().join("src")).ok()?;
+    let first = below.components().next()?.as_os_str().to_string_lossy().into_owned();
+    let name = first.trim_end_matches(".rs").to_owned();
+    (name != "bin" && name != "lib").then_some(name)
+}
+
+fn layer(module: &str) -> usize {
+    let found = LAYERS.iter().position(|l| l.contains(&module));
+    found.unwrap_or_else(|| panic!("{module} is in no layer: add it to LAYERS"))
+}
+
+/// Modules named after `crate::` in a line of code.
+fn imports(line: &str) -> Vec<String> {
+    if line.trim_start().starts_with("//") {
+        return Vec::new();
+    }
+    let after = line.split("crate::").skip(1);
+    let names = after.map(|r| r.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>());
+    names.filter(|n| !n.is_empty() && n.chars().next().is_some_and(char::is_lowercase)).collect()
+}

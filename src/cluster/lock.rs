@@ -71,11 +71,11 @@ impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { who, pid, access, since, stage } = self;
         let doing = match stage {
-            Stage::Waiting => "waiting for",
-            Stage::Preparing => "preparing",
-            Stage::Using => "using",
+            Stage::Waiting => "waits for ",
+            Stage::Preparing => "prepares ",
+            Stage::Using => "",
         };
-        write!(f, "{who} (process {pid}, {doing} {access} use since {since:.0})")
+        write!(f, "{who} (process {pid}, {doing}{access} use since {since:.0})")
     }
 }
 
@@ -122,8 +122,7 @@ pub struct Entering {
     lease: File,
     _turnstile: File,
     me: HolderFile,
-    /// Holders that went without a release.
-    pub unclean: Vec<Holder>,
+    left: Vec<FoundHolder>,
 }
 
 /// A held lease lock. Dropping it frees the lock at once and leaves the holder file, which marks
@@ -169,9 +168,8 @@ impl LockFiles {
                 return Err(error);
             }
         };
-        let unclean = self.take_unclean()?;
         me.stage(Stage::Preparing)?;
-        Ok(Entering { files: self.clone(), lease, _turnstile: turnstile, me, unclean })
+        Ok(Entering { files: self.clone(), lease, _turnstile: turnstile, me, left: self.left() })
     }
 
     /// As [`LockFiles::enter`] for exclusive use, but gives up at once: none when somebody uses
@@ -188,8 +186,7 @@ impl LockFiles {
         let Some(lease) = self.try_lock("lease", Access::Exclusive)? else { return Ok(None) };
         let mut me = HolderFile::create(&holders, who, Access::Exclusive)?;
         me.stage(Stage::Preparing)?;
-        let unclean = self.take_unclean()?;
-        Ok(Some(Entering { files: self.clone(), lease, _turnstile: turnstile, me, unclean }))
+        Ok(Some(Entering { files: self.clone(), lease, _turnstile: turnstile, me, left: self.left() }))
     }
 
     /// Who uses the cluster or is first in the queue for it, oldest first.
@@ -265,16 +262,9 @@ impl LockFiles {
         }
     }
 
-    fn take_unclean(&self) -> Result<Vec<Holder>, LockError> {
-        let mut found = Vec::new();
-        for left in self.holder_files().into_iter().filter(|f| !f.alive) {
-            std::fs::remove_file(&left.path).map_err(|e| failed("remove", &left.path, e))?;
-            // One that never got the lease cannot have left anything behind.
-            if left.holder.stage != Stage::Waiting {
-                found.push(left.holder);
-            }
-        }
-        Ok(found)
+    /// Files of holders that are gone.
+    fn left(&self) -> Vec<FoundHolder> {
+        self.holder_files().into_iter().filter(|f| !f.alive).collect()
     }
 
     fn holder_files(&self) -> Vec<FoundHolder> {
@@ -285,6 +275,14 @@ impl LockFiles {
 }
 
 impl Entering {
+    /// Holders that went without a release: whoever comes in must look for damage. They are
+    /// forgotten once somebody has come in.
+    pub fn unclean(&self) -> Vec<&Holder> {
+        // One that never got the lease cannot have left anything behind.
+        let used = |f: &&FoundHolder| f.holder.stage != Stage::Waiting;
+        self.left.iter().filter(used).map(|f| &f.holder).collect()
+    }
+
     /// Changes to exclusive use: waits until those who share the cluster are gone. Nobody new
     /// comes in meanwhile.
     ///
@@ -319,6 +317,9 @@ impl Entering {
         }
         self.me.stage(Stage::Using)?;
         self.files.touch()?;
+        for left in &self.left {
+            std::fs::remove_file(&left.path).map_err(|e| failed("remove", &left.path, e))?;
+        }
         Ok(Held { files: self.files, _lease: self.lease, me: self.me })
     }
 
@@ -444,6 +445,7 @@ impl HolderFile {
     }
 }
 
+#[derive(Debug)]
 struct FoundHolder {
     holder: Holder,
     path: PathBuf,

@@ -1,5 +1,104 @@
-//! Clusters.
+//! Clusters: made by kind, shared through leases, proved ready before use, removed when idle.
 
 pub mod lock;
+pub mod ready;
+pub mod record;
 pub mod timing;
 pub mod topology;
+
+mod dns;
+mod error;
+mod kind;
+mod kubeconfig;
+mod lease;
+mod making;
+mod reap;
+mod roll;
+mod spec;
+mod standing;
+
+use std::path::PathBuf;
+
+use crate::client::Client;
+use crate::engine::{Container, Engine};
+use crate::node::{Node, OWNER_LABEL, ROLE_LABEL, Role};
+
+pub use error::ClusterError;
+pub use lease::Lease;
+pub use lock::{Access, Holder};
+pub use ready::Ready;
+pub use reap::{Action, ReapOptions, Reaped, reap, start_watcher, watch, watch_arguments};
+pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};
+pub use spec::ClusterSpec;
+pub use timing::{Budget, FailureTiming};
+pub use topology::{ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
+
+/// A cluster that exists. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its name, also kind's.
+    pub name: String,
+    /// Its topology.
+    pub topology: &'static Topology,
+    /// Kubernetes version without `v`.
+    pub kubernetes: String,
+    /// The node image.
+    pub image: String,
+    /// Its state folder.
+    pub dir: PathBuf,
+    /// Its own kubeconfig, mode 0600.
+    pub kubeconfig: PathBuf,
+    /// Its nodes by name, without the load balancer.
+    pub nodes: Vec<Node>,
+    /// The engine that runs it.
+    pub engine: Engine,
+}
+
+impl Cluster {
+    /// Clients of its API, for the runtime that calls.
+    ///
+    /// # Errors
+    /// [`ClusterError::Client`].
+    pub async fn client(&self) -> Result<Client, ClusterError> {
+        Ok(Client::from_kubeconfig(&self.kubeconfig).await?)
+    }
+
+    /// Its workers by name.
+    pub fn workers(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|n| n.role == Role::Worker)
+    }
+
+    /// Its control planes by name.
+    pub fn control_planes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|n| n.role == Role::ControlPlane)
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.name == name)
+    }
+}
+
+/// What a cluster is made from, once images are resolved.
+#[derive(Clone, Debug)]
+struct Wanted {
+    name: String,
+    topology: &'static Topology,
+    kubernetes: String,
+    image: String,
+    workloads: Vec<String>,
+}
+
+/// Whether a container may be touched: made from a node image of ours, or the load balancer
+/// beside such nodes, which has an image of its own.
+fn belongs(container: &Container) -> bool {
+    container.labels.contains_key(OWNER_LABEL) || role(container) == Role::LoadBalancer
+}
+
+fn role(container: &Container) -> Role {
+    match container.labels.get(ROLE_LABEL).map(String::as_str) {
+        Some("control-plane") => Role::ControlPlane,
+        Some("external-load-balancer") => Role::LoadBalancer,
+        _ => Role::Worker,
+    }
+}

@@ -1,1 +1,96 @@
-//! Placeholder.
+//! The bundle of a scenario that did not pass: what can still be learnt from the cluster before it
+//! is healed. Bounded in time and size, honest about what is missing, and written so that a dead
+//! node or a dead API server costs its own part only.
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use futures::future::{BoxFuture, join_all};
+
+use crate::client::Client;
+use crate::cluster::Cluster;
+use crate::deadline::Deadline;
+
+mod events;
+mod folder;
+mod kubelet;
+mod nodes;
+mod objects;
+mod pod_logs;
+mod pods;
+mod redact;
+
+pub use events::Events;
+pub use folder::Folder;
+pub use kubelet::Kubelet;
+pub use nodes::Nodes;
+pub use objects::Objects;
+pub use pod_logs::PodLogs;
+pub use pods::Pods;
+
+/// Gathers one kind of evidence.
+pub trait Collector: Sync + Debug {
+    /// Its name, and that of its folder.
+    fn name(&self) -> &'static str;
+    /// What it gathers, in one line.
+    fn about(&self) -> &'static str;
+    /// Puts what it finds into `folder`, and there also what it could not get. Files count as soon
+    /// as they are added: it is dropped when the deadline passes.
+    fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()>;
+}
+
+/// Every collector.
+pub static COLLECTORS: &[&dyn Collector] = &[&Events, &Pods, &PodLogs, &Objects, &Nodes, &Kubelet];
+
+/// What collectors look at.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Its API.
+    pub client: &'a Client,
+    /// The namespace of interest; all of them without one.
+    pub namespace: Option<&'a str>,
+    /// When everything must be done.
+    pub deadline: Deadline,
+}
+
+/// What was gathered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The files in it.
+    pub files: Vec<PathBuf>,
+    /// Their size together.
+    pub bytes: u64,
+    /// What is missing, a line each, with the reason; also in `MISSING.txt`.
+    pub missing: Vec<String>,
+}
+
+/// Gathers everything into `to`, all collectors side by side.
+///
+/// # Guarantees
+/// Returns soon after the deadline at the latest, with what was gathered until then. Never an
+/// error: the reason for gathering must not be hidden by a second one. At most
+/// [`Folder::LIMIT`] bytes. No Secret is read, and values of variables that are called like one
+/// are left out of every file.
+pub async fn collect(
+    cluster: &Cluster,
+    client: &Client,
+    namespace: Option<&str>,
+    to: &Path,
+    deadline: Deadline,
+) -> Bundle {
+    let scene = Scene { cluster, client, namespace, deadline };
+    let folder = Folder::new(to);
+    folder.hide(redact::secrets(&scene).await);
+    join_all(COLLECTORS.iter().map(|collector| one(*collector, &scene, &folder))).await;
+    folder.close()
+}
+
+async fn one(collector: &dyn Collector, scene: &Scene<'_>, folder: &Folder) {
+    if let Err(late) = scene.deadline.bound(collector.collect(scene, folder)).await {
+        folder.missing(collector.name(), &late.to_string());
+    }
+}

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::{ApiError, Engine, EngineError, QUICK, WORK, bounded};
+use super::{ApiError, Engine, EngineError, bounded};
 use crate::deadline::Deadline;
 
 /// A container's state, in Docker's words.
@@ -104,7 +104,7 @@ impl Engine {
         let filters = [("label".to_owned(), wanted.collect::<Vec<_>>())].into();
         let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
         let doing = || "failed to list containers".to_owned();
-        let deadline = Deadline::after(QUICK);
+        let deadline = self.quick();
         let found = self.ask(doing, deadline, self.docker.list_containers(Some(options))).await?;
         let ids: Vec<String> = found.into_iter().filter_map(|c| c.id).collect();
         // One that goes away meanwhile is left out.
@@ -124,7 +124,7 @@ impl Engine {
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
         let doing = || format!("failed to inspect container {name}");
-        let asked = self.ask(doing, Deadline::after(QUICK), self.docker.inspect_container(name, None)).await;
+        let asked = self.ask(doing, self.quick(), self.docker.inspect_container(name, None)).await;
         match asked {
             Ok(found) => Ok(Some(read(found))),
             Err(error) if error.status() == Some(404) => Ok(None),
@@ -147,7 +147,7 @@ impl Engine {
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
     pub async fn start(&self, name: &str) -> Result<(), EngineError> {
         let wish = |p| p == Power::Running;
-        self.switch("start", name, WORK, wish, self.docker.start_container(name, None)).await
+        self.switch("start", name, self.work(), wish, self.docker.start_container(name, None)).await
     }
 
     /// Sends its stop signal, waits `grace`, then kills it; nothing happens when it does not run.
@@ -162,7 +162,8 @@ impl Engine {
         let t = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(t), signal: None };
         let work = self.docker.stop_container(name, Some(options));
-        self.switch("stop", name, grace.saturating_add(WORK), ended, work).await
+        self.switch("stop", name, Deadline::after(grace.saturating_add(self.work().remaining())), ended, work)
+            .await
     }
 
     /// Kills its first process, and all others with it; nothing happens when it does not run.
@@ -171,7 +172,7 @@ impl Engine {
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
     pub async fn kill(&self, name: &str) -> Result<(), EngineError> {
         let options = KillContainerOptions { signal: "SIGKILL".into() };
-        self.switch("kill", name, WORK, ended, self.docker.kill_container(name, Some(options))).await
+        self.switch("kill", name, self.work(), ended, self.docker.kill_container(name, Some(options))).await
     }
 
     /// Freezes all its processes; nothing happens when they are frozen already.
@@ -181,7 +182,7 @@ impl Engine {
     /// [`EngineError::Timeout`] after 120 s.
     pub async fn pause(&self, name: &str) -> Result<(), EngineError> {
         let wish = |p| p == Power::Paused;
-        self.switch("pause", name, WORK, wish, self.docker.pause_container(name)).await
+        self.switch("pause", name, self.work(), wish, self.docker.pause_container(name)).await
     }
 
     /// Thaws its processes; nothing happens when they run.
@@ -190,7 +191,7 @@ impl Engine {
     /// As [`Engine::pause`].
     pub async fn unpause(&self, name: &str) -> Result<(), EngineError> {
         let wish = |p| p == Power::Running;
-        self.switch("unpause", name, WORK, wish, self.docker.unpause_container(name)).await
+        self.switch("unpause", name, self.work(), wish, self.docker.unpause_container(name)).await
     }
 
     /// Kills and removes it with its anonymous volumes; nothing happens when it is gone.
@@ -199,7 +200,7 @@ impl Engine {
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
     pub async fn remove(&self, name: &str) -> Result<(), EngineError> {
         let doing = || format!("failed to remove container {name}");
-        let deadline = Deadline::after(WORK);
+        let deadline = self.work();
         let options = RemoveContainerOptions { force: true, v: true, link: false };
         let removed = self.ask(doing, deadline, self.docker.remove_container(name, Some(options))).await;
         match removed {
@@ -231,7 +232,7 @@ impl Engine {
             all.extend_from_slice(&piece);
             Ok(all)
         });
-        let all = self.ask(doing, Deadline::after(WORK), all).await;
+        let all = self.ask(doing, self.work(), all).await;
         let all = all.map_err(|e| e.or_not_found("container", name))?;
         Ok(String::from_utf8_lossy(&all).into_owned())
     }
@@ -241,16 +242,18 @@ impl Engine {
         &self,
         verb: &str,
         name: &str,
-        limit: Duration,
+        deadline: Deadline,
         wish: impl Fn(Power) -> bool,
         work: impl Future<Output = Result<(), ApiError>>,
     ) -> Result<(), EngineError> {
         let doing = || format!("failed to {verb} container {name}");
-        let Err(error) = bounded(doing, Deadline::after(limit), work).await else { return Ok(()) };
+        let Err(error) = bounded(doing, deadline, work).await else { return Ok(()) };
         if !matches!(error.status(), Some(409 | 500)) {
             return Err(error.or_not_found("container", name));
         }
-        match self.container(name).await?.map(|c| c.power) {
+        // An engine that cannot even say the state: its first words are the better ones.
+        let now = self.container(name).await.ok().flatten();
+        match now.map(|c| c.power) {
             Some(power) if wish(power) => Ok(()),
             Some(power) if verb.ends_with("pause") && power != Power::Running && power != Power::Paused => {
                 Err(EngineError::NotRunning { doing: doing(), container: name.into(), power })

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{ApiError, Engine, EngineError, QUICK};
+use super::{ApiError, Engine, EngineError};
 use crate::deadline::Deadline;
 
 /// More output than this of one command is an error.
@@ -152,7 +152,7 @@ impl Engine {
         let (engine, name, argv) = (self.clone(), name.to_owned(), owned(argv));
         let started = async move {
             let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-            let opened = engine.open(&name, &words, supervised(&words), Deadline::after(QUICK)).await?;
+            let opened = engine.open(&name, &words, supervised(&words), engine.quick()).await?;
             let lines = Lines { engine, name, argv, session: opened, out: Vec::new(), err: Vec::new() };
             Ok(futures::stream::unfold(Some(lines), Lines::step))
         };
@@ -205,7 +205,7 @@ impl Engine {
     }
 
     /// The code may be missing for a moment after the output has ended.
-    async fn exit_code(
+    pub(super) async fn exit_code(
         &self,
         id: &str,
         doing: impl Fn() -> String + Copy,
@@ -268,7 +268,7 @@ impl Lines {
     async fn verdict(self) -> Option<EngineError> {
         let Self { engine, name, argv, session: Session { id, .. }, err, .. } = self;
         let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-        match engine.exit_code(&id, || doing(&name, &words), Deadline::after(QUICK)).await {
+        match engine.exit_code(&id, || doing(&name, &words), engine.quick()).await {
             Ok(0) => None,
             Ok(code) => Some(failed(&name, &words, code, &err)),
             Err(error) => Some(error),

@@ -11,8 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use super::exec::failed;
-use super::{Container, Engine, EngineError, ExecResult, Power, QUICK, WORK, bounded};
-use crate::deadline::Deadline;
+use super::{Container, Engine, EngineError, ExecResult, Power, bounded};
 use crate::event::FileEntry;
 
 /// A folder with more entries than this, within the depth asked for, is an error.
@@ -98,7 +97,7 @@ impl Engine {
         // -H follows the path itself, not the links below it.
         let format = r"%y\0%s\0%U\0%m\0%P\0%l\0";
         let argv = ["find", "-H", path, "-maxdepth", &depth, "-printf", format];
-        let result = self.exec(name, &argv, None, Deadline::after(WORK)).await?;
+        let result = self.exec(name, &argv, None, self.work()).await?;
         match parse_find(&result.stdout, path) {
             Some(entries) if entries.len() > ENTRY_LIMIT => {
                 Err(too_much(name, path, ENTRY_LIMIT as u64, "entries"))
@@ -168,7 +167,7 @@ impl Engine {
         let options = ContainerArchiveInfoOptions { path: path.into() };
         let doing = || format!("failed to look at {path} of {}", container.name);
         let work = self.docker.get_container_archive_info(&container.name, Some(options));
-        match self.ask(doing, Deadline::after(QUICK), work).await {
+        match self.ask(doing, self.quick(), work).await {
             Ok(stat) => Ok(Some(stat)),
             // A 404 speaks of the path or of the container.
             Err(error) if error.status() == Some(404) => self.existing(&container.name).await.map(|_| None),
@@ -179,7 +178,7 @@ impl Engine {
     async fn read_by_head(&self, name: &str, path: &str, limit: u64) -> Result<Option<Vec<u8>>, EngineError> {
         let count = (limit.saturating_add(1)).to_string();
         let argv = ["head", "-c", &count, path];
-        let result = self.exec(name, &argv, None, Deadline::after(WORK)).await?;
+        let result = self.exec(name, &argv, None, self.work()).await?;
         match result.code {
             0 if result.stdout.len() as u64 > limit => Err(too_much(name, path, limit, "bytes")),
             0 => Ok(Some(result.stdout)),
@@ -213,7 +212,7 @@ impl Engine {
             let joined = reader.await.map_err(std::io::Error::other)?;
             Ok(joined?)
         };
-        match bounded(doing, Deadline::after(WORK), work).await {
+        match bounded(doing, self.work(), work).await {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),

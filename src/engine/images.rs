@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
-use super::{Engine, EngineError, QUICK, WORK};
+use super::{Engine, EngineError};
 use crate::deadline::Deadline;
 
 /// An image as the engine describes it.
@@ -38,7 +38,7 @@ impl Engine {
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
         let doing = || format!("failed to inspect image {reference}");
-        match self.ask(doing, Deadline::after(QUICK), self.docker.inspect_image(reference)).await {
+        match self.ask(doing, self.quick(), self.docker.inspect_image(reference)).await {
             Ok(found) => Ok(Some(read(found))),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
@@ -163,7 +163,7 @@ impl Engine {
         let body = bollard::body_full(context.into());
         let steps = self.docker.build_image(options, None, Some(body));
         let drained = steps.try_for_each(|_| async { Ok(()) });
-        self.ask(doing, Deadline::after(WORK), drained).await?;
+        self.ask(doing, self.work(), drained).await?;
         self.existing_image(tag).await
     }
 
@@ -175,7 +175,7 @@ impl Engine {
     pub async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
         let doing = || format!("failed to remove image {reference}");
         let work = self.docker.remove_image(reference, None::<RemoveImageOptions>, None);
-        match self.ask(doing, Deadline::after(WORK), work).await {
+        match self.ask(doing, self.work(), work).await {
             Ok(_) => Ok(()),
             Err(error) if error.status() == Some(404) => Ok(()),
             Err(error) => Err(error),

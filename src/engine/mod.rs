@@ -4,9 +4,11 @@
 mod containers;
 mod error;
 mod exec;
+mod feed;
 mod files;
 mod images;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -33,10 +35,11 @@ const WORK: Duration = Duration::from_secs(120);
 ///
 /// # Guarantees
 /// Every call is bounded: by the deadline that it takes, else by 30 s for what the engine answers
-/// from memory and 120 s for what it must work for.
+/// from memory and 120 s for what it must work for; [`Engine::at_most`] shortens these two.
 #[derive(Clone, Debug)]
 pub struct Engine {
     docker: Docker,
+    patience: Duration,
 }
 
 /// What the engine says of itself and of its machine.
@@ -68,6 +71,22 @@ pub struct EngineFacts {
     pub rootless: bool,
 }
 
+impl EngineFacts {
+    /// The facts that a report shows, by name.
+    pub fn describe(&self) -> BTreeMap<String, String> {
+        let gib = self.memory_bytes as f64 / f64::from(1 << 30);
+        BTreeMap::from([
+            ("engine".into(), self.version.clone()),
+            ("system".into(), format!("{} {}", self.os, self.architecture)),
+            ("kernel".into(), self.kernel.clone()),
+            ("cores".into(), self.cores.to_string()),
+            ("memory".into(), format!("{gib:.1} GiB")),
+            ("cgroup".into(), format!("v{} {}", self.cgroup_version, self.cgroup_driver)),
+            ("storage".into(), self.storage_driver.clone()),
+        ])
+    }
+}
+
 impl Engine {
     /// Connects and asks for the version. `None` takes `DOCKER_HOST`, else
     /// `unix:///var/run/docker.sock`; `Some` an address such as `unix:///path`.
@@ -75,6 +94,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::Timeout`] after 30 s.
     pub async fn connect(host: Option<&str>) -> Result<Engine, EngineError> {
+        Self::connect_within(host, Deadline::after(QUICK)).await
+    }
+
+    /// As [`Engine::connect`], with a deadline of the caller's.
+    ///
+    /// # Errors
+    /// Those of [`Engine::connect`].
+    pub async fn connect_within(host: Option<&str>, deadline: Deadline) -> Result<Engine, EngineError> {
         let named = host.unwrap_or("DOCKER_HOST or unix:///var/run/docker.sock");
         let lost = |source| EngineError::Unreachable { host: named.into(), source: Box::new(source) };
         let opened = match host {
@@ -84,14 +111,11 @@ impl Engine {
         // Every call has a deadline of its own; the client's limit of 120 s would cut off a long
         // stop or load with an error that does not say what was being done.
         let docker = opened.map_err(lost)?.with_timeout(Duration::from_secs(24 * 3600));
-        let engine = Engine { docker };
         let doing = || format!("failed to ask {named} for its version");
-        let deadline = Deadline::after(QUICK);
         // Sends the version in every path once bollard does (0.22); nothing changes before.
-        let docker = bounded(doing, deadline, engine.docker.clone().negotiate_version())
-            .await
-            .map_err(|e| e.unreachable(named))?;
-        let engine = Engine { docker };
+        let docker =
+            bounded(doing, deadline, docker.negotiate_version()).await.map_err(|e| e.unreachable(named))?;
+        let engine = Engine { docker, patience: WORK };
         let version = engine.ask(doing, deadline, engine.docker.version()).await?;
         let found = version.api_version.unwrap_or_default();
         if older(&found, OLDEST_API) {
@@ -100,13 +124,18 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The same engine, with no more than this for each call that takes no deadline.
+    pub fn at_most(&self, patience: Duration) -> Engine {
+        Engine { docker: self.docker.clone(), patience: patience.min(self.patience) }
+    }
+
     /// What the engine says of itself.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
         let doing = || "failed to ask the engine for its facts".to_owned();
-        let deadline = Deadline::after(QUICK);
+        let deadline = self.quick();
         let info = self.ask(doing, deadline, self.docker.info()).await?;
         let version = self.ask(doing, deadline, self.docker.version()).await?;
         let options = info.security_options.unwrap_or_default();
@@ -126,6 +155,14 @@ impl Engine {
             root_dir: info.docker_root_dir.unwrap_or_default(),
             rootless: options.iter().any(|o| o.split(',').any(|part| part == "name=rootless")),
         })
+    }
+
+    fn quick(&self) -> Deadline {
+        Deadline::after(QUICK.min(self.patience))
+    }
+
+    fn work(&self) -> Deadline {
+        Deadline::after(WORK.min(self.patience))
     }
 
     async fn ask<T>(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::evidence::seconds_between;
 use super::object::Object;
 use super::{Evidence, Finding, Missing};
 use crate::event::{Change, Event, Outcome, Record};
@@ -118,12 +119,56 @@ impl<'r> Window<'r> {
         beginning.into_iter().chain(self.during.iter().filter_map(take)).collect()
     }
 
+    /// When pods with the label were ending: from the moment that their deletion was seen until `lag`
+    /// seconds after they were seen to be gone. In that time a Service may still send requests to
+    /// them: the node's rules follow the endpoints a moment later, the container ends at once.
+    /// Source: Kubernetes' documentation, "Pod Lifecycle: Termination of Pods".
+    pub fn endings(&self, label: (&str, &str), lag: f64) -> Vec<Ending<'r>> {
+        let mut endings: BTreeMap<&str, Ending<'r>> = BTreeMap::new();
+        let all = self.before.iter().chain(self.during).chain(self.after);
+        for (record, (kind, change, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
+            if kind != "Pod" || pod.label(label.0) != Some(label.1) || !pod.is_terminating() {
+                continue;
+            }
+            let at = record.mono_us as f64 / 1e6;
+            let new = Ending { pod: pod.name(), from: at, to: f64::INFINITY };
+            let ending = endings.entry(pod.uid()).or_insert(new);
+            if change == Change::Deleted {
+                ending.to = at + lag;
+            }
+        }
+        endings.into_values().collect()
+    }
+
     /// The samples of a probe: the last one before this time, those in it, the first one after.
     pub fn samples(&self, probe: &str) -> Vec<Sample<'r>> {
         let sample = |record: &'r Record| Sample::of(record, probe);
         let before = self.before.iter().rev().find_map(sample);
         let after = self.after.iter().find_map(sample);
         before.into_iter().chain(self.during.iter().filter_map(sample)).chain(after).collect()
+    }
+}
+
+/// Seconds that a record may be late against one that came over another connection.
+const SLACK: f64 = 0.5;
+
+/// The time in which a pod was ending, in seconds on the log's monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ending<'r> {
+    /// The pod.
+    pub pod: &'r str,
+    /// When its deletion was seen.
+    pub from: f64,
+    /// When nothing can reach it any more.
+    pub to: f64,
+}
+
+impl Ending<'_> {
+    /// Whether a request was under way in this time. Samples and changes come over connections of
+    /// their own: one may be recorded a moment before the other.
+    pub fn explains(&self, sample: &Sample<'_>) -> bool {
+        let end = sample.record.mono_us as f64 / 1e6;
+        end + SLACK >= self.from && end - sample.took_ms / 1e3 <= self.to
     }
 }
 
@@ -134,6 +179,8 @@ pub struct Sample<'r> {
     pub record: &'r Record,
     /// What came of it.
     pub outcome: Outcome,
+    /// Milliseconds until the answer or the giving up.
+    pub took_ms: f64,
     /// The answer in short.
     pub detail: &'r str,
 }
@@ -141,11 +188,16 @@ pub struct Sample<'r> {
 impl<'r> Sample<'r> {
     fn of(record: &'r Record, probe: &str) -> Option<Self> {
         match &record.event {
-            Event::Sampled { probe: name, outcome, detail, .. } if name == probe => {
-                Some(Self { record, outcome: *outcome, detail })
+            Event::Sampled { probe: name, outcome, took_ms, detail } if name == probe => {
+                Some(Self { record, outcome: *outcome, took_ms: *took_ms, detail })
             }
             _ => None,
         }
+    }
+
+    /// Whether a server answered, if only to refuse: `503 nginx/1.22.1`.
+    pub fn is_answer(&self) -> bool {
+        self.detail.starts_with(|c: char| c.is_ascii_digit())
     }
 
     /// Version in the `Server` header of the answer: `1.22.1` of `nginx/1.22.1`.
@@ -162,12 +214,21 @@ pub fn is_of_series(version: &str, series: &str) -> bool {
     !series.is_empty() && rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
 }
 
-/// Longest time from a sample that was answered to the next one that was, in seconds: how long a
-/// client may have been without the service. 0 where fewer than two were answered.
+/// Longest time that a client was without the service, in seconds: from the last answer before a
+/// sample that failed to the next answer, or to the last sample. 0 where none failed.
 pub fn longest_outage(samples: &[Sample<'_>]) -> f64 {
-    let answered: Vec<_> = samples.iter().filter(|s| s.outcome == Outcome::Acknowledged).collect();
-    let gaps = answered.windows(2).map(|w| super::evidence::seconds_between(w[0].record, w[1].record));
-    gaps.fold(0.0, f64::max)
+    let (mut longest, mut answered, mut failing) = (0.0_f64, samples.first(), false);
+    for sample in samples {
+        let fine = sample.outcome == Outcome::Acknowledged;
+        failing |= !fine;
+        if let Some(before) = answered.filter(|_| failing) {
+            longest = longest.max(seconds_between(before.record, sample.record));
+        }
+        if fine {
+            (answered, failing) = (Some(sample), false);
+        }
+    }
+    longest
 }
 
 fn change(record: &Record) -> Option<(&str, Change, Object<'_>)> {
@@ -205,6 +266,30 @@ mod tests {
     fn limits_that_are_not_given_are_missing_evidence() {
         let object = json!({"metadata": {"name": "d", "uid": "u"}, "spec": {"replicas": 2}});
         assert!(Limits::of(&Object::new(&object).unwrap()).is_err());
+    }
+
+    fn sampled(at_ms: u64, outcome: Outcome) -> Record {
+        let event = Event::Sampled { probe: "http".into(), outcome, took_ms: 1.0, detail: "200".into() };
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let scope = crate::event::Scope::default();
+        Record { schema: 1, seq: 0, writer: 1, at, mono_us: at_ms * 1000, run: "r".into(), scope, event }
+    }
+
+    fn outage(samples: &[(u64, Outcome)]) -> f64 {
+        let records: Vec<_> = samples.iter().map(|s| sampled(s.0, s.1)).collect();
+        longest_outage(&records.iter().filter_map(|r| Sample::of(r, "http")).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn an_outage_lasts_from_answer_to_answer() {
+        use Outcome::{Acknowledged, Indeterminate, Refused};
+        assert_eq!(outage(&[]), 0.0);
+        assert_eq!(outage(&[(0, Acknowledged), (5000, Acknowledged)]), 0.0);
+        let twice =
+            [(0, Acknowledged), (100, Refused), (300, Acknowledged), (400, Refused), (1400, Indeterminate)];
+        assert_eq!(outage(&twice), 1.1);
+        assert_eq!(outage(&[&twice[..], &[(1500, Acknowledged)]].concat()), 1.2);
+        assert_eq!(outage(&[(0, Refused), (700, Refused)]), 0.7);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! | A6 | `deployment` object, `replica_sets` list, `pods` list |
 //! | A7 | see [`change`] |
 //! | A8 | `deployment_before`, `pods_before`, `deployment`, `pods`, `replica_sets` |
-//! | A9 | `pods_before`, `deployment`, `pods` |
+//! | A9 | as A8 |
 //! | A10 | see [`deletion`] |
 
 use super::identity::Identity;

@@ -1,1 +1,152 @@
-//! Placeholder.
+//! Reports: readers of a run's records. A report is made from the event log alone, so it can be
+//! made again later, on another machine, in another format.
+
+use std::fmt::Debug;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+mod build;
+mod clusters;
+mod faults;
+mod html;
+mod json;
+mod junit;
+mod rejudge;
+mod rows;
+mod run;
+mod stories;
+mod terminal;
+mod timeline;
+
+pub use html::Html;
+pub use json::Json;
+pub use junit::Junit;
+pub use rejudge::{Change, rejudge};
+pub use run::{
+    ClaimReport, ClusterReport, Counts, FaultReport, NodeReport, Note, ReadingReport, RowsReport, RunReport,
+    SCHEMA, StepReport, Substitution, SuiteReport,
+};
+pub use terminal::Terminal;
+pub use timeline::{Lane, Span, State, Timeline};
+
+/// A form that a run can be shown in.
+pub trait Format: Sync + Debug {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+    /// What it is for, in one line.
+    fn about(&self) -> &'static str;
+    /// Its file in the run's folder; none for what is only ever shown.
+    fn file(&self) -> Option<&'static str>;
+    /// The report as text.
+    ///
+    /// # Errors
+    /// [`ReportError::Render`] where the form cannot hold the run.
+    fn render(&self, report: &RunReport, look: Look) -> Result<String, ReportError>;
+}
+
+/// Every format.
+pub static FORMATS: &[&dyn Format] = &[&Terminal, &Json, &Junit, &Html];
+
+/// What the place allows that a report is shown in. Only [`Terminal`] looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Whether colours may be used.
+    pub colour: bool,
+    /// Columns; kept between 80 and 120.
+    pub width: usize,
+}
+
+impl Default for Look {
+    /// No colours, 100 columns.
+    fn default() -> Self {
+        Self { colour: false, width: 100 }
+    }
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// There is no such format.
+    #[error("no report format is called {name}")]
+    NoFormat {
+        /// The name asked for.
+        name: String,
+    },
+    /// A report cannot be put into a format.
+    #[error("failed to write the report as {format}")]
+    Render {
+        /// The format.
+        format: &'static str,
+        /// The reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A report cannot be stored.
+    #[error("failed to write {}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ReportError {
+    /// What mends it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoFormat { .. } => {
+                let names: Vec<&str> = FORMATS.iter().map(|f| f.name()).collect();
+                Some(format!("formats are {}", names.join(", ")))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The format with this name.
+///
+/// # Errors
+/// [`ReportError::NoFormat`].
+pub fn format(name: &str) -> Result<&'static dyn Format, ReportError> {
+    let found = FORMATS.iter().find(|f| f.name() == name).copied();
+    found.ok_or_else(|| ReportError::NoFormat { name: name.into() })
+}
+
+/// Writes every format that has a file into the run's folder and returns the files. Each file is
+/// either the old one or the new one, never half of it.
+///
+/// # Errors
+/// [`ReportError`]; the remaining formats are written all the same, the first error is returned.
+pub fn write(report: &RunReport, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    let (mut written, mut first) = (Vec::new(), None);
+    for format in FORMATS {
+        let Some(file) = format.file() else { continue };
+        let path = dir.join(file);
+        match format.render(report, Look::default()).and_then(|text| replace(&path, &text)) {
+            Ok(()) => written.push(path),
+            Err(error) => _ = first.get_or_insert(error),
+        }
+    }
+    first.map_or(Ok(written), Err)
+}
+
+/// A new file beside the old one, then a rename: a reader never sees half a report.
+fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
+    let error = |source| ReportError::Write { path: path.into(), source };
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(error)?;
+    file.write_all(text.as_bytes()).map_err(error)?;
+    file.as_file().sync_all().map_err(error)?;
+    readable(file.as_file()).map_err(error)?;
+    file.persist(path).map_err(|e| error(e.error))?;
+    Ok(())
+}
+
+/// Temporary files are made for their owner alone; a report is for everyone who may enter the
+/// run's folder.
+fn readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}

@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The suites: each proves a list of claims along one story. The same list is run by `seatrial run`
+//! and by cargo.
+
+use futures::future::BoxFuture;
+
+use crate::run::Run;
+use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
+
+pub mod stateful_single;
+pub mod stateless;
+
+/// One story with the claims that it proves.
+#[derive(Debug)]
+pub struct Suite {
+    /// What it is, in a sentence.
+    pub about: &'static str,
+    /// What it needs; its name and claims are in it.
+    pub needs: Needs,
+    /// The story.
+    pub story: for<'s> fn(&'s Scenario) -> BoxFuture<'s, Result<(), Failure>>,
+}
+
+/// Every suite, in the order of the catalogue.
+pub static SUITES: &[&Suite] = &[&stateless::SUITE, &stateful_single::SUITE];
+
+impl Suite {
+    /// The suite with this name.
+    pub fn named(name: &str) -> Option<&'static Suite> {
+        SUITES.iter().copied().find(|s| s.needs.name == name)
+    }
+
+    /// Runs it as a part of `run`.
+    ///
+    /// # Errors
+    /// As [`scenario`].
+    pub async fn run(&self, run: &Run) -> Result<(), ScenarioError> {
+        scenario(run, self.needs, async |s| (self.story)(s).await).await
+    }
+}

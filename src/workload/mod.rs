@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Handles that know a workload's words. They ask and change; what became of it is for waits and
+//! judges to say.
+
+use crate::client::ApiError;
+
+pub mod deployment;
+pub mod identity;
+
+pub use deployment::Deployment;
+pub use identity::{Comparison, Identity, identities};
+
+/// The API did not do what a handle asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {doing} {kind} {namespace}/{name}")]
+pub struct WorkloadError {
+    /// What was being done.
+    pub doing: &'static str,
+    /// The workload's kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The API's answer.
+    #[source]
+    pub source: ApiError,
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest};
 use bollard::query_parameters::{CreateContainerOptions, CreateImageOptions};
 use futures::TryStreamExt;
 use seatrial::deadline::Deadline;
@@ -43,30 +43,69 @@ pub async fn with_box<F>(like: Like, body: impl FnOnce(Engine, String) -> F) -> 
 where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
+    with_boxes([like], |engine, [name]| body(engine, name)).await
+}
+
+/// As [`with_box`], with several containers in a network of their own: nobody else takes addresses
+/// there.
+pub async fn with_boxes<const N: usize, F>(
+    likes: [Like; N],
+    body: impl FnOnce(Engine, [String; N]) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let engine = Engine::connect(None).await.context("these tests need a container engine")?;
     let docker = bollard::Docker::connect_with_defaults()?;
     import(&engine, &docker).await?;
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("seatrial-test-box-{}-{count}", std::process::id());
-    let labels = like.ours.then(|| HashMap::from([(OWNER_LABEL.to_owned(), "test".to_owned())]));
-    let memory = ["/tmp", "/run"].map(|path| (path.to_owned(), String::new()));
-    let made = ContainerCreateBody {
-        image: Some(IMAGE.into()),
-        cmd: Some(vec!["/bin/sh".into(), "-c".into(), like.command.into()]),
-        labels,
-        volumes: Some(vec!["/var".into()]),
-        host_config: Some(HostConfig { tmpfs: Some(memory.into()), ..Default::default() }),
-        ..Default::default()
+    let test = COUNT.fetch_add(1, Ordering::Relaxed);
+    let network = format!("seatrial-test-net-{}-{test}", std::process::id());
+    let names: [String; N] =
+        std::array::from_fn(|n| format!("seatrial-test-box-{}-{test}-{n}", std::process::id()));
+    let request = NetworkCreateRequest { name: network.clone(), ..Default::default() };
+    docker.create_network(request).await?;
+    let made = make(&engine, &docker, &network, &likes, &names).await;
+    let ended = match made {
+        // A task of its own: a failed assertion must not keep the containers.
+        Ok(()) => tokio::spawn(body(engine.clone(), names.clone())).await,
+        Err(error) => Ok(Err(error)),
     };
-    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-    docker.create_container(Some(options), made).await?;
-    let started = engine.start(&name).await;
-    // A task of its own: a failed assertion must not keep the container.
-    let ended = tokio::spawn(body(engine.clone(), name.clone())).await;
-    engine.remove(&name).await?;
-    started?;
+    for name in &names {
+        engine.remove(name).await?;
+    }
+    docker.remove_network(&network).await?;
     ended?
+}
+
+async fn make(
+    engine: &Engine,
+    docker: &bollard::Docker,
+    network: &str,
+    likes: &[Like],
+    names: &[String],
+) -> anyhow::Result<()> {
+    for (like, name) in likes.iter().zip(names) {
+        let labels = like.ours.then(|| HashMap::from([(OWNER_LABEL.to_owned(), "test".to_owned())]));
+        let memory = ["/tmp", "/run"].map(|path| (path.to_owned(), String::new()));
+        let host = HostConfig {
+            tmpfs: Some(memory.into()),
+            network_mode: Some(network.into()),
+            ..Default::default()
+        };
+        let made = ContainerCreateBody {
+            image: Some(IMAGE.into()),
+            cmd: Some(vec!["/bin/sh".into(), "-c".into(), like.command.into()]),
+            labels,
+            volumes: Some(vec!["/var".into()]),
+            host_config: Some(host),
+            ..Default::default()
+        };
+        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+        docker.create_container(Some(options), made).await?;
+        engine.start(name).await?;
+    }
+    Ok(())
 }
 
 /// A deadline that is long enough for one call on a busy machine.
@@ -75,6 +114,9 @@ pub fn soon() -> Deadline {
 }
 
 async fn import(engine: &Engine, docker: &bollard::Docker) -> anyhow::Result<()> {
+    // One of the tests that start together imports; the tag moves without a trace otherwise.
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _one = ONE.lock().await;
     if engine.image(IMAGE).await?.is_some() {
         return Ok(());
     }

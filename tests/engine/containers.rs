@@ -24,7 +24,7 @@ async fn every_power_switch_may_be_thrown_twice() -> anyhow::Result<()> {
         engine.start(&name).await?;
         let running = engine.existing(&name).await?;
         assert_eq!(running.power, Power::Running);
-        assert!(running.pid > 0 && running.addresses.contains_key("bridge"), "{running:?}");
+        assert!(running.pid > 0 && running.addresses.len() == 1, "{running:?}");
         for _ in 0..2 {
             engine.pause(&name).await?;
             assert_eq!(power().await?, Power::Paused);
@@ -162,7 +162,7 @@ async fn an_image_is_labelled_saved_loaded_and_removed() -> anyhow::Result<()> {
         engine.save(&[&tag], &archive, soon()).await?;
         engine.remove_image(&tag).await?;
         assert_eq!(engine.image(&tag).await?, None);
-        assert_eq!(engine.load(&archive, soon()).await?, [tag.clone()]);
+        assert_eq!(engine.load(&archive, soon()).await?, std::slice::from_ref(&tag));
         assert_eq!(engine.image(&tag).await?.map(|i| i.id), Some(made.id));
         engine.remove_image(&tag).await?;
         let none = engine.label_image("seatrial-test-none:1", &tag, &[]).await;

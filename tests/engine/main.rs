@@ -1,6 +1,9 @@
-//! A container engine, but no cluster.
+//! Tests that need a container engine but no cluster. A missing engine is a failure.
 
 mod box_container;
 mod containers;
 mod files;
 mod ledger;
+mod load;
+mod node;
+mod registry;

@@ -1,10 +1,17 @@
-//! Tests without an engine: the real clients against fakes on real sockets, and pure rules against
-//! recorded objects.
+//! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
+mod cli;
 mod cluster_lock;
+mod diagnostics;
+mod engine;
 mod fake_api;
+mod fake_engine;
+mod fault;
+mod image_build;
 mod manifests;
 mod probe;
+mod report;
 mod rules;
 mod stateful_single;
+mod stateless;
 mod waits;

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Live tests: they need a container engine and make a cluster. A missing engine is a failure.
+
+mod own;
+mod session;
+mod suites;

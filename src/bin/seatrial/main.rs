@@ -1,2 +1,80 @@
-//! Placeholder.
-fn main() {}
+//! The command line of seatrial: reads arguments and the environment, shows what the library
+//! reports, and ends with a documented code.
+
+mod args;
+mod claims;
+mod doctor;
+mod down;
+mod draw;
+mod exit;
+mod images;
+mod judge;
+mod kubeconfig;
+mod list;
+mod load;
+mod plan;
+mod reap;
+mod report;
+mod run;
+mod runs;
+mod show;
+mod signals;
+mod up;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+use exit::Exit;
+use seatrial::config::Settings;
+use signals::Signals;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(ended(args)));
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::explain(&error).into(),
+    }
+}
+
+/// A run heals before it gives way to a signal; everything else is dropped at once, which ends
+/// its child processes.
+async fn ended(args: Args) -> anyhow::Result<Exit> {
+    let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
+    let mut signals = Signals::listen()?;
+    if let Command::Run(args) = &args.command {
+        return run::run(&settings, args, signals).await;
+    }
+    tokio::select! {
+        done = command(&settings, &args.command) => done,
+        exit = signals.next() => Ok(exit),
+    }
+}
+
+async fn command(settings: &Settings, command: &Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Doctor(args) => doctor::doctor(settings, args).await,
+        Command::Plan(args) => plan::plan(settings, args),
+        Command::Up(args) => up::up(settings, args).await,
+        Command::Down(args) => down::down(settings, args).await,
+        Command::List(args) => list::list(settings, args).await,
+        Command::Kubeconfig(args) => kubeconfig::kubeconfig(settings, args).await,
+        Command::Load(args) => load::load(settings, args).await,
+        Command::Images(args) => images::images(settings, args).await,
+        Command::Reap(args) => reap::reap(settings, args).await,
+        Command::Report(args) => report::report(settings, args).await,
+        Command::Judge(args) => judge::judge(settings, args),
+        Command::Claims(args) => claims::claims(args),
+        Command::Run(_) => unreachable!("it was taken before"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

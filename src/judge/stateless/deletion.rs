@@ -45,6 +45,14 @@ fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) 
             finding.check(true, format!("{mode}: no {kind} with the label is left"));
         }
     }
+    for record in during {
+        // A list read anew gives no resource versions of deletions.
+        if let Event::WatchRestarted { kind, reason } = &record.event
+            && LISTS.iter().any(|l| l.1 == kind)
+        {
+            finding.unsure(format!("{mode}: the watch of {kind} broke off ({reason})"));
+        }
+    }
     let order = deletions(&before, during, mode)?;
     let [deployment, sets, pods] = order;
     match mode {

@@ -20,8 +20,8 @@ impl<'r> Trail<'r> {
     }
 
     fn first(&self, pointers: &[&str]) -> &'r str {
-        let texts = pointers.iter().filter_map(|p| self.0.text(p));
-        texts.filter(|t| !t.is_empty()).next().unwrap_or_default()
+        let mut texts = pointers.iter().filter_map(|p| self.0.text(p));
+        texts.find(|t| !t.is_empty()).unwrap_or_default()
     }
 
     /// UID of the object it is about.

@@ -55,7 +55,7 @@ fn configured(servers: &[Object<'_>], taint: &str) -> Result<i64, Missing> {
     let flag = format!("--default-{taint}-toleration-seconds=");
     let seconds = |server: &Object<'_>| {
         let given = server.entries("/spec/containers/0/command").iter().filter_map(Value::as_str);
-        given.filter_map(|arg| arg.strip_prefix(&flag)?.parse().ok()).last().unwrap_or(TOLERATION)
+        given.filter_map(|arg| arg.strip_prefix(&flag)?.parse().ok()).next_back().unwrap_or(TOLERATION)
     };
     let first = servers.first().map(seconds);
     let first = first.ok_or_else(|| Missing("no pod of kube-apiserver was observed".into()))?;

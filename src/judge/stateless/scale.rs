@@ -12,7 +12,6 @@ pub const SCALED: i64 = 4;
 pub fn up(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     let before = Object::observed(evidence, "deployment_before")?;
     let deployment = Object::observed(evidence, "deployment")?;
-    let sets = Object::list(evidence, "replica_sets")?;
     let pods = Object::list(evidence, "pods")?;
     let old = Identity::observed(evidence, "pods_before")?;
     let now: Vec<_> = pods.iter().map(Identity::of).collect();
@@ -30,28 +29,41 @@ pub fn up(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         i64::try_from(new) == Ok(SCALED - REPLICAS) && compared.replaced.is_empty(),
         format!("{} new names: {}", new, pod_names(&compared.new)),
     );
-    let hashes = [distinct(&old, |p| &p.hash), distinct(&now, |p| &p.hash)];
-    finding.check(
-        hashes[0].len() == 1 && hashes[0] == hashes[1],
-        format!("{HASH} before {}, after {}", hashes[0].join(", "), hashes[1].join(", ")),
-    );
-    let revisions = [&before, &deployment].map(|d| d.annotation(REVISION).unwrap_or("absent"));
-    finding.check(
-        revisions[0] == revisions[1] && revisions[0] != "absent",
-        format!("revision before {}, after {}", revisions[0], revisions[1]),
-    );
-    let owned = sets.iter().filter(|s| is_owned(s, &deployment) && s.number("/spec/replicas") > 0);
-    let owned: Vec<_> = owned.collect();
-    finding.check(
-        owned.len() == 1 && owned[0].label(HASH) == hashes[1].first().copied(),
-        format!("{} ReplicaSet with pods", owned.len()),
-    );
+    check_template(&mut finding, evidence, (&before, &deployment), (&old, &now))?;
     finding.summary(format!("kept {}; new {}", pod_names(&old), pod_names(&compared.new)));
     Ok(finding)
 }
 
+/// Scaling is no rollout: the template, its revision and its one ReplicaSet stay.
+fn check_template(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (before, deployment): (&Object<'_>, &Object<'_>),
+    (old, now): (&[Identity], &[Identity]),
+) -> Result<(), Missing> {
+    let sets = Object::list(evidence, "replica_sets")?;
+    let hashes = [distinct(old, |p| &p.hash), distinct(now, |p| &p.hash)];
+    finding.check(
+        hashes[0].len() == 1 && hashes[0] == hashes[1],
+        format!("{HASH} before {}, after {}", hashes[0].join(", "), hashes[1].join(", ")),
+    );
+    let revisions = [before, deployment].map(|d| d.annotation(REVISION).unwrap_or("absent"));
+    finding.check(
+        revisions[0] == revisions[1] && revisions[0] != "absent",
+        format!("revision before {}, after {}", revisions[0], revisions[1]),
+    );
+    let filled = sets.iter().filter(|s| is_owned(s, deployment) && s.number("/spec/replicas") > 0);
+    let filled: Vec<_> = filled.collect();
+    finding.check(
+        filled.len() == 1 && filled[0].label(HASH) == hashes[1].first().copied(),
+        format!("{} ReplicaSet(s) with pods", filled.len()),
+    );
+    Ok(())
+}
+
 /// A9.
 pub fn down(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+    let before = Object::observed(evidence, "deployment_before")?;
     let deployment = Object::observed(evidence, "deployment")?;
     let old = Identity::observed(evidence, "pods_before")?;
     let pods = Object::list(evidence, "pods")?;
@@ -70,6 +82,7 @@ pub fn down(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     );
     let survivors: Vec<_> = compared.kept.iter().map(|k| k.0.clone()).collect();
     compared.check_kept(&mut finding, &survivors);
+    check_template(&mut finding, evidence, (&before, &deployment), (&old, &now))?;
     finding.summary(format!(
         "{} went, {} stayed; which ones go is not asserted: a Deployment names no pod beforehand",
         pod_names(&compared.gone),

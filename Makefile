@@ -1,0 +1,51 @@
+# Thin: every target is one call. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# One profile for everything, so that nothing is compiled twice.
+SEATRIAL = target/debug/seatrial
+
+.PHONY: help bootstrap build e2e test check live lint up down list reap report doctor
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+e2e: bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, suites, report
+	$(SEATRIAL) run
+
+test: bootstrap build lint ## The project's own tests: hermetic, with an engine, live
+	scripts/test
+
+check: lint ## Tests that need neither engine nor cluster
+	cargo test --locked --lib --bins --test hermetic --test tidy
+
+live: bootstrap build ## The live suites from cargo
+	cargo test --locked --test live
+
+lint: ## Formatting and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+bootstrap: ## A container engine, kind and what builds need; changes nothing where they are there
+	scripts/bootstrap
+
+build: ## The command line
+	cargo build --locked
+
+up: bootstrap build ## A cluster, kept (TOPOLOGY=three)
+	$(SEATRIAL) up --topology $(or $(TOPOLOGY),three)
+
+down: build ## Delete the clusters of seatrial
+	$(SEATRIAL) down --all
+
+list: build ## Clusters, who uses them, since when
+	$(SEATRIAL) list
+
+reap: build ## Delete what has no owner any more
+	$(SEATRIAL) reap
+
+report: build ## The newest run's report
+	$(SEATRIAL) report last
+
+doctor: build ## What is missing on this machine
+	$(SEATRIAL) doctor

@@ -1,0 +1,148 @@
+# shellcheck shell=bash disable=SC2154,SC2013
+# How an engine comes to be where there is none. Sourced by scripts/engine, whose functions
+# it calls.
+
+log=$cache/dockerd.log
+
+# make_engine: the first of these that passes the probe.
+make_engine() {
+  if ! linux; then
+    fail "no container engine answers" "start Docker Desktop, or set DOCKER_HOST"
+  elif ! root; then
+    if command -v dockerd >/dev/null; then
+      fail "no container engine answers to $(id -un)" "sudo systemctl start docker, and sudo usermod -aG docker $(id -un) (then log in again)"
+    fi
+    fail "there is no container engine" "sudo apt-get install -y docker.io, or sudo $0 ensure"
+  elif ! debian; then
+    fail "there is no container engine, and this is not Debian or Ubuntu" "install Docker Engine 20.10 or later and start it"
+  fi
+  mkdir -p "$cache"
+  # 1. An engine that is installed, and one that an earlier call unpacked.
+  if [ -x "$cache/engine/usr/sbin/dockerd" ]; then
+    start "$cache/engine" && usable && return
+  elif command -v dockerd >/dev/null; then
+    start && usable && return
+    lacks_capability || fail "the installed engine does not work: ${probe_error:-$(tail -1 "$log" 2>/dev/null)}" "less $log"
+  # 2. The distribution's. Before release 23 it asks for every capability there is, for a
+  #    privileged container, and cannot start one where CAP_SYS_RESOURCE was taken away.
+  elif capable || [ "$(candidate)" -ge 23 ]; then
+    install "a container engine" docker.io iptables ca-certificates
+    start && usable && return
+    lacks_capability || fail "the distribution's engine does not work: ${probe_error:-$(tail -1 "$log" 2>/dev/null)}" "less $log"
+  fi
+  # 3. Debian 13's, beside the system and not installed into it: its package asks for newer
+  #    libraries than older releases have, though it runs with theirs. runc does not, so
+  #    that is this release's own.
+  say "CAP_SYS_RESOURCE is missing here, and this release's engine cannot do without: taking Debian 13's"
+  stop
+  install "what the engine needs" runc iptables libseccomp2 libsystemd0 libdevmapper1.02.1 tini ca-certificates
+  unpack_debs trixie "$cache/engine" docker.io docker-cli containerd
+  command -v docker >/dev/null || {
+    ln -sf "$cache/engine/usr/bin/docker" /usr/local/bin/docker
+    say "linked /usr/local/bin/docker to $cache/engine/usr/bin/docker"
+  }
+  start "$cache/engine" && usable && return
+  fail "Debian 13's engine does not work here either: ${probe_error:-$(tail -1 "$log")}" "less $log"
+}
+
+# capable: this process, and so an engine that it starts, may hand out CAP_SYS_RESOURCE (24).
+capable() { [ $((0x$(awk '/^CapBnd/ {print $2}' /proc/self/status) >> 24 & 1)) = 1 ]; }
+
+# lacks_capability: the probe failed for the reason that step 3 mends.
+lacks_capability() { ! capable && case $probe_error in *caps*) true ;; *) false ;; esac; }
+
+# candidate: major version of the docker.io that apt would install, 0 if none.
+candidate() {
+  local version
+  version=$(apt-cache policy docker.io 2>/dev/null | awk '/Candidate:/ {print $2}')
+  if [ "${version:-(none)}" = "(none)" ]; then
+    apt-get update -qq >&2 || true
+    version=$(apt-cache policy docker.io 2>/dev/null | awk '/Candidate:/ {print $2}')
+  fi
+  version=${version#*:} version=${version%%.*}
+  case $version in '' | *[!0-9]*) echo 0 ;; *) echo "$version" ;; esac
+}
+
+# start [FOLDER]: dockerd, of the system or unpacked below FOLDER; true once it answers.
+start() {
+  local folder=${1-} since=$SECONDS pid
+  answers && return 0
+  leftovers
+  if [ -z "$folder" ] && [ -d /run/systemd/system ]; then
+    say "starting the docker service"
+    systemctl start docker || return 1
+    pid=
+  else
+    [ -z "$folder" ] || export PATH="$folder/usr/sbin:$folder/usr/bin:$PATH"
+    control_groups
+    say "starting dockerd in the background, log in $log"
+    # A session of its own, or it would end with this terminal. 9 is our lock.
+    # shellcheck disable=SC2086
+    setsid nohup dockerd ${SEATRIAL_DOCKERD_FLAGS:-} >> "$log" 2>&1 < /dev/null 9>&- &
+    pid=$!
+  fi
+  until answers; do
+    if [ -n "$pid" ] && ! kill -0 "$pid" 2>/dev/null; then
+      say "dockerd ended: $(tail -1 "$log")"
+      return 1
+    fi
+    [ $((SECONDS - since)) -lt 60 ] || { say "dockerd does not answer: $(tail -1 "$log")"; return 1; }
+    sleep 0.3
+  done
+  say "it answers after $((SECONDS - since)) s"
+  # Our containers that were being removed when an engine died stay half there for ever.
+  docker ps -aq --filter label=dev.seatrial.node-image --filter status=dead --filter status=removing |
+    xargs -r docker rm -f >/dev/null 2>&1 || true
+}
+
+# stop: the dockerd that this call started, which failed the probe.
+stop() {
+  local pid
+  pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
+  if [ -d /run/systemd/system ]; then
+    systemctl stop docker.socket docker || true
+  elif is "$pid" dockerd; then
+    kill "$pid"
+    for _ in $(seq 50); do is "$pid" dockerd || break; sleep 0.2; done
+  fi
+}
+
+# is PID NAME: that process runs and is called so.
+is() { [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ]; }
+
+# leftovers: of an engine whose machine or session ended under it. A pid file may name a
+# process that is somebody else today, and a new dockerd would wait for that one.
+leftovers() {
+  local file name
+  for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
+    name=dockerd
+    case $file in */containerd.pid) name=containerd ;; esac
+    if [ -f "$file" ] && ! is "$(cat "$file")" "$name"; then
+      say "removing $file of an engine that is gone"
+      rm -f "$file"
+    fi
+  done
+  # With this socket there dockerd would rely on a containerd of the system's.
+  if [ -S /run/containerd/containerd.sock ] && ! grep -qx containerd /proc/[0-9]*/comm 2>/dev/null; then
+    say "removing /run/containerd/containerd.sock, which nobody serves"
+    rm -f /run/containerd/containerd.sock
+  fi
+}
+
+# control_groups: where no init system has mounted any. What is mounted is left as it is: a
+# hierarchy that appears later lacks the groups of containers that run already.
+control_groups() {
+  local controller
+  if ! grep -q ' cgroup2\{0,1\} ' /proc/mounts; then
+    mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
+    for controller in $(awk 'NR > 1 && $4 == 1 {print $1}' /proc/cgroups); do
+      mkdir -p "/sys/fs/cgroup/$controller"
+      mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
+    done
+  fi
+  # systemd inside the nodes wants a v1 hierarchy of its own.
+  if [ ! -f /sys/fs/cgroup/cgroup.controllers ] && ! grep -q ' cgroup .*name=systemd' /proc/mounts; then
+    mkdir -p /sys/fs/cgroup/systemd
+    mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+  fi
+}

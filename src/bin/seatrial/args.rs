@@ -1,0 +1,259 @@
+//! What may be said on the command line. Choices come from the library's lists, so a new topology,
+//! suite, profile or format is offered without a line here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand};
+use seatrial::cluster::{TOPOLOGIES, Topology};
+use seatrial::image::{PROFILES, Profile};
+use seatrial::report::FORMATS;
+use seatrial::suite::{SUITES, Suite};
+
+/// Proves how a Kubernetes cluster behaves when it matters.
+#[derive(Debug, Parser)]
+#[command(name = "seatrial", version, about, max_term_width = 100, after_help = crate::exit::TABLE)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Folder for what can be made again: built images, tools [env: SEATRIAL_CACHE]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    cache: Option<PathBuf>,
+    /// Folder for leases, kubeconfigs and runs [env: SEATRIAL_STATE]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    state: Option<PathBuf>,
+}
+
+/// A command, a file each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// What is missing on this machine, and the command that mends it
+    Doctor(DoctorArgs),
+    /// What would run: suites, claims, nodes, time budgets; touches nothing
+    Plan(PlanArgs),
+    /// Run suites and report; a run that has ended is in the state folder
+    Run(RunArgs),
+    /// Show a finished run again, from its records
+    Report(ReportArgs),
+    /// Judge a finished run again, from its records; needs no cluster
+    Judge(JudgeArgs),
+    /// The catalogue: every claim that can be proved
+    Claims(ClaimsArgs),
+    /// Make a cluster, or find it, and keep it
+    Up(UpArgs),
+    /// Remove clusters
+    Down(DownArgs),
+    /// The clusters that there are
+    List(ListArgs),
+    /// Where a cluster's kubeconfig is: export KUBECONFIG=$(seatrial kubeconfig)
+    Kubeconfig(KubeconfigArgs),
+    /// Bring images of the engine onto every node of a cluster
+    Load(LoadArgs),
+    /// The images of a profile: build or pull what is missing, or list what is here
+    Images(ImagesArgs),
+    /// Heal and remove everything of ours that has no owner any more
+    Reap(ReapArgs),
+}
+
+/// Which images run.
+#[derive(Debug, Default, clap::Args)]
+pub struct ImageArgs {
+    /// Image profile, or auto [env: SEATRIAL_PROFILE] [default: auto]
+    #[arg(long, value_parser = PossibleValuesParser::new(profiles()))]
+    pub profile: Option<String>,
+    /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several [env: SEATRIAL_K8S]
+    #[arg(long, value_name = "VERSION", value_delimiter = ',')]
+    pub k8s: Vec<String>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {}
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// A suite; may be repeated [default: all]
+    #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
+    pub suite: Vec<String>,
+    /// Another topology than the suites ask for
+    #[arg(long, value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
+    pub topology: Option<String>,
+    /// Which images.
+    #[command(flatten)]
+    pub images: ImageArgs,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// A suite; may be repeated [default: all]
+    #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
+    pub suite: Vec<String>,
+    /// Another topology than the suites ask for
+    #[arg(long, value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
+    pub topology: Option<String>,
+    /// Which images.
+    #[command(flatten)]
+    pub images: ImageArgs,
+    /// Keep the cluster for the next run; it is removed when idle [default, but with CI set]
+    #[arg(long, conflicts_with = "delete")]
+    pub keep: bool,
+    /// Remove the cluster at the end [default with CI set]
+    #[arg(long)]
+    pub delete: bool,
+    /// Suites at a time; those that break nodes wait for the others
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub jobs: u16,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// A run: `last`, its id or the beginning of it, or its folder
+    #[arg(default_value = "last")]
+    pub run: String,
+    /// How to show it
+    #[arg(long, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|f| f.name())), default_value = "terminal")]
+    pub format: String,
+    /// Write report.json, junit.xml and report.html anew, and open the page in a browser
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// Arguments of `judge`.
+#[derive(Debug, clap::Args)]
+pub struct JudgeArgs {
+    /// A run: `last`, its id or the beginning of it, or its folder
+    #[arg(default_value = "last")]
+    pub run: String,
+    /// How to show it
+    #[arg(long, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|f| f.name())), default_value = "terminal")]
+    pub format: String,
+}
+
+/// Arguments of `claims`.
+#[derive(Debug, clap::Args)]
+pub struct ClaimsArgs {
+    /// Ids to show, such as A1 [default: all]
+    pub ids: Vec<String>,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, clap::Args)]
+pub struct UpArgs {
+    /// Its shape
+    #[arg(long, default_value = "three", value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
+    pub topology: String,
+    /// Which images.
+    #[command(flatten)]
+    pub images: ImageArgs,
+}
+
+/// Arguments of `down`.
+#[derive(Debug, clap::Args)]
+pub struct DownArgs {
+    /// A cluster, or the beginning of its name [default: the only one]
+    pub name: Option<String>,
+    /// Every cluster of ours
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kubeconfig`.
+#[derive(Debug, clap::Args)]
+pub struct KubeconfigArgs {
+    /// A cluster, or the beginning of its name [default: the only one]
+    pub name: Option<String>,
+}
+
+/// Arguments of `load`.
+#[derive(Debug, clap::Args)]
+pub struct LoadArgs {
+    /// Images that the engine has
+    #[arg(required = true)]
+    pub images: Vec<String>,
+    /// A cluster, or the beginning of its name [default: the only one]
+    #[arg(long)]
+    pub cluster: Option<String>,
+}
+
+/// Arguments of `images`.
+#[derive(Debug, clap::Args)]
+pub struct ImagesArgs {
+    /// Build or pull what is missing
+    #[arg(long)]
+    pub build: bool,
+    /// Which images.
+    #[command(flatten)]
+    pub images: ImageArgs,
+}
+
+/// Arguments of `reap`.
+#[derive(Debug, clap::Args)]
+pub struct ReapArgs {
+    /// Remove clusters that nobody used for so long, such as 10m [env: SEATRIAL_IDLE]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub idle: Option<Duration>,
+    /// Every cluster that nobody uses right now
+    #[arg(long)]
+    pub all: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Stay until the cluster was idle for long enough, remove it and end
+    #[arg(long, value_name = "CLUSTER", hide = true, conflicts_with_all = ["all", "dry_run"])]
+    pub watch: Option<String>,
+}
+
+impl Args {
+    /// What a flag says for a setting, by the variable that it comes before.
+    pub fn flag(&self, variable: &str) -> Option<String> {
+        let folder = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
+        let images = match &self.command {
+            Command::Plan(args) => Some(&args.images),
+            Command::Run(args) => Some(&args.images),
+            Command::Up(args) => Some(&args.images),
+            Command::Images(args) => Some(&args.images),
+            _ => None,
+        };
+        match variable {
+            "SEATRIAL_CACHE" => folder(&self.cache),
+            "SEATRIAL_STATE" => folder(&self.state),
+            "SEATRIAL_PROFILE" => images?.profile.clone(),
+            "SEATRIAL_K8S" => images?.k8s.first().cloned(),
+            _ => None,
+        }
+    }
+}
+
+/// The topology of this name; the parser has checked it.
+pub fn topology(name: &str) -> anyhow::Result<&'static Topology> {
+    Ok(Topology::named(name)?)
+}
+
+/// The suites of these names, in the catalogue's order; all of them without a name.
+pub fn suites(names: &[String]) -> Vec<&'static Suite> {
+    let wanted = |s: &&&Suite| names.is_empty() || names.iter().any(|n| n == s.needs.name);
+    SUITES.iter().filter(wanted).copied().collect()
+}
+
+/// Their names are in their files; the parser keeps names for as long as the process lives.
+fn profiles() -> Vec<&'static str> {
+    let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
+    std::iter::once("auto").chain(named.map(|p| &*p.name.leak())).collect()
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    seatrial::config::duration(text).map_err(|_| "not a duration such as 30m or 90s".into())
+}

@@ -1,0 +1,179 @@
+//! `seatrial doctor`: what is missing on this machine, and the command that mends it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::exec::Exec;
+
+use crate::args::DoctorArgs;
+use crate::exit::Exit;
+use crate::show;
+
+/// What was found about one need.
+struct Finding {
+    what: &'static str,
+    state: Health,
+    /// What was found, or what is wrong.
+    found: String,
+    hint: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// It works, but may be slow or fail under load.
+    Doubtful,
+    Bad,
+}
+
+/// Disk that images, clusters and builds take together.
+const DISK: u64 = 25 << 30;
+/// Memory for three nodes under load.
+const MEMORY: u64 = 6 << 30;
+
+/// Shows every need with its state. Ends with 69 where one is not met.
+pub async fn doctor(settings: &Settings, _args: &DoctorArgs) -> anyhow::Result<Exit> {
+    let mut findings = engine().await;
+    findings.push(kind(settings).await);
+    findings.push(disk(&settings.cache, "disk for the cache"));
+    findings.push(folder(&settings.state));
+    findings.extend(inotify());
+    findings.push(builder());
+    let mut bad = false;
+    for finding in &findings {
+        let word = match finding.state {
+            Health::Good => "ok     ",
+            Health::Doubtful => "warning",
+            Health::Bad => "missing",
+        };
+        bad |= finding.state == Health::Bad;
+        show::text(&format!("{word}  {}: {}\n", finding.what, finding.found))?;
+        if let Some(hint) = &finding.hint {
+            show::text(&format!("         hint: {hint}\n"))?;
+        }
+    }
+    Ok(if bad { Exit::Unavailable } else { Exit::Passed })
+}
+
+fn good(what: &'static str, found: impl Into<String>) -> Finding {
+    Finding { what, state: Health::Good, found: found.into(), hint: None }
+}
+
+async fn engine() -> Vec<Finding> {
+    let what = "container engine";
+    let facts = match Engine::connect(None).await {
+        Ok(engine) => engine.facts().await,
+        Err(error) => Err(error),
+    };
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(error) => {
+            let hint = error.hint().or_else(|| Some("scripts/engine".into()));
+            return vec![Finding { what, state: Health::Bad, found: error.to_string(), hint }];
+        }
+    };
+    let mut findings = vec![good(
+        what,
+        format!(
+            "{} on {}, {}, cgroup v{}",
+            facts.version, facts.os, facts.storage_driver, facts.cgroup_version
+        ),
+    )];
+    let (gib, memory) = (facts.memory_bytes >> 30, facts.memory_bytes >= MEMORY);
+    findings.push(Finding {
+        what: "memory",
+        state: if memory { Health::Good } else { Health::Doubtful },
+        found: format!("{gib} GiB, {} cores", facts.cores),
+        hint: (!memory).then(|| format!("three nodes want {} GiB", MEMORY >> 30)),
+    });
+    // The engine may be on another machine: its folder is looked at only where it exists here.
+    if Path::new(&facts.root_dir).is_dir() {
+        findings.push(disk(Path::new(&facts.root_dir), "disk for the engine"));
+    }
+    if facts.rootless {
+        findings.push(Finding {
+            what: "rootless engine",
+            state: Health::Doubtful,
+            found: "kind needs cgroup delegation for it".into(),
+            hint: Some("see `rootless` in kind's documentation".into()),
+        });
+    }
+    findings
+}
+
+async fn kind(settings: &Settings) -> Finding {
+    let what = "kind";
+    let soon = Deadline::after(Duration::from_secs(10));
+    match Exec::new(&settings.kind).arg("version").run(soon).await {
+        Ok(output) => good(what, output.stdout.trim().to_owned()),
+        Err(error) => Finding {
+            what,
+            state: Health::Bad,
+            found: error.to_string(),
+            hint: Some("scripts/tools, or set SEATRIAL_KIND".into()),
+        },
+    }
+}
+
+fn disk(dir: &Path, what: &'static str) -> Finding {
+    // A folder that is made later lies on the disk of the nearest one that is there.
+    let there = dir.ancestors().find(|d| d.is_dir()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(there) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let enough = free >= DISK;
+            Finding {
+                what,
+                state: if enough { Health::Good } else { Health::Doubtful },
+                found: format!("{} GiB free in {}", free >> 30, there.display()),
+                hint: (!enough).then(|| format!("a cold build and a cluster take up to {} GiB", DISK >> 30)),
+            }
+        }
+        Err(error) => Finding { what, state: Health::Bad, found: error.to_string(), hint: None },
+    }
+}
+
+fn folder(state: &Path) -> Finding {
+    let what = "state folder";
+    let tried = std::fs::create_dir_all(state).and_then(|()| tempfile::tempfile_in(state).map(drop));
+    match tried {
+        Ok(()) => good(what, state.display().to_string()),
+        Err(error) => Finding {
+            what,
+            state: Health::Bad,
+            found: format!("{}: {error}", state.display()),
+            hint: Some("set SEATRIAL_STATE to a folder that can be written".into()),
+        },
+    }
+}
+
+/// Each node runs its own systemd and kubelet: the kernel's default of 128 instances is used up by
+/// three of them ("Known Issues, pod errors due to too many open files" in kind's documentation).
+fn inotify() -> Option<Finding> {
+    let file = "/proc/sys/fs/inotify/max_user_instances";
+    let limit: u64 = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    let enough = limit >= 512;
+    Some(Finding {
+        what: "inotify instances",
+        state: if enough { Health::Good } else { Health::Doubtful },
+        found: limit.to_string(),
+        hint: (!enough).then(|| "sysctl fs.inotify.max_user_instances=512".into()),
+    })
+}
+
+/// Needed where no registry answers.
+fn builder() -> Finding {
+    let what = "builds without a registry";
+    match seatrial::image::build::able() {
+        Ok(()) => good(what, "possible"),
+        Err(error) => Finding {
+            what,
+            state: Health::Doubtful,
+            found: error.to_string(),
+            hint: Some("only needed for the profile `offline`".into()),
+        },
+    }
+}

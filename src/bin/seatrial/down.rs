@@ -1,0 +1,58 @@
+//! `seatrial down`: remove clusters.
+
+use std::time::Duration;
+
+use seatrial::cluster::{self, ClusterSummary, State};
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+
+use crate::args::DownArgs;
+use crate::exit::{Exit, Stop};
+use crate::up::holder;
+use crate::{draw, show};
+
+/// How long is waited for those who use it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Removes one cluster, or all of ours.
+pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> {
+    let progress = draw::progress();
+    let engine = Engine::connect(None).await?;
+    let names = if args.all {
+        let all = cluster::list(settings, &engine).await?;
+        all.into_iter().filter(|c| !matches!(c.state, State::Foreign(_))).map(|c| c.name).collect()
+    } else {
+        vec![named(settings, &engine, args.name.as_deref()).await?]
+    };
+    for name in names {
+        let deadline = Deadline::after(PATIENCE);
+        cluster::down(settings, &engine, &name, &holder("down"), deadline, &progress).await?;
+        show::text(&format!("{name} removed\n"))?;
+    }
+    Ok(Exit::Passed)
+}
+
+/// The one cluster that is meant: the only one, or the only one whose name begins so.
+pub async fn named(settings: &Settings, engine: &Engine, name: Option<&str>) -> anyhow::Result<String> {
+    let all = cluster::list(settings, engine).await?;
+    let ours = |c: &&ClusterSummary| !matches!(c.state, State::Foreign(_));
+    let fits = |c: &&ClusterSummary| name.is_none_or(|n| c.name.starts_with(n));
+    let exact = all.iter().find(|c| name == Some(c.name.as_str()));
+    let candidates: Vec<&str> = match exact {
+        Some(exact) => vec![&exact.name],
+        None => all.iter().filter(ours).filter(fits).map(|c| c.name.as_str()).collect(),
+    };
+    match (candidates.as_slice(), name) {
+        ([one], _) => Ok((*one).to_owned()),
+        ([], Some(name)) => {
+            let message = format!("no cluster is called {name}");
+            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows those that there are").into())
+        }
+        ([], None) => Err(Stop::new(Exit::Unavailable, "there is no cluster", "seatrial up").into()),
+        (several, _) => {
+            let message = format!("it may be {}", several.join(", "));
+            Err(Stop::new(Exit::Usage, message, "name one of them").into())
+        }
+    }
+}

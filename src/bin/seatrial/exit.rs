@@ -1,0 +1,231 @@
+//! How the process ends: a documented code, and one explanation of what went wrong.
+
+use std::process::ExitCode;
+
+use std::error::Error as StdError;
+
+use anyhow::Error;
+use seatrial::client::ClientError;
+use seatrial::cluster::lock::LockError;
+use seatrial::cluster::{ClusterError, topology::TopologyError};
+use seatrial::config::ConfigError;
+use seatrial::engine::EngineError;
+use seatrial::event::EventError;
+use seatrial::image::{BuildError, ImageError, ProfileError};
+use seatrial::judge::Conclusion;
+use seatrial::report::ReportError;
+use seatrial::run::RunError;
+use seatrial::scenario::ScenarioError;
+
+/// Codes of the process. Those from 64 on are the ones of sysexits.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All claims passed; the command did its work.
+    Passed = 0,
+    /// A claim failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A claim was inconclusive and none failed.
+    Inconclusive = 3,
+    /// A file that was read is no good.
+    Input = 65,
+    /// Something needed is not there: engine, tool, registry.
+    Unavailable = 69,
+    /// An internal error, or the story broke.
+    Internal = 70,
+    /// Something cannot be written.
+    CannotWrite = 73,
+    /// The cluster was not free in time.
+    Busy = 75,
+    /// Not ours: refused.
+    Refused = 77,
+    /// Ended by an interrupt.
+    Interrupted = 130,
+    /// Ended by a request to terminate.
+    Terminated = 143,
+}
+
+/// The table as `--help` shows it.
+pub const TABLE: &str = "\
+Exit codes:
+    0  all claims passed, the command did its work
+    1  a claim failed
+    2  the command line is wrong
+    3  a claim was inconclusive and none failed
+   65  an input file is no good
+   69  something needed is not there: engine, tool, registry
+   70  internal error, or the story broke
+   73  cannot write
+   75  busy: the cluster was not free in time
+   77  refused: not ours
+  130  interrupted (143: terminated); faults were healed";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<Conclusion> for Exit {
+    fn from(verdict: Conclusion) -> Self {
+        match verdict {
+            Conclusion::Passed => Self::Passed,
+            Conclusion::Inconclusive => Self::Inconclusive,
+            Conclusion::Failed => Self::Failed,
+        }
+    }
+}
+
+/// An error of the command line itself, with its code and what mends it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Stop {
+    /// The code.
+    pub exit: Exit,
+    /// What is wrong.
+    pub message: String,
+    /// What mends it.
+    pub hint: Option<String>,
+}
+
+impl Stop {
+    /// An error with a hint.
+    pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// Prints the error's chain once, on standard error, then the hint of the first error that has
+/// one; gives the code of the first error that has one.
+pub fn explain(error: &Error) -> Exit {
+    let mut chain: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // Errors that pass their source through show its text already.
+        if chain.last().is_none_or(|last| !last.ends_with(&text)) {
+            chain.push(text);
+        }
+    }
+    crate::show::error(&format!("error: {}", chain.join(": ")));
+    if let Some(hint) = error.chain().find_map(|e| known(e).and_then(|known| known.1)) {
+        crate::show::error(&format!("hint: {hint}"));
+    }
+    error.chain().find_map(|e| known(e).map(|known| known.0)).unwrap_or(Exit::Internal)
+}
+
+/// The code of the first error in a chain that has one.
+pub fn code(error: &(dyn StdError + 'static)) -> Option<Exit> {
+    let found = known(error).map(|known| known.0);
+    found.or_else(|| error.source().and_then(code))
+}
+
+type Known = (Exit, Option<String>);
+
+/// The code and the hint of an error that is known here. Errors that pass another one through
+/// stand for it: it is not in the chain.
+fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
+    fn with<E: StdError + 'static>(
+        error: &(dyn StdError + 'static),
+        known: fn(&E) -> Option<Known>,
+    ) -> Option<Known> {
+        error.downcast_ref::<E>().and_then(known)
+    }
+    with(error, |e: &Stop| Some((e.exit, e.hint.clone())))
+        .or_else(|| with(error, config))
+        .or_else(|| with(error, event))
+        .or_else(|| with(error, report))
+        .or_else(|| with(error, engine))
+        .or_else(|| with(error, |e: &TopologyError| Some((Exit::Usage, Some(e.to_string())))))
+        .or_else(|| with(error, |e: &ClientError| Some((Exit::Unavailable, e.hint()))))
+        .or_else(|| with(error, cluster))
+        .or_else(|| with(error, profile))
+        .or_else(|| with(error, image))
+        .or_else(|| with(error, run))
+        .or_else(|| with(error, scenario))
+}
+
+fn config(error: &ConfigError) -> Option<Known> {
+    let hint = match error {
+        ConfigError::NoFolder(_, variable) => Some(format!("set {variable} to a folder")),
+        ConfigError::Duration { .. } => None,
+    };
+    Some((Exit::Usage, hint))
+}
+
+fn event(error: &EventError) -> Option<Known> {
+    let hint = |text: &str| Some(text.to_owned());
+    Some(match error {
+        EventError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            (Exit::Input, hint("a run's folder has a file events.jsonl"))
+        }
+        EventError::File { .. } => (Exit::CannotWrite, None),
+        EventError::Line { .. } => {
+            (Exit::Input, hint("a run is cut off at its last line only: this is another file"))
+        }
+        EventError::Newer { .. } => (Exit::Input, hint("use the seatrial that wrote it, or a newer one")),
+    })
+}
+
+fn report(error: &ReportError) -> Option<Known> {
+    let exit = match error {
+        ReportError::NoFormat { .. } => Exit::Usage,
+        ReportError::Write { .. } => Exit::CannotWrite,
+        ReportError::Render { .. } => Exit::Internal,
+    };
+    Some((exit, error.hint()))
+}
+
+fn engine(error: &EngineError) -> Option<Known> {
+    let exit = match error {
+        EngineError::NoSpace { .. } => Exit::CannotWrite,
+        EngineError::Api { .. } | EngineError::Command { .. } => Exit::Internal,
+        _ => Exit::Unavailable,
+    };
+    Some((exit, error.hint()))
+}
+
+fn cluster(error: &ClusterError) -> Option<Known> {
+    let exit = match error {
+        ClusterError::Engine(error) => return engine(error),
+        ClusterError::Image(error) => return image(error),
+        ClusterError::Lock(LockError::Busy { .. }) => Exit::Busy,
+        ClusterError::Lock(LockError::File { .. }) | ClusterError::File { .. } => Exit::CannotWrite,
+        ClusterError::NotOurs { .. }
+        | ClusterError::Elsewhere { .. }
+        | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
+        ClusterError::Topology(_) => Exit::Usage,
+        _ => Exit::Unavailable,
+    };
+    Some((exit, error.hint()))
+}
+
+fn profile(error: &ProfileError) -> Option<Known> {
+    Some((Exit::Usage, error.hint()))
+}
+
+fn image(error: &ImageError) -> Option<Known> {
+    match error {
+        ImageError::Profile(error) => profile(error),
+        ImageError::Engine(error) => engine(error),
+        ImageError::Build(BuildError::Space { .. }) => Some((Exit::CannotWrite, error.hint())),
+        _ => Some((Exit::Unavailable, error.hint())),
+    }
+}
+
+fn run(error: &RunError) -> Option<Known> {
+    match error {
+        RunError::Engine(error) => engine(error),
+        RunError::Image(error) => image(error),
+        RunError::Event(error) => event(error),
+    }
+}
+
+/// Only what no error behind it says better.
+fn scenario(error: &ScenarioError) -> Option<Known> {
+    match error {
+        ScenarioError::Interrupted { .. } => Some((Exit::Interrupted, None)),
+        _ => None,
+    }
+}

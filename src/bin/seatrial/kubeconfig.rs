@@ -1,0 +1,18 @@
+//! `seatrial kubeconfig`: where a cluster's own kubeconfig is. The user's is never written.
+
+use seatrial::cluster;
+use seatrial::config::Settings;
+use seatrial::engine::Engine;
+
+use crate::args::KubeconfigArgs;
+use crate::exit::Exit;
+use crate::{down, show};
+
+/// Prints the file's path.
+pub async fn kubeconfig(settings: &Settings, args: &KubeconfigArgs) -> anyhow::Result<Exit> {
+    let engine = Engine::connect(None).await?;
+    let name = down::named(settings, &engine, args.name.as_deref()).await?;
+    let cluster = cluster::find(settings, &engine, &name).await?;
+    show::text(&format!("{}\n", cluster.kubeconfig.display()))?;
+    Ok(Exit::Passed)
+}

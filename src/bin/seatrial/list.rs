@@ -1,0 +1,62 @@
+//! `seatrial list`: the clusters that there are.
+
+use jiff::Timestamp;
+use seatrial::cluster::{self, ClusterSummary, State};
+use seatrial::config::Settings;
+use seatrial::engine::Engine;
+
+use crate::args::ListArgs;
+use crate::exit::Exit;
+use crate::show;
+
+/// A line a cluster, with its nodes and who uses it.
+pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> {
+    let engine = Engine::connect(None).await?;
+    let clusters = cluster::list(settings, &engine).await?;
+    if args.json {
+        show::text(&format!("{}\n", serde_json::to_string_pretty(&clusters)?))?;
+        return Ok(Exit::Passed);
+    }
+    if clusters.is_empty() {
+        show::text("no clusters\n")?;
+    }
+    for cluster in &clusters {
+        show::text(&lines(cluster))?;
+    }
+    Ok(Exit::Passed)
+}
+
+fn lines(cluster: &ClusterSummary) -> String {
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
+    let state = match &cluster.state {
+        State::Complete => "complete".to_owned(),
+        State::Incomplete(why) => format!("incomplete: {why}"),
+        State::Foreign(why) => format!("not ours: {why}"),
+    };
+    let used = match cluster.last_used {
+        Some(at) => format!(", last used {} ago", age(at)),
+        None => String::new(),
+    };
+    let mut text = format!(
+        "{}  {}, Kubernetes {}, {state}{used}\n",
+        cluster.name,
+        known(&cluster.topology),
+        known(&cluster.kubernetes)
+    );
+    for node in &cluster.nodes {
+        text.push_str(&format!("  {:<48} {}\n", node.name, node.power.name()));
+    }
+    for holder in &cluster.holders {
+        text.push_str(&format!("  used by {}, {} since {}\n", holder.who, holder.access, age(holder.since)));
+    }
+    text
+}
+
+fn age(at: Timestamp) -> String {
+    let seconds = Timestamp::now().duration_since(at).as_secs().max(0);
+    match seconds {
+        s if s < 120 => format!("{s} s"),
+        s if s < 7200 => format!("{} min", s / 60),
+        s => format!("{} h", s / 3600),
+    }
+}

@@ -1,0 +1,80 @@
+//! `seatrial plan`: what would run, with its arithmetic. Touches nothing: no engine, no registry.
+
+use std::time::Duration;
+
+use seatrial::cluster::Access;
+use seatrial::config::Settings;
+use seatrial::image::Profile;
+use seatrial::judge;
+use seatrial::suite::Suite;
+
+use crate::args::{PlanArgs, suites, topology};
+use crate::exit::Exit;
+use crate::show;
+
+/// Shows suites with their claims, their cluster and the time that a node's loss is given.
+pub fn plan(settings: &Settings, args: &PlanArgs) -> anyhow::Result<Exit> {
+    let suites = suites(&args.suite);
+    let mut text = images(settings)?;
+    for suite in &suites {
+        text.push_str(&describe(suite, args)?);
+    }
+    let all: Duration = suites.iter().map(|s| s.needs.budget).sum();
+    let claims: usize = suites.iter().map(|s| s.needs.claims.len()).sum();
+    text.push_str(&format!(
+        "\n{} suites, {claims} claims, at most {} beside images and cluster\n",
+        suites.len(),
+        minutes(all)
+    ));
+    show::text(&text)?;
+    Ok(Exit::Passed)
+}
+
+fn images(settings: &Settings) -> anyhow::Result<String> {
+    let asked = settings.kubernetes.as_deref();
+    if settings.profile == "auto" {
+        let version = asked.map(|v| format!(", Kubernetes {v}")).unwrap_or_default();
+        return Ok(format!(
+            "images: auto{version}: `current` where its registry answers, else `offline`; known when it runs\n"
+        ));
+    }
+    let profile = Profile::named(&settings.profile)?;
+    let version = profile.version(asked)?;
+    Ok(format!("images: {}, Kubernetes {version}: {}\n", profile.name, profile.about))
+}
+
+fn describe(suite: &Suite, args: &PlanArgs) -> anyhow::Result<String> {
+    let needs = &suite.needs;
+    let shape = match &args.topology {
+        Some(name) => topology(name)?,
+        None => needs.topology,
+    };
+    let access = match needs.access {
+        Access::Shared => "shares its cluster with other suites",
+        Access::Exclusive => "has its cluster to itself",
+    };
+    let (planes, workers) = (shape.control_planes(), shape.workers());
+    let mut text = format!(
+        "\n{}: {}\n  cluster {}: {planes} control plane, {workers} workers; {access}; at most {}\n",
+        needs.name,
+        suite.about,
+        shape.name,
+        minutes(needs.budget)
+    );
+    for id in needs.claims {
+        let title = judge::claim(id).map_or("not judged by this version", |c| c.title);
+        text.push_str(&format!("  {id:<4} {title}\n"));
+    }
+    if needs.access == Access::Exclusive {
+        let timing = shape.timing();
+        for (what, budget) in [("loss", timing.node_loss()), ("return", timing.node_return())] {
+            text.push_str(&format!("  a node's {what} is given\n"));
+            text.extend(budget.to_string().lines().map(|line| format!("  {line}\n")));
+        }
+    }
+    Ok(text)
+}
+
+fn minutes(time: Duration) -> String {
+    format!("{} min", time.as_secs().div_ceil(60))
+}

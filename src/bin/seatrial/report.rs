@@ -1,0 +1,36 @@
+//! `seatrial report`: show a finished run again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::exec::Exec;
+use seatrial::report::{self, RunReport};
+
+use crate::args::ReportArgs;
+use crate::exit::Exit;
+use crate::{runs, show};
+
+/// Shows the run. Showing it is the command's work: it ends with 0 whatever the verdict is.
+pub async fn report(settings: &Settings, args: &ReportArgs) -> anyhow::Result<Exit> {
+    let found = runs::find(settings, &args.run)?;
+    let report = RunReport::of(&found.records);
+    if args.open {
+        report::write(&report, &found.dir)?;
+        return open(&found.dir.join("report.html")).await;
+    }
+    show::text(&report::format(&args.format)?.render(&report, show::look())?)?;
+    Ok(Exit::Passed)
+}
+
+async fn open(page: &Path) -> anyhow::Result<Exit> {
+    let page = std::path::absolute(page)?;
+    let opener = Exec::new("xdg-open").arg(&page).run(Deadline::after(Duration::from_secs(10))).await;
+    match opener {
+        Ok(_) => show::text(&format!("opened {}\n", page.display()))?,
+        // A machine without a desktop still has the page.
+        Err(_) => show::text(&format!("no browser here; the page is {}\n", page.display()))?,
+    }
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,80 @@
+//! Finding a run by what people say: `last`, an id, the beginning of one, a folder.
+
+use std::path::{Path, PathBuf};
+
+use seatrial::config::Settings;
+use seatrial::event::{self, Record};
+
+use crate::exit::{Exit, Stop};
+
+/// A run's folder and its records.
+#[derive(Debug)]
+pub struct Found {
+    /// The folder.
+    pub dir: PathBuf,
+    /// What is in `events.jsonl`.
+    pub records: Vec<Record>,
+}
+
+/// The run that `name` means.
+pub fn find(settings: &Settings, name: &str) -> anyhow::Result<Found> {
+    let dir = folder(settings, name)?;
+    let records = event::read(&dir.join("events.jsonl"))?;
+    if records.is_empty() {
+        let message = format!("{} has no whole record", dir.join("events.jsonl").display());
+        return Err(Stop { exit: Exit::Input, message, hint: None }.into());
+    }
+    Ok(Found { dir, records })
+}
+
+fn folder(settings: &Settings, name: &str) -> Result<PathBuf, Stop> {
+    let ids = ids(&settings.runs_dir());
+    let path = Path::new(name);
+    if name == "last" {
+        return match ids.last() {
+            Some(id) => Ok(settings.runs_dir().join(id)),
+            None => Err(Stop::new(
+                Exit::Input,
+                format!("there is no run in {}", settings.runs_dir().display()),
+                "seatrial run",
+            )),
+        };
+    }
+    if path.join("events.jsonl").is_file() {
+        return Ok(path.into());
+    }
+    if path.file_name().is_some_and(|f| f == "events.jsonl") && path.is_file() {
+        return Ok(path.parent().unwrap_or(Path::new(".")).into());
+    }
+    if path.is_dir() {
+        let message = format!("{} is no run: it has no events.jsonl", path.display());
+        return Err(Stop { exit: Exit::Input, message, hint: None });
+    }
+    let fits: Vec<&String> = ids.iter().filter(|id| id.starts_with(name)).collect();
+    match fits.as_slice() {
+        [id] => Ok(settings.runs_dir().join(id)),
+        [] => Err(Stop::new(Exit::Input, format!("no run is called {name}"), known(&ids))),
+        several => {
+            let several: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
+            let message = format!("{name} may be {}", several.join(", "));
+            Err(Stop::new(Exit::Input, message, "give more of the id"))
+        }
+    }
+}
+
+/// Ids of all runs that have records, oldest first: ids begin with the time.
+fn ids(runs: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    let runs = entries.filter(|e| e.path().join("events.jsonl").is_file());
+    let mut ids: Vec<String> = runs.filter_map(|e| e.file_name().into_string().ok()).collect();
+    ids.sort();
+    ids
+}
+
+fn known(ids: &[String]) -> String {
+    let newest: Vec<&str> = ids.iter().rev().take(5).map(String::as_str).collect();
+    match newest.len() {
+        0 => "there is no run yet: seatrial run".into(),
+        _ => format!("the newest are {}", newest.join(", ")),
+    }
+}

@@ -1,0 +1,46 @@
+//! `seatrial up`: make a cluster, or find it, and keep it.
+
+use std::time::Duration;
+
+use seatrial::cluster::{self, ClusterSpec};
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::image;
+use seatrial::progress::Progress;
+
+use crate::args::{UpArgs, topology};
+use crate::exit::Exit;
+use crate::{draw, show};
+
+/// Time for images and cluster together, a cold build on a small machine included.
+pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
+
+/// Makes the cluster and says where its kubeconfig is. It is removed when idle.
+pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
+    let progress = draw::progress();
+    let engine = Engine::connect(None).await?;
+    let deadline = Deadline::after(PATIENCE);
+    let images = image::resolve(settings, &engine, &progress, deadline).await?;
+    let spec = ClusterSpec { topology: topology(&args.topology)?, images };
+    let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
+    watch(settings, &cluster.name, &progress);
+    show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;
+    Ok(Exit::Passed)
+}
+
+/// What those who wait for the cluster are told about us.
+pub fn holder(command: &str) -> String {
+    format!("seatrial {command} (pid {})", std::process::id())
+}
+
+/// Starts the process that removes the cluster when it is idle. Without it the cluster stays until
+/// the next reap: said, but no failure of what was done.
+pub fn watch(settings: &Settings, name: &str, progress: &Progress) {
+    let started = std::env::current_exe()
+        .map_err(|e| e.to_string())
+        .and_then(|program| cluster::start_watcher(settings, &program, name).map_err(|e| e.to_string()));
+    if let Err(error) = started {
+        progress.say(&format!("{name} stays until `seatrial reap` or `seatrial down`: {error}"));
+    }
+}

@@ -1,0 +1,171 @@
+//! What can go wrong with clusters.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::lock::LockError;
+use super::topology::TopologyError;
+use crate::client::ClientError;
+use crate::engine::EngineError;
+use crate::exec::ExecError;
+use crate::fault::FaultError;
+use crate::image::ImageError;
+
+/// Why there is no cluster, or why it may not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// The topology cannot be used.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// Others use the cluster, or the lock files cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// No cluster of this name.
+    #[error("no cluster is called {name}")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// Containers of this cluster were not made from a node image of ours.
+    #[error("refused to touch cluster {name}: not made by seatrial ({})", .containers.join(", "))]
+    NotOurs {
+        /// The cluster.
+        name: String,
+        /// Its containers without our label.
+        containers: Vec<String>,
+    },
+    /// Another state folder has this cluster, or somebody makes it right now.
+    #[error("refused to touch cluster {name}: {owner}")]
+    Elsewhere {
+        /// The cluster.
+        name: String,
+        /// Who has it.
+        owner: String,
+    },
+    /// The kubeconfig file does not speak of this cluster.
+    #[error("refused to use the kubeconfig {}: {reason}", .path.display())]
+    WrongKubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// `kind` did not bring the cluster up; nothing of it is left but the evidence.
+    #[error("failed to create cluster {name}: {reason} (evidence in {})", .evidence.display())]
+    Create {
+        /// The cluster.
+        name: String,
+        /// kind's reason, or kubeadm's.
+        reason: String,
+        /// Folder with kind's and kubeadm's output and the nodes' logs.
+        evidence: PathBuf,
+    },
+    /// It is there, but does not get ready.
+    #[error("cluster {name} is not ready after {:.1} s: {part}: {last}", .waited.as_secs_f64())]
+    NotReady {
+        /// The cluster.
+        name: String,
+        /// The part that is missing.
+        part: &'static str,
+        /// How long was waited.
+        waited: Duration,
+        /// The last reason seen.
+        last: String,
+    },
+    /// A step on the cluster was not done in time.
+    #[error("failed to {doing} cluster {name}: not done after {:.1} s", .waited.as_secs_f64())]
+    Late {
+        /// What was being done.
+        doing: &'static str,
+        /// The cluster.
+        name: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// `kind` failed.
+    #[error("failed to {doing} cluster {name}")]
+    Kind {
+        /// What was being done.
+        doing: &'static str,
+        /// The cluster.
+        name: String,
+        /// kind's end.
+        #[source]
+        source: ExecError,
+    },
+    /// The container engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// No client of the cluster's API.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A fault that somebody left open cannot be healed.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// An image did not get onto the nodes.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A file of the cluster's state cannot be used.
+    #[error("failed to {doing} {}", .path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The process that reaps idle clusters did not start.
+    #[error("failed to start the process that removes cluster {name} when it is idle")]
+    Watcher {
+        /// The cluster.
+        name: String,
+        /// The reason.
+        #[source]
+        source: ExecError,
+    },
+}
+
+impl ClusterError {
+    /// The command that mends it, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Lock(LockError::Busy { .. }) => {
+                Some("wait for them, or use another cluster: `seatrial run --topology ...`".into())
+            }
+            Self::Unknown { .. } => Some("seatrial list".into()),
+            Self::NotOurs { name, .. } => {
+                Some(format!("if nobody needs it: kind delete cluster --name {name}"))
+            }
+            Self::WrongKubeconfig { path, .. } => Some(format!("rm {}; it is written anew", path.display())),
+            Self::Create { reason, .. } if reason.contains("executable file not found") => {
+                Some("install Docker's command line".into())
+            }
+            Self::Create { .. } => few_inotify().or_else(|| Some("seatrial doctor".into())),
+            Self::NotReady { name, .. } => Some(format!("seatrial down {name}; it is made anew")),
+            Self::Kind { source: ExecError::Start { .. }, .. } => {
+                Some("install kind 0.33: scripts/tools, or set SEATRIAL_KIND".into())
+            }
+            Self::Engine(error) => error.hint(),
+            Self::Client(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Fault(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File { doing, path: path.to_path_buf(), source }
+    }
+}
+
+/// Too few inotify instances are the usual reason why a second cluster does not start; kind's
+/// "Known Issues: Pod errors due to too many open files".
+fn few_inotify() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?;
+    let instances: u32 = text.trim().parse().ok()?;
+    (instances < 512)
+        .then(|| "sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=1048576".into())
+}

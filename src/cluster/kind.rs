@@ -1,0 +1,322 @@
+//! Clusters made and removed by the `kind` program, with a kubeconfig of our own: the user's is
+//! never touched.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::error::ClusterError;
+use super::record::{private_dir, remove_dir, write_private};
+use super::{Wanted, belongs};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::{Container, Engine};
+use crate::exec::{Exec, ExecError};
+use crate::node::CLUSTER_LABEL;
+
+/// The `kind` program and the engine that it works on.
+#[derive(Debug)]
+pub(super) struct Kind<'a> {
+    pub settings: &'a Settings,
+    pub engine: &'a Engine,
+}
+
+/// Time for the evidence of a failed creation: `kind export logs` has hung on nodes that stopped.
+const EVIDENCE: Duration = Duration::from_secs(90);
+/// Time to remove a cluster.
+const DELETE: Duration = Duration::from_secs(180);
+/// kind starts all containers at once and gives up at the first that fails; the others still come.
+const LATE_CONTAINERS: Duration = Duration::from_secs(5);
+/// How often the creation lock is tried, and late containers are looked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+impl Kind<'_> {
+    /// Creates the cluster. Nothing of that name may exist. kind itself waits for no node to be
+    /// ready; see [`super::ready`]. One creation at a time per state folder: creations side by
+    /// side race for docker's network and are slower than one after the other.
+    ///
+    /// # Errors
+    /// [`ClusterError::Create`] with a folder of evidence; then nothing is left of the cluster.
+    ///
+    /// # Cancellation
+    /// kind is killed with its children, and containers stay behind: the cluster's record is not
+    /// complete, so the next holder removes them. When this process is killed, kind goes on to
+    /// its end; the next creation waits for that.
+    pub async fn create(
+        &self,
+        wanted: &Wanted,
+        dir: &Path,
+        deadline: Deadline,
+        mut detail: impl FnMut(&str) + Send,
+    ) -> Result<(), ClusterError> {
+        let lock = self.creation_lock(&wanted.name, deadline, &mut detail).await?;
+        let (config, kubeconfig) = (dir.join("kind.yaml"), dir.join("kubeconfig"));
+        write_private(&config, wanted.topology.yaml.as_bytes())
+            .map_err(|e| ClusterError::file("write", &config, e))?;
+        let _ = std::fs::remove_file(&kubeconfig);
+        let exec = self
+            .command(["create", "cluster", "--retain", "--name", &wanted.name])
+            .args(["--image", &wanted.image])
+            .arg("--config")
+            .arg(&config)
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .holding(lock);
+        // kind also prints warnings and advice; its steps have bullets.
+        let show = |line: &str| {
+            if let Some(begun) = line.trim_start().strip_prefix('•') {
+                detail(step(begun));
+            }
+        };
+        let error = match exec.run_with(deadline, show).await {
+            Ok(_) => return Ok(()),
+            Err(source @ ExecError::Start { .. }) => {
+                return Err(ClusterError::Kind { doing: "create", name: wanted.name.clone(), source });
+            }
+            Err(error) => error,
+        };
+        detail("failed: collecting evidence");
+        Err(self.give_up(wanted, dir, reason(&error), &output(&error)).await?)
+    }
+
+    /// Waits until no creation is under way, also none of a process that was killed.
+    ///
+    /// # Errors
+    /// [`ClusterError::Late`].
+    pub async fn settle(
+        &self,
+        name: &str,
+        deadline: Deadline,
+        mut detail: impl FnMut(&str),
+    ) -> Result<(), ClusterError> {
+        self.creation_lock(name, deadline, &mut detail).await.map(drop)
+    }
+
+    /// Whether kind creates a cluster right now.
+    pub fn is_creating(&self) -> bool {
+        let lock = File::open(self.settings.state.join("create.lock"));
+        lock.is_ok_and(|f| matches!(f.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
+    /// Collects the evidence of a cluster that kind made but that did not get ready, and removes
+    /// it. Gives the error for the caller.
+    ///
+    /// # Errors
+    /// Those of the removal.
+    pub async fn failed(
+        &self,
+        wanted: &Wanted,
+        dir: &Path,
+        error: &ClusterError,
+    ) -> Result<ClusterError, ClusterError> {
+        let text = error.to_string();
+        self.give_up(wanted, dir, text.clone(), &text).await
+    }
+
+    async fn give_up(
+        &self,
+        wanted: &Wanted,
+        dir: &Path,
+        reason: String,
+        output: &str,
+    ) -> Result<ClusterError, ClusterError> {
+        let evidence = self.evidence(wanted, output).await?;
+        self.remove(&wanted.name, dir, LATE_CONTAINERS).await?;
+        remove_dir(dir)?;
+        Ok(ClusterError::Create { name: wanted.name.clone(), reason, evidence })
+    }
+
+    /// Removes a cluster's containers with their volumes. A cluster that is not there is no
+    /// error. The caller has made sure that it is ours.
+    ///
+    /// # Errors
+    /// [`ClusterError::Kind`], [`ClusterError::Engine`].
+    pub async fn delete(&self, name: &str, dir: &Path) -> Result<(), ClusterError> {
+        // A kind whose seatrial was killed fails at its next step once its containers are gone.
+        let quiet = if self.is_creating() { LATE_CONTAINERS } else { Duration::ZERO };
+        self.remove(name, dir, quiet).await
+    }
+
+    /// Removes containers until none was seen for `quiet`.
+    async fn remove(&self, name: &str, dir: &Path, quiet: Duration) -> Result<(), ClusterError> {
+        let deadline = Deadline::after(DELETE);
+        let exec = self
+            .command(["delete", "cluster", "--name", name, "--kubeconfig"])
+            // kind makes the kubeconfig's folder, which may be gone for good.
+            .arg(if dir.is_dir() { dir.join("kubeconfig") } else { PathBuf::from("/dev/null") });
+        let by_kind = exec.run(deadline).await;
+        let mut since = Deadline::after(quiet);
+        loop {
+            let left = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+            let ours: Vec<&Container> = left.iter().filter(|c| belongs(c)).collect();
+            for container in &ours {
+                self.engine.remove(&container.name).await?;
+                since = Deadline::after(quiet);
+            }
+            if ours.is_empty() && since.is_over() {
+                break;
+            }
+            if deadline.is_over() {
+                let (name, waited) = (name.into(), deadline.waited());
+                return Err(ClusterError::Late { doing: "delete", name, waited });
+            }
+            deadline.pause(LOOK).await;
+        }
+        // Nothing is left, so what kind had to say does not matter.
+        drop(by_kind);
+        Ok(())
+    }
+
+    /// Collects kind's and kubeadm's output and what the nodes left, as much as can be had.
+    pub async fn evidence(&self, wanted: &Wanted, output: &str) -> Result<PathBuf, ClusterError> {
+        let stamp = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        let dir = self.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
+        private_dir(&dir)?;
+        let mut missing = Vec::new();
+        let mut put = |file: &str, text: &str| {
+            if let Err(error) = write_private(&dir.join(file), text.as_bytes()) {
+                missing.push(format!("{file}: {error}"));
+            }
+        };
+        put("kind.yaml", wanted.topology.yaml);
+        put("kind-create.log", output);
+        let containers = self.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await;
+        for container in containers.as_deref().unwrap_or_default() {
+            let log = self.engine.logs(&container.name, 2000).await;
+            put(&format!("{}.log", container.name), &log.unwrap_or_else(|e| format!("no log: {e}")));
+            let facts = serde_json::to_string_pretty(container).unwrap_or_default();
+            put(&format!("{}.json", container.name), &facts);
+        }
+        if let Err(error) = containers {
+            missing.push(format!("containers: {error}"));
+        }
+        let export = self.command(["export", "logs", "--name", &wanted.name]).arg(dir.join("nodes"));
+        if let Err(error) = export.run(Deadline::after(EVIDENCE)).await {
+            missing.push(format!("nodes: {error}"));
+        }
+        if !missing.is_empty() {
+            let _ = write_private(&dir.join("missing.txt"), missing.join("\n").as_bytes());
+        }
+        Ok(dir)
+    }
+
+    /// The lock is handed to kind, which keeps it for as long as it lives.
+    async fn creation_lock(
+        &self,
+        name: &str,
+        deadline: Deadline,
+        detail: &mut impl FnMut(&str),
+    ) -> Result<File, ClusterError> {
+        let path = self.settings.state.join("create.lock");
+        let lock = File::options().create(true).truncate(false).write(true).read(true).open(&path);
+        let lock = lock.map_err(|e| ClusterError::file("open", &path, e))?;
+        let mut said = false;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(std::fs::TryLockError::Error(e)) => {
+                    return Err(ClusterError::file("lock", &path, e));
+                }
+                Err(std::fs::TryLockError::WouldBlock) if deadline.is_over() => {
+                    let (name, waited) = (name.into(), deadline.waited());
+                    let doing = "wait for another creation before that of";
+                    return Err(ClusterError::Late { doing, name, waited });
+                }
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut said, true) {
+                        detail("waiting: another cluster is being created");
+                    }
+                    deadline.pause(LOOK).await;
+                }
+            }
+        }
+    }
+
+    fn command<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Exec {
+        Exec::new(self.settings.kind.as_os_str())
+            .args(args)
+            // Docker is what we move the nodes with; kind would take whatever it finds first.
+            .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+    }
+}
+
+/// kind's line without its bullet: ` • Preparing nodes 📦 📦 ...` becomes `Preparing nodes`.
+fn step(line: &str) -> &str {
+    let line = line.trim_start_matches([' ', '•', '✓', '✗']);
+    let end = line.find(|c: char| !c.is_ascii()).unwrap_or(line.len());
+    line[..end].trim_end_matches([' ', '.'])
+}
+
+fn output(error: &ExecError) -> String {
+    match error {
+        ExecError::Failed { stdout, stderr, status, .. } => {
+            format!("{stdout}{stderr}\nended with {status}\n")
+        }
+        ExecError::Timeout { stderr, waited, .. } => {
+            format!("{stderr}\nkilled after {:.1} s\n", waited.as_secs_f64())
+        }
+        ExecError::Start { .. } => error.to_string(),
+    }
+}
+
+/// The line that says most: kubeadm's own error, else kind's; never the Go stack below it.
+fn reason(error: &ExecError) -> String {
+    let text = match error {
+        ExecError::Timeout { waited, stderr, .. } => {
+            let last = stderr.lines().rev().map(step).find(|l| !l.is_empty()).unwrap_or("no output");
+            return format!("kind was not done after {:.1} s; last: {last}", waited.as_secs_f64());
+        }
+        ExecError::Failed { stderr, .. } => stderr,
+        ExecError::Start { .. } => return error.to_string(),
+    };
+    let find = |start: &str| text.lines().map(str::trim).find_map(|l| l.strip_prefix(start));
+    let inner = find("error: ").or_else(|| find("docker: ")).or_else(|| find("Command Output: docker: "));
+    let kind = find("ERROR: failed to create cluster: ").or_else(|| find("ERROR: "));
+    match (kind, inner) {
+        // Which command failed says less than why.
+        (Some(kind), Some(inner)) => {
+            let doing = kind.split(": command \"").next().unwrap_or(kind);
+            format!("{doing}: {inner}")
+        }
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => crate::exec::tail(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_shown_without_its_ornaments() {
+        assert_eq!(step(" • Preparing nodes 📦 📦 📦   ..."), "Preparing nodes");
+        assert_eq!(step(" ✓ Starting control-plane 🕹️"), "Starting control-plane");
+        assert_eq!(step("Creating cluster \"x\" ..."), "Creating cluster \"x\"");
+    }
+    #[tokio::test]
+    async fn the_reason_is_the_innermost_line_without_the_stack() {
+        let failed = async |stderr: &str| {
+            let exec = Exec::new("sh").args(["-c", "cat >&2; exit 1"]).stdin(stderr);
+            reason(&exec.run(Deadline::after(Duration::from_secs(5))).await.unwrap_err())
+        };
+        let kubeadm = "\
+ERROR: failed to create cluster: failed to init node with kubeadm: command \"docker exec n kubeadm init\" failed with error: exit status 1
+Command Output: I1124 initconfiguration.go:260] loading configuration
+error: error execution phase wait-control-plane: the kubelet is not healthy
+To see the stack trace of this error execute with --v=5 or higher
+\tsigs.k8s.io/kind/main.go:12
+";
+        assert_eq!(
+            failed(kubeadm).await,
+            "failed to init node with kubeadm: error execution phase wait-control-plane: the kubelet is not healthy",
+        );
+        let cni = "ERROR: failed to create cluster: failed to read CNI manifest: command \"cat\" failed with error: exit status 126\n";
+        assert_eq!(
+            failed(cni).await,
+            "failed to read CNI manifest: command \"cat\" failed with error: exit status 126",
+        );
+        assert_eq!(failed("odd\n").await, "odd");
+    }
+}

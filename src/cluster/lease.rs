@@ -1,0 +1,147 @@
+//! Leave to use a cluster, and the cluster with it.
+
+use std::time::Duration;
+
+use super::error::ClusterError;
+use super::lock::{Access, Held, LockFiles};
+use super::making::{Made, Making};
+use super::ready::Ready;
+use super::spec::ClusterSpec;
+use super::{Cluster, Wanted};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::fault::{self, FaultError, Healed, IntentLog};
+use crate::progress::Progress;
+
+/// Leave to use a cluster that is ready. Ends with [`Lease::release`]; dropped without it, or
+/// with the process, the lock is free at once but the next holder looks at the cluster with care.
+#[derive(Debug)]
+pub struct Lease {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Whether it was there before.
+    pub reused: bool,
+    /// From asking to having, waiting for others included.
+    pub took: Duration,
+    /// How it was found to be ready.
+    pub ready: Ready,
+    /// Faults of earlier holders that were open and had to be healed.
+    pub healed: Vec<Healed>,
+    access: Access,
+    held: Held,
+}
+
+/// Time to heal what is open at a release.
+const HEAL: Duration = Duration::from_secs(120);
+
+impl Lease {
+    /// Gets a ready cluster for `spec`: one that is there, mended if need be, else a new one.
+    /// `holder` is shown to those who wait: a command line or a test's name.
+    ///
+    /// With shared access others may use it at the same time, each in its own namespace; with
+    /// exclusive access nobody else does. Whoever waits for exclusive access goes before those
+    /// who come later.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; [`ClusterError::Lock`] with the holders when it is not free in time,
+    /// [`ClusterError::Create`] with a folder of evidence.
+    ///
+    /// # Cancellation
+    /// The lock is freed. A creation that was under way leaves an incomplete record; the next
+    /// holder, or a reap, removes what is there.
+    pub async fn acquire(
+        settings: &Settings,
+        engine: &Engine,
+        spec: &ClusterSpec,
+        access: Access,
+        holder: &str,
+        deadline: Deadline,
+        progress: &Progress,
+    ) -> Result<Lease, ClusterError> {
+        let wanted = Wanted {
+            name: spec.name(),
+            topology: spec.topology,
+            kubernetes: spec.images.kubernetes.clone(),
+            image: spec.images.node.reference.clone(),
+            workloads: spec.workloads(),
+        };
+        Self::get(settings, engine, &wanted, true, access, holder, deadline, progress).await
+    }
+
+    /// As [`Lease::acquire`] for a cluster that is there, by name; it is never made anew.
+    ///
+    /// # Errors
+    /// [`ClusterError::Unknown`] when it is not there, and those of [`Lease::acquire`].
+    pub async fn existing(
+        settings: &Settings,
+        engine: &Engine,
+        name: &str,
+        access: Access,
+        holder: &str,
+        deadline: Deadline,
+        progress: &Progress,
+    ) -> Result<Lease, ClusterError> {
+        let wanted = Wanted::of(settings, name)?;
+        Self::get(settings, engine, &wanted, false, access, holder, deadline, progress).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "those of acquire, which are the contract")]
+    async fn get(
+        settings: &Settings,
+        engine: &Engine,
+        wanted: &Wanted,
+        make: bool,
+        access: Access,
+        holder: &str,
+        deadline: Deadline,
+        progress: &Progress,
+    ) -> Result<Lease, ClusterError> {
+        let task = format!("cluster {}", wanted.name);
+        let whole = async {
+            let files = LockFiles::new(&settings.state, &wanted.name);
+            let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
+            let mut entering = files.enter(access, holder, deadline, detail).await?;
+            let making = Making { settings, engine, wanted, deadline, progress, task: task.clone() };
+            let made = if make {
+                let done = making.run(entering).await?;
+                entering = done.0;
+                done.1
+            } else {
+                making.run_existing(&entering).await?
+            };
+            Ok::<_, ClusterError>((made, entering.enter()?))
+        };
+        let began = std::time::Instant::now();
+        let (made, held) = progress.task(&task, whole).await?;
+        let Made { cluster, reused, healed, ready } = made;
+        Ok(Lease { cluster, reused, took: began.elapsed(), ready, healed, access, held })
+    }
+
+    /// How the cluster may be used.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Where faults of this cluster are written down before they are injected.
+    ///
+    /// # Errors
+    /// [`FaultError`] when the folder cannot be made.
+    pub fn intents(&self) -> Result<IntentLog, FaultError> {
+        IntentLog::open(&self.cluster.dir)
+    }
+
+    /// Gives the lease back. With exclusive access, faults that are still open are healed first;
+    /// whoever wants their proofs heals before.
+    ///
+    /// # Errors
+    /// [`ClusterError::Fault`] when one cannot be healed: then the lock is freed all the same,
+    /// and the next holder looks at the cluster with care.
+    pub async fn release(self) -> Result<(), ClusterError> {
+        if self.access == Access::Exclusive {
+            let intents = self.intents()?;
+            fault::heal_all(&self.cluster.engine, &intents, Deadline::after(HEAL)).await?;
+        }
+        Ok(self.held.release()?)
+    }
+}

@@ -1,0 +1,339 @@
+//! A cluster made, or an earlier one mended and checked: what happens between taking the lock and
+//! having the lease.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+
+use super::kind::Kind;
+use super::kubeconfig::{self, ADMIN_CONF};
+use super::lock::Entering;
+use super::ready::{self, Ready};
+use super::record::{self, OWNER_FILE, Record, private_dir, remove_dir, write_private};
+use super::standing::{self, Standing};
+use super::{Cluster, ClusterError, Wanted, role};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::{Container, Engine, Power};
+use crate::fault::{self, HealOutcome, Healed, IntentLog};
+use crate::image;
+use crate::node::{CLUSTER_LABEL, Node, Role};
+use crate::progress::Progress;
+
+/// Everything that making a cluster needs.
+pub(super) struct Making<'a> {
+    pub settings: &'a Settings,
+    pub engine: &'a Engine,
+    pub wanted: &'a Wanted,
+    pub deadline: Deadline,
+    pub progress: &'a Progress,
+    pub task: String,
+}
+
+/// A cluster that is ready.
+pub(super) struct Made {
+    pub cluster: Cluster,
+    pub reused: bool,
+    pub healed: Vec<Healed>,
+    pub ready: Ready,
+}
+
+/// Time for an undisturbed cluster to show that it is ready.
+const CHECK: Duration = Duration::from_secs(60);
+/// Time for one whose nodes were started again: 55 s were seen after a restart of the engine.
+const RECOVER: Duration = Duration::from_secs(150);
+/// Time for a new cluster to get ready after kind made it; 3 to 8 s were seen.
+const START: Duration = Duration::from_secs(180);
+/// Time for open faults to be healed.
+const HEAL: Duration = Duration::from_secs(120);
+/// A kubeconfig has about 6 kB.
+const KUBECONFIG_LIMIT: u64 = 1 << 20;
+
+impl Making<'_> {
+    /// Uses the cluster that is there, if it is sound or can be mended, else makes it. Comes back
+    /// with a lock that is exclusive when it was made.
+    pub async fn run(&self, mut entering: Entering) -> Result<(Entering, Made), ClusterError> {
+        let shape = self.wanted.topology.shape()?;
+        let balancer = usize::from(shape.control_planes > 1);
+        let nodes = shape.control_planes + shape.workers + balancer;
+        let name = &self.wanted.name;
+        let found = standing::look(self.settings, self.engine, name).await?;
+        let why = match found.standing(Some(nodes), Timestamp::now()) {
+            Standing::Elsewhere(owner) => {
+                return Err(ClusterError::Elsewhere { name: name.clone(), owner });
+            }
+            Standing::Absent => None,
+            Standing::Half(why) => Some(why),
+            Standing::Whole => {
+                let unclean = entering.unclean();
+                for holder in &unclean {
+                    self.say(&format!("{} went without a release", holder.who));
+                }
+                match self.reuse(!unclean.is_empty()).await {
+                    Ok(made) => return Ok((entering, made)),
+                    Err(error) if is_refusal(&error) || self.deadline.is_over() => return Err(error),
+                    Err(error) => {
+                        let (why, kind) = (chain(&error), self.kind());
+                        let evidence = kind.evidence(self.wanted, &why).await?;
+                        Some(format!("{why} (evidence in {})", evidence.display()))
+                    }
+                }
+            }
+        };
+        if let Some(why) = why {
+            self.say(&format!("is made anew: {why}"));
+        }
+        let detail = |text: &str| self.detail(&format!("waiting for those who use it: {text}"));
+        entering = entering.make_exclusive(self.deadline, detail).await?;
+        let made = self.create().await?;
+        Ok((entering, made))
+    }
+
+    /// As [`Making::run`], for a cluster that must be there already.
+    pub async fn run_existing(&self, entering: &Entering) -> Result<Made, ClusterError> {
+        let name = &self.wanted.name;
+        let found = standing::look(self.settings, self.engine, name).await?;
+        match found.standing(None, Timestamp::now()) {
+            Standing::Whole => self.reuse(!entering.unclean().is_empty()).await,
+            Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
+            Standing::Absent | Standing::Half(_) => Err(ClusterError::Unknown { name: name.clone() }),
+        }
+    }
+
+    /// Mends what can be mended, then waits until the cluster is ready.
+    async fn reuse(&self, unclean: bool) -> Result<Made, ClusterError> {
+        let dir = self.settings.cluster_dir(&self.wanted.name);
+        let mut disturbed = unclean;
+        let intents = IntentLog::open(&dir)?;
+        let healed = fault::heal_all(self.engine, &intents, self.deadline.at_most(HEAL)).await?;
+        for one in &healed {
+            disturbed = true;
+            self.say(&heal_text(one));
+        }
+        // Listed again: healing has changed them.
+        for container in standing::look(self.settings, self.engine, &self.wanted.name).await?.containers {
+            disturbed |= self.revive(&container).await?;
+        }
+        let cluster = open(self.settings, self.engine, self.wanted).await?;
+        if disturbed {
+            self.uncordon(&cluster).await?;
+        }
+        // An undisturbed cluster need not be waited for: its last renewal may be as old as the
+        // time between two of them.
+        let timing = cluster.topology.timing();
+        let (since, limit) = match disturbed {
+            true => (Timestamp::now(), RECOVER),
+            false => (Timestamp::now() - timing.renewal() - Duration::from_secs(1), CHECK),
+        };
+        self.load(&cluster).await?;
+        self.detail("checking");
+        let deadline = self.deadline.at_most(limit);
+        let ready = ready::ready(&cluster, &self.wanted.workloads, since, deadline).await?;
+        Ok(Made { cluster, reused: true, healed, ready })
+    }
+
+    /// Starts or thaws a container; tells whether there was need.
+    async fn revive(&self, container: &Container) -> Result<bool, ClusterError> {
+        let name = &container.name;
+        match container.power {
+            Power::Running => return Ok(false),
+            Power::Paused => {
+                self.say(&format!("node {name} was found paused: resumed"));
+                self.engine.unpause(name).await?;
+            }
+            power => {
+                let since = container.finished_at.map(|t| format!(" since {t:.0}")).unwrap_or_default();
+                self.say(&format!("node {name} was found {power}{since}: started"));
+                self.engine.start(name).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// A drain that did not come to its end leaves nodes that take no pods.
+    async fn uncordon(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+        use k8s_openapi::api::core::v1::Node as KubeNode;
+        let nodes = kube::Api::<KubeNode>::all(cluster.client().await?.unary);
+        // An API that does not answer yet is what the check waits for.
+        let Ok(list) = nodes.list(&Default::default()).await else { return Ok(()) };
+        for node in list.items {
+            let name = node.metadata.name.unwrap_or_default();
+            if node.spec.and_then(|s| s.unschedulable) == Some(true) && nodes.uncordon(&name).await.is_ok() {
+                self.say(&format!("node {name} was cordoned: uncordoned"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the images that nodes lack; nothing where they are baked into the node image.
+    async fn load(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+        let nodes: Vec<&str> = cluster.nodes.iter().map(|n| n.name.as_str()).collect();
+        let images: Vec<&str> = self.wanted.workloads.iter().map(String::as_str).collect();
+        self.detail("checking images");
+        image::load(self.engine, &nodes, &images, &cluster.dir, self.deadline, self.progress).await?;
+        Ok(())
+    }
+
+    /// Removes what is left of an earlier one and makes the cluster.
+    async fn create(&self) -> Result<Made, ClusterError> {
+        let Self { settings, engine, wanted, .. } = self;
+        let dir = settings.cluster_dir(&wanted.name);
+        let kind = self.kind();
+        // kind of a killed process may still be at work: it fails once its containers are gone,
+        // and may start some until then.
+        self.clear(&kind, &dir).await?;
+        kind.settle(&wanted.name, self.deadline, |text| self.detail(text)).await?;
+        self.clear(&kind, &dir).await?;
+        remove_dir(&dir)?;
+        private_dir(&dir)?;
+        let mut record = Record {
+            name: wanted.name.clone(),
+            topology: wanted.topology.name.into(),
+            kubernetes: wanted.kubernetes.clone(),
+            image: wanted.image.clone(),
+            workloads: wanted.workloads.clone(),
+            created_at: Timestamp::now(),
+            complete: false,
+        };
+        record.write(&dir)?;
+        kind.create(wanted, &dir, self.deadline, |text| self.detail(text)).await?;
+        let done = async {
+            let cluster = open(settings, engine, wanted).await?;
+            claim(settings, &cluster).await?;
+            self.load(&cluster).await?;
+            self.detail("waiting until it is ready");
+            let deadline = self.deadline.at_most(START);
+            let ready = ready::ready(&cluster, &wanted.workloads, Timestamp::now(), deadline).await?;
+            Ok((cluster, ready))
+        };
+        let (cluster, ready) = match done.await {
+            Ok(done) => done,
+            Err(error) => return Err(kind.failed(wanted, &dir, &error).await?),
+        };
+        record.complete = true;
+        record.write(&dir)?;
+        Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
+    }
+
+    async fn clear(&self, kind: &Kind<'_>, dir: &Path) -> Result<(), ClusterError> {
+        let name = &self.wanted.name;
+        if !self.engine.containers(&[(CLUSTER_LABEL, name)]).await?.is_empty() {
+            self.detail("removing what is left of the last one");
+            kind.delete(name, dir).await?;
+        }
+        Ok(())
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind { settings: self.settings, engine: self.engine }
+    }
+
+    fn say(&self, text: &str) {
+        self.progress.say(&format!("{}: {text}", self.task));
+    }
+
+    fn detail(&self, text: &str) {
+        self.progress.detail(&self.task, text);
+    }
+}
+
+/// The cluster as it stands, with a kubeconfig that is its own.
+pub(super) async fn open(
+    settings: &Settings,
+    engine: &Engine,
+    wanted: &Wanted,
+) -> Result<Cluster, ClusterError> {
+    let name = &wanted.name;
+    let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+    let nodes: Vec<Node> = containers
+        .iter()
+        .filter(|c| role(c) != Role::LoadBalancer)
+        .filter_map(|c| Node::from_container(engine.clone(), c))
+        .collect();
+    let dir = settings.cluster_dir(name);
+    let kubeconfig = dir.join("kubeconfig");
+    let cluster = Cluster {
+        name: name.clone(),
+        topology: wanted.topology,
+        kubernetes: wanted.kubernetes.clone(),
+        image: wanted.image.clone(),
+        dir,
+        kubeconfig,
+        nodes,
+        engine: engine.clone(),
+    };
+    check_kubeconfig(&cluster, &containers).await?;
+    Ok(cluster)
+}
+
+/// Writes the kubeconfig if it is not there; refuses one that speaks of another cluster.
+async fn check_kubeconfig(cluster: &Cluster, containers: &[Container]) -> Result<(), ClusterError> {
+    let path = &cluster.kubeconfig;
+    let wrong = |reason: String| ClusterError::WrongKubeconfig { path: path.clone(), reason };
+    // A control plane behind a load balancer publishes a port too, but not for all of them.
+    let by_role = |wanted| containers.iter().find(|c| role(c) == wanted);
+    let front = by_role(Role::LoadBalancer).or_else(|| by_role(Role::ControlPlane));
+    let server: SocketAddr = *front
+        .and_then(|c| c.ports.get("6443/tcp"))
+        .ok_or_else(|| wrong("the cluster publishes no API server".into()))?;
+    let plane =
+        cluster.control_planes().next().ok_or_else(|| wrong("the cluster has no control plane".into()))?;
+    let admin = cluster.engine.read_file(&plane.name, ADMIN_CONF, KUBECONFIG_LIMIT).await?;
+    let admin = admin.ok_or_else(|| wrong(format!("{} has no {ADMIN_CONF}", plane.name)))?;
+    let admin = String::from_utf8_lossy(&admin);
+    match std::fs::read_to_string(path) {
+        Ok(text) => match kubeconfig::mismatch(&text, server, &admin) {
+            Some(reason) => Err(wrong(reason)),
+            None => Ok(()),
+        },
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let text = kubeconfig::for_host(&admin, server);
+            write_private(path, text.as_bytes()).map_err(|e| ClusterError::file("write", path, e))
+        }
+        Err(e) => Err(ClusterError::file("read", path, e)),
+    }
+}
+
+/// Writes our state folder's name onto each node.
+async fn claim(settings: &Settings, cluster: &Cluster) -> Result<(), ClusterError> {
+    let state = record::canonical(&settings.state);
+    let text = state.to_string_lossy().into_owned().into_bytes();
+    let deadline = Deadline::after(Duration::from_secs(30));
+    let write = |node: &Node| {
+        let (engine, name, text) = (cluster.engine.clone(), node.name.clone(), text.clone());
+        async move { engine.exec_ok(&name, &["cp", "/dev/stdin", OWNER_FILE], Some(text), deadline).await }
+    };
+    try_join_all(cluster.nodes.iter().map(write)).await?;
+    Ok(())
+}
+
+/// What became of an open fault, for people.
+pub(super) fn heal_text(healed: &Healed) -> String {
+    let what = match &healed.intent {
+        Some(intent) => format!("open fault {} of {}", intent.fault, intent.node),
+        None => format!("open fault {}", healed.id),
+    };
+    match &healed.outcome {
+        HealOutcome::Restored(_) => format!("{what}: healed"),
+        HealOutcome::Gone(_) => format!("{what}: forgotten, its container is gone"),
+        HealOutcome::Broken(why) => format!("{what}: forgotten, its file cannot be read ({why})"),
+    }
+}
+
+/// What making the cluster anew must not paper over.
+fn is_refusal(error: &ClusterError) -> bool {
+    matches!(
+        error,
+        ClusterError::NotOurs { .. } | ClusterError::Elsewhere { .. } | ClusterError::WrongKubeconfig { .. }
+    )
+}
+
+/// An error with its sources, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let texts: Vec<String> =
+        std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect();
+    texts.join(": ")
+}

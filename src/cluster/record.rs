@@ -1,0 +1,118 @@
+//! What we know of a cluster beside its containers: one file in its state folder, and one on each
+//! node that says whose it is.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::ClusterError;
+
+/// A cluster as its state folder remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its name.
+    pub name: String,
+    /// Its topology's name.
+    pub topology: String,
+    /// Kubernetes version without `v`.
+    pub kubernetes: String,
+    /// The node image.
+    pub image: String,
+    /// Images that every node must hold.
+    pub workloads: Vec<String>,
+    /// When its creation began.
+    pub created_at: Timestamp,
+    /// Whether its creation ended well. Half-created clusters are replaced.
+    pub complete: bool,
+}
+
+/// File on each node that names the state folder which has the cluster. kind takes no labels, and
+/// two state folders on one engine must not reap each other's clusters.
+pub const OWNER_FILE: &str = "/kind/seatrial-owner";
+
+impl Record {
+    /// Reads the record of the cluster whose state folder is `dir`; none when there is none, or
+    /// when it cannot be understood: then the cluster is made anew.
+    pub fn read(dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(dir.join("cluster.json")).ok()?).ok()
+    }
+
+    /// Writes it in one step: a reader sees the old one or the new one.
+    ///
+    /// # Errors
+    /// [`ClusterError::File`].
+    pub fn write(&self, dir: &Path) -> Result<(), ClusterError> {
+        let path = dir.join("cluster.json");
+        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
+        text.and_then(|text| write_private(&path, &text)).map_err(|e| ClusterError::file("write", &path, e))
+    }
+}
+
+/// Makes a folder that only its owner may enter: it holds credentials.
+pub(super) fn private_dir(dir: &Path) -> Result<(), ClusterError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| ClusterError::file("create folder", dir, e))
+}
+
+/// Writes a file with mode 0600 in one step.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut temp = tempfile::NamedTempFile::new_in(dir)?;
+    temp.write_all(bytes)?;
+    temp.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    temp.persist(path)?;
+    Ok(())
+}
+
+/// Removes a cluster's state folder; one that is gone is no error.
+pub(super) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::file("remove", dir, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Names of the clusters that have a state folder below `state`.
+pub(super) fn names(state: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(state.join("clusters")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// The state folder as other processes may know it: absolute, links resolved where it exists.
+pub(super) fn canonical(state: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(state).unwrap_or_else(|_| state.to_path_buf());
+    state.canonicalize().unwrap_or_else(|_| absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_writing_and_nonsense_is_no_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let record = Record {
+            name: "seatrial-three-00000000".into(),
+            topology: "three".into(),
+            kubernetes: "1.34.4".into(),
+            image: "node:1".into(),
+            workloads: vec!["nginx:1".into()],
+            created_at: Timestamp::UNIX_EPOCH,
+            complete: true,
+        };
+        record.write(dir.path()).unwrap();
+        assert_eq!(Record::read(dir.path()), Some(record));
+        let file = dir.path().join("cluster.json");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&file, "{").unwrap();
+        assert_eq!(Record::read(dir.path()), None);
+    }
+}

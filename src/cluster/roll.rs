@@ -1,0 +1,221 @@
+//! The roll of clusters: those that there are, one by name, one made, one removed.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::error::ClusterError;
+use super::kind::Kind;
+use super::lease::Lease;
+use super::lock::{Access, Holder, LockFiles};
+use super::record::{Record, remove_dir};
+use super::spec::ClusterSpec;
+use super::standing::{self, Standing};
+use super::topology::{TOPOLOGIES, Topology};
+use super::{Cluster, Wanted, making, reap, role};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::{Engine, Power};
+use crate::image;
+use crate::node::Role;
+use crate::progress::Progress;
+
+/// A cluster as `seatrial list` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusterSummary {
+    /// Its name.
+    pub name: String,
+    /// Its topology's name, where its record is there.
+    pub topology: Option<String>,
+    /// Kubernetes version without `v`, where its record is there.
+    pub kubernetes: Option<String>,
+    /// When its creation began, where its record is there.
+    pub created_at: Option<Timestamp>,
+    /// When a lease on it was last taken or given back.
+    pub last_used: Option<Timestamp>,
+    /// What it is good for.
+    pub state: State,
+    /// Its nodes by name.
+    pub nodes: Vec<NodeSummary>,
+    /// Who uses it or is first in the queue for it.
+    pub holders: Vec<Holder>,
+}
+
+/// What a cluster is good for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "is", content = "why")]
+pub enum State {
+    /// It was made completely; whether it is ready shows when it is leased.
+    Complete,
+    /// It has to be made anew.
+    Incomplete(String),
+    /// It is not ours to touch.
+    Foreign(String),
+}
+
+/// A node as `seatrial list` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeSummary {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Its container's state.
+    pub power: Power,
+}
+
+/// Makes a cluster, or finds it, and leaves it ready and free.
+///
+/// # Errors
+/// Those of [`Lease::acquire`].
+pub async fn up(
+    settings: &Settings,
+    engine: &Engine,
+    spec: &ClusterSpec,
+    holder: &str,
+    deadline: Deadline,
+    progress: &Progress,
+) -> Result<Cluster, ClusterError> {
+    let lease = Lease::acquire(settings, engine, spec, Access::Shared, holder, deadline, progress).await?;
+    let cluster = lease.cluster.clone();
+    lease.release().await?;
+    Ok(cluster)
+}
+
+/// Removes a cluster once nobody uses it.
+///
+/// # Errors
+/// [`ClusterError::Unknown`] when there is nothing of it, [`ClusterError::Lock`] when it is used
+/// until the deadline, [`ClusterError::NotOurs`], [`ClusterError::Elsewhere`].
+pub async fn down(
+    settings: &Settings,
+    engine: &Engine,
+    name: &str,
+    holder: &str,
+    deadline: Deadline,
+    progress: &Progress,
+) -> Result<(), ClusterError> {
+    let task = format!("remove cluster {name}");
+    let look = async || {
+        let found = standing::look(settings, engine, name).await?;
+        match found.standing(None, Timestamp::now()) {
+            Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.into(), owner }),
+            Standing::Absent if !standing::has_dir(&settings.state, name) => {
+                Err(ClusterError::Unknown { name: name.into() })
+            }
+            _ => Ok(()),
+        }
+    };
+    // Before the lock: a name that means nothing must leave no files.
+    look().await?;
+    let whole = async {
+        let files = LockFiles::new(&settings.state, name);
+        let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
+        let entering = files.enter(Access::Exclusive, holder, deadline, detail).await?;
+        look().await?;
+        let kind = Kind { settings, engine };
+        let dir = settings.cluster_dir(name);
+        if Record::read(&dir).is_some_and(|r| !r.complete) {
+            kind.settle(name, deadline, |text| progress.detail(&task, text)).await?;
+        }
+        kind.delete(name, &dir).await?;
+        remove_dir(&dir)?;
+        Ok(entering.remove()?)
+    };
+    progress.task(&task, whole).await
+}
+
+/// Every cluster that this state folder or the engine's labels know of, by name.
+///
+/// # Errors
+/// [`ClusterError::Engine`].
+pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSummary>, ClusterError> {
+    let mut all = Vec::new();
+    for name in reap::names(settings, engine).await? {
+        let files = LockFiles::new(&settings.state, &name);
+        let (last_used, holders) = (files.last_used(), files.holders());
+        let record = Record::read(&settings.cluster_dir(&name));
+        let (state, containers) = match standing::look(settings, engine, &name).await {
+            Err(error @ ClusterError::NotOurs { .. }) => (State::Foreign(error.to_string()), Vec::new()),
+            Err(error) => return Err(error),
+            Ok(found) => match found.standing(None, Timestamp::now()) {
+                // Lock files of a cluster that is gone are no cluster.
+                Standing::Absent if record.is_none() => continue,
+                Standing::Absent => (State::Incomplete("it has no containers".into()), Vec::new()),
+                Standing::Whole => (State::Complete, found.containers),
+                Standing::Half(why) => (State::Incomplete(why), found.containers),
+                Standing::Elsewhere(owner) => (State::Foreign(owner), found.containers),
+            },
+        };
+        let node = |c: crate::engine::Container| NodeSummary { role: role(&c), name: c.name, power: c.power };
+        all.push(ClusterSummary {
+            topology: record.as_ref().map(|r| r.topology.clone()),
+            kubernetes: record.as_ref().map(|r| r.kubernetes.clone()),
+            created_at: record.as_ref().map(|r| r.created_at),
+            nodes: containers.into_iter().map(node).collect(),
+            name,
+            last_used,
+            state,
+            holders,
+        });
+    }
+    Ok(all)
+}
+
+/// The cluster of this name, as it stands: no lock, no check but that its kubeconfig is its own.
+///
+/// # Errors
+/// [`ClusterError::Unknown`], [`ClusterError::WrongKubeconfig`], [`ClusterError::NotOurs`],
+/// [`ClusterError::Elsewhere`].
+pub async fn find(settings: &Settings, engine: &Engine, name: &str) -> Result<Cluster, ClusterError> {
+    let wanted = Wanted::of(settings, name)?;
+    match standing::look(settings, engine, name).await?.standing(None, Timestamp::now()) {
+        Standing::Whole => making::open(settings, engine, &wanted).await,
+        Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.into(), owner }),
+        Standing::Absent | Standing::Half(_) => Err(ClusterError::Unknown { name: name.into() }),
+    }
+}
+
+/// Brings images of the engine onto every node of a cluster; those that are there are left.
+///
+/// # Errors
+/// [`ClusterError::Image`], and those of [`Lease::existing`].
+pub async fn load(
+    settings: &Settings,
+    engine: &Engine,
+    name: &str,
+    references: &[&str],
+    holder: &str,
+    deadline: Deadline,
+    progress: &Progress,
+) -> Result<Vec<image::Loaded>, ClusterError> {
+    let lease = Lease::existing(settings, engine, name, Access::Shared, holder, deadline, progress).await?;
+    let nodes: Vec<&str> = lease.cluster.nodes.iter().map(|n| n.name.as_str()).collect();
+    let loaded = image::load(engine, &nodes, references, &lease.cluster.dir, deadline, progress).await;
+    lease.release().await?;
+    Ok(loaded?)
+}
+
+impl Wanted {
+    /// What the cluster of this name was made from, as its record says.
+    pub(super) fn of(settings: &Settings, name: &str) -> Result<Self, ClusterError> {
+        let dir = settings.cluster_dir(name);
+        let unknown = || ClusterError::Unknown { name: name.into() };
+        let record = Record::read(&dir).ok_or_else(unknown)?;
+        let topology = match TOPOLOGIES.iter().find(|t| t.name == record.topology) {
+            Some(topology) => *topology,
+            None => {
+                // Somebody's own, known by its file alone. A few kilobytes for the life of the
+                // process; a command line needs one.
+                let yaml = std::fs::read_to_string(dir.join("kind.yaml")).map_err(|_| unknown())?;
+                Box::leak(Box::new(Topology { name: record.topology.leak(), yaml: yaml.leak() }))
+            }
+        };
+        Ok(Self {
+            name: record.name,
+            topology,
+            kubernetes: record.kubernetes,
+            image: record.image,
+            workloads: record.workloads,
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! What a cluster is to be: what its name is made from.
+
+use sha2::{Digest, Sha256};
+
+use super::topology::Topology;
+use crate::image::ImageSet;
+
+/// A topology with the images to run on it. Two equal ones share a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSpec {
+    /// The topology.
+    pub topology: &'static Topology,
+    /// The images.
+    pub images: ImageSet,
+}
+
+impl ClusterSpec {
+    /// Eight hexadecimal digits that change with everything a cluster is made from: the
+    /// topology's YAML, the node image's content, the workloads' images, the Kubernetes version.
+    pub fn hash(&self) -> String {
+        let ImageSet { kubernetes, node, workloads, .. } = &self.images;
+        let mut parts: Vec<&str> = vec![self.topology.yaml, kubernetes, &node.reference, &node.id];
+        for (role, image) in workloads {
+            parts.extend([role.as_str(), &image.reference, &image.built_from]);
+        }
+        let mut sha = Sha256::new();
+        for part in parts {
+            // The length keeps neighbours apart: `ab`, `c` is not `a`, `bc`.
+            sha.update((part.len() as u64).to_be_bytes());
+            sha.update(part.as_bytes());
+        }
+        sha.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The cluster's name: `seatrial-<topology>-<hash>`.
+    pub fn name(&self) -> String {
+        format!("seatrial-{}-{}", self.topology.name, self.hash())
+    }
+
+    /// References of the images that every node must hold, each once.
+    pub fn workloads(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.images.workloads.values().map(|w| w.reference.clone()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::topology::{ONE, THREE};
+    use super::*;
+    use crate::image::{NodeImage, WorkloadImage};
+
+    fn spec() -> ClusterSpec {
+        let nginx = WorkloadImage {
+            reference: "seatrial.local/nginx:1.22".into(),
+            stands_for: "nginx:1.7.9".into(),
+            built_from: "nginx-light 1.22.1".into(),
+            version: "1.22".into(),
+        };
+        let images = ImageSet {
+            profile: "offline".into(),
+            because: "asked for".into(),
+            kubernetes: "1.34.4".into(),
+            node: NodeImage {
+                reference: "seatrial.local/node:1".into(),
+                id: "k1".into(),
+                baked: true,
+                built_from: "source".into(),
+            },
+            workloads: [("nginx-old".to_owned(), nginx)].into(),
+        };
+        static SMALL: Topology = Topology { name: "small", yaml: "nodes: [{role: control-plane}]" };
+        ClusterSpec { topology: &SMALL, images }
+    }
+
+    #[test]
+    fn the_hash_stays_what_it_was() {
+        // A change here makes every cluster anew after an update of seatrial.
+        assert_eq!(spec().name(), "seatrial-small-e8076d38");
+    }
+
+    #[test]
+    fn the_hash_follows_everything_that_a_cluster_is_made_from() {
+        let base = spec().hash();
+        let changed = |change: fn(&mut ClusterSpec)| {
+            let mut other = spec();
+            change(&mut other);
+            other.hash()
+        };
+        assert_ne!(base, changed(|s| s.topology = &THREE));
+        assert_ne!(changed(|s| s.topology = &ONE), changed(|s| s.topology = &THREE));
+        assert_ne!(base, changed(|s| s.images.kubernetes = "1.35.4".into()));
+        assert_ne!(base, changed(|s| s.images.node.id = "k2".into()));
+        assert_ne!(base, changed(|s| s.images.workloads.clear()));
+        // Why a profile was chosen does not matter to what runs.
+        assert_eq!(base, changed(|s| s.images.because = "no registry answers".into()));
+        assert_eq!(base, changed(|s| s.images.profile = "auto".into()));
+    }
+
+    #[test]
+    fn names_fit_what_kind_allows() {
+        for topology in super::super::TOPOLOGIES {
+            let name = ClusterSpec { topology, ..spec() }.name();
+            assert!(name.len() <= 50, "{name}: node names must be host names");
+        }
+    }
+}

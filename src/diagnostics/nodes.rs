@@ -1,0 +1,86 @@
+//! Node containers: their state and log, and the files that say what happened on a node that does
+//! not answer any more.
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+
+use super::{Collector, Folder, Scene};
+use crate::event::FileEntry;
+use crate::node::{Node, Power};
+
+/// `nodes/<node>/`: `container.txt` and `console.log` always; of a node that does not run also its
+/// journal files (read them with `journalctl --file`) and its containers' logs.
+#[derive(Debug)]
+pub struct Nodes;
+
+/// Where journald keeps its files; the second is a tmpfs, which only a running node has.
+const JOURNAL: &str = "/var/log/journal";
+/// Where the kubelet keeps what containers print.
+const PODS: &str = "/var/log/pods";
+/// Files of a folder that are read at most.
+const FILES: usize = 40;
+
+impl Collector for Nodes {
+    fn name(&self) -> &'static str {
+        "nodes"
+    }
+
+    fn about(&self) -> &'static str {
+        "state and console of each node container; journal and container logs of dead ones"
+    }
+
+    fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
+        async move {
+            join_all(scene.cluster.nodes.iter().map(|node| of_node(node, scene, folder))).await;
+        }
+        .boxed()
+    }
+}
+
+async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
+    let base = format!("nodes/{}", node.name);
+    match node.engine().logs(&node.name, 5000).await {
+        Ok(text) => folder.text(&format!("{base}/console.log"), &text),
+        Err(error) => folder.missing(&format!("{base}/console.log"), &error.to_string()),
+    }
+    let container = match node.container().await {
+        Ok(container) => container,
+        Err(error) => return folder.missing(&format!("{base}/container.txt"), &error.to_string()),
+    };
+    folder.text(&format!("{base}/container.txt"), &format!("{container:#?}\n"));
+    if container.power == Power::Running {
+        return;
+    }
+    copy(node, JOURNAL, |e| e.path.ends_with(".journal"), &format!("{base}/journal"), folder).await;
+    let ours = |entry: &FileEntry| {
+        let here = scene.namespace.is_none_or(|n| entry.path.starts_with(&format!("{n}_")));
+        here && entry.path.ends_with(".log")
+    };
+    copy(node, PODS, ours, &format!("{base}/pods"), folder).await;
+}
+
+/// Copies the files of a folder that are wanted.
+async fn copy(node: &Node, from: &str, wanted: impl Fn(&FileEntry) -> bool, to: &str, folder: &Folder) {
+    let listing = match node.list(from, 4).await {
+        Ok(listing) => listing,
+        Err(error) => return folder.missing(to, &error.to_string()),
+    };
+    if !listing.exists {
+        return folder.missing(to, &format!("{from} does not exist on the node"));
+    }
+    let files: Vec<&FileEntry> = listing.entries.iter().filter(|e| wanted(e) && e.link.is_none()).collect();
+    if files.len() > FILES {
+        folder.missing(to, &format!("{} of {} files are left out", files.len() - FILES, files.len()));
+    }
+    for file in files.into_iter().take(FILES) {
+        let kept = format!("{to}/{}", file.path);
+        match node.read(&format!("{from}/{}", file.path)).await {
+            Ok(Some(bytes)) if file.path.ends_with(".log") => {
+                folder.text(&kept, &String::from_utf8_lossy(&bytes));
+            }
+            Ok(Some(bytes)) => folder.bytes(&kept, &bytes),
+            Ok(None) => folder.missing(&kept, "gone before it was read"),
+            Err(error) => folder.missing(&kept, &error.to_string()),
+        }
+    }
+}

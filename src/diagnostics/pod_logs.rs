@@ -1,0 +1,69 @@
+//! What the containers of the namespace printed, those that ended before included.
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, LogParams};
+
+use super::{Collector, Folder, Scene};
+
+/// `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`. Logs of pods on
+/// dead nodes come with the node's files: the API server cannot reach them.
+#[derive(Debug)]
+pub struct PodLogs;
+
+/// Lines of a container at most.
+const LINES: i64 = 10_000;
+
+impl Collector for PodLogs {
+    fn name(&self) -> &'static str {
+        "logs"
+    }
+
+    fn about(&self) -> &'static str {
+        "logs of the namespace's containers, before a restart too"
+    }
+
+    fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
+        async move {
+            let Some(namespace) = scene.namespace else { return };
+            let api: Api<Pod> = Api::namespaced(scene.client.unary.clone(), namespace);
+            match api.list(&ListParams::default()).await {
+                Ok(pods) => {
+                    join_all(pods.items.iter().map(|pod| of_pod(&api, pod, scene, folder))).await;
+                }
+                Err(error) => folder.missing("logs", &error.to_string()),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn of_pod(api: &Api<Pod>, pod: &Pod, scene: &Scene<'_>, folder: &Folder) {
+    let name = pod.name_any();
+    let status = pod.status.as_ref();
+    let inits = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
+    let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
+    for container in inits.iter().chain(containers) {
+        let runs = [(false, ""), (true, ".previous")];
+        for (previous, suffix) in runs.into_iter().filter(|r| !r.0 || container.restart_count > 0) {
+            let file = format!("logs/{name}/{}{suffix}.log", container.name);
+            let params = LogParams {
+                container: Some(container.name.clone()),
+                previous,
+                tail_lines: Some(LINES),
+                limit_bytes: i64::try_from(Folder::FILE_LIMIT).ok(),
+                timestamps: true,
+                ..LogParams::default()
+            };
+            // A dead kubelet lets the API server wait for a long time: it costs its own log only.
+            let short = scene.deadline.at_most(std::time::Duration::from_secs(10));
+            match short.bound(api.logs(&name, &params)).await {
+                Ok(Ok(text)) => folder.text(&file, &text),
+                Ok(Err(error)) => folder.missing(&file, &error.to_string()),
+                Err(late) => folder.missing(&file, &late.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Commands that read a stream too big for memory.
+
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use futures::TryStreamExt as _;
+use tokio::io::{AsyncRead, AsyncWriteExt as _};
+
+use super::{Engine, EngineError};
+use crate::deadline::Deadline;
+use crate::exec::tail;
+
+/// How much of what the command prints is kept.
+const KEPT: usize = 64 << 10;
+
+impl Engine {
+    /// Runs a command that reads `input` to its end from standard input; gives what it printed.
+    ///
+    /// # Errors
+    /// [`EngineError::Command`] for an exit code other than 0; [`EngineError::NotFound`],
+    /// [`EngineError::Timeout`], [`EngineError::Api`].
+    ///
+    /// # Cancellation
+    /// The command sees its input end.
+    pub async fn exec_reading(
+        &self,
+        name: &str,
+        argv: &[&str],
+        mut input: impl AsyncRead + Unpin + Send,
+        deadline: Deadline,
+    ) -> Result<String, EngineError> {
+        let doing = || format!("failed to run `{}` in {name}", argv.join(" "));
+        let options = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(argv.to_vec()),
+            ..Default::default()
+        };
+        let created = self.ask(doing, deadline, self.docker.create_exec(name, options)).await;
+        let id = created.map_err(|e| e.or_not_found("container", name))?.id;
+        let StartExecResults::Attached { mut output, input: mut pipe } =
+            self.ask(doing, deadline, self.docker.start_exec(&id, None)).await?
+        else {
+            let source = std::io::Error::other("the engine detached from the command");
+            return Err(EngineError::api(doing(), source.into()));
+        };
+        let mut said = Vec::new();
+        let read = async {
+            while let Some(piece) = output.try_next().await? {
+                if let LogOutput::StdOut { message } | LogOutput::StdErr { message } = piece
+                    && said.len() < KEPT
+                {
+                    said.extend_from_slice(&message);
+                }
+            }
+            Ok(())
+        };
+        let feed = async {
+            // A command that does not read all of it says so by its exit code.
+            let _ = tokio::io::copy(&mut input, &mut pipe).await;
+            let _ = pipe.shutdown().await;
+        };
+        let whole = async { futures::future::join(read, feed).await.0 };
+        self.ask(doing, deadline, whole).await?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        match self.exit_code(&id, doing, deadline).await? {
+            0 => Ok(said),
+            code => Err(EngineError::Command {
+                container: name.into(),
+                command: argv.join(" "),
+                code,
+                stderr: tail(&said),
+            }),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Undoing what was left open, by whoever comes next.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::intent::Scanned;
+use super::{Fault, FaultError, Intent, IntentLog, named};
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::node::{Node, Power};
+
+/// What became of one intent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Healed {
+    /// The intent's id: its file's name without `.json`.
+    pub id: String,
+    /// The intent; none when its file holds none.
+    pub intent: Option<Intent>,
+    /// How it ended.
+    pub outcome: HealOutcome,
+}
+
+/// How an intent ended. Its file is removed in each case.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HealOutcome {
+    /// The node runs again, with the proof.
+    Restored(Value),
+    /// The node is gone, or another container has its name: there is nothing to undo.
+    Gone(Value),
+    /// The file was no intent: a writer was cut off, before it did anything to a node.
+    Broken(String),
+}
+
+impl Healed {
+    /// What became of it, for the log.
+    pub fn event(&self) -> Event {
+        match (&self.intent, &self.outcome) {
+            (Some(intent), HealOutcome::Restored(proof) | HealOutcome::Gone(proof)) => Event::FaultHealed {
+                id: intent.id.clone(),
+                fault: intent.fault.clone(),
+                node: intent.node.clone(),
+                proof: proof.clone(),
+            },
+            (_, outcome) => Event::Noted { text: format!("intent {}: {outcome:?}", self.id) },
+        }
+    }
+}
+
+/// Clears every open fault of a cluster. The caller must have the cluster to itself: an intent is
+/// healed whether or not its owner still lives.
+///
+/// # Errors
+/// All intents are tried; then [`FaultError::Open`] with the first that failed. A folder that
+/// cannot be read is [`FaultError::File`].
+///
+/// # Cancellation
+/// What is not proved to be healed stays open.
+pub async fn heal_all(
+    engine: &Engine,
+    intents: &IntentLog,
+    deadline: Deadline,
+) -> Result<Vec<Healed>, FaultError> {
+    intents.sweep();
+    let mut healed = Vec::new();
+    let mut open = Vec::new();
+    for (path, found) in in_order(intents.scan()?) {
+        let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        match found {
+            Err(why) => {
+                intents.remove(&path)?;
+                healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
+            }
+            Ok(intent) => match heal(engine, &intent, deadline).await {
+                Ok(outcome) => {
+                    intents.remove(&path)?;
+                    healed.push(Healed { id, intent: Some(intent), outcome });
+                }
+                Err(error) => open.push((intent, error)),
+            },
+        }
+    }
+    let others = open.len().saturating_sub(1);
+    match open.into_iter().next() {
+        None => Ok(healed),
+        Some((Intent { fault, node, .. }, source)) => {
+            Err(FaultError::Open { fault, node, others, source: Box::new(source) })
+        }
+    }
+}
+
+/// By the address before: Docker gives each container that starts the lowest free one, so started
+/// in this order each gets its own again.
+fn in_order(mut found: Vec<Scanned>) -> Vec<Scanned> {
+    found.sort_by_key(|(_, intent)| intent.as_ref().ok().and_then(|i| i.address));
+    found
+}
+
+async fn heal(engine: &Engine, intent: &Intent, deadline: Deadline) -> Result<HealOutcome, FaultError> {
+    let fault: &dyn Fault = named(&intent.fault)?;
+    let node = Node::new(engine.clone(), &intent.node, intent.role);
+    node.note_address(intent.address);
+    match node.container().await {
+        Ok(now) if now.id != intent.container => {
+            let why = json!({ "gone": true, "replaced_by": now.id, "address_before": intent.address });
+            Ok(HealOutcome::Gone(why))
+        }
+        Err(error) if error.is_gone() => {
+            Ok(HealOutcome::Gone(json!({ "gone": true, "address_before": intent.address })))
+        }
+        // What stands in the way of a look may be over when the fault looks again.
+        _ => {
+            sink_in(fault, intent, &node, deadline).await;
+            let proof = fault.clear(&node, deadline).await?;
+            let gone = proof.get("gone").is_some();
+            Ok(if gone { HealOutcome::Gone(proof) } else { HealOutcome::Restored(proof) })
+        }
+    }
+}
+
+/// A fault that was asked for moments ago may be about to take hold: a node that has run since
+/// before is watched until then, else it would go down after it was called healed.
+async fn sink_in(fault: &dyn Fault, intent: &Intent, node: &Node, deadline: Deadline) {
+    let asked = Duration::try_from(Timestamp::now().duration_since(intent.at)).unwrap_or_default();
+    let wait = deadline.at_most(fault.lasts().saturating_sub(asked));
+    while !wait.is_over() {
+        let untouched = node.container().await.is_ok_and(|now| {
+            now.power == Power::Running && now.started_at.is_none_or(|started| started < intent.at)
+        });
+        if !untouched {
+            break;
+        }
+        wait.pause(Duration::from_millis(200)).await;
+    }
+}

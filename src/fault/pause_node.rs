@@ -1,0 +1,44 @@
+//! A node that hangs.
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::restore::{reach, restore, running};
+use super::{Fault, FaultError};
+use crate::deadline::Deadline;
+use crate::node::{Node, Power, address_of};
+
+/// Freezes every process of a node. Connections to it stay open and silent, and it keeps its
+/// address: to the cluster it looks like a machine that swaps itself to death.
+#[derive(Clone, Copy, Debug)]
+pub struct PauseNode;
+
+impl Fault for PauseNode {
+    fn name(&self) -> &'static str {
+        "pause"
+    }
+
+    fn about(&self) -> &'static str {
+        "freezes all processes of the node: connections stay open, nothing answers"
+    }
+
+    fn inject<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move {
+            let before = running(self.name(), node).await?;
+            let act = node.pause();
+            let after = reach("failed to pause the node", node, Power::Paused, deadline, act).await?;
+            Ok(json!({
+                "power": after.power,
+                "pid": after.pid,
+                "started_at": after.started_at,
+                "paused_at": Timestamp::now(),
+                "address": address_of(&before),
+            }))
+        })
+    }
+
+    fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(restore(node, deadline))
+    }
+}

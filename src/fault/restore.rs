@@ -1,0 +1,138 @@
+//! What all faults of a node's power share: a check before, proof after, and the way back.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::FaultError;
+use crate::deadline::Deadline;
+use crate::engine::Container;
+use crate::node::{Node, NodeError, Power, address_of};
+
+/// Between two looks at a container's state: the engine has no call that waits for `running`.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a container must go on running to count as running.
+const SETTLE: Duration = Duration::from_secs(1);
+/// An engine that fails this often in a row does not recover by itself.
+const TRIES: usize = 3;
+
+/// The node's container if it is ours and runs; its address is taken note of.
+pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Container, FaultError> {
+    let container = node.ours().await?;
+    if container.power != Power::Running {
+        let since = container.finished_at.filter(|_| container.power == Power::Exited);
+        let (node, power) = (node.name.clone(), container.power);
+        return Err(FaultError::AlreadyDown { fault, node, power, since });
+    }
+    node.note_address(address_of(&container));
+    Ok(container)
+}
+
+/// Bounds `act`, then waits until the container is in the state that it leads to.
+pub(super) async fn reach(
+    doing: &str,
+    node: &Node,
+    wanted: Power,
+    deadline: Deadline,
+    act: impl Future<Output = Result<(), NodeError>>,
+) -> Result<Container, FaultError> {
+    match deadline.bound(act).await {
+        Ok(done) => done?,
+        Err(_) => return Err(late(doing, node, node.power().await?, deadline)),
+    }
+    loop {
+        let container = node.container().await?;
+        if container.power == wanted {
+            return Ok(container);
+        }
+        if deadline.is_over() {
+            return Err(late(doing, node, container.power, deadline));
+        }
+        deadline.pause(LOOK).await;
+    }
+}
+
+/// Brings the container back to running from whatever state it is in.
+pub(super) async fn restore(node: &Node, deadline: Deadline) -> Result<Value, FaultError> {
+    let before = node.known_address();
+    let (mut was, mut starts, mut failed) = (None, 0, 0);
+    loop {
+        match step(node, deadline, &mut was, &mut starts).await {
+            Ok(Some(container)) => return Ok(proof(&container, was.unwrap_or(Power::Running), before)),
+            Ok(None) => failed = 0,
+            Err(error) if error.is_gone() => {
+                return Ok(json!({ "gone": true, "was": was, "address_before": before }));
+            }
+            Err(error @ NodeError::NotOurs { .. }) => return Err(error.into()),
+            Err(error) => {
+                failed += 1;
+                if failed == TRIES {
+                    return Err(error.into());
+                }
+                // A busy engine fails to plug in a network now and then: give it a moment.
+                deadline.pause(SETTLE).await;
+            }
+        }
+        if starts > TRIES {
+            let container = node.container().await?;
+            // Its end is news enough when its log cannot be read.
+            let log = node.engine().logs(&node.name, 20).await.unwrap_or_default();
+            let (node, exit_code) = (node.name.clone(), container.exit_code);
+            return Err(FaultError::DoesNotStay { node, starts, exit_code, log });
+        }
+        if deadline.is_over() {
+            return Err(late("failed to bring the node back", node, node.power().await?, deadline));
+        }
+        deadline.pause(LOOK).await;
+    }
+}
+
+/// One move towards running; the container, once it runs and goes on running.
+async fn step(
+    node: &Node,
+    deadline: Deadline,
+    was: &mut Option<Power>,
+    starts: &mut usize,
+) -> Result<Option<Container>, NodeError> {
+    let container = node.ours().await?;
+    was.get_or_insert(container.power);
+    let act = async {
+        match container.power {
+            Power::Running if *starts == 0 => return Ok(Some(container.clone())),
+            Power::Running => {
+                // An entrypoint that fails does so within its first moments.
+                deadline.pause(SETTLE).await;
+                let now = node.container().await?;
+                let same = now.power == Power::Running && now.pid == container.pid;
+                return Ok(same.then_some(now));
+            }
+            Power::Exited | Power::Created => {
+                *starts += 1;
+                node.start().await?;
+            }
+            Power::Paused => node.unpause().await?,
+            // The engine is at it.
+            Power::Restarting | Power::Removing | Power::Dead => {}
+        }
+        Ok(None)
+    };
+    // The caller sees that the deadline is over.
+    deadline.bound(act).await.unwrap_or(Ok(None))
+}
+
+fn proof(container: &Container, was: Power, before: Option<std::net::IpAddr>) -> Value {
+    let address = address_of(container);
+    json!({
+        "power": container.power,
+        "was": was,
+        "started_at": container.started_at,
+        "address": address,
+        "address_before": before,
+        "address_changed": before.map(|before| address != Some(before)),
+    })
+}
+
+fn late(doing: &str, node: &Node, power: Power, deadline: Deadline) -> FaultError {
+    let (doing, node) = (doing.to_owned(), node.name.clone());
+    FaultError::Timeout { doing, node, power, waited: deadline.waited() }
+}

@@ -1,0 +1,127 @@
+//! One builder a key, and the remains of builders that were killed.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::error::BuildError;
+use crate::deadline::Deadline;
+
+/// The right to build what has this key. The kernel takes it back from a process that dies, so
+/// whoever holds it knows that nobody else works in the key's scratch folder. It is free when its
+/// last clone is gone: work on a thread of its own, which goes on when the build is dropped, has one.
+#[derive(Clone, Debug)]
+pub(super) struct KeyLock {
+    /// Unlocked when closed.
+    _file: Arc<File>,
+}
+
+impl KeyLock {
+    /// Takes the lock if it is free.
+    pub(super) fn try_take(path: &Path) -> Result<Option<Self>, BuildError> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+            .map_err(BuildError::file("open", path))?;
+        match file.try_lock() {
+            Ok(()) => {
+                // Only for the message that others show: a failure to write it harms nothing.
+                let _ = file.set_len(0).and_then(|()| file.rewind());
+                let _ = write!(file, "{}", std::process::id());
+                Ok(Some(Self { _file: Arc::new(file) }))
+            }
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => {
+                Err(BuildError::File { doing: "lock", path: path.into(), source })
+            }
+        }
+    }
+
+    /// Waits for the lock; none when the deadline passed.
+    pub(super) async fn take(path: &Path, deadline: Deadline) -> Result<Option<Self>, BuildError> {
+        loop {
+            if let Some(lock) = Self::try_take(path)? {
+                return Ok(Some(lock));
+            }
+            if deadline.is_over() {
+                return Ok(None);
+            }
+            // A lock cannot be watched.
+            deadline.pause(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Who has the lock, for people.
+pub(super) fn owner(path: &Path) -> String {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|mut f| f.read_to_string(&mut text));
+    match read {
+        Ok(_) if !text.is_empty() => format!("process {text}"),
+        _ => "another process".into(),
+    }
+}
+
+/// Ends whatever a killed builder left running on this scratch folder, then removes the folder.
+pub(super) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), BuildError> {
+    let mark = format!("OUT={}", work.join("out").display()).into_bytes();
+    let limit = Deadline::after(Duration::from_secs(10));
+    loop {
+        // What is killed may have forked just before: look again until none is left.
+        let left = processes_with(&mark);
+        let last = left.is_empty();
+        for pid in left {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        if last || limit.is_over() {
+            let (folder, lock) = (work.to_path_buf(), lock.clone());
+            let removed = held(lock, work, move || std::fs::remove_dir_all(folder)).await;
+            match removed {
+                Err(source) if source.kind() == ErrorKind::NotFound => return Ok(()),
+                // Somebody still writes: a dying process whose environment is gone already.
+                Err(source) if source.kind() == ErrorKind::DirectoryNotEmpty && !limit.is_over() => {}
+                Err(source) => return Err(BuildError::File { doing: "remove", path: work.into(), source }),
+                Ok(()) => return Ok(()),
+            }
+        }
+        limit.pause(Duration::from_millis(20)).await;
+    }
+}
+
+/// Runs `work` on a thread of its own, which keeps the lock until it is done: when the future is
+/// dropped the work goes on, and nobody else may begin on the same folder before it has ended.
+pub(super) async fn held<T: Send + 'static>(
+    lock: KeyLock,
+    about: &Path,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(lock);
+        result
+    });
+    let lost = |e| std::io::Error::other(format!("work on {} was lost: {e}", about.display()));
+    done.await.map_err(lost)?
+}
+
+/// Processes that have this variable in their environment: a recipe and its children all have the
+/// `OUT` that it was started with. Empty where there is no /proc.
+fn processes_with(variable: &[u8]) -> Vec<Pid> {
+    let Ok(proc) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let has = |pid: &i32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|b| *b == 0).any(|v| v == variable)
+    };
+    proc.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(has)
+        .filter_map(Pid::from_raw)
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! What the offline profile is made of: the pieces, their parameters, and what needs what.
+
+use std::collections::BTreeMap;
+
+use super::error::BuildError;
+use crate::image::profile::{Made, Release};
+
+/// The piece that everything else is built for.
+pub const NODE: &str = "node";
+
+/// One run of a recipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its name among the pieces: `nginx-old`. A piece that needs it finds the folder of its
+    /// results in `NEED_NGINX_OLD`.
+    pub id: String,
+    /// The recipe's folder below `offline/`: `nginx`.
+    pub recipe: String,
+    /// `VERSION`; empty where the recipe has none.
+    pub version: String,
+    /// Further variables of the recipe.
+    pub parameters: BTreeMap<String, String>,
+    /// Ids of pieces that are listed before this one.
+    pub needs: Vec<String>,
+    /// The image's name without what tells builds apart; the recipe finds `IMAGE` = this, a dash
+    /// and the key's first 16 digits. None for a piece that is not an image of ours.
+    pub image: Option<String>,
+    /// Bytes of disk that the recipe takes at its worst, results included: an estimate.
+    pub disk: u64,
+}
+
+impl Piece {
+    /// Name and version for people.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.id, self.version).trim_end().to_owned()
+    }
+
+    /// Folder name of the results that have this key.
+    pub(super) fn folder(&self, key: &str) -> String {
+        let version = if self.version.is_empty() { String::new() } else { format!("{}-", self.version) };
+        format!("{}-{version}{}", self.recipe, &key[..16])
+    }
+
+    /// The full name of the image that has this key.
+    pub fn image(&self, key: &str) -> Option<String> {
+        self.image.as_ref().map(|stem| format!("{stem}-{}", &key[..16]))
+    }
+}
+
+/// The pieces for a Kubernetes release, each after what it needs and, among those that may begin
+/// at once, the longest first.
+///
+/// # Errors
+/// [`BuildError::Parameter`] where the profile lacks something that a recipe must be told.
+pub fn pieces(made: &Made, release: &Release) -> Result<Vec<Piece>, BuildError> {
+    let kubernetes = release.version.as_str();
+    let set = |piece: &str| made.pieces.get(piece).cloned().unwrap_or_default();
+    let suite = |piece: &str| {
+        let missing = || BuildError::Parameter { piece: piece.into(), field: "suite" };
+        set(piece).suite.ok_or_else(missing)
+    };
+    let mut pieces = vec![
+        piece("kubernetes", kubernetes, &[], 1500)
+            .with("ETCD_TAG", &release.etcd_tag)
+            .with("COREDNS_TAG", &format!("v{}", release.coredns))
+            .with("PAUSE_TAG", &release.pause),
+        piece("base", "", &[], 1500).with("SUITE", &suite("base")?),
+        piece("coredns", &release.coredns, &[], 600),
+        piece("etcd", &release.etcd, &[], 400),
+        piece("containerd", &set("containerd").version.unwrap_or_default(), &[], 300)
+            .with("SUITE", &suite("containerd")?),
+        piece("pause", &release.pause, &[], 5),
+    ];
+    let mut node = ["base", "containerd", "kubernetes", "kube-images"].map(str::to_owned).to_vec();
+    for (role, workload) in &made.workloads {
+        let mut made = piece(&workload.piece, &workload.version, &[], 1200).with("SUITE", &workload.suite);
+        made.id.clone_from(role);
+        node.push(role.clone());
+        pieces.push(made);
+    }
+    pieces.push(piece(
+        "kube-images",
+        kubernetes,
+        &["base", "kubernetes", "etcd", "coredns", "pause"].map(str::to_owned),
+        1200,
+    ));
+    let mut last = piece(NODE, kubernetes, &node, 6000);
+    last.image = Some(format!("seatrial.local/node:v{kubernetes}"));
+    pieces.push(last);
+    Ok(pieces)
+}
+
+/// A piece that is called as its recipe; `megabytes` of disk.
+fn piece(recipe: &str, version: &str, needs: &[String], megabytes: u64) -> Piece {
+    Piece {
+        id: recipe.into(),
+        recipe: recipe.into(),
+        version: version.into(),
+        parameters: BTreeMap::new(),
+        needs: needs.to_vec(),
+        image: None,
+        disk: megabytes * 1_000_000,
+    }
+}
+
+impl Piece {
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.parameters.insert(name.into(), value.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::profile::{Profile, Source};
+
+    #[test]
+    fn the_offline_profile_gives_every_recipe_what_it_must_be_told() {
+        let Source::Recipes(made) = Profile::named("offline").unwrap().source else { panic!() };
+        for release in &made.releases {
+            let pieces = pieces(&made, release).unwrap();
+            let node = pieces.last().unwrap();
+            assert_eq!((node.id.as_str(), node.needs.len()), (NODE, 7));
+            for (i, piece) in pieces.iter().enumerate() {
+                for need in &piece.needs {
+                    assert!(pieces[..i].iter().any(|p| p.id == *need), "{} before {need}", piece.id);
+                }
+            }
+            let kubernetes = pieces.iter().find(|p| p.id == "kubernetes").unwrap();
+            assert!(kubernetes.parameters["COREDNS_TAG"].starts_with("v1."));
+        }
+    }
+}

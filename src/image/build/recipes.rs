@@ -1,0 +1,89 @@
+//! The recipes of `offline/`, compiled in, so that an installed program needs no checkout.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, DirEntry, include_dir};
+use sha2::{Digest, Sha256};
+
+use super::error::BuildError;
+use super::key::hex;
+
+static OFFLINE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/offline");
+
+/// Writes the recipes below `<cache>/recipes/` and returns their folder. It is named after their
+/// content: another version of seatrial writes another one, and a folder that is there is whole.
+///
+/// # Errors
+/// [`BuildError::File`].
+pub fn unpack(cache: &Path) -> Result<PathBuf, BuildError> {
+    let mut files = Vec::new();
+    collect(&OFFLINE, &mut files);
+    files.sort();
+    let mut hash = Sha256::new();
+    for (path, bytes) in &files {
+        hash.update(path.to_string_lossy().as_bytes());
+        hash.update([0]);
+        hash.update(Sha256::digest(bytes));
+    }
+    let parent = cache.join("recipes");
+    let dir = parent.join(&hex(&hash.finalize())[..16]);
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    std::fs::create_dir_all(&parent).map_err(BuildError::file("make folder", &parent))?;
+    let new = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(&parent)
+        .map_err(BuildError::file("make a folder in", &parent))?;
+    for (path, bytes) in files {
+        write(&new.path().join(path), bytes)?;
+    }
+    match std::fs::rename(new.path(), &dir) {
+        Ok(()) => {
+            // Renamed away: there is nothing left to remove.
+            let _ = new.keep();
+            Ok(dir)
+        }
+        // Another process was faster; the same name has the same content.
+        Err(_) if dir.is_dir() => Ok(dir),
+        Err(source) => Err(BuildError::File { doing: "rename", path: dir, source }),
+    }
+}
+
+fn collect(dir: &'static Dir<'static>, files: &mut Vec<(&'static Path, &'static [u8])>) {
+    for entry in dir.entries() {
+        match entry {
+            DirEntry::Dir(sub) => collect(sub, files),
+            DirEntry::File(file) => files.push((file.path(), file.contents())),
+        }
+    }
+}
+
+/// Compiled-in files have no mode: what begins like a script may be run.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let parent = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(parent).map_err(BuildError::file("make folder", parent))?;
+    std::fs::write(path, bytes).map_err(BuildError::file("write", path))?;
+    let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(BuildError::file("set the mode of", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipes_are_unpacked_once_and_can_be_run() {
+        let cache = tempfile::tempdir().unwrap();
+        let dir = unpack(cache.path()).unwrap();
+        let recipe = dir.join("pause/build");
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&recipe).unwrap().permissions().mode() & 0o777, 0o755);
+        let before = std::fs::metadata(&recipe).unwrap().modified().unwrap();
+        assert_eq!(unpack(cache.path()).unwrap(), dir);
+        assert_eq!(std::fs::metadata(&recipe).unwrap().modified().unwrap(), before);
+        assert_eq!(std::fs::read_dir(cache.path().join("recipes")).unwrap().count(), 1);
+    }
+}

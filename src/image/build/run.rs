@@ -1,0 +1,155 @@
+//! One recipe, from its lock to the folder of its results.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::error::BuildError;
+use super::lock::{self, KeyLock};
+use super::{Builder, Piece};
+use crate::deadline::Deadline;
+use crate::exec::{Exec, ExecError, tail};
+
+/// A piece about to be built.
+pub(super) struct Job<'a> {
+    pub(super) piece: &'a Piece,
+    pub(super) key: &'a str,
+    /// Folder of its results.
+    pub(super) dir: &'a Path,
+    /// What it needs: the variable's name and the folder.
+    pub(super) needs: Vec<(String, &'a Path)>,
+}
+
+impl Builder {
+    /// Builds the piece unless another process does so first. `false`: the other one did.
+    pub(super) async fn run(&self, job: Job<'_>, deadline: Deadline) -> Result<bool, BuildError> {
+        let title = job.piece.title();
+        let folder = job.piece.folder(job.key);
+        let log = self.cache.join("logs").join(format!("{folder}.log"));
+        let late = |last: String| BuildError::Late {
+            piece: title.clone(),
+            waited: deadline.waited(),
+            last,
+            log: log.clone(),
+        };
+        let file = self.lock_file(&folder);
+        let lock = match KeyLock::try_take(&file)? {
+            Some(lock) => lock,
+            None => {
+                let owner = lock::owner(&file);
+                let task = format!("wait for {owner}, which builds {title}");
+                let taken = self.progress.task(&task, KeyLock::take(&file, deadline)).await?;
+                taken.ok_or_else(|| late(format!("{owner} is building it")))?
+            }
+        };
+        if job.dir.is_dir() {
+            return Ok(false);
+        }
+        let Ok(permit) = deadline.bound(self.slots.acquire()).await else {
+            return Err(late("waiting for the others".into()));
+        };
+        let work = self.cache.join("building").join(&folder);
+        lock::clear(&work, &lock).await?;
+        let task = format!("build {title}");
+        let made = self.progress.task(&task, self.recipe(&job, &work, &log, &task, deadline)).await;
+        drop(permit);
+        let kept = match made {
+            Ok(out) => keep(out, job.dir, lock.clone()).await,
+            Err(error) => Err(error),
+        };
+        // The scratch folder goes in any case; the reason why it could not is the lesser one.
+        let cleared = lock::clear(&work, &lock).await;
+        kept.and(cleared).map(|()| true)
+    }
+
+    /// Runs the recipe in a new scratch folder; the folder with its results.
+    async fn recipe(
+        &self,
+        job: &Job<'_>,
+        work: &Path,
+        log: &Path,
+        task: &str,
+        deadline: Deadline,
+    ) -> Result<PathBuf, BuildError> {
+        let (scratch, out) = (work.join("scratch"), work.join("out"));
+        for dir in [&scratch, &out] {
+            std::fs::create_dir_all(dir).map_err(BuildError::file("make folder", dir))?;
+        }
+        let folder = self.recipes.join(&job.piece.recipe);
+        let mut recipe = Exec::new(folder.join("build"))
+            .cwd(&scratch)
+            .env("OUT", &out)
+            .env("RECIPE", &folder)
+            .env("VERSION", &job.piece.version)
+            // Tools that `scripts/tools` put into the cache are found there.
+            .env("SEATRIAL_CACHE", &self.cache)
+            .env("JOBS", self.jobs.to_string());
+        for (name, value) in &job.piece.parameters {
+            recipe = recipe.env(name, value);
+        }
+        for (name, dir) in &job.needs {
+            recipe = recipe.env(name, dir);
+        }
+        if let Some(image) = job.piece.image(job.key) {
+            recipe = recipe.env("IMAGE", image);
+        }
+        let mut file = File::create(log).map_err(BuildError::file("write", log))?;
+        let mut unwritten = None;
+        let mut said = String::new();
+        let ended = recipe
+            .run_with(deadline, |line| {
+                if let Err(error) = writeln!(file, "{line}") {
+                    unwritten.get_or_insert(error);
+                }
+                said.push_str(line);
+                said.push('\n');
+                if let Some(step) = line.strip_prefix("step: ") {
+                    self.progress.detail(task, step);
+                }
+            })
+            .await;
+        let piece = job.piece.title();
+        let (log, last) = (log.to_path_buf(), tail(&said));
+        match ended {
+            Ok(_) => {}
+            Err(ExecError::Failed { status, .. }) => {
+                return Err(BuildError::Recipe { piece, how: status.to_string(), tail: last, log });
+            }
+            Err(ExecError::Timeout { waited, .. }) => {
+                return Err(BuildError::Late { piece, waited, last, log });
+            }
+            Err(source @ ExecError::Start { .. }) => return Err(BuildError::Start { piece, source }),
+        }
+        match unwritten {
+            Some(source) => Err(BuildError::File { doing: "write", path: log, source }),
+            None => Ok(out),
+        }
+    }
+}
+
+/// Gives the results their finished name. They reach the disk first: after a power failure a
+/// finished name with empty files below it would never be built again.
+async fn keep(out: PathBuf, dir: &Path, lock: KeyLock) -> Result<(), BuildError> {
+    let to = dir.to_path_buf();
+    let kept = lock::held(lock, dir, move || {
+        sync(&out)?;
+        std::fs::rename(&out, &to)?;
+        // Also where nobody waits for us any more; what goes wrong here is told by who does.
+        let _ = out.parent().map(std::fs::remove_dir_all);
+        Ok(())
+    });
+    kept.await.map_err(BuildError::file("keep results as", dir))
+}
+
+fn sync(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync(&entry.path())?;
+        } else if kind.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(dir)?.sync_all()
+}

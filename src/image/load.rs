@@ -1,0 +1,102 @@
+//! Images from the engine onto nodes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+
+use super::error::ImageError;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::progress::Progress;
+
+/// Reads an archive as the nodes' containerd. `--local` (containerd 2) does not go through the
+/// transfer service and so takes archives that lack the other platforms of an index, which Docker's
+/// containerd store writes (kind#3795); the layers' archives are of no use once unpacked.
+const IMPORT: &str = "case $(ctr images import --help) in *--local*) \
+     exec ctr -n k8s.io images import --local --discard-unpacked-layers - ;; \
+     *) exec ctr -n k8s.io images import - ;; esac";
+
+/// Asking a node what it has.
+const QUICK: Duration = Duration::from_secs(60);
+
+/// What was done about an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The image.
+    pub reference: String,
+    /// The nodes that it was loaded onto; the others had it.
+    pub onto: Vec<String>,
+}
+
+/// Loads images of the engine onto node containers: one after the other, onto all nodes side by
+/// side, skipping those that have it. Names tell content, so a name that is there is enough.
+/// `scratch` is a folder on a disk with room for the largest image.
+///
+/// # Errors
+/// [`ImageError::Engine`] for an image or a node that is not there, a full disk, or a deadline
+/// that passed; [`ImageError::NotThere`].
+pub async fn load(
+    engine: &Engine,
+    nodes: &[&str],
+    references: &[&str],
+    scratch: &Path,
+    deadline: Deadline,
+    progress: &Progress,
+) -> Result<Vec<Loaded>, ImageError> {
+    let mut loaded = Vec::new();
+    for reference in references {
+        let having = nodes.iter().map(|node| async move {
+            Ok::<_, ImageError>((*node, present(engine, node, reference, deadline).await?))
+        });
+        let lacking: Vec<&str> =
+            try_join_all(having).await?.into_iter().filter(|(_, has)| !has).map(|(node, _)| node).collect();
+        if !lacking.is_empty() {
+            let task = format!("load {reference}");
+            progress.task(&task, one(engine, &lacking, reference, scratch, deadline)).await?;
+        }
+        let onto = lacking.into_iter().map(str::to_owned).collect();
+        loaded.push(Loaded { reference: (*reference).into(), onto });
+    }
+    Ok(loaded)
+}
+
+async fn one(
+    engine: &Engine,
+    nodes: &[&str],
+    reference: &str,
+    scratch: &Path,
+    deadline: Deadline,
+) -> Result<(), ImageError> {
+    let archive = |source| ImageError::Archive { reference: reference.into(), source };
+    tokio::fs::create_dir_all(scratch).await.map_err(archive)?;
+    let folder = tempfile::Builder::new().prefix("load-").tempdir_in(scratch).map_err(archive)?;
+    let path = folder.path().join("image.tar");
+    engine.save(&[reference], &path, deadline).await?;
+    let mut files = Vec::new();
+    for node in nodes {
+        files.push((*node, tokio::fs::File::open(&path).await.map_err(archive)?));
+    }
+    // Open files are all that is needed: a process that is killed from here on leaves nothing.
+    folder.close().map_err(archive)?;
+    let imports = files.into_iter().map(|(node, file)| async move {
+        engine.exec_reading(node, &["sh", "-c", IMPORT], file, deadline).await?;
+        match present(engine, node, reference, deadline).await? {
+            true => Ok(()),
+            false => Err(ImageError::NotThere { reference: reference.into(), place: node.into() }),
+        }
+    });
+    try_join_all(imports).await.map(|_| ())
+}
+
+async fn present(
+    engine: &Engine,
+    node: &str,
+    reference: &str,
+    deadline: Deadline,
+) -> Result<bool, ImageError> {
+    let filter = format!("name=={reference}");
+    let argv = ["ctr", "-n", "k8s.io", "images", "ls", "-q", &filter];
+    let found = engine.exec_ok(node, &argv, None, deadline.at_most(QUICK)).await?;
+    Ok(found.lines().any(|line| line.trim() == reference))
+}

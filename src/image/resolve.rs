@@ -1,0 +1,220 @@
+//! From settings to images that are there.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::build::{self, Builder, NODE};
+use super::error::ImageError;
+use super::profile::{Made, Profile, ProfileError, Pulled, Source};
+use super::registry::{self, Patience};
+use super::{BUILT_FROM_LABEL, ImageSet, NodeImage, WorkloadImage};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::node::OWNER_LABEL;
+use crate::progress::Progress;
+
+/// How long a registry that did not answer is not asked again.
+const SILENCE: Duration = Duration::from_secs(10 * 60);
+
+/// Chooses the profile and brings its images into the engine, building or pulling what is missing.
+///
+/// `auto` means `current` when its images are here already or its registry answers, else
+/// `offline`; [`ImageSet::because`] says which and why. A registry that did not answer is asked
+/// again after 10 minutes. A profile that was named is used or fails: there is no other one
+/// behind it.
+///
+/// # Errors
+/// [`ImageError`]. A cold build takes a quarter of an hour: give a deadline that allows for it.
+pub async fn resolve(
+    settings: &Settings,
+    engine: &Engine,
+    progress: &Progress,
+    deadline: Deadline,
+) -> Result<ImageSet, ImageError> {
+    let asked = settings.kubernetes.as_deref();
+    let (profile, because) = match settings.profile.as_str() {
+        "auto" => choose(settings, asked, engine).await?,
+        name => (Profile::named(name)?, format!("profile {name} was asked for")),
+    };
+    progress.say(&format!("images: profile {} ({because})", profile.name));
+    let version = profile.version(asked)?.to_owned();
+    let made = match &profile.source {
+        Source::Registry(pulled) => {
+            let patience = Patience::default();
+            registry::provide(&profile, pulled, &version, engine, patience, deadline, progress).await
+        }
+        Source::Recipes(made) => {
+            offline(&profile, made, &version, settings, engine, deadline, progress).await
+        }
+    };
+    Ok(ImageSet { because, ..made? })
+}
+
+async fn choose(
+    settings: &Settings,
+    asked: Option<&str>,
+    engine: &Engine,
+) -> Result<(Profile, String), ImageError> {
+    let (current, offline) = (Profile::named("current")?, Profile::named("offline")?);
+    let Source::Registry(pulled) = &current.source else { return Ok((offline, "the only one".into())) };
+    let (from_registry, from_recipes) = (current.version(asked), offline.version(asked));
+    let version = match (from_registry, from_recipes) {
+        (Ok(version), _) => version,
+        (Err(_), Ok(version)) => {
+            let because = format!("only offline has Kubernetes {version}");
+            return Ok((offline, because));
+        }
+        (Err(ProfileError::NoVersion { known, .. }), Err(_)) => {
+            let both = format!("{known}, {}", offline.versions().join(", "));
+            let asked = asked.unwrap_or_default().into();
+            return Err(ProfileError::NoVersion { profile: "auto".into(), asked, known: both }.into());
+        }
+        (Err(error), Err(_)) => return Err(error.into()),
+    };
+    if registry::present(pulled, version, engine).await? {
+        return Ok((current, "its images are here already".into()));
+    }
+    let silence = match answer(pulled, version, engine, &settings.cache).await {
+        Ok(answered) => return Ok((current, answered)),
+        Err(silence) => silence,
+    };
+    if asked.is_some() && offline.version(asked).is_err() {
+        let because = format!("only current has Kubernetes {version}, though {silence}");
+        return Ok((current, because));
+    }
+    let Source::Recipes(made) = &offline.source else { return Ok((offline, silence)) };
+    let version = offline.version(asked)?;
+    if let Err(build) = build::able()
+        && !offline_is_here(made, version, settings, engine).await?
+    {
+        return Err(ImageError::NoWay { registry: silence, build: Box::new(build) });
+    }
+    Ok((offline, silence))
+}
+
+/// A registry's silence, remembered in the cache.
+#[derive(Deserialize, Serialize)]
+struct Silence {
+    at: jiff::Timestamp,
+    why: String,
+}
+
+/// Whether the registry answers: why one profile or the other.
+async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -> Result<String, String> {
+    let registry = &pulled.registry;
+    let file = cache.join(format!("silence-{}.json", registry.replace([':', '/'], "_")));
+    let known = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Silence>(&text).ok());
+    if let Some(Silence { at, why }) = known {
+        let age = jiff::Timestamp::now().duration_since(at);
+        if !age.is_negative() && age.unsigned_abs() < SILENCE {
+            return Err(format!("{why}, asked {} s ago", age.as_secs()));
+        }
+    }
+    let Some(node) = pulled.nodes.iter().find(|n| n.version == version) else {
+        return Err(format!("{registry} has no Kubernetes {version}"));
+    };
+    let began = Instant::now();
+    match registry::ask(registry, &node.image, engine, Patience::default()).await {
+        Ok(_) => {
+            // Not there is as good.
+            let _ = std::fs::remove_file(&file);
+            Ok(format!("{registry} answered after {:.1} s", began.elapsed().as_secs_f64()))
+        }
+        Err(error) => {
+            let why = match &error {
+                ImageError::Pull { trouble, .. } => format!("{registry}: {trouble}"),
+                other => other.to_string(),
+            };
+            let silence = Silence { at: jiff::Timestamp::now(), why };
+            // A cache that cannot be written costs the next one another question.
+            if let Ok(text) = serde_json::to_vec(&silence) {
+                let _ = std::fs::create_dir_all(cache).and_then(|()| std::fs::write(&file, text));
+            }
+            Err(silence.why)
+        }
+    }
+}
+
+fn builder(settings: &Settings, progress: &Progress) -> Result<Builder, ImageError> {
+    let recipes: PathBuf = build::unpack(&settings.cache)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Builder::new(&settings.cache, &recipes, cores, progress.clone()))
+}
+
+fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<build::Piece>, ImageError> {
+    let release = made.releases.iter().find(|r| r.version == version);
+    let missing = || ProfileError::NoVersion {
+        profile: profile.into(),
+        asked: version.into(),
+        known: made.releases.iter().map(|r| r.version.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    Ok(build::pieces(made, release.ok_or_else(missing)?)?)
+}
+
+async fn offline_is_here(
+    made: &Made,
+    version: &str,
+    settings: &Settings,
+    engine: &Engine,
+) -> Result<bool, ImageError> {
+    let pieces = pieces("offline", made, version)?;
+    let (built, there) = builder(settings, &Progress::silent())?.find(&pieces, NODE)?;
+    let reference = built.image.unwrap_or_default();
+    Ok(there || engine.image(&reference).await?.is_some())
+}
+
+/// Builds the node image, which has everything else in it, and loads it into the engine.
+async fn offline(
+    profile: &Profile,
+    made: &Made,
+    version: &str,
+    settings: &Settings,
+    engine: &Engine,
+    deadline: Deadline,
+    progress: &Progress,
+) -> Result<ImageSet, ImageError> {
+    let pieces = pieces(&profile.name, made, version)?;
+    let builder = builder(settings, progress)?;
+    let (built, there) = builder.find(&pieces, NODE)?;
+    let reference = built.image.unwrap_or_default();
+    let owned = |labels: &std::collections::BTreeMap<String, String>| labels.contains_key(OWNER_LABEL);
+    let mut have = engine.image(&reference).await?;
+    if have.is_none() {
+        if !there {
+            build::able()?;
+        }
+        let built = builder.build(&pieces, NODE, deadline).await?;
+        let archive = built.dir.join("image.tar");
+        progress.task(&format!("load {reference}"), engine.load(&archive, deadline)).await?;
+        have = engine.image(&reference).await?;
+    }
+    let not_there = || ImageError::NotThere { reference: reference.clone(), place: "the engine".into() };
+    let mut have = have.ok_or_else(not_there)?;
+    if !owned(&have.labels) {
+        have = engine.label_image(&reference, &reference, &[(OWNER_LABEL, &built.key)]).await?;
+    }
+    let workloads = made.workloads.iter().map(|(role, w)| {
+        let image = WorkloadImage {
+            reference: w.image.clone(),
+            stands_for: w.stands_for.clone(),
+            built_from: format!("{} {} of suite {}", w.piece, w.version, w.suite),
+            version: w.version.clone(),
+        };
+        (role.clone(), image)
+    });
+    Ok(ImageSet {
+        profile: profile.name.clone(),
+        because: String::new(),
+        kubernetes: version.into(),
+        workloads: workloads.collect(),
+        node: NodeImage {
+            reference: reference.clone(),
+            id: built.key,
+            baked: true,
+            built_from: have.labels.get(BUILT_FROM_LABEL).cloned().unwrap_or_default(),
+        },
+    })
+}

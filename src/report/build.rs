@@ -1,0 +1,309 @@
+//! From records to a [`RunReport`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::run::{
+    ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport, human, millis,
+};
+use super::stories::{Clock, Story, gaps, stories};
+use super::{clusters, faults, rows, timeline};
+use crate::event::{Event, Record};
+use crate::judge::{self, Conclusion};
+
+impl RunReport {
+    /// The report of a run, from its records alone.
+    ///
+    /// # Guarantees
+    /// The same records give the same report. A claim that a scenario set out to prove and that
+    /// was not judged is inconclusive and says why; nothing is left out for being unfinished.
+    pub fn of(records: &[Record]) -> Self {
+        Self::with_titles(records, |id| judge::claim(id).map(|c| c.title))
+    }
+
+    /// As [`RunReport::of`], with other titles for the claims than the catalogue's.
+    pub fn with_titles<'t>(records: &[Record], title: impl Fn(&str) -> Option<&'t str>) -> Self {
+        let clock = Clock::new(records);
+        let stories = stories(records);
+        let names = names(&stories);
+        let mut report = empty(records);
+        report.defects = gaps(records);
+        report.took = records.iter().map(|r| clock.at(r)).fold(0.0, f64::max);
+        for record in records {
+            report.take(record, &clock);
+        }
+        for (story, name) in stories.iter().zip(&names) {
+            let claims = claims(story, name, &title);
+            report.suites.push(suite(story, name, &claims, &clock));
+            report.claims.extend(claims);
+            report.timelines.push(timeline::timeline(story, name, &clock));
+        }
+        report.faults = faults::faults(records, &stories, &names, &clock);
+        report.clusters = clusters::clusters(records);
+        report.conclude(records);
+        report
+    }
+
+    /// What belongs to no story.
+    fn take(&mut self, record: &Record, clock: &Clock) {
+        match &record.event {
+            Event::RunStarted { seatrial, profile, profile_because, machine, .. } => {
+                self.seatrial.clone_from(seatrial);
+                self.profile.clone_from(profile);
+                self.profile_because.clone_from(profile_because);
+                self.machine.extend(machine.clone());
+            }
+            Event::Substituted { from, to, built_from } if from != to => {
+                let new = Substitution { from: from.clone(), to: to.clone(), built_from: built_from.clone() };
+                if !self.substitutions.contains(&new) {
+                    self.substitutions.push(new);
+                }
+            }
+            Event::Noted { text } => self.notes.push(Note {
+                at: clock.at(record),
+                suite: record.scope.scenario.clone(),
+                text: text.clone(),
+            }),
+            _ => {}
+        }
+    }
+
+    /// Counts, defects and the verdict, once everything else stands.
+    fn conclude(&mut self, records: &[Record]) {
+        for claim in &self.claims {
+            match claim.verdict {
+                Conclusion::Passed => self.counts.passed += 1,
+                Conclusion::Inconclusive => self.counts.inconclusive += 1,
+                Conclusion::Failed => self.counts.failed += 1,
+            }
+        }
+        let started: Vec<&String> = records.iter().flat_map(planned).flatten().collect();
+        if !records.iter().any(|r| planned(r).is_some()) {
+            self.defects.push("the beginning of the run is not recorded".into());
+        }
+        for suite in started {
+            if !records.iter().any(|r| r.scope.scenario.as_ref() == Some(suite)) {
+                self.defects.push(format!("suite {suite} did not begin"));
+            }
+        }
+        for suite in self.suites.iter().filter(|s| !s.ended) {
+            self.defects.push(format!("the end of suite {} is not recorded", suite.name));
+        }
+        for fault in self.faults.iter().filter(|f| f.healed.is_none()) {
+            self.defects.push(format!("{} on {} is not recorded as healed", fault.fault, fault.node));
+        }
+        let recorded = records.iter().filter_map(|r| match r.event {
+            Event::RunEnded { verdict } => Some(verdict),
+            _ => None,
+        });
+        if unended(records) {
+            self.defects.push(format!(
+                "the end of the run is not recorded: it was cut off after {} or still goes on",
+                human(self.took)
+            ));
+        }
+        let whole = self.defects.is_empty() && !self.claims.is_empty();
+        let floor = if whole { Conclusion::Passed } else { Conclusion::Inconclusive };
+        let verdicts = self.suites.iter().map(|s| s.verdict).chain(recorded).chain([floor]);
+        self.verdict = verdicts.max().unwrap_or(Conclusion::Inconclusive);
+    }
+}
+
+fn planned(record: &Record) -> Option<&Vec<String>> {
+    match &record.event {
+        Event::RunStarted { suites, .. } => Some(suites),
+        _ => None,
+    }
+}
+
+/// Whether a writer began the run, or a part of it, and did not end it: test processes that share
+/// a run each begin and end it.
+fn unended(records: &[Record]) -> bool {
+    let mut open: BTreeMap<u32, i64> = BTreeMap::new();
+    for record in records {
+        match record.event {
+            Event::RunStarted { .. } => *open.entry(record.writer).or_default() += 1,
+            Event::RunEnded { .. } => *open.entry(record.writer).or_default() -= 1,
+            _ => {}
+        }
+    }
+    open.is_empty() || open.values().any(|n| *n > 0)
+}
+
+fn empty(records: &[Record]) -> RunReport {
+    RunReport {
+        schema: SCHEMA,
+        run: records.first().map(|r| r.run.clone()).unwrap_or_default(),
+        verdict: Conclusion::Inconclusive,
+        counts: Counts::default(),
+        defects: Vec::new(),
+        seatrial: String::new(),
+        started: records.iter().map(|r| r.at).min(),
+        took: 0.0,
+        profile: String::new(),
+        profile_because: String::new(),
+        claims: Vec::new(),
+        suites: Vec::new(),
+        faults: Vec::new(),
+        substitutions: Vec::new(),
+        clusters: Vec::new(),
+        machine: BTreeMap::new(),
+        notes: Vec::new(),
+        timelines: Vec::new(),
+    }
+}
+
+/// One name a story: the scenario's, with Kubernetes' version or a number where it is not alone.
+fn names(stories: &[Story<'_>]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for story in stories {
+        let alone = stories.iter().filter(|s| s.scenario == story.scenario).count() == 1;
+        let version = story.last(|r| match &r.event {
+            Event::ClusterReady { kubernetes, .. } => Some(kubernetes.as_str()),
+            _ => None,
+        });
+        let base = match version {
+            Some(version) if !alone => format!("{} on {version}", story.scenario),
+            _ => story.scenario.to_owned(),
+        };
+        let number = |n: usize| if n == 1 { base.clone() } else { format!("{base} ({n})") };
+        let free = (1..).map(number).find(|name| !names.contains(name));
+        names.push(free.unwrap_or(base));
+    }
+    names
+}
+
+fn suite(story: &Story<'_>, name: &str, claims: &[ClaimReport], clock: &Clock) -> SuiteReport {
+    let times = || story.records.iter().map(|r| clock.at(r));
+    let began = times().fold(f64::INFINITY, f64::min);
+    let error = story.end().flatten().map(line);
+    let broke = if error.is_some() { Conclusion::Failed } else { Conclusion::Passed };
+    SuiteReport {
+        name: name.into(),
+        verdict: claims.iter().map(|c| c.verdict).chain([broke]).max().unwrap_or(broke),
+        cluster: story.last(|r| r.scope.cluster.clone()),
+        namespace: story.last(|r| r.scope.namespace.clone()),
+        began,
+        took: millis(times().fold(began, f64::max) - began),
+        ended: story.end().is_some(),
+        error,
+        steps: steps(story, clock),
+        rows: rows::rows(story, clock),
+    }
+}
+
+fn steps(story: &Story<'_>, clock: &Clock) -> Vec<StepReport> {
+    let mut steps: Vec<StepReport> = Vec::new();
+    for record in &story.records {
+        match &record.event {
+            Event::StepStarted { step } => steps.push(StepReport {
+                name: step.clone(),
+                began: clock.at(record),
+                took: None,
+                budget: None,
+                error: None,
+            }),
+            Event::StepEnded { step, took, budget, error } => {
+                let open = |s: &&mut StepReport| s.name == *step && s.took.is_none();
+                if let Some(open) = steps.iter_mut().rfind(open) {
+                    open.took = Some(millis(*took));
+                    open.budget = budget.map(millis);
+                    open.error = error.as_deref().map(line);
+                }
+            }
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// The claims that the story set out to prove and those that it judged, by id.
+fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'t str>) -> Vec<ClaimReport> {
+    let mut claims: BTreeMap<Key, ClaimReport> = BTreeMap::new();
+    let mut judged: BTreeSet<&str> = BTreeSet::new();
+    let blank = |id: &str| ClaimReport {
+        id: id.into(),
+        verdict: Conclusion::Inconclusive,
+        title: title(id).unwrap_or_default().into(),
+        suite: suite.into(),
+        evidence: match story.end() {
+            Some(Some(error)) => format!("not judged: the story broke: {}", line(error)),
+            Some(None) => "not judged: the story ended without it".into(),
+            None => "not judged: the records end before".into(),
+        },
+        details: Vec::new(),
+        took: None,
+        budget: None,
+    };
+    for record in &story.records {
+        match &record.event {
+            Event::ScenarioStarted { claims: ids } => {
+                for id in ids {
+                    claims.entry(Key::of(id)).or_insert_with(|| blank(id));
+                }
+            }
+            Event::ClaimJudged { claim, verdict, evidence, details, took, budget } => {
+                let new = ClaimReport {
+                    verdict: *verdict,
+                    evidence: line(evidence),
+                    details: details.iter().map(|d| line(d)).collect(),
+                    took: took.map(millis),
+                    budget: budget.map(millis),
+                    ..blank(claim)
+                };
+                match claims.get_mut(&Key::of(claim)) {
+                    Some(old) if judged.contains(claim.as_str()) => worse(old, new),
+                    _ => _ = claims.insert(Key::of(claim), new),
+                }
+                judged.insert(claim);
+            }
+            _ => {}
+        }
+    }
+    claims.into_values().collect()
+}
+
+/// A claim that was judged twice is as good as the worse judgement; both are shown.
+fn worse(old: &mut ClaimReport, new: ClaimReport) {
+    let mut details = std::mem::take(&mut old.details);
+    details.extend(new.details.iter().cloned());
+    if new.verdict >= old.verdict {
+        *old = new;
+    }
+    old.details = details;
+}
+
+/// Sorts `A2` before `A10`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(String, u64, String);
+
+impl Key {
+    fn of(id: &str) -> Self {
+        let letters: String = id.chars().take_while(|c| !c.is_ascii_digit()).collect();
+        let digits: String = id.chars().skip_while(|c| !c.is_ascii_digit()).collect();
+        let number = digits.chars().take_while(char::is_ascii_digit).collect::<String>();
+        Self(letters, number.parse().unwrap_or(u64::MAX), id.into())
+    }
+}
+
+/// One line without control characters: text from a cluster goes to terminals and into XML.
+pub(super) fn line(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_letter_and_number() {
+        let mut ids = ["B1", "A10", "A2", "own-claim"];
+        ids.sort_by_key(|id| Key::of(id));
+        assert_eq!(ids, ["A2", "A10", "B1", "own-claim"]);
+    }
+
+    #[test]
+    fn text_from_outside_cannot_move_the_cursor() {
+        assert_eq!(line("a\n  b\u{1b}[2Jc\t"), "a b [2Jc");
+    }
+}

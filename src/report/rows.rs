@@ -1,0 +1,49 @@
+//! What became of the ledger's rows. A sketch for the reader of a report: it counts, the judges
+//! decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::run::{ReadingReport, RowsReport};
+use super::stories::{Clock, Story};
+use crate::event::{Event, Outcome, Row};
+
+/// The rows of one story; none where it wrote and read none.
+pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
+    let mut report = RowsReport::default();
+    let mut written: BTreeMap<&Row, Outcome> = BTreeMap::new();
+    for record in &story.records {
+        match &record.event {
+            Event::RowWritten { row, outcome, .. } => {
+                match outcome {
+                    Outcome::Acknowledged => report.acknowledged += 1,
+                    Outcome::Refused => report.refused += 1,
+                    Outcome::Indeterminate => report.indeterminate += 1,
+                }
+                written.insert(row, *outcome);
+            }
+            Event::RowsRead { reading, server, exists, rows } => {
+                let found: BTreeSet<&Row> = rows.iter().collect();
+                let missing = |(row, outcome): &(&&Row, &Outcome)| {
+                    **outcome == Outcome::Acknowledged && !found.contains(**row)
+                };
+                let count = |outcome: Option<Outcome>| {
+                    rows.iter().filter(|row| written.get(row).copied() == outcome).count()
+                };
+                report.readings.push(ReadingReport {
+                    reading: reading.clone(),
+                    at: clock.at(record),
+                    pod: server.pod.clone(),
+                    node: server.node.clone(),
+                    server_uuid: server.uuid.clone(),
+                    exists: *exists,
+                    found: rows.len(),
+                    missing: written.iter().filter(missing).count(),
+                    unanswered: count(Some(Outcome::Indeterminate)),
+                    foreign: count(None) + count(Some(Outcome::Refused)),
+                });
+            }
+            _ => {}
+        }
+    }
+    (report != RowsReport::default()).then_some(report)
+}

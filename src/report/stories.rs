@@ -1,0 +1,112 @@
+//! Sorting records: which belong to one story, and when each happened on one time axis.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Event, Record};
+
+/// The records of one scenario, run once.
+#[derive(Debug)]
+pub(super) struct Story<'r> {
+    pub scenario: &'r str,
+    writer: u32,
+    pub records: Vec<&'r Record>,
+}
+
+impl<'r> Story<'r> {
+    /// The last value that `pick` finds.
+    pub fn last<T>(&self, pick: impl Fn(&'r Record) -> Option<T>) -> Option<T> {
+        self.records.iter().rev().find_map(|r| pick(r))
+    }
+
+    /// Its end, with the error of its story.
+    pub fn end(&self) -> Option<Option<&'r str>> {
+        self.last(|r| match &r.event {
+            Event::ScenarioEnded { error } => Some(error.as_deref()),
+            _ => None,
+        })
+    }
+}
+
+/// Tells stories apart: by scenario and writer; one that has ended and is leased a cluster or
+/// starts again is another one.
+pub(super) fn stories(records: &[Record]) -> Vec<Story<'_>> {
+    let mut stories: Vec<Story<'_>> = Vec::new();
+    for record in records {
+        let Some(scenario) = record.scope.scenario.as_deref() else { continue };
+        let same = |s: &&mut Story<'_>| s.scenario == scenario && s.writer == record.writer;
+        let anew = matches!(record.event, Event::ScenarioStarted { .. } | Event::ClusterReady { .. });
+        match stories.iter_mut().rfind(same) {
+            Some(story) if !(anew && story.end().is_some()) => story.records.push(record),
+            _ => stories.push(Story { scenario, writer: record.writer, records: vec![record] }),
+        }
+    }
+    stories
+}
+
+/// Puts the records of all writers on one axis: seconds since the first record. A writer's clock
+/// is monotonic; where it begins is taken from the wall clock, once.
+#[derive(Debug)]
+pub(super) struct Clock {
+    /// Microseconds of the wall clock at the beginning of the run.
+    zero: i64,
+    /// For each writer, the wall clock at each opening of the log.
+    opened: BTreeMap<u32, Vec<i64>>,
+}
+
+impl Clock {
+    pub fn new(records: &[Record]) -> Self {
+        let mut opened: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+        for record in records {
+            let openings = opened.entry(record.writer).or_default();
+            if openings.is_empty() || record.seq == 0 {
+                openings.push(opening(record));
+            }
+        }
+        let mut clock = Self { zero: 0, opened };
+        clock.zero = records.iter().map(|r| clock.micros(r)).min().unwrap_or_default();
+        clock
+    }
+
+    /// Seconds since the beginning of the run, rounded to milliseconds.
+    pub fn at(&self, record: &Record) -> f64 {
+        super::run::millis((self.micros(record) - self.zero) as f64 / 1e6)
+    }
+
+    fn micros(&self, record: &Record) -> i64 {
+        let near = opening(record);
+        let openings = self.opened.get(&record.writer).map_or(&[][..], Vec::as_slice);
+        let opened = openings.iter().copied().min_by_key(|o| o.abs_diff(near)).unwrap_or(near);
+        opened.saturating_add(mono(record))
+    }
+}
+
+fn opening(record: &Record) -> i64 {
+    record.at.as_microsecond().saturating_sub(mono(record))
+}
+
+fn mono(record: &Record) -> i64 {
+    i64::try_from(record.mono_us).unwrap_or(i64::MAX)
+}
+
+/// What is missing from the file, in words: a writer numbers its records without gaps. A writer
+/// may open the log several times, so a number may come more than once, but never more often than
+/// the number before it.
+pub(super) fn gaps(records: &[Record]) -> Vec<String> {
+    let mut seen: BTreeMap<u32, BTreeMap<u64, usize>> = BTreeMap::new();
+    for record in records {
+        *seen.entry(record.writer).or_default().entry(record.seq).or_default() += 1;
+    }
+    let mut gaps = Vec::new();
+    for (writer, numbers) in seen {
+        let (mut next, mut times) = (0, usize::MAX);
+        for (number, count) in numbers {
+            if number > next {
+                gaps.push(format!("records {next} to {} of writer {writer} are missing", number - 1));
+            } else if count > times {
+                gaps.push(format!("a record before {number} of writer {writer} is missing"));
+            }
+            (next, times) = (number + 1, count);
+        }
+    }
+    gaps
+}

@@ -1,0 +1,196 @@
+//! The run as a table for a terminal or a log.
+
+use super::run::human;
+use super::{ClaimReport, Format, Look, ReportError, RunReport, SuiteReport};
+use crate::judge::Conclusion;
+
+/// One line a claim; what did not pass is followed by the checks that decided.
+#[derive(Debug)]
+pub struct Terminal;
+
+impl Format for Terminal {
+    fn name(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn about(&self) -> &'static str {
+        "a table: claim, verdict, evidence, time against budget"
+    }
+
+    fn file(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn render(&self, report: &RunReport, look: Look) -> Result<String, ReportError> {
+        let mut page = Page { text: String::new(), colour: look.colour, width: look.width.clamp(80, 120) };
+        page.head(report);
+        for suite in &report.suites {
+            page.suite(report, suite);
+        }
+        page.foot(report);
+        Ok(page.text)
+    }
+}
+
+struct Page {
+    text: String,
+    colour: bool,
+    width: usize,
+}
+
+/// Columns before the evidence: two blanks, id, blank, verdict, blank.
+const MARGIN: usize = 2 + 4 + 1 + 12 + 1;
+/// Columns of `12.3 s of 180 s` with the blanks before it.
+const TIME: usize = 20;
+
+impl Page {
+    fn head(&mut self, report: &RunReport) {
+        let verdict = self.paint(report.verdict, &report.verdict.to_string());
+        let took = human(report.took);
+        self.line(&format!("run {}: {verdict} after {took} (seatrial {})", report.run, report.seatrial));
+        if !report.profile.is_empty() {
+            self.wrapped("  ", &format!("images: {}, {}", report.profile, report.profile_because));
+        }
+        for cluster in &report.clusters {
+            let made = if cluster.reused { "found" } else { "made" };
+            let nodes = cluster.nodes.len();
+            let plural = if nodes == 1 { "node" } else { "nodes" };
+            self.wrapped(
+                "  ",
+                &format!(
+                    "cluster {}: Kubernetes {}, {nodes} {plural}, {made} in {}",
+                    cluster.name,
+                    cluster.kubernetes,
+                    human(cluster.took)
+                ),
+            );
+        }
+        for swap in &report.substitutions {
+            self.wrapped("  ", &format!("{} -> {} ({})", swap.from, swap.to, swap.built_from));
+        }
+    }
+
+    fn suite(&mut self, report: &RunReport, suite: &SuiteReport) {
+        let name = if self.colour { format!("\x1b[1m{}\x1b[0m", suite.name) } else { suite.name.clone() };
+        self.line("");
+        self.line(&format!("{name}  {}", human(suite.took)));
+        for claim in report.claims_of(&suite.name) {
+            self.claim(claim);
+        }
+        if let Some(error) = &suite.error {
+            self.verdict_line("", Conclusion::Failed, "broken", &format!("the story broke: {error}"));
+        }
+        for step in suite.steps.iter().filter(|s| s.error.is_some() || s.took.is_none()) {
+            let what = step.error.as_deref().unwrap_or("never ended");
+            let after = step.took.map(|t| format!(" after {}", human(t))).unwrap_or_default();
+            self.wrapped("       ", &format!("step `{}`{after}: {what}", step.name));
+        }
+        for step in suite.steps.iter().filter(|s| s.error.is_none()) {
+            if let (Some(took), Some(budget)) = (step.took, step.budget)
+                && took > budget
+            {
+                let (took, budget) = (human(took), human(budget));
+                self.wrapped("       ", &format!("step `{}` took {took} of {budget}", step.name));
+            }
+        }
+    }
+
+    fn claim(&mut self, claim: &ClaimReport) {
+        let time = match (claim.took, claim.budget) {
+            (Some(took), Some(budget)) => format!("{} of {}", human(took), human(budget)),
+            (Some(took), None) => human(took),
+            _ => String::new(),
+        };
+        if claim.verdict == Conclusion::Passed {
+            let room = self.width - MARGIN - if time.is_empty() { 0 } else { TIME };
+            let evidence = cut(&claim.evidence, room);
+            let gap = self.width - MARGIN - evidence.chars().count() - time.chars().count();
+            let gap = if time.is_empty() { 0 } else { gap };
+            let text = format!("{evidence}{}{time}", " ".repeat(gap));
+            self.verdict_line(&claim.id, claim.verdict, "passed", &text);
+            return;
+        }
+        let timed = if time.is_empty() { String::new() } else { format!(" ({time})") };
+        let text = format!("{}{timed}", if claim.title.is_empty() { "" } else { &claim.title });
+        let mut lines = wrap(&text, self.width - MARGIN).into_iter();
+        let first = lines.next().unwrap_or_default();
+        self.verdict_line(&claim.id, claim.verdict, &claim.verdict.to_string(), &first);
+        for line in lines {
+            self.line(&format!("{}{line}", " ".repeat(MARGIN)));
+        }
+        let decisive: Vec<&String> =
+            claim.details.iter().filter(|d| d.starts_with(&format!("{}:", claim.verdict))).collect();
+        if decisive.is_empty() {
+            self.wrapped(&" ".repeat(MARGIN), &claim.evidence);
+        }
+        for detail in decisive {
+            let what = detail.split_once(": ").map_or(detail.as_str(), |d| d.1);
+            self.wrapped(&" ".repeat(MARGIN), what);
+        }
+    }
+
+    fn foot(&mut self, report: &RunReport) {
+        self.line("");
+        for defect in &report.defects {
+            self.wrapped("", &format!("records: {defect}"));
+        }
+        let counts = report.counts;
+        let all = report.claims.len();
+        self.line(&format!(
+            "{all} claims: {} passed, {} failed, {} inconclusive",
+            counts.passed, counts.failed, counts.inconclusive
+        ));
+    }
+
+    fn verdict_line(&mut self, id: &str, verdict: Conclusion, word: &str, text: &str) {
+        let word = self.paint(verdict, &format!("{word:<12}"));
+        self.line(format!("  {id:<4} {word} {text}").trim_end());
+    }
+
+    fn paint(&self, verdict: Conclusion, text: &str) -> String {
+        let code = match verdict {
+            Conclusion::Passed => "32",
+            Conclusion::Inconclusive => "33",
+            Conclusion::Failed => "1;31",
+        };
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
+    }
+
+    /// Text that breaks at the right edge; all lines are indented alike.
+    fn wrapped(&mut self, indent: &str, text: &str) {
+        for line in wrap(text, self.width - indent.len()) {
+            self.line(&format!("{indent}{line}"));
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+}
+
+/// At most `room` characters; what is cut off shows as an ellipsis.
+fn cut(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.into();
+    }
+    let kept: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// Lines of at most `room` characters, broken at blanks; a longer word gets a line of its own.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}

@@ -1,0 +1,222 @@
+//! What went on when: lanes of spans on the time axis of one story.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::build::line;
+use super::stories::{Clock, Story};
+use crate::event::{Change, Event, Outcome, Record};
+
+/// One story's time axis. Times are seconds from the beginning of the run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// The suite.
+    pub suite: String,
+    /// Where the axis begins.
+    pub from: f64,
+    /// Where it ends.
+    pub to: f64,
+    /// The lanes: steps first, then faults, nodes, pods, probes.
+    pub lanes: Vec<Lane>,
+    /// Marked moments.
+    pub marks: Vec<(f64, String)>,
+}
+
+/// One thing over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    /// What kind of thing: `steps`, `faults`, `nodes`, `pods`, `probes`.
+    pub group: &'static str,
+    /// Which one.
+    pub name: String,
+    /// Its states, in order.
+    pub spans: Vec<Span>,
+}
+
+/// One state of a thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Since when.
+    pub from: f64,
+    /// Until when.
+    pub to: f64,
+    /// How it was.
+    pub state: State,
+    /// In words.
+    pub note: String,
+}
+
+/// How a thing was, in four colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// On its way up or down.
+    Moving,
+    /// Not as it should be.
+    Bad,
+    /// Broken by us.
+    Fault,
+}
+
+/// The timeline of one story.
+pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline {
+    let times = || story.records.iter().map(|r| clock.at(r));
+    let from = times().fold(f64::INFINITY, f64::min);
+    let to = times().fold(from, f64::max);
+    let mut lanes = Lanes::default();
+    let mut marks = Vec::new();
+    for record in &story.records {
+        lanes.take(record, clock.at(record));
+        if let Event::Marked { mark } = &record.event {
+            marks.push((clock.at(record), line(mark)));
+        }
+    }
+    let Lanes { mut lanes, asked } = lanes;
+    let rank = |lane: &Lane| GROUPS.iter().position(|g| *g == lane.group);
+    for lane in &mut lanes {
+        // What was seen stays so until something else is seen; an answer holds for its moment.
+        let end = if lane.group == "probes" { asked.get(&lane.name).copied().unwrap_or(to) } else { to };
+        for span in lane.spans.iter_mut().filter(|s| s.to.is_infinite()) {
+            span.to = end;
+        }
+    }
+    lanes.sort_by_key(rank);
+    Timeline { suite: name.into(), from, to, lanes, marks }
+}
+
+/// Kinds of lanes from top to bottom.
+pub(super) const GROUPS: [&str; 5] = ["steps", "faults", "nodes", "pods", "probes"];
+
+#[derive(Default)]
+struct Lanes {
+    lanes: Vec<Lane>,
+    /// When each probe asked last.
+    asked: BTreeMap<String, f64>,
+}
+
+impl Lanes {
+    fn take(&mut self, record: &Record, at: f64) {
+        match &record.event {
+            Event::StepStarted { step } => self.begin("steps", step, at, State::Moving, "still going on"),
+            Event::StepEnded { step, took, budget, error } => {
+                let allowed = budget.map(|b| format!(" of {b:.0} s")).unwrap_or_default();
+                let (state, why) = match error {
+                    Some(error) => (State::Bad, format!(": {}", line(error))),
+                    None => (State::Good, String::new()),
+                };
+                self.close("steps", step, at, state, &format!("{took:.1} s{allowed}{why}"));
+            }
+            Event::FaultInjected { fault, node, .. } => {
+                self.begin("faults", &format!("{fault} {node}"), at, State::Fault, "not healed");
+            }
+            Event::FaultHealed { fault, node, .. } => {
+                self.close("faults", &format!("{fault} {node}"), at, State::Fault, "healed");
+            }
+            Event::ObjectChanged { change, kind, name, object, .. } => match (kind.as_str(), change) {
+                ("Node" | "Pod", Change::Deleted) => self.end(group(kind), name, at),
+                ("Node", _) => self.turn("nodes", name, at, node(object)),
+                ("Pod", _) => self.turn("pods", name, at, pod(object)),
+                _ => {}
+            },
+            Event::Sampled { probe, outcome, detail, .. } => {
+                let note = if *outcome == Outcome::Acknowledged { "answered" } else { detail.as_str() };
+                self.answered(probe, at, *outcome, note);
+            }
+            Event::RowWritten { outcome, server, reason, .. } => {
+                let note = match outcome {
+                    Outcome::Acknowledged => format!("rows acknowledged by {}", server.pod),
+                    Outcome::Refused => format!("rows refused: {reason}"),
+                    Outcome::Indeterminate => format!("rows without an answer: {reason}"),
+                };
+                self.answered("ledger", at, *outcome, &note);
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, probe: &str, at: f64, outcome: Outcome, note: &str) {
+        self.turn("probes", probe, at, (answer(outcome), line(note)));
+        self.asked.insert(line(probe), at);
+    }
+
+    /// Ends the lane's last state and begins another, unless it is the same one.
+    fn turn(&mut self, group: &'static str, name: &str, at: f64, (state, note): (State, String)) {
+        let last = self.lane(group, name).spans.last();
+        if last.is_some_and(|s| s.to.is_infinite() && s.state == state && s.note == note) {
+            return;
+        }
+        self.end(group, name, at);
+        self.begin(group, name, at, state, &note);
+    }
+
+    fn begin(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
+        let span = Span { from: at, to: f64::INFINITY, state, note: note.into() };
+        self.lane(group, name).spans.push(span);
+    }
+
+    fn end(&mut self, group: &'static str, name: &str, at: f64) {
+        if let Some(open) = self.lane(group, name).spans.last_mut().filter(|s| s.to.is_infinite()) {
+            open.to = at;
+        }
+    }
+
+    fn close(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
+        let open = self.lane(group, name).spans.last_mut().filter(|s| s.to.is_infinite());
+        if let Some(open) = open {
+            (open.to, open.state, open.note) = (at, state, note.into());
+        }
+    }
+
+    fn lane(&mut self, group: &'static str, name: &str) -> &mut Lane {
+        let known = self.lanes.iter().position(|l| l.group == group && l.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.lanes.push(Lane { group, name: line(name), spans: Vec::new() });
+            self.lanes.len() - 1
+        });
+        &mut self.lanes[at]
+    }
+}
+
+fn group(kind: &str) -> &'static str {
+    if kind == "Node" { "nodes" } else { "pods" }
+}
+
+fn answer(outcome: Outcome) -> State {
+    match outcome {
+        Outcome::Acknowledged => State::Good,
+        Outcome::Refused => State::Bad,
+        Outcome::Indeterminate => State::Moving,
+    }
+}
+
+fn node(object: &Value) -> (State, String) {
+    match condition(object, "Ready") {
+        Some("True") => (State::Good, "ready".into()),
+        Some("False") => (State::Bad, "not ready".into()),
+        _ => (State::Bad, "unknown".into()),
+    }
+}
+
+fn pod(object: &Value) -> (State, String) {
+    let on = object["spec"]["nodeName"].as_str().map(|n| format!(" on {n}")).unwrap_or_default();
+    let phase = object["status"]["phase"].as_str().unwrap_or("Pending");
+    let waiting = object["status"]["containerStatuses"][0]["state"]["waiting"]["reason"].as_str();
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        return (State::Moving, format!("terminating{on}"));
+    }
+    match (phase, condition(object, "Ready"), waiting) {
+        (_, _, Some(reason)) if reason.ends_with("BackOff") || reason.starts_with("Err") => {
+            (State::Bad, format!("{reason}{on}"))
+        }
+        ("Failed", _, _) => (State::Bad, format!("failed{on}")),
+        (_, Some("True"), _) => (State::Good, format!("ready{on}")),
+        _ => (State::Moving, format!("{}, not ready{on}", phase.to_lowercase())),
+    }
+}
+
+fn condition<'o>(object: &'o Value, name: &str) -> Option<&'o str> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    conditions.iter().find(|c| c["type"] == name)?["status"].as_str()
+}

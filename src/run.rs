@@ -1,0 +1,137 @@
+//! A run: what its scenarios share, from the resolved images to the folder of evidence.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::{Engine, EngineError};
+use crate::event::{Event, EventError, EventLog};
+use crate::image::{self, ImageError, ImageSet};
+use crate::judge::Conclusion;
+use crate::progress::Progress;
+use crate::scenario::ScenarioError;
+use crate::suite::Suite;
+
+/// Time that building or pulling every image may take: a cold offline build on two busy cores.
+const IMAGES: Duration = Duration::from_secs(80 * 60);
+
+/// Everything that the scenarios of one run share.
+#[derive(Debug)]
+pub struct Run {
+    /// Resolved settings.
+    pub settings: Settings,
+    /// The container engine.
+    pub engine: Engine,
+    /// The images that run.
+    pub images: ImageSet,
+    /// The run's event log.
+    pub log: EventLog,
+    /// Who shows what is going on.
+    pub progress: Progress,
+    /// Cancelled by an interrupt: scenarios then heal and end.
+    pub cancel: CancellationToken,
+    /// How long a scenario waits for its cluster: creation, and others that hold it.
+    pub patience: Duration,
+}
+
+/// Why a run cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The images.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The evidence.
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+impl RunError {
+    /// The command that mends it, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Event(_) => None,
+        }
+    }
+}
+
+impl Run {
+    /// Resolves the images and opens the folder of evidence. A run that exists already is joined:
+    /// test processes of one invocation share a run.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing was started then.
+    pub async fn begin(
+        settings: Settings,
+        engine: Engine,
+        id: &str,
+        suites: &[&str],
+        progress: Progress,
+        cancel: CancellationToken,
+    ) -> Result<Self, RunError> {
+        let images = image::resolve(&settings, &engine, &progress, Deadline::after(IMAGES)).await?;
+        let log = EventLog::open(&settings.runs_dir().join(id), id)?;
+        let facts = engine.facts().await?;
+        log.append(Event::RunStarted {
+            seatrial: env!("CARGO_PKG_VERSION").into(),
+            profile: images.profile.clone(),
+            profile_because: images.because.clone(),
+            machine: facts.describe(),
+            suites: suites.iter().map(|&s| s.into()).collect(),
+        });
+        let mut images_seen = BTreeMap::new();
+        images_seen
+            .insert("node".to_owned(), (images.node.reference.clone(), images.node.built_from.clone()));
+        for workload in images.workloads.values() {
+            let to = (workload.reference.clone(), workload.built_from.clone());
+            images_seen.insert(workload.stands_for.clone(), to);
+        }
+        for (from, (to, built_from)) in images_seen {
+            log.append(Event::Substituted { from, to, built_from });
+        }
+        let patience = Duration::from_secs(20 * 60);
+        Ok(Self { settings, engine, images, log, progress, cancel, patience })
+    }
+
+    /// Runs suites one after another, in their order, and goes on after one that did not pass.
+    /// An interrupt ends it. Gives each suite's error.
+    pub async fn suites(&self, suites: &[&'static Suite]) -> Vec<(&'static str, ScenarioError)> {
+        let mut errors = Vec::new();
+        for suite in suites {
+            if self.cancel.is_cancelled() {
+                break;
+            }
+            let task = format!("suite {}", suite.needs.name);
+            if let Err(error) = self.progress.task(&task, suite.run(self)).await {
+                errors.push((suite.needs.name, error));
+            }
+        }
+        errors
+    }
+
+    /// Records that the run is over. Gives its folder.
+    ///
+    /// # Errors
+    /// An event log that could not be written.
+    pub fn end(&self, verdict: Conclusion) -> Result<PathBuf, EventError> {
+        self.log.append(Event::RunEnded { verdict });
+        self.log.check()?;
+        Ok(self.log.dir().to_path_buf())
+    }
+}
+
+/// An id for a new run: UTC time and four hex digits, sorting by time.
+pub fn new_id(now: Timestamp) -> String {
+    let random =
+        u16::from_ne_bytes([now.subsec_nanosecond().to_le_bytes()[1], std::process::id().to_le_bytes()[0]]);
+    format!("{}-{random:04x}", now.strftime("%Y%m%d-%H%M%S"))
+}

@@ -1,0 +1,324 @@
+//! Part A: a Deployment of nginx, from the first pod to its deletion.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PropagationPolicy};
+use kube::runtime::watcher;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Suite;
+use crate::cluster::{Access, topology};
+use crate::deadline::Deadline;
+use crate::event::{Event, Outcome, Record};
+use crate::judge::object::Object;
+use crate::judge::stateless::REPLICAS;
+use crate::judge::stateless::change::{Image, Images, PROBE};
+use crate::judge::stateless::events::{Trail, of_rollout};
+use crate::judge::stateless::scale::SCALED;
+use crate::manifest::{self, Manifest};
+use crate::probe::{HttpProbe, http};
+use crate::scenario::{Failure, Needs, Scenario};
+use crate::wait::endpoints::SERVICE_LABEL;
+use crate::wait::{self, Verdict, WaitError};
+use crate::workload::{Deployment, Identity, identities};
+
+/// The suite.
+pub static SUITE: Suite = Suite {
+    about: "a stateless Deployment: defaults, names, rollout under load, scaling, deletion",
+    needs: Needs {
+        name: "stateless",
+        claims: &["A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10"],
+        access: Access::Shared,
+        topology: &topology::THREE,
+        budget: Duration::from_secs(600),
+    },
+    story: |s| story(s).boxed(),
+};
+
+const MANIFEST: &str = include_str!("stateless/nginx.yaml");
+const SERVICE: &str = include_str!("stateless/service.yaml");
+const NAME: &str = "nginx-deployment";
+/// Name of the Service, its port, and the container whose image changes.
+const NGINX: (&str, u16) = ("nginx", 80);
+const SELECTOR: &str = "app=nginx";
+
+/// Time for pods to come or go. Two cores under a load of 30 took 73 s for the whole change of image.
+const ROLLOUT: Duration = Duration::from_secs(120);
+/// Time for events, which are sent when there is time for it.
+const EVENTS: Duration = Duration::from_secs(15);
+/// Time for the recorder to catch up with the API.
+const SETTLE: Duration = Duration::from_secs(10);
+/// Time after which one HTTP request is given up.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Answers in a row that show a steady service, before the change and after it.
+const STEADY: usize = 10;
+
+async fn story(s: &Scenario) -> Result<(), Failure> {
+    let nginx = Deployment::new(&s.client, &s.namespace, NAME, SELECTOR);
+    let manifest = s.manifest("stateless/nginx.yaml", MANIFEST)?;
+    s.step("apply the manifest", ROLLOUT, apply(s, &manifest, &nginx)).await?;
+    s.step("look at what came of it", ROLLOUT, look(s, &manifest, &nginx)).await?;
+    for claim in ["A1", "A2", "A3", "A4", "A5", "A6"] {
+        s.prove(claim).await;
+    }
+    s.step("change the image", ROLLOUT, change(s, &nginx)).await?;
+    s.prove("A7").await;
+    s.step("scale up", ROLLOUT, scale(s, &nginx, "A8", SCALED)).await?;
+    s.prove("A8").await;
+    s.step("scale down", ROLLOUT, scale(s, &nginx, "A9", REPLICAS)).await?;
+    s.prove("A9").await;
+    s.step("delete in the background", ROLLOUT, delete(s, &nginx, "background")).await?;
+    s.step("apply the manifest again", ROLLOUT, apply(s, &manifest, &nginx)).await?;
+    s.step("delete in the foreground", ROLLOUT, delete(s, &nginx, "foreground")).await?;
+    s.prove("A10").await;
+    Ok(())
+}
+
+async fn apply(s: &Scenario, manifest: &Manifest, nginx: &Deployment) -> Result<(), Failure> {
+    let deadline = s.deadline().at_most(ROLLOUT);
+    manifest::apply(&s.client, manifest, deadline).await?;
+    wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
+    Ok(())
+}
+
+/// The facts of A1 to A6: what is there when the rollout is complete.
+async fn look(s: &Scenario, manifest: &Manifest, nginx: &Deployment) -> Result<(), Failure> {
+    let (deployment, sets, pods) = seen(nginx).await?;
+    let events = trail(s, &deployment, &sets, &pods).await?;
+    let servers = ListParams::default().labels("component=kube-apiserver");
+    let kube_system = Api::<DynamicObject>::namespaced_with(
+        s.client.unary.clone(),
+        "kube-system",
+        &ApiResource::erase::<Pod>(&()),
+    );
+    let servers = kube_system.list(&servers).await?.items;
+    for claim in ["A1", "A2", "A3", "A4", "A6"] {
+        s.observe(claim, "deployment", &deployment);
+    }
+    for claim in ["A1", "A4", "A5", "A6"] {
+        s.observe(claim, "pods", &pods);
+    }
+    for claim in ["A3", "A4", "A5", "A6"] {
+        s.observe(claim, "replica_sets", &sets);
+    }
+    s.observe("A2", "applied", manifest.object("Deployment", NAME).map(|o| &o.body));
+    s.observe("A4", "events", events);
+    s.observe("A5", "api_servers", servers);
+    s.observe("A5", "toleration", s.cluster.topology.timing().toleration.as_secs());
+    Ok(())
+}
+
+/// The events of the namespace, once the trail is complete or its time is up.
+async fn trail(
+    s: &Scenario,
+    deployment: &DynamicObject,
+    sets: &[DynamicObject],
+    pods: &[DynamicObject],
+) -> Result<Vec<DynamicObject>, Failure> {
+    let pods = identities(pods);
+    let deployment = serde_json::to_value(deployment)?;
+    let set = sets.first().map(ResourceExt::name_any).unwrap_or_default();
+    let complete = wait::check("the event trail of the rollout", |events: &[CoreEvent]| {
+        match missing(&deployment, &set, &pods, events) {
+            Some(line) => Verdict::NotYet(line),
+            None => Verdict::Met,
+        }
+    });
+    let api = Api::<CoreEvent>::namespaced(s.client.stream.clone(), &s.namespace);
+    let waited = wait::until(api, watcher::Config::default(), complete, s.deadline().at_most(EVENTS)).await;
+    match waited {
+        // The judge says what is missing.
+        Ok(_) | Err(WaitError::Timeout { .. }) => {}
+        Err(never) => return Err(never.into()),
+    }
+    Ok(objects::<CoreEvent>(s, &ListParams::default()).await?)
+}
+
+/// The first event of the trail that is not there.
+fn missing(deployment: &Value, set: &str, pods: &[Identity], events: &[CoreEvent]) -> Option<String> {
+    let events: Vec<Value> = events.iter().filter_map(|e| serde_json::to_value(e).ok()).collect();
+    let events: Vec<_> = events.iter().filter_map(|e| Object::new(e).ok().map(Trail::new)).collect();
+    let deployment = Object::new(deployment).ok()?;
+    of_rollout(&deployment, set, pods).iter().find_map(|expected| expected.find(&events).err())
+}
+
+/// A7: another image, while a client asks through the Service.
+async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
+    let deadline = s.deadline().at_most(ROLLOUT);
+    let (old, new) = (image(s, "nginx-old")?, image(s, "nginx-new")?);
+    let service = s.manifest("stateless/service.yaml", SERVICE)?;
+    manifest::apply(&s.client, &service, deadline).await?;
+    let (deployment, sets, pods) = seen(nginx).await?;
+    wait_for_endpoints(s, &pods, deadline).await?;
+    s.observe("A7", "deployment_before", deployment);
+    s.observe("A7", "pods_before", pods);
+    s.observe("A7", "replica_sets_before", sets);
+    s.observe("A7", "images", Images { old, new: new.clone() });
+
+    let probe = ask(s).await?;
+    steady(s, deadline).await?;
+    s.mark("image-change");
+    nginx.set_image(NGINX.0, &new.reference).await?;
+    wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
+    wait_for_endpoints(s, &nginx.pods().await?, deadline).await?;
+    s.mark("image-changed");
+    steady(s, deadline).await?;
+    s.recorder.settle(deadline.at_most(SETTLE)).await;
+    s.mark("image-settled");
+    probe.stop().await;
+
+    let (deployment, sets, pods) = seen(nginx).await?;
+    s.observe("A7", "deployment", deployment);
+    s.observe("A7", "pods", pods);
+    s.observe("A7", "replica_sets", sets);
+    let ours = ListParams::default().labels(&format!("{SERVICE_LABEL}={}", NGINX.0));
+    s.observe("A7", "endpoint_slices", objects::<EndpointSlice>(s, &ours).await?);
+    Ok(())
+}
+
+fn image(s: &Scenario, role: &str) -> Result<Image, Failure> {
+    let image = s.images.workloads.get(role).ok_or_else(|| format!("the image profile has no {role}"))?;
+    Ok(Image { reference: image.reference.clone(), version: image.version.clone() })
+}
+
+/// Starts to ask through the Service, from a node: its rules are those that pods use.
+async fn ask(s: &Scenario) -> Result<HttpProbe, Failure> {
+    let services = Api::<Service>::namespaced(s.client.unary.clone(), &s.namespace);
+    let service = services.get(NGINX.0).await?;
+    let address = service.spec.and_then(|spec| spec.cluster_ip).ok_or("the Service has no address")?;
+    let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
+    let command = http::command(&address, NGINX.1, PATIENCE, s.deadline().remaining());
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    Ok(HttpProbe::start(s.cluster.engine.exec_lines(&node.name, &words), s.log.clone()))
+}
+
+/// Waits until the last requests from now on were all answered.
+async fn steady(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
+    let sample = |r: &Record| match &r.event {
+        Event::Sampled { probe, outcome, .. } if probe == PROBE => Some(*outcome == Outcome::Acknowledged),
+        _ => None,
+    };
+    let seen = s.log.records().len();
+    while !deadline.is_over() {
+        let answers: Vec<bool> = s.log.records().iter().skip(seen).filter_map(sample).collect();
+        if answers.len() >= STEADY && answers.iter().rev().take(STEADY).all(|fine| *fine) {
+            return Ok(());
+        }
+        deadline.pause(Duration::from_millis(200)).await;
+    }
+    Err(format!("the Service did not give {STEADY} answers in a row").into())
+}
+
+/// Waits until the Service leads to exactly these pods.
+async fn wait_for_endpoints(
+    s: &Scenario,
+    pods: &[DynamicObject],
+    deadline: Deadline,
+) -> Result<(), WaitError> {
+    let mut wanted: Vec<String> = pods.iter().filter_map(ResourceExt::uid).collect();
+    wanted.sort();
+    let what = format!("the endpoints of Service {} are {} pods", NGINX.0, wanted.len());
+    let check = wait::check(what, |slices: &[EndpointSlice]| {
+        let endpoints = slices.iter().flat_map(|slice| slice.endpoints.iter());
+        let mut uids: Vec<String> = endpoints.filter_map(|e| e.target_ref.as_ref()?.uid.clone()).collect();
+        uids.sort();
+        Verdict::met_if(uids == wanted, || format!("they are {}", uids.join(", ")))
+    });
+    let ours = watcher::Config::default().labels(&format!("{SERVICE_LABEL}={}", NGINX.0));
+    let api = Api::<EndpointSlice>::namespaced(s.client.stream.clone(), &s.namespace);
+    wait::until(api, ours, check, deadline).await.map(drop)
+}
+
+/// A8 and A9: the facts before and after another number of replicas.
+async fn scale(s: &Scenario, nginx: &Deployment, claim: &str, replicas: i64) -> Result<(), Failure> {
+    let deadline = s.deadline().at_most(ROLLOUT);
+    let (deployment, _, pods) = seen(nginx).await?;
+    s.observe(claim, "deployment_before", deployment);
+    s.observe(claim, "pods_before", pods);
+    nginx.scale(i32::try_from(replicas)?).await?;
+    wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
+    // A rollout is complete while surplus pods are still on their way out.
+    let count = usize::try_from(replicas)?;
+    let check = wait::check(format!("{count} pods"), |pods: &[Pod]| {
+        Verdict::met_if(pods.len() == count, || format!("{} pods", pods.len()))
+    });
+    wait_labelled(s, check, deadline).await?;
+    let (deployment, sets, pods) = seen(nginx).await?;
+    s.observe(claim, "deployment", deployment);
+    s.observe(claim, "pods", pods);
+    s.observe(claim, "replica_sets", sets);
+    Ok(())
+}
+
+/// A10: the facts before and after a deletion.
+async fn delete(s: &Scenario, nginx: &Deployment, mode: &str) -> Result<(), Failure> {
+    let deadline = s.deadline().at_most(ROLLOUT);
+    let policy = match mode {
+        "foreground" => PropagationPolicy::Foreground,
+        _ => PropagationPolicy::Background,
+    };
+    s.observe("A10", &format!("{mode}_before"), everything(nginx).await?);
+    s.mark(&format!("{mode}-delete"));
+    nginx.delete(policy).await?;
+    wait_labelled(s, none::<Pod>(), deadline).await?;
+    wait_labelled(s, none::<ReplicaSet>(), deadline).await?;
+    let api = Api::namespaced(s.client.stream.clone(), &s.namespace);
+    let by_name = watcher::Config::default().fields(&format!("metadata.name={}", nginx.name()));
+    wait::until(api, by_name, none::<k8s_openapi::api::apps::v1::Deployment>(), deadline).await?;
+    s.recorder.settle(deadline.at_most(SETTLE)).await;
+    s.mark(&format!("{mode}-deleted"));
+    s.observe("A10", &format!("{mode}_after"), everything(nginx).await?);
+    Ok(())
+}
+
+fn none<K: Resource<DynamicType = ()>>() -> impl wait::Check<K> {
+    wait::check(format!("no {} left", K::kind(&())), |left: &[K]| {
+        let names: Vec<String> = left.iter().map(ResourceExt::name_any).collect();
+        Verdict::met_if(left.is_empty(), || names.join(", "))
+    })
+}
+
+async fn wait_labelled<K>(
+    s: &Scenario,
+    check: impl wait::Check<K>,
+    deadline: Deadline,
+) -> Result<(), WaitError>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let api = Api::namespaced(s.client.stream.clone(), &s.namespace);
+    wait::until(api, watcher::Config::default().labels(SELECTOR), check, deadline).await.map(drop)
+}
+
+/// The Deployment by its name, ReplicaSets and pods by their label.
+async fn everything(nginx: &Deployment) -> Result<impl Serialize, Failure> {
+    let deployments: Vec<DynamicObject> = nginx.object().await?.into_iter().collect();
+    let (sets, pods) = (nginx.replica_sets().await?, nginx.pods().await?);
+    Ok(json!({"deployments": deployments, "replica_sets": sets, "pods": pods}))
+}
+
+type Seen = (DynamicObject, Vec<DynamicObject>, Vec<DynamicObject>);
+
+/// The Deployment, its ReplicaSets and its pods.
+async fn seen(nginx: &Deployment) -> Result<Seen, Failure> {
+    let deployment = nginx.object().await?.ok_or_else(|| format!("Deployment {} is gone", nginx.name()))?;
+    Ok((deployment, nginx.replica_sets().await?, nginx.pods().await?))
+}
+
+/// Objects of a kind in the namespace, as the API gives them.
+async fn objects<K: Resource<DynamicType = ()>>(
+    s: &Scenario,
+    params: &ListParams,
+) -> Result<Vec<DynamicObject>, kube::Error> {
+    let resource = ApiResource::erase::<K>(&());
+    let api = Api::<DynamicObject>::namespaced_with(s.client.unary.clone(), &s.namespace, &resource);
+    Ok(api.list(params).await?.items)
+}

@@ -1,0 +1,213 @@
+//! The command line, as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use seatrial::deadline::Deadline;
+use seatrial::exec::{Exec, ExecError};
+
+/// A home of its own with a few runs in it.
+struct Home {
+    dir: tempfile::TempDir,
+}
+
+/// How the command ended.
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.dir.path().join("state/seatrial/runs")
+    }
+
+    /// Keeps a run with these lines.
+    fn keep(&self, id: &str, events: &str) -> PathBuf {
+        let dir = self.runs().join(id);
+        std::fs::create_dir_all(&dir).expect("a folder");
+        std::fs::write(dir.join("events.jsonl"), events).expect("a file");
+        dir
+    }
+
+    async fn seatrial(&self, args: &[&str]) -> Ended {
+        let home = self.dir.path();
+        let exec = Exec::new(env!("CARGO_BIN_EXE_seatrial"))
+            .args(args)
+            .clear_env()
+            .env("HOME", home)
+            .env("XDG_STATE_HOME", home.join("state"))
+            .env("XDG_CACHE_HOME", home.join("cache"))
+            .env("DOCKER_HOST", format!("unix://{}", home.join("no-engine.sock").display()))
+            .env("PATH", home.join("bin"));
+        match exec.run(Deadline::after(Duration::from_secs(30))).await {
+            Ok(output) => Ended { code: 0, out: output.stdout, err: output.stderr },
+            Err(ExecError::Failed { status, stdout, stderr, .. }) => {
+                Ended { code: status.code().unwrap_or(-1), out: stdout, err: stderr }
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn fixture() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/run/events.jsonl");
+    std::fs::read_to_string(file).expect("the fixture")
+}
+
+/// The fixture with one claim turned.
+fn turned(verdict: &str) -> String {
+    let passed = r#""claim":"A10","verdict":"passed""#;
+    fixture().replace(passed, &passed.replace("passed", verdict))
+}
+
+#[tokio::test]
+async fn report_last_without_any_run_says_what_to_do() {
+    let ended = Home::new().seatrial(&["report", "last"]).await;
+    assert_eq!(ended.code, 65, "{}", ended.err);
+    assert!(ended.out.is_empty());
+    let lines: Vec<&str> = ended.err.lines().collect();
+    assert!(lines[0].starts_with("error: there is no run in "), "{lines:?}");
+    assert_eq!(lines[1..], ["hint: seatrial run"]);
+}
+
+#[tokio::test]
+async fn a_run_is_found_by_last_id_prefix_and_folder() {
+    let home = Home::new();
+    home.keep("20261124-091500-3f7a", &fixture());
+    let newest = home.keep("20261125-100000-0001", &fixture());
+    home.keep("20261125-100000-0002", "");
+    std::fs::create_dir_all(home.runs().join("20261126-000000-aaaa")).expect("a folder without events");
+    let folder = newest.to_string_lossy().into_owned();
+    for name in ["20261124-091500-3f7a", "20261124", "20261125-100000-0001", &folder] {
+        let ended = home.seatrial(&["report", name, "--format", "json"]).await;
+        assert_eq!(ended.code, 0, "{name}: {}", ended.err);
+        assert!(ended.out.starts_with("{\n  \"schema\": 1,\n"), "{name}: {}", ended.out);
+    }
+    let several = home.seatrial(&["report", "20261125"]).await;
+    assert_eq!(several.code, 65);
+    assert!(several.err.contains("may be 20261125-100000-0001, 20261125-100000-0002"), "{}", several.err);
+    let unknown = home.seatrial(&["report", "2027"]).await;
+    assert_eq!(unknown.code, 65);
+    assert!(unknown.err.contains("no run is called 2027\nhint: the newest are 2026"), "{}", unknown.err);
+    let empty = home.seatrial(&["report", "last"]).await;
+    assert_eq!(empty.code, 65);
+    assert!(empty.err.contains("has no whole record"), "{}", empty.err);
+}
+
+#[tokio::test]
+async fn a_truncated_log_is_reported_and_not_passed() {
+    let home = Home::new();
+    let whole = fixture();
+    home.keep("20261124-091500-3f7a", &whole[..whole.len() / 2]);
+    let ended = home.seatrial(&["report"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.out.starts_with("run 20261124-091500-3f7a: inconclusive"), "{}", ended.out);
+    assert!(ended.out.contains("the end of the run is not recorded"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn a_foreign_or_future_log_is_refused_with_its_place() {
+    let home = Home::new();
+    home.keep("20261124-000000-0001", "{\"level\":\"info\"}\n");
+    let foreign = home.seatrial(&["report"]).await;
+    assert_eq!(foreign.code, 65);
+    assert!(foreign.err.contains("events.jsonl:1 is not an event: missing field"), "{}", foreign.err);
+    home.keep("20261124-000000-0002", &fixture().replace("\"schema\":1", "\"schema\":7"));
+    let future = home.seatrial(&["judge", "last"]).await;
+    assert_eq!(future.code, 65);
+    assert!(future.err.contains("has schema 7, this seatrial reads up to 1\nhint: "), "{}", future.err);
+    let dir = home.seatrial(&["report", &home.dir.path().to_string_lossy()]).await;
+    assert_eq!(dir.code, 65);
+    assert!(dir.err.contains("is no run: it has no events.jsonl"), "{}", dir.err);
+}
+
+#[tokio::test]
+async fn every_error_is_one_line_in_lower_case_and_a_hint() {
+    let home = Home::new();
+    for args in [&["report"][..], &["judge", "x"], &["claims", "Z9"], &["list"], &["up"]] {
+        let ended = home.seatrial(args).await;
+        let lines: Vec<&str> = ended.err.lines().filter(|l| !l.starts_with('[')).collect();
+        assert_eq!(lines.len(), 2, "{args:?}: {}", ended.err);
+        assert!(lines[0].starts_with("error: ") && lines[1].starts_with("hint: "), "{args:?}: {lines:?}");
+        assert!(lines[0].chars().nth(7).is_some_and(|c| !c.is_uppercase()), "{args:?}: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_log_gives_the_same_bytes() {
+    let home = Home::new();
+    home.keep("20261124-091500-3f7a", &fixture());
+    for format in ["json", "junit", "html", "terminal"] {
+        let args = ["report", "last", "--format", format];
+        assert_eq!(home.seatrial(&args).await.out, home.seatrial(&args).await.out, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn judging_again_says_what_changed_and_ends_with_the_verdict() {
+    let home = Home::new();
+    // The fixture was not recorded from a cluster: what this version's judges make of it differs.
+    home.keep("20261124-091500-3f7a", &turned("failed"));
+    let ended = home.seatrial(&["judge", "--format", "json"]).await;
+    let again: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
+    let code = match again["verdict"].as_str() {
+        Some("passed") => 0,
+        Some("failed") => 1,
+        _ => 3,
+    };
+    assert_eq!(ended.code, code, "{}", ended.err);
+    let claim = again["claims"].as_array().expect("claims").iter().find(|c| c["id"] == "A10").expect("A10");
+    let said = ended.err.contains("A10 of stateless was failed");
+    assert_eq!(said, claim["verdict"] != "failed", "{}", ended.err);
+}
+
+#[tokio::test]
+async fn wrong_words_get_the_right_ones() {
+    let home = Home::new();
+    for (args, right) in [
+        (&["reprot"][..], "report"),
+        (&["report", "--format", "jsn"], "json"),
+        (&["up", "--topology", "tree"], "three"),
+        (&["run", "--suite", "mysqll"], "mysql"),
+        (&["run", "--profile", "ofline"], "offline"),
+    ] {
+        let ended = home.seatrial(args).await;
+        assert_eq!(ended.code, 2, "{args:?}: {}", ended.err);
+        assert!(ended.err.contains(&format!("'{right}'")), "{args:?}: {}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn help_is_complete() {
+    let home = Home::new();
+    let help = home.seatrial(&["--help"]).await;
+    assert_eq!(help.code, 0);
+    insta::assert_snapshot!("help", help.out);
+    for command in ["report", "judge", "run", "up", "reap", "plan", "doctor"] {
+        let help = home.seatrial(&[command, "--help"]).await;
+        assert_eq!(help.code, 0, "{}", help.err);
+        insta::assert_snapshot!(format!("help_{command}"), help.out);
+    }
+}
+
+#[tokio::test]
+async fn claims_lists_the_catalogue() {
+    let home = Home::new();
+    let all = home.seatrial(&["claims"]).await;
+    assert_eq!(all.code, 0, "{}", all.err);
+    for part in seatrial::judge::CLAIMS {
+        for claim in *part {
+            assert!(
+                all.out.lines().any(|l| l.starts_with(claim.id) && l.ends_with(claim.title)),
+                "{}",
+                claim.id
+            );
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The engine module when the engine misbehaves: each trouble is a clear error, in time.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use rstest::rstest;
+use seatrial::deadline::Deadline;
+use seatrial::engine::{Engine, EngineError, Power};
+use seatrial::node::CLUSTER_LABEL;
+
+use crate::fake_engine::{FakeEngine, Trouble};
+
+fn short() -> Deadline {
+    Deadline::after(Duration::from_millis(200))
+}
+
+#[tokio::test]
+async fn a_container_is_read_with_its_address_and_ports() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a", "b"])?;
+    let all = fake.client().await?.containers(&[(CLUSTER_LABEL, "three")]).await?;
+    assert_eq!(all.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(all[1].addresses["kind"].to_string(), "172.18.0.3");
+    assert_eq!(all[0].ports["6443/tcp"].to_string(), "127.0.0.1:34567");
+    assert_eq!((all[0].ports.len(), all[0].finished_at), (1, None));
+    assert_eq!(all[0].tmpfs, ["/run"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn facts_are_read() -> anyhow::Result<()> {
+    let facts = FakeEngine::with(&[])?;
+    let facts = facts.client().await?.facts().await?;
+    assert!(facts.rootless);
+    assert_eq!((facts.cores, facts.cgroup_version.as_str()), (4, "2"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_engine_is_said_with_its_address_and_what_to_do() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let host = format!("unix://{}/engine.sock", dir.path().display());
+    // No socket; then one that nobody listens on any more, as a dead engine leaves.
+    for _ in 0..2 {
+        let error = Engine::connect(Some(&host)).await.unwrap_err();
+        assert!(
+            matches!(&error, EngineError::Unreachable { host: named, .. } if *named == host),
+            "{error:?}"
+        );
+        assert!(error.hint().is_some_and(|h| h.contains("DOCKER_HOST")));
+        drop(std::os::unix::net::UnixListener::bind(dir.path().join("engine.sock")).ok());
+    }
+    assert!(Engine::connect(Some("gopher://x")).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_engine_that_is_too_old_is_refused() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&[])?;
+    fake.state().commands.insert("be old".into(), (0, "", ""));
+    let error = Engine::connect(Some(&fake.host())).await.unwrap_err();
+    assert_eq!(error.to_string(), r#"the container engine speaks API "1.40", at least 1.41 is needed"#);
+    Ok(())
+}
+
+#[rstest]
+#[case(Trouble::Hang)]
+#[case(Trouble::Reset)]
+#[case(Trouble::Garbage)]
+#[case(Trouble::Status(500, "out of order"))]
+#[tokio::test]
+async fn a_broken_greeting_ends_in_time(#[case] trouble: Trouble) -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&[])?;
+    fake.trouble("/version", trouble.clone(), 1);
+    let began = Instant::now();
+    let error = Engine::connect_within(Some(&fake.host()), short()).await.unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(2));
+    match trouble {
+        Trouble::Hang => assert!(matches!(error, EngineError::Timeout { .. }), "{error:?}"),
+        _ => assert!(matches!(error, EngineError::Unreachable { .. }), "{error:?}"),
+    }
+    Ok(())
+}
+
+/// Every call under every trouble: an error that names what was being done, within its deadline.
+#[rstest]
+#[tokio::test]
+async fn every_call_fails_clearly_and_in_time(
+    #[values(
+        Trouble::Hang,
+        Trouble::Slow(Duration::from_secs(5)),
+        Trouble::Reset,
+        Trouble::Cut,
+        Trouble::Garbage,
+        Trouble::Status(500, "out of order")
+    )]
+    trouble: Trouble,
+) -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a"])?;
+    let engine = fake.client().await?.at_most(Duration::from_millis(200));
+    fake.trouble(" /", trouble.clone(), usize::from(u16::MAX));
+    let began = Instant::now();
+    let errors = [
+        ("facts", engine.facts().await.err()),
+        ("list containers", engine.containers(&[]).await.err()),
+        ("inspect container a", engine.container("a").await.err()),
+        ("start container a", engine.start("a").await.err()),
+        ("stop container a", engine.stop("a", Duration::ZERO).await.err()),
+        ("kill container a", engine.kill("a").await.err()),
+        ("pause container a", engine.pause("a").await.err()),
+        ("unpause container a", engine.unpause("a").await.err()),
+        ("log of container a", engine.logs("a", 9).await.err()),
+        ("run `ls /` in a", engine.exec("a", &["ls", "/"], None, short()).await.err()),
+        ("run `ls /` in a", engine.exec_ok("a", &["ls", "/"], None, short()).await.err()),
+        ("run `ls /` in a", engine.exec_lines("a", &["ls", "/"]).next().await.and_then(Result::err)),
+        ("inspect container a", engine.list("a", "/x", 1).await.err()),
+        ("inspect container a", engine.read_file("a", "/x", 9).await.err()),
+        ("inspect image i", engine.image("i").await.err()),
+        ("pull i", engine.pull("i", short(), |_| {}).await.err()),
+        ("registry for i", engine.registry_digest("i", short()).await.err()),
+        ("inspect image i", engine.label_image("i", "j", &[]).await.err()),
+        ("inspect image i", engine.save(&["i"], &fake.dir().join("out.tar"), short()).await.err()),
+        ("remove image i", engine.remove_image("i").await.err()),
+        ("remove container a", engine.remove("a").await.err()),
+    ];
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    for (doing, error) in errors {
+        // What only looks at the status needs no body: it may well succeed with a broken one.
+        let Some(error) = error else {
+            assert!(matches!(trouble, Trouble::Cut | Trouble::Garbage), "{doing} ended well");
+            continue;
+        };
+        // A pull that was only misheard leaves no image behind.
+        let named = matches!(error, EngineError::NotFound { .. }) && matches!(trouble, Trouble::Garbage);
+        assert!(named || error.to_string().contains(doing), "{doing}: {error}");
+        let late = matches!(error, EngineError::Timeout { .. });
+        assert_eq!(late, matches!(trouble, Trouble::Hang | Trouble::Slow(_)), "{doing}: {error:?}");
+        if matches!(trouble, Trouble::Status(..)) {
+            assert_eq!(error.status(), Some(500), "{error:?}");
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            assert!(source.is_some_and(|s| s.contains("out of order")), "{error:?}");
+        }
+    }
+    assert!(!fake.dir().join("out.tar").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_late_answer_within_the_deadline_is_an_answer() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a"])?;
+    fake.trouble("/containers/a/json", Trouble::Slow(Duration::from_millis(200)), 1);
+    assert!(fake.client().await?.container("a").await?.is_some());
+    Ok(())
+}
+
+/// A 409 or 500 where the wish is already true is no error; where it is not, it is.
+#[tokio::test]
+async fn a_conflict_is_settled_by_the_state() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a"])?;
+    let engine = fake.client().await?;
+    fake.trouble("/stop", Trouble::DoneBut(500, "context canceled"), 1);
+    engine.stop("a", Duration::ZERO).await?;
+    fake.trouble("/start", Trouble::Status(409, "conflict"), 1);
+    let error = engine.start("a").await.unwrap_err();
+    assert_eq!(error.status(), Some(409), "{error:?}");
+    let error = engine.pause("a").await.unwrap_err();
+    assert!(matches!(error, EngineError::NotRunning { power: Power::Exited, .. }), "{error:?}");
+    assert_eq!(error.hint().as_deref(), Some("docker start a"));
+    fake.trouble("DELETE", Trouble::DoneBut(409, "removal is already in progress"), 1);
+    engine.remove("a").await?;
+    fake.trouble("/start", Trouble::Status(404, "No such container"), 1);
+    assert!(matches!(engine.start("a").await, Err(EngineError::NotFound { .. })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a"])?;
+    let engine = fake.client().await?;
+    engine.kill("a").await?;
+    fake.trouble("/start", Trouble::Status(500, "write /var/lib/docker: no space left on device"), 1);
+    let error = engine.start("a").await.unwrap_err();
+    assert!(matches!(error, EngineError::NoSpace { .. }), "{error:?}");
+    assert!(error.hint().is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_container_that_goes_away_while_listed_is_left_out() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a", "b"])?;
+    let engine = fake.client().await?;
+    fake.trouble("/containers/id-a", Trouble::Status(404, "No such container"), 1);
+    assert_eq!(engine.containers(&[]).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_gives_code_and_streams() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a"])?;
+    let engine = fake.client().await?;
+    fake.state().commands.insert("ls".into(), (3, "one\ntwo", "bad luck"));
+    let ran = engine.exec("a", &["ls"], None, short()).await?;
+    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (3, &b"one\ntwo"[..], &b"bad luck"[..]));
+    let error = engine.exec_ok("a", &["ls"], None, short()).await.unwrap_err();
+    assert_eq!(error.to_string(), "`ls` in a ended with 3: bad luck");
+    let lines: Vec<_> = engine.exec_lines("a", &["ls"]).collect().await;
+    assert!(
+        matches!(&lines[..], [Ok(a), Ok(b), Err(EngineError::Command { code: 3, .. })] if a == "one" && b == "two")
+    );
+    fake.change("a", |c| c.power = Power::Exited);
+    let error = engine.exec("a", &["ls"], None, short()).await.unwrap_err();
+    assert!(matches!(error, EngineError::NotRunning { power: Power::Exited, .. }), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn memory_of_a_stopped_container_cannot_be_seen() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a"])?;
+    fake.change("a", |c| c.power = Power::Exited);
+    let error = fake.client().await?.list("a", "/run/x", 1).await.unwrap_err();
+    // The fake has no file system: /run itself is asked for first, and is in memory.
+    assert!(matches!(&error, EngineError::NotVisible { mount, .. } if mount == "/run"), "{error:?}");
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! A Docker engine that is none: a unix socket, a few containers with a state each, and troubles
+//! on request. It keeps Docker's rules where tests depend on them: status codes, the lowest free
+//! address for whoever starts, none for whoever does not run.
+
+mod http;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use anyhow::Context;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::node::{Node, Role};
+use tokio::net::UnixListener;
+
+pub use state::{FakeContainer, State};
+
+/// What goes wrong with a request.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// No answer, ever.
+    Hang,
+    /// The answer comes late.
+    Slow(Duration),
+    /// This status and message; nothing is done.
+    Status(u16, &'static str),
+    /// All is done, but this is the answer.
+    DoneBut(u16, &'static str),
+    /// The connection closes without an answer.
+    Reset,
+    /// All is done, but the connection closes without an answer.
+    DoneButReset,
+    /// The answer promises more than it gives.
+    Cut,
+    /// Status 200 and no JSON.
+    Garbage,
+}
+
+/// The fake; it ends when dropped.
+pub struct FakeEngine {
+    state: Arc<Mutex<State>>,
+    dir: tempfile::TempDir,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl FakeEngine {
+    /// An engine with these containers, which run.
+    pub fn with(containers: &[&str]) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let listener = UnixListener::bind(dir.path().join("engine.sock"))?;
+        let mut state = State::default();
+        for name in containers {
+            state.add(name);
+        }
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(http::serve(stream, Arc::clone(&shared)));
+            }
+        });
+        Ok(Self { state, dir, serving })
+    }
+
+    /// Its address, as DOCKER_HOST has it.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.dir.path().join("engine.sock").display())
+    }
+
+    /// The folder that the socket lies in, for a test's own files.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// A client with 2 s for each call.
+    pub async fn client(&self) -> anyhow::Result<Engine> {
+        let engine = Engine::connect(Some(&self.host())).await.context("the fake answers")?;
+        Ok(engine.at_most(Duration::from_secs(2)))
+    }
+
+    /// A client's view of one of its containers.
+    pub async fn node(&self, name: &str) -> anyhow::Result<Node> {
+        Ok(Node::new(self.client().await?, name, Role::Worker))
+    }
+
+    /// The next `times` requests whose `METHOD /path` contains `part` go wrong.
+    pub fn trouble(&self, part: &'static str, trouble: Trouble, times: usize) {
+        self.state().troubles.extend(std::iter::repeat_n((part, trouble), times));
+    }
+
+    /// Looks at, or changes, what it has.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Changes one container behind everybody's back.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut FakeContainer)) {
+        change(self.state().containers.get_mut(name).expect("there is such a container"));
+    }
+
+    /// The requests so far that change something.
+    pub fn changes(&self) -> Vec<String> {
+        let all = self.state().requests.clone();
+        all.into_iter().filter(|r| !r.starts_with("GET") && !r.starts_with("HEAD")).collect()
+    }
+}
+
+impl Drop for FakeEngine {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn pause(time: Duration) {
+    Deadline::after(time).pause(time).await;
+}

@@ -1,0 +1,267 @@
+//! Reports of a recorded run, and of runs that went wrong.
+
+use std::path::{Path, PathBuf};
+
+use seatrial::event::{self, Event, Record};
+use seatrial::judge::Conclusion;
+use seatrial::report::{FORMATS, Format, Html, Json, Junit, Look, RunReport, Terminal, rejudge, write};
+
+/// A run of both parts with a node stop.
+fn recorded() -> Vec<Record> {
+    event::read(&fixture()).expect("the fixture is a log")
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/run/events.jsonl")
+}
+
+/// Titles that do not change with the catalogue's wording.
+fn title(id: &str) -> Option<&'static str> {
+    match id {
+        "A1" => Some("applying the manifest gives 2 ready pods"),
+        "B8" => Some("when its node goes down a replacement comes up on another node"),
+        "B9" => Some("the replacement is a new environment"),
+        "B10" => Some("nothing was destroyed"),
+        _ => None,
+    }
+}
+
+fn report(records: &[Record]) -> RunReport {
+    RunReport::with_titles(records, title)
+}
+
+fn render(format: &dyn Format, report: &RunReport) -> String {
+    format.render(report, Look::default()).expect("the report can be rendered")
+}
+
+/// The recorded run with something wrong in every way that a report must show.
+fn gone_wrong() -> Vec<Record> {
+    let mut records = recorded();
+    let until = records.iter().position(|r| matches!(&r.event, Event::FaultHealed { .. }));
+    records.truncate(until.expect("a fault was healed"));
+    for record in &mut records {
+        if let Event::ClaimJudged { claim, verdict, evidence, details, took, .. } = &mut record.event {
+            match claim.as_str() {
+                "A7" => {
+                    *verdict = Conclusion::Failed;
+                    *details = vec![
+                        "passed: no name and no UID in common".into(),
+                        "failed: 3 of 40 requests through the Service were refused, the longest outage \
+                         0.6 s from 22.1 s to 22.7 s while nginx-deployment-5d59d67564-7xkqp went away"
+                            .into(),
+                    ];
+                    *evidence = "3 of 40 requests were refused".into();
+                }
+                "B8" => {
+                    *verdict = Conclusion::Failed;
+                    *took = Some(140.2);
+                    *evidence = "the replacement took 140.2 s of 130.0 s".into();
+                    *details = vec![format!("failed: {evidence}")];
+                }
+                "B9" => {
+                    *verdict = Conclusion::Inconclusive;
+                    *evidence = "no evidence: `server-uuid` was not observed".into();
+                    *details = vec![format!("inconclusive: {evidence}")];
+                }
+                _ => {}
+            }
+        }
+    }
+    records
+}
+
+#[test]
+fn the_terminal_shows_a_line_a_claim() {
+    insta::assert_snapshot!("terminal", render(&Terminal, &report(&recorded())));
+}
+
+#[test]
+fn the_terminal_shows_what_decided_against_a_claim() {
+    insta::assert_snapshot!("terminal_gone_wrong", render(&Terminal, &report(&gone_wrong())));
+}
+
+#[test]
+fn the_terminal_keeps_to_its_width() {
+    for width in [80, 100, 120] {
+        let look = Look { colour: false, width };
+        let text = Terminal.render(&report(&gone_wrong()), look).expect("rendered");
+        let long: Vec<&str> = text.lines().filter(|l| l.chars().count() > width).collect();
+        assert!(long.is_empty(), "{width} columns: {long:#?}");
+    }
+    let look = Look { colour: true, width: 100 };
+    let text = Terminal.render(&report(&gone_wrong()), look).expect("rendered");
+    assert!(text.contains("\u{1b}[1;31mfailed"), "no colour: {text}");
+}
+
+#[test]
+fn json_has_the_documented_fields() {
+    insta::assert_snapshot!("json", render(&Json, &report(&recorded())));
+    let wrong: serde_json::Value =
+        serde_json::from_str(&render(&Json, &report(&gone_wrong()))).expect("the report is JSON");
+    assert_eq!(wrong["schema"], 1);
+    assert_eq!(wrong["verdict"], "failed");
+    let claims = wrong["claims"].as_array().expect("claims is a list");
+    assert_eq!(claims.len(), 23);
+    for field in ["id", "verdict", "title", "suite", "evidence", "took", "budget"] {
+        assert!(claims.iter().all(|c| c.get(field).is_some()), "{field}");
+    }
+}
+
+#[test]
+fn junit_is_red_for_what_is_not_proved() {
+    insta::assert_snapshot!("junit_gone_wrong", render(&Junit, &report(&gone_wrong())));
+    let parsed = quick_junit::Report::deserialize_from_str(&render(&Junit, &report(&gone_wrong())));
+    let parsed = parsed.expect("the report is JUnit");
+    // A7 and B8 failed, B9 inconclusive, B10 to B12 not judged.
+    assert_eq!((parsed.tests, parsed.failures), (26, 6));
+    let green = quick_junit::Report::deserialize_from_str(&render(&Junit, &report(&recorded())));
+    let green = green.expect("the report is JUnit");
+    assert_eq!((green.tests, green.failures, green.errors), (23, 0, 0));
+}
+
+#[test]
+fn html_needs_nothing_from_elsewhere() {
+    let page = render(&Html, &report(&gone_wrong()));
+    for outside in ["http://", "https://", "src=", "url(", "@import", "<script", "<link"] {
+        assert!(!page.contains(outside), "{outside} in the page");
+    }
+    for inside in
+        ["mysql-75bdf9c8d6-k5b8z", "no evidence: `server-uuid`", "stop-node", "v1.34.4", "mysql:5.6"]
+    {
+        assert!(page.contains(inside), "{inside} is not in the page");
+    }
+}
+
+#[test]
+fn text_of_the_cluster_is_not_markup() {
+    let mut records = recorded();
+    for record in &mut records {
+        if let Event::ClaimJudged { evidence, details, .. } = &mut record.event {
+            *evidence = "<script>x</script> \u{1b}[2J & \"q\"".into();
+            details.push("failed: ]]> <b>\u{0}".into());
+        }
+    }
+    for format in FORMATS {
+        let text = render(*format, &report(&records));
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{0}'), "{}", format.name());
+    }
+    assert!(!render(&Html, &report(&records)).contains("<script>x"));
+    let junit = render(&Junit, &report(&records));
+    quick_junit::Report::deserialize_from_str(&junit).expect("the report is JUnit");
+}
+
+#[test]
+fn a_run_that_was_cut_off_is_not_passed() {
+    let whole = recorded();
+    let verdict = |records: &[Record]| report(records).verdict;
+    assert_eq!(verdict(&whole), Conclusion::Passed);
+    // Cut off at any place, it is never passed, and says that it has no end.
+    for until in (0..whole.len()).step_by(7) {
+        let cut = report(&whole[..until]);
+        assert_eq!(cut.verdict, Conclusion::Inconclusive, "{until} records");
+        assert!(cut.defects.iter().any(|d| d.contains("end of the run is not recorded")), "{cut:#?}");
+    }
+}
+
+#[test]
+fn a_claim_that_was_not_judged_is_inconclusive_and_says_why() {
+    let records = recorded();
+    let broken = records.iter().cloned().filter_map(|mut record| {
+        match &mut record.event {
+            Event::ClaimJudged { claim, .. } if claim == "B12" => return None,
+            Event::ScenarioEnded { error } if record.scope.scenario.as_deref() == Some("stateful-single") => {
+                *error = Some("failed to apply pinned.yaml: the server said no".into());
+            }
+            _ => {}
+        }
+        Some(record)
+    });
+    let report = report(&broken.collect::<Vec<_>>());
+    assert_eq!(report.verdict, Conclusion::Failed);
+    let claim = report.claims.iter().find(|c| c.id == "B12").expect("B12 is in the report");
+    assert_eq!(claim.verdict, Conclusion::Inconclusive);
+    assert_eq!(
+        claim.evidence,
+        "not judged: the story broke: failed to apply pinned.yaml: the server said no"
+    );
+    assert!(report.defects.iter().any(|d| d.contains("of writer 4711 are missing")), "{:?}", report.defects);
+}
+
+#[test]
+fn a_suite_that_never_began_is_missed() {
+    let records: Vec<Record> = recorded()
+        .into_iter()
+        .filter(|r| r.scope.scenario.as_deref() != Some("stateful-single"))
+        .enumerate()
+        .map(|(seq, record)| Record { seq: seq as u64, ..record })
+        .collect();
+    let report = report(&records);
+    assert_eq!(report.defects, ["suite stateful-single did not begin"]);
+    assert_eq!(report.verdict, Conclusion::Inconclusive);
+}
+
+#[test]
+fn a_fault_that_nobody_healed_is_shown() {
+    let report = report(&gone_wrong());
+    assert!(report.defects.iter().any(|d| d.starts_with("stop-node on")), "{:?}", report.defects);
+}
+
+#[test]
+fn a_claim_judged_twice_is_as_good_as_the_worse() {
+    let mut records = recorded();
+    let at =
+        records.iter().position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A10"));
+    let at = at.expect("A10 was judged");
+    let mut bad = records[at].clone();
+    if let Event::ClaimJudged { verdict, details, evidence, .. } = &mut bad.event {
+        *verdict = Conclusion::Failed;
+        *evidence = "a pod was left".into();
+        *details = vec!["failed: a pod was left".into()];
+    }
+    records.insert(at, bad);
+    let report = report(&records);
+    let claim = report.claims.iter().find(|c| c.id == "A10").expect("A10 is in the report");
+    assert_eq!((claim.verdict, claim.evidence.as_str()), (Conclusion::Failed, "a pod was left"));
+    assert_eq!(claim.details.len(), 3);
+}
+
+#[test]
+fn the_same_suite_twice_keeps_two_names() {
+    let mut records = recorded();
+    let again: Vec<Record> = records
+        .iter()
+        .filter(|r| r.scope.scenario.as_deref() == Some("stateless"))
+        .cloned()
+        .map(|mut record| {
+            if let Event::ClusterReady { kubernetes, .. } = &mut record.event {
+                *kubernetes = "v1.35.4".into();
+            }
+            record.writer += 1;
+            record
+        })
+        .collect();
+    records.splice(records.len() - 1..records.len() - 1, again);
+    let report = report(&records);
+    let names: Vec<&str> = report.suites.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["stateless on v1.34.4", "stateful-single", "stateless on v1.35.4"]);
+    assert_eq!(report.claims.len(), 34);
+}
+
+#[test]
+fn judging_again_changes_nothing_the_second_time() {
+    let (once, _) = rejudge(&recorded());
+    let (twice, changes) = rejudge(&once);
+    assert!(changes.is_empty(), "{changes:?}");
+    assert_eq!(render(&Json, &RunReport::of(&once)), render(&Json, &RunReport::of(&twice)));
+}
+
+#[test]
+fn every_format_is_written_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let files = write(&report(&recorded()), dir.path()).expect("written");
+    let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
+    assert_eq!(names, ["report.json", "junit.xml", "report.html"]);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 3, "something is left over");
+    let gone = write(&report(&recorded()), &dir.path().join("none")).expect_err("there is no such folder");
+    assert!(gone.to_string().contains("report.json"), "{gone}");
+}

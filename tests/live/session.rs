@@ -1,0 +1,72 @@
+//! What the live tests of one invocation share: a run's folder, settings, an interrupt.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, ensure};
+use seatrial::config::Settings;
+use seatrial::engine::Engine;
+use seatrial::event;
+use seatrial::progress::{Progress, Update};
+use seatrial::report::{self, RunReport};
+use seatrial::run::{Run, new_id};
+use tokio_util::sync::CancellationToken;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Joins this invocation's run, does `work` and renders the reports anew. Ctrl-C and SIGTERM cancel
+/// the run, so that the scenario heals what it broke; tests that begin afterwards fail at once.
+pub async fn in_run<T>(
+    suites: &[&str],
+    work: impl AsyncFnOnce(&Run) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
+    let settings = Settings::resolve(variable)?;
+    let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+    let cancel = CancellationToken::new();
+    let run = Run::begin(settings, engine, id(), suites, shown(), cancel.clone()).await?;
+    let result = tokio::select! {
+        result = work(&run) => result,
+        () = cancel_on_signal(&cancel) => unreachable!("it only cancels"),
+    };
+    let records = event::read(&run.log.dir().join("events.jsonl"))?;
+    report::write(&RunReport::of(&records), run.log.dir())?;
+    result
+}
+
+/// One id an invocation: nextest's where there is one, since it starts a process a test.
+fn id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| match variable("NEXTEST_RUN_ID") {
+        Some(id) => format!("nextest-{}", id.split('-').next().unwrap_or_default()),
+        None => new_id(jiff::Timestamp::now()),
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge: tests resolve the settings themselves")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn shown() -> Progress {
+    Progress::new(|update| match update {
+        Update::Said(text) => println!("{text}"),
+        Update::Started { task } => println!("{task} ..."),
+        Update::Detail { task, text } => println!("{task}: {text}"),
+        Update::Ended { task, took, error } => {
+            println!("{task} {} ({:.1} s)", error.unwrap_or("done"), took.as_secs_f64());
+        }
+    })
+}
+
+async fn cancel_on_signal(cancel: &CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).expect("signals can be listened to");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    cancel.cancel();
+    std::future::pending::<()>().await;
+}

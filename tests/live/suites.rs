@@ -1,0 +1,23 @@
+//! The list of suites, handed to cargo: the same functions that `seatrial run` runs.
+
+use rstest::rstest;
+use seatrial::suite::{SUITES, Suite};
+
+use crate::session::in_run;
+
+const CASES: &[&str] = &["stateless", "stateful-single"];
+
+#[rstest]
+#[case::stateless("stateless")]
+#[case::stateful_single("stateful-single")]
+#[tokio::test(flavor = "multi_thread")]
+async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
+    let suite = Suite::named(name).expect("it is listed");
+    in_run(&[name], async |run| Ok(suite.run(run).await?)).await
+}
+
+#[test]
+fn every_suite_is_a_case() {
+    let listed: Vec<&str> = SUITES.iter().map(|s| s.needs.name).collect();
+    assert_eq!(listed, CASES);
+}
