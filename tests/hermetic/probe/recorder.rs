@@ -103,7 +103,7 @@ async fn a_watch_that_begins_anew_says_so_and_finds_what_went_meanwhile() {
     r.settle().await;
     let pods = r.pods();
     assert!(pods.contains(&seen(Change::Deleted, "b", "Running")), "{pods:?}");
-    assert_eq!(pods.iter().filter(|p| p.1 == "a").last().unwrap(), &seen(Change::Modified, "a", "Failed"));
+    assert_eq!(pods.iter().rfind(|p| p.1 == "a").unwrap(), &seen(Change::Modified, "a", "Failed"));
     assert!(r.restarts() >= 1);
     r.recorder.stop().await;
 }
