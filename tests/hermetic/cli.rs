@@ -1,10 +1,14 @@
 //! The command line, as a process of its own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seatrial::deadline::Deadline;
+use seatrial::event::{self, Event, Record};
 use seatrial::exec::{Exec, ExecError};
+use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::suite::SUITES;
 
 /// A home of its own with a few runs in it.
 struct Home {
@@ -79,8 +83,10 @@ async fn report_last_without_any_run_says_what_to_do() {
 #[tokio::test]
 async fn a_run_is_found_by_last_id_prefix_and_folder() {
     let home = Home::new();
-    home.keep("20261124-091500-3f7a", &fixture());
-    let newest = home.keep("20261125-100000-0001", &fixture());
+    let old = fixture().replace("2026-11-24T", "2025-11-24T");
+    home.keep("20261124-091500-3f7a", &old);
+    let newest = home.keep("20261125-100000-0001", &old);
+    // Killed before its first record: the time of the file counts.
     home.keep("20261125-100000-0002", "");
     std::fs::create_dir_all(home.runs().join("20261126-000000-aaaa")).expect("a folder without events");
     let folder = newest.to_string_lossy().into_owned();
@@ -89,12 +95,22 @@ async fn a_run_is_found_by_last_id_prefix_and_folder() {
         assert_eq!(ended.code, 0, "{name}: {}", ended.err);
         assert!(ended.out.starts_with("{\n  \"schema\": 1,\n"), "{name}: {}", ended.out);
     }
+    // Runs of test runners have other ids: the time of the first record counts, not the name.
+    let records =
+        fixture().replace("2026-11-24T", "2025-01-01T").replace("20261124-091500-3f7a", "nextest-12");
+    home.keep("nextest-12", &records);
+    let oldest = home.seatrial(&["report", "nextest", "--format", "json"]).await;
+    assert!(oldest.out.contains("\"run\": \"nextest-12\""), "{}", oldest.out);
     let several = home.seatrial(&["report", "20261125"]).await;
     assert_eq!(several.code, 65);
     assert!(several.err.contains("may be 20261125-100000-0001, 20261125-100000-0002"), "{}", several.err);
     let unknown = home.seatrial(&["report", "2027"]).await;
     assert_eq!(unknown.code, 65);
-    assert!(unknown.err.contains("no run is called 2027\nhint: the newest are 2026"), "{}", unknown.err);
+    assert!(
+        unknown.err.contains("no run is called 2027\nhint: the newest are 20261125-100000-0002"),
+        "{}",
+        unknown.err
+    );
     let empty = home.seatrial(&["report", "last"]).await;
     assert_eq!(empty.code, 65);
     assert!(empty.err.contains("has no whole record"), "{}", empty.err);
@@ -210,4 +226,106 @@ async fn claims_lists_the_catalogue() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn plan_shows_every_claim_and_the_arithmetic_without_an_engine() {
+    let home = Home::new();
+    let plan = home.seatrial(&["plan", "--profile", "offline"]).await;
+    assert_eq!(plan.code, 0, "{}", plan.err);
+    for suite in SUITES {
+        for claim in suite.needs.claims {
+            assert!(
+                plan.out.lines().any(|l| l.starts_with(&format!("  {claim:<4} "))),
+                "{claim}: {}",
+                plan.out
+            );
+        }
+    }
+    assert!(plan.out.contains("node-monitor-grace-period") && plan.out.contains("in all"), "{}", plan.out);
+    assert!(!home.dir.path().join("state").exists(), "plan touched the state folder");
+    let wrong = home.seatrial(&["plan", "--profile", "offline", "--k8s", "1.2.3"]).await;
+    assert_eq!(wrong.code, 2, "{}", wrong.err);
+    assert!(wrong.err.contains("hint: choose one of "), "{}", wrong.err);
+}
+
+#[tokio::test]
+async fn doctor_names_what_is_missing_and_how_to_mend_it() {
+    let home = Home::new();
+    let doctor = home.seatrial(&["doctor"]).await;
+    assert_eq!(doctor.code, 69, "{}", doctor.out);
+    let lines: Vec<&str> = doctor.out.lines().collect();
+    for need in ["missing  container engine: ", "missing  kind: "] {
+        let at = lines.iter().position(|l| l.starts_with(need));
+        let at = at.unwrap_or_else(|| panic!("no line {need:?}: {}", doctor.out));
+        assert!(lines[at + 1].starts_with("         hint: "), "{}", doctor.out);
+    }
+}
+
+#[tokio::test]
+async fn without_an_engine_nothing_begins() {
+    let home = Home::new();
+    for command in ["run", "up", "list", "down", "reap", "kubeconfig"] {
+        let ended = home.seatrial(&[command]).await;
+        assert_eq!(ended.code, 69, "{command}: {}", ended.err);
+        assert!(ended.err.contains("no-engine.sock") || ended.err.contains("DOCKER_HOST"), "{}", ended.err);
+    }
+    assert!(!home.runs().exists(), "a run was begun");
+}
+
+/// What a real cluster gave for part A, judged claim by claim as a scenario does.
+fn judged_story() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/stateless/recorded.jsonl");
+    let mut records = event::read(&file).expect("the recorded story");
+    let add = |records: &mut Vec<Record>, event: Event| {
+        let record = Record { event, ..records.last().expect("a record").clone() };
+        records.push(record);
+    };
+    for claim in &judge::stateless::CLAIMS {
+        let finding = claim.judge(&Evidence::new(&records, claim.id));
+        let judged = Event::ClaimJudged {
+            claim: claim.id.into(),
+            verdict: finding.conclusion(),
+            evidence: finding.evidence(),
+            details: finding.details(),
+            took: finding.took,
+            budget: finding.budget,
+        };
+        add(&mut records, judged);
+    }
+    add(&mut records, Event::ScenarioEnded { error: None });
+    add(&mut records, Event::RunEnded { verdict: Conclusion::Passed });
+    let mut start = records[0].clone();
+    start.event = Event::RunStarted {
+        seatrial: "0.1.0".into(),
+        profile: "offline".into(),
+        profile_because: "asked for".into(),
+        machine: BTreeMap::new(),
+        suites: vec!["stateless".into()],
+    };
+    records.insert(0, start);
+    for (seq, record) in records.iter_mut().enumerate() {
+        record.seq = seq as u64;
+    }
+    records.iter().map(|r| serde_json::to_string(r).expect("JSON") + "\n").collect()
+}
+
+#[tokio::test]
+async fn judging_a_recorded_story_again_gives_the_same_bytes() {
+    let home = Home::new();
+    let story = judged_story();
+    home.keep("20261124-040000-5eed", &story);
+    for format in ["json", "junit", "html", "terminal"] {
+        let report = home.seatrial(&["report", "last", "--format", format]).await;
+        let judged = home.seatrial(&["judge", "last", "--format", format]).await;
+        assert_eq!((judged.code, judged.err.as_str()), (0, ""), "{format}");
+        assert_eq!(report.out, judged.out, "{format}");
+    }
+    // One request that nobody answered, and the same judges say otherwise.
+    let at = story.find("\"outcome\":\"acknowledged\"").expect("a sample");
+    let bent = format!("{}{}", &story[..at], story[at..].replace("acknowledged", "refused"));
+    home.keep("20261124-040000-5eed", &bent);
+    let judged = home.seatrial(&["judge", "last"]).await;
+    assert_eq!(judged.code, 1, "{}", judged.err);
+    assert!(judged.err.contains("A7 of stateless was passed, is failed"), "{}", judged.err);
 }

@@ -20,9 +20,9 @@ async fn a_hung_worker_is_noticed_and_comes_back() -> anyhow::Result<()> {
     };
     in_run(&[needs.name], async |run| {
         Ok(scenario(run, needs, async |s| {
-            let worker = s.cluster.workers().into_iter().next().ok_or("the topology has a worker")?;
+            let worker = s.cluster.workers().next().ok_or("the topology has a worker")?;
             let notice = s.cluster.topology.timing().node_loss().total;
-            let hang = s.inject(&PauseNode, &worker, s.deadline()).await?;
+            let hang = s.inject(&PauseNode, worker, s.deadline()).await?;
             let noticed =
                 wait::nodes::not_ready(&s.client, &worker.name, s.deadline().at_most(notice)).await?;
             s.note(format!("{} noticed after {:.1} s", worker.name, noticed.took.as_secs_f64()));

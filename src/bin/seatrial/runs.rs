@@ -1,7 +1,10 @@
 //! Finding a run by what people say: `last`, an id, the beginning of one, a folder.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use seatrial::config::Settings;
 use seatrial::event::{self, Record};
 
@@ -62,13 +65,27 @@ fn folder(settings: &Settings, name: &str) -> Result<PathBuf, Stop> {
     }
 }
 
-/// Ids of all runs that have records, oldest first: ids begin with the time.
+/// Ids of all runs that have records, oldest first. Runs of test runners have ids that do not tell
+/// their time, and a copied folder has times of its own: the first record decides.
 fn ids(runs: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
     let runs = entries.filter(|e| e.path().join("events.jsonl").is_file());
-    let mut ids: Vec<String> = runs.filter_map(|e| e.file_name().into_string().ok()).collect();
+    let timed = runs.filter_map(|e| Some((began(&e.path()), e.file_name().into_string().ok()?)));
+    let mut ids: Vec<(Option<Timestamp>, String)> = timed.collect();
     ids.sort();
-    ids
+    ids.into_iter().map(|id| id.1).collect()
+}
+
+/// When the first record was made; where it cannot be read, when the file was written last.
+fn began(dir: &Path) -> Option<Timestamp> {
+    let file = File::open(dir.join("events.jsonl")).ok()?;
+    let written = file.metadata().ok()?.modified().ok()?;
+    let mut line = String::new();
+    let first = BufReader::new(file).read_line(&mut line).ok().and_then(|_| {
+        let record: serde_json::Value = serde_json::from_str(&line).ok()?;
+        record["at"].as_str()?.parse().ok()
+    });
+    first.or_else(|| written.try_into().ok())
 }
 
 fn known(ids: &[String]) -> String {
