@@ -63,17 +63,18 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
     s.step("empty the path on every node", CHANGE, place::empty(s)).await?;
     place::list(s, "before").await?;
-    let first = s.step("start MySQL", START, mysql.start()).await?;
-    let mut writer = s.step("write rows", CHANGE, mysql.create(&first)).await?;
+    let first = s.step("start MySQL", START, Box::pin(mysql.start())).await?;
+    let mut writer = s.step("write rows", CHANGE, Box::pin(mysql.create(&first))).await?;
 
+    // Each part is boxed: all of them by value would not fit the stack of a test's thread.
     // The other workers are kept free of MySQL: the next two pods come up where the first one was.
     s.step("keep the other workers free", CHANGE, place::reserve(s, first.node())).await?;
-    let second = s.step("delete the pod", START, mysql.replace(&first, &mut writer)).await?;
-    let third = s.step("change the template", START, mysql.change(&second, &mut writer)).await?;
+    let second = s.step("delete the pod", START, Box::pin(mysql.replace(&first, &mut writer))).await?;
+    let third = s.step("change the template", START, Box::pin(mysql.change(&second, &mut writer))).await?;
     s.step("free the other workers", CHANGE, place::release(s)).await?;
 
-    let outage = mysql.lose_node(&third, &mut writer).await?;
-    s.step("bring the node back", RETURN, mysql.return_node(outage, &third, writer)).await?;
+    let outage = Box::pin(mysql.lose_node(&third, &mut writer)).await?;
+    s.step("bring the node back", RETURN, Box::pin(mysql.return_node(outage, &third, writer))).await?;
     s.step("delete MySQL", CHANGE, mysql.delete()).await?;
     s.step("empty the path again", CHANGE, place::empty(s)).await
 }
@@ -209,7 +210,7 @@ impl<'s> Mysql<'s> {
         let lost = nodes::node_unreachable(old.node());
         let lost = wait::until(self.all_nodes(), watcher::Config::default(), lost, self.within(patience));
         s.step("node unreachable", patience, async { Ok(lost.await?) }).await?;
-        let new = s.step("replacement answers", patience, self.answering(&[old])).await?;
+        let new = s.step("replacement answers", patience, Box::pin(self.answering(&[old]))).await?;
         s.mark("replacement-answers");
 
         writer.pause().await;
