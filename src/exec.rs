@@ -192,7 +192,7 @@ impl Exec {
         }
     }
 
-    /// Starts a process that outlives us: a session of its own, no standard streams but `log`.
+    /// Starts a process that outlives us: a process group of its own, no standard streams but `log`.
     ///
     /// # Errors
     /// [`ExecError::Start`].

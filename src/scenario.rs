@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::cluster::{Access, Cluster, ClusterSpec, Lease, Topology};
+use crate::cluster::{self, Access, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
 use crate::deadline::Deadline;
 use crate::diagnostics;
 use crate::event::{Event, EventLog, Scope};
@@ -133,7 +133,12 @@ pub async fn scenario(
     log.append(Event::ScenarioStarted { claims: needs.claims.iter().map(|&c| c.into()).collect() });
     let prepared = tokio::select! {
         prepared = prepare(run, &needs, &log) => prepared,
-        () = run.cancel.cancelled() => Err(Stop::Interrupted),
+        () = run.cancel.cancelled() => {
+            // A creation that was cut off has left half a cluster; nobody owns it now.
+            let reaped = cluster::reap(&run.settings, &run.engine, ReapOptions::default(), &run.progress);
+            Deadline::after(WAY_OUT).bound(reaped).await.ok();
+            Err(Stop::Interrupted)
+        }
     };
     let result = match prepared {
         Ok(ready) => live(run, &name, ready, body).await,

@@ -1,9 +1,12 @@
 //! What the live tests of one invocation share: a run's folder, settings, an interrupt.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, ensure};
+use seatrial::cluster;
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
 use seatrial::event;
@@ -36,6 +39,11 @@ pub async fn in_run<T>(
     let judged = RunReport::of(&event::read(&file)?).claims.iter().map(|c| c.verdict).fold(floor, Ord::max);
     run.end(judged)?;
     let records = event::read(&file)?;
+    let clusters: BTreeSet<&String> = records.iter().filter_map(|r| r.scope.cluster.as_ref()).collect();
+    for name in clusters {
+        // Kept for the next test; removed when nobody used it for a while.
+        cluster::start_watcher(&run.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
+    }
     report::write(&RunReport::of(&records), run.log.dir())?;
     result
 }

@@ -22,8 +22,9 @@ pub fn plan(settings: &Settings, args: &PlanArgs) -> anyhow::Result<Exit> {
     let all: Duration = suites.iter().map(|s| s.needs.budget).sum();
     let claims: usize = suites.iter().map(|s| s.needs.claims.len()).sum();
     text.push_str(&format!(
-        "\n{} suites, {claims} claims, at most {} beside images and cluster\n",
+        "\n{} suite{}, {claims} claims, at most {} beside images and cluster\n",
         suites.len(),
+        if suites.len() == 1 { "" } else { "s" },
         minutes(all)
     ));
     show::text(&text)?;
