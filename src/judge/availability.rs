@@ -99,24 +99,42 @@ impl<'r> Window<'r> {
 
     /// How many objects of a kind fulfil a condition, after each change in this time; the first
     /// number is that of the beginning. Only objects that carry the label are counted.
-    pub fn counts(
+    pub fn counts(&self, kind: &str, label: (&str, &str), counted: impl Fn(&Object<'r>) -> bool) -> Vec<i64> {
+        self.sums(kind, label, |o| i64::from(counted(o))).into_iter().map(|(_, sum)| sum).collect()
+    }
+
+    /// The sum of a number over the objects of a kind that carry the label, after each change in
+    /// this time, with the second of the change; the first sum is that of the beginning.
+    pub fn sums(
         &self,
         kind: &str,
         label: (&str, &str),
-        counted: impl Fn(&Object<'r>) -> bool,
-    ) -> Vec<usize> {
+        number: impl Fn(&Object<'r>) -> i64,
+    ) -> Vec<(f64, i64)> {
         let mut living: BTreeMap<&str, Object<'r>> = BTreeMap::new();
-        let mut take = |record: &'r Record| -> Option<usize> {
+        let mut take = |record: &'r Record| -> Option<(f64, i64)> {
             let (_, change, object) = change(record).filter(|c| c.0 == kind)?;
             match change {
                 Change::Deleted => living.remove(object.uid()),
                 Change::Added | Change::Modified => living.insert(object.uid(), object),
             };
             let ours = living.values().filter(|o| o.label(label.0) == Some(label.1));
-            Some(ours.filter(|o| counted(o)).count())
+            Some((record.mono_us as f64 / 1e6, ours.map(&number).sum()))
         };
         let beginning = self.before.iter().filter_map(&mut take).last();
         beginning.into_iter().chain(self.during.iter().filter_map(take)).collect()
+    }
+
+    /// The longest time in seconds that sums were above a limit without a break, up to the end of
+    /// this time.
+    pub fn longest_above(&self, sums: &[(f64, i64)], limit: i64) -> f64 {
+        let end = self.during.last().map_or(0.0, |r| r.mono_us as f64 / 1e6);
+        let (mut since, mut longest) = (None, 0.0_f64);
+        for &(at, sum) in sums {
+            longest = longest.max(since.map_or(0.0, |s| at - s));
+            since = if sum > limit { since.or(Some(at)) } else { None };
+        }
+        longest.max(since.map_or(0.0, |s| end - s))
     }
 
     /// When pods with the label were ending: from the moment that their deletion was seen until `lag`
