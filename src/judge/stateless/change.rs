@@ -71,12 +71,29 @@ pub fn judge(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     check_pods(&mut finding, &pods, REPLICAS);
     check_renamed(&mut finding, &old, &new);
     check_images(&mut finding, &old, &new, &images);
-    check_sets(&mut finding, evidence, &deployment, (&old, &new))?;
-    check_endpoints(&mut finding, evidence, &new)?;
-    let least = check_history(&mut finding, evidence, &deployment, &new)?;
-    let answers = check_answers(&mut finding, evidence, &images)?;
-    finding.summary(format!("{} -> {}, revision 2; {least}; {answers}", pod_names(&old), pod_names(&new)));
+    // What is missing beside a check that failed does not hide it.
+    match check_the_rest(&mut finding, evidence, &deployment, (&old, &new), &images) {
+        Ok(seen) => {
+            finding.summary(format!("{} -> {}, revision 2; {seen}", pod_names(&old), pod_names(&new)))
+        }
+        Err(missing) => finding.unsure(missing.to_string()),
+    };
     Ok(finding)
+}
+
+/// What the controllers, the endpoints, the watch and a client say of the change.
+fn check_the_rest(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    deployment: &Object<'_>,
+    (old, new): (&[Identity], &[Identity]),
+    images: &Images,
+) -> Result<String, Missing> {
+    check_sets(finding, evidence, deployment, (old, new))?;
+    check_endpoints(finding, evidence, new)?;
+    let least = check_history(finding, evidence, deployment, new)?;
+    let answers = check_answers(finding, evidence, images)?;
+    Ok(format!("{least}; {answers}"))
 }
 
 fn check_renamed(finding: &mut Finding, old: &[Identity], new: &[Identity]) {
