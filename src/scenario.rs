@@ -132,7 +132,8 @@ pub async fn scenario(
     let log = run.log.scoped(Scope { scenario: Some(name.clone()), ..Scope::default() });
     log.append(Event::ScenarioStarted { claims: needs.claims.iter().map(|&c| c.into()).collect() });
     let prepared = tokio::select! {
-        prepared = prepare(run, &needs, &log) => prepared,
+        // Boxed, as the body is: by value they would not fit the stack of a test's thread.
+        prepared = Box::pin(prepare(run, &needs, &log)) => prepared,
         () = run.cancel.cancelled() => {
             // A creation that was cut off has left half a cluster; nobody owns it now.
             let reaped = cluster::reap(&run.settings, &run.engine, ReapOptions::default(), &run.progress);
@@ -141,7 +142,7 @@ pub async fn scenario(
         }
     };
     let result = match prepared {
-        Ok(ready) => live(run, &name, ready, body).await,
+        Ok(ready) => Box::pin(live(run, &name, ready, body)).await,
         Err(stop) => Err(stop.named(&name)),
     };
     let missing = unjudged(&log, needs.claims);
@@ -239,7 +240,7 @@ async fn live(
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
     let Ready { lease, scenario, namespace } = ready;
-    let story = AssertUnwindSafe(scenario.deadline.bound(body(&scenario))).catch_unwind();
+    let story = AssertUnwindSafe(scenario.deadline.bound(Box::pin(body(&scenario)))).catch_unwind();
     let ended = tokio::select! {
         ended = story => Some(ended),
         () = run.cancel.cancelled() => None,

@@ -28,9 +28,10 @@ pub async fn in_run<T>(
     let settings = Settings::resolve(variable)?;
     let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
     let cancel = CancellationToken::new();
-    let run = Run::begin(settings, engine, id(), suites, shown(), cancel.clone()).await?;
+    let begun = Run::begin(settings, engine, id(), suites, shown(), cancel.clone());
+    let run = Box::pin(begun).await?;
     let result = tokio::select! {
-        result = work(&run) => result,
+        result = Box::pin(work(&run)) => result,
         () = cancel_on_signal(&cancel) => unreachable!("it only cancels"),
     };
     let file = run.log.dir().join("events.jsonl");
