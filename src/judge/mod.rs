@@ -43,18 +43,18 @@ pub struct Claim {
     pub id: &'static str,
     /// What is claimed, in a sentence.
     pub title: &'static str,
-    /// Decides it from the records of one scenario. [`Missing`] evidence makes it inconclusive.
-    pub judge: fn(&Evidence<'_>) -> Result<Finding, Missing>,
+    /// Makes its checks from the records of one scenario. [`Missing`] evidence ends it early; what
+    /// was found before that counts all the same.
+    pub judge: fn(&Evidence<'_>, &mut Finding) -> Result<(), Missing>,
 }
 
 impl Claim {
-    /// Judges the claim; evidence that is missing makes it inconclusive.
+    /// Judges the claim. Evidence that is missing makes it inconclusive, unless a check failed
+    /// beside it: then it has failed.
     pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
-        (self.judge)(evidence).unwrap_or_else(|missing| {
-            let mut finding = Finding::new();
-            finding.unsure(missing.to_string());
-            finding
-        })
+        let mut finding = Finding::new();
+        finding.part(|finding| (self.judge)(evidence, finding));
+        finding
     }
 }
 
@@ -87,6 +87,18 @@ impl Finding {
     pub fn unsure(&mut self, why: impl Into<String>) -> &mut Self {
         self.checks.push((Conclusion::Inconclusive, why.into()));
         self
+    }
+
+    /// Makes a part of the checks, and gives what they found. Evidence that is missing makes this
+    /// part inconclusive and hides no other.
+    pub fn part<T>(&mut self, checks: impl FnOnce(&mut Self) -> Result<T, Missing>) -> Option<T> {
+        match checks(self) {
+            Ok(found) => Some(found),
+            Err(missing) => {
+                self.unsure(missing.to_string());
+                None
+            }
+        }
     }
 
     /// The one line shown for a passed claim. A claim that did not pass shows what broke it.

@@ -53,10 +53,9 @@ const DIRECTORY: &str = "qa/";
 const FILES: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
 
 /// B1.
-fn bound(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn bound(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let volume = Object::observed(evidence, "volume")?;
     let claim = Object::observed(evidence, "claim")?;
-    let mut finding = Finding::new();
     for (object, begin) in [(&volume, "mysql-pv-volume"), (&claim, "mysql-pv-claim")] {
         finding.check(object.name().starts_with(begin), format!("{} is the {begin}", object.name()));
         for (what, pointer, wanted) in [
@@ -64,7 +63,7 @@ fn bound(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
             ("volume mode", "/spec/volumeMode", "Filesystem"),
             ("access mode", "/spec/accessModes/0", "ReadWriteOnce"),
         ] {
-            is(&mut finding, object, what, pointer, wanted);
+            is(finding, object, what, pointer, wanted);
         }
         finding.check(object.entries("/spec/accessModes").len() == 1, "one access mode");
     }
@@ -73,7 +72,7 @@ fn bound(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         ("requested size", "/spec/resources/requests/storage", "20Gi"),
         ("size", "/status/capacity/storage", "20Gi"),
     ] {
-        is(&mut finding, &claim, what, pointer, wanted);
+        is(finding, &claim, what, pointer, wanted);
     }
     let of_claim = |pointer| claim.text(pointer).unwrap_or("absent");
     for (what, pointer, wanted) in [
@@ -85,7 +84,7 @@ fn bound(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         ("reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain"),
         ("path", "/spec/hostPath/path", PATH),
     ] {
-        is(&mut finding, &volume, what, pointer, wanted);
+        is(finding, &volume, what, pointer, wanted);
     }
     finding.check(of_claim("/spec/storageClassName").starts_with("manual"), "the storage class is manual");
     let label = volume.label("type").unwrap_or("absent");
@@ -108,16 +107,15 @@ fn bound(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         finding.check(has, format!("{} {has_it} finalizer {finalizer}", object.name()));
     }
     finding.summary(format!("{} and {} are Bound to each other, Retain", claim.name(), volume.name()));
-    Ok(finding)
+    Ok(())
 }
 
 /// B2.
-fn mounted(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn mounted(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let pod = Object::observed(evidence, "pod")?;
     let claim = Object::observed(evidence, "claim")?;
-    let mut finding = Finding::new();
-    is(&mut finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
+    is(finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
     let replicas = deployment.number("/spec/replicas");
     finding.check(replicas == 1, format!("{} asks for {replicas} of 1 replica", deployment.name()));
     let volumes = pod.entries("/spec/volumes");
@@ -133,58 +131,55 @@ fn mounted(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     finding.check(path == "/var/lib/mysql", format!("{name} of {} is mounted at {path}", pod.name()));
     finding.check(pod.is_ready(), format!("{} is ready", pod.name()));
     finding.summary(format!("{} mounts {} at /var/lib/mysql, strategy Recreate", pod.name(), claim.name()));
-    Ok(finding)
+    Ok(())
 }
 
 /// B3.
-fn files(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn files(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let nodes: Vec<String> = evidence.get("nodes")?;
     let home = node_of(&Object::observed(evidence, "pod")?)?;
     let before = locality::listings(evidence, "before", &nodes)?;
     let serving = locality::listings(evidence, "serving", &nodes)?;
-    let mut finding = Finding::new();
     let all: Vec<&str> = nodes.iter().map(String::as_str).collect();
-    locality::nothing_on(&mut finding, &before, &all);
-    locality::only_on(&mut finding, &serving, home, FILES);
+    locality::nothing_on(finding, &before, &all);
+    locality::only_on(finding, &serving, home, FILES);
     let others: Vec<&str> = all.into_iter().filter(|n| *n != home).collect();
-    locality::nothing_on(&mut finding, &serving, &others);
+    locality::nothing_on(finding, &serving, &others);
     finding.summary(format!("{PATH} has {} on {home}, nothing on {}", FILES.join(" "), others.join(", ")));
-    Ok(finding)
+    Ok(())
 }
 
 /// B4.
-fn answers(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let nodes: Vec<String> = evidence.get("nodes")?;
     let pod = Object::observed(evidence, "pod")?;
     let server: Server = evidence.get("server")?;
     let home = node_of(&pod)?;
     let serving = locality::listings(evidence, "serving", &nodes)?;
-    let mut finding = Finding::new();
-    check_server_of(&mut finding, &server, &pod);
-    locality::files_of(&mut finding, listed(&serving, home)?, &server.uuid);
+    check_server_of(finding, &server, &pod);
+    locality::files_of(finding, listed(&serving, home)?, &server.uuid);
     finding.summary(format!("server {} answers in {}, its auto.cnf lies on {home}", server.uuid, server.pod));
-    Ok(finding)
+    Ok(())
 }
 
 /// B5.
-fn new_directory(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn new_directory(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let nodes: Vec<String> = evidence.get("nodes")?;
     let home = node_of(&Object::observed(evidence, "pod")?)?;
     let server: Server = evidence.get("server")?;
     let serving = locality::listings(evidence, "serving", &nodes)?;
     let database = locality::listings(evidence, "database", &nodes)?;
-    let mut finding = Finding::new();
     let there = listed(&serving, home)?.has(DIRECTORY);
     let was = if there { "was there" } else { "was not there" };
     finding.check(!there, format!("{PATH}/{DIRECTORY} on {home} {was} before the database was made"));
-    locality::only_on(&mut finding, &database, home, &[DIRECTORY]);
+    locality::only_on(finding, &database, home, &[DIRECTORY]);
     let table = listed(&database, home)?.entries.iter().find(|e| e.path.starts_with("qa/ledger."));
     let file = table.map_or("absent", |t| t.path.as_str());
     finding.check(table.is_some(), format!("the ledger's table on {home} is {file}"));
-    locality::files_of(&mut finding, listed(&database, home)?, &server.uuid);
-    let rows = durability::every_acknowledged_row(evidence, "database", &mut finding)?;
+    locality::files_of(finding, listed(&database, home)?, &server.uuid);
+    let rows = durability::every_acknowledged_row(evidence, "database", finding)?;
     finding.summary(format!("{PATH}/{DIRECTORY} is new on {home} and on no other, {} rows", rows.kept.len()));
-    Ok(finding)
+    Ok(())
 }
 
 /// Adds a check that a text field has a value.

@@ -54,25 +54,23 @@ pub const HASH: &str = "pod-template-hash";
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// A1.
-fn ready_pods(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn ready_pods(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let pods = Object::list(evidence, "pods")?;
-    let mut finding = Finding::new();
-    check_complete(&mut finding, &deployment, REPLICAS);
-    check_pods(&mut finding, &pods, REPLICAS);
+    check_complete(finding, &deployment, REPLICAS);
+    check_pods(finding, &pods, REPLICAS);
     finding.summary(format!(
         "{} ready pods: {}",
         pods.len(),
         names(&pods.iter().map(Object::name).collect::<Vec<_>>())
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// A2. The manifest must be silent about a field, or its value would be no default.
-fn defaults(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let applied = evidence.value("applied")?;
-    let mut finding = Finding::new();
     for (field, pointer, default) in [
         ("strategy", "/spec/strategy/type", "RollingUpdate"),
         ("maxUnavailable", "/spec/strategy/rollingUpdate/maxUnavailable", "25%"),
@@ -99,23 +97,22 @@ fn defaults(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     let revision = deployment.annotation(REVISION).unwrap_or("absent");
     finding.check(revision == "1", format!("annotation {REVISION} is {revision} of 1"));
     finding.summary("RollingUpdate, maxUnavailable 25%, maxSurge 25%, minReadySeconds 0, revision 1");
-    Ok(finding)
+    Ok(())
 }
 
 /// A3.
-fn conditions(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn conditions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let sets = Object::list(evidence, "replica_sets")?;
-    let mut finding = Finding::new();
-    check_observed(&mut finding, &deployment);
-    check_condition(&mut finding, &deployment, "Available", "MinimumReplicasAvailable");
-    check_condition(&mut finding, &deployment, "Progressing", "NewReplicaSetAvailable");
+    check_observed(finding, &deployment);
+    check_condition(finding, &deployment, "Available", "MinimumReplicasAvailable");
+    check_condition(finding, &deployment, "Progressing", "NewReplicaSetAvailable");
     let owned: Vec<_> = sets.iter().filter(|s| is_owned(s, &deployment)).collect();
     let found = names(&owned.iter().map(|s| s.name()).collect::<Vec<_>>());
     finding.check(owned.len() == 1, format!("one ReplicaSet, found {found}"));
     for set in owned {
-        check_progress_names(&mut finding, &deployment, set.name());
-        check_set(&mut finding, set, REPLICAS);
+        check_progress_names(finding, &deployment, set.name());
+        check_set(finding, set, REPLICAS);
         finding.summary(format!(
             "Available=True/MinimumReplicasAvailable, Progressing=True/NewReplicaSetAvailable; {} {}/{}",
             set.name(),
@@ -123,18 +120,17 @@ fn conditions(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
             set.number("/spec/replicas")
         ));
     }
-    Ok(finding)
+    Ok(())
 }
 
 /// A4.
-fn event_trail(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+fn event_trail(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let sets = Object::list(evidence, "replica_sets")?;
     let pods = Identity::observed(evidence, "pods")?;
     let trail: Vec<_> = Object::list(evidence, "events")?.into_iter().map(events::Trail::new).collect();
     let set = sets.iter().find(|s| is_owned(s, &deployment));
     let set = set.ok_or_else(|| Missing("no ReplicaSet of the Deployment was observed".into()))?;
-    let mut finding = Finding::new();
     finding.check(!pods.is_empty(), format!("{} pods to look for", pods.len()));
     let expected = events::of_rollout(&deployment, set.name(), &pods);
     for event in &expected {
@@ -147,7 +143,7 @@ fn event_trail(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         "ScalingReplicaSet, and Scheduled, Pulled, Created, Started for each of {} pods, each from its component and node",
         pods.len()
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// Whether an object is controlled by this one, by UID.

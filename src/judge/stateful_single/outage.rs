@@ -49,16 +49,15 @@ pub struct OnDisk {
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// B8.
-pub fn replaced_elsewhere(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let server: Server = evidence.get("server_after")?;
     let allowed: Allowed = evidence.get("budget")?;
     let home = node_of(&before)?;
-    let mut finding = Finding::new();
-    let fault = proved(evidence, home, &mut finding)?;
-    check_watched(&mut finding, since(evidence, fault), "Pod");
-    check_watched(&mut finding, since(evidence, fault), "Node");
+    let fault = proved(evidence, home, finding)?;
+    check_watched(finding, since(evidence, fault), "Pod");
+    check_watched(finding, since(evidence, fault), "Node");
 
     let node = |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
         let changes = evidence.changes("Node").into_iter();
@@ -96,11 +95,11 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     for (what, budget, record) in steps {
         finding.timed(what, seconds_between(fault, record), budget);
     }
-    check_replaced(&mut finding, &before, &after);
+    check_replaced(finding, &before, &after);
     let elsewhere = node_of(&after)?;
     finding.check(elsewhere != home, format!("the replacement runs on {elsewhere}, {home} is down"));
-    check_server_of(&mut finding, &server, &after);
-    check_stayed(evidence, &mut finding, &before)?;
+    check_server_of(finding, &server, &after);
+    check_stayed(evidence, finding, &before)?;
     finding.summary(format!(
         "{home} down: {} stays Terminating, {} ready on {elsewhere} after {:.1} s of {:.1} s",
         before.name(),
@@ -108,11 +107,11 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         seconds_between(fault, steps[7].2),
         allowed.ready
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// B9.
-pub fn new_environment(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let old: Server = evidence.get("server_before")?;
@@ -123,18 +122,17 @@ pub fn new_environment(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     let (home, elsewhere) = (node_of(&before)?, node_of(&after)?);
     let earlier = locality::listings(evidence, "before-fault", &nodes)?;
     let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
-    let mut finding = Finding::new();
-    proved(evidence, home, &mut finding)?;
+    proved(evidence, home, finding)?;
 
-    locality::nothing_on(&mut finding, &earlier, &[elsewhere]);
-    check_server_of(&mut finding, &new, &after);
+    locality::nothing_on(finding, &earlier, &[elsewhere]);
+    check_server_of(finding, &new, &after);
     finding.check(old.uuid != new.uuid, format!("server {} before, {} now", old.uuid, new.uuid));
     let has = databases.iter().any(|name| name == DATABASE);
     let has = if has { "has" } else { "has no" };
     finding.check(has == "has no", format!("server {} {has} database {DATABASE}", new.uuid));
-    locality::only_on(&mut finding, &stopped, home, &[DIRECTORY]);
-    locality::files_of(&mut finding, listed(&stopped, home)?, &old.uuid);
-    locality::files_of(&mut finding, listed(&stopped, elsewhere)?, &new.uuid);
+    locality::only_on(finding, &stopped, home, &[DIRECTORY]);
+    locality::files_of(finding, listed(&stopped, home)?, &old.uuid);
+    locality::files_of(finding, listed(&stopped, elsewhere)?, &new.uuid);
 
     let (writes, read) = durability::before(evidence, "elsewhere")?;
     let rows = durability::compare(&writes, read);
@@ -150,18 +148,18 @@ pub fn new_environment(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         of_old == acknowledged,
         format!("{of_old} of {acknowledged} acknowledged rows are on {home}'s disk, not in the new server"),
     );
-    check_on_disk(&mut finding, &on_disk, home, acknowledged);
+    check_on_disk(finding, &on_disk, home, acknowledged);
     finding.summary(format!(
         "server {} on {elsewhere} began with an empty {PATH}; {of_old} acknowledged rows are on {home}'s \
          disk ({} of them read there), not in the new server",
         new.uuid,
         on_disk.found.len()
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// B10.
-pub fn nothing_destroyed(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let old: Server = evidence.get("server_before")?;
@@ -171,8 +169,7 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     let home = node_of(&before)?;
     let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
     let returned = locality::listings(evidence, "returned", &nodes)?;
-    let mut finding = Finding::new();
-    proved(evidence, home, &mut finding)?;
+    proved(evidence, home, finding)?;
     let back = evidence.mark("return")?;
     let healed = since(evidence, back)
         .iter()
@@ -193,25 +190,25 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
     finding.timed(&format!("pod {} gone", before.name()), took, budget);
 
-    locality::nothing_gone(&mut finding, listed(&stopped, home)?, listed(&returned, home)?, passing);
-    locality::files_of(&mut finding, listed(&returned, home)?, &old.uuid);
-    check_replaced(&mut finding, &before, &after);
+    locality::nothing_gone(finding, listed(&stopped, home)?, listed(&returned, home)?, passing);
+    locality::files_of(finding, listed(&returned, home)?, &old.uuid);
+    check_replaced(finding, &before, &after);
     let now = node_of(&after)?;
     finding.check(now == home, format!("pod {} is back on {now}, the files are on {home}", after.name()));
-    check_server_of(&mut finding, &new, &after);
+    check_server_of(finding, &new, &after);
     finding.check(old.uuid == new.uuid, format!("server {} before, {} again", old.uuid, new.uuid));
     let (_, read) = durability::before(evidence, "returned")?;
     finding.check(
         read.server.pod_uid == after.uid(),
         format!("the rows were read from pod {} ({})", read.server.pod, read.server.pod_uid),
     );
-    let rows = durability::every_acknowledged_row(evidence, "returned", &mut finding)?;
+    let rows = durability::every_acknowledged_row(evidence, "returned", finding)?;
     finding.summary(format!(
         "{home} is back: its files are all there, {} serves all {} acknowledged rows",
         after.name(),
         rows.kept.len()
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// Whether a file of a MySQL data directory comes and goes with the running server: temporary

@@ -16,16 +16,15 @@ use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, durability};
 
 /// B6.
-pub fn rows(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let old: Server = evidence.get("server_before")?;
     let new: Server = evidence.get("server_after")?;
-    let mut finding = Finding::new();
-    check_replaced(&mut finding, &before, &after);
+    check_replaced(finding, &before, &after);
     let (from, to) = (node_of(&before)?, node_of(&after)?);
     finding.check(from == to, format!("{} runs on {to}, {} ran on {from}", after.name(), before.name()));
-    check_server_of(&mut finding, &new, &after);
+    check_server_of(finding, &new, &after);
     finding.check(old.uuid == new.uuid, format!("server {} before, {} after", old.uuid, new.uuid));
     let gone = history(evidence, before.uid()).iter().any(|h| h.1 == Change::Deleted);
     if gone {
@@ -38,39 +37,38 @@ pub fn rows(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         read.server.pod_uid == after.uid(),
         format!("the rows were read from pod {} ({})", read.server.pod, read.server.pod_uid),
     );
-    let rows = durability::every_acknowledged_row(evidence, "replaced", &mut finding)?;
+    let rows = durability::every_acknowledged_row(evidence, "replaced", finding)?;
     finding.summary(format!(
         "{} replaced {} on {to}, all {} acknowledged rows are there",
         after.name(),
         before.name(),
         rows.kept.len()
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// B7. The Deployment controller makes the new pod when no old one can run any more, that is when
 /// its phase is Succeeded or Failed, or the object is gone (`oldPodsRunning` in
 /// kubernetes/pkg/controller/deployment/recreate.go).
-pub fn never_two(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let between = evidence.between("template-change", "template-changed")?;
-    let mut finding = Finding::new();
-    is(&mut finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
-    check_replaced(&mut finding, &before, &after);
+    is(finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
+    check_replaced(finding, &before, &after);
     let hash = |pod: &Object<'_>| pod.label("pod-template-hash").unwrap_or("absent").to_owned();
     let (old, new) = (hash(&before), hash(&after));
     finding.check(old != new, format!("pod-template-hash {old} before, {new} after: the template changed"));
 
-    check_watched(&mut finding, between, "Pod");
+    check_watched(finding, between, "Pod");
     let (most, who) = most_running(between);
     finding.check(most <= 1, format!("at most {most} MySQL containers ran at the same time{who}"));
     let ended = history(evidence, before.uid()).into_iter().find(|h| has_ended(h));
     let made = history(evidence, after.uid()).into_iter().next();
     let (Some(ended), Some(made)) = (ended, made) else {
         finding.unsure("the old pod's end or the new pod's beginning was not recorded");
-        return Ok(finding);
+        return Ok(());
     };
     finding.check(
         ended.0.seq < made.0.seq,
@@ -84,7 +82,7 @@ pub fn never_two(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
     let started = time(&after, "running/startedAt");
     let (Some(finished), Some(started)) = (finished, started) else {
         finding.unsure("the containers' own times were not recorded");
-        return Ok(finding);
+        return Ok(());
     };
     finding.check(
         finished <= started,
@@ -95,7 +93,7 @@ pub fn never_two(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         before.name(),
         after.name()
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// Every recorded change of a pod, in order.

@@ -60,40 +60,23 @@ pub struct Image {
 }
 
 /// A7.
-pub fn judge(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let pods = Object::list(evidence, "pods")?;
     let images: Images = evidence.get("images")?;
     let old = Identity::observed(evidence, "pods_before")?;
     let new: Vec<_> = pods.iter().map(Identity::of).collect();
-    let mut finding = Finding::new();
-    check_complete(&mut finding, &deployment, REPLICAS);
-    check_pods(&mut finding, &pods, REPLICAS);
-    check_renamed(&mut finding, &old, &new);
-    check_images(&mut finding, &old, &new, &images);
-    // What is missing beside a check that failed does not hide it.
-    match check_the_rest(&mut finding, evidence, &deployment, (&old, &new), &images) {
-        Ok(seen) => {
-            finding.summary(format!("{} -> {}, revision 2; {seen}", pod_names(&old), pod_names(&new)))
-        }
-        Err(missing) => finding.unsure(missing.to_string()),
-    };
-    Ok(finding)
-}
-
-/// What the controllers, the endpoints, the watch and a client say of the change.
-fn check_the_rest(
-    finding: &mut Finding,
-    evidence: &Evidence<'_>,
-    deployment: &Object<'_>,
-    (old, new): (&[Identity], &[Identity]),
-    images: &Images,
-) -> Result<String, Missing> {
-    check_sets(finding, evidence, deployment, (old, new))?;
-    check_endpoints(finding, evidence, new)?;
-    let least = check_history(finding, evidence, deployment, new)?;
-    let answers = check_answers(finding, evidence, images)?;
-    Ok(format!("{least}; {answers}"))
+    check_complete(finding, &deployment, REPLICAS);
+    check_pods(finding, &pods, REPLICAS);
+    check_renamed(finding, &old, &new);
+    check_images(finding, &old, &new, &images);
+    finding.part(|f| check_sets(f, evidence, &deployment, (&old, &new)));
+    finding.part(|f| check_endpoints(f, evidence, &new));
+    let least = finding.part(|f| check_history(f, evidence, &deployment, &new)).unwrap_or_default();
+    let answers = finding.part(|f| check_answers(f, evidence, &images)).unwrap_or_default();
+    let renamed = format!("{} -> {}", pod_names(&old), pod_names(&new));
+    finding.summary(format!("{renamed}, revision 2; {least}; {answers}"));
+    Ok(())
 }
 
 fn check_renamed(finding: &mut Finding, old: &[Identity], new: &[Identity]) {

@@ -20,14 +20,13 @@ const LISTS: [(&str, &str); 3] =
     [("deployments", "Deployment"), ("replica_sets", "ReplicaSet"), ("pods", "Pod")];
 
 /// A10.
-pub fn judge(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
-    let mut finding = Finding::new();
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let mut lines = Vec::new();
     for mode in ["background", "foreground"] {
-        lines.push(mode_removes_all(&mut finding, evidence, mode)?);
+        lines.push(mode_removes_all(finding, evidence, mode)?);
     }
     finding.summary(lines.join("; "));
-    Ok(finding)
+    Ok(())
 }
 
 fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) -> Result<String, Missing> {

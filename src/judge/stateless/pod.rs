@@ -15,12 +15,11 @@ const SUFFIX: usize = 5;
 const TOLERATION: i64 = 300;
 
 /// A5.
-pub fn additions(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn additions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let sets = Object::list(evidence, "replica_sets")?;
     let pods = Object::list(evidence, "pods")?;
     let servers = Object::list(evidence, "api_servers")?;
     let declared: i64 = evidence.get("toleration")?;
-    let mut finding = Finding::new();
     finding.check(!pods.is_empty(), format!("{} pods to look at", pods.len()));
     let configured = ["not-ready", "unreachable"].map(|taint| (taint, configured(&servers, taint)));
     for (taint, seconds) in &configured {
@@ -31,13 +30,13 @@ pub fn additions(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         );
     }
     for pod in &pods {
-        check_owner(&mut finding, pod, &sets);
+        check_owner(finding, pod, &sets);
         let class = pod.text("/status/qosClass").unwrap_or("absent");
         finding.check(class == "BestEffort", format!("pod {}: QoS class {class} of BestEffort", pod.name()));
         for (taint, seconds) in &configured {
-            check_toleration(&mut finding, pod, taint, seconds.clone()?);
+            check_toleration(finding, pod, taint, seconds.clone()?);
         }
-        check_token(&mut finding, pod);
+        check_token(finding, pod);
         for kind in ["Initialized", "Ready", "ContainersReady", "PodScheduled"] {
             let status = pod.condition(kind).map_or("absent", |c| c.0);
             finding.check(status == "True", format!("pod {}: condition {kind} is {status}", pod.name()));
@@ -47,7 +46,7 @@ pub fn additions(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         "{HASH}, owner ReplicaSet, BestEffort, tolerations for {declared} s, token volume and four conditions on {}",
         names(&pods.iter().map(Object::name).collect::<Vec<_>>())
     ));
-    Ok(finding)
+    Ok(())
 }
 
 /// Seconds that the API servers give to pods for a taint. All of them must agree.
@@ -105,11 +104,10 @@ fn check_token(finding: &mut Finding, pod: &Object<'_>) {
 }
 
 /// A6.
-pub fn pod_names(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn pod_names(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
     let sets = Object::list(evidence, "replica_sets")?;
     let pods = Object::list(evidence, "pods")?;
-    let mut finding = Finding::new();
     let found = names(&pods.iter().map(Object::name).collect::<Vec<_>>());
     finding.check(i64::try_from(pods.len()) == Ok(REPLICAS), format!("{REPLICAS} pods, found {found}"));
     for pod in &pods {
@@ -134,7 +132,7 @@ pub fn pod_names(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
         );
     }
     finding.summary(format!("{found}: ReplicaSet name + {SUFFIX} random letters, no ordinal"));
-    Ok(finding)
+    Ok(())
 }
 
 /// Whether a text is one that Kubernetes could have drawn. No 0, 1 or 3 among the letters: the

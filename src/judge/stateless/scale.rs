@@ -9,29 +9,28 @@ use crate::judge::{Evidence, Finding, Missing};
 pub const SCALED: i64 = 4;
 
 /// A8.
-pub fn up(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn up(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Object::observed(evidence, "deployment_before")?;
     let deployment = Object::observed(evidence, "deployment")?;
     let pods = Object::list(evidence, "pods")?;
     let old = Identity::observed(evidence, "pods_before")?;
     let now: Vec<_> = pods.iter().map(Identity::of).collect();
-    let mut finding = Finding::new();
     finding.check(
         i64::try_from(old.len()) == Ok(REPLICAS),
         format!("{REPLICAS} pods before, found {}", pod_names(&old)),
     );
-    check_complete(&mut finding, &deployment, SCALED);
-    check_pods(&mut finding, &pods, SCALED);
+    check_complete(finding, &deployment, SCALED);
+    check_pods(finding, &pods, SCALED);
     let compared = Comparison::of(&old, &now);
-    compared.check_kept(&mut finding, &old);
+    compared.check_kept(finding, &old);
     let new = compared.new.len();
     finding.check(
         i64::try_from(new) == Ok(SCALED - REPLICAS) && compared.replaced.is_empty(),
         format!("{} new names: {}", new, pod_names(&compared.new)),
     );
-    check_template(&mut finding, evidence, (&before, &deployment), (&old, &now))?;
+    check_template(finding, evidence, (&before, &deployment), (&old, &now))?;
     finding.summary(format!("kept {}; new {}", pod_names(&old), pod_names(&compared.new)));
-    Ok(finding)
+    Ok(())
 }
 
 /// Scaling is no rollout: the template, its revision and its one ReplicaSet stay.
@@ -62,31 +61,30 @@ fn check_template(
 }
 
 /// A9.
-pub fn down(evidence: &Evidence<'_>) -> Result<Finding, Missing> {
+pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Object::observed(evidence, "deployment_before")?;
     let deployment = Object::observed(evidence, "deployment")?;
     let old = Identity::observed(evidence, "pods_before")?;
     let pods = Object::list(evidence, "pods")?;
     let now: Vec<_> = pods.iter().map(Identity::of).collect();
-    let mut finding = Finding::new();
     finding.check(
         i64::try_from(old.len()) == Ok(SCALED),
         format!("{SCALED} pods before, found {}", pod_names(&old)),
     );
-    check_complete(&mut finding, &deployment, REPLICAS);
-    check_pods(&mut finding, &pods, REPLICAS);
+    check_complete(finding, &deployment, REPLICAS);
+    check_pods(finding, &pods, REPLICAS);
     let compared = Comparison::of(&old, &now);
     finding.check(
         compared.new.is_empty() && compared.replaced.is_empty(),
         format!("no pod that was not among the four: {}", pod_names(&compared.new)),
     );
     let survivors: Vec<_> = compared.kept.iter().map(|k| k.0.clone()).collect();
-    compared.check_kept(&mut finding, &survivors);
-    check_template(&mut finding, evidence, (&before, &deployment), (&old, &now))?;
+    compared.check_kept(finding, &survivors);
+    check_template(finding, evidence, (&before, &deployment), (&old, &now))?;
     finding.summary(format!(
         "{} went, {} stayed; which ones go is not asserted: a Deployment names no pod beforehand",
         pod_names(&compared.gone),
         pod_names(&survivors)
     ));
-    Ok(finding)
+    Ok(())
 }
