@@ -97,6 +97,22 @@ impl<'r> Window<'r> {
         first.into_iter().chain(during.map(|c| c.2)).collect()
     }
 
+    /// Every state of an object of a kind in this time that fulfils a condition and carries the label,
+    /// with the record that shows it.
+    pub fn states_where(
+        &self,
+        kind: &str,
+        label: (&str, &str),
+        holds: impl Fn(&Object<'r>) -> bool,
+    ) -> Vec<(&'r Record, Object<'r>)> {
+        let state = |record: &'r Record| {
+            let (of, change, object) = change(record)?;
+            let ours = of == kind && change != Change::Deleted && object.label(label.0) == Some(label.1);
+            (ours && holds(&object)).then_some((record, object))
+        };
+        self.during.iter().filter_map(state).collect()
+    }
+
     /// How many objects of a kind fulfil a condition, after each change in this time; the first
     /// number is that of the beginning. Only objects that carry the label are counted.
     pub fn counts(&self, kind: &str, label: (&str, &str), counted: impl Fn(&Object<'r>) -> bool) -> Vec<i64> {

@@ -6,10 +6,11 @@ use kube::Resource;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::WorkloadError;
 use crate::client::{ApiError, Client};
+use crate::wait::deployments::HASH_LABEL;
 
 /// A Deployment, whether it exists or not. Objects come as the API gives them, with fields that our
 /// own types do not know, but without `managedFields`.
@@ -89,6 +90,22 @@ impl Deployment {
         let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
         let patched = self.typed().patch(&self.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
         patched.map(drop).map_err(|e| self.failed("change the image of", e))
+    }
+
+    /// Asks for the template of one of its ReplicaSets again, as `kubectl rollout undo` does: the whole
+    /// template is replaced, without the label that ties it to the ReplicaSet.
+    ///
+    /// # Errors
+    /// [`WorkloadError`].
+    pub async fn roll_back(&self, to: &DynamicObject) -> Result<(), WorkloadError> {
+        let mut template = to.data["spec"]["template"].clone();
+        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.shift_remove(HASH_LABEL);
+        }
+        template["$patch"] = json!("replace");
+        let patch = Patch::Strategic(json!({"spec": {"template": template}}));
+        let patched = self.typed().patch(&self.name, &PatchParams::default(), &patch).await;
+        patched.map(drop).map_err(|e| self.failed("roll back", e))
     }
 
     /// Asks for its deletion. One that does not exist is deleted already.

@@ -1,13 +1,12 @@
 //! The command line, as a process of its own.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seatrial::deadline::Deadline;
-use seatrial::event::{self, Event, Record};
+use seatrial::event;
 use seatrial::exec::{Exec, ExecError};
-use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::report::rejudge;
 use seatrial::suite::SUITES;
 
 /// A home of its own with a few runs in it.
@@ -135,7 +134,7 @@ async fn a_foreign_or_future_log_is_refused_with_its_place() {
     assert_eq!(foreign.code, 65);
     assert!(foreign.err.contains("events.jsonl:1 is not an event: missing field"), "{}", foreign.err);
     home.keep("20261124-000000-0002", &fixture().replace("\"schema\":1", "\"schema\":7"));
-    let future = home.seatrial(&["judge", "last"]).await;
+    let future = home.seatrial(&["judge", "20261124-000000-0002"]).await;
     assert_eq!(future.code, 65);
     assert!(future.err.contains("has schema 7, this seatrial reads up to 1\nhint: "), "{}", future.err);
     let dir = home.seatrial(&["report", &home.dir.path().to_string_lossy()]).await;
@@ -273,40 +272,11 @@ async fn without_an_engine_nothing_begins() {
     assert!(!home.runs().exists(), "a run was begun");
 }
 
-/// What a real cluster gave for part A, judged claim by claim as a scenario does.
+/// A run on a real cluster, as it would stand had this version judged it.
 fn judged_story() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/stateless/recorded.jsonl");
-    let mut records = event::read(&file).expect("the recorded story");
-    let add = |records: &mut Vec<Record>, event: Event| {
-        let record = Record { event, ..records.last().expect("a record").clone() };
-        records.push(record);
-    };
-    for claim in &judge::stateless::CLAIMS {
-        let finding = claim.judge(&Evidence::new(&records, claim.id));
-        let judged = Event::ClaimJudged {
-            claim: claim.id.into(),
-            verdict: finding.conclusion(),
-            evidence: finding.evidence(),
-            details: finding.details(),
-            took: finding.took,
-            budget: finding.budget,
-        };
-        add(&mut records, judged);
-    }
-    add(&mut records, Event::ScenarioEnded { error: None });
-    add(&mut records, Event::RunEnded { verdict: Conclusion::Passed });
-    let mut start = records[0].clone();
-    start.event = Event::RunStarted {
-        seatrial: "0.1.0".into(),
-        profile: "offline".into(),
-        profile_because: "asked for".into(),
-        machine: BTreeMap::new(),
-        suites: vec!["stateless".into()],
-    };
-    records.insert(0, start);
-    for (seq, record) in records.iter_mut().enumerate() {
-        record.seq = seq as u64;
-    }
+    let recorded = event::read(&crate::story::fixture()).expect("the recorded run");
+    let (records, changes) = rejudge(&recorded);
+    assert!(changes.is_empty(), "{changes:?}");
     records.iter().map(|r| serde_json::to_string(r).expect("JSON") + "\n").collect()
 }
 
@@ -314,7 +284,7 @@ fn judged_story() -> String {
 async fn judging_a_recorded_story_again_gives_the_same_bytes() {
     let home = Home::new();
     let story = judged_story();
-    home.keep("20261124-040000-5eed", &story);
+    home.keep("20261124-151229-5eed", &story);
     for format in ["json", "junit", "html", "terminal"] {
         let report = home.seatrial(&["report", "last", "--format", format]).await;
         let judged = home.seatrial(&["judge", "last", "--format", format]).await;
@@ -324,7 +294,7 @@ async fn judging_a_recorded_story_again_gives_the_same_bytes() {
     // One request that nobody answered, and the same judges say otherwise.
     let at = story.find("\"outcome\":\"acknowledged\"").expect("a sample");
     let bent = format!("{}{}", &story[..at], story[at..].replace("acknowledged", "refused"));
-    home.keep("20261124-040000-5eed", &bent);
+    home.keep("20261124-151229-5eed", &bent);
     let judged = home.seatrial(&["judge", "last"]).await;
     assert_eq!(judged.code, 1, "{}", judged.err);
     assert!(judged.err.contains("A7 of stateless was passed, is failed"), "{}", judged.err);

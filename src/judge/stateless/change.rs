@@ -39,7 +39,7 @@ const LAG: f64 = 2.0;
 /// side by side.
 const MOMENT: f64 = 1.0;
 /// Longest time between two samples, in seconds, that still counts as watching.
-const BLIND: f64 = 2.0;
+pub(super) const BLIND: f64 = 2.0;
 
 /// The two images of the change, as the image profile gives them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,14 +3,14 @@
 use seatrial::event::{Change, Event, Outcome, Server};
 use serde_json::{Value, json};
 
-use super::Story;
+use crate::story::Story;
 
-pub(super) const NODES: [&str; 3] = ["cp", "w1", "w2"];
+pub const NODES: [&str; 3] = ["cp", "w1", "w2"];
 const FILES: &[&str] = &["#innodb_temp/", "auto.cnf", "ibdata1", "mysql/"];
 const WITH_QA: &[&str] = &["#innodb_temp/", "auto.cnf", "ibdata1", "mysql/", "qa/", "qa/ledger.ibd"];
 const RETURNED: &[&str] = &["auto.cnf", "ibdata1", "mysql/", "qa/", "qa/ledger.ibd"];
 
-pub(super) fn server(uuid: &str, pod: u32, node: &str) -> Server {
+pub fn server(uuid: &str, pod: u32, node: &str) -> Server {
     Server {
         uuid: format!("uuid-{uuid}"),
         pod: format!("mysql-{pod}"),
@@ -20,7 +20,7 @@ pub(super) fn server(uuid: &str, pod: u32, node: &str) -> Server {
 }
 
 /// Pod `n`: its container starts at second `10 n` and finishes 5 s later.
-pub(super) fn pod(n: u32, node: &str, hash: &str, phase: &str) -> Value {
+pub fn pod(n: u32, node: &str, hash: &str, phase: &str) -> Value {
     let time = |second: u32| format!("2026-01-01T00:00:{second:02}Z");
     let state = match phase {
         "Running" => json!({ "running": { "startedAt": time(10 * n) } }),
@@ -128,7 +128,7 @@ impl Story {
     }
 }
 
-pub(super) fn story() -> Story {
+pub fn story() -> Story {
     let mut s = Story::default();
     beginning(&mut s);
     replacements(&mut s);
@@ -171,14 +171,14 @@ fn replacements(s: &mut Story) {
     s.read("replaced", &servers[1], Some(&[1, 2, 3, 4, 6]));
     s.both("B6", (&pods[0], &servers[0]), (&pods[1], &servers[1]));
 
-    s.mark("template-change");
+    s.marked("template-change");
     s.changed(Change::Modified, &terminating(pods[1].clone()));
     s.changed(Change::Modified, &terminating(pod(2, "w1", "h1", "Succeeded")));
     s.changed(Change::Added, &pod(3, "w1", "h2", "Pending"));
     s.changed(Change::Modified, &pods[2]);
     s.changed(Change::Deleted, &terminating(pod(2, "w1", "h1", "Succeeded")));
     s.wrote(7, Outcome::Acknowledged, &servers[2], "");
-    s.mark("template-changed");
+    s.marked("template-changed");
     s.observe("B7", "deployment", deployment());
     s.both("B7", (&pods[1], &servers[1]), (&pods[2], &servers[2]));
 }
@@ -210,7 +210,7 @@ fn outage(s: &mut Story) {
     }
     s.seconds = at + 25.0;
     s.wrote(10, Outcome::Refused, &new.1, "Unknown database 'qa'");
-    s.mark("replacement-answers");
+    s.marked("replacement-answers");
     s.observe("B9", "databases", ["mysql", "sys"]);
     s.read("elsewhere", &new.1, None);
     s.list("while-stopped", "exited", WITH_QA, FILES);
@@ -219,7 +219,7 @@ fn outage(s: &mut Story) {
     });
     s.observe("B9", "rows_on_disk", on_disk);
     s.observe("B8", "old_pod", terminating(old.0.clone()));
-    s.mark("outage-over");
+    s.marked("outage-over");
     for id in ["B8", "B9"] {
         s.observe(id, "nodes", NODES);
         s.both(id, (&old.0, &old.1), (&new.0, &new.1));
@@ -231,7 +231,7 @@ fn returning(s: &mut Story) {
     let again = (pod(5, "w1", "h2", "Running"), server("a", 5, "w1"));
     s.observe("B10", "budget", 93.0);
     let at = s.seconds;
-    s.mark("return");
+    s.marked("return");
     s.seconds = at + 1.0;
     let (id, fault, on) = ("f1".into(), "stop".into(), "w1".into());
     s.say(Event::FaultHealed { id, fault, node: on, proof: json!({ "power": "running" }) });
