@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::evidence::seconds_between;
 use super::object::Object;
-use super::{Evidence, Finding, Missing};
+use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
 
 /// What a rolling update may do to the number of pods.
@@ -73,9 +73,12 @@ impl<'r> Window<'r> {
         Ok(Self { before: &records[..start], during, after })
     }
 
-    /// Adds an undecided check for each of these kinds whose watch broke off in this time: what
-    /// happened in the gap was not seen.
+    /// Adds an undecided check for each of these kinds whose watch broke off in this time, since what
+    /// happened in the gap was not seen, and where the clocks disagree on its length.
     pub fn check_unbroken(&self, finding: &mut Finding, kinds: &[&str]) {
+        if let [first, .., last] = self.during {
+            clock::check_agree(finding, first, last);
+        }
         for record in self.during {
             if let Event::WatchRestarted { kind, reason } = &record.event
                 && kinds.contains(&kind.as_str())

@@ -99,7 +99,7 @@ impl Story {
             schema: SCHEMA,
             seq: self.records.len() as u64,
             writer: 1,
-            at: jiff::Timestamp::UNIX_EPOCH,
+            at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(self.seconds),
             mono_us: (self.seconds * 1e6) as u64,
             run: "r".into(),
             scope: Scope::default(),

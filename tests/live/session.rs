@@ -45,7 +45,11 @@ pub async fn in_run<T>(
         // Kept for the next test; removed when nobody used it for a while.
         cluster::start_watcher(&run.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
     }
-    report::write(&RunReport::of(&records), run.log.dir())?;
+    let report = RunReport::of(&records);
+    report::write(&report, run.log.dir())?;
+    // What stands in the file alone gives the same verdicts and the same words.
+    let again = report::rejudge(&records, |_| &[]).report();
+    ensure!(again == report, "judged again from {}, the run comes out otherwise", file.display());
     result
 }
 

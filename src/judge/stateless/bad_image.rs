@@ -245,7 +245,7 @@ fn check_rolled_back(
         before.uid() == deployment.uid() && before.at("/spec/template") == deployment.at("/spec/template");
     finding.check(same, format!("the template of before is back: {same}"));
     let revision = |d: &Object<'_>| d.annotation(REVISION).unwrap_or("absent").to_owned();
-    let [was, bad, is] = [before, &during, &deployment].map(|d| revision(d));
+    let [was, bad, is] = [before, &during, &deployment].map(revision);
     let next =
         |a: &str, b: &str| matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if b == a + 1);
     finding.check(next(&was, &bad) && next(&bad, &is), format!("revision {was} -> {bad} -> {is}"));
