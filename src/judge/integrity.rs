@@ -35,10 +35,10 @@ pub fn defects(records: &[Record]) -> Vec<Defect> {
     writers.into_iter().flat_map(of).collect()
 }
 
-/// Adds an open check for each defect of a writer that shows between two records, by index: the claim
-/// that is judged at the second one was judged from records that are not whole.
+/// Adds an open check for each defect of a writer that shows from one record to another, by index, these
+/// two included: the claim that is judged at the second one was judged from records that are not whole.
 pub fn check(finding: &mut Finding, defects: &[Defect], writer: u32, (from, to): (usize, usize)) {
-    for defect in defects.iter().filter(|d| d.writer == writer && from < d.at && d.at <= to) {
+    for defect in defects.iter().filter(|d| d.writer == writer && from <= d.at && d.at <= to) {
         finding.unsure(defect.text.clone());
     }
 }
@@ -163,9 +163,14 @@ mod tests {
     #[test]
     fn only_what_shows_in_the_story_of_its_writer_opens_a_claim() {
         let defect = Defect { at: 5, writer: 7, text: "gone".into() };
-        for (writer, span, opened) in
-            [(7, (4, 5), true), (7, (4, 9), true), (7, (5, 9), false), (7, (1, 4), false), (8, (4, 9), false)]
-        {
+        for (writer, span, opened) in [
+            (7, (4, 5), true),
+            (7, (4, 9), true),
+            (7, (5, 9), true),
+            (7, (1, 4), false),
+            (7, (6, 9), false),
+            (8, (4, 9), false),
+        ] {
             let mut finding = Finding::new();
             finding.check(true, "fine");
             check(&mut finding, std::slice::from_ref(&defect), writer, span);

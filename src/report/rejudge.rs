@@ -59,11 +59,15 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
             let (scenario, claim) = (story.scenario.to_owned(), claim.to_owned());
             changes.push(Change { scenario, claim, was, is });
         };
+        let first = story.records[0];
+        // What is missing before its beginning is of no concern to a story whose beginning is there.
+        let begun = matches!(first.event, Event::ScenarioStarted { .. });
+        let from = index(first) + usize::from(begun);
         for (until, record) in story.records.iter().enumerate() {
             let Event::ClaimJudged { claim: id, verdict: was, details, .. } = &record.event else { continue };
             let Some(claim) = judge::claim(id).filter(|_| !details.is_empty()) else { continue };
             let at = index(record);
-            let (event, is) = judged(claim, &story.records[..until], &defects, (index(story.records[0]), at));
+            let (event, is) = judged(claim, &story.records[..until], &defects, (from, at));
             if is != *was {
                 change(id, Some(*was), is);
             }
@@ -74,7 +78,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
         for claim in new.filter_map(|id| judge::claim(id)) {
             let end = story.end_record();
             let at = index(end);
-            let (event, is) = judged(claim, &story.records, &defects, (index(story.records[0]), at));
+            let (event, is) = judged(claim, &story.records, &defects, (from, at));
             change(claim.id, None, is);
             added.push((at, Record { event, ..end.clone() }));
         }

@@ -123,14 +123,13 @@ impl Story {
     }
 
     pub fn listed(&mut self, listing: &str, node: &str, power: &str, paths: &[&str], uuid: Option<&str>) {
-        let entry = |p: &&str| FileEntry { path: (*p).into(), size: 1, uid: 999, mode: 0o640, link: None };
         self.say(Event::FilesListed {
             listing: listing.into(),
             node: node.into(),
             power: power.into(),
             path: "/mnt/data".into(),
             exists: !paths.is_empty(),
-            entries: paths.iter().map(entry).collect(),
+            entries: paths.iter().map(|path| entry(path)).collect(),
             server_uuid: uuid.map(str::to_owned),
         });
     }
@@ -189,4 +188,8 @@ pub fn sample(outcome: Outcome, detail: &str) -> Event {
 
 pub fn row(number: u64) -> Row {
     Row { writer: "ledger".into(), number, checksum: format!("sum{number}") }
+}
+
+pub fn entry(path: &str) -> FileEntry {
+    FileEntry { path: path.into(), size: 1, uid: 999, mode: 0o640, link: None }
 }

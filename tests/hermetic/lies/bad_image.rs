@@ -1,10 +1,9 @@
 //! Lies about a rollout to an image that cannot be pulled: A11.
 
 use seatrial::event::{Event, Outcome};
-use seatrial::judge::Conclusion::{Failed, Inconclusive};
 use serde_json::{Value, json};
 
-use super::{Lie, lie};
+use super::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, changed, recorded, sample};
 
 pub(super) static LIES: &[Lie] = &[
@@ -13,7 +12,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| *s.fact("A11", "wait") = json!({"ended": "timeout", "last": "1 of 2"}),
-        Failed,
+        FAILED,
         "the wait ended by its deadline",
     ),
     lie(
@@ -21,7 +20,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| *s.fact("A11", "wait") = json!({"ended": "met"}),
-        Failed,
+        FAILED,
         "the wait ended by success",
     ),
     lie(
@@ -29,7 +28,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| said(s, "ErrImagePull", "CrashLoopBackOff"),
-        Failed,
+        FAILED,
         "CrashLoopBackOff",
     ),
     lie(
@@ -37,7 +36,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| said(s, "registry.invalid/seatrial/nginx:none", "nginx:1.9.1"),
-        Failed,
+        FAILED,
         "reason and image named",
     ),
     lie(
@@ -45,7 +44,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| said(s, "-worker", "-somewhere"),
-        Failed,
+        FAILED,
         "the wait names the node",
     ),
     lie(
@@ -53,7 +52,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.later("bad-image-refused", 120.0),
-        Failed,
+        FAILED,
         "the refusal took 12",
     ),
     lie(
@@ -61,7 +60,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         no_pod_waited,
-        Inconclusive,
+        OPEN,
         "no pod of registry.invalid/seatrial/nginx:none was seen",
     ),
     lie(
@@ -69,7 +68,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.forget(|e| is_change(e, "Event")),
-        Inconclusive,
+        OPEN,
         "no Failed event about pod",
     ),
     lie(
@@ -77,7 +76,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| event(s, |e| e["source"]["host"] = json!("elsewhere")),
-        Failed,
+        FAILED,
         "Failed by kubelet on elsewhere",
     ),
     lie(
@@ -85,7 +84,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| event(s, |e| e["source"]["component"] = json!("scheduler")),
-        Failed,
+        FAILED,
         "Failed by scheduler",
     ),
     lie(
@@ -93,7 +92,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.fact("A11", "deployment_during")["metadata"]["generation"] = json!(99),
-        Failed,
+        FAILED,
         "generation 99",
     ),
     lie(
@@ -101,7 +100,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.fact("A11", "deployment_during")["status"]["availableReplicas"] = json!(1),
-        Failed,
+        FAILED,
         "1 of 2 available while",
     ),
     lie(
@@ -109,7 +108,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| old(s, "pods_during")["metadata"]["uid"] = json!("another"),
-        Failed,
+        FAILED,
         "is gone",
     ),
     lie(
@@ -117,17 +116,17 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| old(s, "pods_during")["status"]["containerStatuses"][0]["restartCount"] = json!(1),
-        Failed,
+        FAILED,
         "restarts 0 -> 1",
     ),
-    lie("a dip in availability for a moment", "A11", recorded, dip, Failed, "fewest available, by"),
-    lie("an old pod not ready for a moment", "A11", recorded, unready, Failed, "fewest old pods ready, by"),
+    lie("a dip in availability for a moment", "A11", recorded, dip, FAILED, "fewest available, by"),
+    lie("an old pod not ready for a moment", "A11", recorded, unready, FAILED, "fewest old pods ready, by"),
     lie(
         "a new pod that serves beside the old ones",
         "A11",
         recorded,
         stranger,
-        Failed,
+        FAILED,
         "pods that became ready beside the old ones: stranger",
     ),
     lie(
@@ -135,7 +134,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.insert_after("bad-image", sample(Outcome::Refused, "curl 7: refused")),
-        Failed,
+        FAILED,
         "1 of ",
     ),
     lie(
@@ -143,7 +142,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.insert_after("bad-image-refused", sample(Outcome::Indeterminate, "curl 28: late")),
-        Failed,
+        FAILED,
         "curl 28",
     ),
     lie(
@@ -151,7 +150,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.insert_after("bad-image", sample(Outcome::Acknowledged, "200 nginx/1.22.1")),
-        Failed,
+        FAILED,
         "1 answers by another version",
     ),
     lie(
@@ -159,7 +158,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.insert_after("bad-image", sample(Outcome::Acknowledged, "200")),
-        Failed,
+        FAILED,
         "1 answers by another version",
     ),
     lie(
@@ -167,7 +166,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.forget(|e| matches!(e, Event::Sampled { .. })),
-        Inconclusive,
+        OPEN,
         "0 samples",
     ),
     lie(
@@ -175,7 +174,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.later("bad-image-rollback", 9.0),
-        Inconclusive,
+        OPEN,
         "no sample for 9",
     ),
     lie(
@@ -188,23 +187,16 @@ pub(super) static LIES: &[Lie] = &[
                 Event::WatchRestarted { kind: "Pod".into(), reason: "410 Gone".into() },
             )
         },
-        Inconclusive,
+        OPEN,
         "the watch of Pod broke off",
     ),
-    lie(
-        "nobody watched the pods",
-        "A11",
-        recorded,
-        |s| s.forget(|e| is_change(e, "Pod")),
-        Inconclusive,
-        "no pod of",
-    ),
+    lie("nobody watched the pods", "A11", recorded, |s| s.forget(|e| is_change(e, "Pod")), OPEN, "no pod of"),
     lie(
         "nobody watched the Deployment",
         "A11",
         recorded,
         |s| s.forget(|e| is_change(e, "Deployment")),
-        Inconclusive,
+        OPEN,
         "no change of the Deployment",
     ),
     lie(
@@ -215,7 +207,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A11", "deployment")["spec"]["template"]["spec"]["containers"][0]["image"] =
                 json!("nginx:1.9.1")
         },
-        Failed,
+        FAILED,
         "the template of before is back: false",
     ),
     lie(
@@ -223,7 +215,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| s.fact("A11", "deployment")["metadata"]["uid"] = json!("another"),
-        Failed,
+        FAILED,
         "the template of before is back: false",
     ),
     lie(
@@ -234,7 +226,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A11", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("3")
         },
-        Failed,
+        FAILED,
         "revision 2 -> 3 -> 3",
     ),
     lie(
@@ -245,7 +237,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A11", "deployment_during")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("2")
         },
-        Failed,
+        FAILED,
         "revision 2 -> 2 -> 4",
     ),
     lie(
@@ -253,7 +245,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| set(s, true)["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] = json!("1"),
-        Failed,
+        FAILED,
         "before that 1",
     ),
     lie(
@@ -261,7 +253,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| set(s, true)["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb"),
-        Failed,
+        FAILED,
         "the ReplicaSet of before is there: false",
     ),
     lie(
@@ -269,7 +261,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| set(s, false)["status"]["replicas"] = json!(1),
-        Failed,
+        FAILED,
         "1 pods of other templates are left",
     ),
     lie(
@@ -277,7 +269,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| set(s, false)["spec"]["replicas"] = json!(1),
-        Failed,
+        FAILED,
         "1 pods of other templates are left",
     ),
     lie(
@@ -285,7 +277,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| old(s, "pods")["metadata"]["uid"] = json!("another"),
-        Failed,
+        FAILED,
         "is gone",
     ),
     lie(
@@ -293,7 +285,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| drop(s.fact("A11", "pods").as_array_mut().unwrap().pop()),
-        Failed,
+        FAILED,
         "1 pods, 1 of them",
     ),
     lie(
@@ -301,7 +293,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| super::stateless::progress(s, "A11"),
-        Failed,
+        FAILED,
         "Progressing speaks of",
     ),
     lie(
@@ -309,7 +301,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| old(s, "pods_before")["spec"]["containers"][0]["image"] = json!("nginx:1.7.9"),
-        Failed,
+        FAILED,
         "2 pods of seatrial.local/nginx:1.26 before",
     ),
 ];

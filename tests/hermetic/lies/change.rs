@@ -1,30 +1,29 @@
 //! Lies about a change of image under load: A7.
 
 use seatrial::event::{Event, Outcome};
-use seatrial::judge::Conclusion::{Failed, Inconclusive};
 use serde_json::{Value, json};
 
 use super::stateless::{progress, stale};
-use super::{Lie, lie};
+use super::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, changed, recorded, sample};
 
 pub(super) static LIES: &[Lie] = &[
-    lie("stale", "A7", recorded, stale::<7>, Failed, "observedGeneration"),
+    lie("stale", "A7", recorded, stale::<7>, FAILED, "observedGeneration"),
     lie(
         "progressing of the rollout before",
         "A7",
         recorded,
         |s| progress(s, "A7"),
-        Failed,
+        FAILED,
         "Progressing speaks of",
     ),
-    lie("old endpoint left", "A7", recorded, old_endpoint, Failed, "endpoint"),
+    lie("old endpoint left", "A7", recorded, old_endpoint, FAILED, "endpoint"),
     lie(
         "old version answers after",
         "A7",
         recorded,
         |s| insert_late(s, "200 nginx/1.22.1"),
-        Failed,
+        FAILED,
         "after the change by the old version",
     ),
     lie(
@@ -35,7 +34,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A7", "pods")[0]["spec"]["containers"][0]["image"] =
                 old_image(s, "/spec/containers/0/image")
         },
-        Failed,
+        FAILED,
         "asks for",
     ),
     lie(
@@ -46,7 +45,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A7", "pods")[0]["status"]["containerStatuses"][0]["imageID"] =
                 old_image(s, "/status/containerStatuses/0/imageID")
         },
-        Failed,
+        FAILED,
         "images run both before and after",
     ),
     lie(
@@ -54,7 +53,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| s.fact("A7", "pods")[0]["status"]["containerStatuses"][0]["imageID"] = json!(""),
-        Failed,
+        FAILED,
         "one image before",
     ),
     lie(
@@ -65,7 +64,7 @@ pub(super) static LIES: &[Lie] = &[
             let name = s.fact("A7", "pods_before")[0]["metadata"]["name"].clone();
             s.fact("A7", "pods")[0]["metadata"]["name"] = name;
         },
-        Failed,
+        FAILED,
         "names in common: nginx-deployment-",
     ),
     lie(
@@ -76,7 +75,7 @@ pub(super) static LIES: &[Lie] = &[
             let uid = s.fact("A7", "pods_before")[0]["metadata"]["uid"].clone();
             s.fact("A7", "pods")[0]["metadata"]["uid"] = uid;
         },
-        Failed,
+        FAILED,
         "UIDs in common: nginx-deployment-",
     ),
     lie(
@@ -87,7 +86,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A7", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("1")
         },
-        Failed,
+        FAILED,
         "revision 1 -> 1",
     ),
     lie(
@@ -95,7 +94,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| s.fact("A7", "replica_sets").as_array_mut().unwrap().retain(|r| r["spec"]["replicas"] != 0),
-        Failed,
+        FAILED,
         "the old ReplicaSet is gone",
     ),
     lie(
@@ -109,16 +108,16 @@ pub(super) static LIES: &[Lie] = &[
                 }
             }
         },
-        Failed,
+        FAILED,
         "desired 0, total 1",
     ),
-    lie("surge above the limit", "A7", recorded, surge, Failed, "most pods asked for, by "),
+    lie("surge above the limit", "A7", recorded, surge, FAILED, "most pods asked for, by "),
     lie(
         "no history of replica sets",
         "A7",
         recorded,
         |s| s.forget(|e| is_change(e, "ReplicaSet")),
-        Inconclusive,
+        OPEN,
         "no change of a ReplicaSet",
     ),
     lie(
@@ -126,10 +125,10 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| deployment_says(s, "availableReplicas", 1),
-        Failed,
+        FAILED,
         "fewest available",
     ),
-    lie("dip seen by pods only", "A7", recorded, pod_unready, Failed, "fewest ready"),
+    lie("dip seen by pods only", "A7", recorded, pod_unready, FAILED, "fewest ready"),
     lie(
         "a fourth and a fifth pod for longer than a moment",
         "A7",
@@ -138,7 +137,7 @@ pub(super) static LIES: &[Lie] = &[
             another_pod(s, "x");
             another_pod(s, "y");
         },
-        Failed,
+        FAILED,
         "most pods at a time: 5",
     ),
     lie(
@@ -146,16 +145,16 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| s.insert_after("image-change", sample(Outcome::Refused, "curl 7: refused")),
-        Failed,
+        FAILED,
         "failed for no reason, the first: curl 7",
     ),
-    lie("failed long after the last pod ended", "A7", recorded, |s| late(s, 2_500_000), Failed, "1 of "),
+    lie("failed long after the last pod ended", "A7", recorded, |s| late(s, 2_500_000), FAILED, "1 of "),
     lie(
         "refused by a server",
         "A7",
         recorded,
         |s| beside_an_ending(s, "503 nginx/1.26.3", 1),
-        Failed,
+        FAILED,
         "the first: 503",
     ),
     lie(
@@ -163,7 +162,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| beside_an_ending(s, "curl 7: refused", 80),
-        Failed,
+        FAILED,
         "longest time without an answer",
     ),
     lie(
@@ -171,7 +170,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| s.insert_after("image-change", sample(Outcome::Indeterminate, "curl 28: timed out")),
-        Failed,
+        FAILED,
         "curl 28",
     ),
     lie(
@@ -179,7 +178,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| s.insert_after("image-change", sample(Outcome::Acknowledged, "200 nginx/1.9.1")),
-        Failed,
+        FAILED,
         "1 answers by neither version",
     ),
     lie(
@@ -187,7 +186,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| s.fact("A7", "images")["old"]["version"] = json!("1.2"),
-        Failed,
+        FAILED,
         "old is 1.2",
     ),
     lie(
@@ -195,19 +194,19 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| s.forget(|e| matches!(e, Event::Sampled { .. })),
-        Inconclusive,
+        OPEN,
         "0 samples",
     ),
-    lie("no history of pods", "A7", recorded, nobody_watched, Inconclusive, "no change of a pod"),
+    lie("no history of pods", "A7", recorded, nobody_watched, OPEN, "no change of a pod"),
     lie(
         "no history of the deployment",
         "A7",
         recorded,
         |s| s.forget(|e| is_change(e, "Deployment")),
-        Inconclusive,
+        OPEN,
         "no change of the Deployment",
     ),
-    lie("history ends early", "A7", recorded, end_early, Inconclusive, "history ends before pod"),
+    lie("history ends early", "A7", recorded, end_early, OPEN, "history ends before pod"),
     lie(
         "watch broke",
         "A7",
@@ -215,10 +214,10 @@ pub(super) static LIES: &[Lie] = &[
         |s| {
             s.insert_after("image-change", Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() })
         },
-        Inconclusive,
+        OPEN,
         "watch of Pod broke off",
     ),
-    lie("probe was blind", "A7", recorded, blind, Inconclusive, "no sample for"),
+    lie("probe was blind", "A7", recorded, blind, OPEN, "no sample for"),
 ];
 
 fn old_image(story: &mut Story, pointer: &str) -> Value {

@@ -1,10 +1,9 @@
 //! Lies about what is left after a deletion, and about its order: A10.
 
 use seatrial::event::{Change, Event};
-use seatrial::judge::Conclusion::{Failed, Inconclusive};
 use serde_json::{Value, json};
 
-use super::{Lie, lie};
+use super::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, recorded};
 
 pub(super) static LIES: &[Lie] = &[
@@ -13,7 +12,7 @@ pub(super) static LIES: &[Lie] = &[
         "A10",
         recorded,
         |s| left(s, "background", "replica_sets"),
-        Failed,
+        FAILED,
         "background: ReplicaSet ",
     ),
     lie(
@@ -21,7 +20,7 @@ pub(super) static LIES: &[Lie] = &[
         "A10",
         recorded,
         |s| left(s, "background", "pods"),
-        Failed,
+        FAILED,
         "background: Pod ",
     ),
     lie(
@@ -29,7 +28,7 @@ pub(super) static LIES: &[Lie] = &[
         "A10",
         recorded,
         |s| left(s, "foreground", "deployments"),
-        Failed,
+        FAILED,
         "foreground: Deployment ",
     ),
     lie(
@@ -37,16 +36,16 @@ pub(super) static LIES: &[Lie] = &[
         "A10",
         recorded,
         |s| left(s, "foreground", "pods"),
-        Failed,
+        FAILED,
         "was not removed",
     ),
-    lie("deployment first", "A10", recorded, |s| deleted_at(s, "Deployment", 1), Failed, "before Deployment"),
+    lie("deployment first", "A10", recorded, |s| deleted_at(s, "Deployment", 1), FAILED, "before Deployment"),
     lie(
         "replica set before its pods",
         "A10",
         recorded,
         |s| deleted_at(s, "ReplicaSet", 1),
-        Failed,
+        FAILED,
         "before ReplicaSet",
     ),
     lie(
@@ -54,7 +53,7 @@ pub(super) static LIES: &[Lie] = &[
         "A10",
         recorded,
         no_finalizer,
-        Failed,
+        FAILED,
         "was seen waiting with its finalizer: false",
     ),
     lie(
@@ -64,7 +63,7 @@ pub(super) static LIES: &[Lie] = &[
         |s| {
             s.forget(|e| matches!(e, Event::ObjectChanged { change: Change::Deleted, kind, .. } if kind == "ReplicaSet"))
         },
-        Inconclusive,
+        OPEN,
         "the deletion of ReplicaSet",
     ),
     lie(
@@ -72,7 +71,7 @@ pub(super) static LIES: &[Lie] = &[
         "A10",
         recorded,
         |s| s.fact("A10", "background_before")["pods"] = json!([]),
-        Failed,
+        FAILED,
         "0 Pod(s) before",
     ),
     lie(
@@ -80,7 +79,7 @@ pub(super) static LIES: &[Lie] = &[
         "A10",
         recorded,
         |s| s.fact("A10", "foreground_after")["pods"] = Value::Null,
-        Inconclusive,
+        OPEN,
         "foreground_after.pods",
     ),
     lie(
@@ -93,7 +92,7 @@ pub(super) static LIES: &[Lie] = &[
                 Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() },
             )
         },
-        Inconclusive,
+        OPEN,
         "watch of Pod broke off",
     ),
 ];

@@ -1,9 +1,8 @@
 //! Lies about a single MySQL on a hostPath volume: part B.
 
-use seatrial::judge::Conclusion::Failed;
 use serde_json::json;
 
-use super::{Lie, lie};
+use super::{FAILED, Lie, lie};
 use crate::stateful_single::told;
 
 pub(super) static LIES: &[Lie] = &[
@@ -12,7 +11,7 @@ pub(super) static LIES: &[Lie] = &[
         "B1",
         told::story,
         |s| s.bend_at("B1", "claim", "/spec/volumeName", json!("another")),
-        Failed,
+        FAILED,
         "volume of mysql-pv-claim is another",
     ),
     lie(
@@ -20,7 +19,7 @@ pub(super) static LIES: &[Lie] = &[
         "B1",
         told::story,
         |s| s.bend_at("B1", "claim", "/status/phase", json!("Pending")),
-        Failed,
+        FAILED,
         "phase of mysql-pv-claim is Pending",
     ),
     lie(
@@ -28,7 +27,7 @@ pub(super) static LIES: &[Lie] = &[
         "B1",
         told::story,
         |s| s.bend_at("B1", "volume", "/spec/claimRef/uid", json!("x")),
-        Failed,
+        FAILED,
         "claim's UID",
     ),
     lie(
@@ -36,7 +35,7 @@ pub(super) static LIES: &[Lie] = &[
         "B1",
         told::story,
         |s| s.bend_at("B1", "volume", "/spec/persistentVolumeReclaimPolicy", json!("Delete")),
-        Failed,
+        FAILED,
         "reclaim policy",
     ),
     lie(
@@ -44,7 +43,7 @@ pub(super) static LIES: &[Lie] = &[
         "B1",
         told::story,
         |s| s.bend_at("B1", "volume", "/spec/nodeAffinity", json!({"required": {}})),
-        Failed,
+        FAILED,
         "has a node affinity",
     ),
     lie(
@@ -52,7 +51,7 @@ pub(super) static LIES: &[Lie] = &[
         "B1",
         told::story,
         |s| s.bend_at("B1", "volume", "/metadata/finalizers", json!([])),
-        Failed,
+        FAILED,
         "lacks finalizer kubernetes.io/pv-protection",
     ),
     lie(
@@ -60,7 +59,7 @@ pub(super) static LIES: &[Lie] = &[
         "B1",
         told::story,
         |s| s.bend_at("B1", "claim", "/metadata/annotations", json!({})),
-        Failed,
+        FAILED,
         "bind-completed of mysql-pv-claim is absent",
     ),
     lie(
@@ -68,7 +67,7 @@ pub(super) static LIES: &[Lie] = &[
         "B2",
         told::story,
         |s| s.bend_at("B2", "deployment", "/spec/strategy/type", json!("RollingUpdate")),
-        Failed,
+        FAILED,
         "strategy of mysql is RollingUpdate",
     ),
     lie(
@@ -76,7 +75,7 @@ pub(super) static LIES: &[Lie] = &[
         "B2",
         told::story,
         |s| s.bend_at("B2", "pod", "/spec/containers/0/volumeMounts/0/mountPath", json!("/data")),
-        Failed,
+        FAILED,
         "is mounted at /data",
     ),
     lie(
@@ -84,7 +83,7 @@ pub(super) static LIES: &[Lie] = &[
         "B2",
         told::story,
         |s| s.bend_at("B2", "pod", "/spec/volumes", json!([])),
-        Failed,
+        FAILED,
         "volume of mysql-1",
     ),
     lie(
@@ -92,7 +91,7 @@ pub(super) static LIES: &[Lie] = &[
         "B3",
         told::story,
         |s| s.bend_at("B3", "pod", "/spec/nodeName", json!("w2")),
-        Failed,
+        FAILED,
         "/mnt/data on w2 lacks auto.cnf ibdata1 mysql/",
     ),
     lie(
@@ -100,7 +99,7 @@ pub(super) static LIES: &[Lie] = &[
         "B4",
         told::story,
         |s| s.bend_at("B4", "server", "/uuid", json!("uuid-x")),
-        Failed,
+        FAILED,
         "the server says uuid-x",
     ),
     lie(
@@ -108,7 +107,7 @@ pub(super) static LIES: &[Lie] = &[
         "B4",
         told::story,
         |s| s.bend_at("B4", "server", "/pod", json!("my-laptop")),
-        Failed,
+        FAILED,
         "the server's host name is my-laptop",
     ),
     lie(
@@ -116,7 +115,7 @@ pub(super) static LIES: &[Lie] = &[
         "B4",
         told::story,
         |s| s.bend_at("B4", "server", "/pod_uid", json!("uid-x")),
-        Failed,
+        FAILED,
         "the connection led to pod UID uid-x",
     ),
     lie(
@@ -124,7 +123,7 @@ pub(super) static LIES: &[Lie] = &[
         "B6",
         told::story,
         |s| s.bend_at("B6", "pod_after", "/spec/nodeName", json!("w2")),
-        Failed,
+        FAILED,
         "mysql-2 runs on w2",
     ),
     lie(
@@ -132,7 +131,7 @@ pub(super) static LIES: &[Lie] = &[
         "B6",
         told::story,
         |s| s.bend_at("B6", "pod_after", "/metadata/name", json!("mysql-1")),
-        Failed,
+        FAILED,
         "pod mysql-1 before, mysql-1 after",
     ),
     lie(
@@ -140,7 +139,7 @@ pub(super) static LIES: &[Lie] = &[
         "B6",
         told::story,
         |s| s.bend_at("B6", "server_after", "/uuid", json!("uuid-x")),
-        Failed,
+        FAILED,
         "server uuid-a before, uuid-x after",
     ),
     lie(
@@ -148,7 +147,7 @@ pub(super) static LIES: &[Lie] = &[
         "B7",
         told::story,
         |s| s.bend_at("B7", "pod_after", "/metadata/labels/pod-template-hash", json!("h1")),
-        Failed,
+        FAILED,
         "the template changed",
     ),
     lie(
@@ -163,7 +162,7 @@ pub(super) static LIES: &[Lie] = &[
                 json!("2026-01-01T00:00:01Z"),
             )
         },
-        Failed,
+        FAILED,
         "the new one started at 2026-01-01T00:00:01Z",
     ),
     lie(
@@ -171,7 +170,7 @@ pub(super) static LIES: &[Lie] = &[
         "B7",
         told::story,
         |s| s.bend_at("B7", "deployment", "/spec/strategy/type", json!("RollingUpdate")),
-        Failed,
+        FAILED,
         "strategy of mysql",
     ),
     lie(
@@ -179,7 +178,7 @@ pub(super) static LIES: &[Lie] = &[
         "B8",
         told::story,
         |s| s.bend_at("B8", "pod_after", "/spec/nodeName", json!("w1")),
-        Failed,
+        FAILED,
         "the replacement runs on w1, w1 is down",
     ),
     lie(
@@ -187,7 +186,7 @@ pub(super) static LIES: &[Lie] = &[
         "B8",
         told::story,
         |s| s.bend_at("B8", "budget", "/unknown", json!(5.0)),
-        Failed,
+        FAILED,
         "node Unknown took 15.0 s of 5.0 s",
     ),
     lie(
@@ -195,7 +194,7 @@ pub(super) static LIES: &[Lie] = &[
         "B8",
         told::story,
         |s| s.bend_at("B8", "budget", "/deletion", json!(18.0)),
-        Failed,
+        FAILED,
         "old pod Terminating took 20.0 s of 18.0 s",
     ),
     lie(
@@ -203,7 +202,7 @@ pub(super) static LIES: &[Lie] = &[
         "B8",
         told::story,
         |s| s.bend_at("B8", "budget", "/ready", json!(21.0)),
-        Failed,
+        FAILED,
         "replacement ready took 22.0 s of 21.0 s",
     ),
     lie(
@@ -211,7 +210,7 @@ pub(super) static LIES: &[Lie] = &[
         "B8",
         told::story,
         |s| s.bend_at("B8", "old_pod", "/metadata/deletionTimestamp", json!(null)),
-        Failed,
+        FAILED,
         "is Terminating just before",
     ),
     lie(
@@ -219,7 +218,7 @@ pub(super) static LIES: &[Lie] = &[
         "B9",
         told::story,
         |s| s.bend_at("B9", "databases", "", json!(["mysql", "qa"])),
-        Failed,
+        FAILED,
         "server uuid-b has database qa",
     ),
     lie(
@@ -227,7 +226,7 @@ pub(super) static LIES: &[Lie] = &[
         "B9",
         told::story,
         |s| s.bend_at("B9", "server_after", "/uuid", json!("uuid-a")),
-        Failed,
+        FAILED,
         "server uuid-a before, uuid-a now",
     ),
     lie(
@@ -235,7 +234,7 @@ pub(super) static LIES: &[Lie] = &[
         "B10",
         told::story,
         |s| s.bend_at("B10", "pod_after", "/spec/nodeName", json!("w2")),
-        Failed,
+        FAILED,
         "is back on w2",
     ),
     lie(
@@ -243,7 +242,7 @@ pub(super) static LIES: &[Lie] = &[
         "B10",
         told::story,
         |s| s.bend_at("B10", "budget", "", json!(1.0)),
-        Failed,
+        FAILED,
         "w1 ready again took 2.0 s of 1.0 s",
     ),
     lie(
@@ -251,7 +250,7 @@ pub(super) static LIES: &[Lie] = &[
         "B10",
         told::story,
         |s| s.bend_at("B10", "server_after", "/uuid", json!("uuid-b")),
-        Failed,
+        FAILED,
         "server uuid-a before, uuid-b again",
     ),
 ];

@@ -1,20 +1,19 @@
 //! Lies about the states of a Deployment: A1 to A6, A8 and A9.
 
-use seatrial::judge::Conclusion::{Failed, Inconclusive};
 use serde_json::{Value, json};
 
-use super::{Lie, lie};
+use super::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, recorded};
 
 pub(super) static LIES: &[Lie] = &[
-    lie("stale observed generation", "A1", recorded, stale::<1>, Failed, "observedGeneration"),
-    lie("one pod of two", "A1", recorded, |s| pop(s.fact("A1", "pods")), Failed, "1 pods"),
+    lie("stale observed generation", "A1", recorded, stale::<1>, FAILED, "observedGeneration"),
+    lie("one pod of two", "A1", recorded, |s| pop(s.fact("A1", "pods")), FAILED, "1 pods"),
     lie(
         "pod restarted",
         "A1",
         recorded,
         |s| s.fact("A1", "pods")[0]["status"]["containerStatuses"][0]["restartCount"] = json!(1),
-        Failed,
+        FAILED,
         "restarts 1",
     ),
     lie(
@@ -22,7 +21,7 @@ pub(super) static LIES: &[Lie] = &[
         "A1",
         recorded,
         |s| s.fact("A1", "pods")[0]["metadata"]["deletionTimestamp"] = json!("2026-11-24T09:00:00Z"),
-        Failed,
+        FAILED,
         "terminating",
     ),
     lie(
@@ -30,7 +29,7 @@ pub(super) static LIES: &[Lie] = &[
         "A1",
         recorded,
         |s| s.fact("A1", "pods")[1]["status"]["containerStatuses"][0]["ready"] = json!(false),
-        Failed,
+        FAILED,
         "ready 0/1",
     ),
     lie(
@@ -38,7 +37,7 @@ pub(super) static LIES: &[Lie] = &[
         "A1",
         recorded,
         |s| s.fact("A1", "pods")[0]["metadata"]["labels"]["app"] = json!("other"),
-        Failed,
+        FAILED,
         "1 of them with label app=nginx",
     ),
     lie(
@@ -46,7 +45,7 @@ pub(super) static LIES: &[Lie] = &[
         "A1",
         recorded,
         |s| s.fact("A1", "deployment")["status"]["unavailableReplicas"] = json!(1),
-        Failed,
+        FAILED,
         "unavailable 1",
     ),
     lie(
@@ -54,16 +53,16 @@ pub(super) static LIES: &[Lie] = &[
         "A1",
         recorded,
         |s| s.fact("A1", "deployment")["status"] = json!({}),
-        Failed,
+        FAILED,
         "available 0 of 2",
     ),
-    lie("pods not objects", "A1", recorded, |s| *s.fact("A1", "pods") = json!([{}]), Inconclusive, "`pods`"),
+    lie("pods not objects", "A1", recorded, |s| *s.fact("A1", "pods") = json!([{}]), OPEN, "`pods`"),
     lie(
         "surge is not the default",
         "A2",
         recorded,
         |s| s.fact("A2", "deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] = json!("50%"),
-        Failed,
+        FAILED,
         "maxSurge is 50%",
     ),
     lie(
@@ -71,7 +70,7 @@ pub(super) static LIES: &[Lie] = &[
         "A2",
         recorded,
         |s| s.fact("A2", "deployment")["spec"]["strategy"] = json!({"type": "Recreate"}),
-        Failed,
+        FAILED,
         "strategy is Recreate",
     ),
     lie(
@@ -79,7 +78,7 @@ pub(super) static LIES: &[Lie] = &[
         "A2",
         recorded,
         |s| s.fact("A2", "deployment")["spec"]["minReadySeconds"] = json!(5),
-        Failed,
+        FAILED,
         "minReadySeconds is 5",
     ),
     lie(
@@ -90,7 +89,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A2", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("3")
         },
-        Failed,
+        FAILED,
         "is 3 of 1",
     ),
     lie(
@@ -98,7 +97,7 @@ pub(super) static LIES: &[Lie] = &[
         "A2",
         recorded,
         |s| s.fact("A2", "applied")["spec"]["strategy"] = json!({"type": "RollingUpdate"}),
-        Failed,
+        FAILED,
         "the manifest itself sets strategy",
     ),
     lie(
@@ -106,16 +105,16 @@ pub(super) static LIES: &[Lie] = &[
         "A3",
         recorded,
         |s| progress(s, "A3"),
-        Failed,
+        FAILED,
         "Progressing speaks of",
     ),
-    lie("stale conditions", "A3", recorded, stale::<3>, Failed, "observedGeneration"),
+    lie("stale conditions", "A3", recorded, stale::<3>, FAILED, "observedGeneration"),
     lie(
         "not available",
         "A3",
         recorded,
         |s| s.fact("A3", "deployment")["status"]["conditions"][0]["status"] = json!("False"),
-        Failed,
+        FAILED,
         "Available: False",
     ),
     lie(
@@ -123,7 +122,7 @@ pub(super) static LIES: &[Lie] = &[
         "A3",
         recorded,
         |s| s.fact("A3", "deployment")["status"]["conditions"][1]["reason"] = json!("ReplicaSetUpdated"),
-        Failed,
+        FAILED,
         "Progressing: True/ReplicaSetUpdated",
     ),
     lie(
@@ -131,16 +130,16 @@ pub(super) static LIES: &[Lie] = &[
         "A3",
         recorded,
         |s| duplicate(s.fact("A3", "replica_sets")),
-        Failed,
+        FAILED,
         "one ReplicaSet, found",
     ),
-    lie("pulled event missing", "A4", recorded, |s| lose(s, "Pulled"), Failed, "no Pulled event by kubelet"),
+    lie("pulled event missing", "A4", recorded, |s| lose(s, "Pulled"), FAILED, "no Pulled event by kubelet"),
     lie(
         "scheduled event missing",
         "A4",
         recorded,
         |s| lose(s, "Scheduled"),
-        Failed,
+        FAILED,
         "no Scheduled event by default-scheduler",
     ),
     lie(
@@ -148,7 +147,7 @@ pub(super) static LIES: &[Lie] = &[
         "A4",
         recorded,
         |s| lose(s, "ScalingReplicaSet"),
-        Failed,
+        FAILED,
         "no ScalingReplicaSet event",
     ),
     lie(
@@ -156,7 +155,7 @@ pub(super) static LIES: &[Lie] = &[
         "A4",
         recorded,
         |s| event(s, "Started", |e| e["source"]["host"] = json!("elsewhere")),
-        Failed,
+        FAILED,
         "no Started event by kubelet on",
     ),
     lie(
@@ -164,7 +163,7 @@ pub(super) static LIES: &[Lie] = &[
         "A4",
         recorded,
         |s| event(s, "Created", |e| e["source"]["component"] = json!("default-scheduler")),
-        Failed,
+        FAILED,
         "found one by default-scheduler",
     ),
     lie(
@@ -172,7 +171,7 @@ pub(super) static LIES: &[Lie] = &[
         "A4",
         recorded,
         |s| event(s, "Pulled", |e| e["message"] = json!("Successfully pulled image \"x\" in 3s")),
-        Failed,
+        FAILED,
         "already present on machine",
     ),
     lie(
@@ -180,7 +179,7 @@ pub(super) static LIES: &[Lie] = &[
         "A4",
         recorded,
         |s| event(s, "Created", |e| e["involvedObject"]["uid"] = json!("another")),
-        Failed,
+        FAILED,
         "no Created event",
     ),
     lie(
@@ -188,7 +187,7 @@ pub(super) static LIES: &[Lie] = &[
         "A5",
         recorded,
         |s| s.fact("A5", "pods")[0]["spec"]["tolerations"][0]["tolerationSeconds"] = json!(300),
-        Failed,
+        FAILED,
         "toleration of not-ready for",
     ),
     lie(
@@ -196,7 +195,7 @@ pub(super) static LIES: &[Lie] = &[
         "A5",
         recorded,
         |s| s.fact("A5", "api_servers")[0]["spec"]["containers"][0]["command"] = json!(["kube-apiserver"]),
-        Failed,
+        FAILED,
         "the API server gives not-ready 300 s",
     ),
     lie(
@@ -204,7 +203,7 @@ pub(super) static LIES: &[Lie] = &[
         "A5",
         recorded,
         |s| s.fact("A5", "pods")[0]["status"]["qosClass"] = json!("Guaranteed"),
-        Failed,
+        FAILED,
         "QoS class Guaranteed",
     ),
     lie(
@@ -212,7 +211,7 @@ pub(super) static LIES: &[Lie] = &[
         "A5",
         recorded,
         |s| s.fact("A5", "pods")[0]["spec"]["containers"][0]["volumeMounts"] = json!([]),
-        Failed,
+        FAILED,
         "mounted 0 time(s)",
     ),
     lie(
@@ -220,7 +219,7 @@ pub(super) static LIES: &[Lie] = &[
         "A5",
         recorded,
         |s| s.fact("A5", "pods")[1]["status"]["conditions"] = json!([]),
-        Failed,
+        FAILED,
         "condition Initialized is absent",
     ),
     lie(
@@ -228,7 +227,7 @@ pub(super) static LIES: &[Lie] = &[
         "A5",
         recorded,
         |s| s.fact("A5", "pods")[0]["metadata"]["ownerReferences"][0]["uid"] = json!("another"),
-        Failed,
+        FAILED,
         "owner ReplicaSet none",
     ),
     lie(
@@ -236,7 +235,7 @@ pub(super) static LIES: &[Lie] = &[
         "A6",
         recorded,
         |s| s.fact("A6", "pods")[0]["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb"),
-        Failed,
+        FAILED,
         "is named",
     ),
     lie(
@@ -244,17 +243,17 @@ pub(super) static LIES: &[Lie] = &[
         "A6",
         recorded,
         |s| s.fact("A6", "pods")[0]["metadata"]["name"] = json!("nginx-deployment-0"),
-        Failed,
+        FAILED,
         "pod nginx-deployment-0",
     ),
-    lie("vowel in the suffix", "A6", recorded, |s| suffix(s, "abcde"), Failed, "`abcde`"),
-    lie("short suffix", "A6", recorded, |s| suffix(s, "bcd"), Failed, "`bcd`"),
+    lie("vowel in the suffix", "A6", recorded, |s| suffix(s, "abcde"), FAILED, "`abcde`"),
+    lie("short suffix", "A6", recorded, |s| suffix(s, "bcd"), FAILED, "`bcd`"),
     lie(
         "pod replaced in a8",
         "A8",
         recorded,
         |s| old_pod(s, "A8")["metadata"]["uid"] = json!("another"),
-        Failed,
+        FAILED,
         "is gone",
     ),
     lie(
@@ -262,10 +261,10 @@ pub(super) static LIES: &[Lie] = &[
         "A8",
         recorded,
         |s| old_pod(s, "A8")["status"]["containerStatuses"][0]["restartCount"] = json!(1),
-        Failed,
+        FAILED,
         "restarts 0 -> 1",
     ),
-    lie("three of four", "A8", recorded, |s| pop(s.fact("A8", "pods")), Failed, "3 pods"),
+    lie("three of four", "A8", recorded, |s| pop(s.fact("A8", "pods")), FAILED, "3 pods"),
     lie(
         "revision rose",
         "A8",
@@ -274,7 +273,7 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A8", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("9")
         },
-        Failed,
+        FAILED,
         "after 9",
     ),
     lie(
@@ -282,7 +281,7 @@ pub(super) static LIES: &[Lie] = &[
         "A8",
         recorded,
         |s| s.fact("A8", "pods")[3]["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb"),
-        Failed,
+        FAILED,
         "pod-template-hash before",
     ),
     lie(
@@ -293,10 +292,10 @@ pub(super) static LIES: &[Lie] = &[
             s.fact("A9", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("9")
         },
-        Failed,
+        FAILED,
         "after 9",
     ),
-    lie("stale in a8", "A8", recorded, stale::<8>, Failed, "observedGeneration"),
+    lie("stale in a8", "A8", recorded, stale::<8>, FAILED, "observedGeneration"),
     lie(
         "survivor is a stranger",
         "A9",
@@ -306,10 +305,10 @@ pub(super) static LIES: &[Lie] = &[
             pod["metadata"]["uid"] = json!("x");
             pod["metadata"]["name"] = json!("stranger");
         },
-        Failed,
+        FAILED,
         "stranger",
     ),
-    lie("three survivors", "A9", recorded, |s| duplicate(s.fact("A9", "pods")), Failed, "3 pods"),
+    lie("three survivors", "A9", recorded, |s| duplicate(s.fact("A9", "pods")), FAILED, "3 pods"),
 ];
 
 /// The Deployment's status is of an older generation, all else as it should be.
