@@ -4,6 +4,7 @@ mod cli;
 mod cluster_lock;
 mod diagnostics;
 mod engine;
+mod event_log;
 mod fake_api;
 mod fake_engine;
 mod fault;
