@@ -10,6 +10,7 @@ mod fake_engine;
 mod fault;
 mod image_build;
 mod manifests;
+mod missing;
 mod probe;
 mod report;
 mod rules;

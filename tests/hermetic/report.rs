@@ -17,13 +17,16 @@ fn fixture() -> PathBuf {
 
 #[test]
 fn a_report_read_from_the_file_is_that_of_all_its_records() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic");
-    for fixture in ["fixtures/run/events.jsonl", "stateless/recorded.jsonl", "stateful_single/recorded.jsonl"]
-    {
-        let file = here.join(fixture);
+    for file in crate::missing::logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic")) {
         let (whole, slim) = (RunReport::of(&event::read(&file).unwrap()), read(&file).unwrap());
         for format in FORMATS {
-            assert_eq!(render(*format, &whole), render(*format, &slim), "{} of {fixture}", format.name());
+            assert_eq!(
+                render(*format, &whole),
+                render(*format, &slim),
+                "{} of {}",
+                format.name(),
+                file.display()
+            );
         }
     }
 }
