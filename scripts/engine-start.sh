@@ -117,11 +117,14 @@ start() {
     xargs -r docker rm -f >/dev/null 2>&1 || true
 }
 
-# stop: the dockerd that failed the probe, unless somebody's containers run in it.
+# stop: the dockerd that failed the probe. One that this call did not start is stopped only where
+# it is certain that no container runs in it.
 stop() {
-  local pid
-  if answers && [ -n "$(docker ps --quiet)" ]; then
-    fail "the engine that runs here cannot start a privileged container, and containers run in it" "stop them, or set DOCKER_HOST to another engine"
+  local pid running
+  if [ -z "${started_by-}" ] && [ -f /var/run/docker.pid ]; then
+    running=$(limited 15 docker ps --quiet 2>/dev/null) || running=unknown
+    [ -z "$running" ] ||
+      fail "the engine that runs here cannot start a privileged container, and is not ours to stop" "stop its containers and it, or set DOCKER_HOST to another engine"
   fi
   pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
   if by_systemd; then
