@@ -11,13 +11,22 @@ use super::{EventError, Record, SCHEMA};
 /// Reads a log.
 ///
 /// # Errors
-/// A file that cannot be read, a line that is no record or one of another run, a newer schema. A last line without its
-/// newline is what a killed writer leaves: it is skipped when it does not parse.
+/// A file that cannot be read, a line that is no record or one of another run, a newer schema. A last
+/// line without its newline is what a killed writer leaves: it is skipped when it does not parse.
 pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
+    let mut records = Vec::new();
+    read_each(path, |record| records.push(record))?;
+    Ok(records)
+}
+
+/// As [`read`], a record at a time: for who needs little of each.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventError> {
     let error = |source| EventError::File { path: path.into(), source };
     let mut reader = BufReader::new(File::open(path).map_err(error)?);
-    let mut records = Vec::new();
-    let mut line = String::new();
+    let (mut line, mut run) = (String::new(), None::<String>);
     for number in 1.. {
         line.clear();
         if reader.read_line(&mut line).map_err(error)? == 0 {
@@ -28,18 +37,18 @@ pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
                 return Err(EventError::Newer { path: path.into(), found: record.schema });
             }
             Ok(record) => {
-                let run = records.first().map_or(record.run.as_str(), |first: &Record| &first.run);
-                if record.run != run {
-                    let (run, other) = (run.to_owned(), record.run);
+                let run = run.get_or_insert_with(|| record.run.clone());
+                if record.run != *run {
+                    let (run, other) = (run.clone(), record.run);
                     return Err(EventError::Mixed { path: path.into(), line: number, run, other });
                 }
-                records.push(record);
+                take(record);
             }
             Err(_) if !line.ends_with('\n') => break,
             Err(source) => return Err(newer(path, &line, number, source)),
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 fn newer(path: &Path, line: &str, number: usize, source: serde_json::Error) -> EventError {

@@ -12,7 +12,7 @@ use seatrial::engine::Engine;
 use seatrial::event;
 use seatrial::judge::Conclusion;
 use seatrial::progress::{Progress, Update};
-use seatrial::report::{self, RunReport};
+use seatrial::report;
 use seatrial::run::{Run, new_id};
 use tokio_util::sync::CancellationToken;
 
@@ -37,19 +37,17 @@ pub async fn in_run<T>(
     let file = run.log.dir().join("events.jsonl");
     // Tests share the run: each ends it anew with the worst so far.
     let floor = if result.is_ok() { Conclusion::Passed } else { Conclusion::Failed };
-    let judged = RunReport::of(&event::read(&file)?).claims.iter().map(|c| c.verdict).fold(floor, Ord::max);
+    let judged = report::read(&file)?.claims.iter().map(|c| c.verdict).fold(floor, Ord::max);
     run.end(judged)?;
-    let records = event::read(&file)?;
-    let clusters: BTreeSet<&String> = records.iter().filter_map(|r| r.scope.cluster.as_ref()).collect();
-    for name in clusters {
+    let done = report::read(&file)?;
+    for name in done.clusters.iter().map(|c| &c.name).collect::<BTreeSet<_>>() {
         // Kept for the next test; removed when nobody used it for a while.
         cluster::start_watcher(&run.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
     }
-    let report = RunReport::of(&records);
-    report::write(&report, run.log.dir())?;
+    report::write(&done, run.log.dir())?;
     // What stands in the file alone gives the same verdicts and the same words.
-    let again = report::rejudge(&records, |_| &[]).report();
-    ensure!(again == report, "judged again from {}, the run comes out otherwise", file.display());
+    let again = report::rejudge(&event::read(&file)?, |_| &[]).report();
+    ensure!(again == done, "judged again from {}, the run comes out otherwise", file.display());
     result
 }
 
