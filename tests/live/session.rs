@@ -9,10 +9,9 @@ use anyhow::{Context as _, ensure};
 use seatrial::cluster;
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
-use seatrial::event;
 use seatrial::judge::Conclusion;
 use seatrial::progress::{Progress, Update};
-use seatrial::report::{self, RunReport};
+use seatrial::report;
 use seatrial::run::{Run, new_id};
 use tokio_util::sync::CancellationToken;
 
