@@ -14,7 +14,7 @@ use super::lock::Entering;
 use super::ready::{self, Ready};
 use super::record::{self, OWNER_FILE, Record, private_dir, remove_dir, write_private};
 use super::standing::{self, Standing};
-use super::{Cluster, ClusterError, Wanted, role};
+use super::{Cluster, ClusterError, Wanted, out_of_service, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
@@ -128,6 +128,11 @@ impl Making<'_> {
             true => (Timestamp::now(), RECOVER),
             false => (Timestamp::now() - timing.renewal() - Duration::from_secs(1), CHECK),
         };
+        let client = cluster.client().await?;
+        let freed = out_of_service::take_back(&cluster.name, &client, self.deadline.at_most(limit)).await?;
+        for node in freed {
+            self.say(&format!("node {node} was declared out of service: taken back"));
+        }
         self.load(&cluster).await?;
         self.detail("checking");
         let deadline = self.deadline.at_most(limit);

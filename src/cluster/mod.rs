@@ -1,6 +1,7 @@
 //! Clusters: made by kind, shared through leases, proved ready before use, removed when idle.
 
 pub mod lock;
+pub mod out_of_service;
 pub mod ready;
 pub mod record;
 pub mod timing;

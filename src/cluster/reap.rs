@@ -9,12 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ClusterError;
 use super::kind::Kind;
 use super::lock::LockFiles;
 use super::making::heal_text;
 use super::record::{self, remove_dir};
 use super::standing::{self, Standing};
+use super::{ClusterError, out_of_service};
+use crate::client::Client;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -155,6 +156,7 @@ async fn reap_one(
             for healed in fault::heal_all(engine, &intents, Deadline::after(HEAL)).await? {
                 progress.say(&format!("{name}: {}", heal_text(&healed)));
             }
+            take_back(name, &dir, progress).await;
             entering.leave();
         }
         Action::Forget(_) => {
@@ -168,6 +170,21 @@ async fn reap_one(
         }
     }
     Ok(action)
+}
+
+/// Takes nodes back that a dead process had declared out of service. Where the API does not answer,
+/// the next lease does it: nobody else uses the cluster until then.
+async fn take_back(name: &str, dir: &Path, progress: &Progress) {
+    let freed = async {
+        let client = Client::from_kubeconfig(&dir.join("kubeconfig")).await?;
+        out_of_service::take_back(name, &client, Deadline::after(HEAL)).await
+    };
+    match freed.await {
+        Ok(freed) => freed.iter().for_each(|node| {
+            progress.say(&format!("{name}: node {node} was declared out of service: taken back"));
+        }),
+        Err(error) => progress.say(&format!("{name}: {error}: the next lease tries again")),
+    }
 }
 
 async fn facts(

@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod identity;
 pub mod locality;
 pub mod object;
+pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;
 
@@ -143,4 +144,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 }
 
 /// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS];
+pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];

@@ -135,7 +135,8 @@ async fn a_foreign_or_future_log_is_refused_with_its_place() {
     assert_eq!(foreign.code, 65);
     assert!(foreign.err.contains("events.jsonl:1 is not an event: missing field"), "{}", foreign.err);
     home.keep("20261124-000000-0002", &fixture().replace("\"schema\":1", "\"schema\":7"));
-    let future = home.seatrial(&["judge", "last"]).await;
+    // By its id: a log without a time counts as made now, which may be after any fixture's time.
+    let future = home.seatrial(&["judge", "20261124-000000-0002"]).await;
     assert_eq!(future.code, 65);
     assert!(future.err.contains("has schema 7, this seatrial reads up to 1\nhint: "), "{}", future.err);
     let dir = home.seatrial(&["report", &home.dir.path().to_string_lossy()]).await;

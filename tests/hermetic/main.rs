@@ -14,6 +14,8 @@ mod missing;
 mod probe;
 mod report;
 mod rules;
+mod stateful_rules;
+mod stateful_set;
 mod stateful_single;
 mod stateless;
 mod waits;
