@@ -44,7 +44,7 @@ pub(super) struct Made {
 /// Time for an undisturbed cluster to show that it is ready.
 const CHECK: Duration = Duration::from_secs(60);
 /// Time for one whose nodes were started again: 55 s were seen after a restart of the engine.
-const RECOVER: Duration = Duration::from_secs(150);
+pub(super) const RECOVER: Duration = Duration::from_secs(150);
 /// Time for a new cluster to get ready after kind made it; 3 to 8 s were seen.
 const START: Duration = Duration::from_secs(180);
 /// Time for open faults to be healed.

@@ -1,4 +1,4 @@
-//! What all faults of a node's power share: a check before, proof after, and the way back.
+//! What all faults of a node's power share: proof that it changed, and the way back.
 
 use std::time::Duration;
 
@@ -15,18 +15,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_secs(1);
 /// An engine that fails this often in a row does not recover by itself.
 const TRIES: usize = 3;
-
-/// The node's container if it is ours and runs; its address is taken note of.
-pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Container, FaultError> {
-    let container = node.ours().await?;
-    if container.power != Power::Running {
-        let since = container.finished_at.filter(|_| container.power == Power::Exited);
-        let (node, power) = (node.name.clone(), container.power);
-        return Err(FaultError::AlreadyDown { fault, node, power, since });
-    }
-    node.note_address(address_of(&container));
-    Ok(container)
-}
 
 /// Bounds `act`, then waits until the container is in the state that it leads to.
 pub(super) async fn reach(
