@@ -69,7 +69,6 @@ pub async fn heal_all(
     let mut left = in_order(intents.scan()?);
     // What one of them needs may be what another one broke: a control plane, say.
     for last in [false, true] {
-        let before = healed.len();
         open.clear();
         for (path, found) in std::mem::take(&mut left) {
             let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -78,7 +77,7 @@ pub async fn heal_all(
                     intents.remove(&path)?;
                     healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
                 }
-                Ok(intent) => match heal(engine, &intent, deadline).await {
+                Ok(intent) => match heal(engine, &intent, share(deadline, last)).await {
                     Ok(outcome) => {
                         intents.remove(&path)?;
                         healed.push(Healed { id, intent: Some(intent), outcome });
@@ -90,7 +89,7 @@ pub async fn heal_all(
                 },
             }
         }
-        if last || open.is_empty() || healed.len() == before || deadline.is_over() {
+        if open.is_empty() {
             break;
         }
     }
@@ -101,6 +100,11 @@ pub async fn heal_all(
             Err(FaultError::Open { fault, node, others, source: Box::new(source) })
         }
     }
+}
+
+/// One that waits in vain must leave time for the others, and for its own second try.
+fn share(deadline: Deadline, last: bool) -> Deadline {
+    if last { deadline } else { deadline.at_most(deadline.remaining() / 2) }
 }
 
 /// By the address before: Docker gives each container that starts the lowest free one, so started

@@ -62,6 +62,7 @@ impl Inside {
     /// Brings the node back to running and undoes the fault.
     pub async fn clear(&self, node: &Node, deadline: Deadline) -> Result<Value, FaultError> {
         let limit = deadline.at_most(CLEAR);
+        let mut last = None;
         loop {
             let mut proof = restore(node, limit).await?;
             if proof.get("gone").is_some() {
@@ -77,9 +78,11 @@ impl Inside {
                 Ok(facts) => self.unproved(node, "is not gone", &facts),
                 Err(error) => error,
             };
+            // What the deadline cut off says less than what came before.
             if limit.is_over() {
-                return Err(error);
+                return Err(last.unwrap_or(error));
             }
+            last = Some(error);
             limit.pause(AGAIN).await;
         }
     }

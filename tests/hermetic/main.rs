@@ -7,6 +7,7 @@ mod engine;
 mod fake_api;
 mod fake_engine;
 mod fault;
+mod fault_list;
 mod image_build;
 mod manifests;
 mod probe;

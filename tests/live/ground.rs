@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -20,7 +21,7 @@ use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::fault::{FAULTS, Fault, PodOn, Reach, Target};
 use seatrial::image;
-use seatrial::node::{Node, Power};
+use seatrial::node::{CLUSTER_LABEL, Node, Power};
 use seatrial::progress::Progress;
 use serde_json::json;
 
@@ -43,16 +44,18 @@ pub struct Ground {
     pub progress: Progress,
     spec: ClusterSpec,
     bystander: String,
-    before: Picture,
+    before: Mutex<Picture>,
 }
 
 /// What must not change.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Picture {
     addresses: BTreeMap<String, String>,
     namespaces: BTreeSet<String>,
     volumes: BTreeSet<String>,
     bystander: (String, i64, Option<jiff::Timestamp>),
+    /// Containers of other clusters, which take addresses of the same network when they start.
+    others: BTreeSet<(String, Option<jiff::Timestamp>, bool)>,
 }
 
 impl Ground {
@@ -67,15 +70,10 @@ impl Ground {
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));
         let nginx = nginx.context("the profile has an nginx")?.reference.clone();
         let spec = ClusterSpec { topology: &KILLS, images };
-        let mut ground = Self {
+        let ground = Self {
             name: spec.name(),
             bystander: format!("seatrial-test-bystander-{}", std::process::id()),
-            before: Picture {
-                addresses: BTreeMap::new(),
-                namespaces: BTreeSet::new(),
-                volumes: BTreeSet::new(),
-                bystander: (String::new(), 0, None),
-            },
+            before: Mutex::default(),
             settings,
             engine,
             progress,
@@ -87,7 +85,8 @@ impl Ground {
         ground.stand_by(&lease.cluster).await?;
         applied?;
         ground.ready(&lease.cluster, &client).await?;
-        ground.before = ground.picture(&lease.cluster, &client).await?;
+        let picture = ground.picture(&lease.cluster, &client).await?;
+        *ground.before.lock().unwrap_or_else(|p| p.into_inner()) = picture;
         lease.release().await?;
         Ok(ground)
     }
@@ -138,8 +137,19 @@ impl Ground {
         let open = cluster::open_faults(&self.settings, &self.name)?;
         ensure!(open.is_empty(), "open: {open:?}");
         let now = self.picture(&cluster, &client).await?;
-        ensure!(now == self.before, "{now:?}, was {:?}", self.before);
-        self.ready_now(&cluster, &client).await
+        self.ready_now(&cluster, &client).await?;
+        let mut before = self.before.lock().unwrap_or_else(|p| p.into_inner());
+        // Docker gives whoever starts the lowest free address: that a node has its own again can
+        // be asked for only where nobody else came or went.
+        if now.others != before.others {
+            if now.addresses != before.addresses {
+                println!("others took or left addresses: {:?} -> {:?}", before.addresses, now.addresses);
+            }
+            before.addresses = now.addresses.clone();
+            before.others = now.others.clone();
+        }
+        ensure!(now == *before, "{now:?}, was {before:?}");
+        Ok(())
     }
 
     async fn ready(&self, cluster: &Cluster, client: &Client) -> anyhow::Result<()> {
@@ -192,7 +202,14 @@ impl Ground {
             namespaces: namespaces.items.iter().map(ResourceExt::name_any).collect(),
             volumes: volumes.items.iter().map(ResourceExt::name_any).collect(),
             bystander: (bystander.id, bystander.pid, bystander.started_at),
+            others: self.others().await?,
         })
+    }
+
+    async fn others(&self) -> anyhow::Result<BTreeSet<(String, Option<jiff::Timestamp>, bool)>> {
+        let all = self.engine.containers(&[(CLUSTER_LABEL, "")]).await?;
+        let others = all.into_iter().filter(|c| c.labels.get(CLUSTER_LABEL) != Some(&self.name));
+        Ok(others.map(|c| (c.id, c.started_at, c.power == Power::Running)).collect())
     }
 
     /// A container that is no node of any cluster, so nobody here may touch it. It is from our node
@@ -266,7 +283,7 @@ async fn pods(client: &Client, image: &str) -> anyhow::Result<()> {
 }
 
 /// The fault of round `n`: each of the list in turn, on one worker and then on the other.
-pub fn of_round<'c>(cluster: &'c Cluster, n: usize) -> (&'static dyn Fault, &'c Node) {
+pub fn of_round(cluster: &Cluster, n: usize) -> (&'static dyn Fault, &Node) {
     let workers: Vec<&Node> = cluster.workers().collect();
     (FAULTS[n % FAULTS.len()], workers[n / FAULTS.len() % workers.len()])
 }

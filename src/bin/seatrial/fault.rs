@@ -68,8 +68,8 @@ pub async fn inject(
     args: &FaultInjectArgs,
     mut signals: Signals,
 ) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(None).await?;
     let fault = chosen(args)?;
+    let engine = Engine::connect(None).await?;
     let (name, node) = node_name::named(settings, &engine, &args.node).await?;
     let program = std::env::current_exe().context("failed to find our own program")?;
     let (healer, log, from) = cluster::start_outage(settings, &program, &name, &words(args, &node))?;

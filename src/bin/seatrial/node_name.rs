@@ -43,3 +43,42 @@ fn meant<'c>(clusters: impl Iterator<Item = &'c ClusterSummary>, name: &str) -> 
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seatrial::cluster::NodeSummary;
+    use seatrial::node::{Power, Role};
+
+    fn cluster(topology: &str, hash: &str) -> ClusterSummary {
+        let name = format!("seatrial-{topology}-{hash}");
+        let node = |short: &str| NodeSummary {
+            name: format!("{name}-{short}"),
+            role: Role::Worker,
+            power: Power::Running,
+        };
+        ClusterSummary {
+            nodes: vec![node("control-plane"), node("worker"), node("worker2")],
+            topology: Some(topology.into()),
+            kubernetes: None,
+            created_at: None,
+            last_used: None,
+            state: State::Complete,
+            holders: Vec::new(),
+            faults: Vec::new(),
+            name: name.clone(),
+        }
+    }
+
+    #[test]
+    fn a_short_name_is_the_end_of_one_node_only() {
+        let all = [cluster("three", "a1"), cluster("one", "b2")];
+        let found = |name: &str| meant(all.iter(), name).into_iter().map(|m| m.1).collect::<Vec<_>>();
+        assert_eq!(found("three-worker"), ["seatrial-three-a1-worker"]);
+        assert_eq!(found("seatrial-one-b2-worker2"), ["seatrial-one-b2-worker2"]);
+        assert_eq!(found("worker").len(), 2, "one of each cluster, and not worker2");
+        for none in ["", "3", "er2", "four-worker", "seatrial-three"] {
+            assert_eq!(found(none), [""; 0], "{none}");
+        }
+    }
+}
