@@ -67,7 +67,9 @@ impl Fault for DeletePod {
     fn parameters(&self) -> &'static [Parameter] {
         match self.grace {
             Some(Duration::ZERO) => &[],
-            _ => &[Parameter { name: "grace", about: "time that its processes get", default: "the pod's own" }],
+            _ => {
+                &[Parameter { name: "grace", about: "time that its processes get", default: "the pod's own" }]
+            }
         }
     }
 

@@ -208,7 +208,9 @@ impl FaultError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::AlreadyDown { node, power: Power::Paused, .. } => Some(format!("docker unpause {node}")),
-            Self::AlreadyBroken { .. } => Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into()),
+            Self::AlreadyBroken { .. } => {
+                Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into())
+            }
             Self::ControlPlane { others: 0, .. } => Some("--lone says that this is meant".into()),
             Self::NoPod { .. } => Some("--pod NAMESPACE/NAME".into()),
             Self::NoRoom { .. } => Some("--with bytes=..., or make room".into()),
@@ -243,7 +245,9 @@ fn last(others: &usize) -> String {
 }
 
 fn place(found: &Option<String>) -> String {
-    found.as_ref().map_or_else(|| "there is none of this name, or it is on no node".into(), |n| format!("it is on {n}"))
+    found
+        .as_ref()
+        .map_or_else(|| "there is none of this name, or it is on no node".into(), |n| format!("it is on {n}"))
 }
 
 fn size(bytes: &u64) -> String {

@@ -70,7 +70,12 @@ impl FillDisk {
                 last if limit.is_over() => {
                     let facts = last.map_or_else(|| "no DiskPressure condition".into(), |c| c.to_string());
                     let node = target.node.name.clone();
-                    return Err(FaultError::Unproved { fault: NAME, node, what: "took no hold", found: facts });
+                    return Err(FaultError::Unproved {
+                        fault: NAME,
+                        node,
+                        what: "took no hold",
+                        found: facts,
+                    });
                 }
                 _ => limit.pause(LOOK).await,
             }

@@ -61,6 +61,8 @@ pub(super) async fn control_planes(node: &Node, container: &Container) -> Result
     let labels = [(CLUSTER_LABEL, cluster.as_str()), (ROLE_LABEL, role), (OWNER_LABEL, "")];
     let found = node.engine().containers(&labels).await.map_err(crate::node::NodeError::from)?;
     // The engine's filter is not the only one who knows.
-    let ours = found.iter().filter(|c| labels.iter().all(|(k, v)| c.labels.get(*k).is_some_and(|l| v.is_empty() || l == v)));
+    let ours = found
+        .iter()
+        .filter(|c| labels.iter().all(|(k, v)| c.labels.get(*k).is_some_and(|l| v.is_empty() || l == v)));
     Ok(ours.filter_map(|c| Node::from_container(node.engine().clone(), c)).collect())
 }

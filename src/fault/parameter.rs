@@ -77,11 +77,8 @@ impl Given {
         default: T,
     ) -> Result<T, FaultError> {
         let Some(value) = self.0.get(name) else { return Ok(default) };
-        let wrong = || FaultError::Parameter {
-            fault,
-            given: format!("{name}={value}"),
-            wanted: wanted.to_owned(),
-        };
+        let wrong =
+            || FaultError::Parameter { fault, given: format!("{name}={value}"), wanted: wanted.to_owned() };
         read(value).ok_or_else(wrong)
     }
 }
@@ -105,10 +102,7 @@ mod tests {
     #[test]
     fn what_a_fault_does_not_know_is_refused_with_what_it_knows() {
         let said = |fault: &dyn Fault, text| Given::read(fault, &words(text)).unwrap_err().to_string();
-        assert_eq!(
-            said(&StopNode::DEFAULT, "speed=1"),
-            "`stop` cannot take speed=1: it takes grace=VALUE"
-        );
+        assert_eq!(said(&StopNode::DEFAULT, "speed=1"), "`stop` cannot take speed=1: it takes grace=VALUE");
         assert_eq!(said(&KillNode, "x"), "`kill` cannot take x: it takes nothing: it has no parameters");
         let given = Given::read(&StopNode::DEFAULT, &words("grace=soon")).unwrap();
         let error = StopNode::DEFAULT.with(&given).unwrap_err().to_string();

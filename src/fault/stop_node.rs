@@ -59,7 +59,11 @@ impl Fault for StopNode {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[Parameter { name: "grace", about: "time that its units get before they are killed", default: "10s" }]
+        &[Parameter {
+            name: "grace",
+            about: "time that its units get before they are killed",
+            default: "10s",
+        }]
     }
 
     fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError> {

@@ -70,7 +70,9 @@ impl Fault for StopUnit {
     fn about(&self) -> &'static str {
         match self.unit {
             "kubelet" => "stops the kubelet: pods go on running, the node falls silent",
-            _ => "stops the container runtime: pods go on running, nothing starts, the kubelet reports NotReady",
+            _ => {
+                "stops the container runtime: pods go on running, nothing starts, the kubelet reports NotReady"
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
-use seatrial::fault::{FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, heal_all};
+use seatrial::fault::{
+    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, heal_all,
+};
 use seatrial::node::{Node, NodeError, Power, Role};
 
 use crate::box_container::{FOREIGN, Like, POLITE, STUBBORN, soon, with_box, with_boxes};

@@ -83,7 +83,8 @@ async fn faults_are_listed_without_an_engine_and_wrong_wishes_are_usage() {
     let home = Home::new();
     let listed = home.seatrial(&["fault", "list"]).await;
     assert_eq!(listed.code, 0, "{}", listed.err);
-    let json: Value = serde_json::from_str(&home.seatrial(&["fault", "list", "--json"]).await.out).expect("JSON");
+    let json: Value =
+        serde_json::from_str(&home.seatrial(&["fault", "list", "--json"]).await.out).expect("JSON");
     for (at, fault) in FAULTS.iter().enumerate() {
         assert!(listed.out.contains(fault.about()), "{}", listed.out);
         assert_eq!(json["faults"][at]["name"], fault.name());
@@ -92,7 +93,11 @@ async fn faults_are_listed_without_an_engine_and_wrong_wishes_are_usage() {
         (&["inject", "sink", "worker"][..], 2, "possible values: stop, kill"),
         (&["inject", "stop", "worker", "--for", "soon"], 2, "not a duration"),
         (&["inject", "stop", "worker", "--pod", "web"], 2, "not NAMESPACE/NAME"),
-        (&["inject", "stop", "worker", "--with", "speed=1"], 2, "error: `stop` cannot take speed=1: it takes grace=VALUE"),
+        (
+            &["inject", "stop", "worker", "--with", "speed=1"],
+            2,
+            "error: `stop` cannot take speed=1: it takes grace=VALUE",
+        ),
         (&["clear"], 2, "required"),
         (&["inject", "stop", "worker"], 69, "error: failed to reach a container engine"),
         (&["clear", "--all"], 69, "error: failed to reach a container engine"),

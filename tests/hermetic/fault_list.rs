@@ -149,10 +149,9 @@ async fn what_needs_another_healing_first_gets_a_second_try() -> anyhow::Result<
     let fake = FakeEngine::cluster(&["cp"])?;
     let log = IntentLog::open(fake.dir())?;
     let (worker, plane) = (Target::from(&fake.node("w").await?), Target::from(&fake.plane("cp").await?));
-    for (fault, target) in [
-        (&OutOfService::DEFAULT as &dyn Fault, worker),
-        (&StopNode::DEFAULT, plane.even_lone()),
-    ] {
+    for (fault, target) in
+        [(&OutOfService::DEFAULT as &dyn Fault, worker), (&StopNode::DEFAULT, plane.even_lone())]
+    {
         log.write(fault, &target).await?;
         fault.inject(&target, soon()).await?;
     }
@@ -253,7 +252,11 @@ async fn an_intent_of_an_older_version_is_read() -> anyhow::Result<()> {
     let log = IntentLog::open(fake.dir())?.until("2026-01-01T00:00:00Z".parse()?);
     let grace = StopNode { grace: Duration::from_secs(30) };
     let intent = log.write(&grace, &fake.node("w").await?).await?;
-    assert_eq!((intent.lasts_ms, intent.until.is_some()), (35_000, true), "as the fault was, not its default");
+    assert_eq!(
+        (intent.lasts_ms, intent.until.is_some()),
+        (35_000, true),
+        "as the fault was, not its default"
+    );
     let mut older = serde_json::to_value(&intent)?;
     let fields = older.as_object_mut().expect("an object");
     fields.retain(|name, _| !["pod", "lasts_ms", "until"].contains(&name.as_str()));

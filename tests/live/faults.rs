@@ -40,9 +40,8 @@ async fn one(ground: &Ground, fault: &dyn Fault) -> anyhow::Result<()> {
     println!("{} injected in {:.1} s: {proof}", fault.name(), began.elapsed().as_secs_f64());
     if fault.reach() == Reach::Node {
         let again = fault.check(&target).await;
-        let broken = |e: &FaultError| {
-            matches!(e, FaultError::AlreadyBroken { .. } | FaultError::AlreadyDown { .. })
-        };
+        let broken =
+            |e: &FaultError| matches!(e, FaultError::AlreadyBroken { .. } | FaultError::AlreadyDown { .. });
         ensure!(again.as_ref().err().is_some_and(broken), "injected twice: {again:?}");
     }
     effect(fault, &client, &target, before.as_ref()).await.context("its effect")?;
@@ -99,19 +98,15 @@ async fn effect(
                 statuses.unwrap_or_default().iter().map(|c| c.restart_count).sum::<i32>()
             };
             let was = restarts(before.context("there was a pod")?);
-            until(limit, async || {
-                Ok(pod_of(client, target).await?.is_some_and(|pod| restarts(&pod) > was))
-            })
-            .await
-            .context("the restart count")?;
+            until(limit, async || Ok(pod_of(client, target).await?.is_some_and(|pod| restarts(&pod) > was)))
+                .await
+                .context("the restart count")?;
         }
         "delete-pod" | "delete-pod-now" => {
             let uid = before.context("there was a pod")?.uid();
-            until(limit, async || {
-                Ok(pod_of(client, target).await?.is_none_or(|pod| pod.uid() != uid))
-            })
-            .await
-            .context("the pod of that UID is gone")?;
+            until(limit, async || Ok(pod_of(client, target).await?.is_none_or(|pod| pod.uid() != uid)))
+                .await
+                .context("the pod of that UID is gone")?;
         }
         other => anyhow::bail!("what does {other} do? Say it here"),
     }

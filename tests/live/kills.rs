@@ -120,7 +120,8 @@ fn tell(rounds: &[Round], seed: u64) {
     }
     let mut healing: Vec<f64> = rounds.iter().map(|r| r.healing.as_secs_f64()).collect();
     healing.sort_by(f64::total_cmp);
-    let at = |part: f64| healing.get(((healing.len() - 1) as f64 * part) as usize).copied().unwrap_or_default();
+    let at =
+        |part: f64| healing.get(((healing.len() - 1) as f64 * part) as usize).copied().unwrap_or_default();
     println!("{} kills, SEATRIAL_SEED={seed}, killed: {phases:?}", rounds.len());
     println!("healing: p50 {:.1} s, p90 {:.1} s, longest {:.1} s", at(0.5), at(0.9), at(1.0));
 }

@@ -74,8 +74,17 @@ impl Exit {
     /// The code that another process of ours ended with.
     pub fn from_code(code: u8) -> Self {
         let all = [
-            Self::Passed, Self::Failed, Self::Usage, Self::Inconclusive, Self::Input, Self::Unavailable,
-            Self::CannotWrite, Self::Busy, Self::Refused, Self::Interrupted, Self::Terminated,
+            Self::Passed,
+            Self::Failed,
+            Self::Usage,
+            Self::Inconclusive,
+            Self::Input,
+            Self::Unavailable,
+            Self::CannotWrite,
+            Self::Busy,
+            Self::Refused,
+            Self::Interrupted,
+            Self::Terminated,
         ];
         all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Self::Internal)
     }

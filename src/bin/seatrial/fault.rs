@@ -41,7 +41,10 @@ pub async fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<E
     for fault in FAULTS {
         show::text(&format!("{:<16} {}\n", fault.name(), fault.about()))?;
         for p in fault.parameters() {
-            show::text(&format!("{:<16}   --with {}=...  {} [default: {}]\n", "", p.name, p.about, p.default))?;
+            show::text(&format!(
+                "{:<16}   --with {}=...  {} [default: {}]\n",
+                "", p.name, p.about, p.default
+            ))?;
         }
     }
     for fault in &open {
@@ -51,7 +54,8 @@ pub async fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<E
 }
 
 fn described(fault: &dyn seatrial::fault::Fault) -> Value {
-    let parameter = |p: &seatrial::fault::Parameter| json!({ "name": p.name, "about": p.about, "default": p.default });
+    let parameter =
+        |p: &seatrial::fault::Parameter| json!({ "name": p.name, "about": p.about, "default": p.default });
     json!({
         "name": fault.name(),
         "about": fault.about(),
@@ -92,7 +96,9 @@ pub async fn inject(
             show::text(&format!("{} of {node}: {proof}\n", fault.name()))?;
             if fault.reach() == Reach::Node {
                 let pid = healer.pid;
-                show::text(&format!("process {pid} heals it at {until:.0}; now: seatrial fault clear {node}\n"))?;
+                show::text(&format!(
+                    "process {pid} heals it at {until:.0}; now: seatrial fault clear {node}\n"
+                ))?;
             }
             Ok(Exit::Passed)
         }

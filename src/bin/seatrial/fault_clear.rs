@@ -54,7 +54,9 @@ async fn clear_cluster(
     let deadline = Deadline::after(PATIENCE);
     if let Some(story) = open.iter().find(|i| i.owner.lives() && i.until.is_none()) {
         let message = format!("{}: it is part of a story, which heals it", list::open_fault(story));
-        return Err(Stop::new(Exit::Busy, message, "end that process with Ctrl-C: it heals on its way out").into());
+        return Err(
+            Stop::new(Exit::Busy, message, "end that process with Ctrl-C: it heals on its way out").into()
+        );
     }
     for intent in open {
         fault::end(intent.owner);

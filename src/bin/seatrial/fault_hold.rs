@@ -39,11 +39,7 @@ pub enum News {
 }
 
 /// Makes an outage and heals it; a signal heals it early.
-pub async fn hold(
-    settings: &Settings,
-    args: &FaultInjectArgs,
-    mut signals: Signals,
-) -> anyhow::Result<Exit> {
+pub async fn hold(settings: &Settings, args: &FaultInjectArgs, mut signals: Signals) -> anyhow::Result<Exit> {
     signals::leave_terminal();
     let cut_short = async {
         signals.next().await;
@@ -66,13 +62,7 @@ async fn held(
     let engine = Engine::connect(None).await?;
     let (name, node) = node_name::named(settings, &engine, &args.node).await?;
     let fault = chosen(args)?;
-    let wish = Wish {
-        fault: &*fault,
-        node: &node,
-        pod: pod(args),
-        lone: args.lone,
-        lasts: args.lasts,
-    };
+    let wish = Wish { fault: &*fault, node: &node, pod: pod(args), lone: args.lone, lasts: args.lasts };
     let holder = format!("seatrial fault {} on {node}", fault.name());
     let (patience, progress) = (Deadline::after(PATIENCE), draw::progress());
     let tell = |stage| tell(News::Stage(stage));

@@ -151,7 +151,11 @@ impl State {
                 let asked: Value = serde_json::from_slice(body).unwrap_or_default();
                 let words = asked["Cmd"].as_array().into_iter().flatten();
                 let words = words.filter_map(|w| w.as_str().map(str::to_owned)).collect();
-                self.execs.push(Exec { container: name.into(), words, done: (127, String::new(), String::new()) });
+                self.execs.push(Exec {
+                    container: name.into(),
+                    words,
+                    done: (127, String::new(), String::new()),
+                });
                 Answer { code: 201, ..Answer::json(json!({ "Id": (self.execs.len() - 1).to_string() })) }
             }
             ("POST", ["exec"]) => Answer::status(409, "container is not running"),
