@@ -77,7 +77,7 @@ pub async fn heal_all(
                     intents.remove(&path)?;
                     healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
                 }
-                Ok(intent) => match heal(engine, &intent, share(deadline, last)).await {
+                Ok(intent) => match heal(engine, &intent, deadline, last).await {
                     Ok(outcome) => {
                         intents.remove(&path)?;
                         healed.push(Healed { id, intent: Some(intent), outcome });
@@ -115,7 +115,12 @@ fn in_order(mut found: Vec<Scanned>) -> Vec<Scanned> {
     found
 }
 
-async fn heal(engine: &Engine, intent: &Intent, deadline: Deadline) -> Result<HealOutcome, FaultError> {
+async fn heal(
+    engine: &Engine,
+    intent: &Intent,
+    deadline: Deadline,
+    last: bool,
+) -> Result<HealOutcome, FaultError> {
     let fault: &dyn Fault = named(&intent.fault)?;
     let node = Node::new(engine.clone(), &intent.node, intent.role);
     node.note_address(intent.address);
@@ -132,7 +137,7 @@ async fn heal(engine: &Engine, intent: &Intent, deadline: Deadline) -> Result<He
             if fault.reach() == Reach::Node {
                 sink_in(intent, &node, deadline).await;
             }
-            let proof = fault.clear(&node, deadline).await?;
+            let proof = fault.clear(&node, share(deadline, last)).await?;
             let gone = proof.get("gone").is_some();
             Ok(if gone { HealOutcome::Gone(proof) } else { HealOutcome::Restored(proof) })
         }

@@ -18,7 +18,8 @@ const RUN: Duration = Duration::from_secs(60);
 /// A fault that is not gone after this is not going.
 const CLEAR: Duration = Duration::from_secs(90);
 /// How long a script may go on whose caller was killed: its input ends, and with it the script.
-pub(super) const LASTS: Duration = Duration::from_secs(2);
+/// That of a busy engine comes late.
+pub(super) const LASTS: Duration = Duration::from_secs(5);
 /// Between two tries to undo it: systemd in a node that was just started is not there yet.
 const AGAIN: Duration = Duration::from_millis(300);
 /// What the script ends with where the fault does not fit the node; the reason is on standard

@@ -1,9 +1,11 @@
 //! A node that loses power.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::restore::{reach, restore};
+use super::restore::{IN_FLIGHT, reach, restore};
 use super::{Fault, FaultError, Given, Target};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
@@ -52,6 +54,10 @@ impl Fault for KillNode {
                 "address": address_of(&before),
             }))
         })
+    }
+
+    fn lasts(&self) -> Duration {
+        IN_FLIGHT
     }
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {

@@ -1,10 +1,12 @@
 //! A node that hangs.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::restore::{reach, restore};
+use super::restore::{IN_FLIGHT, reach, restore};
 use super::{Fault, FaultError, Given, Target};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
@@ -52,6 +54,10 @@ impl Fault for PauseNode {
                 "address": address_of(&before),
             }))
         })
+    }
+
+    fn lasts(&self) -> Duration {
+        IN_FLIGHT
     }
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {

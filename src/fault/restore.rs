@@ -9,6 +9,8 @@ use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::node::{Node, NodeError, Power, address_of};
 
+/// A busy engine may come to a request this long after whoever sent it was killed: 5 s were seen.
+pub(super) const IN_FLIGHT: Duration = Duration::from_secs(10);
 /// Between two looks at a container's state: the engine has no call that waits for `running`.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a container must go on running to count as running.

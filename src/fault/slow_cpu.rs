@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::inside::{Inside, LASTS};
-use super::restore::restore;
+use super::inside::Inside;
+use super::restore::{IN_FLIGHT, restore};
 use super::{Fault, FaultError, Given, Parameter, Target, guard};
 use crate::deadline::Deadline;
 use crate::engine::Container;
@@ -126,7 +126,7 @@ impl Fault for SlowCpu {
     }
 
     fn lasts(&self) -> Duration {
-        LASTS
+        IN_FLIGHT
     }
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::restore::{reach, restore};
+use super::restore::{IN_FLIGHT, reach, restore};
 use super::{Fault, FaultError, Given, Parameter, Target};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
@@ -95,8 +95,8 @@ impl Fault for StopNode {
     }
 
     fn lasts(&self) -> Duration {
-        // Docker goes on stopping when the client goes away; the rest is for the kill.
-        self.grace + Duration::from_secs(5)
+        // Docker goes on stopping when the client goes away, and kills at last.
+        self.grace + IN_FLIGHT
     }
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {

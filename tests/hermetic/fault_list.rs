@@ -7,7 +7,7 @@ use rstest::rstest;
 use seatrial::deadline::Deadline;
 use seatrial::fault::{
     CutNode, DeletePod, FAULTS, Fault, FaultError, FillDisk, Given, HealOutcome, Intent, IntentLog,
-    KillContainer, OutOfService, Reach, SlowCpu, StopNode, StopUnit, Target, heal_all,
+    KillContainer, KillNode, OutOfService, Reach, SlowCpu, StopNode, StopUnit, Target, heal_all,
 };
 use seatrial::node::{Node, Power};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const POD: &str = "/api/v1/namespaces/ns/pods/p";
 const NODE: &str = "/api/v1/nodes/w";
 
 fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(8))
+    Deadline::after(Duration::from_secs(30))
 }
 
 #[tokio::test]
@@ -156,7 +156,8 @@ async fn what_needs_another_healing_first_gets_a_second_try() -> anyhow::Result<
         fault.inject(&target, soon()).await?;
     }
     assert_eq!(fake.state().objects[NODE]["spec"]["taints"][0]["effect"], "NoExecute");
-    let healed = heal_all(&fake.client().await?, &log, soon()).await?;
+    let few = Deadline::after(Duration::from_secs(8));
+    let healed = heal_all(&fake.client().await?, &log, few).await?;
     assert!(healed.iter().all(|h| matches!(h.outcome, HealOutcome::Restored(_))), "{healed:?}");
     assert_eq!(healed.len(), 2);
     assert_eq!(fake.state().objects[NODE]["spec"]["taints"], json!([]));
@@ -175,6 +176,24 @@ async fn faults_of_one_node_are_healed_together() -> anyhow::Result<()> {
     let order: Vec<&str> = healed.iter().filter_map(|h| Some(h.intent.as_ref()?.fault.as_str())).collect();
     assert_eq!(order, ["slow-cpu", "stop-runtime", "stop-kubelet", "cut-in"]);
     fake.change("w", |c| assert!(c.broken.is_empty() && c.quota == -1));
+    Ok(())
+}
+
+/// The engine comes to a request when whoever sent it is dead, and the next one has begun to heal.
+#[tokio::test]
+async fn a_kill_that_comes_late_is_healed_and_not_overtaken() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let (log, node) = (IntentLog::open(fake.dir())?, fake.node("w").await?);
+    log.write(&KillNode, &node).await?;
+    let client = fake.client().await?;
+    let (healed, late) = tokio::join!(heal_all(&client, &log, soon()), async {
+        soon().pause(Duration::from_secs(2)).await;
+        node.kill().await
+    });
+    late?;
+    let HealOutcome::Restored(proof) = &healed?[0].outcome else { anyhow::bail!("not healed") };
+    assert_eq!(proof["was"], "exited", "{proof}");
+    assert_eq!(node.power().await?, Power::Running);
     Ok(())
 }
 
@@ -254,7 +273,7 @@ async fn an_intent_of_an_older_version_is_read() -> anyhow::Result<()> {
     let intent = log.write(&grace, &fake.node("w").await?).await?;
     assert_eq!(
         (intent.lasts_ms, intent.until.is_some()),
-        (35_000, true),
+        (40_000, true),
         "as the fault was, not its default"
     );
     let mut older = serde_json::to_value(&intent)?;
