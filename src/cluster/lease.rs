@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::error::ClusterError;
 use super::lock::{Access, Held, LockFiles};
-use super::making::{Made, Making};
-use super::ready::Ready;
+use super::making::{self, Made, Making};
+use super::ready::{self, Ready};
 use super::spec::ClusterSpec;
 use super::{Cluster, Wanted, out_of_service};
 use crate::config::Settings;
@@ -129,6 +131,15 @@ impl Lease {
     /// [`FaultError`] when the folder cannot be made.
     pub fn intents(&self) -> Result<IntentLog, FaultError> {
         IntentLog::open(&self.cluster.dir)
+    }
+
+    /// Waits until a cluster whose faults were healed is ready again.
+    ///
+    /// # Errors
+    /// [`ClusterError::NotReady`] after 150 s.
+    pub async fn settle(&self) -> Result<(), ClusterError> {
+        let deadline = Deadline::after(making::RECOVER);
+        ready::ready(&self.cluster, &[], Timestamp::now(), deadline).await.map(drop)
     }
 
     /// Gives the lease back. With exclusive access, faults that are still open are healed first, and

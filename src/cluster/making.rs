@@ -44,9 +44,11 @@ pub(super) struct Made {
 /// Time for an undisturbed cluster to show that it is ready.
 const CHECK: Duration = Duration::from_secs(60);
 /// Time for one whose nodes were started again: 55 s were seen after a restart of the engine.
-const RECOVER: Duration = Duration::from_secs(150);
+pub(super) const RECOVER: Duration = Duration::from_secs(150);
 /// Time for a new cluster to get ready after kind made it; 3 to 8 s were seen.
 const START: Duration = Duration::from_secs(180);
+/// Between two tries of what a node that was just started cannot do yet.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Time for open faults to be healed.
 const HEAL: Duration = Duration::from_secs(120);
 /// A kubeconfig has about 6 kB.
@@ -133,9 +135,15 @@ impl Making<'_> {
         for node in freed {
             self.say(&format!("node {node} was declared out of service: taken back"));
         }
-        self.load(&cluster).await?;
-        self.detail("checking");
         let deadline = self.deadline.at_most(limit);
+        // The runtime of a node that was just started, by us or by the engine, does not answer yet.
+        while let Err(error) = self.load(&cluster).await {
+            if deadline.is_over() {
+                return Err(error);
+            }
+            deadline.pause(AGAIN).await;
+        }
+        self.detail("checking");
         let ready = ready::ready(&cluster, &self.wanted.workloads, since, deadline).await?;
         Ok(Made { cluster, reused: true, healed, ready })
     }

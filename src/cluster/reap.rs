@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::kind::Kind;
 use super::lock::LockFiles;
 use super::making::heal_text;
+use super::outage::open_faults;
 use super::record::{self, remove_dir};
 use super::standing::{self, Standing};
 use super::{ClusterError, out_of_service};
@@ -194,14 +195,9 @@ async fn facts(
     files: &LockFiles,
 ) -> Result<Facts, ClusterError> {
     let found = standing::look(settings, engine, name).await?;
-    let dir = settings.cluster_dir(name);
     let now = Timestamp::now();
     let used = files.last_used().into_iter().chain(found.record.as_ref().map(|r| r.created_at)).max();
-    // Opening the log makes its folder.
-    let open_faults = match dir.join("intents").is_dir() {
-        true => IntentLog::open(&dir)?.list()?.len(),
-        false => 0,
-    };
+    let open_faults = open_faults(settings, name)?.len();
     Ok(Facts {
         standing: found.standing(None, now),
         held: files.holders().first().map(ToString::to_string),
@@ -276,15 +272,19 @@ pub fn start_watcher(settings: &Settings, program: &Path, name: &str) -> Result<
         return Ok(());
     }
     let log = settings.state.join("leases").join(name).join("watcher.log");
-    // Our settings may come from flags: said again, so that it looks into the same folders.
-    let exec = Exec::new(program)
-        .args(watch_arguments(name))
+    let exec = itself(settings, program).args(watch_arguments(name));
+    let wrap = |source| ClusterError::Watcher { name: name.into(), source };
+    exec.detach(&log).map(drop).map_err(wrap)
+}
+
+/// The seatrial command line. Our settings may come from flags: said again, so that it looks into
+/// the same folders.
+pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
+    Exec::new(program)
         .env("SEATRIAL_STATE", &settings.state)
         .env("SEATRIAL_CACHE", &settings.cache)
         .env("SEATRIAL_KIND", &settings.kind)
-        .env("SEATRIAL_IDLE", format!("{}s", settings.idle.as_secs()));
-    let wrap = |source| ClusterError::Watcher { name: name.into(), source };
-    exec.detach(&log).map(drop).map_err(wrap)
+        .env("SEATRIAL_IDLE", format!("{}s", settings.idle.as_secs()))
 }
 
 /// Stays until nobody used the cluster for `idle`, removes it and ends; ends at once when

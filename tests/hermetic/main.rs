@@ -8,6 +8,7 @@ mod event_log;
 mod fake_api;
 mod fake_engine;
 mod fault;
+mod fault_list;
 mod image_build;
 mod manifests;
 mod missing;

@@ -57,11 +57,11 @@ fn id() -> &'static str {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge: tests resolve the settings themselves")]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn shown() -> Progress {
+pub fn shown() -> Progress {
     Progress::new(|update| match update {
         Update::Said(text) => println!("{text}"),
         Update::Started { task } => println!("{task} ..."),
