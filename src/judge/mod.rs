@@ -11,6 +11,7 @@ pub mod identity;
 pub mod integrity;
 pub mod locality;
 pub mod object;
+pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;
 
@@ -145,4 +146,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 }
 
 /// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS];
+pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];

@@ -9,7 +9,6 @@ use anyhow::{Context as _, ensure};
 use seatrial::cluster;
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
-use seatrial::event;
 use seatrial::judge::Conclusion;
 use seatrial::progress::{Progress, Update};
 use seatrial::report;
@@ -61,11 +60,11 @@ fn id() -> &'static str {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge: tests resolve the settings themselves")]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn shown() -> Progress {
+pub fn shown() -> Progress {
     Progress::new(|update| match update {
         Update::Said(text) => println!("{text}"),
         Update::Started { task } => println!("{task} ..."),

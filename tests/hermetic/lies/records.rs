@@ -107,7 +107,10 @@ pub(super) fn judged_again(lines: &[String], claim: &str) -> Found {
     std::fs::write(&path, lines.join("\n") + "\n").expect("a file");
     let records = match event::read(&path) {
         Ok(records) => records,
-        Err(error) => return (Verdict::Refused, error.to_string()),
+        Err(error) => {
+            let said = error.to_string().replace(&format!("{}/", dir.path().display()), "");
+            return (Verdict::Refused, said);
+        }
     };
     let report = rejudge(&records, |_| &[]).report();
     let found = report.claims.iter().find(|c| c.id == claim).expect("the claim is in the report");
