@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod identity;
 pub mod locality;
 pub mod object;
+pub mod outages;
 pub mod stateful_single;
 pub mod stateless;
 

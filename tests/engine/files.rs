@@ -65,9 +65,9 @@ async fn everything(
         ("/mnt/none", 2),
         ("/mnt/data/dangling", 2),
     ] {
-        all.push(engine.list(name, path, depth).await?);
+        all.push(engine.inspect(name, path, depth).await?.map(|l| l.entries));
     }
-    let mut root = engine.list(name, "/", 2).await?;
+    let mut root = engine.list(name, "/", 2).await?.map(|l| l.entries);
     if let Some(entries) = &mut root {
         entries.retain(|e| e.path.starts_with("mnt/") || e.path.starts_with("var/"));
     }
@@ -120,12 +120,12 @@ async fn a_large_folder_of_a_stopped_container_is_listed_without_being_held() ->
         let fill = "mkdir -p /mnt/data; dd if=/dev/zero of=/mnt/data/ibdata1 bs=1M count=200 2>/dev/null";
         engine.exec_ok(&name, &["sh", "-c", fill], None, soon()).await?;
         let began = Instant::now();
-        assert_eq!(engine.list(&name, "/mnt/data", 1).await?.map(|e| e.len()), Some(1));
+        assert_eq!(engine.list(&name, "/mnt/data", 1).await?.map(|l| l.entries.len()), Some(1));
         let running = began.elapsed();
         engine.stop(&name, Duration::from_secs(1)).await?;
         let (began, before) = (Instant::now(), peak()?);
         let listed = engine.list(&name, "/mnt/data", 1).await?.unwrap();
-        assert_eq!(listed[0].size, 200 << 20);
+        assert_eq!(listed.entries[0].size, 200 << 20);
         let grown = peak()? - before;
         eprintln!("running {running:?}, stopped {:?}, peak grew by {grown} kB", began.elapsed());
         assert!(grown < 50_000, "peak memory grew by {grown} kB");

@@ -13,7 +13,7 @@ use seatrial::engine::Engine;
 use seatrial::event::{Event, EventLog, Outcome, Server};
 use seatrial::image;
 use seatrial::judge::{Conclusion, Evidence, Finding, durability};
-use seatrial::probe::{Ledger, LedgerSpec, Route};
+use seatrial::probe::{Ledger, LedgerSpec, Pace, Route};
 use seatrial::progress::Progress;
 use testcontainers::core::{IntoContainerPort, client::docker_client_instance};
 use testcontainers::runners::AsyncRunner;
@@ -21,7 +21,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const PASSWORD: &str = "password";
-const EVERY: Duration = Duration::from_millis(5);
+const PACE: Pace = Pace { every: Duration::from_millis(5), rows: 1 };
 
 fn seconds(n: u64) -> Deadline {
     Deadline::after(Duration::from_secs(n))
@@ -144,7 +144,7 @@ async fn no_acknowledged_row_is_lost_when_the_server_is_killed(
     let side = side?;
     let docker = docker_client_instance().await?;
     let before = side.ledger.ready(seconds(30)).await?;
-    let mut writer = side.ledger.write(EVERY);
+    let mut writer = side.ledger.write("writer-1", PACE);
     ensure!(writer.acknowledged(100, seconds(60)).await, "{:?}", writer.tally());
 
     docker.kill_container(side.mysql.id(), None).await?;
@@ -172,7 +172,7 @@ async fn a_silent_server_makes_rows_indeterminate(
     #[future(awt)] side: anyhow::Result<Side>,
 ) -> anyhow::Result<()> {
     let side = side?;
-    let mut writer = side.ledger.write(EVERY);
+    let mut writer = side.ledger.write("writer-1", PACE);
     ensure!(writer.acknowledged(20, seconds(60)).await, "{:?}", writer.tally());
 
     side.mysql.pause().await?;
@@ -211,7 +211,7 @@ async fn another_server_behind_the_port_is_noticed(
 ) -> anyhow::Result<()> {
     let side = side?;
     let first: Server = side.ledger.ready(seconds(30)).await?;
-    let mut writer = side.ledger.write(EVERY);
+    let mut writer = side.ledger.write("writer-1", PACE);
     ensure!(writer.acknowledged(10, seconds(60)).await, "{:?}", writer.tally());
     writer.pause().await;
 

@@ -45,7 +45,7 @@ impl Story {
     }
 
     fn listed(&mut self, listing: &str, node: &str, power: &str, paths: &[&str], uuid: Option<&str>) {
-        let entry = |p: &&str| FileEntry { path: (*p).into(), size: 1, uid: 999, mode: 0o640, link: None };
+        let entry = |p: &&str| FileEntry { path: (*p).into(), size: 1, uid: 999, mode: 0o640, ..FileEntry::default() };
         self.say(Event::FilesListed {
             listing: listing.into(),
             node: node.into(),
@@ -54,6 +54,8 @@ impl Story {
             exists: !paths.is_empty(),
             entries: paths.iter().map(entry).collect(),
             server_uuid: uuid.map(str::to_owned),
+            link: None,
+            incomplete: None,
         });
     }
 
@@ -68,6 +70,7 @@ impl Story {
             server: server.clone(),
             exists: rows.is_some(),
             rows: rows.unwrap_or_default().iter().map(|n| row(*n)).collect(),
+            began_us: None,
         });
     }
 
