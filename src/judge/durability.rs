@@ -125,10 +125,13 @@ impl Durability<'_> {
         if !self.exists && self.misplaced.is_empty() {
             // One finding: that every row is missing follows from it.
             let lost = self.lost.len() + self.stale.len();
-            finding.check(false, format!(
-                "{reading}: the ledger's table is gone from the server that acknowledged {lost} rows: it \
+            finding.check(
+                false,
+                format!(
+                    "{reading}: the ledger's table is gone from the server that acknowledged {lost} rows: it \
                  was dropped, or the server was given other files"
-            ));
+                ),
+            );
             return;
         }
         let kept = self.kept.len();
@@ -156,18 +159,24 @@ impl Durability<'_> {
         );
         if !self.stale.is_empty() {
             let list = some(":", &self.stale);
-            finding.check(false, format!(
-                "{reading}: a stale read: {} acknowledged rows are missing that a later reading of the \
+            finding.check(
+                false,
+                format!(
+                    "{reading}: a stale read: {} acknowledged rows are missing that a later reading of the \
                  same server has{list}",
-                self.stale.len()
-            ));
+                    self.stale.len()
+                ),
+            );
         }
         for (pairs, how) in [
             (&self.out_of_order, "are there before rows that were acknowledged earlier"),
             (&self.torn, "are there without the rest of their transactions"),
         ] {
-            let list: Vec<String> =
-                pairs.iter().take(5).map(|(is, not)| format!("{} without {}", is.number, not.number)).collect();
+            let list: Vec<String> = pairs
+                .iter()
+                .take(5)
+                .map(|(is, not)| format!("{} without {}", is.number, not.number))
+                .collect();
             let list = if list.is_empty() { String::new() } else { format!(": {}", list.join(", ")) };
             finding.check(pairs.is_empty(), format!("{reading}: {} rows {how}{list}", pairs.len()));
         }
@@ -326,8 +335,13 @@ mod tests {
                 .written
                 .iter()
                 .enumerate()
-                .map(|(transaction, (row, outcome, server, reason))| {
-                    Write { row, outcome: *outcome, server, reason, transaction, open: false }
+                .map(|(transaction, (row, outcome, server, reason))| Write {
+                    row,
+                    outcome: *outcome,
+                    server,
+                    reason,
+                    transaction,
+                    open: false,
                 })
                 .collect();
             let read = Read { server: &self.read_from, exists: true, rows: &self.rows };

@@ -120,7 +120,13 @@ pub fn holds(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str]) {
     let lacking: Vec<&str> = entries.iter().copied().filter(|e| !listing.has(e)).collect();
     let what = match lacking.is_empty() {
         true => format!("{} on {} has {}", listing.path, listing.node, entries.join(" ")),
-        false => format!("{} on {} lacks {}: it has {}", listing.path, listing.node, lacking.join(" "), listing.names()),
+        false => format!(
+            "{} on {} lacks {}: it has {}",
+            listing.path,
+            listing.node,
+            lacking.join(" "),
+            listing.names()
+        ),
     };
     listing.must_have(finding, lacking.is_empty(), what);
 }
@@ -211,7 +217,11 @@ pub fn back_on(
         finding.check(false, format!("owners on {node} changed: {}", owners.join(", ")));
     }
     if summed > 0 {
-        let what = if changed.is_empty() { "all the same".into() } else { format!("changed: {}", changed.join(", ")) };
+        let what = if changed.is_empty() {
+            "all the same".into()
+        } else {
+            format!("changed: {}", changed.join(", "))
+        };
         finding.check(changed.is_empty(), format!("checksums of {summed} small files on {node}: {what}"));
     }
 }

@@ -55,7 +55,17 @@ impl Cause {
             Self::ConnectionRefused
         } else if says(&["did not answer", "no answer", "timed out", "timeout", "deadline"]) {
             Self::NoAnswer
-        } else if says(&["reset by peer", "closed", "broken pipe", "broke", "shutdown in progress", "end of file", "unexpected eof", "gone", "killed"]) {
+        } else if says(&[
+            "reset by peer",
+            "closed",
+            "broken pipe",
+            "broke",
+            "shutdown in progress",
+            "end of file",
+            "unexpected eof",
+            "gone",
+            "killed",
+        ]) {
             Self::ServerGone
         } else if says(&["error 1", "error 2", "error 3", "http 4", "http 5", "status 4", "status 5"]) {
             Self::Rejected

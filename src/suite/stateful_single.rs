@@ -50,10 +50,8 @@ const PORT: u16 = 3306;
 const PASSWORD: &str = "password";
 
 /// One writer of single rows, one of transactions, side by side.
-const PACES: [Pace; 2] = [
-    Pace { every: Duration::from_millis(50), rows: 1 },
-    Pace { every: Duration::from_millis(150), rows: 3 },
-];
+const PACES: [Pace; 2] =
+    [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
 /// From one look of the reader to the next.
 const LOOK: Duration = Duration::from_millis(250);
 /// Rows that each part of the story adds, by each writer.

@@ -30,6 +30,11 @@ async fn a_folder_lists_the_same_in_every_state() -> anyhow::Result<()> {
         assert_eq!(paths, two_deep);
         let auto = &running[0].as_ref().unwrap()[1];
         assert_eq!((auto.uid, auto.mode, auto.size), (27, 0o644, 24), "{text}");
+        let sums: Vec<bool> = running[0].iter().flatten().map(|e| e.sha256.is_some()).collect();
+        assert_eq!(sums, [false, true, false, false, false, false, false, true], "small files only: {text}");
+        let link = engine.inspect(&name, "/mnt/link2/", 2).await?.and_then(|l| l.link);
+        assert_eq!(link.as_deref(), Some("/mnt/data"));
+        assert_eq!(engine.inspect(&name, "/mnt/data", 2).await?.and_then(|l| l.link), None);
         assert_eq!(running[0].as_ref().unwrap()[4].link.as_deref(), Some("auto.cnf"));
         assert_eq!(running[0], running[1], "a link to a folder leads to it");
         assert_eq!(running[0], running[2], "a link to a link too");
@@ -138,4 +143,25 @@ fn peak() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+#[tokio::test]
+async fn a_huge_folder_is_listed_in_part_and_says_so() -> anyhow::Result<()> {
+    with_box(POLITE, |engine, name| async move {
+        let fill = "mkdir -p /mnt/data; cd /mnt/data; seq 60000 | xargs sh -c 'for n; do : > f$n; done' sh";
+        engine.exec_ok(&name, &["sh", "-c", fill], None, soon()).await?;
+        for stopped in [false, true] {
+            if stopped {
+                engine.stop(&name, Duration::from_secs(1)).await?;
+            }
+            let listed = engine.inspect(&name, "/mnt/data", 1).await?.unwrap();
+            assert_eq!(listed.entries.len(), 50_000, "stopped: {stopped}");
+            assert_eq!(listed.incomplete.as_deref(), Some("more than 50000 entries"));
+            let summed = listed.entries.iter().filter(|e| e.sha256.is_some()).count();
+            assert_eq!(summed, 4096, "stopped: {stopped}");
+        }
+        assert!(engine.inspect(&name, "/mnt/none", 1).await?.is_none());
+        Ok(())
+    })
+    .await
 }

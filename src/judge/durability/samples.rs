@@ -37,8 +37,15 @@ impl Samples {
         let mut verdict = Self::default();
         let known = Known::of(evidence);
         for record in evidence.records() {
-            if let Event::RowsSampled { reader, outcome: Outcome::Acknowledged, server, exists, began_us, writers, .. } =
-                &record.event
+            if let Event::RowsSampled {
+                reader,
+                outcome: Outcome::Acknowledged,
+                server,
+                exists,
+                began_us,
+                writers,
+                ..
+            } = &record.event
             {
                 verdict.answered += 1;
                 let look = Look { record, reader, server, began_us: *began_us, writers };
@@ -142,7 +149,8 @@ impl<'r> Known<'r> {
 
     fn compare(&self, look: &Look<'_>, verdict: &mut Samples) {
         // Older rows than the newest ones are not looked at: then a writer may not show at all.
-        let whole = look.writers.iter().all(|seen| self.of_seen(look, seen).is_some_and(|of| of.from_first(seen)));
+        let whole =
+            look.writers.iter().all(|seen| self.of_seen(look, seen).is_some_and(|of| of.from_first(seen)));
         for (writer, of) in self.writers(look) {
             let seen = look.writers.iter().find(|seen| seen.writer == writer);
             let due = of.before(look.began_us).last().map(|row| row.number);
@@ -180,7 +188,8 @@ impl<'r> Known<'r> {
         if cut_at_open && !due.is_empty() {
             return;
         }
-        let range = format!("{}: {} of {} from {} to {}", look.name(), seen.count, seen.writer, seen.low, seen.high);
+        let range =
+            format!("{}: {} of {} from {} to {}", look.name(), seen.count, seen.writer, seen.low, seen.high);
         let (least, most) = (due.len() as u64, (due.len() + open.len()) as u64);
         if seen.count < least {
             verdict.missing.push(format!("{range}, {least} were acknowledged"));
@@ -224,7 +233,8 @@ fn explained(due: &[Told], open: &[Told], seen: &Seen) -> bool {
     }
     (0_u32..1 << wholes.len()).any(|chosen| {
         let chosen = (0..wholes.len()).filter(|n| chosen & (1 << n) != 0);
-        let (count, sum) = chosen.fold((due.len(), base), |(count, sum), n| (count + wholes[n].len(), sum ^ sums[n]));
+        let (count, sum) =
+            chosen.fold((due.len(), base), |(count, sum), n| (count + wholes[n].len(), sum ^ sums[n]));
         count as u64 == seen.count && sum == digest
     })
 }

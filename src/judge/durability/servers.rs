@@ -41,16 +41,25 @@ pub struct Overlap<'r> {
 pub fn check<'r>(evidence: &Evidence<'r>, finding: &mut Finding) -> Vec<Restart<'r>> {
     check_led_back(evidence, finding);
     let overlaps = overlaps(evidence);
-    let list: Vec<String> = overlaps.iter().map(|o| format!("{} and {}", text(o.first), text(o.second))).collect();
+    let list: Vec<String> =
+        overlaps.iter().map(|o| format!("{} and {}", text(o.first), text(o.second))).collect();
     let list = if list.is_empty() { String::new() } else { format!(": {}", list.join("; ")) };
-    finding.check(overlaps.is_empty(), format!("{} servers answered while another one ran{list}", overlaps.len()));
+    finding.check(
+        overlaps.is_empty(),
+        format!("{} servers answered while another one ran{list}", overlaps.len()),
+    );
     let restarts = restarts(evidence);
     for restart in &restarts {
         let how = if restart.crash { "recovered after a crash" } else { "started anew" };
         let why = restart.cause.as_deref().unwrap_or("nothing on record ended it");
         finding.check(
             true,
-            format!("{} {how} at {:.0} s, last answer at {:.3} s ({why})", text(restart.server), restart.started, restart.last_answer),
+            format!(
+                "{} {how} at {:.0} s, last answer at {:.3} s ({why})",
+                text(restart.server),
+                restart.started,
+                restart.last_answer
+            ),
         );
     }
     restarts
@@ -80,9 +89,7 @@ fn check_led_back(evidence: &Evidence<'_>, finding: &mut Finding) {
         finding.unsure("no row was acknowledged by any server");
         return;
     }
-    let list = astray.iter().map(|(who, rows)| {
-        format!("{who}: {} rows from {}", rows.len(), rows[0])
-    });
+    let list = astray.iter().map(|(who, rows)| format!("{who}: {} rows from {}", rows.len(), rows[0]));
     let list: Vec<String> = list.collect();
     finding.check(
         astray.is_empty(),
@@ -147,7 +154,8 @@ fn cause(records: &[Record], server: &Server) -> Option<(String, bool)> {
     let ended = records.iter().find_map(|record| match &record.event {
         Event::ObjectChanged { kind, uid, object, .. } if kind == "Pod" && *uid == server.pod_uid => {
             let status = object.pointer("/status/containerStatuses/0")?;
-            let ended = ["/state/terminated", "/lastState/terminated"].iter().find_map(|at| status.pointer(at))?;
+            let ended =
+                ["/state/terminated", "/lastState/terminated"].iter().find_map(|at| status.pointer(at))?;
             let code = ended["exitCode"].as_i64()?;
             Some((format!("its container ended with {code}"), code != 0))
         }

@@ -132,9 +132,15 @@ fn reasons_as_they_are_recorded_have_their_causes() {
              (forward: no pod to forward to in namespace n: mysql-1 is not ready)",
             Cause::NoPod,
         ),
-        ("MySQL failed to prepare the insert: Server error: `ERROR 1049 (42000): Unknown database 'qa''", Cause::DatabaseMissing),
+        (
+            "MySQL failed to prepare the insert: Server error: `ERROR 1049 (42000): Unknown database 'qa''",
+            Cause::DatabaseMissing,
+        ),
         ("Server error: `ERROR 1146 (42S02): Table 'qa.ledger' doesn't exist'", Cause::DatabaseMissing),
-        ("failed to connect to MySQL at 127.0.0.1:9: Connection refused (os error 111)", Cause::ConnectionRefused),
+        (
+            "failed to connect to MySQL at 127.0.0.1:9: Connection refused (os error 111)",
+            Cause::ConnectionRefused,
+        ),
         (
             "Connection to the server is closed. (forward: connection to pod mysql-1 broke: failed to connect to \
              localhost:3306 inside namespace: dial tcp4 127.0.0.1:3306: connect: connection refused)",

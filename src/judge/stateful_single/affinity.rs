@@ -45,8 +45,10 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     check_server_of(finding, &old, &before);
     finding.part(|finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed));
     finding.part(|finding| {
-        let (pinned, stopped) =
-            (locality::listings(&part, "pinned", &nodes)?, locality::listings(&part, "pinned-stopped", &nodes)?);
+        let (pinned, stopped) = (
+            locality::listings(&part, "pinned", &nodes)?,
+            locality::listings(&part, "pinned-stopped", &nodes)?,
+        );
         let others: Vec<&str> = nodes.iter().map(String::as_str).filter(|node| *node != home).collect();
         for listing in [&pinned, &stopped] {
             locality::holds(finding, listed(listing, home)?, &[FILES, &[DIRECTORY]].concat());
@@ -109,7 +111,8 @@ fn check_pending(
     allowed: &Allowed,
 ) -> Result<(), Missing> {
     let history = history(down, pending.uid());
-    let first = history.first().ok_or_else(|| Missing(format!("pod {} was not seen to be made", pending.name())))?;
+    let first =
+        history.first().ok_or_else(|| Missing(format!("pod {} was not seen to be made", pending.name())))?;
     finding.check(
         first.0.mono_us >= fault.mono_us,
         format!("pod {} was made {:.1} s after the fault", pending.name(), seconds_between(fault, first.0)),
@@ -119,7 +122,8 @@ fn check_pending(
     finding.check(placed.is_none(), format!("pod {} was given {on} while {home} was down", pending.name()));
     is(finding, pending, "phase", "/status/phase", "Pending");
     let held = pending_for(down, pending, back)?;
-    finding.check(held >= HELD, format!("pod {} was Pending for {held:.1} s, of {HELD:.1} s", pending.name()));
+    finding
+        .check(held >= HELD, format!("pod {} was Pending for {held:.1} s, of {HELD:.1} s", pending.name()));
 
     let (status, reason, message) = pending.condition("PodScheduled").unwrap_or(("absent", "", ""));
     let unschedulable = status == "False" && reason == "Unschedulable";
@@ -134,7 +138,8 @@ fn check_pending(
             && names_affinity(text("/message"))
     });
     match told {
-        None => finding.check(false, format!("no FailedScheduling event of {} names the affinity", pending.name())),
+        None => finding
+            .check(false, format!("no FailedScheduling event of {} names the affinity", pending.name())),
         Some((record, _, event)) => {
             let message = event["message"].as_str().unwrap_or_default();
             finding.check(true, format!("FailedScheduling of {}: {message}", pending.name()));
@@ -147,7 +152,8 @@ fn check_pending(
 /// Seconds from the pod's beginning to the node's return.
 fn pending_for(down: &Evidence<'_>, pending: &Object<'_>, back: &Record) -> Result<f64, Missing> {
     let history = history(down, pending.uid());
-    let first = history.first().ok_or_else(|| Missing(format!("pod {} was not seen to be made", pending.name())))?;
+    let first =
+        history.first().ok_or_else(|| Missing(format!("pod {} was not seen to be made", pending.name())))?;
     Ok(seconds_between(first.0, back))
 }
 
@@ -164,9 +170,12 @@ fn check_no_other_server(finding: &mut Finding, records: &[Record], old: &Server
         | Event::TransactionWritten { server, .. }
         | Event::RowsSampled { server, outcome: Outcome::Acknowledged, .. }
         | Event::RowsRead { server, .. }
-        | Event::ServerMet { server, .. } => (!server.uuid.is_empty() && server.uuid != old.uuid).then_some(server),
+        | Event::ServerMet { server, .. } => {
+            (!server.uuid.is_empty() && server.uuid != old.uuid).then_some(server)
+        }
         _ => None,
     });
-    let who = other.map_or("no other server".into(), |s| format!("server {} in {} on {}", s.uuid, s.pod, s.node));
+    let who =
+        other.map_or("no other server".into(), |s| format!("server {} in {} on {}", s.uuid, s.pod, s.node));
     finding.check(other.is_none(), format!("{who} answered while the node was down"));
 }

@@ -93,7 +93,9 @@ fn gone(records: &[Record], of_kind: &str, which: impl Fn(&Object<'_>) -> bool) 
 /// Adds a check that no recorded change between two moments shows the object otherwise than Bound.
 fn check_bound_all_the_time(finding: &mut Finding, records: &[Record], of_kind: &str, object: &Object<'_>) {
     let other = records.iter().find_map(|record| match &record.event {
-        Event::ObjectChanged { change, kind, uid, object: now, .. } if kind == of_kind && uid == object.uid() => {
+        Event::ObjectChanged { change, kind, uid, object: now, .. }
+            if kind == of_kind && uid == object.uid() =>
+        {
             let now = Object::new(now).ok()?;
             let phase = now.text("/status/phase").unwrap_or("without phase");
             (phase != "Bound" || *change == Change::Deleted).then_some(phase)

@@ -164,7 +164,9 @@ async fn work(
             Wish::Work => {}
         }
         tokio::select! {
-            _ = ticks.tick() => {}
+            // Timers are of a millisecond: without a pause, none is asked.
+            _ = ticks.tick(), if !every.is_zero() => {}
+            () = std::future::ready(()), if every.is_zero() => {}
             changed = wish.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => break,

@@ -14,7 +14,8 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     let all_claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);
     let volumes = Api::<PersistentVolume>::all(s.client.unary.clone());
     let claim = all_claims.get(CLAIM).await?;
-    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).ok_or("the claim has a volume")?;
+    let volume =
+        claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).ok_or("the claim has a volume")?;
     s.observe("B11", "nodes", &mysql.nodes);
     s.observe("B11", "pod", &last.pod);
     s.observe("B11", "server", &last.server);

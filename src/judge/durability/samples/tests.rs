@@ -52,7 +52,15 @@ impl Story {
         let began_us = 1000 * self.0.len() as u64 + 1;
         let (reader, outcome) = ("reader".into(), Outcome::Acknowledged);
         let server = server(uuid);
-        self.say(Event::RowsSampled { reader, outcome, server, exists, began_us, writers, reason: String::new() });
+        self.say(Event::RowsSampled {
+            reader,
+            outcome,
+            server,
+            exists,
+            began_us,
+            writers,
+            reason: String::new(),
+        });
         let samples = Samples::of(&Evidence::new(&self.0, "t"));
         self.0.pop();
         samples

@@ -54,7 +54,8 @@ fn acknowledgements_are_led_back_to_pods() {
     assert_eq!(judge(&good).conclusion(), Conclusion::Passed, "{:#?}", judge(&good).details());
     let elsewhere = Server { node: "w2".into(), ..server("a", 1) };
     // A socket that goes past the forward gives a host name that no connection led to.
-    let past = Server { pod: "my-laptop".into(), pod_uid: String::new(), node: String::new(), ..server("a", 1) };
+    let past =
+        Server { pod: "my-laptop".into(), pod_uid: String::new(), node: String::new(), ..server("a", 1) };
     let other = Server { pod: "pod-2".into(), ..server("a", 1) };
     for wrong in [elsewhere, past, other, Server { uuid: String::new(), ..server("a", 1) }, server("a", 3)] {
         let finding = judge(&[good[0].clone(), wrote(1.0, wrong.clone()), wrote(2.0, wrong)]);
@@ -69,12 +70,15 @@ fn two_servers_at_once_are_named_and_one_after_another_is_not() {
     let pods = [pod(0.0, 1, "w1", None), pod(0.0, 2, "w1", None)];
     let story = |records: &[Record]| judge(&[&pods, records].concat());
     let (a, b) = (server("a", 1), server("b", 2));
-    let after = [met(1.0, 0, a.clone()), wrote(2.0, a.clone()), met(10.0, 0, b.clone()), wrote(11.0, b.clone())];
+    let after =
+        [met(1.0, 0, a.clone()), wrote(2.0, a.clone()), met(10.0, 0, b.clone()), wrote(11.0, b.clone())];
     assert_eq!(story(&after).conclusion(), Conclusion::Passed);
     let split = [&after[..], &[wrote(12.0, a.clone())]].concat();
     let finding = story(&split);
     assert_eq!(finding.conclusion(), Conclusion::Failed);
-    assert!(finding.evidence().starts_with("1 servers answered while another one ran: server a in pod pod-1"));
+    assert!(
+        finding.evidence().starts_with("1 servers answered while another one ran: server a in pod pod-1")
+    );
     // Two servers on the same files are as bad.
     let same = [wrote(1.0, a.clone()), wrote(2.0, server("a", 2)), wrote(3.0, a.clone())];
     assert_eq!(story(&same).conclusion(), Conclusion::Failed);
@@ -90,17 +94,29 @@ fn two_servers_at_once_are_named_and_one_after_another_is_not() {
 fn a_crash_is_told_from_an_orderly_end() {
     let a = || server("a", 1);
     let before = [pod(0.0, 1, "w1", None), met(1.0, 0, a()), wrote(5.0, a())];
-    let fault = record(6.0, Event::FaultInjected {
-        id: "f".into(),
-        fault: "kill-node".into(),
-        node: "w1".into(),
-        proof: json!({}),
-    });
+    let fault = record(
+        6.0,
+        Event::FaultInjected {
+            id: "f".into(),
+            fault: "kill-node".into(),
+            node: "w1".into(),
+            proof: json!({}),
+        },
+    );
     for (between, said) in [
-        (pod(6.0, 1, "w1", Some(137)), "recovered after a crash at 9 s, last answer at 5.000 s (its container ended with 137)"),
-        (pod(6.0, 1, "w1", Some(0)), "started anew at 9 s, last answer at 5.000 s (its container ended with 0)"),
+        (
+            pod(6.0, 1, "w1", Some(137)),
+            "recovered after a crash at 9 s, last answer at 5.000 s (its container ended with 137)",
+        ),
+        (
+            pod(6.0, 1, "w1", Some(0)),
+            "started anew at 9 s, last answer at 5.000 s (its container ended with 0)",
+        ),
         (fault, "recovered after a crash at 9 s, last answer at 5.000 s (kill-node on w1)"),
-        (wrote(6.0, server("b", 1)), "started anew at 9 s, last answer at 5.000 s (nothing on record ended it)"),
+        (
+            wrote(6.0, server("b", 1)),
+            "started anew at 9 s, last answer at 5.000 s (nothing on record ended it)",
+        ),
     ] {
         let finding = judge(&[&before[..], &[between, met(10.0, 1, a())]].concat());
         let details = finding.details();
