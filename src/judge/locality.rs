@@ -278,6 +278,58 @@ mod tests {
     }
 
     #[test]
+    fn nowhere_is_no_node_at_all() {
+        let files = [entry("qa/")];
+        let all = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &[]))]);
+        assert_eq!(conclude(|f| nowhere(f, &all, &["other/"])).0, Conclusion::Passed);
+        let (conclusion, text) = conclude(|f| nowhere(f, &all, &["qa/"]));
+        assert_eq!((conclusion, text.as_str()), (Conclusion::Failed, "/mnt/data on w1 (running) has qa/"));
+        assert_eq!(conclude(|f| nowhere(f, &BTreeMap::new(), &["qa/"])).0, Conclusion::Inconclusive);
+    }
+
+    #[test]
+    fn what_was_not_listed_is_neither_there_nor_absent() {
+        let files = [entry("auto.cnf"), entry("qa/")];
+        let why = Some("more than 50000 entries");
+        let part = |node, entries| Listing { incomplete: why, ..listing(node, entries) };
+        let all = BTreeMap::from([("w1", part("w1", &files[..])), ("w2", part("w2", &[]))]);
+        for (check, conclusion) in [
+            (conclude(|f| holds(f, &all["w1"], &["qa/"])), Conclusion::Passed),
+            (conclude(|f| holds(f, &all["w1"], &["other/"])), Conclusion::Inconclusive),
+            (conclude(|f| nothing_on(f, &all, &["w2"])), Conclusion::Inconclusive),
+            (conclude(|f| nothing_on(f, &all, &["w1"])), Conclusion::Failed),
+            (conclude(|f| nowhere(f, &all, &["other/"])), Conclusion::Inconclusive),
+            (conclude(|f| nowhere(f, &all, &["qa/"])), Conclusion::Failed),
+            (conclude(|f| only_on(f, &all, "w1", &["qa/"])), Conclusion::Inconclusive),
+            (
+                conclude(|f| back_on(f, &all["w1"], &part("w1", &files[..1]), |_| false)),
+                Conclusion::Inconclusive,
+            ),
+        ] {
+            assert_eq!(check.0, conclusion, "{}", check.1);
+        }
+    }
+
+    #[test]
+    fn what_is_back_has_its_owner_and_its_bytes() {
+        let before = [FileEntry { sha256: Some("one".into()), ..entry("auto.cnf") }];
+        let earlier = listing("w1", &before);
+        let later =
+            |entry: FileEntry| conclude(|f| back_on(f, &earlier, &listing("w1", &[entry]), |_| false));
+        assert_eq!(later(before[0].clone()).0, Conclusion::Passed);
+        let unread = FileEntry { sha256: None, ..before[0].clone() };
+        assert_eq!(later(unread).0, Conclusion::Passed);
+        let (conclusion, text) = later(FileEntry { uid: 0, ..before[0].clone() });
+        assert_eq!(
+            (conclusion, text.as_str()),
+            (Conclusion::Failed, "owners on w1 changed: auto.cnf of 999 is now of 0")
+        );
+        let (conclusion, text) = later(FileEntry { sha256: Some("two".into()), ..before[0].clone() });
+        assert_eq!(conclusion, Conclusion::Failed);
+        assert!(text.contains("changed: auto.cnf (1 bytes, now 1)"), "{text}");
+    }
+
+    #[test]
     fn an_empty_node_holds_nothing() {
         let files = [entry("mysql/")];
         let all = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &[]))]);

@@ -196,14 +196,19 @@ impl Ledger {
         let started = self.log.now_us() as f64 / 1e6 - uptime as f64;
         let server = connection.server().clone();
         let key = (server.uuid.clone(), server.pod_uid.clone());
-        let known = self.met().get(&key).copied();
-        if known.is_some_and(|known| started - known < SAME_START) {
+        let is_known = |known: Option<&f64>| known.is_some_and(|known| started - known < SAME_START);
+        if is_known(self.met().get(&key)) {
             return Ok(connection);
         }
         let version = connection.version().to_owned();
         let flush_at_commit = connection.flush_at_commit().await?;
-        self.met().insert(key, started);
-        self.log.append(Event::ServerMet { server, uptime, version, flush_at_commit });
+        // Of several that met it at once, one says so.
+        let mut met = self.met();
+        if !is_known(met.get(&key)) {
+            met.insert(key, started);
+            self.log.append(Event::ServerMet { server, uptime, version, flush_at_commit });
+        }
+        drop(met);
         Ok(connection)
     }
 
