@@ -182,16 +182,16 @@ pub fn overlaps<'r>(evidence: &Evidence<'r>) -> Vec<Overlap<'r>> {
         if let Some(own) = seen.iter().position(|life| same(life.server)) {
             let (first, since) = (seen[own].server, answer.started.unwrap_or(f64::NEG_INFINITY));
             // Others that answered after our last answer, while the process that answers now ran.
-            let between = seen.iter().filter(|o| o.last > seen[own].last && o.last > since);
+            let between = seen.iter().filter(|o| o.record > seen[own].record && o.last > since);
             for other in between.filter(|other| !same(other.server)) {
                 let overlap = Overlap { first, second: other.server };
                 if !found.contains(&overlap) {
                     found.push(overlap);
                 }
             }
-            seen[own].last = answer.at;
+            (seen[own].last, seen[own].record) = (answer.at, answer.record);
         } else {
-            seen.push(Life { server: answer.server, last: answer.at });
+            seen.push(Life { server: answer.server, last: answer.at, record: answer.record });
         }
     }
     found
@@ -200,6 +200,7 @@ pub fn overlaps<'r>(evidence: &Evidence<'r>) -> Vec<Overlap<'r>> {
 struct Life<'r> {
     server: &'r Server,
     last: f64,
+    record: usize,
 }
 
 fn text(server: &Server) -> String {
