@@ -11,6 +11,7 @@ pub mod identity;
 pub mod integrity;
 pub mod locality;
 pub mod object;
+pub mod outages;
 pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;

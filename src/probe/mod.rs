@@ -8,5 +8,5 @@ pub mod recorder;
 
 pub use forward::{Forward, Route, Target};
 pub use http::HttpProbe;
-pub use ledger::{Ledger, LedgerError, LedgerSpec, Reading, Tally, Writer};
+pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
 pub use recorder::Recorder;

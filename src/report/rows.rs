@@ -12,16 +12,19 @@ pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
     let mut report = RowsReport::default();
     let mut written: BTreeMap<&Row, Outcome> = BTreeMap::new();
     for record in &story.records {
+        let (rows, outcome) = match &record.event {
+            Event::RowWritten { row, outcome, .. } => (std::slice::from_ref(row), outcome),
+            Event::TransactionWritten { rows, outcome, .. } => (rows.as_slice(), outcome),
+            _ => (Default::default(), &Outcome::Refused),
+        };
+        match outcome {
+            Outcome::Acknowledged => report.acknowledged += rows.len(),
+            Outcome::Refused => report.refused += rows.len(),
+            Outcome::Indeterminate => report.indeterminate += rows.len(),
+        }
+        written.extend(rows.iter().map(|row| (row, *outcome)));
         match &record.event {
-            Event::RowWritten { row, outcome, .. } => {
-                match outcome {
-                    Outcome::Acknowledged => report.acknowledged += 1,
-                    Outcome::Refused => report.refused += 1,
-                    Outcome::Indeterminate => report.indeterminate += 1,
-                }
-                written.insert(row, *outcome);
-            }
-            Event::RowsRead { reading, server, exists, rows } => {
+            Event::RowsRead { reading, server, exists, rows, .. } => {
                 let found: BTreeSet<&Row> = rows.iter().collect();
                 let missing = |(row, outcome): &(&&Row, &Outcome)| {
                     **outcome == Outcome::Acknowledged && !found.contains(**row)

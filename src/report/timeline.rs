@@ -124,13 +124,21 @@ impl Lanes {
                 let note = if *outcome == Outcome::Acknowledged { "answered" } else { detail.as_str() };
                 self.answered(probe, at, *outcome, note);
             }
-            Event::RowWritten { outcome, server, reason, .. } => {
+            Event::RowWritten { outcome, server, reason, .. }
+            | Event::TransactionWritten { outcome, server, reason, .. } => {
                 let note = match outcome {
                     Outcome::Acknowledged => format!("rows acknowledged by {}", server.pod),
                     Outcome::Refused => format!("rows refused: {reason}"),
                     Outcome::Indeterminate => format!("rows without an answer: {reason}"),
                 };
                 self.answered("ledger", at, *outcome, &note);
+            }
+            Event::RowsSampled { reader, outcome, server, reason, .. } => {
+                let note = match outcome {
+                    Outcome::Acknowledged => format!("answered by {}", server.pod),
+                    Outcome::Refused | Outcome::Indeterminate => format!("not read: {reason}"),
+                };
+                self.answered(reader, at, *outcome, &note);
             }
             _ => {}
         }

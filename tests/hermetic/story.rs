@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Server};
+use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Seen, Server};
 use seatrial::judge::{self, Evidence, Finding};
 use serde_json::Value;
 
@@ -131,6 +131,8 @@ impl Story {
             exists: !paths.is_empty(),
             entries: paths.iter().map(|path| entry(path)).collect(),
             server_uuid: uuid.map(str::to_owned),
+            link: None,
+            incomplete: None,
         });
     }
 
@@ -145,6 +147,21 @@ impl Story {
             server: server.clone(),
             exists: rows.is_some(),
             rows: rows.unwrap_or_default().iter().map(|n| row(*n)).collect(),
+            began_us: None,
+        });
+    }
+
+    /// A reader's look: the lowest and the highest number, and how many.
+    pub fn looked(&mut self, server: &Server, (low, high, count): (u64, u64, u64)) {
+        let seen = Seen { writer: "ledger".into(), low, high, count, digest: String::new() };
+        self.say(Event::RowsSampled {
+            reader: "reader".into(),
+            outcome: Outcome::Acknowledged,
+            server: server.clone(),
+            exists: true,
+            began_us: (self.seconds * 1e6) as u64,
+            writers: vec![seen],
+            reason: String::new(),
         });
     }
 
@@ -191,5 +208,5 @@ pub fn row(number: u64) -> Row {
 }
 
 pub fn entry(path: &str) -> FileEntry {
-    FileEntry { path: path.into(), size: 1, uid: 999, mode: 0o640, link: None }
+    FileEntry { path: path.into(), size: 1, uid: 999, mode: 0o640, ..FileEntry::default() }
 }

@@ -45,7 +45,7 @@ pub async fn in_run<T>(
     }
     report::write(&done, run.log.dir())?;
     // What stands in the file alone gives the same verdicts and the same words.
-    let again = report::rejudge(&event::read(&file)?, |_| &[]).report();
+    let again = report::rejudge(&seatrial::event::read(&file)?, |_| &[]).report();
     ensure!(again == done, "judged again from {}, the run comes out otherwise", file.display());
     result
 }

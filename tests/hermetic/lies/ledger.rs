@@ -13,8 +13,9 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| rows(s, "replaced", |r| r.retain(|r| r.number != 3)),
         FAILED,
-        "lost 3",
+        "a stale read: 1 acknowledged rows are missing that a later reading of the same server has: 3",
     ),
+    lie("a row dropped for good", "B6", told::story, lost_for_good, FAILED, "lost 3"),
     lie(
         "a row dropped on the way back",
         "B10",
@@ -29,7 +30,7 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| rows(s, "database", |r| r.retain(|r| r.number != 2)),
         FAILED,
-        "lost 2",
+        "a stale read: 1 acknowledged rows are missing that a later reading of the same server has: 2",
     ),
     lie(
         "a row duplicated",
@@ -109,7 +110,7 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| gone(s, "replaced"),
         FAILED,
-        "the ledger's table is not there",
+        "the ledger's table is gone from the server",
     ),
     lie(
         "a forward to the dead pod",
@@ -159,6 +160,15 @@ fn rows(story: &mut Story, wanted: &str, bend: impl Fn(&mut Vec<Row>)) {
             && reading == wanted
         {
             bend(rows);
+        }
+    });
+}
+
+/// No reading has the row any more.
+fn lost_for_good(story: &mut Story) {
+    story.each(|e| {
+        if let Event::RowsRead { rows, .. } = e {
+            rows.retain(|r| r.number != 3);
         }
     });
 }

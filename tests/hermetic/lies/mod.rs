@@ -5,9 +5,10 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
-use seatrial::judge::Conclusion;
+use seatrial::judge::{Conclusion, Finding};
 use tokio::sync::OnceCell;
 
+use crate::stateful_set;
 use crate::story::Story;
 
 mod bad_image;
@@ -30,12 +31,15 @@ static LIES: &[(&str, &[Lie])] = &[
     ("A single MySQL on a hostPath volume", mysql::LIES),
     ("Rows", ledger::LIES),
     ("A node that goes down and comes back", node::LIES),
+    ("Order in a StatefulSet", stateful_set::order::LIES),
+    ("Names, addresses and claims of a StatefulSet", stateful_set::claims::LIES),
+    ("A StatefulSet's node that is lost", stateful_set::lost_node::LIES),
     ("The records themselves", records::LIES),
     ("Servers that lie while they are recorded", servers::LIES),
 ];
 
 /// One deliberate falsehood.
-struct Lie {
+pub struct Lie {
     /// What is pretended, in a few words.
     name: &'static str,
     /// The claim that it is about.
@@ -50,9 +54,11 @@ struct Lie {
 
 /// Where a lie is told.
 #[derive(Clone, Copy)]
-enum Told {
+pub enum Told {
     /// In a history: the truth, and what bends it.
     History(fn() -> Story, fn(&mut Story)),
+    /// In a recorded history of a StatefulSet.
+    Set(fn(&mut stateful_set::Story)),
     /// In the file of a run, line by line; the run is then judged again.
     File(fn(&mut Vec<String>)),
     /// By a server to the real clients, while they record: where it is told to lie.
@@ -60,19 +66,19 @@ enum Told {
 }
 
 /// What a claim came out as, and the line that says why.
-type Found = (Verdict, String);
+pub type Found = (Verdict, String);
 
 /// What may become of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
     Judged(Conclusion),
     /// Nothing is judged: the file is refused.
     Refused,
 }
 
 const PASSED: Verdict = Verdict::Judged(Conclusion::Passed);
-const FAILED: Verdict = Verdict::Judged(Conclusion::Failed);
-const OPEN: Verdict = Verdict::Judged(Conclusion::Inconclusive);
+pub const FAILED: Verdict = Verdict::Judged(Conclusion::Failed);
+pub const OPEN: Verdict = Verdict::Judged(Conclusion::Inconclusive);
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,11 +101,23 @@ const fn lie(
     Lie { name, claim, told: Told::History(truth, bend), comes_out, betrayed_by }
 }
 
+/// A lie in a recorded history of a StatefulSet.
+pub const fn of_set(
+    name: &'static str,
+    claim: &'static str,
+    bend: fn(&mut stateful_set::Story),
+    comes_out: Verdict,
+    betrayed_by: &'static str,
+) -> Lie {
+    Lie { name, claim, told: Told::Set(bend), comes_out, betrayed_by }
+}
+
 impl Lie {
     /// What its claim comes out as where the truth is told.
     async fn truth(&self) -> Found {
         match self.told {
             Told::History(truth, _) => judged(&truth(), self.claim),
+            Told::Set(_) => weighed(&stateful_set::Story::recorded(self.claim).judge(self.claim)),
             Told::File(_) => records::judged_again(&records::lines(), self.claim),
             Told::Server(play) => play(false).await,
         }
@@ -112,6 +130,11 @@ impl Lie {
                 let mut story = truth();
                 bend(&mut story);
                 judged(&story, self.claim)
+            }
+            Told::Set(bend) => {
+                let mut story = stateful_set::Story::recorded(self.claim);
+                bend(&mut story);
+                weighed(&story.judge(self.claim))
             }
             Told::File(bend) => {
                 let mut lines = records::lines();
@@ -128,12 +151,16 @@ impl Lie {
             Told::History(truth, _) => (1, truth as usize),
             Told::File(_) => (2, 0),
             Told::Server(play) => (3, play as usize),
+            Told::Set(_) => (4, 0),
         }
     }
 }
 
 fn judged(story: &Story, claim: &str) -> Found {
-    let finding = story.judge(claim);
+    weighed(&story.judge(claim))
+}
+
+fn weighed(finding: &Finding) -> Found {
     (Verdict::Judged(finding.conclusion()), finding.evidence())
 }
 

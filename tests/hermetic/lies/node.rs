@@ -159,9 +159,9 @@ pub(super) static LIES: &[Lie] = &[
         "a hostPath that was seeded for the replacement",
         "B9",
         told::story,
-        |s| s.listed("before-fault", "w2", "running", &["auto.cnf", "qa/"], Some("uuid-b")),
+        |s| add(s, "before-fault", "w2", "auto.cnf"),
         FAILED,
-        "/mnt/data on w2 (running) holds auto.cnf qa/",
+        "/mnt/data on w2 (running) holds auto.cnf",
     ),
     lie(
         "the files are on a second node, too",

@@ -160,7 +160,7 @@ async fn outage(lie: Option<Engine>, claim: &str) -> Found {
         fake.change("w2", |c| c.power = Power::Exited);
     }
     let node = fake.node("w1").await.expect("the node");
-    let proof = StopNode.inject(&node, Deadline::after(Duration::from_secs(3))).await;
+    let proof = StopNode::DEFAULT.inject(&(&node).into(), Deadline::after(Duration::from_secs(3))).await;
     if let Some(Engine::StartsAgain) = lie {
         fake.change("w1", |c| c.power = Power::Running);
     }
