@@ -8,6 +8,7 @@ pub mod topology;
 
 mod dns;
 mod error;
+mod holder;
 mod kind;
 mod kubeconfig;
 mod lease;

@@ -5,6 +5,7 @@ pub mod build;
 mod error;
 pub mod load;
 pub mod profile;
+mod prune;
 pub mod registry;
 mod resolve;
 
@@ -16,6 +17,7 @@ pub use build::BuildError;
 pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};
 pub use profile::{PROFILES, Profile, ProfileError};
+pub use prune::{Pruned, UNUSED, prune};
 pub use resolve::{beside, resolve};
 
 /// Every image of a cluster, present in the engine.
