@@ -10,6 +10,7 @@ pub mod identity;
 pub mod locality;
 pub mod object;
 pub mod outages;
+pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;
 
@@ -144,4 +145,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 }
 
 /// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS];
+pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];

@@ -6,6 +6,8 @@ use futures::future::BoxFuture;
 use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 
+pub mod stateful_set;
+pub mod stateful_set_node;
 pub mod stateful_single;
 pub mod stateless;
 
@@ -21,7 +23,8 @@ pub struct Suite {
 }
 
 /// Every suite, in the order of the catalogue.
-pub static SUITES: &[&Suite] = &[&stateless::SUITE, &stateful_single::SUITE];
+pub static SUITES: &[&Suite] =
+    &[&stateless::SUITE, &stateful_single::SUITE, &stateful_set::SUITE, &stateful_set_node::SUITE];
 
 impl Suite {
     /// The suite with this name.

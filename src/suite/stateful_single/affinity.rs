@@ -48,7 +48,7 @@ pub(super) async fn lose_pinned_node(
     s.observe("B12", "budget", &allowed);
     let patience = Duration::from_secs_f64(allowed.ready) + START;
     let node = s.cluster.node(home).ok_or_else(|| format!("no node is called {home}"))?;
-    let fault = s.inject(&StopNode, node, mysql.within(CHANGE)).await?;
+    let fault = s.inject(&StopNode::DEFAULT, node, mysql.within(CHANGE)).await?;
     let held_up = pods::unschedulable("affinity");
     let ours = watcher::Config::default().labels(SELECTOR);
     let held_up = wait::until(mysql.pods.clone(), ours, held_up, mysql.within(patience));
