@@ -23,29 +23,26 @@ pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
             Outcome::Indeterminate => report.indeterminate += rows.len(),
         }
         written.extend(rows.iter().map(|row| (row, *outcome)));
-        match &record.event {
-            Event::RowsRead { reading, server, exists, rows, .. } => {
-                let found: BTreeSet<&Row> = rows.iter().collect();
-                let missing = |(row, outcome): &(&&Row, &Outcome)| {
-                    **outcome == Outcome::Acknowledged && !found.contains(**row)
-                };
-                let count = |outcome: Option<Outcome>| {
-                    rows.iter().filter(|row| written.get(row).copied() == outcome).count()
-                };
-                report.readings.push(ReadingReport {
-                    reading: reading.clone(),
-                    at: clock.at(record),
-                    pod: server.pod.clone(),
-                    node: server.node.clone(),
-                    server_uuid: server.uuid.clone(),
-                    exists: *exists,
-                    found: rows.len(),
-                    missing: written.iter().filter(missing).count(),
-                    unanswered: count(Some(Outcome::Indeterminate)),
-                    foreign: count(None) + count(Some(Outcome::Refused)),
-                });
-            }
-            _ => {}
+        if let Event::RowsRead { reading, server, exists, rows, .. } = &record.event {
+            let found: BTreeSet<&Row> = rows.iter().collect();
+            let missing = |(row, outcome): &(&&Row, &Outcome)| {
+                **outcome == Outcome::Acknowledged && !found.contains(**row)
+            };
+            let count = |outcome: Option<Outcome>| {
+                rows.iter().filter(|row| written.get(row).copied() == outcome).count()
+            };
+            report.readings.push(ReadingReport {
+                reading: reading.clone(),
+                at: clock.at(record),
+                pod: server.pod.clone(),
+                node: server.node.clone(),
+                server_uuid: server.uuid.clone(),
+                exists: *exists,
+                found: rows.len(),
+                missing: written.iter().filter(missing).count(),
+                unanswered: count(Some(Outcome::Indeterminate)),
+                foreign: count(None) + count(Some(Outcome::Refused)),
+            });
         }
     }
     (report != RowsReport::default()).then_some(report)

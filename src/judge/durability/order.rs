@@ -84,11 +84,10 @@ mod tests {
         Row { writer: writer.into(), number, checksum: String::new() }
     }
 
+    type Pairs = Vec<(u64, u64)>;
+
     /// Rows of writers `a` and `b` in the order of their records; a transaction each inner list.
-    fn judge(
-        written: &[(&[u64], char, Outcome)],
-        there: &[(char, u64)],
-    ) -> (Vec<(u64, u64)>, Vec<(u64, u64)>) {
+    fn judge(written: &[(&[u64], char, Outcome)], there: &[(char, u64)]) -> (Pairs, Pairs) {
         let server = Server { uuid: "u".into(), ..Server::default() };
         let rows: Vec<Vec<Row>> = written
             .iter()

@@ -150,7 +150,7 @@ impl<'r> Known<'r> {
     fn compare(&self, look: &Look<'_>, verdict: &mut Samples) {
         // Older rows than the newest ones are not looked at: then a writer may not show at all.
         let whole =
-            look.writers.iter().all(|seen| self.of_seen(look, seen).is_some_and(|of| of.from_first(seen)));
+            look.writers.iter().all(|seen| self.of_seen(look, seen).is_some_and(|of| of.is_begun_by(seen)));
         for (writer, of) in self.writers(look) {
             let seen = look.writers.iter().find(|seen| seen.writer == writer);
             let due = of.before(look.began_us).last().map(|row| row.number);
@@ -184,7 +184,7 @@ impl<'r> Known<'r> {
         let due = within(&of.acknowledged, seen);
         let open = within(&of.open, seen);
         // A row without an answer may stand among older ones than its number tells.
-        let cut_at_open = !of.from_first(seen) && due.first().is_none_or(|row| row.number != seen.low);
+        let cut_at_open = !of.is_begun_by(seen) && due.first().is_none_or(|row| row.number != seen.low);
         if cut_at_open && !due.is_empty() {
             return;
         }
@@ -208,7 +208,7 @@ impl Of {
     }
 
     /// Whether a range begins with the writer's first row, or before it.
-    fn from_first(&self, seen: &Seen) -> bool {
+    fn is_begun_by(&self, seen: &Seen) -> bool {
         self.acknowledged.first().is_none_or(|row| seen.low <= row.number)
     }
 }

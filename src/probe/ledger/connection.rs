@@ -170,13 +170,12 @@ impl Connection {
              BIT_XOR(CAST(CONV(LEFT(checksum, 16), 16, 10) AS UNSIGNED)) FROM {database}.ledger \
              WHERE id > (SELECT COALESCE(MAX(id), 0) FROM {database}.ledger) - {WINDOW} GROUP BY writer"
         );
-        let read: Result<Vec<(String, u64, u64, u64, u64)>, _> =
-            self.call("read the newest rows", async |c| c.query(&select).await).await;
-        let seen = |(writer, low, high, count, digest)| {
+        let read = self.call("read the newest rows", async |c| c.query(&select).await).await;
+        let seen = |(writer, low, high, count, digest): (String, u64, u64, u64, u64)| {
             let digest = format!("{digest:016x}");
             Seen { writer, low, high, count, digest }
         };
-        Ok(unless_absent(read)?.map(|rows| rows.into_iter().map(seen).collect()))
+        Ok(unless_absent(read)?.map(|rows: Vec<_>| rows.into_iter().map(seen).collect()))
     }
 
     /// Readies the insert, so that what fails before a row was sent can be told apart.
