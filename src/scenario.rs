@@ -191,7 +191,7 @@ async fn prepare(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Stop
 }
 
 async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Failure> {
-    let spec = ClusterSpec { topology: needs.topology, images: run.images.clone() };
+    let spec = ClusterSpec { topology: needs.topology, images: run.images.clone(), apart: None };
     let holder = format!("{} of run {} (pid {})", needs.name, run.log.run(), std::process::id());
     let patience = Deadline::after(run.patience);
     let lease =

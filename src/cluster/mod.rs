@@ -16,6 +16,7 @@ mod reap;
 mod roll;
 mod spec;
 mod standing;
+mod upgrading;
 
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ pub use reap::{Action, ReapOptions, Reaped, reap, start_watcher, watch, watch_ar
 pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};
 pub use spec::ClusterSpec;
 pub use timing::{Budget, FailureTiming};
+pub use upgrading::{UpgradeAsk, Upgraded, plan_upgrade, upgrade};
 pub use topology::{ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
 
 /// A cluster that exists. Cheap to clone.

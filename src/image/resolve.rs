@@ -174,13 +174,13 @@ fn about(builder: &Builder, pieces: &[build::Piece], id: &str) -> Option<String>
     about["substitutes"].as_str().map(str::to_owned)
 }
 
-fn builder(settings: &Settings, progress: &Progress) -> Result<Builder, ImageError> {
+pub(super) fn builder(settings: &Settings, progress: &Progress) -> Result<Builder, ImageError> {
     let recipes: PathBuf = build::unpack(&settings.cache)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Builder::new(&settings.cache, &recipes, cores, progress.clone()))
 }
 
-fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<build::Piece>, ImageError> {
+pub(super) fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<build::Piece>, ImageError> {
     let release = made.releases.iter().find(|r| r.version == version);
     let missing = || ProfileError::NoVersion {
         profile: profile.into(),

@@ -9,8 +9,11 @@ pub mod evidence;
 pub mod identity;
 pub mod locality;
 pub mod object;
+pub mod skew;
 pub mod stateful_single;
 pub mod stateless;
+pub mod upgrade;
+pub mod version;
 
 pub use evidence::{Evidence, Missing};
 

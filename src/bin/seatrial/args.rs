@@ -51,6 +51,8 @@ pub enum Command {
     Kubeconfig(KubeconfigArgs),
     /// Bring images of the engine onto every node of a cluster
     Load(LoadArgs),
+    /// Upgrade a living cluster in place, one minor version at a time, with probes on it
+    Upgrade(UpgradeArgs),
     /// The images of a profile: build or pull what is missing, or list what is here
     Images(ImagesArgs),
     /// Heal and remove everything of ours that has no owner any more
@@ -147,6 +149,9 @@ pub struct UpArgs {
     /// Its shape
     #[arg(long, default_value = "three", value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
     pub topology: String,
+    /// A cluster of its own beside the shared one: the end of its name, such as `upgrade`
+    #[arg(long, value_name = "WORD", value_parser = word)]
+    pub apart: Option<String>,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -186,6 +191,29 @@ pub struct LoadArgs {
     /// A cluster, or the beginning of its name [default: the only one]
     #[arg(long)]
     pub cluster: Option<String>,
+}
+
+/// Arguments of `upgrade`.
+#[derive(Debug, clap::Args)]
+pub struct UpgradeArgs {
+    /// The version to reach, such as 1.35.4 or 1.35; several minor versions are several hops
+    #[arg(long, value_name = "VERSION")]
+    pub to: String,
+    /// A cluster, or the beginning of its name [default: the only one]
+    #[arg(long)]
+    pub cluster: Option<String>,
+    /// Show what would be done, and how long it would take; changes nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Stop after a step, a node, or `control-plane`; the next call goes on from there
+    #[arg(long, value_name = "STEP", conflicts_with = "plan")]
+    pub stop_after: Option<String>,
+    /// What each step may cost, instead of the defaults (TOML)
+    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    pub budget: Option<PathBuf>,
+    /// Leave etcd as it is: the API is away for a shorter time
+    #[arg(long)]
+    pub keep_etcd: bool,
 }
 
 /// Arguments of `images`.
@@ -252,6 +280,14 @@ pub fn suites(names: &[String]) -> Vec<&'static Suite> {
 fn profiles() -> Vec<&'static str> {
     let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
     std::iter::once("auto").chain(named.map(|p| &*p.name.leak())).collect()
+}
+
+fn word(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    match !text.is_empty() && text.len() <= 12 && text.chars().all(fits) {
+        true => Ok(text.into()),
+        false => Err("not a word of at most 12 lower case letters and digits".into()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,0 +1,5 @@
+//! Part D: an upgrade under load.
+
+mod told;
+
+pub use told::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
