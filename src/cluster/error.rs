@@ -157,9 +157,9 @@ impl ClusterError {
             Self::NotOurs { name, .. } => {
                 Some(format!("if nobody needs it: kind delete cluster --name {name}"))
             }
-            Self::HalfUpgraded { name, to: Some(to), .. } => {
-                Some(format!("seatrial upgrade --cluster {name} --to {to} goes on; seatrial down {name} removes it"))
-            }
+            Self::HalfUpgraded { name, to: Some(to), .. } => Some(format!(
+                "seatrial upgrade --cluster {name} --to {to} goes on; seatrial down {name} removes it"
+            )),
             Self::HalfUpgraded { name, to: None, .. } => Some(format!("seatrial down {name}")),
             Self::WrongKubeconfig { path, .. } => Some(format!("rm {}; it is written anew", path.display())),
             Self::Create { reason, .. } if reason.contains("executable file not found") => {

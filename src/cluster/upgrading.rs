@@ -11,9 +11,8 @@ use crate::deadline::Deadline;
 use crate::image;
 use crate::progress::Progress;
 use crate::upgrade::{
-    self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Upgrade, Told, UpgradeError, UpgradePlan,
-    Version,
-    Watcher,
+    self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Told, Upgrade, UpgradeError, UpgradePlan,
+    Version, Watcher,
 };
 
 /// What is asked of an upgrade.
@@ -109,7 +108,9 @@ pub async fn upgrade(
     let planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
     // A step that is done already is no step of the plan: that one is not stopped after, then.
     let stop = match &ask.stop_after {
-        Some(name) => Some(looked.plan.stop_after(name, &planes).map_err(|why| UpgradeError::NoStop { why })?),
+        Some(name) => {
+            Some(looked.plan.stop_after(name, &planes).map_err(|why| UpgradeError::NoStop { why })?)
+        }
         None => None,
     };
     let from = looked.plan.from;

@@ -80,9 +80,8 @@ impl State {
         };
         let mut broken = Vec::new();
         if newest.minors_ahead(oldest) > 1 {
-            broken.push(format!(
-                "kube-apiservers {oldest} and {newest} are more than one minor version apart"
-            ));
+            broken
+                .push(format!("kube-apiservers {oldest} and {newest} are more than one minor version apart"));
         }
         for component in [Component::KubeControllerManager, Component::KubeScheduler] {
             for (node, version) in self.all(component) {
@@ -155,9 +154,14 @@ pub fn kubeadm_reaches(state: &State, to: Version) -> Vec<String> {
     for (node, version) in state.all(Component::KubeApiserver) {
         let ahead = to.minors_ahead(version);
         if to < version {
-            broken.push(format!("kube-apiserver {version} of {node} is newer than {to}: kubeadm downgrades nothing"));
+            broken.push(format!(
+                "kube-apiserver {version} of {node} is newer than {to}: kubeadm downgrades nothing"
+            ));
         } else if ahead > 1 {
-            broken.push(format!("kubeadm {to} upgrades a control plane of {} at most, {node} has {version}", Version::new(to.major, to.minor.saturating_sub(1), 0).line()));
+            broken.push(format!(
+                "kubeadm {to} upgrades a control plane of {} at most, {node} has {version}",
+                Version::new(to.major, to.minor.saturating_sub(1), 0).line()
+            ));
         }
     }
     for (node, version) in &state.kubelets {

@@ -103,10 +103,7 @@ mod tests {
         for text in ["", "v", "1", "1.x.3", "1.2.3.4"] {
             assert!(text.parse::<Version>().is_err(), "{text}");
         }
-        assert_eq!(
-            Version::of_image("127.0.0.1:5000/coredns/coredns:v1.13.1"),
-            Some(Version::new(1, 13, 1))
-        );
+        assert_eq!(Version::of_image("127.0.0.1:5000/coredns/coredns:v1.13.1"), Some(Version::new(1, 13, 1)));
         assert_eq!(Version::of_image("127.0.0.1:5000/coredns"), None);
     }
 

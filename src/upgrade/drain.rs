@@ -34,7 +34,9 @@ pub(super) async fn drain(
     deadline: Deadline,
 ) -> Result<Vec<String>, UpgradeError> {
     let nodes = Api::<Node>::all(client.unary.clone());
-    patient(deadline, || nodes.cordon(node)).await.map_err(|e| UpgradeError::api(format!("cordon {node}"), e))?;
+    patient(deadline, || nodes.cordon(node))
+        .await
+        .map_err(|e| UpgradeError::api(format!("cordon {node}"), e))?;
     let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let all = Api::<Pod>::all(client.unary.clone());
     let listed = patient(deadline, || all.list(&here)).await;
@@ -89,7 +91,10 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
                     AGAIN
                 }
                 // Two budgets for one pod: the API refuses each eviction of it.
-                error if error.code() == Some(500) && error.text.contains("more than one PodDisruptionBudget") => {
+                error
+                    if error.code() == Some(500)
+                        && error.text.contains("more than one PodDisruptionBudget") =>
+                {
                     last = forbidden(client, pod, &error.text).await;
                     deadline.remaining()
                 }
@@ -135,7 +140,9 @@ pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
 pub(super) fn unready(pods: &[Pod]) -> BTreeSet<String> {
     let waits = |p: &&Pod| {
         let phase = p.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
-        !matches!(phase, "Succeeded" | "Failed") && p.metadata.deletion_timestamp.is_none() && !pods::is_ready(p)
+        !matches!(phase, "Succeeded" | "Failed")
+            && p.metadata.deletion_timestamp.is_none()
+            && !pods::is_ready(p)
     };
     pods.iter().filter(waits).map(owner).collect()
 }
@@ -176,7 +183,9 @@ where
             Err(error) if !deadline.is_over() => {
                 let passes = match &error {
                     // Right after a start its rules are not all there.
-                    kube::Error::Api(status) => status.code == 403 || status.code == 429 || status.code >= 500,
+                    kube::Error::Api(status) => {
+                        status.code == 403 || status.code == 429 || status.code >= 500
+                    }
                     _ => true,
                 };
                 if !passes {

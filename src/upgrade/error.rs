@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::refusal::Refusal;
-use crate::judge::version::{NoVersion, Version};
 use crate::client::{ApiError, ClientError};
 use crate::engine::EngineError;
 use crate::image::ImageError;
+use crate::judge::version::{NoVersion, Version};
 use crate::wait::WaitError;
 
 /// Why an upgrade was not begun, or did not come to its end.

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::error::UpgradeError;
 use super::plan::EtcdPolicy;
-use crate::judge::version::Version;
 use super::{Upgrading, programs_dir};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::exec::tail;
+use crate::judge::version::Version;
 use crate::node::Node;
 
 /// What kubeadm is asked for.
@@ -116,7 +116,14 @@ async fn ended(
     log: &str,
     deadline: Deadline,
 ) -> Result<(), UpgradeError> {
-    let look = ["bash", "-c", r#"systemctl show --property ActiveState --value "$1"; tail -n 20 "$2""#, "look", unit, log];
+    let look = [
+        "bash",
+        "-c",
+        r#"systemctl show --property ActiveState --value "$1"; tail -n 20 "$2""#,
+        "look",
+        unit,
+        log,
+    ];
     let mut last = String::new();
     loop {
         match up.engine.exec_ok(&node.name, &look, None, deadline.at_most(ASK)).await {
@@ -151,7 +158,11 @@ fn reason(lines: &str) -> String {
 
 /// Waits until the node's kubelet may read what `kubeadm upgrade node` reads with its credentials:
 /// right after the API server was restarted its rules are not all there.
-pub(super) async fn may_read(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result<(), UpgradeError> {
+pub(super) async fn may_read(
+    up: &Upgrading<'_>,
+    node: &Node,
+    deadline: Deadline,
+) -> Result<(), UpgradeError> {
     let kubectl = format!("{}/kubectl", programs_dir(up.to));
     let ask = [
         kubectl.as_str(),
@@ -200,7 +211,8 @@ fn takes_configuration(to: Version) -> bool {
 /// ignored, and only where the host has cgroup v1, which it calls an error.
 fn configuration(to: Version, etcd: EtcdPolicy, cgroup: u8) -> String {
     let etcd = etcd == EtcdPolicy::Upgrade;
-    let ignored = ignored(cgroup).map(|check| format!("  ignorePreflightErrors: [{check}]\n")).unwrap_or_default();
+    let ignored =
+        ignored(cgroup).map(|check| format!("  ignorePreflightErrors: [{check}]\n")).unwrap_or_default();
     format!(
         "apiVersion: kubeadm.k8s.io/v1beta4\nkind: UpgradeConfiguration\napply:\n  kubernetesVersion: v{to}\n  forceUpgrade: true\n  etcdUpgrade: {etcd}\n{ignored}node:\n  etcdUpgrade: {etcd}\n{ignored}"
     )
@@ -254,7 +266,11 @@ mod tests {
     fn an_old_kubeadm_is_told_by_flags() {
         let words = command(Version::new(1, 30, 14), EtcdPolicy::Keep, 1, Job::Apply, "/c");
         let wanted = [
-            "upgrade", "apply", "v1.30.14", "--yes", "--etcd-upgrade=false",
+            "upgrade",
+            "apply",
+            "v1.30.14",
+            "--yes",
+            "--etcd-upgrade=false",
             "--ignore-preflight-errors=SystemVerification",
         ];
         assert_eq!(words, wanted);

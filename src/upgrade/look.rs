@@ -10,22 +10,22 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Node as KubeNode, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt as _;
 use kube::api::{Api, GetParams, ListParams, PostParams};
 use kube::core::Request;
 use kube::runtime::watcher;
-use kube::ResourceExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::drain::{counts, full_name, moves, unmanaged};
 use super::error::UpgradeError;
 use super::facts::{BudgetFacts, ClusterFacts, NodeFacts};
-use crate::judge::skew::{Component, State};
-use crate::judge::version::Version;
 use super::{STORE, Upgrading, programs_dir};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
+use crate::judge::skew::{Component, State};
+use crate::judge::version::Version;
 use crate::node::{Node, Power};
 use crate::wait::{self, Verdict, check, nodes, pods};
 
@@ -141,7 +141,10 @@ echo --
 ctr -n k8s.io images ls -q"#;
     let ask = ["bash", "-c", SCRIPT, "look", STORE];
     let said = engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await?;
-    let strange = |why: &str| UpgradeError::Strange { what: format!("what {} says of itself", node.name), why: why.into() };
+    let strange = |why: &str| UpgradeError::Strange {
+        what: format!("what {} says of itself", node.name),
+        why: why.into(),
+    };
     let mut lines = said.lines().map(str::trim);
     facts.cgroup = if lines.next() == Some("cgroup2fs") { 2 } else { 1 };
     facts.free = lines.next().and_then(|l| l.parse().ok()).ok_or_else(|| strange("no free space"))?;
@@ -171,7 +174,8 @@ pub async fn state(client: &Client) -> Result<State, UpgradeError> {
     let pods = pods.map_err(|e| UpgradeError::api("list the pods of kube-system", e))?.items;
     let mut state = State::default();
     for node in list::<KubeNode>(client, "the nodes").await? {
-        let version = node.status.as_ref().and_then(|s| s.node_info.as_ref()).map(|i| i.kubelet_version.clone());
+        let version =
+            node.status.as_ref().and_then(|s| s.node_info.as_ref()).map(|i| i.kubelet_version.clone());
         state.kubelets.insert(node.name_any(), version.unwrap_or_default().parse()?);
     }
     for pod in pods.iter().filter(|p| p.metadata.deletion_timestamp.is_none()) {
@@ -189,9 +193,8 @@ pub async fn state(client: &Client) -> Result<State, UpgradeError> {
     let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");
     let coredns = deployments.get_opt("coredns").await;
     let coredns = coredns.map_err(|e| UpgradeError::api("read the Deployment coredns", e))?;
-    state.coredns = coredns.and_then(|d| {
-        Version::of_image(d.spec?.template.spec?.containers.first()?.image.as_deref()?)
-    });
+    state.coredns =
+        coredns.and_then(|d| Version::of_image(d.spec?.template.spec?.containers.first()?.image.as_deref()?));
     Ok(state)
 }
 
@@ -231,9 +234,11 @@ pub(super) async fn complete(up: &Upgrading<'_>, deadline: Deadline) -> Result<(
     try_join_all(up.nodes.iter().map(|node| {
         let dir = &dir;
         async move {
-            let lacks = |what: String| UpgradeError::Incomplete { node: node.name.clone(), what, version: up.to };
+            let lacks =
+                |what: String| UpgradeError::Incomplete { node: node.name.clone(), what, version: up.to };
             let kubeadm = format!("{dir}/kubeadm");
-            let there = up.engine.exec(&node.name, &["test", "-x", &kubeadm], None, deadline.at_most(ASK)).await?;
+            let there =
+                up.engine.exec(&node.name, &["test", "-x", &kubeadm], None, deadline.at_most(ASK)).await?;
             if there.code != 0 {
                 return Err(lacks("the programs".into()));
             }
@@ -318,7 +323,8 @@ pub(super) async fn plane_ready(client: &Client, node: &str, deadline: Deadline)
         let late: Vec<String> = found.iter().filter(|p| !pods::is_ready(p)).map(pods::describe).collect();
         Verdict::met_if(found.len() >= Component::ALL.len() && late.is_empty(), || late.join("; "))
     });
-    let ours = watcher::Config::default().labels("tier=control-plane").fields(&format!("spec.nodeName={node}"));
+    let ours =
+        watcher::Config::default().labels("tier=control-plane").fields(&format!("spec.nodeName={node}"));
     let api = Api::<Pod>::namespaced(client.stream.clone(), "kube-system");
     wait::until(api, ours, ready, deadline).await?;
     Ok(())
@@ -335,9 +341,12 @@ pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<St
         let Some(set) = sets.first() else { return Verdict::Met };
         let status = set.status.clone().unwrap_or_default();
         let current = status.observed_generation == set.metadata.generation;
-        let (all, new) = (status.desired_number_scheduled, status.updated_number_scheduled.unwrap_or_default());
+        let (all, new) =
+            (status.desired_number_scheduled, status.updated_number_scheduled.unwrap_or_default());
         let ready = status.number_ready;
-        Verdict::met_if(current && new == all && ready == all, || format!("{new} new and {ready} ready of {all}"))
+        Verdict::met_if(current && new == all && ready == all, || {
+            format!("{new} new and {ready} ready of {all}")
+        })
     });
     let by_name = watcher::Config::default().fields("metadata.name=kube-proxy");
     let sets = Api::<DaemonSet>::namespaced(up.client.stream.clone(), "kube-system");

@@ -29,6 +29,8 @@ use crate::image::Artefacts;
 use crate::node::Node;
 use crate::progress::Progress;
 
+pub use crate::judge::skew::{Component, State};
+pub use crate::judge::version::{NoVersion, Version};
 pub use error::UpgradeError;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
 pub use journal::{Entry, Journal};
@@ -36,9 +38,7 @@ pub use look::{facts, state};
 pub use plan::{EtcdPolicy, Hop, Planned, UpgradePlan};
 pub use refusal::Refusal;
 pub use release::{profile_of, releases};
-pub use crate::judge::skew::{Component, State};
 pub use step::{STEPS, Step};
-pub use crate::judge::version::{NoVersion, Version};
 
 /// Folder on a node for what upgrades bring, outside /var, which is a volume of its own.
 const STORE: &str = "/kind/upgrade";

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{ClusterFacts, ReleaseFacts};
+use super::facts::{BudgetFacts, ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
-use crate::judge::skew::{self, Component, State};
 use super::step::{self, Step};
+use crate::judge::skew::{self, Component, State};
 use crate::judge::version::Version;
 use crate::node::Role;
 
@@ -97,12 +97,17 @@ impl UpgradePlan {
         etcd: EtcdPolicy,
     ) -> Result<Self, Vec<Refusal>> {
         let mut refused = standing(facts);
-        refused.extend(facts.state.violations().into_iter().map(|what| Refusal::Skew { when: NOW.into(), what }));
+        refused.extend(
+            facts.state.violations().into_iter().map(|what| Refusal::Skew { when: NOW.into(), what }),
+        );
         refused.extend(newer(facts, to));
         let Some((oldest, newest)) = facts.state.servers() else { return Err(refused) };
         let oldest = lowest(&facts.state).unwrap_or(oldest);
         let mut hops = Vec::new();
+        let back = refused.iter().any(|r| matches!(r, Refusal::Downgrade { .. }));
         match route(oldest, newest, to, releases) {
+            // Whether there is such a release does not matter then.
+            Err(_) if back => {}
             Err(refusal) => refused.push(refusal),
             // A way that cannot be begun is not followed: what it would meet is not known.
             Ok(_) if !refused.is_empty() => {}
@@ -151,12 +156,20 @@ impl UpgradePlan {
             };
             let found = match name {
                 "control-plane" => of_node(&|n| planes.iter().any(|p| p == n)),
-                _ => hop.steps.iter().find(|s| s.title() == name || s.node.is_none() && s.step.name() == name),
+                _ => {
+                    hop.steps.iter().find(|s| s.title() == name || s.node.is_none() && s.step.name() == name)
+                }
             };
-            let found = found.or_else(|| of_node(&|n| n == name || n.strip_prefix(&format!("{}-", self.cluster)) == Some(name)));
+            let found = found.or_else(|| {
+                of_node(&|n| n == name || n.strip_prefix(&format!("{}-", self.cluster)) == Some(name))
+            });
             if let Some(found) = found {
                 if !found.step.is_safe() {
-                    return Err(format!("`{}` leaves its node between two versions: {}", found.title(), self.stops()));
+                    return Err(format!(
+                        "`{}` leaves its node between two versions: {}",
+                        found.title(),
+                        self.stops()
+                    ));
                 }
                 return Ok((hop.to, found.title()));
             }
@@ -190,14 +203,12 @@ fn standing(facts: &ClusterFacts) -> Vec<Refusal> {
     refused
 }
 
-/// Parts that are newer than where the way leads.
-fn newer(facts: &ClusterFacts, to: Version) -> Vec<Refusal> {
+/// The first part that is newer than where the way leads.
+fn newer(facts: &ClusterFacts, to: Version) -> Option<Refusal> {
     let planes = facts.state.all(Component::KubeApiserver).map(|(n, v)| ("kube-apiserver", n, v));
     let kubelets = facts.state.kubelets.iter().map(|(n, v)| ("kubelet", n.as_str(), *v));
-    let ahead = planes.chain(kubelets).filter(|(.., version)| *version > to);
-    ahead
-        .map(|(part, node, from)| Refusal::Downgrade { to, part: part.into(), from, node: node.into() })
-        .collect()
+    let (part, node, from) = planes.chain(kubelets).find(|(.., version)| *version > to)?;
+    Some(Refusal::Downgrade { to, part: part.into(), from, node: node.into() })
 }
 
 /// The oldest version of all that Kubernetes releases together.
@@ -310,11 +321,14 @@ fn order(facts: &ClusterFacts, to: Version) -> Vec<Placed> {
     let complete = |node: &str| {
         let parts = state.planes.get(node);
         let part = |c| parts.and_then(|p| p.get(c)).is_none_or(|v| *v == to);
-        [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler].iter().all(part)
+        [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler]
+            .iter()
+            .all(part)
     };
     // kubeadm changes kube-proxy and CoreDNS with the last control plane.
     let addons = state.proxies.values().all(|v| *v == to);
-    let open = planes.iter().enumerate().filter(|(i, node)| !complete(node) || !addons && i + 1 == planes.len());
+    let open =
+        planes.iter().enumerate().filter(|(i, node)| !complete(node) || !addons && i + 1 == planes.len());
     for (i, node) in open {
         let step: &'static dyn Step = if i == 0 { &step::APPLY } else { &step::CONFIGURE };
         order.push((step, Some((*node).to_owned())));
@@ -393,5 +407,3 @@ fn warnings(facts: &ClusterFacts, hops: &[Hop]) -> Vec<String> {
     }
     warnings
 }
-
-use super::facts::BudgetFacts;

@@ -26,7 +26,9 @@ pub enum Refusal {
         node: String,
     },
     /// A minor version lies between, and there is no release of it.
-    #[error("from {from} to {to} a release of {line} is needed between, and there is none: no minor version is skipped")]
+    #[error(
+        "from {from} to {to} a release of {line} is needed between, and there is none: no minor version is skipped"
+    )]
     SkipsMinor {
         /// Where the hop would begin.
         from: Version,
@@ -82,7 +84,9 @@ pub enum Refusal {
         node: String,
     },
     /// No eviction is ever allowed.
-    #[error("PodDisruptionBudget {budget} never allows the eviction of {pod} from {node}: {desired} of {expected} pods must stay")]
+    #[error(
+        "PodDisruptionBudget {budget} never allows the eviction of {pod} from {node}: {desired} of {expected} pods must stay"
+    )]
     Budget {
         /// `namespace/name`.
         budget: String,
@@ -118,7 +122,9 @@ pub enum Refusal {
         nodes: usize,
     },
     /// The new kubelet would not start.
-    #[error("{node} has cgroup v1, which the kubelet of {version} refuses unless its configuration says failCgroupV1: false")]
+    #[error(
+        "{node} has cgroup v1, which the kubelet of {version} refuses unless its configuration says failCgroupV1: false"
+    )]
     Cgroup {
         /// The node.
         node: String,
@@ -131,7 +137,9 @@ impl Refusal {
     /// What mends it, where a sentence can say so.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotOurs { .. } => "upgrade a cluster that `seatrial up` made; `seatrial list` shows them".into(),
+            Self::NotOurs { .. } => {
+                "upgrade a cluster that `seatrial up` made; `seatrial list` shows them".into()
+            }
             Self::Downgrade { .. } => "make a new cluster of the older version".into(),
             Self::SkipsMinor { line, .. } => format!("add a release of {line} to the image profile"),
             Self::Unknown { .. } => "`seatrial images` shows the versions of each profile".into(),
@@ -146,7 +154,8 @@ impl Refusal {
             Self::Unmanaged { .. } => "delete the pod, or give it a controller".into(),
             Self::Disk { .. } => "make room, for example with `docker image prune`".into(),
             Self::Cgroup { .. } => {
-                "set failCgroupV1: false in the ConfigMap kubelet-config of kube-system, or in the topology".into()
+                "set failCgroupV1: false in the ConfigMap kubelet-config of kube-system, or in the topology"
+                    .into()
             }
         })
     }

@@ -14,4 +14,5 @@ mod report;
 mod rules;
 mod stateful_single;
 mod stateless;
+mod upgrade;
 mod waits;

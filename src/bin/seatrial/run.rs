@@ -66,7 +66,8 @@ async fn whole(
             () = cancel.cancelled() => return Ok(Exit::Interrupted),
         };
         for suite in &suites {
-            let spec = ClusterSpec { topology: suite.needs.topology, images: begun.images.clone(), apart: None };
+            let spec =
+                ClusterSpec { topology: suite.needs.topology, images: begun.images.clone(), apart: None };
             clusters.insert(spec.name());
         }
         errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);

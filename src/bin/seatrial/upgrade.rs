@@ -65,7 +65,12 @@ fn shown(plan: &UpgradePlan) -> String {
             EtcdPolicy::Upgrade => named("etcd", hop.etcd),
             EtcdPolicy::Keep => "etcd as it is".into(),
         };
-        text.push_str(&format!("hop {} -> {}: {etcd}, {}\n", hop.from, hop.to, named("CoreDNS", hop.coredns)));
+        text.push_str(&format!(
+            "hop {} -> {}: {etcd}, {}\n",
+            hop.from,
+            hop.to,
+            named("CoreDNS", hop.coredns)
+        ));
         for (number, step) in hop.steps.iter().enumerate() {
             let mark = if step.step.is_safe() { "*" } else { " " };
             let seconds = step.expected.as_secs();

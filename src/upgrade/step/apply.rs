@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::{Step, Upgrading, needed};
 use crate::deadline::Deadline;
+use crate::judge::skew::{Component, State};
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
 use crate::upgrade::plan::EtcdPolicy;
-use crate::judge::skew::{Component, State};
 use crate::upgrade::{kubeadm, look};
 
 /// `kubeadm upgrade apply` on the first control plane: etcd, kube-apiserver,

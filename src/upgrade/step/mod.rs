@@ -10,8 +10,8 @@ use super::Upgrading;
 use super::error::UpgradeError;
 use super::facts::{ClusterFacts, ReleaseFacts};
 use super::plan::EtcdPolicy;
-use crate::judge::skew::State;
 use crate::deadline::Deadline;
+use crate::judge::skew::State;
 use crate::node::Node;
 
 mod apply;

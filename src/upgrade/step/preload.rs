@@ -26,7 +26,8 @@ pub static PRELOAD: Preload = Preload;
 const STORE: &str = r#"mkdir -p "$1.part" && cat > "$1.part/$2" && chmod 755 "$1.part/$2""#;
 
 /// Puts the other names beside a program: links to it.
-const LINK: &str = r#"cd "$1.part" && shift && file=$1 && shift && for name; do ln -sfn "$file" "$name"; done"#;
+const LINK: &str =
+    r#"cd "$1.part" && shift && file=$1 && shift && for name; do ln -sfn "$file" "$name"; done"#;
 
 /// A folder with its finished name is complete.
 const FINISH: &str = r#"sync "$1.part" && rm -rf "$1" && mv "$1.part" "$1""#;
@@ -64,7 +65,8 @@ impl Step for Preload {
             let nodes: Vec<&str> = up.nodes.iter().map(|n| n.name.as_str()).collect();
             let images: Vec<&str> = up.artefacts.images.iter().map(String::as_str).collect();
             let archive = &up.artefacts.archive;
-            let loaded = crate::image::load::load_archive(up.engine, &nodes, &images, archive, deadline).await?;
+            let loaded =
+                crate::image::load::load_archive(up.engine, &nodes, &images, archive, deadline).await?;
             look::complete(up, deadline).await?;
             Ok(json!({ "nodes": nodes, "images": images, "loaded_onto": loaded }))
         }
