@@ -37,6 +37,9 @@ pub struct Run {
     pub cancel: CancellationToken,
     /// How long a scenario waits for its cluster: creation, and others that hold it.
     pub patience: Duration,
+    /// The cluster that every scenario runs on, by name, as it is; none means the one that its needs
+    /// and the images ask for.
+    pub cluster: Option<String>,
 }
 
 /// Why a run cannot begin.
@@ -99,7 +102,7 @@ impl Run {
             log.append(Event::Substituted { from, to, built_from });
         }
         let patience = Duration::from_secs(20 * 60);
-        Ok(Self { settings, engine, images, log, progress, cancel, patience })
+        Ok(Self { settings, engine, images, log, progress, cancel, patience, cluster: None })
     }
 
     /// Runs suites one after another, in their order, and goes on after one that did not pass.

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::cluster::{self, Access, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
+use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics;
 use crate::event::{Event, EventLog, Scope};
@@ -22,6 +23,7 @@ use crate::judge::{self, Conclusion, Evidence};
 use crate::manifest::{Manifest, TestNamespace};
 use crate::node::Node;
 use crate::probe::Recorder;
+use crate::progress::Progress;
 use crate::run::Run;
 
 /// Any error of a story; `?` works on every library error in it.
@@ -41,6 +43,9 @@ pub struct Needs {
     pub access: Access,
     /// The cluster's shape.
     pub topology: &'static Topology,
+    /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::apart`]: for a story that changes
+    /// what the cluster is. Such a suite runs only when it is named.
+    pub apart: Option<&'static str>,
     /// Time for the body, cluster creation and way out not counted.
     pub budget: Duration,
 }
@@ -60,6 +65,10 @@ pub struct Scenario {
     pub images: ImageSet,
     /// Records what happens to the objects of the namespace, to nodes and to volumes.
     pub recorder: Recorder,
+    /// The settings of the run.
+    pub settings: Settings,
+    /// Who shows what is going on.
+    pub progress: Progress,
     suffix: String,
     deadline: Deadline,
     intents: IntentLog,
@@ -191,12 +200,16 @@ async fn prepare(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Stop
 }
 
 async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Failure> {
-    let spec = ClusterSpec { topology: needs.topology, images: run.images.clone(), apart: None };
+    let spec = ClusterSpec { topology: needs.topology, images: run.images.clone(), apart: needs.apart.map(Into::into) };
     let holder = format!("{} of run {} (pid {})", needs.name, run.log.run(), std::process::id());
     let patience = Deadline::after(run.patience);
-    let lease =
-        Lease::acquire(&run.settings, &run.engine, &spec, needs.access, &holder, patience, &run.progress)
-            .await?;
+    let (settings, engine, access, progress) = (&run.settings, &run.engine, needs.access, &run.progress);
+    let lease = match &run.cluster {
+        Some(name) => {
+            Lease::existing(settings, engine, name, access, &holder, patience, progress).await?
+        }
+        None => Lease::acquire(settings, engine, &spec, access, &holder, patience, progress).await?,
+    };
     let cluster = lease.cluster.clone();
     let client = cluster.client().await?;
     let labels = BTreeMap::from([("dev.seatrial.run".to_owned(), run.log.run().to_owned())]);
@@ -221,6 +234,8 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
         intents: lease.intents()?,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
+        settings: run.settings.clone(),
+        progress: run.progress.clone(),
         deadline: Deadline::after(needs.budget),
         judged: Mutex::default(),
         began: Instant::now(),

@@ -1,12 +1,12 @@
 //! Clusters: made by kind, shared through leases, proved ready before use, removed when idle.
 
+pub(crate) mod dns;
 pub mod lock;
 pub mod ready;
 pub mod record;
 pub mod timing;
 pub mod topology;
 
-mod dns;
 mod error;
 mod kind;
 mod kubeconfig;

@@ -24,6 +24,8 @@ pub struct UpgradeAsk {
     pub etcd: EtcdPolicy,
     /// The step, node or `control-plane` after which to stop.
     pub stop_after: Option<String>,
+    /// How long a drain is tried, at the most the limit of the step.
+    pub drain: Duration,
 }
 
 /// How an upgrade ended.
@@ -126,6 +128,7 @@ pub async fn upgrade(
             nodes: &cluster.nodes,
             dir: &cluster.dir,
             progress,
+            drain: ask.drain,
         };
         watcher(Told::Planned { plan, before: &facts.state });
         let after = stop.as_ref().filter(|(to, _)| *to == hop.to).map(|(_, step)| step.as_str());

@@ -146,4 +146,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 }
 
 /// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS];
+pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS, &upgrade::CLAIMS];

@@ -8,6 +8,7 @@ use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 
 pub mod stateful_single;
 pub mod stateless;
+pub mod upgrade;
 
 /// One story with the claims that it proves.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Suite {
 }
 
 /// Every suite, in the order of the catalogue.
-pub static SUITES: &[&Suite] = &[&stateless::SUITE, &stateful_single::SUITE];
+pub static SUITES: &[&Suite] = &[&stateless::SUITE, &stateful_single::SUITE, &upgrade::SUITE];
 
 impl Suite {
     /// The suite with this name.

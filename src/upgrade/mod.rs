@@ -18,7 +18,7 @@ mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -69,6 +69,8 @@ pub struct Upgrading<'a> {
     pub unready_before: BTreeSet<String>,
     /// The cgroup version of each node.
     pub cgroups: BTreeMap<String, u8>,
+    /// How long a drain is tried.
+    pub drain: Duration,
     /// Who shows what is going on, and the task's name there.
     pub progress: (&'a Progress, String),
 }
@@ -147,6 +149,8 @@ pub struct Upgrade<'a> {
     pub dir: &'a Path,
     /// Who shows what is going on.
     pub progress: &'a Progress,
+    /// How long a drain is tried.
+    pub drain: Duration,
 }
 
 impl Upgrade<'_> {
@@ -184,6 +188,7 @@ impl Upgrade<'_> {
             journal: &journal,
             unready_before: look::unready(self.client).await?,
             cgroups: facts.nodes.iter().map(|n| (n.name.clone(), n.cgroup)).collect(),
+            drain: self.drain,
             progress: (self.progress, String::new()),
         };
         let mut why: Option<String> = None;

@@ -97,6 +97,9 @@ pub struct RunArgs {
     /// Another topology than the suites ask for
     #[arg(long, value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
     pub topology: Option<String>,
+    /// A cluster that there is, as it is, by its name or the beginning of it; it is kept
+    #[arg(long, conflicts_with_all = ["topology", "delete"])]
+    pub cluster: Option<String>,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -211,6 +214,9 @@ pub struct UpgradeArgs {
     /// What each step may cost, instead of the defaults (TOML)
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     pub budget: Option<PathBuf>,
+    /// How long a drain is tried before the node is opened again and the upgrade stops
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub drain: Duration,
     /// Leave etcd as it is: the API is away for a shorter time
     #[arg(long)]
     pub keep_etcd: bool,
@@ -270,9 +276,13 @@ pub fn topology(name: &str) -> anyhow::Result<&'static Topology> {
     Ok(Topology::named(name)?)
 }
 
-/// The suites of these names, in the catalogue's order; all of them without a name.
+/// The suites of these names, in the catalogue's order; without a name all that share clusters.
 pub fn suites(names: &[String]) -> Vec<&'static Suite> {
-    let wanted = |s: &&&Suite| names.is_empty() || names.iter().any(|n| n == s.needs.name);
+    // A suite that changes what its cluster is runs only when it is named.
+    let wanted = |s: &&&Suite| match names {
+        [] => s.needs.apart.is_none(),
+        names => names.iter().any(|n| n == s.needs.name),
+    };
     SUITES.iter().filter(wanted).copied().collect()
 }
 

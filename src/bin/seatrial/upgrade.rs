@@ -22,7 +22,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     let engine = Engine::connect(None).await?;
     let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
     let etcd = if args.keep_etcd { EtcdPolicy::Keep } else { EtcdPolicy::Upgrade };
-    let ask = UpgradeAsk { to: args.to.clone(), etcd, stop_after: args.stop_after.clone() };
+    let ask = UpgradeAsk { to: args.to.clone(), etcd, stop_after: args.stop_after.clone(), drain: args.drain };
     if args.plan {
         let found = cluster::find(settings, &engine, &name).await?;
         show::text(&shown(&cluster::plan_upgrade(settings, &found, &ask).await?))?;

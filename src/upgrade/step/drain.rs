@@ -55,7 +55,7 @@ impl Step for Drain {
             let node = needed(self, node)?;
             // Written before it is done: whoever goes on must know whose cordon it is.
             up.journal.cordoning(&node.name)?;
-            match drain::drain(up.client, &node.name, deadline).await {
+            match drain::drain(up.client, &node.name, deadline.at_most(up.drain)).await {
                 Ok(evicted) => Ok(json!({ "evicted": evicted })),
                 Err(error) => {
                     let back = drain::uncordon(up.client, &node.name, Deadline::after(UNDO)).await;
