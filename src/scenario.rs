@@ -19,6 +19,7 @@ use crate::diagnostics;
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{self, Fault, Intent, IntentLog};
 use crate::image::ImageSet;
+use crate::judge::upgrade::Budgets;
 use crate::judge::{self, Conclusion, Evidence};
 use crate::manifest::{Manifest, TestNamespace};
 use crate::node::Node;
@@ -65,6 +66,8 @@ pub struct Scenario {
     pub images: ImageSet,
     /// Records what happens to the objects of the namespace, to nodes and to volumes.
     pub recorder: Recorder,
+    /// What a step of an upgrade may cost.
+    pub budgets: Budgets,
     /// The settings of the run.
     pub settings: Settings,
     /// Who shows what is going on.
@@ -200,14 +203,16 @@ async fn prepare(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Stop
 }
 
 async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Failure> {
-    let spec = ClusterSpec { topology: needs.topology, images: run.images.clone(), apart: needs.apart.map(Into::into) };
+    let spec = ClusterSpec {
+        topology: needs.topology,
+        images: run.images.clone(),
+        apart: needs.apart.map(Into::into),
+    };
     let holder = format!("{} of run {} (pid {})", needs.name, run.log.run(), std::process::id());
     let patience = Deadline::after(run.patience);
     let (settings, engine, access, progress) = (&run.settings, &run.engine, needs.access, &run.progress);
     let lease = match &run.cluster {
-        Some(name) => {
-            Lease::existing(settings, engine, name, access, &holder, patience, progress).await?
-        }
+        Some(name) => Lease::existing(settings, engine, name, access, &holder, patience, progress).await?,
         None => Lease::acquire(settings, engine, &spec, access, &holder, patience, progress).await?,
     };
     let cluster = lease.cluster.clone();
@@ -234,6 +239,7 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
         intents: lease.intents()?,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
+        budgets: run.budgets.clone(),
         settings: run.settings.clone(),
         progress: run.progress.clone(),
         deadline: Deadline::after(needs.budget),

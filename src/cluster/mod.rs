@@ -75,6 +75,13 @@ impl Cluster {
         self.nodes.iter().filter(|n| n.role == Role::ControlPlane)
     }
 
+    /// The address of its DNS service; none where it has none, or its API does not answer.
+    pub async fn dns_service(&self, client: &Client) -> Option<std::net::IpAddr> {
+        let services =
+            kube::Api::<k8s_openapi::api::core::v1::Service>::namespaced(client.unary.clone(), "kube-system");
+        services.get("kube-dns").await.ok()?.spec?.cluster_ip?.parse().ok()
+    }
+
     /// The node of this name.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)

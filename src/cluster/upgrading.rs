@@ -18,7 +18,8 @@ use crate::upgrade::{
 /// What is asked of an upgrade.
 #[derive(Clone, Debug)]
 pub struct UpgradeAsk {
-    /// The version to reach: `1.35.4`, or `1.35` for the newest that the image profile has.
+    /// The version to reach: `1.35.4`, `1.35` for the newest of that minor version that the image
+    /// profile has, or `next` for the newest of the minor version after the cluster's.
     pub to: String,
     /// What becomes of etcd.
     pub etcd: EtcdPolicy,
@@ -195,17 +196,47 @@ impl Looked {
         let deadline = Deadline::after(LOOK);
         let (engine, nodes) = (&cluster.engine, &cluster.nodes);
         let facts = upgrade::facts(&cluster.name, engine, &client, nodes, ours, deadline).await?;
-        let to = named(&ask.to, &releases)?;
+        let to = named(&ask.to, &cluster.kubernetes, &releases)?;
         let refused = |refusals| UpgradeError::Refused { cluster: cluster.name.clone(), refusals };
         let plan = UpgradePlan::make(&facts, &releases, to, ask.etcd).map_err(refused)?;
         Ok(Self { facts, plan })
     }
 }
 
-/// The version that is meant: as it is written, or the newest release of a minor version.
-fn named(text: &str, releases: &[ReleaseFacts]) -> Result<Version, UpgradeError> {
+/// The version that is meant by what was asked.
+fn named(text: &str, now: &str, releases: &[ReleaseFacts]) -> Result<Version, UpgradeError> {
+    let newest = |line: &str| releases.iter().map(|r| r.version).filter(|v| v.line() == line).max();
+    if text == "next" {
+        let now: Version = now.parse()?;
+        let next = Version::new(now.major, now.minor + 1, 0);
+        return Ok(newest(&next.line()).unwrap_or(next));
+    }
     let version: Version = text.parse()?;
     let whole = text.matches('.').count() > 1;
-    let of_line = releases.iter().map(|r| r.version).filter(|v| v.line() == version.line()).max();
-    Ok(if whole { version } else { of_line.unwrap_or(version) })
+    Ok(if whole { version } else { newest(&version.line()).unwrap_or(version) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_may_be_named_in_three_ways() {
+        let release = |version: &str| ReleaseFacts {
+            version: version.parse().unwrap(),
+            etcd: None,
+            coredns: None,
+            unreachable: None,
+            bytes: 0,
+        };
+        let all = ["1.34.4", "1.35.4", "1.35.3"].map(release);
+        let named =
+            |text: &str| named(text, "1.34.4", &all).map(|v| v.to_string()).map_err(|e| e.to_string());
+        for text in ["next", "1.35", "v1.35.4", "1.35.4"] {
+            assert_eq!(named(text).as_deref(), Ok("1.35.4"), "{text}");
+        }
+        // What there is not is refused by the plan, with what there is.
+        assert_eq!(named("1.36").as_deref(), Ok("1.36.0"));
+        assert!(named("soon").is_err());
+    }
 }

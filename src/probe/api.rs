@@ -16,7 +16,7 @@ pub const PROBE: &str = "api";
 /// Pause between two requests.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Time after which one request is given up.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One request after another, each recorded as an [`Event::Sampled`]: the namespace `default` by name,
 /// which the server reads from etcd, so that an API server without etcd counts as away.

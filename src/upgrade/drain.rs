@@ -28,11 +28,7 @@ const SOON: Duration = Duration::from_millis(500);
 /// # Errors
 /// [`UpgradeError::NotEvicted`] with the pod, the budget and what it said last. The node stays
 /// cordoned then.
-pub(super) async fn drain(
-    client: &Client,
-    node: &str,
-    deadline: Deadline,
-) -> Result<Vec<String>, UpgradeError> {
+pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Vec<String>, UpgradeError> {
     let nodes = Api::<Node>::all(client.unary.clone());
     patient(deadline, || nodes.cordon(node))
         .await
@@ -51,7 +47,10 @@ pub(super) async fn drain(
 }
 
 /// Opens the node for pods.
-pub(super) async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
+///
+/// # Errors
+/// [`UpgradeError::Api`] when the API does not allow it, or does not answer in time.
+pub async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let opened = patient(deadline, || nodes.uncordon(node)).await;
     opened.map(drop).map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))

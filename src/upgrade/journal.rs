@@ -131,6 +131,15 @@ impl Journal {
         self.change(|e| (e.step, e.done, e.safe) = (Some(step.into()), true, safe && e.cordoned.is_empty()))
     }
 
+    /// The step that was begun failed and left the cluster as it was before, unless a node is cordoned
+    /// still.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`].
+    pub fn backed_out(&self) -> Result<(), UpgradeError> {
+        self.change(|e| e.safe = e.cordoned.is_empty())
+    }
+
     /// A node will be cordoned.
     ///
     /// # Errors

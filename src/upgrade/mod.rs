@@ -31,6 +31,7 @@ use crate::progress::Progress;
 
 pub use crate::judge::skew::{Component, State};
 pub use crate::judge::version::{NoVersion, Version};
+pub use drain::{drain, uncordon};
 pub use error::UpgradeError;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
 pub use journal::{Entry, Journal};
@@ -209,6 +210,9 @@ impl Upgrade<'_> {
             let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
             let reason = watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen });
             if let Err(source) = result {
+                if planned.step.backs_out() {
+                    journal.backed_out()?;
+                }
                 return Err(UpgradeError::Step { step: title, to: hop.to, source: Box::new(source) });
             }
             let safe = planned.step.is_safe();

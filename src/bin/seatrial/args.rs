@@ -100,6 +100,9 @@ pub struct RunArgs {
     /// A cluster that there is, as it is, by its name or the beginning of it; it is kept
     #[arg(long, conflicts_with_all = ["topology", "delete"])]
     pub cluster: Option<String>,
+    /// What each step of an upgrade may cost, instead of the defaults (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub budget: Option<PathBuf>,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -199,7 +202,7 @@ pub struct LoadArgs {
 /// Arguments of `upgrade`.
 #[derive(Debug, clap::Args)]
 pub struct UpgradeArgs {
-    /// The version to reach, such as 1.35.4 or 1.35; several minor versions are several hops
+    /// The version to reach: 1.35.4, 1.35 or next; several minor versions are several hops
     #[arg(long, value_name = "VERSION")]
     pub to: String,
     /// A cluster, or the beginning of its name [default: the only one]

@@ -13,6 +13,7 @@ use seatrial::engine::EngineError;
 use seatrial::event::EventError;
 use seatrial::image::{BuildError, ImageError, ProfileError};
 use seatrial::judge::Conclusion;
+use seatrial::judge::upgrade::BudgetError;
 use seatrial::report::ReportError;
 use seatrial::run::RunError;
 use seatrial::scenario::ScenarioError;
@@ -145,6 +146,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
         .or_else(|| with(error, image))
         .or_else(|| with(error, run))
         .or_else(|| with(error, upgrade))
+        .or_else(|| with(error, |_: &BudgetError| Some((Exit::Input, None))))
         .or_else(|| with(error, scenario))
 }
 

@@ -21,7 +21,7 @@ use crate::args::{RunArgs, suites, topology};
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::up::{PATIENCE, holder, watch};
-use crate::{down, draw, exit, show};
+use crate::{down, draw, exit, show, upgrade};
 
 /// Runs the suites, writes the reports and shows the result. A signal heals, releases, reports and
 /// then ends; a second one ends at once.
@@ -55,6 +55,8 @@ async fn whole(
     let engine = Engine::connect(None).await?;
     let suites = chosen(args)?;
     let names: Vec<&str> = suites.iter().map(|s| s.needs.name).collect();
+    // Before anything is built or made.
+    let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
     let mut errors = Vec::new();
     let on = match &args.cluster {
@@ -69,6 +71,9 @@ async fn whole(
             () = cancel.cancelled() => return Ok(Exit::Interrupted),
         };
         begun.cluster = on.clone();
+        if let Some(budgets) = &budgets {
+            begun.budgets.clone_from(budgets);
+        }
         errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
         begun.end(verdict(&begun, &errors)?)?;
     }

@@ -83,7 +83,9 @@ impl Budgets {
         for (name, allowed) in std::iter::once(("default".to_owned(), &read.default)).chain(named) {
             let took = allowed.took.map(|t| (format!("{name}.took"), t));
             let outages = allowed.outage.iter().map(|(p, o)| (format!("{name}.outage.{p}"), *o));
-            if let Some((field, value)) = took.into_iter().chain(outages).find(|(_, v)| !v.is_finite() || *v < 0.0) {
+            if let Some((field, value)) =
+                took.into_iter().chain(outages).find(|(_, v)| !v.is_finite() || *v < 0.0)
+            {
                 return Err(BudgetError::Figure { file: file(), field, value });
             }
         }
@@ -108,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_defaults_have_a_figure_for_every_probe() {
-        let budgets = Budgets::parse("budget.toml", DEFAULTS, &["preload", "apply", "kubelet", "drain"]).unwrap();
+        let budgets =
+            Budgets::parse("budget.toml", DEFAULTS, &["preload", "apply", "kubelet", "drain"]).unwrap();
         assert_eq!(budgets, Budgets::defaults());
         for probe in ["api", "dns", "http", "ledger"] {
             assert!(budgets.outage("settle", probe).is_some(), "{probe}");
@@ -121,10 +124,16 @@ mod tests {
     #[test]
     fn a_wrong_file_is_told_by_its_field() {
         let parse = |text: &str| Budgets::parse("b.toml", text, &["drain"]).unwrap_err().to_string();
-        assert_eq!(parse("[default]\ntook = -1"), "budgets of b.toml: default.took is -1, not a number of seconds");
+        assert_eq!(
+            parse("[default]\ntook = -1"),
+            "budgets of b.toml: default.took is -1, not a number of seconds"
+        );
         let wrong = "[default]\n[step.drain]\noutage = { http = nan }";
         assert!(parse(wrong).contains("step.drain.outage.http is NaN"));
-        assert_eq!(parse("[default]\n[step.drown]"), "budgets of b.toml: there is no step drown; there are drain");
+        assert_eq!(
+            parse("[default]\n[step.drown]"),
+            "budgets of b.toml: there is no step drown; there are drain"
+        );
         assert_eq!(parse("[default]\nlonger = 3"), "failed to read the budgets of b.toml");
     }
 }

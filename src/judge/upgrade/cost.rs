@@ -83,7 +83,13 @@ pub fn costs(records: &[Record]) -> Vec<StepCost> {
                 if let Some(last) = steps.last_mut() {
                     last.to = last.to.min(at(record));
                 }
-                let new = StepCost { step: step.clone(), ended: None, from: at(record), to: end, probes: BTreeMap::new() };
+                let new = StepCost {
+                    step: step.clone(),
+                    ended: None,
+                    from: at(record),
+                    to: end,
+                    probes: BTreeMap::new(),
+                };
                 steps.push(new);
             }
             Event::UpgradeStepEnded(ended) => {
@@ -130,7 +136,8 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Asked>> {
 }
 
 fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
-    let within = |steps: &[StepCost], moment: f64| steps.iter().rposition(|s| s.from <= moment && moment < s.to);
+    let within =
+        |steps: &[StepCost], moment: f64| steps.iter().rposition(|s| s.from <= moment && moment < s.to);
     // Since when there was no answer, and when the first request failed.
     let (mut answered, mut failing): (Option<f64>, Option<f64>) = (None, None);
     let mut outages = Vec::new();

@@ -1,6 +1,9 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
-use super::{Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, StepCost, UNCORDON, WEB, costs, lives, names, seconds_between};
+use super::{
+    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, StepCost, UNCORDON, WEB, costs, lives,
+    names, seconds_between,
+};
 
 /// D3.
 pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -17,18 +20,24 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
         let open = open.ok_or_else(|| Missing(format!("{node} was not opened again")))?;
         cordoned(evidence, finding, node, drain.from, open);
         let left = left_behind(evidence.records(), node, drain);
-        finding.check(left.is_empty(), match left.is_empty() {
-            true => format!("every pod of the Deployment left {node}"),
-            false => format!("{} stayed on {node}", names(&left)),
-        });
+        finding.check(
+            left.is_empty(),
+            match left.is_empty() {
+                true => format!("every pod of the Deployment left {node}"),
+                false => format!("{} stayed on {node}", names(&left)),
+            },
+        );
     }
     finding.part(|finding| honoured(evidence, finding, &costs));
     finding.part(|finding| forbidden(evidence, finding, &drains));
     finding.part(|finding| {
         let spread = Object::list(evidence, "spread")?;
         for node in &workers {
-            let here: Vec<&str> =
-                spread.iter().filter(|p| p.text("/spec/nodeName") == Some(node) && p.is_ready()).map(Object::name).collect();
+            let here: Vec<&str> = spread
+                .iter()
+                .filter(|p| p.text("/spec/nodeName") == Some(node) && p.is_ready())
+                .map(Object::name)
+                .collect();
             finding.check(!here.is_empty(), format!("on {node} again: {}", names(&here)));
         }
         Ok(())
@@ -49,7 +58,10 @@ fn cordoned(evidence: &Evidence<'_>, finding: &mut Finding, node: &str, from: f6
         closed |= cordoned && at >= from && at <= open.to;
         now = Some(cordoned);
     }
-    finding.check(closed, format!("{node} was {} for its drain", if closed { "cordoned" } else { "not cordoned" }));
+    finding.check(
+        closed,
+        format!("{node} was {} for its drain", if closed { "cordoned" } else { "not cordoned" }),
+    );
     let is_open = now == Some(false);
     finding.check(is_open, format!("{node} is {} in the end", if is_open { "open" } else { "cordoned" }));
 }
@@ -65,7 +77,8 @@ fn left_behind<'r>(records: &'r [Record], node: &str, drain: &StepCost) -> Vec<&
 fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) -> Result<(), Missing> {
     let budget = evidence.value("budget")?;
     let missing = || Missing("`budget` has no name or no least number".into());
-    let (name, least) = (budget["name"].as_str().ok_or_else(missing)?, budget["least"].as_i64().ok_or_else(missing)?);
+    let (name, least) =
+        (budget["name"].as_str().ok_or_else(missing)?, budget["least"].as_i64().ok_or_else(missing)?);
     let (from, to) = (costs.first().map_or(0.0, |c| c.from), costs.last().map_or(0.0, |c| c.to));
     let mut ready: std::collections::BTreeMap<&str, bool> = Default::default();
     let mut fewest: Option<i64> = None;
@@ -85,14 +98,18 @@ fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) 
         }
     }
     let fewest = fewest.ok_or_else(|| Missing("no change of the Deployment's pods was recorded".into()))?;
-    finding.check(fewest >= least, format!("PodDisruptionBudget {name}: fewest pods ready {fewest}, at least {least} must be"));
+    finding.check(
+        fewest >= least,
+        format!("PodDisruptionBudget {name}: fewest pods ready {fewest}, at least {least} must be"),
+    );
     Ok(())
 }
 
 /// A budget that forbids the eviction made the drain stop, with pod and budget named, and the node was
 /// opened again.
 fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
-    let name = evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))?;
+    let name =
+        evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))?;
     let failed = drains.iter().find_map(|c| Some((c, c.ended.as_ref()?.error.as_ref()?)));
     let (drain, error) = failed.ok_or_else(|| Missing("no drain was forbidden".into()))?;
     finding.check(
@@ -100,18 +117,21 @@ fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost
         format!("the drain that {name} forbade stopped with: {error}"),
     );
     let node = drain.step.node.as_deref().unwrap_or_default();
-    let end = evidence.records().iter().find(|r| {
-        matches!(&r.event, Event::UpgradeStepEnded(e) if e.error.is_some() && e.step == DRAIN)
-    });
+    let end = evidence
+        .records()
+        .iter()
+        .find(|r| matches!(&r.event, Event::UpgradeStepEnded(e) if e.error.is_some() && e.step == DRAIN));
     let end = end.ok_or_else(|| Missing("the end of that drain was not recorded".into()))?;
     // The watch may be a moment behind the answer.
-    let after = evidence.changes("Node").into_iter().filter(|(r, _, o)| {
-        o["metadata"]["name"] == node && seconds_between(end, r) <= super::SLACK
-    });
+    let after = evidence
+        .changes("Node")
+        .into_iter()
+        .filter(|(r, _, o)| o["metadata"]["name"] == node && seconds_between(end, r) <= super::SLACK);
     let open = after.last().map(|(_, _, o)| o["spec"]["unschedulable"] != true);
     match open {
         None => finding.unsure(format!("nothing was seen of {node} then")),
-        Some(open) => finding.check(open, format!("{node} was {} then", if open { "opened again" } else { "left cordoned" })),
+        Some(open) => finding
+            .check(open, format!("{node} was {} then", if open { "opened again" } else { "left cordoned" })),
     };
     Ok(())
 }

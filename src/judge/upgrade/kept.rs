@@ -31,10 +31,18 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
     let new: Vec<&str> = compared.new.iter().map(|p| p.name.as_str()).collect();
     finding.check(
         lost.is_empty() && new.is_empty(),
-        format!("StatefulSet: {} names kept, gone {}, new {}", before.len() - lost.len(), names(&lost), names(&new)),
+        format!(
+            "StatefulSet: {} names kept, gone {}, new {}",
+            before.len() - lost.len(),
+            names(&lost),
+            names(&new)
+        ),
     );
     let ready = Object::list(evidence, "set_after")?.iter().filter(|p| p.is_ready()).count();
-    finding.check(ready == before.len(), format!("StatefulSet: {ready} of {} pods ready in the end", before.len()));
+    finding.check(
+        ready == before.len(),
+        format!("StatefulSet: {ready} of {} pods ready in the end", before.len()),
+    );
     Ok(())
 }
 
@@ -45,7 +53,8 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
         return Err(Missing("no step of an upgrade was recorded".into()));
     };
     for label in [WEB, SET] {
-        let lives: Vec<Life<'_>> = lives(evidence.records(), label).into_iter().filter(|l| l.began < to).collect();
+        let lives: Vec<Life<'_>> =
+            lives(evidence.records(), label).into_iter().filter(|l| l.began < to).collect();
         if lives.is_empty() {
             return Err(Missing(format!("no pod with {}={} was recorded", label.0, label.1)));
         }
@@ -57,16 +66,24 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
                 stray.push(format!("{} on {}", life.name, life.node));
             }
         }
-        finding.check(stray.is_empty(), match stray.is_empty() {
-            true => format!("{gone} pods with {}={} went, each in the drain of its node", label.0, label.1),
-            false => format!("went though its node was not drained: {}", names(&stray)),
-        });
+        finding.check(
+            stray.is_empty(),
+            match stray.is_empty() {
+                true => {
+                    format!("{gone} pods with {}={} went, each in the drain of its node", label.0, label.1)
+                }
+                false => format!("went though its node was not drained: {}", names(&stray)),
+            },
+        );
         let restarted: Vec<String> =
             lives.iter().filter(|l| l.restarts > 0).map(|l| format!("{} ({})", l.name, l.restarts)).collect();
-        finding.check(restarted.is_empty(), match restarted.is_empty() {
-            true => format!("no container of {}={} was restarted", label.0, label.1),
-            false => format!("restarted: {}", names(&restarted)),
-        });
+        finding.check(
+            restarted.is_empty(),
+            match restarted.is_empty() {
+                true => format!("no container of {}={} was restarted", label.0, label.1),
+                false => format!("restarted: {}", names(&restarted)),
+            },
+        );
     }
     Ok(())
 }

@@ -36,11 +36,7 @@ pub static CLAIMS: [Claim; 4] = [
         judge: versions::in_order,
     },
     Claim { id: "D2", title: "workloads live through every step within its budget", judge: within_budget },
-    Claim {
-        id: "D3",
-        title: "drained nodes come back and pods spread again",
-        judge: drained::come_back,
-    },
+    Claim { id: "D3", title: "drained nodes come back and pods spread again", judge: drained::come_back },
     Claim {
         id: "D4",
         title: "no acknowledged row is lost, no identity changed, nothing restarted where nothing was drained",
@@ -73,7 +69,8 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             let title = cost.title();
             let tally = cost.probes.get(probe).copied().unwrap_or_default();
             if tally.requests == 0 && cost.to - cost.from > UNWATCHED {
-                finding.unsure(format!("{probe} did not ask during `{title}` ({:.1} s)", cost.to - cost.from));
+                finding
+                    .unsure(format!("{probe} did not ask during `{title}` ({:.1} s)", cost.to - cost.from));
             }
             let failed = tally.refused + tally.indeterminate;
             let Some(allowed) = budgets.outage(&cost.step.step, probe) else {
@@ -95,7 +92,11 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             }
         }
         let (time, step) = worst;
-        let text = if step.is_empty() { format!("{probe} never away") } else { format!("{probe} {time:.1} s in `{step}`") };
+        let text = if step.is_empty() {
+            format!("{probe} never away")
+        } else {
+            format!("{probe} {time:.1} s in `{step}`")
+        };
         longest.push((time, text));
     }
     for cost in &costs {
@@ -144,7 +145,8 @@ fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
         });
         let life = &mut lives[i];
         life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
-        let counts = pod.entries("/status/containerStatuses").iter().filter_map(|c| c["restartCount"].as_i64());
+        let counts =
+            pod.entries("/status/containerStatuses").iter().filter_map(|c| c["restartCount"].as_i64());
         life.restarts = life.restarts.max(counts.sum());
         let ended = matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"));
         if life.ending.is_none() && (pod.is_terminating() || ended || *change == Change::Deleted) {

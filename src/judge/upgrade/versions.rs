@@ -72,7 +72,12 @@ fn order(finding: &mut Finding, plans: &[&PlannedUpgrade], ended: &[&EndedStep])
         ended.iter().position(|e| e.step == name && e.error.is_none() && e.node.as_deref() == Some(node))
     };
     // Whoever has a new kubelet has it after every control plane was new.
-    let control = ended.iter().rposition(|e| e.step == "apply" && e.error.is_none());
+    let planes = plans.first().map(|p| &p.before.planes);
+    let of_plane = |e: &EndedStep| {
+        let known = |n: &String| planes.is_some_and(|p| p.contains_key(n));
+        ["apply", "configure"].contains(&e.step.as_str()) && e.node.as_ref().is_some_and(known)
+    };
+    let control = ended.iter().rposition(|e| of_plane(e) && e.error.is_none());
     for step in ended.iter().filter(|e| e.step == "kubelet") {
         let node = step.node.as_deref().unwrap_or_default();
         let (kubelet, drain) = (done("kubelet", node), done("drain", node));
@@ -102,17 +107,24 @@ fn states(finding: &mut Finding, before: &State, ended: &[&EndedStep], to: Versi
         let broken = now.violations();
         finding.check(broken.is_empty(), format!("after `{title}`: {}", told(&broken)));
         let back = older(last, now);
-        finding.check(back.is_empty(), match back.is_empty() {
-            true => format!("after `{title}`: nothing is older than before"),
-            false => format!("after `{title}`: older than before: {}", names(&back)),
-        });
+        finding.check(
+            back.is_empty(),
+            match back.is_empty() {
+                true => format!("after `{title}`: nothing is older than before"),
+                false => format!("after `{title}`: older than before: {}", names(&back)),
+            },
+        );
         last = now;
     }
-    let late: Vec<String> = parts(last).filter(|(_, v)| *v != to).map(|(part, v)| format!("{part} {v}")).collect();
-    finding.check(late.is_empty(), match late.is_empty() {
-        true => format!("in the end everything is {to}"),
-        false => format!("in the end not {to}: {}", names(&late)),
-    });
+    let late: Vec<String> =
+        parts(last).filter(|(_, v)| *v != to).map(|(part, v)| format!("{part} {v}")).collect();
+    finding.check(
+        late.is_empty(),
+        match late.is_empty() {
+            true => format!("in the end everything is {to}"),
+            false => format!("in the end not {to}: {}", names(&late)),
+        },
+    );
     Ok(())
 }
 

@@ -1,11 +1,11 @@
-//! What is refused before anything is touched, and where an upgrade leads.
+//! What is refused before anything is touched.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 
 use crate::scenario::{Failure, Scenario};
-use crate::upgrade::{self, EtcdPolicy, ReleaseFacts, UpgradeError, UpgradePlan, Version};
+use crate::upgrade::{self, EtcdPolicy, ReleaseFacts, UpgradePlan, Version};
 
 /// D1: a release two minor versions ahead, without one between, is refused.
 pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
@@ -16,31 +16,29 @@ pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
     let far = Version::new(now.major, now.minor + 2, 0);
     let release = |version| ReleaseFacts { version, etcd: None, coredns: None, unreachable: None, bytes: 0 };
     let answer = UpgradePlan::make(&facts, &[release(now), release(far)], far, EtcdPolicy::Upgrade);
-    s.observe("D1", "refused", json!({
-        "asked": format!("{now} to {far}"),
-        "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-        "because": "no minor version is skipped",
-    }));
+    s.observe(
+        "D1",
+        "refused",
+        json!({
+            "asked": format!("{now} to {far}"),
+            "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            "because": "no minor version is skipped",
+        }),
+    );
     let mut ahead = facts.clone();
     for kubelet in ahead.state.kubelets.values_mut() {
         *kubelet = Version::new(now.major, now.minor + 1, 0);
     }
     let next = Version::new(now.major, now.minor + 1, 0);
     let answer = UpgradePlan::make(&ahead, &[release(now), release(next)], next, EtcdPolicy::Upgrade);
-    s.observe("D1", "refused", json!({
-        "asked": format!("kubelets of {next} under API servers of {now}"),
-        "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-        "because": "is ahead of kube-apiserver",
-    }));
+    s.observe(
+        "D1",
+        "refused",
+        json!({
+            "asked": format!("kubelets of {next} under API servers of {now}"),
+            "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            "because": "is ahead of kube-apiserver",
+        }),
+    );
     Ok(())
-}
-
-/// The newest release of the next minor version.
-pub(super) async fn next(s: &Scenario) -> Result<String, UpgradeError> {
-    let now: Version = s.cluster.kubernetes.parse()?;
-    let profile = upgrade::profile_of(&s.settings, &s.cluster.engine, &s.cluster.image).await?;
-    let releases = upgrade::releases(&s.settings, &profile)?;
-    let next = releases.iter().map(|r| r.version).filter(|v| v.minors_ahead(now) == 1).max();
-    let missing = || UpgradeError::NoStop { why: format!("the image profile has no release after {now}") };
-    next.map(|v| v.to_string()).ok_or_else(missing)
 }

@@ -36,6 +36,10 @@ impl Step for Drain {
         false
     }
 
+    fn backs_out(&self) -> bool {
+        true
+    }
+
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
         // 6.3 to 40.2 s were measured: a pod that ignores SIGTERM takes its 30 s of grace.
         Duration::from_secs(20)

@@ -46,6 +46,11 @@ pub trait Step: Sync + Debug {
     /// two versions, and the versions may run beside each other.
     fn is_safe(&self) -> bool;
 
+    /// Whether a failure leaves the cluster as it was before the step.
+    fn backs_out(&self) -> bool {
+        false
+    }
+
     /// How long it takes on two cores, as measured.
     fn expected(&self, facts: &ClusterFacts, etcd: EtcdPolicy) -> Duration;
 

@@ -16,7 +16,7 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, nam
     Kind { group, version: "v1", kind, plural, namespaced }
 }
 
-static KINDS: [Kind; 16] = [
+static KINDS: [Kind; 17] = [
     kind("", "Namespace", "namespaces", false),
     kind("", "Node", "nodes", false),
     kind("", "PersistentVolume", "persistentvolumes", false),
@@ -32,6 +32,7 @@ static KINDS: [Kind; 16] = [
     kind("apps", "StatefulSet", "statefulsets", true),
     kind("discovery.k8s.io", "EndpointSlice", "endpointslices", true),
     kind("events.k8s.io", "Event", "events", true),
+    kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),
     kind("storage.k8s.io", "StorageClass", "storageclasses", false),
 ];
 

@@ -51,6 +51,10 @@ async fn answer(
     match (method.as_str(), name) {
         ("GET", None) if watch => watched(shared, kind, namespace, parameters),
         ("GET", None) => list(&shared, kind, namespace.as_deref(), &parameters),
+        // An eviction that no trouble forbids is a deletion.
+        ("POST", name) if segments.last() == Some(&"eviction") => {
+            one(&shared, "DELETE", kind, &namespace.unwrap_or_default(), name, &parameters, b"{}")
+        }
         (_, name) => {
             one(&shared, method.as_str(), kind, &namespace.unwrap_or_default(), name, &parameters, &body)
         }
