@@ -21,14 +21,16 @@ make_engine() {
   if [ -x "$cache/engine/usr/sbin/dockerd" ]; then
     start "$cache/engine" && usable && return
   elif command -v dockerd >/dev/null; then
+    client
     start && usable && return
-    lacks_capability || fail "the installed engine does not work: ${probe_error:-$(tail -1 "$log" 2>/dev/null)}" "less $log"
+    lacks_capability || fail "the installed engine does not work: ${probe_error:-$(last_words)}" "$(where_log)"
   # 2. The distribution's. Before release 23 it asks for every capability there is, for a
   #    privileged container, and cannot start one where CAP_SYS_RESOURCE was taken away.
   elif capable || [ "$(candidate)" -ge 23 ]; then
     install "a container engine" docker.io iptables ca-certificates
+    client
     start && usable && return
-    lacks_capability || fail "the distribution's engine does not work: ${probe_error:-$(tail -1 "$log" 2>/dev/null)}" "less $log"
+    lacks_capability || fail "the distribution's engine does not work: ${probe_error:-$(last_words)}" "$(where_log)"
   fi
   # 3. Debian 13's, beside the system and not installed into it: its package asks for newer
   #    libraries than older releases have, though it runs with theirs. runc does not, so
@@ -42,8 +44,25 @@ make_engine() {
     say "linked /usr/local/bin/docker to $cache/engine/usr/bin/docker"
   }
   start "$cache/engine" && usable && return
-  fail "Debian 13's engine does not work here either: ${probe_error:-$(tail -1 "$log")}" "less $log"
+  fail "Debian 13's engine does not work here either: ${probe_error:-$(last_words)}" "less $log"
 }
+
+# client: newer releases have the program `docker` in a package that the engine only recommends.
+client() { command -v docker >/dev/null || install "the engine's client" docker-cli; }
+
+# by_systemd: the engine is a service of this machine. A container may have systemd's files
+# and no unit, and a unit needs a systemd that runs.
+by_systemd() { [ -d /run/systemd/system ] && systemctl cat docker.service >/dev/null 2>&1; }
+
+# last_words, where_log: of the engine that was started last.
+last_words() {
+  if [ "${started_by-}" = systemd ]; then
+    journalctl --unit docker --lines 1 --output cat 2>/dev/null || true
+  else
+    tail -1 "$log" 2>/dev/null || true
+  fi
+}
+where_log() { if [ "${started_by-}" = systemd ]; then echo "journalctl --unit docker"; else echo "less $log"; fi; }
 
 # capable: this process, and so an engine that it starts, may hand out CAP_SYS_RESOURCE (24).
 capable() { [ $((0x$(awk '/^CapBnd/ {print $2}' /proc/self/status) >> 24 & 1)) = 1 ]; }
@@ -68,11 +87,14 @@ start() {
   local folder=${1-} since=$SECONDS pid
   answers && return 0
   leftovers
-  if [ -z "$folder" ] && [ -d /run/systemd/system ]; then
+  if [ -z "$folder" ] && by_systemd; then
     say "starting the docker service"
-    systemctl start docker || return 1
-    pid=
+    started_by=systemd pid=
+    # One that failed too often has to be told that it may try again.
+    systemctl reset-failed docker.service docker.socket 2>/dev/null || true
+    systemctl start docker >&2 || return 1
   else
+    started_by=us
     [ -z "$folder" ] || export PATH="$folder/usr/sbin:$folder/usr/bin:$PATH"
     control_groups
     say "starting dockerd in the background, log in $log"
@@ -83,10 +105,10 @@ start() {
   fi
   until answers; do
     if [ -n "$pid" ] && ! kill -0 "$pid" 2>/dev/null; then
-      say "dockerd ended: $(tail -1 "$log")"
+      say "dockerd ended: $(last_words)"
       return 1
     fi
-    [ $((SECONDS - since)) -lt 60 ] || { say "dockerd does not answer: $(tail -1 "$log")"; return 1; }
+    [ $((SECONDS - since)) -lt 60 ] || { say "dockerd does not answer: $(last_words)"; return 1; }
     sleep 0.3
   done
   say "it answers after $((SECONDS - since)) s"
@@ -95,11 +117,17 @@ start() {
     xargs -r docker rm -f >/dev/null 2>&1 || true
 }
 
-# stop: the dockerd that this call started, which failed the probe.
+# stop: the dockerd that failed the probe. One that this call did not start is stopped only where
+# it is certain that no container runs in it.
 stop() {
-  local pid
+  local pid running
+  if [ -z "${started_by-}" ] && [ -f /var/run/docker.pid ]; then
+    running=$(limited 15 docker ps --quiet 2>/dev/null) || running=unknown
+    [ -z "$running" ] ||
+      fail "the engine that runs here cannot start a privileged container, and is not ours to stop" "stop its containers and it, or set DOCKER_HOST to another engine"
+  fi
   pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
-  if [ -d /run/systemd/system ]; then
+  if by_systemd; then
     systemctl stop docker.socket docker || true
   elif is "$pid" dockerd; then
     kill "$pid"

@@ -47,7 +47,7 @@ apt_install() {
 mirror() {
   if [ -n "${SEATRIAL_DEBIAN_MIRROR:-}" ]; then
     printf '%s\n' "$SEATRIAL_DEBIAN_MIRROR"
-  elif grep -qx ID=debian /etc/os-release; then
+  elif linux && grep -qx ID=debian /etc/os-release; then
     apt_uri "$(. /etc/os-release && printf %s "$VERSION_CODENAME")"
   fi
 }
@@ -78,6 +78,7 @@ unpack_debs() {
   shift 2
   uri=$(mirror)
   [ -n "$uri" ] || fail "no Debian mirror known to take $* from" "SEATRIAL_DEBIAN_MIRROR=<URI of a Debian mirror> $0 $arguments"
+  [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || install "to verify Debian's packages" debian-archive-keyring
   apt=$folder.apt
   rm -rf "$apt" "$folder.part"
   mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/parts" "$folder.part"

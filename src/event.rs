@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +13,10 @@ use serde_json::Value;
 
 use crate::judge::Conclusion;
 use crate::judge::upgrade::{EndedStep, PlannedUpgrade, UpgradeStep};
+
+mod log;
+
+pub use log::{EventLog, Position};
 
 /// Version of the format. A reader accepts this version and all older ones; a newer one is an
 /// error. Raised when a field changes its meaning or goes, not when one is added.
@@ -374,135 +376,24 @@ pub enum EventError {
     },
 }
 
-/// Appends to one run's log. Cheap to clone; each line is one write, so several processes may
-/// append to the same file.
-#[derive(Clone, Debug)]
-pub struct EventLog {
-    inner: Arc<Inner>,
-    scope: Scope,
-}
-
-#[derive(Debug)]
-struct Inner {
-    path: PathBuf,
-    run: String,
-    opened: Instant,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    file: File,
-    seq: u64,
-    records: Vec<Record>,
-    broken: Option<String>,
-}
-
-impl EventLog {
-    /// Opens `events.jsonl` in the run's folder, which is made if it is missing.
-    ///
-    /// # Errors
-    /// [`EventError::File`].
-    pub fn open(dir: &Path, run: &str) -> Result<Self, EventError> {
-        let path = dir.join("events.jsonl");
-        let error = |source| EventError::File { path: path.clone(), source };
-        std::fs::create_dir_all(dir).map_err(error)?;
-        let file = File::options().create(true).append(true).open(&path).map_err(error)?;
-        let state = State { file, seq: 0, records: Vec::new(), broken: None };
-        let inner = Inner { path, run: run.into(), opened: Instant::now(), state: Mutex::new(state) };
-        Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
-    }
-
-    /// The same log, with another scope on what is appended through it.
-    pub fn scoped(&self, scope: Scope) -> Self {
-        Self { inner: Arc::clone(&self.inner), scope }
-    }
-
-    /// What is appended here speaks of this.
-    pub fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
-    /// The run's id.
-    pub fn run(&self) -> &str {
-        &self.inner.run
-    }
-
-    /// The run's folder.
-    pub fn dir(&self) -> &Path {
-        self.inner.path.parent().expect("the log lies in a folder")
-    }
-
-    /// Appends one event. A full disk does not stop the story in the middle of a fault: the first
-    /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
-    pub fn append(&self, event: Event) {
-        let mut state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.write(&mut state, event);
-    }
-
-    fn write(&self, state: &mut State, event: Event) {
-        let record = Record {
-            schema: SCHEMA,
-            seq: state.seq,
-            writer: std::process::id(),
-            at: Timestamp::now(),
-            mono_us: u64::try_from(self.inner.opened.elapsed().as_micros()).unwrap_or(u64::MAX),
-            run: self.inner.run.clone(),
-            scope: self.scope.clone(),
-            event,
-        };
-        state.seq += 1;
-        let mut line = serde_json::to_vec(&record).expect("a record is plain data");
-        line.push(b'\n');
-        if let Err(error) = state.file.write_all(&line) {
-            state.broken.get_or_insert_with(|| error.to_string());
-        }
-        state.records.push(record);
-    }
-
-    /// Appends the event that `judge` makes of this log's scenario so far. Nobody appends
-    /// meanwhile: what was judged is exactly what stands before the event, so that the file alone
-    /// gives the same event again.
-    pub fn append_judged(&self, judge: impl FnOnce(&[Record]) -> Event) {
-        let mut state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let ours = |r: &&Record| r.scope.scenario == self.scope.scenario;
-        let seen: Vec<Record> = state.records.iter().filter(ours).cloned().collect();
-        let event = judge(&seen);
-        self.write(&mut state, event);
-    }
-
-    /// Whether every event so far reached the file.
-    ///
-    /// # Errors
-    /// [`EventError::File`] with the first failure.
-    pub fn check(&self) -> Result<(), EventError> {
-        let state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match &state.broken {
-            None => Ok(()),
-            Some(text) => Err(EventError::File {
-                path: self.inner.path.clone(),
-                source: std::io::Error::other(text.clone()),
-            }),
-        }
-    }
-
-    /// What this process has appended in this log's scenario so far.
-    pub fn records(&self) -> Vec<Record> {
-        let state = self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let ours = |r: &&Record| r.scope.scenario == self.scope.scenario;
-        state.records.iter().filter(ours).cloned().collect()
-    }
-}
-
 /// Reads a log.
 ///
 /// # Errors
 /// A file that cannot be read, a line that is no record, a newer schema. A last line without its
 /// newline is what a killed writer leaves: it is skipped when it does not parse.
 pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
+    let mut records = Vec::new();
+    read_each(path, |record| records.push(record))?;
+    Ok(records)
+}
+
+/// As [`read`], a record at a time: for who needs little of each.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventError> {
     let error = |source| EventError::File { path: path.into(), source };
     let mut reader = BufReader::new(File::open(path).map_err(error)?);
-    let mut records = Vec::new();
     let mut line = String::new();
     for number in 1.. {
         line.clear();
@@ -513,12 +404,12 @@ pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
             Ok(record) if record.schema > SCHEMA => {
                 return Err(EventError::Newer { path: path.into(), found: record.schema });
             }
-            Ok(record) => records.push(record),
+            Ok(record) => take(record),
             Err(_) if !line.ends_with('\n') => break,
             Err(source) => return Err(newer(path, &line, number, source)),
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 fn newer(path: &Path, line: &str, number: usize, source: serde_json::Error) -> EventError {

@@ -385,19 +385,29 @@ impl Scenario {
             self.judged().insert(claim.into(), Conclusion::Inconclusive);
             return Conclusion::Inconclusive;
         };
-        let mut conclusion = Conclusion::Inconclusive;
-        self.log.append_judged(|records| {
-            let finding = known.judge(&Evidence::new(records, known.id));
-            conclusion = finding.conclusion();
-            Event::ClaimJudged {
-                claim: known.id.into(),
-                verdict: conclusion,
-                evidence: finding.evidence(),
-                details: finding.details(),
-                took: finding.took,
-                budget: finding.budget,
-            }
+        let log = self.log.clone();
+        // On a thread of its own: writers and probes go on while the records are read.
+        let judged = tokio::task::spawn_blocking(move || {
+            let mut conclusion = Conclusion::Inconclusive;
+            log.append_judged(|records| {
+                let finding = known.judge(&Evidence::new(records, known.id));
+                conclusion = finding.conclusion();
+                Event::ClaimJudged {
+                    claim: known.id.into(),
+                    verdict: conclusion,
+                    evidence: finding.evidence(),
+                    details: finding.details(),
+                    took: finding.took,
+                    budget: finding.budget,
+                }
+            });
+            conclusion
         });
+        let conclusion = match judged.await {
+            Ok(conclusion) => conclusion,
+            // As if it had panicked here: the story ends with its text.
+            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+        };
         self.judged().insert(known.id.into(), conclusion);
         conclusion
     }

@@ -6,78 +6,21 @@
 //! who waits for exclusive use stands in it, so those who come later queue behind and cannot keep
 //! the cluster busy for ever.
 //!
-//! A third kind of file only informs: each holder keeps a file with its name in `holders`, locked
-//! for as long as the holder lives. A holder file that nobody locks was left by somebody who did
-//! not release: the next one in is told, and looks at the cluster with care.
+//! A third kind of file is the queue: everybody who waits or holds keeps a file with its name in
+//! `holders`, locked for as long as its process lives. The turnstile is for whoever of the living
+//! came first. A holder file that nobody locks was left by somebody who did not release: the next
+//! one in is told, and looks at the cluster with care.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
+pub use super::holder::{Access, Holder, Stage};
+use super::holder::{FoundHolder, HolderFile};
 use crate::deadline::Deadline;
-
-/// How a cluster is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Access {
-    /// With others, each keeping to its own namespace.
-    Shared,
-    /// Alone: for those who break nodes.
-    Exclusive,
-}
-
-impl std::fmt::Display for Access {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Shared => "shared",
-            Self::Exclusive => "exclusive",
-        })
-    }
-}
-
-/// What a holder is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// First in the queue.
-    Waiting,
-    /// Has the lease and makes, heals or checks the cluster.
-    Preparing,
-    /// Uses the cluster.
-    Using,
-}
-
-/// Somebody who uses a cluster, or is about to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Who: a command line or a test's name.
-    pub who: String,
-    /// The process.
-    pub pid: u32,
-    /// How it wants to use the cluster.
-    pub access: Access,
-    /// Where it stands.
-    pub stage: Stage,
-    /// When it came.
-    pub since: Timestamp,
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { who, pid, access, since, stage } = self;
-        let doing = match stage {
-            Stage::Waiting => "waits for ",
-            Stage::Preparing => "prepares ",
-            Stage::Using => "",
-        };
-        write!(f, "{who} (process {pid}, {doing}{access} use since {since:.0})")
-    }
-}
 
 /// Why a lock was not had.
 #[derive(Debug, thiserror::Error)]
@@ -156,20 +99,18 @@ impl LockFiles {
         deadline: Deadline,
         mut waiting: impl FnMut(&str),
     ) -> Result<Entering, LockError> {
-        let holders = self.holders_dir();
-        std::fs::create_dir_all(&holders).map_err(|e| failed("create folder", &holders, e))?;
+        let mut me = HolderFile::create(&self.holders_dir(), who, access)?;
         let mut queue = Queue { files: self, access, deadline, said: String::new() };
-        let turnstile = queue.lock("turnstile", Access::Exclusive, &mut waiting).await?;
-        let mut me = HolderFile::create(&holders, who, access)?;
-        let lease = match queue.lock("lease", access, &mut waiting).await {
-            Ok(lease) => lease,
+        match queue.come_in(&mut me, &mut waiting).await {
+            Ok((turnstile, lease)) => {
+                me.stage(Stage::Preparing)?;
+                Ok(Entering { files: self.clone(), lease, _turnstile: turnstile, me, left: self.left() })
+            }
             Err(error) => {
                 me.remove();
-                return Err(error);
+                Err(error)
             }
-        };
-        me.stage(Stage::Preparing)?;
-        Ok(Entering { files: self.clone(), lease, _turnstile: turnstile, me, left: self.left() })
+        }
     }
 
     /// As [`LockFiles::enter`] for exclusive use, but gives up at once: none when somebody uses
@@ -178,23 +119,21 @@ impl LockFiles {
     /// # Errors
     /// [`LockError::File`].
     pub fn try_enter(&self, who: &str) -> Result<Option<Entering>, LockError> {
-        let holders = self.holders_dir();
-        std::fs::create_dir_all(&holders).map_err(|e| failed("create folder", &holders, e))?;
+        if self.holders().iter().any(|h| h.stage == Stage::Waiting) {
+            return Ok(None);
+        }
         let Some(turnstile) = self.try_lock("turnstile", Access::Exclusive)? else {
             return Ok(None);
         };
         let Some(lease) = self.try_lock("lease", Access::Exclusive)? else { return Ok(None) };
-        let mut me = HolderFile::create(&holders, who, Access::Exclusive)?;
+        let mut me = HolderFile::create(&self.holders_dir(), who, Access::Exclusive)?;
         me.stage(Stage::Preparing)?;
         Ok(Some(Entering { files: self.clone(), lease, _turnstile: turnstile, me, left: self.left() }))
     }
 
-    /// Who uses the cluster or is first in the queue for it, oldest first.
+    /// Who uses the cluster, and then who waits for it, in the order of the queue.
     pub fn holders(&self) -> Vec<Holder> {
-        let mut found: Vec<Holder> =
-            self.holder_files().into_iter().filter(|f| f.alive).map(|f| f.holder).collect();
-        found.sort_by_key(|h| h.since);
-        found
+        in_order(self.holder_files().into_iter().filter(|f| f.alive))
     }
 
     /// Names of the clusters for which there are lock files below `state`.
@@ -300,7 +239,7 @@ impl Entering {
         self.lease.unlock().map_err(|e| failed("unlock", &path, e))?;
         let mut queue =
             Queue { files: &self.files, access: Access::Exclusive, deadline, said: String::new() };
-        self.lease = queue.lock("lease", Access::Exclusive, &mut waiting).await?;
+        self.lease = queue.lease(&self.me, &mut waiting).await?;
         Ok(self)
     }
 
@@ -367,110 +306,68 @@ impl Queue<'_> {
     /// in a thread could not be given up.
     const TRY: Duration = Duration::from_millis(40);
 
-    async fn lock(
+    /// The turnstile, once nobody is in front of us, and then the lease.
+    async fn come_in(
         &mut self,
-        file: &str,
-        access: Access,
+        me: &mut HolderFile,
         waiting: &mut impl FnMut(&str),
-    ) -> Result<File, LockError> {
+    ) -> Result<(File, File), LockError> {
+        let turnstile = loop {
+            me.keep(&self.files.holders_dir())?;
+            let first = !self.files.holder_files().iter().any(|other| me.is_behind(other));
+            if first && let Some(turnstile) = self.files.try_lock("turnstile", Access::Exclusive)? {
+                break turnstile;
+            }
+            self.wait(me, waiting).await?;
+        };
+        // The files may have gone between the look and the lock.
+        me.keep(&self.files.holders_dir())?;
+        Ok((turnstile, self.lease(me, waiting).await?))
+    }
+
+    async fn lease(&mut self, me: &HolderFile, waiting: &mut impl FnMut(&str)) -> Result<File, LockError> {
         loop {
-            if let Some(lock) = self.files.try_lock(file, access)? {
-                return Ok(lock);
+            if let Some(lease) = self.files.try_lock("lease", self.access)? {
+                return Ok(lease);
             }
-            let me = std::process::id();
-            let mut holders = self.files.holders();
-            holders.retain(|h| h.pid != me || h.stage != Stage::Waiting);
-            if self.deadline.is_over() {
-                let (name, access) = (self.files.name.clone(), self.access);
-                let waited = self.deadline.waited();
-                return Err(LockError::Busy { name, access, waited, holders });
-            }
-            let text = those(&holders);
-            if text != self.said {
-                waiting(&text);
-                self.said = text;
-            }
-            self.deadline.pause(Self::TRY).await;
+            self.wait(me, waiting).await?;
         }
     }
-}
 
-/// The file that tells others who we are.
-#[derive(Debug)]
-struct HolderFile {
-    file: File,
-    path: PathBuf,
-    holder: Holder,
-}
-
-impl HolderFile {
-    fn create(dir: &Path, who: &str, access: Access) -> Result<Self, LockError> {
-        // Written and locked under a hidden name: whoever sees it sees it locked.
-        let temp = tempfile::Builder::new()
-            .prefix(".holder-")
-            .tempfile_in(dir)
-            .map_err(|e| failed("create a file in", dir, e))?;
-        let holder = Holder {
-            who: who.into(),
-            pid: std::process::id(),
-            access,
-            stage: Stage::Waiting,
-            since: Timestamp::now(),
-        };
-        let name = temp.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = dir.join(name.trim_start_matches('.'));
-        temp.as_file().lock().map_err(|e| failed("lock", temp.path(), e))?;
-        let mut me =
-            Self { file: temp.as_file().try_clone().map_err(|e| failed("open", dir, e))?, path, holder };
-        me.stage(Stage::Waiting)?;
-        temp.persist(&me.path).map_err(|e| failed("create", &me.path, e.error))?;
-        Ok(me)
-    }
-
-    fn stage(&mut self, stage: Stage) -> Result<(), LockError> {
-        self.holder.stage = stage;
-        let text = serde_json::to_vec(&self.holder).map_err(std::io::Error::from);
-        let write = || {
-            let text = text?;
-            self.file.rewind()?;
-            self.file.write_all(&text)?;
-            self.file.set_len(text.len() as u64)
-        };
-        write().map_err(|e| failed("write", &self.path, e))
-    }
-
-    fn remove(self) {
-        // Left behind it would only make the next holder look with care.
-        let _ = std::fs::remove_file(&self.path);
+    /// Says whom is being waited for and pauses; an error when the deadline has passed.
+    async fn wait(&mut self, me: &HolderFile, waiting: &mut impl FnMut(&str)) -> Result<(), LockError> {
+        let mut found = self.files.holder_files();
+        found.retain(|f| f.alive && (f.holder.stage != Stage::Waiting || me.is_behind(f)) && !me.is(f));
+        let ahead = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let holders = in_order(found);
+        if self.deadline.is_over() {
+            let (name, access) = (self.files.name.clone(), self.access);
+            let waited = self.deadline.waited();
+            return Err(LockError::Busy { name, access, waited, holders });
+        }
+        let text = those(&holders);
+        if text != self.said {
+            waiting(&text);
+            self.said = text;
+        }
+        // Far back in a long queue there is no hurry, and looking costs more.
+        self.deadline.pause(Self::TRY * ahead.clamp(1, 10)).await;
+        Ok(())
     }
 }
 
-#[derive(Debug)]
-struct FoundHolder {
-    holder: Holder,
-    path: PathBuf,
-    alive: bool,
-}
+fn in_order(found: impl IntoIterator<Item = FoundHolder>) -> Vec<Holder> {
+    let mut found: Vec<FoundHolder> = found.into_iter().collect();
+    found.sort_by(|a, b| key(a).cmp(&key(b)));
+    return found.into_iter().map(|f| f.holder).collect();
 
-impl FoundHolder {
-    fn read(path: PathBuf) -> Option<Self> {
-        let mut file = File::open(&path).ok()?;
-        let alive = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        let mut text = String::new();
-        file.read_to_string(&mut text).ok()?;
-        // Half written: somebody is there all the same.
-        let holder = serde_json::from_str(&text).unwrap_or_else(|_| Holder {
-            who: "somebody".into(),
-            pid: 0,
-            access: Access::Exclusive,
-            stage: Stage::Preparing,
-            since: Timestamp::now(),
-        });
-        Some(Self { holder, path, alive })
+    fn key(f: &FoundHolder) -> (bool, Timestamp, &Path) {
+        (f.holder.stage == Stage::Waiting, f.holder.since, &f.path)
     }
 }
 
-fn same_file(open: &File, path: &Path) -> bool {
+/// Whether a path still leads to this open file.
+pub(super) fn same_file(open: &File, path: &Path) -> bool {
     let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     let (a, b) = (open.metadata().map(id), std::fs::metadata(path).map(id));
     matches!((a, b), (Ok(a), Ok(b)) if a == b)
@@ -483,7 +380,7 @@ fn those(holders: &[Holder]) -> String {
     holders.iter().map(Holder::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn failed(doing: &'static str, path: &Path, source: std::io::Error) -> LockError {
+pub(super) fn failed(doing: &'static str, path: &Path, source: std::io::Error) -> LockError {
     LockError::File { doing, path: path.to_path_buf(), source }
 }
 
@@ -501,14 +398,5 @@ mod tests {
         assert!(!same_file(&old, &path));
         File::create(&path).unwrap();
         assert!(!same_file(&old, &path));
-    }
-
-    #[test]
-    fn a_half_written_holder_file_is_somebody() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("holder-x");
-        std::fs::write(&path, "{\"who\": \"ru").unwrap();
-        let found = FoundHolder::read(path).unwrap();
-        assert_eq!((found.alive, found.holder.who.as_str()), (false, "somebody"));
     }
 }

@@ -8,6 +8,7 @@ pub mod timing;
 pub mod topology;
 
 mod error;
+mod holder;
 mod kind;
 mod kubeconfig;
 mod lease;

@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::GetParams;
+use kube::api::{GetParams, ListParams};
 use kube::core::Request;
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
@@ -164,14 +164,34 @@ impl Looking<'_> {
     async fn dns(&self) -> Result<(), String> {
         let services = Api::<Service>::namespaced(self.client.unary.clone(), "kube-system");
         let services = &services;
-        let ask = || async move {
+        let address = || async move {
             let service = services.get("kube-dns").await.map_err(|e| ApiError::from(e).text)?;
             let server: Option<IpAddr> = service.spec.and_then(|s| s.cluster_ip?.parse().ok());
-            let server = server.ok_or("service kube-dns has no address")?;
-            let all = self.started.keys().map(|node| self.ask_dns(node, server));
-            try_join_all(all).await.map(drop)
+            server.ok_or_else(|| "service kube-dns has no address".into())
         };
-        self.again(ask).await
+        let server = self.again(address).await?;
+        // Each for itself: on a busy machine three answers at the same time are much to ask.
+        let all = self.started.keys().map(|node| self.again(move || self.ask_dns(node, server)));
+        match try_join_all(all).await {
+            Ok(_) => Ok(()),
+            Err(why) => Err(format!("{why}; {}", self.dns_pods().await)),
+        }
+    }
+
+    /// Where CoreDNS runs and how it is, for whoever looks for the reason of its silence.
+    async fn dns_pods(&self) -> String {
+        let pods = Api::<Pod>::namespaced(self.client.unary.clone(), "kube-system");
+        let wanted = ListParams::default().labels("k8s-app=kube-dns");
+        let listed = match Deadline::after(ASK).bound(pods.list(&wanted)).await {
+            Ok(Ok(listed)) => listed,
+            Ok(Err(error)) => return format!("its pods cannot be listed: {}", ApiError::from(error).text),
+            Err(late) => return format!("its pods cannot be listed: {late}"),
+        };
+        let about = |pod: &Pod| {
+            let ip = pod.status.as_ref().and_then(|s| s.pod_ip.as_deref()).unwrap_or("no address");
+            format!("{} at {ip}", wait::pods::describe(pod))
+        };
+        listed.items.iter().map(about).collect::<Vec<_>>().join("; ")
     }
 
     async fn ask_dns(&self, node: &str, server: IpAddr) -> Result<(), String> {
@@ -210,13 +230,16 @@ impl Looking<'_> {
 
     /// Asks until the answer is good. The reason given is the last one that was not cut off by the
     /// deadline, if there is one.
-    async fn again<F: Future<Output = Result<(), String>>>(&self, ask: impl Fn() -> F) -> Result<(), String> {
+    async fn again<T, F: Future<Output = Result<T, String>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, String> {
         let mut last = None;
         loop {
             let answer = self.deadline.bound(ask()).await;
             let over = self.deadline.is_over();
             match answer {
-                Ok(Ok(())) => return Ok(()),
+                Ok(Ok(found)) => return Ok(found),
                 Ok(Err(why)) if over => return Err(last.unwrap_or(why)),
                 Ok(Err(why)) => last = Some(why),
                 Err(late) => return Err(last.unwrap_or_else(|| late.to_string())),

@@ -6,6 +6,7 @@ pub mod build;
 mod error;
 pub mod load;
 pub mod profile;
+mod prune;
 pub mod registry;
 mod resolve;
 
@@ -18,6 +19,7 @@ pub use build::BuildError;
 pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};
 pub use profile::{PROFILES, Profile, ProfileError};
+pub use prune::{Pruned, UNUSED, prune};
 pub use resolve::{beside, resolve};
 
 /// Every image of a cluster, present in the engine.

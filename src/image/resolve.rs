@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::build::{self, Builder, NODE};
 use super::error::ImageError;
 use super::profile::{Made, Profile, ProfileError, Pulled, Source};
+use super::prune::{UNUSED, prune};
 use super::registry::{self, Patience};
 use super::{ImageSet, NodeImage, WorkloadImage};
 use crate::config::Settings;
@@ -190,6 +191,19 @@ pub(super) fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<bu
     Ok(build::pieces(made, release.ok_or_else(missing)?)?)
 }
 
+/// A build is what makes others outdated, so it clears them away. That it could not is worth a line
+/// and no more.
+async fn tidy(settings: &Settings, engine: &Engine, progress: &Progress) {
+    match prune(settings, engine, UNUSED, false).await {
+        Ok(pruned) => {
+            for one in pruned.iter().filter(|p| p.kept.is_none()) {
+                progress.say(&format!("removed {}, outdated and not used for a while", one.folder));
+            }
+        }
+        Err(error) => progress.say(&format!("outdated images are left: {error}")),
+    }
+}
+
 async fn offline_is_here(
     made: &Made,
     version: &str,
@@ -217,6 +231,7 @@ async fn offline(
     let (built, there) = builder.find(&pieces, NODE)?;
     let reference = built.image.unwrap_or_default();
     let owned = |labels: &std::collections::BTreeMap<String, String>| labels.contains_key(OWNER_LABEL);
+    builder.use_now(&pieces)?;
     let mut have = engine.image(&reference).await?;
     if have.is_none() {
         if !there {
@@ -226,6 +241,9 @@ async fn offline(
         let archive = built.dir.join("image.tar");
         progress.task(&format!("load {reference}"), engine.load(&archive, deadline)).await?;
         have = engine.image(&reference).await?;
+        if !built.made.is_empty() {
+            tidy(settings, engine, progress).await;
+        }
     }
     let not_there = || ImageError::NotThere { reference: reference.clone(), place: "the engine".into() };
     let mut have = have.ok_or_else(not_there)?;

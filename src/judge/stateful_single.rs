@@ -112,12 +112,16 @@ fn bound(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> 
 
 /// B2.
 fn mounted(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
+    finding.part(|f| {
+        let deployment = Object::observed(evidence, "deployment")?;
+        is(f, &deployment, "strategy", "/spec/strategy/type", "Recreate");
+        let replicas = deployment.number("/spec/replicas");
+        f.check(replicas == 1, format!("{} asks for {replicas} of 1 replica", deployment.name()));
+        Ok(())
+    });
     let pod = Object::observed(evidence, "pod")?;
+    finding.check(pod.is_ready(), format!("{} is ready", pod.name()));
     let claim = Object::observed(evidence, "claim")?;
-    is(finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
-    let replicas = deployment.number("/spec/replicas");
-    finding.check(replicas == 1, format!("{} asks for {replicas} of 1 replica", deployment.name()));
     let volumes = pod.entries("/spec/volumes");
     let volume = volumes.iter().find(|v| v["persistentVolumeClaim"]["claimName"] == claim.name());
     let name = volume.and_then(|v| v["name"].as_str()).unwrap_or("absent");
@@ -129,7 +133,6 @@ fn mounted(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     let path = mounts.iter().find(|m| m["name"] == name).and_then(|m| m["mountPath"].as_str());
     let path = path.unwrap_or("absent");
     finding.check(path == "/var/lib/mysql", format!("{name} of {} is mounted at {path}", pod.name()));
-    finding.check(pod.is_ready(), format!("{} is ready", pod.name()));
     finding.summary(format!("{} mounts {} at /var/lib/mysql, strategy Recreate", pod.name(), claim.name()));
     Ok(())
 }
@@ -137,11 +140,13 @@ fn mounted(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
 /// B3.
 fn files(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let nodes: Vec<String> = evidence.get("nodes")?;
-    let home = node_of(&Object::observed(evidence, "pod")?)?;
-    let before = locality::listings(evidence, "before", &nodes)?;
-    let serving = locality::listings(evidence, "serving", &nodes)?;
     let all: Vec<&str> = nodes.iter().map(String::as_str).collect();
-    locality::nothing_on(finding, &before, &all);
+    finding.part(|f| {
+        locality::nothing_on(f, &locality::listings(evidence, "before", &nodes)?, &all);
+        Ok(())
+    });
+    let home = node_of(&Object::observed(evidence, "pod")?)?;
+    let serving = locality::listings(evidence, "serving", &nodes)?;
     locality::only_on(finding, &serving, home, FILES);
     let others: Vec<&str> = all.into_iter().filter(|n| *n != home).collect();
     locality::nothing_on(finding, &serving, &others);
@@ -151,12 +156,12 @@ fn files(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> 
 
 /// B4.
 fn answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let nodes: Vec<String> = evidence.get("nodes")?;
     let pod = Object::observed(evidence, "pod")?;
     let server: Server = evidence.get("server")?;
-    let home = node_of(&pod)?;
-    let serving = locality::listings(evidence, "serving", &nodes)?;
     check_server_of(finding, &server, &pod);
+    let home = node_of(&pod)?;
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let serving = locality::listings(evidence, "serving", &nodes)?;
     locality::files_of(finding, listed(&serving, home)?, &server.uuid);
     finding.summary(format!("server {} answers in {}, its auto.cnf lies on {home}", server.uuid, server.pod));
     Ok(())
@@ -164,21 +169,25 @@ fn answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
 
 /// B5.
 fn new_directory(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let rows = finding.part(|f| durability::every_acknowledged_row(evidence, "database", f));
     let nodes: Vec<String> = evidence.get("nodes")?;
     let home = node_of(&Object::observed(evidence, "pod")?)?;
-    let server: Server = evidence.get("server")?;
-    let serving = locality::listings(evidence, "serving", &nodes)?;
+    finding.part(|f| {
+        let serving = locality::listings(evidence, "serving", &nodes)?;
+        let there = listed(&serving, home)?.has(DIRECTORY);
+        let was = if there { "was there" } else { "was not there" };
+        f.check(!there, format!("{PATH}/{DIRECTORY} on {home} {was} before the database was made"));
+        Ok(())
+    });
     let database = locality::listings(evidence, "database", &nodes)?;
-    let there = listed(&serving, home)?.has(DIRECTORY);
-    let was = if there { "was there" } else { "was not there" };
-    finding.check(!there, format!("{PATH}/{DIRECTORY} on {home} {was} before the database was made"));
     locality::only_on(finding, &database, home, &[DIRECTORY]);
     let table = listed(&database, home)?.entries.iter().find(|e| e.path.starts_with("qa/ledger."));
     let file = table.map_or("absent", |t| t.path.as_str());
     finding.check(table.is_some(), format!("the ledger's table on {home} is {file}"));
+    let server: Server = evidence.get("server")?;
     locality::files_of(finding, listed(&database, home)?, &server.uuid);
-    let rows = durability::every_acknowledged_row(evidence, "database", finding)?;
-    finding.summary(format!("{PATH}/{DIRECTORY} is new on {home} and on no other, {} rows", rows.kept.len()));
+    let rows = rows.map_or(0, |rows| rows.kept.len());
+    finding.summary(format!("{PATH}/{DIRECTORY} is new on {home} and on no other, {rows} rows"));
     Ok(())
 }
 

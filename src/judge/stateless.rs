@@ -55,9 +55,11 @@ pub const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// A1.
 fn ready_pods(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
+    finding.part(|f| {
+        check_complete(f, &Object::observed(evidence, "deployment")?, REPLICAS);
+        Ok(())
+    });
     let pods = Object::list(evidence, "pods")?;
-    check_complete(finding, &deployment, REPLICAS);
     check_pods(finding, &pods, REPLICAS);
     finding.summary(format!(
         "{} ready pods: {}",
@@ -70,7 +72,8 @@ fn ready_pods(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
 /// A2. The manifest must be silent about a field, or its value would be no default.
 fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
-    let applied = evidence.value("applied")?;
+    let applied = finding.part(|_| evidence.value("applied"));
+    let given = |pointer: &str| applied.and_then(|object| object.pointer(pointer));
     for (field, pointer, default) in [
         ("strategy", "/spec/strategy/type", "RollingUpdate"),
         ("maxUnavailable", "/spec/strategy/rollingUpdate/maxUnavailable", "25%"),
@@ -86,13 +89,15 @@ fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
         let found = deployment.at(pointer).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
         let found = found.unwrap_or_else(|| if default == "0" { "0".into() } else { "absent".into() });
         finding.check(found == default, format!("{field} is {found}, the API's default is {default}"));
-        if applied.pointer(pointer).is_some() {
+        if given(pointer).is_some() {
             finding.check(false, format!("the manifest itself sets {field}: nothing shows the default"));
         }
     }
     for absent in ["resources", "livenessProbe", "readinessProbe", "startupProbe"] {
-        let given = applied.pointer(&format!("/spec/template/spec/containers/0/{absent}"));
-        finding.check(given.is_none(), format!("the manifest gives no {absent}"));
+        let there = given(&format!("/spec/template/spec/containers/0/{absent}")).is_some();
+        if applied.is_some() {
+            finding.check(!there, format!("the manifest gives no {absent}"));
+        }
     }
     let revision = deployment.annotation(REVISION).unwrap_or("absent");
     finding.check(revision == "1", format!("annotation {REVISION} is {revision} of 1"));
@@ -103,10 +108,10 @@ fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
 /// A3.
 fn conditions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, "deployment")?;
-    let sets = Object::list(evidence, "replica_sets")?;
     check_observed(finding, &deployment);
     check_condition(finding, &deployment, "Available", "MinimumReplicasAvailable");
     check_condition(finding, &deployment, "Progressing", "NewReplicaSetAvailable");
+    let sets = Object::list(evidence, "replica_sets")?;
     let owned: Vec<_> = sets.iter().filter(|s| is_owned(s, &deployment)).collect();
     let found = names(&owned.iter().map(|s| s.name()).collect::<Vec<_>>());
     finding.check(owned.len() == 1, format!("one ReplicaSet, found {found}"));

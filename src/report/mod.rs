@@ -11,6 +11,7 @@ mod faults;
 mod html;
 mod json;
 mod junit;
+mod read;
 mod rejudge;
 mod rows;
 mod run;
@@ -22,6 +23,7 @@ mod upgrade;
 pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
+pub use read::read;
 pub use rejudge::{Change, rejudge};
 pub use run::{
     ClaimReport, ClusterReport, Counts, FaultReport, NodeReport, Note, ReadingReport, RowsReport, RunReport,

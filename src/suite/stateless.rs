@@ -206,9 +206,9 @@ async fn steady(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
         Event::Sampled { probe, outcome, .. } if probe == PROBE => Some(*outcome == Outcome::Acknowledged),
         _ => None,
     };
-    let seen = s.log.records().len();
+    let from = s.log.position();
     while !deadline.is_over() {
-        let answers: Vec<bool> = s.log.records().iter().skip(seen).filter_map(sample).collect();
+        let answers: Vec<bool> = s.log.records_since(from).iter().filter_map(sample).collect();
         if answers.len() >= STEADY && answers.iter().rev().take(STEADY).all(|fine| *fine) {
             return Ok(());
         }

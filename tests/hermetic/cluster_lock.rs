@@ -1,5 +1,6 @@
 //! Leases between real processes: this test binary starts itself again as the holders.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,13 @@ struct Other {
 
 impl Other {
     fn start(dir: &Path, who: &str, access: &str) -> Self {
+        Self::doing("holder", dir, who, access)
+    }
+
+    fn doing(what: &str, dir: &Path, who: &str, access: &str) -> Self {
         let exe = std::env::current_exe().unwrap();
         let exec = Exec::new(exe)
-            .args(["--exact", "cluster_lock::holder", "--ignored", "--nocapture"])
+            .args(["--exact", &format!("cluster_lock::{what}"), "--ignored", "--nocapture"])
             .env("LOCK_DIR", dir)
             .env("LOCK_WHO", who)
             .env("LOCK_ACCESS", access);
@@ -50,6 +55,21 @@ impl Other {
     async fn kill(self) {
         self.run.abort();
         let _ = self.run.await;
+    }
+}
+
+/// Waits until exactly these stand in the queue, in this order.
+async fn queue(files: &LockFiles, wanted: &[&str]) {
+    let deadline = soon();
+    loop {
+        let all = files.holders();
+        let waiting: Vec<&str> =
+            all.iter().filter(|h| h.stage == Stage::Waiting).map(|h| h.who.as_str()).collect();
+        if waiting == wanted {
+            return;
+        }
+        assert!(!deadline.is_over(), "the queue is {waiting:?}, not {wanted:?}");
+        deadline.pause(Duration::from_millis(5)).await;
     }
 }
 
@@ -80,6 +100,27 @@ async fn holder() {
         deadline.pause(Duration::from_millis(5)).await;
     }
     held.release().unwrap();
+}
+
+/// Takes and gives back the lease again and again until `stop` appears; writes a line when it has
+/// it and one before it goes.
+#[tokio::test]
+#[ignore = "a child process of the tests in this file"]
+async fn comes_and_goes() {
+    let (dir, who) = (PathBuf::from(given("LOCK_DIR")), given("LOCK_WHO"));
+    let access = if given("LOCK_ACCESS") == "shared" { Access::Shared } else { Access::Exclusive };
+    let files = LockFiles::new(&dir, NAME);
+    let mut log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut say = |what: &str| log.write_all(format!("{what} {access} {who}\n").as_bytes()).unwrap();
+    while !dir.join("stop").exists() {
+        let held = files.enter(access, &who, soon(), |_| {}).await.unwrap().enter().unwrap();
+        say("in");
+        let use_it = Duration::from_millis(60);
+        soon().at_most(use_it).pause(use_it).await;
+        say("out");
+        held.release().unwrap();
+    }
+    std::fs::write(dir.join(format!("{who}.has")), "").unwrap();
 }
 
 #[tokio::test]
@@ -197,4 +238,127 @@ async fn removed_lock_files_do_not_split_the_queue() {
     assert_eq!(LockFiles::names(dir.path()), [NAME]);
     waiting.release().await;
     assert!(files.last_used().is_some());
+}
+
+#[tokio::test]
+async fn those_who_wait_come_in_in_the_order_they_came_and_are_all_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = LockFiles::new(dir.path(), NAME);
+    let first = Other::start(dir.path(), "first", "exclusive").has().await;
+    let (mut waiting, mut names) = (Vec::new(), Vec::new());
+    for who in ["b", "a", "d", "c"] {
+        waiting.push(Other::start(dir.path(), who, "exclusive"));
+        names.push(who);
+        queue(&files, &names).await;
+    }
+    assert!(files.try_enter("reap").unwrap().is_none());
+    // One who is told whom it waits for hears of those in front of it, and of nobody behind.
+    let mut said = Vec::new();
+    let short = Deadline::after(Duration::from_millis(100));
+    let error = files.enter(Access::Shared, "me", short, |text| said.push(text.to_owned())).await;
+    assert!(matches!(error, Err(LockError::Busy { holders, .. }) if holders.len() == 5));
+    assert_eq!(said.len(), 1, "{said:?}");
+    for who in ["first", "b", "a", "d", "c"] {
+        assert!(said[0].contains(&format!("{who} (process ")), "{who} in {said:?}");
+    }
+    assert!(said[0].contains("exclusive use since "), "{said:?}");
+    // Somebody who dies in the queue is out of it at once and leaves no damage to look for.
+    waiting.remove(1).kill().await;
+    names.remove(1);
+    queue(&files, &names).await;
+    first.release().await;
+    for other in waiting {
+        let other = other.has().await;
+        names.remove(0);
+        queue(&files, &names).await;
+        other.release().await;
+    }
+    assert!(files.try_enter("next").unwrap().expect("free").unclean().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_of_sharers_does_not_starve_an_exclusive_user() {
+    let dir = tempfile::tempdir().unwrap();
+    let sharers = ["a", "b", "c", "d"];
+    let stream: Vec<Other> =
+        sharers.map(|who| Other::doing("comes_and_goes", dir.path(), who, "shared")).into();
+    let files = LockFiles::new(dir.path(), NAME);
+    let log = || std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    let deadline = soon();
+    while sharers.iter().any(|who| !log().contains(&format!("in shared {who}"))) {
+        assert!(!deadline.is_over(), "the stream never came: {}", log());
+        deadline.pause(Duration::from_millis(5)).await;
+    }
+    for _ in 0..3 {
+        let before = log();
+        let entering = files.enter(Access::Exclusive, "breaker", soon(), |_| {}).await.unwrap();
+        let meanwhile = log()[before.len()..].lines().filter(|l| l.starts_with("in ")).count();
+        // Each may have stood in front of us in the queue once.
+        assert!(meanwhile <= sharers.len(), "{meanwhile} sharers came in first: {}", log());
+        let all = log();
+        let outside = all.lines().filter(|l| l.starts_with("out ")).count();
+        assert_eq!(all.lines().count(), 2 * outside, "not alone: {all}");
+        entering.enter().unwrap().release().unwrap();
+    }
+    std::fs::write(dir.path().join("stop"), "").unwrap();
+    for other in stream {
+        other.has().await.run.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn many_processes_never_share_with_somebody_who_is_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let kinds = ["shared", "exclusive", "shared", "shared", "exclusive", "shared"];
+    let all: Vec<Other> = kinds
+        .iter()
+        .enumerate()
+        .map(|(i, access)| Other::doing("comes_and_goes", dir.path(), &format!("p{i}"), access))
+        .collect();
+    let path = dir.path().join("log");
+    let log = || std::fs::read_to_string(&path).unwrap_or_default();
+    // Everybody gets in again and again: nobody is left out.
+    let times = |who: usize| log().lines().filter(|l| l.ends_with(&format!(" p{who}"))).count();
+    let deadline = Deadline::after(Duration::from_secs(40));
+    while (0..kinds.len()).any(|who| times(who) < 6) {
+        assert!(!deadline.is_over(), "somebody starved: {}", log());
+        deadline.pause(Duration::from_millis(20)).await;
+    }
+    std::fs::write(dir.path().join("stop"), "").unwrap();
+    for other in all {
+        other.has().await.run.await.unwrap();
+    }
+    let mut inside: Vec<(String, String)> = Vec::new();
+    let mut most = 0;
+    for line in log().lines() {
+        let [what, access, who] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        match what {
+            "in" => inside.push((access.to_owned(), who.to_owned())),
+            _ => inside.retain(|(_, w)| w != who),
+        }
+        let alone = inside.iter().any(|(access, _)| access == "exclusive");
+        assert!(!alone || inside.len() == 1, "together: {inside:?}");
+        most = most.max(inside.len());
+    }
+    assert!(most > 1, "nobody ever shared");
+}
+
+#[tokio::test]
+async fn a_queue_outlives_the_cluster_that_it_is_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = LockFiles::new(dir.path(), NAME);
+    let entering = files.try_enter("down").unwrap().unwrap();
+    let (mut waiting, mut names) = (Vec::new(), Vec::new());
+    for who in ["c", "b", "a"] {
+        waiting.push(Other::start(dir.path(), who, "exclusive"));
+        names.push(who);
+        queue(&files, &names).await;
+    }
+    entering.remove().unwrap();
+    for other in waiting {
+        let other = other.has().await;
+        names.remove(0);
+        queue(&files, &names).await;
+        other.release().await;
+    }
 }

@@ -300,3 +300,59 @@ async fn two_processes_at_once_build_once() {
     assert_eq!(made, 4, "{ours:?} {theirs}");
     assert!(yard.saw(", which builds low 1.0"), "{:?}", yard.seen);
 }
+
+#[tokio::test]
+async fn what_older_recipes_made_goes_when_nobody_used_it_for_a_while() {
+    let yard = Yard::new();
+    let old = yard.build().await.unwrap();
+    std::fs::write(yard.recipes().join("left/extra"), "x").unwrap();
+    let new = yard.build().await.unwrap();
+    let builder = yard.builder();
+    let day = Duration::from_secs(24 * 3600);
+    let current = [pieces("1.0")];
+    let outdated = |unused| builder.outdated(&current, unused).unwrap();
+    let folders = |unused| outdated(unused).into_iter().map(|o| o.folder).collect::<Vec<_>>();
+    assert_eq!(folders(day), [""; 0], "all of it was used today");
+    let age = |dir: &Path, days: u32| {
+        std::fs::File::open(dir).unwrap().set_modified(std::time::SystemTime::now() - day * days).unwrap();
+    };
+    for name in yard.built() {
+        age(&yard.cache().join("built").join(name), 20);
+    }
+    // However old, what these recipes make stays; low and right are the same for both.
+    let gone = folders(day * 14);
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert!(gone.iter().any(|f| old.dir.ends_with(f)) && !gone.iter().any(|f| new.dir.ends_with(f)));
+
+    // Whoever still has the old recipes says so by using them.
+    let (one, other) = (outdated(day * 14).remove(0), outdated(day * 14).remove(1));
+    age(&yard.cache().join("built").join(&one.folder), 0);
+    assert!(!builder.remove(&one).await.unwrap(), "used since it was looked at");
+    assert_eq!(folders(day * 14), [other.folder.as_str()]);
+    builder.use_now(&pieces("1.0")).unwrap();
+    assert!(new.dir.metadata().unwrap().modified().unwrap().elapsed().unwrap() < day);
+
+    assert!(builder.remove(&other).await.unwrap());
+    assert_eq!(folders(Duration::ZERO), [one.folder.as_str()]);
+    assert_eq!(yard.built().len(), 5);
+    assert_eq!(names(&yard.cache().join("building")), [""; 0]);
+}
+
+#[tokio::test]
+async fn nothing_goes_while_another_process_builds() {
+    let yard = Yard::new();
+    yard.build().await.unwrap();
+    let (begun, go) = (yard.dir.path().join("begun"), yard.dir.path().join("go"));
+    let wait = format!("touch {}; until [ -e {} ]; do sleep 0.01; done", begun.display(), go.display());
+    yard.recipe("right", &format!("{wait}; cp $NEED_LOW/file $OUT/file"));
+    let builder = yard.builder();
+    let before = builder.outdated(&[pieces("1.0")], Duration::ZERO).unwrap();
+    assert_eq!(before.len(), 2, "right and top are outdated: {before:?}");
+    let child = tokio::spawn(builder_process_in(&yard).run(soon()));
+    appears(&begun).await;
+    assert_eq!(builder.outdated(&[pieces("1.0")], Duration::ZERO).unwrap(), []);
+    assert!(!builder.remove(&before[0]).await.unwrap(), "removed beside a build");
+    std::fs::write(&go, "").unwrap();
+    child.await.unwrap().unwrap();
+    assert!(builder.remove(&before[0]).await.unwrap());
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use seatrial::event::{self, Event, Record};
 use seatrial::judge::Conclusion;
-use seatrial::report::{FORMATS, Format, Html, Json, Junit, Look, RunReport, Terminal, rejudge, write};
+use seatrial::report::{FORMATS, Format, Html, Json, Junit, Look, RunReport, Terminal, read, rejudge, write};
 
 /// A run of both parts with a node stop.
 fn recorded() -> Vec<Record> {
@@ -13,6 +13,22 @@ fn recorded() -> Vec<Record> {
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/run/events.jsonl")
+}
+
+#[test]
+fn a_report_read_from_the_file_is_that_of_all_its_records() {
+    for file in crate::missing::logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic")) {
+        let (whole, slim) = (RunReport::of(&event::read(&file).unwrap()), read(&file).unwrap());
+        for format in FORMATS {
+            assert_eq!(
+                render(*format, &whole),
+                render(*format, &slim),
+                "{} of {}",
+                format.name(),
+                file.display()
+            );
+        }
+    }
 }
 
 /// Titles that do not change with the catalogue's wording.

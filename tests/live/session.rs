@@ -37,15 +37,14 @@ pub async fn in_run<T>(
     let file = run.log.dir().join("events.jsonl");
     // Tests share the run: each ends it anew with the worst so far.
     let floor = if result.is_ok() { Conclusion::Passed } else { Conclusion::Failed };
-    let judged = RunReport::of(&event::read(&file)?).claims.iter().map(|c| c.verdict).fold(floor, Ord::max);
+    let judged = report::read(&file)?.claims.iter().map(|c| c.verdict).fold(floor, Ord::max);
     run.end(judged)?;
-    let records = event::read(&file)?;
-    let clusters: BTreeSet<&String> = records.iter().filter_map(|r| r.scope.cluster.as_ref()).collect();
-    for name in clusters {
+    let done = report::read(&file)?;
+    for name in done.clusters.iter().map(|c| &c.name).collect::<BTreeSet<_>>() {
         // Kept for the next test; removed when nobody used it for a while.
         cluster::start_watcher(&run.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
     }
-    report::write(&RunReport::of(&records), run.log.dir())?;
+    report::write(&done, run.log.dir())?;
     result
 }
 

@@ -231,6 +231,15 @@ pub struct ImagesArgs {
     /// Build or pull what is missing
     #[arg(long)]
     pub build: bool,
+    /// Remove what older recipes built and nobody uses
+    #[arg(long, conflicts_with = "build")]
+    pub prune: bool,
+    /// Not used for so long, such as 24h [default: 14 days]
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "prune")]
+    pub unused: Option<Duration>,
+    /// Only say what would be removed
+    #[arg(long, requires = "prune")]
+    pub dry_run: bool,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,

@@ -3,16 +3,23 @@
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
-use seatrial::image::{self, ImageSet, PROFILES, Profile};
+use seatrial::image::{self, ImageSet, PROFILES, Profile, Pruned};
 
 use crate::args::ImagesArgs;
 use crate::exit::Exit;
 use crate::up::PATIENCE;
 use crate::{draw, show};
 
-/// With `--build`, builds or pulls what is missing and says what runs; else lists the profiles and
-/// what is built.
+/// With `--build`, builds or pulls what is missing and says what runs; with `--prune`, removes what
+/// is outdated; else lists the profiles and what is built.
 pub async fn images(settings: &Settings, args: &ImagesArgs) -> anyhow::Result<Exit> {
+    if args.prune {
+        let engine = Engine::connect(None).await?;
+        let unused = args.unused.unwrap_or(image::UNUSED);
+        let pruned = image::prune(settings, &engine, unused, args.dry_run).await?;
+        show::text(&removed(&pruned, args.dry_run))?;
+        return Ok(Exit::Passed);
+    }
     if !args.build {
         show::text(&listing(settings)?)?;
         return Ok(Exit::Passed);
@@ -22,6 +29,27 @@ pub async fn images(settings: &Settings, args: &ImagesArgs) -> anyhow::Result<Ex
     let set = image::resolve(settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
     show::text(&resolved(&set))?;
     Ok(Exit::Passed)
+}
+
+fn removed(all: &[Pruned], dry_run: bool) -> String {
+    if all.is_empty() {
+        return "nothing to prune\n".into();
+    }
+    let mut text = String::new();
+    for Pruned { folder, bytes, unused, image, kept } in all {
+        let days = unused.as_secs() / (24 * 3600);
+        let verb = match kept {
+            Some(why) => format!("kept, {why}"),
+            None if dry_run => "would be removed".into(),
+            None => "removed".into(),
+        };
+        let image = image.as_ref().map(|name| format!(" and image {name}")).unwrap_or_default();
+        text.push_str(&format!(
+            "{folder}{image} ({} MB, unused for {days} days): {verb}\n",
+            bytes / 1_000_000
+        ));
+    }
+    text
 }
 
 fn resolved(set: &ImageSet) -> String {

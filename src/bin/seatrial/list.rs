@@ -1,7 +1,8 @@
 //! `seatrial list`: the clusters that there are.
 
 use jiff::Timestamp;
-use seatrial::cluster::{self, ClusterSummary, State};
+use seatrial::cluster::lock::Stage;
+use seatrial::cluster::{self, ClusterSummary, Holder, State};
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
 
@@ -47,7 +48,13 @@ fn lines(cluster: &ClusterSummary) -> String {
         text.push_str(&format!("  {:<48} {}\n", node.name, node.power.name()));
     }
     for holder in &cluster.holders {
-        text.push_str(&format!("  used by {}, {} since {}\n", holder.who, holder.access, age(holder.since)));
+        let does = match holder.stage {
+            Stage::Using => "used by",
+            Stage::Preparing => "prepared by",
+            Stage::Waiting => "waited for by",
+        };
+        let Holder { who, pid, access, since, .. } = holder;
+        text.push_str(&format!("  {does} {who} (process {pid}), {access}, for {}\n", age(*since)));
     }
     text
 }

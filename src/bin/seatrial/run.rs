@@ -11,7 +11,7 @@ use seatrial::engine::Engine;
 use seatrial::event::{self, Event};
 use seatrial::judge::Conclusion;
 use seatrial::progress::Progress;
-use seatrial::report::{self, Format, RunReport, Terminal};
+use seatrial::report::{self, Format, Terminal};
 use seatrial::run::{Run, new_id};
 use seatrial::scenario::{Needs, ScenarioError};
 use seatrial::suite::Suite;
@@ -123,7 +123,7 @@ async fn run_suites(run: &Run, suites: &[&'static Suite], jobs: usize) -> Vec<(&
 /// The worst of the claims so far; failed where a story broke, inconclusive where a suite did not
 /// begin.
 fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclusion> {
-    let report = RunReport::of(&event::read(&run.log.dir().join("events.jsonl"))?);
+    let report = report::read(&run.log.dir().join("events.jsonl"))?;
     let broke = errors.iter().any(|(_, error)| !matches!(error, ScenarioError::Claims { .. }));
     let floor = match (broke, run.cancel.is_cancelled() || report.claims.is_empty()) {
         (true, _) => Conclusion::Failed,
@@ -162,7 +162,7 @@ async fn leave(
 fn finish(settings: &Settings, id: &str, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Exit> {
     let dir = settings.runs_dir().join(id);
     // From the file, not from memory: what anyone can make again from it is what is shown.
-    let report = RunReport::of(&event::read(&dir.join("events.jsonl"))?);
+    let report = report::read(&dir.join("events.jsonl"))?;
     let written = report::write(&report, &dir)?;
     show::text(&Terminal.render(&report, show::look())?)?;
     for file in written {

@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod lock;
 mod machine;
+mod outdated;
 mod pieces;
 mod recipes;
 mod run;
@@ -23,6 +24,7 @@ use tokio::sync::Semaphore;
 
 pub use error::BuildError;
 pub use machine::able;
+pub use outdated::Outdated;
 pub use pieces::{KUBE_IMAGES, KUBERNETES, NODE, Piece, pieces};
 pub use recipes::unpack;
 

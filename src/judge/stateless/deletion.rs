@@ -21,10 +21,8 @@ const LISTS: [(&str, &str); 3] =
 
 /// A10.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let mut lines = Vec::new();
-    for mode in ["background", "foreground"] {
-        lines.push(mode_removes_all(finding, evidence, mode)?);
-    }
+    let lines = ["background", "foreground"]
+        .map(|mode| finding.part(|f| mode_removes_all(f, evidence, mode)).unwrap_or_default());
     finding.summary(lines.join("; "));
     Ok(())
 }

@@ -18,23 +18,27 @@ const TOLERATION: i64 = 300;
 pub fn additions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let sets = Object::list(evidence, "replica_sets")?;
     let pods = Object::list(evidence, "pods")?;
-    let servers = Object::list(evidence, "api_servers")?;
-    let declared: i64 = evidence.get("toleration")?;
+    let declared: Option<i64> = finding.part(|_| evidence.get("toleration"));
+    let servers = finding.part(|_| Object::list(evidence, "api_servers")).unwrap_or_default();
     finding.check(!pods.is_empty(), format!("{} pods to look at", pods.len()));
-    let configured = ["not-ready", "unreachable"].map(|taint| (taint, configured(&servers, taint)));
-    for (taint, seconds) in &configured {
-        let seconds = seconds.clone()?;
-        finding.check(
-            seconds == declared,
-            format!("the API server gives {taint} {seconds} s, the topology declares {declared} s"),
-        );
+    let configured =
+        ["not-ready", "unreachable"].map(|taint| (taint, finding.part(|_| configured(&servers, taint))));
+    for (taint, seconds) in configured {
+        if let (Some(seconds), Some(declared)) = (seconds, declared) {
+            finding.check(
+                seconds == declared,
+                format!("the API server gives {taint} {seconds} s, the topology declares {declared} s"),
+            );
+        }
     }
     for pod in &pods {
         check_owner(finding, pod, &sets);
         let class = pod.text("/status/qosClass").unwrap_or("absent");
         finding.check(class == "BestEffort", format!("pod {}: QoS class {class} of BestEffort", pod.name()));
-        for (taint, seconds) in &configured {
-            check_toleration(finding, pod, taint, seconds.clone()?);
+        for (taint, seconds) in configured {
+            if let Some(seconds) = seconds {
+                check_toleration(finding, pod, taint, seconds);
+            }
         }
         check_token(finding, pod);
         for kind in ["Initialized", "Ready", "ContainersReady", "PodScheduled"] {
@@ -43,7 +47,8 @@ pub fn additions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
         }
     }
     finding.summary(format!(
-        "{HASH}, owner ReplicaSet, BestEffort, tolerations for {declared} s, token volume and four conditions on {}",
+        "{HASH}, owner ReplicaSet, BestEffort, tolerations for {} s, token volume and four conditions on {}",
+        declared.unwrap_or_default(),
         names(&pods.iter().map(Object::name).collect::<Vec<_>>())
     ));
     Ok(())

@@ -10,17 +10,12 @@ pub const SCALED: i64 = 4;
 
 /// A8.
 pub fn up(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let before = Object::observed(evidence, "deployment_before")?;
-    let deployment = Object::observed(evidence, "deployment")?;
-    let pods = Object::list(evidence, "pods")?;
+    let now = scaled(finding, evidence, SCALED)?;
     let old = Identity::observed(evidence, "pods_before")?;
-    let now: Vec<_> = pods.iter().map(Identity::of).collect();
     finding.check(
         i64::try_from(old.len()) == Ok(REPLICAS),
         format!("{REPLICAS} pods before, found {}", pod_names(&old)),
     );
-    check_complete(finding, &deployment, SCALED);
-    check_pods(finding, &pods, SCALED);
     let compared = Comparison::of(&old, &now);
     compared.check_kept(finding, &old);
     let new = compared.new.len();
@@ -28,51 +23,58 @@ pub fn up(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing>
         i64::try_from(new) == Ok(SCALED - REPLICAS) && compared.replaced.is_empty(),
         format!("{} new names: {}", new, pod_names(&compared.new)),
     );
-    check_template(finding, evidence, (&before, &deployment), (&old, &now))?;
+    finding.part(|f| check_template(f, evidence, (&old, &now)));
     finding.summary(format!("kept {}; new {}", pod_names(&old), pod_names(&compared.new)));
     Ok(())
+}
+
+/// Checks the state after scaling, and gives its pods.
+fn scaled(finding: &mut Finding, evidence: &Evidence<'_>, replicas: i64) -> Result<Vec<Identity>, Missing> {
+    finding.part(|f| {
+        check_complete(f, &Object::observed(evidence, "deployment")?, replicas);
+        Ok(())
+    });
+    let pods = Object::list(evidence, "pods")?;
+    check_pods(finding, &pods, replicas);
+    Ok(pods.iter().map(Identity::of).collect())
 }
 
 /// Scaling is no rollout: the template, its revision and its one ReplicaSet stay.
 fn check_template(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
-    (before, deployment): (&Object<'_>, &Object<'_>),
     (old, now): (&[Identity], &[Identity]),
 ) -> Result<(), Missing> {
-    let sets = Object::list(evidence, "replica_sets")?;
     let hashes = [distinct(old, |p| &p.hash), distinct(now, |p| &p.hash)];
     finding.check(
         hashes[0].len() == 1 && hashes[0] == hashes[1],
         format!("{HASH} before {}, after {}", hashes[0].join(", "), hashes[1].join(", ")),
     );
-    let revisions = [before, deployment].map(|d| d.annotation(REVISION).unwrap_or("absent"));
-    finding.check(
-        revisions[0] == revisions[1] && revisions[0] != "absent",
-        format!("revision before {}, after {}", revisions[0], revisions[1]),
-    );
+    let deployment = &Object::observed(evidence, "deployment")?;
+    let sets = Object::list(evidence, "replica_sets")?;
     let filled = sets.iter().filter(|s| is_owned(s, deployment) && s.number("/spec/replicas") > 0);
     let filled: Vec<_> = filled.collect();
     finding.check(
         filled.len() == 1 && filled[0].label(HASH) == hashes[1].first().copied(),
         format!("{} ReplicaSet(s) with pods", filled.len()),
     );
+    let before = &Object::observed(evidence, "deployment_before")?;
+    let revisions = [before, deployment].map(|d| d.annotation(REVISION).unwrap_or("absent"));
+    finding.check(
+        revisions[0] == revisions[1] && revisions[0] != "absent",
+        format!("revision before {}, after {}", revisions[0], revisions[1]),
+    );
     Ok(())
 }
 
 /// A9.
 pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let before = Object::observed(evidence, "deployment_before")?;
-    let deployment = Object::observed(evidence, "deployment")?;
+    let now = scaled(finding, evidence, REPLICAS)?;
     let old = Identity::observed(evidence, "pods_before")?;
-    let pods = Object::list(evidence, "pods")?;
-    let now: Vec<_> = pods.iter().map(Identity::of).collect();
     finding.check(
         i64::try_from(old.len()) == Ok(SCALED),
         format!("{SCALED} pods before, found {}", pod_names(&old)),
     );
-    check_complete(finding, &deployment, REPLICAS);
-    check_pods(finding, &pods, REPLICAS);
     let compared = Comparison::of(&old, &now);
     finding.check(
         compared.new.is_empty() && compared.replaced.is_empty(),
@@ -80,7 +82,7 @@ pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
     );
     let survivors: Vec<_> = compared.kept.iter().map(|k| k.0.clone()).collect();
     compared.check_kept(finding, &survivors);
-    check_template(finding, evidence, (&before, &deployment), (&old, &now))?;
+    finding.part(|f| check_template(f, evidence, (&old, &now)));
     finding.summary(format!(
         "{} went, {} stayed; which ones go is not asserted: a Deployment names no pod beforehand",
         pod_names(&compared.gone),

@@ -1,0 +1,193 @@
+//! Who uses a cluster or waits for it: a file each, locked for as long as its process lives.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::lock::{LockError, failed, same_file};
+
+/// How a cluster is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// With others, each keeping to its own namespace.
+    Shared,
+    /// Alone: for those who break nodes.
+    Exclusive,
+}
+
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Shared => "shared",
+            Self::Exclusive => "exclusive",
+        })
+    }
+}
+
+/// What a holder is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// In the queue.
+    Waiting,
+    /// Has the lease and makes, heals or checks the cluster.
+    Preparing,
+    /// Uses the cluster.
+    Using,
+}
+
+/// Somebody who uses a cluster, or is about to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Who: a command line or a test's name.
+    pub who: String,
+    /// The process.
+    pub pid: u32,
+    /// How it wants to use the cluster.
+    pub access: Access,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Since when it stands there.
+    pub since: Timestamp,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { who, pid, access, since, stage } = self;
+        let doing = match stage {
+            Stage::Waiting => "waits for ",
+            Stage::Preparing => "prepares ",
+            Stage::Using => "",
+        };
+        write!(f, "{who} (process {pid}, {doing}{access} use since {since:.0})")
+    }
+}
+
+/// The file that tells others who we are.
+#[derive(Debug)]
+pub(super) struct HolderFile {
+    file: File,
+    path: PathBuf,
+    pub holder: Holder,
+}
+
+impl HolderFile {
+    /// A place at the end of the queue.
+    pub fn create(dir: &Path, who: &str, access: Access) -> Result<Self, LockError> {
+        let (pid, stage) = (std::process::id(), Stage::Waiting);
+        Self::with(dir, Holder { who: who.into(), pid, access, stage, since: Timestamp::now() })
+    }
+
+    /// Written and locked under a hidden name: whoever sees it sees it locked. The folder may be
+    /// removed at any moment, with the cluster that it is about; then there is a new one.
+    fn with(dir: &Path, holder: Holder) -> Result<Self, LockError> {
+        loop {
+            std::fs::create_dir_all(dir).map_err(|e| failed("create folder", dir, e))?;
+            let temp = match tempfile::Builder::new().prefix(".holder-").tempfile_in(dir) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.map_err(|e| failed("create a file in", dir, e))?,
+            };
+            let name = temp.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let path = dir.join(name.trim_start_matches('.'));
+            temp.as_file().lock().map_err(|e| failed("lock", temp.path(), e))?;
+            let file = temp.as_file().try_clone().map_err(|e| failed("open", temp.path(), e))?;
+            let mut me = Self { file, path, holder: holder.clone() };
+            me.write()?;
+            match temp.persist(&me.path) {
+                Ok(_) => return Ok(me),
+                // Also where the folder is there again, as somebody else's.
+                Err(error) if !error.file.path().exists() => {}
+                Err(error) => return Err(failed("create", &me.path, error.error)),
+            }
+        }
+    }
+
+    /// Goes on to the next stage.
+    pub fn stage(&mut self, stage: Stage) -> Result<(), LockError> {
+        (self.holder.stage, self.holder.since) = (stage, Timestamp::now());
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), LockError> {
+        let text = serde_json::to_vec(&self.holder).map_err(std::io::Error::from);
+        let write = || {
+            let text = text?;
+            self.file.rewind()?;
+            self.file.write_all(&text)?;
+            self.file.set_len(text.len() as u64)
+        };
+        write().map_err(|e| failed("write", &self.path, e))
+    }
+
+    /// Sees to it that the place in the queue can be seen: when a cluster is removed, its lock
+    /// files are, and those who wait keep their place among the new ones.
+    pub fn keep(&mut self, dir: &Path) -> Result<(), LockError> {
+        if !same_file(&self.file, &self.path) {
+            *self = Self::with(dir, self.holder.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Whether this is our own.
+    pub fn is(&self, other: &FoundHolder) -> bool {
+        self.path == other.path
+    }
+
+    /// Whether somebody else who waits came before.
+    pub fn is_behind(&self, other: &FoundHolder) -> bool {
+        other.alive
+            && other.holder.stage == Stage::Waiting
+            && (other.holder.since, &other.path) < (self.holder.since, &self.path)
+    }
+
+    /// Goes away in good order.
+    pub fn remove(self) {
+        // Left behind it would only make the next holder look with care.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The file of somebody, who may be gone.
+#[derive(Debug)]
+pub(super) struct FoundHolder {
+    pub holder: Holder,
+    pub path: PathBuf,
+    pub alive: bool,
+}
+
+impl FoundHolder {
+    /// Reads one; none when it went meanwhile.
+    pub fn read(path: PathBuf) -> Option<Self> {
+        let mut file = File::open(&path).ok()?;
+        let alive = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        // Half written: somebody is there all the same.
+        let holder = serde_json::from_str(&text).unwrap_or_else(|_| Holder {
+            who: "somebody".into(),
+            pid: 0,
+            access: Access::Exclusive,
+            stage: Stage::Preparing,
+            since: Timestamp::now(),
+        });
+        Some(Self { holder, path, alive })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_written_holder_file_is_somebody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("holder-x");
+        std::fs::write(&path, "{\"who\": \"ru").unwrap();
+        let found = FoundHolder::read(path).unwrap();
+        assert_eq!((found.alive, found.holder.who.as_str()), (false, "somebody"));
+    }
+}

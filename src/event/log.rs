@@ -1,0 +1,207 @@
+//! The writer of a run's log. It keeps nothing of what it wrote: whoever wants records gets them
+//! from the file, so memory does not grow with the length of a run.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::{Event, EventError, Record, SCHEMA, Scope};
+
+/// Appends to one run's log. Cheap to clone; each line is one write, so several processes may
+/// append to the same file.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    inner: Arc<Inner>,
+    scope: Scope,
+}
+
+/// A place in a log, between two records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(u64);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    run: String,
+    opened: Instant,
+    /// Where the file ended when it was opened: what stands before is not this writer's.
+    begin: Position,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    seq: u64,
+    /// Right after the last record that this writer appended.
+    end: Position,
+    broken: Option<String>,
+}
+
+impl EventLog {
+    /// Opens `events.jsonl` in the run's folder, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`EventError::File`].
+    pub fn open(dir: &Path, run: &str) -> Result<Self, EventError> {
+        let path = dir.join("events.jsonl");
+        let error = |source| EventError::File { path: path.clone(), source };
+        std::fs::create_dir_all(dir).map_err(error)?;
+        let file = File::options().create(true).append(true).open(&path).map_err(error)?;
+        let begin = Position(file.metadata().map_err(error)?.len());
+        let state = Mutex::new(State { file, seq: 0, end: begin, broken: None });
+        let inner = Inner { path, run: run.into(), opened: Instant::now(), begin, state };
+        Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
+    }
+
+    /// The same log, with another scope on what is appended through it.
+    pub fn scoped(&self, scope: Scope) -> Self {
+        Self { inner: Arc::clone(&self.inner), scope }
+    }
+
+    /// What is appended here speaks of this.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.inner.run
+    }
+
+    /// The run's folder.
+    pub fn dir(&self) -> &Path {
+        self.inner.path.parent().expect("the log lies in a folder")
+    }
+
+    /// Appends one event. A full disk does not stop the story in the middle of a fault: the first
+    /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
+    pub fn append(&self, event: Event) {
+        self.write(&mut self.state(), event);
+    }
+
+    fn write(&self, state: &mut State, event: Event) {
+        let record = Record {
+            schema: SCHEMA,
+            seq: state.seq,
+            writer: std::process::id(),
+            at: Timestamp::now(),
+            mono_us: u64::try_from(self.inner.opened.elapsed().as_micros()).unwrap_or(u64::MAX),
+            run: self.inner.run.clone(),
+            scope: self.scope.clone(),
+            event,
+        };
+        state.seq += 1;
+        let mut line = serde_json::to_vec(&record).expect("a record is plain data");
+        line.push(b'\n');
+        // Of a file that is appended to, the position is the end of what was written last.
+        match state.file.write_all(&line).and_then(|()| state.file.stream_position()) {
+            Ok(end) => state.end = Position(end),
+            Err(error) => _ = state.broken.get_or_insert_with(|| error.to_string()),
+        }
+    }
+
+    /// Appends the event that `judge` makes of this log's scenario so far. Nobody appends while it
+    /// judges: what was judged is exactly what stands before the event, so that the file alone
+    /// gives the same event again. Takes time to read the file; what others append during most of
+    /// it does not wait.
+    pub fn append_judged(&self, judge: impl FnOnce(&[Record]) -> Event) {
+        let until = self.position();
+        let mut seen = self.read(self.inner.begin, until);
+        let mut state = self.state();
+        let (rest, broken) = self.lines(until, state.end);
+        seen.extend(rest);
+        state.broken = state.broken.take().or(broken);
+        let event = judge(&seen);
+        drop(seen);
+        self.write(&mut state, event);
+    }
+
+    /// Whether every event so far reached the file, and could be read back where it was asked for.
+    ///
+    /// # Errors
+    /// [`EventError::File`] with the first failure.
+    pub fn check(&self) -> Result<(), EventError> {
+        match &self.state().broken {
+            None => Ok(()),
+            Some(text) => Err(EventError::File {
+                path: self.inner.path.clone(),
+                source: std::io::Error::other(text.clone()),
+            }),
+        }
+    }
+
+    /// What this process has appended in this log's scenario so far, read from the file. Where it
+    /// cannot be read, [`EventLog::check`] says so.
+    pub fn records(&self) -> Vec<Record> {
+        self.records_since(self.inner.begin)
+    }
+
+    /// As [`EventLog::records`], from a place on: for those who look again and again.
+    pub fn records_since(&self, from: Position) -> Vec<Record> {
+        self.read(from, self.position())
+    }
+
+    /// The place right after the last record.
+    pub fn position(&self) -> Position {
+        self.state().end
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn read(&self, from: Position, until: Position) -> Vec<Record> {
+        let (records, broken) = self.lines(from, until);
+        if broken.is_some() {
+            let state = &mut self.state();
+            state.broken = state.broken.take().or(broken);
+        }
+        records
+    }
+
+    /// This writer's records of this scenario between two places, and what was wrong with the
+    /// first line that is none.
+    fn lines(&self, from: Position, until: Position) -> (Vec<Record>, Option<String>) {
+        let mut broken = None;
+        let mut records = Vec::new();
+        if until <= from {
+            return (records, broken);
+        }
+        let range = || {
+            let mut file = File::open(&self.inner.path)?;
+            file.seek(SeekFrom::Start(from.0))?;
+            Ok::<_, std::io::Error>(BufReader::new(file.take(until.0 - from.0)))
+        };
+        let mut reader = match range() {
+            Ok(reader) => reader,
+            Err(error) => return (records, Some(error.to_string())),
+        };
+        // Most lines of other scenarios need not be parsed to be told apart.
+        let name = self.scope.scenario.as_deref();
+        let mark = name.map(|n| format!("\"scenario\":{}", serde_json::Value::from(n)));
+        let mut line = String::new();
+        loop {
+            line.clear();
+            match reader.read_line(&mut line) {
+                Ok(0) => return (records, broken),
+                Ok(_) if mark.as_ref().is_some_and(|mark| !line.contains(mark)) => continue,
+                Ok(_) => {}
+                Err(error) => return (records, broken.or(Some(error.to_string()))),
+            }
+            match serde_json::from_str::<Record>(&line) {
+                Ok(record) => {
+                    let ours = record.writer == std::process::id();
+                    if ours && record.scope.scenario.as_deref() == name {
+                        records.push(record);
+                    }
+                }
+                Err(error) => _ = broken.get_or_insert_with(|| error.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Missing evidence hides no check that failed: true recorded stories, each with one fact gone and
+//! another one wrong.
+
+use std::path::{Path, PathBuf};
+
+use rstest::rstest;
+use seatrial::event::{self, Event, Record};
+use seatrial::judge::{self, Conclusion, Evidence};
+use serde_json::{Value, json};
+
+/// The recorded story that tells of a claim and passes it, up to its judgement.
+fn story(claim: &str) -> Vec<Record> {
+    let passes = |records: &Vec<Record>| verdict(claim, records) == Conclusion::Passed;
+    let files = logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic"));
+    let mut all = files.iter().map(|file| event::read(file).expect("a recorded story"));
+    all.find(passes).unwrap_or_else(|| panic!("no recorded story passes {claim}"))
+}
+
+/// Every recorded log below a folder.
+pub fn logs(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(logs(&path));
+        } else if path.extension().is_some_and(|e| e == "jsonl") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn verdict(claim: &str, records: &[Record]) -> Conclusion {
+    judge::claim(claim).expect("a claim").judge(&Evidence::new(records, claim)).conclusion()
+}
+
+/// Takes away a fact of the claim, a listing, or a mark.
+fn forget(records: &mut Vec<Record>, claim: &str, name: &str) {
+    let before = records.len();
+    records.retain(|record| match &record.event {
+        Event::Observed { claim: c, what, .. } => c != claim || what != name,
+        Event::FilesListed { listing, .. } => listing != name,
+        Event::Marked { mark } => mark != name,
+        _ => true,
+    });
+    assert!(records.len() < before, "{claim} has no {name}");
+}
+
+/// Makes what the pointer leads to something else in the claim's last fact of this name.
+fn bend(records: &mut [Record], claim: &str, name: &str, pointer: &str, to: Value) {
+    let fact = records.iter_mut().rev().find_map(|r| match &mut r.event {
+        Event::Observed { claim: c, what, value } if c == claim && what == name => Some(value),
+        _ => None,
+    });
+    let place = fact.and_then(|f| f.pointer_mut(pointer));
+    *place.unwrap_or_else(|| panic!("{claim}: {name} has no {pointer}")) = to;
+}
+
+#[rstest]
+#[case::a1_no_pods("A1", "pods", "deployment", "/status/readyReplicas", json!(1))]
+#[case::a1_no_deployment("A1", "deployment", "pods", "/0/status/phase", json!("Pending"))]
+#[case::a2_no_manifest("A2", "applied", "deployment", "/spec/strategy/type", json!("Recreate"))]
+#[case::a3_no_sets("A3", "replica_sets", "deployment", "/status/observedGeneration", json!(0))]
+#[case::a5_no_servers("A5", "api_servers", "pods", "/0/status/qosClass", json!("Burstable"))]
+#[case::a5_no_toleration("A5", "toleration", "pods", "/0/status/qosClass", json!("Burstable"))]
+#[case::a8_no_pods_before("A8", "pods_before", "deployment", "/status/readyReplicas", json!(3))]
+#[case::a8_no_sets("A8", "replica_sets", "pods", "/0/status/phase", json!("Pending"))]
+#[case::a9_no_deployment("A9", "deployment", "pods", "/0/status/phase", json!("Pending"))]
+#[case::a9_no_deployment_before("A9", "deployment_before", "deployment", "/status/replicas", json!(4))]
+#[case::b2_no_claim("B2", "claim", "deployment", "/spec/strategy/type", json!("RollingUpdate"))]
+#[case::b2_no_deployment("B2", "deployment", "pod", "/spec/containers/0/volumeMounts", json!([]))]
+#[case::b4_no_listing("B4", "serving", "server", "/pod", json!("another"))]
+fn a_wrong_fact_beside_a_missing_one_fails(
+    #[case] claim: &str,
+    #[case] gone: &str,
+    #[case] name: &str,
+    #[case] pointer: &str,
+    #[case] wrong: Value,
+) {
+    let mut records = story(claim);
+    forget(&mut records, claim, gone);
+    assert_eq!(verdict(claim, &records), Conclusion::Inconclusive, "{claim} without {gone}");
+    // Lists are recorded bare or as the API gives them.
+    let bare = records.iter().any(|r| match &r.event {
+        Event::Observed { claim: c, what, value } => c == claim && what == name && value.is_array(),
+        _ => false,
+    });
+    let inside = if pointer.starts_with("/0") && !bare { format!("/items{pointer}") } else { pointer.into() };
+    bend(&mut records, claim, name, &inside, wrong);
+    assert_eq!(verdict(claim, &records), Conclusion::Failed, "{claim} without {gone}, wrong {name}");
+}
+
+/// Each way to delete is a part of its own.
+#[test]
+fn what_one_way_to_delete_leaves_is_found_without_evidence_of_the_other() {
+    let mut records = story("A10");
+    forget(&mut records, "A10", "background-deleted");
+    assert_eq!(verdict("A10", &records), Conclusion::Inconclusive);
+    let before = records.iter().rev().find_map(|r| match &r.event {
+        Event::Observed { claim, what, value } if claim == "A10" && what == "foreground_before" => {
+            Some(value["pods"].clone())
+        }
+        _ => None,
+    });
+    bend(&mut records, "A10", "foreground_after", "/pods", before.expect("pods before"));
+    assert_eq!(verdict("A10", &records), Conclusion::Failed);
+}
+
+/// Rows that are lost are lost whatever else is not known.
+#[test]
+fn a_lost_row_is_found_without_the_listings() {
+    let mut records = story("B5");
+    forget(&mut records, "B5", "database");
+    assert_eq!(verdict("B5", &records), Conclusion::Inconclusive);
+    for record in &mut records {
+        if let Event::RowsRead { reading, rows, .. } = &mut record.event
+            && reading == "database"
+        {
+            rows.remove(0);
+        }
+    }
+    assert_eq!(verdict("B5", &records), Conclusion::Failed);
+}
+
+/// Files on another node are found although nothing is known of the time before.
+#[test]
+fn files_in_the_wrong_place_are_found_without_the_listing_before() {
+    let mut records = story("B3");
+    forget(&mut records, "B3", "before");
+    assert_eq!(verdict("B3", &records), Conclusion::Inconclusive);
+    let there = records.iter().find_map(|r| match &r.event {
+        Event::FilesListed { listing, entries, .. } if listing == "serving" && !entries.is_empty() => {
+            Some(entries.clone())
+        }
+        _ => None,
+    });
+    let there = there.expect("files on the pod's node");
+    for record in &mut records {
+        if let Event::FilesListed { listing, exists, entries, .. } = &mut record.event
+            && listing == "serving"
+        {
+            (*exists, *entries) = (true, there.clone());
+        }
+    }
+    assert_eq!(verdict("B3", &records), Conclusion::Failed);
+}
