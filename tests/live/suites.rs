@@ -5,11 +5,12 @@ use seatrial::suite::{SUITES, Suite};
 
 use crate::session::in_run;
 
-const CASES: &[&str] = &["stateless", "mysql"];
+const CASES: &[&str] = &["stateless", "mysql", "upgrade"];
 
 #[rstest]
 #[case::stateless("stateless")]
 #[case::mysql("mysql")]
+#[case::upgrade("upgrade")]
 #[tokio::test(flavor = "multi_thread")]
 async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
     let suite = Suite::named(name).expect("it is listed");

@@ -1,7 +1,7 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
 use super::{
-    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, StepCost, UNCORDON, WEB, costs, lives,
+    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, StepCost, UNCORDON, WEB, check_watched, costs, lives,
     names, seconds_between,
 };
 
@@ -27,6 +27,9 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
                 false => format!("{} stayed on {node}", names(&left)),
             },
         );
+    }
+    for kind in ["Pod", "Node"] {
+        check_watched(finding, evidence.records(), &costs, kind);
     }
     finding.part(|finding| honoured(evidence, finding, &costs));
     finding.part(|finding| forbidden(evidence, finding, &drains));

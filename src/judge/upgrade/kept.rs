@@ -1,6 +1,6 @@
 //! D4: rows, identities and pods that nothing should have happened to.
 
-use super::{AFTER, Evidence, Finding, Life, Missing, Object, SET, WEB, costs, drained_at, lives, names};
+use super::{AFTER, Evidence, Finding, Life, Missing, Object, SET, WEB, check_watched, costs, drained_at, lives, names};
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
 
@@ -52,6 +52,7 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
     let (Some(from), Some(to)) = (costs.first().map(|c| c.from), costs.last().map(|c| c.to)) else {
         return Err(Missing("no step of an upgrade was recorded".into()));
     };
+    check_watched(finding, evidence.records(), &costs, "Pod");
     for label in [WEB, SET] {
         let lives: Vec<Life<'_>> =
             lives(evidence.records(), label).into_iter().filter(|l| l.began < to).collect();

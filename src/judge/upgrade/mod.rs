@@ -79,13 +79,12 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             };
             // What never failed is told in the summary.
             if failed > 0 {
-                finding.check(
-                    tally.outage <= allowed,
-                    format!(
-                        "`{title}`: {probe} {failed} of {} requests failed, longest time without an answer {:.1} s of {allowed} s",
-                        tally.requests, tally.outage
-                    ),
-                );
+                let long = match tally.outage > 0.0 {
+                    true => format!("longest time without an answer {:.1} s of {allowed} s", tally.outage),
+                    false => "in an outage that began before".into(),
+                };
+                let what = format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
+                finding.check(tally.outage <= allowed, what);
             }
             if tally.outage > worst.0 {
                 worst = (tally.outage, title);
@@ -159,6 +158,20 @@ fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
 /// Seconds that a record may be late against one that came over another connection; the API itself
 /// may have been away for a moment.
 const SLACK: f64 = 2.0;
+
+/// Adds an undecided check for each watch of a kind that broke off while a node was drained: what
+/// happened in the gap was not seen. While an API server is exchanged watches break off as a matter of
+/// course; what went in that gap is in the list that comes after it, and counts.
+fn check_watched(finding: &mut Finding, records: &[Record], costs: &[StepCost], kind: &str) {
+    for record in records {
+        let Event::WatchRestarted { kind: broken, reason } = &record.event else { continue };
+        let at = record.mono_us as f64 / 1e6;
+        let drain = costs.iter().find(|c| c.step.step == DRAIN && c.from <= at && at < c.to);
+        if let (true, Some(drain)) = (broken == kind, drain) {
+            finding.unsure(format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()));
+        }
+    }
+}
 
 /// Whether a node was being drained at a moment: from the step's beginning to its end.
 fn drained_at(costs: &[StepCost], node: &str, at: f64) -> bool {

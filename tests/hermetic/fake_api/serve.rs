@@ -53,7 +53,12 @@ async fn answer(
         ("GET", None) => list(&shared, kind, namespace.as_deref(), &parameters),
         // An eviction that no trouble forbids is a deletion.
         ("POST", name) if segments.last() == Some(&"eviction") => {
-            one(&shared, "DELETE", kind, &namespace.unwrap_or_default(), name, &parameters, b"{}")
+            let namespace = namespace.unwrap_or_default();
+            let deleted = one(&shared, "DELETE", kind, &namespace, name, &parameters, b"{}");
+            match deleted.status().is_success() {
+                true => Json(json!({"kind": "Status", "status": "Success"})).into_response(),
+                false => deleted,
+            }
         }
         (_, name) => {
             one(&shared, method.as_str(), kind, &namespace.unwrap_or_default(), name, &parameters, &body)

@@ -374,5 +374,24 @@ fn what_went_without_a_drain_is_named() {
     told(Wrong { stray_pod: true, ..wrong }).wrong("D4", "went though its node was not drained: web-2 on w2");
     told(Wrong { restarted: true, ..wrong }).wrong("D4", "restarted: set-0 (1)");
     told(Wrong { renamed: true, ..wrong }).wrong("D4", "gone set-1, new set-2");
-    told(Wrong { lost_row: true, ..wrong }).wrong("D4", "ledger");
+    told(Wrong { lost_row: true, ..wrong }).wrong("D4", "acknowledged rows are there, lost 1");
+}
+
+#[test]
+fn a_watch_that_broke_off_during_a_drain_decides_nothing() {
+    let mut story = told(Wrong::default());
+    let broken = |records: &mut Vec<Record>, step: &str| {
+        let at = records.iter().rposition(|r| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step)).unwrap();
+        let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() };
+        let record = Record { event, ..records[at].clone() };
+        records.insert(at + 1, record);
+    };
+    broken(&mut story.records, "settle");
+    assert_eq!(story.judge("D4").0, Conclusion::Passed, "no node was drained then");
+    broken(&mut story.records, "drain");
+    for claim in ["D3", "D4"] {
+        let (conclusion, evidence) = story.judge(claim);
+        assert_eq!(conclusion, Conclusion::Inconclusive, "{evidence}");
+        assert!(evidence.contains("the watch of Pod broke off during `drain w2`"), "{evidence}");
+    }
 }
