@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
         let home = node_of(&before.pods).ok_or("the pod has a node")?;
         let node = s.cluster.node(&home).ok_or("the node is the cluster's")?;
 
-        let outage = s.inject(&StopNode, node, s.deadline()).await?;
+        let outage = s.inject(&StopNode::DEFAULT, node, s.deadline()).await?;
         let pods: Api<Pod> = Api::namespaced(s.client.stream.clone(), &s.namespace);
         let elsewhere = wait::check("a ready pod on another node", move |pods: &[Pod]| {
             let ready = pods.iter().filter(|p| wait::pods::is_ready(p));

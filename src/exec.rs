@@ -156,7 +156,9 @@ impl Exec {
     ) -> Result<Output, ExecError> {
         let command = self.pretty();
         let start = |source| ExecError::Start { command: command.clone(), source };
-        let mut child = self.command().map_err(start)?.spawn().map_err(start)?;
+        let mut command_line = self.command().map_err(start)?;
+        command_line.process_group(0).kill_on_drop(true);
+        let mut child = command_line.spawn().map_err(start)?;
         let mut group = KillGroup(child.id());
         let stdin = child.stdin.take().zip(self.stdin);
         let feed = async {
@@ -192,7 +194,9 @@ impl Exec {
         }
     }
 
-    /// Starts a process that outlives us: a process group of its own, no standard streams but `log`.
+    /// Starts a process that outlives us: no standard streams but `log`. It is to call setsid(2)
+    /// first, which a process that leads a group of its own could not: until then, a Ctrl-C at our
+    /// terminal reaches it too.
     ///
     /// # Errors
     /// [`ExecError::Start`].
@@ -202,7 +206,6 @@ impl Exec {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(start)?;
         let mut command = self.command().map_err(start)?;
         command.stdin(Stdio::null()).stdout(file.try_clone().map_err(start)?).stderr(file);
-        command.kill_on_drop(false);
         let child = command.spawn().map_err(start)?;
         Ok(child.id().unwrap_or_default())
     }
@@ -223,7 +226,6 @@ impl Exec {
             None => Stdio::null(),
         };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
         Ok(command)
     }
 }

@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics;
 use crate::event::{Event, EventLog, Scope};
-use crate::fault::{self, Fault, Intent, IntentLog};
+use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
 use crate::judge::upgrade::Budgets;
 use crate::judge::{self, Conclusion, Evidence};
@@ -418,20 +418,22 @@ impl Scenario {
     /// What the fault says. It is healed at the end of the scope all the same.
     pub async fn inject(
         &self,
-        fault: &'static dyn Fault,
-        node: &Node,
+        fault: &dyn Fault,
+        target: impl Into<Target>,
         deadline: Deadline,
     ) -> Result<ActiveFault<'_>, Failure> {
-        let intent = self.intents.write(fault, node).await?;
+        let target = target.into();
+        let (intent, node) = (self.intents.write(fault, &target).await?, &target.node);
         let (id, fault_name, node_name) = (intent.id.clone(), fault.name().to_owned(), node.name.clone());
         self.log.append(Event::FaultIntended {
             id: id.clone(),
             fault: fault_name.clone(),
             node: node_name.clone(),
         });
-        let proof = fault.inject(node, deadline).await?;
+        let proof = fault.inject(&target, deadline).await?;
         self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
-        Ok(ActiveFault { scenario: self, fault, node: node.clone(), intent })
+        // Clearing needs no parameters.
+        Ok(ActiveFault { scenario: self, fault: fault::named(fault.name())?, node: target.node, intent })
     }
 
     fn judged(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Conclusion>> {

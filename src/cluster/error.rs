@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::lock::LockError;
 use super::topology::TopologyError;
-use crate::client::ClientError;
+use crate::client::{ApiError, ClientError};
 use crate::engine::EngineError;
 use crate::exec::ExecError;
 use crate::fault::FaultError;
@@ -118,6 +118,15 @@ pub enum ClusterError {
     /// No client of the cluster's API.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nodes that were declared out of service cannot be taken back.
+    #[error("failed to take the nodes of cluster {name} back into service")]
+    OutOfService {
+        /// The cluster.
+        name: String,
+        /// The API's last answer.
+        #[source]
+        source: ApiError,
+    },
     /// A fault that somebody left open cannot be healed.
     #[error(transparent)]
     Fault(#[from] FaultError),
@@ -166,7 +175,9 @@ impl ClusterError {
                 Some("install Docker's command line".into())
             }
             Self::Create { .. } => few_inotify().or_else(|| Some("seatrial doctor".into())),
-            Self::NotReady { name, .. } => Some(format!("seatrial down {name}; it is made anew")),
+            Self::NotReady { name, .. } | Self::OutOfService { name, .. } => {
+                Some(format!("seatrial down {name}; it is made anew"))
+            }
             Self::Kind { source: ExecError::Start { .. }, .. } => {
                 Some("install kind 0.33: scripts/tools, or set SEATRIAL_KIND".into())
             }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::error::ClusterError;
 use super::lock::{Access, Held, LockFiles};
-use super::making::{Made, Making};
-use super::ready::Ready;
+use super::making::{self, Made, Making};
+use super::ready::{self, Ready};
 use super::spec::ClusterSpec;
-use super::{Cluster, Wanted, upgrading};
+use super::{Cluster, Wanted, out_of_service, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -177,16 +179,27 @@ impl Lease {
         IntentLog::open(&self.cluster.dir)
     }
 
-    /// Gives the lease back. With exclusive access, faults that are still open are healed first;
-    /// whoever wants their proofs heals before.
+    /// Waits until a cluster whose faults were healed is ready again.
     ///
     /// # Errors
-    /// [`ClusterError::Fault`] when one cannot be healed: then the lock is freed all the same,
-    /// and the next holder looks at the cluster with care.
+    /// [`ClusterError::NotReady`] after 150 s.
+    pub async fn settle(&self) -> Result<(), ClusterError> {
+        let deadline = Deadline::after(making::RECOVER);
+        ready::ready(&self.cluster, &[], Timestamp::now(), deadline).await.map(drop)
+    }
+
+    /// Gives the lease back. With exclusive access, faults that are still open are healed first, and
+    /// nodes that were declared out of service are taken back; whoever wants their proofs heals before.
+    ///
+    /// # Errors
+    /// [`ClusterError::Fault`], [`ClusterError::OutOfService`] when that fails: then the lock is freed
+    /// all the same, and the next holder looks at the cluster with care.
     pub async fn release(self) -> Result<(), ClusterError> {
         if self.access == Access::Exclusive {
             let intents = self.intents()?;
             fault::heal_all(&self.cluster.engine, &intents, Deadline::after(HEAL)).await?;
+            let client = self.cluster.client().await?;
+            out_of_service::take_back(&self.cluster.name, &client, Deadline::after(HEAL)).await?;
         }
         Ok(self.held.release()?)
     }

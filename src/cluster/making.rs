@@ -14,7 +14,7 @@ use super::lock::Entering;
 use super::ready::{self, Ready};
 use super::record::{self, OWNER_FILE, Record, private_dir, remove_dir, write_private};
 use super::standing::{self, Standing};
-use super::{Cluster, ClusterError, Wanted, role, upgrading};
+use super::{Cluster, ClusterError, Wanted, out_of_service, role, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
@@ -44,9 +44,11 @@ pub(super) struct Made {
 /// Time for an undisturbed cluster to show that it is ready.
 const CHECK: Duration = Duration::from_secs(60);
 /// Time for one whose nodes were started again: 55 s were seen after a restart of the engine.
-const RECOVER: Duration = Duration::from_secs(150);
+pub(super) const RECOVER: Duration = Duration::from_secs(150);
 /// Time for a new cluster to get ready after kind made it; 3 to 8 s were seen.
 const START: Duration = Duration::from_secs(180);
+/// Between two tries of what a node that was just started cannot do yet.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Time for open faults to be healed.
 const HEAL: Duration = Duration::from_secs(120);
 /// A kubeconfig has about 6 kB.
@@ -157,9 +159,20 @@ impl Making<'_> {
             true => (Timestamp::now(), RECOVER),
             false => (Timestamp::now() - timing.renewal() - Duration::from_secs(1), CHECK),
         };
-        self.load(&cluster).await?;
-        self.detail("checking");
+        let client = cluster.client().await?;
+        let freed = out_of_service::take_back(&cluster.name, &client, self.deadline.at_most(limit)).await?;
+        for node in freed {
+            self.say(&format!("node {node} was declared out of service: taken back"));
+        }
         let deadline = self.deadline.at_most(limit);
+        // The runtime of a node that was just started, by us or by the engine, does not answer yet.
+        while let Err(error) = self.load(&cluster).await {
+            if deadline.is_over() {
+                return Err(error);
+            }
+            deadline.pause(AGAIN).await;
+        }
+        self.detail("checking");
         let ready = ready::ready(&cluster, &self.wanted.workloads, since, deadline).await?;
         Ok(Made { cluster, reused: true, healed, ready })
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod dns;
 pub mod lock;
+pub mod out_of_service;
 pub mod ready;
 pub mod record;
 pub mod timing;
@@ -13,6 +14,7 @@ mod kind;
 mod kubeconfig;
 mod lease;
 mod making;
+mod outage;
 mod reap;
 mod roll;
 mod spec;
@@ -28,6 +30,7 @@ use crate::node::{Node, OWNER_LABEL, ROLE_LABEL, Role};
 pub use error::ClusterError;
 pub use lease::Lease;
 pub use lock::{Access, Holder};
+pub use outage::{OutageStage, Wish, open_faults, outage, start_outage};
 pub use ready::Ready;
 pub use reap::{Action, ReapOptions, Reaped, reap, start_watcher, watch, watch_arguments};
 pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};

@@ -9,12 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ClusterError;
 use super::kind::Kind;
 use super::lock::LockFiles;
 use super::making::heal_text;
+use super::outage::open_faults;
 use super::record::{self, remove_dir};
 use super::standing::{self, Standing};
+use super::{ClusterError, out_of_service};
+use crate::client::Client;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -155,6 +157,7 @@ async fn reap_one(
             for healed in fault::heal_all(engine, &intents, Deadline::after(HEAL)).await? {
                 progress.say(&format!("{name}: {}", heal_text(&healed)));
             }
+            take_back(name, &dir, progress).await;
             entering.leave();
         }
         Action::Forget(_) => {
@@ -170,6 +173,21 @@ async fn reap_one(
     Ok(action)
 }
 
+/// Takes nodes back that a dead process had declared out of service. Where the API does not answer,
+/// the next lease does it: nobody else uses the cluster until then.
+async fn take_back(name: &str, dir: &Path, progress: &Progress) {
+    let freed = async {
+        let client = Client::from_kubeconfig(&dir.join("kubeconfig")).await?;
+        out_of_service::take_back(name, &client, Deadline::after(HEAL)).await
+    };
+    match freed.await {
+        Ok(freed) => freed.iter().for_each(|node| {
+            progress.say(&format!("{name}: node {node} was declared out of service: taken back"));
+        }),
+        Err(error) => progress.say(&format!("{name}: {error}: the next lease tries again")),
+    }
+}
+
 async fn facts(
     settings: &Settings,
     engine: &Engine,
@@ -177,14 +195,9 @@ async fn facts(
     files: &LockFiles,
 ) -> Result<Facts, ClusterError> {
     let found = standing::look(settings, engine, name).await?;
-    let dir = settings.cluster_dir(name);
     let now = Timestamp::now();
     let used = files.last_used().into_iter().chain(found.record.as_ref().map(|r| r.created_at)).max();
-    // Opening the log makes its folder.
-    let open_faults = match dir.join("intents").is_dir() {
-        true => IntentLog::open(&dir)?.list()?.len(),
-        false => 0,
-    };
+    let open_faults = open_faults(settings, name)?.len();
     Ok(Facts {
         standing: found.standing(None, now),
         held: files.holders().first().map(ToString::to_string),
@@ -259,15 +272,19 @@ pub fn start_watcher(settings: &Settings, program: &Path, name: &str) -> Result<
         return Ok(());
     }
     let log = settings.state.join("leases").join(name).join("watcher.log");
-    // Our settings may come from flags: said again, so that it looks into the same folders.
-    let exec = Exec::new(program)
-        .args(watch_arguments(name))
+    let exec = itself(settings, program).args(watch_arguments(name));
+    let wrap = |source| ClusterError::Watcher { name: name.into(), source };
+    exec.detach(&log).map(drop).map_err(wrap)
+}
+
+/// The seatrial command line. Our settings may come from flags: said again, so that it looks into
+/// the same folders.
+pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
+    Exec::new(program)
         .env("SEATRIAL_STATE", &settings.state)
         .env("SEATRIAL_CACHE", &settings.cache)
         .env("SEATRIAL_KIND", &settings.kind)
-        .env("SEATRIAL_IDLE", format!("{}s", settings.idle.as_secs()));
-    let wrap = |source| ClusterError::Watcher { name: name.into(), source };
-    exec.detach(&log).map(drop).map_err(wrap)
+        .env("SEATRIAL_IDLE", format!("{}s", settings.idle.as_secs()))
 }
 
 /// Stays until nobody used the cluster for `idle`, removes it and ends; ends at once when

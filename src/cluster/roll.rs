@@ -7,6 +7,7 @@ use super::error::ClusterError;
 use super::kind::Kind;
 use super::lease::Lease;
 use super::lock::{Access, Holder, LockFiles};
+use super::outage::open_faults;
 use super::record::{Record, remove_dir};
 use super::spec::ClusterSpec;
 use super::standing::{self, Standing};
@@ -15,6 +16,7 @@ use super::{Cluster, Wanted, making, reap, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Engine, Power};
+use crate::fault::Intent;
 use crate::image;
 use crate::node::Role;
 use crate::progress::Progress;
@@ -38,6 +40,8 @@ pub struct ClusterSummary {
     pub nodes: Vec<NodeSummary>,
     /// Who uses it or is first in the queue for it.
     pub holders: Vec<Holder>,
+    /// Faults that are open, oldest first.
+    pub faults: Vec<Intent>,
 }
 
 /// What a cluster is good for.
@@ -146,6 +150,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
                 Standing::Elsewhere(owner) => (State::Foreign(owner), found.containers),
             },
         };
+        let faults = open_faults(settings, &name)?;
         let node = |c: crate::engine::Container| NodeSummary { role: role(&c), name: c.name, power: c.power };
         all.push(ClusterSummary {
             topology: record.as_ref().map(|r| r.topology.clone()),
@@ -156,6 +161,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
             last_used,
             state,
             holders,
+            faults,
         });
     }
     Ok(all)

@@ -145,6 +145,7 @@ mod tests {
             addresses: BTreeMap::new(),
             ports: BTreeMap::new(),
             tmpfs: Vec::new(),
+            cores: None,
         }
     }
 

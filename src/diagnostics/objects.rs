@@ -12,10 +12,11 @@ use super::{Collector, Folder, Scene, redact};
 pub struct Objects;
 
 /// Group, version, kind, plural, whether it lies in a namespace.
-const KINDS: [(&str, &str, &str, &str, bool); 12] = [
+const KINDS: [(&str, &str, &str, &str, bool); 13] = [
     ("apps", "v1", "Deployment", "deployments", true),
     ("apps", "v1", "ReplicaSet", "replicasets", true),
     ("apps", "v1", "StatefulSet", "statefulsets", true),
+    ("apps", "v1", "ControllerRevision", "controllerrevisions", true),
     ("", "v1", "Service", "services", true),
     ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true),
     ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),

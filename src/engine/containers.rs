@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerUpdateBody, HostConfig};
 use bollard::query_parameters::{
     KillContainerOptions, ListContainersOptions, LogsOptions, RemoveContainerOptions, StopContainerOptions,
 };
@@ -13,6 +13,9 @@ use jiff::Timestamp;
 
 use super::{ApiError, Engine, EngineError, bounded};
 use crate::deadline::Deadline;
+
+/// The kernel's own period of a processor limit, in microseconds.
+const CPU_PERIOD: i64 = 100_000;
 
 /// A container's state, in Docker's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,7 +59,7 @@ impl std::fmt::Display for Power {
 }
 
 /// A container as the engine describes it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Container {
     /// Its full id.
     pub id: String,
@@ -88,6 +91,8 @@ pub struct Container {
     pub ports: BTreeMap<String, SocketAddr>,
     /// Paths that lie in memory (tmpfs), gone when it stops.
     pub tmpfs: Vec<String>,
+    /// Processor cores that it may use; none without a limit.
+    pub cores: Option<f64>,
 }
 
 impl Engine {
@@ -108,8 +113,8 @@ impl Engine {
         let found = self.ask(doing, deadline, self.docker.list_containers(Some(options))).await?;
         let ids: Vec<String> = found.into_iter().filter_map(|c| c.id).collect();
         // One that goes away meanwhile is left out.
-        let mut all: Vec<Container> = futures::stream::iter(&ids)
-            .map(|id| self.container(id))
+        let mut all: Vec<Container> = futures::stream::iter(ids)
+            .map(async |id| self.container(&id).await)
             .buffer_unordered(8)
             .try_filter_map(|c| async { Ok(c) })
             .try_collect()
@@ -192,6 +197,24 @@ impl Engine {
     pub async fn unpause(&self, name: &str) -> Result<(), EngineError> {
         let wish = |p| p == Power::Running;
         self.switch("unpause", name, self.work(), wish, self.docker.unpause_container(name)).await
+    }
+
+    /// Limits its processes together to so many processor cores, in any power state; none lifts the
+    /// limit. It outlasts restarts.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
+    pub async fn limit_cpu(&self, name: &str, cores: Option<f64>) -> Result<(), EngineError> {
+        let doing = || format!("failed to limit the processors of container {name}");
+        // 0 would mean: as it is.
+        let quota = cores.map_or(-1, |cores| (cores * CPU_PERIOD as f64) as i64);
+        let change = ContainerUpdateBody {
+            cpu_period: Some(CPU_PERIOD),
+            cpu_quota: Some(quota),
+            ..Default::default()
+        };
+        let asked = self.ask(doing, self.quick(), self.docker.update_container(name, change)).await;
+        asked.map_err(|e| e.or_not_found("container", name))
     }
 
     /// Kills and removes it with its anonymous volumes; nothing happens when it is gone.
@@ -282,7 +305,9 @@ fn read(found: ContainerInspectResponse) -> Container {
     });
     let memory = |m: &bollard::models::MountPoint| m.typ.as_deref() == Some("tmpfs");
     let mounted = found.mounts.into_iter().flatten().filter(memory).filter_map(|m| m.destination);
-    let asked = found.host_config.and_then(|h| h.tmpfs).into_iter().flatten().map(|(path, _)| path);
+    let host = found.host_config.unwrap_or_default();
+    let cores = cores(&host);
+    let asked = host.tmpfs.into_iter().flatten().map(|(path, _)| path);
     let mut tmpfs: Vec<String> = asked.chain(mounted).collect();
     tmpfs.sort();
     tmpfs.dedup();
@@ -302,7 +327,15 @@ fn read(found: ContainerInspectResponse) -> Container {
         addresses: addresses.collect(),
         ports: ports.collect(),
         tmpfs,
+        cores,
     }
+}
+
+/// Docker keeps either a quota for each period, or a number of billionths.
+fn cores(host: &HostConfig) -> Option<f64> {
+    let given = |n: Option<i64>| n.filter(|n| *n > 0).map(|n| n as f64);
+    let period = given(host.cpu_period).unwrap_or(CPU_PERIOD as f64);
+    given(host.nano_cpus).map(|n| n / 1e9).or_else(|| given(host.cpu_quota).map(|quota| quota / period))
 }
 
 fn power(status: Option<ContainerStateStatusEnum>, paused: Option<bool>, running: Option<bool>) -> Power {

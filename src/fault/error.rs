@@ -33,6 +33,117 @@ pub enum FaultError {
         /// When it ended, if it did.
         since: Option<Timestamp>,
     },
+    /// The node is broken in this way already: somebody else did that.
+    #[error("{node} is broken before `{fault}` ({found}): somebody else did that")]
+    AlreadyBroken {
+        /// The fault.
+        fault: &'static str,
+        /// The node.
+        node: String,
+        /// What was found.
+        found: String,
+    },
+    /// The API would go with it.
+    #[error("refused to `{fault}` {node}: {}", last(.others))]
+    ControlPlane {
+        /// The fault.
+        fault: &'static str,
+        /// The control plane.
+        node: String,
+        /// How many others there are, none of which serves.
+        others: usize,
+    },
+    /// The fault does not fit this node.
+    #[error("`{fault}` does not fit {node}: {why}")]
+    Unfit {
+        /// The fault.
+        fault: &'static str,
+        /// The node.
+        node: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// The disk is the host's too, and would be too full.
+    #[error(
+        "refused to fill the disk of {node} by {}: {} are free, and {} must stay free for the host",
+        size(.bytes), size(.free), size(.room)
+    )]
+    NoRoom {
+        /// The node.
+        node: String,
+        /// What was to be written, in bytes.
+        bytes: u64,
+        /// What is free, in bytes.
+        free: u64,
+        /// What must stay free, in bytes.
+        room: u64,
+    },
+    /// The cluster has no such node.
+    #[error("cluster {cluster} has no node {node}")]
+    NoNode {
+        /// The node.
+        node: String,
+        /// The cluster.
+        cluster: String,
+    },
+    /// The fault reaches a pod, and none was named.
+    #[error("`{fault}` needs a pod on {node}")]
+    NoPod {
+        /// The fault.
+        fault: &'static str,
+        /// The node.
+        node: String,
+    },
+    /// The pod is not on that node.
+    #[error("pod {pod} is not on {node}: {}", place(.found))]
+    PodElsewhere {
+        /// The pod.
+        pod: String,
+        /// The node.
+        node: String,
+        /// Where it is; none when it is nowhere.
+        found: Option<String>,
+    },
+    /// A parameter that the fault cannot take.
+    #[error("`{fault}` cannot take {given}: it takes {wanted}")]
+    Parameter {
+        /// The fault.
+        fault: &'static str,
+        /// What was given.
+        given: String,
+        /// What it takes.
+        wanted: String,
+    },
+    /// What was done shows no effect, or the effect stays.
+    #[error("`{fault}` {what} on {node}: {found}")]
+    Unproved {
+        /// The fault.
+        fault: &'static str,
+        /// The node.
+        node: String,
+        /// `took no hold` or `is not gone`.
+        what: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// A command in the node failed.
+    #[error("{doing}: {why}")]
+    Inside {
+        /// What was being done.
+        doing: String,
+        /// How it ended.
+        why: String,
+    },
+    /// No control plane answered.
+    #[error("failed to ask the API of the cluster of {node} for {path}: {why}")]
+    Api {
+        /// The node.
+        node: String,
+        /// What was asked for.
+        path: String,
+        /// What came of it.
+        why: String,
+    },
     /// Not proved in time.
     #[error("{doing}: {node} is still {power} after {:.1} s", .waited.as_secs_f64())]
     Timeout {
@@ -97,6 +208,12 @@ impl FaultError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::AlreadyDown { node, power: Power::Paused, .. } => Some(format!("docker unpause {node}")),
+            Self::AlreadyBroken { .. } => {
+                Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into())
+            }
+            Self::ControlPlane { others: 0, .. } => Some("--lone says that this is meant".into()),
+            Self::NoPod { .. } => Some("--pod NAMESPACE/NAME".into()),
+            Self::NoRoom { .. } => Some("--with bytes=..., or make room".into()),
             Self::AlreadyDown { node, .. } => Some(format!("docker start {node}")),
             Self::Open { .. } => Some("seatrial reap tries again".into()),
             Self::NotOurs { .. } => Some("seatrial list shows the clusters that seatrial made".into()),
@@ -118,6 +235,23 @@ impl From<NodeError> for FaultError {
 
 fn moment(at: &Option<Timestamp>) -> String {
     at.map(|m| format!(" (since {m:.0})")).unwrap_or_default()
+}
+
+fn last(others: &usize) -> String {
+    match others {
+        0 => "it is the cluster's only control plane".into(),
+        others => format!("it is the last control plane that serves, the {others} beside it do not"),
+    }
+}
+
+fn place(found: &Option<String>) -> String {
+    found
+        .as_ref()
+        .map_or_else(|| "there is none of this name, or it is on no node".into(), |n| format!("it is on {n}"))
+}
+
+fn size(bytes: &u64) -> String {
+    format!("{:.1} GiB", *bytes as f64 / f64::from(1 << 30))
 }
 
 fn names() -> String {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::intent::Scanned;
-use super::{Fault, FaultError, Intent, IntentLog, named};
+use super::{FAULTS, Fault, FaultError, Intent, IntentLog, Reach, named};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::event::Event;
@@ -26,7 +26,7 @@ pub struct Healed {
 /// How an intent ended. Its file is removed in each case.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HealOutcome {
-    /// The node runs again, with the proof.
+    /// The fault is gone and its node runs, with the proof.
     Restored(Value),
     /// The node is gone, or another container has its name: there is nothing to undo.
     Gone(Value),
@@ -66,20 +66,31 @@ pub async fn heal_all(
     intents.sweep();
     let mut healed = Vec::new();
     let mut open = Vec::new();
-    for (path, found) in in_order(intents.scan()?) {
-        let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        match found {
-            Err(why) => {
-                intents.remove(&path)?;
-                healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
-            }
-            Ok(intent) => match heal(engine, &intent, deadline).await {
-                Ok(outcome) => {
+    let mut left = in_order(intents.scan()?);
+    // What one of them needs may be what another one broke: a control plane, say.
+    for last in [false, true] {
+        open.clear();
+        for (path, found) in std::mem::take(&mut left) {
+            let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            match found {
+                Err(why) => {
                     intents.remove(&path)?;
-                    healed.push(Healed { id, intent: Some(intent), outcome });
+                    healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
                 }
-                Err(error) => open.push((intent, error)),
-            },
+                Ok(intent) => match heal(engine, &intent, deadline, last).await {
+                    Ok(outcome) => {
+                        intents.remove(&path)?;
+                        healed.push(Healed { id, intent: Some(intent), outcome });
+                    }
+                    Err(error) => {
+                        left.push((path, Ok(intent.clone())));
+                        open.push((intent, error));
+                    }
+                },
+            }
+        }
+        if open.is_empty() {
+            break;
         }
     }
     let others = open.len().saturating_sub(1);
@@ -91,14 +102,25 @@ pub async fn heal_all(
     }
 }
 
+/// One that waits in vain must leave time for the others, and for its own second try.
+fn share(deadline: Deadline, last: bool) -> Deadline {
+    if last { deadline } else { deadline.at_most(deadline.remaining() / 2) }
+}
+
 /// By the address before: Docker gives each container that starts the lowest free one, so started
-/// in this order each gets its own again.
+/// in this order each gets its own again. On one node by the order of [`FAULTS`].
 fn in_order(mut found: Vec<Scanned>) -> Vec<Scanned> {
-    found.sort_by_key(|(_, intent)| intent.as_ref().ok().and_then(|i| i.address));
+    let rank = |intent: &Intent| FAULTS.iter().position(|f| f.name() == intent.fault);
+    found.sort_by_key(|(_, intent)| intent.as_ref().ok().map(|i| (i.address, rank(i))));
     found
 }
 
-async fn heal(engine: &Engine, intent: &Intent, deadline: Deadline) -> Result<HealOutcome, FaultError> {
+async fn heal(
+    engine: &Engine,
+    intent: &Intent,
+    deadline: Deadline,
+    last: bool,
+) -> Result<HealOutcome, FaultError> {
     let fault: &dyn Fault = named(&intent.fault)?;
     let node = Node::new(engine.clone(), &intent.node, intent.role);
     node.note_address(intent.address);
@@ -112,8 +134,10 @@ async fn heal(engine: &Engine, intent: &Intent, deadline: Deadline) -> Result<He
         }
         // What stands in the way of a look may be over when the fault looks again.
         _ => {
-            sink_in(fault, intent, &node, deadline).await;
-            let proof = fault.clear(&node, deadline).await?;
+            if fault.reach() == Reach::Node {
+                sink_in(intent, &node, deadline).await;
+            }
+            let proof = fault.clear(&node, share(deadline, last)).await?;
             let gone = proof.get("gone").is_some();
             Ok(if gone { HealOutcome::Gone(proof) } else { HealOutcome::Restored(proof) })
         }
@@ -122,9 +146,9 @@ async fn heal(engine: &Engine, intent: &Intent, deadline: Deadline) -> Result<He
 
 /// A fault that was asked for moments ago may be about to take hold: a node that has run since
 /// before is watched until then, else it would go down after it was called healed.
-async fn sink_in(fault: &dyn Fault, intent: &Intent, node: &Node, deadline: Deadline) {
+async fn sink_in(intent: &Intent, node: &Node, deadline: Deadline) {
     let asked = Duration::try_from(Timestamp::now().duration_since(intent.at)).unwrap_or_default();
-    let wait = deadline.at_most(fault.lasts().saturating_sub(asked));
+    let wait = deadline.at_most(Duration::from_millis(intent.lasts_ms).saturating_sub(asked));
     while !wait.is_over() {
         let untouched = node.container().await.is_ok_and(|now| {
             now.power == Power::Running && now.started_at.is_none_or(|started| started < intent.at)

@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::restore::running;
-use super::{Fault, FaultError};
-use crate::node::{Node, Role};
+use super::{Fault, FaultError, Target, named};
+use crate::node::Role;
 
 /// A fault that may be open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +31,15 @@ pub struct Intent {
     pub at: Timestamp,
     /// Who wrote it.
     pub owner: Owner,
+    /// The pod that it reaches, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// For so long it may still be about to take hold, in milliseconds (see [`Fault::lasts`]).
+    #[serde(default)]
+    pub lasts_ms: u64,
+    /// When its owner will clear it by itself; none for a story, which does so when it gets there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// A process, told apart from a later one with the same number.
@@ -51,6 +59,7 @@ pub struct Owner {
 #[derive(Clone, Debug)]
 pub struct IntentLog {
     dir: PathBuf,
+    until: Option<Timestamp>,
 }
 
 /// A file, and the intent in it or why there is none.
@@ -64,18 +73,26 @@ impl IntentLog {
     pub fn open(cluster_dir: &Path) -> Result<Self, FaultError> {
         let dir = cluster_dir.join("intents");
         std::fs::create_dir_all(&dir).map_err(|e| file("open", &dir, e))?;
-        Ok(Self { dir })
+        Ok(Self { dir, until: None })
     }
 
-    /// Writes down that this fault will happen to this node. Refused where the fault itself would
+    /// The same log, for faults that their owner clears at this moment.
+    pub fn until(self, until: Timestamp) -> Self {
+        Self { until: Some(until), ..self }
+    }
+
+    /// Writes down that this fault will happen to this target. Refused where the fault itself would
     /// refuse: an intent for a node that somebody else stopped would have us start it later.
     ///
     /// # Errors
-    /// [`FaultError::NotOurs`], [`FaultError::AlreadyDown`], [`FaultError::File`], and what the
-    /// engine says.
-    pub async fn write(&self, fault: &dyn Fault, node: &Node) -> Result<Intent, FaultError> {
+    /// What [`Fault::check`] says, [`FaultError::Unknown`] for a fault that is not in
+    /// [`FAULTS`](super::FAULTS) (nobody could heal it), [`FaultError::File`].
+    pub async fn write(&self, fault: &dyn Fault, target: impl Into<Target>) -> Result<Intent, FaultError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let container = running(fault.name(), node).await?;
+        named(fault.name())?;
+        let target = target.into();
+        let container = fault.check(&target).await?;
+        let node = &target.node;
         let (at, owner) = (Timestamp::now(), Owner::me());
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let (millis, pid) = (at.as_millisecond(), owner.pid);
@@ -88,6 +105,9 @@ impl IntentLog {
             address: node.known_address(),
             at,
             owner,
+            pod: target.pod.as_ref().map(ToString::to_string),
+            lasts_ms: u64::try_from(fault.lasts().as_millis()).unwrap_or(u64::MAX),
+            until: self.until,
         };
         let (log, copy) = (self.clone(), intent.clone());
         // fsync may take long on a busy disk: probes on this runtime must not feel it.
@@ -178,7 +198,11 @@ impl IntentLog {
 impl Owner {
     /// This process.
     pub fn me() -> Self {
-        let pid = std::process::id();
+        Self::of(std::process::id())
+    }
+
+    /// The process that has this number now.
+    pub fn of(pid: u32) -> Self {
         Self { pid, started: started(pid) }
     }
 

@@ -1,15 +1,29 @@
-//! Faults: what is done to a node, and how it is undone for sure.
+//! Faults: what is done to a node or to a pod on it, and how it is undone for sure.
 //!
-//! A fault is a file and a line in [`FAULTS`]; the command line's choice, the contract test, the
-//! catalogue and [`heal_all`] follow from the list.
+//! A fault is a file and a line in [`FAULTS`]; the command line's choice, the contract test,
+//! docs/faults.md and [`heal_all`] follow from the list. Everything goes through the container
+//! engine: commands inside nodes, limits and power of their containers. The API is asked by way of
+//! a control plane's container, so that a fault can be cleared with nothing but the engine.
 
+mod api;
+mod cut_node;
+mod delete_pod;
 mod error;
+mod fill_disk;
+mod guard;
 mod heal;
+mod inside;
 mod intent;
+mod kill_container;
 mod kill_node;
+mod out_of_service;
+mod parameter;
 mod pause_node;
 mod restore;
+mod slow_cpu;
 mod stop_node;
+mod stop_unit;
+mod target;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -18,58 +32,133 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::deadline::Deadline;
+use crate::engine::Container;
 use crate::node::Node;
 
+pub use cut_node::CutNode;
+pub use delete_pod::DeletePod;
 pub use error::FaultError;
+pub use fill_disk::FillDisk;
 pub use heal::{HealOutcome, Healed, heal_all};
 pub use intent::{Intent, IntentLog, Owner};
+pub use kill_container::KillContainer;
 pub use kill_node::KillNode;
+pub use out_of_service::OutOfService;
+pub use parameter::{Given, Parameter};
 pub use pause_node::PauseNode;
+pub use slow_cpu::SlowCpu;
 pub use stop_node::StopNode;
+pub use stop_unit::StopUnit;
+pub use target::{PodOn, Target};
 
-/// Something bad that happens to a node.
+/// What a fault happens to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// A node: the fault lasts until it is cleared.
+    Node,
+    /// A pod on a node: the fault is over in a moment, and Kubernetes mends what it left.
+    Pod,
+}
+
+/// Something bad that happens to a node, or to a pod on it.
 ///
 /// # Guarantees
-/// Every fault of [`FAULTS`] keeps these; tests/hermetic proves it for each:
-/// - `inject` changes nothing on a node that is not ours, or that does not run already: somebody
-///   else's outage is not to be mistaken for, or healed as, our own.
+/// Every fault of [`FAULTS`] keeps these; the tests prove it for each:
+/// - `check` and `inject` refuse, and change nothing, where the node is not ours, is gone, is down
+///   or broken in this way already (somebody else's outage is not to be mistaken for, or healed
+///   as, our own), or is the last healthy control plane.
 /// - `inject` returns only with proof that the fault has taken hold.
-/// - `clear` leads from any power state back to a running container, may be repeated, and needs no
-///   `inject` before it. A node that is gone counts as healed, and the proof says so.
-pub trait Fault: Sync + Debug {
+/// - `clear` of a fault that reaches a node leads from any power state back to a running node
+///   without the fault, may be repeated, and needs neither an `inject` before it nor its
+///   parameters. A node that is gone counts as healed, and the proof says so.
+/// - `clear` of a fault that reaches a pod changes nothing: there is nothing that lasts.
+pub trait Fault: Send + Sync + Debug {
     /// Its name on the command line and in the log, such as `stop`.
     fn name(&self) -> &'static str;
 
     /// What it does, in one sentence.
     fn about(&self) -> &'static str;
 
-    /// Makes it happen, and gives the proof: the container's state, the time of its end.
+    /// What proves that it took hold.
+    fn proof(&self) -> &'static str;
+
+    /// How it is cleared.
+    fn cleared(&self) -> &'static str;
+
+    /// What it happens to.
+    fn reach(&self) -> Reach {
+        Reach::Node
+    }
+
+    /// What can be chosen, with defaults.
+    fn parameters(&self) -> &'static [Parameter] {
+        &[]
+    }
+
+    /// The same fault with these parameters.
     ///
     /// # Errors
-    /// [`FaultError::NotOurs`], [`FaultError::AlreadyDown`], [`FaultError::Timeout`], and what the
-    /// engine says.
+    /// [`FaultError::Parameter`].
+    fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError>;
+
+    /// Refuses what `inject` would refuse, and gives the node's container. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Fault::inject`].
+    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
+        Box::pin(guard::node_up(self.name(), target))
+    }
+
+    /// Makes it happen, and gives the proof.
+    ///
+    /// # Errors
+    /// [`FaultError::NotOurs`], [`FaultError::AlreadyDown`], [`FaultError::AlreadyBroken`],
+    /// [`FaultError::ControlPlane`], [`FaultError::Timeout`], [`FaultError::Unproved`], and what
+    /// the engine says.
     ///
     /// # Cancellation
     /// The engine may go on: write an [`Intent`] first, and heal it.
-    fn inject<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>>;
+    fn inject<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, FaultError>>;
 
-    /// How long after it was asked for the engine may still be at it, though whoever asked is gone.
+    /// How long after it was asked for it may still be about to take hold, though whoever asked is
+    /// gone.
     fn lasts(&self) -> Duration {
         Duration::ZERO
     }
 
     /// Undoes it, and gives the proof: `power`, `was`, `address`, `address_before` where it is
-    /// known, `address_changed`; or `gone`.
+    /// known, `address_changed`, and what is the fault's own; or `gone`.
     ///
     /// # Errors
-    /// [`FaultError::NotOurs`], [`FaultError::Timeout`], and what the engine says.
+    /// [`FaultError::NotOurs`], [`FaultError::Timeout`], [`FaultError::Unproved`], and what the
+    /// engine says.
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>>;
 }
 
-/// Every fault that there is.
-pub static FAULTS: &[&dyn Fault] = &[&StopNode, &KillNode, &PauseNode];
+/// Every fault that there is. On one node they are cleared in this order: what keeps commands from
+/// running in it comes first.
+pub static FAULTS: &[&dyn Fault] = &[
+    &StopNode::DEFAULT,
+    &KillNode,
+    &PauseNode,
+    &SlowCpu::DEFAULT,
+    &StopUnit::RUNTIME,
+    &StopUnit::KUBELET,
+    &CutNode::OFF,
+    &CutNode::IN,
+    &CutNode::OUT,
+    &FillDisk::DEFAULT,
+    &OutOfService::DEFAULT,
+    &KillContainer,
+    &DeletePod::GRACEFULLY,
+    &DeletePod::NOW,
+];
 
-/// The fault of this name.
+/// The fault of this name, with its defaults.
 ///
 /// # Errors
 /// [`FaultError::Unknown`], with the names that there are.

@@ -1,11 +1,13 @@
 //! A node that hangs.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::restore::{reach, restore, running};
-use super::{Fault, FaultError};
+use super::restore::{IN_FLIGHT, reach, restore};
+use super::{Fault, FaultError, Given, Target};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
@@ -23,9 +25,25 @@ impl Fault for PauseNode {
         "freezes all processes of the node: connections stay open, nothing answers"
     }
 
-    fn inject<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+    fn proof(&self) -> &'static str {
+        "the container's state; its address"
+    }
+
+    fn cleared(&self) -> &'static str {
+        "the node is resumed, with its address"
+    }
+
+    fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(*self))
+    }
+
+    fn inject<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let before = running(self.name(), node).await?;
+            let (before, node) = (self.check(target).await?, &target.node);
             let act = node.pause();
             let after = reach("failed to pause the node", node, Power::Paused, deadline, act).await?;
             Ok(json!({
@@ -36,6 +54,10 @@ impl Fault for PauseNode {
                 "address": address_of(&before),
             }))
         })
+    }
+
+    fn lasts(&self) -> Duration {
+        IN_FLIGHT
     }
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {

@@ -1,4 +1,4 @@
-//! What all faults of a node's power share: a check before, proof after, and the way back.
+//! What all faults of a node's power share: proof that it changed, and the way back.
 
 use std::time::Duration;
 
@@ -9,24 +9,14 @@ use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::node::{Node, NodeError, Power, address_of};
 
+/// A busy engine may come to a request this long after whoever sent it was killed: 5 s were seen.
+pub(super) const IN_FLIGHT: Duration = Duration::from_secs(10);
 /// Between two looks at a container's state: the engine has no call that waits for `running`.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a container must go on running to count as running.
 const SETTLE: Duration = Duration::from_secs(1);
 /// An engine that fails this often in a row does not recover by itself.
 const TRIES: usize = 3;
-
-/// The node's container if it is ours and runs; its address is taken note of.
-pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Container, FaultError> {
-    let container = node.ours().await?;
-    if container.power != Power::Running {
-        let since = container.finished_at.filter(|_| container.power == Power::Exited);
-        let (node, power) = (node.name.clone(), container.power);
-        return Err(FaultError::AlreadyDown { fault, node, power, since });
-    }
-    node.note_address(address_of(&container));
-    Ok(container)
-}
 
 /// Bounds `act`, then waits until the container is in the state that it leads to.
 pub(super) async fn reach(

@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::restore::{reach, restore, running};
-use super::{Fault, FaultError};
+use super::restore::{IN_FLIGHT, reach, restore};
+use super::{Fault, FaultError, Given, Parameter, Target};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
-/// How long systemd has to end its units before it is killed.
-pub const GRACE: Duration = Duration::from_secs(10);
-
-/// Shuts a node down as `docker stop` does: its stop signal, [`GRACE`], then SIGKILL.
+/// Shuts a node down as `docker stop` does: its stop signal, the grace, then SIGKILL.
 ///
 /// A node's first process is systemd and its image's stop signal SIGRTMIN+3, which means halt
 /// (systemd(1), SIGNALS): systemd ends all units, containerd and the kubelet among them, then sends
@@ -22,8 +19,27 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// did not suffice. The kubelet tells the API server nothing: kind leaves its graceful node
 /// shutdown off. Docker does not restart a node that was stopped or killed through it, whatever
 /// its restart policy (kind's is `on-failure:1`).
-#[derive(Clone, Copy, Debug)]
-pub struct StopNode;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopNode {
+    /// How long systemd has to end its units before it is killed; default 10 s, whole seconds.
+    pub grace: Duration,
+}
+
+impl StopNode {
+    /// With a grace of 10 s.
+    pub const DEFAULT: Self = Self { grace: Duration::from_secs(10) };
+
+    /// As [`Fault::with`], for a fault that begins with this one.
+    pub(super) fn given(&self, fault: &'static str, given: &Given) -> Result<Self, FaultError> {
+        Ok(Self { grace: given.duration(fault, "grace", self.grace)? })
+    }
+}
+
+impl Default for StopNode {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
 
 impl Fault for StopNode {
     fn name(&self) -> &'static str {
@@ -31,14 +47,38 @@ impl Fault for StopNode {
     }
 
     fn about(&self) -> &'static str {
-        "shuts the node down: systemd is asked to halt, and killed after 10 s"
+        "shuts the node down: systemd is asked to halt, and killed after a grace"
     }
 
-    fn inject<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+    fn proof(&self) -> &'static str {
+        "the container's state, exit code and the time of its end, whether it had to be killed; its address"
+    }
+
+    fn cleared(&self) -> &'static str {
+        "the node is started; the proof says whether it has its address again"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        &[Parameter {
+            name: "grace",
+            about: "time that its units get before they are killed",
+            default: "10s",
+        }]
+    }
+
+    fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(self.given(self.name(), given)?))
+    }
+
+    fn inject<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let before = running(self.name(), node).await?;
+            let (before, node) = (self.check(target).await?, &target.node);
             let began = Instant::now();
-            let act = node.stop(GRACE);
+            let act = node.stop(self.grace);
             let after = reach("failed to stop the node", node, Power::Exited, deadline, act).await?;
             Ok(json!({
                 "power": after.power,
@@ -46,7 +86,7 @@ impl Fault for StopNode {
                 "started_at": before.started_at,
                 "finished_at": after.finished_at,
                 "stop_signal": before.stop_signal,
-                "grace_s": GRACE.as_secs(),
+                "grace_s": self.grace.as_secs(),
                 "took_s": began.elapsed().as_secs_f64(),
                 "killed": after.exit_code == 137,
                 "address": address_of(&before),
@@ -55,8 +95,8 @@ impl Fault for StopNode {
     }
 
     fn lasts(&self) -> Duration {
-        // Docker goes on stopping when the client goes away; the rest is for the kill.
-        GRACE + Duration::from_secs(5)
+        // Docker goes on stopping when the client goes away, and kills at last.
+        self.grace + IN_FLIGHT
     }
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {

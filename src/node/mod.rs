@@ -185,6 +185,15 @@ impl Node {
         Ok(self.engine.unpause(&self.name).await?)
     }
 
+    /// As [`Engine::limit_cpu`].
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Engine::limit_cpu`].
+    pub async fn limit_cpu(&self, cores: Option<f64>) -> Result<(), NodeError> {
+        self.ours().await?;
+        Ok(self.engine.limit_cpu(&self.name, cores).await?)
+    }
+
     /// As [`Engine::exec`].
     ///
     /// # Errors

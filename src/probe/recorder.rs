@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{
     Event as CoreEvent, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
 };
@@ -20,9 +20,9 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::event::{Change, Event, EventLog};
 
-/// Watches a namespace's Deployments, ReplicaSets, Pods, Events (core/v1, with `involvedObject`),
-/// PersistentVolumeClaims, Services and EndpointSlices, and the cluster's Nodes and
-/// PersistentVolumes. Each change becomes an [`Event::ObjectChanged`].
+/// Watches a namespace's Deployments, ReplicaSets, StatefulSets, ControllerRevisions, Pods, Events
+/// (core/v1, with `involvedObject`), PersistentVolumeClaims, Services and EndpointSlices, and the
+/// cluster's Nodes and PersistentVolumes. Each change becomes an [`Event::ObjectChanged`].
 ///
 /// # Guarantees
 /// Every object that exists when it starts is recorded as added. A watch that breaks off is taken
@@ -61,6 +61,8 @@ impl Recorder {
         let namespaced = [
             ApiResource::erase::<Deployment>(&()),
             ApiResource::erase::<ReplicaSet>(&()),
+            ApiResource::erase::<StatefulSet>(&()),
+            ApiResource::erase::<ControllerRevision>(&()),
             ApiResource::erase::<Pod>(&()),
             ApiResource::erase::<CoreEvent>(&()),
             ApiResource::erase::<PersistentVolumeClaim>(&()),

@@ -6,6 +6,8 @@ use futures::future::BoxFuture;
 use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 
+pub mod stateful_set;
+pub mod stateful_set_node;
 pub mod stateful_single;
 pub mod stateless;
 pub mod upgrade;
@@ -22,7 +24,13 @@ pub struct Suite {
 }
 
 /// Every suite, in the order of the catalogue.
-pub static SUITES: &[&Suite] = &[&stateless::SUITE, &stateful_single::SUITE, &upgrade::SUITE];
+pub static SUITES: &[&Suite] = &[
+    &stateless::SUITE,
+    &stateful_single::SUITE,
+    &stateful_set::SUITE,
+    &stateful_set_node::SUITE,
+    &upgrade::SUITE,
+];
 
 impl Suite {
     /// The suite with this name.

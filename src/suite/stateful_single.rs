@@ -206,7 +206,7 @@ impl<'s> Mysql<'s> {
         s.observe("B8", "budget", &allowed);
         let patience = Duration::from_secs_f64(allowed.ready) + START;
         let node = s.cluster.node(old.node()).ok_or_else(|| format!("no node is called {}", old.node()))?;
-        let fault = s.inject(&StopNode, node, self.within(CHANGE)).await?;
+        let fault = s.inject(&StopNode::DEFAULT, node, self.within(CHANGE)).await?;
 
         let lost = nodes::node_unreachable(old.node());
         let lost = wait::until(self.all_nodes(), watcher::Config::default(), lost, self.within(patience));

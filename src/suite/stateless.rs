@@ -43,12 +43,12 @@ pub static SUITE: Suite = Suite {
     story: |s| story(s).boxed(),
 };
 
-const MANIFEST: &str = include_str!("stateless/nginx.yaml");
+pub(super) const MANIFEST: &str = include_str!("stateless/nginx.yaml");
 const SERVICE: &str = include_str!("stateless/service.yaml");
-const NAME: &str = "nginx-deployment";
+pub(super) const NAME: &str = "nginx-deployment";
 /// Name of the Service, its port, and the container whose image changes.
 const NGINX: (&str, u16) = ("nginx", 80);
-const SELECTOR: &str = "app=nginx";
+pub(super) const SELECTOR: &str = "app=nginx";
 
 /// Time for pods to come or go. Two cores under a load of 30 took 73 s for the whole change of image.
 const ROLLOUT: Duration = Duration::from_secs(120);
@@ -184,7 +184,8 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     Ok(())
 }
 
-fn image(s: &Scenario, role: &str) -> Result<Image, Failure> {
+/// An image of the profile, by its role.
+pub(super) fn image(s: &Scenario, role: &str) -> Result<Image, Failure> {
     let image = s.images.workloads.get(role).ok_or_else(|| format!("the image profile has no {role}"))?;
     Ok(Image { reference: image.reference.clone(), version: image.version.clone() })
 }

@@ -16,9 +16,10 @@ pub mod namespaces;
 pub mod nodes;
 pub mod pods;
 mod rollout;
+pub mod stateful_sets;
 mod watched;
 
-pub use rollout::{Rollout, rollout, rollout_running};
+pub use rollout::{Rollout, StatefulRollout, rollout, rollout_running, stateful_rollout};
 use watched::{Seen, Watched};
 
 /// The answer to a question on objects.

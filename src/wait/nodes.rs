@@ -14,6 +14,10 @@ use crate::deadline::Deadline;
 pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 /// Taint of a node whose kubelet reports that it is not ready.
 pub const NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// Taint of a node whose kubelet reports that its disk is full.
+pub const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
+/// Taint by which an operator says that a node is shut down for good.
+pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// The node is ready, without the taints of a lost node. After a start or restart give its time
 /// as `since`: a `Ready` that was last reported before is that of the node as it was. A kubelet
@@ -57,11 +61,12 @@ pub async fn not_ready(client: &Client, name: &str, deadline: Deadline) -> Resul
     until(Api::all(client.stream.clone()), by_name(name), node_not_ready(name), deadline).await
 }
 
-/// Exactly `n` nodes, all of them ready and without the taints of a lost node.
+/// Exactly `n` nodes, all of them ready and without the taints of a lost or full node.
 pub fn nodes_ready(n: usize) -> impl Check<Node> {
     check(format!("{n} nodes ready"), move |nodes: &[Node]| {
         let ready = |node: &&Node| condition(node).is_some_and(|c| c.status == "True");
-        let clean = |node: &&Node| !has_taint(node, UNREACHABLE) && !has_taint(node, NOT_READY);
+        let bad = [UNREACHABLE, NOT_READY, DISK_PRESSURE, OUT_OF_SERVICE];
+        let clean = |node: &&Node| !bad.iter().any(|key| has_taint(node, key));
         let count = nodes.iter().filter(ready).filter(clean).count();
         let list = || nodes.iter().map(describe).collect::<Vec<_>>().join(", ");
         Verdict::met_if(count == n && nodes.len() == n, || format!("{count} of {n} ready: {}", list()))

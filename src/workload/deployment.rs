@@ -2,14 +2,11 @@
 
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Resource;
-use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy,
-};
-use serde_json::json;
+use kube::api::{DynamicObject, PropagationPolicy};
 
 use super::WorkloadError;
-use crate::client::{ApiError, Client};
+use super::named::Named;
+use crate::client::Client;
 
 /// A Deployment, whether it exists or not. Objects come as the API gives them, with fields that our
 /// own types do not know, but without `managedFields`.
@@ -17,32 +14,22 @@ use crate::client::{ApiError, Client};
 /// # Guarantees
 /// Nothing waits and nothing is tried twice: a call is one request.
 #[derive(Clone, Debug)]
-pub struct Deployment {
-    client: Client,
-    namespace: String,
-    name: String,
-    selector: String,
-}
+pub struct Deployment(Named<apps::Deployment>);
 
 impl Deployment {
     /// The Deployment `name`, whose pods carry the label of `selector`, such as `app=nginx`.
     pub fn new(client: &Client, namespace: &str, name: &str, selector: &str) -> Self {
-        Self {
-            client: client.clone(),
-            namespace: namespace.into(),
-            name: name.into(),
-            selector: selector.into(),
-        }
+        Self(Named::new(client, namespace, name, selector))
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Selects its pods and ReplicaSets.
     pub fn selector(&self) -> &str {
-        &self.selector
+        &self.0.selector
     }
 
     /// Itself, unless it does not exist.
@@ -50,8 +37,7 @@ impl Deployment {
     /// # Errors
     /// [`WorkloadError`]; not there is none.
     pub async fn object(&self) -> Result<Option<DynamicObject>, WorkloadError> {
-        let found = self.api::<apps::Deployment>().get_opt(&self.name).await;
-        found.map(|o| o.map(bare)).map_err(|e| self.failed("read", e))
+        self.0.object().await
     }
 
     /// The ReplicaSets with its label, those that are going away included.
@@ -59,7 +45,7 @@ impl Deployment {
     /// # Errors
     /// [`WorkloadError`].
     pub async fn replica_sets(&self) -> Result<Vec<DynamicObject>, WorkloadError> {
-        self.list::<apps::ReplicaSet>("list the ReplicaSets of").await
+        self.0.list::<apps::ReplicaSet>("list the ReplicaSets of").await
     }
 
     /// The pods with its label, those that are going away included.
@@ -67,7 +53,7 @@ impl Deployment {
     /// # Errors
     /// [`WorkloadError`].
     pub async fn pods(&self) -> Result<Vec<DynamicObject>, WorkloadError> {
-        self.list::<Pod>("list the pods of").await
+        self.0.list::<Pod>("list the pods of").await
     }
 
     /// Asks for `replicas` pods, through the `scale` subresource as `kubectl scale` does.
@@ -75,9 +61,7 @@ impl Deployment {
     /// # Errors
     /// [`WorkloadError`].
     pub async fn scale(&self, replicas: i32) -> Result<(), WorkloadError> {
-        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        let scaled = self.typed().patch_scale(&self.name, &PatchParams::default(), &patch).await;
-        scaled.map(drop).map_err(|e| self.failed("scale", e))
+        self.0.scale(replicas).await
     }
 
     /// Asks for another image of one container, as `kubectl set image` does.
@@ -85,10 +69,7 @@ impl Deployment {
     /// # Errors
     /// [`WorkloadError`].
     pub async fn set_image(&self, container: &str, image: &str) -> Result<(), WorkloadError> {
-        let containers = json!([{"name": container, "image": image}]);
-        let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
-        let patched = self.typed().patch(&self.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
-        patched.map(drop).map_err(|e| self.failed("change the image of", e))
+        self.0.set_image(container, image).await
     }
 
     /// Asks for its deletion. One that does not exist is deleted already.
@@ -96,38 +77,6 @@ impl Deployment {
     /// # Errors
     /// [`WorkloadError`].
     pub async fn delete(&self, policy: PropagationPolicy) -> Result<(), WorkloadError> {
-        let params = DeleteParams { propagation_policy: Some(policy), ..DeleteParams::default() };
-        match self.typed().delete(&self.name, &params).await.map_err(ApiError::from) {
-            Err(source) if !source.is_not_found() => Err(self.failed("delete", source)),
-            _ => Ok(()),
-        }
+        self.0.delete(policy).await
     }
-
-    fn typed(&self) -> Api<apps::Deployment> {
-        Api::namespaced(self.client.unary.clone(), &self.namespace)
-    }
-
-    fn api<K: Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {
-        let resource = ApiResource::erase::<K>(&());
-        Api::namespaced_with(self.client.unary.clone(), &self.namespace, &resource)
-    }
-
-    async fn list<K: Resource<DynamicType = ()>>(
-        &self,
-        doing: &'static str,
-    ) -> Result<Vec<DynamicObject>, WorkloadError> {
-        let params = ListParams::default().labels(&self.selector);
-        let listed = self.api::<K>().list(&params).await.map_err(|e| self.failed(doing, e))?;
-        Ok(listed.items.into_iter().map(bare).collect())
-    }
-
-    fn failed(&self, doing: &'static str, source: impl Into<ApiError>) -> WorkloadError {
-        let (namespace, name) = (self.namespace.clone(), self.name.clone());
-        WorkloadError { doing, kind: "Deployment", namespace, name, source: source.into() }
-    }
-}
-
-fn bare(mut object: DynamicObject) -> DynamicObject {
-    object.metadata.managed_fields = None;
-    object
 }

@@ -4,10 +4,15 @@
 use crate::client::ApiError;
 
 pub mod deployment;
+pub mod exec;
 pub mod identity;
+mod named;
+pub mod stateful_set;
 
 pub use deployment::Deployment;
+pub use exec::{ExecError, exec, exec_ok};
 pub use identity::{Comparison, Identity, identities};
+pub use stateful_set::StatefulSet;
 
 /// The API did not do what a handle asked for.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +21,7 @@ pub struct WorkloadError {
     /// What was being done.
     pub doing: &'static str,
     /// The workload's kind.
-    pub kind: &'static str,
+    pub kind: String,
     /// Its namespace.
     pub namespace: String,
     /// Its name.

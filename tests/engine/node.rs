@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
-use seatrial::fault::{FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, StopNode, heal_all};
+use seatrial::fault::{
+    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, heal_all,
+};
 use seatrial::node::{Node, NodeError, Power, Role};
 
 use crate::box_container::{FOREIGN, Like, POLITE, STUBBORN, soon, with_box, with_boxes};
@@ -16,9 +18,9 @@ fn node(engine: &Engine, name: &str) -> Node {
 #[tokio::test]
 async fn each_fault_takes_hold_is_proved_and_is_healed() -> anyhow::Result<()> {
     with_box(STUBBORN, |engine, name| async move {
-        for fault in FAULTS {
+        for fault in FAULTS.iter().filter(|f| ["stop", "kill", "pause"].contains(&f.name())) {
             let node = node(&engine, &name);
-            let proof = fault.inject(&node, soon()).await?;
+            let proof = fault.inject(&(&node).into(), soon()).await?;
             let power = node.power().await?;
             assert_ne!(power, Power::Running, "{fault:?}");
             assert_eq!(proof["power"], power.name(), "{fault:?} {proof}");
@@ -26,7 +28,7 @@ async fn each_fault_takes_hold_is_proved_and_is_healed() -> anyhow::Result<()> {
                 assert_eq!(proof["exit_code"], 137, "{fault:?} {proof}");
                 assert!(proof["finished_at"].is_string(), "{fault:?} {proof}");
             }
-            let again = fault.inject(&node, soon()).await.unwrap_err();
+            let again = fault.inject(&(&node).into(), soon()).await.unwrap_err();
             assert!(matches!(again, FaultError::AlreadyDown { .. }), "{again:?}");
             for was in [power.name(), "running"] {
                 let proof = fault.clear(&node, soon()).await?;
@@ -42,7 +44,7 @@ async fn each_fault_takes_hold_is_proved_and_is_healed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_orderly_stop_is_told_from_a_kill() -> anyhow::Result<()> {
     with_box(POLITE, |engine, name| async move {
-        let proof = StopNode.inject(&node(&engine, &name), soon()).await?;
+        let proof = StopNode::DEFAULT.inject(&(&node(&engine, &name)).into(), soon()).await?;
         assert_eq!((&proof["exit_code"], &proof["killed"]), (&7.into(), &false.into()), "{proof}");
         Ok(())
     })
@@ -53,8 +55,8 @@ async fn an_orderly_stop_is_told_from_a_kill() -> anyhow::Result<()> {
 async fn somebody_elses_container_is_left_alone() -> anyhow::Result<()> {
     with_box(FOREIGN, |engine, name| async move {
         let node = node(&engine, &name);
-        for fault in FAULTS {
-            let injected = fault.inject(&node, soon()).await;
+        for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+            let injected = fault.inject(&(&node).into(), soon()).await;
             assert!(matches!(injected, Err(FaultError::NotOurs { .. })), "{injected:?}");
             let cleared = fault.clear(&node, soon()).await;
             assert!(matches!(cleared, Err(FaultError::NotOurs { .. })), "{cleared:?}");
@@ -77,7 +79,7 @@ async fn two_nodes_keep_their_addresses_when_healed_and_swap_them_when_started_b
         let stop_both = async || {
             for node in [&second, &first] {
                 log.write(&KillNode, node).await?;
-                KillNode.inject(node, soon()).await?;
+                KillNode.inject(&node.into(), soon()).await?;
             }
             anyhow::Ok((first.known_address(), second.known_address()))
         };
@@ -126,7 +128,7 @@ async fn a_node_that_ends_again_is_not_called_healed() -> anyhow::Result<()> {
     with_box(FLEETING, |engine, name| async move {
         let node = node(&engine, &name);
         node.kill().await?;
-        let error = StopNode.clear(&node, soon()).await.unwrap_err();
+        let error = StopNode::DEFAULT.clear(&node, soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::DoesNotStay { exit_code: 3, .. }), "{error:?}");
         assert!(error.to_string().ends_with("cannot go on"), "{error}");
         Ok(())
@@ -158,15 +160,42 @@ async fn a_stop_that_outlasts_its_deadline_is_healed_after_it_has_taken_hold() -
         let dir = tempfile::tempdir()?;
         let log = IntentLog::open(dir.path())?;
         let node = node(&engine, &name);
-        log.write(&StopNode, &node).await?;
+        log.write(&StopNode::DEFAULT, &node).await?;
         let short = Deadline::after(Duration::from_secs(1));
-        let error = StopNode.inject(&node, short).await.unwrap_err();
+        let error = StopNode::DEFAULT.inject(&(&node).into(), short).await.unwrap_err();
         assert!(matches!(error, FaultError::Timeout { power: Power::Running, .. }), "{error:?}");
         let healed = heal_all(&engine, &log, soon()).await?;
         let HealOutcome::Restored(proof) = &healed[0].outcome else { anyhow::bail!("{healed:?}") };
         assert_eq!(proof["was"], "exited", "{proof}");
         soon().pause(Duration::from_secs(2)).await;
         assert_eq!(node.power().await?, Power::Running);
+        Ok(())
+    })
+    .await
+}
+
+/// The limit of a processor is the container's, not the process's: no power state keeps it.
+#[tokio::test]
+async fn a_processor_limit_is_set_and_lifted_in_every_power_state() -> anyhow::Result<()> {
+    with_box(POLITE, |engine, name| async move {
+        let node = node(&engine, &name);
+        let limit = async |cores: Option<f64>| {
+            node.limit_cpu(cores).await?;
+            anyhow::Ok(node.container().await?.cores)
+        };
+        assert_eq!(node.container().await?.cores, None);
+        for step in ["running", "paused", "running", "exited", "running"] {
+            match (step, node.power().await?) {
+                ("paused", _) => node.pause().await?,
+                ("exited", _) => node.kill().await?,
+                (_, Power::Paused) => node.unpause().await?,
+                (_, Power::Exited) => node.start().await?,
+                _ => {}
+            }
+            assert_eq!(node.power().await?.name(), step);
+            assert_eq!(limit(Some(0.25)).await?, Some(0.25), "{step}");
+            assert_eq!(limit(None).await?, None, "{step}");
+        }
         Ok(())
     })
     .await

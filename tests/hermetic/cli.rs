@@ -7,8 +7,12 @@ use std::time::Duration;
 use seatrial::deadline::Deadline;
 use seatrial::event::{self, Event, Record};
 use seatrial::exec::{Exec, ExecError};
+use seatrial::fault::FAULTS;
 use seatrial::judge::{self, Conclusion, Evidence};
 use seatrial::suite::SUITES;
+use serde_json::Value;
+
+use crate::fake_engine::FakeEngine;
 
 /// A home of its own with a few runs in it.
 struct Home {
@@ -40,6 +44,10 @@ impl Home {
     }
 
     async fn seatrial(&self, args: &[&str]) -> Ended {
+        self.with_engine(&format!("unix://{}", self.dir.path().join("no-engine.sock").display()), args).await
+    }
+
+    async fn with_engine(&self, host: &str, args: &[&str]) -> Ended {
         let home = self.dir.path();
         let exec = Exec::new(env!("CARGO_BIN_EXE_seatrial"))
             .args(args)
@@ -47,7 +55,7 @@ impl Home {
             .env("HOME", home)
             .env("XDG_STATE_HOME", home.join("state"))
             .env("XDG_CACHE_HOME", home.join("cache"))
-            .env("DOCKER_HOST", format!("unix://{}", home.join("no-engine.sock").display()))
+            .env("DOCKER_HOST", host)
             .env("PATH", home.join("bin"));
         match exec.run(Deadline::after(Duration::from_secs(30))).await {
             Ok(output) => Ended { code: 0, out: output.stdout, err: output.stderr },
@@ -68,6 +76,52 @@ fn fixture() -> String {
 fn turned(verdict: &str) -> String {
     let passed = r#""claim":"A10","verdict":"passed""#;
     fixture().replace(passed, &passed.replace("passed", verdict))
+}
+
+#[tokio::test]
+async fn faults_are_listed_without_an_engine_and_wrong_wishes_are_usage() {
+    let home = Home::new();
+    let listed = home.seatrial(&["fault", "list"]).await;
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let json: Value =
+        serde_json::from_str(&home.seatrial(&["fault", "list", "--json"]).await.out).expect("JSON");
+    for (at, fault) in FAULTS.iter().enumerate() {
+        assert!(listed.out.contains(fault.about()), "{}", listed.out);
+        assert_eq!(json["faults"][at]["name"], fault.name());
+    }
+    for (args, code, said) in [
+        (&["inject", "sink", "worker"][..], 2, "possible values: stop, kill"),
+        (&["inject", "stop", "worker", "--for", "soon"], 2, "not a duration"),
+        (&["inject", "stop", "worker", "--pod", "web"], 2, "not NAMESPACE/NAME"),
+        (
+            &["inject", "stop", "worker", "--with", "speed=1"],
+            2,
+            "error: `stop` cannot take speed=1: it takes grace=VALUE",
+        ),
+        (&["clear"], 2, "required"),
+        (&["inject", "stop", "worker"], 69, "error: failed to reach a container engine"),
+        (&["clear", "--all"], 69, "error: failed to reach a container engine"),
+    ] {
+        let ended = home.seatrial(&[&["fault"], args].concat()).await;
+        assert!(ended.code == code && ended.err.contains(said), "{args:?}: {} {}", ended.code, ended.err);
+    }
+}
+
+/// A worker of a cluster that somebody else has.
+#[tokio::test]
+async fn a_node_that_is_not_ours_or_not_there_is_refused_from_the_shell() -> anyhow::Result<()> {
+    let (home, fake) = (Home::new(), FakeEngine::cluster(&["cp"])?);
+    for (args, code, said) in [
+        (&["inject", "stop", "w"][..], 77, "error: w is not ours to break\nhint: `seatrial list`"),
+        (&["inject", "stop", "worker9"], 69, "error: no node is called worker9"),
+        (&["clear", "worker9"], 69, "error: no node is called worker9"),
+        (&["clear", "--all"], 0, ""),
+    ] {
+        let ended = home.with_engine(&fake.host(), &[&["fault"], args].concat()).await;
+        assert!(ended.code == code && ended.err.contains(said), "{args:?}: {} {}", ended.code, ended.err);
+    }
+    assert_eq!(fake.changes(), [""; 0]);
+    Ok(())
 }
 
 #[tokio::test]
@@ -135,7 +189,8 @@ async fn a_foreign_or_future_log_is_refused_with_its_place() {
     assert_eq!(foreign.code, 65);
     assert!(foreign.err.contains("events.jsonl:1 is not an event: missing field"), "{}", foreign.err);
     home.keep("20261124-000000-0002", &fixture().replace("\"schema\":1", "\"schema\":7"));
-    let future = home.seatrial(&["judge", "last"]).await;
+    // By its id: a log without a time counts as made now, which may be after any fixture's time.
+    let future = home.seatrial(&["judge", "20261124-000000-0002"]).await;
     assert_eq!(future.code, 65);
     assert!(future.err.contains("has schema 7, this seatrial reads up to 1\nhint: "), "{}", future.err);
     let dir = home.seatrial(&["report", &home.dir.path().to_string_lossy()]).await;

@@ -9,14 +9,15 @@ use seatrial::engine::Engine;
 use seatrial::event::Event;
 use seatrial::exec::Exec;
 use seatrial::fault::{
-    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, StopNode, heal_all, named,
+    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, Target, heal_all, named,
 };
 use seatrial::node::{Node, OWNER_LABEL, Power, Role};
+use serde_json::json;
 
 use crate::fake_engine::{FakeEngine, Trouble};
 
 fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(8))
+    Deadline::after(Duration::from_secs(30))
 }
 
 #[test]
@@ -28,20 +29,44 @@ fn names_are_unique_and_found() {
     }
     assert_eq!(
         named("sink").unwrap_err().to_string(),
-        r#"no fault is called "sink"; there are stop, kill, pause"#
+        format!(
+            r#"no fault is called "sink"; there are {}"#,
+            FAULTS.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ")
+        )
     );
+}
+
+/// Faults of the node's power.
+fn of_power() -> impl Iterator<Item = &'static &'static dyn Fault> {
+    FAULTS.iter().filter(|f| ["stop", "kill", "pause"].contains(&f.name()))
+}
+
+/// Faults that last until they are cleared.
+fn lasting() -> impl Iterator<Item = &'static &'static dyn Fault> {
+    FAULTS.iter().filter(|f| f.reach() == Reach::Node)
+}
+
+fn target(fault: &dyn Fault, node: &Node) -> Target {
+    match fault.reach() {
+        Reach::Node => node.into(),
+        Reach::Pod => Target::pod(node, "ns", "p"),
+    }
 }
 
 #[tokio::test]
 async fn a_fault_takes_hold_once_and_clears_twice() -> anyhow::Result<()> {
-    for fault in FAULTS {
-        let fake = FakeEngine::with(&["w"])?;
+    for fault in lasting() {
+        let fake = FakeEngine::cluster(&["cp"])?;
         let node = fake.node("w").await?;
-        let proof = fault.inject(&node, soon()).await?;
+        let proof = fault.inject(&target(*fault, &node), soon()).await?;
         let power = node.power().await?;
-        assert_ne!(power, Power::Running);
-        assert_eq!(proof["power"], power.name());
-        assert_eq!(proof["address"], "172.18.0.2");
+        if power != Power::Running {
+            assert_eq!(proof["power"], power.name());
+        }
+        assert_eq!(proof["address"], "172.18.0.2", "{fault:?} {proof}");
+        let again = fault.inject(&target(*fault, &node), soon()).await.unwrap_err();
+        let refused = matches!(again, FaultError::AlreadyDown { .. } | FaultError::AlreadyBroken { .. });
+        assert!(refused && again.to_string().contains("somebody else"), "{again:?}");
         for was in [power.name(), "running"] {
             let proof = fault.clear(&node, soon()).await?;
             assert_eq!(proof["power"], "running", "{proof}");
@@ -54,9 +79,9 @@ async fn a_fault_takes_hold_once_and_clears_twice() -> anyhow::Result<()> {
 #[tokio::test]
 async fn clearing_what_was_never_injected_changes_nothing() -> anyhow::Result<()> {
     for fault in FAULTS {
-        let fake = FakeEngine::with(&["w"])?;
+        let fake = FakeEngine::cluster(&["cp"])?;
         let proof = fault.clear(&fake.node("w").await?, soon()).await?;
-        assert_eq!(proof["address_changed"], serde_json::Value::Null, "nothing was known before");
+        assert!(proof["address_changed"].is_null(), "nothing was known before: {proof}");
         assert_eq!(fake.changes(), [""; 0], "{fault:?}");
     }
     Ok(())
@@ -67,12 +92,28 @@ async fn clearing_what_was_never_injected_changes_nothing() -> anyhow::Result<()
 async fn every_fault_clears_from_every_power_state(
     #[values(Power::Exited, Power::Paused, Power::Created)] power: Power,
 ) -> anyhow::Result<()> {
-    for fault in FAULTS {
-        let fake = FakeEngine::with(&["w"])?;
-        fake.change("w", |c| c.power = power);
+    for fault in lasting() {
+        let fake = FakeEngine::cluster(&["cp"])?;
+        let fault_name = fault.name();
+        fake.change("w", |c| {
+            c.power = power;
+            c.quota = 20_000;
+            if !["stop", "kill", "pause", "slow-cpu", "out-of-service"].contains(&fault_name) {
+                c.broken.insert(fault_name.into());
+            }
+        });
+        let tainted = json!([{ "key": "node.kubernetes.io/out-of-service", "effect": "NoExecute" }]);
+        fake.state().objects.get_mut("/api/v1/nodes/w").expect("it is there")["spec"]["taints"] = tainted;
         let node = fake.node("w").await?;
         let proof = fault.clear(&node, soon()).await?;
         assert_eq!((node.power().await?, &proof["was"]), (Power::Running, &power.name().into()), "{proof}");
+        fake.change("w", |c| {
+            assert!(c.broken.is_empty(), "{fault_name}: {:?}", c.broken);
+            assert!(fault_name != "slow-cpu" || c.quota == -1, "{}", c.quota);
+        });
+        if fault_name == "out-of-service" {
+            assert_eq!(fake.state().objects["/api/v1/nodes/w"]["spec"]["taints"], json!([]));
+        }
     }
     Ok(())
 }
@@ -82,7 +123,7 @@ async fn a_restart_under_way_is_waited_for() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     fake.change("w", |c| c.power = Power::Restarting);
     let node = fake.node("w").await?;
-    let (cleared, ()) = tokio::join!(StopNode.clear(&node, soon()), async {
+    let (cleared, ()) = tokio::join!(StopNode::DEFAULT.clear(&node, soon()), async {
         soon().pause(Duration::from_millis(300)).await;
         fake.change("w", |c| c.power = Power::Running);
     });
@@ -96,10 +137,11 @@ async fn a_restart_under_way_is_waited_for() -> anyhow::Result<()> {
 async fn a_node_that_is_down_already_is_somebody_elses_outage(
     #[values(Power::Exited, Power::Paused)] power: Power,
 ) -> anyhow::Result<()> {
-    for fault in FAULTS {
-        let fake = FakeEngine::with(&["w"])?;
+    // A pod can be deleted wherever its node is.
+    for fault in FAULTS.iter().filter(|f| !f.name().starts_with("delete-pod")) {
+        let fake = FakeEngine::cluster(&["cp"])?;
         fake.change("w", |c| c.power = power);
-        let node = fake.node("w").await?;
+        let node = target(*fault, &fake.node("w").await?);
         let error = fault.inject(&node, soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::AlreadyDown { .. }), "{error:?}");
         assert!(error.to_string().contains("somebody else"), "{error}");
@@ -116,15 +158,16 @@ async fn a_node_that_is_down_already_is_somebody_elses_outage(
 async fn what_is_not_ours_is_refused() -> anyhow::Result<()> {
     for fault in FAULTS {
         for power in [Power::Running, Power::Exited] {
-            let fake = FakeEngine::with(&["w"])?;
+            let fake = FakeEngine::cluster(&["cp"])?;
             fake.change("w", |c| c.power = power);
             fake.change("w", |c| drop(c.labels.remove(OWNER_LABEL)));
             let node = fake.node("w").await?;
+            let target = target(*fault, &node);
             let log = IntentLog::open(fake.dir())?;
             for error in [
-                fault.inject(&node, soon()).await.err(),
+                fault.inject(&target, soon()).await.err(),
                 fault.clear(&node, soon()).await.err(),
-                log.write(*fault, &node).await.err(),
+                log.write(*fault, &target).await.err(),
             ] {
                 assert!(matches!(error, Some(FaultError::NotOurs { .. })), "{error:?}");
             }
@@ -139,7 +182,7 @@ async fn a_node_that_is_gone_is_healed_but_not_injected() -> anyhow::Result<()> 
     for fault in FAULTS {
         let fake = FakeEngine::with(&[])?;
         let node = fake.node("w").await?;
-        assert!(fault.inject(&node, soon()).await.is_err());
+        assert!(fault.inject(&target(*fault, &node), soon()).await.is_err());
         assert_eq!(fault.clear(&node, soon()).await?["gone"], true);
     }
     Ok(())
@@ -149,10 +192,10 @@ async fn a_node_that_is_gone_is_healed_but_not_injected() -> anyhow::Result<()> 
 async fn a_changed_address_is_in_the_proof() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a", "b"])?;
     let (a, b) = (fake.node("a").await?, fake.node("b").await?);
-    StopNode.inject(&a, soon()).await?;
-    StopNode.inject(&b, soon()).await?;
+    StopNode::DEFAULT.inject(&(&a).into(), soon()).await?;
+    StopNode::DEFAULT.inject(&(&b).into(), soon()).await?;
     // Docker gives the first that starts the lowest free address, which was a's.
-    let proof = StopNode.clear(&b, soon()).await?;
+    let proof = StopNode::DEFAULT.clear(&b, soon()).await?;
     assert_eq!(proof["address_changed"], true);
     assert_eq!((&proof["address_before"], &proof["address"]), (&"172.18.0.3".into(), &"172.18.0.2".into()));
     Ok(())
@@ -168,9 +211,9 @@ async fn one_bad_answer_does_not_keep_a_node_down(#[case] trouble: Trouble) -> a
     for part in ["/start", "/json"] {
         let fake = FakeEngine::with(&["w"])?;
         let node = fake.node("w").await?;
-        StopNode.inject(&node, soon()).await?;
+        StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
         fake.trouble(part, trouble.clone(), 1);
-        StopNode.clear(&node, soon()).await?;
+        StopNode::DEFAULT.clear(&node, soon()).await?;
         assert_eq!(node.power().await?, Power::Running, "{part}");
     }
     Ok(())
@@ -180,10 +223,10 @@ async fn one_bad_answer_does_not_keep_a_node_down(#[case] trouble: Trouble) -> a
 async fn an_engine_that_keeps_failing_is_not_asked_for_ever() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let node = fake.node("w").await?;
-    StopNode.inject(&node, soon()).await?;
+    StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
     fake.trouble("/start", Trouble::Status(500, "driver failed"), 1000);
     let began = Instant::now();
-    let error = StopNode.clear(&node, Deadline::after(Duration::from_secs(60))).await.unwrap_err();
+    let error = StopNode::DEFAULT.clear(&node, Deadline::after(Duration::from_secs(60))).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(error.to_string(), "failed to start container w");
     Ok(())
@@ -193,9 +236,9 @@ async fn an_engine_that_keeps_failing_is_not_asked_for_ever() -> anyhow::Result<
 async fn a_node_that_ends_after_each_start_is_not_healed() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let node = fake.node("w").await?;
-    StopNode.inject(&node, soon()).await?;
+    StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
     fake.change("w", |c| c.ends_with = Some(1));
-    let error = StopNode.clear(&node, soon()).await.unwrap_err();
+    let error = StopNode::DEFAULT.clear(&node, soon()).await.unwrap_err();
     let said = "w does not stay up: started 4 times, it ended with 1: entrypoint: failed";
     assert_eq!(error.to_string(), said);
     Ok(())
@@ -203,13 +246,13 @@ async fn a_node_that_ends_after_each_start_is_not_healed() -> anyhow::Result<()>
 
 #[tokio::test]
 async fn a_hanging_engine_ends_with_the_deadline() -> anyhow::Result<()> {
-    for (fault, part) in FAULTS.iter().zip(["/stop", "/kill", "/pause"]) {
+    for (fault, part) in of_power().zip(["/stop", "/kill", "/pause"]) {
         let fake = FakeEngine::with(&["w"])?;
         let node = fake.node("w").await?;
         fake.trouble(part, Trouble::Hang, 1);
         let began = Instant::now();
         let short = Deadline::after(Duration::from_millis(400));
-        let error = fault.inject(&node, short).await.unwrap_err();
+        let error = fault.inject(&target(*fault, &node), short).await.unwrap_err();
         assert!(matches!(error, FaultError::Timeout { power: Power::Running, .. }), "{error:?}");
         assert!(began.elapsed() < Duration::from_secs(2));
     }
@@ -223,8 +266,8 @@ async fn open_intents_are_healed_in_the_order_of_their_addresses() -> anyhow::Re
     let log = IntentLog::open(fake.dir())?;
     for name in ["c", "a"] {
         let node = fake.node(name).await?;
-        log.write(&StopNode, &node).await?;
-        StopNode.inject(&node, soon()).await?;
+        log.write(&StopNode::DEFAULT, &node).await?;
+        StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
     }
     let open = log.list()?;
     assert_eq!(open.iter().map(|i| i.node.as_str()).collect::<Vec<_>>(), ["c", "a"], "oldest first");
@@ -290,8 +333,8 @@ async fn one_that_cannot_be_healed_stays_open_and_the_others_do_not() -> anyhow:
     let log = IntentLog::open(fake.dir())?;
     for name in ["a", "b"] {
         let node = fake.node(name).await?;
-        log.write(&StopNode, &node).await?;
-        StopNode.inject(&node, soon()).await?;
+        log.write(&StopNode::DEFAULT, &node).await?;
+        StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
     }
     fake.trouble("/a/start", Trouble::Status(500, "driver failed"), 1000);
     let error = heal_all(&engine, &log, soon()).await.unwrap_err();
@@ -306,7 +349,7 @@ async fn an_intent_that_cannot_be_written_is_an_error() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let log = IntentLog::open(fake.dir())?;
     std::fs::remove_dir(fake.dir().join("intents"))?;
-    let error = log.write(&StopNode, &fake.node("w").await?).await.unwrap_err();
+    let error = log.write(&StopNode::DEFAULT, &fake.node("w").await?).await.unwrap_err();
     assert!(matches!(error, FaultError::File { doing: "write", .. }), "{error:?}");
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Live tests: they need a container engine and make a cluster. A missing engine is a failure.
 
+mod faults;
+mod ground;
+mod kills;
 mod own;
 mod session;
 mod suites;

@@ -9,10 +9,9 @@ use anyhow::{Context as _, ensure};
 use seatrial::cluster;
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
-use seatrial::event;
 use seatrial::judge::Conclusion;
 use seatrial::progress::{Progress, Update};
-use seatrial::report::{self, RunReport};
+use seatrial::report;
 use seatrial::run::{Run, new_id};
 use tokio_util::sync::CancellationToken;
 
@@ -58,11 +57,11 @@ fn id() -> &'static str {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge: tests resolve the settings themselves")]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn shown() -> Progress {
+pub fn shown() -> Progress {
     Progress::new(|update| match update {
         Update::Said(text) => println!("{text}"),
         Update::Started { task } => println!("{task} ..."),

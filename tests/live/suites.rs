@@ -5,11 +5,13 @@ use seatrial::suite::{SUITES, Suite};
 
 use crate::session::in_run;
 
-const CASES: &[&str] = &["stateless", "mysql", "upgrade"];
+const CASES: &[&str] = &["stateless", "mysql", "stateful-set", "stateful-set-node", "upgrade"];
 
 #[rstest]
 #[case::stateless("stateless")]
 #[case::mysql("mysql")]
+#[case::stateful_set("stateful-set")]
+#[case::stateful_set_node("stateful-set-node")]
 #[case::upgrade("upgrade")]
 #[tokio::test(flavor = "multi_thread")]
 async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {

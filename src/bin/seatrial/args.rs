@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use seatrial::cluster::{TOPOLOGIES, Topology};
+use seatrial::fault::FAULTS;
 use seatrial::image::{PROFILES, Profile};
 use seatrial::report::FORMATS;
 use seatrial::suite::{SUITES, Suite};
@@ -55,6 +56,8 @@ pub enum Command {
     Upgrade(UpgradeArgs),
     /// The images of a profile: build or pull what is missing, or list what is here
     Images(ImagesArgs),
+    /// Break a node, or a pod on it, for a while; it is healed for sure
+    Fault(FaultArgs),
     /// Heal and remove everything of ours that has no owner any more
     Reap(ReapArgs),
 }
@@ -245,6 +248,72 @@ pub struct ImagesArgs {
     pub images: ImageArgs,
 }
 
+/// Arguments of `fault`.
+#[derive(Debug, clap::Args)]
+pub struct FaultArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: FaultCommand,
+}
+
+/// What can be done with faults.
+#[derive(Debug, Subcommand)]
+pub enum FaultCommand {
+    /// The faults that there are, and those that are open
+    List(FaultListArgs),
+    /// Break a node; a process that survives the terminal heals it
+    Inject(FaultInjectArgs),
+    /// Heal what is open, now
+    Clear(FaultClearArgs),
+    /// Make and heal an outage: what `inject` starts
+    #[command(hide = true)]
+    Hold(FaultInjectArgs),
+}
+
+/// Arguments of `fault list`.
+#[derive(Debug, clap::Args)]
+pub struct FaultListArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `fault inject`.
+#[derive(Debug, clap::Args)]
+pub struct FaultInjectArgs {
+    /// What happens; `fault list` explains
+    #[arg(value_name = "FAULT", value_parser = PossibleValuesParser::new(FAULTS.iter().map(|f| f.name())))]
+    pub fault: String,
+    /// A node, or the end of its name where only one ends so: worker2
+    pub node: String,
+    /// How long it lasts, such as 60s or 5m
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "10m")]
+    pub lasts: Duration,
+    /// A parameter of the fault, such as grace=30s; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub with: Vec<String>,
+    /// The pod, for faults that reach one
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = pod)]
+    pub pod: Option<(String, String)>,
+    /// The pod's container, where it has several
+    #[arg(long, value_name = "NAME", requires = "pod")]
+    pub container: Option<String>,
+    /// Also where the node is the cluster's only control plane: the API goes with it
+    #[arg(long)]
+    pub lone: bool,
+}
+
+/// Arguments of `fault clear`.
+#[derive(Debug, clap::Args)]
+pub struct FaultClearArgs {
+    /// A node, or the end of its name where only one ends so
+    #[arg(required_unless_present = "all")]
+    pub node: Option<String>,
+    /// Every open fault of every cluster of ours
+    #[arg(long, conflicts_with = "node")]
+    pub all: bool,
+}
+
 /// Arguments of `reap`.
 #[derive(Debug, clap::Args)]
 pub struct ReapArgs {
@@ -310,6 +379,11 @@ fn word(text: &str) -> Result<String, String> {
         true => Ok(text.into()),
         false => Err("not a word of at most 12 lower case letters and digits".into()),
     }
+}
+
+fn pod(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty());
+    parts.map(|(namespace, name)| (namespace.into(), name.into())).ok_or("not NAMESPACE/NAME".into())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

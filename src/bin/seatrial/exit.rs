@@ -11,9 +11,11 @@ use seatrial::cluster::{ClusterError, topology::TopologyError};
 use seatrial::config::ConfigError;
 use seatrial::engine::EngineError;
 use seatrial::event::EventError;
+use seatrial::fault::FaultError;
 use seatrial::image::{BuildError, ImageError, ProfileError};
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::BudgetError;
+use seatrial::node::NodeError;
 use seatrial::report::ReportError;
 use seatrial::run::RunError;
 use seatrial::scenario::ScenarioError;
@@ -41,7 +43,7 @@ pub enum Exit {
     CannotWrite = 73,
     /// The cluster was not free in time.
     Busy = 75,
-    /// Not ours: refused.
+    /// Refused: not ours, broken already, or the last of its kind.
     Refused = 77,
     /// Ended by an interrupt.
     Interrupted = 130,
@@ -61,12 +63,32 @@ Exit codes:
    70  internal error, or the story broke
    73  cannot write
    75  busy: the cluster was not free in time
-   77  refused: not ours
+   77  refused: not ours, broken already, or the last control plane
   130  interrupted (143: terminated); faults were healed";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The code that another process of ours ended with.
+    pub fn from_code(code: u8) -> Self {
+        let all = [
+            Self::Passed,
+            Self::Failed,
+            Self::Usage,
+            Self::Inconclusive,
+            Self::Input,
+            Self::Unavailable,
+            Self::CannotWrite,
+            Self::Busy,
+            Self::Refused,
+            Self::Interrupted,
+            Self::Terminated,
+        ];
+        all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Self::Internal)
     }
 }
 
@@ -102,6 +124,13 @@ impl Stop {
 /// Prints the error's chain once, on standard error, then the hint of the first error that has
 /// one; gives the code of the first error that has one.
 pub fn explain(error: &Error) -> Exit {
+    let (exit, lines) = explanation(error);
+    lines.iter().for_each(|line| crate::show::error(line));
+    exit
+}
+
+/// The code, and the lines of [`explain`].
+pub fn explanation(error: &Error) -> (Exit, Vec<String>) {
     let mut chain: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -110,11 +139,12 @@ pub fn explain(error: &Error) -> Exit {
             chain.push(text);
         }
     }
-    crate::show::error(&format!("error: {}", chain.join(": ")));
+    let mut lines = vec![format!("error: {}", chain.join(": "))];
     if let Some(hint) = error.chain().find_map(|e| known(e).and_then(|known| known.1)) {
-        crate::show::error(&format!("hint: {hint}"));
+        lines.push(format!("hint: {hint}"));
     }
-    error.chain().find_map(|e| known(e).map(|known| known.0)).unwrap_or(Exit::Internal)
+    let exit = error.chain().find_map(|e| known(e).map(|known| known.0));
+    (exit.unwrap_or(Exit::Internal), lines)
 }
 
 /// The code of the first error in a chain that has one.
@@ -142,6 +172,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
         .or_else(|| with(error, |e: &TopologyError| Some((Exit::Usage, Some(e.to_string())))))
         .or_else(|| with(error, |e: &ClientError| Some((Exit::Unavailable, e.hint()))))
         .or_else(|| with(error, cluster))
+        .or_else(|| with(error, fault))
         .or_else(|| with(error, profile))
         .or_else(|| with(error, image))
         .or_else(|| with(error, run))
@@ -201,7 +232,28 @@ fn cluster(error: &ClusterError) -> Option<Known> {
         | ClusterError::HalfUpgraded { .. }
         | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
         ClusterError::Topology(_) => Exit::Usage,
+        ClusterError::Fault(error) => return fault(error),
         _ => Exit::Unavailable,
+    };
+    Some((exit, error.hint()))
+}
+
+fn fault(error: &FaultError) -> Option<Known> {
+    let exit = match error {
+        FaultError::NotOurs { .. }
+        | FaultError::AlreadyDown { .. }
+        | FaultError::AlreadyBroken { .. }
+        | FaultError::ControlPlane { .. }
+        | FaultError::Unfit { .. }
+        | FaultError::NoRoom { .. } => Exit::Refused,
+        FaultError::Unknown { .. } | FaultError::Parameter { .. } | FaultError::NoPod { .. } => Exit::Usage,
+        FaultError::NoNode { .. } | FaultError::PodElsewhere { .. } | FaultError::Api { .. } => {
+            Exit::Unavailable
+        }
+        FaultError::File { .. } => Exit::CannotWrite,
+        FaultError::Node(NodeError::Engine(error)) => return engine(error),
+        FaultError::Open { source, .. } => return fault(source),
+        _ => Exit::Internal,
     };
     Some((exit, error.hint()))
 }

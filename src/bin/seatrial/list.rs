@@ -5,6 +5,7 @@ use seatrial::cluster::lock::Stage;
 use seatrial::cluster::{self, ClusterSummary, Holder, State};
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
+use seatrial::fault::Intent;
 
 use crate::args::ListArgs;
 use crate::exit::Exit;
@@ -47,6 +48,9 @@ fn lines(cluster: &ClusterSummary) -> String {
     for node in &cluster.nodes {
         text.push_str(&format!("  {:<48} {}\n", node.name, node.power.name()));
     }
+    for fault in &cluster.faults {
+        text.push_str(&format!("  {}\n", open_fault(fault)));
+    }
     for holder in &cluster.holders {
         let does = match holder.stage {
             Stage::Using => "used by",
@@ -57,6 +61,17 @@ fn lines(cluster: &ClusterSummary) -> String {
         text.push_str(&format!("  {does} {who} (process {pid}), {access}, for {}\n", age(*since)));
     }
     text
+}
+
+/// An open fault in one line: what, where, since when, and who heals it.
+pub fn open_fault(fault: &Intent) -> String {
+    let at = fault.pod.as_ref().map_or(fault.node.clone(), |pod| format!("{pod} on {}", fault.node));
+    let healer = match (fault.owner.lives(), fault.until) {
+        (true, Some(until)) => format!("process {} heals it at {until:.0}", fault.owner.pid),
+        (true, None) => format!("process {} heals it", fault.owner.pid),
+        (false, _) => "its owner is gone: the next lease or `seatrial reap` heals it".into(),
+    };
+    format!("fault {} of {at} since {}, {healer}", fault.fault, age(fault.at))
 }
 
 fn age(at: Timestamp) -> String {

@@ -7,11 +7,15 @@ mod doctor;
 mod down;
 mod draw;
 mod exit;
+mod fault;
+mod fault_clear;
+mod fault_hold;
 mod images;
 mod judge;
 mod kubeconfig;
 mod list;
 mod load;
+mod node_name;
 mod plan;
 mod reap;
 mod report;
@@ -24,7 +28,7 @@ mod upgrade;
 
 use std::process::ExitCode;
 
-use args::{Args, Command};
+use args::{Args, Command, FaultArgs, FaultCommand};
 use clap::Parser;
 use exit::Exit;
 use seatrial::config::Settings;
@@ -43,13 +47,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// A run heals before it gives way to a signal; everything else is dropped at once, which ends
+/// A run, and a fault, heal before they give way to a signal; everything else is dropped at once, which ends
 /// its child processes.
 async fn ended(args: Args) -> anyhow::Result<Exit> {
     let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
     let mut signals = Signals::listen()?;
-    if let Command::Run(args) = &args.command {
-        return run::run(&settings, args, signals).await;
+    match &args.command {
+        Command::Run(args) => return run::run(&settings, args, signals).await,
+        Command::Fault(FaultArgs { command: FaultCommand::Hold(args) }) => {
+            return fault_hold::hold(&settings, args, signals).await;
+        }
+        Command::Fault(FaultArgs { command: FaultCommand::Inject(args) }) => {
+            return fault::inject(&settings, args, signals).await;
+        }
+        _ => {}
     }
     tokio::select! {
         done = command(&settings, &args.command) => done,
@@ -72,6 +83,11 @@ async fn command(settings: &Settings, command: &Command) -> anyhow::Result<Exit>
         Command::Report(args) => report::report(settings, args).await,
         Command::Judge(args) => judge::judge(settings, args),
         Command::Claims(args) => claims::claims(args),
+        Command::Fault(args) => match &args.command {
+            FaultCommand::List(args) => fault::list(settings, args).await,
+            FaultCommand::Clear(args) => fault_clear::clear(settings, args).await,
+            FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("it was taken before"),
+        },
         Command::Run(_) => unreachable!("it was taken before"),
     }
 }

@@ -6,13 +6,14 @@ use seatrial::engine::Engine;
 
 use crate::args::ReapArgs;
 use crate::exit::Exit;
-use crate::{draw, show};
+use crate::{draw, show, signals};
 
 /// Reaps, and says what was done; with `--watch`, waits for one cluster to be idle first.
 pub async fn reap(settings: &Settings, args: &ReapArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
     let engine = Engine::connect(None).await?;
     if let Some(name) = &args.watch {
+        signals::leave_terminal();
         let idle = args.idle.unwrap_or(settings.idle);
         cluster::watch(settings, &engine, name, idle, &progress).await?;
         return Ok(Exit::Passed);

@@ -25,3 +25,9 @@ impl Signals {
         }
     }
 }
+
+/// Makes this process independent of the terminal that it was started from: a session of its own.
+/// One that leads its own group already, as a shell's job does, stays as it is.
+pub fn leave_terminal() {
+    let _ = rustix::process::setsid();
+}

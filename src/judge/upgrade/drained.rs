@@ -1,8 +1,8 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
 use super::{
-    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, StepCost, UNCORDON, WEB, check_watched, costs, lives,
-    names, seconds_between,
+    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, StepCost, UNCORDON, WEB, check_watched,
+    costs, lives, names, seconds_between,
 };
 
 /// D3.

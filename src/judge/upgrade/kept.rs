@@ -1,6 +1,8 @@
 //! D4: rows, identities and pods that nothing should have happened to.
 
-use super::{AFTER, Evidence, Finding, Life, Missing, Object, SET, WEB, check_watched, costs, drained_at, lives, names};
+use super::{
+    AFTER, Evidence, Finding, Life, Missing, Object, SET, WEB, check_watched, costs, drained_at, lives, names,
+};
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
 

@@ -83,7 +83,8 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
                     true => format!("longest time without an answer {:.1} s of {allowed} s", tally.outage),
                     false => "in an outage that began before".into(),
                 };
-                let what = format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
+                let what =
+                    format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
                 finding.check(tally.outage <= allowed, what);
             }
             if tally.outage > worst.0 {

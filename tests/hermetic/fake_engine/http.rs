@@ -8,8 +8,17 @@ use tokio::net::UnixStream;
 use super::state::{Answer, State};
 use super::{Trouble, pause};
 
+const UPGRADED: &str = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+
 pub async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
-    let Some((line, body)) = request(&mut stream).await else { return };
+    let Some((line, mut body)) = request(&mut stream).await else { return };
+    let reads = state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).reads(&line);
+    if reads {
+        let _ = stream.write_all(UPGRADED.as_bytes()).await;
+        body.clear();
+        // Ends when the caller has written all.
+        let _ = stream.read_to_end(&mut body).await;
+    }
     let (trouble, answer) = {
         let mut state = state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         state.requests.push(line.clone());
@@ -38,8 +47,10 @@ pub async fn serve(mut stream: UnixStream, state: Arc<Mutex<State>>) {
         }
     };
     let Answer { code, headers, body, upgrade } = answer;
-    let head = if upgrade {
-        "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".to_owned()
+    let head = if reads {
+        String::new()
+    } else if upgrade {
+        UPGRADED.to_owned()
     } else {
         let length = body.len();
         format!("HTTP/1.1 {code} X\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n")

@@ -3,6 +3,7 @@
 //! address for whoever starts, none for whoever does not run.
 
 mod http;
+mod shell;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,7 +12,8 @@ use std::time::Duration;
 use anyhow::Context;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
-use seatrial::node::{Node, Role};
+use seatrial::node::{Node, ROLE_LABEL, Role};
+use serde_json::json;
 use tokio::net::UnixListener;
 
 pub use state::{FakeContainer, State};
@@ -79,6 +81,24 @@ impl FakeEngine {
         Ok(engine.at_most(Duration::from_secs(2)))
     }
 
+    /// A cluster: worker `w` with a pod `ns/p` on it, and control planes of these names.
+    pub fn cluster(planes: &[&str]) -> anyhow::Result<Self> {
+        let fake = Self::with(&[&["w"], planes].concat())?;
+        for plane in planes {
+            fake.change(plane, |c| drop(c.labels.insert(ROLE_LABEL.into(), "control-plane".into())));
+        }
+        let pod = json!({ "metadata": { "name": "p", "uid": "u1" }, "spec": { "nodeName": "w" } });
+        fake.state().objects.insert("/api/v1/namespaces/ns/pods/p".into(), pod);
+        let node = json!({ "metadata": { "name": "w" }, "spec": {} });
+        fake.state().objects.insert("/api/v1/nodes/w".into(), node);
+        Ok(fake)
+    }
+
+    /// A client's view of one of its control planes.
+    pub async fn plane(&self, name: &str) -> anyhow::Result<Node> {
+        Ok(Node::new(self.client().await?, name, Role::ControlPlane))
+    }
+
     /// A client's view of one of its containers.
     pub async fn node(&self, name: &str) -> anyhow::Result<Node> {
         Ok(Node::new(self.client().await?, name, Role::Worker))
@@ -99,10 +119,11 @@ impl FakeEngine {
         change(self.state().containers.get_mut(name).expect("there is such a container"));
     }
 
-    /// The requests so far that change something.
+    /// The requests so far that change a container; what commands do in it shows otherwise.
     pub fn changes(&self) -> Vec<String> {
         let all = self.state().requests.clone();
-        all.into_iter().filter(|r| !r.starts_with("GET") && !r.starts_with("HEAD")).collect()
+        let reads = |r: &String| ["GET", "HEAD", "POST /exec/"].iter().any(|verb| r.starts_with(verb));
+        all.into_iter().filter(|r| !reads(r) && !r.ends_with("/exec")).collect()
     }
 }
 

@@ -1,13 +1,13 @@
 //! What the fake has, and its answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use seatrial::node::{CLUSTER_LABEL, NETWORK, OWNER_LABEL, Power, ROLE_LABEL};
 use serde_json::{Value, json};
 
-use super::Trouble;
+use super::{Trouble, shell};
 
 #[derive(Default)]
 pub struct State {
@@ -16,7 +16,16 @@ pub struct State {
     pub troubles: Vec<(&'static str, Trouble)>,
     /// Output and exit code of commands, by their last word.
     pub commands: BTreeMap<String, (i64, &'static str, &'static str)>,
-    execs: Vec<String>,
+    /// Objects of the cluster's API by path, as `kubectl --raw` in a control plane shows them.
+    pub objects: BTreeMap<String, Value>,
+    execs: Vec<Exec>,
+}
+
+/// A command: in which container, its words, and what came of it once it was started.
+struct Exec {
+    container: String,
+    words: Vec<String>,
+    done: (i64, String, String),
 }
 
 pub struct FakeContainer {
@@ -29,6 +38,12 @@ pub struct FakeContainer {
     pub address: Option<Ipv4Addr>,
     /// Ends with this code as soon as it is started.
     pub ends_with: Option<i64>,
+    /// Its processor quota for each period of 100 000; 0 and less are none.
+    pub quota: i64,
+    /// Faults that scripts made in it; what lies in memory goes when it stops.
+    pub broken: BTreeSet<String>,
+    /// Whether its API server is ready.
+    pub serves: bool,
 }
 
 pub struct Answer {
@@ -63,6 +78,9 @@ impl State {
             finished_at: None,
             address: self.lowest_free(),
             ends_with: None,
+            quota: 0,
+            broken: BTreeSet::new(),
+            serves: true,
         };
         self.containers.insert(name.into(), container);
     }
@@ -85,11 +103,12 @@ impl State {
                 Answer::json(Value::Array(all))
             }
             ("GET", ["exec", id, "json"]) => {
-                Answer::json(json!({ "ID": id, "Running": false, "ExitCode": self.run(id).0 }))
+                let code = self.exec(id).map_or(127, |exec| exec.done.0);
+                Answer::json(json!({ "ID": id, "Running": false, "ExitCode": code }))
             }
             ("POST", ["exec", id, "start"]) => {
-                let (_, out, err) = self.run(id);
-                let body = [frame(1, out), frame(2, err)].concat();
+                let (_, out, err) = self.run(id, body);
+                let body = [frame(1, &out), frame(2, &err)].concat();
                 Answer { body, upgrade: true, ..Answer::status(101, "") }
             }
             (_, ["containers", name, rest @ ..]) => match self.name(name) {
@@ -129,12 +148,22 @@ impl State {
             ("POST", ["unpause"]) if power == Power::Paused => container.to(Power::Running, 0),
             ("POST", ["unpause"]) => Answer::status(500, "container is not paused"),
             ("POST", ["exec"]) if power == Power::Running => {
-                let words: Value = serde_json::from_slice(body).unwrap_or_default();
-                let last = words["Cmd"].as_array().and_then(|w| w.last()).and_then(Value::as_str);
-                self.execs.push(last.unwrap_or_default().to_owned());
+                let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+                let words = asked["Cmd"].as_array().into_iter().flatten();
+                let words = words.filter_map(|w| w.as_str().map(str::to_owned)).collect();
+                self.execs.push(Exec {
+                    container: name.into(),
+                    words,
+                    done: (127, String::new(), String::new()),
+                });
                 Answer { code: 201, ..Answer::json(json!({ "Id": (self.execs.len() - 1).to_string() })) }
             }
             ("POST", ["exec"]) => Answer::status(409, "container is not running"),
+            ("POST", ["update"]) => {
+                let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+                container.quota = asked["CpuQuota"].as_i64().unwrap_or_default();
+                Answer::json(json!({ "Warnings": null }))
+            }
             ("GET" | "HEAD", ["archive"]) => Answer::status(404, "Could not find the file"),
             ("GET", ["logs"]) => Answer { body: frame(1, "entrypoint: failed\n"), ..Answer::status(200, "") },
             ("DELETE", []) => {
@@ -149,10 +178,29 @@ impl State {
         if self.commands.contains_key("be old") { "1.40" } else { "1.45" }
     }
 
-    fn run(&self, id: &str) -> (i64, &'static str, &'static str) {
-        let command = id.parse().ok().and_then(|at: usize| self.execs.get(at));
-        let known = command.and_then(|c| self.commands.get(c));
-        known.copied().unwrap_or((127, "", "not found"))
+    /// Whether a command reads what its caller writes: the supervised ones get nothing.
+    pub fn reads(&self, line: &str) -> bool {
+        let id = line.strip_prefix("POST /exec/").and_then(|rest| rest.strip_suffix("/start"));
+        let exec = id.and_then(|id| self.exec(id));
+        exec.is_some_and(|exec| exec.words.iter().any(|w| w == "-"))
+    }
+
+    fn exec(&self, id: &str) -> Option<&Exec> {
+        id.parse().ok().and_then(|at: usize| self.execs.get(at))
+    }
+
+    fn run(&mut self, id: &str, input: &[u8]) -> (i64, String, String) {
+        let Some(Exec { container, words, .. }) = self.exec(id) else { return Default::default() };
+        let (container, words) = (container.clone(), words.clone());
+        let last = words.last().cloned().unwrap_or_default();
+        let done = match self.commands.get(&last) {
+            Some((code, out, err)) => (*code, (*out).to_owned(), (*err).to_owned()),
+            None => shell::run(self, &container, &words, input),
+        };
+        if let Some(exec) = id.parse().ok().and_then(|at: usize| self.execs.get_mut(at)) {
+            exec.done = done.clone();
+        }
+        done
     }
 
     fn name(&self, name_or_id: &str) -> Option<String> {
@@ -172,6 +220,8 @@ impl FakeContainer {
         if power == Power::Exited {
             self.finished_at = Some(Timestamp::now());
             self.address = None;
+            // What lies on a disk stays.
+            self.broken.retain(|fault| fault == "fill-disk");
         }
         Answer::status(204, "")
     }
@@ -193,7 +243,7 @@ impl FakeContainer {
                 "StartedAt": self.started_at.to_string(),
                 "FinishedAt": self.finished_at.map_or(never, |t| t.to_string()),
             },
-            "HostConfig": { "Tmpfs": { "/run": "" } },
+            "HostConfig": { "Tmpfs": { "/run": "" }, "CpuQuota": self.quota, "CpuPeriod": 100_000 },
             "NetworkSettings": {
                 "Networks": { NETWORK: { "IPAddress": address } },
                 "Ports": { "6443/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "34567" }], "80/tcp": null },

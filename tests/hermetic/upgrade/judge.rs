@@ -381,7 +381,10 @@ fn what_went_without_a_drain_is_named() {
 fn a_watch_that_broke_off_during_a_drain_decides_nothing() {
     let mut story = told(Wrong::default());
     let broken = |records: &mut Vec<Record>, step: &str| {
-        let at = records.iter().rposition(|r| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step)).unwrap();
+        let at = records
+            .iter()
+            .rposition(|r| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step))
+            .unwrap();
         let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() };
         let record = Record { event, ..records[at].clone() };
         records.insert(at + 1, record);

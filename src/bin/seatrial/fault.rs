@@ -1,0 +1,173 @@
+//! `seatrial fault list` and `fault inject`.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use seatrial::cluster::{self, ClusterSummary, OutageStage};
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::fault::{FAULTS, Intent, Owner, Reach};
+use serde_json::{Value, json};
+
+use crate::args::{FaultInjectArgs, FaultListArgs};
+use crate::exit::{Exit, Stop};
+use crate::fault_hold::{News, Told, chosen};
+use crate::signals::Signals;
+use crate::up::{PATIENCE, watch};
+use crate::{draw, list, node_name, show};
+
+/// Between two looks at what the healer has written.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The catalogue, and what is open.
+pub async fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
+    // The catalogue needs no engine.
+    let open: Vec<Intent> = match Engine::connect(None).await {
+        Ok(engine) => {
+            let clusters: Vec<ClusterSummary> = cluster::list(settings, &engine).await?;
+            clusters.into_iter().flat_map(|c| c.faults).collect()
+        }
+        Err(_) => Vec::new(),
+    };
+    if args.json {
+        let all: Vec<Value> = FAULTS.iter().map(|f| described(*f)).collect();
+        let text = serde_json::to_string_pretty(&json!({ "faults": all, "open": open }))?;
+        show::text(&format!("{text}\n"))?;
+        return Ok(Exit::Passed);
+    }
+    for fault in FAULTS {
+        show::text(&format!("{:<16} {}\n", fault.name(), fault.about()))?;
+        for p in fault.parameters() {
+            show::text(&format!(
+                "{:<16}   --with {}=...  {} [default: {}]\n",
+                "", p.name, p.about, p.default
+            ))?;
+        }
+    }
+    for fault in &open {
+        show::text(&format!("open: {}\n", list::open_fault(fault)))?;
+    }
+    Ok(Exit::Passed)
+}
+
+fn described(fault: &dyn seatrial::fault::Fault) -> Value {
+    let parameter =
+        |p: &seatrial::fault::Parameter| json!({ "name": p.name, "about": p.about, "default": p.default });
+    json!({
+        "name": fault.name(),
+        "about": fault.about(),
+        "proof": fault.proof(),
+        "cleared": fault.cleared(),
+        "needs_pod": fault.reach() == Reach::Pod,
+        "parameters": fault.parameters().iter().map(parameter).collect::<Vec<_>>(),
+    })
+}
+
+/// Starts the process that breaks the node and heals it, and waits until the fault is proved.
+pub async fn inject(
+    settings: &Settings,
+    args: &FaultInjectArgs,
+    mut signals: Signals,
+) -> anyhow::Result<Exit> {
+    let fault = chosen(args)?;
+    let engine = Engine::connect(None).await?;
+    let (name, node) = node_name::named(settings, &engine, &args.node).await?;
+    let program = std::env::current_exe().context("failed to find our own program")?;
+    let (healer, log, from) = cluster::start_outage(settings, &program, &name, &words(args, &node))?;
+    let mut news = Healer { log: &log, from, healer };
+    let told = tokio::select! {
+        told = news.injected() => told?,
+        exit = signals.next() => {
+            end(healer);
+            show::error(&format!("interrupted: process {} heals what it has done", healer.pid));
+            return Ok(exit);
+        }
+    };
+    match told {
+        News::Failed { failed, exit } => {
+            failed.iter().for_each(|line| show::error(line));
+            Ok(Exit::from_code(exit))
+        }
+        News::Stage(OutageStage::Injected { proof, until }) => {
+            watch(settings, &name, &draw::progress());
+            show::text(&format!("{} of {node}: {proof}\n", fault.name()))?;
+            if fault.reach() == Reach::Node {
+                let pid = healer.pid;
+                show::text(&format!(
+                    "process {pid} heals it at {until:.0}; now: seatrial fault clear {node}\n"
+                ))?;
+            }
+            Ok(Exit::Passed)
+        }
+        other => anyhow::bail!("the process that makes the outage ended early: {other:?}"),
+    }
+}
+
+/// The same words for the process that does it, with the node's whole name.
+fn words(args: &FaultInjectArgs, node: &str) -> Vec<String> {
+    let mut words: Vec<String> = ["fault", "hold", &args.fault, node].map(str::to_owned).into();
+    words.push(format!("--for={}ms", args.lasts.as_millis()));
+    words.extend(args.with.iter().map(|w| format!("--with={w}")));
+    words.extend(args.pod.iter().map(|(namespace, pod)| format!("--pod={namespace}/{pod}")));
+    words.extend(args.container.iter().map(|c| format!("--container={c}")));
+    words.extend(args.lone.then(|| "--lone".to_owned()));
+    words
+}
+
+/// Asks a process of ours to heal now.
+pub fn end(healer: Owner) {
+    let pid = rustix::process::Pid::from_raw(healer.pid.cast_signed()).filter(|_| healer.lives());
+    if let Some(pid) = pid {
+        // One that has ended meanwhile has healed.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+/// What the healer writes.
+struct Healer<'a> {
+    log: &'a Path,
+    from: u64,
+    healer: Owner,
+}
+
+impl Healer<'_> {
+    /// Waits for the proof, or for the end; shows what else is said meanwhile.
+    async fn injected(&mut self) -> anyhow::Result<News> {
+        let limit = Deadline::after(PATIENCE);
+        loop {
+            let lives = self.healer.lives();
+            for line in self.lines()? {
+                match serde_json::from_str::<Told>(&line) {
+                    Ok(Told { pid, .. }) if pid != self.healer.pid => {}
+                    Ok(Told { news: News::Stage(OutageStage::Injected { proof, until }), .. }) => {
+                        return Ok(News::Stage(OutageStage::Injected { proof, until }));
+                    }
+                    Ok(Told { news: failed @ News::Failed { .. }, .. }) => return Ok(failed),
+                    Ok(_) => {}
+                    Err(_) => show::error(&line),
+                }
+            }
+            if !lives || limit.is_over() {
+                let message = format!("process {} ended without a word", self.healer.pid);
+                return Err(Stop::new(Exit::Internal, message, format!("see {}", self.log.display())).into());
+            }
+            limit.pause(LOOK).await;
+        }
+    }
+
+    /// The whole lines that are new.
+    fn lines(&mut self) -> anyhow::Result<Vec<String>> {
+        let failed = || format!("failed to read {}", self.log.display());
+        let mut file = std::fs::File::open(self.log).with_context(failed)?;
+        file.seek(SeekFrom::Start(self.from)).with_context(failed)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).with_context(failed)?;
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        self.from += whole as u64;
+        let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+}

@@ -1,0 +1,75 @@
+//! `seatrial fault clear`: heal what is open, now.
+
+use std::time::Duration;
+
+use seatrial::cluster::{self, Access, Lease};
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::fault::Intent;
+
+use crate::args::FaultClearArgs;
+use crate::exit::{Exit, Stop};
+use crate::up::holder;
+use crate::{draw, fault, list, node_name, show};
+
+/// Time for all of them together.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two looks at whether it is done.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Heals the open faults of one node, or all of them. Nothing open is no error.
+pub async fn clear(settings: &Settings, args: &FaultClearArgs) -> anyhow::Result<Exit> {
+    let engine = Engine::connect(None).await?;
+    let node = match &args.node {
+        Some(name) => Some(node_name::named(settings, &engine, name).await?.1),
+        None => None,
+    };
+    let mut found = 0;
+    for summary in cluster::list(settings, &engine).await? {
+        let meant = |intent: &&Intent| node.as_ref().is_none_or(|node| *node == intent.node);
+        let open: Vec<Intent> = summary.faults.iter().filter(meant).cloned().collect();
+        if !open.is_empty() {
+            found += open.len();
+            clear_cluster(settings, &engine, &summary.name, &open).await?;
+        }
+        for intent in open {
+            show::text(&format!("{} of {}: healed\n", intent.fault, intent.node))?;
+        }
+    }
+    if found == 0 {
+        let of = node.map(|node| format!(" of {node}")).unwrap_or_default();
+        show::text(&format!("no fault{of} is open\n"))?;
+    }
+    Ok(Exit::Passed)
+}
+
+/// Asks each fault's own healer; those that have none any more are healed by a lease.
+async fn clear_cluster(
+    settings: &Settings,
+    engine: &Engine,
+    name: &str,
+    open: &[Intent],
+) -> anyhow::Result<()> {
+    let deadline = Deadline::after(PATIENCE);
+    if let Some(story) = open.iter().find(|i| i.owner.lives() && i.until.is_none()) {
+        let message = format!("{}: it is part of a story, which heals it", list::open_fault(story));
+        return Err(
+            Stop::new(Exit::Busy, message, "end that process with Ctrl-C: it heals on its way out").into()
+        );
+    }
+    for intent in open {
+        fault::end(intent.owner);
+    }
+    while open.iter().any(|i| i.owner.lives()) && !deadline.is_over() {
+        deadline.pause(LOOK).await;
+    }
+    let left = cluster::open_faults(settings, name)?;
+    if open.iter().any(|was| left.iter().any(|now| now.id == was.id)) {
+        let progress = draw::progress();
+        let who = holder("fault clear");
+        let lease = Lease::existing(settings, engine, name, Access::Exclusive, &who, deadline, &progress);
+        Box::pin(lease).await?.release().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! `seatrial fault hold`: what `fault inject` starts. It tells how far it is, a JSON object a line.
+
+use seatrial::cluster::{self, OutageStage, Wish};
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::fault::{Fault, Given, PodOn, named};
+use serde::{Deserialize, Serialize};
+
+use crate::args::FaultInjectArgs;
+use crate::exit::{self, Exit};
+use crate::signals::{self, Signals};
+use crate::up::PATIENCE;
+use crate::{draw, node_name, show};
+
+/// What is written for whoever asked for the outage.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// The process that makes it: several may write into one file.
+    pub pid: u32,
+    /// What it has to say.
+    #[serde(flatten)]
+    pub news: News,
+}
+
+/// A step, or why there will be no more.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum News {
+    /// How far it is.
+    Stage(OutageStage),
+    /// It ended so.
+    Failed {
+        /// The lines for standard error.
+        failed: Vec<String>,
+        /// The exit code.
+        exit: u8,
+    },
+}
+
+/// Makes an outage and heals it; a signal heals it early.
+pub async fn hold(settings: &Settings, args: &FaultInjectArgs, mut signals: Signals) -> anyhow::Result<Exit> {
+    signals::leave_terminal();
+    let cut_short = async {
+        signals.next().await;
+    };
+    match held(settings, args, cut_short).await {
+        Ok(()) => Ok(Exit::Passed),
+        Err(error) => {
+            let (code, lines) = exit::explanation(&error);
+            tell(News::Failed { failed: lines, exit: code as u8 });
+            Err(error)
+        }
+    }
+}
+
+async fn held(
+    settings: &Settings,
+    args: &FaultInjectArgs,
+    cut_short: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let engine = Engine::connect(None).await?;
+    let (name, node) = node_name::named(settings, &engine, &args.node).await?;
+    let fault = chosen(args)?;
+    let wish = Wish { fault: &*fault, node: &node, pod: pod(args), lone: args.lone, lasts: args.lasts };
+    let holder = format!("seatrial fault {} on {node}", fault.name());
+    let (patience, progress) = (Deadline::after(PATIENCE), draw::progress());
+    let tell = |stage| tell(News::Stage(stage));
+    let outage =
+        cluster::outage(settings, &engine, &name, &wish, &holder, patience, &progress, tell, cut_short);
+    Ok(outage.await?)
+}
+
+/// The fault with its parameters.
+pub fn chosen(args: &FaultInjectArgs) -> anyhow::Result<Box<dyn Fault>> {
+    let fault = named(&args.fault)?;
+    Ok(fault.with(&Given::read(fault, &args.with)?)?)
+}
+
+fn pod(args: &FaultInjectArgs) -> Option<PodOn> {
+    let (namespace, name) = args.pod.clone()?;
+    Some(PodOn { namespace, name, container: args.container.clone() })
+}
+
+fn tell(news: News) {
+    let told = Told { pid: std::process::id(), news };
+    if let Ok(line) = serde_json::to_string(&told) {
+        // Whoever asked may be gone; the outage goes on.
+        let _ = show::text(&format!("{line}\n"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Which node a short name means.
+
+use seatrial::cluster::{self, ClusterSummary, State};
+use seatrial::config::Settings;
+use seatrial::engine::Engine;
+
+use crate::exit::{Exit, Stop};
+
+/// The cluster and the node that are meant, by their whole names.
+pub async fn named(settings: &Settings, engine: &Engine, name: &str) -> anyhow::Result<(String, String)> {
+    let all = cluster::list(settings, engine).await?;
+    let foreign = |c: &&ClusterSummary| matches!(c.state, State::Foreign(_));
+    let found: Vec<(String, String)> = meant(all.iter().filter(|c| !foreign(c)), name);
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] if !meant(all.iter().filter(foreign), name).is_empty() => {
+            let message = format!("{name} is not ours to break");
+            Err(Stop::new(Exit::Refused, message, "`seatrial list` says whose it is").into())
+        }
+        [] => {
+            let message = format!("no node is called {name}");
+            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows those that there are").into())
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|(_, node)| node.as_str()).collect();
+            let message = format!("{name} may be {}", names.join(", "));
+            Err(Stop::new(Exit::Usage, message, "name one of them").into())
+        }
+    }
+}
+
+/// `worker2`, `three-worker2` by topology, or the whole name.
+fn meant<'c>(clusters: impl Iterator<Item = &'c ClusterSummary>, name: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for cluster in clusters {
+        for node in &cluster.nodes {
+            let short = node.name.strip_prefix(&format!("{}-", cluster.name)).unwrap_or(&node.name);
+            let by_topology = cluster.topology.as_ref().map(|t| format!("{t}-{short}"));
+            if [Some(node.name.as_str()), Some(short), by_topology.as_deref()].contains(&Some(name)) {
+                found.push((cluster.name.clone(), node.name.clone()));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seatrial::cluster::NodeSummary;
+    use seatrial::node::{Power, Role};
+
+    fn cluster(topology: &str, hash: &str) -> ClusterSummary {
+        let name = format!("seatrial-{topology}-{hash}");
+        let node = |short: &str| NodeSummary {
+            name: format!("{name}-{short}"),
+            role: Role::Worker,
+            power: Power::Running,
+        };
+        ClusterSummary {
+            nodes: vec![node("control-plane"), node("worker"), node("worker2")],
+            topology: Some(topology.into()),
+            kubernetes: None,
+            created_at: None,
+            last_used: None,
+            state: State::Complete,
+            holders: Vec::new(),
+            faults: Vec::new(),
+            name: name.clone(),
+        }
+    }
+
+    #[test]
+    fn a_short_name_is_the_end_of_one_node_only() {
+        let all = [cluster("three", "a1"), cluster("one", "b2")];
+        let found = |name: &str| meant(all.iter(), name).into_iter().map(|m| m.1).collect::<Vec<_>>();
+        assert_eq!(found("three-worker"), ["seatrial-three-a1-worker"]);
+        assert_eq!(found("seatrial-one-b2-worker2"), ["seatrial-one-b2-worker2"]);
+        assert_eq!(found("worker").len(), 2, "one of each cluster, and not worker2");
+        for none in ["", "3", "er2", "four-worker", "seatrial-three"] {
+            assert_eq!(found(none), [""; 0], "{none}");
+        }
+    }
+}

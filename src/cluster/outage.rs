@@ -1,0 +1,161 @@
+//! A fault from the shell: a process of its own that has the cluster to itself for as long as the
+//! fault is open, and heals it whatever becomes of the terminal.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::lease::Lease;
+use super::lock::Access;
+use super::{ClusterError, reap};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::fault::{self, Fault, FaultError, HealOutcome, Intent, Owner, PodOn, Reach, Target};
+use crate::progress::Progress;
+
+/// What is to happen, and for how long.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// The fault.
+    pub fault: &'a dyn Fault,
+    /// The node, by its whole name.
+    pub node: &'a str,
+    /// The pod on it.
+    pub pod: Option<PodOn>,
+    /// Whether the cluster's only control plane may be hit.
+    pub lone: bool,
+    /// How long it lasts, counted from its proof.
+    pub lasts: Duration,
+}
+
+/// How far an outage has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "kebab-case")]
+pub enum OutageStage {
+    /// The cluster is ready, and nobody else uses it.
+    Leased,
+    /// The intent is on disk.
+    Intended {
+        /// Its id.
+        id: String,
+    },
+    /// The fault has taken hold.
+    Injected {
+        /// The proof.
+        proof: Value,
+        /// When it will be cleared.
+        until: Timestamp,
+    },
+    /// Its time is over.
+    Clearing,
+    /// It is proved to be gone.
+    Cleared {
+        /// The proof.
+        proof: Value,
+    },
+    /// The cluster is ready again, and free.
+    Released,
+}
+
+/// Time to clear what is open.
+const HEAL: Duration = Duration::from_secs(180);
+/// Time to inject.
+const INJECT: Duration = Duration::from_secs(180);
+
+/// Leases the cluster for itself, injects, waits until the time is over or `cut_short` resolves,
+/// clears, waits until the cluster is ready again, and releases it. `stage` is told how far it is.
+///
+/// # Errors
+/// [`ClusterError`]; whatever was injected is cleared all the same.
+///
+/// # Cancellation
+/// What is open stays open until the next lease or a reap: use `cut_short`.
+#[expect(clippy::too_many_arguments, reason = "those of a lease, and what to do with it")]
+pub async fn outage(
+    settings: &Settings,
+    engine: &Engine,
+    cluster: &str,
+    wish: &Wish<'_>,
+    holder: &str,
+    patience: Deadline,
+    progress: &Progress,
+    stage: impl Fn(OutageStage),
+    cut_short: impl Future<Output = ()>,
+) -> Result<(), ClusterError> {
+    tokio::pin!(cut_short);
+    let lease = Lease::existing(settings, engine, cluster, Access::Exclusive, holder, patience, progress);
+    let lease = tokio::select! {
+        lease = Box::pin(lease) => lease?,
+        () = &mut cut_short => return Ok(()),
+    };
+    stage(OutageStage::Leased);
+    let broke = tokio::select! {
+        broke = Box::pin(broken(&lease, wish, &stage)) => broke,
+        () = &mut cut_short => Ok(()),
+    };
+    stage(OutageStage::Clearing);
+    let intents = lease.intents()?;
+    let healed = fault::heal_all(engine, &intents, Deadline::after(HEAL)).await?;
+    for one in healed {
+        if let HealOutcome::Restored(proof) | HealOutcome::Gone(proof) = one.outcome {
+            stage(OutageStage::Cleared { proof });
+        }
+    }
+    lease.settle().await?;
+    lease.release().await?;
+    stage(OutageStage::Released);
+    Ok(broke?)
+}
+
+async fn broken(lease: &Lease, wish: &Wish<'_>, stage: &impl Fn(OutageStage)) -> Result<(), FaultError> {
+    let gone = || FaultError::NoNode { node: wish.node.into(), cluster: lease.cluster.name.clone() };
+    let node = lease.cluster.node(wish.node).ok_or_else(gone)?;
+    let target = Target { pod: wish.pod.clone(), lone: wish.lone, ..node.into() };
+    let lasts = match wish.fault.reach() {
+        Reach::Node => wish.lasts,
+        Reach::Pod => Duration::ZERO,
+    };
+    let until = Timestamp::now() + lasts;
+    let intent = lease.intents()?.until(until).write(wish.fault, &target).await?;
+    stage(OutageStage::Intended { id: intent.id });
+    let proof = wish.fault.inject(&target, Deadline::after(INJECT)).await?;
+    stage(OutageStage::Injected { proof, until: Timestamp::now() + lasts });
+    Deadline::after(lasts).pause(lasts).await;
+    Ok(())
+}
+
+/// Starts the process that makes and heals an outage: `program` with `arguments`, the seatrial
+/// command line. Gives its process, and the file that its output goes to, with the length that the
+/// file has so far.
+///
+/// # Errors
+/// [`ClusterError::Watcher`].
+pub fn start_outage(
+    settings: &Settings,
+    program: &Path,
+    cluster: &str,
+    arguments: &[String],
+) -> Result<(Owner, PathBuf, u64), ClusterError> {
+    let log = settings.state.join("leases").join(cluster).join("faults.log");
+    let so_far = std::fs::metadata(&log).map_or(0, |m| m.len());
+    let wrap = |source| ClusterError::Watcher { name: cluster.into(), source };
+    let pid = reap::itself(settings, program).args(arguments.iter()).detach(&log).map_err(wrap)?;
+    Ok((Owner::of(pid), log, so_far))
+}
+
+/// The open faults of a cluster, oldest first.
+///
+/// # Errors
+/// [`FaultError`] when their folder cannot be read.
+pub fn open_faults(settings: &Settings, cluster: &str) -> Result<Vec<Intent>, FaultError> {
+    let dir = settings.cluster_dir(cluster);
+    // Opening the log makes its folder.
+    match dir.join("intents").is_dir() {
+        true => fault::IntentLog::open(&dir)?.list(),
+        false => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,125 @@
+//! The cluster's API, asked from inside a control plane: who clears a fault needs neither a
+//! kubeconfig nor a way to the API server.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{FaultError, guard};
+use crate::deadline::Deadline;
+use crate::exec::tail;
+use crate::node::{Node, NodeError, Power};
+
+/// Time for one request.
+const ASK: Duration = Duration::from_secs(15);
+/// The administrator's credentials, on every control plane (kubeadm).
+const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
+
+/// The API of a node's cluster.
+pub(super) struct Api {
+    node: String,
+    planes: Vec<Node>,
+}
+
+/// What the API said.
+enum Said {
+    Yes(String),
+    NotFound,
+    Conflict,
+}
+
+impl Api {
+    /// The API of this node's cluster, whatever state the node is in.
+    pub async fn of(node: &Node) -> Result<Self, FaultError> {
+        let container = node.ours().await?;
+        let planes = guard::control_planes(node, &container).await?;
+        Ok(Self { node: node.name.clone(), planes })
+    }
+
+    /// The object at a path; none when it does not exist.
+    pub async fn get(&self, path: &str, deadline: Deadline) -> Result<Option<Value>, FaultError> {
+        match self.ask(&["get", "--raw", path], None, path, deadline).await? {
+            Said::Yes(text) => Ok(Some(self.read(&text, path)?)),
+            Said::NotFound | Said::Conflict => Ok(None),
+        }
+    }
+
+    /// Puts an object in the place of the one it was made from; false when that has changed.
+    pub async fn replace(&self, path: &str, object: &Value, deadline: Deadline) -> Result<bool, FaultError> {
+        let words = ["replace", "-f", "-", "--raw", path];
+        let said = self.ask(&words, Some(object), path, deadline).await?;
+        Ok(matches!(said, Said::Yes(_)))
+    }
+
+    /// Deletes the object of this UID; false when there is none.
+    pub async fn delete(
+        &self,
+        path: &str,
+        uid: &str,
+        grace: Option<Duration>,
+        deadline: Deadline,
+    ) -> Result<bool, FaultError> {
+        let mut options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": { "uid": uid },
+        });
+        if let Some(grace) = grace {
+            options["gracePeriodSeconds"] = grace.as_secs().into();
+        }
+        let said = self.ask(&["delete", "-f", "-", "--raw", path], Some(&options), path, deadline).await?;
+        Ok(matches!(said, Said::Yes(_)))
+    }
+
+    async fn ask(
+        &self,
+        words: &[&str],
+        body: Option<&Value>,
+        path: &str,
+        deadline: Deadline,
+    ) -> Result<Said, FaultError> {
+        let mut why = "it has no control plane".to_owned();
+        for plane in &self.planes {
+            if !plane.power().await.is_ok_and(|power| power == Power::Running) {
+                why = format!("{} does not run", plane.name);
+                continue;
+            }
+            let argv = [&["kubectl", ADMIN, "--request-timeout=10s"], words].concat();
+            let body = body.map(|b| b.to_string().into_bytes());
+            match plane.exec(&argv, body, deadline.at_most(ASK)).await {
+                Ok(done) if done.code == 0 => {
+                    return Ok(Said::Yes(String::from_utf8_lossy(&done.stdout).into_owned()));
+                }
+                Ok(done) => {
+                    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+                    if said.contains("(NotFound)") {
+                        return Ok(Said::NotFound);
+                    }
+                    if said.contains("(Conflict)") {
+                        return Ok(Said::Conflict);
+                    }
+                    why = format!("{}: {}", plane.name, tail(&said));
+                }
+                Err(error) => why = NodeError::to_string(&error),
+            }
+        }
+        Err(FaultError::Api { node: self.node.clone(), path: path.into(), why })
+    }
+
+    fn read(&self, text: &str, path: &str) -> Result<Value, FaultError> {
+        let error = |why: serde_json::Error| FaultError::Api {
+            node: self.node.clone(),
+            path: path.into(),
+            why: why.to_string(),
+        };
+        serde_json::from_str(text).map_err(error)
+    }
+}
+
+/// The path of a node object.
+pub(super) fn node_path(name: &str) -> String {
+    format!("/api/v1/nodes/{name}")
+}
+
+/// The path of a pod object.
+pub(super) fn pod_path(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/pods/{name}")
+}

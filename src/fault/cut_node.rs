@@ -1,0 +1,153 @@
+//! A node that is cut off the network.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::inside::{Inside, LASTS};
+use super::{Fault, FaultError, Given, Target};
+use crate::deadline::Deadline;
+use crate::engine::Container;
+use crate::node::Node;
+
+/// Drops every packet on a node's way out of its machine or into it, by rules of the packet filter
+/// in the node's own network namespace.
+///
+/// The node keeps its interface, address and routes, and its published ports: unplugging it from
+/// the engine's network would lose them (kind's network has no subnet of its own choosing, so an
+/// address cannot be asked for again). Connections stay open and silent, as behind a switch that
+/// died. Traffic that stays on the node goes on, and so do commands in it. The rules end with the
+/// namespace, so a restart of the node undoes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutNode {
+    name: &'static str,
+    ways: &'static str,
+}
+
+impl CutNode {
+    /// Nothing gets out, nothing in.
+    pub const OFF: Self = Self { name: "cut", ways: "in out" };
+    /// Nothing gets in: what it sends arrives, answers do not.
+    pub const IN: Self = Self { name: "cut-in", ways: "in" };
+    /// Nothing gets out: it hears the others, and they do not hear it.
+    pub const OUT: Self = Self { name: "cut-out", ways: "out" };
+
+    fn inside(&self) -> Inside {
+        Inside { fault: self.name, script: SCRIPT, args: vec![self.ways.into()] }
+    }
+}
+
+/// The chains are hooked in where nothing comes before them: into PREROUTING for what arrives, and
+/// into POSTROUTING for what leaves, pods' traffic included. Proof are the packets that they
+/// dropped: connections to the gateway and to the API server are tried until there are some.
+const SCRIPT: &str = r#"
+set -eu
+ways=$1 verb=${2##*:}
+families="iptables"
+! ip6tables -w -t mangle -nL POSTROUTING >/dev/null 2>&1 || families="iptables ip6tables"
+chain() { [ "$1" = in ] && echo SEATRIAL-CUT-IN || echo SEATRIAL-CUT-OUT; }
+hook() { [ "$1" = in ] && echo PREROUTING || echo POSTROUTING; }
+side() { [ "$1" = in ] && echo -i || echo -o; }
+there() { iptables -w -t mangle -nL "$(chain "$1")" >/dev/null 2>&1; }
+dropped() { # WAY
+  local sum=0 pkts rest f
+  for f in $families; do
+    while read -r pkts rest; do
+      case $rest in *DROP*) sum=$((sum + pkts)) ;; esac
+    done < <("$f" -w -t mangle -nvxL "$(chain "$1")" 2>/dev/null)
+  done
+  echo "$sum"
+}
+inject() {
+  local way f uplink
+  uplink=$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+  [ -n "$uplink" ] || { echo "it has no default route" >&2; exit 65; }
+  for way in $ways; do
+    for f in $families; do
+      "$f" -w -t mangle -N "$(chain "$way")"
+      "$f" -w -t mangle -A "$(chain "$way")" "$(side "$way")" "$uplink" -j DROP
+      "$f" -w -t mangle -I "$(hook "$way")" 1 -j "$(chain "$way")"
+    done
+  done
+}
+clear() {
+  local way f
+  for way in $ways; do
+    for f in $families; do
+      while "$f" -w -t mangle -D "$(hook "$way")" -j "$(chain "$way")" 2>/dev/null; do :; done
+      "$f" -w -t mangle -F "$(chain "$way")" 2>/dev/null || true
+      "$f" -w -t mangle -X "$(chain "$way")" 2>/dev/null || true
+    done
+  done
+}
+case $verb in
+inject)
+  inject
+  gateway=$(ip -4 route show default | sed -n 's/.* via \([^ ]*\).*/\1/p' | head -n 1)
+  server=$(sed -n 's#^ *server: https://\(.*\):[0-9]*$#\1#p' /etc/kubernetes/kubelet.conf 2>/dev/null | head -n 1)
+  for try in $(seq 20); do
+    missing=
+    for way in $ways; do [ "$(dropped "$way")" -gt 0 ] || missing=$way; done
+    [ -n "$missing" ] || break
+    [ "$try" -lt 20 ] || { echo "no packet was dropped on the way $missing" >&2; exit 1; }
+    for peer in $gateway $server; do timeout 0.5 bash -c ": >/dev/tcp/$peer/6443" 2>/dev/null || true; done
+  done
+  ;;
+clear) clear ;;
+esac
+broken=false
+for way in $ways; do
+  ! there "$way" || broken=true
+done
+echo "broken=$broken"
+for way in $ways; do
+  there "$way" && echo "dropped_$way=$(dropped "$way")" || echo "rules_$way=0"
+done
+"#;
+
+impl Fault for CutNode {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        match self.ways {
+            "in" => "drops every packet that arrives at the node: what it sends arrives, answers do not",
+            "out" => "drops every packet that leaves the node: it hears the others, they do not hear it",
+            _ => "cuts the node off the network, both ways: connections stay open and silent",
+        }
+    }
+
+    fn proof(&self) -> &'static str {
+        "packets were dropped on each way that is cut; its address"
+    }
+
+    fn cleared(&self) -> &'static str {
+        "the rules are removed, the address was kept all along; a restart of the node does the same"
+    }
+
+    fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(*self))
+    }
+
+    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
+        Box::pin(async move { Ok(self.inside().check(target).await?.0) })
+    }
+
+    fn inject<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move { Ok(self.inside().inject(target, deadline).await?.into()) })
+    }
+
+    fn lasts(&self) -> Duration {
+        LASTS
+    }
+
+    fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move { self.inside().clear(node, deadline).await })
+    }
+}

@@ -1,0 +1,202 @@
+//! A node whose disk is full.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::api::{Api, node_path};
+use super::inside::{Facts, Inside, LASTS};
+use super::{Fault, FaultError, Given, Parameter, Target};
+use crate::deadline::Deadline;
+use crate::engine::Container;
+use crate::node::Node;
+
+/// Fills a node's disk by a bounded amount, with the kubelet told that this is all there was.
+///
+/// The nodes of a kind cluster have no disks of their own: `/var` is a volume on the host's, so
+/// filling it to the brim would fill the host, and kind turns the kubelet's disk limits off. Here
+/// a file of [`bytes`](FillDisk::bytes) is written and the kubelet gets a limit (a soft eviction
+/// threshold) that lies between what was free before and what is free after. So the kubelet sees
+/// its disk run full and reports DiskPressure, and the scheduler keeps pods away. Writers on the
+/// node do **not** get `ENOSPC`: the host's disk has room left, and must have.
+///
+/// A soft threshold evicts nothing before [`evict_after`](FillDisk::evict_after) has passed. Past
+/// it the kubelet evicts pods and deletes images that no container uses, and images do not come
+/// back when the fault is cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FillDisk {
+    /// Size of the file; default 1 GiB. Refused unless [`ROOM`] is left on the disk.
+    pub bytes: u64,
+    /// How long the kubelet bears the pressure before it evicts; default 24 h.
+    pub evict_after: Duration,
+}
+
+/// What must stay free on the disk that the nodes share with the host.
+pub const ROOM: u64 = 5 << 30;
+/// The kubelet looks at its disk each 10 s, and reports within another 10 s.
+const NOTICED: Duration = Duration::from_secs(90);
+const LOOK: Duration = Duration::from_millis(500);
+const NAME: &str = "fill-disk";
+
+impl FillDisk {
+    /// 1 GiB, and nothing is evicted.
+    pub const DEFAULT: Self = Self { bytes: 1 << 30, evict_after: Duration::from_secs(24 * 3600) };
+
+    fn inside(&self) -> Inside {
+        let grace = format!("{}s", self.evict_after.as_secs().max(1));
+        Inside { fault: NAME, script: SCRIPT, args: vec![self.bytes.to_string(), grace] }
+    }
+
+    async fn checked(&self, target: &Target) -> Result<Container, FaultError> {
+        let (container, facts) = self.inside().check(target).await?;
+        let free = facts.get("free_bytes").and_then(Value::as_u64).unwrap_or_default();
+        if free < self.bytes.saturating_add(ROOM) {
+            let (node, bytes) = (target.node.name.clone(), self.bytes);
+            return Err(FaultError::NoRoom { node, bytes, free, room: ROOM });
+        }
+        Ok(container)
+    }
+
+    /// Waits until the API shows the condition, which makes the control plane taint the node.
+    async fn noticed(&self, target: &Target, deadline: Deadline) -> Result<Value, FaultError> {
+        let api = Api::of(&target.node).await?;
+        let limit = deadline.at_most(NOTICED);
+        loop {
+            let node = api.get(&node_path(&target.node.name), limit).await;
+            let pressure = node.as_ref().ok().and_then(Option::as_ref).and_then(pressure);
+            match pressure {
+                Some(condition) if condition["status"] == "True" => return Ok(condition),
+                last if limit.is_over() => {
+                    let facts = last.map_or_else(|| "no DiskPressure condition".into(), |c| c.to_string());
+                    let node = target.node.name.clone();
+                    return Err(FaultError::Unproved {
+                        fault: NAME,
+                        node,
+                        what: "took no hold",
+                        found: facts,
+                    });
+                }
+                _ => limit.pause(LOOK).await,
+            }
+        }
+    }
+}
+
+impl Default for FillDisk {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+fn pressure(node: &Value) -> Option<Value> {
+    let conditions = node["status"]["conditions"].as_array()?;
+    conditions.iter().find(|c| c["type"] == "DiskPressure").cloned()
+}
+
+/// The limit is mounted over the kubelet's configuration, so that a restart of the node drops it;
+/// only the file has to be removed. What marks the limit (`$over`) goes last: whoever finds it
+/// restarts the kubelet once more.
+const SCRIPT: &str = r#"
+set -eu
+bytes=$1 grace=$2 verb=${3##*:}
+dir=/var/lib/seatrial-fill conf=/var/lib/kubelet/config.yaml over=/run/seatrial-fill.yaml
+mounted() { grep -q " $conf " /proc/self/mountinfo; }
+free() { df -B1 --output=avail /var/lib/kubelet | tail -n 1 | tr -d ' '; }
+serves() { [ "$(curl -s --max-time 2 http://127.0.0.1:10248/healthz || true)" = ok ]; }
+case $verb in
+inject)
+  ! grep -q '^evictionSoft' "$conf" || { echo "its kubelet has soft eviction thresholds already" >&2; exit 65; }
+  before=$(free)
+  limit=$((before - bytes / 2))
+  {
+    cat "$conf"
+    printf '\nevictionSoft: {nodefs.available: "%s"}\nevictionSoftGracePeriod: {nodefs.available: %s}\n' "$limit" "$grace"
+  } > "$over"
+  mount --bind "$over" "$conf"
+  systemctl restart kubelet
+  mkdir -p "$dir"
+  fallocate -l "$bytes" "$dir/fill" 2>/dev/null || head -c "$bytes" /dev/zero > "$dir/fill"
+  for _ in $(seq 100); do ! serves || break; sleep 0.2; done
+  echo "free_before_bytes=$before"
+  echo "limit_bytes=$limit"
+  ;;
+clear)
+  rm -rf "$dir"
+  if [ -e "$over" ] || mounted; then
+    while mounted; do umount "$conf"; done
+    systemctl restart --no-block kubelet
+    rm -f "$over"
+  fi
+  ;;
+esac
+broken=false
+[ ! -e "$dir" ] && [ ! -e "$over" ] && ! mounted || broken=true
+[ "$verb" != clear ] || serves || broken=true
+echo "broken=$broken"
+echo "free_bytes=$(free)"
+echo "filled_bytes=$(stat -c %s "$dir/fill" 2>/dev/null || echo 0)"
+"#;
+
+impl Fault for FillDisk {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "fills the node's disk by a bounded amount, up to the limit that the kubelet is given: DiskPressure"
+    }
+
+    fn proof(&self) -> &'static str {
+        "free bytes before, the limit, free bytes after; the node's DiskPressure condition is True"
+    }
+
+    fn cleared(&self) -> &'static str {
+        "the file and the limit are removed, the kubelet is restarted and must serve"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        &[
+            Parameter { name: "bytes", about: "size of the file that fills it", default: "1GiB" },
+            Parameter {
+                name: "evict-after",
+                about: "how long the kubelet bears it before it evicts pods and deletes images",
+                default: "24h",
+            },
+        ]
+    }
+
+    fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(Self {
+            bytes: given.bytes(NAME, "bytes", self.bytes)?,
+            evict_after: given.duration(NAME, "evict-after", self.evict_after)?,
+        }))
+    }
+
+    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
+        Box::pin(self.checked(target))
+    }
+
+    fn inject<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move {
+            self.checked(target).await?;
+            let mut facts: Facts = self.inside().inject(target, deadline).await?;
+            let condition = self.noticed(target, deadline).await?;
+            facts.insert("disk_pressure".into(), json!(condition["status"]));
+            facts.insert("reason".into(), json!(condition["reason"]));
+            Ok(facts.into())
+        })
+    }
+
+    fn lasts(&self) -> Duration {
+        LASTS
+    }
+
+    fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move { self.inside().clear(node, deadline).await })
+    }
+}

@@ -1,0 +1,145 @@
+//! Faults that are made inside a running node, by a shell script with three verbs: `look`,
+//! `inject`, `clear`. Each verb ends with what `look` prints, a `name=value` a line; `broken` says
+//! whether anything of the fault is there.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::restore::restore;
+use super::{FaultError, Target, guard};
+use crate::deadline::Deadline;
+use crate::engine::{Container, EngineError};
+use crate::exec::tail;
+use crate::node::{Node, NodeError, address_of};
+
+/// One script run.
+const RUN: Duration = Duration::from_secs(60);
+/// A fault that is not gone after this is not going.
+const CLEAR: Duration = Duration::from_secs(90);
+/// How long a script may go on whose caller was killed: its input ends, and with it the script.
+/// That of a busy engine comes late.
+pub(super) const LASTS: Duration = Duration::from_secs(5);
+/// Between two tries to undo it: systemd in a node that was just started is not there yet.
+const AGAIN: Duration = Duration::from_millis(300);
+/// What the script ends with where the fault does not fit the node; the reason is on standard
+/// error.
+const UNFIT: i64 = 65;
+
+/// What a script printed.
+pub(super) type Facts = Map<String, Value>;
+
+/// A fault made by a script. The script gets `args` and, last, `<fault>:<verb>`.
+pub(super) struct Inside {
+    pub fault: &'static str,
+    pub script: &'static str,
+    pub args: Vec<String>,
+}
+
+impl Inside {
+    /// The node may be broken, and is not broken in this way already.
+    pub async fn check(&self, target: &Target) -> Result<(Container, Facts), FaultError> {
+        let container = guard::node_up(self.fault, target).await?;
+        let facts = self.run(&target.node, "look", Deadline::after(RUN)).await?;
+        if broken(&facts) {
+            let (fault, node) = (self.fault, target.node.name.clone());
+            return Err(FaultError::AlreadyBroken { fault, node, found: text(&facts) });
+        }
+        Ok((container, facts))
+    }
+
+    /// Checks, runs the script, and gives what it then finds.
+    pub async fn inject(&self, target: &Target, deadline: Deadline) -> Result<Facts, FaultError> {
+        let (before, _) = self.check(target).await?;
+        let mut facts = self.run(&target.node, "inject", deadline).await?;
+        if !broken(&facts) {
+            return Err(self.unproved(&target.node, "took no hold", &facts));
+        }
+        facts.remove("broken");
+        facts.insert("address".into(), serde_json::json!(address_of(&before)));
+        Ok(facts)
+    }
+
+    /// Brings the node back to running and undoes the fault.
+    pub async fn clear(&self, node: &Node, deadline: Deadline) -> Result<Value, FaultError> {
+        let limit = deadline.at_most(CLEAR);
+        let mut last = None;
+        loop {
+            let mut proof = restore(node, limit).await?;
+            if proof.get("gone").is_some() {
+                return Ok(proof);
+            }
+            let error = match self.run(node, "clear", limit).await {
+                Ok(facts) if !broken(&facts) => {
+                    if let Value::Object(proof) = &mut proof {
+                        proof.extend(facts.into_iter().filter(|(name, _)| name != "broken"));
+                    }
+                    return Ok(proof);
+                }
+                Ok(facts) => self.unproved(node, "is not gone", &facts),
+                Err(error) => error,
+            };
+            // What the deadline cut off says less than what came before.
+            if limit.is_over() {
+                return Err(last.unwrap_or(error));
+            }
+            last = Some(error);
+            limit.pause(AGAIN).await;
+        }
+    }
+
+    /// Runs one verb.
+    pub async fn run(&self, node: &Node, verb: &str, deadline: Deadline) -> Result<Facts, FaultError> {
+        let word = format!("{}:{verb}", self.fault);
+        let args = self.args.iter().map(String::as_str).chain([word.as_str()]);
+        let argv: Vec<&str> = ["bash", "-c", self.script, "seatrial"].into_iter().chain(args).collect();
+        let doing = || format!("failed to {verb} `{}` in {}", self.fault, node.name);
+        let done = match node.exec(&argv, None, deadline.at_most(RUN)).await {
+            Ok(done) => done,
+            // Its text would be the whole script.
+            Err(NodeError::Engine(EngineError::Timeout { waited, .. })) => {
+                let why = format!("not done after {:.1} s", waited.as_secs_f64());
+                return Err(FaultError::Inside { doing: doing(), why });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let said = String::from_utf8_lossy(&done.stderr);
+        match done.code {
+            0 => Ok(read(&String::from_utf8_lossy(&done.stdout))),
+            UNFIT => Err(FaultError::Unfit { fault: self.fault, node: node.name.clone(), why: tail(&said) }),
+            code => {
+                let why = format!("it ended with {code}: {}", tail(&said));
+                Err(FaultError::Inside { doing: doing(), why })
+            }
+        }
+    }
+
+    fn unproved(&self, node: &Node, what: &'static str, facts: &Facts) -> FaultError {
+        FaultError::Unproved { fault: self.fault, node: node.name.clone(), what, found: text(facts) }
+    }
+}
+
+fn broken(facts: &Facts) -> bool {
+    // A script that does not say proves nothing.
+    facts.get("broken") != Some(&Value::Bool(false))
+}
+
+fn read(out: &str) -> Facts {
+    let pair = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        let value = match (value, value.parse::<i64>()) {
+            ("true", _) => true.into(),
+            ("false", _) => false.into(),
+            (_, Ok(number)) => number.into(),
+            _ => value.into(),
+        };
+        Some((name.to_owned(), value))
+    };
+    out.lines().filter_map(pair).collect()
+}
+
+fn text(facts: &Facts) -> String {
+    let shown = facts.iter().filter(|(name, _)| *name != "broken");
+    let words: Vec<String> = shown.map(|(name, value)| format!("{name} {value}").replace('"', "")).collect();
+    words.join(", ")
+}

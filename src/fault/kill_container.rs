@@ -1,0 +1,206 @@
+//! A container whose process is killed.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::api::{Api, pod_path};
+use super::inside::Inside;
+use super::target::PodOn;
+use super::{Fault, FaultError, Given, Reach, Target, guard};
+use crate::deadline::Deadline;
+use crate::engine::Container;
+use crate::node::Node;
+
+/// Kills the first process of a pod's container with SIGKILL, from inside its node: neither the
+/// runtime nor the kubelet is asked, so they learn of it as of a crash. The kubelet starts the
+/// container again as the pod's restart policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KillContainer;
+
+const NAME: &str = "kill-container";
+/// The kubelet sees a dead container within seconds, and says so with its next report.
+const REPORTED: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The labels are the CRI plugin's own; `ctr` is in every node image, a whole `crictl` is not.
+const SCRIPT: &str = r#"
+set -eu
+namespace=$1 pod=$2 container=$3
+filter="labels.\"io.cri-containerd.kind\"==container,labels.\"io.kubernetes.pod.namespace\"==$namespace,labels.\"io.kubernetes.pod.name\"==$pod"
+[ -z "$container" ] || filter="$filter,labels.\"io.kubernetes.container.name\"==$container"
+ids=$(ctr -n k8s.io containers ls -q "$filter")
+tasks=$(ctr -n k8s.io tasks ls)
+found=
+while read -r id pid state; do
+  case "$state $ids" in RUNNING*"$id"*) found="$found $id:$pid" ;; esac
+done <<< "$tasks"
+set -- $found
+[ $# -gt 0 ] || { echo "no container of it runs there" >&2; exit 65; }
+[ $# -eq 1 ] || { echo "$# containers of it run there: name one" >&2; exit 65; }
+id=${1%%:*} pid=${1##*:}
+kill -KILL "$pid"
+for _ in $(seq 100); do
+  grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" || break
+  sleep 0.05
+done
+! grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" || { echo "process $pid still runs" >&2; exit 1; }
+echo "container_id=$id"
+echo "pid=$pid"
+"#;
+
+impl Fault for KillContainer {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "kills a container's first process with SIGKILL, as a crash or the kernel would"
+    }
+
+    fn proof(&self) -> &'static str {
+        "that container's id, and that the kubelet reports that it ended with exit code 137"
+    }
+
+    fn cleared(&self) -> &'static str {
+        "nothing lasts: the kubelet starts it again as the pod's restart policy says"
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Pod
+    }
+
+    fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(*self))
+    }
+
+    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
+        Box::pin(async move {
+            let pod = pod_of(NAME, target)?;
+            let container = guard::running(NAME, &target.node).await?;
+            let api = Api::of(&target.node).await?;
+            on_the_node(&api, target, pod, Deadline::after(REPORTED)).await?;
+            Ok(container)
+        })
+    }
+
+    fn inject<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move {
+            self.check(target).await?;
+            let pod = pod_of(NAME, target)?;
+            let container = pod.container.clone().unwrap_or_default();
+            let args = vec![pod.namespace.clone(), pod.name.clone(), container];
+            let facts =
+                Inside { fault: NAME, script: SCRIPT, args }.run(&target.node, "inject", deadline).await?;
+            let id = facts.get("container_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let ended = reported(target, pod, &id, deadline).await?;
+            Ok(json!({
+                "pod": pod.to_string(),
+                "container_id": id,
+                "pid": facts.get("pid"),
+                "container": ended["name"],
+                "exit_code": ended["terminated"]["exitCode"],
+                "finished_at": ended["terminated"]["finishedAt"],
+                "restarts": ended["restarts"],
+            }))
+        })
+    }
+
+    fn clear<'a>(&'a self, node: &'a Node, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(nothing_lasts(node))
+    }
+}
+
+/// Waits until the kubelet reports the end of that very container by SIGKILL.
+async fn reported(target: &Target, pod: &PodOn, id: &str, deadline: Deadline) -> Result<Value, FaultError> {
+    let api = Api::of(&target.node).await?;
+    let (path, limit) = (pod_path(&pod.namespace, &pod.name), deadline.at_most(REPORTED));
+    loop {
+        // An API that does not answer may do so later.
+        let object = api.get(&path, limit).await.ok().flatten().unwrap_or_default();
+        if let Some(ended) = ended(&object, id) {
+            return Ok(ended);
+        }
+        if limit.is_over() {
+            let (node, found) = (target.node.name.clone(), format!("{pod}: no report of the end of {id}"));
+            return Err(FaultError::Unproved { fault: NAME, node, what: "took no hold", found });
+        }
+        limit.pause(LOOK).await;
+    }
+}
+
+/// The end of a container by SIGKILL, in a pod's status.
+fn ended(pod: &Value, id: &str) -> Option<Value> {
+    for status in pod["status"]["containerStatuses"].as_array()? {
+        for state in ["state", "lastState"] {
+            let terminated = &status[state]["terminated"];
+            let same = terminated["containerID"].as_str().is_some_and(|found| found.ends_with(id));
+            if !id.is_empty() && same && terminated["exitCode"] == 137 {
+                return Some(json!({
+                    "name": status["name"], "restarts": status["restartCount"], "terminated": terminated,
+                }));
+            }
+        }
+    }
+    None
+}
+
+/// The pod that a fault needs.
+pub(super) fn pod_of<'t>(fault: &'static str, target: &'t Target) -> Result<&'t PodOn, FaultError> {
+    target.pod.as_ref().ok_or_else(|| FaultError::NoPod { fault, node: target.node.name.clone() })
+}
+
+/// The pod, if it is on that node.
+pub(super) async fn on_the_node(
+    api: &Api,
+    target: &Target,
+    pod: &PodOn,
+    deadline: Deadline,
+) -> Result<Value, FaultError> {
+    let found = api.get(&pod_path(&pod.namespace, &pod.name), deadline).await?;
+    let elsewhere = |node: &Value| FaultError::PodElsewhere {
+        pod: pod.to_string(),
+        node: target.node.name.clone(),
+        found: node.as_str().map(str::to_owned),
+    };
+    let found = found.ok_or_else(|| elsewhere(&Value::Null))?;
+    if found["spec"]["nodeName"] != target.node.name.as_str() {
+        return Err(elsewhere(&found["spec"]["nodeName"]));
+    }
+    Ok(found)
+}
+
+/// What clearing a fault of a moment proves.
+pub(super) async fn nothing_lasts(node: &Node) -> Result<Value, FaultError> {
+    match node.ours().await {
+        Ok(container) => Ok(json!({ "lasts": false, "power": container.power })),
+        Err(error) if error.is_gone() => Ok(json!({ "gone": true })),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_that_container_by_sigkill_counts() {
+        let pod = |state: &str, id: &str, code: i64| {
+            let terminated = json!({ "containerID": format!("containerd://{id}"), "exitCode": code });
+            json!({ "status": { "containerStatuses": [
+                { "name": "c", "restartCount": 3, state: { "terminated": terminated } },
+            ]}})
+        };
+        assert_eq!(ended(&pod("lastState", "a1", 137), "a1").unwrap()["restarts"], 3);
+        assert!(ended(&pod("state", "a1", 137), "a1").is_some());
+        assert_eq!(ended(&pod("state", "a1", 1), "a1"), None, "it ended by itself");
+        assert_eq!(ended(&pod("state", "b2", 137), "a1"), None, "another one");
+        assert_eq!(ended(&pod("state", "a1", 137), ""), None);
+        assert_eq!(ended(&json!({}), "a1"), None);
+    }
+}

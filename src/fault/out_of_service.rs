@@ -1,0 +1,152 @@
+//! A node that is declared lost.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::api::{Api, node_path};
+use super::restore::restore;
+use super::{Fault, FaultError, Given, Parameter, StopNode, Target, guard};
+use crate::deadline::Deadline;
+use crate::engine::Container;
+use crate::node::Node;
+
+/// The taint by which an operator says that a node is shut down and will not write any more
+/// (Kubernetes: "Node Shutdowns", non-graceful node shutdown handling).
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+/// Shuts a node down, then taints it `node.kubernetes.io/out-of-service`: pods that do not tolerate it are deleted
+/// by force, also those of StatefulSets, and their volumes are detached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutOfService {
+    /// The shutdown.
+    pub stop: StopNode,
+}
+
+const NAME: &str = "out-of-service";
+/// Time for the API to take a taint away, counted from when the node runs.
+const CLEAR: Duration = Duration::from_secs(90);
+const AGAIN: Duration = Duration::from_millis(300);
+
+impl OutOfService {
+    /// With the defaults of [`StopNode`].
+    pub const DEFAULT: Self = Self { stop: StopNode::DEFAULT };
+
+    async fn checked(&self, target: &Target) -> Result<Container, FaultError> {
+        let container = guard::node_up(NAME, target).await?;
+        let node = &target.node;
+        let object = Api::of(node).await?.get(&node_path(&node.name), Deadline::after(CLEAR)).await?;
+        if object.as_ref().is_some_and(tainted) {
+            let found = format!("it is tainted {OUT_OF_SERVICE}");
+            return Err(FaultError::AlreadyBroken { fault: NAME, node: node.name.clone(), found });
+        }
+        Ok(container)
+    }
+}
+
+impl Fault for OutOfService {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "shuts the node down and taints it out-of-service: its pods are deleted by force"
+    }
+
+    fn proof(&self) -> &'static str {
+        "that of `stop`, and the taint as the API shows it"
+    }
+
+    fn cleared(&self) -> &'static str {
+        "the node is started, then the taint is removed; needs a control plane that serves"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        StopNode::DEFAULT.parameters()
+    }
+
+    fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(Self { stop: self.stop.given(NAME, given)? }))
+    }
+
+    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
+        Box::pin(self.checked(target))
+    }
+
+    fn inject<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move {
+            self.checked(target).await?;
+            let mut proof = self.stop.inject(target, deadline).await?;
+            proof["taints"] = set_taint(&target.node, true, deadline).await?;
+            Ok(proof)
+        })
+    }
+
+    fn lasts(&self) -> Duration {
+        self.stop.lasts()
+    }
+
+    fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async move {
+            let mut proof = restore(node, deadline).await?;
+            if proof.get("gone").is_none() {
+                proof["taints"] = set_taint(node, false, deadline.at_most(CLEAR)).await?;
+            }
+            Ok(proof)
+        })
+    }
+}
+
+/// Adds or removes the taint, and gives the taints as the API then shows them.
+async fn set_taint(node: &Node, wanted: bool, deadline: Deadline) -> Result<Value, FaultError> {
+    let path = node_path(&node.name);
+    loop {
+        let last = match step(node, &path, wanted, deadline).await {
+            Ok(Some(taints)) => return Ok(taints),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if deadline.is_over() {
+            let found = "the node object keeps changing".to_owned();
+            let what = if wanted { "took no hold" } else { "is not gone" };
+            let changing = FaultError::Unproved { fault: NAME, node: node.name.clone(), what, found };
+            return Err(last.unwrap_or(changing));
+        }
+        deadline.pause(AGAIN).await;
+    }
+}
+
+/// One look and, if need be, one change. The taints, once they are as wanted.
+async fn step(
+    node: &Node,
+    path: &str,
+    wanted: bool,
+    deadline: Deadline,
+) -> Result<Option<Value>, FaultError> {
+    let api = Api::of(node).await?;
+    let Some(mut object) = api.get(path, deadline).await? else {
+        // No node object, no taint.
+        return Ok(Some(Value::Null).filter(|_| !wanted));
+    };
+    if tainted(&object) == wanted {
+        return Ok(Some(object["spec"]["taints"].clone()));
+    }
+    let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    taints.retain(|t| t["key"] != OUT_OF_SERVICE);
+    if wanted {
+        taints.push(json!({ "key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute" }));
+    }
+    object["spec"]["taints"] = taints.into();
+    api.replace(path, &object, deadline).await?;
+    Ok(None)
+}
+
+fn tainted(node: &Value) -> bool {
+    let taints = node["spec"]["taints"].as_array();
+    taints.is_some_and(|all| all.iter().any(|t| t["key"] == OUT_OF_SERVICE))
+}

@@ -1,0 +1,73 @@
+//! What a fault is aimed at.
+
+use crate::node::Node;
+
+/// A node, and the pod on it where the fault reaches a pod.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The node.
+    pub node: Node,
+    /// The pod.
+    pub pod: Option<PodOn>,
+    /// Whether a control plane without any other beside it may be hit: the API goes with it.
+    pub lone: bool,
+}
+
+/// A pod by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodOn {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// One of its containers; none is the only one.
+    pub container: Option<String>,
+}
+
+impl Target {
+    /// A pod on a node.
+    pub fn pod(node: &Node, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        let pod = PodOn { namespace: namespace.into(), name: name.into(), container: None };
+        Self { pod: Some(pod), ..node.into() }
+    }
+
+    /// One container of the pod.
+    pub fn container(mut self, name: impl Into<String>) -> Self {
+        if let Some(pod) = &mut self.pod {
+            pod.container = Some(name.into());
+        }
+        self
+    }
+
+    /// Also where the node is the cluster's only control plane.
+    pub fn even_lone(self) -> Self {
+        Self { lone: true, ..self }
+    }
+}
+
+impl From<&Node> for Target {
+    fn from(node: &Node) -> Self {
+        Self { node: node.clone(), pod: None, lone: false }
+    }
+}
+
+impl From<&Target> for Target {
+    fn from(target: &Target) -> Self {
+        target.clone()
+    }
+}
+
+impl std::fmt::Display for PodOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.pod {
+            Some(pod) => write!(f, "{pod} on {}", self.node.name),
+            None => f.write_str(&self.node.name),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What the watch recorded of a set's pods: the lives of those that carried its names.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{HELD, PASSES};
+use crate::event::{Change, Event, Record};
+use crate::judge::evidence::seconds_between;
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing};
+
+/// One recorded state of a pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'r> {
+    /// Position among the scenario's records.
+    pub at: usize,
+    /// The record.
+    pub record: &'r Record,
+    /// How it changed.
+    pub change: Change,
+    /// The pod.
+    pub pod: Object<'r>,
+}
+
+/// All that was recorded of one pod, by UID.
+#[derive(Clone, Debug)]
+pub struct Life<'r> {
+    /// Its name.
+    pub name: &'r str,
+    /// Its UID.
+    pub uid: &'r str,
+    /// Its ordinal.
+    pub ordinal: i64,
+    states: Vec<Seen<'r>>,
+}
+
+impl<'r> Life<'r> {
+    /// When it was first seen.
+    pub fn first(&self) -> &Seen<'r> {
+        &self.states[0]
+    }
+
+    /// Its last recorded state.
+    pub fn last(&self) -> &Seen<'r> {
+        &self.states[self.states.len() - 1]
+    }
+
+    /// When it was first seen ready.
+    pub fn ready(&self) -> Option<&Seen<'r>> {
+        self.states.iter().find(|s| s.change != Change::Deleted && s.pod.is_ready())
+    }
+
+    /// When it was first seen with a running container.
+    pub fn running(&self) -> Option<&Seen<'r>> {
+        self.states.iter().find(|s| time(&s.pod, "running/startedAt").is_some())
+    }
+
+    /// When its deletion was first seen to be asked for.
+    pub fn ending(&self) -> Option<&Seen<'r>> {
+        self.states.iter().find(|s| s.pod.is_terminating() || s.change == Change::Deleted)
+    }
+
+    /// When it was seen to be gone.
+    pub fn gone(&self) -> Option<&Seen<'r>> {
+        self.states.iter().find(|s| s.change == Change::Deleted)
+    }
+
+    /// When the API made it.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.first().pod.text("/metadata/creationTimestamp")?.parse().ok()
+    }
+
+    /// When it became ready first, as its condition says.
+    pub fn ready_at(&self) -> Option<Timestamp> {
+        let pod = self.ready()?.pod;
+        let conditions = pod.entries("/status/conditions");
+        conditions.iter().find(|c| c["type"] == "Ready")?["lastTransitionTime"].as_str()?.parse().ok()
+    }
+
+    /// When its deletion was asked for: `deletionTimestamp` is that moment and the grace period.
+    pub fn ending_at(&self) -> Option<Timestamp> {
+        let pod = self.ending()?.pod;
+        let until: Timestamp = pod.text("/metadata/deletionTimestamp")?.parse().ok()?;
+        let grace = pod.number("/metadata/deletionGracePeriodSeconds");
+        until.checked_sub(jiff::SignedDuration::from_secs(grace)).ok()
+    }
+
+    /// When its last container finished, as its kubelet says.
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        self.states.iter().rev().find_map(|s| time(&s.pod, "terminated/finishedAt"))
+    }
+
+    /// When its container started.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        time(&self.running()?.pod, "running/startedAt")
+    }
+}
+
+/// The ordinal in a pod's name, if the name is one of the set's.
+pub fn ordinal(set: &str, pod: &str) -> Option<i64> {
+    let digits = pod.strip_prefix(set)?.strip_prefix('-')?;
+    let plain = digits.chars().all(|c| c.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    if plain { digits.parse().ok() } else { None }
+}
+
+/// The lives of pods with the set's names within records, in the order in which they were first
+/// seen. Whoever made such a pod: one that the set does not own is a finding of its own.
+pub fn lives<'r>(records: &'r [Record], set: &str) -> Vec<Life<'r>> {
+    let mut order: Vec<&str> = Vec::new();
+    let mut found: BTreeMap<&str, Life<'r>> = BTreeMap::new();
+    for (at, record) in records.iter().enumerate() {
+        let Event::ObjectChanged { change, kind, uid, object, .. } = &record.event else { continue };
+        let Ok(pod) = Object::new(object) else { continue };
+        let Some(number) = ordinal(set, pod.name()).filter(|_| kind == "Pod") else { continue };
+        let seen = Seen { at, record, change: *change, pod };
+        match found.get_mut(uid.as_str()) {
+            Some(life) => life.states.push(seen),
+            None => {
+                order.push(uid);
+                let life = Life { name: pod.name(), uid, ordinal: number, states: vec![seen] };
+                found.insert(uid, life);
+            }
+        }
+    }
+    order.iter().filter_map(|uid| found.remove(uid)).collect()
+}
+
+/// Checks of a history. Where a watch broke off, what was not seen may have happened: a check that
+/// does not hold is undecided then, and the claim never passes.
+#[derive(Debug)]
+pub struct Order<'f> {
+    finding: &'f mut Finding,
+    whole: bool,
+}
+
+impl<'f> Order<'f> {
+    /// Checks on records. Adds an undecided check for each watch of these kinds that broke off.
+    pub fn of(finding: &'f mut Finding, records: &[Record], kinds: &[&str]) -> Self {
+        let mut whole = true;
+        for record in records {
+            if let Event::WatchRestarted { kind, reason } = &record.event
+                && kinds.contains(&kind.as_str())
+            {
+                whole = false;
+                finding.unsure(format!("the watch of {kind} broke off ({reason}): changes may be missing"));
+            }
+        }
+        Self { finding, whole }
+    }
+
+    /// Adds a check.
+    pub fn check(&mut self, holds: bool, what: impl Into<String>) {
+        match holds || self.whole {
+            true => _ = self.finding.check(holds, what),
+            false => _ = self.finding.unsure(what),
+        }
+    }
+
+    /// Adds a check that the evidence does not decide.
+    pub fn unsure(&mut self, why: impl Into<String>) {
+        self.finding.unsure(why);
+    }
+
+    /// Adds the check that one thing was recorded before another, and by their own times was not
+    /// after it. Times have whole seconds, so equal ones agree.
+    pub fn before(
+        &mut self,
+        (first, a): (&str, Option<(&Seen<'_>, Option<Timestamp>)>),
+        (then, b): (&str, Option<(&Seen<'_>, Option<Timestamp>)>),
+    ) {
+        let (Some((a, early)), Some((b, late))) = (a, b) else {
+            let missing = if a.is_none() { first } else { then };
+            return self
+                .check(false, format!("{missing} was never seen, but {first} must come before {then}"));
+        };
+        let apart = seconds_between(a.record, b.record);
+        let what = match a.at < b.at {
+            true => format!("watch: {first} {apart:.3} s before {then}"),
+            false => format!("watch: {first} came {:.3} s after {then}", apart.abs()),
+        };
+        self.check(a.at < b.at, what);
+        match (early, late) {
+            (Some(early), Some(late)) => {
+                self.check(early <= late, format!("times: {first} at {early}, {then} at {late}"));
+            }
+            _ => self.unsure(format!("the objects do not say when: {first}, {then}")),
+        }
+    }
+
+    /// Adds the checks that no two pods ever had one name at the same time: the one before was gone
+    /// when the next was made, and its container had finished when the next one's started.
+    pub fn one_identity(&mut self, lives: &[Life<'_>]) {
+        for (n, new) in lives.iter().enumerate() {
+            let Some(old) = lives[..n].iter().rev().find(|l| l.name == new.name) else { continue };
+            let gone = old.gone().is_some_and(|g| g.at < new.first().at);
+            let word = if gone { "was gone" } else { "was still there" };
+            self.check(
+                gone,
+                format!("{}: UID {} {word} when UID {} came: one at a time", new.name, old.uid, new.uid),
+            );
+            if let (Some(finished), Some(started)) = (old.finished_at(), new.started_at()) {
+                self.check(
+                    finished <= started,
+                    format!("{}: container finished at {finished}, the next started at {started}", new.name),
+                );
+            }
+        }
+    }
+
+    /// Adds the check that each of these pods is controlled by the set.
+    pub fn owned(&mut self, lives: &[Life<'_>], set: &Object<'_>) {
+        for life in lives {
+            let owner = life.last().pod.controller();
+            let name = owner.map_or("nobody", |o| o.1);
+            let ours = owner.is_some_and(|o| o.2 == set.uid());
+            self.check(ours, format!("pod {} (UID {}) is controlled by {name}", life.name, life.uid));
+        }
+    }
+}
+
+/// The records of the scenario up to a mark.
+///
+/// # Errors
+/// [`Missing`] where it was not set.
+pub fn until<'r>(evidence: &Evidence<'r>, mark: &str) -> Result<&'r [Record], Missing> {
+    let record = evidence.mark(mark)?;
+    let at = evidence.records().iter().position(|r| std::ptr::eq(r, record));
+    Ok(&evidence.records()[..at.unwrap_or_default()])
+}
+
+/// Adds the check that a state was held for a while, and that the controller looked at the set
+/// meanwhile: a generation that it observed is a pass over the set, whose pods it changed before it
+/// wrote the status. Only states of the set that are `meant` count. Gives the seconds.
+/// Source: `performUpdate` in Kubernetes' pkg/controller/statefulset/stateful_set_control.go.
+///
+/// # Errors
+/// [`Missing`] where no pass was recorded.
+pub fn held(
+    finding: &mut Finding,
+    records: &[Record],
+    set: &Object<'_>,
+    meant: impl Fn(&Object<'_>) -> bool,
+) -> Result<f64, Missing> {
+    let mut seen: BTreeMap<i64, &Record> = BTreeMap::new();
+    for record in records {
+        let Event::ObjectChanged { kind, object, .. } = &record.event else { continue };
+        let Ok(state) = Object::new(object) else { continue };
+        let generation = state.number("/status/observedGeneration");
+        let caught_up = generation == state.number("/metadata/generation");
+        if kind == "StatefulSet" && state.uid() == set.uid() && caught_up && meant(&state) {
+            seen.entry(generation).or_insert(record);
+        }
+    }
+    let (Some(first), Some(last)) = (seen.values().next(), seen.values().last()) else {
+        return Err(Missing(format!("no pass of the controller over {} was recorded", set.name())));
+    };
+    let seconds = seconds_between(first, last);
+    let what = format!(
+        "{} passes of the controller over {} were recorded in {seconds:.1} s, needed {PASSES} in {HELD:.0} s",
+        seen.len(),
+        set.name()
+    );
+    match seen.len() >= PASSES && seconds >= HELD {
+        true => finding.check(true, what),
+        // Too short a look decides nothing.
+        false => finding.unsure(what),
+    };
+    Ok(seconds)
+}
+
+fn time(pod: &Object<'_>, of_state: &str) -> Option<Timestamp> {
+    pod.text(&format!("/status/containerStatuses/0/state/{of_state}"))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ordinal;
+
+    #[test]
+    fn ordinals_are_plain_numbers_after_the_name() {
+        for (pod, wanted) in [
+            ("web-0", Some(0)),
+            ("web-12", Some(12)),
+            ("web-01", None),
+            ("web-", None),
+            ("web", None),
+            ("web-a1", None),
+            ("webs-1", None),
+            ("web-x-1", None),
+        ] {
+            assert_eq!(ordinal("web", pod), wanted, "{pod}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! C9: a pod on a dead node is not replaced until its node is declared gone.
+//!
+//! Observed: `set`, `pod_before`, `pod_waiting` (just before the node is declared gone), `pod_after`,
+//! `pod_returned` (after the node's return) objects; `other_before`, `other_after`: the pod of a
+//! Deployment on the same node, and what replaced it; `power_waiting`, `power_moved` ([`Power`]): the
+//! node's container before the declaration and after the move; `budget`: seconds from the declaration
+//! until the new pod is ready.
+//! Marks: `declare` just before the taint is set, `moved` when the new pod is ready, `return` just
+//! before the node is brought back, `returned`. History: pods, nodes, the set. The fault's records.
+//!
+//! The Deployment's pod shows that the time was long enough: it was replaced meanwhile. The out-of-
+//! service taint is KEP-2268: the pod garbage collector, which looks every 20 s, then deletes the
+//! node's terminating pods by force. That is safe only because the node does not run, which is why its
+//! container is looked at before and after.
+
+use serde::{Deserialize, Serialize};
+
+use super::history::{Life, Order, held, lives, until};
+use crate::event::{Change, Event, Record};
+use crate::judge::evidence::seconds_between;
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing};
+
+/// The taint that declares a node gone, with effect `NoExecute`. Source: Kubernetes' documentation,
+/// "Nodes: Non-graceful node shutdown handling".
+pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+/// Seconds for which the evicted pod must have stayed at least: the garbage collector has looked then
+/// (`gcCheckPeriod`, 20 s, in Kubernetes' pkg/controller/podgc), and let it be.
+pub const STAYED: f64 = 22.0;
+const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
+/// State of a node's container when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Power {
+    /// The node.
+    pub node: String,
+    /// `running`, `exited`, `paused`.
+    pub power: String,
+}
+
+/// C9.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let set = Object::observed(evidence, "set")?;
+    let before = Object::observed(evidence, "pod_before")?;
+    let after = Object::observed(evidence, "pod_after")?;
+    let home = node_of(&before)?;
+    let fault = finding.part(|f| check_down(f, evidence, home));
+    let waited = finding.part(|f| check_stays(f, evidence, &set, &before, fault));
+    finding.part(|f| check_moves(f, evidence, &set, &before, &after));
+    finding.part(|f| check_back(f, evidence, &set, &after, home));
+    finding.summary(format!(
+        "{home} down: {} stayed on it for {:.0} s, terminating, while a Deployment's pod was replaced; declared \
+         out of service, it moved to {}",
+        before.name(),
+        waited.unwrap_or_default(),
+        node_of(&after)?
+    ));
+    Ok(())
+}
+
+/// The node went down by the fault, was given up by the control plane, and did not run while the
+/// pod waited and moved. Gives the fault's first record.
+fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) -> Result<&'r Record, Missing> {
+    let records = evidence.records();
+    let injected = records.iter().find_map(|r| match &r.event {
+        Event::FaultInjected { id, node, proof, .. } if node == home => Some((id, proof)),
+        _ => None,
+    });
+    let (id, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;
+    let intended = records.iter().find(|r| matches!(&r.event, Event::FaultIntended { id: i, .. } if i == id));
+    let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
+    finding.check(proof["power"] != "running", format!("the fault on {home} took hold: {proof}"));
+    for what in ["power_waiting", "power_moved"] {
+        let seen: Power = evidence.get(what)?;
+        let down = seen.node == home && seen.power != "running";
+        finding.check(down, format!("{what}: the container of {} was {}", seen.node, seen.power));
+    }
+    let moved = evidence.mark("moved")?;
+    let healed = records
+        .iter()
+        .any(|r| r.seq < moved.seq && matches!(&r.event, Event::FaultHealed { node, .. } if node == home));
+    finding.check(!healed, format!("{home} was brought back before the pod had moved: {healed}"));
+    let lost = node_states(records, home).find(|(r, n)| {
+        let unknown = n.condition("Ready").is_some_and(|c| c.0 == "Unknown");
+        r.seq > intended.seq && unknown && tainted(n, UNREACHABLE)
+    });
+    lost.ok_or_else(|| Missing(format!("{home} was not seen to be given up")))?;
+    Ok(intended)
+}
+
+/// The pod's deletion was asked for, and it stayed all the same, alone of its name, until the node
+/// was declared gone. Gives the seconds that it stayed.
+fn check_stays(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    set: &Object<'_>,
+    before: &Object<'_>,
+    fault: Option<&Record>,
+) -> Result<f64, Missing> {
+    let fault = fault.ok_or_else(|| Missing("without the fault nothing is shown by waiting".into()))?;
+    let declared = evidence.mark("declare")?;
+    let records = until(evidence, "declare")?;
+    let from = records.iter().position(|r| r.seq == fault.seq).unwrap_or_default();
+    let records = &records[from..];
+    let all = lives(records, set.name());
+    let mut order = Order::of(finding, records, &["Pod", "StatefulSet"]);
+    let ours: Vec<&Life<'_>> = all.iter().filter(|l| l.name == before.name()).collect();
+    let others = ours.iter().filter(|l| l.uid != before.uid()).count();
+    order.check(
+        others == 0,
+        format!("{others} other pods were called {} before the declaration", before.name()),
+    );
+    let life = ours.iter().find(|l| l.uid == before.uid());
+    let gone = life.is_some_and(|l| l.gone().is_some());
+    order.check(!gone, format!("{} was gone before the declaration: {gone}", before.name()));
+    // Where the pod is gone already there is nothing to look at: the history has said so by then.
+    let waiting = Object::observed(evidence, "pod_waiting")?;
+    finding.check(
+        waiting.uid() == before.uid() && waiting.is_terminating(),
+        format!("{} (UID {}) terminates before the declaration", waiting.name(), waiting.uid()),
+    );
+    let ending = life.and_then(|l| l.ending());
+    let ending = ending.ok_or_else(|| Missing(format!("{} was not seen to be evicted", before.name())))?;
+    let waited = seconds_between(ending.record, declared);
+    let what = format!("{} stayed {waited:.1} s after its eviction, needed {STAYED:.0} s", before.name());
+    match waited < STAYED {
+        true => finding.unsure(what),
+        false => finding.check(true, what),
+    };
+    // The other pod's replacement was ready while this one waited.
+    let (other, heir) =
+        (Object::observed(evidence, "other_before")?, Object::observed(evidence, "other_after")?);
+    let (home, elsewhere) = (node_of(&other)?, node_of(&heir)?);
+    let replaced = home == node_of(before)? && elsewhere != home && heir.uid() != other.uid();
+    finding.check(
+        replaced && heir.is_ready(),
+        format!(
+            "meanwhile the Deployment's {} on {home} was replaced by {} on {elsewhere}",
+            other.name(),
+            heir.name()
+        ),
+    );
+    let seen = records.iter().any(|r| match &r.event {
+        Event::ObjectChanged { uid, object, .. } if uid == heir.uid() => {
+            Object::new(object).is_ok_and(|pod| pod.is_ready())
+        }
+        _ => false,
+    });
+    finding.check(seen, format!("{} was seen ready before the declaration: {seen}", heir.name()));
+    held(finding, all_after(records, ending.record), set, |_| true)?;
+    Ok(waited)
+}
+
+/// Declared gone, the node gives the pod free: the old one goes, then the new one comes, elsewhere.
+fn check_moves(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    set: &Object<'_>,
+    before: &Object<'_>,
+    after: &Object<'_>,
+) -> Result<(), Missing> {
+    let budget: f64 = evidence.get("budget")?;
+    let records = evidence.between("declare", "moved")?;
+    let declared = evidence.mark("declare")?;
+    let home = node_of(before)?;
+    let elsewhere = node_of(after)?;
+    finding.check(
+        before.name() == after.name() && before.uid() != after.uid() && elsewhere != home && after.is_ready(),
+        format!("{} is ready on {elsewhere} with a new UID, it was on {home}", after.name()),
+    );
+    let taint = node_states(records, home).find(|(_, n)| tainted(n, OUT_OF_SERVICE));
+    let taint = taint.ok_or_else(|| Missing(format!("{home} was not seen with taint {OUT_OF_SERVICE}")))?.0;
+    let lives = lives(records, set.name());
+    let of = |uid: &str| lives.iter().find(|l| l.uid == uid);
+    let gone = of(before.uid()).and_then(|l| l.gone());
+    let gone = gone.ok_or_else(|| Missing(format!("{} was not seen to go", before.name())))?;
+    let made = of(after.uid()).filter(|l| l.first().change == Change::Added);
+    let made = made.ok_or_else(|| Missing(format!("the new {} was not seen to come", after.name())))?;
+    let ready =
+        made.ready().ok_or_else(|| Missing(format!("the new {} was not seen ready", after.name())))?;
+    let mut order = Order::of(finding, records, &["Pod", "Node"]);
+    // Watches of two kinds: they may be a moment apart.
+    order.check(
+        seconds_between(taint, gone.record) > -1.0,
+        format!("{} went {:.1} s after the taint", before.name(), seconds_between(taint, gone.record)),
+    );
+    order.check(
+        gone.at < made.first().at,
+        format!(
+            "the old {} was gone {:.3} s before the new one",
+            before.name(),
+            seconds_between(gone.record, made.first().record)
+        ),
+    );
+    order.one_identity(&lives);
+    let took = seconds_between(declared, ready.record);
+    finding.timed(&format!("{} ready elsewhere after the declaration", after.name()), took, budget);
+    Ok(())
+}
+
+/// With the node back, the identity is still one pod, that which moved, and the taint is gone.
+fn check_back(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    set: &Object<'_>,
+    after: &Object<'_>,
+    home: &str,
+) -> Result<(), Missing> {
+    let returned = Object::observed(evidence, "pod_returned")?;
+    let since = evidence.between("return", "returned")?;
+    finding.check(
+        returned.uid() == after.uid() && returned.is_ready(),
+        format!("with {home} back {} is still UID {}", returned.name(), returned.uid()),
+    );
+    let last = node_states(until(evidence, "returned")?, home).last();
+    let (_, node) = last.ok_or_else(|| Missing(format!("{home} was not recorded after its return")))?;
+    let ready = node.condition("Ready").is_some_and(|c| c.0 == "True");
+    let free = !tainted(&node, OUT_OF_SERVICE);
+    finding.check(ready && free, format!("{home} is ready: {ready}, without the taint: {free}"));
+    let healed = since.iter().any(|r| matches!(&r.event, Event::FaultHealed { node, .. } if node == home));
+    if !healed {
+        finding.unsure(format!("{home} was not recorded as brought back"));
+    }
+    let whole = until(evidence, "returned")?;
+    let all = lives(whole, set.name());
+    let mut order = Order::of(finding, whole, &["Pod"]);
+    order.one_identity(&all);
+    order.owned(&all, set);
+    let uids = all.iter().filter(|l| l.name == after.name()).count();
+    order.check(uids == 2, format!("{uids} pods were called {} in all: the old and the new", after.name()));
+    Ok(())
+}
+
+fn all_after<'r>(records: &'r [Record], from: &Record) -> &'r [Record] {
+    let at = records.iter().position(|r| r.seq == from.seq).unwrap_or_default();
+    &records[at..]
+}
+
+fn node_states<'r>(records: &'r [Record], name: &str) -> impl Iterator<Item = (&'r Record, Object<'r>)> {
+    records.iter().filter_map(move |record| match &record.event {
+        Event::ObjectChanged { kind, name: of, object, .. } if kind == "Node" && of == name => {
+            Some((record, Object::new(object).ok()?))
+        }
+        _ => None,
+    })
+}
+
+fn tainted(node: &Object<'_>, key: &str) -> bool {
+    node.entries("/spec/taints").iter().any(|t| t["key"] == key && t["effect"] == "NoExecute")
+}
+
+fn node_of<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
+    let node = pod.text("/spec/nodeName");
+    node.ok_or_else(|| Missing(format!("pod {} had no node when it was observed", pod.name())))
+}

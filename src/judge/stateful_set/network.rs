@@ -1,0 +1,116 @@
+//! C2: names that stay while addresses change.
+//!
+//! Observed: `service` object (headless); `pods_before`, `pods_after` lists, around the replacement of
+//! one pod; every `answer` ([`Answer`]) that a pod got, in order; `budget`: seconds until a new address
+//! must be given.
+//!
+//! A pod's own name stands in its own /etc/hosts: only what another pod was told counts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::object::{Object, names};
+use crate::judge::{Evidence, Finding, Missing};
+
+/// What one pod was told of another's name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// `before` or `after` the replacement.
+    pub when: String,
+    /// The name asked for.
+    pub name: String,
+    /// Name of the pod that asked.
+    pub asker: String,
+    /// Its UID.
+    pub asker_uid: String,
+    /// The addresses that it was told; none where the name was unknown.
+    pub addresses: Vec<String>,
+    /// Seconds since the named pod was found ready.
+    pub waited: f64,
+}
+
+/// C2.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let service = Object::observed(evidence, "service")?;
+    let before = Object::list(evidence, "pods_before")?;
+    let after = Object::list(evidence, "pods_after")?;
+    let budget: f64 = evidence.get("budget")?;
+    let answers = answers(evidence)?;
+    let headless = service.text("/spec/clusterIP").unwrap_or("absent");
+    finding.check(headless == "None", format!("Service {} has cluster IP {headless}", service.name()));
+    for (when, pods) in [("before", &before), ("after", &after)] {
+        for pod in pods {
+            finding.part(|f| check_named(f, &service, (when, pods), pod, &answers));
+        }
+    }
+    let mut lines = Vec::new();
+    for new in &after {
+        let old = before.iter().find(|p| p.name() == new.name());
+        let Some(old) = old.filter(|p| p.uid() != new.uid()) else { continue };
+        let (was, is) = (address(old)?, address(new)?);
+        if was == is {
+            finding.unsure(format!("{} got its old address {is} again, which shows no change", new.name()));
+        }
+        let told = answers
+            .iter()
+            .find(|a| a.when == "after" && a.name == name(new, &service) && a.addresses == [is.to_owned()]);
+        if let Some(told) = told {
+            finding.timed(&format!("{} to be found at {is}", new.name()), told.waited, budget);
+        }
+        lines.push(format!("{}: {was}, after its replacement {is}", name(new, &service)));
+    }
+    if lines.is_empty() {
+        finding.unsure("no pod was replaced in between");
+    }
+    finding.summary(format!("{} answers inside the cluster; {}", answers.len(), names(&lines)));
+    Ok(())
+}
+
+/// Checks that the last answer on a pod's name is its address, and another pod's.
+fn check_named(
+    finding: &mut Finding,
+    service: &Object<'_>,
+    (when, pods): (&str, &[Object<'_>]),
+    pod: &Object<'_>,
+    answers: &[Answer],
+) -> Result<(), Missing> {
+    let (host, domain) = (pod.text("/spec/hostname"), pod.text("/spec/subdomain"));
+    finding.check(
+        host == Some(pod.name()) && domain == Some(service.name()),
+        format!("pod {}: host name {host:?}, subdomain {domain:?}", pod.name()),
+    );
+    let name = name(pod, service);
+    let mut asked = answers.iter().filter(|a| a.when == when && a.name == name);
+    let by_another = |a: &&Answer| {
+        a.asker_uid != pod.uid() && pods.iter().any(|p| p.name() == a.asker && p.uid() == a.asker_uid)
+    };
+    let last = asked.rfind(by_another);
+    let last = last.ok_or_else(|| Missing(format!("no other pod of the set asked for {name} {when}")))?;
+    let address = address(pod)?;
+    finding.check(
+        last.addresses == [address],
+        format!("{when}: {} was told {} for {name}, which has {address}", last.asker, names(&last.addresses)),
+    );
+    Ok(())
+}
+
+/// The name that the claim is about: `pod.service.namespace.svc`.
+fn name(pod: &Object<'_>, service: &Object<'_>) -> String {
+    let namespace = pod.text("/metadata/namespace").unwrap_or_default();
+    format!("{}.{}.{namespace}.svc", pod.name(), service.name())
+}
+
+fn address<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
+    let address = pod.text("/status/podIP");
+    address.ok_or_else(|| Missing(format!("pod {} was recorded without an address", pod.name())))
+}
+
+fn answers(evidence: &Evidence<'_>) -> Result<Vec<Answer>, Missing> {
+    let read = |value: &&serde_json::Value| serde_json::from_value::<Answer>((*value).clone());
+    let values = evidence.values("answer");
+    let all: Result<Vec<Answer>, _> = values.iter().map(read).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(Missing("`answer` was not observed".into())),
+        Err(error) => Err(Missing(format!("`answer` cannot be read: {error}"))),
+    }
+}

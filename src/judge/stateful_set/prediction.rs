@@ -1,0 +1,111 @@
+//! C8: which pods go is known before the change, unlike a Deployment's (A9).
+//!
+//! Observed: `prediction` ([`Prediction`]) of both, before mark `scale-down`; `pods_before`, `pods` of
+//! the set; `deployment_pods_before`, `deployment_pods`. Marks: `scale-down`, `scaled-down`.
+
+use serde::{Deserialize, Serialize};
+
+use super::history::Order;
+use crate::event::{Event, Record};
+use crate::judge::identity::{Comparison, Identity, pod_names};
+use crate::judge::object::names;
+use crate::judge::{Evidence, Finding, Missing};
+
+/// What is said before scaling down, of a StatefulSet and of a Deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The set's pods that will go, in this order.
+    pub goes: Vec<String>,
+    /// The set's pods that will stay.
+    pub stays: Vec<String>,
+    /// How many of the Deployment's pods will go. Nothing tells which: their names are random.
+    pub deployment_goes: usize,
+}
+
+/// C8.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let prediction: Prediction = evidence.get("prediction")?;
+    let records = evidence.between("scale-down", "scaled-down")?;
+    let (old, new) = (Identity::observed(evidence, "pods_before")?, Identity::observed(evidence, "pods")?);
+    let (other_old, other_new) = (
+        Identity::observed(evidence, "deployment_pods_before")?,
+        Identity::observed(evidence, "deployment_pods")?,
+    );
+    check_said_before(finding, evidence)?;
+    let compared = Comparison::of(&old, &new);
+    let mut gone: Vec<&str> = compared.gone.iter().map(|p| p.name.as_str()).collect();
+    let mut predicted: Vec<&str> = prediction.goes.iter().map(String::as_str).collect();
+    let in_order = deleted(records, &predicted);
+    Order::of(finding, records, &["Pod"]).check(
+        in_order == predicted,
+        format!("order of deletion: {}, predicted {}", names(&in_order), names(&predicted)),
+    );
+    gone.sort_unstable();
+    predicted.sort_unstable();
+    finding.check(gone == predicted, format!("{} went, predicted {}", names(&gone), names(&predicted)));
+    if predicted.is_empty() {
+        finding.unsure("nothing was predicted");
+    }
+    let mut stayed: Vec<&str> = compared.kept.iter().map(|k| k.0.name.as_str()).collect();
+    stayed.sort_unstable();
+    let strange = compared.new.len() + compared.replaced.len();
+    finding.check(
+        stayed == prediction.stays && strange == 0,
+        format!("{} stayed by UID, predicted {}; new: {strange}", names(&stayed), names(&prediction.stays)),
+    );
+
+    let other = Comparison::of(&other_old, &other_new);
+    finding.check(
+        other.gone.len() == prediction.deployment_goes && other.new.is_empty() && other.replaced.is_empty(),
+        format!(
+            "the Deployment's {}: {} went, {} said before, not which",
+            pod_names(&other_old),
+            pod_names(&other.gone),
+            prediction.deployment_goes
+        ),
+    );
+    finding.check(
+        old.len() - new.len().min(old.len()) == other_old.len() - other_new.len().min(other_old.len()),
+        format!(
+            "the same change: {} -> {} and {} -> {} pods",
+            old.len(),
+            new.len(),
+            other_old.len(),
+            other_new.len()
+        ),
+    );
+    finding.summary(format!(
+        "{} went as said before; of the Deployment's {} nobody could say that {} would",
+        names(&prediction.goes),
+        other_old.len(),
+        pod_names(&other.gone)
+    ));
+    Ok(())
+}
+
+/// Checks that the prediction was recorded before the change, and once.
+fn check_said_before(finding: &mut Finding, evidence: &Evidence<'_>) -> Result<(), Missing> {
+    let change = evidence.mark("scale-down")?;
+    let said = evidence.records().iter().filter(
+        |r| matches!(&r.event, Event::Observed { claim, what, .. } if claim == "C8" && what == "prediction"),
+    );
+    let said: Vec<_> = said.collect();
+    let early = said.iter().all(|r| r.seq < change.seq && r.mono_us <= change.mono_us);
+    let word = if early { "before" } else { "after" };
+    finding
+        .check(early && said.len() == 1, format!("{} prediction(s), recorded {word} the change", said.len()));
+    Ok(())
+}
+
+/// The pods of these names in the order in which their deletion was first seen.
+fn deleted<'r>(records: &'r [Record], wanted: &[&str]) -> Vec<&'r str> {
+    let mut order: Vec<&str> = Vec::new();
+    for record in records {
+        let Event::ObjectChanged { kind, name, object, .. } = &record.event else { continue };
+        let ending = object.pointer("/metadata/deletionTimestamp").is_some_and(|t| !t.is_null());
+        if kind == "Pod" && ending && wanted.contains(&name.as_str()) && !order.contains(&name.as_str()) {
+            order.push(name);
+        }
+    }
+    order
+}

@@ -1,0 +1,91 @@
+//! C6: no scaling down while a pod is unhealthy.
+//!
+//! Observed: `set_before`, `set` objects, `unready` object (the pod that was made unready, a lower
+//! ordinal than the one to go), `pods_before`, `pods`.
+//! Marks: `refuse` just before the scaling is asked for, `held` at the end of the look, `heal` just
+//! before the pod is made ready again, `healed` when the scaling is done. History: pods and the set.
+//!
+//! Nothing that happens shows a refusal, so time alone would prove little: the controller must have
+//! looked at the set again and again meanwhile. Each look shows as a generation that it observed
+//! ([`held`]).
+
+use super::creation::{check_complete, check_names};
+use super::history::{Order, held, lives, ordinal, until};
+use super::scale::{check_stayed, check_taken};
+use crate::judge::object::{Object, names};
+use crate::judge::{Evidence, Finding, Missing};
+
+/// C6.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let was = Object::observed(evidence, "set_before")?;
+    let set = Object::observed(evidence, "set")?;
+    let unready = Object::observed(evidence, "unready")?;
+    let before = Object::list(evidence, "pods_before")?;
+    let pods = Object::list(evidence, "pods")?;
+    let (had, asked) = (was.number("/spec/replicas"), set.number("/spec/replicas"));
+    let lower = ordinal(set.name(), unready.name()).is_some_and(|n| n < asked);
+    finding.check(
+        lower && had > asked,
+        format!("{had} -> {asked} replicas, {} unready is one that would stay: {lower}", unready.name()),
+    );
+    let seconds = finding.part(|f| check_refused(f, evidence, (&set, had, asked), &unready));
+    finding.part(|f| check_goes_on(f, evidence, (&set, had, asked), &unready));
+    check_complete(finding, &set, asked);
+    check_names(finding, &set, &pods, asked);
+    check_stayed(finding, &before, &pods, asked);
+    finding.summary(format!(
+        "{had} -> {asked} was asked for while {} was unready: all {had} pods stayed through {:.1} s of passes \
+         of the controller; once it was ready, the highest went",
+        unready.name(),
+        seconds.unwrap_or_default()
+    ));
+    Ok(())
+}
+
+/// While the pod was unready all pods stayed, though the controller knew of the wish.
+fn check_refused(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (set, had, asked): (&Object<'_>, i64, i64),
+    unready: &Object<'_>,
+) -> Result<f64, Missing> {
+    let records = evidence.between("refuse", "held")?;
+    let meant = |state: &Object<'_>| state.number("/spec/replicas") == asked;
+    let seconds = held(finding, records, set, meant)?;
+    // How the pods stood when it was asked: their last states before.
+    let known = lives(until(evidence, "refuse")?, set.name());
+    let there: Vec<_> = known.iter().filter(|l| l.gone().is_none()).collect();
+    let list: Vec<&str> = there.iter().map(|l| l.name).collect();
+    let living = i64::try_from(there.len()) == Ok(had);
+    finding.check(living, format!("pods when it was asked for: {}, of {had}", names(&list)));
+    let at = there.iter().find(|l| l.uid == unready.uid()).map(|l| l.last().pod.is_ready());
+    finding.check(at == Some(false), format!("{} was ready when it was asked for: {at:?}", unready.name()));
+    let during = lives(records, set.name());
+    let mut order = Order::of(finding, records, &["Pod", "StatefulSet"]);
+    let went: Vec<&str> = during.iter().filter(|l| l.ending().is_some()).map(|l| l.name).collect();
+    order.check(
+        went.is_empty(),
+        format!("pods that went while {} was unready: {}", unready.name(), names(&went)),
+    );
+    let healed = during.iter().find(|l| l.uid == unready.uid()).and_then(|l| l.ready());
+    order.check(healed.is_none(), format!("{} was ready meanwhile: {}", unready.name(), healed.is_some()));
+    Ok(seconds)
+}
+
+/// Once the pod is ready, the highest ordinals go.
+fn check_goes_on(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (set, had, asked): (&Object<'_>, i64, i64),
+    unready: &Object<'_>,
+) -> Result<(), Missing> {
+    let records = evidence.between("heal", "healed")?;
+    let lives = lives(records, set.name());
+    let mut order = Order::of(finding, records, &["Pod"]);
+    check_taken(&mut order, &lives, had - asked);
+    let ready = lives.iter().find(|l| l.uid == unready.uid()).and_then(|l| Some((l.ready()?, l.ready_at())));
+    let went = lives.iter().filter(|l| l.ending().is_some()).min_by_key(|l| l.ending().map(|s| s.at));
+    let ending = went.and_then(|l| Some((l.ending()?, l.ending_at())));
+    order.before((&format!("{} ready again", unready.name()), ready), ("the first deletion", ending));
+    Ok(())
+}

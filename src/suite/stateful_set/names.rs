@@ -1,0 +1,84 @@
+//! What pods are told of each other's names, asked inside them.
+
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+
+use crate::judge::stateful_set::network::Answer;
+use crate::scenario::{Failure, Scenario};
+use crate::workload::exec;
+
+/// Until a new address must be given: kubeadm's CoreDNS lets answers live for 30 s, and its own view
+/// of the pods may be a moment old.
+pub(super) const BUDGET: Duration = Duration::from_secs(60);
+/// Between two questions: an answer cannot be watched.
+const AGAIN: Duration = Duration::from_millis(500);
+/// `getent` exits with this where the name is unknown (getent(1)).
+const UNKNOWN: i32 = 2;
+
+/// Asks for each pod's name in the next pod of the list until the answer is the pod's address or the
+/// time is up, and records each answer that differs from the one before.
+pub(super) async fn ask_all(
+    s: &Scenario,
+    service: &str,
+    when: &str,
+    pods: &[DynamicObject],
+) -> Result<(), Failure> {
+    let next = |n: usize| &pods[(n + 1) % pods.len()];
+    let all = pods.iter().enumerate().map(|(n, pod)| ask(s, service, when, pod, next(n)));
+    try_join_all(all).await.map(drop)
+}
+
+async fn ask(
+    s: &Scenario,
+    service: &str,
+    when: &str,
+    pod: &DynamicObject,
+    asker: &DynamicObject,
+) -> Result<(), Failure> {
+    let address = pod.data["status"]["podIP"].as_str().unwrap_or_default();
+    let name = format!("{}.{service}.{}.svc", pod.name_any(), s.namespace);
+    let (began, deadline) = (Instant::now(), s.deadline().at_most(BUDGET));
+    let mut last = None;
+    loop {
+        let command = ["getent", "hosts", &name];
+        let output =
+            exec(&s.client, &s.namespace, &asker.name_any(), &command, s.deadline().at_most(BUDGET)).await?;
+        if output.code != 0 && output.code != UNKNOWN {
+            let why = output.stderr.trim().to_owned();
+            return Err(format!("getent in {} ended with {}: {why}", asker.name_any(), output.code).into());
+        }
+        let addresses = addresses(&output.stdout);
+        if last.as_ref() != Some(&addresses) {
+            let (asker, asker_uid) = (asker.name_any(), asker.uid().unwrap_or_default());
+            let (when, name, waited) = (when.to_owned(), name.clone(), began.elapsed().as_secs_f64());
+            let addresses = addresses.clone();
+            s.observe("C2", "answer", Answer { when, name, asker, asker_uid, addresses, waited });
+        }
+        // The judge says what a wrong answer means.
+        if addresses == [address] || deadline.is_over() {
+            return Ok(());
+        }
+        last = Some(addresses);
+        deadline.pause(AGAIN).await;
+    }
+}
+
+/// `10.244.1.7   web-0.web.ns.svc.cluster.local`, a line an address.
+fn addresses(text: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addresses;
+
+    #[test]
+    fn addresses_stand_first_on_their_lines() {
+        let text = "10.244.1.7      web-0.web.ns.svc.cluster.local\n";
+        assert_eq!(addresses(text), ["10.244.1.7"]);
+        assert!(addresses("").is_empty());
+    }
+}

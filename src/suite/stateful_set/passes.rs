@@ -1,0 +1,42 @@
+//! Makes the controller look at a set again and again, provably.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::apps::v1;
+use kube::api::Api;
+use kube::runtime::watcher;
+
+use crate::deadline::Deadline;
+use crate::judge::stateful_set::PASSES;
+use crate::scenario::{Failure, Scenario};
+use crate::wait::{self, stateful_sets};
+use crate::workload::StatefulSet;
+
+/// Between two passes, and more than needed of both: the judge counts only what it finds proved.
+const APART: Duration = Duration::from_secs(1);
+const MORE: usize = 1;
+/// Revisions kept by default; each pass asks for one more.
+const KEPT: i32 = 10;
+
+/// Has the controller pass over the set until enough passes were made in at least this time: a new
+/// generation each, waited for until it is observed.
+pub(in crate::suite) async fn passes(
+    s: &Scenario,
+    set: &StatefulSet,
+    least: f64,
+    deadline: Deadline,
+) -> Result<(), Failure> {
+    let (began, mut made) = (Instant::now(), 0);
+    let by_name = watcher::Config::default().fields(&format!("metadata.name={}", set.name()));
+    while made < PASSES + MORE || began.elapsed().as_secs_f64() < least + APART.as_secs_f64() {
+        let generation = set.keep_revisions(KEPT + 1 + i32::try_from(made)?).await?;
+        let api = Api::<v1::StatefulSet>::namespaced(s.client.stream.clone(), &s.namespace);
+        let observed = stateful_sets::observed(set.name(), generation);
+        wait::until(api, by_name.clone(), observed, deadline).await?;
+        made += 1;
+        deadline.pause(APART).await;
+    }
+    // The next ones are to be changes again.
+    set.keep_revisions(KEPT).await?;
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! C9: a pod of a StatefulSet on a node that goes down. A suite of its own: it needs its cluster to
+//! itself, while the rest of part C shares one.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::watcher;
+
+use super::Suite;
+use super::stateful_set::passes;
+use crate::cluster::{Access, Budget, out_of_service, topology};
+use crate::deadline::Deadline;
+use crate::fault::StopNode;
+use crate::judge::stateful_set::HELD;
+use crate::judge::stateful_set::lost_node::{Power, STAYED};
+use crate::manifest;
+use crate::node::Node;
+use crate::scenario::{Failure, Needs, Scenario};
+use crate::wait::{self, Check, Verdict, nodes, pods};
+use crate::workload::{Deployment, StatefulSet};
+
+/// The suite.
+pub static SUITE: Suite = Suite {
+    about: "a StatefulSet's pod on a node that goes down: it stays until the node is declared gone",
+    needs: Needs {
+        name: "stateful-set-node",
+        claims: &["C9"],
+        access: Access::Exclusive,
+        topology: &topology::THREE,
+        apart: None,
+        budget: Duration::from_secs(15 * 60),
+    },
+    story: |s| story(s).boxed(),
+};
+
+const MANIFEST: &str = include_str!("stateful_set_node/solo.yaml");
+const BESIDE: &str = include_str!("stateful_set_node/beside.yaml");
+const NAME: &str = "solo";
+const SELECTOR: &str = "app=solo";
+const OTHER: (&str, &str) = ("beside", "app=beside");
+
+/// For pods to come up.
+const START: Duration = Duration::from_secs(120);
+/// For an object to be changed, or the recorder to catch up.
+const CHANGE: Duration = Duration::from_secs(60);
+/// For a stopped node to come back, and what was deleted meanwhile to go.
+const RETURN: Duration = Duration::from_secs(300);
+/// The pod garbage collector looks this often (`gcCheckPeriod` in Kubernetes' pkg/controller/podgc).
+const COLLECTOR: Duration = Duration::from_secs(20);
+/// For a pod to be scheduled, to start and to be ready on a busy machine.
+const COME_UP: Duration = Duration::from_secs(30);
+
+async fn story(s: &Scenario) -> Result<(), Failure> {
+    let solo = Solo {
+        s,
+        set: StatefulSet::new(&s.client, &s.namespace, NAME, SELECTOR),
+        other: Deployment::new(&s.client, &s.namespace, OTHER.0, OTHER.1),
+    };
+    let home = s.step("start the pods", START, solo.start().boxed()).await?;
+    let fault = s.inject(&StopNode, home, solo.within(CHANGE)).await?;
+    let patience = s.cluster.topology.timing().node_loss().total + START;
+    s.step("the Deployment's pod is replaced", patience, solo.wait_beside(home).boxed()).await?;
+    s.step("the set's pod stays", START, solo.stay(home).boxed()).await?;
+    s.step("declare the node gone", START, solo.declare(home).boxed()).await?;
+    s.mark("return");
+    // Before the fault's intent is closed: an open intent stands for the taint as well.
+    out_of_service::withdraw(&s.client, solo.within(CHANGE)).await?;
+    s.step("bring the node back", RETURN, fault.heal(solo.within(RETURN)).boxed()).await?;
+    s.step("look at the pods again", RETURN, solo.look_again(home).boxed()).await?;
+    s.prove("C9").await;
+    Ok(())
+}
+
+struct Solo<'s> {
+    s: &'s Scenario,
+    set: StatefulSet,
+    other: Deployment,
+}
+
+impl<'s> Solo<'s> {
+    /// Gives the node that both pods run on.
+    async fn start(&self) -> Result<&'s Node, Failure> {
+        let s = self.s;
+        let manifest = s.manifest("stateful_set_node/solo.yaml", MANIFEST)?;
+        manifest::apply(&s.client, &manifest, self.within(CHANGE)).await?;
+        wait::stateful_rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
+        let beside = s.manifest("stateful_set_node/beside.yaml", BESIDE)?;
+        manifest::apply(&s.client, &beside, self.within(CHANGE)).await?;
+        wait::rollout(&s.client, &s.namespace, OTHER.0, self.within(START)).await?;
+        let pod = self.only(self.set.pods().await?)?;
+        let other = self.only(self.other.pods().await?)?;
+        let (home, beside) = (node_of(&pod), node_of(&other));
+        if home != beside {
+            return Err(
+                format!("{} came up on {home}, {} on {beside}", pod.name_any(), other.name_any()).into()
+            );
+        }
+        s.observe("C9", "pod_before", &pod);
+        s.observe("C9", "other_before", &other);
+        let node = s.cluster.node(home);
+        Ok(node.ok_or_else(|| format!("no node is called {home}"))?)
+    }
+
+    /// The node is given up, both pods are evicted, and the Deployment has another one.
+    async fn wait_beside(&self, home: &Node) -> Result<(), Failure> {
+        let s = self.s;
+        let lost = nodes::node_unreachable(&home.name);
+        let all = Api::all(s.client.stream.clone());
+        wait::until(all, watcher::Config::default(), lost, s.deadline()).await?;
+        let pod = self.until(OTHER.1, ready_elsewhere(&home.name)).await?;
+        s.observe("C9", "other_after", pod);
+        let evicted = wait::check(format!("{NAME}-0 evicted"), |found: &[Pod]| {
+            let evicted = found.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
+            Verdict::met_if(evicted, || found.iter().map(pods::describe).collect::<Vec<_>>().join(", "))
+        });
+        self.until(SELECTOR, evicted).await?;
+        Ok(())
+    }
+
+    /// Nothing is expected to happen: the controller is made to look at the set again and again.
+    async fn stay(&self, home: &Node) -> Result<(), Failure> {
+        let s = self.s;
+        passes(s, &self.set, STAYED, self.within(START)).await?;
+        s.observe("C9", "power_waiting", power(home).await?);
+        let pods = self.set.pods().await?;
+        s.observe("C9", "pod_waiting", pods.iter().find(|p| node_of(p) == home.name));
+        s.recorder.settle(self.within(CHANGE)).await;
+        Ok(())
+    }
+
+    async fn declare(&self, home: &Node) -> Result<(), Failure> {
+        let s = self.s;
+        let budget = Budget::of([
+            ("the pod garbage collector's next look", COLLECTOR),
+            ("the new pod is scheduled, starts and is ready", COME_UP),
+        ]);
+        s.observe("C9", "budget", budget.total.as_secs_f64());
+        s.mark("declare");
+        out_of_service::declare(&s.client, &home.name, self.within(CHANGE)).await?;
+        let pod = self.until(SELECTOR, ready_elsewhere(&home.name)).await?;
+        s.observe("C9", "power_moved", power(home).await?);
+        s.observe("C9", "pod_after", pod);
+        s.observe("C9", "set", self.set.object().await?);
+        s.recorder.settle(self.within(CHANGE)).await;
+        s.mark("moved");
+        Ok(())
+    }
+
+    /// Once the node has come back and ended what it ran.
+    async fn look_again(&self, home: &Node) -> Result<(), Failure> {
+        let s = self.s;
+        nodes::ready(&s.client, &home.name, self.within(RETURN)).await?;
+        let alone = wait::check("no pod left on its way out", |found: &[Pod]| {
+            let ending = found.iter().filter(|p| p.metadata.deletion_timestamp.is_some());
+            let ending: Vec<String> = ending.map(pods::describe).collect();
+            Verdict::met_if(ending.is_empty() && found.len() == 1, || ending.join(", "))
+        });
+        self.until(OTHER.1, alone).await?;
+        passes(s, &self.set, HELD, self.within(START)).await?;
+        s.observe("C9", "pod_returned", self.only(self.set.pods().await?)?);
+        s.recorder.settle(self.within(CHANGE)).await;
+        s.mark("returned");
+        Ok(())
+    }
+
+    /// Waits for a check of the pods with a label; gives the last of them that is ready, as the API
+    /// gave it, or none.
+    async fn until(&self, selector: &str, check: impl Check<Pod>) -> Result<Option<Pod>, Failure> {
+        let api = Api::<Pod>::namespaced(self.s.client.stream.clone(), &self.s.namespace);
+        let labelled = watcher::Config::default().labels(selector);
+        let found = wait::until(api, labelled, check, self.s.deadline()).await?.objects;
+        Ok(found.into_iter().rfind(pods::is_ready))
+    }
+
+    fn only(&self, mut pods: Vec<DynamicObject>) -> Result<DynamicObject, Failure> {
+        match (pods.pop(), pods.len()) {
+            (Some(pod), 0) => Ok(pod),
+            (_, more) => Err(format!("{more} pods more, or fewer, than one").into()),
+        }
+    }
+
+    fn within(&self, budget: Duration) -> Deadline {
+        self.s.deadline().at_most(budget)
+    }
+}
+
+/// A ready pod on any other node.
+fn ready_elsewhere(home: &str) -> impl Check<Pod> + use<> {
+    let home = home.to_owned();
+    wait::check(format!("a pod ready elsewhere than on {home}"), move |found: &[Pod]| {
+        let node = |p: &Pod| p.spec.as_ref().and_then(|s| s.node_name.clone()).unwrap_or_default();
+        let there = found.iter().any(|p| pods::is_ready(p) && node(p) != home);
+        Verdict::met_if(there, || found.iter().map(pods::describe).collect::<Vec<_>>().join(", "))
+    })
+}
+
+async fn power(node: &Node) -> Result<Power, Failure> {
+    let container = node.container().await?;
+    Ok(Power { node: node.name.clone(), power: container.power.name().into() })
+}
+
+fn node_of(pod: &DynamicObject) -> &str {
+    pod.data["spec"]["nodeName"].as_str().unwrap_or_default()
+}

@@ -1,0 +1,154 @@
+//! Rules on StatefulSets. Sources: `pkg/controller/statefulset` of Kubernetes, its documentation
+//! ("StatefulSets", "Forced rollback"), and `rollout_status.go` of kubectl.
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Resource, ResourceExt};
+
+use super::{Check, Verdict, check, pods};
+
+/// Label with the name of the ControllerRevision that a pod was made from.
+pub const REVISION_LABEL: &str = "controller-revision-hash";
+
+/// Whether the set runs what it asks for, and nothing else: generation observed; a ready pod for each
+/// ordinal and no other pod of the set, terminating ones included; every pod from the partition on of
+/// the update revision, the lower ones of the current one; total, ready and available as desired.
+/// Without a partition the update revision must have become the current one.
+///
+/// It is never met when a pod that the update waits for cannot start ([`pods::hopeless`]): with
+/// `OrderedReady` the controller does not replace a broken pod by itself, whatever the template says
+/// meanwhile (kubernetes#67250). Nor is it when the strategy is `OnDelete` and a pod is of another
+/// revision, or when the set is deleted.
+pub fn complete(set: &StatefulSet, pods: &[Pod]) -> Verdict {
+    if set.metadata.deletion_timestamp.is_some() {
+        return Verdict::Never("the StatefulSet is being deleted".into());
+    }
+    let (generation, seen) = generations(set);
+    if seen < generation {
+        let why = format!("generation {generation} is not observed yet (the status is of {seen})");
+        return Verdict::NotYet(why);
+    }
+    let own = pods_of(set, pods);
+    let live = own.iter().filter(|p| p.metadata.deletion_timestamp.is_none());
+    if let Some(why) = live.copied().filter(|p| is_waited_for(set, p)).find_map(pods::hopeless) {
+        return Verdict::Never(why);
+    }
+    let missing = missing(set, &own);
+    let stale = own.iter().filter(|p| !is_of_its_revision(set, p)).map(|p| p.name_any());
+    let stale: Vec<String> = stale.collect();
+    if is_on_delete(set) && !stale.is_empty() {
+        let why = format!("updateStrategy OnDelete: {} must be deleted to be updated", stale.join(", "));
+        return Verdict::Never(why);
+    }
+    Verdict::met_if(missing.is_empty(), || missing.join("; "))
+}
+
+/// The controller has passed over the set since this generation was made: its status is written
+/// after what it did to pods.
+pub fn observed(name: &str, generation: i64) -> impl Check<StatefulSet> + use<> {
+    let name = name.to_owned();
+    check(format!("generation {generation} of StatefulSet {name} observed"), move |sets: &[StatefulSet]| {
+        let Some(set) = sets.iter().find(|s| s.name_any() == name) else {
+            return Verdict::NotYet("there is no such StatefulSet".into());
+        };
+        let seen = generations(set).1;
+        Verdict::met_if(seen >= generation, || format!("the status is of generation {seen}"))
+    })
+}
+
+/// The pods that the set controls, by ordinal.
+pub fn pods_of<'p>(set: &StatefulSet, pods: &'p [Pod]) -> Vec<&'p Pod> {
+    let is_own = |p: &&Pod| {
+        let owners = p.metadata.owner_references.as_deref().unwrap_or_default();
+        let uid = set.metadata.uid.as_deref();
+        owners.iter().any(|o| o.controller == Some(true) && Some(o.uid.as_str()) == uid)
+    };
+    let mut own: Vec<&Pod> = pods.iter().filter(is_own).collect();
+    own.sort_by_key(|p| ordinal(set, p));
+    own
+}
+
+/// The number at the end of a pod's name; none where it is not one of the set's names.
+pub fn ordinal(set: &StatefulSet, pod: &Pod) -> Option<i32> {
+    let name = pod.metadata.name.as_deref()?;
+    name.strip_prefix(set.metadata.name.as_deref()?)?.strip_prefix('-')?.parse().ok()
+}
+
+/// What is missing, in sentences.
+fn missing(set: &StatefulSet, own: &[&Pod]) -> Vec<String> {
+    let want = desired(set);
+    let first = spec(set).and_then(|s| s.ordinals.as_ref()?.start).unwrap_or(0);
+    let mut missing = Vec::new();
+    for number in first..first + want {
+        let name = format!("{}-{number}", set.name_any());
+        match own.iter().find(|p| ordinal(set, p) == Some(number)) {
+            None => missing.push(format!("{name} is not there")),
+            Some(pod) if !pods::is_ready(pod) => missing.push(pods::describe(pod)),
+            Some(pod) if !is_of_its_revision(set, pod) => {
+                missing.push(format!("{name} is of revision {}", revision(pod)));
+            }
+            Some(_) => {}
+        }
+    }
+    let asked = |p: &&&Pod| ordinal(set, p).is_some_and(|n| (first..first + want).contains(&n));
+    missing.extend(own.iter().filter(|p| !asked(p)).map(|p| format!("{} is too many", pods::describe(p))));
+    let status = set.status.clone().unwrap_or_default();
+    let StatefulSetStatus { replicas: total, ready_replicas, available_replicas, .. } = status;
+    let (ready, available) = (ready_replicas.unwrap_or(0), available_replicas.unwrap_or(0));
+    if [total, ready, available] != [want; 3] {
+        missing.push(format!("desired {want}, ready {ready}, available {available}, total {total}"));
+    }
+    let revisions = [current(set), update(set)];
+    if partition(set) == 0 && !is_on_delete(set) && revisions[0] != revisions[1] {
+        missing.push(format!("revision {} is current, {} asked for", revisions[0], revisions[1]));
+    }
+    missing
+}
+
+/// Whether the controller makes no progress while this pod is not ready.
+fn is_waited_for(set: &StatefulSet, pod: &Pod) -> bool {
+    let policy = spec(set).and_then(|s| s.pod_management_policy.as_deref());
+    policy != Some("Parallel") || is_of_its_revision(set, pod)
+}
+
+/// From the partition on a pod is to be of the update revision, below it of the current one; with
+/// `OnDelete` of the update revision.
+fn is_of_its_revision(set: &StatefulSet, pod: &Pod) -> bool {
+    let updated = is_on_delete(set) || ordinal(set, pod).is_some_and(|n| n >= partition(set));
+    revision(pod) == if updated { update(set) } else { current(set) }
+}
+
+fn generations(set: &StatefulSet) -> (i64, i64) {
+    let seen = set.status.as_ref().and_then(|s| s.observed_generation).unwrap_or(0);
+    (set.meta().generation.unwrap_or(0), seen)
+}
+
+fn revision(pod: &Pod) -> &str {
+    pod.labels().get(REVISION_LABEL).map(String::as_str).unwrap_or_default()
+}
+
+fn current(set: &StatefulSet) -> &str {
+    set.status.as_ref().and_then(|s| s.current_revision.as_deref()).unwrap_or_default()
+}
+
+fn update(set: &StatefulSet) -> &str {
+    set.status.as_ref().and_then(|s| s.update_revision.as_deref()).unwrap_or_default()
+}
+
+fn is_on_delete(set: &StatefulSet) -> bool {
+    let strategy = spec(set).and_then(|s| s.update_strategy.as_ref());
+    strategy.is_some_and(|s| s.type_.as_deref() == Some("OnDelete"))
+}
+
+fn partition(set: &StatefulSet) -> i32 {
+    let strategy = spec(set).and_then(|s| s.update_strategy.as_ref());
+    strategy.and_then(|s| s.rolling_update.as_ref()?.partition).unwrap_or(0)
+}
+
+fn desired(set: &StatefulSet) -> i32 {
+    spec(set).and_then(|s| s.replicas).unwrap_or(1)
+}
+
+fn spec(set: &StatefulSet) -> Option<&StatefulSetSpec> {
+    set.spec.as_ref()
+}

@@ -1,0 +1,143 @@
+//! Commands in a pod's container, through the API server as `kubectl exec` does.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{Api, AttachParams, AttachedProcess};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+
+/// More output than this is cut off.
+const LIMIT: u64 = 1 << 20;
+/// Between two tries of a command that could not be started.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What a finished command left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its exit code.
+    pub code: i32,
+    /// Its standard output, with invalid UTF-8 replaced; at most 1 MiB.
+    pub stdout: String,
+    /// Its standard error, likewise.
+    pub stderr: String,
+}
+
+/// A command could not be run, or did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to run `{command}` in pod {pod}: {why}")]
+pub struct ExecError {
+    /// The command.
+    pub command: String,
+    /// The pod.
+    pub pod: String,
+    /// The API's answer, or the command's own.
+    pub why: String,
+}
+
+/// Runs a command in a pod's only container, and gives what it left, whatever its exit code. One that
+/// could not be started, or whose end was not told, is tried again until the deadline: it must be
+/// idempotent.
+///
+/// # Errors
+/// [`ExecError`] with the last reason.
+pub async fn exec(
+    client: &Client,
+    namespace: &str,
+    pod: &str,
+    argv: &[&str],
+    deadline: Deadline,
+) -> Result<Output, ExecError> {
+    let mut last = "no answer".to_owned();
+    loop {
+        match deadline.bound(once(client, namespace, pod, argv)).await {
+            Ok(Ok(output)) => return Ok(output),
+            Ok(Err(why)) => last = why,
+            Err(late) => last = format!("{last} ({late})"),
+        }
+        if deadline.is_over() {
+            return Err(ExecError { command: argv.join(" "), pod: pod.into(), why: last });
+        }
+        deadline.pause(AGAIN).await;
+    }
+}
+
+/// As [`exec`], for a command that must succeed: gives its standard output.
+///
+/// # Errors
+/// [`ExecError`], also for an exit code other than 0.
+pub async fn exec_ok(
+    client: &Client,
+    namespace: &str,
+    pod: &str,
+    argv: &[&str],
+    deadline: Deadline,
+) -> Result<String, ExecError> {
+    let output = exec(client, namespace, pod, argv, deadline).await?;
+    if output.code == 0 {
+        return Ok(output.stdout);
+    }
+    let why = format!("exit code {}: {}", output.code, output.stderr.trim());
+    Err(ExecError { command: argv.join(" "), pod: pod.into(), why })
+}
+
+async fn once(client: &Client, namespace: &str, pod: &str, argv: &[&str]) -> Result<Output, String> {
+    let pods = Api::<Pod>::namespaced(client.stream.clone(), namespace);
+    let params = AttachParams::default().stdin(false).stdout(true).stderr(true);
+    let words: Vec<String> = argv.iter().map(|w| (*w).to_owned()).collect();
+    let mut process = pods.exec(pod, words, &params).await.map_err(|e| ApiError::from(e).text)?;
+    let (stdout, stderr) = (process.stdout(), process.stderr());
+    let (stdout, stderr) = tokio::join!(read(stdout), read(stderr));
+    let code = code(&mut process).await?;
+    Ok(Output { code, stdout: stdout?, stderr: stderr? })
+}
+
+async fn read(from: Option<impl AsyncRead + Unpin>) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        from.take(LIMIT).read_to_end(&mut bytes).await.map_err(|e| e.to_string())?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The exit code stands in the status that closes the stream: success, or a cause `ExitCode`
+/// (`NonZeroExitCode` in the API server's remote command protocol, version 4).
+async fn code(process: &mut AttachedProcess) -> Result<i32, String> {
+    let told = process.take_status().ok_or("its end was asked for twice")?;
+    let status = told.await.ok_or("the stream broke before the command's end was told")?;
+    of_status(&status)
+}
+
+fn of_status(status: &Status) -> Result<i32, String> {
+    if status.status.as_deref() == Some("Success") {
+        return Ok(0);
+    }
+    let causes = status.details.as_ref().and_then(|d| d.causes.as_deref()).unwrap_or_default();
+    let cause = causes.iter().find(|c| c.reason.as_deref() == Some("ExitCode"));
+    let code = cause.and_then(|c| c.message.as_deref()?.parse().ok());
+    code.ok_or_else(|| status.message.clone().unwrap_or_else(|| "no exit code was told".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(status: Value) -> Result<i32, String> {
+        of_status(&serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn the_exit_code_is_read_from_the_closing_status() {
+        assert_eq!(read(json!({"status": "Success"})), Ok(0));
+        let cause = json!({"reason": "ExitCode", "message": "2"});
+        let failed = json!({"status": "Failure", "reason": "NonZeroExitCode", "message": "exit code 2",
+            "details": {"causes": [cause]}});
+        assert_eq!(read(failed), Ok(2));
+        let broken = json!({"status": "Failure", "reason": "InternalError", "message": "no such container"});
+        assert_eq!(read(broken), Err("no such container".into()));
+    }
+}

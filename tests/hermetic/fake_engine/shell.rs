@@ -1,0 +1,82 @@
+//! What commands in the fake's containers do: the scripts of faults by their last word,
+//! `kubectl --raw` on the fake's objects, an API server that says whether it is ready.
+
+use serde_json::{Value, json};
+
+use super::state::State;
+
+/// Exit code, standard output, standard error.
+type Done = (i64, String, String);
+
+pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -> Done {
+    let last = words.last().map(String::as_str).unwrap_or_default();
+    if words.iter().any(|w| w == "kubectl") {
+        return kubectl(state, words, last, input);
+    }
+    match last.split_once(':') {
+        Some(("slow-cpu", _)) => {
+            let held_back = state.containers[container].quota > 0;
+            said(&format!("broken={held_back}\nthrottled_periods={}\n", i32::from(held_back) * 9))
+        }
+        Some(("kill-container", "inject")) => kill(state, words),
+        _ if last.ends_with("/readyz") => {
+            said(if state.containers[container].serves { "ok" } else { "etcd failed" })
+        }
+        Some((fault, verb @ ("look" | "inject" | "clear"))) => script(state, container, fault, verb),
+        _ => (127, String::new(), "not found".into()),
+    }
+}
+
+fn said(text: &str) -> Done {
+    (0, text.into(), String::new())
+}
+
+fn script(state: &mut State, container: &str, fault: &str, verb: &str) -> Done {
+    let broken = &mut state.containers.get_mut(container).expect("it runs there").broken;
+    match verb {
+        "inject" => _ = broken.insert(fault.into()),
+        "clear" => _ = broken.remove(fault),
+        _ => {}
+    }
+    let is = broken.contains(fault);
+    if fault == "fill-disk" {
+        let node = state.objects.entry(format!("/api/v1/nodes/{container}")).or_default();
+        let status = if is { "True" } else { "False" };
+        node["status"]["conditions"] = json!([{ "type": "DiskPressure", "status": status }]);
+    }
+    said(&format!("broken={is}\nfree_bytes={}\n", 40_u64 << 30))
+}
+
+/// The container of the pod ends with 137, and the kubelet starts another.
+fn kill(state: &mut State, words: &[String]) -> Done {
+    let [.., namespace, pod, _, _] = words else { return (65, String::new(), "too few words".into()) };
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
+    let Some(object) = state.objects.get_mut(&path) else {
+        return (65, String::new(), "no container of it runs there".into());
+    };
+    object["status"]["containerStatuses"] = json!([{
+        "name": "c", "restartCount": 1,
+        "lastState": { "terminated": { "containerID": "containerd://c1", "exitCode": 137 } },
+    }]);
+    said("container_id=c1\npid=77\n")
+}
+
+fn kubectl(state: &mut State, words: &[String], path: &str, input: &[u8]) -> Done {
+    let missing = || (1, String::new(), format!("Error from server (NotFound): {path} not found"));
+    let verb = ["get", "replace", "delete"].into_iter().find(|v| words.iter().any(|w| w == v));
+    let body: Value = serde_json::from_slice(input).unwrap_or_default();
+    let Some(object) = state.objects.get_mut(path) else { return missing() };
+    match verb {
+        Some("replace") => *object = body,
+        Some("delete") if object["metadata"]["uid"] != body["preconditions"]["uid"] => {
+            return (1, String::new(), "Error from server (Conflict): the UID differs".into());
+        }
+        Some("delete") if body["gracePeriodSeconds"] == 0 => {
+            state.objects.remove(path);
+            return said("{}");
+        }
+        Some("delete") => object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(),
+        _ => {}
+    }
+    said(&object.to_string())
+}

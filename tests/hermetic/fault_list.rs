@@ -1,0 +1,318 @@
+//! What each fault refuses, what it proves, and the page that lists them.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use rstest::rstest;
+use seatrial::deadline::Deadline;
+use seatrial::fault::{
+    CutNode, DeletePod, FAULTS, Fault, FaultError, FillDisk, Given, HealOutcome, Intent, IntentLog,
+    KillContainer, KillNode, OutOfService, Reach, SlowCpu, StopNode, StopUnit, Target, heal_all,
+};
+use seatrial::node::{Node, Power};
+use serde_json::{Value, json};
+
+use crate::fake_engine::FakeEngine;
+
+const POD: &str = "/api/v1/namespaces/ns/pods/p";
+const NODE: &str = "/api/v1/nodes/w";
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(30))
+}
+
+#[tokio::test]
+async fn a_control_plane_is_a_target_while_another_one_serves() -> anyhow::Result<()> {
+    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+        let fake = FakeEngine::cluster(&["cp1", "cp2"])?;
+        let target = Target::from(&fake.plane("cp1").await?);
+        fault.check(&target).await?;
+        fake.change("cp2", |c| c.serves = false);
+        let sick = fault.check(&target).await.unwrap_err();
+        fake.change("cp2", |c| (c.serves, c.power) = (true, Power::Exited));
+        let down = fault.check(&target.clone().even_lone()).await.unwrap_err();
+        for error in [sick, down] {
+            assert!(matches!(error, FaultError::ControlPlane { others: 1, .. }), "{error:?}");
+            assert!(error.to_string().contains("last control plane that serves"), "{error}");
+        }
+        assert_eq!(fake.changes(), [""; 0], "{fault:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lone_control_plane_is_a_target_only_by_an_explicit_wish() -> anyhow::Result<()> {
+    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+        let fake = FakeEngine::cluster(&["cp"])?;
+        let target = Target::from(&fake.plane("cp").await?);
+        let log = IntentLog::open(fake.dir())?;
+        let error = log.write(*fault, &target).await.unwrap_err();
+        assert!(matches!(error, FaultError::ControlPlane { others: 0, .. }), "{error:?}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--lone")));
+        assert!(log.list()?.is_empty());
+        fault.check(&target.even_lone()).await?;
+    }
+    Ok(())
+}
+
+/// A control plane of another cluster on the same engine helps nobody.
+#[tokio::test]
+async fn only_control_planes_of_the_same_cluster_count() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp1", "cp2"])?;
+    fake.change("cp2", |c| drop(c.labels.insert(seatrial::node::CLUSTER_LABEL.into(), "other".into())));
+    let error = CutNode::OFF.check(&(&fake.plane("cp1").await?).into()).await.unwrap_err();
+    assert!(matches!(error, FaultError::ControlPlane { others: 0, .. }), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn faults_of_a_pod_prove_what_became_of_it() -> anyhow::Result<()> {
+    for (fault, wanted) in [
+        (&KillContainer as &dyn Fault, json!({ "exit_code": 137, "container_id": "c1", "restarts": 1 })),
+        (&DeletePod::GRACEFULLY, json!({ "uid": "u1", "gone": false })),
+        (&DeletePod::NOW, json!({ "uid": "u1", "gone": true })),
+    ] {
+        let fake = FakeEngine::cluster(&["cp"])?;
+        let node = fake.node("w").await?;
+        let proof = fault.inject(&Target::pod(&node, "ns", "p"), soon()).await?;
+        for (name, value) in wanted.as_object().expect("an object") {
+            assert_eq!(&proof[name], value, "{fault:?} {proof}");
+        }
+        assert_eq!(fault.clear(&node, soon()).await?["lasts"], false);
+        assert_eq!(fake.changes(), [""; 0], "{fault:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_must_be_named_and_be_there() -> anyhow::Result<()> {
+    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Pod) {
+        let fake = FakeEngine::cluster(&["cp"])?;
+        let node = fake.node("w").await?;
+        let said = async |target: Target| fault.inject(&target, soon()).await.unwrap_err().to_string();
+        assert_eq!(said((&node).into()).await, format!("`{}` needs a pod on w", fault.name()));
+        let none = "pod ns/q is not on w: there is none of this name, or it is on no node";
+        assert_eq!(said(Target::pod(&node, "ns", "q")).await, none);
+        fake.state().objects.get_mut(POD).expect("it is there")["spec"]["nodeName"] = "v".into();
+        assert_eq!(said(Target::pod(&node, "ns", "p")).await, "pod ns/p is not on w: it is on v");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_is_deleted_though_its_node_is_down() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    fake.change("w", |c| c.power = Power::Exited);
+    let node = fake.node("w").await?;
+    let log = IntentLog::open(fake.dir())?;
+    let target = Target::pod(&node, "ns", "p");
+    assert_eq!(log.write(&DeletePod::NOW, &target).await?.pod.as_deref(), Some("ns/p"));
+    DeletePod::NOW.inject(&target, soon()).await?;
+    heal_all(&fake.client().await?, &log, soon()).await?;
+    assert_eq!(node.power().await?, Power::Exited, "somebody else's outage");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_disk_is_not_filled_at_the_hosts_expense() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let target = Target::from(&fake.node("w").await?);
+    // The fake has 40 GiB, of which 5 must stay.
+    for (gib, fits) in [(35, true), (36, false), (u64::MAX >> 30, false)] {
+        let checked = FillDisk { bytes: gib << 30, ..FillDisk::DEFAULT }.check(&target).await;
+        assert_eq!(checked.is_ok(), fits, "{checked:?}");
+    }
+    let error = FillDisk { bytes: 36 << 30, ..FillDisk::DEFAULT }.inject(&target, soon()).await.unwrap_err();
+    let said = "refused to fill the disk of w by 36.0 GiB: 40.0 GiB are free, and 5.0 GiB must stay free for the host";
+    assert_eq!(error.to_string(), said);
+    fake.change("w", |c| assert!(c.broken.is_empty()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_limit_that_somebody_else_set_is_left_alone() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    fake.change("w", |c| c.quota = 150_000);
+    let error = SlowCpu::DEFAULT.inject(&(&fake.node("w").await?).into(), soon()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "w is broken before `slow-cpu` (it is limited to 1.5 cores): somebody else did that"
+    );
+    assert_eq!(fake.changes(), [""; 0]);
+    Ok(())
+}
+
+/// Neither can be healed alone: the taint needs a control plane, which is down too, and later in
+/// the order of addresses.
+#[tokio::test]
+async fn what_needs_another_healing_first_gets_a_second_try() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let log = IntentLog::open(fake.dir())?;
+    let (worker, plane) = (Target::from(&fake.node("w").await?), Target::from(&fake.plane("cp").await?));
+    for (fault, target) in
+        [(&OutOfService::DEFAULT as &dyn Fault, worker), (&StopNode::DEFAULT, plane.even_lone())]
+    {
+        log.write(fault, &target).await?;
+        fault.inject(&target, soon()).await?;
+    }
+    assert_eq!(fake.state().objects[NODE]["spec"]["taints"][0]["effect"], "NoExecute");
+    let few = Deadline::after(Duration::from_secs(8));
+    let healed = heal_all(&fake.client().await?, &log, few).await?;
+    assert!(healed.iter().all(|h| matches!(h.outcome, HealOutcome::Restored(_))), "{healed:?}");
+    assert_eq!(healed.len(), 2);
+    assert_eq!(fake.state().objects[NODE]["spec"]["taints"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn faults_of_one_node_are_healed_together() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let (log, node) = (IntentLog::open(fake.dir())?, fake.node("w").await?);
+    for fault in [&CutNode::IN as &dyn Fault, &StopUnit::KUBELET, &SlowCpu::DEFAULT, &StopUnit::RUNTIME] {
+        log.write(fault, &node).await?;
+        fault.inject(&(&node).into(), soon()).await?;
+    }
+    let healed = heal_all(&fake.client().await?, &log, soon()).await?;
+    let order: Vec<&str> = healed.iter().filter_map(|h| Some(h.intent.as_ref()?.fault.as_str())).collect();
+    assert_eq!(order, ["slow-cpu", "stop-runtime", "stop-kubelet", "cut-in"]);
+    fake.change("w", |c| assert!(c.broken.is_empty() && c.quota == -1));
+    Ok(())
+}
+
+/// The engine comes to a request when whoever sent it is dead, and the next one has begun to heal.
+#[tokio::test]
+async fn a_kill_that_comes_late_is_healed_and_not_overtaken() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let (log, node) = (IntentLog::open(fake.dir())?, fake.node("w").await?);
+    log.write(&KillNode, &node).await?;
+    let client = fake.client().await?;
+    let (healed, late) = tokio::join!(heal_all(&client, &log, soon()), async {
+        soon().pause(Duration::from_secs(2)).await;
+        node.kill().await
+    });
+    late?;
+    let HealOutcome::Restored(proof) = &healed?[0].outcome else { anyhow::bail!("not healed") };
+    assert_eq!(proof["was"], "exited", "{proof}");
+    assert_eq!(node.power().await?, Power::Running);
+    Ok(())
+}
+
+#[rstest]
+#[case::nothing("", "is not gone")]
+#[case::still_there("broken=true\nstate=inactive\n", "is not gone on w: state inactive")]
+#[tokio::test]
+async fn what_is_not_said_to_be_gone_is_not_gone(
+    #[case] said: &'static str,
+    #[case] text: &str,
+) -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    fake.state().commands.insert("stop-kubelet:clear".into(), (0, said, ""));
+    let short = Deadline::after(Duration::from_secs(1));
+    let error = StopUnit::KUBELET.clear(&fake.node("w").await?, short).await.unwrap_err();
+    assert!(matches!(error, FaultError::Unproved { .. }), "{error:?}");
+    assert!(error.to_string().contains(text), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_script_that_fails_says_so_without_its_whole_text() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let target = Target::from(&fake.node("w").await?);
+    for (code, said) in [
+        (1, "failed to inject `cut` in w: it ended with 1: no packet was dropped"),
+        (65, "`cut` does not fit w: no packet was dropped"),
+    ] {
+        fake.state().commands.insert("cut:inject".into(), (code, "", "no packet was dropped\n"));
+        assert_eq!(CutNode::OFF.inject(&target, soon()).await.unwrap_err().to_string(), said);
+    }
+    Ok(())
+}
+
+/// Nobody could heal it.
+#[tokio::test]
+async fn a_fault_that_is_not_in_the_list_gets_no_intent() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["w"])?;
+    let log = IntentLog::open(fake.dir())?;
+    let error = log.write(&Stranger, &fake.node("w").await?).await.unwrap_err();
+    assert!(matches!(error, FaultError::Unknown { .. }), "{error:?}");
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Stranger;
+
+impl Fault for Stranger {
+    fn name(&self) -> &'static str {
+        "stranger"
+    }
+    fn about(&self) -> &'static str {
+        ""
+    }
+    fn proof(&self) -> &'static str {
+        ""
+    }
+    fn cleared(&self) -> &'static str {
+        ""
+    }
+    fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {
+        Ok(Box::new(Self))
+    }
+    fn inject<'a>(&'a self, _: &'a Target, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async { Ok(Value::Null) })
+    }
+    fn clear<'a>(&'a self, _: &'a Node, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+        Box::pin(async { Ok(Value::Null) })
+    }
+}
+
+#[tokio::test]
+async fn an_intent_of_an_older_version_is_read() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["w"])?;
+    let log = IntentLog::open(fake.dir())?.until("2026-01-01T00:00:00Z".parse()?);
+    let grace = StopNode { grace: Duration::from_secs(30) };
+    let intent = log.write(&grace, &fake.node("w").await?).await?;
+    assert_eq!(
+        (intent.lasts_ms, intent.until.is_some()),
+        (40_000, true),
+        "as the fault was, not its default"
+    );
+    let mut older = serde_json::to_value(&intent)?;
+    let fields = older.as_object_mut().expect("an object");
+    fields.retain(|name, _| !["pod", "lasts_ms", "until"].contains(&name.as_str()));
+    let read: Intent = serde_json::from_value(older)?;
+    assert_eq!(read, Intent { lasts_ms: 0, until: None, ..intent });
+    Ok(())
+}
+
+#[test]
+fn every_parameter_can_be_given() {
+    for fault in FAULTS {
+        for parameter in fault.parameters() {
+            let words = [format!("{}={}", parameter.name, "7")];
+            let given = Given::read(*fault, &words).unwrap();
+            // A plain number is a size and a number, and no duration.
+            let long = Given::read(*fault, &[format!("{}=7s", parameter.name)]).unwrap();
+            let changed = fault.with(&given).or_else(|_| fault.with(&long)).unwrap();
+            assert_ne!(format!("{changed:?}"), format!("{fault:?}"), "{}", parameter.name);
+        }
+    }
+}
+
+/// docs/faults.md is made from the list.
+#[test]
+fn the_page_of_faults_equals_the_list() {
+    let head = ["fault", "what it does", "proof", "how it is cleared", "parameters"].join(" | ");
+    let mut rows = format!("| {head} |\n|---|---|---|---|---|\n");
+    for fault in FAULTS {
+        let parameters: Vec<String> = fault
+            .parameters()
+            .iter()
+            .map(|p| format!("`{}`: {} (default {})", p.name, p.about, p.default))
+            .collect();
+        let reach = if fault.reach() == Reach::Pod { " (needs a pod)" } else { "" };
+        let cells = [fault.about(), fault.proof(), fault.cleared()].join(" | ");
+        rows.push_str(&format!("| `{}`{reach} | {cells} | {} |\n", fault.name(), parameters.join("; ")));
+    }
+    let page = include_str!("../../docs/faults.md");
+    assert!(page.contains(&rows), "docs/faults.md lacks this table:\n{rows}");
+}

@@ -1,0 +1,155 @@
+//! Table tests of the wait rules on StatefulSets, above all of the ways in which a status lies; and
+//! of the declaration that a node is gone, against a server that is busy with the same node.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use rstest::rstest;
+use seatrial::cluster::out_of_service;
+use seatrial::deadline::Deadline;
+use seatrial::wait::{Check, Verdict, stateful_sets};
+use serde_json::{Value, json};
+
+use crate::fake_api::{FakeApi, Trouble};
+
+/// Three pods of revision `web-b`, all ready: nothing is missing.
+fn whole() -> (Value, Vec<Value>) {
+    let set = json!({
+        "metadata": {"name": "web", "uid": "set", "generation": 3},
+        "spec": {"replicas": 3, "serviceName": "web", "selector": {}, "template": {},
+            "podManagementPolicy": "OrderedReady",
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}},
+        "status": {"observedGeneration": 3, "replicas": 3, "readyReplicas": 3, "availableReplicas": 3,
+            "updatedReplicas": 3, "currentReplicas": 3, "currentRevision": "web-b", "updateRevision": "web-b"},
+    });
+    (set, (0..3).map(pod).collect())
+}
+
+fn pod(ordinal: u32) -> Value {
+    json!({
+        "metadata": {"name": format!("web-{ordinal}"), "uid": format!("pod-{ordinal}"),
+            "labels": {"controller-revision-hash": "web-b"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web",
+                "uid": "set", "controller": true}]},
+        "spec": {"containers": [{"name": "nginx", "image": "nginx:1"}], "nodeName": "worker"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+fn verdict(bend: impl FnOnce(&mut Value, &mut Vec<Value>)) -> Verdict {
+    let (mut set, mut pods) = whole();
+    bend(&mut set, &mut pods);
+    let set: StatefulSet = serde_json::from_value(set).unwrap();
+    let pods: Vec<Pod> = serde_json::from_value(Value::Array(pods)).unwrap();
+    stateful_sets::complete(&set, &pods)
+}
+
+#[test]
+fn a_set_that_runs_what_it_asks_for_is_complete() {
+    assert_eq!(verdict(|_, _| {}), Verdict::Met);
+}
+
+type Bend = fn(&mut Value, &mut Vec<Value>);
+
+#[rstest]
+#[case::status_of_before(|set: &mut Value, _: &mut Vec<Value>| set["metadata"]["generation"] = json!(4), "generation 4 is not observed")]
+#[case::pod_missing(|_: &mut Value, pods: &mut Vec<Value>| drop(pods.remove(1)), "web-1 is not there")]
+#[case::pod_too_many(|_: &mut Value, pods: &mut Vec<Value>| pods.push(pod(3)), "web-3 on worker (Running, ready) is too many")]
+#[case::pod_unready(|_: &mut Value, pods: &mut Vec<Value>| pods[2]["status"]["conditions"][0]["status"] = json!("False"), "web-2 on worker")]
+#[case::pod_ending(|_: &mut Value, pods: &mut Vec<Value>| pods[2]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"), "terminating")]
+#[case::old_revision(|_: &mut Value, pods: &mut Vec<Value>| pods[0]["metadata"]["labels"]["controller-revision-hash"] = json!("web-a"), "web-0 is of revision web-a")]
+#[case::counts_behind(|set: &mut Value, _: &mut Vec<Value>| set["status"]["availableReplicas"] = json!(2), "available 2")]
+#[case::update_under_way(|set: &mut Value, _: &mut Vec<Value>| set["status"]["currentRevision"] = json!("web-a"), "revision web-a is current")]
+#[case::pod_of_nobody(|_: &mut Value, pods: &mut Vec<Value>| pods[1]["metadata"]["ownerReferences"] = json!([]), "web-1 is not there")]
+#[case::ordinals_from_five(|set: &mut Value, _: &mut Vec<Value>| set["spec"]["ordinals"] = json!({"start": 5}), "web-5 is not there")]
+fn a_set_is_not_complete_yet(#[case] bend: Bend, #[case] why: &str) {
+    match verdict(bend) {
+        Verdict::NotYet(text) => assert!(text.contains(why), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[rstest]
+#[case::deleted(|set: &mut Value, _: &mut Vec<Value>| set["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"), "being deleted")]
+#[case::broken_old_pod(|set: &mut Value, pods: &mut Vec<Value>| broken(set, pods), "ImagePullBackOff: image nginx:1 for pod web-1 on worker")]
+#[case::on_delete(|set: &mut Value, pods: &mut Vec<Value>| {
+    set["spec"]["updateStrategy"] = json!({"type": "OnDelete"});
+    set["status"]["updateRevision"] = json!("web-c");
+    pods.pop();
+}, "OnDelete: web-0, web-1 must be deleted")]
+fn a_set_will_never_be_complete(#[case] bend: Bend, #[case] why: &str) {
+    match verdict(bend) {
+        Verdict::Never(text) => assert!(text.contains(why), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A pod of a revision that is no longer asked for: with `OrderedReady` it stays as it is.
+fn broken(set: &mut Value, pods: &mut [Value]) {
+    set["status"]["updateRevision"] = json!("web-c");
+    pods[1]["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "nginx", "image": "",
+        "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]});
+}
+
+#[test]
+fn a_broken_pod_that_the_controller_replaces_by_itself_is_waited_for() {
+    let found = verdict(|set, pods| {
+        broken(set, pods);
+        set["spec"]["podManagementPolicy"] = json!("Parallel");
+    });
+    assert!(matches!(found, Verdict::NotYet(_)), "{found:?}");
+}
+
+/// With a partition the lower pods are to be as they were, and the upper ones new.
+#[rstest]
+#[case::held([("web-a", 0), ("web-a", 1), ("web-b", 2)], None)]
+#[case::upper_still_old([("web-a", 0), ("web-a", 1), ("web-a", 2)], Some("web-2 is of revision web-a"))]
+#[case::lower_already_new([("web-a", 0), ("web-b", 1), ("web-b", 2)], Some("web-1 is of revision web-b"))]
+fn a_partition_parts_the_revisions(#[case] pods_are: [(&str, usize); 3], #[case] missing: Option<&str>) {
+    let found = verdict(|set, pods| {
+        set["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(2);
+        set["status"]["currentRevision"] = json!("web-a");
+        for (revision, n) in pods_are {
+            pods[n]["metadata"]["labels"]["controller-revision-hash"] = json!(revision);
+        }
+    });
+    match missing {
+        None => assert_eq!(found, Verdict::Met),
+        Some(why) => assert!(matches!(&found, Verdict::NotYet(text) if text.contains(why)), "{found:?}"),
+    }
+}
+
+#[test]
+fn a_generation_is_observed_or_a_later_one() {
+    let set: StatefulSet = serde_json::from_value(whole().0).unwrap();
+    let ask =
+        |name, generation| stateful_sets::observed(name, generation).verdict(std::slice::from_ref(&set));
+    assert_eq!(ask("web", 2), Verdict::Met);
+    assert_eq!(ask("web", 3), Verdict::Met);
+    assert!(matches!(ask("web", 4), Verdict::NotYet(_)));
+    assert!(matches!(ask("other", 3), Verdict::NotYet(why) if why.contains("no such")));
+}
+
+#[tokio::test]
+async fn a_node_is_declared_gone_and_taken_back_beside_its_other_taints() {
+    let fake = FakeApi::start().await;
+    let other = json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"});
+    for name in ["w1", "w2"] {
+        fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [other]}}));
+    }
+    let (client, deadline) = (fake.client().await, Deadline::after(Duration::from_secs(20)));
+    let taints = |name: &str| fake.get("Node", "", name).unwrap()["spec"]["taints"].clone();
+    out_of_service::declare(&client, "w1", deadline).await.unwrap();
+    out_of_service::declare(&client, "w1", deadline).await.unwrap();
+    let declared =
+        json!({"effect": "NoExecute", "key": out_of_service::OUT_OF_SERVICE, "value": "nodeshutdown"});
+    assert_eq!(taints("w1"), json!([other, declared]));
+    assert_eq!(taints("w2"), json!([other]));
+    // A server that is away for a moment does not leave the taint behind.
+    fake.trouble("GET", "/nodes", false, 2, Trouble::Code(503));
+    fake.trouble("PATCH", "/nodes/w1", false, 1, Trouble::Code(409));
+    assert_eq!(out_of_service::withdraw(&client, deadline).await.unwrap(), ["w1"]);
+    assert_eq!(taints("w1"), json!([other]));
+}

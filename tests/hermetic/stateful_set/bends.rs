@@ -1,0 +1,130 @@
+//! Words for bending a recorded story.
+
+use seatrial::event::{Change, Event, Record};
+use serde_json::{Value, json};
+
+use super::Story;
+
+impl Story {
+    /// The last fact of this name.
+    pub(super) fn fact(&mut self, id: &str, name: &str) -> &mut Value {
+        let fact = self.0.iter_mut().rev().find_map(|r| match &mut r.event {
+            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
+            _ => None,
+        });
+        fact.unwrap_or_else(|| panic!("{id} has no fact {name}"))
+    }
+
+    /// Every fact of this name.
+    pub(super) fn facts<'s>(&'s mut self, id: &str, name: &str) -> Vec<&'s mut Value> {
+        let fact = |r: &'s mut Record| match &mut r.event {
+            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
+            _ => None,
+        };
+        self.0.iter_mut().filter_map(fact).collect()
+    }
+
+    pub(super) fn mark(&self, name: &str) -> usize {
+        let at = self.0.iter().rposition(|r| matches!(&r.event, Event::Marked { mark } if mark == name));
+        at.unwrap_or_else(|| panic!("no mark {name}"))
+    }
+
+    /// Slips an event in just after a mark.
+    pub(super) fn insert_after(&mut self, mark: &str, event: Event) {
+        self.insert(self.mark(mark) + 1, event);
+    }
+
+    /// Slips an event in before the record at this position.
+    pub(super) fn insert(&mut self, at: usize, event: Event) {
+        let record = Record { event, ..self.0[at - 1].clone() };
+        self.0.insert(at, record);
+    }
+
+    /// Position of the first change of a pod after a mark that is as asked for.
+    pub(super) fn change(&self, mark: &str, wanted: &str, fits: impl Fn(Change, &Value) -> bool) -> usize {
+        let from = self.mark(mark);
+        let found = self.0[from..].iter().position(|r| match &r.event {
+            Event::ObjectChanged { change, name, object, kind, .. } if name == wanted && kind != "Event" => {
+                fits(*change, object)
+            }
+            _ => false,
+        });
+        from + found.unwrap_or_else(|| panic!("no such change of {wanted} after {mark}"))
+    }
+
+    pub(super) fn object(&mut self, at: usize) -> &mut Value {
+        match &mut self.0[at].event {
+            Event::ObjectChanged { object, .. } => object,
+            other => panic!("no change: {other:?}"),
+        }
+    }
+
+    /// Takes a record to before another one, with its time.
+    pub(super) fn carry(&mut self, from: usize, to: usize) {
+        let mut record = self.0.remove(from);
+        let to = if from < to { to - 1 } else { to };
+        record.mono_us = self.0[to].mono_us;
+        self.0.insert(to, record);
+    }
+
+    /// Exchanges the names of two pods between two marks, facts included: they went the other way round.
+    pub(super) fn exchange(&mut self, (from, to): (&str, &str), (a, b): (&str, &str)) {
+        let (from, to) = (self.mark(from), self.mark(to));
+        for record in &mut self.0[from..to] {
+            if let Event::ObjectChanged { kind, name, object, .. } = &mut record.event
+                && kind == "Pod"
+            {
+                *name = swapped(name, a, b);
+                object["metadata"]["name"] = json!(name.clone());
+            }
+        }
+    }
+
+    /// Drops records between two marks.
+    pub(super) fn drop_between(&mut self, (from, to): (&str, &str), gone: impl Fn(&Event) -> bool) {
+        let (from, to) = (self.mark(from), self.mark(to));
+        let mut at = 0;
+        self.0.retain(|r| {
+            at += 1;
+            !((from..to).contains(&(at - 1)) && gone(&r.event))
+        });
+    }
+}
+
+pub(super) fn is_added(change: Change, _: &Value) -> bool {
+    change == Change::Added
+}
+
+pub(super) fn is_gone(change: Change, _: &Value) -> bool {
+    change == Change::Deleted
+}
+
+pub(super) fn is_ready(change: Change, pod: &Value) -> bool {
+    change != Change::Deleted && !is_ending(change, pod) && pod["status"]["conditions"][0]["status"] == "True"
+}
+
+pub(super) fn is_ending(_: Change, pod: &Value) -> bool {
+    !pod["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// A change of an object, as a watch tells it.
+pub(super) fn told(change: Change, object: Value) -> Event {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, name, uid) = (text("/kind"), text("/metadata/name"), text("/metadata/uid"));
+    Event::ObjectChanged { change, kind, name, uid, object }
+}
+
+/// The same object, on its way out.
+pub(super) fn ending(mut object: Value) -> Value {
+    object["metadata"]["deletionTimestamp"] = json!("2026-11-24T15:30:00Z");
+    object["metadata"]["deletionGracePeriodSeconds"] = json!(5);
+    object
+}
+
+fn swapped(name: &str, a: &str, b: &str) -> String {
+    match name {
+        _ if name == a => b.into(),
+        _ if name == b => a.into(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,145 @@
+//! Part C judged from recorded stories: true as they were recorded, and never true when they are bent.
+
+use std::path::Path;
+
+use rstest::rstest;
+use seatrial::event::{Change, Event, Record};
+use seatrial::judge::stateful_set::CLAIMS;
+use seatrial::judge::{Conclusion, Evidence, Finding};
+use serde_json::Value;
+
+mod bends;
+mod claims;
+mod lost_node;
+mod order;
+
+const SHARED: [&str; 9] = ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C10"];
+
+/// The records of one run of a suite, to be bent.
+pub struct Story(Vec<Record>);
+
+/// One bending of a story.
+type Bend = fn(&mut Story);
+
+impl Story {
+    /// Runs on a real cluster (Kubernetes 1.34.4, nginx 1.22 to 1.26): of suite `stateful-set`, or of
+    /// `stateful-set-node` for C9, where a worker was stopped. What no judge of part C reads was cut
+    /// from them, and nodes and namespace have short names.
+    fn recorded(id: &str) -> Self {
+        let name = if id == "C9" { "recorded-node.jsonl" } else { "recorded.jsonl" };
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/stateful_set");
+        Self(seatrial::event::read(&dir.join(name)).expect("the recorded story can be read"))
+    }
+
+    fn judge(&self, id: &str) -> Finding {
+        let claim = CLAIMS.iter().find(|c| c.id == id).expect("a claim of part C");
+        claim.judge(&Evidence::new(&self.0, id))
+    }
+}
+
+fn must_turn(id: &str, bend: Bend, expected: Conclusion, named: &str) {
+    let mut story = Story::recorded(id);
+    bend(&mut story);
+    let finding = story.judge(id);
+    assert_eq!(finding.conclusion(), expected, "{id}: {:#?}", finding.details());
+    assert!(finding.evidence().contains(named), "{id} does not name `{named}`: {}", finding.evidence());
+}
+
+#[rstest]
+fn a_real_run_proves_every_claim(
+    #[values("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "C10")] id: &str,
+) {
+    let finding = Story::recorded(id).judge(id);
+    assert_eq!(finding.conclusion(), Conclusion::Passed, "{:#?}", finding.details());
+    assert!(!finding.evidence().is_empty() && finding.details().len() > 5, "{:#?}", finding.details());
+}
+
+#[rstest]
+#[case("C4", 40)]
+#[case("C9", 9)]
+fn a_claim_without_any_of_its_facts_is_undecided(#[case] of: &str, #[case] least: usize) {
+    let fact = |r: &Record| match &r.event {
+        Event::Observed { claim, what, .. } => Some((claim.clone(), what.clone())),
+        _ => None,
+    };
+    let facts: Vec<(String, String)> = Story::recorded(of).0.iter().filter_map(fact).collect();
+    assert!(facts.len() > least, "{facts:?}");
+    for (id, name) in facts {
+        let mut story = Story::recorded(of);
+        let lost =
+            |e: &Event| matches!(e, Event::Observed { claim, what, .. } if *claim == id && *what == name);
+        story.0.retain(|r| !lost(&r.event));
+        let finding = story.judge(&id);
+        assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{id} without {name}: {finding:#?}");
+        assert!(finding.evidence().contains(&name), "{id} without {name}: {}", finding.evidence());
+    }
+}
+
+#[rstest]
+#[case("C1", &["apply", "applied"])]
+#[case("C3", &["apply", "applied"])]
+#[case("C4", &["delete-pod", "pod-replaced"])]
+#[case("C5", &["scale-down", "scaled-down"])]
+#[case("C6", &["refuse", "held", "heal", "healed"])]
+#[case("C7", &["scale-down", "delete-claim", "claim-deleted"])]
+#[case("C8", &["scale-down", "scaled-down"])]
+#[case("C9", &["declare", "moved", "return", "returned"])]
+#[case("C10", &["update", "partition-opened", "updated"])]
+fn a_claim_without_its_marks_is_undecided(#[case] id: &str, #[case] marks: &[&str]) {
+    for wanted in marks {
+        let mut story = Story::recorded(id);
+        story.0.retain(|r| !matches!(&r.event, Event::Marked { mark } if mark == wanted));
+        let finding = story.judge(id);
+        assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{id} without {wanted}: {finding:#?}");
+        assert!(finding.evidence().contains(wanted), "{}", finding.evidence());
+    }
+}
+
+/// What happened while nobody watched may have happened in another order.
+#[rstest]
+#[case("C1", "apply", "Pod")]
+#[case("C3", "apply", "PersistentVolumeClaim")]
+#[case("C4", "delete-pod", "Pod")]
+#[case("C5", "scale-down", "Pod")]
+#[case("C6", "refuse", "Pod")]
+#[case("C6", "heal", "Pod")]
+#[case("C7", "scaled-down", "PersistentVolumeClaim")]
+#[case("C8", "scale-down", "Pod")]
+#[case("C9", "declare", "Pod")]
+#[case("C10", "update", "StatefulSet")]
+#[case("C10", "partition-opened", "Pod")]
+fn a_watch_that_lost_events_decides_nothing(#[case] id: &str, #[case] after: &str, #[case] kind: &str) {
+    let mut story = Story::recorded(id);
+    story.insert_after(after, Event::WatchRestarted { kind: kind.into(), reason: "410 Gone".into() });
+    let finding = story.judge(id);
+    assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{id}: {:#?}", finding.details());
+    assert!(finding.evidence().contains(&format!("watch of {kind} broke off")), "{}", finding.evidence());
+}
+
+/// Even where what was lost makes the order look wrong, or whole parts are not there.
+#[test]
+fn what_a_broken_watch_lost_is_no_failure_either() {
+    let mut story = Story::recorded("C5");
+    story.0.retain(|r| {
+        let deleted =
+            matches!(&r.event, Event::ObjectChanged { change: Change::Deleted, name, .. } if name == "web-2");
+        !deleted
+    });
+    assert_eq!(story.judge("C5").conclusion(), Conclusion::Failed);
+    story.insert_after("scale-down", Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() });
+    assert_eq!(story.judge("C5").conclusion(), Conclusion::Inconclusive);
+}
+
+/// A run of the shared suite is judged without C9, and the other way round: each is undecided, and
+/// says what it lacks.
+#[test]
+fn the_other_suites_claims_are_undecided() {
+    assert_eq!(Story::recorded("C1").judge("C9").conclusion(), Conclusion::Inconclusive);
+    for id in SHARED {
+        assert_eq!(Story::recorded("C9").judge(id).conclusion(), Conclusion::Inconclusive, "{id}");
+    }
+}
+
+fn uid_of(object: &Value) -> String {
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+}
