@@ -60,7 +60,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         other: Deployment::new(&s.client, &s.namespace, OTHER.0, OTHER.1),
     };
     let home = s.step("start the pods", START, solo.start().boxed()).await?;
-    let fault = s.inject(&StopNode, home, solo.within(CHANGE)).await?;
+    let fault = s.inject(&StopNode::DEFAULT, home, solo.within(CHANGE)).await?;
     let patience = s.cluster.topology.timing().node_loss().total + START;
     s.step("the Deployment's pod is replaced", patience, solo.wait_beside(home).boxed()).await?;
     s.step("the set's pod stays", START, solo.stay(home).boxed()).await?;
