@@ -36,7 +36,7 @@ fn shown(object: &Value) -> Value {
     };
     json!({
         "metadata": {"deletionTimestamp": at("/metadata/deletionTimestamp")},
-        "spec": {"nodeName": at("/spec/nodeName")},
+        "spec": {"nodeName": at("/spec/nodeName"), "unschedulable": at("/spec/unschedulable")},
         "status": {
             "phase": at("/status/phase"),
             "conditions": conditions,

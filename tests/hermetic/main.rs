@@ -19,4 +19,5 @@ mod stateful_rules;
 mod stateful_set;
 mod stateful_single;
 mod stateless;
+mod upgrade;
 mod waits;
