@@ -5,13 +5,16 @@ SHELL := /bin/sh
 # One profile for everything, so that nothing is compiled twice.
 SEATRIAL = target/debug/seatrial
 
-.PHONY: help bootstrap build e2e test check live lint up down list reap report doctor
+.PHONY: upgrade help bootstrap build e2e test check live lint up down list reap report doctor
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 e2e: bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, suites, report
 	$(SEATRIAL) run
+
+upgrade: bootstrap build ## A living cluster to the next minor version, with probes and suites, and a report
+	scripts/upgrade
 
 test: bootstrap build lint ## The project's own tests: hermetic, with an engine, live
 	scripts/test

@@ -48,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
         claims: &[],
         access: Access::Exclusive,
         topology: &THREE,
+        apart: None,
         budget: Duration::from_secs(300),
     };
     scenario(&run, needs, async |s: &Scenario| {

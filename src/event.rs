@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::judge::Conclusion;
+use crate::judge::upgrade::{EndedStep, PlannedUpgrade, UpgradeStep};
 
 mod facts;
 mod log;
@@ -307,6 +308,12 @@ pub enum Event {
         /// Seconds that it was allowed.
         budget: Option<f64>,
     },
+    /// An upgrade was planned, and will be carried out now.
+    UpgradePlanned(PlannedUpgrade),
+    /// A step of an upgrade begins.
+    UpgradeStepStarted(UpgradeStep),
+    /// A step of an upgrade has ended.
+    UpgradeStepEnded(EndedStep),
     /// Something worth knowing that is no evidence.
     Noted {
         /// The text.

@@ -9,6 +9,7 @@
 //! - [`scenario`] is the scope that owns a story: lease, namespace, evidence, healing, release.
 //! - A story uses [`manifest`], [`wait`], [`workload`], [`fault`] and [`probe`]; every fact that
 //!   they bring goes into the log of [`mod@event`], and [`judge`] decides claims from it.
+//! - [`upgrade`] brings a living cluster to another version: a plan, then step by step.
 //! - Below are [`cluster`] (topologies, kind, leases), [`image`] (what runs, and how it is built
 //!   where no registry answers), [`node`] and [`engine`].
 //! - At the bottom: [`deadline`], [`exec`], [`config`], [`progress`].
@@ -25,10 +26,12 @@ pub mod fault;
 pub mod probe;
 pub mod workload;
 
+pub mod cluster;
+
+pub mod upgrade;
+
 pub mod manifest;
 pub mod wait;
-
-pub mod cluster;
 
 pub mod image;
 pub mod node;

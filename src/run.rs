@@ -13,6 +13,7 @@ use crate::engine::{Engine, EngineError};
 use crate::event::{Event, EventError, EventLog};
 use crate::image::{self, ImageError, ImageSet};
 use crate::judge::Conclusion;
+use crate::judge::upgrade::Budgets;
 use crate::progress::Progress;
 use crate::scenario::ScenarioError;
 use crate::suite::Suite;
@@ -37,6 +38,11 @@ pub struct Run {
     pub cancel: CancellationToken,
     /// How long a scenario waits for its cluster: creation, and others that hold it.
     pub patience: Duration,
+    /// What a step of an upgrade may cost; the defaults unless they are changed.
+    pub budgets: Budgets,
+    /// The cluster that every scenario runs on, by name, as it is; none means the one that its needs
+    /// and the images ask for.
+    pub cluster: Option<String>,
 }
 
 /// Why a run cannot begin.
@@ -99,7 +105,17 @@ impl Run {
             log.append(Event::Substituted { from, to, built_from });
         }
         let patience = Duration::from_secs(20 * 60);
-        Ok(Self { settings, engine, images, log, progress, cancel, patience })
+        Ok(Self {
+            settings,
+            engine,
+            images,
+            log,
+            progress,
+            cancel,
+            patience,
+            budgets: Budgets::defaults(),
+            cluster: None,
+        })
     }
 
     /// Runs suites one after another, in their order, and goes on after one that did not pass.

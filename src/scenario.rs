@@ -13,15 +13,18 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::cluster::{self, Access, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
+use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics;
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
+use crate::judge::upgrade::Budgets;
 use crate::judge::{self, Conclusion, Evidence};
 use crate::manifest::{Manifest, TestNamespace};
 use crate::node::Node;
 use crate::probe::Recorder;
+use crate::progress::Progress;
 use crate::run::Run;
 
 /// Any error of a story; `?` works on every library error in it.
@@ -41,6 +44,9 @@ pub struct Needs {
     pub access: Access,
     /// The cluster's shape.
     pub topology: &'static Topology,
+    /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::apart`]: for a story that changes
+    /// what the cluster is. Such a suite runs only when it is named.
+    pub apart: Option<&'static str>,
     /// Time for the body, cluster creation and way out not counted.
     pub budget: Duration,
 }
@@ -60,6 +66,12 @@ pub struct Scenario {
     pub images: ImageSet,
     /// Records what happens to the objects of the namespace, to nodes and to volumes.
     pub recorder: Recorder,
+    /// What a step of an upgrade may cost.
+    pub budgets: Budgets,
+    /// The settings of the run.
+    pub settings: Settings,
+    /// Who shows what is going on.
+    pub progress: Progress,
     suffix: String,
     deadline: Deadline,
     intents: IntentLog,
@@ -191,12 +203,18 @@ async fn prepare(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Stop
 }
 
 async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Failure> {
-    let spec = ClusterSpec { topology: needs.topology, images: run.images.clone() };
+    let spec = ClusterSpec {
+        topology: needs.topology,
+        images: run.images.clone(),
+        apart: needs.apart.map(Into::into),
+    };
     let holder = format!("{} of run {} (pid {})", needs.name, run.log.run(), std::process::id());
     let patience = Deadline::after(run.patience);
-    let lease =
-        Lease::acquire(&run.settings, &run.engine, &spec, needs.access, &holder, patience, &run.progress)
-            .await?;
+    let (settings, engine, access, progress) = (&run.settings, &run.engine, needs.access, &run.progress);
+    let lease = match &run.cluster {
+        Some(name) => Lease::existing(settings, engine, name, access, &holder, patience, progress).await?,
+        None => Lease::acquire(settings, engine, &spec, access, &holder, patience, progress).await?,
+    };
     let cluster = lease.cluster.clone();
     let client = cluster.client().await?;
     let labels = BTreeMap::from([("dev.seatrial.run".to_owned(), run.log.run().to_owned())]);
@@ -221,6 +239,9 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
         intents: lease.intents()?,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
+        budgets: run.budgets.clone(),
+        settings: run.settings.clone(),
+        progress: run.progress.clone(),
         deadline: Deadline::after(needs.budget),
         judged: Mutex::default(),
         began: Instant::now(),

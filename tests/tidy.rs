@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["image"],
     &["fault"],
     &["manifest", "wait"],
+    &["upgrade"],
     &["cluster"],
     &["workload"],
     &["probe", "diagnostics"],

@@ -11,14 +11,14 @@ const ID: u16 = 0x5ea1;
 const HEAD: usize = 14;
 
 /// The command that asks `server` and prints the first bytes of its answer. It ends within 3 s.
-pub(super) fn command(server: IpAddr) -> [String; 5] {
+pub(crate) fn command(server: IpAddr) -> [String; 5] {
     let query: String = query().iter().map(|byte| format!("\\x{byte:02x}")).collect();
     let script = format!("exec 3<>/dev/tcp/{server}/53 && printf '{query}' >&3 && head -c {HEAD} <&3");
     ["timeout".into(), "3".into(), "bash".into(), "-c".into(), script]
 }
 
 /// Whether these are the first bytes of an answer with an address in it.
-pub(super) fn answered(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn answered(bytes: &[u8]) -> Result<(), String> {
     let Some(head) = bytes.get(2..HEAD) else {
         return Err(format!("{} bytes are no answer", bytes.len()));
     };

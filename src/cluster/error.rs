@@ -43,6 +43,24 @@ pub enum ClusterError {
         /// Who has it.
         owner: String,
     },
+    /// It was upgraded, or its upgrade was begun: it is not what its name was made from any more.
+    #[error("cluster {name} is not what it was made as: {what}")]
+    Upgraded {
+        /// The cluster.
+        name: String,
+        /// What it is.
+        what: String,
+    },
+    /// An upgrade stands in the middle of a step.
+    #[error("cluster {name} cannot be used as it is: {what}")]
+    HalfUpgraded {
+        /// The cluster.
+        name: String,
+        /// What stands.
+        what: String,
+        /// Where the upgrade leads, where that is known.
+        to: Option<String>,
+    },
     /// The kubeconfig file does not speak of this cluster.
     #[error("refused to use the kubeconfig {}: {reason}", .path.display())]
     WrongKubeconfig {
@@ -148,6 +166,10 @@ impl ClusterError {
             Self::NotOurs { name, .. } => {
                 Some(format!("if nobody needs it: kind delete cluster --name {name}"))
             }
+            Self::HalfUpgraded { name, to: Some(to), .. } => Some(format!(
+                "seatrial upgrade --cluster {name} --to {to} goes on; seatrial down {name} removes it"
+            )),
+            Self::HalfUpgraded { name, to: None, .. } => Some(format!("seatrial down {name}")),
             Self::WrongKubeconfig { path, .. } => Some(format!("rm {}; it is written anew", path.display())),
             Self::Create { reason, .. } if reason.contains("executable file not found") => {
                 Some("install Docker's command line".into())

@@ -9,7 +9,7 @@ use super::lock::{Access, Held, LockFiles};
 use super::making::{self, Made, Making};
 use super::ready::{self, Ready};
 use super::spec::ClusterSpec;
-use super::{Cluster, Wanted, out_of_service};
+use super::{Cluster, Wanted, out_of_service, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -32,6 +32,17 @@ pub struct Lease {
     pub healed: Vec<Healed>,
     access: Access,
     held: Held,
+}
+
+/// How a cluster is come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Found, or made.
+    Make,
+    /// Found only.
+    Find,
+    /// Found, to go on with its upgrade.
+    Upgrade,
 }
 
 /// Time to heal what is open at a release.
@@ -61,14 +72,29 @@ impl Lease {
         deadline: Deadline,
         progress: &Progress,
     ) -> Result<Lease, ClusterError> {
-        let wanted = Wanted {
-            name: spec.name(),
-            topology: spec.topology,
-            kubernetes: spec.images.kubernetes.clone(),
-            image: spec.images.node.reference.clone(),
-            workloads: spec.workloads(),
-        };
-        Self::get(settings, engine, &wanted, true, access, holder, deadline, progress).await
+        let mut number = 1;
+        loop {
+            let wanted = Wanted {
+                name: spec.numbered(number),
+                topology: spec.topology,
+                kubernetes: spec.images.kubernetes.clone(),
+                image: spec.images.node.reference.clone(),
+                workloads: spec.workloads(),
+            };
+            let got = match upgrading::upgraded(settings, &wanted) {
+                Some(error) => Err(error),
+                None => {
+                    let way = Way::Make;
+                    Self::get(settings, engine, &wanted, way, access, holder, deadline, progress).await
+                }
+            };
+            match got {
+                // It belongs to whoever upgraded it; there is room for another one beside it.
+                Err(error @ ClusterError::Upgraded { .. }) => progress.say(&error.to_string()),
+                got => return got,
+            }
+            number += 1;
+        }
     }
 
     /// As [`Lease::acquire`] for a cluster that is there, by name; it is never made anew.
@@ -85,7 +111,25 @@ impl Lease {
         progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let wanted = Wanted::of(settings, name)?;
-        Self::get(settings, engine, &wanted, false, access, holder, deadline, progress).await
+        Self::get(settings, engine, &wanted, Way::Find, access, holder, deadline, progress).await
+    }
+
+    /// As [`Lease::existing`], exclusively, for whoever goes on with an upgrade: one that stands in the
+    /// middle of a step may be leased, and need not be ready.
+    ///
+    /// # Errors
+    /// Those of [`Lease::existing`].
+    pub async fn to_upgrade(
+        settings: &Settings,
+        engine: &Engine,
+        name: &str,
+        holder: &str,
+        deadline: Deadline,
+        progress: &Progress,
+    ) -> Result<Lease, ClusterError> {
+        let wanted = Wanted::of(settings, name)?;
+        let (way, access) = (Way::Upgrade, Access::Exclusive);
+        Self::get(settings, engine, &wanted, way, access, holder, deadline, progress).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "those of acquire, which are the contract")]
@@ -93,7 +137,7 @@ impl Lease {
         settings: &Settings,
         engine: &Engine,
         wanted: &Wanted,
-        make: bool,
+        way: Way,
         access: Access,
         holder: &str,
         deadline: Deadline,
@@ -105,12 +149,14 @@ impl Lease {
             let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
             let mut entering = files.enter(access, holder, deadline, detail).await?;
             let making = Making { settings, engine, wanted, deadline, progress, task: task.clone() };
-            let made = if make {
-                let done = making.run(entering).await?;
-                entering = done.0;
-                done.1
-            } else {
-                making.run_existing(&entering).await?
+            let made = match way {
+                Way::Make => {
+                    let done = making.run(entering).await?;
+                    entering = done.0;
+                    done.1
+                }
+                Way::Find => making.run_existing(&entering).await?,
+                Way::Upgrade => making.run_to_upgrade(&entering).await?,
             };
             Ok::<_, ClusterError>((made, entering.enter()?))
         };

@@ -14,7 +14,7 @@ use super::lock::Entering;
 use super::ready::{self, Ready};
 use super::record::{self, OWNER_FILE, Record, private_dir, remove_dir, write_private};
 use super::standing::{self, Standing};
-use super::{Cluster, ClusterError, Wanted, out_of_service, role};
+use super::{Cluster, ClusterError, Wanted, out_of_service, role, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
@@ -69,6 +69,10 @@ impl Making<'_> {
             }
             Standing::Absent => None,
             Standing::Half(why) => Some(why),
+            // It may have become so since it was chosen.
+            Standing::Whole if let Some(error) = upgrading::upgraded(self.settings, self.wanted) => {
+                return Err(error);
+            }
             Standing::Whole => {
                 let unclean = entering.unclean();
                 for holder in &unclean {
@@ -96,10 +100,35 @@ impl Making<'_> {
 
     /// As [`Making::run`], for a cluster that must be there already.
     pub async fn run_existing(&self, entering: &Entering) -> Result<Made, ClusterError> {
+        upgrading::usable(self.settings, &self.wanted.name)?;
+        self.there().await?;
+        self.reuse(!entering.unclean().is_empty()).await
+    }
+
+    /// As [`Making::run_existing`], for whoever goes on with an upgrade: where that stands in the middle
+    /// of a step, the cluster cannot be asked to be ready.
+    pub async fn run_to_upgrade(&self, entering: &Entering) -> Result<Made, ClusterError> {
+        let name = &self.wanted.name;
+        self.there().await?;
+        if upgrading::usable(self.settings, name).is_ok() {
+            return self.reuse(!entering.unclean().is_empty()).await;
+        }
+        let intents = IntentLog::open(&self.settings.cluster_dir(name))?;
+        let healed = fault::heal_all(self.engine, &intents, self.deadline.at_most(HEAL)).await?;
+        for container in standing::look(self.settings, self.engine, name).await?.containers {
+            self.revive(&container).await?;
+        }
+        let cluster = open(self.settings, self.engine, self.wanted).await?;
+        let ready = Ready { parts: Vec::new(), took: Duration::ZERO };
+        Ok(Made { cluster, reused: true, healed, ready })
+    }
+
+    /// Refuses a cluster that is not whole.
+    async fn there(&self) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
         let found = standing::look(self.settings, self.engine, name).await?;
         match found.standing(None, Timestamp::now()) {
-            Standing::Whole => self.reuse(!entering.unclean().is_empty()).await,
+            Standing::Whole => Ok(()),
             Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
             Standing::Absent | Standing::Half(_) => Err(ClusterError::Unknown { name: name.clone() }),
         }
@@ -340,7 +369,10 @@ pub(super) fn heal_text(healed: &Healed) -> String {
 fn is_refusal(error: &ClusterError) -> bool {
     matches!(
         error,
-        ClusterError::NotOurs { .. } | ClusterError::Elsewhere { .. } | ClusterError::WrongKubeconfig { .. }
+        ClusterError::NotOurs { .. }
+            | ClusterError::Elsewhere { .. }
+            | ClusterError::Upgraded { .. }
+            | ClusterError::WrongKubeconfig { .. }
     )
 }
 

@@ -1,5 +1,6 @@
 //! Clusters: made by kind, shared through leases, proved ready before use, removed when idle.
 
+pub(crate) mod dns;
 pub mod lock;
 pub mod out_of_service;
 pub mod ready;
@@ -7,7 +8,6 @@ pub mod record;
 pub mod timing;
 pub mod topology;
 
-mod dns;
 mod error;
 mod holder;
 mod kind;
@@ -19,6 +19,7 @@ mod reap;
 mod roll;
 mod spec;
 mod standing;
+mod upgrading;
 
 use std::path::PathBuf;
 
@@ -36,6 +37,7 @@ pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};
 pub use spec::ClusterSpec;
 pub use timing::{Budget, FailureTiming};
 pub use topology::{ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
+pub use upgrading::{UpgradeAsk, Upgraded, plan_upgrade, upgrade};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -75,6 +77,13 @@ impl Cluster {
     /// Its control planes by name.
     pub fn control_planes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|n| n.role == Role::ControlPlane)
+    }
+
+    /// The address of its DNS service; none where it has none, or its API does not answer.
+    pub async fn dns_service(&self, client: &Client) -> Option<std::net::IpAddr> {
+        let services =
+            kube::Api::<k8s_openapi::api::core::v1::Service>::namespaced(client.unary.clone(), "kube-system");
+        services.get("kube-dns").await.ok()?.spec?.cluster_ip?.parse().ok()
     }
 
     /// The node of this name.

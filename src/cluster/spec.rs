@@ -5,13 +5,17 @@ use sha2::{Digest, Sha256};
 use super::topology::Topology;
 use crate::image::ImageSet;
 
-/// A topology with the images to run on it. Two equal ones share a cluster.
+/// A topology with the images to run on it. Two equal ones share a cluster, unless it was upgraded
+/// since: it keeps its name then, and the next one of that spec gets a name with a number.
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
     /// The topology.
     pub topology: &'static Topology,
     /// The images.
     pub images: ImageSet,
+    /// Keeps it apart from the clusters that are shared: the end of its name, of lower case letters
+    /// and digits. For a cluster that will not stay what it was made as.
+    pub apart: Option<String>,
 }
 
 impl ClusterSpec {
@@ -32,9 +36,18 @@ impl ClusterSpec {
         sha.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The cluster's name: `seatrial-<topology>-<hash>`.
+    /// The cluster's name: `seatrial-<topology>-<hash>`, and what keeps it apart.
     pub fn name(&self) -> String {
-        format!("seatrial-{}-{}", self.topology.name, self.hash())
+        let apart = self.apart.as_ref().map(|a| format!("-{a}")).unwrap_or_default();
+        format!("seatrial-{}-{}{apart}", self.topology.name, self.hash())
+    }
+
+    /// The name of the `number`th cluster of this spec, from 1: those before it were upgraded.
+    pub fn numbered(&self, number: usize) -> String {
+        match number {
+            0 | 1 => self.name(),
+            _ => format!("{}-{number}", self.name()),
+        }
     }
 
     /// References of the images that every node must hold, each once.
@@ -72,7 +85,7 @@ mod tests {
             workloads: [("nginx-old".to_owned(), nginx)].into(),
         };
         static SMALL: Topology = Topology { name: "small", yaml: "nodes: [{role: control-plane}]" };
-        ClusterSpec { topology: &SMALL, images }
+        ClusterSpec { topology: &SMALL, images, apart: None }
     }
 
     #[test]
@@ -102,8 +115,10 @@ mod tests {
     #[test]
     fn names_fit_what_kind_allows() {
         for topology in super::super::TOPOLOGIES {
-            let name = ClusterSpec { topology, ..spec() }.name();
+            let spec = ClusterSpec { topology, apart: Some("upgrade".into()), ..spec() };
+            let name = spec.numbered(99);
             assert!(name.len() <= 50, "{name}: node names must be host names");
+            assert!(name.starts_with(&spec.name()) && name.ends_with("-upgrade-99"));
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use futures::TryStreamExt as _;
-use tokio::io::{AsyncRead, AsyncWriteExt as _};
+use std::pin::Pin;
+
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio_util::bytes::Bytes;
 
 use super::{Engine, EngineError};
 use crate::deadline::Deadline;
@@ -12,7 +16,54 @@ use crate::exec::tail;
 /// How much of what the command prints is kept.
 const KEPT: usize = 64 << 10;
 
+/// Both ends of a running command.
+pub struct Piped {
+    /// What it prints on standard output; standard error is left out.
+    pub output: BoxStream<'static, std::io::Result<Bytes>>,
+    /// Its standard input, which it sees end when this is dropped or shut down.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+impl std::fmt::Debug for Piped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Piped").finish_non_exhaustive()
+    }
+}
+
 impl Engine {
+    /// Starts a command and gives both its ends, for as long as it runs.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Timeout`] after 30 s, [`EngineError::Api`].
+    ///
+    /// # Cancellation
+    /// The command sees its input end when both ends are dropped.
+    pub async fn exec_piped(&self, name: &str, argv: &[&str]) -> Result<Piped, EngineError> {
+        let doing = || format!("failed to run `{}` in {name}", argv.join(" "));
+        let options = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(argv.to_vec()),
+            ..Default::default()
+        };
+        let created = self.ask(doing, self.quick(), self.docker.create_exec(name, options)).await;
+        let id = created.map_err(|e| e.or_not_found("container", name))?.id;
+        let StartExecResults::Attached { output, input } =
+            self.ask(doing, self.quick(), self.docker.start_exec(&id, None)).await?
+        else {
+            let source = std::io::Error::other("the engine detached from the command");
+            return Err(EngineError::api(doing(), source.into()));
+        };
+        let output = output.map_err(std::io::Error::other).try_filter_map(|piece| async move {
+            Ok(match piece {
+                LogOutput::StdErr { .. } => None,
+                other => Some(other.into_bytes()),
+            })
+        });
+        Ok(Piped { output: output.boxed(), input })
+    }
+
     /// Runs a command that reads `input` to its end from standard input; gives what it printed.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use crate::deadline::Deadline;
 pub use containers::{Container, Power};
 pub use error::EngineError;
 pub use exec::ExecResult;
+pub use feed::Piped;
 pub use files::{Listed, SUMMED};
 pub use images::ImageInfo;
 

@@ -50,6 +50,14 @@ pub enum ImageError {
         /// The node, or `the engine`.
         place: String,
     },
+    /// A release's programs and images cannot be had apart from a node image.
+    #[error("no programs and images of Kubernetes {version}: {why}")]
+    NoArtefacts {
+        /// The release.
+        version: String,
+        /// The reason.
+        why: String,
+    },
     /// An archive cannot be read.
     #[error("failed to read the archive of {reference}")]
     Archive {
@@ -113,7 +121,7 @@ impl ImageError {
             Self::NoWay { build, .. } => build.hint(),
             Self::Engine(e) => e.hint(),
             Self::Pull { trouble, registry, image, .. } => Some(trouble.hint(registry, image)),
-            Self::NotThere { .. } | Self::Archive { .. } => None,
+            Self::NotThere { .. } | Self::Archive { .. } | Self::NoArtefacts { .. } => None,
         }
     }
 }

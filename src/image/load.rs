@@ -14,8 +14,11 @@ use crate::progress::Progress;
 /// transfer service and so takes archives that lack the other platforms of an index, which Docker's
 /// containerd store writes (kind#3795); the layers' archives are of no use once unpacked.
 const IMPORT: &str = "case $(ctr images import --help) in *--local*) \
-     exec ctr -n k8s.io images import --local --discard-unpacked-layers - ;; \
-     *) exec ctr -n k8s.io images import - ;; esac";
+     exec ctr -n k8s.io images import --local --discard-unpacked-layers \"$@\" - ;; \
+     *) exec ctr -n k8s.io images import \"$@\" - ;; esac";
+
+/// The CRI's word for an image that is not to be removed.
+const PINNED: &str = "--label=io.cri-containerd.pinned=pinned";
 
 /// Asking a node what it has.
 const QUICK: Duration = Duration::from_secs(60);
@@ -59,6 +62,47 @@ pub async fn load(
         loaded.push(Loaded { reference: (*reference).into(), onto });
     }
     Ok(loaded)
+}
+
+/// Loads an archive onto node containers, side by side, but for those that have all of its images
+/// already; gives the nodes that it was loaded onto. The images are kept by kubelets that remove
+/// unused ones.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_archive(
+    engine: &Engine,
+    nodes: &[&str],
+    references: &[&str],
+    archive: &Path,
+    deadline: Deadline,
+) -> Result<Vec<String>, ImageError> {
+    let loads = nodes.iter().map(|node| async move {
+        if missing(engine, node, references, deadline).await?.is_empty() {
+            return Ok(None);
+        }
+        let open = |source| ImageError::Archive { reference: archive.display().to_string(), source };
+        let file = tokio::fs::File::open(archive).await.map_err(open)?;
+        engine.exec_reading(node, &["sh", "-c", IMPORT, "import", PINNED], file, deadline).await?;
+        match missing(engine, node, references, deadline).await?.first() {
+            None => Ok(Some((*node).to_owned())),
+            Some(first) => Err(ImageError::NotThere { reference: first.clone(), place: (*node).into() }),
+        }
+    });
+    Ok(try_join_all(loads).await?.into_iter().flatten().collect())
+}
+
+/// Those of these images that a node lacks, by their full names.
+async fn missing(
+    engine: &Engine,
+    node: &str,
+    references: &[&str],
+    deadline: Deadline,
+) -> Result<Vec<String>, ImageError> {
+    let argv = ["ctr", "-n", "k8s.io", "images", "ls", "-q"];
+    let listed = engine.exec_ok(node, &argv, None, deadline.at_most(QUICK)).await?;
+    let there: Vec<&str> = listed.lines().map(str::trim).collect();
+    Ok(references.iter().filter(|r| !there.contains(r)).map(|r| (*r).to_owned()).collect())
 }
 
 async fn one(

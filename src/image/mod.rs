@@ -1,6 +1,7 @@
 //! Which images a cluster runs, and how they come to be there: pulled from a registry or built
 //! here, then loaded onto nodes.
 
+mod artefacts;
 pub mod build;
 mod error;
 pub mod load;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use artefacts::{Artefacts, Program, artefacts, obtainable};
 pub use build::BuildError;
 pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};

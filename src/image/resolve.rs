@@ -181,7 +181,7 @@ pub(super) fn builder(settings: &Settings, progress: &Progress) -> Result<Builde
     Ok(Builder::new(&settings.cache, &recipes, cores, progress.clone()))
 }
 
-fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<build::Piece>, ImageError> {
+pub(super) fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<build::Piece>, ImageError> {
     let release = made.releases.iter().find(|r| r.version == version);
     let missing = || ProfileError::NoVersion {
         profile: profile.into(),

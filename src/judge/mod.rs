@@ -12,9 +12,12 @@ pub mod integrity;
 pub mod locality;
 pub mod object;
 pub mod outages;
+pub mod skew;
 pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;
+pub mod upgrade;
+pub mod version;
 
 pub use evidence::{Evidence, Missing};
 
@@ -147,4 +150,5 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 }
 
 /// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] = &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];
+pub static CLAIMS: &[&[Claim]] =
+    &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS];

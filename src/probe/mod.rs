@@ -1,12 +1,18 @@
 //! Probes: what writes, asks and watches while a story runs. They append to the event log and
 //! never judge.
 
+pub mod api;
+pub mod dns;
 pub mod forward;
 pub mod http;
+pub mod inside;
 pub mod ledger;
 pub mod recorder;
 
+pub use api::ApiProbe;
+pub use dns::DnsProbe;
 pub use forward::{Forward, Route, Target};
 pub use http::HttpProbe;
+pub use inside::Inside;
 pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
 pub use recorder::Recorder;

@@ -18,6 +18,7 @@ mod run;
 mod stories;
 mod terminal;
 mod timeline;
+mod upgrade;
 
 pub use html::Html;
 pub use json::Json;

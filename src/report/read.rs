@@ -39,7 +39,7 @@ fn shown(object: &Value) -> Value {
             "creationTimestamp": at("/metadata/creationTimestamp"),
             "deletionTimestamp": at("/metadata/deletionTimestamp"),
         },
-        "spec": {"nodeName": at("/spec/nodeName")},
+        "spec": {"nodeName": at("/spec/nodeName"), "unschedulable": at("/spec/unschedulable")},
         "status": {
             "phase": at("/status/phase"),
             "conditions": conditions,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::build::line;
 use super::stories::{Clock, Story};
+use super::upgrade;
 use crate::event::{Change, Event, Outcome, Record};
 
 /// One story's time axis. Times are seconds from the beginning of the run.
@@ -17,7 +18,7 @@ pub struct Timeline {
     pub from: f64,
     /// Where it ends.
     pub to: f64,
-    /// The lanes: steps first, then faults, nodes, pods, probes.
+    /// The lanes: steps first, then an upgrade's steps and versions, faults, nodes, pods, probes.
     pub lanes: Vec<Lane>,
     /// Marked moments.
     pub marks: Vec<(f64, String)>,
@@ -26,7 +27,7 @@ pub struct Timeline {
 /// One thing over time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lane {
-    /// What kind of thing: `steps`, `faults`, `nodes`, `pods`, `probes`.
+    /// What kind of thing: `steps`, `upgrade`, `versions`, `faults`, `nodes`, `pods`, `probes`.
     pub group: &'static str,
     /// Which one.
     pub name: String,
@@ -87,10 +88,10 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
 }
 
 /// Kinds of lanes from top to bottom.
-pub(super) const GROUPS: [&str; 5] = ["steps", "faults", "nodes", "pods", "probes"];
+pub(super) const GROUPS: [&str; 7] = ["steps", "upgrade", "versions", "faults", "nodes", "pods", "probes"];
 
 #[derive(Default)]
-struct Lanes {
+pub(super) struct Lanes {
     lanes: Vec<Lane>,
     /// When each probe asked last.
     asked: BTreeMap<String, f64>,
@@ -140,6 +141,9 @@ impl Lanes {
                 };
                 self.answered(reader, at, *outcome, &note);
             }
+            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => {
+                upgrade::take(self, &record.event, at);
+            }
             _ => {}
         }
     }
@@ -150,7 +154,7 @@ impl Lanes {
     }
 
     /// Ends the lane's last state and begins another, unless it is the same one.
-    fn turn(&mut self, group: &'static str, name: &str, at: f64, (state, note): (State, String)) {
+    pub(super) fn turn(&mut self, group: &'static str, name: &str, at: f64, (state, note): (State, String)) {
         let last = self.lane(group, name).spans.last();
         if last.is_some_and(|s| s.to.is_infinite() && s.state == state && s.note == note) {
             return;
@@ -159,7 +163,7 @@ impl Lanes {
         self.begin(group, name, at, state, &note);
     }
 
-    fn begin(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
+    pub(super) fn begin(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
         let span = Span { from: at, to: f64::INFINITY, state, note: note.into() };
         self.lane(group, name).spans.push(span);
     }
@@ -170,7 +174,7 @@ impl Lanes {
         }
     }
 
-    fn close(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
+    pub(super) fn close(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
         let open = self.lane(group, name).spans.last_mut().filter(|s| s.to.is_infinite());
         if let Some(open) = open {
             (open.to, open.state, open.note) = (at, state, note.into());
@@ -200,7 +204,9 @@ fn answer(outcome: Outcome) -> State {
 }
 
 fn node(object: &Value) -> (State, String) {
+    let cordoned = object["spec"]["unschedulable"] == true;
     match condition(object, "Ready") {
+        Some("True") if cordoned => (State::Moving, "ready, cordoned".into()),
         Some("True") => (State::Good, "ready".into()),
         Some("False") => (State::Bad, "not ready".into()),
         _ => (State::Bad, "unknown".into()),

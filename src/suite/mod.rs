@@ -10,6 +10,7 @@ pub mod stateful_set;
 pub mod stateful_set_node;
 pub mod stateful_single;
 pub mod stateless;
+pub mod upgrade;
 
 /// One story with the claims that it proves.
 #[derive(Debug)]
@@ -23,8 +24,13 @@ pub struct Suite {
 }
 
 /// Every suite, in the order of the catalogue.
-pub static SUITES: &[&Suite] =
-    &[&stateless::SUITE, &stateful_single::SUITE, &stateful_set::SUITE, &stateful_set_node::SUITE];
+pub static SUITES: &[&Suite] = &[
+    &stateless::SUITE,
+    &stateful_single::SUITE,
+    &stateful_set::SUITE,
+    &stateful_set_node::SUITE,
+    &upgrade::SUITE,
+];
 
 impl Suite {
     /// The suite with this name.

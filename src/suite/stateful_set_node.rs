@@ -30,6 +30,7 @@ pub static SUITE: Suite = Suite {
         claims: &["C9"],
         access: Access::Exclusive,
         topology: &topology::THREE,
+        apart: None,
         budget: Duration::from_secs(15 * 60),
     },
     story: |s| story(s).boxed(),

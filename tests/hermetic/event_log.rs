@@ -35,7 +35,7 @@ fn folder() -> PathBuf {
 
 /// One scenario that records much, and one that records once and is judged.
 #[test]
-#[ignore = "a child process of the test in this file"]
+#[ignore = "a child process of the tests in this file"]
 fn writer() {
     let dir = folder();
     let log = EventLog::open(&dir, "r").unwrap();

@@ -21,4 +21,5 @@ mod stateful_set;
 mod stateful_single;
 mod stateless;
 mod story;
+mod upgrade;
 mod waits;

@@ -69,7 +69,7 @@ impl Ground {
         let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));
         let nginx = nginx.context("the profile has an nginx")?.reference.clone();
-        let spec = ClusterSpec { topology: &KILLS, images };
+        let spec = ClusterSpec { topology: &KILLS, images, apart: None };
         let ground = Self {
             name: spec.name(),
             bystander: format!("seatrial-test-bystander-{}", std::process::id()),

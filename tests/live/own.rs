@@ -16,6 +16,7 @@ async fn a_hung_worker_is_noticed_and_comes_back() -> anyhow::Result<()> {
         claims: &[],
         access: Access::Exclusive,
         topology: &THREE,
+        apart: None,
         budget: Duration::from_secs(180),
     };
     in_run(&[needs.name], async |run| {

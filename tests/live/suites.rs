@@ -5,13 +5,14 @@ use seatrial::suite::{SUITES, Suite};
 
 use crate::session::in_run;
 
-const CASES: &[&str] = &["stateless", "mysql", "stateful-set", "stateful-set-node"];
+const CASES: &[&str] = &["stateless", "mysql", "stateful-set", "stateful-set-node", "upgrade"];
 
 #[rstest]
 #[case::stateless("stateless")]
 #[case::mysql("mysql")]
 #[case::stateful_set("stateful-set")]
 #[case::stateful_set_node("stateful-set-node")]
+#[case::upgrade("upgrade")]
 #[tokio::test(flavor = "multi_thread")]
 async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
     let suite = Suite::named(name).expect("it is listed");

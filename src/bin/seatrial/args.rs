@@ -52,6 +52,8 @@ pub enum Command {
     Kubeconfig(KubeconfigArgs),
     /// Bring images of the engine onto every node of a cluster
     Load(LoadArgs),
+    /// Upgrade a living cluster in place, one minor version at a time, with probes on it
+    Upgrade(UpgradeArgs),
     /// The images of a profile: build or pull what is missing, or list what is here
     Images(ImagesArgs),
     /// Break a node, or a pod on it, for a while; it is healed for sure
@@ -98,6 +100,12 @@ pub struct RunArgs {
     /// Another topology than the suites ask for
     #[arg(long, value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
     pub topology: Option<String>,
+    /// A cluster that there is, as it is, by its name or the beginning of it; it is kept
+    #[arg(long, conflicts_with_all = ["topology", "delete"])]
+    pub cluster: Option<String>,
+    /// What each step of an upgrade may cost, instead of the defaults (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub budget: Option<PathBuf>,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -150,6 +158,9 @@ pub struct UpArgs {
     /// Its shape
     #[arg(long, default_value = "three", value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
     pub topology: String,
+    /// A cluster of its own beside the shared one: the end of its name, such as `upgrade`
+    #[arg(long, value_name = "WORD", value_parser = word)]
+    pub apart: Option<String>,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -189,6 +200,32 @@ pub struct LoadArgs {
     /// A cluster, or the beginning of its name [default: the only one]
     #[arg(long)]
     pub cluster: Option<String>,
+}
+
+/// Arguments of `upgrade`.
+#[derive(Debug, clap::Args)]
+pub struct UpgradeArgs {
+    /// The version to reach: 1.35.4, 1.35 or next; several minor versions are several hops
+    #[arg(long, value_name = "VERSION")]
+    pub to: String,
+    /// A cluster, or the beginning of its name [default: the only one]
+    #[arg(long)]
+    pub cluster: Option<String>,
+    /// Show what would be done, and how long it would take; changes nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Stop after a step, a node, or `control-plane`; the next call goes on from there
+    #[arg(long, value_name = "STEP", conflicts_with = "plan")]
+    pub stop_after: Option<String>,
+    /// What each step may cost, instead of the defaults (TOML)
+    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    pub budget: Option<PathBuf>,
+    /// How long a drain is tried before the node is opened again and the upgrade stops
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub drain: Duration,
+    /// Leave etcd as it is: the API is away for a shorter time
+    #[arg(long)]
+    pub keep_etcd: bool,
 }
 
 /// Arguments of `images`.
@@ -320,9 +357,13 @@ pub fn topology(name: &str) -> anyhow::Result<&'static Topology> {
     Ok(Topology::named(name)?)
 }
 
-/// The suites of these names, in the catalogue's order; all of them without a name.
+/// The suites of these names, in the catalogue's order; without a name all that share clusters.
 pub fn suites(names: &[String]) -> Vec<&'static Suite> {
-    let wanted = |s: &&&Suite| names.is_empty() || names.iter().any(|n| n == s.needs.name);
+    // A suite that changes what its cluster is runs only when it is named.
+    let wanted = |s: &&&Suite| match names {
+        [] => s.needs.apart.is_none(),
+        names => names.iter().any(|n| n == s.needs.name),
+    };
     SUITES.iter().filter(wanted).copied().collect()
 }
 
@@ -330,6 +371,14 @@ pub fn suites(names: &[String]) -> Vec<&'static Suite> {
 fn profiles() -> Vec<&'static str> {
     let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
     std::iter::once("auto").chain(named.map(|p| &*p.name.leak())).collect()
+}
+
+fn word(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    match !text.is_empty() && text.len() <= 12 && text.chars().all(fits) {
+        true => Ok(text.into()),
+        false => Err("not a word of at most 12 lower case letters and digits".into()),
+    }
 }
 
 fn pod(text: &str) -> Result<(String, String), String> {

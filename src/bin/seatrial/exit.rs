@@ -14,10 +14,12 @@ use seatrial::event::EventError;
 use seatrial::fault::FaultError;
 use seatrial::image::{BuildError, ImageError, ProfileError};
 use seatrial::judge::Conclusion;
+use seatrial::judge::upgrade::BudgetError;
 use seatrial::node::NodeError;
 use seatrial::report::ReportError;
 use seatrial::run::RunError;
 use seatrial::scenario::ScenarioError;
+use seatrial::upgrade::UpgradeError;
 
 /// Codes of the process. Those from 64 on are the ones of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +176,8 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
         .or_else(|| with(error, profile))
         .or_else(|| with(error, image))
         .or_else(|| with(error, run))
+        .or_else(|| with(error, upgrade))
+        .or_else(|| with(error, |_: &BudgetError| Some((Exit::Input, None))))
         .or_else(|| with(error, scenario))
 }
 
@@ -226,6 +230,7 @@ fn cluster(error: &ClusterError) -> Option<Known> {
         ClusterError::Lock(LockError::File { .. }) | ClusterError::File { .. } => Exit::CannotWrite,
         ClusterError::NotOurs { .. }
         | ClusterError::Elsewhere { .. }
+        | ClusterError::HalfUpgraded { .. }
         | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
         ClusterError::Topology(_) => Exit::Usage,
         ClusterError::Fault(error) => return fault(error),
@@ -273,6 +278,19 @@ fn run(error: &RunError) -> Option<Known> {
         RunError::Image(error) => image(error),
         RunError::Event(error) => event(error),
     }
+}
+
+fn upgrade(error: &UpgradeError) -> Option<Known> {
+    let exit = match error {
+        UpgradeError::Refused { .. } => Exit::Refused,
+        UpgradeError::NoStop { .. } | UpgradeError::Version(_) => Exit::Usage,
+        UpgradeError::Cluster { source } => return known(&**source),
+        UpgradeError::File { .. } => Exit::CannotWrite,
+        UpgradeError::Engine(error) => return engine(error),
+        UpgradeError::Image(error) => return image(error),
+        _ => Exit::Internal,
+    };
+    Some((exit, error.hint()))
 }
 
 /// Only what no error behind it says better.

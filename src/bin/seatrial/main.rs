@@ -24,6 +24,7 @@ mod runs;
 mod show;
 mod signals;
 mod up;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,7 @@ async fn command(settings: &Settings, command: &Command) -> anyhow::Result<Exit>
         Command::Kubeconfig(args) => kubeconfig::kubeconfig(settings, args).await,
         Command::Load(args) => load::load(settings, args).await,
         Command::Images(args) => images::images(settings, args).await,
+        Command::Upgrade(args) => upgrade::upgrade(settings, args).await,
         Command::Reap(args) => reap::reap(settings, args).await,
         Command::Report(args) => report::report(settings, args).await,
         Command::Judge(args) => judge::judge(settings, args),

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use seatrial::cluster::{self, ClusterSpec};
+use seatrial::cluster;
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
+use seatrial::event::{self, Event};
 use seatrial::judge::Conclusion;
 use seatrial::progress::Progress;
 use seatrial::report::{self, Format, Terminal};
@@ -20,7 +21,7 @@ use crate::args::{RunArgs, suites, topology};
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::up::{PATIENCE, holder, watch};
-use crate::{draw, exit, show};
+use crate::{down, draw, exit, show, upgrade};
 
 /// Runs the suites, writes the reports and shows the result. A signal heals, releases, reports and
 /// then ends; a second one ends at once.
@@ -54,25 +55,40 @@ async fn whole(
     let engine = Engine::connect(None).await?;
     let suites = chosen(args)?;
     let names: Vec<&str> = suites.iter().map(|s| s.needs.name).collect();
+    // Before anything is built or made.
+    let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
     let mut errors = Vec::new();
-    let mut clusters = BTreeSet::new();
+    let on = match &args.cluster {
+        Some(name) => Some(down::named(settings, &engine, Some(name)).await?),
+        None => None,
+    };
     for version in versions(settings, args) {
         let settings = Settings { kubernetes: version, ..settings.clone() };
         // An interrupt during a long build ends here; nothing is broken yet.
-        let begun = tokio::select! {
+        let mut begun = tokio::select! {
             begun = Run::begin(settings.clone(), engine.clone(), &id, &names, progress.clone(), cancel.clone()) => begun?,
             () = cancel.cancelled() => return Ok(Exit::Interrupted),
         };
-        for suite in &suites {
-            let spec = ClusterSpec { topology: suite.needs.topology, images: begun.images.clone() };
-            clusters.insert(spec.name());
+        begun.cluster = on.clone();
+        if let Some(budgets) = &budgets {
+            begun.budgets.clone_from(budgets);
         }
         errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
         begun.end(verdict(&begun, &errors)?)?;
     }
-    leave(settings, &engine, args, progress, clusters).await;
+    // A cluster that was named is somebody's: it stays.
+    if on.is_none() {
+        leave(settings, &engine, args, progress, used(settings, &id)?).await;
+    }
     finish(settings, &id, &errors)
+}
+
+/// The clusters that the run had.
+fn used(settings: &Settings, id: &str) -> anyhow::Result<BTreeSet<String>> {
+    let records = event::read(&settings.runs_dir().join(id).join("events.jsonl"))?;
+    let ready = records.into_iter().filter(|r| matches!(r.event, Event::ClusterReady { .. }));
+    Ok(ready.filter_map(|r| r.scope.cluster).collect())
 }
 
 /// The versions to run on, one after another; none is the profile's default.

@@ -22,7 +22,7 @@ pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
     let engine = Engine::connect(None).await?;
     let deadline = Deadline::after(PATIENCE);
     let images = image::resolve(settings, &engine, &progress, deadline).await?;
-    let spec = ClusterSpec { topology: topology(&args.topology)?, images };
+    let spec = ClusterSpec { topology: topology(&args.topology)?, images, apart: args.apart.clone() };
     let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
     watch(settings, &cluster.name, &progress);
     show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;

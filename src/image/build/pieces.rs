@@ -7,6 +7,10 @@ use crate::image::profile::{Made, Release};
 
 /// The piece that everything else is built for.
 pub const NODE: &str = "node";
+/// The piece with the programs of a release.
+pub const KUBERNETES: &str = "kubernetes";
+/// The piece with the images that kubeadm of a release names.
+pub const KUBE_IMAGES: &str = "kube-images";
 
 /// One run of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]

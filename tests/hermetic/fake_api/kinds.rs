@@ -16,7 +16,7 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, nam
     Kind { group, version: "v1", kind, plural, namespaced }
 }
 
-static KINDS: [Kind; 17] = [
+static KINDS: [Kind; 18] = [
     kind("", "Namespace", "namespaces", false),
     kind("", "Node", "nodes", false),
     kind("", "PersistentVolume", "persistentvolumes", false),
@@ -33,6 +33,7 @@ static KINDS: [Kind; 17] = [
     kind("apps", "ControllerRevision", "controllerrevisions", true),
     kind("discovery.k8s.io", "EndpointSlice", "endpointslices", true),
     kind("events.k8s.io", "Event", "events", true),
+    kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),
     kind("storage.k8s.io", "StorageClass", "storageclasses", false),
 ];
 

@@ -51,6 +51,15 @@ async fn answer(
     match (method.as_str(), name) {
         ("GET", None) if watch => watched(shared, kind, namespace, parameters),
         ("GET", None) => list(&shared, kind, namespace.as_deref(), &parameters),
+        // An eviction that no trouble forbids is a deletion.
+        ("POST", name) if segments.last() == Some(&"eviction") => {
+            let namespace = namespace.unwrap_or_default();
+            let deleted = one(&shared, "DELETE", kind, &namespace, name, &parameters, b"{}");
+            match deleted.status().is_success() {
+                true => Json(json!({"kind": "Status", "status": "Success"})).into_response(),
+                false => deleted,
+            }
+        }
         (_, name) => {
             one(&shared, method.as_str(), kind, &namespace.unwrap_or_default(), name, &parameters, &body)
         }

@@ -1,0 +1,169 @@
+//! `seatrial upgrade`: bring a living cluster to another version, in place.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use seatrial::client::Client;
+use seatrial::cluster::{self, Cluster, Lease, UpgradeAsk};
+use seatrial::config::Settings;
+use seatrial::deadline::Deadline;
+use seatrial::engine::Engine;
+use seatrial::event::EventLog;
+use seatrial::judge::upgrade::{Budgets, StepCost, costs};
+use seatrial::probe::{ApiProbe, DnsProbe, dns};
+use seatrial::run::new_id;
+use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
+
+use crate::args::UpgradeArgs;
+use crate::exit::Exit;
+use crate::up::holder;
+use crate::{down, draw, show};
+
+/// How long is waited for those who use the cluster.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+/// The longest that the probes go on.
+const PROBED: Duration = Duration::from_secs(4 * 3600);
+
+/// Shows the plan, or carries it out with probes on the API server and the cluster's DNS.
+pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<Exit> {
+    let budgets = args.budget.as_deref().map(budgets).transpose()?.unwrap_or_else(Budgets::defaults);
+    let progress = draw::progress();
+    let engine = Engine::connect(None).await?;
+    let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
+    let etcd = if args.keep_etcd { EtcdPolicy::Keep } else { EtcdPolicy::Upgrade };
+    let stop_after = args.stop_after.clone();
+    let ask = UpgradeAsk { to: args.to.clone(), etcd, stop_after, drain: args.drain };
+    if args.plan {
+        let found = cluster::find(settings, &engine, &name).await?;
+        show::text(&shown(&cluster::plan_upgrade(settings, &found, &ask).await?))?;
+        return Ok(Exit::Passed);
+    }
+    let deadline = Deadline::after(PATIENCE);
+    let lease = Lease::to_upgrade(settings, &engine, &name, &holder("upgrade"), deadline, &progress).await?;
+    let id = new_id(Timestamp::now());
+    let log = EventLog::open(&settings.runs_dir().join(&id), &id)?;
+    let probes = probes(&lease.cluster, &log).await?;
+    let watcher = |told: Told<'_>| {
+        if let Told::Planned { plan, .. } = &told {
+            progress.say(shown(plan).trim_end());
+        }
+        log.append(told.event());
+        match told {
+            Told::Ended { result: Ok(_), .. } => over(&log, &budgets).pop(),
+            _ => None,
+        }
+    };
+    let ended = cluster::upgrade(settings, &lease.cluster, &ask, &progress, &watcher).await;
+    probes.0.stop().await;
+    if let Some(dns) = probes.1 {
+        dns.stop().await;
+    }
+    lease.release().await?;
+    log.check()?;
+    let costs = costs(&log.records());
+    show::text(&spent(&costs))?;
+    let done = ended?;
+    let over: Vec<String> = costs.iter().flat_map(|c| c.over(&budgets)).collect();
+    show::text(&match done.ending {
+        Ending::Complete => format!("{name} is at {}\n", done.to),
+        Ending::Stopped { after, .. } => {
+            format!(
+                "{name} stopped after `{after}`: `seatrial upgrade --cluster {name} --to {}` goes on\n",
+                done.to
+            )
+        }
+    })?;
+    for line in &over {
+        show::error(&format!("over budget: {line}"));
+    }
+    Ok(if over.is_empty() { Exit::Passed } else { Exit::Failed })
+}
+
+/// Reads a budget file.
+pub fn budgets(file: &Path) -> anyhow::Result<Budgets> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|source| {
+        let hint = "the defaults are in src/judge/upgrade/budget.toml";
+        crate::exit::Stop::new(Exit::Input, format!("failed to read {name}: {source}"), hint)
+    })?;
+    let steps: Vec<&str> = STEPS.iter().map(|s| s.name()).collect();
+    Ok(Budgets::parse(&name, &text, &steps)?)
+}
+
+/// The first budget that the last step broke.
+fn over(log: &EventLog, budgets: &Budgets) -> Vec<String> {
+    costs(&log.records()).last().map(|c| c.over(budgets)).unwrap_or_default()
+}
+
+/// What asks while the upgrade goes on. DNS is left out where the cluster has no such service, or
+/// does not answer after an interruption.
+async fn probes(cluster: &Cluster, log: &EventLog) -> anyhow::Result<(ApiProbe, Option<DnsProbe>)> {
+    let client: Client = cluster.client().await?;
+    let dns =
+        cluster.dns_service(&client).await.zip(cluster.control_planes().next()).map(|(address, node)| {
+            let words = dns::command(address, PROBED);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            DnsProbe::start(cluster.engine.exec_lines(&node.name, &words), log.clone())
+        });
+    Ok((ApiProbe::start(&client, log.clone()), dns))
+}
+
+/// Seconds of each step, and what each probe saw in it.
+fn spent(costs: &[StepCost]) -> String {
+    let mut text = String::new();
+    for cost in costs {
+        let took = cost.ended.as_ref().map_or("not ended".into(), |e| format!("{:>6.1} s", e.took));
+        text.push_str(&format!("{:<56} {took}", cost.title()));
+        for (probe, tally) in &cost.probes {
+            let failed = tally.refused + tally.indeterminate;
+            if failed > 0 {
+                text.push_str(&format!(
+                    "  {probe}: {failed} of {} failed, away {:.1} s",
+                    tally.requests, tally.outage
+                ));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The plan for people: `*` marks the steps after which one can stop.
+fn shown(plan: &UpgradePlan) -> String {
+    let UpgradePlan { cluster, from, to, .. } = plan;
+    if plan.hops.is_empty() {
+        return format!("{cluster} is at {to}: nothing to do\n");
+    }
+    let mut text = format!("{cluster}: {from} -> {to}, about {}\n", minutes(plan.expected()));
+    for hop in &plan.hops {
+        let named = |what: &str, version: Option<_>| match version {
+            Some(version) => format!("{what} {version}"),
+            None => format!("{what} as its kubeadm names it"),
+        };
+        let etcd = match plan.etcd {
+            EtcdPolicy::Upgrade => named("etcd", hop.etcd),
+            EtcdPolicy::Keep => "etcd as it is".into(),
+        };
+        text.push_str(&format!(
+            "hop {} -> {}: {etcd}, {}\n",
+            hop.from,
+            hop.to,
+            named("CoreDNS", hop.coredns)
+        ));
+        for (number, step) in hop.steps.iter().enumerate() {
+            let mark = if step.step.is_safe() { "*" } else { " " };
+            let seconds = step.expected.as_secs();
+            text.push_str(&format!("{:>4} {mark} {:<56} {seconds:>4} s\n", number + 1, step.title()));
+        }
+    }
+    for warning in &plan.warnings {
+        text.push_str(&format!("  note: {warning}\n"));
+    }
+    text.push_str("  * one can stop here: --stop-after\n");
+    text
+}
+
+fn minutes(time: Duration) -> String {
+    format!("{} min", time.as_secs().div_ceil(60))
+}

@@ -1,0 +1,242 @@
+//! Upgrades of clusters: what a lease has to know of them, and one carried out from its plan to the
+//! cluster's record.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::record::Record;
+use super::{Cluster, ClusterError, Wanted};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::image;
+use crate::progress::Progress;
+use crate::upgrade::{
+    self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Told, Upgrade, UpgradeError, UpgradePlan,
+    Version, Watcher,
+};
+
+/// What is asked of an upgrade.
+#[derive(Clone, Debug)]
+pub struct UpgradeAsk {
+    /// The version to reach: `1.35.4`, `1.35` for the newest of that minor version that the image
+    /// profile has, or `next` for the newest of the minor version after the cluster's.
+    pub to: String,
+    /// What becomes of etcd.
+    pub etcd: EtcdPolicy,
+    /// The step, node or `control-plane` after which to stop.
+    pub stop_after: Option<String>,
+    /// How long a drain is tried, at the most the limit of the step.
+    pub drain: Duration,
+}
+
+/// How an upgrade ended.
+#[derive(Clone, Debug)]
+pub struct Upgraded {
+    /// Where it began.
+    pub from: Version,
+    /// Where it was to lead.
+    pub to: Version,
+    /// How it ended.
+    pub ending: Ending,
+    /// The versions of everything now.
+    pub state: upgrade::State,
+}
+
+/// Time for building what a release needs on a small machine.
+const BUILD: Duration = Duration::from_secs(80 * 60);
+/// Time for looking at a cluster.
+const LOOK: Duration = Duration::from_secs(120);
+/// Time for a control plane to answer again after an interrupted upgrade.
+const MEND: Duration = Duration::from_secs(20 * 60);
+
+/// Why a cluster is not what its name was made from any more; none where it is.
+pub(super) fn upgraded(settings: &Settings, wanted: &Wanted) -> Option<ClusterError> {
+    let dir = settings.cluster_dir(&wanted.name);
+    let record = Record::read(&dir).filter(|r| r.complete)?;
+    let what = match Journal::read(&dir) {
+        Some(Ok(entry)) => entry.to_string(),
+        Some(Err(why)) => format!("the journal of its upgrade cannot be read: {why}"),
+        None if record.kubernetes != wanted.kubernetes => {
+            format!("it was upgraded from {} to {}", wanted.kubernetes, record.kubernetes)
+        }
+        None => return None,
+    };
+    Some(ClusterError::Upgraded { name: wanted.name.clone(), what })
+}
+
+/// Refuses a cluster whose upgrade stands in the middle of a step.
+pub(super) fn usable(settings: &Settings, name: &str) -> Result<(), ClusterError> {
+    let (what, to) = match Journal::read(&settings.cluster_dir(name)) {
+        None => return Ok(()),
+        Some(Ok(entry)) if entry.safe => return Ok(()),
+        Some(Ok(entry)) => (entry.to_string(), Some(entry.to.to_string())),
+        Some(Err(why)) => (format!("the journal of its upgrade cannot be read: {why}"), None),
+    };
+    Err(ClusterError::HalfUpgraded { name: name.into(), what, to })
+}
+
+/// The plan of an upgrade, from what runs now. Touches nothing.
+///
+/// # Errors
+/// [`UpgradeError::Refused`] with every reason, and what the cluster's API or the engine says.
+pub async fn plan_upgrade(
+    settings: &Settings,
+    cluster: &Cluster,
+    ask: &UpgradeAsk,
+) -> Result<UpgradePlan, UpgradeError> {
+    Looked::at(settings, cluster, ask).await.map(|l| l.plan)
+}
+
+/// Upgrades a cluster in place. The caller has an exclusive lease on it, one of
+/// [`Lease::to_upgrade`](super::Lease::to_upgrade) where an earlier upgrade was interrupted.
+///
+/// What an earlier call has done is not done again: this is also how to go on.
+///
+/// # Errors
+/// As [`Upgrade::hop`]. The journal says what stands.
+///
+/// # Cancellation
+/// As [`Upgrade::hop`].
+pub async fn upgrade(
+    settings: &Settings,
+    cluster: &Cluster,
+    ask: &UpgradeAsk,
+    progress: &Progress,
+    watcher: Watcher<'_>,
+) -> Result<Upgraded, UpgradeError> {
+    mend(cluster, progress).await?;
+    let client = cluster.client().await.map_err(lost)?;
+    let mut looked = Looked::at(settings, cluster, ask).await?;
+    let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
+    let planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
+    // A step that is done already is no step of the plan: that one is not stopped after, then.
+    let stop = match &ask.stop_after {
+        Some(name) => {
+            Some(looked.plan.stop_after(name, &planes).map_err(|why| UpgradeError::NoStop { why })?)
+        }
+        None => None,
+    };
+    let from = looked.plan.from;
+    loop {
+        let Looked { plan, facts } = &looked;
+        let Some(hop) = plan.hops.first() else { break };
+        let version = hop.to.to_string();
+        let deadline = Deadline::after(BUILD);
+        let artefacts = image::artefacts(settings, &profile, &version, deadline, progress).await?;
+        let work = Upgrade {
+            engine: &cluster.engine,
+            client: &client,
+            nodes: &cluster.nodes,
+            dir: &cluster.dir,
+            progress,
+            drain: ask.drain,
+        };
+        watcher(Told::Planned { plan, before: &facts.state });
+        let after = stop.as_ref().filter(|(to, _)| *to == hop.to).map(|(_, step)| step.as_str());
+        let ending = work.hop(plan, hop, facts, &artefacts, after, watcher).await?;
+        if let Ending::Stopped { .. } = ending {
+            let state = upgrade::state(&client).await?;
+            return Ok(Upgraded { from, to: plan.to, ending, state });
+        }
+        note(cluster, hop.to)?;
+        // The checks of the next hop are made from what runs now.
+        looked = Looked::at(settings, cluster, ask).await?;
+    }
+    note(cluster, looked.plan.to)?;
+    Journal::close(&cluster.dir)?;
+    let state = upgrade::state(&client).await?;
+    Ok(Upgraded { from, to: looked.plan.to, ending: Ending::Complete, state })
+}
+
+/// Writes down what the cluster is now.
+fn note(cluster: &Cluster, version: Version) -> Result<(), UpgradeError> {
+    let Some(mut record) = Record::read(&cluster.dir) else { return Ok(()) };
+    record.kubernetes = version.to_string();
+    record.write(&cluster.dir).map_err(lost)
+}
+
+/// Waits for what an interrupted upgrade left running, and brings its control plane back.
+async fn mend(cluster: &Cluster, progress: &Progress) -> Result<(), UpgradeError> {
+    let entry = match Journal::read(&cluster.dir) {
+        None => return Ok(()),
+        Some(Ok(entry)) => entry,
+        Some(Err(why)) => {
+            let what = format!("the journal of the upgrade of {}", cluster.name);
+            return Err(UpgradeError::Strange { what, why });
+        }
+    };
+    progress.say(&format!("{}: {entry}; going on", cluster.name));
+    if entry.safe {
+        return Ok(());
+    }
+    let client = cluster.client().await.map_err(lost)?;
+    let task = format!("mend {}", cluster.name);
+    let deadline = Deadline::after(MEND);
+    progress.task(&task, upgrade::mend(&cluster.engine, &client, &cluster.nodes, entry.hop, deadline)).await
+}
+
+fn lost(error: ClusterError) -> UpgradeError {
+    UpgradeError::Cluster { source: Box::new(error) }
+}
+
+struct Looked {
+    facts: ClusterFacts,
+    plan: UpgradePlan,
+}
+
+impl Looked {
+    async fn at(settings: &Settings, cluster: &Cluster, ask: &UpgradeAsk) -> Result<Self, UpgradeError> {
+        let client = cluster.client().await.map_err(lost)?;
+        let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
+        let releases = upgrade::releases(settings, &profile)?;
+        let ours = match Journal::read(&cluster.dir) {
+            Some(Ok(entry)) => entry.cordoned,
+            _ => BTreeSet::new(),
+        };
+        let deadline = Deadline::after(LOOK);
+        let (engine, nodes) = (&cluster.engine, &cluster.nodes);
+        let facts = upgrade::facts(&cluster.name, engine, &client, nodes, ours, deadline).await?;
+        let to = named(&ask.to, &cluster.kubernetes, &releases)?;
+        let refused = |refusals| UpgradeError::Refused { cluster: cluster.name.clone(), refusals };
+        let plan = UpgradePlan::make(&facts, &releases, to, ask.etcd).map_err(refused)?;
+        Ok(Self { facts, plan })
+    }
+}
+
+/// The version that is meant by what was asked.
+fn named(text: &str, now: &str, releases: &[ReleaseFacts]) -> Result<Version, UpgradeError> {
+    let newest = |line: &str| releases.iter().map(|r| r.version).filter(|v| v.line() == line).max();
+    if text == "next" {
+        let now: Version = now.parse()?;
+        let next = Version::new(now.major, now.minor + 1, 0);
+        return Ok(newest(&next.line()).unwrap_or(next));
+    }
+    let version: Version = text.parse()?;
+    let whole = text.matches('.').count() > 1;
+    Ok(if whole { version } else { newest(&version.line()).unwrap_or(version) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_may_be_named_in_three_ways() {
+        let release = |version: &str| ReleaseFacts {
+            version: version.parse().unwrap(),
+            etcd: None,
+            coredns: None,
+            unreachable: None,
+            bytes: 0,
+        };
+        let all = ["1.34.4", "1.35.4", "1.35.3"].map(release);
+        let named =
+            |text: &str| named(text, "1.34.4", &all).map(|v| v.to_string()).map_err(|e| e.to_string());
+        for text in ["next", "1.35", "v1.35.4", "1.35.4"] {
+            assert_eq!(named(text).as_deref(), Ok("1.35.4"), "{text}");
+        }
+        // What there is not is refused by the plan, with what there is.
+        assert_eq!(named("1.36").as_deref(), Ok("1.36.0"));
+        assert!(named("soon").is_err());
+    }
+}

@@ -1,0 +1,283 @@
+//! Which versions may run beside each other. Source: kubernetes.io/releases/version-skew-policy,
+//! and for kubeadm and etcd the documentation of kubeadm, "Upgrading kubeadm clusters", and of etcd,
+//! "Upgrading". What runs is a [`State`]; the plan makes one for the time after each of its steps,
+//! and each of them must break no rule.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::version::Version;
+
+/// A part of the control plane, one a control plane node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Component {
+    /// etcd.
+    Etcd,
+    /// kube-apiserver.
+    KubeApiserver,
+    /// kube-controller-manager.
+    KubeControllerManager,
+    /// kube-scheduler.
+    KubeScheduler,
+}
+
+impl Component {
+    /// In the order in which kubeadm upgrades them.
+    pub const ALL: [Self; 4] =
+        [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager, Self::KubeScheduler];
+
+    /// The name of its static pod and its image.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::KubeApiserver => "kube-apiserver",
+            Self::KubeControllerManager => "kube-controller-manager",
+            Self::KubeScheduler => "kube-scheduler",
+        }
+    }
+}
+
+impl std::fmt::Display for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The versions of everything at one moment. What is not there, such as kube-proxy in a cluster
+/// without it, is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Of each control plane node.
+    pub planes: BTreeMap<String, BTreeMap<Component, Version>>,
+    /// Of each node.
+    pub kubelets: BTreeMap<String, Version>,
+    /// Of each node.
+    pub proxies: BTreeMap<String, Version>,
+    /// kubectl on each node.
+    pub kubectls: BTreeMap<String, Version>,
+    /// Of the cluster.
+    pub coredns: Option<Version>,
+}
+
+impl State {
+    /// Every version of one component, by node.
+    pub fn all(&self, component: Component) -> impl Iterator<Item = (&str, Version)> {
+        self.planes.iter().filter_map(move |(node, c)| Some((node.as_str(), *c.get(&component)?)))
+    }
+
+    /// The oldest and the newest API server.
+    pub fn servers(&self) -> Option<(Version, Version)> {
+        let versions = || self.all(Component::KubeApiserver).map(|(_, v)| v);
+        Some((versions().min()?, versions().max()?))
+    }
+
+    /// Each rule that does not hold, in a sentence that names both parts.
+    pub fn violations(&self) -> Vec<String> {
+        let Some((oldest, newest)) = self.servers() else {
+            return vec!["no API server is known".into()];
+        };
+        let mut broken = Vec::new();
+        if newest.minors_ahead(oldest) > 1 {
+            broken
+                .push(format!("kube-apiservers {oldest} and {newest} are more than one minor version apart"));
+        }
+        for component in [Component::KubeControllerManager, Component::KubeScheduler] {
+            for (node, version) in self.all(component) {
+                // Each speaks to the server of its own node: kubeadm's kubeconfigs say so.
+                let server = self.planes[node].get(&Component::KubeApiserver).copied().unwrap_or(oldest);
+                against(&mut broken, &format!("{component} {version} of {node}"), version, server, server, 1);
+            }
+        }
+        for (node, version) in &self.kubelets {
+            // Two for kubelets before 1.25.
+            let behind = if *version < Version::new(1, 25, 0) { 2 } else { 3 };
+            against(&mut broken, &format!("kubelet {version} of {node}"), *version, oldest, newest, behind);
+        }
+        for (node, version) in &self.proxies {
+            let behind = if *version < Version::new(1, 25, 0) { 2 } else { 3 };
+            let what = format!("kube-proxy {version} of {node}");
+            against(&mut broken, &what, *version, oldest, newest, behind);
+            if let Some(kubelet) = self.kubelets.get(node)
+                && version.minors_ahead(*kubelet).abs() > behind
+            {
+                broken.push(format!(
+                    "{what} and its kubelet {kubelet} are more than {behind} minor versions apart"
+                ));
+            }
+        }
+        for (node, version) in &self.kubectls {
+            if version.minors_ahead(oldest) > 1 || newest.minors_ahead(*version) > 1 {
+                broken.push(format!(
+                    "kubectl {version} of {node} is more than one minor version away from kube-apiserver {}",
+                    if version.minors_ahead(oldest) > 1 { oldest } else { newest }
+                ));
+            }
+        }
+        let etcds: Vec<Version> = self.all(Component::Etcd).map(|(_, v)| v).collect();
+        if let (Some(low), Some(high)) = (etcds.iter().min(), etcds.iter().max())
+            && high.minors_ahead(*low) > 1
+        {
+            broken.push(format!("etcd {low} and {high} are more than one minor version apart"));
+        }
+        broken
+    }
+}
+
+/// A part that must not be newer than any API server that it may speak to, and not more than so many
+/// minors older.
+fn against(
+    broken: &mut Vec<String>,
+    what: &str,
+    version: Version,
+    oldest: Version,
+    newest: Version,
+    behind: i64,
+) {
+    // The policy speaks of minor versions only: a patch release ahead is fine.
+    if version.minors_ahead(oldest) > 0 {
+        broken.push(format!("{what} is ahead of kube-apiserver {oldest}"));
+    }
+    if newest.minors_ahead(version) > behind {
+        broken.push(format!("{what} is more than {behind} minor versions behind kube-apiserver {newest}"));
+    }
+}
+
+/// Why kubeadm of `to` does not lead there from this state; empty where it does.
+///
+/// kubeadm deploys control planes of its own minor version or one older, and accepts kubelets down to
+/// three minors older (`MinimumControlPlaneVersion` and `MinimumKubeletVersion` of
+/// `cmd/kubeadm/app/constants`).
+pub fn kubeadm_reaches(state: &State, to: Version) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (node, version) in state.all(Component::KubeApiserver) {
+        let ahead = to.minors_ahead(version);
+        if to < version {
+            broken.push(format!(
+                "kube-apiserver {version} of {node} is newer than {to}: kubeadm downgrades nothing"
+            ));
+        } else if ahead > 1 {
+            broken.push(format!(
+                "kubeadm {to} upgrades a control plane of {} at most, {node} has {version}",
+                Version::new(to.major, to.minor.saturating_sub(1), 0).line()
+            ));
+        }
+    }
+    for (node, version) in &state.kubelets {
+        if to.minors_ahead(*version) > 3 {
+            broken.push(format!("kubeadm {to} takes no kubelet as old as {version} of {node}"));
+        }
+    }
+    broken
+}
+
+/// Why etcd may not go from one version to another; none where it may. It goes forward, a minor
+/// version at a time.
+pub fn etcd_step(from: Version, to: Version) -> Option<String> {
+    match to.minors_ahead(from) {
+        _ if to < from => Some(format!("etcd {from} cannot be downgraded to {to}")),
+        0 | 1 => None,
+        _ => Some(format!("etcd goes one minor version at a time, {from} to {to} skips one")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    /// A control plane and a worker.
+    fn state(server: &str, manager: &str, kubelet: &str, proxy: &str) -> State {
+        let plane = [
+            (Component::Etcd, v("3.6.5")),
+            (Component::KubeApiserver, v(server)),
+            (Component::KubeControllerManager, v(manager)),
+            (Component::KubeScheduler, v(manager)),
+        ];
+        State {
+            planes: [("c".to_owned(), plane.into())].into(),
+            kubelets: [("c".to_owned(), v(kubelet)), ("w".to_owned(), v(kubelet))].into(),
+            proxies: [("w".to_owned(), v(proxy))].into(),
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn what_the_policy_allows_breaks_nothing() {
+        for (server, manager, kubelet, proxy) in [
+            ("1.34.4", "1.34.4", "1.34.4", "1.34.4"),
+            ("1.35.4", "1.34.4", "1.34.4", "1.34.4"),
+            ("1.35.4", "1.35.4", "1.34.4", "1.35.4"),
+            ("1.37.2", "1.37.2", "1.34.4", "1.37.2"),
+            // A kubelet of a later patch release is not ahead.
+            ("1.34.4", "1.34.4", "1.34.6", "1.34.4"),
+        ] {
+            let state = state(server, manager, kubelet, proxy);
+            assert_eq!(state.violations(), Vec::<String>::new(), "{server} {manager} {kubelet} {proxy}");
+        }
+    }
+
+    #[test]
+    fn each_rule_of_the_policy_is_held() {
+        for (server, manager, kubelet, proxy, why) in [
+            ("1.34.4", "1.34.4", "1.35.4", "1.34.4", "kubelet 1.35.4 of c is ahead of kube-apiserver 1.34.4"),
+            ("1.34.4", "1.35.4", "1.34.4", "1.34.4", "kube-controller-manager 1.35.4 of c is ahead"),
+            ("1.36.3", "1.34.4", "1.36.3", "1.36.3", "kube-controller-manager 1.34.4 of c is more than 1"),
+            ("1.34.4", "1.34.4", "1.34.4", "1.35.4", "kube-proxy 1.35.4 of w is ahead"),
+            ("1.37.2", "1.37.2", "1.33.13", "1.36.3", "kubelet 1.33.13 of c is more than 3"),
+            ("1.27.0", "1.27.0", "1.24.0", "1.27.0", "kubelet 1.24.0 of c is more than 2"),
+            ("1.37.2", "1.37.2", "1.37.2", "1.33.13", "kube-proxy 1.33.13 of w is more than 3"),
+        ] {
+            let broken = state(server, manager, kubelet, proxy).violations();
+            assert!(broken.iter().any(|b| b.starts_with(why)), "{why}: {broken:?}");
+        }
+        assert_eq!(State::default().violations(), ["no API server is known"]);
+    }
+
+    #[test]
+    fn with_several_control_planes_the_oldest_and_the_newest_server_count() {
+        let mut two = state("1.35.4", "1.35.4", "1.34.4", "1.34.4");
+        let old = state("1.34.4", "1.34.4", "1.34.4", "1.34.4");
+        two.planes.insert("c2".into(), old.planes["c"].clone());
+        assert_eq!(two.violations(), Vec::<String>::new());
+        // One server is new already; through the load balancer this kubelet may meet the other.
+        two.kubelets.insert("c".into(), v("1.35.4"));
+        assert_eq!(two.violations(), ["kubelet 1.35.4 of c is ahead of kube-apiserver 1.34.4"]);
+        two.kubelets.insert("c".into(), v("1.34.4"));
+        two.planes.get_mut("c").unwrap().insert(Component::KubeApiserver, v("1.36.3"));
+        assert!(two.violations()[0].contains("more than one minor version apart"));
+        two.planes.get_mut("c").unwrap().insert(Component::Etcd, v("3.8.0"));
+        assert!(two.violations().iter().any(|b| b.starts_with("etcd 3.6.5 and 3.8.0")));
+    }
+
+    #[test]
+    fn kubectl_is_held_against_both_ends() {
+        let mut state = state("1.35.4", "1.35.4", "1.34.4", "1.34.4");
+        state.kubectls.insert("w".into(), v("1.34.4"));
+        assert_eq!(state.violations(), Vec::<String>::new());
+        state.kubectls.insert("w".into(), v("1.33.13"));
+        assert!(state.violations()[0].starts_with("kubectl 1.33.13 of w"));
+    }
+
+    #[test]
+    fn kubeadm_goes_one_minor_forward_at_a_time() {
+        let state = state("1.34.4", "1.34.4", "1.34.4", "1.34.4");
+        assert_eq!(kubeadm_reaches(&state, v("1.35.4")), Vec::<String>::new());
+        assert_eq!(kubeadm_reaches(&state, v("1.34.5")), Vec::<String>::new());
+        assert!(kubeadm_reaches(&state, v("1.36.3"))[0].contains("1.35 at most"));
+        assert!(kubeadm_reaches(&state, v("1.33.13"))[0].contains("downgrades nothing"));
+        assert!(kubeadm_reaches(&state, v("1.34.3"))[0].contains("downgrades nothing"));
+    }
+
+    #[test]
+    fn etcd_goes_one_minor_forward_at_a_time() {
+        assert_eq!(etcd_step(v("3.6.5-0"), v("3.6.6-0")), None);
+        assert_eq!(etcd_step(v("3.6.8-0"), v("3.7.0-0")), None);
+        assert!(etcd_step(v("3.5.9"), v("3.7.0")).unwrap().contains("skips one"));
+        assert!(etcd_step(v("3.6.6"), v("3.6.5")).unwrap().contains("downgraded"));
+    }
+}

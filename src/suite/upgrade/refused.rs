@@ -1,0 +1,44 @@
+//! What is refused before anything is touched.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::scenario::{Failure, Scenario};
+use crate::upgrade::{self, EtcdPolicy, ReleaseFacts, UpgradePlan, Version};
+
+/// D1: a release two minor versions ahead, without one between, is refused.
+pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
+    let deadline = s.deadline().at_most(super::CHANGE);
+    let (engine, nodes) = (&s.cluster.engine, &s.cluster.nodes);
+    let facts = upgrade::facts(&s.cluster.name, engine, &s.client, nodes, BTreeSet::new(), deadline).await?;
+    let now: Version = s.cluster.kubernetes.parse()?;
+    let far = Version::new(now.major, now.minor + 2, 0);
+    let release = |version| ReleaseFacts { version, etcd: None, coredns: None, unreachable: None, bytes: 0 };
+    let answer = UpgradePlan::make(&facts, &[release(now), release(far)], far, EtcdPolicy::Upgrade);
+    s.observe(
+        "D1",
+        "refused",
+        json!({
+            "asked": format!("{now} to {far}"),
+            "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            "because": "no minor version is skipped",
+        }),
+    );
+    let mut ahead = facts.clone();
+    for kubelet in ahead.state.kubelets.values_mut() {
+        *kubelet = Version::new(now.major, now.minor + 1, 0);
+    }
+    let next = Version::new(now.major, now.minor + 1, 0);
+    let answer = UpgradePlan::make(&ahead, &[release(now), release(next)], next, EtcdPolicy::Upgrade);
+    s.observe(
+        "D1",
+        "refused",
+        json!({
+            "asked": format!("kubelets of {next} under API servers of {now}"),
+            "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            "because": "is ahead of kube-apiserver",
+        }),
+    );
+    Ok(())
+}

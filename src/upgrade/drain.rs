@@ -1,0 +1,198 @@
+//! Cordon, evict, open again: what `kubectl drain` does, with the reason where it cannot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, EvictParams, ListParams};
+use kube::core::{Selector, SelectorExt as _};
+use kube::runtime::watcher;
+use kube::{Resource as _, ResourceExt as _};
+
+use super::error::UpgradeError;
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+use crate::wait::{self, Verdict, check, pods};
+
+/// Pause between two tries of an eviction that a budget forbids; that of kubectl.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Pause after an error of the API that passes.
+const SOON: Duration = Duration::from_millis(500);
+
+/// Cordons the node and evicts its pods side by side; gives their names, `namespace/name`.
+///
+/// Pods of DaemonSets and static pods stay: they belong to the node. Pods that have ended are
+/// deleted with the others.
+///
+/// # Errors
+/// [`UpgradeError::NotEvicted`] with the pod, the budget and what it said last. The node stays
+/// cordoned then.
+pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Vec<String>, UpgradeError> {
+    let nodes = Api::<Node>::all(client.unary.clone());
+    patient(deadline, || nodes.cordon(node))
+        .await
+        .map_err(|e| UpgradeError::api(format!("cordon {node}"), e))?;
+    let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    let all = Api::<Pod>::all(client.unary.clone());
+    let listed = patient(deadline, || all.list(&here)).await;
+    let listed = listed.map_err(|e| UpgradeError::api(format!("list the pods of {node}"), e))?;
+    let movable: Vec<Pod> = listed.items.into_iter().filter(moves).collect();
+    futures::future::try_join_all(movable.iter().map(|pod| evict(client, node, pod, deadline))).await?;
+    let uids = movable.iter().filter_map(|p| p.uid());
+    let gone = pods::pods_gone(uids);
+    let on_node = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
+    wait::until(Api::<Pod>::all(client.stream.clone()), on_node, gone, deadline).await?;
+    Ok(movable.iter().map(full_name).collect())
+}
+
+/// Opens the node for pods.
+///
+/// # Errors
+/// [`UpgradeError::Api`] when the API does not allow it, or does not answer in time.
+pub async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
+    let nodes = Api::<Node>::all(client.unary.clone());
+    let opened = patient(deadline, || nodes.uncordon(node)).await;
+    opened.map(drop).map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
+}
+
+/// Whether a drain moves this pod.
+pub(super) fn moves(pod: &Pod) -> bool {
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    let of_node = |kind: &str| pod.owner_references().iter().any(|o| o.kind == kind);
+    !pod.annotations().contains_key(MIRROR) && !of_node("DaemonSet") && !of_node("Node")
+}
+
+/// Whether a drain would delete this pod for good.
+pub(super) fn unmanaged(pod: &Pod) -> bool {
+    let ended = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    let ended = matches!(ended, Some("Succeeded" | "Failed"));
+    moves(pod) && !ended && !pod.owner_references().iter().any(|o| o.controller == Some(true))
+}
+
+/// `namespace/name`.
+pub(super) fn full_name<K: kube::Resource>(object: &K) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Asks for the eviction until it is allowed.
+async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Result<(), UpgradeError> {
+    let api = Api::<Pod>::namespaced(client.unary.clone(), &pod.namespace().unwrap_or_default());
+    let mut last = String::from("no answer");
+    loop {
+        let pause = match deadline.bound(api.evict(&pod.name_any(), &EvictParams::default())).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => match ApiError::from(error) {
+                // Gone already.
+                error if error.is_not_found() => return Ok(()),
+                error if error.code() == Some(429) => {
+                    last = forbidden(client, pod, &error.text).await;
+                    AGAIN
+                }
+                // Two budgets for one pod: the API refuses each eviction of it.
+                error
+                    if error.code() == Some(500)
+                        && error.text.contains("more than one PodDisruptionBudget") =>
+                {
+                    last = forbidden(client, pod, &error.text).await;
+                    deadline.remaining()
+                }
+                error => {
+                    last = error.text.clone();
+                    SOON
+                }
+            },
+            Err(_) => Duration::ZERO,
+        };
+        if deadline.remaining() <= pause {
+            let (pod, waited) = (full_name(pod), deadline.waited());
+            return Err(UpgradeError::NotEvicted { pod, node: node.into(), why: last, waited });
+        }
+        deadline.pause(pause).await;
+    }
+}
+
+/// Why a budget forbids it, with its name: the API's own answer does not always have it.
+async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
+    let namespace = pod.namespace().unwrap_or_default();
+    let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
+    let budgets = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    let of_pod = budgets.iter().filter(|b| counts(b, pod)).map(|b| {
+        let status = b.status.clone().unwrap_or_default();
+        let (name, now, desired) = (full_name(b), status.current_healthy, status.desired_healthy);
+        format!("PodDisruptionBudget {name} has {now} healthy pods of {desired} that must stay")
+    });
+    let of_pod: Vec<String> = of_pod.collect();
+    if of_pod.is_empty() { text.to_owned() } else { of_pod.join("; ") }
+}
+
+/// Whether a budget counts this pod: same namespace, its selector matches. An empty selector counts
+/// all pods (policy/v1).
+pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
+    let Some(selector) = budget.spec.as_ref().and_then(|s| s.selector.clone()) else { return false };
+    let labels: BTreeMap<String, String> = pod.labels().clone();
+    budget.meta().namespace == pod.meta().namespace
+        && Selector::try_from(selector).is_ok_and(|s| s.matches(&labels))
+}
+
+/// Controllers, `namespace/owner's UID`, whose pods are not all ready.
+pub(super) fn unready(pods: &[Pod]) -> BTreeSet<String> {
+    let waits = |p: &&Pod| {
+        let phase = p.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
+        !matches!(phase, "Succeeded" | "Failed")
+            && p.metadata.deletion_timestamp.is_none()
+            && !pods::is_ready(p)
+    };
+    pods.iter().filter(waits).map(owner).collect()
+}
+
+fn owner(pod: &Pod) -> String {
+    let owner = pod.owner_references().iter().find(|o| o.controller == Some(true));
+    format!("{}/{}", pod.namespace().unwrap_or_default(), owner.map_or(pod.name_any(), |o| o.uid.clone()))
+}
+
+/// Waits until every pod is ready, but for those whose controller had pods that were not before;
+/// gives the number of ready ones.
+pub(super) async fn pods_back(
+    client: &Client,
+    before: &BTreeSet<String>,
+    deadline: Deadline,
+) -> Result<usize, UpgradeError> {
+    let before = before.clone();
+    let back = check("all pods ready again", move |pods: &[Pod]| {
+        let late: Vec<String> = pods
+            .iter()
+            .filter(|p| unready(std::slice::from_ref(p)).iter().any(|owner| !before.contains(owner)))
+            .map(pods::describe)
+            .collect();
+        Verdict::met_if(late.is_empty(), || late.join("; "))
+    });
+    let api = Api::<Pod>::all(client.stream.clone());
+    let seen = wait::until(api, watcher::Config::default(), back, deadline).await?;
+    Ok(seen.objects.iter().filter(|p| pods::is_ready(p)).count())
+}
+
+/// Asks again while the API server does not answer: it may be restarting.
+async fn patient<T, F>(deadline: Deadline, ask: impl Fn() -> F) -> Result<T, kube::Error>
+where
+    F: Future<Output = Result<T, kube::Error>>,
+{
+    loop {
+        match ask().await {
+            Err(error) if !deadline.is_over() => {
+                let passes = match &error {
+                    // Right after a start its rules are not all there.
+                    kube::Error::Api(status) => {
+                        status.code == 403 || status.code == 429 || status.code >= 500
+                    }
+                    _ => true,
+                };
+                if !passes {
+                    return Err(error);
+                }
+                deadline.pause(SOON).await;
+            }
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The journal of an upgrade: one file in the cluster's folder that says, whoever reads it and
+//! whenever the writer was killed, what was begun and what stands.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::UpgradeError;
+use super::plan::EtcdPolicy;
+use crate::judge::version::Version;
+
+/// What a journal says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The cluster's oldest version when it was begun.
+    pub from: Version,
+    /// Where it was to lead in the end.
+    pub to: Version,
+    /// Where the present hop leads.
+    pub hop: Version,
+    /// What becomes of etcd.
+    pub etcd: EtcdPolicy,
+    /// The step that was begun last; none before the first.
+    pub step: Option<String>,
+    /// Whether that step is proved to be done.
+    pub done: bool,
+    /// Whether the cluster may be used as it stands: the last step was done and is a safe one.
+    pub safe: bool,
+    /// Nodes that the upgrade has cordoned.
+    pub cordoned: BTreeSet<String>,
+    /// When this was written.
+    pub at: Timestamp,
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from, to, step, done, at, .. } = self;
+        write!(f, "its upgrade from {from} to {to} ")?;
+        match (step, done) {
+            (None, _) => write!(f, "was begun at {at:.0}"),
+            (Some(step), true) => write!(f, "was stopped after step `{step}` at {at:.0}"),
+            (Some(step), false) => write!(f, "was interrupted in step `{step}` at {at:.0}"),
+        }
+    }
+}
+
+/// The journal of one cluster: `<cluster folder>/upgrade.json`.
+///
+/// # Guarantees
+/// The file is whole or not there, and on disk, file and folder, before a call that changes it
+/// returns. It is there from before the first step until the last one is proved to be done.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    entry: Mutex<Entry>,
+}
+
+impl Journal {
+    /// What the journal in a cluster's folder says; none where there is none, or an error's text
+    /// where it cannot be understood.
+    pub fn read(cluster_dir: &Path) -> Option<Result<Entry, String>> {
+        let bytes = match std::fs::read(path(cluster_dir)) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(e) => return Some(Err(e.to_string())),
+        };
+        Some(serde_json::from_slice(&bytes).map_err(|e| e.to_string()))
+    }
+
+    /// Begins a journal, or goes on with the one that is there: what it says of cordons stays.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`].
+    pub fn begin(
+        cluster_dir: &Path,
+        from: Version,
+        to: Version,
+        hop: Version,
+        etcd: EtcdPolicy,
+    ) -> Result<Self, UpgradeError> {
+        let entry = match Self::read(cluster_dir) {
+            Some(Ok(old)) => Entry { to, hop, etcd, ..old },
+            _ => Entry {
+                from,
+                to,
+                hop,
+                etcd,
+                step: None,
+                done: false,
+                safe: true,
+                cordoned: BTreeSet::new(),
+                at: Timestamp::now(),
+            },
+        };
+        let journal = Self { path: path(cluster_dir), entry: Mutex::new(entry) };
+        journal.change(|_| {})?;
+        Ok(journal)
+    }
+
+    /// What it says.
+    pub fn entry(&self) -> Entry {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A hop begins.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`].
+    pub fn hop(&self, hop: Version) -> Result<(), UpgradeError> {
+        self.change(|e| e.hop = hop)
+    }
+
+    /// A step begins.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`]; then it must not.
+    pub fn starting(&self, step: &str) -> Result<(), UpgradeError> {
+        self.change(|e| (e.step, e.done, e.safe) = (Some(step.into()), false, false))
+    }
+
+    /// A step is proved to be done.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`].
+    pub fn done(&self, step: &str, safe: bool) -> Result<(), UpgradeError> {
+        self.change(|e| (e.step, e.done, e.safe) = (Some(step.into()), true, safe && e.cordoned.is_empty()))
+    }
+
+    /// The step that was begun failed and left the cluster as it was before, unless a node is cordoned
+    /// still.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`].
+    pub fn backed_out(&self) -> Result<(), UpgradeError> {
+        self.change(|e| e.safe = e.cordoned.is_empty())
+    }
+
+    /// A node will be cordoned.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`]; then it must not.
+    pub fn cordoning(&self, node: &str) -> Result<(), UpgradeError> {
+        self.change(|e| _ = e.cordoned.insert(node.into()))
+    }
+
+    /// A node takes pods again.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`].
+    pub fn uncordoned(&self, node: &str) -> Result<(), UpgradeError> {
+        self.change(|e| _ = e.cordoned.remove(node))
+    }
+
+    /// Removes the journal of a cluster: everything is proved to be done, and noted elsewhere. One that
+    /// is removed already is no error.
+    ///
+    /// # Errors
+    /// [`UpgradeError::File`].
+    pub fn close(cluster_dir: &Path) -> Result<(), UpgradeError> {
+        let path = path(cluster_dir);
+        let error = |e| UpgradeError::file("remove", &path, e);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(error(e)),
+            _ => File::open(cluster_dir).and_then(|d| d.sync_all()).map_err(error),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entry)) -> Result<(), UpgradeError> {
+        let mut entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut entry);
+        entry.at = Timestamp::now();
+        let text = serde_json::to_vec_pretty(&*entry).map_err(std::io::Error::from);
+        text.and_then(|text| self.put(&text)).map_err(|e| UpgradeError::file("write", &self.path, e))
+    }
+
+    fn put(&self, text: &[u8]) -> std::io::Result<()> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let mut part = tempfile::NamedTempFile::new_in(dir)?;
+        part.write_all(text)?;
+        part.as_file().sync_all()?;
+        part.persist(&self.path)?;
+        self.sync()
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+fn path(cluster_dir: &Path) -> PathBuf {
+    cluster_dir.join("upgrade.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(dir: &Path) -> Journal {
+        let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
+        Journal::begin(dir, from, to, to, EtcdPolicy::Upgrade).unwrap()
+    }
+
+    #[test]
+    fn whoever_comes_next_knows_what_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Journal::read(dir.path()), None);
+        let journal = begin(dir.path());
+        journal.starting("drain w").unwrap();
+        journal.cordoning("w").unwrap();
+        // The writer is killed here.
+        drop(journal);
+        let found = Journal::read(dir.path()).unwrap().unwrap();
+        assert!(!found.safe && !found.done && found.cordoned.contains("w"));
+        assert!(found.to_string().contains("interrupted in step `drain w`"), "{found}");
+        let next = begin(dir.path());
+        assert_eq!(next.entry().cordoned, found.cordoned);
+        next.done("uncordon w", true).unwrap();
+        assert!(!next.entry().safe, "a node is cordoned still");
+        next.uncordoned("w").unwrap();
+        next.done("uncordon w", true).unwrap();
+        assert!(next.entry().safe);
+        assert!(next.entry().to_string().contains("stopped after step `uncordon w`"));
+        Journal::close(dir.path()).unwrap();
+        Journal::close(dir.path()).unwrap();
+        assert_eq!(Journal::read(dir.path()), None);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_is_no_reason_to_go_on_as_if_nothing_were() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("upgrade.json"), "{").unwrap();
+        assert!(Journal::read(dir.path()).unwrap().is_err());
+    }
+}

@@ -1,0 +1,285 @@
+//! kubeadm on a node, as a unit of its own: it goes on to its end when whoever asked for it is
+//! killed, and whoever comes next finds it again.
+
+use std::time::{Duration, Instant};
+
+use super::error::UpgradeError;
+use super::plan::EtcdPolicy;
+use super::{Upgrading, programs_dir};
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::exec::tail;
+use crate::judge::version::Version;
+use crate::node::Node;
+
+/// What kubeadm is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// `kubeadm upgrade apply`: the first control plane.
+    Apply,
+    /// `kubeadm upgrade node`: every other node.
+    Node,
+}
+
+/// How often a running kubeadm is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// One question to a node; one under load may take long to answer.
+const ASK: Duration = Duration::from_secs(60);
+
+/// Starts the unit unless it runs or has ended well. Type oneshot with RemainAfterExit keeps the
+/// result until the node stops.
+const START: &str = r#"set -e
+unit=$1 log=$2
+shift 2
+state=$(systemctl show --property ActiveState --value "$unit")
+case $state in
+  active | activating | reloading) exit 0 ;;
+esac
+systemctl reset-failed "$unit" 2>/dev/null || true
+touch /kind/upgrade/running
+: > "$log"
+exec systemd-run --quiet --no-block --unit "$unit" --service-type oneshot --remain-after-exit \
+  --property "StandardOutput=append:$log" --property "StandardError=append:$log" \
+  --setenv HOME=/root "$@""#;
+
+/// Runs kubeadm of the new release to its end; gives how long was waited.
+pub(super) async fn run(
+    up: &Upgrading<'_>,
+    node: &Node,
+    job: Job,
+    deadline: Deadline,
+) -> Result<Duration, UpgradeError> {
+    let began = Instant::now();
+    let dir = programs_dir(up.to);
+    let (config, log) = (format!("{dir}/upgrade.yaml"), format!("{dir}/kubeadm.log"));
+    let unit = unit(up.to);
+    let cgroup = up.cgroup_of(&node.name);
+    // A file apart: kind's own /kind/kubeadm.conf is what the node's entrypoint renews
+    // certificates with.
+    let text = configuration(up.to, up.etcd, cgroup);
+    up.engine.exec_ok(&node.name, &["cp", "/dev/stdin", &config], Some(text.into_bytes()), deadline).await?;
+    let program = format!("{dir}/kubeadm");
+    let asked = command(up.to, up.etcd, cgroup, job, &config);
+    let mut words = vec!["bash", "-c", START, "start", &unit, &log, &program];
+    words.extend(asked.iter().map(String::as_str));
+    up.engine.exec_ok(&node.name, &words, None, deadline).await?;
+    ended(up, node, &unit, &log, deadline).await?;
+    up.engine.exec_ok(&node.name, &["rm", "-f", "/kind/upgrade/running"], None, deadline).await?;
+    Ok(began.elapsed())
+}
+
+/// Puts back what a kubeadm that was killed with its node left between two renames: a static pod's
+/// manifest that is in the newest backup folder only, so that the component is down.
+const PUT_BACK: &str = r#"set -e
+[ -f /kind/upgrade/running ] && [ -f /etc/kubernetes/admin.conf ] || exit 0
+manifests=/etc/kubernetes/manifests
+for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+  [ ! -f "$manifests/$component.yaml" ] || continue
+  backup=$(ls -1d /etc/kubernetes/tmp/kubeadm-backup-manifests-*/"$component.yaml" 2>/dev/null | sort | tail -1)
+  [ -z "$backup" ] || { cp "$backup" "$manifests/$component.yaml"; echo "$component"; }
+done
+rm -f /kind/upgrade/running"#;
+
+/// Waits for a kubeadm that an interrupted upgrade left running, whatever comes of it, then puts back
+/// what one that was killed left; gives the components that were missing.
+pub(super) async fn mend(
+    engine: &Engine,
+    node: &Node,
+    to: Version,
+    deadline: Deadline,
+) -> Result<Vec<String>, UpgradeError> {
+    let unit = unit(to);
+    let ask = ["systemctl", "show", "--property", "ActiveState", "--value", &unit];
+    loop {
+        let state = engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await?;
+        if !matches!(state.trim(), "activating" | "reloading") {
+            break;
+        }
+        if deadline.is_over() {
+            let what = format!("kubeadm on {} ends", node.name);
+            return Err(UpgradeError::Late { what, waited: deadline.waited(), last: state });
+        }
+        deadline.pause(LOOK).await;
+    }
+    let back = engine.exec_ok(&node.name, &["bash", "-c", PUT_BACK], None, deadline.at_most(ASK)).await?;
+    Ok(back.lines().map(str::to_owned).collect())
+}
+
+fn unit(to: Version) -> String {
+    format!("seatrial-kubeadm-{to}.service")
+}
+
+async fn ended(
+    up: &Upgrading<'_>,
+    node: &Node,
+    unit: &str,
+    log: &str,
+    deadline: Deadline,
+) -> Result<(), UpgradeError> {
+    let look = [
+        "bash",
+        "-c",
+        r#"systemctl show --property ActiveState --value "$1"; tail -n 20 "$2""#,
+        "look",
+        unit,
+        log,
+    ];
+    let mut last = String::new();
+    loop {
+        match up.engine.exec_ok(&node.name, &look, None, deadline.at_most(ASK)).await {
+            Ok(said) => {
+                let (state, lines) = said.split_once('\n').unwrap_or((&said, ""));
+                lines.clone_into(&mut last);
+                up.detail(lines.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default().trim());
+                match state.trim() {
+                    "active" => return Ok(()),
+                    "activating" | "reloading" => {}
+                    _ => return Err(UpgradeError::Kubeadm { node: node.name.clone(), last: reason(lines) }),
+                }
+            }
+            Err(error) if deadline.is_over() => return Err(error.into()),
+            Err(crate::engine::EngineError::Timeout { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if deadline.is_over() {
+            let what = format!("kubeadm on {}", node.name);
+            return Err(UpgradeError::Late { what, waited: deadline.waited(), last: tail(&last) });
+        }
+        deadline.pause(LOOK).await;
+    }
+}
+
+/// kubeadm's own error where it has one: the advice below it says less.
+fn reason(lines: &str) -> String {
+    let mut lines = lines.lines().map(str::trim).filter(|l| !l.is_empty());
+    let error = lines.clone().rfind(|l| l.starts_with("error") || l.contains("[ERROR"));
+    error.or(lines.next_back()).unwrap_or("it said nothing").to_owned()
+}
+
+/// Waits until the node's kubelet may read what `kubeadm upgrade node` reads with its credentials:
+/// right after the API server was restarted its rules are not all there.
+pub(super) async fn may_read(
+    up: &Upgrading<'_>,
+    node: &Node,
+    deadline: Deadline,
+) -> Result<(), UpgradeError> {
+    let kubectl = format!("{}/kubectl", programs_dir(up.to));
+    let ask = [
+        kubectl.as_str(),
+        "--kubeconfig=/etc/kubernetes/kubelet.conf",
+        "--namespace=kube-system",
+        "--request-timeout=5s",
+        "get",
+        "configmap",
+        "kubelet-config",
+        "--output=name",
+    ];
+    let mut last = String::from("no answer");
+    while !deadline.is_over() {
+        match up.engine.exec_ok(&node.name, &ask, None, deadline.at_most(Duration::from_secs(30))).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = tail(&error.to_string()),
+        }
+        deadline.pause(LOOK).await;
+    }
+    let what = format!("the kubelet of {} may read its configuration", node.name);
+    Err(UpgradeError::Late { what, waited: deadline.waited(), last })
+}
+
+/// Brings /kind/kubeadm.conf into a form that the new kubeadm reads. kind writes v1beta3 for
+/// releases before 1.36, whose kubeadm is the last one to read it; the node's entrypoint gives the
+/// file to whatever kubeadm there is.
+pub(super) async fn migrate(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result<(), UpgradeError> {
+    if up.to < Version::new(1, 36, 0) || node.role != crate::node::Role::ControlPlane {
+        return Ok(());
+    }
+    const MIGRATE: &str = r#"set -e
+conf=/kind/kubeadm.conf
+grep -q 'kubeadm.k8s.io/v1beta3' "$conf" || exit 0
+/usr/bin/kubeadm config migrate --old-config "$conf" --new-config "$conf.new"
+mv "$conf.new" "$conf""#;
+    up.engine.exec_ok(&node.name, &["bash", "-c", MIGRATE], None, deadline).await?;
+    Ok(())
+}
+
+/// Whether kubeadm of this release takes an UpgradeConfiguration; flags before.
+fn takes_configuration(to: Version) -> bool {
+    to >= Version::new(1, 31, 0)
+}
+
+/// The UpgradeConfiguration (kubeadm.k8s.io/v1beta4). Of all checks only SystemVerification is
+/// ignored, and only where the host has cgroup v1, which it calls an error.
+fn configuration(to: Version, etcd: EtcdPolicy, cgroup: u8) -> String {
+    let etcd = etcd == EtcdPolicy::Upgrade;
+    let ignored =
+        ignored(cgroup).map(|check| format!("  ignorePreflightErrors: [{check}]\n")).unwrap_or_default();
+    format!(
+        "apiVersion: kubeadm.k8s.io/v1beta4\nkind: UpgradeConfiguration\napply:\n  kubernetesVersion: v{to}\n  forceUpgrade: true\n  etcdUpgrade: {etcd}\n{ignored}node:\n  etcdUpgrade: {etcd}\n{ignored}"
+    )
+}
+
+/// kubeadm's arguments.
+fn command(to: Version, etcd: EtcdPolicy, cgroup: u8, job: Job, config: &str) -> Vec<String> {
+    let mut words: Vec<String> = vec!["upgrade".into()];
+    words.push(if job == Job::Apply { "apply" } else { "node" }.into());
+    if takes_configuration(to) {
+        words.extend(["--config".into(), config.into()]);
+        return words;
+    }
+    if job == Job::Apply {
+        words.extend([format!("v{to}"), "--yes".into()]);
+    }
+    words.push(format!("--etcd-upgrade={}", etcd == EtcdPolicy::Upgrade));
+    words.extend(ignored(cgroup).map(|check| format!("--ignore-preflight-errors={check}")));
+    words
+}
+
+fn ignored(cgroup: u8) -> Option<&'static str> {
+    (cgroup == 1).then_some("SystemVerification")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_check_is_ignored_and_only_on_cgroup_v1() {
+        let to = Version::new(1, 35, 4);
+        insta::assert_snapshot!(configuration(to, EtcdPolicy::Keep, 1), @"
+        apiVersion: kubeadm.k8s.io/v1beta4
+        kind: UpgradeConfiguration
+        apply:
+          kubernetesVersion: v1.35.4
+          forceUpgrade: true
+          etcdUpgrade: false
+          ignorePreflightErrors: [SystemVerification]
+        node:
+          etcdUpgrade: false
+          ignorePreflightErrors: [SystemVerification]
+        ");
+        let text = configuration(to, EtcdPolicy::Upgrade, 2);
+        assert!(!text.contains("ignore") && text.contains("etcdUpgrade: true"), "{text}");
+        assert_eq!(command(to, EtcdPolicy::Keep, 1, Job::Node, "/c"), ["upgrade", "node", "--config", "/c"]);
+    }
+
+    #[test]
+    fn an_old_kubeadm_is_told_by_flags() {
+        let words = command(Version::new(1, 30, 14), EtcdPolicy::Keep, 1, Job::Apply, "/c");
+        let wanted = [
+            "upgrade",
+            "apply",
+            "v1.30.14",
+            "--yes",
+            "--etcd-upgrade=false",
+            "--ignore-preflight-errors=SystemVerification",
+        ];
+        assert_eq!(words, wanted);
+    }
+
+    #[test]
+    fn the_reason_is_kubeadms_error() {
+        let said = "[upgrade] x\nerror: error execution phase control-plane: no\nTo see the stack trace\n";
+        assert_eq!(reason(said), "error: error execution phase control-plane: no");
+        assert_eq!(reason("one\ntwo\n\n"), "two");
+    }
+}

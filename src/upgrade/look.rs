@@ -1,0 +1,378 @@
+//! Looks at a cluster: the facts of a plan, the versions of everything, and whether a part has
+//! arrived.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::core::v1::{ConfigMap, Node as KubeNode, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt as _;
+use kube::api::{Api, GetParams, ListParams, PostParams};
+use kube::core::Request;
+use kube::runtime::watcher;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::drain::{counts, full_name, moves, unmanaged};
+use super::error::UpgradeError;
+use super::facts::{BudgetFacts, ClusterFacts, NodeFacts};
+use super::{STORE, Upgrading, programs_dir};
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::judge::skew::{Component, State};
+use crate::judge::version::Version;
+use crate::node::{Node, Power};
+use crate::wait::{self, Verdict, check, nodes, pods};
+
+/// One question to a node.
+const ASK: Duration = Duration::from_secs(60);
+/// How often what cannot be watched is asked again.
+const LOOK: Duration = Duration::from_millis(300);
+/// Answers in a row after which a restarted API server counts as settled: over at least 3 s, since a
+/// kubelet kills and starts its static pods a moment after its own start.
+const STEADY: u32 = 10;
+
+/// Time for the versions that are only told.
+pub(super) const GLANCE: Duration = Duration::from_secs(5);
+
+/// Everything that a plan is made from. `cordoned_by_us` is what the journal says.
+///
+/// # Errors
+/// The API or the engine, unless it is a node that is down: that is a fact.
+pub async fn facts(
+    name: &str,
+    engine: &Engine,
+    client: &Client,
+    nodes: &[Node],
+    cordoned_by_us: BTreeSet<String>,
+    deadline: Deadline,
+) -> Result<ClusterFacts, UpgradeError> {
+    let looked = try_join_all(nodes.iter().map(|node| on_node(engine, node, deadline))).await?;
+    let listed = list::<KubeNode>(client, "the nodes").await?;
+    let all = list::<Pod>(client, "the pods").await?;
+    let budgets = list::<PodDisruptionBudget>(client, "the PodDisruptionBudgets").await?;
+    let mut state = state(client).await?;
+    let mut found = Vec::new();
+    for (mut facts, kubectl) in looked {
+        match listed.iter().find(|n| n.name_any() == facts.name) {
+            None => _ = facts.not_ready.get_or_insert_with(|| "the API does not know it".into()),
+            Some(node) => {
+                facts.cordoned = node.spec.as_ref().is_some_and(|s| s.unschedulable == Some(true));
+                if let Verdict::NotYet(why) | Verdict::Never(why) =
+                    wait::Check::verdict(&nodes::node_ready(&facts.name, None), std::slice::from_ref(node))
+                {
+                    facts.not_ready.get_or_insert(why);
+                }
+            }
+        }
+        if let Some(kubectl) = kubectl {
+            state.kubectls.insert(facts.name.clone(), kubectl);
+        }
+        found.push(facts);
+    }
+    let mut alone: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for pod in all.iter().filter(|p| unmanaged(p)) {
+        if let Some(node) = pod.spec.as_ref().and_then(|s| s.node_name.clone()) {
+            alone.entry(node).or_default().push(full_name(pod));
+        }
+    }
+    Ok(ClusterFacts {
+        name: name.into(),
+        nodes: found,
+        state,
+        fail_cgroup_v1: fail_cgroup_v1(client).await?,
+        budgets: budgets.iter().map(|b| budget(b, &all)).collect(),
+        unmanaged: alone,
+        cordoned_by_us,
+    })
+}
+
+fn budget(budget: &PodDisruptionBudget, pods: &[Pod]) -> BudgetFacts {
+    let status = budget.status.clone().unwrap_or_default();
+    let counted = pods.iter().filter(|p| moves(p) && counts(budget, p));
+    let placed = counted.filter_map(|p| Some((full_name(p), p.spec.as_ref()?.node_name.clone()?)));
+    BudgetFacts {
+        name: full_name(budget),
+        pods: placed.collect(),
+        expected: status.expected_pods,
+        desired: status.desired_healthy,
+        healthy: status.current_healthy,
+        allowed: status.disruptions_allowed,
+    }
+}
+
+/// Asks a node for what only it knows; the version of its kubectl beside it.
+async fn on_node(
+    engine: &Engine,
+    node: &Node,
+    deadline: Deadline,
+) -> Result<(NodeFacts, Option<Version>), UpgradeError> {
+    let mut facts = NodeFacts {
+        name: node.name.clone(),
+        role: node.role,
+        foreign: None,
+        not_ready: None,
+        cordoned: false,
+        cgroup: 2,
+        free: 0,
+        images: BTreeSet::new(),
+        programs: BTreeSet::new(),
+    };
+    if let Err(error) = node.ours().await {
+        facts.foreign = Some(error.to_string());
+        return Ok((facts, None));
+    }
+    let container = engine.existing(&node.name).await?;
+    if container.power != Power::Running {
+        facts.not_ready = Some(format!("its container is {}", container.power));
+        return Ok((facts, None));
+    }
+    const SCRIPT: &str = r#"stat -fc %T /sys/fs/cgroup
+df --block-size=1 --output=avail /kind /var | tail -n +2 | sort -n | head -1
+kubectl version --client --output=json 2>/dev/null | sed -n 's/.*"gitVersion": "\([^"]*\)".*/\1/p' | head -1
+echo
+ls "$1" 2>/dev/null
+echo --
+ctr -n k8s.io images ls -q"#;
+    let ask = ["bash", "-c", SCRIPT, "look", STORE];
+    let said = engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await?;
+    let strange = |why: &str| UpgradeError::Strange {
+        what: format!("what {} says of itself", node.name),
+        why: why.into(),
+    };
+    let mut lines = said.lines().map(str::trim);
+    facts.cgroup = if lines.next() == Some("cgroup2fs") { 2 } else { 1 };
+    facts.free = lines.next().and_then(|l| l.parse().ok()).ok_or_else(|| strange("no free space"))?;
+    let kubectl = lines.next().and_then(|l| l.parse().ok());
+    let mut rest = lines.filter(|l| !l.is_empty());
+    let programs = rest.by_ref().take_while(|l| *l != "--");
+    facts.programs = programs.filter(|l| !l.ends_with(".part")).filter_map(|l| l.parse().ok()).collect();
+    facts.images = rest.map(str::to_owned).collect();
+    Ok((facts, kubectl))
+}
+
+/// Controllers whose pods are not all ready now.
+///
+/// # Errors
+/// The API.
+pub(super) async fn unready(client: &Client) -> Result<BTreeSet<String>, UpgradeError> {
+    Ok(super::drain::unready(&list::<Pod>(client, "the pods").await?))
+}
+
+/// The versions of everything that the API shows: kubectl, which it does not know, left out.
+///
+/// # Errors
+/// The API, or a part without a version.
+pub async fn state(client: &Client) -> Result<State, UpgradeError> {
+    let system = Api::<Pod>::namespaced(client.unary.clone(), "kube-system");
+    let pods = system.list(&ListParams::default()).await;
+    let pods = pods.map_err(|e| UpgradeError::api("list the pods of kube-system", e))?.items;
+    let mut state = State::default();
+    for node in list::<KubeNode>(client, "the nodes").await? {
+        let version =
+            node.status.as_ref().and_then(|s| s.node_info.as_ref()).map(|i| i.kubelet_version.clone());
+        state.kubelets.insert(node.name_any(), version.unwrap_or_default().parse()?);
+    }
+    for pod in pods.iter().filter(|p| p.metadata.deletion_timestamp.is_none()) {
+        let Some(node) = pod.spec.as_ref().and_then(|s| s.node_name.clone()) else { continue };
+        let Some(version) = image(pod).and_then(Version::of_image) else { continue };
+        if pod.labels().get("tier").is_some_and(|t| t == "control-plane") {
+            let named = |c: &Component| pod.labels().get("component").is_some_and(|n| n == c.name());
+            if let Some(component) = Component::ALL.into_iter().find(named) {
+                state.planes.entry(node).or_default().insert(component, version);
+            }
+        } else if pod.labels().get("k8s-app").is_some_and(|a| a == "kube-proxy") {
+            state.proxies.insert(node, version);
+        }
+    }
+    let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");
+    let coredns = deployments.get_opt("coredns").await;
+    let coredns = coredns.map_err(|e| UpgradeError::api("read the Deployment coredns", e))?;
+    state.coredns =
+        coredns.and_then(|d| Version::of_image(d.spec?.template.spec?.containers.first()?.image.as_deref()?));
+    Ok(state)
+}
+
+fn image(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.containers.first()?.image.as_deref()
+}
+
+async fn fail_cgroup_v1(client: &Client) -> Result<Option<bool>, UpgradeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct KubeletConfiguration {
+        fail_cgroup_v1: Option<bool>,
+    }
+    let maps = Api::<ConfigMap>::namespaced(client.unary.clone(), "kube-system");
+    let map = maps.get_opt("kubelet-config").await;
+    let map = map.map_err(|e| UpgradeError::api("read the ConfigMap kubelet-config", e))?;
+    let Some(text) = map.and_then(|m| m.data?.remove("kubelet")) else { return Ok(None) };
+    let read = serde_saphyr::from_str::<KubeletConfiguration>(&text);
+    let strange = |e: String| UpgradeError::Strange { what: "the ConfigMap kubelet-config".into(), why: e };
+    Ok(read.map_err(|e| strange(e.to_string()))?.fail_cgroup_v1)
+}
+
+async fn list<K>(client: &Client, what: &str) -> Result<Vec<K>, UpgradeError>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let listed = Api::<K>::all(client.unary.clone()).list(&ListParams::default()).await;
+    listed.map(|l| l.items).map_err(|e| UpgradeError::api(format!("list {what}"), e))
+}
+
+/// Every node holds the programs and every image of the release.
+///
+/// # Errors
+/// [`UpgradeError::Incomplete`] with the node and what it lacks.
+pub(super) async fn complete(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), UpgradeError> {
+    let dir = programs_dir(up.to);
+    try_join_all(up.nodes.iter().map(|node| {
+        let dir = &dir;
+        async move {
+            let lacks =
+                |what: String| UpgradeError::Incomplete { node: node.name.clone(), what, version: up.to };
+            let kubeadm = format!("{dir}/kubeadm");
+            let there =
+                up.engine.exec(&node.name, &["test", "-x", &kubeadm], None, deadline.at_most(ASK)).await?;
+            if there.code != 0 {
+                return Err(lacks("the programs".into()));
+            }
+            let ls = ["ctr", "-n", "k8s.io", "images", "ls", "-q"];
+            let listed = up.engine.exec_ok(&node.name, &ls, None, deadline.at_most(ASK)).await?;
+            let has: BTreeSet<&str> = listed.lines().map(str::trim).collect();
+            let missing: Vec<&str> =
+                up.artefacts.images.iter().map(String::as_str).filter(|i| !has.contains(i)).collect();
+            if missing.is_empty() { Ok(()) } else { Err(lacks(missing.join(", "))) }
+        }
+    }))
+    .await
+    .map(drop)
+}
+
+/// Waits until the API answers steadily and has its rules: ten good answers in a row, 0.3 s apart.
+///
+/// # Errors
+/// [`UpgradeError::Late`] with the last reason.
+pub(super) async fn settled(client: &Client, deadline: Deadline) -> Result<(), UpgradeError> {
+    let mut last = String::from("no answer");
+    let mut good = 0;
+    while good < STEADY {
+        match deadline.at_most(Duration::from_secs(5)).bound(answers(client)).await {
+            Ok(Ok(())) => good += 1,
+            Ok(Err(why)) => (good, last) = (0, why),
+            Err(late) => (good, last) = (0, late.to_string()),
+        }
+        if deadline.is_over() {
+            let what = "the API server answers steadily".into();
+            return Err(UpgradeError::Late { what, waited: deadline.waited(), last });
+        }
+        deadline.pause(LOOK).await;
+    }
+    Ok(())
+}
+
+async fn answers(client: &Client) -> Result<(), String> {
+    let request = Request::new("").get("readyz", &GetParams::default()).map_err(|e| e.to_string())?;
+    client.unary.request_text(request).await.map_err(|e| ApiError::from(e).text)?;
+    let review = json!({"spec": {"resourceAttributes": {"verb": "list", "resource": "nodes"}}});
+    let review: SelfSubjectAccessReview = serde_json::from_value(review).map_err(|e| e.to_string())?;
+    let reviews = Api::<SelfSubjectAccessReview>::all(client.unary.clone());
+    let answer = reviews.create(&PostParams::default(), &review).await.map_err(|e| ApiError::from(e).text)?;
+    match answer.status {
+        Some(status) if status.allowed => Ok(()),
+        _ => Err("it does not know its rules yet".into()),
+    }
+}
+
+/// Waits until a node is Ready at a version, as reported since `since`.
+///
+/// # Errors
+/// [`UpgradeError::Wait`].
+pub(super) async fn at_version(
+    client: &Client,
+    node: &str,
+    version: Version,
+    since: Timestamp,
+    deadline: Deadline,
+) -> Result<(), UpgradeError> {
+    let ready = nodes::node_ready(node, Some(since));
+    let at = check(format!("node {node} ready at {version}"), move |found: &[KubeNode]| {
+        let info = found.first().and_then(|n| n.status.as_ref()?.node_info.as_ref());
+        let now = info.map(|i| i.kubelet_version.clone()).unwrap_or_default();
+        match now.parse::<Version>() {
+            Ok(now) if now == version => wait::Check::verdict(&ready, found),
+            _ => Verdict::NotYet(format!("its kubelet is {now}")),
+        }
+    });
+    let by_name = watcher::Config::default().fields(&format!("metadata.name={node}"));
+    wait::until(Api::all(client.stream.clone()), by_name, at, deadline).await?;
+    Ok(())
+}
+
+/// Waits until the static pods of a control plane are ready.
+///
+/// # Errors
+/// [`UpgradeError::Wait`].
+pub(super) async fn plane_ready(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
+    let ready = check(format!("the control plane of {node} ready"), |found: &[Pod]| {
+        let late: Vec<String> = found.iter().filter(|p| !pods::is_ready(p)).map(pods::describe).collect();
+        Verdict::met_if(found.len() >= Component::ALL.len() && late.is_empty(), || late.join("; "))
+    });
+    let ours =
+        watcher::Config::default().labels("tier=control-plane").fields(&format!("spec.nodeName={node}"));
+    let api = Api::<Pod>::namespaced(client.stream.clone(), "kube-system");
+    wait::until(api, ours, ready, deadline).await?;
+    Ok(())
+}
+
+/// Waits until kube-proxy and CoreDNS are rolled out and every version is that of the hop; gives the
+/// versions.
+///
+/// # Errors
+/// [`UpgradeError::Late`] with what is not there yet, [`UpgradeError::Wait`].
+pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<State, UpgradeError> {
+    settled(up.client, deadline).await?;
+    let proxies = check("kube-proxy rolled out", |sets: &[DaemonSet]| {
+        let Some(set) = sets.first() else { return Verdict::Met };
+        let status = set.status.clone().unwrap_or_default();
+        let current = status.observed_generation == set.metadata.generation;
+        let (all, new) =
+            (status.desired_number_scheduled, status.updated_number_scheduled.unwrap_or_default());
+        let ready = status.number_ready;
+        Verdict::met_if(current && new == all && ready == all, || {
+            format!("{new} new and {ready} ready of {all}")
+        })
+    });
+    let by_name = watcher::Config::default().fields("metadata.name=kube-proxy");
+    let sets = Api::<DaemonSet>::namespaced(up.client.stream.clone(), "kube-system");
+    wait::until(sets, by_name, proxies, deadline).await?;
+    wait::rollout(up.client, "kube-system", "coredns", deadline).await?;
+    let mut last = String::new();
+    while !deadline.is_over() {
+        let state = state(up.client).await?;
+        match unlike(&state, up.to) {
+            None => return Ok(state),
+            Some(what) => last = what,
+        }
+        deadline.pause(LOOK).await;
+    }
+    let what = format!("every version is {}", up.to);
+    Err(UpgradeError::Late { what, waited: deadline.waited(), last })
+}
+
+/// The first part that is not of a version.
+fn unlike(state: &State, version: Version) -> Option<String> {
+    let planes = state.planes.iter().flat_map(|(node, parts)| {
+        let parts = parts.iter().filter(|(c, _)| **c != Component::Etcd);
+        parts.map(move |(c, v)| (c.name(), node, v))
+    });
+    let kubelets = state.kubelets.iter().map(|(n, v)| ("kubelet", n, v));
+    let proxies = state.proxies.iter().map(|(n, v)| ("kube-proxy", n, v));
+    let mut all = planes.chain(kubelets).chain(proxies);
+    all.find(|(.., v)| **v != version).map(|(part, node, v)| format!("{part} of {node} is {v}"))
+}

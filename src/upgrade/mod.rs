@@ -1,0 +1,255 @@
+//! The upgrade of a living cluster, in place, as kubeadm documents it: a plan that is checked before
+//! anything is touched, and steps on real nodes that can be gone on with after an interruption.
+//!
+//! kind has no upgrade of its own. The node containers stay the same ones; kubeadm, kubelet and
+//! kubectl are exchanged in them, and the control plane's images change with kubeadm.
+
+mod drain;
+mod error;
+mod facts;
+mod journal;
+mod kubeadm;
+mod look;
+mod plan;
+mod refusal;
+mod release;
+pub mod step;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::image::Artefacts;
+use crate::node::Node;
+use crate::progress::Progress;
+
+pub use crate::judge::skew::{Component, State};
+pub use crate::judge::version::{NoVersion, Version};
+pub use drain::{drain, uncordon};
+pub use error::UpgradeError;
+pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
+pub use journal::{Entry, Journal};
+pub use look::{facts, state};
+pub use plan::{EtcdPolicy, Hop, Planned, UpgradePlan};
+pub use refusal::Refusal;
+pub use release::{profile_of, releases};
+pub use step::{STEPS, Step};
+
+/// Folder on a node for what upgrades bring, outside /var, which is a volume of its own.
+const STORE: &str = "/kind/upgrade";
+
+/// Folder on a node with the programs of a release.
+fn programs_dir(version: Version) -> String {
+    format!("{STORE}/v{version}")
+}
+
+/// What a step may touch.
+#[derive(Debug)]
+pub struct Upgrading<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Clients of the cluster's API.
+    pub client: &'a Client,
+    /// The cluster's nodes.
+    pub nodes: &'a [Node],
+    /// Where the hop leads.
+    pub to: Version,
+    /// What becomes of etcd.
+    pub etcd: EtcdPolicy,
+    /// The release's programs and images.
+    pub artefacts: &'a Artefacts,
+    /// The journal, which was begun.
+    pub journal: &'a Journal,
+    /// Controllers whose pods were not all ready when the hop began.
+    pub unready_before: BTreeSet<String>,
+    /// The cgroup version of each node.
+    pub cgroups: BTreeMap<String, u8>,
+    /// How long a drain is tried.
+    pub drain: Duration,
+    /// Who shows what is going on, and the task's name there.
+    pub progress: (&'a Progress, String),
+}
+
+impl Upgrading<'_> {
+    fn cgroup_of(&self, node: &str) -> u8 {
+        self.cgroups.get(node).copied().unwrap_or(2)
+    }
+
+    fn detail(&self, text: &str) {
+        self.progress.0.detail(&self.progress.1, text);
+    }
+}
+
+/// What an upgrade tells whoever watches it.
+#[derive(Clone, Debug)]
+pub enum Told<'p> {
+    /// A plan will be carried out; told once, and again where it had to be made anew between hops.
+    Planned {
+        /// The plan.
+        plan: &'p UpgradePlan,
+        /// The versions of everything before.
+        before: &'p State,
+    },
+    /// A step begins.
+    Started {
+        /// Where its hop leads.
+        to: Version,
+        /// The step.
+        step: &'p Planned,
+    },
+    /// A step has ended.
+    Ended {
+        /// Where its hop leads.
+        to: Version,
+        /// The step.
+        step: &'p Planned,
+        /// Its proof, or its error's whole chain.
+        result: Result<Value, String>,
+        /// Seconds that it took.
+        took: f64,
+        /// The versions of everything now, as far as the API answers.
+        seen: Option<State>,
+    },
+}
+
+/// Whoever watches an upgrade. What it gives back after a step's end is a reason to stop: the upgrade
+/// goes on to the next safe step, and ends there.
+pub type Watcher<'w> = &'w (dyn Fn(Told<'_>) -> Option<String> + Sync);
+
+/// How an upgrade ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything is done. The journal is there until it is closed by whoever has noted what the
+    /// cluster is now.
+    Complete,
+    /// It stopped after a safe step, because that was asked for or the watcher wanted it.
+    Stopped {
+        /// The step.
+        after: String,
+        /// The watcher's first reason; none where it was asked for.
+        why: Option<String>,
+    },
+}
+
+/// What carries a plan out.
+#[derive(Debug)]
+pub struct Upgrade<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Clients of the cluster's API.
+    pub client: &'a Client,
+    /// The cluster's nodes.
+    pub nodes: &'a [Node],
+    /// The cluster's folder, where the journal lies.
+    pub dir: &'a Path,
+    /// Who shows what is going on.
+    pub progress: &'a Progress,
+    /// How long a drain is tried.
+    pub drain: Duration,
+}
+
+impl Upgrade<'_> {
+    /// Carries out one hop of a plan. The caller has the cluster to itself, and makes the plan anew
+    /// before the next hop: its checks are made from what runs then.
+    ///
+    /// # Guarantees
+    /// Every step is written into the journal before it begins and after it is proved to be done.
+    /// However it ends, no node is left cordoned by a step that gave up a drain.
+    ///
+    /// # Errors
+    /// [`UpgradeError::Step`] with the step. The journal says what stands; a plan made anew is the
+    /// rest.
+    ///
+    /// # Cancellation
+    /// As when the process is killed: a kubeadm that runs goes on to its end, and is found again.
+    pub async fn hop(
+        &self,
+        plan: &UpgradePlan,
+        hop: &Hop,
+        facts: &ClusterFacts,
+        artefacts: &Artefacts,
+        stop_after: Option<&str>,
+        watcher: Watcher<'_>,
+    ) -> Result<Ending, UpgradeError> {
+        let journal = Journal::begin(self.dir, plan.from, plan.to, hop.to, plan.etcd)?;
+        journal.hop(hop.to)?;
+        let mut up = Upgrading {
+            engine: self.engine,
+            client: self.client,
+            nodes: self.nodes,
+            to: hop.to,
+            etcd: plan.etcd,
+            artefacts,
+            journal: &journal,
+            unready_before: look::unready(self.client).await?,
+            cgroups: facts.nodes.iter().map(|n| (n.name.clone(), n.cgroup)).collect(),
+            drain: self.drain,
+            progress: (self.progress, String::new()),
+        };
+        let mut why: Option<String> = None;
+        for planned in &hop.steps {
+            let title = planned.title();
+            let task = format!("{} {title}", hop.to);
+            up.progress.1.clone_from(&task);
+            let node = planned.node.as_deref().and_then(|name| self.nodes.iter().find(|n| n.name == name));
+            journal.starting(&title)?;
+            watcher(Told::Started { to: hop.to, step: planned });
+            let began = Instant::now();
+            let deadline = Deadline::after(planned.step.limit());
+            let result = self.progress.task(&task, planned.step.run(&up, node, deadline)).await;
+            let took = began.elapsed().as_secs_f64();
+            // The API may be away: that is no failure of the step.
+            let seen = deadline.at_most(look::GLANCE).bound(look::state(self.client)).await;
+            let seen = seen.ok().and_then(Result::ok);
+            let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
+            let reason = watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen });
+            if let Err(source) = result {
+                if planned.step.backs_out() {
+                    journal.backed_out()?;
+                }
+                return Err(UpgradeError::Step { step: title, to: hop.to, source: Box::new(source) });
+            }
+            let safe = planned.step.is_safe();
+            journal.done(&title, safe)?;
+            why = why.or(reason);
+            let asked = stop_after == Some(title.as_str());
+            let last = hop.steps.last().is_some_and(|l| l.title() == title) && hop.to == plan.to;
+            if safe && !last && (asked || why.is_some()) {
+                return Ok(Ending::Stopped { after: title, why });
+            }
+        }
+        Ok(Ending::Complete)
+    }
+}
+
+/// Brings back what an interrupted step may have left: waits for a kubeadm that still runs, puts a
+/// static pod's manifest back that one which was killed had moved away, and waits until the API
+/// answers steadily.
+///
+/// # Errors
+/// [`UpgradeError::Late`], [`UpgradeError::Engine`].
+pub async fn mend(
+    engine: &Engine,
+    client: &Client,
+    nodes: &[Node],
+    to: Version,
+    deadline: Deadline,
+) -> Result<(), UpgradeError> {
+    for node in nodes {
+        kubeadm::mend(engine, node, to, deadline).await?;
+    }
+    look::settled(client, deadline).await
+}
+
+/// An error with its sources on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let texts: Vec<String> =
+        std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect();
+    texts.join(": ")
+}

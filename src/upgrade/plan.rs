@@ -1,0 +1,409 @@
+//! The plan: hops of one minor version each, their steps in order, and the versions of everything
+//! after each step. Pure: made from facts, it touches nothing.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{BudgetFacts, ClusterFacts, ReleaseFacts};
+use super::refusal::{NOW, Refusal};
+use super::step::{self, Step};
+use crate::judge::skew::{self, Component, State};
+use crate::judge::version::Version;
+use crate::node::Role;
+
+/// What the upgrade does with etcd.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EtcdPolicy {
+    /// As kubeadm does by itself: etcd goes to the version that the new kubeadm names. With a single
+    /// control plane the API was away for 98 s in a trial: the kubelet waits for an API server without
+    /// etcd before it starts the new one.
+    #[default]
+    Upgrade,
+    /// etcd stays as it is (`etcdUpgrade: false`): the API was away for 40 s. A later upgrade has to
+    /// bring it along, one minor version at a time.
+    Keep,
+}
+
+/// What is to be done, checked before anything is touched.
+#[derive(Clone, Debug)]
+pub struct UpgradePlan {
+    /// The cluster.
+    pub cluster: String,
+    /// Its oldest version now.
+    pub from: Version,
+    /// Where it leads.
+    pub to: Version,
+    /// What becomes of etcd.
+    pub etcd: EtcdPolicy,
+    /// One after another, with the checks repeated between them. Empty where nothing is left to do.
+    pub hops: Vec<Hop>,
+    /// Worth knowing before one begins.
+    pub warnings: Vec<String>,
+}
+
+/// The way to one release.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    /// Where it begins.
+    pub from: Version,
+    /// Where it leads.
+    pub to: Version,
+    /// The etcd that its kubeadm names.
+    pub etcd: Option<Version>,
+    /// The CoreDNS that its kubeadm names.
+    pub coredns: Option<Version>,
+    /// What is done, in order.
+    pub steps: Vec<Planned>,
+}
+
+/// One step with what it does to the versions.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// What is done.
+    pub step: &'static dyn Step,
+    /// Where; none for the cluster as a whole.
+    pub node: Option<String>,
+    /// How long that takes on two cores.
+    pub expected: Duration,
+    /// The versions of everything afterwards.
+    pub after: State,
+}
+
+impl Planned {
+    /// Step and node: `drain seatrial-three-8a9f3a15-worker`.
+    pub fn title(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{} {node}", self.step.name()),
+            None => self.step.name().into(),
+        }
+    }
+}
+
+impl UpgradePlan {
+    /// Plans the way of a cluster to `to`. `releases` are those that the image profile knows.
+    ///
+    /// Several minor versions are several hops, each to the newest release of its minor version, the
+    /// last one to `to`. What an earlier upgrade has done already is not done again: the plan follows
+    /// from what runs, so one made after an interruption is the rest.
+    ///
+    /// # Errors
+    /// Every reason not to begin, the gravest first.
+    pub fn make(
+        facts: &ClusterFacts,
+        releases: &[ReleaseFacts],
+        to: Version,
+        etcd: EtcdPolicy,
+    ) -> Result<Self, Vec<Refusal>> {
+        let mut refused = standing(facts);
+        refused.extend(
+            facts.state.violations().into_iter().map(|what| Refusal::Skew { when: NOW.into(), what }),
+        );
+        refused.extend(newer(facts, to));
+        let Some((oldest, newest)) = facts.state.servers() else { return Err(refused) };
+        let oldest = lowest(&facts.state).unwrap_or(oldest);
+        let mut hops = Vec::new();
+        let back = refused.iter().any(|r| matches!(r, Refusal::Downgrade { .. }));
+        match route(oldest, newest, to, releases) {
+            // Whether there is such a release does not matter then.
+            Err(_) if back => {}
+            Err(refusal) => refused.push(refusal),
+            // A way that cannot be begun is not followed: what it would meet is not known.
+            Ok(_) if !refused.is_empty() => {}
+            Ok(route) => {
+                let mut facts = facts.clone();
+                for release in route {
+                    match hop(&facts, release, etcd) {
+                        Ok(hop) => {
+                            if let Some(last) = hop.steps.last() {
+                                facts.state = last.after.clone();
+                                facts.cordoned_by_us.clear();
+                                hops.push(hop);
+                            }
+                        }
+                        Err(refusals) => {
+                            refused.extend(refusals);
+                            break;
+                        }
+                    }
+                }
+                refused.extend(room(&facts, &hops, releases));
+            }
+        }
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        let warnings = warnings(facts, &hops);
+        Ok(Self { cluster: facts.name.clone(), from: oldest, to, etcd, hops, warnings })
+    }
+
+    /// The sum of what its steps are expected to take.
+    pub fn expected(&self) -> Duration {
+        self.hops.iter().flat_map(|h| &h.steps).map(|s| s.expected).sum()
+    }
+
+    /// The step after which to stop, as people name it: a step's title, a node (its last step), or
+    /// `control-plane` (the last step of the last control plane); of the first hop that has it.
+    ///
+    /// # Errors
+    /// Names that mean nothing, and steps that leave the cluster between two states: the text says
+    /// which ones can be named.
+    pub fn stop_after(&self, name: &str, planes: &[String]) -> Result<(Version, String), String> {
+        for hop in &self.hops {
+            let of_node = |wanted: &dyn Fn(&str) -> bool| {
+                hop.steps.iter().rfind(|s| s.node.as_deref().is_some_and(wanted))
+            };
+            let found = match name {
+                "control-plane" => of_node(&|n| planes.iter().any(|p| p == n)),
+                _ => {
+                    hop.steps.iter().find(|s| s.title() == name || s.node.is_none() && s.step.name() == name)
+                }
+            };
+            let found = found.or_else(|| {
+                of_node(&|n| n == name || n.strip_prefix(&format!("{}-", self.cluster)) == Some(name))
+            });
+            if let Some(found) = found {
+                if !found.step.is_safe() {
+                    return Err(format!(
+                        "`{}` leaves its node between two versions: {}",
+                        found.title(),
+                        self.stops()
+                    ));
+                }
+                return Ok((hop.to, found.title()));
+            }
+        }
+        Err(format!("no step is called `{name}`: {}", self.stops()))
+    }
+
+    fn stops(&self) -> String {
+        let safe = self.hops.first().into_iter().flat_map(|h| &h.steps).filter(|s| s.step.is_safe());
+        let mut names: Vec<String> = safe.map(Planned::title).collect();
+        names.insert(0, "control-plane".into());
+        format!("one can stop after {}", names.join(", "))
+    }
+}
+
+/// What makes a cluster unfit to begin with, whatever the version.
+fn standing(facts: &ClusterFacts) -> Vec<Refusal> {
+    let mut refused = Vec::new();
+    for node in &facts.nodes {
+        let name = node.name.clone();
+        if let Some(why) = &node.foreign {
+            refused.push(Refusal::NotOurs { node: name.clone(), why: why.clone() });
+        }
+        if let Some(why) = &node.not_ready {
+            refused.push(Refusal::NotReady { node: name.clone(), why: why.clone() });
+        }
+        if node.cordoned && !facts.cordoned_by_us.contains(&name) {
+            refused.push(Refusal::Cordoned { node: name });
+        }
+    }
+    refused
+}
+
+/// The first part that is newer than where the way leads.
+fn newer(facts: &ClusterFacts, to: Version) -> Option<Refusal> {
+    let planes = facts.state.all(Component::KubeApiserver).map(|(n, v)| ("kube-apiserver", n, v));
+    let kubelets = facts.state.kubelets.iter().map(|(n, v)| ("kubelet", n.as_str(), *v));
+    let (part, node, from) = planes.chain(kubelets).find(|(.., version)| *version > to)?;
+    Some(Refusal::Downgrade { to, part: part.into(), from, node: node.into() })
+}
+
+/// The oldest version of all that Kubernetes releases together.
+fn lowest(state: &State) -> Option<Version> {
+    let planes = [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
+    let planes = planes.into_iter().flat_map(|c| state.all(c).map(|(_, v)| v));
+    planes.chain(state.kubelets.values().copied()).chain(state.proxies.values().copied()).min()
+}
+
+/// The releases to go to, one after another. A hop that was begun is ended first: to the version that
+/// its control plane has already.
+fn route(
+    oldest: Version,
+    newest: Version,
+    to: Version,
+    releases: &[ReleaseFacts],
+) -> Result<Vec<&ReleaseFacts>, Refusal> {
+    let known = |v: Version| releases.iter().find(|r| r.version == v);
+    let unknown = |to| {
+        let known: Vec<String> = releases.iter().map(|r| r.version.to_string()).collect();
+        Refusal::Unknown { to, known: format!("the image profile has {}", known.join(", ")) }
+    };
+    let goal = known(to).ok_or_else(|| unknown(to))?;
+    let mut route = Vec::new();
+    let mut at = oldest;
+    if newest > oldest && newest < to {
+        route.push(known(newest).ok_or_else(|| unknown(newest))?);
+        at = newest;
+    }
+    while at.minors_ahead(to) < -1 {
+        let line = Version::new(at.major, at.minor + 1, 0).line();
+        let of_line = releases.iter().filter(|r| r.version.line() == line);
+        let next = of_line.max_by_key(|r| r.version);
+        let next = next.ok_or(Refusal::SkipsMinor { from: at, to, line })?;
+        route.push(next);
+        at = next.version;
+    }
+    route.push(goal);
+    match route.iter().find(|r| r.unreachable.is_some()) {
+        Some(release) => Err(Refusal::Unreachable {
+            version: release.version,
+            why: release.unreachable.clone().unwrap_or_default(),
+        }),
+        None => Ok(route),
+    }
+}
+
+/// The steps of one hop, each with its state; or why it may not be begun.
+fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result<Hop, Vec<Refusal>> {
+    let to = release.version;
+    let mut refused = Vec::new();
+    let skew = |when: &str, what| Refusal::Skew { when: when.into(), what };
+    refused.extend(skew::kubeadm_reaches(&facts.state, to).into_iter().map(|what| skew(NOW, what)));
+    refused.extend(companions(&facts.state, release, etcd));
+    let from = lowest(&facts.state).unwrap_or(to);
+    let ordered = order(facts, to);
+    refused.extend(blocked(facts, &ordered));
+    // Refused from this release on, allowed by default before. Source: KEP-5573 and the kubelet's
+    // configuration reference, failCgroupV1.
+    if to >= Version::new(1, 35, 0) && facts.fail_cgroup_v1 != Some(false) {
+        let v1 = facts.nodes.iter().filter(|n| n.cgroup == 1);
+        refused.extend(v1.map(|n| Refusal::Cgroup { node: n.name.clone(), version: to }));
+    }
+    let mut state = facts.state.clone();
+    let mut steps = Vec::new();
+    for (step, node) in ordered {
+        let after = step.after(&state, node.as_deref(), release, etcd);
+        let planned = Planned { step, expected: step.expected(facts, etcd), node, after };
+        for what in planned.after.violations() {
+            // What is broken already is told as that.
+            if !state.violations().contains(&what) {
+                refused.push(skew(&format!("after `{}`", planned.title()), what));
+            }
+        }
+        state = planned.after.clone();
+        steps.push(planned);
+    }
+    if refused.is_empty() {
+        Ok(Hop { from, to, etcd: release.etcd, coredns: release.coredns, steps })
+    } else {
+        Err(refused)
+    }
+}
+
+/// etcd and CoreDNS, as the new kubeadm names them.
+fn companions(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Refusal> {
+    let version = release.version;
+    let mut wrong = Vec::new();
+    if let (Some(to), EtcdPolicy::Upgrade) = (release.etcd, etcd) {
+        wrong.extend(state.all(Component::Etcd).filter_map(|(_, from)| skew::etcd_step(from, to)));
+    }
+    if let (Some(from), Some(to)) = (state.coredns, release.coredns)
+        && to < from
+    {
+        wrong.push(format!("CoreDNS {from} cannot be downgraded to {to}"));
+    }
+    wrong.dedup();
+    wrong.into_iter().map(|what| Refusal::Companion { version, what }).collect()
+}
+
+type Placed = (&'static dyn Step, Option<String>);
+
+/// What is left to do, in order: every control plane's components before any kubelet (a new kubelet
+/// may meet an old API server through the load balancer), then the workers one after another. Within
+/// a node: drained, since a kubelet's minor version is not changed below running pods.
+fn order(facts: &ClusterFacts, to: Version) -> Vec<Placed> {
+    let state = &facts.state;
+    let planes: Vec<&str> = facts.of(Role::ControlPlane).map(|n| n.name.as_str()).collect();
+    let mut order: Vec<Placed> = Vec::new();
+    let complete = |node: &str| {
+        let parts = state.planes.get(node);
+        let part = |c| parts.and_then(|p| p.get(c)).is_none_or(|v| *v == to);
+        [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler]
+            .iter()
+            .all(part)
+    };
+    // kubeadm changes kube-proxy and CoreDNS with the last control plane.
+    let addons = state.proxies.values().all(|v| *v == to);
+    let open =
+        planes.iter().enumerate().filter(|(i, node)| !complete(node) || !addons && i + 1 == planes.len());
+    for (i, node) in open {
+        let step: &'static dyn Step = if i == 0 { &step::APPLY } else { &step::CONFIGURE };
+        order.push((step, Some((*node).to_owned())));
+    }
+    let workers = facts.of(Role::Worker).map(|n| n.name.as_str());
+    for (node, worker) in planes.iter().map(|n| (*n, false)).chain(workers.map(|n| (n, true))) {
+        let place = || Some(node.to_owned());
+        if state.kubelets.get(node) != Some(&to) {
+            order.push((&step::DRAIN, place()));
+            if worker {
+                order.push((&step::CONFIGURE, place()));
+            }
+            order.push((&step::KUBELET, place()));
+            order.push((&step::UNCORDON, place()));
+        } else if facts.cordoned_by_us.contains(node) {
+            order.push((&step::UNCORDON, place()));
+        }
+    }
+    if !order.is_empty() {
+        order.insert(0, (&step::PRELOAD, None));
+        order.push((&step::SETTLE, None));
+    }
+    order
+}
+
+/// What would stand in the way of a drain, whatever else happens.
+fn blocked(facts: &ClusterFacts, ordered: &[Placed]) -> Vec<Refusal> {
+    let mut refused = Vec::new();
+    let drained = ordered.iter().filter(|(s, _)| s.name() == step::DRAIN.name());
+    for node in drained.filter_map(|(_, node)| node.as_deref()) {
+        for budget in facts.budgets.iter().filter(|b| b.never_allows()) {
+            let here = budget.pods.iter().filter(|(_, on)| on == node);
+            refused.extend(here.map(|(pod, _)| Refusal::Budget {
+                budget: budget.name.clone(),
+                pod: pod.clone(),
+                node: node.into(),
+                desired: budget.desired,
+                expected: budget.expected,
+            }));
+        }
+        let alone = facts.unmanaged.get(node).into_iter().flatten();
+        refused.extend(alone.map(|pod| Refusal::Unmanaged { pod: pod.clone(), node: node.into() }));
+    }
+    refused
+}
+
+/// Room for what the nodes lack.
+fn room(facts: &ClusterFacts, hops: &[Hop], releases: &[ReleaseFacts]) -> Vec<Refusal> {
+    let Some(tightest) = facts.nodes.iter().min_by_key(|n| n.free) else { return Vec::new() };
+    let mut need = 0;
+    for hop in hops {
+        let bytes = releases.iter().find(|r| r.version == hop.to).map_or(0, |r| r.bytes);
+        let lacking = facts.nodes.iter().filter(|n| !n.programs.contains(&hop.to)).count();
+        need += bytes * lacking as u64;
+        if need > tightest.free {
+            let (node, version, free) = (tightest.name.clone(), hop.to, tightest.free);
+            return vec![Refusal::Disk { node, version, free, need, nodes: lacking }];
+        }
+    }
+    Vec::new()
+}
+
+fn warnings(facts: &ClusterFacts, hops: &[Hop]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if hops.is_empty() {
+        return warnings;
+    }
+    for budget in facts.budgets.iter().filter(|b| b.allowed == 0 && b.expected > 0) {
+        let BudgetFacts { name, healthy, desired, .. } = budget;
+        warnings.push(format!(
+            "PodDisruptionBudget {name} allows no eviction right now ({healthy} healthy, {desired} must stay): a drain waits for it"
+        ));
+    }
+    if facts.of(Role::Worker).count() == 0 {
+        warnings.push("there is no worker: what is drained has nowhere to go until its node is back".into());
+    }
+    warnings
+}

@@ -1,0 +1,96 @@
+//! The first control plane, and what belongs to the cluster as a whole.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Step, Upgrading, needed};
+use crate::deadline::Deadline;
+use crate::judge::skew::{Component, State};
+use crate::node::Node;
+use crate::upgrade::error::UpgradeError;
+use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
+use crate::upgrade::plan::EtcdPolicy;
+use crate::upgrade::{kubeadm, look};
+
+/// `kubeadm upgrade apply` on the first control plane: etcd, kube-apiserver,
+/// kube-controller-manager and kube-scheduler there, the configuration that is kept in the cluster,
+/// and, when it is the only control plane, kube-proxy and CoreDNS.
+#[derive(Clone, Copy, Debug)]
+pub struct Apply;
+
+/// The step.
+pub static APPLY: Apply = Apply;
+
+impl Step for Apply {
+    fn name(&self) -> &'static str {
+        "apply"
+    }
+
+    fn about(&self) -> &'static str {
+        "kubeadm upgrade apply on the first control plane: etcd, API server, controller-manager, scheduler"
+    }
+
+    fn is_safe(&self) -> bool {
+        true
+    }
+
+    fn expected(&self, _: &ClusterFacts, etcd: EtcdPolicy) -> Duration {
+        // 242 and 106.8 s were measured.
+        Duration::from_secs(match etcd {
+            EtcdPolicy::Upgrade => 240,
+            EtcdPolicy::Keep => 110,
+        })
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(20 * 60)
+    }
+
+    fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {
+        plane_upgraded(before, node, release, etcd)
+    }
+
+    fn run<'a>(
+        &'a self,
+        up: &'a Upgrading<'a>,
+        node: Option<&'a Node>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
+        async move {
+            let node = needed(self, node)?;
+            // An image or a program that is missing shows here and not in the middle.
+            look::complete(up, deadline).await?;
+            let took = kubeadm::run(up, node, kubeadm::Job::Apply, deadline).await?;
+            look::settled(up.client, deadline).await?;
+            Ok(json!({ "kubeadm_s": took.as_secs_f64() }))
+        }
+        .boxed()
+    }
+}
+
+/// The state after a control plane's components were upgraded; with the last one, kubeadm changes
+/// kube-proxy and CoreDNS.
+pub(super) fn plane_upgraded(
+    before: &State,
+    node: Option<&str>,
+    release: &ReleaseFacts,
+    etcd: EtcdPolicy,
+) -> State {
+    let mut state = before.clone();
+    let Some(plane) = node.and_then(|n| state.planes.get_mut(n)) else { return state };
+    for (component, version) in plane.iter_mut() {
+        match (component, release.etcd, etcd) {
+            (Component::Etcd, Some(to), EtcdPolicy::Upgrade) => *version = to,
+            (Component::Etcd, ..) => {}
+            _ => *version = release.version,
+        }
+    }
+    if state.all(Component::KubeApiserver).all(|(_, v)| v == release.version) {
+        state.proxies.values_mut().for_each(|v| *v = release.version);
+        state.coredns = state.coredns.map(|now| release.coredns.unwrap_or(now));
+    }
+    state
+}

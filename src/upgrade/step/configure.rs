@@ -1,0 +1,72 @@
+//! The other control planes, and the workers' configuration.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::apply::plane_upgraded;
+use super::{Step, Upgrading, needed};
+use crate::deadline::Deadline;
+use crate::judge::skew::State;
+use crate::node::{Node, Role};
+use crate::upgrade::error::UpgradeError;
+use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
+use crate::upgrade::plan::EtcdPolicy;
+use crate::upgrade::{kubeadm, look};
+
+/// `kubeadm upgrade node`: on a further control plane its components, on a worker the kubelet's
+/// configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Configure;
+
+/// The step.
+pub static CONFIGURE: Configure = Configure;
+
+impl Step for Configure {
+    fn name(&self) -> &'static str {
+        "configure"
+    }
+
+    fn about(&self) -> &'static str {
+        "kubeadm upgrade node: a further control plane's components, a worker's kubelet configuration"
+    }
+
+    /// On a worker it is drained already: the name of the whole node, or of `uncordon`, is what one
+    /// stops after.
+    fn is_safe(&self) -> bool {
+        false
+    }
+
+    fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
+        // 1.0 to 2.8 s on a worker.
+        Duration::from_secs(3)
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(15 * 60)
+    }
+
+    fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {
+        plane_upgraded(before, node, release, etcd)
+    }
+
+    fn run<'a>(
+        &'a self,
+        up: &'a Upgrading<'a>,
+        node: Option<&'a Node>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
+        async move {
+            let node = needed(self, node)?;
+            kubeadm::may_read(up, node, deadline).await?;
+            let took = kubeadm::run(up, node, kubeadm::Job::Node, deadline).await?;
+            if node.role == Role::ControlPlane {
+                look::settled(up.client, deadline).await?;
+            }
+            Ok(json!({ "kubeadm_s": took.as_secs_f64() }))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,78 @@
+//! A node made free of pods.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Step, Upgrading, needed};
+use crate::deadline::Deadline;
+use crate::node::Node;
+use crate::upgrade::drain;
+use crate::upgrade::error::UpgradeError;
+use crate::upgrade::facts::ClusterFacts;
+use crate::upgrade::plan::EtcdPolicy;
+
+/// Cordons a node and evicts its pods, PodDisruptionBudgets honoured, as `kubectl drain
+/// --ignore-daemonsets --delete-emptydir-data` does. Where a pod cannot be evicted in time the node
+/// is uncordoned, and the pod and the budget are named.
+#[derive(Clone, Copy, Debug)]
+pub struct Drain;
+
+/// The step.
+pub static DRAIN: Drain = Drain;
+
+impl Step for Drain {
+    fn name(&self) -> &'static str {
+        "drain"
+    }
+
+    fn about(&self) -> &'static str {
+        "cordons the node and evicts its pods, PodDisruptionBudgets honoured"
+    }
+
+    fn is_safe(&self) -> bool {
+        false
+    }
+
+    fn backs_out(&self) -> bool {
+        true
+    }
+
+    fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
+        // 6.3 to 40.2 s were measured: a pod that ignores SIGTERM takes its 30 s of grace.
+        Duration::from_secs(20)
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(5 * 60)
+    }
+
+    fn run<'a>(
+        &'a self,
+        up: &'a Upgrading<'a>,
+        node: Option<&'a Node>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
+        async move {
+            let node = needed(self, node)?;
+            // Written before it is done: whoever goes on must know whose cordon it is.
+            up.journal.cordoning(&node.name)?;
+            match drain::drain(up.client, &node.name, deadline.at_most(up.drain)).await {
+                Ok(evicted) => Ok(json!({ "evicted": evicted })),
+                Err(error) => {
+                    let back = drain::uncordon(up.client, &node.name, Deadline::after(UNDO)).await;
+                    if back.is_ok() {
+                        up.journal.uncordoned(&node.name)?;
+                    }
+                    Err(error)
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Time to open a node again that could not be drained.
+const UNDO: Duration = Duration::from_secs(60);

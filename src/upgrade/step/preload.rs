@@ -1,0 +1,98 @@
+//! Programs and images onto every node, before anything is changed.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, try_join_all};
+use serde_json::{Value, json};
+
+use super::{Step, Upgrading};
+use crate::deadline::Deadline;
+use crate::image::Program;
+use crate::node::Node;
+use crate::upgrade::error::UpgradeError;
+use crate::upgrade::facts::ClusterFacts;
+use crate::upgrade::plan::EtcdPolicy;
+use crate::upgrade::{look, programs_dir};
+
+/// Brings the new release's programs and images onto every node. Nothing uses them yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Preload;
+
+/// The step.
+pub static PRELOAD: Preload = Preload;
+
+/// Writes a program below the folder that gets its finished name by [`FINISH`].
+const STORE: &str = r#"mkdir -p "$1.part" && cat > "$1.part/$2" && chmod 755 "$1.part/$2""#;
+
+/// Puts the other names beside a program: links to it.
+const LINK: &str =
+    r#"cd "$1.part" && shift && file=$1 && shift && for name; do ln -sfn "$file" "$name"; done"#;
+
+/// A folder with its finished name is complete.
+const FINISH: &str = r#"sync "$1.part" && rm -rf "$1" && mv "$1.part" "$1""#;
+
+impl Step for Preload {
+    fn name(&self) -> &'static str {
+        "preload"
+    }
+
+    fn about(&self) -> &'static str {
+        "brings the new programs and images onto every node"
+    }
+
+    fn is_safe(&self) -> bool {
+        true
+    }
+
+    fn backs_out(&self) -> bool {
+        true
+    }
+
+    fn expected(&self, facts: &ClusterFacts, _: EtcdPolicy) -> Duration {
+        // 8.7 and 17.9 s were measured for three nodes.
+        Duration::from_secs(5 + 4 * facts.nodes.len() as u64)
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(15 * 60)
+    }
+
+    fn run<'a>(
+        &'a self,
+        up: &'a Upgrading<'a>,
+        _: Option<&'a Node>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
+        async move {
+            try_join_all(up.nodes.iter().map(|node| programs(up, node, deadline))).await?;
+            let nodes: Vec<&str> = up.nodes.iter().map(|n| n.name.as_str()).collect();
+            let images: Vec<&str> = up.artefacts.images.iter().map(String::as_str).collect();
+            let archive = &up.artefacts.archive;
+            let loaded =
+                crate::image::load::load_archive(up.engine, &nodes, &images, archive, deadline).await?;
+            look::complete(up, deadline).await?;
+            Ok(json!({ "nodes": nodes, "images": images, "loaded_onto": loaded }))
+        }
+        .boxed()
+    }
+}
+
+async fn programs(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result<(), UpgradeError> {
+    let dir = programs_dir(up.to);
+    if up.engine.exec(&node.name, &["test", "-d", &dir], None, deadline).await?.code == 0 {
+        return Ok(());
+    }
+    for Program { file, names } in &up.artefacts.programs {
+        let open = tokio::fs::File::open(file).await;
+        let open = open.map_err(|source| UpgradeError::File { doing: "read", path: file.clone(), source })?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let store = ["sh", "-c", STORE, "store", &dir, &name];
+        up.engine.exec_reading(&node.name, &store, open, deadline).await?;
+        let mut link = vec!["sh", "-c", LINK, "link", &dir, &name];
+        link.extend(names.iter().map(String::as_str).filter(|n| *n != name));
+        up.engine.exec_ok(&node.name, &link, None, deadline).await?;
+    }
+    up.engine.exec_ok(&node.name, &["sh", "-c", FINISH, "finish", &dir], None, deadline).await?;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The end of a hop.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::{Step, Upgrading};
+use crate::deadline::Deadline;
+use crate::node::Node;
+use crate::upgrade::error::UpgradeError;
+use crate::upgrade::facts::ClusterFacts;
+use crate::upgrade::look;
+use crate::upgrade::plan::EtcdPolicy;
+
+/// Waits until kube-proxy and CoreDNS run everywhere as the new release names them, and every
+/// version is the one that the plan promised.
+#[derive(Clone, Copy, Debug)]
+pub struct Settle;
+
+/// The step.
+pub static SETTLE: Settle = Settle;
+
+impl Step for Settle {
+    fn name(&self) -> &'static str {
+        "settle"
+    }
+
+    fn about(&self) -> &'static str {
+        "waits until kube-proxy and CoreDNS are rolled out and every version is the new one"
+    }
+
+    fn is_safe(&self) -> bool {
+        true
+    }
+
+    fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(5 * 60)
+    }
+
+    fn run<'a>(
+        &'a self,
+        up: &'a Upgrading<'a>,
+        _: Option<&'a Node>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
+        async move {
+            let state = look::arrived(up, deadline).await?;
+            Ok(serde_json::to_value(state).unwrap_or_default())
+        }
+        .boxed()
+    }
+}

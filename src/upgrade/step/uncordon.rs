@@ -1,0 +1,61 @@
+//! A node that takes pods again.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Step, Upgrading, needed};
+use crate::deadline::Deadline;
+use crate::node::Node;
+use crate::upgrade::drain;
+use crate::upgrade::error::UpgradeError;
+use crate::upgrade::facts::ClusterFacts;
+use crate::upgrade::plan::EtcdPolicy;
+
+/// Opens a node, and waits until every pod that was ready before the hop, or its replacement, is
+/// ready.
+#[derive(Clone, Copy, Debug)]
+pub struct Uncordon;
+
+/// The step.
+pub static UNCORDON: Uncordon = Uncordon;
+
+impl Step for Uncordon {
+    fn name(&self) -> &'static str {
+        "uncordon"
+    }
+
+    fn about(&self) -> &'static str {
+        "opens the node again and waits until all pods are back"
+    }
+
+    fn is_safe(&self) -> bool {
+        true
+    }
+
+    fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(5 * 60)
+    }
+
+    fn run<'a>(
+        &'a self,
+        up: &'a Upgrading<'a>,
+        node: Option<&'a Node>,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
+        async move {
+            let node = needed(self, node)?;
+            drain::uncordon(up.client, &node.name, deadline).await?;
+            up.journal.uncordoned(&node.name)?;
+            let pods = drain::pods_back(up.client, &up.unready_before, deadline).await?;
+            Ok(json!({ "ready_pods": pods }))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,99 @@
+//! A drain against a fake API server.
+
+use std::time::Duration;
+
+use seatrial::deadline::Deadline;
+use seatrial::upgrade::{UpgradeError, drain, uncordon};
+use serde_json::{Value, json};
+
+use crate::fake_api::{FakeApi, Trouble};
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+fn pod(name: &str, node: &str, owner: &str) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": {"app": "web"}},
+        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "i"}]},
+        "status": {"phase": "Running"},
+    });
+    if !owner.is_empty() {
+        pod["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": "o", "controller": true}]);
+    }
+    pod
+}
+
+async fn cluster() -> FakeApi {
+    let fake = FakeApi::start().await;
+    fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w1"}, "spec": {}}));
+    fake.put(pod("web-1", "w1", "ReplicaSet"));
+    fake.put(pod("proxy", "w1", "DaemonSet"));
+    let mut mirror = pod("static", "w1", "Node");
+    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    fake.put(mirror);
+    fake.put(pod("web-2", "w2", "ReplicaSet"));
+    fake
+}
+
+fn cordoned(fake: &FakeApi) -> bool {
+    fake.get("Node", "", "w1").unwrap()["spec"]["unschedulable"] == true
+}
+
+#[tokio::test]
+async fn only_the_pods_that_a_drain_moves_are_evicted() {
+    let fake = cluster().await;
+    // The API server restarts, and has not its rules at once: neither ends a drain.
+    fake.trouble("PATCH", "/nodes/w1", false, 1, Trouble::Code(503));
+    fake.trouble("GET", "/pods", false, 1, Trouble::Code(403));
+    let evicted = drain(&fake.client().await, "w1", soon()).await.unwrap();
+    assert_eq!(evicted, ["default/web-1"]);
+    assert!(cordoned(&fake));
+    for (name, there) in [("web-1", false), ("proxy", true), ("static", true), ("web-2", true)] {
+        assert_eq!(fake.get("Pod", "default", name).is_some(), there, "{name}");
+    }
+    uncordon(&fake.client().await, "w1", soon()).await.unwrap();
+    assert!(!cordoned(&fake));
+}
+
+#[tokio::test]
+async fn a_budget_that_forbids_it_is_named_with_its_pod() {
+    let fake = cluster().await;
+    let budget = |name: &str, app: &str| {
+        json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"selector": {"matchLabels": {"app": app}}},
+            "status": {"currentHealthy": 1, "desiredHealthy": 1, "disruptionsAllowed": 0, "expectedPods": 2},
+        })
+    };
+    fake.put(budget("keep", "web"));
+    fake.put(budget("other", "db"));
+    fake.trouble("POST", "/eviction", false, 100, Trouble::TooMany { retry_after: 10 });
+    let deadline = Deadline::after(Duration::from_secs(2));
+    let error = drain(&fake.client().await, "w1", deadline).await.unwrap_err();
+    let UpgradeError::NotEvicted { pod, node, why, .. } = &error else { panic!("{error}") };
+    assert_eq!((pod.as_str(), node.as_str()), ("default/web-1", "w1"));
+    assert_eq!(why, "PodDisruptionBudget default/keep has 1 healthy pods of 1 that must stay");
+    assert!(fake.get("Pod", "default", "web-1").is_some());
+    assert!(error.hint().unwrap().contains("add a replica"));
+}
+
+#[tokio::test]
+async fn an_eviction_that_is_forbidden_for_a_while_is_asked_for_again() {
+    let fake = cluster().await;
+    fake.trouble("POST", "/eviction", false, 1, Trouble::TooMany { retry_after: 10 });
+    let evicted = drain(&fake.client().await, "w1", soon()).await.unwrap();
+    assert_eq!(evicted, ["default/web-1"]);
+}
+
+#[tokio::test]
+async fn a_pod_that_does_not_end_is_named() {
+    let fake = cluster().await;
+    fake.change("Pod", "default", "web-1", |p| p["metadata"]["finalizers"] = json!(["example.com/hold"]));
+    let deadline = Deadline::after(Duration::from_secs(1));
+    let error = drain(&fake.client().await, "w1", deadline).await.unwrap_err().to_string();
+    assert!(error.contains("web-1 on w1"), "{error}");
+}
