@@ -242,7 +242,7 @@ fn route(
         let line = Version::new(at.major, at.minor + 1, 0).line();
         let of_line = releases.iter().filter(|r| r.version.line() == line);
         let next = of_line.max_by_key(|r| r.version);
-        let next = next.ok_or_else(|| Refusal::SkipsMinor { from: at, to, line })?;
+        let next = next.ok_or(Refusal::SkipsMinor { from: at, to, line })?;
         route.push(next);
         at = next.version;
     }
