@@ -14,8 +14,10 @@ use serde_json::Value;
 use crate::judge::Conclusion;
 use crate::judge::upgrade::{EndedStep, PlannedUpgrade, UpgradeStep};
 
+mod facts;
 mod log;
 
+pub use facts::{Change, FileEntry, Outcome, Row, Scope, Seen, Server};
 pub use log::{EventLog, Position};
 
 /// Version of the format. A reader accepts this version and all older ones; a newer one is an
@@ -45,84 +47,6 @@ pub struct Record {
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
-}
-
-/// What a record speaks of; absent parts do not apply.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scope {
-    /// The scenario: a suite's name, or a test's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scenario: Option<String>,
-    /// The cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
-    /// The test's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-}
-
-/// Outcome of a write, a request or a step that an answer may be missing for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// The server said that it is done.
-    Acknowledged,
-    /// The server, or the connection before anything was sent, said that it is not done.
-    Refused,
-    /// No answer: it may or may not be done.
-    Indeterminate,
-}
-
-/// How an object changed, in the words of a Kubernetes watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Change {
-    /// Seen for the first time, also in the list that a watch starts with.
-    Added,
-    /// Seen again with another resource version.
-    Modified,
-    /// Gone.
-    Deleted,
-}
-
-/// The server that gave an answer, so that a row can be traced to a disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Server {
-    /// `@@server_uuid`, the content of `auto.cnf` in the data directory.
-    pub uuid: String,
-    /// The pod's name (`@@hostname`).
-    pub pod: String,
-    /// The pod's UID; empty where it is not known.
-    pub pod_uid: String,
-    /// The pod's node; empty where it is not known.
-    pub node: String,
-}
-
-/// One row of the ledger table.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Row {
-    /// The writer's name.
-    pub writer: String,
-    /// The writer's sequence number, from 1.
-    pub number: u64,
-    /// Checksum over writer, number and payload.
-    pub checksum: String,
-}
-
-/// One entry of a listed folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileEntry {
-    /// Path below the listed folder; folders end in `/`.
-    pub path: String,
-    /// Size in bytes; 0 for folders.
-    pub size: u64,
-    /// Owner's user id.
-    pub uid: u64,
-    /// Permission bits.
-    pub mode: u32,
-    /// Target, for a symbolic link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
 }
 
 /// What happened. Names are in the past tense but for what is a thing of its own.
@@ -279,6 +203,57 @@ pub enum Event {
         /// The error's text, for other outcomes than acknowledged.
         reason: String,
     },
+    /// The ledger ended a transaction of several rows, or tried to: all of them are written, or
+    /// none is.
+    TransactionWritten {
+        /// Its rows, all of one writer.
+        rows: Vec<Row>,
+        /// What came of it.
+        outcome: Outcome,
+        /// The server that answered; without an answer, the one it was sent to.
+        server: Server,
+        /// The error's text, for other outcomes than acknowledged.
+        reason: String,
+    },
+    /// A continuous reader of the ledger looked at the newest rows, or tried to.
+    RowsSampled {
+        /// The reader's name.
+        reader: String,
+        /// What came of it.
+        outcome: Outcome,
+        /// The server that answered.
+        server: Server,
+        /// Whether the database and the table exist there.
+        exists: bool,
+        /// When it began, on the clock of `mono_us`: rows acknowledged before are due.
+        began_us: u64,
+        /// What was found, a writer each.
+        writers: Vec<Seen>,
+        /// The error's text, for other outcomes than acknowledged.
+        reason: String,
+    },
+    /// A client of the ledger met a server for the first time, or one that has started anew.
+    ServerMet {
+        /// The server.
+        server: Server,
+        /// Seconds since its process started, as it says.
+        uptime: u64,
+        /// Its version.
+        version: String,
+        /// `innodb_flush_log_at_trx_commit`: with another value than 1 a crash may take
+        /// acknowledged rows with it.
+        flush_at_commit: Option<u32>,
+    },
+    /// A probe was told to wait: it has nothing in flight until it is resumed.
+    ProbePaused {
+        /// Its name.
+        probe: String,
+    },
+    /// A probe goes on.
+    ProbeResumed {
+        /// Its name.
+        probe: String,
+    },
     /// The ledger table was read as a whole.
     RowsRead {
         /// Name of this reading, such as `after-return`.
@@ -289,6 +264,10 @@ pub enum Event {
         exists: bool,
         /// The rows found, in primary key order.
         rows: Vec<Row>,
+        /// When the reading began, on the clock of `mono_us`; absent where nothing was written
+        /// meanwhile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        began_us: Option<u64>,
     },
     /// A path was listed on a node.
     FilesListed {
@@ -306,6 +285,13 @@ pub enum Event {
         entries: Vec<FileEntry>,
         /// `server-uuid` from `auto.cnf` in that folder, if there is one.
         server_uuid: Option<String>,
+        /// Where the path itself is a symbolic link: what it names. The listing is that of its
+        /// target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<String>,
+        /// Why something may lie there that is not among the entries; absent where they are all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incomplete: Option<String>,
     },
     /// A claim was judged from the records above.
     ClaimJudged {

@@ -68,6 +68,9 @@ async fn copy(node: &Node, from: &str, wanted: impl Fn(&FileEntry) -> bool, to: 
     if !listing.exists {
         return folder.missing(to, &format!("{from} does not exist on the node"));
     }
+    if let Some(why) = &listing.incomplete {
+        folder.missing(to, why);
+    }
     let files: Vec<&FileEntry> = listing.entries.iter().filter(|e| wanted(e) && e.link.is_none()).collect();
     if files.len() > FILES {
         folder.missing(to, &format!("{} of {} files are left out", files.len() - FILES, files.len()));

@@ -3,48 +3,96 @@
 //! A running container is asked with `find`, which sees what its processes see. Any other is read
 //! through the archive API, which streams whole folders: the bodies are dropped as they come.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use bollard::container::PathStatResponse;
 use bollard::query_parameters::{ContainerArchiveInfoOptions, DownloadFromContainerOptions};
 use futures::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::exec::failed;
 use super::{Container, Engine, EngineError, ExecResult, Power, bounded};
 use crate::event::FileEntry;
 
-/// A folder with more entries than this, within the depth asked for, is an error.
-pub(super) const ENTRY_LIMIT: usize = 50_000;
+/// Of a folder with more entries than this, within the depth asked for, so many are listed.
+const ENTRY_LIMIT: usize = 50_000;
+/// A folder of a container that does not run is streamed to list it, up to this many bytes of
+/// files.
+const BYTE_LIMIT: u64 = 8 << 30;
+/// Files up to this size are summed.
+pub const SUMMED: u64 = 64 << 10;
+/// So many of them at most.
+const SUMS: usize = 4096;
 /// Go's `os.ModeDir`, as the archive API gives it.
 const GO_DIR: u32 = 1 << 31;
 /// Go's `os.ModeSymlink`.
 const GO_LINK: u32 = 1 << 27;
 
+/// What lies in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// By path, at most 50 000.
+    pub entries: Vec<FileEntry>,
+    /// Where the folder's path itself is a symbolic link: what it leads to in the end.
+    pub link: Option<String>,
+    /// Why there may be more than the entries; `None` where they are all.
+    pub incomplete: Option<String>,
+}
+
 impl Engine {
     /// What lies in a folder, by path, at most `depth` levels deep (1: the folder's own entries);
     /// `None` when the path does not exist. A path that is a symbolic link is followed; links
-    /// below it are reported. Of a file, the only entry is itself.
+    /// below it are reported. Of a file, the only entry is itself. Files are not read, and `link`
+    /// is not filled in: see [`Engine::inspect`].
     ///
     /// # Errors
     /// [`EngineError::NotFound`] without the container, [`EngineError::NotVisible`] for a tmpfs of
-    /// one that does not run, [`EngineError::TooMuch`] past 50 000 entries,
-    /// [`EngineError::Timeout`] after 120 s, [`EngineError::Api`].
-    pub async fn list(
+    /// one that does not run, [`EngineError::Timeout`] after 120 s, [`EngineError::Api`].
+    pub async fn list(&self, name: &str, path: &str, depth: usize) -> Result<Option<Listed>, EngineError> {
+        let container = self.existing(name).await?;
+        Ok(self.listed(&container, path, depth, false).await?.map(|(listed, _)| listed))
+    }
+
+    /// As [`Engine::list`], with the checksums of files of at most 64 KiB, of which the first 4096
+    /// are read, and with what the path itself leads to.
+    ///
+    /// # Errors
+    /// Those of [`Engine::list`].
+    pub async fn inspect(&self, name: &str, path: &str, depth: usize) -> Result<Option<Listed>, EngineError> {
+        let container = self.existing(name).await?;
+        let Some((mut listed, summed)) = self.listed(&container, path, depth, true).await? else {
+            return Ok(None);
+        };
+        if !summed {
+            self.sum(name, path, &mut listed.entries).await?;
+        }
+        if in_memory(&container, path).is_none()
+            && let Some(stat) = self.stat(&container, path.trim_end_matches('/')).await?
+            && stat.file_mode & GO_LINK != 0
+        {
+            listed.link = Some(stat.link_target);
+        }
+        Ok(Some(listed))
+    }
+
+    /// Says too whether the files were summed on the way.
+    async fn listed(
         &self,
-        name: &str,
+        container: &Container,
         path: &str,
         depth: usize,
-    ) -> Result<Option<Vec<FileEntry>>, EngineError> {
-        let container = self.existing(name).await?;
+        sums: bool,
+    ) -> Result<Option<(Listed, bool)>, EngineError> {
         if container.power == Power::Running {
-            match self.list_by_find(name, path, depth).await {
+            match self.list_by_find(&container.name, path, depth).await {
                 // An image without GNU find, or a container that stopped this moment.
                 Err(EngineError::Command { .. } | EngineError::NotRunning { .. }) => {}
-                done => return done,
+                done => return Ok(done?.map(|listed| (listed, false))),
             }
         }
-        self.list_by_archive(&container, path, depth).await
+        Ok(self.list_by_archive(container, path, depth, sums).await?.map(|listed| (listed, true)))
     }
 
     /// The bytes of a file, `None` when it does not exist. Symbolic links are followed.
@@ -92,19 +140,17 @@ impl Engine {
         name: &str,
         path: &str,
         depth: usize,
-    ) -> Result<Option<Vec<FileEntry>>, EngineError> {
+    ) -> Result<Option<Listed>, EngineError> {
         let depth = depth.max(1).to_string();
-        // -H follows the path itself, not the links below it.
-        let format = r"%y\0%s\0%U\0%m\0%P\0%l\0";
-        let argv = ["find", "-H", path, "-maxdepth", &depth, "-printf", format];
+        // -H follows the path itself, not the links below it. Six fields an entry.
+        let script = r#"find -H "$1" -maxdepth "$2" -printf '%y\0%s\0%U\0%m\0%P\0%l\0' | head -z -n "$3""#;
+        let fields = (6 * (ENTRY_LIMIT + 2)).to_string();
+        let argv = ["sh", "-c", script, "sh", path, &depth, &fields];
         let result = self.exec(name, &argv, None, self.work()).await?;
         match parse_find(&result.stdout, path) {
-            Some(entries) if entries.len() > ENTRY_LIMIT => {
-                Err(too_much(name, path, ENTRY_LIMIT as u64, "entries"))
-            }
-            // A file that went away while find ran makes it end with 1; what it printed is true.
-            Some(entries) => Ok(Some(sorted(entries))),
-            None if result.code == 0 || missing(&result) => Ok(None),
+            // A file that went away while find ran makes it complain; what it printed is true.
+            Some(entries) => Ok(Some(bounded_by(sorted(entries)))),
+            None if nowhere(&result) || result.stdout.starts_with(b"l\0") => Ok(None),
             None => Err(failed(name, &argv, result.code, &result.stderr)),
         }
     }
@@ -114,29 +160,72 @@ impl Engine {
         container: &Container,
         path: &str,
         depth: usize,
-    ) -> Result<Option<Vec<FileEntry>>, EngineError> {
+        sums: bool,
+    ) -> Result<Option<Listed>, EngineError> {
         let Some((path, folder)) = self.resolve(container, path).await? else { return Ok(None) };
         let top = folder && path != "/";
-        let list = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Option<Vec<FileEntry>>> {
-            let mut entries = Vec::new();
+        let list = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Listed> {
+            let (mut listed, mut bytes, mut summed) = (Listed::default(), 0, 0);
             for entry in archive.entries()? {
-                let entry = entry?;
+                let mut entry = entry?;
                 let below = below_root(&entry.path()?.to_string_lossy(), top);
-                if below.is_empty() || below.split('/').count() > depth.max(1) {
-                    continue;
+                bytes += entry.size();
+                if !below.is_empty() && below.split('/').count() <= depth.max(1) {
+                    let mut found = from_tar(&entry, below)?;
+                    let small = entry.header().entry_type().is_file() && entry.size() <= SUMMED;
+                    if sums && small && summed < SUMS {
+                        let mut content = Vec::new();
+                        entry.read_to_end(&mut content)?;
+                        (found.sha256, summed) = (Some(hex(&Sha256::digest(&content))), summed + 1);
+                    }
+                    listed.entries.push(found);
                 }
-                entries.push(from_tar(&entry, below)?);
-                if entries.len() > ENTRY_LIMIT {
-                    return Ok(None);
+                if bytes > BYTE_LIMIT {
+                    listed.incomplete = Some(format!("more than {} GiB of files", BYTE_LIMIT >> 30));
+                }
+                if listed.entries.len() > ENTRY_LIMIT || listed.incomplete.is_some() {
+                    break;
                 }
             }
-            Ok(Some(entries))
+            Ok(listed)
         };
-        match self.unpack(&container.name, &path, list).await? {
-            None => Ok(None),
-            Some(Some(entries)) => Ok(Some(sorted(entries))),
-            Some(None) => Err(too_much(&container.name, &path, ENTRY_LIMIT as u64, "entries")),
+        let Some(listed) = self.unpack(&container.name, &path, list).await? else { return Ok(None) };
+        let incomplete = listed.incomplete;
+        let bounded = bounded_by(sorted(listed.entries));
+        Ok(Some(Listed { incomplete: incomplete.or(bounded.incomplete), ..bounded }))
+    }
+
+    /// Sums the small files of a running container. A file that changes or goes meanwhile, or an
+    /// image without the programs, leaves it without a sum.
+    async fn sum(&self, name: &str, path: &str, entries: &mut [FileEntry]) -> Result<(), EngineError> {
+        let root = path.trim_end_matches('/');
+        // Of a file, the only entry is itself.
+        let own = root.rsplit('/').next().unwrap_or_default();
+        let is_file = matches!(&*entries, [one] if one.path == own);
+        let small = |e: &&mut FileEntry| !e.path.ends_with('/') && e.link.is_none() && e.size <= SUMMED;
+        let mut files: BTreeMap<String, &mut FileEntry> = BTreeMap::new();
+        for entry in entries.iter_mut().filter(small).take(SUMS) {
+            let path = if is_file { root.to_owned() } else { format!("{root}/{}", entry.path) };
+            files.insert(path, entry);
         }
+        if files.is_empty() {
+            return Ok(());
+        }
+        let asked = files.keys().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
+        let argv = ["xargs", "-0", "sha256sum", "-z", "--"];
+        let result = match self.exec(name, &argv, Some(asked), self.work()).await {
+            Ok(result) => result,
+            Err(EngineError::NotRunning { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for line in String::from_utf8_lossy(&result.stdout).split_terminator('\0') {
+            if let Some((sum, path)) = line.split_once("  ")
+                && let Some(entry) = files.get_mut(path)
+            {
+                entry.sha256 = Some(sum.to_owned());
+            }
+        }
+        Ok(())
     }
 
     /// Where the path leads, and whether it is a folder there. Links are followed part by part:
@@ -276,6 +365,7 @@ fn parse_find(stdout: &[u8], path: &str) -> Option<Vec<FileEntry>> {
             uid: uid.parse().ok()?,
             mode: u32::from_str_radix(mode, 8).ok()?,
             link: (kind == "l").then(|| link.to_owned()),
+            sha256: None,
         });
     }
     root_seen.then_some(entries)
@@ -291,6 +381,7 @@ fn from_tar<R: Read>(entry: &tar::Entry<'_, R>, below: String) -> std::io::Resul
         uid: header.uid()?,
         mode: header.mode()? & 0o7777,
         link: link.map(|l| l.to_string_lossy().into_owned()),
+        sha256: None,
     })
 }
 
@@ -302,6 +393,17 @@ fn below_root(path: &str, named: bool) -> String {
         (true, Some((_, below))) => below.to_owned(),
         (true, None) => String::new(),
     }
+}
+
+fn bounded_by(mut entries: Vec<FileEntry>) -> Listed {
+    let over = entries.len() > ENTRY_LIMIT;
+    entries.truncate(ENTRY_LIMIT);
+    let incomplete = over.then(|| format!("more than {ENTRY_LIMIT} entries"));
+    Listed { entries, link: None, incomplete }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn sorted(mut entries: Vec<FileEntry>) -> Vec<FileEntry> {
@@ -332,6 +434,12 @@ fn not_visible(container: &Container, path: &str, mount: &str) -> EngineError {
         mount: mount.into(),
         power: container.power,
     }
+}
+
+/// Whether `find` did not find the path that it was given.
+fn nowhere(result: &ExecResult) -> bool {
+    let said = String::from_utf8_lossy(&result.stderr);
+    said.contains("No such file or directory") || said.contains("Not a directory")
 }
 
 fn missing(result: &ExecResult) -> bool {

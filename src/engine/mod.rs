@@ -20,6 +20,7 @@ pub use containers::{Container, Power};
 pub use error::EngineError;
 pub use exec::ExecResult;
 pub use feed::Piped;
+pub use files::{Listed, SUMMED};
 pub use images::ImageInfo;
 
 /// The oldest Docker API that is spoken to: that of Docker 20.10, the first with cgroup

@@ -78,6 +78,11 @@ impl EventLog {
         self.inner.path.parent().expect("the log lies in a folder")
     }
 
+    /// Now, on the clock of `mono_us`.
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.inner.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Appends one event. A full disk does not stop the story in the middle of a fault: the first
     /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
     pub fn append(&self, event: Event) {
@@ -90,7 +95,7 @@ impl EventLog {
             seq: state.seq,
             writer: std::process::id(),
             at: Timestamp::now(),
-            mono_us: u64::try_from(self.inner.opened.elapsed().as_micros()).unwrap_or(u64::MAX),
+            mono_us: self.now_us(),
             run: self.inner.run.clone(),
             scope: self.scope.clone(),
             event,

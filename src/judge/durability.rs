@@ -1,9 +1,14 @@
-//! What became of acknowledged rows: the ledger's writes against one reading of its table.
+//! What became of acknowledged rows: the ledger's writes against readings of its table. [`samples`]
+//! judges what readers saw meanwhile, [`servers`] who answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Evidence, Finding, Missing};
 use crate::event::{Event, Outcome, Row, Server};
+
+pub mod order;
+pub mod samples;
+pub mod servers;
 
 /// A row with what its writer knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,11 @@ pub struct Write<'r> {
     pub server: &'r Server,
     /// Why it was not acknowledged.
     pub reason: &'r str,
+    /// Which write it was part of, counted through the history: rows of one number are one
+    /// transaction.
+    pub transaction: usize,
+    /// Whether its outcome came after the reading had begun: it may be there or not.
+    pub open: bool,
 }
 
 /// One reading of the whole table.
@@ -25,7 +35,7 @@ pub struct Read<'r> {
     pub server: &'r Server,
     /// Whether the table is there.
     pub exists: bool,
-    /// The rows.
+    /// The rows, in primary key order.
     pub rows: &'r [Row],
 }
 
@@ -36,6 +46,13 @@ pub struct Durability<'r> {
     pub kept: Vec<&'r Row>,
     /// Acknowledged by the server that was read, and not there.
     pub lost: Vec<&'r Row>,
+    /// As lost, but there in a later reading from the same server: this one was stale.
+    pub stale: Vec<&'r Row>,
+    /// There, though an earlier row that its writer had acknowledged before is not (the second),
+    /// or stands behind it.
+    pub out_of_order: Vec<(&'r Row, &'r Row)>,
+    /// Of a transaction: a row that is there, and one that is not.
+    pub torn: Vec<(&'r Row, &'r Row)>,
     /// Acknowledged by another server than the one that was read, and not there.
     pub misplaced: Vec<(&'r Row, &'r Server)>,
     /// There, acknowledged by another server: somebody copied them, or the server's identity.
@@ -54,6 +71,8 @@ pub struct Durability<'r> {
     pub indeterminate_absent: Vec<(&'r Row, &'r str)>,
     /// Refused and not there.
     pub refused: usize,
+    /// Whether the table was there.
+    pub exists: bool,
 }
 
 /// Compares what was written before a reading with what it found.
@@ -62,9 +81,13 @@ pub fn compare<'r>(writes: &[Write<'r>], read: Read<'r>) -> Durability<'r> {
     for row in read.rows {
         found.entry((&row.writer, row.number)).or_default().push(row);
     }
-    let mut verdict = Durability::default();
+    let mut verdict = Durability { exists: read.exists, ..Durability::default() };
+    (verdict.out_of_order, verdict.torn) = (order::out_of_order(writes, read), order::torn(writes, read));
     for write in writes {
         let there = found.remove(&(write.row.writer.as_str(), write.row.number)).unwrap_or_default();
+        if write.open && there.is_empty() {
+            continue;
+        }
         let elsewhere = write.server.uuid != read.server.uuid;
         match (write.outcome, there.first()) {
             (Outcome::Acknowledged, Some(row)) if elsewhere => verdict.foreign.push((row, write.server)),
@@ -88,7 +111,8 @@ pub fn compare<'r>(writes: &[Write<'r>], read: Read<'r>) -> Durability<'r> {
 impl Durability<'_> {
     /// Rows that the server, or one of the servers, acknowledged.
     pub fn acknowledged(&self) -> usize {
-        self.kept.len() + self.lost.len() + self.misplaced.len() + self.foreign.len()
+        let absent = self.lost.len() + self.stale.len() + self.misplaced.len();
+        self.kept.len() + absent + self.foreign.len()
     }
 
     /// Adds a check for each way in which rows can go wrong. Nothing acknowledged decides nothing.
@@ -96,6 +120,18 @@ impl Durability<'_> {
         let acknowledged = self.acknowledged();
         if acknowledged == 0 {
             finding.unsure(format!("{reading}: no row was acknowledged, so none could be lost"));
+            return;
+        }
+        if !self.exists && self.misplaced.is_empty() {
+            // One finding: that every row is missing follows from it.
+            let lost = self.lost.len() + self.stale.len();
+            finding.check(
+                false,
+                format!(
+                    "{reading}: the ledger's table is gone from the server that acknowledged {lost} rows: it \
+                 was dropped, or the server was given other files"
+                ),
+            );
             return;
         }
         let kept = self.kept.len();
@@ -121,6 +157,29 @@ impl Durability<'_> {
                 ),
             },
         );
+        if !self.stale.is_empty() {
+            let list = some(":", &self.stale);
+            finding.check(
+                false,
+                format!(
+                    "{reading}: a stale read: {} acknowledged rows are missing that a later reading of the \
+                 same server has{list}",
+                    self.stale.len()
+                ),
+            );
+        }
+        for (pairs, how) in [
+            (&self.out_of_order, "are there before rows that were acknowledged earlier"),
+            (&self.torn, "are there without the rest of their transactions"),
+        ] {
+            let list: Vec<String> = pairs
+                .iter()
+                .take(5)
+                .map(|(is, not)| format!("{} without {}", is.number, not.number))
+                .collect();
+            let list = if list.is_empty() { String::new() } else { format!(": {}", list.join(", ")) };
+            finding.check(pairs.is_empty(), format!("{reading}: {} rows {how}{list}", pairs.len()));
+        }
         let wrong = [
             ("twice", &self.duplicated),
             ("though they were refused", &self.resurrected),
@@ -155,27 +214,46 @@ impl Durability<'_> {
     }
 }
 
-/// What the ledger wrote before a reading, and the reading.
+/// Every row that the ledger wrote or tried to write, in the order of the records; each is open
+/// whose outcome was recorded after the reading, or after it had begun.
+fn writes<'r>(evidence: &Evidence<'r>, reading: usize, began_us: Option<u64>) -> Vec<Write<'r>> {
+    let mut writes = Vec::new();
+    for (transaction, record) in evidence.records().iter().enumerate() {
+        let (rows, outcome, server, reason) = match &record.event {
+            Event::RowWritten { row, outcome, server, reason } => {
+                (std::slice::from_ref(row), *outcome, server, reason)
+            }
+            Event::TransactionWritten { rows, outcome, server, reason } => {
+                (rows.as_slice(), *outcome, server, reason)
+            }
+            _ => continue,
+        };
+        let open = transaction > reading || began_us.is_some_and(|began| record.mono_us >= began);
+        let write = |row| Write { row, outcome, server, reason, transaction, open };
+        writes.extend(rows.iter().map(write));
+    }
+    writes
+}
+
+/// Every row that the ledger wrote or tried to write.
+pub fn history<'r>(evidence: &Evidence<'r>) -> Vec<Write<'r>> {
+    writes(evidence, usize::MAX, None)
+}
+
+/// What the ledger wrote, with what was open at a reading, and the reading. Of several with this
+/// name, the last.
 ///
 /// # Errors
 /// [`Missing`] where there is no such reading.
 pub fn before<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Vec<Write<'r>>, Read<'r>), Missing> {
-    let mut writes = Vec::new();
-    let mut last = None;
-    for record in evidence.records() {
-        match &record.event {
-            Event::RowWritten { row, outcome, server, reason } => {
-                writes.push(Write { row, outcome: *outcome, server, reason });
-            }
-            Event::RowsRead { reading: name, server, exists, rows } if name == reading => {
-                last = Some((writes.len(), Read { server, exists: *exists, rows }));
-            }
-            _ => {}
+    let last = evidence.records().iter().enumerate().rev().find_map(|(at, record)| match &record.event {
+        Event::RowsRead { reading: name, server, exists, rows, began_us } if name == reading => {
+            Some((at, *began_us, Read { server, exists: *exists, rows }))
         }
-    }
-    let (count, read) = last.ok_or_else(|| Missing(format!("the ledger was not read `{reading}`")))?;
-    writes.truncate(count);
-    Ok((writes, read))
+        _ => None,
+    });
+    let (at, began_us, read) = last.ok_or_else(|| Missing(format!("the ledger was not read `{reading}`")))?;
+    Ok((writes(evidence, at, began_us), read))
 }
 
 /// Adds the checks of [`Durability::check`] for one reading; gives what was compared.
@@ -188,13 +266,28 @@ pub fn every_acknowledged_row<'r>(
     finding: &mut Finding,
 ) -> Result<Durability<'r>, Missing> {
     let (writes, read) = before(evidence, reading)?;
-    let verdict = compare(&writes, read);
-    finding.check(
-        read.exists,
-        format!("{reading}: the ledger's table is {}there", if read.exists { "" } else { "not " }),
-    );
+    let mut verdict = compare(&writes, read);
+    let later = found_later(evidence, reading, read.server);
+    (verdict.stale, verdict.lost) =
+        verdict.lost.into_iter().partition(|row| later.contains(&(row.writer.as_str(), row.number)));
+    if read.exists {
+        finding.check(true, format!("{reading}: the ledger's table is there"));
+    } else if !verdict.misplaced.is_empty() || verdict.acknowledged() == 0 {
+        finding.check(false, format!("{reading}: the ledger's table is not there"));
+    }
     verdict.check(finding, reading);
     Ok(verdict)
+}
+
+/// The rows that readings after this one found on the same server.
+fn found_later<'r>(evidence: &Evidence<'r>, reading: &str, server: &Server) -> BTreeSet<(&'r str, u64)> {
+    let named = |e: &Event| matches!(e, Event::RowsRead { reading: name, .. } if name == reading);
+    let after = evidence.records().iter().rev().take_while(|record| !named(&record.event));
+    let rows = after.filter_map(|record| match &record.event {
+        Event::RowsRead { server: s, rows, .. } if s.uuid == server.uuid => Some(rows),
+        _ => None,
+    });
+    rows.flatten().map(|row| (row.writer.as_str(), row.number)).collect()
 }
 
 /// The first few rows of a group, for a message.
@@ -241,7 +334,15 @@ mod tests {
             let writes: Vec<Write<'_>> = self
                 .written
                 .iter()
-                .map(|(row, outcome, server, reason)| Write { row, outcome: *outcome, server, reason })
+                .enumerate()
+                .map(|(transaction, (row, outcome, server, reason))| Write {
+                    row,
+                    outcome: *outcome,
+                    server,
+                    reason,
+                    transaction,
+                    open: false,
+                })
                 .collect();
             let read = Read { server: &self.read_from, exists: true, rows: &self.rows };
             let mut finding = Finding::new();

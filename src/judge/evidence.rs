@@ -77,6 +77,20 @@ impl<'r> Evidence<'r> {
         self.records.get(a..b).ok_or_else(|| Missing(format!("`{to}` was marked before `{from}`")))
     }
 
+    /// The evidence from before a mark; all of it where the mark was not set.
+    pub fn until(&self, mark: &str) -> Self {
+        let end = self.position(mark).unwrap_or(self.records.len());
+        Self { records: &self.records[..end], claim: self.claim }
+    }
+
+    /// The evidence from a mark on.
+    ///
+    /// # Errors
+    /// [`Missing`] where it was not set.
+    pub fn since(&self, mark: &str) -> Result<Self, Missing> {
+        Ok(Self { records: &self.records[self.position(mark)?..], claim: self.claim })
+    }
+
     fn position(&self, mark: &str) -> Result<usize, Missing> {
         let record = self.mark(mark)?;
         let at = self.records.iter().position(|r| std::ptr::eq(r, record));

@@ -1,6 +1,6 @@
 //! Where files lie: listings of one path on every node of a cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Evidence, Finding, Missing};
 use crate::event::{Event, FileEntry};
@@ -20,6 +20,8 @@ pub struct Listing<'r> {
     pub entries: &'r [FileEntry],
     /// The server id in its `auto.cnf`.
     pub server_uuid: Option<&'r str>,
+    /// Why something may lie there that is not among the entries.
+    pub incomplete: Option<&'r str>,
 }
 
 impl Listing<'_> {
@@ -31,6 +33,22 @@ impl Listing<'_> {
     /// Whether it holds nothing, or is not there.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Adds a check that something does not lie there: what was not listed may all the same.
+    fn must_lack(&self, finding: &mut Finding, absent: bool, what: String) {
+        match self.incomplete {
+            Some(why) if absent => finding.unsure(format!("{what}, as far as it was listed: {why}")),
+            _ => finding.check(absent, what),
+        };
+    }
+
+    /// Adds a check that something lies there: what was not listed may all the same.
+    fn must_have(&self, finding: &mut Finding, has: bool, what: String) {
+        match self.incomplete {
+            Some(why) if !has => finding.unsure(format!("{what}, as far as it was listed: {why}")),
+            _ => finding.check(has, what),
+        };
     }
 
     fn names(&self) -> String {
@@ -55,14 +73,23 @@ pub fn listings<'r>(
 ) -> Result<BTreeMap<&'r str, Listing<'r>>, Missing> {
     let mut found = BTreeMap::new();
     for record in evidence.records() {
-        let Event::FilesListed { listing: name, node, power, path, exists, entries, server_uuid } =
-            &record.event
+        let Event::FilesListed {
+            listing: name,
+            node,
+            power,
+            path,
+            exists,
+            entries,
+            server_uuid,
+            incomplete,
+            ..
+        } = &record.event
         else {
             continue;
         };
         if name == listing {
-            let server_uuid = server_uuid.as_deref();
-            let listing = Listing { node, power, path, exists: *exists, entries, server_uuid };
+            let (server_uuid, incomplete) = (server_uuid.as_deref(), incomplete.as_deref());
+            let listing = Listing { node, power, path, exists: *exists, entries, server_uuid, incomplete };
             found.insert(node.as_str(), listing);
         }
     }
@@ -79,30 +106,47 @@ pub fn only_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, home: &
         finding.unsure(format!("{home} was not listed"));
         return;
     };
-    let lacking: Vec<&str> = entries.iter().copied().filter(|e| !at_home.has(e)).collect();
-    finding.check(
-        lacking.is_empty(),
-        if lacking.is_empty() {
-            format!("{} on {home} has {}", at_home.path, entries.join(" "))
-        } else {
-            format!("{} on {home} lacks {}: it has {}", at_home.path, lacking.join(" "), at_home.names())
-        },
-    );
-    let others: Vec<&Listing<'_>> = all.values().filter(|l| l.node != home).collect();
-    if others.is_empty() {
+    holds(finding, at_home, entries);
+    if all.len() < 2 {
         finding.unsure(format!("{home} is the only node that was listed"));
     }
-    for other in others {
-        let astray: Vec<&str> = entries.iter().copied().filter(|e| other.has(e)).collect();
-        finding.check(
-            astray.is_empty(),
-            if astray.is_empty() {
-                format!("{} on {} ({}) has none of them", other.path, other.node, other.power)
-            } else {
-                format!("{} on {} ({}) has {} too", other.path, other.node, other.power, astray.join(" "))
-            },
-        );
+    for other in all.values().filter(|l| l.node != home) {
+        none_of(finding, other, entries, " too");
     }
+}
+
+/// Adds a check that `entries` lie on a node.
+pub fn holds(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str]) {
+    let lacking: Vec<&str> = entries.iter().copied().filter(|e| !listing.has(e)).collect();
+    let what = match lacking.is_empty() {
+        true => format!("{} on {} has {}", listing.path, listing.node, entries.join(" ")),
+        false => format!(
+            "{} on {} lacks {}: it has {}",
+            listing.path,
+            listing.node,
+            lacking.join(" "),
+            listing.names()
+        ),
+    };
+    listing.must_have(finding, lacking.is_empty(), what);
+}
+
+/// Adds a check for each node that none of `entries` lies there.
+pub fn nowhere(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, entries: &[&str]) {
+    if all.is_empty() {
+        finding.unsure("no node was listed");
+    }
+    all.values().for_each(|listing| none_of(finding, listing, entries, ""));
+}
+
+fn none_of(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str], too: &str) {
+    let there: Vec<&str> = entries.iter().copied().filter(|e| listing.has(e)).collect();
+    let at = format!("{} on {} ({})", listing.path, listing.node, listing.power);
+    let what = match there.is_empty() {
+        true => format!("{at} has none of {}", entries.join(" ")),
+        false => format!("{at} has {}{too}", there.join(" ")),
+    };
+    listing.must_lack(finding, there.is_empty(), what);
 }
 
 /// Adds a check for each listing of `nodes` that it holds nothing.
@@ -112,10 +156,8 @@ pub fn nothing_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, node
             finding.unsure(format!("{node} was not listed"));
             continue;
         };
-        finding.check(
-            listing.is_empty(),
-            format!("{} on {node} ({}) holds {}", listing.path, listing.power, listing.names()),
-        );
+        let what = format!("{} on {node} ({}) holds {}", listing.path, listing.power, listing.names());
+        listing.must_lack(finding, listing.is_empty(), what);
     }
 }
 
@@ -133,24 +175,55 @@ pub fn files_of(finding: &mut Finding, listing: &Listing<'_>, uuid: &str) {
     };
 }
 
-/// Adds a check that no entry of an earlier listing is gone in a later one, but for those that
-/// come and go with a running server.
-pub fn nothing_gone(
+/// Adds the checks that what lay on a node lies there again: no entry of the earlier listing is
+/// gone, each has the owner that it had, and small files that both listings summed hold the same
+/// bytes. Those that `passing` names come, go and change with a running server.
+pub fn back_on(
     finding: &mut Finding,
     earlier: &Listing<'_>,
     later: &Listing<'_>,
     passing: impl Fn(&str) -> bool,
 ) {
-    let now: BTreeSet<&str> = later.entries.iter().map(|e| e.path.as_str()).collect();
-    let then: Vec<&str> = earlier.entries.iter().map(|e| e.path.as_str()).filter(|p| !passing(p)).collect();
-    let gone: Vec<&str> = then.iter().copied().filter(|path| !now.contains(path)).collect();
+    let now: BTreeMap<&str, &FileEntry> = later.entries.iter().map(|e| (e.path.as_str(), e)).collect();
+    let then: Vec<&FileEntry> = earlier.entries.iter().filter(|e| !passing(&e.path)).collect();
     if then.is_empty() {
         finding.unsure(format!("nothing was listed on {} before", earlier.node));
         return;
     }
+    if let Some(why) = earlier.incomplete {
+        finding.unsure(format!("not all of {} was listed before: {why}", earlier.node));
+    }
+    let mut gone = Vec::new();
+    let (mut owners, mut changed, mut summed) = (Vec::new(), Vec::new(), 0);
+    for was in &then {
+        let Some(is) = now.get(was.path.as_str()) else {
+            gone.push(was.path.as_str());
+            continue;
+        };
+        if is.uid != was.uid {
+            owners.push(format!("{} of {} is now of {}", was.path, was.uid, is.uid));
+        }
+        if let (Some(before), Some(after)) = (&was.sha256, &is.sha256) {
+            summed += 1;
+            if before != after {
+                changed.push(format!("{} ({} bytes, now {})", was.path, was.size, is.size));
+            }
+        }
+    }
+    let (count, node) = (then.len(), earlier.node);
     let what = if gone.is_empty() { "all still there".into() } else { format!("gone: {}", gone.join(" ")) };
-    finding
-        .check(gone.is_empty(), format!("of {} files and folders on {}: {what}", then.len(), earlier.node));
+    later.must_have(finding, gone.is_empty(), format!("of {count} files and folders on {node}: {what}"));
+    if !owners.is_empty() {
+        finding.check(false, format!("owners on {node} changed: {}", owners.join(", ")));
+    }
+    if summed > 0 {
+        let what = if changed.is_empty() {
+            "all the same".into()
+        } else {
+            format!("changed: {}", changed.join(", "))
+        };
+        finding.check(changed.is_empty(), format!("checksums of {summed} small files on {node}: {what}"));
+    }
 }
 
 fn join(names: &[&str]) -> String {
@@ -165,7 +238,7 @@ mod tests {
     const MYSQL: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
 
     fn entry(path: &str) -> FileEntry {
-        FileEntry { path: path.into(), size: 1, uid: 999, mode: 0o640, link: None }
+        FileEntry { path: path.into(), size: 1, uid: 999, mode: 0o640, ..FileEntry::default() }
     }
 
     fn listing<'r>(node: &'r str, entries: &'r [FileEntry]) -> Listing<'r> {
@@ -176,6 +249,7 @@ mod tests {
             exists: !entries.is_empty(),
             entries,
             server_uuid: Some("uuid-a"),
+            incomplete: None,
         }
     }
 
@@ -204,6 +278,58 @@ mod tests {
     }
 
     #[test]
+    fn nowhere_is_no_node_at_all() {
+        let files = [entry("qa/")];
+        let all = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &[]))]);
+        assert_eq!(conclude(|f| nowhere(f, &all, &["other/"])).0, Conclusion::Passed);
+        let (conclusion, text) = conclude(|f| nowhere(f, &all, &["qa/"]));
+        assert_eq!((conclusion, text.as_str()), (Conclusion::Failed, "/mnt/data on w1 (running) has qa/"));
+        assert_eq!(conclude(|f| nowhere(f, &BTreeMap::new(), &["qa/"])).0, Conclusion::Inconclusive);
+    }
+
+    #[test]
+    fn what_was_not_listed_is_neither_there_nor_absent() {
+        let files = [entry("auto.cnf"), entry("qa/")];
+        let why = Some("more than 50000 entries");
+        let part = |node, entries| Listing { incomplete: why, ..listing(node, entries) };
+        let all = BTreeMap::from([("w1", part("w1", &files[..])), ("w2", part("w2", &[]))]);
+        for (check, conclusion) in [
+            (conclude(|f| holds(f, &all["w1"], &["qa/"])), Conclusion::Passed),
+            (conclude(|f| holds(f, &all["w1"], &["other/"])), Conclusion::Inconclusive),
+            (conclude(|f| nothing_on(f, &all, &["w2"])), Conclusion::Inconclusive),
+            (conclude(|f| nothing_on(f, &all, &["w1"])), Conclusion::Failed),
+            (conclude(|f| nowhere(f, &all, &["other/"])), Conclusion::Inconclusive),
+            (conclude(|f| nowhere(f, &all, &["qa/"])), Conclusion::Failed),
+            (conclude(|f| only_on(f, &all, "w1", &["qa/"])), Conclusion::Inconclusive),
+            (
+                conclude(|f| back_on(f, &all["w1"], &part("w1", &files[..1]), |_| false)),
+                Conclusion::Inconclusive,
+            ),
+        ] {
+            assert_eq!(check.0, conclusion, "{}", check.1);
+        }
+    }
+
+    #[test]
+    fn what_is_back_has_its_owner_and_its_bytes() {
+        let before = [FileEntry { sha256: Some("one".into()), ..entry("auto.cnf") }];
+        let earlier = listing("w1", &before);
+        let later =
+            |entry: FileEntry| conclude(|f| back_on(f, &earlier, &listing("w1", &[entry]), |_| false));
+        assert_eq!(later(before[0].clone()).0, Conclusion::Passed);
+        let unread = FileEntry { sha256: None, ..before[0].clone() };
+        assert_eq!(later(unread).0, Conclusion::Passed);
+        let (conclusion, text) = later(FileEntry { uid: 0, ..before[0].clone() });
+        assert_eq!(
+            (conclusion, text.as_str()),
+            (Conclusion::Failed, "owners on w1 changed: auto.cnf of 999 is now of 0")
+        );
+        let (conclusion, text) = later(FileEntry { sha256: Some("two".into()), ..before[0].clone() });
+        assert_eq!(conclusion, Conclusion::Failed);
+        assert!(text.contains("changed: auto.cnf (1 bytes, now 1)"), "{text}");
+    }
+
+    #[test]
     fn an_empty_node_holds_nothing() {
         let files = [entry("mysql/")];
         let all = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &[]))]);
@@ -226,9 +352,9 @@ mod tests {
     fn a_file_that_went_is_named() {
         let before = [entry("qa/"), entry("qa/ledger.ibd"), entry("ibtmp1")];
         let (earlier, kept) = (listing("w1", &before), listing("w1", &before[..2]));
-        assert_eq!(conclude(|f| nothing_gone(f, &earlier, &kept, |p| p == "ibtmp1")).0, Conclusion::Passed);
+        assert_eq!(conclude(|f| back_on(f, &earlier, &kept, |p| p == "ibtmp1")).0, Conclusion::Passed);
         let cut = listing("w1", &before[..1]);
-        let (conclusion, text) = conclude(|f| nothing_gone(f, &earlier, &cut, |p| p == "ibtmp1"));
+        let (conclusion, text) = conclude(|f| back_on(f, &earlier, &cut, |p| p == "ibtmp1"));
         assert_eq!(conclusion, Conclusion::Failed);
         assert!(text.ends_with("gone: qa/ledger.ibd"), "{text}");
     }

@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod identity;
 pub mod locality;
 pub mod object;
+pub mod outages;
 pub mod skew;
 pub mod stateful_set;
 pub mod stateful_single;

@@ -13,6 +13,8 @@
 //! | B5 | `nodes`, `pod` object, `server` | listings `serving`, `database`; reading `database` |
 //! | B6, B7 | see [`replacement`] | |
 //! | B8, B9, B10 | see [`outage`] | |
+//! | B11 | see [`release`] | |
+//! | B12 | see [`affinity`] | |
 //!
 //! Names of cluster-scoped objects end in a suffix of the scenario, so they are compared with each
 //! other and by their beginning.
@@ -22,11 +24,13 @@ use super::object::Object;
 use super::{Claim, Evidence, Finding, Missing, durability};
 use crate::event::Server;
 
+pub mod affinity;
 pub mod outage;
+pub mod release;
 pub mod replacement;
 
 /// The claims of part B.
-pub static CLAIMS: [Claim; 10] = [
+pub static CLAIMS: [Claim; 12] = [
     Claim { id: "B1", title: "the claim binds to that volume", judge: bound },
     Claim { id: "B2", title: "the pod mounts it", judge: mounted },
     Claim { id: "B3", title: "files appear in /mnt/data on the pod's node and on no other", judge: files },
@@ -41,6 +45,12 @@ pub static CLAIMS: [Claim; 10] = [
     },
     Claim { id: "B9", title: "the replacement is a new environment", judge: outage::new_environment },
     Claim { id: "B10", title: "nothing was destroyed", judge: outage::nothing_destroyed },
+    Claim {
+        id: "B11",
+        title: "the claim and volume outlive the Deployment",
+        judge: release::outlives_the_deployment,
+    },
+    Claim { id: "B12", title: "the trap is avoidable", judge: affinity::no_empty_database },
 ];
 
 /// The directory on the nodes that the volume is.

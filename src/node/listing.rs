@@ -1,6 +1,7 @@
 //! What lies in a folder of a node.
 
 use super::{Node, NodeError, Power};
+use crate::engine::Listed;
 use crate::event::{Event, FileEntry};
 
 /// A folder of a node, as found.
@@ -18,6 +19,10 @@ pub struct Listing {
     pub entries: Vec<FileEntry>,
     /// `server-uuid` from `auto.cnf` in the folder: which MySQL server's data this is.
     pub server_uuid: Option<String>,
+    /// Where the path is a symbolic link: what it leads to.
+    pub link: Option<String>,
+    /// Why there may be more than the entries.
+    pub incomplete: Option<String>,
 }
 
 impl Node {
@@ -28,15 +33,46 @@ impl Node {
     pub async fn list(&self, path: &str, depth: usize) -> Result<Listing, NodeError> {
         let power = self.power().await?;
         let found = self.engine().list(&self.name, path, depth).await?;
+        self.listing(power, path, found).await
+    }
+
+    /// As [`Node::list`], with the checksums of small files.
+    ///
+    /// # Errors
+    /// Those of [`Engine::inspect`](crate::engine::Engine::inspect).
+    pub async fn inspect(&self, path: &str, depth: usize) -> Result<Listing, NodeError> {
+        let power = self.power().await?;
+        let found = self.engine().inspect(&self.name, path, depth).await?;
+        self.listing(power, path, found).await
+    }
+
+    /// The event, as [`Listing::event`], for a folder that could not be looked at: nothing is known
+    /// of it, the node's state least of all (`unknown`).
+    pub fn unlisted(&self, listing: &str, path: &str, why: &str) -> Event {
+        Event::FilesListed {
+            listing: listing.into(),
+            node: self.name.clone(),
+            power: "unknown".into(),
+            path: path.into(),
+            exists: false,
+            entries: Vec::new(),
+            server_uuid: None,
+            link: None,
+            incomplete: Some(why.into()),
+        }
+    }
+
+    async fn listing(&self, power: Power, path: &str, found: Option<Listed>) -> Result<Listing, NodeError> {
         let exists = found.is_some();
-        let entries = found.unwrap_or_default();
+        let Listed { entries, link, incomplete } = found.unwrap_or_default();
         let server_uuid = if entries.iter().any(|e| e.path == "auto.cnf") {
             let file = format!("{}/auto.cnf", path.trim_end_matches('/'));
             self.read(&file).await?.and_then(|bytes| server_uuid(&String::from_utf8_lossy(&bytes)))
         } else {
             None
         };
-        Ok(Listing { node: self.name.clone(), power, path: path.into(), exists, entries, server_uuid })
+        let (node, path) = (self.name.clone(), path.into());
+        Ok(Listing { node, power, path, exists, entries, server_uuid, link, incomplete })
     }
 }
 
@@ -51,6 +87,8 @@ impl Listing {
             exists: self.exists,
             entries: self.entries,
             server_uuid: self.server_uuid,
+            link: self.link,
+            incomplete: self.incomplete,
         }
     }
 }

@@ -14,5 +14,5 @@ pub use dns::DnsProbe;
 pub use forward::{Forward, Route, Target};
 pub use http::HttpProbe;
 pub use inside::Inside;
-pub use ledger::{Ledger, LedgerError, LedgerSpec, Reading, Tally, Writer};
+pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
 pub use recorder::Recorder;

@@ -12,37 +12,37 @@ pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
     let mut report = RowsReport::default();
     let mut written: BTreeMap<&Row, Outcome> = BTreeMap::new();
     for record in &story.records {
-        match &record.event {
-            Event::RowWritten { row, outcome, .. } => {
-                match outcome {
-                    Outcome::Acknowledged => report.acknowledged += 1,
-                    Outcome::Refused => report.refused += 1,
-                    Outcome::Indeterminate => report.indeterminate += 1,
-                }
-                written.insert(row, *outcome);
-            }
-            Event::RowsRead { reading, server, exists, rows } => {
-                let found: BTreeSet<&Row> = rows.iter().collect();
-                let missing = |(row, outcome): &(&&Row, &Outcome)| {
-                    **outcome == Outcome::Acknowledged && !found.contains(**row)
-                };
-                let count = |outcome: Option<Outcome>| {
-                    rows.iter().filter(|row| written.get(row).copied() == outcome).count()
-                };
-                report.readings.push(ReadingReport {
-                    reading: reading.clone(),
-                    at: clock.at(record),
-                    pod: server.pod.clone(),
-                    node: server.node.clone(),
-                    server_uuid: server.uuid.clone(),
-                    exists: *exists,
-                    found: rows.len(),
-                    missing: written.iter().filter(missing).count(),
-                    unanswered: count(Some(Outcome::Indeterminate)),
-                    foreign: count(None) + count(Some(Outcome::Refused)),
-                });
-            }
-            _ => {}
+        let (rows, outcome) = match &record.event {
+            Event::RowWritten { row, outcome, .. } => (std::slice::from_ref(row), outcome),
+            Event::TransactionWritten { rows, outcome, .. } => (rows.as_slice(), outcome),
+            _ => (Default::default(), &Outcome::Refused),
+        };
+        match outcome {
+            Outcome::Acknowledged => report.acknowledged += rows.len(),
+            Outcome::Refused => report.refused += rows.len(),
+            Outcome::Indeterminate => report.indeterminate += rows.len(),
+        }
+        written.extend(rows.iter().map(|row| (row, *outcome)));
+        if let Event::RowsRead { reading, server, exists, rows, .. } = &record.event {
+            let found: BTreeSet<&Row> = rows.iter().collect();
+            let missing = |(row, outcome): &(&&Row, &Outcome)| {
+                **outcome == Outcome::Acknowledged && !found.contains(**row)
+            };
+            let count = |outcome: Option<Outcome>| {
+                rows.iter().filter(|row| written.get(row).copied() == outcome).count()
+            };
+            report.readings.push(ReadingReport {
+                reading: reading.clone(),
+                at: clock.at(record),
+                pod: server.pod.clone(),
+                node: server.node.clone(),
+                server_uuid: server.uuid.clone(),
+                exists: *exists,
+                found: rows.len(),
+                missing: written.iter().filter(missing).count(),
+                unanswered: count(Some(Outcome::Indeterminate)),
+                foreign: count(None) + count(Some(Outcome::Refused)),
+            });
         }
     }
     (report != RowsReport::default()).then_some(report)

@@ -125,7 +125,8 @@ impl Lanes {
                 let note = if *outcome == Outcome::Acknowledged { "answered" } else { detail.as_str() };
                 self.answered(probe, at, *outcome, note);
             }
-            Event::RowWritten { outcome, server, reason, .. } => {
+            Event::RowWritten { outcome, server, reason, .. }
+            | Event::TransactionWritten { outcome, server, reason, .. } => {
                 let note = match outcome {
                     Outcome::Acknowledged => format!("rows acknowledged by {}", server.pod),
                     Outcome::Refused => format!("rows refused: {reason}"),
@@ -135,6 +136,13 @@ impl Lanes {
             }
             Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => {
                 upgrade::take(self, &record.event, at);
+            }
+            Event::RowsSampled { reader, outcome, server, reason, .. } => {
+                let note = match outcome {
+                    Outcome::Acknowledged => format!("answered by {}", server.pod),
+                    Outcome::Refused | Outcome::Indeterminate => format!("not read: {reason}"),
+                };
+                self.answered(reader, at, *outcome, &note);
             }
             _ => {}
         }

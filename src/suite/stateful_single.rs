@@ -1,5 +1,6 @@
 //! Part B of the catalogue: a single MySQL on a hostPath volume. Its pod goes, its template
-//! changes, its node goes down and comes back; all the while a ledger writes.
+//! changes, its node goes down and comes back; its Deployment and its claim go; on a volume that
+//! names its node it loses that node again. All the while a ledger writes and reads.
 
 use std::time::Duration;
 
@@ -17,19 +18,22 @@ use crate::fault::StopNode;
 use crate::judge::stateful_single::DATABASE;
 use crate::judge::stateful_single::outage::Allowed;
 use crate::manifest::{self, Manifest};
-use crate::probe::{Forward, Ledger, LedgerSpec, Target, Writer};
+use crate::probe::{Forward, Ledger, LedgerSpec, Pace, Target, Traffic};
 use crate::scenario::{ActiveFault, Failure, Needs, Scenario};
 use crate::wait::{self, Verdict, claims, nodes, pods};
 
+mod affinity;
 mod disk;
 mod place;
+mod release;
 
 /// The suite.
 pub static SUITE: Suite = Suite {
-    about: "a single MySQL on a hostPath volume: pod replaced, template changed, node down and back",
+    about: "a single MySQL on a hostPath volume: pod replaced, template changed, node down and back, \
+            claim released, volume pinned",
     needs: Needs {
         name: "mysql",
-        claims: &["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10"],
+        claims: &["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12"],
         access: Access::Exclusive,
         topology: &THREE,
         apart: None,
@@ -46,10 +50,13 @@ const PORT: u16 = 3306;
 /// As in the manifest.
 const PASSWORD: &str = "password";
 
-/// Pause between two rows.
-const EVERY: Duration = Duration::from_millis(50);
-/// Rows that each part of the story adds.
-const ROWS: u64 = 40;
+/// One writer of single rows, one of transactions, side by side.
+const PACES: [Pace; 2] =
+    [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
+/// From one look of the reader to the next.
+const LOOK: Duration = Duration::from_millis(250);
+/// Rows that each part of the story adds, by each writer.
+const ROWS: u64 = 30;
 
 /// For a pod to be scheduled, to start and to fill an empty data directory.
 const START: Duration = Duration::from_secs(180);
@@ -62,22 +69,28 @@ const CALL: Duration = Duration::from_secs(10);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
-    s.step("empty the path on every node", CHANGE, place::empty(s)).await?;
+    s.step("empty the path on every node", CHANGE, place::empty(s, |_| true)).await?;
     place::list(s, "before").await?;
     let first = s.step("start MySQL", START, Box::pin(mysql.start())).await?;
-    let mut writer = s.step("write rows", CHANGE, Box::pin(mysql.create(&first))).await?;
+    let mut traffic = s.step("write rows", CHANGE, Box::pin(mysql.create(&first))).await?;
 
     // Each part is boxed: all of them by value would not fit the stack of a test's thread.
     // The other workers are kept free of MySQL: the next two pods come up where the first one was.
     s.step("keep the other workers free", CHANGE, place::reserve(s, first.node())).await?;
-    let second = s.step("delete the pod", START, Box::pin(mysql.replace(&first, &mut writer))).await?;
-    let third = s.step("change the template", START, Box::pin(mysql.change(&second, &mut writer))).await?;
+    let second = s.step("delete the pod", START, Box::pin(mysql.replace(&first, &mut traffic))).await?;
+    let third = s.step("change the template", START, Box::pin(mysql.change(&second, &mut traffic))).await?;
     s.step("free the other workers", CHANGE, place::release(s)).await?;
 
-    let outage = Box::pin(mysql.lose_node(&third, &mut writer)).await?;
-    s.step("bring the node back", RETURN, Box::pin(mysql.return_node(outage, &third, writer))).await?;
-    s.step("delete MySQL", CHANGE, mysql.delete()).await?;
-    s.step("empty the path again", CHANGE, place::empty(s)).await
+    let outage = Box::pin(mysql.lose_node(&third, &mut traffic)).await?;
+    let back = Box::pin(mysql.return_node(outage, &third, &mut traffic));
+    let last = s.step("bring the node back", RETURN, back).await?;
+    let released = Box::pin(release::delete_deployment_then_claim(&mysql, &last));
+    s.step("delete the Deployment, then the claim", START, released).await?;
+    s.step("delete MySQL", CHANGE, mysql.delete(&mysql.manifest)).await?;
+    let pinned = Box::pin(affinity::lose_pinned_node(&mysql, &last, &mut traffic)).await?;
+    traffic.stop().await;
+    s.step("delete the pinned MySQL", CHANGE, mysql.delete(&pinned)).await?;
+    s.step("empty the path again", CHANGE, place::empty(s, |_| true)).await
 }
 
 /// The workload with its ledger.
@@ -153,35 +166,35 @@ impl<'s> Mysql<'s> {
         Ok(first)
     }
 
-    /// B5. The writer goes on from here, whatever happens to the server.
-    async fn create(&self, first: &Instance) -> Result<Writer, Failure> {
+    /// B5. Writers and reader go on from here, whatever happens to the server.
+    async fn create(&self, first: &Instance) -> Result<Traffic, Failure> {
         self.ledger.create(self.within(CHANGE)).await?;
-        let mut writer = self.ledger.write(EVERY);
-        self.write_on(&mut writer).await?;
-        writer.pause().await;
+        let mut traffic = Traffic::start(&self.ledger, &PACES, LOOK);
+        self.write_on(&mut traffic).await?;
+        traffic.pause().await;
         self.read(first, "database").await?;
         place::list(self.s, "database").await?;
         self.s.prove("B5").await;
-        writer.resume();
-        Ok(writer)
+        traffic.resume();
+        Ok(traffic)
     }
 
     /// B6. The new pod starts while the old server ends: it waits for the lock on its files.
-    async fn replace(&self, old: &Instance, writer: &mut Writer) -> Result<Instance, Failure> {
+    async fn replace(&self, old: &Instance, traffic: &mut Traffic) -> Result<Instance, Failure> {
         self.remove(&old.pod).await?;
         let new = self.answering(&[old]).await?;
         self.gone(&old.pod).await?;
-        self.write_on(writer).await?;
-        writer.pause().await;
+        self.write_on(traffic).await?;
+        traffic.pause().await;
         self.read(&new, "replaced").await?;
         self.observe_both("B6", old, &new);
         self.s.prove("B6").await;
-        writer.resume();
+        traffic.resume();
         Ok(new)
     }
 
     /// B7.
-    async fn change(&self, old: &Instance, writer: &mut Writer) -> Result<Instance, Failure> {
+    async fn change(&self, old: &Instance, traffic: &mut Traffic) -> Result<Instance, Failure> {
         let s = self.s;
         s.mark("template-change");
         let annotations = json!({ "annotations": { "seatrial.dev/change": s.suffix() } });
@@ -189,7 +202,7 @@ impl<'s> Mysql<'s> {
         self.deployments().patch(NAME, &PatchParams::default(), &patch).await?;
         wait::rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
         let new = self.answering(&[old]).await?;
-        self.write_on(writer).await?;
+        self.write_on(traffic).await?;
         s.recorder.settle(self.within(CALL)).await;
         s.mark("template-changed");
         s.observe("B7", "deployment", self.deployments().get(NAME).await?);
@@ -199,7 +212,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// B8 and B9. What takes too long is waited for all the same: the judge says that it did.
-    async fn lose_node(&self, old: &Instance, writer: &mut Writer) -> Result<Outage<'s>, Failure> {
+    async fn lose_node(&self, old: &Instance, traffic: &mut Traffic) -> Result<Outage<'s>, Failure> {
         let s = self.s;
         place::list(s, "before-fault").await?;
         let allowed = allowed(s.cluster.topology.timing());
@@ -214,7 +227,7 @@ impl<'s> Mysql<'s> {
         let new = s.step("replacement answers", patience, Box::pin(self.answering(&[old]))).await?;
         s.mark("replacement-answers");
 
-        writer.pause().await;
+        traffic.pause().await;
         let (ledger, _forward) = self.ledger_of(&new.pod).await?;
         s.observe("B9", "databases", ledger.databases(self.within(CHANGE)).await?.1);
         ledger.read("elsewhere", self.within(CHANGE)).await?;
@@ -231,7 +244,7 @@ impl<'s> Mysql<'s> {
             self.observe_both(claim, old, &new);
             s.prove(claim).await;
         }
-        writer.resume();
+        traffic.resume();
         Ok(Outage { fault, replacement: new })
     }
 
@@ -240,8 +253,8 @@ impl<'s> Mysql<'s> {
         &self,
         outage: Outage<'s>,
         old: &Instance,
-        mut writer: Writer,
-    ) -> Result<(), Failure> {
+        traffic: &mut Traffic,
+    ) -> Result<Instance, Failure> {
         let s = self.s;
         let budget = s.cluster.topology.timing().node_return().total;
         s.observe("B10", "budget", budget.as_secs_f64());
@@ -254,17 +267,18 @@ impl<'s> Mysql<'s> {
         place::reserve(s, old.node()).await?;
         self.remove(&outage.replacement.pod).await?;
         let again = self.answering(&[old, &outage.replacement]).await?;
-        self.write_on(&mut writer).await?;
-        writer.stop().await;
+        self.write_on(traffic).await?;
+        traffic.pause().await;
         self.read(&again, "returned").await?;
         s.observe("B10", "nodes", &self.nodes);
         self.observe_both("B10", old, &again);
         s.prove("B10").await;
-        place::release(s).await
+        place::release(s).await?;
+        Ok(again)
     }
 
-    async fn delete(&self) -> Result<(), Failure> {
-        Ok(manifest::delete(&self.s.client, &self.manifest, self.within(CHANGE)).await?)
+    async fn delete(&self, manifest: &Manifest) -> Result<(), Failure> {
+        Ok(manifest::delete(&self.s.client, manifest, self.within(CHANGE)).await?)
     }
 
     /// Waits for a ready pod that is none of `old`, and for its server, which may need longer: the
@@ -302,13 +316,12 @@ impl<'s> Mysql<'s> {
         Ok(())
     }
 
-    /// Waits until some more rows were acknowledged.
-    async fn write_on(&self, writer: &mut Writer) -> Result<(), Failure> {
-        let wanted = writer.tally().acknowledged + ROWS;
-        if writer.acknowledged(wanted, self.within(CHANGE)).await {
+    /// Waits until each writer had some more rows acknowledged, and the reader was answered.
+    async fn write_on(&self, traffic: &mut Traffic) -> Result<(), Failure> {
+        if traffic.flows(ROWS, self.within(CHANGE)).await {
             return Ok(());
         }
-        Err(format!("no {ROWS} rows were acknowledged in time: {:?}", writer.tally()).into())
+        Err(format!("no {ROWS} rows of each writer were acknowledged in time: {:?}", traffic.tally()).into())
     }
 
     async fn remove(&self, pod: &Pod) -> Result<(), Failure> {

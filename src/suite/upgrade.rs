@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::event::{Event, Outcome};
 use crate::judge::upgrade::{AFTER, Budgets, LEDGER, STRETCH_END, costs};
 use crate::manifest;
-use crate::probe::{ApiProbe, DnsProbe, HttpProbe, Inside, Ledger, LedgerSpec, Writer, api, dns, http};
+use crate::probe::{ApiProbe, DnsProbe, HttpProbe, Inside, Ledger, LedgerSpec, Pace, Writer, api, dns, http};
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::upgrade::{Ending, EtcdPolicy, Told, UpgradeError};
 use crate::wait::{self, Verdict, pods};
@@ -218,7 +218,7 @@ impl Load {
         let ledger = Ledger::new(spec, inside.route().clone(), s.log.clone());
         ledger.ready(s.deadline().at_most(START)).await?;
         ledger.create(s.deadline().at_most(CHANGE)).await?;
-        let mut writer = ledger.write(EVERY);
+        let mut writer = ledger.write("upgrade", Pace { every: EVERY, rows: 1 });
 
         let limit = s.deadline().remaining();
         let web = address(s, &s.namespace, "web").await?.to_string();

@@ -16,10 +16,25 @@ use seatrial::engine::Engine;
 use seatrial::exec::Exec;
 use seatrial::node::OWNER_LABEL;
 
-const IMAGE: &str = "seatrial-test-box:2";
-const PROGRAMS: [&str; 15] = [
-    "sh", "find", "sleep", "cat", "head", "ls", "mkdir", "ln", "dd", "rm", "ps", "yes", "seq", "chown",
+const IMAGE: &str = "seatrial-test-box:3";
+const PROGRAMS: [&str; 17] = [
+    "sh",
+    "find",
+    "sleep",
+    "cat",
+    "head",
+    "ls",
+    "mkdir",
+    "ln",
+    "dd",
+    "rm",
+    "ps",
+    "yes",
+    "seq",
+    "chown",
     "setsid",
+    "sha256sum",
+    "xargs",
 ];
 
 /// What a test container is like.

@@ -30,6 +30,11 @@ async fn a_folder_lists_the_same_in_every_state() -> anyhow::Result<()> {
         assert_eq!(paths, two_deep);
         let auto = &running[0].as_ref().unwrap()[1];
         assert_eq!((auto.uid, auto.mode, auto.size), (27, 0o644, 24), "{text}");
+        let sums: Vec<bool> = running[0].iter().flatten().map(|e| e.sha256.is_some()).collect();
+        assert_eq!(sums, [false, true, false, false, false, false, false, true], "small files only: {text}");
+        let link = engine.inspect(&name, "/mnt/link2/", 2).await?.and_then(|l| l.link);
+        assert_eq!(link.as_deref(), Some("/mnt/data"));
+        assert_eq!(engine.inspect(&name, "/mnt/data", 2).await?.and_then(|l| l.link), None);
         assert_eq!(running[0].as_ref().unwrap()[4].link.as_deref(), Some("auto.cnf"));
         assert_eq!(running[0], running[1], "a link to a folder leads to it");
         assert_eq!(running[0], running[2], "a link to a link too");
@@ -65,9 +70,9 @@ async fn everything(
         ("/mnt/none", 2),
         ("/mnt/data/dangling", 2),
     ] {
-        all.push(engine.list(name, path, depth).await?);
+        all.push(engine.inspect(name, path, depth).await?.map(|l| l.entries));
     }
-    let mut root = engine.list(name, "/", 2).await?;
+    let mut root = engine.list(name, "/", 2).await?.map(|l| l.entries);
     if let Some(entries) = &mut root {
         entries.retain(|e| e.path.starts_with("mnt/") || e.path.starts_with("var/"));
     }
@@ -120,12 +125,12 @@ async fn a_large_folder_of_a_stopped_container_is_listed_without_being_held() ->
         let fill = "mkdir -p /mnt/data; dd if=/dev/zero of=/mnt/data/ibdata1 bs=1M count=200 2>/dev/null";
         engine.exec_ok(&name, &["sh", "-c", fill], None, soon()).await?;
         let began = Instant::now();
-        assert_eq!(engine.list(&name, "/mnt/data", 1).await?.map(|e| e.len()), Some(1));
+        assert_eq!(engine.list(&name, "/mnt/data", 1).await?.map(|l| l.entries.len()), Some(1));
         let running = began.elapsed();
         engine.stop(&name, Duration::from_secs(1)).await?;
         let (began, before) = (Instant::now(), peak()?);
         let listed = engine.list(&name, "/mnt/data", 1).await?.unwrap();
-        assert_eq!(listed[0].size, 200 << 20);
+        assert_eq!(listed.entries[0].size, 200 << 20);
         let grown = peak()? - before;
         eprintln!("running {running:?}, stopped {:?}, peak grew by {grown} kB", began.elapsed());
         assert!(grown < 50_000, "peak memory grew by {grown} kB");
@@ -138,4 +143,25 @@ fn peak() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+#[tokio::test]
+async fn a_huge_folder_is_listed_in_part_and_says_so() -> anyhow::Result<()> {
+    with_box(POLITE, |engine, name| async move {
+        let fill = "mkdir -p /mnt/data; cd /mnt/data; seq 60000 | xargs sh -c 'for n; do : > f$n; done' sh";
+        engine.exec_ok(&name, &["sh", "-c", fill], None, soon()).await?;
+        for stopped in [false, true] {
+            if stopped {
+                engine.stop(&name, Duration::from_secs(1)).await?;
+            }
+            let listed = engine.inspect(&name, "/mnt/data", 1).await?.unwrap();
+            assert_eq!(listed.entries.len(), 50_000, "stopped: {stopped}");
+            assert_eq!(listed.incomplete.as_deref(), Some("more than 50000 entries"));
+            let summed = listed.entries.iter().filter(|e| e.sha256.is_some()).count();
+            assert_eq!(summed, 4096, "stopped: {stopped}");
+        }
+        assert!(engine.inspect(&name, "/mnt/none", 1).await?.is_none());
+        Ok(())
+    })
+    .await
 }

@@ -2,6 +2,7 @@
 //! it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,8 +13,11 @@ use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::event::{Event, EventLog, Outcome, Server};
 use seatrial::image;
+use seatrial::judge::durability::samples::Samples;
+use seatrial::judge::durability::servers;
+use seatrial::judge::outages::Outages;
 use seatrial::judge::{Conclusion, Evidence, Finding, durability};
-use seatrial::probe::{Ledger, LedgerSpec, Route};
+use seatrial::probe::{Ledger, LedgerSpec, Pace, Route, Traffic};
 use seatrial::progress::Progress;
 use testcontainers::core::{IntoContainerPort, client::docker_client_instance};
 use testcontainers::runners::AsyncRunner;
@@ -21,7 +25,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const PASSWORD: &str = "password";
-const EVERY: Duration = Duration::from_millis(5);
+const PACE: Pace = Pace { every: Duration::from_millis(5), rows: 1 };
 
 fn seconds(n: u64) -> Deadline {
     Deadline::after(Duration::from_secs(n))
@@ -32,6 +36,7 @@ fn seconds(n: u64) -> Deadline {
 struct Relay {
     address: SocketAddr,
     to: Arc<Mutex<SocketAddr>>,
+    accepted: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -41,8 +46,11 @@ impl Relay {
         let address = listener.local_addr()?;
         let to = Arc::new(Mutex::new(target));
         let target = Arc::clone(&to);
+        let accepted = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&accepted);
         let task = tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
                 let target = *target.lock().unwrap();
                 tokio::spawn(async move {
                     if let Ok(mut far) = TcpStream::connect(target).await {
@@ -51,7 +59,7 @@ impl Relay {
                 });
             }
         });
-        Ok(Self { address, to, task })
+        Ok(Self { address, to, accepted, task })
     }
 
     fn lead_to(&self, target: SocketAddr) {
@@ -92,9 +100,17 @@ async fn image() -> anyhow::Result<(String, String)> {
 }
 
 async fn mysql() -> anyhow::Result<ContainerAsync<GenericImage>> {
+    mysql_with(Vec::new()).await
+}
+
+/// With arguments for the server.
+async fn mysql_with(arguments: Vec<String>) -> anyhow::Result<ContainerAsync<GenericImage>> {
     let (name, tag) = image().await?;
     let image = GenericImage::new(&name, &tag).with_exposed_port(3306.tcp());
-    let run = image.with_env_var("MYSQL_ROOT_PASSWORD", PASSWORD).with_label("dev.seatrial.test", "ledger");
+    let run = image
+        .with_env_var("MYSQL_ROOT_PASSWORD", PASSWORD)
+        .with_label("dev.seatrial.test", "ledger")
+        .with_cmd(arguments);
     Ok(run.start().await?)
 }
 
@@ -128,6 +144,19 @@ impl Side {
         self.log.records().into_iter().filter_map(|r| reason(r.event)).collect()
     }
 
+    /// Runs statements on the server, past the ledger.
+    async fn meddle(&self, statements: &str) -> anyhow::Result<()> {
+        let mut argv = vec!["mysql", "-h127.0.0.1", "-uroot", "-ppassword", "-e"];
+        argv.push(statements);
+        let engine = Engine::connect(None).await?;
+        engine.exec_ok(self.mysql.id(), &argv, None, seconds(30)).await?;
+        Ok(())
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::of(&Evidence::new(&self.log.records(), "test"))
+    }
+
     fn verdict(&self, reading: &str) -> anyhow::Result<Finding> {
         let records = self.log.records();
         let mut finding = Finding::new();
@@ -144,7 +173,7 @@ async fn no_acknowledged_row_is_lost_when_the_server_is_killed(
     let side = side?;
     let docker = docker_client_instance().await?;
     let before = side.ledger.ready(seconds(30)).await?;
-    let mut writer = side.ledger.write(EVERY);
+    let mut writer = side.ledger.write("writer-1", PACE);
     ensure!(writer.acknowledged(100, seconds(60)).await, "{:?}", writer.tally());
 
     docker.kill_container(side.mysql.id(), None).await?;
@@ -172,7 +201,7 @@ async fn a_silent_server_makes_rows_indeterminate(
     #[future(awt)] side: anyhow::Result<Side>,
 ) -> anyhow::Result<()> {
     let side = side?;
-    let mut writer = side.ledger.write(EVERY);
+    let mut writer = side.ledger.write("writer-1", PACE);
     ensure!(writer.acknowledged(20, seconds(60)).await, "{:?}", writer.tally());
 
     side.mysql.pause().await?;
@@ -211,7 +240,7 @@ async fn another_server_behind_the_port_is_noticed(
 ) -> anyhow::Result<()> {
     let side = side?;
     let first: Server = side.ledger.ready(seconds(30)).await?;
-    let mut writer = side.ledger.write(EVERY);
+    let mut writer = side.ledger.write("writer-1", PACE);
     ensure!(writer.acknowledged(10, seconds(60)).await, "{:?}", writer.tally());
     writer.pause().await;
 
@@ -245,4 +274,142 @@ async fn another_server_behind_the_port_is_noticed(
         assert!(!text.contains("lost"), "{text}");
     }
     Ok(())
+}
+
+/// A writer of rows, one of transactions, and a reader.
+fn traffic(ledger: &Ledger) -> Traffic {
+    let transactions = Pace { every: Duration::from_millis(10), rows: 3 };
+    Traffic::start(ledger, &[PACE, transactions], Duration::from_millis(20))
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_and_readers_go_through_a_crash(
+    #[future(awt)] side: anyhow::Result<Side>,
+) -> anyhow::Result<()> {
+    let side = side?;
+    let docker = docker_client_instance().await?;
+    let mut traffic = traffic(&side.ledger);
+    ensure!(traffic.flows(60, seconds(60)).await, "{:?}", traffic.tally());
+    // The uptime is in whole seconds: a start right after another one would look the same.
+    side.ledger.ready(seconds(30)).await?;
+    docker.kill_container(side.mysql.id(), None).await?;
+    docker.start_container(side.mysql.id(), None).await?;
+    side.relay.lead_to(address(&side.mysql).await?);
+    ensure!(traffic.flows(60, seconds(120)).await, "{:?}", traffic.tally());
+    traffic.stop().await;
+    side.ledger.read("after-crash", seconds(30)).await?;
+
+    let finding = side.verdict("after-crash")?;
+    assert_eq!(finding.conclusion(), Conclusion::Passed, "{:#?}", finding.details());
+    let (samples, mut seen) = (side.samples(), Finding::new());
+    samples.check(&mut seen);
+    ensure!(samples.answered > 10, "{samples:?}");
+    assert_eq!(seen.conclusion(), Conclusion::Passed, "{:#?}", seen.details());
+    let records = side.log.records();
+    let restarts = servers::restarts(&Evidence::new(&records, "test"));
+    assert_eq!(restarts.len(), 1, "{restarts:?}");
+    assert_eq!(servers::overlaps(&Evidence::new(&records, "test")), []);
+    for (probe, outages) in Outages::by_probe(&records, 2.0) {
+        let longest = outages.longest().map_or(0.0, |w| w.length());
+        ensure!(longest > 0.1 && longest < 60.0, "{probe}: {}", outages.describe());
+        ensure!(outages.windows.iter().all(|w| !w.open), "{probe}: {}", outages.describe());
+    }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_do_to_the_table_is_seen_by_readers(
+    #[future(awt)] side: anyhow::Result<Side>,
+) -> anyhow::Result<()> {
+    let side = side?;
+    let mut traffic = traffic(&side.ledger);
+    ensure!(traffic.flows(30, seconds(60)).await, "{:?}", traffic.tally());
+    let before = side.samples();
+    assert_eq!((before.missing.len(), before.surplus.len()), (0, 0), "{before:?}");
+    let doubled = "INSERT INTO qa.ledger (writer, number, payload, checksum) \
+                   SELECT writer, number, payload, checksum FROM qa.ledger WHERE id = 9";
+    side.meddle(doubled).await?;
+    ensure!(traffic.flows(1, seconds(60)).await);
+    ensure!(!side.samples().surplus.is_empty(), "{:?}", side.samples());
+    side.meddle("DELETE FROM qa.ledger WHERE id IN (5, 6, 7)").await?;
+    ensure!(traffic.flows(1, seconds(60)).await);
+    ensure!(!side.samples().missing.is_empty(), "{:?}", side.samples());
+    traffic.pause().await;
+    side.ledger.read("meddled", seconds(30)).await?;
+    let text = side.verdict("meddled")?.evidence();
+    for said in ["lost", "are there twice", "before rows that were acknowledged earlier"] {
+        ensure!(text.contains(said), "{said}: {text}");
+    }
+
+    side.meddle("DROP TABLE qa.ledger").await?;
+    traffic.resume();
+    let dropped = seconds(30);
+    while side.samples().gone.is_empty() {
+        ensure!(!dropped.is_over(), "{:?}", side.samples());
+        dropped.pause(Duration::from_millis(50)).await;
+    }
+    traffic.stop().await;
+    side.ledger.read("dropped", seconds(30)).await?;
+    let finding = side.verdict("dropped")?;
+    let failed: Vec<String> = finding.details().into_iter().filter(|d| d.starts_with("failed")).collect();
+    assert_eq!(failed.len(), 1, "{failed:#?}");
+    ensure!(failed[0].contains("the ledger's table is gone from the server that acknowledged"), "{failed:?}");
+    Ok(())
+}
+
+/// The temporary server of an image's start answers once and is gone: another server is behind the
+/// port a second later.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_once_is_not_ready(
+    #[future(awt)] side: anyhow::Result<Side>,
+) -> anyhow::Result<()> {
+    let side = side?;
+    let (first, other) = (side.ledger.ready(seconds(30)).await?, mysql().await?);
+    let to = address(&other).await?;
+    let second = {
+        let relay = Relay::to(to).await?;
+        ledger(&relay, &side.log).ready(seconds(120)).await?
+    };
+    assert_ne!(first.uuid, second.uuid);
+    let known = side.relay.accepted.load(Ordering::SeqCst);
+    let swap = async {
+        let soon = seconds(30);
+        while side.relay.accepted.load(Ordering::SeqCst) == known && !soon.is_over() {
+            soon.pause(Duration::from_millis(5)).await;
+        }
+        side.relay.lead_to(to);
+    };
+    let (ready, ()) = tokio::join!(side.ledger.ready(seconds(60)), swap);
+    assert_eq!(ready?.uuid, second.uuid, "the first answer alone was taken for ready");
+    Ok(())
+}
+
+/// A client that trusts the server's `@@socket` moves over to whatever listens there on this
+/// machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_this_machine_is_never_used() -> anyhow::Result<()> {
+    let path = format!("/tmp/seatrial-test-{}.sock", std::process::id());
+    let socket = tokio::net::UnixListener::bind(&path)?;
+    let tried = async {
+        let mysql = mysql_with(vec![format!("--socket={path}")]).await?;
+        let relay = Relay::to(address(&mysql).await?).await?;
+        let dir = tempfile::tempdir()?;
+        let log = EventLog::open(dir.path(), "ledger-test")?;
+        let ledger = ledger(&relay, &log);
+        ledger.ready(seconds(120)).await?;
+        ledger.create(seconds(10)).await?;
+        let mut traffic = traffic(&ledger);
+        ensure!(traffic.flows(3, seconds(60)).await, "{:?}", traffic.tally());
+        traffic.stop().await;
+        Ok(())
+    };
+    let ended = tokio::select! {
+        ended = tried => ended,
+        accepted = socket.accept() => Err(anyhow::anyhow!("the client went past TCP: {accepted:?}")),
+    };
+    std::fs::remove_file(&path)?;
+    ended
 }

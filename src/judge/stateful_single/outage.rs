@@ -6,13 +6,14 @@
 //! | B9 | `nodes`, `pod_before`, `pod_after` objects, `server_before`, `server_after`, `databases` (names on the new server), `rows_on_disk` ([`OnDisk`]) | the fault's records; listings `before-fault`, `while-stopped`; reading `elsewhere` |
 //! | B10 | `pod_before`, `pod_after` objects, `server_before`, `server_after`, `nodes`, `budget` (seconds for the node's return) | the fault's records; listings `while-stopped`, `returned`; reading `returned`; changes of Nodes and Pods; mark `return` |
 //!
-//! The fault counts only where it is proved: by its own record, and by the container's state in a
+//! They see what was recorded until the volume is pinned, where B12 begins with a node loss of its
+//! own. The fault counts only where it is proved: by its own record, and by the container's state in a
 //! listing made while the node was down.
 
 use serde::{Deserialize, Serialize};
 
 use super::replacement::{check_replaced, check_watched, history};
-use super::{DATABASE, DIRECTORY, PATH, check_server_of, listed, node_of};
+use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
@@ -50,12 +51,13 @@ const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// B8.
 pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let evidence = &evidence.until(affinity::BEGIN);
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let server: Server = evidence.get("server_after")?;
     let allowed: Allowed = evidence.get("budget")?;
     let home = node_of(&before)?;
-    let fault = proved(evidence, home, finding)?;
+    let fault = proved(evidence, home, "while-stopped", finding)?;
     check_watched(finding, since(evidence, fault), "Pod");
     check_watched(finding, since(evidence, fault), "Node");
 
@@ -112,6 +114,7 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
 
 /// B9.
 pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let evidence = &evidence.until(affinity::BEGIN);
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let old: Server = evidence.get("server_before")?;
@@ -122,7 +125,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     let (home, elsewhere) = (node_of(&before)?, node_of(&after)?);
     let earlier = locality::listings(evidence, "before-fault", &nodes)?;
     let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
-    proved(evidence, home, finding)?;
+    proved(evidence, home, "while-stopped", finding)?;
 
     locality::nothing_on(finding, &earlier, &[elsewhere]);
     check_server_of(finding, &new, &after);
@@ -160,6 +163,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
 
 /// B10.
 pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let evidence = &evidence.until(affinity::BEGIN);
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let old: Server = evidence.get("server_before")?;
@@ -169,13 +173,9 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let home = node_of(&before)?;
     let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
     let returned = locality::listings(evidence, "returned", &nodes)?;
-    proved(evidence, home, finding)?;
+    proved(evidence, home, "while-stopped", finding)?;
     let back = evidence.mark("return")?;
-    let healed = since(evidence, back)
-        .iter()
-        .any(|record| matches!(&record.event, Event::FaultHealed { node, .. } if node == home));
-    let healed = if healed { Ok(()) } else { Err(Missing(format!("the fault on {home} was not healed"))) };
-    healed?;
+    healed(evidence, back, home)?;
 
     let ready = evidence.changes("Node").into_iter().find_map(|(record, _, value)| {
         let node = Object::new(value).ok()?;
@@ -190,7 +190,7 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
     finding.timed(&format!("pod {} gone", before.name()), took, budget);
 
-    locality::nothing_gone(finding, listed(&stopped, home)?, listed(&returned, home)?, passing);
+    locality::back_on(finding, listed(&stopped, home)?, listed(&returned, home)?, passing);
     locality::files_of(finding, listed(&returned, home)?, &old.uuid);
     check_replaced(finding, &before, &after);
     let now = node_of(&after)?;
@@ -203,6 +203,7 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
         format!("the rows were read from pod {} ({})", read.server.pod, read.server.pod_uid),
     );
     let rows = durability::every_acknowledged_row(evidence, "returned", finding)?;
+    watched(evidence, finding);
     finding.summary(format!(
         "{home} is back: its files are all there, {} serves all {} acknowledged rows",
         after.name(),
@@ -211,15 +212,31 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     Ok(())
 }
 
+/// Adds the checks of what the ledger's readers saw all the time, and of who answered it.
+pub(super) fn watched(evidence: &Evidence<'_>, finding: &mut Finding) -> usize {
+    durability::servers::check(evidence, finding);
+    let samples = durability::samples::Samples::of(evidence);
+    if samples.answered > 0 {
+        samples.check(finding);
+    }
+    samples.answered
+}
+
 /// Whether a file of a MySQL data directory comes and goes with the running server: temporary
 /// tables, redo logs that are written in turn, sockets and process ids.
-fn passing(path: &str) -> bool {
+pub(super) fn passing(path: &str) -> bool {
     let turns = ["#innodb_temp", "#innodb_redo", "#ib_", "ibtmp1", "mysql.sock", "binlog.", "ib_logfile"];
     turns.iter().any(|t| path.starts_with(t)) || path.ends_with(".pid") || path.ends_with(".lock")
 }
 
-/// The moment at which the call that took the node down was made. Adds the checks that it did.
-fn proved<'r>(evidence: &Evidence<'r>, home: &str, finding: &mut Finding) -> Result<&'r Record, Missing> {
+/// The moment at which the call that took the node down was made. Adds the checks that it did;
+/// `listing` was made while it was down.
+pub(super) fn proved<'r>(
+    evidence: &Evidence<'r>,
+    home: &str,
+    listing: &str,
+    finding: &mut Finding,
+) -> Result<&'r Record, Missing> {
     let injected = evidence.records().iter().rev().find_map(|record| match &record.event {
         Event::FaultInjected { id, fault, node, proof } if node == home => Some((id, fault, proof)),
         _ => None,
@@ -231,14 +248,24 @@ fn proved<'r>(evidence: &Evidence<'r>, home: &str, finding: &mut Finding) -> Res
         .find(|record| matches!(&record.event, Event::FaultIntended { id: i, .. } if i == id));
     let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
     let down = evidence.records().iter().rev().find_map(|record| match &record.event {
-        Event::FilesListed { listing, node, power, .. } if listing == "while-stopped" && node == home => {
+        Event::FilesListed { listing: name, node, power, .. } if name == listing && node == home => {
             Some(power.as_str())
         }
         _ => None,
     });
+    let down = down.filter(|power| *power != "unknown");
     let down = down.ok_or_else(|| Missing(format!("{home} was not looked at while it was down")))?;
     finding.check(down != "running", format!("{fault} on {home} took hold: container {down}, proof {proof}"));
     Ok(intended)
+}
+
+/// Whether the fault on a node was proved to be gone after a moment.
+pub(super) fn healed(evidence: &Evidence<'_>, after: &Record, home: &str) -> Result<(), Missing> {
+    let is = |record: &Record| matches!(&record.event, Event::FaultHealed { node, .. } if node == home);
+    match since(evidence, after).iter().any(is) {
+        true => Ok(()),
+        false => Err(Missing(format!("the fault on {home} was not healed"))),
+    }
 }
 
 /// Adds the checks that the old pod stayed, terminating, for as long as its node was down.
@@ -273,7 +300,7 @@ fn check_on_disk(finding: &mut Finding, on_disk: &OnDisk, home: &str, acknowledg
     }
 }
 
-fn since<'r>(evidence: &Evidence<'r>, record: &Record) -> &'r [Record] {
+pub(super) fn since<'r>(evidence: &Evidence<'r>, record: &Record) -> &'r [Record] {
     let at = evidence.records().iter().position(|r| r.seq == record.seq && r.writer == record.writer);
     &evidence.records()[at.unwrap_or_default()..]
 }

@@ -7,7 +7,7 @@ use mysql_async::{Conn, OptsBuilder, Statement};
 
 use super::{LedgerSpec, checksum};
 use crate::deadline::Deadline;
-use crate::event::{Outcome, Row, Server};
+use crate::event::{Outcome, Row, Seen, Server};
 use crate::probe::Route;
 
 /// Why the ledger got no answer, or not the one it asked for.
@@ -65,9 +65,14 @@ const OPEN: [u16; 3] = [1053, 1180, 1317];
 /// ER_BAD_DB_ERROR and ER_NO_SUCH_TABLE.
 const ABSENT: [u16; 2] = [1049, 1146];
 
+/// Rows that a continuous reader looks at, counted back from the newest: what it costs stays the
+/// same however long the table grows.
+const WINDOW: u32 = 10_000;
+
 pub(super) struct Connection {
     conn: Conn,
     server: Server,
+    version: String,
     insert: Option<Statement>,
     patience: Duration,
     deadline: Deadline,
@@ -98,18 +103,25 @@ impl Connection {
             Err(late) => return Err(LedgerError::Silent { doing, waited: late.0 }),
         };
         let (server, patience) = (Server::default(), spec.patience);
-        let mut connection = Self { conn, server, insert: None, patience, deadline };
-        let who: Option<(String, String)> = connection
-            .call("say who it is", async |c| c.query_first("SELECT @@server_uuid, @@hostname").await)
+        let version = String::new();
+        let mut connection = Self { conn, server, version, insert: None, patience, deadline };
+        let who: Option<(String, String, String)> = connection
+            .call("say who it is", async |c| {
+                c.query_first("SELECT @@server_uuid, @@hostname, @@version").await
+            })
             .await?;
-        let (uuid, pod) = who.unwrap_or_default();
+        let (uuid, pod, version) = who.unwrap_or_default();
         let (pod_uid, node) = route.pod(&pod).unwrap_or_default();
-        connection.server = Server { uuid, pod, pod_uid, node };
+        (connection.server, connection.version) = (Server { uuid, pod, pod_uid, node }, version);
         Ok(connection)
     }
 
     pub(super) fn server(&self) -> &Server {
         &self.server
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
     }
 
     /// From now on every call is bounded by this.
@@ -129,6 +141,15 @@ impl Connection {
         Ok(row.map_or(0, |r| r.1))
     }
 
+    /// `innodb_flush_log_at_trx_commit`; `None` where the server does not know it.
+    pub(super) async fn flush_at_commit(&mut self) -> Result<Option<u32>, LedgerError> {
+        let query = "SELECT @@innodb_flush_log_at_trx_commit";
+        match self.call("tell when it flushes its log", async |c| c.query_first(query).await).await {
+            Err(LedgerError::Call { source: mysql_async::Error::Server(_), .. }) => Ok(None),
+            told => told,
+        }
+    }
+
     pub(super) async fn databases(&mut self) -> Result<Vec<String>, LedgerError> {
         self.call("list its databases", async |c| c.query("SHOW DATABASES").await).await
     }
@@ -138,15 +159,23 @@ impl Connection {
         let select = format!("SELECT writer, number, payload, checksum FROM {database}.ledger ORDER BY id");
         let read: Result<Vec<(String, u64, String, String)>, _> =
             self.call("read the ledger", async |c| c.query(&select).await).await;
-        match read {
-            Ok(rows) => Ok(Some(rows.into_iter().map(read_row).collect())),
-            Err(LedgerError::Call { source: mysql_async::Error::Server(e), .. })
-                if ABSENT.contains(&e.code) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        Ok(unless_absent(read)?.map(|rows| rows.into_iter().map(read_row).collect()))
+    }
+
+    /// What one statement, and so one moment of the server, shows of the newest rows; `None` where
+    /// the database or the table does not exist.
+    pub(super) async fn newest(&mut self, database: &str) -> Result<Option<Vec<Seen>>, LedgerError> {
+        let select = format!(
+            "SELECT writer, MIN(number), MAX(number), COUNT(*), \
+             BIT_XOR(CAST(CONV(LEFT(checksum, 16), 16, 10) AS UNSIGNED)) FROM {database}.ledger \
+             WHERE id > (SELECT COALESCE(MAX(id), 0) FROM {database}.ledger) - {WINDOW} GROUP BY writer"
+        );
+        let read = self.call("read the newest rows", async |c| c.query(&select).await).await;
+        let seen = |(writer, low, high, count, digest): (String, u64, u64, u64, u64)| {
+            let digest = format!("{digest:016x}");
+            Seen { writer, low, high, count, digest }
+        };
+        Ok(unless_absent(read)?.map(|rows: Vec<_>| rows.into_iter().map(seen).collect()))
     }
 
     /// Readies the insert, so that what fails before a row was sent can be told apart.
@@ -158,16 +187,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends one row. The connection is of no more use after an indeterminate outcome.
-    pub(super) async fn insert(&mut self, row: &Row, payload: &str) -> (Outcome, Option<LedgerError>) {
+    /// Sends rows, several as one transaction. The connection is of no more use after anything but
+    /// an acknowledgement.
+    pub(super) async fn insert(&mut self, rows: &[(Row, String)]) -> (Outcome, Option<LedgerError>) {
         let Some(statement) = self.insert.clone() else {
             return (Outcome::Refused, None);
         };
-        let values = (&row.writer, row.number, payload, &row.checksum);
-        let doing = format!("insert row {}", row.number);
-        match self.call(&doing, async |c| c.exec_drop(&statement, values).await).await {
-            Ok(()) => (Outcome::Acknowledged, None),
-            Err(error) => (outcome_of_sent(&error), Some(error)),
+        let values = |(row, payload): &(Row, String)| {
+            (row.writer.clone(), row.number, payload.clone(), row.checksum.clone())
+        };
+        if let [one] = rows {
+            let doing = format!("insert row {}", one.0.number);
+            return sent(self.call(&doing, async |c| c.exec_drop(&statement, values(one)).await).await);
+        }
+        // Nothing is written without the COMMIT: until it is sent, every failure is a refusal.
+        let mut before = self.run("START TRANSACTION").await;
+        for row in rows {
+            if before.is_ok() {
+                let doing = format!("insert row {} of a transaction", row.0.number);
+                before = self.call(&doing, async |c| c.exec_drop(&statement, values(row)).await).await;
+            }
+        }
+        match before {
+            Ok(()) => sent(self.run("COMMIT").await),
+            Err(error) => (Outcome::Refused, Some(error)),
         }
     }
 
@@ -188,6 +231,23 @@ impl Connection {
             Ok(Err(source)) => Err(LedgerError::Call { doing: doing.into(), source }),
             Err(late) => Err(LedgerError::Silent { doing: doing.into(), waited: late.0 }),
         }
+    }
+}
+
+fn sent(answer: Result<(), LedgerError>) -> (Outcome, Option<LedgerError>) {
+    match answer {
+        Ok(()) => (Outcome::Acknowledged, None),
+        Err(error) => (outcome_of_sent(&error), Some(error)),
+    }
+}
+
+/// A table that is not there is an answer too.
+fn unless_absent<T>(read: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
+    match read {
+        Err(LedgerError::Call { source: mysql_async::Error::Server(e), .. }) if ABSENT.contains(&e.code) => {
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 

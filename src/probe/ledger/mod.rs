@@ -3,16 +3,23 @@
 
 mod connection;
 pub mod disk;
+mod reader;
+mod steady;
+mod traffic;
 mod writer;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 pub use connection::LedgerError;
-pub use writer::{Tally, Writer};
+pub use reader::Reader;
+pub use steady::Tally;
+pub use traffic::Traffic;
+pub use writer::{Pace, Writer};
 
 use crate::deadline::Deadline;
 use crate::event::{Event, EventLog, Outcome, Row, Server};
@@ -23,21 +30,21 @@ use connection::Connection;
 /// without it refuses every row, which is what an empty replacement does.
 ///
 /// # Guarantees
-/// Each row is sent once, under a number that is never used again, so a row that is found twice
-/// was doubled by somebody else.
+/// Each row is sent once, under a number that no other row of any of its writers has, so a row that
+/// is found twice was doubled by somebody else, and a number is enough to name a row.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     spec: LedgerSpec,
     route: Route,
     log: EventLog,
     number: Arc<AtomicU64>,
+    /// By server and pod: when the server's process started, on the log's clock in seconds.
+    met: Arc<Mutex<BTreeMap<(String, String), f64>>>,
 }
 
 /// What a ledger is called and how it logs in.
 #[derive(Clone, Debug)]
 pub struct LedgerSpec {
-    /// The writer's name, which each row carries.
-    pub writer: String,
     /// The database, such as `qa`. It must be a plain word: it becomes part of statements.
     pub database: String,
     /// The user's name.
@@ -51,7 +58,6 @@ pub struct LedgerSpec {
 impl Default for LedgerSpec {
     fn default() -> Self {
         Self {
-            writer: "ledger".into(),
             database: "qa".into(),
             user: "root".into(),
             password: String::new(),
@@ -59,6 +65,9 @@ impl Default for LedgerSpec {
         }
     }
 }
+
+/// A server gives its uptime in whole seconds; a start that seems this much later is another one.
+const SAME_START: f64 = 2.5;
 
 /// What reading the whole table gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +83,7 @@ pub struct Reading {
 impl Ledger {
     /// Nothing is sent yet.
     pub fn new(spec: LedgerSpec, route: Route, log: EventLog) -> Self {
-        Self { spec, route, log, number: Arc::default() }
+        Self { spec, route, log, number: Arc::default(), met: Arc::default() }
     }
 
     /// The same ledger over another route: the row numbers go on.
@@ -93,7 +102,7 @@ impl Ledger {
         let mut before: Option<(Server, u64)> = None;
         while !deadline.is_over() {
             let asked = async {
-                let mut connection = self.connect(deadline).await?;
+                let mut connection = self.meet(deadline).await?;
                 let uptime = connection.uptime().await?;
                 Ok::<_, LedgerError>((connection.close().await, uptime))
             };
@@ -134,9 +143,15 @@ impl Ledger {
         Ok(connection.close().await)
     }
 
-    /// Begins to write one row after another, `every` so often; see [`Writer`].
-    pub fn write(&self, every: Duration) -> Writer {
-        Writer::start(self.clone(), every)
+    /// Begins to write one row, or one transaction, after another; see [`Writer`]. Each writer of
+    /// a ledger has a name of its own, of at most 64 characters.
+    pub fn write(&self, name: &str, pace: Pace) -> Writer {
+        Writer::start(self.clone(), name.into(), pace)
+    }
+
+    /// Begins to look at the newest rows, `every` so often; see [`Reader`].
+    pub fn look(&self, name: &str, every: Duration) -> Reader {
+        Reader::start(self.clone(), name.into(), every)
     }
 
     /// Reads the whole table and records it as [`Event::RowsRead`].
@@ -144,7 +159,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]; a database that does not exist is an answer, not an error.
     pub async fn read(&self, reading: &str, deadline: Deadline) -> Result<Reading, LedgerError> {
-        let mut connection = self.connect(deadline).await?;
+        let mut connection = self.meet(deadline).await?;
+        let began_us = Some(self.log.now_us());
         let rows = connection.rows(&self.spec.database).await?;
         let server = connection.close().await;
         let found = Reading { server, exists: rows.is_some(), rows: rows.unwrap_or_default() };
@@ -153,6 +169,7 @@ impl Ledger {
             server: found.server.clone(),
             exists: found.exists,
             rows: found.rows.clone(),
+            began_us,
         });
         Ok(found)
     }
@@ -171,16 +188,51 @@ impl Ledger {
         Connection::open(&self.spec, &self.route, deadline).await
     }
 
-    /// The next row, under a number of its own.
-    fn next(&self) -> (Row, String) {
-        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        let payload = hex(&Sha256::digest(format!("{} {number} {}", self.spec.writer, self.log.run())));
-        let checksum = checksum(&self.spec.writer, number, &payload);
-        (Row { writer: self.spec.writer.clone(), number, checksum }, payload)
+    /// Connects, and records the server where it is one that was not met before, or one that has
+    /// started anew since: rows that were in flight then may or may not be there.
+    async fn meet(&self, deadline: Deadline) -> Result<Connection, LedgerError> {
+        let mut connection = self.connect(deadline).await?;
+        let uptime = connection.uptime().await?;
+        let started = self.log.now_us() as f64 / 1e6 - uptime as f64;
+        let server = connection.server().clone();
+        let key = (server.uuid.clone(), server.pod_uid.clone());
+        let is_known = |known: Option<&f64>| known.is_some_and(|known| started - known < SAME_START);
+        if is_known(self.met().get(&key)) {
+            return Ok(connection);
+        }
+        let version = connection.version().to_owned();
+        let flush_at_commit = connection.flush_at_commit().await?;
+        // Of several that met it at once, one says so.
+        let mut met = self.met();
+        if !is_known(met.get(&key)) {
+            met.insert(key, started);
+            self.log.append(Event::ServerMet { server, uptime, version, flush_at_commit });
+        }
+        drop(met);
+        Ok(connection)
     }
 
-    fn record(&self, row: Row, outcome: Outcome, server: Server, reason: String) {
-        self.log.append(Event::RowWritten { row, outcome, server, reason });
+    fn met(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), f64>> {
+        self.met.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The next rows, each under a number of its own, with their payloads.
+    fn next(&self, writer: &str, count: u32) -> Vec<(Row, String)> {
+        let first = self.number.fetch_add(count.into(), Ordering::Relaxed) + 1;
+        let row = |number| {
+            let payload = hex(&Sha256::digest(format!("{writer} {number} {}", self.log.run())));
+            let checksum = checksum(writer, number, &payload);
+            (Row { writer: writer.to_owned(), number, checksum }, payload)
+        };
+        (first..first + u64::from(count)).map(row).collect()
+    }
+
+    fn record(&self, rows: Vec<(Row, String)>, outcome: Outcome, server: Server, reason: String) {
+        let mut rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+        self.log.append(match rows.len() {
+            1 => Event::RowWritten { row: rows.remove(0), outcome, server, reason },
+            _ => Event::TransactionWritten { rows, outcome, server, reason },
+        });
     }
 
     /// An error with what the forward says about it.

@@ -18,7 +18,7 @@ const LIMIT: u64 = 256 << 20;
 /// Looks for every acknowledged row in the files of a node, which may be stopped.
 pub(super) async fn rows(s: &Scenario, node: &Node) -> Result<OnDisk, Failure> {
     let rows: Arc<Vec<Row>> =
-        Arc::new(s.log.records().into_iter().filter_map(|r| acknowledged(r.event)).collect());
+        Arc::new(s.log.records().into_iter().flat_map(|r| acknowledged(r.event)).collect());
     let listing = node.list(PATH, 2).await?;
     let (mut found, mut files) = (BTreeSet::new(), Vec::new());
     for begin in FILES {
@@ -42,9 +42,10 @@ pub(super) async fn rows(s: &Scenario, node: &Node) -> Result<OnDisk, Failure> {
     Ok(OnDisk { node, power, rows: rows.len() as u64, found: found.into_iter().collect(), files })
 }
 
-fn acknowledged(event: Event) -> Option<Row> {
+fn acknowledged(event: Event) -> Vec<Row> {
     match event {
-        Event::RowWritten { row, outcome: Outcome::Acknowledged, .. } => Some(row),
-        _ => None,
+        Event::RowWritten { row, outcome: Outcome::Acknowledged, .. } => vec![row],
+        Event::TransactionWritten { rows, outcome: Outcome::Acknowledged, .. } => rows,
+        _ => Vec::new(),
     }
 }

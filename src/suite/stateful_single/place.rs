@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::judge::stateful_single::PATH;
 use crate::node::{Node, Role};
-use crate::scenario::{Failure, Scenario};
+use crate::scenario::{Failure, Scenario, chain};
 use crate::wait::{self, pods};
 
 /// Levels that are listed: the data directory and the databases in it.
@@ -24,18 +24,22 @@ pub(super) fn nodes(s: &Scenario) -> impl Iterator<Item = &Node> {
     s.cluster.nodes.iter().filter(|node| node.role != Role::LoadBalancer)
 }
 
-/// Lists the path on every node, stopped ones included, and records it.
+/// Lists the path on every node, stopped ones included, and records it. A node that cannot be
+/// looked at, because it has vanished for one, is recorded as such: then a judge is unsure.
 pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     for node in nodes(s) {
-        s.log.append(node.list(PATH, DEPTH).await?.event(listing));
+        s.log.append(match node.inspect(PATH, DEPTH).await {
+            Ok(found) => found.event(listing),
+            Err(error) => node.unlisted(listing, PATH, &chain(&error)),
+        });
     }
     Ok(())
 }
 
-/// Makes the path empty on every node: a hostPath outlives its pods, its claim and its volume, and
+/// Makes the path empty on the nodes that are `wanted`: a hostPath outlives its pods, its claim and its volume, and
 /// so does what an earlier scenario left there. What was found is recorded.
-pub(super) async fn empty(s: &Scenario) -> Result<(), Failure> {
-    for node in nodes(s) {
+pub(super) async fn empty(s: &Scenario, wanted: impl Fn(&Node) -> bool) -> Result<(), Failure> {
+    for node in nodes(s).filter(|node| wanted(node)) {
         let found = node.list(PATH, DEPTH).await?;
         if found.entries.is_empty() {
             continue;

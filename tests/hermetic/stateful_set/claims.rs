@@ -115,7 +115,7 @@ fn seeded(story: &mut Story) {
     for record in &mut story.0 {
         if let Event::FilesListed { entries, exists, .. } = &mut record.event {
             *exists = true;
-            entries.push(FileEntry { path: "0/".into(), size: 0, uid: 0, mode: 0o755, link: None });
+            entries.push(FileEntry { path: "0/".into(), mode: 0o755, ..FileEntry::default() });
         }
     }
 }

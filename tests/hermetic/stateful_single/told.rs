@@ -67,7 +67,7 @@ fn node(name: &str, ready: &str, effects: &[&str]) -> Value {
     })
 }
 
-fn volume() -> Value {
+pub(super) fn volume() -> Value {
     json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": {
@@ -129,11 +129,13 @@ impl Story {
 }
 
 pub(super) fn story() -> Story {
-    let mut s = Story::default();
+    let mut s = Story { seconds: 1.0, ..Story::default() };
     beginning(&mut s);
     replacements(&mut s);
     outage(&mut s);
     returning(&mut s);
+    releasing(&mut s);
+    pinned(&mut s);
     s
 }
 
@@ -245,4 +247,84 @@ fn returning(s: &mut Story) {
     s.read("returned", &again.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11]));
     s.observe("B10", "nodes", NODES);
     s.both("B10", (&old.0, &old.1), (&again.0, &again.1));
+}
+
+fn releasing(s: &mut Story) {
+    let (last, server) = (pod(5, "w1", "h2", "Running"), server("a", 5, "w1"));
+    s.observe("B11", "nodes", NODES);
+    s.observe("B11", "pod", &last);
+    s.observe("B11", "server", &server);
+    s.observe("B11", "claim_before", claim());
+    s.observe("B11", "volume_before", volume());
+    s.mark("deployment-deletion");
+    s.changed(Change::Deleted, &deployment());
+    s.changed(Change::Deleted, &terminating(pod(5, "w1", "h2", "Succeeded")));
+    s.list("deployment-gone", "running", RETURNED, FILES);
+    s.observe("B11", "claim_kept", claim());
+    s.observe("B11", "volume_kept", volume());
+    s.mark("claim-deletion");
+    s.changed(Change::Deleted, &claim());
+    let mut released = volume();
+    released["status"]["phase"] = json!("Released");
+    s.changed(Change::Modified, &released);
+    s.observe("B11", "volume_released", &released);
+    s.list("claim-gone", "running", RETURNED, FILES);
+    s.mark("claim-gone");
+}
+
+/// Why the scheduler has no node for pod 7.
+pub(super) const WHY: &str = "0/3 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, \
+     2 node(s) had untolerated taint(s). preemption: 0/3 nodes are available";
+
+fn pinned(s: &mut Story) {
+    let before = (pod(6, "w1", "h1", "Running"), server("a", 6, "w1"));
+    let after = (pod(7, "w1", "h1", "Running"), server("a", 7, "w1"));
+    s.mark("pinned");
+    let mut volume = volume();
+    volume["spec"]["nodeAffinity"] = json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": [
+        { "key": "kubernetes.io/hostname", "operator": "In", "values": ["w1"] },
+    ] }] } });
+    s.observe("B12", "volume", volume);
+    s.changed(Change::Added, &before.0);
+    s.wrote(12, Outcome::Acknowledged, &before.1, "");
+    s.looked(&before.1, (1, 12, 9));
+    s.read("pinned", &before.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11, 12]));
+    s.list("pinned", "running", RETURNED, &[]);
+    s.observe("B12", "budget", json!({ "unknown": 26.0, "deletion": 32.0, "ready": 61.0, "arithmetic": [] }));
+    let at = s.seconds;
+    let fault = || ("f2".to_owned(), "stop".to_owned(), "w1".to_owned());
+    let (id, name, on) = fault();
+    s.say(Event::FaultIntended { id, fault: name, node: on });
+    let (id, fault_name, on) = fault();
+    s.say(Event::FaultInjected { id, fault: fault_name, node: on, proof: json!({ "power": "exited" }) });
+    s.seconds = at + 20.0;
+    s.changed(Change::Modified, &terminating(before.0.clone()));
+    s.wrote(13, Outcome::Refused, &Server::default(), "no pod to forward to");
+    let mut pending = pod(7, "w1", "h1", "Pending");
+    pending["spec"].as_object_mut().unwrap().remove("nodeName");
+    s.changed(Change::Added, &pending);
+    let scheduled =
+        json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": WHY });
+    pending["status"]["conditions"] = json!([scheduled]);
+    s.changed(Change::Modified, &pending);
+    s.changed(
+        Change::Added,
+        &json!({
+            "kind": "Event", "metadata": { "name": "e1", "uid": "event-1" }, "reason": "FailedScheduling",
+            "involvedObject": { "uid": "pod-uid-7" }, "message": WHY,
+        }),
+    );
+    s.list("pinned-stopped", "exited", WITH_QA, &[]);
+    s.seconds = at + 30.0;
+    s.observe("B12", "pod_pending", &pending);
+    s.mark("pinned-return");
+    let (id, fault, node) = fault();
+    s.say(Event::FaultHealed { id, fault, node, proof: json!({ "power": "running" }) });
+    s.changed(Change::Deleted, &terminating(before.0.clone()));
+    s.changed(Change::Modified, &after.0);
+    s.wrote(14, Outcome::Acknowledged, &after.1, "");
+    s.looked(&after.1, (1, 14, 10));
+    s.read("pinned-returned", &after.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11, 12, 14]));
+    s.observe("B12", "nodes", NODES);
+    s.both("B12", (&before.0, &before.1), (&after.0, &after.1));
 }

@@ -153,7 +153,13 @@ fn told(wrong: Wrong) -> Story {
     let all: Vec<Row> = s.records.iter().filter_map(ours).collect();
     let found = if wrong.lost_row { all.into_iter().skip(1).collect() } else { all };
     assert!(found.len() >= rows.len());
-    s.add(Event::RowsRead { reading: AFTER.into(), server: Server::default(), exists, rows: found });
+    s.add(Event::RowsRead {
+        reading: AFTER.into(),
+        server: Server::default(),
+        exists,
+        began_us: None,
+        rows: found,
+    });
     let spread = ["w1", "w2"].map(|node| {
         json!({"metadata": {"name": format!("web-{node}"), "uid": node}, "spec": {"nodeName": node},
             "status": {"conditions": [{"type": "Ready", "status": "True"}]}})

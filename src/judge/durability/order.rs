@@ -1,0 +1,149 @@
+//! Whether the rows of a reading stand in an order that their writers can have written, and whether
+//! transactions are whole.
+//!
+//! A writer sends nothing before what it sent earlier has its outcome on record. So a row that one
+//! writer had acknowledged before another (or the same) writer's previous record was there when the
+//! next row was sent: it has a lower primary key, and where the later one is, it is too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Read, Write};
+use crate::event::{Outcome, Row};
+
+/// Rows that are there, each with one that was acknowledged before it was sent and is not there or
+/// stands behind it. Only rows that the server that was read acknowledged itself are looked at.
+pub fn out_of_order<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &'r Row)> {
+    let place: BTreeMap<(&str, u64), usize> =
+        read.rows.iter().enumerate().map(|(at, row)| (key(row), at)).collect();
+    let mut rows: Vec<Sent<'r>> = Vec::new();
+    let mut previous: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut at = 0;
+    while at < writes.len() {
+        let first = writes[at];
+        let whole = writes[at..].iter().take_while(|w| w.transaction == first.transaction).count();
+        let after = previous.insert(first.row.writer.as_str(), first.transaction);
+        for write in &writes[at..at + whole] {
+            let ours = write.outcome == Outcome::Acknowledged && write.server.uuid == read.server.uuid;
+            let place = place.get(&key(write.row)).copied();
+            // An open row that is not there says nothing; one that is there was sent all the same.
+            if ours && (place.is_some() || !write.open) {
+                rows.push(Sent { row: write.row, acknowledged: write.transaction, after, place });
+            }
+        }
+        at += whole;
+    }
+    // From the last place backwards: the earliest acknowledgement among what stands behind. Rows
+    // that are not there stand behind everything.
+    rows.sort_by_key(|sent| sent.place.unwrap_or(usize::MAX));
+    let (mut wrong, mut earliest) = (Vec::new(), None::<&Sent<'_>>);
+    for sent in rows.iter().rev() {
+        if let (Some(earlier), Some(after), Some(_)) = (earliest, sent.after, sent.place)
+            && earlier.acknowledged <= after
+        {
+            wrong.push((sent.row, earlier.row));
+        }
+        if earliest.is_none_or(|earliest| sent.acknowledged < earliest.acknowledged) {
+            earliest = Some(sent);
+        }
+    }
+    wrong.reverse();
+    wrong
+}
+
+struct Sent<'r> {
+    row: &'r Row,
+    /// The record of its acknowledgement.
+    acknowledged: usize,
+    /// The record before which it was not sent: its writer's previous one.
+    after: Option<usize>,
+    place: Option<usize>,
+}
+
+/// Of each transaction that is there in part: a row that is there, and one that is not.
+pub fn torn<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &'r Row)> {
+    let found: BTreeSet<(&str, u64)> = read.rows.iter().map(key).collect();
+    let parts = writes.chunk_by(|a, b| a.transaction == b.transaction);
+    let torn = |part: &[Write<'r>]| {
+        let is = part.iter().find(|w| found.contains(&key(w.row)))?;
+        let not = part.iter().find(|w| !found.contains(&key(w.row)))?;
+        Some((is.row, not.row))
+    };
+    parts.filter_map(torn).collect()
+}
+
+fn key(row: &Row) -> (&str, u64) {
+    (row.writer.as_str(), row.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Server;
+
+    fn row(writer: &str, number: u64) -> Row {
+        Row { writer: writer.into(), number, checksum: String::new() }
+    }
+
+    type Pairs = Vec<(u64, u64)>;
+
+    /// Rows of writers `a` and `b` in the order of their records; a transaction each inner list.
+    fn judge(written: &[(&[u64], char, Outcome)], there: &[(char, u64)]) -> (Pairs, Pairs) {
+        let server = Server { uuid: "u".into(), ..Server::default() };
+        let rows: Vec<Vec<Row>> = written
+            .iter()
+            .map(|(numbers, writer, _)| numbers.iter().map(|n| row(&writer.to_string(), *n)).collect())
+            .collect();
+        let mut writes = Vec::new();
+        for (transaction, (rows, (_, _, outcome))) in rows.iter().zip(written).enumerate() {
+            writes.extend(rows.iter().map(|row| Write {
+                row,
+                outcome: *outcome,
+                server: &server,
+                reason: "r",
+                transaction,
+                open: false,
+            }));
+        }
+        let there: Vec<Row> = there.iter().map(|(writer, n)| row(&writer.to_string(), *n)).collect();
+        let read = Read { server: &server, exists: true, rows: &there };
+        let numbers = |pairs: Vec<(&Row, &Row)>| pairs.iter().map(|(a, b)| (a.number, b.number)).collect();
+        (numbers(out_of_order(&writes, read)), numbers(torn(&writes, read)))
+    }
+
+    use Outcome::{Acknowledged as Yes, Indeterminate as Open, Refused as No};
+
+    #[test]
+    fn a_hole_in_a_writers_rows_is_out_of_order_and_a_missing_end_is_not() {
+        let written: &[(&[u64], char, Outcome)] = &[(&[1], 'a', Yes), (&[2], 'a', Yes), (&[3], 'a', Yes)];
+        assert_eq!(judge(written, &[('a', 1), ('a', 2), ('a', 3)]).0, []);
+        assert_eq!(judge(written, &[('a', 1), ('a', 2)]).0, []);
+        assert_eq!(judge(written, &[('a', 1), ('a', 3)]).0, [(3, 2)]);
+        assert_eq!(judge(written, &[('a', 1), ('a', 3), ('a', 2)]).0, [(3, 2)]);
+    }
+
+    #[test]
+    fn writers_side_by_side_may_pass_one_another_once() {
+        // b2 was sent before a1 was acknowledged, b4 was not.
+        let written: &[(&[u64], char, Outcome)] =
+            &[(&[1], 'a', Yes), (&[2], 'b', Yes), (&[3], 'a', Yes), (&[4], 'b', Yes)];
+        assert_eq!(judge(written, &[('b', 2), ('a', 1), ('a', 3), ('b', 4)]).0, []);
+        assert_eq!(judge(written, &[('b', 2), ('b', 4), ('a', 1), ('a', 3)]).0, [(4, 1)]);
+    }
+
+    #[test]
+    fn rows_without_an_answer_stand_where_they_like() {
+        let written: &[(&[u64], char, Outcome)] = &[(&[1], 'a', Open), (&[2], 'a', Yes), (&[3], 'a', No)];
+        assert_eq!(judge(written, &[('a', 2), ('a', 1)]).0, []);
+        assert_eq!(judge(written, &[('a', 2)]).0, []);
+    }
+
+    #[test]
+    fn a_transaction_is_there_as_a_whole_or_not_at_all() {
+        for outcome in [Yes, Open, No] {
+            let written: &[(&[u64], char, Outcome)] = &[(&[1, 2, 3], 'a', outcome)];
+            assert_eq!(judge(written, &[('a', 1), ('a', 2), ('a', 3)]).1, []);
+            assert_eq!(judge(written, &[]).1, []);
+            assert_eq!(judge(written, &[('a', 1), ('a', 3)]).1, [(1, 2)]);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Who answered the ledger: every acknowledgement led back to a pod, servers that started anew, and
+//! servers that ran at the same time.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::history;
+use crate::event::{Event, Outcome, Record, Server};
+use crate::judge::{Evidence, Finding};
+
+/// A server's process was another one than before, on the same files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restart<'r> {
+    /// The server, as it was met afterwards.
+    pub server: &'r Server,
+    /// Seconds on the records' clock: its last answer before.
+    pub last_answer: f64,
+    /// When the new process started, by its own uptime, to a second.
+    pub started: f64,
+    /// What ended the old one, where the records show it: a container's exit code, or a fault on
+    /// its node.
+    pub cause: Option<String>,
+    /// Whether the old process ended without shutting down in order, so that the new one had to
+    /// recover from its log.
+    pub crash: bool,
+}
+
+/// Two servers of which the first answered before and after the second did, by the same process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap<'r> {
+    /// The one that ran all the time.
+    pub first: &'r Server,
+    /// The one that answered in between.
+    pub second: &'r Server,
+}
+
+/// Adds the checks of who answered: each acknowledgement names server, pod and node, and the pod was
+/// seen under that name and UID on that node; and no two servers ran at a time. Gives the restarts,
+/// which are noted as checks that hold.
+pub fn check<'r>(evidence: &Evidence<'r>, finding: &mut Finding) -> Vec<Restart<'r>> {
+    check_led_back(evidence, finding);
+    let overlaps = overlaps(evidence);
+    let list: Vec<String> =
+        overlaps.iter().map(|o| format!("{} and {}", text(o.first), text(o.second))).collect();
+    let list = if list.is_empty() { String::new() } else { format!(": {}", list.join("; ")) };
+    finding.check(
+        overlaps.is_empty(),
+        format!("{} servers answered while another one ran{list}", overlaps.len()),
+    );
+    let restarts = restarts(evidence);
+    for restart in &restarts {
+        let how = if restart.crash { "recovered after a crash" } else { "started anew" };
+        let why = restart.cause.as_deref().unwrap_or("nothing on record ended it");
+        finding.check(
+            true,
+            format!(
+                "{} {how} at {:.0} s, last answer at {:.3} s ({why})",
+                text(restart.server),
+                restart.started,
+                restart.last_answer
+            ),
+        );
+    }
+    restarts
+}
+
+/// A forward that led to another pod than it said, or a socket that went past it, shows as an
+/// acknowledgement whose pod is not known.
+fn check_led_back(evidence: &Evidence<'_>, finding: &mut Finding) {
+    let mut pods: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    for (_, _, pod) in evidence.changes("Pod") {
+        let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        if !text("/spec/nodeName").is_empty() {
+            pods.insert(text("/metadata/uid"), (text("/metadata/name"), text("/spec/nodeName")));
+        }
+    }
+    let mut astray: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut count = 0;
+    for write in history(evidence).iter().filter(|w| w.outcome == Outcome::Acknowledged) {
+        count += 1;
+        let server = write.server;
+        let known = pods.get(server.pod_uid.as_str());
+        if server.uuid.is_empty() || known != Some(&(server.pod.as_str(), server.node.as_str())) {
+            astray.entry(text(server)).or_default().push(write.row.number);
+        }
+    }
+    if count == 0 {
+        finding.unsure("no row was acknowledged by any server");
+        return;
+    }
+    let list = astray.iter().map(|(who, rows)| format!("{who}: {} rows from {}", rows.len(), rows[0]));
+    let list: Vec<String> = list.collect();
+    finding.check(
+        astray.is_empty(),
+        match list.is_empty() {
+            true => format!("each of {count} acknowledgements came from a pod that was there"),
+            false => format!("acknowledgements from no pod that was there: {}", list.join("; ")),
+        },
+    );
+}
+
+/// A server gives its uptime in whole seconds, so the same start may seem to be 1 s later.
+const SAME_START: f64 = 2.0;
+
+/// One answer of a server.
+struct Answer<'r> {
+    at: f64,
+    record: usize,
+    server: &'r Server,
+    /// When its process started, where it said so.
+    started: Option<f64>,
+}
+
+fn answers<'r>(evidence: &Evidence<'r>) -> Vec<Answer<'r>> {
+    let answer = |(record, r): (usize, &'r Record)| {
+        let at = r.mono_us as f64 / 1e6;
+        let (server, started) = match &r.event {
+            Event::RowWritten { outcome: Outcome::Acknowledged, server, .. }
+            | Event::TransactionWritten { outcome: Outcome::Acknowledged, server, .. }
+            | Event::RowsSampled { outcome: Outcome::Acknowledged, server, .. }
+            | Event::RowsRead { server, .. } => (server, None),
+            Event::ServerMet { server, uptime, .. } => (server, Some(at - *uptime as f64)),
+            _ => return None,
+        };
+        Some(Answer { at, record, server, started })
+    };
+    evidence.records().iter().enumerate().filter_map(answer).collect()
+}
+
+/// Servers that were met again with a process that started later than the one before.
+pub fn restarts<'r>(evidence: &Evidence<'r>) -> Vec<Restart<'r>> {
+    let mut last: BTreeMap<&str, Answer<'r>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for answer in answers(evidence) {
+        let uuid = answer.server.uuid.as_str();
+        let before = last.remove(uuid);
+        let known = before.as_ref().and_then(|b| b.started);
+        if let (Some(before), Some(known), Some(started)) = (before, known, answer.started)
+            && started > known + SAME_START
+        {
+            let cause = cause(&evidence.records()[before.record..answer.record], before.server);
+            let crash = cause.as_ref().is_some_and(|(_, crash)| *crash);
+            let cause = cause.map(|(why, _)| why);
+            found.push(Restart { server: answer.server, last_answer: before.at, started, cause, crash });
+        }
+        last.insert(uuid, Answer { started: answer.started.or(known), ..answer });
+    }
+    found
+}
+
+/// What ended a server's process between two moments, and whether that was a crash.
+fn cause(records: &[Record], server: &Server) -> Option<(String, bool)> {
+    let ended = records.iter().find_map(|record| match &record.event {
+        Event::ObjectChanged { kind, uid, object, .. } if kind == "Pod" && *uid == server.pod_uid => {
+            let status = object.pointer("/status/containerStatuses/0")?;
+            let ended =
+                ["/state/terminated", "/lastState/terminated"].iter().find_map(|at| status.pointer(at))?;
+            let code = ended["exitCode"].as_i64()?;
+            Some((format!("its container ended with {code}"), code != 0))
+        }
+        _ => None,
+    });
+    let fault = || {
+        records.iter().find_map(|record| match &record.event {
+            Event::FaultInjected { fault, node, .. } if *node == server.node => {
+                Some((format!("{fault} on {node}"), true))
+            }
+            _ => None,
+        })
+    };
+    ended.or_else(fault)
+}
+
+/// Pairs of servers that ran at the same time: the first answered before and after the second, and
+/// its process had not started in between. A server is told by its files and its pod.
+pub fn overlaps<'r>(evidence: &Evidence<'r>) -> Vec<Overlap<'r>> {
+    let mut seen: Vec<Life<'r>> = Vec::new();
+    let mut found: Vec<Overlap<'r>> = Vec::new();
+    for answer in answers(evidence) {
+        let same = |s: &Server| s.uuid == answer.server.uuid && s.pod_uid == answer.server.pod_uid;
+        if let Some(own) = seen.iter().position(|life| same(life.server)) {
+            let (first, since) = (seen[own].server, answer.started.unwrap_or(f64::NEG_INFINITY));
+            // Others that answered after our last answer, while the process that answers now ran.
+            let between = seen.iter().filter(|o| o.record > seen[own].record && o.last > since);
+            for other in between.filter(|other| !same(other.server)) {
+                let overlap = Overlap { first, second: other.server };
+                if !found.contains(&overlap) {
+                    found.push(overlap);
+                }
+            }
+            (seen[own].last, seen[own].record) = (answer.at, answer.record);
+        } else {
+            seen.push(Life { server: answer.server, last: answer.at, record: answer.record });
+        }
+    }
+    found
+}
+
+struct Life<'r> {
+    server: &'r Server,
+    last: f64,
+    record: usize,
+}
+
+fn text(server: &Server) -> String {
+    format!("server {} in pod {} ({}) on {}", server.uuid, server.pod, server.pod_uid, server.node)
+}
+
+#[cfg(test)]
+mod tests;

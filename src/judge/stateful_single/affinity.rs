@@ -1,0 +1,181 @@
+//! B12: the node goes down again, and the volume names it in its node affinity.
+//!
+//! Observed facts: `nodes`; `volume` object; `pod_before`, `pod_pending` (as the API showed it just
+//! before the node's return), `pod_after` objects; `server_before`, `server_after`; `budget`
+//! ([`Allowed`]). Marks `pinned` (where this begins), `pinned-return`; the fault's records; listings
+//! `pinned`, `pinned-stopped`; readings `pinned`, `pinned-returned`; changes of Pods and Events.
+
+use serde_json::Value;
+
+use super::outage::{Allowed, healed, proved, since, watched};
+use super::replacement::{check_watched, history};
+use super::{DIRECTORY, FILES, PATH, check_server_of, is, listed, node_of};
+use crate::event::{Event, Outcome, Record, Server};
+use crate::judge::evidence::seconds_between;
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing, durability, locality};
+
+/// The mark where this part of the story begins.
+pub const BEGIN: &str = "pinned";
+/// Seconds for which the replacement must be seen pending: on an empty directory a server starts in
+/// less.
+pub const HELD: f64 = 5.0;
+/// What a node affinity goes by.
+const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// B12.
+pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let volume = Object::observed(evidence, "volume")?;
+    let before = Object::observed(evidence, "pod_before")?;
+    let pending = Object::observed(evidence, "pod_pending")?;
+    let after = Object::observed(evidence, "pod_after")?;
+    let old: Server = evidence.get("server_before")?;
+    let new: Server = evidence.get("server_after")?;
+    let allowed: Allowed = evidence.get("budget")?;
+    let home = node_of(&before)?;
+    let part = evidence.since(BEGIN)?;
+    let back = part.mark("pinned-return")?;
+    let fault = proved(&part, home, "pinned-stopped", finding)?;
+    healed(&part, back, home)?;
+    let down = part.until("pinned-return");
+    check_watched(finding, since(&down, fault), "Pod");
+
+    check_pinned(finding, &volume, home);
+    check_server_of(finding, &old, &before);
+    finding.part(|finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed));
+    finding.part(|finding| {
+        let (pinned, stopped) = (
+            locality::listings(&part, "pinned", &nodes)?,
+            locality::listings(&part, "pinned-stopped", &nodes)?,
+        );
+        let others: Vec<&str> = nodes.iter().map(String::as_str).filter(|node| *node != home).collect();
+        for listing in [&pinned, &stopped] {
+            locality::holds(finding, listed(listing, home)?, &[FILES, &[DIRECTORY]].concat());
+            locality::files_of(finding, listed(listing, home)?, &old.uuid);
+            locality::nothing_on(finding, listing, &others);
+        }
+        Ok(())
+    });
+    check_no_other_server(finding, since(&down, fault), &old);
+
+    finding.check(
+        after.uid() == pending.uid(),
+        format!("pod {} serves, {} was pending", after.name(), pending.name()),
+    );
+    let now = node_of(&after)?;
+    finding.check(now == home, format!("pod {} runs on {now}, the volume is on {home}", after.name()));
+    check_server_of(finding, &new, &after);
+    finding.check(old.uuid == new.uuid, format!("server {} before, {} again", old.uuid, new.uuid));
+    durability::every_acknowledged_row(evidence, "pinned", finding)?;
+    let rows = durability::every_acknowledged_row(evidence, "pinned-returned", finding)?;
+    if watched(evidence, finding) == 0 {
+        finding.unsure("no reader of the ledger was answered");
+    }
+    finding.summary(format!(
+        "{home} down: {} stays Pending for {:.1} s, FailedScheduling names the volume's node affinity, no other server; \
+         {home} back: it serves all {} acknowledged rows",
+        pending.name(),
+        pending_for(&down, &pending, back).unwrap_or_default(),
+        rows.kept.len()
+    ));
+    Ok(())
+}
+
+/// Adds the checks that the volume is one of this node alone.
+fn check_pinned(finding: &mut Finding, volume: &Object<'_>, home: &str) {
+    is(finding, volume, "phase", "/status/phase", "Bound");
+    is(finding, volume, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
+    is(finding, volume, "path", "/spec/hostPath/path", PATH);
+    let terms = volume.entries("/spec/nodeAffinity/required/nodeSelectorTerms");
+    let names_home = |term: &Value| {
+        let by = term["matchExpressions"].as_array().map_or(&[][..], Vec::as_slice);
+        let is_home = |e: &Value| {
+            e["key"] == HOSTNAME && e["operator"] == "In" && e["values"] == Value::from(vec![home])
+        };
+        by.len() == 1 && is_home(&by[0])
+    };
+    let pinned = terms.len() == 1 && names_home(&terms[0]);
+    let text = volume.at("/spec/nodeAffinity").map_or("no node affinity".into(), Value::to_string);
+    finding.check(pinned, format!("{} is for {home} alone: {text}", volume.name()));
+}
+
+/// Adds the checks that the replacement was pending from its beginning until the node's return, and
+/// that the scheduler said why.
+fn check_pending(
+    down: &Evidence<'_>,
+    finding: &mut Finding,
+    pending: &Object<'_>,
+    home: &str,
+    (fault, back): (&Record, &Record),
+    allowed: &Allowed,
+) -> Result<(), Missing> {
+    let history = history(down, pending.uid());
+    let first =
+        history.first().ok_or_else(|| Missing(format!("pod {} was not seen to be made", pending.name())))?;
+    finding.check(
+        first.0.mono_us >= fault.mono_us,
+        format!("pod {} was made {:.1} s after the fault", pending.name(), seconds_between(fault, first.0)),
+    );
+    let placed = history.iter().find(|(_, _, pod)| pod.text("/spec/nodeName").is_some());
+    let on = placed.and_then(|(_, _, pod)| pod.text("/spec/nodeName")).unwrap_or("no node");
+    finding.check(placed.is_none(), format!("pod {} was given {on} while {home} was down", pending.name()));
+    is(finding, pending, "phase", "/status/phase", "Pending");
+    let held = pending_for(down, pending, back)?;
+    finding
+        .check(held >= HELD, format!("pod {} was Pending for {held:.1} s, of {HELD:.1} s", pending.name()));
+
+    let (status, reason, message) = pending.condition("PodScheduled").unwrap_or(("absent", "", ""));
+    let unschedulable = status == "False" && reason == "Unschedulable";
+    finding.check(
+        unschedulable && names_affinity(message),
+        format!("condition PodScheduled of {} is {status}, {reason}: {message}", pending.name()),
+    );
+    let told = down.changes("Event").into_iter().find(|(_, _, event)| {
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        text("/reason") == "FailedScheduling"
+            && text("/involvedObject/uid") == pending.uid()
+            && names_affinity(text("/message"))
+    });
+    match told {
+        None => finding
+            .check(false, format!("no FailedScheduling event of {} names the affinity", pending.name())),
+        Some((record, _, event)) => {
+            let message = event["message"].as_str().unwrap_or_default();
+            finding.check(true, format!("FailedScheduling of {}: {message}", pending.name()));
+            finding.timed("FailedScheduling", seconds_between(fault, record), allowed.ready)
+        }
+    };
+    Ok(())
+}
+
+/// Seconds from the pod's beginning to the node's return.
+fn pending_for(down: &Evidence<'_>, pending: &Object<'_>, back: &Record) -> Result<f64, Missing> {
+    let history = history(down, pending.uid());
+    let first =
+        history.first().ok_or_else(|| Missing(format!("pod {} was not seen to be made", pending.name())))?;
+    Ok(seconds_between(first.0, back))
+}
+
+/// `node(s) had volume node affinity conflict`; `node(s) didn't match PersistentVolume's node
+/// affinity` since Kubernetes 1.34 (volumebinding.ErrReasonNodeConflict).
+fn names_affinity(message: &str) -> bool {
+    ["volume node affinity conflict", "PersistentVolume's node affinity"].iter().any(|t| message.contains(t))
+}
+
+/// Adds a check that no other server answered while the node was down.
+fn check_no_other_server(finding: &mut Finding, records: &[Record], old: &Server) {
+    let other = records.iter().find_map(|record| match &record.event {
+        Event::RowWritten { server, .. }
+        | Event::TransactionWritten { server, .. }
+        | Event::RowsSampled { server, outcome: Outcome::Acknowledged, .. }
+        | Event::RowsRead { server, .. }
+        | Event::ServerMet { server, .. } => {
+            (!server.uuid.is_empty() && server.uuid != old.uuid).then_some(server)
+        }
+        _ => None,
+    });
+    let who =
+        other.map_or("no other server".into(), |s| format!("server {} in {} on {}", s.uuid, s.pod, s.node));
+    finding.check(other.is_none(), format!("{who} answered while the node was down"));
+}

@@ -1,0 +1,107 @@
+//! B11: the Deployment is deleted, then the claim.
+//!
+//! Observed facts: `nodes`, `pod` (the last one) object, `server`; `volume_before` and
+//! `claim_before`, `volume_kept` and `claim_kept` (when the Deployment and its pods were gone),
+//! `volume_released` (when the claim was gone) objects. Marks `deployment-deletion`,
+//! `claim-deletion`, `claim-gone`; listings `deployment-gone`, `claim-gone`; changes of
+//! Deployments, Pods, PersistentVolumeClaims and PersistentVolumes.
+
+use super::outage::passing;
+use super::replacement::{check_watched, history};
+use super::{DIRECTORY, FILES, PATH, is, listed, node_of};
+use crate::event::{Change, Event, Record, Server};
+use crate::judge::object::Object;
+use crate::judge::{Evidence, Finding, Missing, locality};
+
+/// B11.
+pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let nodes: Vec<String> = evidence.get("nodes")?;
+    let pod = Object::observed(evidence, "pod")?;
+    let server: Server = evidence.get("server")?;
+    let object = |what| Object::observed(evidence, what);
+    let (volume_before, claim_before) = (object("volume_before")?, object("claim_before")?);
+    let (volume_kept, claim_kept) = (object("volume_kept")?, object("claim_kept")?);
+    let released = object("volume_released")?;
+    let without = evidence.between("deployment-deletion", "claim-deletion")?;
+    let after = evidence.between("claim-deletion", "claim-gone")?;
+    let home = node_of(&pod)?;
+
+    let deployment_gone = gone(without, "Deployment", |_| true);
+    let pods_gone = history(evidence, pod.uid()).iter().any(|(_, change, _)| *change == Change::Deleted);
+    for (what, is_gone) in [("the Deployment", deployment_gone), (pod.name(), pods_gone)] {
+        match is_gone {
+            true => finding.check(true, format!("{what} is gone")),
+            false => finding.unsure(format!("the end of {what} was not recorded")),
+        };
+    }
+    for (before, kept, kind) in [
+        (&volume_before, &volume_kept, "PersistentVolume"),
+        (&claim_before, &claim_kept, "PersistentVolumeClaim"),
+    ] {
+        check_watched(finding, without, kind);
+        finding.check(
+            before.uid() == kept.uid() && !kept.is_terminating(),
+            format!("{} has UID {} before, {} without the Deployment", kept.name(), before.uid(), kept.uid()),
+        );
+        is(finding, kept, "phase without the Deployment", "/status/phase", "Bound");
+        check_bound_all_the_time(finding, without, kind, kept);
+    }
+    is(finding, &claim_kept, "volume", "/spec/volumeName", volume_kept.name());
+    is(finding, &volume_kept, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
+
+    match gone(after, "PersistentVolumeClaim", |claim| claim.uid() == claim_kept.uid()) {
+        true => finding.check(true, format!("{} is gone", claim_kept.name())),
+        false => finding.unsure(format!("the end of {} was not recorded", claim_kept.name())),
+    };
+    let (old, now) = (volume_kept.uid(), released.uid());
+    finding.check(old == now, format!("{} has UID {old} before, {now} without its claim", released.name()));
+    is(finding, &released, "phase without its claim", "/status/phase", "Released");
+    is(finding, &released, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
+    is(finding, &released, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
+    let kept = !gone(after, "PersistentVolume", |volume| volume.uid() == now) && !released.is_terminating();
+    finding.check(kept, format!("{} was {}deleted", released.name(), if kept { "not " } else { "" }));
+
+    let earlier = locality::listings(evidence, "deployment-gone", &nodes)?;
+    let later = locality::listings(evidence, "claim-gone", &nodes)?;
+    let (earlier, later) = (listed(&earlier, home)?, listed(&later, home)?);
+    for listing in [earlier, later] {
+        locality::holds(finding, listing, &[FILES, &[DIRECTORY]].concat());
+        locality::files_of(finding, listing, &server.uuid);
+    }
+    locality::back_on(finding, earlier, later, passing);
+    finding.summary(format!(
+        "without the Deployment {} and {} stay Bound; without the claim the volume is Released, and {PATH} on {home} \
+         still holds the {} files and folders of server {}",
+        claim_kept.name(),
+        volume_kept.name(),
+        later.entries.len(),
+        server.uuid
+    ));
+    Ok(())
+}
+
+/// Whether an object of this kind was seen to go.
+fn gone(records: &[Record], of_kind: &str, which: impl Fn(&Object<'_>) -> bool) -> bool {
+    records.iter().any(|record| match &record.event {
+        Event::ObjectChanged { change: Change::Deleted, kind, object, .. } if kind == of_kind => {
+            Object::new(object).is_ok_and(|object| which(&object))
+        }
+        _ => false,
+    })
+}
+
+/// Adds a check that no recorded change between two moments shows the object otherwise than Bound.
+fn check_bound_all_the_time(finding: &mut Finding, records: &[Record], of_kind: &str, object: &Object<'_>) {
+    let other = records.iter().find_map(|record| match &record.event {
+        Event::ObjectChanged { change, kind, uid, object: now, .. }
+            if kind == of_kind && uid == object.uid() =>
+        {
+            let now = Object::new(now).ok()?;
+            let phase = now.text("/status/phase").unwrap_or("without phase");
+            (phase != "Bound" || *change == Change::Deleted).then_some(phase)
+        }
+        _ => None,
+    });
+    let other_text = other.unwrap_or("never anything else");
+    finding.check(other.is_none(), format!("{} was Bound meanwhile, {other_text}", object.name()));
+}

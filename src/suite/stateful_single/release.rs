@@ -1,0 +1,44 @@
+//! B11: the Deployment is deleted, then the claim.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::api::{Api, DeleteParams};
+use kube::runtime::watcher;
+
+use super::{CALL, CHANGE, CLAIM, Instance, Mysql, NAME, START, place};
+use crate::scenario::Failure;
+use crate::wait::{self, claims};
+
+/// The last pod goes with its Deployment; the ledger's traffic must be at rest.
+pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Instance) -> Result<(), Failure> {
+    let s = mysql.s;
+    let all_claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);
+    let volumes = Api::<PersistentVolume>::all(s.client.unary.clone());
+    let claim = all_claims.get(CLAIM).await?;
+    let volume =
+        claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).ok_or("the claim has a volume")?;
+    s.observe("B11", "nodes", &mysql.nodes);
+    s.observe("B11", "pod", &last.pod);
+    s.observe("B11", "server", &last.server);
+    s.observe("B11", "claim_before", &claim);
+    s.observe("B11", "volume_before", volumes.get(&volume).await?);
+
+    s.mark("deployment-deletion");
+    mysql.deployments().delete(NAME, &DeleteParams::background()).await?;
+    mysql.gone(&last.pod).await?;
+    place::list(s, "deployment-gone").await?;
+    s.observe("B11", "claim_kept", all_claims.get(CLAIM).await?);
+    s.observe("B11", "volume_kept", volumes.get(&volume).await?);
+    s.recorder.settle(mysql.within(CALL)).await;
+
+    s.mark("claim-deletion");
+    all_claims.delete(CLAIM, &DeleteParams::default()).await?;
+    let this = watcher::Config::default().fields(&format!("metadata.name={volume}"));
+    let watched = Api::<PersistentVolume>::all(s.client.stream.clone());
+    wait::until(watched, this, claims::volume_phase("Released"), mysql.within(CHANGE)).await?;
+    s.observe("B11", "volume_released", volumes.get(&volume).await?);
+    place::list(s, "claim-gone").await?;
+    s.recorder.settle(mysql.within(START)).await;
+    s.mark("claim-gone");
+    s.prove("B11").await;
+    Ok(())
+}
