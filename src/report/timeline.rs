@@ -134,15 +134,15 @@ impl Lanes {
                 };
                 self.answered("ledger", at, *outcome, &note);
             }
+            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => {
+                upgrade::take(self, &record.event, at);
+            }
             Event::RowsSampled { reader, outcome, server, reason, .. } => {
                 let note = match outcome {
                     Outcome::Acknowledged => format!("answered by {}", server.pod),
                     Outcome::Refused | Outcome::Indeterminate => format!("not read: {reason}"),
                 };
                 self.answered(reader, at, *outcome, &note);
-            }
-            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => {
-                upgrade::take(self, &record.event, at);
             }
             _ => {}
         }

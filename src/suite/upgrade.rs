@@ -218,7 +218,7 @@ impl Load {
         let ledger = Ledger::new(spec, inside.route().clone(), s.log.clone());
         ledger.ready(s.deadline().at_most(START)).await?;
         ledger.create(s.deadline().at_most(CHANGE)).await?;
-        let mut writer = ledger.write(LEDGER, Pace { every: EVERY, rows: 1 });
+        let mut writer = ledger.write("upgrade", Pace { every: EVERY, rows: 1 });
 
         let limit = s.deadline().remaining();
         let web = address(s, &s.namespace, "web").await?.to_string();

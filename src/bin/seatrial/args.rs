@@ -80,7 +80,7 @@ pub struct DoctorArgs {}
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
-    /// A suite; may be repeated [default: all]
+    /// A suite; may be repeated [default: all but `upgrade`, which changes its cluster]
     #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
     pub suite: Vec<String>,
     /// Another topology than the suites ask for
@@ -94,7 +94,7 @@ pub struct PlanArgs {
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// A suite; may be repeated [default: all]
+    /// A suite; may be repeated [default: all but `upgrade`, which changes its cluster]
     #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
     pub suite: Vec<String>,
     /// Another topology than the suites ask for

@@ -42,7 +42,8 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     let deadline = Deadline::after(PATIENCE);
     let lease = Lease::to_upgrade(settings, &engine, &name, &holder("upgrade"), deadline, &progress).await?;
     let id = new_id(Timestamp::now());
-    let log = EventLog::open(&settings.runs_dir().join(&id), &id)?;
+    // Not among the runs: there is no claim to report.
+    let log = EventLog::open(&settings.state.join("upgrades").join(&id), &id)?;
     let probes = probes(&lease.cluster, &log).await?;
     let watcher = |told: Told<'_>| {
         if let Told::Planned { plan, .. } = &told {
@@ -74,6 +75,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
             )
         }
     })?;
+    show::text(&format!("  {}\n", log.dir().join("events.jsonl").display()))?;
     for line in &over {
         show::error(&format!("over budget: {line}"));
     }

@@ -126,11 +126,11 @@ fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost
         .find(|r| matches!(&r.event, Event::UpgradeStepEnded(e) if e.error.is_some() && e.step == DRAIN));
     let end = end.ok_or_else(|| Missing("the end of that drain was not recorded".into()))?;
     // The watch may be a moment behind the answer.
-    let mut after = evidence
+    let last = evidence
         .changes("Node")
         .into_iter()
-        .filter(|(r, _, o)| o["metadata"]["name"] == node && seconds_between(end, r) <= super::SLACK);
-    let open = after.next_back().map(|(_, _, o)| o["spec"]["unschedulable"] != true);
+        .rfind(|(r, _, o)| o["metadata"]["name"] == node && seconds_between(end, r) <= super::SLACK);
+    let open = last.map(|(_, _, o)| o["spec"]["unschedulable"] != true);
     match open {
         None => finding.unsure(format!("nothing was seen of {node} then")),
         Some(open) => finding
