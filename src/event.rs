@@ -3,9 +3,7 @@
 //! the format for readers in other languages.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,9 +14,11 @@ use crate::judge::upgrade::{EndedStep, PlannedUpgrade, UpgradeStep};
 
 mod facts;
 mod log;
+mod read;
 
 pub use facts::{Change, FileEntry, Outcome, Row, Scope, Seen, Server};
 pub use log::{EventLog, Position};
+pub use read::{read, read_each};
 
 /// Version of the format. A reader accepts this version and all older ones; a newer one is an
 /// error. Raised when a field changes its meaning or goes, not when one is added.
@@ -352,6 +352,18 @@ pub enum EventError {
         #[source]
         source: serde_json::Error,
     },
+    /// Records of two runs stand in one file.
+    #[error("{}:{line} is of run {other}, the lines before it are of run {run}", .path.display())]
+    Mixed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The run of the first record.
+        run: String,
+        /// The run of this one.
+        other: String,
+    },
     /// The log was written by a newer seatrial.
     #[error("{} has schema {found}, this seatrial reads up to {SCHEMA}", .path.display())]
     Newer {
@@ -360,52 +372,6 @@ pub enum EventError {
         /// Its version.
         found: u32,
     },
-}
-
-/// Reads a log.
-///
-/// # Errors
-/// A file that cannot be read, a line that is no record, a newer schema. A last line without its
-/// newline is what a killed writer leaves: it is skipped when it does not parse.
-pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
-    let mut records = Vec::new();
-    read_each(path, |record| records.push(record))?;
-    Ok(records)
-}
-
-/// As [`read`], a record at a time: for who needs little of each.
-///
-/// # Errors
-/// Those of [`read`].
-pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventError> {
-    let error = |source| EventError::File { path: path.into(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(error)?);
-    let mut line = String::new();
-    for number in 1.. {
-        line.clear();
-        if reader.read_line(&mut line).map_err(error)? == 0 {
-            break;
-        }
-        match serde_json::from_str::<Record>(&line) {
-            Ok(record) if record.schema > SCHEMA => {
-                return Err(EventError::Newer { path: path.into(), found: record.schema });
-            }
-            Ok(record) => take(record),
-            Err(_) if !line.ends_with('\n') => break,
-            Err(source) => return Err(newer(path, &line, number, source)),
-        }
-    }
-    Ok(())
-}
-
-fn newer(path: &Path, line: &str, number: usize, source: serde_json::Error) -> EventError {
-    let schema = serde_json::from_str::<Value>(line).ok().and_then(|v| v["schema"].as_u64());
-    match schema {
-        Some(found) if found > u64::from(SCHEMA) => {
-            EventError::Newer { path: path.into(), found: u32::try_from(found).unwrap_or(u32::MAX) }
-        }
-        _ => EventError::Line { path: path.into(), line: number, source },
-    }
 }
 
 #[cfg(test)]
@@ -447,31 +413,5 @@ mod tests {
                 assert_eq!(seen, at.to_string(), "a record came between");
             }
         }
-    }
-
-    #[test]
-    fn a_cut_last_line_is_skipped_and_a_broken_one_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = EventLog::open(dir.path(), "r1").unwrap();
-        log.append(note("one"));
-        let path = dir.path().join("events.jsonl");
-        let whole = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, format!("{whole}{}", &whole[..20])).unwrap();
-        assert_eq!(read(&path).unwrap().len(), 1);
-        std::fs::write(&path, format!("{{}}\n{whole}")).unwrap();
-        assert!(matches!(read(&path), Err(EventError::Line { line: 1, .. })));
-    }
-
-    #[test]
-    fn a_newer_schema_is_refused_and_an_unknown_event_is_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = EventLog::open(dir.path(), "r1").unwrap();
-        log.append(note("one"));
-        let path = dir.path().join("events.jsonl");
-        let whole = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, whole.replace("\"noted\"", "\"sunk\"")).unwrap();
-        assert_eq!(read(&path).unwrap()[0].event, Event::Unknown);
-        std::fs::write(&path, whole.replace("\"schema\":1", "\"schema\":9")).unwrap();
-        assert!(matches!(read(&path), Err(EventError::Newer { found: 9, .. })));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::evidence::seconds_between;
 use super::object::Object;
-use super::{Evidence, Finding, Missing};
+use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
 
 /// What a rolling update may do to the number of pods.
@@ -73,9 +73,12 @@ impl<'r> Window<'r> {
         Ok(Self { before: &records[..start], during, after })
     }
 
-    /// Adds an undecided check for each of these kinds whose watch broke off in this time: what
-    /// happened in the gap was not seen.
+    /// Adds an undecided check for each of these kinds whose watch broke off in this time, since what
+    /// happened in the gap was not seen, and where the clocks disagree on its length.
     pub fn check_unbroken(&self, finding: &mut Finding, kinds: &[&str]) {
+        if let [first, .., last] = self.during {
+            clock::check_agree(finding, first, last);
+        }
         for record in self.during {
             if let Event::WatchRestarted { kind, reason } = &record.event
                 && kinds.contains(&kind.as_str())
@@ -95,6 +98,22 @@ impl<'r> Window<'r> {
         }
         let during = self.during.iter().filter_map(change).filter(|c| c.2.uid() == uid);
         first.into_iter().chain(during.map(|c| c.2)).collect()
+    }
+
+    /// Every state of an object of a kind in this time that fulfils a condition and carries the label,
+    /// with the record that shows it.
+    pub fn states_where(
+        &self,
+        kind: &str,
+        label: (&str, &str),
+        holds: impl Fn(&Object<'r>) -> bool,
+    ) -> Vec<(&'r Record, Object<'r>)> {
+        let state = |record: &'r Record| {
+            let (of, change, object) = change(record)?;
+            let ours = of == kind && change != Change::Deleted && object.label(label.0) == Some(label.1);
+            (ours && holds(&object)).then_some((record, object))
+        };
+        self.during.iter().filter_map(state).collect()
     }
 
     /// How many objects of a kind fulfil a condition, after each change in this time; the first

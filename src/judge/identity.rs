@@ -1,5 +1,6 @@
-//! Who a pod is, and what became of a set of pods: kept, replaced under the same name, gone, new.
-//! A Deployment's pods are replaced under new names (A7), a StatefulSet's under the same (C4).
+//! Who a pod is, and what became of a set of pods: kept, replaced under the same name, gone, new; a set
+//! is renamed when all of it is gone and as many are new. A Deployment's pods are replaced under new
+//! names (A7), a StatefulSet's under the same (C4).
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::object::{Object, names};
 use super::{Evidence, Finding, Missing};
 
+/// Labels that tell the pods of one template from those of another.
+const HASHES: [&str; 2] = ["pod-template-hash", "controller-revision-hash"];
+
 /// One pod at one moment, reduced to what tells it from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -15,7 +19,8 @@ pub struct Identity {
     pub name: String,
     /// The pod's UID: two pods of one name are told apart by it.
     pub uid: String,
-    /// Label `pod-template-hash`; empty where there is none.
+    /// Label `pod-template-hash`, or `controller-revision-hash` of a StatefulSet's pod; empty where there
+    /// is none.
     pub hash: String,
     /// Image of the first container, as the spec asks for it.
     pub image: String,
@@ -35,7 +40,7 @@ impl Identity {
         Self {
             name: pod.name().into(),
             uid: pod.uid().into(),
-            hash: pod.label("pod-template-hash").unwrap_or_default().into(),
+            hash: HASHES.iter().find_map(|l| pod.label(l)).unwrap_or_default().into(),
             image: text("/spec/containers/0/image"),
             image_id: text("/status/containerStatuses/0/imageID"),
             node: text("/spec/nodeName"),
@@ -50,6 +55,29 @@ impl Identity {
     pub fn observed(evidence: &Evidence<'_>, what: &str) -> Result<Vec<Self>, Missing> {
         Ok(Object::list(evidence, what)?.iter().map(Self::of).collect())
     }
+}
+
+impl Identity {
+    /// In what a pod differs from an earlier look at it, each as `what old -> new`; nothing where it is
+    /// the same pod, untouched.
+    pub fn changed_from(&self, old: &Self) -> Vec<String> {
+        let restarts = [old.restarts.to_string(), self.restarts.to_string()];
+        let fields = [
+            ("name", &old.name, &self.name),
+            ("UID", &old.uid, &self.uid),
+            ("template hash", &old.hash, &self.hash),
+            ("image", &old.image, &self.image),
+            ("image id", &old.image_id, &self.image_id),
+            ("node", &old.node, &self.node),
+            ("restarts", &restarts[0], &restarts[1]),
+        ];
+        let changed = fields.into_iter().filter(|(_, old, new)| old != new);
+        changed.map(|(what, old, new)| format!("{what} {} -> {}", word(old), word(new))).collect()
+    }
+}
+
+fn word(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
 }
 
 /// What became of a set of pods. Every pod of either set is in exactly one of the lists.
@@ -88,18 +116,60 @@ impl Comparison {
         self.kept.is_empty() && self.replaced.is_empty() && self.gone.len() == self.new.len()
     }
 
-    /// Checks that every one of these kept its UID, its name and its restart count.
+    /// Checks that every one of these is the same pod as before, untouched: UID, name, template, image,
+    /// node and restarts.
     pub fn check_kept(&self, finding: &mut Finding, expected: &[Identity]) {
         for old in expected {
             let same = self.kept.iter().find(|(before, _)| before.uid == old.uid);
-            match same {
-                None => finding.check(false, format!("pod {} (UID {}) is gone", old.name, old.uid)),
-                Some((_, now)) => finding.check(
-                    now.name == old.name && now.restarts == old.restarts,
-                    format!("pod {} is still there, restarts {} -> {}", old.name, old.restarts, now.restarts),
-                ),
+            let Some((_, now)) = same else {
+                finding.check(false, format!("pod {} (UID {}) is gone", old.name, old.uid));
+                continue;
             };
+            let changed = now.changed_from(old);
+            let how = if changed.is_empty() { "untouched".into() } else { changed.join(", ") };
+            finding.check(changed.is_empty(), format!("pod {} is still there, {how}", old.name));
         }
+    }
+
+    /// Checks that every pod was replaced by one under a new name: no name and no UID in common, as many
+    /// as before, and one other template.
+    pub fn check_renamed(&self, finding: &mut Finding) {
+        let common = |pairs: &[(Identity, Identity)]| {
+            names(&pairs.iter().map(|pair| pair.0.name.as_str()).collect::<Vec<_>>())
+        };
+        finding.check(self.kept.is_empty(), format!("UIDs in common: {}", common(&self.kept)));
+        finding.check(self.replaced.is_empty(), format!("names in common: {}", common(&self.replaced)));
+        finding.check(
+            self.is_renamed(),
+            format!("{} replaced by {}", pod_names(&self.gone), pod_names(&self.new)),
+        );
+        let (was, is) = (self.sides().0, self.sides().1);
+        let (was, is) = (distinct(&was, |p| &p.hash), distinct(&is, |p| &p.hash));
+        finding.check(
+            was.len() == 1 && is.len() == 1 && was != is && !is[0].is_empty(),
+            format!("template hash before {}, after {}", was.join(", "), is.join(", ")),
+        );
+    }
+
+    /// Both sets again.
+    fn sides(&self) -> (Vec<Identity>, Vec<Identity>) {
+        let pairs = || self.kept.iter().chain(&self.replaced);
+        let before = pairs().map(|p| &p.0).chain(&self.gone).cloned().collect();
+        let after = pairs().map(|p| &p.1).chain(&self.new).cloned().collect();
+        (before, after)
+    }
+}
+
+/// Checks that no two pods of a set are one: each has a name and a UID of its own.
+pub fn check_distinct(finding: &mut Finding, pods: &[Identity]) {
+    for (what, of) in [
+        ("name", &(|p: &Identity| p.name.clone()) as &dyn Fn(&Identity) -> String),
+        ("UID", &|p| p.uid.clone()),
+    ] {
+        let mut all: Vec<String> = pods.iter().map(of).collect();
+        all.sort();
+        let twice: Vec<&String> = all.windows(2).filter(|w| w[0] == w[1]).map(|w| &w[0]).collect();
+        finding.check(twice.is_empty(), format!("pods that share a {what}: {}", names(&twice)));
     }
 }
 
@@ -116,9 +186,10 @@ pub fn distinct<'p>(pods: &'p [Identity], word: impl Fn(&'p Identity) -> &'p str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::Conclusion;
 
     fn pod(name: &str, uid: &str) -> Identity {
-        let text = String::new;
+        let text = || "x".to_owned();
         Identity {
             name: name.into(),
             uid: uid.into(),
@@ -150,13 +221,73 @@ mod tests {
         assert!(!Comparison::of(&before, &[pod("a", "3"), pod("d", "4")]).is_renamed());
     }
 
-    #[test]
-    fn a_restart_is_not_keeping() {
-        let before = [pod("a", "1")];
-        let after = [Identity { restarts: 1, ..pod("a", "1") }];
+    fn found(check: impl FnOnce(&mut Finding)) -> (Conclusion, String) {
         let mut finding = Finding::new();
-        Comparison::of(&before, &after).check_kept(&mut finding, &before);
-        assert_eq!(finding.evidence(), "pod a is still there, restarts 0 -> 1");
-        assert_eq!(finding.conclusion(), crate::judge::Conclusion::Failed);
+        check(&mut finding);
+        (finding.conclusion(), finding.evidence())
+    }
+
+    #[test]
+    fn keeping_is_to_be_untouched() {
+        let before = [pod("a", "1")];
+        let kept = |after: &[Identity]| found(|f| Comparison::of(&before, after).check_kept(f, &before));
+        assert_eq!(kept(&before).0, Conclusion::Passed);
+        let cases: [(Identity, &str); 6] = [
+            (Identity { restarts: 1, ..pod("a", "1") }, "restarts 0 -> 1"),
+            (Identity { name: "b".into(), ..pod("a", "1") }, "name a -> b"),
+            (Identity { hash: String::new(), ..pod("a", "1") }, "template hash x -> none"),
+            (Identity { image: "y".into(), ..pod("a", "1") }, "image x -> y"),
+            (Identity { image_id: "y".into(), ..pod("a", "1") }, "image id x -> y"),
+            (Identity { node: "y".into(), ..pod("a", "1") }, "node x -> y"),
+        ];
+        for (after, how) in cases {
+            let said = format!("pod a is still there, {how}");
+            assert_eq!(kept(&[after]), (Conclusion::Failed, said));
+        }
+        assert_eq!(kept(&[pod("a", "2")]), (Conclusion::Failed, "pod a (UID 1) is gone".into()));
+    }
+
+    #[test]
+    fn renaming_takes_new_names_new_uids_and_another_template() {
+        let before = [pod("a", "1"), pod("b", "2")];
+        let new = |name, uid| Identity { hash: "y".into(), ..pod(name, uid) };
+        let renamed = |after: &[Identity]| found(|f| Comparison::of(&before, after).check_renamed(f));
+        assert_eq!(renamed(&[new("c", "3"), new("d", "4")]).0, Conclusion::Passed);
+        for (after, said) in [
+            ([new("c", "1"), new("d", "4")], "UIDs in common: a"),
+            ([new("a", "3"), new("d", "4")], "names in common: a"),
+            ([pod("c", "3"), pod("d", "4")], "template hash before x, after x"),
+            ([new("c", "3"), pod("d", "4")], "template hash before x, after x, y"),
+        ] {
+            let (conclusion, evidence) = renamed(&after);
+            assert_eq!(conclusion, Conclusion::Failed, "{said}");
+            assert!(evidence.contains(said), "{evidence}");
+        }
+        let (conclusion, evidence) = renamed(&[new("c", "3")]);
+        assert_eq!((conclusion, evidence.as_str()), (Conclusion::Failed, "a and b replaced by c"));
+        let bare = |name, uid| Identity { hash: String::new(), ..pod(name, uid) };
+        assert_eq!(renamed(&[bare("c", "3"), bare("d", "4")]).0, Conclusion::Failed);
+    }
+
+    #[test]
+    fn no_two_pods_are_one() {
+        let distinct = |pods: &[Identity]| found(|f| check_distinct(f, pods));
+        assert_eq!(distinct(&[pod("a", "1"), pod("b", "2")]).0, Conclusion::Passed);
+        let same_name = distinct(&[pod("b", "1"), pod("a", "3"), pod("b", "2")]);
+        assert_eq!(same_name, (Conclusion::Failed, "pods that share a name: b".into()));
+        let same_uid = distinct(&[pod("b", "1"), pod("a", "1")]);
+        assert_eq!(same_uid, (Conclusion::Failed, "pods that share a UID: 1".into()));
+    }
+
+    #[test]
+    fn the_template_hash_is_that_of_either_controller() {
+        for (labels, hash) in [
+            (serde_json::json!({"pod-template-hash": "d"}), "d"),
+            (serde_json::json!({"controller-revision-hash": "s"}), "s"),
+            (serde_json::json!({"app": "x"}), ""),
+        ] {
+            let pod = serde_json::json!({"metadata": {"name": "a", "uid": "1", "labels": labels}});
+            assert_eq!(Identity::of(&Object::new(&pod).unwrap()).hash, hash);
+        }
     }
 }

@@ -4,9 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 pub mod availability;
+pub mod clock;
 pub mod durability;
 pub mod evidence;
 pub mod identity;
+pub mod integrity;
 pub mod locality;
 pub mod object;
 pub mod outages;

@@ -15,11 +15,13 @@
 //! | A8 | `deployment_before`, `pods_before`, `deployment`, `pods`, `replica_sets` |
 //! | A9 | as A8 |
 //! | A10 | see [`deletion`] |
+//! | A11 | see [`bad_image`] |
 
 use super::identity::Identity;
 use super::object::{Object, names};
 use super::{Claim, Evidence, Finding, Missing};
 
+pub mod bad_image;
 pub mod change;
 pub mod deletion;
 pub mod events;
@@ -27,7 +29,7 @@ pub mod pod;
 pub mod scale;
 
 /// The claims of part A.
-pub static CLAIMS: [Claim; 10] = [
+pub static CLAIMS: [Claim; 11] = [
     Claim { id: "A1", title: "applying the manifest gives 2 ready pods", judge: ready_pods },
     Claim { id: "A2", title: "the defaults are those of the API", judge: defaults },
     Claim { id: "A3", title: "the conditions explain the state", judge: conditions },
@@ -42,6 +44,7 @@ pub static CLAIMS: [Claim; 10] = [
         title: "deleting the Deployment by name removes ReplicaSets and pods",
         judge: deletion::judge,
     },
+    Claim { id: "A11", title: "a bad image never disturbs the old pods", judge: bad_image::judge },
 ];
 
 /// Pods that the manifest asks for.

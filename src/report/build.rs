@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::run::{
     ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport, human, millis,
 };
-use super::stories::{Clock, Story, gaps, stories};
+use super::stories::{Clock, Story, stories};
 use super::{clusters, faults, rows, timeline};
 use crate::event::{Event, Record};
-use crate::judge::{self, Conclusion};
+use crate::judge::{self, Conclusion, clock, integrity};
 
 impl RunReport {
     /// The report of a run, from its records alone.
@@ -22,11 +22,21 @@ impl RunReport {
 
     /// As [`RunReport::of`], with other titles for the claims than the catalogue's.
     pub fn with_titles<'t>(records: &[Record], title: impl Fn(&str) -> Option<&'t str>) -> Self {
+        let defects = integrity::defects(records).into_iter().map(|d| d.text).collect();
+        Self::built(records, title, defects)
+    }
+
+    /// As [`RunReport::of`], of records that were judged again: defects are those of the file.
+    pub(super) fn judged_again(records: &[Record], defects: Vec<String>) -> Self {
+        Self::built(records, |id| judge::claim(id).map(|c| c.title), defects)
+    }
+
+    fn built<'t>(records: &[Record], title: impl Fn(&str) -> Option<&'t str>, defects: Vec<String>) -> Self {
         let clock = Clock::new(records);
         let stories = stories(records);
         let names = names(&stories);
         let mut report = empty(records);
-        report.defects = gaps(records);
+        report.defects = defects;
         report.took = records.iter().map(|r| clock.at(r)).fold(0.0, f64::max);
         for record in records {
             report.take(record, &clock);
@@ -37,6 +47,7 @@ impl RunReport {
             report.claims.extend(claims);
             report.timelines.push(timeline::timeline(story, name, &clock));
         }
+        report.tell_clocks(records, &stories, &names, &clock);
         report.faults = faults::faults(records, &stories, &names, &clock);
         report.clusters = clusters::clusters(records);
         report.conclude(records);
@@ -64,6 +75,25 @@ impl RunReport {
                 text: text.clone(),
             }),
             _ => {}
+        }
+    }
+
+    /// Clocks that jumped or disagree. No judge takes a duration from them; a reader must know.
+    fn tell_clocks(&mut self, records: &[Record], stories: &[Story<'_>], names: &[String], clock: &Clock) {
+        for jump in clock::jumps(records) {
+            let record = &records[jump.at];
+            let text = format!(
+                "the wall clock jumped by {:+.1} s before record {} of writer {}",
+                jump.seconds, record.seq, record.writer
+            );
+            self.notes.push(Note { at: clock.at(record), suite: record.scope.scenario.clone(), text });
+        }
+        for (story, name) in stories.iter().zip(names) {
+            let own: Vec<Record> = story.records.iter().map(|r| (*r).clone()).collect();
+            let (Some(skew), Some(first)) = (clock::skew(&own), own.first()) else { continue };
+            let way = if skew > 0.0 { "ahead of" } else { "behind" };
+            let text = format!("the cluster's clock is {:.1} s {way} this host's", skew.abs());
+            self.notes.push(Note { at: clock.at(first), suite: Some(name.clone()), text });
         }
     }
 

@@ -24,7 +24,7 @@ pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
 pub use read::read;
-pub use rejudge::{Change, rejudge};
+pub use rejudge::{Change, Rejudged, rejudge};
 pub use run::{
     ClaimReport, ClusterReport, Counts, FaultReport, NodeReport, Note, ReadingReport, RowsReport, RunReport,
     SCHEMA, StepReport, Substitution, SuiteReport,

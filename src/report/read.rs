@@ -27,7 +27,7 @@ pub fn read(log: &Path) -> Result<RunReport, EventError> {
     Ok(RunReport::of(&records))
 }
 
-/// What timelines and the list of nodes look at.
+/// What timelines, the list of nodes and the clocks look at.
 fn shown(object: &Value) -> Value {
     let at = |pointer: &str| object.pointer(pointer).cloned().unwrap_or_default();
     let conditions: Vec<Value> = match &object["status"]["conditions"] {
@@ -35,7 +35,10 @@ fn shown(object: &Value) -> Value {
         _ => Vec::new(),
     };
     json!({
-        "metadata": {"deletionTimestamp": at("/metadata/deletionTimestamp")},
+        "metadata": {
+            "creationTimestamp": at("/metadata/creationTimestamp"),
+            "deletionTimestamp": at("/metadata/deletionTimestamp"),
+        },
         "spec": {"nodeName": at("/spec/nodeName"), "unschedulable": at("/spec/unschedulable")},
         "status": {
             "phase": at("/status/phase"),

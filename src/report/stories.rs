@@ -25,6 +25,13 @@ impl<'r> Story<'r> {
             _ => None,
         })
     }
+
+    /// The record after which it adds nothing: the last one before its end, or the last one.
+    pub fn end_record(&self) -> &'r Record {
+        let ended = |r: &&Record| matches!(r.event, Event::ScenarioEnded { .. });
+        let end = self.records.iter().position(ended).unwrap_or(self.records.len());
+        self.records[end.saturating_sub(1)]
+    }
 }
 
 /// Tells stories apart: by scenario and writer; one that has ended and is leased a cluster or
@@ -86,27 +93,4 @@ fn opening(record: &Record) -> i64 {
 
 fn mono(record: &Record) -> i64 {
     i64::try_from(record.mono_us).unwrap_or(i64::MAX)
-}
-
-/// What is missing from the file, in words: a writer numbers its records without gaps. A writer
-/// may open the log several times, so a number may come more than once, but never more often than
-/// the number before it.
-pub(super) fn gaps(records: &[Record]) -> Vec<String> {
-    let mut seen: BTreeMap<u32, BTreeMap<u64, usize>> = BTreeMap::new();
-    for record in records {
-        *seen.entry(record.writer).or_default().entry(record.seq).or_default() += 1;
-    }
-    let mut gaps = Vec::new();
-    for (writer, numbers) in seen {
-        let (mut next, mut times) = (0, usize::MAX);
-        for (number, count) in numbers {
-            if number > next {
-                gaps.push(format!("records {next} to {} of writer {writer} are missing", number - 1));
-            } else if count > times {
-                gaps.push(format!("a record before {number} of writer {writer} is missing"));
-            }
-            (next, times) = (number + 1, count);
-        }
-    }
-    gaps
 }

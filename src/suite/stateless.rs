@@ -29,12 +29,14 @@ use crate::wait::endpoints::SERVICE_LABEL;
 use crate::wait::{self, Verdict, WaitError};
 use crate::workload::{Deployment, Identity, identities};
 
+mod bad_image;
+
 /// The suite.
 pub static SUITE: Suite = Suite {
-    about: "a stateless Deployment: defaults, names, rollout under load, scaling, deletion",
+    about: "a stateless Deployment: defaults, names, rollout under load, scaling, a bad image, deletion",
     needs: Needs {
         name: "stateless",
-        claims: &["A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10"],
+        claims: &["A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11"],
         access: Access::Shared,
         topology: &topology::THREE,
         apart: None,
@@ -75,6 +77,8 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     s.prove("A8").await;
     s.step("scale down", ROLLOUT, scale(s, &nginx, "A9", REPLICAS)).await?;
     s.prove("A9").await;
+    s.step("roll out a bad image, and back", 2 * ROLLOUT, Box::pin(bad_image::bad_image(s, &nginx))).await?;
+    s.prove("A11").await;
     s.step("delete in the background", ROLLOUT, delete(s, &nginx, "background")).await?;
     s.step("apply the manifest again", ROLLOUT, apply(s, &manifest, &nginx)).await?;
     s.step("delete in the foreground", ROLLOUT, delete(s, &nginx, "foreground")).await?;

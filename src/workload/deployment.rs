@@ -3,10 +3,12 @@
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, PropagationPolicy};
+use serde_json::{Value, json};
 
 use super::WorkloadError;
 use super::named::Named;
 use crate::client::Client;
+use crate::wait::deployments::HASH_LABEL;
 
 /// A Deployment, whether it exists or not. Objects come as the API gives them, with fields that our
 /// own types do not know, but without `managedFields`.
@@ -70,6 +72,20 @@ impl Deployment {
     /// [`WorkloadError`].
     pub async fn set_image(&self, container: &str, image: &str) -> Result<(), WorkloadError> {
         self.0.set_image(container, image).await
+    }
+
+    /// Asks for the template of one of its ReplicaSets again, as `kubectl rollout undo` does: the whole
+    /// template is replaced, without the label that ties it to the ReplicaSet.
+    ///
+    /// # Errors
+    /// [`WorkloadError`].
+    pub async fn roll_back(&self, to: &DynamicObject) -> Result<(), WorkloadError> {
+        let mut template = to.data["spec"]["template"].clone();
+        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.shift_remove(HASH_LABEL);
+        }
+        template["$patch"] = json!("replace");
+        self.0.patch("roll back", json!({"spec": {"template": template}})).await.map(drop)
     }
 
     /// Asks for its deletion. One that does not exist is deleted already.

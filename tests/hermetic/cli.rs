@@ -1,6 +1,5 @@
 //! The command line, as a process of its own.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use seatrial::deadline::Deadline;
 use seatrial::event::{self, Event, Record};
 use seatrial::exec::{Exec, ExecError};
 use seatrial::fault::FAULTS;
-use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::report::{self, RunReport, rejudge};
 use seatrial::suite::SUITES;
 use serde_json::Value;
 
@@ -332,48 +331,19 @@ async fn without_an_engine_nothing_begins() {
     assert!(!home.runs().exists(), "a run was begun");
 }
 
-/// What a real cluster gave for part A, judged claim by claim as a scenario does.
+/// A run on a real cluster, as it would stand had this version judged it.
 fn judged_story() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/stateless/recorded.jsonl");
-    let mut records = event::read(&file).expect("the recorded story");
-    let add = |records: &mut Vec<Record>, event: Event| {
-        let record = Record { event, ..records.last().expect("a record").clone() };
-        records.push(record);
-    };
-    for claim in &judge::stateless::CLAIMS {
-        let finding = claim.judge(&Evidence::new(&records, claim.id));
-        let judged = Event::ClaimJudged {
-            claim: claim.id.into(),
-            verdict: finding.conclusion(),
-            evidence: finding.evidence(),
-            details: finding.details(),
-            took: finding.took,
-            budget: finding.budget,
-        };
-        add(&mut records, judged);
-    }
-    add(&mut records, Event::ScenarioEnded { error: None });
-    add(&mut records, Event::RunEnded { verdict: Conclusion::Passed });
-    let mut start = records[0].clone();
-    start.event = Event::RunStarted {
-        seatrial: "0.1.0".into(),
-        profile: "offline".into(),
-        profile_because: "asked for".into(),
-        machine: BTreeMap::new(),
-        suites: vec!["stateless".into()],
-    };
-    records.insert(0, start);
-    for (seq, record) in records.iter_mut().enumerate() {
-        record.seq = seq as u64;
-    }
-    records.iter().map(|r| serde_json::to_string(r).expect("JSON") + "\n").collect()
+    let recorded = event::read(&crate::story::fixture()).expect("the recorded run");
+    let rejudged = rejudge(&recorded, |_| &[]);
+    assert!(rejudged.changes.is_empty(), "{:?}", rejudged.changes);
+    rejudged.records.iter().map(|r| serde_json::to_string(r).expect("JSON") + "\n").collect()
 }
 
 #[tokio::test]
 async fn judging_a_recorded_story_again_gives_the_same_bytes() {
     let home = Home::new();
     let story = judged_story();
-    home.keep("20261124-040000-5eed", &story);
+    home.keep("20261124-151229-5eed", &story);
     for format in ["json", "junit", "html", "terminal"] {
         let report = home.seatrial(&["report", "last", "--format", format]).await;
         let judged = home.seatrial(&["judge", "last", "--format", format]).await;
@@ -383,8 +353,153 @@ async fn judging_a_recorded_story_again_gives_the_same_bytes() {
     // One request that nobody answered, and the same judges say otherwise.
     let at = story.find("\"outcome\":\"acknowledged\"").expect("a sample");
     let bent = format!("{}{}", &story[..at], story[at..].replace("acknowledged", "refused"));
-    home.keep("20261124-040000-5eed", &bent);
+    home.keep("20261124-151229-5eed", &bent);
     let judged = home.seatrial(&["judge", "last"]).await;
     assert_eq!(judged.code, 1, "{}", judged.err);
     assert!(judged.err.contains("A7 of stateless was passed, is failed"), "{}", judged.err);
+}
+
+#[tokio::test]
+async fn a_copied_run_is_judged_to_the_same_bytes_where_there_is_nothing_else() {
+    let made = Home::new();
+    let dir = made.keep("20261124-151229-5eed", &judged_story());
+    let report = RunReport::of(&event::read(&dir.join("events.jsonl")).expect("the run"));
+    report::write(&report, &dir).expect("the reports of the run");
+    let shown = made.seatrial(&["report", "last"]).await;
+
+    // Another machine: no state, no engine, and the folder under another name.
+    let other = Home::new();
+    let copy = other.dir.path().join("from-a-colleague");
+    std::fs::create_dir(&copy).expect("a folder");
+    for file in ["events.jsonl", "report.json", "junit.xml", "report.html"] {
+        std::fs::copy(dir.join(file), copy.join(file)).expect("a copy");
+    }
+    let run = copy.to_string_lossy();
+    for (format, file) in [("json", "report.json"), ("junit", "junit.xml"), ("html", "report.html")] {
+        let judged = other.seatrial(&["judge", &run, "--format", format]).await;
+        assert_eq!((judged.code, judged.err.as_str()), (0, ""), "{format}");
+        let written = std::fs::read_to_string(copy.join(file)).expect("the report");
+        assert!(judged.out == written, "{file} differs");
+    }
+    let judged = other.seatrial(&["judge", &run]).await;
+    assert_eq!((judged.code, judged.out), (0, shown.out));
+    assert!(!other.runs().exists(), "judging left something behind");
+}
+
+/// The recorded run as a version made it that did not know A11; with its facts, or without.
+fn older(with_facts: bool) -> String {
+    let of_a11 = |event: &Event| match event {
+        Event::ClaimJudged { claim, .. } => claim == "A11",
+        Event::Observed { claim, .. } => claim == "A11" && !with_facts,
+        _ => false,
+    };
+    let mut records = event::read(&crate::story::fixture()).expect("the recorded run");
+    records.retain(|r| !of_a11(&r.event));
+    for (seq, record) in records.iter_mut().enumerate() {
+        record.seq = seq as u64;
+        if let Event::ScenarioStarted { claims } = &mut record.event {
+            claims.retain(|c| c != "A11");
+        }
+    }
+    records.iter().map(|r| serde_json::to_string(r).expect("JSON") + "\n").collect()
+}
+
+#[tokio::test]
+async fn a_claim_that_the_run_did_not_know_is_judged_where_its_evidence_is_there() {
+    let home = Home::new();
+    home.keep("20261124-151229-5eed", &older(true));
+    let there = home.seatrial(&["judge", "--format", "json"]).await;
+    assert_eq!(there.code, 0, "{}", there.err);
+    assert_eq!(there.err, "A11 of stateless was not known, is passed\n");
+    let report: serde_json::Value = serde_json::from_str(&there.out).expect("JSON");
+    assert_eq!((report["counts"]["passed"].as_u64(), &report["defects"]), (Some(11), &serde_json::json!([])));
+
+    home.keep("20261124-151229-5eed", &older(false));
+    let missing = home.seatrial(&["judge", "--format", "json"]).await;
+    assert_eq!(missing.code, 3, "{}", missing.err);
+    assert_eq!(missing.err, "A11 of stateless was not known, is inconclusive\n");
+    assert!(missing.out.contains("no evidence: `images` was not observed"), "{}", missing.out);
+    // The report shows the run as it was.
+    assert!(!home.seatrial(&["report", "last"]).await.out.contains("A11"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_records_opens_the_claims_judged_from_them() {
+    let home = Home::new();
+    let whole = judged_story();
+    let lines: Vec<&str> = whole.lines().collect();
+    let a8 = lines.iter().position(|l| l.contains(r#""claim-judged","claim":"A8""#)).expect("A8 was judged");
+    let judged = async |lines: &[&str]| {
+        home.keep("20261124-151229-5eed", &(lines.join("\n") + "\n"));
+        home.seatrial(&["judge"]).await
+    };
+    let is_open = |ended: &Ended, id: &str| {
+        ended.err.contains(&format!("{id} of stateless was passed, is inconclusive"))
+    };
+
+    let mut cut = lines.clone();
+    cut.remove(a8 - 1);
+    let gap = judged(&cut).await;
+    assert_eq!(
+        (gap.code, is_open(&gap, "A7"), is_open(&gap, "A8"), is_open(&gap, "A11")),
+        (3, false, true, true)
+    );
+    assert!(
+        gap.out.contains(&format!("records {0} to {0} of writer 4242 are missing", a8 - 1)),
+        "{}",
+        gap.out
+    );
+
+    let mut swapped = lines.clone();
+    swapped.swap(a8 - 2, a8 - 1);
+    let order = judged(&swapped).await;
+    assert_eq!((order.code, is_open(&order, "A8")), (3, true), "{}", order.out);
+    assert!(order.out.contains("stands after record"), "{}", order.out);
+
+    let half = judged(&lines[..a8]).await;
+    assert_eq!(half.code, 3, "{}", half.out);
+    assert!(half.out.contains("not judged: the records end before"), "{}", half.out);
+
+    // Another run's records: one error, and the line.
+    let foreign = lines[a8].replace("20261124-151229-5eed", "20261124-000000-0000");
+    let mut mixed = lines.clone();
+    mixed.insert(a8, &foreign);
+    let mixed = judged(&mixed).await;
+    assert_eq!((mixed.code, mixed.out.as_str()), (65, ""), "{}", mixed.err);
+    let said = format!("events.jsonl:{} is of run 20261124-000000-0000, the lines before it are of", a8 + 1);
+    assert!(mixed.err.contains(&said) && mixed.err.contains("\nhint: "), "{}", mixed.err);
+}
+
+#[tokio::test]
+async fn clocks_that_jump_or_disagree_are_named() {
+    let home = Home::new();
+    let mut records = event::read(&crate::story::fixture()).expect("the recorded run");
+    let mark = |name: &str| {
+        let is = |r: &Record| matches!(&r.event, Event::Marked { mark } if mark == name);
+        records.iter().position(is).expect("the mark")
+    };
+    let (from, until) = (mark("bad-image") + 1, records.len());
+    for record in &mut records[from..until] {
+        record.at += jiff::SignedDuration::from_secs(3600);
+    }
+    let lines: String = records.iter().map(|r| serde_json::to_string(r).expect("JSON") + "\n").collect();
+    home.keep("20261124-151229-5eed", &lines);
+    let ended = home.seatrial(&["judge", "--format", "json"]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (3, "A11 of stateless was passed, is inconclusive\n"));
+    assert!(ended.out.contains("the wall clock jumped by +3600.0 s before record"), "{}", ended.out);
+    assert!(ended.out.contains("the clocks disagree on how long it took"), "{}", ended.out);
+
+    // A cluster whose clock is behind: durations are the host's own, so that nothing else changes.
+    for record in &mut records {
+        record.at += jiff::SignedDuration::from_secs(60);
+    }
+    for record in &mut records[from..until] {
+        record.at -= jiff::SignedDuration::from_secs(3600);
+    }
+    let lines: String = records.iter().map(|r| serde_json::to_string(r).expect("JSON") + "\n").collect();
+    home.keep("20261124-151229-5eed", &lines);
+    let ended = home.seatrial(&["judge", "--format", "json"]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    assert!(ended.out.contains("the cluster's clock is 60."), "{}", ended.out);
+    assert!(ended.out.contains(" s behind this host's"), "{}", ended.out);
 }

@@ -10,9 +10,15 @@ use serde_json::{Value, json};
 
 /// The recorded story that tells of a claim and passes it, up to its judgement.
 fn story(claim: &str) -> Vec<Record> {
+    let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim: id, .. } if id == claim);
     let passes = |records: &Vec<Record>| verdict(claim, records) == Conclusion::Passed;
     let files = logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic"));
-    let mut all = files.iter().map(|file| event::read(file).expect("a recorded story"));
+    let read = |file: &PathBuf| {
+        let mut records = event::read(file).expect("a recorded story");
+        records.truncate(records.iter().position(judged).unwrap_or(records.len()));
+        records
+    };
+    let mut all = files.iter().map(read);
     all.find(passes).unwrap_or_else(|| panic!("no recorded story passes {claim}"))
 }
 

@@ -44,6 +44,9 @@ pub async fn in_run<T>(
         cluster::start_watcher(&run.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
     }
     report::write(&done, run.log.dir())?;
+    // What stands in the file alone gives the same verdicts and the same words.
+    let again = report::rejudge(&seatrial::event::read(&file)?, |_| &[]).report();
+    ensure!(again == done, "judged again from {}, the run comes out otherwise", file.display());
     result
 }
 

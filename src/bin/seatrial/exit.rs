@@ -199,6 +199,7 @@ fn event(error: &EventError) -> Option<Known> {
         EventError::Line { .. } => {
             (Exit::Input, hint("a run is cut off at its last line only: this is another file"))
         }
+        EventError::Mixed { .. } => (Exit::Input, hint("a file holds one run: keep each in its own folder")),
         EventError::Newer { .. } => (Exit::Input, hint("use the seatrial that wrote it, or a newer one")),
     })
 }

@@ -1,7 +1,8 @@
 //! `seatrial judge`: judge a finished run again.
 
 use seatrial::config::Settings;
-use seatrial::report::{self, RunReport, rejudge};
+use seatrial::report::{self, Change, rejudge};
+use seatrial::suite::Suite;
 
 use crate::args::JudgeArgs;
 use crate::exit::Exit;
@@ -11,11 +12,13 @@ use crate::{runs, show};
 /// standard error; the run's folder is not changed. Ends with the code of the new verdict.
 pub fn judge(settings: &Settings, args: &JudgeArgs) -> anyhow::Result<Exit> {
     let found = runs::find(settings, &args.run)?;
-    let (records, changes) = rejudge(&found.records);
-    for change in &changes {
-        show::error(&format!("{} of {} was {}, is {}", change.claim, change.scenario, change.was, change.is));
+    let claims = |scenario: &str| Suite::named(scenario).map_or(&[][..], |suite| suite.needs.claims);
+    let rejudged = rejudge(&found.records, claims);
+    for Change { claim, scenario, was, is } in &rejudged.changes {
+        let was = was.map_or_else(|| "not known".into(), |was| was.to_string());
+        show::error(&format!("{claim} of {scenario} was {was}, is {is}"));
     }
-    let report = RunReport::of(&records);
+    let report = rejudged.report();
     show::text(&report::format(&args.format)?.render(&report, show::look())?)?;
     Ok(report.verdict.into())
 }

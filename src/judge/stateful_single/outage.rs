@@ -11,13 +11,14 @@
 //! listing made while the node was down.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::replacement::{check_replaced, check_watched, history};
 use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing, durability, locality};
+use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 
 /// Seconds from the call that takes the node down, each from its beginning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +98,7 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
     for (what, budget, record) in steps {
         finding.timed(what, seconds_between(fault, record), budget);
     }
+    clock::check_agree(finding, fault, steps[8].2);
     check_replaced(finding, &before, &after);
     let elsewhere = node_of(&after)?;
     finding.check(elsewhere != home, format!("the replacement runs on {elsewhere}, {home} is down"));
@@ -187,6 +189,7 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let gone = history(evidence, before.uid()).into_iter().find(|h| h.1 == Change::Deleted);
     let gone = gone.ok_or_else(|| Missing(format!("pod {} was not seen to go", before.name())))?.0;
     let took = seconds_between(back, gone);
+    clock::check_agree(finding, back, gone);
     finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
     finding.timed(&format!("pod {} gone", before.name()), took, budget);
 
@@ -255,7 +258,13 @@ pub(super) fn proved<'r>(
     });
     let down = down.filter(|power| *power != "unknown");
     let down = down.ok_or_else(|| Missing(format!("{home} was not looked at while it was down")))?;
-    finding.check(down != "running", format!("{fault} on {home} took hold: container {down}, proof {proof}"));
+    // Nothing that is seen without the fault says anything about the claim.
+    let shown = proof.get("power").and_then(Value::as_str).unwrap_or("absent");
+    if down == "running" || shown == "running" || shown == "absent" {
+        finding.unsure(format!("{fault} on {home} never took hold: container {down}, proof {proof}"));
+    } else {
+        finding.check(true, format!("{fault} on {home} took hold: container {down}, proof {proof}"));
+    }
     Ok(intended)
 }
 

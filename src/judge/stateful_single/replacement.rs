@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{check_server_of, is, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing, durability};
+use crate::judge::{Evidence, Finding, Missing, clock, durability};
 
 /// B6.
 pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -62,6 +62,9 @@ pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     finding.check(old != new, format!("pod-template-hash {old} before, {new} after: the template changed"));
 
     check_watched(finding, between, "Pod");
+    if let [first, .., last] = between {
+        clock::check_agree(finding, first, last);
+    }
     let (most, who) = most_running(between);
     finding.check(most <= 1, format!("at most {most} MySQL containers ran at the same time{who}"));
     let ended = history(evidence, before.uid()).into_iter().find(|h| has_ended(h));

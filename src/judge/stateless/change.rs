@@ -21,7 +21,7 @@ use super::{
 };
 use crate::event::Outcome;
 use crate::judge::availability::{Limits, Sample, Window, is_of_series, longest_outage};
-use crate::judge::identity::{Comparison, Identity, distinct, pod_names};
+use crate::judge::identity::{Comparison, Identity, check_distinct, distinct, pod_names};
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing};
 
@@ -39,7 +39,7 @@ const LAG: f64 = 2.0;
 /// side by side.
 const MOMENT: f64 = 1.0;
 /// Longest time between two samples, in seconds, that still counts as watching.
-const BLIND: f64 = 2.0;
+pub(super) const BLIND: f64 = 2.0;
 
 /// The two images of the change, as the image profile gives them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,24 +83,12 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 }
 
 fn check_renamed(finding: &mut Finding, old: &[Identity], new: &[Identity]) {
-    let compared = Comparison::of(old, new);
-    let common =
-        |pairs: &[(Identity, Identity)]| names(&pairs.iter().map(|p| p.0.name.clone()).collect::<Vec<_>>());
     finding.check(
         i64::try_from(old.len()) == Ok(REPLICAS),
         format!("{REPLICAS} pods before, found {}", pod_names(old)),
     );
-    finding.check(compared.kept.is_empty(), format!("UIDs in common: {}", common(&compared.kept)));
-    finding.check(compared.replaced.is_empty(), format!("names in common: {}", common(&compared.replaced)));
-    finding.check(
-        compared.is_renamed(),
-        format!("{} replaced by {}", pod_names(&compared.gone), pod_names(&compared.new)),
-    );
-    let (was, is) = (distinct(old, |p| &p.hash), distinct(new, |p| &p.hash));
-    finding.check(
-        was.len() == 1 && is.len() == 1 && was != is && !is[0].is_empty(),
-        format!("pod-template-hash before {}, after {}", was.join(", "), is.join(", ")),
-    );
+    check_distinct(finding, new);
+    Comparison::of(old, new).check_renamed(finding);
 }
 
 /// A name is no proof of what runs: the image that the node reports must be another one too.

@@ -1,92 +1,368 @@
 //! Falsehoods about names, claims and data: C2, C3, C4, C7.
 
-use rstest::rstest;
 use seatrial::event::{Change, Event, FileEntry};
-use seatrial::judge::Conclusion::{self, Failed, Inconclusive};
 use serde_json::{Value, json};
 
 use super::bends::{ending, is_added, is_gone, told};
-use super::{Bend, Story, must_turn, uid_of};
+use super::{Story, uid_of};
+use crate::lies::{FAILED, Lie, OPEN, of_set};
 
-#[rstest]
-#[case::old_address(|s: &mut Story| { let old = address(s, "pods_before"); answer(s)["addresses"] = json!([old]); }, Failed, "which has 10.")]
-#[case::both_addresses(|s: &mut Story| { let old = address(s, "pods_before"); answer(s)["addresses"].as_array_mut().unwrap().push(json!(old)); }, Failed, "after: web-2 was told")]
-#[case::unknown(|s: &mut Story| answer(s)["addresses"] = json!([]), Failed, "was told none")]
-#[case::too_late(|s: &mut Story| answer(s)["waited"] = json!(61.5), Failed, "took 61.5 s of 60.0 s")]
-#[case::asked_itself(asked_itself, Inconclusive, "no other pod of the set asked for web-1.web.ns.svc after")]
-#[case::asked_a_pod_that_is_gone(|s: &mut Story| answer(s)["asker_uid"] = json!("gone"), Inconclusive, "no other pod of the set asked for web-1.web.ns.svc after")]
-#[case::same_address(|s: &mut Story| { let old = address(s, "pods_before"); s.fact("C2", "pods_after")[1]["status"]["podIP"] = json!(old); answer(s)["addresses"] = json!([old]); }, Inconclusive, "got its old address")]
-#[case::nothing_replaced(|s: &mut Story| { let old = s.fact("C2", "pods_before").clone(); *s.fact("C2", "pods_after") = old; }, Failed, "after: ")]
-#[case::not_headless(|s: &mut Story| s.fact("C2", "service")["spec"]["clusterIP"] = json!("10.96.0.9"), Failed, "cluster IP 10.96.0.9")]
-#[case::another_domain(|s: &mut Story| s.fact("C2", "pods_after")[0]["spec"]["subdomain"] = json!("other"), Failed, "subdomain Some(\"other\")")]
-#[case::no_address(|s: &mut Story| s.fact("C2", "pods_after")[2]["status"]["podIP"] = Value::Null, Inconclusive, "without an address")]
-fn a_falsehood_about_names_is_found(#[case] bend: Bend, #[case] expected: Conclusion, #[case] named: &str) {
-    must_turn("C2", bend, expected, named);
-}
-
-#[rstest]
-#[case::of_another_name(|s: &mut Story| s.fact("C3", "claims")[1]["metadata"]["name"] = json!("data-web-9"), Failed, "there is no claim data-web-1")]
-#[case::mounts_another(|s: &mut Story| s.fact("C3", "pods")[1]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!("data-web-0"), Failed, "pod web-1 mounts claim data-web-0")]
-#[case::one_volume_for_two(|s: &mut Story| { let one = s.fact("C3", "claims")[0]["spec"]["volumeName"].clone(); s.fact("C3", "claims")[1]["spec"]["volumeName"] = one; }, Failed, "is nobody else's: false")]
-#[case::volume_of_somebody_else(|s: &mut Story| for v in s.fact("C3", "volumes").as_array_mut().unwrap() { v["spec"]["claimRef"]["uid"] = json!("other"); }, Failed, "(UID other)")]
-#[case::not_bound(|s: &mut Story| s.fact("C3", "claims")[2]["status"]["phase"] = json!("Pending"), Failed, "claim data-web-2 is Pending")]
-#[case::bound_too_late(|s: &mut Story| bound(s, "999999999"), Failed, "claim bound at version 999999999")]
-#[case::never_seen_bound(|s: &mut Story| s.drop_between(("apply", "applied"), |e| matches!(e, Event::ObjectChanged { name, object, .. } if name == "data-web-0" && object["status"]["phase"] == "Bound")), Inconclusive, "data-web-0 was not seen to be bound")]
-#[case::made_after_the_pod(|s: &mut Story| { let at = s.change("apply", "data-web-1", is_added); s.object(at)["metadata"]["resourceVersion"] = json!("999999999"); }, Failed, "web-1: claim made at version 999999999")]
-#[case::made_after_it_ran(|s: &mut Story| s.fact("C3", "claims")[0]["metadata"]["creationTimestamp"] = json!("2026-11-24T23:00:00Z"), Failed, "data-web-0 made at 2026-11-24T23:00:00Z")]
-#[case::seeded_before(seeded, Failed, "holds 0/")]
-#[case::node_not_listed(|s: &mut Story| s.0.retain(|r| !matches!(&r.event, Event::FilesListed { node, .. } if node == "w2")), Inconclusive, "`before` was not listed on w2")]
-fn a_falsehood_about_new_claims_is_found(
-    #[case] bend: Bend,
-    #[case] expected: Conclusion,
-    #[case] named: &str,
-) {
-    must_turn("C3", bend, expected, named);
-}
-
-#[rstest]
-#[case::claim_made_anew(|s: &mut Story| s.fact("C4", "claim_after")["metadata"]["uid"] = json!("other"), Failed, "(UID other)")]
-#[case::another_volume(|s: &mut Story| s.fact("C4", "claim_after")["spec"]["volumeName"] = json!("data-9"), Failed, "data-9 after")]
-#[case::claim_on_its_way_out(|s: &mut Story| { let claim = s.fact("C4", "claim_after"); *claim = ending(claim.clone()); }, Failed, "claim data-web-1 is Bound")]
-#[case::claim_went_and_came(|s: &mut Story| { let claim = s.fact("C4", "claim_before").clone(); let mut claim = claim; claim["kind"] = json!("PersistentVolumeClaim"); s.insert_after("delete-pod", told(Change::Deleted, claim)); }, Failed, "was deleted 1 time(s)")]
-#[case::empty_volume(|s: &mut Story| s.fact("C4", "found")["text"] = Value::Null, Failed, "holds no file")]
-#[case::another_file(|s: &mut Story| s.fact("C4", "found")["text"] = json!("0000"), Failed, "holds 0000")]
-#[case::nothing_was_written(|s: &mut Story| { s.fact("C4", "found")["text"] = Value::Null; s.fact("C4", "written")["text"] = Value::Null; }, Failed, "written was no file")]
-#[case::read_by_the_old_pod(|s: &mut Story| { let uid = uid_of(s.fact("C4", "pod_before")); s.fact("C4", "found")["uid"] = json!(uid); }, Failed, "read by UID")]
-#[case::never_replaced(|s: &mut Story| { let uid = uid_of(s.fact("C4", "pod_before")); s.fact("C4", "pod_after")["metadata"]["uid"] = json!(uid); }, Failed, "before, ")]
-#[case::another_name(|s: &mut Story| s.fact("C4", "pod_after")["metadata"]["name"] = json!("web-7"), Failed, "web-7 after")]
-#[case::two_at_a_time(|s: &mut Story| { let (gone, new) = (s.change("delete-pod", "web-1", is_gone), s.change("delete-pod", "web-1", is_added)); s.carry(new, gone); }, Failed, "was still there when")]
-#[case::containers_overlap(overlap, Failed, "the next started at 2026-11-24T01:00:00Z")]
-#[case::another_pod_went_too(|s: &mut Story| { let at = s.change("apply", "web-2", |c, _| c == Change::Modified); let pod = ending(s.object(at).clone()); s.insert_after("delete-pod", told(Change::Modified, pod)); }, Failed, "other pods that went meanwhile: 1")]
-#[case::old_end_not_recorded(|s: &mut Story| s.drop_between(("delete-pod", "pod-replaced"), |e| matches!(e, Event::ObjectChanged { change: Change::Deleted, .. })), Failed, "the old pod gone was never seen")]
-fn a_falsehood_about_the_replacement_is_found(
-    #[case] bend: Bend,
-    #[case] expected: Conclusion,
-    #[case] named: &str,
-) {
-    must_turn("C4", bend, expected, named);
-}
-
-#[rstest]
-#[case::claim_went_with_its_pod(|s: &mut Story| drop(s.fact("C7", "claims_down").as_array_mut().unwrap().pop()), Failed, "claim data-web-2 is not there scaled down")]
-#[case::claim_made_anew(|s: &mut Story| s.fact("C7", "claims_up")[1]["metadata"]["uid"] = json!("other"), Failed, "(UID other)")]
-#[case::claim_went_with_the_set(|s: &mut Story| *s.fact("C7", "claims_orphaned") = json!([]), Failed, "0 claims with the set deleted")]
-#[case::another_claim_mounted(|s: &mut Story| s.fact("C7", "pods_up")[2]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!("data-web-9"), Failed, "mounts data-web-9")]
-#[case::data_lost(|s: &mut Story| s.fact("C7", "found")[2]["text"] = Value::Null, Failed, "holds no file")]
-#[case::data_of_another(|s: &mut Story| { let other = s.fact("C7", "found")[0]["text"].clone(); s.fact("C7", "found")[1]["text"] = other; }, Failed, "web-1 holds")]
-#[case::not_read(|s: &mut Story| drop(s.fact("C7", "found").as_array_mut().unwrap().pop()), Inconclusive, "no file of web-2 was written and read")]
-#[case::nothing_was_scaled(|s: &mut Story| same_pods(s), Failed, "0 pods came back")]
-#[case::went_by_itself(|s: &mut Story| { let claim = claim(s, "data-web-1"); s.insert_after("scaled-down", told(Change::Modified, ending(claim))); }, Failed, "deletion of data-web-1 seen before that by hand: true")]
-#[case::another_went_by_hand(|s: &mut Story| { let claim = claim(s, "data-web-0"); s.insert_after("delete-claim", told(Change::Deleted, claim)); }, Failed, "data-web-0 went: true")]
-#[case::does_not_go(|s: &mut Story| { let all = s.fact("C7", "claims_orphaned").clone(); *s.fact("C7", "claims_after") = all; }, Failed, "data-web-2 went: true, is there: true")]
-#[case::deleted_something_else(|s: &mut Story| *s.fact("C7", "deleted") = json!("data-web-7"), Failed, "data-web-7 is one of the set's claims: false")]
-fn a_falsehood_about_surviving_claims_is_found(
-    #[case] bend: Bend,
-    #[case] expected: Conclusion,
-    #[case] named: &str,
-) {
-    must_turn("C7", bend, expected, named);
-}
+pub static LIES: &[Lie] = &[
+    of_set(
+        "old address",
+        "C2",
+        |s| {
+            let old = address(s, "pods_before");
+            answer(s)["addresses"] = json!([old]);
+        },
+        FAILED,
+        "which has 10.",
+    ),
+    of_set(
+        "both addresses",
+        "C2",
+        |s| {
+            let old = address(s, "pods_before");
+            answer(s)["addresses"].as_array_mut().unwrap().push(json!(old));
+        },
+        FAILED,
+        "after: web-2 was told",
+    ),
+    of_set("unknown", "C2", |s| answer(s)["addresses"] = json!([]), FAILED, "was told none"),
+    of_set("too late", "C2", |s| answer(s)["waited"] = json!(61.5), FAILED, "took 61.5 s of 60.0 s"),
+    of_set(
+        "asked itself",
+        "C2",
+        asked_itself,
+        OPEN,
+        "no other pod of the set asked for web-1.web.ns.svc after",
+    ),
+    of_set(
+        "asked a pod that is gone",
+        "C2",
+        |s| answer(s)["asker_uid"] = json!("gone"),
+        OPEN,
+        "no other pod of the set asked for web-1.web.ns.svc after",
+    ),
+    of_set(
+        "same address",
+        "C2",
+        |s| {
+            let old = address(s, "pods_before");
+            s.fact("C2", "pods_after")[1]["status"]["podIP"] = json!(old);
+            answer(s)["addresses"] = json!([old]);
+        },
+        OPEN,
+        "got its old address",
+    ),
+    of_set(
+        "nothing replaced",
+        "C2",
+        |s| {
+            let old = s.fact("C2", "pods_before").clone();
+            *s.fact("C2", "pods_after") = old;
+        },
+        FAILED,
+        "after: ",
+    ),
+    of_set(
+        "not headless",
+        "C2",
+        |s| s.fact("C2", "service")["spec"]["clusterIP"] = json!("10.96.0.9"),
+        FAILED,
+        "cluster IP 10.96.0.9",
+    ),
+    of_set(
+        "another domain",
+        "C2",
+        |s| s.fact("C2", "pods_after")[0]["spec"]["subdomain"] = json!("other"),
+        FAILED,
+        "subdomain Some(\"other\")",
+    ),
+    of_set(
+        "no address",
+        "C2",
+        |s| s.fact("C2", "pods_after")[2]["status"]["podIP"] = Value::Null,
+        OPEN,
+        "without an address",
+    ),
+    of_set(
+        "of another name",
+        "C3",
+        |s| s.fact("C3", "claims")[1]["metadata"]["name"] = json!("data-web-9"),
+        FAILED,
+        "there is no claim data-web-1",
+    ),
+    of_set(
+        "mounts another",
+        "C3",
+        |s| {
+            s.fact("C3", "pods")[1]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
+                json!("data-web-0")
+        },
+        FAILED,
+        "pod web-1 mounts claim data-web-0",
+    ),
+    of_set(
+        "one volume for two",
+        "C3",
+        |s| {
+            let one = s.fact("C3", "claims")[0]["spec"]["volumeName"].clone();
+            s.fact("C3", "claims")[1]["spec"]["volumeName"] = one;
+        },
+        FAILED,
+        "is nobody else's: false",
+    ),
+    of_set(
+        "volume of somebody else",
+        "C3",
+        |s| {
+            for v in s.fact("C3", "volumes").as_array_mut().unwrap() {
+                v["spec"]["claimRef"]["uid"] = json!("other");
+            }
+        },
+        FAILED,
+        "(UID other)",
+    ),
+    of_set(
+        "not bound",
+        "C3",
+        |s| s.fact("C3", "claims")[2]["status"]["phase"] = json!("Pending"),
+        FAILED,
+        "claim data-web-2 is Pending",
+    ),
+    of_set("bound too late", "C3", |s| bound(s, "999999999"), FAILED, "claim bound at version 999999999"),
+    of_set(
+        "never seen bound",
+        "C3",
+        |s| {
+            s.drop_between(("apply", "applied"), |e| matches!(e, Event::ObjectChanged { name, object, .. } if name == "data-web-0" && object["status"]["phase"] == "Bound"))
+        },
+        OPEN,
+        "data-web-0 was not seen to be bound",
+    ),
+    of_set(
+        "made after the pod",
+        "C3",
+        |s| {
+            let at = s.change("apply", "data-web-1", is_added);
+            s.object(at)["metadata"]["resourceVersion"] = json!("999999999");
+        },
+        FAILED,
+        "web-1: claim made at version 999999999",
+    ),
+    of_set(
+        "made after it ran",
+        "C3",
+        |s| s.fact("C3", "claims")[0]["metadata"]["creationTimestamp"] = json!("2026-11-24T23:00:00Z"),
+        FAILED,
+        "data-web-0 made at 2026-11-24T23:00:00Z",
+    ),
+    of_set("seeded before", "C3", seeded, FAILED, "holds 0/"),
+    of_set(
+        "node not listed",
+        "C3",
+        |s| s.0.retain(|r| !matches!(&r.event, Event::FilesListed { node, .. } if node == "w2")),
+        OPEN,
+        "`before` was not listed on w2",
+    ),
+    of_set(
+        "claim made anew",
+        "C4",
+        |s| s.fact("C4", "claim_after")["metadata"]["uid"] = json!("other"),
+        FAILED,
+        "(UID other)",
+    ),
+    of_set(
+        "another volume",
+        "C4",
+        |s| s.fact("C4", "claim_after")["spec"]["volumeName"] = json!("data-9"),
+        FAILED,
+        "data-9 after",
+    ),
+    of_set(
+        "claim on its way out",
+        "C4",
+        |s| {
+            let claim = s.fact("C4", "claim_after");
+            *claim = ending(claim.clone());
+        },
+        FAILED,
+        "claim data-web-1 is Bound",
+    ),
+    of_set(
+        "claim went and came",
+        "C4",
+        |s| {
+            let claim = s.fact("C4", "claim_before").clone();
+            let mut claim = claim;
+            claim["kind"] = json!("PersistentVolumeClaim");
+            s.insert_after("delete-pod", told(Change::Deleted, claim));
+        },
+        FAILED,
+        "was deleted 1 time(s)",
+    ),
+    of_set("empty volume", "C4", |s| s.fact("C4", "found")["text"] = Value::Null, FAILED, "holds no file"),
+    of_set("another file", "C4", |s| s.fact("C4", "found")["text"] = json!("0000"), FAILED, "holds 0000"),
+    of_set(
+        "nothing was written",
+        "C4",
+        |s| {
+            s.fact("C4", "found")["text"] = Value::Null;
+            s.fact("C4", "written")["text"] = Value::Null;
+        },
+        FAILED,
+        "written was no file",
+    ),
+    of_set(
+        "read by the old pod",
+        "C4",
+        |s| {
+            let uid = uid_of(s.fact("C4", "pod_before"));
+            s.fact("C4", "found")["uid"] = json!(uid);
+        },
+        FAILED,
+        "read by UID",
+    ),
+    of_set(
+        "never replaced",
+        "C4",
+        |s| {
+            let uid = uid_of(s.fact("C4", "pod_before"));
+            s.fact("C4", "pod_after")["metadata"]["uid"] = json!(uid);
+        },
+        FAILED,
+        "before, ",
+    ),
+    of_set(
+        "another name",
+        "C4",
+        |s| s.fact("C4", "pod_after")["metadata"]["name"] = json!("web-7"),
+        FAILED,
+        "web-7 after",
+    ),
+    of_set(
+        "two at a time",
+        "C4",
+        |s| {
+            let (gone, new) =
+                (s.change("delete-pod", "web-1", is_gone), s.change("delete-pod", "web-1", is_added));
+            s.carry(new, gone);
+        },
+        FAILED,
+        "was still there when",
+    ),
+    of_set("containers overlap", "C4", overlap, FAILED, "the next started at 2026-11-24T01:00:00Z"),
+    of_set(
+        "another pod went too",
+        "C4",
+        |s| {
+            let at = s.change("apply", "web-2", |c, _| c == Change::Modified);
+            let pod = ending(s.object(at).clone());
+            s.insert_after("delete-pod", told(Change::Modified, pod));
+        },
+        FAILED,
+        "other pods that went meanwhile: 1",
+    ),
+    of_set(
+        "old end not recorded",
+        "C4",
+        |s| {
+            s.drop_between(("delete-pod", "pod-replaced"), |e| {
+                matches!(e, Event::ObjectChanged { change: Change::Deleted, .. })
+            })
+        },
+        FAILED,
+        "the old pod gone was never seen",
+    ),
+    of_set(
+        "claim went with its pod",
+        "C7",
+        |s| drop(s.fact("C7", "claims_down").as_array_mut().unwrap().pop()),
+        FAILED,
+        "claim data-web-2 is not there scaled down",
+    ),
+    of_set(
+        "claim made anew",
+        "C7",
+        |s| s.fact("C7", "claims_up")[1]["metadata"]["uid"] = json!("other"),
+        FAILED,
+        "(UID other)",
+    ),
+    of_set(
+        "claim went with the set",
+        "C7",
+        |s| *s.fact("C7", "claims_orphaned") = json!([]),
+        FAILED,
+        "0 claims with the set deleted",
+    ),
+    of_set(
+        "another claim mounted",
+        "C7",
+        |s| {
+            s.fact("C7", "pods_up")[2]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
+                json!("data-web-9")
+        },
+        FAILED,
+        "mounts data-web-9",
+    ),
+    of_set("data lost", "C7", |s| s.fact("C7", "found")[2]["text"] = Value::Null, FAILED, "holds no file"),
+    of_set(
+        "data of another",
+        "C7",
+        |s| {
+            let other = s.fact("C7", "found")[0]["text"].clone();
+            s.fact("C7", "found")[1]["text"] = other;
+        },
+        FAILED,
+        "web-1 holds",
+    ),
+    of_set(
+        "not read",
+        "C7",
+        |s| drop(s.fact("C7", "found").as_array_mut().unwrap().pop()),
+        OPEN,
+        "no file of web-2 was written and read",
+    ),
+    of_set("nothing was scaled", "C7", |s| same_pods(s), FAILED, "0 pods came back"),
+    of_set(
+        "went by itself",
+        "C7",
+        |s| {
+            let claim = claim(s, "data-web-1");
+            s.insert_after("scaled-down", told(Change::Modified, ending(claim)));
+        },
+        FAILED,
+        "deletion of data-web-1 seen before that by hand: true",
+    ),
+    of_set(
+        "another went by hand",
+        "C7",
+        |s| {
+            let claim = claim(s, "data-web-0");
+            s.insert_after("delete-claim", told(Change::Deleted, claim));
+        },
+        FAILED,
+        "data-web-0 went: true",
+    ),
+    of_set(
+        "does not go",
+        "C7",
+        |s| {
+            let all = s.fact("C7", "claims_orphaned").clone();
+            *s.fact("C7", "claims_after") = all;
+        },
+        FAILED,
+        "data-web-2 went: true, is there: true",
+    ),
+    of_set(
+        "deleted something else",
+        "C7",
+        |s| *s.fact("C7", "deleted") = json!("data-web-7"),
+        FAILED,
+        "data-web-7 is one of the set's claims: false",
+    ),
+];
 
 fn address(story: &mut Story, list: &str) -> String {
     story.fact("C2", list)[1]["status"]["podIP"].as_str().unwrap().to_owned()
@@ -115,7 +391,13 @@ fn seeded(story: &mut Story) {
     for record in &mut story.0 {
         if let Event::FilesListed { entries, exists, .. } = &mut record.event {
             *exists = true;
-            entries.push(FileEntry { path: "0/".into(), mode: 0o755, ..FileEntry::default() });
+            entries.push(FileEntry {
+                path: "0/".into(),
+                size: 0,
+                uid: 0,
+                mode: 0o755,
+                ..FileEntry::default()
+            });
         }
     }
 }

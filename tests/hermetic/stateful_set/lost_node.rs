@@ -1,43 +1,195 @@
 //! Falsehoods about a dead node: C9.
 
-use rstest::rstest;
 use seatrial::event::{Change, Event};
-use seatrial::judge::Conclusion::{self, Failed, Inconclusive};
 use serde_json::{Value, json};
 
 use super::bends::{is_added, is_gone, told};
-use super::{Bend, Story, must_turn, uid_of};
+use super::{Story, uid_of};
+use crate::lies::{FAILED, Lie, OPEN, of_set};
 
-#[rstest]
-#[case::node_ran_on(|s: &mut Story| s.fact("C9", "power_waiting")["power"] = json!("running"), Failed, "was running")]
-#[case::node_ran_when_the_pod_moved(|s: &mut Story| s.fact("C9", "power_moved")["power"] = json!("running"), Failed, "power_moved: the container of")]
-#[case::fault_did_not_take_hold(|s: &mut Story| fault(s, |e| if let Event::FaultInjected { proof, .. } = e { proof["power"] = json!("running"); }), Failed, "took hold")]
-#[case::another_node_was_stopped(|s: &mut Story| fault(s, |e| if let Event::FaultInjected { node, .. } = e { *node = "w9".into(); }), Inconclusive, "no fault on")]
-#[case::node_came_back_before(|s: &mut Story| { let at = s.healed(); let event = s.0[at].event.clone(); s.insert_after("declare", event); }, Failed, "was brought back before the pod had moved: true")]
-#[case::node_not_given_up(|s: &mut Story| s.0.retain(|r| !matches!(&r.event, Event::ObjectChanged { kind, object, .. } if kind == "Node" && object["status"]["conditions"][0]["status"] == "Unknown")), Inconclusive, "was not seen to be given up")]
-#[case::not_evicted(|s: &mut Story| s.fact("C9", "pod_waiting")["metadata"]["deletionTimestamp"] = Value::Null, Failed, "terminates before the declaration")]
-#[case::gone_when_looked_at(|s: &mut Story| { s.gone_early(); *s.fact("C9", "pod_waiting") = Value::Null; }, Failed, "solo-0 was gone before the declaration: true")]
-#[case::second_copy(second_copy, Failed, "1 other pods were called solo-0 before the declaration")]
-#[case::replaced_by_itself(|s: &mut Story| s.gone_early(), Failed, "solo-0 was gone before the declaration: true")]
-#[case::did_not_stay_long(|s: &mut Story| { let from = s.mark("declare"); let early = s.evicted() + 1_000_000; for r in &mut s.0[..=from] { r.mono_us = r.mono_us.min(early); } }, Inconclusive, "needed 22 s")]
-#[case::controller_never_looked(|s: &mut Story| for r in &mut s.0 { if let Event::ObjectChanged { kind, object, .. } = &mut r.event && kind == "StatefulSet" { object["status"]["observedGeneration"] = json!(0); } }, Inconclusive, "no pass of the controller")]
-#[case::nothing_else_was_replaced(|s: &mut Story| { let pod = s.fact("C9", "other_before").clone(); *s.fact("C9", "other_after") = pod; }, Failed, "meanwhile the Deployment's")]
-#[case::moved_without_a_declaration(|s: &mut Story| s.taints(false), Inconclusive, "was not seen with taint")]
-#[case::moved_to_the_same_node(|s: &mut Story| { let home = s.fact("C9", "pod_before")["spec"]["nodeName"].clone(); s.fact("C9", "pod_after")["spec"]["nodeName"] = home; }, Failed, "with a new UID, it was on")]
-#[case::same_pod(|s: &mut Story| { let uid = uid_of(s.fact("C9", "pod_before")); s.fact("C9", "pod_after")["metadata"]["uid"] = json!(uid); }, Failed, "is ready on")]
-#[case::two_at_a_time(|s: &mut Story| { let (gone, new) = (s.change("declare", "solo-0", is_gone), s.change("declare", "solo-0", is_added)); s.carry(new, gone); }, Failed, "was still there when")]
-#[case::too_late(|s: &mut Story| *s.fact("C9", "budget") = json!(1.0), Failed, "s of 1.0 s")]
-#[case::moved_back(|s: &mut Story| s.fact("C9", "pod_returned")["metadata"]["uid"] = json!("other"), Failed, "is still UID other")]
-#[case::taint_left(|s: &mut Story| s.taints(true), Failed, "without the taint: false")]
-#[case::third_pod(third, Failed, "3 pods were called solo-0")]
-#[case::return_not_recorded(|s: &mut Story| { let at = s.healed(); drop(s.0.remove(at)); }, Inconclusive, "was not recorded as brought back")]
-fn a_falsehood_about_a_dead_node_is_found(
-    #[case] bend: Bend,
-    #[case] expected: Conclusion,
-    #[case] named: &str,
-) {
-    must_turn("C9", bend, expected, named);
-}
+pub static LIES: &[Lie] = &[
+    of_set(
+        "node ran on",
+        "C9",
+        |s| s.fact("C9", "power_waiting")["power"] = json!("running"),
+        FAILED,
+        "was running",
+    ),
+    of_set(
+        "node ran when the pod moved",
+        "C9",
+        |s| s.fact("C9", "power_moved")["power"] = json!("running"),
+        FAILED,
+        "power_moved: the container of",
+    ),
+    of_set(
+        "fault did not take hold",
+        "C9",
+        |s| {
+            fault(s, |e| {
+                if let Event::FaultInjected { proof, .. } = e {
+                    proof["power"] = json!("running");
+                }
+            })
+        },
+        FAILED,
+        "took hold",
+    ),
+    of_set(
+        "another node was stopped",
+        "C9",
+        |s| {
+            fault(s, |e| {
+                if let Event::FaultInjected { node, .. } = e {
+                    *node = "w9".into();
+                }
+            })
+        },
+        OPEN,
+        "no fault on",
+    ),
+    of_set(
+        "node came back before",
+        "C9",
+        |s| {
+            let at = s.healed();
+            let event = s.0[at].event.clone();
+            s.insert_after("declare", event);
+        },
+        FAILED,
+        "was brought back before the pod had moved: true",
+    ),
+    of_set(
+        "node not given up",
+        "C9",
+        |s| {
+            s.0.retain(|r| !matches!(&r.event, Event::ObjectChanged { kind, object, .. } if kind == "Node" && object["status"]["conditions"][0]["status"] == "Unknown"))
+        },
+        OPEN,
+        "was not seen to be given up",
+    ),
+    of_set(
+        "not evicted",
+        "C9",
+        |s| s.fact("C9", "pod_waiting")["metadata"]["deletionTimestamp"] = Value::Null,
+        FAILED,
+        "terminates before the declaration",
+    ),
+    of_set(
+        "gone when looked at",
+        "C9",
+        |s| {
+            s.gone_early();
+            *s.fact("C9", "pod_waiting") = Value::Null;
+        },
+        FAILED,
+        "solo-0 was gone before the declaration: true",
+    ),
+    of_set(
+        "second copy",
+        "C9",
+        second_copy,
+        FAILED,
+        "1 other pods were called solo-0 before the declaration",
+    ),
+    of_set(
+        "replaced by itself",
+        "C9",
+        |s| s.gone_early(),
+        FAILED,
+        "solo-0 was gone before the declaration: true",
+    ),
+    of_set(
+        "did not stay long",
+        "C9",
+        |s| {
+            let from = s.mark("declare");
+            let early = s.evicted() + 1_000_000;
+            for r in &mut s.0[..=from] {
+                r.mono_us = r.mono_us.min(early);
+            }
+        },
+        OPEN,
+        "needed 22 s",
+    ),
+    of_set(
+        "controller never looked",
+        "C9",
+        |s| {
+            for r in &mut s.0 {
+                if let Event::ObjectChanged { kind, object, .. } = &mut r.event
+                    && kind == "StatefulSet"
+                {
+                    object["status"]["observedGeneration"] = json!(0);
+                }
+            }
+        },
+        OPEN,
+        "no pass of the controller",
+    ),
+    of_set(
+        "nothing else was replaced",
+        "C9",
+        |s| {
+            let pod = s.fact("C9", "other_before").clone();
+            *s.fact("C9", "other_after") = pod;
+        },
+        FAILED,
+        "meanwhile the Deployment's",
+    ),
+    of_set("moved without a declaration", "C9", |s| s.taints(false), OPEN, "was not seen with taint"),
+    of_set(
+        "moved to the same node",
+        "C9",
+        |s| {
+            let home = s.fact("C9", "pod_before")["spec"]["nodeName"].clone();
+            s.fact("C9", "pod_after")["spec"]["nodeName"] = home;
+        },
+        FAILED,
+        "with a new UID, it was on",
+    ),
+    of_set(
+        "same pod",
+        "C9",
+        |s| {
+            let uid = uid_of(s.fact("C9", "pod_before"));
+            s.fact("C9", "pod_after")["metadata"]["uid"] = json!(uid);
+        },
+        FAILED,
+        "is ready on",
+    ),
+    of_set(
+        "two at a time",
+        "C9",
+        |s| {
+            let (gone, new) =
+                (s.change("declare", "solo-0", is_gone), s.change("declare", "solo-0", is_added));
+            s.carry(new, gone);
+        },
+        FAILED,
+        "was still there when",
+    ),
+    of_set("too late", "C9", |s| *s.fact("C9", "budget") = json!(1.0), FAILED, "s of 1.0 s"),
+    of_set(
+        "moved back",
+        "C9",
+        |s| s.fact("C9", "pod_returned")["metadata"]["uid"] = json!("other"),
+        FAILED,
+        "is still UID other",
+    ),
+    of_set("taint left", "C9", |s| s.taints(true), FAILED, "without the taint: false"),
+    of_set("third pod", "C9", third, FAILED, "3 pods were called solo-0"),
+    of_set(
+        "return not recorded",
+        "C9",
+        |s| {
+            let at = s.healed();
+            drop(s.0.remove(at));
+        },
+        OPEN,
+        "was not recorded as brought back",
+    ),
+];
 
 impl Story {
     fn healed(&self) -> usize {

@@ -1,6 +1,8 @@
 //! Part C judged from recorded stories: true as they were recorded, and never true when they are bent.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{LazyLock, Mutex};
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, Record};
@@ -9,40 +11,34 @@ use seatrial::judge::{Conclusion, Evidence, Finding};
 use serde_json::Value;
 
 mod bends;
-mod claims;
-mod lost_node;
-mod order;
+pub mod claims;
+pub mod lost_node;
+pub mod order;
 
 const SHARED: [&str; 9] = ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C10"];
 
 /// The records of one run of a suite, to be bent.
 pub struct Story(Vec<Record>);
 
-/// One bending of a story.
-type Bend = fn(&mut Story);
-
 impl Story {
     /// Runs on a real cluster (Kubernetes 1.34.4, nginx 1.22 to 1.26): of suite `stateful-set`, or of
     /// `stateful-set-node` for C9, where a worker was stopped. What no judge of part C reads was cut
     /// from them, and nodes and namespace have short names.
-    fn recorded(id: &str) -> Self {
+    pub fn recorded(id: &str) -> Self {
         let name = if id == "C9" { "recorded-node.jsonl" } else { "recorded.jsonl" };
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/stateful_set");
-        Self(seatrial::event::read(&dir.join(name)).expect("the recorded story can be read"))
+        static READ: LazyLock<Mutex<BTreeMap<&'static str, Vec<Record>>>> = LazyLock::new(Mutex::default);
+        let mut read = READ.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let story = read.entry(name).or_insert_with(|| {
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/stateful_set");
+            seatrial::event::read(&dir.join(name)).expect("the recorded story can be read")
+        });
+        Self(story.clone())
     }
 
-    fn judge(&self, id: &str) -> Finding {
+    pub fn judge(&self, id: &str) -> Finding {
         let claim = CLAIMS.iter().find(|c| c.id == id).expect("a claim of part C");
         claim.judge(&Evidence::new(&self.0, id))
     }
-}
-
-fn must_turn(id: &str, bend: Bend, expected: Conclusion, named: &str) {
-    let mut story = Story::recorded(id);
-    bend(&mut story);
-    let finding = story.judge(id);
-    assert_eq!(finding.conclusion(), expected, "{id}: {:#?}", finding.details());
-    assert!(finding.evidence().contains(named), "{id} does not name `{named}`: {}", finding.evidence());
 }
 
 #[rstest]

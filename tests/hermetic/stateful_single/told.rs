@@ -3,14 +3,14 @@
 use seatrial::event::{Change, Event, Outcome, Server};
 use serde_json::{Value, json};
 
-use super::Story;
+use crate::story::Story;
 
-pub(super) const NODES: [&str; 3] = ["cp", "w1", "w2"];
+pub const NODES: [&str; 3] = ["cp", "w1", "w2"];
 const FILES: &[&str] = &["#innodb_temp/", "auto.cnf", "ibdata1", "mysql/"];
 const WITH_QA: &[&str] = &["#innodb_temp/", "auto.cnf", "ibdata1", "mysql/", "qa/", "qa/ledger.ibd"];
 const RETURNED: &[&str] = &["auto.cnf", "ibdata1", "mysql/", "qa/", "qa/ledger.ibd"];
 
-pub(super) fn server(uuid: &str, pod: u32, node: &str) -> Server {
+pub fn server(uuid: &str, pod: u32, node: &str) -> Server {
     Server {
         uuid: format!("uuid-{uuid}"),
         pod: format!("mysql-{pod}"),
@@ -20,7 +20,7 @@ pub(super) fn server(uuid: &str, pod: u32, node: &str) -> Server {
 }
 
 /// Pod `n`: its container starts at second `10 n` and finishes 5 s later.
-pub(super) fn pod(n: u32, node: &str, hash: &str, phase: &str) -> Value {
+pub fn pod(n: u32, node: &str, hash: &str, phase: &str) -> Value {
     let time = |second: u32| format!("2026-01-01T00:00:{second:02}Z");
     let state = match phase {
         "Running" => json!({ "running": { "startedAt": time(10 * n) } }),
@@ -67,7 +67,7 @@ fn node(name: &str, ready: &str, effects: &[&str]) -> Value {
     })
 }
 
-pub(super) fn volume() -> Value {
+pub fn volume() -> Value {
     json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": {
@@ -128,7 +128,7 @@ impl Story {
     }
 }
 
-pub(super) fn story() -> Story {
+pub fn story() -> Story {
     let mut s = Story { seconds: 1.0, ..Story::default() };
     beginning(&mut s);
     replacements(&mut s);
@@ -173,14 +173,14 @@ fn replacements(s: &mut Story) {
     s.read("replaced", &servers[1], Some(&[1, 2, 3, 4, 6]));
     s.both("B6", (&pods[0], &servers[0]), (&pods[1], &servers[1]));
 
-    s.mark("template-change");
+    s.marked("template-change");
     s.changed(Change::Modified, &terminating(pods[1].clone()));
     s.changed(Change::Modified, &terminating(pod(2, "w1", "h1", "Succeeded")));
     s.changed(Change::Added, &pod(3, "w1", "h2", "Pending"));
     s.changed(Change::Modified, &pods[2]);
     s.changed(Change::Deleted, &terminating(pod(2, "w1", "h1", "Succeeded")));
     s.wrote(7, Outcome::Acknowledged, &servers[2], "");
-    s.mark("template-changed");
+    s.marked("template-changed");
     s.observe("B7", "deployment", deployment());
     s.both("B7", (&pods[1], &servers[1]), (&pods[2], &servers[2]));
 }
@@ -212,7 +212,7 @@ fn outage(s: &mut Story) {
     }
     s.seconds = at + 25.0;
     s.wrote(10, Outcome::Refused, &new.1, "Unknown database 'qa'");
-    s.mark("replacement-answers");
+    s.marked("replacement-answers");
     s.observe("B9", "databases", ["mysql", "sys"]);
     s.read("elsewhere", &new.1, None);
     s.list("while-stopped", "exited", WITH_QA, FILES);
@@ -221,7 +221,7 @@ fn outage(s: &mut Story) {
     });
     s.observe("B9", "rows_on_disk", on_disk);
     s.observe("B8", "old_pod", terminating(old.0.clone()));
-    s.mark("outage-over");
+    s.marked("outage-over");
     for id in ["B8", "B9"] {
         s.observe(id, "nodes", NODES);
         s.both(id, (&old.0, &old.1), (&new.0, &new.1));
@@ -233,7 +233,7 @@ fn returning(s: &mut Story) {
     let again = (pod(5, "w1", "h2", "Running"), server("a", 5, "w1"));
     s.observe("B10", "budget", 93.0);
     let at = s.seconds;
-    s.mark("return");
+    s.marked("return");
     s.seconds = at + 1.0;
     let (id, fault, on) = ("f1".into(), "stop".into(), "w1".into());
     s.say(Event::FaultHealed { id, fault, node: on, proof: json!({ "power": "running" }) });
@@ -256,30 +256,30 @@ fn releasing(s: &mut Story) {
     s.observe("B11", "server", &server);
     s.observe("B11", "claim_before", claim());
     s.observe("B11", "volume_before", volume());
-    s.mark("deployment-deletion");
+    s.marked("deployment-deletion");
     s.changed(Change::Deleted, &deployment());
     s.changed(Change::Deleted, &terminating(pod(5, "w1", "h2", "Succeeded")));
     s.list("deployment-gone", "running", RETURNED, FILES);
     s.observe("B11", "claim_kept", claim());
     s.observe("B11", "volume_kept", volume());
-    s.mark("claim-deletion");
+    s.marked("claim-deletion");
     s.changed(Change::Deleted, &claim());
     let mut released = volume();
     released["status"]["phase"] = json!("Released");
     s.changed(Change::Modified, &released);
     s.observe("B11", "volume_released", &released);
     s.list("claim-gone", "running", RETURNED, FILES);
-    s.mark("claim-gone");
+    s.marked("claim-gone");
 }
 
 /// Why the scheduler has no node for pod 7.
-pub(super) const WHY: &str = "0/3 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, \
+pub const WHY: &str = "0/3 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, \
      2 node(s) had untolerated taint(s). preemption: 0/3 nodes are available";
 
 fn pinned(s: &mut Story) {
     let before = (pod(6, "w1", "h1", "Running"), server("a", 6, "w1"));
     let after = (pod(7, "w1", "h1", "Running"), server("a", 7, "w1"));
-    s.mark("pinned");
+    s.marked("pinned");
     let mut volume = volume();
     volume["spec"]["nodeAffinity"] = json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": [
         { "key": "kubernetes.io/hostname", "operator": "In", "values": ["w1"] },
@@ -317,7 +317,7 @@ fn pinned(s: &mut Story) {
     s.list("pinned-stopped", "exited", WITH_QA, &[]);
     s.seconds = at + 30.0;
     s.observe("B12", "pod_pending", &pending);
-    s.mark("pinned-return");
+    s.marked("pinned-return");
     let (id, fault, node) = fault();
     s.say(Event::FaultHealed { id, fault, node, proof: json!({ "power": "running" }) });
     s.changed(Change::Deleted, &terminating(before.0.clone()));

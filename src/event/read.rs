@@ -1,0 +1,113 @@
+//! Reading a log.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{EventError, Record, SCHEMA};
+
+/// Reads a log.
+///
+/// # Errors
+/// A file that cannot be read, a line that is no record or one of another run, a newer schema. A last
+/// line without its newline is what a killed writer leaves: it is skipped when it does not parse.
+pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
+    let mut records = Vec::new();
+    read_each(path, |record| records.push(record))?;
+    Ok(records)
+}
+
+/// As [`read`], a record at a time: for who needs little of each.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventError> {
+    let error = |source| EventError::File { path: path.into(), source };
+    let mut reader = BufReader::new(File::open(path).map_err(error)?);
+    let (mut line, mut run) = (String::new(), None::<String>);
+    for number in 1.. {
+        line.clear();
+        if reader.read_line(&mut line).map_err(error)? == 0 {
+            break;
+        }
+        match serde_json::from_str::<Record>(&line) {
+            Ok(record) if record.schema > SCHEMA => {
+                return Err(EventError::Newer { path: path.into(), found: record.schema });
+            }
+            Ok(record) => {
+                let run = run.get_or_insert_with(|| record.run.clone());
+                if record.run != *run {
+                    let (run, other) = (run.clone(), record.run);
+                    return Err(EventError::Mixed { path: path.into(), line: number, run, other });
+                }
+                take(record);
+            }
+            Err(_) if !line.ends_with('\n') => break,
+            Err(source) => return Err(newer(path, &line, number, source)),
+        }
+    }
+    Ok(())
+}
+
+fn newer(path: &Path, line: &str, number: usize, source: serde_json::Error) -> EventError {
+    let schema = serde_json::from_str::<Value>(line).ok().and_then(|v| v["schema"].as_u64());
+    match schema {
+        Some(found) if found > u64::from(SCHEMA) => {
+            EventError::Newer { path: path.into(), found: u32::try_from(found).unwrap_or(u32::MAX) }
+        }
+        _ => EventError::Line { path: path.into(), line: number, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, EventLog};
+
+    fn note(text: &str) -> Event {
+        Event::Noted { text: text.into() }
+    }
+
+    #[test]
+    fn a_cut_last_line_is_skipped_and_a_broken_one_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        log.append(note("one"));
+        let path = dir.path().join("events.jsonl");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{whole}{}", &whole[..20])).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 1);
+        std::fs::write(&path, format!("{{}}\n{whole}")).unwrap();
+        assert!(matches!(read(&path), Err(EventError::Line { line: 1, .. })));
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_an_unknown_event_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        log.append(note("one"));
+        let path = dir.path().join("events.jsonl");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, whole.replace("\"noted\"", "\"sunk\"")).unwrap();
+        assert_eq!(read(&path).unwrap()[0].event, Event::Unknown);
+        std::fs::write(&path, whole.replace("\"schema\":1", "\"schema\":9")).unwrap();
+        assert!(matches!(read(&path), Err(EventError::Newer { found: 9, .. })));
+    }
+
+    #[test]
+    fn a_record_of_another_run_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        for run in ["r1", "r1", "r2"] {
+            EventLog::open(dir.path(), run).unwrap().append(note("one"));
+        }
+        let error = read(&dir.path().join("events.jsonl")).unwrap_err();
+        assert!(
+            matches!(&error, EventError::Mixed { line: 3, run, other, .. } if run == "r1" && other == "r2")
+        );
+        assert!(
+            error.to_string().ends_with("events.jsonl:3 is of run r2, the lines before it are of run r1")
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! A11: a bad image never disturbs the old pods.
+//!
+//! Observed: `deployment_before`, `pods_before`; `deployment_during`, `pods_during` when the wait has
+//! given up; `deployment`, `pods`, `replica_sets` after rolling back; `images` ([`Images`]); `wait`
+//! ([`Ended`]: what the wait for the rollout said).
+//! Marks: `bad-image` just before the patch, `bad-image-refused` when the wait ended,
+//! `bad-image-rollback` just before the template of before is given back, `bad-image-rolled-back` when
+//! the rollout is complete and the pods of the bad template are gone.
+//! History: changes of Deployments, ReplicaSets, Pods and Events, samples of the probe `http`, from
+//! `bad-image` to `bad-image-rolled-back`.
+//!
+//! No old pod ends here, so that a request has no excuse to fail: unlike A7, every one must be answered.
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{BLIND, Image, PROBE, SAMPLES};
+use super::events::Trail;
+use super::{HASH, LABEL, REPLICAS, REVISION, check_complete, check_pods, check_progress_names, check_set};
+use super::{check_observed, is_owned};
+use crate::event::Outcome;
+use crate::judge::availability::{Limits, Sample, Window, is_of_series};
+use crate::judge::evidence::seconds_between;
+use crate::judge::identity::{Comparison, Identity, pod_names};
+use crate::judge::object::{Object, names};
+use crate::judge::{Evidence, Finding, Missing};
+
+/// Seconds in which the reason has to be there: a pod to be made and scheduled, a name to be looked up
+/// in vain. The Deployment itself gives up after `progressDeadlineSeconds`, ten minutes.
+pub const FAST: f64 = 60.0;
+
+/// Why a container waits whose image cannot be had. Source: Kubernetes' `pkg/kubelet/images/types.go`.
+const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
+
+/// The two images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Images {
+    /// What runs all the while.
+    pub old: Image,
+    /// The reference that can be pulled nowhere.
+    pub bad: String,
+}
+
+/// How the wait for the rollout ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "kebab-case")]
+pub enum Ended {
+    /// It found the rollout complete.
+    Met,
+    /// It found that it can never be complete.
+    Never {
+        /// The reason.
+        why: String,
+    },
+    /// It ran into its deadline.
+    Timeout {
+        /// What it saw last.
+        last: String,
+    },
+}
+
+/// A11.
+pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let images: Images = evidence.get("images")?;
+    let before = Object::observed(evidence, "deployment_before")?;
+    let old = Identity::observed(evidence, "pods_before")?;
+    finding.check(
+        i64::try_from(old.len()) == Ok(REPLICAS) && old.iter().all(|p| p.image == images.old.reference),
+        format!("{REPLICAS} pods of {} before, found {}", images.old.reference, pod_names(&old)),
+    );
+    let refused = finding.part(|f| check_refused(f, evidence, &images)).unwrap_or_default();
+    finding.part(|f| check_during(f, evidence, &old));
+    finding.part(|f| check_history(f, evidence, &before, &old));
+    let answers = finding.part(|f| check_answers(f, evidence, &images)).unwrap_or_default();
+    finding.part(|f| check_rolled_back(f, evidence, &before, &old));
+    finding.summary(format!("{refused}; {} served on, {answers}; rolled back", pod_names(&old)));
+    Ok(())
+}
+
+/// The rollout ended with its reason: as the wait gave it, as the pod showed it, as the kubelet said it.
+fn check_refused(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
+    let ended: Ended = evidence.get("wait")?;
+    let why = match &ended {
+        Ended::Met => "the rollout is complete",
+        Ended::Never { why } => why,
+        Ended::Timeout { last } => last,
+    };
+    let reasoned = REASONS.iter().any(|r| why.contains(r)) && why.contains(&images.bad);
+    finding.check(
+        matches!(ended, Ended::Never { .. }) && reasoned,
+        format!("the wait ended by {}, reason and image named: {why}", ended.word()),
+    );
+    let window = Window::between(evidence, "bad-image", "bad-image-rollback")?;
+    let stuck = window.states_where("Pod", LABEL, |pod| waits(pod).is_some_and(|w| REASONS.contains(&w)));
+    let Some(pod) = stuck.iter().map(|(_, pod)| pod).find(|p| asks_for(p) == images.bad) else {
+        let found = names(&stuck.iter().map(|(_, p)| p.name()).collect::<Vec<_>>());
+        return Err(Missing(format!("no pod of {} was seen without its image, found {found}", images.bad)));
+    };
+    let reason = waits(pod).unwrap_or_default();
+    let node = pod.text("/spec/nodeName").unwrap_or("no node");
+    finding.check(
+        pod.condition("Ready").is_some_and(|c| c.0 == "False"),
+        format!("pod {} on {node} waits with {reason} for {}, and is not ready", pod.name(), images.bad),
+    );
+    finding.check(why.contains(node), format!("the wait names the node {node}"));
+    let (from, to) = (evidence.mark("bad-image")?, evidence.mark("bad-image-refused")?);
+    finding.timed("the refusal", seconds_between(from, to), FAST);
+    let said = evidence.changes("Event").into_iter().filter_map(|(_, _, event)| Object::new(event).ok());
+    let said: Vec<_> = said.map(Trail::new).filter(|e| e.regarding() == pod.uid()).collect();
+    let pull = |e: &&Trail<'_>| e.reason() == "Failed" && e.message().contains(&images.bad);
+    let Some(event) = said.iter().find(pull) else {
+        return Err(Missing(format!("no Failed event about pod {} and its image was recorded", pod.name())));
+    };
+    finding.check(
+        event.component() == "kubelet" && event.host() == node,
+        format!(
+            "pod {}: Failed by {} on {}: {}",
+            pod.name(),
+            event.component(),
+            event.host(),
+            event.message()
+        ),
+    );
+    Ok(format!(
+        "{} cannot be pulled on {node}: {reason} after {:.1} s",
+        images.bad,
+        seconds_between(from, to)
+    ))
+}
+
+impl Ended {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Met => "success",
+            Self::Never { .. } => "its reason",
+            Self::Timeout { .. } => "its deadline",
+        }
+    }
+}
+
+/// Why the pod's container waits.
+fn waits<'r>(pod: &Object<'r>) -> Option<&'r str> {
+    pod.text("/status/containerStatuses/0/state/waiting/reason")
+}
+
+fn asks_for<'r>(pod: &Object<'r>) -> &'r str {
+    pod.text("/spec/containers/0/image").unwrap_or_default()
+}
+
+/// While the bad template stands: the old pods are those of before, and available.
+fn check_during(finding: &mut Finding, evidence: &Evidence<'_>, old: &[Identity]) -> Result<(), Missing> {
+    let deployment = Object::observed(evidence, "deployment_during")?;
+    let pods = Identity::observed(evidence, "pods_during")?;
+    check_observed(finding, &deployment);
+    let available = deployment.number("/status/availableReplicas");
+    finding.check(
+        available >= Limits::of(&deployment)?.least,
+        format!("{available} of {REPLICAS} available while the image is missing"),
+    );
+    Comparison::of(old, &pods).check_kept(finding, old);
+    Ok(())
+}
+
+/// At every recorded moment: enough pods ready and available, the old ones among them, no bad one ever.
+fn check_history(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    before: &Object<'_>,
+    old: &[Identity],
+) -> Result<(), Missing> {
+    let least = Limits::of(before)?.least;
+    let window = Window::between(evidence, "bad-image", "bad-image-rolled-back")?;
+    window.check_unbroken(finding, &["Deployment", "Pod", "ReplicaSet"]);
+    let states = window.states(before.uid());
+    let ready = window.counts("Pod", LABEL, |p| p.is_ready() && old.iter().any(|o| o.uid == p.uid()));
+    // One state is the beginning alone: nobody watched the change.
+    if states.len() < 2 || ready.len() < 2 {
+        return Err(Missing("no change of the Deployment or of a pod was recorded".into()));
+    }
+    let available = states.iter().map(|d| d.number("/status/availableReplicas")).min().unwrap_or_default();
+    finding.check(
+        available >= least,
+        format!(
+            "fewest available, by {} states of the Deployment: {available}, at least {least} allowed",
+            states.len()
+        ),
+    );
+    let fewest = ready.iter().copied().min().unwrap_or_default();
+    finding.check(
+        fewest >= least,
+        format!(
+            "fewest old pods ready, by {} changes of pods: {fewest}, at least {least} allowed",
+            ready.len()
+        ),
+    );
+    let strange =
+        window.states_where("Pod", LABEL, |p| p.is_ready() && !old.iter().any(|o| o.uid == p.uid()));
+    let strange = names(&strange.iter().map(|(_, p)| p.name()).collect::<Vec<_>>());
+    finding.check(strange == "none", format!("pods that became ready beside the old ones: {strange}"));
+    Ok(())
+}
+
+/// What a client saw: every request answered, and by the old version.
+fn check_answers(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
+    let samples = Window::between(evidence, "bad-image", "bad-image-rolled-back")?.samples(PROBE);
+    if samples.len() < SAMPLES {
+        return Err(Missing(format!("{} samples of `{PROBE}`, need {SAMPLES}", samples.len())));
+    }
+    let failed: Vec<_> = samples.iter().filter(|s| s.outcome != Outcome::Acknowledged).collect();
+    let first = failed.first().map(|s| format!(", the first: {}", s.detail)).unwrap_or_default();
+    finding.check(
+        failed.is_empty(),
+        format!("{} of {} requests through the Service failed{first}", failed.len(), samples.len()),
+    );
+    let fine = samples.iter().filter(|s| s.outcome == Outcome::Acknowledged);
+    let strange = |s: &&Sample<'_>| !s.server_version().is_some_and(|v| is_of_series(v, &images.old.version));
+    let strange: Vec<_> = fine.filter(strange).collect();
+    let first = strange.first().map(|s| format!(", the first: {}", s.detail)).unwrap_or_default();
+    finding.check(
+        strange.is_empty(),
+        format!("{} answers by another version than nginx {}{first}", strange.len(), images.old.version),
+    );
+    let blind = samples.windows(2).map(|w| seconds_between(w[0].record, w[1].record)).fold(0.0, f64::max);
+    if blind > BLIND {
+        finding.unsure(format!("no sample for {blind:.1} s while the image was missing"));
+    }
+    Ok(format!("{} requests answered", samples.len() - failed.len()))
+}
+
+/// The template of before is back, under the next revision, in the ReplicaSet of before, with its pods.
+fn check_rolled_back(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    before: &Object<'_>,
+    old: &[Identity],
+) -> Result<(), Missing> {
+    let during = Object::observed(evidence, "deployment_during")?;
+    let deployment = Object::observed(evidence, "deployment")?;
+    let pods = Object::list(evidence, "pods")?;
+    let sets = Object::list(evidence, "replica_sets")?;
+    check_complete(finding, &deployment, REPLICAS);
+    check_pods(finding, &pods, REPLICAS);
+    let now: Vec<_> = pods.iter().map(Identity::of).collect();
+    Comparison::of(old, &now).check_kept(finding, old);
+    let same =
+        before.uid() == deployment.uid() && before.at("/spec/template") == deployment.at("/spec/template");
+    finding.check(same, format!("the template of before is back: {same}"));
+    let revision = |d: &Object<'_>| d.annotation(REVISION).unwrap_or("absent").to_owned();
+    let [was, bad, is] = [before, &during, &deployment].map(revision);
+    let next =
+        |a: &str, b: &str| matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if b == a + 1);
+    finding.check(next(&was, &bad) && next(&bad, &is), format!("revision {was} -> {bad} -> {is}"));
+    let (mut restored, mut left) = (false, 0);
+    for set in sets.iter().filter(|s| is_owned(s, &deployment)) {
+        if old.iter().any(|p| Some(p.hash.as_str()) == set.label(HASH)) {
+            restored = true;
+            check_set(finding, set, REPLICAS);
+            check_progress_names(finding, &deployment, set.name());
+            let history = set.annotation(HISTORY).unwrap_or("absent");
+            finding.check(
+                set.annotation(REVISION) == Some(is.as_str()) && history.split(',').any(|r| r == was),
+                format!("ReplicaSet {} has revision {}, before that {history}", set.name(), revision(set)),
+            );
+        } else {
+            left += set.number("/status/replicas") + set.number("/spec/replicas");
+        }
+    }
+    finding.check(restored, format!("the ReplicaSet of before is there: {restored}"));
+    finding.check(left == 0, format!("{left} pods of other templates are left"));
+    Ok(())
+}
+
+/// Annotation in which a ReplicaSet keeps the revisions that it had. Source: `SetNewReplicaSetAnnotations`
+/// in Kubernetes' `pkg/controller/deployment/util`.
+const HISTORY: &str = "deployment.kubernetes.io/revision-history";

@@ -1,0 +1,94 @@
+//! A11: a rollout to an image that can be pulled nowhere, and back.
+
+use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod};
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::watcher;
+
+use super::{EVENTS, NGINX, ROLLOUT, SETTLE, ask, image, seen, steady, wait_for_endpoints, wait_labelled};
+use crate::deadline::Deadline;
+use crate::judge::stateless::bad_image::{Ended, Images};
+use crate::judge::stateless::{HASH, REPLICAS};
+use crate::scenario::{Failure, Scenario};
+use crate::wait::{self, Verdict, WaitError};
+use crate::workload::Deployment;
+
+/// No registry has this name: the top-level domain `invalid` is reserved (RFC 2606, section 2), so a
+/// node finds no address for it, whether or not it reaches registries.
+const BAD: &str = "registry.invalid/seatrial/nginx:none";
+
+/// The facts of A11.
+pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
+    let deadline = s.deadline().at_most(2 * ROLLOUT);
+    let (deployment, sets, pods) = seen(nginx).await?;
+    let old = present_set(&sets, &pods)?;
+    wait_for_endpoints(s, &pods, deadline).await?;
+    s.observe("A11", "deployment_before", deployment);
+    s.observe("A11", "pods_before", &pods);
+    s.observe("A11", "images", Images { old: image(s, "nginx-new")?, bad: BAD.into() });
+
+    let probe = ask(s).await?;
+    steady(s, deadline).await?;
+    s.mark("bad-image");
+    nginx.set_image(NGINX.0, BAD).await?;
+    let patience = deadline.at_most(ROLLOUT);
+    let ended = ended(wait::rollout(&s.client, &s.namespace, nginx.name(), patience).await);
+    s.mark("bad-image-refused");
+    s.observe("A11", "wait", ended);
+    told(s, s.deadline().at_most(EVENTS)).await?;
+    steady(s, deadline).await?;
+    let (deployment, _, pods) = seen(nginx).await?;
+    s.observe("A11", "deployment_during", deployment);
+    s.observe("A11", "pods_during", pods);
+
+    s.recorder.settle(deadline.at_most(SETTLE)).await;
+    s.mark("bad-image-rollback");
+    nginx.roll_back(&old).await?;
+    wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
+    let alone = wait::check("the pod of the bad image gone", |pods: &[Pod]| {
+        Verdict::met_if(i64::try_from(pods.len()) == Ok(REPLICAS), || format!("{} pods", pods.len()))
+    });
+    wait_labelled(s, alone, deadline).await?;
+    steady(s, deadline).await?;
+    s.recorder.settle(deadline.at_most(SETTLE)).await;
+    s.mark("bad-image-rolled-back");
+    probe.stop().await;
+
+    let (deployment, sets, pods) = seen(nginx).await?;
+    s.observe("A11", "deployment", deployment);
+    s.observe("A11", "pods", pods);
+    s.observe("A11", "replica_sets", sets);
+    Ok(())
+}
+
+/// The ReplicaSet whose pods run now.
+fn present_set(sets: &[DynamicObject], pods: &[DynamicObject]) -> Result<DynamicObject, Failure> {
+    let hash = pods.first().and_then(|pod| pod.labels().get(HASH)).ok_or("no pod runs")?;
+    let set = sets.iter().find(|set| set.labels().get(HASH) == Some(hash));
+    Ok(set.cloned().ok_or_else(|| format!("no ReplicaSet has the hash {hash}"))?)
+}
+
+fn ended<T>(waited: Result<T, WaitError>) -> Ended {
+    match waited {
+        Ok(_) => Ended::Met,
+        Err(WaitError::Never { why, .. }) => Ended::Never { why },
+        Err(WaitError::Timeout { last, .. }) => Ended::Timeout { last },
+    }
+}
+
+/// Waits for the kubelet's own word on the image: events are sent when there is time for it. That it is
+/// missing is for the judge to say.
+async fn told(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
+    let said = |e: &CoreEvent| {
+        let text = e.message.as_deref().unwrap_or_default();
+        e.reason.as_deref() == Some("Failed") && text.contains(BAD)
+    };
+    let check = wait::check("a Failed event about the image", |events: &[CoreEvent]| {
+        Verdict::met_if(events.iter().any(said), || format!("{} events", events.len()))
+    });
+    let api = Api::<CoreEvent>::namespaced(s.client.stream.clone(), &s.namespace);
+    match wait::until(api, watcher::Config::default(), check, deadline).await {
+        Ok(_) | Err(WaitError::Timeout { .. }) => Ok(()),
+        Err(never) => Err(never.into()),
+    }
+}

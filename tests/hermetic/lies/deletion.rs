@@ -1,0 +1,121 @@
+//! Lies about what is left after a deletion, and about its order: A10.
+
+use seatrial::event::{Change, Event};
+use serde_json::{Value, json};
+
+use super::{FAILED, Lie, OPEN, lie};
+use crate::story::{Story, recorded};
+
+pub(super) static LIES: &[Lie] = &[
+    lie(
+        "a ReplicaSet that was not removed",
+        "A10",
+        recorded,
+        |s| left(s, "background", "replica_sets"),
+        FAILED,
+        "background: ReplicaSet ",
+    ),
+    lie(
+        "a pod that was not removed",
+        "A10",
+        recorded,
+        |s| left(s, "background", "pods"),
+        FAILED,
+        "background: Pod ",
+    ),
+    lie(
+        "a Deployment that was not removed",
+        "A10",
+        recorded,
+        |s| left(s, "foreground", "deployments"),
+        FAILED,
+        "foreground: Deployment ",
+    ),
+    lie(
+        "a pod that foreground deletion left",
+        "A10",
+        recorded,
+        |s| left(s, "foreground", "pods"),
+        FAILED,
+        "was not removed",
+    ),
+    lie("deployment first", "A10", recorded, |s| deleted_at(s, "Deployment", 1), FAILED, "before Deployment"),
+    lie(
+        "replica set before its pods",
+        "A10",
+        recorded,
+        |s| deleted_at(s, "ReplicaSet", 1),
+        FAILED,
+        "before ReplicaSet",
+    ),
+    lie(
+        "never seen waiting",
+        "A10",
+        recorded,
+        no_finalizer,
+        FAILED,
+        "was seen waiting with its finalizer: false",
+    ),
+    lie(
+        "deletion not recorded",
+        "A10",
+        recorded,
+        |s| {
+            s.forget(|e| matches!(e, Event::ObjectChanged { change: Change::Deleted, kind, .. } if kind == "ReplicaSet"))
+        },
+        OPEN,
+        "the deletion of ReplicaSet",
+    ),
+    lie(
+        "nothing there before",
+        "A10",
+        recorded,
+        |s| s.fact("A10", "background_before")["pods"] = json!([]),
+        FAILED,
+        "0 Pod(s) before",
+    ),
+    lie(
+        "lists incomplete",
+        "A10",
+        recorded,
+        |s| s.fact("A10", "foreground_after")["pods"] = Value::Null,
+        OPEN,
+        "foreground_after.pods",
+    ),
+    lie(
+        "watch broke",
+        "A10",
+        recorded,
+        |s| {
+            s.insert_after(
+                "foreground-delete",
+                Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() },
+            )
+        },
+        OPEN,
+        "watch of Pod broke off",
+    ),
+];
+
+/// What was there before is there after, too.
+fn left(story: &mut Story, mode: &str, list: &str) {
+    let left = story.fact("A10", &format!("{mode}_before"))[list].clone();
+    story.fact("A10", &format!("{mode}_after"))[list] = left;
+}
+
+/// The last deletion of an object of this kind happened at this resource version.
+fn deleted_at(story: &mut Story, wanted: &str, version: u64) {
+    let last = story.records.iter_mut().rev().find_map(|r| match &mut r.event {
+        Event::ObjectChanged { change: Change::Deleted, kind, object, .. } if kind == wanted => Some(object),
+        _ => None,
+    });
+    last.unwrap()["metadata"]["resourceVersion"] = json!(version.to_string());
+}
+
+fn no_finalizer(story: &mut Story) {
+    for record in &mut story.records {
+        if let Event::ObjectChanged { object, .. } = &mut record.event {
+            object["metadata"]["finalizers"] = json!([]);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Seeded lies: every deliberate falsehood in one list. Each bends one thing, and its claim must not
+//! pass, with a line that names the thing; left untouched, the claim passes, so that it is the lie that
+//! turned it. docs/lies.md is the table of them.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+use seatrial::judge::{Conclusion, Finding};
+use tokio::sync::OnceCell;
+
+use crate::stateful_set;
+use crate::story::Story;
+
+mod bad_image;
+pub mod change;
+mod deletion;
+mod ledger;
+mod mysql;
+mod node;
+mod records;
+mod servers;
+mod stateless;
+mod table;
+
+/// Every lie, by what it is about.
+static LIES: &[(&str, &[Lie])] = &[
+    ("States of a Deployment", stateless::LIES),
+    ("A change of image under load", change::LIES),
+    ("A bad image", bad_image::LIES),
+    ("A deletion", deletion::LIES),
+    ("A single MySQL on a hostPath volume", mysql::LIES),
+    ("Rows", ledger::LIES),
+    ("A node that goes down and comes back", node::LIES),
+    ("Order in a StatefulSet", stateful_set::order::LIES),
+    ("Names, addresses and claims of a StatefulSet", stateful_set::claims::LIES),
+    ("A StatefulSet's node that is lost", stateful_set::lost_node::LIES),
+    ("The records themselves", records::LIES),
+    ("Servers that lie while they are recorded", servers::LIES),
+];
+
+/// One deliberate falsehood.
+pub struct Lie {
+    /// What is pretended, in a few words.
+    name: &'static str,
+    /// The claim that it is about.
+    claim: &'static str,
+    /// Where it is told.
+    told: Told,
+    /// What the claim must come out as.
+    comes_out: Verdict,
+    /// What the evidence must say.
+    betrayed_by: &'static str,
+}
+
+/// Where a lie is told.
+#[derive(Clone, Copy)]
+pub enum Told {
+    /// In a history: the truth, and what bends it.
+    History(fn() -> Story, fn(&mut Story)),
+    /// In a recorded history of a StatefulSet.
+    Set(fn(&mut stateful_set::Story)),
+    /// In the file of a run, line by line; the run is then judged again.
+    File(fn(&mut Vec<String>)),
+    /// By a server to the real clients, while they record: where it is told to lie.
+    Server(fn(lies: bool) -> BoxFuture<'static, Found>),
+}
+
+/// What a claim came out as, and the line that says why.
+pub type Found = (Verdict, String);
+
+/// What may become of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Judged(Conclusion),
+    /// Nothing is judged: the file is refused.
+    Refused,
+}
+
+const PASSED: Verdict = Verdict::Judged(Conclusion::Passed);
+pub const FAILED: Verdict = Verdict::Judged(Conclusion::Failed);
+pub const OPEN: Verdict = Verdict::Judged(Conclusion::Inconclusive);
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Judged(conclusion) => conclusion.fmt(f),
+            Self::Refused => f.pad("refused"),
+        }
+    }
+}
+
+/// A lie in a history.
+const fn lie(
+    name: &'static str,
+    claim: &'static str,
+    truth: fn() -> Story,
+    bend: fn(&mut Story),
+    comes_out: Verdict,
+    betrayed_by: &'static str,
+) -> Lie {
+    Lie { name, claim, told: Told::History(truth, bend), comes_out, betrayed_by }
+}
+
+/// A lie in a recorded history of a StatefulSet.
+pub const fn of_set(
+    name: &'static str,
+    claim: &'static str,
+    bend: fn(&mut stateful_set::Story),
+    comes_out: Verdict,
+    betrayed_by: &'static str,
+) -> Lie {
+    Lie { name, claim, told: Told::Set(bend), comes_out, betrayed_by }
+}
+
+impl Lie {
+    /// What its claim comes out as where the truth is told.
+    async fn truth(&self) -> Found {
+        match self.told {
+            Told::History(truth, _) => judged(&truth(), self.claim),
+            Told::Set(_) => weighed(&stateful_set::Story::recorded(self.claim).judge(self.claim)),
+            Told::File(_) => records::judged_again(&records::lines(), self.claim),
+            Told::Server(play) => play(false).await,
+        }
+    }
+
+    /// What its claim comes out as.
+    async fn found(&self) -> Found {
+        match self.told {
+            Told::History(truth, bend) => {
+                let mut story = truth();
+                bend(&mut story);
+                judged(&story, self.claim)
+            }
+            Told::Set(bend) => {
+                let mut story = stateful_set::Story::recorded(self.claim);
+                bend(&mut story);
+                weighed(&story.judge(self.claim))
+            }
+            Told::File(bend) => {
+                let mut lines = records::lines();
+                bend(&mut lines);
+                records::judged_again(&lines, self.claim)
+            }
+            Told::Server(play) => play(true).await,
+        }
+    }
+
+    /// Lies with the same one bend the same truth.
+    fn source(&self) -> (usize, usize) {
+        match self.told {
+            Told::History(truth, _) => (1, truth as usize),
+            Told::File(_) => (2, 0),
+            Told::Server(play) => (3, play as usize),
+            Told::Set(_) => (4, 0),
+        }
+    }
+}
+
+fn judged(story: &Story, claim: &str) -> Found {
+    weighed(&story.judge(claim))
+}
+
+fn weighed(finding: &Finding) -> Found {
+    (Verdict::Judged(finding.conclusion()), finding.evidence())
+}
+
+fn lies() -> impl Iterator<Item = &'static Lie> {
+    LIES.iter().flat_map(|(_, lies)| lies.iter())
+}
+
+/// What became of every lie, in the order of the list. Told once for all tests.
+async fn all() -> &'static [(&'static Lie, Found)] {
+    static ALL: OnceCell<Vec<(&'static Lie, Found)>> = OnceCell::const_new();
+    let tell = async || {
+        let mut all = Vec::new();
+        for lie in lies() {
+            all.push((lie, lie.found().await));
+        }
+        all
+    };
+    ALL.get_or_init(tell).await
+}
+
+#[tokio::test]
+async fn every_lie_is_found() {
+    let mut wrong = Vec::new();
+    for (lie, (verdict, evidence)) in all().await {
+        if *verdict != lie.comes_out || !evidence.contains(lie.betrayed_by) {
+            let (name, claim) = (lie.name, lie.claim);
+            let not = format!("not {} by `{}`", lie.comes_out, lie.betrayed_by);
+            wrong.push(format!("{name} ({claim}): {verdict}, {not}: {evidence}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_truth_that_a_lie_bends_passes() {
+    // Many lies bend one truth: it is told once.
+    let mut told = Vec::new();
+    for lie in lies() {
+        if !told.contains(&(lie.source(), lie.claim)) {
+            told.push((lie.source(), lie.claim));
+            let (verdict, evidence) = lie.truth().await;
+            assert_eq!(verdict, PASSED, "the truth of {} ({}): {evidence}", lie.name, lie.claim);
+        }
+    }
+}
+
+#[test]
+fn every_lie_has_a_name_of_its_own_and_names_a_claim() {
+    let mut names: Vec<(&str, &str)> = lies().map(|l| (l.claim, l.name)).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert!(lies().all(|l| l.comes_out != PASSED && !l.betrayed_by.is_empty()));
+    for claim in seatrial::judge::CLAIMS.iter().flat_map(|part| part.iter()) {
+        assert!(lies().any(|l| l.claim == claim.id), "nobody lies about {}", claim.id);
+    }
+}

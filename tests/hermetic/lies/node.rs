@@ -1,0 +1,415 @@
+//! Lies about a node that goes down and comes back, and about what lies on its disk.
+
+use seatrial::event::{Change, Event, Record};
+use serde_json::json;
+
+use super::{FAILED, Lie, OPEN, lie};
+use crate::stateful_single::told;
+use crate::story::Story;
+
+pub(super) static LIES: &[Lie] = &[
+    lie("the wrong node stopped", "B8", told::story, |s| stopped(s, "w2"), OPEN, "no fault on w1 was proved"),
+    lie(
+        "the wrong node stopped, and rows that stayed",
+        "B9",
+        told::story,
+        |s| stopped(s, "w2"),
+        OPEN,
+        "no fault on w1 was proved",
+    ),
+    lie(
+        "a node that never really stopped",
+        "B8",
+        told::story,
+        |s| power(s, "running"),
+        OPEN,
+        "stop on w1 never took hold: container running",
+    ),
+    lie(
+        "files of a node that never really stopped",
+        "B9",
+        told::story,
+        |s| power(s, "running"),
+        OPEN,
+        "stop on w1 never took hold",
+    ),
+    lie(
+        "the return of a node that never went",
+        "B10",
+        told::story,
+        |s| power(s, "running"),
+        OPEN,
+        "stop on w1 never took hold",
+    ),
+    lie(
+        "a fault that proves the contrary",
+        "B8",
+        told::story,
+        |s| proof(s, "running"),
+        OPEN,
+        "stop on w1 never took hold",
+    ),
+    lie("a fault without a proof", "B10", told::story, |s| proof(s, ""), OPEN, "stop on w1 never took hold"),
+    lie(
+        "nobody meant to stop it",
+        "B8",
+        told::story,
+        |s| s.forget(|e| matches!(e, Event::FaultIntended { .. })),
+        OPEN,
+        "the intent of fault f1 was not recorded",
+    ),
+    lie(
+        "another node was healed",
+        "B10",
+        told::story,
+        healed_elsewhere,
+        OPEN,
+        "the fault on w1 was not healed",
+    ),
+    lie(
+        "the API never noticed",
+        "B8",
+        told::story,
+        |s| s.forget(|e| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Node")),
+        OPEN,
+        "w1 was not seen Unknown",
+    ),
+    lie("no NoExecute taint", "B8", told::story, no_taint, OPEN, "w1 was not seen tainted"),
+    lie(
+        "a Terminating pod that vanished",
+        "B8",
+        told::story,
+        vanished,
+        FAILED,
+        "pod mysql-3 went before the node's return",
+    ),
+    lie(
+        "another pod shown as the one that stays",
+        "B8",
+        told::story,
+        |s| s.bend_at("B8", "old_pod", "/metadata/uid", json!("another")),
+        FAILED,
+        "is Terminating just before",
+    ),
+    lie(
+        "a wall clock that jumps while the node is down",
+        "B8",
+        told::story,
+        |s| jump(s, "replacement-answers"),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    lie(
+        "a wall clock that jumps while the node returns",
+        "B10",
+        told::story,
+        |s| jump_at_return(s),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    lie(
+        "a wall clock that jumps while the template changes",
+        "B7",
+        told::story,
+        |s| jump(s, "template-changed"),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    lie(
+        "a watch that loses events (410)",
+        "B8",
+        told::story,
+        |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Pod"),
+        OPEN,
+        "the watch of Pods began anew",
+    ),
+    lie(
+        "a watch of nodes that loses events (410)",
+        "B8",
+        told::story,
+        |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Node"),
+        OPEN,
+        "the watch of Nodes began anew",
+    ),
+    lie(
+        "a watch that loses events (410)",
+        "B7",
+        told::story,
+        |s| broke(s, |e| matches!(e, Event::Marked { mark } if mark == "template-change"), "Pod"),
+        OPEN,
+        "the watch of Pods began anew",
+    ),
+    lie(
+        "two servers at once",
+        "B7",
+        told::story,
+        two_at_once,
+        FAILED,
+        "at most 2 MySQL containers ran at the same time: mysql-2, mysql-3",
+    ),
+    lie(
+        "a hostPath that was seeded beforehand",
+        "B3",
+        told::story,
+        |s| s.listed("before", "w1", "running", &["auto.cnf"], Some("uuid-z")),
+        FAILED,
+        "/mnt/data on w1 (running) holds auto.cnf",
+    ),
+    lie(
+        "a hostPath that was seeded for the replacement",
+        "B9",
+        told::story,
+        |s| add(s, "before-fault", "w2", "auto.cnf"),
+        FAILED,
+        "/mnt/data on w2 (running) holds auto.cnf",
+    ),
+    lie(
+        "the files are on a second node, too",
+        "B3",
+        told::story,
+        |s| s.listed("serving", "w2", "running", &["ibdata1"], None),
+        FAILED,
+        "/mnt/data on w2 (running) has ibdata1 too",
+    ),
+    lie(
+        "files of another server",
+        "B4",
+        told::story,
+        |s| uuid(s, "serving", "w1", Some("uuid-z")),
+        FAILED,
+        "auto.cnf on w1 (running) names server uuid-z",
+    ),
+    lie(
+        "files of no server",
+        "B4",
+        told::story,
+        |s| uuid(s, "serving", "w1", None),
+        OPEN,
+        "no auto.cnf was read on w1",
+    ),
+    lie(
+        "the database was there before",
+        "B5",
+        told::story,
+        |s| add(s, "serving", "w1", "qa/"),
+        FAILED,
+        "/mnt/data/qa/ on w1 was there before",
+    ),
+    lie(
+        "a database on a second node",
+        "B5",
+        told::story,
+        |s| add(s, "database", "w2", "qa/"),
+        FAILED,
+        "/mnt/data on w2 (running) has qa/ too",
+    ),
+    lie(
+        "no table in the database",
+        "B5",
+        told::story,
+        |s| lose(s, "database", "qa/ledger.ibd"),
+        FAILED,
+        "the ledger's table on w1 is absent",
+    ),
+    lie(
+        "a file that is gone after the return",
+        "B10",
+        told::story,
+        |s| lose(s, "returned", "qa/ledger.ibd"),
+        FAILED,
+        "gone: qa/ledger.ibd",
+    ),
+    lie(
+        "the files of another server are back",
+        "B10",
+        told::story,
+        |s| uuid(s, "returned", "w1", Some("uuid-z")),
+        FAILED,
+        "auto.cnf on w1 (running) names server uuid-z",
+    ),
+    lie(
+        "the database is on the replacement's node",
+        "B9",
+        told::story,
+        |s| add(s, "while-stopped", "w2", "qa/"),
+        FAILED,
+        "/mnt/data on w2 (running) has qa/ too",
+    ),
+    lie(
+        "rows that were not read from the stopped disk",
+        "B9",
+        told::story,
+        |s| s.bend("B9", "rows_on_disk", |v| v["found"] = json!([1, 2])),
+        OPEN,
+        "2 of 6 acknowledged rows were read",
+    ),
+    lie(
+        "rows read from another node's disk",
+        "B9",
+        told::story,
+        |s| s.bend_at("B9", "rows_on_disk", "/node", json!("w2")),
+        OPEN,
+        "rows were read from qa/ledger.ibd of w2",
+    ),
+    lie(
+        "rows read while the server still ran",
+        "B9",
+        told::story,
+        |s| s.bend_at("B9", "rows_on_disk", "/power", json!("running")),
+        OPEN,
+        "of w1 (running)",
+    ),
+    lie(
+        "the old pod is back",
+        "B6",
+        told::story,
+        |s| s.bend_at("B6", "pod_after", "/metadata/uid", json!("pod-uid-1")),
+        FAILED,
+        "pod mysql-1 before, mysql-2 after",
+    ),
+    lie(
+        "the old pod was never seen to go",
+        "B6",
+        told::story,
+        |s| s.forget(|e| matches!(e, Event::ObjectChanged { change: Change::Deleted, .. })),
+        OPEN,
+        "the end of pod mysql-1 was not recorded",
+    ),
+    lie(
+        "the old pod went before the return",
+        "B10",
+        told::story,
+        |s| vanished(s),
+        FAILED,
+        "after the return",
+    ),
+];
+
+/// Every record of the fault names another node.
+fn stopped(story: &mut Story, other: &str) {
+    story.each(|e| {
+        if let Event::FaultIntended { node, .. } | Event::FaultInjected { node, .. } = e {
+            *node = other.into();
+        }
+    });
+}
+
+/// The container's state in the listings made while the node was down.
+fn power(story: &mut Story, state: &str) {
+    story.each(|e| {
+        if let Event::FilesListed { listing, node, power, .. } = e
+            && listing == "while-stopped"
+            && node == "w1"
+        {
+            *power = state.into();
+        }
+    });
+}
+
+fn proof(story: &mut Story, state: &str) {
+    story.each(|e| {
+        if let Event::FaultInjected { proof, .. } = e {
+            *proof = if state.is_empty() { json!({}) } else { json!({ "power": state }) };
+        }
+    });
+}
+
+fn healed_elsewhere(story: &mut Story) {
+    story.each(|e| {
+        if let Event::FaultHealed { node, .. } = e {
+            *node = "w2".into();
+        }
+    });
+}
+
+fn no_taint(story: &mut Story) {
+    story.each(|e| {
+        if let Event::ObjectChanged { kind, object, .. } = e
+            && kind == "Node"
+        {
+            let taints = object["spec"]["taints"].as_array_mut().expect("taints");
+            taints.retain(|t| t["effect"] != "NoExecute");
+        }
+    });
+}
+
+fn position(story: &Story, is: impl Fn(&Event) -> bool) -> usize {
+    story.records.iter().position(|r| is(&r.event)).expect("it was recorded")
+}
+
+/// The old pod is gone while its node is still down.
+fn vanished(story: &mut Story) {
+    let at = position(story, |e| matches!(e, Event::Marked { mark } if mark == "replacement-answers"));
+    let object = told::pod(3, "w1", "h2", "Running");
+    let (kind, name, uid) = ("Pod".into(), "mysql-3".into(), "pod-uid-3".into());
+    let event = Event::ObjectChanged { change: Change::Deleted, kind, name, uid, object };
+    let record = Record { event, ..story.records[at].clone() };
+    story.records.insert(at, record);
+}
+
+/// The wall clock jumps by an hour just before a mark.
+fn jump(story: &mut Story, mark: &str) {
+    let at = story.mark(mark);
+    for record in &mut story.records[at - 1..] {
+        record.at += jiff::SignedDuration::from_hours(1);
+    }
+}
+
+fn jump_at_return(story: &mut Story) {
+    let at = story.mark("return") + 1;
+    for record in &mut story.records[at..] {
+        record.at += jiff::SignedDuration::from_hours(1);
+    }
+}
+
+fn broke(story: &mut Story, after: impl Fn(&Event) -> bool, kind: &str) {
+    let at = position(story, after);
+    let event = Event::WatchRestarted { kind: kind.into(), reason: "410 Gone".into() };
+    let record = Record { event, ..story.records[at].clone() };
+    story.records.insert(at + 1, record);
+}
+
+/// The old pod is not seen to end before the new one runs.
+fn two_at_once(story: &mut Story) {
+    story.each(|e| {
+        if let Event::ObjectChanged { change, name, object, .. } = e
+            && name == "mysql-2"
+            && object["status"]["phase"] == "Succeeded"
+        {
+            *change = Change::Modified;
+            *object = told::pod(2, "w1", "h1", "Running");
+        }
+    });
+}
+
+fn uuid(story: &mut Story, wanted: &str, on: &str, uuid: Option<&str>) {
+    story.each(|e| {
+        if let Event::FilesListed { listing, node, server_uuid, .. } = e
+            && listing == wanted
+            && node == on
+        {
+            *server_uuid = uuid.map(str::to_owned);
+        }
+    });
+}
+
+fn add(story: &mut Story, wanted: &str, on: &str, path: &str) {
+    story.each(|e| {
+        if let Event::FilesListed { listing, node, entries, .. } = e
+            && listing == wanted
+            && node == on
+        {
+            entries.push(crate::story::entry(path));
+        }
+    });
+}
+
+fn lose(story: &mut Story, wanted: &str, path: &str) {
+    story.each(|e| {
+        if let Event::FilesListed { listing, entries, .. } = e
+            && listing == wanted
+        {
+            entries.retain(|entry| entry.path != path);
+        }
+    });
+}

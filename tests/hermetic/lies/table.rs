@@ -1,0 +1,55 @@
+//! docs/lies.md, made from the list.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{LIES, Lie, Told, all, lies};
+
+/// Longest text in a cell, in characters.
+const CELL: usize = 160;
+
+/// What gave a lie away, as the evidence says it: the part that names the thing.
+fn betrayal(lie: &Lie, evidence: &str) -> String {
+    // What servers give differs from run to run.
+    if matches!(lie.told, Told::Server(_)) {
+        return lie.betrayed_by.into();
+    }
+    let at = evidence.find(lie.betrayed_by).unwrap_or_default();
+    let from = evidence[..at].rfind("; ").map_or(0, |semicolon| semicolon + 2);
+    let to = evidence[at + lie.betrayed_by.len()..].find("; ").map(|end| at + lie.betrayed_by.len() + end);
+    let part = &evidence[from..to.unwrap_or(evidence.len())];
+    let short: String = part.chars().take(CELL).collect();
+    if short == part { short } else { format!("{short}…") }
+}
+
+async fn table() -> String {
+    let mut text = String::from(
+        "# Seeded lies\n\nMade by `cargo test --test hermetic lies` from the list in `tests/hermetic/lies/`; \
+         not to be edited.\n\nEvery row is a deliberate falsehood: a recorded history that was altered, a file \
+         of a run that was edited, a server that lies to the real clients while they record. The claim must \
+         come out as the row says, by a line that names the thing; with the truth in its place the same claim \
+         passes. `inconclusive` is no pass: the evidence does not decide. `refused` is an error before \
+         anything is judged.\n",
+    );
+    let _ = writeln!(text, "\n{} lies.", lies().count());
+    let mut told = all().await.iter();
+    for (about, lies) in LIES {
+        let _ =
+            write!(text, "\n## {about}\n\n| lie | claim | comes out | given away by |\n|---|---|---|---|\n");
+        for (lie, (_, evidence)) in told.by_ref().take(lies.len()) {
+            let by = betrayal(lie, evidence).replace('|', "\\|").replace('\n', " ");
+            let _ = writeln!(text, "| {} | {} | {} | {by} |", lie.name, lie.claim, lie.comes_out);
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_table_of_lies_in_docs_is_that_of_the_list() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lies.md");
+    let (stands, made) = (std::fs::read_to_string(&file).unwrap_or_default(), table().await);
+    if stands != made {
+        std::fs::write(&file, made).expect("docs/lies.md can be written");
+        panic!("docs/lies.md was stale: it is written anew, look at it and commit it");
+    }
+}

@@ -1,0 +1,212 @@
+//! Records of a scenario, recorded or told, to be bent.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Seen, Server};
+use seatrial::judge::{self, Evidence, Finding};
+use serde_json::Value;
+
+/// The records of one scenario, with the second that the next event is told at.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    pub records: Vec<Record>,
+    pub seconds: f64,
+}
+
+/// A run of part A on a real cluster of Kubernetes 1.34.4, cut to what is read again.
+pub fn recorded() -> Story {
+    static READ: LazyLock<Vec<Record>> =
+        LazyLock::new(|| seatrial::event::read(&fixture()).expect("the recorded run can be read"));
+    Story { records: READ.clone(), seconds: 0.0 }
+}
+
+/// Where [`recorded`] comes from: a whole run of schema 1.
+pub fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/schema-1/events.jsonl")
+}
+
+impl Story {
+    /// Judges a claim as the catalogue does, from what stands before its recorded judgement, if any.
+    pub fn judge(&self, id: &str) -> Finding {
+        let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == id);
+        let until = self.records.iter().position(judged).unwrap_or(self.records.len());
+        judge::claim(id).expect("a claim of the catalogue").judge(&Evidence::new(&self.records[..until], id))
+    }
+
+    /// The last fact of this name.
+    pub fn fact(&mut self, id: &str, name: &str) -> &mut Value {
+        let fact = self.records.iter_mut().rev().find_map(|r| match &mut r.event {
+            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
+            _ => None,
+        });
+        fact.unwrap_or_else(|| panic!("{id} has no fact {name}"))
+    }
+
+    pub fn forget(&mut self, gone: impl Fn(&Event) -> bool) {
+        self.records.retain(|r| !gone(&r.event));
+    }
+
+    pub fn mark(&self, name: &str) -> usize {
+        let at = self.records.iter().position(|r| matches!(&r.event, Event::Marked { mark } if mark == name));
+        at.unwrap_or_else(|| panic!("no mark {name}"))
+    }
+
+    /// Slips an event in just after a mark.
+    pub fn insert_after(&mut self, mark: &str, event: Event) {
+        let at = self.mark(mark) + 1;
+        let record = Record { event, ..self.records[at - 1].clone() };
+        self.records.insert(at, record);
+    }
+
+    /// Lets everything from a mark on happen this many seconds later, on both clocks.
+    pub fn later(&mut self, mark: &str, seconds: f64) {
+        let at = self.mark(mark);
+        for record in &mut self.records[at..] {
+            record.mono_us += (seconds * 1e6) as u64;
+            record.at += jiff::SignedDuration::from_secs_f64(seconds);
+        }
+    }
+
+    /// The last recorded state of one object before a mark.
+    pub fn last_state(&self, wanted: &str, mark: &str) -> Value {
+        let state = |r: &Record| match &r.event {
+            Event::ObjectChanged { uid, object, .. } if uid == wanted => Some(object.clone()),
+            _ => None,
+        };
+        self.records[..self.mark(mark)].iter().rev().find_map(state).expect("it was recorded")
+    }
+
+    /// The last recorded state of an object of a kind before a mark.
+    pub fn state_before(&self, mark: &str, wanted: &str, nth: usize) -> Value {
+        let mut seen: Vec<(String, Value)> = Vec::new();
+        for record in &self.records[..self.mark(mark)] {
+            if let Event::ObjectChanged { kind, uid, object, .. } = &record.event
+                && kind == wanted
+            {
+                seen.retain(|s| s.0 != *uid);
+                seen.push((uid.clone(), object.clone()));
+            }
+        }
+        seen[nth].1.clone()
+    }
+}
+
+/// Telling a story.
+impl Story {
+    pub fn say(&mut self, event: Event) {
+        self.records.push(Record {
+            schema: SCHEMA,
+            seq: self.records.len() as u64,
+            writer: 1,
+            at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(self.seconds),
+            mono_us: (self.seconds * 1e6) as u64,
+            run: "r".into(),
+            scope: Scope::default(),
+            event,
+        });
+    }
+
+    pub fn observe(&mut self, claim: &str, what: &str, value: impl serde::Serialize) {
+        let value = serde_json::to_value(value).unwrap();
+        self.say(Event::Observed { claim: claim.into(), what: what.into(), value });
+    }
+
+    pub fn marked(&mut self, mark: &str) {
+        self.say(Event::Marked { mark: mark.into() });
+    }
+
+    pub fn changed(&mut self, change: Change, object: &Value) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
+        let (kind, name, uid) = (text("/kind"), text("/metadata/name"), text("/metadata/uid"));
+        self.say(Event::ObjectChanged { change, kind, name, uid, object: object.clone() });
+    }
+
+    pub fn listed(&mut self, listing: &str, node: &str, power: &str, paths: &[&str], uuid: Option<&str>) {
+        self.say(Event::FilesListed {
+            listing: listing.into(),
+            node: node.into(),
+            power: power.into(),
+            path: "/mnt/data".into(),
+            exists: !paths.is_empty(),
+            entries: paths.iter().map(|path| entry(path)).collect(),
+            server_uuid: uuid.map(str::to_owned),
+            link: None,
+            incomplete: None,
+        });
+    }
+
+    pub fn wrote(&mut self, number: u64, outcome: Outcome, server: &Server, reason: &str) {
+        let (row, reason) = (row(number), reason.into());
+        self.say(Event::RowWritten { row, outcome, server: server.clone(), reason });
+    }
+
+    pub fn read(&mut self, reading: &str, server: &Server, rows: Option<&[u64]>) {
+        self.say(Event::RowsRead {
+            reading: reading.into(),
+            server: server.clone(),
+            exists: rows.is_some(),
+            rows: rows.unwrap_or_default().iter().map(|n| row(*n)).collect(),
+            began_us: None,
+        });
+    }
+
+    /// A reader's look: the lowest and the highest number, and how many.
+    pub fn looked(&mut self, server: &Server, (low, high, count): (u64, u64, u64)) {
+        let seen = Seen { writer: "ledger".into(), low, high, count, digest: String::new() };
+        self.say(Event::RowsSampled {
+            reader: "reader".into(),
+            outcome: Outcome::Acknowledged,
+            server: server.clone(),
+            exists: true,
+            began_us: (self.seconds * 1e6) as u64,
+            writers: vec![seen],
+            reason: String::new(),
+        });
+    }
+
+    /// Bends the last fact of this name.
+    pub fn bend(&mut self, id: &str, name: &str, how: impl FnOnce(&mut Value)) {
+        let fact = self.records.iter_mut().rev().find_map(|r| match &mut r.event {
+            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
+            _ => None,
+        });
+        how(fact.unwrap_or_else(|| panic!("{id} has no fact {name}")));
+    }
+
+    /// Puts a value into the last fact of this name, where `pointer` leads.
+    pub fn bend_at(&mut self, id: &str, name: &str, pointer: &str, to: Value) {
+        self.bend(id, name, |value| {
+            if let Some(there) = value.pointer_mut(pointer) {
+                *there = to;
+            } else {
+                let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+                value.pointer_mut(parent).expect("it leads somewhere")[field] = to;
+            }
+        });
+    }
+
+    /// Bends every event that is asked for.
+    pub fn each(&mut self, mut how: impl FnMut(&mut Event)) {
+        self.records.iter_mut().for_each(|r| how(&mut r.event));
+    }
+}
+
+/// A change of an object.
+pub fn changed(object: Value) -> Event {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (kind, name, uid) = (text("/kind"), text("/metadata/name"), text("/metadata/uid"));
+    Event::ObjectChanged { change: Change::Modified, kind, name, uid, object }
+}
+
+pub fn sample(outcome: Outcome, detail: &str) -> Event {
+    Event::Sampled { probe: "http".into(), outcome, took_ms: 1.0, detail: detail.into() }
+}
+
+pub fn row(number: u64) -> Row {
+    Row { writer: "ledger".into(), number, checksum: format!("sum{number}") }
+}
+
+pub fn entry(path: &str) -> FileEntry {
+    FileEntry { path: path.into(), size: 1, uid: 999, mode: 0o640, ..FileEntry::default() }
+}
