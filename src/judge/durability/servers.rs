@@ -46,7 +46,7 @@ pub fn check<'r>(evidence: &Evidence<'r>, finding: &mut Finding) -> Vec<Restart<
     let list = if list.is_empty() { String::new() } else { format!(": {}", list.join("; ")) };
     finding.check(
         overlaps.is_empty(),
-        format!("{} servers answered while another one ran{list}", overlaps.len()),
+        format!("{} pairs of servers ran at the same time{list}", overlaps.len()),
     );
     let restarts = restarts(evidence);
     for restart in &restarts {

@@ -10,6 +10,8 @@ use tokio::sync::OnceCell;
 
 use crate::stateful_set;
 use crate::story::Story;
+use crate::upgrade;
+use crate::upgrade::judge::Wrong;
 
 mod bad_image;
 pub mod change;
@@ -34,6 +36,7 @@ static LIES: &[(&str, &[Lie])] = &[
     ("Order in a StatefulSet", stateful_set::order::LIES),
     ("Names, addresses and claims of a StatefulSet", stateful_set::claims::LIES),
     ("A StatefulSet's node that is lost", stateful_set::lost_node::LIES),
+    ("An upgrade", upgrade::judge::LIES),
     ("The records themselves", records::LIES),
     ("Servers that lie while they are recorded", servers::LIES),
 ];
@@ -59,6 +62,8 @@ pub enum Told {
     History(fn() -> Story, fn(&mut Story)),
     /// In a recorded history of a StatefulSet.
     Set(fn(&mut stateful_set::Story)),
+    /// In the told story of an upgrade.
+    Upgrade(fn(&mut Wrong)),
     /// In the file of a run, line by line; the run is then judged again.
     File(fn(&mut Vec<String>)),
     /// By a server to the real clients, while they record: where it is told to lie.
@@ -112,12 +117,24 @@ pub const fn of_set(
     Lie { name, claim, told: Told::Set(bend), comes_out, betrayed_by }
 }
 
+/// A lie in the told story of an upgrade.
+pub const fn of_upgrade(
+    name: &'static str,
+    claim: &'static str,
+    bend: fn(&mut Wrong),
+    comes_out: Verdict,
+    betrayed_by: &'static str,
+) -> Lie {
+    Lie { name, claim, told: Told::Upgrade(bend), comes_out, betrayed_by }
+}
+
 impl Lie {
     /// What its claim comes out as where the truth is told.
     async fn truth(&self) -> Found {
         match self.told {
             Told::History(truth, _) => judged(&truth(), self.claim),
             Told::Set(_) => weighed(&stateful_set::Story::recorded(self.claim).judge(self.claim)),
+            Told::Upgrade(_) => upgraded(Wrong::default(), self.claim),
             Told::File(_) => records::judged_again(&records::lines(), self.claim),
             Told::Server(play) => play(false).await,
         }
@@ -136,6 +153,11 @@ impl Lie {
                 bend(&mut story);
                 weighed(&story.judge(self.claim))
             }
+            Told::Upgrade(bend) => {
+                let mut wrong = Wrong::default();
+                bend(&mut wrong);
+                upgraded(wrong, self.claim)
+            }
             Told::File(bend) => {
                 let mut lines = records::lines();
                 bend(&mut lines);
@@ -152,12 +174,18 @@ impl Lie {
             Told::File(_) => (2, 0),
             Told::Server(play) => (3, play as usize),
             Told::Set(_) => (4, 0),
+            Told::Upgrade(_) => (5, 0),
         }
     }
 }
 
 fn judged(story: &Story, claim: &str) -> Found {
     weighed(&story.judge(claim))
+}
+
+fn upgraded(wrong: Wrong, claim: &str) -> Found {
+    let (conclusion, evidence) = upgrade::judge::told(wrong).judge(claim);
+    (Verdict::Judged(conclusion), evidence)
 }
 
 fn weighed(finding: &Finding) -> Found {

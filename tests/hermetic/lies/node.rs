@@ -103,7 +103,7 @@ pub(super) static LIES: &[Lie] = &[
         "a wall clock that jumps while the node returns",
         "B10",
         told::story,
-        |s| jump_at_return(s),
+        jump_at_return,
         OPEN,
         "the clocks disagree on how long it took",
     ),
@@ -275,14 +275,7 @@ pub(super) static LIES: &[Lie] = &[
         OPEN,
         "the end of pod mysql-1 was not recorded",
     ),
-    lie(
-        "the old pod went before the return",
-        "B10",
-        told::story,
-        |s| vanished(s),
-        FAILED,
-        "after the return",
-    ),
+    lie("the old pod went before the return", "B10", told::story, vanished, FAILED, "after the return"),
 ];
 
 /// Every record of the fault names another node.

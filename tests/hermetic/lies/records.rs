@@ -29,8 +29,14 @@ pub(super) static LIES: &[Lie] = &[
         OPEN,
         "of writer 4242 is there twice",
     ),
-    file("two lines in another order", "A8", swapped, OPEN, "stands after record"),
-    file("a failure called passed by hand", "A11", called_passed, FAILED, "the wait ended by its deadline"),
+    file("two lines in another order", "A8", |l| swapped(l), OPEN, "stands after record"),
+    file(
+        "a failure called passed by hand",
+        "A11",
+        |l| called_passed(l),
+        FAILED,
+        "the wait ended by its deadline",
+    ),
     file("a verdict without its evidence", "A11", without_evidence, OPEN, "of writer 4242 are missing"),
     file("records of another run mixed in", "A11", mixed, Verdict::Refused, "is of run 20261124-000000-0000"),
     file(
@@ -50,7 +56,7 @@ pub(super) static LIES: &[Lie] = &[
     file(
         "a monotonic clock that goes back",
         "A11",
-        clock_back,
+        |l| clock_back(l),
         OPEN,
         "the monotonic clock of writer 4242 goes back by",
     ),
@@ -71,7 +77,7 @@ pub(super) static LIES: &[Lie] = &[
     file(
         "a claim that the story never reached",
         "A11",
-        never_reached,
+        |l| never_reached(l),
         OPEN,
         "not judged: the story ended without it",
     ),
@@ -142,13 +148,13 @@ fn cut_in_half(lines: &mut Vec<String>) {
     lines.pop();
 }
 
-fn swapped(lines: &mut Vec<String>) {
+fn swapped(lines: &mut [String]) {
     let at = before("A8", lines);
     lines.swap(at - 1, at);
 }
 
 /// The wait ran into its deadline, and the judgement stands as if it had not.
-fn called_passed(lines: &mut Vec<String>) {
+fn called_passed(lines: &mut [String]) {
     for line in lines {
         if line.contains("\"claim\":\"A11\",\"what\":\"wait\"") {
             *line = line.replace("\"ended\":\"never\",\"why\"", "\"ended\":\"timeout\",\"last\"");
@@ -177,21 +183,21 @@ fn from_mark(lines: &mut [String], mark: &str, change: impl Fn(&mut serde_json::
     }
 }
 
-fn clock_back(lines: &mut Vec<String>) {
+fn clock_back(lines: &mut [String]) {
     from_mark(lines, "bad-image-refused", |record| {
         record["mono_us"] = (record["mono_us"].as_u64().expect("a number") - 10_000_000).into();
     });
 }
 
 /// The wall clock moved by so many seconds more than the monotonic one while the wait went on.
-fn shift(lines: &mut Vec<String>, seconds: f64) {
+fn shift(lines: &mut [String], seconds: f64) {
     from_mark(lines, "bad-image-refused", |record| {
         let at: jiff::Timestamp = record["at"].as_str().and_then(|at| at.parse().ok()).expect("a time");
         record["at"] = (at + jiff::SignedDuration::from_secs_f64(seconds)).to_string().into();
     });
 }
 
-fn never_reached(lines: &mut Vec<String>) {
+fn never_reached(lines: &mut [String]) {
     let at = judgement("A11", lines);
     // Nothing is missing: the record is another one.
     lines[at] = lines[at].replace("\"event\":\"claim-judged\"", "\"event\":\"noted\",\"text\":\"x\"");

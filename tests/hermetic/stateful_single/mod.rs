@@ -24,7 +24,7 @@ fn the_story_as_it_is_told_proves_every_claim(
 /// before there were B11, B12, transactions and readers, and is read as it was.
 #[rstest]
 #[case::until_b10("recorded.jsonl", 10)]
-#[case::until_b12("recorded-b12.jsonl", 12)]
+#[case::until_b12("fixtures/b12.jsonl", 12)]
 fn a_real_run_proves_every_claim(#[case] file: &str, #[case] claims: usize) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hermetic/stateful_single");
     let records = seatrial::event::read(&std::path::Path::new(folder).join(file)).unwrap();

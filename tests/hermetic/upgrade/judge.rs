@@ -8,9 +8,10 @@ use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
 use serde_json::{Value, json};
 
 use super::{cluster, releases, v};
+use crate::lies::{FAILED, Lie, OPEN, of_upgrade};
 
 /// Records, a second apart unless said otherwise.
-struct Story {
+pub struct Story {
     records: Vec<Record>,
     at: f64,
 }
@@ -69,7 +70,7 @@ impl Story {
         self.add(Event::ObjectChanged { change: Change::Modified, kind, name, uid, object });
     }
 
-    fn judge(&self, claim: &str) -> (Conclusion, String) {
+    pub fn judge(&self, claim: &str) -> (Conclusion, String) {
         let known = judge::claim(claim).unwrap();
         let finding = known.judge(&Evidence::new(&self.records, known.id));
         (finding.conclusion(), finding.evidence())
@@ -84,7 +85,7 @@ impl Story {
 
 /// What may go wrong in the told story; the default is that nothing does.
 #[derive(Clone, Copy, Default)]
-struct Wrong {
+pub struct Wrong {
     /// This step's drain cordons nothing.
     uncordoned_drain: bool,
     /// The worker `w2` stays cordoned.
@@ -109,7 +110,7 @@ struct Wrong {
     stale: bool,
 }
 
-fn told(wrong: Wrong) -> Story {
+pub fn told(wrong: Wrong) -> Story {
     let mut s = Story { records: Vec::new(), at: 0.0 };
     let facts = cluster(&["cp", "w1", "w2"]);
     let plan = UpgradePlan::make(&facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
@@ -365,23 +366,74 @@ fn a_probe_that_did_not_ask_decides_nothing() {
     assert!(evidence.contains("ledger did not ask during `apply cp`"), "{evidence}");
 }
 
-#[test]
-fn drains_that_do_not_close_empty_or_open_their_node_fail() {
-    let wrong = Wrong::default();
-    told(Wrong { uncordoned_drain: true, ..wrong }).wrong("D3", "w1 was not cordoned for its drain");
-    told(Wrong { left_cordoned: true, ..wrong }).wrong("D3", "w2 is cordoned in the end");
-    told(Wrong { left_closed: true, ..wrong }).wrong("D3", "w1 was left cordoned then");
-    told(Wrong { both_down: true, ..wrong }).wrong("D3", "fewest pods ready 0, at least 1 must be");
-}
-
-#[test]
-fn what_went_without_a_drain_is_named() {
-    let wrong = Wrong::default();
-    told(Wrong { stray_pod: true, ..wrong }).wrong("D4", "went though its node was not drained: web-2 on w2");
-    told(Wrong { restarted: true, ..wrong }).wrong("D4", "restarted: set-0 (1)");
-    told(Wrong { renamed: true, ..wrong }).wrong("D4", "gone set-1, new set-2");
-    told(Wrong { lost_row: true, ..wrong }).wrong("D4", "acknowledged rows are there, lost 1");
-}
+/// One lie a field of [`Wrong`].
+pub static LIES: &[Lie] = &[
+    of_upgrade(
+        "an API server that was never upgraded",
+        "D1",
+        |w| w.stale = true,
+        FAILED,
+        "is ahead of kube-apiserver 1.34.4",
+    ),
+    of_upgrade(
+        "requests that failed for four seconds",
+        "D2",
+        |w| w.outage = 4,
+        FAILED,
+        "longest time without an answer 5.0 s of 2 s",
+    ),
+    of_upgrade(
+        "a ledger that did not ask",
+        "D2",
+        |w| w.silent = true,
+        OPEN,
+        "ledger did not ask during `apply cp`",
+    ),
+    of_upgrade(
+        "a drain that closed nothing",
+        "D3",
+        |w| w.uncordoned_drain = true,
+        FAILED,
+        "w1 was not cordoned for its drain",
+    ),
+    of_upgrade(
+        "a node that stays closed in the end",
+        "D3",
+        |w| w.left_cordoned = true,
+        FAILED,
+        "w2 is cordoned in the end",
+    ),
+    of_upgrade(
+        "a forbidden drain that left its node closed",
+        "D3",
+        |w| w.left_closed = true,
+        FAILED,
+        "w1 was left cordoned then",
+    ),
+    of_upgrade(
+        "both pods down at once",
+        "D3",
+        |w| w.both_down = true,
+        FAILED,
+        "fewest pods ready 0, at least 1 must be",
+    ),
+    of_upgrade(
+        "a pod that went without a drain",
+        "D4",
+        |w| w.stray_pod = true,
+        FAILED,
+        "went though its node was not drained: web-2 on w2",
+    ),
+    of_upgrade("a container that restarted", "D4", |w| w.restarted = true, FAILED, "restarted: set-0 (1)"),
+    of_upgrade("an identity that changed", "D4", |w| w.renamed = true, FAILED, "gone set-1, new set-2"),
+    of_upgrade(
+        "a row lost in the upgrade",
+        "D4",
+        |w| w.lost_row = true,
+        FAILED,
+        "acknowledged rows are there, lost 1",
+    ),
+];
 
 #[test]
 fn a_watch_that_broke_off_during_a_drain_decides_nothing() {

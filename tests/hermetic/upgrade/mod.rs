@@ -1,7 +1,7 @@
 //! Upgrades without a cluster: plans from made-up facts, each refusal, and what a drain says.
 
 mod drain;
-mod judge;
+pub mod judge;
 mod plan;
 
 use seatrial::judge::version::Version;

@@ -76,9 +76,7 @@ fn two_servers_at_once_are_named_and_one_after_another_is_not() {
     let split = [&after[..], &[wrote(12.0, a.clone())]].concat();
     let finding = story(&split);
     assert_eq!(finding.conclusion(), Conclusion::Failed);
-    assert!(
-        finding.evidence().starts_with("1 servers answered while another one ran: server a in pod pod-1")
-    );
+    assert!(finding.evidence().starts_with("1 pairs of servers ran at the same time: server a in pod pod-1"));
     // Two servers on the same files are as bad.
     let same = [wrote(1.0, a.clone()), wrote(2.0, server("a", 2)), wrote(3.0, a.clone())];
     assert_eq!(story(&same).conclusion(), Conclusion::Failed);
