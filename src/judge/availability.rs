@@ -336,4 +336,36 @@ mod tests {
         assert!(!is_of_series("1.220.1", "1.22"));
         assert!(!is_of_series("1.22.1", ""));
     }
+
+    #[test]
+    fn a_sum_is_above_its_limit_from_the_change_that_lifts_it_to_the_one_that_ends_it() {
+        let record = |ms: u64, event: Event| Record { event, ..sampled(ms, Outcome::Acknowledged) };
+        let mark = |ms, name: &str| record(ms, Event::Marked { mark: name.into() });
+        let pod = |ms, name: &str, change| {
+            let object = json!({"metadata": {"name": name, "uid": name, "labels": {"app": "x"}}});
+            let (kind, name, uid) = ("Pod".into(), name.into(), name.into());
+            record(ms, Event::ObjectChanged { change, kind, name, uid, object })
+        };
+        let mut records = vec![
+            pod(500, "a", Change::Added),
+            mark(1000, "from"),
+            pod(3000, "b", Change::Added),
+            pod(3250, "c", Change::Added),
+            pod(4500, "b", Change::Deleted),
+            pod(4750, "c", Change::Deleted),
+            mark(9000, "to"),
+        ];
+        let longest = |records: &[Record]| {
+            let window = Window::between(&Evidence::new(records, "A7"), "from", "to").unwrap();
+            let sums = window.sums("Pod", ("app", "x"), |_| 1);
+            (window.longest_above(&sums, 1), window.longest_above(&sums, 2), sums)
+        };
+        let (one, two, sums) = longest(&records);
+        assert_eq!(sums, [(0.5, 1), (3.0, 2), (3.25, 3), (4.5, 2), (4.75, 1)]);
+        assert_eq!((one, two), (1.75, 1.25));
+        // One that is still above at the end counts to the last record of that time.
+        records.insert(6, pod(6000, "d", Change::Added));
+        records.insert(7, pod(8500, "d", Change::Modified));
+        assert_eq!(longest(&records).0, 2.5);
+    }
 }
