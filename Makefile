@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # One profile for everything, so that nothing is compiled twice.
 SEATRIAL = target/debug/seatrial
 
-.PHONY: upgrade help bootstrap build e2e test check live lint up down list reap report doctor
+.PHONY: upgrade help bootstrap build e2e test check live lint up down list reap report doctor mutants
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ check: lint ## Tests that need neither engine nor cluster
 
 live: bootstrap build ## The live suites from cargo
 	cargo test --locked --test live
+
+mutants: ## Mutation testing of judges and waits (needs cargo-mutants; hours)
+	scripts/mutants judge
+	scripts/mutants wait
 
 lint: ## Formatting and lints
 	cargo fmt --check

@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 
 const NAME: &str = "seatrial-test";
 
+/// A bound for what takes milliseconds: a machine under load starts a process in seconds.
 fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(20))
+    Deadline::after(Duration::from_secs(60))
 }
 
 /// Another process that takes the lease, says so with the file `<who>.has`, and keeps it until
@@ -36,7 +37,7 @@ impl Other {
             .env("LOCK_WHO", who)
             .env("LOCK_ACCESS", access);
         let run = tokio::spawn(async move {
-            exec.run(Deadline::after(Duration::from_secs(60))).await.unwrap();
+            exec.run(Deadline::after(Duration::from_secs(180))).await.unwrap();
         });
         Self { run, has: dir.join(format!("{who}.has")), go: dir.join(format!("{who}.go")) }
     }
@@ -95,7 +96,7 @@ async fn holder() {
     let held = files.enter(access, &who, soon(), |_| {}).await.unwrap().enter().unwrap();
     std::fs::write(dir.join(format!("{who}.has")), "").unwrap();
     let go = dir.join(format!("{who}.go"));
-    let deadline = Deadline::after(Duration::from_secs(60));
+    let deadline = Deadline::after(Duration::from_secs(150));
     while !go.exists() && !deadline.is_over() {
         deadline.pause(Duration::from_millis(5)).await;
     }

@@ -106,13 +106,18 @@ impl Ground {
             return Ok(node.into());
         }
         let params = ListParams::default().fields(&format!("spec.nodeName={}", node.name));
-        let list = Api::<Pod>::namespaced(client.unary.clone(), NAMESPACE).list(&params).await?;
-        let pod = list.items.into_iter().find(|p| p.metadata.deletion_timestamp.is_none());
-        let pod = PodOn {
-            namespace: NAMESPACE.into(),
-            name: pod.context("the node has a pod")?.name_any(),
-            container: None,
+        let api = Api::<Pod>::namespaced(client.unary.clone(), NAMESPACE);
+        // An eviction that an earlier outage began may come late: its replacement is waited for.
+        let limit = Deadline::after(AS_IT_WAS);
+        let pod = loop {
+            let found = api.list(&params).await?.items;
+            match found.into_iter().find(|p| p.metadata.deletion_timestamp.is_none()) {
+                Some(pod) => break pod.name_any(),
+                None if limit.is_over() => anyhow::bail!("no pod came to {}", node.name),
+                None => limit.pause(Duration::from_millis(200)).await,
+            }
         };
+        let pod = PodOn { namespace: NAMESPACE.into(), name: pod, container: None };
         Ok(Target { pod: Some(pod), ..node.into() })
     }
 

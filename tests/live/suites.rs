@@ -5,16 +5,28 @@ use seatrial::suite::{SUITES, Suite};
 
 use crate::session::in_run;
 
-const CASES: &[&str] = &["stateless", "mysql", "stateful-set", "stateful-set-node", "upgrade"];
+const CASES: &[&str] = &["stateless", "mysql", "stateful-set", "stateful-set-node"];
+/// Longer than all others together: `make upgrade` and the nightly profile run them.
+const NIGHTLY: &[&str] = &["upgrade"];
 
 #[rstest]
 #[case::stateless("stateless")]
 #[case::mysql("mysql")]
 #[case::stateful_set("stateful-set")]
 #[case::stateful_set_node("stateful-set-node")]
-#[case::upgrade("upgrade")]
 #[tokio::test(flavor = "multi_thread")]
 async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
+    prove(name).await
+}
+
+#[rstest]
+#[case::upgrade("upgrade")]
+#[tokio::test(flavor = "multi_thread")]
+async fn nightly_suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
+    prove(name).await
+}
+
+async fn prove(name: &str) -> anyhow::Result<()> {
     let suite = Suite::named(name).expect("it is listed");
     in_run(&[name], async |run| Ok(suite.run(run).await?)).await
 }
@@ -22,5 +34,5 @@ async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
 #[test]
 fn every_suite_is_a_case() {
     let listed: Vec<&str> = SUITES.iter().map(|s| s.needs.name).collect();
-    assert_eq!(listed, CASES);
+    assert_eq!(listed, [CASES, NIGHTLY].concat());
 }

@@ -11,7 +11,6 @@ use tokio::sync::OnceCell;
 use crate::stateful_set;
 use crate::story::Story;
 use crate::upgrade;
-use crate::upgrade::judge::Wrong;
 
 mod bad_image;
 pub mod change;
@@ -62,8 +61,8 @@ pub enum Told {
     History(fn() -> Story, fn(&mut Story)),
     /// In a recorded history of a StatefulSet.
     Set(fn(&mut stateful_set::Story)),
-    /// In the told story of an upgrade.
-    Upgrade(fn(&mut Wrong)),
+    /// In a story that is told truly or not.
+    Played(fn(lies: bool) -> Found),
     /// In the file of a run, line by line; the run is then judged again.
     File(fn(&mut Vec<String>)),
     /// By a server to the real clients, while they record: where it is told to lie.
@@ -117,15 +116,15 @@ pub const fn of_set(
     Lie { name, claim, told: Told::Set(bend), comes_out, betrayed_by }
 }
 
-/// A lie in the told story of an upgrade.
-pub const fn of_upgrade(
+/// A lie in a story that is told truly or not.
+pub const fn played(
     name: &'static str,
     claim: &'static str,
-    bend: fn(&mut Wrong),
+    play: fn(lies: bool) -> Found,
     comes_out: Verdict,
     betrayed_by: &'static str,
 ) -> Lie {
-    Lie { name, claim, told: Told::Upgrade(bend), comes_out, betrayed_by }
+    Lie { name, claim, told: Told::Played(play), comes_out, betrayed_by }
 }
 
 impl Lie {
@@ -134,7 +133,7 @@ impl Lie {
         match self.told {
             Told::History(truth, _) => judged(&truth(), self.claim),
             Told::Set(_) => weighed(&stateful_set::Story::recorded(self.claim).judge(self.claim)),
-            Told::Upgrade(_) => upgraded(Wrong::default(), self.claim),
+            Told::Played(play) => play(false),
             Told::File(_) => records::judged_again(&records::lines(), self.claim),
             Told::Server(play) => play(false).await,
         }
@@ -153,11 +152,7 @@ impl Lie {
                 bend(&mut story);
                 weighed(&story.judge(self.claim))
             }
-            Told::Upgrade(bend) => {
-                let mut wrong = Wrong::default();
-                bend(&mut wrong);
-                upgraded(wrong, self.claim)
-            }
+            Told::Played(play) => play(true),
             Told::File(bend) => {
                 let mut lines = records::lines();
                 bend(&mut lines);
@@ -174,18 +169,13 @@ impl Lie {
             Told::File(_) => (2, 0),
             Told::Server(play) => (3, play as usize),
             Told::Set(_) => (4, 0),
-            Told::Upgrade(_) => (5, 0),
+            Told::Played(_) => (5, 0),
         }
     }
 }
 
 fn judged(story: &Story, claim: &str) -> Found {
     weighed(&story.judge(claim))
-}
-
-fn upgraded(wrong: Wrong, claim: &str) -> Found {
-    let (conclusion, evidence) = upgrade::judge::told(wrong).judge(claim);
-    (Verdict::Judged(conclusion), evidence)
 }
 
 fn weighed(finding: &Finding) -> Found {
@@ -232,18 +222,5 @@ async fn the_truth_that_a_lie_bends_passes() {
             let (verdict, evidence) = lie.truth().await;
             assert_eq!(verdict, PASSED, "the truth of {} ({}): {evidence}", lie.name, lie.claim);
         }
-    }
-}
-
-#[test]
-fn every_lie_has_a_name_of_its_own_and_names_a_claim() {
-    let mut names: Vec<(&str, &str)> = lies().map(|l| (l.claim, l.name)).collect();
-    let count = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), count);
-    assert!(lies().all(|l| l.comes_out != PASSED && !l.betrayed_by.is_empty()));
-    for claim in seatrial::judge::CLAIMS.iter().flat_map(|part| part.iter()) {
-        assert!(lies().any(|l| l.claim == claim.id), "nobody lies about {}", claim.id);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{LIES, Lie, Told, all, lies};
+use super::{LIES, Lie, PASSED, Told, all, lies};
 
 /// Longest text in a cell, in characters.
 const CELL: usize = 160;
@@ -51,5 +51,18 @@ async fn the_table_of_lies_in_docs_is_that_of_the_list() {
     if stands != made {
         std::fs::write(&file, made).expect("docs/lies.md can be written");
         panic!("docs/lies.md was stale: it is written anew, look at it and commit it");
+    }
+}
+
+#[test]
+fn every_lie_has_a_name_of_its_own_and_names_a_claim() {
+    let mut names: Vec<(&str, &str)> = lies().map(|l| (l.claim, l.name)).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert!(lies().all(|l| l.comes_out != PASSED && !l.betrayed_by.is_empty()));
+    for claim in seatrial::judge::CLAIMS.iter().flat_map(|part| part.iter()) {
+        assert!(lies().any(|l| l.claim == claim.id), "nobody lies about {}", claim.id);
     }
 }

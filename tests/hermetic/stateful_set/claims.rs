@@ -324,7 +324,7 @@ pub static LIES: &[Lie] = &[
         OPEN,
         "no file of web-2 was written and read",
     ),
-    of_set("nothing was scaled", "C7", |s| same_pods(s), FAILED, "0 pods came back"),
+    of_set("nothing was scaled", "C7", same_pods, FAILED, "0 pods came back"),
     of_set(
         "went by itself",
         "C7",

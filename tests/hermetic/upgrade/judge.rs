@@ -8,10 +8,10 @@ use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
 use serde_json::{Value, json};
 
 use super::{cluster, releases, v};
-use crate::lies::{FAILED, Lie, OPEN, of_upgrade};
+use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
 
 /// Records, a second apart unless said otherwise.
-pub struct Story {
+struct Story {
     records: Vec<Record>,
     at: f64,
 }
@@ -70,7 +70,7 @@ impl Story {
         self.add(Event::ObjectChanged { change: Change::Modified, kind, name, uid, object });
     }
 
-    pub fn judge(&self, claim: &str) -> (Conclusion, String) {
+    fn judge(&self, claim: &str) -> (Conclusion, String) {
         let known = judge::claim(claim).unwrap();
         let finding = known.judge(&Evidence::new(&self.records, known.id));
         (finding.conclusion(), finding.evidence())
@@ -85,7 +85,7 @@ impl Story {
 
 /// What may go wrong in the told story; the default is that nothing does.
 #[derive(Clone, Copy, Default)]
-pub struct Wrong {
+struct Wrong {
     /// This step's drain cordons nothing.
     uncordoned_drain: bool,
     /// The worker `w2` stays cordoned.
@@ -110,7 +110,7 @@ pub struct Wrong {
     stale: bool,
 }
 
-pub fn told(wrong: Wrong) -> Story {
+fn told(wrong: Wrong) -> Story {
     let mut s = Story { records: Vec::new(), at: 0.0 };
     let facts = cluster(&["cp", "w1", "w2"]);
     let plan = UpgradePlan::make(&facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
@@ -366,70 +366,89 @@ fn a_probe_that_did_not_ask_decides_nothing() {
     assert!(evidence.contains("ledger did not ask during `apply cp`"), "{evidence}");
 }
 
+fn found(claim: &str, bend: impl Fn(&mut Wrong)) -> Found {
+    let mut wrong = Wrong::default();
+    bend(&mut wrong);
+    let (conclusion, evidence) = told(wrong).judge(claim);
+    (Verdict::Judged(conclusion), evidence)
+}
+
 /// One lie a field of [`Wrong`].
 pub static LIES: &[Lie] = &[
-    of_upgrade(
+    played(
         "an API server that was never upgraded",
         "D1",
-        |w| w.stale = true,
+        |lies| found("D1", |w| w.stale = lies),
         FAILED,
         "is ahead of kube-apiserver 1.34.4",
     ),
-    of_upgrade(
+    played(
         "requests that failed for four seconds",
         "D2",
-        |w| w.outage = 4,
+        |lies| found("D2", |w| w.outage = 4 * u32::from(lies)),
         FAILED,
         "longest time without an answer 5.0 s of 2 s",
     ),
-    of_upgrade(
+    played(
         "a ledger that did not ask",
         "D2",
-        |w| w.silent = true,
+        |lies| found("D2", |w| w.silent = lies),
         OPEN,
         "ledger did not ask during `apply cp`",
     ),
-    of_upgrade(
+    played(
         "a drain that closed nothing",
         "D3",
-        |w| w.uncordoned_drain = true,
+        |lies| found("D3", |w| w.uncordoned_drain = lies),
         FAILED,
         "w1 was not cordoned for its drain",
     ),
-    of_upgrade(
+    played(
         "a node that stays closed in the end",
         "D3",
-        |w| w.left_cordoned = true,
+        |lies| found("D3", |w| w.left_cordoned = lies),
         FAILED,
         "w2 is cordoned in the end",
     ),
-    of_upgrade(
+    played(
         "a forbidden drain that left its node closed",
         "D3",
-        |w| w.left_closed = true,
+        |lies| found("D3", |w| w.left_closed = lies),
         FAILED,
         "w1 was left cordoned then",
     ),
-    of_upgrade(
+    played(
         "both pods down at once",
         "D3",
-        |w| w.both_down = true,
+        |lies| found("D3", |w| w.both_down = lies),
         FAILED,
         "fewest pods ready 0, at least 1 must be",
     ),
-    of_upgrade(
+    played(
         "a pod that went without a drain",
         "D4",
-        |w| w.stray_pod = true,
+        |lies| found("D4", |w| w.stray_pod = lies),
         FAILED,
         "went though its node was not drained: web-2 on w2",
     ),
-    of_upgrade("a container that restarted", "D4", |w| w.restarted = true, FAILED, "restarted: set-0 (1)"),
-    of_upgrade("an identity that changed", "D4", |w| w.renamed = true, FAILED, "gone set-1, new set-2"),
-    of_upgrade(
+    played(
+        "a container that restarted",
+        "D4",
+        |lies| found("D4", |w| w.restarted = lies),
+        FAILED,
+        "restarted: set-0 (1)",
+    ),
+    played(
+        "an identity that changed",
+        "D4",
+        |lies| found("D4", |w| w.renamed = lies),
+        FAILED,
+        "gone set-1, new set-2",
+    ),
+    played(
         "a row lost in the upgrade",
         "D4",
-        |w| w.lost_row = true,
+        |lies| found("D4", |w| w.lost_row = lies),
         FAILED,
         "acknowledged rows are there, lost 1",
     ),
