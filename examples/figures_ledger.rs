@@ -2,7 +2,7 @@
 //! loop of the same inserts.
 //!
 //! `docker run -d --rm --name figures -e MYSQL_ROOT_PASSWORD=password -p 127.0.0.1:33306:3306 IMAGE`,
-//! then `cargo run --example figures_ledger 127.0.0.1:33306 password [SECONDS]`
+//! then `cargo run --example figures_ledger 127.0.0.1:33306 password [ROUNDS]`
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,18 +12,24 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use seatrial::deadline::Deadline;
 use seatrial::event::EventLog;
-use seatrial::probe::{Ledger, LedgerSpec, Pace, Route};
+use seatrial::probe::{Ledger, LedgerSpec, Pace, Reader, Route, Writer};
+
+/// Each way writes for a second in turn, again and again: a disk that is slow for a while is slow
+/// for all of them.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// As `src/suite/stateful_single.rs`.
+const SUITE: [Pace; 2] =
+    [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let address: SocketAddr = args.next().context("usage: ADDRESS PASSWORD [SECONDS]")?.parse()?;
-    let password = args.next().context("usage: ADDRESS PASSWORD [SECONDS]")?;
-    let time = Duration::from_secs(args.next().map_or(Ok(10), |n| n.parse())?);
+    let address: SocketAddr = args.next().context("usage: ADDRESS PASSWORD [ROUNDS]")?.parse()?;
+    let password = args.next().context("usage: ADDRESS PASSWORD [ROUNDS]")?;
+    let rounds: u32 = args.next().map_or(Ok(10), |n| n.parse())?;
 
-    let base = bare(address, &password, time).await?;
-    println!("                               rows/s   to bare   CPU of a core   kB of events/row   peak MB");
-    line("bare inserts, 1 connection", base, base.rows, 0.0);
+    let mut bare = Bare::open(address, &password).await?;
     let fast = |rows| Pace { every: Duration::ZERO, rows };
     let cases: [(&str, &[Pace], Option<Duration>); 5] = [
         ("ledger, 1 writer", &[fast(1)], None),
@@ -32,95 +38,137 @@ async fn main() -> anyhow::Result<()> {
         ("ledger, 1 writer, 10 rows each", &[fast(10)], None),
         ("as suite mysql writes", &SUITE, Some(Duration::from_millis(250))),
     ];
+    let mut ledgers = Vec::new();
     for (number, (name, paces, look)) in cases.into_iter().enumerate() {
         let database = format!("figures{number}");
-        let (cost, events) = ledger(address, &password, &database, paces, look, time).await?;
-        line(name, cost, base.rows, events / cost.rows.max(1.0) / 1e3);
+        ledgers.push((name, Written::open(address, &password, &database, paces, look).await?));
     }
+    for _ in 0..rounds {
+        bare.slice().await?;
+        for (_, written) in &mut ledgers {
+            written.slice().await;
+        }
+    }
+    println!("                               rows/s   to bare   CPU of a core   kB of events/row");
+    line("bare inserts, 1 connection", bare.cost, bare.cost, 0.0);
+    for (name, written) in ledgers {
+        let bytes = std::fs::metadata(written.dir.path().join("events.jsonl"))?.len();
+        line(name, written.cost, bare.cost, bytes as f64 / written.cost.rows.max(1.0) / 1e3);
+    }
+    println!("peak memory of this process: {:.0} MB", peak_mb());
     Ok(())
 }
 
-/// As `src/suite/stateful_single.rs`.
-const SUITE: [Pace; 2] =
-    [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
-
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Cost {
     rows: f64,
     seconds: f64,
     cpu: f64,
 }
 
-fn line(name: &str, cost: Cost, base: f64, events: f64) {
-    println!(
-        "{name:<30} {:>7.0} {:>8.2} x {:>13.2} {events:>18.2} {:>9.0}",
-        cost.rows / cost.seconds,
-        cost.rows / base,
-        cost.cpu / cost.seconds,
-        peak_mb()
-    );
+fn line(name: &str, cost: Cost, base: Cost, events: f64) {
+    let (rate, base) = (cost.rows / cost.seconds, base.rows / base.seconds);
+    let cpu = cost.cpu / cost.seconds;
+    println!("{name:<30} {rate:>7.0} {:>8.2} x {cpu:>13.2} {events:>18.2}", rate / base);
 }
 
-async fn bare(address: SocketAddr, password: &str, time: Duration) -> anyhow::Result<Cost> {
-    let options = OptsBuilder::default()
-        .ip_or_hostname(address.ip().to_string())
-        .tcp_port(address.port())
-        .user(Some("root"))
-        .pass(Some(password))
-        .prefer_socket(false);
-    let mut conn = Conn::new(options).await?;
-    conn.query_drop("DROP DATABASE IF EXISTS bare").await?;
-    conn.query_drop("CREATE DATABASE bare").await?;
-    conn.query_drop(
-        "CREATE TABLE bare.t (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, writer VARCHAR(64), \
-         number BIGINT, payload VARCHAR(64), checksum CHAR(64))",
-    )
-    .await?;
-    let insert =
-        conn.prep("INSERT INTO bare.t (writer, number, payload, checksum) VALUES (?, ?, ?, ?)").await?;
-    let text = "0".repeat(64);
-    let (began, cpu, mut rows) = (Instant::now(), cpu(), 0_u32);
-    while began.elapsed() < time {
-        conn.exec_drop(&insert, ("writer-1", rows, &text, &text)).await?;
-        rows += 1;
+/// A loop that does nothing but insert.
+struct Bare {
+    conn: Conn,
+    insert: mysql_async::Statement,
+    cost: Cost,
+}
+
+impl Bare {
+    async fn open(address: SocketAddr, password: &str) -> anyhow::Result<Self> {
+        let options = OptsBuilder::default()
+            .ip_or_hostname(address.ip().to_string())
+            .tcp_port(address.port())
+            .user(Some("root"))
+            .pass(Some(password))
+            .prefer_socket(false);
+        let mut conn = Conn::new(options).await?;
+        conn.query_drop("CREATE DATABASE bare").await.context("take a fresh server")?;
+        conn.query_drop(
+            "CREATE TABLE bare.t (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, writer VARCHAR(64), \
+             number BIGINT, payload VARCHAR(64), checksum CHAR(64))",
+        )
+        .await?;
+        let insert =
+            conn.prep("INSERT INTO bare.t (writer, number, payload, checksum) VALUES (?, ?, ?, ?)").await?;
+        Ok(Self { conn, insert, cost: Cost::default() })
     }
-    Ok(Cost { rows: rows.into(), seconds: began.elapsed().as_secs_f64(), cpu: self::cpu() - cpu })
+
+    async fn slice(&mut self) -> anyhow::Result<()> {
+        let text = "0".repeat(64);
+        let (began, cpu) = (Instant::now(), cpu());
+        while began.elapsed() < SLICE {
+            self.conn.exec_drop(&self.insert, ("writer-1", self.cost.rows, &text, &text)).await?;
+            self.cost.rows += 1.0;
+        }
+        self.cost.seconds += began.elapsed().as_secs_f64();
+        self.cost.cpu += self::cpu() - cpu;
+        Ok(())
+    }
 }
 
-/// What it cost, and the bytes of its events.
-async fn ledger(
-    address: SocketAddr,
-    password: &str,
-    database: &str,
-    paces: &[Pace],
-    look: Option<Duration>,
-    time: Duration,
-) -> anyhow::Result<(Cost, f64)> {
-    let dir = tempfile::tempdir()?;
-    let log = EventLog::open(dir.path(), "figures")?;
-    let spec = LedgerSpec { database: database.into(), password: password.into(), ..LedgerSpec::default() };
-    let ledger = Ledger::new(spec, Route::direct(address), log.clone());
-    let soon = Deadline::after(Duration::from_secs(60));
-    ledger.ready(soon).await?;
-    ledger.create(soon).await.context("the database is there already: take a fresh server")?;
-    let (began, cpu) = (Instant::now(), cpu());
-    let writers: Vec<_> =
-        paces.iter().zip(1..).map(|(pace, n)| ledger.write(&format!("writer-{n}"), *pace)).collect();
-    let reader = look.map(|every| ledger.look("reader", every));
-    Deadline::after(time).pause(time).await;
-    let (seconds, cpu) = (began.elapsed().as_secs_f64(), self::cpu() - cpu);
-    let mut rows = 0;
+struct Written {
+    writers: Vec<Writer>,
+    reader: Option<Reader>,
+    dir: tempfile::TempDir,
+    /// Rows of the time before it came to rest.
+    before: f64,
+    cost: Cost,
+}
+
+async fn rest(writers: &mut [Writer], reader: &mut Option<Reader>) {
     for writer in writers {
-        rows += writer.stop().await.acknowledged;
+        writer.pause().await;
     }
     if let Some(reader) = reader {
-        reader.stop().await;
+        reader.pause().await;
     }
-    log.check()?;
-    let bytes = std::fs::metadata(dir.path().join("events.jsonl"))?.len();
-    Ok((Cost { rows: rows as f64, seconds, cpu }, bytes as f64))
 }
 
+fn acknowledged(writers: &[Writer]) -> f64 {
+    writers.iter().map(|w| w.tally().acknowledged as f64).sum()
+}
+
+impl Written {
+    /// At rest.
+    async fn open(
+        address: SocketAddr,
+        password: &str,
+        database: &str,
+        paces: &[Pace],
+        look: Option<Duration>,
+    ) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let log = EventLog::open(dir.path(), "figures")?;
+        let spec = LedgerSpec { database: database.into(), password: password.into(), ..Default::default() };
+        let ledger = Ledger::new(spec, Route::direct(address), log);
+        let soon = Deadline::after(Duration::from_secs(60));
+        ledger.ready(soon).await?;
+        ledger.create(soon).await.context("take a fresh server")?;
+        let mut writers: Vec<_> =
+            paces.iter().zip(1..).map(|(pace, n)| ledger.write(&format!("writer-{n}"), *pace)).collect();
+        let mut reader = look.map(|every| ledger.look("reader", every));
+        rest(&mut writers, &mut reader).await;
+        let before = acknowledged(&writers);
+        Ok(Self { writers, reader, dir, before, cost: Cost::default() })
+    }
+
+    async fn slice(&mut self) {
+        let (began, cpu) = (Instant::now(), cpu());
+        self.writers.iter().for_each(Writer::resume);
+        self.reader.iter().for_each(Reader::resume);
+        Deadline::after(SLICE).pause(SLICE).await;
+        self.cost.seconds += began.elapsed().as_secs_f64();
+        self.cost.cpu += self::cpu() - cpu;
+        rest(&mut self.writers, &mut self.reader).await;
+        self.cost.rows = acknowledged(&self.writers) - self.before;
+    }
+}
 /// Seconds of processor time of this process.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
