@@ -16,7 +16,8 @@ use seatrial::engine::Engine;
 use seatrial::exec::Exec;
 use seatrial::node::OWNER_LABEL;
 
-const IMAGE: &str = "seatrial-test-box:3";
+/// Raised when [`PROGRAMS`] change.
+pub const IMAGE: &str = "seatrial-test-box:3";
 const PROGRAMS: [&str; 17] = [
     "sh",
     "find",

@@ -7,7 +7,7 @@ use seatrial::engine::{Engine, EngineError};
 use seatrial::image::{ImageError, Loaded, load};
 use seatrial::progress::Progress;
 
-use crate::box_container::{POLITE, soon, with_box};
+use crate::box_container::{IMAGE, POLITE, soon, with_box};
 
 /// Understands what seatrial asks of a node's containerd; `/mnt/fail` makes imports fail,
 /// `/mnt/forget` makes them do nothing. What it was fed is kept as `/mnt/archive`.
@@ -18,16 +18,18 @@ case "$*" in
   '-n k8s.io images import --local --discard-unpacked-layers -')
     cat > /mnt/archive
     [ ! -e /mnt/fail ] || { echo "ctr: no space left on device" >&2; exit 1; }
-    [ -e /mnt/forget ] || echo seatrial-test-box:2 > /mnt/have/seatrial-test-box:2 ;;
+    [ -e /mnt/forget ] || echo REFERENCE > /mnt/have/REFERENCE ;;
   *) echo "unknown: $*" >&2; exit 64 ;;
 esac
 "#;
-const REFERENCE: &str = "seatrial-test-box:2";
+/// The box itself is the image that is loaded.
+const REFERENCE: &str = IMAGE;
 
 async fn install(engine: &Engine, name: &str) -> anyhow::Result<()> {
     // Writing into a program that is there keeps its mode: the box has no chmod.
     let script = "mkdir -p /mnt/have; cat > /bin/yes; ln -s yes /bin/ctr";
-    engine.exec_ok(name, &["sh", "-c", script], Some(CTR.into()), soon()).await?;
+    let ctr = CTR.replace("REFERENCE", REFERENCE);
+    engine.exec_ok(name, &["sh", "-c", script], Some(ctr.into()), soon()).await?;
     Ok(())
 }
 
