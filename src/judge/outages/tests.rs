@@ -76,6 +76,7 @@ fn a_late_answer_is_an_outage_though_nothing_failed() {
     let outages = of(&[yes(1.0), yes(2.9), yes(6.0)]);
     assert_eq!(outages.windows.len(), 1);
     assert_eq!((outages.total(), outages.windows[0].cause()), (6.0 - 2.9, Cause::Slow));
+    assert_eq!((outages.windows[0].from, outages.windows[0].to), (2.9, 6.0));
 }
 
 #[test]
@@ -156,4 +157,13 @@ fn reasons_as_they_are_recorded_have_their_causes() {
     ] {
         assert_eq!(Cause::of(reason), cause, "{reason}");
     }
+}
+
+#[test]
+fn a_transaction_is_an_attempt_of_its_writer() {
+    let row = |number| Row { writer: "w".into(), number, checksum: String::new() };
+    let (rows, server) = (vec![row(1), row(2)], Server::default());
+    let (outcome, reason) = (Outcome::Refused, "x".into());
+    let refused = record(2.0, Event::TransactionWritten { rows, outcome, server, reason });
+    assert_eq!(of(&[yes(1.0), refused, yes(3.0)]).total(), 2.0);
 }

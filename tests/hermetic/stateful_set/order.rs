@@ -331,6 +331,16 @@ pub static LIES: &[Lie] = &[
         "asked for",
     ),
     of_set(
+        "the revision of before",
+        "C10",
+        |s| {
+            let new = s.fact("C10", "set")["status"]["updateRevision"].clone();
+            s.fact("C10", "set_before")["status"]["currentRevision"] = new;
+        },
+        FAILED,
+        "asked for",
+    ),
+    of_set(
         "revision not kept",
         "C10",
         |s| drop(s.fact("C10", "revisions").as_array_mut().unwrap().pop()),
