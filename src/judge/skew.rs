@@ -246,6 +246,11 @@ mod tests {
         let old = state("1.34.4", "1.34.4", "1.34.4", "1.34.4");
         two.planes.insert("c2".into(), old.planes["c"].clone());
         assert_eq!(two.violations(), Vec::<String>::new());
+        for (kubectl, wrong) in [("1.36.0", 1), ("1.35.0", 0), ("1.34.0", 0), ("1.33.0", 1)] {
+            two.kubectls = [("c".to_owned(), v(kubectl))].into();
+            assert_eq!(two.violations().len(), wrong, "kubectl {kubectl}");
+        }
+        two.kubectls.clear();
         let mut etcd = |version| {
             two.planes.get_mut("c2").unwrap().insert(Component::Etcd, v(version));
             two.violations().len()

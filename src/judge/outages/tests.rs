@@ -66,6 +66,8 @@ fn a_pause_is_no_outage_and_none_of_its_time_counts() {
     assert_eq!(of(&[yes(1.0), paused(1.5), resumed(60.0), yes(60.1)]).windows, []);
     let during = of(&[yes(1.0), no(2.0, "x"), paused(3.0), resumed(60.0), no(61.0, "x"), yes(62.0)]);
     assert_eq!((during.windows.len(), during.total()), (1, 3.0));
+    // The answer to what was in flight may come after the pause has begun.
+    assert_eq!(of(&[yes(1.0), paused(1.5), yes(9.0), resumed(60.0), yes(60.1)]).windows, []);
     // Another probe's pause is not this one's.
     let other = record(1.5, Event::ProbePaused { probe: "v".into() });
     assert_eq!(of(&[yes(1.0), other, yes(60.0)]).total(), 59.0);

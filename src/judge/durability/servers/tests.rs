@@ -136,4 +136,7 @@ fn a_crash_is_told_from_an_orderly_end() {
     }
     let same = [&before[..], &[met(10.0, 8, a())]].concat();
     assert_eq!(restarts(&Evidence::new(&same, "t")), []);
+    // A start is told from another by seconds, however late it is.
+    let late = [met(1000.0, 0, a()), met(1010.0, 1, a()), met(1020.0, 9, a())];
+    assert_eq!(restarts(&Evidence::new(&late, "t")).len(), 1);
 }
