@@ -28,9 +28,9 @@ check: lint ## Tests that need neither engine nor cluster
 live: bootstrap build ## The live suites from cargo
 	cargo test --locked --test live
 
-mutants: ## Mutation testing of judges and waits (needs cargo-mutants; hours)
-	scripts/mutants judge
-	scripts/mutants wait
+mutants: ## Mutation testing of judges, waits and the ledger (needs cargo-mutants)
+	scripts/mutants judge --switched
+	scripts/mutants rest --switched
 
 lint: ## Formatting and lints
 	cargo fmt --check

@@ -290,6 +290,27 @@ mod tests {
     }
 
     #[test]
+    fn another_probes_sample_is_none_of_this_one() {
+        let event = Event::Sampled {
+            probe: "http".into(),
+            outcome: Outcome::Refused,
+            took_ms: 1.0,
+            detail: String::new(),
+        };
+        let record = Record {
+            schema: 1,
+            seq: 0,
+            writer: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            mono_us: 0,
+            run: "r".into(),
+            scope: crate::event::Scope::default(),
+            event,
+        };
+        assert!(Sample::of(&record, "http").is_some() && Sample::of(&record, "dns").is_none());
+    }
+
+    #[test]
     fn unavailable_is_rounded_down_and_surge_up() {
         let quarter = || json!("25%");
         assert_eq!(limits(2, quarter(), quarter()), Limits { least: 2, most: 3 });

@@ -1,11 +1,14 @@
-//! What became of acknowledged rows: the ledger's writes against readings of its table. [`samples`]
-//! judges what readers saw meanwhile, [`servers`] who answered.
+//! What became of acknowledged rows: the ledger's writes against readings of its table. [`misplaced`]
+//! says on whose disk rows are that were not read, [`samples`] judges what readers saw meanwhile,
+//! [`servers`] who answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Evidence, Finding, Missing};
 use crate::event::{Event, Outcome, Row, Server};
 
+mod crash;
+pub mod misplaced;
 pub mod order;
 pub mod samples;
 pub mod servers;
@@ -53,7 +56,7 @@ pub struct Durability<'r> {
     pub out_of_order: Vec<(&'r Row, &'r Row)>,
     /// Of a transaction: a row that is there, and one that is not.
     pub torn: Vec<(&'r Row, &'r Row)>,
-    /// Acknowledged by another server than the one that was read, and not there.
+    /// Acknowledged by another server than the one that was read, and not there: see [`misplaced`].
     pub misplaced: Vec<(&'r Row, &'r Server)>,
     /// There, acknowledged by another server: somebody copied them, or the server's identity.
     pub foreign: Vec<(&'r Row, &'r Server)>,
@@ -73,6 +76,8 @@ pub struct Durability<'r> {
     pub refused: usize,
     /// Whether the table was there.
     pub exists: bool,
+    /// The nodes that were down at the reading, by the proof of a fault, with its name.
+    pub down: BTreeMap<&'r str, &'r str>,
 }
 
 /// Compares what was written before a reading with what it found.
@@ -142,21 +147,7 @@ impl Durability<'_> {
                 some(", lost", &self.lost)
             ),
         );
-        let misplaced: Vec<_> = self.misplaced.iter().map(|m| m.0).collect();
-        finding.check(
-            misplaced.is_empty() && self.foreign.is_empty(),
-            match self.misplaced.first().or(self.foreign.first()) {
-                None => format!("{reading}: the server that acknowledged the rows is the one that was read"),
-                Some((_, server)) => format!(
-                    "{reading}: {} rows were acknowledged by another server, {} in pod {} on {}{}",
-                    misplaced.len() + self.foreign.len(),
-                    server.uuid,
-                    server.pod,
-                    server.node,
-                    some(", misplaced", &misplaced),
-                ),
-            },
-        );
+        misplaced::check(self, finding, reading);
         if !self.stale.is_empty() {
             let list = some(":", &self.stale);
             finding.check(
@@ -240,23 +231,44 @@ pub fn history<'r>(evidence: &Evidence<'r>) -> Vec<Write<'r>> {
     writes(evidence, usize::MAX, None)
 }
 
-/// What the ledger wrote, with what was open at a reading, and the reading. Of several with this
-/// name, the last.
-///
-/// # Errors
-/// [`Missing`] where there is no such reading.
-pub fn before<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Vec<Write<'r>>, Read<'r>), Missing> {
+/// Where the last reading with this name stands among the records, when it had begun, and the reading.
+fn last_reading<'r>(
+    evidence: &Evidence<'r>,
+    reading: &str,
+) -> Result<(usize, Option<u64>, Read<'r>), Missing> {
     let last = evidence.records().iter().enumerate().rev().find_map(|(at, record)| match &record.event {
         Event::RowsRead { reading: name, server, exists, rows, began_us } if name == reading => {
             Some((at, *began_us, Read { server, exists: *exists, rows }))
         }
         _ => None,
     });
-    let (at, began_us, read) = last.ok_or_else(|| Missing(format!("the ledger was not read `{reading}`")))?;
-    Ok((writes(evidence, at, began_us), read))
+    last.ok_or_else(|| Missing(format!("the ledger was not read `{reading}`")))
 }
 
-/// Adds the checks of [`Durability::check`] for one reading; gives what was compared.
+/// What became of every row at a reading, and the reading. Of several with this name, the last.
+///
+/// # Errors
+/// [`Missing`] where there is no such reading.
+pub fn at<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Durability<'r>, Read<'r>), Missing> {
+    compared(evidence, reading).map(|(verdict, (_, read, _))| (verdict, read))
+}
+
+/// What was written, the reading, and where it stands among the records.
+type Compared<'r> = (Vec<Write<'r>>, Read<'r>, usize);
+
+fn compared<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Durability<'r>, Compared<'r>), Missing> {
+    let (at, began_us, read) = last_reading(evidence, reading)?;
+    let writes = writes(evidence, at, began_us);
+    let mut verdict = compare(&writes, read);
+    let later = found_later(evidence, reading, read.server);
+    (verdict.stale, verdict.lost) =
+        verdict.lost.into_iter().partition(|row| later.contains(&(row.writer.as_str(), row.number)));
+    verdict.down = misplaced::down(&evidence.records()[..at]);
+    Ok((verdict, (writes, read, at)))
+}
+
+/// Adds the checks of [`Durability::check`] for one reading, and whether a crash explains what is
+/// lost; gives what was compared.
 ///
 /// # Errors
 /// [`Missing`] where there is no such reading.
@@ -265,17 +277,16 @@ pub fn every_acknowledged_row<'r>(
     reading: &str,
     finding: &mut Finding,
 ) -> Result<Durability<'r>, Missing> {
-    let (writes, read) = before(evidence, reading)?;
-    let mut verdict = compare(&writes, read);
-    let later = found_later(evidence, reading, read.server);
-    (verdict.stale, verdict.lost) =
-        verdict.lost.into_iter().partition(|row| later.contains(&(row.writer.as_str(), row.number)));
+    let (verdict, (writes, read, read_at)) = compared(evidence, reading)?;
     if read.exists {
         finding.check(true, format!("{reading}: the ledger's table is there"));
     } else if !verdict.misplaced.is_empty() || verdict.acknowledged() == 0 {
         finding.check(false, format!("{reading}: the ledger's table is not there"));
     }
     verdict.check(finding, reading);
+    if read.exists {
+        crash::check(evidence, reading, (&writes, read, read_at), &verdict.lost, finding);
+    }
     Ok(verdict)
 }
 
@@ -306,7 +317,7 @@ mod tests {
     use crate::judge::Conclusion;
 
     fn server(uuid: &str) -> Server {
-        Server { uuid: uuid.into(), pod: format!("pod-{uuid}"), ..Server::default() }
+        Server { uuid: uuid.into(), pod: format!("pod-{uuid}"), node: "w1".into(), ..Server::default() }
     }
 
     fn row(number: u64) -> Row {
@@ -371,9 +382,13 @@ mod tests {
                     c.read_from = server("b");
                     c.rows.clear();
                 },
-                "3 rows were acknowledged by another server, a in pod pod-a on , misplaced 1, 2, 3",
+                "3 acknowledged rows are misplaced, not on the server that was read, and no fault took w1 down; \
+                 acknowledged by a in pod pod-a on w1: 1, 2, 3",
             ),
-            (|c| c.read_from = server("b"), "3 rows were acknowledged by another server"),
+            (
+                |c| c.read_from = server("b"),
+                "3 rows are there that another server acknowledged, a in pod pod-a on w1: 1, 2, 3",
+            ),
         ];
         for (damage, said) in cases {
             let mut case = Case::good();

@@ -260,6 +260,13 @@ mod tests {
     }
 
     #[test]
+    fn eight_names_are_given_and_the_rest_is_counted() {
+        let files: Vec<FileEntry> = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(entry).into();
+        assert_eq!(listing("w1", &files[..8]).names(), "a b c d e f g h");
+        assert_eq!(listing("w1", &files).names(), "a b c d e f g h and 1 more");
+    }
+
+    #[test]
     fn files_on_one_node_only() {
         let files: Vec<FileEntry> = MYSQL.iter().copied().map(entry).collect();
         let good = BTreeMap::from([("w1", listing("w1", &files)), ("w2", listing("w2", &[]))]);

@@ -213,6 +213,8 @@ mod tests {
             ("1.35.4", "1.34.4", "1.34.4", "1.34.4"),
             ("1.35.4", "1.35.4", "1.34.4", "1.35.4"),
             ("1.37.2", "1.37.2", "1.34.4", "1.37.2"),
+            // From 1.25 on three behind are allowed.
+            ("1.28.0", "1.28.0", "1.25.0", "1.25.0"),
             // A kubelet of a later patch release is not ahead.
             ("1.34.4", "1.34.4", "1.34.6", "1.34.4"),
         ] {
@@ -244,6 +246,16 @@ mod tests {
         let old = state("1.34.4", "1.34.4", "1.34.4", "1.34.4");
         two.planes.insert("c2".into(), old.planes["c"].clone());
         assert_eq!(two.violations(), Vec::<String>::new());
+        for (kubectl, wrong) in [("1.36.0", 1), ("1.35.0", 0), ("1.34.0", 0), ("1.33.0", 1)] {
+            two.kubectls = [("c".to_owned(), v(kubectl))].into();
+            assert_eq!(two.violations().len(), wrong, "kubectl {kubectl}");
+        }
+        two.kubectls.clear();
+        let mut etcd = |version| {
+            two.planes.get_mut("c2").unwrap().insert(Component::Etcd, v(version));
+            two.violations().len()
+        };
+        assert_eq!((etcd("3.5.0"), etcd("3.4.0"), etcd("3.6.5")), (0, 1, 0));
         // One server is new already; through the load balancer this kubelet may meet the other.
         two.kubelets.insert("c".into(), v("1.35.4"));
         assert_eq!(two.violations(), ["kubelet 1.35.4 of c is ahead of kube-apiserver 1.34.4"]);

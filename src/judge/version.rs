@@ -108,6 +108,13 @@ mod tests {
     }
 
     #[test]
+    fn they_are_stored_as_text() {
+        let version = Version::new(1, 35, 4);
+        assert_eq!(String::from(version), "1.35.4");
+        assert_eq!(Version::try_from("1.35.4".to_owned()), Ok(version));
+    }
+
+    #[test]
     fn they_compare_by_number() {
         assert!(Version::new(1, 9, 0) < Version::new(1, 10, 0));
         assert_eq!(Version::new(1, 35, 0).minors_ahead(Version::new(1, 34, 9)), 1);

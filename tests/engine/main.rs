@@ -4,6 +4,7 @@ mod box_container;
 mod containers;
 mod files;
 mod ledger;
+mod ledger_lies;
 mod load;
 mod node;
 mod registry;

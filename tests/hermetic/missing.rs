@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use rstest::rstest;
-use seatrial::event::{self, Event, Record};
+use seatrial::event::{self, Change, Event, Outcome, Record};
 use seatrial::judge::{self, Conclusion, Evidence};
 use serde_json::{Value, json};
 
@@ -150,4 +150,39 @@ fn files_in_the_wrong_place_are_found_without_the_listing_before() {
         }
     }
     assert_eq!(verdict("B3", &records), Conclusion::Failed);
+}
+
+/// An object of another kind that bears a pod's name and goes at once, another probe that fails, a
+/// watch of another kind that breaks off: none of it is part of any claim.
+#[rstest]
+fn what_is_about_something_else_changes_no_verdict(
+    #[values("A7", "A10", "A11", "B8", "B10", "C1", "C5", "C6", "C8", "C9", "C10")] claim: &str,
+) {
+    let mut records = Vec::new();
+    for record in story(claim) {
+        let beside = match &record.event {
+            Event::ObjectChanged { kind, name, uid, object, .. } if kind == "Pod" => {
+                let (uid, mut object) = (format!("lease-{uid}"), object.clone());
+                object["kind"] = json!("Lease");
+                object["metadata"]["uid"] = json!(uid);
+                object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                let (change, kind, name) = (Change::Deleted, "Lease".into(), name.clone());
+                vec![Event::ObjectChanged { change, kind, name, uid, object }]
+            }
+            Event::Marked { .. } => vec![
+                Event::Sampled {
+                    probe: "another".into(),
+                    outcome: Outcome::Refused,
+                    took_ms: 1.0,
+                    detail: "no".into(),
+                },
+                Event::WatchRestarted { kind: "Lease".into(), reason: "410 Gone".into() },
+            ],
+            _ => Vec::new(),
+        };
+        let told = beside.into_iter().map(|event| Record { event, ..record.clone() }).collect::<Vec<_>>();
+        records.push(record);
+        records.extend(told);
+    }
+    assert_eq!(verdict(claim, &records), Conclusion::Passed);
 }

@@ -13,8 +13,9 @@ use crate::event::{Outcome, Row};
 /// Rows that are there, each with one that was acknowledged before it was sent and is not there or
 /// stands behind it. Only rows that the server that was read acknowledged itself are looked at.
 pub fn out_of_order<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &'r Row)> {
+    // The last one in counts: of a row that is there twice, its first place.
     let place: BTreeMap<(&str, u64), usize> =
-        read.rows.iter().enumerate().map(|(at, row)| (key(row), at)).collect();
+        read.rows.iter().enumerate().rev().map(|(at, row)| (key(row), at)).collect();
     let mut rows: Vec<Sent<'r>> = Vec::new();
     let mut previous: BTreeMap<&str, usize> = BTreeMap::new();
     let mut at = 0;
@@ -119,6 +120,7 @@ mod tests {
         assert_eq!(judge(written, &[('a', 1), ('a', 2)]).0, []);
         assert_eq!(judge(written, &[('a', 1), ('a', 3)]).0, [(3, 2)]);
         assert_eq!(judge(written, &[('a', 1), ('a', 3), ('a', 2)]).0, [(3, 2)]);
+        assert_eq!(judge(written, &[('a', 1), ('a', 2), ('a', 3), ('a', 1)]).0, [], "doubled, not moved");
     }
 
     #[test]

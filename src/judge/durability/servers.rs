@@ -21,9 +21,21 @@ pub struct Restart<'r> {
     /// What ended the old one, where the records show it: a container's exit code, or a fault on
     /// its node.
     pub cause: Option<String>,
-    /// Whether the old process ended without shutting down in order, so that the new one had to
-    /// recover from its log.
-    pub crash: bool,
+    /// Whether it shut down in order.
+    pub end: End,
+    /// Whether the old process wrote its log to disk at each commit; `None` where it did not say.
+    pub flushed: Option<bool>,
+}
+
+/// How a server's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It shut down: nothing had to be recovered.
+    Orderly,
+    /// It was killed or failed: InnoDB recovers what its log holds.
+    Crash,
+    /// The records do not tell.
+    Unknown,
 }
 
 /// Two servers of which the first answered before and after the second did, by the same process.
@@ -50,7 +62,11 @@ pub fn check<'r>(evidence: &Evidence<'r>, finding: &mut Finding) -> Vec<Restart<
     );
     let restarts = restarts(evidence);
     for restart in &restarts {
-        let how = if restart.crash { "recovered after a crash" } else { "started anew" };
+        let how = match restart.end {
+            End::Crash => "recovered after a crash",
+            End::Orderly => "started anew after it had shut down",
+            End::Unknown => "started anew",
+        };
         let why = restart.cause.as_deref().unwrap_or("nothing on record ended it");
         finding.check(
             true,
@@ -110,20 +126,24 @@ struct Answer<'r> {
     server: &'r Server,
     /// When its process started, where it said so.
     started: Option<f64>,
+    /// Whether it writes its log to disk at each commit, where it said so.
+    flushed: Option<bool>,
 }
 
 fn answers<'r>(evidence: &Evidence<'r>) -> Vec<Answer<'r>> {
     let answer = |(record, r): (usize, &'r Record)| {
         let at = r.mono_us as f64 / 1e6;
-        let (server, started) = match &r.event {
+        let (server, started, flushed) = match &r.event {
             Event::RowWritten { outcome: Outcome::Acknowledged, server, .. }
             | Event::TransactionWritten { outcome: Outcome::Acknowledged, server, .. }
             | Event::RowsSampled { outcome: Outcome::Acknowledged, server, .. }
-            | Event::RowsRead { server, .. } => (server, None),
-            Event::ServerMet { server, uptime, .. } => (server, Some(at - *uptime as f64)),
+            | Event::RowsRead { server, .. } => (server, None, None),
+            Event::ServerMet { server, uptime, flush_at_commit, .. } => {
+                (server, Some(at - *uptime as f64), flush_at_commit.map(|value| value == 1))
+            }
             _ => return None,
         };
-        Some(Answer { at, record, server, started })
+        Some(Answer { at, record, server, started, flushed })
     };
     evidence.records().iter().enumerate().filter_map(answer).collect()
 }
@@ -136,41 +156,50 @@ pub fn restarts<'r>(evidence: &Evidence<'r>) -> Vec<Restart<'r>> {
         let uuid = answer.server.uuid.as_str();
         let before = last.remove(uuid);
         let known = before.as_ref().and_then(|b| b.started);
+        let flushed = before.as_ref().and_then(|b| b.flushed);
         if let (Some(before), Some(known), Some(started)) = (before, known, answer.started)
             && started > known + SAME_START
         {
             let cause = cause(&evidence.records()[before.record..answer.record], before.server);
-            let crash = cause.as_ref().is_some_and(|(_, crash)| *crash);
-            let cause = cause.map(|(why, _)| why);
-            found.push(Restart { server: answer.server, last_answer: before.at, started, cause, crash });
+            let (cause, end) = cause.map_or((None, End::Unknown), |(why, end)| (Some(why), end));
+            let (server, last_answer) = (answer.server, before.at);
+            found.push(Restart { server, last_answer, started, cause, end, flushed });
         }
-        last.insert(uuid, Answer { started: answer.started.or(known), ..answer });
+        let (started, flushed) = (answer.started.or(known), answer.flushed.or(flushed));
+        last.insert(uuid, Answer { started, flushed, ..answer });
     }
     found
 }
 
-/// What ended a server's process between two moments, and whether that was a crash.
-fn cause(records: &[Record], server: &Server) -> Option<(String, bool)> {
+/// What ended a server's process between two moments, and how: its container's own end where that was
+/// seen; otherwise a fault on its node, which is a crash for certain only where that was killed.
+fn cause(records: &[Record], server: &Server) -> Option<(String, End)> {
     let ended = records.iter().find_map(|record| match &record.event {
         Event::ObjectChanged { kind, uid, object, .. } if kind == "Pod" && *uid == server.pod_uid => {
             let status = object.pointer("/status/containerStatuses/0")?;
             let ended =
                 ["/state/terminated", "/lastState/terminated"].iter().find_map(|at| status.pointer(at))?;
             let code = ended["exitCode"].as_i64()?;
-            Some((format!("its container ended with {code}"), code != 0))
+            let reason = ended["reason"].as_str().map(|why| format!(" ({why})")).unwrap_or_default();
+            let end = if code == 0 { End::Orderly } else { End::Crash };
+            Some((format!("its container ended with {code}{reason}"), end))
         }
         _ => None,
     });
     let fault = || {
         records.iter().find_map(|record| match &record.event {
-            Event::FaultInjected { fault, node, .. } if *node == server.node => {
-                Some((format!("{fault} on {node}"), true))
+            Event::FaultInjected { fault, node, proof, .. } if *node == server.node => {
+                let killed = proof.get("exit_code").and_then(Value::as_i64) == Some(KILLED);
+                Some((format!("{fault} on {node}"), if killed { End::Crash } else { End::Unknown }))
             }
             _ => None,
         })
     };
     ended.or_else(fault)
 }
+
+/// The exit code of what SIGKILL ended: 128 and the signal's number.
+const KILLED: i64 = 137;
 
 /// Pairs of servers that ran at the same time: the first answered before and after the second, and
 /// its process had not started in between. A server is told by its files and its pod.

@@ -66,6 +66,8 @@ fn a_pause_is_no_outage_and_none_of_its_time_counts() {
     assert_eq!(of(&[yes(1.0), paused(1.5), resumed(60.0), yes(60.1)]).windows, []);
     let during = of(&[yes(1.0), no(2.0, "x"), paused(3.0), resumed(60.0), no(61.0, "x"), yes(62.0)]);
     assert_eq!((during.windows.len(), during.total()), (1, 3.0));
+    // The answer to what was in flight may come after the pause has begun.
+    assert_eq!(of(&[yes(1.0), paused(1.5), yes(9.0), resumed(60.0), yes(60.1)]).windows, []);
     // Another probe's pause is not this one's.
     let other = record(1.5, Event::ProbePaused { probe: "v".into() });
     assert_eq!(of(&[yes(1.0), other, yes(60.0)]).total(), 59.0);
@@ -76,6 +78,7 @@ fn a_late_answer_is_an_outage_though_nothing_failed() {
     let outages = of(&[yes(1.0), yes(2.9), yes(6.0)]);
     assert_eq!(outages.windows.len(), 1);
     assert_eq!((outages.total(), outages.windows[0].cause()), (6.0 - 2.9, Cause::Slow));
+    assert_eq!((outages.windows[0].from, outages.windows[0].to), (2.9, 6.0));
 }
 
 #[test]
@@ -156,4 +159,13 @@ fn reasons_as_they_are_recorded_have_their_causes() {
     ] {
         assert_eq!(Cause::of(reason), cause, "{reason}");
     }
+}
+
+#[test]
+fn a_transaction_is_an_attempt_of_its_writer() {
+    let row = |number| Row { writer: "w".into(), number, checksum: String::new() };
+    let (rows, server) = (vec![row(1), row(2)], Server::default());
+    let (outcome, reason) = (Outcome::Refused, "x".into());
+    let refused = record(2.0, Event::TransactionWritten { rows, outcome, server, reason });
+    assert_eq!(of(&[yes(1.0), refused, yes(3.0)]).total(), 2.0);
 }

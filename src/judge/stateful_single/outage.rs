@@ -139,8 +139,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     locality::files_of(finding, listed(&stopped, home)?, &old.uuid);
     locality::files_of(finding, listed(&stopped, elsewhere)?, &new.uuid);
 
-    let (writes, read) = durability::before(evidence, "elsewhere")?;
-    let rows = durability::compare(&writes, read);
+    let (rows, read) = durability::at(evidence, "elsewhere")?;
     finding.check(!read.exists, "the ledger's table is not there");
     finding
         .check(read.server.uuid == new.uuid, format!("the ledger was read from server {}", read.server.uuid));
@@ -148,7 +147,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     if acknowledged == 0 {
         finding.unsure("no row was acknowledged, so none could stay behind");
     }
-    let of_old = rows.misplaced.iter().filter(|(_, server)| server.uuid == old.uuid).count();
+    let of_old = rows.on_disk_of(&old);
     finding.check(
         of_old == acknowledged,
         format!("{of_old} of {acknowledged} acknowledged rows are on {home}'s disk, not in the new server"),
@@ -200,7 +199,7 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     finding.check(now == home, format!("pod {} is back on {now}, the files are on {home}", after.name()));
     check_server_of(finding, &new, &after);
     finding.check(old.uuid == new.uuid, format!("server {} before, {} again", old.uuid, new.uuid));
-    let (_, read) = durability::before(evidence, "returned")?;
+    let (_, read) = durability::at(evidence, "returned")?;
     finding.check(
         read.server.pod_uid == after.uid(),
         format!("the rows were read from pod {} ({})", read.server.pod, read.server.pod_uid),

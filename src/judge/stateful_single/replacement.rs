@@ -32,7 +32,7 @@ pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
     } else {
         finding.unsure(format!("the end of pod {} was not recorded", before.name()));
     }
-    let (_, read) = durability::before(evidence, "replaced")?;
+    let (_, read) = durability::at(evidence, "replaced")?;
     finding.check(
         read.server.pod_uid == after.uid(),
         format!("the rows were read from pod {} ({})", read.server.pod, read.server.pod_uid),

@@ -70,7 +70,7 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| acknowledged_by(s, 3, &told::server("x", 1, "w1")),
         FAILED,
-        "1 rows were acknowledged by another server, uuid-x",
+        "1 rows are there that another server acknowledged, uuid-x",
     ),
     lie(
         "a row that the replacement acknowledged",
@@ -81,12 +81,20 @@ pub(super) static LIES: &[Lie] = &[
         "acknowledged rows are on w1's disk",
     ),
     lie(
+        "the stopped node was back when the rows were looked for",
+        "B9",
+        told::story,
+        |s| healed_before(s, "elsewhere"),
+        FAILED,
+        "0 of 6 acknowledged rows are on w1's disk",
+    ),
+    lie(
         "rows that the replacement kept to itself",
         "B10",
         told::story,
         |s| wrote_before(s, "elsewhere"),
         FAILED,
-        "misplaced 50",
+        "1 acknowledged rows are misplaced, not on the server that was read, and no fault took w2 down",
     ),
     lie(
         "a row without an answer and without a reason",
@@ -189,6 +197,16 @@ fn wrote_before(story: &mut Story, wanted: &str) {
     let at = story.records.iter().position(reads).expect("the reading");
     let (row, server, reason) = (row(50), told::server("b", 4, "w2"), String::new());
     let event = Event::RowWritten { row, outcome: Outcome::Acknowledged, server, reason };
+    let record = Record { event, ..story.records[at].clone() };
+    story.records.insert(at, record);
+}
+
+/// The fault on the node is healed before this reading.
+fn healed_before(story: &mut Story, wanted: &str) {
+    let reads = |r: &Record| matches!(&r.event, Event::RowsRead { reading, .. } if reading == wanted);
+    let at = story.records.iter().position(reads).expect("the reading");
+    let healed = |r: &Record| matches!(&r.event, Event::FaultHealed { .. });
+    let event = story.records[at..].iter().find(|r| healed(r)).expect("the heal").event.clone();
     let record = Record { event, ..story.records[at].clone() };
     story.records.insert(at, record);
 }

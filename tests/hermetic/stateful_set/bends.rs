@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::Story;
 
+/// Whether a change of an object is the one that is meant.
+pub(super) type Fits = fn(Change, &Value) -> bool;
+
 impl Story {
     /// The last fact of this name.
     pub(super) fn fact(&mut self, id: &str, name: &str) -> &mut Value {
@@ -41,7 +44,7 @@ impl Story {
     }
 
     /// Position of the first change of a pod after a mark that is as asked for.
-    pub(super) fn change(&self, mark: &str, wanted: &str, fits: impl Fn(Change, &Value) -> bool) -> usize {
+    pub(super) fn change(&self, mark: &str, wanted: &str, fits: Fits) -> usize {
         let from = self.mark(mark);
         let found = self.0[from..].iter().position(|r| match &r.event {
             Event::ObjectChanged { change, name, object, kind, .. } if name == wanted && kind != "Event" => {
@@ -57,6 +60,33 @@ impl Story {
             Event::ObjectChanged { object, .. } => object,
             other => panic!("no change: {other:?}"),
         }
+    }
+
+    /// The pod as it was when it was first ready.
+    pub(super) fn ready(&mut self, name: &str) -> Value {
+        let at = self.change("apply", name, is_ready);
+        self.object(at).clone()
+    }
+
+    /// Says just after a mark that a pod is on its way out.
+    pub(super) fn goes(&mut self, mark: &str, name: &str) {
+        let pod = ending(self.ready(name));
+        self.insert_after(mark, told(Change::Modified, pod));
+    }
+
+    /// Takes a change after a mark to before another one.
+    pub(super) fn comes_before(&mut self, mark: &str, (early, is): (&str, Fits), (late, was): (&str, Fits)) {
+        let (to, from) = (self.change(mark, late, was), self.change(mark, early, is));
+        self.carry(from, to);
+    }
+
+    /// The objects, of every kind, of the changes after a mark: kind, name, object.
+    pub(super) fn objects_after(&mut self, mark: &str) -> impl Iterator<Item = (&str, &str, &mut Value)> {
+        let from = self.mark(mark);
+        self.0[from..].iter_mut().filter_map(|r| match &mut r.event {
+            Event::ObjectChanged { kind, name, object, .. } => Some((kind.as_str(), name.as_str(), object)),
+            _ => None,
+        })
     }
 
     /// Takes a record to before another one, with its time.
@@ -80,9 +110,13 @@ impl Story {
         }
     }
 
-    /// Drops records between two marks.
-    pub(super) fn drop_between(&mut self, (from, to): (&str, &str), gone: impl Fn(&Event) -> bool) {
+    /// Drops the changes between two marks of what has this name, or of everything, that are as said.
+    pub(super) fn unseen(&mut self, (from, to): (&str, &str), wanted: Option<&str>, fits: Fits) {
         let (from, to) = (self.mark(from), self.mark(to));
+        let gone = |event: &Event| {
+            matches!(event, Event::ObjectChanged { change, name, object, .. }
+                if wanted.is_none_or(|w| w == name) && fits(*change, object))
+        };
         let mut at = 0;
         self.0.retain(|r| {
             at += 1;
@@ -101,6 +135,10 @@ pub(super) fn is_gone(change: Change, _: &Value) -> bool {
 
 pub(super) fn is_ready(change: Change, pod: &Value) -> bool {
     change != Change::Deleted && !is_ending(change, pod) && pod["status"]["conditions"][0]["status"] == "True"
+}
+
+pub(super) fn is_any(_: Change, _: &Value) -> bool {
+    true
 }
 
 pub(super) fn is_ending(_: Change, pod: &Value) -> bool {

@@ -136,7 +136,7 @@ pub static LIES: &[Lie] = &[
         "never seen bound",
         "C3",
         |s| {
-            s.drop_between(("apply", "applied"), |e| matches!(e, Event::ObjectChanged { name, object, .. } if name == "data-web-0" && object["status"]["phase"] == "Bound"))
+            s.unseen(("apply", "applied"), Some("data-web-0"), |_, claim| claim["status"]["phase"] == "Bound")
         },
         OPEN,
         "data-web-0 was not seen to be bound",
@@ -244,11 +244,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "two at a time",
         "C4",
-        |s| {
-            let (gone, new) =
-                (s.change("delete-pod", "web-1", is_gone), s.change("delete-pod", "web-1", is_added));
-            s.carry(new, gone);
-        },
+        |s| s.comes_before("delete-pod", ("web-1", is_added), ("web-1", is_gone)),
         FAILED,
         "was still there when",
     ),
@@ -256,22 +252,14 @@ pub static LIES: &[Lie] = &[
     of_set(
         "another pod went too",
         "C4",
-        |s| {
-            let at = s.change("apply", "web-2", |c, _| c == Change::Modified);
-            let pod = ending(s.object(at).clone());
-            s.insert_after("delete-pod", told(Change::Modified, pod));
-        },
+        |s| s.goes("delete-pod", "web-2"),
         FAILED,
         "other pods that went meanwhile: 1",
     ),
     of_set(
         "old end not recorded",
         "C4",
-        |s| {
-            s.drop_between(("delete-pod", "pod-replaced"), |e| {
-                matches!(e, Event::ObjectChanged { change: Change::Deleted, .. })
-            })
-        },
+        |s| s.unseen(("delete-pod", "pod-replaced"), None, is_gone),
         FAILED,
         "the old pod gone was never seen",
     ),

@@ -161,11 +161,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "two at a time",
         "C9",
-        |s| {
-            let (gone, new) =
-                (s.change("declare", "solo-0", is_gone), s.change("declare", "solo-0", is_added));
-            s.carry(new, gone);
-        },
+        |s| s.comes_before("declare", ("solo-0", is_added), ("solo-0", is_gone)),
         FAILED,
         "was still there when",
     ),

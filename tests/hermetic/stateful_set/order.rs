@@ -3,12 +3,18 @@
 use seatrial::event::{Change, Event};
 use serde_json::{Value, json};
 
-use super::bends::{ending, is_added, is_ending, is_gone, is_ready, told};
-use super::{Story, uid_of};
+use super::Story;
+use super::bends::{is_added, is_any, is_ending, is_gone, is_ready, told};
 use crate::lies::{FAILED, Lie, OPEN, of_set};
 
 pub static LIES: &[Lie] = &[
-    of_set("made too early", "C1", made_early, FAILED, "web-0 ready came "),
+    of_set(
+        "made too early",
+        "C1",
+        |s| s.comes_before("apply", ("web-1", is_added), ("web-0", is_ready)),
+        FAILED,
+        "web-0 ready came ",
+    ),
     of_set(
         "made too early by its own time",
         "C1",
@@ -32,9 +38,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "never ready",
         "C1",
-        |s| {
-            s.drop_between(("apply", "applied"), |e| matches!(e, Event::ObjectChanged { name, object, .. } if name == "web-0" && object["status"]["conditions"][0]["status"] == "True"))
-        },
+        |s| s.unseen(("apply", "applied"), Some("web-0"), is_ready),
         FAILED,
         "web-0 ready was never seen",
     ),
@@ -72,10 +76,9 @@ pub static LIES: &[Lie] = &[
         "history begins late",
         "C1",
         |s| {
-            s.drop_between(
-                ("apply", "applied"),
-                |e| matches!(e, Event::ObjectChanged { change: Change::Added, kind, .. } if kind == "Pod"),
-            )
+            s.unseen(("apply", "applied"), None, |change, object| {
+                is_added(change, object) && object["kind"] == "Pod"
+            })
         },
         FAILED,
         "the beginning of web-0 was recorded: false",
@@ -87,7 +90,13 @@ pub static LIES: &[Lie] = &[
         FAILED,
         "web-1 was taken before web-2",
     ),
-    of_set("both at once", "C5", at_once, FAILED, "web-2 gone came "),
+    of_set(
+        "both at once",
+        "C5",
+        |s| s.comes_before("scale-down", ("web-1", is_ending), ("web-2", is_gone)),
+        FAILED,
+        "web-2 gone came ",
+    ),
     of_set(
         "both at once by their times",
         "C5",
@@ -109,22 +118,11 @@ pub static LIES: &[Lie] = &[
         FAILED,
         "is gone",
     ),
-    of_set(
-        "one more went",
-        "C5",
-        |s| {
-            let pod = s.state("web-0");
-            s.insert_after("scale-down", told(Change::Modified, ending(pod)));
-        },
-        FAILED,
-        "2 were too many",
-    ),
+    of_set("one more went", "C5", |s| s.goes("scale-down", "web-0"), FAILED, "2 were too many"),
     of_set(
         "end not recorded",
         "C5",
-        |s| {
-            s.drop_between(("scale-down", "scaled-down"), |e| matches!(e, Event::ObjectChanged { change: Change::Deleted, name, .. } if name == "web-1"))
-        },
+        |s| s.unseen(("scale-down", "scaled-down"), Some("web-1"), is_gone),
         FAILED,
         "web-1 was seen to go: false",
     ),
@@ -139,10 +137,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "went all the same",
         "C6",
-        |s| {
-            let pod = s.state("web-2");
-            s.insert_after("refuse", told(Change::Modified, ending(pod)));
-        },
+        |s| s.goes("refuse", "web-2"),
         FAILED,
         "pods that went while web-0 was unready: web-2",
     ),
@@ -161,10 +156,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "went before it was healed",
         "C6",
-        |s| {
-            let (ready, end) = (s.change("heal", "web-0", is_ready), s.change("heal", "web-2", is_ending));
-            s.carry(end, ready);
-        },
+        |s| s.comes_before("heal", ("web-2", is_ending), ("web-0", is_ready)),
         FAILED,
         "web-0 ready again came ",
     ),
@@ -203,18 +195,7 @@ pub static LIES: &[Lie] = &[
         FAILED,
         "web-2 unready is one that would stay: false",
     ),
-    of_set(
-        "never went",
-        "C6",
-        |s| {
-            s.drop_between(
-                ("heal", "healed"),
-                |e| matches!(e, Event::ObjectChanged { name, .. } if name == "web-2"),
-            )
-        },
-        FAILED,
-        "none went",
-    ),
+    of_set("never went", "C6", |s| s.unseen(("heal", "healed"), Some("web-2"), is_any), FAILED, "none went"),
     of_set(
         "said afterwards",
         "C8",
@@ -288,33 +269,21 @@ pub static LIES: &[Lie] = &[
     of_set(
         "next before ready",
         "C10",
-        |s| {
-            let (ready, end) = (
-                s.change("partition-opened", "web-1", is_ready_new),
-                s.change("partition-opened", "web-0", is_ending),
-            );
-            s.carry(end, ready);
-        },
+        |s| s.comes_before("partition-opened", ("web-0", is_ending), ("web-1", is_ready)),
         FAILED,
         "web-1 ready again came ",
     ),
     of_set(
         "new before gone",
         "C10",
-        |s| {
-            let (gone, new) = (s.change("update", "web-2", is_gone), s.change("update", "web-2", is_added));
-            s.carry(new, gone);
-        },
+        |s| s.comes_before("update", ("web-2", is_added), ("web-2", is_gone)),
         FAILED,
         "was still there when",
     ),
     of_set(
         "partition broken",
         "C10",
-        |s| {
-            let pod = s.state("web-1");
-            s.insert_after("update", told(Change::Modified, ending(pod)));
-        },
+        |s| s.goes("update", "web-1"),
         FAILED,
         "pods below partition 2 that went: web-1",
     ),
@@ -357,6 +326,16 @@ pub static LIES: &[Lie] = &[
         |s| {
             let old = s.fact("C10", "set_before")["status"]["currentRevision"].clone();
             s.fact("C10", "set")["status"]["updateRevision"] = old;
+        },
+        FAILED,
+        "asked for",
+    ),
+    of_set(
+        "the revision of before",
+        "C10",
+        |s| {
+            let new = s.fact("C10", "set")["status"]["updateRevision"].clone();
+            s.fact("C10", "set_before")["status"]["currentRevision"] = new;
         },
         FAILED,
         "asked for",
@@ -407,12 +386,6 @@ pub static LIES: &[Lie] = &[
 ];
 
 impl Story {
-    /// The last recorded state of the first pod of this name.
-    fn state(&mut self, name: &str) -> Value {
-        let at = self.change("apply", name, is_ready);
-        self.object(at).clone()
-    }
-
     /// Where the prediction was recorded.
     fn said(&self) -> usize {
         self.0
@@ -420,11 +393,6 @@ impl Story {
             .position(|r| matches!(&r.event, Event::Observed { what, .. } if what == "prediction"))
             .unwrap()
     }
-}
-
-fn made_early(story: &mut Story) {
-    let (ready, made) = (story.change("apply", "web-0", is_ready), story.change("apply", "web-1", is_added));
-    story.carry(made, ready - 1);
 }
 
 fn skipped(story: &mut Story) {
@@ -442,63 +410,42 @@ fn skipped(story: &mut Story) {
 
 fn two_of_one(story: &mut Story) {
     let at = story.change("apply", "web-1", is_ready);
-    let mut second = story.object(at).clone();
+    let mut second = story.ready("web-1");
     second["metadata"]["uid"] = json!("rogue");
     story.insert(at + 1, told(Change::Added, second));
 }
 
 /// A pod of one of the set's names that the set did not make.
 fn rogue(story: &mut Story, after: &str, name: &str) {
-    let mut pod = story.state("web-2");
+    let mut pod = story.ready("web-2");
     pod["metadata"]["name"] = json!(name);
     pod["metadata"]["uid"] = json!("rogue");
     pod["metadata"]["ownerReferences"] = json!([]);
     story.insert_after(after, told(Change::Added, pod));
 }
 
-fn at_once(story: &mut Story) {
-    let (gone, end) =
-        (story.change("scale-down", "web-2", is_gone), story.change("scale-down", "web-1", is_ending));
-    story.carry(end, gone);
-}
-
 fn finished(story: &mut Story, after: &str, wanted: &str, at: &str) {
-    let from = story.mark(after);
-    for record in &mut story.0[from..] {
-        if let Event::ObjectChanged { name, object, .. } = &mut record.event
-            && name == wanted
-            && let Some(state) = object.pointer_mut("/status/containerStatuses/0/state/terminated")
-        {
+    for (_, _, pod) in story.objects_after(after).filter(|(_, name, _)| *name == wanted) {
+        if let Some(state) = pod.pointer_mut("/status/containerStatuses/0/state/terminated") {
             state["finishedAt"] = json!(at);
         }
     }
 }
 
 fn forget_ends(story: &mut Story, after: &str) {
-    let from = story.mark(after);
-    for record in &mut story.0[from..] {
-        if let Event::ObjectChanged { object, .. } = &mut record.event {
-            object["status"]["containerStatuses"] = json!([]);
-        }
-    }
+    story.objects_after(after).for_each(|(_, _, object)| object["status"]["containerStatuses"] = json!([]));
 }
 
 fn was_ready(story: &mut Story) {
-    let pod = story.state("web-0");
+    let pod = story.ready("web-0");
     let at = story.mark("refuse");
     story.insert(at, told(Change::Modified, pod));
 }
 
 /// Bends every state of the set after a mark.
 fn sets(story: &mut Story, after: &str, bend: impl Fn(&mut Value)) {
-    let from = story.mark(after);
-    for record in &mut story.0[from..] {
-        if let Event::ObjectChanged { kind, object, .. } = &mut record.event
-            && kind == "StatefulSet"
-        {
-            bend(object);
-        }
-    }
+    let sets = story.objects_after(after).filter(|(kind, _, _)| *kind == "StatefulSet");
+    sets.for_each(|(_, _, set)| bend(set));
 }
 
 /// The controller observed one generation only.
@@ -515,8 +462,4 @@ fn late(story: &mut Story, from: usize, to: usize) {
     let mut record = story.0.remove(from);
     (record.seq, record.mono_us) = (seq, mono_us);
     story.0.insert(to, record);
-}
-
-fn is_ready_new(change: Change, pod: &Value) -> bool {
-    is_ready(change, pod) && !uid_of(pod).is_empty()
 }

@@ -145,6 +145,22 @@ fn rows_beyond_the_newest_are_not_missed() {
         story.wrote(&[n], Outcome::Acknowledged);
     }
     assert_eq!(wrong(&story.saw(&[4, 5, 6], |_| {})), [0; 5]);
+    assert_eq!(wrong(&story.saw(&[4, 6], |_| {})), [0, 1, 0, 0, 0], "a hole among the newest");
     // What was in flight when the look was judged has no record yet.
     assert_eq!(wrong(&story.saw(&[4, 5, 6, 7], |_| {})), [0; 5]);
+}
+
+#[test]
+fn too_many_writes_without_an_answer_decide_nothing() {
+    let seen = |open: u64| {
+        let mut story = Story::default();
+        story.wrote(&[1], Outcome::Acknowledged);
+        for n in 2..2 + open {
+            story.wrote(&[n], Outcome::Indeterminate);
+        }
+        story.wrote(&[100], Outcome::Acknowledged);
+        wrong(&story.saw(&[1, 100], |seen| seen.digest = "1".into()))
+    };
+    let most = OPEN as u64;
+    assert_eq!((seen(most), seen(most + 1), seen(most + 2)), ([0, 0, 0, 1, 0], [0; 5], [0; 5]));
 }

@@ -98,7 +98,16 @@ fn a_crash_is_told_from_an_orderly_end() {
             id: "f".into(),
             fault: "kill-node".into(),
             node: "w1".into(),
-            proof: json!({}),
+            proof: json!({ "power": "exited", "exit_code": 137 }),
+        },
+    );
+    let stopped = record(
+        6.0,
+        Event::FaultInjected {
+            id: "f".into(),
+            fault: "stop-node".into(),
+            node: "w1".into(),
+            proof: json!({ "power": "exited", "exit_code": 130 }),
         },
     );
     for (between, said) in [
@@ -108,9 +117,14 @@ fn a_crash_is_told_from_an_orderly_end() {
         ),
         (
             pod(6.0, 1, "w1", Some(0)),
-            "started anew at 9 s, last answer at 5.000 s (its container ended with 0)",
+            "started anew after it had shut down at 9 s, last answer at 5.000 s (its container ended with 0)",
         ),
+        (stopped, "started anew at 9 s, last answer at 5.000 s (stop-node on w1)"),
         (fault, "recovered after a crash at 9 s, last answer at 5.000 s (kill-node on w1)"),
+        (
+            pod(6.0, 2, "w1", Some(137)),
+            "started anew at 9 s, last answer at 5.000 s (nothing on record ended it)",
+        ),
         (
             wrote(6.0, server("b", 1)),
             "started anew at 9 s, last answer at 5.000 s (nothing on record ended it)",
@@ -122,4 +136,7 @@ fn a_crash_is_told_from_an_orderly_end() {
     }
     let same = [&before[..], &[met(10.0, 8, a())]].concat();
     assert_eq!(restarts(&Evidence::new(&same, "t")), []);
+    // A start is told from another by seconds, however late it is.
+    let late = [met(1000.0, 0, a()), met(1010.0, 1, a()), met(1020.0, 9, a())];
+    assert_eq!(restarts(&Evidence::new(&late, "t")).len(), 1);
 }

@@ -1,0 +1,114 @@
+//! Real servers that lie to the ledger: told what to do in their own words, so that the client, the
+//! socket and the protocol are those of a run. What the lie did must be named, and nothing else.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use rstest::rstest;
+use seatrial::engine::Engine;
+use seatrial::judge::Conclusion;
+use seatrial::probe::Tally;
+use testcontainers::core::client::docker_client_instance;
+
+use super::ledger::{PACE, Side, address, seconds, side};
+
+/// Acknowledges rows and keeps none of them.
+const FORGETS: &str = "ALTER TABLE qa.ledger ENGINE=BLACKHOLE";
+
+/// Refuses rows and keeps them: without transactions, what a trigger refuses afterwards stays.
+const KEEPS_REFUSED: &str = "ALTER TABLE qa.ledger ENGINE=MyISAM; CREATE TRIGGER qa.lie AFTER INSERT ON \
+     qa.ledger FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'";
+
+/// Keeps something else than it acknowledged.
+const ALTERS: &str =
+    "CREATE TRIGGER qa.lie BEFORE INSERT ON qa.ledger FOR EACH ROW SET NEW.payload = REVERSE(NEW.payload)";
+
+/// Keeps rows under numbers that nobody wrote.
+const RENUMBERS: &str =
+    "CREATE TRIGGER qa.lie BEFORE INSERT ON qa.ledger FOR EACH ROW SET NEW.number = NEW.number + 1000000";
+
+/// Keeps each row twice: what it acknowledged, and again by an event of its own.
+const DOUBLES: &str = "CREATE EVENT qa.lie ON SCHEDULE EVERY 1 SECOND DO INSERT INTO qa.ledger (writer, number, \
+     payload, checksum) SELECT writer, number, payload, checksum FROM qa.ledger ORDER BY id LIMIT 1";
+
+/// Keeps the rows, but is another server from now on.
+const RENAMED: &str = "another auto.cnf";
+
+#[rstest]
+#[case::forgets(FORGETS, &["acknowledged rows are there, lost 1, 2, 3, 4, 5 and", "no crash explains that "])]
+#[case::keeps_refused(KEEPS_REFUSED, &["rows are there though they were refused: "])]
+#[case::alters(ALTERS, &["rows are there with another checksum: "])]
+#[case::renumbers(
+    RENUMBERS,
+    &["acknowledged rows are there, lost ", "no crash explains that ", "rows are there that nobody wrote: 10000"],
+)]
+#[case::doubles(DOUBLES, &["1 rows are there twice: 1"])]
+#[case::renamed(RENAMED, &["rows are there that another server acknowledged, "])]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lies_is_found_out(
+    #[future(awt)] side: anyhow::Result<Side>,
+    #[case] lie: &str,
+    #[case] said: &[&str],
+) -> anyhow::Result<()> {
+    let side = side?;
+    // What a server that forgets had before, it forgets as well.
+    if lie != FORGETS {
+        write(&side, "truthful", |tally| tally.acknowledged).await?;
+        side.ledger.read("truth", seconds(30)).await?;
+        let truth = side.verdict("truth")?;
+        assert_eq!(truth.conclusion(), Conclusion::Passed, "{:#?}", truth.details());
+    }
+    match lie {
+        RENAMED => rename(&side).await?,
+        _ => side.meddle(lie).await?,
+    }
+    match lie {
+        RENAMED => {}
+        DOUBLES => doubled(&side).await?,
+        KEEPS_REFUSED => write(&side, "lied to", |tally| tally.refused).await?,
+        _ => write(&side, "lied to", |tally| tally.acknowledged).await?,
+    }
+    side.ledger.read("lie", seconds(30)).await?;
+    let finding = side.verdict("lie")?;
+    assert_eq!(finding.conclusion(), Conclusion::Failed, "{:#?}", finding.details());
+    let failed: Vec<String> = finding.details().into_iter().filter(|d| d.starts_with("failed")).collect();
+    let named = |by: &&str| failed.iter().any(|line| line.contains(*by));
+    ensure!(failed.len() == said.len() && said.iter().all(named), "{said:?}: {failed:#?}");
+    Ok(())
+}
+
+/// Writes until twenty rows had one outcome.
+async fn write(side: &Side, name: &str, of: fn(Tally) -> u64) -> anyhow::Result<()> {
+    let writer = side.ledger.write(name, PACE);
+    let deadline = seconds(60);
+    while of(writer.tally()) < 20 {
+        ensure!(!deadline.is_over(), "{:?}", writer.tally());
+        deadline.pause(Duration::from_millis(20)).await;
+    }
+    writer.stop().await;
+    Ok(())
+}
+
+/// Waits until the server's event has doubled a row, and ends it.
+async fn doubled(side: &Side) -> anyhow::Result<()> {
+    let (truth, deadline) = (side.ledger.read("before", seconds(30)).await?.rows.len(), seconds(60));
+    while side.ledger.read("meanwhile", seconds(30)).await?.rows.len() == truth {
+        ensure!(!deadline.is_over(), "no row was doubled");
+        deadline.pause(Duration::from_millis(100)).await;
+    }
+    side.meddle("DROP EVENT qa.lie").await
+}
+
+/// Starts the server anew on the same files, without the one that holds its name.
+async fn rename(side: &Side) -> anyhow::Result<()> {
+    let before = side.ledger.ready(seconds(30)).await?;
+    let engine = Engine::connect(None).await?;
+    engine.exec_ok(side.mysql.id(), &["rm", "/var/lib/mysql/auto.cnf"], None, seconds(30)).await?;
+    let docker = docker_client_instance().await?;
+    docker.stop_container(side.mysql.id(), None).await?;
+    docker.start_container(side.mysql.id(), None).await?;
+    side.relay.lead_to(address(&side.mysql).await?);
+    let after = side.ledger.ready(seconds(120)).await?;
+    ensure!(after.uuid != before.uuid, "the server kept its name {}", after.uuid);
+    Ok(())
+}
