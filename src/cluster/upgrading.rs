@@ -117,12 +117,18 @@ pub async fn upgrade(
         None => None,
     };
     let from = looked.plan.from;
-    loop {
+    while let Some(hop) = looked.plan.hops.first() {
+        let (version, known) = (hop.to.to_string(), hop.etcd.is_some() && hop.coredns.is_some());
+        let deadline = Deadline::after(BUILD);
+        let artefacts =
+            image::artefacts(settings, &cluster.engine, &profile, &version, deadline, progress).await?;
+        if !known {
+            // Its kubeadm has said by now which etcd and CoreDNS it names: they are checked as well
+            // before anything is touched.
+            looked = Looked::at(settings, cluster, ask).await?;
+        }
         let Looked { plan, facts } = &looked;
         let Some(hop) = plan.hops.first() else { break };
-        let version = hop.to.to_string();
-        let deadline = Deadline::after(BUILD);
-        let artefacts = image::artefacts(settings, &profile, &version, deadline, progress).await?;
         let work = Upgrade {
             engine: &cluster.engine,
             client: &client,

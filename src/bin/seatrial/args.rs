@@ -8,6 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use seatrial::cluster::{TOPOLOGIES, Topology};
 use seatrial::fault::FAULTS;
+use seatrial::image::profile::is_file;
 use seatrial::image::{PROFILES, Profile};
 use seatrial::report::FORMATS;
 use seatrial::suite::{SUITES, Suite};
@@ -65,8 +66,9 @@ pub enum Command {
 /// Which images run.
 #[derive(Debug, Default, clap::Args)]
 pub struct ImageArgs {
-    /// Image profile, or auto [env: SEATRIAL_PROFILE] [default: auto]
-    #[arg(long, value_parser = PossibleValuesParser::new(profiles()))]
+    /// Image profile: auto, one that `seatrial images` lists, or a file FILE.toml [env: SEATRIAL_PROFILE]
+    /// [default: auto]
+    #[arg(long, value_parser = profile)]
     pub profile: Option<String>,
     /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several [env: SEATRIAL_K8S]
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
@@ -226,6 +228,10 @@ pub struct UpgradeArgs {
     /// Leave etcd as it is: the API is away for a shorter time
     #[arg(long)]
     pub keep_etcd: bool,
+    /// Image profile that the new version comes from, as with `up` [env: SEATRIAL_PROFILE]
+    /// [default: that of the cluster's node image]
+    #[arg(long, value_parser = profile)]
+    pub profile: Option<String>,
 }
 
 /// Arguments of `images`.
@@ -342,10 +348,14 @@ impl Args {
             Command::Images(args) => Some(&args.images),
             _ => None,
         };
+        let profile = match &self.command {
+            Command::Upgrade(args) => args.profile.clone(),
+            _ => images.and_then(|i| i.profile.clone()),
+        };
         match variable {
             "SEATRIAL_CACHE" => folder(&self.cache),
             "SEATRIAL_STATE" => folder(&self.state),
-            "SEATRIAL_PROFILE" => images?.profile.clone(),
+            "SEATRIAL_PROFILE" => profile,
             "SEATRIAL_K8S" => images?.k8s.first().cloned(),
             _ => None,
         }
@@ -367,10 +377,14 @@ pub fn suites(names: &[String]) -> Vec<&'static Suite> {
     SUITES.iter().filter(wanted).copied().collect()
 }
 
-/// Their names are in their files; the parser keeps names for as long as the process lives.
-fn profiles() -> Vec<&'static str> {
-    let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
-    std::iter::once("auto").chain(named.map(|p| &*p.name.leak())).collect()
+/// Their names are in their files.
+fn profile(text: &str) -> Result<String, String> {
+    let parsed = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
+    let known: Vec<String> = std::iter::once("auto".into()).chain(parsed.map(|p| p.name)).collect();
+    match is_file(text) || known.iter().any(|name| name == text) {
+        true => Ok(text.into()),
+        false => Err(format!("not one of {}, and no file FILE.toml", known.join(", "))),
+    }
 }
 
 fn word(text: &str) -> Result<String, String> {
