@@ -5,16 +5,19 @@ SHELL := /bin/sh
 # One profile for everything, so that nothing is compiled twice.
 SEATRIAL = target/debug/seatrial
 
-.PHONY: upgrade help bootstrap build e2e test check live lint up down list reap report doctor mutants
+.PHONY: upgrade upgrade-pairs help bootstrap build e2e test check live lint up down list reap report doctor mutants
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 e2e: bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, suites, report
 	$(SEATRIAL) run
 
 upgrade: bootstrap build ## A living cluster to the next minor version, with probes and suites, and a report
 	scripts/upgrade
+
+upgrade-pairs: bootstrap build ## Every served version to the next: docs/upgrade-pairs.md (hours; goes on where it stopped)
+	cargo run --locked --example upgrade_pairs
 
 test: bootstrap build lint ## The project's own tests: hermetic, with an engine, live
 	scripts/test

@@ -248,6 +248,7 @@ async fn a_container_that_was_never_started_is_reaped_once_its_maker_is_gone() {
         let name = format!("seatrial-extract-test-{}", std::process::id());
         let made = ContainerCreateBody {
             image: Some(IMAGE.into()),
+            cmd: Some(vec!["/bin/sh".into()]),
             labels: Some([(EXTRACT_LABEL.to_owned(), file.to_string_lossy().into_owned())].into()),
             ..Default::default()
         };
