@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/upgrade-pairs.md");
 
 #[tokio::main]
+#[expect(clippy::disallowed_methods, reason = "the edge resolves the settings")]
 async fn main() -> anyhow::Result<()> {
     let from: Vec<Version> = std::env::args().skip(1).map(|a| a.parse()).collect::<Result<_, _>>()?;
     let settings = Settings::resolve(|name| std::env::var(name).ok())?;
