@@ -5,12 +5,15 @@ SHELL := /bin/sh
 # One profile for everything, so that nothing is compiled twice.
 SEATRIAL = target/debug/seatrial
 
-.PHONY: upgrade upgrade-pairs upgrade-registry help bootstrap build e2e test check live lint up down list reap report doctor mutants
+.PHONY: upgrade upgrade-pairs upgrade-registry suites help bootstrap build e2e test check live lint up down list reap report doctor mutants
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-e2e: bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, suites, report
+e2e: bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, parts A and B, report
+	$(SEATRIAL) run --suite stateless --suite mysql
+
+suites: bootstrap build ## The same with every suite but the upgrade
 	$(SEATRIAL) run
 
 upgrade: bootstrap build ## A living cluster to the next minor version, with probes and suites, and a report

@@ -208,7 +208,7 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
         images: run.images.clone(),
         apart: needs.apart.map(Into::into),
     };
-    let holder = format!("{} of run {} (pid {})", needs.name, run.log.run(), std::process::id());
+    let holder = format!("{} of run {}", needs.name, run.log.run());
     let patience = Deadline::after(run.patience);
     let (settings, engine, access, progress) = (&run.settings, &run.engine, needs.access, &run.progress);
     let lease = match &run.cluster {

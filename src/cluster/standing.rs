@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::record::{self, OWNER_FILE, Record};
 use super::{ClusterError, belongs};
 use crate::config::Settings;
-use crate::engine::{Container, Engine};
+use crate::deadline::Deadline;
+use crate::engine::{Container, Engine, EngineError};
 use crate::node::{CLUSTER_LABEL, Role};
 
 /// A cluster's containers and files.
@@ -46,12 +47,28 @@ pub(super) enum Standing {
 /// A creation is over after this time, one way or the other.
 pub(super) const CREATION: Duration = Duration::from_secs(15 * 60);
 
-/// Looks at what there is of cluster `name`.
+/// For somebody who removes a cluster to come to its end.
+const REMOVAL: Duration = Duration::from_secs(30);
+
+/// Looks at what there is of cluster `name`. Where a container goes between the list and the look at
+/// it, because somebody removes the cluster just now, it looks again.
 ///
 /// # Errors
 /// [`ClusterError::NotOurs`] when some of its containers were not made from our node images;
 /// [`ClusterError::Engine`].
 pub(super) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
+    let patience = Deadline::after(REMOVAL);
+    loop {
+        match look_once(settings, engine, name).await {
+            Err(ClusterError::Engine(EngineError::NotFound { .. })) if !patience.is_over() => {
+                patience.pause(Duration::from_millis(200)).await;
+            }
+            found => return found,
+        }
+    }
+}
+
+async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
     let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
     let strange: Vec<String> = containers.iter().filter(|c| !belongs(c)).map(|c| c.name.clone()).collect();
     if !strange.is_empty() {

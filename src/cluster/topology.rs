@@ -254,6 +254,16 @@ mod tests {
         ");
     }
 
+    /// A kubelet whose status frequency is set reports as often, changed or not, unless it is told.
+    #[test]
+    fn a_status_that_did_not_change_is_not_sent_all_the_time() {
+        for topology in TOPOLOGIES {
+            let sets = |field: &str| topology.yaml.contains(field);
+            let both = [sets("nodeStatusUpdateFrequency"), sets("nodeStatusReportFrequency")];
+            assert_eq!(both[0], both[1], "{}", topology.name);
+        }
+    }
+
     #[test]
     fn a_list_of_arguments_is_read_like_a_map() {
         let list = Topology {

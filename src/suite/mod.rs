@@ -27,6 +27,7 @@ pub struct Suite {
 pub static SUITES: &[&Suite] = &[
     &stateless::SUITE,
     &stateful_single::SUITE,
+    &stateful_single::volume::SUITE,
     &stateful_set::SUITE,
     &stateful_set_node::SUITE,
     &upgrade::SUITE,

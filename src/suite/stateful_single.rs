@@ -1,6 +1,5 @@
 //! Part B of the catalogue: a single MySQL on a hostPath volume. Its pod goes, its template
-//! changes, its node goes down and comes back; its Deployment and its claim go; on a volume that
-//! names its node it loses that node again. All the while a ledger writes and reads.
+//! changes, its node goes down and comes back. All the while a ledger writes and reads.
 
 use std::time::Duration;
 
@@ -26,14 +25,14 @@ mod affinity;
 mod disk;
 mod place;
 mod release;
+pub mod volume;
 
 /// The suite.
 pub static SUITE: Suite = Suite {
-    about: "a single MySQL on a hostPath volume: pod replaced, template changed, node down and back, \
-            claim released, volume pinned",
+    about: "a single MySQL on a hostPath volume: pod replaced, template changed, node down and back",
     needs: Needs {
         name: "mysql",
-        claims: &["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12"],
+        claims: &["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10"],
         access: Access::Exclusive,
         topology: &THREE,
         apart: None,
@@ -69,7 +68,7 @@ const CALL: Duration = Duration::from_secs(10);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
-    s.step("empty the path on every node", CHANGE, place::empty(s, |_| true)).await?;
+    s.step("empty the path on every node", CHANGE, place::empty(s)).await?;
     place::list(s, "before").await?;
     let first = s.step("start MySQL", START, Box::pin(mysql.start())).await?;
     let mut traffic = s.step("write rows", CHANGE, Box::pin(mysql.create(&first))).await?;
@@ -83,14 +82,10 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
 
     let outage = Box::pin(mysql.lose_node(&third, &mut traffic)).await?;
     let back = Box::pin(mysql.return_node(outage, &third, &mut traffic));
-    let last = s.step("bring the node back", RETURN, back).await?;
-    let released = Box::pin(release::delete_deployment_then_claim(&mysql, &last));
-    s.step("delete the Deployment, then the claim", START, released).await?;
-    s.step("delete MySQL", CHANGE, mysql.delete(&mysql.manifest)).await?;
-    let pinned = Box::pin(affinity::lose_pinned_node(&mysql, &last, &mut traffic)).await?;
+    s.step("bring the node back", RETURN, back).await?;
     traffic.stop().await;
-    s.step("delete the pinned MySQL", CHANGE, mysql.delete(&pinned)).await?;
-    s.step("empty the path again", CHANGE, place::empty(s, |_| true)).await
+    s.step("delete MySQL", CHANGE, mysql.delete(&mysql.manifest)).await?;
+    s.step("empty the path again", CHANGE, place::empty(s)).await
 }
 
 /// The workload with its ledger.
@@ -139,16 +134,29 @@ impl<'s> Mysql<'s> {
         })
     }
 
+    /// Applies the manifest and waits for the first server's answer.
+    async fn apply(&self) -> Result<Instance, Failure> {
+        let s = self.s;
+        manifest::apply(&s.client, &self.manifest, self.within(CHANGE)).await?;
+        let bound = claims::claim_bound();
+        wait::until(self.claims(), watcher::Config::default(), bound, self.within(CHANGE)).await?;
+        wait::rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
+        self.answering(&[]).await
+    }
+
+    /// Makes the table, and begins to write and read: it goes on whatever happens to the server.
+    async fn write(&self) -> Result<Traffic, Failure> {
+        self.ledger.create(self.within(CHANGE)).await?;
+        let mut traffic = Traffic::start(&self.ledger, &PACES, LOOK);
+        self.write_on(&mut traffic).await?;
+        Ok(traffic)
+    }
+
     /// B1 to B4.
     async fn start(&self) -> Result<Instance, Failure> {
         let s = self.s;
-        manifest::apply(&s.client, &self.manifest, self.within(CHANGE)).await?;
-        let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.stream.clone(), &s.namespace);
-        wait::until(claims.clone(), watcher::Config::default(), claims::claim_bound(), self.within(CHANGE))
-            .await?;
-        wait::rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
-        let first = self.answering(&[]).await?;
-        let claim = claims.get(CLAIM).await?;
+        let first = self.apply().await?;
+        let claim = self.claims().get(CLAIM).await?;
         let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default();
         s.observe("B1", "volume", Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
         s.observe("B1", "claim", &claim);
@@ -166,11 +174,9 @@ impl<'s> Mysql<'s> {
         Ok(first)
     }
 
-    /// B5. Writers and reader go on from here, whatever happens to the server.
+    /// B5.
     async fn create(&self, first: &Instance) -> Result<Traffic, Failure> {
-        self.ledger.create(self.within(CHANGE)).await?;
-        let mut traffic = Traffic::start(&self.ledger, &PACES, LOOK);
-        self.write_on(&mut traffic).await?;
+        let mut traffic = self.write().await?;
         traffic.pause().await;
         self.read(first, "database").await?;
         place::list(self.s, "database").await?;
@@ -342,6 +348,10 @@ impl<'s> Mysql<'s> {
         self.s.observe(claim, "server_before", &old.server);
         self.s.observe(claim, "pod_after", &new.pod);
         self.s.observe(claim, "server_after", &new.server);
+    }
+
+    fn claims(&self) -> Api<PersistentVolumeClaim> {
+        Api::namespaced(self.s.client.stream.clone(), &self.s.namespace)
     }
 
     fn deployments(&self) -> Api<Deployment> {

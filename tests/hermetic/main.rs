@@ -14,6 +14,7 @@ mod lies;
 mod manifests;
 mod missing;
 mod probe;
+mod reap;
 mod report;
 mod rules;
 mod stateful_rules;

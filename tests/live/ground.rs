@@ -70,9 +70,10 @@ impl Ground {
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));
         let nginx = nginx.context("the profile has an nginx")?.reference.clone();
         let spec = ClusterSpec { topology: &KILLS, images, apart: None };
+        let name = spec.name();
         let ground = Self {
-            name: spec.name(),
-            bystander: format!("seatrial-test-bystander-{}", std::process::id()),
+            bystander: format!("{name}-bystander"),
+            name,
             before: Mutex::default(),
             settings,
             engine,
@@ -220,6 +221,8 @@ impl Ground {
     /// A container that is no node of any cluster, so nobody here may touch it. It is from our node
     /// image, the one that is surely there.
     async fn stand_by(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        // One of an earlier test that failed.
+        self.engine.remove(&self.bystander).await?;
         let docker = bollard::Docker::connect_with_defaults()?;
         let made = ContainerCreateBody {
             image: Some(cluster.image.clone()),

@@ -5,13 +5,14 @@ use seatrial::suite::{SUITES, Suite};
 
 use crate::session::in_run;
 
-const CASES: &[&str] = &["stateless", "mysql", "stateful-set", "stateful-set-node"];
+const CASES: &[&str] = &["stateless", "mysql", "mysql-volume", "stateful-set", "stateful-set-node"];
 /// Longer than all others together: `make upgrade` and the nightly profile run them.
 const NIGHTLY: &[&str] = &["upgrade"];
 
 #[rstest]
 #[case::stateless("stateless")]
 #[case::mysql("mysql")]
+#[case::mysql_volume("mysql-volume")]
 #[case::stateful_set("stateful-set")]
 #[case::stateful_set_node("stateful-set-node")]
 #[tokio::test(flavor = "multi_thread")]

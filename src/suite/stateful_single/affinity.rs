@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::api::{Api, ListParams};
 use kube::runtime::watcher;
 
@@ -26,15 +26,12 @@ pub(super) async fn lose_pinned_node(
     let s = mysql.s;
     let home = last.node();
     s.mark(BEGIN);
-    // What the replacement of B8 left.
-    place::empty(s, |node| node.name != home).await?;
     let manifest = s.manifest("mysql-affinity.yaml", &MANIFEST.replace("the-node", home))?;
     manifest::apply(&s.client, &manifest, mysql.within(CHANGE)).await?;
-    let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.stream.clone(), &s.namespace);
     let bound = wait::claims::claim_bound();
-    wait::until(claims.clone(), watcher::Config::default(), bound, mysql.within(CHANGE)).await?;
+    wait::until(mysql.claims(), watcher::Config::default(), bound, mysql.within(CHANGE)).await?;
     let before = mysql.answering(&[last]).await?;
-    let volume = claims.get(CLAIM).await?.spec.and_then(|spec| spec.volume_name).unwrap_or_default();
+    let volume = mysql.claims().get(CLAIM).await?.spec.and_then(|spec| spec.volume_name).unwrap_or_default();
     s.observe("B12", "volume", Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
 
     traffic.resume();

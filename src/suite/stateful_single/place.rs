@@ -36,10 +36,10 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the path empty on the nodes that are `wanted`: a hostPath outlives its pods, its claim and its volume, and
-/// so does what an earlier scenario left there. What was found is recorded.
-pub(super) async fn empty(s: &Scenario, wanted: impl Fn(&Node) -> bool) -> Result<(), Failure> {
-    for node in nodes(s).filter(|node| wanted(node)) {
+/// Makes the path empty on every node: a hostPath outlives its pods, its claim and its volume, and so
+/// does what an earlier scenario left there. What was found is recorded.
+pub(super) async fn empty(s: &Scenario) -> Result<(), Failure> {
+    for node in nodes(s) {
         let found = node.list(PATH, DEPTH).await?;
         if found.entries.is_empty() {
             continue;

@@ -1,6 +1,6 @@
 //! B11: the Deployment is deleted, then the claim.
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::watcher;
 
@@ -11,7 +11,7 @@ use crate::wait::{self, claims};
 /// The last pod goes with its Deployment; the ledger's traffic must be at rest.
 pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Instance) -> Result<(), Failure> {
     let s = mysql.s;
-    let all_claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);
+    let all_claims = mysql.claims();
     let volumes = Api::<PersistentVolume>::all(s.client.unary.clone());
     let claim = all_claims.get(CLAIM).await?;
     let volume =

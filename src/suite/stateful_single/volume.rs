@@ -1,0 +1,39 @@
+//! The rest of part B: what becomes of MySQL's volume. Its Deployment goes, then its claim; on a volume
+//! that names its node it loses that node, and no empty database comes up elsewhere.
+
+use std::time::Duration;
+
+use super::{CHANGE, Mysql, START, affinity, place, release};
+use crate::cluster::{Access, THREE};
+use crate::scenario::{Failure, Needs, Scenario};
+use crate::suite::Suite;
+
+/// The suite.
+pub static SUITE: Suite = Suite {
+    about: "the volume of that MySQL: outlives Deployment and claim; with node affinity, node down and back",
+    needs: Needs {
+        name: "mysql-volume",
+        claims: &["B11", "B12"],
+        access: Access::Exclusive,
+        topology: &THREE,
+        apart: None,
+        budget: Duration::from_secs(20 * 60),
+    },
+    story: |s| Box::pin(story(s)),
+};
+
+async fn story(s: &Scenario) -> Result<(), Failure> {
+    let mysql = Mysql::new(s).await?;
+    s.step("empty the path on every node", CHANGE, place::empty(s)).await?;
+    let first = s.step("start MySQL", START, Box::pin(mysql.apply())).await?;
+    let mut traffic = s.step("write rows", CHANGE, Box::pin(mysql.write())).await?;
+    traffic.pause().await;
+
+    let released = Box::pin(release::delete_deployment_then_claim(&mysql, &first));
+    s.step("delete the Deployment, then the claim", START, released).await?;
+    s.step("delete MySQL", CHANGE, mysql.delete(&mysql.manifest)).await?;
+    let pinned = Box::pin(affinity::lose_pinned_node(&mysql, &first, &mut traffic)).await?;
+    traffic.stop().await;
+    s.step("delete the pinned MySQL", CHANGE, mysql.delete(&pinned)).await?;
+    s.step("empty the path again", CHANGE, place::empty(s)).await
+}
