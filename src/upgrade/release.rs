@@ -55,17 +55,22 @@ pub fn releases(settings: &Settings, profile: &Profile) -> Result<Vec<ReleaseFac
             made.releases.iter().map(|r| fact(&r.version, Some(&r.etcd_tag), Some(&r.coredns))).collect()
         }
         Source::Registry(pulled) => {
-            let one = |version: &str| match image::known(settings, profile, version) {
-                Some(known) => Ok(ReleaseFacts {
-                    etcd: named(&known.images, "etcd"),
-                    coredns: named(&known.images, "coredns"),
-                    bytes: bytes(&known),
-                    ..fact(version, None, None)?
-                }),
-                None => fact(version, None, None),
-            };
-            pulled.nodes.iter().map(|n| one(&n.version)).collect()
+            let releases = pulled.nodes.iter().map(|n| fact(&n.version, None, None));
+            let mut releases = releases.collect::<Result<Vec<ReleaseFacts>, _>>()?;
+            for node in &pulled.nodes {
+                image::known(settings, profile, &node.version).iter().for_each(|a| learn(&mut releases, a));
+            }
+            Ok(releases)
         }
+    }
+}
+
+/// Notes what is known of a release whose programs and images are here.
+pub fn learn(releases: &mut [ReleaseFacts], artefacts: &Artefacts) {
+    for release in releases.iter_mut().filter(|r| r.version.to_string() == artefacts.version) {
+        release.etcd = named(&artefacts.images, "etcd");
+        release.coredns = named(&artefacts.images, "coredns");
+        release.bytes = bytes(artefacts);
     }
 }
 

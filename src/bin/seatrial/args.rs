@@ -1,10 +1,11 @@
 //! What may be said on the command line. Choices come from the library's lists, so a new topology,
 //! suite, profile or format is offered without a line here.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use seatrial::cluster::{TOPOLOGIES, Topology};
 use seatrial::fault::FAULTS;
@@ -66,9 +67,8 @@ pub enum Command {
 /// Which images run.
 #[derive(Debug, Default, clap::Args)]
 pub struct ImageArgs {
-    /// Image profile: auto, one that `seatrial images` lists, or a file FILE.toml [env: SEATRIAL_PROFILE]
-    /// [default: auto]
-    #[arg(long, value_parser = profile)]
+    /// Image profile, auto, or a file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
+    #[arg(long, value_parser = ProfileParser::new())]
     pub profile: Option<String>,
     /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several [env: SEATRIAL_K8S]
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
@@ -228,9 +228,9 @@ pub struct UpgradeArgs {
     /// Leave etcd as it is: the API is away for a shorter time
     #[arg(long)]
     pub keep_etcd: bool,
-    /// Image profile that the new version comes from, as with `up` [env: SEATRIAL_PROFILE]
-    /// [default: that of the cluster's node image]
-    #[arg(long, value_parser = profile)]
+    /// Image profile that the new version comes from, auto for that of the cluster's node image, or a
+    /// file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
+    #[arg(long, value_parser = ProfileParser::new())]
     pub profile: Option<String>,
 }
 
@@ -377,13 +377,36 @@ pub fn suites(names: &[String]) -> Vec<&'static Suite> {
     SUITES.iter().filter(wanted).copied().collect()
 }
 
-/// Their names are in their files.
-fn profile(text: &str) -> Result<String, String> {
-    let parsed = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
-    let known: Vec<String> = std::iter::once("auto".into()).chain(parsed.map(|p| p.name)).collect();
-    match is_file(text) || known.iter().any(|name| name == text) {
-        true => Ok(text.into()),
-        false => Err(format!("not one of {}, and no file FILE.toml", known.join(", "))),
+/// A profile's name, with what it may be, or any file's.
+#[derive(Clone)]
+struct ProfileParser(PossibleValuesParser);
+
+impl ProfileParser {
+    /// Their names are in their files; the parser keeps names for as long as the process lives.
+    fn new() -> Self {
+        let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
+        let named = named.map(|p| &*p.name.leak());
+        Self(PossibleValuesParser::new(std::iter::once("auto").chain(named)))
+    }
+}
+
+impl TypedValueParser for ProfileParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        match value.to_str().filter(|text| is_file(text)) {
+            Some(file) => Ok(file.into()),
+            None => self.0.parse_ref(command, argument, value),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
     }
 }
 
