@@ -2,7 +2,8 @@
 //! the table docs/upgrade-pairs.md. A pair that stands there as passed is not run again.
 //!
 //! `make upgrade-pairs`, or `cargo run --example upgrade_pairs [VERSION...]` for the pairs that begin at
-//! these versions. `SEATRIAL_PROFILE` names another profile than `offline`.
+//! these versions. `--run FOLDER...` takes the rows from runs that are there already, such as a nightly
+//! one's. `SEATRIAL_PROFILE` names another profile than `offline`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
-use seatrial::event;
+use seatrial::event::{self, Event};
 use seatrial::exec::{Exec, ExecError};
 use seatrial::image::Profile;
 use seatrial::judge::version::Version;
@@ -23,7 +24,11 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/upgrade-pairs.md"
 #[tokio::main]
 #[expect(clippy::disallowed_methods, reason = "the edge resolves the settings")]
 async fn main() -> anyhow::Result<()> {
-    let from: Vec<Version> = std::env::args().skip(1).map(|a| a.parse()).collect::<Result<_, _>>()?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("--run", folders)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return folders.iter().try_for_each(|folder| write(&told(Path::new(folder))?.1));
+    }
+    let from: Vec<Version> = words.iter().map(|a| a.parse()).collect::<Result<_, _>>()?;
     let settings = Settings::resolve(|name| std::env::var(name).ok())?;
     let profile = match settings.profile.as_str() {
         "auto" => "offline",
@@ -46,11 +51,7 @@ async fn main() -> anyhow::Result<()> {
         let proved = seatrial.prove(pair).await.with_context(|| format!("{pair} was not run to its end"));
         match proved {
             Ok((verdict, row)) => {
-                // Read again: another pair may have been written meanwhile.
-                let table = std::fs::read_to_string(TABLE)?;
-                std::fs::write(TABLE, with_row(&table, &row))
-                    .with_context(|| format!("failed to write {TABLE}"))?;
-                eprintln!("{row}");
+                write(&row)?;
                 if verdict != "passed" {
                     wrong.push(format!("{pair}: {verdict}"));
                 }
@@ -63,6 +64,31 @@ async fn main() -> anyhow::Result<()> {
     }
     anyhow::ensure!(wrong.is_empty(), "not proved: {}", wrong.join("; "));
     Ok(())
+}
+
+/// Puts a row into the table, which is read anew: another pair may have been written meanwhile.
+fn write(row: &str) -> anyhow::Result<()> {
+    let table = std::fs::read_to_string(TABLE).with_context(|| format!("failed to read {TABLE}"))?;
+    std::fs::write(TABLE, with_row(&table, row)).with_context(|| format!("failed to write {TABLE}"))?;
+    eprintln!("{row}");
+    Ok(())
+}
+
+/// What a run's folder says: the verdict and the row.
+fn told(folder: &Path) -> anyhow::Result<(String, String)> {
+    let name = folder.display();
+    let report = std::fs::read_to_string(folder.join("report.json"));
+    let report = report.with_context(|| format!("no report in {name}"))?;
+    let report: serde_json::Value = serde_json::from_str(&report)?;
+    let verdict = report["verdict"].as_str().context("the report has no verdict")?.to_owned();
+    let records = event::read(&folder.join("events.jsonl"))?;
+    let planned = records.iter().find_map(|r| match &r.event {
+        Event::UpgradePlanned(plan) => Some(Pair { from: plan.from, to: plan.to }),
+        _ => None,
+    });
+    let pair = planned.with_context(|| format!("{name} upgraded nothing"))?;
+    let day = records.first().map(|r| r.at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+    Ok((verdict.clone(), row(pair, &verdict, &day, &records)))
 }
 
 /// The command line beside this program.
@@ -94,14 +120,9 @@ impl Seatrial<'_> {
             ran?;
             anyhow::bail!("{} runs began meanwhile, not one", new.len());
         };
-        let report = std::fs::read_to_string(folder.join("report.json"))
-            .with_context(|| format!("no report in {}", folder.display()))?;
-        let report: serde_json::Value = serde_json::from_str(&report)?;
-        let verdict = report["verdict"].as_str().context("the report has no verdict")?.to_owned();
-        let records = event::read(&folder.join("events.jsonl"))?;
-        let day = records.first().map(|r| r.at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+        let told = told(folder)?;
         down?;
-        Ok((verdict.clone(), row(pair, &verdict, &day, &records)))
+        Ok(told)
     }
 
     /// The folders of the runs that there are.
