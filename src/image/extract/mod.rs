@@ -169,7 +169,8 @@ impl Extractor<'_> {
         for left in self.engine.containers(&[(EXTRACT_LABEL, &mark)]).await? {
             self.engine.remove(&left.id).await?;
         }
-        let name = format!("seatrial-extract-{}-{}", &key(&node.id)[..8], std::process::id());
+        // Nobody else's: the lock file tells the cache and the image apart, and we have it.
+        let name = format!("seatrial-extract-{}-{}", &key(&mark)[..8], std::process::id());
         let labels = [(EXTRACT_LABEL, &*mark)];
         let spec =
             AsideSpec { name: &name, image: &node.reference, script: START, labels: &labels, volume: "/var" };
@@ -250,7 +251,7 @@ impl Extractor<'_> {
 pub async fn reap(cache: &Path, engine: &Engine, dry_run: bool) -> Result<Vec<String>, ImageError> {
     let mut gone = Vec::new();
     for container in engine.containers(&[(EXTRACT_LABEL, "")]).await? {
-        let file = PathBuf::from(&container.labels[EXTRACT_LABEL]);
+        let Some(file) = container.labels.get(EXTRACT_LABEL).map(PathBuf::from) else { continue };
         if file.parent() != Some(&absolute(cache).join("locks")) || !file.is_file() {
             // Another cache's: whether its maker lives cannot be told from here.
             continue;
