@@ -27,6 +27,8 @@ use crate::probe::Recorder;
 use crate::progress::Progress;
 use crate::run::Run;
 
+mod judging;
+
 /// Any error of a story; `?` works on every library error in it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -386,8 +388,7 @@ impl Scenario {
             return Conclusion::Inconclusive;
         };
         let log = self.log.clone();
-        // On a thread of its own: writers and probes go on while the records are read.
-        let judged = tokio::task::spawn_blocking(move || {
+        let judged = judging::on_its_thread(move || {
             let mut conclusion = Conclusion::Inconclusive;
             log.append_judged(|records| {
                 let finding = known.judge(&Evidence::new(records, known.id));
@@ -406,7 +407,7 @@ impl Scenario {
         let conclusion = match judged.await {
             Ok(conclusion) => conclusion,
             // As if it had panicked here: the story ends with its text.
-            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+            Err(broken) => std::panic::resume_unwind(broken),
         };
         self.judged().insert(known.id.into(), conclusion);
         conclusion
@@ -488,11 +489,13 @@ impl ActiveFault<'_> {
 
 /// Claims of a scenario that nothing was said about.
 fn unjudged<'c>(log: &EventLog, claims: &'c [&'c str]) -> Vec<&'c str> {
-    let records = log.records();
-    let judged = |id: &str| {
-        records.iter().any(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == id))
-    };
-    claims.iter().copied().filter(|id| !judged(id)).collect()
+    let mut left = claims.to_vec();
+    log.each(|record| {
+        if let Event::ClaimJudged { claim, .. } = &record.event {
+            left.retain(|id| id != claim);
+        }
+    });
+    left
 }
 
 /// An error with its sources on one line.

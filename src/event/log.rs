@@ -118,8 +118,7 @@ impl EventLog {
         let until = self.position();
         let mut seen = self.read(self.inner.begin, until);
         let mut state = self.state();
-        let (rest, broken) = self.lines(until, state.end);
-        seen.extend(rest);
+        let broken = self.lines(until, state.end, |record| seen.push(record));
         state.broken = state.broken.take().or(broken);
         let event = judge(&seen);
         drop(seen);
@@ -160,22 +159,32 @@ impl EventLog {
         self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// Hands each of [`EventLog::records`] to `take`, one at a time: for who needs little of each.
+    pub fn each(&self, take: impl FnMut(Record)) {
+        let broken = self.lines(self.inner.begin, self.position(), take);
+        self.keep(broken);
+    }
+
     fn read(&self, from: Position, until: Position) -> Vec<Record> {
-        let (records, broken) = self.lines(from, until);
+        let mut records = Vec::new();
+        let broken = self.lines(from, until, |record| records.push(record));
+        self.keep(broken);
+        records
+    }
+
+    fn keep(&self, broken: Option<String>) {
         if broken.is_some() {
             let state = &mut self.state();
             state.broken = state.broken.take().or(broken);
         }
-        records
     }
 
-    /// This writer's records of this scenario between two places, and what was wrong with the
+    /// Takes this writer's records of this scenario between two places; gives what was wrong with the
     /// first line that is none.
-    fn lines(&self, from: Position, until: Position) -> (Vec<Record>, Option<String>) {
+    fn lines(&self, from: Position, until: Position, mut take: impl FnMut(Record)) -> Option<String> {
         let mut broken = None;
-        let mut records = Vec::new();
         if until <= from {
-            return (records, broken);
+            return broken;
         }
         let range = || {
             let mut file = File::open(&self.inner.path)?;
@@ -184,7 +193,7 @@ impl EventLog {
         };
         let mut reader = match range() {
             Ok(reader) => reader,
-            Err(error) => return (records, Some(error.to_string())),
+            Err(error) => return Some(error.to_string()),
         };
         // Most lines of other scenarios need not be parsed to be told apart.
         let name = self.scope.scenario.as_deref();
@@ -193,16 +202,16 @@ impl EventLog {
         loop {
             line.clear();
             match reader.read_line(&mut line) {
-                Ok(0) => return (records, broken),
+                Ok(0) => return broken,
                 Ok(_) if mark.as_ref().is_some_and(|mark| !line.contains(mark)) => continue,
                 Ok(_) => {}
-                Err(error) => return (records, broken.or(Some(error.to_string()))),
+                Err(error) => return broken.or(Some(error.to_string())),
             }
             match serde_json::from_str::<Record>(&line) {
                 Ok(record) => {
                     let ours = record.writer == std::process::id();
                     if ours && record.scope.scenario.as_deref() == name {
-                        records.push(record);
+                        take(record);
                     }
                 }
                 Err(error) => _ = broken.get_or_insert_with(|| error.to_string()),

@@ -102,10 +102,12 @@ impl Page {
             _ => String::new(),
         };
         if claim.verdict == Conclusion::Passed {
-            let room = self.width - MARGIN - if time.is_empty() { 0 } else { TIME };
-            let evidence = cut(&claim.evidence, room);
-            let gap = self.width - MARGIN - evidence.chars().count() - time.chars().count();
-            let gap = if time.is_empty() { 0 } else { gap };
+            let (room, length) = (self.width - MARGIN, time.chars().count());
+            let evidence = match length {
+                0 => cut(&claim.evidence, room),
+                _ => cut(&claim.evidence, room.saturating_sub(TIME.max(length + 1))),
+            };
+            let gap = if length == 0 { 0 } else { room.saturating_sub(evidence.chars().count() + length) };
             let text = format!("{evidence}{}{time}", " ".repeat(gap));
             self.verdict_line(&claim.id, claim.verdict, "passed", &text);
             return;

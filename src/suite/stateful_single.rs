@@ -230,7 +230,10 @@ impl<'s> Mysql<'s> {
         let lost = nodes::node_unreachable(old.node());
         let lost = wait::until(self.all_nodes(), watcher::Config::default(), lost, self.within(patience));
         s.step("node unreachable", patience, async { Ok(lost.await?) }).await?;
-        let new = s.step("replacement answers", patience, Box::pin(self.answering(&[old]))).await?;
+        // Its pods are given up only now: with Kubernetes' own figures that takes five minutes.
+        let before = [old];
+        let new = Box::pin(self.answering_within(&before, patience));
+        let new = s.step("replacement answers", patience, new).await?;
         s.mark("replacement-answers");
 
         traffic.pause().await;
@@ -290,6 +293,10 @@ impl<'s> Mysql<'s> {
     /// Waits for a ready pod that is none of `old`, and for its server, which may need longer: the
     /// manifest has no readiness probe.
     async fn answering(&self, old: &[&Instance]) -> Result<Instance, Failure> {
+        self.answering_within(old, START).await
+    }
+
+    async fn answering_within(&self, old: &[&Instance], time: Duration) -> Result<Instance, Failure> {
         let before: Vec<String> = old.iter().map(|i| uid(&i.pod).to_owned()).collect();
         let is_new = move |pod: &&Pod| !before.iter().any(|old| old == uid(pod));
         let ready = wait::check("a new MySQL pod ready", |found: &[Pod]| {
@@ -301,7 +308,7 @@ impl<'s> Mysql<'s> {
             Verdict::met_if(new.iter().any(|pod| pods::is_ready(pod)), || format!("new pods: {}", states()))
         });
         let ours = watcher::Config::default().labels(SELECTOR);
-        let found = wait::until(self.pods.clone(), ours, ready, self.within(START)).await?.objects;
+        let found = wait::until(self.pods.clone(), ours, ready, self.within(time)).await?.objects;
         let pod = found.into_iter().find(|pod| is_new(&pod) && pods::is_ready(pod));
         let pod = pod.ok_or("the pod that was ready is gone")?;
         let (ledger, _forward) = self.ledger_of(&pod).await?;

@@ -109,6 +109,22 @@ fn the_terminal_keeps_to_its_width() {
     assert!(text.contains("\u{1b}[1;31mfailed"), "no colour: {text}");
 }
 
+/// With Kubernetes' own figures a claim takes minutes, and its time more room than seconds do.
+#[test]
+fn a_long_time_leaves_the_evidence_less_room() {
+    let mut report = report(&recorded());
+    let claim = report.claims.iter_mut().find(|c| c.id == "B8").expect("it is recorded");
+    (claim.took, claim.budget) = (Some(345.0), Some(406.0));
+    claim.evidence = "evidence ".repeat(20);
+    for width in [80, 100, 200] {
+        let look = Look { width, ..Look::default() };
+        let text = Terminal.render(&report, look).expect("rendered");
+        let line = text.lines().find(|l| l.contains("B8")).expect("there is a line");
+        assert!(line.trim_end().ends_with(" 5 min 45 s of 6 min 46 s"), "{line}");
+        assert!(line.chars().count() <= width, "{line}");
+    }
+}
+
 #[test]
 fn json_has_the_documented_fields() {
     insta::assert_snapshot!("json", render(&Json, &report(&recorded())));

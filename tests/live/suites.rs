@@ -1,6 +1,8 @@
 //! The list of suites, handed to cargo: the same functions that `seatrial run` runs.
 
 use rstest::rstest;
+use seatrial::cluster::THREE_DEFAULTS;
+use seatrial::scenario::{Needs, scenario};
 use seatrial::suite::{SUITES, Suite};
 
 use crate::session::in_run;
@@ -25,6 +27,14 @@ async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nightly_suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
     prove(name).await
+}
+
+/// Where nothing is made faster, a lost node's pods are given up after 350 s: seven minutes in all.
+#[tokio::test(flavor = "multi_thread")]
+async fn nightly_mysql_with_kubernetes_own_timing() -> anyhow::Result<()> {
+    let suite = Suite::named("mysql").expect("it is listed");
+    let needs = Needs { topology: &THREE_DEFAULTS, ..suite.needs };
+    in_run(&["mysql"], async |run| Ok(scenario(run, needs, async |s| (suite.story)(s).await).await?)).await
 }
 
 async fn prove(name: &str) -> anyhow::Result<()> {

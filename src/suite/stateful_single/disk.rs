@@ -17,8 +17,9 @@ const LIMIT: u64 = 256 << 20;
 
 /// Looks for every acknowledged row in the files of a node, which may be stopped.
 pub(super) async fn rows(s: &Scenario, node: &Node) -> Result<OnDisk, Failure> {
-    let rows: Arc<Vec<Row>> =
-        Arc::new(s.log.records().into_iter().flat_map(|r| acknowledged(r.event)).collect());
+    let mut rows = Vec::new();
+    s.log.each(|record| rows.extend(acknowledged(record.event)));
+    let rows = Arc::new(rows);
     let listing = node.list(PATH, 2).await?;
     let (mut found, mut files) = (BTreeSet::new(), Vec::new());
     for begin in FILES {
