@@ -139,8 +139,8 @@ fn names(dir: &Path) -> Vec<String> {
 #[tokio::test]
 async fn a_release_is_taken_out_of_its_node_image_once() {
     with_registry(async |port| {
-        let digest = port.push_layer("node:v1.35.9", &node_image().await, &[]).await;
-        let one = Extraction::new(port, "node:v1.35.9", "1.35.9", &digest);
+        let digest = port.push_layer("once:v1.35.9", &node_image().await, &["WITH=none"]).await;
+        let one = Extraction::new(port, "once:v1.35.9", "1.35.9", &digest);
         let (settings, profile) = (one.settings(), &one.profile);
         let facts = || upgrade::releases(&settings, profile).unwrap().remove(0);
         assert_eq!((facts().etcd, facts().coredns, facts().unreachable), (None, None, None));
@@ -165,7 +165,7 @@ async fn a_release_is_taken_out_of_its_node_image_once() {
 
         // Nobody is asked again: not the registry, not the engine.
         port.server.abort();
-        port.engine.remove_image(&own_name("node:v1.35.9", &digest)).await.unwrap();
+        port.engine.remove_image(&own_name("once:v1.35.9", &digest)).await.unwrap();
         assert_eq!(one.take(soon()).await.unwrap(), taken);
     })
     .await;
