@@ -5,10 +5,10 @@ SHELL := /bin/sh
 # One profile for everything, so that nothing is compiled twice.
 SEATRIAL = target/debug/seatrial
 
-.PHONY: upgrade suites help bootstrap build e2e test check live lint up down list reap report doctor mutants
+.PHONY: upgrade upgrade-pairs upgrade-registry suites help bootstrap build e2e test check live lint up down list reap report doctor mutants
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 e2e: bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, parts A and B, report
 	$(SEATRIAL) run --suite stateless --suite mysql
@@ -18,6 +18,12 @@ suites: bootstrap build ## The same with every suite but the upgrade
 
 upgrade: bootstrap build ## A living cluster to the next minor version, with probes and suites, and a report
 	scripts/upgrade
+
+upgrade-pairs: bootstrap build ## Every served version to the next: docs/upgrade-pairs.md (hours; goes on where it stopped)
+	cargo run --locked --example upgrade_pairs
+
+upgrade-registry: bootstrap build ## An upgrade out of a node image that a registry on this machine has
+	scripts/upgrade-registry
 
 test: bootstrap build lint ## The project's own tests: hermetic, with an engine, live
 	scripts/test

@@ -13,7 +13,8 @@ pub struct Settings {
     /// What must not be lost while clusters run: leases, kubeconfigs, fault intents, runs.
     /// `SEATRIAL_STATE`, else `$XDG_STATE_HOME/seatrial`, else `~/.local/state/seatrial`.
     pub state: PathBuf,
-    /// Image profile: a name in `images/`, or `auto`. `SEATRIAL_PROFILE`; default `auto`.
+    /// Image profile: a name in `images/`, a file whose name ends in `.toml`, or `auto`.
+    /// `SEATRIAL_PROFILE`; default `auto`.
     pub profile: String,
     /// Kubernetes version without `v`; none means the profile's default. `SEATRIAL_K8S`.
     pub kubernetes: Option<String>,

@@ -22,6 +22,7 @@ use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::exec::Exec;
 use crate::fault::{self, IntentLog};
+use crate::image;
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::progress::Progress;
 
@@ -108,6 +109,12 @@ pub async fn reap(
         if !matches!(action, Action::Keep(_)) {
             done.push(Reaped { name, action });
         }
+    }
+    for name in image::extract::reap(&settings.cache, engine, options.dry_run).await? {
+        done.push(Reaped {
+            name,
+            action: Action::Remove("whoever took a node image apart in it is gone".into()),
+        });
     }
     done.extend(old_evidence(settings, options.dry_run)?);
     Ok(done)

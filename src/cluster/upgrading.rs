@@ -8,7 +8,7 @@ use super::record::Record;
 use super::{Cluster, ClusterError, Wanted};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::image;
+use crate::image::{self, Artefacts};
 use crate::progress::Progress;
 use crate::upgrade::{
     self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Told, Upgrade, UpgradeError, UpgradePlan,
@@ -84,7 +84,7 @@ pub async fn plan_upgrade(
     cluster: &Cluster,
     ask: &UpgradeAsk,
 ) -> Result<UpgradePlan, UpgradeError> {
-    Looked::at(settings, cluster, ask).await.map(|l| l.plan)
+    Looked::at(settings, cluster, ask, None).await.map(|l| l.plan)
 }
 
 /// Upgrades a cluster in place. The caller has an exclusive lease on it, one of
@@ -106,7 +106,7 @@ pub async fn upgrade(
 ) -> Result<Upgraded, UpgradeError> {
     mend(cluster, progress).await?;
     let client = cluster.client().await.map_err(lost)?;
-    let mut looked = Looked::at(settings, cluster, ask).await?;
+    let mut looked = Looked::at(settings, cluster, ask, None).await?;
     let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
     let planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
     // A step that is done already is no step of the plan: that one is not stopped after, then.
@@ -117,12 +117,18 @@ pub async fn upgrade(
         None => None,
     };
     let from = looked.plan.from;
-    loop {
+    while let Some(hop) = looked.plan.hops.first() {
+        let (version, known) = (hop.to.to_string(), hop.etcd.is_some() && hop.coredns.is_some());
+        let deadline = Deadline::after(BUILD);
+        let artefacts =
+            image::artefacts(settings, &cluster.engine, &profile, &version, deadline, progress).await?;
+        if !known {
+            // Its kubeadm has said by now which etcd and CoreDNS it names: they are checked as well
+            // before anything is touched.
+            looked = Looked::at(settings, cluster, ask, Some(&artefacts)).await?;
+        }
         let Looked { plan, facts } = &looked;
         let Some(hop) = plan.hops.first() else { break };
-        let version = hop.to.to_string();
-        let deadline = Deadline::after(BUILD);
-        let artefacts = image::artefacts(settings, &profile, &version, deadline, progress).await?;
         let work = Upgrade {
             engine: &cluster.engine,
             client: &client,
@@ -140,7 +146,7 @@ pub async fn upgrade(
         }
         note(cluster, hop.to)?;
         // The checks of the next hop are made from what runs now.
-        looked = Looked::at(settings, cluster, ask).await?;
+        looked = Looked::at(settings, cluster, ask, None).await?;
     }
     note(cluster, looked.plan.to)?;
     Journal::close(&cluster.dir)?;
@@ -185,10 +191,17 @@ struct Looked {
 }
 
 impl Looked {
-    async fn at(settings: &Settings, cluster: &Cluster, ask: &UpgradeAsk) -> Result<Self, UpgradeError> {
+    /// `taken` is what has come for the next hop meanwhile.
+    async fn at(
+        settings: &Settings,
+        cluster: &Cluster,
+        ask: &UpgradeAsk,
+        taken: Option<&Artefacts>,
+    ) -> Result<Self, UpgradeError> {
         let client = cluster.client().await.map_err(lost)?;
         let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
-        let releases = upgrade::releases(settings, &profile)?;
+        let mut releases = upgrade::releases(settings, &profile)?;
+        taken.iter().for_each(|taken| upgrade::learn(&mut releases, taken));
         let ours = match Journal::read(&cluster.dir) {
             Some(Ok(entry)) => entry.cordoned,
             _ => BTreeSet::new(),

@@ -1,4 +1,4 @@
-//! Commands that read a stream too big for memory.
+//! Commands that read or print a stream too big for memory.
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
@@ -122,6 +122,62 @@ impl Engine {
                 code,
                 stderr: tail(&said),
             }),
+        }
+    }
+
+    /// Runs a command that prints more than memory should hold, into `output`; gives the bytes. It
+    /// has an empty standard input.
+    ///
+    /// # Errors
+    /// [`EngineError::Command`] for an exit code other than 0; [`EngineError::NotFound`],
+    /// [`EngineError::Timeout`], [`EngineError::Api`], also where `output` takes no more.
+    ///
+    /// # Cancellation
+    /// The command goes on, and what it prints is lost.
+    pub async fn exec_writing(
+        &self,
+        name: &str,
+        argv: &[&str],
+        mut output: impl AsyncWrite + Unpin + Send,
+        deadline: Deadline,
+    ) -> Result<u64, EngineError> {
+        let doing = || format!("failed to run `{}` in {name}", argv.join(" "));
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(argv.to_vec()),
+            ..Default::default()
+        };
+        let created = self.ask(doing, deadline, self.docker.create_exec(name, options)).await;
+        let id = created.map_err(|e| e.or_not_found("container", name))?.id;
+        let StartExecResults::Attached { output: mut pieces, .. } =
+            self.ask(doing, deadline, self.docker.start_exec(&id, None)).await?
+        else {
+            let source = std::io::Error::other("the engine detached from the command");
+            return Err(EngineError::api(doing(), source.into()));
+        };
+        let (mut bytes, mut errors) = (0, Vec::new());
+        let copy = async {
+            while let Some(piece) = pieces.try_next().await? {
+                match piece {
+                    LogOutput::StdErr { message } if errors.len() < KEPT => {
+                        errors.extend_from_slice(&message);
+                    }
+                    LogOutput::StdErr { .. } => {}
+                    other => {
+                        let piece = other.into_bytes();
+                        bytes += piece.len() as u64;
+                        output.write_all(&piece).await?;
+                    }
+                }
+            }
+            output.flush().await?;
+            Ok(())
+        };
+        self.ask(doing, deadline, copy).await?;
+        match self.exit_code(&id, doing, deadline).await? {
+            0 => Ok(bytes),
+            code => Err(super::exec::failed(name, argv, code, &errors)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The container engine, over the Docker API: containers, commands and files in them, images.
 //! Labels on containers are the only state, so that any process can find what exists.
 
+mod aside;
 mod containers;
 mod error;
 mod exec;
@@ -16,6 +17,7 @@ use bollard::errors::Error as ApiError;
 
 use crate::deadline::Deadline;
 
+pub use aside::{Aside, AsideSpec};
 pub use containers::{Container, Power};
 pub use error::EngineError;
 pub use exec::ExecResult;

@@ -1,13 +1,17 @@
 //! What an upgrade brings onto nodes: a release's programs, and its images as one archive.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::build;
 use super::error::ImageError;
+use super::extract::{self, Extractor};
 use super::profile::{Profile, Source};
+use super::registry::{self, Patience};
 use super::resolve;
 use crate::config::Settings;
 use crate::deadline::Deadline;
+use crate::engine::Engine;
 use crate::progress::Progress;
 
 /// A release's programs and images, on this machine's disk.
@@ -19,7 +23,10 @@ pub struct Artefacts {
     pub programs: Vec<Program>,
     /// Full names of the images that the release's kubeadm names.
     pub images: Vec<String>,
-    /// All of them, as `docker save` writes them.
+    /// Which of them are another image under that name, and which one. kind's node images hold the
+    /// pause of their containerd, whatever their kubeadm names.
+    pub stand_ins: BTreeMap<String, String>,
+    /// All of them, as `docker save` or `ctr images export` writes them.
     pub archive: PathBuf,
 }
 
@@ -36,14 +43,9 @@ pub struct Program {
 const NAMES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
 /// Whether a release of a profile can be had, without building or asking anything for long; the
-/// reason where it cannot.
+/// reason where it cannot. What a registry says to it shows when it is asked.
 pub fn obtainable(settings: &Settings, profile: &Profile, version: &str) -> Result<(), String> {
-    let Source::Recipes(made) = &profile.source else {
-        return Err(format!(
-            "profile {} has node images only, and upgrades take their programs and images from recipes so far",
-            profile.name
-        ));
-    };
+    let Source::Recipes(made) = &profile.source else { return Ok(()) };
     let there = || -> Result<bool, ImageError> {
         let pieces = resolve::pieces(&profile.name, made, version)?;
         let builder = resolve::builder(settings, &Progress::silent())?;
@@ -56,23 +58,41 @@ pub fn obtainable(settings: &Settings, profile: &Profile, version: &str) -> Resu
     }
 }
 
-/// Builds what is missing of a release's programs and images; no node image is needed for it.
+/// What is known of a release whose node image was taken apart before; none where it was not, or where
+/// the profile follows a tag.
+pub fn known(settings: &Settings, profile: &Profile, version: &str) -> Option<Artefacts> {
+    let Source::Registry(pulled) = &profile.source else { return None };
+    let digest = pulled.nodes.iter().find(|n| n.version == version)?.digest.as_ref()?;
+    extract::find(&settings.cache, version, digest)
+}
+
+/// A release's programs and images: built by the recipes, or taken out of the node image that the
+/// profile names, which is pulled for it.
 ///
 /// # Errors
 /// [`ImageError`].
 ///
 /// # Cancellation
-/// As that of [`build::Builder::build`].
+/// As that of [`build::Builder::build`] and [`Extractor::artefacts`].
 pub async fn artefacts(
     settings: &Settings,
+    engine: &Engine,
     profile: &Profile,
     version: &str,
     deadline: Deadline,
     progress: &Progress,
 ) -> Result<Artefacts, ImageError> {
-    let Source::Recipes(made) = &profile.source else {
-        let why = obtainable(settings, profile, version).err().unwrap_or_default();
-        return Err(ImageError::NoArtefacts { version: version.into(), why });
+    let made = match &profile.source {
+        Source::Recipes(made) => made,
+        Source::Registry(pulled) => {
+            if let Some(known) = known(settings, profile, version) {
+                return Ok(known);
+            }
+            let patience = Patience::default();
+            let node = registry::node(profile, pulled, version, engine, patience, deadline, progress).await?;
+            let extractor = Extractor { cache: &settings.cache, engine };
+            return extractor.artefacts(&node, version, deadline, progress).await;
+        }
     };
     let pieces = resolve::pieces(&profile.name, made, version)?;
     let builder = resolve::builder(settings, progress)?;
@@ -88,6 +108,7 @@ pub async fn artefacts(
         version: version.into(),
         programs: vec![Program { file: programs.join("kube"), names: NAMES.map(str::to_owned).into() }],
         images: text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect(),
+        stand_ins: BTreeMap::new(),
         archive: images.join("images.tar"),
     })
 }

@@ -50,11 +50,13 @@ pub enum ImageError {
         /// The node, or `the engine`.
         place: String,
     },
-    /// A release's programs and images cannot be had apart from a node image.
-    #[error("no programs and images of Kubernetes {version}: {why}")]
-    NoArtefacts {
+    /// A node image is not what a release's programs and images can be taken out of.
+    #[error("failed to take Kubernetes {version} out of {image}: {why}")]
+    Extract {
         /// The release.
         version: String,
+        /// The node image.
+        image: String,
         /// The reason.
         why: String,
     },
@@ -121,7 +123,10 @@ impl ImageError {
             Self::NoWay { build, .. } => build.hint(),
             Self::Engine(e) => e.hint(),
             Self::Pull { trouble, registry, image, .. } => Some(trouble.hint(registry, image)),
-            Self::NotThere { .. } | Self::Archive { .. } | Self::NoArtefacts { .. } => None,
+            Self::Extract { .. } => {
+                Some("a node image of kind's own, of that version; or --profile offline".into())
+            }
+            Self::NotThere { .. } | Self::Archive { .. } => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod artefacts;
 pub mod build;
 mod error;
+pub mod extract;
 pub mod load;
 pub mod profile;
 mod prune;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use artefacts::{Artefacts, Program, artefacts, obtainable};
+pub use artefacts::{Artefacts, Program, artefacts, known, obtainable};
 pub use build::BuildError;
 pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};

@@ -126,6 +126,11 @@ pub struct WorkloadRecipe {
     pub stands_for: String,
 }
 
+/// Whether a profile is named by its file.
+pub fn is_file(name: &str) -> bool {
+    name.ends_with(".toml")
+}
+
 /// A profile that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
@@ -137,7 +142,16 @@ pub enum ProfileError {
         /// What there is.
         known: String,
     },
-    /// The file cannot be read; the source names line and field.
+    /// There is no such file, or it may not be read.
+    #[error("failed to read the image profile {file}")]
+    Read {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file cannot be understood; the source names line and field.
     #[error("image profile {file}")]
     Syntax {
         /// The file.
@@ -198,11 +212,19 @@ struct MadeFile {
 }
 
 impl Profile {
-    /// A profile that comes with seatrial.
+    /// A profile that comes with seatrial, or that of a file, whose name ends in `.toml`: a registry
+    /// of one's own, other versions. Its name is the file's then, so that it is found again.
     ///
     /// # Errors
-    /// [`ProfileError::Unknown`] for another name.
+    /// [`ProfileError::Unknown`] for another name, [`ProfileError::Read`], and those of
+    /// [`Profile::parse`].
     pub fn named(name: &str) -> Result<Self, ProfileError> {
+        if is_file(name) {
+            let read = |source| ProfileError::Read { file: name.into(), source };
+            let path = std::fs::canonicalize(name).map_err(read)?;
+            let text = std::fs::read_to_string(&path).map_err(read)?;
+            return Ok(Self { name: path.to_string_lossy().into_owned(), ..Self::parse(name, &text)? });
+        }
         let mut known = vec!["auto".to_owned()];
         for (file, text) in PROFILES {
             let profile = Self::parse(file, text)?;
@@ -336,11 +358,13 @@ impl ProfileError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } => Some("choose one with --profile or SEATRIAL_PROFILE".into()),
+            Self::Unknown { .. } => {
+                Some("choose one with --profile or SEATRIAL_PROFILE; a file's name ends in .toml".into())
+            }
             Self::NoVersion { known, .. } => {
                 Some(format!("choose one of {known} with --k8s or SEATRIAL_K8S"))
             }
-            Self::Syntax { .. } | Self::Field { .. } => None,
+            Self::Read { .. } | Self::Syntax { .. } | Self::Field { .. } => None,
         }
     }
 }
@@ -380,6 +404,21 @@ mod tests {
         }
         let error = Profile::named("nope").unwrap_err();
         assert_eq!(error.to_string(), r#"there is no image profile "nope": auto, current, classic, offline"#);
+    }
+
+    #[test]
+    fn a_profile_may_be_a_file_and_is_found_again_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mirror.toml");
+        std::fs::write(&path, PROFILES[0].1.replace("docker.io", "mirror.local:5000")).unwrap();
+        let profile = Profile::named(path.to_str().unwrap()).unwrap();
+        let Source::Registry(pulled) = &profile.source else { panic!() };
+        assert_eq!(pulled.registry, "mirror.local:5000");
+        assert_eq!(Profile::named(&profile.name).unwrap(), profile);
+        let error = Profile::named("nowhere/mirror.toml").unwrap_err();
+        assert_eq!(error.to_string(), "failed to read the image profile nowhere/mirror.toml");
+        std::fs::write(&path, "name = 1").unwrap();
+        assert!(matches!(Profile::named(path.to_str().unwrap()), Err(ProfileError::Syntax { .. })));
     }
 
     #[test]

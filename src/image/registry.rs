@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::try_join_all;
 
 use super::error::{Answer, ImageError, Trouble};
-use super::profile::{Profile, Pulled};
+use super::profile::{NodePin, Profile, Pulled};
 use super::{BUILT_FROM_LABEL, ImageSet, NodeImage, WorkloadImage};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
@@ -55,12 +55,7 @@ pub async fn provide(
     deadline: Deadline,
     progress: &Progress,
 ) -> Result<ImageSet, ImageError> {
-    let no_version = || super::ProfileError::NoVersion {
-        profile: profile.name.clone(),
-        asked: version.into(),
-        known: profile.versions().join(", "),
-    };
-    let node = pulled.nodes.iter().find(|n| n.version == version).ok_or_else(no_version)?;
+    let node = pin_of(profile, pulled, version)?;
     let pin = |image, digest: &'_ Option<String>| (image, digest.clone());
     let wanted: Vec<(&String, Option<String>)> = std::iter::once(pin(&node.image, &node.digest))
         .chain(pulled.workloads.values().map(|w| pin(&w.image, &w.digest)))
@@ -93,6 +88,34 @@ pub async fn provide(
             built_from: first.from,
         },
     })
+}
+
+/// Brings the node image of one release into the engine, and nothing else.
+///
+/// # Errors
+/// As [`provide`].
+pub async fn node(
+    profile: &Profile,
+    pulled: &Pulled,
+    version: &str,
+    engine: &Engine,
+    patience: Patience,
+    deadline: Deadline,
+    progress: &Progress,
+) -> Result<NodeImage, ImageError> {
+    let NodePin { image, digest, .. } = pin_of(profile, pulled, version)?;
+    let pin = Pin { registry: &pulled.registry, image, digest: digest.as_deref() };
+    let copy = one(&pin, true, engine, patience, deadline, progress).await?;
+    Ok(NodeImage { reference: copy.reference, id: copy.digest, baked: false, built_from: copy.from })
+}
+
+fn pin_of<'a>(profile: &Profile, pulled: &'a Pulled, version: &str) -> Result<&'a NodePin, ImageError> {
+    let no_version = || super::ProfileError::NoVersion {
+        profile: profile.name.clone(),
+        asked: version.into(),
+        known: profile.versions().join(", "),
+    };
+    Ok(pulled.nodes.iter().find(|n| n.version == version).ok_or_else(no_version)?)
 }
 
 /// Whether every image of the profile is in the engine: then no registry has to be asked. An image

@@ -11,6 +11,7 @@ mod faults;
 mod html;
 mod json;
 mod junit;
+pub mod pairs;
 mod read;
 mod rejudge;
 mod rows;

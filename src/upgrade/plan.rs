@@ -402,6 +402,12 @@ fn warnings(facts: &ClusterFacts, hops: &[Hop]) -> Vec<String> {
             "PodDisruptionBudget {name} allows no eviction right now ({healthy} healthy, {desired} must stay): a drain waits for it"
         ));
     }
+    for hop in hops.iter().filter(|h| h.etcd.is_none() || h.coredns.is_none()) {
+        warnings.push(format!(
+            "which etcd and CoreDNS {} names is known, and checked, once its node image was taken apart: before anything is touched",
+            hop.to
+        ));
+    }
     if facts.of(Role::Worker).count() == 0 {
         warnings.push("there is no worker: what is drained has nowhere to go until its node is back".into());
     }

@@ -1,12 +1,15 @@
 //! The releases that an upgrade can lead to: those of the image profile that the cluster was made
 //! from.
 
+use std::path::Path;
+
 use super::error::UpgradeError;
 use super::facts::ReleaseFacts;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::image::profile::Source;
-use crate::image::{self, ImageError, Profile};
+use crate::image::{self, Artefacts, ImageError, Profile};
+use crate::judge::version::Version;
 
 /// Bytes that a release takes on one node at the most: programs 153 MB, images 400 MB unpacked, and
 /// the archive's layers while they are unpacked.
@@ -32,7 +35,8 @@ pub async fn profile_of(settings: &Settings, engine: &Engine, image: &str) -> Re
     Ok(Profile::named(named).map_err(ImageError::from)?)
 }
 
-/// The releases of a profile.
+/// The releases of a profile. What a release's kubeadm names is known from the start where its images are
+/// made here, and once its node image was taken apart where that is pulled.
 ///
 /// # Errors
 /// A version in the profile that is none.
@@ -50,6 +54,54 @@ pub fn releases(settings: &Settings, profile: &Profile) -> Result<Vec<ReleaseFac
         Source::Recipes(made) => {
             made.releases.iter().map(|r| fact(&r.version, Some(&r.etcd_tag), Some(&r.coredns))).collect()
         }
-        Source::Registry(pulled) => pulled.nodes.iter().map(|n| fact(&n.version, None, None)).collect(),
+        Source::Registry(pulled) => {
+            let releases = pulled.nodes.iter().map(|n| fact(&n.version, None, None));
+            let mut releases = releases.collect::<Result<Vec<ReleaseFacts>, _>>()?;
+            for node in &pulled.nodes {
+                image::known(settings, profile, &node.version).iter().for_each(|a| learn(&mut releases, a));
+            }
+            Ok(releases)
+        }
+    }
+}
+
+/// Notes what is known of a release whose programs and images are here.
+pub fn learn(releases: &mut [ReleaseFacts], artefacts: &Artefacts) {
+    for release in releases.iter_mut().filter(|r| r.version.to_string() == artefacts.version) {
+        release.etcd = named(&artefacts.images, "etcd");
+        release.coredns = named(&artefacts.images, "coredns");
+        release.bytes = bytes(artefacts);
+    }
+}
+
+/// The version of the image whose repository ends in `name`.
+fn named(images: &[String], name: &str) -> Option<Version> {
+    let of = |image: &&String| image.rsplit('/').next().and_then(|last| last.split(':').next()) == Some(name);
+    images.iter().find(of).and_then(|image| Version::of_image(image))
+}
+
+/// Bytes that what was taken needs on one node: the programs, and the archive's layers, which grow to
+/// about three times their size when they are unpacked.
+fn bytes(known: &Artefacts) -> u64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
+    known.programs.iter().map(|p| size(&p.file)).sum::<u64>() + 3 * size(&known.archive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etcd_and_coredns_are_found_among_what_kubeadm_names() {
+        let images = [
+            "registry.k8s.io/kube-apiserver:v1.35.8",
+            "registry.k8s.io/coredns/coredns:v1.13.1",
+            "registry.k8s.io/pause:3.10.1",
+            "registry.k8s.io/etcd:3.6.6-0",
+        ]
+        .map(str::to_owned);
+        assert_eq!(named(&images, "etcd"), Some(Version::new(3, 6, 6)));
+        assert_eq!(named(&images, "coredns"), Some(Version::new(1, 13, 1)));
+        assert_eq!(named(&images[..1], "etcd"), None);
     }
 }

@@ -129,6 +129,11 @@ pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
+/// Makes sure that [`IMAGE`] is there.
+pub async fn imported(engine: &Engine) -> anyhow::Result<()> {
+    import(engine, &bollard::Docker::connect_with_defaults()?).await
+}
+
 async fn import(engine: &Engine, docker: &bollard::Docker) -> anyhow::Result<()> {
     // One of the tests that start together imports; the tag moves without a trace otherwise.
     static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -136,25 +141,7 @@ async fn import(engine: &Engine, docker: &bollard::Docker) -> anyhow::Result<()>
     if engine.image(IMAGE).await?.is_some() {
         return Ok(());
     }
-    let mut archive = tar::Builder::new(Vec::new());
-    for dir in ["tmp", "run", "mnt", "var/lib", "proc", "sys", "dev", "etc"] {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(0o755);
-        header.set_size(0);
-        archive.append_data(&mut header, dir, std::io::empty())?;
-    }
-    let mut libraries = BTreeSet::new();
-    for program in PROGRAMS {
-        let path = which::which(program).with_context(|| format!("{program} is not installed"))?;
-        libraries.extend(linked(&path).await?);
-        archive.append_path_with_name(std::fs::canonicalize(&path)?, format!("bin/{program}"))?;
-    }
-    for library in libraries {
-        let inside = library.strip_prefix("/")?.to_owned();
-        archive.append_path_with_name(std::fs::canonicalize(&library)?, inside)?;
-    }
-    let bytes = archive.into_inner()?;
+    let bytes = root(&PROGRAMS).await?.into_inner()?;
     let (repo, tag) = IMAGE.split_once(':').context("the image has a tag")?;
     let options = CreateImageOptions {
         from_src: Some("-".into()),
@@ -165,6 +152,29 @@ async fn import(engine: &Engine, docker: &bollard::Docker) -> anyhow::Result<()>
     let body = bollard::body_full(bytes.into());
     docker.create_image(Some(options), Some(body), None).try_collect::<Vec<_>>().await?;
     Ok(())
+}
+
+/// A root file system with these programs of this machine and the libraries that they need.
+pub async fn root(programs: &[&str]) -> anyhow::Result<tar::Builder<Vec<u8>>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for dir in ["tmp", "run", "mnt", "var/lib", "proc", "sys", "dev", "etc"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_size(0);
+        archive.append_data(&mut header, dir, std::io::empty())?;
+    }
+    let mut libraries = BTreeSet::new();
+    for program in programs {
+        let path = which::which(program).with_context(|| format!("{program} is not installed"))?;
+        libraries.extend(linked(&path).await?);
+        archive.append_path_with_name(std::fs::canonicalize(&path)?, format!("bin/{program}"))?;
+    }
+    for library in libraries {
+        let inside = library.strip_prefix("/")?.to_owned();
+        archive.append_path_with_name(std::fs::canonicalize(&library)?, inside)?;
+    }
+    Ok(archive)
 }
 
 async fn linked(program: &Path) -> anyhow::Result<Vec<PathBuf>> {

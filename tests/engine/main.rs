@@ -2,6 +2,7 @@
 
 mod box_container;
 mod containers;
+mod extract;
 mod files;
 mod ledger;
 mod ledger_lies;

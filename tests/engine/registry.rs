@@ -25,23 +25,23 @@ const DISTRIBUTION: &str = "3.1.2";
 const IMAGES: [&str; 4] = ["node:v1.34.4", "nginx:old", "nginx:new", "mysql:8"];
 const PATIENCE: Patience = Patience { answer: Duration::from_secs(5), quiet: Duration::from_secs(2) };
 
-fn soon() -> Deadline {
+pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
 /// A running registry, an engine, and what was put into both.
-struct Port {
-    engine: Engine,
-    address: String,
-    server: AbortHandle,
+pub struct Port {
+    pub engine: Engine,
+    pub address: String,
+    pub server: AbortHandle,
     digests: Vec<String>,
     /// In the engine, to be removed.
-    references: Mutex<Vec<String>>,
+    pub references: Mutex<Vec<String>>,
     _storage: tempfile::TempDir,
 }
 
 /// Runs `test` with a registry that has the four images, none of which is in the engine.
-async fn with_registry(test: impl AsyncFnOnce(&Port)) {
+pub async fn with_registry(test: impl AsyncFnOnce(&Port)) {
     let port = Port::open().await;
     let ended = std::panic::AssertUnwindSafe(test(&port)).catch_unwind().await;
     let references = std::mem::take(&mut *port.references.lock().unwrap());
@@ -78,15 +78,29 @@ impl Port {
 
     /// Makes an image of `size` random bytes, pushes it and forgets it: its digest.
     async fn push(&self, image: &str, size: usize) -> String {
+        let mut random = vec![0; size];
+        std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut random).unwrap();
+        let mut layer = tar::Builder::new(Vec::new());
+        append(&mut layer, "file", &random);
+        self.push_layer(image, &layer.into_inner().unwrap(), &[]).await
+    }
+
+    /// Pushes an image of one layer with these variables, and forgets it: its digest.
+    pub async fn push_layer(&self, image: &str, layer: &[u8], env: &[&str]) -> String {
         let reference = format!("{}/seatrial-test/{image}", self.address);
         let archive = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(archive.path(), docker_archive(&reference, size)).unwrap();
+        std::fs::write(archive.path(), docker_archive(&[&reference], layer, env)).unwrap();
         self.engine.load(archive.path(), soon()).await.unwrap();
         let (repository, tag) = reference.rsplit_once(':').unwrap();
         let docker = bollard::Docker::connect_with_defaults().unwrap();
         let options = bollard::query_parameters::PushImageOptionsBuilder::default().tag(tag).build();
         let _: Vec<_> = docker.push_image(repository, Some(options), None).try_collect().await.unwrap();
         self.engine.remove_image(&reference).await.unwrap();
+        self.digest_of(image).await
+    }
+
+    /// The digest of an image that was pushed.
+    pub async fn digest_of(&self, image: &str) -> String {
         let image = format!("seatrial-test/{image}");
         registry::ask(&self.address, &image, &self.engine, PATIENCE).await.unwrap()
     }
@@ -148,7 +162,7 @@ fn pulled(profile: &Profile) -> &Pulled {
     }
 }
 
-fn own_name(image: &str, digest: &str) -> String {
+pub fn own_name(image: &str, digest: &str) -> String {
     let short: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
     format!("seatrial.local/seatrial-test/{image}-{short}")
 }
@@ -204,33 +218,28 @@ async fn serve(program: &Path, storage: &Path) -> (String, AbortHandle) {
     (format!("127.0.0.1:{port}"), task.abort_handle())
 }
 
-/// One layer, one file of random bytes, as `docker save` writes it.
-fn docker_archive(reference: &str, size: usize) -> Vec<u8> {
-    let mut random = vec![0; size];
-    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut random).unwrap();
-    let mut layer = tar::Builder::new(Vec::new());
-    append(&mut layer, "file", &random);
-    let layer = layer.into_inner().unwrap();
+/// One image of one layer, as `docker save` writes it.
+pub fn docker_archive(references: &[&str], layer: &[u8], env: &[&str]) -> Vec<u8> {
     let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let config = serde_json::json!({
-        "architecture": architecture, "os": "linux", "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&layer))]},
+        "architecture": architecture, "os": "linux", "config": {"Env": env},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(layer))]},
     });
     let config = config.to_string();
     let manifest =
-        serde_json::json!([{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]);
+        serde_json::json!([{"Config": "config.json", "RepoTags": references, "Layers": ["layer.tar"]}]);
     let mut archive = tar::Builder::new(Vec::new());
     append(&mut archive, "manifest.json", manifest.to_string().as_bytes());
     append(&mut archive, "config.json", config.as_bytes());
-    append(&mut archive, "layer.tar", &layer);
+    append(&mut archive, "layer.tar", layer);
     archive.into_inner().unwrap()
 }
 
-fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) {
+pub fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes.len() as u64);
-    header.set_mode(0o644);
+    header.set_mode(if bytes.starts_with(b"#!") { 0o755 } else { 0o644 });
     header.set_cksum();
     archive.append_data(&mut header, name, bytes).unwrap();
 }

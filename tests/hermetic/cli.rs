@@ -308,6 +308,24 @@ async fn plan_shows_every_claim_and_the_arithmetic_without_an_engine() {
 }
 
 #[tokio::test]
+async fn a_profile_of_ones_own_is_a_file() {
+    let home = Home::new();
+    let file = home.dir.path().join("mine.toml");
+    let (_, text) = seatrial::image::PROFILES[0];
+    std::fs::write(&file, text.replace("docker.io", "mirror.local")).unwrap();
+    let path = file.to_string_lossy();
+    let plan = home.seatrial(&["plan", "--profile", &path, "--k8s", "1.35"]).await;
+    assert_eq!(plan.code, 0, "{}", plan.err);
+    assert!(plan.out.contains(&format!("{path}, Kubernetes 1.35.")), "{}", plan.out);
+    std::fs::write(&file, "name = 1").unwrap();
+    let wrong = home.seatrial(&["plan", "--profile", &path]).await;
+    assert!(wrong.code == 65 && wrong.err.contains("mine.toml"), "{} {}", wrong.code, wrong.err);
+    std::fs::remove_file(&file).unwrap();
+    let gone = home.seatrial(&["plan", "--profile", &path]).await;
+    assert!(gone.code == 65 && gone.err.contains("failed to read the image profile"), "{}", gone.err);
+}
+
+#[tokio::test]
 async fn doctor_names_what_is_missing_and_how_to_mend_it() {
     let home = Home::new();
     let doctor = home.seatrial(&["doctor"]).await;

@@ -1,13 +1,15 @@
 //! What may be said on the command line. Choices come from the library's lists, so a new topology,
 //! suite, profile or format is offered without a line here.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use seatrial::cluster::{TOPOLOGIES, Topology};
 use seatrial::fault::FAULTS;
+use seatrial::image::profile::is_file;
 use seatrial::image::{PROFILES, Profile};
 use seatrial::report::FORMATS;
 use seatrial::suite::{SUITES, Suite};
@@ -65,8 +67,8 @@ pub enum Command {
 /// Which images run.
 #[derive(Debug, Default, clap::Args)]
 pub struct ImageArgs {
-    /// Image profile, or auto [env: SEATRIAL_PROFILE] [default: auto]
-    #[arg(long, value_parser = PossibleValuesParser::new(profiles()))]
+    /// Image profile, auto, or a file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
+    #[arg(long, value_parser = ProfileParser::new())]
     pub profile: Option<String>,
     /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several [env: SEATRIAL_K8S]
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
@@ -226,6 +228,10 @@ pub struct UpgradeArgs {
     /// Leave etcd as it is: the API is away for a shorter time
     #[arg(long)]
     pub keep_etcd: bool,
+    /// Image profile that the new version comes from, auto for that of the cluster's node image, or a
+    /// file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
+    #[arg(long, value_parser = ProfileParser::new())]
+    pub profile: Option<String>,
 }
 
 /// Arguments of `images`.
@@ -342,10 +348,14 @@ impl Args {
             Command::Images(args) => Some(&args.images),
             _ => None,
         };
+        let profile = match &self.command {
+            Command::Upgrade(args) => args.profile.clone(),
+            _ => images.and_then(|i| i.profile.clone()),
+        };
         match variable {
             "SEATRIAL_CACHE" => folder(&self.cache),
             "SEATRIAL_STATE" => folder(&self.state),
-            "SEATRIAL_PROFILE" => images?.profile.clone(),
+            "SEATRIAL_PROFILE" => profile,
             "SEATRIAL_K8S" => images?.k8s.first().cloned(),
             _ => None,
         }
@@ -367,10 +377,37 @@ pub fn suites(names: &[String]) -> Vec<&'static Suite> {
     SUITES.iter().filter(wanted).copied().collect()
 }
 
-/// Their names are in their files; the parser keeps names for as long as the process lives.
-fn profiles() -> Vec<&'static str> {
-    let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
-    std::iter::once("auto").chain(named.map(|p| &*p.name.leak())).collect()
+/// A profile's name, with what it may be, or any file's.
+#[derive(Clone)]
+struct ProfileParser(PossibleValuesParser);
+
+impl ProfileParser {
+    /// Their names are in their files; the parser keeps names for as long as the process lives.
+    fn new() -> Self {
+        let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
+        let named = named.map(|p| &*p.name.leak());
+        Self(PossibleValuesParser::new(std::iter::once("auto").chain(named)))
+    }
+}
+
+impl TypedValueParser for ProfileParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        match value.to_str().filter(|text| is_file(text)) {
+            Some(file) => Ok(file.into()),
+            None => self.0.parse_ref(command, argument, value),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
 }
 
 fn word(text: &str) -> Result<String, String> {

@@ -260,7 +260,11 @@ fn fault(error: &FaultError) -> Option<Known> {
 }
 
 fn profile(error: &ProfileError) -> Option<Known> {
-    Some((Exit::Usage, error.hint()))
+    let exit = match error {
+        ProfileError::Unknown { .. } | ProfileError::NoVersion { .. } => Exit::Usage,
+        _ => Exit::Input,
+    };
+    Some((exit, error.hint()))
 }
 
 fn image(error: &ImageError) -> Option<Known> {

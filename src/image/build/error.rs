@@ -111,7 +111,7 @@ impl BuildError {
         }
     }
 
-    pub(super) fn file(
+    pub(in crate::image) fn file(
         doing: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> BuildError {

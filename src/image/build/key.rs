@@ -53,7 +53,7 @@ pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, 
     Ok(keys)
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(in crate::image) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -15,14 +15,14 @@ use crate::deadline::Deadline;
 /// whoever holds it knows that nobody else works in the key's scratch folder. It is free when its
 /// last clone is gone: work on a thread of its own, which goes on when the build is dropped, has one.
 #[derive(Clone, Debug)]
-pub(super) struct KeyLock {
+pub(in crate::image) struct KeyLock {
     /// Unlocked when closed.
     _file: Arc<File>,
 }
 
 impl KeyLock {
     /// Takes the lock if it is free.
-    pub(super) fn try_take(path: &Path) -> Result<Option<Self>, BuildError> {
+    pub(in crate::image) fn try_take(path: &Path) -> Result<Option<Self>, BuildError> {
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
@@ -45,7 +45,7 @@ impl KeyLock {
     }
 
     /// Waits for the lock; none when the deadline passed.
-    pub(super) async fn take(path: &Path, deadline: Deadline) -> Result<Option<Self>, BuildError> {
+    pub(in crate::image) async fn take(path: &Path, deadline: Deadline) -> Result<Option<Self>, BuildError> {
         loop {
             if let Some(lock) = Self::try_take(path)? {
                 return Ok(Some(lock));
@@ -60,7 +60,7 @@ impl KeyLock {
 }
 
 /// Who has the lock, for people.
-pub(super) fn owner(path: &Path) -> String {
+pub(in crate::image) fn owner(path: &Path) -> String {
     let mut text = String::new();
     let read = File::open(path).and_then(|mut f| f.read_to_string(&mut text));
     match read {
@@ -70,7 +70,7 @@ pub(super) fn owner(path: &Path) -> String {
 }
 
 /// Ends whatever a killed builder left running on this scratch folder, then removes the folder.
-pub(super) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), BuildError> {
+pub(in crate::image) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), BuildError> {
     let mark = format!("OUT={}", work.join("out").display()).into_bytes();
     let limit = Deadline::after(Duration::from_secs(10));
     loop {
@@ -98,7 +98,7 @@ pub(super) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), BuildError>
 
 /// Runs `work` on a thread of its own, which keeps the lock until it is done: when the future is
 /// dropped the work goes on, and nobody else may begin on the same folder before it has ended.
-pub(super) async fn held<T: Send + 'static>(
+pub(in crate::image) async fn held<T: Send + 'static>(
     lock: KeyLock,
     about: &Path,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,

@@ -19,7 +19,7 @@ pub fn able() -> Result<(), BuildError> {
 }
 
 /// Refuses to begin what the disk has no room for: `need` bytes below `dir`.
-pub(super) fn room(dir: &Path, need: u64, what: &str) -> Result<(), BuildError> {
+pub(in crate::image) fn room(dir: &Path, need: u64, what: &str) -> Result<(), BuildError> {
     let stat = rustix::fs::statvfs(dir)
         .map_err(std::io::Error::from)
         .map_err(BuildError::file("ask for the free space of", dir))?;

@@ -8,7 +8,7 @@
 
 mod error;
 mod key;
-mod lock;
+pub(super) mod lock;
 mod machine;
 mod outdated;
 mod pieces;
@@ -23,10 +23,13 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 
 pub use error::BuildError;
+pub(super) use key::hex;
 pub use machine::able;
+pub(super) use machine::room;
 pub use outdated::Outdated;
 pub use pieces::{KUBE_IMAGES, KUBERNETES, NODE, Piece, pieces};
 pub use recipes::unpack;
+pub(super) use run::keep;
 
 use crate::deadline::Deadline;
 use crate::progress::Progress;

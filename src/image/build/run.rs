@@ -129,7 +129,7 @@ impl Builder {
 
 /// Gives the results their finished name. They reach the disk first: after a power failure a
 /// finished name with empty files below it would never be built again.
-async fn keep(out: PathBuf, dir: &Path, lock: KeyLock) -> Result<(), BuildError> {
+pub(in crate::image) async fn keep(out: PathBuf, dir: &Path, lock: KeyLock) -> Result<(), BuildError> {
     let to = dir.to_path_buf();
     let kept = lock::held(lock, dir, move || {
         sync(&out)?;

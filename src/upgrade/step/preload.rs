@@ -72,7 +72,11 @@ impl Step for Preload {
             let loaded =
                 crate::image::load::load_archive(up.engine, &nodes, &images, archive, deadline).await?;
             look::complete(up, deadline).await?;
-            Ok(json!({ "nodes": nodes, "images": images, "loaded_onto": loaded }))
+            let mut proof = json!({ "nodes": nodes, "images": images, "loaded_onto": loaded });
+            if !up.artefacts.stand_ins.is_empty() {
+                proof["stand_ins"] = json!(up.artefacts.stand_ins);
+            }
+            Ok(proof)
         }
         .boxed()
     }

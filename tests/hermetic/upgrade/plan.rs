@@ -274,6 +274,23 @@ fn etcd_and_coredns_are_held_against_what_the_new_kubeadm_names() {
     assert!(refusal(&facts, "1.35.4").to_string().contains("CoreDNS 1.20.0 cannot be downgraded"));
 }
 
+/// What a registry's node image names is not known before it was pulled.
+#[test]
+fn a_plan_says_what_it_could_not_check_yet() {
+    let mut later = releases();
+    later[3].etcd = None;
+    let mut facts = three();
+    facts.state.planes.get_mut("cp").unwrap().insert(Component::Etcd, v("3.7.0"));
+    let plan = UpgradePlan::make(&facts, &later, v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
+    assert!(
+        plan.warnings.iter().any(|w| w.starts_with("which etcd and CoreDNS 1.35.4 names")),
+        "{:?}",
+        plan.warnings
+    );
+    let known = UpgradePlan::make(&three(), &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
+    assert!(!known.warnings.iter().any(|w| w.contains("which etcd")), "{:?}", known.warnings);
+}
+
 #[test]
 fn every_refusal_that_a_command_mends_says_so() {
     let mut facts = three();

@@ -1,0 +1,161 @@
+//! What the script in a node image tells, and what an archive has to hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// A program's file in the node image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InImage {
+    /// Its path there.
+    pub(super) file: String,
+    /// Its size.
+    pub(super) bytes: u64,
+    /// The names that it is called by.
+    pub(super) names: Vec<String>,
+}
+
+/// All that the script told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) programs: Vec<InImage>,
+    pub(super) images: Vec<String>,
+    /// What really is there, by the name that kubeadm asks for.
+    pub(super) stand_ins: BTreeMap<String, String>,
+    /// The archive's path and size.
+    pub(super) archive: (String, u64),
+}
+
+impl Told {
+    /// Reads the script's lines; the one that cannot be understood where there is one.
+    pub(super) fn read(said: &str) -> Result<Self, String> {
+        let mut told = Self::default();
+        for line in said.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("it said {line:?}"));
+            match words[..] {
+                ["program", name, file, bytes] => match told.programs.iter_mut().find(|p| p.file == file) {
+                    Some(known) => known.names.push(name.into()),
+                    None => told.programs.push(InImage {
+                        file: file.into(),
+                        bytes: number(bytes)?,
+                        names: vec![name.into()],
+                    }),
+                },
+                ["image", name] => told.images.push(name.into()),
+                ["stand-in", there, wanted] => _ = told.stand_ins.insert(wanted.into(), there.into()),
+                ["archive", file, bytes] => told.archive = (file.into(), number(bytes)?),
+                _ => return Err(format!("it said {line:?}")),
+            }
+        }
+        let nothing = [
+            ("programs", told.programs.is_empty()),
+            ("images", told.images.is_empty()),
+            ("archive", told.archive.0.is_empty()),
+        ];
+        match nothing.iter().find(|(_, nothing)| *nothing) {
+            Some((what, _)) => Err(format!("it told of no {what}")),
+            None => Ok(told),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// Whether an archive holds these images and every part of them; what it lacks where it does not.
+///
+/// Exporters differ in what they do about a layer that is not there. A node would take such an archive
+/// and fail when the first container starts.
+pub(super) fn whole(archive: &Path, images: &[String]) -> Result<(), String> {
+    let lost = |e: std::io::Error| format!("its images' archive cannot be read: {e}");
+    let mut parts = BTreeSet::new();
+    let mut manifest: Option<Vec<Image>> = None;
+    let mut archive = tar::Archive::new(File::open(archive).map_err(lost)?);
+    for entry in archive.entries_with_seek().map_err(lost)? {
+        let entry = entry.map_err(lost)?;
+        let path = entry.path().map_err(lost)?.to_string_lossy().trim_start_matches("./").to_owned();
+        if path == "manifest.json" {
+            let read = serde_json::from_reader(entry);
+            manifest = Some(read.map_err(|e| format!("its images' archive has no good manifest: {e}"))?);
+        } else {
+            parts.insert(path);
+        }
+    }
+    let manifest = manifest.ok_or("its images' archive has no manifest")?;
+    for name in images {
+        let tagged = |i: &&Image| i.repo_tags.iter().flatten().any(|t| t == name);
+        let image = manifest.iter().find(tagged).ok_or_else(|| format!("its archive lacks {name}"))?;
+        if let Some(part) = image.layers.iter().chain([&image.config]).find(|p| !parts.contains(*p)) {
+            return Err(format!("its archive lacks {part} of {name}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_are_one_file_are_taken_once() {
+        let said = "program kubeadm /usr/bin/kube 9\nprogram kubelet /usr/bin/kube 9\n\
+                    program kubectl /usr/bin/kubectl 3\nimage a:1\nimage pause:2\nstand-in pause:1 pause:2\n\
+                    archive /var/x.tar 12\n";
+        let told = Told::read(said).unwrap();
+        assert_eq!(told.programs[0].names, ["kubeadm", "kubelet"]);
+        assert_eq!((told.programs.len(), told.programs[1].bytes), (2, 3));
+        assert_eq!(told.images, ["a:1", "pause:2"]);
+        assert_eq!(told.stand_ins["pause:2"], "pause:1");
+        assert_eq!(told.archive, ("/var/x.tar".into(), 12));
+    }
+
+    #[test]
+    fn half_a_report_is_none() {
+        for (said, why) in [
+            ("", "it told of no programs"),
+            ("program a b 1\narchive c 1", "it told of no images"),
+            ("program a b 1\nimage c", "it told of no archive"),
+            ("program a b many", "it said \"program a b many\""),
+            ("image", "it said \"image\""),
+        ] {
+            assert_eq!(Told::read(said).unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn an_archive_without_a_part_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = r#"[{"Config":"c.json","RepoTags":["a:1","b:1"],"Layers":["1.tar","2.tar"]},
+                           {"Config":"d.json","RepoTags":null,"Layers":[]}]"#;
+        let write = |parts: &[&str]| {
+            let path = folder.path().join("x.tar");
+            let mut archive = tar::Builder::new(File::create(&path).unwrap());
+            for part in parts {
+                let bytes = if *part == "manifest.json" { manifest.as_bytes() } else { b"{}" };
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                header.set_cksum();
+                archive.append_data(&mut header, part, bytes).unwrap();
+            }
+            archive.finish().unwrap();
+            path
+        };
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let all = ["c.json", "1.tar", "2.tar", "manifest.json"];
+        assert_eq!(whole(&write(&all), &names(&["a:1", "b:1"])), Ok(()));
+        let lacks = |parts: &[&str], images: &[&str]| whole(&write(parts), &names(images)).unwrap_err();
+        assert_eq!(lacks(&all, &["a:1", "e:1"]), "its archive lacks e:1");
+        assert_eq!(lacks(&["c.json", "1.tar", "manifest.json"], &["b:1"]), "its archive lacks 2.tar of b:1");
+        assert_eq!(lacks(&["1.tar", "2.tar", "manifest.json"], &["b:1"]), "its archive lacks c.json of b:1");
+        assert_eq!(lacks(&["c.json"], &["a:1"]), "its images' archive has no manifest");
+    }
+}
