@@ -268,6 +268,10 @@ pub enum Event {
         /// meanwhile.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         began_us: Option<u64>,
+        /// The writers of the ledger that was read: their rows are due. Absent where every writer's
+        /// are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        writers: Option<Vec<String>>,
     },
     /// A path was listed on a node.
     FilesListed {

@@ -19,13 +19,14 @@ use crate::diagnostics;
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
-use crate::judge::upgrade::Budgets;
+use crate::judge::upgrade::{Budgets, ON_CLAIMS};
 use crate::judge::{self, Conclusion, Evidence};
 use crate::manifest::{Manifest, TestNamespace};
 use crate::node::Node;
 use crate::probe::Recorder;
 use crate::progress::Progress;
 use crate::run::Run;
+use crate::upgrade;
 
 mod judging;
 
@@ -235,6 +236,11 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
         image: cluster.image.clone(),
         nodes: cluster.nodes.iter().map(|n| n.name.clone()).collect(),
     });
+    if cluster::origin(&cluster).is_some() {
+        // What the claims of this scenario hold on.
+        let value = serde_json::to_value(upgrade::state(&client).await?)?;
+        log.append(Event::Observed { claim: "D5".into(), what: "versions".into(), value });
+    }
     let recorder = Recorder::start(&client, &namespace.name, &log).await?;
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
     let scenario = Scenario {
@@ -388,10 +394,12 @@ impl Scenario {
             return Conclusion::Inconclusive;
         };
         let log = self.log.clone();
+        let on_claims = ON_CLAIMS.contains(&known.id);
         let judged = judging::on_its_thread(move || {
             let mut conclusion = Conclusion::Inconclusive;
+            let run = if on_claims { log.records_of_run() } else { Vec::new() };
             log.append_judged(|records| {
-                let finding = known.judge(&Evidence::new(records, known.id));
+                let finding = known.judge(&Evidence::new(records, known.id).of_run(&run));
                 conclusion = finding.conclusion();
                 Event::ClaimJudged {
                     claim: known.id.into(),

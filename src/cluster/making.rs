@@ -235,6 +235,7 @@ impl Making<'_> {
             name: wanted.name.clone(),
             topology: wanted.topology.name.into(),
             kubernetes: wanted.kubernetes.clone(),
+            made_as: None,
             image: wanted.image.clone(),
             workloads: wanted.workloads.clone(),
             created_at: Timestamp::now(),

@@ -37,7 +37,7 @@ pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};
 pub use spec::ClusterSpec;
 pub use timing::{Budget, FailureTiming};
 pub use topology::{ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
-pub use upgrading::{UpgradeAsk, Upgraded, plan_upgrade, upgrade};
+pub use upgrading::{UpgradeAsk, Upgraded, origin, plan_upgrade, upgrade};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -19,6 +19,9 @@ pub struct Record {
     pub topology: String,
     /// Kubernetes version without `v`.
     pub kubernetes: String,
+    /// The version that it was made as; absent where it was never upgraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_as: Option<String>,
     /// The node image.
     pub image: String,
     /// Images that every node must hold.
@@ -103,6 +106,7 @@ mod tests {
             name: "seatrial-three-00000000".into(),
             topology: "three".into(),
             kubernetes: "1.34.4".into(),
+            made_as: None,
             image: "node:1".into(),
             workloads: vec!["nginx:1".into()],
             created_at: Timestamp::UNIX_EPOCH,

@@ -171,6 +171,7 @@ mod tests {
             name: "c".into(),
             topology: "one".into(),
             kubernetes: "1.34.4".into(),
+            made_as: None,
             image: "node".into(),
             workloads: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,

@@ -9,6 +9,7 @@ use super::{Cluster, ClusterError, Wanted};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::image::{self, Artefacts};
+use crate::judge::upgrade::Origin;
 use crate::progress::Progress;
 use crate::upgrade::{
     self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Told, Upgrade, UpgradeError, UpgradePlan,
@@ -62,6 +63,22 @@ pub(super) fn upgraded(settings: &Settings, wanted: &Wanted) -> Option<ClusterEr
         None => return None,
     };
     Some(ClusterError::Upgraded { name: wanted.name.clone(), what })
+}
+
+/// How a cluster came to its versions; none where it is as it was made, or where nobody can say.
+pub fn origin(cluster: &Cluster) -> Option<Origin> {
+    let record = Record::read(&cluster.dir)?;
+    let version = |text: &str| text.parse::<Version>().ok();
+    let made_as = version(record.made_as.as_deref().unwrap_or(&record.kubernetes))?;
+    match Journal::read(&cluster.dir) {
+        None => {
+            record.made_as?;
+            Some(Origin { made_as, to: version(&record.kubernetes)?, stopped_after: None })
+        }
+        // One that was begun and has done nothing yet is as it was made.
+        Some(Ok(entry)) => Some(Origin { made_as, to: entry.to, stopped_after: Some(entry.step?) }),
+        Some(Err(_)) => None,
+    }
 }
 
 /// Refuses a cluster whose upgrade stands in the middle of a step.
@@ -157,7 +174,11 @@ pub async fn upgrade(
 /// Writes down what the cluster is now.
 fn note(cluster: &Cluster, version: Version) -> Result<(), UpgradeError> {
     let Some(mut record) = Record::read(&cluster.dir) else { return Ok(()) };
-    record.kubernetes = version.to_string();
+    let version = version.to_string();
+    if record.kubernetes != version {
+        let before = std::mem::replace(&mut record.kubernetes, version);
+        record.made_as.get_or_insert(before);
+    }
     record.write(&cluster.dir).map_err(lost)
 }
 
@@ -251,5 +272,67 @@ mod tests {
         // What there is not is refused by the plan, with what there is.
         assert_eq!(named("1.36").as_deref(), Ok("1.36.0"));
         assert!(named("soon").is_err());
+    }
+
+    /// A cluster's folder with its record, as a creation leaves it.
+    fn made(dir: &std::path::Path) -> Settings {
+        let variable = |name: &str| match name {
+            "SEATRIAL_STATE" | "SEATRIAL_CACHE" => Some(dir.display().to_string()),
+            _ => None,
+        };
+        let settings = Settings::resolve(variable).unwrap();
+        std::fs::create_dir_all(settings.cluster_dir("c")).unwrap();
+        let record = Record {
+            name: "c".into(),
+            topology: "three".into(),
+            kubernetes: "1.34.4".into(),
+            made_as: None,
+            image: "node:1".into(),
+            workloads: Vec::new(),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            complete: true,
+        };
+        record.write(&settings.cluster_dir("c")).unwrap();
+        settings
+    }
+
+    /// Killed after each write of the journal, in the order in which a hop writes: the next one who
+    /// asks is told the step, unless the cluster may be left as it is.
+    #[test]
+    fn a_journal_that_ends_anywhere_says_what_stands() {
+        let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
+        type Write = (&'static str, fn(&Journal, &str) -> Result<(), UpgradeError>);
+        let begin: Write = ("", |j, t| j.starting(t));
+        let close: Write = ("", |j, _| j.cordoning("w"));
+        let open: Write = ("", |j, _| j.uncordoned("w"));
+        let (done, safe): (Write, Write) = (("", |j, t| j.done(t, false)), ("safe", |j, t| j.done(t, true)));
+        let steps: [(&str, &[Write]); 6] = [
+            ("preload", &[begin, safe]),
+            ("apply cp", &[begin, safe]),
+            ("drain w", &[begin, close, done]),
+            ("kubelet w", &[begin, done]),
+            ("uncordon w", &[begin, open, safe]),
+            ("settle", &[begin, safe]),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        let settings = made(dir.path());
+        let cluster_dir = settings.cluster_dir("c");
+        assert!(usable(&settings, "c").is_ok());
+        for (title, writes) in steps {
+            for (kind, write) in writes {
+                // Each writer is killed after one write; the next one takes the journal over.
+                let journal = Journal::begin(&cluster_dir, from, to, to, EtcdPolicy::Upgrade).unwrap();
+                write(&journal, title).unwrap();
+                drop(journal);
+                let refused = usable(&settings, "c").err().map(|e| e.to_string());
+                match (*kind, refused) {
+                    ("safe", refused) => assert_eq!(refused, None, "{title}"),
+                    (_, None) => panic!("given away in the middle of `{title}`"),
+                    (_, Some(text)) => assert!(text.contains(&format!("`{title}`")), "{title}: {text}"),
+                }
+            }
+        }
+        Journal::close(&cluster_dir).unwrap();
+        assert!(usable(&settings, "c").is_ok());
     }
 }

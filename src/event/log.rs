@@ -145,6 +145,14 @@ impl EventLog {
         self.records_since(self.inner.begin)
     }
 
+    /// What this process has appended so far, whichever scenario it speaks of.
+    pub fn records_of_run(&self) -> Vec<Record> {
+        let mut records = Vec::new();
+        let broken = self.lines_of(self.inner.begin, self.position(), None, |record| records.push(record));
+        self.keep(broken);
+        records
+    }
+
     /// As [`EventLog::records`], from a place on: for those who look again and again.
     pub fn records_since(&self, from: Position) -> Vec<Record> {
         self.read(from, self.position())
@@ -181,7 +189,18 @@ impl EventLog {
 
     /// Takes this writer's records of this scenario between two places; gives what was wrong with the
     /// first line that is none.
-    fn lines(&self, from: Position, until: Position, mut take: impl FnMut(Record)) -> Option<String> {
+    fn lines(&self, from: Position, until: Position, take: impl FnMut(Record)) -> Option<String> {
+        self.lines_of(from, until, Some(self.scope.scenario.as_deref()), take)
+    }
+
+    /// As `lines`, of one scenario (those that speak of none, too, are one) or of all.
+    fn lines_of(
+        &self,
+        from: Position,
+        until: Position,
+        scenario: Option<Option<&str>>,
+        mut take: impl FnMut(Record),
+    ) -> Option<String> {
         let mut broken = None;
         if until <= from {
             return broken;
@@ -196,8 +215,7 @@ impl EventLog {
             Err(error) => return Some(error.to_string()),
         };
         // Most lines of other scenarios need not be parsed to be told apart.
-        let name = self.scope.scenario.as_deref();
-        let mark = name.map(|n| format!("\"scenario\":{}", serde_json::Value::from(n)));
+        let mark = scenario.flatten().map(|n| format!("\"scenario\":{}", serde_json::Value::from(n)));
         let mut line = String::new();
         loop {
             line.clear();
@@ -210,7 +228,8 @@ impl EventLog {
             match serde_json::from_str::<Record>(&line) {
                 Ok(record) => {
                     let ours = record.writer == std::process::id();
-                    if ours && record.scope.scenario.as_deref() == name {
+                    let meant = scenario.is_none_or(|name| record.scope.scenario.as_deref() == name);
+                    if ours && meant {
                         take(record);
                     }
                 }

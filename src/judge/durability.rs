@@ -205,9 +205,14 @@ impl Durability<'_> {
     }
 }
 
-/// Every row that the ledger wrote or tried to write, in the order of the records; each is open
-/// whose outcome was recorded after the reading, or after it had begun.
-fn writes<'r>(evidence: &Evidence<'r>, reading: usize, began_us: Option<u64>) -> Vec<Write<'r>> {
+/// Every row that these writers of the ledger, or all, wrote or tried to write, in the order of the
+/// records; each is open whose outcome was recorded after the reading, or after it had begun.
+fn writes<'r>(
+    evidence: &Evidence<'r>,
+    reading: usize,
+    began_us: Option<u64>,
+    writers: Option<&[String]>,
+) -> Vec<Write<'r>> {
     let mut writes = Vec::new();
     for (transaction, record) in evidence.records().iter().enumerate() {
         let (rows, outcome, server, reason) = match &record.event {
@@ -221,28 +226,38 @@ fn writes<'r>(evidence: &Evidence<'r>, reading: usize, began_us: Option<u64>) ->
         };
         let open = transaction > reading || began_us.is_some_and(|began| record.mono_us >= began);
         let write = |row| Write { row, outcome, server, reason, transaction, open };
-        writes.extend(rows.iter().map(write));
+        let due = |row: &&Row| writers.is_none_or(|w| w.contains(&row.writer));
+        writes.extend(rows.iter().filter(due).map(write));
     }
     writes
 }
 
 /// Every row that the ledger wrote or tried to write.
 pub fn history<'r>(evidence: &Evidence<'r>) -> Vec<Write<'r>> {
-    writes(evidence, usize::MAX, None)
+    writes(evidence, usize::MAX, None, None)
 }
 
-/// Where the last reading with this name stands among the records, when it had begun, and the reading.
-fn last_reading<'r>(
-    evidence: &Evidence<'r>,
-    reading: &str,
-) -> Result<(usize, Option<u64>, Read<'r>), Missing> {
+/// Where the last reading with this name stands among the records, and what was written until then by
+/// the writers that it speaks of.
+fn until<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<Compared<'r>, Missing> {
     let last = evidence.records().iter().enumerate().rev().find_map(|(at, record)| match &record.event {
-        Event::RowsRead { reading: name, server, exists, rows, began_us } if name == reading => {
-            Some((at, *began_us, Read { server, exists: *exists, rows }))
+        Event::RowsRead { reading: name, server, exists, rows, began_us, writers } if name == reading => {
+            Some((at, *began_us, writers.as_deref(), Read { server, exists: *exists, rows }))
         }
         _ => None,
     });
-    last.ok_or_else(|| Missing(format!("the ledger was not read `{reading}`")))
+    let (at, began_us, writers, read) =
+        last.ok_or_else(|| Missing(format!("the ledger was not read `{reading}`")))?;
+    Ok((writes(evidence, at, began_us, writers), read, at))
+}
+
+/// What the writers of the ledger that was read wrote, with what was open at the reading, and the
+/// reading. Of several with this name, the last.
+///
+/// # Errors
+/// [`Missing`] where there is no such reading.
+pub fn before<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Vec<Write<'r>>, Read<'r>), Missing> {
+    until(evidence, reading).map(|(writes, read, _)| (writes, read))
 }
 
 /// What became of every row at a reading, and the reading. Of several with this name, the last.
@@ -257,8 +272,7 @@ pub fn at<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Durability<'r>,
 type Compared<'r> = (Vec<Write<'r>>, Read<'r>, usize);
 
 fn compared<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Durability<'r>, Compared<'r>), Missing> {
-    let (at, began_us, read) = last_reading(evidence, reading)?;
-    let writes = writes(evidence, at, began_us);
+    let (writes, read, at) = until(evidence, reading)?;
     let mut verdict = compare(&writes, read);
     let later = found_later(evidence, reading, read.server);
     (verdict.stale, verdict.lost) =

@@ -10,6 +10,7 @@ use crate::event::{Change, Event, Record};
 pub struct Evidence<'r> {
     records: &'r [Record],
     claim: &'r str,
+    run: &'r [Record],
 }
 
 /// A fact that a judge needs is not in the records.
@@ -23,7 +24,18 @@ pub struct Missing(
 impl<'r> Evidence<'r> {
     /// The evidence for one claim. `records` are those of one scenario.
     pub fn new(records: &'r [Record], claim: &'r str) -> Self {
-        Self { records, claim }
+        Self { records, claim, run: &[] }
+    }
+
+    /// With the records of the whole run until then, other scenarios' included: for a claim on other
+    /// claims ([`ON_CLAIMS`](super::upgrade::ON_CLAIMS)).
+    pub fn of_run(self, run: &'r [Record]) -> Self {
+        Self { run, ..self }
+    }
+
+    /// The records of the whole run until then; none for a claim that is on no other claim.
+    pub fn run(&self) -> &'r [Record] {
+        self.run
     }
 
     /// All records of the scenario.
@@ -80,7 +92,7 @@ impl<'r> Evidence<'r> {
     /// The evidence from before a mark; all of it where the mark was not set.
     pub fn until(&self, mark: &str) -> Self {
         let end = self.position(mark).unwrap_or(self.records.len());
-        Self { records: &self.records[..end], claim: self.claim }
+        Self { records: &self.records[..end], ..*self }
     }
 
     /// The evidence from a mark on.
@@ -88,7 +100,7 @@ impl<'r> Evidence<'r> {
     /// # Errors
     /// [`Missing`] where it was not set.
     pub fn since(&self, mark: &str) -> Result<Self, Missing> {
-        Ok(Self { records: &self.records[self.position(mark)?..], claim: self.claim })
+        Ok(Self { records: &self.records[self.position(mark)?..], ..*self })
     }
 
     fn position(&self, mark: &str) -> Result<usize, Missing> {

@@ -58,9 +58,9 @@ pub const PATH: &str = "/mnt/data";
 /// The ledger's database.
 pub const DATABASE: &str = "qa";
 /// Its directory within [`PATH`].
-const DIRECTORY: &str = "qa/";
+pub(super) const DIRECTORY: &str = "qa/";
 /// What every MySQL since 5.6 keeps in its data directory.
-const FILES: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
+pub(super) const FILES: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
 
 /// B1.
 fn bound(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -223,12 +223,12 @@ fn check_server_of(finding: &mut Finding, server: &Server, pod: &Object<'_>) {
     finding.check(server.node == node, format!("the server runs on {}, the pod on {node}", server.node));
 }
 
-fn node_of<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
+pub(super) fn node_of<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
     let node = pod.text("/spec/nodeName");
     node.ok_or_else(|| Missing(format!("pod {} had no node when it was observed", pod.name())))
 }
 
-fn listed<'a, 'r>(
+pub(super) fn listed<'a, 'r>(
     all: &'a std::collections::BTreeMap<&'r str, Listing<'r>>,
     node: &str,
 ) -> Result<&'a Listing<'r>, Missing> {

@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
-use tokio::task::JoinHandle;
+use futures::Stream;
 
+use super::Lines;
 use crate::cluster::dns;
 use crate::event::{Event, EventLog, Outcome};
 
@@ -16,42 +16,13 @@ pub const PROBE: &str = "dns";
 /// One question after another for the API's own name through the DNS service, each recorded as an
 /// [`Event::Sampled`]. They are asked by a loop on a node: kube-proxy's rules there are those that pods
 /// use.
-#[derive(Debug)]
-pub struct DnsProbe {
-    task: JoinHandle<()>,
-}
-
-impl DnsProbe {
-    /// Records each line that the command made by [`command`] prints.
-    pub fn start<E: Display + Send + 'static>(
-        lines: impl Stream<Item = Result<String, E>> + Send + 'static,
-        log: EventLog,
-    ) -> Self {
-        let task = tokio::spawn(async move {
-            let mut lines = std::pin::pin!(lines);
-            while let Some(line) = lines.next().await {
-                log.append(match &line {
-                    Ok(line) => sample(line),
-                    // From here on there are no samples: a judge must see why.
-                    Err(error) => Event::Noted { text: format!("the {PROBE} probe broke: {error}") },
-                });
-            }
-            log.append(Event::Noted { text: format!("the {PROBE} probe ended") });
-        });
-        Self { task }
-    }
-
-    /// Ends the probe.
-    pub async fn stop(mut self) {
-        self.task.abort();
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for DnsProbe {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+///
+/// Records each line that the command made by [`command`] prints.
+pub fn start<E: Display + Send + 'static>(
+    lines: impl Stream<Item = Result<String, E>> + Send + 'static,
+    log: EventLog,
+) -> Lines {
+    Lines::start(PROBE, lines, log, sample)
 }
 
 /// The command to run on a node, as words: asks `server` until it is stopped, at the longest for

@@ -3,9 +3,9 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use tokio::task::JoinHandle;
+use futures::Stream;
 
+use super::Lines;
 use crate::event::{Event, EventLog, Outcome};
 
 /// Name of the probe in its samples.
@@ -19,42 +19,13 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 /// The requests are made by a loop of curl on a node, run by the engine: kube-proxy's rules there
 /// are those that pods use, and a port-forward, which leads to one pod, would pass by the Service.
 /// A sample's detail is `200 nginx/1.22.1`, the status and the Server header, or `curl 7: ...`.
-#[derive(Debug)]
-pub struct HttpProbe {
-    task: JoinHandle<()>,
-}
-
-impl HttpProbe {
-    /// Records each line that the command made by [`command`] prints.
-    pub fn start<E: Display + Send + 'static>(
-        lines: impl Stream<Item = Result<String, E>> + Send + 'static,
-        log: EventLog,
-    ) -> Self {
-        let task = tokio::spawn(async move {
-            let mut lines = std::pin::pin!(lines);
-            while let Some(line) = lines.next().await {
-                log.append(match &line {
-                    Ok(line) => sample(line),
-                    // From here on there are no samples: a judge must see why.
-                    Err(error) => Event::Noted { text: format!("the {PROBE} probe broke: {error}") },
-                });
-            }
-            log.append(Event::Noted { text: format!("the {PROBE} probe ended") });
-        });
-        Self { task }
-    }
-
-    /// Ends the probe. What was printed until now is in the log.
-    pub async fn stop(mut self) {
-        self.task.abort();
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for HttpProbe {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+///
+/// Records each line that the command made by [`command`] prints.
+pub fn start<E: Display + Send + 'static>(
+    lines: impl Stream<Item = Result<String, E>> + Send + 'static,
+    log: EventLog,
+) -> Lines {
+    Lines::start(PROBE, lines, log, sample)
 }
 
 /// The command to run on a node, as words: asks `host:port` until it is stopped, at the longest
@@ -126,8 +97,8 @@ mod tests {
         assert!(lines.len() > 2, "{}", out.stdout);
         let dir = tempfile::tempdir().unwrap();
         let log = EventLog::open(dir.path(), "r").unwrap();
-        let mut probe = HttpProbe::start(futures::stream::iter(lines.clone()), log.clone());
-        (&mut probe.task).await.unwrap();
+        let mut probe = start(futures::stream::iter(lines.clone()), log.clone());
+        probe.ended().await;
         let refused = |r: &&crate::event::Record| matches!(&r.event, Event::Sampled { outcome: Outcome::Refused, detail, .. } if detail.starts_with("curl 7"));
         assert_eq!(log.records().iter().filter(refused).count(), lines.len());
     }

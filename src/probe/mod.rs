@@ -7,12 +7,12 @@ pub mod forward;
 pub mod http;
 pub mod inside;
 pub mod ledger;
+pub mod lines;
 pub mod recorder;
 
 pub use api::ApiProbe;
-pub use dns::DnsProbe;
 pub use forward::{Forward, Route, Target};
-pub use http::HttpProbe;
 pub use inside::Inside;
 pub use ledger::{Ledger, LedgerError, LedgerSpec, Pace, Reader, Reading, Tally, Traffic, Writer};
+pub use lines::Lines;
 pub use recorder::Recorder;

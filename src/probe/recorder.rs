@@ -74,7 +74,26 @@ impl Recorder {
         let everywhere = |r: &ApiResource| Api::all_with(client.stream.clone(), r);
         let mut watches: Vec<Watch> = namespaced.into_iter().map(|r| Watch::new(within(&r), r)).collect();
         watches.extend(cluster.into_iter().map(|r| Watch::new(everywhere(&r), r)));
+        Self::of(watches, log, deadline).await
+    }
 
+    /// Records the pods of every other namespace, in the same way: what becomes of the cluster's own.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`].
+    pub async fn pods_beside(
+        client: &Client,
+        namespace: &str,
+        log: &EventLog,
+    ) -> Result<Self, RecorderError> {
+        let pods = ApiResource::erase::<Pod>(&());
+        let api = Api::all_with(client.stream.clone(), &pods);
+        let fields = Some(format!("metadata.namespace!={namespace}"));
+        let beside = Watch { fields, ..Watch::new(api, pods) };
+        Self::of(vec![beside], log, Deadline::after(START)).await
+    }
+
+    async fn of(watches: Vec<Watch>, log: &EventLog, deadline: Deadline) -> Result<Self, RecorderError> {
         let mut tasks = JoinSet::new();
         for w in &watches {
             tasks.spawn(w.clone().run(log.clone()));
@@ -100,7 +119,10 @@ impl Recorder {
         for w in &self.watches {
             let mut missing = "the API did not answer".to_owned();
             while !deadline.is_over() {
-                match deadline.bound(w.api.list(&ListParams::default())).await {
+                match deadline
+                    .bound(w.api.list(&ListParams { field_selector: w.fields.clone(), ..Default::default() }))
+                    .await
+                {
                     Ok(Ok(list)) => match w.behind(&list) {
                         None => {
                             missing.clear();
@@ -132,6 +154,8 @@ impl Recorder {
 struct Watch {
     api: Api<DynamicObject>,
     resource: ApiResource,
+    /// A field selector; none for all of them.
+    fields: Option<String>,
     state: Arc<Mutex<State>>,
 }
 
@@ -147,7 +171,7 @@ struct State {
 
 impl Watch {
     fn new(api: Api<DynamicObject>, resource: ApiResource) -> Self {
-        Self { api, resource, state: Arc::default() }
+        Self { api, resource, fields: None, state: Arc::default() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -161,7 +185,10 @@ impl Watch {
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(1))
             .without_max_times();
-        let stream = watch(self.api.clone(), watcher::Config::default());
+        let stream = watch(
+            self.api.clone(),
+            watcher::Config { field_selector: self.fields.clone(), ..Default::default() },
+        );
         let mut stream = std::pin::pin!(stream.backoff(ExponentialBackoff::from(pauses)));
         while let Some(event) = stream.next().await {
             match event {

@@ -6,7 +6,7 @@ use super::run::{
     ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport, human, millis,
 };
 use super::stories::{Clock, Story, stories};
-use super::{clusters, faults, rows, timeline};
+use super::{clusters, faults, rows, timeline, upgrade_steps};
 use crate::event::{Event, Record};
 use crate::judge::{self, Conclusion, clock, integrity};
 
@@ -218,6 +218,7 @@ fn suite(story: &Story<'_>, name: &str, claims: &[ClaimReport], clock: &Clock) -
         error,
         steps: steps(story, clock),
         rows: rows::rows(story, clock),
+        upgrade: upgrade_steps::steps(story, clock),
     }
 }
 

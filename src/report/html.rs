@@ -10,6 +10,8 @@ use super::{
 };
 use crate::judge::Conclusion;
 
+mod upgrade;
+
 /// The run for people: summary, claims with their checks, timelines, rows, environment.
 #[derive(Debug)]
 pub struct Html;
@@ -108,6 +110,7 @@ fn suite_section(report: &RunReport, suite: &SuiteReport) -> Markup {
             @if let Some(error) = &suite.error { p.broke { b { "The story broke: " } (error) } }
             div.claims { @for claim in report.claims_of(&suite.name) { (claim_row(claim)) } }
             @if let Some(timeline) = timeline { (timeline_section(timeline)) }
+            @if !suite.upgrade.is_empty() { (upgrade::section(&suite.upgrade)) }
             @if let Some(rows) = &suite.rows { (rows_section(rows)) }
             @if !faults.is_empty() { (faults_section(&faults)) }
             @if !suite.steps.is_empty() { (steps_section(&suite.steps)) }
@@ -197,6 +200,7 @@ fn timeline_section(timeline: &Timeline) -> Markup {
                 span { i.moving {} "on its way, or no answer" }
                 span { i.bad {} "not as it should be" }
                 span { i.fault {} "broken by the test" }
+                span { i.mark {} "a container restarted" }
             }
         }
     }
@@ -212,6 +216,10 @@ fn lane_row(lane: &Lane, from: f64, place: &impl Fn(f64) -> f64) -> Markup {
                     @let (left, right) = (place(span.from), place(span.to));
                     i.(colour(span.state)) style=(format!("left:{left:.2}%;width:{:.2}%", right - left))
                         title=(words(span, from)) {}
+                }
+                @for (at, what) in &lane.moments {
+                    i.mark style=(format!("left:{:.2}%", place(*at)))
+                        title=(format!("{what} ({:.1} s)", at - from)) {}
                 }
             }
         }

@@ -20,6 +20,7 @@ mod stories;
 mod terminal;
 mod timeline;
 mod upgrade;
+mod upgrade_steps;
 
 pub use html::Html;
 pub use json::Json;
@@ -27,8 +28,8 @@ pub use junit::Junit;
 pub use read::read;
 pub use rejudge::{Change, Rejudged, rejudge};
 pub use run::{
-    ClaimReport, ClusterReport, Counts, FaultReport, NodeReport, Note, ReadingReport, RowsReport, RunReport,
-    SCHEMA, StepReport, Substitution, SuiteReport,
+    ClaimReport, ClusterReport, Counts, DisturbedReport, FaultReport, NodeReport, Note, ProbeReport,
+    ReadingReport, RowsReport, RunReport, SCHEMA, StepReport, Substitution, SuiteReport, UpgradeStepReport,
 };
 pub use terminal::Terminal;
 pub use timeline::{Lane, Span, State, Timeline};

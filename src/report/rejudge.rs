@@ -67,7 +67,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
             let Event::ClaimJudged { claim: id, verdict: was, details, .. } = &record.event else { continue };
             let Some(claim) = judge::claim(id).filter(|_| !details.is_empty()) else { continue };
             let at = index(record);
-            let (event, is) = judged(claim, &story.records[..until], &defects, (from, at));
+            let (event, is) = judged(claim, &story.records[..until], &again[..at], &defects, (from, at));
             if is != *was {
                 change(id, Some(*was), is);
             }
@@ -78,7 +78,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
         for claim in new.filter_map(|id| judge::claim(id)) {
             let end = story.end_record();
             let at = index(end);
-            let (event, is) = judged(claim, &story.records, &defects, (from, at));
+            let (event, is) = judged(claim, &story.records, &again[..=at], &defects, (from, at));
             change(claim.id, None, is);
             added.push((at, Record { event, ..end.clone() }));
         }
@@ -96,10 +96,16 @@ fn texts(defects: &[Defect]) -> Vec<String> {
     defects.iter().map(|d| d.text.clone()).collect()
 }
 
-fn judged(claim: &Claim, seen: &[&Record], defects: &[Defect], span: (usize, usize)) -> (Event, Conclusion) {
+fn judged(
+    claim: &Claim,
+    seen: &[&Record],
+    run: &[Record],
+    defects: &[Defect],
+    span: (usize, usize),
+) -> (Event, Conclusion) {
     let writer = seen.first().map_or(0, |r| r.writer);
     let seen: Vec<Record> = seen.iter().map(|r| (*r).clone()).collect();
-    let mut finding = claim.judge(&Evidence::new(&seen, claim.id));
+    let mut finding = claim.judge(&Evidence::new(&seen, claim.id).of_run(run));
     integrity::check(&mut finding, defects, writer, span);
     let event = Event::ClaimJudged {
         claim: claim.id.into(),

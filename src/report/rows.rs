@@ -23,10 +23,11 @@ pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
             Outcome::Indeterminate => report.indeterminate += rows.len(),
         }
         written.extend(rows.iter().map(|row| (row, *outcome)));
-        if let Event::RowsRead { reading, server, exists, rows, .. } = &record.event {
+        if let Event::RowsRead { reading, server, exists, rows, writers, .. } = &record.event {
             let found: BTreeSet<&Row> = rows.iter().collect();
             let missing = |(row, outcome): &(&&Row, &Outcome)| {
-                **outcome == Outcome::Acknowledged && !found.contains(**row)
+                let due = writers.as_ref().is_none_or(|w| w.contains(&row.writer));
+                due && **outcome == Outcome::Acknowledged && !found.contains(**row)
             };
             let count = |outcome: Option<Outcome>| {
                 rows.iter().filter(|row| written.get(row).copied() == outcome).count()

@@ -111,6 +111,57 @@ pub struct SuiteReport {
     pub steps: Vec<StepReport>,
     /// What became of the ledger's rows.
     pub rows: Option<RowsReport>,
+    /// What each step of an upgrade cost, in order; empty where there was none.
+    pub upgrade: Vec<UpgradeStepReport>,
+}
+
+/// One step of an upgrade.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UpgradeStepReport {
+    /// Where its hop leads.
+    pub to: String,
+    /// Its name.
+    pub step: String,
+    /// Where; none for the cluster as a whole.
+    pub node: Option<String>,
+    /// When it began, from the beginning of the run.
+    pub began: f64,
+    /// How long it took; none where its end is not recorded.
+    pub took: Option<f64>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What each probe saw in it, by name; `ledger` counts rows.
+    pub probes: BTreeMap<String, ProbeReport>,
+    /// What happened to pods in it, and why.
+    pub pods: Vec<DisturbedReport>,
+}
+
+/// What a probe saw in one step of an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ProbeReport {
+    /// Requests that were answered or given up in it.
+    pub requests: usize,
+    /// Those that were acknowledged.
+    pub acknowledged: usize,
+    /// Those that were refused.
+    pub refused: usize,
+    /// Those without an answer.
+    pub indeterminate: usize,
+    /// The longest time without an answer, of those that began in it.
+    pub outage: f64,
+}
+
+/// What happened to a pod.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DisturbedReport {
+    /// `namespace/name`.
+    pub pod: String,
+    /// Its node.
+    pub node: String,
+    /// `went`, or how often it was restarted.
+    pub what: String,
+    /// Why; none where nothing explains it.
+    pub why: Option<String>,
 }
 
 /// One step of a story.

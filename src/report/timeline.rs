@@ -33,6 +33,8 @@ pub struct Lane {
     pub name: String,
     /// Its states, in order.
     pub spans: Vec<Span>,
+    /// What happened to it in a moment: a container of a pod restarted.
+    pub moments: Vec<(f64, String)>,
 }
 
 /// One state of a thing.
@@ -74,7 +76,7 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
             marks.push((clock.at(record), line(mark)));
         }
     }
-    let Lanes { mut lanes, asked } = lanes;
+    let Lanes { mut lanes, asked, .. } = lanes;
     let rank = |lane: &Lane| GROUPS.iter().position(|g| *g == lane.group);
     for lane in &mut lanes {
         // What was seen stays so until something else is seen; an answer holds for its moment.
@@ -95,6 +97,8 @@ pub(super) struct Lanes {
     lanes: Vec<Lane>,
     /// When each probe asked last.
     asked: BTreeMap<String, f64>,
+    /// How often the containers of each pod had been restarted, by its UID.
+    restarts: BTreeMap<String, i64>,
 }
 
 impl Lanes {
@@ -115,10 +119,17 @@ impl Lanes {
             Event::FaultHealed { fault, node, .. } => {
                 self.close("faults", &format!("{fault} {node}"), at, State::Fault, "healed");
             }
-            Event::ObjectChanged { change, kind, name, object, .. } => match (kind.as_str(), change) {
+            Event::ObjectChanged { change, kind, name, uid, object } => match (kind.as_str(), change) {
                 ("Node" | "Pod", Change::Deleted) => self.end(group(kind), name, at),
                 ("Node", _) => self.turn("nodes", name, at, node(object)),
-                ("Pod", _) => self.turn("pods", name, at, pod(object)),
+                ("Pod", _) => {
+                    self.turn("pods", name, at, pod(object));
+                    let now = restarts(object);
+                    // What a pod had when it was first seen is older than the story.
+                    if self.restarts.insert(uid.clone(), now).is_some_and(|known| now > known) {
+                        self.lane("pods", name).moments.push((at, format!("restarted, {now} times in all")));
+                    }
+                }
                 _ => {}
             },
             Event::Sampled { probe, outcome, detail, .. } => {
@@ -184,7 +195,7 @@ impl Lanes {
     fn lane(&mut self, group: &'static str, name: &str) -> &mut Lane {
         let known = self.lanes.iter().position(|l| l.group == group && l.name == name);
         let at = known.unwrap_or_else(|| {
-            self.lanes.push(Lane { group, name: line(name), spans: Vec::new() });
+            self.lanes.push(Lane { group, name: line(name), spans: Vec::new(), moments: Vec::new() });
             self.lanes.len() - 1
         });
         &mut self.lanes[at]
@@ -228,6 +239,11 @@ fn pod(object: &Value) -> (State, String) {
         (_, Some("True"), _) => (State::Good, format!("ready{on}")),
         _ => (State::Moving, format!("{}, not ready{on}", phase.to_lowercase())),
     }
+}
+
+fn restarts(pod: &Value) -> i64 {
+    let containers = pod["status"]["containerStatuses"].as_array().map_or(&[][..], Vec::as_slice);
+    containers.iter().filter_map(|c| c["restartCount"].as_i64()).sum()
 }
 
 fn condition<'o>(object: &'o Value, name: &str) -> Option<&'o str> {

@@ -11,6 +11,7 @@ pub mod stateful_set_node;
 pub mod stateful_single;
 pub mod stateless;
 pub mod upgrade;
+pub mod upgraded;
 
 /// One story with the claims that it proves.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub static SUITES: &[&Suite] = &[
     &stateful_set::SUITE,
     &stateful_set_node::SUITE,
     &upgrade::SUITE,
+    &upgraded::SUITE,
 ];
 
 impl Suite {

@@ -1,7 +1,5 @@
 //! Part C but for C9: a StatefulSet, from its first pod to its last claim.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -24,9 +22,10 @@ use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::{self, Verdict, pods};
 use crate::workload::{Deployment, StatefulSet, exec_ok};
 
+pub(super) mod content;
 mod names;
 mod passes;
-mod volumes;
+pub(super) mod volumes;
 
 pub(super) use passes::passes;
 
@@ -53,8 +52,7 @@ const REPLICAS: i32 = 3;
 const REPLACED: usize = 1;
 /// Ordinals from here on get the new image first.
 const PARTITION: i32 = 2;
-/// In the volume; what makes a pod unready is beside it, and goes with the pod.
-const FILE: &str = "/data/identity";
+/// What makes a pod unready lies beside its volume, and goes with the pod.
 const UNREADY: &str = "/tmp/unready";
 
 /// Time for pods to come or go, one after another, on two busy cores.
@@ -334,22 +332,12 @@ impl Web<'_> {
         Ok(self.set.claims().await?.into_iter().find(|claim| claim.name_any().ends_with(&end)))
     }
 
-    /// Writes something into the pod's volume that stands nowhere else, and onto its disk.
     async fn write(&self, pod: &DynamicObject) -> Result<Content, Failure> {
-        let uid = pod.uid().unwrap_or_default();
-        let random = RandomState::new();
-        let text = format!("{:016x}{:016x}", random.hash_one(&uid), random.hash_one(self.s.elapsed()));
-        let script = format!("printf %s \"$1\" > {FILE} && sync");
-        self.run(&pod.name_any(), &["sh", "-c", &script, "sh", &text]).await?;
-        Ok(Content { pod: pod.name_any(), uid, path: FILE.into(), text: Some(text) })
+        content::write(self.s, pod, self.within(SHORT)).await
     }
 
     async fn read(&self, pod: &DynamicObject) -> Result<Content, Failure> {
-        let script = format!("if [ -e {FILE} ]; then printf 'found:'; cat {FILE}; fi");
-        let text = self.run(&pod.name_any(), &["sh", "-c", &script]).await?;
-        let text = text.strip_prefix("found:").map(str::to_owned);
-        let uid = pod.uid().unwrap_or_default();
-        Ok(Content { pod: pod.name_any(), uid, path: FILE.into(), text })
+        content::read(self.s, pod, self.within(SHORT)).await
     }
 
     async fn run(&self, pod: &str, argv: &[&str]) -> Result<String, Failure> {

@@ -14,15 +14,15 @@ use crate::cluster::{Access, FailureTiming, THREE};
 use crate::deadline::Deadline;
 use crate::event::Server;
 use crate::fault::StopNode;
-use crate::judge::stateful_single::DATABASE;
 use crate::judge::stateful_single::outage::Allowed;
+use crate::judge::stateful_single::{DATABASE, PATH};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Forward, Ledger, LedgerSpec, Pace, Target, Traffic};
 use crate::scenario::{ActiveFault, Failure, Needs, Scenario};
 use crate::wait::{self, Verdict, claims, nodes, pods};
 
 mod affinity;
-mod disk;
+pub(super) mod disk;
 mod place;
 mod release;
 pub mod volume;
@@ -241,7 +241,7 @@ impl<'s> Mysql<'s> {
         s.observe("B9", "databases", ledger.databases(self.within(CHANGE)).await?.1);
         ledger.read("elsewhere", self.within(CHANGE)).await?;
         place::list(s, "while-stopped").await?;
-        s.observe("B9", "rows_on_disk", disk::rows(s, node).await?);
+        s.observe("B9", "rows_on_disk", disk::rows(s, node, PATH, |_| true).await?);
         let pods = self.pods.list(&ListParams::default().labels(SELECTOR)).await?.items;
         if let Some(pod) = pods.iter().find(|pod| uid(pod) == uid(&old.pod)) {
             s.observe("B8", "old_pod", pod);

@@ -23,7 +23,7 @@ use crate::judge::stateless::change::{Image, Images, PROBE};
 use crate::judge::stateless::events::{Trail, of_rollout};
 use crate::judge::stateless::scale::SCALED;
 use crate::manifest::{self, Manifest};
-use crate::probe::{HttpProbe, http};
+use crate::probe::{Lines, http};
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::endpoints::SERVICE_LABEL;
 use crate::wait::{self, Verdict, WaitError};
@@ -204,14 +204,14 @@ pub(super) fn image(s: &Scenario, role: &str) -> Result<Image, Failure> {
 }
 
 /// Starts to ask through the Service, from a node: its rules are those that pods use.
-async fn ask(s: &Scenario) -> Result<HttpProbe, Failure> {
+async fn ask(s: &Scenario) -> Result<Lines, Failure> {
     let services = Api::<Service>::namespaced(s.client.unary.clone(), &s.namespace);
     let service = services.get(NGINX.0).await?;
     let address = service.spec.and_then(|spec| spec.cluster_ip).ok_or("the Service has no address")?;
     let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
     let command = http::command(&address, NGINX.1, PATIENCE, s.deadline().remaining());
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    Ok(HttpProbe::start(s.cluster.engine.exec_lines(&node.name, &words), s.log.clone()))
+    Ok(http::start(s.cluster.engine.exec_lines(&node.name, &words), s.log.clone()))
 }
 
 /// Waits until the last requests from now on were all answered.

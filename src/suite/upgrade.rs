@@ -1,29 +1,35 @@
 //! Part D: a living cluster is upgraded in place, from the control plane to the last worker, while
 //! workloads of every kind run on it and are asked all the time.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use kube::runtime::watcher;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::Suite;
+use super::stateful_set::volumes;
 use crate::cluster::{self, Access, THREE, UpgradeAsk};
-use crate::deadline::Deadline;
-use crate::event::{Event, Outcome};
-use crate::judge::upgrade::{AFTER, Budgets, LEDGER, STRETCH_END, costs};
+use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, costs};
 use crate::manifest;
-use crate::probe::{ApiProbe, DnsProbe, HttpProbe, Inside, Ledger, LedgerSpec, Pace, Writer, api, dns, http};
+use crate::probe::{Recorder, api, dns, http};
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::upgrade::{Ending, EtcdPolicy, Told, UpgradeError};
-use crate::wait::{self, Verdict, pods};
+use crate::wait;
 
+mod forbidden;
+mod load;
+mod mysql;
 mod refused;
+mod set;
+mod trap;
+
+use load::Load;
+use mysql::Mysql;
+use set::Set;
+use trap::Trap;
 
 /// The suite.
 pub static SUITE: Suite = Suite {
@@ -34,16 +40,16 @@ pub static SUITE: Suite = Suite {
         access: Access::Exclusive,
         topology: &THREE,
         apart: Some("upgrade"),
-        budget: Duration::from_secs(60 * 60),
+        budget: Duration::from_secs(70 * 60),
     },
     story: |s| story(s).boxed(),
 };
 
 const WEB: &str = include_str!("upgrade/web.yaml");
-const MYSQL: &str = include_str!("upgrade/mysql.yaml");
-const HELD: &str = include_str!("upgrade/held.yaml");
 /// Folders on nodes that the manifests name.
-const PATHS: [&str; 2] = ["/mnt/upgrade", "/mnt/held"];
+const PATHS: [&str; 3] = [mysql::PATH, trap::PATH, "/mnt/held"];
+/// As in the manifests of both MySQL.
+const PASSWORD: &str = "password";
 
 /// For pods to start on two busy cores; MySQL fills an empty directory.
 const START: Duration = Duration::from_secs(240);
@@ -55,31 +61,35 @@ const UPGRADE: Duration = Duration::from_secs(40 * 60);
 const FORBIDDEN: Duration = Duration::from_secs(15);
 /// How long a drain is tried else.
 const DRAIN: Duration = Duration::from_secs(5 * 60);
-/// Pause between two rows.
-const EVERY: Duration = Duration::from_millis(100);
-/// Rows that must be there before the upgrade begins and after it.
-const ROWS: u64 = 50;
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let workers: Vec<String> = s.cluster.workers().map(|n| n.name.clone()).collect();
     let [first, .., home] = workers.as_slice() else {
         return Err("an upgrade that moves pods needs two workers".into());
     };
+    let beside = Recorder::pods_beside(&s.client, &s.namespace, &s.log).await?;
     s.step("empty the folders on every node", CHANGE, empty(s)).await?;
-    s.step("start the workloads", START, Box::pin(start(s, home))).await?;
-    let load = s.step("start the probes", START, Box::pin(Load::start(s))).await?;
+    // Each part is boxed: all of them by value would not fit the stack of a test's thread.
+    s.step("start the Deployment", START, Box::pin(web(s))).await?;
+    let set = s.step("start the StatefulSet", START, Box::pin(Set::start(s))).await?;
+    let mysql = s.step("start MySQL", START, Box::pin(Mysql::start(s, home))).await?;
+    let trap = s.step("start MySQL on a plain hostPath", START, Box::pin(Trap::start(s, home))).await?;
+    let load = s.step("start the probes", START, Box::pin(Load::start(s, &mysql))).await?;
     let budgets = &s.budgets;
     s.observe("D2", "budgets", budgets);
     s.observe("D2", "probes", [http::PROBE, api::PROBE, dns::PROBE, LEDGER]);
     s.observe("D3", "workers", &workers);
     s.observe("D3", "budget", json!({"name": format!("{}/web", s.namespace), "least": 1}));
-    s.observe("D4", "set_before", labelled(s, "app=set").await?);
+    s.observe("D4", "nodes", &workers);
     refused::skipped_minor(s).await?;
 
-    s.step("forbid a drain", START, Box::pin(hold(s, first))).await?;
+    s.step("forbid a drain", START, Box::pin(forbidden::hold(s, first))).await?;
     let forbidden = upgrade(s, budgets, FORBIDDEN).await;
+    settle(s, &beside).await;
     s.mark(STRETCH_END);
-    s.step("allow it again", CHANGE, Box::pin(release(s))).await?;
+    s.step("allow it again", CHANGE, Box::pin(forbidden::release(s))).await?;
+    // A hop waits for those only that were ready when it began.
+    s.step("wait for those that were evicted", START, Box::pin(back(s))).await?;
     let ended = match forbidden {
         Err(error) if matches!(&error, UpgradeError::Step { step, .. } if step.starts_with("drain")) => {
             upgrade(s, budgets, DRAIN).await?
@@ -88,10 +98,11 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         // A step was over its budget before, or no drain was forbidden: judges say what is missing.
         Ok(ended) => ended,
     };
-    s.recorder.settle(s.deadline().at_most(CHANGE)).await;
+    settle(s, &beside).await;
     s.mark(STRETCH_END);
-    s.observe("D4", "set_after", labelled(s, "app=set").await?);
-    s.step("read the ledger", CHANGE, Box::pin(load.end(s))).await?;
+    s.step("read the ledger", CHANGE, Box::pin(load.end(s, &mysql))).await?;
+    s.step("look for the rows that stayed behind", START, Box::pin(trap.end(s, home))).await?;
+    s.step("look for the set's files", CHANGE, Box::pin(set.end(s))).await?;
     if let Ending::Stopped { after, why } = ended {
         s.note(format!("the upgrade stopped after `{after}`: {}", why.unwrap_or_default()));
     }
@@ -99,7 +110,22 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     for claim in SUITE.needs.claims {
         s.prove(claim).await;
     }
-    Ok(())
+    beside.stop().await;
+    let away = async {
+        set.delete(s).await?;
+        for mysql in [&mysql.manifest, &trap.manifest] {
+            manifest::delete(&s.client, mysql, s.deadline().at_most(START)).await?;
+        }
+        volumes::remove(s).await?;
+        empty(s).await
+    };
+    s.step("take away what lies on the nodes", START, Box::pin(away)).await
+}
+
+/// Waits until the records hold what happened until now.
+async fn settle(s: &Scenario, beside: &Recorder) {
+    s.recorder.settle(s.deadline().at_most(CHANGE)).await;
+    beside.settle(s.deadline().at_most(CHANGE)).await;
 }
 
 /// Upgrades to the next minor version that the image profile has; each step's end is held against its
@@ -127,6 +153,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
 }
 
 async fn empty(s: &Scenario) -> Result<(), Failure> {
+    volumes::sweep(s).await?;
     for node in &s.cluster.nodes {
         node.ours().await?;
         let mut remove = vec!["rm", "-rf"];
@@ -136,51 +163,17 @@ async fn empty(s: &Scenario) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn start(s: &Scenario, home: &str) -> Result<(), Failure> {
+async fn web(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(START);
     manifest::apply(&s.client, &s.manifest("upgrade/web.yaml", WEB)?, deadline).await?;
-    let mysql = MYSQL.replace("HOME", home);
-    manifest::apply(&s.client, &s.manifest("upgrade/mysql.yaml", &mysql)?, deadline).await?;
     wait::rollout(&s.client, &s.namespace, "web", deadline).await?;
-    wait::rollout(&s.client, &s.namespace, "mysql", deadline).await?;
-    ready(s, "app=set", 2, deadline).await
-}
-
-async fn ready(s: &Scenario, selector: &str, count: usize, deadline: Deadline) -> Result<(), Failure> {
-    let api = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
-    wait::until(api, watcher::Config::default().labels(selector), pods::pods_ready(count), deadline).await?;
     Ok(())
 }
 
-/// Pods of which one may not go, though the budget is none that never allows it.
-async fn hold(s: &Scenario, node: &str) -> Result<(), Failure> {
+async fn back(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(START);
-    let held = HELD.replace("HOME", node);
-    manifest::apply(&s.client, &s.manifest("upgrade/held.yaml", &held)?, deadline).await?;
-    let forbids = wait::check("the budget forbids an eviction", |budgets: &[PodDisruptionBudget]| {
-        let status = budgets.first().and_then(|b| b.status.clone()).unwrap_or_default();
-        let (expected, healthy) = (status.expected_pods, status.current_healthy);
-        Verdict::met_if(expected == 2 && healthy == 1 && status.disruptions_allowed == 0, || {
-            format!("{healthy} of {expected} healthy")
-        })
-    });
-    let api = Api::<PodDisruptionBudget>::namespaced(s.client.stream.clone(), &s.namespace);
-    let by_name = watcher::Config::default().fields("metadata.name=held");
-    wait::until(api, by_name, forbids, deadline).await?;
-    s.observe("D3", "forbidding", format!("{}/held", s.namespace));
-    Ok(())
-}
-
-async fn release(s: &Scenario) -> Result<(), Failure> {
-    let (client, deadline) = (s.client.unary.clone(), s.deadline().at_most(CHANGE));
-    let params = DeleteParams::background();
-    Api::<PodDisruptionBudget>::namespaced(client.clone(), &s.namespace).delete("held", &params).await?;
-    Api::<Deployment>::namespaced(client, &s.namespace).delete("held", &params).await?;
-    let none = wait::check("no held pods", |left: &[Pod]| {
-        Verdict::met_if(left.is_empty(), || format!("{} left", left.len()))
-    });
-    let api = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
-    wait::until(api, watcher::Config::default().labels("app=held"), none, deadline).await?;
+    wait::rollout(&s.client, &s.namespace, "web", deadline).await?;
+    wait::stateful_rollout(&s.client, &s.namespace, set::NAME, deadline).await?;
     Ok(())
 }
 
@@ -200,80 +193,13 @@ async fn labelled(s: &Scenario, selector: &str) -> Result<Vec<Pod>, Failure> {
     Ok(api.list(&ListParams::default().labels(selector)).await?.items)
 }
 
-/// Everything that asks while the upgrade goes on.
-struct Load {
-    ledger: Ledger,
-    writer: Writer,
-    probes: (HttpProbe, DnsProbe, ApiProbe),
-    /// Leads the ledger to MySQL by way of a node: a port-forward would go through the API server.
-    _inside: Inside,
-}
-
-impl Load {
-    async fn start(s: &Scenario) -> Result<Self, Failure> {
-        let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
-        let engine = &s.cluster.engine;
-        let inside = Inside::open(engine, &node.name, address(s, &s.namespace, "mysql").await?, 3306).await?;
-        let spec = LedgerSpec { password: "password".into(), ..LedgerSpec::default() };
-        let ledger = Ledger::new(spec, inside.route().clone(), s.log.clone());
-        ledger.ready(s.deadline().at_most(START)).await?;
-        ledger.create(s.deadline().at_most(CHANGE)).await?;
-        let mut writer = ledger.write("upgrade", Pace { every: EVERY, rows: 1 });
-
-        let limit = s.deadline().remaining();
-        let web = address(s, &s.namespace, "web").await?.to_string();
-        let words = http::command(&web, 80, Duration::from_secs(1), limit);
-        let http = HttpProbe::start(engine.exec_lines(&node.name, &borrowed(&words)), s.log.clone());
-        let words = dns::command(address(s, "kube-system", "kube-dns").await?, limit);
-        let dns = DnsProbe::start(engine.exec_lines(&node.name, &borrowed(&words)), s.log.clone());
-        let api = ApiProbe::start(&s.client, s.log.clone());
-        if !writer.acknowledged(ROWS, s.deadline().at_most(CHANGE)).await {
-            return Err("the ledger did not write its first rows".into());
-        }
-        steady(s).await?;
-        Ok(Self { ledger, writer, probes: (http, dns, api), _inside: inside })
+/// The one pod with a label, going ones left out.
+async fn only(s: &Scenario, selector: &str) -> Result<Pod, Failure> {
+    let found = labelled(s, selector).await?;
+    let mut stay = found.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none());
+    match (stay.next(), stay.next()) {
+        (Some(pod), None) => Ok(pod),
+        (None, _) => Err(format!("there is no pod with {selector}").into()),
+        _ => Err(format!("there is more than one pod with {selector}").into()),
     }
-
-    /// Ends the probes, and reads what the ledger wrote.
-    async fn end(mut self, s: &Scenario) -> Result<(), Failure> {
-        let deadline = s.deadline().at_most(CHANGE);
-        let more = self.writer.acknowledged(ROWS, deadline).await;
-        self.writer.stop().await;
-        let (http, dns, api) = self.probes;
-        http.stop().await;
-        dns.stop().await;
-        api.stop().await;
-        self.ledger.read(AFTER, deadline).await?;
-        if more { Ok(()) } else { Err("the ledger did not write again after the upgrade".into()) }
-    }
-}
-
-fn borrowed(words: &[String]) -> Vec<&str> {
-    words.iter().map(String::as_str).collect()
-}
-
-/// Waits until each probe was answered: a failure from here on is the upgrade's.
-async fn steady(s: &Scenario) -> Result<(), Failure> {
-    let deadline = s.deadline().at_most(CHANGE);
-    while !deadline.is_over() {
-        let records = s.log.records();
-        let last = |name: &str| {
-            records.iter().rev().find_map(|r| match &r.event {
-                Event::Sampled { probe, outcome, .. } if probe == name => Some(*outcome),
-                _ => None,
-            })
-        };
-        let good = |name: &&str| last(name) == Some(Outcome::Acknowledged);
-        if [http::PROBE, api::PROBE, dns::PROBE].iter().all(good) {
-            return Ok(());
-        }
-        deadline.pause(Duration::from_millis(200)).await;
-    }
-    Err("not every probe was answered before the upgrade".into())
-}
-
-async fn address(s: &Scenario, namespace: &str, service: &str) -> Result<IpAddr, Failure> {
-    let services = Api::<Service>::namespaced(s.client.unary.clone(), namespace);
-    let found = services.get(service).await?.spec.and_then(|spec| spec.cluster_ip?.parse().ok());
-    found.ok_or_else(|| format!("Service {service} has no address").into())
 }

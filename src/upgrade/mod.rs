@@ -201,7 +201,7 @@ impl Upgrade<'_> {
             journal.starting(&title)?;
             watcher(Told::Started { to: hop.to, step: planned });
             let began = Instant::now();
-            let deadline = Deadline::after(planned.step.limit());
+            let deadline = Deadline::after(planned.step.manner().limit);
             let result = self.progress.task(&task, planned.step.run(&up, node, deadline)).await;
             let took = began.elapsed().as_secs_f64();
             // The API may be away: that is no failure of the step.
@@ -210,7 +210,7 @@ impl Upgrade<'_> {
             let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
             let reason = watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen });
             if let Err(source) = result {
-                if planned.step.backs_out() {
+                if planned.step.manner().backs_out {
                     journal.backed_out()?;
                 }
                 return Err(UpgradeError::Step { step: title, to: hop.to, source: Box::new(source) });

@@ -148,6 +148,7 @@ impl Story {
             exists: rows.is_some(),
             rows: rows.unwrap_or_default().iter().map(|n| row(*n)).collect(),
             began_us: None,
+            writers: None,
         });
     }
 

@@ -6,3 +6,4 @@ mod kills;
 mod own;
 mod session;
 mod suites;
+mod upgrade_kills;

@@ -11,7 +11,7 @@ use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::event::EventLog;
 use seatrial::judge::upgrade::{Budgets, StepCost, costs};
-use seatrial::probe::{ApiProbe, DnsProbe, dns};
+use seatrial::probe::{ApiProbe, Lines, dns};
 use seatrial::run::new_id;
 use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
 
@@ -100,13 +100,13 @@ fn over(log: &EventLog, budgets: &Budgets) -> Vec<String> {
 
 /// What asks while the upgrade goes on. DNS is left out where the cluster has no such service, or
 /// does not answer after an interruption.
-async fn probes(cluster: &Cluster, log: &EventLog) -> anyhow::Result<(ApiProbe, Option<DnsProbe>)> {
+async fn probes(cluster: &Cluster, log: &EventLog) -> anyhow::Result<(ApiProbe, Option<Lines>)> {
     let client: Client = cluster.client().await?;
     let dns =
         cluster.dns_service(&client).await.zip(cluster.control_planes().next()).map(|(address, node)| {
             let words = dns::command(address, PROBED);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            DnsProbe::start(cluster.engine.exec_lines(&node.name, &words), log.clone())
+            dns::start(cluster.engine.exec_lines(&node.name, &words), log.clone())
         });
     Ok((ApiProbe::start(&client, log.clone()), dns))
 }

@@ -91,6 +91,7 @@ mod tests {
             exists: true,
             rows: rows.iter().copied().map(row).collect(),
             began_us: None,
+            writers: None,
         };
         let events = [(1, met(0)), (2, wrote(1)), (3, fault), (10, met(0)), (11, wrote(2)), (20, read)];
         let record = |(second, event)| Record {

@@ -121,7 +121,7 @@ mod tests {
         let written = [wrote(1, a.clone()), wrote(2, a.clone()), wrote(3, server("c", "w3"))];
         let rows = rows.iter().copied().map(row).collect();
         let (reading, server, exists, began_us) = ("r".into(), server("b", "w2"), true, None);
-        let read = Event::RowsRead { reading, server, exists, rows, began_us };
+        let read = Event::RowsRead { reading, server, exists, rows, began_us, writers: None };
         let events = written.iter().chain(meanwhile).chain([&read]);
         let record = |(seq, event): (usize, &Event)| Record {
             schema: SCHEMA,

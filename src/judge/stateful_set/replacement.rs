@@ -75,7 +75,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 }
 
 /// Checks that a claim is the same object, bound to the same volume.
-pub(super) fn check_same_claim(finding: &mut Finding, before: &Object<'_>, after: &Object<'_>) {
+pub(in crate::judge) fn check_same_claim(finding: &mut Finding, before: &Object<'_>, after: &Object<'_>) {
     finding.check(
         before.name() == after.name() && before.uid() == after.uid(),
         format!(
@@ -95,7 +95,7 @@ pub(super) fn check_same_claim(finding: &mut Finding, before: &Object<'_>, after
 }
 
 /// Checks that a pod read what another pod of its name wrote.
-pub(super) fn check_content(
+pub(in crate::judge) fn check_content(
     finding: &mut Finding,
     written: &Content,
     found: &Content,

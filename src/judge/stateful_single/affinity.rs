@@ -41,6 +41,7 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let down = part.until("pinned-return");
     check_watched(finding, since(&down, fault), "Pod");
 
+    is(finding, &volume, "path", "/spec/hostPath/path", PATH);
     check_pinned(finding, &volume, home);
     check_server_of(finding, &old, &before);
     finding.part(|finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed));
@@ -83,10 +84,9 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
 }
 
 /// Adds the checks that the volume is one of this node alone.
-fn check_pinned(finding: &mut Finding, volume: &Object<'_>, home: &str) {
+pub(in crate::judge) fn check_pinned(finding: &mut Finding, volume: &Object<'_>, home: &str) {
     is(finding, volume, "phase", "/status/phase", "Bound");
     is(finding, volume, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
-    is(finding, volume, "path", "/spec/hostPath/path", PATH);
     let terms = volume.entries("/spec/nodeAffinity/required/nodeSelectorTerms");
     let names_home = |term: &Value| {
         let by = term["matchExpressions"].as_array().map_or(&[][..], Vec::as_slice);
@@ -159,7 +159,7 @@ fn pending_for(down: &Evidence<'_>, pending: &Object<'_>, back: &Record) -> Resu
 
 /// `node(s) had volume node affinity conflict`; `node(s) didn't match PersistentVolume's node
 /// affinity` since Kubernetes 1.34 (volumebinding.ErrReasonNodeConflict).
-fn names_affinity(message: &str) -> bool {
+pub(in crate::judge) fn names_affinity(message: &str) -> bool {
     ["volume node affinity conflict", "PersistentVolume's node affinity"].iter().any(|t| message.contains(t))
 }
 

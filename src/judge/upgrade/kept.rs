@@ -1,10 +1,15 @@
 //! D4: rows, identities and pods that nothing should have happened to.
 
+use std::collections::BTreeMap;
+
+use super::disturbed::{Disturbance, disturbances};
 use super::{
-    AFTER, Evidence, Finding, Life, Missing, Object, SET, WEB, check_watched, costs, drained_at, lives, names,
+    AFTER, Evidence, Finding, Missing, Object, SET, WEB, check_watched, costs, lives, names, pinned, trap,
 };
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
+use crate::judge::stateful_set::creation::{claim_of, template};
+use crate::judge::stateful_set::replacement::{Content, check_content, check_same_claim};
 
 /// D4.
 pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -12,16 +17,22 @@ pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Re
         let rows = durability::every_acknowledged_row(evidence, AFTER, finding)?;
         Ok(rows.acknowledged())
     });
+    finding.part(|finding| pinned::waited_for_its_node(evidence, finding));
+    let stayed = finding.part(|finding| trap::stayed_behind(evidence, finding));
     finding.part(|finding| identities(evidence, finding));
-    finding.part(|finding| undisturbed(evidence, finding));
+    let disturbed = finding.part(|finding| undisturbed(evidence, finding));
     finding.summary(format!(
-        "{} acknowledged rows are there, every identity is kept, no pod went where no node was drained",
-        rows.unwrap_or_default()
+        "{} acknowledged rows are there, every identity kept its claim and its file, each of {} disturbed pods \
+         for a reason; trap: {}",
+        rows.unwrap_or_default(),
+        disturbed.unwrap_or_default(),
+        stayed.unwrap_or_default()
     ));
     Ok(())
 }
 
-/// The StatefulSet has the same names as before, and none went but from a drained node.
+/// The StatefulSet has the same names as before, each with the claim, the volume and the file that it
+/// had.
 fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Identity::observed(evidence, "set_before")?;
     let after = Identity::observed(evidence, "set_after")?;
@@ -45,48 +56,83 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
         ready == before.len(),
         format!("StatefulSet: {ready} of {} pods ready in the end", before.len()),
     );
+    if compared.replaced.is_empty() {
+        finding.unsure("StatefulSet: no pod was moved, so none could come back as another");
+    }
+    finding.part(|finding| claims(evidence, finding));
     Ok(())
 }
 
-/// Every pod that went did so in the drain of its own node, and no container was restarted.
-fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let costs = costs(evidence.records());
-    let (Some(from), Some(to)) = (costs.first().map(|c| c.from), costs.last().map(|c| c.to)) else {
-        return Err(Missing("no step of an upgrade was recorded".into()));
-    };
-    check_watched(finding, evidence.records(), &costs, "Pod");
-    for label in [WEB, SET] {
-        let lives: Vec<Life<'_>> =
-            lives(evidence.records(), label).into_iter().filter(|l| l.began < to).collect();
-        if lives.is_empty() {
-            return Err(Missing(format!("no pod with {}={} was recorded", label.0, label.1)));
-        }
-        let went = lives.iter().filter_map(|l| Some((l, l.ending.filter(|at| *at >= from && *at < to)?)));
-        let (mut gone, mut stray) = (0, Vec::new());
-        for (life, at) in went {
-            gone += 1;
-            if !drained_at(&costs, life.node, at) {
-                stray.push(format!("{} on {}", life.name, life.node));
-            }
-        }
+/// Each pod mounts the claim that it had, bound to the volume that it had, with the file written before.
+fn claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let set = Object::observed(evidence, "set")?;
+    let template = template(&set)?;
+    let (old, new) = (Object::list(evidence, "set_before")?, Object::list(evidence, "set_after")?);
+    let (before, after) = (Object::list(evidence, "claims_before")?, Object::list(evidence, "claims_after")?);
+    let (written, found): (Vec<Content>, Vec<Content>) = (evidence.get("written")?, evidence.get("found")?);
+    for pod in &old {
+        // A name that is gone is told above.
+        let Some(now) = new.iter().find(|p| p.name() == pod.name()) else { continue };
+        let claim = |p: &Object<'_>| claim_of(p, template).map(str::to_owned);
+        let (was, is) = (claim(pod), claim(now));
+        let text = |c: &Option<String>| c.clone().unwrap_or_else(|| "none".into());
         finding.check(
-            stray.is_empty(),
-            match stray.is_empty() {
-                true => {
-                    format!("{gone} pods with {}={} went, each in the drain of its node", label.0, label.1)
-                }
-                false => format!("went though its node was not drained: {}", names(&stray)),
-            },
+            was.is_some() && was == is,
+            format!("{} mounted claim {}, mounts {}", pod.name(), text(&was), text(&is)),
         );
-        let restarted: Vec<String> =
-            lives.iter().filter(|l| l.restarts > 0).map(|l| format!("{} ({})", l.name, l.restarts)).collect();
-        finding.check(
-            restarted.is_empty(),
-            match restarted.is_empty() {
-                true => format!("no container of {}={} was restarted", label.0, label.1),
-                false => format!("restarted: {}", names(&restarted)),
-            },
-        );
+        match (named(&before, &was), named(&after, &is)) {
+            (Some(was), Some(is)) => check_same_claim(finding, &was, &is),
+            _ => _ = finding.unsure(format!("the claim of {} was not observed before and after", pod.name())),
+        }
+        let of = |all: &[Content], uid: &str| all.iter().find(|c| c.uid == uid).cloned();
+        match (of(&written, pod.uid()), of(&found, now.uid())) {
+            (Some(wrote), Some(read)) => check_content(finding, &wrote, &read, pod, now),
+            _ => _ = finding.unsure(format!("no file of {} was written and read", pod.name())),
+        }
     }
     Ok(())
+}
+
+fn named<'o>(all: &[Object<'o>], name: &Option<String>) -> Option<Object<'o>> {
+    all.iter().find(|c| Some(c.name()) == name.as_deref()).copied()
+}
+
+/// Every pod that went or restarted did so for a reason: its node's drain, or what the step is about.
+/// Gives how many did.
+fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, Missing> {
+    let records = evidence.records();
+    let costs = costs(records);
+    if costs.is_empty() {
+        return Err(Missing("no step of an upgrade was recorded".into()));
+    }
+    check_watched(finding, records, &costs, "Pod");
+    for label in [WEB, SET] {
+        if lives(records, label).is_empty() {
+            return Err(Missing(format!("no pod with {}={} was recorded", label.0, label.1)));
+        }
+    }
+    if !super::lives::all(records).iter().any(|l| l.is_static()) {
+        finding.unsure("no static pod was recorded: what became of the control plane's is not known");
+    }
+    let all = disturbances(records);
+    let mut reasons: BTreeMap<(Option<usize>, &str), Vec<String>> = BTreeMap::new();
+    for found in &all {
+        let Disturbance { pod, node, what, .. } = found;
+        match found.why {
+            Some(why) => reasons.entry((found.step, why)).or_default().push(format!("{pod} {what}")),
+            None => {
+                let step =
+                    found.step.and_then(|i| costs.get(i)).map_or("between steps".into(), |c| c.title());
+                finding.check(false, format!("`{step}`: {pod} on {node} {what} for no known reason"));
+            }
+        }
+    }
+    for ((step, why), pods) in reasons {
+        let step = step.and_then(|i| costs.get(i)).map_or("between steps".into(), |c| c.title());
+        finding.check(true, format!("`{step}`: {}: {why}", names(&pods)));
+    }
+    if !all.iter().any(|d| d.workload) {
+        finding.unsure("no pod of a workload was moved");
+    }
+    Ok(all.len())
 }

@@ -8,9 +8,11 @@
 //! | D1 | `refused`: what was asked for too far ahead, and the answer | the plans; the versions after each step |
 //! | D2 | `budgets` ([`Budgets`]), `probes`: their names | the samples, the ledger's writes |
 //! | D3 | `budget`: name and least number of pods; `forbidding`: name of the budget that forbids; `spread`: pods; `workers`: names | steps `drain` and `uncordon` |
-//! | D4 | `set_before`, `set_after`: pods of the StatefulSet | reading `after-upgrade` |
+//! | D5 | see [`holds`] | the judgements of the run |
+//! | D4 | `set`: the StatefulSet; `set_before`, `set_after`, `claims_before`, `claims_after`: its pods and claims; `written`, `found`: files in its volumes; see [`pinned`] and [`trap`] | reading `after-upgrade`; the changes of every other namespace's pods |
 //!
-//! The Deployment's pods carry the label `app=web`, the StatefulSet's `app=set`.
+//! The Deployment's pods carry the label `app=web`, the StatefulSet's `app=set`, those of the MySQL that
+//! has a home `app=mysql`, those of the MySQL on a plain hostPath `app=trap`.
 
 use super::evidence::seconds_between;
 use super::object::{Object, names};
@@ -19,17 +21,26 @@ use crate::event::{Change, Event, Record};
 
 mod budget;
 mod cost;
+mod disturbed;
 mod drained;
+mod holds;
 mod kept;
+mod lives;
+mod pinned;
 mod told;
+mod trap;
 mod versions;
 
 pub use budget::{Allowed, BudgetError, Budgets};
 pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs};
+pub use disturbed::{Disturbance, Disturbed, disturbances};
+pub use holds::{ON_CLAIMS, Origin, claims_below};
+use lives::lives;
 pub use told::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
+pub use trap::{TRAP_AFTER, TRAP_BEFORE};
 
 /// The claims of part D.
-pub static CLAIMS: [Claim; 4] = [
+pub static CLAIMS: [Claim; 5] = [
     Claim {
         id: "D1",
         title: "control plane first, then each worker, one minor version at a time",
@@ -39,8 +50,13 @@ pub static CLAIMS: [Claim; 4] = [
     Claim { id: "D3", title: "drained nodes come back and pods spread again", judge: drained::come_back },
     Claim {
         id: "D4",
-        title: "no acknowledged row is lost, no identity changed, nothing restarted where nothing was drained",
+        title: "no acknowledged row is lost, no identity changed, no pod was disturbed without a reason",
         judge: kept::nothing_lost,
+    },
+    Claim {
+        id: "D5",
+        title: "the claims of A, B and C hold on the upgraded cluster, and on one stopped half way",
+        judge: holds::on_this_cluster,
     },
 ];
 
@@ -48,6 +64,10 @@ pub static CLAIMS: [Claim; 4] = [
 pub const WEB: (&str, &str) = ("app", "web");
 /// Label of the StatefulSet's pods.
 pub const SET: (&str, &str) = ("app", "set");
+/// Label of the pod of the MySQL whose volume names its node.
+pub const MYSQL: (&str, &str) = ("app", "mysql");
+/// Label of the pod of the MySQL on a plain hostPath.
+pub const TRAP: (&str, &str) = ("app", "trap");
 /// The reading of the ledger after the upgrade.
 pub const AFTER: &str = "after-upgrade";
 
@@ -116,46 +136,6 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     Ok(())
 }
 
-/// A pod's life as it was recorded. Times are seconds on the log's monotonic clock.
-#[derive(Clone, Copy, Debug)]
-struct Life<'r> {
-    name: &'r str,
-    uid: &'r str,
-    node: &'r str,
-    began: f64,
-    /// When its deletion, or its end, was seen.
-    ending: Option<f64>,
-    restarts: i64,
-}
-
-/// The lives of the pods with a label.
-fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
-    let mut lives: Vec<Life<'r>> = Vec::new();
-    for record in records {
-        let Event::ObjectChanged { change, kind, object, .. } = &record.event else { continue };
-        let Ok(pod) = Object::new(object) else { continue };
-        if kind != "Pod" || pod.label(label.0) != Some(label.1) {
-            continue;
-        }
-        let at = record.mono_us as f64 / 1e6;
-        let i = lives.iter().position(|l| l.uid == pod.uid()).unwrap_or_else(|| {
-            let (name, uid) = (pod.name(), pod.uid());
-            lives.push(Life { name, uid, node: "", began: at, ending: None, restarts: 0 });
-            lives.len() - 1
-        });
-        let life = &mut lives[i];
-        life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
-        let counts =
-            pod.entries("/status/containerStatuses").iter().filter_map(|c| c["restartCount"].as_i64());
-        life.restarts = life.restarts.max(counts.sum());
-        let ended = matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"));
-        if life.ending.is_none() && (pod.is_terminating() || ended || *change == Change::Deleted) {
-            life.ending = Some(at);
-        }
-    }
-    lives
-}
-
 /// Seconds that a record may be late against one that came over another connection; the API itself
 /// may have been away for a moment.
 const SLACK: f64 = 2.0;
@@ -187,3 +167,5 @@ fn drained_at(costs: &[StepCost], node: &str, at: f64) -> bool {
 const DRAIN: &str = "drain";
 /// Name of the step that opens it again.
 const UNCORDON: &str = "uncordon";
+/// Name of the step that exchanges its kubelet.
+const KUBELET: &str = "kubelet";

@@ -128,7 +128,7 @@ fn states(finding: &mut Finding, before: &State, ended: &[&EndedStep], to: Versi
     Ok(())
 }
 
-fn told(broken: &[String]) -> String {
+pub(super) fn told(broken: &[String]) -> String {
     if broken.is_empty() { "no rule of version skew is broken".into() } else { broken.join("; ") }
 }
 
@@ -140,7 +140,7 @@ fn older(before: &State, now: &State) -> Vec<String> {
 }
 
 /// What Kubernetes releases together: kube-proxy, kubelets and the control plane without etcd.
-fn parts(state: &State) -> impl Iterator<Item = (String, Version)> {
+pub(super) fn parts(state: &State) -> impl Iterator<Item = (String, Version)> {
     let planes = state.planes.iter().flat_map(|(node, parts)| {
         let parts = parts.iter().filter(|(c, _)| **c != Component::Etcd);
         parts.map(move |(c, v)| (format!("{c} of {node}"), *v))

@@ -53,6 +53,9 @@ pub struct LedgerSpec {
     pub password: String,
     /// The longest that any one call may take.
     pub patience: Duration,
+    /// The names of its writers, where another ledger has the same log: a reading says then whose rows
+    /// are due. Default: none, it is the log's only ledger.
+    pub writers: Vec<String>,
 }
 
 impl Default for LedgerSpec {
@@ -62,6 +65,7 @@ impl Default for LedgerSpec {
             user: "root".into(),
             password: String::new(),
             patience: Duration::from_secs(2),
+            writers: Vec::new(),
         }
     }
 }
@@ -170,6 +174,7 @@ impl Ledger {
             exists: found.exists,
             rows: found.rows.clone(),
             began_us,
+            writers: (!self.spec.writers.is_empty()).then(|| self.spec.writers.clone()),
         });
         Ok(found)
     }

@@ -20,7 +20,7 @@ const SHORT: Duration = Duration::from_secs(60);
 const SPARE: usize = 1;
 
 /// The nodes that hold volumes: those that take pods.
-pub(super) fn nodes(s: &Scenario) -> Vec<&Node> {
+pub(in crate::suite) fn nodes(s: &Scenario) -> Vec<&Node> {
     let workers: Vec<&Node> = s.cluster.workers().collect();
     let planes = || s.cluster.control_planes().filter(|n| n.role == Role::ControlPlane).collect();
     if workers.is_empty() { planes() } else { workers }
@@ -28,7 +28,7 @@ pub(super) fn nodes(s: &Scenario) -> Vec<&Node> {
 
 /// Makes volumes for this many pods, in turn on the nodes, each to be used on its node only: a pod
 /// that comes back finds its files.
-pub(super) async fn make(s: &Scenario, pods: usize) -> Result<(), Failure> {
+pub(in crate::suite) async fn make(s: &Scenario, pods: usize) -> Result<(), Failure> {
     let nodes = nodes(s);
     let volume = |n: usize| {
         let node = &nodes[n % nodes.len()].name;
@@ -63,7 +63,7 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
 }
 
 /// Removes the story's folder from every node. Nothing may use its volumes any more.
-pub(super) async fn remove(s: &Scenario) -> Result<(), Failure> {
+pub(in crate::suite) async fn remove(s: &Scenario) -> Result<(), Failure> {
     for node in nodes(s) {
         remove_from(s, node, &path(s)).await?;
     }
@@ -72,7 +72,7 @@ pub(super) async fn remove(s: &Scenario) -> Result<(), Failure> {
 
 /// Removes what stories left that were killed: folders whose namespace is gone. The namespaces are
 /// asked for after the folders, so that a folder of a story that goes on has its namespace.
-pub(super) async fn sweep(s: &Scenario) -> Result<(), Failure> {
+pub(in crate::suite) async fn sweep(s: &Scenario) -> Result<(), Failure> {
     let mut found = Vec::new();
     for node in nodes(s) {
         let folders = node.list(ROOT, 1).await?.entries;

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::event::{Event, Outcome, Row};
-use crate::judge::stateful_single::PATH;
 use crate::judge::stateful_single::outage::OnDisk;
 use crate::node::Node;
 use crate::probe::ledger::disk;
@@ -15,12 +14,18 @@ const FILES: [&str; 4] = ["qa/ledger.", "#innodb_redo/", "ib_logfile", "binlog."
 /// Files larger than this are not read.
 const LIMIT: u64 = 256 << 20;
 
-/// Looks for every acknowledged row in the files of a node, which may be stopped.
-pub(super) async fn rows(s: &Scenario, node: &Node) -> Result<OnDisk, Failure> {
+/// Looks for every acknowledged row that is `wanted` in the files below a path of a node, which may be
+/// stopped.
+pub(in crate::suite) async fn rows(
+    s: &Scenario,
+    node: &Node,
+    path: &str,
+    wanted: impl Fn(&Row) -> bool,
+) -> Result<OnDisk, Failure> {
     let mut rows = Vec::new();
-    s.log.each(|record| rows.extend(acknowledged(record.event)));
+    s.log.each(|record| rows.extend(acknowledged(record.event).into_iter().filter(&wanted)));
     let rows = Arc::new(rows);
-    let listing = node.list(PATH, 2).await?;
+    let listing = node.list(path, 2).await?;
     let (mut found, mut files) = (BTreeSet::new(), Vec::new());
     for begin in FILES {
         let spare = |path: &str| path.ends_with('/') || path.ends_with("_tmp");
@@ -28,7 +33,7 @@ pub(super) async fn rows(s: &Scenario, node: &Node) -> Result<OnDisk, Failure> {
             if found.len() == rows.len() {
                 break;
             }
-            let path = format!("{PATH}/{}", entry.path);
+            let path = format!("{path}/{}", entry.path);
             let Some(bytes) = node.engine().read_file(&node.name, &path, LIMIT).await? else { continue };
             let (rows, is_redo) = (Arc::clone(&rows), begin != FILES[0] && begin != FILES[3]);
             let search = move || match is_redo {

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Step, Upgrading, needed};
+use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
 use crate::judge::skew::{Component, State};
 use crate::node::Node;
@@ -25,16 +25,14 @@ pub struct Apply;
 pub static APPLY: Apply = Apply;
 
 impl Step for Apply {
-    fn name(&self) -> &'static str {
-        "apply"
-    }
-
-    fn about(&self) -> &'static str {
-        "kubeadm upgrade apply on the first control plane: etcd, API server, controller-manager, scheduler"
-    }
-
-    fn is_safe(&self) -> bool {
-        true
+    fn manner(&self) -> Manner {
+        Manner {
+            name: "apply",
+            about: "kubeadm upgrade apply on the first control plane: etcd, API server, controller-manager, scheduler",
+            is_safe: true,
+            backs_out: false,
+            limit: Duration::from_secs(20 * 60),
+        }
     }
 
     fn expected(&self, _: &ClusterFacts, etcd: EtcdPolicy) -> Duration {
@@ -43,10 +41,6 @@ impl Step for Apply {
             EtcdPolicy::Upgrade => 240,
             EtcdPolicy::Keep => 110,
         })
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_secs(20 * 60)
     }
 
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {

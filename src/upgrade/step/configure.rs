@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::apply::plane_upgraded;
-use super::{Step, Upgrading, needed};
+use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
 use crate::judge::skew::State;
 use crate::node::{Node, Role};
@@ -25,27 +25,21 @@ pub struct Configure;
 pub static CONFIGURE: Configure = Configure;
 
 impl Step for Configure {
-    fn name(&self) -> &'static str {
-        "configure"
-    }
-
-    fn about(&self) -> &'static str {
-        "kubeadm upgrade node: a further control plane's components, a worker's kubelet configuration"
-    }
-
-    /// On a worker it is drained already: the name of the whole node, or of `uncordon`, is what one
-    /// stops after.
-    fn is_safe(&self) -> bool {
-        false
+    fn manner(&self) -> Manner {
+        Manner {
+            name: "configure",
+            about: "kubeadm upgrade node: a further control plane's components, a worker's kubelet configuration",
+            // On a worker it is drained already: the name of the whole node, or of `uncordon`, is what one
+            // stops after.
+            is_safe: false,
+            backs_out: false,
+            limit: Duration::from_secs(15 * 60),
+        }
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
         // 1.0 to 2.8 s on a worker.
         Duration::from_secs(3)
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_secs(15 * 60)
     }
 
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Step, Upgrading, needed};
+use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
 use crate::node::Node;
 use crate::upgrade::drain;
@@ -24,29 +24,19 @@ pub struct Drain;
 pub static DRAIN: Drain = Drain;
 
 impl Step for Drain {
-    fn name(&self) -> &'static str {
-        "drain"
-    }
-
-    fn about(&self) -> &'static str {
-        "cordons the node and evicts its pods, PodDisruptionBudgets honoured"
-    }
-
-    fn is_safe(&self) -> bool {
-        false
-    }
-
-    fn backs_out(&self) -> bool {
-        true
+    fn manner(&self) -> Manner {
+        Manner {
+            name: "drain",
+            about: "cordons the node and evicts its pods, PodDisruptionBudgets honoured",
+            is_safe: false,
+            backs_out: true,
+            limit: Duration::from_secs(5 * 60),
+        }
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
         // 6.3 to 40.2 s were measured: a pod that ignores SIGTERM takes its 30 s of grace.
         Duration::from_secs(20)
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_secs(5 * 60)
     }
 
     fn run<'a>(

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Step, Upgrading, needed};
+use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
 use crate::judge::skew::State;
 use crate::node::{Node, Role};
@@ -40,25 +40,19 @@ systemctl daemon-reload
 systemctl restart kubelet"#;
 
 impl Step for Kubelet {
-    fn name(&self) -> &'static str {
-        "kubelet"
-    }
-
-    fn about(&self) -> &'static str {
-        "exchanges kubelet, kubectl and kubeadm, restarts the kubelet, waits until it is Ready"
-    }
-
-    fn is_safe(&self) -> bool {
-        false
+    fn manner(&self) -> Manner {
+        Manner {
+            name: "kubelet",
+            about: "exchanges kubelet, kubectl and kubeadm, restarts the kubelet, waits until it is Ready",
+            is_safe: false,
+            backs_out: false,
+            limit: Duration::from_secs(5 * 60),
+        }
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
         // 1.1 to 5.7 s on a worker, 5.8 and 12.0 s on a control plane.
         Duration::from_secs(8)
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_secs(5 * 60)
     }
 
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, _: EtcdPolicy) -> State {

@@ -30,32 +30,43 @@ pub use preload::{PRELOAD, Preload};
 pub use settle::{SETTLE, Settle};
 pub use uncordon::{UNCORDON, Uncordon};
 
+/// What a step is, whatever the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Its name, such as `drain`.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    /// Whether the cluster may be left as it is afterwards: no node is cordoned by us, none between
+    /// two versions, and the versions may run beside each other.
+    pub is_safe: bool,
+    /// Whether a failure leaves the cluster as it was before the step.
+    pub backs_out: bool,
+    /// How long it is waited for at the most.
+    pub limit: Duration,
+}
+
 /// Something that is done to one node, or to the cluster as a whole.
 ///
 /// # Guarantees
 /// Every step of [`STEPS`] may be repeated: killed at any moment and run again it comes to the same
 /// end. `run` returns only with proof of that end.
 pub trait Step: Sync + Debug {
+    /// What can be said of it before anything is known of a cluster.
+    fn manner(&self) -> Manner;
+
     /// Its name, such as `drain`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.manner().name
+    }
 
-    /// What it does, in a sentence.
-    fn about(&self) -> &'static str;
-
-    /// Whether the cluster may be left as it is afterwards: no node is cordoned by us, none between
-    /// two versions, and the versions may run beside each other.
-    fn is_safe(&self) -> bool;
-
-    /// Whether a failure leaves the cluster as it was before the step.
-    fn backs_out(&self) -> bool {
-        false
+    /// Whether the cluster may be left as it is afterwards.
+    fn is_safe(&self) -> bool {
+        self.manner().is_safe
     }
 
     /// How long it takes on two cores, as measured.
     fn expected(&self, facts: &ClusterFacts, etcd: EtcdPolicy) -> Duration;
-
-    /// How long it is waited for at the most.
-    fn limit(&self) -> Duration;
 
     /// The versions of everything afterwards.
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use serde_json::{Value, json};
 
-use super::{Step, Upgrading};
+use super::{Manner, Step, Upgrading};
 use crate::deadline::Deadline;
 use crate::image::Program;
 use crate::node::Node;
@@ -33,29 +33,19 @@ const LINK: &str =
 const FINISH: &str = r#"sync "$1.part" && rm -rf "$1" && mv "$1.part" "$1""#;
 
 impl Step for Preload {
-    fn name(&self) -> &'static str {
-        "preload"
-    }
-
-    fn about(&self) -> &'static str {
-        "brings the new programs and images onto every node"
-    }
-
-    fn is_safe(&self) -> bool {
-        true
-    }
-
-    fn backs_out(&self) -> bool {
-        true
+    fn manner(&self) -> Manner {
+        Manner {
+            name: "preload",
+            about: "brings the new programs and images onto every node",
+            is_safe: true,
+            backs_out: true,
+            limit: Duration::from_secs(15 * 60),
+        }
     }
 
     fn expected(&self, facts: &ClusterFacts, _: EtcdPolicy) -> Duration {
         // 8.7 and 17.9 s were measured for three nodes.
         Duration::from_secs(5 + 4 * facts.nodes.len() as u64)
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_secs(15 * 60)
     }
 
     fn run<'a>(

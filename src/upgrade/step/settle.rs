@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use super::{Step, Upgrading};
+use super::{Manner, Step, Upgrading};
 use crate::deadline::Deadline;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
@@ -23,24 +23,18 @@ pub struct Settle;
 pub static SETTLE: Settle = Settle;
 
 impl Step for Settle {
-    fn name(&self) -> &'static str {
-        "settle"
-    }
-
-    fn about(&self) -> &'static str {
-        "waits until kube-proxy and CoreDNS are rolled out and every version is the new one"
-    }
-
-    fn is_safe(&self) -> bool {
-        true
+    fn manner(&self) -> Manner {
+        Manner {
+            name: "settle",
+            about: "waits until kube-proxy and CoreDNS are rolled out and every version is the new one",
+            is_safe: true,
+            backs_out: false,
+            limit: Duration::from_secs(5 * 60),
+        }
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
         Duration::from_secs(5)
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_secs(5 * 60)
     }
 
     fn run<'a>(

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{Step, Upgrading, needed};
+use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
 use crate::node::Node;
 use crate::upgrade::drain;
@@ -23,24 +23,18 @@ pub struct Uncordon;
 pub static UNCORDON: Uncordon = Uncordon;
 
 impl Step for Uncordon {
-    fn name(&self) -> &'static str {
-        "uncordon"
-    }
-
-    fn about(&self) -> &'static str {
-        "opens the node again and waits until all pods are back"
-    }
-
-    fn is_safe(&self) -> bool {
-        true
+    fn manner(&self) -> Manner {
+        Manner {
+            name: "uncordon",
+            about: "opens the node again and waits until all pods are back",
+            is_safe: true,
+            backs_out: false,
+            limit: Duration::from_secs(5 * 60),
+        }
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
         Duration::from_secs(5)
-    }
-
-    fn limit(&self) -> Duration {
-        Duration::from_secs(5 * 60)
     }
 
     fn run<'a>(

@@ -39,6 +39,7 @@ static LIES: &[(&str, &[Lie])] = &[
     ("Names, addresses and claims of a StatefulSet", stateful_set::claims::LIES),
     ("A StatefulSet's node that is lost", stateful_set::lost_node::LIES),
     ("An upgrade", upgrade::judge::LIES),
+    ("The other claims on an upgraded cluster", upgrade::upgraded::LIES),
     ("The records themselves", records::LIES),
     ("Servers that lie while they are recorded", servers::LIES),
 ];

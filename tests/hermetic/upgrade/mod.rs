@@ -3,6 +3,9 @@
 mod drain;
 pub mod judge;
 mod plan;
+mod refused;
+mod story;
+pub mod upgraded;
 
 use seatrial::judge::version::Version;
 use seatrial::node::Role;

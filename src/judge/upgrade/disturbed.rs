@@ -1,0 +1,202 @@
+//! Which pods were disturbed by which step of an upgrade, and why. What nothing explains is the
+//! upgrade's fault, or somebody else's: D4 does not hold then.
+
+use super::lives::{self, Life};
+use super::{DRAIN, KUBELET, MYSQL, SET, SLACK, StepCost, TRAP, WEB, costs, drained_at};
+use crate::event::Record;
+
+/// Something that happened to a pod while an upgrade went on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disturbance {
+    /// Its place among the steps; none between two stretches.
+    pub step: Option<usize>,
+    /// When it was seen, in seconds on the log's monotonic clock.
+    pub at: f64,
+    /// `namespace/name`.
+    pub pod: String,
+    /// Its node.
+    pub node: String,
+    /// What happened.
+    pub what: Disturbed,
+    /// Why; none where nothing explains it.
+    pub why: Option<&'static str>,
+    /// Whether the pod is of the story's own workloads.
+    pub workload: bool,
+}
+
+/// What may happen to a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbed {
+    /// It was deleted, or came to its end.
+    Went,
+    /// Its containers were restarted so many times.
+    Restarted(i64),
+}
+
+impl std::fmt::Display for Disturbed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Went => f.write_str("went"),
+            Self::Restarted(1) => f.write_str("restarted"),
+            Self::Restarted(times) => write!(f, "restarted {times} times"),
+        }
+    }
+}
+
+/// The story's workloads, by label.
+const WORKLOADS: [(&str, &str); 4] = [WEB, SET, MYSQL, TRAP];
+/// Steps in which a control plane's components are exchanged, or started anew.
+const PLANE: [&str; 3] = ["apply", "configure", KUBELET];
+/// A kubelet tells of its pods every 10 s (its status manager's period), and later where the API server
+/// was away.
+const LAG: f64 = 15.0;
+
+const EVICTED: &str = "evicted by the drain";
+const EXCHANGED: &str = "the control plane's components were exchanged";
+const NEW_KUBELET: &str = "the new kubelet started it anew";
+const NEW_TEMPLATE: &str = "replaced by one of a new template";
+const OWN_CHECK: &str = "a Job of the step itself, which ends";
+const API_AWAY: &str = "it ended by itself while the API server was away";
+
+/// Everything that happened to pods from the first step of an upgrade to the end of its last stretch, in
+/// order. Pods of the story that are no part of its workloads are left out: the story itself makes and
+/// deletes them.
+pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
+    let costs = costs(records);
+    let (Some(from), Some(to)) = (costs.first().map(|c| c.from), costs.last().map(|c| c.to)) else {
+        return Vec::new();
+    };
+    let own = records.iter().find_map(|r| r.scope.namespace.as_deref()).unwrap_or_default();
+    let lives = lives::all(records);
+    let within = |at: f64| at >= from && at < to;
+    let mut found = Vec::new();
+    for life in &lives {
+        let workload = WORKLOADS.iter().any(|label| life.has(*label)) && life.namespace == own;
+        if life.namespace == own && !workload {
+            continue;
+        }
+        let seen = Seen { life, workload, lives: &lives, costs: &costs };
+        if let Some(at) = life.ending.filter(|at| within(*at)) {
+            found.push(seen.told(at, Disturbed::Went));
+        }
+        // What it had when it was first seen is older than that.
+        let mut known = life.restarts.iter().rfind(|(at, _)| *at <= life.began.max(from)).map_or(0, |r| r.1);
+        if life.began >= from {
+            known = 0;
+        }
+        for (at, count) in life.restarts.iter().filter(|(at, _)| within(*at)) {
+            if *count > known {
+                found.push(seen.told(*at, Disturbed::Restarted(count - known)));
+                known = *count;
+            }
+        }
+    }
+    found.sort_by(|a, b| a.at.total_cmp(&b.at));
+    found
+}
+
+struct Seen<'s, 'r> {
+    life: &'s Life<'r>,
+    workload: bool,
+    lives: &'s [Life<'r>],
+    costs: &'s [StepCost],
+}
+
+impl Seen<'_, '_> {
+    fn told(&self, at: f64, what: Disturbed) -> Disturbance {
+        let explained = match what {
+            Disturbed::Went => self.went(at),
+            Disturbed::Restarted(_) => self.restarted(at),
+        };
+        let within = || self.costs.iter().position(|c| c.from <= at && at < c.to);
+        let (step, why) = match explained {
+            Some((step, why)) => (step, Some(why)),
+            None => (within(), None),
+        };
+        let Life { node, .. } = self.life;
+        let (pod, node, workload) = (self.life.full_name(), (*node).to_owned(), self.workload);
+        Disturbance { step, at, pod, node, what, why, workload }
+    }
+
+    fn went(&self, at: f64) -> Option<(Option<usize>, &'static str)> {
+        if self.life.is_static() {
+            return self.exchanged(at, true);
+        }
+        if self.life.owner != "DaemonSet" && drained_at(self.costs, self.life.node, at) {
+            let step = self.step(at, SLACK, |c| c.step.step == DRAIN && self.is_here(c))?;
+            if listed(&self.costs[step], &self.life.full_name()) {
+                return Some((Some(step), EVICTED));
+            }
+        }
+        // kubeadm looks whether a Job runs before it touches anything (`upgrade-health-check-...`).
+        let made = |c: &StepCost| PLANE.contains(&c.step.step.as_str()) && c.from <= self.life.began;
+        if self.life.owner == "Job"
+            && let Some(step) = self.step(at, SLACK, made)
+        {
+            return Some((Some(step), OWN_CHECK));
+        }
+        // A rollout of kube-proxy or CoreDNS; nobody rolls out the story's workloads meanwhile.
+        let anew = |other: &&Life<'_>| {
+            (other.namespace, other.owner) == (self.life.namespace, self.life.owner)
+                && other.app().is_some()
+                && other.app() == self.life.app()
+                && other.template != self.life.template
+        };
+        let newer = self.lives.iter().filter(anew).any(|other| other.began >= self.life.began);
+        let within = self.costs.iter().position(|c| c.from <= at && at < c.to);
+        (!self.workload && newer).then_some((within, NEW_TEMPLATE))
+    }
+
+    fn restarted(&self, at: f64) -> Option<(Option<usize>, &'static str)> {
+        if self.workload {
+            return None;
+        }
+        if let Some(step) = self.step(at, LAG, |c| c.step.step == KUBELET && self.is_here(c)) {
+            return Some((Some(step), NEW_KUBELET));
+        }
+        if self.life.is_static()
+            && let Some(found) = self.exchanged(at, false)
+        {
+            return Some(found);
+        }
+        let away = |c: &StepCost| c.probes.get("api").is_some_and(|t| t.refused + t.indeterminate > 0);
+        self.step(at, LAG, away).map(|step| (Some(step), API_AWAY))
+    }
+
+    /// A step that exchanges a control plane's components: on the pod's own node, or, for one that only
+    /// lost its leader or its etcd, on another.
+    fn exchanged(&self, at: f64, here: bool) -> Option<(Option<usize>, &'static str)> {
+        let planes: Vec<&str> = self
+            .lives
+            .iter()
+            .filter(|l| l.is_static() && l.app() == Some("kube-apiserver"))
+            .map(|l| l.node)
+            .collect();
+        let plane = |c: &StepCost| {
+            let node = c.step.node.as_deref().unwrap_or_default();
+            PLANE.contains(&c.step.step.as_str()) && planes.contains(&node)
+        };
+        self.step(at, LAG, |c| plane(c) && (!here || self.is_here(c))).map(|step| (Some(step), EXCHANGED))
+    }
+
+    fn is_here(&self, cost: &StepCost) -> bool {
+        cost.step.node.as_deref() == Some(self.life.node)
+    }
+
+    /// The last step of a kind that a moment falls into, from its beginning to so long after its end.
+    fn step(&self, at: f64, lag: f64, is: impl Fn(&StepCost) -> bool) -> Option<usize> {
+        self.costs.iter().rposition(|c| {
+            let took = c.ended.as_ref().map_or(c.to - c.from, |e| e.took);
+            is(c) && at >= c.from - SLACK && at <= c.from + took + lag
+        })
+    }
+}
+
+/// Whether a drain says that it evicted a pod; one that was given up does not say whom it had evicted.
+fn listed(drain: &StepCost, pod: &str) -> bool {
+    let Some(ended) = &drain.ended else { return true };
+    match ended.proof["evicted"].as_array() {
+        Some(evicted) if ended.error.is_none() => evicted.iter().any(|name| name == pod),
+        _ => ended.error.is_some(),
+    }
+}

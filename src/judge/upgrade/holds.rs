@@ -1,0 +1,159 @@
+//! D5: the claims of parts A, B and C hold on the upgraded cluster, and on one that was stopped half way.
+//! A run proves it for the state in which its cluster is; the judges of those claims have spoken in the
+//! same run, on the same cluster.
+//!
+//! Observed facts: `origin` ([`Origin`]); `versions` ([`State`]), in this scenario and, as it begins, in
+//! every other one on an upgraded cluster. Else: the judgements of the run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Evidence, Finding, Missing, names, versions};
+use crate::event::{Event, Record};
+use crate::judge::skew::State;
+use crate::judge::version::Version;
+use crate::judge::{Conclusion, stateful_set, stateful_single, stateless};
+
+/// Claims on other claims: their judges see the whole run.
+pub const ON_CLAIMS: &[&str] = &["D5"];
+
+/// How a cluster came to its versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// What it was made as.
+    pub made_as: Version,
+    /// Where its upgrade leads, or has led.
+    pub to: Version,
+    /// The step after which its upgrade stands still; none where it came to its end.
+    pub stopped_after: Option<String>,
+}
+
+/// D5.
+pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let cluster = evidence.records().iter().find_map(|r| r.scope.cluster.as_deref());
+    let cluster = cluster.ok_or_else(|| Missing("no cluster is named".into()))?;
+    let origin: Origin = evidence.get("origin")?;
+    let now: State = evidence.get("versions")?;
+    let reached = finding.part(|finding| reached(finding, &origin, &now));
+    let judged = judged(evidence, cluster);
+    finding.part(|finding| same_versions(evidence, finding, &now, cluster));
+    let (mut passed, mut open) = (0, Vec::new());
+    for id in claims_below() {
+        match judged.get(id) {
+            None => open.push(id),
+            Some((Conclusion::Passed, _)) => passed += 1,
+            Some((Conclusion::Failed, said)) => _ = finding.check(false, format!("{id} failed: {said}")),
+            Some((Conclusion::Inconclusive, said)) => _ = finding.unsure(format!("{id} is open: {said}")),
+        }
+    }
+    if !open.is_empty() {
+        finding.unsure(format!("not judged on {cluster} in this run: {}", names(&open)));
+    }
+    let what = format!("{passed} of {} claims of A, B and C passed", claims_below().count());
+    if passed > 0 {
+        finding.check(true, what)
+    } else {
+        finding.unsure(what)
+    };
+    finding.summary(format!("{}: all {passed} claims of A, B and C hold", reached.unwrap_or_default()));
+    Ok(())
+}
+
+/// The ids of the claims that D5 is on: every one of parts A, B and C.
+pub fn claims_below() -> impl Iterator<Item = &'static str> {
+    let parts: [&[_]; 3] = [&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];
+    parts.into_iter().flatten().map(|claim| claim.id)
+}
+
+/// The cluster is what its origin says: upgraded as a whole, or half way with versions that differ.
+fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String, Missing> {
+    let Origin { made_as, to, stopped_after } = origin;
+    finding.check(to > made_as, format!("made as {made_as}, upgraded to {to}"));
+    let broken = now.violations();
+    finding.check(broken.is_empty(), format!("versions beside each other: {}", versions::told(&broken)));
+    let (oldest, newest) = now.servers().ok_or_else(|| Missing("no API server was seen".into()))?;
+    let late: Vec<String> =
+        versions::parts(now).filter(|(_, v)| v != to).map(|(part, v)| format!("{part} {v}")).collect();
+    let Some(step) = stopped_after else {
+        let all = if late.is_empty() {
+            format!("everything is {to}")
+        } else {
+            format!("not {to}: {}", names(&late))
+        };
+        finding.check(late.is_empty(), all);
+        return Ok(format!("{made_as} -> {to}, whole"));
+    };
+    // With one minor version after the other the present hop may lead to an earlier one than `to`.
+    let behind: Vec<String> = now
+        .kubelets
+        .iter()
+        .filter(|(_, v)| oldest.minors_ahead(**v) > 0)
+        .map(|(node, v)| format!("{node} ({v})"))
+        .collect();
+    finding.check(
+        oldest == newest && oldest > *made_as && !behind.is_empty(),
+        format!(
+            "stopped after `{step}`: API servers {oldest} to {newest}, kubelets behind: {}",
+            names(&behind)
+        ),
+    );
+    Ok(format!(
+        "{made_as} -> {to}, stopped after `{step}`: API server {newest}, kubelets behind: {}",
+        names(&behind)
+    ))
+}
+
+/// Each scenario on this cluster began on the versions that there are now.
+fn same_versions(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    now: &State,
+    cluster: &str,
+) -> Result<(), Missing> {
+    let mut began: BTreeMap<&str, Option<bool>> = BTreeMap::new();
+    for record in of(evidence.run(), cluster) {
+        let Some(scenario) = record.scope.scenario.as_deref() else { continue };
+        let is_same = began.entry(scenario).or_default();
+        if let Event::Observed { claim, what, value } = &record.event
+            && claim == "D5"
+            && what == "versions"
+        {
+            let seen = serde_json::from_value::<State>(value.clone()).is_ok_and(|seen| seen == *now);
+            *is_same = Some(is_same.unwrap_or(true) && seen);
+        }
+    }
+    let of = |is: Option<bool>| -> Vec<&str> {
+        began.iter().filter(|(_, same)| **same == is).map(|(scenario, _)| *scenario).collect()
+    };
+    let (other, unknown) = (of(Some(false)), of(None));
+    finding.check(
+        other.is_empty(),
+        match other.is_empty() {
+            true => format!("the same versions in every scenario: {}", names(&of(Some(true)))),
+            false => format!("other versions than now in {}", names(&other)),
+        },
+    );
+    if !unknown.is_empty() {
+        finding.unsure(format!("the versions were not looked at in {}", names(&unknown)));
+    }
+    Ok(())
+}
+
+/// What became of each claim on this cluster, with the line that decided; the worst of several.
+fn judged<'r>(evidence: &Evidence<'r>, cluster: &str) -> BTreeMap<&'r str, (Conclusion, &'r str)> {
+    let mut judged: BTreeMap<&str, (Conclusion, &str)> = BTreeMap::new();
+    for record in of(evidence.run(), cluster) {
+        if let Event::ClaimJudged { claim, verdict, evidence, .. } = &record.event {
+            let worst = judged.entry(claim).or_insert((*verdict, evidence));
+            if *verdict > worst.0 {
+                *worst = (*verdict, evidence);
+            }
+        }
+    }
+    judged
+}
+
+fn of<'r>(run: &'r [Record], cluster: &str) -> impl Iterator<Item = &'r Record> {
+    run.iter().filter(move |r| r.scope.cluster.as_deref() == Some(cluster))
+}

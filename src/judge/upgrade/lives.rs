@@ -1,0 +1,107 @@
+//! The lives of pods as they were recorded. Times are seconds on the log's monotonic clock.
+
+use super::Object;
+use crate::event::{Change, Event, Record};
+
+/// A pod, from when it was first seen to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Life<'r> {
+    /// Its name.
+    pub name: &'r str,
+    /// Its namespace; empty where the record does not say.
+    pub namespace: &'r str,
+    /// Its UID.
+    pub uid: &'r str,
+    /// Its node; empty until it had one.
+    pub node: &'r str,
+    /// Kind of what controls it: `Node` for a static pod's mirror.
+    pub owner: &'r str,
+    /// What its controller made it from.
+    pub template: &'r str,
+    /// When it was first seen.
+    pub began: f64,
+    /// When its deletion, or its end, was seen.
+    pub ending: Option<f64>,
+    /// When its containers had been restarted more often than before, and how often in all then.
+    pub restarts: Vec<(f64, i64)>,
+    pod: Object<'r>,
+}
+
+/// Labels that name the template of a controller's pod.
+const TEMPLATES: [&str; 2] = ["controller-revision-hash", "pod-template-hash"];
+/// Annotation of a static pod's mirror: another value is another pod.
+const HASH: &str = "kubernetes.io/config.hash";
+/// Labels that workloads of a cluster are known by.
+const APPS: [&str; 3] = ["k8s-app", "app", "component"];
+
+impl<'r> Life<'r> {
+    /// Whether it carries a label.
+    pub fn has(&self, (key, value): (&str, &str)) -> bool {
+        self.pod.label(key) == Some(value)
+    }
+
+    /// What it is a part of, such as `kube-proxy`.
+    pub fn app(&self) -> Option<&'r str> {
+        APPS.iter().find_map(|label| self.pod.label(label))
+    }
+
+    /// Whether it is a static pod's mirror.
+    pub fn is_static(&self) -> bool {
+        self.owner == "Node"
+    }
+
+    /// `namespace/name`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The lives of the pods with a label.
+pub(super) fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
+    all(records).into_iter().filter(|l| l.has(label)).collect()
+}
+
+/// Every pod's life, in the order in which they were first seen.
+pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
+    let mut lives: Vec<Life<'_>> = Vec::new();
+    for record in records {
+        let Event::ObjectChanged { change, kind, object, .. } = &record.event else { continue };
+        let Ok(pod) = Object::new(object) else { continue };
+        if kind != "Pod" {
+            continue;
+        }
+        let at = record.mono_us as f64 / 1e6;
+        let i = lives.iter().position(|l| l.uid == pod.uid()).unwrap_or_else(|| {
+            lives.push(Life {
+                name: pod.name(),
+                namespace: pod.text("/metadata/namespace").unwrap_or_default(),
+                uid: pod.uid(),
+                node: "",
+                owner: pod.controller().map_or("", |owner| owner.0),
+                template: TEMPLATES
+                    .iter()
+                    .find_map(|l| pod.label(l))
+                    .or_else(|| pod.annotation(HASH))
+                    .unwrap_or_default(),
+                began: at,
+                ending: None,
+                restarts: Vec::new(),
+                pod,
+            });
+            lives.len() - 1
+        });
+        let life = &mut lives[i];
+        life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
+        let counts =
+            pod.entries("/status/containerStatuses").iter().filter_map(|c| c["restartCount"].as_i64());
+        let count: i64 = counts.sum();
+        if count > life.restarts.last().map_or(0, |r| r.1) {
+            life.restarts.push((at, count));
+        }
+        let ended = matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"));
+        if life.ending.is_none() && (pod.is_terminating() || ended || *change == Change::Deleted) {
+            life.ending = Some(at);
+        }
+    }
+    lives
+}

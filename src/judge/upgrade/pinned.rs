@@ -1,0 +1,101 @@
+//! D4: the MySQL whose volume names its node. While that node is drained its pod waits for it, instead of
+//! coming up elsewhere with an empty directory.
+//!
+//! Observed facts: `volume` object; `mysql_before`, `mysql_after` pods; `server_before`
+//! ([`Server`]). Else: changes of Pods and Events; reading `after-upgrade`.
+
+use serde_json::Value;
+
+use super::{AFTER, DRAIN, MYSQL, StepCost, UNCORDON, costs, lives};
+use crate::event::Server;
+use crate::judge::object::Object;
+use crate::judge::stateful_single::affinity::{check_pinned, names_affinity};
+use crate::judge::stateful_single::node_of;
+use crate::judge::{Evidence, Finding, Missing, durability};
+
+pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let volume = Object::observed(evidence, "volume")?;
+    let before = Object::observed(evidence, "mysql_before")?;
+    let after = Object::observed(evidence, "mysql_after")?;
+    let old: Server = evidence.get("server_before")?;
+    let home = node_of(&before)?;
+    check_pinned(finding, &volume, home);
+    drained(&costs(evidence.records()), home)?;
+    finding.part(|finding| waited(evidence, finding, &before, home));
+    finding.check(
+        node_of(&after)? == home && after.is_ready() && after.uid() != before.uid(),
+        format!("pod {} serves on {}, pod {} was on {home}", after.name(), node_of(&after)?, before.name()),
+    );
+    let (_, read) = durability::before(evidence, AFTER)?;
+    finding.check(
+        !old.uuid.is_empty() && read.server.uuid == old.uuid && read.server.pod == after.name(),
+        format!("server {} before, {} in pod {} now", old.uuid, read.server.uuid, read.server.pod),
+    );
+    Ok(())
+}
+
+/// The replacement had no node until its own was opened again, and the scheduler said why.
+fn waited(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    before: &Object<'_>,
+    home: &str,
+) -> Result<(), Missing> {
+    let records = evidence.records();
+    let costs = costs(records);
+    let drain = drained(&costs, home)?;
+    let is_open = |c: &&StepCost| c.step.step == UNCORDON && c.step.node.as_deref() == Some(home);
+    let open = costs.iter().filter(is_open).find(|c| c.from >= drain.from);
+    let open = open.ok_or_else(|| Missing(format!("{home} was not opened again")))?;
+    let new: Vec<_> = lives(records, MYSQL)
+        .into_iter()
+        .filter(|l| l.uid != before.uid() && l.began >= drain.from && l.began < open.to)
+        .collect();
+    if new.is_empty() {
+        return Err(Missing(format!(
+            "no replacement of {} was recorded in the drain of {home}",
+            before.name()
+        )));
+    }
+    let mut affinity = None;
+    for (record, _, pod) in evidence.changes("Pod") {
+        let Ok(pod) = Object::new(pod) else { continue };
+        let Some(life) = new.iter().find(|l| l.uid == pod.uid()) else { continue };
+        let at = record.mono_us as f64 / 1e6;
+        if let Some(node) = pod.text("/spec/nodeName").filter(|_| at < open.from) {
+            finding.check(false, format!("pod {} was given {node} while {home} was closed", life.name));
+        }
+        let said = pod.condition("PodScheduled").filter(|c| c.1 == "Unschedulable" && names_affinity(c.2));
+        affinity = affinity.or(said.map(|c| (life, c.2)));
+    }
+    match affinity {
+        None => finding.check(false, "no pod of MySQL was held up by the volume's node affinity"),
+        Some((life, message)) => finding.check(
+            true,
+            format!("pod {} waited {:.1} s for {home}: {message}", life.name, open.from - life.began),
+        ),
+    };
+    let told = evidence.changes("Event").into_iter().find(|(_, _, event)| {
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let uid = text("/involvedObject/uid");
+        text("/reason") == "FailedScheduling"
+            && new.iter().any(|l| l.uid == uid)
+            && names_affinity(text("/message"))
+    });
+    finding.check(
+        told.is_some(),
+        match told {
+            Some(_) => "FailedScheduling names the volume's node affinity",
+            None => "no FailedScheduling of MySQL's pod names the volume's node affinity",
+        },
+    );
+    Ok(())
+}
+
+/// The drain of a node that came to its end: without it nothing was shown of what lies there.
+pub(super) fn drained<'c>(costs: &'c [StepCost], home: &str) -> Result<&'c StepCost, Missing> {
+    let done = |c: &&StepCost| c.ended.as_ref().is_some_and(|e| e.error.is_none());
+    let of_home = |c: &&StepCost| c.step.step == DRAIN && c.step.node.as_deref() == Some(home);
+    let found = costs.iter().filter(done).find(of_home);
+    found.ok_or_else(|| Missing(format!("no drain of {home} was recorded")))
+}

@@ -1,0 +1,69 @@
+//! The steps of an upgrade as a table: what each probe saw, which pods were disturbed, and why.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use crate::report::run::{ProbeReport, UpgradeStepReport, human};
+
+pub(super) fn section(steps: &[UpgradeStepReport]) -> Markup {
+    let mut probes: Vec<&str> = steps.iter().flat_map(|s| s.probes.keys()).map(String::as_str).collect();
+    probes.sort_unstable();
+    probes.dedup();
+    html! {
+        h3 { "Steps of the upgrade" }
+        p.quiet { "Requests, or rows of the ledger; those that failed; the longest time without an answer." }
+        div.wide {
+            table {
+                thead {
+                    tr {
+                        th { "step" } th.number { "took" }
+                        @for probe in &probes { th.number { (probe) } }
+                        th { "pods" }
+                    }
+                }
+                tbody { @for step in steps { (row(step, &probes)) } }
+            }
+        }
+    }
+}
+
+fn row(step: &UpgradeStepReport, probes: &[&str]) -> Markup {
+    html! {
+        tr {
+            td {
+                b { (step.step) } @if let Some(node) = &step.node { " " (node) }
+                @if let Some(error) = &step.error { p.broke { (error) } }
+            }
+            td.number { @match step.took { Some(took) => { (human(took)) }, None => { "not ended" } } }
+            @for probe in probes { td.number { @if let Some(seen) = step.probes.get(*probe) { (cell(seen)) } } }
+            td { (pods(step)) }
+        }
+    }
+}
+
+fn cell(seen: &ProbeReport) -> Markup {
+    html! {
+        (seen.requests)
+        @if seen.refused > 0 { br; (seen.refused) " refused" }
+        @if seen.indeterminate > 0 { br; (seen.indeterminate) " without an answer" }
+        @if seen.outage > 0.0 { br; b { (human(seen.outage)) } }
+    }
+}
+
+/// Pods by what happened to them and why; what nothing explains stands out.
+fn pods(step: &UpgradeStepReport) -> Markup {
+    let mut by_reason: BTreeMap<(&str, Option<&str>), Vec<&str>> = BTreeMap::new();
+    for found in &step.pods {
+        let name = found.pod.rsplit('/').next().unwrap_or(&found.pod);
+        by_reason.entry((&found.what, found.why.as_deref())).or_default().push(name);
+    }
+    html! {
+        @for ((what, why), pods) in by_reason {
+            p {
+                (what) ": " (pods.join(", "))
+                @match why { Some(why) => { small { " (" (why) ")" } }, None => { b { " for no known reason" } } }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The MySQL whose volume names its node, with the ledger that is written all the time.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::api::Api;
+
+use super::load::address;
+use super::{CHANGE, PASSWORD, START, only};
+use crate::manifest::{self, Manifest};
+use crate::probe::{Inside, Ledger, LedgerSpec};
+use crate::scenario::{Failure, Scenario};
+use crate::wait;
+
+const MANIFEST: &str = include_str!("mysql.yaml");
+/// The volume's folder on its node.
+pub(super) const PATH: &str = "/mnt/upgrade";
+/// Name of the ledger's writer.
+pub(super) const WRITER: &str = "upgrade";
+
+/// The workload with its ledger.
+pub(super) struct Mysql {
+    pub manifest: Manifest,
+    pub ledger: Ledger,
+    _inside: Inside,
+}
+
+impl Mysql {
+    /// Starts it on its node, with a table and no row yet.
+    pub async fn start(s: &Scenario, home: &str) -> Result<Self, Failure> {
+        let manifest = s.manifest("upgrade/mysql.yaml", &MANIFEST.replace("HOME", home))?;
+        let (ledger, inside) = serving(s, &manifest, "mysql", WRITER).await?;
+        ledger.create(s.deadline().at_most(CHANGE)).await?;
+        let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);
+        let volume = claims.get("mysql-pv-claim").await?.spec.and_then(|c| c.volume_name).unwrap_or_default();
+        s.observe("D4", "volume", Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
+        s.observe("D4", "mysql_before", only(s, "app=mysql").await?);
+        s.observe("D4", "server_before", ledger.ready(s.deadline().at_most(START)).await?);
+        Ok(Self { manifest, ledger, _inside: inside })
+    }
+}
+
+/// Applies a MySQL and waits until it answers its ledger, which comes by way of a node: a port-forward
+/// would go through the API server.
+pub(super) async fn serving(
+    s: &Scenario,
+    manifest: &Manifest,
+    name: &str,
+    writer: &str,
+) -> Result<(Ledger, Inside), Failure> {
+    let deadline = s.deadline().at_most(START);
+    manifest::apply(&s.client, manifest, deadline).await?;
+    wait::rollout(&s.client, &s.namespace, name, deadline).await?;
+    let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
+    let address = address(s, &s.namespace, name).await?;
+    let inside = Inside::open(&s.cluster.engine, &node.name, address, 3306).await?;
+    let (password, writers) = (PASSWORD.into(), vec![writer.to_owned()]);
+    let spec = LedgerSpec { password, writers, ..LedgerSpec::default() };
+    let ledger = Ledger::new(spec, inside.route().clone(), s.log.clone());
+    ledger.ready(deadline).await?;
+    Ok((ledger, inside))
+}

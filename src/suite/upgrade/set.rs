@@ -1,0 +1,67 @@
+//! The StatefulSet: names, claims, volumes and files, before the upgrade and after it.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PropagationPolicy};
+use kube::runtime::watcher;
+
+use super::{CHANGE, START};
+use crate::manifest;
+use crate::scenario::{Failure, Scenario};
+use crate::suite::stateful_set::{content, volumes};
+use crate::wait::{self, Verdict, pods};
+use crate::workload::StatefulSet;
+
+const MANIFEST: &str = include_str!("set.yaml");
+/// Its name.
+pub(super) const NAME: &str = "set";
+const SELECTOR: &str = "app=set";
+const REPLICAS: usize = 2;
+
+/// The workload.
+pub(super) struct Set(StatefulSet);
+
+impl Set {
+    /// Starts it, and writes a file into each volume.
+    pub async fn start(s: &Scenario) -> Result<Self, Failure> {
+        volumes::make(s, REPLICAS).await?;
+        let deadline = s.deadline().at_most(START);
+        manifest::apply(&s.client, &s.manifest("upgrade/set.yaml", MANIFEST)?, deadline).await?;
+        wait::stateful_rollout(&s.client, &s.namespace, NAME, deadline).await?;
+        let set = Self(StatefulSet::new(&s.client, &s.namespace, NAME, SELECTOR));
+        let pods = set.0.pods().await?;
+        let within = || s.deadline().at_most(CHANGE);
+        let written = try_join_all(pods.iter().map(|pod| content::write(s, pod, within()))).await?;
+        s.observe("D4", "set", set.0.object().await?);
+        s.observe("D4", "set_before", &pods);
+        s.observe("D4", "claims_before", set.0.claims().await?);
+        s.observe("D4", "written", written);
+        Ok(set)
+    }
+
+    /// Looks at what it is now.
+    pub async fn end(&self, s: &Scenario) -> Result<(), Failure> {
+        wait::stateful_rollout(&s.client, &s.namespace, NAME, s.deadline().at_most(CHANGE)).await?;
+        let pods = self.0.pods().await?;
+        let within = || s.deadline().at_most(CHANGE);
+        let found = try_join_all(pods.iter().map(|pod| content::read(s, pod, within()))).await?;
+        s.observe("D4", "set_after", &pods);
+        s.observe("D4", "claims_after", self.0.claims().await?);
+        s.observe("D4", "found", found);
+        Ok(())
+    }
+
+    /// Deletes it, and waits until no pod uses its volumes any more.
+    pub async fn delete(&self, s: &Scenario) -> Result<(), Failure> {
+        self.0.delete(PropagationPolicy::Background).await?;
+        let none = wait::check("no pod of the set left", |left: &[Pod]| {
+            Verdict::met_if(left.is_empty(), || {
+                left.iter().map(pods::describe).collect::<Vec<_>>().join(", ")
+            })
+        });
+        let api = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
+        let ours = watcher::Config::default().labels(SELECTOR);
+        wait::until(api, ours, none, s.deadline().at_most(CHANGE)).await?;
+        Ok(())
+    }
+}

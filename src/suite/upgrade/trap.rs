@@ -1,0 +1,72 @@
+//! The MySQL on a plain hostPath: a drain moves it, and it comes up empty.
+
+use std::time::Duration;
+
+use super::mysql::serving;
+use super::{CHANGE, START, only};
+use crate::judge::upgrade::{TRAP_AFTER, TRAP_BEFORE};
+use crate::manifest::Manifest;
+use crate::probe::{Inside, Ledger, Pace};
+use crate::scenario::{Failure, Scenario, chain};
+use crate::suite::stateful_single::disk;
+use crate::wait;
+
+const MANIFEST: &str = include_str!("trap.yaml");
+/// The volume's folder on whichever node its pod is.
+pub(super) const PATH: &str = "/mnt/trap";
+/// Name of the ledger's writer.
+const WRITER: &str = "trap";
+/// Rows that are written before the upgrade; none is added later.
+const ROWS: u64 = 50;
+/// Pause between two of them.
+const EVERY: Duration = Duration::from_millis(20);
+/// Levels that are listed: the data directory and the databases in it.
+const DEPTH: usize = 2;
+
+/// The workload with its ledger.
+pub(super) struct Trap {
+    pub manifest: Manifest,
+    ledger: Ledger,
+    _inside: Inside,
+}
+
+impl Trap {
+    /// Starts it on a node, and writes its rows.
+    pub async fn start(s: &Scenario, home: &str) -> Result<Self, Failure> {
+        let manifest = s.manifest("upgrade/trap.yaml", &MANIFEST.replace("HOME", home))?;
+        let (ledger, inside) = serving(s, &manifest, "trap", WRITER).await?;
+        ledger.create(s.deadline().at_most(CHANGE)).await?;
+        let mut writer = ledger.write(WRITER, Pace { every: EVERY, rows: 1 });
+        let written = writer.acknowledged(ROWS, s.deadline().at_most(CHANGE)).await;
+        writer.stop().await;
+        if !written {
+            return Err(format!("the trap's ledger did not write {ROWS} rows").into());
+        }
+        ledger.read(TRAP_BEFORE, s.deadline().at_most(CHANGE)).await?;
+        list(s, TRAP_BEFORE).await;
+        s.observe("D4", "trap_before", only(s, "app=trap").await?);
+        Ok(Self { manifest, ledger, _inside: inside })
+    }
+
+    /// Looks where it is now, what it has, and what lies on the node where it was.
+    pub async fn end(&self, s: &Scenario, home: &str) -> Result<(), Failure> {
+        wait::rollout(&s.client, &s.namespace, "trap", s.deadline().at_most(START)).await?;
+        self.ledger.ready(s.deadline().at_most(START)).await?;
+        self.ledger.read(TRAP_AFTER, s.deadline().at_most(CHANGE)).await?;
+        list(s, TRAP_AFTER).await;
+        s.observe("D4", "trap_after", only(s, "app=trap").await?);
+        let node = s.cluster.node(home).ok_or_else(|| format!("no node is called {home}"))?;
+        s.observe("D4", "trap_on_disk", disk::rows(s, node, PATH, |row| row.writer == WRITER).await?);
+        Ok(())
+    }
+}
+
+/// Lists the folder on every worker; one that cannot be looked at is recorded as such.
+async fn list(s: &Scenario, listing: &str) {
+    for node in s.cluster.workers() {
+        s.log.append(match node.inspect(PATH, DEPTH).await {
+            Ok(found) => found.event(listing),
+            Err(error) => node.unlisted(listing, PATH, &chain(&error)),
+        });
+    }
+}

@@ -1,0 +1,35 @@
+//! The end of part D: what the other suites of a run have proved on a cluster that was upgraded, or that
+//! was stopped half way. It comes after them, and looks at the cluster once more.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+
+use super::Suite;
+use crate::cluster::{self, Access, THREE};
+use crate::scenario::{Failure, Needs, Scenario};
+use crate::upgrade;
+
+/// The suite.
+pub static SUITE: Suite = Suite {
+    about: "on an upgraded cluster, after all others: what they proved there, and on which versions",
+    needs: Needs {
+        name: "upgraded",
+        claims: &["D5"],
+        access: Access::Shared,
+        topology: &THREE,
+        apart: Some("upgraded"),
+        budget: Duration::from_secs(5 * 60),
+    },
+    story: |s| story(s).boxed(),
+};
+
+async fn story(s: &Scenario) -> Result<(), Failure> {
+    match cluster::origin(&s.cluster) {
+        Some(origin) => s.observe("D5", "origin", origin),
+        None => s.note(format!("{} is as it was made: it was never upgraded", s.cluster.name)),
+    }
+    s.observe("D5", "versions", upgrade::state(&s.client).await?);
+    s.prove("D5").await;
+    Ok(())
+}

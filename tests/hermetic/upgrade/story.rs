@@ -1,0 +1,513 @@
+//! A made-up upgrade under load, told truly or with one thing wrong.
+
+use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, Scope, Server};
+use seatrial::judge::upgrade::{
+    AFTER, Budgets, EndedStep, PlannedUpgrade, STRETCH_END, TRAP_AFTER, TRAP_BEFORE, UpgradeStep,
+};
+use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
+use serde_json::{Value, json};
+
+use super::{cluster, releases, v};
+
+/// The story's namespace.
+const OWN: &str = "n";
+/// What the scheduler says of a pod whose volume is on a closed node.
+const AFFINITY: &str = "0/3 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity";
+
+/// Records, a second apart unless said otherwise.
+pub struct Story {
+    pub records: Vec<Record>,
+    pub at: f64,
+}
+
+impl Story {
+    pub fn add(&mut self, event: Event) {
+        self.records.push(Record {
+            schema: 1,
+            seq: self.records.len() as u64,
+            writer: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            mono_us: (self.at * 1e6) as u64,
+            run: "r".into(),
+            scope: Scope { namespace: Some(OWN.into()), ..Scope::default() },
+            event,
+        });
+    }
+
+    pub fn observe(&mut self, claim: &str, what: &str, value: Value) {
+        self.add(Event::Observed { claim: claim.into(), what: what.into(), value });
+    }
+
+    fn sample(&mut self, probe: &str, good: bool) {
+        let outcome = if good { Outcome::Acknowledged } else { Outcome::Refused };
+        self.add(Event::Sampled { probe: probe.into(), outcome, took_ms: 1.0, detail: String::new() });
+    }
+
+    fn row(&mut self, writer: &str, number: u64, server: &Server) -> Row {
+        let row = Row { writer: writer.into(), number, checksum: format!("{writer}{number}") };
+        let (reason, server, outcome) = (String::new(), server.clone(), Outcome::Acknowledged);
+        self.add(Event::RowWritten { row: row.clone(), outcome, server, reason });
+        row
+    }
+
+    fn read(&mut self, reading: &str, writer: &str, server: &Server, rows: Option<Vec<Row>>) {
+        self.add(Event::RowsRead {
+            reading: reading.into(),
+            server: server.clone(),
+            exists: rows.is_some(),
+            began_us: None,
+            writers: Some(vec![writer.into()]),
+            rows: rows.unwrap_or_default(),
+        });
+    }
+
+    fn changed(&mut self, change: Change, object: Value) {
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (kind, name, uid) = (text("/kind"), text("/metadata/name"), text("/metadata/uid"));
+        self.add(Event::ObjectChanged { change, kind, name, uid, object });
+    }
+
+    /// A pod of the story's own.
+    fn pod(&mut self, name: &str, app: &str, uid: &str, node: &str, is: &str) {
+        let owner = if app == "set" { "StatefulSet" } else { "ReplicaSet" };
+        self.changed(
+            if is == "gone" { Change::Deleted } else { Change::Modified },
+            pod(OWN, name, app, uid, node, owner, is),
+        );
+    }
+
+    /// A pod of the cluster's own.
+    fn system(&mut self, name: &str, app: &str, uid: &str, node: &str, owner: &str, is: &str) {
+        let change = if is == "gone" { Change::Deleted } else { Change::Modified };
+        self.changed(change, pod("kube-system", name, app, uid, node, owner, is));
+    }
+
+    fn node(&mut self, name: &str, cordoned: bool) {
+        let object = json!({
+            "kind": "Node", "metadata": {"name": name, "uid": name}, "spec": {"unschedulable": cordoned},
+        });
+        self.changed(Change::Modified, object);
+    }
+
+    fn listed(&mut self, listing: &str, node: &str, paths: &[&str], uuid: Option<&str>) {
+        let entry = |p: &&str| FileEntry {
+            path: (*p).into(),
+            size: 0,
+            uid: 999,
+            mode: 0o640,
+            link: None,
+            sha256: None,
+        };
+        self.add(Event::FilesListed {
+            listing: listing.into(),
+            node: node.into(),
+            power: "running".into(),
+            path: "/mnt/trap".into(),
+            exists: !paths.is_empty(),
+            entries: paths.iter().map(entry).collect(),
+            server_uuid: uuid.map(str::to_owned),
+            link: None,
+            incomplete: None,
+        });
+    }
+
+    pub fn judge(&self, claim: &str) -> (Conclusion, String) {
+        let known = judge::claim(claim).unwrap();
+        let finding = known.judge(&Evidence::new(&self.records, known.id));
+        (finding.conclusion(), finding.evidence())
+    }
+
+    pub fn wrong(&self, claim: &str, because: &str) {
+        let (conclusion, evidence) = self.judge(claim);
+        assert_eq!(conclusion, Conclusion::Failed, "{claim}: {evidence}");
+        assert!(evidence.contains(because), "{claim}: {evidence}");
+    }
+}
+
+fn pod(namespace: &str, name: &str, app: &str, uid: &str, node: &str, owner: &str, is: &str) -> Value {
+    let mut object = json!({
+        "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": namespace, "uid": uid, "labels": {"app": app},
+            "ownerReferences": [{"kind": owner, "name": "o", "uid": "o", "controller": true}],
+        },
+        "spec": {"nodeName": node},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": if is == "ready" { "True" } else { "False" }}],
+            "containerStatuses": [{"restartCount": if is == "restarted" { 1 } else { 0 }}],
+        },
+    });
+    match is {
+        "ending" => object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
+        "pending" => {
+            object["spec"] = json!({});
+            object["status"] = json!({"phase": "Pending", "conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": AFFINITY},
+            ]});
+        }
+        _ => {}
+    }
+    object
+}
+
+fn server(uuid: &str, pod: &str) -> Server {
+    Server { uuid: uuid.into(), pod: pod.into(), ..Server::default() }
+}
+
+/// What may go wrong in the told story; the default is that nothing does.
+#[derive(Clone, Copy, Default)]
+pub struct Wrong {
+    /// This step's drain cordons nothing.
+    pub uncordoned_drain: bool,
+    /// The worker `w2` stays cordoned.
+    pub left_cordoned: bool,
+    /// A pod goes in the step `apply`.
+    pub stray_pod: bool,
+    /// A pod goes in a drain that did not evict it.
+    pub not_evicted: bool,
+    /// Both pods are down at once.
+    pub both_down: bool,
+    /// A container of a workload restarts.
+    pub restarted: bool,
+    /// A container of the cluster's own restarts, and nothing was done to its node.
+    pub unexplained: bool,
+    /// The StatefulSet has another name in the end.
+    pub renamed: bool,
+    /// One of its pods has another claim in the end.
+    pub other_claim: bool,
+    /// One of its claims has another volume in the end.
+    pub other_volume: bool,
+    /// One of its files is another one in the end.
+    pub other_file: bool,
+    /// An acknowledged row is gone.
+    pub lost_row: bool,
+    /// The MySQL that has a home is given another node while that is closed.
+    pub elsewhere: bool,
+    /// Nothing says why its pod waits.
+    pub unsaid: bool,
+    /// Another server answers in its stead afterwards.
+    pub other_server: bool,
+    /// The trap's new server has the rows.
+    pub full_trap: bool,
+    /// The trap's rows are not on the drained node's disk.
+    pub gone_from_disk: bool,
+    /// The trap was never moved.
+    pub unmoved_trap: bool,
+    /// HTTP fails for so many seconds in the step `apply`.
+    pub outage: u32,
+    /// The ledger is silent throughout.
+    pub silent: bool,
+    /// The forbidden drain leaves its node closed.
+    pub left_closed: bool,
+    /// The API server is never upgraded.
+    pub stale: bool,
+}
+
+/// The story.
+pub fn told(wrong: Wrong) -> Story {
+    let mut s = Story { records: Vec::new(), at: 0.0 };
+    let facts = cluster(&["cp", "w1", "w2"]);
+    let plan = UpgradePlan::make(&facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
+    let Event::UpgradePlanned(planned) = plan.event(&facts.state) else { panic!() };
+    for node in ["cp", "w1", "w2"] {
+        s.node(node, false);
+    }
+    for (name, app, node) in [
+        ("web-1", "web", "w1"),
+        ("web-2", "web", "w2"),
+        ("set-0", "set", "w1"),
+        ("set-1", "set", "w2"),
+        ("mysql-1", "mysql", "w2"),
+        ("trap-1", "trap", "w2"),
+    ] {
+        s.pod(name, app, name, node, "ready");
+    }
+    s.system("kube-apiserver-cp", "kube-apiserver", "api-1", "cp", "Node", "ready");
+    s.system("coredns-1", "kube-dns", "dns-1", "w1", "ReplicaSet", "ready");
+    s.observe("D2", "budgets", serde_json::to_value(Budgets::defaults()).unwrap());
+    s.observe("D2", "probes", json!(["http", "ledger"]));
+    s.observe("D3", "workers", json!(["w1", "w2"]));
+    s.observe("D3", "budget", json!({"name": "n/web", "least": 1}));
+    s.observe("D3", "forbidding", json!("n/held"));
+    let refused =
+        json!({"asked": "1.34 to 1.36", "answer": "no minor version is skipped", "because": "skipped"});
+    s.observe("D1", "refused", refused);
+    before(&mut s);
+    // The first stretch ends in the drain of w1, which a budget forbids.
+    stretch(&mut s, &planned, Some("w1"), wrong);
+    s.add(Event::Marked { mark: STRETCH_END.into() });
+    s.at += 30.0;
+    let rest = rest(&planned, "w1");
+    stretch(&mut s, &rest, None, wrong);
+    s.add(Event::Marked { mark: STRETCH_END.into() });
+    after(&mut s, wrong);
+    let spread = ["w1", "w2"].map(|node| {
+        json!({"metadata": {"name": format!("web-{node}"), "uid": node}, "spec": {"nodeName": node},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    });
+    s.observe("D3", "spread", json!(spread));
+    s
+}
+
+/// Rows of the trap.
+const TRAPPED: std::ops::RangeInclusive<u64> = 1..=3;
+
+/// What D4 looks at before the upgrade.
+fn before(s: &mut Story) {
+    let volume = json!({
+        "metadata": {"name": "pv", "uid": "pv"},
+        "spec": {"persistentVolumeReclaimPolicy": "Retain", "nodeAffinity": {"required": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["w2"]}]},
+        ]}}},
+        "status": {"phase": "Bound"},
+    });
+    s.observe("D4", "volume", volume);
+    s.observe("D4", "nodes", json!(["w1", "w2"]));
+    s.observe("D4", "mysql_before", pod(OWN, "mysql-1", "mysql", "mysql-1", "w2", "ReplicaSet", "ready"));
+    s.observe("D4", "server_before", serde_json::to_value(server("s1", "mysql-1")).unwrap());
+    s.observe("D4", "trap_before", pod(OWN, "trap-1", "trap", "trap-1", "w2", "ReplicaSet", "ready"));
+    let rows = TRAPPED.map(|n| s.row("trap", n, &server("t1", "trap-1"))).collect();
+    s.read(TRAP_BEFORE, "trap", &server("t1", "trap-1"), Some(rows));
+    s.listed(TRAP_BEFORE, "w1", &[], None);
+    s.listed(TRAP_BEFORE, "w2", &["auto.cnf", "ibdata1", "mysql/", "qa/"], Some("t1"));
+    s.observe(
+        "D4",
+        "set",
+        json!({
+            "metadata": {"name": "set", "uid": "set"},
+            "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
+        }),
+    );
+    s.observe("D4", "set_before", set(&["set-0", "set-1"], "", &["data-set-0", "data-set-1"]));
+    s.observe("D4", "claims_before", claims(["pv-0", "pv-1"]));
+    s.observe("D4", "written", contents(["set-0", "set-1"], ["f0", "f1"]));
+    s.row("ledger", 1, &server("s1", "mysql-1"));
+}
+
+/// What D4 looks at after the upgrade.
+fn after(s: &mut Story, wrong: Wrong) {
+    let names = if wrong.renamed { ["set-0", "set-2"] } else { ["set-0", "set-1"] };
+    let mounts = if wrong.other_claim { ["data-set-0", "data-set-0"] } else { ["data-set-0", "data-set-1"] };
+    s.observe("D4", "set_after", set(&names, "b", &mounts));
+    s.observe(
+        "D4",
+        "claims_after",
+        claims(if wrong.other_volume { ["pv-0", "pv-9"] } else { ["pv-0", "pv-1"] }),
+    );
+    let files = if wrong.other_file { ["f0", "f0"] } else { ["f0", "f1"] };
+    s.observe("D4", "found", contents(["set-0b", "set-1b"], files));
+    let ours = |r: &Record| match &r.event {
+        Event::RowWritten { row, .. } if row.writer == "ledger" => Some(row.clone()),
+        _ => None,
+    };
+    let all = s.records.iter().filter_map(ours);
+    let rows: Vec<Row> = if wrong.lost_row { all.skip(1).collect() } else { all.collect() };
+    let uuid = if wrong.other_server { "s2" } else { "s1" };
+    s.read(AFTER, "ledger", &server(uuid, "mysql-2"), Some(rows));
+    s.observe("D4", "mysql_after", pod(OWN, "mysql-2", "mysql", "mysql-2", "w2", "ReplicaSet", "ready"));
+    let (name, node) = if wrong.unmoved_trap { ("trap-1", "w2") } else { ("trap-2", "w1") };
+    s.observe("D4", "trap_after", pod(OWN, name, "trap", name, node, "ReplicaSet", "ready"));
+    let rows = wrong.full_trap.then(|| {
+        TRAPPED.map(|n| Row { writer: "trap".into(), number: n, checksum: format!("trap{n}") }).collect()
+    });
+    s.read(TRAP_AFTER, "trap", &server("t2", name), rows);
+    s.listed(TRAP_AFTER, "w1", &["auto.cnf", "ibdata1", "mysql/"], Some("t2"));
+    s.listed(TRAP_AFTER, "w2", &["auto.cnf", "ibdata1", "mysql/", "qa/"], Some("t1"));
+    let found = if wrong.gone_from_disk { json!([1]) } else { json!([1, 2, 3]) };
+    let on_disk =
+        json!({"node": "w2", "power": "running", "rows": 3, "found": found, "files": ["qa/ledger.ibd"]});
+    s.observe("D4", "trap_on_disk", on_disk);
+}
+
+fn set(names: &[&str], generation: &str, claims: &[&str]) -> Value {
+    let pod = |(name, claim): (&&str, &&str)| {
+        json!({"metadata": {"name": name, "uid": format!("{name}{generation}")},
+            "spec": {"nodeName": "w1", "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    };
+    names.iter().zip(claims).map(pod).collect()
+}
+
+fn claims(volumes: [&str; 2]) -> Value {
+    let claim = |(i, volume): (usize, &str)| {
+        let name = format!("data-set-{i}");
+        json!({"metadata": {"name": name, "uid": name}, "spec": {"volumeName": volume},
+            "status": {"phase": "Bound"}})
+    };
+    volumes.into_iter().enumerate().map(claim).collect()
+}
+
+fn contents(uids: [&str; 2], texts: [&str; 2]) -> Value {
+    let content = |(uid, text): (&str, &str)| json!({"pod": uid.trim_end_matches('b'), "uid": uid, "path": "/data/identity", "text": text});
+    uids.into_iter().zip(texts).map(content).collect()
+}
+
+/// What a plan made anew after a drain of this node failed has left.
+fn rest(planned: &PlannedUpgrade, node: &str) -> PlannedUpgrade {
+    let mut rest = planned.clone();
+    let steps = &mut rest.hops[0].steps;
+    let at = steps.iter().position(|s| s.step == "drain" && s.node.as_deref() == Some(node)).unwrap();
+    let preload = steps[0].clone();
+    rest.before = steps[at - 1].after.clone();
+    steps.drain(..at);
+    steps.insert(0, preload);
+    steps[0].after = rest.before.clone();
+    rest
+}
+
+fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong: Wrong) {
+    s.add(Event::UpgradePlanned(plan.clone()));
+    let mut number = if forbidden.is_some() { 100 } else { 200 };
+    let mysql = server("s1", "mysql-1");
+    for step in &plan.hops[0].steps {
+        s.at += 1.0;
+        let node = step.node.as_deref().unwrap_or_default();
+        let is_forbidden = step.step == "drain" && forbidden == Some(node);
+        s.add(Event::UpgradeStepStarted(UpgradeStep {
+            to: v("1.35.4"),
+            step: step.step.clone(),
+            node: step.node.clone(),
+        }));
+        s.sample("http", true);
+        if !wrong.silent {
+            number += 1;
+            s.row("ledger", number, &mysql);
+        }
+        let mut evicted = Vec::new();
+        match step.step.as_str() {
+            "apply" => apply(s, wrong),
+            "kubelet" if node == "cp" => {
+                s.system("kube-apiserver-cp", "kube-apiserver", "api-2", "cp", "Node", "restarted");
+            }
+            "drain" if node != "cp" => evicted = drain(s, node, is_forbidden, wrong),
+            "uncordon" if node != "cp" && !(wrong.left_cordoned && node == "w2") => {
+                s.node(node, false);
+                if node == "w2" {
+                    s.pod("mysql-2", "mysql", "mysql-2", "w2", "ready");
+                }
+            }
+            _ => {}
+        }
+        s.at += 8.0;
+        s.sample("http", true);
+        if !wrong.silent {
+            number += 1;
+            s.row("ledger", number, &mysql);
+        }
+        let error =
+            is_forbidden.then(|| "pod n/held-1 was not evicted: PodDisruptionBudget n/held".to_owned());
+        let mut seen: State = if error.is_some() { plan.before.clone() } else { step.after.clone() };
+        if error.is_some() {
+            seen = plan.hops[0]
+                .steps
+                .iter()
+                .rev()
+                .find(|s| s.step == "uncordon" && s.node.as_deref() == Some("cp"))
+                .map_or(seen, |s| s.after.clone());
+        }
+        if wrong.stale {
+            for parts in seen.planes.values_mut() {
+                parts.values_mut().for_each(|v| *v = super::v("1.34.4"));
+            }
+        }
+        let failed = error.is_some();
+        s.add(Event::UpgradeStepEnded(EndedStep {
+            to: v("1.35.4"),
+            step: step.step.clone(),
+            node: step.node.clone(),
+            took: 8.0,
+            error,
+            proof: if failed { Value::Null } else { json!({ "evicted": evicted }) },
+            versions: Some(seen),
+        }));
+        if failed {
+            return;
+        }
+    }
+}
+
+fn apply(s: &mut Story, wrong: Wrong) {
+    for _ in 0..wrong.outage {
+        s.at += 1.0;
+        s.sample("http", false);
+    }
+    s.at += 1.0;
+    s.sample("http", true);
+    s.system("kube-apiserver-cp", "kube-apiserver", "api-1", "cp", "Node", "gone");
+    s.system("kube-apiserver-cp", "kube-apiserver", "api-2", "cp", "Node", "ready");
+    if wrong.stray_pod {
+        s.pod("web-2", "web", "web-2", "w2", "ending");
+    }
+}
+
+/// What a drain does; gives the pods that it says it evicted.
+fn drain(s: &mut Story, node: &str, forbidden: bool, wrong: Wrong) -> Vec<&'static str> {
+    if !wrong.uncordoned_drain {
+        s.node(node, true);
+    }
+    if forbidden {
+        // The pod of the Deployment is evicted all the same: another one is held.
+        if !wrong.left_closed {
+            s.node(node, false);
+        }
+        return Vec::new();
+    }
+    let (other, uid) = if node == "w1" { ("w2", "1") } else { ("w1", "2") };
+    let (web, set) = (format!("web-{uid}"), if node == "w1" { "set-0" } else { "set-1" });
+    if !wrong.both_down {
+        s.pod(&format!("{web}b"), "web", &format!("{web}b"), other, "ready");
+    }
+    let mut evicted = if node == "w1" {
+        s.pod(&web, "web", &web, node, "ending");
+        s.pod(&web, "web", &web, node, "gone");
+        s.system("coredns-1", "kube-dns", "dns-1", "w1", "ReplicaSet", "gone");
+        s.system("coredns-2", "kube-dns", "dns-2", "w2", "ReplicaSet", "ready");
+        vec!["n/web-1", "n/set-0", "kube-system/coredns-1"]
+    } else {
+        for pod in ["web-2", "web-1b"] {
+            s.pod(pod, "web", pod, node, "ending");
+        }
+        if wrong.both_down {
+            s.pod("web-x", "web", "web-x", other, "unready");
+        }
+        s.system("coredns-2", "kube-dns", "dns-2", "w2", "ReplicaSet", "gone");
+        s.system("coredns-3", "kube-dns", "dns-3", "cp", "ReplicaSet", "ready");
+        if wrong.unexplained {
+            s.system("coredns-3", "kube-dns", "dns-3", "cp", "ReplicaSet", "restarted");
+        }
+        databases(s, wrong);
+        vec!["n/web-2", "n/web-1b", "n/set-1", "n/mysql-1", "n/trap-1", "kube-system/coredns-2"]
+    };
+    s.pod(set, "set", set, node, "ending");
+    s.pod(set, "set", &format!("{set}b"), other, if wrong.restarted { "restarted" } else { "ready" });
+    if wrong.not_evicted {
+        evicted.retain(|pod| !pod.contains("set"));
+    }
+    evicted
+}
+
+/// Both MySQL lose their node: one waits for it, the other one comes up elsewhere.
+fn databases(s: &mut Story, wrong: Wrong) {
+    s.pod("mysql-1", "mysql", "mysql-1", "w2", "ending");
+    s.pod("mysql-1", "mysql", "mysql-1", "w2", "gone");
+    s.pod("mysql-2", "mysql", "mysql-2", "", "pending");
+    if wrong.elsewhere {
+        s.pod("mysql-2", "mysql", "mysql-2", "w1", "ready");
+    }
+    if !wrong.unsaid {
+        s.changed(
+            Change::Added,
+            json!({
+                "kind": "Event", "metadata": {"name": "e", "uid": "e"}, "reason": "FailedScheduling",
+                "involvedObject": {"uid": "mysql-2"}, "message": AFFINITY,
+            }),
+        );
+    }
+    if !wrong.unmoved_trap {
+        s.pod("trap-1", "trap", "trap-1", "w2", "ending");
+        s.pod("trap-2", "trap", "trap-2", "w1", "ready");
+    }
+}

@@ -1,0 +1,261 @@
+//! D5 judged from made-up runs: every claim of A, B and C on one cluster, whole or half way.
+
+use seatrial::event::{Event, Record, Scope};
+use seatrial::judge::{self, Conclusion, Evidence, stateful_set, stateful_single, stateless};
+use seatrial::report::rejudge;
+use seatrial::upgrade::State;
+use serde_json::json;
+
+use super::{cluster, v};
+use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
+
+/// What may be wrong with the run; the default is that nothing is.
+#[derive(Clone, Copy, Default)]
+struct Wrong {
+    /// The cluster was stopped after its control plane; that is no lie.
+    half: bool,
+    /// This claim came out so.
+    claim: Option<(&'static str, Conclusion)>,
+    /// This claim was no part of the run.
+    without: Option<&'static str>,
+    /// One suite ran on another cluster.
+    other_cluster: bool,
+    /// One suite began before the upgrade.
+    other_versions: bool,
+    /// One suite's versions were not looked at.
+    unseen: bool,
+    /// The versions are those of a cluster that nobody upgraded.
+    as_made: bool,
+    /// What stopped half way has no node that is behind.
+    no_skew: bool,
+    /// A kubelet is ahead of the API server.
+    ahead: bool,
+    /// Nothing says that the cluster was upgraded.
+    no_origin: bool,
+}
+
+fn state(wrong: Wrong) -> State {
+    let mut state = cluster(&["cp", "w1", "w2"]).state;
+    state.kubectls.clear();
+    if wrong.as_made {
+        return state;
+    }
+    let new = v("1.35.4");
+    for (component, version) in state.planes.get_mut("cp").unwrap() {
+        *version = if *component == seatrial::upgrade::Component::Etcd { v("3.6.6") } else { new };
+    }
+    state.proxies.values_mut().for_each(|v| *v = new);
+    let nodes: &[&str] = if wrong.half && !wrong.no_skew { &["cp"] } else { &["cp", "w1", "w2"] };
+    for node in nodes {
+        state.kubelets.insert((*node).into(), new);
+    }
+    if wrong.ahead {
+        state.kubelets.insert("w2".into(), v("1.36.3"));
+    }
+    state
+}
+
+struct Told(Vec<Record>);
+
+impl Told {
+    fn add(&mut self, scenario: &str, cluster: &str, event: Event) {
+        let scope = Scope { scenario: Some(scenario.into()), cluster: Some(cluster.into()), namespace: None };
+        let at = self.0.len() as u64;
+        self.0.push(Record {
+            schema: 1,
+            seq: at,
+            writer: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            mono_us: at * 1000,
+            run: "r".into(),
+            scope,
+            event,
+        });
+    }
+
+    fn observe(&mut self, scenario: &str, cluster: &str, what: &str, value: serde_json::Value) {
+        self.add(scenario, cluster, Event::Observed { claim: "D5".into(), what: what.into(), value });
+    }
+}
+
+fn run(wrong: Wrong) -> Vec<Record> {
+    let mut told = Told(Vec::new());
+    let parts: [(&str, Vec<&str>); 3] = [
+        ("stateless", stateless::CLAIMS.iter().map(|c| c.id).collect()),
+        ("mysql", stateful_single::CLAIMS.iter().map(|c| c.id).collect()),
+        ("stateful-set", stateful_set::CLAIMS.iter().map(|c| c.id).collect()),
+    ];
+    for (scenario, claims) in parts {
+        let on = if wrong.other_cluster && scenario == "mysql" { "c2" } else { "c" };
+        let mut seen = state(wrong);
+        if wrong.other_versions && scenario == "mysql" {
+            seen = state(Wrong { as_made: true, ..wrong });
+        }
+        if !(wrong.unseen && scenario == "mysql") {
+            told.observe(scenario, on, "versions", serde_json::to_value(&seen).unwrap());
+        }
+        for id in claims.into_iter().filter(|id| Some(*id) != wrong.without) {
+            let verdict = wrong.claim.filter(|(claim, _)| *claim == id).map_or(Conclusion::Passed, |c| c.1);
+            let judged = Event::ClaimJudged {
+                claim: id.into(),
+                verdict,
+                evidence: "said so".into(),
+                // Without any check nothing is judged anew.
+                details: Vec::new(),
+                took: None,
+                budget: None,
+            };
+            told.add(scenario, on, judged);
+        }
+    }
+    let step = wrong.half.then_some("uncordon cp");
+    if !wrong.no_origin {
+        told.observe(
+            "upgraded",
+            "c",
+            "origin",
+            json!({"made_as": "1.34.4", "to": "1.35.4", "stopped_after": step}),
+        );
+    }
+    told.observe("upgraded", "c", "versions", serde_json::to_value(state(wrong)).unwrap());
+    told.0
+}
+
+fn judged(wrong: Wrong) -> (Conclusion, String) {
+    let all = run(wrong);
+    let own: Vec<Record> =
+        all.iter().filter(|r| r.scope.scenario.as_deref() == Some("upgraded")).cloned().collect();
+    let finding = judge::claim("D5").unwrap().judge(&Evidence::new(&own, "D5").of_run(&all));
+    (finding.conclusion(), finding.evidence())
+}
+
+#[test]
+fn a_whole_upgrade_and_one_that_stopped_half_way_are_told_apart() {
+    assert_eq!(
+        judged(Wrong::default()),
+        (Conclusion::Passed, "1.34.4 -> 1.35.4, whole: all 33 claims of A, B and C hold".into())
+    );
+    let half = Wrong { half: true, ..Wrong::default() };
+    let said = "1.34.4 -> 1.35.4, stopped after `uncordon cp`: API server 1.35.4, kubelets behind: w1 (1.34.4) \
+                and w2 (1.34.4): all 33 claims of A, B and C hold";
+    assert_eq!(judged(half), (Conclusion::Passed, said.into()));
+}
+
+#[test]
+fn without_the_other_suites_nothing_is_proved() {
+    let all = run(Wrong::default());
+    let own: Vec<Record> =
+        all.into_iter().filter(|r| r.scope.scenario.as_deref() == Some("upgraded")).collect();
+    let finding = judge::claim("D5").unwrap().judge(&Evidence::new(&own, "D5").of_run(&own));
+    assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{}", finding.evidence());
+}
+
+#[test]
+fn judging_again_sees_the_other_claims_as_they_come_out_then() {
+    let mut all = run(Wrong::default());
+    let mut told = Told(std::mem::take(&mut all));
+    let judged = Event::ClaimJudged {
+        claim: "D5".into(),
+        verdict: Conclusion::Failed,
+        evidence: String::new(),
+        details: vec!["failed: by a lie".into()],
+        took: None,
+        budget: None,
+    };
+    told.add("upgraded", "c", judged);
+    let again = rejudge(&told.0, |_| &[]);
+    let changes: Vec<_> = again.changes.iter().map(|c| (c.claim.as_str(), c.is)).collect();
+    assert_eq!(changes, [("D5", Conclusion::Passed)]);
+    // A claim that this version's judge does not pass takes D5 with it.
+    let a1 =
+        told.0.iter_mut().find(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A1"));
+    if let Event::ClaimJudged { details, .. } = &mut a1.unwrap().event {
+        details.push("passed: by a lie".into());
+    }
+    let again = rejudge(&told.0, |_| &[]);
+    let d5 = again.records.last().unwrap();
+    let Event::ClaimJudged { verdict, evidence, .. } = &d5.event else { panic!("{d5:?}") };
+    assert_eq!(*verdict, Conclusion::Inconclusive, "{evidence}");
+    assert!(evidence.contains("A1 is open"), "{evidence}");
+}
+
+fn found(bend: impl Fn(&mut Wrong)) -> Found {
+    let mut wrong = Wrong::default();
+    bend(&mut wrong);
+    let (conclusion, evidence) = judged(wrong);
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// One lie a field of [`Wrong`].
+pub static LIES: &[Lie] = &[
+    played(
+        "a claim that failed on the upgraded cluster",
+        "D5",
+        |lies| found(|w| w.claim = lies.then_some(("B9", Conclusion::Failed))),
+        FAILED,
+        "B9 failed: said so",
+    ),
+    played(
+        "a claim that is open on the upgraded cluster",
+        "D5",
+        |lies| found(|w| w.claim = lies.then_some(("C9", Conclusion::Inconclusive))),
+        OPEN,
+        "C9 is open: said so",
+    ),
+    played(
+        "a claim that was no part of the run",
+        "D5",
+        |lies| found(|w| w.without = lies.then_some("A7")),
+        OPEN,
+        "not judged on c in this run: A7",
+    ),
+    played(
+        "a suite that ran on another cluster",
+        "D5",
+        |lies| found(|w| w.other_cluster = lies),
+        OPEN,
+        "not judged on c in this run: B1, B2",
+    ),
+    played(
+        "a suite that ran before the upgrade",
+        "D5",
+        |lies| found(|w| w.other_versions = lies),
+        FAILED,
+        "other versions than now in mysql",
+    ),
+    played(
+        "a suite on versions that nobody looked at",
+        "D5",
+        |lies| found(|w| w.unseen = lies),
+        OPEN,
+        "the versions were not looked at in mysql",
+    ),
+    played(
+        "a cluster of the old version that is called upgraded",
+        "D5",
+        |lies| found(|w| w.as_made = lies),
+        FAILED,
+        "not 1.35.4: kube-apiserver of cp 1.34.4",
+    ),
+    played(
+        "a cluster without a past",
+        "D5",
+        |lies| found(|w| w.no_origin = lies),
+        OPEN,
+        "`origin` was not observed",
+    ),
+    played(
+        "a half way without any skew",
+        "D5",
+        |lies| found(|w| (w.half, w.no_skew) = (true, lies)),
+        FAILED,
+        "stopped after `uncordon cp`: API servers 1.35.4 to 1.35.4, kubelets behind: none",
+    ),
+    played(
+        "a skew that no rule allows",
+        "D5",
+        |lies| found(|w| w.ahead = lies),
+        FAILED,
+        "kubelet 1.36.3 of w2 is ahead of kube-apiserver 1.35.4",
+    ),
+];
