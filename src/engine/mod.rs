@@ -7,6 +7,7 @@ mod exec;
 mod feed;
 mod files;
 mod images;
+mod networks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
