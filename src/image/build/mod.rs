@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 pub use error::BuildError;
 pub use machine::able;
 pub use outdated::Outdated;
-pub use pieces::{KUBE_IMAGES, KUBERNETES, NODE, Piece, pieces};
+pub use pieces::{KUBE_IMAGES, KUBERNETES, LOAD_BALANCER, NODE, Piece, pieces};
 pub use recipes::unpack;
 
 use crate::deadline::Deadline;
