@@ -175,6 +175,7 @@ mod tests {
             workloads: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
             complete,
+            addresses: BTreeMap::new(),
         })
     }
 
