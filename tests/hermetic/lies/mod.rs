@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use seatrial::judge::{Conclusion, Finding};
 use tokio::sync::OnceCell;
 
+use crate::ha;
 use crate::stateful_set;
 use crate::story::Story;
 use crate::upgrade;
@@ -36,6 +37,7 @@ static LIES: &[(&str, &[Lie])] = &[
     ("Names, addresses and claims of a StatefulSet", stateful_set::claims::LIES),
     ("A StatefulSet's node that is lost", stateful_set::lost_node::LIES),
     ("An upgrade", upgrade::judge::LIES),
+    ("A control plane of several that goes down", ha::LIES),
     ("The records themselves", records::LIES),
     ("Servers that lie while they are recorded", servers::LIES),
 ];
@@ -94,7 +96,7 @@ impl fmt::Display for Verdict {
 }
 
 /// A lie in a history.
-const fn lie(
+pub const fn lie(
     name: &'static str,
     claim: &'static str,
     truth: fn() -> Story,
