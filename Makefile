@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # One profile for everything, so that nothing is compiled twice.
 SEATRIAL = target/debug/seatrial
 
-.PHONY: upgrade upgrade-pairs upgrade-registry suites help bootstrap build e2e test check live lint up down list reap report doctor mutants
+.PHONY: upgrade upgrade-pairs upgrade-registry ha suites help bootstrap build e2e test check live lint up down list reap report doctor mutants
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ help: ## This list
 e2e: bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, parts A and B, report
 	$(SEATRIAL) run --suite stateless --suite mysql
 
-suites: bootstrap build ## The same with every suite but the upgrade
+suites: bootstrap build ## The same with every suite that need not be named
 	$(SEATRIAL) run
 
 upgrade: bootstrap build ## A living cluster to the next minor version, with probes and suites, and a report
@@ -24,6 +24,9 @@ upgrade-pairs: bootstrap build ## Every served version to the next: docs/upgrade
 
 upgrade-registry: bootstrap build ## An upgrade out of a node image that a registry on this machine has
 	scripts/upgrade-registry
+
+ha: bootstrap build ## Three control planes: one goes down and comes back, all are upgraded, and a report
+	scripts/ha
 
 test: bootstrap build lint ## The project's own tests: hermetic, with an engine, live
 	scripts/test

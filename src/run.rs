@@ -38,8 +38,9 @@ pub struct Run {
     pub cancel: CancellationToken,
     /// How long a scenario waits for its cluster: creation, and others that hold it.
     pub patience: Duration,
-    /// What a step of an upgrade may cost; the defaults unless they are changed.
-    pub budgets: Budgets,
+    /// What a step of an upgrade may cost; none means the defaults for as many control planes as there
+    /// are.
+    pub budgets: Option<Budgets>,
     /// The cluster that every scenario runs on, by name, as it is; none means the one that its needs
     /// and the images ask for.
     pub cluster: Option<String>,
@@ -105,17 +106,7 @@ impl Run {
             log.append(Event::Substituted { from, to, built_from });
         }
         let patience = Duration::from_secs(20 * 60);
-        Ok(Self {
-            settings,
-            engine,
-            images,
-            log,
-            progress,
-            cancel,
-            patience,
-            budgets: Budgets::defaults(),
-            cluster: None,
-        })
+        Ok(Self { settings, engine, images, log, progress, cancel, patience, budgets: None, cluster: None })
     }
 
     /// Runs suites one after another, in their order, and goes on after one that did not pass.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::cluster::{self, Access, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
+use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics;
@@ -241,13 +241,20 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
         let value = serde_json::to_value(upgrade::state(&client).await?)?;
         log.append(Event::Observed { claim: "D5".into(), what: "versions".into(), value });
     }
+    if let Some(Balancer { substitute: Some(it), .. }) = &cluster.balancer {
+        log.append(Event::Substituted {
+            from: it.stands_for.clone(),
+            to: it.image.clone(),
+            built_from: it.built_from.clone(),
+        });
+    }
     let recorder = Recorder::start(&client, &namespace.name, &log).await?;
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
     let scenario = Scenario {
         intents: lease.intents()?,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
-        budgets: run.budgets.clone(),
+        budgets: run.budgets.clone().unwrap_or_else(|| Budgets::of_planes(cluster.control_planes().count())),
         settings: run.settings.clone(),
         progress: run.progress.clone(),
         deadline: Deadline::after(needs.budget),

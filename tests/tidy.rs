@@ -94,7 +94,10 @@ fn every_suite_file_is_listed_and_every_claim_has_a_judge() {
     for stem in &stems {
         assert!(list.contains(&format!("&{stem}::SUITE")), "src/suite/{stem}.rs is not in SUITES");
     }
-    assert_eq!(stems.len(), SUITES.len(), "files of src/suite and the list SUITES");
+    // A part that is told in two suites has the second one in its folder.
+    let below = |line: &&str| line.trim_end().ends_with("::SUITE,") && line.matches("::").count() > 1;
+    let second = list.lines().filter(below).count();
+    assert_eq!(stems.len() + second, SUITES.len(), "files of src/suite and the list SUITES");
     for suite in SUITES {
         for claim in suite.needs.claims {
             assert!(seatrial::judge::claim(claim).is_some(), "{claim} of {} has no judge", suite.needs.name);

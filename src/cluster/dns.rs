@@ -3,12 +3,37 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+use crate::wait;
+
 /// The name that every cluster must be able to resolve.
 const NAME: &str = "kubernetes.default.svc.cluster.local";
 /// Number of our query: the answer carries it back.
 const ID: u16 = 0x5ea1;
 /// Length prefix and header: enough to see that the name was found.
 const HEAD: usize = 14;
+
+/// Makes CoreDNS' pods anew, now that there are more nodes than the first control plane: both were
+/// placed there, and the cluster's DNS would go with that one node. Source: kubeadm's documentation,
+/// "Creating Highly Available Clusters", which asks for this restart after control planes joined.
+///
+/// # Errors
+/// The API's last answer, or what keeps the new pods from being ready.
+pub(super) async fn spread(client: &Client, deadline: Deadline) -> Result<(), String> {
+    let again = json!({"kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string()});
+    let patch = json!({"spec": {"template": {"metadata": {"annotations": again}}}});
+    let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");
+    let patched = deployments.patch("coredns", &PatchParams::default(), &Patch::Merge(patch)).await;
+    patched.map_err(|e| ApiError::from(e).text)?;
+    wait::rollout(client, "kube-system", "coredns", deadline).await.map(drop).map_err(|e| e.to_string())
+}
 
 /// The command that asks `server` and prints the first bytes of its answer. It ends within 3 s.
 pub(crate) fn command(server: IpAddr) -> [String; 5] {

@@ -1,5 +1,6 @@
 //! What can go wrong with clusters.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,6 +92,21 @@ pub enum ClusterError {
         /// The last reason seen.
         last: String,
     },
+    /// One of several control planes has another address than before.
+    #[error(
+        "{node} of cluster {name} came back as {is}, and the others' etcd knows it as {was}: something else \
+         has taken its address"
+    )]
+    Moved {
+        /// The cluster.
+        name: String,
+        /// The control plane.
+        node: String,
+        /// The address that the cluster was made with.
+        was: IpAddr,
+        /// The one that it has.
+        is: IpAddr,
+    },
     /// A step on the cluster was not done in time.
     #[error("failed to {doing} cluster {name}: not done after {:.1} s", .waited.as_secs_f64())]
     Late {
@@ -178,6 +194,10 @@ impl ClusterError {
             Self::NotReady { name, .. } | Self::OutOfService { name, .. } => {
                 Some(format!("seatrial down {name}; it is made anew"))
             }
+            Self::Moved { name, node, was, .. } => Some(format!(
+                "stop the container that has {was} (docker network inspect kind), then docker restart {node}; \
+                 or seatrial down {name}"
+            )),
             Self::Kind { source: ExecError::Start { .. }, .. } => {
                 Some("install kind 0.33: scripts/tools, or set SEATRIAL_KIND".into())
             }

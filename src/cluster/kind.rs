@@ -64,6 +64,13 @@ impl Kind<'_> {
             .arg("--kubeconfig")
             .arg(&kubeconfig)
             .holding(lock);
+        let exec = match wanted.topology.control_planes() {
+            ..=1 => exec,
+            // The engine gives the lowest free address of a network to whoever starts. Where nobody
+            // else is in it, a control plane that was down gets its own again, and etcd's members
+            // know each other by that.
+            _ => exec.env("KIND_EXPERIMENTAL_DOCKER_NETWORK", &wanted.name),
+        };
         // kind also prints warnings and advice; its steps have bullets.
         let show = |line: &str| {
             if let Some(begun) = line.trim_start().strip_prefix('•') {
@@ -139,7 +146,7 @@ impl Kind<'_> {
         self.remove(name, dir, quiet).await
     }
 
-    /// Removes containers until none was seen for `quiet`.
+    /// Removes containers until none was seen for `quiet`, then the cluster's own network.
     async fn remove(&self, name: &str, dir: &Path, quiet: Duration) -> Result<(), ClusterError> {
         let deadline = Deadline::after(DELETE);
         let exec = self
@@ -166,7 +173,13 @@ impl Kind<'_> {
         }
         // Nothing is left, so what kind had to say does not matter.
         drop(by_kind);
-        Ok(())
+        // Its own, where it had one; containers that were removed may be in it for a moment.
+        loop {
+            match self.engine.remove_network(name).await {
+                Err(_) if !deadline.is_over() => deadline.pause(LOOK).await,
+                done => return Ok(done?),
+            }
+        }
     }
 
     /// Collects kind's and kubeadm's output and what the nodes left, as much as can be had.
@@ -210,28 +223,7 @@ impl Kind<'_> {
         detail: &mut impl FnMut(&str),
     ) -> Result<File, ClusterError> {
         let path = self.settings.state.join("create.lock");
-        let lock = File::options().create(true).truncate(false).write(true).read(true).open(&path);
-        let lock = lock.map_err(|e| ClusterError::file("open", &path, e))?;
-        let mut said = false;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(lock),
-                Err(std::fs::TryLockError::Error(e)) => {
-                    return Err(ClusterError::file("lock", &path, e));
-                }
-                Err(std::fs::TryLockError::WouldBlock) if deadline.is_over() => {
-                    let (name, waited) = (name.into(), deadline.waited());
-                    let doing = "wait for another creation before that of";
-                    return Err(ClusterError::Late { doing, name, waited });
-                }
-                Err(std::fs::TryLockError::WouldBlock) => {
-                    if !std::mem::replace(&mut said, true) {
-                        detail("waiting: another cluster is being created");
-                    }
-                    deadline.pause(LOOK).await;
-                }
-            }
-        }
+        locked(&path, name, deadline, || detail("waiting: another cluster is being created")).await
     }
 
     fn command<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Exec {
@@ -239,6 +231,35 @@ impl Kind<'_> {
             .args(args)
             // Docker is what we move the nodes with; kind would take whatever it finds first.
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+    }
+}
+
+/// Takes a lock that one creation has at a time; `waits` is called once where another has it.
+pub(super) async fn locked(
+    path: &Path,
+    name: &str,
+    deadline: Deadline,
+    mut waits: impl FnMut(),
+) -> Result<File, ClusterError> {
+    let lock = File::options().create(true).truncate(false).write(true).read(true).open(path);
+    let lock = lock.map_err(|e| ClusterError::file("open", path, e))?;
+    let mut said = false;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(std::fs::TryLockError::Error(e)) => return Err(ClusterError::file("lock", path, e)),
+            Err(std::fs::TryLockError::WouldBlock) if deadline.is_over() => {
+                let (name, waited) = (name.into(), deadline.waited());
+                let doing = "wait for another creation before that of";
+                return Err(ClusterError::Late { doing, name, waited });
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                if !std::mem::replace(&mut said, true) {
+                    waits();
+                }
+                deadline.pause(LOOK).await;
+            }
+        }
     }
 }
 

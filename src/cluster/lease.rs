@@ -76,6 +76,7 @@ impl Lease {
         loop {
             let wanted = Wanted {
                 name: spec.numbered(number),
+                profile: spec.images.profile.clone(),
                 topology: spec.topology,
                 kubernetes: spec.images.kubernetes.clone(),
                 image: spec.images.node.reference.clone(),

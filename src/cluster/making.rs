@@ -1,26 +1,28 @@
 //! A cluster made, or an earlier one mended and checked: what happens between taking the lock and
 //! having the lease.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
+use super::balancer::{self, Balancer};
 use super::kind::Kind;
 use super::kubeconfig::{self, ADMIN_CONF};
 use super::lock::Entering;
 use super::ready::{self, Ready};
 use super::record::{self, OWNER_FILE, Record, private_dir, remove_dir, write_private};
 use super::standing::{self, Standing};
-use super::{Cluster, ClusterError, Wanted, out_of_service, role, upgrading};
+use super::{Cluster, ClusterError, Wanted, dns, out_of_service, role, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
 use crate::fault::{self, HealOutcome, Healed, IntentLog};
 use crate::image;
-use crate::node::{CLUSTER_LABEL, Node, Role};
+use crate::node::{CLUSTER_LABEL, Node, Role, address_of};
 use crate::progress::Progress;
 
 /// Everything that making a cluster needs.
@@ -115,9 +117,7 @@ impl Making<'_> {
         }
         let intents = IntentLog::open(&self.settings.cluster_dir(name))?;
         let healed = fault::heal_all(self.engine, &intents, self.deadline.at_most(HEAL)).await?;
-        for container in standing::look(self.settings, self.engine, name).await?.containers {
-            self.revive(&container).await?;
-        }
+        self.revive_all().await?;
         let cluster = open(self.settings, self.engine, self.wanted).await?;
         let ready = Ready { parts: Vec::new(), took: Duration::ZERO };
         Ok(Made { cluster, reused: true, healed, ready })
@@ -144,10 +144,7 @@ impl Making<'_> {
             disturbed = true;
             self.say(&heal_text(one));
         }
-        // Listed again: healing has changed them.
-        for container in standing::look(self.settings, self.engine, &self.wanted.name).await?.containers {
-            disturbed |= self.revive(&container).await?;
-        }
+        disturbed |= self.revive_all().await?;
         let cluster = open(self.settings, self.engine, self.wanted).await?;
         if disturbed {
             self.uncordon(&cluster).await?;
@@ -177,18 +174,52 @@ impl Making<'_> {
         Ok(Made { cluster, reused: true, healed, ready })
     }
 
+    /// Starts and thaws what does not run; tells whether there was need. The engine gives the lowest
+    /// free address to whoever starts, so those that had the lowest ones come first.
+    async fn revive_all(&self) -> Result<bool, ClusterError> {
+        // Listed now: healing may have changed them.
+        let mut found = standing::look(self.settings, self.engine, &self.wanted.name).await?;
+        let known = found.record.take().map(|r| r.addresses).unwrap_or_default();
+        let unknown = |c: &Container| (!known.contains_key(&c.name), known.get(&c.name).copied());
+        found.containers.sort_by_key(unknown);
+        let mut revived = false;
+        for container in &found.containers {
+            revived |= self.revive(container).await?;
+        }
+        if revived {
+            self.kept(&known).await?;
+        }
+        Ok(revived)
+    }
+
+    /// Refuses a cluster with several control planes of which one has another address than it was made
+    /// with: the others' etcd knows it by that one (kind issue 1689), and its certificates do.
+    async fn kept(&self, known: &BTreeMap<String, IpAddr>) -> Result<(), ClusterError> {
+        let name = &self.wanted.name;
+        let now = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+        let planes: Vec<&Container> = now.iter().filter(|c| role(c) == Role::ControlPlane).collect();
+        let moved = planes.iter().find_map(|plane| {
+            let (was, is) = (*known.get(&plane.name)?, address_of(plane)?);
+            (was != is).then(|| (plane.name.clone(), was, is))
+        });
+        match moved.filter(|_| planes.len() > 1) {
+            Some((node, was, is)) => Err(ClusterError::Moved { name: name.clone(), node, was, is }),
+            None => Ok(()),
+        }
+    }
+
     /// Starts or thaws a container; tells whether there was need.
     async fn revive(&self, container: &Container) -> Result<bool, ClusterError> {
         let name = &container.name;
         match container.power {
             Power::Running => return Ok(false),
             Power::Paused => {
-                self.say(&format!("node {name} was found paused: resumed"));
+                self.say(&format!("{name} was found paused: resumed"));
                 self.engine.unpause(name).await?;
             }
             power => {
                 let since = container.finished_at.map(|t| format!(" since {t:.0}")).unwrap_or_default();
-                self.say(&format!("node {name} was found {power}{since}: started"));
+                self.say(&format!("{name} was found {power}{since}: started"));
                 self.engine.start(name).await?;
             }
         }
@@ -240,15 +271,39 @@ impl Making<'_> {
             workloads: wanted.workloads.clone(),
             created_at: Timestamp::now(),
             complete: false,
+            addresses: BTreeMap::new(),
         };
         record.write(&dir)?;
-        kind.create(wanted, &dir, self.deadline, |text| self.detail(text)).await?;
+        let lent = match wanted.topology.control_planes() {
+            ..=1 => None,
+            _ => {
+                let say = |text: &str| self.say(text);
+                balancer::lend(settings, engine, wanted, self.deadline, self.progress, say).await?
+            }
+        };
+        let created = kind.create(wanted, &dir, self.deadline, |text| self.detail(text)).await;
+        if let Some(lent) = lent {
+            lent.give_back().await?;
+        }
+        created?;
         let done = async {
             let cluster = open(settings, engine, wanted).await?;
             claim(settings, &cluster).await?;
+            if let Some(balancer) = &cluster.balancer
+                && !balancer::cut_on_failure(engine, balancer, self.deadline.at_most(CHECK)).await?
+            {
+                self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
+            }
             self.load(&cluster).await?;
             self.detail("waiting until it is ready");
             let deadline = self.deadline.at_most(START);
+            if cluster.control_planes().count() > 1 {
+                let late = |last| {
+                    let (name, part, waited) = (wanted.name.clone(), "cluster DNS", deadline.waited());
+                    ClusterError::NotReady { name, part, waited, last }
+                };
+                dns::spread(&cluster.client().await?, deadline).await.map_err(late)?;
+            }
             let ready = ready::ready(&cluster, &wanted.workloads, Timestamp::now(), deadline).await?;
             Ok((cluster, ready))
         };
@@ -256,6 +311,9 @@ impl Making<'_> {
             Ok(done) => done,
             Err(error) => return Err(kind.failed(wanted, &dir, &error).await?),
         };
+        let containers = engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await?;
+        let addressed = containers.iter().filter_map(|c| Some((c.name.clone(), address_of(c)?)));
+        record.addresses = addressed.collect();
         record.complete = true;
         record.write(&dir)?;
         Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
@@ -306,6 +364,7 @@ pub(super) async fn open(
         dir,
         kubeconfig,
         nodes,
+        balancer: Balancer::among(engine, &containers),
         engine: engine.clone(),
     };
     check_kubeconfig(&cluster, &containers).await?;

@@ -8,6 +8,7 @@ pub mod record;
 pub mod timing;
 pub mod topology;
 
+mod balancer;
 mod error;
 mod holder;
 mod kind;
@@ -27,6 +28,7 @@ use crate::client::Client;
 use crate::engine::{Container, Engine};
 use crate::node::{Node, OWNER_LABEL, ROLE_LABEL, Role};
 
+pub use balancer::{Balancer, Substitute};
 pub use error::ClusterError;
 pub use lease::Lease;
 pub use lock::{Access, Holder};
@@ -35,8 +37,8 @@ pub use ready::Ready;
 pub use reap::{Action, ReapOptions, Reaped, reap, start_watcher, watch, watch_arguments};
 pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};
 pub use spec::ClusterSpec;
-pub use timing::{Budget, FailureTiming};
-pub use topology::{ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
+pub use timing::{Budget, Election, FailureTiming};
+pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
 pub use upgrading::{UpgradeAsk, Upgraded, origin, plan_upgrade, upgrade};
 
 /// A cluster that exists. Cheap to clone.
@@ -56,6 +58,8 @@ pub struct Cluster {
     pub kubeconfig: PathBuf,
     /// Its nodes by name, without the load balancer.
     pub nodes: Vec<Node>,
+    /// The load balancer in front of several control planes; it is none of the nodes.
+    pub balancer: Option<Balancer>,
     /// The engine that runs it.
     pub engine: Engine,
 }
@@ -96,6 +100,8 @@ impl Cluster {
 #[derive(Clone, Debug)]
 struct Wanted {
     name: String,
+    /// The image profile; empty where the cluster is only found, and never made.
+    profile: String,
     topology: &'static Topology,
     kubernetes: String,
     image: String,

@@ -113,7 +113,9 @@ pub async fn outage(
 
 async fn broken(lease: &Lease, wish: &Wish<'_>, stage: &impl Fn(OutageStage)) -> Result<(), FaultError> {
     let gone = || FaultError::NoNode { node: wish.node.into(), cluster: lease.cluster.name.clone() };
-    let node = lease.cluster.node(wish.node).ok_or_else(gone)?;
+    // The load balancer is found too, so that it is refused for what it is.
+    let balancer = lease.cluster.balancer.as_ref().map(|b| &b.node).filter(|n| n.name == wish.node);
+    let node = lease.cluster.node(wish.node).or(balancer).ok_or_else(gone)?;
     let target = Target { pod: wish.pod.clone(), lone: wish.lone, ..node.into() };
     let lasts = match wish.fault.reach() {
         Reach::Node => wish.lasts,

@@ -1,7 +1,9 @@
 //! What we know of a cluster beside its containers: one file in its state folder, and one on each
 //! node that says whose it is.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,9 @@ pub struct Record {
     pub created_at: Timestamp,
     /// Whether its creation ended well. Half-created clusters are replaced.
     pub complete: bool,
+    /// The addresses that its containers were given, by name; empty in records of earlier versions.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, IpAddr>,
 }
 
 /// File on each node that names the state folder which has the cluster. kind takes no labels, and
@@ -111,6 +116,7 @@ mod tests {
             workloads: vec!["nginx:1".into()],
             created_at: Timestamp::UNIX_EPOCH,
             complete: true,
+            addresses: [("seatrial-three-00000000-worker".to_owned(), "172.18.0.3".parse().unwrap())].into(),
         };
         record.write(dir.path()).unwrap();
         assert_eq!(Record::read(dir.path()), Some(record));

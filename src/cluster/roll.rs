@@ -218,6 +218,7 @@ impl Wanted {
         };
         Ok(Self {
             name: record.name,
+            profile: String::new(),
             topology,
             kubernetes: record.kubernetes,
             image: record.image,

@@ -176,6 +176,7 @@ mod tests {
             workloads: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
             complete,
+            addresses: BTreeMap::new(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::timing::FailureTiming;
+use super::timing::{Election, FailureTiming};
 use crate::config;
 
 /// A kind configuration with a name. Everything that is known of a topology is read from its
@@ -26,8 +26,11 @@ pub static THREE: Topology = Topology { name: "three", yaml: include_str!("../..
 pub static THREE_DEFAULTS: Topology =
     Topology { name: "three-defaults", yaml: include_str!("../../kind-config/three-defaults.yaml") };
 
+/// Three control planes behind a load balancer, and two workers: one control plane may be lost.
+pub static HA: Topology = Topology { name: "ha", yaml: include_str!("../../kind-config/ha.yaml") };
+
 /// Every topology that comes with seatrial.
-pub static TOPOLOGIES: &[&Topology] = &[&ONE, &THREE, &THREE_DEFAULTS];
+pub static TOPOLOGIES: &[&Topology] = &[&ONE, &THREE, &THREE_DEFAULTS, &HA];
 
 /// A topology that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -147,8 +150,15 @@ struct Patch {
     kind: String,
     api_server: Component,
     controller_manager: Component,
+    etcd: Etcd,
     node_status_update_frequency: Option<String>,
     node_lease_duration_seconds: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Etcd {
+    local: Component,
 }
 
 #[derive(Default, Deserialize)]
@@ -207,6 +217,25 @@ fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), String> {
                     *field = time(name, text)?;
                 }
             }
+            if manager.get("leader-elect") == Some("false") {
+                timing.election = None;
+            } else {
+                let mut election = timing.election.unwrap_or_default();
+                let Election { lease, renew, retry } = &mut election;
+                for (name, field) in [
+                    ("leader-elect-lease-duration", lease),
+                    ("leader-elect-renew-deadline", renew),
+                    ("leader-elect-retry-period", retry),
+                ] {
+                    if let Some(text) = manager.get(name) {
+                        *field = time(name, text)?;
+                    }
+                }
+                timing.election = Some(election);
+            }
+            if let Some(text) = patch.etcd.local.extra_args.get("election-timeout") {
+                timing.etcd_election = time("election-timeout", &format!("{text}ms"))?;
+            }
             let name = "default-unreachable-toleration-seconds";
             if let Some(text) = patch.api_server.extra_args.get(name) {
                 timing.toleration = time(name, &format!("{text}s"))?;
@@ -237,11 +266,12 @@ mod tests {
         }
         assert_eq!((THREE.control_planes(), THREE.workers()), (1, 2));
         assert_eq!((ONE.control_planes(), ONE.workers()), (1, 0));
+        assert_eq!((HA.control_planes(), HA.workers()), (3, 2));
     }
 
     #[test]
     fn timing_comes_from_the_patches_and_else_from_kubernetes() {
-        let FailureTiming { status_update, lease, monitor_period, grace, toleration } = THREE.timing();
+        let FailureTiming { status_update, lease, monitor_period, grace, toleration, .. } = THREE.timing();
         let seconds = [status_update, lease, monitor_period, grace, toleration].map(|t| t.as_secs());
         assert_eq!(seconds, [2, 8, 1, 15, 5]);
         assert_eq!(THREE_DEFAULTS.timing(), FailureTiming::default());
@@ -262,6 +292,21 @@ mod tests {
             let both = [sets("nodeStatusUpdateFrequency"), sets("nodeStatusReportFrequency")];
             assert_eq!(both[0], both[1], "{}", topology.name);
         }
+    }
+
+    #[test]
+    fn several_control_planes_elect_a_leader_and_one_does_not() {
+        let seconds = |e: Election| [e.lease, e.renew, e.retry].map(|t| t.as_secs());
+        for topology in TOPOLOGIES.iter().filter(|t| t.name != THREE_DEFAULTS.name) {
+            let timing = topology.timing();
+            assert_eq!(timing.election.is_some(), topology.control_planes() > 1, "{}", topology.name);
+        }
+        assert_eq!(HA.timing().election.map(seconds), Some([10, 8, 1]));
+        assert_eq!(THREE_DEFAULTS.timing().election.map(seconds), Some([15, 10, 2]));
+        assert_eq!(HA.timing().etcd_election, Duration::from_secs(2));
+        assert_eq!(THREE.timing().etcd_election, Duration::from_millis(200));
+        assert_eq!(HA.timing().node_loss().total, THREE.timing().node_loss().total + Duration::from_secs(5));
+        assert_eq!(HA.timing().leader_loss().total, Duration::from_millis(49_400));
     }
 
     #[test]
@@ -294,7 +339,7 @@ kubeadmConfigPatches:
         assert!(matches!(workers.shape(), Err(TopologyError::NoControlPlane { .. })));
         assert_eq!(
             Topology::named("four").unwrap_err().to_string(),
-            "no topology is called four; there are one, three, three-defaults",
+            "no topology is called four; there are one, three, three-defaults, ha",
         );
     }
 }

@@ -289,6 +289,7 @@ mod tests {
             made_as: None,
             image: "node:1".into(),
             workloads: Vec::new(),
+            addresses: Default::default(),
             created_at: jiff::Timestamp::UNIX_EPOCH,
             complete: true,
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bollard::models::{BuildInfo, ImageInspect};
 use bollard::query_parameters::{
-    BuildImageOptions, CreateImageOptions, ImportImageOptions, RemoveImageOptions,
+    BuildImageOptions, CreateImageOptions, ImportImageOptions, RemoveImageOptions, TagImageOptions,
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
@@ -165,6 +165,19 @@ impl Engine {
         let drained = steps.try_for_each(|_| async { Ok(()) });
         self.ask(doing, self.work(), drained).await?;
         self.existing_image(tag).await
+    }
+
+    /// Gives an image that is there another name, taking it from whatever had it.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when `from` is not there, [`EngineError::Api`],
+    /// [`EngineError::Timeout`] after 30 s.
+    pub async fn tag_image(&self, from: &str, name: &str) -> Result<(), EngineError> {
+        let doing = || format!("failed to tag {from} as {name}");
+        let (repo, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+        let options = TagImageOptions { repo: Some(repo.into()), tag: Some(tag.into()) };
+        let work = self.docker.tag_image(from, Some(options));
+        self.ask(doing, self.quick(), work).await.map_err(|e| e.or_not_found("image", from))
     }
 
     /// Removes a reference, and the image with it when that was its last; nothing happens when it

@@ -8,6 +8,7 @@ mod exec;
 mod feed;
 mod files;
 mod images;
+mod networks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -53,6 +53,25 @@ pub enum FaultError {
         /// How many others there are, none of which serves.
         others: usize,
     },
+    /// The API would go with it: etcd would lose its majority.
+    #[error(
+        "refused to `{fault}` {node}: etcd with {members} members needs {needed}, and {healthy} would be left ({})",
+        .down.join("; ")
+    )]
+    Quorum {
+        /// The fault.
+        fault: &'static str,
+        /// The control plane.
+        node: String,
+        /// How many control planes there are, each with a member of etcd.
+        members: usize,
+        /// How many of the others are healthy.
+        healthy: usize,
+        /// More than half of the members.
+        needed: usize,
+        /// The others that are not healthy, and why; none where there are too few of them.
+        down: Vec<String>,
+    },
     /// The fault does not fit this node.
     #[error("`{fault}` does not fit {node}: {why}")]
     Unfit {

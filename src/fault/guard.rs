@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::api::{Api, node_path};
 use super::{FaultError, Target};
 use crate::deadline::Deadline;
 use crate::engine::Container;
@@ -11,18 +14,25 @@ use crate::node::{CLUSTER_LABEL, Node, OWNER_LABEL, Power, ROLE_LABEL, Role, add
 const READY: &str = "https://127.0.0.1:6443/readyz";
 /// Time for a control plane to say so.
 const ASK: Duration = Duration::from_secs(5);
+/// Time for the API to say how a node is: kubectl starts slowly on a busy machine.
+const ASK_API: Duration = Duration::from_secs(20);
 
 /// The node's container if it is ours, runs, and may be broken; its address is taken note of.
 pub(super) async fn node_up(fault: &'static str, target: &Target) -> Result<Container, FaultError> {
     let container = running(fault, &target.node).await?;
     if target.node.role == Role::ControlPlane {
-        another_serves(fault, target, &container).await?;
+        enough_serve(fault, target, &container).await?;
     }
     Ok(container)
 }
 
 /// The node's container if it is ours and runs; its address is taken note of.
 pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Container, FaultError> {
+    // The balancer's image is kind's, or stands in for that: it would be called not ours.
+    if node.role == Role::LoadBalancer {
+        let (node, why) = (node.name.clone(), "it is the load balancer, no node of Kubernetes".into());
+        return Err(FaultError::Unfit { fault, node, why });
+    }
     let container = node.ours().await?;
     if container.power != Power::Running {
         let since = container.finished_at.filter(|_| container.power == Power::Exited);
@@ -33,25 +43,55 @@ pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Containe
     Ok(container)
 }
 
-/// Another control plane serves, or there is no other and the caller knows.
-async fn another_serves(
-    fault: &'static str,
-    target: &Target,
-    container: &Container,
-) -> Result<(), FaultError> {
+/// Without the target the API still serves: enough of the other control planes are healthy, or there
+/// is no other and the caller knows. Healthy is one whose API server says that it is ready, its etcd
+/// included, and whose node is Ready. etcd answers while more than half of its members do, and every
+/// control plane has one.
+async fn enough_serve(fault: &'static str, target: &Target, container: &Container) -> Result<(), FaultError> {
     let planes = control_planes(&target.node, container).await?;
+    let members = planes.len().max(1);
     let others: Vec<Node> = planes.into_iter().filter(|p| p.name != target.node.name).collect();
     if others.is_empty() && target.lone {
         return Ok(());
     }
+    let needed = members / 2 + 1;
+    let (mut healthy, mut down) = (0, Vec::new());
     for other in &others {
-        let argv = ["curl", "-sk", "--max-time", "3", READY];
-        let said = other.exec(&argv, None, Deadline::after(ASK)).await;
-        if said.is_ok_and(|said| said.code == 0 && said.stdout == b"ok") {
-            return Ok(());
+        match unhealthy(other).await {
+            None => healthy += 1,
+            Some(why) => down.push(format!("{}: {why}", other.name)),
         }
     }
-    Err(FaultError::ControlPlane { fault, node: target.node.name.clone(), others: others.len() })
+    let node = target.node.name.clone();
+    match healthy {
+        0 => Err(FaultError::ControlPlane { fault, node, others: others.len() }),
+        _ if healthy < needed => Err(FaultError::Quorum { fault, node, members, healthy, needed, down }),
+        _ => Ok(()),
+    }
+}
+
+/// Why a control plane does not count; none when it is healthy.
+async fn unhealthy(plane: &Node) -> Option<String> {
+    let argv = ["curl", "-sk", "--max-time", "3", READY];
+    let said = plane.exec(&argv, None, Deadline::after(ASK)).await;
+    if !said.is_ok_and(|said| said.code == 0 && said.stdout == b"ok") {
+        return Some("its API server is not ready".into());
+    }
+    let node = async {
+        let api = Api::of(plane).await?;
+        api.get(&node_path(&plane.name), Deadline::after(ASK_API)).await
+    };
+    match node.await {
+        Ok(Some(node)) if is_ready(&node) => None,
+        Ok(Some(_)) => Some("its node is not Ready".into()),
+        Ok(None) => Some("the API does not know its node".into()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 /// The control planes of a node's cluster that are ours, in any power state, by name.

@@ -2,6 +2,7 @@
 //! here, then loaded onto nodes.
 
 mod artefacts;
+mod balancer;
 pub mod build;
 mod error;
 pub mod extract;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use artefacts::{Artefacts, Program, artefacts, known, obtainable};
+pub use balancer::{IMAGE_LABEL, STANDS_FOR_LABEL, StandIn, balancer_of_kind, load_balancer};
 pub use build::BuildError;
 pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};

@@ -108,6 +108,8 @@ pub struct PieceSettings {
     pub suite: Option<String>,
     /// The version, where the piece has one of its own.
     pub version: Option<String>,
+    /// The image that a tool asks for by name and that the piece takes the place of.
+    pub stands_for: Option<String>,
 }
 
 /// A workload's image made from packages.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::build::{self, NODE, Outdated};
+use super::build::{self, LOAD_BALANCER, NODE, Outdated};
 use super::error::ImageError;
 use super::profile::{PROFILES, Profile, Source};
 use super::resolve::builder;
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::node::OWNER_LABEL;
+use crate::node::{OWNER_LABEL, ROLE_LABEL, Role};
 use crate::progress::Progress;
 
 /// What no recipe of this seatrial makes is kept this long after its last use: other checkouts
@@ -53,7 +53,11 @@ pub async fn prune(
     let outdated = builder.outdated(&current()?, unused)?;
     let containers = match outdated.is_empty() {
         true => Vec::new(),
-        false => engine.containers(&[(OWNER_LABEL, "")]).await?,
+        false => {
+            let mut nodes = engine.containers(&[(OWNER_LABEL, "")]).await?;
+            nodes.extend(engine.containers(&[(ROLE_LABEL, Role::LoadBalancer.kind_name())]).await?);
+            nodes
+        }
     };
     let mut all = Vec::new();
     for one in outdated {
@@ -96,11 +100,13 @@ fn current() -> Result<Vec<Vec<build::Piece>>, ImageError> {
     Ok(all)
 }
 
-/// The engine's image of a folder: `node-1.34.4-<key>` is `seatrial.local/node:v1.34.4-<key>`. The
-/// other pieces are no images, or their names have no key.
+/// The engine's image of a folder: `node-1.34.4-<key>` is `seatrial.local/node:v1.34.4-<key>`, and
+/// `load-balancer-2.6-<key>` is `seatrial.local/load-balancer:2.6-<key>`. The other pieces are no
+/// images, or their names have no key.
 fn image(outdated: &Outdated) -> Option<String> {
-    let rest = outdated.folder.strip_prefix(NODE)?.strip_prefix('-')?;
-    Some(format!("seatrial.local/{NODE}:v{rest}"))
+    let of = |piece: &str| outdated.folder.strip_prefix(piece)?.strip_prefix('-');
+    let node = of(NODE).map(|rest| format!("seatrial.local/{NODE}:v{rest}"));
+    node.or_else(|| Some(format!("seatrial.local/{LOAD_BALANCER}:{}", of(LOAD_BALANCER)?)))
 }
 
 #[cfg(test)]
@@ -110,11 +116,12 @@ mod tests {
     #[test]
     fn the_image_of_a_node_folder_is_the_one_that_was_built() {
         for pieces in current().unwrap() {
-            let node = pieces.last().unwrap();
             let key = "0123456789abcdef0123456789abcdef";
-            let folder = format!("{NODE}-{}-{}", node.version, &key[..16]);
-            let outdated = Outdated { folder, unused: Duration::ZERO, bytes: 0 };
-            assert_eq!(image(&outdated), node.image(key));
+            for piece in pieces.iter().filter(|p| p.image.is_some()) {
+                let folder = format!("{}-{}-{}", piece.recipe, piece.version, &key[..16]);
+                let outdated = Outdated { folder, unused: Duration::ZERO, bytes: 0 };
+                assert_eq!(image(&outdated), piece.image(key));
+            }
         }
         let base = Outdated { folder: "base-00".into(), unused: Duration::ZERO, bytes: 0 };
         assert_eq!(image(&base), None);

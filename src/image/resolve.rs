@@ -18,7 +18,7 @@ use crate::node::OWNER_LABEL;
 use crate::progress::Progress;
 
 /// Where a built image says in a sentence what it is (OCI image specification, annotations).
-const DESCRIPTION: &str = "org.opencontainers.image.description";
+pub(super) const DESCRIPTION: &str = "org.opencontainers.image.description";
 
 /// How long a registry that did not answer is not asked again.
 const SILENCE: Duration = Duration::from_secs(10 * 60);

@@ -7,6 +7,7 @@ pub mod availability;
 pub mod clock;
 pub mod durability;
 pub mod evidence;
+pub mod ha;
 pub mod identity;
 pub mod integrity;
 pub mod locality;
@@ -151,4 +152,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 
 /// Every claim that can be judged, by part.
 pub static CLAIMS: &[&[Claim]] =
-    &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS];
+    &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS, &ha::CLAIMS];

@@ -23,7 +23,7 @@ pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
 /// Label of our node images, which containers made from them inherit. A container without it is
 /// never changed.
 pub const OWNER_LABEL: &str = "dev.seatrial.node-image";
-/// The network that kind puts its nodes in.
+/// The network that kind puts its nodes in; clusters with several control planes have one of their own.
 pub const NETWORK: &str = "kind";
 
 /// What a node is for.

@@ -1,5 +1,6 @@
 //! Asks the API server over and over, as a client outside the cluster does.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,10 +14,13 @@ use crate::event::{Event, EventLog, Outcome};
 /// Name of the probe in its samples.
 pub const PROBE: &str = "api";
 
+/// Name of the probe that connects anew for each request.
+pub const ANEW: &str = "api-anew";
+
 /// Pause between two requests.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Time after which one request is given up.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One request after another, each recorded as an [`Event::Sampled`]: the namespace `default` by name,
 /// which the server reads from etcd, so that an API server without etcd counts as away.
@@ -28,21 +32,25 @@ pub struct ApiProbe {
 impl ApiProbe {
     /// Begins to ask.
     pub fn start(client: &Client, log: EventLog) -> Self {
-        let namespaces = Api::<Namespace>::all(client.unary.clone());
+        let client = client.clone();
         let task = tokio::spawn(async move {
             loop {
-                let began = Instant::now();
-                let patience = Deadline::after(PATIENCE);
-                let answer = patience.bound(namespaces.get("default")).await;
-                let took_ms = began.elapsed().as_secs_f64() * 1e3;
-                let (outcome, detail) = match answer {
-                    Ok(Ok(_)) => (Outcome::Acknowledged, "answered".to_owned()),
-                    // Reading changes nothing, so an error is a refusal; silence may be anything.
-                    Ok(Err(error)) => (Outcome::Refused, ApiError::from(error).text),
-                    Err(late) => (Outcome::Indeterminate, late.to_string()),
+                sample(PROBE, &log, ask(&client)).await;
+            }
+        });
+        Self { task }
+    }
+
+    /// As [`ApiProbe::start`], named [`ANEW`], with a connection of its own for each request: a client
+    /// that stays connected does not notice the loss of an API server that it is not connected to.
+    pub fn anew(kubeconfig: PathBuf, log: EventLog) -> Self {
+        let task = tokio::spawn(async move {
+            loop {
+                let asked = async {
+                    let client = Client::from_kubeconfig(&kubeconfig).await.map_err(|e| e.to_string())?;
+                    ask(&client).await
                 };
-                log.append(Event::Sampled { probe: PROBE.into(), outcome, took_ms, detail });
-                Deadline::after(PAUSE).pause(PAUSE).await;
+                sample(ANEW, &log, asked).await;
             }
         });
         Self { task }
@@ -53,6 +61,26 @@ impl ApiProbe {
         self.task.abort();
         let _ = (&mut self.task).await;
     }
+}
+
+async fn ask(client: &Client) -> Result<(), String> {
+    let namespaces = Api::<Namespace>::all(client.unary.clone());
+    namespaces.get("default").await.map(drop).map_err(|e| ApiError::from(e).text)
+}
+
+/// Records what came of a request, and pauses.
+async fn sample(probe: &str, log: &EventLog, asked: impl Future<Output = Result<(), String>>) {
+    let began = Instant::now();
+    let answer = Deadline::after(PATIENCE).bound(asked).await;
+    let took_ms = began.elapsed().as_secs_f64() * 1e3;
+    let (outcome, detail) = match answer {
+        Ok(Ok(())) => (Outcome::Acknowledged, "answered".to_owned()),
+        // Reading changes nothing, so an error is a refusal; silence may be anything.
+        Ok(Err(why)) => (Outcome::Refused, why),
+        Err(late) => (Outcome::Indeterminate, late.to_string()),
+    };
+    log.append(Event::Sampled { probe: probe.into(), outcome, took_ms, detail });
+    Deadline::after(PAUSE).pause(PAUSE).await;
 }
 
 impl Drop for ApiProbe {

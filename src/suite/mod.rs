@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 
+pub mod ha;
 pub mod stateful_set;
 pub mod stateful_set_node;
 pub mod stateful_single;
@@ -32,6 +33,7 @@ pub static SUITES: &[&Suite] = &[
     &stateful_set::SUITE,
     &stateful_set_node::SUITE,
     &upgrade::SUITE,
+    &ha::SUITE,
     &upgraded::SUITE,
 ];
 
@@ -39,6 +41,12 @@ impl Suite {
     /// The suite with this name.
     pub fn named(name: &str) -> Option<&'static Suite> {
         SUITES.iter().copied().find(|s| s.needs.name == name)
+    }
+
+    /// Whether it runs only when it is named: one that changes what its cluster is, or that needs a
+    /// cluster which takes a small machine minutes to make.
+    pub fn only_named(&self) -> bool {
+        self.needs.apart.is_some() || self.needs.topology.control_planes() > 1
     }
 
     /// Runs it as a part of `run`.

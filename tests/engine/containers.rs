@@ -163,8 +163,17 @@ async fn an_image_is_labelled_saved_loaded_and_removed() -> anyhow::Result<()> {
         engine.remove_image(&tag).await?;
         assert_eq!(engine.image(&tag).await?, None);
         assert_eq!(engine.load(&archive, soon()).await?, std::slice::from_ref(&tag));
+        assert_eq!(engine.image(&tag).await?.map(|i| i.id), Some(made.id.clone()));
+        // A name more, taken away again: the image and its own name stay.
+        let lent = format!("docker.io/seatrial-test/{name}:lent");
+        engine.tag_image(&tag, &lent).await?;
+        assert_eq!(engine.image(&lent).await?.map(|i| i.id), Some(made.id.clone()));
+        engine.remove_image(&lent).await?;
+        assert_eq!(engine.image(&lent).await?, None);
         assert_eq!(engine.image(&tag).await?.map(|i| i.id), Some(made.id));
         engine.remove_image(&tag).await?;
+        let none = engine.tag_image(&tag, &lent).await;
+        assert!(matches!(none, Err(EngineError::NotFound { .. })), "{none:?}");
         let none = engine.label_image("seatrial-test-none:1", &tag, &[]).await;
         assert!(matches!(none, Err(EngineError::NotFound { .. })), "{none:?}");
         let none = engine.load(&dir.path().join("none.tar"), soon()).await;

@@ -30,6 +30,7 @@ async fn cluster(engine: &FakeEngine, api: &FakeApi) -> anyhow::Result<Cluster> 
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes,
+        balancer: None,
         engine: engine.client().await?,
     })
 }

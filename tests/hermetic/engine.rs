@@ -119,6 +119,8 @@ async fn every_call_fails_clearly_and_in_time(
         ("registry for i", engine.registry_digest("i", short()).await.err()),
         ("inspect image i", engine.label_image("i", "j", &[]).await.err()),
         ("inspect image i", engine.save(&["i"], &fake.dir().join("out.tar"), short()).await.err()),
+        ("remove network n", engine.remove_network("n").await.err()),
+        ("tag i as j", engine.tag_image("i", "j").await.err()),
         ("remove image i", engine.remove_image("i").await.err()),
         ("remove container a", engine.remove("a").await.err()),
     ];

@@ -21,20 +21,103 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(30))
 }
 
+const PLANES: [&str; 3] = ["cp1", "cp2", "cp3"];
+
 #[tokio::test]
-async fn a_control_plane_is_a_target_while_another_one_serves() -> anyhow::Result<()> {
+async fn a_control_plane_is_a_target_while_enough_others_serve() -> anyhow::Result<()> {
     for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
-        let fake = FakeEngine::cluster(&["cp1", "cp2"])?;
+        let fake = FakeEngine::cluster(&PLANES)?;
         let target = Target::from(&fake.plane("cp1").await?);
         fault.check(&target).await?;
+        // The last one that serves: whatever is wrong with the others.
         fake.change("cp2", |c| c.serves = false);
-        let sick = fault.check(&target).await.unwrap_err();
-        fake.change("cp2", |c| (c.serves, c.power) = (true, Power::Exited));
-        let down = fault.check(&target.clone().even_lone()).await.unwrap_err();
-        for error in [sick, down] {
-            assert!(matches!(error, FaultError::ControlPlane { others: 1, .. }), "{error:?}");
-            assert!(error.to_string().contains("last control plane that serves"), "{error}");
+        fake.change("cp3", |c| c.power = Power::Exited);
+        let error = fault.check(&target.even_lone()).await.unwrap_err();
+        assert!(matches!(error, FaultError::ControlPlane { others: 2, .. }), "{error:?}");
+        assert!(error.to_string().contains("last control plane that serves"), "{error}");
+        assert_eq!(fake.changes(), [""; 0], "{fault:?}");
+    }
+    Ok(())
+}
+
+/// With one of three down, another one may not go: etcd would be left with one member of three.
+#[rstest]
+#[case::stopped(|f: &FakeEngine| f.change("cp3", |c| c.power = Power::Exited), "its API server is not ready")]
+#[case::frozen(|f: &FakeEngine| f.change("cp3", |c| c.power = Power::Paused), "its API server is not ready")]
+#[case::without_etcd(|f: &FakeEngine| f.change("cp3", |c| c.serves = false), "its API server is not ready")]
+#[case::silent(|f: &FakeEngine| f.node_is("cp3", "Unknown"), "its node is not Ready")]
+#[case::not_ready(|f: &FakeEngine| f.node_is("cp3", "False"), "its node is not Ready")]
+#[case::forgotten(|f: &FakeEngine| drop(f.state().objects.remove("/api/v1/nodes/cp3")), "does not know its node")]
+#[tokio::test]
+async fn a_control_plane_whose_loss_would_cost_the_majority_is_refused(
+    #[case] harm: fn(&FakeEngine),
+    #[case] because: &str,
+) -> anyhow::Result<()> {
+    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+        let fake = FakeEngine::cluster(&PLANES)?;
+        harm(&fake);
+        let target = Target::from(&fake.plane("cp1").await?);
+        let log = IntentLog::open(fake.dir())?;
+        for error in
+            [fault.check(&target.clone().even_lone()).await.err(), log.write(*fault, &target).await.err()]
+        {
+            let error = error.expect("it is refused");
+            let numbers = "etcd with 3 members needs 2, and 1 would be left";
+            let FaultError::Quorum { members: 3, needed: 2, healthy: 1, .. } = error else {
+                panic!("{error:?}")
+            };
+            let text = error.to_string();
+            assert!(text.contains(numbers) && text.contains("cp3: ") && text.contains(because), "{text}");
         }
+        assert!(log.list()?.is_empty());
+        assert_eq!(fake.changes(), [""; 0], "{fault:?}");
+    }
+    Ok(())
+}
+
+/// (control planes, of which are down besides the target, whether the target may go)
+#[rstest]
+#[case(2, 0, false)]
+#[case(3, 0, true)]
+#[case(3, 1, false)]
+#[case(4, 0, true)]
+#[case(4, 1, false)]
+#[case(5, 0, true)]
+#[case(5, 1, true)]
+#[case(5, 2, false)]
+#[tokio::test]
+async fn the_majority_is_counted_for_any_number_of_members(
+    #[case] planes: usize,
+    #[case] down: usize,
+    #[case] allowed: bool,
+) -> anyhow::Result<()> {
+    let names: Vec<String> = (0..planes).map(|i| format!("cp{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fake = FakeEngine::cluster(&names)?;
+    for name in names.iter().skip(1).take(down) {
+        fake.change(name, |c| c.power = Power::Exited);
+    }
+    let target = Target::from(&fake.plane("cp0").await?);
+    let answer = StopNode::DEFAULT.check(&target).await;
+    assert_eq!(answer.is_ok(), allowed, "{answer:?}");
+    assert!(allowed || matches!(answer, Err(FaultError::Quorum { .. })), "{answer:?}");
+    Ok(())
+}
+
+/// It is no node: nothing of Kubernetes runs there, and its image is not ours.
+#[tokio::test]
+async fn the_load_balancer_is_no_target() -> anyhow::Result<()> {
+    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+        let fake = FakeEngine::cluster(&PLANES)?;
+        let role = seatrial::node::Role::LoadBalancer;
+        fake.change("w", |c| {
+            c.labels.remove(seatrial::node::OWNER_LABEL);
+            c.labels.insert(seatrial::node::ROLE_LABEL.into(), role.kind_name().into());
+        });
+        let balancer = Node::new(fake.client().await?, "w", role);
+        let error = fault.inject(&(&balancer).into(), soon()).await.unwrap_err();
+        assert!(matches!(error, FaultError::Unfit { .. }), "{error:?}");
+        assert!(error.to_string().contains("it is the load balancer, no node"), "{error}");
         assert_eq!(fake.changes(), [""; 0], "{fault:?}");
     }
     Ok(())
@@ -58,8 +141,10 @@ async fn a_lone_control_plane_is_a_target_only_by_an_explicit_wish() -> anyhow::
 /// A control plane of another cluster on the same engine helps nobody.
 #[tokio::test]
 async fn only_control_planes_of_the_same_cluster_count() -> anyhow::Result<()> {
-    let fake = FakeEngine::cluster(&["cp1", "cp2"])?;
-    fake.change("cp2", |c| drop(c.labels.insert(seatrial::node::CLUSTER_LABEL.into(), "other".into())));
+    let fake = FakeEngine::cluster(&PLANES)?;
+    for other in ["cp2", "cp3"] {
+        fake.change(other, |c| drop(c.labels.insert(seatrial::node::CLUSTER_LABEL.into(), "other".into())));
+    }
     let error = CutNode::OFF.check(&(&fake.plane("cp1").await?).into()).await.unwrap_err();
     assert!(matches!(error, FaultError::ControlPlane { others: 0, .. }), "{error:?}");
     Ok(())

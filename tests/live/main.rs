@@ -2,6 +2,7 @@
 
 mod faults;
 mod ground;
+mod ha;
 mod kills;
 mod own;
 mod session;

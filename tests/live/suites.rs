@@ -9,7 +9,7 @@ use crate::session::in_run;
 
 const CASES: &[&str] = &["stateless", "mysql", "mysql-volume", "stateful-set", "stateful-set-node"];
 /// Longer than all others together: `make upgrade` and the nightly profile run them.
-const NIGHTLY: &[&str] = &["upgrade"];
+const NIGHTLY: &[&str] = &["upgrade", "ha"];
 /// Speaks of what the others proved on an upgraded cluster, in one run: `make upgrade`.
 const AFTER_ALL: &[&str] = &["upgraded"];
 
@@ -26,6 +26,7 @@ async fn suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
 
 #[rstest]
 #[case::upgrade("upgrade")]
+#[case::ha("ha")]
 #[tokio::test(flavor = "multi_thread")]
 async fn nightly_suite_proves_its_claims(#[case] name: &str) -> anyhow::Result<()> {
     prove(name).await

@@ -82,7 +82,8 @@ pub struct DoctorArgs {}
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
-    /// A suite; may be repeated [default: all but `upgrade`, which changes its cluster]
+    /// A suite; may be repeated [default: all but `upgrade`, `ha` and
+    /// `upgraded`]
     #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
     pub suite: Vec<String>,
     /// Another topology than the suites ask for
@@ -96,7 +97,8 @@ pub struct PlanArgs {
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// A suite; may be repeated [default: all but `upgrade`, which changes its cluster]
+    /// A suite; may be repeated [default: all but `upgrade`, `ha` and
+    /// `upgraded`]
     #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
     pub suite: Vec<String>,
     /// Another topology than the suites ask for
@@ -367,11 +369,10 @@ pub fn topology(name: &str) -> anyhow::Result<&'static Topology> {
     Ok(Topology::named(name)?)
 }
 
-/// The suites of these names, in the catalogue's order; without a name all that share clusters.
+/// The suites of these names, in the catalogue's order; without a name all that need not be named.
 pub fn suites(names: &[String]) -> Vec<&'static Suite> {
-    // A suite that changes what its cluster is runs only when it is named.
     let wanted = |s: &&&Suite| match names {
-        [] => s.needs.apart.is_none(),
+        [] => !s.only_named(),
         names => names.iter().any(|n| n == s.needs.name),
     };
     SUITES.iter().filter(wanted).copied().collect()

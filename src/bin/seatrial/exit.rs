@@ -245,6 +245,7 @@ fn fault(error: &FaultError) -> Option<Known> {
         | FaultError::AlreadyDown { .. }
         | FaultError::AlreadyBroken { .. }
         | FaultError::ControlPlane { .. }
+        | FaultError::Quorum { .. }
         | FaultError::Unfit { .. }
         | FaultError::NoRoom { .. } => Exit::Refused,
         FaultError::Unknown { .. } | FaultError::Parameter { .. } | FaultError::NoPod { .. } => Exit::Usage,

@@ -68,8 +68,13 @@ fn describe(suite: &Suite, args: &PlanArgs) -> anyhow::Result<String> {
     }
     if needs.access == Access::Exclusive {
         let timing = shape.timing();
-        for (what, budget) in [("loss", timing.node_loss()), ("return", timing.node_return())] {
-            text.push_str(&format!("  a node's {what} is given\n"));
+        let mut given =
+            vec![("a node's loss", timing.node_loss()), ("a node's return", timing.node_return())];
+        if planes > 1 {
+            given.push(("notice of a lost control plane, the leader on it,", timing.leader_loss()));
+        }
+        for (what, budget) in given {
+            text.push_str(&format!("  {what} is given\n"));
             text.extend(budget.to_string().lines().map(|line| format!("  {line}\n")));
         }
     }

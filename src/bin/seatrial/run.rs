@@ -78,9 +78,7 @@ async fn whole(
             () = cancel.cancelled() => return Ok(Exit::Interrupted),
         };
         begun.cluster = on.clone();
-        if let Some(budgets) = &budgets {
-            begun.budgets.clone_from(budgets);
-        }
+        begun.budgets.clone_from(&budgets);
         errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
         begun.end(verdict(&begun, &errors)?)?;
     }

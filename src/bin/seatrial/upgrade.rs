@@ -27,7 +27,7 @@ const PROBED: Duration = Duration::from_secs(4 * 3600);
 
 /// Shows the plan, or carries it out with probes on the API server and the cluster's DNS.
 pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<Exit> {
-    let budgets = args.budget.as_deref().map(budgets).transpose()?.unwrap_or_else(Budgets::defaults);
+    let given = args.budget.as_deref().map(budgets).transpose()?;
     let progress = draw::progress();
     let engine = Engine::connect(None).await?;
     let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
@@ -41,6 +41,8 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     }
     let deadline = Deadline::after(PATIENCE);
     let lease = Lease::to_upgrade(settings, &engine, &name, &holder("upgrade"), deadline, &progress).await?;
+    let planes = lease.cluster.control_planes().count();
+    let budgets = given.unwrap_or_else(|| Budgets::of_planes(planes));
     let id = new_id(Timestamp::now());
     // Not among the runs: there is no claim to report.
     let log = EventLog::open(&settings.state.join("upgrades").join(&id), &id)?;

@@ -27,7 +27,7 @@ pub(super) use key::hex;
 pub use machine::able;
 pub(super) use machine::room;
 pub use outdated::Outdated;
-pub use pieces::{KUBE_IMAGES, KUBERNETES, NODE, Piece, pieces};
+pub use pieces::{KUBE_IMAGES, KUBERNETES, LOAD_BALANCER, NODE, Piece, pieces};
 pub use recipes::unpack;
 pub(super) use run::keep;
 

@@ -12,6 +12,9 @@ pub const KUBERNETES: &str = "kubernetes";
 /// The piece with the images that kubeadm of a release names.
 pub const KUBE_IMAGES: &str = "kube-images";
 
+/// The piece that stands in for the load balancer of kind's.
+pub const LOAD_BALANCER: &str = "load-balancer";
+
 /// One run of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -82,6 +85,7 @@ pub fn pieces(made: &Made, release: &Release) -> Result<Vec<Piece>, BuildError> 
         node.push(role.clone());
         pieces.push(made);
     }
+    pieces.extend(load_balancer(made)?);
     pieces.push(piece(
         "kube-images",
         kubernetes,
@@ -92,6 +96,20 @@ pub fn pieces(made: &Made, release: &Release) -> Result<Vec<Piece>, BuildError> 
     last.image = Some(format!("seatrial.local/node:v{kubernetes}"));
     pieces.push(last);
     Ok(pieces)
+}
+
+/// The load balancer; nothing needs it but whoever makes a cluster with several control planes.
+fn load_balancer(made: &Made) -> Result<Option<Piece>, BuildError> {
+    let Some(set) = made.pieces.get(LOAD_BALANCER) else { return Ok(None) };
+    let told = |value: &Option<String>, field| {
+        value.clone().ok_or(BuildError::Parameter { piece: LOAD_BALANCER.into(), field })
+    };
+    let version = told(&set.version, "version")?;
+    let mut piece = piece(LOAD_BALANCER, &version, &[], 600)
+        .with("SUITE", &told(&set.suite, "suite")?)
+        .with("STANDS_FOR", &told(&set.stands_for, "stands-for")?);
+    piece.image = Some(format!("seatrial.local/{LOAD_BALANCER}:{version}"));
+    Ok(Some(piece))
 }
 
 /// A piece that is called as its recipe; `megabytes` of disk.
@@ -133,6 +151,13 @@ mod tests {
             }
             let kubernetes = pieces.iter().find(|p| p.id == "kubernetes").unwrap();
             assert!(kubernetes.parameters["COREDNS_TAG"].starts_with("v1."));
+            let balancer = pieces.iter().find(|p| p.id == LOAD_BALANCER).unwrap();
+            // Another one must not make every node image anew.
+            assert!(!node.needs.contains(&balancer.id));
+            assert_eq!(
+                balancer.image("0123456789abcdef").as_deref().map(|i| &i[..32]),
+                Some("seatrial.local/load-balancer:2.6-"[..32].as_ref())
+            );
         }
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn check(rows: &Durability<'_>, finding: &mut Finding, reading: &str)
     }
 }
 
-fn by_server<'a, 'r>(rows: &'a [(&'r Row, &'r Server)]) -> Vec<(&'r Server, Vec<&'r Row>)> {
+fn by_server<'r>(rows: &[(&'r Row, &'r Server)]) -> Vec<(&'r Server, Vec<&'r Row>)> {
     let mut found: Vec<(&Server, Vec<&Row>)> = Vec::new();
     for (row, server) in rows {
         match found.iter_mut().find(|(known, _)| known == server) {

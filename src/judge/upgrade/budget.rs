@@ -61,11 +61,20 @@ pub enum BudgetError {
 }
 
 const DEFAULTS: &str = include_str!("budget.toml");
+const SEVERAL: &str = include_str!("budget-ha.toml");
 
 impl Budgets {
     /// Those that come with seatrial.
     pub fn defaults() -> Self {
         toml::from_str(DEFAULTS).expect("the file is tested")
+    }
+
+    /// Those that come with seatrial for so many control planes: stricter ones for several.
+    pub fn of_planes(planes: usize) -> Self {
+        match planes {
+            ..=1 => Self::defaults(),
+            _ => toml::from_str(SEVERAL).expect("the file is tested"),
+        }
     }
 
     /// Reads budgets; `file` is named in errors, `steps` are the names that there are.
@@ -119,6 +128,23 @@ mod tests {
         assert_eq!(budgets.outage("apply", "api"), Some(240.0));
         assert_eq!(budgets.outage("apply", "else"), None);
         assert_eq!((budgets.took("drain"), budgets.took("preload")), (Some(300.0), Some(900.0)));
+    }
+
+    #[test]
+    fn several_control_planes_are_held_to_more() {
+        let steps = ["preload", "apply", "configure", "kubelet", "drain"];
+        let several = Budgets::parse("budget-ha.toml", SEVERAL, &steps).unwrap();
+        assert_eq!(several, Budgets::of_planes(3));
+        assert_eq!(Budgets::of_planes(1), Budgets::defaults());
+        for step in steps.iter().chain(&["settle", "uncordon"]) {
+            for probe in ["api", "dns", "http", "ledger"] {
+                let (one, more) = (Budgets::defaults().outage(step, probe), several.outage(step, probe));
+                // A further control plane is configured, which a single one has not.
+                assert!(more.is_some() && (more <= one || *step == "configure"), "{step} {probe}");
+            }
+        }
+        assert_eq!(several.outage("apply", "api"), Some(16.0));
+        assert_eq!(several.outage("settle", "api"), Some(8.0));
     }
 
     #[test]

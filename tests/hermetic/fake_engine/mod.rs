@@ -91,7 +91,19 @@ impl FakeEngine {
         fake.state().objects.insert("/api/v1/namespaces/ns/pods/p".into(), pod);
         let node = json!({ "metadata": { "name": "w" }, "spec": {} });
         fake.state().objects.insert("/api/v1/nodes/w".into(), node);
+        for plane in planes {
+            fake.node_is(plane, "True");
+        }
         Ok(fake)
+    }
+
+    /// What the API says of a control plane's node.
+    pub fn node_is(&self, plane: &str, ready: &str) {
+        let node = json!({
+            "metadata": { "name": plane },
+            "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+        });
+        self.state().objects.insert(format!("/api/v1/nodes/{plane}"), node);
     }
 
     /// A client's view of one of its control planes.

@@ -116,6 +116,7 @@ impl State {
                 None => Answer::status(404, "No such container"),
             },
             (_, ["images", ..]) => Answer::status(404, "No such image"),
+            (_, ["networks", ..]) => Answer::status(404, "No such network"),
             _ => Answer::status(400, "the fake does not know this"),
         }
     }

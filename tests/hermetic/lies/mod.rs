@@ -11,6 +11,7 @@ use rstest::rstest;
 use seatrial::judge::{Conclusion, Finding};
 use tokio::sync::OnceCell;
 
+use crate::ha;
 use crate::stateful_set;
 use crate::story::Story;
 use crate::upgrade;
@@ -40,6 +41,7 @@ static LIES: &[(&str, &[Lie])] = &[
     ("A StatefulSet's node that is lost", stateful_set::lost_node::LIES),
     ("An upgrade", upgrade::judge::LIES),
     ("The other claims on an upgraded cluster", upgrade::upgraded::LIES),
+    ("A control plane of several that goes down", ha::LIES),
     ("The records themselves", records::LIES),
     ("Servers that lie while they are recorded", servers::LIES),
 ];
@@ -98,7 +100,7 @@ impl fmt::Display for Verdict {
 }
 
 /// A lie in a history.
-const fn lie(
+pub const fn lie(
     name: &'static str,
     claim: &'static str,
     truth: fn() -> Story,

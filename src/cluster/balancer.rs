@@ -1,0 +1,209 @@
+//! The load balancer that kind puts in front of several control planes: a container beside the nodes.
+//!
+//! kind starts it from an image that it names itself. Where no registry has that image, a built one is
+//! given the name for as long as kind makes the cluster, and loses it again: whoever calls kind
+//! afterwards gets what he asks for, or an error.
+
+use std::fs::File;
+
+use super::kind::locked;
+use super::{ClusterError, Wanted, role};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::{Container, Engine};
+use crate::image::{self, BUILT_FROM_LABEL, IMAGE_LABEL, STANDS_FOR_LABEL};
+use crate::node::{Node, Role};
+use crate::progress::Progress;
+
+/// The load balancer of a cluster.
+#[derive(Clone, Debug)]
+pub struct Balancer {
+    /// Its container.
+    pub node: Node,
+    /// What runs in place of kind's image; none where it is that one.
+    pub substitute: Option<Substitute>,
+}
+
+/// What a container runs in place of what was asked for, as its labels say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Substitute {
+    /// The image that was asked for.
+    pub stands_for: String,
+    /// What runs, by its own name.
+    pub image: String,
+    /// What it was built from.
+    pub built_from: String,
+}
+
+impl Balancer {
+    /// The load balancer among a cluster's containers.
+    pub(super) fn among(engine: &Engine, containers: &[Container]) -> Option<Self> {
+        let container = containers.iter().find(|c| role(c) == Role::LoadBalancer)?;
+        let label = |name: &str| container.labels.get(name).cloned();
+        let substitute = label(STANDS_FOR_LABEL).map(|stands_for| Substitute {
+            stands_for,
+            image: label(IMAGE_LABEL).unwrap_or_else(|| container.image_id.clone()),
+            built_from: label(BUILT_FROM_LABEL).unwrap_or_default(),
+        });
+        let node = Node::new(engine.clone(), container.name.clone(), Role::LoadBalancer);
+        Some(Self { node, substitute })
+    }
+}
+
+/// The name of kind's image, lent to what stands in for it. Dropped without [`Lent::give_back`] the
+/// name stays where it is, and the next one who makes such a cluster sets that right.
+#[derive(Debug)]
+pub(super) struct Lent<'a> {
+    engine: &'a Engine,
+    name: String,
+    /// One at a time: whoever gives the name back must not take it from another one.
+    _lock: File,
+}
+
+/// Sees to it that kind finds an image for its load balancer: its own one where a registry has it or
+/// the engine does, else what was built. None where nothing had to be lent.
+///
+/// # Errors
+/// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::Late`] while another cluster of
+/// this kind is made.
+pub(super) async fn lend<'a>(
+    settings: &Settings,
+    engine: &'a Engine,
+    wanted: &Wanted,
+    deadline: Deadline,
+    progress: &Progress,
+    mut say: impl FnMut(&str) + Send,
+) -> Result<Option<Lent<'a>>, ClusterError> {
+    let (profile, version) = (&wanted.profile, &wanted.kubernetes);
+    let made = image::load_balancer(settings, engine, profile, version, progress, deadline).await?;
+    let Some(name) = image::balancer_of_kind()? else { return Ok(None) };
+    let dir = settings.cache.join("locks");
+    std::fs::create_dir_all(&dir).map_err(|e| ClusterError::file("make folder", &dir, e))?;
+    let lock = locked(&dir.join("load-balancer-name.lock"), &wanted.name, deadline, || {
+        say("waiting: another cluster with a load balancer is being created");
+    })
+    .await?;
+    let here = match engine.image(&name).await? {
+        None => Here::Nothing,
+        Some(image) if image.labels.contains_key(STANDS_FOR_LABEL) => Here::StandIn,
+        Some(_) => Here::Other,
+    };
+    match (name_is(here, made.is_some()), made) {
+        (Name::Taken, _) => engine.remove_image(&name).await?,
+        (Name::Lent, Some(made)) => {
+            say(&format!("{} -> {}: {}", made.stands_for, made.reference, made.built_from));
+            engine.tag_image(&made.reference, &name).await?;
+            return Ok(Some(Lent { engine, name, _lock: lock }));
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// What has kind's name in the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Here {
+    Nothing,
+    /// One of ours, of this recipe or of an older one: whoever lent it the name was killed.
+    StandIn,
+    /// kind's own.
+    Other,
+}
+
+/// What is done with kind's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Left,
+    /// Taken away: kind would take a stand-in for its own image.
+    Taken,
+    /// Given to what was built.
+    Lent,
+}
+
+fn name_is(here: Here, made: bool) -> Name {
+    match (here, made) {
+        (Here::Other, _) | (Here::Nothing, false) => Name::Left,
+        (Here::StandIn, false) => Name::Taken,
+        (Here::Nothing | Here::StandIn, true) => Name::Lent,
+    }
+}
+
+/// Where kind's load balancer has its backends (kind 0.33: `ProxyConfigPathCDS`).
+const CLUSTERS: &str = "/home/envoy/cds.yaml";
+/// A field of Envoy's `Cluster` (envoy.config.cluster.v3), for connections of its `tcp_proxy`.
+const CUT: &str = "close_connections_on_host_health_failure: true";
+
+/// Has the load balancer close the connections to a control plane that fails its checks. kind leaves
+/// them: while etcd is exchanged beside an API server, which takes that one a minute, a kubelet that is
+/// connected to it stays so, its lease runs out, and the pods of a worker that nothing is wrong with are
+/// evicted (seen in an upgrade of topology `ha`). False where the file is not as kind 0.33 writes it.
+///
+/// # Errors
+/// [`ClusterError::Engine`].
+pub(super) async fn cut_on_failure(
+    engine: &Engine,
+    balancer: &Balancer,
+    deadline: Deadline,
+) -> Result<bool, ClusterError> {
+    let name = &balancer.node.name;
+    let text = engine.read_file(name, CLUSTERS, 1 << 20).await?.unwrap_or_default();
+    let Some(text) = cutting(&String::from_utf8_lossy(&text)) else { return Ok(false) };
+    // As kind does it: whoever reads the file sees the old one or the new one.
+    let new = format!("{CLUSTERS}.tmp");
+    engine.exec_ok(name, &["cp", "/dev/stdin", &new], Some(text.into_bytes()), deadline).await?;
+    let put = format!("chmod 666 {new} && mv {new} {CLUSTERS}");
+    engine.exec_ok(name, &["sh", "-c", &put], None, deadline).await?;
+    Ok(true)
+}
+
+/// The file with [`CUT`] beside the first of the cluster's times; none where that is not there.
+fn cutting(text: &str) -> Option<String> {
+    if text.contains(CUT) {
+        return Some(text.into());
+    }
+    let at = text.find("  connect_timeout:")?;
+    Some(format!("{}  {CUT}\n{}", &text[..at], &text[at..]))
+}
+
+impl Lent<'_> {
+    /// Takes the name away again. The image keeps its own.
+    ///
+    /// # Errors
+    /// [`ClusterError::Engine`].
+    pub async fn give_back(self) -> Result<(), ClusterError> {
+        let here = self.engine.image(&self.name).await?;
+        // Somebody may have pulled the real one meanwhile.
+        if here.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
+            self.engine.remove_image(&self.name).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_cut_by_a_field_of_the_cluster() {
+        let kinds = "resources:\n- \"@type\": x\n  name: kube_apiservers\n  connect_timeout: 0.25s\n  type: STRICT_DNS\n";
+        let cut = cutting(kinds).unwrap();
+        assert!(cut.contains("  name: kube_apiservers\n  close_connections_on_host_health_failure: true\n  connect_timeout: 0.25s\n"));
+        assert_eq!(cutting(&cut).as_deref(), Some(cut.as_str()), "once");
+        assert_eq!(cutting("resources: []"), None);
+    }
+
+    #[test]
+    fn the_name_is_lent_where_kind_would_find_nothing_and_never_taken_from_its_own_image() {
+        for (here, made, becomes) in [
+            (Here::Nothing, true, Name::Lent),
+            (Here::Nothing, false, Name::Left),
+            (Here::StandIn, true, Name::Lent),
+            (Here::StandIn, false, Name::Taken),
+            (Here::Other, true, Name::Left),
+            (Here::Other, false, Name::Left),
+        ] {
+            assert_eq!(name_is(here, made), becomes, "{here:?} {made}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Part E: several control planes, of which one goes down and comes back.
+//!
+//! What each claim reads besides the fault's records, the samples of the probes `api` and `api-anew`, and
+//! the changes of Nodes. A fact that was not observed makes its claim inconclusive. The marks are `down`, just before
+//! the fault, and `returned`, when the control plane serves again.
+//!
+//! | claim | observed facts |
+//! |---|---|
+//! | E1 | `target`: name of the node; `budget`: [`Allowed`] |
+//! | E2 | `target`; `members_before`, `members_after`: [`Member`] each; `served`: whether its API server did |
+//! | E3 | `target`; `leader_before`, `leader_after`: the Lease of the controller-manager; `budget`: [`Allowed`] |
+//! | E4 | `refused`: [`Refused`], several times; `others_before`, `others_after`: [`Container`] each |
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::evidence::seconds_between;
+use super::object::{Object, names};
+use super::outages::Outages;
+use super::{Claim, Evidence, Finding, Missing, clock};
+use crate::event::{Event, Record};
+
+/// The claims of part E.
+pub static CLAIMS: [Claim; 4] = [
+    Claim {
+        id: "E1",
+        title: "the API answers while one of several control planes is down, and when it comes back",
+        judge: api_answers,
+    },
+    Claim {
+        id: "E2",
+        title: "a stopped control plane comes back with its address, and etcd with all its members",
+        judge: comes_back,
+    },
+    Claim {
+        id: "E3",
+        title: "the loss of the controller-manager's leader is noticed within the time of an election more",
+        judge: noticed,
+    },
+    Claim {
+        id: "E4",
+        title: "a control plane without which the API would go is refused, and left as it is",
+        judge: refused,
+    },
+];
+
+/// The mark just before the fault.
+pub const DOWN: &str = "down";
+/// The mark when the control plane serves again.
+pub const RETURNED: &str = "returned";
+
+/// A budget with the way it was reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// Seconds.
+    pub seconds: f64,
+    /// A line a part.
+    pub arithmetic: Vec<String>,
+}
+
+/// A member of etcd, as the cluster lists it, and what it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name: that of its node.
+    pub name: String,
+    /// Where the other members find it.
+    pub peers: Vec<String>,
+    /// Whether it votes: a learner does not.
+    pub votes: bool,
+    /// Whether it says that it is healthy.
+    pub healthy: bool,
+}
+
+/// What was asked for and may not be, and the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What was asked for.
+    pub asked: String,
+    /// The error's text; none where it was allowed.
+    pub answer: Option<String>,
+    /// What the answer must say.
+    pub because: String,
+}
+
+/// A container as it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// `running`, `exited`, `paused`.
+    pub power: String,
+    /// When it was started last.
+    pub started_at: Option<String>,
+}
+
+/// Names of the probes that ask the API from outside: over one connection, and over a new one each time.
+const PROBES: [&str; 2] = ["api", "api-anew"];
+/// A probe that is silent for longer than this was not asking.
+const SILENT: f64 = 5.0;
+/// Answers that there must be before the fault, while the node is down, and after its return.
+const ANSWERS: usize = 5;
+
+/// The fault on the target: its beginning and the proof, and the record of both.
+struct Fault<'r> {
+    injected: &'r Record,
+    proof: &'r Value,
+    healed: Option<(&'r Record, &'r Value)>,
+}
+
+/// E1.
+fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let allowed: Allowed = evidence.get("budget")?;
+    let fault = finding.part(|f| went_down(f, evidence));
+    let (down, returned) = (evidence.mark(DOWN)?, evidence.mark(RETURNED)?);
+    let records = evidence.records();
+    let until = |to: &Record| &records[..position(records, to)];
+    let between = evidence.between(DOWN, RETURNED)?;
+    let healed = fault.as_ref().and_then(|f| f.healed).map_or(returned, |(record, _)| record);
+    let after = position(between, healed);
+    let begin = down.mono_us as f64 / 1e6;
+    let (mut worst, mut told) = (0.0_f64, Vec::new());
+    for probe in PROBES {
+        for (when, part) in [
+            ("before", until(down)),
+            ("while it was down", &between[..after]),
+            ("while it came back", &between[after..]),
+        ] {
+            match Outages::of(part, probe, SILENT).answered {
+                few @ ..ANSWERS => {
+                    finding.unsure(format!("{probe}: {few} answers {when}, {ANSWERS} are needed"))
+                }
+                answers => finding.check(true, format!("{probe}: {answers} answers {when}")),
+            };
+        }
+        // The last answer before the fault is the beginning of an outage in it.
+        let all = Outages::of(until(returned), probe, SILENT);
+        let windows: Vec<_> = all.windows.iter().filter(|w| w.to >= begin).collect();
+        let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
+        let open = windows.iter().any(|w| w.open);
+        let end = if open { "was away" } else { "answered" };
+        finding.check(!open, format!("{probe}: the API {end} in the end"));
+        finding.timed(&format!("{probe}: the API's longest absence"), longest, allowed.seconds);
+        told.push(format!("{probe} {} times, longest {longest:.1} s", windows.len()));
+        worst = worst.max(longest);
+    }
+    finding.took = Some(worst);
+    finding.summary(format!("away for {}, of {:.1} s", told.join(", for "), allowed.seconds));
+    Ok(())
+}
+
+/// E2.
+fn comes_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let target: String = evidence.get("target")?;
+    let address = finding.part(|finding| {
+        let fault = went_down(finding, evidence)?;
+        let (_, proof) = fault.healed.ok_or_else(|| Missing(format!("{target} was not brought back")))?;
+        let (was, is) = (fault.proof["address"].as_str(), proof["address"].as_str());
+        let (Some(was), Some(is)) = (was, is) else {
+            return Err(Missing(format!(
+                "the address of {target} was not taken note of, {was:?} and {is:?}"
+            )));
+        };
+        finding.check(was == is, format!("{target} had {was} and has {is}"));
+        Ok(is.to_owned())
+    });
+    finding.part(|finding| {
+        let before: Vec<Member> = evidence.get("members_before")?;
+        let after: Vec<Member> = evidence.get("members_after")?;
+        check_members(finding, &target, &before, &after)
+    });
+    finding.part(|finding| {
+        let served: bool = evidence.get("served")?;
+        finding.check(served, format!("the API server of {target} is ready again: {served}"));
+        Ok(())
+    });
+    finding.summary(format!(
+        "{target} is back with {}, its member of etcd among the others",
+        address.unwrap_or_default()
+    ));
+    Ok(())
+}
+
+fn check_members(
+    finding: &mut Finding,
+    target: &str,
+    before: &[Member],
+    after: &[Member],
+) -> Result<(), Missing> {
+    if before.len() < 3 {
+        return Err(Missing(format!("{} members of etcd: the loss of one is not borne", before.len())));
+    }
+    if !before.iter().any(|m| m.name == target) {
+        return Err(Missing(format!("no member of etcd is called {target}")));
+    }
+    let known = |all: &[Member]| -> BTreeMap<String, Vec<String>> {
+        all.iter().map(|m| (m.name.clone(), m.peers.clone())).collect()
+    };
+    let (was, is) = (known(before), known(after));
+    finding.check(was == is, format!("etcd: {was:?} before, {is:?} after"));
+    for (when, all) in [("before", before), ("after", after)] {
+        let sick: Vec<&str> =
+            all.iter().filter(|m| !m.healthy || !m.votes).map(|m| m.name.as_str()).collect();
+        let what = match sick.is_empty() {
+            true => format!("etcd {when}: {} members, all healthy and voting", all.len()),
+            false => format!("etcd {when}: not healthy, or without a vote: {}", names(&sick)),
+        };
+        finding.check(sick.is_empty(), what);
+    }
+    Ok(())
+}
+
+/// E3.
+fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let target: String = evidence.get("target")?;
+    let allowed: Allowed = evidence.get("budget")?;
+    let fault = went_down(finding, evidence)?;
+    let leaders = finding.part(|finding| {
+        let before = Object::observed(evidence, "leader_before")?;
+        let after = Object::observed(evidence, "leader_after")?;
+        let (was, is) = (leader(&before)?, leader(&after)?);
+        finding.check(was == target, format!("{was} led before, {target} went down"));
+        finding.check(is != target, format!("{is} leads after, {target} is down"));
+        let (a, b) = (before.number("/spec/leaseTransitions"), after.number("/spec/leaseTransitions"));
+        finding.check(b > a, format!("the lease changed hands: transition {a} before, {b} after"));
+        Ok(is.to_owned())
+    });
+    // Not before the stop began: nothing was silent then.
+    let stopping = fault.proof["took_s"].as_f64().unwrap_or_default();
+    let changes = evidence.changes("Node").into_iter();
+    let unknown = changes.filter_map(|(r, _, v)| Some((r, Object::new(v).ok()?))).find(|(record, node)| {
+        let after = record.seq > fault.injected.seq || seconds_between(record, fault.injected) < stopping;
+        after && node.name() == target && node.condition("Ready").is_some_and(|c| c.0 == "Unknown")
+    });
+    let (unknown, _) = unknown.ok_or_else(|| Missing(format!("{target} was not seen Unknown")))?;
+    if let Some((healed, _)) = fault.healed {
+        finding.check(unknown.seq < healed.seq, format!("{target} was Unknown before it was brought back"));
+    }
+    let took = seconds_between(fault.injected, unknown) + stopping;
+    finding.timed(&format!("{target} Unknown"), took, allowed.seconds);
+    clock::check_agree(finding, fault.injected, unknown);
+    finding.summary(format!(
+        "{target} led and went down; {} took over, the node was Unknown after {took:.1} s of {:.1} s",
+        leaders.unwrap_or_default(),
+        allowed.seconds
+    ));
+    Ok(())
+}
+
+/// A Lease's holder: the node's name, an underline, a UUID.
+fn leader<'r>(lease: &Object<'r>) -> Result<&'r str, Missing> {
+    let holder = lease.text("/spec/holderIdentity").filter(|h| !h.is_empty());
+    let node = holder.and_then(|h| Some(h.rsplit_once('_')?.0));
+    node.ok_or_else(|| Missing(format!("the lease {} names no leader", lease.name())))
+}
+
+/// E4.
+fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
+    let asked = evidence.values("refused");
+    if asked.is_empty() {
+        return Err(Missing("`refused` was not observed".into()));
+    }
+    for value in &asked {
+        let Refused { asked, answer, because } = serde_json::from_value((*value).clone())
+            .map_err(|e| Missing(format!("`refused` cannot be read: {e}")))?;
+        let answer = answer.unwrap_or_else(|| "yes".into());
+        let right = !because.is_empty() && answer.contains(&because);
+        finding.check(right, format!("{asked} was answered with: {answer}"));
+    }
+    let before: Vec<Container> = evidence.get("others_before")?;
+    let after: Vec<Container> = evidence.get("others_after")?;
+    if before.is_empty() {
+        return Err(Missing("there was no other container to leave as it is".into()));
+    }
+    finding.check(before == after, format!("{before:?} before, {after:?} after"));
+    let down: Vec<&str> = after.iter().filter(|c| c.power != "running").map(|c| c.name.as_str()).collect();
+    finding.check(
+        down.is_empty(),
+        match down.is_empty() {
+            true => format!("{} others run", after.len()),
+            false => format!("not running: {}", names(&down)),
+        },
+    );
+    finding.summary(format!("{} times refused, {} containers as they were", asked.len(), after.len()));
+    Ok(())
+}
+
+/// The target went down by a fault, and stayed down until it was brought back.
+fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault<'r>, Missing> {
+    let target: String = evidence.get("target")?;
+    let records = evidence.records();
+    let injected = records.iter().find_map(|r| match &r.event {
+        Event::FaultInjected { id, node, proof, .. } if *node == target => Some((r, id, proof)),
+        _ => None,
+    });
+    let (injected, id, proof) =
+        injected.ok_or_else(|| Missing(format!("no fault on {target} was proved")))?;
+    let intended = records.iter().any(|r| matches!(&r.event, Event::FaultIntended { id: i, .. } if i == id));
+    if !intended {
+        return Err(Missing(format!("the intent of fault {id} was not recorded")));
+    }
+    match proof["power"].as_str() {
+        Some("running") | None => {
+            _ = finding.unsure(format!("the fault on {target} never took hold: {proof}"))
+        }
+        Some(power) => _ = finding.check(true, format!("{target} went down: {power}")),
+    }
+    let healed = records.iter().find_map(|r| match &r.event {
+        Event::FaultHealed { id: i, node, proof, .. } if i == id && *node == target => Some((r, proof)),
+        _ => None,
+    });
+    if let Some((_, proof)) = healed
+        && proof["was"] == "running"
+    {
+        finding.unsure(format!("{target} ran before it was brought back: somebody else started it"));
+    }
+    Ok(Fault { injected, proof, healed })
+}
+
+fn position(records: &[Record], of: &Record) -> usize {
+    records.iter().position(|r| r.seq == of.seq && r.writer == of.writer).unwrap_or(records.len())
+}

@@ -1,0 +1,397 @@
+//! Part E judged from a told story: the truth passes, and each thing that can be pretended turns its
+//! claim.
+
+use seatrial::event::{Event, Outcome};
+use seatrial::judge::Conclusion;
+use seatrial::judge::ha::{Allowed, Container, DOWN, Member, RETURNED, Refused};
+use serde_json::{Value, json};
+
+use crate::lies::{FAILED, Lie, OPEN, lie};
+use crate::story::{Story, changed};
+
+const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
+const ADDRESS: &str = "172.18.0.4";
+
+/// `cp`, which leads, is stopped at 20 s, is Unknown at 50 s, comes back at 60 s; the API is away for
+/// 5 s at first, and for 4 s then.
+fn told() -> Story {
+    let mut s = Story::default();
+    let budget = |seconds| Allowed { seconds, arithmetic: vec![format!("{seconds} s  all of it")] };
+    for claim in ["E1", "E2", "E3"] {
+        s.observe(claim, "target", "cp");
+    }
+    s.observe("E1", "budget", budget(16.0));
+    s.observe("E3", "budget", budget(44.4));
+    s.observe("E3", "leader_before", lease("cp", 3));
+    s.observe("E2", "members_before", members());
+    s.observe("E4", "others_before", others());
+    answers(&mut s, 20);
+    s.marked(DOWN);
+    let (id, fault, node) = ("f1".to_owned(), "stop".to_owned(), "cp".to_owned());
+    s.say(Event::FaultIntended { id: id.clone(), fault: fault.clone(), node: node.clone() });
+    let proof = json!({"power": "exited", "took_s": 2.0, "address": ADDRESS});
+    s.say(Event::FaultInjected { id: id.clone(), fault: fault.clone(), node: node.clone(), proof });
+    refuses(&mut s);
+    s.seconds = 24.0;
+    answers(&mut s, 26);
+    s.say(node_is("Unknown"));
+    s.observe("E3", "leader_after", lease("cp2", 4));
+    let majority = "etcd with 3 members needs 2, and 1 would be left";
+    for (asked, because) in
+        [("to stop cp2", majority), ("to stop cp3", majority), ("to stop lb", "it is the load balancer")]
+    {
+        let answer = Some(format!("refused: {because} (cp: its API server is not ready)"));
+        s.observe("E4", "refused", Refused { asked: asked.into(), answer, because: because.into() });
+    }
+    s.observe("E4", "others_after", others());
+    answers(&mut s, 10);
+    let proof = json!({"power": "running", "was": "exited", "address": ADDRESS, "address_changed": false});
+    s.say(Event::FaultHealed { id, fault, node, proof });
+    refuses(&mut s);
+    s.seconds += 3.0;
+    s.say(node_is("True"));
+    s.observe("E2", "served", true);
+    s.observe("E2", "members_after", members());
+    answers(&mut s, 10);
+    s.marked(RETURNED);
+    s
+}
+
+fn members() -> Vec<Member> {
+    let member = |(i, name): (usize, &str)| Member {
+        name: name.into(),
+        peers: vec![format!("https://172.18.0.{}:2380", i + 4)],
+        votes: true,
+        healthy: true,
+    };
+    PLANES.into_iter().enumerate().map(member).collect()
+}
+
+fn others() -> Vec<Container> {
+    let container = |name: &str| Container {
+        name: name.into(),
+        power: "running".into(),
+        started_at: Some("2026-01-01T00:00:00Z".into()),
+    };
+    ["cp2", "cp3", "lb"].map(container).into()
+}
+
+fn lease(leader: &str, transitions: u32) -> Value {
+    json!({
+        "kind": "Lease",
+        "metadata": {"name": "kube-controller-manager", "uid": "l"},
+        "spec": {"holderIdentity": format!("{leader}_5f1c"), "leaseTransitions": transitions},
+    })
+}
+
+fn node_is(ready: &str) -> Event {
+    changed(json!({
+        "kind": "Node",
+        "metadata": {"name": "cp", "uid": "n"},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }))
+}
+
+/// An answer a second.
+fn answers(s: &mut Story, count: usize) {
+    for _ in 0..count {
+        sampled_by_both(s, Outcome::Acknowledged);
+        s.seconds += 1.0;
+    }
+}
+
+fn refuses(s: &mut Story) {
+    sampled_by_both(s, Outcome::Refused);
+}
+
+fn sampled_by_both(s: &mut Story, outcome: Outcome) {
+    for probe in ["api", "api-anew"] {
+        let detail = "connection refused".into();
+        s.say(Event::Sampled { probe: probe.into(), outcome, took_ms: 1.0, detail });
+    }
+}
+
+fn injected(s: &mut Story, how: fn(&mut Value)) {
+    s.each(|e| {
+        if let Event::FaultInjected { proof, .. } = e {
+            how(proof);
+        }
+    });
+}
+
+fn healed(s: &mut Story, how: fn(&mut Value)) {
+    s.each(|e| {
+        if let Event::FaultHealed { proof, .. } = e {
+            how(proof);
+        }
+    });
+}
+
+fn fault_of(s: &mut Story, other: &str) {
+    s.each(|e| match e {
+        Event::FaultIntended { node, .. }
+        | Event::FaultInjected { node, .. }
+        | Event::FaultHealed { node, .. } => *node = other.into(),
+        _ => {}
+    });
+}
+
+/// The API does not answer any more from so many seconds on, for so long.
+fn silent(s: &mut Story, from: f64, to: f64) {
+    s.records.iter_mut().for_each(|r| {
+        let at = r.mono_us as f64 / 1e6;
+        if let Event::Sampled { outcome, .. } = &mut r.event
+            && at >= from
+            && at < to
+        {
+            *outcome = Outcome::Refused;
+        }
+    });
+}
+
+/// Everything from the first answer after the fault on happens 20 s later.
+fn noticed_late(s: &mut Story) {
+    for record in s.records.iter_mut().filter(|r| r.mono_us >= 24_000_000) {
+        record.mono_us += 20_000_000;
+        record.at += jiff::SignedDuration::from_secs(20);
+    }
+}
+
+fn sampled(e: &Event) -> bool {
+    matches!(e, Event::Sampled { .. })
+}
+
+pub(super) static LIES: &[Lie] = &[
+    lie("an API that was away for longer", "E1", told, |s| silent(s, 24.0, 40.0), FAILED, "of 16.0 s"),
+    lie("an API that never answered again", "E1", told, |s| silent(s, 66.0, 99.0), FAILED, "away in the end"),
+    lie(
+        "an API that new clients do not reach",
+        "E1",
+        told,
+        |s| {
+            s.each(|e| {
+                if let Event::Sampled { probe, outcome, .. } = e
+                    && probe == "api-anew"
+                {
+                    *outcome = Outcome::Refused;
+                }
+            });
+        },
+        FAILED,
+        "api-anew: the API was away in the end",
+    ),
+    lie("a probe that did not ask", "E1", told, |s| s.forget(sampled), OPEN, "api: 0 answers before"),
+    lie(
+        "a probe that fell silent while the node was down",
+        "E1",
+        told,
+        |s| {
+            s.records.retain(|r| !sampled(&r.event) || r.mono_us < 26_000_000 || r.mono_us > 58_000_000);
+        },
+        FAILED,
+        "the API's longest absence took",
+    ),
+    lie(
+        "an API that was asked while nothing was down",
+        "E1",
+        told,
+        |s| injected(s, |p| p["power"] = "running".into()),
+        OPEN,
+        "the fault on cp never took hold",
+    ),
+    lie("another node went down", "E1", told, |s| fault_of(s, "w"), OPEN, "no fault on cp was proved"),
+    lie(
+        "an address that changed",
+        "E2",
+        told,
+        |s| healed(s, |p| p["address"] = "172.18.0.9".into()),
+        FAILED,
+        "cp had 172.18.0.4 and has 172.18.0.9",
+    ),
+    lie(
+        "an address that nobody took note of",
+        "E2",
+        told,
+        |s| injected(s, |p| p["address"] = Value::Null),
+        OPEN,
+        "the address of cp was not taken note of",
+    ),
+    lie(
+        "a control plane that somebody else started",
+        "E2",
+        told,
+        |s| healed(s, |p| p["was"] = "running".into()),
+        OPEN,
+        "somebody else started it",
+    ),
+    lie(
+        "a control plane that never came back",
+        "E2",
+        told,
+        |s| s.forget(|e| matches!(e, Event::FaultHealed { .. })),
+        OPEN,
+        "cp was not brought back",
+    ),
+    lie(
+        "an API server that does not serve",
+        "E2",
+        told,
+        |s| s.bend("E2", "served", |v| *v = false.into()),
+        FAILED,
+        "the API server of cp is ready again: false",
+    ),
+    lie(
+        "a member of etcd that is gone",
+        "E2",
+        told,
+        |s| s.bend("E2", "members_after", |v| drop(v.as_array_mut().unwrap().remove(0))),
+        FAILED,
+        "etcd: {\"cp\"",
+    ),
+    lie(
+        "a member of etcd that is sick",
+        "E2",
+        told,
+        |s| s.bend_at("E2", "members_after", "/0/healthy", false.into()),
+        FAILED,
+        "etcd after: not healthy, or without a vote: cp",
+    ),
+    lie(
+        "a member of etcd that only learns",
+        "E2",
+        told,
+        |s| s.bend_at("E2", "members_after", "/2/votes", false.into()),
+        FAILED,
+        "etcd after: not healthy, or without a vote: cp3",
+    ),
+    lie(
+        "a member of etcd at another address",
+        "E2",
+        told,
+        |s| s.bend_at("E2", "members_after", "/0/peers/0", "https://172.18.0.9:2380".into()),
+        FAILED,
+        "172.18.0.9:2380",
+    ),
+    lie(
+        "a cluster with one member of etcd",
+        "E2",
+        told,
+        |s| s.bend("E2", "members_before", |v| v.as_array_mut().unwrap().truncate(1)),
+        OPEN,
+        "1 members of etcd",
+    ),
+    lie(
+        "a node that is noticed too late",
+        "E3",
+        told,
+        noticed_late,
+        FAILED,
+        "cp Unknown took 52.0 s of 44.4 s",
+    ),
+    lie(
+        "a node that nobody notices",
+        "E3",
+        told,
+        |s| {
+            s.forget(|e| matches!(e, Event::ObjectChanged { object, .. } if object["status"]["conditions"][0]["status"] == "Unknown"));
+        },
+        OPEN,
+        "cp was not seen Unknown",
+    ),
+    lie(
+        "a leader that ran elsewhere",
+        "E3",
+        told,
+        |s| s.bend_at("E3", "leader_before", "/spec/holderIdentity", "cp3_77".into()),
+        FAILED,
+        "cp3 led before, cp went down",
+    ),
+    lie(
+        "a leader that stays though it is down",
+        "E3",
+        told,
+        |s| s.bend_at("E3", "leader_after", "/spec/holderIdentity", "cp_5f1c".into()),
+        FAILED,
+        "cp leads after, cp is down",
+    ),
+    lie(
+        "a lease that did not change hands",
+        "E3",
+        told,
+        |s| s.bend_at("E3", "leader_after", "/spec/leaseTransitions", 3.into()),
+        FAILED,
+        "transition 3 before, 3 after",
+    ),
+    lie(
+        "a lease without a leader",
+        "E3",
+        told,
+        |s| s.bend_at("E3", "leader_after", "/spec/holderIdentity", "".into()),
+        OPEN,
+        "names no leader",
+    ),
+    lie(
+        "a second control plane that may go",
+        "E4",
+        told,
+        |s| s.bend_at("E4", "refused", "/answer", Value::Null),
+        FAILED,
+        "to stop lb was answered with: yes",
+    ),
+    lie(
+        "a refusal for another reason",
+        "E4",
+        told,
+        |s| s.bend_at("E4", "refused", "/answer", "no such container".into()),
+        FAILED,
+        "to stop lb was answered with: no such container",
+    ),
+    lie(
+        "nobody asked",
+        "E4",
+        told,
+        |s| s.forget(|e| matches!(e, Event::Observed { what, .. } if what == "refused")),
+        OPEN,
+        "`refused` was not observed",
+    ),
+    lie(
+        "a refused target that was restarted",
+        "E4",
+        told,
+        |s| s.bend_at("E4", "others_after", "/0/started_at", "2026-01-01T00:05:00Z".into()),
+        FAILED,
+        "2026-01-01T00:05:00Z",
+    ),
+    lie(
+        "a refused target that is down",
+        "E4",
+        told,
+        |s| {
+            for fact in ["others_before", "others_after"] {
+                s.bend_at("E4", fact, "/1/power", "exited".into());
+            }
+        },
+        FAILED,
+        "not running: cp3",
+    ),
+];
+
+#[test]
+fn the_budgets_are_in_the_findings() {
+    let story = told();
+    for (claim, took, budget) in [("E1", 5.0, 16.0), ("E3", 32.0, 44.4)] {
+        let finding = story.judge(claim);
+        assert_eq!(finding.conclusion(), Conclusion::Passed, "{:?}", finding.details());
+        let told = (finding.took.unwrap(), finding.budget.unwrap());
+        assert!((told.0 - took).abs() < 0.1 && told.1 == budget, "{claim}: {told:?}");
+    }
+}
+
+#[test]
+fn an_outage_before_the_fault_is_not_the_faults() {
+    let mut story = told();
+    silent(&mut story, 1.0, 4.0);
+    let finding = story.judge("E1");
+    assert_eq!(finding.conclusion(), Conclusion::Passed);
+    assert!(finding.evidence().contains("api 2 times"), "{}", finding.evidence());
+}

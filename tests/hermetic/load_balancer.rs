@@ -1,0 +1,143 @@
+//! The stand-in for kind's load balancer, run as kind runs Envoy, with the files that kind 0.33 writes
+//! and a program called `haproxy` that only notes what it is told.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::ensure;
+use seatrial::deadline::Deadline;
+use seatrial::exec::{Exec, ExecError};
+
+const CLUSTERS: &str = include_str!("fixtures/load-balancer/cds.yaml");
+const LISTENERS: &str = include_str!("fixtures/load-balancer/lds.yaml");
+/// What kind leaves in either until it knows more.
+const EMPTY: &str = "resources: []";
+/// Takes every configuration; as the balancer itself it stays, and notes that it was told to reload.
+const HAPROXY: &str = r#"#!/bin/sh
+[ "$1" != -c ] || exit 0
+trap 'echo reloaded' USR2
+echo "haproxy $*"
+while :; do sleep 0.1; done
+"#;
+
+struct Stand {
+    dir: tempfile::TempDir,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stand {
+    fn new() -> anyhow::Result<Self> {
+        let stand = Self { dir: tempfile::tempdir()?, said: Arc::default() };
+        let file = |name: &str| stand.dir.path().join(name).display().to_string();
+        let (clusters, listeners) = (file("cds.yaml"), file("lds.yaml"));
+        // kind: `DynamicFilesystemConfigTemplate`.
+        let bootstrap = format!(
+            "\nnode:\n  cluster: c\n  id: n\n\ndynamic_resources:\n  cds_config:\n    resource_api_version: V3\n    \
+             path_config_source:\n      path: {clusters}\n  lds_config:\n    resource_api_version: V3\n    \
+             path_config_source:\n      path: {listeners}\n\nadmin:\n  access_log_path: /dev/stdout\n"
+        );
+        stand.put("envoy.yaml", &bootstrap)?;
+        stand.put("cds.yaml", EMPTY)?;
+        stand.put("lds.yaml", EMPTY)?;
+        stand.put("haproxy", HAPROXY)?;
+        std::fs::set_permissions(stand.dir.path().join("haproxy"), std::fs::Permissions::from_mode(0o755))?;
+        Ok(stand)
+    }
+
+    /// As kind does it: beside the file, then into its place.
+    fn put(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let (file, new) = (self.dir.path().join(name), self.dir.path().join(format!("{name}.tmp")));
+        std::fs::write(&new, text)?;
+        Ok(std::fs::rename(new, file)?)
+    }
+
+    /// Runs it to its end, or until the future is dropped.
+    async fn run(&self) -> Result<(), ExecError> {
+        let path = format!("{}:{}", self.dir.path().display(), env!("PATH"));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("offline/load-balancer/envoy");
+        let exec = Exec::new("bash").arg(script).arg("-c").arg(self.dir.path().join("envoy.yaml"));
+        let said = Arc::clone(&self.said);
+        let take = move |line: &str| said.lock().unwrap().push(line.to_owned());
+        exec.env("PATH", path).run_with(Deadline::after(Duration::from_secs(60)), take).await.map(drop)
+    }
+
+    /// Waits until a line has been said so many times.
+    async fn hears(&self, part: &str, times: usize) -> anyhow::Result<()> {
+        let deadline = Deadline::after(Duration::from_secs(50));
+        loop {
+            let said = self.said.lock().unwrap().clone();
+            if said.iter().filter(|line| line.contains(part)).count() >= times {
+                return Ok(());
+            }
+            ensure!(!deadline.is_over(), "no {part:?} in {said:#?}");
+            deadline.pause(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn made(&self) -> PathBuf {
+        self.dir.path().join("haproxy.cfg")
+    }
+}
+
+#[tokio::test]
+async fn it_follows_the_files_that_kind_writes() -> anyhow::Result<()> {
+    let stand = Stand::new()?;
+    let story = async {
+        stand.hears("waiting for", 1).await?;
+        ensure!(!stand.made().exists(), "nothing listens before kind has said where to lead");
+        stand.put("cds.yaml", CLUSTERS)?;
+        stand.put("lds.yaml", LISTENERS)?;
+        stand.hears("listens for cp1:6443 cp2:6443 cp3:6443", 1).await?;
+        stand.hears("haproxy -W -db -f", 1).await?;
+        let text = std::fs::read_to_string(stand.made())?;
+        // What the files say; the rest is the script's own.
+        for line in [
+            "bind 0.0.0.0:6443",
+            "timeout connect 3000ms",
+            "timeout check 3000ms",
+            "balance roundrobin",
+            "option httpchk GET /healthz",
+            "check check-ssl verify none inter 2000ms rise 1 fall 2",
+            "server cp1 cp1:6443",
+            "server cp3 cp3:6443",
+        ] {
+            ensure!(text.contains(line), "no {line:?} in {text}");
+        }
+        // Exchanged later, they are followed without an end of what is under way.
+        ensure!(!text.contains("shutdown-sessions"), "kind leaves connections alone: {text}");
+        let cut = "  close_connections_on_host_health_failure: true\n  connect_timeout";
+        let changed = CLUSTERS.replace("cp3", "cp4").replace("  connect_timeout", cut);
+        stand.put("cds.yaml", &changed)?;
+        stand.hears("listens for cp1:6443 cp2:6443 cp4:6443", 1).await?;
+        stand.hears("reloaded", 1).await?;
+        let text = std::fs::read_to_string(stand.made())?;
+        ensure!(text.contains("on-marked-down shutdown-sessions"), "connections are cut: {text}");
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        ended = stand.run() => anyhow::bail!("it ended: {ended:?} {:#?}", stand.said.lock().unwrap()),
+        done = story => done,
+    }
+}
+
+#[tokio::test]
+async fn it_refuses_what_it_does_not_know() -> anyhow::Result<()> {
+    for (what, from, to, because) in [
+        ("cds.yaml", "ROUND_ROBIN", "MAGLEV", "asks for STRICT_DNS and MAGLEV: unknown here"),
+        ("cds.yaml", "path: /healthz", "", "has not one path"),
+        ("cds.yaml", "interval: 2s", "interval: 2m", "2m is no time in seconds"),
+        ("lds.yaml", "cluster: kube_apiservers", "cluster: others", "leads to others, which"),
+        ("lds.yaml", "port_value: 6443", "", "has not one port_value"),
+    ] {
+        let stand = Stand::new()?;
+        for (name, text) in [("cds.yaml", CLUSTERS), ("lds.yaml", LISTENERS)] {
+            ensure!(text.contains(from) || name != what, "{from}");
+            stand.put(name, &if name == what { text.replace(from, to) } else { text.into() })?;
+        }
+        let error = stand.run().await.expect_err(because).to_string();
+        ensure!(error.contains(because), "{what} {to}: {error}");
+    }
+    Ok(())
+}
