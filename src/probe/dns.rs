@@ -90,7 +90,7 @@ mod tests {
     #[tokio::test]
     async fn the_loop_asks_until_its_limit() {
         // Nobody serves DNS over TCP on this address of the host's own.
-        let words = command("127.0.0.99".parse().unwrap(), Duration::from_secs(2));
+        let words = command("127.0.0.99".parse().unwrap(), Duration::from_secs(4));
         let run = Exec::new(&words[0]).args(words[1..].iter());
         let out = run.run(Deadline::after(Duration::from_secs(20))).await.unwrap();
         let lines: Vec<&str> = out.stdout.lines().collect();

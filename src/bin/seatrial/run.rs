@@ -91,9 +91,13 @@ async fn whole(
 
 /// The clusters that the run had.
 fn used(settings: &Settings, id: &str) -> anyhow::Result<BTreeSet<String>> {
-    let records = event::read(&settings.runs_dir().join(id).join("events.jsonl"))?;
-    let ready = records.into_iter().filter(|r| matches!(r.event, Event::ClusterReady { .. }));
-    Ok(ready.filter_map(|r| r.scope.cluster).collect())
+    let mut used = BTreeSet::new();
+    event::read_each(&settings.runs_dir().join(id).join("events.jsonl"), |record| {
+        if matches!(record.event, Event::ClusterReady { .. }) {
+            used.extend(record.scope.cluster);
+        }
+    })?;
+    Ok(used)
 }
 
 /// The versions to run on, one after another; none is the profile's default.

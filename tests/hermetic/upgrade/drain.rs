@@ -93,7 +93,7 @@ async fn an_eviction_that_is_forbidden_for_a_while_is_asked_for_again() {
 async fn a_pod_that_does_not_end_is_named() {
     let fake = cluster().await;
     fake.change("Pod", "default", "web-1", |p| p["metadata"]["finalizers"] = json!(["example.com/hold"]));
-    let deadline = Deadline::after(Duration::from_secs(1));
+    let deadline = Deadline::after(Duration::from_secs(4));
     let error = drain(&fake.client().await, "w1", deadline).await.unwrap_err().to_string();
     assert!(error.contains("web-1 on w1"), "{error}");
 }
