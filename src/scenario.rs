@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -238,7 +239,7 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
     });
     if cluster::origin(&cluster).is_some() {
         // What the claims of this scenario hold on.
-        let value = serde_json::to_value(upgrade::state(&client).await?)?;
+        let value = versions(&client).await?;
         log.append(Event::Observed { claim: "D5".into(), what: "versions".into(), value });
     }
     if let Some(Balancer { substitute: Some(it), .. }) = &cluster.balancer {
@@ -500,6 +501,11 @@ impl ActiveFault<'_> {
         self.scenario.intents.close(&self.intent)?;
         Ok(proof)
     }
+}
+
+/// The versions of a cluster's components. Boxed in a frame of its own, for the stack of a test's thread.
+fn versions(client: &Client) -> BoxFuture<'_, Result<Value, Failure>> {
+    Box::pin(async { Ok(serde_json::to_value(upgrade::state(client).await?)?) })
 }
 
 /// Claims of a scenario that nothing was said about.

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::future::{BoxFuture, try_join_all};
 use jiff::Timestamp;
 
-use super::balancer::{self, Balancer};
+use super::balancer::{self, Balancer, Lent};
 use super::kind::Kind;
 use super::kubeconfig::{self, ADMIN_CONF};
 use super::lock::Entering;
@@ -251,7 +251,13 @@ impl Making<'_> {
     }
 
     /// Removes what is left of an earlier one and makes the cluster.
-    async fn create(&self) -> Result<Made, ClusterError> {
+    /// Makes it. Boxed here, as others below: by value, futures that large would take their room in every
+    /// caller's frame too, and all of them would not fit the stack of a test's thread.
+    fn create(&self) -> BoxFuture<'_, Result<Made, ClusterError>> {
+        Box::pin(self.created())
+    }
+
+    async fn created(&self) -> Result<Made, ClusterError> {
         let Self { settings, engine, wanted, .. } = self;
         let dir = settings.cluster_dir(&wanted.name);
         let kind = self.kind();
@@ -274,40 +280,13 @@ impl Making<'_> {
             addresses: BTreeMap::new(),
         };
         record.write(&dir)?;
-        let lent = match wanted.topology.control_planes() {
-            ..=1 => None,
-            _ => {
-                let say = |text: &str| self.say(text);
-                balancer::lend(settings, engine, wanted, self.deadline, self.progress, say).await?
-            }
-        };
+        let lent = self.lent().await?;
         let created = kind.create(wanted, &dir, self.deadline, |text| self.detail(text)).await;
         if let Some(lent) = lent {
             lent.give_back().await?;
         }
         created?;
-        let done = async {
-            let cluster = open(settings, engine, wanted).await?;
-            claim(settings, &cluster).await?;
-            if let Some(balancer) = &cluster.balancer
-                && !balancer::cut_on_failure(engine, balancer, self.deadline.at_most(CHECK)).await?
-            {
-                self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
-            }
-            self.load(&cluster).await?;
-            self.detail("waiting until it is ready");
-            let deadline = self.deadline.at_most(START);
-            if cluster.control_planes().count() > 1 {
-                let late = |last| {
-                    let (name, part, waited) = (wanted.name.clone(), "cluster DNS", deadline.waited());
-                    ClusterError::NotReady { name, part, waited, last }
-                };
-                dns::spread(&cluster.client().await?, deadline).await.map_err(late)?;
-            }
-            let ready = ready::ready(&cluster, &wanted.workloads, Timestamp::now(), deadline).await?;
-            Ok((cluster, ready))
-        };
-        let (cluster, ready) = match done.await {
+        let (cluster, ready) = match self.settled().await {
             Ok(done) => done,
             Err(error) => return Err(kind.failed(wanted, &dir, &error).await?),
         };
@@ -317,6 +296,51 @@ impl Making<'_> {
         record.complete = true;
         record.write(&dir)?;
         Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
+    }
+
+    /// The load balancer's name for a creation that asks for it.
+    fn lent(&self) -> BoxFuture<'_, Result<Option<Lent<'_>>, ClusterError>> {
+        Box::pin(async {
+            if self.wanted.topology.control_planes() < 2 {
+                return Ok(None);
+            }
+            let say = |text: &str| self.say(text);
+            balancer::lend(self.settings, self.engine, self.wanted, self.deadline, self.progress, say).await
+        })
+    }
+
+    /// What kind has made, ours and ready.
+    fn settled(&self) -> BoxFuture<'_, Result<(Cluster, Ready), ClusterError>> {
+        Box::pin(async {
+            let cluster = open(self.settings, self.engine, self.wanted).await?;
+            claim(self.settings, &cluster).await?;
+            self.spread(&cluster).await?;
+            self.load(&cluster).await?;
+            self.detail("waiting until it is ready");
+            let deadline = self.deadline.at_most(START);
+            let ready = ready::ready(&cluster, &self.wanted.workloads, Timestamp::now(), deadline).await?;
+            Ok((cluster, ready))
+        })
+    }
+
+    /// Sees to it that several control planes stand in for one another.
+    fn spread<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, Result<(), ClusterError>> {
+        Box::pin(async {
+            if let Some(balancer) = &cluster.balancer
+                && !balancer::cut_on_failure(self.engine, balancer, self.deadline.at_most(CHECK)).await?
+            {
+                self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
+            }
+            if cluster.control_planes().count() > 1 {
+                let deadline = self.deadline.at_most(START);
+                let late = |last| {
+                    let (name, part, waited) = (self.wanted.name.clone(), "cluster DNS", deadline.waited());
+                    ClusterError::NotReady { name, part, waited, last }
+                };
+                dns::spread(&cluster.client().await?, deadline).await.map_err(late)?;
+            }
+            Ok(())
+        })
     }
 
     async fn clear(&self, kind: &Kind<'_>, dir: &Path) -> Result<(), ClusterError> {
