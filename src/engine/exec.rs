@@ -57,13 +57,14 @@ pub struct ExecResult {
     pub stderr: Vec<u8>,
 }
 
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, ApiError>> + Send>>;
-type Input = Pin<Box<dyn AsyncWrite + Send>>;
+pub(super) type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, ApiError>> + Send>>;
+pub(super) type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
-struct Session {
-    id: String,
-    output: Output,
-    input: Input,
+/// A command that runs.
+pub(super) struct Session {
+    pub(super) id: String,
+    pub(super) output: Output,
+    pub(super) input: Input,
 }
 
 impl Engine {
@@ -160,7 +161,7 @@ impl Engine {
     }
 
     /// Starts `words`; messages show `argv`.
-    async fn open(
+    pub(super) async fn open(
         &self,
         name: &str,
         argv: &[&str],
@@ -286,11 +287,11 @@ fn supervised(argv: &[&str]) -> Vec<String> {
     words
 }
 
-fn owned(argv: &[&str]) -> Vec<String> {
+pub(super) fn owned(argv: &[&str]) -> Vec<String> {
     argv.iter().map(|w| (*w).to_owned()).collect()
 }
 
-fn doing(name: &str, argv: &[&str]) -> String {
+pub(super) fn doing(name: &str, argv: &[&str]) -> String {
     format!("failed to run `{}` in {name}", argv.join(" "))
 }
 

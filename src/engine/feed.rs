@@ -1,7 +1,6 @@
 //! Commands that read or print a stream too big for memory.
 
 use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecResults};
 use std::pin::Pin;
 
 use futures::stream::BoxStream;
@@ -9,6 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::bytes::Bytes;
 
+use super::exec::{Session, doing, owned};
 use super::{Engine, EngineError};
 use crate::deadline::Deadline;
 use crate::exec::tail;
@@ -39,22 +39,7 @@ impl Engine {
     /// # Cancellation
     /// The command sees its input end when both ends are dropped.
     pub async fn exec_piped(&self, name: &str, argv: &[&str]) -> Result<Piped, EngineError> {
-        let doing = || format!("failed to run `{}` in {name}", argv.join(" "));
-        let options = CreateExecOptions {
-            attach_stdin: Some(true),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(argv.to_vec()),
-            ..Default::default()
-        };
-        let created = self.ask(doing, self.quick(), self.docker.create_exec(name, options)).await;
-        let id = created.map_err(|e| e.or_not_found("container", name))?.id;
-        let StartExecResults::Attached { output, input } =
-            self.ask(doing, self.quick(), self.docker.start_exec(&id, None)).await?
-        else {
-            let source = std::io::Error::other("the engine detached from the command");
-            return Err(EngineError::api(doing(), source.into()));
-        };
+        let Session { output, input, .. } = self.open(name, argv, owned(argv), self.quick()).await?;
         let output = output.map_err(std::io::Error::other).try_filter_map(|piece| async move {
             Ok(match piece {
                 LogOutput::StdErr { .. } => None,
@@ -79,22 +64,9 @@ impl Engine {
         mut input: impl AsyncRead + Unpin + Send,
         deadline: Deadline,
     ) -> Result<String, EngineError> {
-        let doing = || format!("failed to run `{}` in {name}", argv.join(" "));
-        let options = CreateExecOptions {
-            attach_stdin: Some(true),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(argv.to_vec()),
-            ..Default::default()
-        };
-        let created = self.ask(doing, deadline, self.docker.create_exec(name, options)).await;
-        let id = created.map_err(|e| e.or_not_found("container", name))?.id;
-        let StartExecResults::Attached { mut output, input: mut pipe } =
-            self.ask(doing, deadline, self.docker.start_exec(&id, None)).await?
-        else {
-            let source = std::io::Error::other("the engine detached from the command");
-            return Err(EngineError::api(doing(), source.into()));
-        };
+        let doing = || doing(name, argv);
+        let Session { id, mut output, input: mut pipe } =
+            self.open(name, argv, owned(argv), deadline).await?;
         let mut said = Vec::new();
         let read = async {
             while let Some(piece) = output.try_next().await? {
@@ -141,21 +113,11 @@ impl Engine {
         mut output: impl AsyncWrite + Unpin + Send,
         deadline: Deadline,
     ) -> Result<u64, EngineError> {
-        let doing = || format!("failed to run `{}` in {name}", argv.join(" "));
-        let options = CreateExecOptions {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(argv.to_vec()),
-            ..Default::default()
-        };
-        let created = self.ask(doing, deadline, self.docker.create_exec(name, options)).await;
-        let id = created.map_err(|e| e.or_not_found("container", name))?.id;
-        let StartExecResults::Attached { output: mut pieces, .. } =
-            self.ask(doing, deadline, self.docker.start_exec(&id, None)).await?
-        else {
-            let source = std::io::Error::other("the engine detached from the command");
-            return Err(EngineError::api(doing(), source.into()));
-        };
+        let doing = || doing(name, argv);
+        let Session { id, output: mut pieces, mut input } =
+            self.open(name, argv, owned(argv), deadline).await?;
+        // Nothing to read: the end at once.
+        let _ = input.shutdown().await;
         let (mut bytes, mut errors) = (0, Vec::new());
         let copy = async {
             while let Some(piece) = pieces.try_next().await? {
