@@ -29,8 +29,6 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::upgrade;
 
-mod judging;
-
 /// Any error of a story; `?` works on every library error in it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -403,7 +401,8 @@ impl Scenario {
         };
         let log = self.log.clone();
         let on_claims = ON_CLAIMS.contains(&known.id);
-        let judged = judging::on_its_thread(move || {
+        // On a thread of its own: writers and probes go on while the records are read.
+        let judged = tokio::task::spawn_blocking(move || {
             let mut conclusion = Conclusion::Inconclusive;
             let run = if on_claims { log.records_of_run() } else { Vec::new() };
             log.append_judged(|records| {
@@ -423,7 +422,7 @@ impl Scenario {
         let conclusion = match judged.await {
             Ok(conclusion) => conclusion,
             // As if it had panicked here: the story ends with its text.
-            Err(broken) => std::panic::resume_unwind(broken),
+            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
         };
         self.judged().insert(known.id.into(), conclusion);
         conclusion
