@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# One profile for everything, so that nothing is compiled twice.
-SEATRIAL = target/debug/seatrial
+# What people run is optimised; tests are built as cargo builds tests.
+SEATRIAL = target/release/seatrial
 
 .PHONY: upgrade upgrade-pairs upgrade-registry ha suites help bootstrap build e2e test check live lint up down list reap report doctor mutants
 
@@ -28,13 +28,13 @@ upgrade-registry: bootstrap build ## An upgrade out of a node image that a regis
 ha: bootstrap build ## Three control planes: one goes down and comes back, all are upgraded, and a report
 	scripts/ha
 
-test: bootstrap build lint ## The project's own tests: hermetic, with an engine, live
+test: bootstrap lint ## The project's own tests: hermetic, with an engine, live
 	scripts/test
 
 check: lint ## Tests that need neither engine nor cluster
 	cargo test --locked --lib --bins --test hermetic --test tidy
 
-live: bootstrap build ## The live suites from cargo
+live: bootstrap ## The live suites from cargo
 	cargo test --locked --test live
 
 mutants: ## Mutation testing of judges, waits and the ledger (needs cargo-mutants)
@@ -49,7 +49,7 @@ bootstrap: ## A container engine, kind and what builds need; changes nothing whe
 	scripts/bootstrap
 
 build: ## The command line
-	cargo build --locked
+	cargo build --locked --release
 
 up: bootstrap build ## A cluster, kept (TOPOLOGY=three)
 	$(SEATRIAL) up --topology $(or $(TOPOLOGY),three)
