@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/logs"
 	// What each program's own main package links in for logs and metrics.
@@ -35,7 +36,7 @@ func main() {
 			os.Exit(1)
 		}
 	case "kubelet":
-		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
+		os.Exit(cli.Run(kubeletCommand()))
 	case "kube-apiserver":
 		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
 	case "kube-controller-manager":
@@ -52,5 +53,17 @@ func main() {
 	default:
 		fmt.Fprintf(os.Stderr, "%s is not the name of a Kubernetes program\n", name)
 		os.Exit(64)
+	}
+}
+
+// It takes a context from 1.34 on.
+func kubeletCommand() *cobra.Command {
+	switch command := any(kubelet.NewKubeletCommand).(type) {
+	case func() *cobra.Command:
+		return command()
+	case func(context.Context) *cobra.Command:
+		return command(context.Background())
+	default:
+		panic(fmt.Sprintf("the kubelet's command is a %T", command))
 	}
 }
