@@ -160,6 +160,9 @@ pub enum ClusterError {
         #[source]
         source: std::io::Error,
     },
+    /// The system gives no thread to make it, or look after it, in.
+    #[error("failed to start a thread")]
+    Thread(#[source] std::io::Error),
     /// The process that reaps idle clusters did not start.
     #[error("failed to start the process that removes cluster {name} when it is idle")]
     Watcher {

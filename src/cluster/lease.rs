@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::error::ClusterError;
 use super::lock::{Access, Held, LockFiles};
 use super::making::{self, Made, Making};
+use super::own_stack::on_own_stack;
 use super::ready::{self, Ready};
 use super::spec::ClusterSpec;
 use super::{Cluster, Wanted, out_of_service, upgrading};
@@ -145,11 +146,15 @@ impl Lease {
         progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let task = format!("cluster {}", wanted.name);
-        let whole = async {
+        let (settings, engine, wanted) = (settings.clone(), engine.clone(), wanted.clone());
+        let (holder, shown, name) = (holder.to_owned(), progress.clone(), task.clone());
+        let whole = on_own_stack(move || async move {
             let files = LockFiles::new(&settings.state, &wanted.name);
-            let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
-            let mut entering = files.enter(access, holder, deadline, detail).await?;
-            let making = Making { settings, engine, wanted, deadline, progress, task: task.clone() };
+            let detail = |text: &str| shown.detail(&name, &format!("waiting: {text}"));
+            let mut entering = files.enter(access, &holder, deadline, detail).await?;
+            let (settings, engine, wanted, progress, task) =
+                (&settings, &engine, &wanted, &shown, name.clone());
+            let making = Making { settings, engine, wanted, deadline, progress, task };
             let made = match way {
                 Way::Make => {
                     let done = making.run(entering).await?;
@@ -160,7 +165,8 @@ impl Lease {
                 Way::Upgrade => making.run_to_upgrade(&entering).await?,
             };
             Ok::<_, ClusterError>((made, entering.enter()?))
-        };
+        });
+        let whole = async { whole.await.map_err(ClusterError::Thread)? };
         let began = std::time::Instant::now();
         let (made, held) = progress.task(&task, whole).await?;
         let Made { cluster, reused, healed, ready } = made;

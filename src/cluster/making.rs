@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, try_join_all};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use super::balancer::{self, Balancer, Lent};
@@ -251,13 +251,7 @@ impl Making<'_> {
     }
 
     /// Removes what is left of an earlier one and makes the cluster.
-    /// Makes it. Boxed here, as others below: by value, futures that large would take their room in every
-    /// caller's frame too, and all of them would not fit the stack of a test's thread.
-    fn create(&self) -> BoxFuture<'_, Result<Made, ClusterError>> {
-        Box::pin(self.created())
-    }
-
-    async fn created(&self) -> Result<Made, ClusterError> {
+    async fn create(&self) -> Result<Made, ClusterError> {
         let Self { settings, engine, wanted, .. } = self;
         let dir = settings.cluster_dir(&wanted.name);
         let kind = self.kind();
@@ -299,48 +293,42 @@ impl Making<'_> {
     }
 
     /// The load balancer's name for a creation that asks for it.
-    fn lent(&self) -> BoxFuture<'_, Result<Option<Lent<'_>>, ClusterError>> {
-        Box::pin(async {
-            if self.wanted.topology.control_planes() < 2 {
-                return Ok(None);
-            }
-            let say = |text: &str| self.say(text);
-            balancer::lend(self.settings, self.engine, self.wanted, self.deadline, self.progress, say).await
-        })
+    async fn lent(&self) -> Result<Option<Lent<'_>>, ClusterError> {
+        if self.wanted.topology.control_planes() < 2 {
+            return Ok(None);
+        }
+        let say = |text: &str| self.say(text);
+        balancer::lend(self.settings, self.engine, self.wanted, self.deadline, self.progress, say).await
     }
 
     /// What kind has made, ours and ready.
-    fn settled(&self) -> BoxFuture<'_, Result<(Cluster, Ready), ClusterError>> {
-        Box::pin(async {
-            let cluster = open(self.settings, self.engine, self.wanted).await?;
-            claim(self.settings, &cluster).await?;
-            self.spread(&cluster).await?;
-            self.load(&cluster).await?;
-            self.detail("waiting until it is ready");
-            let deadline = self.deadline.at_most(START);
-            let ready = ready::ready(&cluster, &self.wanted.workloads, Timestamp::now(), deadline).await?;
-            Ok((cluster, ready))
-        })
+    async fn settled(&self) -> Result<(Cluster, Ready), ClusterError> {
+        let cluster = open(self.settings, self.engine, self.wanted).await?;
+        claim(self.settings, &cluster).await?;
+        self.spread(&cluster).await?;
+        self.load(&cluster).await?;
+        self.detail("waiting until it is ready");
+        let deadline = self.deadline.at_most(START);
+        let ready = ready::ready(&cluster, &self.wanted.workloads, Timestamp::now(), deadline).await?;
+        Ok((cluster, ready))
     }
 
     /// Sees to it that several control planes stand in for one another.
-    fn spread<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, Result<(), ClusterError>> {
-        Box::pin(async {
-            if let Some(balancer) = &cluster.balancer
-                && !balancer::cut_on_failure(self.engine, balancer, self.deadline.at_most(CHECK)).await?
-            {
-                self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
-            }
-            if cluster.control_planes().count() > 1 {
-                let deadline = self.deadline.at_most(START);
-                let late = |last| {
-                    let (name, part, waited) = (self.wanted.name.clone(), "cluster DNS", deadline.waited());
-                    ClusterError::NotReady { name, part, waited, last }
-                };
-                dns::spread(&cluster.client().await?, deadline).await.map_err(late)?;
-            }
-            Ok(())
-        })
+    async fn spread(&self, cluster: &Cluster) -> Result<(), ClusterError> {
+        if let Some(balancer) = &cluster.balancer
+            && !balancer::cut_on_failure(self.engine, balancer, self.deadline.at_most(CHECK)).await?
+        {
+            self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
+        }
+        if cluster.control_planes().count() > 1 {
+            let deadline = self.deadline.at_most(START);
+            let late = |last| {
+                let (name, part, waited) = (self.wanted.name.clone(), "cluster DNS", deadline.waited());
+                ClusterError::NotReady { name, part, waited, last }
+            };
+            dns::spread(&cluster.client().await?, deadline).await.map_err(late)?;
+        }
+        Ok(())
     }
 
     async fn clear(&self, kind: &Kind<'_>, dir: &Path) -> Result<(), ClusterError> {

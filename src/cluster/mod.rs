@@ -16,6 +16,7 @@ mod kubeconfig;
 mod lease;
 mod making;
 mod outage;
+mod own_stack;
 mod reap;
 mod roll;
 mod spec;
