@@ -386,7 +386,59 @@ mod tests {
         assert_eq!((one, two), (1.75, 1.25));
         // One that is still above at the end counts to the last record of that time.
         records.insert(6, pod(6000, "d", Change::Added));
-        records.insert(7, pod(8500, "d", Change::Modified));
+        records.insert(7, mark(8500, "meanwhile"));
         assert_eq!(longest(&records).0, 2.5);
+    }
+    fn changed(ms: u64, kind: &str, app: &str, change: Change, ending: bool) -> Record {
+        let (kind, name) = (kind.to_owned(), format!("{kind}-of-{app}"));
+        let uid = name.clone();
+        let mut object = json!({"metadata": {"name": name, "uid": uid, "labels": {"app": app}}});
+        if ending {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        let event = Event::ObjectChanged { change, kind, name, uid, object };
+        Record { event, ..sampled(ms, Outcome::Acknowledged) }
+    }
+
+    fn window(records: &[Record]) -> Window<'_> {
+        let (before, after) = records.split_at(0);
+        Window { before, during: after, after: before }
+    }
+
+    #[test]
+    fn only_living_objects_of_the_kind_and_the_label_have_states() {
+        let records = [
+            changed(1, "Pod", "x", Change::Added, false),
+            changed(2, "Pod", "y", Change::Modified, false),
+            changed(3, "Pod", "x", Change::Deleted, false),
+            changed(4, "Lease", "x", Change::Added, false),
+        ];
+        let states = window(&records).states_where("Pod", ("app", "x"), |_| true);
+        assert_eq!(states.iter().map(|(r, _)| r.mono_us).collect::<Vec<_>>(), [1000]);
+    }
+
+    #[test]
+    fn a_pod_ends_from_the_first_sign_until_a_while_after_it_is_gone() {
+        let records = [
+            changed(500, "Lease", "x", Change::Modified, true),
+            changed(600, "Pod", "y", Change::Modified, true),
+            changed(700, "Pod", "x", Change::Modified, false),
+            changed(1000, "Pod", "x", Change::Modified, true),
+            changed(2000, "Pod", "x", Change::Modified, true),
+        ];
+        let pod = "Pod-of-x";
+        let endings = window(&records).endings(("app", "x"), 2.0);
+        assert_eq!(endings, [Ending { pod, from: 1.0, to: f64::INFINITY }]);
+        let gone = [&records[..], &[changed(3000, "Pod", "x", Change::Deleted, true)]].concat();
+        let endings = window(&gone).endings(("app", "x"), 2.0);
+        assert_eq!(endings, [Ending { pod, from: 1.0, to: 5.0 }]);
+        // A sample, by when it was recorded and the milliseconds that it took.
+        for (ms, took, explained) in
+            [(400, 1, false), (500, 1, true), (5000, 1, true), (6000, 900, false), (6000, 1000, true)]
+        {
+            let record = sampled(ms, Outcome::Refused);
+            let sample = Sample { took_ms: f64::from(took), ..Sample::of(&record, "http").unwrap() };
+            assert_eq!(endings[0].explains(&sample), explained, "{ms} ms, {took} ms");
+        }
     }
 }

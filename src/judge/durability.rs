@@ -72,8 +72,6 @@ pub struct Durability<'r> {
     pub indeterminate_kept: Vec<(&'r Row, &'r str)>,
     /// Indeterminate and not there, with the reason for which there was no answer.
     pub indeterminate_absent: Vec<(&'r Row, &'r str)>,
-    /// Refused and not there.
-    pub refused: usize,
     /// Whether the table was there.
     pub exists: bool,
     /// The nodes that were down at the reading, by the proof of a fault, with its name.
@@ -100,7 +98,7 @@ pub fn compare<'r>(writes: &[Write<'r>], read: Read<'r>) -> Durability<'r> {
             (Outcome::Acknowledged, None) if elsewhere => verdict.misplaced.push((write.row, write.server)),
             (Outcome::Acknowledged, None) => verdict.lost.push(write.row),
             (Outcome::Refused, Some(row)) => verdict.resurrected.push(row),
-            (Outcome::Refused, None) => verdict.refused += 1,
+            (Outcome::Refused, None) => {}
             (Outcome::Indeterminate, Some(row)) => verdict.indeterminate_kept.push((row, write.reason)),
             (Outcome::Indeterminate, None) => verdict.indeterminate_absent.push((write.row, write.reason)),
         }
@@ -422,9 +420,18 @@ mod tests {
                 case.rows.push(row(4));
             }
             assert_eq!(case.judge().0, Conclusion::Passed);
+            assert!(case.judge().1.contains("(1 because no answer in 2 s)"), "{}", case.judge().1);
             case.written[3].3 = "";
             assert!(case.judge().1.contains("without a reason 4"));
         }
+    }
+
+    #[test]
+    fn five_rows_are_named_and_the_rest_is_counted() {
+        let rows: Vec<Row> = (1..=6).map(row).collect();
+        let rows: Vec<&Row> = rows.iter().collect();
+        assert_eq!(some(":", &rows[..5]), ": 1, 2, 3, 4, 5");
+        assert_eq!(some(":", &rows), ": 1, 2, 3, 4, 5 and 1 more");
     }
 
     #[test]

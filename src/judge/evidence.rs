@@ -124,3 +124,25 @@ impl<'r> Evidence<'r> {
 pub fn seconds_between(from: &Record, to: &Record) -> f64 {
     (to.mono_us as f64 - from.mono_us as f64) / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn changes_are_those_of_a_kind() {
+        let changed = |kind: &str| {
+            let (name, uid, object) = ("n".into(), "u".into(), json!({}));
+            let event = Event::ObjectChanged { change: Change::Added, kind: kind.into(), name, uid, object };
+            let (at, scope) = (jiff::Timestamp::UNIX_EPOCH, crate::event::Scope::default());
+            Record { schema: 1, seq: 0, writer: 1, at, mono_us: 0, run: "r".into(), scope, event }
+        };
+        let records = [changed("Lease"), changed("Pod")];
+        let pods = Evidence::new(&records, "A1").changes("Pod");
+        assert!(pods.len() == 1 && std::ptr::eq(pods[0].0, &records[1]));
+        // The whole run is there for who asks for it, and is no part of the scenario.
+        let of_run = Evidence::new(&records[..1], "D5").of_run(&records);
+        assert_eq!((of_run.records().len(), of_run.run().len()), (1, 2));
+    }
+}

@@ -230,7 +230,7 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     let stopping = fault.proof["took_s"].as_f64().unwrap_or_default();
     let changes = evidence.changes("Node").into_iter();
     let unknown = changes.filter_map(|(r, _, v)| Some((r, Object::new(v).ok()?))).find(|(record, node)| {
-        let after = record.seq > fault.injected.seq || seconds_between(record, fault.injected) < stopping;
+        let after = seconds_between(record, fault.injected) <= stopping;
         after && node.name() == target && node.condition("Ready").is_some_and(|c| c.0 == "Unknown")
     });
     let (unknown, _) = unknown.ok_or_else(|| Missing(format!("{target} was not seen Unknown")))?;

@@ -140,6 +140,7 @@ mod tests {
         assert!(found(&[(7, 0, 1), (8, 0, 1), (7, 1, 2), (8, 1, 1), (7, 2, 2)]).is_empty());
         // One process, the log opened twice at once, and once again afterwards.
         assert!(found(&[(7, 0, 5), (7, 0, 1), (7, 1, 6), (7, 1, 2), (7, 2, 7), (7, 0, 0)]).is_empty());
+        assert!(found(&[(7, 0, 1), (7, 1, 2), (7, 0, 1), (7, 1, 2)]).is_empty());
     }
 
     #[test]

@@ -233,6 +233,7 @@ mod tests {
             ("1.37.2", "1.37.2", "1.33.13", "1.36.3", "kubelet 1.33.13 of c is more than 3"),
             ("1.27.0", "1.27.0", "1.24.0", "1.27.0", "kubelet 1.24.0 of c is more than 2"),
             ("1.37.2", "1.37.2", "1.37.2", "1.33.13", "kube-proxy 1.33.13 of w is more than 3"),
+            ("1.27.0", "1.27.0", "1.27.0", "1.24.0", "kube-proxy 1.24.0 of w is more than 2"),
         ] {
             let broken = state(server, manager, kubelet, proxy).violations();
             assert!(broken.iter().any(|b| b.starts_with(why)), "{why}: {broken:?}");
@@ -283,12 +284,22 @@ mod tests {
         assert!(kubeadm_reaches(&state, v("1.36.3"))[0].contains("1.35 at most"));
         assert!(kubeadm_reaches(&state, v("1.33.13"))[0].contains("downgrades nothing"));
         assert!(kubeadm_reaches(&state, v("1.34.3"))[0].contains("downgrades nothing"));
+        assert_eq!(kubeadm_reaches(&state, v("1.34.4")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn kubeadm_takes_kubelets_three_minors_older() {
+        for (kubelet, taken) in [("1.33.0", true), ("1.32.0", true), ("1.31.9", false), ("1.30.0", false)] {
+            let broken = kubeadm_reaches(&state("1.34.4", "1.34.4", kubelet, "1.34.4"), v("1.35.4"));
+            assert_eq!(broken.is_empty(), taken, "{kubelet}: {broken:?}");
+        }
     }
 
     #[test]
     fn etcd_goes_one_minor_forward_at_a_time() {
         assert_eq!(etcd_step(v("3.6.5-0"), v("3.6.6-0")), None);
         assert_eq!(etcd_step(v("3.6.8-0"), v("3.7.0-0")), None);
+        assert_eq!(etcd_step(v("3.6.5"), v("3.6.5")), None);
         assert!(etcd_step(v("3.5.9"), v("3.7.0")).unwrap().contains("skips one"));
         assert!(etcd_step(v("3.6.6"), v("3.6.5")).unwrap().contains("downgraded"));
     }

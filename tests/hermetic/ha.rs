@@ -1,13 +1,14 @@
 //! Part E judged from a told story: the truth passes, and each thing that can be pretended turns its
 //! claim.
 
-use seatrial::event::{Event, Outcome};
-use seatrial::judge::Conclusion;
+use rstest::rstest;
+use seatrial::event::{Event, Outcome, Record};
+use seatrial::judge::Conclusion::{self, Inconclusive, Passed};
 use seatrial::judge::ha::{Allowed, Container, DOWN, Member, RETURNED, Refused};
 use serde_json::{Value, json};
 
 use crate::lies::{FAILED, Lie, OPEN, lie};
-use crate::story::{Story, changed};
+use crate::story::{Story, changed, says};
 
 const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
 const ADDRESS: &str = "172.18.0.4";
@@ -375,6 +376,53 @@ pub(super) static LIES: &[Lie] = &[
         "not running: cp3",
     ),
 ];
+
+/// Each condition of a check counts by itself: one is bent, the others hold.
+#[rstest]
+#[case::unknown_before("E3", |s: &mut Story| unknown(s, 17.9, "cp"), Inconclusive, "cp was not seen Unknown")]
+#[case::unknown_as_it_stops("E3", |s: &mut Story| unknown(s, 18.0, "cp"), Passed, "cp Unknown took 0.0 s")]
+#[case::unknown_while_it_stops("E3", |s: &mut Story| unknown(s, 19.0, "cp"), Passed, "cp Unknown took 1.0 s")]
+#[case::another_unknown("E3", |s: &mut Story| unknown(s, 50.0, "cp2"), Inconclusive, "cp was not seen Unknown")]
+#[case::no_member("E2", no_member, Inconclusive, "no member of etcd is called cp")]
+#[case::earlier_fault("E2", earlier_fault, Passed, "cp had 172.18.0.4 and has 172.18.0.4")]
+fn what_is_bent_shows_in_its_line(
+    #[case] id: &str,
+    #[case] bend: fn(&mut Story),
+    #[case] conclusion: Conclusion,
+    #[case] said: &str,
+) {
+    let mut story = told();
+    bend(&mut story);
+    says(&story.judge(id), conclusion, said);
+}
+
+/// The one node that is seen Unknown, at a second.
+fn unknown(s: &mut Story, second: f64, node: &str) {
+    let unknown = |r: &Record| matches!(&r.event, Event::ObjectChanged { object, .. } if object["status"]["conditions"][0]["status"] == "Unknown");
+    let at = s.records.iter().position(unknown).unwrap();
+    let mut record = s.records.remove(at);
+    record.mono_us = (second * 1e6) as u64;
+    record.at = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(second);
+    if let Event::ObjectChanged { object, .. } = &mut record.event {
+        object["metadata"]["name"] = json!(node);
+    }
+    let to = s.records.iter().position(|r| r.mono_us > record.mono_us).unwrap();
+    record.seq = s.records[to - 1].seq;
+    s.records.insert(to, record);
+}
+
+fn no_member(s: &mut Story) {
+    for fact in ["members_before", "members_after"] {
+        s.bend_at("E2", fact, "/0/name", json!("other"));
+    }
+}
+
+/// An earlier fault on the same node was healed before, at another address.
+fn earlier_fault(s: &mut Story) {
+    let (id, fault, node) = ("f0".into(), "stop".into(), "cp".into());
+    let proof = json!({"power": "running", "was": "exited", "address": "172.18.0.9"});
+    s.insert_after(DOWN, Event::FaultHealed { id, fault, node, proof });
+}
 
 #[test]
 fn the_budgets_are_in_the_findings() {

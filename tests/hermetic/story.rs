@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Seen, Server};
-use seatrial::judge::{self, Evidence, Finding};
+use seatrial::judge::{self, Conclusion, Evidence, Finding};
 use serde_json::Value;
 
 /// The records of one scenario, with the second that the next event is told at.
@@ -191,6 +191,14 @@ impl Story {
     pub fn each(&mut self, mut how: impl FnMut(&mut Event)) {
         self.records.iter_mut().for_each(|r| how(&mut r.event));
     }
+}
+
+/// Asserts that one of the checks came out like this, with a line that says so.
+#[track_caller]
+pub fn says(finding: &Finding, conclusion: Conclusion, said: &str) {
+    let (lines, begin) = (finding.details(), format!("{conclusion}: "));
+    let found = lines.iter().any(|line| line.starts_with(&begin) && line.contains(said));
+    assert!(found, "no line `{begin}..{said}`: {lines:#?}");
 }
 
 /// A change of an object.

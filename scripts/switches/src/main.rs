@@ -65,7 +65,9 @@ fn main() -> Result<()> {
         left.iter().map(|id| mutants[*id].name.clone() + "\n").collect::<String>(),
     )?;
     eprintln!("{} mutants, {} of them for cargo-mutants", mutants.len(), left.len());
-    Suite::new(root, &programs, &wanted, mutants.len())?.run_all(&mutants, &left, results)
+    Suite::new(root, &programs, &wanted, mutants.len())?.run_all(&mutants, &left, results)?;
+    eprintln!("{}", Suite::sum(&mutants, left.len(), results));
+    Ok(())
 }
 
 /// The test programs, by the name of their target.

@@ -106,8 +106,8 @@ impl Finder<'_> {
                     return;
                 }
                 let same = if matches!(node.op, BinOp::And(_)) { "!=" } else { "==" };
-                let between = format!("; if l {same} crate::mutant({id}) {{ ");
-                ("({ let l: bool = ".into(), between, " } else { l } })".into())
+                let between = format!("; if left_ {same} crate::mutant({id}) {{ ");
+                ("({ let left_: bool = ".into(), between, " } else { left_ } })".into())
             }
             BinOp::Eq(_) | BinOp::Ne(_) if mutants.len() == 1 => {
                 ("((".into(), operator.to_string(), format!(") ^ crate::mutant({id}))"))
@@ -116,11 +116,25 @@ impl Finder<'_> {
                 let after = format!(")) {{ (l, r) => {}{{ l {operator} r }} }})", others("l", "r"));
                 ("(match (&(".to_string(), "), &(".into(), after)
             }
-            BinOp::AddAssign(_) | BinOp::SubAssign(_) | BinOp::MulAssign(_) | BinOp::DivAssign(_) => {
-                let after = format!("; {}{{ *l {operator} r }} }}", others("*l", "r"));
-                ("{ let l = &mut ".to_string(), "; let r = ".into(), after)
+            BinOp::AddAssign(_)
+            | BinOp::SubAssign(_)
+            | BinOp::MulAssign(_)
+            | BinOp::DivAssign(_)
+            | BinOp::BitOrAssign(_)
+            | BinOp::BitAndAssign(_) => {
+                let after = format!("; {}{{ *left_ {operator} right_ }} }}", others("*left_", "right_"));
+                ("{ let left_ = &mut ".to_string(), "; let right_ = ".into(), after)
             }
-            BinOp::Add(_) | BinOp::Sub(_) | BinOp::Mul(_) | BinOp::Div(_) | BinOp::Rem(_) => {
+            BinOp::Add(_)
+            | BinOp::Sub(_)
+            | BinOp::Mul(_)
+            | BinOp::Div(_)
+            | BinOp::Rem(_)
+            | BinOp::BitXor(_)
+            | BinOp::BitAnd(_)
+            | BinOp::BitOr(_)
+            | BinOp::Shl(_)
+            | BinOp::Shr(_) => {
                 let after = format!(")) {{ (l, r) => {}{{ l {operator} r }} }})", others("l", "r"));
                 ("(match ((".to_string(), "), (".into(), after)
             }

@@ -102,15 +102,20 @@ impl<'s> Suite<'s> {
     }
 
     /// Runs the tests for each switch that has no result yet, in an order that is as good as chance and
-    /// always the same: what was run when it is ended is a sample of all.
+    /// always the same: what was run when it is ended is a sample of all. With `SWITCHES_ONLY`, a file,
+    /// only those that it names, a line each.
     pub fn run_all(&self, mutants: &[Mutant], left: &BTreeSet<usize>, results: &Path) -> Result<()> {
         let mut done = BTreeSet::new();
         for (_, name) in OUTCOMES {
             let lines = fs::read_to_string(results.join(name)).unwrap_or_default();
             done.extend(lines.lines().map(String::from));
         }
+        let only = std::env::var_os("SWITCHES_ONLY").map(fs::read_to_string).transpose()?;
+        let only: Option<BTreeSet<&str>> = only.as_deref().map(|names| names.lines().collect());
+        let wanted = |name: &str| only.as_ref().is_none_or(|only| only.contains(name));
         let mut todo: Vec<usize> = (0..mutants.len())
             .filter(|id| !left.contains(id) && !done.contains(&mutants[*id].name))
+            .filter(|id| wanted(&mutants[*id].name))
             .collect();
         todo.sort_by_cached_key(|id| {
             let mut hasher = DefaultHasher::new();
@@ -129,6 +134,21 @@ impl<'s> Suite<'s> {
             }
             Ok(())
         })
+    }
+
+    /// How many of the list came out how, by what all runs of it have found.
+    pub fn sum(mutants: &[Mutant], left: usize, results: &Path) -> String {
+        let ours: BTreeSet<&str> = mutants.iter().map(|m| m.name.as_str()).collect();
+        let count = |name: &str| {
+            let lines = fs::read_to_string(results.join(name)).unwrap_or_default();
+            lines.lines().filter(|line| ours.contains(line)).collect::<BTreeSet<_>>().len()
+        };
+        let counts = OUTCOMES.map(|(_, name)| (name, count(name)));
+        let run: usize = counts.iter().map(|c| c.1).sum();
+        let list: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let caught = 100.0 * counts[0].1 as f64 / run.max(1) as f64;
+        let (all, rest) = (mutants.len(), mutants.len() - left - run);
+        format!("{all} mutants, {left} without a switch, {rest} not run; {}: {caught:.1} %", list.join(", "))
     }
 
     /// A few tests at a time: the first that is red ends it.

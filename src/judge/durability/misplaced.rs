@@ -119,10 +119,16 @@ mod tests {
     fn judge(meanwhile: &[Event], rows: &[u64]) -> (Conclusion, String, usize) {
         let a = server("a", "w1");
         let written = [wrote(1, a.clone()), wrote(2, a.clone()), wrote(3, server("c", "w3"))];
-        let rows = rows.iter().copied().map(row).collect();
-        let (reading, server, exists, began_us) = ("r".into(), server("b", "w2"), true, None);
-        let read = Event::RowsRead { reading, server, exists, rows, began_us, writers: None };
-        let events = written.iter().chain(meanwhile).chain([&read]);
+        let (finding, rows) = read(&[&written, meanwhile].concat(), Some(rows));
+        (finding.conclusion(), finding.evidence(), rows)
+    }
+
+    /// What is found when `b` on w2 is read, and how many rows are on the disk of `a` on w1.
+    fn read(events: &[Event], rows: Option<&[u64]>) -> (Finding, usize) {
+        let (exists, rows) = (rows.is_some(), rows.unwrap_or_default().iter().copied().map(row).collect());
+        let (reading, server_read, began_us) = ("r".into(), server("b", "w2"), None);
+        let read = Event::RowsRead { reading, server: server_read, exists, rows, began_us, writers: None };
+        let events = events.iter().chain([&read]);
         let record = |(seq, event): (usize, &Event)| Record {
             schema: SCHEMA,
             seq: seq as u64,
@@ -136,7 +142,28 @@ mod tests {
         let records: Vec<Record> = events.enumerate().map(record).collect();
         let (evidence, mut finding) = (Evidence::new(&records, "t"), Finding::new());
         let rows = every_acknowledged_row(&evidence, "r", &mut finding).expect("a reading");
-        (finding.conclusion(), finding.evidence(), rows.on_disk_of(&a))
+        (finding, rows.on_disk_of(&server("a", "w1")))
+    }
+
+    #[test]
+    fn a_table_that_is_not_there_is_a_finding_whatever_became_of_the_rows() {
+        for written in [&[][..], &[wrote(1, server("a", "w1"))]] {
+            let lines = read(written, None).0.details();
+            let said = "failed: r: the ledger's table is not there".to_owned();
+            assert!(lines.contains(&said), "{lines:#?}");
+        }
+    }
+
+    #[test]
+    fn the_server_that_was_read_is_the_one_that_acknowledged_or_is_not_called_so() {
+        let one = |events: &[Event], rows: &[u64]| {
+            let lines = read(events, Some(rows)).0.details();
+            lines
+                .iter()
+                .any(|l| l.ends_with("the server that acknowledged the rows is the one that was read"))
+        };
+        let (own, other) = (wrote(1, server("b", "w2")), wrote(1, server("a", "w1")));
+        assert!(one(&[own], &[1]) && !one(std::slice::from_ref(&other), &[1]) && !one(&[other], &[]));
     }
 
     #[test]

@@ -18,12 +18,9 @@ pub fn out_of_order<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &
         read.rows.iter().enumerate().rev().map(|(at, row)| (key(row), at)).collect();
     let mut rows: Vec<Sent<'r>> = Vec::new();
     let mut previous: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut at = 0;
-    while at < writes.len() {
-        let first = writes[at];
-        let whole = writes[at..].iter().take_while(|w| w.transaction == first.transaction).count();
-        let after = previous.insert(first.row.writer.as_str(), first.transaction);
-        for write in &writes[at..at + whole] {
+    for whole in writes.chunk_by(|a, b| a.transaction == b.transaction) {
+        let after = previous.insert(whole[0].row.writer.as_str(), whole[0].transaction);
+        for write in whole {
             let ours = write.outcome == Outcome::Acknowledged && write.server.uuid == read.server.uuid;
             let place = place.get(&key(write.row)).copied();
             // An open row that is not there says nothing; one that is there was sent all the same.
@@ -31,7 +28,6 @@ pub fn out_of_order<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &
                 rows.push(Sent { row: write.row, acknowledged: write.transaction, after, place });
             }
         }
-        at += whole;
     }
     // From the last place backwards: the earliest acknowledgement among what stands behind. Rows
     // that are not there stand behind everything.
@@ -121,6 +117,9 @@ mod tests {
         assert_eq!(judge(written, &[('a', 1), ('a', 3)]).0, [(3, 2)]);
         assert_eq!(judge(written, &[('a', 1), ('a', 3), ('a', 2)]).0, [(3, 2)]);
         assert_eq!(judge(written, &[('a', 1), ('a', 2), ('a', 3), ('a', 1)]).0, [], "doubled, not moved");
+        // Of a transaction its last row is named.
+        let written: &[(&[u64], char, Outcome)] = &[(&[1, 2], 'a', Yes), (&[3], 'a', Yes)];
+        assert_eq!(judge(written, &[('a', 3)]).0, [(3, 2)]);
     }
 
     #[test]

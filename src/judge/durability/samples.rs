@@ -184,8 +184,7 @@ impl<'r> Known<'r> {
         let due = within(&of.acknowledged, seen);
         let open = within(&of.open, seen);
         // A row without an answer may stand among older ones than its number tells.
-        let cut_at_open = !of.is_begun_by(seen) && due.first().is_none_or(|row| row.number != seen.low);
-        if cut_at_open && !due.is_empty() {
+        if !of.is_begun_by(seen) && due.first().is_some_and(|row| row.number != seen.low) {
             return;
         }
         let range =

@@ -71,6 +71,8 @@ fn a_pause_is_no_outage_and_none_of_its_time_counts() {
     // Another probe's pause is not this one's.
     let other = record(1.5, Event::ProbePaused { probe: "v".into() });
     assert_eq!(of(&[yes(1.0), other, yes(60.0)]).total(), 59.0);
+    let other = record(50.0, Event::ProbeResumed { probe: "v".into() });
+    assert_eq!(of(&[yes(1.0), other, yes(60.0)]).total(), 59.0);
 }
 
 #[test]

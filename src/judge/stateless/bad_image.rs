@@ -249,22 +249,21 @@ fn check_rolled_back(
     let next =
         |a: &str, b: &str| matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if b == a + 1);
     finding.check(next(&was, &bad) && next(&bad, &is), format!("revision {was} -> {bad} -> {is}"));
-    let (mut restored, mut left) = (false, 0);
-    for set in sets.iter().filter(|s| is_owned(s, &deployment)) {
-        if old.iter().any(|p| Some(p.hash.as_str()) == set.label(HASH)) {
-            restored = true;
-            check_set(finding, set, REPLICAS);
-            check_progress_names(finding, &deployment, set.name());
-            let history = set.annotation(HISTORY).unwrap_or("absent");
-            finding.check(
-                set.annotation(REVISION) == Some(is.as_str()) && history.split(',').any(|r| r == was),
-                format!("ReplicaSet {} has revision {}, before that {history}", set.name(), revision(set)),
-            );
-        } else {
-            left += set.number("/status/replicas") + set.number("/spec/replicas");
-        }
+    let owned = sets.iter().filter(|s| is_owned(s, &deployment));
+    let of_before = |set: &&Object<'_>| old.iter().any(|p| Some(p.hash.as_str()) == set.label(HASH));
+    let (restored, others): (Vec<_>, Vec<_>) = owned.partition(of_before);
+    for set in &restored {
+        check_set(finding, set, REPLICAS);
+        check_progress_names(finding, &deployment, set.name());
+        let history = set.annotation(HISTORY).unwrap_or("absent");
+        finding.check(
+            set.annotation(REVISION) == Some(is.as_str()) && history.split(',').any(|r| r == was),
+            format!("ReplicaSet {} has revision {}, before that {history}", set.name(), revision(set)),
+        );
     }
+    let restored = !restored.is_empty();
     finding.check(restored, format!("the ReplicaSet of before is there: {restored}"));
+    let left: i64 = others.iter().map(|s| s.number("/status/replicas") + s.number("/spec/replicas")).sum();
     finding.check(left == 0, format!("{left} pods of other templates are left"));
     Ok(())
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 mod bends;
 pub mod claims;
+mod each;
 pub mod lost_node;
 pub mod order;
 

@@ -89,6 +89,17 @@ fn what_was_acknowledged_is_seen_and_what_is_open_may_be() {
 }
 
 #[test]
+fn each_of_several_open_rows_may_be_seen_or_not() {
+    let mut story = Story::default();
+    story.wrote(&[1], Outcome::Acknowledged);
+    story.wrote(&[2], Outcome::Indeterminate).wrote(&[3], Outcome::Indeterminate);
+    story.wrote(&[4], Outcome::Acknowledged);
+    for rows in [&[1, 4][..], &[1, 2, 4], &[1, 3, 4], &[1, 2, 3, 4]] {
+        assert_eq!(wrong(&story.saw(rows, |_| {})), [0; 5], "{rows:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_sees_less_than_was_acknowledged_is_stale() {
     let samples = story().saw(&[1, 2, 3], |_| {});
     assert_eq!(wrong(&samples), [1, 0, 0, 0, 0]);
@@ -107,6 +118,10 @@ fn a_row_that_was_acknowledged_after_the_look_began_is_not_due() {
     // Its record comes later than the look's beginning and before its end.
     story.0.push(record);
     story.0[began].mono_us += 10_000;
+    later = story.saw(&[1, 2, 3], |_| {});
+    assert_eq!(wrong(&later), [0; 5]);
+    // Nor is one of the very moment at which it began.
+    story.0[began].mono_us = 1000 * story.0.len() as u64 + 1;
     later = story.saw(&[1, 2, 3], |_| {});
     assert_eq!(wrong(&later), [0; 5]);
 }
@@ -148,6 +163,35 @@ fn rows_beyond_the_newest_are_not_missed() {
     assert_eq!(wrong(&story.saw(&[4, 6], |_| {})), [0, 1, 0, 0, 0], "a hole among the newest");
     // What was in flight when the look was judged has no record yet.
     assert_eq!(wrong(&story.saw(&[4, 5, 6, 7], |_| {})), [0; 5]);
+}
+
+/// A row without an answer may come to be there late: behind those that were acknowledged after it.
+#[test]
+fn a_look_that_begins_with_a_late_row_says_nothing_of_the_older_ones() {
+    let mut story = Story::default();
+    story.wrote(&[1], Outcome::Acknowledged).wrote(&[2], Outcome::Indeterminate);
+    story.wrote(&[3], Outcome::Acknowledged).wrote(&[4], Outcome::Acknowledged);
+    assert_eq!(wrong(&story.saw(&[4, 2], |_| {})), [0; 5]);
+    // Where it is the writer's first row, no older one was left out.
+    let mut story = Story::default();
+    story.wrote(&[1], Outcome::Indeterminate);
+    story.wrote(&[2], Outcome::Acknowledged).wrote(&[3], Outcome::Acknowledged);
+    assert_eq!(wrong(&story.saw(&[1, 3], |_| {})), [0, 0, 0, 1, 0]);
+}
+
+/// The newest rows of a table may all be one writer's; a look from its first row on shows every writer.
+#[test]
+fn a_writer_that_is_not_seen_is_missed_where_the_look_is_whole() {
+    let mut story = story();
+    for (n, writer) in [(1, "v"), (2, "v")] {
+        let row = Row { writer: writer.into(), number: n, checksum: String::new() };
+        let (outcome, server, reason) = (Outcome::Acknowledged, server("a"), String::new());
+        story.say(Event::RowWritten { row, outcome, server, reason });
+    }
+    for (low, stale) in [(1, 1), (2, 0)] {
+        let seen = Seen { writer: "v".into(), low, high: 2, count: 3 - low, digest: String::new() };
+        assert_eq!(wrong(&story.looked("a", true, vec![seen])), [stale, 0, 0, 0, 0], "from {low}");
+    }
 }
 
 #[test]

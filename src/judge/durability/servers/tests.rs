@@ -52,6 +52,11 @@ fn judge(records: &[Record]) -> Finding {
 fn acknowledgements_are_led_back_to_pods() {
     let good = [pod(0.0, 1, "w1", None), wrote(1.0, server("a", 1))];
     assert_eq!(judge(&good).conclusion(), Conclusion::Passed, "{:#?}", judge(&good).details());
+    assert!(
+        judge(&good).details()[0].contains("each of 1 acknowledgements"),
+        "{:#?}",
+        judge(&good).details()
+    );
     let elsewhere = Server { node: "w2".into(), ..server("a", 1) };
     // A socket that goes past the forward gives a host name that no connection led to.
     let past =
@@ -101,15 +106,11 @@ fn a_crash_is_told_from_an_orderly_end() {
             proof: json!({ "power": "exited", "exit_code": 137 }),
         },
     );
-    let stopped = record(
-        6.0,
-        Event::FaultInjected {
-            id: "f".into(),
-            fault: "stop-node".into(),
-            node: "w1".into(),
-            proof: json!({ "power": "exited", "exit_code": 130 }),
-        },
-    );
+    let stopped = |node: &str| {
+        let (id, fault, node) = ("f".into(), "stop-node".into(), node.into());
+        let proof = json!({ "power": "exited", "exit_code": 130 });
+        record(6.0, Event::FaultInjected { id, fault, node, proof })
+    };
     for (between, said) in [
         (
             pod(6.0, 1, "w1", Some(137)),
@@ -119,7 +120,8 @@ fn a_crash_is_told_from_an_orderly_end() {
             pod(6.0, 1, "w1", Some(0)),
             "started anew after it had shut down at 9 s, last answer at 5.000 s (its container ended with 0)",
         ),
-        (stopped, "started anew at 9 s, last answer at 5.000 s (stop-node on w1)"),
+        (stopped("w1"), "started anew at 9 s, last answer at 5.000 s (stop-node on w1)"),
+        (stopped("w2"), "started anew at 9 s, last answer at 5.000 s (nothing on record ended it)"),
         (fault, "recovered after a crash at 9 s, last answer at 5.000 s (kill-node on w1)"),
         (
             pod(6.0, 2, "w1", Some(137)),
