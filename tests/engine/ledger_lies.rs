@@ -1,6 +1,8 @@
 //! Real servers that lie to the ledger: told what to do in their own words, so that the client, the
 //! socket and the protocol are those of a run. What the lie did must be named, and nothing else.
 
+mod list;
+
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -10,62 +12,37 @@ use seatrial::judge::Conclusion;
 use seatrial::probe::Tally;
 use testcontainers::core::client::docker_client_instance;
 
+use self::list::ServerLie;
 use super::ledger::{PACE, Side, address, seconds, side};
 
-/// Acknowledges rows and keeps none of them.
-const FORGETS: &str = "ALTER TABLE qa.ledger ENGINE=BLACKHOLE";
-
-/// Refuses rows and keeps them: without transactions, what a trigger refuses afterwards stays.
-const KEEPS_REFUSED: &str = "ALTER TABLE qa.ledger ENGINE=MyISAM; CREATE TRIGGER qa.lie AFTER INSERT ON \
-     qa.ledger FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'";
-
-/// Keeps something else than it acknowledged.
-const ALTERS: &str =
-    "CREATE TRIGGER qa.lie BEFORE INSERT ON qa.ledger FOR EACH ROW SET NEW.payload = REVERSE(NEW.payload)";
-
-/// Keeps rows under numbers that nobody wrote.
-const RENUMBERS: &str =
-    "CREATE TRIGGER qa.lie BEFORE INSERT ON qa.ledger FOR EACH ROW SET NEW.number = NEW.number + 1000000";
-
-/// Keeps each row twice: what it acknowledged, and again by an event of its own.
-const DOUBLES: &str = "CREATE EVENT qa.lie ON SCHEDULE EVERY 1 SECOND DO INSERT INTO qa.ledger (writer, number, \
-     payload, checksum) SELECT writer, number, payload, checksum FROM qa.ledger ORDER BY id LIMIT 1";
-
-/// Keeps the rows, but is another server from now on.
-const RENAMED: &str = "another auto.cnf";
-
 #[rstest]
-#[case::forgets(FORGETS, &["acknowledged rows are there, lost 1, 2, 3, 4, 5 and", "no crash explains that "])]
-#[case::keeps_refused(KEEPS_REFUSED, &["rows are there though they were refused: "])]
-#[case::alters(ALTERS, &["rows are there with another checksum: "])]
-#[case::renumbers(
-    RENUMBERS,
-    &["acknowledged rows are there, lost ", "no crash explains that ", "rows are there that nobody wrote: 10000"],
-)]
-#[case::doubles(DOUBLES, &["1 rows are there twice: 1"])]
-#[case::renamed(RENAMED, &["rows are there that another server acknowledged, "])]
+#[case::forgets(&list::FORGETS)]
+#[case::keeps_refused(&list::KEEPS_REFUSED)]
+#[case::alters(&list::ALTERS)]
+#[case::renumbers(&list::RENUMBERS)]
+#[case::doubles(&list::DOUBLES)]
+#[case::renamed(&list::RENAMED)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lies_is_found_out(
     #[future(awt)] side: anyhow::Result<Side>,
-    #[case] lie: &str,
-    #[case] said: &[&str],
+    #[case] lie: &ServerLie,
 ) -> anyhow::Result<()> {
     let side = side?;
     // What a server that forgets had before, it forgets as well.
-    if lie != FORGETS {
+    if *lie != list::FORGETS {
         write(&side, "truthful", |tally| tally.acknowledged).await?;
         side.ledger.read("truth", seconds(30)).await?;
         let truth = side.verdict("truth")?;
         assert_eq!(truth.conclusion(), Conclusion::Passed, "{:#?}", truth.details());
     }
-    match lie {
-        RENAMED => rename(&side).await?,
-        _ => side.meddle(lie).await?,
+    match *lie {
+        list::RENAMED => rename(&side).await?,
+        _ => side.meddle(lie.told).await?,
     }
-    match lie {
-        RENAMED => {}
-        DOUBLES => doubled(&side).await?,
-        KEEPS_REFUSED => write(&side, "lied to", |tally| tally.refused).await?,
+    match *lie {
+        list::RENAMED => {}
+        list::DOUBLES => doubled(&side).await?,
+        list::KEEPS_REFUSED => write(&side, "lied to", |tally| tally.refused).await?,
         _ => write(&side, "lied to", |tally| tally.acknowledged).await?,
     }
     side.ledger.read("lie", seconds(30)).await?;
@@ -73,6 +50,7 @@ async fn a_server_that_lies_is_found_out(
     assert_eq!(finding.conclusion(), Conclusion::Failed, "{:#?}", finding.details());
     let failed: Vec<String> = finding.details().into_iter().filter(|d| d.starts_with("failed")).collect();
     let named = |by: &&str| failed.iter().any(|line| line.contains(*by));
+    let said = lie.betrayed_by;
     ensure!(failed.len() == said.len() && said.iter().all(named), "{said:?}: {failed:#?}");
     Ok(())
 }

@@ -3,7 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use self::server_lies::{ALTERS, DOUBLES, FORGETS, KEEPS_REFUSED, RENAMED, RENUMBERS};
 use super::{LIES, Lie, PASSED, Told, about, lies};
+
+#[path = "../../engine/ledger_lies/list.rs"]
+mod server_lies;
 
 /// Longest text in a cell, in characters.
 const CELL: usize = 160;
@@ -43,6 +47,14 @@ async fn table() -> String {
             let by = betrayal(lie, evidence).replace('|', "\\|").replace('\n', " ");
             let _ = writeln!(text, "| {} | {} | {} | {by} |", lie.name, lie.claim, lie.comes_out);
         }
+    }
+    text.push_str(
+        "\n## Real servers that lie\n\nMySQL, told so in its own words while the ledger writes and reads: \
+         `tests/engine/ledger_lies.rs`, which takes a container engine. They are not counted above.\n\n\
+         | lie | done by | the rows' verdict | given away by |\n|---|---|---|---|\n",
+    );
+    for lie in [&FORGETS, &KEEPS_REFUSED, &ALTERS, &RENUMBERS, &DOUBLES, &RENAMED] {
+        let _ = writeln!(text, "| {} | `{}` | failed | {} |", lie.name, lie.told, lie.betrayed_by.join("; "));
     }
     text
 }
