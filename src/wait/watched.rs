@@ -155,3 +155,17 @@ impl Backoff for Steps {
         self.0 = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_to_a_limit_and_begin_anew_after_success() {
+        let mut steps = Steps::default();
+        let pauses: Vec<u128> = steps.by_ref().take(5).map(|pause| pause.as_millis()).collect();
+        assert_eq!(pauses, [200, 400, 800, 1600, 1600]);
+        steps.reset();
+        assert_eq!(steps.next(), Some(Duration::from_millis(200)));
+    }
+}

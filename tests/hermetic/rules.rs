@@ -280,6 +280,94 @@ fn a_controller_that_gave_up_ends_the_wait_if_it_means_this_rollout() {
     not_yet(gave_up_on("nginx-deployment-6c7b9f8d5a"), "ready 1");
 }
 
+/// Each part of the condition counts by itself.
+#[rstest]
+#[case("type", "Available")]
+#[case("status", "Unknown")]
+#[case("reason", "ReplicaSetUpdated")]
+fn a_condition_that_does_not_give_up_is_waited_for(#[case] field: &str, #[case] is: &str) {
+    let verdict = rollout(|all| {
+        all["deployment"]["status"]["readyReplicas"] = json!(1);
+        let mut condition = json!({
+            "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+            "message": "ReplicaSet \"nginx-deployment-6c7b9f8d5\" has timed out progressing.",
+        });
+        condition[field] = json!(is);
+        all["deployment"]["status"]["conditions"][1] = condition;
+    });
+    not_yet(verdict, "ready 1");
+}
+
+/// What the Deployment says of making a ReplicaSet may be said of an earlier one.
+#[test]
+fn an_existing_set_was_not_refused() {
+    let verdict = rollout(|all| {
+        all["deployment"]["status"]["readyReplicas"] = json!(1);
+        all["deployment"]["status"]["conditions"][1] = json!({
+            "type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
+            "message": "replicasets.apps \"x\" is forbidden: exceeded quota: sets",
+        });
+    });
+    not_yet(verdict, "ready 1");
+}
+
+/// Without a ReplicaSet it is the Deployment that says why there is none.
+#[rstest]
+#[case("ReplicaSetCreateError", true)]
+#[case("ReplicaSetUpdated", false)]
+fn a_set_that_is_refused_ends_the_wait(#[case] reason: &str, #[case] for_good: bool) {
+    let verdict = rollout(|all| {
+        all["deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:1.27");
+        all["deployment"]["status"]["conditions"][1] = json!({
+            "type": "Progressing", "status": "False", "reason": reason,
+            "message": "replicasets.apps \"x\" is forbidden: exceeded quota: sets",
+        });
+    });
+    match for_good {
+        true => never(verdict, &["ReplicaSetCreateError", "exceeded quota: sets"]),
+        false => not_yet(verdict, "no ReplicaSet for the present template yet"),
+    }
+}
+
+/// A failure that is over is none.
+#[test]
+fn pods_that_were_refused_before_are_waited_for() {
+    let verdict = rollout(|all| {
+        all["pods"] = json!([]);
+        all["replicaSets"][1]["status"]["conditions"] = json!([{
+            "type": "ReplicaFailure", "status": "False", "reason": "FailedCreate",
+            "message": "pods \"x\" is forbidden: exceeded quota: two",
+        }]);
+    });
+    not_yet(verdict, "0 of 2 pods ready");
+}
+
+#[test]
+fn an_earlier_set_that_counts_pods_is_left() {
+    let verdict = rollout(|all| all["replicaSets"][0]["status"]["replicas"] = json!(1));
+    not_yet(verdict, "earlier ReplicaSet nginx-deployment-7f5c4d9b4b still counts pods");
+}
+
+#[test]
+fn a_pod_with_another_image_is_not_of_the_template() {
+    let verdict = rollout(|all| all["pods"][0]["spec"]["containers"][0]["image"] = json!("nginx:1.27"));
+    not_yet(verdict, "1 of 2 pods ready in ReplicaSet nginx-deployment-6c7b9f8d5");
+}
+
+/// The times of tolerations run only where it is unknown, and tainted to evict for that.
+#[rstest]
+#[case::no_eviction(nodes::UNREACHABLE, "NoSchedule", "Unknown")]
+#[case::another_taint(nodes::NOT_READY, "NoExecute", "Unknown")]
+#[case::ready(nodes::UNREACHABLE, "NoExecute", "True")]
+fn a_node_that_is_not_given_up_is_waited_for(#[case] key: &str, #[case] effect: &str, #[case] ready: &str) {
+    let mut node = value(LOST_NODE);
+    node["spec"]["taints"] = json!([{"key": key, "effect": effect}]);
+    for condition in node["status"]["conditions"].as_array_mut().unwrap() {
+        condition["status"] = json!(ready);
+    }
+    not_yet(nodes::node_unreachable("three-worker2").verdict(&[typed(&node)]), "three-worker2 Ready=");
+}
+
 fn refused(message: &str, old_pod: bool) -> Verdict {
     rollout(|all| {
         all["pods"] = if old_pod { json!([value(OLD_POD)]) } else { json!([]) };
@@ -338,6 +426,18 @@ fn pods_are_counted_ready_and_gone_by_uid() {
     assert_eq!(pods::pods_ready(2).verdict(&pods), Verdict::Met);
     not_yet(pods::pods_ready(1).verdict(&pods), "2 of 1 ready");
     not_yet(pods::pods_ready(3).verdict(&pods), "2 of 3 ready");
+    not_yet(pods::pods_ready(1).verdict(&[]), "0 of 1 ready: no pods");
+    // One of two that is not ready is one too many.
+    let mut ended = pods.clone();
+    let status = ended[1].status.as_mut().unwrap();
+    for condition in status.conditions.iter_mut().flatten() {
+        condition.status = "False".into();
+    }
+    for container in status.container_statuses.iter_mut().flatten() {
+        container.state = Some(typed(&json!({"terminated": {"exitCode": 3}})));
+    }
+    not_yet(pods::pods_ready(1).verdict(&ended), "1 of 1 ready");
+    not_yet(pods::pods_ready(1).verdict(&ended), "exited with 3");
     never(pods::pods_ready(1).verdict(&[typed(&value(CANNOT_PULL))]), &["ImagePullBackOff"]);
     let uid = pods[0].metadata.uid.clone().unwrap();
     let gone = pods::pods_gone([uid]);
@@ -359,11 +459,17 @@ fn a_node_is_ready_when_it_reported_since_and_has_no_taint() {
     let mut tainted = node.clone();
     tainted["spec"]["taints"] = json!([{"key": nodes::UNREACHABLE, "effect": "NoExecute"}]);
     not_yet(ready(None, &tainted), "still tainted");
+    let mut plane = node.clone();
+    plane["spec"]["taints"] =
+        json!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]);
+    assert_eq!(ready(None, &plane), Verdict::Met);
     let lost: [Node; 1] = [typed(&value(LOST_NODE))];
     assert_eq!(nodes::node_not_ready("three-worker2").verdict(&lost), Verdict::Met);
     assert_eq!(nodes::node_unreachable("three-worker2").verdict(&lost), Verdict::Met);
     not_yet(nodes::node_not_ready("three-worker2").verdict(&[typed(&node)]), "Ready=True");
     not_yet(nodes::nodes_ready(2).verdict(&[typed(&node), typed(&value(LOST_NODE))]), "1 of 2 ready");
+    assert_eq!(nodes::nodes_ready(1).verdict(&[typed(&node)]), Verdict::Met);
+    not_yet(nodes::nodes_ready(1).verdict(&[typed(&node), typed(&value(LOST_NODE))]), "1 of 1 ready");
 }
 
 #[test]
@@ -376,6 +482,7 @@ fn a_lost_claim_and_a_failed_volume_end_the_wait() {
     let check = claims::claim_bound();
     assert_eq!(check.verdict(&[claim("Bound", json!("pv"))]), Verdict::Met);
     not_yet(check.verdict(&[claim("Pending", Value::Null)]), "mysql-pv-claim is Pending");
+    not_yet(check.verdict(&[claim("Bound", Value::Null)]), "mysql-pv-claim is Bound");
     not_yet(check.verdict(&[]), "no claim");
     never(check.verdict(&[claim("Lost", json!("pv"))]), &["lost volume pv"]);
     let volume = |phase: &str| -> PersistentVolume {
@@ -384,6 +491,7 @@ fn a_lost_claim_and_a_failed_volume_end_the_wait() {
     let check = claims::volume_phase("Released");
     assert_eq!(check.verdict(&[volume("Released")]), Verdict::Met);
     not_yet(check.verdict(&[volume("Bound")]), "pv is Bound");
+    not_yet(check.verdict(&[]), "there is no volume");
     never(check.verdict(&[volume("Failed")]), &["disk gone"]);
 }
 
@@ -393,6 +501,7 @@ fn what_holds_a_namespace_is_named() {
     let uid = held.metadata.uid.clone().unwrap();
     let verdict = namespaces::namespace_gone(&uid).verdict(std::slice::from_ref(&held));
     let Verdict::NotYet(why) = verdict else { panic!("{verdict:?}") };
+    assert!(why.contains("is being deleted"), "{why}");
     assert!(why.contains("pods. has 1 resource instances"), "{why}");
     assert!(why.contains("example.com/hold in 1 resource instances"), "{why}");
     assert!(!why.contains("successfully"), "{why}");

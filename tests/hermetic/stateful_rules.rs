@@ -46,6 +46,16 @@ fn verdict(bend: impl FnOnce(&mut Value, &mut Vec<Value>)) -> Verdict {
 }
 
 #[test]
+fn a_pod_that_the_set_does_not_control_is_none_of_its_own() {
+    let only_owned = |_: &mut Value, pods: &mut Vec<Value>| {
+        let mut other = pod(3);
+        other["metadata"]["ownerReferences"][0]["controller"] = json!(false);
+        pods.push(other);
+    };
+    assert_eq!(verdict(only_owned), Verdict::Met);
+}
+
+#[test]
 fn a_set_that_runs_what_it_asks_for_is_complete() {
     assert_eq!(verdict(|_, _| {}), Verdict::Met);
 }

@@ -80,6 +80,8 @@ async fn a_timeout_says_what_was_seen_last() {
     let text = error.to_string();
     assert!(text.starts_with("green map: not met after 0."), "{text}");
     assert!(text.ends_with(r#"last seen: ["blue"]"#), "{text}");
+    let WaitError::Timeout { waited, .. } = &error else { panic!("{error}") };
+    assert!(!waited.is_zero() && error.hint().is_none());
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub fn switch(source: &Source, mutants: &[(usize, &Mutant)]) -> (String, Vec<Pla
     for (id, mutant) in mutants {
         by_start.entry(source.offset(mutant.span.start)).or_default().push((*id, mutant));
     }
-    let mut finder = Finder { source, by_start, edits: Vec::new() };
+    let mut finder = Finder { source, by_start, edits: Vec::new(), has_rest: Vec::new() };
     finder.functions();
     if let Some(tree) = &source.tree {
         finder.visit_file(tree);
@@ -45,6 +45,8 @@ struct Finder<'s> {
     source: &'s Source,
     by_start: BTreeMap<usize, Vec<(usize, &'s Mutant)>>,
     edits: Vec<Edit>,
+    /// Of the matches around: whether one of their arms takes everything, so that others may go.
+    has_rest: Vec<bool>,
 }
 
 impl Finder<'_> {
@@ -169,6 +171,20 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         syn::visit::visit_expr_unary(self, node);
     }
 
+    fn visit_expr_match(&mut self, node: &'ast syn::ExprMatch) {
+        let takes_all = |arm: &syn::Arm| match &arm.pat {
+            syn::Pat::Wild(_) => arm.guard.is_none(),
+            syn::Pat::Ident(name) => {
+                let is_binding = name.ident.to_string().starts_with(|c: char| c.is_lowercase());
+                is_binding && name.subpat.is_none() && arm.guard.is_none()
+            }
+            _ => false,
+        };
+        self.has_rest.push(node.arms.iter().any(takes_all));
+        syn::visit::visit_expr_match(self, node);
+        self.has_rest.pop();
+    }
+
     fn visit_arm(&mut self, node: &'ast syn::Arm) {
         let start = self.range(node).start;
         let gone = self.of(start, "MatchArm").first().map(|m| m.0);
@@ -192,7 +208,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                 }
             }
             None => {
-                if let Some(id) = gone {
+                if let Some(id) = gone.filter(|_| self.has_rest.last() == Some(&true)) {
                     let range = self.range(&node.pat);
                     self.edit(vec![id], range, "", &format!(" if !crate::mutant({id})"));
                 }

@@ -161,5 +161,6 @@ mod tests {
             "budgets of b.toml: there is no step drown; there are drain"
         );
         assert_eq!(parse("[default]\nlonger = 3"), "failed to read the budgets of b.toml");
+        assert!(Budgets::parse("b.toml", "[default]\ntook = 0", &[]).is_ok(), "no time at all is a figure");
     }
 }

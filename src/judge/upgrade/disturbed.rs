@@ -2,7 +2,7 @@
 //! upgrade's fault, or somebody else's: D4 does not hold then.
 
 use super::lives::{self, Life};
-use super::{DRAIN, KUBELET, MYSQL, SET, SLACK, StepCost, TRAP, WEB, costs, drained_at};
+use super::{DRAIN, KUBELET, MYSQL, SET, SLACK, StepCost, TRAP, WEB, costs};
 use crate::event::Record;
 
 /// Something that happened to a pod while an upgrade went on.
@@ -122,11 +122,11 @@ impl Seen<'_, '_> {
         if self.life.is_static() {
             return self.exchanged(at, true);
         }
-        if self.life.owner != "DaemonSet" && drained_at(self.costs, self.life.node, at) {
-            let step = self.step(at, SLACK, |c| c.step.step == DRAIN && self.is_here(c))?;
-            if listed(&self.costs[step], &self.life.full_name()) {
-                return Some((Some(step), EVICTED));
-            }
+        if self.life.owner != "DaemonSet"
+            && let Some(step) = self.step(at, SLACK, |c| c.step.step == DRAIN && self.is_here(c))
+            && listed(&self.costs[step], &self.life.full_name())
+        {
+            return Some((Some(step), EVICTED));
         }
         // kubeadm looks whether a Job runs before it touches anything (`upgrade-health-check-...`).
         let made = |c: &StepCost| PLANE.contains(&c.step.step.as_str()) && c.from <= self.life.began;

@@ -154,15 +154,6 @@ fn check_watched(finding: &mut Finding, records: &[Record], costs: &[StepCost], 
     }
 }
 
-/// Whether a node was being drained at a moment: from the step's beginning to its end.
-fn drained_at(costs: &[StepCost], node: &str, at: f64) -> bool {
-    let of_node = costs.iter().filter(|c| c.step.step == DRAIN && c.step.node.as_deref() == Some(node));
-    of_node.into_iter().any(|c| {
-        let took = c.ended.as_ref().map_or(c.to - c.from, |e| e.took);
-        at >= c.from - SLACK && at <= c.from + took + SLACK
-    })
-}
-
 /// Name of the step that drains a node.
 const DRAIN: &str = "drain";
 /// Name of the step that opens it again.

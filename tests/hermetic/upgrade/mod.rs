@@ -1,6 +1,9 @@
 //! Upgrades without a cluster: plans from made-up facts, each refusal, and what a drain says.
 
+mod cost;
+mod disturbed;
 mod drain;
+mod each;
 pub mod judge;
 mod plan;
 mod refused;

@@ -4,7 +4,7 @@ use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, Scope, Ser
 use seatrial::judge::upgrade::{
     AFTER, Budgets, EndedStep, PlannedUpgrade, STRETCH_END, TRAP_AFTER, TRAP_BEFORE, UpgradeStep,
 };
-use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::judge::{self, Conclusion, Evidence, Finding};
 use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ impl Story {
         });
     }
 
-    fn changed(&mut self, change: Change, object: Value) {
+    pub(super) fn changed(&mut self, change: Change, object: Value) {
         let text =
             |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (kind, name, uid) = (text("/kind"), text("/metadata/name"), text("/metadata/uid"));
@@ -70,7 +70,7 @@ impl Story {
     }
 
     /// A pod of the story's own.
-    fn pod(&mut self, name: &str, app: &str, uid: &str, node: &str, is: &str) {
+    pub(super) fn pod(&mut self, name: &str, app: &str, uid: &str, node: &str, is: &str) {
         let owner = if app == "set" { "StatefulSet" } else { "ReplicaSet" };
         self.changed(
             if is == "gone" { Change::Deleted } else { Change::Modified },
@@ -114,9 +114,13 @@ impl Story {
     }
 
     pub fn judge(&self, claim: &str) -> (Conclusion, String) {
-        let known = judge::claim(claim).unwrap();
-        let finding = known.judge(&Evidence::new(&self.records, known.id));
+        let finding = self.finding(claim);
         (finding.conclusion(), finding.evidence())
+    }
+
+    pub(super) fn finding(&self, claim: &str) -> Finding {
+        let known = judge::claim(claim).unwrap();
+        known.judge(&Evidence::new(&self.records, known.id))
     }
 
     pub fn wrong(&self, claim: &str, because: &str) {
@@ -126,7 +130,15 @@ impl Story {
     }
 }
 
-fn pod(namespace: &str, name: &str, app: &str, uid: &str, node: &str, owner: &str, is: &str) -> Value {
+pub(super) fn pod(
+    namespace: &str,
+    name: &str,
+    app: &str,
+    uid: &str,
+    node: &str,
+    owner: &str,
+    is: &str,
+) -> Value {
     let mut object = json!({
         "kind": "Pod",
         "metadata": {

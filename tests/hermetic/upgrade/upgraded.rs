@@ -1,13 +1,14 @@
 //! D5 judged from made-up runs: every claim of A, B and C on one cluster, whole or half way.
 
 use seatrial::event::{Event, Record, Scope};
-use seatrial::judge::{self, Conclusion, Evidence, stateful_set, stateful_single, stateless};
+use seatrial::judge::{self, Conclusion, Evidence, Finding, stateful_set, stateful_single, stateless};
 use seatrial::report::rejudge;
 use seatrial::upgrade::State;
 use serde_json::json;
 
 use super::{cluster, v};
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
+use crate::story::says;
 
 /// What may be wrong with the run; the default is that nothing is.
 #[derive(Clone, Copy, Default)]
@@ -148,6 +149,55 @@ fn without_the_other_suites_nothing_is_proved() {
         all.into_iter().filter(|r| r.scope.scenario.as_deref() == Some("upgraded")).collect();
     let finding = judge::claim("D5").unwrap().judge(&Evidence::new(&own, "D5").of_run(&own));
     assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{}", finding.evidence());
+    says(&finding, Conclusion::Inconclusive, "0 of 33 claims of A, B and C passed");
+}
+
+/// What is said of a run after a change to its records.
+fn bent(wrong: Wrong, bend: impl FnOnce(&mut Vec<Record>)) -> Finding {
+    let mut all = run(wrong);
+    bend(&mut all);
+    let own: Vec<Record> =
+        all.iter().filter(|r| r.scope.scenario.as_deref() == Some("upgraded")).cloned().collect();
+    judge::claim("D5").unwrap().judge(&Evidence::new(&own, "D5").of_run(&all))
+}
+
+#[test]
+fn a_cluster_is_upgraded_to_more_than_it_was_made_as() {
+    let origin = |wrong: Wrong, made_as: &str, to: &str| {
+        bent(wrong, |all| {
+            for record in all {
+                if let Event::Observed { what, value, .. } = &mut record.event
+                    && what == "origin"
+                {
+                    (value["made_as"], value["to"]) = (json!(made_as), json!(to));
+                }
+            }
+        })
+    };
+    let same = origin(Wrong::default(), "1.35.4", "1.35.4");
+    says(&same, Conclusion::Failed, "made as 1.35.4, upgraded to 1.35.4");
+    let half = origin(Wrong { half: true, ..Wrong::default() }, "1.35.4", "1.36.3");
+    says(&half, Conclusion::Failed, "stopped after `uncordon cp`: API servers 1.35.4 to 1.35.4");
+}
+
+/// A claim that is judged twice came out as the worse of both.
+#[test]
+fn the_worst_judgement_of_a_claim_counts() {
+    use Conclusion::{Failed, Passed};
+    for verdicts in [[Passed, Failed], [Failed, Passed], [Failed, Failed]] {
+        let finding = bent(Wrong::default(), |all| {
+            let is = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A1");
+            let at = all.iter().position(is).unwrap();
+            all.insert(at + 1, all[at].clone());
+            for (i, result) in verdicts.into_iter().enumerate() {
+                if let Event::ClaimJudged { verdict, evidence, .. } = &mut all[at + i].event {
+                    (*verdict, *evidence) = (result, format!("judgement {i}"));
+                }
+            }
+        });
+        let first = if verdicts[0] == Failed { 0 } else { 1 };
+        says(&finding, Failed, &format!("A1 failed: judgement {first}"));
+    }
 }
 
 #[test]

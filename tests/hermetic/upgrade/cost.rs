@@ -1,0 +1,70 @@
+//! What a step costs: how long it lasts, and where a failed request counts.
+
+use seatrial::event::{Event, Outcome};
+use seatrial::judge::upgrade::{Budgets, EndedStep, STRETCH_END, StepCost, UpgradeStep, costs};
+use serde_json::Value;
+
+use super::story::Story;
+use super::v;
+
+/// `apply` from 10 to 18, `settle` from 30 on, with samples of `http`: second, milliseconds, outcome.
+fn told(samples: &[(f64, f64, Outcome)], mark: Option<&str>) -> Vec<StepCost> {
+    let mut s = Story { records: Vec::new(), at: 0.0 };
+    for (step, from) in [("apply", 10.0), ("settle", 30.0)] {
+        let (to, step) = (v("1.35.4"), step.to_owned());
+        s.at = from;
+        s.add(Event::UpgradeStepStarted(UpgradeStep { to, step: step.clone(), node: None }));
+        s.at = from + 8.0;
+        let (took, error, proof, versions) = (8.0, None, Value::Null, None);
+        s.add(Event::UpgradeStepEnded(EndedStep { to, step, node: None, took, error, proof, versions }));
+    }
+    for &(at, took_ms, outcome) in samples {
+        s.at = at;
+        s.add(Event::Sampled { probe: "http".into(), outcome, took_ms, detail: String::new() });
+    }
+    if let Some(mark) = mark {
+        s.at = 40.0;
+        s.add(Event::Marked { mark: mark.into() });
+    }
+    s.at = 60.0;
+    s.add(Event::Noted { text: "later".into() });
+    s.records.sort_by_key(|r| r.mono_us);
+    costs(&s.records)
+}
+
+#[test]
+fn a_step_lasts_to_the_next_or_to_the_end_of_its_stretch() {
+    let ends = |mark| told(&[], mark).iter().map(|c| (c.from, c.to)).collect::<Vec<_>>();
+    assert_eq!(ends(None), [(10.0, 30.0), (30.0, 60.0)]);
+    assert_eq!(ends(Some("another")), [(10.0, 30.0), (30.0, 60.0)]);
+    assert_eq!(ends(Some(STRETCH_END)), [(10.0, 30.0), (30.0, 40.0)]);
+}
+
+#[test]
+fn an_outage_counts_where_its_first_failed_request_began() {
+    use Outcome::{Acknowledged, Indeterminate, Refused};
+    // It began at 29 s and failed at 31 s; the last answer before was at 28 s.
+    let all =
+        told(&[(28.0, 1.0, Acknowledged), (31.0, 2000.0, Indeterminate), (33.0, 1.0, Acknowledged)], None);
+    let [apply, settle] = [0, 1].map(|i| all[i].probes["http"]);
+    assert_eq!((apply.requests, apply.outage), (1, 5.0));
+    assert_eq!((settle.requests, settle.refused, settle.indeterminate, settle.outage), (2, 0, 1, 0.0));
+    // One that does not end counts to the end of the records.
+    let open = told(&[(45.0, 1.0, Acknowledged), (50.0, 1.0, Refused)], None);
+    assert_eq!(open[1].probes["http"].outage, 15.0);
+}
+
+#[test]
+fn a_budget_is_broken_by_more_than_it_and_not_by_as_much() {
+    let samples = [
+        (31.0, 0.0, Outcome::Acknowledged),
+        (32.0, 0.0, Outcome::Refused),
+        (33.0, 0.0, Outcome::Acknowledged),
+    ];
+    let cost = &told(&samples, None)[1];
+    for (took, outage, over) in [(8, 2, 0), (7, 2, 1), (8, 1, 1), (9, 3, 0), (1, 1, 2)] {
+        let text = format!("[default]\ntook = {took}\n[default.outage]\nhttp = {outage}");
+        let budgets = Budgets::parse("b.toml", &text, &[]).unwrap();
+        assert_eq!(cost.over(&budgets).len(), over, "{took} {outage}: {:?}", cost.over(&budgets));
+    }
+}

@@ -1,0 +1,189 @@
+//! Which pod was disturbed by which step, and why: one pod, or two, beside an upgrade of few steps.
+
+use rstest::rstest;
+use seatrial::event::{Change, Event, Outcome};
+use seatrial::judge::upgrade::{Disturbed, EndedStep, STRETCH_END, UpgradeStep, costs, disturbances};
+use serde_json::{Value, json};
+
+use super::story::{Story, pod};
+use super::v;
+
+/// A pod, as it is seen at a second: namespace, name, app, node, owner, template, how it is.
+struct Seen(
+    f64,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+const SYSTEM: &str = "kube-system";
+
+/// `apply cp` from 10 to 18, `drain w1` from 30 to 38 with one pod evicted, `kubelet w1` from 38 to 46,
+/// `uncordon cp` from 70 to 78; the upgrade ends at 90. `cp` and `cp2` are control planes.
+fn told(pods: &[Seen]) -> Story {
+    let mut s = Story { records: Vec::new(), at: 0.0 };
+    for (step, node, from) in
+        [("apply", "cp", 10.0), ("drain", "w1", 30.0), ("kubelet", "w1", 38.0), ("uncordon", "cp", 70.0)]
+    {
+        let (to, step, node) = (v("1.35.4"), step.to_owned(), Some(node.to_owned()));
+        s.at = from;
+        s.add(Event::UpgradeStepStarted(UpgradeStep { to, step: step.clone(), node: node.clone() }));
+        s.at = from + 8.0;
+        let proof = json!({ "evicted": if step == "drain" { vec!["n/web"] } else { Vec::new() } });
+        s.add(Event::UpgradeStepEnded(EndedStep {
+            to,
+            step,
+            node,
+            took: 8.0,
+            error: None,
+            proof,
+            versions: None,
+        }));
+    }
+    s.at = 90.0;
+    s.add(Event::Marked { mark: STRETCH_END.into() });
+    let planes =
+        ["cp", "cp2"].map(|node| Seen(0.0, SYSTEM, node, "kube-apiserver", node, "Node", "a", "ready"));
+    for Seen(at, namespace, name, app, node, owner, template, is) in planes.iter().chain(pods) {
+        let uid = format!("{name}-{template}");
+        let mut object = pod(namespace, name, app, &uid, node, owner, is);
+        object["metadata"]["labels"]["pod-template-hash"] = json!(template);
+        if *is == "ended" {
+            object["status"]["phase"] = json!("Succeeded");
+        }
+        s.at = *at;
+        s.changed(Change::Modified, object);
+    }
+    s.records.sort_by_key(|r| r.mono_us);
+    s
+}
+
+type Told = (&'static str, &'static str, &'static str);
+
+/// Each disturbance: pod, step, reason.
+fn found(s: &Story) -> Vec<(String, String, String)> {
+    let costs = costs(&s.records);
+    let text = |d: seatrial::judge::upgrade::Disturbance| {
+        let step = d.step.map_or("none".into(), |i| costs[i].title());
+        let pod = match d.what {
+            Disturbed::Went => d.pod,
+            Disturbed::Restarted(times) => format!("{} x{times}", d.pod),
+        };
+        (pod, step, d.why.unwrap_or("nothing").to_owned())
+    };
+    disturbances(&s.records).into_iter().map(text).collect()
+}
+
+const EVICTED: &str = "evicted by the drain";
+const EXCHANGED: &str = "the control plane's components were exchanged";
+const NEW_TEMPLATE: &str = "replaced by one of a new template";
+const OWN_CHECK: &str = "a Job of the step itself, which ends";
+const API_AWAY: &str = "it ended by itself while the API server was away";
+const NEW_KUBELET: &str = "the new kubelet started it anew";
+const DNS: (&str, &str) = ("dns", "kube-system/dns");
+
+fn dns(at: f64, node: &'static str, template: &'static str, is: &'static str) -> Seen {
+    Seen(at, SYSTEM, DNS.0, "coredns", node, "ReplicaSet", template, is)
+}
+
+fn web(at: f64, template: &'static str, is: &'static str) -> Seen {
+    Seen(at, "n", "web", "web", "w1", "ReplicaSet", template, is)
+}
+
+fn api(at: f64, node: &'static str, template: &'static str, is: &'static str) -> Seen {
+    Seen(at, SYSTEM, node, "kube-apiserver", node, "Node", template, is)
+}
+
+fn job(at: f64, owner: &'static str, is: &'static str) -> Seen {
+    Seen(at, SYSTEM, "job", "check", "w2", owner, "j", is)
+}
+
+#[rstest]
+#[case::evicted(&[web(1.0, "a", "ready"), web(35.0, "a", "ending")], &[("n/web", "drain w1", EVICTED)])]
+#[case::evicted_before_the_next_step(&[web(1.0, "a", "ready"), web(37.0, "a", "ending")], &[("n/web", "drain w1", EVICTED)])]
+#[case::before_the_upgrade(&[web(1.0, "a", "ready"), web(5.0, "a", "ending")], &[])]
+#[case::when_it_is_over(&[web(1.0, "a", "ready"), web(90.0, "a", "ending")], &[])]
+#[case::no_workload(&[Seen(1.0, "n", "x", "x", "w2", "ReplicaSet", "a", "ready"), Seen(35.0, "n", "x", "x", "w2", "ReplicaSet", "a", "ending")], &[])]
+#[case::a_new_workload(&[web(1.0, "a", "ready"), web(14.0, "b", "ready"), web(15.0, "a", "ending")], &[("n/web", "apply cp", "nothing")])]
+#[case::new_template(&[dns(1.0, "w2", "a", "ready"), dns(14.0, "w2", "b", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", NEW_TEMPLATE)])]
+#[case::new_template_later(&[dns(1.0, "w2", "a", "ready"), dns(31.0, "w2", "b", "ready"), dns(32.0, "w2", "a", "ending")], &[(DNS.1, "drain w1", NEW_TEMPLATE)])]
+#[case::new_template_as_the_next_begins(&[dns(1.0, "w2", "a", "ready"), dns(31.0, "w2", "b", "ready"), dns(38.0, "w2", "a", "ending")], &[(DNS.1, "kubelet w1", NEW_TEMPLATE)])]
+#[case::older_template(&[dns(0.5, "w2", "b", "ready"), dns(1.0, "w2", "a", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", "nothing")])]
+#[case::same_template(&[dns(1.0, "w2", "a", "ready"), Seen(14.0, SYSTEM, "dns-2", "coredns", "w2", "ReplicaSet", "a", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", "nothing")])]
+#[case::template_elsewhere(&[dns(1.0, "w2", "a", "ready"), Seen(14.0, "other", "dns", "coredns", "w2", "ReplicaSet", "b", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", "nothing")])]
+#[case::template_of_another_app(&[dns(1.0, "w2", "a", "ready"), Seen(14.0, SYSTEM, "x", "x", "w2", "ReplicaSet", "b", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", "nothing")])]
+#[case::own_job(&[job(11.0, "Job", "ready"), job(14.0, "Job", "ended")], &[("kube-system/job", "apply cp", OWN_CHECK)])]
+#[case::job_of_before(&[job(5.0, "Job", "ready"), job(14.0, "Job", "ended")], &[("kube-system/job", "apply cp", "nothing")])]
+#[case::job_of_a_drain(&[job(31.0, "Job", "ready"), job(33.0, "Job", "ended")], &[("kube-system/job", "drain w1", "nothing")])]
+#[case::no_job(&[job(11.0, "ReplicaSet", "ready"), job(14.0, "ReplicaSet", "ended")], &[("kube-system/job", "apply cp", "nothing")])]
+#[case::exchanged(&[api(12.0, "cp", "a", "ending")], &[("kube-system/cp", "apply cp", EXCHANGED)])]
+#[case::exchanged_elsewhere(&[api(12.0, "cp2", "a", "ending")], &[("kube-system/cp2", "apply cp", "nothing")])]
+#[case::exchanged_by_no_such_step(&[api(75.0, "cp", "a", "ending")], &[("kube-system/cp", "uncordon cp", "nothing")])]
+#[case::static_on_a_worker(&[Seen(0.0, SYSTEM, "s", "s", "w1", "Node", "a", "ready"), Seen(40.0, SYSTEM, "s", "s", "w1", "Node", "a", "ending")], &[("kube-system/s", "kubelet w1", "nothing")])]
+#[case::lost_its_leader(&[api(12.0, "cp2", "a", "restarted")], &[("kube-system/cp2 x1", "apply cp", EXCHANGED)])]
+#[case::restarted_in_a_drain(&[api(36.0, "cp2", "a", "restarted")], &[("kube-system/cp2 x1", "drain w1", "nothing")])]
+#[case::new_kubelet(&[dns(1.0, "w1", "a", "ready"), dns(40.0, "w1", "a", "restarted")], &[("kube-system/dns x1", "kubelet w1", NEW_KUBELET)])]
+#[case::long_before_the_kubelet(&[dns(1.0, "w1", "a", "ready"), dns(25.0, "w1", "a", "restarted")], &[("kube-system/dns x1", "apply cp", "nothing")])]
+#[case::label_of_a_workload_elsewhere(&[Seen(1.0, "other", "web", "web", "w1", "ReplicaSet", "a", "ready"), Seen(40.0, "other", "web", "web", "w1", "ReplicaSet", "a", "restarted")], &[("other/web x1", "kubelet w1", NEW_KUBELET)])]
+#[case::restarted_as_it_begins(&[dns(1.0, "w1", "a", "ready"), dns(10.0, "w1", "a", "restarted")], &[])]
+fn a_disturbance_has_its_step_and_its_reason(#[case] pods: &[Seen], #[case] wanted: &[Told]) {
+    let found = found(&told(pods));
+    let found: Vec<Told2<'_>> = found.iter().map(|(a, b, c)| (a.as_str(), b.as_str(), c.as_str())).collect();
+    assert_eq!(found, wanted);
+}
+
+type Told2<'t> = (&'t str, &'t str, &'t str);
+
+/// What a pod had when it was first seen is older than the upgrade.
+#[test]
+fn restarts_are_counted_from_those_of_before() {
+    let mut s = told(&[dns(1.0, "w1", "a", "restarted"), dns(41.0, "w1", "a", "restarted")]);
+    assert_eq!(found(&s), []);
+    for record in s.records.iter_mut().filter(|r| r.mono_us == 41_000_000) {
+        if let Event::ObjectChanged { object, .. } = &mut record.event {
+            object["status"]["containerStatuses"][0]["restartCount"] = json!(2);
+        }
+    }
+    assert_eq!(found(&s), [(format!("{} x1", DNS.1), "kubelet w1".into(), NEW_KUBELET.into())]);
+}
+
+/// A step without an end lasts until the next one begins, and a while longer for what is told late.
+#[test]
+fn a_step_without_an_end_lasts_to_the_next() {
+    for (second, why) in [(84.0, NEW_KUBELET), (86.0, "nothing")] {
+        let mut s = told(&[dns(1.0, "w1", "a", "ready"), dns(second, "w1", "a", "restarted")]);
+        s.records.retain(|r| !matches!(&r.event, Event::UpgradeStepEnded(e) if e.step == "kubelet"));
+        assert_eq!(found(&s)[0].2, why, "at {second}");
+    }
+}
+
+/// A drain that was given up does not say whom it had evicted.
+#[test]
+fn a_drain_that_was_given_up_explains_each_of_its_pods() {
+    for (error, why) in [(Some("given up"), EVICTED), (None, "nothing")] {
+        let mut s = told(&[web(1.0, "a", "ready"), web(35.0, "a", "ending")]);
+        for record in &mut s.records {
+            if let Event::UpgradeStepEnded(ended) = &mut record.event {
+                (ended.error, ended.proof) =
+                    (error.map(str::to_owned), json!({ "evicted": Value::Array(Vec::new()) }));
+            }
+        }
+        assert_eq!(found(&s)[0].2, why, "{error:?}");
+    }
+}
+
+#[test]
+fn what_ended_while_the_api_was_away_is_explained_by_that() {
+    use Outcome::{Acknowledged, Indeterminate, Refused};
+    for (outcome, why) in [(Refused, API_AWAY), (Indeterminate, API_AWAY), (Acknowledged, "nothing")] {
+        let mut s = told(&[dns(1.0, "w2", "a", "ready"), dns(32.0, "w2", "a", "restarted")]);
+        s.at = 31.0;
+        s.add(Event::Sampled { probe: "api".into(), outcome, took_ms: 1.0, detail: String::new() });
+        s.records.sort_by_key(|r| r.mono_us);
+        assert_eq!(found(&s), [(format!("{} x1", DNS.1), "drain w1".into(), why.into())]);
+    }
+}
