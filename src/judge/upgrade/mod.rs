@@ -97,8 +97,9 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
                 finding.unsure(format!("no budget says how long {probe} may be away in `{title}`"));
                 continue;
             };
-            // What never failed is told in the summary.
-            if failed > 0 {
+            // What never failed is told in the summary. An outage may begin with the last request of a
+            // step, which fails only in the next one.
+            if failed > 0 || tally.outage > 0.0 {
                 let long = match tally.outage > 0.0 {
                     true => format!("longest time without an answer {:.1} s of {allowed} s", tally.outage),
                     false => "in an outage that began before".into(),

@@ -26,6 +26,12 @@ use crate::story::says;
     Passed,
     "`drain cp`: http 1 of 2 requests failed, in an outage that began before"
 )]
+#[case::began_with_its_last_request(
+    "D2",
+    began_with_its_last_request,
+    Failed,
+    "`drain cp`: http 0 of 2 requests failed, longest time without an answer "
+)]
 #[case::never_opened("D3", |s: &mut Story| never(s, "uncordon", "w1"), Inconclusive, "w1 was not opened again")]
 #[case::opened_at_once("D3", opened_at_once, Passed, "every pod of the Deployment left w1")]
 #[case::stayed("D3", |s: &mut Story| s.records.retain(|r| !ends(r, "web-1")), Failed, "web-1 stayed on w1")]
@@ -164,6 +170,27 @@ fn began_before(story: &mut Story) {
     for at in [last, first] {
         if let Event::Sampled { outcome, .. } = &mut story.records[at].event {
             *outcome = Outcome::Refused;
+        }
+    }
+}
+
+/// A request that is made in a step fails in the next one only, as all do there.
+fn began_with_its_last_request(story: &mut Story) {
+    let of = |story: &Story, step: &str| {
+        let began = |r: &Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step);
+        story.records.iter().position(began).unwrap()
+    };
+    let (kubelet, uncordon) = (of(story, "kubelet"), of(story, "uncordon"));
+    let start = story.records[kubelet].mono_us;
+    let mut reaches_back = true;
+    for record in &mut story.records[kubelet..uncordon] {
+        if let Event::Sampled { probe, outcome, took_ms, .. } = &mut record.event
+            && probe == "http"
+        {
+            *outcome = Outcome::Refused;
+            if std::mem::take(&mut reaches_back) {
+                *took_ms = (record.mono_us - start) as f64 / 1e3 + 100.0;
+            }
         }
     }
 }
