@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
-use crate::node::Node;
+use crate::node::{Node, Role};
 use crate::upgrade::drain;
 use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::ClusterFacts;
@@ -16,7 +16,8 @@ use crate::upgrade::plan::EtcdPolicy;
 
 /// Cordons a node and evicts its pods, PodDisruptionBudgets honoured, as `kubectl drain
 /// --ignore-daemonsets --delete-emptydir-data` does. Where a pod cannot be evicted in time the node
-/// is uncordoned, and the pod and the budget are named.
+/// is uncordoned, and the pod and the budget are named. On a control plane it waits until what was evicted
+/// is ready elsewhere, but no longer than a minute: afterwards nobody hears of new endpoints for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain;
 
@@ -50,7 +51,15 @@ impl Step for Drain {
             // Written before it is done: whoever goes on must know whose cordon it is.
             up.journal.cordoning(&node.name)?;
             match drain::drain(up.client, &node.name, deadline.at_most(up.drain)).await {
-                Ok(evicted) => Ok(json!({ "evicted": evicted })),
+                Ok(evicted) => {
+                    // Its API server is about to be away: what went is to serve elsewhere before, and
+                    // every kube-proxy to know where.
+                    let moved = node.role != Role::ControlPlane
+                        || drain::pods_back(up.client, &up.unready_before, deadline.at_most(MOVE))
+                            .await
+                            .is_ok();
+                    Ok(json!({ "evicted": evicted, "ready_elsewhere": moved }))
+                }
                 Err(error) => {
                     let back = drain::uncordon(up.client, &node.name, Deadline::after(UNDO)).await;
                     if back.is_ok() {
@@ -64,5 +73,8 @@ impl Step for Drain {
     }
 }
 
+/// Time for what a control plane's drain evicted to be ready on other nodes. What may run nowhere else is
+/// not ready before the node is open again, and is not waited for any longer.
+const MOVE: Duration = Duration::from_secs(60);
 /// Time to open a node again that could not be drained.
 const UNDO: Duration = Duration::from_secs(60);
