@@ -20,7 +20,7 @@ upgrade: bootstrap build ## A living cluster to the next minor version, with pro
 	scripts/upgrade
 
 upgrade-pairs: bootstrap build ## Every served version to the next: docs/upgrade-pairs.md (hours; goes on where it stopped)
-	cargo run --locked --example upgrade_pairs
+	cargo run --locked --release --example upgrade_pairs
 
 upgrade-registry: bootstrap build ## An upgrade out of a node image that a registry on this machine has
 	scripts/upgrade-registry
