@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::lock::{LockError, failed, same_file};
+use super::lock::{LockError, create_folder, failed};
 
 /// How a cluster is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,34 +76,27 @@ pub(super) struct HolderFile {
 }
 
 impl HolderFile {
-    /// A place at the end of the queue.
+    /// A place at the end of the queue. Written and locked under a hidden name: whoever sees it
+    /// sees it locked.
     pub fn create(dir: &Path, who: &str, access: Access) -> Result<Self, LockError> {
         let (pid, stage) = (std::process::id(), Stage::Waiting);
-        Self::with(dir, Holder { who: who.into(), pid, access, stage, since: Timestamp::now() })
-    }
-
-    /// Written and locked under a hidden name: whoever sees it sees it locked. The folder may be
-    /// removed at any moment, with the cluster that it is about; then there is a new one.
-    fn with(dir: &Path, holder: Holder) -> Result<Self, LockError> {
-        loop {
-            std::fs::create_dir_all(dir).map_err(|e| failed("create folder", dir, e))?;
-            let temp = match tempfile::Builder::new().prefix(".holder-").tempfile_in(dir) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                other => other.map_err(|e| failed("create a file in", dir, e))?,
-            };
-            let name = temp.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let path = dir.join(name.trim_start_matches('.'));
-            temp.as_file().lock().map_err(|e| failed("lock", temp.path(), e))?;
-            let file = temp.as_file().try_clone().map_err(|e| failed("open", temp.path(), e))?;
-            let mut me = Self { file, path, holder: holder.clone() };
-            me.write()?;
-            match temp.persist(&me.path) {
-                Ok(_) => return Ok(me),
-                // Also where the folder is there again, as somebody else's.
-                Err(error) if !error.file.path().exists() => {}
-                Err(error) => return Err(failed("create", &me.path, error.error)),
+        let holder = Holder { who: who.into(), pid, access, stage, since: Timestamp::now() };
+        // An empty folder may be removed at any moment, with the cluster that it is about.
+        let temp = loop {
+            create_folder(dir)?;
+            match tempfile::Builder::new().prefix(".holder-").tempfile_in(dir) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => break other.map_err(|e| failed("create a file in", dir, e))?,
             }
-        }
+        };
+        let name = temp.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = dir.join(name.trim_start_matches('.'));
+        temp.as_file().lock().map_err(|e| failed("lock", temp.path(), e))?;
+        let file = temp.as_file().try_clone().map_err(|e| failed("open", temp.path(), e))?;
+        let mut me = Self { file, path, holder };
+        me.write()?;
+        temp.persist(&me.path).map_err(|e| failed("create", &me.path, e.error))?;
+        Ok(me)
     }
 
     /// Goes on to the next stage.
@@ -121,15 +114,6 @@ impl HolderFile {
             self.file.set_len(text.len() as u64)
         };
         write().map_err(|e| failed("write", &self.path, e))
-    }
-
-    /// Sees to it that the place in the queue can be seen: when a cluster is removed, its lock
-    /// files are, and those who wait keep their place among the new ones.
-    pub fn keep(&mut self, dir: &Path) -> Result<(), LockError> {
-        if !same_file(&self.file, &self.path) {
-            *self = Self::with(dir, self.holder.clone())?;
-        }
-        Ok(())
     }
 
     /// Whether this is our own.

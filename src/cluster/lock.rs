@@ -101,7 +101,7 @@ impl LockFiles {
     ) -> Result<Entering, LockError> {
         let mut me = HolderFile::create(&self.holders_dir(), who, access)?;
         let mut queue = Queue { files: self, access, deadline, said: String::new() };
-        match queue.come_in(&mut me, &mut waiting).await {
+        match queue.come_in(&me, &mut waiting).await {
             Ok((turnstile, lease)) => {
                 me.stage(Stage::Preparing)?;
                 Ok(Entering { files: self.clone(), lease, _turnstile: turnstile, me, left: self.left() })
@@ -166,7 +166,7 @@ impl LockFiles {
     /// # Errors
     /// [`LockError::File`].
     pub fn try_watch(&self) -> Result<Option<File>, LockError> {
-        std::fs::create_dir_all(&self.dir).map_err(|e| failed("create folder", &self.dir, e))?;
+        create_folder(&self.dir)?;
         self.try_lock("watcher", Access::Exclusive)
     }
 
@@ -182,8 +182,7 @@ impl LockFiles {
             let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
             let open = match open {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    let dir = self.holders_dir();
-                    std::fs::create_dir_all(&dir).map_err(|e| failed("create folder", &dir, e))?;
+                    create_folder(&self.holders_dir())?;
                     continue;
                 }
                 other => other.map_err(|e| failed("open", &path, e))?,
@@ -257,7 +256,7 @@ impl Entering {
         self.me.stage(Stage::Using)?;
         self.files.touch()?;
         for left in &self.left {
-            std::fs::remove_file(&left.path).map_err(|e| failed("remove", &left.path, e))?;
+            remove_file(&left.path)?;
         }
         Ok(Held { files: self.files, _lease: self.lease, me: self.me })
     }
@@ -267,17 +266,33 @@ impl Entering {
         self.me.remove();
     }
 
-    /// Removes the lock files with everything in their folder: the cluster is gone. Those who
-    /// wait find out and start with new files.
+    /// Removes what the folder says of the cluster, which is gone, and the lock files with it if
+    /// nobody waits. Those who wait keep their places and come in one after the other.
     ///
     /// # Errors
     /// [`LockError::File`].
     pub fn remove(self) -> Result<(), LockError> {
-        // In one step, or somebody who comes now would find half of it.
-        let (dir, name) = (&self.files.dir, &self.files.name);
-        let away = dir.with_file_name(format!(".{name}-{}", std::process::id()));
-        std::fs::rename(dir, &away).map_err(|e| failed("rename", dir, e))?;
-        std::fs::remove_dir_all(&away).map_err(|e| failed("remove", &away, e))
+        let dir = &self.files.dir;
+        let locks = ["turnstile", "lease"];
+        for entry in std::fs::read_dir(dir).map_err(|e| failed("read", dir, e))?.flatten() {
+            let is_file = entry.file_type().is_ok_and(|t| t.is_file());
+            if is_file && !locks.iter().any(|lock| entry.file_name() == *lock) {
+                remove_file(&entry.path())?;
+            }
+        }
+        for left in &self.left {
+            remove_file(&left.path)?;
+        }
+        self.me.remove();
+        if remove_if_empty(&self.files.holders_dir())? {
+            // Nobody waits. Whoever comes from here on makes files of its own, which stay: these
+            // two are ours for as long as we hold them, and the folder goes only if it is empty.
+            for lock in locks {
+                remove_file(&dir.join(lock))?;
+            }
+            remove_if_empty(dir)?;
+        }
+        Ok(())
     }
 }
 
@@ -309,19 +324,16 @@ impl Queue<'_> {
     /// The turnstile, once nobody is in front of us, and then the lease.
     async fn come_in(
         &mut self,
-        me: &mut HolderFile,
+        me: &HolderFile,
         waiting: &mut impl FnMut(&str),
     ) -> Result<(File, File), LockError> {
         let turnstile = loop {
-            me.keep(&self.files.holders_dir())?;
             let first = !self.files.holder_files().iter().any(|other| me.is_behind(other));
             if first && let Some(turnstile) = self.files.try_lock("turnstile", Access::Exclusive)? {
                 break turnstile;
             }
             self.wait(me, waiting).await?;
         };
-        // The files may have gone between the look and the lock.
-        me.keep(&self.files.holders_dir())?;
         Ok((turnstile, self.lease(me, waiting).await?))
     }
 
@@ -366,8 +378,33 @@ fn in_order(found: impl IntoIterator<Item = FoundHolder>) -> Vec<Holder> {
     }
 }
 
+/// Creates a folder, also while an empty one on the way to it is removed, which
+/// [`std::fs::create_dir_all`] takes for an error.
+pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
+    const TRIES: u32 = 100;
+    for _ in 1..TRIES {
+        match std::fs::create_dir_all(dir) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            other => return other.map_err(|e| failed("create folder", dir, e)),
+        }
+    }
+    std::fs::create_dir_all(dir).map_err(|e| failed("create folder", dir, e))
+}
+
+fn remove_file(path: &Path) -> Result<(), LockError> {
+    std::fs::remove_file(path).map_err(|e| failed("remove", path, e))
+}
+
+/// Removes a folder with nothing in it; false when there is something, or comes at this moment.
+fn remove_if_empty(dir: &Path) -> Result<bool, LockError> {
+    match std::fs::remove_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        other => other.map(|()| true).map_err(|e| failed("remove", dir, e)),
+    }
+}
+
 /// Whether a path still leads to this open file.
-pub(super) fn same_file(open: &File, path: &Path) -> bool {
+fn same_file(open: &File, path: &Path) -> bool {
     let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     let (a, b) = (open.metadata().map(id), std::fs::metadata(path).map(id));
     matches!((a, b), (Ok(a), Ok(b)) if a == b)
@@ -398,5 +435,30 @@ mod tests {
         assert!(!same_file(&old, &path));
         File::create(&path).unwrap();
         assert!(!same_file(&old, &path));
+    }
+
+    #[test]
+    fn of_a_removed_cluster_nothing_stays_but_the_places_of_those_who_wait() {
+        let state = tempfile::tempdir().unwrap();
+        let files = LockFiles::new(state.path(), "one");
+        let entering = || {
+            let entering = files.try_enter("down").unwrap().unwrap();
+            files.touch().unwrap();
+            std::fs::write(files.dir.join("watcher.log"), "text").unwrap();
+            entering
+        };
+        // Somebody went without a release: that it did is forgotten with the cluster.
+        drop(entering().enter().unwrap());
+        entering().remove().unwrap();
+        assert!(!files.dir.exists());
+
+        let entering = entering();
+        let waits = HolderFile::create(&files.holders_dir(), "waits", Access::Shared).unwrap();
+        entering.remove().unwrap();
+        assert_eq!(files.holders(), [waits.holder.clone()]);
+        assert_eq!((files.last_used(), files.dir.join("watcher.log").exists()), (None, false));
+        waits.remove();
+        files.try_enter("reap").unwrap().unwrap().remove().unwrap();
+        assert!(!files.dir.exists());
     }
 }
