@@ -121,15 +121,17 @@ start() {
 # it is certain that no container runs in it.
 stop() {
   local pid running
-  if [ -z "${started_by-}" ] && [ -f /var/run/docker.pid ]; then
+  # Of one that was killed the file is still there.
+  pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
+  is "$pid" dockerd || return 0
+  if [ -z "${started_by-}" ]; then
     running=$(limited 15 docker ps --quiet 2>/dev/null) || running=unknown
     [ -z "$running" ] ||
       fail "the engine that runs here cannot start a privileged container, and is not ours to stop" "stop its containers and it, or set DOCKER_HOST to another engine"
   fi
-  pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
   if by_systemd; then
     systemctl stop docker.socket docker || true
-  elif is "$pid" dockerd; then
+  else
     kill "$pid"
     for _ in $(seq 50); do is "$pid" dockerd || break; sleep 0.2; done
   fi
