@@ -81,22 +81,26 @@ impl HolderFile {
     pub fn create(dir: &Path, who: &str, access: Access) -> Result<Self, LockError> {
         let (pid, stage) = (std::process::id(), Stage::Waiting);
         let holder = Holder { who: who.into(), pid, access, stage, since: Timestamp::now() };
-        // An empty folder may be removed at any moment, with the cluster that it is about.
-        let temp = loop {
+        loop {
+            // The folder may be removed at any moment while it is empty, and [`sweep`] takes a file
+            // that is not locked yet: both come with the removal of a cluster, and then again.
             create_folder(dir)?;
-            match tempfile::Builder::new().prefix(".holder-").tempfile_in(dir) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                other => break other.map_err(|e| failed("create a file in", dir, e))?,
+            let temp = match tempfile::Builder::new().prefix(".holder-").tempfile_in(dir) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.map_err(|e| failed("create a file in", dir, e))?,
+            };
+            let name = temp.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let path = dir.join(name.trim_start_matches('.'));
+            temp.as_file().lock().map_err(|e| failed("lock", temp.path(), e))?;
+            let file = temp.as_file().try_clone().map_err(|e| failed("open", temp.path(), e))?;
+            let mut me = Self { file, path, holder: holder.clone() };
+            me.write()?;
+            match temp.persist(&me.path) {
+                Ok(_) => return Ok(me),
+                Err(e) if e.error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(failed("create", &me.path, e.error)),
             }
-        };
-        let name = temp.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = dir.join(name.trim_start_matches('.'));
-        temp.as_file().lock().map_err(|e| failed("lock", temp.path(), e))?;
-        let file = temp.as_file().try_clone().map_err(|e| failed("open", temp.path(), e))?;
-        let mut me = Self { file, path, holder };
-        me.write()?;
-        temp.persist(&me.path).map_err(|e| failed("create", &me.path, e.error))?;
-        Ok(me)
+        }
     }
 
     /// Goes on to the next stage.
@@ -132,6 +136,17 @@ impl HolderFile {
     pub fn remove(self) {
         // Left behind it would only make the next holder look with care.
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Removes what those left who were killed before their file had its name.
+pub(super) fn sweep(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if hidden && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // One that stays is swept the next time.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use super::holder::{Access, Holder, Stage};
-use super::holder::{FoundHolder, HolderFile};
+use super::holder::{FoundHolder, HolderFile, sweep};
 use crate::deadline::Deadline;
 
 /// Why a lock was not had.
@@ -283,6 +283,7 @@ impl Entering {
         for left in &self.left {
             remove_file(&left.path)?;
         }
+        sweep(&self.files.holders_dir());
         self.me.remove();
         if remove_if_empty(&self.files.holders_dir())? {
             // Nobody waits. Whoever comes from here on makes files of its own, which stay: these
@@ -391,8 +392,12 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
     std::fs::create_dir_all(dir).map_err(|e| failed("create folder", dir, e))
 }
 
+/// Removes a file; one that is gone is no error: who releases takes its own away.
 fn remove_file(path: &Path) -> Result<(), LockError> {
-    std::fs::remove_file(path).map_err(|e| failed("remove", path, e))
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path, e)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes a folder with nothing in it; false when there is something, or comes at this moment.
@@ -449,6 +454,8 @@ mod tests {
         };
         // Somebody went without a release: that it did is forgotten with the cluster.
         drop(entering().enter().unwrap());
+        // Nor does it matter that somebody was killed before its file had its name.
+        std::fs::write(files.holders_dir().join(".holder-x"), "").unwrap();
         entering().remove().unwrap();
         assert!(!files.dir.exists());
 
