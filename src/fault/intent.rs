@@ -168,7 +168,7 @@ impl IntentLog {
         for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let pid = name.strip_prefix(".new-").and_then(|rest| rest.split('-').next()?.parse().ok());
-            if pid.is_some_and(|pid: u32| started(pid).is_none()) {
+            if pid.is_some_and(|pid: u32| !runs(pid)) {
                 // One that stays is swept the next time.
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -208,11 +208,19 @@ impl Owner {
 
     /// Whether that very process still runs.
     pub fn lives(&self) -> bool {
-        started(self.pid).is_some_and(|now| self.started.is_none_or(|then| then == now))
+        runs(self.pid) && self.started.is_none_or(|then| started(self.pid) == Some(then))
     }
 }
 
-/// When a process started; none when there is no such process. The name before the numbers may
+/// Whether there is a process of this number.
+fn runs(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // One of another user's may not be signalled, and runs.
+    pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+}
+
+/// When a process started, in ticks since the machine did; none when there is no such process, or the
+/// system is not Linux: there the number alone tells processes apart. The name before the numbers may
 /// itself hold blanks and brackets.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
