@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::intent::Scanned;
-use super::{FAULTS, Fault, FaultError, Intent, IntentLog, Reach, named};
+use super::{FAULTS, Fault, FaultError, Intent, IntentLog, Owner, Reach, named};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::event::Event;
@@ -63,6 +63,7 @@ pub async fn heal_all(
     intents: &IntentLog,
     deadline: Deadline,
 ) -> Result<Vec<Healed>, FaultError> {
+    let began = Timestamp::now();
     intents.sweep();
     let mut healed = Vec::new();
     let mut open = Vec::new();
@@ -77,7 +78,7 @@ pub async fn heal_all(
                     intents.remove(&path)?;
                     healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
                 }
-                Ok(intent) => match heal(engine, &intent, deadline, last).await {
+                Ok(intent) => match heal(engine, &intent, began, deadline, last).await {
                     Ok(outcome) => {
                         intents.remove(&path)?;
                         healed.push(Healed { id, intent: Some(intent), outcome });
@@ -118,6 +119,7 @@ fn in_order(mut found: Vec<Scanned>) -> Vec<Scanned> {
 async fn heal(
     engine: &Engine,
     intent: &Intent,
+    began: Timestamp,
     deadline: Deadline,
     last: bool,
 ) -> Result<HealOutcome, FaultError> {
@@ -135,7 +137,7 @@ async fn heal(
         // What stands in the way of a look may be over when the fault looks again.
         _ => {
             if fault.reach() == Reach::Node {
-                sink_in(intent, &node, deadline).await;
+                sink_in(intent, began, &node, deadline).await;
             }
             let proof = fault.clear(&node, share(deadline, last)).await?;
             let gone = proof.get("gone").is_some();
@@ -144,10 +146,17 @@ async fn heal(
     }
 }
 
+/// Between an intent and the request to the engine: the node, and for a control plane the others, are
+/// looked at again. No look takes longer.
+const LOOKED_AGAIN: Duration = Duration::from_secs(120);
+
 /// A fault that was asked for moments ago may be about to take hold: a node that has run since
-/// before is watched until then, else it would go down after it was called healed.
-async fn sink_in(intent: &Intent, node: &Node, deadline: Deadline) {
-    let asked = Duration::try_from(Timestamp::now().duration_since(intent.at)).unwrap_or_default();
+/// before is watched until then, else it would go down after it was called healed. When a process that
+/// is gone asked is not known: after the intent, and before anybody `began` to heal.
+async fn sink_in(intent: &Intent, began: Timestamp, node: &Node, deadline: Deadline) {
+    let since = |then| Duration::try_from(Timestamp::now().duration_since(then)).unwrap_or_default();
+    let known = intent.owner == Owner::me() || since(intent.at) > LOOKED_AGAIN;
+    let asked = since(if known { intent.at } else { began });
     let wait = deadline.at_most(Duration::from_millis(intent.lasts_ms).saturating_sub(asked));
     while !wait.is_over() {
         let untouched = node.container().await.is_ok_and(|now| {
