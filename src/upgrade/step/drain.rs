@@ -52,12 +52,12 @@ impl Step for Drain {
             up.journal.cordoning(&node.name)?;
             match drain::drain(up.client, &node.name, deadline.at_most(up.drain)).await {
                 Ok(evicted) => {
+                    let moved = async {
+                        drain::pods_back(up.client, &up.unready_before, deadline.at_most(MOVE)).await.is_ok()
+                    };
                     // Its API server is about to be away: what went is to serve elsewhere before, and
-                    // every kube-proxy to know where.
-                    let moved = node.role != Role::ControlPlane
-                        || drain::pods_back(up.client, &up.unready_before, deadline.at_most(MOVE))
-                            .await
-                            .is_ok();
+                    // every kube-proxy to know where. Of a worker it is not asked.
+                    let moved = if node.role == Role::ControlPlane { Some(moved.await) } else { None };
                     Ok(json!({ "evicted": evicted, "ready_elsewhere": moved }))
                 }
                 Err(error) => {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use seatrial::deadline::Deadline;
+use seatrial::upgrade::step::DRAIN;
 use seatrial::upgrade::{UpgradeError, drain, uncordon};
 use serde_json::{Value, json};
 
+use super::refused::{Ground, ground};
 use crate::fake_api::{FakeApi, Trouble};
 
 fn soon() -> Deadline {
@@ -96,4 +98,51 @@ async fn a_pod_that_does_not_end_is_named() {
     let deadline = Deadline::after(Duration::from_secs(4));
     let error = drain(&fake.client().await, "w1", deadline).await.unwrap_err().to_string();
     assert!(error.contains("web-1 on w1"), "{error}");
+}
+
+/// A sound cluster with a pod on this node, and its replacement on `w2`, which is not ready.
+async fn moving(node: &str) -> Ground {
+    let ground = ground().await;
+    ground.api.put(pod("dns-1", node, "ReplicaSet"));
+    ground.api.put(pod("dns-2", "w2", "ReplicaSet"));
+    ground
+}
+
+/// Its API server goes next, and then nobody hears of a new endpoint.
+#[tokio::test]
+async fn a_control_planes_drain_waits_until_what_went_is_ready_elsewhere() {
+    let ground = moving("cp").await;
+    let becomes_ready = async {
+        let deadline = soon();
+        let all_pods = |r: &String| r.starts_with("GET /api/v1/pods") && !r.contains("fieldSelector");
+        while !ground.api.requests().iter().any(all_pods) {
+            assert!(!deadline.is_over(), "it never looked: {:?}", ground.api.requests());
+            deadline.pause(Duration::from_millis(5)).await;
+        }
+        assert!(ground.api.get("Pod", "default", "dns-1").is_none(), "looked before it was drained");
+        ground.api.change("Pod", "default", "dns-2", |p| {
+            p["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
+        });
+    };
+    let ((ended, _), ()) = tokio::join!(ground.run(&DRAIN, "cp", &[], soon()), becomes_ready);
+    assert_eq!(ended.unwrap(), json!({"evicted": ["default/dns-1"], "ready_elsewhere": true}));
+}
+
+/// What may run nowhere else must not keep a node from its upgrade.
+#[tokio::test]
+async fn a_control_planes_drain_goes_on_without_what_does_not_become_ready() {
+    let ground = moving("cp").await;
+    let deadline = Deadline::after(Duration::from_secs(4));
+    let (ended, journal) = ground.run(&DRAIN, "cp", &[], deadline).await;
+    assert_eq!(ended.unwrap(), json!({"evicted": ["default/dns-1"], "ready_elsewhere": false}));
+    assert!(journal.cordoned.contains("cp"));
+    assert_eq!(ground.api.get("Node", "", "cp").unwrap()["spec"]["unschedulable"], true);
+}
+
+#[tokio::test]
+async fn a_workers_drain_does_not_wait_for_what_went() {
+    let ground = moving("w").await;
+    let (ended, _) = ground.run(&DRAIN, "w", &[], soon()).await;
+    let evicted = json!(["default/dns-1", "default/web-1"]);
+    assert_eq!(ended.unwrap(), json!({"evicted": evicted, "ready_elsewhere": null}));
 }

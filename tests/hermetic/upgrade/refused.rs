@@ -22,17 +22,19 @@ use crate::fake_engine::FakeEngine;
 /// release.
 const LOOK: &str = "cgroup2fs\n50000000000\nv1.34.4\n\n--\n";
 
-struct Ground {
-    api: FakeApi,
+pub struct Ground {
+    pub api: FakeApi,
     fake: FakeEngine,
     engine: Engine,
     client: Client,
     nodes: Vec<Node>,
     dir: tempfile::TempDir,
+    /// How long a drain is tried.
+    drain: Duration,
 }
 
 /// A sound cluster of 1.34.4: control plane `cp`, workers `w` and `w2`.
-async fn ground() -> Ground {
+pub async fn ground() -> Ground {
     let api = FakeApi::start().await;
     let fake = FakeEngine::cluster(&["cp"]).unwrap();
     fake.state().add("w2");
@@ -66,7 +68,8 @@ async fn ground() -> Ground {
     let client = api.client().await;
     let node = |name: &str, role| Node::new(engine.clone(), name, role);
     let nodes = vec![node("cp", Role::ControlPlane), node("w", Role::Worker), node("w2", Role::Worker)];
-    Ground { api, fake, engine, client, nodes, dir: tempfile::tempdir().unwrap() }
+    let drain = Duration::from_secs(20);
+    Ground { api, fake, engine, client, nodes, dir: tempfile::tempdir().unwrap(), drain }
 }
 
 /// A pod of the cluster's own, which a drain leaves where it is.
@@ -78,7 +81,7 @@ fn system(name: &str, node: &str, labels: Value, image: &str) -> Value {
             "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": node, "uid": node, "controller": true}],
         },
         "spec": {"nodeName": node, "containers": [{"name": "c", "image": image}]},
-        "status": {"phase": "Running"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
     })
 }
 
@@ -91,7 +94,7 @@ fn pod(name: &str, node: &str) -> Value {
                 [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "o", "uid": "o", "controller": true}],
         },
         "spec": {"nodeName": node, "containers": [{"name": "c", "image": "i"}]},
-        "status": {"phase": "Running"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
     })
 }
 
@@ -118,6 +121,19 @@ impl Ground {
 
     /// Runs one step on one node, and gives its error and what the journal says then.
     async fn fails(&self, step: &dyn Step, node: &str, images: &[&str]) -> (UpgradeError, upgrade::Entry) {
+        let deadline = Deadline::after(Duration::from_secs(20));
+        let (ended, entry) = self.run(step, node, images, deadline).await;
+        (ended.expect_err("it came to its end"), entry)
+    }
+
+    /// Runs one step on one node, and gives its proof and what the journal says then.
+    pub async fn run(
+        &self,
+        step: &dyn Step,
+        node: &str,
+        images: &[&str],
+        deadline: Deadline,
+    ) -> (Result<Value, UpgradeError>, upgrade::Entry) {
         let to = v("1.35.4");
         let journal = Journal::begin(self.dir.path(), v("1.34.4"), to, to, EtcdPolicy::Upgrade).unwrap();
         let artefacts = Artefacts {
@@ -138,12 +154,11 @@ impl Ground {
             journal: &journal,
             unready_before: BTreeSet::new(),
             cgroups: BTreeMap::new(),
-            drain: Duration::from_secs(1),
+            drain: self.drain,
             progress: (&progress, "step".into()),
         };
         let node = self.nodes.iter().find(|n| n.name == node);
-        let ended = step.run(&up, node, Deadline::after(Duration::from_secs(20))).await;
-        (ended.expect_err("it came to its end"), journal.entry())
+        (step.run(&up, node, deadline).await, journal.entry())
     }
 }
 
@@ -218,7 +233,8 @@ async fn a_version_that_lies_behind_or_too_far_ahead_is_refused() {
 
 #[tokio::test]
 async fn a_drain_that_a_budget_forbids_opens_its_node_again() {
-    let ground = ground().await;
+    let mut ground = ground().await;
+    ground.drain = Duration::from_secs(1);
     ground.api.put(budget(2, 1));
     ground.api.trouble("POST", "/eviction", false, 100, Trouble::TooMany { retry_after: 10 });
     let (error, journal) = ground.fails(&DRAIN, "w", &[]).await;
