@@ -1,7 +1,6 @@
 //! Upgrades of clusters: what a lease has to know of them, and one carried out from its plan to the
 //! cluster's record.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::record::Record;
@@ -223,14 +222,18 @@ impl Looked {
         let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
         let mut releases = upgrade::releases(settings, &profile)?;
         taken.iter().for_each(|taken| upgrade::learn(&mut releases, taken));
-        let ours = match Journal::read(&cluster.dir) {
-            Some(Ok(entry)) => entry.cordoned,
-            _ => BTreeSet::new(),
-        };
+        let begun = Journal::read(&cluster.dir).and_then(Result::ok);
+        // An upgrade that is gone on with leads where it was to lead: what is noted of the cluster may
+        // be its end already.
+        let begun_to = begun.as_ref().filter(|_| ask.to == "next").map(|entry| entry.to);
+        let ours = begun.map(|entry| entry.cordoned).unwrap_or_default();
         let deadline = Deadline::after(LOOK);
         let (engine, nodes) = (&cluster.engine, &cluster.nodes);
         let facts = upgrade::facts(&cluster.name, engine, &client, nodes, ours, deadline).await?;
-        let to = named(&ask.to, &cluster.kubernetes, &releases)?;
+        let to = match begun_to {
+            Some(to) => to,
+            None => named(&ask.to, &cluster.kubernetes, &releases)?,
+        };
         let refused = |refusals| UpgradeError::Refused { cluster: cluster.name.clone(), refusals };
         let plan = UpgradePlan::make(&facts, &releases, to, ask.etcd).map_err(refused)?;
         Ok(Self { facts, plan })
@@ -303,10 +306,14 @@ mod tests {
     fn a_journal_that_ends_anywhere_says_what_stands() {
         let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
         type Write = (&'static str, fn(&Journal, &str) -> Result<(), UpgradeError>);
-        let begin: Write = ("", |j, t| j.starting(t));
+        fn manner(title: &str) -> upgrade::step::Manner {
+            upgrade::STEPS.iter().find(|s| title.starts_with(s.name())).unwrap().manner()
+        }
+        let begin: Write = ("", |j, t| j.starting(t, manner(t)));
         let close: Write = ("", |j, _| j.cordoning("w"));
         let open: Write = ("", |j, _| j.uncordoned("w"));
-        let (done, safe): (Write, Write) = (("", |j, t| j.done(t, false)), ("safe", |j, t| j.done(t, true)));
+        let done: Write = ("", |j, t| j.done(t, manner(t)));
+        let safe: Write = ("safe", done.1);
         let steps: [(&str, &[Write]); 6] = [
             ("preload", &[begin, safe]),
             ("apply cp", &[begin, safe]),

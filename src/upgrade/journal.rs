@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::UpgradeError;
 use super::plan::EtcdPolicy;
+use super::step::Manner;
 use crate::judge::version::Version;
 
 /// What a journal says.
@@ -31,6 +32,11 @@ pub struct Entry {
     pub done: bool,
     /// Whether the cluster may be used as it stands: the last step was done and is a safe one.
     pub safe: bool,
+    /// Whether a step that changes nodes was begun since the cluster could be used last: where the
+    /// upgrade is gone on with, what comes before that step makes the cluster no safer. Absent in
+    /// journals of earlier versions.
+    #[serde(default)]
+    pub open: bool,
     /// Nodes that the upgrade has cordoned.
     pub cordoned: BTreeSet<String>,
     /// When this was written.
@@ -39,10 +45,11 @@ pub struct Entry {
 
 impl std::fmt::Display for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { from, to, step, done, at, .. } = self;
+        let Self { from, to, step, done, open, at, .. } = self;
         write!(f, "its upgrade from {from} to {to} ")?;
         match (step, done) {
             (None, _) => write!(f, "was begun at {at:.0}"),
+            (Some(step), true) if *open => write!(f, "was interrupted after step `{step}` at {at:.0}"),
             (Some(step), true) => write!(f, "was stopped after step `{step}` at {at:.0}"),
             (Some(step), false) => write!(f, "was interrupted in step `{step}` at {at:.0}"),
         }
@@ -93,6 +100,7 @@ impl Journal {
                 step: None,
                 done: false,
                 safe: true,
+                open: false,
                 cordoned: BTreeSet::new(),
                 at: Timestamp::now(),
             },
@@ -119,16 +127,23 @@ impl Journal {
     ///
     /// # Errors
     /// [`UpgradeError::File`]; then it must not.
-    pub fn starting(&self, step: &str) -> Result<(), UpgradeError> {
-        self.change(|e| (e.step, e.done, e.safe) = (Some(step.into()), false, false))
+    pub fn starting(&self, step: &str, manner: Manner) -> Result<(), UpgradeError> {
+        self.change(|e| {
+            (e.step, e.done, e.safe) = (Some(step.into()), false, false);
+            e.open |= !manner.backs_out;
+        })
     }
 
     /// A step is proved to be done.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
-    pub fn done(&self, step: &str, safe: bool) -> Result<(), UpgradeError> {
-        self.change(|e| (e.step, e.done, e.safe) = (Some(step.into()), true, safe && e.cordoned.is_empty()))
+    pub fn done(&self, step: &str, manner: Manner) -> Result<(), UpgradeError> {
+        self.change(|e| {
+            e.open &= !manner.is_safe || manner.backs_out;
+            (e.step, e.done) = (Some(step.into()), true);
+            e.safe = manner.is_safe && !e.open && e.cordoned.is_empty();
+        })
     }
 
     /// The step that was begun failed and left the cluster as it was before, unless a node is cordoned
@@ -137,7 +152,7 @@ impl Journal {
     /// # Errors
     /// [`UpgradeError::File`].
     pub fn backed_out(&self) -> Result<(), UpgradeError> {
-        self.change(|e| e.safe = e.cordoned.is_empty())
+        self.change(|e| e.safe = !e.open && e.cordoned.is_empty())
     }
 
     /// A node will be cordoned.
@@ -199,6 +214,7 @@ fn path(cluster_dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upgrade::step::{APPLY, DRAIN, KUBELET, PRELOAD, Step as _, UNCORDON};
 
     fn begin(dir: &Path) -> Journal {
         let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
@@ -210,7 +226,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Journal::read(dir.path()), None);
         let journal = begin(dir.path());
-        journal.starting("drain w").unwrap();
+        journal.starting("drain w", DRAIN.manner()).unwrap();
         journal.cordoning("w").unwrap();
         // The writer is killed here.
         drop(journal);
@@ -219,15 +235,40 @@ mod tests {
         assert!(found.to_string().contains("interrupted in step `drain w`"), "{found}");
         let next = begin(dir.path());
         assert_eq!(next.entry().cordoned, found.cordoned);
-        next.done("uncordon w", true).unwrap();
+        next.done("uncordon w", UNCORDON.manner()).unwrap();
         assert!(!next.entry().safe, "a node is cordoned still");
         next.uncordoned("w").unwrap();
-        next.done("uncordon w", true).unwrap();
+        next.done("uncordon w", UNCORDON.manner()).unwrap();
         assert!(next.entry().safe);
         assert!(next.entry().to_string().contains("stopped after step `uncordon w`"));
         Journal::close(dir.path()).unwrap();
         Journal::close(dir.path()).unwrap();
         assert_eq!(Journal::read(dir.path()), None);
+    }
+
+    /// What is done again before the step that was interrupted says nothing of that one.
+    #[test]
+    fn an_interrupted_step_stays_open_until_the_next_safe_one_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        for (broken, mended) in [(APPLY.manner(), APPLY.manner()), (KUBELET.manner(), UNCORDON.manner())] {
+            let journal = begin(dir.path());
+            journal.starting("preload", PRELOAD.manner()).unwrap();
+            journal.done("preload", PRELOAD.manner()).unwrap();
+            assert!(journal.entry().safe);
+            journal.starting("broken", broken).unwrap();
+            // The writer is killed here, and the next one goes on.
+            let journal = begin(dir.path());
+            journal.starting("preload", PRELOAD.manner()).unwrap();
+            journal.backed_out().unwrap();
+            assert!(!journal.entry().safe, "{broken:?}");
+            journal.done("preload", PRELOAD.manner()).unwrap();
+            assert!(!journal.entry().safe, "{broken:?}");
+            for manner in [broken, mended] {
+                journal.starting("again", manner).unwrap();
+                journal.done("again", manner).unwrap();
+            }
+            assert!(journal.entry().safe, "{mended:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::error::UpgradeError;
 use super::plan::EtcdPolicy;
 use super::{Upgrading, programs_dir};
 use crate::deadline::Deadline;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::exec::tail;
 use crate::judge::version::Version;
 use crate::node::Node;
@@ -91,10 +91,13 @@ pub(super) async fn mend(
     let unit = unit(to);
     let ask = ["systemctl", "show", "--property", "ActiveState", "--value", &unit];
     loop {
-        let state = engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await?;
-        if !matches!(state.trim(), "activating" | "reloading") {
-            break;
-        }
+        let state = match engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await {
+            Ok(state) if !matches!(state.trim(), "activating" | "reloading") => break,
+            Ok(state) => state,
+            // On a node that was just started systemd does not answer yet.
+            Err(error @ (EngineError::Command { .. } | EngineError::Timeout { .. })) => error.to_string(),
+            Err(error) => return Err(error.into()),
+        };
         if deadline.is_over() {
             let what = format!("kubeadm on {} ends", node.name);
             return Err(UpgradeError::Late { what, waited: deadline.waited(), last: state });
@@ -138,7 +141,7 @@ async fn ended(
                 }
             }
             Err(error) if deadline.is_over() => return Err(error.into()),
-            Err(crate::engine::EngineError::Timeout { .. }) => {}
+            Err(EngineError::Timeout { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         if deadline.is_over() {

@@ -198,10 +198,11 @@ impl Upgrade<'_> {
             let task = format!("{} {title}", hop.to);
             up.progress.1.clone_from(&task);
             let node = planned.node.as_deref().and_then(|name| self.nodes.iter().find(|n| n.name == name));
-            journal.starting(&title)?;
+            let manner = planned.step.manner();
+            journal.starting(&title, manner)?;
             watcher(Told::Started { to: hop.to, step: planned });
             let began = Instant::now();
-            let deadline = Deadline::after(planned.step.manner().limit);
+            let deadline = Deadline::after(manner.limit);
             let result = self.progress.task(&task, planned.step.run(&up, node, deadline)).await;
             let took = began.elapsed().as_secs_f64();
             // The API may be away: that is no failure of the step.
@@ -210,17 +211,19 @@ impl Upgrade<'_> {
             let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
             let reason = watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen });
             if let Err(source) = result {
-                if planned.step.manner().backs_out {
+                if manner.backs_out {
                     journal.backed_out()?;
                 }
                 return Err(UpgradeError::Step { step: title, to: hop.to, source: Box::new(source) });
             }
-            let safe = planned.step.is_safe();
-            journal.done(&title, safe)?;
+            journal.done(&title, manner)?;
             why = why.or(reason);
             let asked = stop_after == Some(title.as_str());
             let last = hop.steps.last().is_some_and(|l| l.title() == title) && hop.to == plan.to;
-            if safe && !last && (asked || why.is_some()) {
+            // Where a node is in the middle of a step that was interrupted, a budget is no reason to leave
+            // it there.
+            let stops = asked && manner.is_safe || why.is_some() && journal.entry().safe;
+            if stops && !last {
                 return Ok(Ending::Stopped { after: title, why });
             }
         }
