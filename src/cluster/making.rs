@@ -333,11 +333,16 @@ impl Making<'_> {
 
     async fn clear(&self, kind: &Kind<'_>, dir: &Path) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
-        if !self.engine.containers(&[(CLUSTER_LABEL, name)]).await?.is_empty() {
-            self.detail("removing what is left of the last one");
-            kind.delete(name, dir).await?;
+        // Looked at again: somebody else may have made it while a lock was waited for.
+        let found = standing::look(self.settings, self.engine, name).await?;
+        match found.standing(None, Timestamp::now()) {
+            Standing::Absent => Ok(()),
+            Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
+            Standing::Whole | Standing::Half(_) => {
+                self.detail("removing what is left of the last one");
+                kind.delete(name, dir).await
+            }
         }
-        Ok(())
     }
 
     fn kind(&self) -> Kind<'_> {

@@ -42,10 +42,15 @@ pub struct Record {
 pub const OWNER_FILE: &str = "/kind/seatrial-owner";
 
 impl Record {
+    /// The file of the cluster whose state folder is `dir`.
+    pub fn path(dir: &Path) -> PathBuf {
+        dir.join("cluster.json")
+    }
+
     /// Reads the record of the cluster whose state folder is `dir`; none when there is none, or
     /// when it cannot be understood: then the cluster is made anew.
     pub fn read(dir: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(dir.join("cluster.json")).ok()?).ok()
+        serde_json::from_slice(&std::fs::read(Self::path(dir)).ok()?).ok()
     }
 
     /// Writes it in one step: a reader sees the old one or the new one.
@@ -53,7 +58,7 @@ impl Record {
     /// # Errors
     /// [`ClusterError::File`].
     pub fn write(&self, dir: &Path) -> Result<(), ClusterError> {
-        let path = dir.join("cluster.json");
+        let path = Self::path(dir);
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
         text.and_then(|text| write_private(&path, &text)).map_err(|e| ClusterError::file("write", &path, e))
     }

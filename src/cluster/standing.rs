@@ -88,14 +88,22 @@ async fn owner(
     for container in containers.iter().filter(|c| super::role(c) != Role::LoadBalancer) {
         let Some(bytes) = engine.read_file(&container.name, OWNER_FILE, 4096).await? else { continue };
         let state = PathBuf::from(String::from_utf8_lossy(&bytes).trim());
-        let exists = Record::read(&state.join("clusters").join(name)).is_some();
-        return Ok(match state == record::canonical(&settings.state) {
-            true => Owner::Us,
-            false if exists => Owner::Other(state),
-            false => Owner::Nobody,
-        });
+        return Ok(Owner::of(state, name, &settings.state));
     }
     Ok(Owner::Nobody)
+}
+
+impl Owner {
+    /// Who has cluster `name`, as we whose state folder is `ours` see it, if its nodes name `state`.
+    fn of(state: PathBuf, name: &str, ours: &Path) -> Self {
+        // A folder that we may not look into is there.
+        let knows = || Record::path(&state.join("clusters").join(name)).try_exists().unwrap_or(true);
+        match state == record::canonical(ours) {
+            true => Self::Us,
+            false if knows() => Self::Other(state),
+            false => Self::Nobody,
+        }
+    }
 }
 
 impl Found {
@@ -204,6 +212,21 @@ mod tests {
             Standing::Half("1 of 3 containers are left".into())
         );
         assert_eq!(two.standing(None, Timestamp::now()), Standing::Whole);
+    }
+
+    #[test]
+    fn a_state_folder_that_cannot_be_looked_into_keeps_its_cluster() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = dir.path().join("ours");
+        let of = |state: &str| Owner::of(dir.path().join(state), "c", &ours);
+        assert_eq!((of("ours"), of("gone")), (Owner::Us, Owner::Nobody));
+        std::fs::create_dir_all(dir.path().join("theirs/clusters/c")).unwrap();
+        assert_eq!(of("theirs"), Owner::Nobody, "it knows nothing of the cluster");
+        std::fs::write(dir.path().join("theirs/clusters/c/cluster.json"), "").unwrap();
+        assert_eq!(of("theirs"), Owner::Other(dir.path().join("theirs")));
+        // Stands for another user's folder, where root may look all the same.
+        std::fs::write(dir.path().join("closed"), "").unwrap();
+        assert_eq!(of("closed"), Owner::Other(dir.path().join("closed")));
     }
 
     #[test]
