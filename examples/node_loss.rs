@@ -35,7 +35,8 @@ spec:
 #[expect(clippy::disallowed_methods, reason = "the edge resolves the settings")]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::resolve(|name| std::env::var(name).ok())?;
-    let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+    let engine =
+        Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
     let progress = Progress::new(|update| {
         if let Update::Said(text) = update {
             println!("{text}");

@@ -29,6 +29,8 @@ const EVIDENCE: Duration = Duration::from_secs(90);
 const DELETE: Duration = Duration::from_secs(180);
 /// kind starts all containers at once and gives up at the first that fails; the others still come.
 const LATE_CONTAINERS: Duration = Duration::from_secs(5);
+/// What kind says of a name that is taken.
+const ALREADY: &str = "already exist for a cluster with the name";
 /// How often the creation lock is tried, and late containers are looked for.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -79,6 +81,12 @@ impl Kind<'_> {
         };
         let error = match exec.run_with(deadline, show).await {
             Ok(_) => return Ok(()),
+            // kind looks before it makes anything: these are somebody else's.
+            Err(error) if output(&error).contains(ALREADY) => {
+                remove_dir(dir)?;
+                let owner = "somebody else made it a moment ago".into();
+                return Err(ClusterError::Elsewhere { name: wanted.name.clone(), owner });
+            }
             Err(source @ ExecError::Start { .. }) => {
                 return Err(ClusterError::Kind { doing: "create", name: wanted.name.clone(), source });
             }
@@ -231,6 +239,8 @@ impl Kind<'_> {
             .args(args)
             // Docker is what we move the nodes with; kind would take whatever it finds first.
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+            // Its docker program would take the context that is the current one by now.
+            .env("DOCKER_HOST", self.engine.host())
     }
 }
 

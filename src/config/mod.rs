@@ -1,7 +1,11 @@
 //! Settings, resolved once at the edge and passed down: flags before environment before defaults.
 
+mod address;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use address::AddressError;
 
 /// Where seatrial keeps things, and what it may do. Nothing below the command line and the tests
 /// reads the environment: [`Settings::resolve`] is given a way to look names up.
@@ -20,6 +24,9 @@ pub struct Settings {
     pub kubernetes: Option<String>,
     /// How long a cluster that nobody uses is kept. `SEATRIAL_IDLE`; default 30 min.
     pub idle: Duration,
+    /// The container engine's address: `DOCKER_HOST`, else that of the docker program's context, else
+    /// `unix:///var/run/docker.sock`.
+    pub engine: String,
     /// The `kind` program. `SEATRIAL_KIND`, else the one that `scripts/tools` installed in the
     /// cache, else `kind` in PATH.
     pub kind: PathBuf,
@@ -31,6 +38,9 @@ pub enum ConfigError {
     /// Neither the setting nor a home directory is known.
     #[error("no folder for {0}: neither {1} nor HOME is set")]
     NoFolder(&'static str, &'static str),
+    /// The docker program's context is not there.
+    #[error("failed to find the container engine")]
+    Engine(#[source] AddressError),
     /// A duration that is none.
     #[error("{name}={value} is not a duration such as 30m or 90s")]
     Duration {
@@ -72,6 +82,7 @@ impl Settings {
         let installed = cache.join("tools").join("kind");
         let found = if installed.is_file() { installed } else { PathBuf::from("kind") };
         Ok(Self {
+            engine: address::address(get).map_err(ConfigError::Engine)?,
             profile: get("SEATRIAL_PROFILE").unwrap_or_else(|| "auto".into()),
             kubernetes: get("SEATRIAL_K8S").map(|v| v.trim_start_matches('v').to_owned()),
             kind: get("SEATRIAL_KIND").map_or(found, PathBuf::from),

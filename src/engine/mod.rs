@@ -11,6 +11,7 @@ mod images;
 mod networks;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -44,6 +45,7 @@ const WORK: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct Engine {
     docker: Docker,
+    host: Arc<str>,
     patience: Duration,
 }
 
@@ -93,12 +95,12 @@ impl EngineFacts {
 }
 
 impl Engine {
-    /// Connects and asks for the version. `None` takes `DOCKER_HOST`, else
-    /// `unix:///var/run/docker.sock`; `Some` an address such as `unix:///path`.
+    /// Connects to an address such as `unix:///path`, and asks for the version;
+    /// [`Settings::engine`](crate::config::Settings::engine) is the one that the docker program takes.
     ///
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::Timeout`] after 30 s.
-    pub async fn connect(host: Option<&str>) -> Result<Engine, EngineError> {
+    pub async fn connect(host: &str) -> Result<Engine, EngineError> {
         Self::connect_within(host, Deadline::after(QUICK)).await
     }
 
@@ -106,21 +108,17 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Engine::connect`].
-    pub async fn connect_within(host: Option<&str>, deadline: Deadline) -> Result<Engine, EngineError> {
-        let named = host.unwrap_or("DOCKER_HOST or unix:///var/run/docker.sock");
-        let lost = |source| EngineError::Unreachable { host: named.into(), source: Box::new(source) };
-        let opened = match host {
-            None => Docker::connect_with_defaults(),
-            Some(host) => Docker::connect_with_host(host),
-        };
+    pub async fn connect_within(host: &str, deadline: Deadline) -> Result<Engine, EngineError> {
+        let lost = |source| EngineError::Unreachable { host: host.into(), source: Box::new(source) };
         // Every call has a deadline of its own; the client's limit of 120 s would cut off a long
         // stop or load with an error that does not say what was being done.
-        let docker = opened.map_err(lost)?.with_timeout(Duration::from_secs(24 * 3600));
-        let doing = || format!("failed to ask {named} for its version");
+        let docker =
+            Docker::connect_with_host(host).map_err(lost)?.with_timeout(Duration::from_secs(24 * 3600));
+        let doing = || format!("failed to ask {host} for its version");
         // Sends the version in every path once bollard does (0.22); nothing changes before.
         let docker =
-            bounded(doing, deadline, docker.negotiate_version()).await.map_err(|e| e.unreachable(named))?;
-        let engine = Engine { docker, patience: WORK };
+            bounded(doing, deadline, docker.negotiate_version()).await.map_err(|e| e.unreachable(host))?;
+        let engine = Engine { docker, host: host.into(), patience: WORK };
         let version = engine.ask(doing, deadline, engine.docker.version()).await?;
         let found = version.api_version.unwrap_or_default();
         if older(&found, OLDEST_API) {
@@ -129,9 +127,14 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Its address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The same engine, with no more than this for each call that takes no deadline.
     pub fn at_most(&self, patience: Duration) -> Engine {
-        Engine { docker: self.docker.clone(), patience: patience.min(self.patience) }
+        Engine { patience: patience.min(self.patience), ..self.clone() }
     }
 
     /// What the engine says of itself.

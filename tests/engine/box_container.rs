@@ -72,8 +72,8 @@ where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let engine = Engine::connect(None).await.context("these tests need a container engine")?;
-    let docker = bollard::Docker::connect_with_defaults()?;
+    let engine = crate::engine().await?;
+    let docker = bollard::Docker::connect_with_host(engine.host())?;
     import(&engine, &docker).await?;
     let test = COUNT.fetch_add(1, Ordering::Relaxed);
     let network = format!("seatrial-test-net-{}-{test}", std::process::id());
@@ -131,7 +131,7 @@ pub fn soon() -> Deadline {
 
 /// Makes sure that [`IMAGE`] is there.
 pub async fn imported(engine: &Engine) -> anyhow::Result<()> {
-    import(engine, &bollard::Docker::connect_with_defaults()?).await
+    import(engine, &bollard::Docker::connect_with_host(engine.host())?).await
 }
 
 async fn import(engine: &Engine, docker: &bollard::Docker) -> anyhow::Result<()> {

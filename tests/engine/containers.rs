@@ -10,7 +10,7 @@ use crate::box_container::{FOREIGN, POLITE, STUBBORN, soon, with_box};
 
 #[tokio::test]
 async fn facts_speak_of_this_machine() -> anyhow::Result<()> {
-    let facts = Engine::connect(None).await?.facts().await?;
+    let facts = crate::engine().await?.facts().await?;
     assert!(facts.cores > 0 && facts.memory_bytes > 1 << 28, "{facts:?}");
     assert!(["1", "2"].contains(&facts.cgroup_version.as_str()), "{facts:?}");
     assert!(facts.root_dir.starts_with('/'), "{facts:?}");
@@ -62,7 +62,7 @@ async fn a_stop_kills_what_ignores_the_signal() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_to_be_not_there() -> anyhow::Result<()> {
-    let engine = Engine::connect(None).await?;
+    let engine = crate::engine().await?;
     let none = "seatrial-test-none";
     assert_eq!(engine.container(none).await?, None);
     assert_eq!(engine.image("seatrial-test-none:1").await?, None);

@@ -254,7 +254,7 @@ async fn a_container_that_was_never_started_is_reaped_once_its_maker_is_gone() {
         };
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
         crate::box_container::imported(&port.engine).await.unwrap();
-        let docker = bollard::Docker::connect_with_defaults().unwrap();
+        let docker = bollard::Docker::connect_with_host(port.engine.host()).unwrap();
         docker.create_container(Some(options), made).await.unwrap();
 
         let reap = async |cache: &Path, dry| extract::reap(cache, &port.engine, dry).await.unwrap();

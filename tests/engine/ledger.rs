@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rstest::{fixture, rstest};
-use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
 use seatrial::event::{Event, EventLog, Outcome, Server};
 use seatrial::image;
 use seatrial::judge::durability::samples::Samples;
@@ -83,12 +81,10 @@ pub struct Side {
 }
 
 /// The profile's MySQL, built or pulled first where it is not there: `name` and `tag`.
-#[expect(clippy::disallowed_methods, reason = "the edge: tests resolve the settings themselves")]
 async fn image() -> anyhow::Result<(String, String)> {
     static IMAGE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
     let resolve = async || {
-        let settings = Settings::resolve(|name| std::env::var(name).ok())?;
-        let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+        let (settings, engine) = (crate::settings()?, crate::engine().await?);
         let (progress, deadline) = (Progress::silent(), seconds(80 * 60));
         let images = image::resolve(&settings, &engine, &progress, deadline).await?;
         let mysql = image::beside(&settings, &engine, &images, "mysql", &progress, deadline).await?;
@@ -148,7 +144,7 @@ impl Side {
     pub async fn meddle(&self, statements: &str) -> anyhow::Result<()> {
         let mut argv = vec!["mysql", "-h127.0.0.1", "-uroot", "-ppassword", "-e"];
         argv.push(statements);
-        let engine = Engine::connect(None).await?;
+        let engine = crate::engine().await?;
         engine.exec_ok(self.mysql.id(), &argv, None, seconds(30)).await?;
         Ok(())
     }

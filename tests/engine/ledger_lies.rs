@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use rstest::rstest;
-use seatrial::engine::Engine;
 use seatrial::judge::Conclusion;
 use seatrial::probe::Tally;
 use testcontainers::core::client::docker_client_instance;
@@ -80,7 +79,7 @@ async fn doubled(side: &Side) -> anyhow::Result<()> {
 /// Starts the server anew on the same files, without the one that holds its name.
 async fn rename(side: &Side) -> anyhow::Result<()> {
     let before = side.ledger.ready(seconds(30)).await?;
-    let engine = Engine::connect(None).await?;
+    let engine = crate::engine().await?;
     engine.exec_ok(side.mysql.id(), &["rm", "/var/lib/mysql/auto.cnf"], None, seconds(30)).await?;
     let docker = docker_client_instance().await?;
     docker.stop_container(side.mysql.id(), None).await?;

@@ -59,9 +59,7 @@ pub async fn with_registry(test: impl AsyncFnOnce(&Port)) {
 
 impl Port {
     async fn open() -> Self {
-        let engine = Engine::connect(None).await.unwrap_or_else(|e| {
-            panic!("this test needs a container engine: {e}; {}", e.hint().unwrap_or_default())
-        });
+        let engine = crate::engine().await.unwrap();
         let storage = tempfile::tempdir().unwrap();
         let (address, server) = serve(&program().await, storage.path()).await;
         let mut port = Self {
@@ -95,7 +93,7 @@ impl Port {
         std::fs::write(archive.path(), docker_archive(&[&reference], layer, env)).unwrap();
         self.engine.load(archive.path(), soon()).await.unwrap();
         let (repository, tag) = reference.rsplit_once(':').unwrap();
-        let docker = bollard::Docker::connect_with_defaults().unwrap();
+        let docker = bollard::Docker::connect_with_host(self.engine.host()).unwrap();
         let options = bollard::query_parameters::PushImageOptionsBuilder::default().tag(tag).build();
         let _: Vec<_> = docker.push_image(repository, Some(options), None).try_collect().await.unwrap();
         self.engine.remove_image(&reference).await.unwrap();

@@ -41,7 +41,7 @@ async fn no_engine_is_said_with_its_address_and_what_to_do() -> anyhow::Result<(
     let host = format!("unix://{}/engine.sock", dir.path().display());
     // No socket; then one that nobody listens on any more, as a dead engine leaves.
     for _ in 0..2 {
-        let error = Engine::connect(Some(&host)).await.unwrap_err();
+        let error = Engine::connect(&host).await.unwrap_err();
         assert!(
             matches!(&error, EngineError::Unreachable { host: named, .. } if *named == host),
             "{error:?}"
@@ -49,7 +49,7 @@ async fn no_engine_is_said_with_its_address_and_what_to_do() -> anyhow::Result<(
         assert!(error.hint().is_some_and(|h| h.contains("DOCKER_HOST")));
         drop(std::os::unix::net::UnixListener::bind(dir.path().join("engine.sock")).ok());
     }
-    assert!(Engine::connect(Some("gopher://x")).await.is_err());
+    assert!(Engine::connect("gopher://x").await.is_err());
     Ok(())
 }
 
@@ -57,7 +57,7 @@ async fn no_engine_is_said_with_its_address_and_what_to_do() -> anyhow::Result<(
 async fn an_engine_that_is_too_old_is_refused() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&[])?;
     fake.state().commands.insert("be old".into(), (0, "", ""));
-    let error = Engine::connect(Some(&fake.host())).await.unwrap_err();
+    let error = Engine::connect(&fake.host()).await.unwrap_err();
     assert_eq!(error.to_string(), r#"the container engine speaks API "1.40", at least 1.41 is needed"#);
     Ok(())
 }
@@ -72,7 +72,7 @@ async fn a_broken_greeting_ends_in_time(#[case] trouble: Trouble) -> anyhow::Res
     let fake = FakeEngine::with(&[])?;
     fake.trouble("/version", trouble.clone(), 1);
     let began = Instant::now();
-    let error = Engine::connect_within(Some(&fake.host()), short()).await.unwrap_err();
+    let error = Engine::connect_within(&fake.host(), short()).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(2));
     match trouble {
         Trouble::Hang => assert!(matches!(error, EngineError::Timeout { .. }), "{error:?}"),

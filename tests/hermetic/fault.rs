@@ -396,7 +396,7 @@ async fn child_writes_intents_for_ever() -> anyhow::Result<()> {
     if !here.join("engine.sock").exists() {
         return Ok(());
     }
-    let engine = Engine::connect(Some(&format!("unix://{}", here.join("engine.sock").display()))).await?;
+    let engine = Engine::connect(&format!("unix://{}", here.join("engine.sock").display())).await?;
     let node = Node::new(engine, "w", Role::Worker);
     let log = IntentLog::open(Path::new("."))?;
     loop {

@@ -64,7 +64,8 @@ impl Ground {
         let mut settings = Settings::resolve(variable)?;
         // Apart from everybody else's: a reap here reaps nothing of theirs.
         settings.state = settings.state.join("kills");
-        let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+        let engine =
+            Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
         let progress = shown();
         let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));

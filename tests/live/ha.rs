@@ -23,7 +23,8 @@ const FILES: [&str; 2] = ["/home/envoy/cds.yaml", "/home/envoy/lds.yaml"];
 #[tokio::test(flavor = "multi_thread")]
 async fn nightly_a_load_balancer_that_was_killed_is_started_with_its_files() -> anyhow::Result<()> {
     let settings = Settings::resolve(variable)?;
-    let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+    let engine =
+        Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
     let progress = shown();
     let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
     let offline = images.profile == "offline";

@@ -25,7 +25,8 @@ pub async fn in_run<T>(
 ) -> anyhow::Result<T> {
     ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
     let settings = Settings::resolve(variable)?;
-    let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+    let engine =
+        Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
     let cancel = CancellationToken::new();
     let begun = Run::begin(settings, engine, id(), suites, shown(), cancel.clone());
     let run = Box::pin(begun).await?;

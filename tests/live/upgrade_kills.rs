@@ -77,7 +77,8 @@ impl Ground {
     async fn prepare() -> anyhow::Result<Self> {
         let mut settings = Settings::resolve(variable)?;
         settings.state = settings.state.join("upgrade-kills");
-        let engine = Engine::connect(None).await.context("no container engine: run scripts/bootstrap")?;
+        let engine =
+            Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
         let progress = shown();
         let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
         let left = cluster::list(&settings, &engine).await?;

@@ -36,7 +36,7 @@ const MEMORY: u64 = 6 << 30;
 
 /// Shows every need with its state. Ends with 69 where one is not met.
 pub async fn doctor(settings: &Settings, _args: &DoctorArgs) -> anyhow::Result<Exit> {
-    let mut findings = engine().await;
+    let mut findings = engine(&settings.engine).await;
     findings.push(kind(settings).await);
     findings.push(disk(&settings.cache, "disk for the cache"));
     findings.push(folder(&settings.state));
@@ -62,23 +62,23 @@ fn good(what: &'static str, found: impl Into<String>) -> Finding {
     Finding { what, state: Health::Good, found: found.into(), hint: None }
 }
 
-async fn engine() -> Vec<Finding> {
+async fn engine(address: &str) -> Vec<Finding> {
     let what = "container engine";
-    let facts = match Engine::connect(None).await {
+    let facts = match Engine::connect(address).await {
         Ok(engine) => engine.facts().await,
         Err(error) => Err(error),
     };
     let facts = match facts {
         Ok(facts) => facts,
         Err(error) => {
-            let hint = error.hint().or_else(|| Some("scripts/engine".into()));
+            let hint = error.hint().or_else(|| Some("make bootstrap".into()));
             return vec![Finding { what, state: Health::Bad, found: error.to_string(), hint }];
         }
     };
     let mut findings = vec![good(
         what,
         format!(
-            "{} on {}, {}, cgroup v{}",
+            "{} at {address} on {}, {}, cgroup v{}",
             facts.version, facts.os, facts.storage_driver, facts.cgroup_version
         ),
     )];

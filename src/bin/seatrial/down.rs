@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Removes one cluster, or all of ours.
 pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let names = if args.all {
         let all = cluster::list(settings, &engine).await?;
         all.into_iter().filter(|c| !matches!(c.state, State::Foreign(_))).map(|c| c.name).collect()

@@ -184,6 +184,9 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
 fn config(error: &ConfigError) -> Option<Known> {
     let hint = match error {
         ConfigError::NoFolder(_, variable) => Some(format!("set {variable} to a folder")),
+        ConfigError::Engine(_) => {
+            Some("docker context ls; then docker context use NAME, or set DOCKER_HOST".into())
+        }
         ConfigError::Duration { .. } => None,
     };
     Some((Exit::Usage, hint))

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The catalogue, and what is open.
 pub async fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
     // The catalogue needs no engine.
-    let open: Vec<Intent> = match Engine::connect(None).await {
+    let open: Vec<Intent> = match Engine::connect(&settings.engine).await {
         Ok(engine) => {
             let clusters: Vec<ClusterSummary> = cluster::list(settings, &engine).await?;
             clusters.into_iter().flat_map(|c| c.faults).collect()
@@ -73,7 +73,7 @@ pub async fn inject(
     mut signals: Signals,
 ) -> anyhow::Result<Exit> {
     let fault = chosen(args)?;
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let (name, node) = node_name::named(settings, &engine, &args.node).await?;
     let program = std::env::current_exe().context("failed to find our own program")?;
     let (healer, log, from) = cluster::start_outage(settings, &program, &name, &words(args, &node))?;

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Heals the open faults of one node, or all of them. Nothing open is no error.
 pub async fn clear(settings: &Settings, args: &FaultClearArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let node = match &args.node {
         Some(name) => Some(node_name::named(settings, &engine, name).await?.1),
         None => None,

@@ -59,7 +59,7 @@ async fn held(
     args: &FaultInjectArgs,
     cut_short: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let (name, node) = node_name::named(settings, &engine, &args.node).await?;
     let fault = chosen(args)?;
     let wish = Wish { fault: &*fault, node: &node, pod: pod(args), lone: args.lone, lasts: args.lasts };

@@ -14,7 +14,7 @@ use crate::{draw, show};
 /// is outdated; else lists the profiles and what is built.
 pub async fn images(settings: &Settings, args: &ImagesArgs) -> anyhow::Result<Exit> {
     if args.prune {
-        let engine = Engine::connect(None).await?;
+        let engine = Engine::connect(&settings.engine).await?;
         let unused = args.unused.unwrap_or(image::UNUSED);
         let pruned = image::prune(settings, &engine, unused, args.dry_run).await?;
         show::text(&removed(&pruned, args.dry_run))?;
@@ -25,7 +25,7 @@ pub async fn images(settings: &Settings, args: &ImagesArgs) -> anyhow::Result<Ex
         return Ok(Exit::Passed);
     }
     let progress = draw::progress();
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let set = image::resolve(settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
     show::text(&resolved(&set))?;
     Ok(Exit::Passed)

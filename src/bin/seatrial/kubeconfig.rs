@@ -10,7 +10,7 @@ use crate::{down, show};
 
 /// Prints the file's path.
 pub async fn kubeconfig(settings: &Settings, args: &KubeconfigArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let name = down::named(settings, &engine, args.name.as_deref()).await?;
     let cluster = cluster::find(settings, &engine, &name).await?;
     show::text(&format!("{}\n", cluster.kubeconfig.display()))?;

@@ -13,7 +13,7 @@ use crate::show;
 
 /// A line a cluster, with its nodes and who uses it.
 pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let clusters = cluster::list(settings, &engine).await?;
     if args.json {
         show::text(&format!("{}\n", serde_json::to_string_pretty(&clusters)?))?;

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Loads each image onto the nodes that do not have it.
 pub async fn load(settings: &Settings, args: &LoadArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
     let images: Vec<&str> = args.images.iter().map(String::as_str).collect();
     let deadline = Deadline::after(PATIENCE);

@@ -11,7 +11,7 @@ use crate::{draw, show, signals};
 /// Reaps, and says what was done; with `--watch`, waits for one cluster to be idle first.
 pub async fn reap(settings: &Settings, args: &ReapArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     if let Some(name) = &args.watch {
         signals::leave_terminal();
         let idle = args.idle.unwrap_or(settings.idle);

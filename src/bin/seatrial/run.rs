@@ -53,7 +53,7 @@ async fn whole(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let mut suites = chosen(args)?;
     let on = match &args.cluster {
         Some(name) => Some(down::named(settings, &engine, Some(name)).await?),

@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 /// Makes the cluster and says where its kubeconfig is. It is removed when idle.
 pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let deadline = Deadline::after(PATIENCE);
     let images = image::resolve(settings, &engine, &progress, deadline).await?;
     let spec = ClusterSpec { topology: topology(&args.topology)?, images, apart: args.apart.clone() };

@@ -29,7 +29,7 @@ const PROBED: Duration = Duration::from_secs(4 * 3600);
 pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<Exit> {
     let given = args.budget.as_deref().map(budgets).transpose()?;
     let progress = draw::progress();
-    let engine = Engine::connect(None).await?;
+    let engine = Engine::connect(&settings.engine).await?;
     let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
     let etcd = if args.keep_etcd { EtcdPolicy::Keep } else { EtcdPolicy::Upgrade };
     let stop_after = args.stop_after.clone();
@@ -62,11 +62,13 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     if let Some(dns) = probes.1 {
         dns.stop().await;
     }
-    lease.release().await?;
+    let released = lease.release().await;
     log.check()?;
     let costs = costs(&log.records());
     show::text(&spent(&costs))?;
+    // What ended it says more than what its end left in the way of a release.
     let done = ended?;
+    released?;
     let over: Vec<String> = costs.iter().flat_map(|c| c.over(&budgets)).collect();
     show::text(&match done.ending {
         Ending::Complete => format!("{name} is at {}\n", done.to),

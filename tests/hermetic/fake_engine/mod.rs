@@ -77,7 +77,7 @@ impl FakeEngine {
 
     /// A client with 2 s for each call.
     pub async fn client(&self) -> anyhow::Result<Engine> {
-        let engine = Engine::connect(Some(&self.host())).await.context("the fake answers")?;
+        let engine = Engine::connect(&self.host()).await.context("the fake answers")?;
         Ok(engine.at_most(Duration::from_secs(2)))
     }
 

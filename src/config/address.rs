@@ -1,0 +1,130 @@
+//! Where the engine is: as the `docker` program finds it. kind calls that program, and both must
+//! work on the same engine, or a cluster would be looked at here and removed there.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+/// The engine where nothing else is said.
+pub const DEFAULT: &str = "unix:///var/run/docker.sock";
+
+/// A context that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// A file of the docker program's cannot be read.
+    #[error("failed to read {} of docker context {context:?}", .path.display())]
+    File {
+        /// The context.
+        context: String,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It says nothing of an engine.
+    #[error("{} of docker context {context:?} names no engine", .path.display())]
+    Nothing {
+        /// The context.
+        context: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+#[derive(Deserialize)]
+struct ConfigFile {
+    #[serde(rename = "currentContext", default)]
+    current: String,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    #[serde(rename = "Endpoints")]
+    endpoints: std::collections::BTreeMap<String, Endpoint>,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    #[serde(rename = "Host", default)]
+    host: String,
+}
+
+/// The engine's address: `DOCKER_HOST`, else that of the context which `DOCKER_CONTEXT` or the docker
+/// program's configuration names, else [`DEFAULT`]. `get` gives a variable that is set and not empty.
+///
+/// The order is that of Docker's documentation of contexts. A configuration that is not there, or is
+/// no JSON, names no context: docker itself goes on with a warning.
+///
+/// # Errors
+/// [`AddressError`] for a context that is named and not there: docker refuses it as well.
+pub fn address(get: impl Fn(&str) -> Option<String>) -> Result<String, AddressError> {
+    if let Some(host) = get("DOCKER_HOST") {
+        return Ok(host);
+    }
+    let own = get("DOCKER_CONFIG").map(PathBuf::from);
+    let Some(dir) = own.or_else(|| get("HOME").map(|home| Path::new(&home).join(".docker"))) else {
+        return Ok(DEFAULT.into());
+    };
+    let configured = || {
+        let bytes = std::fs::read(dir.join("config.json")).ok()?;
+        serde_json::from_slice::<ConfigFile>(&bytes).ok().map(|c| c.current)
+    };
+    match get("DOCKER_CONTEXT").or_else(configured).filter(|name| !name.is_empty() && name != "default") {
+        Some(context) => of_context(&dir, context),
+        None => Ok(DEFAULT.into()),
+    }
+}
+
+fn of_context(dir: &Path, context: String) -> Result<String, AddressError> {
+    let folder: String = Sha256::digest(&context).iter().map(|b| format!("{b:02x}")).collect();
+    let path = dir.join("contexts").join("meta").join(folder).join("meta.json");
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(AddressError::File { context, path, source }),
+    };
+    let host = serde_json::from_slice::<Meta>(&bytes).ok().and_then(|mut m| m.endpoints.remove("docker"));
+    match host.map(|endpoint| endpoint.host).filter(|host| !host.is_empty()) {
+        Some(host) => Ok(host),
+        None => Err(AddressError::Nothing { context, path }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A docker program's folder whose configuration is `config`, with a context `desktop-linux`.
+    fn docker(config: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("config.json"), config).unwrap();
+        // sha256 of `desktop-linux`, as Docker Desktop has it.
+        let name = "fe9c6bd7a66301f49ca9b6a70b217107cd1284598bfc254700c989b916da791e";
+        let meta = dir.path().join("contexts/meta").join(name);
+        std::fs::create_dir_all(&meta).unwrap();
+        let text = r#"{"Name":"desktop-linux","Metadata":{},"Endpoints":{"docker":{"Host":"unix:///d.sock","SkipTLSVerify":false}}}"#;
+        std::fs::write(meta.join("meta.json"), text).unwrap();
+        dir
+    }
+
+    #[test]
+    fn an_address_is_found_as_docker_finds_it() {
+        let dir = docker(r#"{"auths":{},"currentContext":"desktop-linux"}"#);
+        let with = |more: &[(&str, &str)]| {
+            address(|name| match name {
+                "DOCKER_CONFIG" => Some(dir.path().display().to_string()),
+                _ => more.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()),
+            })
+        };
+        assert_eq!(with(&[]).unwrap(), "unix:///d.sock");
+        assert_eq!(with(&[("DOCKER_HOST", "tcp://h:1"), ("DOCKER_CONTEXT", "x")]).unwrap(), "tcp://h:1");
+        assert_eq!(with(&[("DOCKER_CONTEXT", "default")]).unwrap(), DEFAULT);
+        let error = with(&[("DOCKER_CONTEXT", "gone")]).unwrap_err().to_string();
+        assert!(error.contains("docker context \"gone\""), "{error}");
+        let dir = docker("{}");
+        let plain = address(|name| (name == "DOCKER_CONFIG").then(|| dir.path().display().to_string()));
+        assert_eq!(plain.unwrap(), DEFAULT);
+        assert_eq!(address(|_| None).unwrap(), DEFAULT);
+    }
+}
