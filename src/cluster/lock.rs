@@ -462,7 +462,7 @@ mod tests {
         let entering = entering();
         let waits = HolderFile::create(&files.holders_dir(), "waits", Access::Shared).unwrap();
         entering.remove().unwrap();
-        assert_eq!(files.holders(), [waits.holder.clone()]);
+        assert_eq!(files.holders(), std::slice::from_ref(&waits.holder));
         assert_eq!((files.last_used(), files.dir.join("watcher.log").exists()), (None, false));
         waits.remove();
         files.try_enter("reap").unwrap().unwrap().remove().unwrap();
