@@ -35,7 +35,7 @@ pub struct Tally {
     /// Those without an answer.
     pub indeterminate: usize,
     /// The longest time in seconds from one answer to the next with a failed request between them,
-    /// of those that began in this step.
+    /// of those that count in this step ([`costs`]).
     pub outage: f64,
 }
 
@@ -73,7 +73,8 @@ impl StepCost {
 }
 
 /// The cost of every step in these records, in order. An outage counts in the step in which its first
-/// failed request began; one that lasts to the end of the records counts up to there.
+/// failed request began; one that began outside any step counts in the first one that begins before its
+/// end, and from there on. One that lasts to the end of the records counts up to there.
 pub fn costs(records: &[Record]) -> Vec<StepCost> {
     let end = records.last().map_or(0.0, at);
     let mut steps: Vec<StepCost> = Vec::new();
@@ -115,6 +116,14 @@ pub fn costs(records: &[Record]) -> Vec<StepCost> {
 /// The mark that ends a stretch of an upgrade: what comes after is no part of its last step.
 pub const STRETCH_END: &str = "upgrade-stretch-ended";
 
+/// A time without an answer: from the last one before it to the next one, or to the end of the records.
+struct Outage {
+    /// When its first failed request began.
+    first: f64,
+    from: f64,
+    to: f64,
+}
+
 /// One request: when it began and ended, and what came of it.
 type Asked = (f64, f64, Outcome);
 
@@ -154,7 +163,7 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
         match outcome {
             Outcome::Acknowledged => {
                 if let Some(first) = failing.take() {
-                    outages.push((first, to - answered.unwrap_or(first)));
+                    outages.push(Outage { first, from: answered.unwrap_or(first), to: *to });
                 }
                 answered = Some(*to);
             }
@@ -162,12 +171,15 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
         }
     }
     if let Some(first) = failing {
-        outages.push((first, end - answered.unwrap_or(first)));
+        outages.push(Outage { first, from: answered.unwrap_or(first), to: end });
     }
-    for (first, length) in outages {
-        if let Some(i) = within(steps, first) {
+    for Outage { first, from, to } in outages {
+        // Between two steps nothing counts; from the next one's beginning on it does.
+        let later = || steps.iter().position(|s| first < s.from && s.from < to);
+        if let Some(i) = within(steps, first).or_else(later) {
+            let from = if steps[i].from > first { steps[i].from } else { from };
             let tally = steps[i].probes.entry(probe.into()).or_default();
-            tally.outage = tally.outage.max(length);
+            tally.outage = tally.outage.max(to - from);
         }
     }
 }

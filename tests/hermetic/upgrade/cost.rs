@@ -55,6 +55,19 @@ fn an_outage_counts_where_its_first_failed_request_began() {
 }
 
 #[test]
+fn an_outage_that_began_outside_a_step_counts_in_the_next_one_from_its_beginning() {
+    use Outcome::{Acknowledged, Refused};
+    // Before the first step of all, and up to 13 s.
+    let early = told(&[(5.0, 0.0, Acknowledged), (9.0, 0.0, Refused), (13.0, 0.0, Acknowledged)], None);
+    assert_eq!([0, 1].map(|i| early[i].probes.get("http").map(|t| t.outage)), [Some(3.0), None]);
+    // It is over before the step begins, or begins when the last one is over.
+    let over = told(&[(8.0, 0.0, Refused), (9.0, 0.0, Acknowledged)], None);
+    assert!(over.iter().all(|step| step.probes.is_empty()), "{over:?}");
+    let late = told(&[(41.0, 0.0, Refused), (44.0, 0.0, Acknowledged)], Some(STRETCH_END));
+    assert!(late.iter().all(|step| step.probes.is_empty()), "{late:?}");
+}
+
+#[test]
 fn a_budget_is_broken_by_more_than_it_and_not_by_as_much() {
     let samples = [
         (31.0, 0.0, Outcome::Acknowledged),

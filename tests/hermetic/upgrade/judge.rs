@@ -108,6 +108,13 @@ pub static LIES: &[Lie] = &[
         "longest time without an answer 5.0 s of 2 s",
     ),
     played(
+        "an outage that began between two steps",
+        "D2",
+        |lies| found("D2", |w| w.between = lies),
+        FAILED,
+        "`preload`: http 2 of 2 requests failed, longest time without an answer 9.0 s of 2 s",
+    ),
+    played(
         "a ledger that did not ask",
         "D2",
         |lies| found("D2", |w| w.silent = lies),

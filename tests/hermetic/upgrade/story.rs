@@ -210,6 +210,8 @@ pub struct Wrong {
     pub unmoved_trap: bool,
     /// HTTP fails for so many seconds in the step `apply`.
     pub outage: u32,
+    /// HTTP fails from before the first step of the second stretch to its end.
+    pub between: bool,
     /// The ledger is silent throughout.
     pub silent: bool,
     /// The forbidden drain leaves its node closed.
@@ -252,6 +254,9 @@ pub fn told(wrong: Wrong) -> Story {
     stretch(&mut s, &planned, Some("w1"), wrong);
     s.add(Event::Marked { mark: STRETCH_END.into() });
     s.at += 30.0;
+    if wrong.between {
+        s.sample("http", false);
+    }
     let rest = rest(&planned, "w1");
     stretch(&mut s, &rest, None, wrong);
     s.add(Event::Marked { mark: STRETCH_END.into() });
@@ -383,7 +388,8 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
             step: step.step.clone(),
             node: step.node.clone(),
         }));
-        s.sample("http", true);
+        let answers = !(wrong.between && forbidden.is_none() && step.step == "preload");
+        s.sample("http", answers);
         if !wrong.silent {
             number += 1;
             s.row("ledger", number, &mysql);
@@ -404,7 +410,7 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
             _ => {}
         }
         s.at += 8.0;
-        s.sample("http", true);
+        s.sample("http", answers);
         if !wrong.silent {
             number += 1;
             s.row("ledger", number, &mysql);
