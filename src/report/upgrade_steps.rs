@@ -33,7 +33,7 @@ pub(super) fn steps(story: &Story<'_>, clock: &Clock) -> Vec<UpgradeStepReport> 
 }
 
 fn probe(tally: &Tally) -> ProbeReport {
-    let Tally { requests, refused, indeterminate, outage } = *tally;
+    let Tally { requests, refused, indeterminate, outage, .. } = *tally;
     let acknowledged = requests.saturating_sub(refused + indeterminate);
     ProbeReport { requests, acknowledged, refused, indeterminate, outage: millis(outage) }
 }

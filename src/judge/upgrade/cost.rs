@@ -37,6 +37,9 @@ pub struct Tally {
     /// The longest time in seconds from one answer to the next with a failed request between them,
     /// of those that count in this step ([`costs`]).
     pub outage: f64,
+    /// The longest time in seconds of the step in which no request was under way, its two ends
+    /// included; 0 where none was made in it.
+    pub silence: f64,
 }
 
 impl StepCost {
@@ -181,6 +184,15 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.outage = tally.outage.max(to - from);
         }
+    }
+    let mut since = f64::NEG_INFINITY;
+    for (from, to) in asked.iter().map(|(from, to, _)| (*from, *to)).chain([(end, end)]) {
+        for step in steps.iter_mut() {
+            if let Some(tally) = step.probes.get_mut(probe) {
+                tally.silence = tally.silence.max(from.min(step.to) - since.max(step.from));
+            }
+        }
+        since = to;
     }
 }
 

@@ -71,7 +71,7 @@ pub const TRAP: (&str, &str) = ("app", "trap");
 /// The reading of the ledger after the upgrade.
 pub const AFTER: &str = "after-upgrade";
 
-/// A step that lasts longer than this without a request of a probe was not watched.
+/// A step, or a part of it, that lasts longer than this without a request of a probe was not watched.
 const UNWATCHED: f64 = 5.0;
 
 /// D2.
@@ -91,6 +91,9 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             if tally.requests == 0 && cost.to - cost.from > UNWATCHED {
                 finding
                     .unsure(format!("{probe} did not ask during `{title}` ({:.1} s)", cost.to - cost.from));
+            }
+            if tally.silence > UNWATCHED {
+                finding.unsure(format!("{probe} did not ask for {:.1} s in `{title}`", tally.silence));
             }
             let failed = tally.refused + tally.indeterminate;
             let Some(allowed) = budgets.outage(&cost.step.step, probe) else {

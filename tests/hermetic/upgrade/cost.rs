@@ -68,6 +68,26 @@ fn an_outage_that_began_outside_a_step_counts_in_the_next_one_from_its_beginning
 }
 
 #[test]
+fn a_silence_is_a_time_without_a_request_under_way() {
+    use Outcome::{Acknowledged, Indeterminate};
+    let silences = |samples: &[(f64, f64, Outcome)]| {
+        told(samples, Some(STRETCH_END))
+            .iter()
+            .map(|c| c.probes.get("http").map(|t| t.silence))
+            .collect::<Vec<_>>()
+    };
+    // From the step's beginning, between two requests, to its end.
+    assert_eq!(silences(&[(19.0, 0.0, Acknowledged), (21.0, 0.0, Acknowledged)]), [Some(9.0), None]);
+    assert_eq!(silences(&[(11.0, 0.0, Acknowledged), (24.0, 0.0, Acknowledged)]), [Some(13.0), None]);
+    assert_eq!(silences(&[(13.0, 0.0, Acknowledged), (20.0, 0.0, Acknowledged)]), [Some(10.0), None]);
+    // A request that waits is none, in whichever step it began.
+    assert_eq!(
+        silences(&[(22.0, 11_000.0, Indeterminate), (38.0, 15_000.0, Acknowledged)]),
+        [Some(1.0), Some(2.0)]
+    );
+}
+
+#[test]
 fn a_budget_is_broken_by_more_than_it_and_not_by_as_much() {
     let samples = [
         (31.0, 0.0, Outcome::Acknowledged),

@@ -18,19 +18,19 @@ use crate::story::says;
     "D2",
     without_an_answer,
     Passed,
-    "http 1 of 4 requests failed, longest time without an answer 2.0 s of 2 s"
+    "http 1 of 5 requests failed, longest time without an answer 2.0 s of 2 s"
 )]
 #[case::began_before(
     "D2",
     began_before,
     Passed,
-    "`drain cp`: http 1 of 2 requests failed, in an outage that began before"
+    "`drain cp`: http 1 of 3 requests failed, in an outage that began before"
 )]
 #[case::began_with_its_last_request(
     "D2",
     began_with_its_last_request,
     Failed,
-    "`drain cp`: http 0 of 2 requests failed, longest time without an answer "
+    "`drain cp`: http 0 of 3 requests failed, longest time without an answer "
 )]
 #[case::never_opened("D3", |s: &mut Story| never(s, "uncordon", "w1"), Inconclusive, "w1 was not opened again")]
 #[case::opened_at_once("D3", opened_at_once, Passed, "every pod of the Deployment left w1")]

@@ -66,7 +66,7 @@ fn an_upgrade_that_did_not_arrive_fails() {
 #[test]
 fn an_outage_counts_in_the_step_that_it_began_in() {
     let story = told(Wrong { outage: 4, ..Wrong::default() });
-    story.wrong("D2", "`apply cp`: http 4 of 7 requests failed, longest time without an answer 5.0 s of 2 s");
+    story.wrong("D2", "`apply cp`: http 4 of 8 requests failed, longest time without an answer 5.0 s of 2 s");
     let cost = costs(&story.records);
     let apply = cost.iter().find(|c| c.title() == "apply cp").unwrap();
     assert_eq!(
@@ -112,7 +112,14 @@ pub static LIES: &[Lie] = &[
         "D2",
         |lies| found("D2", |w| w.between = lies),
         FAILED,
-        "`preload`: http 2 of 2 requests failed, longest time without an answer 9.0 s of 2 s",
+        "`preload`: http 3 of 3 requests failed, longest time without an answer 9.0 s of 2 s",
+    ),
+    played(
+        "requests that ended in the middle of a step",
+        "D2",
+        |lies| found("D2", |w| w.fell_silent = lies),
+        OPEN,
+        "http did not ask for 9.0 s in `kubelet cp`",
     ),
     played(
         "a ledger that did not ask",

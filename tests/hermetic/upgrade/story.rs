@@ -212,6 +212,8 @@ pub struct Wrong {
     pub outage: u32,
     /// HTTP fails from before the first step of the second stretch to its end.
     pub between: bool,
+    /// HTTP asks no more in the middle of the step `kubelet cp`.
+    pub fell_silent: bool,
     /// The ledger is silent throughout.
     pub silent: bool,
     /// The forbidden drain leaves its node closed.
@@ -379,6 +381,12 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
     s.add(Event::UpgradePlanned(plan.clone()));
     let mut number = if forbidden.is_some() { 100 } else { 200 };
     let mysql = server("s1", "mysql-1");
+    let mut write = |s: &mut Story| {
+        if !wrong.silent {
+            number += 1;
+            s.row("ledger", number, &mysql);
+        }
+    };
     for step in &plan.hops[0].steps {
         s.at += 1.0;
         let node = step.node.as_deref().unwrap_or_default();
@@ -390,10 +398,7 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
         }));
         let answers = !(wrong.between && forbidden.is_none() && step.step == "preload");
         s.sample("http", answers);
-        if !wrong.silent {
-            number += 1;
-            s.row("ledger", number, &mysql);
-        }
+        write(s);
         let mut evicted = Vec::new();
         match step.step.as_str() {
             "apply" => apply(s, wrong),
@@ -409,11 +414,13 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
             }
             _ => {}
         }
-        s.at += 8.0;
-        s.sample("http", answers);
-        if !wrong.silent {
-            number += 1;
-            s.row("ledger", number, &mysql);
+        write(s);
+        for _ in 0..2 {
+            s.at += 4.0;
+            if !(wrong.fell_silent && step.step == "kubelet" && node == "cp") {
+                s.sample("http", answers);
+            }
+            write(s);
         }
         let error =
             is_forbidden.then(|| "pod n/held-1 was not evicted: PodDisruptionBudget n/held".to_owned());
