@@ -1,8 +1,8 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
 use super::{
-    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, StepCost, UNCORDON, WEB, check_watched,
-    costs, lives, names, seconds_between,
+    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, SET, StepCost, UNCORDON, WEB,
+    check_watched, costs, lives, names, seconds_between,
 };
 
 /// D3.
@@ -19,14 +19,7 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
         });
         let open = open.ok_or_else(|| Missing(format!("{node} was not opened again")))?;
         cordoned(evidence, finding, node, drain.from, open);
-        let left = left_behind(evidence.records(), node, drain);
-        finding.check(
-            left.is_empty(),
-            match left.is_empty() {
-                true => format!("every pod of the Deployment left {node}"),
-                false => format!("{} stayed on {node}", names(&left)),
-            },
-        );
+        emptied(evidence.records(), finding, node, drain);
     }
     for kind in ["Pod", "Node"] {
         check_watched(finding, evidence.records(), &costs, kind);
@@ -69,11 +62,27 @@ fn cordoned(evidence: &Evidence<'_>, finding: &mut Finding, node: &str, from: f6
     finding.check(is_open, format!("{node} is {} in the end", if is_open { "open" } else { "cordoned" }));
 }
 
-/// Pods of the Deployment that were on the node and did not end with its drain.
-fn left_behind<'r>(records: &'r [Record], node: &str, drain: &StepCost) -> Vec<&'r str> {
-    let there = lives(records, WEB).into_iter().filter(|l| l.node == node && l.began < drain.from);
-    let alive = there.filter(|l| l.ending.is_none_or(|at| at > drain.to + super::SLACK));
-    alive.map(|l| l.name).collect()
+/// The pods of the Deployment and the StatefulSet that were on the node when its drain began ended with
+/// it. Where there was none, the drain showed nothing: a drain that was given up before may have moved the
+/// Deployment's, but the StatefulSet's come back to the node that has their volumes.
+fn emptied(records: &[Record], finding: &mut Finding, node: &str, drain: &StepCost) {
+    let all = [WEB, SET].into_iter().flat_map(|label| lives(records, label));
+    let there: Vec<_> = all
+        .filter(|l| l.node == node && l.began < drain.from && l.ending.is_none_or(|at| at >= drain.from))
+        .collect();
+    let stayed: Vec<&str> = there
+        .iter()
+        .filter(|l| l.ending.is_none_or(|at| at > drain.to + super::SLACK))
+        .map(|l| l.name)
+        .collect();
+    let there: Vec<&str> = there.iter().map(|l| l.name).collect();
+    if there.is_empty() {
+        finding.unsure(format!("no pod was on {node} that its drain could move"));
+    } else if stayed.is_empty() {
+        finding.check(true, format!("the drain moved {} away from {node}", names(&there)));
+    } else {
+        finding.check(false, format!("{} stayed on {node}", names(&stayed)));
+    }
 }
 
 /// The Deployment's budget was kept at every moment of the upgrade.

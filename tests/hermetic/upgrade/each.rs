@@ -33,9 +33,11 @@ use crate::story::says;
     "`drain cp`: http 0 of 3 requests failed, longest time without an answer "
 )]
 #[case::never_opened("D3", |s: &mut Story| never(s, "uncordon", "w1"), Inconclusive, "w1 was not opened again")]
-#[case::opened_at_once("D3", opened_at_once, Passed, "every pod of the Deployment left w1")]
+#[case::opened_at_once("D3", opened_at_once, Passed, "the drain moved set-0 away from w1")]
 #[case::stayed("D3", |s: &mut Story| s.records.retain(|r| !ends(r, "web-1")), Failed, "web-1 stayed on w1")]
-#[case::left_a_moment_later("D3", |s: &mut Story| leaves(s, 1.5), Passed, "every pod of the Deployment left w1")]
+#[case::set_stayed("D3", |s: &mut Story| s.records.retain(|r| !ends(r, "set-1")), Failed, "set-1 stayed on w2")]
+#[case::nothing_there("D3", nothing_there, Inconclusive, "no pod was on w1 that its drain could move")]
+#[case::left_a_moment_later("D3", |s: &mut Story| leaves(s, 1.5), Passed, "the drain moved web-1 and set-0 away from w1")]
 #[case::left_long_after("D3", |s: &mut Story| leaves(s, 10.0), Failed, "web-1 stayed on w1")]
 #[case::down_afterwards("D3", down_afterwards, Passed, "fewest pods ready 1, at least 1 must be")]
 #[case::not_spread("D3", |s: &mut Story| drop(fact(s, "spread").as_array_mut().unwrap().pop()), Failed, "on w2 again: none")]
@@ -199,6 +201,11 @@ fn began_with_its_last_request(story: &mut Story) {
 fn ends(record: &Record, pod: &str) -> bool {
     matches!(&record.event, Event::ObjectChanged { name, change, object, .. }
         if name == pod && (!object["metadata"]["deletionTimestamp"].is_null() || *change == seatrial::event::Change::Deleted))
+}
+
+/// The StatefulSet's pod did not come back to the node after the drain that was forbidden.
+fn nothing_there(story: &mut Story) {
+    story.records.retain(|r| !matches!(&r.event, Event::ObjectChanged { uid, .. } if uid == "set-0b"));
 }
 
 /// The Deployment's pod goes so many seconds after its node's drain was over.

@@ -136,6 +136,13 @@ pub static LIES: &[Lie] = &[
         "w1 was not cordoned for its drain",
     ),
     played(
+        "a drain that moved nothing",
+        "D3",
+        |lies| found("D3", |w| w.nothing_moved = lies),
+        FAILED,
+        "set-0 stayed on w1",
+    ),
+    played(
         "a node that stays closed in the end",
         "D3",
         |lies| found("D3", |w| w.left_cordoned = lies),
@@ -168,7 +175,7 @@ pub static LIES: &[Lie] = &[
         "D4",
         |lies| found("D4", |w| w.restarted = lies),
         FAILED,
-        "n/set-0 on w2 restarted for no known reason",
+        "n/set-0 on w1 restarted for no known reason",
     ),
     played(
         "a pod that went in a drain which did not evict it",

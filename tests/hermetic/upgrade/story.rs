@@ -216,6 +216,8 @@ pub struct Wrong {
     pub fell_silent: bool,
     /// The ledger is silent throughout.
     pub silent: bool,
+    /// The drain of `w1` that is not forbidden moves nothing.
+    pub nothing_moved: bool,
     /// The forbidden drain leaves its node closed.
     pub left_closed: bool,
     /// The API server is never upgraded.
@@ -408,6 +410,10 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
             "drain" if node != "cp" => evicted = drain(s, node, is_forbidden, wrong),
             "uncordon" if node != "cp" && !(wrong.left_cordoned && node == "w2") => {
                 s.node(node, false);
+                let (set, uid) = if node == "w1" { ("set-0", "set-0c") } else { ("set-1", "set-1b") };
+                if !(wrong.nothing_moved && node == "w1") {
+                    s.pod(set, "set", uid, node, if wrong.restarted { "restarted" } else { "ready" });
+                }
                 if node == "w2" {
                     s.pod("mysql-2", "mysql", "mysql-2", "w2", "ready");
                 }
@@ -474,30 +480,38 @@ fn drain(s: &mut Story, node: &str, forbidden: bool, wrong: Wrong) -> Vec<&'stat
         s.node(node, true);
     }
     if forbidden {
-        // The pod of the Deployment is evicted all the same: another one is held.
+        // The other pods are evicted all the same; that of the StatefulSet comes back to its volume.
+        s.pod("web-1b", "web", "web-1b", "w2", "ready");
+        leave(s, "web-1", "web", "web-1", node);
+        leave(s, "set-0", "set", "set-0", node);
+        s.pod("set-0", "set", "set-0b", "", "pending");
         if !wrong.left_closed {
             s.node(node, false);
         }
+        s.pod("set-0", "set", "set-0b", node, "ready");
         return Vec::new();
     }
-    let (other, uid) = if node == "w1" { ("w2", "1") } else { ("w1", "2") };
-    let (web, set) = (format!("web-{uid}"), if node == "w1" { "set-0" } else { "set-1" });
-    if !wrong.both_down {
-        s.pod(&format!("{web}b"), "web", &format!("{web}b"), other, "ready");
+    if node == "w1" && wrong.nothing_moved {
+        return Vec::new();
     }
     let mut evicted = if node == "w1" {
-        s.pod(&web, "web", &web, node, "ending");
-        s.pod(&web, "web", &web, node, "gone");
+        leave(s, "set-0", "set", "set-0b", node);
+        s.pod("set-0", "set", "set-0c", "", "pending");
         s.system("coredns-1", "kube-dns", "dns-1", "w1", "ReplicaSet", "gone");
         s.system("coredns-2", "kube-dns", "dns-2", "w2", "ReplicaSet", "ready");
-        vec!["n/web-1", "n/set-0", "kube-system/coredns-1"]
+        vec!["n/set-0", "kube-system/coredns-1"]
     } else {
+        if !wrong.both_down {
+            s.pod("web-2b", "web", "web-2b", "w1", "ready");
+        }
         for pod in ["web-2", "web-1b"] {
             s.pod(pod, "web", pod, node, "ending");
         }
         if wrong.both_down {
-            s.pod("web-x", "web", "web-x", other, "unready");
+            s.pod("web-x", "web", "web-x", "w1", "unready");
         }
+        leave(s, "set-1", "set", "set-1", node);
+        s.pod("set-1", "set", "set-1b", "", "pending");
         s.system("coredns-2", "kube-dns", "dns-2", "w2", "ReplicaSet", "gone");
         s.system("coredns-3", "kube-dns", "dns-3", "cp", "ReplicaSet", "ready");
         if wrong.unexplained {
@@ -506,12 +520,16 @@ fn drain(s: &mut Story, node: &str, forbidden: bool, wrong: Wrong) -> Vec<&'stat
         databases(s, wrong);
         vec!["n/web-2", "n/web-1b", "n/set-1", "n/mysql-1", "n/trap-1", "kube-system/coredns-2"]
     };
-    s.pod(set, "set", set, node, "ending");
-    s.pod(set, "set", &format!("{set}b"), other, if wrong.restarted { "restarted" } else { "ready" });
     if wrong.not_evicted {
         evicted.retain(|pod| !pod.contains("set"));
     }
     evicted
+}
+
+/// A pod is evicted and goes.
+fn leave(s: &mut Story, name: &str, app: &str, uid: &str, node: &str) {
+    s.pod(name, app, uid, node, "ending");
+    s.pod(name, app, uid, node, "gone");
 }
 
 /// Both MySQL lose their node: one waits for it, the other one comes up elsewhere.
