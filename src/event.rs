@@ -180,6 +180,10 @@ pub enum Event {
         kind: String,
         /// Why.
         reason: String,
+        /// When it broke off, on the clock of `mono_us`: what came before was seen. The record itself
+        /// stands where the list begins. Absent where the server ended the watch without an error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_us: Option<u64>,
     },
     /// A probe asked once.
     Sampled {

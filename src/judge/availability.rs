@@ -80,7 +80,7 @@ impl<'r> Window<'r> {
             clock::check_agree(finding, first, last);
         }
         for record in self.during {
-            if let Event::WatchRestarted { kind, reason } = &record.event
+            if let Event::WatchRestarted { kind, reason, .. } = &record.event
                 && kinds.contains(&kind.as_str())
             {
                 finding.unsure(format!("the watch of {kind} broke off during the change ({reason})"));

@@ -167,6 +167,8 @@ struct State {
     listing: Vec<String>,
     listed: bool,
     last_error: Option<String>,
+    /// When the watch broke off, on the log's clock; none while it is whole.
+    broken_us: Option<u64>,
 }
 
 impl Watch {
@@ -199,11 +201,26 @@ impl Watch {
                     self.seen(&log, object);
                 }
                 Ok(watcher::Event::InitDone) => self.end_list(&log),
-                Ok(watcher::Event::Apply(object)) => self.seen(&log, object),
-                Ok(watcher::Event::Delete(object)) => self.gone(&log, object),
-                Err(error) => self.lock().last_error = Some(chain(&error)),
+                Ok(watcher::Event::Apply(object)) => {
+                    self.lock().broken_us = None;
+                    self.seen(&log, object);
+                }
+                Ok(watcher::Event::Delete(object)) => {
+                    self.lock().broken_us = None;
+                    self.gone(&log, object);
+                }
+                Err(error) => self.broke(&log, &error),
             }
         }
+    }
+
+    fn broke(&self, log: &EventLog, error: &watcher::Error) {
+        let mut state = self.lock();
+        // A stream that fails was open again until now: errors before it lost nothing.
+        if state.broken_us.is_none() || matches!(error, watcher::Error::WatchFailed(_)) {
+            state.broken_us = Some(log.now_us());
+        }
+        state.last_error = Some(chain(error));
     }
 
     fn begin_list(&self, log: &EventLog) {
@@ -211,7 +228,8 @@ impl Watch {
         state.listing.clear();
         if state.listed {
             let reason = state.last_error.clone().unwrap_or_else(|| "the server ended it".into());
-            log.append(Event::WatchRestarted { kind: self.resource.kind.clone(), reason });
+            let (kind, since_us) = (self.resource.kind.clone(), state.broken_us);
+            log.append(Event::WatchRestarted { kind, reason, since_us });
         }
     }
 
@@ -225,6 +243,7 @@ impl Watch {
             }
         }
         state.listed = true;
+        state.broken_us = None;
     }
 
     fn seen(&self, log: &EventLog, object: DynamicObject) {

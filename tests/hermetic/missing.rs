@@ -176,7 +176,7 @@ fn what_is_about_something_else_changes_no_verdict(
                     took_ms: 1.0,
                     detail: "no".into(),
                 },
-                Event::WatchRestarted { kind: "Lease".into(), reason: "410 Gone".into() },
+                Event::WatchRestarted { kind: "Lease".into(), reason: "410 Gone".into(), since_us: None },
             ],
             _ => Vec::new(),
         };

@@ -139,7 +139,7 @@ impl<'f> Order<'f> {
     pub fn of(finding: &'f mut Finding, records: &[Record], kinds: &[&str]) -> Self {
         let mut whole = true;
         for record in records {
-            if let Event::WatchRestarted { kind, reason } = &record.event
+            if let Event::WatchRestarted { kind, reason, .. } = &record.event
                 && kinds.contains(&kind.as_str())
             {
                 whole = false;

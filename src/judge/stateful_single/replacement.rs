@@ -110,7 +110,7 @@ pub(super) fn history<'r>(evidence: &Evidence<'r>, uid: &str) -> Vec<(&'r Record
 /// not be recorded.
 pub(super) fn check_watched(finding: &mut Finding, records: &[Record], kind: &str) {
     for record in records {
-        if let Event::WatchRestarted { kind: k, reason } = &record.event
+        if let Event::WatchRestarted { kind: k, reason, .. } = &record.event
             && k == kind
         {
             finding.unsure(format!("the watch of {kind}s began anew ({reason}): changes may be missing"));

@@ -44,7 +44,7 @@ fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) 
     }
     for record in during {
         // A list read anew gives no resource versions of deletions.
-        if let Event::WatchRestarted { kind, reason } = &record.event
+        if let Event::WatchRestarted { kind, reason, .. } = &record.event
             && LISTS.iter().any(|l| l.1 == kind)
         {
             finding.unsure(format!("{mode}: the watch of {kind} broke off ({reason})"));

@@ -144,15 +144,16 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
 /// may have been away for a moment.
 const SLACK: f64 = 2.0;
 
-/// Adds an undecided check for each watch of a kind that broke off while a node was drained: what
-/// happened in the gap was not seen. While an API server is exchanged watches break off as a matter of
+/// Adds an undecided check for each watch of a kind that was broken off while a node was drained: what
+/// happened in the gap, which ends with the record, was not seen. While an API server is exchanged watches break off as a matter of
 /// course; what went in that gap is in the list that comes after it, and counts.
 fn check_watched(finding: &mut Finding, records: &[Record], costs: &[StepCost], kind: &str) {
     for record in records {
-        let Event::WatchRestarted { kind: broken, reason } = &record.event else { continue };
-        let at = record.mono_us as f64 / 1e6;
-        let drain = costs.iter().find(|c| c.step.step == DRAIN && c.from <= at && at < c.to);
-        if let (true, Some(drain)) = (broken == kind, drain) {
+        let Event::WatchRestarted { kind: broken, reason, since_us } = &record.event else { continue };
+        let seconds = |us: u64| us as f64 / 1e6;
+        let (since, at) = (seconds(since_us.unwrap_or(record.mono_us)), seconds(record.mono_us));
+        let blind = |c: &&StepCost| c.step.step == DRAIN && c.from <= at && since < c.to;
+        for drain in costs.iter().filter(blind).filter(|_| broken == kind) {
             finding.unsure(format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()));
         }
     }

@@ -184,7 +184,7 @@ pub(super) static LIES: &[Lie] = &[
         |s| {
             s.insert_after(
                 "bad-image",
-                Event::WatchRestarted { kind: "Pod".into(), reason: "410 Gone".into() },
+                Event::WatchRestarted { kind: "Pod".into(), reason: "410 Gone".into(), since_us: None },
             )
         },
         OPEN,

@@ -212,7 +212,10 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| {
-            s.insert_after("image-change", Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() })
+            s.insert_after(
+                "image-change",
+                Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us: None },
+            )
         },
         OPEN,
         "watch of Pod broke off",

@@ -89,7 +89,7 @@ pub(super) static LIES: &[Lie] = &[
         |s| {
             s.insert_after(
                 "foreground-delete",
-                Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() },
+                Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us: None },
             )
         },
         OPEN,

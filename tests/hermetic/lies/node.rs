@@ -357,7 +357,7 @@ fn jump_at_return(story: &mut Story) {
 
 fn broke(story: &mut Story, after: impl Fn(&Event) -> bool, kind: &str) {
     let at = position(story, after);
-    let event = Event::WatchRestarted { kind: kind.into(), reason: "410 Gone".into() };
+    let event = Event::WatchRestarted { kind: kind.into(), reason: "410 Gone".into(), since_us: None };
     let record = Record { event, ..story.records[at].clone() };
     story.records.insert(at + 1, record);
 }

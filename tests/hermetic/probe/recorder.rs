@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use seatrial::deadline::Deadline;
-use seatrial::event::{Change, Event, EventLog};
+use seatrial::event::{Change, Event, EventLog, Record};
 use seatrial::probe::Recorder;
 use serde_json::{Value, json};
 
-use crate::fake_api::FakeApi;
+use crate::fake_api::{FakeApi, Trouble};
 
 struct Recorded {
     fake: FakeApi,
@@ -49,9 +49,15 @@ impl Recorded {
         self.log.records().into_iter().filter_map(|r| change(r.event)).collect()
     }
 
-    fn restarts(&self) -> usize {
-        let of_pods = |event: &Event| matches!(event, Event::WatchRestarted { kind, .. } if kind == "Pod");
-        self.log.records().iter().filter(|r| of_pods(&r.event)).count()
+    /// Every new beginning of the pods' watch: since when it was broken off, and when it began.
+    fn restarts(&self) -> Vec<(Option<u64>, u64)> {
+        let of_pods = |record: &Record| match &record.event {
+            Event::WatchRestarted { kind, since_us, .. } if kind == "Pod" => {
+                Some((*since_us, record.mono_us))
+            }
+            _ => None,
+        };
+        self.log.records().iter().filter_map(of_pods).collect()
     }
 }
 
@@ -76,7 +82,7 @@ async fn what_exists_changes_and_goes_is_recorded_once_each() {
         seen(Change::Deleted, "a", "Running"),
     ];
     assert_eq!(r.pods(), expected);
-    assert_eq!(r.restarts(), 0);
+    assert_eq!(r.restarts(), []);
     r.recorder.stop().await;
 }
 
@@ -104,6 +110,33 @@ async fn a_watch_that_begins_anew_says_so_and_finds_what_went_meanwhile() {
     let pods = r.pods();
     assert!(pods.contains(&seen(Change::Deleted, "b", "Running")), "{pods:?}");
     assert_eq!(pods.iter().rfind(|p| p.1 == "a").unwrap(), &seen(Change::Modified, "a", "Failed"));
-    assert!(r.restarts() >= 1);
+    assert!(!r.restarts().is_empty());
+    r.recorder.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_begins_anew_says_since_when_it_was_broken_off() {
+    let r = Recorded::start(&[pod("a", "Pending")]).await;
+    r.settle().await;
+    // The list that is to mend it fails twice.
+    r.fake.trouble("GET", "/namespaces/ns/pods", false, 2, Trouble::Code(503));
+    let begun = r.log.now_us();
+    r.fake.expire();
+    let deadline = Deadline::after(Duration::from_secs(20));
+    while r.restarts().len() < 3 && !deadline.is_over() {
+        deadline.pause(Duration::from_millis(10)).await;
+    }
+    r.settle().await;
+    let first = r.restarts();
+    let since = first[0].0.expect("an error ended the watch");
+    assert!(first.len() == 3 && (begun..=first[0].1).contains(&since), "{begun}: {first:?}");
+    assert!(first.iter().all(|restart| restart.0 == Some(since)), "one gap: {first:?}");
+    // It was whole in between.
+    let whole = r.log.now_us();
+    r.fake.expire();
+    r.fake.change("Pod", "ns", "a", |p| p["status"]["phase"] = json!("Running"));
+    r.settle().await;
+    let again = r.restarts()[3];
+    assert!(again.0.is_some_and(|since| since >= whole), "{whole}: {again:?}");
     r.recorder.stop().await;
 }

@@ -76,7 +76,10 @@ fn those_that_stayed_are_named() {
 fn a_watch_that_broke_before_the_fault_opens_nothing() {
     let mut story = Story::recorded("C9");
     let fault = story.0.iter().position(|r| matches!(r.event, Event::FaultIntended { .. })).unwrap();
-    story.insert(fault, Event::WatchRestarted { kind: "StatefulSet".into(), reason: "410 Gone".into() });
+    story.insert(
+        fault,
+        Event::WatchRestarted { kind: "StatefulSet".into(), reason: "410 Gone".into(), since_us: None },
+    );
     let finding = story.judge("C9");
     assert_eq!(finding.conclusion(), Passed, "{:#?}", finding.details());
 }

@@ -107,7 +107,10 @@ fn a_claim_without_its_marks_is_undecided(#[case] id: &str, #[case] marks: &[&st
 #[case("C10", "partition-opened", "Pod")]
 fn a_watch_that_lost_events_decides_nothing(#[case] id: &str, #[case] after: &str, #[case] kind: &str) {
     let mut story = Story::recorded(id);
-    story.insert_after(after, Event::WatchRestarted { kind: kind.into(), reason: "410 Gone".into() });
+    story.insert_after(
+        after,
+        Event::WatchRestarted { kind: kind.into(), reason: "410 Gone".into(), since_us: None },
+    );
     let finding = story.judge(id);
     assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{id}: {:#?}", finding.details());
     assert!(finding.evidence().contains(&format!("watch of {kind} broke off")), "{}", finding.evidence());
@@ -123,7 +126,10 @@ fn what_a_broken_watch_lost_is_no_failure_either() {
         !deleted
     });
     assert_eq!(story.judge("C5").conclusion(), Conclusion::Failed);
-    story.insert_after("scale-down", Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() });
+    story.insert_after(
+        "scale-down",
+        Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us: None },
+    );
     assert_eq!(story.judge("C5").conclusion(), Conclusion::Inconclusive);
 }
 

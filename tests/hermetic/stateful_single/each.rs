@@ -59,7 +59,7 @@ fn a_watch_that_broke_before_the_fault_opens_nothing() {
     let mut story = told::story();
     let fault = story.records.iter().find(|r| matches!(r.event, Event::FaultIntended { .. })).unwrap();
     let alike = Record { writer: 2, event: Event::Noted { text: "x".into() }, ..fault.clone() };
-    let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410 Gone".into() };
+    let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410 Gone".into(), since_us: None };
     let broke = Record { event, ..story.records[0].clone() };
     story.records.splice(0..0, [alike, broke]);
     let finding = story.judge("B8");

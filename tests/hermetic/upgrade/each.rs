@@ -229,7 +229,7 @@ fn down_afterwards(story: &mut Story) {
 /// The watch broke off at the moment at which the step after the drain began.
 fn watch_broke_after_the_drain(story: &mut Story) {
     let at = story.records.iter().position(|r| is_step(&r.event, "configure", "w2")).unwrap();
-    let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() };
+    let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us: None };
     let record = Record { event, ..story.records[at].clone() };
     story.records.insert(at + 1, record);
     let finding = story.finding("D4");

@@ -164,6 +164,20 @@ pub static LIES: &[Lie] = &[
         "fewest pods ready 0, at least 1 must be",
     ),
     played(
+        "pods that were listed anew when the drain was over",
+        "D3",
+        |lies| found("D3", |w| w.blind = lies),
+        OPEN,
+        "the watch of Pod broke off during `drain w2`",
+    ),
+    played(
+        "pods that were listed anew when the drain was over",
+        "D4",
+        |lies| found("D4", |w| w.blind = lies),
+        OPEN,
+        "the watch of Pod broke off during `drain w2`",
+    ),
+    played(
         "a pod that went without a drain",
         "D4",
         |lies| found("D4", |w| w.stray_pod = lies),
@@ -278,7 +292,7 @@ fn a_watch_that_broke_off_during_a_drain_decides_nothing() {
             .iter()
             .rposition(|r| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step))
             .unwrap();
-        let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into() };
+        let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us: None };
         let record = Record { event, ..records[at].clone() };
         records.insert(at + 1, record);
     };

@@ -218,6 +218,8 @@ pub struct Wrong {
     pub silent: bool,
     /// The drain of `w1` that is not forbidden moves nothing.
     pub nothing_moved: bool,
+    /// The pods' watch breaks off in the drain of `w2`, and they are listed in the step after it.
+    pub blind: bool,
     /// The forbidden drain leaves its node closed.
     pub left_closed: bool,
     /// The API server is never upgraded.
@@ -406,6 +408,11 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
             "apply" => apply(s, wrong),
             "kubelet" if node == "cp" => {
                 s.system("kube-apiserver-cp", "kube-apiserver", "api-2", "cp", "Node", "restarted");
+            }
+            "configure" if node == "w2" && wrong.blind => {
+                let (kind, reason) = ("Pod".into(), "410".into());
+                let since_us = Some(((s.at - 5.0) * 1e6) as u64);
+                s.add(Event::WatchRestarted { kind, reason, since_us });
             }
             "drain" if node != "cp" => evicted = drain(s, node, is_forbidden, wrong),
             "uncordon" if node != "cp" && !(wrong.left_cordoned && node == "w2") => {
