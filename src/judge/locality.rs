@@ -36,7 +36,7 @@ impl Listing<'_> {
     }
 
     /// Adds a check that something does not lie there: what was not listed may all the same.
-    fn must_lack(&self, finding: &mut Finding, absent: bool, what: String) {
+    pub(super) fn must_lack(&self, finding: &mut Finding, absent: bool, what: String) {
         match self.incomplete {
             Some(why) if absent => finding.unsure(format!("{what}, as far as it was listed: {why}")),
             _ => finding.check(absent, what),
@@ -44,7 +44,7 @@ impl Listing<'_> {
     }
 
     /// Adds a check that something lies there: what was not listed may all the same.
-    fn must_have(&self, finding: &mut Finding, has: bool, what: String) {
+    pub(super) fn must_have(&self, finding: &mut Finding, has: bool, what: String) {
         match self.incomplete {
             Some(why) if !has => finding.unsure(format!("{what}, as far as it was listed: {why}")),
             _ => finding.check(has, what),

@@ -184,18 +184,24 @@ fn new_directory(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let home = node_of(&Object::observed(evidence, "pod")?)?;
     finding.part(|f| {
         let serving = locality::listings(evidence, "serving", &nodes)?;
-        let there = listed(&serving, home)?.has(DIRECTORY);
+        let at_home = listed(&serving, home)?;
+        let there = at_home.has(DIRECTORY);
         let was = if there { "was there" } else { "was not there" };
-        f.check(!there, format!("{PATH}/{DIRECTORY} on {home} {was} before the database was made"));
+        at_home.must_lack(
+            f,
+            !there,
+            format!("{PATH}/{DIRECTORY} on {home} {was} before the database was made"),
+        );
         Ok(())
     });
     let database = locality::listings(evidence, "database", &nodes)?;
     locality::only_on(finding, &database, home, &[DIRECTORY]);
-    let table = listed(&database, home)?.entries.iter().find(|e| e.path.starts_with("qa/ledger."));
+    let at_home = listed(&database, home)?;
+    let table = at_home.entries.iter().find(|e| e.path.starts_with("qa/ledger."));
     let file = table.map_or("absent", |t| t.path.as_str());
-    finding.check(table.is_some(), format!("the ledger's table on {home} is {file}"));
+    at_home.must_have(finding, table.is_some(), format!("the ledger's table on {home} is {file}"));
     let server: Server = evidence.get("server")?;
-    locality::files_of(finding, listed(&database, home)?, &server.uuid);
+    locality::files_of(finding, at_home, &server.uuid);
     let rows = rows.map_or(0, |rows| rows.kept.len());
     finding.summary(format!("{PATH}/{DIRECTORY} is new on {home} and on no other, {rows} rows"));
     Ok(())

@@ -212,6 +212,22 @@ pub(super) static LIES: &[Lie] = &[
         "the ledger's table on w1 is absent",
     ),
     lie(
+        "a node that was not listed whole before the database was made",
+        "B5",
+        told::story,
+        |s| partly(s, "serving", "ibdata1"),
+        OPEN,
+        "/mnt/data/qa/ on w1 was not there before the database was made, as far as it was listed",
+    ),
+    lie(
+        "a database that was not listed whole",
+        "B5",
+        told::story,
+        |s| partly(s, "database", "qa/ledger.ibd"),
+        OPEN,
+        "the ledger's table on w1 is absent, as far as it was listed",
+    ),
+    lie(
         "a file that is gone after the return",
         "B10",
         told::story,
@@ -393,6 +409,19 @@ fn add(story: &mut Story, wanted: &str, on: &str, path: &str) {
             && node == on
         {
             entries.push(crate::story::entry(path));
+        }
+    });
+}
+
+/// A listing that is not whole, and lacks a path.
+fn partly(story: &mut Story, wanted: &str, path: &str) {
+    lose(story, wanted, path);
+    story.each(|e| {
+        if let Event::FilesListed { listing, node, incomplete, .. } = e
+            && listing == wanted
+            && node == "w1"
+        {
+            *incomplete = Some("the engine did not answer".into());
         }
     });
 }
