@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Finding;
+use super::{Finding, clock};
 use crate::event::Record;
 
 /// One thing that is wrong with the records of a run.
@@ -20,17 +20,19 @@ pub struct Defect {
 /// Everything that is wrong, by writer.
 ///
 /// A writer numbers its records without gaps from 0 each time that it opens the log, in the order in
-/// which it appends them, and its monotonic clock never goes back. Where one process opened the log
-/// several times at once, its lines are mixed: then only gaps can be told.
+/// which it appends them, and its monotonic clock never goes back. One process may open the log several
+/// times, one after another. Where it did so at once, its lines are mixed: then only gaps can be told.
 pub fn defects(records: &[Record]) -> Vec<Defect> {
     let mut writers: BTreeMap<u32, Vec<(usize, &Record)>> = BTreeMap::new();
     for (at, record) in records.iter().enumerate() {
         writers.entry(record.writer).or_default().push((at, record));
     }
     let of = |(writer, lines): (u32, Vec<(usize, &Record)>)| {
-        let openings = lines.iter().filter(|(_, r)| r.seq == 0).count();
-        let found = if openings > 1 { mixed(writer, &lines) } else { single(writer, &lines) };
-        found.into_iter().map(move |(at, text)| Defect { at, writer, text })
+        let found = openings(&lines).into_iter().flat_map(|(lines, is_mixed)| match is_mixed {
+            true => mixed(writer, lines),
+            false => single(writer, lines),
+        });
+        found.map(|(at, text)| Defect { at, writer, text }).collect::<Vec<_>>()
     };
     writers.into_iter().flat_map(of).collect()
 }
@@ -43,8 +45,50 @@ pub fn check(finding: &mut Finding, defects: &[Defect], writer: u32, (from, to):
     }
 }
 
+/// Records of a writer, each with its index in the file.
+type Lines<'r> = [(usize, &'r Record)];
+
+/// The lines of each opening of the log, and of those that are mixed together, which is told with them.
+fn openings<'l, 'r>(lines: &'l Lines<'r>) -> Vec<(&'l Lines<'r>, bool)> {
+    let mut begins: Vec<usize> = (0..lines.len()).filter(|i| lines[*i].1.seq == 0).collect();
+    // Lines before the first number 0 are out of order, or their opening has lost its beginning.
+    match begins.first() {
+        Some(first) if close(origin(lines[0].1), origin(lines[*first].1)) => begins[0] = 0,
+        _ => begins.insert(0, 0),
+    }
+    let origins: Vec<f64> = begins.iter().map(|b| origin(lines[*b].1)).collect();
+    let end = |k: usize| begins.get(k + 1).copied().unwrap_or(lines.len());
+    let mut found: Vec<(usize, usize, bool)> = Vec::new();
+    for (k, own) in origins.iter().enumerate() {
+        // Where the earlier one's lines come after the beginning of this one, too.
+        let is_mixed = |earlier: &f64| {
+            let is_of = |(_, r): &(usize, &Record)| (origin(r) - earlier).abs() < (origin(r) - own).abs();
+            close(*own, *earlier) || lines[begins[k]..end(k)].iter().any(is_of)
+        };
+        match origins[..k].iter().position(is_mixed) {
+            None => found.push((begins[k], end(k), false)),
+            Some(earlier) => {
+                let with = found.iter().rposition(|f| f.0 <= begins[earlier]).unwrap_or_default();
+                found.truncate(with + 1);
+                (found[with].1, found[with].2) = (end(k), true);
+            }
+        }
+    }
+    found.into_iter().map(|(from, to, is_mixed)| (&lines[from..to], is_mixed)).collect()
+}
+
+/// Whether two openings cannot be told apart: the clocks may differ by that much.
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < clock::AGREE
+}
+
+/// When the log was opened for a record, in seconds of the wall clock.
+fn origin(record: &Record) -> f64 {
+    record.at.as_microsecond() as f64 / 1e6 - record.mono_us as f64 / 1e6
+}
+
 /// A writer that opened the log once: numbers, order and clock.
-fn single(writer: u32, lines: &[(usize, &Record)]) -> Vec<(usize, String)> {
+fn single(writer: u32, lines: &Lines<'_>) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let (mut seen, mut last): (BTreeSet<u64>, Option<&Record>) = (BTreeSet::new(), None);
     for &(at, record) in lines {
@@ -81,9 +125,9 @@ fn single(writer: u32, lines: &[(usize, &Record)]) -> Vec<(usize, String)> {
     found
 }
 
-/// A writer that opened the log several times: a number may come more than once, but never more often
+/// A writer that opened the log several times at once: a number may come more than once, but never more often
 /// than the number before it.
-fn mixed(writer: u32, lines: &[(usize, &Record)]) -> Vec<(usize, String)> {
+fn mixed(writer: u32, lines: &Lines<'_>) -> Vec<(usize, String)> {
     let mut numbers: BTreeMap<u64, usize> = BTreeMap::new();
     for (_, record) in lines {
         *numbers.entry(record.seq).or_default() += 1;
@@ -106,7 +150,7 @@ fn missing(writer: u32, from: u64, before: u64) -> String {
     format!("records {from} to {} of writer {writer} are missing", before - 1)
 }
 
-fn position(lines: &[(usize, &Record)], number: u64) -> usize {
+fn position(lines: &Lines<'_>, number: u64) -> usize {
     lines.iter().find(|(_, r)| r.seq == number).map_or(0, |(at, _)| *at)
 }
 
@@ -115,19 +159,27 @@ mod tests {
     use super::*;
     use crate::event::{Event, Scope};
 
-    /// Records of writers, each with its number and its millisecond.
+    /// Records of writers, each with its number and its millisecond. The log was opened at once each
+    /// time.
     fn records(lines: &[(u32, u64, u64)]) -> Vec<Record> {
         let record = |&(writer, seq, ms): &(u32, u64, u64)| Record {
             schema: 1,
             seq,
             writer,
-            at: jiff::Timestamp::UNIX_EPOCH,
+            at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(ms as i64),
             mono_us: ms * 1000,
             run: "r".into(),
             scope: Scope::default(),
             event: Event::Noted { text: "x".into() },
         };
         lines.iter().map(record).collect()
+    }
+
+    /// The log is opened again, so many seconds after the first time.
+    fn again(first: &[(u32, u64, u64)], seconds: i64, then: &[(u32, u64, u64)]) -> Vec<Record> {
+        let mut later = records(then);
+        later.iter_mut().for_each(|r| r.at += jiff::SignedDuration::from_secs(seconds));
+        records(first).into_iter().chain(later).collect()
     }
 
     fn found(lines: &[(u32, u64, u64)]) -> Vec<(usize, u32, String)> {
@@ -141,6 +193,47 @@ mod tests {
         // One process, the log opened twice at once, and once again afterwards.
         assert!(found(&[(7, 0, 5), (7, 0, 1), (7, 1, 6), (7, 1, 2), (7, 2, 7), (7, 0, 0)]).is_empty());
         assert!(found(&[(7, 0, 1), (7, 1, 2), (7, 0, 1), (7, 1, 2)]).is_empty());
+    }
+
+    #[test]
+    fn what_was_opened_one_after_another_is_each_as_if_it_were_alone() {
+        let whole = [(7, 0, 0), (7, 1, 10), (7, 2, 20), (7, 3, 30)];
+        let told = |records: &[Record]| -> Vec<(usize, String)> {
+            defects(records).into_iter().map(|d| (d.at, d.text)).collect()
+        };
+        assert_eq!(told(&again(&whole, 60, &whole)), []);
+        let swapped = [(7, 0, 0), (7, 2, 20), (7, 1, 10), (7, 3, 30)];
+        let order = "record 1 of writer 7 stands after record 2".to_owned();
+        assert_eq!(told(&again(&whole, 60, &swapped)), [(6, order)]);
+        // The gap shows in the opening in which it is, as the first one may have, too.
+        let cut = [(7, 0, 0), (7, 2, 20), (7, 3, 30)];
+        let gap = || "records 1 to 1 of writer 7 are missing".to_owned();
+        assert_eq!(told(&again(&whole, 60, &cut)), [(5, gap())]);
+        assert_eq!(told(&again(&cut, 60, &cut)), [(1, gap()), (4, gap())]);
+        let begin = "records 0 to 1 of writer 7 are missing".to_owned();
+        assert_eq!(told(&again(&cut[1..], 60, &whole)), [(0, begin)]);
+        assert_eq!(told(&again(&[(7, 1, 10), (7, 0, 0), (7, 2, 20)], 60, &whole)).len(), 1);
+        // They cannot be told apart, so that they may as well be mixed.
+        assert_eq!(told(&again(&whole, 1, &swapped)), []);
+        assert_eq!(told(&again(&whole, -1, &swapped)), []);
+        assert_eq!(told(&again(&whole, 2, &swapped)).len(), 1);
+    }
+
+    #[test]
+    fn openings_of_which_one_goes_on_in_another_are_mixed() {
+        let (first, second) = ([(7, 0, 0), (7, 1, 90_000)], [(7, 0, 0), (7, 1, 50_000), (7, 2, 60_000)]);
+        let mut records = again(&first, 60, &second);
+        let alone = [(7, 0, 0), (7, 2, 20), (7, 1, 30)];
+        records.extend(again(&[], 600, &alone));
+        // The first one's second line comes last of these.
+        records[1..5].rotate_left(1);
+        let told: Vec<(usize, String)> = defects(&records).into_iter().map(|d| (d.at, d.text)).collect();
+        assert_eq!(told, [(7, "record 1 of writer 7 stands after record 2".to_owned())]);
+        // The one in the middle lies between the two that are mixed, and is so with them.
+        let mut records = again(&[(7, 0, 0), (7, 1, 1)], 60, &[(7, 0, 0), (7, 1, 1)]);
+        records.extend(again(&[], 120, &[(7, 0, 0)]));
+        records.extend(again(&[(7, 2, 130_000)], 0, &[]));
+        assert_eq!(defects(&records), []);
     }
 
     #[test]
