@@ -69,7 +69,10 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
     let (id, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;
     let intended = records.iter().find(|r| matches!(&r.event, Event::FaultIntended { id: i, .. } if i == id));
     let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
-    finding.check(proof["power"] != "running", format!("the fault on {home} took hold: {proof}"));
+    match proof["power"].as_str() {
+        None => finding.unsure(format!("nothing proves that the fault on {home} took hold: {proof}")),
+        Some(power) => finding.check(power != "running", format!("the fault on {home} took hold: {proof}")),
+    };
     for what in ["power_waiting", "power_moved"] {
         let seen: Power = evidence.get(what)?;
         let down = seen.node == home && seen.power != "running";

@@ -37,7 +37,7 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let part = evidence.since(BEGIN)?;
     let back = part.mark("pinned-return")?;
     let fault = proved(&part, home, "pinned-stopped", finding)?;
-    healed(&part, back, home)?;
+    healed(&part, finding, back, home)?;
     let down = part.until("pinned-return");
     check_watched(finding, since(&down, fault), "Pod");
 

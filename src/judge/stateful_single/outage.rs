@@ -176,7 +176,7 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let returned = locality::listings(evidence, "returned", &nodes)?;
     proved(evidence, home, "while-stopped", finding)?;
     let back = evidence.mark("return")?;
-    healed(evidence, back, home)?;
+    healed(evidence, finding, back, home)?;
 
     let ready = evidence.changes("Node").into_iter().find_map(|(record, _, value)| {
         let node = Object::new(value).ok()?;
@@ -267,27 +267,38 @@ pub(super) fn proved<'r>(
     Ok(intended)
 }
 
-/// Whether the fault on a node was proved to be gone after a moment.
-pub(super) fn healed(evidence: &Evidence<'_>, after: &Record, home: &str) -> Result<(), Missing> {
-    let is = |record: &Record| matches!(&record.event, Event::FaultHealed { node, .. } if node == home);
-    match since(evidence, after).iter().any(is) {
-        true => Ok(()),
-        false => Err(Missing(format!("the fault on {home} was not healed"))),
+/// Whether the fault on a node was proved to be gone after a moment, and had not gone by itself: a node
+/// that somebody else started has come back earlier.
+pub(super) fn healed(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    after: &Record,
+    home: &str,
+) -> Result<(), Missing> {
+    let proof = since(evidence, after).iter().find_map(|record| match &record.event {
+        Event::FaultHealed { node, proof, .. } if node == home => Some(proof),
+        _ => None,
+    });
+    let proof = proof.ok_or_else(|| Missing(format!("the fault on {home} was not healed")))?;
+    if proof["was"] == "running" {
+        finding.unsure(format!("{home} ran before it was brought back: somebody else started it"));
     }
+    Ok(())
 }
 
 /// Adds the checks that the old pod stayed, terminating, for as long as its node was down.
 fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>) -> Result<(), Missing> {
-    let shown = Object::observed(evidence, "old_pod")?;
-    finding.check(
-        shown.uid() == old.uid() && shown.is_terminating(),
-        format!("pod {} is Terminating just before the node's return", shown.name()),
-    );
     let over = evidence.mark("outage-over")?;
     let gone = history(evidence, old.uid()).into_iter().find(|h| h.1 == Change::Deleted);
     let early = gone.is_some_and(|(record, _, _)| record.seq < over.seq);
     let stayed = if early { "went before" } else { "did not go before" };
     finding.check(!early, format!("pod {} {stayed} the node's return", old.name()));
+    // Where the pod is gone already there is nothing to look at: the history has said so by then.
+    let shown = Object::observed(evidence, "old_pod")?;
+    finding.check(
+        shown.uid() == old.uid() && shown.is_terminating(),
+        format!("pod {} is Terminating just before the node's return", shown.name()),
+    );
     Ok(())
 }
 

@@ -67,6 +67,22 @@ pub(super) static LIES: &[Lie] = &[
         "the fault on w1 was not healed",
     ),
     lie(
+        "a node that somebody else had started",
+        "B10",
+        told::story,
+        started,
+        OPEN,
+        "w1 ran before it was brought back: somebody else started it",
+    ),
+    lie(
+        "a node that somebody else had started",
+        "B12",
+        told::story,
+        started,
+        OPEN,
+        "w1 ran before it was brought back: somebody else started it",
+    ),
+    lie(
         "the API never noticed",
         "B8",
         told::story,
@@ -323,6 +339,14 @@ fn proof(story: &mut Story, state: &str) {
     });
 }
 
+fn started(story: &mut Story) {
+    story.each(|e| {
+        if let Event::FaultHealed { proof, .. } = e {
+            proof["was"] = json!("running");
+        }
+    });
+}
+
 fn healed_elsewhere(story: &mut Story) {
     story.each(|e| {
         if let Event::FaultHealed { node, .. } = e {
@@ -346,8 +370,9 @@ fn position(story: &Story, is: impl Fn(&Event) -> bool) -> usize {
     story.records.iter().position(|r| is(&r.event)).expect("it was recorded")
 }
 
-/// The old pod is gone while its node is still down.
+/// The old pod is gone while its node is still down, and cannot be looked at.
 fn vanished(story: &mut Story) {
+    story.forget(|e| matches!(e, Event::Observed { what, .. } if what == "old_pod"));
     let at = position(story, |e| matches!(e, Event::Marked { mark } if mark == "replacement-answers"));
     let object = told::pod(3, "w1", "h2", "Running");
     let (kind, name, uid) = ("Pod".into(), "mysql-3".into(), "pod-uid-3".into());

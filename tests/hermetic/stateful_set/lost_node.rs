@@ -36,6 +36,19 @@ pub static LIES: &[Lie] = &[
         "took hold",
     ),
     of_set(
+        "fault without a proof",
+        "C9",
+        |s| {
+            fault(s, |e| {
+                if let Event::FaultInjected { proof, .. } = e {
+                    *proof = json!({});
+                }
+            })
+        },
+        OPEN,
+        "nothing proves that the fault on w2 took hold: {}",
+    ),
+    of_set(
         "another node was stopped",
         "C9",
         |s| {
