@@ -146,6 +146,7 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
         worst = worst.max(longest);
     }
     finding.took = Some(worst);
+    clock::check_agree(finding, down, returned);
     finding.summary(format!("away for {}, of {:.1} s", told.join(", for "), allowed.seconds));
     Ok(())
 }

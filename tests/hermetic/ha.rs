@@ -181,6 +181,19 @@ pub(super) static LIES: &[Lie] = &[
         FAILED,
         "api-anew: the API was away in the end",
     ),
+    lie(
+        "a wall clock that jumps while the node is down",
+        "E1",
+        told,
+        |s| {
+            let at = s.mark(RETURNED);
+            for record in &mut s.records[at - 1..] {
+                record.at += jiff::SignedDuration::from_hours(1);
+            }
+        },
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
     lie("a probe that did not ask", "E1", told, |s| s.forget(sampled), OPEN, "api: 0 answers before"),
     lie(
         "a probe that fell silent while the node was down",

@@ -8,7 +8,7 @@ use super::{HELD, PASSES};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Missing, clock};
 
 /// One recorded state of a pod.
 #[derive(Clone, Copy, Debug)]
@@ -256,6 +256,7 @@ pub fn held(
         return Err(Missing(format!("no pass of the controller over {} was recorded", set.name())));
     };
     let seconds = seconds_between(first, last);
+    clock::check_agree(finding, first, last);
     let what = format!(
         "{} passes of the controller over {} were recorded in {seconds:.1} s, needed {PASSES} in {HELD:.0} s",
         seen.len(),

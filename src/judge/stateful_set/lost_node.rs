@@ -19,7 +19,7 @@ use super::history::{Life, Order, held, lives, until};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Missing, clock};
 
 /// The taint that declares a node gone, with effect `NoExecute`. Source: Kubernetes' documentation,
 /// "Nodes: Non-graceful node shutdown handling".
@@ -126,6 +126,7 @@ fn check_stays(
     let ending = ending.ok_or_else(|| Missing(format!("{} was not seen to be evicted", before.name())))?;
     let waited = seconds_between(ending.record, declared);
     let what = format!("{} stayed {waited:.1} s after its eviction, needed {STAYED:.0} s", before.name());
+    clock::check_agree(finding, ending.record, declared);
     match waited < STAYED {
         true => finding.unsure(what),
         false => finding.check(true, what),
@@ -198,6 +199,7 @@ fn check_moves(
     order.one_identity(&lives);
     let took = seconds_between(declared, ready.record);
     finding.timed(&format!("{} ready elsewhere after the declaration", after.name()), took, budget);
+    clock::check_agree(finding, declared, ready.record);
     Ok(())
 }
 

@@ -8,8 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::{Event, Record};
+use crate::judge::evidence::seconds_between;
 use crate::judge::object::{Object, names};
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Missing, clock};
 
 /// What one pod was told of another's name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
             .find(|a| a.when == "after" && a.name == name(new, &service) && a.addresses == [is.to_owned()]);
         if let Some(told) = told {
             finding.timed(&format!("{} to be found at {is}", new.name()), told.waited, budget);
+            if let Some((from, to)) = wait(evidence.records(), told) {
+                clock::check_agree(finding, from, to);
+            }
         }
         lines.push(format!("{}: {was}, after its replacement {is}", name(new, &service)));
     }
@@ -102,6 +107,19 @@ fn name(pod: &Object<'_>, service: &Object<'_>) -> String {
 fn address<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
     let address = pod.text("/status/podIP");
     address.ok_or_else(|| Missing(format!("pod {} was recorded without an address", pod.name())))
+}
+
+/// The records around the wait for an answer: the last one before it, and the answer's own.
+fn wait<'r>(records: &'r [Record], told: &Answer) -> Option<(&'r Record, &'r Record)> {
+    let is_told = |r: &&Record| match &r.event {
+        Event::Observed { what, value, .. } => {
+            what == "answer" && Answer::deserialize(value).is_ok_and(|a| a == *told)
+        }
+        _ => false,
+    };
+    let to = records.iter().find(is_told)?;
+    let from = records.iter().rfind(|r| seconds_between(r, to) >= told.waited)?;
+    Some((from, to))
 }
 
 fn answers(evidence: &Evidence<'_>) -> Result<Vec<Answer>, Missing> {

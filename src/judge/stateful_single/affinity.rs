@@ -13,7 +13,7 @@ use super::{DIRECTORY, FILES, PATH, check_server_of, is, listed, node_of};
 use crate::event::{Event, Outcome, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing, durability, locality};
+use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 
 /// The mark where this part of the story begins.
 pub const BEGIN: &str = "pinned";
@@ -122,6 +122,7 @@ fn check_pending(
     finding.check(placed.is_none(), format!("pod {} was given {on} while {home} was down", pending.name()));
     is(finding, pending, "phase", "/status/phase", "Pending");
     let held = pending_for(down, pending, back)?;
+    clock::check_agree(finding, first.0, back);
     finding
         .check(held >= HELD, format!("pod {} was Pending for {held:.1} s, of {HELD:.1} s", pending.name()));
 
@@ -138,14 +139,17 @@ fn check_pending(
             && names_affinity(text("/message"))
     });
     match told {
-        None => finding
-            .check(false, format!("no FailedScheduling event of {} names the affinity", pending.name())),
+        None => {
+            let what = format!("no FailedScheduling event of {} names the affinity", pending.name());
+            finding.check(false, what);
+        }
         Some((record, _, event)) => {
             let message = event["message"].as_str().unwrap_or_default();
             finding.check(true, format!("FailedScheduling of {}: {message}", pending.name()));
-            finding.timed("FailedScheduling", seconds_between(fault, record), allowed.ready)
+            finding.timed("FailedScheduling", seconds_between(fault, record), allowed.ready);
+            clock::check_agree(finding, fault, record);
         }
-    };
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@
 
 use super::evidence::seconds_between;
 use super::object::{Object, names};
-use super::{Claim, Evidence, Finding, Missing};
+use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Record};
 
 mod budget;
@@ -133,6 +133,15 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
                 }
             }
         }
+    }
+    let of_steps = |r: &&Record| match &r.event {
+        Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => true,
+        Event::Marked { mark } => mark == STRETCH_END,
+        _ => false,
+    };
+    let mut records = evidence.records().iter().filter(of_steps);
+    if let (Some(first), Some(last)) = (records.next(), records.next_back()) {
+        clock::check_agree(finding, first, last);
     }
     longest.sort_by(|a, b| b.0.total_cmp(&a.0));
     let texts: Vec<String> = longest.into_iter().map(|(_, text)| text).collect();

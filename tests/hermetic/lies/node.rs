@@ -124,6 +124,22 @@ pub(super) static LIES: &[Lie] = &[
         "the clocks disagree on how long it took",
     ),
     lie(
+        "a wall clock that jumps before the scheduler says why",
+        "B12",
+        told::story,
+        jump_at_fault,
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    lie(
+        "a wall clock that jumps while the replacement waits",
+        "B12",
+        told::story,
+        |s| jump(s, "pinned-return"),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    lie(
         "a wall clock that jumps while the template changes",
         "B7",
         told::story,
@@ -385,6 +401,14 @@ fn vanished(story: &mut Story) {
 fn jump(story: &mut Story, mark: &str) {
     let at = story.mark(mark);
     for record in &mut story.records[at - 1..] {
+        record.at += jiff::SignedDuration::from_hours(1);
+    }
+}
+
+/// The wall clock jumps by an hour when the node of the pinned volume has gone down.
+fn jump_at_fault(story: &mut Story) {
+    let at = story.records.iter().rposition(|r| matches!(r.event, Event::FaultInjected { .. })).unwrap();
+    for record in &mut story.records[at..] {
         record.at += jiff::SignedDuration::from_hours(1);
     }
 }

@@ -89,11 +89,18 @@ impl Story {
         })
     }
 
+    /// Lets the wall clock jump by an hour just before the record at this position.
+    pub(super) fn jump(&mut self, at: usize) {
+        for record in &mut self.0[at..] {
+            record.at += jiff::SignedDuration::from_hours(1);
+        }
+    }
+
     /// Takes a record to before another one, with its time.
     pub(super) fn carry(&mut self, from: usize, to: usize) {
         let mut record = self.0.remove(from);
         let to = if from < to { to - 1 } else { to };
-        record.mono_us = self.0[to].mono_us;
+        (record.mono_us, record.at) = (self.0[to].mono_us, self.0[to].at);
         self.0.insert(to, record);
     }
 

@@ -29,6 +29,17 @@ pub static LIES: &[Lie] = &[
         "after: web-2 was told",
     ),
     of_set("unknown", "C2", |s| answer(s)["addresses"] = json!([]), FAILED, "was told none"),
+    of_set(
+        "a wall clock that jumps before the answer",
+        "C2",
+        |s| {
+            let told = answer(s).clone();
+            let is_told = |e: &Event| matches!(e, Event::Observed { value, .. } if *value == told);
+            s.jump(s.0.iter().position(|r| is_told(&r.event)).unwrap());
+        },
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
     of_set("too late", "C2", |s| answer(s)["waited"] = json!(61.5), FAILED, "took 61.5 s of 60.0 s"),
     of_set(
         "asked itself",

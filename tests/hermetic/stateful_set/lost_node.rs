@@ -126,6 +126,20 @@ pub static LIES: &[Lie] = &[
         "needed 22 s",
     ),
     of_set(
+        "a wall clock that jumps while the pod waits",
+        "C9",
+        |s| s.jump(s.mark("declare")),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    of_set(
+        "a wall clock that jumps while the pod moves",
+        "C9",
+        |s| s.jump(s.mark("declare") + 1),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    of_set(
         "controller never looked",
         "C9",
         |s| {

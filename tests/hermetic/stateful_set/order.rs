@@ -1,6 +1,6 @@
 //! Falsehoods about order: C1, C5, C6, C8, C10.
 
-use seatrial::event::{Change, Event};
+use seatrial::event::{Change, Event, Record};
 use serde_json::{Value, json};
 
 use super::Story;
@@ -166,6 +166,25 @@ pub static LIES: &[Lie] = &[
         |s| sets(s, "refuse", |set| set["status"]["observedGeneration"] = json!(1)),
         OPEN,
         "no pass of the controller",
+    ),
+    of_set(
+        "a wall clock that jumps while it is refused",
+        "C6",
+        |s| s.jump((s.mark("refuse") + s.mark("held")) / 2),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    of_set(
+        "a wall clock that jumps while the partition holds",
+        "C10",
+        |s| {
+            let before = s.mark("partition-opened");
+            let pass =
+                |r: &Record| matches!(&r.event, Event::ObjectChanged { kind, .. } if kind == "StatefulSet");
+            s.jump(s.0[..before].iter().rposition(pass).unwrap() - 1);
+        },
+        OPEN,
+        "the clocks disagree on how long it took",
     ),
     of_set("controller looked once", "C6", one_pass, OPEN, "1 passes of the controller"),
     of_set(

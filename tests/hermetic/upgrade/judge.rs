@@ -122,6 +122,13 @@ pub static LIES: &[Lie] = &[
         "http did not ask for 9.0 s in `kubelet cp`",
     ),
     played(
+        "a wall clock that jumps in the middle of an upgrade",
+        "D2",
+        |lies| found("D2", |w| w.jumped = lies),
+        OPEN,
+        "the clocks disagree on how long it took",
+    ),
+    played(
         "a ledger that did not ask",
         "D2",
         |lies| found("D2", |w| w.silent = lies),

@@ -27,7 +27,7 @@ impl Story {
             schema: 1,
             seq: self.records.len() as u64,
             writer: 1,
-            at: jiff::Timestamp::UNIX_EPOCH,
+            at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(self.at),
             mono_us: (self.at * 1e6) as u64,
             run: "r".into(),
             scope: Scope { namespace: Some(OWN.into()), ..Scope::default() },
@@ -214,6 +214,8 @@ pub struct Wrong {
     pub between: bool,
     /// HTTP asks no more in the middle of the step `kubelet cp`.
     pub fell_silent: bool,
+    /// The wall clock jumps by an hour in the middle of it all.
+    pub jumped: bool,
     /// The ledger is silent throughout.
     pub silent: bool,
     /// The drain of `w1` that is not forbidden moves nothing.
@@ -272,6 +274,10 @@ pub fn told(wrong: Wrong) -> Story {
             "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     });
     s.observe("D3", "spread", json!(spread));
+    let half = s.records.len() / 2;
+    for record in s.records[half..].iter_mut().filter(|_| wrong.jumped) {
+        record.at += jiff::SignedDuration::from_hours(1);
+    }
     s
 }
 
