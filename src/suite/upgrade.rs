@@ -53,8 +53,9 @@ const PASSWORD: &str = "password";
 
 /// For pods to start on two busy cores; MySQL fills an empty directory.
 const START: Duration = Duration::from_secs(240);
-/// For a change of an object, or the recorder to catch up.
-const CHANGE: Duration = Duration::from_secs(60);
+/// For a change of an object, or the recorder to catch up. A kubelet that was not restarted may hear of it
+/// 80 s late after its API server was away: client-go waits up to 30 s, jittered, between tries.
+const CHANGE: Duration = Duration::from_secs(150);
 /// For an upgrade of one hop.
 const UPGRADE: Duration = Duration::from_secs(40 * 60);
 /// How long the drain that is forbidden is tried.
