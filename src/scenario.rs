@@ -32,6 +32,8 @@ use crate::upgrade;
 /// Any error of a story; `?` works on every library error in it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// The label of a story's namespace: the run's id.
+const RUN_LABEL: &str = "dev.seatrial.run";
 /// Time that the way out of a scope may take: evidence, healing, deleting the namespace.
 const WAY_OUT: Duration = Duration::from_secs(180);
 
@@ -132,11 +134,12 @@ pub enum ScenarioError {
 /// # Guarantees
 /// Whatever way `body` ends (value, error, panic, its budget, an interrupt), evidence is kept where
 /// it did not pass, every fault is healed, the namespace is deleted and the lease released, in this
-/// order, before this returns. After SIGKILL the next lease or `seatrial reap` does that.
+/// order, before this returns. After SIGKILL the next lease or `seatrial reap` heals, and the next
+/// scenario that has the cluster to itself deletes the namespace.
 ///
 /// # Errors
 /// [`ScenarioError`]; the first that happened. Claims are judged even where the story broke off:
-/// those that it did not reach are inconclusive.
+/// those that it did not reach are inconclusive, and so are those that it never proved.
 pub async fn scenario(
     run: &Run,
     needs: Needs,
@@ -160,6 +163,13 @@ pub async fn scenario(
         Err(stop) => Err(stop.named(&name)),
     };
     let missing = unjudged(&log, needs.claims);
+    let result = match result {
+        Ok(()) if !missing.is_empty() => {
+            let claims = missing.iter().map(|claim| format!("{claim} was not proved")).collect();
+            Err(ScenarioError::Claims { name: name.clone(), claims })
+        }
+        result => result,
+    };
     for claim in missing {
         let why = result.as_ref().err().map_or("the story ended before it".into(), |e| chain(e));
         log.append(Event::ClaimJudged {
@@ -219,9 +229,35 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
     };
     let cluster = lease.cluster.clone();
     let client = cluster.client().await?;
-    let labels = BTreeMap::from([("dev.seatrial.run".to_owned(), run.log.run().to_owned())]);
+    if access == Access::Exclusive {
+        // What a story that was killed left would be in the way of this one: a server on the same folder.
+        for left in TestNamespace::delete_left(&client, RUN_LABEL, Deadline::after(WAY_OUT)).await? {
+            progress.say(&format!("{}: namespace {left} of an earlier run: deleted", cluster.name));
+        }
+    }
+    let labels = BTreeMap::from([(RUN_LABEL.to_owned(), run.log.run().to_owned())]);
     let stem = format!("seatrial-{}-", needs.name);
     let namespace = TestNamespace::create(&client, &stem, &labels, Deadline::after(WAY_OUT)).await?;
+    match set_up(run, needs, log, &lease, &client, &namespace).await {
+        Ok(scenario) => Ok(Ready { lease, scenario, namespace }),
+        Err(error) => {
+            // The error that matters is the first.
+            let _ = namespace.delete(&client, Deadline::after(WAY_OUT)).await;
+            Err(error)
+        }
+    }
+}
+
+/// Records where the story takes place, and what goes on there from now on.
+async fn set_up(
+    run: &Run,
+    needs: &Needs,
+    log: &EventLog,
+    lease: &Lease,
+    client: &Client,
+    namespace: &TestNamespace,
+) -> Result<Scenario, Failure> {
+    let cluster = lease.cluster.clone();
     let log = log.scoped(Scope {
         scenario: Some(needs.name.into()),
         cluster: Some(cluster.name.clone()),
@@ -237,7 +273,7 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
     });
     if cluster::origin(&cluster).is_some() {
         // What the claims of this scenario hold on.
-        let value = versions(&client).await?;
+        let value = versions(client).await?;
         log.append(Event::Observed { claim: "D5".into(), what: "versions".into(), value });
     }
     if let Some(Balancer { substitute: Some(it), .. }) = &cluster.balancer {
@@ -247,9 +283,9 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
             built_from: it.built_from.clone(),
         });
     }
-    let recorder = Recorder::start(&client, &namespace.name, &log).await?;
+    let recorder = Recorder::start(client, &namespace.name, &log).await?;
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
-    let scenario = Scenario {
+    Ok(Scenario {
         intents: lease.intents()?,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
@@ -260,12 +296,11 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
         judged: Mutex::default(),
         began: Instant::now(),
         cluster,
-        client,
+        client: client.clone(),
         log,
         recorder,
         suffix,
-    };
-    Ok(Ready { lease, scenario, namespace })
+    })
 }
 
 async fn live(
@@ -424,7 +459,10 @@ impl Scenario {
             // As if it had panicked here: the story ends with its text.
             Err(broken) => std::panic::resume_unwind(broken.into_panic()),
         };
-        self.judged().insert(known.id.into(), conclusion);
+        // Proved twice, the worse one counts, as in the report.
+        let mut judged = self.judged();
+        let worst = judged.entry(known.id.into()).or_insert(conclusion);
+        *worst = conclusion.max(*worst);
         conclusion
     }
 

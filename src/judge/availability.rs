@@ -79,9 +79,16 @@ impl<'r> Window<'r> {
         if let [first, .., last] = self.during {
             clock::check_agree(finding, first, last);
         }
-        for record in self.during {
-            if let Event::WatchRestarted { kind, reason, .. } = &record.event
+        let end = self.during.last();
+        // A gap that ends after this time may have begun in it.
+        let began_in_it = |record: &Record, since_us: Option<u64>| {
+            end.is_some_and(|end| end.writer == record.writer && since_us.is_some_and(|us| us <= end.mono_us))
+        };
+        let after = self.after.iter().map(|r| (r, false));
+        for (record, is_in_it) in self.during.iter().map(|r| (r, true)).chain(after) {
+            if let Event::WatchRestarted { kind, reason, since_us } = &record.event
                 && kinds.contains(&kind.as_str())
+                && (is_in_it || began_in_it(record, *since_us))
             {
                 finding.unsure(format!("the watch of {kind} broke off during the change ({reason})"));
             }

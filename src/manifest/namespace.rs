@@ -93,6 +93,31 @@ impl TestNamespace {
         volumes.and(classes)
     }
 
+    /// Deletes every namespace with this label, whatever its value, as [`TestNamespace::delete`] does, and
+    /// gives their names. For whoever has a cluster to itself: those are of tests that were killed.
+    ///
+    /// # Errors
+    /// Those of [`TestNamespace::delete`].
+    pub async fn delete_left(
+        client: &Client,
+        label: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<String>, ManifestError> {
+        let api = Api::<Namespace>::all(client.unary.clone());
+        let labelled = ListParams::default().labels(label);
+        let found = tried(deadline, || api.list(&labelled)).await.map_err(|source| {
+            let (namespace, waited) = (label.into(), deadline.waited());
+            ManifestError::Namespace { namespace, doing: "list those labelled", waited, source }
+        })?;
+        let mut names = Vec::new();
+        for left in found {
+            let (name, uid) = (left.name_any(), left.uid().unwrap_or_default());
+            names.push(name.clone());
+            Self { name, uid }.delete(client, deadline).await?;
+        }
+        Ok(names)
+    }
+
     async fn sweep<K>(&self, client: &Client, deadline: Deadline) -> Result<(), ManifestError>
     where
         K: Resource<DynamicType = ()>,

@@ -297,6 +297,27 @@ async fn what_is_applied_is_there_and_what_is_deleted_is_gone() {
 }
 
 #[tokio::test]
+async fn what_killed_tests_left_goes_with_its_volumes() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let (first, second) = (namespace(&fake).await, namespace(&fake).await);
+    let manifest = own(MYSQL, &first);
+    let applied = manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    let volume = applied.iter().find(|a| a.kind == "PersistentVolume").unwrap().name.clone();
+    assert!(fake.get("PersistentVolume", "", &volume).is_some());
+    let mut left = TestNamespace::delete_left(&client, "dev.seatrial.run", within(10)).await.unwrap();
+    left.sort();
+    let mut ours = [first.name, second.name];
+    ours.sort();
+    assert_eq!(left, ours);
+    for name in &ours {
+        assert!(fake.get("Namespace", "", name).is_none(), "{name}");
+    }
+    assert!(fake.get("PersistentVolume", "", &volume).is_none());
+    assert!(fake.get("Namespace", "", "default").is_some(), "a namespace without the label stays");
+}
+
+#[tokio::test]
 async fn an_unknown_field_is_refused_at_once_with_the_place() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
