@@ -168,7 +168,7 @@ fn paused(deployment: &Deployment) -> Option<Verdict> {
 
 /// Pods, or the ReplicaSet, refused for a reason that no retry changes. A full quota is no such
 /// reason while old pods may still make room, nor is a missing service account, which is made
-/// shortly after its namespace.
+/// shortly after its namespace, nor a quota whose use was not counted yet.
 fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, room_may_come: bool) -> Option<Verdict> {
     let of_set = set.and_then(|s| s.status.as_ref()?.conditions.as_ref()).into_iter().flatten();
     let of_set = of_set.filter(|c| c.type_ == "ReplicaFailure" && c.status == "True");
@@ -181,7 +181,9 @@ fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, room_may_come: boo
         let message = message.unwrap_or_default();
         let for_good = message.contains("forbidden") || message.contains("is invalid");
         let quota = message.contains("exceeded quota");
-        let soon = message.contains("error looking up service account") || quota && room_may_come;
+        let soon = message.contains("error looking up service account")
+            || message.contains("status unknown for quota")
+            || quota && room_may_come;
         let text = || format!("{}: {message}", reason.unwrap_or("refused"));
         (for_good && !soon).then(|| Verdict::Never(text()))
     })

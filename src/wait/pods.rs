@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt;
 
@@ -14,6 +16,11 @@ const NO_IMAGE: [&str; 4] = ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverP
 /// Restarts from which a crash loop counts as hopeless. A server may well fail once or twice
 /// while what it needs comes up.
 pub const CRASH_LOOP_RESTARTS: i32 = 3;
+
+/// The kubelet's pause before the restart of that number; it doubles from 10 s each time. The restarts
+/// of a pod are never forgotten, the pause is after 10 minutes without a failure: a pod that was
+/// restarted long ago, by a fault say, is as good as a new one.
+const CRASH_LOOP_PAUSE: Duration = Duration::from_secs(40);
 
 /// Exactly `n` pods that are not terminating, and all of them ready.
 pub fn pods_ready(n: usize) -> impl Check<Pod> {
@@ -101,7 +108,8 @@ fn stuck(pod: &Pod, container: &ContainerStatus) -> Option<String> {
         let message = waiting.message.as_deref().unwrap_or("no message");
         return Some(format!("{reason}: image {image} for pod {name} on {node}: {message}"));
     }
-    if reason == "CrashLoopBackOff" && container.restart_count >= CRASH_LOOP_RESTARTS {
+    let goes_on = pause(waiting.message.as_deref()).is_none_or(|pause| pause >= CRASH_LOOP_PAUSE);
+    if reason == "CrashLoopBackOff" && container.restart_count >= CRASH_LOOP_RESTARTS && goes_on {
         let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
         let last = last.map(|t| {
             let reason = t.reason.as_deref().unwrap_or("no reason");
@@ -113,6 +121,12 @@ fn stuck(pod: &Pod, container: &ContainerStatus) -> Option<String> {
         return Some(format!("CrashLoopBackOff: {ended}{}", last.unwrap_or_default()));
     }
     None
+}
+
+/// The pause that the kubelet's message tells of: `back-off 1m20s restarting failed container=..`.
+fn pause(message: Option<&str>) -> Option<Duration> {
+    let text = message?.strip_prefix("back-off ")?.split(' ').next()?;
+    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
 }
 
 /// The image as the pod asks for it; the status gives it normalised, or not at all.

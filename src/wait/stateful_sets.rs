@@ -34,7 +34,9 @@ pub fn complete(set: &StatefulSet, pods: &[Pod]) -> Verdict {
         return Verdict::Never(why);
     }
     let missing = missing(set, &own);
-    let stale = own.iter().filter(|p| !is_of_its_revision(set, p)).map(|p| p.name_any());
+    // One that is being deleted, or is above what is asked for, goes by itself.
+    let stays = |p: &&&Pod| p.metadata.deletion_timestamp.is_none() && is_asked_for(set, p);
+    let stale = own.iter().filter(stays).filter(|p| !is_of_its_revision(set, p)).map(|p| p.name_any());
     let stale: Vec<String> = stale.collect();
     if is_on_delete(set) && !stale.is_empty() {
         let why = format!("updateStrategy OnDelete: {} must be deleted to be updated", stale.join(", "));
@@ -74,12 +76,21 @@ pub fn ordinal(set: &StatefulSet, pod: &Pod) -> Option<i32> {
     name.strip_prefix(set.metadata.name.as_deref()?)?.strip_prefix('-')?.parse().ok()
 }
 
+/// The ordinals that the set is to have.
+fn asked_for(set: &StatefulSet) -> std::ops::Range<i32> {
+    let first = spec(set).and_then(|s| s.ordinals.as_ref()?.start).unwrap_or(0);
+    first..first + desired(set)
+}
+
+fn is_asked_for(set: &StatefulSet, pod: &Pod) -> bool {
+    ordinal(set, pod).is_some_and(|n| asked_for(set).contains(&n))
+}
+
 /// What is missing, in sentences.
 fn missing(set: &StatefulSet, own: &[&Pod]) -> Vec<String> {
     let want = desired(set);
-    let first = spec(set).and_then(|s| s.ordinals.as_ref()?.start).unwrap_or(0);
     let mut missing = Vec::new();
-    for number in first..first + want {
+    for number in asked_for(set) {
         let name = format!("{}-{number}", set.name_any());
         match own.iter().find(|p| ordinal(set, p) == Some(number)) {
             None => missing.push(format!("{name} is not there")),
@@ -90,8 +101,9 @@ fn missing(set: &StatefulSet, own: &[&Pod]) -> Vec<String> {
             Some(_) => {}
         }
     }
-    let asked = |p: &&&Pod| ordinal(set, p).is_some_and(|n| (first..first + want).contains(&n));
-    missing.extend(own.iter().filter(|p| !asked(p)).map(|p| format!("{} is too many", pods::describe(p))));
+    missing.extend(
+        own.iter().filter(|p| !is_asked_for(set, p)).map(|p| format!("{} is too many", pods::describe(p))),
+    );
     let status = set.status.clone().unwrap_or_default();
     let StatefulSetStatus { replicas: total, ready_replicas, available_replicas, .. } = status;
     let (ready, available) = (ready_replicas.unwrap_or(0), available_replicas.unwrap_or(0));

@@ -220,13 +220,20 @@ fn an_old_pod_without_image_does_not_end_the_wait() {
 }
 
 #[rstest]
-#[case(2, false)]
-#[case(3, true)]
-fn a_crash_loop_ends_the_wait_after_some_restarts(#[case] restarts: i64, #[case] hopeless: bool) {
+#[case(2, "40s", false)]
+#[case(3, "40s", true)]
+#[case(3, "1m20s", true)]
+#[case::restarted_long_ago(3, "20s", false)]
+fn a_crash_loop_ends_the_wait_after_some_restarts(
+    #[case] restarts: i64,
+    #[case] pause: &str,
+    #[case] hopeless: bool,
+) {
+    let message = format!("back-off {pause} restarting failed container");
     let mut pod = value(CANNOT_PULL);
     pod["status"]["containerStatuses"][0] = json!({
         "name": "nginx", "ready": false, "restartCount": restarts, "image": "nginx:1.9.1", "imageID": NEW_ID,
-        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}},
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": message}},
         "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "bad config\n"}},
     });
     let why = pods::hopeless(&typed(&pod));
@@ -388,6 +395,8 @@ fn pods_refused_for_good_end_the_wait() {
     never(refused(security, true), &["PodSecurity"]);
     let account = "pods \"x\" is forbidden: error looking up service account s/default: serviceaccount \"default\" not found";
     not_yet(refused(account, false), "0 of 2 pods ready");
+    let uncounted = "pods \"x\" is forbidden: status unknown for quota: two, resources: pods";
+    not_yet(refused(uncounted, false), "0 of 2 pods ready");
     not_yet(refused("Internal error occurred: failed calling webhook", false), "0 of 2 pods ready");
 }
 

@@ -73,6 +73,14 @@ type Bend = fn(&mut Value, &mut Vec<Value>);
 #[case::update_under_way(|set: &mut Value, _: &mut Vec<Value>| set["status"]["currentRevision"] = json!("web-a"), "revision web-a is current")]
 #[case::pod_of_nobody(|_: &mut Value, pods: &mut Vec<Value>| pods[1]["metadata"]["ownerReferences"] = json!([]), "web-1 is not there")]
 #[case::ordinals_from_five(|set: &mut Value, _: &mut Vec<Value>| set["spec"]["ordinals"] = json!({"start": 5}), "web-5 is not there")]
+#[case::on_delete_of_what_goes(|set: &mut Value, pods: &mut Vec<Value>| {
+    set["spec"]["updateStrategy"] = json!({"type": "OnDelete"});
+    set["spec"]["replicas"] = json!(2);
+    pods[0]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    for old in [0, 2] {
+        pods[old]["metadata"]["labels"]["controller-revision-hash"] = json!("web-a");
+    }
+}, "web-2 on worker (Running, ready) is too many")]
 fn a_set_is_not_complete_yet(#[case] bend: Bend, #[case] why: &str) {
     match verdict(bend) {
         Verdict::NotYet(text) => assert!(text.contains(why), "{text}"),
