@@ -35,7 +35,8 @@ pub struct Applied {
 ///
 /// # Errors
 /// The first object that the API refuses ([`ManifestError::Api`]), does not know
-/// ([`ManifestError::UnknownKind`]), or that has no namespace though it needs one.
+/// ([`ManifestError::UnknownKind`]), or that has no namespace though it needs one, or one though its kind
+/// belongs to the whole cluster. The last three are found before anything is applied.
 pub async fn apply(
     client: &Client,
     manifest: &Manifest,
@@ -48,9 +49,11 @@ pub async fn apply(
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::default()
     };
+    // All of them before the first is applied: a manifest that is wrong changes nothing.
+    let apis = manifest.objects().iter().map(|object| api_for(&client.unary, &discovery, object));
+    let apis = apis.collect::<Result<Vec<_>, _>>()?;
     let mut applied = Vec::new();
-    for object in manifest.objects() {
-        let api = api_for(&client.unary, &discovery, object)?;
+    for (object, api) in manifest.objects().iter().zip(apis) {
         let patch = Patch::Apply(&object.body);
         let given = tried(deadline, || api.patch(object.name(), &params, &patch)).await;
         let given = given.map_err(|source| failed(object, "apply it", deadline, source))?;
@@ -93,7 +96,14 @@ pub(super) fn api_for(
         return Err(ManifestError::UnknownKind { place: place(), kind, api_version });
     };
     match (capabilities.scope, object.namespace()) {
-        (Scope::Cluster, _) => Ok(Api::all_with(client.clone(), &resource)),
+        // Localised, only what was renamed has none: the API would leave the namespace out and change
+        // the object for everybody.
+        (Scope::Cluster, Some(_)) => {
+            let kind = object.kind();
+            let why = format!("a {kind} belongs to the whole cluster, a test cannot have one of its own");
+            Err(ManifestError::Wrong { place: place(), why })
+        }
+        (Scope::Cluster, None) => Ok(Api::all_with(client.clone(), &resource)),
         (Scope::Namespaced, Some(namespace)) => {
             Ok(Api::namespaced_with(client.clone(), namespace, &resource))
         }

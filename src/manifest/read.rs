@@ -73,6 +73,12 @@ fn fault(body: &Value) -> Option<String> {
         other => return Some(format!("`metadata` is {}, not an object", kind_of(other))),
     }
     match (&body["metadata"]["name"], &body["metadata"]["generateName"]) {
+        // No name of Kubernetes' is so, and a request could not be made of it.
+        (Value::String(name), Value::Null)
+            if name.chars().any(|c| !c.is_ascii_graphic() || "/%?#".contains(c)) =>
+        {
+            return Some(format!("`metadata.name` {name:?} is no name"));
+        }
         (Value::String(name), Value::Null) if !name.is_empty() => {}
         (_, generate) if !generate.is_null() => {
             return Some("`metadata.generateName` cannot be applied, only created: give it a name".into());

@@ -140,6 +140,14 @@ fn text_that_is_no_yaml_is_placed(#[case] more: &str, #[case] place: &str, #[cas
     "apiVersion: a/b/c\nkind: Pod\nmetadata: {name: nn}\n",
     "is not `version` or `group/version`"
 )]
+#[case::name_of_two_words(
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: my app}\n",
+    "`metadata.name` \"my app\" is no name"
+)]
+#[case::name_of_a_path(
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: a/b?c}\n",
+    "`metadata.name` \"a/b?c\" is no name"
+)]
 #[case::no_metadata("apiVersion: v1\nkind: Pod\n", "Pod without name: `metadata` is missing")]
 #[case::no_name("apiVersion: v1\nkind: Pod\nmetadata: {labels: {}}\n", "`metadata.name` is missing")]
 #[case::name(
@@ -315,6 +323,24 @@ async fn what_killed_tests_left_goes_with_its_volumes() {
     }
     assert!(fake.get("PersistentVolume", "", &volume).is_none());
     assert!(fake.get("Namespace", "", "default").is_some(), "a namespace without the label stays");
+}
+
+#[tokio::test]
+async fn what_belongs_to_the_whole_cluster_is_refused_before_anything_is_applied() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\n---\n\
+                apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: v, namespace: default}\nspec: {}\n";
+    let mut manifest = Manifest::read("f.yaml", &text).unwrap();
+    let error = manifest::apply(&client, &manifest, within(10)).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("f.yaml:5: document 2, PersistentVolume v: a PersistentVolume belongs"),
+        "{error}"
+    );
+    assert!(!fake.requests().iter().any(|r| r.starts_with("PATCH")), "{:?}", fake.requests());
+    // Made the test's own, it has none.
+    manifest.localise("default", "abc123", &BTreeMap::new()).unwrap();
+    assert_eq!(manifest::apply(&client, &manifest, within(10)).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
