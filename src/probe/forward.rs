@@ -182,9 +182,15 @@ async fn accept(listener: TcpListener, to: Far) {
 
 impl Far {
     async fn carry(&self, mut near: TcpStream) -> Result<(), ForwardError> {
-        let pod = self.find().await?;
+        let (pod, uid) = self.find().await?;
         let doing = format!("forward to port {} of pod {pod}", self.port);
         let mut forward = answer(&doing, self.pods.portforward(&pod, &[self.port])).await.map(Abort)?;
+        // It goes by the name, which another pod may have by now.
+        let now = answer(&doing, self.pods.get(&pod)).await?;
+        if now.metadata.uid.as_deref() != Some(&uid) {
+            let why = format!("{pod} was replaced while the forward was opened");
+            return Err(ForwardError::NoPod { namespace: self.namespace.clone(), why });
+        }
         let broken = |why: &str| ForwardError::Broken { pod: pod.clone(), why: why.into() };
         let mut far = forward.0.take_stream(self.port).ok_or_else(|| broken("no stream"))?;
         let error = forward.0.take_error(self.port).ok_or_else(|| broken("no error stream"))?;
@@ -205,7 +211,8 @@ impl Far {
         ended.map(|_| ()).map_err(|e| broken(&e.to_string()))
     }
 
-    async fn find(&self) -> Result<String, ForwardError> {
+    /// The pod's name and UID.
+    async fn find(&self) -> Result<(String, String), ForwardError> {
         let (params, doing) = match &self.target {
             Target::Selector(labels) => {
                 (ListParams::default().labels(labels), format!("find a pod with {labels}"))
@@ -224,8 +231,8 @@ impl Far {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let node = pod.spec.as_ref().and_then(|s| s.node_name.clone()).unwrap_or_default();
-        self.route.lock().pods.insert(name.clone(), (uid, node));
-        Ok(name)
+        self.route.lock().pods.insert(name.clone(), (uid.clone(), node));
+        Ok((name, uid))
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct FakePods {
     pods: Arc<Mutex<Vec<Value>>>,
     /// An error that every forward reports instead of a connection.
     pub(super) refusal: Arc<Mutex<Option<String>>>,
+    /// Whether every forward comes too late: its pod is replaced under its name meanwhile.
+    pub(super) late: Arc<Mutex<bool>>,
     address: std::net::SocketAddr,
 }
 
@@ -24,7 +26,7 @@ impl FakePods {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let fake = Self { pods: Arc::default(), refusal: Arc::default(), address };
+        let fake = Self { pods: Arc::default(), refusal: Arc::default(), late: Arc::default(), address };
         let served = fake.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -73,11 +75,15 @@ impl FakePods {
             let pod = pod.rsplit('/').next().unwrap_or_default().to_owned();
             return self.forward(socket, &pod).await;
         }
-        let body = json!({
-            "apiVersion": "v1", "kind": "PodList", "metadata": { "resourceVersion": "1" },
-            "items": *self.pods.lock().unwrap(),
-        });
-        let body = body.to_string();
+        let pods = self.pods.lock().unwrap().clone();
+        let name = path.split('?').next().and_then(|p| p.rsplit('/').next()).unwrap_or_default();
+        let body = match pods.iter().find(|p| p["metadata"]["name"] == name) {
+            Some(pod) => pod.to_string(),
+            None => json!({
+                "apiVersion": "v1", "kind": "PodList", "metadata": { "resourceVersion": "1" }, "items": pods,
+            })
+            .to_string(),
+        };
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
@@ -98,6 +104,11 @@ impl FakePods {
             Ok(answer)
         };
         let mut far = tokio_tungstenite::accept_hdr_async(socket, accept).await.unwrap();
+        if *self.late.lock().unwrap() {
+            for one in self.pods.lock().unwrap().iter_mut().filter(|p| p["metadata"]["name"] == pod) {
+                one["metadata"]["uid"] = "another".into();
+            }
+        }
         let port = 3306_u16.to_le_bytes();
         for channel in [0, 1] {
             far.send(Message::binary(vec![channel, port[0], port[1]])).await.unwrap();

@@ -60,6 +60,21 @@ async fn one_pod_by_uid_is_reached_whatever_others_there_are() {
     assert_eq!(why, "no pod to forward to in namespace ns: b is ready");
 }
 
+/// As a pod of a StatefulSet, which comes again under its name.
+#[tokio::test]
+async fn a_pod_that_was_replaced_under_its_name_is_not_taken_for_the_old_one() {
+    let fake = FakePods::start().await;
+    fake.set(&[("web-0", true, false)]);
+    *fake.late.lock().unwrap() = true;
+    for target in [Target::Uid("uid-web-0".into()), by_label()] {
+        fake.set(&[("web-0", true, false)]);
+        let forward = open(&fake, target).await;
+        assert_eq!(greeting(&mut dial(&forward).await).await, "");
+        let why = forward.route().last_error().unwrap();
+        assert!(why.ends_with("web-0 was replaced while the forward was opened"), "{why}");
+    }
+}
+
 #[tokio::test]
 async fn the_far_ends_error_is_kept() {
     let fake = FakePods::start().await;
