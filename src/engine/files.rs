@@ -148,10 +148,11 @@ impl Engine {
         let argv = ["sh", "-c", script, "sh", path, &depth, &fields];
         let result = self.exec(name, &argv, None, self.work()).await?;
         match parse_find(&result.stdout, path) {
-            // A file that went away while find ran makes it complain; what it printed is true.
-            Some(entries) => Ok(Some(bounded_by(sorted(entries)))),
+            // A file that went away while find ran makes it complain; what it printed is true. The code is
+            // head's: another than 0 means that the container ended in the middle.
+            Some(entries) if result.code == 0 => Ok(Some(bounded_by(sorted(entries)))),
             None if nowhere(&result) || result.stdout.starts_with(b"l\0") => Ok(None),
-            None => Err(failed(name, &argv, result.code, &result.stderr)),
+            _ => Err(failed(name, &argv, result.code, &result.stderr)),
         }
     }
 

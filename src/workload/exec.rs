@@ -97,8 +97,10 @@ async fn once(client: &Client, namespace: &str, pod: &str, argv: &[&str]) -> Res
 
 async fn read(from: Option<impl AsyncRead + Unpin>) -> Result<String, String> {
     let mut bytes = Vec::new();
-    if let Some(from) = from {
-        from.take(LIMIT).read_to_end(&mut bytes).await.map_err(|e| e.to_string())?;
+    if let Some(mut from) = from {
+        (&mut from).take(LIMIT).read_to_end(&mut bytes).await.map_err(|e| e.to_string())?;
+        // What is more is read all the same: a pipe that nobody empties holds up the end of the command.
+        tokio::io::copy(&mut from, &mut tokio::io::sink()).await.map_err(|e| e.to_string())?;
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -214,6 +214,20 @@ async fn a_command_gives_code_and_streams() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Half of a listing is no listing: the files that are missing would be taken for gone.
+#[tokio::test]
+async fn a_listing_of_a_container_that_ends_meanwhile_is_made_otherwise() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["a"])?;
+    let (half, last) = ("d\04096\00\0755\0\0\0f\01\00\0644\0a\0\0", (6 * 50_002).to_string());
+    fake.state().commands.insert(last.clone(), (0, half, ""));
+    let engine = fake.client().await?;
+    assert_eq!(engine.list("a", "/x", 1).await?.map(|l| l.entries.len()), Some(1));
+    fake.state().commands.insert(last, (137, half, ""));
+    // The fake's archive has nothing.
+    assert_eq!(engine.list("a", "/x", 1).await?, None);
+    Ok(())
+}
+
 #[tokio::test]
 async fn memory_of_a_stopped_container_cannot_be_seen() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a"])?;
