@@ -218,7 +218,8 @@ async fn a_command_gives_code_and_streams() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_listing_of_a_container_that_ends_meanwhile_is_made_otherwise() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a"])?;
-    let (half, last) = ("d\04096\00\0755\0\0\0f\01\00\0644\0a\0\0", (6 * 50_002).to_string());
+    let half = "d\x004096\x000\x00755\x00\x00\x00f\x001\x000\x00644\x00a\x00\x00";
+    let last = (6 * 50_002).to_string();
     fake.state().commands.insert(last.clone(), (0, half, ""));
     let engine = fake.client().await?;
     assert_eq!(engine.list("a", "/x", 1).await?.map(|l| l.entries.len()), Some(1));

@@ -331,7 +331,7 @@ async fn what_belongs_to_the_whole_cluster_is_refused_before_anything_is_applied
     let client = fake.client().await;
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\n---\n\
                 apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: v, namespace: default}\nspec: {}\n";
-    let mut manifest = Manifest::read("f.yaml", &text).unwrap();
+    let mut manifest = Manifest::read("f.yaml", text).unwrap();
     let error = manifest::apply(&client, &manifest, within(10)).await.unwrap_err().to_string();
     assert!(
         error.starts_with("f.yaml:5: document 2, PersistentVolume v: a PersistentVolume belongs"),
