@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::run::RunReport;
 use crate::event::{self, Event, EventError, Record};
+use crate::judge::upgrade::HASH;
 
 /// The report of the run whose log this is: the same as [`RunReport::of`] gives for
 /// [`event::read`]. Of each object only what some report shows is held; the facts and objects that
@@ -18,7 +19,7 @@ pub fn read(log: &Path) -> Result<RunReport, EventError> {
     event::read_each(log, |mut record| {
         match &mut record.event {
             Event::Observed { value, .. } => *value = Value::Null,
-            Event::ObjectChanged { object, .. } => *object = shown(object),
+            Event::ObjectChanged { kind, object, .. } => *object = shown(kind, object),
             Event::FilesListed { entries, .. } => *entries = Vec::new(),
             _ => {}
         }
@@ -27,26 +28,39 @@ pub fn read(log: &Path) -> Result<RunReport, EventError> {
     Ok(RunReport::of(&records))
 }
 
-/// What timelines, the list of nodes and the clocks look at.
-fn shown(object: &Value) -> Value {
-    let at = |pointer: &str| object.pointer(pointer).cloned().unwrap_or_default();
-    let conditions: Vec<Value> = match &object["status"]["conditions"] {
-        Value::Array(all) => all.iter().map(|c| json!({"type": c["type"], "status": c["status"]})).collect(),
-        _ => Vec::new(),
+/// What timelines, the list of nodes, the clocks and the lives of pods look at.
+fn shown(kind: &str, object: &Value) -> Value {
+    let (metadata, status) = (&object["metadata"], &object["status"]);
+    if !matches!(kind, "Pod" | "Node") {
+        return json!({"metadata": only(metadata, &["creationTimestamp"])});
+    }
+    let mut kept = only(metadata, &METADATA);
+    kept["annotations"] = only(&metadata["annotations"], &[HASH]);
+    let container = |c: &Value| {
+        let waiting = only(&c["state"]["waiting"], &["reason"]);
+        json!({"restartCount": c["restartCount"], "state": {"waiting": waiting}})
     };
     json!({
-        "metadata": {
-            "creationTimestamp": at("/metadata/creationTimestamp"),
-            "deletionTimestamp": at("/metadata/deletionTimestamp"),
-        },
-        "spec": {"nodeName": at("/spec/nodeName"), "unschedulable": at("/spec/unschedulable")},
+        "metadata": kept,
+        "spec": only(&object["spec"], &["nodeName", "unschedulable"]),
         "status": {
-            "phase": at("/status/phase"),
-            "conditions": conditions,
-            "nodeInfo": at("/status/nodeInfo"),
-            "containerStatuses": [{"state": {
-                "waiting": {"reason": at("/status/containerStatuses/0/state/waiting/reason")},
-            }}],
+            "phase": status["phase"],
+            "conditions": each(&status["conditions"], |c| only(c, &["type", "status"])),
+            "nodeInfo": status["nodeInfo"],
+            "containerStatuses": each(&status["containerStatuses"], container),
         },
     })
+}
+
+/// What tells pods apart, and what they are a part of.
+const METADATA: [&str; 7] =
+    ["name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp"];
+
+/// These fields of an object, as far as it has them.
+fn only(object: &Value, fields: &[&str]) -> Value {
+    fields.iter().filter_map(|f| Some(((*f).to_owned(), object.get(f)?.clone()))).collect()
+}
+
+fn each(list: &Value, keep: impl Fn(&Value) -> Value) -> Value {
+    list.as_array().map_or(&[][..], Vec::as_slice).iter().map(keep).collect()
 }

@@ -30,7 +30,7 @@ pub(super) struct Life<'r> {
 /// Labels that name the template of a controller's pod.
 const TEMPLATES: [&str; 2] = ["controller-revision-hash", "pod-template-hash"];
 /// Annotation of a static pod's mirror: another value is another pod.
-const HASH: &str = "kubernetes.io/config.hash";
+pub(crate) const HASH: &str = "kubernetes.io/config.hash";
 /// Labels that workloads of a cluster are known by.
 const APPS: [&str; 3] = ["k8s-app", "app", "component"];
 

@@ -35,6 +35,7 @@ pub use budget::{Allowed, BudgetError, Budgets};
 pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
 pub use holds::{ON_CLAIMS, Origin, claims_below};
+pub(crate) use lives::HASH;
 use lives::lives;
 pub use told::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};

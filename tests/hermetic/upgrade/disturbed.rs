@@ -3,6 +3,7 @@
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome};
 use seatrial::judge::upgrade::{Disturbed, EndedStep, STRETCH_END, UpgradeStep, costs, disturbances};
+use seatrial::report::{FORMATS, Look, RunReport, read};
 use serde_json::{Value, json};
 
 use super::story::{Story, pod};
@@ -185,5 +186,51 @@ fn what_ended_while_the_api_was_away_is_explained_by_that() {
         s.add(Event::Sampled { probe: "api".into(), outcome, took_ms: 1.0, detail: String::new() });
         s.records.sort_by_key(|r| r.mono_us);
         assert_eq!(found(&s), [(format!("{} x1", DNS.1), "drain w1".into(), why.into())]);
+    }
+}
+
+/// The report that a run stores is read from the file, of which it holds only a part.
+#[test]
+fn the_stored_report_tells_of_the_same_pods() {
+    let pods = [
+        api(12.0, "cp", "b", "ending"),
+        dns(1.0, "w2", "a", "ready"),
+        dns(14.0, "w2", "b", "ready"),
+        dns(15.0, "w2", "a", "ending"),
+        job(11.0, "Job", "ready"),
+        job(14.0, "Job", "ended"),
+        web(1.0, "a", "ready"),
+        web(35.0, "a", "ending"),
+        Seen(1.0, SYSTEM, "proxy", "kube-proxy", "w1", "DaemonSet", "a", "ready"),
+        Seen(41.0, SYSTEM, "proxy", "kube-proxy", "w1", "DaemonSet", "a", "restarted"),
+    ];
+    let mut s = told(&pods);
+    for (seq, record) in s.records.iter_mut().enumerate() {
+        record.seq = seq as u64;
+        record.scope.scenario = Some("upgrade".into());
+        let Event::ObjectChanged { name, object, .. } = &mut record.event else { continue };
+        if name == DNS.0 {
+            // As a static pod says what it was made from.
+            let hash = object["metadata"]["labels"]["pod-template-hash"].take();
+            object["metadata"]["annotations"] = json!({"kubernetes.io/config.hash": hash, "other": "x"});
+        }
+        if let Some(containers) = object["status"]["containerStatuses"].as_array_mut() {
+            containers.insert(0, json!({"restartCount": 0}));
+        }
+    }
+    let whole = RunReport::of(&s.records);
+    let disturbed: Vec<usize> = whole.suites[0].upgrade.iter().map(|step| step.pods.len()).collect();
+    assert_eq!(disturbed, [3, 1, 1, 0]);
+    let restarts =
+        |report: &RunReport| report.timelines[0].lanes.iter().map(|l| l.moments.len()).sum::<usize>();
+    assert_eq!(restarts(&whole), 1);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.jsonl");
+    let lines: String = s.records.iter().map(|r| serde_json::to_string(r).unwrap() + "\n").collect();
+    std::fs::write(&file, lines).unwrap();
+    let stored = read(&file).unwrap();
+    for format in FORMATS {
+        let [whole, stored] = [&whole, &stored].map(|r| format.render(r, Look::default()).unwrap());
+        assert_eq!(stored, whole, "{}", format.name());
     }
 }
