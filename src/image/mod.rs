@@ -23,7 +23,7 @@ pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};
 pub use profile::{PROFILES, Profile, ProfileError};
 pub use prune::{Pruned, UNUSED, prune};
-pub use resolve::{beside, resolve};
+pub use resolve::{beside, check, resolve};
 
 /// Every image of a cluster, present in the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

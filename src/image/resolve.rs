@@ -57,6 +57,35 @@ pub async fn resolve(
     Ok(ImageSet { because, ..made? })
 }
 
+/// Whether the settings' profile has the Kubernetes that they ask for. Asks no engine and no registry.
+///
+/// # Errors
+/// [`ProfileError`].
+pub fn check(settings: &Settings) -> Result<(), ProfileError> {
+    let asked = settings.kubernetes.as_deref();
+    if settings.profile != "auto" {
+        return Profile::named(&settings.profile)?.version(asked).map(drop);
+    }
+    let (current, offline) = (Profile::named("current")?, Profile::named("offline")?);
+    current.version(asked).map(drop).or_else(|error| only_offline(error, &offline, asked).map(drop))
+}
+
+/// The version of `offline`, where `current` has none for this reason.
+fn only_offline<'p>(
+    error: ProfileError,
+    offline: &'p Profile,
+    asked: Option<&str>,
+) -> Result<&'p str, ProfileError> {
+    match (error, offline.version(asked)) {
+        (_, Ok(version)) => Ok(version),
+        (ProfileError::NoVersion { asked, known, .. }, Err(_)) => {
+            let known = format!("{known}, {}", offline.versions().join(", "));
+            Err(ProfileError::NoVersion { profile: "auto".into(), asked, known })
+        }
+        (error, Err(_)) => Err(error),
+    }
+}
+
 async fn choose(
     settings: &Settings,
     asked: Option<&str>,
@@ -64,19 +93,13 @@ async fn choose(
 ) -> Result<(Profile, String), ImageError> {
     let (current, offline) = (Profile::named("current")?, Profile::named("offline")?);
     let Source::Registry(pulled) = &current.source else { return Ok((offline, "the only one".into())) };
-    let (from_registry, from_recipes) = (current.version(asked), offline.version(asked));
-    let version = match (from_registry, from_recipes) {
-        (Ok(version), _) => version,
-        (Err(_), Ok(version)) => {
+    let version = match current.version(asked) {
+        Ok(version) => version,
+        Err(error) => {
+            let version = only_offline(error, &offline, asked)?;
             let because = format!("only offline has Kubernetes {version}");
             return Ok((offline, because));
         }
-        (Err(ProfileError::NoVersion { known, .. }), Err(_)) => {
-            let both = format!("{known}, {}", offline.versions().join(", "));
-            let asked = asked.unwrap_or_default().into();
-            return Err(ProfileError::NoVersion { profile: "auto".into(), asked, known: both }.into());
-        }
-        (Err(error), Err(_)) => return Err(error.into()),
     };
     if registry::present(pulled, version, engine).await? {
         return Ok((current, "its images are here already".into()));

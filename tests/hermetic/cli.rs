@@ -14,39 +14,39 @@ use serde_json::Value;
 use crate::fake_engine::FakeEngine;
 
 /// A home of its own with a few runs in it.
-struct Home {
-    dir: tempfile::TempDir,
+pub struct Home {
+    pub dir: tempfile::TempDir,
 }
 
 /// How the command ended.
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ended {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a folder") }
     }
 
-    fn runs(&self) -> PathBuf {
+    pub fn runs(&self) -> PathBuf {
         self.dir.path().join("state/seatrial/runs")
     }
 
     /// Keeps a run with these lines.
-    fn keep(&self, id: &str, events: &str) -> PathBuf {
+    pub fn keep(&self, id: &str, events: &str) -> PathBuf {
         let dir = self.runs().join(id);
         std::fs::create_dir_all(&dir).expect("a folder");
         std::fs::write(dir.join("events.jsonl"), events).expect("a file");
         dir
     }
 
-    async fn seatrial(&self, args: &[&str]) -> Ended {
+    pub async fn seatrial(&self, args: &[&str]) -> Ended {
         self.with_engine(&format!("unix://{}", self.dir.path().join("no-engine.sock").display()), args).await
     }
 
-    async fn with_engine(&self, host: &str, args: &[&str]) -> Ended {
+    pub async fn with_engine(&self, host: &str, args: &[&str]) -> Ended {
         let home = self.dir.path();
         let exec = Exec::new(env!("CARGO_BIN_EXE_seatrial"))
             .args(args)
@@ -66,7 +66,7 @@ impl Home {
     }
 }
 
-fn fixture() -> String {
+pub fn fixture() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/run/events.jsonl");
     std::fs::read_to_string(file).expect("the fixture")
 }
@@ -350,7 +350,7 @@ async fn without_an_engine_nothing_begins() {
 }
 
 /// A run on a real cluster, as it would stand had this version judged it.
-fn judged_story() -> String {
+pub fn judged_story() -> String {
     let recorded = event::read(&crate::story::fixture()).expect("the recorded run");
     let rejudged = rejudge(&recorded, |_| &[]);
     assert!(rejudged.changes.is_empty(), "{:?}", rejudged.changes);

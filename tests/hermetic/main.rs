@@ -2,6 +2,7 @@
 
 mod cli;
 mod cluster_lock;
+mod codes;
 mod diagnostics;
 mod engine;
 mod event_log;

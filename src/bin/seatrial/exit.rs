@@ -16,7 +16,7 @@ use seatrial::image::{BuildError, ImageError, ProfileError};
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::BudgetError;
 use seatrial::node::NodeError;
-use seatrial::report::ReportError;
+use seatrial::report::{ReportError, RunReport};
 use seatrial::run::RunError;
 use seatrial::scenario::ScenarioError;
 use seatrial::upgrade::UpgradeError;
@@ -73,6 +73,20 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// What a run comes to: a claim that failed, else a story that broke, else the verdict. `broke` is the
+    /// code of the story's error, where it is known better than by its text.
+    pub fn of(report: &RunReport, broke: Option<Self>) -> Self {
+        let is_broken = report.suites.iter().any(|s| s.error.is_some());
+        match (report.counts.failed, broke.or(is_broken.then_some(Self::Internal)), report.verdict) {
+            (1.., _, _) => Self::Failed,
+            (0, Some(code), _) => code,
+            (0, None, Conclusion::Passed) => Self::Passed,
+            (0, None, Conclusion::Inconclusive) => Self::Inconclusive,
+            // No claim failed: the run was ended so for an error outside its stories.
+            (0, None, Conclusion::Failed) => Self::Internal,
+        }
+    }
+
     /// The code that another process of ours ended with.
     pub fn from_code(code: u8) -> Self {
         let all = [

@@ -9,6 +9,7 @@ use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::event::{self, Event};
+use seatrial::image;
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::claims_below;
 use seatrial::progress::Progress;
@@ -34,7 +35,11 @@ pub async fn run(settings: &Settings, args: &RunArgs, mut signals: Signals) -> a
     let mut ended = None;
     loop {
         tokio::select! {
-            done = &mut whole => return done.map(|exit| ended.unwrap_or(exit)),
+            // A claim that failed before the interrupt has failed.
+            done = &mut whole => return done.map(|exit| match exit {
+                Exit::Failed => exit,
+                _ => ended.unwrap_or(exit),
+            }),
             exit = signals.next() => {
                 if ended.replace(exit).is_some() {
                     show::error("left as it is: `seatrial reap` heals what is broken");
@@ -53,6 +58,10 @@ async fn whole(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Exit> {
+    let on_version = |version| Settings { kubernetes: version, ..settings.clone() };
+    let versions: Vec<Settings> = versions(settings, args).into_iter().map(on_version).collect();
+    // A wrong word is refused before anything runs, be it the last one.
+    versions.iter().try_for_each(image::check)?;
     let engine = Engine::connect(&settings.engine).await?;
     let mut suites = chosen(args)?;
     let on = match &args.cluster {
@@ -70,23 +79,32 @@ async fn whole(
     let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
     let mut errors = Vec::new();
-    for version in versions(settings, args) {
-        let settings = Settings { kubernetes: version, ..settings.clone() };
-        // An interrupt during a long build ends here; nothing is broken yet.
-        let mut begun = tokio::select! {
-            begun = Run::begin(settings.clone(), engine.clone(), &id, &names, progress.clone(), cancel.clone()) => begun?,
-            () = cancel.cancelled() => return Ok(Exit::Interrupted),
-        };
-        begun.cluster = on.clone();
-        begun.budgets.clone_from(&budgets);
-        errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
-        begun.end(verdict(&begun, &errors)?)?;
+    let went = async {
+        for settings in versions {
+            // An interrupt during a long build ends here; nothing is broken yet.
+            let mut begun = tokio::select! {
+                begun = Run::begin(settings, engine.clone(), &id, &names, progress.clone(), cancel.clone()) => begun?,
+                () = cancel.cancelled() => return Ok(Exit::Interrupted),
+            };
+            begun.cluster = on.clone();
+            begun.budgets.clone_from(&budgets);
+            errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
+            begun.end(verdict(&begun, &errors)?)?;
+        }
+        Ok(Exit::Passed)
+    };
+    let went: anyhow::Result<Exit> = went.await;
+    if !settings.runs_dir().join(&id).join("events.jsonl").is_file() {
+        return went;
     }
     // A cluster that was named is somebody's: it stays.
     if on.is_none() {
-        leave(settings, &engine, args, progress, used(settings, &id)?).await;
+        match used(settings, &id) {
+            Ok(clusters) => leave(settings, &engine, args, progress, clusters).await,
+            Err(error) => return went.and(Err(error)),
+        }
     }
-    finish(settings, &id, &errors)
+    finish(settings, &id, &errors, went)
 }
 
 /// The clusters that the run had.
@@ -178,8 +196,14 @@ async fn leave(
     }
 }
 
-/// Writes and shows the reports; gives the code.
-fn finish(settings: &Settings, id: &str, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Exit> {
+/// Writes and shows the reports of what was run; gives the code. Why the run ended early is told after
+/// them, and does not hide a claim that failed.
+fn finish(
+    settings: &Settings,
+    id: &str,
+    errors: &[(&str, ScenarioError)],
+    went: anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
     let dir = settings.runs_dir().join(id);
     // From the file, not from memory: what anyone can make again from it is what is shown.
     let report = report::read(&dir.join("events.jsonl"))?;
@@ -189,10 +213,40 @@ fn finish(settings: &Settings, id: &str, errors: &[(&str, ScenarioError)]) -> an
         show::text(&format!("  {}\n", file.display()))?;
     }
     let broken = errors.iter().map(|(_, error)| error).filter(|e| !matches!(e, ScenarioError::Claims { .. }));
-    let mut codes: Vec<Exit> = broken.map(|error| exit::code(error).unwrap_or(Exit::Internal)).collect();
-    Ok(match (report.counts.failed, codes.pop()) {
-        (1.., _) => Exit::Failed,
-        (0, Some(code)) => code,
-        (0, None) => report.verdict.into(),
+    let broken = broken.last().map(|error| exit::code(error).unwrap_or(Exit::Internal));
+    Ok(match (Exit::of(&report, broken), went) {
+        (code, Ok(Exit::Passed)) | (code @ Exit::Failed, Ok(_)) => code,
+        (code @ Exit::Failed, Err(error)) => {
+            exit::explain(&error);
+            code
+        }
+        (_, Ok(ended)) => ended,
+        (_, Err(error)) => exit::explain(&error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Stop;
+
+    #[test]
+    fn what_ends_a_run_early_hides_no_failed_claim() {
+        let home = tempfile::tempdir().unwrap();
+        let of_home = |name: &str| (name == "HOME").then(|| home.path().display().to_string());
+        let settings = Settings::resolve(of_home).unwrap();
+        let log = include_str!("../../../tests/hermetic/fixtures/run/events.jsonl");
+        for (id, verdict, code) in [("passed", "passed", Exit::Usage), ("failed", "failed", Exit::Failed)] {
+            let dir = settings.runs_dir().join(id);
+            std::fs::create_dir_all(&dir).unwrap();
+            let claim = r#""claim":"A10","verdict":"#;
+            let told = log.replace(&format!("{claim}\"passed\""), &format!("{claim}\"{verdict}\""));
+            std::fs::write(dir.join("events.jsonl"), told).unwrap();
+            let wrong = || Stop::new(Exit::Usage, "no such version", "another one");
+            assert_eq!(finish(&settings, id, &[], Err(wrong().into())).unwrap(), code);
+            assert!(dir.join("junit.xml").is_file());
+            let interrupted = if code == Exit::Failed { code } else { Exit::Interrupted };
+            assert_eq!(finish(&settings, id, &[], Ok(Exit::Interrupted)).unwrap(), interrupted);
+        }
+    }
 }

@@ -18,6 +18,8 @@ pub struct State {
     pub commands: BTreeMap<String, (i64, &'static str, &'static str)>,
     /// Objects of the cluster's API by path, as `kubectl --raw` in a control plane shows them.
     pub objects: BTreeMap<String, Value>,
+    /// Images that it has, by name, with the labels of each.
+    pub images: BTreeMap<String, BTreeMap<String, String>>,
     execs: Vec<Exec>,
 }
 
@@ -114,6 +116,10 @@ impl State {
             (_, ["containers", name, rest @ ..]) => match self.name(name) {
                 Some(name) => self.container(method, &name, rest, body),
                 None => Answer::status(404, "No such container"),
+            },
+            ("GET", ["images", name @ .., "json"]) => match self.images.get(&name.join("/")) {
+                Some(labels) => Answer::json(json!({ "Id": "sha256:fake", "Config": { "Labels": labels } })),
+                None => Answer::status(404, "No such image"),
             },
             (_, ["images", ..]) => Answer::status(404, "No such image"),
             (_, ["networks", ..]) => Answer::status(404, "No such network"),

@@ -1,0 +1,44 @@
+//! Codes that commands end with, and what they leave where something went wrong on the way.
+
+use seatrial::image::profile::Source;
+use seatrial::image::{BUILT_FROM_LABEL, Profile};
+use seatrial::node::OWNER_LABEL;
+
+use crate::cli::Home;
+use crate::fake_engine::FakeEngine;
+
+#[tokio::test]
+async fn a_wrong_version_is_refused_before_anything_runs() {
+    let home = Home::new();
+    for (profile, known) in [("auto", "profile auto has no Kubernetes 9.9"), ("offline", "profile offline")] {
+        let ended = home.seatrial(&["run", "--profile", profile, "--k8s", "1.35,9.9"]).await;
+        assert!(ended.code == 2 && ended.err.contains(known), "{}: {}", ended.code, ended.err);
+    }
+    assert!(!home.runs().exists(), "a run was begun");
+}
+
+/// The engine has the images of the first version, and cannot pull those of the second.
+#[tokio::test]
+async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::Result<()> {
+    let (home, fake) = (Home::new(), FakeEngine::with(&[])?);
+    let Source::Registry(pulled) = Profile::named("current")?.source else { anyhow::bail!("it is pulled") };
+    let node = pulled.nodes.iter().find(|n| n.version.starts_with("1.35.")).map(|n| (&n.image, &n.digest));
+    for (image, digest) in pulled.workloads.values().map(|w| (&w.image, &w.digest)).chain(node) {
+        let digest = digest.as_deref().expect("it is pinned");
+        let short = &digest["sha256:".len()..][..12];
+        let name = format!("seatrial.local/{}-{short}", image.trim_start_matches("library/"));
+        let from = format!("{}/{image}@{digest}", pulled.registry);
+        let labels = [(OWNER_LABEL, "test".to_owned()), (BUILT_FROM_LABEL, from)];
+        fake.state().images.insert(name, labels.map(|(k, v)| (k.to_owned(), v)).into());
+    }
+    let args = ["run", "--profile", "current", "--k8s", "1.35,1.36", "--suite", "stateless"];
+    let ended = home.with_engine(&fake.host(), &args).await;
+    assert_eq!(ended.code, 69, "{}", ended.err);
+    assert!(ended.err.contains("error: failed to pull") && ended.err.contains("v1.36"), "{}", ended.err);
+    assert!(ended.out.contains("11 claims: 0 passed, 0 failed, 11 inconclusive"), "{}", ended.out);
+    let run = std::fs::read_dir(home.runs())?.next().expect("a run")?.path();
+    for file in ["report.json", "junit.xml", "report.html"] {
+        assert!(run.join(file).is_file(), "{file}: {}", ended.out);
+    }
+    Ok(())
+}
