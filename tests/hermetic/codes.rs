@@ -4,7 +4,7 @@ use seatrial::image::profile::Source;
 use seatrial::image::{BUILT_FROM_LABEL, Profile};
 use seatrial::node::OWNER_LABEL;
 
-use crate::cli::Home;
+use crate::cli::{Home, judged_story};
 use crate::fake_engine::FakeEngine;
 
 #[tokio::test]
@@ -41,4 +41,27 @@ async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::
         assert!(run.join(file).is_file(), "{file}: {}", ended.out);
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn judging_a_run_whose_story_broke_is_no_failed_claim() {
+    let home = Home::new();
+    let story = judged_story();
+    for (broke, verdict, code) in [
+        ("null", "passed", 0),
+        ("null", "inconclusive", 3),
+        ("null", "failed", 70),
+        ("\"the server said no\"", "failed", 70),
+    ] {
+        let ended = r#""event":"run-ended","verdict":"#;
+        let bent = story
+            .replace(
+                r#""event":"scenario-ended","error":null"#,
+                &format!(r#""event":"scenario-ended","error":{broke}"#),
+            )
+            .replace(&format!("{ended}\"passed\""), &format!("{ended}\"{verdict}\""));
+        home.keep("20261124-151229-5eed", &bent);
+        let judged = home.seatrial(&["judge", "last"]).await;
+        assert_eq!(judged.code, code, "{broke} {verdict}: {}{}", judged.out, judged.err);
+    }
 }

@@ -106,16 +106,6 @@ impl Exit {
     }
 }
 
-impl From<Conclusion> for Exit {
-    fn from(verdict: Conclusion) -> Self {
-        match verdict {
-            Conclusion::Passed => Self::Passed,
-            Conclusion::Inconclusive => Self::Inconclusive,
-            Conclusion::Failed => Self::Failed,
-        }
-    }
-}
-
 /// An error of the command line itself, with its code and what mends it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

@@ -9,7 +9,8 @@ use crate::exit::Exit;
 use crate::{runs, show};
 
 /// Judges the run from its records and shows it. What came out otherwise than recorded is said on
-/// standard error; the run's folder is not changed. Ends with the code of the new verdict.
+/// standard error; the run's folder is not changed. Ends with the code that a run with these
+/// claims ends with.
 pub fn judge(settings: &Settings, args: &JudgeArgs) -> anyhow::Result<Exit> {
     let found = runs::find(settings, &args.run)?;
     let claims = |scenario: &str| Suite::named(scenario).map_or(&[][..], |suite| suite.needs.claims);
@@ -20,5 +21,5 @@ pub fn judge(settings: &Settings, args: &JudgeArgs) -> anyhow::Result<Exit> {
     }
     let report = rejudged.report();
     show::text(&report::format(&args.format)?.render(&report, show::look())?)?;
-    Ok(report.verdict.into())
+    Ok(Exit::of(&report, None))
 }
