@@ -131,10 +131,18 @@ impl RunReport {
                 human(self.took)
             ));
         }
-        let whole = self.defects.is_empty() && !self.claims.is_empty();
-        let floor = if whole { Conclusion::Passed } else { Conclusion::Inconclusive };
-        let verdicts = self.suites.iter().map(|s| s.verdict).chain(recorded).chain([floor]);
-        self.verdict = verdicts.max().unwrap_or(Conclusion::Inconclusive);
+        if self.claims.is_empty() {
+            self.defects.push("no claim was judged".into());
+        }
+        let floor = if self.defects.is_empty() { Conclusion::Passed } else { Conclusion::Inconclusive };
+        self.verdict = self.suites.iter().map(|s| s.verdict).fold(floor, Ord::max);
+        // A verdict without a reason is no use to anyone, and a format that shows reasons would look passed.
+        if let Some(worse) = recorded.max().filter(|verdict| *verdict > self.verdict) {
+            self.defects.push(format!(
+                "the run was ended as {worse}: it was interrupted, or an error came outside its stories"
+            ));
+            self.verdict = worse;
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn summary(report: &RunReport) -> Markup {
             }
             @if !report.defects.is_empty() {
                 div.defects {
-                    b { "The records are not whole" }
+                    b { "Not proved by these records" }
                     ul { @for defect in &report.defects { li { (defect) } } }
                 }
             }

@@ -25,7 +25,8 @@ pub struct RunReport {
     pub verdict: Conclusion,
     /// How many claims came out how.
     pub counts: Counts,
-    /// What is wrong with the records themselves: no end, missing lines, a suite that never began.
+    /// What is wrong with the records themselves (no end, missing lines, a suite that never began), and a
+    /// verdict of the run that nothing else explains.
     pub defects: Vec<String>,
     /// Version of the seatrial that ran.
     pub seatrial: String,

@@ -232,6 +232,46 @@ fn a_suite_that_never_began_is_missed() {
     assert_eq!(report.verdict, Conclusion::Inconclusive);
 }
 
+/// Every story passed, and yet the run was not ended so.
+#[test]
+fn a_verdict_that_only_the_run_gives_is_shown_with_its_reason() {
+    for (given, word) in [(Conclusion::Inconclusive, "inconclusive"), (Conclusion::Failed, "failed")] {
+        let mut records = recorded();
+        for record in &mut records {
+            if let Event::RunEnded { verdict } = &mut record.event {
+                *verdict = given;
+            }
+        }
+        let report = report(&records);
+        assert_eq!(report.verdict, given);
+        let reason = format!("the run was ended as {word}: it was interrupted,");
+        for format in FORMATS {
+            let text = render(*format, &report);
+            assert!(text.contains(&reason), "{}: {text}", format.name());
+        }
+        let junit = quick_junit::Report::deserialize_from_str(&render(&Junit, &report)).expect("JUnit");
+        assert_eq!((junit.failures, junit.errors), (0, 1));
+    }
+}
+
+#[test]
+fn a_run_without_a_claim_says_so() {
+    let records: Vec<Record> = recorded()
+        .into_iter()
+        .filter(|r| r.scope.scenario.is_none())
+        .enumerate()
+        .map(|(seq, mut record)| {
+            if let Event::RunStarted { suites, .. } = &mut record.event {
+                suites.clear();
+            }
+            Record { seq: seq as u64, ..record }
+        })
+        .collect();
+    let report = report(&records);
+    assert_eq!(report.defects, ["no claim was judged"]);
+    assert_eq!(report.verdict, Conclusion::Inconclusive);
+}
+
 #[test]
 fn a_fault_that_nobody_healed_is_shown() {
     let report = report(&gone_wrong());
