@@ -340,9 +340,18 @@ pub enum Event {
 /// Why a log cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    /// A file of the log cannot be used.
+    /// A file of the log cannot be opened or written.
     #[error("failed to use the event log {}", .path.display())]
     File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A log cannot be read.
+    #[error("failed to read the event log {}", .path.display())]
+    Read {
         /// The file.
         path: PathBuf,
         /// The system's reason.

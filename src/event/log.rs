@@ -40,6 +40,8 @@ struct State {
     /// Right after the last record that this writer appended.
     end: Position,
     broken: Option<String>,
+    /// Whether a part of a record may be the last that this writer has put into the file.
+    torn: bool,
 }
 
 impl EventLog {
@@ -53,7 +55,7 @@ impl EventLog {
         std::fs::create_dir_all(dir).map_err(error)?;
         let file = File::options().create(true).append(true).open(&path).map_err(error)?;
         let begin = Position(file.metadata().map_err(error)?.len());
-        let state = Mutex::new(State { file, seq: 0, end: begin, broken: None });
+        let state = Mutex::new(State { file, seq: 0, end: begin, broken: None, torn: false });
         let inner = Inner { path, run: run.into(), opened: Instant::now(), begin, state };
         Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
     }
@@ -103,10 +105,19 @@ impl EventLog {
         state.seq += 1;
         let mut line = serde_json::to_vec(&record).expect("a record is plain data");
         line.push(b'\n');
+        if state.torn {
+            // A line of its own for what is left of the last one; another process may have gone on since,
+            // so that it cannot be cut off.
+            line.insert(0, b'\n');
+        }
         // Of a file that is appended to, the position is the end of what was written last.
+        let before = state.file.stream_position().ok();
         match state.file.write_all(&line).and_then(|()| state.file.stream_position()) {
-            Ok(end) => state.end = Position(end),
-            Err(error) => _ = state.broken.get_or_insert_with(|| error.to_string()),
+            Ok(end) => (state.end, state.torn) = (Position(end), false),
+            Err(error) => {
+                state.torn |= state.file.stream_position().ok() != before;
+                state.broken.get_or_insert_with(|| error.to_string());
+            }
         }
     }
 
@@ -216,16 +227,19 @@ impl EventLog {
         };
         // Most lines of other scenarios need not be parsed to be told apart.
         let mark = scenario.flatten().map(|n| format!("\"scenario\":{}", serde_json::Value::from(n)));
-        let mut line = String::new();
+        let mut line = Vec::new();
         loop {
             line.clear();
-            match reader.read_line(&mut line) {
+            // In bytes: a line may be cut inside a character.
+            match reader.read_until(b'\n', &mut line) {
                 Ok(0) => return broken,
-                Ok(_) if mark.as_ref().is_some_and(|mark| !line.contains(mark)) => continue,
+                Ok(_) if mark.as_ref().is_some_and(|mark| !String::from_utf8_lossy(&line).contains(mark)) => {
+                    continue;
+                }
                 Ok(_) => {}
                 Err(error) => return broken.or(Some(error.to_string())),
             }
-            match serde_json::from_str::<Record>(&line) {
+            match serde_json::from_slice::<Record>(&line) {
                 Ok(record) => {
                     let ours = record.writer == std::process::id();
                     let meant = scenario.is_none_or(|name| record.scope.scenario.as_deref() == name);

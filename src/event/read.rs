@@ -11,8 +11,9 @@ use super::{EventError, Record, SCHEMA};
 /// Reads a log.
 ///
 /// # Errors
-/// A file that cannot be read, a line that is no record or one of another run, a newer schema. A last
-/// line without its newline is what a killed writer leaves: it is skipped when it does not parse.
+/// A file that cannot be read, a line that is no record or one of another run, a newer schema. A line that
+/// is no JSON is what a killed writer or a full disk leaves of a record: it is skipped, and the number that
+/// it had is missing from the others. A file without any other line is no log.
 pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
     let mut records = Vec::new();
     read_each(path, |record| records.push(record))?;
@@ -24,15 +25,16 @@ pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventError> {
-    let error = |source| EventError::File { path: path.into(), source };
+    let error = |source| EventError::Read { path: path.into(), source };
     let mut reader = BufReader::new(File::open(path).map_err(error)?);
-    let (mut line, mut run) = (String::new(), None::<String>);
+    // In bytes: a line may be cut inside a character.
+    let (mut line, mut run, mut broken) = (Vec::new(), None::<String>, None);
     for number in 1.. {
         line.clear();
-        if reader.read_line(&mut line).map_err(error)? == 0 {
+        if reader.read_until(b'\n', &mut line).map_err(error)? == 0 {
             break;
         }
-        match serde_json::from_str::<Record>(&line) {
+        match serde_json::from_slice::<Record>(&line) {
             Ok(record) if record.schema > SCHEMA => {
                 return Err(EventError::Newer { path: path.into(), found: record.schema });
             }
@@ -44,16 +46,21 @@ pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventE
                 }
                 take(record);
             }
-            Err(_) if !line.ends_with('\n') => break,
-            Err(source) => return Err(newer(path, &line, number, source)),
+            Err(_) if !line.ends_with(b"\n") => break,
+            Err(source) => match serde_json::from_slice::<Value>(&line) {
+                Ok(line) => return Err(newer(path, &line, number, source)),
+                Err(_) => _ = broken.get_or_insert((number, source)),
+            },
         }
     }
-    Ok(())
+    match (run, broken) {
+        (None, Some((line, source))) => Err(EventError::Line { path: path.into(), line, source }),
+        _ => Ok(()),
+    }
 }
 
-fn newer(path: &Path, line: &str, number: usize, source: serde_json::Error) -> EventError {
-    let schema = serde_json::from_str::<Value>(line).ok().and_then(|v| v["schema"].as_u64());
-    match schema {
+fn newer(path: &Path, line: &Value, number: usize, source: serde_json::Error) -> EventError {
+    match line["schema"].as_u64() {
         Some(found) if found > u64::from(SCHEMA) => {
             EventError::Newer { path: path.into(), found: u32::try_from(found).unwrap_or(u32::MAX) }
         }
@@ -81,6 +88,32 @@ mod tests {
         assert_eq!(read(&path).unwrap().len(), 1);
         std::fs::write(&path, format!("{{}}\n{whole}")).unwrap();
         assert!(matches!(read(&path), Err(EventError::Line { line: 1, .. })));
+    }
+
+    #[test]
+    fn what_a_full_disk_left_of_a_record_is_a_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), "r1").unwrap();
+        ["one", "two ä", "three", "four"].iter().for_each(|text| log.append(note(text)));
+        let path = dir.path().join("events.jsonl");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&[u8]> = whole.split_inclusive('\n').map(str::as_bytes).collect();
+        let numbers = |parts: &[&[u8]]| -> Vec<u64> {
+            std::fs::write(&path, parts.concat()).unwrap();
+            read(&path).unwrap().iter().map(|r| r.seq).collect()
+        };
+        // Also inside a character and inside the time.
+        for at in 1..lines[1].len() - 1 {
+            let half = &lines[1][..at];
+            assert_eq!(numbers(&[lines[0], half]), [0], "{at}");
+            assert_eq!(numbers(&[lines[0], half, b"\n", lines[2]]), [0, 2], "{at}");
+            // Another writer does not end what is broken: its record is lost with it.
+            assert_eq!(numbers(&[lines[0], half, lines[2], lines[3]]), [0, 3], "{at}");
+            assert_eq!(numbers(&[half, b"\n", lines[2]]), [2], "{at}");
+        }
+        std::fs::write(&path, "no log\nat all\n").unwrap();
+        assert!(matches!(read(&path), Err(EventError::Line { line: 1, .. })));
+        assert!(matches!(read(dir.path()), Err(EventError::Read { .. })));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seatrial::deadline::Deadline;
-use seatrial::event::{Change, Event, EventLog, Scope};
+use seatrial::event::{self, Change, Event, EventLog, Scope};
 use seatrial::exec::Exec;
+use seatrial::report::RunReport;
 use serde_json::json;
 
 /// Bytes of log that the writer makes.
@@ -26,6 +27,43 @@ async fn the_memory_of_a_writer_does_not_grow_with_its_log() {
     let most: u64 = read("peak").parse().unwrap();
     assert!(most < LIMIT, "{most} KiB at most, of {LIMIT} KiB");
     assert_eq!(read("judged"), "1", "what another scenario recorded was judged");
+}
+
+/// The writer may put 2 KiB into a file, as if the disk were full then, and later more.
+#[tokio::test]
+async fn a_log_of_a_full_disk_is_read_and_says_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    // Without the trap the signal of setrlimit(2) would end it.
+    let exec = Exec::new("/bin/sh")
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 4; exec \"$0\" --exact event_log::hindered --ignored"])
+        .arg(std::env::current_exe().unwrap())
+        .env("LOG_DIR", dir.path());
+    exec.run(Deadline::after(Duration::from_secs(100))).await.unwrap();
+    let records = event::read(&dir.path().join("events.jsonl")).unwrap();
+    let texts: Vec<&Event> = records.iter().map(|r| &r.event).rev().take(2).collect();
+    let note = |text: &str| Event::Noted { text: text.into() };
+    assert_eq!(texts, [&note("again"), &note("there is room")]);
+    let report = RunReport::of(&records);
+    let missing = format!("records {0} to {1} of writer", records.len() - 2, records.len() + 1);
+    assert!(report.defects.iter().any(|d| d.starts_with(&missing)), "{:?}", report.defects);
+}
+
+#[test]
+#[ignore = "a child process of the tests in this file"]
+fn hindered() {
+    let log = EventLog::open(&folder(), "r").unwrap();
+    let note = |text: &str| log.append(Event::Noted { text: text.into() });
+    while log.check().is_ok() {
+        note("a longer one");
+    }
+    // The disk stays full for a while.
+    (0..3).for_each(|_| note("a longer one"));
+    let file = rustix::process::Resource::Fsize;
+    let all = rustix::process::getrlimit(file).maximum;
+    rustix::process::setrlimit(file, rustix::process::Rlimit { current: all, maximum: all }).unwrap();
+    note("there is room");
+    note("again");
+    assert!(log.check().is_err(), "the first failure is forgotten");
 }
 
 #[expect(clippy::disallowed_methods, reason = "how the parent test speaks to this process")]

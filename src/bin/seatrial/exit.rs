@@ -199,12 +199,13 @@ fn config(error: &ConfigError) -> Option<Known> {
 fn event(error: &EventError) -> Option<Known> {
     let hint = |text: &str| Some(text.to_owned());
     Some(match error {
-        EventError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+        EventError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             (Exit::Input, hint("a run's folder has a file events.jsonl"))
         }
+        EventError::Read { .. } => (Exit::Input, None),
         EventError::File { .. } => (Exit::CannotWrite, None),
         EventError::Line { .. } => {
-            (Exit::Input, hint("a run is cut off at its last line only: this is another file"))
+            (Exit::Input, hint("a run's log has a record a line: this is another file"))
         }
         EventError::Mixed { .. } => (Exit::Input, hint("a file holds one run: keep each in its own folder")),
         EventError::Newer { .. } => (Exit::Input, hint("use the seatrial that wrote it, or a newer one")),
@@ -310,5 +311,18 @@ fn scenario(error: &ScenarioError) -> Option<Known> {
     match error {
         ScenarioError::Interrupted { .. } => Some((Exit::Interrupted, None)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_an_input_file() {
+        let broken = || std::io::Error::other("the disk is broken");
+        let read = EventError::Read { path: "events.jsonl".into(), source: broken() };
+        let write = EventError::File { path: "events.jsonl".into(), source: broken() };
+        assert_eq!((code(&read), code(&write)), (Some(Exit::Input), Some(Exit::CannotWrite)));
     }
 }
