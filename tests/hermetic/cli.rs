@@ -47,8 +47,19 @@ impl Home {
     }
 
     pub async fn with_engine(&self, host: &str, args: &[&str]) -> Ended {
+        self.run(Exec::new(env!("CARGO_BIN_EXE_seatrial")), host, args).await
+    }
+
+    /// With standard output on a disk that has no room.
+    pub async fn with_full_disk(&self, host: &str, args: &[&str]) -> Ended {
+        let script = r#"exec "$0" "$@" >/dev/full"#;
+        let exec = Exec::new("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_seatrial")]);
+        self.run(exec, host, args).await
+    }
+
+    async fn run(&self, exec: Exec, host: &str, args: &[&str]) -> Ended {
         let home = self.dir.path();
-        let exec = Exec::new(env!("CARGO_BIN_EXE_seatrial"))
+        let exec = exec
             .args(args)
             .clear_env()
             .env("HOME", home)

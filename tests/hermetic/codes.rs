@@ -17,12 +17,10 @@ async fn a_wrong_version_is_refused_before_anything_runs() {
     assert!(!home.runs().exists(), "a run was begun");
 }
 
-/// The engine has the images of the first version, and cannot pull those of the second.
-#[tokio::test]
-async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::Result<()> {
-    let (home, fake) = (Home::new(), FakeEngine::with(&[])?);
+/// Gives the engine all images of a version of profile `current`.
+fn has_images_of(fake: &FakeEngine, version: &str) -> anyhow::Result<()> {
     let Source::Registry(pulled) = Profile::named("current")?.source else { anyhow::bail!("it is pulled") };
-    let node = pulled.nodes.iter().find(|n| n.version.starts_with("1.35.")).map(|n| (&n.image, &n.digest));
+    let node = pulled.nodes.iter().find(|n| n.version.starts_with(version)).map(|n| (&n.image, &n.digest));
     for (image, digest) in pulled.workloads.values().map(|w| (&w.image, &w.digest)).chain(node) {
         let digest = digest.as_deref().expect("it is pinned");
         let short = &digest["sha256:".len()..][..12];
@@ -31,6 +29,14 @@ async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::
         let labels = [(OWNER_LABEL, "test".to_owned()), (BUILT_FROM_LABEL, from)];
         fake.state().images.insert(name, labels.map(|(k, v)| (k.to_owned(), v)).into());
     }
+    Ok(())
+}
+
+/// The engine has the images of the first version, and cannot pull those of the second.
+#[tokio::test]
+async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::Result<()> {
+    let (home, fake) = (Home::new(), FakeEngine::with(&[])?);
+    has_images_of(&fake, "1.35.")?;
     let args = ["run", "--profile", "current", "--k8s", "1.35,1.36", "--suite", "stateless"];
     let ended = home.with_engine(&fake.host(), &args).await;
     assert_eq!(ended.code, 69, "{}", ended.err);
@@ -64,4 +70,20 @@ async fn judging_a_run_whose_story_broke_is_no_failed_claim() {
         let judged = home.seatrial(&["judge", "last"]).await;
         assert_eq!(judged.code, code, "{broke} {verdict}: {}{}", judged.out, judged.err);
     }
+}
+
+#[tokio::test]
+#[cfg_attr(not(target_os = "linux"), ignore = "there is no /dev/full")]
+async fn output_on_a_full_disk_is_told_and_hides_no_result() -> anyhow::Result<()> {
+    let (home, fake) = (Home::new(), FakeEngine::with(&[])?);
+    has_images_of(&fake, "1.35.")?;
+    let full = "error: failed to write to standard output: No space left";
+    // The suite's story breaks: there is no kind.
+    let run = ["run", "--profile", "current", "--k8s", "1.35", "--suite", "stateless"];
+    for (args, code) in [(&["claims"][..], 73), (&["fault", "list"], 73), (&run, 69)] {
+        let ended = home.with_full_disk(&fake.host(), args).await;
+        assert_eq!(ended.code, code, "{args:?}: {}", ended.err);
+        assert!(ended.err.contains(full) && ended.err.contains("\nhint: make room"), "{}", ended.err);
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! `seatrial run`: run suites and report.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use seatrial::image;
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::claims_below;
 use seatrial::progress::Progress;
-use seatrial::report::{self, Format, Terminal};
+use seatrial::report::{self, Format, RunReport, Terminal};
 use seatrial::run::{Run, new_id};
 use seatrial::scenario::{Needs, ScenarioError};
 use seatrial::suite::{Suite, upgraded};
@@ -207,22 +208,39 @@ fn finish(
     let dir = settings.runs_dir().join(id);
     // From the file, not from memory: what anyone can make again from it is what is shown.
     let report = report::read(&dir.join("events.jsonl"))?;
-    let written = report::write(&report, &dir)?;
-    show::text(&Terminal.render(&report, show::look())?)?;
-    for file in written {
+    let is_broken = |e: &&ScenarioError| !matches!(e, ScenarioError::Claims { .. });
+    let broken = errors.iter().map(|(_, error)| error).rfind(is_broken);
+    let broken = broken.map(|error| exit::code(error).unwrap_or(Exit::Internal));
+    let mut code = Exit::of(&report, broken);
+    // That a result could not be shown does not change it.
+    if let Err(error) = shown(&report, &dir) {
+        let exit = exit::explain(&error);
+        code = if code == Exit::Passed { exit } else { code };
+    }
+    Ok(match went {
+        Ok(Exit::Passed) => code,
+        Ok(ended) => {
+            if code == Exit::Failed {
+                code
+            } else {
+                ended
+            }
+        }
+        Err(error) => {
+            let exit = exit::explain(&error);
+            if code == Exit::Failed { code } else { exit }
+        }
+    })
+}
+
+/// Writes the reports, and shows the result also where they cannot be written.
+fn shown(report: &RunReport, dir: &Path) -> anyhow::Result<()> {
+    let written = report::write(report, dir);
+    show::text(&Terminal.render(report, show::look())?)?;
+    for file in written? {
         show::text(&format!("  {}\n", file.display()))?;
     }
-    let broken = errors.iter().map(|(_, error)| error).filter(|e| !matches!(e, ScenarioError::Claims { .. }));
-    let broken = broken.last().map(|error| exit::code(error).unwrap_or(Exit::Internal));
-    Ok(match (Exit::of(&report, broken), went) {
-        (code, Ok(Exit::Passed)) | (code @ Exit::Failed, Ok(_)) => code,
-        (code @ Exit::Failed, Err(error)) => {
-            exit::explain(&error);
-            code
-        }
-        (_, Ok(ended)) => ended,
-        (_, Err(error)) => exit::explain(&error),
-    })
+    Ok(())
 }
 
 #[cfg(test)]

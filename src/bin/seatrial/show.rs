@@ -4,11 +4,16 @@ use std::io::{IsTerminal, Write};
 
 use seatrial::report::Look;
 
+use crate::exit::{Exit, Stop};
+
 /// Prints to standard output. A reader that has gone away (`| head`) is no error.
-pub fn text(text: &str) -> anyhow::Result<()> {
+pub fn text(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let message = format!("failed to write to standard output: {error}");
+            Err(Stop::new(Exit::CannotWrite, message, "make room, or send it elsewhere"))
+        }
         _ => Ok(()),
     }
 }
