@@ -33,7 +33,7 @@ pub use balancer::{Balancer, Substitute};
 pub use error::ClusterError;
 pub use lease::Lease;
 pub use lock::{Access, Holder};
-pub use outage::{OutageStage, Wish, open_faults, outage, start_outage};
+pub use outage::{OutageStage, Wish, all_open_faults, open_faults, outage, start_outage};
 pub use ready::Ready;
 pub use reap::{Action, ReapOptions, Reaped, reap, start_watcher, watch, watch_arguments};
 pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};

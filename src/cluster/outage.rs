@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::lease::Lease;
 use super::lock::Access;
-use super::{ClusterError, reap};
+use super::{ClusterError, reap, record};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -160,4 +160,15 @@ pub fn open_faults(settings: &Settings, cluster: &str) -> Result<Vec<Intent>, Fa
         true => fault::IntentLog::open(&dir)?.list(),
         false => Ok(Vec::new()),
     }
+}
+
+/// The open faults of every cluster that this state folder has. Asks no engine: they lie in the folder, and
+/// matter most where the engine does not answer.
+///
+/// # Errors
+/// As [`open_faults`].
+pub fn all_open_faults(settings: &Settings) -> Result<Vec<Intent>, FaultError> {
+    let names = record::names(&settings.state);
+    let open: Vec<_> = names.iter().map(|name| open_faults(settings, name)).collect::<Result<_, _>>()?;
+    Ok(open.concat())
 }

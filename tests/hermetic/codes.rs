@@ -1,5 +1,6 @@
 //! Codes that commands end with, and what they leave where something went wrong on the way.
 
+use seatrial::fault::{IntentLog, StopNode};
 use seatrial::image::profile::Source;
 use seatrial::image::{BUILT_FROM_LABEL, Profile};
 use seatrial::node::OWNER_LABEL;
@@ -85,5 +86,20 @@ async fn output_on_a_full_disk_is_told_and_hides_no_result() -> anyhow::Result<(
         assert_eq!(ended.code, code, "{args:?}: {}", ended.err);
         assert!(ended.err.contains(full) && ended.err.contains("\nhint: make room"), "{}", ended.err);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_open_is_listed_without_an_engine() -> anyhow::Result<()> {
+    let (home, fake) = (Home::new(), FakeEngine::with(&["w"])?);
+    let dir = home.dir.path().join("state/seatrial/clusters/three");
+    std::fs::create_dir_all(&dir)?;
+    IntentLog::open(&dir)?.write(&StopNode::DEFAULT, &fake.node("w").await?).await?;
+    let listed = home.seatrial(&["fault", "list", "--json"]).await;
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let json: serde_json::Value = serde_json::from_str(&listed.out)?;
+    assert_eq!((&json["open"][0]["node"], &json["open"][1]), (&"w".into(), &serde_json::Value::Null));
+    let listed = home.seatrial(&["fault", "list"]).await;
+    assert!(listed.out.contains("open: fault stop of w since"), "{}", listed.out);
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use seatrial::cluster::{self, ClusterSummary, OutageStage};
+use seatrial::cluster::{self, OutageStage};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
-use seatrial::fault::{FAULTS, Intent, Owner, Reach};
+use seatrial::fault::{FAULTS, Owner, Reach};
 use serde_json::{Value, json};
 
 use crate::args::{FaultInjectArgs, FaultListArgs};
@@ -22,16 +22,9 @@ use crate::{draw, list, node_name, show};
 /// Between two looks at what the healer has written.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The catalogue, and what is open.
-pub async fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
-    // The catalogue needs no engine.
-    let open: Vec<Intent> = match Engine::connect(&settings.engine).await {
-        Ok(engine) => {
-            let clusters: Vec<ClusterSummary> = cluster::list(settings, &engine).await?;
-            clusters.into_iter().flat_map(|c| c.faults).collect()
-        }
-        Err(_) => Vec::new(),
-    };
+/// The catalogue, and what is open. Needs no engine.
+pub fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
+    let open = cluster::all_open_faults(settings)?;
     if args.json {
         let all: Vec<Value> = FAULTS.iter().map(|f| described(*f)).collect();
         let text = serde_json::to_string_pretty(&json!({ "faults": all, "open": open }))?;

@@ -84,7 +84,7 @@ async fn command(settings: &Settings, command: &Command) -> anyhow::Result<Exit>
         Command::Judge(args) => judge::judge(settings, args),
         Command::Claims(args) => claims::claims(args),
         Command::Fault(args) => match &args.command {
-            FaultCommand::List(args) => fault::list(settings, args).await,
+            FaultCommand::List(args) => fault::list(settings, args),
             FaultCommand::Clear(args) => fault_clear::clear(settings, args).await,
             FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("it was taken before"),
         },
