@@ -4,6 +4,7 @@ use seatrial::fault::{IntentLog, StopNode};
 use seatrial::image::profile::Source;
 use seatrial::image::{BUILT_FROM_LABEL, Profile};
 use seatrial::node::OWNER_LABEL;
+use seatrial::suite::SUITES;
 
 use crate::cli::{Home, judged_story};
 use crate::fake_engine::FakeEngine;
@@ -102,4 +103,14 @@ async fn what_is_open_is_listed_without_an_engine() -> anyhow::Result<()> {
     let listed = home.seatrial(&["fault", "list"]).await;
     assert!(listed.out.contains("open: fault stop of w since"), "{}", listed.out);
     Ok(())
+}
+
+/// README.md says which suites `make suites` runs: those that need not be named.
+#[test]
+fn the_suites_that_need_not_be_named_are_the_first_five() {
+    let only_named: Vec<bool> = SUITES.iter().map(|s| s.only_named()).collect();
+    assert_eq!(only_named, [false, false, false, false, false, true, true, true]);
+    assert!(
+        include_str!("../../README.md").contains("`make suites` the first five; `upgrade` and `ha` run when")
+    );
 }
