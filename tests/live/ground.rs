@@ -12,7 +12,7 @@ use bollard::query_parameters::CreateContainerOptions;
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, PersistentVolume, Pod};
-use kube::api::{ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use seatrial::client::Client;
 use seatrial::cluster::{self, Access, Cluster, ClusterSpec, Lease, Topology};
@@ -43,6 +43,8 @@ pub struct Ground {
     pub name: String,
     pub progress: Progress,
     spec: ClusterSpec,
+    /// What its pods run.
+    nginx: String,
     bystander: String,
     before: Mutex<Picture>,
 }
@@ -80,10 +82,11 @@ impl Ground {
             engine,
             progress,
             spec,
+            nginx,
         };
         let lease = ground.lease().await?;
         let client = lease.cluster.client().await?;
-        let applied = pods(&client, &nginx).await;
+        let applied = pods(&client, &ground.nginx).await;
         ground.stand_by(&lease.cluster).await?;
         applied?;
         ground.ready(&lease.cluster, &client).await?;
@@ -136,6 +139,24 @@ impl Ground {
                 Err(_) => limit.pause(Duration::from_millis(500)).await,
             }
         }
+    }
+
+    /// The pods anew, under a DaemonSet that has no past. Its controller waits before it replaces a
+    /// pod that failed, as an evicted one did: 1 s at first, twice as long each time, by DaemonSet
+    /// and node (kube-controller-manager: pkg/controller/daemon, `failedPodsBackoff`, at most 15 min).
+    pub async fn renew_pods(&self) -> anyhow::Result<()> {
+        let cluster = cluster::find(&self.settings, &self.engine, &self.name).await?;
+        let client = cluster.client().await?;
+        let sets = Api::<DaemonSet>::namespaced(client.unary.clone(), NAMESPACE);
+        let pods_there = Api::<Pod>::namespaced(client.unary.clone(), NAMESPACE);
+        sets.delete("ground", &DeleteParams::background()).await?;
+        let limit = Deadline::after(AS_IT_WAS);
+        while !pods_there.list(&ListParams::default()).await?.items.is_empty() {
+            ensure!(!limit.is_over(), "the pods of the DaemonSet that was deleted do not go");
+            limit.pause(Duration::from_millis(200)).await;
+        }
+        pods(&client, &self.nginx).await?;
+        self.ready(&cluster, &client).await
     }
 
     async fn look(&self) -> anyhow::Result<()> {
