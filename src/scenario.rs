@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::diagnostics;
+use crate::diagnostics::{self, Scene};
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
@@ -325,9 +325,18 @@ async fn live(
     };
     let way_out = Deadline::after(WAY_OUT);
     if story.is_err() {
-        let to = run.log.dir().join("bundle").join(name);
-        let few = way_out.at_most(Duration::from_secs(60));
-        diagnostics::collect(&scenario.cluster, &scenario.client, Some(&scenario.namespace), &to, few).await;
+        let mut to = run.log.dir().join("bundle").join(name);
+        if to.exists() {
+            // Of the same story on another version, or run again: both are kept.
+            to.set_file_name(&scenario.namespace);
+        }
+        let scene = Scene {
+            cluster: &scenario.cluster,
+            client: &scenario.client,
+            namespace: Some(&scenario.namespace),
+            deadline: way_out.at_most(Duration::from_secs(60)),
+        };
+        diagnostics::collect(&scene, run.log.secrets(), &to).await;
         run.progress.say(&format!("evidence of {name} kept in {}", to.display()));
     }
     let clean = clean_up(scenario, lease, namespace, way_out).await;
@@ -356,10 +365,10 @@ async fn clean_up(
 }
 
 impl Scenario {
-    /// Records a fact that a claim is judged by; `metadata.managedFields` is left out.
+    /// Records a fact that a claim is judged by. Of objects `metadata.managedFields` and the values of
+    /// variables that are called like secrets are left out.
     pub fn observe(&self, claim: &str, what: &str, value: impl Serialize) {
-        let mut value = serde_json::to_value(value).unwrap_or_else(|e| Value::String(e.to_string()));
-        strip_managed_fields(&mut value);
+        let value = serde_json::to_value(value).unwrap_or_else(|e| Value::String(e.to_string()));
         self.log.append(Event::Observed { claim: claim.into(), what: what.into(), value });
     }
 
@@ -571,19 +580,4 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
-fn strip_managed_fields(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(strip_managed_fields),
-        Value::Object(map) => {
-            if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-                metadata.shift_remove("managedFields");
-            }
-            if let Some(items) = map.get_mut("items") {
-                strip_managed_fields(items);
-            }
-        }
-        _ => {}
-    }
 }

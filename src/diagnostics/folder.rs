@@ -1,10 +1,11 @@
 //! The folder of a bundle: keeps count, cuts what is too long, and notes what is missing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Bundle;
-use super::redact;
+use crate::event::redact;
 
 /// Where collectors put what they find. Safe to use from several at once.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ struct State {
     files: Vec<PathBuf>,
     bytes: u64,
     missing: Vec<String>,
-    secrets: Vec<String>,
+    secrets: BTreeSet<String>,
 }
 
 impl Folder {
@@ -33,7 +34,7 @@ impl Folder {
     }
 
     /// Leaves these values out of every text that is added from now on.
-    pub fn hide(&self, secrets: Vec<String>) {
+    pub fn hide(&self, secrets: BTreeSet<String>) {
         self.state().secrets = secrets;
     }
 
@@ -156,7 +157,7 @@ mod tests {
     fn what_is_hidden_is_in_no_file_and_in_no_reason() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path());
-        folder.hide(vec!["hunter2".into()]);
+        folder.hide(BTreeSet::from(["hunter2".into()]));
         folder.text("log", "root:hunter2@db\n");
         folder.missing("pod", "denied for hunter2");
         let bundle = folder.close();

@@ -2,6 +2,7 @@
 //! is healed. Bounded in time and size, honest about what is missing, and written so that a dead
 //! node or a dead API server costs its own part only.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,6 @@ mod nodes;
 mod objects;
 mod pod_logs;
 mod pods;
-mod redact;
 
 pub use events::Events;
 pub use folder::Folder;
@@ -68,24 +68,18 @@ pub struct Bundle {
     pub missing: Vec<String>,
 }
 
-/// Gathers everything into `to`, all collectors side by side.
+/// Gathers everything into `to`, all collectors side by side. `secrets` are values that no text may
+/// have, such as [`EventLog::secrets`](crate::event::EventLog::secrets).
 ///
 /// # Guarantees
 /// Returns soon after the deadline at the latest, with what was gathered until then. Never an
 /// error: the reason for gathering must not be hidden by a second one. At most
-/// [`Folder::LIMIT`] bytes. No Secret is read, and values of variables that are called like one
-/// are left out of every file.
-pub async fn collect(
-    cluster: &Cluster,
-    client: &Client,
-    namespace: Option<&str>,
-    to: &Path,
-    deadline: Deadline,
-) -> Bundle {
-    let scene = Scene { cluster, client, namespace, deadline };
+/// [`Folder::LIMIT`] bytes. No Secret is read; values of variables that are called like one are left
+/// out of every object, and `secrets` out of every text.
+pub async fn collect(scene: &Scene<'_>, secrets: BTreeSet<String>, to: &Path) -> Bundle {
     let folder = Folder::new(to);
-    folder.hide(redact::secrets(&scene).await);
-    join_all(COLLECTORS.iter().map(|collector| one(*collector, &scene, &folder))).await;
+    folder.hide(secrets);
+    join_all(COLLECTORS.iter().map(|collector| one(*collector, scene, &folder))).await;
     folder.close()
 }
 

@@ -1,10 +1,13 @@
 //! The other objects that a story depends on.
 
+use std::collections::BTreeSet;
+
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
-use super::{Collector, Folder, Scene, redact};
+use super::{Collector, Folder, Scene};
+use crate::event::redact;
 
 /// `objects/<kind>.json`: of the namespace, and cluster-wide ones. Secrets and ConfigMaps are
 /// not asked for.
@@ -61,7 +64,7 @@ async fn of_kind(
         Ok(list) if list.items.is_empty() => {}
         Ok(list) => {
             let mut value = serde_json::to_value(&list.items).unwrap_or_default();
-            redact::clean(&mut value, &mut Vec::new());
+            redact::clean(&mut value, &mut BTreeSet::new());
             folder.text(&file, &format!("{value:#}\n"));
         }
         Err(error) => folder.missing(&file, &error.to_string()),

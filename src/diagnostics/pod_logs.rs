@@ -13,8 +13,11 @@ use super::{Collector, Folder, Scene};
 #[derive(Debug)]
 pub struct PodLogs;
 
-/// Lines of a container at most.
+/// Lines of a container at most: its last ones.
 const LINES: i64 = 10_000;
+/// Bytes of them that are asked for at most. Where it is reached the kubelet leaves the end out, of
+/// which the folder would keep most: so it is far more than that.
+const MOST: usize = 16 * Folder::FILE_LIMIT;
 
 impl Collector for PodLogs {
     fn name(&self) -> &'static str {
@@ -53,14 +56,19 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, scene: &Scene<'_>, folder: &Folder) {
                 container: Some(container.name.clone()),
                 previous,
                 tail_lines: Some(LINES),
-                limit_bytes: i64::try_from(Folder::FILE_LIMIT).ok(),
+                limit_bytes: i64::try_from(MOST).ok(),
                 timestamps: true,
                 ..LogParams::default()
             };
             // A dead kubelet lets the API server wait for a long time: it costs its own log only.
             let short = scene.deadline.at_most(std::time::Duration::from_secs(10));
             match short.bound(api.logs(&name, &params)).await {
-                Ok(Ok(text)) => folder.text(&file, &text),
+                Ok(Ok(text)) => {
+                    if text.len() >= MOST {
+                        folder.missing(&file, &format!("what came after {} bytes", text.len()));
+                    }
+                    folder.text(&file, &text);
+                }
                 Ok(Err(error)) => folder.missing(&file, &error.to_string()),
                 Err(late) => folder.missing(&file, &late.to_string()),
             }

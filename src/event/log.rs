@@ -1,6 +1,7 @@
 //! The writer of a run's log. It keeps nothing of what it wrote: whoever wants records gets them
 //! from the file, so memory does not grow with the length of a run.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::{Event, EventError, Record, SCHEMA, Scope};
+use super::{Event, EventError, Record, SCHEMA, Scope, redact};
 
 /// Appends to one run's log. Cheap to clone; each line is one write, so several processes may
 /// append to the same file.
@@ -42,6 +43,8 @@ struct State {
     broken: Option<String>,
     /// Whether a part of a record may be the last that this writer has put into the file.
     torn: bool,
+    /// Values that were left out of what was appended.
+    secrets: BTreeSet<String>,
 }
 
 impl EventLog {
@@ -55,7 +58,14 @@ impl EventLog {
         std::fs::create_dir_all(dir).map_err(error)?;
         let file = File::options().create(true).append(true).open(&path).map_err(error)?;
         let begin = Position(file.metadata().map_err(error)?.len());
-        let state = Mutex::new(State { file, seq: 0, end: begin, broken: None, torn: false });
+        let state = Mutex::new(State {
+            file,
+            seq: 0,
+            end: begin,
+            broken: None,
+            torn: false,
+            secrets: BTreeSet::new(),
+        });
         let inner = Inner { path, run: run.into(), opened: Instant::now(), begin, state };
         Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
     }
@@ -87,11 +97,22 @@ impl EventLog {
 
     /// Appends one event. A full disk does not stop the story in the middle of a fault: the first
     /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
+    ///
+    /// Of objects `metadata.managedFields` is left out, and so are the values of variables that are
+    /// called like secrets: a log is taken to other machines.
     pub fn append(&self, event: Event) {
         self.write(&mut self.state(), event);
     }
 
-    fn write(&self, state: &mut State, event: Event) {
+    /// The values of variables called like secrets that this process left out of the log so far.
+    pub fn secrets(&self) -> BTreeSet<String> {
+        self.state().secrets.clone()
+    }
+
+    fn write(&self, state: &mut State, mut event: Event) {
+        if let Event::ObjectChanged { object: value, .. } | Event::Observed { value, .. } = &mut event {
+            redact::clean(value, &mut state.secrets);
+        }
         let record = Record {
             schema: SCHEMA,
             seq: state.seq,

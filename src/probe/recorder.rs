@@ -264,8 +264,7 @@ impl Watch {
         self.append(log, Change::Deleted, object);
     }
 
-    fn append(&self, log: &EventLog, change: Change, mut object: DynamicObject) {
-        object.metadata.managed_fields = None;
+    fn append(&self, log: &EventLog, change: Change, object: DynamicObject) {
         let name = object.metadata.name.clone().unwrap_or_default();
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let mut value = serde_json::to_value(&object).unwrap_or(Value::Null);

@@ -1,11 +1,12 @@
 //! The bundle of a failed scenario, from a cluster of which parts are dead.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use seatrial::cluster::{Cluster, THREE};
 use seatrial::deadline::Deadline;
-use seatrial::diagnostics::{self, Bundle};
+use seatrial::diagnostics::{self, Bundle, Scene};
 use seatrial::engine::Power;
 use serde_json::json;
 
@@ -45,7 +46,10 @@ fn lacks(bundle: &Bundle, what: &str) -> bool {
 }
 
 async fn collect(cluster: &Cluster, api: &FakeApi, to: &Path, time: Duration) -> Bundle {
-    diagnostics::collect(cluster, &api.client().await, Some("story"), to, Deadline::after(time)).await
+    let client = api.client().await;
+    let deadline = Deadline::after(time);
+    let scene = Scene { cluster, client: &client, namespace: Some("story"), deadline };
+    diagnostics::collect(&scene, BTreeSet::from(["hunter2".into()]), to).await
 }
 
 #[tokio::test]

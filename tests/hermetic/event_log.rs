@@ -108,3 +108,19 @@ fn peak() -> u64 {
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     line.and_then(|l| l.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or_default()
 }
+
+#[test]
+fn no_value_of_a_secret_variable_gets_into_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EventLog::open(dir.path(), "r").unwrap();
+    let pod = json!({"metadata": {"managedFields": [1]}, "spec": {"containers": [{"name": "db", "env": [
+        {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "MODE", "value": "plain"}]}]}});
+    let (kind, name, uid) = ("Pod".to_owned(), "db-0".to_owned(), "u".to_owned());
+    log.append(Event::ObjectChanged { change: Change::Added, kind, name, uid, object: pod.clone() });
+    log.append(Event::Observed { claim: "X".into(), what: "pods".into(), value: json!([pod]) });
+    log.check().unwrap();
+    let text = std::fs::read_to_string(dir.path().join("events.jsonl")).unwrap();
+    assert!(!text.contains("hunter2") && !text.contains("managedFields"), "{text}");
+    assert_eq!(text.matches("plain").count(), 2);
+    assert!(log.secrets().contains("hunter2"), "what was left out is known: a bundle leaves it out too");
+}

@@ -1,49 +1,15 @@
-//! What must not be in a bundle: values of variables that are called like secrets.
+//! What must not be in evidence: values of variables that are called like secrets.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
-use serde::Serialize;
 use serde_json::Value;
-
-use super::Scene;
 
 /// Stands where a value was.
 const LEFT_OUT: &str = "(left out)";
 
-/// Secret values in the scene: those of variables in pods and Deployments. What cannot be asked
-/// for is not in the bundle either.
-pub(super) async fn secrets(scene: &Scene<'_>) -> Vec<String> {
-    let client = || scene.client.unary.clone();
-    let all = ListParams::default();
-    let (pods, deployments): (Api<Pod>, Api<Deployment>) = match scene.namespace {
-        Some(namespace) => (Api::namespaced(client(), namespace), Api::namespaced(client(), namespace)),
-        None => (Api::all(client()), Api::all(client())),
-    };
-    // A dead API server must leave most of the time to those who do not need it.
-    let short = scene.deadline.at_most((scene.deadline.remaining() / 4).min(Duration::from_secs(5)));
-    let asked = short.bound(async { tokio::join!(pods.list(&all), deployments.list(&all)) }).await;
-    let mut secrets = Vec::new();
-    if let Ok((pods, deployments)) = asked {
-        for mut object in values(pods).into_iter().chain(values(deployments)) {
-            clean(&mut object, &mut secrets);
-        }
-    }
-    secrets.sort();
-    secrets.dedup();
-    secrets
-}
-
-fn values<K: Clone + Serialize>(list: kube::Result<kube::api::ObjectList<K>>) -> Vec<Value> {
-    let items = list.map(|list| list.items).unwrap_or_default();
-    items.iter().filter_map(|item| serde_json::to_value(item).ok()).collect()
-}
-
 /// An object fit to be kept: without values of secret variables, without `managedFields` and the
 /// copy of itself that kubectl leaves in an annotation. Values found are added to `secrets`.
-pub(super) fn clean(object: &mut Value, secrets: &mut Vec<String>) {
+pub(crate) fn clean(object: &mut Value, secrets: &mut BTreeSet<String>) {
     match object {
         Value::Array(items) => items.iter_mut().for_each(|item| clean(item, secrets)),
         Value::Object(fields) => {
@@ -53,7 +19,7 @@ pub(super) fn clean(object: &mut Value, secrets: &mut Vec<String>) {
             if let Some(Value::String(value)) = fields.get_mut("value").filter(|_| secret) {
                 // A short value would be hidden all over the place and is no secret.
                 if value.len() >= 4 {
-                    secrets.push(value.clone());
+                    secrets.insert(value.clone());
                 }
                 *value = LEFT_OUT.into();
             }
@@ -71,9 +37,12 @@ fn is_secret(name: &str) -> bool {
         .any(|w| name.contains(w))
 }
 
-/// The text without any of these values.
-pub(super) fn hide(text: &str, secrets: &[String]) -> String {
-    secrets.iter().fold(text.to_owned(), |text, secret| {
+/// The text without any of these values. A value that is a part of another one leaves nothing of the
+/// other behind.
+pub(crate) fn hide(text: &str, secrets: &BTreeSet<String>) -> String {
+    let mut longest_first: Vec<&String> = secrets.iter().collect();
+    longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    longest_first.into_iter().fold(text.to_owned(), |text, secret| {
         if text.contains(secret.as_str()) { text.replace(secret.as_str(), LEFT_OUT) } else { text }
     })
 }
@@ -92,11 +61,18 @@ mod tests {
                 {"name": "MODE", "value": "plain"},
             ]}]},
         });
-        let mut secrets = Vec::new();
+        let mut secrets = BTreeSet::new();
         clean(&mut object, &mut secrets);
-        assert_eq!(secrets, ["hunter2"]);
+        assert_eq!(secrets, BTreeSet::from(["hunter2".to_owned()]));
         let text = object.to_string();
         assert!(!text.contains("hunter2") && !text.contains("abc") && text.contains("plain"), "{text}");
         assert!(!text.contains("managedFields") && !text.contains("last-applied"), "{text}");
+    }
+
+    #[test]
+    fn a_value_that_is_a_part_of_another_leaves_nothing_of_it() {
+        let secrets =
+            BTreeSet::from(["hunter".to_owned(), "hunter2-the-longer".to_owned(), "the-".to_owned()]);
+        assert_eq!(hide("x hunter2-the-longer y hunter", &secrets), "x (left out) y (left out)");
     }
 }
