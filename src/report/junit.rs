@@ -40,7 +40,9 @@ impl Format for Junit {
             }
             junit.add_test_suite(records);
         }
-        junit.to_string().map_err(|e| ReportError::Render { format: "junit", source: e.into() })
+        let xml = junit.to_string().map_err(|e| ReportError::Render { format: "junit", source: e.into() })?;
+        // The library takes control characters away, not these: XML 1.0 has no place for them either.
+        Ok(xml.replace(['\u{fffe}', '\u{ffff}'], " "))
     }
 }
 

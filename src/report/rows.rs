@@ -10,41 +10,48 @@ use crate::event::{Event, Outcome, Row};
 /// The rows of one story; none where it wrote and read none.
 pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
     let mut report = RowsReport::default();
-    let mut written: BTreeMap<&Row, Outcome> = BTreeMap::new();
+    // What became of each row in the end, and when that was recorded.
+    let mut written: BTreeMap<&Row, (Outcome, f64)> = BTreeMap::new();
     for record in &story.records {
         let (rows, outcome) = match &record.event {
             Event::RowWritten { row, outcome, .. } => (std::slice::from_ref(row), outcome),
             Event::TransactionWritten { rows, outcome, .. } => (rows.as_slice(), outcome),
-            _ => (Default::default(), &Outcome::Refused),
+            _ => continue,
         };
         match outcome {
             Outcome::Acknowledged => report.acknowledged += rows.len(),
             Outcome::Refused => report.refused += rows.len(),
             Outcome::Indeterminate => report.indeterminate += rows.len(),
         }
-        written.extend(rows.iter().map(|row| (row, *outcome)));
-        if let Event::RowsRead { reading, server, exists, rows, writers, .. } = &record.event {
-            let found: BTreeSet<&Row> = rows.iter().collect();
-            let missing = |(row, outcome): &(&&Row, &Outcome)| {
-                let due = writers.as_ref().is_none_or(|w| w.contains(&row.writer));
-                due && **outcome == Outcome::Acknowledged && !found.contains(**row)
-            };
-            let count = |outcome: Option<Outcome>| {
-                rows.iter().filter(|row| written.get(row).copied() == outcome).count()
-            };
-            report.readings.push(ReadingReport {
-                reading: reading.clone(),
-                at: clock.at(record),
-                pod: server.pod.clone(),
-                node: server.node.clone(),
-                server_uuid: server.uuid.clone(),
-                exists: *exists,
-                found: rows.len(),
-                missing: written.iter().filter(missing).count(),
-                unanswered: count(Some(Outcome::Indeterminate)),
-                foreign: count(None) + count(Some(Outcome::Refused)),
-            });
-        }
+        written.extend(rows.iter().map(|row| (row, (*outcome, clock.at(record)))));
+    }
+    for record in &story.records {
+        let Event::RowsRead { reading, server, exists, rows, writers, began_us } = &record.event else {
+            continue;
+        };
+        let at = clock.at(record);
+        let took = began_us.map_or(0, |began| record.mono_us.saturating_sub(began)) as f64 / 1e6;
+        let found: BTreeSet<&Row> = rows.iter().collect();
+        // A row that is acknowledged while the table is read may be in what was read, or not yet.
+        let missing = |(row, (outcome, when)): &(&&Row, &(Outcome, f64))| {
+            let due = writers.as_ref().is_none_or(|w| w.contains(&row.writer)) && *when <= at - took;
+            due && *outcome == Outcome::Acknowledged && !found.contains(**row)
+        };
+        let count = |outcome: Option<Outcome>| {
+            rows.iter().filter(|row| written.get(row).map(|(outcome, _)| *outcome) == outcome).count()
+        };
+        report.readings.push(ReadingReport {
+            reading: reading.clone(),
+            at,
+            pod: server.pod.clone(),
+            node: server.node.clone(),
+            server_uuid: server.uuid.clone(),
+            exists: *exists,
+            found: rows.len(),
+            missing: written.iter().filter(missing).count(),
+            unanswered: count(Some(Outcome::Indeterminate)),
+            foreign: count(None) + count(Some(Outcome::Refused)),
+        });
     }
     (report != RowsReport::default()).then_some(report)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::build::line;
 use super::stories::{Clock, Story};
 use super::upgrade;
-use crate::event::{Change, Event, Outcome, Record};
+use crate::event::{Change, Event, Outcome, Record, Server};
 
 /// One story's time axis. Times are seconds from the beginning of the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +99,8 @@ pub(super) struct Lanes {
     asked: BTreeMap<String, f64>,
     /// How often the containers of each pod had been restarted, by its UID.
     restarts: BTreeMap<String, i64>,
+    /// The UID of the pod that each name stands for.
+    of: BTreeMap<String, String>,
 }
 
 impl Lanes {
@@ -120,9 +122,12 @@ impl Lanes {
                 self.close("faults", &format!("{fault} {node}"), at, State::Fault, "healed");
             }
             Event::ObjectChanged { change, kind, name, uid, object } => match (kind.as_str(), change) {
+                // After a list was read anew the end of a pod may be told after its successor's beginning.
+                ("Node" | "Pod", Change::Deleted) if self.of.get(name).is_some_and(|of| of != uid) => {}
                 ("Node" | "Pod", Change::Deleted) => self.end(group(kind), name, at),
                 ("Node", _) => self.turn("nodes", name, at, node(object)),
                 ("Pod", _) => {
+                    self.of.insert(name.clone(), uid.clone());
                     self.turn("pods", name, at, pod(object));
                     let now = restarts(object);
                     // What a pod had when it was first seen is older than the story.
@@ -132,36 +137,60 @@ impl Lanes {
                 }
                 _ => {}
             },
-            Event::Sampled { probe, outcome, detail, .. } => {
+            Event::Sampled { probe, outcome, took_ms, detail } => {
                 let note = if *outcome == Outcome::Acknowledged { "answered" } else { detail.as_str() };
-                self.answered(probe, at, *outcome, note);
+                self.answered(probe, at, Some(took_ms / 1000.0), (answer(outcome), note));
             }
-            Event::RowWritten { outcome, server, reason, .. }
-            | Event::TransactionWritten { outcome, server, reason, .. } => {
-                let note = match outcome {
-                    Outcome::Acknowledged => format!("rows acknowledged by {}", server.pod),
-                    Outcome::Refused => format!("rows refused: {reason}"),
-                    Outcome::Indeterminate => format!("rows without an answer: {reason}"),
-                };
-                self.answered("ledger", at, *outcome, &note);
+            Event::RowWritten { row, outcome, server, reason } => {
+                self.wrote(&row.writer, at, outcome, server, reason);
+            }
+            Event::TransactionWritten { rows, outcome, server, reason } => {
+                let writer = rows.first().map_or("ledger", |row| row.writer.as_str());
+                self.wrote(writer, at, outcome, server, reason);
+            }
+            Event::ProbePaused { probe } => self.end("probes", probe, at),
+            Event::ProbeResumed { probe } => {
+                self.asked.insert(line(probe), at);
             }
             Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => {
                 upgrade::take(self, &record.event, at);
             }
-            Event::RowsSampled { reader, outcome, server, reason, .. } => {
-                let note = match outcome {
-                    Outcome::Acknowledged => format!("answered by {}", server.pod),
-                    Outcome::Refused | Outcome::Indeterminate => format!("not read: {reason}"),
+            Event::RowsSampled { reader, outcome, server, exists, began_us, reason, .. } => {
+                let (state, note) = match outcome {
+                    Outcome::Acknowledged if !exists => {
+                        (State::Bad, format!("{} answered, and has no such table", server.pod))
+                    }
+                    Outcome::Acknowledged => (State::Good, format!("answered by {}", server.pod)),
+                    Outcome::Refused | Outcome::Indeterminate => {
+                        (answer(outcome), format!("not read: {reason}"))
+                    }
                 };
-                self.answered(reader, at, *outcome, &note);
+                let took = record.mono_us.saturating_sub(*began_us) as f64 / 1e6;
+                self.answered(reader, at, Some(took), (state, &note));
             }
             _ => {}
         }
     }
 
-    fn answered(&mut self, probe: &str, at: f64, outcome: Outcome, note: &str) {
-        self.turn("probes", probe, at, (answer(outcome), line(note)));
-        self.asked.insert(line(probe), at);
+    fn wrote(&mut self, writer: &str, at: f64, outcome: &Outcome, server: &Server, reason: &str) {
+        let note = match outcome {
+            Outcome::Acknowledged => format!("rows acknowledged by {}", server.pod),
+            Outcome::Refused => format!("rows refused: {reason}"),
+            Outcome::Indeterminate => format!("rows without an answer: {reason}"),
+        };
+        self.answered(writer, at, None, (answer(outcome), &note));
+    }
+
+    /// What is no answer holds since the last attempt, as the judges count; of the first one, since it
+    /// was asked for.
+    fn answered(&mut self, probe: &str, at: f64, took: Option<f64>, (state, note): (State, &str)) {
+        let probe = line(probe);
+        let last = self.asked.insert(probe.clone(), at);
+        let since = match state {
+            State::Good => at,
+            _ => last.unwrap_or(at - took.unwrap_or_default()),
+        };
+        self.turn("probes", &probe, since, (state, line(note)));
     }
 
     /// Ends the lane's last state and begins another, unless it is the same one.
@@ -193,9 +222,10 @@ impl Lanes {
     }
 
     fn lane(&mut self, group: &'static str, name: &str) -> &mut Lane {
+        let name = line(name);
         let known = self.lanes.iter().position(|l| l.group == group && l.name == name);
         let at = known.unwrap_or_else(|| {
-            self.lanes.push(Lane { group, name: line(name), spans: Vec::new(), moments: Vec::new() });
+            self.lanes.push(Lane { group, name, spans: Vec::new(), moments: Vec::new() });
             self.lanes.len() - 1
         });
         &mut self.lanes[at]
@@ -206,7 +236,7 @@ fn group(kind: &str) -> &'static str {
     if kind == "Node" { "nodes" } else { "pods" }
 }
 
-fn answer(outcome: Outcome) -> State {
+fn answer(outcome: &Outcome) -> State {
     match outcome {
         Outcome::Acknowledged => State::Good,
         Outcome::Refused => State::Bad,

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use seatrial::event::{self, Event, Record};
 use seatrial::judge::Conclusion;
-use seatrial::report::{FORMATS, Format, Html, Json, Junit, Look, RunReport, Terminal, read, rejudge, write};
+use seatrial::report::{
+    FORMATS, Format, Html, Json, Junit, Look, RunReport, State, Terminal, read, rejudge, write,
+};
+use serde_json::json;
 
 /// A run of both parts with a node stop.
 fn recorded() -> Vec<Record> {
@@ -356,4 +359,93 @@ fn a_run_of_schema_1_stays_readable() {
     assert!(rejudged.changes.is_empty(), "{:?}", rejudged.changes);
     let report = rejudged.report();
     assert_eq!((report.verdict, report.counts.passed, report.claims.len()), (Conclusion::Passed, 11, 11));
+}
+
+/// Records of one story, each at a second and an event in JSON.
+fn told(events: Vec<(f64, serde_json::Value)>) -> Vec<Record> {
+    let all = events.into_iter().enumerate().map(|(seq, (second, mut event))| {
+        let micros = (second * 1e6) as i64;
+        let at = jiff::Timestamp::from_microsecond(1_790_000_000_000_000 + micros).unwrap();
+        let place = serde_json::json!({"schema": 1, "seq": seq, "writer": 7, "at": at, "mono_us": micros,
+            "run": "r", "scenario": "s"});
+        event.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
+        serde_json::from_value(event).unwrap()
+    });
+    all.collect()
+}
+
+/// The spans of a probe's lane: from, to, state.
+fn spans(records: &[Record], probe: &str) -> Vec<(f64, f64, State)> {
+    let report = RunReport::of(records);
+    let lane = report.timelines[0].lanes.iter().find(|l| l.group == "probes" && l.name == probe).unwrap();
+    lane.spans.iter().map(|s| (s.from, s.to, s.state)).collect()
+}
+
+#[test]
+fn an_outage_is_drawn_from_the_last_answer_to_the_next() {
+    let sample = |outcome: &str| json!({"event": "sampled", "probe": "http", "outcome": outcome, "took_ms": 900.0, "detail": "curl 28"});
+    let records = told(vec![
+        (0.0, sample("acknowledged")),
+        (1.0, sample("acknowledged")),
+        (3.0, sample("refused")),
+        (4.0, sample("refused")),
+        (5.0, sample("acknowledged")),
+        (6.0, sample("acknowledged")),
+    ]);
+    let drawn = [(0.0, 1.0, State::Good), (1.0, 5.0, State::Bad), (5.0, 6.0, State::Good)];
+    assert_eq!(spans(&records, "http"), drawn);
+}
+
+#[test]
+fn a_pause_is_neither_good_nor_bad() {
+    let server = json!({"uuid": "u", "pod": "p", "pod_uid": "x", "node": "w", "address": ""});
+    let row = |n: u64, outcome: &str| {
+        json!({"event": "row-written", "row": {"writer": "w1", "number": n, "checksum": "c"}, "outcome": outcome, "server": server,
+            "reason": "gone"})
+    };
+    let records = told(vec![
+        (0.0, row(1, "acknowledged")),
+        (1.0, row(2, "acknowledged")),
+        (2.0, json!({"event": "probe-paused", "probe": "w1"})),
+        (5.0, json!({"event": "probe-resumed", "probe": "w1"})),
+        (6.0, row(3, "refused")),
+        (7.0, row(4, "acknowledged")),
+    ]);
+    let drawn = [(0.0, 2.0, State::Good), (5.0, 7.0, State::Bad), (7.0, 7.0, State::Good)];
+    assert_eq!(spans(&records, "w1"), drawn);
+}
+
+#[test]
+fn a_server_without_the_table_is_drawn_as_broken_and_rows_of_the_meantime_are_not_counted() {
+    let server = json!({"uuid": "u", "pod": "p", "pod_uid": "x", "node": "w", "address": ""});
+    let row = |n: u64| json!({"writer": "w1", "number": n, "checksum": "c"});
+    let written = |n: u64| json!({"event": "row-written", "row": row(n), "outcome": "acknowledged", "server": server, "reason": ""});
+    let records = told(vec![
+        (0.0, written(1)),
+        (
+            1.0,
+            json!({"event": "rows-sampled", "reader": "r", "outcome": "acknowledged", "server": server,
+            "exists": false, "began_us": 900_000, "writers": [], "reason": ""}),
+        ),
+        (3.0, written(2)),
+        (
+            4.0,
+            json!({"event": "rows-read", "reading": "late", "server": server, "exists": true,
+            "rows": [row(1), row(3)], "began_us": 2_000_000}),
+        ),
+        (5.0, written(3)),
+    ]);
+    assert_eq!(spans(&records, "r"), [(0.9, 1.0, State::Bad)]);
+    let report = RunReport::of(&records);
+    let reading = &report.suites[0].rows.as_ref().unwrap().readings[0];
+    assert_eq!((reading.found, reading.missing, reading.foreign), (2, 0, 0));
+}
+
+#[test]
+fn what_xml_has_no_place_for_does_not_spoil_the_file() {
+    let mut report = report(&recorded());
+    report.claims[0].evidence = "a\u{fffe}b\u{ffff}c\u{1}".into();
+    report.defects.push("x\u{ffff}".into());
+    let xml = render(&Junit, &report);
+    assert!(!xml.contains(['\u{fffe}', '\u{ffff}', '\u{1}']), "{xml}");
 }
