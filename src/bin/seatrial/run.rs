@@ -9,7 +9,7 @@ use seatrial::cluster;
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
-use seatrial::event::{self, Event};
+use seatrial::event::{self, Event, EventLog};
 use seatrial::image;
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::claims_below;
@@ -95,8 +95,12 @@ async fn whole(
         Ok(Exit::Passed)
     };
     let went: anyhow::Result<Exit> = went.await;
-    if !settings.runs_dir().join(&id).join("events.jsonl").is_file() {
+    let dir = settings.runs_dir().join(&id);
+    if !dir.join("events.jsonl").is_file() {
         return went;
+    }
+    if !matches!(went, Ok(Exit::Passed)) {
+        cut_short(&dir, &id, progress);
     }
     // A cluster that was named is somebody's: it stays.
     if on.is_none() {
@@ -106,6 +110,18 @@ async fn whole(
         }
     }
     finish(settings, &id, &errors, went)
+}
+
+/// Records that the run ended before everything that was asked for had begun: a version that never
+/// began leaves no other trace.
+fn cut_short(dir: &Path, id: &str, progress: &Progress) {
+    let log = EventLog::open(dir, id).and_then(|log| {
+        log.append(Event::RunEnded { verdict: Conclusion::Inconclusive });
+        log.check()
+    });
+    if let Err(error) = log {
+        progress.say(&format!("that the run was cut short could not be recorded: {error}"));
+    }
 }
 
 /// The clusters that the run had.
