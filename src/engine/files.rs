@@ -3,7 +3,7 @@
 //! A running container is asked with `find`, which sees what its processes see. Any other is read
 //! through the archive API, which streams whole folders: the bodies are dropped as they come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use bollard::container::PathStatResponse;
@@ -44,8 +44,9 @@ pub struct Listed {
 impl Engine {
     /// What lies in a folder, by path, at most `depth` levels deep (1: the folder's own entries);
     /// `None` when the path does not exist. A path that is a symbolic link is followed; links
-    /// below it are reported. Of a file, the only entry is itself. Files are not read, and `link`
-    /// is not filled in: see [`Engine::inspect`].
+    /// below it are reported. Of a file, the only entry is itself. Sockets are in no listing: those of a
+    /// container that does not run cannot be seen (Docker's archives leave them out). Files are not
+    /// read, and `link` is not filled in: see [`Engine::inspect`].
     ///
     /// # Errors
     /// [`EngineError::NotFound`] without the container, [`EngineError::NotVisible`] for a tmpfs of
@@ -62,14 +63,14 @@ impl Engine {
     /// Those of [`Engine::list`].
     pub async fn inspect(&self, name: &str, path: &str, depth: usize) -> Result<Option<Listed>, EngineError> {
         let container = self.existing(name).await?;
-        let Some((mut listed, summed)) = self.listed(&container, path, depth, true).await? else {
+        let Some((mut listed, unread)) = self.listed(&container, path, depth, true).await? else {
             return Ok(None);
         };
-        if !summed {
-            self.sum(name, path, &mut listed.entries).await?;
-        }
+        self.sum(name, path, &mut listed.entries, &unread).await?;
+        let itself = path.trim_end_matches('/');
         if in_memory(&container, path).is_none()
-            && let Some(stat) = self.stat(&container, path.trim_end_matches('/')).await?
+            && !itself.is_empty()
+            && let Some(stat) = self.stat(&container, itself).await?
             && stat.file_mode & GO_LINK != 0
         {
             listed.link = Some(stat.link_target);
@@ -77,22 +78,23 @@ impl Engine {
         Ok(Some(listed))
     }
 
-    /// Says too whether the files were summed on the way.
+    /// Gives too the paths of small files that were not summed on the way.
     async fn listed(
         &self,
         container: &Container,
         path: &str,
         depth: usize,
         sums: bool,
-    ) -> Result<Option<(Listed, bool)>, EngineError> {
+    ) -> Result<Option<(Listed, BTreeSet<String>)>, EngineError> {
         if container.power == Power::Running {
             match self.list_by_find(&container.name, path, depth).await {
                 // An image without GNU find, or a container that stopped this moment.
                 Err(EngineError::Command { .. } | EngineError::NotRunning { .. }) => {}
-                done => return Ok(done?.map(|listed| (listed, false))),
+                done => return done,
             }
         }
-        Ok(self.list_by_archive(container, path, depth, sums).await?.map(|listed| (listed, true)))
+        let listed = self.list_by_archive(container, path, depth, sums).await?;
+        Ok(listed.map(|listed| (listed, BTreeSet::new())))
     }
 
     /// The bytes of a file, `None` when it does not exist. Symbolic links are followed.
@@ -140,17 +142,23 @@ impl Engine {
         name: &str,
         path: &str,
         depth: usize,
-    ) -> Result<Option<Listed>, EngineError> {
+    ) -> Result<Option<(Listed, BTreeSet<String>)>, EngineError> {
         let depth = depth.max(1).to_string();
         // -H follows the path itself, not the links below it. Six fields an entry.
         let script = r#"find -H "$1" -maxdepth "$2" -printf '%y\0%s\0%U\0%m\0%P\0%l\0' | head -z -n "$3""#;
         let fields = (6 * (ENTRY_LIMIT + 2)).to_string();
         let argv = ["sh", "-c", script, "sh", path, &depth, &fields];
         let result = self.exec(name, &argv, None, self.work()).await?;
-        match parse_find(&result.stdout, path) {
+        match parse_find(&String::from_utf8_lossy(&result.stdout), path) {
             // A file that went away while find ran makes it complain; what it printed is true. The code is
             // head's: another than 0 means that the container ended in the middle.
-            Some(entries) if result.code == 0 => Ok(Some(bounded_by(sorted(entries)))),
+            Some(found) if result.code == 0 => {
+                // Only these can be read to their end: a pipe or a device may have none.
+                let small = found.iter().filter(|(kind, entry)| *kind == "f" && entry.size <= SUMMED);
+                let small = small.map(|(_, entry)| entry.path.clone()).take(SUMS).collect();
+                let entries = found.into_iter().map(|(_, entry)| entry).collect();
+                Ok(Some((bounded_by(sorted(entries)), small)))
+            }
             None if nowhere(&result) || result.stdout.starts_with(b"l\0") => Ok(None),
             _ => Err(failed(name, &argv, result.code, &result.stderr)),
         }
@@ -167,14 +175,33 @@ impl Engine {
         let top = folder && path != "/";
         let list = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Listed> {
             let (mut listed, mut bytes, mut summed) = (Listed::default(), 0, 0);
+            // Where each listed file is among the entries: its other names refer to it.
+            let mut files: BTreeMap<String, usize> = BTreeMap::new();
             for entry in archive.entries()? {
                 let mut entry = entry?;
                 let below = below_root(&entry.path()?.to_string_lossy(), top);
                 bytes += entry.size();
                 if !below.is_empty() && below.split('/').count() <= depth.max(1) {
                     let mut found = from_tar(&entry, below)?;
-                    let small = entry.header().entry_type().is_file() && entry.size() <= SUMMED;
-                    if sums && small && summed < SUMS {
+                    let kind = entry.header().entry_type();
+                    if kind.is_hard_link() {
+                        let other = entry.link_name()?.unwrap_or_default();
+                        let other = below_root(&other.to_string_lossy(), top);
+                        match files.get(&other) {
+                            Some(at) => {
+                                let other = &listed.entries[*at];
+                                (found.size, found.sha256) = (other.size, other.sha256.clone());
+                            }
+                            None => {
+                                let why = format!("{} is another name of a file that is deeper", found.path);
+                                listed.incomplete.get_or_insert(why);
+                            }
+                        }
+                    }
+                    if kind.is_file() {
+                        files.insert(found.path.clone(), listed.entries.len());
+                    }
+                    if sums && kind.is_file() && entry.size() <= SUMMED && summed < SUMS {
                         let mut content = Vec::new();
                         entry.read_to_end(&mut content)?;
                         (found.sha256, summed) = (Some(hex(&Sha256::digest(&content))), summed + 1);
@@ -183,8 +210,9 @@ impl Engine {
                 }
                 if bytes > BYTE_LIMIT {
                     listed.incomplete = Some(format!("more than {} GiB of files", BYTE_LIMIT >> 30));
+                    break;
                 }
-                if listed.entries.len() > ENTRY_LIMIT || listed.incomplete.is_some() {
+                if listed.entries.len() > ENTRY_LIMIT {
                     break;
                 }
             }
@@ -196,16 +224,21 @@ impl Engine {
         Ok(Some(Listed { incomplete: incomplete.or(bounded.incomplete), ..bounded }))
     }
 
-    /// Sums the small files of a running container. A file that changes or goes meanwhile, or an
-    /// image without the programs, leaves it without a sum.
-    async fn sum(&self, name: &str, path: &str, entries: &mut [FileEntry]) -> Result<(), EngineError> {
+    /// Sums these files of a running container. A file that changes or goes meanwhile, or an image
+    /// without the programs, leaves it without a sum.
+    async fn sum(
+        &self,
+        name: &str,
+        path: &str,
+        entries: &mut [FileEntry],
+        unread: &BTreeSet<String>,
+    ) -> Result<(), EngineError> {
         let root = path.trim_end_matches('/');
         // Of a file, the only entry is itself.
         let own = root.rsplit('/').next().unwrap_or_default();
         let is_file = matches!(&*entries, [one] if one.path == own);
-        let small = |e: &&mut FileEntry| !e.path.ends_with('/') && e.link.is_none() && e.size <= SUMMED;
         let mut files: BTreeMap<String, &mut FileEntry> = BTreeMap::new();
-        for entry in entries.iter_mut().filter(small).take(SUMS) {
+        for entry in entries.iter_mut().filter(|e| unread.contains(&e.path)) {
             let path = if is_file { root.to_owned() } else { format!("{root}/{}", entry.path) };
             files.insert(path, entry);
         }
@@ -343,15 +376,19 @@ impl Read for Pieces {
     }
 }
 
-fn parse_find(stdout: &[u8], path: &str) -> Option<Vec<FileEntry>> {
-    let text = String::from_utf8_lossy(stdout);
+/// The entries with the letter that `find` has for their kind.
+fn parse_find<'o>(stdout: &'o str, path: &str) -> Option<Vec<(&'o str, FileEntry)>> {
     let mut root_seen = false;
     let mut entries = Vec::new();
     // A name may hold anything but the byte that ends each field.
-    let fields: Vec<&str> = text.split_terminator('\0').collect();
+    let fields: Vec<&str> = stdout.split_terminator('\0').collect();
     for record in fields.chunks_exact(6) {
         let [kind, size, uid, mode, mut below, link] = record.try_into().ok()?;
         let folder = kind == "d";
+        if kind == "s" {
+            root_seen |= below.is_empty();
+            continue;
+        }
         if below.is_empty() {
             // Followed, so a link here is one that leads nowhere.
             root_seen = kind != "l";
@@ -360,14 +397,15 @@ fn parse_find(stdout: &[u8], path: &str) -> Option<Vec<FileEntry>> {
             }
             below = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
         }
-        entries.push(FileEntry {
+        let entry = FileEntry {
             path: if folder { format!("{below}/") } else { below.to_owned() },
             size: if kind == "f" { size.parse().ok()? } else { 0 },
             uid: uid.parse().ok()?,
             mode: u32::from_str_radix(mode, 8).ok()?,
             link: (kind == "l").then(|| link.to_owned()),
             sha256: None,
-        });
+        };
+        entries.push((kind, entry));
     }
     root_seen.then_some(entries)
 }

@@ -17,8 +17,8 @@ use seatrial::exec::Exec;
 use seatrial::node::OWNER_LABEL;
 
 /// Raised when [`PROGRAMS`] change.
-pub const IMAGE: &str = "seatrial-test-box:3";
-const PROGRAMS: [&str; 17] = [
+pub const IMAGE: &str = "seatrial-test-box:4";
+const PROGRAMS: [&str; 18] = [
     "sh",
     "find",
     "sleep",
@@ -26,6 +26,7 @@ const PROGRAMS: [&str; 17] = [
     "head",
     "ls",
     "mkdir",
+    "mkfifo",
     "ln",
     "dd",
     "rm",

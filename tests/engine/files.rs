@@ -15,6 +15,7 @@ ln -s auto.cnf /mnt/data/link; ln -s /none /mnt/data/dangling; ln -s /mnt/data /
 ln -s /mnt/link /mnt/link2; ln -s /run /mnt/memory
 echo v > /var/lib/app/file; echo s > /run/app/file
 chown 27:27 /mnt/data/auto.cnf
+ln /mnt/data/mysql/t.ibd /mnt/data/mysql/t2.ibd
 dd if=/dev/zero of=/mnt/data/ibdata1 bs=1M count=12 2>/dev/null
 ";
 
@@ -25,13 +26,26 @@ async fn a_folder_lists_the_same_in_every_state() -> anyhow::Result<()> {
         let running = everything(&engine, &name).await?;
         let text = format!("{running:#?}");
         let paths: Vec<&str> = running[0].iter().flatten().map(|e| e.path.as_str()).collect();
-        let two_deep =
-            ["a\tname/", "auto.cnf", "dangling", "ibdata1", "link", "mysql/", "mysql/deep/", "mysql/t.ibd"];
+        let two_deep = [
+            "a\tname/",
+            "auto.cnf",
+            "dangling",
+            "ibdata1",
+            "link",
+            "mysql/",
+            "mysql/deep/",
+            "mysql/t.ibd",
+            "mysql/t2.ibd",
+        ];
         assert_eq!(paths, two_deep);
         let auto = &running[0].as_ref().unwrap()[1];
         assert_eq!((auto.uid, auto.mode, auto.size), (27, 0o644, 24), "{text}");
         let sums: Vec<bool> = running[0].iter().flatten().map(|e| e.sha256.is_some()).collect();
-        assert_eq!(sums, [false, true, false, false, false, false, false, true], "small files only: {text}");
+        assert_eq!(
+            sums,
+            [false, true, false, false, false, false, false, true, true],
+            "small files only: {text}"
+        );
         let link = engine.inspect(&name, "/mnt/link2/", 2).await?.and_then(|l| l.link);
         assert_eq!(link.as_deref(), Some("/mnt/data"));
         assert_eq!(engine.inspect(&name, "/mnt/data", 2).await?.and_then(|l| l.link), None);
@@ -78,6 +92,29 @@ async fn everything(
     }
     all.push(root);
     Ok(all)
+}
+
+/// A pipe has no end that reading would come to.
+#[tokio::test]
+async fn what_has_no_end_is_listed_and_not_read() -> anyhow::Result<()> {
+    with_box(POLITE, |engine, name| async move {
+        engine.exec_ok(&name, &["sh", "-c", "mkdir /mnt/odd; echo x > /mnt/odd/file"], None, soon()).await?;
+        engine.exec_ok(&name, &["mkfifo", "/mnt/odd/pipe"], None, soon()).await?;
+        let began = Instant::now();
+        let running = engine.inspect(&name, "/mnt/odd", 2).await?.unwrap().entries;
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        let names: Vec<(&str, bool)> = running.iter().map(|e| (&*e.path, e.sha256.is_some())).collect();
+        assert_eq!(names, [("file", true), ("pipe", false)]);
+        assert!(
+            engine.inspect(&name, "/", 1).await?.is_some_and(|l| l.link.is_none()),
+            "the root is a path too"
+        );
+        engine.stop(&name, Duration::from_secs(10)).await?;
+        assert_eq!(engine.inspect(&name, "/mnt/odd", 2).await?.unwrap().entries, running);
+        assert!(engine.inspect(&name, "/", 1).await?.is_some());
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
