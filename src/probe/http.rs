@@ -32,10 +32,17 @@ pub fn start<E: Display + Send + 'static>(
 /// for `limit`, and gives each request `patience`.
 pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
     // The loop ends by itself if nobody could stop it: an exec outlives a broken connection.
-    let script = r#"end=$(($(date +%s) + $3))
+    // What the system said of a connection that did not come about stands among what -v tells.
+    let script = r#"end=$(($(date +%s) + $3)) nl='
+'
 while [ "$(date +%s)" -lt "$end" ]; do
-  line=$(curl -s -o /dev/null -m "$2" -w '%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$1")
-  printf '%s\n' "$line" || exit 0
+  told=$(curl -sv -o /dev/null -m "$2" -w '\n%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$1" 2>&1)
+  line=${told##*"$nl"} why=
+  case $line in
+    ???"|0|"*) ;;
+    *) case $told in *" failed: "*) why=${told##*" failed: "} why=" (${why%%"$nl"*})" ;; esac ;;
+  esac
+  printf '%s\n' "$line$why" || exit 0
   sleep "$4"
 done"#;
     let url = format!("http://{host}:{port}/");
