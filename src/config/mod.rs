@@ -67,6 +67,8 @@ impl Settings {
                 .map(PathBuf::from)
                 .or_else(|| get(xdg).map(below))
                 .or_else(|| get("HOME").map(|h| Path::new(&h).join(home).join("seatrial")))
+                // Programs are started in other folders.
+                .map(|path| std::path::absolute(&path).unwrap_or(path))
                 .ok_or(ConfigError::NoFolder(what, own))
         };
         let cache = folder("the cache", "SEATRIAL_CACHE", "XDG_CACHE_HOME", ".cache")?;

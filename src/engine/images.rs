@@ -45,12 +45,13 @@ impl Engine {
         }
     }
 
-    /// Pulls an image for the engine's own architecture; `detail` is told the progress. A
-    /// reference without tag and digest means `latest`.
+    /// Pulls an image for the engine's own architecture, without credentials: those of `docker login`
+    /// are the client's. `detail` is told the progress, and whether anything moved since it was told of
+    /// that layer last. A reference without tag and digest means `latest`.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] where the registry says so, [`EngineError::NoSpace`],
-    /// [`EngineError::Timeout`], [`EngineError::Api`].
+    /// [`EngineError::Timeout`], [`EngineError::Api`], a refusal and a missing architecture among them.
     ///
     /// # Cancellation
     /// The engine gives up the pull.
@@ -58,23 +59,30 @@ impl Engine {
         &self,
         reference: &str,
         deadline: Deadline,
-        mut detail: impl FnMut(&str),
+        mut detail: impl FnMut(&str, bool),
     ) -> Result<ImageInfo, EngineError> {
         let doing = || format!("failed to pull {reference}");
         let from = tagged(reference);
         let options = CreateImageOptions { from_image: Some(from), ..Default::default() };
         let mut steps = self.docker.create_image(Some(options), None, None);
         let work = async {
+            // Some stores tell of every open layer many times a second, moved or not.
+            let mut last: BTreeMap<String, (String, Option<i64>)> = BTreeMap::new();
             while let Some(step) = steps.try_next().await? {
                 let (id, status) = (step.id.unwrap_or_default(), step.status.unwrap_or_default());
                 let progress = step.progress_detail.and_then(|p| Some((p.current?, p.total?)));
                 let part =
                     progress.map(|(now, all)| format!(" {} of {} MB", now / 1_000_000, all / 1_000_000));
-                detail(format!("{id} {status}{}", part.unwrap_or_default()).trim());
+                let text = format!("{id} {status}{}", part.unwrap_or_default());
+                let now = (status, progress.map(|(now, _)| now));
+                let moved = last.get(&id) != Some(&now);
+                last.insert(id, now);
+                detail(text.trim(), moved);
             }
             Ok(())
         };
-        self.ask(doing, deadline, work).await.map_err(|e| e.or_not_found("image", reference))?;
+        let pulled = self.ask(doing, deadline, work).await;
+        pulled.map_err(|e| if says_more(&e) { e } else { e.or_not_found("image", reference) })?;
         self.existing_image(reference).await
     }
 
@@ -199,6 +207,13 @@ impl Engine {
         let missing = || EngineError::NotFound { what: "image", name: reference.into() };
         self.image(reference).await?.ok_or_else(missing)
     }
+}
+
+/// Whether an answer is more than that nothing was found: engines use 404 for these too.
+fn says_more(error: &EngineError) -> bool {
+    let EngineError::Api { source, .. } = error else { return false };
+    let said = source.to_string().to_lowercase();
+    ["denied", "no matching manifest", "no match for platform"].iter().any(|words| said.contains(words))
 }
 
 fn read(found: ImageInspect) -> ImageInfo {

@@ -126,7 +126,10 @@ impl ImageError {
             Self::Extract { .. } => {
                 Some("a node image of kind's own, of that version; or --profile offline".into())
             }
-            Self::NotThere { .. } | Self::Archive { .. } => None,
+            Self::NotThere { .. } => Some("seatrial images --build".into()),
+            Self::Archive { .. } => {
+                Some("seatrial images --build, and again: what is there already is kept".into())
+            }
         }
     }
 }
@@ -147,7 +150,9 @@ impl Trouble {
                 "pull again; if it stays so, something between here and {registry} alters what it sends"
             ),
             Self::Schema1 => "--profile current runs maintained versions instead".into(),
-            Self::Limit | Self::Denied => format!("docker login {registry}, or --profile offline"),
+            Self::Limit | Self::Denied => {
+                format!("docker login {registry} && docker pull {image}, or --profile offline")
+            }
             Self::Other => format!("docker pull {image}"),
         }
     }

@@ -319,6 +319,14 @@ impl Profile {
                 check_pin(image, digest.as_deref()).map_err(|(f, why)| (format!("{field}.{f}"), why))?;
             }
         }
+        if let Source::Recipes(made) = &self.source {
+            for (role, workload) in &made.workloads {
+                let built = format!("seatrial.local/{}:{}", workload.piece, workload.version);
+                if workload.image != built {
+                    return wrong(&format!("workload.{role}.image"), format!("the recipe makes {built}"));
+                }
+            }
+        }
         if self.workload_version("nginx-old") == self.workload_version("nginx-new") {
             return wrong("workload.nginx-new.version", "the two versions of nginx must differ".into());
         }
@@ -366,7 +374,10 @@ impl ProfileError {
             Self::NoVersion { known, .. } => {
                 Some(format!("choose one of {known} with --k8s or SEATRIAL_K8S"))
             }
-            Self::Read { .. } | Self::Syntax { .. } | Self::Field { .. } => None,
+            Self::Read { .. } => Some("choose one with --profile or SEATRIAL_PROFILE".into()),
+            Self::Syntax { .. } | Self::Field { .. } => {
+                Some("images/*.toml are profiles to begin with; each field has a comment there".into())
+            }
         }
     }
 }

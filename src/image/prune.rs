@@ -50,6 +50,9 @@ pub async fn prune(
     dry_run: bool,
 ) -> Result<Vec<Pruned>, ImageError> {
     let builder = builder(settings, &Progress::silent())?;
+    if !dry_run {
+        builder.sweep().await?;
+    }
     let outdated = builder.outdated(&current()?, unused)?;
     let containers = match outdated.is_empty() {
         true => Vec::new(),

@@ -1,5 +1,5 @@
-//! Images from a registry, by pinned digest, through the engine: its network, its credentials,
-//! its store. What runs is a copy under a name of our own with labels that say where it comes
+//! Images from a registry, by pinned digest, through the engine: its network and its store. Pulls are
+//! anonymous; an image that `docker pull` brought with its digest is taken as it is. What runs is a copy under a name of our own with labels that say where it comes
 //! from, made only after the pull was whole.
 
 use std::time::{Duration, Instant};
@@ -124,12 +124,12 @@ fn pin_of<'a>(profile: &Profile, pulled: &'a Pulled, version: &str) -> Result<&'
 /// # Errors
 /// [`ImageError::Engine`].
 pub async fn present(pulled: &Pulled, version: &str, engine: &Engine) -> Result<bool, ImageError> {
-    let node = pulled.nodes.iter().filter(|n| n.version == version).map(|n| (&n.image, &n.digest));
-    let workloads = pulled.workloads.values().map(|w| (&w.image, &w.digest));
-    for (image, digest) in node.chain(workloads) {
+    let node = pulled.nodes.iter().filter(|n| n.version == version).map(|n| (true, &n.image, &n.digest));
+    let workloads = pulled.workloads.values().map(|w| (false, &w.image, &w.digest));
+    for (node, image, digest) in node.chain(workloads) {
         let Some(digest) = digest else { return Ok(false) };
         let pin = Pin { registry: &pulled.registry, image, digest: Some(digest) };
-        if engine.image(&pin.own_name(digest)).await?.is_none() {
+        if !pin.is_copied(node, engine).await? {
             return Ok(false);
         }
     }
@@ -173,14 +173,14 @@ async fn one(
     let pin = Pin { digest: Some(&digest), ..*pin };
     let (reference, from) = (pin.own_name(&digest), pin.full());
     let copy = Copy { reference: reference.clone(), digest: digest.clone(), from: from.clone() };
-    if let Some(have) = engine.image(&reference).await?
-        && have.labels.get(BUILT_FROM_LABEL) == Some(&from)
-        && (!node || have.labels.contains_key(OWNER_LABEL))
-    {
+    if pin.is_copied(node, engine).await? {
         return Ok(copy);
     }
-    let task = format!("pull {}/{}", pin.registry, pin.image);
-    progress.task(&task, pin.pull(engine, patience, deadline, &task, progress)).await?;
+    // Where a login is asked for, the docker client has it.
+    if engine.image(&from).await?.is_none() {
+        let task = format!("pull {}/{}", pin.registry, pin.image);
+        progress.task(&task, pin.pull(engine, patience, deadline, &task, progress)).await?;
+    }
     let mut labels = vec![(BUILT_FROM_LABEL, from.as_str())];
     if node {
         labels.push((OWNER_LABEL, digest.as_str()));
@@ -199,6 +199,14 @@ impl Pin<'_> {
             Some(digest) => format!("{}@{digest}", self.tagged()),
             None => self.tagged(),
         }
+    }
+
+    /// Whether the engine has the copy, made of this image of this registry.
+    async fn is_copied(&self, node: bool, engine: &Engine) -> Result<bool, ImageError> {
+        let digest = self.digest.unwrap_or_default();
+        let Some(have) = engine.image(&self.own_name(digest)).await? else { return Ok(false) };
+        let ours = have.labels.get(BUILT_FROM_LABEL) == Some(&self.full());
+        Ok(ours && (!node || have.labels.contains_key(OWNER_LABEL)))
     }
 
     /// The copy's name: it says whose image it is, and its content by the digest's beginning.
@@ -220,10 +228,11 @@ impl Pin<'_> {
         let began = Instant::now();
         let last = std::sync::Mutex::new(began);
         let quiet = || last.lock().map_or(Duration::ZERO, |l| l.elapsed());
-        let pull = engine.pull(&reference, deadline, |text| {
+        let pull = engine.pull(&reference, deadline, |text, moved| {
             progress.detail(task, text);
             // The engine counts down to its next attempt: that is no progress.
-            if !text.contains("Retrying")
+            if moved
+                && !text.contains("Retrying")
                 && let Ok(mut last) = last.lock()
             {
                 *last = Instant::now();

@@ -13,7 +13,7 @@ use super::registry::{self, Patience};
 use super::{ImageSet, NodeImage, WorkloadImage};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
+use crate::engine::{Engine, ImageInfo};
 use crate::node::OWNER_LABEL;
 use crate::progress::Progress;
 
@@ -253,26 +253,35 @@ async fn offline(
     let builder = builder(settings, progress)?;
     let (built, there) = builder.find(&pieces, NODE)?;
     let reference = built.image.unwrap_or_default();
-    let owned = |labels: &std::collections::BTreeMap<String, String>| labels.contains_key(OWNER_LABEL);
+    let owned = |image: &ImageInfo| image.labels.contains_key(OWNER_LABEL);
     builder.use_now(&pieces)?;
     let mut have = engine.image(&reference).await?;
-    if have.is_none() {
-        if !there {
-            build::able()?;
+    if !have.as_ref().is_some_and(owned) {
+        let mut made = false;
+        if have.is_none() {
+            if !there {
+                build::able()?;
+            }
+            made = !builder.build(&pieces, NODE, deadline).await?.made.is_empty();
         }
-        let built = builder.build(&pieces, NODE, deadline).await?;
-        let archive = built.dir.join("image.tar");
-        progress.task(&format!("load {reference}"), engine.load(&archive, deadline)).await?;
+        // One process at a time: a load moves the name back to an image without the label, from which
+        // nobody may make a node.
+        let _alone = builder.alone("load", deadline).await?;
         have = engine.image(&reference).await?;
-        if !built.made.is_empty() {
+        if have.is_none() {
+            let archive = built.dir.join("image.tar");
+            progress.task(&format!("load {reference}"), engine.load(&archive, deadline)).await?;
+            have = engine.image(&reference).await?;
+        }
+        if have.as_ref().is_some_and(|image| !owned(image)) {
+            have = Some(engine.label_image(&reference, &reference, &[(OWNER_LABEL, &built.key)]).await?);
+        }
+        if made {
             tidy(settings, engine, progress).await;
         }
     }
     let not_there = || ImageError::NotThere { reference: reference.clone(), place: "the engine".into() };
-    let mut have = have.ok_or_else(not_there)?;
-    if !owned(&have.labels) {
-        have = engine.label_image(&reference, &reference, &[(OWNER_LABEL, &built.key)]).await?;
-    }
+    let have = have.ok_or_else(not_there)?;
     let workloads = made.workloads.iter().map(|(role, w)| {
         let image = WorkloadImage {
             reference: w.image.clone(),

@@ -115,7 +115,7 @@ async fn every_call_fails_clearly_and_in_time(
         ("inspect container a", engine.list("a", "/x", 1).await.err()),
         ("inspect container a", engine.read_file("a", "/x", 9).await.err()),
         ("inspect image i", engine.image("i").await.err()),
-        ("pull i", engine.pull("i", short(), |_| {}).await.err()),
+        ("pull i", engine.pull("i", short(), |_, _| {}).await.err()),
         ("registry for i", engine.registry_digest("i", short()).await.err()),
         ("inspect image i", engine.label_image("i", "j", &[]).await.err()),
         ("inspect image i", engine.save(&["i"], &fake.dir().join("out.tar"), short()).await.err()),

@@ -1,5 +1,6 @@
 //! How the process ends: a documented code, and one explanation of what went wrong.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use std::error::Error as StdError;
@@ -281,6 +282,9 @@ fn image(error: &ImageError) -> Option<Known> {
         ImageError::Profile(error) => profile(error),
         ImageError::Engine(error) => engine(error),
         ImageError::Build(BuildError::Space { .. }) => Some((Exit::CannotWrite, error.hint())),
+        ImageError::Build(BuildError::File { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+            Some((Exit::CannotWrite, error.hint()))
+        }
         _ => Some((Exit::Unavailable, error.hint())),
     }
 }

@@ -102,6 +102,15 @@ impl BuildError {
             Self::Recipe { tail, .. } if tail.contains("not installed:") => {
                 Some("scripts/tools offline".into())
             }
+            Self::Recipe { tail, .. } if tail.contains("No space left on device") => {
+                Some("free some space, or choose another disk: SEATRIAL_CACHE".into())
+            }
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free some space, or choose another disk: SEATRIAL_CACHE".into())
+            }
+            Self::Recipe { tail, .. } if tail.contains("SEATRIAL_DEBIAN_MIRROR") => {
+                Some("export SEATRIAL_DEBIAN_MIRROR=URL, of a Debian mirror in reach".into())
+            }
             Self::Recipe { log, .. } => Some(format!("less {}", log.display())),
             Self::Late { .. } => Some(
                 "run the command again: what is built already is kept, and compilers keep their own caches"

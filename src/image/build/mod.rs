@@ -146,9 +146,24 @@ impl Builder {
         self.cache.join("locks").join(format!("{folder}.lock"))
     }
 
+    /// The lock of what only one process of this cache does at a time; none when the deadline passed.
+    pub(in crate::image) async fn alone(
+        &self,
+        what: &str,
+        deadline: Deadline,
+    ) -> Result<Option<KeyLock>, BuildError> {
+        let file = self.lock_file(what);
+        let folder = file.parent().unwrap_or(&self.cache);
+        std::fs::create_dir_all(folder).map_err(BuildError::file("make folder", folder))?;
+        KeyLock::take(&file, deadline).await
+    }
+
     /// Removes the scratch folders of builders that are gone: those whose lock is free.
-    async fn sweep(&self) -> Result<(), BuildError> {
+    pub(in crate::image) async fn sweep(&self) -> Result<(), BuildError> {
         let building = self.cache.join("building");
+        if !building.is_dir() {
+            return Ok(());
+        }
         for entry in std::fs::read_dir(&building).map_err(BuildError::file("read folder", &building))? {
             let path = entry.map_err(BuildError::file("read folder", &building))?.path();
             let folder = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
