@@ -3,15 +3,19 @@
 # it calls.
 
 log=$cache/dockerd.log
+# An engine in the cache comes before the others here; whoever calls this does not see it there.
+callers_path=$PATH
 
 # make_engine: the first of these that passes the probe.
 make_engine() {
   if ! linux; then
     fail "no container engine answers" "start Docker Desktop, or set DOCKER_HOST"
   elif ! root; then
-    if command -v dockerd >/dev/null; then
+    # A user's PATH need not lead to where dockerd lies.
+    if PATH=$PATH:/usr/sbin:/sbin command -v dockerd >/dev/null || [ -S /var/run/docker.sock ]; then
       fail "no container engine answers to $(id -un)" "sudo systemctl start docker, and sudo usermod -aG docker $(id -un) (then log in again)"
     fi
+    debian || fail "there is no container engine" "install Docker Engine 20.10 or later and start it"
     fail "there is no container engine" "sudo apt-get install -y docker.io, or sudo $0 ensure"
   elif ! debian; then
     fail "there is no container engine, and this is not Debian or Ubuntu" "install Docker Engine 20.10 or later and start it"
@@ -19,7 +23,8 @@ make_engine() {
   mkdir -p "$cache"
   # 1. An engine that is installed, and one that an earlier call unpacked.
   if [ -x "$cache/engine/usr/sbin/dockerd" ]; then
-    start "$cache/engine" && usable && return
+    requisites
+    unpacked && return
   elif command -v dockerd >/dev/null; then
     client
     start && usable && return
@@ -37,14 +42,26 @@ make_engine() {
   #    that is this release's own.
   say "CAP_SYS_RESOURCE is missing here, and this release's engine cannot do without: taking Debian 13's"
   stop
-  install "what the engine needs" runc iptables libseccomp2 libsystemd0 libdevmapper1.02.1 tini ca-certificates
+  requisites
   unpack_debs trixie "$cache/engine" docker.io docker-cli containerd
-  command -v docker >/dev/null || {
-    ln -sf "$cache/engine/usr/bin/docker" /usr/local/bin/docker
-    say "linked /usr/local/bin/docker to $cache/engine/usr/bin/docker"
-  }
-  start "$cache/engine" && usable && return
+  unpacked && return
   fail "Debian 13's engine does not work here either: ${probe_error:-$(last_words)}" "less $log"
+}
+
+# requisites: what an engine that is unpacked takes from the system.
+requisites() {
+  install "what the engine needs" runc iptables libseccomp2 libsystemd0 libdevmapper1.02.1 tini ca-certificates
+}
+
+# unpacked: the engine in the cache is started and passes the probe. kind looks for `docker` in PATH:
+# without one there, a link leads to the engine's.
+unpacked() {
+  start "$cache/engine" && usable || return 1
+  ! (PATH=$callers_path && command -v docker >/dev/null) || return 0
+  mkdir -p /usr/local/bin
+  ln -sf "$cache/engine/usr/bin/docker" /usr/local/bin/docker ||
+    fail "kind finds no docker in PATH" "ln -sf $cache/engine/usr/bin/docker /usr/local/bin/docker"
+  say "linked /usr/local/bin/docker to $cache/engine/usr/bin/docker"
 }
 
 # client: newer releases have the program `docker` in a package that the engine only recommends.
@@ -85,6 +102,7 @@ candidate() {
 # start [FOLDER]: dockerd, of the system or unpacked below FOLDER; true once it answers.
 start() {
   local folder=${1-} since=$SECONDS pid
+  [ -z "$folder" ] || export PATH="$folder/usr/sbin:$folder/usr/bin:$PATH"
   answers && return 0
   leftovers
   if [ -z "$folder" ] && by_systemd; then
@@ -95,7 +113,6 @@ start() {
     systemctl start docker >&2 || return 1
   else
     started_by=us
-    [ -z "$folder" ] || export PATH="$folder/usr/sbin:$folder/usr/bin:$PATH"
     control_groups
     say "starting dockerd in the background, log in $log"
     # A session of its own, or it would end with this terminal. 9 is our lock.

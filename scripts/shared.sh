@@ -15,8 +15,19 @@ fail() {
   exit 69
 }
 
-# limited SECONDS COMMAND...: ends a command that hangs (a socket that nobody serves).
-limited() { perl -e 'alarm shift; exec @ARGV or exit 127' "$@"; }
+# limited SECONDS COMMAND...: ends a command that hangs (a socket that nobody serves); 124 then. It is
+# killed from outside: programs in Go, docker among them, take no notice of an alarm of their own.
+limited() {
+  perl -e '
+    ($seconds, @command) = @ARGV;
+    $SIG{CHLD} = "DEFAULT";
+    defined($pid = fork) or exit 127;
+    $pid or exec @command or exit 127;
+    $SIG{ALRM} = sub { kill KILL => $pid };
+    alarm $seconds;
+    1 while waitpid($pid, 0) < 0 && $!{EINTR};
+    exit($? & 127 ? 124 : $? >> 8)' "$@"
+}
 
 linux() { [ "$(uname -s)" = Linux ]; }
 root() { [ "$(id -u)" = 0 ]; }
@@ -33,6 +44,7 @@ install() {
   [ -n "$missing" ] || return 0
   root || fail "$reason:$missing not installed" "sudo apt-get install -y$missing"
   say "installing$missing ($reason)"
+  resume_dpkg
   # shellcheck disable=SC2086
   # The list is fetched only where the machine's own cannot serve: it may be months old.
   apt_install $missing || { apt-get update -qq && apt_install $missing; } >&2 ||
@@ -43,12 +55,20 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null >/dev/null
 }
 
+# resume_dpkg: apt refuses everything after a dpkg that was killed. Where one still runs this fails,
+# and apt waits for it.
+resume_dpkg() {
+  ls /var/lib/dpkg/updates 2>/dev/null | grep -q . || return 0
+  say "dpkg was interrupted: dpkg --configure -a"
+  DEBIAN_FRONTEND=noninteractive dpkg --configure -a </dev/null >&2 || true
+}
+
 # mirror: the Debian archive that this machine's apt uses, the security archive left out.
 mirror() {
   if [ -n "${SEATRIAL_DEBIAN_MIRROR:-}" ]; then
     printf '%s\n' "$SEATRIAL_DEBIAN_MIRROR"
   elif linux && grep -qx ID=debian /etc/os-release; then
-    apt_uri "$(. /etc/os-release && printf %s "$VERSION_CODENAME")"
+    apt_uri "$(. /etc/os-release && printf %s "${VERSION_CODENAME:-}")"
   fi
 }
 
