@@ -172,7 +172,8 @@ pub enum Event {
         name: String,
         /// Its UID.
         uid: String,
-        /// The object without `metadata.managedFields`.
+        /// The object without `metadata.managedFields` and the values of variables that are called like
+        /// secrets.
         object: Value,
     },
     /// A watch broke off and began anew with a list: changes in between may be missing.

@@ -48,6 +48,10 @@ async fn a_run_whose_second_version_cannot_begin_reports_the_first() -> anyhow::
     for file in ["report.json", "junit.xml", "report.html"] {
         assert!(run.join(file).is_file(), "{file}: {}", ended.out);
     }
+    // Its own end, and that of what never began.
+    let log = std::fs::read_to_string(run.join("events.jsonl"))?;
+    let ends: Vec<&str> = log.lines().filter(|line| line.contains(r#""event":"run-ended""#)).collect();
+    assert!(matches!(ends[..], [_, cut] if cut.contains(r#""verdict":"inconclusive""#)), "{log}");
     Ok(())
 }
 
