@@ -183,7 +183,8 @@ pub enum Event {
         /// Why.
         reason: String,
         /// When it broke off, on the clock of `mono_us`: what came before was seen. The record itself
-        /// stands where the list begins. Absent where the server ended the watch without an error.
+        /// stands where the list begins. Absent in older logs where the server ended the watch without
+        /// an error.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since_us: Option<u64>,
     },

@@ -49,6 +49,20 @@ impl Recorded {
         self.log.records().into_iter().filter_map(|r| change(r.event)).collect()
     }
 
+    /// How many watches, or lists, of the pods were asked for.
+    fn asked(&self, watch: bool) -> usize {
+        let of_pods = |r: &&String| r.contains("/namespaces/ns/pods") && r.contains("watch=true") == watch;
+        self.fake.requests().iter().filter(of_pods).count()
+    }
+
+    async fn until(&self, met: impl Fn(&Self) -> bool) {
+        let deadline = Deadline::after(Duration::from_secs(20));
+        while !met(self) {
+            assert!(!deadline.is_over(), "{:?}", self.fake.requests());
+            deadline.pause(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Every new beginning of the pods' watch: since when it was broken off, and when it began.
     fn restarts(&self) -> Vec<(Option<u64>, u64)> {
         let of_pods = |record: &Record| match &record.event {
@@ -122,10 +136,7 @@ async fn a_watch_that_begins_anew_says_since_when_it_was_broken_off() {
     r.fake.trouble("GET", "/namespaces/ns/pods", false, 2, Trouble::Code(503));
     let begun = r.log.now_us();
     r.fake.expire();
-    let deadline = Deadline::after(Duration::from_secs(20));
-    while r.restarts().len() < 3 && !deadline.is_over() {
-        deadline.pause(Duration::from_millis(10)).await;
-    }
+    r.until(|r| r.restarts().len() == 3).await;
     r.settle().await;
     let first = r.restarts();
     let since = first[0].0.expect("an error ended the watch");
@@ -138,5 +149,43 @@ async fn a_watch_that_begins_anew_says_since_when_it_was_broken_off() {
     r.settle().await;
     let again = r.restarts()[3];
     assert!(again.0.is_some_and(|since| since >= whole), "{whole}: {again:?}");
+    r.recorder.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_went_on_was_whole_even_where_nothing_changed() {
+    let r = Recorded::start(&[pod("a", "Pending")]).await;
+    r.settle().await;
+    r.fake.trouble("GET", "/namespaces/ns/pods", true, 2, Trouble::Code(503));
+    let watches = r.asked(true);
+    r.fake.cut();
+    r.until(|r| r.asked(true) == watches + 3).await;
+    r.settle().await;
+    assert_eq!(r.restarts(), [], "it was taken up where it was");
+    let whole = r.log.now_us();
+    r.fake.trouble("GET", "/namespaces/ns/pods", true, 1, Trouble::Expired);
+    r.fake.cut();
+    r.until(|r| r.restarts().len() == 1).await;
+    let again = r.restarts()[0];
+    assert!(again.0.is_some_and(|since| since >= whole), "{whole}: {again:?}");
+    r.recorder.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_is_accepted_is_not_whole_before_what_was_missed_has_come() {
+    let r = Recorded::start(&[pod("a", "Pending")]).await;
+    r.settle().await;
+    // Accepted, but dead.
+    r.fake.trouble("GET", "/namespaces/ns/pods", true, 1, Trouble::Silent);
+    let lists = r.asked(false);
+    r.fake.cut();
+    r.fake.put(pod("b", "Running"));
+    r.until(|r| r.asked(false) == lists + 1).await;
+    let later = r.log.now_us();
+    r.fake.trouble("GET", "/namespaces/ns/pods", true, 1, Trouble::Expired);
+    r.fake.cut();
+    r.until(|r| r.restarts().len() == 1).await;
+    let again = r.restarts()[0];
+    assert!(again.0.is_some_and(|since| since < later), "{later}: {again:?}");
     r.recorder.stop().await;
 }

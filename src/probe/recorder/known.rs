@@ -1,0 +1,69 @@
+//! What was recorded of one kind's objects.
+
+use std::collections::BTreeMap;
+
+use kube::api::{DynamicObject, ObjectList};
+
+use crate::event::Change;
+
+/// By UID: the resource version and the object as recorded last.
+#[derive(Debug, Default)]
+pub(super) struct Known(BTreeMap<String, (String, DynamicObject)>);
+
+impl Known {
+    /// Takes an object in. What is new about it; none where it was recorded as it is.
+    pub(super) fn take(&mut self, object: &DynamicObject) -> Option<Change> {
+        let (uid, version) = (uid(object).to_owned(), version(object).to_owned());
+        let change = match self.0.get(&uid) {
+            None => Change::Added,
+            Some((known, _)) if *known != version => Change::Modified,
+            Some(_) => return None,
+        };
+        self.0.insert(uid, (version, object.clone()));
+        Some(change)
+    }
+
+    /// Forgets an object that is gone.
+    pub(super) fn forget(&mut self, object: &DynamicObject) {
+        self.0.remove(uid(object));
+    }
+
+    /// Forgets every object that is not in a whole list; their last states.
+    pub(super) fn forget_all_but(&mut self, list: &[DynamicObject]) -> Vec<DynamicObject> {
+        let is_gone = |known: &String| !list.iter().any(|object| uid(object) == known);
+        let gone: Vec<String> = self.0.keys().filter(|known| is_gone(known)).cloned().collect();
+        gone.iter().filter_map(|uid| self.0.remove(uid)).map(|(_, object)| object).collect()
+    }
+
+    /// The first thing in a list from the API that was not recorded.
+    pub(super) fn behind(&self, list: &ObjectList<DynamicObject>) -> Option<String> {
+        for object in &list.items {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            let version = version(object);
+            match self.0.get(uid(object)) {
+                Some((known, _)) if number(known) >= number(version) => {}
+                Some((known, _)) => return Some(format!("{name} is at {version}, recorded {known}")),
+                None => return Some(format!("{name} was not recorded")),
+            }
+        }
+        let at = number(list.metadata.resource_version.as_deref().unwrap_or_default());
+        let shown = |known: &String| list.items.iter().any(|object| uid(object) == known);
+        // What was made after the list is not missing from it.
+        let ghost = self.0.iter().find(|(known, (version, _))| !shown(known) && number(version) <= at);
+        let (_, (_, object)) = ghost?;
+        Some(format!("the end of {} was not recorded", object.metadata.name.as_deref()?))
+    }
+}
+
+fn uid(object: &DynamicObject) -> &str {
+    object.metadata.uid.as_deref().unwrap_or_default()
+}
+
+fn version(object: &DynamicObject) -> &str {
+    object.metadata.resource_version.as_deref().unwrap_or_default()
+}
+
+/// Resource versions of one kind can be compared as whole numbers (KEP-5504).
+fn number(version: &str) -> u64 {
+    version.parse().unwrap_or_default()
+}
