@@ -1,5 +1,6 @@
 //! The engine module when the engine misbehaves: each trouble is a clear error, in time.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -236,5 +237,56 @@ async fn memory_of_a_stopped_container_cannot_be_seen() -> anyhow::Result<()> {
     let error = fake.client().await?.list("a", "/run/x", 1).await.unwrap_err();
     // The fake has no file system: /run itself is asked for first, and is in memory.
     assert!(matches!(&error, EngineError::NotVisible { mount, .. } if mount == "/run"), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pull_that_only_says_the_same_again_does_not_move() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&[])?;
+    let step = |id: &str, status: &str, now: i64| serde_json::json!({ "id": id, "status": status, "progressDetail": { "current": now, "total": 9_000_000 } });
+    // As the containerd store tells it: every open layer, over and over.
+    fake.state().steps = vec![
+        step("a", "Downloading", 1_000_000),
+        step("b", "Downloading", 1_000_000),
+        step("a", "Downloading", 1_000_000),
+        step("b", "Downloading", 1_000_001),
+        step("a", "Extracting", 1_000_000),
+        step("b", "Downloading", 1_000_001),
+    ];
+    fake.state().images.insert("nginx:1".into(), BTreeMap::new());
+    let mut told = Vec::new();
+    let client = fake.client().await?;
+    client.pull("nginx:1", short(), |text, moved| told.push((text.to_owned(), moved))).await?;
+    let moved: Vec<bool> = told.iter().map(|(_, moved)| *moved).collect();
+    assert_eq!(moved, [true, true, false, true, true, false]);
+    assert_eq!(told[0].0, "a Downloading 1 of 9 MB");
+    Ok(())
+}
+
+#[rstest]
+#[case::unknown("manifest for nginx:1 not found: manifest unknown", None)]
+#[case::denied(
+    "pull access denied for nginx, repository does not exist or may require 'docker login'",
+    Some("docker login")
+)]
+#[case::platform("no matching manifest for linux/arm64/v8 in the manifest list entries", Some("linux/arm64"))]
+#[case::containerd("no match for platform in manifest: not found", Some("platform"))]
+#[tokio::test]
+async fn what_an_engine_calls_404_is_told_apart(
+    #[case] says: &'static str,
+    #[case] kept: Option<&str>,
+) -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&[])?;
+    fake.trouble("POST /images/create", Trouble::Status(404, says), 1);
+    let error = fake.client().await?.pull("nginx:1", short(), |_, _| {}).await.unwrap_err();
+    match kept {
+        None => {
+            assert!(matches!(&error, EngineError::NotFound { name, .. } if name == "nginx:1"), "{error:?}")
+        }
+        Some(words) => {
+            let EngineError::Api { source, .. } = &error else { panic!("{error:?}") };
+            assert!(source.to_string().contains(words), "{source}");
+        }
+    }
     Ok(())
 }

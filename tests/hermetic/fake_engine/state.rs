@@ -20,6 +20,8 @@ pub struct State {
     pub objects: BTreeMap<String, Value>,
     /// Images that it has, by name, with the labels of each.
     pub images: BTreeMap<String, BTreeMap<String, String>>,
+    /// What a pull tells.
+    pub steps: Vec<Value>,
     execs: Vec<Exec>,
 }
 
@@ -121,6 +123,10 @@ impl State {
                 Some(labels) => Answer::json(json!({ "Id": "sha256:fake", "Config": { "Labels": labels } })),
                 None => Answer::status(404, "No such image"),
             },
+            ("POST", ["images", "create"]) => {
+                let body = self.steps.iter().map(|step| format!("{step}\n")).collect::<String>().into();
+                Answer { body, ..Answer::status(200, "") }
+            }
             (_, ["images", ..]) => Answer::status(404, "No such image"),
             (_, ["networks", ..]) => Answer::status(404, "No such network"),
             _ => Answer::status(400, "the fake does not know this"),
