@@ -342,7 +342,7 @@ async fn doctor_names_what_is_missing_and_how_to_mend_it() {
     let doctor = home.seatrial(&["doctor"]).await;
     assert_eq!(doctor.code, 69, "{}", doctor.out);
     let lines: Vec<&str> = doctor.out.lines().collect();
-    for need in ["missing  container engine: ", "missing  kind: "] {
+    for need in ["missing  container engine: ", "missing  docker program: ", "missing  kind: "] {
         let at = lines.iter().position(|l| l.starts_with(need));
         let at = at.unwrap_or_else(|| panic!("no line {need:?}: {}", doctor.out));
         assert!(lines[at + 1].starts_with("         hint: "), "{}", doctor.out);

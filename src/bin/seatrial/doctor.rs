@@ -34,10 +34,14 @@ const DISK: u64 = 25 << 30;
 /// Memory for three nodes under load.
 const MEMORY: u64 = 6 << 30;
 
+/// The kind that topologies, node images and the load balancer's files are made for; scripts/tools brings it.
+const KIND: &str = "0.33";
+
 /// Shows every need with its state. Ends with 69 where one is not met.
 pub async fn doctor(settings: &Settings, _args: &DoctorArgs) -> anyhow::Result<Exit> {
     let mut findings = engine(&settings.engine).await;
-    findings.push(kind(settings).await);
+    findings.push(docker().await);
+    findings.push(kind(&settings.kind).await);
     findings.push(disk(&settings.cache, "disk for the cache"));
     findings.push(folder(&settings.state));
     findings.extend(inotify());
@@ -104,18 +108,42 @@ async fn engine(address: &str) -> Vec<Finding> {
     findings
 }
 
-async fn kind(settings: &Settings) -> Finding {
-    let what = "kind";
-    let soon = Deadline::after(Duration::from_secs(10));
-    match Exec::new(&settings.kind).arg("version").run(soon).await {
-        Ok(output) => good(what, output.stdout.trim().to_owned()),
+/// kind makes its containers with the program, not with the engine's API.
+async fn docker() -> Finding {
+    let what = "docker program";
+    match said(Path::new("docker"), "--version").await {
+        Ok(version) => good(what, version),
         Err(error) => Finding {
             what,
             state: Health::Bad,
-            found: error.to_string(),
-            hint: Some("scripts/tools, or set SEATRIAL_KIND".into()),
+            found: error,
+            hint: Some("make bootstrap, or install Docker's command line: kind runs it".into()),
         },
     }
+}
+
+async fn kind(program: &Path) -> Finding {
+    let version = said(program, "version").await;
+    let state = match &version {
+        Ok(version) if version.starts_with(&format!("kind v{KIND}.")) => Health::Good,
+        Ok(_) => Health::Doubtful,
+        Err(_) => Health::Bad,
+    };
+    let found = match version {
+        Ok(version) if state == Health::Doubtful => {
+            format!("{version}; topologies and node images are made for {KIND}")
+        }
+        Ok(text) | Err(text) => text,
+    };
+    let hint = format!("scripts/tools, or set SEATRIAL_KIND to a kind {KIND}");
+    Finding { what: "kind", state, found, hint: (state != Health::Good).then_some(hint) }
+}
+
+/// What a program prints of its version.
+async fn said(program: &Path, argument: &str) -> Result<String, String> {
+    let soon = Deadline::after(Duration::from_secs(10));
+    let output = Exec::new(program).arg(argument).run(soon).await.map_err(|error| error.to_string())?;
+    Ok(output.stdout.trim().to_owned())
 }
 
 fn disk(dir: &Path, what: &'static str) -> Finding {
@@ -175,5 +203,17 @@ fn builder() -> Finding {
             found: error.to_string(),
             hint: Some("only needed for the profile `offline`".into()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_of_another_version_is_doubted() {
+        // Prints its argument, which is no version of kind.
+        let found = kind(Path::new("printf")).await;
+        assert!(found.state == Health::Doubtful && found.found.starts_with("version; "), "{}", found.found);
     }
 }
