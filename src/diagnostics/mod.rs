@@ -14,19 +14,19 @@ use crate::deadline::Deadline;
 
 mod events;
 mod folder;
-mod kubelet;
 mod nodes;
 mod objects;
 mod pod_logs;
 mod pods;
+mod running;
 
 pub use events::Events;
 pub use folder::Folder;
-pub use kubelet::Kubelet;
 pub use nodes::Nodes;
 pub use objects::Objects;
 pub use pod_logs::PodLogs;
 pub use pods::Pods;
+pub use running::Running;
 
 /// Gathers one kind of evidence.
 pub trait Collector: Sync + Debug {
@@ -40,7 +40,7 @@ pub trait Collector: Sync + Debug {
 }
 
 /// Every collector.
-pub static COLLECTORS: &[&dyn Collector] = &[&Events, &Pods, &PodLogs, &Objects, &Nodes, &Kubelet];
+pub static COLLECTORS: &[&dyn Collector] = &[&Events, &Pods, &PodLogs, &Objects, &Nodes, &Running];
 
 /// What collectors look at.
 #[derive(Debug)]

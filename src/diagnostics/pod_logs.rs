@@ -1,4 +1,4 @@
-//! What the containers of the namespace printed, those that ended before included.
+//! What the containers of the namespace and the cluster's own printed, those that ended before included.
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -8,11 +8,14 @@ use kube::api::{Api, ListParams, LogParams};
 
 use super::{Collector, Folder, Scene};
 
-/// `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`. Logs of pods on
-/// dead nodes come with the node's files: the API server cannot reach them.
+/// `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`; the same below
+/// `logs/kube-system/`. Logs of pods on dead nodes come with the node's files: the API server cannot
+/// reach them.
 #[derive(Debug)]
 pub struct PodLogs;
 
+/// Where Kubernetes' own pods run: schedulers, controllers, proxies, DNS.
+const OWN: &str = "kube-system";
 /// Lines of a container at most: its last ones.
 const LINES: i64 = 10_000;
 /// Bytes of them that are asked for at most. Where it is reached the kubelet leaves the end out, of
@@ -25,25 +28,30 @@ impl Collector for PodLogs {
     }
 
     fn about(&self) -> &'static str {
-        "logs of the namespace's containers, before a restart too"
+        "logs of the namespace's and the cluster's own containers, before a restart too"
     }
 
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
         async move {
-            let Some(namespace) = scene.namespace else { return };
-            let api: Api<Pod> = Api::namespaced(scene.client.unary.clone(), namespace);
-            match api.list(&ListParams::default()).await {
-                Ok(pods) => {
-                    join_all(pods.items.iter().map(|pod| of_pod(&api, pod, scene, folder))).await;
-                }
-                Err(error) => folder.missing("logs", &error.to_string()),
-            }
+            let own = Some((OWN, "logs/kube-system"));
+            let places = scene.namespace.map(|namespace| (namespace, "logs")).into_iter().chain(own);
+            join_all(places.map(|(namespace, to)| of_namespace(namespace, to, scene, folder))).await;
         }
         .boxed()
     }
 }
 
-async fn of_pod(api: &Api<Pod>, pod: &Pod, scene: &Scene<'_>, folder: &Folder) {
+async fn of_namespace(namespace: &str, to: &str, scene: &Scene<'_>, folder: &Folder) {
+    let api: Api<Pod> = Api::namespaced(scene.client.unary.clone(), namespace);
+    match api.list(&ListParams::default()).await {
+        Ok(pods) => {
+            join_all(pods.items.iter().map(|pod| of_pod(&api, pod, to, scene, folder))).await;
+        }
+        Err(error) => folder.missing(to, &error.to_string()),
+    }
+}
+
+async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: &Folder) {
     let name = pod.name_any();
     let status = pod.status.as_ref();
     let inits = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
@@ -51,7 +59,7 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, scene: &Scene<'_>, folder: &Folder) {
     for container in inits.iter().chain(containers) {
         let runs = [(false, ""), (true, ".previous")];
         for (previous, suffix) in runs.into_iter().filter(|r| !r.0 || container.restart_count > 0) {
-            let file = format!("logs/{name}/{}{suffix}.log", container.name);
+            let file = format!("{to}/{name}/{}{suffix}.log", container.name);
             let params = LogParams {
                 container: Some(container.name.clone()),
                 previous,

@@ -56,6 +56,10 @@ async fn collect(cluster: &Cluster, api: &FakeApi, to: &Path, time: Duration) ->
 async fn no_secret_gets_into_the_bundle_and_what_is_missing_is_named() -> anyhow::Result<()> {
     let (engine, api) = (FakeEngine::with(&["w1", "w2"])?, FakeApi::start().await);
     let cluster = cluster(&engine, &api).await?;
+    api.put(json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "kube-proxy-1", "namespace": "kube-system"},
+        "status": {"containerStatuses": [{"name": "proxy", "ready": true, "image": "", "imageID": "", "restartCount": 0}]}}));
+    engine.state().commands.insert("--counters".into(), (0, "[1:60] -A GUARD -j REJECT\n", ""));
     engine.change("w2", |node| node.power = Power::Exited);
     let dir = tempfile::tempdir()?;
     let bundle = collect(&cluster, &api, &dir.path().join("bundle"), Duration::from_secs(20)).await;
@@ -66,6 +70,9 @@ async fn no_secret_gets_into_the_bundle_and_what_is_missing_is_named() -> anyhow
     );
     assert!(!text.contains("hunter2"), "{text}");
     assert!(lacks(&bundle, "nodes/w2/kubelet.log: the node is exited"), "{:?}", bundle.missing);
+    assert!(text.contains("-A GUARD"), "{text}");
+    let proxy = bundle.dir.join("logs/kube-system/kube-proxy-1/proxy.log");
+    assert!(bundle.files.contains(&proxy), "{:?}", bundle.files);
     let list = std::fs::read_to_string(bundle.dir.join("MISSING.txt"))?;
     assert_eq!(list.lines().count(), bundle.missing.len());
     Ok(())
