@@ -166,7 +166,7 @@ mod tests {
             schema: 1,
             seq,
             writer,
-            at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_millis(ms as i64),
+            at: jiff::Timestamp::constant(1_700_000_000, 0) + jiff::SignedDuration::from_millis(ms as i64),
             mono_us: ms * 1000,
             run: "r".into(),
             scope: Scope::default(),
@@ -229,6 +229,12 @@ mod tests {
         records[1..5].rotate_left(1);
         let told: Vec<(usize, String)> = defects(&records).into_iter().map(|d| (d.at, d.text)).collect();
         assert_eq!(told, [(7, "record 1 of writer 7 stands after record 2".to_owned())]);
+        // One that came to its end before is not drawn in.
+        let mut records = again(&[(7, 0, 0), (7, 2, 20), (7, 1, 10)], 60, &first);
+        records.extend(again(&[], 120, &second));
+        records[4..8].rotate_left(1);
+        let told: Vec<(usize, String)> = defects(&records).into_iter().map(|d| (d.at, d.text)).collect();
+        assert_eq!(told, [(2, "record 1 of writer 7 stands after record 2".to_owned())]);
         // The one in the middle lies between the two that are mixed, and is so with them.
         let mut records = again(&[(7, 0, 0), (7, 1, 1)], 60, &[(7, 0, 0), (7, 1, 1)]);
         records.extend(again(&[], 120, &[(7, 0, 0)]));

@@ -56,6 +56,33 @@ fn a_claim_without_its_marks_is_undecided(#[case] id: &str, #[case] name: &str) 
     assert!(finding.evidence().contains(name), "{}", finding.evidence());
 }
 
+/// Where a watch begins anew after a change, the change counts if the gap began in it.
+#[rstest]
+#[case::in_it(-0.2, true, Inconclusive)]
+#[case::after_it(0.01, true, Passed)]
+#[case::on_another_clock(-0.2, false, Passed)]
+fn a_gap_that_ends_after_the_change_is_placed_by_its_beginning(
+    #[case] after: f64,
+    #[case] same_clock: bool,
+    #[case] expected: Conclusion,
+) {
+    let mut story = recorded();
+    let end = story.records[story.mark("image-settled")].mono_us as f64 / 1e6;
+    let since_us = Some(((end + after) * 1e6) as u64);
+    story.insert_after(
+        "image-settled",
+        Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us },
+    );
+    if !same_clock {
+        story
+            .records
+            .iter_mut()
+            .filter(|r| matches!(r.event, Event::WatchRestarted { .. }))
+            .for_each(|r| r.writer += 1);
+    }
+    assert_eq!(story.judge("A7").conclusion(), expected);
+}
+
 /// Wordings and shapes of the event trail that Kubernetes 1.30 to 1.37 give.
 #[rstest]
 #[case::before_1_31("Scaled up replica set {set} to 2", "Created container nginx", "")]
