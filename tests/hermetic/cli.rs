@@ -316,6 +316,13 @@ async fn plan_shows_every_claim_and_the_arithmetic_without_an_engine() {
     let wrong = home.seatrial(&["plan", "--profile", "offline", "--k8s", "1.2.3"]).await;
     assert_eq!(wrong.code, 2, "{}", wrong.err);
     assert!(wrong.err.contains("hint: choose one of "), "{}", wrong.err);
+    let wrong = home.seatrial(&["plan", "--k8s", "9.9.9"]).await;
+    assert_eq!(wrong.code, 2, "as `run` does: {}", wrong.err);
+    for command in ["plan", "up", "images"] {
+        let several = home.seatrial(&[command, "--k8s", "1.34,1.35"]).await;
+        assert_eq!(several.code, 2, "{command}: {}", several.err);
+        assert!(several.err.contains("not 1.34, 1.35\nhint: only `run` "), "{}", several.err);
+    }
 }
 
 #[tokio::test]

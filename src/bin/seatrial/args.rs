@@ -14,6 +14,8 @@ use seatrial::image::{PROFILES, Profile};
 use seatrial::report::FORMATS;
 use seatrial::suite::{SUITES, Suite};
 
+use crate::exit::{Exit, Stop};
+
 /// Proves how a Kubernetes cluster behaves when it matters.
 #[derive(Debug, Parser)]
 #[command(name = "seatrial", version, about, max_term_width = 100, after_help = crate::exit::TABLE)]
@@ -70,7 +72,7 @@ pub struct ImageArgs {
     /// Image profile, auto, or a file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
     #[arg(long, value_parser = ProfileParser::new())]
     pub profile: Option<String>,
-    /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several [env: SEATRIAL_K8S]
+    /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several, with commas [env: SEATRIAL_K8S, one]
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
     pub k8s: Vec<String>,
 }
@@ -218,7 +220,8 @@ pub struct UpgradeArgs {
     /// Show what would be done, and how long it would take; changes nothing
     #[arg(long)]
     pub plan: bool,
-    /// Stop after a step, a node, or `control-plane`; the next call goes on from there
+    /// Stop after a step as the plan names it (those with `*`), a node, or `control-plane`; the next call
+    /// goes on from there
     #[arg(long, value_name = "STEP", conflicts_with = "plan")]
     pub stop_after: Option<String>,
     /// What each step may cost, instead of the defaults (TOML)
@@ -340,16 +343,31 @@ pub struct ReapArgs {
 }
 
 impl Args {
-    /// What a flag says for a setting, by the variable that it comes before.
-    pub fn flag(&self, variable: &str) -> Option<String> {
-        let folder = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
-        let images = match &self.command {
+    /// Refuses several versions where one is meant: `run` alone takes several.
+    pub fn check(&self) -> Result<(), Stop> {
+        match self.images() {
+            Some(images) if images.k8s.len() > 1 && !matches!(self.command, Command::Run(_)) => {
+                let message = format!("--k8s takes one version here, not {}", images.k8s.join(", "));
+                Err(Stop::new(Exit::Usage, message, "only `run` takes several"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn images(&self) -> Option<&ImageArgs> {
+        match &self.command {
             Command::Plan(args) => Some(&args.images),
             Command::Run(args) => Some(&args.images),
             Command::Up(args) => Some(&args.images),
             Command::Images(args) => Some(&args.images),
             _ => None,
-        };
+        }
+    }
+
+    /// What a flag says for a setting, by the variable that it comes before.
+    pub fn flag(&self, variable: &str) -> Option<String> {
+        let folder = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
+        let images = self.images();
         let profile = match &self.command {
             Command::Upgrade(args) => args.profile.clone(),
             _ => images.and_then(|i| i.profile.clone()),

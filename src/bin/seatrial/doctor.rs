@@ -180,23 +180,28 @@ fn folder(state: &Path) -> Finding {
 
 /// Each node runs its own systemd and kubelet: the kernel's default of 128 instances is used up by
 /// three of them ("Known Issues, pod errors due to too many open files" in kind's documentation).
-fn inotify() -> Option<Finding> {
-    let file = "/proc/sys/fs/inotify/max_user_instances";
-    let limit: u64 = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
-    let enough = limit >= 512;
-    Some(Finding {
-        what: "inotify instances",
-        state: if enough { Health::Good } else { Health::Doubtful },
-        found: limit.to_string(),
-        hint: (!enough).then(|| "sysctl fs.inotify.max_user_instances=512".into()),
-    })
+/// scripts/engine raises both limits to these.
+fn inotify() -> Vec<Finding> {
+    let limits = [
+        ("inotify instances", "max_user_instances", 1024),
+        ("inotify watches", "max_user_watches", 1_048_576),
+    ];
+    let find = |(what, name, wanted): (&'static str, &str, u64)| {
+        let file = format!("/proc/sys/fs/inotify/{name}");
+        let limit: u64 = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+        let enough = limit >= wanted;
+        let state = if enough { Health::Good } else { Health::Doubtful };
+        let hint = (!enough).then(|| format!("sysctl fs.inotify.{name}={wanted}"));
+        Some(Finding { what, state, found: limit.to_string(), hint })
+    };
+    limits.into_iter().filter_map(find).collect()
 }
 
 /// Needed where no registry answers.
 fn builder() -> Finding {
     let what = "builds without a registry";
     match seatrial::image::build::able() {
-        Ok(()) => good(what, "possible"),
+        Ok(()) => good(what, "Linux and root; `scripts/tools offline` brings the tools (Debian or Ubuntu)"),
         Err(error) => Finding {
             what,
             state: Health::Doubtful,

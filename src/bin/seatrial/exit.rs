@@ -56,7 +56,7 @@ pub enum Exit {
 pub const TABLE: &str = "\
 Exit codes:
     0  all claims passed, the command did its work
-    1  a claim failed
+    1  a claim failed, or an upgrade went over its budget
     2  the command line is wrong
     3  a claim was inconclusive and none failed
    65  an input file is no good
@@ -64,8 +64,9 @@ Exit codes:
    70  internal error, or the story broke
    73  cannot write
    75  busy: the cluster was not free in time
-   77  refused: not ours, broken already, or the last control plane
-  130  interrupted (143: terminated); faults were healed";
+   77  refused: not ours, broken already, too few control planes left, the load balancer, no room,
+       an upgrade that its checks forbid or that stands in the middle of a step
+  130  interrupted (143: terminated); `run` heals first, unless it is interrupted twice";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 /// A run, and a fault, heal before they give way to a signal; everything else is dropped at once, which ends
 /// its child processes.
 async fn ended(args: Args) -> anyhow::Result<Exit> {
+    args.check()?;
     let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
     let mut signals = Signals::listen()?;
     match &args.command {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seatrial::cluster::Access;
 use seatrial::config::Settings;
-use seatrial::image::Profile;
+use seatrial::image::{self, Profile};
 use seatrial::judge;
 use seatrial::suite::Suite;
 
@@ -32,6 +32,7 @@ pub fn plan(settings: &Settings, args: &PlanArgs) -> anyhow::Result<Exit> {
 }
 
 fn images(settings: &Settings) -> anyhow::Result<String> {
+    image::check(settings)?;
     let asked = settings.kubernetes.as_deref();
     if settings.profile == "auto" {
         let version = asked.map(|v| format!(", Kubernetes {v}")).unwrap_or_default();
@@ -56,10 +57,11 @@ fn describe(suite: &Suite, args: &PlanArgs) -> anyhow::Result<String> {
     };
     let (planes, workers) = (shape.control_planes(), shape.workers());
     let mut text = format!(
-        "\n{}: {}\n  cluster {}: {planes} control plane, {workers} workers; {access}; at most {}\n",
+        "\n{}: {}\n  cluster {}: {planes} control plane{}, {workers} workers; {access}; at most {}\n",
         needs.name,
         suite.about,
         shape.name,
+        if planes == 1 { "" } else { "s" },
         minutes(needs.budget)
     );
     for id in needs.claims {
