@@ -176,7 +176,8 @@ pub enum Event {
         /// secrets.
         object: Value,
     },
-    /// A watch broke off and began anew with a list: changes in between may be missing.
+    /// A watch broke off and began anew with a list, or its records were behind the API for longer than was
+    /// waited for: changes in between may be missing.
     WatchRestarted {
         /// The kind watched.
         kind: String,

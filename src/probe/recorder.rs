@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{
     Event as CoreEvent, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use self::watch::Watch;
 use crate::client::Client;
 use crate::deadline::Deadline;
-use crate::event::{Event, EventLog};
+use crate::event::EventLog;
 
 mod known;
 mod watch;
@@ -25,7 +26,7 @@ mod watch;
 /// # Guarantees
 /// Every object that exists when it starts is recorded as added. A watch that breaks off is taken
 /// up where it was, and counts as whole again once the records hold what the API showed after that.
-/// Where the server cannot do that, [`Event::WatchRestarted`] is recorded with the time since when the
+/// Where the server cannot do that, [`Event::WatchRestarted`](crate::event::Event::WatchRestarted) is recorded with the time since when the
 /// watch was not whole, and the new list is compared with what was known, so that the last state of
 /// each object and each deletion are recorded even then.
 #[derive(Debug)]
@@ -112,31 +113,27 @@ impl Recorder {
     }
 
     /// Waits until the records hold everything that the API shows now, and no watch is broken off: a
-    /// watch may be a moment behind an answer that somebody else already got. Where the deadline comes first, that is
-    /// recorded as a note, and what is missing makes judges unsure.
+    /// watch may be a moment behind an answer that somebody else already got. Where the deadline comes
+    /// first for a kind, [`Event::WatchRestarted`](crate::event::Event::WatchRestarted) says so, and what is missing makes judges unsure.
     pub async fn settle(&self, deadline: Deadline) {
-        for w in &self.watches {
-            let mut missing = "the API did not answer".to_owned();
-            while !deadline.is_over() {
-                match deadline.bound(w.all()).await {
-                    Ok(Ok(list)) => match w.lacks(&list) {
-                        None => {
-                            missing.clear();
-                            break;
-                        }
-                        Some(what) => missing = what,
-                    },
-                    Ok(Err(error)) => missing = error.text,
-                    Err(_) => break,
-                }
-                deadline.pause(Duration::from_millis(20)).await;
+        join_all(self.watches.iter().map(|w| self.settle_one(w, deadline))).await;
+    }
+
+    async fn settle_one(&self, w: &Watch, deadline: Deadline) {
+        let mut missing = "the API did not answer".to_owned();
+        while !deadline.is_over() {
+            match deadline.bound(w.all()).await {
+                Ok(Ok(list)) => match w.lacks(&list) {
+                    None => return,
+                    Some(what) => missing = what,
+                },
+                Ok(Err(error)) => missing = error.text,
+                Err(_) => break,
             }
-            if !missing.is_empty() {
-                let (kind, waited) = (&w.resource.kind, deadline.waited().as_secs_f64());
-                let text = format!("records of {kind} are behind the API after {waited:.1} s: {missing}");
-                self.log.append(Event::Noted { text });
-            }
+            deadline.pause(Duration::from_millis(20)).await;
         }
+        let waited = deadline.waited().as_secs_f64();
+        w.missed(&self.log, format!("records are behind the API after {waited:.1} s: {missing}"));
     }
 
     /// Stops to watch. What was seen until now is in the log; see [`Recorder::settle`].

@@ -55,6 +55,11 @@ impl Known {
     }
 }
 
+/// Whether a resource version is that of a list, or a later one.
+pub(super) fn reaches(version: &str, list: &ObjectList<DynamicObject>) -> bool {
+    number(version) >= number(list.metadata.resource_version.as_deref().unwrap_or("-"))
+}
+
 fn uid(object: &DynamicObject) -> &str {
     object.metadata.uid.as_deref().unwrap_or_default()
 }
@@ -66,4 +71,29 @@ fn version(object: &DynamicObject) -> &str {
 /// Resource versions of one kind can be compared as whole numbers (KEP-5504).
 fn number(version: &str) -> u64 {
     version.parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(version: &str, items: &[(&str, &str)]) -> ObjectList<DynamicObject> {
+        let item = |(uid, version): &(&str, &str)| serde_json::json!({ "metadata": { "name": uid, "uid": uid, "resourceVersion": version } });
+        let items: Vec<_> = items.iter().map(item).collect();
+        let list = serde_json::json!({ "metadata": { "resourceVersion": version }, "items": items });
+        serde_json::from_value(list).unwrap()
+    }
+
+    #[test]
+    fn what_went_before_a_list_was_read_is_no_gap_once_its_version_is_reached() {
+        let mut known = Known::default();
+        let shown = list("7", &[("a", "5")]);
+        assert_eq!(known.take(&shown.items[0]), Some(Change::Added));
+        assert_eq!(known.behind(&shown), None);
+        known.forget(&shown.items[0]);
+        assert_eq!(known.behind(&shown).as_deref(), Some("a was not recorded"));
+        for (version, reached) in [("6", false), ("7", true), ("8", true), ("10", true)] {
+            assert_eq!(reaches(version, &shown), reached, "{version}");
+        }
+    }
 }

@@ -12,17 +12,17 @@ use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectList, WatchEvent, WatchParams};
 use serde_json::Value;
 
-use super::known::Known;
+use super::known::{self, Known};
 use crate::client::ApiError;
 use crate::deadline::Deadline;
 use crate::event::{Change, Event, EventLog};
 
 /// Time for the answer to a list, and for a watch to be accepted.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Seconds after which the server is asked to end a watch.
-const LIMIT: u32 = 290;
+/// Seconds after which the server is asked to end a watch. One that died without a word is found out soon.
+const LIMIT: u32 = 60;
 /// Silence after which a watch is taken for dead: the server did not even end it.
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_secs(70);
 
 /// One kind.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ struct State {
     last_error: Option<String>,
     /// Since when changes may be missing, on the log's clock; none while the watch is whole.
     broken_us: Option<u64>,
+    /// When the server was last heard of, on the same clock.
+    heard_us: u64,
 }
 
 /// How a watch ended.
@@ -83,6 +85,14 @@ impl Watch {
         state.known.behind(list).or_else(broken)
     }
 
+    /// Records that changes may be missing from the records, since the watch broke off or, where it did
+    /// not, since the server was last heard of.
+    pub(super) fn missed(&self, log: &EventLog, reason: String) {
+        let state = self.lock();
+        let since_us = Some(state.broken_us.unwrap_or(state.heard_us));
+        log.append(Event::WatchRestarted { kind: self.resource.kind.clone(), reason, since_us });
+    }
+
     /// Every object, as the API shows it now.
     pub(super) async fn all(&self) -> Result<ObjectList<DynamicObject>, ApiError> {
         let fields = ListParams { field_selector: self.fields.clone(), ..Default::default() };
@@ -123,15 +133,12 @@ impl Watch {
 
     /// Records a whole list, and what is gone since the one before; its resource version.
     async fn begin(&self, log: &EventLog) -> Result<String, ApiError> {
-        {
-            let state = self.lock();
-            if state.listed {
-                let reason = state.last_error.clone().unwrap_or_default();
-                let (kind, since_us) = (self.resource.kind.clone(), state.broken_us);
-                log.append(Event::WatchRestarted { kind, reason, since_us });
-            }
+        let list = self.all().await;
+        // The gap ends with the list; where there is none, it is told what is missing until now.
+        if self.is_listed() {
+            self.missed(log, self.last_error().unwrap_or_default());
         }
-        let list = self.all().await?;
+        let list = list?;
         let version = list.metadata.resource_version.clone().filter(|version| !version.is_empty());
         let none = || ApiError { text: "the list has no resource version".into(), status: None };
         let version = version.ok_or_else(none)?;
@@ -144,6 +151,7 @@ impl Watch {
         }
         state.listed = true;
         state.broken_us = None;
+        state.heard_us = log.now_us();
         Ok(version)
     }
 
@@ -192,7 +200,11 @@ impl Watch {
                 }
             }
             let mut state = self.lock();
-            if shown.as_ref().is_some_and(|list| state.known.behind(list).is_none()) {
+            state.heard_us = heard_us;
+            // What was missed came in the order of versions; what went meanwhile is in the list alone.
+            let has_come =
+                |list: &ObjectList<_>| state.known.behind(list).is_none() || known::reaches(version, list);
+            if shown.as_ref().is_some_and(has_come) {
                 state.broken_us = None;
                 (whole, shown) = (true, None);
             }

@@ -189,3 +189,33 @@ async fn a_watch_that_is_accepted_is_not_whole_before_what_was_missed_has_come()
     assert!(again.0.is_some_and(|since| since < later), "{later}: {again:?}");
     r.recorder.stop().await;
 }
+
+#[tokio::test]
+async fn records_that_stay_behind_are_a_gap_of_their_kind_alone() {
+    let r = Recorded::start(&[pod("a", "Pending")]).await;
+    r.settle().await;
+    let whole = r.log.now_us();
+    // Taken up, and silent from then on.
+    r.fake.trouble("GET", "/namespaces/ns/pods", true, 1, Trouble::Silent);
+    r.fake.cut();
+    r.fake.put(pod("b", "Running"));
+    r.recorder.settle(Deadline::after(Duration::from_secs(2))).await;
+    let gaps: Vec<(String, String, bool)> = r
+        .log
+        .records()
+        .into_iter()
+        .filter_map(|record| match record.event {
+            Event::WatchRestarted { kind, reason, since_us } => {
+                Some((kind, reason, since_us.is_some_and(|since| since >= whole && since < record.mono_us)))
+            }
+            _ => None,
+        })
+        .collect();
+    let [(kind, reason, since)] = gaps.as_slice() else { panic!("{gaps:?}") };
+    assert!(kind == "Pod" && *since, "{gaps:?}");
+    assert!(
+        reason.starts_with("records are behind the API after 2.") && reason.ends_with("b was not recorded"),
+        "{reason}"
+    );
+    r.recorder.stop().await;
+}
