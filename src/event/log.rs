@@ -56,16 +56,12 @@ impl EventLog {
         let path = dir.join("events.jsonl");
         let error = |source| EventError::File { path: path.clone(), source };
         std::fs::create_dir_all(dir).map_err(error)?;
-        let file = File::options().create(true).append(true).open(&path).map_err(error)?;
+        let mut file = File::options().create(true).append(true).read(true).open(&path).map_err(error)?;
         let begin = Position(file.metadata().map_err(error)?.len());
-        let state = Mutex::new(State {
-            file,
-            seq: 0,
-            end: begin,
-            broken: None,
-            torn: false,
-            secrets: BTreeSet::new(),
-        });
+        // A process that was killed in a write leaves half a line.
+        let torn = begin.0 > 0 && last_byte(&mut file).map_err(error)? != b'\n';
+        let state =
+            Mutex::new(State { file, seq: 0, end: begin, broken: None, torn, secrets: BTreeSet::new() });
         let inner = Inner { path, run: run.into(), opened: Instant::now(), begin, state };
         Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
     }
@@ -257,6 +253,8 @@ impl EventLog {
                 Ok(_) if mark.as_ref().is_some_and(|mark| !String::from_utf8_lossy(&line).contains(mark)) => {
                     continue;
                 }
+                // Put in front by who found half a line at the end.
+                Ok(_) if line == b"\n" => continue,
                 Ok(_) => {}
                 Err(error) => return broken.or(Some(error.to_string())),
             }
@@ -272,4 +270,12 @@ impl EventLog {
             }
         }
     }
+}
+
+/// The last byte of a file that is not empty.
+fn last_byte(file: &mut File) -> std::io::Result<u8> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last[0])
 }

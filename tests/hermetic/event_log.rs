@@ -48,6 +48,24 @@ async fn a_log_of_a_full_disk_is_read_and_says_what_is_missing() {
     assert!(report.defects.iter().any(|d| d.starts_with(&missing)), "{:?}", report.defects);
 }
 
+/// As a process that is killed in a write leaves it for the next one.
+#[test]
+fn a_log_is_gone_on_with_behind_half_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = |log: &EventLog, text: &str| log.append(Event::Noted { text: text.into() });
+    note(&EventLog::open(dir.path(), "r").unwrap(), "first");
+    let path = dir.path().join("events.jsonl");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend_from_slice(&bytes.clone()[..40]);
+    std::fs::write(&path, bytes).unwrap();
+    let log = EventLog::open(dir.path(), "r").unwrap();
+    note(&log, "second");
+    log.check().unwrap();
+    let found = |records: &[event::Record]| records.len();
+    assert_eq!((found(&event::read(&path).unwrap()), found(&log.records())), (2, 1));
+    log.check().unwrap();
+}
+
 #[test]
 #[ignore = "a child process of the tests in this file"]
 fn hindered() {
