@@ -47,7 +47,7 @@ impl Load {
     /// Ends the probes, and reads what the ledger wrote.
     pub async fn end(mut self, s: &Scenario, mysql: &Mysql) -> Result<(), Failure> {
         let deadline = s.deadline().at_most(CHANGE);
-        let more = self.writer.acknowledged(ROWS, deadline).await;
+        let more = self.writer.acknowledged(self.writer.tally().acknowledged + ROWS, deadline).await;
         self.writer.stop().await;
         let (http, dns, api) = self.probes;
         http.stop().await;
