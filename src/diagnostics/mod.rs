@@ -28,6 +28,9 @@ pub use pod_logs::PodLogs;
 pub use pods::Pods;
 pub use running::Running;
 
+/// Where Kubernetes' own pods run: API servers, schedulers, controllers, proxies, DNS.
+const OWN: &str = "kube-system";
+
 /// Gathers one kind of evidence.
 pub trait Collector: Sync + Debug {
     /// Its name, and that of its folder.

@@ -1,15 +1,20 @@
 //! Node containers: their state and log, and the files that say what happened on a node that does
 //! not answer any more.
 
+use std::time::Duration;
+
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
-use super::{Collector, Folder, Scene};
+use k8s_openapi::api::core::v1 as api;
+use kube::api::Api;
+
+use super::{Collector, Folder, OWN, Scene};
 use crate::event::FileEntry;
 use crate::node::{Node, Power};
 
-/// `nodes/<node>/`: `container.txt` and `console.log` always; of a node that does not run also its
-/// journal files (read them with `journalctl --file`) and its containers' logs.
+/// `nodes/<node>/`: `container.txt` and `console.log` always; of a node that is not Ready also its containers'
+/// logs, and of one that does not run its journal files (read them with `journalctl --file`).
 #[derive(Debug)]
 pub struct Nodes;
 
@@ -17,6 +22,8 @@ pub struct Nodes;
 const JOURNAL: &str = "/var/log/journal";
 /// Where the kubelet keeps what containers print.
 const PODS: &str = "/var/log/pods";
+/// Time for the API server to say whether a node is Ready.
+const ASK: Duration = Duration::from_secs(5);
 /// Files of a folder that are read at most.
 const FILES: usize = 40;
 
@@ -26,7 +33,7 @@ impl Collector for Nodes {
     }
 
     fn about(&self) -> &'static str {
-        "state and console of each node container; journal and container logs of dead ones"
+        "state and console of each node container; container logs and journal of lost ones"
     }
 
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
@@ -48,15 +55,26 @@ async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
         Err(error) => return folder.missing(&format!("{base}/container.txt"), &error.to_string()),
     };
     folder.text(&format!("{base}/container.txt"), &format!("{container:#?}\n"));
-    if container.power == Power::Running {
+    if container.power != Power::Running {
+        copy(node, JOURNAL, |e| e.path.ends_with(".journal"), &format!("{base}/journal"), folder).await;
+    } else if is_ready(node, scene).await {
+        // Its kubelet gives its containers' logs to the API server.
         return;
     }
-    copy(node, JOURNAL, |e| e.path.ends_with(".journal"), &format!("{base}/journal"), folder).await;
     let ours = |entry: &FileEntry| {
-        let here = scene.namespace.is_none_or(|n| entry.path.starts_with(&format!("{n}_")));
+        let of = |namespace: &str| entry.path.starts_with(&format!("{namespace}_"));
+        let here = scene.namespace.is_none_or(of) || of(OWN);
         here && entry.path.ends_with(".log")
     };
     copy(node, PODS, ours, &format!("{base}/pods"), folder).await;
+}
+
+async fn is_ready(node: &Node, scene: &Scene<'_>) -> bool {
+    let nodes = Api::<api::Node>::all(scene.client.unary.clone());
+    let asked = scene.deadline.at_most(ASK).bound(nodes.get(&node.name)).await;
+    let conditions =
+        asked.ok().and_then(Result::ok).and_then(|node| node.status?.conditions).unwrap_or_default();
+    conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// Copies the files of a folder that are wanted.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 
-use super::{Collector, Folder, Scene};
+use super::{Collector, Folder, OWN, Scene};
 
 /// `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`; the same below
 /// `logs/kube-system/`. Logs of pods on dead nodes come with the node's files: the API server cannot
@@ -14,8 +14,6 @@ use super::{Collector, Folder, Scene};
 #[derive(Debug)]
 pub struct PodLogs;
 
-/// Where Kubernetes' own pods run: schedulers, controllers, proxies, DNS.
-const OWN: &str = "kube-system";
 /// Lines of a container at most: its last ones.
 const LINES: i64 = 10_000;
 /// Bytes of them that are asked for at most. Where it is reached the kubelet leaves the end out, of
