@@ -12,7 +12,7 @@
 //! - [`upgrade`] brings a living cluster to another version: a plan, then step by step.
 //! - Below are [`cluster`] (topologies, kind, leases), [`image`] (what runs, and how it is built
 //!   where no registry answers), [`node`] and [`engine`].
-//! - At the bottom: [`deadline`], [`exec`], [`config`], [`progress`].
+//! - At the bottom: [`mod@chain`], [`deadline`], [`exec`], [`config`], [`progress`].
 
 pub mod suite;
 
@@ -42,6 +42,7 @@ pub mod engine;
 pub mod event;
 pub mod judge;
 
+pub mod chain;
 pub mod config;
 pub mod deadline;
 pub mod exec;

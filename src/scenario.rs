@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::chain::chain;
 use crate::client::Client;
 use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
 use crate::config::Settings;
@@ -563,18 +564,6 @@ fn unjudged<'c>(log: &EventLog, claims: &'c [&'c str]) -> Vec<&'c str> {
         }
     });
     left
-}
-
-/// An error with its sources on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -17,6 +17,7 @@ use super::ready::{self, Ready};
 use super::record::{self, OWNER_FILE, Record, private_dir, remove_dir, write_private};
 use super::standing::{self, Standing};
 use super::{Cluster, ClusterError, Wanted, dns, out_of_service, role, upgrading};
+use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
@@ -451,11 +452,4 @@ fn is_refusal(error: &ClusterError) -> bool {
             | ClusterError::Upgraded { .. }
             | ClusterError::WrongKubeconfig { .. }
     )
-}
-
-/// An error with its sources, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let texts: Vec<String> =
-        std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect();
-    texts.join(": ")
 }

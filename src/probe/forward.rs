@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,6 +11,7 @@ use kube::api::{Api, ListParams};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::chain::chain;
 use crate::deadline::Deadline;
 
 /// Listens on a port of 127.0.0.1. Each accepted connection looks for the pod anew and gets a
@@ -45,7 +46,7 @@ pub struct Route {
 struct Seen {
     /// Name to UID and node, of every pod that a connection led to.
     pods: BTreeMap<String, (String, String)>,
-    last_error: Option<String>,
+    last_error: Option<(Instant, String)>,
 }
 
 /// Why a connection did not reach a pod.
@@ -108,9 +109,14 @@ impl Route {
         self.lock().pods.get(name).cloned()
     }
 
-    /// Why the last connection broke or did not come about.
-    pub fn last_error(&self) -> Option<String> {
-        self.lock().last_error.clone()
+    /// Why the last connection broke or did not come about, where that was not before `since`.
+    pub fn error_since(&self, since: Instant) -> Option<String> {
+        let last = self.lock().last_error.clone();
+        last.filter(|(at, _)| *at >= since).map(|(_, text)| text)
+    }
+
+    fn failed(&self, error: &dyn std::error::Error) {
+        self.lock().last_error = Some((Instant::now(), chain(error)));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -165,15 +171,16 @@ async fn accept(listener: TcpListener, to: Far) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
+                Ok((mut socket, _)) => {
                     let to = to.clone();
                     connections.spawn(async move {
-                        if let Err(error) = to.carry(socket).await {
-                            to.route.lock().last_error = Some(error.to_string());
+                        // Known before the other side sees the end.
+                        if let Err(error) = to.carry(&mut socket).await {
+                            to.route.failed(&error);
                         }
                     });
                 }
-                Err(error) => to.route.lock().last_error = Some(error.to_string()),
+                Err(error) => to.route.failed(&error),
             },
             Some(_) = connections.join_next() => {}
         }
@@ -181,7 +188,7 @@ async fn accept(listener: TcpListener, to: Far) {
 }
 
 impl Far {
-    async fn carry(&self, mut near: TcpStream) -> Result<(), ForwardError> {
+    async fn carry(&self, near: &mut TcpStream) -> Result<(), ForwardError> {
         let (pod, uid) = self.find().await?;
         let doing = format!("forward to port {} of pod {pod}", self.port);
         let mut forward = answer(&doing, self.pods.portforward(&pod, &[self.port])).await.map(Abort)?;

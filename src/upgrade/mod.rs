@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::chain::chain;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -248,11 +249,4 @@ pub async fn mend(
         kubeadm::mend(engine, node, to, deadline).await?;
     }
     look::settled(client, deadline).await
-}
-
-/// An error with its sources on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let texts: Vec<String> =
-        std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect();
-    texts.join(": ")
 }

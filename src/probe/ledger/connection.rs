@@ -1,6 +1,6 @@
 //! One connection to a MySQL server: every call bounded, every error in its class.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Statement};
@@ -76,6 +76,8 @@ pub(super) struct Connection {
     insert: Option<Statement>,
     patience: Duration,
     deadline: Deadline,
+    /// When the server answered last.
+    answered: Instant,
 }
 
 impl Connection {
@@ -104,7 +106,8 @@ impl Connection {
         };
         let (server, patience) = (Server::default(), spec.patience);
         let version = String::new();
-        let mut connection = Self { conn, server, version, insert: None, patience, deadline };
+        let mut connection =
+            Self { conn, server, version, insert: None, patience, deadline, answered: Instant::now() };
         let who: Option<(String, String, String)> = connection
             .call("say who it is", async |c| {
                 c.query_first("SELECT @@server_uuid, @@hostname, @@version").await
@@ -122,6 +125,11 @@ impl Connection {
 
     pub(super) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// When the server answered last.
+    pub(super) fn answered(&self) -> Instant {
+        self.answered
     }
 
     /// From now on every call is bounded by this.
@@ -227,7 +235,10 @@ impl Connection {
     ) -> Result<T, LedgerError> {
         let bound = self.deadline.at_most(self.patience);
         match bound.bound(call(&mut self.conn)).await {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok(value)) => {
+                self.answered = Instant::now();
+                Ok(value)
+            }
             Ok(Err(source)) => Err(LedgerError::Call { doing: doing.into(), source }),
             Err(late) => Err(LedgerError::Silent { doing: doing.into(), waited: late.0 }),
         }
@@ -267,20 +278,6 @@ fn read_row((writer, number, payload, stored): (String, u64, String, String)) ->
     let computed = checksum(&writer, number, &payload);
     let checksum = if computed == stored { stored } else { format!("{stored} over {computed}") };
     Row { writer, number, checksum }
-}
-
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let said = source.to_string();
-        // mysql_async's errors repeat their sources.
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
@@ -21,6 +21,7 @@ pub use steady::Tally;
 pub use traffic::Traffic;
 pub use writer::{Pace, Writer};
 
+use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::event::{Event, EventLog, Outcome, Row, Server};
 use crate::probe::Route;
@@ -105,6 +106,7 @@ impl Ledger {
         let mut last = "it was not asked yet".to_owned();
         let mut before: Option<(Server, u64)> = None;
         while !deadline.is_over() {
+            let began = Instant::now();
             let asked = async {
                 let mut connection = self.meet(deadline).await?;
                 let uptime = connection.uptime().await?;
@@ -119,7 +121,7 @@ impl Ledger {
                     }
                 },
                 Err(error) => {
-                    (last, before) = (self.explain(&error), None);
+                    (last, before) = (self.explain(&error, began), None);
                 }
             }
             let pause = if before.is_some() { 1000 } else { 100 };
@@ -240,10 +242,10 @@ impl Ledger {
         });
     }
 
-    /// An error with what the forward says about it.
-    fn explain(&self, error: &LedgerError) -> String {
-        let text = connection::chain(error);
-        match self.route.last_error() {
+    /// An error with what the forward has said about it since then.
+    fn explain(&self, error: &LedgerError, since: Instant) -> String {
+        let text = chain(error);
+        match self.route.error_since(since) {
             Some(forward) if !error.is_answer() => format!("{text} (forward: {forward})"),
             _ => text,
         }

@@ -1,6 +1,6 @@
 //! Looks at the ledger's newest rows, again and again, whatever happens to the server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -87,11 +87,12 @@ type Look = (Outcome, Server, Option<Vec<Seen>>, String);
 
 /// A look that no connection came about for is refused, one without an answer indeterminate.
 async fn look(ledger: &Ledger, connection: &mut Option<Connection>) -> Look {
+    let since = connection.as_ref().map_or_else(Instant::now, Connection::answered);
     let mut open = match connection.take() {
         Some(open) => open,
         None => match ledger.meet(Deadline::after(ledger.spec.patience * 2)).await {
             Ok(open) => open,
-            Err(error) => return (Outcome::Refused, Server::default(), None, ledger.explain(&error)),
+            Err(error) => return (Outcome::Refused, Server::default(), None, ledger.explain(&error, since)),
         },
     };
     open.until(Deadline::after(ledger.spec.patience));
@@ -101,7 +102,7 @@ async fn look(ledger: &Ledger, connection: &mut Option<Connection>) -> Look {
             *connection = Some(open);
             (Outcome::Acknowledged, server, seen, String::new())
         }
-        Err(error) if error.is_answer() => (Outcome::Refused, server, None, ledger.explain(&error)),
-        Err(error) => (Outcome::Indeterminate, server, None, ledger.explain(&error)),
+        Err(error) if error.is_answer() => (Outcome::Refused, server, None, ledger.explain(&error, since)),
+        Err(error) => (Outcome::Indeterminate, server, None, ledger.explain(&error, since)),
     }
 }

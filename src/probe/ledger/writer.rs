@@ -1,6 +1,6 @@
 //! Writes the ledger's rows, one after another, whatever happens to the server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -99,9 +99,10 @@ impl Duty for Write {
 /// Tries one row, or one transaction. Says what came of it, and whether it was sent at all.
 async fn write(ledger: &Ledger, duty: &Write, connection: &mut Option<Connection>) -> (Outcome, bool) {
     let rows = ledger.next(&duty.name, duty.rows);
+    let since = connection.as_ref().map_or_else(Instant::now, Connection::answered);
     let mut open = match connection.take() {
         Some(open) => open,
-        None => match connect(ledger).await {
+        None => match connect(ledger, since).await {
             Ok(open) => open,
             Err((server, reason)) => {
                 ledger.record(rows, Outcome::Refused, server, reason);
@@ -111,7 +112,7 @@ async fn write(ledger: &Ledger, duty: &Write, connection: &mut Option<Connection
     };
     open.until(Deadline::after(ledger.spec.patience));
     let (outcome, error) = open.insert(&rows).await;
-    let reason = error.map(|e| ledger.explain(&e)).unwrap_or_default();
+    let reason = error.map(|e| ledger.explain(&e, since)).unwrap_or_default();
     ledger.record(rows, outcome, open.server().clone(), reason);
     if outcome == Outcome::Acknowledged {
         *connection = Some(open);
@@ -120,12 +121,12 @@ async fn write(ledger: &Ledger, duty: &Write, connection: &mut Option<Connection
 }
 
 /// Opens a connection and readies the insert. Names the server that refused, if one answered.
-async fn connect(ledger: &Ledger) -> Result<Connection, (Server, String)> {
+async fn connect(ledger: &Ledger, since: Instant) -> Result<Connection, (Server, String)> {
     let deadline = Deadline::after(ledger.spec.patience * 2);
     let opened = ledger.meet(deadline).await;
-    let mut open = opened.map_err(|e| (Server::default(), ledger.explain(&e)))?;
+    let mut open = opened.map_err(|e| (Server::default(), ledger.explain(&e, since)))?;
     match open.prepare(&ledger.spec.database).await {
         Ok(()) => Ok(open),
-        Err(error) => Err((open.server().clone(), ledger.explain(&error))),
+        Err(error) => Err((open.server().clone(), ledger.explain(&error, since))),
     }
 }

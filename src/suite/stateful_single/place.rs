@@ -7,9 +7,10 @@ use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::watcher;
 use serde_json::json;
 
+use crate::chain::chain;
 use crate::judge::stateful_single::PATH;
 use crate::node::{Node, Role};
-use crate::scenario::{Failure, Scenario, chain};
+use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, pods};
 
 /// Levels that are listed: the data directory and the databases in it.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::mysql::serving;
 use super::{CHANGE, START, only};
+use crate::chain::chain;
 use crate::judge::upgrade::{TRAP_AFTER, TRAP_BEFORE};
 use crate::manifest::Manifest;
 use crate::probe::{Inside, Ledger, Pace};
-use crate::scenario::{Failure, Scenario, chain};
+use crate::scenario::{Failure, Scenario};
 use crate::suite::stateful_single::disk;
 use crate::wait;
 

@@ -1,6 +1,6 @@
 //! The forward against a fake API server whose pods come and go.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use seatrial::deadline::Deadline;
 use seatrial::probe::{Forward, Target};
@@ -50,19 +50,21 @@ async fn each_connection_leads_to_the_pod_that_is_ready_then() {
 
 #[tokio::test]
 async fn one_pod_by_uid_is_reached_whatever_others_there_are() {
+    let began = Instant::now();
     let fake = FakePods::start().await;
     fake.set(&[("a", false, true), ("b", true, false)]);
     let forward = open(&fake, Target::Uid("uid-a".into())).await;
     assert_eq!(greeting(&mut dial(&forward).await).await, "a");
     fake.set(&[("b", true, false)]);
     assert_eq!(greeting(&mut dial(&forward).await).await, "");
-    let why = forward.route().last_error().unwrap();
+    let why = forward.route().error_since(began).unwrap();
     assert_eq!(why, "no pod to forward to in namespace ns: b is ready");
 }
 
 /// As a pod of a StatefulSet, which comes again under its name.
 #[tokio::test]
 async fn a_pod_that_was_replaced_under_its_name_is_not_taken_for_the_old_one() {
+    let began = Instant::now();
     let fake = FakePods::start().await;
     fake.set(&[("web-0", true, false)]);
     *fake.late.lock().unwrap() = true;
@@ -70,20 +72,23 @@ async fn a_pod_that_was_replaced_under_its_name_is_not_taken_for_the_old_one() {
         fake.set(&[("web-0", true, false)]);
         let forward = open(&fake, target).await;
         assert_eq!(greeting(&mut dial(&forward).await).await, "");
-        let why = forward.route().last_error().unwrap();
+        let why = forward.route().error_since(began).unwrap();
         assert!(why.ends_with("web-0 was replaced while the forward was opened"), "{why}");
     }
 }
 
 #[tokio::test]
 async fn the_far_ends_error_is_kept() {
+    let began = Instant::now();
     let fake = FakePods::start().await;
     fake.set(&[("a", true, false)]);
     *fake.refusal.lock().unwrap() = Some("dial tcp4 127.0.0.1:3306: connection refused".into());
     let forward = open(&fake, by_label()).await;
     assert_eq!(greeting(&mut dial(&forward).await).await, "");
-    let why = forward.route().last_error().unwrap();
+    let why = forward.route().error_since(began).unwrap();
     assert!(why.contains("connection to pod a broke") && why.contains("connection refused"), "{why}");
+    // It says nothing of what begins after it.
+    assert_eq!(forward.route().error_since(Instant::now()), None);
 }
 
 #[tokio::test]

@@ -1,0 +1,34 @@
+//! Errors in one line.
+
+use std::error::Error;
+
+/// An error with its sources. A source whose text is there already is left out: some errors repeat theirs.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    for source in std::iter::successors(Some(error), |e| (**e).source()).skip(1) {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Told {
+        text: &'static str,
+        source: Option<Box<Told>>,
+    }
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let told = |text, source: Option<Told>| Told { text, source: source.map(Box::new) };
+        let error = told("failed: refused", Some(told("refused", Some(told("no route", None)))));
+        assert_eq!(chain(&error), "failed: refused: no route");
+    }
+}
