@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up: a module may import from its own layer and from lower ones.
 const LAYERS: &[&[&str]] = &[
-    &["deadline", "exec", "progress"],
+    &["chain", "deadline", "exec", "progress"],
     &["config"],
     &["event", "judge"],
     &["engine", "client"],
