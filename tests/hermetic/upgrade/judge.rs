@@ -3,7 +3,7 @@
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion;
-use seatrial::judge::upgrade::{Budgets, Disturbed, EndedStep, costs, disturbances};
+use seatrial::judge::upgrade::{Budgets, Disturbed, EndedStep, STRETCH_END, costs, disturbances};
 use serde_json::{Value, json};
 
 use super::story::{Story, Wrong, told};
@@ -75,6 +75,28 @@ fn an_outage_counts_in_the_step_that_it_began_in() {
     );
     // One second is within the budget.
     assert_eq!(told(Wrong { outage: 1, ..Wrong::default() }).judge("D2").0, Conclusion::Passed);
+}
+
+/// From the beginning of the first step to the end of the last stretch the clocks must agree.
+#[test]
+fn a_jump_of_the_wall_clock_counts_from_the_first_step_to_the_last_stretchs_end() {
+    let whole = told(Wrong::default());
+    let at = |is: &dyn Fn(&Event) -> bool| whole.records.iter().position(|r| is(&r.event)).unwrap();
+    let first = at(&|e| matches!(e, Event::UpgradeStepStarted(_)));
+    let end = |e: &Event| matches!(e, Event::Marked { mark } if mark == STRETCH_END);
+    let last = whole.records.iter().rposition(|r| end(&r.event)).unwrap();
+    for (from, conclusion) in [
+        (first, Conclusion::Passed),
+        (first + 1, Conclusion::Inconclusive),
+        (last, Conclusion::Inconclusive),
+        (last + 1, Conclusion::Passed),
+    ] {
+        let mut story = told(Wrong::default());
+        for record in &mut story.records[from..] {
+            record.at += jiff::SignedDuration::from_hours(1);
+        }
+        assert_eq!(story.judge("D2").0, conclusion, "from record {from} on");
+    }
 }
 
 #[test]
