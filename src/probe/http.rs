@@ -18,7 +18,8 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// The requests are made by a loop of curl on a node, run by the engine: kube-proxy's rules there
 /// are those that pods use, and a port-forward, which leads to one pod, would pass by the Service.
-/// A sample's detail is `200 nginx/1.22.1`, the status and the Server header, or `curl 7: ...`.
+/// A sample's detail is `200 nginx/1.22.1`, the status and the Server header, or `curl 7: ...` with what the
+/// system said and, where the node's kernel tells, the address that the Service led to.
 ///
 /// Records each line that the command made by [`command`] prints.
 pub fn start<E: Display + Send + 'static>(
@@ -32,7 +33,9 @@ pub fn start<E: Display + Send + 'static>(
 /// for `limit`, and gives each request `patience`.
 pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
     // The loop ends by itself if nobody could stop it: an exec outlives a broken connection.
-    // What the system said of a connection that did not come about stands among what -v tells.
+    // What the system said of a connection that did not come about stands among what -v tells. Where a
+    // Service led it shows in the kernel's connections without an answer, of the last seconds (SYN_SENT lasts
+    // 120 s: Documentation/networking/nf_conntrack-sysctl.rst), if that kernel lists them. A reset ends them.
     let script = r#"end=$(($(date +%s) + $3)) nl='
 '
 while [ "$(date +%s)" -lt "$end" ]; do
@@ -40,7 +43,11 @@ while [ "$(date +%s)" -lt "$end" ]; do
   line=${told##*"$nl"} why=
   case $line in
     ???"|0|"*) ;;
-    *) case $told in *" failed: "*) why=${told##*" failed: "} why=" (${why%%"$nl"*})" ;; esac ;;
+    *)
+      case $told in *" failed: "*) why=${told##*" failed: "} why=" (${why%%"$nl"*})" ;; esac
+      led=$(awk -v to="dst=$5" -v port="dport=$6" '$6 == "SYN_SENT" && $5 > 117 && $8 == to && $10 == port {
+        sub(/.*src=/, ""); print $1 }' /proc/net/nf_conntrack 2>/dev/null | sort -u | tr '\n' ' ')
+      [ -z "$led" ] || why="$why, led to ${led% }" ;;
   esac
   printf '%s\n' "$line$why" || exit 0
   sleep "$4"
@@ -48,7 +55,8 @@ done"#;
     let url = format!("http://{host}:{port}/");
     let seconds = |d: Duration| format!("{}", d.as_secs_f64());
     let limit = limit.as_secs().to_string();
-    let words = ["sh", "-c", script, PROBE, &url, &seconds(patience), &limit, &seconds(PAUSE)];
+    let (pause, port) = (seconds(PAUSE), port.to_string());
+    let words = ["sh", "-c", script, PROBE, &url, &seconds(patience), &limit, &pause, host, &port];
     words.map(str::to_owned).into()
 }
 
