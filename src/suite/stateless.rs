@@ -165,13 +165,13 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     let service = s.manifest("stateless/service.yaml", SERVICE)?;
     manifest::apply(&s.client, &service, deadline).await?;
     let (deployment, sets, pods) = seen(nginx).await?;
-    wait_for_endpoints(s, &pods, deadline).await?;
+    wait_for_endpoints(s, NGINX.0, &pods, deadline).await?;
     s.observe("A7", "deployment_before", deployment);
     s.observe("A7", "pods_before", pods);
     s.observe("A7", "replica_sets_before", sets);
     s.observe("A7", "images", Images { old, new: new.clone() });
 
-    let probe = ask(s).await?;
+    let probe = ask(s, NGINX.0).await?;
     steady(s, deadline).await?;
     s.mark("image-change");
     nginx.set_image(NGINX.0, &new.reference).await?;
@@ -192,7 +192,7 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
 /// Waits until the new pods alone serve, and have done so for a while.
 async fn changed(s: &Scenario, nginx: &Deployment, deadline: Deadline) -> Result<(), Failure> {
     wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
-    wait_for_endpoints(s, &nginx.pods().await?, deadline).await?;
+    wait_for_endpoints(s, NGINX.0, &nginx.pods().await?, deadline).await?;
     s.mark("image-changed");
     steady(s, deadline).await
 }
@@ -204,9 +204,9 @@ pub(super) fn image(s: &Scenario, role: &str) -> Result<Image, Failure> {
 }
 
 /// Starts to ask through the Service, from a node: its rules are those that pods use.
-async fn ask(s: &Scenario) -> Result<Lines, Failure> {
+async fn ask(s: &Scenario, service: &str) -> Result<Lines, Failure> {
     let services = Api::<Service>::namespaced(s.client.unary.clone(), &s.namespace);
-    let service = services.get(NGINX.0).await?;
+    let service = services.get(service).await?;
     let address = service.spec.and_then(|spec| spec.cluster_ip).ok_or("the Service has no address")?;
     let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
     let command = http::command(&address, NGINX.1, PATIENCE, s.deadline().remaining());
@@ -234,19 +234,20 @@ async fn steady(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
 /// Waits until the Service leads to exactly these pods.
 async fn wait_for_endpoints(
     s: &Scenario,
+    service: &str,
     pods: &[DynamicObject],
     deadline: Deadline,
 ) -> Result<(), WaitError> {
     let mut wanted: Vec<String> = pods.iter().filter_map(ResourceExt::uid).collect();
     wanted.sort();
-    let what = format!("the endpoints of Service {} are {} pods", NGINX.0, wanted.len());
+    let what = format!("the endpoints of Service {service} are {} pods", wanted.len());
     let check = wait::check(what, |slices: &[EndpointSlice]| {
         let endpoints = slices.iter().flat_map(|slice| slice.endpoints.iter());
         let mut uids: Vec<String> = endpoints.filter_map(|e| e.target_ref.as_ref()?.uid.clone()).collect();
         uids.sort();
         Verdict::met_if(uids == wanted, || format!("they are {}", uids.join(", ")))
     });
-    let ours = watcher::Config::default().labels(&format!("{SERVICE_LABEL}={}", NGINX.0));
+    let ours = watcher::Config::default().labels(&format!("{SERVICE_LABEL}={service}"));
     let api = Api::<EndpointSlice>::namespaced(s.client.stream.clone(), &s.namespace);
     wait::until(api, ours, check, deadline).await.map(drop)
 }

@@ -9,10 +9,13 @@ use super::{EVENTS, NGINX, ROLLOUT, SETTLE, ask, image, seen, steady, wait_for_e
 use crate::deadline::Deadline;
 use crate::judge::stateless::bad_image::{Ended, Images};
 use crate::judge::stateless::{HASH, REPLICAS};
+use crate::manifest;
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict, WaitError};
 use crate::workload::Deployment;
 
+/// The Service that is asked, and its manifest.
+const SERVICE: (&str, &str) = ("nginx-steady", include_str!("steady.yaml"));
 /// No registry has this name: the top-level domain `invalid` is reserved (RFC 2606, section 2), so a
 /// node finds no address for it, whether or not it reaches registries.
 const BAD: &str = "registry.invalid/seatrial/nginx:none";
@@ -22,12 +25,13 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     let deadline = s.deadline().at_most(2 * ROLLOUT);
     let (deployment, sets, pods) = seen(nginx).await?;
     let old = present_set(&sets, &pods)?;
-    wait_for_endpoints(s, &pods, deadline).await?;
+    manifest::apply(&s.client, &s.manifest("stateless/steady.yaml", SERVICE.1)?, deadline).await?;
+    wait_for_endpoints(s, SERVICE.0, &pods, deadline).await?;
     s.observe("A11", "deployment_before", deployment);
     s.observe("A11", "pods_before", &pods);
     s.observe("A11", "images", Images { old: image(s, "nginx-new")?, bad: BAD.into() });
 
-    let probe = ask(s).await?;
+    let probe = ask(s, SERVICE.0).await?;
     steady(s, deadline).await?;
     s.mark("bad-image");
     nginx.set_image(NGINX.0, BAD).await?;
