@@ -45,18 +45,22 @@ impl Collector for Running {
 }
 
 async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
+    let power = node.power().await.map_err(|error| error.to_string());
     for (file, command) in COMMANDS {
         let file = format!("nodes/{}/{file}", node.name);
-        match node.power().await {
+        match &power {
             Ok(Power::Running) => {}
+            Ok(power) if file.ends_with(".log") => {
+                let why = format!("the node is {}: only a journal on its disk would hold it", power.name());
+                folder.missing(&file, &why);
+                continue;
+            }
             Ok(power) => {
-                let where_else =
-                    if file.ends_with(".log") { ": only a journal on its disk would hold it" } else { "" };
-                folder.missing(&file, &format!("the node is {}{where_else}", power.name()));
+                folder.missing(&file, &format!("the node is {}", power.name()));
                 continue;
             }
             Err(error) => {
-                folder.missing(&file, &error.to_string());
+                folder.missing(&file, error);
                 continue;
             }
         }

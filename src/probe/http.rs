@@ -102,6 +102,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_without_an_answer_names_where_it_was_led_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("nf_conntrack");
+        let entry = |left: u32, to: &str, port: u16, led: &str| {
+            format!(
+                "ipv4     2 tcp      6 {left} SYN_SENT src=172.18.0.3 dst={to} sport=44036 dport={port} \
+                 [UNREPLIED] src={led} dst=172.18.0.3 sport=80 dport=44036 mark=0 zone=0 use=2\n"
+            )
+        };
+        let lines = [
+            entry(119, "127.0.0.1", 1, "10.244.1.6"),
+            entry(60, "127.0.0.1", 1, "10.244.1.7"),
+            entry(119, "127.0.0.1", 2, "10.244.1.8"),
+            entry(119, "127.0.0.2", 1, "10.244.1.9"),
+        ];
+        std::fs::write(&table, lines.concat()).unwrap();
+        let mut words = command("127.0.0.1", 1, Duration::from_secs(1), Duration::from_secs(2));
+        words[2] = words[2].replace("/proc/net/nf_conntrack", &table.to_string_lossy());
+        let run = crate::exec::Exec::new(&words[0]).args(&words[1..]);
+        let out = run.run(crate::deadline::Deadline::after(Duration::from_secs(20))).await.unwrap();
+        let first = out.stdout.lines().next().unwrap();
+        assert!(first.ends_with("), led to 10.244.1.6"), "{first}");
+    }
+
+    #[tokio::test]
     async fn the_loop_asks_until_its_limit_and_its_lines_are_recorded() {
         // Nothing listens on port 1 of this host.
         let limit = Duration::from_secs(4);

@@ -26,9 +26,12 @@ mod watch;
 /// # Guarantees
 /// Every object that exists when it starts is recorded as added. A watch that breaks off is taken
 /// up where it was, and counts as whole again once the records hold what the API showed after that.
-/// Where the server cannot do that, [`Event::WatchRestarted`](crate::event::Event::WatchRestarted) is recorded with the time since when the
+/// Where the server cannot do that, [`Event::WatchRestarted`] is recorded with the time since when the
 /// watch was not whole, and the new list is compared with what was known, so that the last state of
 /// each object and each deletion are recorded even then.
+///
+/// [`Event::ObjectChanged`]: crate::event::Event::ObjectChanged
+/// [`Event::WatchRestarted`]: crate::event::Event::WatchRestarted
 #[derive(Debug)]
 pub struct Recorder {
     watches: Vec<Watch>,
@@ -114,7 +117,9 @@ impl Recorder {
 
     /// Waits until the records hold everything that the API shows now, and no watch is broken off: a
     /// watch may be a moment behind an answer that somebody else already got. Where the deadline comes
-    /// first for a kind, [`Event::WatchRestarted`](crate::event::Event::WatchRestarted) says so, and what is missing makes judges unsure.
+    /// first for a kind, [`Event::WatchRestarted`] says so, and what is missing makes judges unsure.
+    ///
+    /// [`Event::WatchRestarted`]: crate::event::Event::WatchRestarted
     pub async fn settle(&self, deadline: Deadline) {
         join_all(self.watches.iter().map(|w| self.settle_one(w, deadline))).await;
     }

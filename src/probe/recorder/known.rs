@@ -57,7 +57,7 @@ impl Known {
 
 /// Whether a resource version is that of a list, or a later one.
 pub(super) fn reaches(version: &str, list: &ObjectList<DynamicObject>) -> bool {
-    number(version) >= number(list.metadata.resource_version.as_deref().unwrap_or("-"))
+    list.metadata.resource_version.as_deref().is_some_and(|of_list| number(version) >= number(of_list))
 }
 
 fn uid(object: &DynamicObject) -> &str {
@@ -78,7 +78,10 @@ mod tests {
     use super::*;
 
     fn list(version: &str, items: &[(&str, &str)]) -> ObjectList<DynamicObject> {
-        let item = |(uid, version): &(&str, &str)| serde_json::json!({ "metadata": { "name": uid, "uid": uid, "resourceVersion": version } });
+        let item = |(uid, version): &(&str, &str)| {
+            let metadata = serde_json::json!({ "name": uid, "uid": uid, "resourceVersion": version });
+            serde_json::json!({ "metadata": metadata })
+        };
         let items: Vec<_> = items.iter().map(item).collect();
         let list = serde_json::json!({ "metadata": { "resourceVersion": version }, "items": items });
         serde_json::from_value(list).unwrap()
@@ -95,5 +98,8 @@ mod tests {
         for (version, reached) in [("6", false), ("7", true), ("8", true), ("10", true)] {
             assert_eq!(reaches(version, &shown), reached, "{version}");
         }
+        let mut without = shown;
+        without.metadata.resource_version = None;
+        assert!(!reaches("8", &without), "such a list proves nothing");
     }
 }

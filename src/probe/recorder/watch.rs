@@ -109,20 +109,20 @@ impl Watch {
         let mut pauses = pauses();
         loop {
             let begun = log.now_us();
-            let (heard_us, over) = match &mut at {
+            let over = match &mut at {
                 None => match self.begin(&log).await {
                     Ok(version) => {
                         at = Some(version);
                         continue;
                     }
-                    Err(error) => (begun, Over::Broke(error.text)),
+                    Err(error) => Over::Broke(error.text),
                 },
                 Some(version) => self.follow(&log, version).await,
             };
             if log.now_us() - begun > LONGEST_PAUSE.as_micros() as u64 {
                 pauses = self::pauses();
             }
-            self.broke(&over, heard_us);
+            self.broke(&over);
             if let Over::Gone(_) = over {
                 at = None;
             }
@@ -155,17 +155,15 @@ impl Watch {
         Ok(version)
     }
 
-    /// Records every change after a resource version, which is moved on. When the server was last heard
-    /// of, and how the watch ended.
-    async fn follow(&self, log: &EventLog, version: &mut String) -> (u64, Over) {
+    /// Records every change after a resource version, which is moved on; how the watch ended.
+    async fn follow(&self, log: &EventLog, version: &mut String) -> Over {
         let fields = self.fields.clone();
         let params = WatchParams { field_selector: fields, timeout: Some(LIMIT), ..Default::default() };
-        let mut heard_us = log.now_us();
         let opened = Deadline::after(ANSWER).bound(self.api.watch(&params, version)).await;
         let events = match opened {
             Ok(Ok(events)) => events,
-            Ok(Err(error)) => return (heard_us, error.into()),
-            Err(late) => return (heard_us, Over::Broke(format!("the watch is {late}"))),
+            Ok(Err(error)) => return error.into(),
+            Err(late) => return Over::Broke(format!("the watch is {late}")),
         };
         let mut events = pin!(events);
         // That it was accepted does not say that what was missed has come: a list shows what that is.
@@ -183,24 +181,21 @@ impl Watch {
             };
             match event {
                 None => {}
-                Some(Err(late)) => {
-                    return (heard_us, Over::Broke(format!("no word from the server: {late}")));
-                }
-                Some(Ok(None)) => return (log.now_us(), Over::Broke("the server ended it".into())),
-                Some(Ok(Some(event))) => {
-                    heard_us = log.now_us();
+                Some(Err(late)) => return Over::Broke(format!("no word from the server: {late}")),
+                Some(Ok(event)) => {
+                    self.lock().heard_us = log.now_us();
                     match event {
-                        Ok(event) => match self.take(log, event) {
+                        None => return Over::Broke("the server ended it".into()),
+                        Some(Err(error)) => return error.into(),
+                        Some(Ok(event)) => match self.take(log, event) {
                             Ok(next) if next.is_empty() => {}
                             Ok(next) => *version = next,
-                            Err(over) => return (heard_us, over),
+                            Err(over) => return over,
                         },
-                        Err(error) => return (heard_us, error.into()),
                     }
                 }
             }
             let mut state = self.lock();
-            state.heard_us = heard_us;
             // What was missed came in the order of versions; what went meanwhile is in the list alone.
             let has_come =
                 |list: &ObjectList<_>| state.known.behind(list).is_none() || known::reaches(version, list);
@@ -241,9 +236,10 @@ impl Watch {
         }
     }
 
-    fn broke(&self, over: &Over, heard_us: u64) {
+    fn broke(&self, over: &Over) {
         let (Over::Gone(error) | Over::Broke(error)) = over;
         let mut state = self.lock();
+        let heard_us = state.heard_us;
         state.broken_us.get_or_insert(heard_us);
         state.last_error = Some(error.clone());
     }
