@@ -1,11 +1,13 @@
 //! Settings, resolved once at the edge and passed down: flags before environment before defaults.
 
 mod address;
+mod identity;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use address::AddressError;
+pub use identity::{IdentityError, OWNED_BY_LABEL, StateId};
 
 /// Where seatrial keeps things, and what it may do. Nothing below the command line and the tests
 /// reads the environment: [`Settings::resolve`] is given a way to look names up.

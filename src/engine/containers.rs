@@ -119,6 +119,11 @@ impl Engine {
             .try_filter_map(|c| async { Ok(c) })
             .try_collect()
             .await?;
+        // Callers remove what they are given: an engine's filter alone is not trusted.
+        let fits = |c: &Container, (key, value): &(&str, &str)| {
+            c.labels.get(*key).is_some_and(|found| value.is_empty() || found == value)
+        };
+        all.retain(|c| labels.iter().all(|label| fits(c, label)));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }

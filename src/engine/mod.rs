@@ -46,6 +46,7 @@ const WORK: Duration = Duration::from_secs(120);
 pub struct Engine {
     docker: Docker,
     host: Arc<str>,
+    id: Arc<tokio::sync::OnceCell<String>>,
     patience: Duration,
 }
 
@@ -118,7 +119,7 @@ impl Engine {
         // Sends the version in every path once bollard does (0.22); nothing changes before.
         let docker =
             bounded(doing, deadline, docker.negotiate_version()).await.map_err(|e| e.unreachable(host))?;
-        let engine = Engine { docker, host: host.into(), patience: WORK };
+        let engine = Engine { docker, host: host.into(), id: Arc::default(), patience: WORK };
         let version = engine.ask(doing, deadline, engine.docker.version()).await?;
         let found = version.api_version.unwrap_or_default();
         if older(&found, OLDEST_API) {
@@ -130,6 +131,24 @@ impl Engine {
     /// Its address.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Returns what tells this engine from every other one, whatever address leads to it: the `ID` that Docker
+    /// makes once and keeps in its data folder (GET /info). An engine that says another `ID` each time, as
+    /// Podman does, goes by the name of its machine and its data folder.
+    ///
+    /// # Errors
+    /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
+    pub async fn id(&self) -> Result<String, EngineError> {
+        let doing = || "failed to ask the engine who it is".to_owned();
+        let ask = async || self.ask(doing, self.quick(), self.docker.info()).await;
+        let id = self.id.get_or_try_init(async || {
+            let (info, again) = (ask().await?, ask().await?);
+            let id = info.id.clone().filter(|id| !id.is_empty() && info.id == again.id);
+            let place = || [info.name, info.docker_root_dir].map(Option::unwrap_or_default).join(" ");
+            Ok(id.unwrap_or_else(place))
+        });
+        id.await.cloned()
     }
 
     /// The same engine, with no more than this for each call that takes no deadline.

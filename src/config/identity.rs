@@ -1,0 +1,183 @@
+//! Whose a state folder is: a random id, kept in the folder. A path names a folder only within one file system:
+//! processes that share a container engine, such as jobs in containers, may have different folders at one path.
+
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Label on what seatrial itself creates in a container engine: the id of the state folder that owns it.
+pub const OWNED_BY_LABEL: &str = "dev.seatrial.owner";
+
+/// The id of a state folder: 16 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateId(String);
+
+/// Why the id of a state folder is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {doing} {}, which holds the id of the state folder", .path.display())]
+pub struct IdentityError {
+    doing: &'static str,
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+/// The file `id` in the state folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    id: StateId,
+    /// The inode of this file.
+    inode: u64,
+    /// When the file was created, in nanoseconds since 1970; none where the file system does not say.
+    born_ns: Option<u128>,
+}
+
+impl IdentityError {
+    /// Returns the command that mends it.
+    pub fn hint(&self) -> String {
+        "choose a state folder that can be written: SEATRIAL_STATE=FOLDER".into()
+    }
+}
+
+impl StateId {
+    /// Returns the id of this state folder. Creates the folder and the id where they are missing.
+    ///
+    /// # Guarantees
+    /// All processes that see the folder get the same id. A copy of the folder gets an id of its own: the
+    /// original keeps what it owns.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when the file cannot be read or written. A file that cannot be understood is replaced.
+    pub fn of(state: &Path) -> Result<Self, IdentityError> {
+        if let Some(id) = Self::read(state)? {
+            return Ok(id);
+        }
+        let failed = |doing, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| IdentityError { doing, path, source }
+        };
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state);
+        made.map_err(failed("create", state))?;
+        let lock = state.join("id.lock");
+        let locked = File::options().create(true).truncate(false).write(true).open(&lock);
+        let locked = locked.and_then(|file| file.lock().map(|()| file)).map_err(failed("lock", &lock))?;
+        // Another process may have written the id meanwhile.
+        if let Some(id) = Self::read(state)? {
+            return Ok(id);
+        }
+        let id = Self::random();
+        let path = file(state);
+        write(state, &path, &id).map_err(failed("write", &path))?;
+        drop(locked);
+        Ok(id)
+    }
+
+    /// Returns the id of this state folder; none where it has none yet, or where the folder is a copy.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when the file is there and cannot be read.
+    pub fn read(state: &Path) -> Result<Option<Self>, IdentityError> {
+        let path = file(state);
+        let read = || match File::open(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+            Ok(open) => {
+                let meta = open.metadata()?;
+                let Ok(written) = serde_json::from_reader::<_, Written>(&open) else { return Ok(None) };
+                Ok(written.is_of(&meta).then_some(written.id))
+            }
+        };
+        read().map_err(|source| IdentityError { doing: "read", path: path.clone(), source })
+    }
+
+    fn random() -> Self {
+        // The keys of a RandomState come from the system's source of randomness.
+        Self(format!("{:016x}", RandomState::new().hash_one(std::process::id())))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for StateId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for StateId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl Written {
+    /// Whether this is the file that was written, and no copy: a copy has another inode and another time of
+    /// birth. Some file systems number inodes again at each mount, so one equal fact is enough.
+    fn is_of(&self, meta: &std::fs::Metadata) -> bool {
+        self.inode == meta.ino() || self.born_ns.is_some_and(|then| born(meta) == Some(then))
+    }
+}
+
+fn born(meta: &std::fs::Metadata) -> Option<u128> {
+    meta.created().ok()?.duration_since(std::time::UNIX_EPOCH).ok().map(|time| time.as_nanos())
+}
+
+fn file(state: &Path) -> PathBuf {
+    state.join("id")
+}
+
+/// Writes the id under a name of its own first: whoever reads the file sees all of it.
+fn write(state: &Path, path: &Path, id: &StateId) -> std::io::Result<()> {
+    let mut temp = tempfile::Builder::new().prefix(".id-").tempfile_in(state)?;
+    // The rename below changes neither of the two.
+    let meta = temp.as_file().metadata()?;
+    let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta) };
+    serde_json::to_writer(&mut temp, &written)?;
+    temp.write_all(b"\n")?;
+    temp.as_file().sync_all()?;
+    temp.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_keeps_its_id_and_a_copy_gets_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, copy) = (dir.path().join("ours"), dir.path().join("copy"));
+        assert_eq!(StateId::read(&ours).unwrap(), None);
+        let id = StateId::of(&ours).unwrap();
+        assert_eq!(id.as_str().len(), 16);
+        assert_eq!(StateId::of(&ours).unwrap(), id);
+        std::fs::rename(&ours, dir.path().join("moved")).unwrap();
+        let moved = dir.path().join("moved");
+        assert_eq!(StateId::of(&moved).unwrap(), id, "it is the same folder");
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::copy(moved.join("id"), copy.join("id")).unwrap();
+        assert_eq!(StateId::read(&copy).unwrap(), None);
+        assert_ne!(StateId::of(&copy).unwrap(), id);
+        std::fs::write(copy.join("id"), "{").unwrap();
+        assert_ne!(StateId::of(&copy).unwrap(), id, "nonsense is replaced");
+    }
+
+    #[test]
+    fn processes_that_come_together_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let ids: Vec<StateId> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| StateId::of(&state).unwrap())).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
+}
