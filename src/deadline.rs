@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 /// The moment at which work must be over. Copied freely; inner work gets [`Deadline::at_most`]
 /// of it, so that the innermost wait reports first and with the most useful message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +68,36 @@ impl Deadline {
     }
 }
 
+/// Returns the time from `then` to `now`. A moment in the future is zero old: clocks are set back, and an engine's
+/// clock may be ahead of ours, so a negative age is young, never old.
+pub fn age(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+/// A length of time as people say it: `90 s`, `15 min`, `3 h`.
+pub fn words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_in_the_future_is_young() {
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |seconds| now + jiff::SignedDuration::from_secs(seconds);
+        assert_eq!(age(at(3600), now), Duration::ZERO);
+        assert_eq!(age(now, at(3600)), Duration::from_secs(3600));
+        assert_eq!(
+            [119, 120, 7199, 7200].map(|s| words(Duration::from_secs(s))),
+            ["119 s", "2 min", "119 min", "2 h"]
+        );
+    }
 
     #[test]
     fn an_inner_deadline_never_outlives_the_outer_one() {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::chain::chain;
 use crate::client::Client;
-use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
+use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, Topology};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics::{self, Scene};
@@ -23,7 +23,7 @@ use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
 use crate::judge::upgrade::{Budgets, ON_CLAIMS};
 use crate::judge::{self, Conclusion, Evidence};
-use crate::manifest::{Manifest, TestNamespace};
+use crate::manifest::{Manifest, RUN_LABEL, TestNamespace};
 use crate::node::Node;
 use crate::probe::Recorder;
 use crate::progress::Progress;
@@ -33,8 +33,6 @@ use crate::upgrade;
 /// Any error of a story; `?` works on every library error in it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The label of a story's namespace: the run's id.
-const RUN_LABEL: &str = "dev.seatrial.run";
 /// Time that the way out of a scope may take: evidence, healing, deleting the namespace.
 const WAY_OUT: Duration = Duration::from_secs(180);
 
@@ -154,8 +152,12 @@ pub async fn scenario(
         prepared = Box::pin(prepare(run, &needs, &log)) => prepared,
         () = run.cancel.cancelled() => {
             // A creation that was cut off has left half a cluster; nobody owns it now.
-            let reaped = cluster::reap(&run.settings, &run.engine, ReapOptions::default(), &run.progress);
-            Deadline::after(WAY_OUT).bound(reaped).await.ok();
+            let removed = cluster::remove_incomplete(&run.settings, &run.engine, &run.progress);
+            match Deadline::after(WAY_OUT).bound(removed).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => run.progress.say(&format!("{}: `seatrial reap` removes what is left", chain(&error))),
+                Err(late) => run.progress.say(&format!("clean-up {late}: `seatrial reap` removes what is left")),
+            }
             Err(Stop::Interrupted)
         }
     };
@@ -351,7 +353,11 @@ async fn clean_up(
     namespace: TestNamespace,
     deadline: Deadline,
 ) -> Result<(), Failure> {
-    let healed = fault::heal_all(&scenario.cluster.engine, &scenario.intents, deadline).await;
+    let (engine, intents) = (&scenario.cluster.engine, &scenario.intents);
+    let healed = match lease.access() {
+        Access::Exclusive => fault::heal_all(engine, intents, deadline).await,
+        Access::Shared => fault::heal_abandoned(engine, intents, deadline).await,
+    };
     for healed in healed.iter().flatten() {
         scenario.log.append(healed.event());
     }

@@ -60,6 +60,9 @@ pub(super) struct Lent<'a> {
     _lock: File,
 }
 
+/// In the cache's folder of locks.
+const NAME_LOCK: &str = "load-balancer-name.lock";
+
 /// Sees to it that kind finds an image for its load balancer: its own one where a registry has it or
 /// the engine does, else what was built. None where nothing had to be lent.
 ///
@@ -79,7 +82,7 @@ pub(super) async fn lend<'a>(
     let Some(name) = image::balancer_of_kind()? else { return Ok(None) };
     let dir = settings.cache.join("locks");
     std::fs::create_dir_all(&dir).map_err(|e| ClusterError::file("make folder", &dir, e))?;
-    let lock = locked(&dir.join("load-balancer-name.lock"), &wanted.name, deadline, || {
+    let lock = locked(&dir.join(NAME_LOCK), &wanted.name, deadline, || {
         say("waiting: another cluster with a load balancer is being created");
     })
     .await?;
@@ -98,6 +101,23 @@ pub(super) async fn lend<'a>(
         _ => {}
     }
     Ok(None)
+}
+
+/// Takes kind's name away from a stand-in that a killed creation lent it to. Does nothing while a creation needs it.
+///
+/// # Errors
+/// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::File`].
+pub(super) async fn take_back(settings: &Settings, engine: &Engine) -> Result<(), ClusterError> {
+    let path = settings.cache.join("locks").join(NAME_LOCK);
+    // Where nobody ever lent it, there is no lock.
+    let (Some(name), Ok(lock)) = (image::balancer_of_kind()?, File::open(&path)) else { return Ok(()) };
+    if lock.try_lock().is_err() {
+        return Ok(());
+    }
+    if engine.image(&name).await?.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
+        engine.remove_image(&name).await?;
+    }
+    Ok(())
 }
 
 /// What has kind's name in the engine.

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::lock::LockError;
 use super::topology::TopologyError;
 use crate::client::{ApiError, ClientError};
+use crate::config::IdentityError;
 use crate::engine::EngineError;
 use crate::exec::ExecError;
 use crate::fault::FaultError;
 use crate::image::ImageError;
+use crate::manifest::ManifestError;
 
 /// Why there is no cluster, or why it may not be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +38,7 @@ pub enum ClusterError {
         /// Its containers without our label.
         containers: Vec<String>,
     },
-    /// Another state folder has this cluster, or somebody makes it right now.
+    /// This state folder has no record of its creation on this engine: it may be somebody else's.
     #[error("refused to touch cluster {name}: {owner}")]
     Elsewhere {
         /// The cluster.
@@ -44,6 +46,20 @@ pub enum ClusterError {
         /// Who has it.
         owner: String,
     },
+    /// It needs to be made again, and is somebody's: it was made by `seatrial up`, or holds objects that are not
+    /// seatrial's.
+    #[error("cluster {name} is left as it is ({why}): {whose}")]
+    Kept {
+        /// The cluster.
+        name: String,
+        /// Why it cannot be used.
+        why: String,
+        /// Whose it is.
+        whose: String,
+    },
+    /// The id of the state folder is not known.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// It was upgraded, or its upgrade was begun: it is not what its name was made from any more.
     #[error("cluster {name} is not what it was made as: {what}")]
     Upgraded {
@@ -146,6 +162,15 @@ pub enum ClusterError {
     /// A fault that somebody left open cannot be healed.
     #[error(transparent)]
     Fault(#[from] FaultError),
+    /// What dead stories left in the cluster does not go.
+    #[error("failed to remove what dead runs left in cluster {name}")]
+    Left {
+        /// The cluster.
+        name: String,
+        /// What holds it.
+        #[source]
+        source: Box<ManifestError>,
+    },
     /// An image did not get onto the nodes.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -185,6 +210,8 @@ impl ClusterError {
             Self::NotOurs { name, .. } => {
                 Some(format!("if nobody needs it: kind delete cluster --name {name}"))
             }
+            Self::Elsewhere { name, .. } => Some(format!("if nobody needs it: seatrial down {name} --force")),
+            Self::Kept { name, .. } => Some(format!("if nobody needs it: seatrial down {name}")),
             Self::HalfUpgraded { name, to: Some(to), .. } => Some(format!(
                 "seatrial upgrade --cluster {name} --to {to} goes on; seatrial down {name} removes it"
             )),
@@ -195,7 +222,7 @@ impl ClusterError {
             }
             Self::Create { .. } => few_inotify().or_else(|| Some("seatrial doctor".into())),
             Self::NotReady { name, .. } | Self::OutOfService { name, .. } => {
-                Some(format!("seatrial down {name}; it is made anew"))
+                Some(format!("seatrial down {name}; the next run makes another one"))
             }
             Self::Moved { name, node, was, .. } => Some(format!(
                 "stop the container that has {was} (docker network inspect kind), then docker restart {node}; \
@@ -204,6 +231,7 @@ impl ClusterError {
             Self::Kind { source: ExecError::Start { .. }, .. } => {
                 Some("install kind 0.33: scripts/tools, or set SEATRIAL_KIND".into())
             }
+            Self::Identity(error) => Some(error.hint()),
             Self::Engine(error) => error.hint(),
             Self::Client(error) => error.hint(),
             Self::Image(error) => error.hint(),

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Wanted;
 use super::error::ClusterError;
 use super::record::{private_dir, remove_dir, write_private};
-use super::{Wanted, belongs};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::{Container, Engine};
+use crate::engine::Engine;
 use crate::exec::{Exec, ExecError};
 use crate::node::CLUSTER_LABEL;
 
@@ -138,24 +138,31 @@ impl Kind<'_> {
         output: &str,
     ) -> Result<ClusterError, ClusterError> {
         let evidence = self.evidence(wanted, output).await?;
-        self.remove(&wanted.name, dir, LATE_CONTAINERS).await?;
+        let network = wanted.topology.control_planes() > 1;
+        self.remove(&wanted.name, dir, network, LATE_CONTAINERS).await?;
         remove_dir(dir)?;
         Ok(ClusterError::Create { name: wanted.name.clone(), reason, evidence })
     }
 
-    /// Removes a cluster's containers with their volumes. A cluster that is not there is no
-    /// error. The caller has made sure that it is ours.
+    /// Removes a cluster's containers with their volumes, and its own `network` where it has one. A cluster that
+    /// is not there is no error. The caller has made sure that it is ours, or was told to remove it by name.
     ///
     /// # Errors
     /// [`ClusterError::Kind`], [`ClusterError::Engine`].
-    pub async fn delete(&self, name: &str, dir: &Path) -> Result<(), ClusterError> {
+    pub async fn delete(&self, name: &str, dir: &Path, network: bool) -> Result<(), ClusterError> {
         // A kind whose seatrial was killed fails at its next step once its containers are gone.
         let quiet = if self.is_creating() { LATE_CONTAINERS } else { Duration::ZERO };
-        self.remove(name, dir, quiet).await
+        self.remove(name, dir, network, quiet).await
     }
 
     /// Removes containers until none was seen for `quiet`, then the cluster's own network.
-    async fn remove(&self, name: &str, dir: &Path, quiet: Duration) -> Result<(), ClusterError> {
+    async fn remove(
+        &self,
+        name: &str,
+        dir: &Path,
+        network: bool,
+        quiet: Duration,
+    ) -> Result<(), ClusterError> {
         let deadline = Deadline::after(DELETE);
         let exec = self
             .command(["delete", "cluster", "--name", name, "--kubeconfig"])
@@ -165,12 +172,12 @@ impl Kind<'_> {
         let mut since = Deadline::after(quiet);
         loop {
             let left = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
-            let ours: Vec<&Container> = left.iter().filter(|c| belongs(c)).collect();
-            for container in &ours {
-                self.engine.remove(&container.name).await?;
+            for container in &left {
+                // By its id: another one may have its name meanwhile.
+                self.engine.remove(&container.id).await?;
                 since = Deadline::after(quiet);
             }
-            if ours.is_empty() && since.is_over() {
+            if left.is_empty() && since.is_over() {
                 break;
             }
             if deadline.is_over() {
@@ -181,7 +188,10 @@ impl Kind<'_> {
         }
         // Nothing is left, so what kind had to say does not matter.
         drop(by_kind);
-        // Its own, where it had one; containers that were removed may be in it for a moment.
+        if !network {
+            return Ok(());
+        }
+        // Containers that were removed may be in it for a moment.
         loop {
             match self.engine.remove_network(name).await {
                 Err(_) if !deadline.is_over() => deadline.pause(LOOK).await,

@@ -8,6 +8,7 @@ use super::error::ClusterError;
 use super::lock::{Access, Held, LockFiles};
 use super::making::{self, Made, Making};
 use super::own_stack::on_own_stack;
+use super::owner::Identity;
 use super::ready::{self, Ready};
 use super::spec::ClusterSpec;
 use super::{Cluster, Wanted, out_of_service, upgrading};
@@ -29,7 +30,7 @@ pub struct Lease {
     pub took: Duration,
     /// How it was found to be ready.
     pub ready: Ready,
-    /// Faults of earlier holders that were open and had to be healed.
+    /// Faults that were open, of holders that are gone, and had to be healed.
     pub healed: Vec<Healed>,
     access: Access,
     held: Held,
@@ -74,9 +75,10 @@ impl Lease {
         progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let mut number = 1;
+        let identity = Identity::of(settings, engine).await?;
         loop {
             let wanted = Wanted {
-                name: spec.numbered(number),
+                name: spec.numbered(&identity, number),
                 profile: spec.images.profile.clone(),
                 topology: spec.topology,
                 kubernetes: spec.images.kubernetes.clone(),
@@ -91,8 +93,10 @@ impl Lease {
                 }
             };
             match got {
-                // It belongs to whoever upgraded it; there is room for another one beside it.
-                Err(error @ ClusterError::Upgraded { .. }) => progress.say(&error.to_string()),
+                // It is somebody's; there is room for another one next to it.
+                Err(error @ (ClusterError::Upgraded { .. } | ClusterError::Kept { .. })) => {
+                    progress.say(&format!("{error}; taking another one"));
+                }
                 got => return got,
             }
             number += 1;
@@ -154,7 +158,7 @@ impl Lease {
             let mut entering = files.enter(access, &holder, deadline, detail).await?;
             let (settings, engine, wanted, progress, task) =
                 (&settings, &engine, &wanted, &shown, name.clone());
-            let making = Making { settings, engine, wanted, deadline, progress, task };
+            let making = Making { settings, engine, wanted, access, deadline, progress, task };
             let made = match way {
                 Way::Make => {
                     let done = making.run(entering).await?;
@@ -178,12 +182,14 @@ impl Lease {
         self.access
     }
 
-    /// Where faults of this cluster are written down before they are injected.
+    /// Where faults of this cluster are written down before they are injected. A shared lease allows none that
+    /// reaches a node.
     ///
     /// # Errors
     /// [`FaultError`] when the folder cannot be made.
     pub fn intents(&self) -> Result<IntentLog, FaultError> {
-        IntentLog::open(&self.cluster.dir)
+        let log = IntentLog::open(&self.cluster.dir)?;
+        Ok(if self.access == Access::Shared { log.shared() } else { log })
     }
 
     /// Waits until a cluster whose faults were healed is ready again.

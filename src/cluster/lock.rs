@@ -136,6 +136,12 @@ impl LockFiles {
         in_order(self.holder_files().into_iter().filter(|f| f.alive))
     }
 
+    /// Who used the cluster and went without a release.
+    pub fn unclean(&self) -> Vec<String> {
+        let dead = self.holder_files().into_iter().filter(|f| !f.alive && f.holder.stage != Stage::Waiting);
+        dead.map(|f| f.holder.who).collect()
+    }
+
     /// Names of the clusters for which there are lock files below `state`.
     pub fn names(state: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(state.join("leases")).into_iter().flatten().flatten();

@@ -12,25 +12,28 @@ use jiff::Timestamp;
 use super::balancer::{self, Balancer, Lent};
 use super::kind::Kind;
 use super::kubeconfig::{self, ADMIN_CONF};
-use super::lock::Entering;
+use super::lock::{Access, Entering};
+use super::owner::{Identity, Mark, OWNER_FILE};
 use super::ready::{self, Ready};
-use super::record::{self, OWNER_FILE, Record, private_dir, remove_dir, write_private};
-use super::standing::{self, Standing};
-use super::{Cluster, ClusterError, Wanted, dns, out_of_service, role, upgrading};
+use super::record::{Record, private_dir, remove_dir, write_private};
+use super::standing::{self, Found, Standing};
+use super::{Cluster, ClusterError, Wanted, dns, holds, out_of_service, role, upgrading};
 use crate::chain::chain;
-use crate::config::Settings;
+use crate::config::{Settings, StateId};
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
 use crate::fault::{self, HealOutcome, Healed, IntentLog};
 use crate::image;
 use crate::node::{CLUSTER_LABEL, Node, Role, address_of};
 use crate::progress::Progress;
+use crate::upgrade;
 
 /// Everything that making a cluster needs.
 pub(super) struct Making<'a> {
     pub settings: &'a Settings,
     pub engine: &'a Engine,
     pub wanted: &'a Wanted,
+    pub access: Access,
     pub deadline: Deadline,
     pub progress: &'a Progress,
     pub task: String,
@@ -93,12 +96,37 @@ impl Making<'_> {
             }
         };
         if let Some(why) = why {
-            self.say(&format!("is made anew: {why}"));
+            if let Some(whose) = self.somebodys(&found).await {
+                return Err(ClusterError::Kept { name: name.clone(), why, whose });
+            }
+            self.say(&format!("is made again: {why}"));
         }
         let detail = |text: &str| self.detail(&format!("waiting for those who use it: {text}"));
         entering = entering.make_exclusive(self.deadline, detail).await?;
         let made = self.create().await?;
         Ok((entering, made))
+    }
+
+    /// Whose a cluster is that would have to be made again; none where it is nobody's but seatrial's. One whose
+    /// API cannot be asked may hold anything.
+    async fn somebodys(&self, found: &Found) -> Option<String> {
+        let record = found.record.as_ref().filter(|r| r.complete)?;
+        if record.kept {
+            return Some("it was asked for with `seatrial up`".into());
+        }
+        let added = found.added();
+        if !added.is_empty() {
+            return Some(format!("seatrial did not make {}", added.join(", ")));
+        }
+        let held = async {
+            let cluster = open(self.settings, self.engine, self.wanted).await.map_err(|e| chain(&e))?;
+            holds::others(&cluster).await
+        };
+        match held.await {
+            Ok(others) if others.is_empty() => None,
+            Ok(others) => Some(format!("it holds {}", others.join(", "))),
+            Err(why) => Some(format!("what it holds is not known: {why}")),
+        }
     }
 
     /// As [`Making::run`], for a cluster that must be there already.
@@ -117,10 +145,10 @@ impl Making<'_> {
             return self.reuse(!entering.unclean().is_empty()).await;
         }
         let intents = IntentLog::open(&self.settings.cluster_dir(name))?;
-        let healed = fault::heal_all(self.engine, &intents, self.deadline.at_most(HEAL)).await?;
+        let healed = self.heal(&intents).await?;
         self.revive_all().await?;
         let cluster = open(self.settings, self.engine, self.wanted).await?;
-        let ready = Ready { parts: Vec::new(), took: Duration::ZERO };
+        let ready = Ready { parts: Vec::new(), others: Vec::new(), took: Duration::ZERO };
         Ok(Made { cluster, reused: true, healed, ready })
     }
 
@@ -135,12 +163,21 @@ impl Making<'_> {
         }
     }
 
+    /// Heals what the dead left open; alone on the cluster, everything that is open.
+    pub async fn heal(&self, intents: &IntentLog) -> Result<Vec<Healed>, ClusterError> {
+        let deadline = self.deadline.at_most(HEAL);
+        Ok(match self.access {
+            Access::Exclusive => fault::heal_all(self.engine, intents, deadline).await?,
+            Access::Shared => fault::heal_abandoned(self.engine, intents, deadline).await?,
+        })
+    }
+
     /// Mends what can be mended, then waits until the cluster is ready.
     async fn reuse(&self, unclean: bool) -> Result<Made, ClusterError> {
         let dir = self.settings.cluster_dir(&self.wanted.name);
         let mut disturbed = unclean;
         let intents = IntentLog::open(&dir)?;
-        let healed = fault::heal_all(self.engine, &intents, self.deadline.at_most(HEAL)).await?;
+        let healed = self.heal(&intents).await?;
         for one in &healed {
             disturbed = true;
             self.say(&heal_text(one));
@@ -172,6 +209,9 @@ impl Making<'_> {
         }
         self.detail("checking");
         let ready = ready::ready(&cluster, &self.wanted.workloads, since, deadline).await?;
+        for other in &ready.others {
+            self.say(&format!("not seatrial's and not ready, left alone: {other}"));
+        }
         Ok(Made { cluster, reused: true, healed, ready })
     }
 
@@ -227,16 +267,22 @@ impl Making<'_> {
         Ok(true)
     }
 
-    /// A drain that did not come to its end leaves nodes that take no pods.
+    /// A drain that did not come to its end leaves nodes that take no pods. A node that somebody else cordoned stays so.
     async fn uncordon(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         use k8s_openapi::api::core::v1::Node as KubeNode;
-        let nodes = kube::Api::<KubeNode>::all(cluster.client().await?.unary);
+        let client = cluster.client().await?;
+        let nodes = kube::Api::<KubeNode>::all(client.unary.clone());
         // An API that does not answer yet is what the check waits for.
         let Ok(list) = nodes.list(&Default::default()).await else { return Ok(()) };
         for node in list.items {
-            let name = node.metadata.name.unwrap_or_default();
-            if node.spec.and_then(|s| s.unschedulable) == Some(true) && nodes.uncordon(&name).await.is_ok() {
-                self.say(&format!("node {name} was cordoned: uncordoned"));
+            let name = node.metadata.name.clone().unwrap_or_default();
+            if node.spec.as_ref().and_then(|s| s.unschedulable) != Some(true) {
+                continue;
+            }
+            if !upgrade::is_cordoned_by_us(&node) {
+                self.say(&format!("node {name} is cordoned, and not by seatrial: left so"));
+            } else if upgrade::uncordon(&client, &name, self.deadline.at_most(CHECK)).await.is_ok() {
+                self.say(&format!("node {name} was cordoned by a drain that did not end: uncordoned"));
             }
         }
         Ok(())
@@ -263,6 +309,7 @@ impl Making<'_> {
         self.clear(&kind, &dir).await?;
         remove_dir(&dir)?;
         private_dir(&dir)?;
+        let identity = Identity::of(settings, engine).await?;
         let mut record = Record {
             name: wanted.name.clone(),
             topology: wanted.topology.name.into(),
@@ -273,6 +320,10 @@ impl Making<'_> {
             created_at: Timestamp::now(),
             complete: false,
             addresses: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            owner: Some(identity.state.clone()),
+            engine: Some(identity.engine),
+            kept: false,
         };
         record.write(&dir)?;
         let lent = self.lent().await?;
@@ -281,13 +332,14 @@ impl Making<'_> {
             lent.give_back().await?;
         }
         created?;
-        let (cluster, ready) = match self.settled().await {
+        let (cluster, ready) = match self.settled(identity.state).await {
             Ok(done) => done,
             Err(error) => return Err(kind.failed(wanted, &dir, &error).await?),
         };
         let containers = engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await?;
         let addressed = containers.iter().filter_map(|c| Some((c.name.clone(), address_of(c)?)));
         record.addresses = addressed.collect();
+        record.containers = containers.into_iter().map(|c| (c.name, c.id)).collect();
         record.complete = true;
         record.write(&dir)?;
         Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
@@ -303,9 +355,9 @@ impl Making<'_> {
     }
 
     /// What kind has made, ours and ready.
-    async fn settled(&self) -> Result<(Cluster, Ready), ClusterError> {
+    async fn settled(&self, owner: StateId) -> Result<(Cluster, Ready), ClusterError> {
         let cluster = open(self.settings, self.engine, self.wanted).await?;
-        claim(self.settings, &cluster).await?;
+        claim(&Mark::of(owner, &self.settings.state), &cluster).await?;
         self.spread(&cluster).await?;
         self.load(&cluster).await?;
         self.detail("waiting until it is ready");
@@ -341,7 +393,7 @@ impl Making<'_> {
             Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
             Standing::Whole | Standing::Half(_) => {
                 self.detail("removing what is left of the last one");
-                kind.delete(name, dir).await
+                kind.delete(name, dir, self.wanted.topology.control_planes() > 1).await
             }
         }
     }
@@ -417,10 +469,9 @@ async fn check_kubeconfig(cluster: &Cluster, containers: &[Container]) -> Result
     }
 }
 
-/// Writes our state folder's name onto each node.
-async fn claim(settings: &Settings, cluster: &Cluster) -> Result<(), ClusterError> {
-    let state = record::canonical(&settings.state);
-    let text = state.to_string_lossy().into_owned().into_bytes();
+/// Writes onto each node whose it is.
+async fn claim(mark: &Mark, cluster: &Cluster) -> Result<(), ClusterError> {
+    let text = mark.text();
     let deadline = Deadline::after(Duration::from_secs(30));
     let write = |node: &Node| {
         let (engine, name, text) = (cluster.engine.clone(), node.name.clone(), text.clone());
@@ -450,6 +501,7 @@ fn is_refusal(error: &ClusterError) -> bool {
         ClusterError::NotOurs { .. }
             | ClusterError::Elsewhere { .. }
             | ClusterError::Upgraded { .. }
+            | ClusterError::Kept { .. }
             | ClusterError::WrongKubeconfig { .. }
     )
 }

@@ -11,36 +11,42 @@ pub mod topology;
 mod balancer;
 mod error;
 mod holder;
+mod holds;
+mod interrupted;
 mod kind;
 mod kubeconfig;
 mod lease;
 mod making;
 mod outage;
 mod own_stack;
+mod owner;
 mod reap;
 mod roll;
 mod spec;
 mod standing;
+mod system;
 mod upgrading;
 
 use std::path::PathBuf;
 
 use crate::client::Client;
 use crate::engine::{Container, Engine};
-use crate::node::{Node, OWNER_LABEL, ROLE_LABEL, Role};
+use crate::node::{Node, ROLE_LABEL, Role};
 
 pub use balancer::{Balancer, Substitute};
 pub use error::ClusterError;
+pub use interrupted::remove_incomplete;
 pub use lease::Lease;
 pub use lock::{Access, Holder};
 pub use outage::{OutageStage, Wish, all_open_faults, open_faults, outage, start_outage};
+pub use owner::Identity;
 pub use ready::Ready;
 pub use reap::{Action, ReapOptions, Reaped, reap, start_watcher, watch, watch_arguments};
-pub use roll::{ClusterSummary, NodeSummary, State, down, find, list, load, up};
+pub use roll::{ClusterSummary, Force, NodeSummary, State, down, find, is_kept, list, load, up};
 pub use spec::ClusterSpec;
 pub use timing::{Budget, Election, FailureTiming};
 pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
-pub use upgrading::{UpgradeAsk, Upgraded, origin, plan_upgrade, upgrade};
+pub use upgrading::{UpgradeAsk, Upgraded, origin, plan_upgrade, unfinished, upgrade};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -107,12 +113,6 @@ struct Wanted {
     kubernetes: String,
     image: String,
     workloads: Vec<String>,
-}
-
-/// Whether a container may be touched: made from a node image of ours, or the load balancer
-/// beside such nodes, which has an image of its own.
-fn belongs(container: &Container) -> bool {
-    container.labels.contains_key(OWNER_LABEL) || role(container) == Role::LoadBalancer
 }
 
 fn role(container: &Container) -> Role {

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Taint};
+use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
@@ -21,6 +22,8 @@ use crate::deadline::Deadline;
 pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// Its value, as the documentation has it.
 const VALUE: &str = "nodeshutdown";
+/// Annotation of a node that seatrial declared: somebody else's declaration is not ours to take back.
+const DECLARED: &str = "dev.seatrial.out-of-service";
 /// Between two tries.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -39,7 +42,7 @@ pub async fn declare(client: &Client, node: &str, deadline: Deadline) -> Result<
     retried(deadline, || set(client, node, Some(&taint))).await
 }
 
-/// Takes the declaration back from every node; gives the nodes that had it.
+/// Takes back what [`declare`] said of every node; returns the nodes. A taint that somebody else set stays.
 ///
 /// # Errors
 /// As [`declare`].
@@ -63,7 +66,7 @@ pub(super) async fn take_back(
 
 async fn declared(client: &Client) -> kube::Result<Vec<String>> {
     let nodes = Api::<Node>::all(client.unary.clone()).list(&Default::default()).await?;
-    let declared = nodes.items.into_iter().filter(|n| taints(n).iter().any(|t| t.key == OUT_OF_SERVICE));
+    let declared = nodes.items.into_iter().filter(|n| n.annotations().contains_key(DECLARED));
     Ok(declared.filter_map(|n| n.metadata.name).collect())
 }
 
@@ -76,7 +79,11 @@ async fn set(client: &Client, name: &str, taint: Option<&Taint>) -> kube::Result
     wanted.retain(|t| t.key != OUT_OF_SERVICE);
     wanted.extend(taint.cloned());
     let version = &node.metadata.resource_version;
-    let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": wanted}});
+    let note = taint.map(|t| t.value.clone().unwrap_or_default());
+    let patch = json!({
+        "metadata": {"resourceVersion": version, "annotations": {DECLARED: note}},
+        "spec": {"taints": wanted},
+    });
     nodes.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
 }
 

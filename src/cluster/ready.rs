@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Node as KubeNode, Pod, Service};
 use kube::api::{GetParams, ListParams};
 use kube::core::Request;
 use kube::runtime::watcher;
@@ -19,7 +19,7 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 
 use super::error::ClusterError;
-use super::{Cluster, dns};
+use super::{Cluster, dns, system};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
@@ -30,6 +30,9 @@ use crate::wait::{self, Check, Verdict, WaitError, check};
 pub struct Ready {
     /// The parts and when each of them held, counted from the beginning of the check.
     pub parts: Vec<(&'static str, Duration)>,
+    /// Pods of `kube-system` and nodes that neither kubeadm nor kind made and that are not ready, each with its
+    /// state. They do not make the cluster unready.
+    pub others: Vec<String>,
     /// When all of them did.
     pub took: Duration,
 }
@@ -63,7 +66,8 @@ pub async fn ready(
     let (nodes, pods, dns, images) = rest.await?;
     let mut parts = vec![api, nodes, pods, dns, images];
     parts.sort_by_key(|part| part.1);
-    Ok(Ready { took: deadline.waited(), parts })
+    let others = ctx.others().await;
+    Ok(Ready { took: deadline.waited(), parts, others })
 }
 
 /// When each node's container was last started.
@@ -136,21 +140,31 @@ impl Looking<'_> {
 
     async fn nodes(&self) -> Result<(), String> {
         let stream = &self.client.stream;
-        let names = || self.started.keys().cloned().collect::<BTreeSet<_>>();
-        let wanted = names();
-        let nodes = wait::nodes::nodes_ready(wanted.len());
+        let nodes = nodes_ready(self.started.keys().cloned().collect());
         let leases = leases_renewed(self.started.clone(), self.since);
         let lease_api = Api::<Lease>::namespaced(stream.clone(), "kube-node-lease");
         let both = futures::future::try_join(
             wait::until(Api::all(stream.clone()), watcher::Config::default(), nodes, self.deadline),
             wait::until(lease_api, watcher::Config::default(), leases, self.deadline),
         );
-        let (nodes, _) = both.await.map_err(last)?;
-        let found: BTreeSet<String> = nodes.objects.iter().map(ResourceExt::name_any).collect();
-        if found != wanted {
-            return Err(format!("its nodes are {found:?}, its containers {wanted:?}"));
-        }
+        both.await.map_err(last)?;
         Ok(())
+    }
+
+    /// What is not ready and none of ours; what cannot be listed is left out.
+    async fn others(&self) -> Vec<String> {
+        let client = &self.client.unary;
+        let asked = async {
+            let all = ListParams::default();
+            let pods = Api::<Pod>::namespaced(client.clone(), "kube-system").list(&all).await?;
+            let nodes = Api::<KubeNode>::all(client.clone()).list(&all).await?;
+            Ok::<_, kube::Error>((pods, nodes))
+        };
+        let Ok(Ok((pods, nodes))) = self.deadline.at_most(ASK).bound(asked).await else { return Vec::new() };
+        let pods = pods.items.iter().filter(|p| !system::is_part(p) && !wait::pods::is_ready(p));
+        let strange = |n: &&KubeNode| !self.started.contains_key(&n.name_any());
+        let nodes = nodes.items.iter().filter(strange).map(|n| format!("node {}", n.name_any()));
+        pods.map(|p| format!("pod {}", wait::pods::describe(p))).chain(nodes).collect()
     }
 
     async fn system_pods(&self) -> Result<(), String> {
@@ -249,6 +263,15 @@ impl Looking<'_> {
     }
 }
 
+/// Each of these nodes is ready. There may be more: somebody may have put them there.
+fn nodes_ready(names: BTreeSet<String>) -> impl Check<KubeNode> {
+    let ready = wait::nodes::nodes_ready(names.len());
+    check(ready.what(), move |nodes: &[KubeNode]| {
+        let ours: Vec<_> = nodes.iter().filter(|n| names.contains(&n.name_any())).cloned().collect();
+        ready.verdict(&ours)
+    })
+}
+
 /// Each of these nodes renewed its lease after it was started and after `since`.
 fn leases_renewed(started: BTreeMap<String, Timestamp>, since: Timestamp) -> impl Check<Lease> {
     check(format!("leases of {} nodes renewed", started.len()), move |leases: &[Lease]| {
@@ -266,11 +289,11 @@ fn leases_renewed(started: BTreeMap<String, Timestamp>, since: Timestamp) -> imp
     })
 }
 
-/// Every system pod is Ready, in containers started after their node was; CoreDNS and, on each
-/// node, kube-proxy are among them. Pods on their way out do not count.
+/// Every pod that kubeadm and kind made is Ready, in containers started after their node was; CoreDNS and, on
+/// each node, kube-proxy are among them. Pods on their way out or at their end do not count, nor do other people's.
 fn pods_fresh(started: BTreeMap<String, Timestamp>) -> impl Check<Pod> {
     check("system pods ready", move |pods: &[Pod]| {
-        let here: Vec<&Pod> = pods.iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect();
+        let here: Vec<&Pod> = pods.iter().filter(|p| system::is_part(p) && system::is_live(p)).collect();
         let count =
             |app: &str| here.iter().filter(|p| p.labels().get("k8s-app").is_some_and(|v| v == app)).count();
         let (dns, proxies) = (count("kube-dns"), count("kube-proxy"));
@@ -320,8 +343,14 @@ mod tests {
     }
 
     fn pod(app: &str, ready: &str, started: &str) -> Pod {
+        let (kind, owner) = match app {
+            "kube-dns" => ("ReplicaSet", "coredns-5d78c9869d"),
+            other => ("DaemonSet", other),
+        };
+        let owner =
+            json!({"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": "u", "controller": true});
         serde_json::from_value(json!({
-            "metadata": {"name": app, "labels": {"k8s-app": app}},
+            "metadata": {"name": app, "labels": {"k8s-app": app}, "ownerReferences": [owner]},
             "spec": {"nodeName": "w", "containers": []},
             "status": {
                 "phase": "Running",
@@ -347,6 +376,43 @@ mod tests {
         let unready = [pod("kube-dns", "False", new), pod("kube-proxy", "True", new)];
         assert!(matches!(verdict(&unready), Verdict::NotYet(_)));
         assert!(matches!(verdict(&fresh[..1]), Verdict::NotYet(why) if why.contains("0 of 1")));
+    }
+
+    #[test]
+    fn other_peoples_pods_do_not_make_a_cluster_unready() {
+        let new = "2026-01-01T00:00:10Z";
+        let ended = |app: &str, phase: &str| {
+            let mut pod = pod(app, "False", new);
+            pod.status.as_mut().unwrap().phase = Some(phase.into());
+            pod
+        };
+        let ours = || vec![pod("kube-dns", "True", new), pod("kube-proxy", "True", new)];
+        let mut all = ours();
+        all.extend([ended("batch", "Succeeded"), pod("crashing", "False", new)]);
+        assert_eq!(verdict(&all), Verdict::Met);
+        // One with the label of ours, and without its owner, counts for nothing.
+        let mut posing = ours();
+        posing[1].metadata.owner_references = None;
+        assert!(matches!(verdict(&posing), Verdict::NotYet(why) if why.contains("0 of 1")));
+        // An evicted pod of CoreDNS stays as a record; its replacement is what counts.
+        let mut evicted = ours();
+        evicted.push(ended("kube-dns", "Failed"));
+        assert_eq!(verdict(&evicted), Verdict::Met);
+    }
+
+    #[test]
+    fn nodes_that_somebody_added_do_not_make_a_cluster_unready() {
+        let node = |name: &str, ready: &str| -> KubeNode {
+            let conditions = json!([{"type": "Ready", "status": ready}]);
+            serde_json::from_value(json!({"metadata": {"name": name}, "status": {"conditions": conditions}}))
+                .unwrap()
+        };
+        let check = nodes_ready(["w".to_owned()].into());
+        assert_eq!(check.verdict(&[node("w", "True"), node("virtual", "False")]), Verdict::Met);
+        assert!(matches!(check.verdict(&[node("virtual", "True")]), Verdict::NotYet(_)));
+        assert!(
+            matches!(check.verdict(&[node("w", "False")]), Verdict::NotYet(why) if why.starts_with("0 of 1"))
+        );
     }
 
     #[test]

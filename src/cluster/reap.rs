@@ -1,6 +1,6 @@
-//! Removes what has no owner any more: idle clusters, half-created ones, faults that dead
-//! processes left open, state without containers, containers without state. Never anything that
-//! does not carry our label, that another state folder has, or that somebody uses.
+//! Removes what has no owner any more: idle clusters, half-created ones, faults and namespaces that dead
+//! processes left, state without containers. Never anything whose creation this state folder did not record on
+//! this engine, or that somebody uses; that is listed with the command that removes it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,19 +10,21 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::kind::Kind;
-use super::lock::LockFiles;
-use super::making::heal_text;
+use super::lock::{Access, Entering, LockFiles};
+use super::making::{self, Making, heal_text};
 use super::outage::open_faults;
-use super::record::{self, remove_dir};
+use super::record::{self, Record, remove_dir};
+use super::roll::is_kept;
 use super::standing::{self, Standing};
-use super::{ClusterError, out_of_service};
-use crate::client::Client;
-use crate::config::Settings;
-use crate::deadline::Deadline;
+use super::{ClusterError, Wanted, balancer, holds, upgrading};
+use crate::chain::chain;
+use crate::config::{Settings, StateId};
+use crate::deadline::{Deadline, age, words};
 use crate::engine::Engine;
 use crate::exec::Exec;
-use crate::fault::{self, IntentLog};
-use crate::image;
+use crate::fault::IntentLog;
+use crate::image::{self, ImageError};
+use crate::manifest::{RUN_LABEL, TestNamespace};
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::progress::Progress;
 
@@ -52,7 +54,9 @@ pub struct Reaped {
 pub enum Action {
     /// Nothing.
     Keep(String),
-    /// Open faults are healed; the cluster stays.
+    /// Nothing: it may be somebody else's. The text ends with the command that removes it.
+    Leave(String),
+    /// What dead processes left is healed and removed; the cluster stays.
     Heal(String),
     /// Its files are removed: there are no containers.
     Forget(String),
@@ -64,6 +68,7 @@ impl std::fmt::Display for Action {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (verb, why) = match self {
             Self::Keep(why) => ("kept", why),
+            Self::Leave(why) => ("left alone", why),
             Self::Heal(why) => ("healed", why),
             Self::Forget(why) => ("forgotten", why),
             Self::Remove(why) => ("removed", why),
@@ -83,41 +88,60 @@ struct Facts {
     /// Since it was last used; none when that is not known.
     idle: Option<Duration>,
     open_faults: usize,
+    /// Who went without a release.
+    unclean: Vec<String>,
+    /// Whether it was asked for with `seatrial up`.
+    kept: bool,
 }
 
 /// Evidence of failed creations is kept this long.
 const EVIDENCE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Time to heal the open faults of one cluster.
-const HEAL: Duration = Duration::from_secs(120);
 
-/// Reaps everything in this state folder and on this engine that has no owner. Gives what was
-/// done, or would be with `dry_run`, without what is kept.
+/// Time for a cluster to be healed and ready again, and for what dead stories left to go.
+const MEND: Duration = Duration::from_secs(600);
+/// Time for the namespaces among it.
+const LEFT: Duration = Duration::from_secs(180);
+
+/// Reaps everything in this state folder and on this engine that has no owner. Returns what was done, or would be
+/// with `dry_run`, and what may be somebody else's; not what is kept.
 ///
 /// # Errors
-/// [`ClusterError`]; what was reaped before stays reaped. A cluster that is not ours is kept, not
-/// an error.
+/// The first [`ClusterError`], after everything else was reaped. A cluster that is not ours is no error.
 pub async fn reap(
     settings: &Settings,
     engine: &Engine,
     options: ReapOptions,
     progress: &Progress,
 ) -> Result<Vec<Reaped>, ClusterError> {
-    let mut done = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), None);
     for name in names(settings, engine).await? {
-        let action = reap_one(settings, engine, &name, options, progress).await?;
-        progress.detail("reap", &format!("{name}: {action}"));
-        if !matches!(action, Action::Keep(_)) {
-            done.push(Reaped { name, action });
+        match reap_one(settings, engine, &name, options, progress).await {
+            Ok(Action::Keep(why)) => progress.detail("reap", &format!("{name}: kept: {why}")),
+            Ok(action) => done.push(Reaped { name, action }),
+            Err(error) => {
+                progress.say(&format!("{name}: {}", chain(&error)));
+                failed.get_or_insert(error);
+            }
         }
     }
-    for name in image::extract::reap(&settings.cache, engine, options.dry_run).await? {
+    let owner = StateId::read(&settings.state)?;
+    for name in image::extract::reap(&settings.cache, engine, owner.as_ref(), options.dry_run).await? {
         done.push(Reaped {
             name,
-            action: Action::Remove("whoever took a node image apart in it is gone".into()),
+            action: Action::Remove("the process that took a node image apart in it is gone".into()),
         });
     }
+    for name in image::abandoned(&settings.cache, options.dry_run).await.map_err(ImageError::from)? {
+        done.push(Reaped {
+            name,
+            action: Action::Remove("the process that built an image in it is gone".into()),
+        });
+    }
+    if !options.dry_run {
+        balancer::take_back(settings, engine).await?;
+    }
     done.extend(old_evidence(settings, options.dry_run)?);
-    Ok(done)
+    failed.map_or(Ok(done), Err)
 }
 
 /// Every cluster that this state folder or the engine knows of.
@@ -131,7 +155,7 @@ pub(super) async fn names(settings: &Settings, engine: &Engine) -> Result<BTreeS
 }
 
 /// Reaps one cluster, if there is reason to.
-async fn reap_one(
+pub(super) async fn reap_one(
     settings: &Settings,
     engine: &Engine,
     name: &str,
@@ -148,31 +172,33 @@ async fn reap_one(
     };
     // Looked at twice: without the lock, so that nothing is touched that is none of our business,
     // and with it, because it may have changed meanwhile.
-    let action = judge(look().await)?;
-    if matches!(action, Action::Keep(_)) || options.dry_run {
-        return Ok(action);
+    let mut action = judge(look().await)?;
+    if matches!(action, Action::Keep(_) | Action::Leave(_)) {
+        return Ok(by_name(name, action));
+    }
+    if options.dry_run {
+        return Ok(spared(settings, engine, name, options, action).await);
     }
     let Some(entering) = files.try_enter("reap")? else {
         return Ok(Action::Keep("somebody came to use it".into()));
     };
-    let action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
+    action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
+    action = by_name(name, spared(settings, engine, name, options, action).await);
     let dir = settings.cluster_dir(name);
     match &action {
-        Action::Keep(_) => entering.leave(),
+        Action::Keep(_) | Action::Leave(_) => entering.leave(),
         Action::Heal(_) => {
-            let intents = IntentLog::open(&dir)?;
-            for healed in fault::heal_all(engine, &intents, Deadline::after(HEAL)).await? {
-                progress.say(&format!("{name}: {}", heal_text(&healed)));
-            }
-            take_back(name, &dir, progress).await;
-            entering.leave();
+            mend(settings, engine, name, &entering, progress).await?;
+            // What the dead left is gone: the next holder need not look for it.
+            entering.enter()?.release()?;
         }
         Action::Forget(_) => {
             remove_dir(&dir)?;
             entering.remove()?;
         }
         Action::Remove(_) => {
-            Kind { settings, engine }.delete(name, &dir).await?;
+            let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
+            Kind { settings, engine }.delete(name, &dir, network).await?;
             remove_dir(&dir)?;
             entering.remove()?;
         }
@@ -180,19 +206,71 @@ async fn reap_one(
     Ok(action)
 }
 
-/// Takes nodes back that a dead process had declared out of service. Where the API does not answer,
-/// the next lease does it: nobody else uses the cluster until then.
-async fn take_back(name: &str, dir: &Path, progress: &Progress) {
-    let freed = async {
-        let client = Client::from_kubeconfig(&dir.join("kubeconfig")).await?;
-        out_of_service::take_back(name, &client, Deadline::after(HEAL)).await
-    };
-    match freed.await {
-        Ok(freed) => freed.iter().for_each(|node| {
-            progress.say(&format!("{name}: node {node} was declared out of service: taken back"));
-        }),
-        Err(error) => progress.say(&format!("{name}: {error}: the next lease tries again")),
+/// A cluster that nobody used for long is left alone where it holds what is not seatrial's. Where its API cannot be
+/// asked, the time decides: it was made to be removed.
+async fn spared(
+    settings: &Settings,
+    engine: &Engine,
+    name: &str,
+    options: ReapOptions,
+    action: Action,
+) -> Action {
+    if options.all || !matches!(action, Action::Remove(_)) {
+        return action;
     }
+    let others = async {
+        let wanted = Wanted::of(settings, name).map_err(|e| e.to_string())?;
+        let complete = Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.complete);
+        if !complete {
+            return Ok(Vec::new());
+        }
+        let cluster = making::open(settings, engine, &wanted).await.map_err(|e| e.to_string())?;
+        holds::others(&cluster).await
+    };
+    match others.await {
+        Ok(others) if !others.is_empty() => Action::Leave(format!("it holds {}", others.join(", "))),
+        _ => action,
+    }
+}
+
+/// Adds the command that removes what is left alone.
+fn by_name(name: &str, action: Action) -> Action {
+    match action {
+        Action::Leave(why) => {
+            Action::Leave(format!("{why}; if nobody needs it: seatrial down {name} --force"))
+        }
+        other => other,
+    }
+}
+
+/// Heals what dead processes left open, as a lease does, until the cluster is ready again, and removes what their
+/// stories left. A cluster whose upgrade is in the middle of a step is healed only: the upgrade has to go on first.
+async fn mend(
+    settings: &Settings,
+    engine: &Engine,
+    name: &str,
+    entering: &Entering,
+    progress: &Progress,
+) -> Result<(), ClusterError> {
+    let wanted = &Wanted::of(settings, name)?;
+    let (access, deadline, task) = (Access::Exclusive, Deadline::after(MEND), format!("cluster {name}"));
+    let making = Making { settings, engine, wanted, access, deadline, progress, task };
+    if upgrading::usable(settings, name).is_err() {
+        let intents = IntentLog::open(&settings.cluster_dir(name))?;
+        for healed in making.heal(&intents).await? {
+            progress.say(&format!("{name}: {}", heal_text(&healed)));
+        }
+        return Ok(());
+    }
+    let made = making.run_existing(entering).await?;
+    let client = made.cluster.client().await?;
+    let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
+    for namespace in
+        left.map_err(|source| ClusterError::Left { name: name.into(), source: Box::new(source) })?
+    {
+        progress.say(&format!("{name}: namespace {namespace} of a dead run: deleted"));
+    }
+    Ok(())
 }
 
 async fn facts(
@@ -210,8 +288,10 @@ async fn facts(
         held: files.holders().first().map(ToString::to_string),
         creating: found.record.as_ref().is_some_and(|r| !r.complete)
             && Kind { settings, engine }.is_creating(),
-        idle: used.and_then(|used| Duration::try_from(now.duration_since(used)).ok()),
+        idle: used.map(|used| age(used, now)),
         open_faults,
+        unclean: files.unclean(),
+        kept: found.record.is_some_and(|r| r.kept),
     })
 }
 
@@ -221,27 +301,26 @@ fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
         return Action::Keep(format!("used by {holder}"));
     }
     match &facts.standing {
-        Standing::Elsewhere(owner) => Action::Keep(owner.clone()),
+        Standing::Elsewhere(whose) => Action::Leave(whose.clone()),
         // What a killed seatrial left behind may still start some.
         Standing::Absent if facts.creating => Action::Keep("kind may be about to make it".into()),
         Standing::Absent => Action::Forget("it has no containers".into()),
         Standing::Half(why) => Action::Remove(why.clone()),
         Standing::Whole if all => Action::Remove("nobody uses it".into()),
         Standing::Whole => match facts.idle {
-            Some(time) if time >= idle => Action::Remove(format!("nobody used it for {}", minutes(time))),
+            Some(time) if time >= idle && !facts.kept => {
+                Action::Remove(format!("nobody used it for {}", words(time)))
+            }
             _ if facts.open_faults > 0 => {
                 Action::Heal(format!("{} faults were left open", facts.open_faults))
             }
-            Some(time) => Action::Keep(format!("used {} ago", minutes(time))),
-            None => Action::Remove("it was never used".into()),
+            _ if !facts.unclean.is_empty() => {
+                Action::Heal(format!("{} went without a release", facts.unclean.join(", ")))
+            }
+            _ if facts.kept => Action::Keep("it was asked for with `seatrial up`".into()),
+            Some(time) => Action::Keep(format!("used {} ago", words(time))),
+            None => Action::Keep("when it was last used is not known".into()),
         },
-    }
-}
-
-fn minutes(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
     }
 }
 
@@ -294,8 +373,8 @@ pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
         .env("SEATRIAL_IDLE", format!("{}s", settings.idle.as_secs()))
 }
 
-/// Stays until nobody used the cluster for `idle`, removes it and ends; ends at once when
-/// somebody else watches it, and when the cluster is gone.
+/// Stays until nobody used the cluster for `idle`, removes it and ends. Ends at once when another process watches
+/// it, when the cluster is gone, and when it turns out to be kept or somebody else's.
 ///
 /// # Errors
 /// [`ClusterError`] of the removal. An engine that does not answer is waited for.
@@ -310,29 +389,33 @@ pub async fn watch(
     let Some(_watching) = files.try_watch()? else { return Ok(()) };
     let look = (idle / 10).clamp(Duration::from_millis(100), Duration::from_secs(15));
     let options = ReapOptions { idle: Some(idle), ..Default::default() };
+    let mut said = String::new();
     loop {
         // While somebody uses it, its time does not run; a killed holder cannot say when it went.
         if !files.holders().is_empty() {
             files.touch()?;
         } else if !standing::has_dir(&settings.state, name) {
             return Ok(());
-        } else if files.last_used().is_none_or(|used| idle_for(used) >= idle) {
-            match reap_one(settings, engine, name, options, progress).await {
+        } else if files.last_used().is_none_or(|used| age(used, Timestamp::now()) >= idle) {
+            let text = match reap_one(settings, engine, name, options, progress).await {
                 Ok(Action::Remove(why) | Action::Forget(why)) => {
                     progress.say(&format!("{name}: removed: {why}"));
                     return Ok(());
                 }
-                Ok(action) => progress.say(&format!("{name}: {action}")),
-                Err(ClusterError::Engine(error)) => progress.say(&format!("{name}: {error}")),
+                Ok(action) => action.to_string(),
+                Err(ClusterError::Engine(error)) => error.to_string(),
                 Err(error) => return Err(error),
+            };
+            if text != said {
+                progress.say(&format!("{name}: {text}"));
+                said = text;
+            }
+            if is_kept(settings, name) {
+                return Ok(());
             }
         }
         Deadline::after(look).pause(look).await;
     }
-}
-
-fn idle_for(used: Timestamp) -> Duration {
-    Duration::try_from(Timestamp::now().duration_since(used)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -343,7 +426,16 @@ mod tests {
 
     fn whole() -> Facts {
         let idle = Some(Duration::from_secs(60));
-        Facts { standing: Standing::Whole, held: None, creating: false, idle, open_faults: 0 }
+        let unclean = Vec::new();
+        Facts {
+            standing: Standing::Whole,
+            held: None,
+            creating: false,
+            idle,
+            open_faults: 0,
+            unclean,
+            kept: false,
+        }
     }
 
     fn half() -> Facts {
@@ -356,8 +448,8 @@ mod tests {
         let old = Facts { idle: Some(Duration::from_secs(600)), ..whole() };
         assert_eq!(decide(&old, IDLE, false), Action::Remove("nobody used it for 10 min".into()));
         assert_eq!(decide(&whole(), IDLE, true), Action::Remove("nobody uses it".into()));
-        let never = Facts { idle: None, ..whole() };
-        assert!(matches!(decide(&never, IDLE, false), Action::Remove(_)));
+        let unknown = Facts { idle: None, ..whole() };
+        assert!(matches!(decide(&unknown, IDLE, false), Action::Keep(_)));
     }
 
     #[test]
@@ -371,7 +463,18 @@ mod tests {
     #[test]
     fn what_others_have_is_kept() {
         let other = Facts { standing: Standing::Elsewhere("theirs".into()), idle: None, ..whole() };
-        assert_eq!(decide(&other, Duration::ZERO, true), Action::Keep("theirs".into()));
+        assert_eq!(decide(&other, Duration::ZERO, true), Action::Leave("theirs".into()));
+        let hint = by_name("c", Action::Leave("theirs".into())).to_string();
+        assert_eq!(hint, "left alone: theirs; if nobody needs it: seatrial down c --force");
+    }
+
+    #[test]
+    fn what_was_asked_for_stays_until_it_is_named() {
+        let old = Some(Duration::from_secs(24 * 3600));
+        let kept = Facts { kept: true, idle: old, ..whole() };
+        assert!(matches!(decide(&kept, IDLE, false), Action::Keep(_)));
+        assert!(matches!(decide(&kept, IDLE, true), Action::Remove(_)));
+        assert!(matches!(decide(&Facts { open_faults: 1, ..kept }, IDLE, false), Action::Heal(_)));
     }
 
     #[test]
@@ -388,5 +491,7 @@ mod tests {
         let broken = Facts { open_faults: 1, ..whole() };
         assert!(matches!(decide(&broken, IDLE, false), Action::Heal(_)));
         assert!(matches!(decide(&broken, Duration::ZERO, false), Action::Remove(_)));
+        let unclean = Facts { unclean: vec!["run a".into()], ..whole() };
+        assert_eq!(decide(&unclean, IDLE, false), Action::Heal("run a went without a release".into()));
     }
 }

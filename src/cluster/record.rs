@@ -1,5 +1,4 @@
-//! What we know of a cluster beside its containers: one file in its state folder, and one on each
-//! node that says whose it is.
+//! What the state folder knows of a cluster in addition to its containers: one file in the cluster's folder.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::ClusterError;
+use crate::config::StateId;
 
 /// A cluster as its state folder remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +35,20 @@ pub struct Record {
     /// The addresses that its containers were given, by name; empty in records of earlier versions.
     #[serde(default)]
     pub addresses: BTreeMap<String, IpAddr>,
+    /// The ids of its containers, by name; empty until its creation ended, and in records of earlier versions.
+    #[serde(default)]
+    pub containers: BTreeMap<String, String>,
+    /// The id of the state folder that made it; none in records of earlier versions. A copy of the state folder
+    /// has another id, and its records are nobody's.
+    #[serde(default)]
+    pub owner: Option<StateId>,
+    /// The id of the engine that it was made on; none in records of earlier versions.
+    #[serde(default)]
+    pub engine: Option<String>,
+    /// Whether somebody asked for it by `seatrial up`: it stays until that person removes it.
+    #[serde(default)]
+    pub kept: bool,
 }
-
-/// File on each node that names the state folder which has the cluster. kind takes no labels, and
-/// two state folders on one engine must not reap each other's clusters.
-pub const OWNER_FILE: &str = "/kind/seatrial-owner";
 
 impl Record {
     /// The file of the cluster whose state folder is `dir`.
@@ -99,12 +108,6 @@ pub(super) fn names(state: &Path) -> Vec<String> {
     names
 }
 
-/// The state folder as other processes may know it: absolute, links resolved where it exists.
-pub(super) fn canonical(state: &Path) -> PathBuf {
-    let absolute = || std::path::absolute(state).unwrap_or_else(|_| state.to_path_buf());
-    state.canonicalize().unwrap_or_else(|_| absolute())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +125,10 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             complete: true,
             addresses: [("seatrial-three-00000000-worker".to_owned(), "172.18.0.3".parse().unwrap())].into(),
+            containers: BTreeMap::new(),
+            owner: Some("0123456789abcdef".into()),
+            engine: Some("engine".into()),
+            kept: false,
         };
         record.write(dir.path()).unwrap();
         assert_eq!(Record::read(dir.path()), Some(record));

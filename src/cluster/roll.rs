@@ -1,4 +1,4 @@
-//! The roll of clusters: those that there are, one by name, one made, one removed.
+//! Lists, finds, creates and removes clusters.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -36,6 +36,8 @@ pub struct ClusterSummary {
     pub last_used: Option<Timestamp>,
     /// What it is good for.
     pub state: State,
+    /// Whether somebody asked for it with `seatrial up`: it stays until it is removed by name.
+    pub kept: bool,
     /// Its nodes by name.
     pub nodes: Vec<NodeSummary>,
     /// Who uses it or is first in the queue for it.
@@ -67,10 +69,11 @@ pub struct NodeSummary {
     pub power: Power,
 }
 
-/// Makes a cluster, or finds it, and leaves it ready and free.
+/// Makes a cluster, or finds it, and leaves it ready and free. It is kept from then on: no lease replaces it and no
+/// idle time removes it, only [`down`] does, or a reap of everything.
 ///
 /// # Errors
-/// Those of [`Lease::acquire`].
+/// Those of [`Lease::acquire`], [`ClusterError::File`].
 pub async fn up(
     settings: &Settings,
     engine: &Engine,
@@ -81,19 +84,38 @@ pub async fn up(
 ) -> Result<Cluster, ClusterError> {
     let lease = Lease::acquire(settings, engine, spec, Access::Shared, holder, deadline, progress).await?;
     let cluster = lease.cluster.clone();
+    if let Some(record) = Record::read(&cluster.dir).filter(|r| !r.kept) {
+        Record { kept: true, ..record }.write(&cluster.dir)?;
+    }
     lease.release().await?;
     Ok(cluster)
+}
+
+/// Whether somebody asked for this cluster with [`up`].
+pub fn is_kept(settings: &Settings, name: &str) -> bool {
+    Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.kept)
+}
+
+/// Whether [`down`] removes what this state folder did not record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// No: it is refused.
+    No,
+    /// Yes, if it was made from a node image of seatrial's, and its owner, where that can be seen from here, does
+    /// not use it. Files of a cluster on another engine are forgotten; its containers stay there.
+    Yes,
 }
 
 /// Removes a cluster once nobody uses it.
 ///
 /// # Errors
 /// [`ClusterError::Unknown`] when there is nothing of it, [`ClusterError::Lock`] when it is used
-/// until the deadline, [`ClusterError::NotOurs`], [`ClusterError::Elsewhere`].
+/// until the deadline, [`ClusterError::NotOurs`], [`ClusterError::Elsewhere`] without force.
 pub async fn down(
     settings: &Settings,
     engine: &Engine,
     name: &str,
+    force: Force,
     holder: &str,
     deadline: Deadline,
     progress: &Progress,
@@ -102,7 +124,10 @@ pub async fn down(
     let look = async || {
         let found = standing::look(settings, engine, name).await?;
         match found.standing(None, Timestamp::now()) {
-            Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.into(), owner }),
+            Standing::Elsewhere(owner) if force == Force::No => {
+                Err(ClusterError::Elsewhere { name: name.into(), owner })
+            }
+            Standing::Elsewhere(_) => Ok(found.unused()?),
             Standing::Absent if !standing::has_dir(&settings.state, name) => {
                 Err(ClusterError::Unknown { name: name.into() })
             }
@@ -121,7 +146,8 @@ pub async fn down(
         if Record::read(&dir).is_some_and(|r| !r.complete) {
             kind.settle(name, deadline, |text| progress.detail(&task, text)).await?;
         }
-        kind.delete(name, &dir).await?;
+        let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
+        kind.delete(name, &dir, network).await?;
         remove_dir(&dir)?;
         Ok(entering.remove()?)
     };
@@ -156,6 +182,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
             topology: record.as_ref().map(|r| r.topology.clone()),
             kubernetes: record.as_ref().map(|r| r.kubernetes.clone()),
             created_at: record.as_ref().map(|r| r.created_at),
+            kept: record.as_ref().is_some_and(|r| r.kept),
             nodes: containers.into_iter().map(node).collect(),
             name,
             last_used,

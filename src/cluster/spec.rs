@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::owner::Identity;
 use super::topology::Topology;
 use crate::image::ImageSet;
 
@@ -36,17 +37,18 @@ impl ClusterSpec {
         sha.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The cluster's name: `seatrial-<topology>-<hash>`, and what keeps it apart.
-    pub fn name(&self) -> String {
+    /// Returns the cluster's name: `seatrial-<topology>-<hash>-<tag>`, and what keeps it apart. The tag stands for
+    /// the state folder and the engine: two users of one engine never want the same name.
+    pub fn name(&self, identity: &Identity) -> String {
         let apart = self.apart.as_ref().map(|a| format!("-{a}")).unwrap_or_default();
-        format!("seatrial-{}-{}{apart}", self.topology.name, self.hash())
+        format!("seatrial-{}-{}-{}{apart}", self.topology.name, self.hash(), identity.tag())
     }
 
-    /// The name of the `number`th cluster of this spec, from 1: those before it were upgraded.
-    pub fn numbered(&self, number: usize) -> String {
+    /// The name of the `number`th cluster of this spec, from 1: those before it were upgraded, or are kept.
+    pub fn numbered(&self, identity: &Identity, number: usize) -> String {
         match number {
-            0 | 1 => self.name(),
-            _ => format!("{}-{number}", self.name()),
+            0 | 1 => self.name(identity),
+            _ => format!("{}-{number}", self.name(identity)),
         }
     }
 
@@ -88,10 +90,22 @@ mod tests {
         ClusterSpec { topology: &SMALL, images, apart: None }
     }
 
+    fn us() -> Identity {
+        Identity { state: "0123456789abcdef".into(), engine: "engine".into() }
+    }
+
+    #[test]
+    fn two_state_folders_on_one_engine_want_different_names() {
+        let other = Identity { state: "fedcba9876543210".into(), ..us() };
+        assert_ne!(spec().name(&us()), spec().name(&other));
+        let elsewhere = Identity { engine: "another".into(), ..us() };
+        assert_ne!(spec().name(&us()), spec().name(&elsewhere));
+    }
+
     #[test]
     fn the_hash_stays_what_it_was() {
         // A change here makes every cluster anew after an update of seatrial.
-        assert_eq!(spec().name(), "seatrial-small-e8076d38");
+        assert_eq!(spec().name(&us()), format!("seatrial-small-e8076d38-{}", us().tag()));
     }
 
     #[test]
@@ -116,9 +130,9 @@ mod tests {
     fn names_fit_what_kind_allows() {
         for topology in super::super::TOPOLOGIES {
             let spec = ClusterSpec { topology, apart: Some("upgrade".into()), ..spec() };
-            let name = spec.numbered(99);
+            let name = spec.numbered(&us(), 99);
             assert!(name.len() <= 50, "{name}: node names must be host names");
-            assert!(name.starts_with(&spec.name()) && name.ends_with("-upgrade-99"));
+            assert!(name.starts_with(&spec.name(&us())) && name.ends_with("-upgrade-99"));
         }
     }
 }

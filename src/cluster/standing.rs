@@ -1,23 +1,38 @@
-//! What there is of a cluster right now, and whose it is: decided from listed facts.
+//! Classifies a cluster as absent, complete, partial or somebody else's, from listed facts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::record::{self, OWNER_FILE, Record};
-use super::{ClusterError, belongs};
-use crate::config::Settings;
-use crate::deadline::Deadline;
+use super::ClusterError;
+use super::lock::{Access, LockError, LockFiles};
+use super::owner::{Mark, OWNER_FILE};
+use super::record::Record;
+use crate::config::{Settings, StateId};
+use crate::deadline::{Deadline, age, words};
 use crate::engine::{Container, Engine, EngineError};
-use crate::node::{CLUSTER_LABEL, Role};
+use crate::node::{CLUSTER_LABEL, OWNER_LABEL, Role};
 
 /// A cluster's containers and files.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
+    pub name: String,
     pub containers: Vec<Container>,
+    /// The record of its creation: this state folder made it, under its present id, on this engine.
     pub record: Option<Record>,
+    /// A record in this state folder that does not count.
+    pub void: Option<Void>,
     pub owner: Owner,
+}
+
+/// Why a record does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Void {
+    /// It names no owner or another one: an earlier version wrote it, or the folder is a copy.
+    Owner,
+    /// The cluster was made on another engine, of this id.
+    Engine(String),
 }
 
 /// The state folder that has a cluster, as its nodes say.
@@ -25,9 +40,9 @@ pub(super) struct Found {
 pub(super) enum Owner {
     /// This one.
     Us,
-    /// Another one that exists and knows the cluster.
-    Other(PathBuf),
-    /// None is named, or one that is gone.
+    /// Another one.
+    Other(Mark),
+    /// No node names one.
     Nobody,
 }
 
@@ -38,14 +53,11 @@ pub(super) enum Standing {
     Absent,
     /// It was made completely and every container is there.
     Whole,
-    /// Parts of it are there: it must be made anew. The text says why.
+    /// Parts of it are there: it must be made again. The text says why.
     Half(String),
-    /// It belongs to somebody else, who is named.
+    /// It is not ours to touch. The text says why.
     Elsewhere(String),
 }
-
-/// A creation is over after this time, one way or the other.
-pub(super) const CREATION: Duration = Duration::from_secs(15 * 60);
 
 /// For somebody who removes a cluster to come to its end.
 const REMOVAL: Duration = Duration::from_secs(30);
@@ -55,7 +67,7 @@ const REMOVAL: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`ClusterError::NotOurs`] when some of its containers were not made from our node images;
-/// [`ClusterError::Engine`].
+/// [`ClusterError::Engine`], [`ClusterError::Identity`].
 pub(super) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
     let patience = Deadline::after(REMOVAL);
     loop {
@@ -70,64 +82,70 @@ pub(super) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Re
 
 async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
     let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
-    let strange: Vec<String> = containers.iter().filter(|c| !belongs(c)).map(|c| c.name.clone()).collect();
-    if !strange.is_empty() {
-        return Err(ClusterError::NotOurs { name: name.into(), containers: strange });
+    let id = StateId::read(&settings.state)?;
+    let mut void = None;
+    let mut record = Record::read(&settings.cluster_dir(name));
+    if let Some(read) = &record {
+        if read.owner.is_none() || read.owner != id {
+            void = Some(Void::Owner);
+        } else if let Some(made_on) = read.engine.clone()
+            && made_on != engine.id().await?
+        {
+            void = Some(Void::Engine(made_on));
+        }
+        record = record.filter(|_| void.is_none());
     }
-    let owner = owner(settings, engine, name, &containers).await?;
-    let record = Record::read(&settings.cluster_dir(name));
-    Ok(Found { containers, record, owner })
+    let strangers = strangers(&containers, record.as_ref());
+    if !strangers.is_empty() {
+        return Err(ClusterError::NotOurs { name: name.into(), containers: strangers });
+    }
+    let owner = owner(engine, id.as_ref(), &containers).await?;
+    Ok(Found { name: name.into(), containers, record, void, owner })
+}
+
+/// Containers that seatrial did not make: nodes that are not made from our images, and a load balancer, whose
+/// image is kind's, unless it is in front of nodes of ours or our record knows it.
+fn strangers(containers: &[Container], record: Option<&Record>) -> Vec<String> {
+    let is_node = |c: &&Container| c.labels.contains_key(OWNER_LABEL);
+    let nodes = containers.iter().any(|c| is_node(&c));
+    let known =
+        |c: &Container| record.is_some_and(|r| !r.complete || r.containers.get(&c.name) == Some(&c.id));
+    let is_balancer = |c: &Container| super::role(c) == Role::LoadBalancer && (nodes || known(c));
+    containers.iter().filter(|c| !is_node(c) && !is_balancer(c)).map(|c| c.name.clone()).collect()
 }
 
 async fn owner(
-    settings: &Settings,
     engine: &Engine,
-    name: &str,
+    ours: Option<&StateId>,
     containers: &[Container],
 ) -> Result<Owner, ClusterError> {
     for container in containers.iter().filter(|c| super::role(c) != Role::LoadBalancer) {
         let Some(bytes) = engine.read_file(&container.name, OWNER_FILE, 4096).await? else { continue };
-        let state = PathBuf::from(String::from_utf8_lossy(&bytes).trim());
-        return Ok(Owner::of(state, name, &settings.state));
+        let mark = Mark::read(&bytes);
+        return Ok(if ours == Some(&mark.id) { Owner::Us } else { Owner::Other(mark) });
     }
     Ok(Owner::Nobody)
-}
-
-impl Owner {
-    /// Who has cluster `name`, as we whose state folder is `ours` see it, if its nodes name `state`.
-    fn of(state: PathBuf, name: &str, ours: &Path) -> Self {
-        // A folder that we may not look into is there.
-        let knows = || Record::path(&state.join("clusters").join(name)).try_exists().unwrap_or(true);
-        match state == record::canonical(ours) {
-            true => Self::Us,
-            false if knows() => Self::Other(state),
-            false => Self::Nobody,
-        }
-    }
 }
 
 impl Found {
     /// Judges what was found. `nodes` is the number of containers that the topology asks for;
     /// none when it is not known.
+    ///
+    /// # Guarantees
+    /// Only a cluster whose creation this state folder recorded, under its present id and on this engine, is
+    /// [`Standing::Whole`] or [`Standing::Half`]: everything else may be somebody else's.
     pub fn standing(&self, nodes: Option<usize>, now: Timestamp) -> Standing {
         let there = self.containers.len();
-        if there == 0 {
-            return Standing::Absent;
-        }
         match (&self.owner, &self.record) {
-            (Owner::Other(state), _) => {
-                Standing::Elsewhere(format!("it belongs to the state folder {}", state.display()))
-            }
-            (Owner::Nobody, None) if self.age(now).is_some_and(|age| age < CREATION) => {
-                Standing::Elsewhere("somebody else made it a moment ago, or still does".into())
-            }
-            (_, None) => Standing::Half("nothing is known of its creation".into()),
+            (Owner::Nobody, None) if there == 0 && self.void.is_none() => Standing::Absent,
+            (Owner::Other(_), _) | (_, None) => Standing::Elsewhere(self.whose(now)),
+            (_, Some(_)) if there == 0 => Standing::Absent,
             (_, Some(record)) if !record.complete => {
                 Standing::Half("its creation did not come to an end".into())
             }
-            (Owner::Nobody, Some(_)) => Standing::Half("its nodes are not those that we made".into()),
-            (Owner::Us, Some(_)) => match nodes {
-                Some(nodes) if nodes != there => {
+            (Owner::Nobody, Some(_)) if !self.added().is_empty() => Standing::Elsewhere(self.whose(now)),
+            (_, Some(_)) => match nodes {
+                Some(nodes) if nodes > there => {
                     Standing::Half(format!("{there} of {nodes} containers are left"))
                 }
                 _ => Standing::Whole,
@@ -135,10 +153,53 @@ impl Found {
         }
     }
 
-    /// Time since the youngest container was started first, as far as the engine tells.
-    fn age(&self, now: Timestamp) -> Option<Duration> {
-        let latest = self.containers.iter().filter_map(|c| c.started_at).max()?;
-        Duration::try_from(now.duration_since(latest)).ok()
+    /// Refuses a cluster that its owner, as far as can be seen from here, uses.
+    pub fn unused(&self) -> Result<(), LockError> {
+        let Owner::Other(mark) = &self.owner else { return Ok(()) };
+        // Another folder at that path says nothing of this one.
+        if StateId::read(&mark.state).ok().flatten().as_ref() != Some(&mark.id) {
+            return Ok(());
+        }
+        match LockFiles::new(&mark.state, &self.name).holders() {
+            holders if holders.is_empty() => Ok(()),
+            holders => {
+                let (name, access, waited) = (self.name.clone(), Access::Exclusive, Duration::ZERO);
+                Err(LockError::Busy { name, access, waited, holders })
+            }
+        }
+    }
+
+    /// Containers of this cluster that were not there when its creation ended; none where that is not known.
+    pub fn added(&self) -> Vec<&str> {
+        let known = self.record.as_ref().map(|r| &r.containers).filter(|known| !known.is_empty());
+        let Some(known) = known else { return Vec::new() };
+        let added = self.containers.iter().filter(|c| known.get(&c.name) != Some(&c.id));
+        added.map(|c| c.name.as_str()).collect()
+    }
+
+    /// Whose it is, for people: as much as can be known from here.
+    fn whose(&self, now: Timestamp) -> String {
+        let made = match self.containers.iter().filter_map(|c| c.started_at).max() {
+            Some(started) => format!("started {} ago", words(age(started, now))),
+            None => "never started".into(),
+        };
+        match (&self.owner, &self.void) {
+            (_, Some(Void::Engine(engine))) if self.containers.is_empty() => {
+                format!("it was made on another container engine ({engine})")
+            }
+            (_, Some(Void::Owner)) if self.containers.is_empty() => {
+                "its record is of another state folder or of an earlier version of seatrial".into()
+            }
+            (Owner::Other(Mark { id, state }), _) => {
+                let state = state.display().to_string().escape_debug().to_string();
+                let id = id.as_str().escape_debug().to_string();
+                format!("it belongs to owner {id} (state folder {state}), {made}")
+            }
+            (Owner::Us, _) => {
+                format!("owner: this state folder, which has no record of its creation, {made}")
+            }
+            (Owner::Nobody, _) => format!("owner unknown, {made}"),
+        }
     }
 }
 
@@ -185,12 +246,24 @@ mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             complete,
             addresses: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            owner: Some("us".into()),
+            engine: Some("engine".into()),
+            kept: false,
         })
     }
 
+    fn found(owner: Owner, record: Option<Record>) -> Found {
+        let containers = vec![container("2026-01-01T00:00:00Z")];
+        Found { name: "c".into(), containers, record, void: None, owner }
+    }
+
     fn standing(owner: Owner, record: Option<Record>) -> Standing {
-        let found = Found { containers: vec![container("2026-01-01T00:00:00Z")], record, owner };
-        found.standing(Some(1), "2026-01-01T00:01:00Z".parse().unwrap())
+        found(owner, record).standing(Some(1), "2026-01-01T00:01:00Z".parse().unwrap())
+    }
+
+    fn other() -> Owner {
+        Owner::Other(Mark { id: "theirs".into(), state: "/home/b/state".into() })
     }
 
     #[test]
@@ -198,45 +271,66 @@ mod tests {
         assert_eq!(standing(Owner::Us, record(true)), Standing::Whole);
         assert!(matches!(standing(Owner::Us, record(false)), Standing::Half(_)));
         assert!(matches!(standing(Owner::Nobody, record(false)), Standing::Half(_)), "killed in kind");
-        assert!(matches!(standing(Owner::Nobody, record(true)), Standing::Half(_)));
-        assert!(matches!(standing(Owner::Us, None), Standing::Half(_)));
-        let found = Found { containers: vec![], record: record(true), owner: Owner::Nobody };
-        assert_eq!(found.standing(Some(3), Timestamp::UNIX_EPOCH), Standing::Absent);
-        let two = Found {
-            containers: vec![container("2026-01-01T00:00:00Z")],
-            record: record(true),
-            owner: Owner::Us,
-        };
+        let absent = Found { containers: vec![], ..found(Owner::Nobody, record(true)) };
+        assert_eq!(absent.standing(Some(3), Timestamp::UNIX_EPOCH), Standing::Absent);
+        let one = found(Owner::Us, record(true));
         assert_eq!(
-            two.standing(Some(3), Timestamp::now()),
+            one.standing(Some(3), Timestamp::now()),
             Standing::Half("1 of 3 containers are left".into())
         );
-        assert_eq!(two.standing(None, Timestamp::now()), Standing::Whole);
+        assert_eq!(one.standing(None, Timestamp::now()), Standing::Whole);
     }
 
     #[test]
-    fn a_state_folder_that_cannot_be_looked_into_keeps_its_cluster() {
-        let dir = tempfile::tempdir().unwrap();
-        let ours = dir.path().join("ours");
-        let of = |state: &str| Owner::of(dir.path().join(state), "c", &ours);
-        assert_eq!((of("ours"), of("gone")), (Owner::Us, Owner::Nobody));
-        std::fs::create_dir_all(dir.path().join("theirs/clusters/c")).unwrap();
-        assert_eq!(of("theirs"), Owner::Nobody, "it knows nothing of the cluster");
-        std::fs::write(dir.path().join("theirs/clusters/c/cluster.json"), "").unwrap();
-        assert_eq!(of("theirs"), Owner::Other(dir.path().join("theirs")));
-        // Stands for another user's folder, where root may look all the same.
-        std::fs::write(dir.path().join("closed"), "").unwrap();
-        assert_eq!(of("closed"), Owner::Other(dir.path().join("closed")));
+    fn what_this_folder_did_not_record_is_somebody_elses_whatever_its_age() {
+        for later in
+            ["2025-12-31T23:59:00Z", "2026-01-01T00:00:10Z", "2026-01-01T00:20:00Z", "2027-01-01T00:00:00Z"]
+        {
+            for (owner, record) in [
+                (other(), record(true)),
+                (other(), record(false)),
+                (other(), None),
+                (Owner::Nobody, None),
+                (Owner::Us, None),
+            ] {
+                let found = found(owner, record);
+                let standing = found.standing(None, later.parse().unwrap());
+                assert!(matches!(standing, Standing::Elsewhere(_)), "{found:?} at {later}: {standing:?}");
+            }
+        }
+        let text = found(other(), None).whose("2026-01-01T03:00:00Z".parse().unwrap());
+        assert_eq!(text, "it belongs to owner theirs (state folder /home/b/state), started 3 h ago");
+        let ahead = found(Owner::Nobody, None).whose("2025-12-31T23:59:50Z".parse().unwrap());
+        assert_eq!(ahead, "owner unknown, started 0 s ago", "the engine's clock is ahead");
     }
 
     #[test]
-    fn what_somebody_else_has_or_may_be_making_is_left_alone() {
-        let other = Owner::Other("/home/b/.local/state/seatrial".into());
-        assert!(matches!(standing(other, record(true)), Standing::Elsewhere(_)));
-        assert!(matches!(standing(Owner::Nobody, None), Standing::Elsewhere(_)));
-        let old =
-            Found { containers: vec![container("2026-01-01T00:00:00Z")], record: None, owner: Owner::Nobody };
-        let later = "2026-01-01T01:00:00Z".parse().unwrap();
-        assert!(matches!(old.standing(None, later), Standing::Half(_)));
+    fn a_record_of_another_engine_or_folder_speaks_of_no_cluster_here() {
+        for void in [Void::Engine("other".into()), Void::Owner] {
+            let found = Found { containers: vec![], void: Some(void), ..found(Owner::Nobody, None) };
+            assert!(matches!(found.standing(None, Timestamp::now()), Standing::Elsewhere(_)));
+        }
+    }
+
+    #[test]
+    fn containers_under_our_name_that_we_did_not_make_are_not_ours() {
+        let mut known = record(true).unwrap();
+        known.containers = [("c-worker".to_owned(), "another".to_owned())].into();
+        assert!(matches!(standing(Owner::Nobody, Some(known.clone())), Standing::Elsewhere(_)));
+        known.containers = [("c-worker".to_owned(), String::new())].into();
+        assert_eq!(standing(Owner::Nobody, Some(known)), Standing::Whole);
+    }
+
+    #[test]
+    fn a_load_balancer_alone_is_ours_only_where_the_record_says_so() {
+        let mut balancer = container("2026-01-01T00:00:00Z");
+        balancer.labels.insert(crate::node::ROLE_LABEL.into(), "external-load-balancer".into());
+        let alone = std::slice::from_ref(&balancer);
+        assert_eq!(strangers(alone, None), ["c-worker"]);
+        assert_eq!(strangers(alone, record(true).as_ref()), ["c-worker"]);
+        assert!(strangers(alone, record(false).as_ref()).is_empty(), "our creation was killed");
+        let mut node = container("2026-01-01T00:00:00Z");
+        node.labels.insert(OWNER_LABEL.into(), "1".into());
+        assert!(strangers(&[balancer, node], None).is_empty());
     }
 }

@@ -91,6 +91,16 @@ pub(super) fn usable(settings: &Settings, name: &str) -> Result<(), ClusterError
     Err(ClusterError::HalfUpgraded { name: name.into(), what, to })
 }
 
+/// Says where the upgrade of a cluster is, and the commands that resume it or remove the cluster; none where no upgrade was
+/// begun.
+pub fn unfinished(settings: &Settings, name: &str) -> Option<String> {
+    let what = match Journal::read(&settings.cluster_dir(name))? {
+        Ok(entry) => format!("{entry}; `seatrial upgrade --cluster {name} --to {}` resumes it", entry.to),
+        Err(why) => format!("the journal of its upgrade cannot be read: {why}"),
+    };
+    Some(format!("{what}, `seatrial down {name}` removes the cluster"))
+}
+
 /// The plan of an upgrade, from what runs now. Touches nothing.
 ///
 /// # Errors
@@ -293,6 +303,10 @@ mod tests {
             image: "node:1".into(),
             workloads: Vec::new(),
             addresses: Default::default(),
+            containers: Default::default(),
+            owner: None,
+            engine: None,
+            kept: false,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             complete: true,
         };

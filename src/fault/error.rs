@@ -72,6 +72,14 @@ pub enum FaultError {
         /// The others that are not healthy, and why; none where there are too few of them.
         down: Vec<String>,
     },
+    /// Others use the cluster at the same time: a node that breaks is in the middle of their claims.
+    #[error("refused to `{fault}` {node}: the lease on its cluster is shared with others")]
+    Shared {
+        /// The fault.
+        fault: &'static str,
+        /// The node.
+        node: String,
+    },
     /// The fault does not fit this node.
     #[error("`{fault}` does not fit {node}: {why}")]
     Unfit {
@@ -231,6 +239,7 @@ impl FaultError {
                 Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into())
             }
             Self::ControlPlane { others: 0, .. } => Some("--lone says that this is meant".into()),
+            Self::Shared { .. } => Some("a story that breaks nodes needs Access::Exclusive".into()),
             Self::NoPod { .. } => Some("--pod NAMESPACE/NAME".into()),
             Self::NoRoom { .. } => Some("--with bytes=..., or make room".into()),
             Self::AlreadyDown { node, .. } => Some(format!("docker start {node}")),

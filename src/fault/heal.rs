@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::intent::Scanned;
 use super::{FAULTS, Fault, FaultError, Intent, IntentLog, Owner, Reach, named};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, age};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::node::{Node, Power};
@@ -50,7 +50,7 @@ impl Healed {
 }
 
 /// Clears every open fault of a cluster. The caller must have the cluster to itself: an intent is
-/// healed whether or not its owner still lives.
+/// healed whether or not its owner still lives. [`heal_abandoned`] is for callers that share it.
 ///
 /// # Errors
 /// All intents are tried; then [`FaultError::Open`] with the first that failed. A folder that
@@ -63,11 +63,37 @@ pub async fn heal_all(
     intents: &IntentLog,
     deadline: Deadline,
 ) -> Result<Vec<Healed>, FaultError> {
+    healed(engine, intents, deadline, |_| true).await
+}
+
+/// Clears the open faults that this process injected or whose process is gone. Those of somebody who lives stay:
+/// they are in the middle of a claim.
+///
+/// # Errors
+/// As [`heal_all`].
+///
+/// # Cancellation
+/// As [`heal_all`].
+pub async fn heal_abandoned(
+    engine: &Engine,
+    intents: &IntentLog,
+    deadline: Deadline,
+) -> Result<Vec<Healed>, FaultError> {
+    healed(engine, intents, deadline, |owner| *owner == Owner::me() || !owner.lives()).await
+}
+
+async fn healed(
+    engine: &Engine,
+    intents: &IntentLog,
+    deadline: Deadline,
+    is_meant: impl Fn(&Owner) -> bool,
+) -> Result<Vec<Healed>, FaultError> {
     let began = Timestamp::now();
     intents.sweep();
     let mut healed = Vec::new();
     let mut open = Vec::new();
     let mut left = in_order(intents.scan()?);
+    left.retain(|(_, found)| found.as_ref().map_or(true, |intent| is_meant(&intent.owner)));
     // What one of them needs may be what another one broke: a control plane, say.
     for last in [false, true] {
         open.clear();
@@ -154,7 +180,7 @@ const LOOKED_AGAIN: Duration = Duration::from_secs(120);
 /// before is watched until then, else it would go down after it was called healed. When a process that
 /// is gone asked is not known: after the intent, and before anybody `began` to heal.
 async fn sink_in(intent: &Intent, began: Timestamp, node: &Node, deadline: Deadline) {
-    let since = |then| Duration::try_from(Timestamp::now().duration_since(then)).unwrap_or_default();
+    let since = |then| age(then, Timestamp::now());
     let known = intent.owner == Owner::me() || since(intent.at) > LOOKED_AGAIN;
     let asked = since(if known { intent.at } else { began });
     let wait = deadline.at_most(Duration::from_millis(intent.lasts_ms).saturating_sub(asked));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultError, Target, named};
+use super::{Fault, FaultError, Reach, Target, named};
 use crate::node::Role;
 
 /// A fault that may be open.
@@ -60,6 +60,7 @@ pub struct Owner {
 pub struct IntentLog {
     dir: PathBuf,
     until: Option<Timestamp>,
+    shared: bool,
 }
 
 /// A file, and the intent in it or why there is none.
@@ -73,7 +74,7 @@ impl IntentLog {
     pub fn open(cluster_dir: &Path) -> Result<Self, FaultError> {
         let dir = cluster_dir.join("intents");
         std::fs::create_dir_all(&dir).map_err(|e| file("open", &dir, e))?;
-        Ok(Self { dir, until: None })
+        Ok(Self { dir, until: None, shared: false })
     }
 
     /// The same log, for faults that their owner clears at this moment.
@@ -81,16 +82,24 @@ impl IntentLog {
         Self { until: Some(until), ..self }
     }
 
+    /// The same log, for a caller that shares the cluster with others: faults of nodes are refused.
+    pub fn shared(self) -> Self {
+        Self { shared: true, ..self }
+    }
+
     /// Writes down that this fault will happen to this target. Refused where the fault itself would
     /// refuse: an intent for a node that somebody else stopped would have us start it later.
     ///
     /// # Errors
-    /// What [`Fault::check`] says, [`FaultError::Unknown`] for a fault that is not in
+    /// [`FaultError::Shared`], what [`Fault::check`] says, [`FaultError::Unknown`] for a fault that is not in
     /// [`FAULTS`](super::FAULTS) (nobody could heal it), [`FaultError::File`].
     pub async fn write(&self, fault: &dyn Fault, target: impl Into<Target>) -> Result<Intent, FaultError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         named(fault.name())?;
         let target = target.into();
+        if self.shared && fault.reach() == Reach::Node {
+            return Err(FaultError::Shared { fault: fault.name(), node: target.node.name });
+        }
         let container = fault.check(&target).await?;
         let node = &target.node;
         let (at, owner) = (Timestamp::now(), Owner::me());

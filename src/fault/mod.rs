@@ -39,7 +39,7 @@ pub use cut_node::CutNode;
 pub use delete_pod::DeletePod;
 pub use error::FaultError;
 pub use fill_disk::FillDisk;
-pub use heal::{HealOutcome, Healed, heal_all};
+pub use heal::{HealOutcome, Healed, heal_abandoned, heal_all};
 pub use intent::{Intent, IntentLog, Owner};
 pub use kill_container::KillContainer;
 pub use kill_node::KillNode;

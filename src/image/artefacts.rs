@@ -9,7 +9,7 @@ use super::extract::{self, Extractor};
 use super::profile::{Profile, Source};
 use super::registry::{self, Patience};
 use super::resolve;
-use crate::config::Settings;
+use crate::config::{Settings, StateId};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::progress::Progress;
@@ -90,7 +90,8 @@ pub async fn artefacts(
             }
             let patience = Patience::default();
             let node = registry::node(profile, pulled, version, engine, patience, deadline, progress).await?;
-            let extractor = Extractor { cache: &settings.cache, engine };
+            let owner = StateId::of(&settings.state)?;
+            let extractor = Extractor { cache: &settings.cache, engine, owner: &owner };
             return extractor.artefacts(&node, version, deadline, progress).await;
         }
     };

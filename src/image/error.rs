@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::build::BuildError;
 use super::profile::ProfileError;
+use crate::config::IdentityError;
 use crate::engine::EngineError;
 
 /// What an engine or its client said.
@@ -21,6 +22,9 @@ pub enum ImageError {
     /// The engine failed at something that has nothing to do with a registry.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The id of the state folder is not known.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// An image was not pulled.
     #[error("failed to pull {image} from {registry}: {trouble}")]
     Pull {
@@ -122,6 +126,7 @@ impl ImageError {
             Self::Build(e) => e.hint(),
             Self::NoWay { build, .. } => build.hint(),
             Self::Engine(e) => e.hint(),
+            Self::Identity(e) => Some(e.hint()),
             Self::Pull { trouble, registry, image, .. } => Some(trouble.hint(registry, image)),
             Self::Extract { .. } => {
                 Some("a node image of kind's own, of that version; or --profile offline".into())

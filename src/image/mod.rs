@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use artefacts::{Artefacts, Program, artefacts, known, obtainable};
 pub use balancer::{IMAGE_LABEL, STANDS_FOR_LABEL, StandIn, balancer_of_kind, load_balancer};
-pub use build::BuildError;
+pub use build::{BuildError, abandoned};
 pub use error::{Answer, ImageError, Trouble};
 pub use load::{Loaded, load};
 pub use profile::{PROFILES, Profile, ProfileError};

@@ -20,7 +20,7 @@ mod read;
 pub use apply::{Applied, apply};
 pub use delete::delete;
 pub use localise::{NAMESPACE_LABEL, Renamed};
-pub use namespace::TestNamespace;
+pub use namespace::{RUN_LABEL, TestNamespace};
 
 /// The field manager that owns what seatrial applies.
 pub const FIELD_MANAGER: &str = "seatrial";

@@ -16,6 +16,9 @@ use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::wait::{self, Verdict, WaitError, namespaces};
 
+/// The label of a test's namespace that says which run made it: its value is the run's id.
+pub const RUN_LABEL: &str = "dev.seatrial.run";
+
 /// A namespace that one test has for itself. It is not deleted on drop: whoever made it calls
 /// [`TestNamespace::delete`].
 #[derive(Clone, Debug, PartialEq, Eq)]

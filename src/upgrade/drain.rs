@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, EvictParams, ListParams};
+use kube::api::{Api, EvictParams, ListParams, Patch, PatchParams};
 use kube::core::{Selector, SelectorExt as _};
 use kube::runtime::watcher;
 use kube::{Resource as _, ResourceExt as _};
+use serde_json::json;
 
 use super::error::UpgradeError;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::wait::{self, Verdict, check, pods};
 
+/// Annotation of a node that [`drain`] cordoned.
+const CORDONED: &str = "dev.seatrial.cordoned";
 /// Pause between two tries of an eviction that a budget forbids; that of kubectl.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Pause after an error of the API that passes.
@@ -30,7 +33,7 @@ const SOON: Duration = Duration::from_millis(500);
 /// cordoned then.
 pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Vec<String>, UpgradeError> {
     let nodes = Api::<Node>::all(client.unary.clone());
-    patient(deadline, || nodes.cordon(node))
+    patient(deadline, || cordon(&nodes, node))
         .await
         .map_err(|e| UpgradeError::api(format!("cordon {node}"), e))?;
     let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
@@ -52,8 +55,23 @@ pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Ve
 /// [`UpgradeError::Api`] when the API does not allow it, or does not answer in time.
 pub async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
     let nodes = Api::<Node>::all(client.unary.clone());
-    let opened = patient(deadline, || nodes.uncordon(node)).await;
+    let open = json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}});
+    let (params, patch) = (PatchParams::default(), Patch::Merge(open));
+    let opened = patient(deadline, || nodes.patch(node, &params, &patch)).await;
     opened.map(drop).map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
+}
+
+/// Whether a drain of seatrial's cordoned the node. One that was cordoned before is somebody else's.
+pub fn is_cordoned_by_us(node: &Node) -> bool {
+    node.annotations().contains_key(CORDONED)
+}
+
+async fn cordon(nodes: &Api<Node>, name: &str) -> kube::Result<()> {
+    if nodes.get(name).await?.spec.and_then(|s| s.unschedulable) == Some(true) {
+        return Ok(());
+    }
+    let closed = json!({"metadata": {"annotations": {CORDONED: "drain"}}, "spec": {"unschedulable": true}});
+    nodes.patch(name, &PatchParams::default(), &Patch::Merge(closed)).await.map(drop)
 }
 
 /// Whether a drain moves this pod.

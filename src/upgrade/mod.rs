@@ -32,7 +32,7 @@ use crate::progress::Progress;
 
 pub use crate::judge::skew::{Component, State};
 pub use crate::judge::version::{NoVersion, Version};
-pub use drain::{drain, uncordon};
+pub use drain::{drain, is_cordoned_by_us, uncordon};
 pub use error::UpgradeError;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
 pub use journal::{Entry, Journal};

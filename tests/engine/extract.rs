@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
-use seatrial::config::Settings;
+use seatrial::config::{OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::image::extract::{self, EXTRACT_LABEL};
 use seatrial::image::{self, Artefacts, ImageError, Profile, Trouble};
@@ -246,10 +246,12 @@ async fn a_container_that_was_never_started_is_reaped_once_its_maker_is_gone() {
         let lock = std::fs::File::create(&file).unwrap();
         lock.lock().unwrap();
         let name = format!("seatrial-extract-test-{}", std::process::id());
+        let (owner, stranger) = (StateId::from("us"), StateId::from("theirs"));
+        let labels = [(EXTRACT_LABEL, &*file.to_string_lossy()), (OWNED_BY_LABEL, owner.as_str())];
         let made = ContainerCreateBody {
             image: Some(IMAGE.into()),
             cmd: Some(vec!["/bin/sh".into()]),
-            labels: Some([(EXTRACT_LABEL.to_owned(), file.to_string_lossy().into_owned())].into()),
+            labels: Some(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
             ..Default::default()
         };
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
@@ -257,11 +259,14 @@ async fn a_container_that_was_never_started_is_reaped_once_its_maker_is_gone() {
         let docker = bollard::Docker::connect_with_host(port.engine.host()).unwrap();
         docker.create_container(Some(options), made).await.unwrap();
 
-        let reap = async |cache: &Path, dry| extract::reap(cache, &port.engine, dry).await.unwrap();
+        let reap =
+            async |cache: &Path, dry| extract::reap(cache, &port.engine, Some(&owner), dry).await.unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         let held = reap(cache.path(), false).await;
         drop(lock);
         let other = reap(elsewhere.path(), false).await;
+        let theirs = extract::reap(cache.path(), &port.engine, Some(&stranger), false).await.unwrap();
+        assert_eq!(theirs, [] as [String; 0], "another folder's at the same path");
         let dry = reap(cache.path(), true).await;
         let there = port.engine.container(&name).await.unwrap().is_some();
         let reaped = reap(cache.path(), false).await;

@@ -9,7 +9,8 @@ use seatrial::engine::Engine;
 use seatrial::event::Event;
 use seatrial::exec::Exec;
 use seatrial::fault::{
-    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, Target, heal_all, named,
+    FAULTS, Fault, FaultError, HealOutcome, Intent, IntentLog, KillNode, Owner, Reach, StopNode, Target,
+    heal_abandoned, heal_all, named,
 };
 use seatrial::node::{Node, OWNER_LABEL, Power, Role};
 use serde_json::json;
@@ -341,6 +342,49 @@ async fn one_that_cannot_be_healed_stays_open_and_the_others_do_not() -> anyhow:
     assert_eq!(error.to_string(), "failed to heal `stop` on a (0 more stay open)");
     assert_eq!(log.list()?.iter().map(|i| i.node.as_str()).collect::<Vec<_>>(), ["a"]);
     assert_eq!(fake.node("b").await?.power().await?, Power::Running);
+    Ok(())
+}
+
+/// Whoever shares a cluster must not heal a fault in the middle of somebody's claim.
+#[tokio::test]
+async fn a_fault_of_somebody_who_lives_is_healed_by_nobody_who_shares() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["alive", "dead", "mine"])?;
+    let engine = fake.client().await?;
+    let log = IntentLog::open(fake.dir())?;
+    let owners =
+        [("alive", Owner::of(1)), ("dead", Owner { pid: u32::MAX, started: None }), ("mine", Owner::me())];
+    for (name, owner) in owners {
+        let node = fake.node(name).await?;
+        let intent = Intent { owner, ..log.write(&KillNode, &node).await? };
+        let file = fake.dir().join("intents").join(format!("{}.json", intent.id));
+        std::fs::write(file, serde_json::to_vec(&intent)?)?;
+        KillNode.inject(&(&node).into(), soon()).await?;
+    }
+    let healed = heal_abandoned(&engine, &log, soon()).await?;
+    let mut nodes: Vec<_> =
+        healed.iter().filter_map(|h| h.intent.as_ref()).map(|i| i.node.as_str()).collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, ["dead", "mine"]);
+    assert_eq!(fake.node("alive").await?.power().await?, Power::Exited);
+    assert_eq!(log.list()?.len(), 1);
+    heal_all(&engine, &log, soon()).await?;
+    assert_eq!(fake.node("alive").await?.power().await?, Power::Running, "alone, everything is healed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_shares_a_cluster_breaks_no_node() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let log = IntentLog::open(fake.dir())?.shared();
+    let node = fake.node("w").await?;
+    for fault in FAULTS {
+        let written = log.write(*fault, target(*fault, &node)).await;
+        match fault.reach() {
+            Reach::Node => assert!(matches!(written, Err(FaultError::Shared { .. })), "{}", fault.name()),
+            Reach::Pod => assert!(written.is_ok(), "{}: {written:?}", fault.name()),
+        }
+    }
+    assert!(log.list()?.iter().all(|intent| intent.pod.is_some()));
     Ok(())
 }
 

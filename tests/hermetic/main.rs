@@ -16,6 +16,7 @@ mod lies;
 mod load_balancer;
 mod manifests;
 mod missing;
+mod ownership;
 mod probe;
 mod reap;
 mod report;

@@ -1,6 +1,6 @@
 //! Reaping on an engine that others use at the same time.
 
-use seatrial::cluster::{self, ReapOptions};
+use seatrial::cluster::{self, Action, ReapOptions};
 use seatrial::config::Settings;
 use seatrial::progress::Progress;
 
@@ -15,7 +15,7 @@ async fn a_cluster_that_somebody_removes_just_now_is_no_error() -> anyhow::Resul
     fake.trouble("GET /containers/a/json", Trouble::Status(404, "No such container"), 1);
     let engine = fake.client().await?;
     let done = cluster::reap(&settings, &engine, ReapOptions::default(), &Progress::silent()).await?;
-    assert_eq!(done, [], "it is a stranger's, made a moment ago");
+    assert!(matches!(done[0].action, Action::Leave(_)), "it is a stranger's: {done:?}");
     assert!(fake.state().troubles.is_empty(), "the container was not there once");
     assert_eq!(fake.changes(), [] as [String; 0]);
     Ok(())

@@ -157,6 +157,12 @@ async fn a_node_is_declared_gone_and_taken_back_beside_its_other_taints() {
     for name in ["w1", "w2"] {
         fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [other]}}));
     }
+    // Somebody else's declaration is not ours to take back.
+    let theirs =
+        json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "power-cut", "effect": "NoExecute"}]);
+    fake.put(
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w3"}, "spec": {"taints": theirs}}),
+    );
     let (client, deadline) = (fake.client().await, Deadline::after(Duration::from_secs(20)));
     let taints = |name: &str| fake.get("Node", "", name).unwrap()["spec"]["taints"].clone();
     out_of_service::declare(&client, "w1", deadline).await.unwrap();
@@ -170,4 +176,6 @@ async fn a_node_is_declared_gone_and_taken_back_beside_its_other_taints() {
     fake.trouble("PATCH", "/nodes/w1", false, 1, Trouble::Code(409));
     assert_eq!(out_of_service::withdraw(&client, deadline).await.unwrap(), ["w1"]);
     assert_eq!(taints("w1"), json!([other]));
+    assert_eq!(taints("w3"), theirs);
+    assert_eq!(out_of_service::withdraw(&client, deadline).await.unwrap(), [""; 0]);
 }

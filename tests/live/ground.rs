@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, PersistentVolume, 
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use seatrial::client::Client;
-use seatrial::cluster::{self, Access, Cluster, ClusterSpec, Lease, Topology};
+use seatrial::cluster::{self, Access, Cluster, ClusterSpec, Force, Identity, Lease, Topology};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -73,7 +73,7 @@ impl Ground {
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));
         let nginx = nginx.context("the profile has an nginx")?.reference.clone();
         let spec = ClusterSpec { topology: &KILLS, images, apart: None };
-        let name = spec.name();
+        let name = spec.name(&Identity::of(&settings, &engine).await?);
         let ground = Self {
             bystander: format!("{name}-bystander"),
             name,
@@ -262,7 +262,8 @@ impl Ground {
         if variable("CI").is_some_and(|v| !v.is_empty() && v != "false") {
             let deadline = Deadline::after(PATIENCE);
             let who = "a live test of faults";
-            cluster::down(&self.settings, &self.engine, &self.name, who, deadline, &self.progress).await?;
+            cluster::down(&self.settings, &self.engine, &self.name, Force::No, who, deadline, &self.progress)
+                .await?;
         } else {
             let program = Path::new(env!("CARGO_BIN_EXE_seatrial"));
             cluster::start_watcher(&self.settings, program, &self.name)?;
@@ -287,7 +288,9 @@ async fn clean(node: &Node) -> anyhow::Result<()> {
 
 /// A pod on each worker, which ends within a second.
 async fn pods(client: &Client, image: &str) -> anyhow::Result<()> {
-    let namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } }))?;
+    // Labelled as ours, so that the idle cluster may go.
+    let labels = json!({ "dev.seatrial.test": "kills" });
+    let namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE, "labels": labels } }))?;
     let set: DaemonSet = serde_json::from_value(json!({
         "metadata": { "name": "ground" },
         "spec": {

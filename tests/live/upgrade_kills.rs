@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Node as KubeNode, PersistentVolumeClaim, Pod};
 use kube::api::{Api, ListParams};
 use kube::runtime::watcher;
 use seatrial::client::Client;
-use seatrial::cluster::{self, Access, ClusterSpec, Lease, THREE, UpgradeAsk};
+use seatrial::cluster::{self, Access, ClusterSpec, Force, Lease, THREE, UpgradeAsk};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -56,8 +56,16 @@ async fn nightly_an_upgrade_that_is_killed_in_each_step_goes_on() -> anyhow::Res
     // Kept where it failed: `seatrial list` with this state folder shows it.
     done?;
     let (settings, progress) = (&ground.settings, &ground.progress);
-    Ok(cluster::down(settings, &ground.engine, &ground.name, WHO, Deadline::after(PATIENCE), progress)
-        .await?)
+    Ok(cluster::down(
+        settings,
+        &ground.engine,
+        &ground.name,
+        Force::No,
+        WHO,
+        Deadline::after(PATIENCE),
+        progress,
+    )
+    .await?)
 }
 
 struct Ground {
@@ -85,14 +93,15 @@ impl Ground {
         for left in left.into_iter().filter(|c| settings.cluster_dir(&c.name).is_dir()) {
             println!("{} was left by an earlier run: removing it", left.name);
             let deadline = Deadline::after(PATIENCE);
-            cluster::down(&settings, &engine, &left.name, WHO, deadline, &progress).await?;
+            cluster::down(&settings, &engine, &left.name, Force::No, WHO, deadline, &progress).await?;
         }
         let images_by_name = images.substitutions();
         let spec = ClusterSpec { topology: &THREE, images, apart: Some("kills".into()) };
         let (access, patience) = (Access::Exclusive, Deadline::after(PATIENCE));
         let lease = Lease::acquire(&settings, &engine, &spec, access, WHO, patience, &progress);
         Box::pin(lease).await?.release().await?;
-        let (name, dir) = (spec.name(), tempfile::tempdir()?);
+        let (name, dir) =
+            (spec.name(&cluster::Identity::of(&settings, &engine).await?), tempfile::tempdir()?);
         Ok(Self { settings, engine, progress, name, images: images_by_name, dir })
     }
 

@@ -177,9 +177,12 @@ pub struct UpArgs {
 pub struct DownArgs {
     /// A cluster, or the beginning of its name [default: the only one]
     pub name: Option<String>,
-    /// Every cluster of ours
-    #[arg(long, conflicts_with = "name")]
+    /// Every cluster that this state folder made, also those that `up` keeps
+    #[arg(long, conflicts_with_all = ["name", "force"])]
     pub all: bool,
+    /// Also one that this state folder has no record of, by its whole name: `list` shows whose it may be
+    #[arg(long, requires = "name")]
+    pub force: bool,
 }
 
 /// Arguments of `list`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, ClusterSummary, State};
+use seatrial::cluster::{self, ClusterSummary, Force, State};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -22,12 +22,16 @@ pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> 
     let names = if args.all {
         let all = cluster::list(settings, &engine).await?;
         all.into_iter().filter(|c| !matches!(c.state, State::Foreign(_))).map(|c| c.name).collect()
+    } else if let (Some(name), true) = (&args.name, args.force) {
+        // Not by the beginning of its name: nobody else's is removed by mistake.
+        vec![name.clone()]
     } else {
         vec![named(settings, &engine, args.name.as_deref()).await?]
     };
     for name in names {
         let deadline = Deadline::after(PATIENCE);
-        cluster::down(settings, &engine, &name, &holder("down"), deadline, &progress).await?;
+        let force = if args.force { Force::Yes } else { Force::No };
+        cluster::down(settings, &engine, &name, force, &holder("down"), deadline, &progress).await?;
         show::text(&format!("{name} removed\n"))?;
     }
     Ok(Exit::Passed)

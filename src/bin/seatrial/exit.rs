@@ -238,7 +238,9 @@ fn cluster(error: &ClusterError) -> Option<Known> {
         ClusterError::Image(error) => return image(error),
         ClusterError::Lock(LockError::Busy { .. }) => Exit::Busy,
         ClusterError::Lock(LockError::File { .. }) | ClusterError::File { .. } => Exit::CannotWrite,
+        ClusterError::Identity(_) => Exit::CannotWrite,
         ClusterError::NotOurs { .. }
+        | ClusterError::Kept { .. }
         | ClusterError::Elsewhere { .. }
         | ClusterError::HalfUpgraded { .. }
         | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
@@ -257,6 +259,7 @@ fn fault(error: &FaultError) -> Option<Known> {
         | FaultError::ControlPlane { .. }
         | FaultError::Quorum { .. }
         | FaultError::Unfit { .. }
+        | FaultError::Shared { .. }
         | FaultError::NoRoom { .. } => Exit::Refused,
         FaultError::Unknown { .. } | FaultError::Parameter { .. } | FaultError::NoPod { .. } => Exit::Usage,
         FaultError::NoNode { .. } | FaultError::PodElsewhere { .. } | FaultError::Api { .. } => {

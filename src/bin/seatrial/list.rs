@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use seatrial::cluster::lock::Stage;
 use seatrial::cluster::{self, ClusterSummary, Holder, State};
 use seatrial::config::Settings;
+use seatrial::deadline;
 use seatrial::engine::Engine;
 use seatrial::fault::Intent;
 
@@ -33,14 +34,17 @@ fn lines(cluster: &ClusterSummary) -> String {
     let state = match &cluster.state {
         State::Complete => "complete".to_owned(),
         State::Incomplete(why) => format!("incomplete: {why}"),
-        State::Foreign(why) => format!("not ours: {why}"),
+        State::Foreign(why) => {
+            format!("not ours: {why}; if nobody needs it: seatrial down {} --force", cluster.name)
+        }
     };
+    let kept = if cluster.kept { ", kept" } else { "" };
     let used = match cluster.last_used {
         Some(at) => format!(", last used {} ago", age(at)),
         None => String::new(),
     };
     let mut text = format!(
-        "{}  {}, Kubernetes {}, {state}{used}\n",
+        "{}  {}, Kubernetes {}, {state}{kept}{used}\n",
         cluster.name,
         known(&cluster.topology),
         known(&cluster.kubernetes)
@@ -75,10 +79,5 @@ pub fn open_fault(fault: &Intent) -> String {
 }
 
 fn age(at: Timestamp) -> String {
-    let seconds = Timestamp::now().duration_since(at).as_secs().max(0);
-    match seconds {
-        s if s < 120 => format!("{s} s"),
-        s if s < 7200 => format!("{} min", s / 60),
-        s => format!("{} h", s / 3600),
-    }
+    deadline::words(deadline::age(at, Timestamp::now()))
 }

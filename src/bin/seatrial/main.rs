@@ -11,6 +11,7 @@ mod fault;
 mod fault_clear;
 mod fault_hold;
 mod images;
+mod interrupted;
 mod judge;
 mod kubeconfig;
 mod list;
@@ -47,8 +48,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A run, and a fault, heal before they give way to a signal; everything else is dropped at once, which ends
-/// its child processes.
+/// A run, and a fault, heal before they give way to a signal; every other command is dropped at once, which ends
+/// its child processes, and what it began is removed or named.
 async fn ended(args: Args) -> anyhow::Result<Exit> {
     args.check()?;
     let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
@@ -63,10 +64,13 @@ async fn ended(args: Args) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
-    tokio::select! {
-        done = command(&settings, &args.command) => done,
-        exit = signals.next() => Ok(exit),
-    }
+    let began = jiff::Timestamp::now();
+    let ended = tokio::select! {
+        done = command(&settings, &args.command) => return done,
+        exit = signals.next() => exit,
+    };
+    interrupted::clean_up(&settings, &args.command, began, &mut signals).await;
+    Ok(ended)
 }
 
 async fn command(settings: &Settings, command: &Command) -> anyhow::Result<Exit> {

@@ -62,6 +62,7 @@ mod tests {
             topology: Some(topology.into()),
             kubernetes: None,
             created_at: None,
+            kept: false,
             last_used: None,
             state: State::Complete,
             holders: Vec::new(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use seatrial::cluster;
+use seatrial::cluster::{self, Force};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -199,7 +199,8 @@ async fn leave(
     let ci = crate::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
     let delete = args.delete || (ci && !args.keep);
     for name in clusters {
-        if !settings.cluster_dir(&name).is_dir() {
+        // One that somebody asked for with `up` is that person's.
+        if !settings.cluster_dir(&name).is_dir() || cluster::is_kept(settings, &name) {
             continue;
         }
         if !delete {
@@ -207,7 +208,9 @@ async fn leave(
             continue;
         }
         let deadline = Deadline::after(PATIENCE);
-        if let Err(error) = cluster::down(settings, engine, &name, &holder("run"), deadline, progress).await {
+        if let Err(error) =
+            cluster::down(settings, engine, &name, Force::No, &holder("run"), deadline, progress).await
+        {
             progress.say(&format!("{name} is left: {error}"));
         }
     }

@@ -16,7 +16,7 @@ use crate::{draw, show};
 /// Time for images and cluster together, a cold build on a small machine included.
 pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 
-/// Makes the cluster and says where its kubeconfig is. It is removed when idle.
+/// Makes the cluster and says where its kubeconfig is. It stays until somebody removes it.
 pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
     let engine = Engine::connect(&settings.engine).await?;
@@ -24,7 +24,7 @@ pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
     let images = image::resolve(settings, &engine, &progress, deadline).await?;
     let spec = ClusterSpec { topology: topology(&args.topology)?, images, apart: args.apart.clone() };
     let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
-    watch(settings, &cluster.name, &progress);
+    progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
     show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;
     Ok(Exit::Passed)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,11 +72,11 @@ pub(in crate::image) fn owner(path: &Path) -> String {
 
 /// Ends whatever a killed builder left running on this scratch folder, then removes the folder.
 pub(in crate::image) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), BuildError> {
-    let mark = format!("OUT={}", work.join("out").display()).into_bytes();
+    let mark = mark(work);
     let limit = Deadline::after(Duration::from_secs(10));
     loop {
         // What is killed may have forked just before: look again until none is left.
-        let left = processes_with(&mark);
+        let left = mark.as_deref().map(processes_with).unwrap_or_default();
         let last = left.is_empty();
         for pid in left {
             // It may have ended by itself.
@@ -96,6 +97,20 @@ pub(in crate::image) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), B
     }
 }
 
+/// The variable that a recipe in this scratch folder, and all its children, are started with.
+pub(in crate::image) const WORK: &str = "SEATRIAL_WORK";
+
+/// What tells a scratch folder from every other one, also from one of the same path in a container, whose processes
+/// can be seen from here; none when it is not there.
+pub(in crate::image) fn place(work: &Path) -> Option<String> {
+    let meta = std::fs::metadata(work).ok()?;
+    Some(format!("{}:{}:{}", meta.dev(), meta.ino(), work.display()))
+}
+
+fn mark(work: &Path) -> Option<Vec<u8>> {
+    Some(format!("{WORK}={}", place(work)?).into_bytes())
+}
+
 /// Runs `work` on a thread of its own, which keeps the lock until it is done: when the future is
 /// dropped the work goes on, and nobody else may begin on the same folder before it has ended.
 pub(in crate::image) async fn held<T: Send + 'static>(
@@ -112,8 +127,7 @@ pub(in crate::image) async fn held<T: Send + 'static>(
     done.await.map_err(lost)?
 }
 
-/// Processes that have this variable in their environment: a recipe and its children all have the
-/// `OUT` that it was started with. Empty where there is no /proc.
+/// Processes that have this variable in their environment. Empty where there is no /proc.
 fn processes_with(variable: &[u8]) -> Vec<Pid> {
     let Ok(proc) = std::fs::read_dir("/proc") else { return Vec::new() };
     let has = |pid: &i32| {

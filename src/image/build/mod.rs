@@ -158,22 +158,39 @@ impl Builder {
         KeyLock::take(&file, deadline).await
     }
 
-    /// Removes the scratch folders of builders that are gone: those whose lock is free.
+    /// Removes the scratch folders of builders that are gone.
     pub(in crate::image) async fn sweep(&self) -> Result<(), BuildError> {
-        let building = self.cache.join("building");
-        if !building.is_dir() {
-            return Ok(());
-        }
-        for entry in std::fs::read_dir(&building).map_err(BuildError::file("read folder", &building))? {
-            let path = entry.map_err(BuildError::file("read folder", &building))?.path();
-            let folder = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(lock) = KeyLock::try_take(&self.lock_file(&folder))? {
-                self.progress.say(&format!("removing what an interrupted build of {folder} left"));
-                lock::clear(&path, &lock).await?;
-            }
+        for folder in abandoned(&self.cache, false).await? {
+            self.progress.say(&format!("removed what an interrupted build left in {folder}"));
         }
         Ok(())
     }
+}
+
+/// Removes the scratch folders of builders that are gone, which are those whose lock is free, with what still runs
+/// in them; with `dry_run`, only says which. Returns their paths.
+///
+/// # Errors
+/// [`BuildError::File`].
+pub async fn abandoned(cache: &Path, dry_run: bool) -> Result<Vec<String>, BuildError> {
+    let building = cache.join("building");
+    let entries = match std::fs::read_dir(&building) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(BuildError::file("read folder", &building))?,
+    };
+    let mut gone = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(BuildError::file("read folder", &building))?.path();
+        let folder = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = cache.join("locks").join(format!("{folder}.lock"));
+        if let Some(lock) = KeyLock::try_take(&file)? {
+            if !dry_run {
+                lock::clear(&path, &lock).await?;
+            }
+            gone.push(path.display().to_string());
+        }
+    }
+    Ok(gone)
 }
 
 /// The pieces that have to be built, in the order of `pieces`.

@@ -79,6 +79,7 @@ impl Builder {
         let mut recipe = Exec::new(folder.join("build"))
             .cwd(&scratch)
             .env("OUT", &out)
+            .env(lock::WORK, lock::place(work).unwrap_or_default())
             .env("RECIPE", &folder)
             .env("VERSION", &job.piece.version)
             // Tools that `scripts/tools` put into the cache are found there.

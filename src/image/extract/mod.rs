@@ -25,6 +25,7 @@ use super::artefacts::{Artefacts, Program};
 use super::build::lock::{self, KeyLock};
 use super::build::{BuildError, hex, keep, room};
 use super::error::ImageError;
+use crate::config::{OWNED_BY_LABEL, StateId};
 use crate::deadline::Deadline;
 use crate::engine::{AsideSpec, Engine, EngineError};
 use crate::progress::Progress;
@@ -69,6 +70,8 @@ pub struct Extractor<'a> {
     pub cache: &'a Path,
     /// The engine, which has the node images.
     pub engine: &'a Engine,
+    /// The state folder that owns the containers.
+    pub owner: &'a StateId,
 }
 
 /// What was taken out of the node image of this digest before, which counts as a use of it; none where
@@ -166,14 +169,16 @@ impl Extractor<'_> {
     ) -> Result<(), Failed> {
         let mark = lock.to_string_lossy();
         // We have the lock: whoever made these is gone.
-        for left in self.engine.containers(&[(EXTRACT_LABEL, &mark)]).await? {
+        let ours = [(EXTRACT_LABEL, &*mark), (OWNED_BY_LABEL, self.owner.as_str())];
+        for left in self.engine.containers(&ours).await? {
             self.engine.remove(&left.id).await?;
         }
-        // Nobody else's: the lock file tells the cache and the image apart, and we have it.
-        let name = format!("seatrial-extract-{}-{}", &key(&mark)[..8], std::process::id());
-        let labels = [(EXTRACT_LABEL, &*mark)];
+        // Nobody else's: the lock file tells the cache and the image apart, and we have it; the owner tells caches
+        // at one path apart.
+        let tag = &key(&format!("{mark} {}", self.owner))[..8];
+        let name = format!("seatrial-extract-{tag}-{}", std::process::id());
         let spec =
-            AsideSpec { name: &name, image: &node.reference, script: START, labels: &labels, volume: "/var" };
+            AsideSpec { name: &name, image: &node.reference, script: START, labels: &ours, volume: "/var" };
         let aside = self.engine.aside(spec).await;
         let taken = match &aside {
             Ok(_) => self.copy(&name, node, version, out, deadline).await,
@@ -243,14 +248,21 @@ impl Extractor<'_> {
     }
 }
 
-/// Removes containers in which images were taken apart for this cache and whose maker is gone; with
+/// Removes containers in which images were taken apart for this cache, by this `owner`, and whose maker is gone; with
 /// `dry_run`, only says which.
 ///
 /// # Errors
 /// [`ImageError::Engine`], [`ImageError::Build`] for a lock that cannot be asked.
-pub async fn reap(cache: &Path, engine: &Engine, dry_run: bool) -> Result<Vec<String>, ImageError> {
+pub async fn reap(
+    cache: &Path,
+    engine: &Engine,
+    owner: Option<&StateId>,
+    dry_run: bool,
+) -> Result<Vec<String>, ImageError> {
     let mut gone = Vec::new();
-    for container in engine.containers(&[(EXTRACT_LABEL, "")]).await? {
+    // A state folder without an id has made nothing.
+    let Some(owner) = owner else { return Ok(gone) };
+    for container in engine.containers(&[(EXTRACT_LABEL, ""), (OWNED_BY_LABEL, owner.as_str())]).await? {
         let Some(file) = container.labels.get(EXTRACT_LABEL).map(PathBuf::from) else { continue };
         if file.parent() != Some(&absolute(cache).join("locks")) || !file.is_file() {
             // Another cache's: whether its maker lives cannot be told from here.

@@ -147,6 +147,11 @@ fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
+                // RFC 7396: null takes away.
+                if value.is_null() {
+                    into.remove(&key);
+                    continue;
+                }
                 merge(into.entry(key).or_insert(Value::Null), value);
             }
         }

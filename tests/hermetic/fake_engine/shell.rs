@@ -13,6 +13,12 @@ pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -
     if words.iter().any(|w| w == "kubectl") {
         return kubectl(state, words, last, input);
     }
+    if words.iter().any(|w| w == "head") {
+        return match state.containers[container].files.get(last) {
+            Some(text) => said(text),
+            None => (1, String::new(), format!("head: cannot open '{last}': No such file or directory")),
+        };
+    }
     match last.split_once(':') {
         Some(("slow-cpu", _)) => {
             let held_back = state.containers[container].quota > 0;

@@ -22,6 +22,8 @@ pub struct State {
     pub images: BTreeMap<String, BTreeMap<String, String>>,
     /// What a pull tells.
     pub steps: Vec<Value>,
+    /// What it says of itself; one that begins with `random` changes with each question.
+    pub id: String,
     execs: Vec<Exec>,
 }
 
@@ -48,6 +50,8 @@ pub struct FakeContainer {
     pub broken: BTreeSet<String>,
     /// Whether its API server is ready.
     pub serves: bool,
+    /// Contents of files by path, as commands in it read them.
+    pub files: BTreeMap<String, String>,
 }
 
 pub struct Answer {
@@ -85,6 +89,7 @@ impl State {
             quota: 0,
             broken: BTreeSet::new(),
             serves: true,
+            files: BTreeMap::new(),
         };
         self.containers.insert(name.into(), container);
     }
@@ -98,7 +103,7 @@ impl State {
                 Answer::json(json!({ "Version": "28.0.0", "ApiVersion": self.api_version() }))
             }
             ("GET", ["info"]) => Answer::json(json!({
-                "NCPU": 4, "MemTotal": 1 << 30, "Driver": "overlay2", "CgroupVersion": "2",
+                "ID": self.who(), "Name": "fake", "NCPU": 4, "MemTotal": 1 << 30, "Driver": "overlay2", "CgroupVersion": "2",
                 "OperatingSystem": "Fake", "DockerRootDir": "/var/lib/docker",
                 "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"],
             })),
@@ -184,6 +189,14 @@ impl State {
                 Answer::status(204, "")
             }
             _ => Answer::status(400, "the fake does not know this"),
+        }
+    }
+
+    fn who(&self) -> String {
+        match self.id.as_str() {
+            id if id.starts_with("random") => format!("{id}-{}", self.requests.len()),
+            "" => "FAKE:ENGINE".into(),
+            id => id.into(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seatrial::deadline::Deadline;
 use seatrial::upgrade::step::DRAIN;
-use seatrial::upgrade::{UpgradeError, drain, uncordon};
+use seatrial::upgrade::{UpgradeError, drain, is_cordoned_by_us, uncordon};
 use serde_json::{Value, json};
 
 use super::refused::{Ground, ground};
@@ -40,6 +40,10 @@ async fn cluster() -> FakeApi {
     fake
 }
 
+fn node(fake: &FakeApi) -> k8s_openapi::api::core::v1::Node {
+    serde_json::from_value(fake.get("Node", "", "w1").unwrap()).unwrap()
+}
+
 fn cordoned(fake: &FakeApi) -> bool {
     fake.get("Node", "", "w1").unwrap()["spec"]["unschedulable"] == true
 }
@@ -56,8 +60,19 @@ async fn only_the_pods_that_a_drain_moves_are_evicted() {
     for (name, there) in [("web-1", false), ("proxy", true), ("static", true), ("web-2", true)] {
         assert_eq!(fake.get("Pod", "default", name).is_some(), there, "{name}");
     }
+    assert!(is_cordoned_by_us(&node(&fake)));
     uncordon(&fake.client().await, "w1", soon()).await.unwrap();
-    assert!(!cordoned(&fake));
+    assert!(!cordoned(&fake) && !is_cordoned_by_us(&node(&fake)));
+}
+
+#[tokio::test]
+async fn a_node_that_somebody_cordoned_before_a_drain_stays_that_persons() {
+    let fake = cluster().await;
+    let mut closed = fake.get("Node", "", "w1").unwrap();
+    closed["spec"]["unschedulable"] = json!(true);
+    fake.put(closed);
+    drain(&fake.client().await, "w1", soon()).await.unwrap();
+    assert!(cordoned(&fake) && !is_cordoned_by_us(&node(&fake)));
 }
 
 #[tokio::test]

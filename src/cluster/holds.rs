@@ -1,0 +1,112 @@
+//! What a cluster holds that is not seatrial's: whoever put it there has not been asked.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ListParams, ObjectMeta, PartialObjectMeta};
+use kube::{Api, Client, Resource, ResourceExt};
+
+use super::Cluster;
+use crate::client::ApiError;
+use crate::deadline::Deadline;
+
+/// Namespaces that kubeadm and kind make.
+const SYSTEM: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", "local-path-storage"];
+/// Objects that kubeadm, kind and Kubernetes itself make in them, as `<kind>/<name>`.
+const MADE: [&str; 7] = [
+    "ConfigMap/kube-root-ca.crt",
+    "DaemonSet/kindnet",
+    "DaemonSet/kube-proxy",
+    "Deployment/coredns",
+    "Deployment/local-path-provisioner",
+    "Service/kube-dns",
+    "Service/kubernetes",
+];
+/// Beginning of the labels of everything that seatrial and its tests make in a cluster.
+const LABELS: &str = "dev.seatrial.";
+/// Time for all questions together.
+const ASK: Duration = Duration::from_secs(30);
+/// No more of them are named.
+const NAMED: usize = 5;
+
+/// Names what a cluster holds that neither kubeadm, kind nor seatrial made: at most [`NAMED`] objects, then a
+/// number. Empty where there is none.
+///
+/// # Errors
+/// Text that says why the API cannot be asked.
+pub(super) async fn others(cluster: &Cluster) -> Result<Vec<String>, String> {
+    let client = cluster.client().await.map_err(|e| e.to_string())?;
+    let found = Deadline::after(ASK).bound(found(&client.unary, cluster)).await;
+    let mut found =
+        found.map_err(|late| format!("its API is {late}"))?.map_err(|e| ApiError::from(e).text)?;
+    found.sort();
+    if found.len() > NAMED {
+        let more = found.len() - NAMED;
+        found.truncate(NAMED);
+        found.push(format!("{more} more"));
+    }
+    Ok(found)
+}
+
+async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> {
+    let mut all = Vec::new();
+    let strange = |meta: &ObjectMeta| !is_ours(meta) && !SYSTEM.contains(&name(meta));
+    all.extend(cluster_wide::<Namespace>(client, strange).await?);
+    all.extend(cluster_wide::<PersistentVolume>(client, |meta| !is_ours(meta)).await?);
+    all.extend(cluster_wide::<CustomResourceDefinition>(client, |_| true).await?);
+    all.extend(cluster_wide::<Node>(client, |meta| cluster.node(name(meta)).is_none()).await?);
+    all.extend(namespaced::<Pod>(client, &SYSTEM).await?);
+    all.extend(namespaced::<Deployment>(client, &SYSTEM).await?);
+    all.extend(namespaced::<StatefulSet>(client, &SYSTEM).await?);
+    all.extend(namespaced::<DaemonSet>(client, &SYSTEM).await?);
+    all.extend(namespaced::<Job>(client, &SYSTEM).await?);
+    all.extend(namespaced::<CronJob>(client, &SYSTEM).await?);
+    all.extend(namespaced::<PersistentVolumeClaim>(client, &SYSTEM).await?);
+    // The control plane keeps many of its own in the other namespaces.
+    all.extend(namespaced::<Service>(client, &["default"]).await?);
+    all.extend(namespaced::<ConfigMap>(client, &["default"]).await?);
+    all.extend(namespaced::<Secret>(client, &["default"]).await?);
+    Ok(all)
+}
+
+async fn cluster_wide<K>(client: &Client, strange: impl Fn(&ObjectMeta) -> bool) -> kube::Result<Vec<String>>
+where
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let found = Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await?;
+    let strange = found.items.iter().filter(|object| strange(&object.metadata));
+    Ok(strange.map(|object| format!("{} {}", K::kind(&()), object.name_any())).collect())
+}
+
+/// Those of a kind in some of the namespaces that kubeadm and kind make. Objects that a controller made are its
+/// business: their owner is listed.
+async fn namespaced<K>(client: &Client, namespaces: &[&str]) -> kube::Result<Vec<String>>
+where
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let kind = K::kind(&());
+    let found = Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await?;
+    let strange = |object: &&PartialObjectMeta<K>| {
+        let namespace = object.namespace().unwrap_or_default();
+        namespaces.contains(&namespace.as_str())
+            && object.owner_references().is_empty()
+            && !MADE.contains(&format!("{kind}/{}", object.name_any()).as_str())
+    };
+    let text = |object: &PartialObjectMeta<K>| {
+        format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any())
+    };
+    Ok(found.items.iter().filter(strange).map(text).collect())
+}
+
+fn name(meta: &ObjectMeta) -> &str {
+    meta.name.as_deref().unwrap_or_default()
+}
+
+fn is_ours(meta: &ObjectMeta) -> bool {
+    meta.labels.iter().flatten().any(|(key, _)| key.starts_with(LABELS))
+}

@@ -1,0 +1,41 @@
+//! Cleans up after a command that was interrupted in the middle of a creation.
+
+use std::time::Duration;
+
+use super::kind::Kind;
+use super::lock::LockFiles;
+use super::reap::{self, ReapOptions, Reaped};
+use super::record::{self, Record};
+use super::{ClusterError, balancer};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::progress::Progress;
+
+/// Time for a `kind` that was killed to be gone.
+const END: Duration = Duration::from_secs(15);
+
+/// Removes the clusters of this state folder whose creation did not come to its end and that nobody makes any more.
+/// Returns what was removed, and what could not be with the reason.
+///
+/// # Errors
+/// [`ClusterError`].
+pub async fn remove_incomplete(
+    settings: &Settings,
+    engine: &Engine,
+    progress: &Progress,
+) -> Result<Vec<Reaped>, ClusterError> {
+    let mut done = Vec::new();
+    for name in record::names(&settings.state) {
+        let begun = Record::read(&settings.cluster_dir(&name)).is_some_and(|r| !r.complete);
+        if !begun || !LockFiles::new(&settings.state, &name).holders().is_empty() {
+            continue;
+        }
+        // A lock that stays taken is that of another creation; what it leaves is then looked at all the same.
+        let _ = Kind { settings, engine }.settle(&name, Deadline::after(END), |_| ()).await;
+        let action = reap::reap_one(settings, engine, &name, ReapOptions::default(), progress).await?;
+        done.push(Reaped { name, action });
+    }
+    balancer::take_back(settings, engine).await?;
+    Ok(done)
+}

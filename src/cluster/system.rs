@@ -1,0 +1,32 @@
+//! The pods that kubeadm and kind make in `kube-system`: what a cluster needs to be ready. Everything else there is
+//! somebody's who put it there.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+/// DaemonSets of kubeadm and kind.
+const DAEMON_SETS: [&str; 2] = ["kindnet", "kube-proxy"];
+/// Beginning of the names of CoreDNS' ReplicaSets.
+const COREDNS: &str = "coredns-";
+/// Static pods of kubeadm, as their label `component` names them.
+const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// Whether kubeadm or kind made the pod: a static pod of the control plane, which its node owns, or one of
+/// kube-proxy, kindnet or CoreDNS. A label alone proves nothing: anybody may set it.
+pub(super) fn is_part(pod: &Pod) -> bool {
+    let component = pod.labels().get("component").is_some_and(|c| COMPONENTS.contains(&c.as_str()));
+    pod.owner_references().iter().filter(|owner| owner.controller == Some(true)).any(|owner| {
+        match owner.kind.as_str() {
+            "Node" => component,
+            "DaemonSet" => DAEMON_SETS.contains(&owner.name.as_str()),
+            "ReplicaSet" => owner.name.starts_with(COREDNS),
+            _ => false,
+        }
+    })
+}
+
+/// Whether the pod is to go on: it is not being deleted, and has not come to an end.
+pub(super) fn is_live(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+}

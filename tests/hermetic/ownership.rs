@@ -1,0 +1,269 @@
+//! Whose a cluster is: nothing that this state folder did not record on this engine is removed, healed or
+//! forgotten, and what is left alone is listed with the command that removes it.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use seatrial::cluster::lock::LockFiles;
+use seatrial::cluster::record::Record;
+use seatrial::cluster::{self, Access, Action, ClusterError, Force, ReapOptions, State};
+use seatrial::config::{Settings, StateId};
+use seatrial::deadline::Deadline;
+use seatrial::progress::Progress;
+use std::time::Duration;
+
+use crate::fake_engine::FakeEngine;
+
+/// The cluster of the fake's containers.
+const NAME: &str = "three";
+const MARK: &str = "/kind/seatrial-owner";
+
+struct Ground {
+    fake: FakeEngine,
+    settings: Settings,
+}
+
+impl Ground {
+    fn new() -> anyhow::Result<Self> {
+        let fake = FakeEngine::with(&["three-worker"])?;
+        let settings = settings(&fake.dir().join("ours"))?;
+        Ok(Self { fake, settings })
+    }
+
+    /// What a creation of ours records, and writes onto the node.
+    fn made(&self, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
+        let id = StateId::of(&self.settings.state)?;
+        self.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", self.settings.state.display()));
+        let dir = self.settings.cluster_dir(NAME);
+        std::fs::create_dir_all(&dir)?;
+        let mut record = Record {
+            name: NAME.into(),
+            topology: "three".into(),
+            kubernetes: "1.34.4".into(),
+            made_as: None,
+            image: "fake:1".into(),
+            workloads: Vec::new(),
+            created_at: Timestamp::now(),
+            complete: true,
+            addresses: Default::default(),
+            containers: Default::default(),
+            owner: Some(id),
+            engine: Some("FAKE:ENGINE".into()),
+            kept: false,
+        };
+        change(&mut record);
+        record.write(&dir)?;
+        Ok(())
+    }
+
+    fn mark(&self, text: &str) {
+        self.fake.change("three-worker", |c| _ = c.files.insert(MARK.into(), text.into()));
+    }
+
+    fn aged(&self, by: SignedDuration) {
+        self.fake.change("three-worker", |c| c.started_at = Timestamp::now() - by);
+    }
+
+    async fn reap(&self, options: ReapOptions) -> anyhow::Result<Vec<Action>> {
+        let engine = self.fake.client().await?;
+        let done = cluster::reap(&self.settings, &engine, options, &Progress::silent()).await?;
+        Ok(done.into_iter().map(|one| one.action).collect())
+    }
+
+    async fn down(&self, force: Force) -> anyhow::Result<Result<(), ClusterError>> {
+        let (engine, quiet) = (self.fake.client().await?, Progress::silent());
+        let deadline = Deadline::after(Duration::from_secs(5));
+        Ok(cluster::down(&self.settings, &engine, NAME, force, "test", deadline, &quiet).await)
+    }
+
+    async fn state(&self) -> anyhow::Result<Vec<State>> {
+        let all = cluster::list(&self.settings, &self.fake.client().await?).await?;
+        Ok(all.into_iter().map(|one| one.state).collect())
+    }
+
+    fn is_there(&self) -> bool {
+        self.fake.state().containers.contains_key("three-worker")
+    }
+}
+
+fn settings(state: &Path) -> anyhow::Result<Settings> {
+    let variable = |name: &str| match name {
+        "SEATRIAL_STATE" => Some(state.display().to_string()),
+        "SEATRIAL_CACHE" => Some(state.join("cache").display().to_string()),
+        "SEATRIAL_KIND" => Some("true".into()),
+        _ => None,
+    };
+    Ok(Settings::resolve(variable)?)
+}
+
+const ALL: ReapOptions = ReapOptions { idle: Some(Duration::ZERO), all: true, dry_run: false };
+
+/// Seen: a plain `kind create cluster` with seatrial's node image was removed once it was 15 minutes old.
+#[tokio::test]
+async fn a_cluster_without_our_record_is_left_alone_at_any_age() -> anyhow::Result<()> {
+    let theirs = r#"{"id":"fedcba9876543210","state":"/home/b/.local/state/seatrial"}"#;
+    for mark in [None, Some(theirs), Some("/home/b/.local/state/seatrial\n")] {
+        for age in [-3600, -10, 0, 20 * 60, 24 * 3600] {
+            let ground = Ground::new()?;
+            mark.into_iter().for_each(|text| ground.mark(text));
+            ground.aged(SignedDuration::from_secs(age));
+            for options in [ReapOptions::default(), ALL] {
+                let done = ground.reap(options).await?;
+                let [Action::Leave(why)] = done.as_slice() else { panic!("{mark:?} {age}: {done:?}") };
+                assert!(why.ends_with("if nobody needs it: seatrial down three --force"), "{why}");
+                let whose = match mark {
+                    None => "owner unknown",
+                    Some(mark) if mark == theirs => "owner fedcba9876543210 (state folder /home/b",
+                    Some(_) => "owner unknown (state folder /home/b",
+                };
+                assert!(why.contains("started") && why.contains(whose), "{why}");
+            }
+            assert!(matches!(ground.state().await?.as_slice(), [State::Foreign(_)]));
+            assert!(matches!(ground.down(Force::No).await?, Err(ClusterError::Elsewhere { .. })));
+            assert_eq!(ground.fake.changes(), [] as [String; 0]);
+            assert!(ground.is_there());
+        }
+    }
+    Ok(())
+}
+
+/// The same path on another file system: containers of two jobs share the engine's socket.
+#[tokio::test]
+async fn another_folder_at_our_path_is_somebody_else() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    StateId::of(&ground.settings.state)?;
+    let path = ground.settings.state.display();
+    ground.mark(&format!("{{\"id\":\"fedcba9876543210\",\"state\":\"{path}\"}}"));
+    assert!(matches!(ground.reap(ALL).await?.as_slice(), [Action::Leave(_)]));
+    // Of a copy of our folder, records included.
+    ground.made(|_| ())?;
+    let copy = ground.fake.dir().join("copy");
+    std::fs::create_dir_all(copy.join("clusters").join(NAME))?;
+    for file in ["id", "clusters/three/cluster.json"] {
+        std::fs::copy(ground.settings.state.join(file), copy.join(file))?;
+    }
+    let copied = Ground { settings: settings(&copy)?, ..ground };
+    assert!(matches!(copied.reap(ALL).await?.as_slice(), [Action::Leave(_)]));
+    assert!(copied.is_there() && copied.settings.cluster_dir(NAME).is_dir());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_makes_nothing_old() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|record| record.created_at = Timestamp::now() + SignedDuration::from_hours(1))?;
+    assert_eq!(ground.reap(ReapOptions::default()).await?, [], "made in the future");
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    files.try_enter("test")?.expect("nobody has it").enter()?.release()?;
+    let used = std::fs::File::open(ground.settings.state.join("leases/three/used"))?;
+    used.set_modified(std::time::SystemTime::now() + Duration::from_secs(3600))?;
+    assert_eq!(ground.reap(ReapOptions::default()).await?, [], "used in the future");
+    assert!(ground.is_there());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_made_on_another_engine_keeps_its_files() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|_| ())?;
+    let intent = ground.settings.cluster_dir(NAME).join("intents");
+    std::fs::create_dir_all(&intent)?;
+    std::fs::write(intent.join("stop.json"), "{}")?;
+    ground.fake.state().id = "ANOTHER:ENGINE".into();
+    ground.fake.state().containers.clear();
+    for options in [ReapOptions::default(), ALL] {
+        let done = ground.reap(options).await?;
+        assert!(matches!(done.as_slice(), [Action::Leave(why)] if why.contains("FAKE:ENGINE")), "{done:?}");
+    }
+    assert!(matches!(ground.state().await?.as_slice(), [State::Foreign(_)]));
+    assert!(
+        intent.join("stop.json").is_file()
+            && ground.settings.cluster_dir(NAME).join("cluster.json").is_file()
+    );
+    // Only by name, and told to.
+    assert!(matches!(ground.down(Force::No).await?, Err(ClusterError::Elsewhere { .. })));
+    ground.down(Force::Yes).await??;
+    assert!(!ground.settings.cluster_dir(NAME).exists());
+    Ok(())
+}
+
+/// Podman says another id each time.
+#[tokio::test]
+async fn an_engine_that_says_another_id_each_time_is_one_engine() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().id = "random".into();
+    let (first, again) = (ground.fake.client().await?.id().await?, ground.fake.client().await?.id().await?);
+    assert_eq!((first.as_str(), again.as_str()), ("fake /var/lib/docker", "fake /var/lib/docker"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
+    let half = Ground::new()?;
+    half.made(|record| record.complete = false)?;
+    assert!(matches!(half.reap(ReapOptions::default()).await?.as_slice(), [Action::Remove(_)]));
+    assert!(!half.is_there() && !half.settings.cluster_dir(NAME).exists());
+
+    let idle = Ground::new()?;
+    idle.made(|record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    assert!(matches!(idle.reap(ReapOptions::default()).await?.as_slice(), [Action::Remove(_)]));
+
+    let kept = Ground::new()?;
+    kept.made(|record| (record.created_at, record.kept) = (Timestamp::UNIX_EPOCH, true))?;
+    assert_eq!(kept.reap(ReapOptions::default()).await?, []);
+    assert!(kept.is_there());
+    assert!(matches!(kept.reap(ALL).await?.as_slice(), [Action::Remove(_)]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn force_removes_what_is_named_unless_its_owner_uses_it() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let theirs = ground.fake.dir().join("theirs");
+    let id = StateId::of(&theirs)?;
+    ground.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", theirs.display()));
+    let files = LockFiles::new(&theirs, NAME);
+    let soon = Deadline::after(Duration::from_secs(5));
+    let held = files.enter(Access::Shared, "run of theirs", soon, |_| ()).await?.enter()?;
+    let refused = ground.down(Force::Yes).await?.unwrap_err();
+    assert!(refused.to_string().contains("run of theirs"), "{refused}");
+    assert!(ground.is_there());
+    held.release()?;
+    ground.down(Force::Yes).await??;
+    assert!(!ground.is_there());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_container_that_is_not_ours_is_refused_even_by_force() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.change("three-worker", |c| drop(c.labels.remove(seatrial::node::OWNER_LABEL)));
+    assert!(matches!(ground.down(Force::Yes).await?, Err(ClusterError::NotOurs { .. })));
+    // Nor is a load balancer alone, whose image is kind's.
+    ground.fake.change("three-worker", |c| {
+        c.labels.insert(seatrial::node::ROLE_LABEL.into(), "external-load-balancer".into());
+    });
+    assert!(matches!(ground.down(Force::Yes).await?, Err(ClusterError::NotOurs { .. })));
+    assert!(ground.is_there());
+    Ok(())
+}
+
+/// Seen: 2.1 GB stayed until the next build.
+#[tokio::test]
+async fn what_a_killed_build_left_is_removed_and_said() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|_| ())?;
+    let building = ground.settings.cache.join("building/node-1");
+    std::fs::create_dir_all(building.join("scratch"))?;
+    std::fs::create_dir_all(ground.settings.cache.join("locks"))?;
+    let lock = std::fs::File::create(ground.settings.cache.join("locks/node-1.lock"))?;
+    lock.lock()?;
+    assert_eq!(ground.reap(ReapOptions::default()).await?, [], "somebody builds");
+    drop(lock);
+    let dry = ReapOptions { dry_run: true, ..ReapOptions::default() };
+    assert!(matches!(ground.reap(dry).await?.as_slice(), [Action::Remove(_)]));
+    assert!(building.is_dir());
+    assert!(matches!(ground.reap(ReapOptions::default()).await?.as_slice(), [Action::Remove(_)]));
+    assert!(!building.exists());
+    Ok(())
+}
