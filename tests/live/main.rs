@@ -3,6 +3,7 @@
 mod faults;
 mod ground;
 mod ha;
+mod interrupts;
 mod kills;
 mod own;
 mod session;
