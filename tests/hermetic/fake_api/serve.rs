@@ -54,7 +54,10 @@ async fn answer(
         // An eviction that no trouble forbids is a deletion.
         ("POST", name) if segments.last() == Some(&"eviction") => {
             let namespace = namespace.unwrap_or_default();
-            let deleted = one(&shared, "DELETE", kind, &namespace, name, &parameters, b"{}");
+            // As the API does, a field that it does not know is left out.
+            let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let options = asked["deleteOptions"].to_string();
+            let deleted = one(&shared, "DELETE", kind, &namespace, name, &parameters, options.as_bytes());
             match deleted.status().is_success() {
                 true => Json(json!({"kind": "Status", "status": "Success"})).into_response(),
                 false => deleted,
