@@ -17,7 +17,7 @@ mod localise;
 mod namespace;
 mod read;
 
-pub use apply::{Applied, apply};
+pub use apply::{Applied, apply, force_apply};
 pub use delete::delete;
 pub use localise::{NAMESPACE_LABEL, Renamed};
 pub use namespace::TestNamespace;
@@ -153,6 +153,21 @@ impl fmt::Display for Place {
     }
 }
 
+/// A field of an object that another field manager owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedField {
+    /// The field, such as `.spec.replicas`.
+    pub field: String,
+    /// Its manager as the API names it, such as `"kubectl" with subresource "scale" using apps/v1`.
+    pub manager: String,
+}
+
+impl fmt::Display for OwnedField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "field manager {} owns {}", self.manager, self.field)
+    }
+}
+
 /// Why a manifest cannot be read, applied or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -194,6 +209,14 @@ pub enum ManifestError {
         /// The last answer.
         #[source]
         source: ApiError,
+    },
+    /// Other field managers own fields that the manifest sets to other values.
+    #[error("{place}: {}", .owned.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Conflict {
+        /// The place.
+        place: Box<Place>,
+        /// The fields.
+        owned: Vec<OwnedField>,
     },
     /// The API gave no list of its kinds before the deadline.
     #[error("failed to ask the cluster for its kinds for {:.1} s", .waited.as_secs_f64())]
@@ -246,6 +269,10 @@ impl ManifestError {
             Self::UnknownKind { kind, .. } => {
                 Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
             }
+            Self::Conflict { place, .. } => Some(format!(
+                "leave the fields out of {}, or take them over with `manifest::force_apply`",
+                place.file
+            )),
             Self::NamespaceWait { namespace, doing: "delete", .. } => Some(format!(
                 "kubectl get namespace {namespace} -o yaml    # its conditions name what is left"
             )),

@@ -381,6 +381,37 @@ async fn a_namespaced_object_never_lands_in_the_default_namespace() {
     assert!(error.to_string().contains("localise the manifest first"), "{error}");
 }
 
+/// What `kubectl scale` set is somebody's decision: it is not put back without a word.
+#[tokio::test]
+async fn a_field_of_another_manager_is_taken_over_only_where_the_caller_forces_it() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    let text =
+        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, paused: false}}";
+    let manifest = own(text, &namespace);
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    fake.change("Deployment", &namespace.name, "web", |d| {
+        d["spec"]["replicas"] = json!(5);
+        let ours = d["metadata"]["managedFields"].as_array_mut().unwrap();
+        ours.push(json!({"manager": "kubectl", "operation": "Update", "subresource": "scale",
+            "fieldsV1": {"f:spec": {"f:replicas": {}, "f:paused": {}}}}));
+    });
+    let error = manifest::apply(&client, &manifest, within(10)).await.unwrap_err();
+    let ManifestError::Conflict { owned, .. } = &error else { panic!("{error}") };
+    assert_eq!(owned.len(), 1, "the other field has the value that is asked for: {error}");
+    assert_eq!(
+        error.to_string(),
+        "f.yaml:1: document 1, Deployment web: field manager \"kubectl\" with subresource \"scale\" using apps/v1 \
+         owns .spec.replicas"
+    );
+    assert!(error.hint().unwrap().contains("force_apply"));
+    let replicas = || fake.get("Deployment", &namespace.name, "web").unwrap()["spec"]["replicas"].clone();
+    assert_eq!(replicas(), 5);
+    manifest::force_apply(&client, &manifest, within(10)).await.unwrap();
+    assert_eq!(replicas(), 2);
+}
+
 #[rstest]
 #[case::fails("PATCH", Trouble::Code(500))]
 #[case::unavailable("PATCH", Trouble::Code(503))]
