@@ -12,6 +12,7 @@ use crate::wait::WaitError;
 
 mod apply;
 mod delete;
+mod host_folder;
 mod images;
 mod localise;
 mod namespace;
@@ -19,6 +20,7 @@ mod read;
 
 pub use apply::{Applied, apply, force_apply};
 pub use delete::delete;
+pub use host_folder::{HostFolder, HostFolderError};
 pub use localise::{NAMESPACE_LABEL, Renamed};
 pub use namespace::TestNamespace;
 

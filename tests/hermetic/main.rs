@@ -11,6 +11,7 @@ mod fake_engine;
 mod fault;
 mod fault_list;
 mod ha;
+mod host_folder;
 mod image_build;
 mod lies;
 mod load_balancer;
