@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use crate::client::ApiError;
@@ -19,10 +20,10 @@ mod namespace;
 mod read;
 
 pub use apply::{Applied, apply, force_apply};
-pub use delete::delete;
+pub use delete::{delete, delete_exact};
 pub use host_folder::{HostFolder, HostFolderError};
 pub use localise::{NAMESPACE_LABEL, Renamed};
-pub use namespace::TestNamespace;
+pub use namespace::{LeftNamespace, TestNamespace};
 
 /// The field manager that owns what seatrial applies.
 pub const FIELD_MANAGER: &str = "seatrial";
@@ -251,17 +252,35 @@ pub enum ManifestError {
         #[source]
         source: ApiError,
     },
+    /// An object of this kind and name is there, and seatrial did not make it.
+    #[error("{what}: seatrial did not make what is there, so it stays")]
+    NotOurs {
+        /// Kind and name, with the place in a manifest where there is one.
+        what: String,
+    },
     /// The namespace of a test did not get as far as it should.
-    #[error("failed to {doing} namespace {namespace}")]
+    #[error("failed to {doing} namespace {namespace}{}", held_by(.held))]
     NamespaceWait {
         /// Its name.
         namespace: String,
         /// What was being done.
         doing: &'static str,
+        /// The objects that hold it, with their finalizers.
+        held: Vec<String>,
         /// What was seen last.
         #[source]
         source: Box<WaitError>,
     },
+}
+
+fn held_by(objects: &[String]) -> String {
+    if objects.is_empty() { String::new() } else { format!(", held by {}", objects.join(", ")) }
+}
+
+/// Whether seatrial made an object: it is one of the field managers. A label may be anybody's.
+fn is_ours(meta: &ObjectMeta) -> bool {
+    let managers = meta.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
+    managers.into_iter().any(|manager| manager == FIELD_MANAGER)
 }
 
 impl ManifestError {

@@ -3,6 +3,7 @@
 mod cli;
 mod cluster_lock;
 mod codes;
+mod deletion;
 mod diagnostics;
 mod engine;
 mod event_log;
