@@ -30,6 +30,7 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::upgrade;
 
+mod folder;
 mod left;
 
 /// Any error of a story; `?` works on every library error in it.
@@ -84,6 +85,7 @@ pub struct Scenario {
     intents: IntentLog,
     judged: Mutex<BTreeMap<String, Conclusion>>,
     left: Mutex<Vec<String>>,
+    folders: Mutex<Vec<folder::Claimed>>,
     began: Instant,
 }
 
@@ -301,6 +303,7 @@ async fn set_up(
         deadline: Deadline::after(needs.budget),
         judged: Mutex::default(),
         left: Mutex::default(),
+        folders: Mutex::default(),
         began: Instant::now(),
         cluster,
         client: client.clone(),

@@ -14,7 +14,7 @@ use crate::manifest::{HostFolder, TestNamespace};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
 
-/// For the folders that killed stories left.
+/// For the folders of a story, or of those that were killed.
 const FOLDERS: Duration = Duration::from_secs(60);
 
 /// Removes what killed stories left, for whoever has the cluster to itself: it would be in the way, such as a
@@ -61,6 +61,11 @@ pub(super) async fn by_this_story(
     let deleted = namespace.delete(&scenario.client, deadline).await;
     scenario.recorder.stop().await;
     let mut left = scenario.left.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let folders = scenario.folders.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // Pods that stay may still write: the next story that has the cluster to itself finds the records.
+    for claimed in folders.into_iter().filter(|_| deleted.is_ok()) {
+        left.extend(claimed.give_back(&scenario.client, Deadline::after(FOLDERS)).await);
+    }
     left.extend(deleted.err().map(|error| chain(&error)));
     let clean: Result<(), Failure> = match healed {
         Ok(_) => lease.release().await.map(drop).map_err(Into::into),
