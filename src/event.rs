@@ -85,6 +85,9 @@ pub enum Event {
     ScenarioEnded {
         /// The error's whole chain.
         error: Option<String>,
+        /// What it could not take away, with what holds it. No verdict depends on it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<String>,
     },
     /// The cluster was leased and is ready.
     ClusterReady {

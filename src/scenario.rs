@@ -30,6 +30,9 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::upgrade;
 
+mod folder;
+mod left;
+
 /// Any error of a story; `?` works on every library error in it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -79,6 +82,8 @@ pub struct Scenario {
     deadline: Deadline,
     intents: IntentLog,
     judged: Mutex<BTreeMap<String, Conclusion>>,
+    left: Mutex<Vec<String>>,
+    folders: Mutex<Vec<folder::Claimed>>,
     began: Instant,
 }
 
@@ -111,7 +116,8 @@ pub enum ScenarioError {
         /// `A7 failed`, and so on.
         claims: Vec<String>,
     },
-    /// Something was left broken or behind.
+    /// A fault was not healed, the lease could not be given back, or the log is not written. The claims keep
+    /// their verdicts.
     #[error("scenario {name} could not be cleaned up")]
     Clean {
         /// The scenario.
@@ -134,7 +140,8 @@ pub enum ScenarioError {
 /// Whatever way `body` ends (value, error, panic, its budget, an interrupt), evidence is kept where
 /// it did not pass, every fault is healed, the namespace is deleted and the lease released, in this
 /// order, before this returns. After SIGKILL the next lease or `seatrial reap` heals, and the next
-/// scenario that has the cluster to itself deletes the namespace.
+/// scenario that has the cluster to itself deletes the namespace. A namespace that cannot go is named in the
+/// report with what holds it, and changes no verdict.
 ///
 /// # Errors
 /// [`ScenarioError`]; the first that happened. Claims are judged even where the story broke off:
@@ -161,10 +168,13 @@ pub async fn scenario(
             Err(Stop::Interrupted)
         }
     };
-    let result = match prepared {
+    let (result, left) = match prepared {
         Ok(ready) => Box::pin(live(run, &name, ready, body)).await,
-        Err(stop) => Err(stop.named(&name)),
+        Err(stop) => (Err(stop.named(&name)), Vec::new()),
     };
+    for text in &left {
+        run.progress.say(&format!("left behind by {name}: {text}"));
+    }
     let missing = unjudged(&log, needs.claims);
     let result = match result {
         Ok(()) if !missing.is_empty() => {
@@ -184,9 +194,9 @@ pub async fn scenario(
             budget: None,
         });
     }
-    // Claims speak for themselves: only what broke the story is its error.
-    let broke = result.as_ref().err().filter(|e| !matches!(e, ScenarioError::Claims { .. }));
-    log.append(Event::ScenarioEnded { error: broke.map(|e| chain(e)) });
+    // Claims speak for themselves, and so does what is left behind: only what broke the story is its error.
+    let broke = |e: &&ScenarioError| !matches!(e, ScenarioError::Claims { .. } | ScenarioError::Clean { .. });
+    log.append(Event::ScenarioEnded { error: result.as_ref().err().filter(broke).map(|e| chain(e)), left });
     let written = log.check().map_err(|e| ScenarioError::Clean { name, source: e.into() });
     result.and(written)
 }
@@ -233,10 +243,7 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
     let cluster = lease.cluster.clone();
     let client = cluster.client().await?;
     if access == Access::Exclusive {
-        // What a story that was killed left would be in the way of this one: a server on the same folder.
-        for left in TestNamespace::delete_left(&client, RUN_LABEL, Deadline::after(WAY_OUT)).await? {
-            progress.say(&format!("{}: namespace {left} of an earlier run: deleted", cluster.name));
-        }
+        left::by_earlier_stories(&cluster, &client, log, progress).await?;
     }
     let labels = BTreeMap::from([(RUN_LABEL.to_owned(), run.log.run().to_owned())]);
     let stem = format!("seatrial-{}-", needs.name);
@@ -297,6 +304,8 @@ async fn set_up(
         progress: run.progress.clone(),
         deadline: Deadline::after(needs.budget),
         judged: Mutex::default(),
+        left: Mutex::default(),
+        folders: Mutex::default(),
         began: Instant::now(),
         cluster,
         client: client.clone(),
@@ -311,7 +320,7 @@ async fn live(
     name: &str,
     ready: Ready,
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
-) -> Result<(), ScenarioError> {
+) -> (Result<(), ScenarioError>, Vec<String>) {
     let Ready { lease, scenario, namespace } = ready;
     let story = AssertUnwindSafe(scenario.deadline.bound(Box::pin(body(&scenario)))).catch_unwind();
     let ended = tokio::select! {
@@ -342,33 +351,8 @@ async fn live(
         diagnostics::collect(&scene, run.log.secrets(), &to).await;
         run.progress.say(&format!("evidence of {name} kept in {}", to.display()));
     }
-    let clean = clean_up(scenario, lease, namespace, way_out).await;
-    story.and(clean.map_err(|source| ScenarioError::Clean { name: name.into(), source }))
-}
-
-/// Heals, deletes and releases; every part is tried, the first error is returned.
-async fn clean_up(
-    scenario: Scenario,
-    lease: Lease,
-    namespace: TestNamespace,
-    deadline: Deadline,
-) -> Result<(), Failure> {
-    let (engine, intents) = (&scenario.cluster.engine, &scenario.intents);
-    let healed = match lease.access() {
-        Access::Exclusive => fault::heal_all(engine, intents, deadline).await,
-        Access::Shared => fault::heal_abandoned(engine, intents, deadline).await,
-    };
-    for healed in healed.iter().flatten() {
-        scenario.log.append(healed.event());
-    }
-    let deleted = namespace.delete(&scenario.client, deadline).await;
-    scenario.recorder.stop().await;
-    let left = healed.is_err() || deleted.is_err();
-    // A lease that is dropped unreleased marks the cluster dirty: the next one checks it.
-    let released = if left { Ok(()) } else { lease.release().await.map(drop) };
-    healed.map(drop)?;
-    deleted?;
-    Ok(released?)
+    let (left, clean) = left::by_this_story(scenario, lease, namespace, way_out).await;
+    (story.and(clean.map_err(|source| ScenarioError::Clean { name: name.into(), source })), left)
 }
 
 impl Scenario {
@@ -387,6 +371,12 @@ impl Scenario {
     /// Records something worth knowing.
     pub fn note(&self, text: impl Into<String>) {
         self.log.append(Event::Noted { text: text.into() });
+    }
+
+    /// Notes that the story could not take something away. The report says so on a line of its own; no claim
+    /// and no verdict depends on it.
+    pub fn leaves(&self, text: impl Into<String>) {
+        self.left.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(text.into());
     }
 
     /// Runs a step of the story within its budget and records how long it took.

@@ -12,7 +12,6 @@ use crate::engine::EngineError;
 use crate::exec::ExecError;
 use crate::fault::FaultError;
 use crate::image::ImageError;
-use crate::manifest::ManifestError;
 
 /// Why there is no cluster, or why it may not be used.
 #[derive(Debug, thiserror::Error)]
@@ -169,7 +168,7 @@ pub enum ClusterError {
         name: String,
         /// What holds it.
         #[source]
-        source: Box<ManifestError>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An image did not get onto the nodes.
     #[error(transparent)]

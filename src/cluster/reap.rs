@@ -24,8 +24,8 @@ use crate::engine::Engine;
 use crate::exec::Exec;
 use crate::fault::IntentLog;
 use crate::image::{self, ImageError};
-use crate::manifest::{RUN_LABEL, TestNamespace};
-use crate::node::{CLUSTER_LABEL, OWNER_LABEL};
+use crate::manifest::{HostFolder, LeftNamespace, RUN_LABEL, TestNamespace};
+use crate::node::{CLUSTER_LABEL, Node, OWNER_LABEL};
 use crate::progress::Progress;
 
 /// What may be reaped.
@@ -264,11 +264,19 @@ async fn mend(
     }
     let made = making.run_existing(entering).await?;
     let client = made.cluster.client().await?;
+    let failed = |source| ClusterError::Left { name: name.into(), source };
     let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
-    for namespace in
-        left.map_err(|source| ClusterError::Left { name: name.into(), source: Box::new(source) })?
-    {
-        progress.say(&format!("{name}: namespace {namespace} of a dead run: deleted"));
+    for LeftNamespace { name: namespace, kept } in left.map_err(|e| failed(e.into()))? {
+        progress.say(&match kept {
+            None => format!("{name}: namespace {namespace} of a dead run: deleted"),
+            Some(why) => format!("{name}: namespace {namespace} stays: {why}"),
+        });
+    }
+    // After the namespaces: a folder belongs to one that is gone.
+    let nodes: Vec<&Node> = made.cluster.nodes.iter().collect();
+    let swept = HostFolder::sweep(&client, &nodes, deadline.at_most(LEFT)).await;
+    for said in swept.map_err(|e| failed(e.into()))? {
+        progress.say(&format!("{name}: {said}"));
     }
     Ok(())
 }

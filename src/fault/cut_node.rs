@@ -41,15 +41,24 @@ impl CutNode {
 /// The chains are hooked in where nothing comes before them: into PREROUTING for what arrives, and
 /// into POSTROUTING for what leaves, pods' traffic included. Proof are the packets that they
 /// dropped: connections to the gateway and to the API server are tried until there are some.
+///
+/// Whether anything is left is read from the rules of both families. A node whose IPv6 filter does not answer
+/// has IPv4's rules alone, unless the injection noted that it made some of both: rules that cannot be read are
+/// not gone. The note lies in memory, as the rules do.
 const SCRIPT: &str = r#"
 set -eu
 ways=$1 verb=${2##*:}
+both=${SEATRIAL_NOTES:-/run}/seatrial-cut-both
 families="iptables"
-! ip6tables -w -t mangle -nL POSTROUTING >/dev/null 2>&1 || families="iptables ip6tables"
+if [ -e "$both" ] || ip6tables -w -t mangle -S >/dev/null 2>&1; then families="iptables ip6tables"; fi
 chain() { [ "$1" = in ] && echo SEATRIAL-CUT-IN || echo SEATRIAL-CUT-OUT; }
 hook() { [ "$1" = in ] && echo PREROUTING || echo POSTROUTING; }
 side() { [ "$1" = in ] && echo -i || echo -o; }
-there() { iptables -w -t mangle -nL "$(chain "$1")" >/dev/null 2>&1; }
+rules() { # all of both families; the script ends where they cannot be read
+  local f
+  for f in $families; do "$f" -w -t mangle -S || return 1; done
+}
+there() { case $found in *"$(chain "$1")"*) true ;; *) false ;; esac; }
 dropped() { # WAY
   local sum=0 pkts rest f
   for f in $families; do
@@ -63,6 +72,7 @@ inject() {
   local way f uplink
   uplink=$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
   [ -n "$uplink" ] || { echo "it has no default route" >&2; exit 65; }
+  [ "$families" = iptables ] || : > "$both"
   for way in $ways; do
     for f in $families; do
       "$f" -w -t mangle -N "$(chain "$way")"
@@ -97,9 +107,12 @@ inject)
 clear) clear ;;
 esac
 broken=false
+found=$(rules)
 for way in $ways; do
   ! there "$way" || broken=true
 done
+# The note is for every way: it goes with the last rule.
+case $found in *SEATRIAL-CUT-*) ;; *) [ "$verb" != clear ] || rm -f "$both" ;; esac
 echo "broken=$broken"
 for way in $ways; do
   there "$way" && echo "dropped_$way=$(dropped "$way")" || echo "rules_$way=0"
@@ -149,5 +162,77 @@ impl Fault for CutNode {
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move { self.inside().clear(node, deadline).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::{Exec, ExecError};
+    use std::path::Path;
+
+    /// A packet filter that keeps its chains as files, a folder a family. `silent` in a family's folder
+    /// makes its program fail.
+    const FILTER: &str = r#"#!/bin/bash
+dir=$FILTER/${0##*/}
+mkdir -p "$dir"
+[ ! -e "$dir/silent" ] || { echo "can't initialize" >&2; exit 3; }
+shift 3
+case $1 in
+-S) cd "$dir"; for c in *; do [ -e "$c" ] || continue; echo "-N $c"; cat "$c"; done ;;
+-N) [ ! -e "$dir/$2" ] || exit 1; : > "$dir/$2" ;;
+-A) echo "-A $2 ${*:3}" >> "$dir/$2" ;;
+-I) echo "-A $2 -j $5" >> "$dir/hooks" ;;
+-D) grep -qs -e "-A $2 -j $4" "$dir/hooks" || exit 1; sed -i "/-A $2 -j $4/d" "$dir/hooks" ;;
+-F) [ -e "$dir/$2" ] || exit 1; : > "$dir/$2" ;;
+-X) [ -e "$dir/$2" ] || exit 1; rm "$dir/$2" ;;
+-nvxL) echo "  9  540 DROP  all" ;;
+-nL) [ -e "$dir/$2" ] || exit 1 ;;
+esac
+"#;
+
+    fn programs(dir: &Path) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let route = "#!/bin/bash\necho 'default via 10.0.0.1 dev eth0'\n";
+        for (name, text) in [("iptables", FILTER), ("ip6tables", FILTER), ("ip", route)] {
+            let path = dir.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    async fn run(dir: &Path, verb: &str) -> Result<String, ExecError> {
+        let script = format!("PATH=$FAKES:$PATH\n{SCRIPT}");
+        let script = Exec::new("bash").args(["-c", &script, "seatrial", "in out", &format!("cut:{verb}")]);
+        let script = script.env("FAKES", dir).env("FILTER", dir.join("rules")).env("SEATRIAL_NOTES", dir);
+        script.run(Deadline::after(Duration::from_secs(60))).await.map(|out| out.stdout)
+    }
+
+    #[tokio::test]
+    async fn the_rules_of_both_families_are_what_is_broken() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        programs(dir);
+        let six = dir.join("rules/ip6tables");
+        assert!(run(dir, "look").await.unwrap().starts_with("broken=false"));
+        assert!(run(dir, "inject").await.unwrap().starts_with("broken=true"));
+        assert!(six.join("SEATRIAL-CUT-IN").exists());
+        // Rules of IPv6 alone: IPv4's are gone, as after a clearing that was killed.
+        std::fs::remove_dir_all(dir.join("rules/iptables")).unwrap();
+        assert!(run(dir, "look").await.unwrap().starts_with("broken=true"));
+        // What cannot be read is not gone.
+        std::fs::write(six.join("silent"), "").unwrap();
+        let error = run(dir, "clear").await.unwrap_err().to_string();
+        assert!(error.contains("can't initialize"), "{error}");
+        std::fs::remove_file(six.join("silent")).unwrap();
+        assert!(run(dir, "clear").await.unwrap().starts_with("broken=false"));
+        assert!(!six.join("SEATRIAL-CUT-IN").exists() && !six.join("SEATRIAL-CUT-OUT").exists());
+        // Cleared twice, and on a node without IPv6.
+        std::fs::write(six.join("silent"), "").unwrap();
+        assert!(run(dir, "clear").await.unwrap().starts_with("broken=false"));
+        std::fs::write(dir.join("rules/iptables/silent"), "").unwrap();
+        assert!(run(dir, "clear").await.is_err(), "IPv4's cannot be read");
+        std::fs::remove_file(six.join("silent")).unwrap();
+        assert!(run(dir, "clear").await.is_err(), "IPv4's cannot be read, IPv6's can");
     }
 }

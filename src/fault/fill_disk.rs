@@ -96,12 +96,14 @@ fn pressure(node: &Value) -> Option<Value> {
 
 /// The limit is mounted over the kubelet's configuration, so that a restart of the node drops it;
 /// only the file has to be removed. What marks the limit (`$over`) goes last: whoever finds it
-/// restarts the kubelet once more.
+/// restarts the kubelet once more. A kubelet that is about to be restarted still answers, with the limit in its
+/// memory: only another process than the noted one (`$was`) proves that the limit is gone.
 const SCRIPT: &str = r#"
 set -eu
 bytes=$1 grace=$2 verb=${3##*:}
-dir=/var/lib/seatrial-fill conf=/var/lib/kubelet/config.yaml over=/run/seatrial-fill.yaml
+dir=/var/lib/seatrial-fill conf=/var/lib/kubelet/config.yaml over=/run/seatrial-fill.yaml was=/run/seatrial-fill.pid
 mounted() { grep -q " $conf " /proc/self/mountinfo; }
+pid() { systemctl show --property MainPID --value kubelet; }
 free() { df -B1 --output=avail /var/lib/kubelet | tail -n 1 | tr -d ' '; }
 serves() { [ "$(curl -s --max-time 2 http://127.0.0.1:10248/healthz || true)" = ok ]; }
 case $verb in
@@ -125,6 +127,7 @@ clear)
   rm -rf "$dir"
   if [ -e "$over" ] || mounted; then
     while mounted; do umount "$conf"; done
+    pid > "$was"
     systemctl restart --no-block kubelet
     rm -f "$over"
   fi
@@ -132,7 +135,10 @@ clear)
 esac
 broken=false
 [ ! -e "$dir" ] && [ ! -e "$over" ] && ! mounted || broken=true
-[ "$verb" != clear ] || serves || broken=true
+if [ "$verb" = clear ]; then
+  serves || broken=true
+  if [ -e "$was" ] && { [ "$(pid)" = 0 ] || [ "$(pid)" = "$(cat "$was")" ]; }; then broken=true; else rm -f "$was"; fi
+fi
 echo "broken=$broken"
 echo "free_bytes=$(free)"
 echo "filled_bytes=$(stat -c %s "$dir/fill" 2>/dev/null || echo 0)"

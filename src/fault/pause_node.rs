@@ -16,6 +16,9 @@ use crate::node::{Node, Power, address_of};
 #[derive(Clone, Copy, Debug)]
 pub struct PauseNode;
 
+/// For a command in a node that was resumed on a busy machine.
+const ANSWERS: Duration = Duration::from_secs(30);
+
 impl Fault for PauseNode {
     fn name(&self) -> &'static str {
         "pause"
@@ -30,7 +33,7 @@ impl Fault for PauseNode {
     }
 
     fn cleared(&self) -> &'static str {
-        "the node is resumed, with its address"
+        "the node is resumed, with its address, and runs a command"
     }
 
     fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {
@@ -61,6 +64,14 @@ impl Fault for PauseNode {
     }
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
-        Box::pin(restore(node, deadline))
+        Box::pin(async move {
+            let mut proof = restore(node, deadline).await?;
+            if proof.get("gone").is_none() {
+                // The engine says that it runs; a process that ends says that nothing is frozen.
+                node.exec_ok(&["true"], None, deadline.at_most(ANSWERS)).await?;
+                proof["answers"] = true.into();
+            }
+            Ok(proof)
+        })
     }
 }

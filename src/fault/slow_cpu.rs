@@ -54,18 +54,36 @@ impl Default for SlowCpu {
     }
 }
 
-/// Keeps a core busy for a second and counts the periods in which the kernel held it back.
+/// Reads the limit of the node's own cgroup, keeps a core busy for a second and counts the periods in which the
+/// kernel held it back. It took hold where it held back; it is gone where, besides, the cgroup has no limit. A
+/// cgroup without the processor controller cannot have one.
 const SCRIPT: &str = r#"
 set -eu
-root=/sys/fs/cgroup
-stat=$root/cpu/cpu.stat
-[ ! -f $root/cgroup.controllers ] || stat=$root/cpu.stat
-throttled() { sed -n 's/^nr_throttled //p' "$stat"; }
-before=$(throttled)
-timeout 1 bash -c 'while :; do :; done' || true
-count=$(($(throttled) - before))
-[ "$count" -gt 0 ] && echo broken=true || echo broken=false
+verb=${1##*:}
+root=${SEATRIAL_CGROUP:-/sys/fs/cgroup}
+limit=none count=0
+if [ -f $root/cgroup.controllers ]; then
+  stat=$root/cpu.stat
+  if grep -qw cpu $root/cgroup.controllers; then read -r limit _ < $root/cpu.max; else stat=; fi
+elif [ -e $root/cpu ]; then
+  stat=$root/cpu/cpu.stat
+  read -r limit < $root/cpu/cpu.cfs_quota_us
+else
+  stat=
+fi
+case $limit in max | -1) limit=none ;; esac
+if [ -n "$stat" ]; then
+  throttled() { sed -n 's/^nr_throttled //p' "$stat"; }
+  before=$(throttled)
+  timeout 1 bash -c 'while :; do :; done' || true
+  count=$(($(throttled) - before))
+fi
+broken=false
+[ "$count" -le 0 ] || broken=true
+[ "$verb" != clear ] || [ "$limit" = none ] || broken=true
+echo "broken=$broken"
 echo "throttled_periods=$count"
+echo "limit=$limit"
 "#;
 
 impl Fault for SlowCpu {
@@ -82,7 +100,8 @@ impl Fault for SlowCpu {
     }
 
     fn cleared(&self) -> &'static str {
-        "the limit is lifted; it would outlast a restart of the node"
+        "the limit is lifted: the node's cgroup has none, and the kernel does not hold back a busy process; \
+         the limit would outlast a restart of the node"
     }
 
     fn parameters(&self) -> &'static [Parameter] {
@@ -131,6 +150,7 @@ impl Fault for SlowCpu {
 
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
+            let mut last: Option<String> = None;
             loop {
                 // First of all, or a node that is down would start on what it was left.
                 let lifted = lift(node).await;
@@ -139,14 +159,26 @@ impl Fault for SlowCpu {
                     return Ok(proof);
                 }
                 let now = node.container().await?;
-                if now.cores.is_none() && now.power == Power::Running {
-                    proof["cores"] = Value::Null;
-                    return Ok(proof);
+                if now.cores.is_some() || now.power != Power::Running {
+                    last = Some(format!("limit {:?}", now.cores));
+                } else {
+                    // The engine says what it was asked for; the kernel what it does.
+                    match self.inside().run(node, "clear", deadline).await {
+                        Ok(facts) if facts.get("broken") == Some(&false.into()) => {
+                            proof["cores"] = Value::Null;
+                            for fact in ["limit", "throttled_periods"] {
+                                proof[fact] = facts.get(fact).cloned().unwrap_or_default();
+                            }
+                            return Ok(proof);
+                        }
+                        Ok(facts) => last = Some(Value::from(facts).to_string()),
+                        // What the deadline cut off says less than what came before.
+                        Err(error) => _ = last.get_or_insert_with(|| error.to_string()),
+                    }
                 }
                 if deadline.is_over() {
                     lifted?;
-                    let found = format!("limit {:?}", now.cores);
-                    let (fault, node) = (NAME, node.name.clone());
+                    let (fault, node, found) = (NAME, node.name.clone(), last.unwrap_or_default());
                     return Err(FaultError::Unproved { fault, node, what: "is not gone", found });
                 }
                 deadline.pause(AGAIN).await;
@@ -161,4 +193,52 @@ async fn lift(node: &Node) -> Result<(), NodeError> {
         node.limit_cpu(None).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Exec;
+    use std::path::Path;
+
+    async fn run(root: &Path, verb: &str) -> String {
+        let script = Exec::new("bash").args(["-c", SCRIPT, "seatrial", &format!("slow-cpu:{verb}")]);
+        let script = script.env("SEATRIAL_CGROUP", root);
+        script.run(Deadline::after(Duration::from_secs(60))).await.unwrap().stdout
+    }
+
+    fn write(root: &Path, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            std::fs::write(root.join(name), text).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_is_read_from_the_cgroup_of_either_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(
+            root,
+            &[("cgroup.controllers", "cpuset cpu io\n"), ("cpu.stat", "nr_periods 9\nnr_throttled 4\n")],
+        );
+        for (max, broken) in [("20000 100000\n", true), ("max 100000\n", false)] {
+            write(root, &[("cpu.max", max)]);
+            let said = run(root, "clear").await;
+            assert!(said.starts_with(&format!("broken={broken}\nthrottled_periods=0\n")), "{max}: {said}");
+        }
+        // Nothing was held back: injected it is not, whatever the limit.
+        write(root, &[("cpu.max", "20000 100000\n")]);
+        assert!(run(root, "look").await.starts_with("broken=false"));
+        // Without the controller there is no limit.
+        write(root, &[("cgroup.controllers", "cpuset io\n")]);
+        assert!(run(root, "clear").await.starts_with("broken=false"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        std::fs::create_dir(root.join("cpu")).unwrap();
+        for (quota, broken) in [("20000\n", true), ("-1\n", false)] {
+            write(root, &[("cpu/cpu.stat", "nr_throttled 4\n"), ("cpu/cpu.cfs_quota_us", quota)]);
+            assert!(run(root, "clear").await.starts_with(&format!("broken={broken}")), "{quota}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use kube::discovery::Discovery;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::{FIELD_MANAGER, Manifest, ManifestError, Object};
+use super::{FIELD_MANAGER, Manifest, ManifestError, Object, OwnedField};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 
@@ -29,23 +29,47 @@ pub struct Applied {
     pub object: Value,
 }
 
-/// Applies the objects in the order of the file, by server-side apply with strict validation; the
-/// field manager [`FIELD_MANAGER`] takes over fields that somebody else set. An apply that met no
-/// answer, 429 or a server's trouble is tried again until the deadline: it is idempotent.
+/// Applies the objects in the order of the file, by server-side apply with strict validation, as the field
+/// manager [`FIELD_MANAGER`]. A field that another manager owns, such as the replicas that `kubectl scale` set,
+/// keeps its value: see [`force_apply`]. An apply that met no answer, 429 or a server's trouble is tried again
+/// until the deadline: it is idempotent.
 ///
 /// # Errors
 /// The first object that the API refuses ([`ManifestError::Api`]), does not know
 /// ([`ManifestError::UnknownKind`]), or that has no namespace though it needs one, or one though its kind
 /// belongs to the whole cluster. The last three are found before anything is applied.
+/// [`ManifestError::Conflict`] names the fields that other managers own with other values.
 pub async fn apply(
     client: &Client,
     manifest: &Manifest,
     deadline: Deadline,
 ) -> Result<Vec<Applied>, ManifestError> {
+    apply_as(client, manifest, false, deadline).await
+}
+
+/// As [`apply`], but takes over the fields that other managers own and sets the manifest's values, as
+/// `kubectl apply --server-side --force-conflicts` does.
+///
+/// # Errors
+/// Those of [`apply`], without [`ManifestError::Conflict`].
+pub async fn force_apply(
+    client: &Client,
+    manifest: &Manifest,
+    deadline: Deadline,
+) -> Result<Vec<Applied>, ManifestError> {
+    apply_as(client, manifest, true, deadline).await
+}
+
+async fn apply_as(
+    client: &Client,
+    manifest: &Manifest,
+    force: bool,
+    deadline: Deadline,
+) -> Result<Vec<Applied>, ManifestError> {
     let discovery = discover(client, deadline).await?;
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
-        force: true,
+        force,
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::default()
     };
@@ -56,10 +80,25 @@ pub async fn apply(
     for (object, api) in manifest.objects().iter().zip(apis) {
         let patch = Patch::Apply(&object.body);
         let given = tried(deadline, || api.patch(object.name(), &params, &patch)).await;
-        let given = given.map_err(|source| failed(object, "apply it", deadline, source))?;
+        let given = given.map_err(|source| match owned(&source) {
+            owned if owned.is_empty() => failed(object, "apply it", deadline, source),
+            owned => ManifestError::Conflict { place: Box::new(object.place.clone()), owned },
+        })?;
         applied.push(Applied::from(given));
     }
     Ok(applied)
+}
+
+/// The fields of a conflict, as the API names them; none where the error is another one.
+fn owned(error: &ApiError) -> Vec<OwnedField> {
+    let details = error.status.as_ref().and_then(|status| status.details.as_ref());
+    let causes = details.into_iter().flat_map(|details| &details.causes);
+    let conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");
+    let owned = conflicts.map(|cause| {
+        let manager = cause.message.strip_prefix("conflict with ").unwrap_or(&cause.message);
+        OwnedField { field: cause.field.clone(), manager: manager.to_owned() }
+    });
+    owned.collect()
 }
 
 impl From<DynamicObject> for Applied {

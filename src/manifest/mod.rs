@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use crate::client::ApiError;
@@ -12,15 +13,17 @@ use crate::wait::WaitError;
 
 mod apply;
 mod delete;
+mod host_folder;
 mod images;
 mod localise;
 mod namespace;
 mod read;
 
-pub use apply::{Applied, apply};
-pub use delete::delete;
+pub use apply::{Applied, apply, force_apply};
+pub use delete::{delete, delete_exact};
+pub use host_folder::{HostFolder, HostFolderError};
 pub use localise::{NAMESPACE_LABEL, Renamed};
-pub use namespace::{RUN_LABEL, TestNamespace};
+pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
 
 /// The field manager that owns what seatrial applies.
 pub const FIELD_MANAGER: &str = "seatrial";
@@ -153,6 +156,21 @@ impl fmt::Display for Place {
     }
 }
 
+/// A field of an object that another field manager owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedField {
+    /// The field, such as `.spec.replicas`.
+    pub field: String,
+    /// Its manager as the API names it, such as `"kubectl" with subresource "scale" using apps/v1`.
+    pub manager: String,
+}
+
+impl fmt::Display for OwnedField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "field manager {} owns {}", self.manager, self.field)
+    }
+}
+
 /// Why a manifest cannot be read, applied or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -195,6 +213,14 @@ pub enum ManifestError {
         #[source]
         source: ApiError,
     },
+    /// Other field managers own fields that the manifest sets to other values.
+    #[error("{place}: {}", .owned.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Conflict {
+        /// The place.
+        place: Box<Place>,
+        /// The fields.
+        owned: Vec<OwnedField>,
+    },
     /// The API gave no list of its kinds before the deadline.
     #[error("failed to ask the cluster for its kinds for {:.1} s", .waited.as_secs_f64())]
     Discovery {
@@ -226,17 +252,35 @@ pub enum ManifestError {
         #[source]
         source: ApiError,
     },
+    /// An object of this kind and name is there, and seatrial did not make it.
+    #[error("{what}: seatrial did not make what is there, so it stays")]
+    NotOurs {
+        /// Kind and name, with the place in a manifest where there is one.
+        what: String,
+    },
     /// The namespace of a test did not get as far as it should.
-    #[error("failed to {doing} namespace {namespace}")]
+    #[error("failed to {doing} namespace {namespace}{}", held_by(.held))]
     NamespaceWait {
         /// Its name.
         namespace: String,
         /// What was being done.
         doing: &'static str,
+        /// The objects that hold it, with their finalizers.
+        held: Vec<String>,
         /// What was seen last.
         #[source]
         source: Box<WaitError>,
     },
+}
+
+fn held_by(objects: &[String]) -> String {
+    if objects.is_empty() { String::new() } else { format!(", held by {}", objects.join(", ")) }
+}
+
+/// Whether seatrial made an object: it is one of the field managers. A label may be anybody's.
+fn is_ours(meta: &ObjectMeta) -> bool {
+    let managers = meta.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
+    managers.into_iter().any(|manager| manager == FIELD_MANAGER)
 }
 
 impl ManifestError {
@@ -246,6 +290,10 @@ impl ManifestError {
             Self::UnknownKind { kind, .. } => {
                 Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
             }
+            Self::Conflict { place, .. } => Some(format!(
+                "leave the fields out of {}, or take them over with `manifest::force_apply`",
+                place.file
+            )),
             Self::NamespaceWait { namespace, doing: "delete", .. } => Some(format!(
                 "kubectl get namespace {namespace} -o yaml    # its conditions name what is left"
             )),

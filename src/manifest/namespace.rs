@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::core::discovery::Scope;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 
-use super::apply::tried;
-use super::delete::{gone, remove};
-use super::{ManifestError, NAMESPACE_LABEL};
+use super::apply::{discover, tried};
+use super::delete::{delete_exact, exactly, gone};
+use super::{ManifestError, NAMESPACE_LABEL, is_ours};
+use crate::chain::chain;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::wait::{self, Verdict, WaitError, namespaces};
@@ -28,6 +32,24 @@ pub struct TestNamespace {
     /// Its UID.
     pub uid: String,
 }
+
+/// What became of a namespace that an earlier test left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftNamespace {
+    /// Its name.
+    pub name: String,
+    /// Why it is still there; none where it is gone.
+    pub kept: Option<String>,
+}
+
+/// How long a namespace that an earlier test left is waited for, from the request to delete it.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// For one more look at a namespace that should have gone long ago.
+const LOOK: Duration = Duration::from_secs(3);
+/// For what is asked once the wait is over: what holds the namespace, and its volumes.
+const AFTERWARDS: Duration = Duration::from_secs(15);
+/// So many objects that hold a namespace are named.
+const NAMED: usize = 10;
 
 /// Characters of Kubernetes' own random names: no vowels, nothing easily mistaken.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -60,9 +82,8 @@ impl TestNamespace {
                 let named = Self { name, uid };
                 let Err(source) = ready else { return Ok(named) };
                 // Nobody but us knows its name; the error that matters is the first.
-                let _ = Api::<Namespace>::all(client.unary.clone())
-                    .delete(&named.name, &DeleteParams::default())
-                    .await;
+                let params = exactly(&named.uid, DeleteParams::default());
+                let _ = Api::<Namespace>::all(client.unary.clone()).delete(&named.name, &params).await;
                 return Err(named.stuck("prepare", source));
             }
             Err(source) => source,
@@ -74,12 +95,12 @@ impl TestNamespace {
     /// waits until they are gone.
     ///
     /// # Errors
-    /// [`ManifestError::NamespaceWait`] with what holds it: finalizers, and the objects that the
-    /// namespace controller reports as remaining.
+    /// [`ManifestError::NamespaceWait`] with what holds it: its objects with their finalizers, and what the
+    /// namespace controller reports as remaining. [`ManifestError::NotOurs`] for a volume or a storage class
+    /// that has the label and was not applied by seatrial: it stays.
     pub async fn delete(self, client: &Client, deadline: Deadline) -> Result<(), ManifestError> {
         let api = Api::<Namespace>::all(client.unary.clone());
-        let preconditions = Some(Preconditions { uid: Some(self.uid.clone()), resource_version: None });
-        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        let params = exactly(&self.uid, DeleteParams::default());
         match tried(deadline, || api.delete(&self.name, &params)).await {
             Ok(_) => {}
             // Gone already, made anew by somebody, or being deleted.
@@ -89,39 +110,90 @@ impl TestNamespace {
         let by_name = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         let watched = Api::<Namespace>::all(client.stream.clone());
         let gone = wait::until(watched, by_name, namespaces::namespace_gone(&self.uid), deadline).await;
-        // What is cluster-scoped goes even if the namespace is held.
-        let volumes = self.sweep::<PersistentVolume>(client, deadline).await;
-        let classes = self.sweep::<StorageClass>(client, deadline).await;
-        gone.map_err(|source| self.stuck("delete", source))?;
+        // What is cluster-scoped is asked to go even if the namespace is held and has used up the time.
+        let rest = if gone.is_ok() { deadline.remaining().max(AFTERWARDS) } else { AFTERWARDS };
+        let (rest, wait) = (Deadline::after(rest), gone.is_ok());
+        let volumes = self.sweep::<PersistentVolume>(client, wait, rest).await;
+        let classes = self.sweep::<StorageClass>(client, wait, rest).await;
+        if let Err(source) = gone {
+            let held = self.held_by(client, Deadline::after(AFTERWARDS)).await;
+            let (namespace, source) = (self.name.clone(), Box::new(source));
+            return Err(ManifestError::NamespaceWait { namespace, doing: "delete", held, source });
+        }
         volumes.and(classes)
     }
 
+    /// The objects that hold the namespace: those with finalizers, and those that are being deleted. Empty
+    /// where the API does not say in time.
+    async fn held_by(&self, client: &Client, deadline: Deadline) -> Vec<String> {
+        let Ok(discovery) = discover(client, deadline).await else { return Vec::new() };
+        let kinds = discovery.groups().flat_map(kube::discovery::ApiGroup::recommended_resources);
+        let listed = kinds.filter(|(_, can)| {
+            can.scope == Scope::Namespaced && can.supports_operation(kube::discovery::verbs::LIST)
+        });
+        let listed = listed.map(async |(resource, _)| {
+            let api = Api::<DynamicObject>::namespaced_with(client.unary.clone(), &self.name, &resource);
+            let all = ListParams::default();
+            let found = deadline.bound(api.list(&all)).await;
+            (resource.kind, found.ok().and_then(Result::ok).map(|l| l.items).unwrap_or_default())
+        });
+        let mut held = BTreeMap::new();
+        for (kind, objects) in futures::future::join_all(listed).await {
+            for object in objects {
+                let (name, finalizers) = (object.name_any(), object.finalizers().join(", "));
+                let text = match (finalizers.is_empty(), object.metadata.deletion_timestamp.is_some()) {
+                    (false, _) => format!("{kind} {name} (finalizers {finalizers})"),
+                    (true, true) => format!("{kind} {name} (being deleted)"),
+                    (true, false) => continue,
+                };
+                // Some kinds are served in two groups.
+                held.insert(object.uid().unwrap_or_else(|| text.clone()), text);
+            }
+        }
+        let more = held.len().saturating_sub(NAMED);
+        let mut held: Vec<String> = held.into_values().take(NAMED).collect();
+        held.extend((more > 0).then(|| format!("{more} more")));
+        held
+    }
+
     /// Deletes every namespace with this label, whatever its value, as [`TestNamespace::delete`] does, and
-    /// gives their names. For whoever has a cluster to itself: those are of tests that were killed.
+    /// says what became of each. For whoever has a cluster to itself: those are of tests that were killed.
+    ///
+    /// A namespace that seatrial did not make is left alone. One that does not go within 90 s of the request is
+    /// left behind; a later call looks at it for 3 s only.
     ///
     /// # Errors
-    /// Those of [`TestNamespace::delete`].
+    /// [`ManifestError::Namespace`] where the API does not list them.
     pub async fn delete_left(
         client: &Client,
         label: &str,
         deadline: Deadline,
-    ) -> Result<Vec<String>, ManifestError> {
+    ) -> Result<Vec<LeftNamespace>, ManifestError> {
         let api = Api::<Namespace>::all(client.unary.clone());
         let labelled = ListParams::default().labels(label);
         let found = tried(deadline, || api.list(&labelled)).await.map_err(|source| {
             let (namespace, waited) = (label.into(), deadline.waited());
             ManifestError::Namespace { namespace, doing: "list those labelled", waited, source }
         })?;
-        let mut names = Vec::new();
-        for left in found {
+        let each = found.into_iter().map(async |left| {
             let (name, uid) = (left.name_any(), left.uid().unwrap_or_default());
-            names.push(name.clone());
-            Self { name, uid }.delete(client, deadline).await?;
-        }
-        Ok(names)
+            if !is_ours(&left.metadata) {
+                let kept = format!("it has the label {label}, and seatrial did not make it");
+                return LeftNamespace { name, kept: Some(kept) };
+            }
+            let asked = left.metadata.deletion_timestamp.as_ref();
+            let since = asked.map(|at| Timestamp::now().duration_since(at.0));
+            let since = since.and_then(|s| Duration::try_from(s).ok()).unwrap_or_default();
+            let patience = PATIENCE.saturating_sub(since).max(LOOK);
+            let ours = Self { name: name.clone(), uid };
+            let gone = ours.delete(client, deadline.at_most(patience)).await;
+            LeftNamespace { name, kept: gone.err().map(|error| chain(&error)) }
+        });
+        Ok(futures::future::join_all(each).await)
     }
 
-    async fn sweep<K>(&self, client: &Client, deadline: Deadline) -> Result<(), ManifestError>
+    /// Asks for the deletion of what has this namespace's label; with `wait`, until it is gone.
+    async fn sweep<K>(&self, client: &Client, wait: bool, deadline: Deadline) -> Result<(), ManifestError>
     where
         K: Resource<DynamicType = ()>,
     {
@@ -130,13 +202,26 @@ impl TestNamespace {
         let ours = ListParams::default().labels(&format!("{NAMESPACE_LABEL}={}", self.name));
         let doing = "delete the volumes of";
         let failed = |source| self.failed(doing, deadline, source);
+        let mut foreign = Vec::new();
         for object in tried(deadline, || api.list(&ours)).await.map_err(failed)? {
-            let name = object.name_any();
-            let Some(uid) = remove(&api, &name, deadline).await.map_err(failed)? else { continue };
+            let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
+            if !is_ours(&object.metadata) {
+                foreign.push(name);
+                continue;
+            }
+            let asked = delete_exact(&api, &name, &uid, DeleteParams::background(), deadline).await;
+            if !asked.map_err(failed)? || !wait {
+                continue;
+            }
             let watched = Api::<DynamicObject>::all_with(client.stream.clone(), &resource);
             gone(watched, &name, &uid, deadline).await.map_err(|source| self.stuck(doing, source))?;
         }
-        Ok(())
+        match foreign.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(ManifestError::NotOurs { what: format!("{} {}", resource.kind, foreign.join(", ")) })
+            }
+        }
     }
 
     fn failed(&self, doing: &'static str, deadline: Deadline, source: ApiError) -> ManifestError {
@@ -144,7 +229,8 @@ impl TestNamespace {
     }
 
     fn stuck(&self, doing: &'static str, source: WaitError) -> ManifestError {
-        ManifestError::NamespaceWait { namespace: self.name.clone(), doing, source: Box::new(source) }
+        let (namespace, source) = (self.name.clone(), Box::new(source));
+        ManifestError::NamespaceWait { namespace, doing, held: Vec::new(), source }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Nodes of a kind cluster: containers with a role.
 
 mod error;
+mod folder;
 mod listing;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use crate::engine::{Container, Engine, EngineError, ExecResult};
 
 pub use crate::engine::Power;
 pub use error::NodeError;
+pub use folder::{FolderRecord, ROOT};
 pub use listing::Listing;
 
 /// kind's label with the cluster's name (kind: pkg/cluster/internal/providers/docker/constants.go).

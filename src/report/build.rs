@@ -224,6 +224,7 @@ fn suite(story: &Story<'_>, name: &str, claims: &[ClaimReport], clock: &Clock) -
         took: millis(times().fold(began, f64::max) - began),
         ended: story.end().is_some(),
         error,
+        left: story.left().iter().map(|text| line(text)).collect(),
         steps: steps(story, clock),
         rows: rows::rows(story, clock),
         upgrade: upgrade_steps::steps(story, clock),

@@ -108,6 +108,7 @@ fn suite_section(report: &RunReport, suite: &SuiteReport) -> Markup {
                 @if let Some(namespace) = &suite.namespace { ", namespace " code { (namespace) } }
             }
             @if let Some(error) = &suite.error { p.broke { b { "The story broke: " } (error) } }
+            @for left in &suite.left { p.quiet { b { "Left behind: " } (left) } }
             div.claims { @for claim in report.claims_of(&suite.name) { (claim_row(claim)) } }
             @if let Some(timeline) = timeline { (timeline_section(timeline)) }
             @if !suite.upgrade.is_empty() { (upgrade::section(&suite.upgrade)) }

@@ -62,6 +62,9 @@ fn test_suite(report: &RunReport, suite: &SuiteReport) -> TestSuite {
     for claim in report.claims_of(&suite.name) {
         tests.add_test_case(test_case(claim));
     }
+    for left in &suite.left {
+        tests.add_property(("left-behind", left.as_str()));
+    }
     if let Some(error) = &suite.error {
         tests.add_test_case(broken("the story", &suite.name, "broken", error));
     }

@@ -108,6 +108,9 @@ pub struct SuiteReport {
     pub ended: bool,
     /// Why its story broke.
     pub error: Option<String>,
+    /// What it could not take away, with what holds it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     /// Its steps, in order.
     pub steps: Vec<StepReport>,
     /// What became of the ledger's rows.

@@ -21,9 +21,18 @@ impl<'r> Story<'r> {
     /// Its end, with the error of its story.
     pub fn end(&self) -> Option<Option<&'r str>> {
         self.last(|r| match &r.event {
-            Event::ScenarioEnded { error } => Some(error.as_deref()),
+            Event::ScenarioEnded { error, .. } => Some(error.as_deref()),
             _ => None,
         })
+    }
+
+    /// What it left behind.
+    pub fn left(&self) -> &'r [String] {
+        let left = self.last(|r| match &r.event {
+            Event::ScenarioEnded { left, .. } => Some(left.as_slice()),
+            _ => None,
+        });
+        left.unwrap_or_default()
     }
 
     /// The record after which it adds nothing: the last one before its end, or the last one.

@@ -80,6 +80,9 @@ impl Page {
         if let Some(error) = &suite.error {
             self.verdict_line("", Conclusion::Failed, "broken", &format!("the story broke: {error}"));
         }
+        for left in &suite.left {
+            self.wrapped("       ", &format!("left behind: {left}"));
+        }
         for step in suite.steps.iter().filter(|s| s.error.is_some() || s.took.is_none()) {
             let what = step.error.as_deref().unwrap_or("never ended");
             let after = step.took.map(|t| format!(" after {}", human(t))).unwrap_or_default();

@@ -86,7 +86,7 @@ struct Web<'s> {
 
 impl Web<'_> {
     async fn prepare(&self) -> Result<(), Failure> {
-        volumes::sweep(self.s).await?;
+        volumes::claim(self.s).await?;
         volumes::list(self.s, "before").await?;
         volumes::make(self.s, usize::try_from(REPLICAS)?).await
     }
@@ -130,9 +130,9 @@ impl Web<'_> {
         s.observe("C4", "written", self.write(old).await?);
 
         s.mark("delete-pod");
-        let preconditions = kube::api::Preconditions { uid: old.uid(), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        Api::<Pod>::namespaced(s.client.unary.clone(), &s.namespace).delete(&old.name_any(), &params).await?;
+        let api = Api::<Pod>::namespaced(s.client.unary.clone(), &s.namespace);
+        let (name, uid, params) = (old.name_any(), old.uid().unwrap_or_default(), DeleteParams::default());
+        manifest::delete_exact(&api, &name, &uid, params, self.within(SHORT)).await?;
         self.rolled_out().await?;
         let after = self.set.pods().await?;
         let new = after.get(REPLACED).ok_or("the pod that was deleted did not come back")?;
@@ -272,13 +272,14 @@ impl Web<'_> {
         let api = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
         wait::until(api, labelled(SELECTOR), none, self.within(ROLLOUT)).await?;
         let claims = self.set.claims().await?;
-        let last = claims.last().map(ResourceExt::name_any).ok_or("no claim is left to delete")?;
+        let claim = claims.last().ok_or("no claim is left to delete")?;
+        let (last, uid) = (claim.name_any(), claim.uid().unwrap_or_default());
         s.observe("C7", "claims_orphaned", &claims);
         s.observe("C7", "deleted", &last);
 
         self.settle("delete-claim").await;
         let api = Api::<PersistentVolumeClaim>::namespaced(s.client.stream.clone(), &s.namespace);
-        api.delete(&last, &DeleteParams::default()).await?;
+        manifest::delete_exact(&api, &last, &uid, DeleteParams::default(), self.within(SHORT)).await?;
         let name = last.clone();
         let gone = wait::check(format!("claim {last} gone"), move |left: &[PersistentVolumeClaim]| {
             Verdict::met_if(!left.iter().any(|c| c.name_any() == name), || "it is still there".into())

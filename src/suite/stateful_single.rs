@@ -68,7 +68,7 @@ const CALL: Duration = Duration::from_secs(10);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
-    s.step("empty the path on every node", CHANGE, place::empty(s)).await?;
+    s.step("take the path on every node", CHANGE, place::claim(s)).await?;
     place::list(s, "before").await?;
     let first = s.step("start MySQL", START, Box::pin(mysql.start())).await?;
     let mut traffic = s.step("write rows", CHANGE, Box::pin(mysql.create(&first))).await?;
@@ -85,7 +85,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     s.step("bring the node back", RETURN, back).await?;
     traffic.stop().await;
     s.step("delete MySQL", CHANGE, mysql.delete(&mysql.manifest)).await?;
-    s.step("empty the path again", CHANGE, place::empty(s)).await
+    s.step("give the path back", CHANGE, place::give_back(s)).await
 }
 
 /// The workload with its ledger.
@@ -339,7 +339,8 @@ impl<'s> Mysql<'s> {
 
     async fn remove(&self, pod: &Pod) -> Result<(), Failure> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        self.pods.delete(name, &DeleteParams::default()).await?;
+        let (params, within) = (DeleteParams::default(), self.within(CHANGE));
+        manifest::delete_exact(&self.pods, name, uid(pod), params, within).await?;
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::Suite;
 use super::stateful_set::volumes;
 use crate::cluster::{self, Access, THREE, UpgradeAsk};
 use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, costs};
-use crate::manifest;
+use crate::manifest::{self, Manifest};
 use crate::probe::{Recorder, api, dns, http};
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::upgrade::{Ending, EtcdPolicy, Told, UpgradeError};
@@ -46,8 +46,6 @@ pub static SUITE: Suite = Suite {
 };
 
 const WEB: &str = include_str!("upgrade/web.yaml");
-/// Folders on nodes that the manifests name.
-const PATHS: [&str; 3] = [mysql::PATH, trap::PATH, "/mnt/held"];
 /// As in the manifests of both MySQL.
 const PASSWORD: &str = "password";
 
@@ -69,7 +67,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         return Err("an upgrade that moves pods needs two workers".into());
     };
     let beside = Recorder::pods_beside(&s.client, &s.namespace, &s.log).await?;
-    s.step("empty the folders on every node", CHANGE, empty(s)).await?;
+    s.step("take a folder on the nodes", CHANGE, volumes::claim(s)).await?;
     // Each part is boxed: all of them by value would not fit the stack of a test's thread.
     s.step("start the Deployment", START, Box::pin(web(s))).await?;
     let set = s.step("start the StatefulSet", START, Box::pin(Set::start(s))).await?;
@@ -117,8 +115,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         for mysql in [&mysql.manifest, &trap.manifest] {
             manifest::delete(&s.client, mysql, s.deadline().at_most(START)).await?;
         }
-        volumes::remove(s).await?;
-        empty(s).await
+        volumes::remove(s).await
     };
     s.step("take away what lies on the nodes", START, Box::pin(away)).await
 }
@@ -153,15 +150,9 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
     }
 }
 
-async fn empty(s: &Scenario) -> Result<(), Failure> {
-    volumes::sweep(s).await?;
-    for node in &s.cluster.nodes {
-        node.ours().await?;
-        let mut remove = vec!["rm", "-rf"];
-        remove.extend(PATHS);
-        node.exec_ok(&remove, None, s.deadline().at_most(CHANGE)).await?;
-    }
-    Ok(())
+/// A manifest of this story: `HOME` stands for a node, `FOLDER` for the story's folder on the nodes.
+fn placed(s: &Scenario, file: &str, text: &str, home: &str) -> Result<Manifest, Failure> {
+    s.manifest(file, &text.replace("HOME", home).replace("FOLDER", &volumes::path(s)))
 }
 
 async fn web(s: &Scenario) -> Result<(), Failure> {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, EvictParams, ListParams, Patch, PatchParams};
-use kube::core::{Selector, SelectorExt as _};
+use k8s_openapi::api::policy::v1::{Eviction, PodDisruptionBudget};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{Selector, SelectorExt as _, Status};
 use kube::runtime::watcher;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
@@ -93,12 +94,22 @@ pub(super) fn full_name<K: kube::Resource>(object: &K) -> String {
     format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// Asks for the eviction until it is allowed.
+/// Asks for the eviction of this very pod until it is allowed. The answer may be lost, and by the next try a
+/// StatefulSet has replaced the pod under the same name: the UID keeps the replacement.
 async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Result<(), UpgradeError> {
     let api = Api::<Pod>::namespaced(client.unary.clone(), &pod.namespace().unwrap_or_default());
+    let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+    let exactly = Preconditions { uid: Some(uid.clone()), resource_version: None };
+    // `Api::evict` of kube 5 sends `delete_options`, a field that the API does not know and leaves out.
+    let eviction = Eviction {
+        delete_options: Some(DeleteOptions { preconditions: Some(exactly), ..DeleteOptions::default() }),
+        metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+    };
     let mut last = String::from("no answer");
     loop {
-        let pause = match deadline.bound(api.evict(&pod.name_any(), &EvictParams::default())).await {
+        let params = PostParams::default();
+        let asked = api.create_subresource::<_, Status>("eviction", &name, &params, &eviction);
+        let pause = match deadline.bound(asked).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => match ApiError::from(error) {
                 // Gone already.
@@ -122,6 +133,13 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
             },
             Err(_) => Duration::ZERO,
         };
+        // An earlier request may have evicted it. Then the answers are about a pod that has its name: that the
+        // UID differs, or that a budget forbids the eviction of a replacement which is not ready.
+        if let Ok(Ok(found)) = deadline.bound(api.get_opt(&name)).await
+            && found.and_then(|p| p.uid()) != Some(uid.clone())
+        {
+            return Ok(());
+        }
         if deadline.remaining() <= pause {
             let (pod, waited) = (full_name(pod), deadline.waited());
             return Err(UpgradeError::NotEvicted { pod, node: node.into(), why: last, waited });

@@ -14,7 +14,8 @@ use crate::wait::deployments::HASH_LABEL;
 /// own types do not know, but without `managedFields`.
 ///
 /// # Guarantees
-/// Nothing waits and nothing is tried twice: a call is one request.
+/// Nothing waits and nothing is tried twice: a call is one request. A deletion is the exception: it looks
+/// which object has the name, and asks until the API answers for the deletion of this UID.
 #[derive(Clone, Debug)]
 pub struct Deployment(Named<apps::Deployment>);
 
@@ -88,7 +89,7 @@ impl Deployment {
         self.0.patch("roll back", json!({"spec": {"template": template}})).await.map(drop)
     }
 
-    /// Asks for its deletion. One that does not exist is deleted already.
+    /// Asks for the deletion of the object that has the name now. One that does not exist is deleted already.
     ///
     /// # Errors
     /// [`WorkloadError`].

@@ -10,11 +10,17 @@ use kube::core::NamespaceResourceScope;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use super::WorkloadError;
 use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+use crate::manifest::delete_exact;
 
-/// A workload of kind `K` by name. Every call is one request.
+/// For a deletion to be accepted.
+const ASK: Duration = Duration::from_secs(30);
+
+/// A workload of kind `K` by name. Every call is one request, but a deletion, which looks first.
 #[derive(Clone, Debug)]
 pub(super) struct Named<K> {
     client: Client,
@@ -71,11 +77,14 @@ where
     }
 
     pub(super) async fn delete(&self, policy: PropagationPolicy) -> Result<(), WorkloadError> {
+        let (api, failed) = (self.typed(), |e| self.failed("delete", e));
+        let Some(found) = api.get_opt(&self.name).await.map_err(|e| failed(e.into()))? else {
+            return Ok(());
+        };
+        let uid = found.meta().uid.clone().unwrap_or_default();
         let params = DeleteParams { propagation_policy: Some(policy), ..DeleteParams::default() };
-        match self.typed().delete(&self.name, &params).await.map_err(ApiError::from) {
-            Err(source) if !source.is_not_found() => Err(self.failed("delete", source)),
-            _ => Ok(()),
-        }
+        let asked = delete_exact(&api, &self.name, &uid, params, Deadline::after(ASK)).await;
+        asked.map(drop).map_err(failed)
     }
 
     fn typed(&self) -> Api<K> {

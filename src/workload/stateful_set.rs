@@ -13,7 +13,8 @@ use crate::client::Client;
 /// own types do not know, but without `managedFields`.
 ///
 /// # Guarantees
-/// Nothing waits and nothing is tried twice: a call is one request.
+/// Nothing waits and nothing is tried twice: a call is one request. A deletion is the exception: it looks
+/// which object has the name, and asks until the API answers for the deletion of this UID.
 #[derive(Clone, Debug)]
 pub struct StatefulSet(Named<apps::StatefulSet>);
 
@@ -104,7 +105,7 @@ impl StatefulSet {
         self.0.patch("change the revision history limit of", patch).await
     }
 
-    /// Asks for its deletion. One that does not exist is deleted already.
+    /// Asks for the deletion of the object that has the name now. One that does not exist is deleted already.
     ///
     /// # Errors
     /// [`WorkloadError`].

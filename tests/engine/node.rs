@@ -7,7 +7,7 @@ use seatrial::engine::Engine;
 use seatrial::fault::{
     FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, heal_all,
 };
-use seatrial::node::{Node, NodeError, Power, Role};
+use seatrial::node::{FolderRecord, Node, NodeError, Power, Role};
 
 use crate::box_container::{FOREIGN, Like, POLITE, STUBBORN, soon, with_box, with_boxes};
 
@@ -148,6 +148,29 @@ async fn a_listing_names_the_server_whose_data_it_is() -> anyhow::Result<()> {
         assert_eq!(listing.server_uuid.as_deref(), Some("ab-1"));
         let none = node.list("/mnt/none", 2).await?;
         assert_eq!((none.exists, none.entries.len(), none.server_uuid), (false, 0, None));
+        Ok(())
+    })
+    .await
+}
+
+/// Whose a folder is must be known before a story begins, also where a node is down.
+#[tokio::test]
+async fn the_record_of_a_folder_is_read_on_a_stopped_node_too() -> anyhow::Result<()> {
+    with_box(POLITE, |engine, name| async move {
+        let node = node(&engine, &name);
+        let record = FolderRecord { path: "/mnt/data".into(), run: "r1".into(), namespace: "a".into() };
+        assert_eq!(node.folder_records().await?, []);
+        node.record_folder(&record, soon()).await?;
+        let fill = "mkdir -p /mnt/data/mysql && echo row > /mnt/data/mysql/t";
+        node.exec_ok(&["sh", "-c", fill], None, soon()).await?;
+        node.stop(Duration::from_secs(5)).await?;
+        assert_eq!(node.folder_records().await?, std::slice::from_ref(&record));
+        assert!(node.empty_folder(&record, soon()).await.is_err(), "nothing runs there");
+        node.start().await?;
+        node.empty_folder(&record, soon()).await?;
+        assert!(node.list("/mnt/data", 2).await?.entries.is_empty());
+        node.forget_folder(&record, soon()).await?;
+        assert_eq!(node.folder_records().await?, []);
         Ok(())
     })
     .await

@@ -7,7 +7,7 @@ use rstest::rstest;
 use seatrial::deadline::Deadline;
 use seatrial::fault::{
     CutNode, DeletePod, FAULTS, Fault, FaultError, FillDisk, Given, HealOutcome, Intent, IntentLog,
-    KillContainer, KillNode, OutOfService, Reach, SlowCpu, StopNode, StopUnit, Target, heal_all,
+    KillContainer, KillNode, OutOfService, PauseNode, Reach, SlowCpu, StopNode, StopUnit, Target, heal_all,
 };
 use seatrial::node::{Node, Power};
 use serde_json::{Value, json};
@@ -211,6 +211,36 @@ async fn a_disk_is_not_filled_at_the_hosts_expense() -> anyhow::Result<()> {
     let said = "refused to fill the disk of w by 36.0 GiB: 40.0 GiB are free, and 5.0 GiB must stay free for the host";
     assert_eq!(error.to_string(), said);
     fake.change("w", |c| assert!(c.broken.is_empty()));
+    Ok(())
+}
+
+/// The engine tells what it was asked for. Whether the node is slow still, only its kernel knows.
+#[tokio::test]
+async fn a_limit_that_the_kernel_still_has_is_not_cleared() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let node = fake.node("w").await?;
+    SlowCpu::DEFAULT.inject(&(&node).into(), soon()).await?;
+    fake.change("w", |c| c.held_back = true);
+    let error = SlowCpu::DEFAULT.clear(&node, Deadline::after(Duration::from_secs(2))).await.unwrap_err();
+    let FaultError::Unproved { what: "is not gone", found, .. } = &error else { panic!("{error:?}") };
+    assert!(found.contains("20000"), "{found}");
+    fake.change("w", |c| c.held_back = false);
+    let proof = SlowCpu::DEFAULT.clear(&node, soon()).await?;
+    assert_eq!((&proof["cores"], &proof["limit"]), (&Value::Null, &json!("none")), "{proof}");
+    Ok(())
+}
+
+/// The engine says that it runs, and nothing in it does.
+#[tokio::test]
+async fn a_node_that_runs_no_command_is_not_resumed() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let node = fake.node("w").await?;
+    PauseNode.inject(&(&node).into(), soon()).await?;
+    fake.state().commands.insert("true".into(), (1, "", "frozen"));
+    let error = PauseNode.clear(&node, soon()).await.unwrap_err().to_string();
+    assert!(error.contains("frozen"), "{error}");
+    fake.state().commands.clear();
+    assert_eq!(PauseNode.clear(&node, soon()).await?["answers"], true);
     Ok(())
 }
 

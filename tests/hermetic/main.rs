@@ -3,6 +3,7 @@
 mod cli;
 mod cluster_lock;
 mod codes;
+mod deletion;
 mod diagnostics;
 mod engine;
 mod event_log;
@@ -11,6 +12,7 @@ mod fake_engine;
 mod fault;
 mod fault_list;
 mod ha;
+mod host_folder;
 mod image_build;
 mod lies;
 mod load_balancer;

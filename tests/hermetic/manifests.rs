@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::{FakeApi, Trouble};
 
-const MYSQL: &str = r#"# A volume, its claim and a server.
+pub(crate) const MYSQL: &str = r#"# A volume, its claim and a server.
 ---
 apiVersion: v1
 kind: PersistentVolume
@@ -52,11 +52,11 @@ spec:
         secret: {secretName: s, defaultMode: 0644}
 "#;
 
-fn within(seconds: u64) -> Deadline {
+pub(crate) fn within(seconds: u64) -> Deadline {
     Deadline::after(Duration::from_secs(seconds))
 }
 
-fn map(name: &str) -> String {
+pub(crate) fn map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n")
 }
 
@@ -269,13 +269,13 @@ fn what_would_leave_the_namespace_is_refused(#[case] text: &str, #[case] why: &s
     assert_eq!(manifest, before);
 }
 
-async fn namespace(fake: &FakeApi) -> TestNamespace {
+pub(crate) async fn namespace(fake: &FakeApi) -> TestNamespace {
     let client = fake.client().await;
     let labels = BTreeMap::from([("dev.seatrial.run".to_owned(), "r1".to_owned())]);
     TestNamespace::create(&client, "shop-", &labels, within(10)).await.unwrap()
 }
 
-fn own(text: &str, namespace: &TestNamespace) -> Manifest {
+pub(crate) fn own(text: &str, namespace: &TestNamespace) -> Manifest {
     let mut manifest = Manifest::read("f.yaml", text).unwrap();
     manifest.localise(&namespace.name, "abc123", &BTreeMap::new()).unwrap();
     manifest
@@ -302,27 +302,6 @@ async fn what_is_applied_is_there_and_what_is_deleted_is_gone() {
     assert!(deletions[0].contains("/deployments/") && deletions[2].contains("/persistentvolumes/"));
     // Deleting what is not there is no error.
     manifest::delete(&client, &manifest, within(10)).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_killed_tests_left_goes_with_its_volumes() {
-    let fake = FakeApi::start().await;
-    let client = fake.client().await;
-    let (first, second) = (namespace(&fake).await, namespace(&fake).await);
-    let manifest = own(MYSQL, &first);
-    let applied = manifest::apply(&client, &manifest, within(10)).await.unwrap();
-    let volume = applied.iter().find(|a| a.kind == "PersistentVolume").unwrap().name.clone();
-    assert!(fake.get("PersistentVolume", "", &volume).is_some());
-    let mut left = TestNamespace::delete_left(&client, "dev.seatrial.run", within(10)).await.unwrap();
-    left.sort();
-    let mut ours = [first.name, second.name];
-    ours.sort();
-    assert_eq!(left, ours);
-    for name in &ours {
-        assert!(fake.get("Namespace", "", name).is_none(), "{name}");
-    }
-    assert!(fake.get("PersistentVolume", "", &volume).is_none());
-    assert!(fake.get("Namespace", "", "default").is_some(), "a namespace without the label stays");
 }
 
 #[tokio::test]
@@ -381,6 +360,37 @@ async fn a_namespaced_object_never_lands_in_the_default_namespace() {
     assert!(error.to_string().contains("localise the manifest first"), "{error}");
 }
 
+/// What `kubectl scale` set is somebody's decision: it is not put back without a word.
+#[tokio::test]
+async fn a_field_of_another_manager_is_taken_over_only_where_the_caller_forces_it() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    let text =
+        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, paused: false}}";
+    let manifest = own(text, &namespace);
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    fake.change("Deployment", &namespace.name, "web", |d| {
+        d["spec"]["replicas"] = json!(5);
+        let ours = d["metadata"]["managedFields"].as_array_mut().unwrap();
+        ours.push(json!({"manager": "kubectl", "operation": "Update", "subresource": "scale",
+            "fieldsV1": {"f:spec": {"f:replicas": {}, "f:paused": {}}}}));
+    });
+    let error = manifest::apply(&client, &manifest, within(10)).await.unwrap_err();
+    let ManifestError::Conflict { owned, .. } = &error else { panic!("{error}") };
+    assert_eq!(owned.len(), 1, "the other field has the value that is asked for: {error}");
+    assert_eq!(
+        error.to_string(),
+        "f.yaml:1: document 1, Deployment web: field manager \"kubectl\" with subresource \"scale\" using apps/v1 \
+         owns .spec.replicas"
+    );
+    assert!(error.hint().unwrap().contains("force_apply"));
+    let replicas = || fake.get("Deployment", &namespace.name, "web").unwrap()["spec"]["replicas"].clone();
+    assert_eq!(replicas(), 5);
+    manifest::force_apply(&client, &manifest, within(10)).await.unwrap();
+    assert_eq!(replicas(), 2);
+}
+
 #[rstest]
 #[case::fails("PATCH", Trouble::Code(500))]
 #[case::unavailable("PATCH", Trouble::Code(503))]
@@ -407,90 +417,4 @@ async fn a_server_that_never_answers_is_given_up_at_the_deadline() {
     let error = manifest::apply(&client, &own(&map("m"), &namespace), within(1)).await.unwrap_err();
     let ManifestError::Api { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.text, "the API gave no answer");
-}
-
-#[tokio::test]
-async fn what_somebody_makes_anew_under_the_name_stays() {
-    let fake = FakeApi::start().await;
-    let client = fake.client().await;
-    let namespace = namespace(&fake).await;
-    let manifest = own(&map("m"), &namespace);
-    manifest::apply(&client, &manifest, within(10)).await.unwrap();
-    // Between the look and the deletion, the object goes and another one comes.
-    fake.trouble("DELETE", "/configmaps/m", false, 1, Trouble::Code(503));
-    let deleting = manifest::delete(&client, &manifest, within(10));
-    let change = async {
-        let limit = within(10);
-        while !fake.requests().iter().any(|r| r.starts_with("DELETE")) && !limit.is_over() {
-            limit.pause(Duration::from_millis(5)).await;
-        }
-        fake.remove("ConfigMap", &namespace.name, "m");
-        fake.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": namespace.name}}));
-    };
-    let (deleted, ()) = tokio::join!(deleting, change);
-    deleted.unwrap();
-    assert!(fake.get("ConfigMap", &namespace.name, "m").is_some());
-}
-
-#[tokio::test]
-async fn a_finalizer_that_holds_an_object_is_named() {
-    let fake = FakeApi::start().await;
-    let client = fake.client().await;
-    let namespace = namespace(&fake).await;
-    let text = map("m") + "  finalizers: [example.com/hold]\n";
-    let manifest = own(&text, &namespace);
-    manifest::apply(&client, &manifest, within(10)).await.unwrap();
-    let error = manifest::delete(&client, &manifest, within(1)).await.unwrap_err();
-    let ManifestError::Left { source, .. } = &error else { panic!("{error}") };
-    assert!(source.to_string().contains("held by finalizers example.com/hold"), "{source}");
-    assert!(error.to_string().contains("ConfigMap m"), "{error}");
-}
-
-#[tokio::test]
-async fn a_namespace_goes_with_its_volumes_and_nobody_elses() {
-    let fake = FakeApi::start().await;
-    let client = fake.client().await;
-    let (ours, other) = (namespace(&fake).await, namespace(&fake).await);
-    assert_ne!(ours.name, other.name);
-    manifest::apply(&client, &own(MYSQL, &ours), within(10)).await.unwrap();
-    let mut theirs = Manifest::read("f.yaml", MYSQL).unwrap();
-    theirs.localise(&other.name, "zzz999", &BTreeMap::new()).unwrap();
-    manifest::apply(&client, &theirs, within(10)).await.unwrap();
-    let name = ours.name.clone();
-    ours.delete(&client, within(10)).await.unwrap();
-    assert!(fake.get("Namespace", "", &name).is_none());
-    assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-abc123").is_none());
-    assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-zzz999").is_some());
-    assert!(fake.get("Deployment", &other.name, "mysql").is_some());
-}
-
-#[tokio::test]
-async fn a_namespace_that_is_held_says_by_what() {
-    let fake = FakeApi::start().await;
-    let client = fake.client().await;
-    let namespace = namespace(&fake).await;
-    fake.change("Namespace", "", &namespace.name, |n| {
-        n["metadata"]["finalizers"] = json!(["example.com/hold"]);
-        n["status"] = json!({"phase": "Terminating", "conditions": [{
-            "type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain",
-            "message": "Some resources are remaining: pods. has 1 resource instances"}]});
-    });
-    let error = namespace.delete(&client, within(1)).await.unwrap_err();
-    let ManifestError::NamespaceWait { source, .. } = &error else { panic!("{error}") };
-    let text = source.to_string();
-    assert!(text.contains("held by finalizers example.com/hold"), "{text}");
-    assert!(text.contains("pods. has 1 resource instances"), "{text}");
-    assert!(error.hint().is_some());
-}
-
-#[tokio::test]
-async fn a_namespace_of_the_same_name_made_by_somebody_else_stays() {
-    let fake = FakeApi::start().await;
-    let client = fake.client().await;
-    let namespace = namespace(&fake).await;
-    fake.remove("Namespace", "", &namespace.name);
-    fake.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name.clone()}}));
-    let name = namespace.name.clone();
-    namespace.delete(&client, within(10)).await.unwrap();
-    assert!(fake.get("Namespace", "", &name).is_some());
 }

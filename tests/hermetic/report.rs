@@ -204,7 +204,9 @@ fn a_claim_that_was_not_judged_is_inconclusive_and_says_why() {
     let broken = records.iter().cloned().filter_map(|mut record| {
         match &mut record.event {
             Event::ClaimJudged { claim, .. } if claim == "B12" => return None,
-            Event::ScenarioEnded { error } if record.scope.scenario.as_deref() == Some("stateful-single") => {
+            Event::ScenarioEnded { error, .. }
+                if record.scope.scenario.as_deref() == Some("stateful-single") =>
+            {
                 *error = Some("failed to apply pinned.yaml: the server said no".into());
             }
             _ => {}
@@ -220,6 +222,29 @@ fn a_claim_that_was_not_judged_is_inconclusive_and_says_why() {
         "not judged: the story broke: failed to apply pinned.yaml: the server said no"
     );
     assert!(report.defects.iter().any(|d| d.contains("of writer 4711 are missing")), "{:?}", report.defects);
+}
+
+/// A namespace that cannot go is told on a line of its own: the story was not broken, and its claims stand.
+#[test]
+fn what_a_story_leaves_behind_changes_no_verdict() {
+    let held =
+        "failed to delete namespace seatrial-mysql-x, held by ConfigMap m (finalizers example.com/hold)";
+    let mut records = recorded();
+    let was = report(&records);
+    for record in &mut records {
+        if let Event::ScenarioEnded { left, .. } = &mut record.event {
+            left.push(held.into());
+        }
+    }
+    let report = report(&records);
+    assert_eq!((report.verdict, report.counts), (was.verdict, was.counts));
+    assert!(report.suites.iter().all(|s| s.error.is_none() && s.left == [held]), "{:#?}", report.suites);
+    for format in FORMATS {
+        let shown = format.render(&report, Look::default()).unwrap();
+        let spaced = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(spaced.contains(held), "{}: {shown}", format.name());
+        assert!(!shown.contains("story broke"), "{}: {shown}", format.name());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use bollard::query_parameters::{ListNetworksOptions, ListVolumesOptions};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use kube::Api;
 use kube::api::ListParams;
@@ -79,7 +80,7 @@ impl Yard {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            ended = process => _ = ended.context("the shell failed")?,
+            ended = process => drop(ended.context("the shell failed")?),
             () = signalled => unreachable!("it never ends"),
         }
         Ok(Said(text()))
@@ -111,8 +112,8 @@ impl Yard {
 /// Names of the engine's volumes and of its networks.
 async fn around(engine: &Engine) -> anyhow::Result<(BTreeSet<String>, BTreeSet<String>)> {
     let docker = bollard::Docker::connect_with_host(engine.host())?;
-    let volumes = docker.list_volumes(None).await?.volumes.unwrap_or_default();
-    let networks = docker.list_networks(None).await?;
+    let volumes = docker.list_volumes(None::<ListVolumesOptions>).await?.volumes.unwrap_or_default();
+    let networks = docker.list_networks(None::<ListNetworksOptions>).await?;
     let networks = networks.into_iter().filter_map(|n| n.name).filter(|name| name != "kind");
     Ok((volumes.into_iter().map(|v| v.name).collect(), networks.collect()))
 }

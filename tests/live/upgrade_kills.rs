@@ -114,7 +114,11 @@ impl Ground {
                 .await?;
         let workers: Vec<String> = found.workers().map(|n| n.name.clone()).collect();
         let [first, .., last] = workers.as_slice() else { anyhow::bail!("two workers are needed") };
-        let home = |text: &str| text.replace("FIRST", first).replace("LAST", last).replace("HOME", last);
+        let folder = format!("{}/{}", seatrial::node::ROOT, namespace.name);
+        let home = |text: &str| {
+            let text = text.replace("FIRST", first).replace("LAST", last).replace("HOME", last);
+            text.replace("FOLDER", &folder)
+        };
         for (file, text) in [("mysql.yaml", MYSQL), ("set.yaml", SET)] {
             let manifest = self.manifest(file, &home(text), &namespace.name)?;
             manifest::apply(&client, &manifest, Deadline::after(START)).await?;

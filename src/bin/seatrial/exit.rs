@@ -16,6 +16,7 @@ use seatrial::fault::FaultError;
 use seatrial::image::{BuildError, ImageError, ProfileError};
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::BudgetError;
+use seatrial::manifest::{HostFolderError, ManifestError};
 use seatrial::node::NodeError;
 use seatrial::report::{ReportError, RunReport};
 use seatrial::run::RunError;
@@ -181,10 +182,24 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
         .or_else(|| with(error, fault))
         .or_else(|| with(error, profile))
         .or_else(|| with(error, image))
+        .or_else(|| with(error, manifest))
+        .or_else(|| with(error, folder))
         .or_else(|| with(error, run))
         .or_else(|| with(error, upgrade))
         .or_else(|| with(error, |_: &BudgetError| Some((Exit::Input, None))))
         .or_else(|| with(error, scenario))
+}
+
+fn manifest(error: &ManifestError) -> Option<Known> {
+    let refused = matches!(error, ManifestError::Conflict { .. } | ManifestError::NotOurs { .. });
+    Some((if refused { Exit::Refused } else { Exit::Internal }, error.hint()))
+}
+
+fn folder(error: &HostFolderError) -> Option<Known> {
+    match error {
+        HostFolderError::Used { .. } | HostFolderError::Foreign { .. } => Some((Exit::Refused, error.hint())),
+        _ => None,
+    }
 }
 
 fn config(error: &ConfigError) -> Option<Known> {
@@ -325,6 +340,19 @@ fn scenario(error: &ScenarioError) -> Option<Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_somebody_elses_is_refused_also_inside_a_story() {
+        let used =
+            HostFolderError::Used { path: "/mnt/data".into(), by: vec!["pod default/p uses it".into()] };
+        let story = ScenarioError::Story { name: "mysql".into(), source: used.into() };
+        assert_eq!(code(&story), Some(Exit::Refused));
+        let fills = HostFolderError::Fills { path: "/mnt/data".into(), node: "w".into() };
+        let story = ScenarioError::Story { name: "mysql".into(), source: fills.into() };
+        assert_eq!(code(&story), None);
+        let conflict = Error::from(ManifestError::NotOurs { what: "PersistentVolume pv".into() });
+        assert_eq!(explanation(&conflict).0, Exit::Refused);
+    }
 
     #[test]
     fn a_log_that_cannot_be_read_is_an_input_file() {

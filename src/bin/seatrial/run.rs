@@ -179,7 +179,9 @@ async fn run_suites(run: &Run, suites: &[&'static Suite], jobs: usize) -> Vec<(&
 /// begin.
 fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclusion> {
     let report = report::read(&run.log.dir().join("events.jsonl"))?;
-    let broke = errors.iter().any(|(_, error)| !matches!(error, ScenarioError::Claims { .. }));
+    // What could not be cleaned up is told beside the verdict, and in the exit code.
+    let own = |e: &ScenarioError| matches!(e, ScenarioError::Claims { .. } | ScenarioError::Clean { .. });
+    let broke = errors.iter().any(|(_, error)| !own(error));
     let floor = match (broke, run.cancel.is_cancelled() || report.claims.is_empty()) {
         (true, _) => Conclusion::Failed,
         (_, true) => Conclusion::Inconclusive,

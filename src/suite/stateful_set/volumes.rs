@@ -1,20 +1,15 @@
-//! Where the set's volumes lie: a folder of this story's own on the nodes, proved empty before and
-//! removed afterwards. docs/adr/0007 says why the volumes are made by hand.
+//! Where volumes of stories lie: a folder of the story's own on the nodes, recorded and proved empty before,
+//! removed afterwards. docs/adr/0007 says why the volumes of a set are made by hand.
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::ResourceExt;
-use kube::api::{Api, ListParams};
 use serde_json::json;
 
-use crate::manifest;
-use crate::node::{Node, Role};
+use crate::manifest::{self, HostFolder};
+use crate::node::{Node, ROOT, Role};
 use crate::scenario::{Failure, Scenario};
 
-/// Folder of the volumes of all stories, a folder a namespace in it.
-const ROOT: &str = "/mnt/seatrial";
-/// For one command on a node.
+/// For the commands on all nodes.
 const SHORT: Duration = Duration::from_secs(60);
 /// Volumes beside those that the set needs: a claim has a choice.
 const SPARE: usize = 1;
@@ -62,37 +57,22 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Takes the story's folder on the nodes, after removing those that killed stories left.
+pub(in crate::suite) async fn claim(s: &Scenario) -> Result<(), Failure> {
+    let (nodes, deadline) = (nodes(s), s.deadline().at_most(SHORT));
+    for text in HostFolder::sweep(&s.client, &nodes, deadline).await? {
+        s.note(text);
+    }
+    s.claim_folder(&path(s), &nodes, deadline).await
+}
+
 /// Removes the story's folder from every node. Nothing may use its volumes any more.
 pub(in crate::suite) async fn remove(s: &Scenario) -> Result<(), Failure> {
-    for node in nodes(s) {
-        remove_from(s, node, &path(s)).await?;
-    }
+    s.give_back_folder(&path(s), s.deadline().at_most(SHORT)).await;
     Ok(())
 }
 
-/// Removes what stories left that were killed: folders whose namespace is gone. The namespaces are
-/// asked for after the folders, so that a folder of a story that goes on has its namespace.
-pub(in crate::suite) async fn sweep(s: &Scenario) -> Result<(), Failure> {
-    let mut found = Vec::new();
-    for node in nodes(s) {
-        let folders = node.list(ROOT, 1).await?.entries;
-        found.extend(folders.iter().filter_map(|e| Some((node, e.path.strip_suffix('/')?.to_owned()))));
-    }
-    let namespaces = Api::<Namespace>::all(s.client.unary.clone()).list(&ListParams::default()).await?;
-    let lives = |name: &str| namespaces.iter().any(|n| n.name_any() == name);
-    for (node, folder) in found.into_iter().filter(|(_, folder)| !lives(folder)) {
-        s.note(format!("{ROOT}/{folder} on {} was left by a story that is gone: removing it", node.name));
-        remove_from(s, node, &format!("{ROOT}/{folder}")).await?;
-    }
-    Ok(())
-}
-
-async fn remove_from(s: &Scenario, node: &Node, path: &str) -> Result<(), Failure> {
-    node.ours().await?;
-    node.exec_ok(&["rm", "-rf", "--", path], None, s.deadline().at_most(SHORT)).await?;
-    Ok(())
-}
-
-fn path(s: &Scenario) -> String {
+/// The story's folder on the nodes.
+pub(in crate::suite) fn path(s: &Scenario) -> String {
     format!("{ROOT}/{}", s.namespace)
 }

@@ -1,14 +1,16 @@
-//! Where MySQL's files may lie: listed, emptied, and kept free.
+//! Where MySQL's files may lie: taken, listed, kept free, and given back.
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::watcher;
 use serde_json::json;
 
 use crate::chain::chain;
 use crate::judge::stateful_single::PATH;
+use crate::manifest;
 use crate::node::{Node, Role};
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, pods};
@@ -37,23 +39,15 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the path empty on every node: a hostPath outlives its pods, its claim and its volume, and so
-/// does what an earlier scenario left there. What was found is recorded.
-pub(super) async fn empty(s: &Scenario) -> Result<(), Failure> {
-    for node in nodes(s) {
-        let found = node.list(PATH, DEPTH).await?;
-        if found.entries.is_empty() {
-            continue;
-        }
-        s.log.append(found.event("found"));
-        s.note(format!("{PATH} on {} held files of an earlier scenario: removing them", node.name));
-        node.ours().await?;
-        let remove = ["find", PATH, "-mindepth", "1", "-delete"];
-        node.exec_ok(&remove, None, s.deadline().at_most(SHORT)).await?;
-        if !node.list(PATH, DEPTH).await?.entries.is_empty() {
-            return Err(format!("{PATH} on {} fills again: something writes there", node.name).into());
-        }
-    }
+/// Takes the path on every node, and empties it where an earlier story's record permits that: a hostPath
+/// outlives its pods, its claim and its volume, and may be anybody's. What was found is recorded.
+pub(super) async fn claim(s: &Scenario) -> Result<(), Failure> {
+    s.claim_folder(PATH, &nodes(s).collect::<Vec<_>>(), s.deadline().at_most(SHORT)).await
+}
+
+/// Empties the path on every node and gives it back.
+pub(super) async fn give_back(s: &Scenario) -> Result<(), Failure> {
+    s.give_back_folder(PATH, s.deadline().at_most(SHORT)).await;
     Ok(())
 }
 
@@ -94,9 +88,13 @@ pub(super) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
 /// Takes back what [`reserve`] made.
 pub(super) async fn release(s: &Scenario) -> Result<(), Failure> {
     let reserved = kube::api::ListParams::default().labels(RESERVED);
-    let uids = pods_of(s).list(&reserved).await?.items.into_iter().filter_map(|pod| pod.metadata.uid);
-    let uids: Vec<String> = uids.collect();
-    pods_of(s).delete_collection(&DeleteParams::default(), &reserved).await?;
+    let found = pods_of(s).list(&reserved).await?.items;
+    for pod in &found {
+        let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+        let within = s.deadline().at_most(SHORT);
+        manifest::delete_exact(&pods_of(s), &name, &uid, DeleteParams::default(), within).await?;
+    }
+    let uids = found.into_iter().filter_map(|pod| pod.metadata.uid);
     let all = watcher::Config::default().labels(RESERVED);
     wait::until(pods_of(s), all, pods::pods_gone(uids), s.deadline().at_most(SHORT)).await?;
     Ok(())

@@ -1,10 +1,12 @@
 //! B11: the Deployment is deleted, then the claim.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::watcher;
 
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, NAME, START, place};
+use crate::manifest;
 use crate::scenario::Failure;
 use crate::wait::{self, claims};
 
@@ -23,7 +25,10 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     s.observe("B11", "volume_before", volumes.get(&volume).await?);
 
     s.mark("deployment-deletion");
-    mysql.deployments().delete(NAME, &DeleteParams::background()).await?;
+    let deployments = mysql.deployments();
+    let deployment = deployments.get(NAME).await?.uid().unwrap_or_default();
+    let (params, within) = (DeleteParams::background(), mysql.within(CHANGE));
+    manifest::delete_exact(&deployments, NAME, &deployment, params, within).await?;
     mysql.gone(&last.pod).await?;
     place::list(s, "deployment-gone").await?;
     s.observe("B11", "claim_kept", all_claims.get(CLAIM).await?);
@@ -31,7 +36,8 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     s.recorder.settle(mysql.within(CALL)).await;
 
     s.mark("claim-deletion");
-    all_claims.delete(CLAIM, &DeleteParams::default()).await?;
+    let (params, within) = (DeleteParams::default(), mysql.within(CHANGE));
+    manifest::delete_exact(&all_claims, CLAIM, &claim.uid().unwrap_or_default(), params, within).await?;
     let this = watcher::Config::default().fields(&format!("metadata.name={volume}"));
     let watched = Api::<PersistentVolume>::all(s.client.stream.clone());
     wait::until(watched, this, claims::volume_phase("Released"), mysql.within(CHANGE)).await?;

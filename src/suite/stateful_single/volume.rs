@@ -24,7 +24,7 @@ pub static SUITE: Suite = Suite {
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
-    s.step("empty the path on every node", CHANGE, place::empty(s)).await?;
+    s.step("take the path on every node", CHANGE, place::claim(s)).await?;
     let first = s.step("start MySQL", START, Box::pin(mysql.apply())).await?;
     let mut traffic = s.step("write rows", CHANGE, Box::pin(mysql.write())).await?;
     traffic.pause().await;
@@ -35,5 +35,5 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let pinned = Box::pin(affinity::lose_pinned_node(&mysql, &first, &mut traffic)).await?;
     traffic.stop().await;
     s.step("delete the pinned MySQL", CHANGE, mysql.delete(&pinned)).await?;
-    s.step("empty the path again", CHANGE, place::empty(s)).await
+    s.step("give the path back", CHANGE, place::give_back(s)).await
 }

@@ -3,10 +3,11 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::watcher;
 
-use super::{CHANGE, START};
+use super::{CHANGE, START, placed};
 use crate::manifest;
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict};
@@ -16,8 +17,7 @@ const HELD: &str = include_str!("held.yaml");
 /// Pods of which one may not go, though the budget is none that never allows it.
 pub(super) async fn hold(s: &Scenario, node: &str) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(START);
-    let held = HELD.replace("HOME", node);
-    manifest::apply(&s.client, &s.manifest("upgrade/held.yaml", &held)?, deadline).await?;
+    manifest::apply(&s.client, &placed(s, "upgrade/held.yaml", HELD, node)?, deadline).await?;
     let forbids = wait::check("the budget forbids an eviction", |budgets: &[PodDisruptionBudget]| {
         let status = budgets.first().and_then(|b| b.status.clone()).unwrap_or_default();
         let (expected, healthy) = (status.expected_pods, status.current_healthy);
@@ -35,9 +35,12 @@ pub(super) async fn hold(s: &Scenario, node: &str) -> Result<(), Failure> {
 /// Takes them away again.
 pub(super) async fn release(s: &Scenario) -> Result<(), Failure> {
     let (client, deadline) = (s.client.unary.clone(), s.deadline().at_most(CHANGE));
-    let params = DeleteParams::background();
-    Api::<PodDisruptionBudget>::namespaced(client.clone(), &s.namespace).delete("held", &params).await?;
-    Api::<Deployment>::namespaced(client, &s.namespace).delete("held", &params).await?;
+    let budgets = Api::<PodDisruptionBudget>::namespaced(client.clone(), &s.namespace);
+    let deployments = Api::<Deployment>::namespaced(client, &s.namespace);
+    let budget = budgets.get("held").await?.uid().unwrap_or_default();
+    let deployment = deployments.get("held").await?.uid().unwrap_or_default();
+    manifest::delete_exact(&budgets, "held", &budget, DeleteParams::background(), deadline).await?;
+    manifest::delete_exact(&deployments, "held", &deployment, DeleteParams::background(), deadline).await?;
     let none = wait::check("no held pods", |left: &[Pod]| {
         Verdict::met_if(left.is_empty(), || format!("{} left", left.len()))
     });

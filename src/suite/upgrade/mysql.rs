@@ -4,15 +4,13 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::Api;
 
 use super::load::address;
-use super::{CHANGE, PASSWORD, START, only};
+use super::{CHANGE, PASSWORD, START, only, placed};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Inside, Ledger, LedgerSpec};
 use crate::scenario::{Failure, Scenario};
 use crate::wait;
 
 const MANIFEST: &str = include_str!("mysql.yaml");
-/// The volume's folder on its node.
-pub(super) const PATH: &str = "/mnt/upgrade";
 /// Name of the ledger's writer.
 pub(super) const WRITER: &str = "upgrade";
 
@@ -26,7 +24,7 @@ pub(super) struct Mysql {
 impl Mysql {
     /// Starts it on its node, with a table and no row yet.
     pub async fn start(s: &Scenario, home: &str) -> Result<Self, Failure> {
-        let manifest = s.manifest("upgrade/mysql.yaml", &MANIFEST.replace("HOME", home))?;
+        let manifest = placed(s, "upgrade/mysql.yaml", MANIFEST, home)?;
         let (ledger, inside) = serving(s, &manifest, "mysql", WRITER).await?;
         ledger.create(s.deadline().at_most(CHANGE)).await?;
         let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);

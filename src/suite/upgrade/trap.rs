@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use super::mysql::serving;
-use super::{CHANGE, START, only};
+use super::{CHANGE, START, only, placed};
 use crate::chain::chain;
 use crate::judge::upgrade::{TRAP_AFTER, TRAP_BEFORE};
 use crate::manifest::Manifest;
 use crate::probe::{Inside, Ledger, Pace};
 use crate::scenario::{Failure, Scenario};
+use crate::suite::stateful_set::volumes;
 use crate::suite::stateful_single::disk;
 use crate::wait;
 
 const MANIFEST: &str = include_str!("trap.yaml");
-/// The volume's folder on whichever node its pod is.
-pub(super) const PATH: &str = "/mnt/trap";
 /// Name of the ledger's writer.
 const WRITER: &str = "trap";
 /// Rows that are written before the upgrade; none is added later.
@@ -34,7 +33,7 @@ pub(super) struct Trap {
 impl Trap {
     /// Starts it on a node, and writes its rows.
     pub async fn start(s: &Scenario, home: &str) -> Result<Self, Failure> {
-        let manifest = s.manifest("upgrade/trap.yaml", &MANIFEST.replace("HOME", home))?;
+        let manifest = placed(s, "upgrade/trap.yaml", MANIFEST, home)?;
         let (ledger, inside) = serving(s, &manifest, "trap", WRITER).await?;
         ledger.create(s.deadline().at_most(CHANGE)).await?;
         let mut writer = ledger.write(WRITER, Pace { every: EVERY, rows: 1 });
@@ -57,17 +56,23 @@ impl Trap {
         list(s, TRAP_AFTER).await;
         s.observe("D4", "trap_after", only(s, "app=trap").await?);
         let node = s.cluster.node(home).ok_or_else(|| format!("no node is called {home}"))?;
-        s.observe("D4", "trap_on_disk", disk::rows(s, node, PATH, |row| row.writer == WRITER).await?);
+        s.observe("D4", "trap_on_disk", disk::rows(s, node, &path(s), |row| row.writer == WRITER).await?);
         Ok(())
     }
 }
 
 /// Lists the folder on every worker; one that cannot be looked at is recorded as such.
 async fn list(s: &Scenario, listing: &str) {
+    let path = path(s);
     for node in s.cluster.workers() {
-        s.log.append(match node.inspect(PATH, DEPTH).await {
+        s.log.append(match node.inspect(&path, DEPTH).await {
             Ok(found) => found.event(listing),
-            Err(error) => node.unlisted(listing, PATH, &chain(&error)),
+            Err(error) => node.unlisted(listing, &path, &chain(&error)),
         });
     }
+}
+
+/// The volume's folder on whichever node its pod is, as in the manifest.
+fn path(s: &Scenario) -> String {
+    format!("{}/trap", volumes::path(s))
 }

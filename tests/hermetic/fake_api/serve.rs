@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Json, Response};
 use serde_json::{Value, json};
 
 use super::kinds::{self, Kind};
-use super::store::Change;
+use super::store::{Change, managed};
 use super::{Shared, Trouble};
 
 type Parameters = HashMap<String, String>;
@@ -54,7 +54,10 @@ async fn answer(
         // An eviction that no trouble forbids is a deletion.
         ("POST", name) if segments.last() == Some(&"eviction") => {
             let namespace = namespace.unwrap_or_default();
-            let deleted = one(&shared, "DELETE", kind, &namespace, name, &parameters, b"{}");
+            // As the API does, a field that it does not know is left out.
+            let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let options = asked["deleteOptions"].to_string();
+            let deleted = one(&shared, "DELETE", kind, &namespace, name, &parameters, options.as_bytes());
             match deleted.status().is_success() {
                 true => Json(json!({"kind": "Status", "status": "Success"})).into_response(),
                 false => deleted,
@@ -89,6 +92,7 @@ fn one(
 ) -> Response {
     let mut store = shared.store.lock().unwrap();
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let manager = parameters.get("fieldManager").map_or("", String::as_str);
     let name = name.or(body["metadata"]["name"].as_str()).unwrap_or_default().to_owned();
     let found = store.get(kind, namespace, &name).cloned();
     let missing = || status(404, "NotFound", &format!("{} \"{name}\" not found", kind.plural));
@@ -102,7 +106,9 @@ fn one(
             status(409, "AlreadyExists", &format!("{} \"{name}\" already exists", kind.plural))
         }
         ("POST", None) => {
-            (StatusCode::CREATED, Json(store.put(complete(body, kind, namespace, &name)))).into_response()
+            let mut body = complete(body, kind, namespace, &name);
+            managed(&mut body, manager, "Update");
+            (StatusCode::CREATED, Json(store.put(body))).into_response()
         }
         ("PATCH", found) => {
             let applies = found.is_some() || parameters.contains_key("fieldManager");
@@ -118,7 +124,15 @@ fn one(
                         kind.kind
                     ),
                 ),
-                _ => Json(store.apply(complete(body, kind, namespace, &name))).into_response(),
+                _ => {
+                    let force = parameters.get("force").is_some_and(|f| f == "true");
+                    // A patch of another kind than apply conflicts with nobody.
+                    let (manager, force) = (manager, force || manager.is_empty());
+                    match store.apply(complete(body, kind, namespace, &name), manager, force) {
+                        Ok(object) => Json(object).into_response(),
+                        Err(causes) => conflict(&name, &causes),
+                    }
+                }
             }
         }
         ("DELETE", Some(object)) => {
@@ -314,6 +328,15 @@ async fn in_trouble(shared: &Shared, trouble: Trouble) -> Response {
         }
         Trouble::Expired => (json, expired()).into_response(),
     }
+}
+
+fn conflict(name: &str, causes: &[Value]) -> Response {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 409,
+        "message": format!("Apply failed with {} conflicts", causes.len()), "reason": "Conflict",
+        "details": {"name": name, "causes": causes},
+    });
+    (StatusCode::CONFLICT, Json(body)).into_response()
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Response {

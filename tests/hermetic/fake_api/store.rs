@@ -121,18 +121,76 @@ impl Store {
     }
 
     /// Server-side apply, as far as tests need it: maps are merged, everything else is replaced,
-    /// and a changed spec is a new generation.
-    pub(super) fn apply(&mut self, object: Value) -> Value {
+    /// and a changed spec is a new generation. Fields that other managers own with other values are the
+    /// conflicts, unless they are forced.
+    pub(super) fn apply(
+        &mut self,
+        mut object: Value,
+        manager: &str,
+        force: bool,
+    ) -> Result<Value, Vec<Value>> {
         let Some(before) = self.objects.get(&key(&object)).cloned() else {
-            return self.put(object);
+            managed(&mut object, manager, "Apply");
+            return Ok(self.put(object));
         };
+        let conflicts = conflicts(&before, &object, manager);
+        if !force && !conflicts.is_empty() {
+            return Err(conflicts);
+        }
         let mut after = before.clone();
         merge(&mut after, object);
+        managed(&mut after, manager, "Apply");
+        if let Some(entries) = after["metadata"]["managedFields"].as_array_mut() {
+            entries.retain(|e| conflicts.is_empty() || e["manager"] == manager);
+        }
         if after["spec"] != before["spec"] {
             after["metadata"]["generation"] =
                 json!(before["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
         }
-        if after == before { before } else { self.put(after) }
+        Ok(if after == before { before } else { self.put(after) })
+    }
+}
+
+/// Notes who manages fields of an object; which ones only tests say that need it.
+pub(super) fn managed(object: &mut Value, manager: &str, operation: &str) {
+    let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let ours = |e: &Value| e["manager"] == manager && e["operation"] == operation;
+    if !manager.is_empty() && !entries.iter().any(ours) {
+        let entry =
+            json!({"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": {}});
+        object["metadata"]["managedFields"] = entries.into_iter().chain([entry]).collect();
+    }
+}
+
+/// The causes of a conflict, as the API gives them (apimachinery: internal/conflict.go).
+fn conflicts(before: &Value, applied: &Value, manager: &str) -> Vec<Value> {
+    let mut causes = Vec::new();
+    for entry in before["metadata"]["managedFields"].as_array().into_iter().flatten() {
+        let mut owned = Vec::new();
+        leaves(&entry["fieldsV1"], "", &mut owned);
+        for path in owned.iter().filter(|_| entry["manager"] != manager) {
+            let wanted = applied.pointer(path);
+            if wanted.is_some_and(|wanted| Some(wanted) != before.pointer(path)) {
+                let subresource = entry["subresource"].as_str().map(|s| format!(" with subresource {s:?}"));
+                causes.push(json!({
+                    "reason": "FieldManagerConflict",
+                    "message": format!("conflict with {}{} using {}", entry["manager"],
+                        subresource.unwrap_or_default(), before["apiVersion"].as_str().unwrap_or_default()),
+                    "field": path.replace('/', "."),
+                }));
+            }
+        }
+    }
+    causes
+}
+
+fn leaves(fields: &Value, path: &str, found: &mut Vec<String>) {
+    for (key, below) in fields.as_object().into_iter().flatten() {
+        let path = format!("{path}/{}", key.trim_start_matches("f:"));
+        match below.as_object().is_some_and(|b| !b.is_empty()) {
+            true => leaves(below, &path, found),
+            false => found.push(path),
+        }
     }
 }
 

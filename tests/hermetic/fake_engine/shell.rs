@@ -13,7 +13,14 @@ pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -
     if words.iter().any(|w| w == "kubectl") {
         return kubectl(state, words, last, input);
     }
-    if words.iter().any(|w| w == "head") {
+    // Commands without input are supervised: four words come before them.
+    let own = words.get(if words[0] == "/bin/sh" { 4.. } else { 0.. }).unwrap_or_default();
+    if let (Some(disk), Some("sh" | "head")) =
+        (&state.containers[container].disk, own.first().map(String::as_str))
+    {
+        return really(disk, own);
+    }
+    if own.first().is_some_and(|w| w == "head") {
         return match state.containers[container].files.get(last) {
             Some(text) => said(text),
             None => (1, String::new(), format!("head: cannot open '{last}': No such file or directory")),
@@ -21,9 +28,13 @@ pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -
     }
     match last.split_once(':') {
         Some(("slow-cpu", _)) => {
-            let held_back = state.containers[container].quota > 0;
-            said(&format!("broken={held_back}\nthrottled_periods={}\n", i32::from(held_back) * 9))
+            let container = &state.containers[container];
+            let held_back = container.quota > 0 || container.held_back;
+            let limit = if held_back { "20000" } else { "none" };
+            let periods = i32::from(held_back) * 9;
+            said(&format!("broken={held_back}\nthrottled_periods={periods}\nlimit={limit}\n"))
         }
+        None if last == "true" => said(""),
         Some(("kill-container", "inject")) => kill(state, words),
         _ if last.ends_with("/readyz") => {
             said(if state.containers[container].serves { "ok" } else { "etcd failed" })
@@ -31,6 +42,17 @@ pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -
         Some((fault, verb @ ("look" | "inject" | "clear"))) => script(state, container, fault, verb),
         _ => (127, String::new(), "not found".into()),
     }
+}
+
+/// Runs the command here, with the disk's folder before each `/mnt`.
+#[expect(clippy::disallowed_methods, reason = "the fake answers while it holds its lock")]
+fn really(disk: &std::path::Path, words: &[String]) -> Done {
+    let disk = disk.display().to_string();
+    let there = |word: &String| word.replace("/mnt", &format!("{disk}/mnt"));
+    let done = std::process::Command::new(&words[0]).args(words[1..].iter().map(there)).output();
+    let done = done.expect("a shell is there");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&disk, "");
+    (done.status.code().unwrap_or(137).into(), text(&done.stdout), text(&done.stderr))
 }
 
 fn said(text: &str) -> Done {

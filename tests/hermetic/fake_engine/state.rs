@@ -46,6 +46,10 @@ pub struct FakeContainer {
     pub ends_with: Option<i64>,
     /// Its processor quota for each period of 100 000; 0 and less are none.
     pub quota: i64,
+    /// The kernel still holds its processes back, whatever the engine says of the quota.
+    pub held_back: bool,
+    /// A folder of the test that stands for its disk: shells and `head` really run, with `/mnt` in it.
+    pub disk: Option<std::path::PathBuf>,
     /// Faults that scripts made in it; what lies in memory goes when it stops.
     pub broken: BTreeSet<String>,
     /// Whether its API server is ready.
@@ -87,6 +91,8 @@ impl State {
             address: self.lowest_free(),
             ends_with: None,
             quota: 0,
+            held_back: false,
+            disk: None,
             broken: BTreeSet::new(),
             serves: true,
             files: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
 use seatrial::deadline::Deadline;
 use seatrial::upgrade::step::DRAIN;
 use seatrial::upgrade::{UpgradeError, drain, is_cordoned_by_us, uncordon};
@@ -104,6 +105,47 @@ async fn an_eviction_that_is_forbidden_for_a_while_is_asked_for_again() {
     fake.trouble("POST", "/eviction", false, 1, Trouble::TooMany { retry_after: 10 });
     let evicted = drain(&fake.client().await, "w1", soon()).await.unwrap();
     assert_eq!(evicted, ["default/web-1"]);
+}
+
+/// The eviction is done and its answer lost; by the next try a StatefulSet has the name in use again, and a
+/// budget may forbid to evict the replacement, too.
+#[rstest]
+#[case::free(0)]
+#[case::forbidden(100)]
+#[tokio::test]
+async fn the_replacement_of_an_evicted_pod_stays(#[case] forbidden: usize) {
+    let fake = FakeApi::start().await;
+    fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w1"}, "spec": {}}));
+    let old = fake.put(pod("db-0", "w1", "StatefulSet"));
+    fake.trouble("POST", "/eviction", false, 1, Trouble::Reset);
+    fake.trouble("POST", "/eviction", false, forbidden, Trouble::TooMany { retry_after: 10 });
+    // Nor is the API there at once to say what became of the pod.
+    fake.trouble("GET", "/pods/db-0", false, 1, Trouble::Code(503));
+    let replaced = async {
+        let deadline = soon();
+        while !fake.requests().iter().any(|r| r.contains("/eviction")) {
+            assert!(!deadline.is_over(), "nothing was evicted");
+            deadline.pause(Duration::from_millis(5)).await;
+        }
+        fake.remove("Pod", "default", "db-0");
+        fake.put(pod("db-0", "w2", "StatefulSet"))
+    };
+    let client = fake.client().await;
+    let (evicted, new) = tokio::join!(drain(&client, "w1", soon()), replaced);
+    assert_eq!(evicted.unwrap(), ["default/db-0"]);
+    assert_ne!(old["metadata"]["uid"], new["metadata"]["uid"]);
+    let tries = fake.requests().iter().filter(|r| r.contains("/eviction")).count();
+    assert_eq!(tries, 2, "the lost answer was asked for again");
+    assert_eq!(fake.get("Pod", "default", "db-0"), Some(new));
+}
+
+/// A conflict that is not about the UID is no proof that the pod is gone.
+#[tokio::test]
+async fn a_pod_that_changes_while_it_is_evicted_is_evicted_all_the_same() {
+    let fake = cluster().await;
+    fake.trouble("POST", "/eviction", false, 1, Trouble::Code(409));
+    assert_eq!(drain(&fake.client().await, "w1", soon()).await.unwrap(), ["default/web-1"]);
+    assert!(fake.get("Pod", "default", "web-1").is_none());
 }
 
 #[tokio::test]

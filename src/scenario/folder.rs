@@ -1,0 +1,62 @@
+//! Folders on the nodes that a story fills through hostPath volumes.
+
+use super::{Failure, Scenario};
+use crate::chain::chain;
+use crate::client::Client;
+use crate::deadline::Deadline;
+use crate::manifest::HostFolder;
+use crate::node::Node;
+
+/// A folder that the story has, and where.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    folder: HostFolder,
+    nodes: Vec<Node>,
+}
+
+impl Claimed {
+    /// Empties the folder and gives it back; gives what prevented that.
+    pub(super) async fn give_back(self, client: &Client, deadline: Deadline) -> Option<String> {
+        let nodes: Vec<&Node> = self.nodes.iter().collect();
+        self.folder.release(client, &nodes, deadline).await.err().map(|error| chain(&error))
+    }
+}
+
+impl Scenario {
+    /// Takes a folder on these nodes for the story, as [`HostFolder::claim`]: what an earlier story left there is
+    /// removed and recorded as the listing `found`. The end of the scope gives the folder back, whatever way the
+    /// story ends.
+    ///
+    /// # Errors
+    /// Those of [`HostFolder::claim`]: the path is somebody else's. Nothing was deleted then.
+    pub async fn claim_folder(&self, path: &str, nodes: &[&Node], deadline: Deadline) -> Result<(), Failure> {
+        let folder = HostFolder::new(self.log.run(), &self.namespace, path);
+        let claimed = folder.claim(&self.client, nodes, deadline).await;
+        if let Err(error) = &claimed
+            && let Some(hint) = error.hint()
+        {
+            self.progress.say(&format!("hint: {hint}"));
+            self.note(format!("hint: {hint}"));
+        }
+        for found in claimed? {
+            self.note(format!("{path} on {} held files of an earlier story: removed", found.node));
+            self.log.append(found.event("found"));
+        }
+        self.claimed().push(Claimed { folder, nodes: nodes.iter().copied().cloned().collect() });
+        Ok(())
+    }
+
+    /// Empties the folder and gives it back, as [`HostFolder::release`]. What stays is said on a line of its own.
+    pub async fn give_back_folder(&self, path: &str, deadline: Deadline) {
+        let claimed: Vec<Claimed> = self.claimed().extract_if(.., |c| c.folder.path() == path).collect();
+        for claimed in claimed {
+            if let Some(why) = claimed.give_back(&self.client, deadline).await {
+                self.leaves(why);
+            }
+        }
+    }
+
+    fn claimed(&self) -> std::sync::MutexGuard<'_, Vec<Claimed>> {
+        self.folders.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,238 @@
+//! What is deleted, and what is not: nothing by its name alone, and nothing that seatrial did not make.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, PropagationPolicy};
+use seatrial::manifest::{self, Manifest, ManifestError, NAMESPACE_LABEL, TestNamespace};
+use seatrial::workload::Deployment;
+use serde_json::json;
+
+use crate::fake_api::{FakeApi, Trouble};
+use crate::manifests::{MYSQL, map, namespace, own, within};
+
+#[tokio::test]
+async fn what_killed_tests_left_goes_with_its_volumes() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let (first, second) = (namespace(&fake).await, namespace(&fake).await);
+    let manifest = own(MYSQL, &first);
+    let applied = manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    let volume = applied.iter().find(|a| a.kind == "PersistentVolume").unwrap().name.clone();
+    assert!(fake.get("PersistentVolume", "", &volume).is_some());
+    let left = TestNamespace::delete_left(&client, "dev.seatrial.run", within(10)).await.unwrap();
+    assert!(left.iter().all(|l| l.kept.is_none()), "{left:?}");
+    let mut left: Vec<String> = left.into_iter().map(|l| l.name).collect();
+    left.sort();
+    let mut ours = [first.name, second.name];
+    ours.sort();
+    assert_eq!(left, ours);
+    for name in &ours {
+        assert!(fake.get("Namespace", "", name).is_none(), "{name}");
+    }
+    assert!(fake.get("PersistentVolume", "", &volume).is_none());
+    assert!(fake.get("Namespace", "", "default").is_some(), "a namespace without the label stays");
+}
+
+#[tokio::test]
+async fn what_somebody_makes_anew_under_the_name_stays() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    let manifest = own(&map("m"), &namespace);
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    // Between the look and the deletion, the object goes and another one comes.
+    fake.trouble("DELETE", "/configmaps/m", false, 1, Trouble::Code(503));
+    let deleting = manifest::delete(&client, &manifest, within(10));
+    let change = async {
+        let limit = within(10);
+        while !fake.requests().iter().any(|r| r.starts_with("DELETE")) && !limit.is_over() {
+            limit.pause(Duration::from_millis(5)).await;
+        }
+        fake.remove("ConfigMap", &namespace.name, "m");
+        fake.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": namespace.name}}));
+    };
+    let (deleted, ()) = tokio::join!(deleting, change);
+    deleted.unwrap();
+    assert!(fake.get("ConfigMap", &namespace.name, "m").is_some());
+}
+
+/// A handle knows a workload by its name: a deletion whose answer is lost must not take the next one of it.
+#[tokio::test]
+async fn a_workloads_deletion_leaves_the_next_one_of_the_name() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await.name;
+    let web = || {
+        fake.put(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": namespace}, "spec": {}}))
+    };
+    web();
+    fake.trouble("DELETE", "/deployments/web", false, 1, Trouble::Reset);
+    let handle = Deployment::new(&client, &namespace, "web", "app=web");
+    let replaced = async {
+        let limit = within(10);
+        while !fake.requests().iter().any(|r| r.starts_with("DELETE")) && !limit.is_over() {
+            limit.pause(Duration::from_millis(5)).await;
+        }
+        fake.remove("Deployment", &namespace, "web");
+        web()
+    };
+    let (deleted, new) = tokio::join!(handle.delete(PropagationPolicy::Background), replaced);
+    deleted.unwrap();
+    assert_eq!(fake.get("Deployment", &namespace, "web"), Some(new));
+    // One that is there goes, and one that is not is no error.
+    for _ in 0..2 {
+        handle.delete(PropagationPolicy::Background).await.unwrap();
+        assert_eq!(fake.get("Deployment", &namespace, "web"), None);
+    }
+}
+
+/// Not every conflict is about the UID: the object may be there still, and then it is not deleted.
+#[tokio::test]
+async fn a_conflict_about_the_object_itself_is_an_error() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    let applied = manifest::apply(&client, &own(&map("m"), &namespace), within(10)).await.unwrap();
+    let maps = kube::Api::<ConfigMap>::namespaced(client.unary.clone(), &namespace.name);
+    fake.trouble("DELETE", "/configmaps/m", false, 1, Trouble::Code(409));
+    let delete = |uid: String| {
+        let maps = maps.clone();
+        async move { manifest::delete_exact(&maps, "m", &uid, DeleteParams::default(), within(10)).await }
+    };
+    assert_eq!(delete(applied[0].uid.clone()).await.unwrap_err().code(), Some(409));
+    assert!(!delete("another".into()).await.unwrap());
+    assert!(fake.get("ConfigMap", &namespace.name, "m").is_some());
+    assert!(delete(applied[0].uid.clone()).await.unwrap());
+    assert!(!delete(applied[0].uid.clone()).await.unwrap(), "it is gone");
+}
+
+#[tokio::test]
+async fn a_finalizer_that_holds_an_object_is_named() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    let text = map("m") + "  finalizers: [example.com/hold]\n";
+    let manifest = own(&text, &namespace);
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    let error = manifest::delete(&client, &manifest, within(1)).await.unwrap_err();
+    let ManifestError::Left { source, .. } = &error else { panic!("{error}") };
+    assert!(source.to_string().contains("held by finalizers example.com/hold"), "{source}");
+    assert!(error.to_string().contains("ConfigMap m"), "{error}");
+}
+
+#[tokio::test]
+async fn a_namespace_goes_with_its_volumes_and_nobody_elses() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let (ours, other) = (namespace(&fake).await, namespace(&fake).await);
+    assert_ne!(ours.name, other.name);
+    manifest::apply(&client, &own(MYSQL, &ours), within(10)).await.unwrap();
+    let mut theirs = Manifest::read("f.yaml", MYSQL).unwrap();
+    theirs.localise(&other.name, "zzz999", &BTreeMap::new()).unwrap();
+    manifest::apply(&client, &theirs, within(10)).await.unwrap();
+    let name = ours.name.clone();
+    ours.delete(&client, within(10)).await.unwrap();
+    assert!(fake.get("Namespace", "", &name).is_none());
+    assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-abc123").is_none());
+    assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-zzz999").is_some());
+    assert!(fake.get("Deployment", &other.name, "mysql").is_some());
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_held_says_by_what() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    fake.change("Namespace", "", &namespace.name, |n| {
+        n["metadata"]["finalizers"] = json!(["example.com/hold"]);
+        n["status"] = json!({"phase": "Terminating", "conditions": [{
+            "type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain",
+            "message": "Some resources are remaining: pods. has 1 resource instances"}]});
+    });
+    let text = map("m") + "  finalizers: [example.com/hold]\n";
+    manifest::apply(&client, &own(&text, &namespace), within(10)).await.unwrap();
+    manifest::apply(&client, &own(MYSQL, &namespace), within(10)).await.unwrap();
+    let error = namespace.delete(&client, within(1)).await.unwrap_err();
+    let ManifestError::NamespaceWait { source, held, .. } = &error else { panic!("{error}") };
+    assert_eq!(
+        held,
+        &["ConfigMap m (finalizers example.com/hold)"],
+        "with the objects, not those that nothing holds"
+    );
+    assert!(error.to_string().ends_with("held by ConfigMap m (finalizers example.com/hold)"), "{error}");
+    // Its volume is asked to go though the namespace has used up the time.
+    assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-abc123").is_none());
+    let text = source.to_string();
+    assert!(text.contains("held by finalizers example.com/hold"), "{text}");
+    assert!(text.contains("pods. has 1 resource instances"), "{text}");
+    assert!(error.hint().is_some());
+}
+
+/// What cannot go keeps nobody waiting twice, and what only has the label is not ours.
+#[tokio::test]
+async fn a_left_namespace_that_cannot_go_is_named_and_stepped_over() {
+    const LABEL: &str = "dev.seatrial.run";
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let (stuck, free) = (namespace(&fake).await, namespace(&fake).await);
+    fake.change("Namespace", "", &stuck.name, |n| n["metadata"]["finalizers"] = json!(["kubernetes"]));
+    let text = map("m") + "  finalizers: [example.com/hold]\n";
+    manifest::apply(&client, &own(&text, &stuck), within(10)).await.unwrap();
+    let theirs = json!({"name": "theirs", "labels": {LABEL: "r0"}});
+    fake.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": theirs}));
+    let kept = async |seconds| {
+        let mut left = TestNamespace::delete_left(&client, LABEL, within(seconds)).await.unwrap();
+        left.sort_by_key(|l| l.kept.clone());
+        left.into_iter().map(|l| (l.name, l.kept)).collect::<Vec<_>>()
+    };
+    let first = kept(1).await;
+    let [(gone, None), (held, Some(why)), (other, Some(because))] = first.as_slice() else {
+        panic!("{first:?}")
+    };
+    assert_eq!((gone, held, other.as_str()), (&free.name, &stuck.name, "theirs"));
+    assert!(why.contains("held by ConfigMap m (finalizers example.com/hold)"), "{why}");
+    assert!(because.contains("seatrial did not make it"), "{because}");
+    assert!(fake.get("Namespace", "", "theirs").is_some() && fake.get("Namespace", "", &free.name).is_none());
+    // The fake says of what it deletes that it did so long ago.
+    let began = std::time::Instant::now();
+    assert_eq!(kept(60).await.len(), 2);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+/// A volume of somebody else's with a name or a label of ours.
+#[tokio::test]
+async fn a_volume_that_seatrial_did_not_make_stays() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    let theirs = |name: &str| {
+        fake.put(json!({"apiVersion": "v1", "kind": "PersistentVolume",
+            "metadata": {"name": name, "labels": {NAMESPACE_LABEL: namespace.name}}}))
+    };
+    theirs("mysql-pv-volume-abc123");
+    let error = manifest::delete(&client, &own(MYSQL, &namespace), within(10)).await.unwrap_err();
+    let ManifestError::NotOurs { what } = &error else { panic!("{error}") };
+    assert!(what.ends_with("PersistentVolume mysql-pv-volume"), "its place in the file: {what}");
+    let error = namespace.clone().delete(&client, within(10)).await.unwrap_err();
+    assert!(
+        error.to_string().contains("PersistentVolume mysql-pv-volume-abc123: seatrial did not make"),
+        "{error}"
+    );
+    assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-abc123").is_some());
+    assert!(fake.get("Namespace", "", &namespace.name).is_none());
+}
+
+#[tokio::test]
+async fn a_namespace_of_the_same_name_made_by_somebody_else_stays() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let namespace = namespace(&fake).await;
+    fake.remove("Namespace", "", &namespace.name);
+    fake.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name.clone()}}));
+    let name = namespace.name.clone();
+    namespace.delete(&client, within(10)).await.unwrap();
+    assert!(fake.get("Namespace", "", &name).is_some());
+}

@@ -1,0 +1,279 @@
+//! Folders on the nodes that tests fill: nothing of somebody else's is deleted. The shells run for real, each
+//! node with a folder of the test as its disk.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rstest::rstest;
+use seatrial::client::Client;
+use seatrial::deadline::Deadline;
+use seatrial::manifest::{HostFolder, HostFolderError, NAMESPACE_LABEL};
+use seatrial::node::{FolderRecord, Node, NodeError, ROOT};
+use serde_json::{Value, json};
+
+use crate::fake_api::FakeApi;
+use crate::fake_engine::FakeEngine;
+
+const DATA: &str = "/mnt/data";
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+/// A cluster of two nodes with disks.
+struct Ground {
+    api: FakeApi,
+    client: Client,
+    engine: FakeEngine,
+    nodes: Vec<Node>,
+}
+
+impl Ground {
+    async fn new() -> anyhow::Result<Self> {
+        let (api, engine) = (FakeApi::start().await, FakeEngine::cluster(&["cp"])?);
+        for name in ["w", "cp"] {
+            let disk = engine.dir().join(name);
+            std::fs::create_dir_all(disk.join("mnt"))?;
+            engine.change(name, |c| c.disk = Some(disk));
+        }
+        let nodes = vec![engine.node("w").await?, engine.plane("cp").await?];
+        let ground = Self { client: api.client().await, api, engine, nodes };
+        for namespace in ["a", "b"] {
+            ground.api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        }
+        Ok(ground)
+    }
+
+    fn nodes(&self) -> Vec<&Node> {
+        self.nodes.iter().collect()
+    }
+
+    fn on(&self, node: &str, path: &str) -> PathBuf {
+        self.engine.dir().join(node).join(path.trim_start_matches('/'))
+    }
+
+    /// A server's files in a folder of a node.
+    fn fill(&self, node: &str, path: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.on(node, path);
+        std::fs::create_dir_all(folder.join("mysql"))?;
+        std::fs::write(folder.join("mysql/rows"), "rows")?;
+        Ok(folder.join("mysql/rows"))
+    }
+
+    async fn claim(&self, namespace: &str, path: &str) -> Result<usize, HostFolderError> {
+        let folder = HostFolder::new("r1", namespace, path);
+        Ok(folder.claim(&self.client, &self.nodes(), soon()).await?.len())
+    }
+
+    async fn release(&self, namespace: &str, path: &str) -> Result<(), HostFolderError> {
+        HostFolder::new("r1", namespace, path).release(&self.client, &self.nodes(), soon()).await
+    }
+
+    /// Namespace and path of each record, of both nodes, which have the same.
+    async fn records(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let (w, cp) = (self.nodes[0].folder_records().await?, self.nodes[1].folder_records().await?);
+        assert_eq!(w, cp);
+        Ok(w.into_iter().map(|r| (r.namespace, r.path)).collect())
+    }
+}
+
+fn named(namespace: &str, path: &str) -> (String, String) {
+    (namespace.into(), path.into())
+}
+
+#[tokio::test]
+async fn a_folder_is_recorded_before_it_is_made_and_given_back_empty() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    let below = format!("{ROOT}/a");
+    for path in [DATA, below.as_str()] {
+        assert_eq!(ground.claim("a", path).await?, 0);
+        assert_eq!(ground.records().await?, [named("a", path)]);
+        // What fills it needs it empty: the record is not in it.
+        assert!(!ground.on("w", path).exists(), "{path}");
+        let rows = ground.fill("w", path)?;
+        ground.release("a", path).await?;
+        assert!(!rows.exists() && ground.records().await?.is_empty());
+        // A folder above may be of somebody who has made it; ours goes.
+        assert_eq!(ground.on("w", path).exists(), path == DATA, "{path}");
+    }
+    Ok(())
+}
+
+/// One node is enough to refuse, and the others stay as they are.
+#[tokio::test]
+async fn files_without_a_record_are_refused_and_stay() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    let rows = ground.fill("cp", DATA)?;
+    let error = ground.claim("a", DATA).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "refused to use /mnt/data on cp: it holds mysql/, and no record says that seatrial made it"
+    );
+    assert!(error.hint().unwrap().contains("docker exec cp ls -la /mnt/data"));
+    assert!(rows.exists() && ground.records().await?.is_empty());
+    // Neither does giving back what was never had.
+    ground.release("a", DATA).await.unwrap_err();
+    assert!(rows.exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_killed_test_left_is_emptied_by_the_next_one() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("a", DATA).await?;
+    let rows = ground.fill("w", DATA)?;
+    assert_eq!(ground.claim("b", DATA).await?, 1, "what was found is told");
+    assert!(!rows.exists());
+    assert_eq!(ground.records().await?, [named("b", DATA)]);
+    Ok(())
+}
+
+fn volume(source: Value, labels: Value) -> Value {
+    let mut spec = source;
+    spec["capacity"] = json!({"storage": "1Gi"});
+    json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv", "labels": labels}, "spec": spec})
+}
+
+fn pod(namespace: &str, path: &str, phase: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": namespace},
+        "spec": {"containers": [], "volumes": [{"name": "v", "hostPath": {"path": path}}]},
+        "status": {"phase": phase},
+    })
+}
+
+#[rstest]
+#[case::volume(volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({})), "PersistentVolume pv uses /mnt/data")]
+#[case::local_volume_below(volume(json!({"local": {"path": "/mnt/data/x/"}}), json!({})), "pv uses /mnt/data/x/")]
+#[case::volume_above(volume(json!({"hostPath": {"path": "/mnt"}}), json!({})), "pv uses /mnt")]
+#[case::volume_of_another_test(
+    volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({NAMESPACE_LABEL: "b"})), "pv uses /mnt/data"
+)]
+#[case::pod(pod("default", "/mnt/data", "Running"), "pod default/p uses /mnt/data")]
+#[tokio::test]
+async fn a_path_that_somebody_else_uses_is_refused(
+    #[case] user: Value,
+    #[case] why: &str,
+) -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("a", DATA).await?;
+    let rows = ground.fill("w", DATA)?;
+    let object = ground.api.put(user);
+    let error = ground.claim("a", DATA).await.unwrap_err();
+    assert!(matches!(error, HostFolderError::Used { .. }) && error.to_string().ends_with(why), "{error}");
+    assert!(error.hint().unwrap().contains("kubectl get persistentvolumes,pods"));
+    // From now on the files may be theirs: no record permits to delete them, also once the user is gone.
+    assert!(rows.exists() && ground.records().await?.is_empty());
+    let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
+    ground.api.remove(kind, object["metadata"]["namespace"].as_str().unwrap_or_default(), name);
+    let error = ground.claim("a", DATA).await.unwrap_err();
+    assert!(matches!(error, HostFolderError::Foreign { .. }) && rows.exists(), "{error}");
+    Ok(())
+}
+
+#[rstest]
+#[case::own_volume(volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({NAMESPACE_LABEL: "a"})))]
+#[case::own_pod(pod("a", "/mnt/data", "Running"))]
+#[case::ended_pod(pod("default", "/mnt/data", "Succeeded"))]
+#[case::other_path(pod("default", "/mnt/data2", "Running"))]
+#[case::no_path(volume(json!({}), json!({})))]
+#[tokio::test]
+async fn what_is_not_in_the_way_keeps_nobody_away(#[case] object: Value) -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.api.put(object);
+    ground.claim("a", DATA).await?;
+    ground.release("a", DATA).await?;
+    Ok(())
+}
+
+/// The dead test's own pod, in a namespace that cannot go: its files are still ours once it has gone.
+#[tokio::test]
+async fn what_a_dead_test_still_uses_stays_recorded() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("a", DATA).await?;
+    ground.api.put(pod("a", DATA, "Running"));
+    assert!(matches!(ground.claim("b", DATA).await, Err(HostFolderError::Used { .. })));
+    assert_eq!(ground.records().await?, [named("a", DATA)]);
+    Ok(())
+}
+
+/// Somebody began to use it while the test ran.
+#[tokio::test]
+async fn what_somebody_uses_by_now_is_left_to_them() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("a", DATA).await?;
+    let rows = ground.fill("w", DATA)?;
+    ground.api.put(pod("default", DATA, "Running"));
+    assert!(matches!(ground.release("a", DATA).await, Err(HostFolderError::Used { .. })));
+    assert!(rows.exists() && ground.records().await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn folders_of_namespaces_that_are_gone_are_swept() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    let (gone, used) = (format!("{ROOT}/gone"), format!("{ROOT}/used"));
+    for (namespace, path) in [("gone", gone.as_str()), ("used", used.as_str()), ("a", DATA)] {
+        ground.claim(namespace, path).await?;
+        ground.fill("w", path)?;
+    }
+    let unrecorded = ground.fill("w", "/mnt/seatrial/theirs")?;
+    ground.api.put(pod("default", &used, "Running"));
+    let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
+    let on_w: Vec<&String> = said.iter().filter(|s| s.contains(" on w ")).collect();
+    assert_eq!(
+        on_w,
+        [
+            "/mnt/seatrial/gone on w was left by the test in gone, which is gone: emptied",
+            "/mnt/seatrial/used on w was left by the test in used, which is gone: pod default/p uses \
+             /mnt/seatrial/used, so it stays",
+        ]
+    );
+    assert_eq!(ground.records().await?, [named("a", DATA)]);
+    assert!(
+        !ground.on("w", &gone).exists() && ground.on("w", &used).exists() && ground.on("w", DATA).exists()
+    );
+    assert!(unrecorded.exists());
+    Ok(())
+}
+
+/// What was read a moment ago may be withdrawn, and a path may lead somewhere else.
+#[tokio::test]
+async fn a_node_empties_only_what_its_own_record_permits() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    let node = &ground.nodes[0];
+    let record = FolderRecord { path: DATA.into(), run: "r1".into(), namespace: "a".into() };
+    let rows = ground.fill("w", DATA)?;
+    let error = node.empty_folder(&record, soon()).await.unwrap_err();
+    assert!(error.to_string().contains("no record permits it"), "{error}");
+    // A copy of a record under another name, and one that is no record.
+    node.record_folder(&record, soon()).await?;
+    let records = ground.on("w", "/mnt/seatrial/.records");
+    std::fs::rename(records.join("a+mnt+data"), records.join("b+mnt+data"))?;
+    std::fs::write(records.join("a+mnt+data"), "{\"path\":")?;
+    assert_eq!(node.folder_records().await?, []);
+    // A link to somebody's files.
+    let home = ground.on("w", "/mnt/home");
+    std::fs::rename(ground.on("w", DATA), &home)?;
+    std::os::unix::fs::symlink(&home, ground.on("w", DATA))?;
+    node.record_folder(&record, soon()).await?;
+    let error = node.empty_folder(&record, soon()).await.unwrap_err();
+    assert!(error.to_string().contains("the path leads elsewhere"), "{error}");
+    assert!(home.join("mysql/rows").exists() && !rows.exists() || rows.exists());
+    // A container that is not a node of ours.
+    ground.engine.change("w", |c| drop(c.labels.remove(seatrial::node::OWNER_LABEL)));
+    for done in [node.record_folder(&record, soon()).await, node.forget_folder(&record, soon()).await] {
+        assert!(matches!(done, Err(NodeError::NotOurs { .. })), "{done:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_a_plain_path_is_taken() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    for path in ["/mnt", "/mnt/../etc/x", "mnt/data"] {
+        assert!(matches!(ground.claim("a", path).await, Err(HostFolderError::Path { .. })), "{path}");
+    }
+    assert!(ground.records().await?.is_empty());
+    Ok(())
+}
