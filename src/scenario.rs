@@ -185,6 +185,7 @@ pub async fn scenario(
     // Claims speak for themselves: only what broke the story is its error.
     let broke = result.as_ref().err().filter(|e| !matches!(e, ScenarioError::Claims { .. }));
     log.append(Event::ScenarioEnded { error: broke.map(|e| chain(e)) });
+    log.leave_out_late();
     let written = log.check().map_err(|e| ScenarioError::Clean { name, source: e.into() });
     result.and(written)
 }
@@ -337,7 +338,7 @@ async fn live(
             namespace: Some(&scenario.namespace),
             deadline: way_out.at_most(Duration::from_secs(60)),
         };
-        diagnostics::collect(&scene, run.log.secrets(), &to).await;
+        diagnostics::collect(&scene, &run.log.secrets(), &to).await;
         run.progress.say(&format!("evidence of {name} kept in {}", to.display()));
     }
     let clean = clean_up(scenario, lease, namespace, way_out).await;
@@ -366,8 +367,8 @@ async fn clean_up(
 }
 
 impl Scenario {
-    /// Records a fact that a claim is judged by. Of objects `metadata.managedFields` and the values of
-    /// variables that are called like secrets are left out.
+    /// Records a fact that a claim is judged by. Of objects `metadata.managedFields` and what is recognised
+    /// as secret are left out.
     pub fn observe(&self, claim: &str, what: &str, value: impl Serialize) {
         let value = serde_json::to_value(value).unwrap_or_else(|e| Value::String(e.to_string()));
         self.log.append(Event::Observed { claim: claim.into(), what: what.into(), value });
@@ -429,6 +430,8 @@ impl Scenario {
     /// A manifest that is wrong.
     pub fn manifest(&self, file: &str, text: &str) -> Result<Manifest, Failure> {
         let mut manifest = Manifest::read(file, text)?;
+        // Before the API has it: nothing that comes back of it is written with a secret.
+        manifest.objects().iter().for_each(|object| self.settings.secrets.learn_from(&object.body));
         manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
         manifest.localise(&self.namespace, &self.suffix, &labels)?;

@@ -18,7 +18,7 @@ pub struct PodLogs;
 const LINES: i64 = 10_000;
 /// Bytes of them that are asked for at most. Where it is reached the kubelet leaves the end out, of
 /// which the folder would keep most: so it is far more than that.
-const MOST: usize = 16 * Folder::FILE_LIMIT;
+const MOST: usize = 8 * Folder::FILE_LIMIT;
 
 impl Collector for PodLogs {
     fn name(&self) -> &'static str {
@@ -69,8 +69,10 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: 
             // A dead kubelet lets the API server wait for a long time: it costs its own log only.
             let short = scene.deadline.at_most(std::time::Duration::from_secs(10));
             match short.bound(api.logs(&name, &params)).await {
-                Ok(Ok(text)) => {
+                Ok(Ok(mut text)) => {
                     if text.len() >= MOST {
+                        // Half a line may be half a secret.
+                        text.truncate(text.rfind('\n').map_or(0, |at| at + 1));
                         folder.missing(&file, &format!("what came after {} bytes", text.len()));
                     }
                     folder.text(&file, &text);

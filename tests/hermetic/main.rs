@@ -27,3 +27,4 @@ mod stateless;
 mod story;
 mod upgrade;
 mod waits;
+mod ways_out;

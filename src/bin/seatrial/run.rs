@@ -252,7 +252,7 @@ fn finish(
 /// Writes the reports, and shows the result also where they cannot be written.
 fn shown(report: &RunReport, dir: &Path) -> anyhow::Result<()> {
     let written = report::write(report, dir);
-    show::text(&Terminal.render(report, show::look())?)?;
+    show::page(&Terminal.render(report, show::look())?)?;
     for file in written? {
         show::text(&format!("  {}\n", file.display()))?;
     }
