@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, ReapOptions, Topology};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::diagnostics::{self, Scene};
+use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
@@ -77,6 +77,7 @@ pub struct Scenario {
     pub settings: Settings,
     /// Who shows what is going on.
     pub progress: Progress,
+    logs: LogStreams,
     suffix: String,
     deadline: Deadline,
     intents: IntentLog,
@@ -286,9 +287,13 @@ async fn set_up(
         });
     }
     let recorder = Recorder::start(client, &namespace.name, &log).await?;
+    let intents = lease.intents()?;
+    // Kept apart until the story has ended: a bundle takes what it needs, a process that is killed leaves it.
+    let streamed = log.dir().join("streamed").join(&namespace.name);
+    let logs = LogStreams::start(client, &[&namespace.name], &log.secrets(), &streamed);
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
     Ok(Scenario {
-        intents: lease.intents()?,
+        intents,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
         budgets: run.budgets.clone().unwrap_or_else(|| Budgets::of_planes(cluster.control_planes().count())),
@@ -301,6 +306,7 @@ async fn set_up(
         client: client.clone(),
         log,
         recorder,
+        logs,
         suffix,
     })
 }
@@ -336,6 +342,7 @@ async fn live(
             cluster: &scenario.cluster,
             client: &scenario.client,
             namespace: Some(&scenario.namespace),
+            streams: Some(&scenario.logs),
             deadline: way_out.at_most(Duration::from_secs(60)),
         };
         diagnostics::collect(&scene, &run.log.secrets(), &to).await;
@@ -358,6 +365,7 @@ async fn clean_up(
     }
     let deleted = namespace.delete(&scenario.client, deadline).await;
     scenario.recorder.stop().await;
+    scenario.logs.stop().await;
     let left = healed.is_err() || deleted.is_err();
     // A lease that is dropped unreleased marks the cluster dirty: the next one checks it.
     let released = if left { Ok(()) } else { lease.release().await.map(drop) };

@@ -18,6 +18,7 @@ mod objects;
 mod pod_logs;
 mod pods;
 mod running;
+mod streams;
 
 pub use crate::artefact::{Bundle, Folder};
 pub use events::Events;
@@ -26,6 +27,7 @@ pub use objects::Objects;
 pub use pod_logs::PodLogs;
 pub use pods::Pods;
 pub use running::Running;
+pub use streams::LogStreams;
 
 /// Where Kubernetes' own pods run: API servers, schedulers, controllers, proxies, DNS.
 const OWN: &str = "kube-system";
@@ -53,6 +55,8 @@ pub struct Scene<'a> {
     pub client: &'a Client,
     /// The namespace of interest; all of them without one.
     pub namespace: Option<&'a str>,
+    /// What its containers printed while they lived, where that was read.
+    pub streams: Option<&'a LogStreams>,
     /// When everything must be done.
     pub deadline: Deadline,
 }

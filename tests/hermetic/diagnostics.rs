@@ -54,7 +54,7 @@ fn lacks(bundle: &Bundle, what: &str) -> bool {
 async fn collect(cluster: &Cluster, api: &FakeApi, to: &Path, time: Duration) -> Bundle {
     let client = api.client().await;
     let deadline = Deadline::after(time);
-    let scene = Scene { cluster, client: &client, namespace: Some("story"), deadline };
+    let scene = Scene { cluster, client: &client, namespace: Some("story"), streams: None, deadline };
     diagnostics::collect(&scene, &secrets(), to).await
 }
 

@@ -25,6 +25,7 @@ mod stateful_set;
 mod stateful_single;
 mod stateless;
 mod story;
+mod streams;
 mod upgrade;
 mod waits;
 mod ways_out;
