@@ -20,6 +20,7 @@ mod probe;
 mod reap;
 mod report;
 mod rules;
+mod secrets;
 mod stateful_rules;
 mod stateful_set;
 mod stateful_single;
