@@ -25,6 +25,8 @@ pub struct Secrets(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
+    /// Values that are the name of something: they stand everywhere, and are no secret.
+    names: BTreeSet<String>,
     /// Each form of each value, and whether it is removed only where it is a word of its own.
     forms: BTreeMap<String, bool>,
     /// Finds all of them at once, with each one's second half above; made again after something was learnt.
@@ -42,7 +44,7 @@ impl Secrets {
     pub fn learn(&self, value: &str) {
         let mut known = self.known();
         for (form, alone) in forms::forms(value) {
-            if known.forms.insert(form, alone).is_none() {
+            if !known.names.contains(&form) && known.forms.insert(form, alone).is_none() {
                 known.finder = None;
             }
         }
@@ -58,6 +60,7 @@ impl Secrets {
     /// going to be applied.
     pub fn learn_from(&self, object: &Value) {
         object::clean(&mut object.clone()).iter().for_each(|secret| self.learn(secret));
+        self.forget_names(object);
     }
 
     /// Makes an object fit to be kept: without secrets, `metadata.managedFields`, and the copy that kubectl
@@ -68,8 +71,30 @@ impl Secrets {
     /// object, whatever is remembered.
     pub fn clean(&self, object: &mut Value) {
         object::clean(object).iter().for_each(|secret| self.learn(secret));
+        self.forget_names(object);
         if !self.known().forms.is_empty() {
             object::each_text(object, &mut |text| *text = self.hide_known(text));
+        }
+    }
+
+    /// Forgets what an object, or a part of it, is called: hidden in messages it would lead judges astray.
+    fn forget_names(&self, object: &Value) {
+        if self.len() == 0 {
+            return;
+        }
+        let finder = self.finder().0;
+        let mut names = BTreeSet::new();
+        object::each_name(object, &mut |name| {
+            // `nginx-deployment` names `nginx-deployment-5d59d67564` too.
+            let ends = |at: usize| name.as_bytes().get(at).is_none_or(|b| b"-./:@".contains(b));
+            let whole = finder.find(name).filter(|found| found.start() == 0 && ends(found.end()));
+            names.extend(whole.map(|found| name[found.range()].to_owned()));
+        });
+        let known = &mut *self.known();
+        for name in names {
+            known.forms.remove(&name);
+            known.names.insert(name);
+            known.finder = None;
         }
     }
 

@@ -42,6 +42,11 @@ const IDENTITY: &[&str] = &[
     "bootID",
     "creationTimestamp",
     "deletionTimestamp",
+    "component",
+    "reportingComponent",
+    "reportingInstance",
+    "host",
+    "manager",
 ];
 /// The same of the records of a log.
 const RECORD: &[&str] = &[
@@ -106,6 +111,22 @@ pub(super) fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String))
                 .iter_mut()
                 .filter(|(key, field)| !names(key, field))
                 .for_each(|(_, field)| each_text(field, change));
+        }
+        _ => {}
+    }
+}
+
+/// Hands every text of a field of identity to `take`.
+pub(super) fn each_name(value: &Value, take: &mut impl FnMut(&str)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| each_name(item, take)),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field {
+                    Value::String(name) if IDENTITY.contains(&key.as_str()) => take(name),
+                    field => each_name(field, take),
+                }
+            }
         }
         _ => {}
     }
