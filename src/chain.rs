@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-/// An error with its sources. A source whose text is there already is left out: some errors repeat theirs.
+use crate::sanitise;
+
+/// An error with its sources, as one harmless line. A source whose text is there already is left out: some errors repeat theirs.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     for source in std::iter::successors(Some(error), |e| (**e).source()).skip(1) {
@@ -11,7 +13,7 @@ pub fn chain(error: &dyn Error) -> String {
             text = format!("{text}: {said}");
         }
     }
-    text
+    sanitise::line(&text)
 }
 
 #[cfg(test)]

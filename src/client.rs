@@ -7,6 +7,8 @@ use std::time::Duration;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
 
+use crate::sanitise;
+
 /// Two clients of one API server. Cheap to clone, but bound to the runtime that made them: the
 /// connection of a kube client is a task. Each test makes its own.
 #[derive(Clone)]
@@ -158,7 +160,8 @@ impl ApiError {
             (false, true) => format!("{} ({code})", message.trim()),
             (false, false) => format!("{} ({code} {reason})", message.trim()),
         };
-        Self { text, status: Some(Box::new(status)) }
+        // A webhook, a quota, a value that somebody sent: part of it is never the server's own.
+        Self { text: sanitise::line(&text), status: Some(Box::new(status)) }
     }
 }
 
@@ -166,7 +169,7 @@ impl From<kube::Error> for ApiError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(*status),
-            other => Self { text: innermost(&other), status: None },
+            other => Self { text: sanitise::line(&innermost(&other)), status: None },
         }
     }
 }

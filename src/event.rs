@@ -15,7 +15,7 @@ use crate::judge::upgrade::{EndedStep, PlannedUpgrade, UpgradeStep};
 mod facts;
 mod log;
 mod read;
-pub(crate) mod redact;
+mod texts;
 
 pub use facts::{Change, FileEntry, Outcome, Row, Scope, Seen, Server};
 pub use log::{EventLog, Position};

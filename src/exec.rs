@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 use crate::deadline::Deadline;
+use crate::{sanitise, secret};
 
 /// A program with its arguments, ready to run. The child gets a process group of its own: a
 /// Ctrl-C at the terminal reaches seatrial alone, which ends its children itself.
@@ -154,7 +155,8 @@ impl Exec {
         deadline: Deadline,
         mut line: impl FnMut(&str) + Send,
     ) -> Result<Output, ExecError> {
-        let command = self.pretty();
+        // A command in an error goes to logs.
+        let command = secret::hide_shapes(&self.pretty());
         let start = |source| ExecError::Start { command: command.clone(), source };
         let mut command_line = self.command().map_err(start)?;
         command_line.process_group(0).kill_on_drop(true);
@@ -201,7 +203,7 @@ impl Exec {
     /// # Errors
     /// [`ExecError::Start`].
     pub fn detach(self, log: &Path) -> Result<u32, ExecError> {
-        let pretty = self.pretty();
+        let pretty = secret::hide_shapes(&self.pretty());
         let start = |source| ExecError::Start { command: pretty.clone(), source };
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(start)?;
         let mut command = self.command().map_err(start)?;
@@ -257,12 +259,12 @@ fn take(
     matches!(read, Ok(n) if n > 0)
 }
 
-/// The last lines of a text, on one line: enough to recognise the trouble.
+/// The last lines of a text, on one harmless line: enough to recognise the trouble.
 pub fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     match lines.len() {
         0 => "no output".into(),
-        n => lines[n.saturating_sub(4)..].join(" | "),
+        n => sanitise::line(&secret::hide_shapes(&lines[n.saturating_sub(4)..].join(" | "))),
     }
 }
 
@@ -296,6 +298,18 @@ mod tests {
         let text = error.unwrap_err().to_string();
         assert!(text.starts_with(r"`sh -c 'echo '\''bad thing'\'' >&2; exit 3'`"), "{text}");
         assert!(text.ends_with("exit status: 3: bad thing"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_error_is_harmless_and_has_no_secret() {
+        let exec = Exec::new("sh").args([
+            "-c",
+            "printf '\\033[2Jx ##vso[y] TOKEN=abc123\\n' >&2; exit 1",
+            "--token=abc123",
+        ]);
+        let text = exec.run(soon()).await.unwrap_err().to_string();
+        assert!(text.ends_with("exit status: 1: x # #vso[y] TOKEN=(left out)"), "{text}");
+        assert!(!text.contains("abc123"), "{text}");
     }
 
     #[tokio::test]

@@ -12,7 +12,8 @@
 //! - [`upgrade`] brings a living cluster to another version: a plan, then step by step.
 //! - Below are [`cluster`] (topologies, kind, leases), [`image`] (what runs, and how it is built
 //!   where no registry answers), [`node`] and [`engine`].
-//! - At the bottom: [`mod@chain`], [`deadline`], [`exec`], [`config`], [`progress`].
+//! - At the bottom: [`mod@chain`], [`deadline`], [`exec`], [`config`], [`progress`]; what every text
+//!   goes through on its way out: [`secret`] and [`sanitise`], into an [`artefact`] or to a reader.
 
 pub mod suite;
 
@@ -42,8 +43,11 @@ pub mod engine;
 pub mod event;
 pub mod judge;
 
+pub mod artefact;
 pub mod chain;
 pub mod config;
 pub mod deadline;
 pub mod exec;
 pub mod progress;
+pub mod sanitise;
+pub mod secret;

@@ -86,7 +86,7 @@ impl Run {
         cancel: CancellationToken,
     ) -> Result<Self, RunError> {
         let images = image::resolve(&settings, &engine, &progress, Deadline::after(IMAGES)).await?;
-        let log = EventLog::open(&settings.runs_dir().join(id), id)?;
+        let log = EventLog::open(&settings.runs_dir().join(id), id)?.with_secrets(&settings.secrets);
         let facts = engine.facts().await?;
         log.append(Event::RunStarted {
             seatrial: env!("CARGO_PKG_VERSION").into(),

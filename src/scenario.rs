@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, Topology};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::diagnostics::{self, Scene};
+use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
@@ -78,6 +78,7 @@ pub struct Scenario {
     pub settings: Settings,
     /// Who shows what is going on.
     pub progress: Progress,
+    logs: LogStreams,
     suffix: String,
     deadline: Deadline,
     intents: IntentLog,
@@ -197,6 +198,7 @@ pub async fn scenario(
     // Claims speak for themselves, and so does what is left behind: only what broke the story is its error.
     let broke = |e: &&ScenarioError| !matches!(e, ScenarioError::Claims { .. } | ScenarioError::Clean { .. });
     log.append(Event::ScenarioEnded { error: result.as_ref().err().filter(broke).map(|e| chain(e)), left });
+    log.leave_out_late();
     let written = log.check().map_err(|e| ScenarioError::Clean { name, source: e.into() });
     result.and(written)
 }
@@ -294,9 +296,13 @@ async fn set_up(
         });
     }
     let recorder = Recorder::start(client, &namespace.name, &log).await?;
+    let intents = lease.intents()?;
+    // Kept apart until the story has ended: a bundle takes what it needs, a process that is killed leaves it.
+    let streamed = log.dir().join("streamed").join(&namespace.name);
+    let logs = LogStreams::start(client, &[&namespace.name], &log.secrets(), &streamed);
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
     Ok(Scenario {
-        intents: lease.intents()?,
+        intents,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
         budgets: run.budgets.clone().unwrap_or_else(|| Budgets::of_planes(cluster.control_planes().count())),
@@ -311,6 +317,7 @@ async fn set_up(
         client: client.clone(),
         log,
         recorder,
+        logs,
         suffix,
     })
 }
@@ -346,9 +353,10 @@ async fn live(
             cluster: &scenario.cluster,
             client: &scenario.client,
             namespace: Some(&scenario.namespace),
+            streams: Some(&scenario.logs),
             deadline: way_out.at_most(Duration::from_secs(60)),
         };
-        diagnostics::collect(&scene, run.log.secrets(), &to).await;
+        diagnostics::collect(&scene, &run.log.secrets(), &to).await;
         run.progress.say(&format!("evidence of {name} kept in {}", to.display()));
     }
     let (left, clean) = left::by_this_story(scenario, lease, namespace, way_out).await;
@@ -356,8 +364,8 @@ async fn live(
 }
 
 impl Scenario {
-    /// Records a fact that a claim is judged by. Of objects `metadata.managedFields` and the values of
-    /// variables that are called like secrets are left out.
+    /// Records a fact that a claim is judged by. Of objects `metadata.managedFields` and what is recognised
+    /// as secret are left out.
     pub fn observe(&self, claim: &str, what: &str, value: impl Serialize) {
         let value = serde_json::to_value(value).unwrap_or_else(|e| Value::String(e.to_string()));
         self.log.append(Event::Observed { claim: claim.into(), what: what.into(), value });
@@ -425,6 +433,8 @@ impl Scenario {
     /// A manifest that is wrong.
     pub fn manifest(&self, file: &str, text: &str) -> Result<Manifest, Failure> {
         let mut manifest = Manifest::read(file, text)?;
+        // Before the API has it: nothing that comes back of it is written with a secret.
+        manifest.objects().iter().for_each(|object| self.settings.secrets.learn_from(&object.body));
         manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
         manifest.localise(&self.namespace, &self.suffix, &labels)?;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up: a module may import from its own layer and from lower ones.
 const LAYERS: &[&[&str]] = &[
-    &["chain", "deadline", "exec", "progress"],
+    &["sanitise", "secret"],
+    &["artefact", "chain", "deadline", "exec", "progress"],
     &["config"],
     &["event", "judge"],
     &["engine", "client"],
@@ -55,6 +56,25 @@ fn every_module_is_in_the_layer_table() {
     let mods = lib.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';'));
     let found: BTreeSet<&str> = mods.collect();
     assert_eq!(found, listed);
+}
+
+#[test]
+fn only_one_file_writes_to_terminals_and_what_it_writes_is_sanitised() {
+    let ways =
+        ["println!", "print!(", "eprint", "stdout().lock", "stderr().lock", "io::stdout()", "io::stderr()"];
+    // Only asks what a stream is.
+    let asks = |line: &str| line.contains("is_terminal") || line.contains("tcgetwinsize");
+    let mut found = BTreeSet::new();
+    for file in files("src", "rs") {
+        let writes = |(_, line): &(usize, String)| {
+            !line.trim_start().starts_with("//") && ways.iter().any(|way| line.contains(way)) && !asks(line)
+        };
+        if numbered(&file).iter().any(writes) {
+            found.insert(file.strip_prefix(root()).unwrap().to_string_lossy().into_owned());
+        }
+    }
+    let expected: BTreeSet<String> = ["src/bin/seatrial/show.rs".to_owned()].into();
+    assert_eq!(found, expected);
 }
 
 #[test]

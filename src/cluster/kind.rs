@@ -10,11 +10,13 @@ use jiff::Timestamp;
 use super::Wanted;
 use super::error::ClusterError;
 use super::record::{private_dir, remove_dir, write_private};
+use crate::artefact::Folder;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::exec::{Exec, ExecError};
 use crate::node::CLUSTER_LABEL;
+use crate::sanitise;
 
 /// The `kind` program and the engine that it works on.
 #[derive(Debug)]
@@ -141,6 +143,7 @@ impl Kind<'_> {
         let network = wanted.topology.control_planes() > 1;
         self.remove(&wanted.name, dir, network, LATE_CONTAINERS).await?;
         remove_dir(dir)?;
+        let reason = sanitise::line(&self.settings.secrets.hide(&reason));
         Ok(ClusterError::Create { name: wanted.name.clone(), reason, evidence })
     }
 
@@ -205,31 +208,35 @@ impl Kind<'_> {
         let stamp = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
         let dir = self.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
         private_dir(&dir)?;
-        let mut missing = Vec::new();
-        let mut put = |file: &str, text: &str| {
-            if let Err(error) = write_private(&dir.join(file), text.as_bytes()) {
-                missing.push(format!("{file}: {error}"));
+        let folder = Folder::new(&dir, &self.settings.secrets);
+        folder.text("kind.yaml", wanted.topology.yaml);
+        folder.text("kind-create.log", output);
+        match self.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await {
+            Ok(containers) => {
+                for container in containers {
+                    let facts = serde_json::to_value(&container).unwrap_or_default();
+                    folder.object(&format!("{}.json", container.name), facts);
+                    let file = format!("{}.log", container.name);
+                    match self.engine.logs(&container.name, 2000).await {
+                        Ok(log) => folder.text(&file, &log),
+                        Err(error) => folder.missing(&file, &error.to_string()),
+                    }
+                }
             }
-        };
-        put("kind.yaml", wanted.topology.yaml);
-        put("kind-create.log", output);
-        let containers = self.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await;
-        for container in containers.as_deref().unwrap_or_default() {
-            let log = self.engine.logs(&container.name, 2000).await;
-            put(&format!("{}.log", container.name), &log.unwrap_or_else(|e| format!("no log: {e}")));
-            let facts = serde_json::to_string_pretty(container).unwrap_or_default();
-            put(&format!("{}.json", container.name), &facts);
+            Err(error) => folder.missing("containers", &error.to_string()),
         }
-        if let Err(error) = containers {
-            missing.push(format!("containers: {error}"));
+        // kind writes what it finds, the variables of the nodes with it: none of that stays as it is.
+        match tempfile::tempdir_in(&dir) {
+            Ok(exported) => {
+                let export = self.command(["export", "logs", "--name", &wanted.name]).arg(exported.path());
+                if let Err(error) = export.run(Deadline::after(EVIDENCE)).await {
+                    folder.missing("nodes", &error.to_string());
+                }
+                take_in(&folder, exported.path(), "nodes");
+            }
+            Err(error) => folder.missing("nodes", &error.to_string()),
         }
-        let export = self.command(["export", "logs", "--name", &wanted.name]).arg(dir.join("nodes"));
-        if let Err(error) = export.run(Deadline::after(EVIDENCE)).await {
-            missing.push(format!("nodes: {error}"));
-        }
-        if !missing.is_empty() {
-            let _ = write_private(&dir.join("missing.txt"), missing.join("\n").as_bytes());
-        }
+        folder.close();
         Ok(dir)
     }
 
@@ -251,6 +258,26 @@ impl Kind<'_> {
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
             // Its docker program would take the context that is the current one by now.
             .env("DOCKER_HOST", self.engine.host())
+    }
+}
+
+/// Puts the files of a folder into the evidence, the smaller ones first: where there is no room for all,
+/// most are there.
+fn take_in(folder: &Folder, from: &Path, to: &str) {
+    let (mut files, mut dirs) = (Vec::new(), vec![from.to_path_buf()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(meta) if meta.is_dir() => dirs.push(entry.path()),
+                Ok(meta) if meta.is_file() => files.push((meta.len(), entry.path())),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    for (_, file) in files {
+        let name = file.strip_prefix(from).unwrap_or(&file).to_string_lossy().into_owned();
+        folder.file(&format!("{to}/{name}"), &file);
     }
 }
 

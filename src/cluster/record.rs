@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::ClusterError;
+use crate::artefact;
 use crate::config::StateId;
 
 /// A cluster as its state folder remembers it.
@@ -75,11 +76,7 @@ impl Record {
 
 /// Makes a folder that only its owner may enter: it holds credentials.
 pub(super) fn private_dir(dir: &Path) -> Result<(), ClusterError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|e| ClusterError::file("create folder", dir, e))
+    artefact::private_dir(dir).map_err(|e| ClusterError::file("create folder", dir, e))
 }
 
 /// Writes a file with mode 0600 in one step.

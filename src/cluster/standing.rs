@@ -179,7 +179,7 @@ impl Found {
 
     /// Whose it is, for people: as much as can be known from here.
     fn whose(&self, now: Timestamp) -> String {
-        let made = match self.containers.iter().filter_map(|c| c.started_at).max() {
+        let made = match self.containers.iter().filter_map(|c| c.started_at).min() {
             Some(started) => format!("started {} ago", words(age(started, now))),
             None => "never started".into(),
         };

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub use address::AddressError;
 pub use identity::{IdentityError, OWNED_BY_LABEL, StateId};
 
+use crate::secret::Secrets;
+
 /// Where seatrial keeps things, and what it may do. Nothing below the command line and the tests
 /// reads the environment: [`Settings::resolve`] is given a way to look names up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,13 @@ pub struct Settings {
     /// The `kind` program. `SEATRIAL_KIND`, else the one that `scripts/tools` installed in the
     /// cache, else `kind` in PATH.
     pub kind: PathBuf,
+    /// What was recognised as secret so far, and is in no evidence and no message: at first what the
+    /// proxies' variables hold, which kind gives to the nodes.
+    pub secrets: Secrets,
 }
+
+/// Variables whose secrets reach nodes and logs.
+const KEPT_OUT: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "DOCKER_AUTH_CONFIG"];
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +98,7 @@ impl Settings {
             profile: get("SEATRIAL_PROFILE").unwrap_or_else(|| "auto".into()),
             kubernetes: get("SEATRIAL_K8S").map(|v| v.trim_start_matches('v').to_owned()),
             kind: get("SEATRIAL_KIND").map_or(found, PathBuf::from),
+            secrets: secrets(get),
             cache,
             state,
             idle,
@@ -105,6 +114,16 @@ impl Settings {
     pub fn runs_dir(&self) -> PathBuf {
         self.state.join("runs")
     }
+}
+
+fn secrets(get: impl Fn(&str) -> Option<String>) -> Secrets {
+    let secrets = Secrets::default();
+    for name in KEPT_OUT {
+        for name in [name.to_owned(), name.to_lowercase()] {
+            get(&name).iter().for_each(|value| secrets.learn_variable(&name, value));
+        }
+    }
+    secrets
 }
 
 /// Reads a duration as people write it: `90s`, `30m`, `1h 30m`.
@@ -139,6 +158,14 @@ mod tests {
         let error = with(&[("HOME", "/h"), ("SEATRIAL_IDLE", "soon")]).unwrap_err();
         assert_eq!(error.to_string(), "SEATRIAL_IDLE=soon is not a duration such as 30m or 90s");
         assert!(with(&[]).is_err());
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_known_from_the_start() {
+        let settings =
+            with(&[("HOME", "/h"), ("https_proxy", "http://jane:s3cr%2Ft-value@proxy:3128")]).unwrap();
+        let text = "proxy:3128 refused jane s3cr/t-value, s3cr%2Ft-value";
+        assert_eq!(settings.secrets.hide(text), "proxy:3128 refused jane (left out), (left out)");
     }
 
     #[test]

@@ -2,31 +2,32 @@
 //! is healed. Bounded in time and size, honest about what is missing, and written so that a dead
 //! node or a dead API server costs its own part only.
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures::future::{BoxFuture, join_all};
 
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::deadline::Deadline;
+use crate::secret::Secrets;
 
 mod events;
-mod folder;
 mod nodes;
 mod objects;
 mod pod_logs;
 mod pods;
 mod running;
+mod streams;
 
+pub use crate::artefact::{Bundle, Folder};
 pub use events::Events;
-pub use folder::Folder;
 pub use nodes::Nodes;
 pub use objects::Objects;
 pub use pod_logs::PodLogs;
 pub use pods::Pods;
 pub use running::Running;
+pub use streams::LogStreams;
 
 /// Where Kubernetes' own pods run: API servers, schedulers, controllers, proxies, DNS.
 const OWN: &str = "kube-system";
@@ -54,34 +55,21 @@ pub struct Scene<'a> {
     pub client: &'a Client,
     /// The namespace of interest; all of them without one.
     pub namespace: Option<&'a str>,
+    /// What its containers printed while they lived, where that was read.
+    pub streams: Option<&'a LogStreams>,
     /// When everything must be done.
     pub deadline: Deadline,
 }
 
-/// What was gathered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
-    /// The folder.
-    pub dir: PathBuf,
-    /// The files in it.
-    pub files: Vec<PathBuf>,
-    /// Their size together.
-    pub bytes: u64,
-    /// What is missing, a line each, with the reason; also in `MISSING.txt`.
-    pub missing: Vec<String>,
-}
-
-/// Gathers everything into `to`, all collectors side by side. `secrets` are values that no text may
-/// have, such as [`EventLog::secrets`](crate::event::EventLog::secrets).
+/// Gathers everything into `to`, all collectors side by side. What `secrets` remember is in no text.
 ///
 /// # Guarantees
 /// Returns soon after the deadline at the latest, with what was gathered until then. Never an
 /// error: the reason for gathering must not be hidden by a second one. At most
-/// [`Folder::LIMIT`] bytes. No Secret is read; values of variables that are called like one are left
-/// out of every object, and `secrets` out of every text.
-pub async fn collect(scene: &Scene<'_>, secrets: BTreeSet<String>, to: &Path) -> Bundle {
-    let folder = Folder::new(to);
-    folder.hide(secrets);
+/// [`Folder::LIMIT`] bytes, for their owner alone. No Secret is read; what is recognised as secret in an
+/// object is left out of it and of every text.
+pub async fn collect(scene: &Scene<'_>, secrets: &Secrets, to: &Path) -> Bundle {
+    let folder = Folder::new(to, secrets);
     join_all(COLLECTORS.iter().map(|collector| one(*collector, scene, &folder))).await;
     folder.close()
 }

@@ -97,11 +97,41 @@ async fn copy(node: &Node, from: &str, wanted: impl Fn(&FileEntry) -> bool, to: 
         let kept = format!("{to}/{}", file.path);
         match node.read(&format!("{from}/{}", file.path)).await {
             Ok(Some(bytes)) if file.path.ends_with(".log") => {
-                folder.text(&kept, &String::from_utf8_lossy(&bytes));
+                folder.text(&kept, &unsplit(&String::from_utf8_lossy(&bytes)));
             }
             Ok(Some(bytes)) => folder.bytes(&kept, &bytes),
             Ok(None) => folder.missing(&kept, "gone before it was read"),
             Err(error) => folder.missing(&kept, &error.to_string()),
         }
+    }
+}
+
+/// Puts together the lines that the container runtime has split: it writes what a container prints in pieces
+/// of 16 KiB, each with a time and `P` but for the last, and a secret may lie in two of them.
+fn unsplit(log: &str) -> String {
+    let mut whole = String::with_capacity(log.len());
+    let mut open = false;
+    for line in log.split_inclusive('\n') {
+        let mut parts = line.splitn(4, ' ');
+        let (_, stream, tag, text) = (parts.next(), parts.next(), parts.next(), parts.next());
+        let is_cri = matches!(stream, Some("stdout" | "stderr")) && matches!(tag, Some("P" | "F"));
+        whole.push_str(text.filter(|_| is_cri && open).unwrap_or(line));
+        open = is_cri && tag == Some("P");
+        if open && whole.ends_with('\n') {
+            whole.pop();
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_the_runtime_split_is_whole_again() {
+        let log =
+            "t1 stdout P hun\nt2 stdout P te\nt3 stdout F r22\nt4 stderr F next\nplain\nt5 stdout P open";
+        assert_eq!(unsplit(log), "t1 stdout P hunter22\nt4 stderr F next\nplain\nt5 stdout P open");
     }
 }

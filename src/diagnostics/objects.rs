@@ -1,13 +1,10 @@
 //! The other objects that a story depends on.
 
-use std::collections::BTreeSet;
-
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
 use super::{Collector, Folder, Scene};
-use crate::event::redact;
 
 /// `objects/<kind>.json`: of the namespace, and cluster-wide ones. Secrets and ConfigMaps are
 /// not asked for.
@@ -62,11 +59,7 @@ async fn of_kind(
     let file = format!("objects/{plural}.json");
     match api.list(&ListParams::default()).await {
         Ok(list) if list.items.is_empty() => {}
-        Ok(list) => {
-            let mut value = serde_json::to_value(&list.items).unwrap_or_default();
-            redact::clean(&mut value, &mut BTreeSet::new());
-            folder.text(&file, &format!("{value:#}\n"));
-        }
+        Ok(list) => folder.object(&file, serde_json::to_value(&list.items).unwrap_or_default()),
         Err(error) => folder.missing(&file, &error.to_string()),
     }
 }

@@ -1,15 +1,19 @@
 //! What the containers of the namespace and the cluster's own printed, those that ended before included.
 
+use std::collections::BTreeSet;
+
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 
+use super::streams::{self, Instance};
 use super::{Collector, Folder, OWN, Scene};
 
 /// `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`; the same below
-/// `logs/kube-system/`. Logs of pods on dead nodes come with the node's files: the API server cannot
+/// `logs/kube-system/`. Of the story's pods that are gone, and of earlier instances of a container, what was
+/// read while they lived: `logs/<pod>.<UID>/<container>.<restarts>.log`. Logs of pods on dead nodes come with the node's files: the API server cannot
 /// reach them.
 #[derive(Debug)]
 pub struct PodLogs;
@@ -18,7 +22,7 @@ pub struct PodLogs;
 const LINES: i64 = 10_000;
 /// Bytes of them that are asked for at most. Where it is reached the kubelet leaves the end out, of
 /// which the folder would keep most: so it is far more than that.
-const MOST: usize = 16 * Folder::FILE_LIMIT;
+const MOST: usize = 8 * Folder::FILE_LIMIT;
 
 impl Collector for PodLogs {
     fn name(&self) -> &'static str {
@@ -31,25 +35,45 @@ impl Collector for PodLogs {
 
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
         async move {
-            let own = Some((OWN, "logs/kube-system"));
-            let places = scene.namespace.map(|namespace| (namespace, "logs")).into_iter().chain(own);
-            join_all(places.map(|(namespace, to)| of_namespace(namespace, to, scene, folder))).await;
+            // Those of the story first: where there is no room for all, they are there.
+            let given = match scene.namespace {
+                Some(namespace) => {
+                    // An API server that says nothing must not cost what was read already.
+                    let half = scene.deadline.at_most(scene.deadline.remaining() / 2);
+                    let given = half.bound(of_namespace(namespace, "logs", scene, folder)).await;
+                    given.unwrap_or_else(|late| {
+                        folder.missing("logs", &late.to_string());
+                        BTreeSet::new()
+                    })
+                }
+                None => BTreeSet::new(),
+            };
+            if let Some(streams) = scene.streams {
+                streams.collect(&given, folder);
+            }
+            of_namespace(OWN, "logs/kube-system", scene, folder).await;
         }
         .boxed()
     }
 }
 
-async fn of_namespace(namespace: &str, to: &str, scene: &Scene<'_>, folder: &Folder) {
+/// Gives the instances of containers whose logs were had.
+async fn of_namespace(namespace: &str, to: &str, scene: &Scene<'_>, folder: &Folder) -> BTreeSet<Instance> {
     let api: Api<Pod> = Api::namespaced(scene.client.unary.clone(), namespace);
     match api.list(&ListParams::default()).await {
         Ok(pods) => {
-            join_all(pods.items.iter().map(|pod| of_pod(&api, pod, to, scene, folder))).await;
+            let given = join_all(pods.items.iter().map(|pod| of_pod(&api, pod, to, scene, folder))).await;
+            given.into_iter().flatten().collect()
         }
-        Err(error) => folder.missing(to, &error.to_string()),
+        Err(error) => {
+            folder.missing(to, &error.to_string());
+            BTreeSet::new()
+        }
     }
 }
 
-async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: &Folder) {
+async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: &Folder) -> Vec<Instance> {
+    let mut given = Vec::new();
     let name = pod.name_any();
     let status = pod.status.as_ref();
     let inits = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
@@ -69,15 +93,24 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: 
             // A dead kubelet lets the API server wait for a long time: it costs its own log only.
             let short = scene.deadline.at_most(std::time::Duration::from_secs(10));
             match short.bound(api.logs(&name, &params)).await {
-                Ok(Ok(text)) => {
+                Ok(Ok(mut text)) => {
                     if text.len() >= MOST {
+                        // Half a line may be half a secret.
+                        text.truncate(text.rfind('\n').map_or(0, |at| at + 1));
                         folder.missing(&file, &format!("what came after {} bytes", text.len()));
                     }
                     folder.text(&file, &text);
+                    given.push(Instance {
+                        uid: pod.uid().unwrap_or_default(),
+                        pod: name.clone(),
+                        container: container.name.clone(),
+                        restarts: container.restart_count - i32::from(previous && !streams::waits(container)),
+                    });
                 }
                 Ok(Err(error)) => folder.missing(&file, &error.to_string()),
                 Err(late) => folder.missing(&file, &late.to_string()),
             }
         }
     }
+    given
 }

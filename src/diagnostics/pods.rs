@@ -1,7 +1,5 @@
 //! Pods: a table of all, and each of the namespace as a whole.
 
-use std::collections::BTreeSet;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -9,7 +7,6 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use super::{Collector, Folder, Scene};
-use crate::event::redact;
 
 /// `pods.txt` with every pod of the cluster, `pods/<name>.json` with those of the namespace.
 #[derive(Debug)]
@@ -36,9 +33,8 @@ impl Collector for Pods {
             folder.text("pods.txt", &lines.concat());
             let ours = |pod: &&Pod| scene.namespace.is_none_or(|n| pod.namespace().as_deref() == Some(n));
             for pod in pods.iter().filter(ours) {
-                let mut value = serde_json::to_value(pod).unwrap_or_default();
-                redact::clean(&mut value, &mut BTreeSet::new());
-                folder.text(&format!("pods/{}.json", pod.name_any()), &format!("{value:#}\n"));
+                let value = serde_json::to_value(pod).unwrap_or_default();
+                folder.object(&format!("pods/{}.json", pod.name_any()), value);
             }
         }
         .boxed()

@@ -6,6 +6,7 @@ use bollard::errors::Error as ApiError;
 
 use super::Power;
 use crate::exec::tail;
+use crate::secret::hide_shapes;
 
 /// Why the engine did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub enum EngineError {
         waited: Duration,
     },
     /// A command in a container ended with another code than 0.
-    #[error("`{command}` in {container} ended with {code}: {}", tail(.stderr))]
+    #[error("`{}` in {container} ended with {code}: {}", hide_shapes(.command), tail(.stderr))]
     Command {
         /// The container.
         container: String,

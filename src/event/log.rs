@@ -1,16 +1,19 @@
 //! The writer of a run's log. It keeps nothing of what it wrote: whoever wants records gets them
 //! from the file, so memory does not grow with the length of a run.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::{Event, EventError, Record, SCHEMA, Scope, redact};
+use super::{Event, EventError, Record, SCHEMA, Scope, texts};
+use crate::artefact::private_dir;
+use crate::sanitise;
+use crate::secret::Secrets;
 
 /// Appends to one run's log. Cheap to clone; each line is one write, so several processes may
 /// append to the same file.
@@ -43,27 +46,33 @@ struct State {
     broken: Option<String>,
     /// Whether a part of a record may be the last that this writer has put into the file.
     torn: bool,
-    /// Values that were left out of what was appended.
-    secrets: BTreeSet<String>,
+    /// What is left out of what is appended.
+    secrets: Secrets,
 }
 
 impl EventLog {
-    /// Opens `events.jsonl` in the run's folder, which is made if it is missing.
+    /// Opens `events.jsonl` in the run's folder, which is made if it is missing, for its owner alone.
     ///
     /// # Errors
     /// [`EventError::File`].
     pub fn open(dir: &Path, run: &str) -> Result<Self, EventError> {
         let path = dir.join("events.jsonl");
         let error = |source| EventError::File { path: path.clone(), source };
-        std::fs::create_dir_all(dir).map_err(error)?;
+        private_dir(dir).map_err(error)?;
         let mut file = File::options().create(true).append(true).read(true).open(&path).map_err(error)?;
         let begin = Position(file.metadata().map_err(error)?.len());
         // A process that was killed in a write leaves half a line.
         let torn = begin.0 > 0 && last_byte(&mut file).map_err(error)? != b'\n';
         let state =
-            Mutex::new(State { file, seq: 0, end: begin, broken: None, torn, secrets: BTreeSet::new() });
+            Mutex::new(State { file, seq: 0, end: begin, broken: None, torn, secrets: Secrets::default() });
         let inner = Inner { path, run: run.into(), opened: Instant::now(), begin, state };
         Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
+    }
+
+    /// The same log, which shares this memory of secrets with others from now on.
+    pub fn with_secrets(self, secrets: &Secrets) -> Self {
+        self.state().secrets = secrets.clone();
+        self
     }
 
     /// The same log, with another scope on what is appended through it.
@@ -94,21 +103,19 @@ impl EventLog {
     /// Appends one event. A full disk does not stop the story in the middle of a fault: the first
     /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
     ///
-    /// Of objects `metadata.managedFields` is left out, and so are the values of variables that are
-    /// called like secrets: a log is taken to other machines.
+    /// No secret is written that is recognised in what is appended, or was before: a log is taken to other
+    /// machines. Of objects `metadata.managedFields` is left out too.
     pub fn append(&self, event: Event) {
         self.write(&mut self.state(), event);
     }
 
-    /// The values of variables called like secrets that this process left out of the log so far.
-    pub fn secrets(&self) -> BTreeSet<String> {
+    /// What was recognised as secret so far.
+    pub fn secrets(&self) -> Secrets {
         self.state().secrets.clone()
     }
 
     fn write(&self, state: &mut State, mut event: Event) {
-        if let Event::ObjectChanged { object: value, .. } | Event::Observed { value, .. } = &mut event {
-            redact::clean(value, &mut state.secrets);
-        }
+        texts::hide(&mut event, &state.secrets);
         let record = Record {
             schema: SCHEMA,
             seq: state.seq,
@@ -120,7 +127,8 @@ impl EventLog {
             event,
         };
         state.seq += 1;
-        let mut line = serde_json::to_vec(&record).expect("a record is plain data");
+        let line = serde_json::to_string(&record).expect("a record is plain data");
+        let mut line = sanitise::json(&line).into_bytes();
         line.push(b'\n');
         if state.torn {
             // A line of its own for what is left of the last one; another process may have gone on since,
@@ -151,6 +159,28 @@ impl EventLog {
         let event = judge(&seen);
         drop(seen);
         self.write(&mut state, event);
+    }
+
+    /// Overwrites what was recognised as secret only after it was written. Lines keep their length and place,
+    /// so that who reads at the same time reads whole lines. Takes time to read the file.
+    pub fn leave_out_late(&self) {
+        let (end, secrets) = (self.position(), self.secrets());
+        let blanked = || {
+            let mut file = File::options().read(true).write(true).open(&self.inner.path)?;
+            file.seek(SeekFrom::Start(self.inner.begin.0))?;
+            let mut at = self.inner.begin.0;
+            let mut reader = BufReader::new(file.try_clone()?.take(end.0.saturating_sub(at)));
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line)? > 0 {
+                if secrets.blank_json(&mut line) {
+                    file.write_all_at(&line, at)?;
+                }
+                at += line.len() as u64;
+                line.clear();
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        self.keep(blanked().err().map(|error| error.to_string()));
     }
 
     /// Whether every event so far reached the file, and could be read back where it was asked for.
@@ -243,7 +273,10 @@ impl EventLog {
             Err(error) => return Some(error.to_string()),
         };
         // Most lines of other scenarios need not be parsed to be told apart.
-        let mark = scenario.flatten().map(|n| format!("\"scenario\":{}", serde_json::Value::from(n)));
+        let mark = scenario.flatten().map(|n| {
+            let name = sanitise::json(&serde_json::Value::from(n).to_string());
+            format!("\"scenario\":{name}")
+        });
         let mut line = Vec::new();
         loop {
             line.clear();

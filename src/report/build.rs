@@ -6,7 +6,7 @@ use super::run::{
     ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport, human, millis,
 };
 use super::stories::{Clock, Story, stories};
-use super::{clusters, faults, rows, timeline, upgrade_steps};
+use super::{clusters, faults, rows, texts, timeline, upgrade_steps};
 use crate::event::{Event, Record};
 use crate::judge::{self, Conclusion, clock, integrity};
 
@@ -51,6 +51,8 @@ impl RunReport {
         report.faults = faults::faults(records, &stories, &names, &clock);
         report.clusters = clusters::clusters(records);
         report.conclude(records);
+        // Last, so that nothing that is put in is forgotten.
+        texts::each(&mut report, &mut |text| *text = line(text));
         report
     }
 
@@ -325,11 +327,8 @@ impl Key {
     }
 }
 
-/// One line without control characters: text from a cluster goes to terminals and into XML.
-pub(super) fn line(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
-}
+/// One harmless line: text from a cluster goes to terminals, CI logs and into XML.
+pub(super) use crate::sanitise::line;
 
 #[cfg(test)]
 mod tests {
@@ -340,10 +339,5 @@ mod tests {
         let mut ids = ["B1", "A10", "A2", "own-claim"];
         ids.sort_by_key(|id| Key::of(id));
         assert_eq!(ids, ["A2", "A10", "B1", "own-claim"]);
-    }
-
-    #[test]
-    fn text_from_outside_cannot_move_the_cursor() {
-        assert_eq!(line("a\n  b\u{1b}[2Jc\t"), "a b [2Jc");
     }
 }

@@ -1,5 +1,7 @@
 //! `report.json`: the run for programs. docs/events.md describes its fields.
 
+use crate::sanitise;
+
 use super::{Format, Look, ReportError, RunReport};
 
 /// The run as one JSON object.
@@ -22,6 +24,6 @@ impl Format for Json {
     fn render(&self, report: &RunReport, _look: Look) -> Result<String, ReportError> {
         let text = serde_json::to_string_pretty(report);
         let text = text.map_err(|e| ReportError::Render { format: "json", source: e.into() })?;
-        Ok(text + "\n")
+        Ok(sanitise::json(&text) + "\n")
     }
 }

@@ -18,6 +18,7 @@ mod rows;
 mod run;
 mod stories;
 mod terminal;
+mod texts;
 mod timeline;
 mod upgrade;
 mod upgrade_steps;

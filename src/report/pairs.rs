@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::event::Record;
 use crate::judge::upgrade::costs;
 use crate::judge::version::Version;
+use crate::sanitise;
 
 /// The steps in their order, as columns; those on several nodes are added up.
 const STEPS: [&str; 7] = ["preload", "apply", "configure", "drain", "kubelet", "uncordon", "settle"];
@@ -65,6 +66,8 @@ pub fn row(pair: Pair, verdict: &str, run: &str, records: &[Record]) -> String {
     });
     cells.push(outages.collect::<Vec<_>>().join(", "));
     cells.push(run.to_owned());
+    // A cell ends at a bar.
+    let cells: Vec<String> = cells.iter().map(|cell| sanitise::line(cell).replace('|', "\\|")).collect();
     format!("| {} |", cells.join(" | "))
 }
 

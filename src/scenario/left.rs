@@ -64,6 +64,7 @@ pub(super) async fn by_this_story(
     }
     let deleted = namespace.delete(&scenario.client, deadline).await;
     scenario.recorder.stop().await;
+    scenario.logs.stop().await;
     let mut left = scenario.left.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let folders = scenario.folders.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     // Pods that stay may still write: the next story that has the cluster to itself finds the records.

@@ -8,6 +8,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
 use crate::deadline::Deadline;
+use crate::{sanitise, secret};
 
 pub mod claims;
 pub mod deployments;
@@ -147,6 +148,11 @@ fn in_brackets(text: &Option<String>) -> String {
     text.as_ref().map(|t| format!(" [{t}]")).unwrap_or_default()
 }
 
+/// What objects say of themselves, as an error may repeat it.
+fn told(why: &str) -> String {
+    sanitise::line(&secret::hide_shapes(why))
+}
+
 /// The bookkeeping of one wait: what a timeout will have to say.
 struct Wait {
     what: String,
@@ -177,11 +183,11 @@ impl Wait {
         match verdict {
             Verdict::Met => Ok(true),
             Verdict::NotYet(why) => {
-                self.last = Some(why);
+                self.last = Some(told(&why));
                 Ok(false)
             }
             Verdict::Never(why) => {
-                Err(WaitError::Never { what: self.what.clone(), why, waited: self.took() })
+                Err(WaitError::Never { what: self.what.clone(), why: told(&why), waited: self.took() })
             }
         }
     }

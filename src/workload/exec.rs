@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::{sanitise, secret};
 
 /// More output than this is cut off.
 const LIMIT: u64 = 1 << 20;
@@ -59,7 +60,8 @@ pub async fn exec(
             Err(late) => last = format!("{last} ({late})"),
         }
         if deadline.is_over() {
-            return Err(ExecError { command: argv.join(" "), pod: pod.into(), why: last });
+            let command = secret::hide_shapes(&argv.join(" "));
+            return Err(ExecError { command, pod: pod.into(), why: sanitise::line(&last) });
         }
         deadline.pause(AGAIN).await;
     }
@@ -80,8 +82,9 @@ pub async fn exec_ok(
     if output.code == 0 {
         return Ok(output.stdout);
     }
-    let why = format!("exit code {}: {}", output.code, output.stderr.trim());
-    Err(ExecError { command: argv.join(" "), pod: pod.into(), why })
+    let why =
+        sanitise::line(&secret::hide_shapes(&format!("exit code {}: {}", output.code, output.stderr.trim())));
+    Err(ExecError { command: secret::hide_shapes(&argv.join(" ")), pod: pod.into(), why })
 }
 
 async fn once(client: &Client, namespace: &str, pod: &str, argv: &[&str]) -> Result<Output, String> {

@@ -1,6 +1,5 @@
 //! The bundle of a failed scenario, from a cluster of which parts are dead.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use seatrial::cluster::{Cluster, THREE};
 use seatrial::deadline::Deadline;
 use seatrial::diagnostics::{self, Bundle, Scene};
 use seatrial::engine::Power;
+use seatrial::secret::Secrets;
 use serde_json::json;
 
 use crate::fake_api::{self, FakeApi};
@@ -36,6 +36,12 @@ async fn cluster(engine: &FakeEngine, api: &FakeApi) -> anyhow::Result<Cluster> 
     })
 }
 
+fn secrets() -> Secrets {
+    let secrets = Secrets::default();
+    secrets.learn("hunter2");
+    secrets
+}
+
 fn everything(bundle: &Bundle) -> String {
     let read = |file: &std::path::PathBuf| std::fs::read(file).unwrap_or_default();
     bundle.files.iter().map(|f| String::from_utf8_lossy(&read(f)).into_owned()).collect()
@@ -48,8 +54,8 @@ fn lacks(bundle: &Bundle, what: &str) -> bool {
 async fn collect(cluster: &Cluster, api: &FakeApi, to: &Path, time: Duration) -> Bundle {
     let client = api.client().await;
     let deadline = Deadline::after(time);
-    let scene = Scene { cluster, client: &client, namespace: Some("story"), deadline };
-    diagnostics::collect(&scene, BTreeSet::from(["hunter2".into()]), to).await
+    let scene = Scene { cluster, client: &client, namespace: Some("story"), streams: None, deadline };
+    diagnostics::collect(&scene, &secrets(), to).await
 }
 
 #[tokio::test]

@@ -28,13 +28,13 @@ fn moving() -> Progress {
         match update {
             Update::Started { task } => {
                 let line = lines.add(ProgressBar::new_spinner().with_style(style.clone()));
-                line.set_prefix(task.to_owned());
+                line.set_prefix(show::harmless(task));
                 line.enable_steady_tick(Duration::from_millis(120));
                 tasks.insert(task.into(), line);
             }
             Update::Detail { task, text } => {
                 if let Some(line) = tasks.get(task) {
-                    line.set_message(text.to_owned());
+                    line.set_message(show::harmless(text));
                 }
             }
             Update::Ended { task, took, error } => {
@@ -42,9 +42,9 @@ fn moving() -> Progress {
                     line.finish_and_clear();
                     lines.remove(&line);
                 }
-                let _ = lines.println(ended(task, took, error));
+                let _ = lines.println(show::harmless(&ended(task, took, error)));
             }
-            Update::Said(text) => _ = lines.println(text),
+            Update::Said(text) => _ = lines.println(show::harmless(text)),
         }
     })
 }

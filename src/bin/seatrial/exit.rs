@@ -160,6 +160,12 @@ pub fn code(error: &(dyn StdError + 'static)) -> Option<Exit> {
     found.or_else(|| error.source().and_then(code))
 }
 
+/// The hint of the first error in a chain that has one.
+pub fn hint(error: &(dyn StdError + 'static)) -> Option<String> {
+    let found = known(error).and_then(|known| known.1);
+    found.or_else(|| error.source().and_then(hint))
+}
+
 type Known = (Exit, Option<String>);
 
 /// The code and the hint of an error that is known here. Errors that pass another one through

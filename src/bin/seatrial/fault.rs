@@ -28,7 +28,7 @@ pub fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
     if args.json {
         let all: Vec<Value> = FAULTS.iter().map(|f| described(*f)).collect();
         let text = serde_json::to_string_pretty(&json!({ "faults": all, "open": open }))?;
-        show::text(&format!("{text}\n"))?;
+        show::json(&format!("{text}\n"))?;
         return Ok(Exit::Passed);
     }
     for fault in FAULTS {

@@ -86,6 +86,6 @@ fn tell(news: News) {
     let told = Told { pid: std::process::id(), news };
     if let Ok(line) = serde_json::to_string(&told) {
         // Whoever asked may be gone; the outage goes on.
-        let _ = show::text(&format!("{line}\n"));
+        let _ = show::json(&format!("{line}\n"));
     }
 }

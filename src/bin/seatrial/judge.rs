@@ -20,6 +20,6 @@ pub fn judge(settings: &Settings, args: &JudgeArgs) -> anyhow::Result<Exit> {
         show::error(&format!("{claim} of {scenario} was {was}, is {is}"));
     }
     let report = rejudged.report();
-    show::text(&report::format(&args.format)?.render(&report, show::look())?)?;
+    show::page(&report::format(&args.format)?.render(&report, show::look())?)?;
     Ok(Exit::of(&report, None))
 }

@@ -17,7 +17,7 @@ pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> 
     let engine = Engine::connect(&settings.engine).await?;
     let clusters = cluster::list(settings, &engine).await?;
     if args.json {
-        show::text(&format!("{}\n", serde_json::to_string_pretty(&clusters)?))?;
+        show::json(&format!("{}\n", serde_json::to_string_pretty(&clusters)?))?;
         return Ok(Exit::Passed);
     }
     if clusters.is_empty() {

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
 async fn ended(args: Args) -> anyhow::Result<Exit> {
     args.check()?;
     let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
+    show::without(&settings.secrets);
     let mut signals = Signals::listen()?;
     match &args.command {
         Command::Run(args) => return run::run(&settings, args, signals).await,

@@ -20,7 +20,7 @@ pub async fn report(settings: &Settings, args: &ReportArgs) -> anyhow::Result<Ex
         report::write(&report, &found.dir)?;
         return open(&found.dir.join("report.html")).await;
     }
-    show::text(&report::format(&args.format)?.render(&report, show::look())?)?;
+    show::page(&report::format(&args.format)?.render(&report, show::look())?)?;
     Ok(Exit::Passed)
 }
 

@@ -233,11 +233,13 @@ fn finish(
     let broken = errors.iter().map(|(_, error)| error).rfind(is_broken);
     let broken = broken.map(|error| exit::code(error).unwrap_or(Exit::Internal));
     let mut code = Exit::of(&report, broken);
+    let hints: BTreeSet<String> = errors.iter().filter_map(|(_, error)| exit::hint(error)).collect();
     // That a result could not be shown does not change it.
     if let Err(error) = shown(&report, &dir) {
         let exit = exit::explain(&error);
         code = if code == Exit::Passed { exit } else { code };
     }
+    hints.iter().for_each(|hint| show::error(&format!("hint: {hint}")));
     Ok(match went {
         Ok(Exit::Passed) => code,
         Ok(ended) => {
@@ -257,7 +259,7 @@ fn finish(
 /// Writes the reports, and shows the result also where they cannot be written.
 fn shown(report: &RunReport, dir: &Path) -> anyhow::Result<()> {
     let written = report::write(report, dir);
-    show::text(&Terminal.render(report, show::look())?)?;
+    show::page(&Terminal.render(report, show::look())?)?;
     for file in written? {
         show::text(&format!("  {}\n", file.display()))?;
     }

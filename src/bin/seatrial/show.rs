@@ -1,13 +1,52 @@
-//! Standard output and standard error.
+//! Standard output and standard error: the only way out to a terminal and to the log of a CI job.
+//! Whatever a text says, it is shown: it moves no cursor, is no command to a CI system, and has no secret.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use seatrial::report::Look;
+use seatrial::sanitise;
+use seatrial::secret::{Secrets, hide_shapes};
 
 use crate::exit::{Exit, Stop};
 
-/// Prints to standard output. A reader that has gone away (`| head`) is no error.
+static SECRETS: OnceLock<Secrets> = OnceLock::new();
+
+/// Shows nothing from now on that these remember.
+pub fn without(secrets: &Secrets) {
+    let _ = SECRETS.set(secrets.clone());
+}
+
+/// Prints lines to standard output. A reader that has gone away (`| head`) is no error.
 pub fn text(text: &str) -> Result<(), Stop> {
+    out(&sanitise::lines(&hidden(text)))
+}
+
+/// Prints JSON to standard output: the same value, whatever its strings say.
+pub fn json(text: &str) -> Result<(), Stop> {
+    out(&sanitise::json(&hidden(text)))
+}
+
+/// Prints a report to standard output. Its texts are harmless already, and its colours are our own.
+pub fn page(text: &str) -> Result<(), Stop> {
+    out(&hidden(text))
+}
+
+/// Prints a line to standard error, where nothing can be done about a failure.
+pub fn error(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(line));
+}
+
+/// One line as it may be shown.
+pub fn harmless(line: &str) -> String {
+    sanitise::line(&hidden(line))
+}
+
+fn hidden(text: &str) -> String {
+    SECRETS.get().map_or_else(|| hide_shapes(text), |secrets| secrets.hide(text))
+}
+
+fn out(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -16,11 +55,6 @@ pub fn text(text: &str) -> Result<(), Stop> {
         }
         _ => Ok(()),
     }
-}
-
-/// Prints a line to standard error, where nothing can be done about a failure.
-pub fn error(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// What standard output allows: colours on a terminal unless NO_COLOR is set, and its width.

@@ -45,7 +45,8 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     let budgets = given.unwrap_or_else(|| Budgets::of_planes(planes));
     let id = new_id(Timestamp::now());
     // Not among the runs: there is no claim to report.
-    let log = EventLog::open(&settings.state.join("upgrades").join(&id), &id)?;
+    let log =
+        EventLog::open(&settings.state.join("upgrades").join(&id), &id)?.with_secrets(&settings.secrets);
     let probes = probes(&lease.cluster, &log).await?;
     let watcher = |told: Told<'_>| {
         if let Told::Planned { plan, .. } = &told {

@@ -9,6 +9,7 @@ use super::lock::{self, KeyLock};
 use super::{Builder, Piece};
 use crate::deadline::Deadline;
 use crate::exec::{Exec, ExecError, tail};
+use crate::secret;
 
 /// A piece about to be built.
 pub(super) struct Job<'a> {
@@ -99,6 +100,8 @@ impl Builder {
         let mut said = String::new();
         let ended = recipe
             .run_with(deadline, |line| {
+                // A proxy's password stands in the environment of each tool.
+                let line = &secret::hide_shapes(line);
                 if let Err(error) = writeln!(file, "{line}") {
                     unwritten.get_or_insert(error);
                 }

@@ -29,6 +29,8 @@ struct Shared {
     changed: tokio::sync::watch::Sender<u64>,
     troubles: Mutex<Vec<Planned>>,
     requests: Mutex<Vec<String>>,
+    /// What containers have printed, by `namespace/pod/container`, and whether they have ended.
+    logs: Mutex<std::collections::BTreeMap<String, (String, bool)>>,
     connections: Mutex<tokio_util::sync::CancellationToken>,
 }
 
@@ -70,6 +72,7 @@ impl FakeApi {
             changed: tokio::sync::watch::channel(0).0,
             troubles: Mutex::default(),
             requests: Mutex::default(),
+            logs: Mutex::default(),
             connections: Mutex::default(),
         });
         let app = serve::router(Arc::clone(&shared));
@@ -123,6 +126,17 @@ impl FakeApi {
     /// Removes an object at once, whatever its finalizers.
     pub fn remove(&self, kind: &str, namespace: &str, name: &str) {
         self.store().remove(kinds::by_kind(kind), namespace, name);
+        self.announce();
+    }
+
+    /// A container prints more, and goes on or ends: `namespace/pod/container`, with `/previous` where a later
+    /// instance runs.
+    pub fn print(&self, container: &str, text: &str, ends: bool) {
+        let mut logs = self.shared.logs.lock().unwrap();
+        let log = logs.entry(container.into()).or_default();
+        log.0.push_str(text);
+        log.1 = ends;
+        drop(logs);
         self.announce();
     }
 

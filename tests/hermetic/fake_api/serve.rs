@@ -49,6 +49,9 @@ async fn answer(
     };
     let namespace = namespace.map(str::to_owned);
     match (method.as_str(), name) {
+        ("GET", Some(pod)) if segments.last() == Some(&"log") => {
+            logged(shared, &namespace.unwrap_or_default(), pod, &parameters)
+        }
         ("GET", None) if watch => watched(shared, kind, namespace, parameters),
         ("GET", None) => list(&shared, kind, namespace.as_deref(), &parameters),
         // An eviction that no trouble forbids is a deletion.
@@ -187,6 +190,38 @@ fn list(shared: &Shared, kind: &'static Kind, namespace: Option<&str>, parameter
         "items": items,
     }))
     .into_response()
+}
+
+/// The log of a container; a followed one until it ends or the pod is gone.
+fn logged(shared: Arc<Shared>, namespace: &str, pod: &str, parameters: &Parameters) -> Response {
+    let is = |name: &str| parameters.get(name).is_some_and(|v| v == "true");
+    let container = parameters.get("container").cloned().unwrap_or_default();
+    if shared.store.lock().unwrap().get(kinds::by_kind("Pod"), namespace, pod).is_none() {
+        return status(404, "NotFound", &format!("pods \"{pod}\" not found"));
+    }
+    let key = format!("{namespace}/{pod}/{container}{}", if is("previous") { "/previous" } else { "" });
+    if !is("follow") {
+        let text = shared.logs.lock().unwrap().get(&key).map(|log| log.0.clone());
+        return text.unwrap_or_default().into_response();
+    }
+    let changed = shared.changed.subscribe();
+    let lines = futures::stream::unfold((shared, key, 0, changed), async |(shared, key, at, mut changed)| {
+        loop {
+            changed.borrow_and_update();
+            let (text, ended) = shared.logs.lock().unwrap().get(&key).cloned().unwrap_or_default();
+            if text.len() > at {
+                // As a server that has little room: a line comes in pieces.
+                let until = text.len().min(at + 7);
+                let piece = text.as_bytes()[at..until].to_vec();
+                return Some((Ok::<_, Infallible>(piece), (shared, key, until, changed)));
+            }
+            if ended {
+                return None;
+            }
+            changed.changed().await.ok()?;
+        }
+    });
+    Body::from_stream(lines).into_response()
 }
 
 struct Watch {

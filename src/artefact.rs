@@ -1,0 +1,363 @@
+//! Folders of evidence: private, without secrets, bounded, and honest about what is missing.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::sanitise;
+use crate::secret::Secrets;
+
+/// Makes a folder with its parents, for its owner alone. One that exists is closed to others.
+///
+/// # Errors
+/// The system's.
+pub fn private_dir(dir: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let open = std::fs::metadata(dir)?.permissions().mode() & 0o077 != 0;
+    // A folder of somebody else, which we may write into, is not ours to close.
+    let _ = open.then(|| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)));
+    Ok(())
+}
+
+/// Where evidence is put. Safe to use from several tasks at once.
+///
+/// # Guarantees
+/// Nothing that its [`Secrets`] remember at its end is in a text. The folder is for its owner alone, holds
+/// no more than [`Folder::LIMIT`] bytes, and `MISSING.txt` names what was cut or left out.
+#[derive(Debug)]
+pub struct Folder {
+    dir: PathBuf,
+    secrets: Secrets,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: Vec<PathBuf>,
+    /// Texts, and how much was remembered as secret when they were written.
+    texts: Vec<(PathBuf, usize)>,
+    bytes: u64,
+    /// Those of them that are no text.
+    binary: u64,
+    missing: Vec<String>,
+}
+
+/// What was put into a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The files in it.
+    pub files: Vec<PathBuf>,
+    /// Their size together.
+    pub bytes: u64,
+    /// What is missing, a line each, with the reason; also in `MISSING.txt`.
+    pub missing: Vec<String>,
+}
+
+impl Folder {
+    /// Bytes of a folder at most.
+    pub const LIMIT: u64 = 32 << 20;
+    /// Bytes of a text at most: of a longer one the beginning and the end are kept.
+    pub const FILE_LIMIT: usize = 2 << 20;
+    /// Bytes of other files at most, and of all of them together.
+    pub const BINARY_LIMIT: u64 = Self::LIMIT / 2;
+
+    /// A folder that is made with its first file.
+    pub fn new(dir: &Path, secrets: &Secrets) -> Self {
+        Self { dir: dir.into(), secrets: secrets.clone(), state: Mutex::default() }
+    }
+
+    /// Adds a text. `path` is relative, its parts are made safe as file names. Of a text that is too long
+    /// the beginning and the end are kept, and that is noted.
+    pub fn text(&self, path: &str, text: &str) {
+        let known = self.secrets.len();
+        // Of a text that is far too long only what can be kept is looked at.
+        let (text, early) = cut(text, 2 * Self::FILE_LIMIT);
+        let hidden = sanitise::file(&self.secrets.hide(&text));
+        self.put_text(path, &hidden, known, early);
+    }
+
+    /// Adds an object as JSON.
+    pub fn object(&self, path: &str, mut object: Value) {
+        self.secrets.clean(&mut object);
+        let known = self.secrets.len();
+        self.put_text(path, &sanitise::json(&self.secrets.hide(&format!("{object:#}\n"))), known, 0);
+    }
+
+    /// Adds a text from a file of any length.
+    pub fn file(&self, path: &str, from: &Path) {
+        match ends(from, 2 * Self::FILE_LIMIT as u64) {
+            Ok((text, 0)) => match serde_json::from_str::<Value>(&text) {
+                Ok(object) if path.ends_with(".json") => self.object(path, object),
+                _ => self.text(path, &text),
+            },
+            Ok((text, left_out)) => {
+                self.missing(path, &format!("{left_out} bytes in its middle are left out"));
+                self.text(path, &text);
+            }
+            Err(error) => self.missing(path, &error.to_string()),
+        }
+    }
+
+    /// Adds bytes as they are, but for what is remembered as secret, which is overwritten. Too many are
+    /// left out as a whole.
+    pub fn bytes(&self, path: &str, bytes: &[u8]) {
+        let size = bytes.len() as u64;
+        if self.state().binary + size > Self::BINARY_LIMIT {
+            return self.missing(path, &format!("{size} bytes are too many"));
+        }
+        self.state().binary += size;
+        let mut bytes = bytes.to_vec();
+        self.secrets.blank(&mut bytes);
+        self.put(path, &bytes);
+    }
+
+    /// Notes that something could not be had.
+    pub fn missing(&self, what: &str, why: &str) {
+        let line = sanitise::line(&format!("{what}: {}", self.secrets.hide(why)));
+        self.state().missing.push(line);
+    }
+
+    /// Writes `MISSING.txt` and gives the bundle. Secrets that were learnt after a text was written are
+    /// taken out of it.
+    pub fn close(self) -> Bundle {
+        for (file, known) in std::mem::take(&mut self.state().texts) {
+            if known == self.secrets.len() {
+                continue;
+            }
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            let hidden = self.secrets.hide(&text);
+            if hidden != text
+                && let Err(error) = write(&file, hidden.as_bytes())
+            {
+                // Better no evidence than a secret.
+                let _ = std::fs::remove_file(&file);
+                self.missing(&file.display().to_string(), &error.to_string());
+            }
+        }
+        let missing = self.state().missing.clone();
+        let list = match missing.len() {
+            0 => "Nothing is missing.\n".to_owned(),
+            _ => missing.iter().map(|line| format!("{line}\n")).collect(),
+        };
+        self.put("MISSING.txt", self.secrets.hide(&list).as_bytes());
+        let mut state = self.state();
+        state.files.sort();
+        let (files, bytes, missing) = (state.files.clone(), state.bytes, std::mem::take(&mut state.missing));
+        drop(state);
+        Bundle { dir: self.dir, files, bytes, missing }
+    }
+
+    fn put_text(&self, path: &str, text: &str, known: usize, early: usize) {
+        let (text, late) = cut(text, Self::FILE_LIMIT);
+        let left_out = early + late;
+        if left_out > 0 {
+            self.missing(path, &format!("{left_out} bytes in its middle are left out"));
+        }
+        if let Some(file) = self.put(path, text.as_bytes()) {
+            self.state().texts.push((file, known));
+        }
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) -> Option<PathBuf> {
+        let size = bytes.len() as u64;
+        // What is missing is told in any case.
+        if self.state().bytes + size > Self::LIMIT && path != "MISSING.txt" {
+            self.missing(path, "the folder is full");
+            return None;
+        }
+        let parts = path.split('/').filter(|part| !part.is_empty()).map(safe);
+        let file = parts.fold(self.dir.clone(), |dir, part| dir.join(part));
+        let made = file.parent().map_or(Ok(()), private_dir);
+        match made.and_then(|()| write(&file, bytes)) {
+            Ok(()) => {
+                let mut state = self.state();
+                state.bytes += size;
+                state.files.push(file.clone());
+                Some(file)
+            }
+            Err(error) => {
+                self.missing(path, &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The beginning and the end of a text, whole lines, and how many bytes between them are left out. The
+/// beginning gets a quarter: the end of a log says more.
+pub fn cut(text: &str, limit: usize) -> (String, usize) {
+    if text.len() <= limit {
+        return (text.into(), 0);
+    }
+    let border = |at: usize| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    // Room for the line that says so.
+    let (head, tail) = (limit / 4, limit - limit / 4 - 100);
+    let until = text[..border(head)].rfind('\n').map_or(0, |at| at + 1);
+    let from = border(text.len() - tail);
+    // What is left of a line that was cut in two may be a half of a secret.
+    let from = text[from..].find('\n').map_or(text.len(), |at| from + at + 1);
+    let left_out = from - until;
+    (format!("{}... {left_out} bytes are left out here ...\n{}", &text[..until], &text[from..]), left_out)
+}
+
+/// A file's text, or its beginning and its end where it is longer; how many bytes are left out.
+fn ends(path: &Path, limit: u64) -> std::io::Result<(String, u64)> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    if length <= limit {
+        file.read_to_end(&mut bytes)?;
+        return Ok((String::from_utf8_lossy(&bytes).into_owned(), 0));
+    }
+    let (head, tail) = (limit / 4, limit - limit / 4);
+    (&file).take(head).read_to_end(&mut bytes)?;
+    bytes.truncate(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1));
+    let kept = bytes.len() as u64;
+    let mut end = Vec::new();
+    file.seek(SeekFrom::Start(length - tail))?;
+    file.read_to_end(&mut end)?;
+    let from = end.iter().position(|b| *b == b'\n').map_or(end.len(), |at| at + 1);
+    let left_out = length.saturating_sub(kept + (end.len() - from) as u64);
+    bytes.extend(format!("... {left_out} bytes are left out here ...\n").bytes());
+    bytes.extend(&end[from..]);
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), left_out))
+}
+
+/// Writes a file for its owner alone.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
+}
+
+/// A file name that stays in its folder.
+fn safe(part: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.+".contains(c) { c } else { '_' };
+    match part {
+        "." | ".." => "_".into(),
+        // The longest name that file systems take is 255 bytes.
+        part => part.chars().map(plain).take(200).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(dir: &Path, known: &[&str]) -> Folder {
+        let secrets = Secrets::default();
+        known.iter().for_each(|value| secrets.learn(value));
+        Folder::new(dir, &secrets)
+    }
+
+    fn read(dir: &Path, file: &str) -> String {
+        std::fs::read_to_string(dir.join(file)).unwrap()
+    }
+
+    #[test]
+    fn a_long_text_keeps_both_ends_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), &[]);
+        let text = format!("first line\n{}last line\n", "a line of the log\n".repeat(150_000));
+        folder.text("node/log.txt", &text);
+        let bundle = folder.close();
+        let kept = read(dir.path(), "node/log.txt");
+        assert!(
+            kept.len() <= Folder::FILE_LIMIT && kept.ends_with("last line\n") && kept.starts_with("first")
+        );
+        let whole = ["first line", "last line", "a line of the log"];
+        let said: Vec<&str> = kept.lines().filter(|line| !whole.contains(line)).collect();
+        let number: usize = said[0].split(' ').nth(1).unwrap().parse().unwrap();
+        assert_eq!(said, [format!("... {number} bytes are left out here ...")]);
+        assert_eq!(kept.len() - said[0].len() - 1 + number, text.len());
+        assert_eq!(bundle.missing, [format!("node/log.txt: {number} bytes in its middle are left out")]);
+    }
+
+    #[test]
+    fn a_long_file_is_read_at_both_ends_and_a_line_that_is_cut_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("from");
+        // So long that what is left where it stood is short: the cut stays in what is kept.
+        let secret = "hunter22".repeat(11);
+        let lines = format!("{secret}\n").repeat(60_000);
+        std::fs::write(&from, format!("first\n{lines}last\n")).unwrap();
+        let folder = folder(&dir.path().join("to"), &[&secret]);
+        folder.file("log", &from);
+        folder.close();
+        let kept = read(dir.path(), "to/log");
+        assert!(kept.starts_with("first\n") && kept.ends_with("last\n") && kept.len() <= Folder::FILE_LIMIT);
+        assert!(!kept.contains("hunter"), "half of a secret is left");
+    }
+
+    #[test]
+    fn a_full_folder_takes_no_more_and_names_what_it_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), &[]);
+        let line = "a line of the log\n".repeat(100_000);
+        for n in 0..20 {
+            folder.text(&format!("log-{n:02}"), &line);
+        }
+        folder.bytes("journal", &vec![0; 17 << 20]);
+        let bundle = folder.close();
+        assert!(bundle.bytes <= Folder::LIMIT + 1000);
+        assert_eq!(bundle.missing[..2], ["log-18: the folder is full", "log-19: the folder is full"]);
+        assert_eq!(bundle.missing[2], "journal: 17825792 bytes are too many");
+        assert!(dir.path().join("MISSING.txt").is_file());
+    }
+
+    #[test]
+    fn a_name_from_the_cluster_stays_in_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(&dir.path().join("bundle"), &[]);
+        folder.text("../../pod/../x y.log", "text");
+        let files = folder.close().files;
+        assert!(files.contains(&dir.path().join("bundle/_/_/pod/_/x_y.log")), "{files:?}");
+    }
+
+    #[test]
+    fn what_is_hidden_is_in_no_file_and_in_no_reason_also_when_it_is_learnt_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), &["hunter22"]);
+        folder.text("log", "root:hunter22@db, then late-one-7\n\u{1b}[2J##vso[x]\n");
+        folder.bytes("journal", b"\x00hunter22");
+        folder.missing("pod", "denied for hunter22\nand more");
+        folder.object("pod.json", serde_json::json!({"env": [{"name": "DB_PASS", "value": "late-one-7"}]}));
+        let bundle = folder.close();
+        assert_eq!(read(dir.path(), "log"), "root:(left out)@db, then (left out)\n# #vso[x]\n");
+        assert_eq!(read(dir.path(), "journal"), "\0xxxxxxxx");
+        assert_eq!(bundle.missing, ["pod: denied for (left out) and more"]);
+    }
+
+    #[test]
+    fn others_may_not_look_into_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("a/b");
+        std::fs::create_dir_all(&to).unwrap();
+        std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = folder(&to, &[]);
+        folder.text("nodes/log", "text");
+        folder.close();
+        let mode =
+            |path: &str| std::fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("a/b"), mode("a/b/nodes"), mode("a/b/nodes/log")), (0o700, 0o700, 0o600));
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_written_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let folder = folder(&file, &[]);
+        folder.text("log", "text");
+        assert!(folder.close().missing[0].starts_with("log: "));
+    }
+}

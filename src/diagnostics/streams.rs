@@ -1,0 +1,359 @@
+//! What the containers of a story print, read while they live: the log of a pod goes with the pod.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::BackoffBuilder as _;
+use futures::{AsyncReadExt as _, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use kube::ResourceExt as _;
+use kube::api::{Api, LogParams};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use tokio::task::JoinSet;
+
+use self::sink::{Sink, Sinks};
+use super::Folder;
+use crate::artefact::private_dir;
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+use crate::secret::Secrets;
+
+mod sink;
+
+/// Logs that are followed at once.
+const OPEN: usize = 64;
+/// Instances of containers that are followed in all.
+const INSTANCES: usize = 1000;
+/// Time for the watch to say why a log ended.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Between two tries at least.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// One run of a container: UID of the pod, name of the container, how often it was restarted before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Instance {
+    pub(super) uid: String,
+    pub(super) pod: String,
+    pub(super) container: String,
+    pub(super) restarts: i32,
+}
+
+/// Follows the logs of every container of a story's pods, init containers included, from the first
+/// instance on.
+///
+/// # Guarantees
+/// Neither an API server that is away nor a full disk ends it or is an error of the story; what is lost
+/// is named in the bundle. What it keeps is for its owner alone, has no secret that was known when it was
+/// read, and is no more than 24 MiB: of each container the beginning and the end.
+#[derive(Debug)]
+pub struct LogStreams {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    sinks: Sinks,
+    state: Mutex<State>,
+    changed: tokio::sync::watch::Sender<()>,
+    open: tokio::sync::Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Every instance that was seen to run or to have ended.
+    seen: BTreeSet<Instance>,
+    /// The pods that exist: how often each container was restarted, and where it is.
+    pods: BTreeMap<String, BTreeMap<String, (i32, Option<ContainerStage>)>>,
+    /// Why something may be missing, each reason once.
+    notes: BTreeSet<String>,
+}
+
+impl LogStreams {
+    /// Begins to follow the pods of these namespaces, which must not be followed yet. Keeps what it reads
+    /// below `to` until [`LogStreams::stop`].
+    pub fn start(client: &Client, namespaces: &[&str], secrets: &Secrets, to: &Path) -> Self {
+        let shared = Arc::new(Shared {
+            client: client.clone(),
+            sinks: Sinks::new(to, secrets),
+            state: Mutex::default(),
+            changed: tokio::sync::watch::Sender::new(()),
+            open: tokio::sync::Semaphore::new(OPEN),
+        });
+        if let Err(error) = private_dir(to) {
+            shared.note(format!("{}: {error}", to.display()));
+        }
+        let mut tasks = JoinSet::new();
+        for namespace in namespaces {
+            tasks.spawn(watch(Arc::clone(&shared), (*namespace).to_owned()));
+        }
+        Self { shared, tasks }
+    }
+
+    /// Adds what was read of instances that the API does not give any more, and says what is missing.
+    pub(super) fn collect(&self, given: &BTreeSet<Instance>, folder: &Folder) {
+        let seen = self.shared.state().seen.clone();
+        for instance in seen.difference(given) {
+            let Instance { uid, pod, container, restarts } = instance;
+            let file = format!("logs/{pod}.{}/{container}.{restarts}.log", uid.get(..8).unwrap_or(uid));
+            match self.shared.sinks.read(&instance.key()) {
+                Some((text, 0)) => folder.text(&file, &text),
+                Some((text, left_out)) => {
+                    folder.missing(&file, &format!("{left_out} bytes in its middle are left out"));
+                    folder.text(&file, &text);
+                }
+                None => folder.missing(&file, "it was not read while its pod lived"),
+            }
+        }
+        self.shared.state().notes.iter().for_each(|note| folder.missing("logs", note));
+    }
+
+    /// Ends at once, and removes what was kept.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        self.shared.sinks.remove();
+    }
+}
+
+impl Instance {
+    /// Names no two instances alike; a UID has no dots.
+    fn key(&self) -> String {
+        format!("{}.{}.{}", self.uid, self.container, self.restarts)
+    }
+
+    /// The instances that a pod shows: those that run or have ended, and each one's predecessor.
+    pub(super) fn all_of(pod: &Pod) -> Vec<Self> {
+        let uid = pod.uid().unwrap_or_default();
+        let instance = |status: &ContainerStatus, restarts| Self {
+            uid: uid.clone(),
+            pod: pod.name_any(),
+            container: status.name.clone(),
+            restarts,
+        };
+        // The kubelet keeps the last instance and, of a container that runs or has ended, one before it.
+        let of = |status: &ContainerStatus| match ContainerStage::of(status) {
+            None => Vec::new(),
+            Some(ContainerStage::Waits) => vec![instance(status, status.restart_count)],
+            Some(_) => (0..=status.restart_count).rev().take(2).map(|n| instance(status, n)).collect(),
+        };
+        statuses(pod).flat_map(of).collect()
+    }
+}
+
+/// Where a container is, as far as logs are concerned; none where it never ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ContainerStage {
+    Runs,
+    Ended,
+    /// For its restart. Its log, and what the API calls its previous one, are those of the last instance.
+    Waits,
+}
+
+impl ContainerStage {
+    fn of(status: &ContainerStatus) -> Option<Self> {
+        let state = status.state.as_ref();
+        let ended = |state: Option<&ContainerState>| state.is_some_and(|s| s.terminated.is_some());
+        match state {
+            Some(state) if state.running.is_some() => Some(Self::Runs),
+            state if ended(state) => Some(Self::Ended),
+            _ if ended(status.last_state.as_ref()) => Some(Self::Waits),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a container waits for its restart.
+pub(super) fn waits(status: &ContainerStatus) -> bool {
+    ContainerStage::of(status) == Some(ContainerStage::Waits)
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let inits = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
+    let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
+    let added = status.and_then(|s| s.ephemeral_container_statuses.as_deref()).unwrap_or_default();
+    inits.iter().chain(containers).chain(added)
+}
+
+/// Follows each instance of a namespace's pods. Ends with its tasks when it is dropped.
+async fn watch(shared: Arc<Shared>, namespace: String) {
+    let api: Api<Pod> = Api::namespaced(shared.client.stream.clone(), &namespace);
+    let events = watcher::watcher(api.clone(), watcher::Config::default()).default_backoff();
+    let mut events = std::pin::pin!(events);
+    let mut followers = JoinSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
+                for instance in shared.met(&pod) {
+                    followers.spawn(follow(Arc::clone(&shared), api.clone(), instance));
+                }
+            }
+            Ok(Event::Delete(pod)) => {
+                // Its last state, which a watch may not have shown before.
+                for instance in shared.met(&pod) {
+                    followers.spawn(follow(Arc::clone(&shared), api.clone(), instance));
+                }
+                shared.gone(&pod);
+            }
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(error) => {
+                let error = ApiError::from(error).text;
+                shared.note(format!(
+                    "the watch of pods broke off: those that came and went meanwhile are not known: {error}"
+                ));
+            }
+        }
+        while followers.try_join_next().is_some() {}
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, note: String) {
+        let notes = &mut self.state().notes;
+        if notes.len() < 20 {
+            notes.insert(note);
+        }
+    }
+
+    /// Takes a pod in; its instances that are new.
+    fn met(&self, pod: &Pod) -> Vec<Instance> {
+        let mut state = self.state();
+        let now = statuses(pod).map(|s| (s.name.clone(), (s.restart_count, ContainerStage::of(s)))).collect();
+        state.pods.insert(pod.uid().unwrap_or_default(), now);
+        let mut new = Instance::all_of(pod);
+        new.retain(|instance| !state.seen.contains(instance));
+        let room = INSTANCES.saturating_sub(state.seen.len());
+        if new.len() > room {
+            new.truncate(room);
+            state.notes.insert(format!("those of containers after the first {INSTANCES}"));
+        }
+        state.seen.extend(new.iter().cloned());
+        drop(state);
+        self.changed.send_replace(());
+        new
+    }
+
+    fn gone(&self, pod: &Pod) {
+        self.state().pods.remove(&pod.uid().unwrap_or_default());
+        self.changed.send_replace(());
+    }
+
+    /// Whether an instance is over, and what can still be read of it.
+    fn stage(&self, instance: &Instance) -> Stage {
+        let state = self.state();
+        let Some((restarts, now)) =
+            state.pods.get(&instance.uid).and_then(|pod| pod.get(&instance.container))
+        else {
+            return Stage::Gone;
+        };
+        match (restarts - instance.restarts, now) {
+            (0, Some(ContainerStage::Runs)) => Stage::Runs,
+            (0, _) => Stage::Ended,
+            (1, Some(ContainerStage::Runs | ContainerStage::Ended)) => Stage::Previous,
+            _ => Stage::Gone,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Runs,
+    Ended,
+    Previous,
+    Gone,
+}
+
+/// Follows one instance until it is over or gone. What breaks off is taken up after the last line.
+async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
+    let Ok(_permit) = shared.open.acquire().await else { return };
+    let mut sink = shared.sinks.open(&instance.key());
+    let mut pauses = pauses();
+    let mut changed = shared.changed.subscribe();
+    loop {
+        changed.borrow_and_update();
+        let stage = shared.stage(&instance);
+        let read = read(&api, &instance, stage == Stage::Previous, &mut sink).await;
+        let after = shared.stage(&instance);
+        let error = match read {
+            // All of it: it had ended before it was asked for.
+            Ok(()) if stage == Stage::Previous || stage == Stage::Ended && stage == after => return,
+            Ok(()) if after == Stage::Gone => return,
+            Ok(()) => None,
+            Err(_) if after == Stage::Gone => {
+                let Instance { pod, container, .. } = &instance;
+                if sink.is_empty() {
+                    return;
+                }
+                return shared.note(format!("what {container} of {pod} printed last: the pod is gone"));
+            }
+            Err(error) => Some(error),
+        };
+        if error.is_none() {
+            pauses = self::pauses();
+        }
+        let pause = match error {
+            Some(_) => pauses.next().unwrap_or_default(),
+            // Its pod's next state is the reason; it comes within moments.
+            None => SETTLE,
+        };
+        let settled = Deadline::after(pause);
+        while after == shared.stage(&instance) && settled.bound(changed.changed()).await.is_ok() {}
+        if error.is_some() {
+            settled.at_most(SHORTEST).pause(SHORTEST).await;
+        }
+    }
+}
+
+/// Reads a log to its end, which is that of the container or of the connection.
+async fn read(
+    api: &Api<Pod>,
+    instance: &Instance,
+    previous: bool,
+    sink: &mut Sink,
+) -> Result<(), kube::Error> {
+    let params = LogParams {
+        container: Some(instance.container.clone()),
+        follow: !previous,
+        previous,
+        timestamps: true,
+        // Rounded to seconds, perhaps up: what comes again is dropped by its time.
+        since_time: sink
+            .last()
+            .and_then(|at| at.parse::<Timestamp>().ok())
+            .map(|at| at - SignedDuration::from_secs(1)),
+        ..LogParams::default()
+    };
+    let mut stream = std::pin::pin!(api.log_stream(&instance.pod, &params).await?);
+    let mut buffer = vec![0; 16 << 10];
+    sink.resume();
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) => {
+                sink.end();
+                return Ok(());
+            }
+            Ok(read) => sink.take(&buffer[..read]),
+            Err(error) => {
+                sink.broke();
+                return Err(kube::Error::ReadEvents(error));
+            }
+        }
+    }
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(2))
+        .without_max_times()
+        .build()
+}

@@ -1,0 +1,283 @@
+//! What is kept of one log on disk: whole lines without secrets, the beginning and the end.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::secret::{LEFT_OUT, Secrets};
+
+/// Bytes of the beginning that are kept, and of the end at least.
+const PART: u64 = 256 << 10;
+/// Bytes of all logs together.
+const ALL: u64 = 24 << 20;
+/// Bytes of a line that are kept.
+const LINE: usize = 32 << 10;
+
+/// Where the logs are.
+#[derive(Clone, Debug)]
+pub(super) struct Sinks {
+    dir: PathBuf,
+    secrets: Secrets,
+    bytes: Arc<AtomicU64>,
+}
+
+/// One log, as it comes.
+#[derive(Debug)]
+pub(super) struct Sink {
+    sinks: Sinks,
+    key: String,
+    /// Bytes of the beginning so far, and of the newest part of the end.
+    head: u64,
+    tail: u64,
+    /// What has come of a line that has not ended.
+    line: Vec<u8>,
+    /// Bytes of that line that are not kept.
+    cut: usize,
+    /// Time of the last whole line, as the kubelet writes it.
+    last: Option<String>,
+    /// Lines up to this time have been read before.
+    until: Option<String>,
+    /// Inside a private key.
+    in_key: bool,
+}
+
+impl Sinks {
+    pub(super) fn new(dir: &Path, secrets: &Secrets) -> Self {
+        Self { dir: dir.into(), secrets: secrets.clone(), bytes: Arc::default() }
+    }
+
+    pub(super) fn open(&self, key: &str) -> Sink {
+        let key = key.to_owned();
+        Sink {
+            sinks: self.clone(),
+            key,
+            head: 0,
+            tail: 0,
+            line: Vec::new(),
+            cut: 0,
+            last: None,
+            until: None,
+            in_key: false,
+        }
+    }
+
+    /// What is kept of a log, and how many bytes in its middle are not. None where nothing was read.
+    pub(super) fn read(&self, key: &str) -> Option<(String, u64)> {
+        let part = |part| std::fs::read(self.path(key, part)).ok();
+        let head = part("head")?;
+        let left_out = part("left-out").and_then(|n| String::from_utf8_lossy(&n).parse().ok()).unwrap_or(0);
+        let mut text = String::from_utf8_lossy(&head).into_owned();
+        if left_out > 0 {
+            text.push_str(&format!("... {left_out} bytes are left out here ...\n"));
+        }
+        for end in [part("old"), part("new")].into_iter().flatten() {
+            text.push_str(&String::from_utf8_lossy(&end));
+        }
+        Some((text, left_out))
+    }
+
+    pub(super) fn remove(&self) {
+        // What cannot be removed has no secret, and is bounded.
+        let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = self.dir.parent().map(std::fs::remove_dir);
+    }
+
+    fn path(&self, key: &str, part: &str) -> PathBuf {
+        self.dir.join(format!("{key}.{part}"))
+    }
+}
+
+impl Sink {
+    /// Time of the last line.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// A connection begins: the API gives lines of the last second again.
+    pub(super) fn resume(&mut self) {
+        self.until.clone_from(&self.last);
+        if self.head == 0 {
+            // A container that prints nothing has an empty log, not none.
+            self.append("head", b"");
+        }
+    }
+
+    /// A connection ended in order: what has come of a line is all of it.
+    pub(super) fn end(&mut self) {
+        if !self.line.is_empty() {
+            self.whole_line();
+        }
+    }
+
+    /// A connection broke off: half a line comes again.
+    pub(super) fn broke(&mut self) {
+        self.line.clear();
+        self.cut = 0;
+    }
+
+    /// Takes what has come. A secret that is split over two pieces is whole before anything is written.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+            let room = LINE.saturating_sub(self.line.len()).min(text.len());
+            self.line.extend_from_slice(&text[..room]);
+            self.cut += text.len() - room;
+            if piece.ends_with(b"\n") {
+                self.whole_line();
+            }
+        }
+    }
+
+    fn whole_line(&mut self) {
+        let (bytes, cut) = (std::mem::take(&mut self.line), std::mem::take(&mut self.cut));
+        let mut line = String::from_utf8_lossy(&bytes).into_owned();
+        let at = line.split(' ').next().unwrap_or_default().to_owned();
+        // Times of one width sort as texts; the kubelet's do.
+        if self.until.as_ref().is_some_and(|until| at <= *until) {
+            return;
+        }
+        if cut > 0 {
+            // The last word may be half a secret.
+            let whole = line.rfind(' ').unwrap_or(0);
+            line.truncate(whole);
+            line.push_str(&format!(" ... ({cut} bytes left out)"));
+        }
+        self.last = Some(at);
+        let mut hidden = self.sinks.secrets.hide(&line);
+        let (begins, ends) = (line.contains("-----BEGIN"), line.contains("-----END"));
+        let key = self.in_key || begins && line.contains("PRIVATE KEY");
+        if self.in_key && !begins {
+            hidden = LEFT_OUT.into();
+        }
+        self.in_key = key && !ends;
+        hidden.push('\n');
+        self.keep(hidden.as_bytes());
+    }
+
+    fn keep(&mut self, line: &[u8]) {
+        let size = line.len() as u64;
+        if self.head < PART {
+            self.head += size;
+            return self.append("head", line);
+        }
+        if self.tail >= PART {
+            self.tail = 0;
+            let (old, new) = (self.sinks.path(&self.key, "old"), self.sinks.path(&self.key, "new"));
+            if let Ok(gone) = std::fs::metadata(&old) {
+                self.sinks.bytes.fetch_sub(gone.len(), Ordering::Relaxed);
+                self.lost(gone.len());
+            }
+            let _ = std::fs::rename(new, old);
+        }
+        self.tail += size;
+        self.append("new", line);
+    }
+
+    fn append(&mut self, part: &str, line: &[u8]) {
+        let size = line.len() as u64;
+        let full = self.sinks.bytes.fetch_add(size, Ordering::Relaxed) + size > ALL;
+        let open = || {
+            OpenOptions::new().create(true).append(true).mode(0o600).open(self.sinks.path(&self.key, part))
+        };
+        let written = if full { None } else { open().and_then(|mut file: File| file.write_all(line)).ok() };
+        if written.is_none() {
+            self.sinks.bytes.fetch_sub(size, Ordering::Relaxed);
+            self.lost(size);
+        }
+    }
+
+    /// Counts what is not kept, where the reader finds it.
+    fn lost(&self, bytes: u64) {
+        let path = self.sinks.path(&self.key, "left-out");
+        let before = std::fs::read_to_string(&path).ok().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let _ = std::fs::write(path, (before + bytes).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sinks(dir: &Path) -> Sinks {
+        let secrets = Secrets::default();
+        secrets.learn("hunter22-hunter22");
+        Sinks::new(dir, &secrets)
+    }
+
+    #[test]
+    fn a_secret_that_comes_in_two_pieces_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let text = b"1 a hunter22-hunter22 b\n2 -----BEGIN RSA PRIVATE KEY-----\n3 c0ffee\n4 -----END RSA PRIVATE KEY-----\n5 last";
+        for at in 0..text.len() {
+            let key = at.to_string();
+            let mut sink = sinks.open(&key);
+            sink.resume();
+            sink.take(&text[..at]);
+            sink.take(&text[at..]);
+            sink.end();
+            let (kept, left_out) = sinks.read(&key).unwrap();
+            assert_eq!(left_out, 0);
+            assert!(kept.starts_with("1 a (left out) b\n2 ") && kept.ends_with("\n5 last\n"), "{kept}");
+            assert!(!kept.contains("c0ffee"), "{kept}");
+        }
+    }
+
+    #[test]
+    fn what_comes_again_after_a_break_is_kept_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let mut sink = sinks.open("x");
+        sink.resume();
+        sink.take(b"10:01 one\n10:02 two\n10:03 thr");
+        sink.broke();
+        sink.resume();
+        sink.take(b"10:01 one\n10:02 two\n10:03 three\n");
+        assert_eq!(sinks.read("x").unwrap(), ("10:01 one\n10:02 two\n10:03 three\n".into(), 0));
+    }
+
+    #[test]
+    fn a_log_without_end_keeps_both_ends_and_counts_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let mut sink = sinks.open("x");
+        sink.resume();
+        let filler = "f".repeat(1000);
+        (0..5000).for_each(|n| sink.take(format!("{n:05} {filler}\n").as_bytes()));
+        let on_disk: u64 =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        assert!(on_disk < 4 * PART, "{on_disk}");
+        let (kept, left_out) = sinks.read("x").unwrap();
+        assert!(
+            kept.starts_with("00000 f") && kept.trim_end().ends_with(&filler) && kept.contains("\n04999 f")
+        );
+        let said = format!("... {left_out} bytes are left out here ...\n");
+        assert!(kept.contains(&said), "{left_out}");
+        assert_eq!(kept.len() as u64 - said.len() as u64 + left_out, 5000 * 1007);
+    }
+
+    #[test]
+    fn a_line_without_end_takes_no_memory_and_its_last_word_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let mut sink = sinks.open("x");
+        sink.resume();
+        sink.take(b"1 begins ");
+        let filler = "x".repeat(LINE - 9 - 10);
+        sink.take(filler.as_bytes());
+        sink.take(b" hunter22-hunter22 and more\n2 next\n");
+        let (kept, _) = sinks.read("x").unwrap();
+        assert!(
+            !kept.contains("hunter") && kept.contains("17 bytes left out") && kept.ends_with("2 next\n"),
+            "{}",
+            &kept[kept.len() - 80..]
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! Text from a cluster is data. What goes to a terminal, a CI log or a report comes through here: it moves
+//! no cursor, hides nothing, and is no command to a CI system.
+//!
+//! What CI systems obey in the output of a job: GitHub Actions `::command::` at the start of a line, blanks
+//! before it allowed, and `##[command]` anywhere in it; Azure Pipelines `##vso[...]` anywhere and `##[...]`;
+//! TeamCity `##teamcity[...]`; GitLab `section_start:` between escape sequences.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// Characters of one line at most.
+const LONGEST: usize = 4096;
+/// Characters of a line of a file at most: logs have longer lines than messages.
+const LONGEST_IN_FILE: usize = 64 << 10;
+
+/// One line: line feeds and other blanks become one blank. What is cut off of a long one is counted.
+pub fn line(text: &str) -> String {
+    if text.len() <= LONGEST && is_plain(text) && !text.contains("  ") && text.trim().len() == text.len() {
+        return text.into();
+    }
+    let one: Vec<String> = harmless(text, |c| if c.is_whitespace() { ' ' } else { c })
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    shortened(&tame(&one.join(" ")), LONGEST)
+}
+
+/// Several lines, each harmless.
+pub fn lines(text: &str) -> String {
+    each_line(text, LONGEST)
+}
+
+/// The lines of a file of evidence: as [`lines`], with room for the long lines of logs.
+pub fn file(text: &str) -> String {
+    each_line(text, LONGEST_IN_FILE)
+}
+
+/// JSON as it was, written so that no reader of the text obeys what its strings say: the same value.
+pub fn json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = ' ';
+    for c in text.chars() {
+        // Neither stands outside of a string.
+        if is_invisible(c) || ('\u{7f}'..='\u{9f}').contains(&c) || before == '#' && c == '#' {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+            before = ' ';
+        } else {
+            escaped.push(c);
+            before = c;
+        }
+    }
+    escaped
+}
+
+fn each_line(text: &str, longest: usize) -> String {
+    let ends = text.ends_with('\n');
+    let one = |line: &str| match line.len() <= longest && is_plain(line) {
+        // Most lines of most logs.
+        true => line.to_owned(),
+        false => shortened(&tame(&harmless(line.trim_end_matches('\r'), |c| c)), longest),
+    };
+    let mut all = text.lines().map(one).collect::<Vec<_>>().join("\n");
+    if ends {
+        all.push('\n');
+    }
+    all
+}
+
+/// Whether nothing in a line needs a look.
+fn is_plain(line: &str) -> bool {
+    line.bytes().all(|b| (b' '..=b'~').contains(&b))
+        && !["##", "::", "section_"].iter().any(|s| line.contains(s))
+}
+
+/// Without escape sequences; other control characters become blanks, invisible ones show their number.
+fn harmless(text: &str, blank: impl Fn(char) -> char) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => sequence(&mut chars),
+            '\u{9b}' => control_sequence(&mut chars),
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => string(&mut chars),
+            '\t' => kept.push(blank(c)),
+            c if c.is_control() => kept.push(' '),
+            c if is_invisible(c) => kept.push_str(&format!("<U+{:04X}>", u32::from(c))),
+            c => kept.push(blank(c)),
+        }
+    }
+    kept
+}
+
+/// What follows ESC (ECMA-48): a control sequence, a string up to its end, or one character.
+fn sequence(chars: &mut Peekable<Chars<'_>>) {
+    match chars.peek() {
+        Some('[') => {
+            chars.next();
+            control_sequence(chars);
+        }
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            chars.next();
+            string(chars);
+        }
+        Some(' '..='/') => {
+            while chars.next_if(|c| (' '..='/').contains(c)).is_some() {}
+            chars.next_if(|c| ('0'..='~').contains(c));
+        }
+        Some('0'..='~') => _ = chars.next(),
+        _ => {}
+    }
+}
+
+/// Parameters, intermediates, one final character. What breaks it off stays.
+fn control_sequence(chars: &mut Peekable<Chars<'_>>) {
+    while chars.next_if(|c| (' '..='?').contains(c)).is_some() {}
+    chars.next_if(|c| ('@'..='~').contains(c));
+}
+
+/// Up to BEL or ST. One that never ends takes no more than a title or a link has.
+fn string(chars: &mut Peekable<Chars<'_>>) {
+    let mut ahead = chars.clone();
+    for _ in 0..LONGEST {
+        match ahead.next() {
+            Some('\u{7}' | '\u{9c}') => {
+                *chars = ahead;
+                return;
+            }
+            Some('\u{1b}') if ahead.peek() == Some(&'\\') => {
+                ahead.next();
+                *chars = ahead;
+                return;
+            }
+            Some('\n') | None => return,
+            Some(_) => {}
+        }
+    }
+}
+
+/// Whether a character takes no room or turns others around: what is read is not what stands there.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{115f}' | '\u{1160}'
+        | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Parts what CI systems take for commands. A line may be wrapped later: each word may be a line's first.
+fn tame(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut begins = true;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        tamed.push(c);
+        let hash = c == '#' && after.starts_with('#') && is_command(after.trim_start_matches('#'));
+        let colons = begins && c == ':' && after.starts_with(':') && after[1..].contains("::");
+        let section =
+            begins && c == 's' && ["ection_start:", "ection_end:"].iter().any(|s| after.starts_with(s));
+        if hash || colons {
+            tamed.push(' ');
+        }
+        if section {
+            tamed.push('_');
+        }
+        begins = c.is_whitespace();
+        rest = after;
+    }
+    tamed
+}
+
+/// `[group]`, `vso[...]`, `teamcity[...]`.
+fn is_command(text: &str) -> bool {
+    text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c)).starts_with('[')
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text.into(),
+        Some((at, _)) => format!("{}... ({} characters left out)", &text[..at], text[at..].chars().count()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_move_the_cursor() {
+        assert_eq!(line("a\n  b\u{1b}[2Jc\t"), "a bc");
+        assert_eq!(
+            line("\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\ \u{9b}31mred\u{1b}(B\u{1b}7 \u{8}\u{0}x"),
+            "link red x"
+        );
+        assert_eq!(line("\u{1b}]0;never ends"), "0;never ends");
+        assert_eq!(lines("one\r\ntwo\rthree\u{1b}[K\n"), "one\ntwo three\n");
+    }
+
+    #[test]
+    fn what_is_read_is_what_stands_there() {
+        assert_eq!(line("a\u{202e}b\u{200b}c\u{feff}"), "a<U+202E>b<U+200B>c<U+FEFF>");
+        assert_eq!(line("tag\u{e0041} \u{2066}x\u{2069}"), "tag<U+E0041> <U+2066>x<U+2069>");
+        assert_eq!(line("Grüße 漢字 → ok"), "Grüße 漢字 → ok");
+    }
+
+    #[test]
+    fn no_ci_system_finds_a_command() {
+        let cases = [
+            ("::error::x", ": :error::x"),
+            ("a ::set-output name=x::y", "a : :set-output name=x::y"),
+            ("x\n::stop-commands::t", "x : :stop-commands::t"),
+            ("a ##[group]b", "a # #[group]b"),
+            ("##vso[task.complete result=Failed]", "# #vso[task.complete result=Failed]"),
+            ("###teamcity[buildStop]", "# # #teamcity[buildStop]"),
+            ("section_start:1:x\r\u{1b}[0Kx", "s_ection_start:1:x x"),
+            ("##\u{1b}[1mvso[x]", "# #vso[x]"),
+            (":\u{1b}[1m:error::x", ": :error::x"),
+        ];
+        for (text, tamed) in cases {
+            assert_eq!(line(text), tamed);
+            assert_eq!(lines(text).matches("##").count(), 0);
+        }
+        for stays in
+            ["std::io::Error", "fe80::1", "listening on ::1", "## a heading", "issue #1", "C# #[derive]"]
+        {
+            assert_eq!(line(stays), stays);
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_says_so() {
+        let text = line(&"x".repeat(LONGEST + 10));
+        assert!(text.ends_with("xxx... (10 characters left out)"), "{}", text.len());
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        let value = serde_json::json!({"a": "##vso[x] \u{202e}\u{e0041}", "b": "####[x]"});
+        let text = json(&value.to_string());
+        assert!(!text.contains("##") && !text.contains('\u{202e}'), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}

@@ -1,0 +1,324 @@
+//! Names that say that a value is secret, and values that are none whatever their name.
+
+/// Words that make a name a secret's wherever they stand in it.
+const SECRET: &[&str] = &[
+    "PASSWORD",
+    "PASSWORDS",
+    "PASSWD",
+    "PASS",
+    "PWD",
+    "PASSPHRASE",
+    "SECRET",
+    "SECRETS",
+    "TOKEN",
+    "TOKENS",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "APIKEY",
+    "AUTHORIZATION",
+];
+/// Words before `KEY` that make it a secret one: `SSH_KEY`, `AWS_ACCESS_KEY_ID`, `client-key-data`.
+const KEYS: &[&str] = &[
+    "API",
+    "ACCESS",
+    "ACCOUNT",
+    "AES",
+    "APP",
+    "AUTH",
+    "CLIENT",
+    "COOKIE",
+    "CRYPT",
+    "DEPLOY",
+    "ENCRYPT",
+    "ENCRYPTION",
+    "HMAC",
+    "JWT",
+    "LICENSE",
+    "MASTER",
+    "PRIVATE",
+    "RSA",
+    "SECRET",
+    "SERVICE",
+    "SESSION",
+    "SIGNING",
+    "SSH",
+    "SSL",
+    "STORAGE",
+    "TLS",
+    "UNSEAL",
+];
+/// Last words of names that speak of a secret and do not hold it.
+const ABOUT: &[&str] = &[
+    "NAME",
+    "NAMES",
+    "NAMESPACE",
+    "REF",
+    "FILE",
+    "PATH",
+    "DIR",
+    "URL",
+    "URI",
+    "HOST",
+    "PORT",
+    "USER",
+    "USERNAME",
+    "TYPE",
+    "ENABLED",
+    "DISABLED",
+    "REQUIRED",
+    "TTL",
+    "LENGTH",
+    "EXPIRY",
+    "EXPIRATION",
+    "EXPIRES",
+    "SECONDS",
+    "AGE",
+    "POLICY",
+    "PLUGIN",
+    "METHOD",
+    "MODE",
+    "PROVIDER",
+    "ISSUER",
+    "AUDIENCE",
+    "CLASS",
+    "COUNT",
+    "SIZE",
+    "VERSION",
+    "ENDPOINT",
+    "SERVER",
+    "ALGORITHM",
+];
+/// Values that are no secret even where they are used as one: hiding them would blank half a log.
+const PUBLIC: &[&str] = &[
+    "password",
+    "passwort",
+    "passwd",
+    "passphrase",
+    "secret",
+    "secrets",
+    "changeme",
+    "change-me",
+    "letmein",
+    "admin",
+    "administrator",
+    "root",
+    "rootpassword",
+    "mysecretpassword",
+    "test",
+    "tests",
+    "testing",
+    "example",
+    "sample",
+    "default",
+    "demo",
+    "guest",
+    "user",
+    "username",
+    "token",
+    "credentials",
+    "none",
+    "null",
+    "true",
+    "false",
+    "enabled",
+    "disabled",
+    "required",
+    "optional",
+    "localhost",
+    "database",
+    "server",
+    "service",
+    "production",
+    "staging",
+    "development",
+    "kubernetes",
+    "kube-system",
+    "kubelet",
+    "mysql",
+    "mysqld",
+    "mariadb",
+    "postgres",
+    "postgresql",
+    "redis",
+    "mongo",
+    "mongodb",
+    "rabbitmq",
+    "nginx",
+    "seatrial",
+    "opaque",
+    "wordpress",
+    "drupal",
+    "joomla",
+    "ghost",
+    "gitlab",
+    "keycloak",
+    "grafana",
+    "minio",
+    "minioadmin",
+    "elastic",
+    "elasticsearch",
+    "cassandra",
+    "airflow",
+    "superuser",
+    "nextcloud",
+    "rootroot",
+    "adminadmin",
+    "passw0rd",
+    "password1",
+    "password123",
+    "rootpass",
+    "testpass",
+    "mypassword",
+    "welcome",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "basic",
+    "bearer",
+    "string",
+    "value",
+    "unknown",
+    "invalid",
+    "incorrect",
+    "missing",
+    "empty",
+    "using",
+];
+
+/// Whether a variable, field, header or flag of this name holds a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let words = words(name);
+    let last = words.last().map_or("", String::as_str);
+    // The shell's own: where it is.
+    if ABOUT.contains(&last) || matches!(name, "PWD" | "OLDPWD") {
+        return false;
+    }
+    let holds = |word: &String| {
+        let joined = |end: &str| word.len() > end.len() && word.ends_with(end);
+        SECRET.contains(&word.as_str())
+            || ["PASSWORD", "PASSWD", "TOKEN", "SECRET", "APIKEY", "PASSPHRASE"].into_iter().any(joined)
+            || joined("PASS") && !["BYPASS", "COMPASS", "TRESPASS", "SURPASS"].contains(&word.as_str())
+    };
+    let key =
+        |pair: &[String]| KEYS.contains(&pair[0].as_str()) && matches!(pair[1].as_str(), "KEY" | "KEYS");
+    words.iter().any(holds)
+        || words.windows(2).any(key)
+        || matches!(last, "AUTH" | "COOKIE" | "PRIVATEKEY" | "SECRETKEY" | "ACCESSKEY" | "SSHKEY")
+}
+
+/// Words of a name, in capitals: at `_`, `-`, `.`, `/` and blanks, and where camelCase begins one.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in name.chars() {
+        let begins = c.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit());
+        if (begins || !c.is_alphanumeric()) && words.last().is_some_and(|w| !w.is_empty()) {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.last_mut().expect("there is a word").extend(c.to_uppercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Whether a value under a secret's name shows what it is: a switch, a number of seconds, a reference.
+pub(super) fn is_plain(value: &str) -> bool {
+    let switch =
+        ["yes", "no", "on", "off", "true", "false", "none", "null", "required", "disabled", "enabled"];
+    let reference =
+        value.starts_with("$(") && value.ends_with(')') || value.starts_with("${") && value.ends_with('}');
+    let number = value.len() <= 3 && value.bytes().all(|b| b.is_ascii_digit());
+    let left_out =
+        value.starts_with(super::LEFT_OUT) || value.bytes().all(|b| matches!(b, b'*' | b'x' | b'<' | b'>'));
+    reference || number || left_out || switch.contains(&value.to_lowercase().as_str())
+}
+
+/// Whether a value names a file, as `GOOGLE_APPLICATION_CREDENTIALS` does.
+pub(super) fn is_path(value: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
+    value.starts_with('/') && value.len() > 1 && value.bytes().all(plain) && value.matches('/').count() > 1
+}
+
+/// Whether a value stands in so many texts that do not mean it that it is not removed from them.
+pub(super) fn is_public(value: &str) -> bool {
+    let lower = value.to_lowercase();
+    let number = value.len() < 8 && value.bytes().all(|b| b.is_ascii_digit());
+    number || is_plain(value) || PUBLIC.contains(&lower.as_str())
+}
+
+/// Whether a value that stands in free text looks made up by a generator, not written by a person who
+/// describes something.
+pub(super) fn looks_random(value: &str) -> bool {
+    let any = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
+    let mixed = any(u8::is_ascii_digit) && any(u8::is_ascii_alphabetic);
+    value.len() >= 6
+        && !is_public(value)
+        && (mixed || any(u8::is_ascii_punctuation) && any(u8::is_ascii_uppercase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known_and_names_about_them_are_not() {
+        let secret = [
+            "MYSQL_ROOT_PASSWORD",
+            "DB_PASS",
+            "MYSQL_PWD",
+            "PGPASS",
+            "PGPASSWORD",
+            "APIKEY",
+            "API_KEY",
+            "apiKey",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "SSH_KEY",
+            "REDIS_AUTH",
+            "PASSPHRASE",
+            "ENCRYPTION_KEY",
+            "client-key-data",
+            "clientSecret",
+            "accessToken",
+            "X-Api-Key",
+            "Authorization",
+            "GITHUB_TOKEN",
+            "DBPASS",
+            "tls.private_key",
+            "password",
+            "auth",
+            "spring.datasource.password",
+            "requirepass",
+        ];
+        for name in secret {
+            assert!(is_secret(name), "{name}");
+        }
+        let about = [
+            "secretName",
+            "MYSQL_ROOT_PASSWORD_FILE",
+            "imagePullSecretName",
+            "topologyKey",
+            "key",
+            "PWD",
+            "OLDPWD",
+            "PASSWORD_MIN_LENGTH",
+            "TOKEN_URL",
+            "tokenExpirationSeconds",
+            "BYPASS",
+            "AUTH_MODE",
+            "author",
+            "PARTITION_KEY",
+            "secretRef",
+            "credentialsPath",
+            "compass",
+            "kubernetes.io/hostname",
+            "public_key",
+        ];
+        for name in about {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}

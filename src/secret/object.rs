@@ -1,0 +1,410 @@
+//! Secrets in objects: variables, Secrets, arguments, annotations.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use super::names::{is_path, is_plain, is_secret};
+use super::{LEFT_OUT, shapes};
+
+/// kubectl's copy of what was applied.
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Objects of names alone.
+const NAMES: &[&str] = &["labels", "matchLabels", "nodeSelector", "selector", "ownerReferences"];
+/// Texts that identify an object or a part of it. The API allows nothing there that could be a secret, and
+/// judges tell objects apart by them.
+const IDENTITY: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "name",
+    "generateName",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "nodeName",
+    "hostname",
+    "image",
+    "imageID",
+    "containerID",
+    "key",
+    "type",
+    "reason",
+    "status",
+    "phase",
+    "claimName",
+    "volumeName",
+    "storageClassName",
+    "serviceName",
+    "systemUUID",
+    "machineID",
+    "bootID",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "component",
+    "reportingComponent",
+    "reportingInstance",
+    "host",
+    "manager",
+];
+/// The same of the records of a log.
+const RECORD: &[&str] = &[
+    "at",
+    "run",
+    "scenario",
+    "cluster",
+    "event",
+    "claim",
+    "claims",
+    "verdict",
+    "node",
+    "nodes",
+    "pod",
+    "pod_uid",
+    "probe",
+    "id",
+    "fault",
+    "uuid",
+    "server_uuid",
+    "writer",
+    "writers",
+    "checksum",
+    "mark",
+    "what",
+    "step",
+    "change",
+    "outcome",
+    "power",
+    "path",
+    "listing",
+    "reading",
+    "reader",
+    "topology",
+    "from",
+    "to",
+    "sha256",
+    "digest",
+];
+/// Keys of a Secret's data whose values are left out like all others and are no secret elsewhere.
+const KNOWN: &[&str] = &["namespace", "username", "user", "host", "port", "database", "dbname"];
+/// Deeper than any object of the API.
+const DEEPEST: usize = 100;
+
+/// Leaves the secrets of an object out; gives them.
+pub(super) fn clean(object: &mut Value) -> BTreeSet<String> {
+    let mut cleaner = Cleaner::default();
+    cleaner.value(object, &Place::default(), 0);
+    cleaner.found
+}
+
+/// Hands every text that is no field of identity to `change`.
+pub(super) fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::String(text) => change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Value::Object(fields) => {
+            let names = |key: &str, field: &Value| {
+                NAMES.contains(&key) || field.is_string() && IDENTITY.contains(&key)
+            };
+            fields
+                .iter_mut()
+                .filter(|(key, field)| !names(key, field))
+                .for_each(|(_, field)| each_text(field, change));
+        }
+        _ => {}
+    }
+}
+
+/// Hands every text of a field of identity to `take`.
+pub(super) fn each_name(value: &Value, take: &mut impl FnMut(&str)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| each_name(item, take)),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field {
+                    Value::String(name) if IDENTITY.contains(&key.as_str()) => take(name),
+                    field => each_name(field, take),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether what follows this beginning of a line of JSON is in a field that identifies something, or in a
+/// name: there it stands for something else than a secret.
+pub(super) fn names_something(before: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(before);
+    // The quote that begins the string, and what stands before it.
+    let mut quotes = text.rmatch_indices('"').filter(|(at, _)| !text[..*at].ends_with('\\'));
+    let Some((begins, _)) = quotes.next() else { return false };
+    let Some(key) = text[..begins].strip_suffix(':').and_then(|text| text.strip_suffix('"')) else {
+        // In a list, or itself a key.
+        return text[..begins].ends_with('{')
+            || text[..begins].ends_with(',') && !text[..begins].ends_with("\",");
+    };
+    let key = &key[key.rfind('"').map_or(0, |at| at + 1)..];
+    IDENTITY.contains(&key) || RECORD.contains(&key)
+}
+
+#[derive(Default)]
+struct Cleaner {
+    found: BTreeSet<String>,
+}
+
+/// Where in an object a value stands.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Below a container whose words name a client of MySQL: `-p` is a password.
+    mysql: bool,
+    /// Among labels: names alone.
+    labels: bool,
+    /// Among annotations, or in the data of a ConfigMap: whole files stand there.
+    files: bool,
+}
+
+impl Cleaner {
+    fn value(&mut self, value: &mut Value, place: &Place, depth: usize) {
+        if depth > DEEPEST {
+            *value = LEFT_OUT.into();
+            return;
+        }
+        match value {
+            Value::Array(items) => self.array(items, place, depth),
+            Value::Object(fields) => self.object(fields, place, depth),
+            Value::String(text) => self.text(text, place, depth),
+            _ => {}
+        }
+    }
+
+    fn object(&mut self, fields: &mut Map<String, Value>, place: &Place, depth: usize) {
+        fields.shift_remove("managedFields");
+        if let Some(mut applied) = fields.shift_remove(APPLIED) {
+            // Removed, but what stands in it may stand elsewhere too.
+            self.value(&mut applied, place, depth + 1);
+        }
+        let secret = is_secret_object(fields);
+        let named = fields.get("name").and_then(Value::as_str).is_some_and(is_secret);
+        if let Some(Value::String(value)) = fields.get_mut("value").filter(|_| named) {
+            self.leave_out(value, true);
+        }
+        let mysql = place.mysql || names_mysql(fields);
+        for (key, field) in fields.iter_mut() {
+            let below = Place {
+                mysql,
+                labels: matches!(key.as_str(), "labels" | "matchLabels" | "nodeSelector"),
+                files: place.files || matches!(key.as_str(), "annotations" | "data"),
+            };
+            match (key.as_str(), field) {
+                ("data" | "stringData" | "binaryData", Value::Object(data)) if secret => {
+                    self.secret(key != "stringData", data)
+                }
+                (_, Value::String(text)) if !place.labels && !key.contains('/') && is_secret(key) => {
+                    self.leave_out(text, true);
+                }
+                (_, field) => self.value(field, &below, depth + 1),
+            }
+        }
+    }
+
+    /// Every value of a Secret; its keys stay.
+    fn secret(&mut self, encoded: bool, data: &mut Map<String, Value>) {
+        for (key, value) in data.iter_mut() {
+            let text = value.as_str().unwrap_or_default().to_owned();
+            let decoded = STANDARD.decode(text.replace('\n', "")).ok().filter(|_| encoded);
+            let decoded = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let mut plain = decoded.unwrap_or_else(|| text.clone());
+            if !KNOWN.contains(&key.as_str()) && !key.ends_with(".crt") {
+                self.found.insert(plain.clone());
+                self.found.insert(text);
+                // A file in it, such as .dockerconfigjson, has secrets of its own.
+                self.text(&mut plain, &Place { files: true, ..Place::default() }, DEEPEST / 2);
+            }
+            *value = LEFT_OUT.into();
+        }
+    }
+
+    fn array(&mut self, items: &mut [Value], place: &Place, depth: usize) {
+        let said = |items: &[Value]| items.iter().filter_map(Value::as_str).any(is_mysql);
+        let mysql = place.mysql || said(items);
+        let mut secret_follows = false;
+        for item in items {
+            let Value::String(text) = item else {
+                secret_follows = false;
+                self.value(item, place, depth + 1);
+                continue;
+            };
+            if std::mem::take(&mut secret_follows) && !text.starts_with('-') {
+                self.leave_out(text, true);
+                continue;
+            }
+            secret_follows = text.starts_with("--") && !text.contains('=') && is_secret(text)
+                || text.starts_with('-') && text.len() > 2 && !text.contains('=') && is_secret(text);
+            // `NAME=value` of an environment, `--flag=value` of a command: all that follows belongs to it.
+            let pair = text
+                .split_once('=')
+                .filter(|(name, _)| !name.contains(char::is_whitespace) && is_secret(name));
+            let glued = text
+                .strip_prefix("-p")
+                .filter(|rest| mysql && rest.len() > 2 && !rest.contains(char::is_whitespace));
+            if let Some((name, value)) = pair {
+                let (name, mut value) = (name.to_owned(), value.to_owned());
+                self.leave_out(&mut value, false);
+                *text = format!("{name}={value}");
+            } else if let Some(value) = glued {
+                let mut value = value.to_owned();
+                self.leave_out(&mut value, false);
+                *text = format!("-p{value}");
+            } else {
+                self.text(text, place, depth + 1);
+            }
+        }
+    }
+
+    /// A text that may hold an object of its own, or a secret by its shape.
+    fn text(&mut self, text: &mut String, place: &Place, depth: usize) {
+        if let Some(mut inner) = inner(text, place.files) {
+            let before = inner.clone();
+            self.value(&mut inner, &Place { files: false, ..*place }, depth + 1);
+            if inner != before {
+                *text = inner.to_string();
+            }
+            return;
+        }
+        let hidden = shapes::hide_and_tell(text, &mut self.found);
+        if hidden != *text {
+            *text = hidden;
+        }
+    }
+
+    fn leave_out(&mut self, value: &mut String, path_stays: bool) {
+        if is_plain(value) || path_stays && is_path(value) {
+            return;
+        }
+        // An address with a password in it: its host says what was meant.
+        let mut shaped = BTreeSet::new();
+        shapes::hide_and_tell(value, &mut shaped);
+        self.found.extend(shaped);
+        self.found.insert(std::mem::replace(value, LEFT_OUT.into()));
+    }
+}
+
+/// Whether an object is a Secret: it says so, or is an item of a list and has a Secret's type.
+fn is_secret_object(fields: &Map<String, Value>) -> bool {
+    let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();
+    let typed = ["Opaque", "kubernetes.io/", "bootstrap.kubernetes.io/", "helm.sh/"];
+    let untold =
+        text("kind").is_empty() && (fields.contains_key("stringData") || fields.contains_key("data"));
+    text("kind") == "Secret"
+        || untold && (fields.contains_key("stringData") || typed.iter().any(|t| text("type").starts_with(t)))
+}
+
+fn names_mysql(fields: &Map<String, Value>) -> bool {
+    let words = |field: &str| {
+        fields.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    };
+    let image = fields.get("image").and_then(Value::as_str);
+    words("command").chain(words("args")).chain(image).any(is_mysql)
+}
+
+fn is_mysql(text: &str) -> bool {
+    ["mysql", "mariadb", "percona"].iter().any(|name| text.contains(name))
+}
+
+/// The object that a text is: JSON anywhere, YAML where files stand.
+fn inner(text: &str, files: bool) -> Option<Value> {
+    let begun = text.trim_start();
+    if begun.starts_with(['{', '[']) && begun.len() < 4 << 20 {
+        return serde_json::from_str(begun).ok();
+    }
+    if !files || !text.contains('\n') || !text.contains(':') || text.len() > 1 << 20 {
+        return None;
+    }
+    serde_saphyr::from_str(text).ok().filter(Value::is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cleaned(mut object: Value) -> (String, BTreeSet<String>) {
+        let found = clean(&mut object);
+        (object.to_string(), found)
+    }
+
+    #[test]
+    fn variables_by_name_go_and_others_stay() {
+        let (text, found) = cleaned(json!({
+            "metadata": {"managedFields": [1], "annotations": {APPLIED: "{\"x\":1}"}},
+            "spec": {"containers": [{"env": [
+                {"name": "MYSQL_ROOT_PASSWORD", "value": "hunter2"},
+                {"name": "api_token", "value": "abc"},
+                {"name": "MODE", "value": "plain"},
+                {"name": "MYSQL_ALLOW_EMPTY_PASSWORD", "value": "yes"},
+                {"name": "PASSWORD_FILE", "value": "/run/secrets/p"},
+                {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/google/key.json"},
+                {"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "mysql", "key": "password"}}},
+            ]}]},
+        }));
+        assert!(found.contains("hunter2") && !text.contains("hunter2") && !text.contains("abc"), "{text}");
+        for stays in ["plain", "yes", "/run/secrets/p", "/var/google/key.json", r#""key":"password""#] {
+            assert!(text.contains(stays), "{stays}: {text}");
+        }
+        assert!(!text.contains("managedFields") && !text.contains("last-applied"), "{text}");
+    }
+
+    #[test]
+    fn a_secret_keeps_its_keys_and_none_of_its_values() {
+        let encoded = STANDARD.encode("hunter22\n");
+        let object = json!({"kind": "Secret", "type": "Opaque", "metadata": {"name": "mysql"},
+            "data": {"password": encoded, "username": "YXBw"}, "stringData": {"other": "hunter33"}});
+        let list = json!({"kind": "SecretList", "items": [{"type": "kubernetes.io/tls", "metadata": {"name": "mysql"},
+            "data": {"password": encoded, "other": "aHVudGVyMzM="}}]});
+        for object in [object, list] {
+            let (text, found) = cleaned(object);
+            assert!(
+                !text.contains(&encoded) && !text.contains("hunter33") && !text.contains("aHVud"),
+                "{text}"
+            );
+            assert!(text.contains("password") && text.contains("other") && text.contains("mysql"), "{text}");
+            assert!(
+                found.contains("hunter22\n") && found.contains("hunter33") && !found.contains("app"),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_go_in_each_way_that_they_are_given() {
+        let (text, _) = cleaned(json!({"containers": [
+            {"command": ["mysqld", "--password=s3cr3t-value", "--port=3306"], "args": ["-ps3cr3t-value", "-v"]},
+            {"command": ["app"], "args": ["--db-password", "s3cr3t-value", "--token", "-x", "-port=80", "-path"]},
+            {"command": ["sh", "-c", "mysqladmin ping -uroot -ps3cr3t-value"]},
+            {"readinessProbe": {"exec": {"command": ["mysql", "-h", "127.0.0.1", "-ps3cr3t-value"]}}},
+            {"Env": ["DB_PASS=s3cr3t-value with blanks", "HTTPS_PROXY=http://jane:s3cr3t-value@proxy:3128"]},
+        ]}));
+        assert!(
+            !text.contains("s3cr3t") && !text.contains("with blanks") && !text.contains("jane"),
+            "{text}"
+        );
+        for stays in ["--port=3306", "-port=80", "-path", "-uroot", "@proxy:3128", "-x"] {
+            assert!(text.contains(stays), "{stays}: {text}");
+        }
+    }
+
+    #[test]
+    fn copies_in_annotations_and_files_go() {
+        let inner = json!({"kind": "Secret", "stringData": {"k": "s3cr3t-value"}}).to_string();
+        let twice = json!({"spec": inner}).to_string();
+        let (text, found) = cleaned(json!({"metadata": {"annotations": {
+            "tool.example.org/applied": inner, "other.example.org/copy": twice,
+            "vault.hashicorp.com/agent-inject-secret-db": "path/of/it",
+            "argo.example.org/yaml": "kind: Secret\nstringData:\n  k: s3cr3t-value\n"}},
+            "data": {"config.yaml": "db:\n  host: db\n  password: s3cr3t-value\n"}}));
+        assert!(!text.contains("s3cr3t") && found.contains("s3cr3t-value"), "{text}");
+        assert!(text.contains("path/of/it") && text.contains("host"), "{text}");
+    }
+}

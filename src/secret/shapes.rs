@@ -1,0 +1,211 @@
+//! Secrets that show by their shape in any text: a log line, an error, a command.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use super::LEFT_OUT;
+use super::names::{is_plain, is_secret, looks_random};
+
+/// One shape. Group `s` is the secret; group `k`, where there is one, is a name that must be a secret's.
+struct Shape {
+    /// None of these in a text: the shape is not in it either.
+    needs: &'static [&'static str],
+    regex: Regex,
+    how: How,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    /// Nothing else has this shape.
+    Sure,
+    /// A name says it.
+    Named,
+    /// A name says it, but what follows may be prose.
+    NamedAndRandom,
+}
+
+static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+    let shape =
+        |needs, how, regex: &str| Shape { needs, regex: Regex::new(regex).expect("it is a regex"), how };
+    use How::{Named, NamedAndRandom, Sure};
+    vec![
+        // User and password of a URL, the password with or without its @ escaped.
+        shape(&["://"], Sure, r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\]*:[^\s/?#'"<>\\]+)@"#),
+        // go-sql-driver: user:password@tcp(host:port)/database.
+        shape(&["@tcp", "@unix"], Sure, r#"[\w.%+-]*:(?P<s>[^\s'"]+?)@(?:tcp|tcp6|unix)\("#),
+        shape(
+            &["PRIVATE KEY"],
+            Sure,
+            r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?P<s>.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
+        ),
+        shape(
+            &["LS0tLS1CRUdJTi"],
+            Sure,
+            r"(?P<s>LS0tLS1CRUdJTi(?:BQUklWQVRF|BSU0EgUFJJVkFUR|BFQyBQUklWQVRF|BPUEVOU1NIIFBSSVZBVEUg|BFTkNSWVBURUQgUFJJVkFUR)[A-Za-z0-9+/=]+)",
+        ),
+        shape(&["eyJ"], Sure, r"\b(?P<s>eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*)"),
+        shape(&["AKIA", "ASIA"], Sure, r"\b(?P<s>(?:AKIA|ASIA)[A-Z0-9]{16})\b"),
+        shape(
+            &["gh", "github_pat_", "glpat-", "xox", "sk_live_", "hvs.", "AIza", "dckr_pat_", "npm_"],
+            Sure,
+            r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|sk_live_\w{16,}|hvs\.[\w-]{20,}|AIza[\w-]{35}|dckr_pat_[\w-]{20,}|npm_[A-Za-z0-9]{36})",
+        ),
+        shape(&["earer ", "EARER "], Sure, r"(?i)\bbearer +(?P<s>[A-Za-z0-9._~+/-]{12,}=*)"),
+        shape(
+            &["uthorization", "UTHORIZATION"],
+            Sure,
+            r#"(?i)authorization\\?["']?\s*[:=]\s*\\?["']?(?:basic|digest|token) +(?P<s>[A-Za-z0-9+/=._-]{6,})"#,
+        ),
+        shape(
+            &["mysql", "mariadb", "sshpass"],
+            Sure,
+            r#"\b(?:mysql|mariadb|sshpass)[\w-]*\b[^\n|;&]*?\s['"]?-p(?P<s>[^\s'",\]]{3,})"#,
+        ),
+        shape(&["redis-cli"], Sure, r#"\bredis-cli\b[^\n|;&]*?\s-a +['"]?(?P<s>[^\s'"]+)"#),
+        shape(&["curl"], Sure, r#"\bcurl\b[^\n|;&]*?\s(?:-u *|--user[ =])['"]?(?P<s>[^\s:'"]+:[^\s'"]+)"#),
+        shape(
+            &["dentified", "DENTIFIED"],
+            Sure,
+            r#"(?i)identified\s+(?:with\s+\S+\s+)?(?:by|as)\s+(?:password\s+)?['"](?P<s>[^'"]+)['"]"#,
+        ),
+        // What the images of MySQL and MariaDB print once.
+        shape(
+            &["ROOT PASSWORD: ", "password is generated"],
+            Sure,
+            r"(?:GENERATED ROOT PASSWORD: |password is generated for \S+: )(?P<s>\S+)",
+        ),
+        // A variable in JSON, also where the JSON is a string of another one.
+        shape(
+            &["value"],
+            Named,
+            r#"\\*"name\\*"\s*:\s*\\*"(?P<k>[\w.-]+)\\*"\s*,\s*\\*"value\\*"\s*:\s*\\*"(?P<s>(?:[^"\\]|\\\\[^"])+)"#,
+        ),
+        shape(&["\":", "\" :"], Named, r#"\\*"(?P<k>[\w./-]+)\\*"\s*:\s*\\*"(?P<s>[^"\\]+)"#),
+        // A variable, a flag, a parameter of a URL, a part of a connection string.
+        shape(
+            &["="],
+            Named,
+            r#"(?P<k>[A-Za-z][\w.-]*) ?=(?:\\*"(?P<s>[^"\\]+)|'(?P<q>[^']+)'|(?P<b>\$\([^)]*\)|\$\{[^}]*\}|[^\s"'&;,|<>(){}\[\]\\]+))"#,
+        ),
+        shape(&["--"], NamedAndRandom, r#"--(?P<k>[a-z][a-z0-9-]*)['",]* +['"]?(?P<s>[^\s'"-][^\s'"]*)"#),
+        // A line of YAML, or of a file of properties.
+        shape(&[": "], NamedAndRandom, r#"(?m)^[\s-]*(?P<k>[\w.-]+): +(?P<s>[^\s"'{}\[\],]+) *\r?$"#),
+        shape(&["requirepass "], Sure, r"\brequirepass (?P<s>[^\s']+)"),
+    ]
+});
+
+/// The text without what has the shape of a secret.
+pub fn hide(text: &str) -> String {
+    hide_and_tell(text, &mut BTreeSet::new())
+}
+
+/// As [`hide`], with what was found. Of what only a name in free text calls secret, what looks made up.
+pub(super) fn hide_and_tell(text: &str, found: &mut BTreeSet<String>) -> String {
+    let mut hidden = text.to_owned();
+    for shape in SHAPES.iter() {
+        if !shape.needs.iter().any(|need| hidden.contains(need)) {
+            continue;
+        }
+        let places: Vec<Range<usize>> =
+            shape.regex.captures_iter(&hidden).filter_map(|c| place(shape.how, &c)).collect();
+        for place in places.into_iter().rev() {
+            let value = &hidden[place.clone()];
+            // Of a URL, the password alone; both together are longer than what stands elsewhere.
+            let secret = if shape.needs == ["://"] {
+                value.split_once(':').map_or(value, |pair| pair.1)
+            } else {
+                value
+            };
+            if looks_random(secret) || shape.how == How::Sure && secret.len() >= 8 {
+                found.insert(secret.trim().to_owned());
+                // As it is meant where it stands alone.
+                let decoded = percent_encoding::percent_decode_str(secret).decode_utf8_lossy();
+                found.insert(decoded.into_owned());
+            }
+            hidden.replace_range(place, LEFT_OUT);
+        }
+    }
+    hidden
+}
+
+fn place(how: How, captures: &Captures<'_>) -> Option<Range<usize>> {
+    let value = ["s", "q", "b"].into_iter().find_map(|group| captures.name(group))?;
+    let named = captures.name("k").is_none_or(|name| is_secret(name.as_str()));
+    let meant = match how {
+        // A part of what stands where a value was.
+        _ if value.as_str().starts_with("(left") => false,
+        How::Sure => true,
+        How::Named => named && !is_plain(value.as_str()),
+        How::NamedAndRandom => named && looks_random(value.as_str()),
+    };
+    meant.then(|| value.range())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_the_shape_of_a_secret_goes() {
+        let cases = [
+            "connect mysql://app:s3cr3t-value@db:3306/x",
+            "redis://:s3cr3t-value@cache/0",
+            "HTTP_PROXY=http://jane:s3cr3t-value@proxy:3128",
+            "root:s3cr3t-value@tcp(127.0.0.1:3306)/qa",
+            "host=db user=app password=s3cr3t-value dbname=x",
+            "jdbc:mysql://db/x?user=app&password=s3cr3t-value&useSSL=false",
+            "Server=db;Password=s3cr3t-value;",
+            "mysqld --password=s3cr3t-value --port=3306",
+            "app --password s3cr3t-value --verbose",
+            "sh -c \"mysql -uroot -ps3cr3t-value -e 'select 1'\"",
+            "redis-cli -a s3cr3t-value ping",
+            "curl -s -u app:s3cr3t-value http://x",
+            "Authorization: Bearer s3cr3t-value.abc",
+            "{\"auth\": \"s3cr3t-value\"}",
+            r#"{"body": "{\"password\":\"s3cr3t-value\"}"}"#,
+            r#"env: {"name": "DB_PASS", "value": "s3cr3t-value"}"#,
+            "CREATE USER 'a' IDENTIFIED BY 's3cr3t-value'",
+            "[Entrypoint]: GENERATED ROOT PASSWORD: s3cr3t-value",
+            "  password: s3cr3t-value",
+            "-----BEGIN RSA PRIVATE KEY-----\ns3cr3t-value\n-----END RSA PRIVATE KEY-----",
+        ];
+        for case in cases {
+            let hidden = hide(case);
+            assert!(!hidden.contains("s3cr3t") && hidden.contains(LEFT_OUT), "{case}: {hidden}");
+        }
+        let akia = hide("key AKIAIOSFODNN7EXAMPLE, jwt eyJhbGciOi.eyJzdWIiOiIx.c2ln");
+        assert_eq!(akia, "key (left out), jwt (left out)");
+    }
+
+    #[test]
+    fn evidence_stays() {
+        let cases = [
+            "Access denied for user 'root'@'10.244.1.3' (using password: YES)",
+            "password: incorrect",
+            "MYSQL_ALLOW_EMPTY_PASSWORD=yes",
+            r#"{"secretKeyRef": {"name": "mysql", "key": "password"}}"#,
+            r#"{"secretName": "mysql-credentials-7x"}"#,
+            "--password is required",
+            "GET http://10.0.0.1:8080/a@b",
+            "spec.containers[0].env[0].valueFrom.secretKeyRef: token missing",
+            "image registry/mysql:5.6@sha256:abc",
+            "mysqladmin -p is asked for",
+            "key=value path=/x app=nginx pod-template-hash=5d59d67564",
+            "topologyKey: kubernetes.io/hostname",
+            "password=$(MYSQL_ROOT_PASSWORD)",
+        ];
+        for case in cases {
+            assert_eq!(hide(case), case);
+        }
+    }
+
+    #[test]
+    fn what_was_hidden_once_is_not_hidden_again() {
+        let once =
+            hide("a://b:c0ffee@d token=abc123 password: s3cr3t-value\nmysql -ps3cr3t {\"auth\": \"x1y2z3\"}");
+        assert_eq!(hide(&once), once);
+    }
+}
