@@ -162,7 +162,9 @@ pub async fn scenario(
             // A creation that was cut off has left half a cluster; nobody owns it now.
             let removed = cluster::remove_incomplete(&run.settings, &run.engine, &run.progress);
             match Deadline::after(WAY_OUT).bound(removed).await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(_)) => run.progress.say(
+                    "interrupted before the story began: `seatrial reap` removes what it may have left in its cluster",
+                ),
                 Ok(Err(error)) => run.progress.say(&format!("{}: `seatrial reap` removes what is left", chain(&error))),
                 Err(late) => run.progress.say(&format!("clean-up {late}: `seatrial reap` removes what is left")),
             }

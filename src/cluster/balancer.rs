@@ -5,6 +5,7 @@
 //! afterwards gets what he asks for, or an error.
 
 use std::fs::File;
+use std::path::PathBuf;
 
 use super::kind::locked;
 use super::{ClusterError, Wanted, role};
@@ -56,12 +57,15 @@ impl Balancer {
 pub(super) struct Lent<'a> {
     engine: &'a Engine,
     name: String,
+    path: PathBuf,
     /// One at a time: whoever gives the name back must not take it from another one.
     _lock: File,
 }
 
 /// In the cache's folder of locks.
 const NAME_LOCK: &str = "load-balancer-name.lock";
+/// What is in it while the name is lent.
+const LENT: &str = "lent\n";
 
 /// Sees to it that kind finds an image for its load balancer: its own one where a registry has it or
 /// the engine does, else what was built. None where nothing had to be lent.
@@ -82,7 +86,8 @@ pub(super) async fn lend<'a>(
     let Some(name) = image::balancer_of_kind()? else { return Ok(None) };
     let dir = settings.cache.join("locks");
     std::fs::create_dir_all(&dir).map_err(|e| ClusterError::file("make folder", &dir, e))?;
-    let lock = locked(&dir.join(NAME_LOCK), &wanted.name, deadline, || {
+    let path = dir.join(NAME_LOCK);
+    let lock = locked(&path, &wanted.name, deadline, || {
         say("waiting: another cluster with a load balancer is being created");
     })
     .await?;
@@ -95,8 +100,10 @@ pub(super) async fn lend<'a>(
         (Name::Taken, _) => engine.remove_image(&name).await?,
         (Name::Lent, Some(made)) => {
             say(&format!("{} -> {}: {}", made.stands_for, made.reference, made.built_from));
+            // Written first: a creation that is killed leaves word that this cache lent the name.
+            std::fs::write(&path, LENT).map_err(|e| ClusterError::file("write", &path, e))?;
             engine.tag_image(&made.reference, &name).await?;
-            return Ok(Some(Lent { engine, name, _lock: lock }));
+            return Ok(Some(Lent { engine, name, path, _lock: lock }));
         }
         _ => {}
     }
@@ -111,13 +118,14 @@ pub(super) async fn take_back(settings: &Settings, engine: &Engine) -> Result<()
     let path = settings.cache.join("locks").join(NAME_LOCK);
     // Where nobody ever lent it, there is no lock.
     let (Some(name), Ok(lock)) = (image::balancer_of_kind()?, File::open(&path)) else { return Ok(()) };
-    if lock.try_lock().is_err() {
+    // Without the word that a creation of this cache left, the name was lent by somebody else.
+    if lock.try_lock().is_err() || !std::fs::read_to_string(&path).is_ok_and(|text| text == LENT) {
         return Ok(());
     }
     if engine.image(&name).await?.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
         engine.remove_image(&name).await?;
     }
-    Ok(())
+    std::fs::write(&path, "").map_err(|e| ClusterError::file("write", &path, e))
 }
 
 /// What has kind's name in the engine.
@@ -196,7 +204,7 @@ impl Lent<'_> {
         if here.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
             self.engine.remove_image(&self.name).await?;
         }
-        Ok(())
+        std::fs::write(&self.path, "").map_err(|e| ClusterError::file("write", &self.path, e))
     }
 }
 

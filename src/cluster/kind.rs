@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Wanted;
 use super::error::ClusterError;
 use super::record::{private_dir, remove_dir, write_private};
+use super::{Wanted, role};
 use crate::artefact::Folder;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::exec::{Exec, ExecError};
-use crate::node::CLUSTER_LABEL;
+use crate::node::{CLUSTER_LABEL, Role};
 use crate::sanitise;
 
 /// The `kind` program and the engine that it works on.
@@ -174,7 +174,9 @@ impl Kind<'_> {
         let by_kind = exec.run(deadline).await;
         let mut since = Deadline::after(quiet);
         loop {
-            let left = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+            let mut left = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+            // The nodes say whose the load balancer is: it goes before them.
+            left.sort_by_key(|c| role(c) != Role::LoadBalancer);
             for container in &left {
                 // By its id: another one may have its name meanwhile.
                 self.engine.remove(&container.id).await?;

@@ -95,14 +95,21 @@ impl Making<'_> {
                 }
             }
         };
-        if let Some(why) = why {
+        if let Some(why) = why.clone() {
             if let Some(whose) = self.somebodys(&found).await {
                 return Err(ClusterError::Kept { name: name.clone(), why, whose });
             }
             self.say(&format!("is made again: {why}"));
         }
+        let again = why.is_some();
         let detail = |text: &str| self.detail(&format!("waiting for those who use it: {text}"));
         entering = entering.make_exclusive(self.deadline, detail).await?;
+        // Those who were waited for may have kept it, or put something on it.
+        let found = standing::look(self.settings, self.engine, name).await?;
+        if again && let Some(whose) = self.somebodys(&found).await {
+            let why = "it was to be made again".into();
+            return Err(ClusterError::Kept { name: name.clone(), why, whose });
+        }
         let made = self.create().await?;
         Ok((entering, made))
     }
@@ -328,21 +335,27 @@ impl Making<'_> {
         record.write(&dir)?;
         let lent = self.lent().await?;
         let created = kind.create(wanted, &dir, self.deadline, |text| self.detail(text)).await;
-        if let Some(lent) = lent {
-            lent.give_back().await?;
-        }
-        created?;
-        let (cluster, ready) = match self.settled(identity.state).await {
-            Ok(done) => done,
-            Err(error) => return Err(kind.failed(wanted, &dir, &error).await?),
+        let given_back = match lent {
+            Some(lent) => lent.give_back().await,
+            None => Ok(()),
         };
-        let containers = engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await?;
-        let addressed = containers.iter().filter_map(|c| Some((c.name.clone(), address_of(c)?)));
-        record.addresses = addressed.collect();
-        record.containers = containers.into_iter().map(|c| (c.name, c.id)).collect();
-        record.complete = true;
-        record.write(&dir)?;
-        Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
+        created?;
+        let ended = async {
+            given_back?;
+            let (cluster, ready) = self.settled(identity.state).await?;
+            let containers = engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await?;
+            let addressed = containers.iter().filter_map(|c| Some((c.name.clone(), address_of(c)?)));
+            record.addresses = addressed.collect();
+            record.containers = containers.into_iter().map(|c| (c.name, c.id)).collect();
+            record.complete = true;
+            record.write(&dir)?;
+            Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
+        };
+        // Whatever goes wrong from here on, no half cluster stays.
+        match ended.await {
+            Ok(made) => Ok(made),
+            Err(error) => Err(kind.failed(wanted, &dir, &error).await?),
+        }
     }
 
     /// The load balancer's name for a creation that asks for it.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::Status;
 use serde_json::json;
 
 use super::ClusterError;
@@ -76,6 +77,16 @@ async fn set(client: &Client, name: &str, taint: Option<&Taint>) -> kube::Result
     let nodes = Api::<Node>::all(client.unary.clone());
     let node = nodes.get(name).await?;
     let mut wanted = taints(&node);
+    if !node.annotations().contains_key(DECLARED) {
+        match (taint, wanted.iter().any(|t| t.key == OUT_OF_SERVICE)) {
+            (Some(_), true) => {
+                let message = format!("node {name} is declared out of service already, by somebody else");
+                return Err(kube::Error::Api(Box::new(Status::failure(&message, "Conflict").with_code(403))));
+            }
+            (None, _) => return Ok(()),
+            (Some(_), false) => {}
+        }
+    }
     wanted.retain(|t| t.key != OUT_OF_SERVICE);
     wanted.extend(taint.cloned());
     let version = &node.metadata.resource_version;

@@ -27,6 +27,7 @@ use crate::image::{self, ImageError};
 use crate::manifest::{HostFolder, LeftNamespace, RUN_LABEL, TestNamespace};
 use crate::node::{CLUSTER_LABEL, Node, OWNER_LABEL};
 use crate::progress::Progress;
+use crate::sanitise;
 
 /// What may be reaped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,14 +142,17 @@ pub async fn reap(
         balancer::take_back(settings, engine).await?;
     }
     done.extend(old_evidence(settings, options.dry_run)?);
-    failed.map_or(Ok(done), Err)
+    let Some(error) = failed else { return Ok(done) };
+    // What was done is told, though something else could not be.
+    done.iter().for_each(|one| progress.say(&format!("{}: {}", one.name, one.action)));
+    Err(error)
 }
 
 /// Every cluster that this state folder or the engine knows of.
 pub(super) async fn names(settings: &Settings, engine: &Engine) -> Result<BTreeSet<String>, ClusterError> {
-    let containers = engine.containers(&[(OWNER_LABEL, "")]).await?;
-    let mut names: BTreeSet<String> =
-        containers.into_iter().filter_map(|mut c| c.labels.remove(CLUSTER_LABEL)).collect();
+    let mut names: BTreeSet<String> = engine.label_values(OWNER_LABEL, CLUSTER_LABEL).await?;
+    // A label may hold anything; what is no name of kind's is no cluster.
+    names.retain(|name| standing::named(name).is_ok());
     names.extend(record::names(&settings.state));
     names.extend(LockFiles::names(&settings.state));
     Ok(names)
@@ -193,6 +197,10 @@ pub(super) async fn reap_one(
             entering.enter()?.release()?;
         }
         Action::Forget(_) => {
+            // kind makes the network before the first container.
+            if Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1) {
+                engine.remove_network(name).await?;
+            }
             remove_dir(&dir)?;
             entering.remove()?;
         }
@@ -206,8 +214,7 @@ pub(super) async fn reap_one(
     Ok(action)
 }
 
-/// A cluster that nobody used for long is left alone where it holds what is not seatrial's. Where its API cannot be
-/// asked, the time decides: it was made to be removed.
+/// A cluster that nobody used for long is left alone where it holds what is not seatrial's.
 async fn spared(
     settings: &Settings,
     engine: &Engine,
@@ -218,18 +225,29 @@ async fn spared(
     if options.all || !matches!(action, Action::Remove(_)) {
         return action;
     }
+    held(settings, engine, name).await.map_or(action, Action::Leave)
+}
+
+/// What a cluster holds that is not seatrial's, as a sentence; none where there is nothing. Where that cannot be known,
+/// it may hold anything. One whose creation did not come to its end holds nothing yet.
+pub(super) async fn held(settings: &Settings, engine: &Engine, name: &str) -> Option<String> {
     let others = async {
         let wanted = Wanted::of(settings, name).map_err(|e| e.to_string())?;
-        let complete = Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.complete);
-        if !complete {
+        if !Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.complete) {
             return Ok(Vec::new());
+        }
+        let found = standing::look(settings, engine, name).await.map_err(|e| e.to_string())?;
+        let added: Vec<String> = found.added().iter().map(|c| format!("container {c}")).collect();
+        if !added.is_empty() || found.containers.is_empty() {
+            return Ok(added);
         }
         let cluster = making::open(settings, engine, &wanted).await.map_err(|e| e.to_string())?;
         holds::others(&cluster).await
     };
     match others.await {
-        Ok(others) if !others.is_empty() => Action::Leave(format!("it holds {}", others.join(", "))),
-        _ => action,
+        Ok(others) if others.is_empty() => None,
+        Ok(others) => Some(format!("it holds {}", others.join(", "))),
+        Err(why) => Some(format!("what it holds is not known: {}", sanitise::line(&why))),
     }
 }
 
@@ -337,6 +355,10 @@ fn old_evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, Clust
     let mut done = Vec::new();
     let entries = std::fs::read_dir(settings.state.join("failed")).into_iter().flatten().flatten();
     for entry in entries {
+        // What somebody put beside them is not ours.
+        if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+            continue;
+        }
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
         if age.is_some_and(|age| age > EVIDENCE) {
             if !dry_run {

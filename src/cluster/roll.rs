@@ -6,13 +6,14 @@ use serde::Serialize;
 use super::error::ClusterError;
 use super::kind::Kind;
 use super::lease::Lease;
-use super::lock::{Access, Holder, LockFiles};
+use super::lock::{Access, Entering, Holder, LockFiles};
 use super::outage::open_faults;
 use super::record::{Record, remove_dir};
 use super::spec::ClusterSpec;
 use super::standing::{self, Standing};
 use super::topology::{TOPOLOGIES, Topology};
 use super::{Cluster, Wanted, making, reap, role};
+use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Engine, Power};
@@ -101,6 +102,9 @@ pub fn is_kept(settings: &Settings, name: &str) -> bool {
 pub enum Force {
     /// No: it is refused.
     No,
+    /// No, and one that somebody asked for with [`up`], or that holds what is not seatrial's, is spared. Asked under
+    /// the lock that keeps everybody else out.
+    Spare,
     /// Yes, if it was made from a node image of seatrial's, and its owner, where that can be seen from here, does
     /// not use it. Files of a cluster on another engine are forgotten; its containers stay there.
     Yes,
@@ -124,31 +128,42 @@ pub async fn down(
     let look = async || {
         let found = standing::look(settings, engine, name).await?;
         match found.standing(None, Timestamp::now()) {
-            Standing::Elsewhere(owner) if force == Force::No => {
+            Standing::Elsewhere(owner) if force != Force::Yes => {
                 Err(ClusterError::Elsewhere { name: name.into(), owner })
             }
-            Standing::Elsewhere(_) => Ok(found.unused()?),
+            Standing::Elsewhere(_) => Ok((found.has_network(), found.locked_out()?)),
             Standing::Absent if !standing::has_dir(&settings.state, name) => {
                 Err(ClusterError::Unknown { name: name.into() })
             }
-            _ => Ok(()),
+            _ => Ok((found.has_network(), None)),
         }
     };
     // Before the lock: a name that means nothing must leave no files.
-    look().await?;
+    drop(look().await?);
     let whole = async {
         let files = LockFiles::new(&settings.state, name);
         let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
         let entering = files.enter(Access::Exclusive, holder, deadline, detail).await?;
-        look().await?;
+        let (network, theirs) = look().await?;
+        if force == Force::Spare {
+            let whose = match is_kept(settings, name) {
+                true => Some("it was asked for with `seatrial up`".to_owned()),
+                false => reap::held(settings, engine, name).await,
+            };
+            if let Some(whose) = whose {
+                entering.leave();
+                let why = "it may go".into();
+                return Err(ClusterError::Kept { name: name.into(), why, whose });
+            }
+        }
         let kind = Kind { settings, engine };
         let dir = settings.cluster_dir(name);
         if Record::read(&dir).is_some_and(|r| !r.complete) {
             kind.settle(name, deadline, |text| progress.detail(&task, text)).await?;
         }
-        let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
         kind.delete(name, &dir, network).await?;
         remove_dir(&dir)?;
+        theirs.into_iter().for_each(Entering::leave);
         Ok(entering.remove()?)
     };
     progress.task(&task, whole).await
@@ -166,7 +181,8 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
         let record = Record::read(&settings.cluster_dir(&name));
         let (state, containers) = match standing::look(settings, engine, &name).await {
             Err(error @ ClusterError::NotOurs { .. }) => (State::Foreign(error.to_string()), Vec::new()),
-            Err(error) => return Err(error),
+            // One that cannot be looked at hides no other.
+            Err(error) => (State::Foreign(format!("it cannot be looked at: {}", chain(&error))), Vec::new()),
             Ok(found) => match found.standing(None, Timestamp::now()) {
                 // Lock files of a cluster that is gone are no cluster.
                 Standing::Absent if record.is_none() => continue,
@@ -231,6 +247,7 @@ pub async fn load(
 impl Wanted {
     /// What the cluster of this name was made from, as its record says.
     pub(super) fn of(settings: &Settings, name: &str) -> Result<Self, ClusterError> {
+        standing::named(name)?;
         let dir = settings.cluster_dir(name);
         let unknown = || ClusterError::Unknown { name: name.into() };
         let record = Record::read(&dir).ok_or_else(unknown)?;

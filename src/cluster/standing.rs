@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ClusterError;
-use super::lock::{Access, LockError, LockFiles};
+use super::lock::{Access, Entering, LockError, LockFiles};
 use super::owner::{Mark, OWNER_FILE};
 use super::record::Record;
+use super::topology::TOPOLOGIES;
 use crate::config::{Settings, StateId};
 use crate::deadline::{Deadline, age, words};
 use crate::engine::{Container, Engine, EngineError};
@@ -31,6 +32,8 @@ pub(super) struct Found {
 pub(super) enum Void {
     /// It names no owner or another one: an earlier version wrote it, or the folder is a copy.
     Owner,
+    /// It cannot be understood: another version wrote it.
+    Unread,
     /// The cluster was made on another engine, of this id.
     Engine(String),
 }
@@ -81,6 +84,7 @@ pub(super) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Re
 }
 
 async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
+    named(name)?;
     let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
     let id = StateId::read(&settings.state)?;
     let mut void = None;
@@ -90,10 +94,14 @@ async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<F
             void = Some(Void::Owner);
         } else if let Some(made_on) = read.engine.clone()
             && made_on != engine.id().await?
+            // An engine may get another id. The ids of containers are random: nobody else has these.
+            && (containers.is_empty() || read.containers.is_empty() || !added(read, &containers).is_empty())
         {
             void = Some(Void::Engine(made_on));
         }
         record = record.filter(|_| void.is_none());
+    } else if Record::path(&settings.cluster_dir(name)).exists() {
+        void = Some(Void::Unread);
     }
     let strangers = strangers(&containers, record.as_ref());
     if !strangers.is_empty() {
@@ -101,6 +109,22 @@ async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<F
     }
     let owner = owner(engine, id.as_ref(), &containers).await?;
     Ok(Found { name: name.into(), containers, record, void, owner })
+}
+
+/// Refuses what cannot be the name of a cluster, and would mean another folder or every container: kind's rule.
+pub(super) fn named(name: &str) -> Result<(), ClusterError> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
+    match name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(fits) {
+        true => Err(ClusterError::Unknown { name: name.into() }),
+        false => Ok(()),
+    }
+}
+
+/// Containers that are not among those of the record; none where the record names none.
+fn added<'c>(record: &Record, containers: &'c [Container]) -> Vec<&'c str> {
+    let is_known = |c: &Container| record.containers.get(&c.name) == Some(&c.id);
+    let added = containers.iter().filter(|c| !record.containers.is_empty() && !is_known(c));
+    added.map(|c| c.name.as_str()).collect()
 }
 
 /// Containers that seatrial did not make: nodes that are not made from our images, and a load balancer, whose
@@ -144,37 +168,55 @@ impl Found {
                 Standing::Half("its creation did not come to an end".into())
             }
             (Owner::Nobody, Some(_)) if !self.added().is_empty() => Standing::Elsewhere(self.whose(now)),
-            (_, Some(_)) => match nodes {
-                Some(nodes) if nodes > there => {
-                    Standing::Half(format!("{there} of {nodes} containers are left"))
+            (_, Some(record)) => {
+                let left = there - self.added().len();
+                match nodes.into_iter().chain([record.containers.len()]).max() {
+                    Some(nodes) if nodes > left => {
+                        Standing::Half(format!("{left} of {nodes} containers are left"))
+                    }
+                    _ => Standing::Whole,
                 }
-                _ => Standing::Whole,
-            },
+            }
         }
     }
 
-    /// Refuses a cluster that its owner, as far as can be seen from here, uses.
-    pub fn unused(&self) -> Result<(), LockError> {
-        let Owner::Other(mark) = &self.owner else { return Ok(()) };
+    /// Whether the cluster has a network of its own, which kind makes for it where there are several control planes.
+    pub fn has_network(&self) -> bool {
+        let is = |role: Role| self.containers.iter().filter(move |c| super::role(c) == role).count();
+        let recorded = || {
+            let known = self.record.as_ref()?;
+            TOPOLOGIES.iter().find(|t| t.name == known.topology).map(|t| t.control_planes() > 1)
+        };
+        is(Role::ControlPlane) > 1 || is(Role::LoadBalancer) > 0 || recorded().unwrap_or(false)
+    }
+
+    /// Keeps the owner, as far as its lock can be reached from here, from using the cluster: the lock, until it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] when the owner uses it.
+    pub fn locked_out(&self) -> Result<Option<Entering>, LockError> {
+        let Owner::Other(mark) = &self.owner else { return Ok(None) };
         // Another folder at that path says nothing of this one.
         if StateId::read(&mark.state).ok().flatten().as_ref() != Some(&mark.id) {
-            return Ok(());
+            return Ok(None);
         }
-        match LockFiles::new(&mark.state, &self.name).holders() {
-            holders if holders.is_empty() => Ok(()),
-            holders => {
+        let files = LockFiles::new(&mark.state, &self.name);
+        match files.try_enter("seatrial down --force of somebody else") {
+            Ok(Some(entering)) => Ok(Some(entering)),
+            Ok(None) => {
                 let (name, access, waited) = (self.name.clone(), Access::Exclusive, Duration::ZERO);
-                Err(LockError::Busy { name, access, waited, holders })
+                Err(LockError::Busy { name, access, waited, holders: files.holders() })
             }
+            // Nothing can be written there from here. What can be read says whether it is used.
+            Err(_) if files.holders().is_empty() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     /// Containers of this cluster that were not there when its creation ended; none where that is not known.
     pub fn added(&self) -> Vec<&str> {
-        let known = self.record.as_ref().map(|r| &r.containers).filter(|known| !known.is_empty());
-        let Some(known) = known else { return Vec::new() };
-        let added = self.containers.iter().filter(|c| known.get(&c.name) != Some(&c.id));
-        added.map(|c| c.name.as_str()).collect()
+        self.record.as_ref().map(|record| added(record, &self.containers)).unwrap_or_default()
     }
 
     /// Whose it is, for people: as much as can be known from here.
@@ -187,6 +229,9 @@ impl Found {
             (_, Some(Void::Engine(engine))) if self.containers.is_empty() => {
                 format!("it was made on another container engine ({engine})")
             }
+            (_, Some(Void::Unread)) => {
+                "its record cannot be understood: another version of seatrial wrote it".into()
+            }
             (_, Some(Void::Owner)) if self.containers.is_empty() => {
                 "its record is of another state folder or of an earlier version of seatrial".into()
             }
@@ -194,6 +239,9 @@ impl Found {
                 let state = state.display().to_string().escape_debug().to_string();
                 let id = id.as_str().escape_debug().to_string();
                 format!("it belongs to owner {id} (state folder {state}), {made}")
+            }
+            (Owner::Us, Some(Void::Engine(engine))) => {
+                format!("this state folder made it on another container engine ({engine}), {made}")
             }
             (Owner::Us, _) => {
                 format!("owner: this state folder, which has no record of its creation, {made}")

@@ -31,9 +31,9 @@ pub struct IdentityError {
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     id: StateId,
-    /// The inode of this file.
+    /// The inode of the folder.
     inode: u64,
-    /// When the file was created, in nanoseconds since 1970; none where the file system does not say.
+    /// When the folder was made, in nanoseconds since 1970; none where the file system does not say.
     born_ns: Option<u128>,
 }
 
@@ -87,7 +87,7 @@ impl StateId {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
             Ok(open) => {
-                let meta = open.metadata()?;
+                let meta = std::fs::metadata(state)?;
                 let Ok(written) = serde_json::from_reader::<_, Written>(&open) else { return Ok(None) };
                 Ok(written.is_of(&meta).then_some(written.id))
             }
@@ -119,10 +119,14 @@ impl From<&str> for StateId {
 }
 
 impl Written {
-    /// Whether this is the file that was written, and no copy: a copy has another inode and another time of
-    /// birth. Some file systems number inodes again at each mount, so one equal fact is enough.
+    /// Whether this was written in this folder, and not in one that it is a copy of. A folder cannot be hard-linked,
+    /// and a copy of it is made later. Its time of birth decides: inodes are numbered alike on fresh file systems,
+    /// and on some again at each mount. Where that time is not known, the inode decides.
     fn is_of(&self, meta: &std::fs::Metadata) -> bool {
-        self.inode == meta.ino() || self.born_ns.is_some_and(|then| born(meta) == Some(then))
+        match (self.born_ns, born(meta)) {
+            (Some(then), Some(now)) => then == now,
+            _ => self.inode == meta.ino(),
+        }
     }
 }
 
@@ -137,8 +141,8 @@ fn file(state: &Path) -> PathBuf {
 /// Writes the id under a name of its own first: whoever reads the file sees all of it.
 fn write(state: &Path, path: &Path, id: &StateId) -> std::io::Result<()> {
     let mut temp = tempfile::Builder::new().prefix(".id-").tempfile_in(state)?;
-    // The rename below changes neither of the two.
-    let meta = temp.as_file().metadata()?;
+    // Looked at once the folder holds the file: where it lies in layers, that makes it a folder of the upper one.
+    let meta = std::fs::metadata(state)?;
     let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta) };
     serde_json::to_writer(&mut temp, &written)?;
     temp.write_all(b"\n")?;

@@ -1,6 +1,6 @@
 //! Containers: what they are, and their power switch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -126,6 +126,20 @@ impl Engine {
         all.retain(|c| labels.iter().all(|label| fits(c, label)));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
+    }
+
+    /// The values of label `wanted` of the containers that carry label `having`, in any state. Looks at no single
+    /// one: a container that cannot be inspected hides no other.
+    ///
+    /// # Errors
+    /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
+    pub async fn label_values(&self, having: &str, wanted: &str) -> Result<BTreeSet<String>, EngineError> {
+        let filters = [("label".to_owned(), vec![having.to_owned()])].into();
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let doing = || "failed to list containers".to_owned();
+        let found = self.ask(doing, self.quick(), self.docker.list_containers(Some(options))).await?;
+        let labels = found.into_iter().filter_map(|c| c.labels).filter(|labels| labels.contains_key(having));
+        Ok(labels.filter_map(|mut labels| labels.remove(wanted)).collect())
     }
 
     /// The container of this name or id, if there is one.

@@ -135,7 +135,7 @@ impl Engine {
 
     /// Returns what tells this engine from every other one, whatever address leads to it: the `ID` that Docker
     /// makes once and keeps in its data folder (GET /info). An engine that says another `ID` each time, as
-    /// Podman does, goes by the name of its machine and its data folder.
+    /// Podman does, goes by the name of its machine, its data folder and its address.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
@@ -145,7 +145,10 @@ impl Engine {
         let id = self.id.get_or_try_init(async || {
             let (info, again) = (ask().await?, ask().await?);
             let id = info.id.clone().filter(|id| !id.is_empty() && info.id == again.id);
-            let place = || [info.name, info.docker_root_dir].map(Option::unwrap_or_default).join(" ");
+            let place = || {
+                let [name, root] = [info.name, info.docker_root_dir].map(Option::unwrap_or_default);
+                format!("{name} {root} {}", self.host)
+            };
             Ok(id.unwrap_or_else(place))
         });
         id.await.cloned()

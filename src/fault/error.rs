@@ -80,6 +80,14 @@ pub enum FaultError {
         /// The node.
         node: String,
     },
+    /// A file among the intents is none of this version's: the fault that it speaks of may be open.
+    #[error("failed to understand {}, which another version of seatrial wrote: {why}", .path.display())]
+    Strange {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        why: String,
+    },
     /// The fault does not fit this node.
     #[error("`{fault}` does not fit {node}: {why}")]
     Unfit {
@@ -239,6 +247,9 @@ impl FaultError {
                 Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into())
             }
             Self::ControlPlane { others: 0, .. } => Some("--lone says that this is meant".into()),
+            Self::Strange { path, .. } => {
+                Some(format!("heal with that version; or, if nothing is broken: rm {}", path.display()))
+            }
             Self::Shared { .. } => Some("a story that breaks nodes needs Access::Exclusive".into()),
             Self::NoPod { .. } => Some("--pod NAMESPACE/NAME".into()),
             Self::NoRoom { .. } => Some("--with bytes=..., or make room".into()),

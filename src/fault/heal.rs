@@ -1,5 +1,6 @@
 //! Undoing what was left open, by whoever comes next.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -92,6 +93,7 @@ async fn healed(
     intents.sweep();
     let mut healed = Vec::new();
     let mut open = Vec::new();
+    let mut strange = None;
     let mut left = in_order(intents.scan()?);
     left.retain(|(_, found)| found.as_ref().map_or(true, |intent| is_meant(&intent.owner)));
     // What one of them needs may be what another one broke: a control plane, say.
@@ -100,6 +102,11 @@ async fn healed(
         for (path, found) in std::mem::take(&mut left) {
             let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             match found {
+                // Files get their names whole: this one says something that another version understands.
+                Err(why) if is_object(&path) => {
+                    left.push((path.clone(), Err(why.clone())));
+                    strange.get_or_insert(FaultError::Strange { path, why });
+                }
                 Err(why) => {
                     intents.remove(&path)?;
                     healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
@@ -122,11 +129,17 @@ async fn healed(
     }
     let others = open.len().saturating_sub(1);
     match open.into_iter().next() {
-        None => Ok(healed),
+        None => strange.map_or(Ok(healed), Err),
         Some((Intent { fault, node, .. }, source)) => {
             Err(FaultError::Open { fault, node, others, source: Box::new(source) })
         }
     }
+}
+
+/// Whether a file holds an object, whatever it means.
+fn is_object(path: &Path) -> bool {
+    let text = std::fs::read(path).unwrap_or_default();
+    serde_json::from_slice::<Value>(&text).is_ok_and(|value| value.is_object())
 }
 
 /// One that waits in vain must leave time for the others, and for its own second try.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::{Eviction, PodDisruptionBudget};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    DeleteOptions, FieldsV1, ManagedFieldsEntry, ObjectMeta, Preconditions,
+};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{Selector, SelectorExt as _, Status};
 use kube::runtime::watcher;
@@ -15,6 +17,7 @@ use serde_json::json;
 use super::error::UpgradeError;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::manifest::FIELD_MANAGER;
 use crate::wait::{self, Verdict, check, pods};
 
 /// Annotation of a node that [`drain`] cordoned.
@@ -57,14 +60,23 @@ pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Ve
 pub async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let open = json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}});
-    let (params, patch) = (PatchParams::default(), Patch::Merge(open));
+    let (params, patch) = (as_ourselves(), Patch::Merge(open));
     let opened = patient(deadline, || nodes.patch(node, &params, &patch)).await;
     opened.map(drop).map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
 }
 
 /// Whether a drain of seatrial's cordoned the node. One that was cordoned before is somebody else's.
 pub fn is_cordoned_by_us(node: &Node) -> bool {
-    node.annotations().contains_key(CORDONED)
+    // The API server says who set the field last (KEP-555, managedFields).
+    let sets = |fields: &FieldsV1| fields.0.pointer("/f:spec/f:unschedulable").is_some();
+    let theirs = |entry: &ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(sets) && entry.manager.as_deref() != Some(FIELD_MANAGER)
+    };
+    node.annotations().contains_key(CORDONED) && !node.managed_fields().iter().any(theirs)
+}
+
+fn as_ourselves() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
 async fn cordon(nodes: &Api<Node>, name: &str) -> kube::Result<()> {
@@ -72,7 +84,7 @@ async fn cordon(nodes: &Api<Node>, name: &str) -> kube::Result<()> {
         return Ok(());
     }
     let closed = json!({"metadata": {"annotations": {CORDONED: "drain"}}, "spec": {"unschedulable": true}});
-    nodes.patch(name, &PatchParams::default(), &Patch::Merge(closed)).await.map(drop)
+    nodes.patch(name, &as_ourselves(), &Patch::Merge(closed)).await.map(drop)
 }
 
 /// Whether a drain moves this pod.

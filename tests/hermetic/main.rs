@@ -19,6 +19,7 @@ mod load_balancer;
 mod manifests;
 mod missing;
 mod ownership;
+mod ownership_attacks;
 mod probe;
 mod reap;
 mod report;

@@ -193,7 +193,7 @@ async fn an_engine_that_says_another_id_each_time_is_one_engine() -> anyhow::Res
     let ground = Ground::new()?;
     ground.fake.state().id = "random".into();
     let (first, again) = (ground.fake.client().await?.id().await?, ground.fake.client().await?.id().await?);
-    assert_eq!((first.as_str(), again.as_str()), ("fake /var/lib/docker", "fake /var/lib/docker"));
+    assert!(first == again && first.starts_with("fake /var/lib/docker unix://"), "{first} {again}");
     Ok(())
 }
 
@@ -206,7 +206,10 @@ async fn what_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
 
     let idle = Ground::new()?;
     idle.made(|record| record.created_at = Timestamp::UNIX_EPOCH)?;
-    assert!(matches!(idle.reap(ReapOptions::default()).await?.as_slice(), [Action::Remove(_)]));
+    // What it holds is not known: its API is none.
+    assert!(matches!(idle.reap(ReapOptions::default()).await?.as_slice(), [Action::Leave(_)]));
+    assert!(idle.is_there());
+    assert!(matches!(idle.reap(ALL).await?.as_slice(), [Action::Remove(_)]));
 
     let kept = Ground::new()?;
     kept.made(|record| (record.created_at, record.kept) = (Timestamp::UNIX_EPOCH, true))?;

@@ -281,6 +281,7 @@ fn fault(error: &FaultError) -> Option<Known> {
         | FaultError::Quorum { .. }
         | FaultError::Unfit { .. }
         | FaultError::Shared { .. }
+        | FaultError::Strange { .. }
         | FaultError::NoRoom { .. } => Exit::Refused,
         FaultError::Unknown { .. } | FaultError::Parameter { .. } | FaultError::NoPod { .. } => Exit::Usage,
         FaultError::NoNode { .. } | FaultError::PodElsewhere { .. } | FaultError::Api { .. } => {

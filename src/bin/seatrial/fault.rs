@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use seatrial::cluster::lock::LockFiles;
 use seatrial::cluster::{self, OutageStage};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
@@ -108,6 +109,13 @@ fn words(args: &FaultInjectArgs, node: &str) -> Vec<String> {
     words.extend(args.container.iter().map(|c| format!("--container={c}")));
     words.extend(args.lone.then(|| "--lone".to_owned()));
     words
+}
+
+/// Whether the healer of a fault lives. Where the system does not say when a process started, the number alone says too
+/// little: the lock that the healer holds on its cluster proves it.
+pub fn heals(settings: &Settings, cluster: &str, healer: Owner) -> bool {
+    let holds = || LockFiles::new(&settings.state, cluster).holders().iter().any(|h| h.pid == healer.pid);
+    healer.lives() && (healer.started.is_some() || holds())
 }
 
 /// Asks a process of ours to heal now.

@@ -52,16 +52,17 @@ async fn clear_cluster(
     open: &[Intent],
 ) -> anyhow::Result<()> {
     let deadline = Deadline::after(PATIENCE);
-    if let Some(story) = open.iter().find(|i| i.owner.lives() && i.until.is_none()) {
+    let heals = |intent: &&Intent| fault::heals(settings, name, intent.owner);
+    if let Some(story) = open.iter().find(|i| heals(i) && i.until.is_none()) {
         let message = format!("{}: it is part of a story, which heals it", list::open_fault(story));
         return Err(
             Stop::new(Exit::Busy, message, "end that process with Ctrl-C: it heals on its way out").into()
         );
     }
-    for intent in open {
+    for intent in open.iter().filter(heals) {
         fault::end(intent.owner);
     }
-    while open.iter().any(|i| i.owner.lives()) && !deadline.is_over() {
+    while open.iter().any(|i| heals(&i)) && !deadline.is_over() {
         deadline.pause(LOOK).await;
     }
     let left = cluster::open_faults(settings, name)?;

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial::cluster::{self, State};
+use seatrial::cluster::{self, Force, State};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::image;
 
 use crate::args::Command;
+use crate::list::open_fault;
 use crate::signals::Signals;
+use crate::up::holder;
 use crate::{draw, show};
 
 /// Time for all of it.
@@ -18,15 +20,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Cleans up after `command`, which was begun at `began` and is over. A second signal ends this.
 pub async fn clean_up(settings: &Settings, command: &Command, began: Timestamp, signals: &mut Signals) {
-    let makes =
-        matches!(command, Command::Up(_) | Command::Images(_) | Command::Upgrade(_) | Command::Load(_));
-    if !makes && !matches!(command, Command::Down(_) | Command::Reap(_)) {
+    let makes = matches!(command, Command::Up(_) | Command::Images(_) | Command::Upgrade(_));
+    let changes = match command {
+        Command::Reap(args) => !args.dry_run,
+        Command::Down(_) | Command::Load(_) | Command::Fault(_) => true,
+        _ => makes,
+    };
+    if !changes {
         return;
     }
-    show::error("interrupted: removing what was begun; a second Ctrl-C leaves that to `seatrial reap`");
+    if makes {
+        show::error("interrupted: removing what was begun; a second Ctrl-C leaves that to `seatrial reap`");
+    }
     let work = Deadline::after(PATIENCE);
+    let cleaning = async {
+        if makes {
+            removed(settings, command, began).await?;
+        }
+        left(settings, command).await
+    };
     let ended = tokio::select! {
-        ended = work.bound(removed(settings, command, began)) => ended.map_err(anyhow::Error::from).and_then(|e| e),
+        ended = work.bound(cleaning) => ended.map_err(anyhow::Error::from).and_then(|e| e),
         _ = signals.next() => Err(anyhow::anyhow!("interrupted again")),
     };
     if let Err(error) = ended {
@@ -35,22 +49,51 @@ pub async fn clean_up(settings: &Settings, command: &Command, began: Timestamp, 
     }
 }
 
-async fn removed(settings: &Settings, command: &Command, began: Timestamp) -> anyhow::Result<()> {
+/// Removes what interrupted builds left, and says so.
+pub async fn builds(settings: &Settings) -> anyhow::Result<()> {
     for folder in image::abandoned(&settings.cache, false).await? {
         show::error(&format!("{folder} removed"));
     }
+    Ok(())
+}
+
+async fn removed(settings: &Settings, command: &Command, began: Timestamp) -> anyhow::Result<()> {
+    builds(settings).await?;
     let engine = Engine::connect(&settings.engine).await?;
     let progress = draw::progress();
     for one in cluster::remove_incomplete(settings, &engine, &progress).await? {
         show::error(&format!("{}: {}", one.name, one.action));
     }
+    if !matches!(command, Command::Up(_)) {
+        return Ok(());
+    }
+    for made in cluster::list(settings, &engine).await? {
+        // It came to its end, and the interrupt before its name was told.
+        if made.state == State::Complete && made.created_at.is_some_and(|at| at >= began) {
+            let (name, who, deadline) = (&made.name, holder("up"), Deadline::after(PATIENCE));
+            match cluster::down(settings, &engine, name, Force::No, &who, deadline, &progress).await {
+                Ok(()) => show::error(&format!("{name} removed")),
+                Err(error) => {
+                    show::error(&format!("{name} stays ({error}): `seatrial down {name}` removes it"))
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Names what stays, and the command that goes on with it.
+async fn left(settings: &Settings, command: &Command) -> anyhow::Result<()> {
+    if let Command::Fault(_) = command {
+        for fault in cluster::all_open_faults(settings)? {
+            show::error(&format!("{}; `seatrial fault clear` heals it now", open_fault(&fault)));
+        }
+        return Ok(());
+    }
+    let engine = Engine::connect(&settings.engine).await?;
     for left in cluster::list(settings, &engine).await? {
         let name = &left.name;
         match (command, &left.state) {
-            // Made completely, and the interrupt came before it was said.
-            (Command::Up(_), State::Complete) if left.created_at.is_some_and(|at| at >= began) => {
-                show::error(&format!("{name} is complete and stays: `seatrial down {name}` removes it"));
-            }
             (Command::Down(_) | Command::Reap(_), State::Incomplete(why)) => {
                 show::error(&format!("{name} is left in part ({why}): `seatrial down {name}` removes it"));
             }

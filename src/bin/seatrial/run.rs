@@ -24,7 +24,7 @@ use crate::args::{RunArgs, suites, topology};
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::up::{PATIENCE, holder, watch};
-use crate::{down, draw, exit, show, upgrade};
+use crate::{down, draw, exit, interrupted, show, upgrade};
 
 /// Runs the suites, writes the reports and shows the result. A signal heals, releases, reports and
 /// then ends; a second one ends at once.
@@ -80,12 +80,16 @@ async fn whole(
     let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
     let mut errors = Vec::new();
+    let cleaned = settings;
     let went = async {
         for settings in versions {
             // An interrupt during a long build ends here; nothing is broken yet.
             let mut begun = tokio::select! {
                 begun = Run::begin(settings, engine.clone(), &id, &names, progress.clone(), cancel.clone()) => begun?,
-                () = cancel.cancelled() => return Ok(Exit::Interrupted),
+                () = cancel.cancelled() => {
+                    interrupted::builds(cleaned).await?;
+                    return Ok(Exit::Interrupted);
+                }
             };
             begun.cluster = on.clone();
             begun.budgets.clone_from(&budgets);
@@ -211,7 +215,7 @@ async fn leave(
         }
         let deadline = Deadline::after(PATIENCE);
         if let Err(error) =
-            cluster::down(settings, engine, &name, Force::No, &holder("run"), deadline, progress).await
+            cluster::down(settings, engine, &name, Force::Spare, &holder("run"), deadline, progress).await
         {
             progress.say(&format!("{name} is left: {error}"));
         }

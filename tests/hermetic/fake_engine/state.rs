@@ -114,7 +114,8 @@ impl State {
                 "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"],
             })),
             ("GET", ["containers", "json"]) => {
-                let all = self.containers.values().map(|c| json!({ "Id": c.id })).collect();
+                let all =
+                    self.containers.values().map(|c| json!({ "Id": c.id, "Labels": c.labels })).collect();
                 Answer::json(Value::Array(all))
             }
             ("GET", ["exec", id, "json"]) => {

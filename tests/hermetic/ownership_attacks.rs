@@ -1,0 +1,535 @@
+//! What an adversarial review found wrong about whose things are: each test asserts what is right.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Node as KubeNode;
+use rstest::rstest;
+use seatrial::cluster::lock::LockFiles;
+use seatrial::cluster::record::Record;
+use seatrial::cluster::{self, Action, ClusterError, Force, ReapOptions, State, out_of_service};
+use seatrial::config::{Settings, StateId};
+use seatrial::deadline::Deadline;
+use seatrial::exec::{Exec, ExecError};
+use seatrial::fault::{IntentLog, heal_all};
+use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
+use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, Power, ROLE_LABEL};
+use seatrial::progress::Progress;
+use seatrial::upgrade::is_cordoned_by_us;
+use serde_json::{Value, json};
+
+use crate::fake_api::FakeApi;
+use crate::fake_engine::{FakeEngine, Trouble};
+
+const NAME: &str = "three";
+const MARK: &str = "/kind/seatrial-owner";
+const THEIRS: &str = r#"{"id":"fedcba9876543210","state":"/home/b/.local/state/seatrial"}"#;
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+struct Ground {
+    fake: FakeEngine,
+    settings: Settings,
+}
+
+impl Ground {
+    fn new() -> anyhow::Result<Self> {
+        let fake = FakeEngine::with(&["three-worker"])?;
+        let state = fake.dir().join("ours");
+        let variable = |name: &str| match name {
+            "SEATRIAL_STATE" => Some(state.display().to_string()),
+            "SEATRIAL_CACHE" => Some(state.join("cache").display().to_string()),
+            "SEATRIAL_KIND" => Some("true".into()),
+            _ => None,
+        };
+        let settings = Settings::resolve(variable)?;
+        StateId::of(&settings.state)?;
+        Ok(Self { fake, settings })
+    }
+
+    fn made(&self, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
+        let id = StateId::of(&self.settings.state)?;
+        self.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", self.settings.state.display()));
+        let dir = self.settings.cluster_dir(NAME);
+        std::fs::create_dir_all(&dir)?;
+        let mut record = Record {
+            name: NAME.into(),
+            topology: "three".into(),
+            kubernetes: "1.34.4".into(),
+            made_as: None,
+            image: "fake:1".into(),
+            workloads: Vec::new(),
+            created_at: Timestamp::now(),
+            complete: true,
+            addresses: Default::default(),
+            containers: Default::default(),
+            owner: Some(id),
+            engine: Some("FAKE:ENGINE".into()),
+            kept: false,
+        };
+        change(&mut record);
+        Ok(record.write(&dir)?)
+    }
+
+    fn mark(&self, text: &str) {
+        self.fake.change("three-worker", |c| _ = c.files.insert(MARK.into(), text.into()));
+    }
+
+    fn id_of(&self, container: &str) -> String {
+        self.fake.state().containers[container].id.clone()
+    }
+
+    async fn reap(&self, fake: &FakeEngine) -> Result<Vec<Action>, ClusterError> {
+        let engine = fake.client().await.expect("the fake answers");
+        let done =
+            cluster::reap(&self.settings, &engine, ReapOptions::default(), &Progress::silent()).await?;
+        Ok(done.into_iter().map(|one| one.action).collect())
+    }
+
+    async fn down(&self, name: &str) -> Result<(), ClusterError> {
+        let (engine, quiet) = (self.fake.client().await.expect("the fake answers"), Progress::silent());
+        cluster::down(&self.settings, &engine, name, Force::Yes, "test", soon(), &quiet).await
+    }
+
+    async fn list(&self) -> Result<Vec<(String, State)>, ClusterError> {
+        let engine = self.fake.client().await.expect("the fake answers");
+        let all = cluster::list(&self.settings, &engine).await?;
+        Ok(all.into_iter().map(|one| (one.name, one.state)).collect())
+    }
+
+    fn has(&self, container: &str) -> bool {
+        self.fake.state().containers.contains_key(container)
+    }
+}
+
+/// `seatrial down "$NAME" --force` with a variable that is not set: an empty value of a label means any.
+#[tokio::test]
+async fn an_empty_name_names_no_cluster() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.mark(THEIRS);
+    let other = ground.settings.cluster_dir("another");
+    std::fs::create_dir_all(&other)?;
+    let done = ground.down("").await;
+    assert!(ground.has("three-worker"), "somebody's cluster was removed: {done:?}");
+    assert!(other.is_dir(), "the records of all clusters were removed: {done:?}");
+    assert!(done.is_err());
+    Ok(())
+}
+
+#[rstest]
+#[case("..")]
+#[case("../../project")]
+#[tokio::test]
+async fn a_name_that_is_a_path_is_no_cluster(#[case] name: &str) -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    std::fs::create_dir_all(ground.settings.state.join("clusters"))?;
+    let project = ground.fake.dir().join("project");
+    std::fs::create_dir_all(&project)?;
+    let done = ground.down(name).await;
+    assert!(project.is_dir(), "a folder of the user's was removed: {done:?}");
+    assert!(ground.settings.state.join("id").is_file(), "the state folder was emptied: {done:?}");
+    assert!(done.is_err());
+    Ok(())
+}
+
+/// A `down` or a `reap` that was killed between two containers.
+#[tokio::test]
+async fn a_cluster_of_which_containers_are_missing_is_not_complete() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let there = ("three-worker".to_owned(), ground.id_of("three-worker"));
+    let gone = ("three-control-plane".to_owned(), "gone".to_owned());
+    ground.made(|record| record.containers = [there, gone].into())?;
+    let listed = ground.list().await?;
+    assert!(matches!(listed.as_slice(), [(_, State::Incomplete(_))]), "{listed:?}");
+    Ok(())
+}
+
+/// A lease refuses to replace such a cluster; a reap removes it with what somebody put beside the nodes.
+#[tokio::test]
+async fn a_container_that_somebody_added_is_not_reaped() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let known = ("three-worker".to_owned(), ground.id_of("three-worker"));
+    ground.made(|record| (record.containers, record.created_at) = ([known].into(), Timestamp::UNIX_EPOCH))?;
+    ground.fake.state().add("three-added");
+    let done = ground.reap(&ground.fake).await?;
+    assert!(ground.has("three-added"), "{done:?}");
+    assert!(matches!(done.as_slice(), [Action::Leave(_)]), "{done:?}");
+    Ok(())
+}
+
+/// A record of a later version says nothing that we understand: not that its cluster is on this engine.
+#[tokio::test]
+async fn a_record_that_is_not_understood_is_not_forgotten() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|_| ())?;
+    let dir = ground.settings.cluster_dir(NAME);
+    let later = json!({"name": NAME, "format": 2, "engine": {"id": "ANOTHER:ENGINE"}});
+    std::fs::write(dir.join("cluster.json"), later.to_string())?;
+    std::fs::create_dir_all(dir.join("intents"))?;
+    std::fs::write(dir.join("intents/stop.json"), "{}")?;
+    // It lives on another engine.
+    ground.fake.state().containers.clear();
+    let done = ground.reap(&ground.fake).await?;
+    assert!(dir.join("intents/stop.json").is_file() && dir.join("cluster.json").is_file(), "{done:?}");
+    Ok(())
+}
+
+/// Two Podman machines with one host name and the default root folder.
+#[tokio::test]
+async fn two_engines_without_an_id_are_not_one() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().id = "random".into();
+    let made_on = ground.fake.client().await?.id().await?;
+    ground.made(|record| record.engine = Some(made_on))?;
+    let other = FakeEngine::with(&[])?;
+    other.state().id = "random".into();
+    let done = ground.reap(&other).await?;
+    assert!(ground.settings.cluster_dir(NAME).join("cluster.json").is_file(), "{done:?}");
+    Ok(())
+}
+
+/// The engine got another id (its id file was removed, or Podman's host another name): the containers are those of
+/// the record.
+#[tokio::test]
+async fn a_cluster_whose_containers_are_recorded_is_ours_whatever_the_engines_id() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let known = ("three-worker".to_owned(), ground.id_of("three-worker"));
+    ground.made(|record| record.containers = [known].into())?;
+    ground.fake.state().id = "NEW:ID".into();
+    let listed = ground.list().await?;
+    let [(_, state)] = listed.as_slice() else { panic!("{listed:?}") };
+    let wrong = matches!(state, State::Foreign(why) if why.contains("no record of its creation"));
+    assert!(!wrong, "there is a record: {state:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sick_node_of_a_stranger_hides_no_cluster_of_ours() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|_| ())?;
+    ground.fake.state().add("b-worker");
+    ground.fake.change("b-worker", |c| _ = c.labels.insert(CLUSTER_LABEL.into(), "b".into()));
+    ground.fake.trouble("GET /containers/b-worker/json", Trouble::Status(500, "input/output error"), 50);
+    let listed = ground.list().await;
+    let ours = listed.as_ref().is_ok_and(|all| all.iter().any(|(name, _)| name == NAME));
+    assert!(ours, "{listed:?}");
+    Ok(())
+}
+
+/// A cluster with several control planes has a network of its own, whoever made it.
+#[tokio::test]
+async fn force_leaves_no_network() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.mark(THEIRS);
+    for (name, role) in [
+        ("three-control-plane", "control-plane"),
+        ("three-control-plane2", "control-plane"),
+        ("three-external-load-balancer", "external-load-balancer"),
+    ] {
+        ground.fake.state().add(name);
+        ground.fake.change(name, |c| _ = c.labels.insert(ROLE_LABEL.into(), role.into()));
+    }
+    ground.fake.change("three-external-load-balancer", |c| _ = c.labels.remove(OWNER_LABEL));
+    ground.down(NAME).await?;
+    assert!(ground.fake.state().containers.is_empty());
+    let changes = ground.fake.changes();
+    assert!(changes.iter().any(|r| r.starts_with("DELETE /networks/three")), "{changes:?}");
+    Ok(())
+}
+
+/// The lock is a file in a cache: a creation by somebody with another cache is not seen.
+#[tokio::test]
+async fn the_name_of_a_load_balancer_that_somebody_else_lent_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let Some(name) = balancer_of_kind()? else { return Ok(()) };
+    let locks = ground.settings.cache.join("locks");
+    std::fs::create_dir_all(&locks)?;
+    // We made such a cluster once; nothing is lent by us now.
+    std::fs::write(locks.join("load-balancer-name.lock"), "")?;
+    let labels = [(STANDS_FOR_LABEL.to_owned(), name.clone())].into();
+    ground.fake.state().images.insert(name, labels);
+    let done = ground.reap(&ground.fake).await;
+    let requests = ground.fake.state().requests.clone();
+    assert!(!requests.iter().any(|r| r.starts_with("DELETE /images/")), "{done:?} {requests:?}");
+    Ok(())
+}
+
+/// What somebody put beside the evidence, such as a tarball of it.
+#[tokio::test]
+async fn a_file_among_the_evidence_is_no_error() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    let file = ground.settings.state.join("failed/mine.tar");
+    std::fs::create_dir_all(file.parent().expect("it has one"))?;
+    std::fs::write(&file, "tar")?;
+    let month = Duration::from_secs(30 * 24 * 3600);
+    std::fs::File::options().write(true).open(&file)?.set_modified(std::time::SystemTime::now() - month)?;
+    let done = ground.reap(&ground.fake).await;
+    assert!(done.is_ok(), "{done:?}");
+    assert!(file.is_file(), "it is not seatrial's");
+    Ok(())
+}
+
+/// Files get their names by a rename: one that is no intent of this version is of another one, and its fault is open.
+#[tokio::test]
+async fn an_intent_of_a_later_version_is_not_forgotten() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let dir = tempfile::tempdir()?;
+    let log = IntentLog::open(dir.path())?;
+    fake.change("w", |c| c.power = Power::Paused);
+    let later = json!({"id": "pause-w-1", "format": 2, "fault": "pause", "node": "w", "targets": ["w"]});
+    let file = dir.path().join("intents/pause-w-1.json");
+    std::fs::write(&file, later.to_string())?;
+    let healed = heal_all(&fake.client().await?, &log, soon()).await;
+    let healed_it = fake.state().containers["w"].power == Power::Running;
+    assert!(healed_it || file.is_file(), "the node stays paused and nothing knows of it: {healed:?}");
+    Ok(())
+}
+
+/// `cp -al`, `rsync --link-dest`: a copy whose files are the same inodes.
+#[test]
+fn a_copy_of_hard_links_is_a_copy() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (ours, copy) = (dir.path().join("ours"), dir.path().join("copy"));
+    StateId::of(&ours)?;
+    std::fs::create_dir(&copy)?;
+    std::fs::hard_link(ours.join("id"), copy.join("id"))?;
+    assert_eq!(StateId::read(&copy)?, None);
+    Ok(())
+}
+
+/// Fresh volumes number their files alike: a folder that is unpacked in another one has the same inodes.
+#[test]
+fn a_copy_on_another_file_system_with_the_same_inode_is_a_copy() -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = tempfile::tempdir()?;
+    let ours = dir.path().join("ours");
+    StateId::of(&ours)?;
+    let mut written: Value = serde_json::from_slice(&std::fs::read(ours.join("id"))?)?;
+    let Some(born) = written["born_ns"].as_u64() else { return Ok(()) };
+    // As it reads on the other volume: the same inode, born at another time.
+    let copy = dir.path().join("copy");
+    std::fs::create_dir(&copy)?;
+    let file = std::fs::File::create(copy.join("id"))?;
+    written["inode"] = json!(file.metadata()?.ino());
+    written["born_ns"] = json!(born - 1_000_000_000);
+    std::fs::write(copy.join("id"), written.to_string())?;
+    assert_eq!(StateId::read(&copy)?, None);
+    Ok(())
+}
+
+/// The user mended the node by hand, and cordoned it later for a reason of his own: the note of our drain is still
+/// there.
+#[test]
+fn a_cordon_that_somebody_set_after_ours_is_not_ours() -> anyhow::Result<()> {
+    let node: KubeNode = serde_json::from_value(json!({
+        "metadata": {
+            "name": "w", "annotations": {"dev.seatrial.cordoned": "drain"},
+            "managedFields": [
+                {"manager": "unknown", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                 "time": "2026-01-01T00:00:00Z",
+                 "fieldsV1": {"f:metadata": {"f:annotations": {"f:dev.seatrial.cordoned": {}}}}},
+                {"manager": "kubectl-cordon", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                 "time": "2026-01-01T01:00:00Z", "fieldsV1": {"f:spec": {"f:unschedulable": {}}}},
+            ],
+        },
+        "spec": {"unschedulable": true},
+    }))?;
+    assert!(!is_cordoned_by_us(&node));
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebodys_out_of_service_taint_outlives_ours() -> anyhow::Result<()> {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let theirs = json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"}]);
+    fake.put(
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w"}, "spec": {"taints": theirs}}),
+    );
+    let declared = out_of_service::declare(&client, "w", soon()).await;
+    let withdrawn = out_of_service::withdraw(&client, soon()).await;
+    let node = fake.get("Node", "", "w").expect("it is there");
+    assert_eq!(node["spec"]["taints"], theirs, "{declared:?} {withdrawn:?}");
+    Ok(())
+}
+
+/// A cluster that holds a user's workload is spared while it runs; stopped to save memory, it is removed.
+#[tokio::test]
+async fn a_cluster_that_somebody_stopped_is_not_taken_for_empty() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let long_ago = Timestamp::now() - SignedDuration::from_hours(24);
+    ground.made(|record| record.created_at = long_ago)?;
+    ground.fake.change("three-worker", |c| c.power = Power::Exited);
+    let done = ground.reap(&ground.fake).await?;
+    assert!(ground.has("three-worker"), "what it holds is not known: {done:?}");
+    Ok(())
+}
+
+/// A creation that ended between kind's network and its first container, or whose containers were pruned.
+#[tokio::test]
+async fn the_network_of_a_cluster_without_containers_goes_too() -> anyhow::Result<()> {
+    for complete in [true, false] {
+        let ground = Ground::new()?;
+        ground.made(|record| (record.topology, record.complete) = ("ha".into(), complete))?;
+        ground.fake.state().containers.clear();
+        let done = ground.reap(&ground.fake).await?;
+        assert!(matches!(done.as_slice(), [Action::Forget(_) | Action::Remove(_)]), "{done:?}");
+        let changes = ground.fake.changes();
+        assert!(changes.iter().any(|r| r.starts_with("DELETE /networks/three")), "{changes:?}");
+    }
+    Ok(())
+}
+
+/// Killed, or refused by the engine, when the nodes were gone and the load balancer was not.
+#[tokio::test]
+async fn what_force_began_can_be_finished() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    for (name, role) in
+        [("three-control-plane", "control-plane"), ("three-external-load-balancer", "external-load-balancer")]
+    {
+        ground.fake.state().add(name);
+        ground.fake.change(name, |c| _ = c.labels.insert(ROLE_LABEL.into(), role.into()));
+    }
+    ground.fake.change("three-control-plane", |c| _ = c.files.insert(MARK.into(), THEIRS.into()));
+    ground.fake.change("three-external-load-balancer", |c| _ = c.labels.remove(OWNER_LABEL));
+    ground.fake.trouble(
+        "DELETE /containers/id-three-external",
+        Trouble::Status(500, "device or resource busy"),
+        1,
+    );
+    ground.down(NAME).await.unwrap_err();
+    let again = ground.down(NAME).await;
+    assert!(again.is_ok() && ground.fake.state().containers.is_empty(), "{again:?}");
+    Ok(())
+}
+
+/// The command line, with SIGINT after a while.
+async fn interrupted(ground: &Ground, after: &str, args: &[&str]) -> String {
+    signalled(ground, "INT", after, args).await
+}
+
+async fn signalled(ground: &Ground, signal: &str, after: &str, args: &[&str]) -> String {
+    let home = ground.fake.dir().display().to_string();
+    let exec = Exec::new("/usr/bin/timeout")
+        .args([&format!("--signal={signal}"), after, env!("CARGO_BIN_EXE_seatrial")])
+        .args(args.iter().copied())
+        .clear_env()
+        .env("HOME", &home)
+        .env("SEATRIAL_STATE", &ground.settings.state)
+        .env("SEATRIAL_CACHE", &ground.settings.cache)
+        .env("SEATRIAL_KIND", "true")
+        .env("SEATRIAL_PROFILE", "current")
+        .env("DOCKER_HOST", ground.fake.host());
+    match exec.run(Deadline::after(Duration::from_secs(60))).await {
+        Ok(output) => format!("{}{}", output.stdout, output.stderr),
+        Err(ExecError::Failed { stdout, stderr, .. }) => format!("{stdout}{stderr}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What a build leaves that is dropped in the middle.
+fn scratch(ground: &Ground) -> anyhow::Result<PathBuf> {
+    let building = ground.settings.cache.join("building/node-1");
+    std::fs::create_dir_all(building.join("scratch"))?;
+    std::fs::create_dir_all(ground.settings.cache.join("locks"))?;
+    Ok(building)
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_in_a_build_leaves_nothing_unsaid() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let building = scratch(&ground)?;
+    ground.fake.trouble("GET /images", Trouble::Hang, 50);
+    let said = interrupted(&ground, "2", &["run", "--suite", "stateless"]).await;
+    assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
+    assert!(!building.exists() || said.contains("node-1"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dry_run_that_is_interrupted_removes_nothing() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|record| record.complete = false)?;
+    let building = scratch(&ground)?;
+    ground.fake.trouble("GET /containers/json", Trouble::Hang, 1);
+    let said = interrupted(&ground, "2", &["reap", "--dry-run"]).await;
+    assert!(building.is_dir(), "{said}");
+    assert!(ground.has("three-worker"), "{said}");
+    Ok(())
+}
+
+/// What was removed is told, also where something else could not be.
+#[tokio::test]
+async fn a_reap_that_fails_in_part_says_what_it_did() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|record| record.complete = false)?;
+    ground.fake.state().add("b-worker");
+    ground.fake.change("b-worker", |c| _ = c.labels.insert(CLUSTER_LABEL.into(), "b".into()));
+    ground.fake.trouble("GET /containers/b-worker/json", Trouble::Status(500, "input/output error"), 50);
+    let said = interrupted(&ground, "40", &["reap"]).await;
+    assert!(!ground.has("three-worker"), "{said}");
+    assert!(said.contains("three: removed"), "{said}");
+    Ok(())
+}
+
+/// A connection that drops, a terminal that is closed.
+#[tokio::test]
+async fn a_hangup_is_an_interrupt() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let building = scratch(&ground)?;
+    ground.fake.trouble("GET /images", Trouble::Hang, 50);
+    let said = signalled(&ground, "HUP", "2", &["up"]).await;
+    assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
+    assert!(!building.exists(), "{said}");
+    Ok(())
+}
+
+/// An owner that begins to use its cluster between the look and the removal.
+#[tokio::test]
+async fn nobody_comes_in_while_force_removes() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let theirs = ground.fake.dir().join("theirs");
+    let id = StateId::of(&theirs)?;
+    ground.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", theirs.display()));
+    ground.fake.trouble("DELETE /containers/id-three-worker", Trouble::Slow(Duration::from_secs(1)), 1);
+    let came = async {
+        let limit = soon();
+        let removes = || ground.fake.state().requests.iter().any(|r| r.starts_with("DELETE /containers"));
+        while !removes() && !limit.is_over() {
+            limit.pause(Duration::from_millis(5)).await;
+        }
+        LockFiles::new(&theirs, NAME).try_enter("run of theirs").map(|entered| entered.map(|e| e.leave()))
+    };
+    let (done, came) = tokio::join!(ground.down(NAME), came);
+    assert!(came?.is_none(), "the owner has a lease on what is being removed: {done:?}");
+    Ok(())
+}
+
+/// Where the system does not say when a process started, its number alone says too little to signal it.
+#[tokio::test]
+async fn a_process_that_only_has_the_number_of_an_owner_is_not_signalled() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|_| ())?;
+    let pid = Exec::new("sleep").arg("60").detach(&ground.fake.dir().join("log"))?;
+    let intents = ground.settings.cluster_dir(NAME).join("intents");
+    std::fs::create_dir_all(&intents)?;
+    let now = Timestamp::now();
+    let intent = json!({
+        "id": "pause-1", "fault": "pause", "node": "three-worker", "role": "worker", "address": null,
+        "container": ground.id_of("three-worker"), "at": now - SignedDuration::from_hours(30),
+        "until": now - SignedDuration::from_hours(29), "owner": {"pid": pid, "started": null},
+    });
+    std::fs::write(intents.join("pause-1.json"), intent.to_string())?;
+    let said = interrupted(&ground, "3", &["fault", "clear", "--all"]).await;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let lives = stat.contains("(sleep) S");
+    let _ = Exec::new("kill").arg(pid.to_string()).run(soon()).await;
+    assert!(lives, "somebody's process was ended: {said}");
+    Ok(())
+}
