@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::ClusterError;
-use super::record::{private_dir, remove_dir, write_private};
+use super::record::{Record, private_dir, remove_dir, write_private};
 use super::{Wanted, role};
 use crate::artefact::Folder;
 use crate::config::Settings;
@@ -153,8 +153,10 @@ impl Kind<'_> {
     /// # Errors
     /// [`ClusterError::Kind`], [`ClusterError::Engine`].
     pub async fn delete(&self, name: &str, dir: &Path, network: bool) -> Result<(), ClusterError> {
-        // A kind whose seatrial was killed fails at its next step once its containers are gone.
-        let quiet = if self.is_creating() { LATE_CONTAINERS } else { Duration::ZERO };
+        // A kind whose seatrial was killed fails at its next step once its containers are gone. The engine goes on
+        // with what a kind that was killed had asked for.
+        let begun = self.is_creating() || Record::read(dir).is_some_and(|record| !record.complete);
+        let quiet = if begun { LATE_CONTAINERS } else { Duration::ZERO };
         self.remove(name, dir, network, quiet).await
     }
 

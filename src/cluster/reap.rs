@@ -197,10 +197,9 @@ pub(super) async fn reap_one(
             entering.enter()?.release()?;
         }
         Action::Forget(_) => {
-            // kind makes the network before the first container.
-            if Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1) {
-                engine.remove_network(name).await?;
-            }
+            // kind makes the network before the first container, and the engine may be about to make that one.
+            let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
+            Kind { settings, engine }.delete(name, &dir, network).await?;
             remove_dir(&dir)?;
             entering.remove()?;
         }

@@ -198,7 +198,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
             topology: record.as_ref().map(|r| r.topology.clone()),
             kubernetes: record.as_ref().map(|r| r.kubernetes.clone()),
             created_at: record.as_ref().map(|r| r.created_at),
-            kept: record.as_ref().is_some_and(|r| r.kept),
+            kept: !matches!(state, State::Foreign(_)) && record.as_ref().is_some_and(|r| r.kept),
             nodes: containers.into_iter().map(node).collect(),
             name,
             last_used,

@@ -167,9 +167,11 @@ async fn nightly_an_interrupted_build_leaves_nothing_unsaid() -> anyhow::Result<
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         for after in moments(&[1.0, 5.0, 15.0]) {
             let at = format!("{signal:?} after {after:?}");
-            let words = ["images", "--build", "--profile", "offline"];
+            // Of a version that the engine has no images of.
+            let words = ["images", "--build", "--profile", "offline", "--k8s", "1.36.3"];
             let Said(said) = yard.command(&words, Some((after, signal))).await?;
             println!("--- {at}\n{said}");
+            ensure!(said.contains("build kubernetes 1.36.3"), "{at}: nothing was built");
             if signal == Signal::KILL {
                 let Said(reaped) = yard.command(&["reap"], None).await?;
                 println!("{reaped}");
