@@ -110,3 +110,19 @@ fn name(meta: &ObjectMeta) -> &str {
 fn is_ours(meta: &ObjectMeta) -> bool {
     meta.labels.iter().flatten().any(|(key, _)| key.starts_with(LABELS))
 }
+
+#[cfg(test)]
+mod attack {
+    use super::*;
+
+    /// As manifest::is_ours has it: a label may be anybody's, such as one that was copied with a manifest.
+    #[test]
+    fn a_label_of_ours_on_somebodys_namespace_makes_it_not_ours() {
+        let meta: ObjectMeta = serde_json::from_value(serde_json::json!({
+            "name": "shop", "labels": {"dev.seatrial.run": "r1"},
+            "managedFields": [{"manager": "kubectl-client-side-apply", "operation": "Update"}],
+        }))
+        .unwrap();
+        assert!(!is_ours(&meta));
+    }
+}
