@@ -11,6 +11,7 @@ use seatrial::cluster::record::Record;
 use seatrial::cluster::{self, Action, ClusterError, Force, ReapOptions, State, out_of_service};
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;
+use seatrial::exec::{Exec, ExecError};
 use seatrial::fault::{IntentLog, heal_all};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
 use seatrial::manifest::HostFolder;
@@ -476,5 +477,105 @@ async fn a_cluster_that_somebody_stopped_is_not_taken_for_empty() -> anyhow::Res
     ground.fake.change("three-worker", |c| c.power = Power::Exited);
     let done = ground.reap(&ground.fake).await?;
     assert!(ground.has("three-worker"), "what it holds is not known: {done:?}");
+    Ok(())
+}
+
+/// A creation that ended between kind's network and its first container, or whose containers were pruned.
+#[tokio::test]
+async fn the_network_of_a_cluster_without_containers_goes_too() -> anyhow::Result<()> {
+    for complete in [true, false] {
+        let ground = Ground::new()?;
+        ground.made(|record| (record.topology, record.complete) = ("ha".into(), complete))?;
+        ground.fake.state().containers.clear();
+        let done = ground.reap(&ground.fake).await?;
+        assert!(matches!(done.as_slice(), [Action::Forget(_) | Action::Remove(_)]), "{done:?}");
+        let changes = ground.fake.changes();
+        assert!(changes.iter().any(|r| r.starts_with("DELETE /networks/three")), "{changes:?}");
+    }
+    Ok(())
+}
+
+/// Killed, or refused by the engine, when the nodes were gone and the load balancer was not.
+#[tokio::test]
+async fn what_force_began_can_be_finished() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    for (name, role) in
+        [("three-control-plane", "control-plane"), ("three-external-load-balancer", "external-load-balancer")]
+    {
+        ground.fake.state().add(name);
+        ground.fake.change(name, |c| _ = c.labels.insert(ROLE_LABEL.into(), role.into()));
+    }
+    ground.fake.change("three-control-plane", |c| _ = c.files.insert(MARK.into(), THEIRS.into()));
+    ground.fake.change("three-external-load-balancer", |c| _ = c.labels.remove(OWNER_LABEL));
+    ground.fake.trouble("DELETE /containers/id-three-external", Trouble::Status(500, "device or resource busy"), 1);
+    ground.down(NAME).await.unwrap_err();
+    let again = ground.down(NAME).await;
+    assert!(again.is_ok() && ground.fake.state().containers.is_empty(), "{again:?}");
+    Ok(())
+}
+
+/// The command line, with SIGINT after a while.
+async fn interrupted(ground: &Ground, after: &str, args: &[&str]) -> String {
+    let home = ground.fake.dir().display().to_string();
+    let exec = Exec::new("/usr/bin/timeout")
+        .args(["--signal=INT", after, env!("CARGO_BIN_EXE_seatrial")])
+        .args(args.iter().copied())
+        .clear_env()
+        .env("HOME", &home)
+        .env("SEATRIAL_STATE", &ground.settings.state)
+        .env("SEATRIAL_CACHE", &ground.settings.cache)
+        .env("SEATRIAL_KIND", "true")
+        .env("SEATRIAL_PROFILE", "current")
+        .env("DOCKER_HOST", ground.fake.host());
+    match exec.run(Deadline::after(Duration::from_secs(60))).await {
+        Ok(output) => format!("{}{}", output.stdout, output.stderr),
+        Err(ExecError::Failed { stdout, stderr, .. }) => format!("{stdout}{stderr}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What a build leaves that is dropped in the middle.
+fn scratch(ground: &Ground) -> anyhow::Result<PathBuf> {
+    let building = ground.settings.cache.join("building/node-1");
+    std::fs::create_dir_all(building.join("scratch"))?;
+    std::fs::create_dir_all(ground.settings.cache.join("locks"))?;
+    Ok(building)
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_in_a_build_leaves_nothing_unsaid() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let building = scratch(&ground)?;
+    ground.fake.trouble("GET /images", Trouble::Hang, 50);
+    let said = interrupted(&ground, "2", &["run", "--suite", "stateless"]).await;
+    assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
+    assert!(!building.exists() || said.contains("node-1"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dry_run_that_is_interrupted_removes_nothing() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|record| record.complete = false)?;
+    let building = scratch(&ground)?;
+    ground.fake.trouble("GET /containers/json", Trouble::Hang, 1);
+    let said = interrupted(&ground, "2", &["reap", "--dry-run"]).await;
+    assert!(building.is_dir(), "{said}");
+    assert!(ground.has("three-worker"), "{said}");
+    Ok(())
+}
+
+/// What was removed is told, also where something else could not be.
+#[tokio::test]
+async fn a_reap_that_fails_in_part_says_what_it_did() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|record| record.complete = false)?;
+    ground.fake.state().add("b-worker");
+    ground.fake.change("b-worker", |c| _ = c.labels.insert(CLUSTER_LABEL.into(), "b".into()));
+    ground.fake.trouble("GET /containers/b-worker/json", Trouble::Status(500, "input/output error"), 50);
+    let said = interrupted(&ground, "40", &["reap"]).await;
+    assert!(!ground.has("three-worker"), "{said}");
+    assert!(said.contains("three: removed"), "{said}");
     Ok(())
 }
