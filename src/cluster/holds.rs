@@ -114,15 +114,83 @@ fn is_ours(meta: &ObjectMeta) -> bool {
 #[cfg(test)]
 mod attack {
     use super::*;
+    use axum::Json;
+    use axum::http::Uri;
+    use serde_json::{Value, json};
 
     /// As manifest::is_ours has it: a label may be anybody's, such as one that was copied with a manifest.
     #[test]
     fn a_label_of_ours_on_somebodys_namespace_makes_it_not_ours() {
-        let meta: ObjectMeta = serde_json::from_value(serde_json::json!({
+        let meta: ObjectMeta = serde_json::from_value(json!({
             "name": "shop", "labels": {"dev.seatrial.run": "r1"},
             "managedFields": [{"manager": "kubectl-client-side-apply", "operation": "Update"}],
         }))
         .unwrap();
         assert!(!is_ours(&meta));
+    }
+
+    /// What is found in a cluster whose API shows these objects of one kind each, by the end of the path.
+    async fn found_with(objects: &'static [(&'static str, fn() -> Value)]) -> Vec<String> {
+        let answer = move |uri: Uri| async move {
+            let plural = uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+            if plural == "version" {
+                return Json(json!({"Version": "28.0.0", "ApiVersion": "1.45"}));
+            }
+            let items: Vec<Value> = objects.iter().filter(|(of, _)| *of == plural).map(|(_, o)| o()).collect();
+            let (api, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
+            Json(json!({"apiVersion": api, "kind": kind, "metadata": {}, "items": items}))
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let uri = format!("http://{address}").parse().unwrap();
+        let client = Client::try_from(kube::Config::new(uri)).unwrap();
+        let cluster = Cluster {
+            name: "c".into(),
+            topology: &crate::cluster::ONE,
+            kubernetes: "1.34.4".into(),
+            image: "node:1".into(),
+            dir: "/nowhere".into(),
+            kubeconfig: "/nowhere/kubeconfig".into(),
+            nodes: Vec::new(),
+            balancer: None,
+            engine: crate::engine::Engine::connect(&format!("tcp://{address}")).await.unwrap(),
+        };
+        found(&client, &cluster).await.unwrap()
+    }
+
+    fn object(namespace: &str, name: &str, owner: Option<&str>) -> Value {
+        let owner = owner.map(|kind| json!([{"apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "u"}]));
+        json!({"metadata": {"namespace": namespace, "name": name, "ownerReferences": owner.unwrap_or(json!([]))}})
+    }
+
+    /// Their pods have an owner, and the owner is of a kind that is not asked for.
+    #[tokio::test]
+    async fn a_bare_replica_set_is_somebodys() {
+        let found = found_with(&[
+            ("pods", || object("default", "web-x", Some("ReplicaSet"))),
+            ("replicasets", || object("default", "web", None)),
+        ]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
+    /// The names of what kubeadm and kind make are theirs in the namespace where they make it.
+    #[tokio::test]
+    async fn a_name_of_kinds_in_another_namespace_is_somebodys() {
+        let found = found_with(&[("deployments", || object("default", "local-path-provisioner", None))]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_lies_beside_kubeadms_own_is_somebodys() {
+        for (plural, kind) in [("secrets", "tls"), ("configmaps", "tuning"), ("services", "dashboard")] {
+            let object: &'static (&'static str, fn() -> Value) = match plural {
+                "secrets" => &("secrets", || object("kube-system", "tls", None)),
+                "configmaps" => &("configmaps", || object("kube-system", "tuning", None)),
+                _ => &("services", || object("kube-system", "dashboard", None)),
+            };
+            assert_ne!(found_with(std::slice::from_ref(object)).await, [] as [String; 0], "{kind}");
+        }
     }
 }
