@@ -136,7 +136,8 @@ mod attack {
             if plural == "version" {
                 return Json(json!({"Version": "28.0.0", "ApiVersion": "1.45"}));
             }
-            let items: Vec<Value> = objects.iter().filter(|(of, _)| *of == plural).map(|(_, o)| o()).collect();
+            let items: Vec<Value> =
+                objects.iter().filter(|(of, _)| *of == plural).map(|(_, o)| o()).collect();
             let (api, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
             Json(json!({"apiVersion": api, "kind": kind, "metadata": {}, "items": items}))
         };
@@ -161,7 +162,8 @@ mod attack {
     }
 
     fn object(namespace: &str, name: &str, owner: Option<&str>) -> Value {
-        let owner = owner.map(|kind| json!([{"apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "u"}]));
+        let owner =
+            owner.map(|kind| json!([{"apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "u"}]));
         json!({"metadata": {"namespace": namespace, "name": name, "ownerReferences": owner.unwrap_or(json!([]))}})
     }
 

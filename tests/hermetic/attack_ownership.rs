@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node as KubeNode;
 use rstest::rstest;
-use seatrial::client::Client;
+use seatrial::cluster::lock::LockFiles;
 use seatrial::cluster::record::Record;
 use seatrial::cluster::{self, Action, ClusterError, Force, ReapOptions, State, out_of_service};
 use seatrial::config::{Settings, StateId};
@@ -14,8 +14,7 @@ use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
 use seatrial::fault::{IntentLog, heal_all};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
-use seatrial::manifest::HostFolder;
-use seatrial::node::{CLUSTER_LABEL, Node, OWNER_LABEL, Power, ROLE_LABEL, ROOT};
+use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, Power, ROLE_LABEL};
 use seatrial::progress::Progress;
 use seatrial::upgrade::is_cordoned_by_us;
 use serde_json::{Value, json};
@@ -85,7 +84,8 @@ impl Ground {
 
     async fn reap(&self, fake: &FakeEngine) -> Result<Vec<Action>, ClusterError> {
         let engine = fake.client().await.expect("the fake answers");
-        let done = cluster::reap(&self.settings, &engine, ReapOptions::default(), &Progress::silent()).await?;
+        let done =
+            cluster::reap(&self.settings, &engine, ReapOptions::default(), &Progress::silent()).await?;
         Ok(done.into_iter().map(|one| one.action).collect())
     }
 
@@ -348,123 +348,13 @@ async fn somebodys_out_of_service_taint_outlives_ours() -> anyhow::Result<()> {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
     let theirs = json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"}]);
-    fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w"}, "spec": {"taints": theirs}}));
+    fake.put(
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w"}, "spec": {"taints": theirs}}),
+    );
     let declared = out_of_service::declare(&client, "w", soon()).await;
     let withdrawn = out_of_service::withdraw(&client, soon()).await;
     let node = fake.get("Node", "", "w").expect("it is there");
     assert_eq!(node["spec"]["taints"], theirs, "{declared:?} {withdrawn:?}");
-    Ok(())
-}
-
-const DATA: &str = "/mnt/data";
-
-/// A cluster of two nodes with disks, as in host_folder.rs.
-struct Disks {
-    api: FakeApi,
-    client: Client,
-    engine: FakeEngine,
-    nodes: Vec<Node>,
-}
-
-impl Disks {
-    async fn new() -> anyhow::Result<Self> {
-        let (api, engine) = (FakeApi::start().await, FakeEngine::cluster(&["cp"])?);
-        for name in ["w", "cp"] {
-            let disk = engine.dir().join(name);
-            std::fs::create_dir_all(disk.join("mnt"))?;
-            engine.change(name, |c| c.disk = Some(disk));
-        }
-        let nodes = vec![engine.node("w").await?, engine.plane("cp").await?];
-        let ground = Self { client: api.client().await, api, engine, nodes };
-        for namespace in ["b", "c"] {
-            ground.api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
-        }
-        Ok(ground)
-    }
-
-    fn on(&self, path: &str) -> PathBuf {
-        self.engine.dir().join("w").join(path.trim_start_matches('/'))
-    }
-
-    fn fill(&self, path: &str) -> anyhow::Result<PathBuf> {
-        let folder = self.on(path).join("mysql");
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join("rows"), "rows")?;
-        Ok(folder.join("rows"))
-    }
-
-    async fn claim(&self, namespace: &str, path: &str) -> Result<(), String> {
-        let nodes: Vec<&Node> = self.nodes.iter().collect();
-        let folder = HostFolder::new("r1", namespace, path);
-        let claimed = folder.claim(&self.client, &nodes, soon()).await;
-        claimed.map(drop).map_err(|e| e.to_string())
-    }
-}
-
-fn host_path(path: &str) -> Value {
-    json!({"containers": [], "volumes": [{"name": "v", "hostPath": {"path": path}}]})
-}
-
-/// A killed run left its record of /mnt/data, and a user has used the folder since.
-#[rstest]
-#[case::a_job_that_has_ended(json!({
-    "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load", "namespace": "default"},
-    "spec": host_path(DATA), "status": {"phase": "Succeeded"},
-}))]
-#[case::a_server_scaled_to_zero(json!({
-    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "mysql", "namespace": "default"},
-    "spec": {"replicas": 0, "selector": {}, "template": {"spec": host_path(DATA)}},
-}))]
-#[case::another_name_of_the_folder(json!({
-    "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mysql", "namespace": "default"},
-    "spec": host_path("/mnt/alias"), "status": {"phase": "Running"},
-}))]
-#[tokio::test]
-async fn rows_of_a_user_that_the_api_still_shows_are_kept(#[case] user: Value) -> anyhow::Result<()> {
-    let ground = Disks::new().await?;
-    ground.claim("a", DATA).await.unwrap();
-    std::os::unix::fs::symlink(ground.on(DATA), ground.on("/mnt/alias"))?;
-    ground.api.put(user);
-    let rows = ground.fill(DATA)?;
-    let claimed = ground.claim("b", DATA).await;
-    assert!(rows.exists() && claimed.is_err(), "{claimed:?}");
-    Ok(())
-}
-
-/// A record permits to empty its folder, and not one in it that a living test has.
-#[tokio::test]
-async fn a_folder_of_a_living_test_below_is_not_emptied() -> anyhow::Result<()> {
-    let ground = Disks::new().await?;
-    ground.claim("a", DATA).await.unwrap();
-    ground.claim("b", "/mnt/data/x").await.unwrap();
-    let rows = ground.fill("/mnt/data/x")?;
-    let claimed = ground.claim("c", DATA).await;
-    assert!(rows.exists() && claimed.is_err(), "{claimed:?}");
-    Ok(())
-}
-
-/// The records lie there: whoever empties it empties them.
-#[tokio::test]
-async fn the_folder_of_all_records_is_nobodys() -> anyhow::Result<()> {
-    let ground = Disks::new().await?;
-    assert!(ground.claim("a", ROOT).await.is_err());
-    Ok(())
-}
-
-/// A user put a link to a larger disk where the folder was.
-#[tokio::test]
-async fn one_folder_that_cannot_be_swept_keeps_no_other_one() -> anyhow::Result<()> {
-    let ground = Disks::new().await?;
-    let other = format!("{ROOT}/gone");
-    for path in [DATA, other.as_str()] {
-        ground.claim("gone", path).await.unwrap();
-    }
-    let rows = ground.fill(&other)?;
-    std::fs::create_dir(ground.on("/mnt/large"))?;
-    std::os::unix::fs::symlink(ground.on("/mnt/large"), ground.on(DATA))?;
-    let swept = HostFolder::sweep(&ground.client, &[&ground.nodes[0]], soon()).await;
-    assert!(!rows.exists(), "{swept:?}");
-    assert!(swept.is_ok(), "{swept:?}");
     Ok(())
 }
 
@@ -508,7 +398,11 @@ async fn what_force_began_can_be_finished() -> anyhow::Result<()> {
     }
     ground.fake.change("three-control-plane", |c| _ = c.files.insert(MARK.into(), THEIRS.into()));
     ground.fake.change("three-external-load-balancer", |c| _ = c.labels.remove(OWNER_LABEL));
-    ground.fake.trouble("DELETE /containers/id-three-external", Trouble::Status(500, "device or resource busy"), 1);
+    ground.fake.trouble(
+        "DELETE /containers/id-three-external",
+        Trouble::Status(500, "device or resource busy"),
+        1,
+    );
     ground.down(NAME).await.unwrap_err();
     let again = ground.down(NAME).await;
     assert!(again.is_ok() && ground.fake.state().containers.is_empty(), "{again:?}");
@@ -517,9 +411,13 @@ async fn what_force_began_can_be_finished() -> anyhow::Result<()> {
 
 /// The command line, with SIGINT after a while.
 async fn interrupted(ground: &Ground, after: &str, args: &[&str]) -> String {
+    signalled(ground, "INT", after, args).await
+}
+
+async fn signalled(ground: &Ground, signal: &str, after: &str, args: &[&str]) -> String {
     let home = ground.fake.dir().display().to_string();
     let exec = Exec::new("/usr/bin/timeout")
-        .args(["--signal=INT", after, env!("CARGO_BIN_EXE_seatrial")])
+        .args([&format!("--signal={signal}"), after, env!("CARGO_BIN_EXE_seatrial")])
         .args(args.iter().copied())
         .clear_env()
         .env("HOME", &home)
@@ -577,5 +475,61 @@ async fn a_reap_that_fails_in_part_says_what_it_did() -> anyhow::Result<()> {
     let said = interrupted(&ground, "40", &["reap"]).await;
     assert!(!ground.has("three-worker"), "{said}");
     assert!(said.contains("three: removed"), "{said}");
+    Ok(())
+}
+
+/// A connection that drops, a terminal that is closed.
+#[tokio::test]
+async fn a_hangup_is_an_interrupt() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let building = scratch(&ground)?;
+    ground.fake.trouble("GET /images", Trouble::Hang, 50);
+    let said = signalled(&ground, "HUP", "2", &["up"]).await;
+    assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
+    assert!(!building.exists(), "{said}");
+    Ok(())
+}
+
+/// An owner that begins to use its cluster between the look and the removal.
+#[tokio::test]
+async fn nobody_comes_in_while_force_removes() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let theirs = ground.fake.dir().join("theirs");
+    let id = StateId::of(&theirs)?;
+    ground.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", theirs.display()));
+    ground.fake.trouble("DELETE /containers/id-three-worker", Trouble::Slow(Duration::from_secs(1)), 1);
+    let came = async {
+        let limit = soon();
+        let removes = || ground.fake.state().requests.iter().any(|r| r.starts_with("DELETE /containers"));
+        while !removes() && !limit.is_over() {
+            limit.pause(Duration::from_millis(5)).await;
+        }
+        LockFiles::new(&theirs, NAME).try_enter("run of theirs").map(|entered| entered.map(|e| e.leave()))
+    };
+    let (done, came) = tokio::join!(ground.down(NAME), came);
+    assert!(came?.is_none(), "the owner has a lease on what is being removed: {done:?}");
+    Ok(())
+}
+
+/// Where the system does not say when a process started, its number alone says too little to signal it.
+#[tokio::test]
+async fn a_process_that_only_has_the_number_of_an_owner_is_not_signalled() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|_| ())?;
+    let pid = Exec::new("sleep").arg("60").detach(&ground.fake.dir().join("log"))?;
+    let intents = ground.settings.cluster_dir(NAME).join("intents");
+    std::fs::create_dir_all(&intents)?;
+    let now = Timestamp::now();
+    let intent = json!({
+        "id": "pause-1", "fault": "pause", "node": "three-worker", "role": "worker", "address": null,
+        "container": ground.id_of("three-worker"), "at": now - SignedDuration::from_hours(30),
+        "until": now - SignedDuration::from_hours(29), "owner": {"pid": pid, "started": null},
+    });
+    std::fs::write(intents.join("pause-1.json"), intent.to_string())?;
+    let said = interrupted(&ground, "3", &["fault", "clear", "--all"]).await;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let lives = stat.contains("(sleep) S");
+    let _ = Exec::new("kill").arg(pid.to_string()).run(soon()).await;
+    assert!(lives, "somebody's process was ended: {said}");
     Ok(())
 }
