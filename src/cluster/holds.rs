@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Secret,
+    Service,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, ObjectMeta, PartialObjectMeta};
@@ -14,18 +15,44 @@ use kube::{Api, Client, Resource, ResourceExt};
 use super::Cluster;
 use crate::client::ApiError;
 use crate::deadline::Deadline;
+use crate::manifest;
 
 /// Namespaces that kubeadm and kind make.
 const SYSTEM: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", "local-path-storage"];
-/// Objects that kubeadm, kind and Kubernetes itself make in them, as `<kind>/<name>`.
-const MADE: [&str; 7] = [
-    "ConfigMap/kube-root-ca.crt",
-    "DaemonSet/kindnet",
-    "DaemonSet/kube-proxy",
-    "Deployment/coredns",
-    "Deployment/local-path-provisioner",
-    "Service/kube-dns",
-    "Service/kubernetes",
+/// Objects that kubeadm, kind and Kubernetes itself make in them. Sources: kubeadm's constants.go, the API server's
+/// controllers clusterauthenticationtrust and legacytokentracking, kind's const_cni.go and const_storage.go.
+const MADE: [&str; 15] = [
+    "ConfigMap kube-public/cluster-info",
+    "ConfigMap kube-system/coredns",
+    "ConfigMap kube-system/extension-apiserver-authentication",
+    "ConfigMap kube-system/kube-apiserver-legacy-service-account-token-tracking",
+    "ConfigMap kube-system/kube-proxy",
+    "ConfigMap kube-system/kubeadm-config",
+    "ConfigMap kube-system/kubelet-config",
+    "ConfigMap local-path-storage/local-path-config",
+    "DaemonSet kube-system/kindnet",
+    "DaemonSet kube-system/kube-proxy",
+    "Deployment kube-system/coredns",
+    "Deployment local-path-storage/local-path-provisioner",
+    "Secret kube-system/kubeadm-certs",
+    "Service default/kubernetes",
+    "Service kube-system/kube-dns",
+];
+/// The ConfigMap that the controller manager keeps in each namespace.
+const ROOT_CA: &str = "kube-root-ca.crt";
+/// Beginning of the names of kubeadm's bootstrap tokens, which are Secrets of kube-system.
+const TOKEN: &str = "Secret kube-system/bootstrap-token-";
+/// Kinds of owners that are listed themselves, and Node: a static pod's mirror is owned by its node.
+const OWNERS: [&str; 9] = [
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "Node",
+    "Pod",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
 ];
 /// Beginning of the labels of everything that seatrial and its tests make in a cluster.
 const LABELS: &str = "dev.seatrial.";
@@ -60,17 +87,18 @@ async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> 
     all.extend(cluster_wide::<PersistentVolume>(client, |meta| !is_ours(meta)).await?);
     all.extend(cluster_wide::<CustomResourceDefinition>(client, |_| true).await?);
     all.extend(cluster_wide::<Node>(client, |meta| cluster.node(name(meta)).is_none()).await?);
-    all.extend(namespaced::<Pod>(client, &SYSTEM).await?);
-    all.extend(namespaced::<Deployment>(client, &SYSTEM).await?);
-    all.extend(namespaced::<StatefulSet>(client, &SYSTEM).await?);
-    all.extend(namespaced::<DaemonSet>(client, &SYSTEM).await?);
-    all.extend(namespaced::<Job>(client, &SYSTEM).await?);
-    all.extend(namespaced::<CronJob>(client, &SYSTEM).await?);
-    all.extend(namespaced::<PersistentVolumeClaim>(client, &SYSTEM).await?);
-    // The control plane keeps many of its own in the other namespaces.
-    all.extend(namespaced::<Service>(client, &["default"]).await?);
-    all.extend(namespaced::<ConfigMap>(client, &["default"]).await?);
-    all.extend(namespaced::<Secret>(client, &["default"]).await?);
+    all.extend(namespaced::<Pod>(client).await?);
+    all.extend(namespaced::<ReplicaSet>(client).await?);
+    all.extend(namespaced::<ReplicationController>(client).await?);
+    all.extend(namespaced::<Deployment>(client).await?);
+    all.extend(namespaced::<StatefulSet>(client).await?);
+    all.extend(namespaced::<DaemonSet>(client).await?);
+    all.extend(namespaced::<Job>(client).await?);
+    all.extend(namespaced::<CronJob>(client).await?);
+    all.extend(namespaced::<PersistentVolumeClaim>(client).await?);
+    all.extend(namespaced::<Service>(client).await?);
+    all.extend(namespaced::<ConfigMap>(client).await?);
+    all.extend(namespaced::<Secret>(client).await?);
     Ok(all)
 }
 
@@ -83,30 +111,156 @@ where
     Ok(strange.map(|object| format!("{} {}", K::kind(&()), object.name_any())).collect())
 }
 
-/// Those of a kind in some of the namespaces that kubeadm and kind make. Objects that a controller made are its
-/// business: their owner is listed.
-async fn namespaced<K>(client: &Client, namespaces: &[&str]) -> kube::Result<Vec<String>>
+/// Those of a kind in the namespaces that kubeadm and kind make. Objects that a controller made are its business:
+/// their owner is listed.
+async fn namespaced<K>(client: &Client) -> kube::Result<Vec<String>>
 where
     K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    let kind = K::kind(&());
     let found = Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await?;
-    let strange = |object: &&PartialObjectMeta<K>| {
+    let strange = |object: &PartialObjectMeta<K>| {
         let namespace = object.namespace().unwrap_or_default();
-        namespaces.contains(&namespace.as_str())
-            && object.owner_references().is_empty()
-            && !MADE.contains(&format!("{kind}/{}", object.name_any()).as_str())
+        let text = format!("{} {namespace}/{}", K::kind(&()), object.name_any());
+        let owned = object.owner_references().iter().any(|owner| OWNERS.contains(&owner.kind.as_str()));
+        let made = MADE.contains(&text.as_str()) || text.starts_with(TOKEN) || is_root_ca(&text);
+        (SYSTEM.contains(&namespace.as_str()) && !owned && !made).then_some(text)
     };
-    let text = |object: &PartialObjectMeta<K>| {
-        format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any())
-    };
-    Ok(found.items.iter().filter(strange).map(text).collect())
+    Ok(found.items.iter().filter_map(strange).collect())
+}
+
+fn is_root_ca(text: &str) -> bool {
+    text.starts_with("ConfigMap ") && text.ends_with(&format!("/{ROOT_CA}"))
 }
 
 fn name(meta: &ObjectMeta) -> &str {
     meta.name.as_deref().unwrap_or_default()
 }
 
+/// A label alone may be copied: seatrial is among the field managers, too.
 fn is_ours(meta: &ObjectMeta) -> bool {
-    meta.labels.iter().flatten().any(|(key, _)| key.starts_with(LABELS))
+    manifest::is_ours(meta) && meta.labels.iter().flatten().any(|(key, _)| key.starts_with(LABELS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Json;
+    use axum::http::Uri;
+    use serde_json::{Value, json};
+
+    /// As manifest::is_ours has it: a label may be anybody's, such as one that was copied with a manifest.
+    #[test]
+    fn a_label_of_ours_on_somebodys_namespace_makes_it_not_ours() {
+        let meta: ObjectMeta = serde_json::from_value(json!({
+            "name": "shop", "labels": {"dev.seatrial.run": "r1"},
+            "managedFields": [{"manager": "kubectl-client-side-apply", "operation": "Update"}],
+        }))
+        .unwrap();
+        assert!(!is_ours(&meta));
+    }
+
+    /// A kind's plural name, and one object of it.
+    type Listed = (&'static str, fn() -> Value);
+
+    /// What is found in a cluster whose API shows these objects of one kind each, by the end of the path.
+    async fn found_with(objects: &[Listed]) -> Vec<String> {
+        found_in(objects.iter().map(|(plural, object)| ((*plural).to_owned(), object())).collect()).await
+    }
+
+    async fn found_in(objects: Vec<(String, Value)>) -> Vec<String> {
+        let answer = move |uri: Uri| {
+            let objects = objects.clone();
+            async move {
+                let plural = uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+                if plural == "version" {
+                    return Json(json!({"Version": "28.0.0", "ApiVersion": "1.45"}));
+                }
+                let items: Vec<Value> =
+                    objects.iter().filter(|(of, _)| *of == plural).map(|(_, o)| o.clone()).collect();
+                let (api, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
+                Json(json!({"apiVersion": api, "kind": kind, "metadata": {}, "items": items}))
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let uri = format!("http://{address}").parse().unwrap();
+        let client = Client::try_from(kube::Config::new(uri)).unwrap();
+        let cluster = Cluster {
+            name: "c".into(),
+            topology: &crate::cluster::ONE,
+            kubernetes: "1.34.4".into(),
+            image: "node:1".into(),
+            dir: "/nowhere".into(),
+            kubeconfig: "/nowhere/kubeconfig".into(),
+            nodes: Vec::new(),
+            balancer: None,
+            engine: crate::engine::Engine::connect(&format!("tcp://{address}")).await.unwrap(),
+        };
+        found(&client, &cluster).await.unwrap()
+    }
+
+    fn object(namespace: &str, name: &str, owner: Option<&str>) -> Value {
+        let owner =
+            owner.map(|kind| json!([{"apiVersion": "apps/v1", "kind": kind, "name": "web", "uid": "u"}]));
+        json!({"metadata": {"namespace": namespace, "name": name, "ownerReferences": owner.unwrap_or(json!([]))}})
+    }
+
+    /// Their pods have an owner, and the owner is of a kind that is not asked for.
+    #[tokio::test]
+    async fn a_bare_replica_set_is_somebodys() {
+        let found = found_with(&[
+            ("pods", || object("default", "web-x", Some("ReplicaSet"))),
+            ("replicasets", || object("default", "web", None)),
+        ]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
+    /// The names of what kubeadm and kind make are theirs in the namespace where they make it.
+    #[tokio::test]
+    async fn a_name_of_kinds_in_another_namespace_is_somebodys() {
+        let found = found_with(&[("deployments", || object("default", "local-path-provisioner", None))]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_lies_beside_kubeadms_own_is_somebodys() {
+        for (plural, name) in [("secrets", "tls"), ("configmaps", "tuning"), ("services", "dashboard")] {
+            let found = found_in(vec![(plural.into(), object("kube-system", name, None))]).await;
+            assert_ne!(found, [] as [String; 0], "{name}");
+        }
+    }
+
+    /// As `kubectl get` shows it on clusters of kind, and a little more that kubeadm can make.
+    #[tokio::test]
+    async fn what_kubeadm_and_kind_make_is_nobodys() {
+        for text in MADE.iter().copied().chain([
+            "ConfigMap default/kube-root-ca.crt",
+            "ConfigMap kube-node-lease/kube-root-ca.crt",
+            "ConfigMap local-path-storage/kube-root-ca.crt",
+            "Secret kube-system/bootstrap-token-abcdef",
+        ]) {
+            let (kind, at) = text.split_once(' ').unwrap();
+            let (namespace, name) = at.split_once('/').unwrap();
+            let plural = format!("{}s", kind.to_lowercase());
+            let found = found_in(vec![(plural, object(namespace, name, None))]).await;
+            assert_eq!(found, [] as [String; 0], "{text}");
+        }
+        let found = found_with(&[
+            ("pods", || object("kube-system", "etcd-cp", Some("Node"))),
+            ("replicasets", || object("kube-system", "coredns-x", Some("Deployment"))),
+        ]);
+        assert_eq!(found.await, [] as [String; 0]);
+    }
+
+    #[test]
+    fn what_seatrial_made_is_ours() {
+        let meta: ObjectMeta = serde_json::from_value(json!({
+            "name": "shop-abc123", "labels": {"dev.seatrial.run": "r1"},
+            "managedFields": [{"manager": manifest::FIELD_MANAGER, "operation": "Update"}],
+        }))
+        .unwrap();
+        assert!(is_ours(&meta));
+    }
 }

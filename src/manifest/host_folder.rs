@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
-use kube::api::{Api, ListParams};
-use kube::{Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt as _;
 
-use super::NAMESPACE_LABEL;
-use super::apply::tried;
+use super::folder_users::{User, listed, users};
+use crate::chain::chain;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
-use crate::node::{FolderRecord, Listing, Node, NodeError};
+use crate::node::{FolderRecord, FolderState, Listing, Node, NodeError};
 
 /// A folder that one test fills on some nodes. Nothing is deleted in it without a record on that node, which
 /// is written before the folder is made.
@@ -23,7 +21,8 @@ pub struct HostFolder {
 /// Why a folder on the nodes cannot be had, or cannot be given back.
 #[derive(Debug, thiserror::Error)]
 pub enum HostFolderError {
-    /// A volume or a pod of somebody else uses the path, a folder above it or one in it.
+    /// A volume, a pod, a template of pods or a living test of somebody else uses the path, a folder above it or
+    /// one in it.
     #[error("refused to use {path} on the nodes: {}", .by.join(", "))]
     Used {
         /// The folder.
@@ -43,7 +42,8 @@ pub enum HostFolderError {
     },
     /// The path is none that may be recorded.
     #[error(
-        "refused to use {path} on the nodes: only a plain absolute path of two levels or more is recorded"
+        "refused to use {path} on the nodes: only a plain absolute path of two levels or more is recorded, and \
+         none that holds the records"
     )]
     Path {
         /// The folder.
@@ -86,7 +86,8 @@ impl HostFolderError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Used { path, .. } => Some(format!(
-                "use another cluster, or delete what uses {path}: kubectl get persistentvolumes,pods -A -o wide"
+                "use another cluster, or delete what uses {path}: kubectl get \
+                 persistentvolumes,pods,deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs -A -o wide"
             )),
             Self::Foreign { path, node, .. } => Some(format!(
                 "use another cluster, or move it away if nobody needs it: docker exec {node} ls -la {path}"
@@ -96,18 +97,11 @@ impl HostFolderError {
     }
 }
 
-/// Something that uses a path on a node.
-struct User {
-    text: String,
-    /// The namespace of the test that it belongs to: the pod's own, or that of a volume's label.
-    namespace: Option<String>,
-}
-
 impl HostFolder {
     /// The folder `path`, which the test in `namespace` of a run fills.
     pub fn new(run: &str, namespace: &str, path: &str) -> Self {
         let (path, run, namespace) = (path.to_owned(), run.to_owned(), namespace.to_owned());
-        Self { record: FolderRecord { path, run, namespace } }
+        Self { record: FolderRecord { path, run, namespace, identity: None } }
     }
 
     /// The path.
@@ -131,38 +125,75 @@ impl HostFolder {
         if !self.record.is_sound() {
             return Err(HostFolderError::Path { path: path.clone() });
         }
-        let mut there = Vec::new();
-        for node in nodes {
-            there.push((*node, records(node, path).await?));
+        let there = recorded(nodes).await?;
+        let living = self.living(client, &there, deadline).await?;
+        if !living.is_empty() {
+            return Err(HostFolderError::Used { path: path.clone(), by: living });
         }
-        let users = self.others(client, deadline).await?;
+        let same = |node: &Node| -> Vec<FolderRecord> {
+            let of = |(on, r): &&(&Node, FolderRecord)| on.name == node.name && r.path == *path;
+            there.iter().filter(of).map(|(_, record)| record.clone()).collect()
+        };
+        let users = self.others(client, nodes, deadline).await?;
         let known = |user: &User| {
-            let of = |r: &FolderRecord| Some(&r.namespace) == user.namespace.as_ref();
-            there.iter().any(|(_, records)| records.iter().any(of))
+            let of = |r: &FolderRecord| r.path == *path && Some(&r.namespace) == user.namespace.as_ref();
+            there.iter().any(|(_, record)| of(record))
         };
         if !users.is_empty() {
             if !users.iter().all(known) {
-                for (node, records) in &there {
-                    forget(node, records, deadline).await?;
+                for node in nodes {
+                    forget(node, &same(node), deadline).await?;
                 }
             }
             let by = users.into_iter().map(|user| user.text).collect();
             return Err(HostFolderError::Used { path: path.clone(), by });
         }
         let mut found = Vec::new();
-        for (node, records) in &there {
+        for node in nodes {
             let listing = node.inspect(path, 1).await.map_err(|e| failed("list", path, node, e))?;
-            foreign(&listing, !records.is_empty())?;
+            let state =
+                node.folder_state(path, deadline).await.map_err(|e| failed("look at", path, node, e))?;
+            foreign(&listing, &state, &same(node))?;
             found.push(listing);
         }
-        for (node, records) in &there {
-            let written = node.record_folder(&self.record, deadline).await;
-            written.map_err(|e| failed("record", path, node, e))?;
-            self.empty(node, deadline).await?;
-            let older: Vec<FolderRecord> = records.iter().filter(|r| **r != self.record).cloned().collect();
-            forget(node, &older, deadline).await?;
+        for node in nodes {
+            // One of the same test stays until the folder is made: it says which one it was.
+            if !same(node).iter().any(|record| record.namespace == self.record.namespace) {
+                self.write(node, None, deadline).await?;
+            }
+        }
+        // Two tests may ask at once: each has written by now, and at least one of them sees the other.
+        let late = self.living(client, &recorded(nodes).await?, deadline).await?;
+        if !late.is_empty() {
+            for node in nodes {
+                if !same(node).iter().any(|record| record.namespace == self.record.namespace) {
+                    forget(node, std::slice::from_ref(&self.record), deadline).await?;
+                }
+            }
+            return Err(HostFolderError::Used { path: path.clone(), by: late });
+        }
+        for node in nodes {
+            let records = same(node);
+            for record in &records {
+                Self { record: record.clone() }.empty(node, deadline).await?;
+            }
+            let made = node.make_folder(path, deadline).await.map_err(|e| failed("make", path, node, e))?;
+            self.write(node, Some(made), deadline).await?;
+            let older = records.into_iter().filter(|r| r.namespace != self.record.namespace);
+            forget(node, &older.collect::<Vec<_>>(), deadline).await?;
         }
         Ok(found.into_iter().filter(|listing| !listing.entries.is_empty()).collect())
+    }
+
+    async fn write(
+        &self,
+        node: &Node,
+        identity: Option<String>,
+        deadline: Deadline,
+    ) -> Result<(), HostFolderError> {
+        let record = FolderRecord { identity, ..self.record.clone() };
+        let written = node.record_folder(&record, deadline).await;
+        written.map_err(|e| failed("record", &record.path, node, e))
     }
 
     /// Empties the folder and withdraws the record, on each node. Nothing of the test may use the folder any
@@ -170,17 +201,26 @@ impl HostFolder {
     ///
     /// # Errors
     /// [`HostFolderError::Used`] where somebody else uses the path by now: then the files stay, and the record
-    /// is withdrawn. [`HostFolderError::Fills`], [`HostFolderError::Node`]: then the record stays.
+    /// is withdrawn. [`HostFolderError::Fills`], [`HostFolderError::Node`], or a living test has a folder in it:
+    /// then the record stays.
     pub async fn release(
         &self,
         client: &Client,
         nodes: &[&Node],
         deadline: Deadline,
     ) -> Result<(), HostFolderError> {
-        let users = self.others(client, deadline).await?;
+        let there = recorded(nodes).await?;
+        let living = self.living(client, &there, deadline).await?;
+        if !living.is_empty() {
+            return Err(HostFolderError::Used { path: self.record.path.clone(), by: living });
+        }
+        let users = self.others(client, nodes, deadline).await?;
         for node in nodes {
             if users.is_empty() {
-                self.empty(node, deadline).await?;
+                let own = |(on, r): &&(&Node, FolderRecord)| on.name == node.name && self.is_of(r);
+                // Without a record the shell refuses.
+                let own = there.iter().find(own).map_or(&self.record, |(_, record)| record);
+                Self { record: own.clone() }.empty(node, deadline).await?;
             }
             forget(node, std::slice::from_ref(&self.record), deadline).await?;
         }
@@ -192,29 +232,27 @@ impl HostFolder {
     }
 
     /// Gives back the folders of tests that were killed: those whose namespace is gone. Gives a sentence for
-    /// each. A folder that somebody else uses by now is left, and its record withdrawn.
+    /// each, also where a folder stays. A folder that somebody else uses by now is left, and its record withdrawn.
     ///
     /// # Errors
-    /// Those of [`HostFolder::release`], but for [`HostFolderError::Used`].
+    /// [`HostFolderError::Api`]: which tests live is not known.
     pub async fn sweep(
         client: &Client,
         nodes: &[&Node],
         deadline: Deadline,
     ) -> Result<Vec<String>, HostFolderError> {
-        let mut recorded = Vec::new();
+        let (mut there, mut said) = (Vec::new(), Vec::new());
         for node in nodes {
-            recorded.extend(records(node, "").await?.into_iter().map(|record| (*node, record)));
+            match recorded(&[*node]).await {
+                Ok(records) => there.extend(records),
+                Err(error) => said.push(format!("what earlier tests left: {}", chain(&error))),
+            }
         }
-        if recorded.is_empty() {
-            return Ok(Vec::new());
+        if there.is_empty() {
+            return Ok(said);
         }
-        // Asked for after the records: one of a test that goes on has its namespace.
-        let asked = listed::<Namespace>(client, deadline).await;
-        let asked =
-            asked.map_err(|source| HostFolderError::Api { path: "the recorded folders".into(), source })?;
-        let alive: BTreeSet<String> = asked.iter().map(|n| n.name_any()).collect();
-        let mut said = Vec::new();
-        for (node, record) in recorded.into_iter().filter(|(_, record)| !alive.contains(&record.namespace)) {
+        let alive = alive(client, "the recorded folders", deadline).await?;
+        for (node, record) in there.into_iter().filter(|(_, record)| !alive.contains(&record.namespace)) {
             let (path, of) =
                 (record.path.clone(), format!("the test in {}, which is gone", record.namespace));
             let left = Self { record };
@@ -223,7 +261,9 @@ impl HostFolder {
                 Err(HostFolderError::Used { by, .. }) => {
                     format!("{path} on {} was left by {of}: {}, so it stays", node.name, by.join(", "))
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    format!("{path} on {} was left by {of}, and stays: {}", node.name, chain(&error))
+                }
             });
         }
         Ok(said)
@@ -239,44 +279,75 @@ impl HostFolder {
         }
     }
 
-    /// What uses the path, a folder above it or one in it, and is not the test's.
-    async fn others(&self, client: &Client, deadline: Deadline) -> Result<Vec<User>, HostFolderError> {
-        let failed = |source| HostFolderError::Api { path: self.record.path.clone(), source };
-        let volumes = listed::<PersistentVolume>(client, deadline).await.map_err(failed)?;
-        let pods = listed::<Pod>(client, deadline).await.map_err(failed)?;
-        let mut users = Vec::new();
-        for volume in &volumes {
-            let Some(spec) = &volume.spec else { continue };
-            let host = spec.host_path.as_ref().map(|p| p.path.as_str());
-            for path in [host, spec.local.as_ref().map(|p| p.path.as_str())].into_iter().flatten() {
-                let text = format!("PersistentVolume {} uses {path}", volume.name_any());
-                users.push((path, User { text, namespace: volume.labels().get(NAMESPACE_LABEL).cloned() }));
-            }
+    /// What uses the path, a folder above it or one in it, by any name that leads there on a node, and is not the
+    /// test's.
+    async fn others(
+        &self,
+        client: &Client,
+        nodes: &[&Node],
+        deadline: Deadline,
+    ) -> Result<Vec<User>, HostFolderError> {
+        let path = &self.record.path;
+        let found = users(client, deadline).await;
+        let mut users = found.map_err(|source| HostFolderError::Api { path: path.clone(), source })?;
+        users.retain(|user| user.namespace.as_deref() != Some(self.record.namespace.as_str()));
+        let apart: BTreeSet<&str> =
+            users.iter().map(|u| u.path.as_str()).filter(|p| !overlap(p, path)).collect();
+        let apart: Vec<&str> = apart.into_iter().collect();
+        let mut touching = BTreeSet::new();
+        for node in nodes {
+            let found = node.touching(path, &apart, deadline).await;
+            let found = found.map_err(|e| failed("see which paths lead to", path, node, e))?;
+            touching.extend(found.into_iter().map(str::to_owned));
         }
-        for pod in &pods {
-            let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-            let ended = matches!(phase, Some("Succeeded" | "Failed"));
-            let volumes = pod.spec.iter().filter(|_| !ended).flat_map(|s| s.volumes.iter().flatten());
-            for path in volumes.filter_map(|v| Some(v.host_path.as_ref()?.path.as_str())) {
-                let namespace = pod.namespace();
-                let text = format!(
-                    "pod {}/{} uses {path}",
-                    namespace.as_deref().unwrap_or_default(),
-                    pod.name_any()
-                );
-                users.push((path, User { text, namespace }));
-            }
+        users.retain(|user| overlap(&user.path, path) || touching.contains(&user.path));
+        Ok(users)
+    }
+
+    /// The folders that living tests have recorded at the path, above it or in it, in words.
+    async fn living(
+        &self,
+        client: &Client,
+        there: &[(&Node, FolderRecord)],
+        deadline: Deadline,
+    ) -> Result<Vec<String>, HostFolderError> {
+        let near =
+            |r: &FolderRecord| r.namespace != self.record.namespace && overlap(&r.path, &self.record.path);
+        let mut near: Vec<_> = there.iter().filter(|(_, record)| near(record)).collect();
+        if near.is_empty() {
+            return Ok(Vec::new());
         }
-        let own = Some(self.record.namespace.as_str());
-        users.retain(|(path, user)| overlap(path, &self.record.path) && user.namespace.as_deref() != own);
-        Ok(users.into_iter().map(|(_, user)| user).collect())
+        // Asked for after the records: one of a test that goes on has its namespace.
+        let alive = alive(client, &self.record.path, deadline).await?;
+        near.retain(|(_, record)| alive.contains(&record.namespace));
+        let text = |(node, r): &&(&Node, FolderRecord)| {
+            format!("the test in {} has {} on {}", r.namespace, r.path, node.name)
+        };
+        Ok(near.iter().map(text).collect())
+    }
+
+    /// Whether this is the folder's record: of the same test and path.
+    fn is_of(&self, record: &FolderRecord) -> bool {
+        record.path == self.record.path && record.namespace == self.record.namespace
     }
 }
 
-/// The records on a node that name this path; an empty one stands for all.
-async fn records(node: &Node, path: &str) -> Result<Vec<FolderRecord>, HostFolderError> {
-    let found = node.folder_records().await.map_err(|e| failed("read the records of", path, node, e))?;
-    Ok(found.into_iter().filter(|record| path.is_empty() || record.path == path).collect())
+/// The records on the nodes.
+async fn recorded<'a>(nodes: &[&'a Node]) -> Result<Vec<(&'a Node, FolderRecord)>, HostFolderError> {
+    let mut there = Vec::new();
+    for node in nodes {
+        let found =
+            node.folder_records().await.map_err(|e| failed("read the records of", "folders", node, e))?;
+        there.extend(found.into_iter().map(|record| (*node, record)));
+    }
+    Ok(there)
+}
+
+/// Names of the namespaces, also of those that go.
+async fn alive(client: &Client, path: &str, deadline: Deadline) -> Result<BTreeSet<String>, HostFolderError> {
+    let asked = listed::<Namespace>(client, deadline).await;
+    let asked = asked.map_err(|source| HostFolderError::Api { path: path.into(), source })?;
+    Ok(asked.iter().map(|n| n.name_any()).collect())
 }
 
 async fn forget(node: &Node, records: &[FolderRecord], deadline: Deadline) -> Result<(), HostFolderError> {
@@ -288,11 +359,17 @@ async fn forget(node: &Node, records: &[FolderRecord], deadline: Deadline) -> Re
 }
 
 /// Refuses what is not ours to empty.
-fn foreign(listing: &Listing, recorded: bool) -> Result<(), HostFolderError> {
+fn foreign(listing: &Listing, state: &FolderState, records: &[FolderRecord]) -> Result<(), HostFolderError> {
+    let is_empty = listing.entries.is_empty() && listing.incomplete.is_none();
+    let recorded = |r: &FolderRecord| r.identity.is_some() && r.identity == state.identity;
     let why = if let Some(link) = &listing.link {
         format!("it is a symbolic link to {link}")
-    } else if recorded || listing.entries.is_empty() && listing.incomplete.is_none() {
+    } else if let Some(why) = &state.unsafe_because {
+        why.clone()
+    } else if is_empty || !records.is_empty() && records.iter().all(recorded) {
         return Ok(());
+    } else if !records.is_empty() {
+        "it is not the folder that seatrial recorded there".into()
     } else if let Some(why) = &listing.incomplete {
         format!("not all of it could be listed, {why}")
     } else {
@@ -301,14 +378,6 @@ fn foreign(listing: &Listing, recorded: bool) -> Result<(), HostFolderError> {
         format!("it holds {}{more}, and no record says that seatrial made it", names.join(" "))
     };
     Err(HostFolderError::Foreign { path: listing.path.clone(), node: listing.node.clone(), why })
-}
-
-async fn listed<K>(client: &Client, deadline: Deadline) -> Result<Vec<K>, ApiError>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let (api, all) = (Api::<K>::all(client.unary.clone()), ListParams::default());
-    Ok(tried(deadline, || api.list(&all)).await?.items)
 }
 
 fn failed(doing: &'static str, path: &str, node: &Node, source: NodeError) -> HostFolderError {

@@ -13,6 +13,7 @@ use crate::wait::WaitError;
 
 mod apply;
 mod delete;
+mod folder_users;
 mod host_folder;
 mod images;
 mod localise;
@@ -278,7 +279,7 @@ fn held_by(objects: &[String]) -> String {
 }
 
 /// Whether seatrial made an object: it is one of the field managers. A label may be anybody's.
-fn is_ours(meta: &ObjectMeta) -> bool {
+pub(crate) fn is_ours(meta: &ObjectMeta) -> bool {
     let managers = meta.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
     managers.into_iter().any(|manager| manager == FIELD_MANAGER)
 }

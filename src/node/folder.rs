@@ -15,8 +15,8 @@ pub const ROOT: &str = "/mnt/seatrial";
 /// Folder of the records, a file each.
 const RECORDS: &str = "/mnt/seatrial/.records";
 
-/// The record of a folder on one node: which test fills it. Written before the folder is made, it permits
-/// emptying, also to later runs where this one was killed.
+/// The record of a folder on one node: which test fills it, and which folder that is. It permits emptying, also
+/// to later runs where this one was killed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FolderRecord {
     /// The folder, such as `/mnt/data`.
@@ -25,6 +25,18 @@ pub struct FolderRecord {
     pub run: String,
     /// The namespace of the test.
     pub namespace: String,
+    /// The folder's identity, as [`Node::make_folder`] gives it. A record without one permits to delete nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}
+
+/// What lies at a path of a node that is to be emptied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FolderState {
+    /// The folder's identity; none where nothing is there.
+    pub identity: Option<String>,
+    /// Why it is not to be touched: something is mounted there, or the path leads elsewhere.
+    pub unsafe_because: Option<String>,
 }
 
 const WRITE: &str = r#"set -eu
@@ -32,22 +44,75 @@ mkdir -p "${1%/*}"
 printf '%s\n' "$2" > "$1.new"
 mv -f "$1.new" "$1""#;
 
+/// Functions of the shells below. `barred` says why a folder is not to be touched. `identity` is the inode, when
+/// it was made, and the mount that it lies in: the number of an overlay's device changes when a node starts.
+const LOOK: &str = r#"set -eu
+barred() {
+  real=$(realpath -m -- "$1")
+  [ "$real" = "$1" ] || { printf 'the path leads elsewhere, to %s\n' "$real"; return; }
+  while read -r _ _ _ _ at _; do
+    case $at in "$1" | "$1"/*) printf 'something is mounted at %s\n' "$at"; return ;; esac
+  done < /proc/self/mountinfo
+}
+identity() { [ ! -d "$1" ] || stat -c '%i %W %m' -- "$1"; }
+"#;
+
+const STATE: &str = r#"barred "$1" | head -n 1
+echo --
+identity "$1""#;
+
+const MAKE: &str = r#"why=$(barred "$1")
+[ -z "$why" ] || { printf '%s\n' "$why" >&2; exit 65; }
+mkdir -p -- "$1"
+identity "$1""#;
+
 /// The record is looked at where the deletion happens: it may have been withdrawn since it was read.
-const EMPTY: &str = r#"set -eu
-[ -f "$1" ] || { echo "no record permits it" >&2; exit 65; }
-[ "$(realpath -m -- "$2")" = "$2" ] || { echo "the path leads elsewhere" >&2; exit 65; }
+const EMPTY: &str = r#"[ -f "$1" ] || { echo "no record permits it" >&2; exit 65; }
+why=$(barred "$2")
+[ -z "$why" ] || { printf '%s\n' "$why" >&2; exit 65; }
 [ -d "$2" ] || exit 0
+if [ -n "$(find "$2" -mindepth 1 -print -quit)" ]; then
+  [ "$(identity "$2")" = "$4" ] || { echo "it is not the folder that was recorded" >&2; exit 65; }
+fi
 find "$2" -xdev -mindepth 1 -delete
 case $2 in "$3"/*) rmdir "$2" ;; esac"#;
 
+/// Prints the number of each path, from 0, that is the folder, lies in it or above it: by its real path, or
+/// because it is the same file.
+const TOUCH: &str = r#"set -eu
+within() {
+  at=$1
+  while :; do
+    if [ "$at" = "$2" ] || [ "$at" -ef "$2" ]; then return 0; fi
+    [ "$at" != / ] || return 1
+    at=${at%/*}
+    at=${at:-/}
+  done
+}
+folder=$(realpath -m -- "$1")
+shift
+n=0
+for path; do
+  real=$(realpath -m -- "$path") || real=
+  case $real in
+    /*) if within "$real" "$folder" || within "$folder" "$real"; then echo "$n"; fi ;;
+  esac
+  n=$((n + 1))
+done"#;
+/// Paths that are compared by one shell: its arguments have a limit.
+const AT_ONCE: usize = 100;
+/// A longer path is none (PATH_MAX of Linux).
+const LONGEST: usize = 4096;
+
 impl FolderRecord {
-    /// Whether the record may be written and obeyed: the path is absolute and plain, at least two levels deep,
-    /// and the namespace is a name.
+    /// Whether the record may be written and obeyed: the path is absolute and plain, at least two levels deep, the
+    /// folder of all records is not in it, and the namespace is a name.
     pub fn is_sound(&self) -> bool {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain);
         let below = self.path.strip_prefix('/').unwrap_or_default();
-        below.contains('/') && below.split('/').all(part) && part(&self.namespace)
+        let plain = below.contains('/') && below.split('/').all(part) && part(&self.namespace);
+        plain && !format!("{ROOT}/").starts_with(&format!("{}/", self.path))
     }
 
     /// One file for each namespace and path: a path has no `+`.
@@ -81,16 +146,64 @@ impl Node {
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
     pub async fn record_folder(&self, record: &FolderRecord, deadline: Deadline) -> Result<(), NodeError> {
         let text = serde_json::to_string(record).unwrap_or_default();
-        self.shell("record", WRITE, &[&record.file(), &text], deadline).await
+        self.shell("record", WRITE, &[&record.file(), &text], &record.path, deadline).await.map(drop)
     }
 
-    /// Removes what lies in a record's folder, and below [`ROOT`] the folder itself. Mounts in it stay.
+    /// What lies at this path, which must be a plain one.
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
+    pub async fn folder_state(&self, path: &str, deadline: Deadline) -> Result<FolderState, NodeError> {
+        let said = self.shell("look at", &format!("{LOOK}{STATE}"), &[path], path, deadline).await?;
+        let (why, identity) = said.split_once("--\n").unwrap_or((&said, ""));
+        let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        Ok(FolderState { identity: text(identity), unsafe_because: text(why) })
+    }
+
+    /// Makes a folder where there is none, and gives its identity: inode, time of birth, and the mount that it
+    /// lies in. It stays the same when the node starts again.
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`]: the path leads elsewhere, something is mounted there
+    /// or below.
+    pub async fn make_folder(&self, path: &str, deadline: Deadline) -> Result<String, NodeError> {
+        let said = self.shell("make", &format!("{LOOK}{MAKE}"), &[path], path, deadline).await?;
+        Ok(said.trim().to_owned())
+    }
+
+    /// Removes what lies in a record's folder, and below [`ROOT`] the folder itself.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`]: there is no such record on this node, the path
-    /// leads elsewhere by a symbolic link, or something writes into the folder.
+    /// leads elsewhere by a symbolic link, something is mounted at it or below, what lies there is not the folder
+    /// that was recorded, or something writes into it.
     pub async fn empty_folder(&self, record: &FolderRecord, deadline: Deadline) -> Result<(), NodeError> {
-        self.shell("empty", EMPTY, &[&record.file(), &record.path, ROOT], deadline).await
+        let identity = record.identity.as_deref().unwrap_or("none");
+        let (script, path) = (format!("{LOOK}{EMPTY}"), record.path.as_str());
+        let args = [&record.file(), path, ROOT, identity];
+        self.shell("empty", &script, &args, path, deadline).await.map(drop)
+    }
+
+    /// Those of the paths that are this folder on the node, lie in it or above it, whatever names lead there.
+    ///
+    /// # Errors
+    /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
+    pub async fn touching<'a>(
+        &self,
+        folder: &str,
+        paths: &[&'a str],
+        deadline: Deadline,
+    ) -> Result<Vec<&'a str>, NodeError> {
+        let real = |path: &&&str| path.starts_with('/') && path.len() <= LONGEST;
+        let paths: Vec<&str> = paths.iter().filter(real).copied().collect();
+        let mut touching = Vec::new();
+        for some in paths.chunks(AT_ONCE) {
+            let args = [&[folder], some].concat();
+            let said = self.shell("compare paths with", TOUCH, &args, folder, deadline).await?;
+            let numbers = said.lines().filter_map(|line| line.parse::<usize>().ok());
+            touching.extend(numbers.filter_map(|n| some.get(n).copied()));
+        }
+        Ok(touching)
     }
 
     /// Withdraws a record: what lies in its folder is nobody's of ours any more.
@@ -98,7 +211,8 @@ impl Node {
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
     pub async fn forget_folder(&self, record: &FolderRecord, deadline: Deadline) -> Result<(), NodeError> {
-        self.shell("forget", r#"rm -f -- "$1""#, &[&record.file(), &record.path], deadline).await
+        let file = record.file();
+        self.shell("forget", r#"rm -f -- "$1""#, &[&file], &record.path, deadline).await.map(drop)
     }
 
     async fn shell(
@@ -106,16 +220,17 @@ impl Node {
         doing: &str,
         script: &str,
         args: &[&str],
+        path: &str,
         deadline: Deadline,
-    ) -> Result<(), NodeError> {
+    ) -> Result<String, NodeError> {
         self.ours().await?;
         let argv = [&["sh", "-c", script, "seatrial"], args].concat();
         let done = self.exec(&argv, None, deadline).await?;
         if done.code == 0 {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
         }
         // Its command would be the whole script.
-        let (container, command) = (self.name.clone(), format!("{doing} {}", args[1]));
+        let (container, command) = (self.name.clone(), format!("{doing} {path}"));
         let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
         Err(EngineError::Command { container, command, code: done.code, stderr }.into())
     }
@@ -128,15 +243,24 @@ mod tests {
     #[test]
     fn only_plain_paths_are_recorded() {
         let sound = |path: &str| {
-            let record = FolderRecord { path: path.into(), run: "r".into(), namespace: "shop-abc123".into() };
-            record.is_sound()
+            let (path, run, namespace) = (path.into(), "r".into(), "shop-abc123".into());
+            FolderRecord { path, run, namespace, identity: None }.is_sound()
         };
-        for path in ["/mnt/data", "/mnt/seatrial/shop-abc123", "/var/lib/x_1.y"] {
+        for path in ["/mnt/data", "/mnt/seatrial/shop-abc123", "/mnt/seatrial2", "/var/lib/x_1.y"] {
             assert!(sound(path), "{path}");
         }
-        for path in
-            ["", "/", "/mnt", "mnt/data", "/mnt/data/", "/mnt//data", "/mnt/../etc", "/mnt/.x", "/mnt/a+b"]
-        {
+        for path in [
+            "",
+            "/",
+            "/mnt",
+            "mnt/data",
+            "/mnt/data/",
+            "/mnt//data",
+            "/mnt/../etc",
+            "/mnt/.x",
+            "/mnt/a+b",
+            "/mnt/seatrial",
+        ] {
             assert!(!sound(path), "{path}");
         }
     }

@@ -15,7 +15,7 @@ use crate::engine::{Container, Engine, EngineError, ExecResult};
 
 pub use crate::engine::Power;
 pub use error::NodeError;
-pub use folder::{FolderRecord, ROOT};
+pub use folder::{FolderRecord, FolderState, ROOT};
 pub use listing::Listing;
 
 /// kind's label with the cluster's name (kind: pkg/cluster/internal/providers/docker/constants.go).

@@ -15,6 +15,17 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
+    /// Says that the folder stays for now, because the story's namespace does: its pods may still write.
+    pub(super) fn stays(&self, namespace: &str) -> String {
+        let nodes: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        format!(
+            "{} on {} stays with what lies in it: namespace {namespace} is not gone; its record lets a later story \
+             empty it",
+            self.folder.path(),
+            nodes.join(", ")
+        )
+    }
+
     /// Empties the folder and gives it back; gives what prevented that.
     pub(super) async fn give_back(self, client: &Client, deadline: Deadline) -> Option<String> {
         let nodes: Vec<&Node> = self.nodes.iter().collect();

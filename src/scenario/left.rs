@@ -68,8 +68,11 @@ pub(super) async fn by_this_story(
     let mut left = scenario.left.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let folders = scenario.folders.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     // Pods that stay may still write: the next story that has the cluster to itself finds the records.
-    for claimed in folders.into_iter().filter(|_| deleted.is_ok()) {
-        left.extend(claimed.give_back(&scenario.client, Deadline::after(FOLDERS)).await);
+    for claimed in folders {
+        match &deleted {
+            Ok(_) => left.extend(claimed.give_back(&scenario.client, Deadline::after(FOLDERS)).await),
+            Err(_) => left.push(claimed.stays(&scenario.namespace)),
+        }
     }
     left.extend(deleted.err().map(|error| chain(&error)));
     let clean: Result<(), Failure> = match healed {

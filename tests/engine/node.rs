@@ -158,7 +158,8 @@ async fn a_listing_names_the_server_whose_data_it_is() -> anyhow::Result<()> {
 async fn the_record_of_a_folder_is_read_on_a_stopped_node_too() -> anyhow::Result<()> {
     with_box(POLITE, |engine, name| async move {
         let node = node(&engine, &name);
-        let record = FolderRecord { path: "/mnt/data".into(), run: "r1".into(), namespace: "a".into() };
+        let (path, run, namespace) = ("/mnt/data".into(), "r1".into(), "a".into());
+        let record = FolderRecord { path, run, namespace, identity: None };
         assert_eq!(node.folder_records().await?, []);
         node.record_folder(&record, soon()).await?;
         let fill = "mkdir -p /mnt/data/mysql && echo row > /mnt/data/mysql/t";

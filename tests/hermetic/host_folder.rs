@@ -71,9 +71,13 @@ impl Ground {
 
     /// Namespace and path of each record, of both nodes, which have the same.
     async fn records(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let names = |found: Vec<FolderRecord>| -> Vec<_> {
+            found.into_iter().map(|r| (r.namespace, r.path)).collect()
+        };
         let (w, cp) = (self.nodes[0].folder_records().await?, self.nodes[1].folder_records().await?);
+        let (w, cp) = (names(w), names(cp));
         assert_eq!(w, cp);
-        Ok(w.into_iter().map(|r| (r.namespace, r.path)).collect())
+        Ok(w)
     }
 }
 
@@ -82,14 +86,14 @@ fn named(namespace: &str, path: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_folder_is_recorded_before_it_is_made_and_given_back_empty() -> anyhow::Result<()> {
+async fn a_folder_is_recorded_and_given_back_empty() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     let below = format!("{ROOT}/a");
     for path in [DATA, below.as_str()] {
         assert_eq!(ground.claim("a", path).await?, 0);
         assert_eq!(ground.records().await?, [named("a", path)]);
         // What fills it needs it empty: the record is not in it.
-        assert!(!ground.on("w", path).exists(), "{path}");
+        assert_eq!(std::fs::read_dir(ground.on("w", path))?.count(), 0, "{path}");
         let rows = ground.fill("w", path)?;
         ground.release("a", path).await?;
         assert!(!rows.exists() && ground.records().await?.is_empty());
@@ -122,6 +126,7 @@ async fn what_a_killed_test_left_is_emptied_by_the_next_one() -> anyhow::Result<
     let ground = Ground::new().await?;
     ground.claim("a", DATA).await?;
     let rows = ground.fill("w", DATA)?;
+    ground.api.remove("Namespace", "", "a");
     assert_eq!(ground.claim("b", DATA).await?, 1, "what was found is told");
     assert!(!rows.exists());
     assert_eq!(ground.records().await?, [named("b", DATA)]);
@@ -142,6 +147,21 @@ fn pod(namespace: &str, path: &str, phase: &str) -> Value {
     })
 }
 
+/// A workload without pods.
+fn template(version: &str, kind: &str) -> Value {
+    let template = json!({"spec": pod("", "/mnt/data", "")["spec"]});
+    json!({
+        "apiVersion": version, "kind": kind, "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"replicas": 0, "selector": {}, "serviceName": "p", "template": template},
+    })
+}
+
+fn cron_job() -> Value {
+    let mut job = template("batch/v1", "CronJob");
+    job["spec"] = json!({"schedule": "@daily", "jobTemplate": {"spec": job["spec"]}});
+    job
+}
+
 #[rstest]
 #[case::volume(volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({})), "PersistentVolume pv uses /mnt/data")]
 #[case::local_volume_below(volume(json!({"local": {"path": "/mnt/data/x/"}}), json!({})), "pv uses /mnt/data/x/")]
@@ -150,6 +170,14 @@ fn pod(namespace: &str, path: &str, phase: &str) -> Value {
     volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({NAMESPACE_LABEL: "b"})), "pv uses /mnt/data"
 )]
 #[case::pod(pod("default", "/mnt/data", "Running"), "pod default/p uses /mnt/data")]
+#[case::ended_pod(pod("default", "/mnt/data", "Succeeded"), "pod default/p uses /mnt/data")]
+#[case::server_at_zero(template("apps/v1", "Deployment"), "Deployment default/p uses /mnt/data")]
+#[case::replica_set(template("apps/v1", "ReplicaSet"), "ReplicaSet default/p uses /mnt/data")]
+#[case::controller(template("v1", "ReplicationController"), "ReplicationController default/p uses /mnt/data")]
+#[case::stateful_set(template("apps/v1", "StatefulSet"), "StatefulSet default/p uses /mnt/data")]
+#[case::daemon_set(template("apps/v1", "DaemonSet"), "DaemonSet default/p uses /mnt/data")]
+#[case::job(template("batch/v1", "Job"), "Job default/p uses /mnt/data")]
+#[case::cron_job(cron_job(), "CronJob default/p uses /mnt/data")]
 #[tokio::test]
 async fn a_path_that_somebody_else_uses_is_refused(
     #[case] user: Value,
@@ -174,7 +202,7 @@ async fn a_path_that_somebody_else_uses_is_refused(
 #[rstest]
 #[case::own_volume(volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({NAMESPACE_LABEL: "a"})))]
 #[case::own_pod(pod("a", "/mnt/data", "Running"))]
-#[case::ended_pod(pod("default", "/mnt/data", "Succeeded"))]
+#[case::own_ended_pod(pod("a", "/mnt/data", "Succeeded"))]
 #[case::other_path(pod("default", "/mnt/data2", "Running"))]
 #[case::no_path(volume(json!({}), json!({})))]
 #[tokio::test]
@@ -242,7 +270,7 @@ async fn folders_of_namespaces_that_are_gone_are_swept() -> anyhow::Result<()> {
 async fn a_node_empties_only_what_its_own_record_permits() -> anyhow::Result<()> {
     let ground = Ground::new().await?;
     let node = &ground.nodes[0];
-    let record = FolderRecord { path: DATA.into(), run: "r1".into(), namespace: "a".into() };
+    let record = FolderRecord { path: DATA.into(), run: "r1".into(), namespace: "a".into(), identity: None };
     let rows = ground.fill("w", DATA)?;
     let error = node.empty_folder(&record, soon()).await.unwrap_err();
     assert!(error.to_string().contains("no record permits it"), "{error}");
@@ -275,5 +303,98 @@ async fn only_a_plain_path_is_taken() -> anyhow::Result<()> {
         assert!(matches!(ground.claim("a", path).await, Err(HostFolderError::Path { .. })), "{path}");
     }
     assert!(ground.records().await?.is_empty());
+    Ok(())
+}
+
+/// The API knows the folder by another name.
+#[tokio::test]
+async fn a_pod_on_a_link_to_the_folder_uses_it() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("a", DATA).await?;
+    ground.api.remove("Namespace", "", "a");
+    std::os::unix::fs::symlink(ground.on("w", "/mnt"), ground.on("w", "/mnt/alias"))?;
+    ground.api.put(pod("default", "/mnt/alias/data/x", "Running"));
+    let rows = ground.fill("w", DATA)?;
+    let claimed = ground.claim("b", DATA).await;
+    assert!(matches!(claimed, Err(HostFolderError::Used { .. })) && rows.exists(), "{claimed:?}");
+    Ok(())
+}
+
+/// A record permits to empty its folder, and not one in it that a living test has.
+#[rstest]
+#[case::the_same(DATA)]
+#[case::below("/mnt/data/x")]
+#[tokio::test]
+async fn a_folder_of_a_living_test_is_not_emptied(#[case] path: &str) -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("gone", DATA).await?;
+    ground.claim("b", path).await?;
+    let rows = ground.fill("w", path)?;
+    let error = ground.claim("a", DATA).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("the test in b has {path} on w")), "{error}");
+    let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
+    assert!(rows.exists() && (path == DATA || said[0].contains("so it stays")), "{said:?}");
+    Ok(())
+}
+
+/// The records lie there: who empties it empties them.
+#[tokio::test]
+async fn the_folder_of_all_records_is_nobodys() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    assert!(matches!(ground.claim("a", ROOT).await, Err(HostFolderError::Path { .. })));
+    Ok(())
+}
+
+/// The dead test's folder went, and the user made one of that name.
+#[tokio::test]
+async fn another_folder_than_the_recorded_one_is_not_emptied() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("gone", DATA).await?;
+    std::fs::rename(ground.on("w", DATA), ground.on("w", "/mnt/old"))?;
+    let rows = ground.fill("w", DATA)?;
+    let error = ground.claim("b", DATA).await.unwrap_err();
+    assert!(error.to_string().contains("it is not the folder that seatrial recorded there"), "{error}");
+    let node = &ground.nodes[0];
+    let record = node.folder_records().await?.remove(0);
+    let error = node.empty_folder(&record, soon()).await.unwrap_err();
+    assert!(error.to_string().contains("it is not the folder that was recorded"), "{error}");
+    assert!(rows.exists());
+    Ok(())
+}
+
+/// `find -xdev` begins inside of a mount, and goes into one of the same device.
+#[rstest]
+#[case::there("/mnt/data")]
+#[case::below("/mnt/data/mysql")]
+#[tokio::test]
+async fn a_folder_with_a_mount_is_not_emptied(#[case] mount: &str) -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("gone", DATA).await?;
+    let rows = ground.fill("w", DATA)?;
+    let line = format!("36 35 98:0 / {} rw shared:1 - ext4 /dev/x rw\n", ground.on("w", mount).display());
+    std::fs::write(ground.on("w", "mountinfo"), line)?;
+    let error = ground.claim("b", DATA).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("something is mounted at {mount}")), "{error}");
+    let said = HostFolder::sweep(&ground.client, &[&ground.nodes[0]], soon()).await?;
+    assert!(
+        said[0].contains("and stays: ") && said[0].contains("is mounted at") && rows.exists(),
+        "{said:?}"
+    );
+    Ok(())
+}
+
+/// A user put a link to a larger disk where the folder was.
+#[tokio::test]
+async fn one_folder_that_cannot_be_swept_keeps_no_other_one() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    let other = format!("{ROOT}/gone");
+    for path in [DATA, other.as_str()] {
+        ground.claim("gone", path).await?;
+    }
+    let rows = ground.fill("w", &other)?;
+    std::fs::rename(ground.on("w", DATA), ground.on("w", "/mnt/large"))?;
+    std::os::unix::fs::symlink(ground.on("w", "/mnt/large"), ground.on("w", DATA))?;
+    let said = HostFolder::sweep(&ground.client, &[&ground.nodes[0]], soon()).await?;
+    assert!(!rows.exists() && said[0].contains("the path leads elsewhere"), "{said:?}");
     Ok(())
 }

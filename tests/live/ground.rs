@@ -310,7 +310,9 @@ async fn pods(client: &Client, image: &str) -> anyhow::Result<()> {
         kube::Error::Api(status) if status.code == 409 => Ok(()),
         other => Err(other),
     };
-    spaces.create(&PostParams::default(), &namespace).await.map(drop).or_else(there)?;
+    let ours =
+        PostParams { field_manager: Some(seatrial::manifest::FIELD_MANAGER.into()), ..PostParams::default() };
+    spaces.create(&ours, &namespace).await.map(drop).or_else(there)?;
     sets.create(&PostParams::default(), &set).await.map(drop).or_else(there)?;
     Ok(())
 }

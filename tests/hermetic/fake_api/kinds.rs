@@ -16,7 +16,7 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, nam
     Kind { group, version: "v1", kind, plural, namespaced }
 }
 
-static KINDS: [Kind; 18] = [
+static KINDS: [Kind; 22] = [
     kind("", "Namespace", "namespaces", false),
     kind("", "Node", "nodes", false),
     kind("", "PersistentVolume", "persistentvolumes", false),
@@ -27,10 +27,14 @@ static KINDS: [Kind; 18] = [
     kind("", "Service", "services", true),
     kind("", "ServiceAccount", "serviceaccounts", true),
     kind("", "Event", "events", true),
+    kind("", "ReplicationController", "replicationcontrollers", true),
     kind("apps", "Deployment", "deployments", true),
     kind("apps", "ReplicaSet", "replicasets", true),
+    kind("apps", "DaemonSet", "daemonsets", true),
     kind("apps", "StatefulSet", "statefulsets", true),
     kind("apps", "ControllerRevision", "controllerrevisions", true),
+    kind("batch", "CronJob", "cronjobs", true),
+    kind("batch", "Job", "jobs", true),
     kind("discovery.k8s.io", "EndpointSlice", "endpointslices", true),
     kind("events.k8s.io", "Event", "events", true),
     kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),

@@ -44,11 +44,15 @@ pub fn run(state: &mut State, container: &str, words: &[String], input: &[u8]) -
     }
 }
 
-/// Runs the command here, with the disk's folder before each `/mnt`.
+/// Runs the command here, with the disk's folder before each `/mnt`. A file `mountinfo` in that folder stands for
+/// the kernel's.
 #[expect(clippy::disallowed_methods, reason = "the fake answers while it holds its lock")]
 fn really(disk: &std::path::Path, words: &[String]) -> Done {
+    let mounts = disk.join("mountinfo");
     let disk = disk.display().to_string();
-    let there = |word: &String| word.replace("/mnt", &format!("{disk}/mnt"));
+    let mounts = if mounts.exists() { format!("{disk}/mountinfo") } else { "/proc/self/mountinfo".into() };
+    let there =
+        |word: &String| word.replace("/mnt", &format!("{disk}/mnt")).replace("/proc/self/mountinfo", &mounts);
     let done = std::process::Command::new(&words[0]).args(words[1..].iter().map(there)).output();
     let done = done.expect("a shell is there");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&disk, "");
