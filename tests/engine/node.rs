@@ -159,8 +159,10 @@ async fn the_record_of_a_folder_is_read_on_a_stopped_node_too() -> anyhow::Resul
     with_box(POLITE, |engine, name| async move {
         let node = node(&engine, &name);
         let (path, run, namespace) = ("/mnt/data".into(), "r1".into(), "a".into());
-        let record = FolderRecord { path, run, namespace, identity: None };
+        let mut record = FolderRecord { path, run, namespace, identity: None };
         assert_eq!(node.folder_records().await?, []);
+        node.record_folder(&record, soon()).await?;
+        record.identity = Some(node.make_folder(&record.path, soon()).await?);
         node.record_folder(&record, soon()).await?;
         let fill = "mkdir -p /mnt/data/mysql && echo row > /mnt/data/mysql/t";
         node.exec_ok(&["sh", "-c", fill], None, soon()).await?;
