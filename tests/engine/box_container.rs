@@ -17,8 +17,8 @@ use seatrial::exec::Exec;
 use seatrial::node::OWNER_LABEL;
 
 /// Raised when [`PROGRAMS`] change.
-pub const IMAGE: &str = "seatrial-test-box:4";
-const PROGRAMS: [&str; 18] = [
+pub const IMAGE: &str = "seatrial-test-box:5";
+const PROGRAMS: [&str; 23] = [
     "sh",
     "find",
     "sleep",
@@ -37,6 +37,11 @@ const PROGRAMS: [&str; 18] = [
     "setsid",
     "sha256sum",
     "xargs",
+    "true",
+    "mv",
+    "realpath",
+    "rmdir",
+    "stat",
 ];
 
 /// What a test container is like.
