@@ -81,6 +81,7 @@ impl std::fmt::Display for Action {
 /// All that the decision on one cluster depends on.
 #[derive(Clone, Debug)]
 struct Facts {
+    name: String,
     standing: Standing,
     /// Somebody uses it or waits for it.
     held: Option<String>,
@@ -95,6 +96,15 @@ struct Facts {
     kept: bool,
 }
 
+impl Facts {
+    /// Whether kind may be about to make it for a process that is gone.
+    fn is_being_made(&self) -> bool {
+        self.held.is_none() && self.creating && self.standing == Standing::Absent
+    }
+}
+
+/// Time for a kind whose seatrial was killed to come to its end.
+const KIND: Duration = Duration::from_secs(300);
 /// Evidence of failed creations is kept this long.
 const EVIDENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -176,9 +186,16 @@ pub(super) async fn reap_one(
     };
     // Looked at twice: without the lock, so that nothing is touched that is none of our business,
     // and with it, because it may have changed meanwhile.
-    let mut action = judge(look().await)?;
+    let mut facts = look().await;
+    if facts.as_ref().is_ok_and(Facts::is_being_made) && !options.dry_run {
+        // A kind whose seatrial was killed goes on to its end. What it makes is removed then.
+        let told = |text: &str| progress.detail("reap", &format!("{name}: {text}"));
+        let _ = Kind { settings, engine }.settle(name, Deadline::after(KIND), told).await;
+        facts = look().await;
+    }
+    let mut action = judge(facts)?;
     if matches!(action, Action::Keep(_) | Action::Leave(_)) {
-        return Ok(by_name(name, action));
+        return Ok(action);
     }
     if options.dry_run {
         return Ok(spared(settings, engine, name, options, action).await);
@@ -187,7 +204,7 @@ pub(super) async fn reap_one(
         return Ok(Action::Keep("somebody came to use it".into()));
     };
     action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
-    action = by_name(name, spared(settings, engine, name, options, action).await);
+    action = spared(settings, engine, name, options, action).await;
     let dir = settings.cluster_dir(name);
     match &action {
         Action::Keep(_) | Action::Leave(_) => entering.leave(),
@@ -224,7 +241,8 @@ async fn spared(
     if options.all || !matches!(action, Action::Remove(_)) {
         return action;
     }
-    held(settings, engine, name).await.map_or(action, Action::Leave)
+    let held = held(settings, engine, name).await;
+    held.map_or(action, |why| Action::Leave(format!("{why}; if nobody needs it: seatrial down {name}")))
 }
 
 /// What a cluster holds that is not seatrial's, as a sentence; none where there is nothing. Where that cannot be known,
@@ -247,16 +265,6 @@ pub(super) async fn held(settings: &Settings, engine: &Engine, name: &str) -> Op
         Ok(others) if others.is_empty() => None,
         Ok(others) => Some(format!("it holds {}", others.join(", "))),
         Err(why) => Some(format!("what it holds is not known: {}", sanitise::line(&why))),
-    }
-}
-
-/// Adds the command that removes what is left alone.
-fn by_name(name: &str, action: Action) -> Action {
-    match action {
-        Action::Leave(why) => {
-            Action::Leave(format!("{why}; if nobody needs it: seatrial down {name} --force"))
-        }
-        other => other,
     }
 }
 
@@ -309,6 +317,7 @@ async fn facts(
     let used = files.last_used().into_iter().chain(found.record.as_ref().map(|r| r.created_at)).max();
     let open_faults = open_faults(settings, name)?.len();
     Ok(Facts {
+        name: name.into(),
         standing: found.standing(None, now),
         held: files.holders().first().map(ToString::to_string),
         creating: found.record.as_ref().is_some_and(|r| !r.complete)
@@ -326,9 +335,12 @@ fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
         return Action::Keep(format!("used by {holder}"));
     }
     match &facts.standing {
-        Standing::Elsewhere(whose) => Action::Leave(whose.clone()),
-        // What a killed seatrial left behind may still start some.
-        Standing::Absent if facts.creating => Action::Keep("kind may be about to make it".into()),
+        Standing::Elsewhere(whose) => {
+            Action::Leave(format!("{whose}; if nobody needs it: seatrial down {} --force", facts.name))
+        }
+        Standing::Absent if facts.creating => {
+            Action::Leave("kind may be about to make it; `seatrial reap` removes it then".into())
+        }
         Standing::Absent => Action::Forget("it has no containers".into()),
         Standing::Half(why) => Action::Remove(why.clone()),
         Standing::Whole if all => Action::Remove("nobody uses it".into()),
@@ -456,7 +468,9 @@ mod tests {
     fn whole() -> Facts {
         let idle = Some(Duration::from_secs(60));
         let unclean = Vec::new();
+        let name = "c".into();
         Facts {
+            name,
             standing: Standing::Whole,
             held: None,
             creating: false,
@@ -492,9 +506,8 @@ mod tests {
     #[test]
     fn what_others_have_is_kept() {
         let other = Facts { standing: Standing::Elsewhere("theirs".into()), idle: None, ..whole() };
-        assert_eq!(decide(&other, Duration::ZERO, true), Action::Leave("theirs".into()));
-        let hint = by_name("c", Action::Leave("theirs".into())).to_string();
-        assert_eq!(hint, "left alone: theirs; if nobody needs it: seatrial down c --force");
+        let text = decide(&other, Duration::ZERO, true).to_string();
+        assert_eq!(text, "left alone: theirs; if nobody needs it: seatrial down c --force");
     }
 
     #[test]
@@ -512,7 +525,9 @@ mod tests {
         let files = Facts { standing: Standing::Absent, ..whole() };
         assert!(matches!(decide(&files, IDLE, false), Action::Forget(_)));
         let creating = Facts { creating: true, ..files };
-        assert!(matches!(decide(&creating, IDLE, true), Action::Keep(_)));
+        assert!(matches!(decide(&creating, IDLE, true), Action::Leave(_)) && creating.is_being_made());
+        let held = Facts { held: Some("up".into()), ..creating };
+        assert!(!held.is_being_made(), "somebody lives who makes it");
     }
 
     #[test]
