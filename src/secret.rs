@@ -251,4 +251,30 @@ mod tests {
     fn nothing_that_is_remembered_is_shown_by_debug() {
         assert_eq!(format!("{:?}", known(&["hunter22"])).find("hunter"), None);
     }
+
+    #[test]
+    fn a_number_that_is_a_secret_leaves_a_line_of_json_readable() {
+        let secrets = known(&["20263011"]);
+        let mut line = br#"{"seq":4,"mono_us":120263011,"event":"noted","text":"x"}"#.to_vec();
+        secrets.blank_json(&mut line);
+        let text = String::from_utf8(line).unwrap();
+        assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+    }
+
+    #[test]
+    fn a_late_secret_stays_in_no_label_key_or_value_that_tells_objects_apart() {
+        let secrets = known(&["frontend-blue"]);
+        let line = r#"{"event":"object-changed","object":{"metadata":{"labels":{"app":"frontend-blue"}}}}"#;
+        let mut blanked = line.as_bytes().to_vec();
+        secrets.blank_json(&mut blanked);
+        // As `clean` does: labels are names.
+        assert_eq!(String::from_utf8(blanked).unwrap(), line);
+    }
+
+    #[test]
+    fn a_short_value_that_is_no_word_hides_no_other_secret_behind_it() {
+        let secrets = known(&["app1", "1-long-secret"]);
+        let hidden = secrets.hide("connect myapp1-long-secret now");
+        assert!(!hidden.contains("long-secret"), "{hidden}");
+    }
 }

@@ -280,4 +280,44 @@ mod tests {
             &kept[kept.len() - 80..]
         );
     }
+
+    #[test]
+    fn an_error_that_speaks_of_a_key_does_not_end_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let mut sink = sinks.open("x");
+        sink.resume();
+        sink.take(b"1 no \"-----BEGIN RSA PRIVATE KEY-----\" in /etc/tls/key\n");
+        sink.take(b"2 serving without TLS\n3 panic: index out of range\n");
+        let (kept, _) = sinks.read("x").unwrap();
+        assert!(kept.contains("3 panic: index out of range"), "{kept}");
+    }
+
+    #[test]
+    fn half_of_a_secret_with_blanks_is_not_kept_of_a_long_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::default();
+        secrets.learn("correct horse battery staple");
+        let sinks = Sinks::new(dir.path(), &secrets);
+        let mut sink = sinks.open("x");
+        sink.resume();
+        let filler = "x".repeat(LINE - 2 - 1 - 20);
+        sink.take(format!("1 {filler} correct horse battery staple and more\n2 next\n").as_bytes());
+        let (kept, _) = sinks.read("x").unwrap();
+        assert!(!kept.contains("correct horse"), "{}", &kept[kept.len() - 80..]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_costs_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let mut sink = sinks.open("x");
+        sink.resume();
+        sink.take(b"10:01 one\n10:02 two\n");
+        sink.broke();
+        sink.resume();
+        sink.take(b"10:02 two\n09:00 three\n09:01 four\n");
+        let (kept, left_out) = sinks.read("x").unwrap();
+        assert!(left_out > 0 || kept.ends_with("09:00 three\n09:01 four\n"), "lost without a word: {kept}");
+    }
 }
