@@ -1,6 +1,5 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
-mod attack_secrets;
 mod cli;
 mod cluster_lock;
 mod codes;
@@ -25,6 +24,7 @@ mod probe;
 mod reap;
 mod report;
 mod rules;
+mod secret_forms;
 mod secrets;
 mod stateful_rules;
 mod stateful_set;
