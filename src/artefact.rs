@@ -1,5 +1,6 @@
 //! Folders of evidence: private, without secrets, bounded, and honest about what is missing.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -11,13 +12,16 @@ use serde_json::Value;
 use crate::sanitise;
 use crate::secret::Secrets;
 
-/// Makes a folder with its parents, for its owner alone. One that exists is closed to others.
+/// Makes a folder with its parents, for its owner alone. One that exists is closed to others, but for a sticky
+/// one.
 ///
 /// # Errors
 /// The system's.
 pub fn private_dir(dir: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let open = std::fs::metadata(dir)?.permissions().mode() & 0o077 != 0;
+    let mode = std::fs::metadata(dir)?.permissions().mode();
+    // A sticky folder, such as /tmp, is everybody's.
+    let open = mode & 0o077 != 0 && mode & 0o1000 == 0;
     // A folder of somebody else, which we may write into, is not ours to close.
     let _ = open.then(|| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)));
     Ok(())
@@ -37,13 +41,16 @@ pub struct Folder {
 
 #[derive(Debug, Default)]
 struct State {
-    files: Vec<PathBuf>,
+    files: BTreeSet<PathBuf>,
     /// Texts, and how much was remembered as secret when they were written.
     texts: Vec<(PathBuf, usize)>,
     bytes: u64,
     /// Those of them that are no text.
     binary: u64,
     missing: Vec<String>,
+    /// Bytes of these lines, and how many more there were.
+    told: usize,
+    untold: usize,
 }
 
 /// What was put into a folder.
@@ -75,7 +82,7 @@ impl Folder {
     /// Adds a text. `path` is relative, its parts are made safe as file names. Of a text that is too long
     /// the beginning and the end are kept, and that is noted.
     pub fn text(&self, path: &str, text: &str) {
-        let known = self.secrets.len();
+        let known = self.secrets.learnt();
         // Of a text that is far too long only what can be kept is looked at.
         let (text, early) = cut(text, 2 * Self::FILE_LIMIT);
         let hidden = sanitise::file(&self.secrets.hide(&text));
@@ -85,8 +92,8 @@ impl Folder {
     /// Adds an object as JSON.
     pub fn object(&self, path: &str, mut object: Value) {
         self.secrets.clean(&mut object);
-        let known = self.secrets.len();
-        self.put_text(path, &sanitise::json(&self.secrets.hide(&format!("{object:#}\n"))), known, 0);
+        let known = self.secrets.learnt();
+        self.put_text(path, &sanitise::json(&format!("{object:#}\n")), known, 0);
     }
 
     /// Adds a text from a file of any length.
@@ -120,18 +127,31 @@ impl Folder {
     /// Notes that something could not be had.
     pub fn missing(&self, what: &str, why: &str) {
         let line = sanitise::line(&format!("{what}: {}", self.secrets.hide(why)));
-        self.state().missing.push(line);
+        let mut state = self.state();
+        if state.told + line.len() > Self::FILE_LIMIT {
+            state.untold += 1;
+        } else {
+            state.told += line.len();
+            state.missing.push(line);
+        }
     }
 
     /// Writes `MISSING.txt` and gives the bundle. Secrets that were learnt after a text was written are
     /// taken out of it.
     pub fn close(self) -> Bundle {
         for (file, known) in std::mem::take(&mut self.state().texts) {
-            if known == self.secrets.len() {
+            if known == self.secrets.learnt() {
                 continue;
             }
             let Ok(text) = std::fs::read_to_string(&file) else { continue };
-            let hidden = self.secrets.hide(&text);
+            let object = file.extension().filter(|kind| *kind == "json");
+            let hidden = match object.and_then(|_| serde_json::from_str::<Value>(&text).ok()) {
+                Some(mut object) => {
+                    self.secrets.clean(&mut object);
+                    sanitise::json(&format!("{object:#}\n"))
+                }
+                None => self.secrets.hide(&text),
+            };
             if hidden != text
                 && let Err(error) = write(&file, hidden.as_bytes())
             {
@@ -140,16 +160,19 @@ impl Folder {
                 self.missing(&file.display().to_string(), &error.to_string());
             }
         }
-        let missing = self.state().missing.clone();
+        let mut missing = self.state().missing.clone();
+        let untold = self.state().untold;
+        if untold > 0 {
+            missing.push(format!("and {untold} more"));
+        }
         let list = match missing.len() {
             0 => "Nothing is missing.\n".to_owned(),
             _ => missing.iter().map(|line| format!("{line}\n")).collect(),
         };
         self.put("MISSING.txt", self.secrets.hide(&list).as_bytes());
-        let mut state = self.state();
-        state.files.sort();
-        let (files, bytes, missing) = (state.files.clone(), state.bytes, std::mem::take(&mut state.missing));
-        drop(state);
+        let state = std::mem::take(&mut *self.state());
+        let (files, bytes) = (state.files.into_iter().collect(), state.bytes);
+        let missing = missing.iter().map(|line| self.secrets.hide(line)).collect();
         Bundle { dir: self.dir, files, bytes, missing }
     }
 
@@ -172,16 +195,17 @@ impl Folder {
             return None;
         }
         let parts = path.split('/').filter(|part| !part.is_empty()).map(safe);
-        let file = parts.fold(self.dir.clone(), |dir, part| dir.join(part));
+        let named = parts.fold(self.dir.clone(), |dir, part| dir.join(part));
+        let file = self.state().take(named);
         let made = file.parent().map_or(Ok(()), private_dir);
         match made.and_then(|()| write(&file, bytes)) {
             Ok(()) => {
                 let mut state = self.state();
                 state.bytes += size;
-                state.files.push(file.clone());
                 Some(file)
             }
             Err(error) => {
+                self.state().files.remove(&file);
                 self.missing(path, &error.to_string());
                 None
             }
@@ -190,6 +214,21 @@ impl Folder {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The name itself, or one beside it where it is taken: two names may be made safe alike.
+    fn take(&mut self, named: PathBuf) -> PathBuf {
+        let name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let other = |n: usize| match name.rsplit_once('.') {
+            Some((stem, kind)) => named.with_file_name(format!("{stem}~{n}.{kind}")),
+            None => named.with_file_name(format!("{name}~{n}")),
+        };
+        let file = std::iter::once(named.clone()).chain((2..).map(other)).find(|f| !self.files.contains(f));
+        let file = file.expect("numbers do not end");
+        self.files.insert(file.clone());
+        file
     }
 }
 
@@ -202,12 +241,30 @@ pub fn cut(text: &str, limit: usize) -> (String, usize) {
     let border = |at: usize| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     // Room for the line that says so.
     let (head, tail) = (limit / 4, limit - limit / 4 - 100);
-    let until = text[..border(head)].rfind('\n').map_or(0, |at| at + 1);
-    let from = border(text.len() - tail);
-    // What is left of a line that was cut in two may be a half of a secret.
-    let from = text[from..].find('\n').map_or(text.len(), |at| from + at + 1);
-    let left_out = from - until;
-    (format!("{}... {left_out} bytes are left out here ...\n{}", &text[..until], &text[from..]), left_out)
+    let (begin, end) = (&text[..border(head)], &text[border(text.len() - tail)..]);
+    let (begin, end) = (whole(begin, false), whole(end, true));
+    let left_out = text.len() - begin.len() - end.len();
+    let feed = if begin.is_empty() || begin.ends_with('\n') { "" } else { "\n" };
+    (format!("{begin}{feed}... {left_out} bytes are left out here ...\n{end}"), left_out)
+}
+
+/// What is left of a line that was cut in two may end or begin with a half of a secret: it goes, and of a
+/// line that is longer than most, as much as a secret has.
+fn whole(text: &str, end: bool) -> &str {
+    const MOST: usize = 16 << 10;
+    let feed = if end { text.find('\n').map(|at| at + 1) } else { text.rfind('\n').map(|at| at + 1) };
+    match (feed, end) {
+        (Some(at), true) if at <= MOST => &text[at..],
+        (Some(at), false) if text.len() - at <= MOST => &text[..at],
+        (_, true) => {
+            let at = text.len().min(MOST);
+            &text[(at..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())..]
+        }
+        (_, false) => {
+            let at = text.len().saturating_sub(MOST);
+            &text[..(0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)]
+        }
+    }
 }
 
 /// A file's text, or its beginning and its end where it is longer; how many bytes are left out.
@@ -221,22 +278,26 @@ fn ends(path: &Path, limit: u64) -> std::io::Result<(String, u64)> {
     }
     let (head, tail) = (limit / 4, limit - limit / 4);
     (&file).take(head).read_to_end(&mut bytes)?;
-    bytes.truncate(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1));
-    let kept = bytes.len() as u64;
     let mut end = Vec::new();
     file.seek(SeekFrom::Start(length - tail))?;
     file.read_to_end(&mut end)?;
-    let from = end.iter().position(|b| *b == b'\n').map_or(end.len(), |at| at + 1);
-    let left_out = length.saturating_sub(kept + (end.len() - from) as u64);
-    bytes.extend(format!("... {left_out} bytes are left out here ...\n").bytes());
-    bytes.extend(&end[from..]);
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), left_out))
+    let (begin, end) = (String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&end));
+    let (begin, end) = (whole(&begin, false), whole(&end, true));
+    let left_out = length.saturating_sub((begin.len() + end.len()) as u64);
+    let feed = if begin.is_empty() || begin.ends_with('\n') { "" } else { "\n" };
+    Ok((format!("{begin}{feed}... {left_out} bytes are left out here ...\n{end}"), left_out))
 }
 
-/// Writes a file for its owner alone.
+/// Writes a file for its owner alone. It is a new one that takes the place of what has its name: a link is
+/// not followed, and who has the old one open reads on in that.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!("~new-{}", std::process::id()));
+    let new = path.with_file_name(name);
+    let _ = std::fs::remove_file(&new);
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
+    let kept = written.and_then(|mut file| file.write_all(bytes)).and_then(|()| std::fs::rename(&new, path));
+    kept.inspect_err(|_| _ = std::fs::remove_file(&new))
 }
 
 /// A file name that stays in its folder.

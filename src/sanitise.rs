@@ -5,9 +5,6 @@
 //! before it allowed, and `##[command]` anywhere in it; Azure Pipelines `##vso[...]` anywhere and `##[...]`;
 //! TeamCity `##teamcity[...]`; GitLab `section_start:` between escape sequences.
 
-use std::iter::Peekable;
-use std::str::Chars;
-
 /// Characters of one line at most.
 const LONGEST: usize = 4096;
 /// Characters of a line of a file at most: logs have longer lines than messages.
@@ -73,15 +70,24 @@ fn is_plain(line: &str) -> bool {
         && !["##", "::", "section_"].iter().any(|s| line.contains(s))
 }
 
+/// The text without its escape sequences, where it has some: what they part is whole to who reads it.
+pub(crate) fn without_sequences(text: &str) -> Option<String> {
+    let escapes = |c: char| matches!(c, '\u{1b}' | '\u{80}'..='\u{9f}');
+    text.contains(escapes).then(|| {
+        let whole = text.split('\n').map(|line| harmless(line.trim_end_matches('\r'), |c| c));
+        whole.collect::<Vec<_>>().join("\n")
+    })
+}
+
 /// Without escape sequences; other control characters become blanks, invisible ones show their number.
 fn harmless(text: &str, blank: impl Fn(char) -> char) -> String {
     let mut kept = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut at = Cursor { text, at: 0, endless: 0 };
+    while let Some(c) = at.next_if(|_| true) {
         match c {
-            '\u{1b}' => sequence(&mut chars),
-            '\u{9b}' => control_sequence(&mut chars),
-            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => string(&mut chars),
+            '\u{1b}' => at.sequence(),
+            '\u{9b}' => at.control_sequence(),
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => at.string(),
             '\t' => kept.push(blank(c)),
             c if c.is_control() => kept.push(' '),
             c if is_invisible(c) => kept.push_str(&format!("<U+{:04X}>", u32::from(c))),
@@ -91,49 +97,56 @@ fn harmless(text: &str, blank: impl Fn(char) -> char) -> String {
     kept
 }
 
-/// What follows ESC (ECMA-48): a control sequence, a string up to its end, or one character.
-fn sequence(chars: &mut Peekable<Chars<'_>>) {
-    match chars.peek() {
-        Some('[') => {
-            chars.next();
-            control_sequence(chars);
-        }
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            chars.next();
-            string(chars);
-        }
-        Some(' '..='/') => {
-            while chars.next_if(|c| (' '..='/').contains(c)).is_some() {}
-            chars.next_if(|c| ('0'..='~').contains(c));
-        }
-        Some('0'..='~') => _ = chars.next(),
-        _ => {}
+/// A place in a text.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    /// No string ends before this.
+    endless: usize,
+}
+
+impl Cursor<'_> {
+    fn next_if(&mut self, wanted: impl Fn(char) -> bool) -> Option<char> {
+        let next = self.text[self.at..].chars().next().filter(|c| wanted(*c))?;
+        self.at += next.len_utf8();
+        Some(next)
     }
-}
 
-/// Parameters, intermediates, one final character. What breaks it off stays.
-fn control_sequence(chars: &mut Peekable<Chars<'_>>) {
-    while chars.next_if(|c| (' '..='?').contains(c)).is_some() {}
-    chars.next_if(|c| ('@'..='~').contains(c));
-}
-
-/// Up to BEL or ST. One that never ends takes no more than a title or a link has.
-fn string(chars: &mut Peekable<Chars<'_>>) {
-    let mut ahead = chars.clone();
-    for _ in 0..LONGEST {
-        match ahead.next() {
-            Some('\u{7}' | '\u{9c}') => {
-                *chars = ahead;
-                return;
-            }
-            Some('\u{1b}') if ahead.peek() == Some(&'\\') => {
-                ahead.next();
-                *chars = ahead;
-                return;
-            }
-            Some('\n') | None => return,
-            Some(_) => {}
+    /// What follows ESC (ECMA-48): a control sequence, a string up to its end, or one character.
+    fn sequence(&mut self) {
+        if self.next_if(|c| c == '[').is_some() {
+            self.control_sequence();
+        } else if self.next_if(|c| "]PX^_".contains(c)).is_some() {
+            self.string();
+        } else if self.next_if(|c| (' '..='/').contains(&c)).is_some() {
+            while self.next_if(|c| (' '..='/').contains(&c)).is_some() {}
+            self.next_if(|c| ('0'..='~').contains(&c));
+        } else {
+            self.next_if(|c| ('0'..='~').contains(&c));
         }
+    }
+
+    /// Parameters, intermediates, one final character. What breaks it off stays.
+    fn control_sequence(&mut self) {
+        while self.next_if(|c| (' '..='?').contains(&c)).is_some() {}
+        self.next_if(|c| ('@'..='~').contains(&c));
+    }
+
+    /// Up to BEL or ST. One that never ends takes no more than a title or a link has.
+    fn string(&mut self) {
+        let bytes = self.text.as_bytes();
+        let until = bytes.len().min(self.at + LONGEST);
+        for at in self.at.max(self.endless)..until {
+            let length = match (bytes[at], bytes.get(at + 1)) {
+                (7, _) => 1,
+                (0x1b, Some(b'\\')) | (0xc2, Some(0x9c)) => 2,
+                (b'\n', _) => return,
+                _ => continue,
+            };
+            self.at = at + length;
+            return;
+        }
+        self.endless = until;
     }
 }
 
@@ -155,7 +168,8 @@ fn tame(text: &str) -> String {
         let after = &rest[c.len_utf8()..];
         tamed.push(c);
         let hash = c == '#' && after.starts_with('#') && is_command(after.trim_start_matches('#'));
-        let colons = begins && c == ':' && after.starts_with(':') && after[1..].contains("::");
+        let colons =
+            begins && c == ':' && after.starts_with(':') && after.trim_start_matches(':').contains("::");
         let section =
             begins && c == 's' && ["ection_start:", "ection_end:"].iter().any(|s| after.starts_with(s));
         if hash || colons {
@@ -164,7 +178,8 @@ fn tame(text: &str) -> String {
         if section {
             tamed.push('_');
         }
-        begins = c.is_whitespace();
+        // Of a run of colons none is left beside another one.
+        begins = c.is_whitespace() || colons;
         rest = after;
     }
     tamed

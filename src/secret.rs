@@ -2,65 +2,84 @@
 //! their shape, and by the kind of object. A value that was recognised once is removed wherever it is found
 //! from then on. docs/events.md lists what is covered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 
+use crate::sanitise;
+
 mod forms;
+mod memory;
 mod names;
 mod object;
 mod shapes;
 
+use memory::Memory;
 pub use shapes::hide as hide_shapes;
+pub(crate) use shapes::{Key, key_line};
 
-/// Stands where a value was.
+/// Stands where a value was. In objects and in records it is numbered, `(left out 3)`: what differed differs.
 pub const LEFT_OUT: &str = "(left out)";
 
 /// The values that were recognised as secret, and the forms that they are written in. Clones share one
 /// memory: a run, its event log, its bundles and the evidence of its clusters have the same.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<Mutex<Known>>);
-
-#[derive(Default)]
-struct Known {
-    /// Values that are the name of something: they stand everywhere, and are no secret.
-    names: BTreeSet<String>,
-    /// Each form of each value, and whether it is removed only where it is a word of its own.
-    forms: BTreeMap<String, bool>,
-    /// Finds all of them at once, with each one's second half above; made again after something was learnt.
-    finder: Option<(AhoCorasick, Arc<[bool]>)>,
-}
+pub struct Secrets(Arc<Mutex<Memory>>);
 
 /// Forms from which on what a text teaches is not remembered: a program may print a new token in each line.
 /// It is left out where it stands all the same.
 const ENOUGH: usize = 5000;
 
+/// What is found while something is searched.
+#[derive(Default)]
+struct Found<'a> {
+    values: BTreeSet<String>,
+    /// Numbers what it leaves out.
+    numbers: Option<&'a Secrets>,
+}
+
+impl Found<'_> {
+    /// What stands for a value.
+    fn stand_in(&self, value: &str) -> String {
+        self.numbers.map_or_else(|| LEFT_OUT.into(), |secrets| numbered(secrets.known().number(value)))
+    }
+}
+
+fn numbered(number: usize) -> String {
+    format!("(left out {number})")
+}
+
+/// As [`numbered`], no longer than this: a line of a log keeps its length when something is left out late.
+fn fitting(number: usize, length: usize) -> String {
+    let text = numbered(number);
+    match text.len() <= length {
+        true => text,
+        false => {
+            let width = length.saturating_sub(1).min(9);
+            format!("*{:0width$}", number % 10_usize.pow(u32::try_from(width).unwrap_or_default()))
+        }
+    }
+}
+
 impl Secrets {
     /// Remembers one value, with the forms that it is written in elsewhere: base64, percent-encoded, as a
-    /// JSON string. A value that is too short or a public word is not remembered: it would be removed from
-    /// texts that do not mean it.
+    /// JSON string. A value that is short, a public or an ordinary word, a number, a version or a name is
+    /// not remembered: it would be removed from texts that do not mean it.
     pub fn learn(&self, value: &str) {
-        let mut known = self.known();
-        for (form, alone) in forms::forms(value) {
-            if !known.names.contains(&form) && known.forms.insert(form, alone).is_none() {
-                known.finder = None;
-            }
-        }
+        self.known().learn(value);
     }
 
     /// Remembers the secrets in the values of variables, such as the password of a proxy.
     pub fn learn_variable(&self, name: &str, value: &str) {
         let mut variable = serde_json::json!({ "name": name, "value": value });
-        object::clean(&mut variable).iter().for_each(|secret| self.learn(secret));
+        self.take_in(&mut variable, false);
     }
 
     /// Remembers the secrets of an object without a change to it, for instance of a manifest that is
     /// going to be applied.
     pub fn learn_from(&self, object: &Value) {
-        object::clean(&mut object.clone()).iter().for_each(|secret| self.learn(secret));
-        self.forget_names(object);
+        self.take_in(&mut object.clone(), true);
     }
 
     /// Makes an object fit to be kept: without secrets, `metadata.managedFields`, and the copy that kubectl
@@ -70,121 +89,99 @@ impl Secrets {
     /// Names, references to Secrets and the keys of Secrets stay, and so do the fields that identify an
     /// object, whatever is remembered.
     pub fn clean(&self, object: &mut Value) {
-        object::clean(object).iter().for_each(|secret| self.learn(secret));
-        self.forget_names(object);
-        if !self.known().forms.is_empty() {
-            object::each_text(object, &mut |text| *text = self.hide_known(text));
-        }
-    }
-
-    /// Forgets what an object, or a part of it, is called: hidden in messages it would lead judges astray.
-    fn forget_names(&self, object: &Value) {
-        if self.len() == 0 {
-            return;
-        }
-        let finder = self.finder().0;
-        let mut names = BTreeSet::new();
-        object::each_name(object, &mut |name| {
-            // `nginx-deployment` names `nginx-deployment-5d59d67564` too.
-            let ends = |at: usize| name.as_bytes().get(at).is_none_or(|b| b"-./:@".contains(b));
-            let whole = finder.find(name).filter(|found| found.start() == 0 && ends(found.end()));
-            names.extend(whole.map(|found| name[found.range()].to_owned()));
+        self.take_in(object, true);
+        let groups = self.known().groups();
+        object::each_text(object, &mut |text| {
+            if let Some(hidden) = hide_known(&groups, text, true) {
+                *text = hidden;
+            }
         });
-        let known = &mut *self.known();
-        for name in names {
-            known.forms.remove(&name);
-            known.names.insert(name);
-            known.finder = None;
-        }
     }
 
-    /// The text without secrets: those that are remembered, and those that have the shape of one.
-    pub fn hide(&self, text: &str) -> String {
-        let mut found = BTreeSet::new();
-        let shaped = shapes::hide_and_tell(text, &mut found);
-        if self.len() < ENOUGH {
-            found.iter().for_each(|secret| self.learn(secret));
+    fn take_in(&self, object: &mut Value, named: bool) {
+        let mut found = Found { numbers: Some(self), ..Found::default() };
+        object::clean(object, &mut found);
+        let known = &mut *self.known();
+        if named {
+            object::each_name(object, &mut |name| known.name(name));
         }
-        self.hide_known(&shaped)
+        found.values.iter().for_each(|secret| known.learn(secret));
+    }
+
+    /// The text without secrets: those that are remembered, and those that have the shape of one. What
+    /// escape sequences part is whole to who reads it, so it is looked for without them too.
+    pub fn hide(&self, text: &str) -> String {
+        self.hide_all(text, false)
+    }
+
+    /// As [`Secrets::hide`], for a text of a record: what differed differs, and what is remembered leaves
+    /// nothing that is longer.
+    pub(crate) fn hide_in_record(&self, text: &str) -> String {
+        self.hide_all(text, true)
+    }
+
+    fn hide_all(&self, text: &str, record: bool) -> String {
+        let hidden = self.hide_once(text, record);
+        let Some(whole) = sanitise::without_sequences(&hidden) else { return hidden };
+        let again = self.hide_once(&whole, record);
+        if again == whole { hidden } else { again }
+    }
+
+    fn hide_once(&self, text: &str, record: bool) -> String {
+        let mut found = Found { numbers: record.then_some(self), ..Found::default() };
+        let shaped = shapes::hide_and_tell(text, &mut found);
+        let mut known = self.known();
+        for secret in &found.values {
+            if known.len() < ENOUGH {
+                known.learn(secret);
+            }
+        }
+        let groups = known.groups();
+        drop(known);
+        hide_known(&groups, &shaped, record).unwrap_or(shaped)
     }
 
     /// Overwrites what is remembered with `x`, for files whose length must not change.
     pub fn blank(&self, bytes: &mut [u8]) {
-        let (finder, alone) = self.finder();
-        let found: Vec<_> =
-            finder.find_iter(&*bytes).map(|m| (m.range(), alone[m.pattern().as_usize()])).collect();
-        for (range, alone) in found {
-            if !alone || is_word(bytes, &range) {
-                bytes[range].fill(b'x');
-            }
+        let groups = self.known().groups();
+        for (range, _) in memory::find(&groups, bytes) {
+            bytes[range].fill(b'x');
         }
     }
 
-    /// How many forms are remembered: whether something was learnt since.
-    pub(crate) fn len(&self) -> usize {
-        self.known().forms.len()
+    /// How often something was remembered: whether something was learnt since.
+    pub(crate) fn learnt(&self) -> usize {
+        self.known().learnt
     }
 
-    /// As [`Secrets::blank`], for a line of JSON: what identifies an object stays. Whether there was something.
-    pub(crate) fn blank_json(&self, line: &mut [u8]) -> bool {
-        let (finder, alone) = self.finder();
-        let found: Vec<_> =
-            finder.find_iter(&*line).map(|m| (m.range(), alone[m.pattern().as_usize()])).collect();
-        let mut blanked = false;
-        for (range, alone) in found {
-            if (!alone || is_word(line, &range)) && !object::names_something(&line[..range.start]) {
-                line[range].fill(b'x');
-                blanked = true;
-            }
-        }
-        blanked
-    }
-
-    fn hide_known(&self, text: &str) -> String {
-        if self.len() == 0 {
-            return text.into();
-        }
-        let (finder, alone) = self.finder();
-        let mut hidden = String::new();
-        let mut at = 0;
-        for found in finder.find_iter(text) {
-            if !alone[found.pattern().as_usize()] || is_word(text.as_bytes(), &found.range()) {
-                hidden.push_str(&text[at..found.start()]);
-                hidden.push_str(LEFT_OUT);
-                at = found.end();
-            }
-        }
-        hidden.push_str(&text[at..]);
-        hidden
-    }
-
-    /// The finder, and for each of its patterns whether it must be a word of its own.
-    fn finder(&self) -> (AhoCorasick, Arc<[bool]>) {
-        let known = &mut *self.known();
-        let make = || {
-            // A value that is a part of another one leaves nothing of the other behind.
-            let finder =
-                AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(known.forms.keys());
-            (finder.expect("the forms fit a finder"), known.forms.values().copied().collect())
-        };
-        known.finder.get_or_insert_with(make).clone()
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_word(text: &[u8], range: &std::ops::Range<usize>) -> bool {
-    let inside = |at: Option<&u8>| at.is_some_and(|b| b.is_ascii_alphanumeric() || *b >= 0x80);
-    let before = range.start.checked_sub(1).and_then(|at| text.get(at));
-    !inside(before) && !inside(text.get(range.end))
+/// None where there is nothing to hide.
+fn hide_known(groups: &[Arc<memory::Group>], text: &str, record: bool) -> Option<String> {
+    let found = memory::find(groups, text.as_bytes());
+    if found.is_empty() {
+        return None;
+    }
+    let (mut hidden, mut at) = (String::new(), 0);
+    for (range, number) in found {
+        hidden.push_str(&text[at..range.start]);
+        match record {
+            true => hidden.push_str(&fitting(number, range.len())),
+            false => hidden.push_str(LEFT_OUT),
+        }
+        at = range.end;
+    }
+    hidden.push_str(&text[at..]);
+    Some(hidden)
 }
 
 /// Says how many forms are remembered, never which.
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secrets({} forms)", self.known().forms.len())
+        write!(f, "Secrets({} forms)", self.known().len())
     }
 }
 
@@ -250,5 +247,12 @@ mod tests {
     #[test]
     fn nothing_that_is_remembered_is_shown_by_debug() {
         assert_eq!(format!("{:?}", known(&["hunter22"])).find("hunter"), None);
+    }
+
+    #[test]
+    fn a_short_value_that_is_no_word_hides_no_other_secret_behind_it() {
+        let secrets = known(&["app1", "1-long-secret"]);
+        let hidden = secrets.hide("connect myapp1-long-secret now");
+        assert!(!hidden.contains("long-secret"), "{hidden}");
     }
 }

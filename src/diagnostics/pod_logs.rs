@@ -99,6 +99,10 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: 
                         text.truncate(text.rfind('\n').map_or(0, |at| at + 1));
                         folder.missing(&file, &format!("what came after {} bytes", text.len()));
                     }
+                    if i64::try_from(text.lines().count()).is_ok_and(|lines| lines >= LINES) {
+                        folder
+                            .missing(&file, &format!("what came before its last {LINES} lines, if anything"));
+                    }
                     folder.text(&file, &text);
                     given.push(Instance {
                         uid: pod.uid().unwrap_or_default(),

@@ -224,6 +224,10 @@ impl Shared {
         }
     }
 
+    fn lost(&self, Instance { pod, container, .. }: &Instance) {
+        self.note(format!("what {container} of {pod} printed last: the pod is gone"));
+    }
+
     /// Takes a pod in; its instances that are new.
     fn met(&self, pod: &Pod) -> Vec<Instance> {
         let mut state = self.state();
@@ -285,15 +289,16 @@ async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
         let after = shared.stage(&instance);
         let error = match read {
             // All of it: it had ended before it was asked for.
-            Ok(()) if stage == Stage::Previous || stage == Stage::Ended && stage == after => return,
-            Ok(()) if after == Stage::Gone => return,
-            Ok(()) => None,
+            // The watch does not know yet that the pod is gone.
+            Ok(Read::OfAnother) => return shared.lost(&instance),
+            Ok(_) if stage == Stage::Previous || stage == Stage::Ended && stage == after => return,
+            Ok(_) if after == Stage::Gone => return,
+            Ok(_) => None,
             Err(_) if after == Stage::Gone => {
-                let Instance { pod, container, .. } = &instance;
                 if sink.is_empty() {
                     return;
                 }
-                return shared.note(format!("what {container} of {pod} printed last: the pod is gone"));
+                return shared.lost(&instance);
             }
             Err(error) => Some(error),
         };
@@ -313,13 +318,20 @@ async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    ToItsEnd,
+    /// Nothing: another pod has the name by now.
+    OfAnother,
+}
+
 /// Reads a log to its end, which is that of the container or of the connection.
 async fn read(
     api: &Api<Pod>,
     instance: &Instance,
     previous: bool,
     sink: &mut Sink,
-) -> Result<(), kube::Error> {
+) -> Result<Read, kube::Error> {
     let params = LogParams {
         container: Some(instance.container.clone()),
         follow: !previous,
@@ -333,13 +345,18 @@ async fn read(
         ..LogParams::default()
     };
     let mut stream = std::pin::pin!(api.log_stream(&instance.pod, &params).await?);
+    // Logs are asked for by name. While our pod exists none of its name can have come after it.
+    let pod = api.get_metadata_opt(&instance.pod).await?;
+    if pod.is_some_and(|pod| pod.uid().as_deref() != Some(&instance.uid)) {
+        return Ok(Read::OfAnother);
+    }
     let mut buffer = vec![0; 16 << 10];
     sink.resume();
     loop {
         match stream.read(&mut buffer).await {
             Ok(0) => {
                 sink.end();
-                return Ok(());
+                return Ok(Read::ToItsEnd);
             }
             Ok(read) => sink.take(&buffer[..read]),
             Err(error) => {

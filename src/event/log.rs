@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -35,12 +35,16 @@ struct Inner {
     /// Where the file ended when it was opened: what stands before is not this writer's.
     begin: Position,
     state: Mutex<State>,
+    /// The next record may be written.
+    turned: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
     file: File,
+    /// Numbers that were given to records, and the first of them whose record is not written yet.
     seq: u64,
+    turn: u64,
     /// Right after the last record that this writer appended.
     end: Position,
     broken: Option<String>,
@@ -63,9 +67,10 @@ impl EventLog {
         let begin = Position(file.metadata().map_err(error)?.len());
         // A process that was killed in a write leaves half a line.
         let torn = begin.0 > 0 && last_byte(&mut file).map_err(error)? != b'\n';
-        let state =
-            Mutex::new(State { file, seq: 0, end: begin, broken: None, torn, secrets: Secrets::default() });
-        let inner = Inner { path, run: run.into(), opened: Instant::now(), begin, state };
+        let secrets = Secrets::default();
+        let state = Mutex::new(State { file, seq: 0, turn: 0, end: begin, broken: None, torn, secrets });
+        let (turned, opened) = (Condvar::new(), Instant::now());
+        let inner = Inner { path, run: run.into(), opened, begin, state, turned };
         Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
     }
 
@@ -105,8 +110,17 @@ impl EventLog {
     ///
     /// No secret is written that is recognised in what is appended, or was before: a log is taken to other
     /// machines. Of objects `metadata.managedFields` is left out too.
-    pub fn append(&self, event: Event) {
-        self.write(&mut self.state(), event);
+    ///
+    /// A record has the time at which this was called; what takes time after that holds up nobody who asks
+    /// for a place or reads.
+    pub fn append(&self, mut event: Event) {
+        let (turn, secrets) = {
+            let mut state = self.state();
+            (self.turn(&mut state), state.secrets.clone())
+        };
+        texts::hide(&mut event, &secrets);
+        let line = self.line(&turn, event);
+        self.write(&mut turn.wait(), &line);
     }
 
     /// What was recognised as secret so far.
@@ -114,22 +128,31 @@ impl EventLog {
         self.state().secrets.clone()
     }
 
-    fn write(&self, state: &mut State, mut event: Event) {
-        texts::hide(&mut event, &state.secrets);
+    /// Gives the next record its number and its time.
+    fn turn(&self, state: &mut State) -> Turn<'_> {
+        let seq = state.seq;
+        state.seq += 1;
+        Turn { inner: &self.inner, seq, at: Timestamp::now(), mono_us: self.now_us() }
+    }
+
+    fn line(&self, turn: &Turn<'_>, event: Event) -> Vec<u8> {
         let record = Record {
             schema: SCHEMA,
-            seq: state.seq,
+            seq: turn.seq,
             writer: std::process::id(),
-            at: Timestamp::now(),
-            mono_us: self.now_us(),
+            at: turn.at,
+            mono_us: turn.mono_us,
             run: self.inner.run.clone(),
             scope: self.scope.clone(),
             event,
         };
-        state.seq += 1;
-        let line = serde_json::to_string(&record).expect("a record is plain data");
-        let mut line = sanitise::json(&line).into_bytes();
+        let mut line = texts::json(&record).into_bytes();
         line.push(b'\n');
+        line
+    }
+
+    fn write(&self, state: &mut State, line: &[u8]) {
+        let mut line = line.to_vec();
         if state.torn {
             // A line of its own for what is left of the last one; another process may have gone on since,
             // so that it cannot be cut off.
@@ -154,15 +177,24 @@ impl EventLog {
         let until = self.position();
         let mut seen = self.read(self.inner.begin, until);
         let mut state = self.state();
+        while state.turn < state.seq {
+            state = self.inner.turned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
         let broken = self.lines(until, state.end, |record| seen.push(record));
         state.broken = state.broken.take().or(broken);
-        let event = judge(&seen);
+        let mut event = judge(&seen);
         drop(seen);
-        self.write(&mut state, event);
+        texts::hide(&mut event, &state.secrets);
+        let turn = self.turn(&mut state);
+        let line = self.line(&turn, event);
+        self.write(&mut state, &line);
+        drop(state);
+        drop(turn);
     }
 
-    /// Overwrites what was recognised as secret only after it was written. Lines keep their length and place,
-    /// so that who reads at the same time reads whole lines. Takes time to read the file.
+    /// Overwrites what was recognised as secret only after it was written, as it would have been left out then.
+    /// Lines keep their length and place, so that who reads at the same time reads whole lines. Takes time to
+    /// read the file.
     pub fn leave_out_late(&self) {
         let (end, secrets) = (self.position(), self.secrets());
         let blanked = || {
@@ -172,8 +204,10 @@ impl EventLog {
             let mut reader = BufReader::new(file.try_clone()?.take(end.0.saturating_sub(at)));
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line)? > 0 {
-                if secrets.blank_json(&mut line) {
-                    file.write_all_at(&line, at)?;
+                match texts::hide_late(&line, &secrets) {
+                    Some(late) if late.len() == line.len() => file.write_all_at(&late, at)?,
+                    Some(_) => return Err(std::io::Error::other("what is left out late does not fit")),
+                    None => {}
                 }
                 at += line.len() as u64;
                 line.clear();
@@ -302,6 +336,33 @@ impl EventLog {
                 Err(error) => _ = broken.get_or_insert_with(|| error.to_string()),
             }
         }
+    }
+}
+
+/// A record's place among the others of its writer: they are written in the order of their numbers.
+struct Turn<'a> {
+    inner: &'a Inner,
+    seq: u64,
+    at: Timestamp,
+    mono_us: u64,
+}
+
+impl<'a> Turn<'a> {
+    /// Waits until all records before this one are written.
+    fn wait(&self) -> MutexGuard<'a, State> {
+        let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.turn < self.seq {
+            state = self.inner.turned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+}
+
+/// Also where nothing was written, because something panicked: its number is missing then, which says so.
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.wait().turn += 1;
+        self.inner.turned.notify_all();
     }
 }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::names::is_public;
+use super::names::{is_ordinary, is_public};
 
 /// Bytes from which on a value is removed wherever it stands, also inside a longer word.
 const ANYWHERE: usize = 8;
@@ -12,41 +12,53 @@ const ANYWHERE: usize = 8;
 const WORD: usize = 4;
 /// Bytes of a line of a longer value, such as a key, that is removed alone: logs break at lines.
 const LINE: usize = 16;
+/// Bytes of a value at most that is looked for as a whole: of a longer one, a file, its lines are.
+const LONGEST: usize = 32 << 10;
 
 /// Each form, and whether it is removed only as a word of its own. Nothing of a public word.
 pub(super) fn forms(value: &str) -> Vec<(String, bool)> {
     let value = value.trim();
-    if value.len() < WORD || is_public(value) {
+    if value.len() < WORD || is_public(value) || is_ordinary(value) {
         return Vec::new();
+    }
+    if value.len() > LONGEST {
+        return lines(value).take(1000).map(|line| (line.to_owned(), false)).collect();
     }
     let short = value.len() < ANYWHERE;
     let percent = utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
     // RFC 3986 leaves these four as they are.
     let unreserved = percent.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_").replace("%7E", "~");
     let json = serde_json::Value::from(value).to_string();
+    let json = &json[1..json.len() - 1];
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut forms = vec![
         (value.to_owned(), short),
         (unreserved.replace("%20", "+"), short),
-        (unreserved.to_lowercase(), short),
         (unreserved, short),
-        (json.trim_matches('"').to_owned(), short),
         (percent, short),
+        (value.replace('\'', r"'\''"), short),
+        (html.replace('"', "&#34;").replace('\'', "&#39;"), short),
+        (html.replace('"', "&quot;"), short),
     ];
+    // As Go writes JSON, and JSON in a string of JSON.
+    let go = json.replace('&', r"\u0026").replace('<', r"\u003c").replace('>', r"\u003e");
+    for json in [json, go.as_str()] {
+        forms.push((json.replace('\\', r"\\").replace('"', r#"\""#), short));
+        forms.push((json.to_owned(), short));
+    }
     if !short {
         forms.extend(inside_base64(value).into_iter().map(|form| (form, false)));
     } else {
         let both = [STANDARD_NO_PAD.encode(value), URL_SAFE_NO_PAD.encode(value)];
         forms.extend(both.into_iter().map(|form| (form, true)));
     }
-    forms.extend(
-        value
-            .lines()
-            .map(str::trim)
-            .filter(|line| line.len() >= LINE && *line != value)
-            .filter(|line| !line.starts_with("-----"))
-            .map(|line| (line.to_owned(), false)),
-    );
+    forms.extend(lines(value).map(|line| (line.to_owned(), false)));
     forms
+}
+
+fn lines(value: &str) -> impl Iterator<Item = &str> {
+    let long = move |line: &&str| (LINE..=LONGEST).contains(&line.len()) && *line != value;
+    value.lines().map(str::trim).filter(long).filter(|line| !line.starts_with("-----"))
 }
 
 /// What stands for these bytes in the base64 of any text that has them: three, by where they begin in a

@@ -7,6 +7,7 @@ const SECRET: &[&str] = &[
     "PASSWD",
     "PASS",
     "PWD",
+    "PW",
     "PASSPHRASE",
     "SECRET",
     "SECRETS",
@@ -31,6 +32,7 @@ const KEYS: &[&str] = &[
     "DEPLOY",
     "ENCRYPT",
     "ENCRYPTION",
+    "FERNET",
     "HMAC",
     "JWT",
     "LICENSE",
@@ -231,8 +233,9 @@ pub(super) fn is_plain(value: &str) -> bool {
     let reference =
         value.starts_with("$(") && value.ends_with(')') || value.starts_with("${") && value.ends_with('}');
     let number = value.len() <= 3 && value.bytes().all(|b| b.is_ascii_digit());
-    let left_out =
-        value.starts_with(super::LEFT_OUT) || value.bytes().all(|b| matches!(b, b'*' | b'x' | b'<' | b'>'));
+    let left_out = value.starts_with("(left out")
+        || value.trim_start_matches(['*', 'x', '<', '>']).is_empty()
+        || value.strip_prefix('*').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
     reference || number || left_out || switch.contains(&value.to_lowercase().as_str())
 }
 
@@ -247,6 +250,35 @@ pub(super) fn is_public(value: &str) -> bool {
     let lower = value.to_lowercase();
     let number = value.len() < 8 && value.bytes().all(|b| b.is_ascii_digit());
     number || is_plain(value) || PUBLIC.contains(&lower.as_str())
+}
+
+/// Whether a value is made of what texts, fields and names are made of: one or two words, a number, a
+/// version, an address, a path of words. Removed wherever it stands it would change what judges read.
+pub(super) fn is_ordinary(value: &str) -> bool {
+    let version = |text: &str| {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b".:-/".contains(&b))
+    };
+    let words = |text: &str| text.split([' ', '-', '_', '.', '/']).all(is_word);
+    let few = value.split([' ', '-', '_', '.', '/']).count() <= 2;
+    version(value)
+        || few && words(value)
+        || value.strip_prefix('/').is_some_and(words)
+        || value.split_once('/').is_some_and(|(name, text)| {
+            is_word(name) && version(text) || ["kubernetes.io", "k8s.io"].iter().any(|d| name.ends_with(d))
+        })
+}
+
+/// Letters that can be spoken, each part of a camelCase word too.
+fn is_word(text: &str) -> bool {
+    let vowel = |c: char| "aeiouyAEIOUY".contains(c);
+    let humps = 1 + text.chars().skip(1).filter(char::is_ascii_uppercase).count();
+    let capitals = text.chars().all(|c| c.is_ascii_uppercase());
+    (1..=24).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphabetic())
+        && (capitals || text.len() >= 3 * humps || text.len() < 3)
+        && (text.contains(vowel) || text.len() < 4)
+        && text.split(vowel).all(|consonants| consonants.len() <= 4)
 }
 
 /// Whether a value that stands in free text looks made up by a generator, not written by a person who

@@ -1,13 +1,11 @@
 //! Secrets in objects: variables, Secrets, arguments, annotations.
 
-use std::collections::BTreeSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::names::{is_path, is_plain, is_secret};
-use super::{LEFT_OUT, shapes};
+use super::{Found, LEFT_OUT, shapes};
 
 /// kubectl's copy of what was applied.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -48,83 +46,61 @@ const IDENTITY: &[&str] = &[
     "host",
     "manager",
 ];
-/// The same of the records of a log.
-const RECORD: &[&str] = &[
-    "at",
-    "run",
-    "scenario",
-    "cluster",
-    "event",
-    "claim",
-    "claims",
-    "verdict",
-    "node",
-    "nodes",
-    "pod",
-    "pod_uid",
-    "probe",
-    "id",
-    "fault",
-    "uuid",
-    "server_uuid",
-    "writer",
-    "writers",
-    "checksum",
-    "mark",
-    "what",
-    "step",
-    "change",
-    "outcome",
-    "power",
-    "path",
-    "listing",
-    "reading",
-    "reader",
-    "topology",
-    "from",
-    "to",
-    "sha256",
-    "digest",
-];
 /// Keys of a Secret's data whose values are left out like all others and are no secret elsewhere.
 const KNOWN: &[&str] = &["namespace", "username", "user", "host", "port", "database", "dbname"];
 /// Deeper than any object of the API.
 const DEEPEST: usize = 100;
 
-/// Leaves the secrets of an object out; gives them.
-pub(super) fn clean(object: &mut Value) -> BTreeSet<String> {
-    let mut cleaner = Cleaner::default();
-    cleaner.value(object, &Place::default(), 0);
-    cleaner.found
+/// Below these, keys are chosen by who wrote them: none is a field of the API.
+const FREE: &[&str] = &["data", "stringData", "binaryData", "annotations", "env", "Env"];
+/// What the objects are called whose field `name` is a name.
+const NAMED: &[&str] = &[
+    "metadata",
+    "ownerReferences",
+    "involvedObject",
+    "regarding",
+    "claimRef",
+    "targetRef",
+    "scaleTargetRef",
+    "containers",
+    "initContainers",
+    "containerStatuses",
+    "initContainerStatuses",
+    "volumes",
+];
+/// Fields whose text is a name wherever they stand.
+const NAMES_OF: &[&str] = &[
+    "nodeName",
+    "claimName",
+    "volumeName",
+    "storageClassName",
+    "serviceName",
+    "serviceAccountName",
+    "secretName",
+];
+
+/// Leaves the secrets of an object out, and tells them.
+pub(super) fn clean(object: &mut Value, found: &mut Found<'_>) {
+    Cleaner { found }.value(object, &Place::default(), 0);
 }
 
-/// Hands every text that is no field of identity to `change`.
+/// Hands every text that is no field of identity to `change`. Numbers and keys stay.
 pub(super) fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
+    texts(value, false, change);
+}
+
+fn texts(value: &mut Value, free: bool, change: &mut impl FnMut(&mut String)) {
     match value {
         Value::String(text) => change(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
-        Value::Object(fields) => {
-            let names = |key: &str, field: &Value| {
-                NAMES.contains(&key) || field.is_string() && IDENTITY.contains(&key)
-            };
-            fields
-                .iter_mut()
-                .filter(|(key, field)| !names(key, field))
-                .for_each(|(_, field)| each_text(field, change));
-        }
-        _ => {}
-    }
-}
-
-/// Hands every text of a field of identity to `take`.
-pub(super) fn each_name(value: &Value, take: &mut impl FnMut(&str)) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| each_name(item, take)),
+        Value::Array(items) => items.iter_mut().for_each(|item| texts(item, free, change)),
         Value::Object(fields) => {
             for (key, field) in fields {
-                match field {
-                    Value::String(name) if IDENTITY.contains(&key.as_str()) => take(name),
-                    field => each_name(field, take),
+                let key = key.as_str();
+                let names = NAMES.contains(&key) || field.is_string() && IDENTITY.contains(&key);
+                // The name of a variable is one; what it holds is not.
+                let stays = names && (!free || key == "name");
+                if !stays {
+                    texts(field, free || FREE.contains(&key), change);
                 }
             }
         }
@@ -132,25 +108,40 @@ pub(super) fn each_name(value: &Value, take: &mut impl FnMut(&str)) {
     }
 }
 
-/// Whether what follows this beginning of a line of JSON is in a field that identifies something, or in a
-/// name: there it stands for something else than a secret.
-pub(super) fn names_something(before: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(before);
-    // The quote that begins the string, and what stands before it.
-    let mut quotes = text.rmatch_indices('"').filter(|(at, _)| !text[..*at].ends_with('\\'));
-    let Some((begins, _)) = quotes.next() else { return false };
-    let Some(key) = text[..begins].strip_suffix(':').and_then(|text| text.strip_suffix('"')) else {
-        // In a list, or itself a key.
-        return text[..begins].ends_with('{')
-            || text[..begins].ends_with(',') && !text[..begins].ends_with("\",");
-    };
-    let key = &key[key.rfind('"').map_or(0, |at| at + 1)..];
-    IDENTITY.contains(&key) || RECORD.contains(&key)
+/// Hands what objects and their parts are called to `take`, labels with it.
+pub(super) fn each_name(value: &Value, take: &mut impl FnMut(&str)) {
+    names(value, "", take);
 }
 
-#[derive(Default)]
-struct Cleaner {
-    found: BTreeSet<String>,
+fn names(value: &Value, of: &str, take: &mut impl FnMut(&str)) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| names(item, of, take)),
+        Value::Object(fields) => {
+            let labels = of == "labels";
+            for (key, field) in fields {
+                let key = key.as_str();
+                if labels {
+                    take(key);
+                }
+                match field {
+                    Value::String(name) if labels || NAMES_OF.contains(&key) => take(name),
+                    Value::String(name)
+                        if NAMED.contains(&of)
+                            && matches!(key, "name" | "generateName" | "namespace" | "uid") =>
+                    {
+                        take(name);
+                    }
+                    field if !FREE.contains(&key) => names(field, key, take),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+struct Cleaner<'a, 'b> {
+    found: &'a mut Found<'b>,
 }
 
 /// Where in an object a value stands.
@@ -164,7 +155,7 @@ struct Place {
     files: bool,
 }
 
-impl Cleaner {
+impl Cleaner<'_, '_> {
     fn value(&mut self, value: &mut Value, place: &Place, depth: usize) {
         if depth > DEEPEST {
             *value = LEFT_OUT.into();
@@ -203,6 +194,11 @@ impl Cleaner {
                 (_, Value::String(text)) if !place.labels && !key.contains('/') && is_secret(key) => {
                     self.leave_out(text, true);
                 }
+                (_, field @ Value::Number(_))
+                    if !place.labels && is_secret(key) && field.to_string().len() >= 6 =>
+                {
+                    *field = self.found.stand_in(&field.to_string()).into();
+                }
                 (_, field) => self.value(field, &below, depth + 1),
             }
         }
@@ -216,18 +212,23 @@ impl Cleaner {
             let decoded = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             let mut plain = decoded.unwrap_or_else(|| text.clone());
             if !KNOWN.contains(&key.as_str()) && !key.ends_with(".crt") {
-                self.found.insert(plain.clone());
-                self.found.insert(text);
+                self.found.values.insert(plain.clone());
+                self.found.values.insert(text.clone());
                 // A file in it, such as .dockerconfigjson, has secrets of its own.
                 self.text(&mut plain, &Place { files: true, ..Place::default() }, DEEPEST / 2);
             }
-            *value = LEFT_OUT.into();
+            // What was left out once keeps its number.
+            if !is_plain(&text) || !text.starts_with('(') {
+                *value = self.found.stand_in(&text).into();
+            }
         }
     }
 
     fn array(&mut self, items: &mut [Value], place: &Place, depth: usize) {
         let said = |items: &[Value]| items.iter().filter_map(Value::as_str).any(is_mysql);
         let mysql = place.mysql || said(items);
+        let runs = |tool: &str| items.iter().filter_map(Value::as_str).any(|word| word.ends_with(tool));
+        let (curl, redis) = (runs("curl"), runs("redis-cli"));
         let mut secret_follows = false;
         for item in items {
             let Value::String(text) = item else {
@@ -239,7 +240,9 @@ impl Cleaner {
                 self.leave_out(text, true);
                 continue;
             }
-            secret_follows = text.starts_with("--") && !text.contains('=') && is_secret(text)
+            secret_follows = curl && text == "-u"
+                || redis && text == "-a"
+                || text.starts_with("--") && !text.contains('=') && is_secret(text)
                 || text.starts_with('-') && text.len() > 2 && !text.contains('=') && is_secret(text);
             // `NAME=value` of an environment, `--flag=value` of a command: all that follows belongs to it.
             let pair = text
@@ -272,7 +275,7 @@ impl Cleaner {
             }
             return;
         }
-        let hidden = shapes::hide_and_tell(text, &mut self.found);
+        let hidden = shapes::hide_and_tell(text, self.found);
         if hidden != *text {
             *text = hidden;
         }
@@ -282,11 +285,14 @@ impl Cleaner {
         if is_plain(value) || path_stays && is_path(value) {
             return;
         }
+        // `user:password` of a registry or of an Authorization header.
+        let decoded = STANDARD.decode(value.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+        self.found.values.extend(pair.map(|(_, password)| password.to_owned()));
         // An address with a password in it: its host says what was meant.
-        let mut shaped = BTreeSet::new();
-        shapes::hide_and_tell(value, &mut shaped);
-        self.found.extend(shaped);
-        self.found.insert(std::mem::replace(value, LEFT_OUT.into()));
+        shapes::hide_and_tell(value, self.found);
+        let stand_in = self.found.stand_in(value);
+        self.found.values.insert(std::mem::replace(value, stand_in));
     }
 }
 
@@ -326,13 +332,16 @@ fn inner(text: &str, files: bool) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
 
     fn cleaned(mut object: Value) -> (String, BTreeSet<String>) {
-        let found = clean(&mut object);
-        (object.to_string(), found)
+        let mut found = Found::default();
+        clean(&mut object, &mut found);
+        (object.to_string(), found.values)
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Secrets that show by their shape in any text: a log line, an error, a command.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::LEFT_OUT;
+use super::Found;
 use super::names::{is_plain, is_secret, looks_random};
 
 /// One shape. Group `s` is the secret; group `k`, where there is one, is a name that must be a secret's.
@@ -39,7 +38,8 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         shape(
             &["PRIVATE KEY"],
             Sure,
-            r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?P<s>.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
+            // On one line, as in JSON; `keys` sees to those of several.
+            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?P<s>(?:[A-Za-z0-9+/=\s]|\\+[nr])+)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
         ),
         shape(
             &["LS0tLS1CRUdJTi"],
@@ -83,35 +83,50 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Named,
             r#"\\*"name\\*"\s*:\s*\\*"(?P<k>[\w.-]+)\\*"\s*,\s*\\*"value\\*"\s*:\s*\\*"(?P<s>(?:[^"\\]|\\\\[^"])+)"#,
         ),
+        shape(&["\":", "\" :"], Named, r#"(?:^|[^\\])"(?P<k>[\w./-]+)"\s*:\s*"(?P<s>(?:[^"\\]|\\.)+)""#),
+        shape(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*(?P<s>[0-9]{6,})"#),
         shape(&["\":", "\" :"], Named, r#"\\*"(?P<k>[\w./-]+)\\*"\s*:\s*\\*"(?P<s>[^"\\]+)"#),
         // A variable, a flag, a parameter of a URL, a part of a connection string.
         shape(
             &["="],
             Named,
-            r#"(?P<k>[A-Za-z][\w.-]*) ?=(?:\\*"(?P<s>[^"\\]+)|'(?P<q>[^']+)'|(?P<b>\$\([^)]*\)|\$\{[^}]*\}|[^\s"'&;,|<>(){}\[\]\\]+))"#,
+            r#"(?P<k>[A-Za-z][\w.-]*) {0,4}= {0,4}(?:\\*"(?P<s>[^"\\]+)|'(?P<q>[^']+)'|(?P<b>\$\([^)]*\)|\$\{[^}]*\}|[^\s"'&;,|<>(){}\[\]\\]+))"#,
         ),
         shape(&["--"], NamedAndRandom, r#"--(?P<k>[a-z][a-z0-9-]*)['",]* +['"]?(?P<s>[^\s'"-][^\s'"]*)"#),
         // A line of YAML, or of a file of properties.
-        shape(&[": "], NamedAndRandom, r#"(?m)^[\s-]*(?P<k>[\w.-]+): +(?P<s>[^\s"'{}\[\],]+) *\r?$"#),
+        shape(
+            &[": "],
+            Named,
+            r#"(?m)^(?:\d{4}-\S+Z )?[\s-]*(?P<k>[\w.-]+): +(?:"(?P<s>[^"\n]+)"|'(?P<q>[^'\n]+)')"#,
+        ),
+        shape(&[": "], NamedAndRandom, r#"["'](?P<k>[\w-]+): +(?P<s>[^\s"']+)["']"#),
+        shape(
+            &[": "],
+            NamedAndRandom,
+            r#"(?m)^(?:\d{4}-\S+Z )?[\s><-]*(?P<k>[\w.-]+): +(?P<s>[^\s"'{}\[\],]+) *\r?$"#,
+        ),
         shape(&["requirepass "], Sure, r"\brequirepass (?P<s>[^\s']+)"),
     ]
 });
 
 /// The text without what has the shape of a secret.
 pub fn hide(text: &str) -> String {
-    hide_and_tell(text, &mut BTreeSet::new())
+    hide_and_tell(text, &mut Found::default())
 }
 
 /// As [`hide`], with what was found. Of what only a name in free text calls secret, what looks made up.
-pub(super) fn hide_and_tell(text: &str, found: &mut BTreeSet<String>) -> String {
-    let mut hidden = text.to_owned();
+pub(super) fn hide_and_tell(text: &str, found: &mut Found<'_>) -> String {
+    let mut hidden = keys(text, found);
     for shape in SHAPES.iter() {
         if !shape.needs.iter().any(|need| hidden.contains(need)) {
             continue;
         }
-        let places: Vec<Range<usize>> =
-            shape.regex.captures_iter(&hidden).filter_map(|c| place(shape.how, &c)).collect();
-        for place in places.into_iter().rev() {
+        let mut places = shape.regex.captures_iter(&hidden).filter_map(|c| place(shape.how, &c)).peekable();
+        if places.peek().is_none() {
+            continue;
+        }
+        let (mut without, mut at) = (String::with_capacity(hidden.len()), 0);
+        for place in places {
             let value = &hidden[place.clone()];
             // Of a URL, the password alone; both together are longer than what stands elsewhere.
             let secret = if shape.needs == ["://"] {
@@ -119,13 +134,86 @@ pub(super) fn hide_and_tell(text: &str, found: &mut BTreeSet<String>) -> String 
             } else {
                 value
             };
+            without.push_str(&hidden[at..place.start]);
+            without.push_str(&found.stand_in(value));
+            at = place.end;
             if looks_random(secret) || shape.how == How::Sure && secret.len() >= 8 {
-                found.insert(secret.trim().to_owned());
                 // As it is meant where it stands alone.
                 let decoded = percent_encoding::percent_decode_str(secret).decode_utf8_lossy();
-                found.insert(decoded.into_owned());
+                found.values.insert(decoded.into_owned());
+                found.values.insert(secret.trim().to_owned());
             }
-            hidden.replace_range(place, LEFT_OUT);
+        }
+        without.push_str(&hidden[at..]);
+        hidden = without;
+    }
+    hidden
+}
+
+/// Where a line stands to the lines of a private key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// In none.
+    #[default]
+    Outside,
+    /// Below the line that begins one, which has so many words before it: a time, a stream.
+    Inside(usize),
+}
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const PRIVATE: &str = "PRIVATE KEY-----";
+
+/// Takes a line, and says whether it is one of a key's, to be left out. Most that speaks of a key is none:
+/// an error that quotes its first line.
+pub(crate) fn key_line(line: &str, at: Key) -> (Key, bool) {
+    let line = line.trim_end();
+    let begins = line.find(BEGIN).filter(|_| line.ends_with(PRIVATE) && !line.contains(END));
+    match (begins, at) {
+        (Some(begins), _) => (Key::Inside(line[..begins].split_whitespace().count()), false),
+        (None, Key::Inside(before)) if !line.contains(END) && is_body(line, before) => (at, true),
+        _ => (Key::Outside, false),
+    }
+}
+
+fn is_body(line: &str, before: usize) -> bool {
+    let mut words = line.split_whitespace().skip(before);
+    match (words.next(), words.next()) {
+        (None, _) => true,
+        (Some(word), None) => word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=-_".contains(&b)),
+        (Some(word), _) => word == "Proc-Type:" || word == "DEK-Info:",
+    }
+}
+
+/// Without the lines of private keys, those of which the first line is lost included.
+fn keys(text: &str, found: &mut Found<'_>) -> String {
+    if !text.contains(PRIVATE) {
+        return text.to_owned();
+    }
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let (mut at, mut body) = (Key::Outside, vec![false; lines.len()]);
+    for (n, line) in lines.iter().enumerate() {
+        let inside = at != Key::Outside;
+        (at, body[n]) = key_line(line, at);
+        if let Some(ends) = line.find(END).filter(|_| !inside && line.trim_end().ends_with(PRIVATE)) {
+            let before = line[..ends].split_whitespace().count();
+            let long = |line: &str| is_body(line, before) && line.trim().len() >= 16;
+            let from = (0..n).rev().take_while(|n| !body[*n] && long(lines[*n])).last().unwrap_or(n);
+            body[from..n].fill(true);
+        }
+    }
+    let mut hidden = String::with_capacity(text.len());
+    for (n, line) in lines.iter().enumerate() {
+        match body[n] {
+            false => hidden.push_str(line),
+            true if n > 0 && body[n - 1] => {}
+            true => {
+                let all: String =
+                    lines[n..].iter().zip(&body[n..]).take_while(|l| *l.1).map(|l| *l.0).collect();
+                hidden.push_str(&found.stand_in(&all));
+                hidden.push('\n');
+                found.values.insert(all);
+            }
         }
     }
     hidden
@@ -147,6 +235,7 @@ fn place(how: How, captures: &Captures<'_>) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::LEFT_OUT;
 
     #[test]
     fn what_has_the_shape_of_a_secret_goes() {

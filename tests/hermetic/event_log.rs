@@ -153,8 +153,8 @@ fn a_secret_that_is_known_late_is_taken_out_of_what_was_written() {
     let log = EventLog::open(dir.path(), "r").unwrap();
     let early = ["got hunter22-x here", "a \"quoted\" hunter22-x", "none"];
     early.iter().for_each(|text| log.append(Event::Noted { text: (*text).into() }));
-    let pod = json!({"metadata": {"name": "hunter22-x"}, "status": {"message": "hunter22-x"}});
-    let (kind, name, uid) = ("Pod".to_owned(), "hunter22-x".to_owned(), "u".to_owned());
+    let pod = json!({"metadata": {"name": "web-0"}, "status": {"message": "hunter22-x"}});
+    let (kind, name, uid) = ("Pod".to_owned(), "web-0".to_owned(), "u".to_owned());
     log.append(Event::ObjectChanged { change: Change::Added, kind, name, uid, object: pod });
     log.append(Event::Observed {
         claim: "X".into(),
@@ -167,14 +167,13 @@ fn a_secret_that_is_known_late_is_taken_out_of_what_was_written() {
     assert_eq!(log.position(), before);
     let texts: Vec<String> = log.records().iter().map(|r| serde_json::to_string(&r.event).unwrap()).collect();
     assert!(
-        texts[0].contains("got xxxxxxxxxx here")
-            && texts[1].ends_with("xxxxxxxxxx\"}")
+        texts[0].contains("got *000000001 here")
+            && texts[1].ends_with("*000000001\"}")
             && texts[2].contains("none")
     );
     // Names are what judges tell things apart by.
     assert!(
-        texts[3].contains(r#""name":"hunter22-x","uid""#)
-            && texts[3].contains(r#""metadata":{"name":"hunter22-x"}"#)
+        texts[3].contains(r#""name":"web-0","uid""#) && texts[3].contains(r#""metadata":{"name":"web-0"}"#)
     );
-    assert!(texts[3].contains(r#""message":"xxxxxxxxxx""#), "{}", texts[3]);
+    assert!(texts[3].contains(r#""message":"*000000001""#), "{}", texts[3]);
 }

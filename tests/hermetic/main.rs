@@ -24,6 +24,7 @@ mod probe;
 mod reap;
 mod report;
 mod rules;
+mod secret_forms;
 mod secrets;
 mod stateful_rules;
 mod stateful_set;

@@ -178,3 +178,28 @@ async fn an_end_waits_for_nobody_and_leaves_nothing() -> anyhow::Result<()> {
     assert!(!dir.path().join("streamed").exists());
     Ok(())
 }
+
+/// Logs are asked for by name: a pod of the same name that came meanwhile prints into no file of the old one.
+#[tokio::test]
+async fn what_a_pod_of_the_same_name_prints_is_not_the_old_ones() -> anyhow::Result<()> {
+    let s = Story::begin().await?;
+    s.api.print("story/a/init", &line(0, "prepared"), true);
+    s.api.put(pod("a", "0123456789", 0, running(), json!({})));
+    s.api.print("story/a/app", &line(1, "of the old pod"), false);
+    s.has("of the old pod").await;
+    // The API server goes; the watch comes back late.
+    let before = s.api.requests().iter().filter(|r| r.contains("/a/log")).count();
+    s.api.trouble("GET", "/pods", true, usize::MAX, Trouble::Hang);
+    s.api.cut();
+    s.api.remove("Pod", "story", "a");
+    s.api.put(pod("a", "fedcba9876", 0, running(), json!({})));
+    s.api.print("story/a/app", &line(5, "of the new pod"), false);
+    s.asked("/a/log", before + 1).await;
+    let limit = Deadline::after(Duration::from_secs(3));
+    limit.pause(Duration::from_secs(3)).await;
+    s.bundle(Duration::from_secs(20)).await?;
+    let old = s.file("a.01234567/app.0.log");
+    assert!(old.contains("of the old pod") && !old.contains("of the new pod"), "{old}");
+    s.streams.stop().await;
+    Ok(())
+}

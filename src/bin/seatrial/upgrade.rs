@@ -64,6 +64,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
         dns.stop().await;
     }
     let released = lease.release().await;
+    log.leave_out_late();
     log.check()?;
     let costs = costs(&log.records());
     show::text(&spent(&costs))?;

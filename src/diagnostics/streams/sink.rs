@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::secret::{LEFT_OUT, Secrets};
+use crate::secret::{Key, LEFT_OUT, Secrets, key_line};
 
 /// Bytes of the beginning that are kept, and of the end at least.
 const PART: u64 = 256 << 10;
@@ -15,6 +15,8 @@ const PART: u64 = 256 << 10;
 const ALL: u64 = 24 << 20;
 /// Bytes of a line that are kept.
 const LINE: usize = 32 << 10;
+/// Bytes behind them that are looked at: a secret that begins in a line is whole then.
+const MARGIN: usize = 8 << 10;
 
 /// Where the logs are.
 #[derive(Clone, Debug)]
@@ -40,8 +42,10 @@ pub(super) struct Sink {
     last: Option<String>,
     /// Lines up to this time have been read before.
     until: Option<String>,
-    /// Inside a private key.
-    in_key: bool,
+    /// Whether a private key is read.
+    in_key: Key,
+    /// Time of the last line that was dropped because it had been read before.
+    again: Option<String>,
 }
 
 impl Sinks {
@@ -60,7 +64,8 @@ impl Sinks {
             cut: 0,
             last: None,
             until: None,
-            in_key: false,
+            in_key: Key::default(),
+            again: None,
         }
     }
 
@@ -103,6 +108,7 @@ impl Sink {
     /// A connection begins: the API gives lines of the last second again.
     pub(super) fn resume(&mut self) {
         self.until.clone_from(&self.last);
+        self.again = None;
         if self.head == 0 {
             // A container that prints nothing has an empty log, not none.
             self.append("head", b"");
@@ -126,7 +132,7 @@ impl Sink {
     pub(super) fn take(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
-            let room = LINE.saturating_sub(self.line.len()).min(text.len());
+            let room = (LINE + MARGIN).saturating_sub(self.line.len()).min(text.len());
             self.line.extend_from_slice(&text[..room]);
             self.cut += text.len() - room;
             if piece.ends_with(b"\n") {
@@ -137,26 +143,33 @@ impl Sink {
 
     fn whole_line(&mut self) {
         let (bytes, cut) = (std::mem::take(&mut self.line), std::mem::take(&mut self.cut));
-        let mut line = String::from_utf8_lossy(&bytes).into_owned();
+        let line = String::from_utf8_lossy(&bytes).into_owned();
         let at = line.split(' ').next().unwrap_or_default().to_owned();
-        // Times of one width sort as texts; the kubelet's do.
-        if self.until.as_ref().is_some_and(|until| at <= *until) {
-            return;
-        }
-        if cut > 0 {
-            // The last word may be half a secret.
-            let whole = line.rfind(' ').unwrap_or(0);
-            line.truncate(whole);
-            line.push_str(&format!(" ... ({cut} bytes left out)"));
+        // Times of one width sort as texts; the kubelet's do. What comes again comes in order: an earlier time
+        // is a clock that was set back.
+        let back = self.again.as_ref().is_some_and(|again| at < *again);
+        match self.until.as_ref().filter(|until| at <= **until && !back) {
+            Some(_) => {
+                self.again = Some(at);
+                return;
+            }
+            None => self.until = None,
         }
         self.last = Some(at);
-        let mut hidden = self.sinks.secrets.hide(&line);
-        let (begins, ends) = (line.contains("-----BEGIN"), line.contains("-----END"));
-        let key = self.in_key || begins && line.contains("PRIVATE KEY");
-        if self.in_key && !begins {
+        let (size, mut hidden) = (bytes.len() + cut, self.sinks.secrets.hide(&line));
+        let of_key;
+        (self.in_key, of_key) = key_line(&line, self.in_key);
+        if of_key {
             hidden = LEFT_OUT.into();
         }
-        self.in_key = key && !ends;
+        if size > LINE {
+            // What was not looked at may be the other half of a secret.
+            let most = LINE.min(hidden.len().saturating_sub(if cut > 0 { MARGIN } else { 0 }));
+            let border = (0..=most).rev().find(|at| hidden.is_char_boundary(*at)).unwrap_or(0);
+            // The last word may be half of what stands for one.
+            hidden.truncate(hidden[..border].rfind(' ').unwrap_or(0));
+            hidden.push_str(&format!(" ... ({} bytes left out)", size - LINE));
+        }
         hidden.push('\n');
         self.keep(hidden.as_bytes());
     }
@@ -279,5 +292,45 @@ mod tests {
             "{}",
             &kept[kept.len() - 80..]
         );
+    }
+
+    #[test]
+    fn an_error_that_speaks_of_a_key_does_not_end_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let mut sink = sinks.open("x");
+        sink.resume();
+        sink.take(b"1 no \"-----BEGIN RSA PRIVATE KEY-----\" in /etc/tls/key\n");
+        sink.take(b"2 serving without TLS\n3 panic: index out of range\n");
+        let (kept, _) = sinks.read("x").unwrap();
+        assert!(kept.contains("3 panic: index out of range"), "{kept}");
+    }
+
+    #[test]
+    fn half_of_a_secret_with_blanks_is_not_kept_of_a_long_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::default();
+        secrets.learn("correct horse battery staple");
+        let sinks = Sinks::new(dir.path(), &secrets);
+        let mut sink = sinks.open("x");
+        sink.resume();
+        let filler = "x".repeat(LINE - 2 - 1 - 20);
+        sink.take(format!("1 {filler} correct horse battery staple and more\n2 next\n").as_bytes());
+        let (kept, _) = sinks.read("x").unwrap();
+        assert!(!kept.contains("correct horse"), "{}", &kept[kept.len() - 80..]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_costs_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(dir.path());
+        let mut sink = sinks.open("x");
+        sink.resume();
+        sink.take(b"10:01 one\n10:02 two\n");
+        sink.broke();
+        sink.resume();
+        sink.take(b"10:02 two\n09:00 three\n09:01 four\n");
+        let (kept, left_out) = sinks.read("x").unwrap();
+        assert!(left_out > 0 || kept.ends_with("09:00 three\n09:01 four\n"), "lost without a word: {kept}");
     }
 }

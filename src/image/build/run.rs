@@ -101,7 +101,7 @@ impl Builder {
         let ended = recipe
             .run_with(deadline, |line| {
                 // A proxy's password stands in the environment of each tool.
-                let line = &secret::hide_shapes(line);
+                let line = &crate::sanitise::file(&secret::hide_shapes(line));
                 if let Err(error) = writeln!(file, "{line}") {
                     unwritten.get_or_insert(error);
                 }

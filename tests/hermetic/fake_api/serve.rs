@@ -202,7 +202,10 @@ fn logged(shared: Arc<Shared>, namespace: &str, pod: &str, parameters: &Paramete
     let key = format!("{namespace}/{pod}/{container}{}", if is("previous") { "/previous" } else { "" });
     if !is("follow") {
         let text = shared.logs.lock().unwrap().get(&key).map(|log| log.0.clone());
-        return text.unwrap_or_default().into_response();
+        let text = text.unwrap_or_default();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let tail = parameters.get("tailLines").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+        return lines[lines.len().saturating_sub(tail)..].concat().into_response();
     }
     let changed = shared.changed.subscribe();
     let lines = futures::stream::unfold((shared, key, 0, changed), async |(shared, key, at, mut changed)| {
