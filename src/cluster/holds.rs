@@ -12,10 +12,15 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{ListParams, ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
 
-use super::Cluster;
+use super::standing::Found;
+use super::{Cluster, Wanted, making};
+use crate::chain::chain;
 use crate::client::ApiError;
+use crate::config::Settings;
 use crate::deadline::Deadline;
+use crate::engine::Engine;
 use crate::manifest;
+use crate::sanitise;
 
 /// Namespaces that kubeadm and kind make.
 const SYSTEM: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", "local-path-storage"];
@@ -61,12 +66,39 @@ const ASK: Duration = Duration::from_secs(30);
 /// No more of them are named.
 const NAMED: usize = 5;
 
+/// Says whose a recorded cluster is that would be removed without being named; none where it is nobody's but
+/// seatrial's. Where that cannot be known, it may hold anything. One whose creation did not come to its end holds
+/// nothing yet.
+pub(super) async fn whose(settings: &Settings, engine: &Engine, found: &Found) -> Option<String> {
+    let record = found.record.as_ref().filter(|record| record.complete)?;
+    if record.kept {
+        return Some("it was asked for with `seatrial up`".into());
+    }
+    let added = found.added();
+    if !added.is_empty() {
+        return Some(format!("seatrial did not make {}", added.join(", ")));
+    }
+    if found.containers.is_empty() {
+        return None;
+    }
+    let held = async {
+        let wanted = Wanted::of(settings, &found.name).map_err(|e| chain(&e))?;
+        let cluster = making::open(settings, engine, &wanted).await.map_err(|e| chain(&e))?;
+        others(&cluster).await
+    };
+    match held.await {
+        Ok(others) if others.is_empty() => None,
+        Ok(others) => Some(format!("it holds {}", others.join(", "))),
+        Err(why) => Some(format!("what it holds is not known: {}", sanitise::line(&why))),
+    }
+}
+
 /// Names what a cluster holds that neither kubeadm, kind nor seatrial made: at most [`NAMED`] objects, then a
 /// number. Empty where there is none.
 ///
 /// # Errors
 /// Text that says why the API cannot be asked.
-pub(super) async fn others(cluster: &Cluster) -> Result<Vec<String>, String> {
+async fn others(cluster: &Cluster) -> Result<Vec<String>, String> {
     let client = cluster.client().await.map_err(|e| e.to_string())?;
     let found = Deadline::after(ASK).bound(found(&client.unary, cluster)).await;
     let mut found =

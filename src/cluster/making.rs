@@ -16,7 +16,7 @@ use super::lock::{Access, Entering};
 use super::owner::{Identity, Mark, OWNER_FILE};
 use super::ready::{self, Ready};
 use super::record::{Record, private_dir, remove_dir, write_private};
-use super::standing::{self, Found, Standing};
+use super::standing::{self, Standing};
 use super::{Cluster, ClusterError, Wanted, dns, holds, out_of_service, role, upgrading};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
@@ -96,7 +96,7 @@ impl Making<'_> {
             }
         };
         if let Some(why) = why.clone() {
-            if let Some(whose) = self.somebodys(&found).await {
+            if let Some(whose) = holds::whose(self.settings, self.engine, &found).await {
                 return Err(ClusterError::Kept { name: name.clone(), why, whose });
             }
             self.say(&format!("is made again: {why}"));
@@ -106,34 +106,12 @@ impl Making<'_> {
         entering = entering.make_exclusive(self.deadline, detail).await?;
         // Those who were waited for may have kept it, or put something on it.
         let found = standing::look(self.settings, self.engine, name).await?;
-        if again && let Some(whose) = self.somebodys(&found).await {
+        if again && let Some(whose) = holds::whose(self.settings, self.engine, &found).await {
             let why = "it was to be made again".into();
             return Err(ClusterError::Kept { name: name.clone(), why, whose });
         }
         let made = self.create().await?;
         Ok((entering, made))
-    }
-
-    /// Whose a cluster is that would have to be made again; none where it is nobody's but seatrial's. One whose
-    /// API cannot be asked may hold anything.
-    async fn somebodys(&self, found: &Found) -> Option<String> {
-        let record = found.record.as_ref().filter(|r| r.complete)?;
-        if record.kept {
-            return Some("it was asked for with `seatrial up`".into());
-        }
-        let added = found.added();
-        if !added.is_empty() {
-            return Some(format!("seatrial did not make {}", added.join(", ")));
-        }
-        let held = async {
-            let cluster = open(self.settings, self.engine, self.wanted).await.map_err(|e| chain(&e))?;
-            holds::others(&cluster).await
-        };
-        match held.await {
-            Ok(others) if others.is_empty() => None,
-            Ok(others) => Some(format!("it holds {}", others.join(", "))),
-            Err(why) => Some(format!("what it holds is not known: {why}")),
-        }
     }
 
     /// As [`Making::run`], for a cluster that must be there already.

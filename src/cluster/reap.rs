@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::kind::Kind;
 use super::lock::{Access, Entering, LockFiles};
-use super::making::{self, Making, heal_text};
+use super::making::{Making, heal_text};
 use super::outage::open_faults;
-use super::record::{self, Record, remove_dir};
+use super::record::{self, remove_dir};
 use super::roll::is_kept;
 use super::standing::{self, Standing};
 use super::{ClusterError, Wanted, balancer, holds, upgrading};
@@ -27,7 +27,6 @@ use crate::image::{self, ImageError};
 use crate::manifest::{HostFolder, LeftNamespace, RUN_LABEL, TestNamespace};
 use crate::node::{CLUSTER_LABEL, Node, OWNER_LABEL};
 use crate::progress::Progress;
-use crate::sanitise;
 
 /// What may be reaped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -198,13 +197,13 @@ pub(super) async fn reap_one(
         return Ok(action);
     }
     if options.dry_run {
-        return Ok(spared(settings, engine, name, options, action).await);
+        return spared(settings, engine, name, options, action).await;
     }
     let Some(entering) = files.try_enter("reap")? else {
         return Ok(Action::Keep("somebody came to use it".into()));
     };
     action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
-    action = spared(settings, engine, name, options, action).await;
+    action = spared(settings, engine, name, options, action).await?;
     let dir = settings.cluster_dir(name);
     match &action {
         Action::Keep(_) | Action::Leave(_) => entering.leave(),
@@ -213,14 +212,9 @@ pub(super) async fn reap_one(
             // What the dead left is gone: the next holder need not look for it.
             entering.enter()?.release()?;
         }
-        Action::Forget(_) => {
-            // kind makes the network before the first container, and the engine may be about to make that one.
-            let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
-            Kind { settings, engine }.delete(name, &dir, network).await?;
-            remove_dir(&dir)?;
-            entering.remove()?;
-        }
-        Action::Remove(_) => {
+        // Also where no container is left: kind makes the network before the first one, and the engine may be about
+        // to make that.
+        Action::Forget(_) | Action::Remove(_) => {
             let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
             Kind { settings, engine }.delete(name, &dir, network).await?;
             remove_dir(&dir)?;
@@ -230,42 +224,20 @@ pub(super) async fn reap_one(
     Ok(action)
 }
 
-/// A cluster that nobody used for long is left alone where it holds what is not seatrial's.
+/// A cluster that would be removed is left alone where it is somebody's.
 async fn spared(
     settings: &Settings,
     engine: &Engine,
     name: &str,
     options: ReapOptions,
     action: Action,
-) -> Action {
+) -> Result<Action, ClusterError> {
     if options.all || !matches!(action, Action::Remove(_)) {
-        return action;
+        return Ok(action);
     }
-    let held = held(settings, engine, name).await;
-    held.map_or(action, |why| Action::Leave(format!("{why}; if nobody needs it: seatrial down {name}")))
-}
-
-/// What a cluster holds that is not seatrial's, as a sentence; none where there is nothing. Where that cannot be known,
-/// it may hold anything. One whose creation did not come to its end holds nothing yet.
-pub(super) async fn held(settings: &Settings, engine: &Engine, name: &str) -> Option<String> {
-    let others = async {
-        let wanted = Wanted::of(settings, name).map_err(|e| e.to_string())?;
-        if !Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.complete) {
-            return Ok(Vec::new());
-        }
-        let found = standing::look(settings, engine, name).await.map_err(|e| e.to_string())?;
-        let added: Vec<String> = found.added().iter().map(|c| format!("container {c}")).collect();
-        if !added.is_empty() || found.containers.is_empty() {
-            return Ok(added);
-        }
-        let cluster = making::open(settings, engine, &wanted).await.map_err(|e| e.to_string())?;
-        holds::others(&cluster).await
-    };
-    match others.await {
-        Ok(others) if others.is_empty() => None,
-        Ok(others) => Some(format!("it holds {}", others.join(", "))),
-        Err(why) => Some(format!("what it holds is not known: {}", sanitise::line(&why))),
-    }
+    let found = standing::look(settings, engine, name).await?;
+    let whose = holds::whose(settings, engine, &found).await;
+    Ok(whose.map_or(action, |why| Action::Leave(format!("{why}; if nobody needs it: seatrial down {name}"))))
 }
 
 /// Heals what dead processes left open, as a lease does, until the cluster is ready again, and removes what their

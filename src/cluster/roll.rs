@@ -12,7 +12,7 @@ use super::record::{Record, remove_dir};
 use super::spec::ClusterSpec;
 use super::standing::{self, Standing};
 use super::topology::{TOPOLOGIES, Topology};
-use super::{Cluster, Wanted, making, reap, role};
+use super::{Cluster, Wanted, holds, making, reap, role};
 use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
@@ -146,11 +146,8 @@ pub async fn down(
         let entering = files.enter(Access::Exclusive, holder, deadline, detail).await?;
         let (network, theirs) = look().await?;
         if force == Force::Spare {
-            let whose = match is_kept(settings, name) {
-                true => Some("it was asked for with `seatrial up`".to_owned()),
-                false => reap::held(settings, engine, name).await,
-            };
-            if let Some(whose) = whose {
+            let found = standing::look(settings, engine, name).await?;
+            if let Some(whose) = holds::whose(settings, engine, &found).await {
                 entering.leave();
                 let why = "it may go".into();
                 return Err(ClusterError::Kept { name: name.into(), why, whose });

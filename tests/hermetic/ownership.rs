@@ -215,6 +215,16 @@ async fn what_we_recorded_is_removed_as_before() -> anyhow::Result<()> {
     kept.made(|record| (record.created_at, record.kept) = (Timestamp::UNIX_EPOCH, true))?;
     assert_eq!(kept.reap(ReapOptions::default()).await?, []);
     assert!(kept.is_there());
+    // Nor where a part of it is gone: its files may be wanted.
+    kept.made(|record| {
+        record.kept = true;
+        record.containers =
+            [("three-worker".to_owned(), "id-three-worker-0".to_owned()), ("gone".into(), "id".into())]
+                .into();
+    })?;
+    let left = kept.reap(ReapOptions::default()).await?;
+    assert!(matches!(left.as_slice(), [Action::Leave(why)] if why.contains("`seatrial up`")), "{left:?}");
+    assert!(kept.is_there());
     assert!(matches!(kept.reap(ALL).await?.as_slice(), [Action::Remove(_)]));
     Ok(())
 }
