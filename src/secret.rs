@@ -1,4 +1,4 @@
-//! What must not stand in evidence. Secrets are recognised by the names of variables, fields and flags, by
+//! Keeps secrets out of evidence. They are recognised by the names of variables, fields and flags, by
 //! their shape, and by the kind of object. A value that was recognised once is removed wherever it is found
 //! from then on. docs/events.md lists what is covered.
 

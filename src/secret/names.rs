@@ -208,6 +208,17 @@ pub(super) fn is_secret(name: &str) -> bool {
         || matches!(last, "AUTH" | "COOKIE" | "PRIVATEKEY" | "SECRETKEY" | "ACCESSKEY" | "SSHKEY")
 }
 
+/// Whether a list or a map of this name holds secrets: `passwords`, not `auth`, which is a section of
+/// settings in many files.
+pub(super) fn holds_secrets(name: &str) -> bool {
+    is_secret(name) && !matches!(words(name).last().map_or("", String::as_str), "AUTH" | "COOKIE")
+}
+
+/// Whether something of this name speaks of a secret and does not hold it: `secretName`, `tokenPath`.
+pub(super) fn is_about(name: &str) -> bool {
+    words(name).last().is_some_and(|last| ABOUT.contains(&last.as_str()))
+}
+
 /// Words of a name, in capitals: at `_`, `-`, `.`, `/` and blanks, and where camelCase begins one.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -239,10 +250,39 @@ pub(super) fn is_plain(value: &str) -> bool {
     reference || number || left_out || switch.contains(&value.to_lowercase().as_str())
 }
 
-/// Whether a value names a file, as `GOOGLE_APPLICATION_CREDENTIALS` does.
+/// Whether a value names a file, as `GOOGLE_APPLICATION_CREDENTIALS` does: below a folder that images have
+/// at their root, or made of words alone. A generated password may begin with a slash too.
 pub(super) fn is_path(value: &str) -> bool {
+    const ROOTS: &[&str] = &[
+        "app",
+        "certs",
+        "config",
+        "credentials",
+        "data",
+        "dev",
+        "etc",
+        "home",
+        "mnt",
+        "opt",
+        "proc",
+        "root",
+        "run",
+        "secret",
+        "secrets",
+        "srv",
+        "sys",
+        "tmp",
+        "usr",
+        "var",
+        "vault",
+        "workspace",
+    ];
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
-    value.starts_with('/') && value.len() > 1 && value.bytes().all(plain) && value.matches('/').count() > 1
+    let Some((first, rest)) = value.strip_prefix('/').and_then(|path| path.split_once('/')) else {
+        return false;
+    };
+    let words = |text: &str| text.split(['/', '.', '-', '_']).all(|word| word.is_empty() || is_word(word));
+    value.bytes().all(plain) && (ROOTS.contains(&first) || words(first) && words(rest))
 }
 
 /// Whether a value stands in so many texts that do not mean it that it is not removed from them.

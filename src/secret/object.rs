@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::names::{is_path, is_plain, is_secret};
+use super::names::{holds_secrets, is_about, is_path, is_plain, is_secret};
 use super::{Found, LEFT_OUT, shapes};
 
 /// kubectl's copy of what was applied.
@@ -153,6 +153,8 @@ struct Place {
     labels: bool,
     /// Among annotations, or in the data of a ConfigMap: whole files stand there.
     files: bool,
+    /// Below a field whose name is a secret's: `passwords: [a, b]`, `password: {root: a}`.
+    secret: bool,
 }
 
 impl Cleaner<'_, '_> {
@@ -182,25 +184,36 @@ impl Cleaner<'_, '_> {
         }
         let mysql = place.mysql || names_mysql(fields);
         for (key, field) in fields.iter_mut() {
+            let key = key.as_str();
+            // A name with a slash is a label's or an annotation's.
+            let may = !place.labels && !key.contains('/');
+            let inherits = place.secret && !describes(key);
             let below = Place {
                 mysql,
-                labels: matches!(key.as_str(), "labels" | "matchLabels" | "nodeSelector"),
-                files: place.files || matches!(key.as_str(), "annotations" | "data"),
+                labels: matches!(key, "labels" | "matchLabels" | "nodeSelector"),
+                files: place.files || matches!(key, "annotations" | "data"),
+                secret: (may && holds_secrets(key) || inherits) && !is_schema(field),
             };
-            match (key.as_str(), field) {
-                ("data" | "stringData" | "binaryData", Value::Object(data)) if secret => {
+            match field {
+                Value::Object(data) if secret && matches!(key, "data" | "stringData" | "binaryData") => {
                     self.secret(key != "stringData", data)
                 }
-                (_, Value::String(text)) if !place.labels && !key.contains('/') && is_secret(key) => {
-                    self.leave_out(text, true);
+                Value::String(_) | Value::Number(_) if may && is_secret(key) || inherits => {
+                    self.leave_out_value(field)
                 }
-                (_, field @ Value::Number(_))
-                    if !place.labels && is_secret(key) && field.to_string().len() >= 6 =>
-                {
-                    *field = self.found.stand_in(&field.to_string()).into();
-                }
-                (_, field) => self.value(field, &below, depth + 1),
+                field => self.value(field, &below, depth + 1),
             }
+        }
+    }
+
+    /// A text or a number of which a name says that it is a secret.
+    fn leave_out_value(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.leave_out(text, true),
+            Value::Number(number) if number.to_string().len() >= 6 => {
+                *value = self.found.stand_in(&number.to_string()).into();
+            }
+            _ => {}
         }
     }
 
@@ -231,6 +244,10 @@ impl Cleaner<'_, '_> {
         let (curl, redis) = (runs("curl"), runs("redis-cli"));
         let mut secret_follows = false;
         for item in items {
+            if place.secret && matches!(item, Value::String(_) | Value::Number(_)) {
+                self.leave_out_value(item);
+                continue;
+            }
             let Value::String(text) = item else {
                 secret_follows = false;
                 self.value(item, place, depth + 1);
@@ -267,11 +284,14 @@ impl Cleaner<'_, '_> {
 
     /// A text that may hold an object of its own, or a secret by its shape.
     fn text(&mut self, text: &mut String, place: &Place, depth: usize) {
-        if let Some(mut inner) = inner(text, place.files) {
-            let before = inner.clone();
-            self.value(&mut inner, &Place { files: false, ..*place }, depth + 1);
-            if inner != before {
-                *text = inner.to_string();
+        if let Some(mut documents) = documents(text, place.files) {
+            let before = documents.clone();
+            for document in &mut documents {
+                self.value(document, &Place { files: false, ..*place }, depth + 1);
+            }
+            if documents != before {
+                let written: Vec<String> = documents.iter().map(Value::to_string).collect();
+                *text = written.join("\n---\n");
             }
             return;
         }
@@ -318,16 +338,33 @@ fn is_mysql(text: &str) -> bool {
     ["mysql", "mariadb", "percona"].iter().any(|name| text.contains(name))
 }
 
-/// The object that a text is: JSON anywhere, YAML where files stand.
-fn inner(text: &str, files: bool) -> Option<Value> {
+/// Whether a field below a secret's name says which secret is meant, or whose, and holds none itself.
+fn describes(key: &str) -> bool {
+    IDENTITY.contains(&key) || KNOWN.contains(&key) || is_about(key)
+}
+
+/// Whether a field is described here, as in the OpenAPI schema of a CustomResourceDefinition.
+fn is_schema(field: &Value) -> bool {
+    let kinds = ["string", "object", "array", "integer", "number", "boolean"];
+    field.get("type").and_then(Value::as_str).is_some_and(|kind| kinds.contains(&kind))
+}
+
+/// The objects and lists that a text consists of: JSON anywhere, YAML where files stand. None where it is
+/// something else.
+fn documents(text: &str, files: bool) -> Option<Vec<Value>> {
     let begun = text.trim_start();
     if begun.starts_with(['{', '[']) && begun.len() < 4 << 20 {
-        return serde_json::from_str(begun).ok();
+        let json = serde_json::Deserializer::from_str(begun).into_iter().collect::<Result<_, _>>();
+        return json.ok();
     }
-    if !files || !text.contains('\n') || !text.contains(':') || text.len() > 1 << 20 {
+    if !files || !text.contains(':') || text.len() > 1 << 20 {
         return None;
     }
-    serde_saphyr::from_str(text).ok().filter(Value::is_object)
+    // Aliases may make a short text a billion nodes. What people write has fewer of them than bytes.
+    let aliases = serde_saphyr::alias_limits! { max_total_replayed_events: text.len() };
+    let options = serde_saphyr::options! { alias_limits: aliases };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).ok()?;
+    documents.iter().any(|document| document.is_object() || document.is_array()).then_some(documents)
 }
 
 #[cfg(test)]
@@ -402,6 +439,54 @@ mod tests {
         for stays in ["--port=3306", "-port=80", "-path", "-uroot", "@proxy:3128", "-x"] {
             assert!(text.contains(stays), "{stays}: {text}");
         }
+    }
+
+    #[test]
+    fn lists_and_maps_under_a_secrets_name_go_and_references_stay() {
+        let (text, found) = cleaned(json!({
+            "spec": {"passwords": ["s3cr3t-one1", "s3cr3t-two2"], "rootPassword": {"root": "s3cr3t-three3", "ids": [12345678]},
+                "imagePullSecrets": [{"name": "pull-me"}],
+                "auth": {"database": "orders", "plugin": "native"},
+                "volumes": [{"secret": {"secretName": "stays-one", "items": [{"key": "stays-two", "path": "stays-three"}]}}],
+                "existingSecret": {"name": "stays-four", "key": "stays-five"},
+                "properties": {"password": {"type": "string", "description": "stays, as it describes"}}},
+            "data": {"values.yaml": "tokens: [s3cr3t-four4, s3cr3t-five5]"},
+        }));
+        assert!(!text.contains("s3cr3t") && !text.contains("12345678"), "{text}");
+        assert!(found.contains("s3cr3t-one1") && found.contains("s3cr3t-three3"), "{found:?}");
+        let stays = ["pull-me", "orders", "native", "stays-one", "stays-two", "stays-three", "stays-four"];
+        for stays in stays.into_iter().chain(["stays-five", "stays, as it describes"]) {
+            assert!(text.contains(stays), "{stays}: {text}");
+        }
+    }
+
+    #[test]
+    fn each_document_of_a_text_is_looked_at() {
+        let (text, _) = cleaned(json!({"metadata": {"annotations": {
+            "yaml": "kind: ConfigMap\n---\nkind: Secret\nstringData:\n  k: s3cr3t-value\n",
+            "json": "{\"a\": 1}\n{\"kind\": \"Secret\", \"stringData\": {\"k\": \"s3cr3t-value\"}}",
+        }}}));
+        assert!(!text.contains("s3cr3t") && text.contains("ConfigMap"), "{text}");
+    }
+
+    #[test]
+    fn aliases_that_make_more_nodes_than_a_text_has_bytes_are_not_followed() {
+        let list = |names: &str, times| vec![names; times].join(", ");
+        let few = format!("a: &a [{}]\nb: [{}]\n", list("x", 10), list("*a", 2));
+        let many =
+            format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", list("x", 10), list("*a", 10), list("*b", 10));
+        assert!(documents(&few, true).is_some());
+        assert!(documents(&many, true).is_none());
+    }
+
+    #[test]
+    fn a_password_that_begins_with_a_slash_is_no_path() {
+        let (text, _) = cleaned(json!({"env": [
+            {"name": "DB_PASSWORD", "value": "/a8x9/bQ7w"}, {"name": "API_TOKEN", "value": "/Kd/83fTq0/x"},
+            {"name": "CREDENTIALS", "value": "/var/google/k8s-1.json"}, {"name": "TOKENS", "value": "/keys/of/the/app"},
+        ]}));
+        assert!(!text.contains("bQ7w") && !text.contains("83fTq0"), "{text}");
+        assert!(text.contains("/var/google/k8s-1.json") && text.contains("/keys/of/the/app"), "{text}");
     }
 
     #[test]

@@ -33,6 +33,12 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
     vec![
         // User and password of a URL, the password with or without its @ escaped.
         shape(&["://"], Sure, r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\]*:[^\s/?#'"<>\\]+)@"#),
+        // The same with a password that has what ends a host. Digits alone before it are a port.
+        shape(
+            &["://"],
+            Sure,
+            r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\\[\]]*:[0-9]*[^\s/?#@'"<>\\0-9][^\s@'"<>\\]*)@"#,
+        ),
         // go-sql-driver: user:password@tcp(host:port)/database.
         shape(&["@tcp", "@unix"], Sure, r#"[\w.%+-]*:(?P<s>[^\s'"]+?)@(?:tcp|tcp6|unix)\("#),
         shape(
@@ -86,6 +92,12 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         shape(&["\":", "\" :"], Named, r#"(?:^|[^\\])"(?P<k>[\w./-]+)"\s*:\s*"(?P<s>(?:[^"\\]|\\.)+)""#),
         shape(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*(?P<s>[0-9]{6,})"#),
         shape(&["\":", "\" :"], Named, r#"\\*"(?P<k>[\w./-]+)\\*"\s*:\s*\\*"(?P<s>[^"\\]+)"#),
+        // A variable on a line of its own, as in a file of them: all that follows belongs to it.
+        shape(
+            &["="],
+            Named,
+            r#"(?m)^(?:\d{4}-\S+Z )?\s*(?:export +)?(?P<k>[A-Z][A-Z0-9_]*)=(?P<s>[^\s"'$()][^\s"'()]*)"#,
+        ),
         // A variable, a flag, a parameter of a URL, a part of a connection string.
         shape(
             &["="],
@@ -259,6 +271,10 @@ mod tests {
             "CREATE USER 'a' IDENTIFIED BY 's3cr3t-value'",
             "[Entrypoint]: GENERATED ROOT PASSWORD: s3cr3t-value",
             "  password: s3cr3t-value",
+            "mysql://app:s3cr3t/val?u#e@db:3306/x",
+            "mysql://app:12s3cr3t/val@db",
+            "DB_PASS=s3cr3t;rest",
+            "2026-11-30T10:00:00Z export DB_PASS=s3cr3t&s3cr3t",
             "-----BEGIN RSA PRIVATE KEY-----\ns3cr3t-value\n-----END RSA PRIVATE KEY-----",
         ];
         for case in cases {
@@ -279,6 +295,8 @@ mod tests {
             r#"{"secretName": "mysql-credentials-7x"}"#,
             "--password is required",
             "GET http://10.0.0.1:8080/a@b",
+            "GET http://[fd00::1]:8080/a@b",
+            "GET http://web/a:b@c",
             "spec.containers[0].env[0].valueFrom.secretKeyRef: token missing",
             "image registry/mysql:5.6@sha256:abc",
             "mysqladmin -p is asked for",
