@@ -3,6 +3,13 @@
 use std::error::Error;
 
 use crate::sanitise;
+use crate::secret::hide_shapes;
+
+/// The `Debug` of errors that keep what a program or a server printed: as [`chain`], without what has the
+/// shape of a secret. A test that unwraps one prints it.
+pub(crate) fn debug(error: &dyn Error, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    f.write_str(&hide_shapes(&chain(error)))
+}
 
 /// An error with its sources, as one harmless line. A source whose text is there already is left out: some errors repeat theirs.
 pub fn chain(error: &dyn Error) -> String {

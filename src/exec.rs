@@ -11,11 +11,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 use crate::deadline::Deadline;
-use crate::{sanitise, secret};
+use crate::{chain, sanitise, secret};
 
 /// A program with its arguments, ready to run. The child gets a process group of its own: a
 /// Ctrl-C at the terminal reaches seatrial alone, which ends its children itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Exec {
     program: OsString,
     args: Vec<OsString>,
@@ -27,7 +27,7 @@ pub struct Exec {
 }
 
 /// What a finished program left.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Output {
     /// Everything on standard output; invalid UTF-8 is replaced.
     pub stdout: String,
@@ -37,7 +37,7 @@ pub struct Output {
 
 /// Why a program did not do its work. `Display` shows the command in a form that can be pasted
 /// into a shell.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum ExecError {
     /// The program is not there or may not be run.
     #[error("failed to start `{command}`")]
@@ -70,6 +70,27 @@ pub enum ExecError {
         /// Its standard error so far.
         stderr: String,
     },
+}
+
+/// The command, without what has the shape of a secret; neither its environment nor its input.
+impl std::fmt::Debug for Exec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Exec(`{}`)", secret::hide_shapes(&self.pretty()))
+    }
+}
+
+/// The last lines of both streams, without what has the shape of a secret.
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Output(stdout: {}; stderr: {})", tail(&self.stdout), tail(&self.stderr))
+    }
+}
+
+/// As [`crate::chain`]: what programs and servers printed is not shown as it is.
+impl std::fmt::Debug for ExecError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        chain::debug(self, f)
+    }
 }
 
 impl Exec {
@@ -310,6 +331,19 @@ mod tests {
         let text = exec.run(soon()).await.unwrap_err().to_string();
         assert!(text.ends_with("exit status: 1: x # #vso[y] TOKEN=(left out)"), "{text}");
         assert!(!text.contains("abc123"), "{text}");
+    }
+
+    /// What a test prints that unwraps an error.
+    #[tokio::test]
+    async fn debug_shows_neither_output_nor_environment_as_they_are() {
+        let exec = Exec::new("sh")
+            .env("DB_PASS", "s3cr3t")
+            .args(["-c", "echo TOKEN=s3cr3t; TOKEN=s3cr3t >&2; exit 1"]);
+        assert!(!format!("{exec:?}").contains("s3cr3t"), "{exec:?}");
+        let error = exec.run(soon()).await.unwrap_err();
+        assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+        let output = Exec::new("sh").args(["-c", "echo TOKEN=s3cr3t"]).run(soon()).await.unwrap();
+        assert!(!format!("{output:?}").contains("s3cr3t"), "{output:?}");
     }
 
     #[tokio::test]

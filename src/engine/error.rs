@@ -5,11 +5,12 @@ use std::time::Duration;
 use bollard::errors::Error as ApiError;
 
 use super::Power;
+use crate::chain;
 use crate::exec::tail;
 use crate::secret::hide_shapes;
 
 /// Why the engine did not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
     /// Nothing answers there.
@@ -117,6 +118,13 @@ pub enum EngineError {
         #[source]
         source: Box<ApiError>,
     },
+}
+
+/// As [`crate::chain`]: what programs and servers printed is not shown as it is.
+impl std::fmt::Debug for EngineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        chain::debug(self, f)
+    }
 }
 
 impl EngineError {

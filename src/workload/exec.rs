@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::exec::tail;
 use crate::{sanitise, secret};
 
 /// More output than this is cut off.
@@ -17,7 +18,7 @@ const LIMIT: u64 = 1 << 20;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What a finished command left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Output {
     /// Its exit code.
     pub code: i32,
@@ -25,6 +26,13 @@ pub struct Output {
     pub stdout: String,
     /// Its standard error, likewise.
     pub stderr: String,
+}
+
+/// The exit code and the last lines of both streams, without what has the shape of a secret.
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Output({}, stdout: {}; stderr: {})", self.code, tail(&self.stdout), tail(&self.stderr))
+    }
 }
 
 /// A command could not be run, or did not succeed.

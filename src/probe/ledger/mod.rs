@@ -44,7 +44,7 @@ pub struct Ledger {
 }
 
 /// What a ledger is called and how it logs in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LedgerSpec {
     /// The database, such as `qa`. It must be a plain word: it becomes part of statements.
     pub database: String,
@@ -57,6 +57,13 @@ pub struct LedgerSpec {
     /// The names of its writers, where another ledger has the same log: a reading says then whose rows
     /// are due. Default: none, it is the log's only ledger.
     pub writers: Vec<String>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for LedgerSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LedgerSpec({} as {}, writers {:?})", self.database, self.user, self.writers)
+    }
 }
 
 impl Default for LedgerSpec {
