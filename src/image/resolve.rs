@@ -201,7 +201,7 @@ fn about(builder: &Builder, pieces: &[build::Piece], id: &str) -> Option<String>
 pub(super) fn builder(settings: &Settings, progress: &Progress) -> Result<Builder, ImageError> {
     let recipes: PathBuf = build::unpack(&settings.cache)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Builder::new(&settings.cache, &recipes, cores, progress.clone()))
+    Ok(Builder::new(&settings.cache, &recipes, cores, progress.clone()).without(&settings.secrets))
 }
 
 pub(super) fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<build::Piece>, ImageError> {

@@ -33,6 +33,7 @@ pub(super) use run::keep;
 
 use crate::deadline::Deadline;
 use crate::progress::Progress;
+use crate::secret::Secrets;
 use lock::KeyLock;
 use run::Job;
 
@@ -44,6 +45,7 @@ pub struct Builder {
     jobs: usize,
     slots: Semaphore,
     progress: Progress,
+    secrets: Secrets,
 }
 
 /// What stands after a build.
@@ -65,7 +67,22 @@ impl Builder {
     /// as the number of cores that it may use.
     pub fn new(cache: &Path, recipes: &Path, jobs: usize, progress: Progress) -> Self {
         let jobs = jobs.max(1);
-        Self { cache: cache.into(), recipes: recipes.into(), jobs, slots: Semaphore::new(jobs), progress }
+        let secrets = Secrets::default();
+        Self {
+            cache: cache.into(),
+            recipes: recipes.into(),
+            jobs,
+            slots: Semaphore::new(jobs),
+            progress,
+            secrets,
+        }
+    }
+
+    /// What these remember is left out of the logs of builds: recipes are told of proxies and their
+    /// passwords by the environment.
+    pub fn without(mut self, secrets: &Secrets) -> Self {
+        self.secrets = secrets.clone();
+        self
     }
 
     /// What `target` would be, and whether it is there: nothing is built.

@@ -9,7 +9,6 @@ use super::lock::{self, KeyLock};
 use super::{Builder, Piece};
 use crate::deadline::Deadline;
 use crate::exec::{Exec, ExecError, tail};
-use crate::secret;
 
 /// A piece about to be built.
 pub(super) struct Job<'a> {
@@ -101,7 +100,7 @@ impl Builder {
         let ended = recipe
             .run_with(deadline, |line| {
                 // A proxy's password stands in the environment of each tool.
-                let line = &crate::sanitise::file(&secret::hide_shapes(line));
+                let line = &crate::sanitise::file(&self.secrets.hide(line));
                 if let Err(error) = writeln!(file, "{line}") {
                     unwritten.get_or_insert(error);
                 }
