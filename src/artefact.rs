@@ -53,7 +53,7 @@ struct State {
     untold: usize,
 }
 
-/// What was put into a folder.
+/// What [`Folder::close`] gives: the files that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     /// The folder.
@@ -197,8 +197,7 @@ impl Folder {
         let parts = path.split('/').filter(|part| !part.is_empty()).map(safe);
         let named = parts.fold(self.dir.clone(), |dir, part| dir.join(part));
         let file = self.state().take(named);
-        let made = file.parent().map_or(Ok(()), private_dir);
-        match made.and_then(|()| write(&file, bytes)) {
+        match self.make_folders_of(&file).and_then(|()| write(&file, bytes)) {
             Ok(()) => {
                 let mut state = self.state();
                 state.bytes += size;
@@ -210,6 +209,18 @@ impl Folder {
                 None
             }
         }
+    }
+
+    /// Makes the folders that a file needs. One that is a link leads out of the evidence: nothing is written
+    /// through it.
+    fn make_folders_of(&self, file: &Path) -> std::io::Result<()> {
+        let parent = file.parent().unwrap_or(&self.dir);
+        for folder in parent.ancestors().take_while(|folder| *folder != self.dir) {
+            if std::fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink()) {
+                return Err(std::io::Error::other(format!("{} is a link", folder.display())));
+            }
+        }
+        private_dir(parent)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -322,6 +333,17 @@ mod tests {
 
     fn read(dir: &Path, file: &str) -> String {
         std::fs::read_to_string(dir.join(file)).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("nodes")).unwrap();
+        let folder = folder(dir.path(), &[]);
+        folder.text("nodes/a/log", "text");
+        let bundle = folder.close();
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert!(bundle.missing.len() == 1 && bundle.missing[0].ends_with("nodes is a link"), "{bundle:?}");
     }
 
     #[test]
