@@ -66,8 +66,9 @@ pub fn row(pair: Pair, verdict: &str, run: &str, records: &[Record]) -> String {
     });
     cells.push(outages.collect::<Vec<_>>().join(", "));
     cells.push(run.to_owned());
-    // A cell ends at a bar.
-    let cells: Vec<String> = cells.iter().map(|cell| sanitise::line(cell).replace('|', "\\|")).collect();
+    // A cell ends at a bar, and a backslash takes the next character's meaning away.
+    let cell = |text: &String| sanitise::line(text).replace('\\', r"\\").replace('|', r"\|");
+    let cells: Vec<String> = cells.iter().map(cell).collect();
     format!("| {} |", cells.join(" | "))
 }
 
