@@ -78,7 +78,8 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: 
     let status = pod.status.as_ref();
     let inits = status.and_then(|s| s.init_container_statuses.as_deref()).unwrap_or_default();
     let containers = status.and_then(|s| s.container_statuses.as_deref()).unwrap_or_default();
-    for container in inits.iter().chain(containers) {
+    let debuggers = status.and_then(|s| s.ephemeral_container_statuses.as_deref()).unwrap_or_default();
+    for container in inits.iter().chain(containers).chain(debuggers) {
         let runs = [(false, ""), (true, ".previous")];
         for (previous, suffix) in runs.into_iter().filter(|r| !r.0 || container.restart_count > 0) {
             let file = format!("{to}/{name}/{}{suffix}.log", container.name);
