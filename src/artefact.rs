@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,10 +19,12 @@ use crate::secret::Secrets;
 /// The system's.
 pub fn private_dir(dir: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let mode = std::fs::metadata(dir)?.permissions().mode();
+    let found = std::fs::metadata(dir)?;
+    let mode = found.permissions().mode();
     // A sticky folder, such as /tmp, is everybody's.
-    let open = mode & 0o077 != 0 && mode & 0o1000 == 0;
-    // A folder of somebody else, which we may write into, is not ours to close.
+    // A folder of somebody else, which we may write into, is not ours to close; root could.
+    let ours = found.uid() == rustix::process::geteuid().as_raw();
+    let open = ours && mode & 0o077 != 0 && mode & 0o1000 == 0;
     let _ = open.then(|| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)));
     Ok(())
 }
@@ -42,8 +44,8 @@ pub struct Folder {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeSet<PathBuf>,
-    /// Texts, and how much was remembered as secret when they were written.
-    texts: Vec<(PathBuf, usize)>,
+    /// What was written, whether it is text, and how much was remembered as secret then.
+    written: Vec<(PathBuf, bool, usize)>,
     bytes: u64,
     /// Those of them that are no text.
     binary: u64,
@@ -120,8 +122,11 @@ impl Folder {
         }
         self.state().binary += size;
         let mut bytes = bytes.to_vec();
+        let known = self.secrets.learnt();
         self.secrets.blank(&mut bytes);
-        self.put(path, &bytes);
+        if let Some(file) = self.put(path, &bytes) {
+            self.state().written.push((file, false, known));
+        }
     }
 
     /// Notes that something could not be had.
@@ -139,22 +144,12 @@ impl Folder {
     /// Writes `MISSING.txt` and gives the bundle. Secrets that were learnt after a text was written are
     /// taken out of it.
     pub fn close(self) -> Bundle {
-        for (file, known) in std::mem::take(&mut self.state().texts) {
+        for (file, is_text, known) in std::mem::take(&mut self.state().written) {
             if known == self.secrets.learnt() {
                 continue;
             }
-            let Ok(text) = std::fs::read_to_string(&file) else { continue };
-            let object = file.extension().filter(|kind| *kind == "json");
-            let hidden = match object.and_then(|_| serde_json::from_str::<Value>(&text).ok()) {
-                Some(mut object) => {
-                    self.secrets.clean(&mut object);
-                    sanitise::json(&format!("{object:#}\n"))
-                }
-                None => self.secrets.hide(&text),
-            };
-            if hidden != text
-                && let Err(error) = write(&file, hidden.as_bytes())
-            {
+            let gone_over = if is_text { self.late_text(&file) } else { self.late_bytes(&file) };
+            if let Err(error) = gone_over {
                 // Better no evidence than a secret.
                 let _ = std::fs::remove_file(&file);
                 self.missing(&file.display().to_string(), &error.to_string());
@@ -176,6 +171,27 @@ impl Folder {
         Bundle { dir: self.dir, files, bytes, missing }
     }
 
+    /// Takes out of a text what was learnt after it was written. It becomes no longer by that.
+    fn late_text(&self, file: &Path) -> std::io::Result<()> {
+        let text = std::fs::read_to_string(file)?;
+        let object = file.extension().filter(|kind| *kind == "json");
+        let hidden = match object.and_then(|_| serde_json::from_str::<Value>(&text).ok()) {
+            Some(mut object) => {
+                self.secrets.clean(&mut object);
+                sanitise::json(&format!("{object:#}\n"))
+            }
+            None => self.secrets.hide_in_record(&text),
+        };
+        if hidden == text { Ok(()) } else { write(file, hidden.as_bytes()) }
+    }
+
+    fn late_bytes(&self, file: &Path) -> std::io::Result<()> {
+        let bytes = std::fs::read(file)?;
+        let mut blank = bytes.clone();
+        self.secrets.blank(&mut blank);
+        if blank == bytes { Ok(()) } else { write(file, &blank) }
+    }
+
     fn put_text(&self, path: &str, text: &str, known: usize, early: usize) {
         let (text, late) = cut(text, Self::FILE_LIMIT);
         let left_out = early + late;
@@ -183,7 +199,7 @@ impl Folder {
             self.missing(path, &format!("{left_out} bytes in its middle are left out"));
         }
         if let Some(file) = self.put(path, text.as_bytes()) {
-            self.state().texts.push((file, known));
+            self.state().written.push((file, true, known));
         }
     }
 
@@ -415,7 +431,7 @@ mod tests {
         folder.missing("pod", "denied for hunter22\nand more");
         folder.object("pod.json", serde_json::json!({"env": [{"name": "DB_PASS", "value": "late-one-7"}]}));
         let bundle = folder.close();
-        assert_eq!(read(dir.path(), "log"), "root:(left out)@db, then (left out)\n# #vso[x]\n");
+        assert_eq!(read(dir.path(), "log"), "root:(left out)@db, then *000000002\n# #vso[x]\n");
         assert_eq!(read(dir.path(), "journal"), "\0xxxxxxxx");
         assert_eq!(bundle.missing, ["pod: denied for (left out) and more"]);
     }
