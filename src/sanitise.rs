@@ -71,12 +71,24 @@ fn is_plain(line: &str) -> bool {
 }
 
 /// The text without its escape sequences, where it has some: what they part is whole to who reads it.
-pub(crate) fn without_sequences(text: &str) -> Option<String> {
+fn without_sequences(text: &str) -> Option<String> {
     let escapes = |c: char| matches!(c, '\u{1b}' | '\u{80}'..='\u{9f}');
     text.contains(escapes).then(|| {
         let whole = text.split('\n').map(|line| harmless(line.trim_end_matches('\r'), |c| c));
         whole.collect::<Vec<_>>().join("\n")
     })
+}
+
+/// What `hide` makes of a text as a terminal shows it. Sequences part a secret, or stand between its name and it, and
+/// who reads the text sees neither: where `hide` finds something without them, they are gone.
+pub(crate) fn as_shown(text: &str, hide: impl Fn(&str) -> String) -> String {
+    if let Some(whole) = without_sequences(text) {
+        let hidden = hide(&whole);
+        if hidden != whole {
+            return hidden;
+        }
+    }
+    hide(text)
 }
 
 /// Without escape sequences; other control characters become blanks, invisible ones show their number.
@@ -154,8 +166,8 @@ impl Cursor<'_> {
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{115f}' | '\u{1160}'
-        | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
         | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 

@@ -92,9 +92,9 @@ impl Secrets {
         self.take_in(object, true);
         let groups = self.known().groups();
         object::each_text(object, &mut |text| {
-            if let Some(hidden) = hide_known(&groups, text, true) {
-                *text = hidden;
-            }
+            *text = sanitise::as_shown(text, |text| {
+                hide_known(&groups, text, true).unwrap_or_else(|| text.into())
+            });
         });
     }
 
@@ -121,10 +121,7 @@ impl Secrets {
     }
 
     fn hide_all(&self, text: &str, record: bool) -> String {
-        let hidden = self.hide_once(text, record);
-        let Some(whole) = sanitise::without_sequences(&hidden) else { return hidden };
-        let again = self.hide_once(&whole, record);
-        if again == whole { hidden } else { again }
+        sanitise::as_shown(text, |text| self.hide_once(text, record))
     }
 
     fn hide_once(&self, text: &str, record: bool) -> String {

@@ -42,7 +42,9 @@ pub(super) fn forms(value: &str) -> Vec<(String, bool)> {
     ];
     // As Go writes JSON, and JSON in a string of JSON.
     let go = json.replace('&', r"\u0026").replace('<', r"\u003c").replace('>', r"\u003e");
-    for json in [json, go.as_str()] {
+    // As others do, Python's json.dumps: ASCII alone.
+    let ascii: String = json.chars().map(|c| if c.is_ascii() { c.into() } else { escaped(c) }).collect();
+    for json in [json, go.as_str(), ascii.as_str()] {
         forms.push((json.replace('\\', r"\\").replace('"', r#"\""#), short));
         forms.push((json.to_owned(), short));
     }
@@ -54,6 +56,11 @@ pub(super) fn forms(value: &str) -> Vec<(String, bool)> {
     }
     forms.extend(lines(value).map(|line| (line.to_owned(), false)));
     forms
+}
+
+/// A character as JSON escapes it: one or two numbers of UTF-16.
+fn escaped(c: char) -> String {
+    c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
 fn lines(value: &str) -> impl Iterator<Item = &str> {

@@ -17,6 +17,10 @@ const SECRET: &[&str] = &[
     "CREDENTIALS",
     "APIKEY",
     "AUTHORIZATION",
+    "CREDS",
+    "MNEMONIC",
+    "PASSCODE",
+    "SALT",
 ];
 /// Words before `KEY` that make it a secret one: `SSH_KEY`, `AWS_ACCESS_KEY_ID`, `client-key-data`.
 const KEYS: &[&str] = &[
@@ -26,6 +30,7 @@ const KEYS: &[&str] = &[
     "AES",
     "APP",
     "AUTH",
+    "CERTIFICATE",
     "CLIENT",
     "COOKIE",
     "CRYPT",
@@ -205,7 +210,14 @@ pub(super) fn is_secret(name: &str) -> bool {
         |pair: &[String]| KEYS.contains(&pair[0].as_str()) && matches!(pair[1].as_str(), "KEY" | "KEYS");
     words.iter().any(holds)
         || words.windows(2).any(key)
-        || matches!(last, "AUTH" | "COOKIE" | "PRIVATEKEY" | "SECRETKEY" | "ACCESSKEY" | "SSHKEY")
+        || words.windows(2).any(|pair| pair[0] == "AUTH" && pair[1] == "STRING")
+        || matches!(last, "AUTH" | "COOKIE")
+        || last.strip_suffix("KEY").is_some_and(|before| KEYS.contains(&before))
+}
+
+/// Whether a variable of this name is some key, and only its value can say whether a secret one: `STRIPE_KEY`.
+pub(super) fn is_some_key(name: &str) -> bool {
+    name.ends_with("_KEY") && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Whether a list or a map of this name holds secrets: `passwords`, not `auth`, which is a section of
@@ -241,12 +253,20 @@ fn words(name: &str) -> Vec<String> {
 pub(super) fn is_plain(value: &str) -> bool {
     let switch =
         ["yes", "no", "on", "off", "true", "false", "none", "null", "required", "disabled", "enabled"];
-    let reference =
-        value.starts_with("$(") && value.ends_with(')') || value.starts_with("${") && value.ends_with('}');
+    let variable = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    let between =
+        |open: &str, close: char| value.strip_prefix(open).and_then(|text| text.strip_suffix(close));
+    let reference = between("$(", ')').or_else(|| between("${", '}')).is_some_and(variable);
     let number = value.len() <= 3 && value.bytes().all(|b| b.is_ascii_digit());
     let left_out = value.starts_with("(left out")
         || value.trim_start_matches(['*', 'x', '<', '>']).is_empty()
-        || value.strip_prefix('*').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        // What stands for a short value: few numbers are given.
+        || value.strip_prefix('*').is_some_and(|number| {
+            number.len() <= 9 && number.parse::<u32>().is_ok_and(|number| number < 100_000)
+        });
     reference || number || left_out || switch.contains(&value.to_lowercase().as_str())
 }
 

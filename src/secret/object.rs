@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::names::{holds_secrets, is_about, is_path, is_plain, is_secret};
+use super::names::{holds_secrets, is_about, is_path, is_plain, is_secret, is_some_key, looks_random};
 use super::{Found, LEFT_OUT, shapes};
 
 /// kubectl's copy of what was applied.
@@ -178,8 +178,10 @@ impl Cleaner<'_, '_> {
             self.value(&mut applied, place, depth + 1);
         }
         let secret = is_secret_object(fields);
-        let named = fields.get("name").and_then(Value::as_str).is_some_and(is_secret);
-        if let Some(Value::String(value)) = fields.get_mut("value").filter(|_| named) {
+        let name = fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(Value::String(value)) = fields.get_mut("value")
+            && holds(&name, value)
+        {
             self.leave_out(value, true);
         }
         let mysql = place.mysql || names_mysql(fields);
@@ -200,6 +202,10 @@ impl Cleaner<'_, '_> {
                 }
                 Value::String(_) | Value::Number(_) if may && is_secret(key) || inherits => {
                     self.leave_out_value(field)
+                }
+                // What follows the slash of an annotation's key may name a path or a policy.
+                Value::String(text) if !place.labels && is_secret_key(key) && looks_random(text) => {
+                    self.leave_out(text, true);
                 }
                 field => self.value(field, &below, depth + 1),
             }
@@ -240,8 +246,12 @@ impl Cleaner<'_, '_> {
     fn array(&mut self, items: &mut [Value], place: &Place, depth: usize) {
         let said = |items: &[Value]| items.iter().filter_map(Value::as_str).any(is_mysql);
         let mysql = place.mysql || said(items);
-        let runs = |tool: &str| items.iter().filter_map(Value::as_str).any(|word| word.ends_with(tool));
-        let (curl, redis) = (runs("curl"), runs("redis-cli"));
+        let runs = |tool: &str| {
+            let program = |word: &str| word.rsplit('/').next().is_some_and(|name| name.starts_with(tool));
+            items.iter().filter_map(Value::as_str).any(program)
+        };
+        let flags: Vec<&str> =
+            FLAGS.iter().filter(|(tool, _)| runs(tool)).flat_map(|(_, flags)| *flags).copied().collect();
         let mut secret_follows = false;
         for item in items {
             if place.secret && matches!(item, Value::String(_) | Value::Number(_)) {
@@ -257,25 +267,22 @@ impl Cleaner<'_, '_> {
                 self.leave_out(text, true);
                 continue;
             }
-            secret_follows = curl && text == "-u"
-                || redis && text == "-a"
+            secret_follows = flags.contains(&text.as_str())
                 || text.starts_with("--") && !text.contains('=') && is_secret(text)
                 || text.starts_with('-') && text.len() > 2 && !text.contains('=') && is_secret(text);
             // `NAME=value` of an environment, `--flag=value` of a command: all that follows belongs to it.
             let pair = text
                 .split_once('=')
-                .filter(|(name, _)| !name.contains(char::is_whitespace) && is_secret(name));
-            let glued = text
-                .strip_prefix("-p")
-                .filter(|rest| mysql && rest.len() > 2 && !rest.contains(char::is_whitespace));
+                .filter(|(name, value)| !name.contains(char::is_whitespace) && holds(name, value));
+            let glued = glued(text, if mysql { &["-p"] } else { &[] }).or_else(|| glued(text, &flags));
             if let Some((name, value)) = pair {
                 let (name, mut value) = (name.to_owned(), value.to_owned());
                 self.leave_out(&mut value, false);
                 *text = format!("{name}={value}");
-            } else if let Some(value) = glued {
-                let mut value = value.to_owned();
+            } else if let Some((flag, value)) = glued {
+                let (flag, mut value) = (flag.to_owned(), value.to_owned());
                 self.leave_out(&mut value, false);
-                *text = format!("-p{value}");
+                *text = format!("{flag}{value}");
             } else {
                 self.text(text, place, depth + 1);
             }
@@ -295,25 +302,52 @@ impl Cleaner<'_, '_> {
             }
             return;
         }
-        let hidden = shapes::hide_and_tell(text, self.found);
-        if hidden != *text {
-            *text = hidden;
-        }
+        *text = shapes::hide_and_tell(text, self.found);
     }
 
     fn leave_out(&mut self, value: &mut String, path_stays: bool) {
         if is_plain(value) || path_stays && is_path(value) {
             return;
         }
-        // `user:password` of a registry or of an Authorization header.
+        // `user:password`, also in base64: of a registry or of an Authorization header.
         let decoded = STANDARD.decode(value.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+        let pair = decoded.as_deref().unwrap_or(value).split_once(':');
         self.found.values.extend(pair.map(|(_, password)| password.to_owned()));
         // An address with a password in it: its host says what was meant.
         shapes::hide_and_tell(value, self.found);
         let stand_in = self.found.stand_in(value);
         self.found.values.insert(std::mem::replace(value, stand_in));
     }
+}
+
+/// Programs whose flag is followed by a secret, or by `user:secret`.
+const FLAGS: &[(&str, &[&str])] = &[
+    ("curl", &["-u", "--user", "-U", "--proxy-user"]),
+    ("etcdctl", &["--user"]),
+    ("mongo", &["-p"]),
+    ("redis-cli", &["-a"]),
+    ("sshpass", &["-p"]),
+];
+
+/// A flag with what is glued to it: `-uapp:x`, `--user=app:x`.
+fn glued<'t>(text: &'t str, flags: &[&str]) -> Option<(&'t str, &'t str)> {
+    flags.iter().find_map(|flag| {
+        let rest = text.strip_prefix(flag)?;
+        let value = if flag.starts_with("--") { rest.strip_prefix('=')? } else { rest };
+        let meant = value.len() > 2 && !value.contains(char::is_whitespace);
+        meant.then(|| text.split_at(text.len() - value.len()))
+    })
+}
+
+/// Whether a variable of this name holds a secret: the name says so, or speaks of some key, and the value looks made
+/// up by a generator.
+fn holds(name: &str, value: &str) -> bool {
+    is_secret(name) || is_some_key(name) && looks_random(value)
+}
+
+/// Whether the key of an annotation or of another map speaks of a secret behind its prefix.
+fn is_secret_key(key: &str) -> bool {
+    key.split_once('/').is_some_and(|(_, name)| is_secret(name))
 }
 
 /// Whether an object is a Secret: it says so, or is an item of a list and has a Secret's type.

@@ -7,6 +7,7 @@ use regex::{Captures, Regex};
 
 use super::Found;
 use super::names::{is_plain, is_secret, looks_random};
+use crate::sanitise;
 
 /// One shape. Group `s` is the secret; group `k`, where there is one, is a name that must be a secret's.
 struct Shape {
@@ -39,13 +40,15 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Sure,
             r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\\[\]]*:[0-9]*[^\s/?#@'"<>\\0-9][^\s@'"<>\\]*)@"#,
         ),
+        // A token alone before the host, as of git.
+        shape(&["://"], NamedAndRandom, r#"(?i)\bhttps?://(?P<s>[^\s/?#@:'"<>\\]{8,})@"#),
         // go-sql-driver: user:password@tcp(host:port)/database.
         shape(&["@tcp", "@unix"], Sure, r#"[\w.%+-]*:(?P<s>[^\s'"]+?)@(?:tcp|tcp6|unix)\("#),
         shape(
             &["PRIVATE KEY"],
             Sure,
             // On one line, as in JSON; `keys` sees to those of several.
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?P<s>(?:[A-Za-z0-9+/=\s]|\\+[nr])+)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
+            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?P<s>(?:[A-Za-z0-9+/=\s]|\\+[nr])+)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
         ),
         shape(
             &["LS0tLS1CRUdJTi"],
@@ -55,9 +58,9 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         shape(&["eyJ"], Sure, r"\b(?P<s>eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*)"),
         shape(&["AKIA", "ASIA"], Sure, r"\b(?P<s>(?:AKIA|ASIA)[A-Z0-9]{16})\b"),
         shape(
-            &["gh", "github_pat_", "glpat-", "xox", "sk_live_", "hvs.", "AIza", "dckr_pat_", "npm_"],
+            &["gh", "github_pat_", "glpat-", "xox", "sk_live_", "hvs.", "AIza", "dckr_pat_", "npm_", "sk-"],
             Sure,
-            r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|sk_live_\w{16,}|hvs\.[\w-]{20,}|AIza[\w-]{35}|dckr_pat_[\w-]{20,}|npm_[A-Za-z0-9]{36})",
+            r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|sk_live_\w{16,}|hvs\.[\w-]{20,}|AIza[\w-]{35}|dckr_pat_[\w-]{20,}|sk-[\w-]{32,}|npm_[A-Za-z0-9]{36})",
         ),
         shape(&["earer ", "EARER "], Sure, r"(?i)\bbearer +(?P<s>[A-Za-z0-9._~+/-]{12,}=*)"),
         shape(
@@ -70,6 +73,22 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Sure,
             r#"\b(?:mysql|mariadb|sshpass)[\w-]*\b[^\n|;&]*?\s['"]?-p(?P<s>[^\s'",\]]{3,})"#,
         ),
+        shape(
+            &["sshpass", "mongo"],
+            Sure,
+            r#"\b(?:sshpass|mongo[a-z]*)\b[^\n|;&]*?\s-p +['"]?(?P<s>[^\s'"]+)"#,
+        ),
+        shape(&["--user"], Sure, r#"--(?:proxy-)?user[= ] *['"]?[^\s:'"]+:(?P<s>[^\s'"]+)"#),
+        shape(&["pass:"], NamedAndRandom, r#"\bpass:(?P<s>[^\s'"]+)"#),
+        shape(&["login "], Sure, r"\blogin\s+\S+\s+password\s+(?P<s>\S+)"),
+        shape(&["assword '", "ASSWORD '"], Named, r"(?i)\b(?P<k>password)\s+'(?P<s>[^']+)'"),
+        shape(&["ookie:"], Sure, r"(?i)\bset-cookie:\s*[^=\s;]+=(?P<s>[^;\s]+)"),
+        shape(
+            &["ig", "oken"],
+            Sure,
+            r#"(?i)[?&](?:sig|signature|x-(?:amz|goog)-signature|x-amz-security-token)=(?P<s>[^\s&'"]+)"#,
+        ),
+        shape(&["hooks.slack.com"], Sure, r#"hooks\.slack\.com/services/(?P<s>[^\s'"]+)"#),
         shape(&["redis-cli"], Sure, r#"\bredis-cli\b[^\n|;&]*?\s-a +['"]?(?P<s>[^\s'"]+)"#),
         shape(&["curl"], Sure, r#"\bcurl\b[^\n|;&]*?\s(?:-u *|--user[ =])['"]?(?P<s>[^\s:'"]+:[^\s'"]+)"#),
         shape(
@@ -91,6 +110,7 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         ),
         shape(&["\":", "\" :"], Named, r#"(?:^|[^\\])"(?P<k>[\w./-]+)"\s*:\s*"(?P<s>(?:[^"\\]|\\.)+)""#),
         shape(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*(?P<s>[0-9]{6,})"#),
+        shape(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*\[(?P<s>[^\[\]{}]+)\]"#),
         shape(&["\":", "\" :"], Named, r#"\\*"(?P<k>[\w./-]+)\\*"\s*:\s*\\*"(?P<s>[^"\\]+)"#),
         // A variable on a line of its own, as in a file of them: all that follows belongs to it.
         shape(
@@ -104,7 +124,11 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Named,
             r#"(?P<k>[A-Za-z][\w.-]*) {0,4}= {0,4}(?:\\*"(?P<s>[^"\\]+)|'(?P<q>[^']+)'|(?P<b>\$\([^)]*\)|\$\{[^}]*\}|[^\s"'&;,|<>(){}\[\]\\]+))"#,
         ),
-        shape(&["--"], NamedAndRandom, r#"--(?P<k>[a-z][a-z0-9-]*)['",]* +['"]?(?P<s>[^\s'"-][^\s'"]*)"#),
+        shape(
+            &["-"],
+            NamedAndRandom,
+            r#"(?:^|[\s'"\[,`])--?(?P<k>[A-Za-z][A-Za-z0-9-]*)['",]* +['"]?(?P<s>[^\s'"-][^\s'"]*)"#,
+        ),
         // A line of YAML, or of a file of properties.
         shape(
             &[": "],
@@ -117,6 +141,18 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             NamedAndRandom,
             r#"(?m)^(?:\d{4}-\S+Z )?[\s><-]*(?P<k>[\w.-]+): +(?P<s>[^\s"'{}\[\],]+) *\r?$"#,
         ),
+        // The first line of a block of YAML.
+        shape(
+            &[": |", ": >"],
+            Named,
+            r"(?m)^[\s-]*(?P<k>[\w.-]+): +[|>][+-]?\d?[ \t]*\r?\n[ \t]+(?P<s>\S[^\n]*)",
+        ),
+        // In the middle of a line, as programs print what they were given: Go, Python, Ruby, Rust, words.
+        shape(
+            &[":", "=>"],
+            NamedAndRandom,
+            r#"(?:^|[\s'"{(,:])(?P<k>[A-Za-z][\w.-]*)['"]?(?: ?=> ?|: ?)(?:"(?P<s>[^"\n]+)"|'(?P<q>[^'\n]+)'|(?P<b>[^\s"'{}\[\](),;]+))"#,
+        ),
         shape(&["requirepass "], Sure, r"\brequirepass (?P<s>[^\s']+)"),
     ]
 });
@@ -128,6 +164,11 @@ pub fn hide(text: &str) -> String {
 
 /// As [`hide`], with what was found. Of what only a name in free text calls secret, what looks made up.
 pub(super) fn hide_and_tell(text: &str, found: &mut Found<'_>) -> String {
+    let found = std::cell::RefCell::new(found);
+    sanitise::as_shown(text, |text| in_plain(text, &mut found.borrow_mut()))
+}
+
+fn in_plain(text: &str, found: &mut Found<'_>) -> String {
     let mut hidden = keys(text, found);
     for shape in SHAPES.iter() {
         if !shape.needs.iter().any(|need| hidden.contains(need)) {
@@ -174,13 +215,18 @@ pub(crate) enum Key {
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
-const PRIVATE: &str = "PRIVATE KEY-----";
+/// The ends of the first and the last line of a key: PEM, and PGP's.
+const PRIVATE: [&str; 2] = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"];
+
+fn is_private(line: &str) -> bool {
+    PRIVATE.iter().any(|end| line.ends_with(end))
+}
 
 /// Takes a line, and says whether it is one of a key's, to be left out. Most that speaks of a key is none:
 /// an error that quotes its first line.
 pub(crate) fn key_line(line: &str, at: Key) -> (Key, bool) {
     let line = line.trim_end();
-    let begins = line.find(BEGIN).filter(|_| line.ends_with(PRIVATE) && !line.contains(END));
+    let begins = line.find(BEGIN).filter(|_| is_private(line) && !line.contains(END));
     match (begins, at) {
         (Some(begins), _) => (Key::Inside(line[..begins].split_whitespace().count()), false),
         (None, Key::Inside(before)) if !line.contains(END) && is_body(line, before) => (at, true),
@@ -193,13 +239,13 @@ fn is_body(line: &str, before: usize) -> bool {
     match (words.next(), words.next()) {
         (None, _) => true,
         (Some(word), None) => word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=-_".contains(&b)),
-        (Some(word), _) => word == "Proc-Type:" || word == "DEK-Info:",
+        (Some(word), _) => ["Proc-Type:", "DEK-Info:", "Version:", "Comment:"].contains(&word),
     }
 }
 
 /// Without the lines of private keys, those of which the first line is lost included.
 fn keys(text: &str, found: &mut Found<'_>) -> String {
-    if !text.contains(PRIVATE) {
+    if !text.contains("PRIVATE KEY") {
         return text.to_owned();
     }
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -207,7 +253,7 @@ fn keys(text: &str, found: &mut Found<'_>) -> String {
     for (n, line) in lines.iter().enumerate() {
         let inside = at != Key::Outside;
         (at, body[n]) = key_line(line, at);
-        if let Some(ends) = line.find(END).filter(|_| !inside && line.trim_end().ends_with(PRIVATE)) {
+        if let Some(ends) = line.find(END).filter(|_| !inside && is_private(line.trim_end())) {
             let before = line[..ends].split_whitespace().count();
             let long = |line: &str| is_body(line, before) && line.trim().len() >= 16;
             let from = (0..n).rev().take_while(|n| !body[*n] && long(lines[*n])).last().unwrap_or(n);

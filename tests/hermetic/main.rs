@@ -25,7 +25,9 @@ mod reap;
 mod report;
 mod rules;
 mod secret_forms;
+mod secret_shapes;
 mod secrets;
+
 mod stateful_rules;
 mod stateful_set;
 mod stateful_single;
