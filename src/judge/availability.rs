@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::evidence::seconds_between;
 use super::object::Object;
+use super::outages::{Asked, Cause, Outages};
 use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
 
@@ -258,21 +258,16 @@ pub fn is_of_series(version: &str, series: &str) -> bool {
     !series.is_empty() && rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
 }
 
-/// Longest time that a client was without the service, in seconds: from the last answer before a
-/// sample that failed to the next answer, or to the last sample. 0 where none failed.
-pub fn longest_outage(samples: &[Sample<'_>]) -> f64 {
-    let (mut longest, mut answered, mut failing) = (0.0_f64, samples.first(), false);
-    for sample in samples {
-        let fine = sample.outcome == Outcome::Acknowledged;
-        failing |= !fine;
-        if let Some(before) = answered.filter(|_| failing) {
-            longest = longest.max(seconds_between(before.record, sample.record));
-        }
-        if fine {
-            (answered, failing) = (Some(sample), false);
-        }
-    }
-    longest
+/// The outages that a client met, as [`Outages`] defines them, among samples in order.
+pub fn outages(samples: &[Sample<'_>]) -> Outages {
+    let seconds = |sample: &Sample<'_>| sample.record.mono_us as f64 / 1e6;
+    let asked = samples.iter().map(|sample| Asked::Request {
+        from: seconds(sample) - sample.took_ms / 1e3,
+        to: seconds(sample),
+        outcome: sample.outcome,
+        cause: Cause::of(sample.detail),
+    });
+    Outages::among(asked, samples.last().map_or(0.0, seconds))
 }
 
 fn change(record: &Record) -> Option<(&str, Change, Object<'_>)> {
@@ -342,7 +337,8 @@ mod tests {
 
     fn outage(samples: &[(u64, Outcome)]) -> f64 {
         let records: Vec<_> = samples.iter().map(|s| sampled(s.0, s.1)).collect();
-        longest_outage(&records.iter().filter_map(|r| Sample::of(r, "http")).collect::<Vec<_>>())
+        let samples: Vec<_> = records.iter().filter_map(|r| Sample::of(r, "http")).collect();
+        outages(&samples).longest().map_or(0.0, |w| (w.length() * 1e3).round() / 1e3)
     }
 
     #[test]
@@ -354,7 +350,8 @@ mod tests {
             [(0, Acknowledged), (100, Refused), (300, Acknowledged), (400, Refused), (1400, Indeterminate)];
         assert_eq!(outage(&twice), 1.1);
         assert_eq!(outage(&[&twice[..], &[(1500, Acknowledged)]].concat()), 1.2);
-        assert_eq!(outage(&[(0, Refused), (700, Refused)]), 0.7);
+        // Nothing was answered before: the first request had begun 1 ms earlier.
+        assert_eq!(outage(&[(100, Refused), (800, Refused)]), 0.701);
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
             ("while it was down", &between[..after]),
             ("while it came back", &between[after..]),
         ] {
-            match Outages::of(part, probe, SILENT).answered {
+            match Outages::of(part, probe).answered {
                 few @ ..ANSWERS => {
                     finding.unsure(format!("{probe}: {few} answers {when}, {ANSWERS} are needed"))
                 }
@@ -135,7 +135,10 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
             };
         }
         // The last answer before the fault is the beginning of an outage in it.
-        let all = Outages::of(until(returned), probe, SILENT);
+        let all = Outages::of(until(returned), probe);
+        if all.silence > SILENT {
+            finding.unsure(format!("{probe} did not ask for {:.1} s", all.silence));
+        }
         let windows: Vec<_> = all.windows.iter().filter(|w| w.to >= begin).collect();
         let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
         let open = windows.iter().any(|w| w.open);

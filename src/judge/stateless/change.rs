@@ -20,7 +20,7 @@ use super::{
     LABEL, REPLICAS, REVISION, check_complete, check_pods, check_progress_names, check_set, is_owned,
 };
 use crate::event::Outcome;
-use crate::judge::availability::{Limits, Sample, Window, is_of_series, longest_outage};
+use crate::judge::availability::{Limits, Sample, Window, is_of_series, outages};
 use crate::judge::identity::{Comparison, Identity, check_distinct, distinct, pod_names};
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing};
@@ -281,7 +281,7 @@ fn check_answers(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images
         ),
     };
     finding.check(true, met);
-    let outage = longest_outage(&samples);
+    let outage = outages(&samples).longest().map_or(0.0, |window| window.length());
     finding.check(outage <= OUTAGE, format!("longest time without an answer {outage:.2} s of {OUTAGE} s"));
     let blind = samples.windows(2).map(|w| crate::judge::evidence::seconds_between(w[0].record, w[1].record));
     let blind = blind.fold(0.0, f64::max);

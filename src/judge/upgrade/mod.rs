@@ -32,7 +32,7 @@ mod trap;
 mod versions;
 
 pub use budget::{Allowed, BudgetError, Budgets};
-pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs};
+pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, whole};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
 pub use holds::{ON_CLAIMS, Origin, claims_below};
 pub(crate) use lives::HASH;
@@ -96,8 +96,9 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             if tally.silence > UNWATCHED {
                 finding.unsure(format!("{probe} did not ask for {:.1} s in `{title}`", tally.silence));
             }
-            let failed = tally.refused + tally.indeterminate;
-            let Some(allowed) = budgets.outage(&cost.step.step, probe) else {
+            let failed = tally.failed();
+            let limits = (budgets.outage(&cost.step.step, probe), budgets.away(&cost.step.step, probe));
+            let (Some(allowed), Some(in_all)) = limits else {
                 finding.unsure(format!("no budget says how long {probe} may be away in `{title}`"));
                 continue;
             };
@@ -105,17 +106,21 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             // step, which fails only in the next one.
             if failed > 0 || tally.outage > 0.0 {
                 let long = match tally.outage > 0.0 {
-                    true => format!("longest time without an answer {:.1} s of {allowed} s", tally.outage),
+                    true => format!(
+                        "longest time without an answer {:.1} s of {allowed} s, {:.1} s of {in_all} s in all",
+                        tally.outage, tally.away
+                    ),
                     false => "in an outage that began before".into(),
                 };
                 let what =
                     format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
-                finding.check(tally.outage <= allowed, what);
+                finding.check(tally.outage <= allowed && tally.away <= in_all, what);
             }
             if tally.outage > worst.0 {
                 worst = (tally.outage, title);
             }
         }
+        failed_in_all(finding, &budgets, probe, &costs);
         let (time, step) = worst;
         let text = if step.is_empty() {
             format!("{probe} never away")
@@ -148,6 +153,26 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let texts: Vec<String> = longest.into_iter().map(|(_, text)| text).collect();
     finding.summary(format!("longest without an answer: {}", texts.join(", ")));
     Ok(())
+}
+
+/// Many short outages, each within its budget, may leave little of a service.
+fn failed_in_all(finding: &mut Finding, budgets: &Budgets, probe: &str, costs: &[StepCost]) {
+    let all = whole(costs).remove(probe).unwrap_or_default();
+    let Some(allowed) = budgets.failed(probe) else {
+        finding.unsure(format!("no budget says which share of the requests of {probe} may fail"));
+        return;
+    };
+    if all.failed() > 0 {
+        let what = format!(
+            "{probe}: {} of {} requests failed in all, {:.1} % of {:.1} %, {:.1} s without an answer",
+            all.failed(),
+            all.requests,
+            all.share() * 100.0,
+            allowed * 100.0,
+            all.away
+        );
+        finding.check(all.share() <= allowed, what);
+    }
 }
 
 /// Seconds that a record may be late against one that came over another connection; the API itself

@@ -1,7 +1,7 @@
 //! Part D judged from made-up records: a sound story passes, and each thing that can go wrong turns
 //! its claim.
 
-use seatrial::event::{Event, Record};
+use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::{Budgets, Disturbed, EndedStep, STRETCH_END, costs, disturbances};
 use serde_json::{Value, json};
@@ -66,12 +66,15 @@ fn an_upgrade_that_did_not_arrive_fails() {
 #[test]
 fn an_outage_counts_in_the_step_that_it_began_in() {
     let story = told(Wrong { outage: 4, ..Wrong::default() });
-    story.wrong("D2", "`apply cp`: http 4 of 8 requests failed, longest time without an answer 5.0 s of 2 s");
+    story.wrong("D2", "`apply cp`: http 4 of 8 requests failed, longest time without an answer 5.0 s of 2 s, 5.0 s of 4 s in all");
     let cost = costs(&story.records);
     let apply = cost.iter().find(|c| c.title() == "apply cp").unwrap();
     assert_eq!(
         apply.over(&Budgets::defaults()),
-        ["http was without an answer for 5.0 s of 2 s in `apply cp`"]
+        [
+            "http was without an answer for 5.0 s of 2 s in `apply cp`",
+            "http was without an answer for 5.0 s of 4 s in all in `apply cp`"
+        ]
     );
     // One second is within the budget.
     assert_eq!(told(Wrong { outage: 1, ..Wrong::default() }).judge("D2").0, Conclusion::Passed);
@@ -113,6 +116,24 @@ fn found(claim: &str, bend: impl Fn(&mut Wrong)) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
+/// HTTP asks twice a second, and every second answer is no good one: no outage is a long one.
+fn every_second(lies: bool) -> Found {
+    let mut story = told(Wrong::default());
+    let last = story.records.last().unwrap().mono_us;
+    story.records.retain(|r| !matches!(&r.event, Event::Sampled { probe, .. } if probe == "http"));
+    let first = story.records[0].clone();
+    for (n, mono_us) in (100_000..last).step_by(500_000).enumerate() {
+        let outcome = if lies && n % 2 == 1 { Outcome::Refused } else { Outcome::Acknowledged };
+        let (probe, detail) = ("http".into(), "curl 7: refused".into());
+        let event = Event::Sampled { probe, outcome, took_ms: 1.0, detail };
+        let at = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_micros(mono_us as i64);
+        story.records.push(Record { event, mono_us, at, ..first.clone() });
+    }
+    story.records.sort_by_key(|r| r.mono_us);
+    let (conclusion, evidence) = story.judge("D2");
+    (Verdict::Judged(conclusion), evidence)
+}
+
 /// One lie a field of [`Wrong`].
 pub static LIES: &[Lie] = &[
     played(
@@ -149,6 +170,13 @@ pub static LIES: &[Lie] = &[
         |lies| found("D2", |w| w.jumped = lies),
         OPEN,
         "the clocks disagree on how long it took",
+    ),
+    played(
+        "every second request that failed, each for less than a second",
+        "D2",
+        every_second,
+        FAILED,
+        "http: 175 of 350 requests failed in all, 50.0 % of 5.0 %",
     ),
     played(
         "a ledger that did not ask",
