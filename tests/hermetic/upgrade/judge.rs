@@ -1,6 +1,8 @@
 //! Part D judged from made-up records: a sound story passes, and each thing that can go wrong turns
 //! its claim.
 
+use std::collections::BTreeMap;
+
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::{Budgets, Disturbed, EndedStep, STRETCH_END, costs, disturbances};
@@ -8,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::story::{Story, Wrong, told};
 use super::v;
+use seatrial::judge::version::Version;
+use seatrial::upgrade::{Component, State};
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
 
 #[test]
@@ -116,6 +120,87 @@ fn found(claim: &str, bend: impl Fn(&mut Wrong)) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
+/// The versions after each step are others than they were; steps are counted from 0.
+fn seen(lies: bool, bend: impl Fn(usize, &mut State)) -> Found {
+    let mut story = told(Wrong::default());
+    let ended = story.records.iter_mut().filter_map(|r| match &mut r.event {
+        Event::UpgradeStepEnded(ended) => ended.versions.as_mut(),
+        _ => None,
+    });
+    for (n, state) in ended.enumerate().filter(|_| lies) {
+        bend(n, state);
+    }
+    let (conclusion, evidence) = story.judge("D1");
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// Changes the parts of the control plane.
+fn plane(state: &mut State, bend: impl Fn(&mut BTreeMap<Component, Version>)) {
+    state.planes.values_mut().for_each(bend);
+}
+
+fn left_out(lies: bool) -> Found {
+    let mut story = told(Wrong::default());
+    let is = |e: &EndedStep| lies && e.step == "configure" && e.node.as_deref() == Some("w2");
+    story.records.retain(|r| !matches!(&r.event, Event::UpgradeStepEnded(e) if is(e)));
+    let (conclusion, evidence) = story.judge("D1");
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// The upgrade as told, then the same once more from there to 1.36.3, without some of its steps.
+fn two_hops(lies: bool, without: fn(&EndedStep) -> bool) -> Found {
+    let mut story = told(Wrong::default());
+    let of_upgrade = |r: &&Record| {
+        matches!(
+            &r.event,
+            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_)
+        )
+    };
+    let again: Vec<Record> = story.records.iter().filter(of_upgrade).cloned().collect();
+    let last = story.records.last().unwrap().mono_us;
+    for record in again {
+        let mut text = serde_json::to_string(&record).unwrap();
+        for (old, new) in [("1.36.3", "@"), ("1.35.4", "1.36.3"), ("1.34.4", "1.35.4")] {
+            text = text.replace(old, new);
+        }
+        for (old, new) in [("3.6.6", "3.6.8"), ("3.6.5", "3.6.6"), ("1.13.1", "1.14.2"), ("1.12.1", "1.13.1")] {
+            text = text.replace(old, new);
+        }
+        let mut record: Record = serde_json::from_str(&text).unwrap();
+        record.mono_us += last;
+        story.records.push(record);
+    }
+    story.records.retain(|r| !matches!(&r.event, Event::UpgradeStepEnded(e) if lies && without(e)));
+    let (conclusion, evidence) = story.judge("D1");
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// While kube-proxy is rolled out, one node after another has none, and others have that of before; when the
+/// upgrade has settled none of that is left.
+#[test]
+fn a_rollout_of_kube_proxy_may_be_under_way_until_the_upgrade_settles() {
+    let under_way = |from: &str, to: &str, gone: &[&str], left: &str| {
+        let mut story = told(Wrong::default());
+        let mut on = false;
+        for record in &mut story.records {
+            let Event::UpgradeStepEnded(ended) = &mut record.event else { continue };
+            on |= ended.step == from;
+            if on && let Some(state) = &mut ended.versions {
+                state.proxies.retain(|node, _| !gone.contains(&node.as_str()));
+                state.proxies.insert("cp".into(), v(left));
+            }
+            on &= ended.step != to;
+        }
+        let (conclusion, evidence) = story.judge("D1");
+        (conclusion, evidence.contains("kube-proxy of"))
+    };
+    assert_eq!(under_way("apply", "apply", &["w1"], "1.34.4"), (Conclusion::Passed, false));
+    assert_eq!(under_way("apply", "apply", &["w1", "w2"], "1.34.4"), (Conclusion::Failed, true));
+    assert_eq!(under_way("apply", "apply", &[], "1.33.13"), (Conclusion::Failed, true));
+    assert_eq!(under_way("settle", "settle", &["w1"], "1.35.4"), (Conclusion::Failed, true));
+    assert_eq!(under_way("preload", "preload", &["w1"], "1.34.4"), (Conclusion::Failed, true));
+}
+
 /// HTTP asks twice a second, and every second answer is no good one: no outage is a long one.
 fn every_second(lies: bool) -> Found {
     let mut story = told(Wrong::default());
@@ -142,6 +227,75 @@ pub static LIES: &[Lie] = &[
         |lies| found("D1", |w| w.stale = lies),
         FAILED,
         "is ahead of kube-apiserver 1.34.4",
+    ),
+    played(
+        "an etcd that was never upgraded",
+        "D1",
+        |lies| seen(lies, |_, state| plane(state, |parts| _ = parts.insert(Component::Etcd, v("3.6.5")))),
+        FAILED,
+        "after `apply cp`: not as planned: etcd of cp is 3.6.5, planned 3.6.6",
+    ),
+    played(
+        "a CoreDNS that was downgraded",
+        "D1",
+        |lies| seen(lies, |n, state| state.coredns = Some(v(if n > 2 { "1.9.0" } else { "1.12.1" }))),
+        FAILED,
+        "CoreDNS is 1.9.0, planned 1.13.1",
+    ),
+    played(
+        "a CoreDNS that is gone",
+        "D1",
+        |lies| seen(lies, |_, state| state.coredns = None),
+        FAILED,
+        "after `preload`: not as planned: CoreDNS is gone, planned 1.12.1",
+    ),
+    played(
+        "a scheduler and a controller-manager that are gone",
+        "D1",
+        |lies| {
+            seen(lies, |n, state| {
+                plane(state, |parts| {
+                    parts.retain(|c, _| n == 0 || [Component::Etcd, Component::KubeApiserver].contains(c));
+                });
+            })
+        },
+        FAILED,
+        "kube-controller-manager of cp is gone, planned 1.35.4 and kube-scheduler of cp is gone",
+    ),
+    played(
+        "a node that is gone",
+        "D1",
+        |lies| seen(lies, |n, state| state.kubelets.retain(|node, _| n == 0 || node != "w2")),
+        FAILED,
+        "after `apply cp`: not as planned: kubelet of w2 is gone, planned 1.34.4",
+    ),
+    played(
+        "kube-proxies that are gone from every node",
+        "D1",
+        |lies| seen(lies, |n, state| state.proxies.retain(|_, _| n == 0)),
+        FAILED,
+        "kube-proxy of w2 is gone, planned 1.35.4",
+    ),
+    played(
+        "a step of the plan that was left out",
+        "D1",
+        left_out,
+        FAILED,
+        "`configure w2` was planned before `kubelet w2` and was not done",
+    ),
+    played(
+        "a second hop without its drains",
+        "D1",
+        |lies| two_hops(lies, |e| e.step == "drain" && e.to == v("1.36.3")),
+        FAILED,
+        "w2 was drained before its kubelet was exchanged (1.36.3)",
+    ),
+    played(
+        "an upgrade that stopped on its way",
+        "D1",
+        |lies| two_hops(lies, |e| e.step == "settle" && e.to == v("1.36.3")),
+        OPEN,
+        "the upgrade stopped after `uncordon w2`, 1 steps before its end",
     ),
     played(
         "requests that failed for four seconds",
