@@ -163,22 +163,14 @@ impl<'r> Window<'r> {
         longest.max(since.map_or(0.0, |s| end - s))
     }
 
-    /// When pods with the label were ending: from the moment that their deletion was seen until `lag`
-    /// seconds after they were seen to be gone. In that time a Service may still send requests to
-    /// them: the node's rules follow the endpoints a moment later, the container ends at once.
-    /// Source: Kubernetes' documentation, "Pod Lifecycle: Termination of Pods".
-    pub fn endings(&self, label: (&str, &str), lag: f64) -> Vec<Ending<'r>> {
+    /// The deletions of pods with the label, as they were first seen.
+    pub fn endings(&self, label: (&str, &str)) -> Vec<Ending<'r>> {
         let mut endings: BTreeMap<&str, Ending<'r>> = BTreeMap::new();
         let all = self.before.iter().chain(self.during).chain(self.after);
-        for (record, (kind, change, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
-            if kind != "Pod" || pod.label(label.0) != Some(label.1) || !pod.is_terminating() {
-                continue;
-            }
-            let at = record.mono_us as f64 / 1e6;
-            let new = Ending { pod: pod.name(), from: at, to: f64::INFINITY };
-            let ending = endings.entry(pod.uid()).or_insert(new);
-            if change == Change::Deleted {
-                ending.to = at + lag;
+        for (record, (kind, _, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
+            if kind == "Pod" && pod.label(label.0) == Some(label.1) && pod.is_terminating() {
+                let at = record.mono_us as f64 / 1e6;
+                endings.entry(pod.uid()).or_insert(Ending { pod: pod.name(), at });
             }
         }
         endings.into_values().collect()
@@ -196,23 +188,24 @@ impl<'r> Window<'r> {
 /// Seconds that a record may be late against one that came over another connection.
 const SLACK: f64 = 0.5;
 
-/// The time in which a pod was ending, in seconds on the log's monotonic clock.
+/// A pod whose deletion was asked for. In the time after that a Service may still send requests to it: the
+/// container stops to listen, and the node's rules follow the endpoints a moment later. Source: Kubernetes'
+/// documentation, "Pod Lifecycle: Termination of Pods".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ending<'r> {
     /// The pod.
     pub pod: &'r str,
-    /// When its deletion was seen.
-    pub from: f64,
-    /// When nothing can reach it any more.
-    pub to: f64,
+    /// When its deletion was seen, in seconds on the log's monotonic clock.
+    pub at: f64,
 }
 
 impl Ending<'_> {
-    /// Whether a request was under way in this time. Samples and changes come over connections of
-    /// their own: one may be recorded a moment before the other.
-    pub fn explains(&self, sample: &Sample<'_>) -> bool {
-        let end = sample.record.mono_us as f64 / 1e6;
-        end + SLACK >= self.from && end - sample.took_ms / 1e3 <= self.to
+    /// Seconds from the deletion to the beginning of a request; none where the request had ended before.
+    /// Samples and changes come over connections of their own: one may be recorded a moment before the
+    /// other.
+    pub fn seconds_before(&self, sample: &Sample<'_>) -> Option<f64> {
+        let (began, ended) = sample.span();
+        (ended + SLACK >= self.at).then_some(began - self.at)
     }
 }
 
@@ -239,6 +232,12 @@ impl<'r> Sample<'r> {
         }
     }
 
+    /// When it began and ended, in seconds on the log's monotonic clock.
+    pub fn span(&self) -> (f64, f64) {
+        let ended = self.record.mono_us as f64 / 1e6;
+        (ended - self.took_ms / 1e3, ended)
+    }
+
     /// Whether a server answered, if only to refuse: `503 nginx/1.22.1`.
     pub fn is_answer(&self) -> bool {
         self.detail.starts_with(|c: char| c.is_ascii_digit())
@@ -260,14 +259,11 @@ pub fn is_of_series(version: &str, series: &str) -> bool {
 
 /// The outages that a client met, as [`Outages`] defines them, among samples in order.
 pub fn outages(samples: &[Sample<'_>]) -> Outages {
-    let seconds = |sample: &Sample<'_>| sample.record.mono_us as f64 / 1e6;
-    let asked = samples.iter().map(|sample| Asked::Request {
-        from: seconds(sample) - sample.took_ms / 1e3,
-        to: seconds(sample),
-        outcome: sample.outcome,
-        cause: Cause::of(sample.detail),
+    let asked = samples.iter().map(|sample| {
+        let ((from, to), outcome) = (sample.span(), sample.outcome);
+        Asked::Request { from, to, outcome, cause: Cause::of(sample.detail) }
     });
-    Outages::among(asked, samples.last().map_or(0.0, seconds))
+    Outages::among(asked, samples.last().map_or(0.0, |last| last.span().1))
 }
 
 fn change(record: &Record) -> Option<(&str, Change, Object<'_>)> {
@@ -422,27 +418,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_ends_from_the_first_sign_until_a_while_after_it_is_gone() {
+    fn a_request_is_held_against_the_first_sign_of_a_deletion() {
         let records = [
             changed(500, "Lease", "x", Change::Modified, true),
             changed(600, "Pod", "y", Change::Modified, true),
             changed(700, "Pod", "x", Change::Modified, false),
             changed(1000, "Pod", "x", Change::Modified, true),
             changed(2000, "Pod", "x", Change::Modified, true),
+            changed(3000, "Pod", "x", Change::Deleted, true),
         ];
-        let pod = "Pod-of-x";
-        let endings = window(&records).endings(("app", "x"), 2.0);
-        assert_eq!(endings, [Ending { pod, from: 1.0, to: f64::INFINITY }]);
-        let gone = [&records[..], &[changed(3000, "Pod", "x", Change::Deleted, true)]].concat();
-        let endings = window(&gone).endings(("app", "x"), 2.0);
-        assert_eq!(endings, [Ending { pod, from: 1.0, to: 5.0 }]);
+        let endings = window(&records).endings(("app", "x"));
+        assert_eq!(endings, [Ending { pod: "Pod-of-x", at: 1.0 }]);
         // A sample, by when it was recorded and the milliseconds that it took.
-        for (ms, took, explained) in
-            [(400, 1, false), (500, 1, true), (5000, 1, true), (6000, 900, false), (6000, 1000, true)]
+        for (ms, took, after) in
+            [(400, 0, None), (500, 0, Some(-0.5)), (5000, 0, Some(4.0)), (6000, 1000, Some(4.0))]
         {
             let record = sampled(ms, Outcome::Refused);
             let sample = Sample { took_ms: f64::from(took), ..Sample::of(&record, "http").unwrap() };
-            assert_eq!(endings[0].explains(&sample), explained, "{ms} ms, {took} ms");
+            assert_eq!(endings[0].seconds_before(&sample), after, "{ms} ms, {took} ms");
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod ha;
 pub mod identity;
 pub mod integrity;
 pub mod locality;
+pub mod machine;
 pub mod object;
 pub mod outages;
 pub mod skew;
