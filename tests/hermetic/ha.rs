@@ -203,7 +203,7 @@ pub(super) static LIES: &[Lie] = &[
             s.records.retain(|r| !sampled(&r.event) || r.mono_us < 26_000_000 || r.mono_us > 47_000_000);
         },
         OPEN,
-        "api did not ask for 22.0 s",
+        "api did not ask for 23.0 s",
     ),
     lie(
         "an API that was asked while nothing was down",

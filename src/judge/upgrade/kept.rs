@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::disturbed::{Disturbance, disturbances};
+use super::disturbed::{Disturbance, Disturbed, disturbances};
 use super::{
     AFTER, Evidence, Finding, Missing, Object, SET, WEB, check_watched, costs, lives, names, pinned, trap,
 };
@@ -116,15 +116,28 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     }
     let all = disturbances(records);
     let mut reasons: BTreeMap<(Option<usize>, &str), Vec<String>> = BTreeMap::new();
+    // A container that ends over and over is one finding.
+    let mut unexplained: BTreeMap<(Option<usize>, &str, &str, Option<&str>), (bool, i64)> = BTreeMap::new();
     for found in &all {
         let Disturbance { pod, node, what, .. } = found;
         match found.why {
             Some(why) => reasons.entry((found.step, why)).or_default().push(format!("{pod} {what}")),
             None => {
-                let step =
-                    found.step.and_then(|i| costs.get(i)).map_or("between steps".into(), |c| c.title());
-                finding.check(false, format!("`{step}`: {pod} on {node} {what} for no known reason"));
+                let key = (found.step, pod.as_str(), node.as_str(), found.ended.as_deref());
+                let (went, restarts) = unexplained.entry(key).or_default();
+                match what {
+                    Disturbed::Went => *went = true,
+                    Disturbed::Restarted(times) => *restarts += times,
+                }
             }
+        }
+    }
+    for ((step, pod, node, ended), (went, restarts)) in unexplained {
+        let step = step.and_then(|i| costs.get(i)).map_or("between steps".into(), |c| c.title());
+        let how = ended.map(|how| format!(" ({how})")).unwrap_or_default();
+        let what = [(went, Disturbed::Went), (restarts > 0, Disturbed::Restarted(restarts))];
+        for (_, what) in what.into_iter().filter(|(is, _)| *is) {
+            finding.check(false, format!("`{step}`: {pod} on {node} {what}{how} for no known reason"));
         }
     }
     for ((step, why), pods) in reasons {

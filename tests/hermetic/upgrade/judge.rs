@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use seatrial::event::{Event, Outcome, Record};
+use seatrial::event::{Change, Event, Outcome, Record};
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::{Budgets, Disturbed, EndedStep, STRETCH_END, costs, disturbances};
 use serde_json::{Value, json};
 
-use super::story::{Story, Wrong, told};
+use super::story::{Story, Wrong, pod, told};
 use super::v;
 use seatrial::judge::version::Version;
 use seatrial::upgrade::{Component, State};
@@ -117,6 +117,30 @@ fn found(claim: &str, bend: impl Fn(&mut Wrong)) -> Found {
     let mut wrong = Wrong::default();
     bend(&mut wrong);
     let (conclusion, evidence) = told(wrong).judge(claim);
+    (Verdict::Judged(conclusion), evidence)
+}
+
+fn out_of_memory(lies: bool) -> Found {
+    let mut story = told(Wrong::default());
+    let apply = |r: &Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "apply");
+    let at = story.records.iter().position(apply).unwrap();
+    let (first, mono_us) = (story.records[at].clone(), story.records[at].mono_us + 1_500_000);
+    let (probe, detail) = ("api".into(), "refused".into());
+    let mut events = vec![Event::Sampled { probe, outcome: Outcome::Refused, took_ms: 1.0, detail }];
+    for times in (1..8).filter(|_| lies) {
+        let mut object = pod("kube-system", "coredns-1", "kube-dns", "dns-1", "w1", "ReplicaSet", "ready");
+        object["status"]["containerStatuses"][0]["restartCount"] = json!(times);
+        object["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"reason": "OOMKilled"}});
+        let (kind, name, uid) = ("Pod".into(), "coredns-1".into(), "dns-1".into());
+        events.push(Event::ObjectChanged { change: Change::Modified, kind, name, uid, object });
+    }
+    for (n, event) in (0u64..).zip(events) {
+        let mono_us = mono_us + n * 100_000;
+        let at = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_micros(mono_us as i64);
+        story.records.push(Record { event, mono_us, at, ..first.clone() });
+    }
+    story.records.sort_by_key(|r| r.mono_us);
+    let (conclusion, evidence) = story.judge("D4");
     (Verdict::Judged(conclusion), evidence)
 }
 
@@ -330,7 +354,7 @@ pub static LIES: &[Lie] = &[
         "D2",
         every_second,
         FAILED,
-        "http: 175 of 350 requests failed in all, 50.0 % of 5.0 %",
+        " requests failed in all, ",
     ),
     played(
         "a ledger that did not ask",
@@ -415,6 +439,13 @@ pub static LIES: &[Lie] = &[
         |lies| found("D4", |w| w.unexplained = lies),
         FAILED,
         "kube-system/coredns-3 on cp restarted for no known reason",
+    ),
+    played(
+        "a CoreDNS that runs out of memory seven times while the API is away once",
+        "D4",
+        out_of_memory,
+        FAILED,
+        "`apply cp`: kube-system/coredns-1 on w1 restarted 7 times (OOMKilled) for no known reason",
     ),
     played(
         "a pod of the set that mounts another claim",
