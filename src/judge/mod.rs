@@ -7,6 +7,7 @@ pub mod availability;
 pub mod clock;
 pub mod durability;
 pub mod evidence;
+pub mod fault;
 pub mod ha;
 pub mod identity;
 pub mod integrity;

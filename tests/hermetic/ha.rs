@@ -42,7 +42,8 @@ fn told() -> Story {
         [("to stop cp2", majority), ("to stop cp3", majority), ("to stop lb", "it is the load balancer")]
     {
         let answer = Some(format!("refused: {because} (cp: its API server is not ready)"));
-        s.observe("E4", "refused", Refused { asked: asked.into(), answer, because: because.into() });
+        let node = asked.strip_prefix("to stop ").map(str::to_owned);
+        s.observe("E4", "refused", Refused { asked: asked.into(), node, answer, because: because.into() });
     }
     s.observe("E4", "others_after", others());
     answers(&mut s, 10);
@@ -329,6 +330,18 @@ pub(super) static LIES: &[Lie] = &[
         "cp leads after, cp is down",
     ),
     lie(
+        "the lease of another component",
+        "E3",
+        told,
+        |s| {
+            for fact in ["leader_before", "leader_after"] {
+                s.bend_at("E3", fact, "/metadata/name", "kube-scheduler".into());
+            }
+        },
+        FAILED,
+        "the lease before is kube-scheduler, of kube-controller-manager",
+    ),
+    lie(
         "a lease that did not change hands",
         "E3",
         told,
@@ -359,6 +372,30 @@ pub(super) static LIES: &[Lie] = &[
         |s| s.bend_at("E4", "refused", "/answer", "no such container".into()),
         FAILED,
         "to stop lb was answered with: no such container",
+    ),
+    lie(
+        "only the load balancer was asked for",
+        "E4",
+        told,
+        |s| s.forget(|e| matches!(e, Event::Observed { what, value, .. } if what == "refused" && value["node"] != "lb")),
+        OPEN,
+        "nobody asked for cp2; nobody asked for cp3",
+    ),
+    lie(
+        "a refusal while no control plane was down",
+        "E4",
+        told,
+        |s| s.forget(|e| matches!(e, Event::FaultInjected { .. })),
+        OPEN,
+        "no control plane was down when it was asked",
+    ),
+    lie(
+        "a control plane whose return nothing proves",
+        "E2",
+        told,
+        |s| healed(s, |p| p["power"] = "exited".into()),
+        OPEN,
+        "nothing proves that cp runs again",
     ),
     lie(
         "nobody asked",

@@ -2,7 +2,7 @@
 //!
 //! Observed: `set`, `pod_before`, `pod_waiting` (just before the node is declared gone), `pod_after`,
 //! `pod_returned` (after the node's return) objects; `other_before`, `other_after`: the pod of a
-//! Deployment on the same node, and what replaced it; `power_waiting`, `power_moved` ([`Power`]): the
+//! Deployment on the same node, and what replaced it; `power_waiting`, `power_moved` ([`LookedAt`]): the
 //! node's container before the declaration and after the move; `budget`: seconds from the declaration
 //! until the new pod is ready.
 //! Marks: `declare` just before the taint is set, `moved` when the new pod is ready, `return` just
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::history::{Life, Order, held, lives, until};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
+use crate::judge::fault::Power;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock};
 
@@ -31,7 +32,7 @@ const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// State of a node's container when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Power {
+pub struct LookedAt {
     /// The node.
     pub node: String,
     /// `running`, `exited`, `paused`.
@@ -69,13 +70,13 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
     let (id, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;
     let intended = records.iter().find(|r| matches!(&r.event, Event::FaultIntended { id: i, .. } if i == id));
     let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
-    match proof["power"].as_str() {
-        None => finding.unsure(format!("nothing proves that the fault on {home} took hold: {proof}")),
-        Some(power) => finding.check(power != "running", format!("the fault on {home} took hold: {proof}")),
+    match Power::in_proof(proof) {
+        Power::Unknown => finding.unsure(format!("nothing proves that the fault on {home} took hold: {proof}")),
+        power => finding.check(power.is_down(), format!("the fault on {home} took hold: {proof}")),
     };
     for what in ["power_waiting", "power_moved"] {
-        let seen: Power = evidence.get(what)?;
-        let down = seen.node == home && seen.power != "running";
+        let seen: LookedAt = evidence.get(what)?;
+        let down = seen.node == home && Power::of(&seen.power).is_down();
         finding.check(down, format!("{what}: the container of {} was {}", seen.node, seen.power));
     }
     let moved = evidence.mark("moved")?;
@@ -222,9 +223,16 @@ fn check_back(
     let ready = node.condition("Ready").is_some_and(|c| c.0 == "True");
     let free = !tainted(&node, OUT_OF_SERVICE);
     finding.check(ready && free, format!("{home} is ready: {ready}, without the taint: {free}"));
-    let healed = since.iter().any(|r| matches!(&r.event, Event::FaultHealed { node, .. } if node == home));
-    if !healed {
-        finding.unsure(format!("{home} was not recorded as brought back"));
+    let healed = since.iter().find_map(|r| match &r.event {
+        Event::FaultHealed { node, proof, .. } if node == home => Some(proof),
+        _ => None,
+    });
+    match healed {
+        None => _ = finding.unsure(format!("{home} was not recorded as brought back")),
+        Some(proof) if Power::in_proof(proof) != Power::Running => {
+            finding.unsure(format!("nothing proves that {home} runs again: {proof}"));
+        }
+        Some(_) => {}
     }
     let whole = until(evidence, "returned")?;
     let all = lives(whole, set.name());

@@ -11,12 +11,12 @@
 //! listing made while the node was down.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::replacement::{check_replaced, check_watched, history};
 use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
+use crate::judge::fault::Power;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 
@@ -152,7 +152,10 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
         of_old == acknowledged,
         format!("{of_old} of {acknowledged} acknowledged rows are on {home}'s disk, not in the new server"),
     );
-    check_on_disk(finding, &on_disk, home, acknowledged);
+    let mut behind: Vec<u64> =
+        rows.misplaced.iter().filter(|(_, by)| by.uuid == old.uuid).map(|(row, _)| row.number).collect();
+    behind.sort_unstable();
+    check_on_disk(finding, &on_disk, home, &behind);
     finding.summary(format!(
         "server {} on {elsewhere} began with an empty {PATH}; {of_old} acknowledged rows are on {home}'s \
          disk ({} of them read there), not in the new server",
@@ -258,8 +261,7 @@ pub(super) fn proved<'r>(
     let down = down.filter(|power| *power != "unknown");
     let down = down.ok_or_else(|| Missing(format!("{home} was not looked at while it was down")))?;
     // Nothing that is seen without the fault says anything about the claim.
-    let shown = proof.get("power").and_then(Value::as_str).unwrap_or("absent");
-    if down == "running" || shown == "running" || shown == "absent" {
+    if !Power::of(down).is_down() || !Power::in_proof(proof).is_down() {
         finding.unsure(format!("{fault} on {home} never took hold: container {down}, proof {proof}"));
     } else {
         finding.check(true, format!("{fault} on {home} took hold: container {down}, proof {proof}"));
@@ -283,6 +285,9 @@ pub(super) fn healed(
     if proof["was"] == "running" {
         finding.unsure(format!("{home} ran before it was brought back: somebody else started it"));
     }
+    if Power::in_proof(proof) != Power::Running {
+        finding.unsure(format!("nothing proves that {home} runs again: {proof}"));
+    }
     Ok(())
 }
 
@@ -302,17 +307,19 @@ fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>
     Ok(())
 }
 
-/// A row that was not found is no proof of its absence: pages may be written in another form.
-fn check_on_disk(finding: &mut Finding, on_disk: &OnDisk, home: &str, acknowledged: usize) {
-    let (found, rows, files) = (on_disk.found.len(), on_disk.rows, on_disk.files.join(" "));
-    let what = format!(
-        "{found} of {rows} acknowledged rows were read from {} of {} ({})",
-        if files.is_empty() { "no file" } else { &files },
-        on_disk.node,
-        on_disk.power
-    );
-    let all = found as u64 == rows && rows == acknowledged as u64;
-    if on_disk.node == home && on_disk.power != "running" && all {
+/// A row that was not found is no proof of its absence: pages may be written in another form. A row that was
+/// never acknowledged cannot be among those that were looked for.
+fn check_on_disk(finding: &mut Finding, on_disk: &OnDisk, home: &str, behind: &[u64]) {
+    let (mine, others): (Vec<u64>, Vec<u64>) = on_disk.found.iter().partition(|row| behind.contains(row));
+    let files = if on_disk.files.is_empty() { "no file".into() } else { on_disk.files.join(" ") };
+    let OnDisk { node, power, rows, .. } = on_disk;
+    let mut what =
+        format!("{} of {rows} acknowledged rows were read from {files} of {node} ({power})", mine.len());
+    if let Some(first) = others.first() {
+        what += &format!(", and {} that nobody acknowledged there, the first: {first}", others.len());
+    }
+    let all = others.is_empty() && mine == behind && *rows == behind.len() as u64;
+    if node == home && Power::of(power).is_down() && all {
         finding.check(true, what);
     } else {
         finding.unsure(what);

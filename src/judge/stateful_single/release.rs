@@ -68,7 +68,8 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
         locality::holds(finding, listing, &[FILES, &[DIRECTORY]].concat());
         locality::files_of(finding, listing, &server.uuid);
     }
-    locality::back_on(finding, earlier, later, passing);
+    // No server runs any more.
+    locality::untouched(finding, earlier, later, passing);
     finding.summary(format!(
         "without the Deployment {} and {} stay Bound; without the claim the volume is Released, and {PATH} on {home} \
          still holds the {} files and folders of server {}",
