@@ -186,11 +186,7 @@ pub async fn upgrade(
 
 /// Writes down what the cluster is now, and what the plan of the upgrade says of that where one was carried
 /// out.
-fn note(
-    cluster: &Cluster,
-    version: Version,
-    planned: Option<&upgrade::State>,
-) -> Result<(), UpgradeError> {
+fn note(cluster: &Cluster, version: Version, planned: Option<&upgrade::State>) -> Result<(), UpgradeError> {
     let Some(mut record) = Record::read(&cluster.dir) else { return Ok(()) };
     if let Some(planned) = planned {
         record.planned = Some(planned.clone());

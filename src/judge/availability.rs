@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::object::Object;
 use super::outages::{Asked, Cause, Outages};
+use super::watched::{Gap, gaps};
 use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
 
@@ -73,26 +74,16 @@ impl<'r> Window<'r> {
         Ok(Self { before: &records[..start], during, after })
     }
 
-    /// Adds an undecided check for each of these kinds whose watch broke off in this time, since what
-    /// happened in the gap was not seen, and where the clocks disagree on its length.
-    pub fn check_unbroken(&self, finding: &mut Finding, kinds: &[&str]) {
+    /// Adds an undecided check where the clocks disagree on the length of this time.
+    pub fn check_clocks(&self, finding: &mut Finding) {
         if let [first, .., last] = self.during {
             clock::check_agree(finding, first, last);
         }
-        let end = self.during.last();
-        // A gap that ends after this time may have begun in it.
-        let began_in_it = |record: &Record, since_us: Option<u64>| {
-            end.is_some_and(|end| end.writer == record.writer && since_us.is_some_and(|us| us <= end.mono_us))
-        };
-        let after = self.after.iter().map(|r| (r, false));
-        for (record, is_in_it) in self.during.iter().map(|r| (r, true)).chain(after) {
-            if let Event::WatchRestarted { kind, reason, since_us } = &record.event
-                && kinds.contains(&kind.as_str())
-                && (is_in_it || began_in_it(record, *since_us))
-            {
-                finding.unsure(format!("the watch of {kind} broke off during the change ({reason})"));
-            }
-        }
+    }
+
+    /// The gaps in this time of watches of these kinds.
+    pub fn gaps(&self, kinds: &[&str]) -> Vec<Gap<'r>> {
+        gaps(self.during, self.after, kinds)
     }
 
     /// Every state of one object in this time, the one it began with first.

@@ -29,21 +29,25 @@ pub static CLAIMS: [Claim; 4] = [
     Claim {
         id: "E1",
         title: "the API answers while one of several control planes is down, and when it comes back",
+        watches: &[],
         judge: api_answers,
     },
     Claim {
         id: "E2",
         title: "a stopped control plane comes back with its address, and etcd with all its members",
+        watches: &[],
         judge: comes_back,
     },
     Claim {
         id: "E3",
         title: "the loss of the controller-manager's leader is noticed within the time of an election more",
+        watches: &["Node"],
         judge: noticed,
     },
     Claim {
         id: "E4",
         title: "a control plane without which the API would go is refused, and left as it is",
+        watches: &[],
         judge: refused,
     },
 ];
@@ -253,7 +257,11 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         finding.check(unknown.seq < healed.seq, format!("{target} was Unknown before it was brought back"));
     }
     let took = seconds_between(fault.injected, unknown) + stopping;
-    finding.timed(&format!("{target} Unknown"), took, allowed.seconds);
+    // An earlier change of the node may not have been seen.
+    let down = evidence.between(DOWN, RETURNED)?;
+    finding.watched(&evidence.gaps(down, &["Node"]), |finding| {
+        finding.timed(&format!("{target} Unknown"), took, allowed.seconds);
+    });
     clock::check_agree(finding, fault.injected, unknown);
     finding.summary(format!(
         "{target} led and went down; {} took over, the node was Unknown after {took:.1} s of {:.1} s",
@@ -286,9 +294,7 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         finding.check(right, format!("{} was answered with: {answer}", refused.asked));
         all.push(refused);
     }
-    let is_asked = |r: &Record| {
-        matches!(&r.event, Event::Observed { claim, what, .. } if claim == "E4" && what == "refused")
-    };
+    let is_asked = |r: &Record| matches!(&r.event, Event::Observed { claim, what, .. } if claim == "E4" && what == "refused");
     let records = evidence.records();
     let ends = [records.iter().position(is_asked), records.iter().rposition(is_asked)];
     for at in ends.into_iter().flatten() {

@@ -202,7 +202,8 @@ pub fn untouched(
             Some(format!("{} ({} bytes, now {size})", was.path, was.size))
         })
         .collect();
-    let what = if changed.is_empty() { "all the same".into() } else { format!("changed: {}", changed.join(", ")) };
+    let what =
+        if changed.is_empty() { "all the same".into() } else { format!("changed: {}", changed.join(", ")) };
     finding.check(changed.is_empty(), format!("sizes of files on {}: {what}", earlier.node));
 }
 

@@ -270,9 +270,7 @@ impl Asked {
             Event::RowWritten { outcome, reason, .. } | Event::TransactionWritten { outcome, reason, .. } => {
                 (to, outcome, reason)
             }
-            Event::RowsSampled { outcome, reason, began_us, .. } => {
-                (*began_us as f64 / 1e6, outcome, reason)
-            }
+            Event::RowsSampled { outcome, reason, began_us, .. } => (*began_us as f64 / 1e6, outcome, reason),
             Event::Sampled { outcome, detail, took_ms, .. } => (to - took_ms / 1e3, outcome, detail),
             _ => return None,
         };

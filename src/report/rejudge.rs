@@ -126,7 +126,8 @@ fn not_again(event: &mut Event, by: &str) {
     if let Event::ClaimJudged { evidence, .. } = event
         && !evidence.starts_with(NOT_AGAIN)
     {
-        *evidence = format!("{NOT_AGAIN}: this version does not know it, {by} recorded it and can: {evidence}");
+        *evidence =
+            format!("{NOT_AGAIN}: this version does not know it, {by} recorded it and can: {evidence}");
     }
 }
 

@@ -15,7 +15,7 @@ const ADDRESS: &str = "172.18.0.4";
 
 /// `cp`, which leads, is stopped at 20 s, is Unknown at 50 s, comes back at 60 s; the API is away for
 /// 5 s at first, and for 4 s then.
-fn told() -> Story {
+pub fn told() -> Story {
     let mut s = Story::default();
     let budget = |seconds| Allowed { seconds, arithmetic: vec![format!("{seconds} s  all of it")] };
     for claim in ["E1", "E2", "E3"] {
@@ -377,7 +377,9 @@ pub(super) static LIES: &[Lie] = &[
         "only the load balancer was asked for",
         "E4",
         told,
-        |s| s.forget(|e| matches!(e, Event::Observed { what, value, .. } if what == "refused" && value["node"] != "lb")),
+        |s| {
+            s.forget(|e| matches!(e, Event::Observed { what, value, .. } if what == "refused" && value["node"] != "lb"))
+        },
         OPEN,
         "nobody asked for cp2; nobody asked for cp3",
     ),

@@ -34,4 +34,5 @@ mod story;
 mod streams;
 mod upgrade;
 mod waits;
+mod watches;
 mod ways_out;

@@ -71,7 +71,9 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
     let intended = records.iter().find(|r| matches!(&r.event, Event::FaultIntended { id: i, .. } if i == id));
     let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
     match Power::in_proof(proof) {
-        Power::Unknown => finding.unsure(format!("nothing proves that the fault on {home} took hold: {proof}")),
+        Power::Unknown => {
+            finding.unsure(format!("nothing proves that the fault on {home} took hold: {proof}"))
+        }
         power => finding.check(power.is_down(), format!("the fault on {home} took hold: {proof}")),
     };
     for what in ["power_waiting", "power_moved"] {
@@ -107,7 +109,7 @@ fn check_stays(
     let from = records.iter().position(|r| r.seq == fault.seq).unwrap_or_default();
     let records = &records[from..];
     let all = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod", "StatefulSet"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "StatefulSet"]);
     let ours: Vec<&Life<'_>> = all.iter().filter(|l| l.name == before.name()).collect();
     let others = ours.iter().filter(|l| l.uid != before.uid()).count();
     order.check(
@@ -151,7 +153,8 @@ fn check_stays(
         }
         _ => false,
     });
-    finding.check(seen, format!("{} was seen ready before the declaration: {seen}", heir.name()));
+    Order::of(finding, evidence, records, &["Pod"])
+        .check(seen, format!("{} was seen ready before the declaration: {seen}", heir.name()));
     held(finding, all_after(records, ending.record), set, |_| true)?;
     Ok(waited)
 }
@@ -183,7 +186,7 @@ fn check_moves(
     let made = made.ok_or_else(|| Missing(format!("the new {} was not seen to come", after.name())))?;
     let ready =
         made.ready().ok_or_else(|| Missing(format!("the new {} was not seen ready", after.name())))?;
-    let mut order = Order::of(finding, records, &["Pod", "Node"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "Node"]);
     // Watches of two kinds: they may be a moment apart.
     order.check(
         seconds_between(taint, gone.record) > -1.0,
@@ -222,7 +225,8 @@ fn check_back(
     let (_, node) = last.ok_or_else(|| Missing(format!("{home} was not recorded after its return")))?;
     let ready = node.condition("Ready").is_some_and(|c| c.0 == "True");
     let free = !tainted(&node, OUT_OF_SERVICE);
-    finding.check(ready && free, format!("{home} is ready: {ready}, without the taint: {free}"));
+    Order::of(finding, evidence, since, &["Node"])
+        .check(ready && free, format!("{home} is ready: {ready}, without the taint: {free}"));
     let healed = since.iter().find_map(|r| match &r.event {
         Event::FaultHealed { node, proof, .. } if node == home => Some(proof),
         _ => None,
@@ -236,7 +240,7 @@ fn check_back(
     }
     let whole = until(evidence, "returned")?;
     let all = lives(whole, set.name());
-    let mut order = Order::of(finding, whole, &["Pod"]);
+    let mut order = Order::of(finding, evidence, whole, &["Pod"]);
     order.one_identity(&all);
     order.owned(&all, set);
     let uids = all.iter().filter(|l| l.name == after.name()).count();

@@ -97,7 +97,8 @@ fn check_named(
     let address = address(pod)?;
     let whole = |asked: &&String| !(asked.starts_with(&format!("{name}.")) && asked.ends_with('.'));
     if let Some(asked) = last.asked.as_ref().filter(whole) {
-        finding.unsure(format!("{when}: {} asked for {asked}, which is not the whole name {name}", last.asker));
+        finding
+            .unsure(format!("{when}: {} asked for {asked}, which is not the whole name {name}", last.asker));
     }
     finding.check(
         last.addresses == [address],

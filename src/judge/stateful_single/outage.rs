@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::replacement::{check_replaced, check_watched, history};
+use super::replacement::{check_replaced, history};
 use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
@@ -59,9 +59,21 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
     let allowed: Allowed = evidence.get("budget")?;
     let home = node_of(&before)?;
     let fault = proved(evidence, home, "while-stopped", finding)?;
-    check_watched(finding, since(evidence, fault), "Pod");
-    check_watched(finding, since(evidence, fault), "Node");
+    let gaps = evidence.gaps(since(evidence, fault), &["Node", "Pod"]);
+    finding.watched(&gaps, |finding| {
+        check_steps(evidence, finding, fault, (&before, &after), (&server, &allowed))
+    })
+}
 
+/// Each step from the node's loss to the replacement's first answer, within its budget.
+fn check_steps(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    fault: &Record,
+    (before, after): (&Object<'_>, &Object<'_>),
+    (server, allowed): (&Server, &Allowed),
+) -> Result<(), Missing> {
+    let home = node_of(before)?;
     let node = |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
         let changes = evidence.changes("Node").into_iter();
         let objects = changes.filter_map(|(record, _, value)| Some((record, Object::new(value).ok()?)));
@@ -99,11 +111,11 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
         finding.timed(what, seconds_between(fault, record), budget);
     }
     clock::check_agree(finding, fault, steps[8].2);
-    check_replaced(finding, &before, &after);
-    let elsewhere = node_of(&after)?;
+    check_replaced(finding, before, after);
+    let elsewhere = node_of(after)?;
     finding.check(elsewhere != home, format!("the replacement runs on {elsewhere}, {home} is down"));
-    check_server_of(finding, &server, &after);
-    check_stayed(evidence, finding, &before)?;
+    check_server_of(finding, server, after);
+    check_stayed(evidence, finding, before)?;
     finding.summary(format!(
         "{home} down: {} stays Terminating, {} ready on {elsewhere} after {:.1} s of {:.1} s",
         before.name(),
@@ -181,19 +193,8 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let back = evidence.mark("return")?;
     healed(evidence, finding, back, home)?;
 
-    let ready = evidence.changes("Node").into_iter().find_map(|(record, _, value)| {
-        let node = Object::new(value).ok()?;
-        let is_back = record.seq > back.seq && node.name() == home;
-        (is_back && ready_is(&node, "True") && !tainted(&node, "NoExecute")).then_some(record)
-    });
-    let ready = ready.ok_or_else(|| Missing(format!("{home} was not seen ready again")))?;
-    finding.timed(&format!("{home} ready again"), seconds_between(back, ready), budget);
-    let gone = history(evidence, before.uid()).into_iter().find(|h| h.1 == Change::Deleted);
-    let gone = gone.ok_or_else(|| Missing(format!("pod {} was not seen to go", before.name())))?.0;
-    let took = seconds_between(back, gone);
-    clock::check_agree(finding, back, gone);
-    finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
-    finding.timed(&format!("pod {} gone", before.name()), took, budget);
+    let gaps = evidence.gaps(since(evidence, back), &["Node", "Pod"]);
+    finding.watched(&gaps, |finding| check_returned(evidence, finding, &before, (back, budget)))?;
 
     locality::back_on(finding, listed(&stopped, home)?, listed(&returned, home)?, passing);
     locality::files_of(finding, listed(&returned, home)?, &old.uuid);
@@ -217,9 +218,36 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     Ok(())
 }
 
+/// The node is ready again, and the pod goes that it ran when it was lost, both within a budget.
+fn check_returned(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    before: &Object<'_>,
+    (back, budget): (&Record, f64),
+) -> Result<(), Missing> {
+    let home = node_of(before)?;
+    let ready = evidence.changes("Node").into_iter().find_map(|(record, _, value)| {
+        let node = Object::new(value).ok()?;
+        let is_back = record.seq > back.seq && node.name() == home;
+        (is_back && ready_is(&node, "True") && !tainted(&node, "NoExecute")).then_some(record)
+    });
+    let ready = ready.ok_or_else(|| Missing(format!("{home} was not seen ready again")))?;
+    finding.timed(&format!("{home} ready again"), seconds_between(back, ready), budget);
+    let gone = history(evidence, before.uid()).into_iter().find(|h| h.1 == Change::Deleted);
+    let gone = gone.ok_or_else(|| Missing(format!("pod {} was not seen to go", before.name())))?.0;
+    let took = seconds_between(back, gone);
+    clock::check_agree(finding, back, gone);
+    finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
+    finding.timed(&format!("pod {} gone", before.name()), took, budget);
+    Ok(())
+}
+
 /// Adds the checks of what the ledger's readers saw all the time, and of who answered it.
 pub(super) fn watched(evidence: &Evidence<'_>, finding: &mut Finding) -> usize {
-    durability::servers::check(evidence, finding);
+    // A pod that answered may not have been seen.
+    finding.watched(&evidence.gaps(evidence.records(), &["Pod"]), |finding| {
+        durability::servers::check(evidence, finding);
+    });
     let samples = durability::samples::Samples::of(evidence);
     if samples.answered > 0 {
         samples.check(finding);

@@ -25,6 +25,7 @@ use crate::judge::availability::{Ending, Limits, Sample, Window, is_of_series, o
 use crate::judge::identity::{Comparison, Identity, check_distinct, distinct, pod_names};
 use crate::judge::machine::{Health, health};
 use crate::judge::object::{Object, names};
+use crate::judge::watched::Gap;
 use crate::judge::{Evidence, Finding, Missing};
 
 /// The probe that asks through the Service.
@@ -80,8 +81,11 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     finding.part(|f| check_endpoints(f, evidence, &new));
     // Failed requests are explained by the history of pods: without it nothing speaks against them.
     let seen = finding.part(|f| {
-        let least = check_history(f, evidence, &deployment, &new)?;
-        Ok((least, check_answers(f, evidence, &images)?))
+        let window = Window::between(evidence, "image-change", "image-settled")?;
+        window.check_clocks(f);
+        let gaps = window.gaps(&["Deployment", "Pod", "ReplicaSet"]);
+        let least = f.watched(&gaps, |f| check_history(f, &window, &deployment, &new))?;
+        Ok((least, check_answers(f, evidence, &images, &gaps)?))
     });
     let (least, (met, answers)) = seen.unwrap_or_default();
     let renamed = format!("{} -> {}", pod_names(&old), pod_names(&new));
@@ -185,13 +189,11 @@ fn check_endpoints(finding: &mut Finding, evidence: &Evidence<'_>, new: &[Identi
 /// Counts pods at every recorded moment of the change, and reads what the Deployment said of itself.
 fn check_history(
     finding: &mut Finding,
-    evidence: &Evidence<'_>,
+    window: &Window<'_>,
     deployment: &Object<'_>,
     new: &[Identity],
 ) -> Result<String, Missing> {
     let limits = Limits::of(deployment)?;
-    let window = Window::between(evidence, "image-change", "image-settled")?;
-    window.check_unbroken(finding, &["Deployment", "Pod"]);
     let states = window.states(deployment.uid());
     let living = |pod: &Object<'_>| {
         !pod.is_terminating() && !matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
@@ -290,6 +292,7 @@ fn check_answers(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
     images: &Images,
+    gaps: &[Gap<'_>],
 ) -> Result<(String, String), Missing> {
     let window = Window::between(evidence, "image-change", "image-settled")?;
     let samples = window.samples(PROBE);
@@ -309,14 +312,12 @@ fn check_answers(
         }
     }
     let first = failed.first().map(|s| format!(", the first: {}", s.detail)).unwrap_or_default();
-    finding.check(
-        failed.is_empty(),
-        format!(
-            "{} of {} requests through the Service failed for no reason{first}",
-            failed.len(),
-            samples.len()
-        ),
-    );
+    // The deletion of a pod that would excuse one may not have been seen.
+    finding.watched(gaps, |finding| {
+        let (failed, all) = (failed.len(), samples.len());
+        let what = format!("{failed} of {all} requests through the Service failed for no reason{first}");
+        finding.check(failed == 0, what);
+    });
     if let Some((sample, why)) = open.first() {
         finding.unsure(format!(
             "{} of {} requests failed later than {LAG} s after a pod's deletion, and {why}, the first: {}",

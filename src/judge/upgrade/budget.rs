@@ -191,7 +191,10 @@ mod tests {
                 let (one, more) = (Budgets::defaults().outage(step, probe), several.outage(step, probe));
                 // A further control plane is configured, which a single one has not.
                 assert!(more.is_some() && (more <= one || *step == "configure"), "{step} {probe}");
-                assert!(several.away(step, probe) >= more && several.failed(probe).is_some(), "{step} {probe}");
+                assert!(
+                    several.away(step, probe) >= more && several.failed(probe).is_some(),
+                    "{step} {probe}"
+                );
             }
         }
         assert_eq!(several.outage("apply", "api"), Some(16.0));

@@ -169,7 +169,8 @@ impl Seen<'_, '_> {
         let mut tell = |count: i64, reason: Option<Reason>| {
             found.push(self.told(restarts.at, Disturbed::Restarted(count), reason, restarts.reason));
         };
-        let reasons = if restarts.reason == Some(OOM_KILLED) { Vec::new() } else { self.restarted(restarts.at) };
+        let reasons =
+            if restarts.reason == Some(OOM_KILLED) { Vec::new() } else { self.restarted(restarts.at) };
         for (step, why) in reasons {
             if count > 0 && why == EXCHANGED {
                 tell(count, Some((step, why)));

@@ -114,12 +114,12 @@ fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String
         .filter(|(_, v)| newest.minors_ahead(**v) > 0)
         .map(|(node, v)| format!("{node} ({v})"))
         .collect();
-    let servers =
-        if oldest == newest { format!("API server {newest}") } else { format!("API servers {oldest} to {newest}") };
-    Ok(format!(
-        "{made_as} -> {to}, stopped after `{step}`: {servers}, kubelets behind: {}",
-        names(&behind)
-    ))
+    let servers = if oldest == newest {
+        format!("API server {newest}")
+    } else {
+        format!("API servers {oldest} to {newest}")
+    };
+    Ok(format!("{made_as} -> {to}, stopped after `{step}`: {servers}, kubelets behind: {}", names(&behind)))
 }
 
 /// Each scenario on this cluster began on the versions that there are now.

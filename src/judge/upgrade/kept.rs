@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::disturbed::{Disturbance, Disturbed, disturbances};
 use super::{
-    AFTER, Evidence, Finding, Missing, Object, SET, WEB, check_watched, costs, lives, names, pinned, trap,
+    AFTER, Evidence, Finding, Missing, Object, SET, WEB, costs, gaps_in_drains, lives, names, pinned, trap,
 };
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
@@ -17,10 +17,16 @@ pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Re
         let rows = durability::every_acknowledged_row(evidence, AFTER, finding)?;
         Ok(rows.acknowledged())
     });
-    finding.part(|finding| pinned::waited_for_its_node(evidence, finding));
+    let records = evidence.records();
+    let gaps = |kinds: &[&str]| gaps_in_drains(records, &costs(records), kinds);
+    finding.part(|finding| {
+        let gaps = gaps(&["Event", "Pod"]);
+        finding.watched(&gaps, |finding| pinned::waited_for_its_node(evidence, finding))
+    });
     let stayed = finding.part(|finding| trap::stayed_behind(evidence, finding));
     finding.part(|finding| identities(evidence, finding));
-    let disturbed = finding.part(|finding| undisturbed(evidence, finding));
+    let disturbed =
+        finding.part(|finding| finding.watched(&gaps(&["Pod"]), |finding| undisturbed(evidence, finding)));
     finding.summary(format!(
         "{} acknowledged rows are there, every identity kept its claim and its file, each of {} disturbed pods \
          for a reason; trap: {}",
@@ -105,7 +111,6 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     if costs.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
     }
-    check_watched(finding, records, &costs, "Pod");
     for label in [WEB, SET] {
         if lives(records, label).is_empty() {
             return Err(Missing(format!("no pod with {}={} was recorded", label.0, label.1)));

@@ -45,18 +45,31 @@ pub static CLAIMS: [Claim; 5] = [
     Claim {
         id: "D1",
         title: "control plane first, then each worker, one minor version at a time",
+        watches: &[],
         judge: versions::in_order,
     },
-    Claim { id: "D2", title: "workloads live through every step within its budget", judge: within_budget },
-    Claim { id: "D3", title: "drained nodes come back and pods spread again", judge: drained::come_back },
+    Claim {
+        id: "D2",
+        title: "workloads live through every step within its budget",
+        watches: &[],
+        judge: within_budget,
+    },
+    Claim {
+        id: "D3",
+        title: "drained nodes come back and pods spread again",
+        watches: &["Node", "Pod"],
+        judge: drained::come_back,
+    },
     Claim {
         id: "D4",
         title: "no acknowledged row is lost, no identity changed, no pod was disturbed without a reason",
+        watches: &["Event", "Pod"],
         judge: kept::nothing_lost,
     },
     Claim {
         id: "D5",
         title: "the claims of A, B and C hold on the upgraded cluster, and on one stopped half way",
+        watches: &[],
         judge: holds::on_this_cluster,
     },
 ];
@@ -179,19 +192,21 @@ fn failed_in_all(finding: &mut Finding, budgets: &Budgets, probe: &str, costs: &
 /// may have been away for a moment.
 const SLACK: f64 = 2.0;
 
-/// Adds an undecided check for each watch of a kind that was broken off while a node was drained: what
-/// happened in the gap, which ends with the record, was not seen. While an API server is exchanged watches break off as a matter of
-/// course; what went in that gap is in the list that comes after it, and counts.
-fn check_watched(finding: &mut Finding, records: &[Record], costs: &[StepCost], kind: &str) {
+/// Each watch of these kinds that was broken off while a node was drained, in a sentence: what happened in the
+/// gap, which ends with the record, was not seen. While an API server is exchanged watches break off as a matter
+/// of course; what went in that gap is in the list that comes after it, and counts.
+fn gaps_in_drains(records: &[Record], costs: &[StepCost], kinds: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
     for record in records {
-        let Event::WatchRestarted { kind: broken, reason, since_us } = &record.event else { continue };
+        let Event::WatchRestarted { kind, reason, since_us } = &record.event else { continue };
         let seconds = |us: u64| us as f64 / 1e6;
         let (since, at) = (seconds(since_us.unwrap_or(record.mono_us)), seconds(record.mono_us));
         let blind = |c: &&StepCost| c.step.step == DRAIN && c.from <= at && since < c.to;
-        for drain in costs.iter().filter(blind).filter(|_| broken == kind) {
-            finding.unsure(format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()));
+        for drain in costs.iter().filter(blind).filter(|_| kinds.contains(&kind.as_str())) {
+            found.push(format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()));
         }
     }
+    found
 }
 
 /// Name of the step that drains a node.

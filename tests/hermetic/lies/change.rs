@@ -252,6 +252,19 @@ pub(super) static LIES: &[Lie] = &[
         OPEN,
         "watch of Pod broke off",
     ),
+    lie(
+        "watch of replica sets broke",
+        "A7",
+        recorded,
+        |s| {
+            s.insert_after(
+                "image-change",
+                Event::WatchRestarted { kind: "ReplicaSet".into(), reason: "410".into(), since_us: None },
+            )
+        },
+        OPEN,
+        "the watch of ReplicaSet broke off",
+    ),
     lie("probe was blind", "A7", recorded, blind, OPEN, "no sample for"),
 ];
 

@@ -153,7 +153,7 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Pod"),
         OPEN,
-        "the watch of Pods began anew",
+        "the watch of Pod broke off",
     ),
     lie(
         "a watch of nodes that loses events (410)",
@@ -161,7 +161,7 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Node"),
         OPEN,
-        "the watch of Nodes began anew",
+        "the watch of Node broke off",
     ),
     lie(
         "a watch that loses events (410)",
@@ -169,7 +169,20 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| broke(s, |e| matches!(e, Event::Marked { mark } if mark == "template-change"), "Pod"),
         OPEN,
-        "the watch of Pods began anew",
+        "the watch of Pod broke off",
+    ),
+    lie(
+        "a watch of events that loses why the replacement waits (410)",
+        "B12",
+        told::story,
+        |s| {
+            let said = |e: &Event| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Event");
+            let at = position(s, said);
+            let (kind, reason) = ("Event".into(), "410 Gone".into());
+            s.records[at].event = Event::WatchRestarted { kind, reason, since_us: None };
+        },
+        OPEN,
+        "the watch of Event broke off",
     ),
     lie(
         "two servers at once",
@@ -327,7 +340,13 @@ pub(super) static LIES: &[Lie] = &[
         "a return that nothing proves",
         "B10",
         told::story,
-        |s| s.each(|e| if let Event::FaultHealed { proof, .. } = e { proof["power"] = json!("exited") }),
+        |s| {
+            s.each(|e| {
+                if let Event::FaultHealed { proof, .. } = e {
+                    proof["power"] = json!("exited")
+                }
+            })
+        },
         OPEN,
         "nothing proves that w1 runs again",
     ),

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::story::{Story, Wrong, pod, told};
 use super::v;
+use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
 use seatrial::judge::version::Version;
 use seatrial::upgrade::{Component, State};
-use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
 
 #[test]
 fn a_sound_upgrade_passes() {
@@ -130,7 +130,8 @@ fn out_of_memory(lies: bool) -> Found {
     for times in (1..8).filter(|_| lies) {
         let mut object = pod("kube-system", "coredns-1", "kube-dns", "dns-1", "w1", "ReplicaSet", "ready");
         object["status"]["containerStatuses"][0]["restartCount"] = json!(times);
-        object["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"reason": "OOMKilled"}});
+        object["status"]["containerStatuses"][0]["lastState"] =
+            json!({"terminated": {"reason": "OOMKilled"}});
         let (kind, name, uid) = ("Pod".into(), "coredns-1".into(), "dns-1".into());
         events.push(Event::ObjectChanged { change: Change::Modified, kind, name, uid, object });
     }
@@ -187,7 +188,8 @@ fn two_hops(lies: bool, without: fn(&EndedStep) -> bool) -> Found {
         for (old, new) in [("1.36.3", "@"), ("1.35.4", "1.36.3"), ("1.34.4", "1.35.4")] {
             text = text.replace(old, new);
         }
-        for (old, new) in [("3.6.6", "3.6.8"), ("3.6.5", "3.6.6"), ("1.13.1", "1.14.2"), ("1.12.1", "1.13.1")] {
+        for (old, new) in [("3.6.6", "3.6.8"), ("3.6.5", "3.6.6"), ("1.13.1", "1.14.2"), ("1.12.1", "1.13.1")]
+        {
             text = text.replace(old, new);
         }
         let mut record: Record = serde_json::from_str(&text).unwrap();
