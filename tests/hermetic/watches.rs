@@ -64,7 +64,8 @@ fn a_claim_reads_the_kinds_that_it_declares_and_no_others(
         let mut opened = false;
         for at in moments(&records) {
             let mut broken = records.clone();
-            let event = Event::WatchRestarted { kind: kind.clone(), reason: "410 Gone".into(), since_us: None };
+            let event =
+                Event::WatchRestarted { kind: kind.clone(), reason: "410 Gone".into(), since_us: None };
             broken.insert(at, Record { event, ..records[at - usize::from(at > 0)].clone() });
             let found = conclusion(claim, &broken);
             assert_ne!(found, Conclusion::Failed, "{id} with a gap in the watch of {kind} at record {at}");

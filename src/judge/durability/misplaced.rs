@@ -14,10 +14,8 @@ pub fn down(records: &[Record]) -> BTreeMap<&str, &str> {
     let mut down = BTreeMap::new();
     for record in records {
         match &record.event {
-            Event::FaultInjected { id, fault, node, proof } => {
-                if Power::in_proof(proof).is_down() {
-                    down.insert(id, (node.as_str(), fault.as_str()));
-                }
+            Event::FaultInjected { id, fault, node, proof } if Power::in_proof(proof).is_down() => {
+                down.insert(id, (node.as_str(), fault.as_str()));
             }
             Event::FaultHealed { id, .. } => {
                 down.remove(id);

@@ -103,6 +103,9 @@ fn named<'o>(all: &[Object<'o>], name: &Option<String>) -> Option<Object<'o>> {
     all.iter().find(|c| Some(c.name()) == name.as_deref()).copied()
 }
 
+/// Step, pod, node, and how its container had ended.
+type Unexplained<'d> = (Option<usize>, &'d str, &'d str, Option<&'d str>);
+
 /// Every pod that went or restarted did so for a reason: its node's drain, or what the step is about.
 /// Gives how many did.
 fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, Missing> {
@@ -122,7 +125,7 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     let all = disturbances(records);
     let mut reasons: BTreeMap<(Option<usize>, &str), Vec<String>> = BTreeMap::new();
     // A container that ends over and over is one finding.
-    let mut unexplained: BTreeMap<(Option<usize>, &str, &str, Option<&str>), (bool, i64)> = BTreeMap::new();
+    let mut unexplained: BTreeMap<Unexplained<'_>, (bool, i64)> = BTreeMap::new();
     for found in &all {
         let Disturbance { pod, node, what, .. } = found;
         match found.why {

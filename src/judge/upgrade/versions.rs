@@ -225,7 +225,7 @@ const WITHOUT_PROXY: usize = 1;
 /// then, and [`WITHOUT_PROXY`] nodes none. kubectl is no part of a cluster and is not looked at.
 pub(super) fn differences(now: &State, planned: &State, rolling: Option<&State>) -> Vec<String> {
     let (is, wanted) = (all(now), all(planned));
-    let before = rolling.map(|before| all(before));
+    let before = rolling.map(all);
     let mut without = 0;
     let mut found = Vec::new();
     for (part, version) in &wanted {
