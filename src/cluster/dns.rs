@@ -37,7 +37,7 @@ pub(super) async fn spread(client: &Client, deadline: Deadline) -> Result<(), St
 
 /// The command that asks `server` and prints the first bytes of its answer. It ends within 3 s.
 pub(crate) fn command(server: IpAddr) -> [String; 5] {
-    let query: String = query().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    let query: String = query(server).iter().map(|byte| format!("\\x{byte:02x}")).collect();
     let script = format!("exec 3<>/dev/tcp/{server}/53 && printf '{query}' >&3 && head -c {HEAD} <&3");
     ["timeout".into(), "3".into(), "bash".into(), "-c".into(), script]
 }
@@ -59,8 +59,9 @@ pub(crate) fn answered(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// A query for an A record, with the length in front that TCP asks for (RFC 1035, 4.2.2).
-fn query() -> Vec<u8> {
+/// A query for an address of the family that the cluster's own has, with the length in front that TCP asks for
+/// (RFC 1035, 4.2.2).
+fn query(server: IpAddr) -> Vec<u8> {
     let mut body = Vec::new();
     // Recursion desired, one question.
     for word in [ID, 0x0100, 1, 0, 0, 0] {
@@ -71,8 +72,8 @@ fn query() -> Vec<u8> {
         body.extend(label.as_bytes());
     }
     body.push(0);
-    // Type A, class IN.
-    body.extend([0, 1, 0, 1]);
+    // Type A or AAAA (RFC 3596, 2.1), class IN.
+    body.extend([0, if server.is_ipv4() { 1 } else { 28 }, 0, 1]);
     let mut whole = u16::try_from(body.len()).unwrap_or_default().to_be_bytes().to_vec();
     whole.append(&mut body);
     whole
@@ -101,14 +102,24 @@ mod tests {
         assert!(answered(&[]).is_err());
     }
 
+    #[test]
+    fn the_address_of_the_clusters_own_family_is_asked_for() {
+        for (server, kind) in [("10.96.0.10", 1), ("fd00:10:96::a", 28)] {
+            let query = query(server.parse().unwrap());
+            assert_eq!(query[query.len() - 4..], [0, kind, 0, 1], "{server}");
+        }
+    }
+
     #[tokio::test]
     async fn bash_sends_the_query_as_it_should_be() {
         // Port 53 is not ours to open: the same script against another port.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let [_, _, bash, c, script] = command("127.0.0.1".parse().unwrap());
+        let server: IpAddr = "127.0.0.1".parse().unwrap();
+        let query = || query(server);
+        let [_, _, bash, c, script] = command(server);
         let script = script.replace("/53 ", &format!("/{port} "));
-        let server = async {
+        let served = async {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut got = vec![0; query().len()];
             socket.read_exact(&mut got).await.unwrap();
@@ -116,7 +127,7 @@ mod tests {
             got
         };
         let deadline = Deadline::after(Duration::from_secs(5));
-        let (got, out) = tokio::join!(server, Exec::new(bash).args([c, script]).run(deadline));
+        let (got, out) = tokio::join!(served, Exec::new(bash).args([c, script]).run(deadline));
         assert_eq!(got, query());
         // As text the bytes above 0x7f are replaced; their number still shows that all came.
         assert_eq!(out.unwrap().stdout.chars().count(), HEAD);

@@ -300,6 +300,7 @@ impl Making<'_> {
             topology: wanted.topology.name.into(),
             kubernetes: wanted.kubernetes.clone(),
             made_as: None,
+            planned: None,
             image: wanted.image.clone(),
             workloads: wanted.workloads.clone(),
             created_at: Timestamp::now(),

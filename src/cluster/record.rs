@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ClusterError;
 use crate::artefact;
 use crate::config::StateId;
+use crate::judge::skew::State;
 
 /// A cluster as its state folder remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,10 @@ pub struct Record {
     /// The version that it was made as; absent where it was never upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_as: Option<String>,
+    /// The versions of everything that the plan of its last upgrade led to; absent where it was never
+    /// upgraded, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<State>,
     /// The node image.
     pub image: String,
     /// Images that every node must hold.
@@ -117,6 +122,7 @@ mod tests {
             topology: "three".into(),
             kubernetes: "1.34.4".into(),
             made_as: None,
+            planned: None,
             image: "node:1".into(),
             workloads: vec!["nginx:1".into()],
             created_at: Timestamp::UNIX_EPOCH,

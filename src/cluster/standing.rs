@@ -289,6 +289,7 @@ mod tests {
             topology: "one".into(),
             kubernetes: "1.34.4".into(),
             made_as: None,
+            planned: None,
             image: "node".into(),
             workloads: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,

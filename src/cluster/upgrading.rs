@@ -72,10 +72,14 @@ pub fn origin(cluster: &Cluster) -> Option<Origin> {
     match Journal::read(&cluster.dir) {
         None => {
             record.made_as?;
-            Some(Origin { made_as, to: version(&record.kubernetes)?, stopped_after: None })
+            let (to, planned) = (version(&record.kubernetes)?, record.planned);
+            Some(Origin { made_as, to, stopped_after: None, planned })
         }
         // One that was begun and has done nothing yet is as it was made.
-        Some(Ok(entry)) => Some(Origin { made_as, to: entry.to, stopped_after: Some(entry.step?) }),
+        Some(Ok(entry)) => {
+            let (to, stopped_after, planned) = (entry.to, Some(entry.step?), entry.planned);
+            Some(Origin { made_as, to, stopped_after, planned })
+        }
         Some(Err(_)) => None,
     }
 }
@@ -170,19 +174,23 @@ pub async fn upgrade(
             let state = upgrade::state(&client).await?;
             return Ok(Upgraded { from, to: plan.to, ending, state });
         }
-        note(cluster, hop.to)?;
+        note(cluster, hop.to, hop.steps.last().map(|step| &step.after))?;
         // The checks of the next hop are made from what runs now.
         looked = Looked::at(settings, cluster, ask, None).await?;
     }
-    note(cluster, looked.plan.to)?;
+    note(cluster, looked.plan.to, None)?;
     Journal::close(&cluster.dir)?;
     let state = upgrade::state(&client).await?;
     Ok(Upgraded { from, to: looked.plan.to, ending: Ending::Complete, state })
 }
 
-/// Writes down what the cluster is now.
-fn note(cluster: &Cluster, version: Version) -> Result<(), UpgradeError> {
+/// Writes down what the cluster is now, and what the plan of the upgrade says of that where one was carried
+/// out.
+fn note(cluster: &Cluster, version: Version, planned: Option<&upgrade::State>) -> Result<(), UpgradeError> {
     let Some(mut record) = Record::read(&cluster.dir) else { return Ok(()) };
+    if let Some(planned) = planned {
+        record.planned = Some(planned.clone());
+    }
     let version = version.to_string();
     if record.kubernetes != version {
         let before = std::mem::replace(&mut record.kubernetes, version);
@@ -300,6 +308,7 @@ mod tests {
             topology: "three".into(),
             kubernetes: "1.34.4".into(),
             made_as: None,
+            planned: None,
             image: "node:1".into(),
             workloads: Vec::new(),
             addresses: Default::default(),
@@ -326,7 +335,7 @@ mod tests {
         let begin: Write = ("", |j, t| j.starting(t, manner(t)));
         let close: Write = ("", |j, _| j.cordoning("w"));
         let open: Write = ("", |j, _| j.uncordoned("w"));
-        let done: Write = ("", |j, t| j.done(t, manner(t)));
+        let done: Write = ("", |j, t| j.done(t, manner(t), &upgrade::State::default()));
         let safe: Write = ("safe", done.1);
         let steps: [(&str, &[Write]); 6] = [
             ("preload", &[begin, safe]),

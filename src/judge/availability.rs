@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::evidence::seconds_between;
 use super::object::Object;
+use super::outages::{Asked, Cause, Outages};
+use super::watched::{Gap, gaps};
 use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
 
@@ -73,26 +74,16 @@ impl<'r> Window<'r> {
         Ok(Self { before: &records[..start], during, after })
     }
 
-    /// Adds an undecided check for each of these kinds whose watch broke off in this time, since what
-    /// happened in the gap was not seen, and where the clocks disagree on its length.
-    pub fn check_unbroken(&self, finding: &mut Finding, kinds: &[&str]) {
+    /// Adds an undecided check where the clocks disagree on the length of this time.
+    pub fn check_clocks(&self, finding: &mut Finding) {
         if let [first, .., last] = self.during {
             clock::check_agree(finding, first, last);
         }
-        let end = self.during.last();
-        // A gap that ends after this time may have begun in it.
-        let began_in_it = |record: &Record, since_us: Option<u64>| {
-            end.is_some_and(|end| end.writer == record.writer && since_us.is_some_and(|us| us <= end.mono_us))
-        };
-        let after = self.after.iter().map(|r| (r, false));
-        for (record, is_in_it) in self.during.iter().map(|r| (r, true)).chain(after) {
-            if let Event::WatchRestarted { kind, reason, since_us } = &record.event
-                && kinds.contains(&kind.as_str())
-                && (is_in_it || began_in_it(record, *since_us))
-            {
-                finding.unsure(format!("the watch of {kind} broke off during the change ({reason})"));
-            }
-        }
+    }
+
+    /// The gaps in this time of watches of these kinds.
+    pub fn gaps(&self, kinds: &[&str]) -> Vec<Gap<'r>> {
+        gaps(self.during, self.after, kinds)
     }
 
     /// Every state of one object in this time, the one it began with first.
@@ -163,22 +154,14 @@ impl<'r> Window<'r> {
         longest.max(since.map_or(0.0, |s| end - s))
     }
 
-    /// When pods with the label were ending: from the moment that their deletion was seen until `lag`
-    /// seconds after they were seen to be gone. In that time a Service may still send requests to
-    /// them: the node's rules follow the endpoints a moment later, the container ends at once.
-    /// Source: Kubernetes' documentation, "Pod Lifecycle: Termination of Pods".
-    pub fn endings(&self, label: (&str, &str), lag: f64) -> Vec<Ending<'r>> {
+    /// The deletions of pods with the label, as they were first seen.
+    pub fn endings(&self, label: (&str, &str)) -> Vec<Ending<'r>> {
         let mut endings: BTreeMap<&str, Ending<'r>> = BTreeMap::new();
         let all = self.before.iter().chain(self.during).chain(self.after);
-        for (record, (kind, change, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
-            if kind != "Pod" || pod.label(label.0) != Some(label.1) || !pod.is_terminating() {
-                continue;
-            }
-            let at = record.mono_us as f64 / 1e6;
-            let new = Ending { pod: pod.name(), from: at, to: f64::INFINITY };
-            let ending = endings.entry(pod.uid()).or_insert(new);
-            if change == Change::Deleted {
-                ending.to = at + lag;
+        for (record, (kind, _, pod)) in all.filter_map(|r| Some((r, change(r)?))) {
+            if kind == "Pod" && pod.label(label.0) == Some(label.1) && pod.is_terminating() {
+                let at = record.mono_us as f64 / 1e6;
+                endings.entry(pod.uid()).or_insert(Ending { pod: pod.name(), at });
             }
         }
         endings.into_values().collect()
@@ -196,23 +179,24 @@ impl<'r> Window<'r> {
 /// Seconds that a record may be late against one that came over another connection.
 const SLACK: f64 = 0.5;
 
-/// The time in which a pod was ending, in seconds on the log's monotonic clock.
+/// A pod whose deletion was asked for. In the time after that a Service may still send requests to it: the
+/// container stops to listen, and the node's rules follow the endpoints a moment later. Source: Kubernetes'
+/// documentation, "Pod Lifecycle: Termination of Pods".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ending<'r> {
     /// The pod.
     pub pod: &'r str,
-    /// When its deletion was seen.
-    pub from: f64,
-    /// When nothing can reach it any more.
-    pub to: f64,
+    /// When its deletion was seen, in seconds on the log's monotonic clock.
+    pub at: f64,
 }
 
 impl Ending<'_> {
-    /// Whether a request was under way in this time. Samples and changes come over connections of
-    /// their own: one may be recorded a moment before the other.
-    pub fn explains(&self, sample: &Sample<'_>) -> bool {
-        let end = sample.record.mono_us as f64 / 1e6;
-        end + SLACK >= self.from && end - sample.took_ms / 1e3 <= self.to
+    /// Seconds from the deletion to the beginning of a request; none where the request had ended before.
+    /// Samples and changes come over connections of their own: one may be recorded a moment before the
+    /// other.
+    pub fn seconds_before(&self, sample: &Sample<'_>) -> Option<f64> {
+        let (began, ended) = sample.span();
+        (ended + SLACK >= self.at).then_some(began - self.at)
     }
 }
 
@@ -239,6 +223,12 @@ impl<'r> Sample<'r> {
         }
     }
 
+    /// When it began and ended, in seconds on the log's monotonic clock.
+    pub fn span(&self) -> (f64, f64) {
+        let ended = self.record.mono_us as f64 / 1e6;
+        (ended - self.took_ms / 1e3, ended)
+    }
+
     /// Whether a server answered, if only to refuse: `503 nginx/1.22.1`.
     pub fn is_answer(&self) -> bool {
         self.detail.starts_with(|c: char| c.is_ascii_digit())
@@ -258,21 +248,13 @@ pub fn is_of_series(version: &str, series: &str) -> bool {
     !series.is_empty() && rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
 }
 
-/// Longest time that a client was without the service, in seconds: from the last answer before a
-/// sample that failed to the next answer, or to the last sample. 0 where none failed.
-pub fn longest_outage(samples: &[Sample<'_>]) -> f64 {
-    let (mut longest, mut answered, mut failing) = (0.0_f64, samples.first(), false);
-    for sample in samples {
-        let fine = sample.outcome == Outcome::Acknowledged;
-        failing |= !fine;
-        if let Some(before) = answered.filter(|_| failing) {
-            longest = longest.max(seconds_between(before.record, sample.record));
-        }
-        if fine {
-            (answered, failing) = (Some(sample), false);
-        }
-    }
-    longest
+/// The outages that a client met, as [`Outages`] defines them, among samples in order.
+pub fn outages(samples: &[Sample<'_>]) -> Outages {
+    let asked = samples.iter().map(|sample| {
+        let ((from, to), outcome) = (sample.span(), sample.outcome);
+        Asked::Request { from, to, outcome, cause: Cause::of(sample.detail) }
+    });
+    Outages::among(asked, samples.last().map_or(0.0, |last| last.span().1))
 }
 
 fn change(record: &Record) -> Option<(&str, Change, Object<'_>)> {
@@ -342,7 +324,8 @@ mod tests {
 
     fn outage(samples: &[(u64, Outcome)]) -> f64 {
         let records: Vec<_> = samples.iter().map(|s| sampled(s.0, s.1)).collect();
-        longest_outage(&records.iter().filter_map(|r| Sample::of(r, "http")).collect::<Vec<_>>())
+        let samples: Vec<_> = records.iter().filter_map(|r| Sample::of(r, "http")).collect();
+        outages(&samples).longest().map_or(0.0, |w| (w.length() * 1e3).round() / 1e3)
     }
 
     #[test]
@@ -354,7 +337,8 @@ mod tests {
             [(0, Acknowledged), (100, Refused), (300, Acknowledged), (400, Refused), (1400, Indeterminate)];
         assert_eq!(outage(&twice), 1.1);
         assert_eq!(outage(&[&twice[..], &[(1500, Acknowledged)]].concat()), 1.2);
-        assert_eq!(outage(&[(0, Refused), (700, Refused)]), 0.7);
+        // Nothing was answered before: the first request had begun 1 ms earlier.
+        assert_eq!(outage(&[(100, Refused), (800, Refused)]), 0.701);
     }
 
     #[test]
@@ -425,27 +409,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_ends_from_the_first_sign_until_a_while_after_it_is_gone() {
+    fn a_request_is_held_against_the_first_sign_of_a_deletion() {
         let records = [
             changed(500, "Lease", "x", Change::Modified, true),
             changed(600, "Pod", "y", Change::Modified, true),
             changed(700, "Pod", "x", Change::Modified, false),
             changed(1000, "Pod", "x", Change::Modified, true),
             changed(2000, "Pod", "x", Change::Modified, true),
+            changed(3000, "Pod", "x", Change::Deleted, true),
         ];
-        let pod = "Pod-of-x";
-        let endings = window(&records).endings(("app", "x"), 2.0);
-        assert_eq!(endings, [Ending { pod, from: 1.0, to: f64::INFINITY }]);
-        let gone = [&records[..], &[changed(3000, "Pod", "x", Change::Deleted, true)]].concat();
-        let endings = window(&gone).endings(("app", "x"), 2.0);
-        assert_eq!(endings, [Ending { pod, from: 1.0, to: 5.0 }]);
+        let endings = window(&records).endings(("app", "x"));
+        assert_eq!(endings, [Ending { pod: "Pod-of-x", at: 1.0 }]);
         // A sample, by when it was recorded and the milliseconds that it took.
-        for (ms, took, explained) in
-            [(400, 1, false), (500, 1, true), (5000, 1, true), (6000, 900, false), (6000, 1000, true)]
+        for (ms, took, after) in
+            [(400, 0, None), (500, 0, Some(-0.5)), (5000, 0, Some(4.0)), (6000, 1000, Some(4.0))]
         {
             let record = sampled(ms, Outcome::Refused);
             let sample = Sample { took_ms: f64::from(took), ..Sample::of(&record, "http").unwrap() };
-            assert_eq!(endings[0].explains(&sample), explained, "{ms} ms, {took} ms");
+            assert_eq!(endings[0].seconds_before(&sample), after, "{ms} ms, {took} ms");
         }
     }
 }

@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::durability::misplaced;
 use super::evidence::seconds_between;
+use super::fault::Power;
 use super::object::{Object, names};
 use super::outages::Outages;
 use super::{Claim, Evidence, Finding, Missing, clock};
@@ -27,21 +29,25 @@ pub static CLAIMS: [Claim; 4] = [
     Claim {
         id: "E1",
         title: "the API answers while one of several control planes is down, and when it comes back",
+        watches: &[],
         judge: api_answers,
     },
     Claim {
         id: "E2",
         title: "a stopped control plane comes back with its address, and etcd with all its members",
+        watches: &[],
         judge: comes_back,
     },
     Claim {
         id: "E3",
         title: "the loss of the controller-manager's leader is noticed within the time of an election more",
+        watches: &["Node"],
         judge: noticed,
     },
     Claim {
         id: "E4",
         title: "a control plane without which the API would go is refused, and left as it is",
+        watches: &[],
         judge: refused,
     },
 ];
@@ -78,6 +84,9 @@ pub struct Member {
 pub struct Refused {
     /// What was asked for.
     pub asked: String,
+    /// The container that it was asked for; absent in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The error's text; none where it was allowed.
     pub answer: Option<String>,
     /// What the answer must say.
@@ -97,6 +106,8 @@ pub struct Container {
 
 /// Names of the probes that ask the API from outside: over one connection, and over a new one each time.
 const PROBES: [&str; 2] = ["api", "api-anew"];
+/// The lease of the controller-managers.
+pub const LEADER: &str = "kube-controller-manager";
 /// A probe that is silent for longer than this was not asking.
 const SILENT: f64 = 5.0;
 /// Answers that there must be before the fault, while the node is down, and after its return.
@@ -127,7 +138,7 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
             ("while it was down", &between[..after]),
             ("while it came back", &between[after..]),
         ] {
-            match Outages::of(part, probe, SILENT).answered {
+            match Outages::of(part, probe).answered {
                 few @ ..ANSWERS => {
                     finding.unsure(format!("{probe}: {few} answers {when}, {ANSWERS} are needed"))
                 }
@@ -135,7 +146,10 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
             };
         }
         // The last answer before the fault is the beginning of an outage in it.
-        let all = Outages::of(until(returned), probe, SILENT);
+        let all = Outages::of(until(returned), probe);
+        if all.silence > SILENT {
+            finding.unsure(format!("{probe} did not ask for {:.1} s", all.silence));
+        }
         let windows: Vec<_> = all.windows.iter().filter(|w| w.to >= begin).collect();
         let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
         let open = windows.iter().any(|w| w.open);
@@ -220,6 +234,10 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     let leaders = finding.part(|finding| {
         let before = Object::observed(evidence, "leader_before")?;
         let after = Object::observed(evidence, "leader_after")?;
+        for (when, lease) in [("before", &before), ("after", &after)] {
+            let name = lease.name();
+            finding.check(name == LEADER, format!("the lease {when} is {name}, of {LEADER}"));
+        }
         let (was, is) = (leader(&before)?, leader(&after)?);
         finding.check(was == target, format!("{was} led before, {target} went down"));
         finding.check(is != target, format!("{is} leads after, {target} is down"));
@@ -239,7 +257,11 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         finding.check(unknown.seq < healed.seq, format!("{target} was Unknown before it was brought back"));
     }
     let took = seconds_between(fault.injected, unknown) + stopping;
-    finding.timed(&format!("{target} Unknown"), took, allowed.seconds);
+    // An earlier change of the node may not have been seen.
+    let down = evidence.between(DOWN, RETURNED)?;
+    finding.watched(&evidence.gaps(down, &["Node"]), |finding| {
+        finding.timed(&format!("{target} Unknown"), took, allowed.seconds);
+    });
     clock::check_agree(finding, fault.injected, unknown);
     finding.summary(format!(
         "{target} led and went down; {} took over, the node was Unknown after {took:.1} s of {:.1} s",
@@ -256,23 +278,44 @@ fn leader<'r>(lease: &Object<'r>) -> Result<&'r str, Missing> {
     node.ok_or_else(|| Missing(format!("the lease {} names no leader", lease.name())))
 }
 
-/// E4.
+/// E4. Only while a control plane is down is there one without which the API would go, and each of the others
+/// is such a one.
 fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let asked = evidence.values("refused");
     if asked.is_empty() {
         return Err(Missing("`refused` was not observed".into()));
     }
+    let mut all = Vec::new();
     for value in &asked {
-        let Refused { asked, answer, because } = serde_json::from_value((*value).clone())
+        let refused: Refused = serde_json::from_value((*value).clone())
             .map_err(|e| Missing(format!("`refused` cannot be read: {e}")))?;
-        let answer = answer.unwrap_or_else(|| "yes".into());
-        let right = !because.is_empty() && answer.contains(&because);
-        finding.check(right, format!("{asked} was answered with: {answer}"));
+        let answer = refused.answer.clone().unwrap_or_else(|| "yes".into());
+        let right = !refused.because.is_empty() && answer.contains(&refused.because);
+        finding.check(right, format!("{} was answered with: {answer}", refused.asked));
+        all.push(refused);
+    }
+    let is_asked = |r: &Record| matches!(&r.event, Event::Observed { claim, what, .. } if claim == "E4" && what == "refused");
+    let records = evidence.records();
+    let ends = [records.iter().position(is_asked), records.iter().rposition(is_asked)];
+    for at in ends.into_iter().flatten() {
+        if misplaced::down(&records[..at]).is_empty() {
+            finding.unsure("no control plane was down when it was asked: nothing had to be refused");
+        }
     }
     let before: Vec<Container> = evidence.get("others_before")?;
     let after: Vec<Container> = evidence.get("others_after")?;
     if before.is_empty() {
         return Err(Missing("there was no other container to leave as it is".into()));
+    }
+    for container in &before {
+        // Runs of earlier versions have the name in what was asked alone.
+        let of = |r: &Refused| match &r.node {
+            Some(node) => *node == container.name,
+            None => r.asked == format!("to stop {}", container.name),
+        };
+        if !all.iter().any(of) {
+            finding.unsure(format!("nobody asked for {}", container.name));
+        }
     }
     finding.check(before == after, format!("{before:?} before, {after:?} after"));
     let down: Vec<&str> = after.iter().filter(|c| c.power != "running").map(|c| c.name.as_str()).collect();
@@ -301,20 +344,23 @@ fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault
     if !intended {
         return Err(Missing(format!("the intent of fault {id} was not recorded")));
     }
-    match proof["power"].as_str() {
-        Some("running") | None => {
-            _ = finding.unsure(format!("the fault on {target} never took hold: {proof}"))
+    match Power::in_proof(proof) {
+        Power::Down(power) => finding.check(true, format!("{target} went down: {power}")),
+        Power::Running | Power::Unknown => {
+            finding.unsure(format!("the fault on {target} never took hold: {proof}"))
         }
-        Some(power) => _ = finding.check(true, format!("{target} went down: {power}")),
-    }
+    };
     let healed = records.iter().find_map(|r| match &r.event {
         Event::FaultHealed { id: i, node, proof, .. } if i == id && *node == target => Some((r, proof)),
         _ => None,
     });
-    if let Some((_, proof)) = healed
-        && proof["was"] == "running"
-    {
-        finding.unsure(format!("{target} ran before it was brought back: somebody else started it"));
+    if let Some((_, proof)) = healed {
+        if proof["was"] == "running" {
+            finding.unsure(format!("{target} ran before it was brought back: somebody else started it"));
+        }
+        if Power::in_proof(proof) != Power::Running {
+            finding.unsure(format!("nothing proves that {target} runs again: {proof}"));
+        }
     }
     Ok(Fault { injected, proof, healed })
 }

@@ -129,6 +129,16 @@ pub fn holds(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str]) {
         ),
     };
     listing.must_have(finding, lacking.is_empty(), what);
+    // A file that was emptied is there, and holds nothing.
+    let of_them = listing.entries.iter().filter(|e| entries.contains(&e.path.as_str()));
+    let empty: Vec<&str> = of_them.filter(|e| is_empty_file(e)).map(|e| e.path.as_str()).collect();
+    if !empty.is_empty() {
+        finding.check(false, format!("files of 0 bytes on {}: {}", listing.node, empty.join(" ")));
+    }
+}
+
+fn is_empty_file(entry: &FileEntry) -> bool {
+    !entry.path.ends_with('/') && entry.link.is_none() && entry.size == 0
 }
 
 /// Adds a check for each node that none of `entries` lies there.
@@ -175,9 +185,31 @@ pub fn files_of(finding: &mut Finding, listing: &Listing<'_>, uuid: &str) {
     };
 }
 
-/// Adds the checks that what lay on a node lies there again: no entry of the earlier listing is
-/// gone, each has the owner that it had, and small files that both listings summed hold the same
-/// bytes. Those that `passing` names come, go and change with a running server.
+/// Adds the checks that nothing was written between two listings of a node: as [`back_on`], and every file
+/// has the size that it had.
+pub fn untouched(
+    finding: &mut Finding,
+    earlier: &Listing<'_>,
+    later: &Listing<'_>,
+    passing: impl Fn(&str) -> bool,
+) {
+    back_on(finding, earlier, later, &passing);
+    let now: BTreeMap<&str, u64> = later.entries.iter().map(|e| (e.path.as_str(), e.size)).collect();
+    let then = earlier.entries.iter().filter(|e| !e.path.ends_with('/') && !passing(&e.path));
+    let changed: Vec<String> = then
+        .filter_map(|was| {
+            let size = now.get(was.path.as_str()).filter(|size| **size != was.size)?;
+            Some(format!("{} ({} bytes, now {size})", was.path, was.size))
+        })
+        .collect();
+    let what =
+        if changed.is_empty() { "all the same".into() } else { format!("changed: {}", changed.join(", ")) };
+    finding.check(changed.is_empty(), format!("sizes of files on {}: {what}", earlier.node));
+}
+
+/// Adds the checks that what lay on a node lies there again: no entry of the earlier listing is gone, each has
+/// the owner that it had, none was emptied, and small files that both listings summed hold the same bytes.
+/// Those that `passing` names come, go and change with a running server.
 pub fn back_on(
     finding: &mut Finding,
     earlier: &Listing<'_>,
@@ -194,7 +226,8 @@ pub fn back_on(
         finding.unsure(format!("not all of {} was listed before: {why}", earlier.node));
     }
     let mut gone = Vec::new();
-    let (mut owners, mut changed, mut summed) = (Vec::new(), Vec::new(), 0);
+    let (mut owners, mut emptied) = (Vec::new(), Vec::new());
+    let (mut changed, mut summed) = (Vec::new(), 0);
     for was in &then {
         let Some(is) = now.get(was.path.as_str()) else {
             gone.push(was.path.as_str());
@@ -202,6 +235,9 @@ pub fn back_on(
         };
         if is.uid != was.uid {
             owners.push(format!("{} of {} is now of {}", was.path, was.uid, is.uid));
+        }
+        if is_empty_file(is) && was.size > 0 {
+            emptied.push(format!("{} ({} bytes before)", was.path, was.size));
         }
         if let (Some(before), Some(after)) = (&was.sha256, &is.sha256) {
             summed += 1;
@@ -215,6 +251,9 @@ pub fn back_on(
     later.must_have(finding, gone.is_empty(), format!("of {count} files and folders on {node}: {what}"));
     if !owners.is_empty() {
         finding.check(false, format!("owners on {node} changed: {}", owners.join(", ")));
+    }
+    if !emptied.is_empty() {
+        finding.check(false, format!("files of 0 bytes on {node}: {}", emptied.join(", ")));
     }
     if summed > 0 {
         let what = if changed.is_empty() {
@@ -335,9 +374,33 @@ mod tests {
             (conclusion, text.as_str()),
             (Conclusion::Failed, "owners on w1 changed: auto.cnf of 999 is now of 0")
         );
+        let (conclusion, text) = later(FileEntry { size: 0, sha256: None, ..before[0].clone() });
+        assert_eq!(
+            (conclusion, text.as_str()),
+            (Conclusion::Failed, "files of 0 bytes on w1: auto.cnf (1 bytes before)")
+        );
         let (conclusion, text) = later(FileEntry { sha256: Some("two".into()), ..before[0].clone() });
         assert_eq!(conclusion, Conclusion::Failed);
         assert!(text.contains("changed: auto.cnf (1 bytes, now 1)"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_nobody_writes_keeps_its_size() {
+        let before = [entry("qa/ledger.ibd"), entry("ibtmp1")];
+        let grown = before.clone().map(|e| FileEntry { size: 2, ..e });
+        let (earlier, later) = (listing("w1", &before), listing("w1", &grown));
+        assert_eq!(conclude(|f| back_on(f, &earlier, &later, |_| false)).0, Conclusion::Passed);
+        assert_eq!(conclude(|f| untouched(f, &earlier, &earlier, |_| false)).0, Conclusion::Passed);
+        let (conclusion, text) = conclude(|f| untouched(f, &earlier, &later, |p| p == "ibtmp1"));
+        assert_eq!(conclusion, Conclusion::Failed);
+        assert_eq!(text, "sizes of files on w1: changed: qa/ledger.ibd (1 bytes, now 2)");
+    }
+
+    #[test]
+    fn a_file_of_no_bytes_holds_nothing_of_a_server() {
+        let files = [entry("auto.cnf"), FileEntry { size: 0, ..entry("ibdata1") }, entry("mysql/")];
+        let (conclusion, text) = conclude(|f| holds(f, &listing("w1", &files), MYSQL));
+        assert_eq!((conclusion, text.as_str()), (Conclusion::Failed, "files of 0 bytes on w1: ibdata1"));
     }
 
     #[test]

@@ -7,10 +7,12 @@ pub mod availability;
 pub mod clock;
 pub mod durability;
 pub mod evidence;
+pub mod fault;
 pub mod ha;
 pub mod identity;
 pub mod integrity;
 pub mod locality;
+pub mod machine;
 pub mod object;
 pub mod outages;
 pub mod skew;
@@ -19,6 +21,7 @@ pub mod stateful_single;
 pub mod stateless;
 pub mod upgrade;
 pub mod version;
+pub mod watched;
 
 pub use evidence::{Evidence, Missing};
 
@@ -51,6 +54,9 @@ pub struct Claim {
     pub id: &'static str,
     /// What is claimed, in a sentence.
     pub title: &'static str,
+    /// Kinds of objects whose changes its checks read: while a watch of one was broken off, they are open.
+    /// Objects that were observed, and listed, are no changes.
+    pub watches: &'static [&'static str],
     /// Makes its checks from the records of one scenario. [`Missing`] evidence ends it early; what
     /// was found before that counts all the same.
     pub judge: fn(&Evidence<'_>, &mut Finding) -> Result<(), Missing>,
@@ -71,6 +77,8 @@ impl Claim {
 pub struct Finding {
     checks: Vec<(Conclusion, String)>,
     summary: Option<String>,
+    /// Whether changes may be missing that the checks made now read.
+    blind: bool,
     /// Seconds that the claim's subject took, where time is part of it.
     pub took: Option<f64>,
     /// Seconds that it was allowed.
@@ -86,7 +94,12 @@ impl Finding {
     /// Adds a check: passed where `holds`, failed otherwise. `what` says what was found, with
     /// names and numbers, so that it reads well in both cases.
     pub fn check(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
-        let conclusion = if holds { Conclusion::Passed } else { Conclusion::Failed };
+        let conclusion = match holds {
+            true => Conclusion::Passed,
+            // What was not seen may have made it hold.
+            false if self.blind => Conclusion::Inconclusive,
+            false => Conclusion::Failed,
+        };
         self.checks.push((conclusion, what.into()));
         self
     }
@@ -107,6 +120,22 @@ impl Finding {
                 None
             }
         }
+    }
+
+    /// Makes checks that read changes of objects. Each gap in their watches is an open check, and where
+    /// there is one no check fails: what was not seen may have made it hold.
+    pub fn watched<T>(&mut self, gaps: &[impl std::fmt::Display], checks: impl FnOnce(&mut Self) -> T) -> T {
+        for gap in gaps {
+            let what = (Conclusion::Inconclusive, gap.to_string());
+            if !self.checks.contains(&what) {
+                self.checks.push(what);
+            }
+        }
+        let before = self.blind;
+        self.blind |= !gaps.is_empty();
+        let found = checks(self);
+        self.blind = before;
+        found
     }
 
     /// The one line shown for a passed claim. A claim that did not pass shows what broke it.

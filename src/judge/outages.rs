@@ -1,5 +1,10 @@
-//! Outage windows: when a probe got no answer, for how long, and why. Reads the history of writers,
-//! readers and HTTP probes alike.
+//! Outages: when a probe got no answer, for how long, and why. Reads the history of writers, readers and
+//! HTTP probes alike.
+//!
+//! One definition holds for D2, A7, E1, the page and the upgrade's own budgets: an outage lasts from the
+//! last good answer before a failed request to the first good answer after it. It is an upper bound: the
+//! service may have gone later and come back earlier than a probe can see. A request that is not made
+//! is no failure: a probe that did not ask is a silence, and leaves a claim open.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +25,6 @@ pub enum Cause {
     DatabaseMissing,
     /// The server answered with another error, or not with what was asked for.
     Rejected,
-    /// It answered, late.
-    Slow,
     /// None of these.
     Other,
 }
@@ -36,7 +39,6 @@ impl Cause {
             Self::NoAnswer => "no answer in time",
             Self::DatabaseMissing => "database missing",
             Self::Rejected => "rejected by the server",
-            Self::Slow => "answered late",
             Self::Other => "other",
         }
     }
@@ -84,8 +86,10 @@ pub struct Window {
     pub to: f64,
     /// Whether no answer came after it.
     pub open: bool,
-    /// Attempts that failed.
+    /// Requests that failed.
     pub failed: usize,
+    /// When the first of them began.
+    pub first: f64,
     /// Seconds by cause; they add up to the window, pauses of the probe left out.
     pub by_cause: BTreeMap<Cause, f64>,
     last: Cause,
@@ -109,62 +113,90 @@ impl Window {
 pub struct Outages {
     /// In order.
     pub windows: Vec<Window>,
-    /// Attempts that were answered.
+    /// Requests that were answered.
     pub answered: usize,
+    /// The longest time in seconds between two requests in which none was under way, pauses left out.
+    pub silence: f64,
+}
+
+/// What a probe did, in seconds on the records' clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Asked {
+    /// It made a request.
+    Request {
+        /// When the request began.
+        from: f64,
+        /// When the answer came, or the probe gave up.
+        to: f64,
+        /// What came of it.
+        outcome: Outcome,
+        /// Why there was no good answer, where there was none.
+        cause: Cause,
+    },
+    /// It was told to wait.
+    Paused,
+    /// It asks again from this second on.
+    Resumed(f64),
 }
 
 impl Outages {
-    /// The outages that a probe met, among records that are one scenario's, or a part of them. An
-    /// answer that comes later than `slow` seconds after the one before is an outage too, though
-    /// nothing failed.
-    pub fn of(records: &[Record], probe: &str, slow: f64) -> Self {
+    /// The outages that a probe met, among records that are one scenario's, or a part of them.
+    pub fn of(records: &[Record], probe: &str) -> Self {
+        let asked = records.iter().filter_map(|record| Asked::of(record, |name| name == probe));
+        Self::among(asked, records.last().map_or(0.0, seconds))
+    }
+
+    /// The outages among requests in the order of their ends. One that is not over lasts to `end`.
+    pub fn among(asked: impl IntoIterator<Item = Asked>, end: f64) -> Self {
         let mut outages = Self::default();
-        // Since when: the last answer, or the first attempt, or the end of a pause.
+        // Since when nothing was answered: the last request's end, or the end of a pause.
         let mut since: Option<f64> = None;
-        let mut paused = false;
         let mut window: Option<Window> = None;
-        for record in records {
-            let at = record.mono_us as f64 / 1e6;
-            match attempt(&record.event, probe) {
-                Some(Attempt::Paused) => (paused, since) = (true, None),
-                Some(Attempt::Resumed) => (paused, since) = (false, Some(at)),
-                Some(Attempt::Answered) => {
-                    outages.answered += 1;
-                    let gap = since.map_or(0.0, |since| at - since);
-                    match window.take() {
-                        Some(mut open) => {
-                            open.add(open.last, gap, at);
-                            open.open = false;
-                            outages.windows.push(open);
-                        }
-                        None if gap > slow && !paused => {
-                            let mut late = Window::at(at - gap);
-                            late.add(Cause::Slow, gap, at);
-                            late.open = false;
-                            outages.windows.push(late);
-                        }
-                        None => {}
-                    }
-                    since = Some(at);
+        for asked in asked {
+            let (from, to, failed) = match asked {
+                Asked::Paused => {
+                    since = None;
+                    continue;
                 }
-                Some(Attempt::Failed(cause)) => {
-                    let from = since.unwrap_or(at);
-                    let open = window.get_or_insert_with(|| Window::at(from));
+                Asked::Resumed(at) => {
+                    since = Some(at);
+                    continue;
+                }
+                Asked::Request { from, to, outcome: Outcome::Acknowledged, .. } => (from, to, None),
+                Asked::Request { from, to, cause, .. } => (from, to, Some(cause)),
+            };
+            outages.silence = outages.silence.max(since.map_or(0.0, |since| from - since));
+            match (failed, window.take()) {
+                (None, None) => {}
+                (None, Some(mut open)) => {
+                    open.add(open.last, since.map_or(0.0, |since| to - since), to);
+                    open.open = false;
+                    outages.windows.push(open);
+                }
+                (Some(cause), open) => {
+                    let begin = since.unwrap_or(from);
+                    let mut open = open.unwrap_or_else(|| Window::at(begin, from));
                     open.failed += 1;
-                    open.add(cause, at - from, at);
-                    since = Some(at);
+                    open.add(cause, to - begin, to);
+                    window = Some(open);
                 }
-                None => {}
             }
+            outages.answered += usize::from(failed.is_none());
+            since = Some(to);
         }
-        outages.windows.extend(window);
+        if let Some(mut open) = window {
+            if let Some(since) = since {
+                open.add(open.last, end - since, end);
+            }
+            outages.windows.push(open);
+        }
         outages
     }
 
     /// Every probe of the records with its outages, by name.
-    pub fn by_probe(records: &[Record], slow: f64) -> BTreeMap<String, Self> {
+    pub fn by_probe(records: &[Record]) -> BTreeMap<String, Self> {
         let names = records.iter().filter_map(|r| probe_of(&r.event));
-        names.map(|name| (name.to_owned(), Self::of(records, name, slow))).collect()
+        names.map(|name| (name.to_owned(), Self::of(records, name))).collect()
     }
 
     /// The longest one.
@@ -211,8 +243,8 @@ impl Outages {
 }
 
 impl Window {
-    fn at(from: f64) -> Self {
-        Self { from, to: from, open: true, failed: 0, by_cause: BTreeMap::new(), last: Cause::Other }
+    fn at(from: f64, first: f64) -> Self {
+        Self { from, to: from, open: true, failed: 0, first, by_cause: BTreeMap::new(), last: Cause::Other }
     }
 
     fn add(&mut self, cause: Cause, seconds: f64, at: f64) {
@@ -222,14 +254,32 @@ impl Window {
     }
 }
 
-enum Attempt {
-    Answered,
-    Failed(Cause),
-    Paused,
-    Resumed,
+impl Asked {
+    /// What a record says of a probe that is asked for by its name; writers and readers of the ledger
+    /// are probes.
+    pub fn of(record: &Record, is_meant: impl Fn(&str) -> bool) -> Option<Self> {
+        let (to, event) = (seconds(record), &record.event);
+        let (from, outcome, reason) = match event {
+            Event::ProbePaused { probe } if is_meant(probe) => return Some(Self::Paused),
+            Event::ProbeResumed { probe } if is_meant(probe) => return Some(Self::Resumed(to)),
+            _ if !probe_of(event).is_some_and(is_meant) => return None,
+            Event::RowsSampled { outcome: Outcome::Acknowledged, exists: false, began_us, .. } => {
+                let (from, outcome) = (*began_us as f64 / 1e6, Outcome::Refused);
+                return Some(Self::Request { from, to, outcome, cause: Cause::DatabaseMissing });
+            }
+            Event::RowWritten { outcome, reason, .. } | Event::TransactionWritten { outcome, reason, .. } => {
+                (to, outcome, reason)
+            }
+            Event::RowsSampled { outcome, reason, began_us, .. } => (*began_us as f64 / 1e6, outcome, reason),
+            Event::Sampled { outcome, detail, took_ms, .. } => (to - took_ms / 1e3, outcome, detail),
+            _ => return None,
+        };
+        Some(Self::Request { from, to, outcome: *outcome, cause: Cause::of(reason) })
+    }
 }
 
-fn probe_of(event: &Event) -> Option<&str> {
+/// The name of the probe that a record is a request of.
+pub(super) fn probe_of(event: &Event) -> Option<&str> {
     match event {
         Event::RowWritten { row, .. } => Some(&row.writer),
         Event::TransactionWritten { rows, .. } => rows.first().map(|row| row.writer.as_str()),
@@ -238,24 +288,8 @@ fn probe_of(event: &Event) -> Option<&str> {
     }
 }
 
-fn attempt(event: &Event, of: &str) -> Option<Attempt> {
-    let (outcome, reason) = match event {
-        Event::ProbePaused { probe } if probe == of => return Some(Attempt::Paused),
-        Event::ProbeResumed { probe } if probe == of => return Some(Attempt::Resumed),
-        _ if probe_of(event) != Some(of) => return None,
-        Event::RowsSampled { outcome: Outcome::Acknowledged, exists: false, .. } => {
-            return Some(Attempt::Failed(Cause::DatabaseMissing));
-        }
-        Event::RowWritten { outcome, reason, .. }
-        | Event::TransactionWritten { outcome, reason, .. }
-        | Event::RowsSampled { outcome, reason, .. }
-        | Event::Sampled { outcome, detail: reason, .. } => (outcome, reason),
-        _ => return None,
-    };
-    Some(match outcome {
-        Outcome::Acknowledged => Attempt::Answered,
-        Outcome::Refused | Outcome::Indeterminate => Attempt::Failed(Cause::of(reason)),
-    })
+fn seconds(record: &Record) -> f64 {
+    record.mono_us as f64 / 1e6
 }
 
 #[cfg(test)]

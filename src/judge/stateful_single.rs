@@ -31,26 +31,58 @@ pub mod replacement;
 
 /// The claims of part B.
 pub static CLAIMS: [Claim; 12] = [
-    Claim { id: "B1", title: "the claim binds to that volume", judge: bound },
-    Claim { id: "B2", title: "the pod mounts it", judge: mounted },
-    Claim { id: "B3", title: "files appear in /mnt/data on the pod's node and on no other", judge: files },
-    Claim { id: "B4", title: "a server answers, and it is this pod's", judge: answers },
-    Claim { id: "B5", title: "a new database is a new directory on that node", judge: new_directory },
-    Claim { id: "B6", title: "rows outlive the pod when the node stays", judge: replacement::rows },
-    Claim { id: "B7", title: "`Recreate` never runs two", judge: replacement::never_two },
+    Claim { id: "B1", title: "the claim binds to that volume", watches: &[], judge: bound },
+    Claim { id: "B2", title: "the pod mounts it", watches: &[], judge: mounted },
+    Claim {
+        id: "B3",
+        title: "files appear in /mnt/data on the pod's node and on no other",
+        watches: &[],
+        judge: files,
+    },
+    Claim { id: "B4", title: "a server answers, and it is this pod's", watches: &[], judge: answers },
+    Claim {
+        id: "B5",
+        title: "a new database is a new directory on that node",
+        watches: &[],
+        judge: new_directory,
+    },
+    Claim {
+        id: "B6",
+        title: "rows outlive the pod when the node stays",
+        watches: &["Pod"],
+        judge: replacement::rows,
+    },
+    Claim { id: "B7", title: "`Recreate` never runs two", watches: &["Pod"], judge: replacement::never_two },
     Claim {
         id: "B8",
         title: "when its node goes down a replacement comes up on another node",
+        watches: &["Node", "Pod"],
         judge: outage::replaced_elsewhere,
     },
-    Claim { id: "B9", title: "the replacement is a new environment", judge: outage::new_environment },
-    Claim { id: "B10", title: "nothing was destroyed", judge: outage::nothing_destroyed },
+    Claim {
+        id: "B9",
+        title: "the replacement is a new environment",
+        watches: &[],
+        judge: outage::new_environment,
+    },
+    Claim {
+        id: "B10",
+        title: "nothing was destroyed",
+        watches: &["Node", "Pod"],
+        judge: outage::nothing_destroyed,
+    },
     Claim {
         id: "B11",
         title: "the claim and volume outlive the Deployment",
+        watches: &["Deployment", "PersistentVolume", "PersistentVolumeClaim", "Pod"],
         judge: release::outlives_the_deployment,
     },
-    Claim { id: "B12", title: "the trap is avoidable", judge: affinity::no_empty_database },
+    Claim {
+        id: "B12",
+        title: "the trap is avoidable",
+        watches: &["Event", "Pod"],
+        judge: affinity::no_empty_database,
+    },
 ];
 
 /// The directory on the nodes that the volume is.

@@ -30,21 +30,37 @@ pub mod scale;
 
 /// The claims of part A.
 pub static CLAIMS: [Claim; 11] = [
-    Claim { id: "A1", title: "applying the manifest gives 2 ready pods", judge: ready_pods },
-    Claim { id: "A2", title: "the defaults are those of the API", judge: defaults },
-    Claim { id: "A3", title: "the conditions explain the state", judge: conditions },
-    Claim { id: "A4", title: "the event trail is there", judge: event_trail },
-    Claim { id: "A5", title: "a pod carries what the controllers add", judge: pod::additions },
-    Claim { id: "A6", title: "pod names are ReplicaSet name + random suffix", judge: pod::pod_names },
-    Claim { id: "A7", title: "changing the image replaces every pod under a new name", judge: change::judge },
-    Claim { id: "A8", title: "scaling 2 -> 4 keeps the 2 old pods", judge: scale::up },
-    Claim { id: "A9", title: "scaling down takes pods nobody named", judge: scale::down },
+    Claim { id: "A1", title: "applying the manifest gives 2 ready pods", watches: &[], judge: ready_pods },
+    Claim { id: "A2", title: "the defaults are those of the API", watches: &[], judge: defaults },
+    Claim { id: "A3", title: "the conditions explain the state", watches: &[], judge: conditions },
+    Claim { id: "A4", title: "the event trail is there", watches: &[], judge: event_trail },
+    Claim { id: "A5", title: "a pod carries what the controllers add", watches: &[], judge: pod::additions },
+    Claim {
+        id: "A6",
+        title: "pod names are ReplicaSet name + random suffix",
+        watches: &[],
+        judge: pod::pod_names,
+    },
+    Claim {
+        id: "A7",
+        title: "changing the image replaces every pod under a new name",
+        watches: &["Deployment", "Pod", "ReplicaSet"],
+        judge: change::judge,
+    },
+    Claim { id: "A8", title: "scaling 2 -> 4 keeps the 2 old pods", watches: &[], judge: scale::up },
+    Claim { id: "A9", title: "scaling down takes pods nobody named", watches: &[], judge: scale::down },
     Claim {
         id: "A10",
         title: "deleting the Deployment by name removes ReplicaSets and pods",
+        watches: &["Deployment", "Pod", "ReplicaSet"],
         judge: deletion::judge,
     },
-    Claim { id: "A11", title: "a bad image never disturbs the old pods", judge: bad_image::judge },
+    Claim {
+        id: "A11",
+        title: "a bad image never disturbs the old pods",
+        watches: &["Deployment", "Event", "Pod"],
+        judge: bad_image::judge,
+    },
 ];
 
 /// Pods that the manifest asks for.

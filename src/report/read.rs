@@ -38,7 +38,10 @@ fn shown(kind: &str, object: &Value) -> Value {
     kept["annotations"] = only(&metadata["annotations"], &[HASH]);
     let container = |c: &Value| {
         let waiting = only(&c["state"]["waiting"], &["reason"]);
-        json!({"restartCount": c["restartCount"], "state": {"waiting": waiting}})
+        let ended = only(&c["lastState"]["terminated"], &["reason"]);
+        json!({
+            "restartCount": c["restartCount"], "state": {"waiting": waiting}, "lastState": {"terminated": ended},
+        })
     };
     json!({
         "metadata": kept,

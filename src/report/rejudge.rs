@@ -27,20 +27,21 @@ pub struct Rejudged {
     pub records: Vec<Record>,
     /// What came out otherwise.
     pub changes: Vec<Change>,
-    defects: Vec<Defect>,
+    defects: Vec<String>,
 }
 
 impl Rejudged {
-    /// The report, with the defects of the records as they were.
+    /// The report, with the defects of the records as they were: what is missing, and each verdict that
+    /// the evidence does not bear.
     pub fn report(&self) -> RunReport {
-        RunReport::judged_again(&self.records, texts(&self.defects))
+        RunReport::judged_again(&self.records, self.defects.clone())
     }
 }
 
 /// The same records with every judgement made anew by this version's judges, and what changed. Each
 /// claim sees what its story had recorded until then, as the first judgement did; one whose records have
-/// a defect before that is inconclusive at best. A claim that this version does not know keeps its
-/// judgement, and so does one without any check: no judge spoke then, the story did not reach it.
+/// a defect before that is inconclusive at best. A recorded verdict is believed in two cases: a claim that
+/// this version does not know keeps it, and says so, and a claim that its story did not reach stays open.
 ///
 /// `claims` gives what this version's scenario of a name proves. A claim that the run did not know is
 /// judged from the whole story: where its evidence is not there, it is inconclusive.
@@ -53,7 +54,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
     let defects = integrity::defects(records);
     let stories = stories(records);
     let index = |record: &Record| records.iter().position(|r| std::ptr::eq(r, record)).unwrap_or_default();
-    let mut added = Vec::new();
+    let (mut added, mut edited) = (Vec::new(), Vec::new());
     for story in &stories {
         let mut change = |claim: &str, was, is| {
             let (scenario, claim) = (story.scenario.to_owned(), claim.to_owned());
@@ -64,12 +65,24 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
         let begun = matches!(first.event, Event::ScenarioStarted { .. });
         let from = index(first) + usize::from(begun);
         for (until, record) in story.records.iter().enumerate() {
-            let Event::ClaimJudged { claim: id, verdict: was, details, .. } = &record.event else { continue };
-            let Some(claim) = judge::claim(id).filter(|_| !details.is_empty()) else { continue };
+            let Event::ClaimJudged { claim: id, verdict: was, .. } = &record.event else { continue };
             let at = index(record);
+            let Some(claim) = judge::claim(id) else {
+                not_again(&mut again[at].event, &judged_by(records, record));
+                continue;
+            };
+            if is_unreached(&story.records[until..]) {
+                continue;
+            }
             let (event, is) = judged(claim, &story.records[..until], &again[..at], &defects, (from, at));
             if is != *was {
                 change(id, Some(*was), is);
+                let by = judged_by(records, record);
+                edited.push(format!(
+                    "{id} of {} is recorded as {was} by {by}, its evidence makes it {is}: the verdict was edited, or \
+                     is that of another version",
+                    story.scenario
+                ));
             }
             again[at].event = event;
         }
@@ -88,12 +101,44 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
     for (at, record) in added.into_iter().rev() {
         again.insert(at + 1, record);
     }
+    let defects: Vec<String> = defects.into_iter().map(|d| d.text).chain(edited).collect();
     forget_old_verdict(records, &mut again, &defects);
     Rejudged { records: again, changes, defects }
 }
 
-fn texts(defects: &[Defect]) -> Vec<String> {
-    defects.iter().map(|d| d.text.clone()).collect()
+/// The seatrial that recorded something: `seatrial 0.1.0`.
+fn judged_by(records: &[Record], record: &Record) -> String {
+    let version = |r: &Record| match &r.event {
+        Event::RunStarted { seatrial, .. } => Some(seatrial.clone()),
+        _ => None,
+    };
+    let own = records.iter().filter(|r| r.writer == record.writer).find_map(version);
+    let version = own.or_else(|| records.iter().find_map(version));
+    version.map_or_else(|| "an unknown seatrial".into(), |version| format!("seatrial {version}"))
+}
+
+/// How the evidence of a claim begins that was not judged again.
+const NOT_AGAIN: &str = "not judged again";
+
+/// A claim that this version does not know: its recorded verdict is shown, with the program that can judge
+/// it.
+fn not_again(event: &mut Event, by: &str) {
+    if let Event::ClaimJudged { evidence, .. } = event
+        && !evidence.starts_with(NOT_AGAIN)
+    {
+        *evidence =
+            format!("{NOT_AGAIN}: this version does not know it, {by} recorded it and can: {evidence}");
+    }
+}
+
+/// Whether the first of these records says that a story did not reach a claim: no judge spoke, and nothing but
+/// the end of the story comes after it.
+fn is_unreached(rest: &[&Record]) -> bool {
+    let Some((first, after)) = rest.split_first() else { return false };
+    let is_open = matches!(&first.event, Event::ClaimJudged { verdict: Conclusion::Inconclusive, details, .. }
+        if details.is_empty());
+    let is_end = |r: &&Record| matches!(r.event, Event::ClaimJudged { .. } | Event::ScenarioEnded { .. });
+    is_open && after.iter().all(is_end)
 }
 
 fn judged(
@@ -133,7 +178,7 @@ fn known<'r>(story: &Story<'r>) -> Vec<&'r str> {
 
 /// The recorded verdict of the run stands for its claims and stories, and follows them. One that
 /// is worse than they explain (an interrupted run) stays.
-fn forget_old_verdict(records: &[Record], again: &mut [Record], defects: &[Defect]) {
+fn forget_old_verdict(records: &[Record], again: &mut [Record], defects: &[String]) {
     let blank = |record: &Record| {
         let mut record = record.clone();
         if let Event::RunEnded { verdict } = &mut record.event {
@@ -144,7 +189,7 @@ fn forget_old_verdict(records: &[Record], again: &mut [Record], defects: &[Defec
     let without: Vec<Record> = records.iter().map(blank).collect();
     let explained = RunReport::of(&without).verdict == RunReport::of(records).verdict;
     let now: Vec<Record> = again.iter().map(blank).collect();
-    let verdict_now = RunReport::judged_again(&now, texts(defects)).verdict;
+    let verdict_now = RunReport::judged_again(&now, defects.to_vec()).verdict;
     for record in again {
         if let Event::RunEnded { verdict } = &mut record.event
             && explained

@@ -151,8 +151,10 @@ pub struct ProbeReport {
     pub refused: usize,
     /// Those without an answer.
     pub indeterminate: usize,
-    /// The longest time without an answer, of those that began in it.
+    /// Seconds of the longest outage of those that began in it.
     pub outage: f64,
+    /// Seconds of all of them.
+    pub away: f64,
 }
 
 /// What happened to a pod.

@@ -33,9 +33,9 @@ pub(super) fn steps(story: &Story<'_>, clock: &Clock) -> Vec<UpgradeStepReport> 
 }
 
 fn probe(tally: &Tally) -> ProbeReport {
-    let Tally { requests, refused, indeterminate, outage, .. } = *tally;
+    let Tally { requests, refused, indeterminate, outage, away, .. } = *tally;
     let acknowledged = requests.saturating_sub(refused + indeterminate);
-    ProbeReport { requests, acknowledged, refused, indeterminate, outage: millis(outage) }
+    ProbeReport { requests, acknowledged, refused, indeterminate, outage: millis(outage), away: millis(away) }
 }
 
 fn disturbed(found: &Disturbance) -> DisturbedReport {

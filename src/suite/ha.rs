@@ -14,7 +14,7 @@ use crate::cluster::{Access, Budget, HA};
 use crate::deadline::Deadline;
 use crate::event::{Event, Outcome};
 use crate::fault::{Fault as _, StopNode, Target};
-use crate::judge::ha::{Allowed, Container, DOWN, RETURNED, Refused};
+use crate::judge::ha::{Allowed, Container, DOWN, LEADER, RETURNED, Refused};
 use crate::node::Node;
 use crate::probe::{ApiProbe, api};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -48,8 +48,6 @@ const REFUSE: Duration = Duration::from_secs(180);
 const RETURN: Duration = Duration::from_secs(300);
 /// Between two questions that nothing tells the answer of.
 const LOOK: Duration = Duration::from_millis(500);
-/// The lease of the controller-managers.
-const LEADER: &str = "kube-controller-manager";
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let timing = s.cluster.topology.timing();
@@ -161,7 +159,8 @@ async fn refused(s: &Scenario, others: &[&Node]) -> Result<(), Failure> {
 async fn ask(s: &Scenario, target: &Target, because: &str) {
     let answer = StopNode::DEFAULT.check(target).await.err().map(|e| e.to_string());
     let asked = format!("to stop {}", target.node.name);
-    s.observe("E4", "refused", Refused { asked, answer, because: because.into() });
+    let node = Some(target.node.name.clone());
+    s.observe("E4", "refused", Refused { asked, node, answer, because: because.into() });
 }
 
 async fn looked_at(s: &Scenario, others: &[&Node]) -> Result<Vec<Container>, Failure> {

@@ -15,7 +15,7 @@ use crate::cluster::{Access, Budget, out_of_service, topology};
 use crate::deadline::Deadline;
 use crate::fault::StopNode;
 use crate::judge::stateful_set::HELD;
-use crate::judge::stateful_set::lost_node::{Power, STAYED};
+use crate::judge::stateful_set::lost_node::{LookedAt, STAYED};
 use crate::manifest;
 use crate::node::Node;
 use crate::scenario::{Failure, Needs, Scenario};
@@ -197,9 +197,9 @@ fn ready_elsewhere(home: &str) -> impl Check<Pod> + use<> {
     })
 }
 
-async fn power(node: &Node) -> Result<Power, Failure> {
+async fn power(node: &Node) -> Result<LookedAt, Failure> {
     let container = node.container().await?;
-    Ok(Power { node: node.name.clone(), power: container.power.name().into() })
+    Ok(LookedAt { node: node.name.clone(), power: container.power.name().into() })
 }
 
 fn node_of(pod: &DynamicObject) -> &str {

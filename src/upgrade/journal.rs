@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::UpgradeError;
 use super::plan::EtcdPolicy;
 use super::step::Manner;
+use crate::judge::skew::State;
 use crate::judge::version::Version;
 
 /// What a journal says.
@@ -39,6 +40,10 @@ pub struct Entry {
     pub open: bool,
     /// Nodes that the upgrade has cordoned.
     pub cordoned: BTreeSet<String>,
+    /// The versions of everything that the plan says of the cluster as it stands: those of before, or those
+    /// after the last step that was proved to be done. Absent in journals of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<State>,
     /// When this was written.
     pub at: Timestamp,
 }
@@ -102,6 +107,7 @@ impl Journal {
                 safe: true,
                 open: false,
                 cordoned: BTreeSet::new(),
+                planned: None,
                 at: Timestamp::now(),
             },
         };
@@ -115,12 +121,12 @@ impl Journal {
         self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A hop begins.
+    /// A hop begins, from these versions of everything.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
-    pub fn hop(&self, hop: Version) -> Result<(), UpgradeError> {
-        self.change(|e| e.hop = hop)
+    pub fn hop(&self, hop: Version, before: &State) -> Result<(), UpgradeError> {
+        self.change(|e| (e.hop, e.planned) = (hop, Some(before.clone())))
     }
 
     /// A step begins.
@@ -134,12 +140,13 @@ impl Journal {
         })
     }
 
-    /// A step is proved to be done.
+    /// A step is proved to be done; `after` is what the plan says of the versions then.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
-    pub fn done(&self, step: &str, manner: Manner) -> Result<(), UpgradeError> {
+    pub fn done(&self, step: &str, manner: Manner, after: &State) -> Result<(), UpgradeError> {
         self.change(|e| {
+            e.planned = Some(after.clone());
             e.open &= !manner.is_safe || manner.backs_out;
             (e.step, e.done) = (Some(step.into()), true);
             e.safe = manner.is_safe && !e.open && e.cordoned.is_empty();
@@ -235,10 +242,10 @@ mod tests {
         assert!(found.to_string().contains("interrupted in step `drain w`"), "{found}");
         let next = begin(dir.path());
         assert_eq!(next.entry().cordoned, found.cordoned);
-        next.done("uncordon w", UNCORDON.manner()).unwrap();
+        next.done("uncordon w", UNCORDON.manner(), &State::default()).unwrap();
         assert!(!next.entry().safe, "a node is cordoned still");
         next.uncordoned("w").unwrap();
-        next.done("uncordon w", UNCORDON.manner()).unwrap();
+        next.done("uncordon w", UNCORDON.manner(), &State::default()).unwrap();
         assert!(next.entry().safe);
         assert!(next.entry().to_string().contains("stopped after step `uncordon w`"));
         Journal::close(dir.path()).unwrap();
@@ -253,7 +260,7 @@ mod tests {
         for (broken, mended) in [(APPLY.manner(), APPLY.manner()), (KUBELET.manner(), UNCORDON.manner())] {
             let journal = begin(dir.path());
             journal.starting("preload", PRELOAD.manner()).unwrap();
-            journal.done("preload", PRELOAD.manner()).unwrap();
+            journal.done("preload", PRELOAD.manner(), &State::default()).unwrap();
             assert!(journal.entry().safe);
             journal.starting("broken", broken).unwrap();
             // The writer is killed here, and the next one goes on.
@@ -261,11 +268,11 @@ mod tests {
             journal.starting("preload", PRELOAD.manner()).unwrap();
             journal.backed_out().unwrap();
             assert!(!journal.entry().safe, "{broken:?}");
-            journal.done("preload", PRELOAD.manner()).unwrap();
+            journal.done("preload", PRELOAD.manner(), &State::default()).unwrap();
             assert!(!journal.entry().safe, "{broken:?}");
             for manner in [broken, mended] {
                 journal.starting("again", manner).unwrap();
-                journal.done("again", manner).unwrap();
+                journal.done("again", manner, &State::default()).unwrap();
             }
             assert!(journal.entry().safe, "{mended:?}");
         }

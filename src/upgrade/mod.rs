@@ -179,7 +179,7 @@ impl Upgrade<'_> {
         watcher: Watcher<'_>,
     ) -> Result<Ending, UpgradeError> {
         let journal = Journal::begin(self.dir, plan.from, plan.to, hop.to, plan.etcd)?;
-        journal.hop(hop.to)?;
+        journal.hop(hop.to, &facts.state)?;
         let mut up = Upgrading {
             engine: self.engine,
             client: self.client,
@@ -217,7 +217,7 @@ impl Upgrade<'_> {
                 }
                 return Err(UpgradeError::Step { step: title, to: hop.to, source: Box::new(source) });
             }
-            journal.done(&title, manner)?;
+            journal.done(&title, manner, &planned.after)?;
             why = why.or(reason);
             let asked = stop_after == Some(title.as_str());
             let last = hop.steps.last().is_some_and(|l| l.title() == title) && hop.to == plan.to;

@@ -308,7 +308,7 @@ async fn writers_and_readers_go_through_a_crash(
     let restarts = servers::restarts(&Evidence::new(&records, "test"));
     assert_eq!(restarts.len(), 1, "{restarts:?}");
     assert_eq!(servers::overlaps(&Evidence::new(&records, "test")), []);
-    for (probe, outages) in Outages::by_probe(&records, 2.0) {
+    for (probe, outages) in Outages::by_probe(&records) {
         let longest = outages.longest().map_or(0.0, |w| w.length());
         ensure!(longest > 0.1 && longest < 60.0, "{probe}: {}", outages.describe());
         ensure!(outages.windows.iter().all(|w| !w.open), "{probe}: {}", outages.describe());

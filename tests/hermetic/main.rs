@@ -36,4 +36,5 @@ mod story;
 mod streams;
 mod upgrade;
 mod waits;
+mod watches;
 mod ways_out;

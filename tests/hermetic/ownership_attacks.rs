@@ -60,6 +60,7 @@ impl Ground {
             topology: "three".into(),
             kubernetes: "1.34.4".into(),
             made_as: None,
+            planned: None,
             image: "fake:1".into(),
             workloads: Vec::new(),
             created_at: Timestamp::now(),

@@ -352,8 +352,83 @@ fn judging_again_changes_nothing_the_second_time() {
     let once = rejudge(&recorded(), |_| &[]);
     let twice = rejudge(&once.records, |_| &[]);
     assert!(twice.changes.is_empty(), "{:?}", twice.changes);
-    assert_eq!(render(&Json, &once.report()), render(&Json, &twice.report()));
-    assert_eq!(render(&Json, &once.report()), render(&Json, &RunReport::of(&once.records)));
+    assert_eq!(once.report().claims, twice.report().claims);
+    assert_eq!(render(&Json, &twice.report()), render(&Json, &RunReport::of(&once.records)));
+    // Verdicts that the evidence does not bear are a defect of the run that was judged.
+    assert_eq!(once.report().defects.len(), once.changes.len() + twice.report().defects.len());
+}
+
+/// The recorded run, after a change to the records and to their numbers.
+fn bent(bend: impl FnOnce(&mut Vec<Record>)) -> RunReport {
+    let mut records = event::read(&crate::story::fixture()).expect("the recorded run");
+    bend(&mut records);
+    for (seq, record) in records.iter_mut().enumerate() {
+        record.seq = seq as u64;
+    }
+    rejudge(&records, |_| &[]).report()
+}
+
+fn is_judged(record: &Record, id: &str) -> bool {
+    matches!(&record.event, Event::ClaimJudged { claim, .. } if claim == id)
+}
+
+#[test]
+fn a_verdict_that_its_evidence_does_not_bear_is_a_named_defect() {
+    for with_details in [true, false] {
+        let report = bent(|records| {
+            let a1 = records.iter_mut().find(|r| is_judged(r, "A1")).unwrap();
+            if let Event::ClaimJudged { verdict, details, .. } = &mut a1.event {
+                *verdict = Conclusion::Failed;
+                details.retain(|_| with_details);
+            }
+        });
+        let claim = report.claims.iter().find(|c| c.id == "A1").unwrap();
+        assert_eq!((claim.verdict, report.verdict), (Conclusion::Passed, Conclusion::Inconclusive));
+        let said = "A1 of stateless is recorded as failed by seatrial";
+        assert!(report.defects.iter().any(|d| d.starts_with(said)), "{:?}", report.defects);
+    }
+}
+
+#[test]
+fn a_claim_that_this_version_does_not_know_is_shown_as_it_was_recorded() {
+    let report = bent(|records| {
+        let at = records.iter().position(|r| is_judged(r, "A1")).unwrap();
+        let mut own = records[at].clone();
+        if let Event::ClaimJudged { claim, verdict, evidence, .. } = &mut own.event {
+            (*claim, *verdict, *evidence) = ("own-1".into(), Conclusion::Failed, "a row is lost".into());
+        }
+        records.insert(at, own);
+    });
+    let claim = report.claims.iter().find(|c| c.id == "own-1").unwrap();
+    assert_eq!(claim.verdict, Conclusion::Failed);
+    let said = "not judged again: this version does not know it, seatrial ";
+    assert!(claim.evidence.starts_with(said), "{}", claim.evidence);
+    assert!(claim.evidence.ends_with(" recorded it and can: a row is lost"), "{}", claim.evidence);
+}
+
+/// What is open without a check at the end of a story was not reached; anywhere else it was edited.
+#[test]
+fn a_claim_that_its_story_did_not_reach_stays_open() {
+    let not_reached = |records: &mut Vec<Record>, at: usize| {
+        if let Event::ClaimJudged { verdict, details, evidence, .. } = &mut records[at].event {
+            (*verdict, *evidence) = (Conclusion::Inconclusive, "not reached: x".into());
+            details.clear();
+        }
+    };
+    let verdict = |report: &RunReport| report.claims.iter().find(|c| c.id == "A1").unwrap().verdict;
+    let edited = bent(|records| {
+        let at = records.iter().position(|r| is_judged(r, "A1")).unwrap();
+        not_reached(records, at);
+    });
+    assert_eq!(verdict(&edited), Conclusion::Passed);
+    let reached = bent(|records| {
+        let at = records.iter().position(|r| is_judged(r, "A1")).unwrap();
+        let record = records.remove(at);
+        let end = records.iter().position(|r| matches!(r.event, Event::ScenarioEnded { .. })).unwrap();
+        records.insert(end, record);
+        not_reached(records, end);
+    });
+    assert_eq!(verdict(&reached), Conclusion::Inconclusive);
 }
 
 #[test]

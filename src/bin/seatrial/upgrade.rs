@@ -10,7 +10,7 @@ use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::event::EventLog;
-use seatrial::judge::upgrade::{Budgets, StepCost, costs};
+use seatrial::judge::upgrade::{Budgets, StepCost, costs, over_in_all};
 use seatrial::probe::{ApiProbe, Lines, dns};
 use seatrial::run::new_id;
 use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
@@ -71,7 +71,8 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     // What ended it says more than what its end left in the way of a release.
     let done = ended?;
     released?;
-    let over: Vec<String> = costs.iter().flat_map(|c| c.over(&budgets)).collect();
+    let mut over: Vec<String> = costs.iter().flat_map(|c| c.over(&budgets)).collect();
+    over.extend(over_in_all(&costs, &budgets));
     show::text(&match done.ending {
         Ending::Complete => format!("{name} is at {}\n", done.to),
         Ending::Stopped { after, .. } => {
@@ -124,11 +125,11 @@ fn spent(costs: &[StepCost]) -> String {
         let took = cost.ended.as_ref().map_or("not ended".into(), |e| format!("{:>6.1} s", e.took));
         text.push_str(&format!("{:<56} {took}", cost.title()));
         for (probe, tally) in &cost.probes {
-            let failed = tally.refused + tally.indeterminate;
+            let failed = tally.failed();
             if failed > 0 {
                 text.push_str(&format!(
-                    "  {probe}: {failed} of {} failed, away {:.1} s",
-                    tally.requests, tally.outage
+                    "  {probe}: {failed} of {} failed, away {:.1} s, {:.1} s in all",
+                    tally.requests, tally.outage, tally.away
                 ));
             }
         }

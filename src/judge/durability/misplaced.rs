@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::{Durability, some};
 use crate::event::{Event, Record, Row, Server};
 use crate::judge::Finding;
+use crate::judge::fault::Power;
 
 /// The nodes that were down at the end of these records, each with the fault that took it down: its
 /// proof shows a container that does not run, and it was not healed.
@@ -15,11 +14,8 @@ pub fn down(records: &[Record]) -> BTreeMap<&str, &str> {
     let mut down = BTreeMap::new();
     for record in records {
         match &record.event {
-            Event::FaultInjected { id, fault, node, proof } => {
-                let power = proof.get("power").and_then(Value::as_str);
-                if power.is_some_and(|power| power != "running") {
-                    down.insert(id, (node.as_str(), fault.as_str()));
-                }
+            Event::FaultInjected { id, fault, node, proof } if Power::in_proof(proof).is_down() => {
+                down.insert(id, (node.as_str(), fault.as_str()));
             }
             Event::FaultHealed { id, .. } => {
                 down.remove(id);

@@ -28,7 +28,7 @@ fn no(second: f64, reason: &str) -> Record {
 }
 
 fn of(records: &[Record]) -> Outages {
-    Outages::of(records, "w", 2.0)
+    Outages::of(records, "w")
 }
 
 #[test]
@@ -69,18 +69,38 @@ fn a_pause_is_no_outage_and_none_of_its_time_counts() {
     // The answer to what was in flight may come after the pause has begun.
     assert_eq!(of(&[yes(1.0), paused(1.5), yes(9.0), resumed(60.0), yes(60.1)]).windows, []);
     // Another probe's pause is not this one's.
-    let other = record(1.5, Event::ProbePaused { probe: "v".into() });
-    assert_eq!(of(&[yes(1.0), other, yes(60.0)]).total(), 59.0);
-    let other = record(50.0, Event::ProbeResumed { probe: "v".into() });
-    assert_eq!(of(&[yes(1.0), other, yes(60.0)]).total(), 59.0);
+    for event in [Event::ProbePaused { probe: "v".into() }, Event::ProbeResumed { probe: "v".into() }] {
+        let (other, last) = (record(30.0, event), yes(60.0));
+        assert_eq!(of(&[yes(1.0), no(2.0, "x"), other, last]).total(), 59.0);
+    }
 }
 
 #[test]
-fn a_late_answer_is_an_outage_though_nothing_failed() {
-    let outages = of(&[yes(1.0), yes(2.9), yes(6.0)]);
-    assert_eq!(outages.windows.len(), 1);
-    assert_eq!((outages.total(), outages.windows[0].cause()), (6.0 - 2.9, Cause::Slow));
-    assert_eq!((outages.windows[0].from, outages.windows[0].to), (2.9, 6.0));
+fn a_probe_that_does_not_ask_is_silent_and_nothing_is_away() {
+    let outages = of(&[yes(1.0), yes(2.5), yes(6.0), yes(7.0)]);
+    assert_eq!((outages.windows.len(), outages.silence), (0, 3.5));
+    // A request that waits is no silence.
+    let event = Event::Sampled {
+        probe: "w".into(),
+        outcome: Outcome::Indeterminate,
+        took_ms: 3000.0,
+        detail: "timed out".into(),
+    };
+    let outages = of(&[yes(1.0), record(6.0, event), yes(7.0)]);
+    assert_eq!((outages.total(), outages.silence, outages.windows[0].first), (6.0, 2.0, 3.0));
+}
+
+/// Nothing was answered before it: then it begins with the request itself.
+#[test]
+fn an_outage_without_an_answer_before_begins_with_its_request() {
+    let event = Event::Sampled {
+        probe: "w".into(),
+        outcome: Outcome::Refused,
+        took_ms: 250.0,
+        detail: String::new(),
+    };
+    let outages = of(&[record(5.0, event), yes(6.0)]);
+    assert_eq!((outages.windows[0].from, outages.total()), (4.75, 1.25));
 }
 
 #[test]
@@ -88,6 +108,9 @@ fn an_outage_that_does_not_end_is_open() {
     let outages = of(&[yes(1.0), no(2.0, "x"), no(5.0, "x")]);
     assert!(outages.windows[0].open);
     assert_eq!(outages.total(), 4.0);
+    // What is recorded after its last request shows that it was not over.
+    let later = record(9.0, Event::Noted { text: "later".into() });
+    assert_eq!(of(&[yes(1.0), no(2.0, "x"), later]).total(), 8.0);
     assert!(outages.describe().contains("and not over"), "{}", outages.describe());
     assert_eq!(of(&[]).describe(), "no outage in 0 answers");
     assert!(of(&[no(1.0, "x"), no(2.0, "x"), yes(3.0)]).windows[0].from == 1.0);
@@ -122,7 +145,7 @@ fn readers_without_their_table_and_other_probes_have_outages_too() {
         sampled(2.0, Outcome::Acknowledged, "200"),
         yes(1.0),
     ];
-    let all = Outages::by_probe(&records, 9.0);
+    let all = Outages::by_probe(&records);
     assert_eq!(all.keys().collect::<Vec<_>>(), ["http", "r", "w"]);
     assert_eq!(all["r"].by_cause(), BTreeMap::from([(Cause::DatabaseMissing, 2.0)]));
     assert_eq!(all["http"].by_cause(), BTreeMap::from([(Cause::ConnectionRefused, 1.0)]));

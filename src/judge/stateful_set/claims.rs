@@ -83,12 +83,12 @@ fn check_by_hand(
     let survived = evidence.between("scale-down", "delete-claim")?;
     let after = evidence.between("delete-claim", "claim-deleted")?;
     let left = Object::list(evidence, "claims_after")?;
-    let mut order = Order::of(finding, survived, &["PersistentVolumeClaim"]);
+    let mut order = Order::of(finding, evidence, survived, &["PersistentVolumeClaim"]);
     for claim in before {
         let gone = ending(survived, claim.uid());
         order.check(!gone, format!("deletion of {} seen before that by hand: {gone}", claim.name()));
     }
-    let mut order = Order::of(finding, after, &["PersistentVolumeClaim"]);
+    let mut order = Order::of(finding, evidence, after, &["PersistentVolumeClaim"]);
     for claim in before {
         let meant = claim.name() == by_hand;
         let gone = ending(after, claim.uid());

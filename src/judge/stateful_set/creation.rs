@@ -21,7 +21,7 @@ pub fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mi
     check_complete(finding, &set, replicas);
     check_names(finding, &set, &pods, replicas);
     let lives = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod"]);
     order.check(
         i64::try_from(lives.len()) == Ok(replicas),
         format!("{} pods were made for {replicas} replicas: {}", lives.len(), described(&lives)),
@@ -76,7 +76,7 @@ pub fn own_claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), 
         let volume = check_bound(finding, claim, &volumes);
         let own = used.insert(volume);
         finding.check(own, format!("volume {volume} of {wanted} is nobody else's: {own}"));
-        finding.part(|f| check_before_running(f, records, &set, (pod, claim)));
+        finding.part(|f| check_before_running(f, evidence, records, &set, (pod, claim)));
     }
     finding.summary(format!(
         "{}, one volume each, made before their pods and bound before these ran",
@@ -149,9 +149,10 @@ fn check_bound<'r>(finding: &mut Finding, claim: &Object<'r>, volumes: &[Object<
 
 /// A claim's history and its pod's come over watches of their own: resource versions order them,
 /// which are one count for both kinds.
-fn check_before_running(
+fn check_before_running<'r>(
     finding: &mut Finding,
-    records: &[Record],
+    evidence: &Evidence<'r>,
+    records: &'r [Record],
     set: &Object<'_>,
     (pod, claim): (&Object<'_>, &Object<'_>),
 ) -> Result<(), Missing> {
@@ -170,7 +171,7 @@ fn check_before_running(
     let made = states().next().ok_or_else(|| Missing(format!("no history of claim {}", claim.name())))?;
     let bound = states().find(|s| s.pod.text("/status/phase") == Some("Bound"));
     let bound = bound.ok_or_else(|| Missing(format!("{} was not seen to be bound", claim.name())))?;
-    let mut order = Order::of(finding, records, &["Pod", "PersistentVolumeClaim"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "PersistentVolumeClaim"]);
     let steps =
         [("claim made", &made, "pod made", life.first()), ("claim bound", &bound, "pod running", running)];
     for (first, a, then, b) in steps {

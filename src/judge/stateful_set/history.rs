@@ -135,18 +135,17 @@ pub struct Order<'f> {
 }
 
 impl<'f> Order<'f> {
-    /// Checks on records. Adds an undecided check for each watch of these kinds that broke off.
-    pub fn of(finding: &'f mut Finding, records: &[Record], kinds: &[&str]) -> Self {
-        let mut whole = true;
-        for record in records {
-            if let Event::WatchRestarted { kind, reason, .. } = &record.event
-                && kinds.contains(&kind.as_str())
-            {
-                whole = false;
-                finding.unsure(format!("the watch of {kind} broke off ({reason}): changes may be missing"));
-            }
-        }
-        Self { finding, whole }
+    /// Checks on a part of the evidence. Adds an undecided check for each watch of these kinds that broke
+    /// off.
+    pub fn of<'r>(
+        finding: &'f mut Finding,
+        evidence: &Evidence<'r>,
+        part: &'r [Record],
+        kinds: &[&str],
+    ) -> Self {
+        let gaps = evidence.gaps(part, kinds);
+        finding.watched(&gaps, |_| ());
+        Self { finding, whole: gaps.is_empty() }
     }
 
     /// Adds a check.

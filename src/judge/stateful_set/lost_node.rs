@@ -2,7 +2,7 @@
 //!
 //! Observed: `set`, `pod_before`, `pod_waiting` (just before the node is declared gone), `pod_after`,
 //! `pod_returned` (after the node's return) objects; `other_before`, `other_after`: the pod of a
-//! Deployment on the same node, and what replaced it; `power_waiting`, `power_moved` ([`Power`]): the
+//! Deployment on the same node, and what replaced it; `power_waiting`, `power_moved` ([`LookedAt`]): the
 //! node's container before the declaration and after the move; `budget`: seconds from the declaration
 //! until the new pod is ready.
 //! Marks: `declare` just before the taint is set, `moved` when the new pod is ready, `return` just
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::history::{Life, Order, held, lives, until};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
+use crate::judge::fault::Power;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock};
 
@@ -31,7 +32,7 @@ const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// State of a node's container when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Power {
+pub struct LookedAt {
     /// The node.
     pub node: String,
     /// `running`, `exited`, `paused`.
@@ -69,13 +70,15 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
     let (id, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;
     let intended = records.iter().find(|r| matches!(&r.event, Event::FaultIntended { id: i, .. } if i == id));
     let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
-    match proof["power"].as_str() {
-        None => finding.unsure(format!("nothing proves that the fault on {home} took hold: {proof}")),
-        Some(power) => finding.check(power != "running", format!("the fault on {home} took hold: {proof}")),
+    match Power::in_proof(proof) {
+        Power::Unknown => {
+            finding.unsure(format!("nothing proves that the fault on {home} took hold: {proof}"))
+        }
+        power => finding.check(power.is_down(), format!("the fault on {home} took hold: {proof}")),
     };
     for what in ["power_waiting", "power_moved"] {
-        let seen: Power = evidence.get(what)?;
-        let down = seen.node == home && seen.power != "running";
+        let seen: LookedAt = evidence.get(what)?;
+        let down = seen.node == home && Power::of(&seen.power).is_down();
         finding.check(down, format!("{what}: the container of {} was {}", seen.node, seen.power));
     }
     let moved = evidence.mark("moved")?;
@@ -106,7 +109,7 @@ fn check_stays(
     let from = records.iter().position(|r| r.seq == fault.seq).unwrap_or_default();
     let records = &records[from..];
     let all = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod", "StatefulSet"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "StatefulSet"]);
     let ours: Vec<&Life<'_>> = all.iter().filter(|l| l.name == before.name()).collect();
     let others = ours.iter().filter(|l| l.uid != before.uid()).count();
     order.check(
@@ -150,7 +153,8 @@ fn check_stays(
         }
         _ => false,
     });
-    finding.check(seen, format!("{} was seen ready before the declaration: {seen}", heir.name()));
+    Order::of(finding, evidence, records, &["Pod"])
+        .check(seen, format!("{} was seen ready before the declaration: {seen}", heir.name()));
     held(finding, all_after(records, ending.record), set, |_| true)?;
     Ok(waited)
 }
@@ -182,7 +186,7 @@ fn check_moves(
     let made = made.ok_or_else(|| Missing(format!("the new {} was not seen to come", after.name())))?;
     let ready =
         made.ready().ok_or_else(|| Missing(format!("the new {} was not seen ready", after.name())))?;
-    let mut order = Order::of(finding, records, &["Pod", "Node"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "Node"]);
     // Watches of two kinds: they may be a moment apart.
     order.check(
         seconds_between(taint, gone.record) > -1.0,
@@ -221,14 +225,22 @@ fn check_back(
     let (_, node) = last.ok_or_else(|| Missing(format!("{home} was not recorded after its return")))?;
     let ready = node.condition("Ready").is_some_and(|c| c.0 == "True");
     let free = !tainted(&node, OUT_OF_SERVICE);
-    finding.check(ready && free, format!("{home} is ready: {ready}, without the taint: {free}"));
-    let healed = since.iter().any(|r| matches!(&r.event, Event::FaultHealed { node, .. } if node == home));
-    if !healed {
-        finding.unsure(format!("{home} was not recorded as brought back"));
+    Order::of(finding, evidence, since, &["Node"])
+        .check(ready && free, format!("{home} is ready: {ready}, without the taint: {free}"));
+    let healed = since.iter().find_map(|r| match &r.event {
+        Event::FaultHealed { node, proof, .. } if node == home => Some(proof),
+        _ => None,
+    });
+    match healed {
+        None => _ = finding.unsure(format!("{home} was not recorded as brought back")),
+        Some(proof) if Power::in_proof(proof) != Power::Running => {
+            finding.unsure(format!("nothing proves that {home} runs again: {proof}"));
+        }
+        Some(_) => {}
     }
     let whole = until(evidence, "returned")?;
     let all = lives(whole, set.name());
-    let mut order = Order::of(finding, whole, &["Pod"]);
+    let mut order = Order::of(finding, evidence, whole, &["Pod"]);
     order.one_identity(&all);
     order.owned(&all, set);
     let uids = all.iter().filter(|l| l.name == after.name()).count();

@@ -18,8 +18,12 @@ use crate::judge::{Evidence, Finding, Missing, clock};
 pub struct Answer {
     /// `before` or `after` the replacement.
     pub when: String,
-    /// The name asked for.
+    /// The name that is meant: `pod.service.namespace.svc`.
     pub name: String,
+    /// What was asked for: the whole name with the cluster's domain and the final dot. Absent in runs of
+    /// earlier versions, where a client's search domains may have answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     /// Name of the pod that asked.
     pub asker: String,
     /// Its UID.
@@ -91,6 +95,11 @@ fn check_named(
     let last = asked.rfind(by_another);
     let last = last.ok_or_else(|| Missing(format!("no other pod of the set asked for {name} {when}")))?;
     let address = address(pod)?;
+    let whole = |asked: &&String| !(asked.starts_with(&format!("{name}.")) && asked.ends_with('.'));
+    if let Some(asked) = last.asked.as_ref().filter(whole) {
+        finding
+            .unsure(format!("{when}: {} asked for {asked}, which is not the whole name {name}", last.asker));
+    }
     finding.check(
         last.addresses == [address],
         format!("{when}: {} was told {} for {name}, which has {address}", last.asker, names(&last.addresses)),

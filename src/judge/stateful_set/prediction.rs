@@ -36,7 +36,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     let mut gone: Vec<&str> = compared.gone.iter().map(|p| p.name.as_str()).collect();
     let mut predicted: Vec<&str> = prediction.goes.iter().map(String::as_str).collect();
     let in_order = deleted(records, &predicted);
-    Order::of(finding, records, &["Pod"]).check(
+    Order::of(finding, evidence, records, &["Pod"]).check(
         in_order == predicted,
         format!("order of deletion: {}, predicted {}", names(&in_order), names(&predicted)),
     );

@@ -61,7 +61,7 @@ fn check_refused(
     let at = there.iter().find(|l| l.uid == unready.uid()).map(|l| l.last().pod.is_ready());
     finding.check(at == Some(false), format!("{} was ready when it was asked for: {at:?}", unready.name()));
     let during = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod", "StatefulSet"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "StatefulSet"]);
     let went: Vec<&str> = during.iter().filter(|l| l.ending().is_some()).map(|l| l.name).collect();
     order.check(
         went.is_empty(),
@@ -81,7 +81,7 @@ fn check_goes_on(
 ) -> Result<(), Missing> {
     let records = evidence.between("heal", "healed")?;
     let lives = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod"]);
     check_taken(&mut order, &lives, had - asked);
     let ready = lives.iter().find(|l| l.uid == unready.uid()).and_then(|l| Some((l.ready()?, l.ready_at())));
     let went = lives.iter().filter(|l| l.ending().is_some()).min_by_key(|l| l.ending().map(|s| s.at));

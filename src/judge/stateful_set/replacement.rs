@@ -50,7 +50,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     check_content(finding, &written, &found, &before, &after);
 
     let lives = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod", "PersistentVolumeClaim"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "PersistentVolumeClaim"]);
     let of = |uid: &str| lives.iter().find(|l| l.uid == uid);
     let gone = of(before.uid()).and_then(|l| Some((l.gone()?, l.finished_at())));
     let made = of(after.uid()).filter(|l| l.first().change == Change::Added);
@@ -65,6 +65,13 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         matches!(&r.event, Event::ObjectChanged { change: Change::Deleted, uid, .. } if *uid == claim.uid())
     });
     let deleted = deleted.count();
+    if !evidence
+        .records()
+        .iter()
+        .any(|r| matches!(&r.event, Event::ObjectChanged { uid, .. } if *uid == claim.uid()))
+    {
+        order.unsure(format!("no history of claim {}", claim.name()));
+    }
     order.check(deleted == 0, format!("claim {} was deleted {deleted} time(s) meanwhile", claim.name()));
     finding.summary(format!(
         "{} came back with a new UID, with {} and the file written before",

@@ -24,7 +24,7 @@ pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
     }
     let stayed = check_stayed(finding, &before, &pods, replicas);
     let lives = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod"]);
     let went = check_taken(&mut order, &lives, taken);
     order.one_identity(&lives);
     finding.summary(format!(

@@ -120,7 +120,7 @@ fn check_partition(
         );
     }
     let all = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod", "StatefulSet"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod", "StatefulSet"]);
     let low = all.iter().filter(|l| l.ordinal < partition && l.ending().is_some());
     let low: Vec<&str> = low.map(|l| l.name).collect();
     order.check(low.is_empty(), format!("pods below partition {partition} that went: {}", names(&low)));
@@ -142,7 +142,7 @@ fn check_order<'r>(
 ) -> Result<Vec<&'r str>, Missing> {
     let records: &'r [Record] = evidence.between("update", "updated")?;
     let lives = lives(records, set.name());
-    let mut order = Order::of(finding, records, &["Pod"]);
+    let mut order = Order::of(finding, evidence, records, &["Pod"]);
     let is_old = |l: &&Life<'_>| before.iter().any(|p| p.uid() == l.uid);
     let mut went: Vec<&Life<'_>> = lives.iter().filter(is_old).filter(|l| l.ending().is_some()).collect();
     went.sort_by_key(|l| l.ending().map(|s| s.at));

@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::outage::{Allowed, healed, proved, since, watched};
-use super::replacement::{check_watched, history};
+use super::replacement::history;
 use super::{DIRECTORY, FILES, PATH, check_server_of, is, listed, node_of};
 use crate::event::{Event, Outcome, Record, Server};
 use crate::judge::evidence::seconds_between;
@@ -39,12 +39,15 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let fault = proved(&part, home, "pinned-stopped", finding)?;
     healed(&part, finding, back, home)?;
     let down = part.until("pinned-return");
-    check_watched(finding, since(&down, fault), "Pod");
+    let gaps = part.gaps(since(&down, fault), &["Event", "Pod"]);
 
     is(finding, &volume, "path", "/spec/hostPath/path", PATH);
     check_pinned(finding, &volume, home);
     check_server_of(finding, &old, &before);
-    finding.part(|finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed));
+    finding.part(|finding| {
+        finding
+            .watched(&gaps, |finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed))
+    });
     finding.part(|finding| {
         let (pinned, stopped) = (
             locality::listings(&part, "pinned", &nodes)?,

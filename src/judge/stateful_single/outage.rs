@@ -11,12 +11,12 @@
 //! listing made while the node was down.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::replacement::{check_replaced, check_watched, history};
+use super::replacement::{check_replaced, history};
 use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
+use crate::judge::fault::Power;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 
@@ -59,9 +59,21 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
     let allowed: Allowed = evidence.get("budget")?;
     let home = node_of(&before)?;
     let fault = proved(evidence, home, "while-stopped", finding)?;
-    check_watched(finding, since(evidence, fault), "Pod");
-    check_watched(finding, since(evidence, fault), "Node");
+    let gaps = evidence.gaps(since(evidence, fault), &["Node", "Pod"]);
+    finding.watched(&gaps, |finding| {
+        check_steps(evidence, finding, fault, (&before, &after), (&server, &allowed))
+    })
+}
 
+/// Each step from the node's loss to the replacement's first answer, within its budget.
+fn check_steps(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    fault: &Record,
+    (before, after): (&Object<'_>, &Object<'_>),
+    (server, allowed): (&Server, &Allowed),
+) -> Result<(), Missing> {
+    let home = node_of(before)?;
     let node = |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
         let changes = evidence.changes("Node").into_iter();
         let objects = changes.filter_map(|(record, _, value)| Some((record, Object::new(value).ok()?)));
@@ -99,11 +111,11 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
         finding.timed(what, seconds_between(fault, record), budget);
     }
     clock::check_agree(finding, fault, steps[8].2);
-    check_replaced(finding, &before, &after);
-    let elsewhere = node_of(&after)?;
+    check_replaced(finding, before, after);
+    let elsewhere = node_of(after)?;
     finding.check(elsewhere != home, format!("the replacement runs on {elsewhere}, {home} is down"));
-    check_server_of(finding, &server, &after);
-    check_stayed(evidence, finding, &before)?;
+    check_server_of(finding, server, after);
+    check_stayed(evidence, finding, before)?;
     finding.summary(format!(
         "{home} down: {} stays Terminating, {} ready on {elsewhere} after {:.1} s of {:.1} s",
         before.name(),
@@ -152,7 +164,10 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
         of_old == acknowledged,
         format!("{of_old} of {acknowledged} acknowledged rows are on {home}'s disk, not in the new server"),
     );
-    check_on_disk(finding, &on_disk, home, acknowledged);
+    let mut behind: Vec<u64> =
+        rows.misplaced.iter().filter(|(_, by)| by.uuid == old.uuid).map(|(row, _)| row.number).collect();
+    behind.sort_unstable();
+    check_on_disk(finding, &on_disk, home, &behind);
     finding.summary(format!(
         "server {} on {elsewhere} began with an empty {PATH}; {of_old} acknowledged rows are on {home}'s \
          disk ({} of them read there), not in the new server",
@@ -178,19 +193,8 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let back = evidence.mark("return")?;
     healed(evidence, finding, back, home)?;
 
-    let ready = evidence.changes("Node").into_iter().find_map(|(record, _, value)| {
-        let node = Object::new(value).ok()?;
-        let is_back = record.seq > back.seq && node.name() == home;
-        (is_back && ready_is(&node, "True") && !tainted(&node, "NoExecute")).then_some(record)
-    });
-    let ready = ready.ok_or_else(|| Missing(format!("{home} was not seen ready again")))?;
-    finding.timed(&format!("{home} ready again"), seconds_between(back, ready), budget);
-    let gone = history(evidence, before.uid()).into_iter().find(|h| h.1 == Change::Deleted);
-    let gone = gone.ok_or_else(|| Missing(format!("pod {} was not seen to go", before.name())))?.0;
-    let took = seconds_between(back, gone);
-    clock::check_agree(finding, back, gone);
-    finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
-    finding.timed(&format!("pod {} gone", before.name()), took, budget);
+    let gaps = evidence.gaps(since(evidence, back), &["Node", "Pod"]);
+    finding.watched(&gaps, |finding| check_returned(evidence, finding, &before, (back, budget)))?;
 
     locality::back_on(finding, listed(&stopped, home)?, listed(&returned, home)?, passing);
     locality::files_of(finding, listed(&returned, home)?, &old.uuid);
@@ -214,9 +218,36 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     Ok(())
 }
 
+/// The node is ready again, and the pod goes that it ran when it was lost, both within a budget.
+fn check_returned(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    before: &Object<'_>,
+    (back, budget): (&Record, f64),
+) -> Result<(), Missing> {
+    let home = node_of(before)?;
+    let ready = evidence.changes("Node").into_iter().find_map(|(record, _, value)| {
+        let node = Object::new(value).ok()?;
+        let is_back = record.seq > back.seq && node.name() == home;
+        (is_back && ready_is(&node, "True") && !tainted(&node, "NoExecute")).then_some(record)
+    });
+    let ready = ready.ok_or_else(|| Missing(format!("{home} was not seen ready again")))?;
+    finding.timed(&format!("{home} ready again"), seconds_between(back, ready), budget);
+    let gone = history(evidence, before.uid()).into_iter().find(|h| h.1 == Change::Deleted);
+    let gone = gone.ok_or_else(|| Missing(format!("pod {} was not seen to go", before.name())))?.0;
+    let took = seconds_between(back, gone);
+    clock::check_agree(finding, back, gone);
+    finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
+    finding.timed(&format!("pod {} gone", before.name()), took, budget);
+    Ok(())
+}
+
 /// Adds the checks of what the ledger's readers saw all the time, and of who answered it.
 pub(super) fn watched(evidence: &Evidence<'_>, finding: &mut Finding) -> usize {
-    durability::servers::check(evidence, finding);
+    // A pod that answered may not have been seen.
+    finding.watched(&evidence.gaps(evidence.records(), &["Pod"]), |finding| {
+        durability::servers::check(evidence, finding);
+    });
     let samples = durability::samples::Samples::of(evidence);
     if samples.answered > 0 {
         samples.check(finding);
@@ -258,8 +289,7 @@ pub(super) fn proved<'r>(
     let down = down.filter(|power| *power != "unknown");
     let down = down.ok_or_else(|| Missing(format!("{home} was not looked at while it was down")))?;
     // Nothing that is seen without the fault says anything about the claim.
-    let shown = proof.get("power").and_then(Value::as_str).unwrap_or("absent");
-    if down == "running" || shown == "running" || shown == "absent" {
+    if !Power::of(down).is_down() || !Power::in_proof(proof).is_down() {
         finding.unsure(format!("{fault} on {home} never took hold: container {down}, proof {proof}"));
     } else {
         finding.check(true, format!("{fault} on {home} took hold: container {down}, proof {proof}"));
@@ -283,6 +313,9 @@ pub(super) fn healed(
     if proof["was"] == "running" {
         finding.unsure(format!("{home} ran before it was brought back: somebody else started it"));
     }
+    if Power::in_proof(proof) != Power::Running {
+        finding.unsure(format!("nothing proves that {home} runs again: {proof}"));
+    }
     Ok(())
 }
 
@@ -302,17 +335,19 @@ fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>
     Ok(())
 }
 
-/// A row that was not found is no proof of its absence: pages may be written in another form.
-fn check_on_disk(finding: &mut Finding, on_disk: &OnDisk, home: &str, acknowledged: usize) {
-    let (found, rows, files) = (on_disk.found.len(), on_disk.rows, on_disk.files.join(" "));
-    let what = format!(
-        "{found} of {rows} acknowledged rows were read from {} of {} ({})",
-        if files.is_empty() { "no file" } else { &files },
-        on_disk.node,
-        on_disk.power
-    );
-    let all = found as u64 == rows && rows == acknowledged as u64;
-    if on_disk.node == home && on_disk.power != "running" && all {
+/// A row that was not found is no proof of its absence: pages may be written in another form. A row that was
+/// never acknowledged cannot be among those that were looked for.
+fn check_on_disk(finding: &mut Finding, on_disk: &OnDisk, home: &str, behind: &[u64]) {
+    let (mine, others): (Vec<u64>, Vec<u64>) = on_disk.found.iter().partition(|row| behind.contains(row));
+    let files = if on_disk.files.is_empty() { "no file".into() } else { on_disk.files.join(" ") };
+    let OnDisk { node, power, rows, .. } = on_disk;
+    let mut what =
+        format!("{} of {rows} acknowledged rows were read from {files} of {node} ({power})", mine.len());
+    if let Some(first) = others.first() {
+        what += &format!(", and {} that nobody acknowledged there, the first: {first}", others.len());
+    }
+    let all = others.is_empty() && mine == behind && *rows == behind.len() as u64;
+    if node == home && Power::of(power).is_down() && all {
         finding.check(true, what);
     } else {
         finding.unsure(what);

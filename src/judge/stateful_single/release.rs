@@ -7,7 +7,7 @@
 //! Deployments, Pods, PersistentVolumeClaims and PersistentVolumes.
 
 use super::outage::passing;
-use super::replacement::{check_watched, history};
+use super::replacement::history;
 use super::{DIRECTORY, FILES, PATH, is, listed, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::object::Object;
@@ -26,41 +26,56 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
     let after = evidence.between("claim-deletion", "claim-gone")?;
     let home = node_of(&pod)?;
 
-    let deployment_gone = gone(without, "Deployment", |_| true);
-    let pods_gone = history(evidence, pod.uid()).iter().any(|(_, change, _)| *change == Change::Deleted);
-    for (what, is_gone) in [("the Deployment", deployment_gone), (pod.name(), pods_gone)] {
-        match is_gone {
-            true => finding.check(true, format!("{what} is gone")),
-            false => finding.unsure(format!("the end of {what} was not recorded")),
+    let kinds = ["Deployment", "PersistentVolume", "PersistentVolumeClaim", "Pod"];
+    let whole = evidence.between("deployment-deletion", "claim-gone")?;
+    finding.watched(&evidence.gaps(whole, &kinds), |finding| {
+        let deployment_gone = gone(without, "Deployment", |_| true);
+        let pods_gone = history(evidence, pod.uid()).iter().any(|(_, change, _)| *change == Change::Deleted);
+        for (what, is_gone) in [("the Deployment", deployment_gone), (pod.name(), pods_gone)] {
+            match is_gone {
+                true => finding.check(true, format!("{what} is gone")),
+                false => finding.unsure(format!("the end of {what} was not recorded")),
+            };
+        }
+        for (before, kept, kind) in [
+            (&volume_before, &volume_kept, "PersistentVolume"),
+            (&claim_before, &claim_kept, "PersistentVolumeClaim"),
+        ] {
+            finding.check(
+                before.uid() == kept.uid() && !kept.is_terminating(),
+                format!(
+                    "{} has UID {} before, {} without the Deployment",
+                    kept.name(),
+                    before.uid(),
+                    kept.uid()
+                ),
+            );
+            is(finding, kept, "phase without the Deployment", "/status/phase", "Bound");
+            check_bound_all_the_time(finding, without, kind, kept);
+        }
+        is(finding, &claim_kept, "volume", "/spec/volumeName", volume_kept.name());
+        is(finding, &volume_kept, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
+
+        match gone(after, "PersistentVolumeClaim", |claim| claim.uid() == claim_kept.uid()) {
+            true => finding.check(true, format!("{} is gone", claim_kept.name())),
+            false => finding.unsure(format!("the end of {} was not recorded", claim_kept.name())),
         };
-    }
-    for (before, kept, kind) in [
-        (&volume_before, &volume_kept, "PersistentVolume"),
-        (&claim_before, &claim_kept, "PersistentVolumeClaim"),
-    ] {
-        check_watched(finding, without, kind);
-        finding.check(
-            before.uid() == kept.uid() && !kept.is_terminating(),
-            format!("{} has UID {} before, {} without the Deployment", kept.name(), before.uid(), kept.uid()),
-        );
-        is(finding, kept, "phase without the Deployment", "/status/phase", "Bound");
-        check_bound_all_the_time(finding, without, kind, kept);
-    }
-    is(finding, &claim_kept, "volume", "/spec/volumeName", volume_kept.name());
-    is(finding, &volume_kept, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
-
-    match gone(after, "PersistentVolumeClaim", |claim| claim.uid() == claim_kept.uid()) {
-        true => finding.check(true, format!("{} is gone", claim_kept.name())),
-        false => finding.unsure(format!("the end of {} was not recorded", claim_kept.name())),
-    };
-    let (old, now) = (volume_kept.uid(), released.uid());
-    finding.check(old == now, format!("{} has UID {old} before, {now} without its claim", released.name()));
-    is(finding, &released, "phase without its claim", "/status/phase", "Released");
-    is(finding, &released, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
-    is(finding, &released, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
-    let kept = !gone(after, "PersistentVolume", |volume| volume.uid() == now) && !released.is_terminating();
-    finding.check(kept, format!("{} was {}deleted", released.name(), if kept { "not " } else { "" }));
-
+        let (old, now) = (volume_kept.uid(), released.uid());
+        finding
+            .check(old == now, format!("{} has UID {old} before, {now} without its claim", released.name()));
+        is(finding, &released, "phase without its claim", "/status/phase", "Released");
+        is(finding, &released, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
+        is(finding, &released, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
+        let is_seen = seen(after, "PersistentVolume", |v| {
+            v.uid() == now && v.text("/status/phase") == Some("Released")
+        });
+        if !is_seen {
+            finding.unsure(format!("{} was not seen to be released", released.name()));
+        }
+        let kept =
+            !gone(after, "PersistentVolume", |volume| volume.uid() == now) && !released.is_terminating();
+        finding.check(kept, format!("{} was {}deleted", released.name(), if kept { "not " } else { "" }));
+    });
     let earlier = locality::listings(evidence, "deployment-gone", &nodes)?;
     let later = locality::listings(evidence, "claim-gone", &nodes)?;
     let (earlier, later) = (listed(&earlier, home)?, listed(&later, home)?);
@@ -68,7 +83,8 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
         locality::holds(finding, listing, &[FILES, &[DIRECTORY]].concat());
         locality::files_of(finding, listing, &server.uuid);
     }
-    locality::back_on(finding, earlier, later, passing);
+    // No server runs any more.
+    locality::untouched(finding, earlier, later, passing);
     finding.summary(format!(
         "without the Deployment {} and {} stay Bound; without the claim the volume is Released, and {PATH} on {home} \
          still holds the {} files and folders of server {}",
@@ -78,6 +94,16 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
         server.uuid
     ));
     Ok(())
+}
+
+/// Whether an object of this kind was seen in a state.
+fn seen(records: &[Record], of_kind: &str, state: impl Fn(&Object<'_>) -> bool) -> bool {
+    records.iter().any(|record| match &record.event {
+        Event::ObjectChanged { change: Change::Added | Change::Modified, kind, object, .. } => {
+            kind == of_kind && Object::new(object).is_ok_and(|object| state(&object))
+        }
+        _ => false,
+    })
 }
 
 /// Whether an object of this kind was seen to go.

@@ -26,12 +26,16 @@ pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
     finding.check(from == to, format!("{} runs on {to}, {} ran on {from}", after.name(), before.name()));
     check_server_of(finding, &new, &after);
     finding.check(old.uuid == new.uuid, format!("server {} before, {} after", old.uuid, new.uuid));
-    let gone = history(evidence, before.uid()).iter().any(|h| h.1 == Change::Deleted);
-    if gone {
-        finding.check(true, format!("pod {} was seen to go", before.name()));
-    } else {
-        finding.unsure(format!("the end of pod {} was not recorded", before.name()));
-    }
+    let is_read = |r: &Record| matches!(&r.event, Event::RowsRead { reading, .. } if reading == "replaced");
+    let until = evidence.records().iter().rposition(is_read).unwrap_or_default();
+    finding.watched(&evidence.gaps(&evidence.records()[..until], &["Pod"]), |finding| {
+        let gone = history(evidence, before.uid()).iter().any(|h| h.1 == Change::Deleted);
+        if gone {
+            finding.check(true, format!("pod {} was seen to go", before.name()));
+        } else {
+            finding.unsure(format!("the end of pod {} was not recorded", before.name()));
+        }
+    });
     let (_, read) = durability::at(evidence, "replaced")?;
     finding.check(
         read.server.pod_uid == after.uid(),
@@ -61,17 +65,29 @@ pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let (old, new) = (hash(&before), hash(&after));
     finding.check(old != new, format!("pod-template-hash {old} before, {new} after: the template changed"));
 
-    check_watched(finding, between, "Pod");
     if let [first, .., last] = between {
         clock::check_agree(finding, first, last);
     }
+    finding.watched(&evidence.gaps(between, &["Pod"]), |finding| {
+        check_one_at_a_time(evidence, finding, between, (&before, &after));
+    });
+    Ok(())
+}
+
+/// No two containers of MySQL ran at the same time, by the watch and by their own times.
+fn check_one_at_a_time(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    between: &[Record],
+    (before, after): (&Object<'_>, &Object<'_>),
+) {
     let (most, who) = most_running(between);
     finding.check(most <= 1, format!("at most {most} MySQL containers ran at the same time{who}"));
     let ended = history(evidence, before.uid()).into_iter().find(|h| has_ended(h));
     let made = history(evidence, after.uid()).into_iter().next();
     let (Some(ended), Some(made)) = (ended, made) else {
         finding.unsure("the old pod's end or the new pod's beginning was not recorded");
-        return Ok(());
+        return;
     };
     finding.check(
         ended.0.seq < made.0.seq,
@@ -82,10 +98,10 @@ pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     );
     let finished =
         history(evidence, before.uid()).iter().rev().find_map(|h| time(&h.2, "terminated/finishedAt"));
-    let started = time(&after, "running/startedAt");
+    let started = time(after, "running/startedAt");
     let (Some(finished), Some(started)) = (finished, started) else {
         finding.unsure("the containers' own times were not recorded");
-        return Ok(());
+        return;
     };
     finding.check(
         finished <= started,
@@ -96,7 +112,6 @@ pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
         before.name(),
         after.name()
     ));
-    Ok(())
 }
 
 /// Every recorded change of a pod, in order.
@@ -104,18 +119,6 @@ pub(super) fn history<'r>(evidence: &Evidence<'r>, uid: &str) -> Vec<(&'r Record
     let object = |(record, change, value)| Some((record, change, Object::new(value).ok()?));
     let all = evidence.changes("Pod").into_iter().filter_map(object);
     all.filter(|(_, _, pod)| pod.uid() == uid).collect()
-}
-
-/// Adds an open check for each time that a watch had to begin anew: what happened in between may
-/// not be recorded.
-pub(super) fn check_watched(finding: &mut Finding, records: &[Record], kind: &str) {
-    for record in records {
-        if let Event::WatchRestarted { kind: k, reason, .. } = &record.event
-            && k == kind
-        {
-            finding.unsure(format!("the watch of {kind}s began anew ({reason}): changes may be missing"));
-        }
-    }
 }
 
 pub(super) fn check_replaced(finding: &mut Finding, before: &Object<'_>, after: &Object<'_>) {

@@ -6,7 +6,7 @@
 //! Marks: `bad-image` just before the patch, `bad-image-refused` when the wait ended,
 //! `bad-image-rollback` just before the template of before is given back, `bad-image-rolled-back` when
 //! the rollout is complete and the pods of the bad template are gone.
-//! History: changes of Deployments, ReplicaSets, Pods and Events, samples of the probe `http`, from
+//! History: changes of Deployments, Pods and Events, samples of the probe `http`, from
 //! `bad-image` to `bad-image-rolled-back`.
 //!
 //! No old pod ends here, so that a request has no excuse to fail: unlike A7, every one must be answered.
@@ -67,9 +67,17 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         i64::try_from(old.len()) == Ok(REPLICAS) && old.iter().all(|p| p.image == images.old.reference),
         format!("{REPLICAS} pods of {} before, found {}", images.old.reference, pod_names(&old)),
     );
-    let refused = finding.part(|f| check_refused(f, evidence, &images)).unwrap_or_default();
+    let refused = finding.part(|f| {
+        let window = Window::between(evidence, "bad-image", "bad-image-rollback")?;
+        f.watched(&window.gaps(&["Event", "Pod"]), |f| check_refused(f, evidence, &images))
+    });
+    let refused = refused.unwrap_or_default();
     finding.part(|f| check_during(f, evidence, &old));
-    finding.part(|f| check_history(f, evidence, &before, &old));
+    finding.part(|f| {
+        let window = Window::between(evidence, "bad-image", "bad-image-rolled-back")?;
+        window.check_clocks(f);
+        f.watched(&window.gaps(&["Deployment", "Pod"]), |f| check_history(f, &window, &before, &old))
+    });
     let answers = finding.part(|f| check_answers(f, evidence, &images)).unwrap_or_default();
     finding.part(|f| check_rolled_back(f, evidence, &before, &old));
     finding.summary(format!("{refused}; {} served on, {answers}; rolled back", pod_names(&old)));
@@ -163,13 +171,11 @@ fn check_during(finding: &mut Finding, evidence: &Evidence<'_>, old: &[Identity]
 /// At every recorded moment: enough pods ready and available, the old ones among them, no bad one ever.
 fn check_history(
     finding: &mut Finding,
-    evidence: &Evidence<'_>,
+    window: &Window<'_>,
     before: &Object<'_>,
     old: &[Identity],
 ) -> Result<(), Missing> {
     let least = Limits::of(before)?.least;
-    let window = Window::between(evidence, "bad-image", "bad-image-rolled-back")?;
-    window.check_unbroken(finding, &["Deployment", "Pod", "ReplicaSet"]);
     let states = window.states(before.uid());
     let ready = window.counts("Pod", LABEL, |p| p.is_ready() && old.iter().any(|o| o.uid == p.uid()));
     // One state is the beginning alone: nobody watched the change.

@@ -42,24 +42,20 @@ fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) 
             finding.check(true, format!("{mode}: no {kind} with the label is left"));
         }
     }
-    for record in during {
-        // A list read anew gives no resource versions of deletions.
-        if let Event::WatchRestarted { kind, reason, .. } = &record.event
-            && LISTS.iter().any(|l| l.1 == kind)
-        {
-            finding.unsure(format!("{mode}: the watch of {kind} broke off ({reason})"));
+    // A list read anew gives no resource versions of deletions.
+    let gaps = evidence.gaps(during, &LISTS.map(|(_, kind)| kind));
+    finding.watched(&gaps, |finding| {
+        let [deployment, sets, pods] = deletions(&before, during, mode)?;
+        match mode {
+            "foreground" => {
+                check_before(finding, mode, &pods, &sets);
+                check_before(finding, mode, &sets, &deployment);
+                check_waited(finding, &before[0].1, during);
+            }
+            _ => check_before(finding, mode, &deployment, &sets),
         }
-    }
-    let order = deletions(&before, during, mode)?;
-    let [deployment, sets, pods] = order;
-    match mode {
-        "foreground" => {
-            check_before(finding, mode, &pods, &sets);
-            check_before(finding, mode, &sets, &deployment);
-            check_waited(finding, &before[0].1, during);
-        }
-        _ => check_before(finding, mode, &deployment, &sets),
-    }
+        Ok(())
+    })?;
     Ok(format!(
         "{mode}: {} ReplicaSet(s) and {} pods went {} the Deployment, by UID",
         before[1].1.len(),

@@ -13,6 +13,19 @@ pub struct Budgets {
     /// By a step's name.
     #[serde(default)]
     step: BTreeMap<String, Allowed>,
+    /// For the upgrade as a whole.
+    #[serde(default)]
+    whole: Whole,
+}
+
+/// What the steps of an upgrade may cost together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whole {
+    /// The share of requests that may fail, from 0 to 1, by probe. Those of [`Budgets::defaults`] where
+    /// one is missing, as in runs of earlier versions.
+    #[serde(default)]
+    pub failed: BTreeMap<String, f64>,
 }
 
 /// What one step may cost.
@@ -21,9 +34,13 @@ pub struct Budgets {
 pub struct Allowed {
     /// Seconds.
     pub took: Option<f64>,
-    /// Seconds without an answer, by probe.
+    /// Seconds of the longest outage, by probe.
     #[serde(default)]
     pub outage: BTreeMap<String, f64>,
+    /// Seconds of all outages together, by probe. Where one is missing, as in runs of earlier versions,
+    /// it is twice the longest.
+    #[serde(default)]
+    pub away: BTreeMap<String, f64>,
 }
 
 /// A budget file that cannot be used.
@@ -44,6 +61,16 @@ pub enum BudgetError {
         /// The file.
         file: String,
         /// The field, such as `step.drain.outage.http`.
+        field: String,
+        /// Its value.
+        value: f64,
+    },
+    /// A share that cannot be one.
+    #[error("budgets of {file}: {field} is {value}, not a share from 0 to 1")]
+    Share {
+        /// The file.
+        file: String,
+        /// The field, such as `whole.failed.http`.
         field: String,
         /// Its value.
         value: f64,
@@ -92,11 +119,16 @@ impl Budgets {
         for (name, allowed) in std::iter::once(("default".to_owned(), &read.default)).chain(named) {
             let took = allowed.took.map(|t| (format!("{name}.took"), t));
             let outages = allowed.outage.iter().map(|(p, o)| (format!("{name}.outage.{p}"), *o));
+            let away = allowed.away.iter().map(|(p, a)| (format!("{name}.away.{p}"), *a));
             if let Some((field, value)) =
-                took.into_iter().chain(outages).find(|(_, v)| !v.is_finite() || *v < 0.0)
+                took.into_iter().chain(outages).chain(away).find(|(_, v)| !v.is_finite() || *v < 0.0)
             {
                 return Err(BudgetError::Figure { file: file(), field, value });
             }
+        }
+        if let Some((probe, value)) = read.whole.failed.iter().find(|(_, v)| !(0.0..=1.0).contains(*v)) {
+            let field = format!("whole.failed.{probe}");
+            return Err(BudgetError::Share { file: file(), field, value: *value });
         }
         Ok(read)
     }
@@ -106,10 +138,26 @@ impl Budgets {
         self.step.get(step).and_then(|a| a.took).or(self.default.took)
     }
 
-    /// Seconds that a probe may be without an answer in a step; none where no budget says so.
+    /// Seconds that the longest outage of a probe in a step may last; none where no budget says so.
     pub fn outage(&self, step: &str, probe: &str) -> Option<f64> {
         let own = self.step.get(step).and_then(|a| a.outage.get(probe));
         own.or_else(|| self.default.outage.get(probe)).copied()
+    }
+
+    /// Seconds that all outages of a probe in a step may last together; none where no budget says so.
+    pub fn away(&self, step: &str, probe: &str) -> Option<f64> {
+        let of = |allowed: &Allowed| {
+            let twice = || allowed.outage.get(probe).map(|longest| 2.0 * longest);
+            allowed.away.get(probe).copied().or_else(twice)
+        };
+        self.step.get(step).and_then(of).or_else(|| of(&self.default))
+    }
+
+    /// The share of a probe's requests that may fail in the upgrade as a whole; none where no budget says
+    /// so.
+    pub fn failed(&self, probe: &str) -> Option<f64> {
+        let own = self.whole.failed.get(probe).copied();
+        own.or_else(|| Self::defaults().whole.failed.get(probe).copied())
     }
 }
 
@@ -127,6 +175,8 @@ mod tests {
         }
         assert_eq!(budgets.outage("apply", "api"), Some(240.0));
         assert_eq!(budgets.outage("apply", "else"), None);
+        assert_eq!((budgets.away("apply", "api"), budgets.away("settle", "http")), (Some(300.0), Some(4.0)));
+        assert_eq!((budgets.away("apply", "else"), budgets.failed("else")), (None, None));
         assert_eq!((budgets.took("drain"), budgets.took("preload")), (Some(300.0), Some(900.0)));
     }
 
@@ -141,6 +191,10 @@ mod tests {
                 let (one, more) = (Budgets::defaults().outage(step, probe), several.outage(step, probe));
                 // A further control plane is configured, which a single one has not.
                 assert!(more.is_some() && (more <= one || *step == "configure"), "{step} {probe}");
+                assert!(
+                    several.away(step, probe) >= more && several.failed(probe).is_some(),
+                    "{step} {probe}"
+                );
             }
         }
         assert_eq!(several.outage("apply", "api"), Some(16.0));
@@ -161,6 +215,22 @@ mod tests {
             "budgets of b.toml: there is no step drown; there are drain"
         );
         assert_eq!(parse("[default]\nlonger = 3"), "failed to read the budgets of b.toml");
+        assert!(parse("[default]\naway = { http = -1 }").contains("default.away.http is -1"));
+        for (share, wrong) in [("1.5", "1.5"), ("-0.1", "-0.1"), ("nan", "NaN")] {
+            assert_eq!(
+                parse(&format!("[default]\n[whole]\nfailed = {{ http = {share} }}")),
+                format!("budgets of b.toml: whole.failed.http is {wrong}, not a share from 0 to 1")
+            );
+        }
         assert!(Budgets::parse("b.toml", "[default]\ntook = 0", &[]).is_ok(), "no time at all is a figure");
+    }
+
+    /// A file, or a run, from before there were such budgets.
+    #[test]
+    fn what_a_file_does_not_say_follows_from_the_longest_outage_and_the_defaults() {
+        let text = "[default.outage]\nhttp = 3\n[default.away]\nhttp = 4\n[step.drain.outage]\nhttp = 50";
+        let budgets = Budgets::parse("b.toml", text, &["drain"]).unwrap();
+        assert_eq!((budgets.away("settle", "http"), budgets.away("drain", "http")), (Some(4.0), Some(100.0)));
+        assert_eq!(budgets.failed("http"), Budgets::defaults().failed("http"));
     }
 }

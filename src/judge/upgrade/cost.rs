@@ -1,11 +1,12 @@
 //! What each step of an upgrade cost: how many requests of each probe failed in it, and how long a
-//! probe was without an answer at the most.
+//! probe was without an answer, at the most and in all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::budget::Budgets;
 use super::{EndedStep, UpgradeStep};
 use crate::event::{Event, Outcome, Record};
+use crate::judge::outages::{Asked, Outages, probe_of};
 
 /// Name of the ledger among the probes.
 pub const LEDGER: &str = "ledger";
@@ -34,9 +35,10 @@ pub struct Tally {
     pub refused: usize,
     /// Those without an answer.
     pub indeterminate: usize,
-    /// The longest time in seconds from one answer to the next with a failed request between them,
-    /// of those that count in this step ([`costs`]).
+    /// Seconds of the longest outage of those that count in this step ([`costs`]).
     pub outage: f64,
+    /// Seconds of all of them.
+    pub away: f64,
     /// The longest time in seconds of the step in which no request was under way, its two ends
     /// included; 0 where none was made in it.
     pub silence: f64,
@@ -70,14 +72,60 @@ impl StepCost {
                     self.title()
                 ));
             }
+            if let Some(allowed) = budgets.away(step, probe)
+                && tally.away > allowed
+            {
+                over.push(format!(
+                    "{probe} was without an answer for {:.1} s of {allowed} s in all in `{}`",
+                    tally.away,
+                    self.title()
+                ));
+            }
         }
         over
     }
 }
 
-/// The cost of every step in these records, in order. An outage counts in the step in which its first
-/// failed request began; one that began outside any step counts in the first one that begins before its
-/// end, and from there on. One that lasts to the end of the records counts up to there.
+impl Tally {
+    /// Requests that failed.
+    pub fn failed(&self) -> usize {
+        self.refused + self.indeterminate
+    }
+
+    /// Requests that failed of those that were made, from 0 to 1.
+    pub fn share(&self) -> f64 {
+        if self.requests == 0 { 0.0 } else { self.failed() as f64 / self.requests as f64 }
+    }
+}
+
+/// What each probe saw in all steps together; the longest outage is that of any.
+pub fn whole(costs: &[StepCost]) -> BTreeMap<&str, Tally> {
+    let mut all: BTreeMap<&str, Tally> = BTreeMap::new();
+    for (probe, tally) in costs.iter().flat_map(|cost| &cost.probes) {
+        let sum = all.entry(probe).or_default();
+        sum.requests += tally.requests;
+        sum.refused += tally.refused;
+        sum.indeterminate += tally.indeterminate;
+        sum.outage = sum.outage.max(tally.outage);
+        sum.away += tally.away;
+        sum.silence = sum.silence.max(tally.silence);
+    }
+    all
+}
+
+/// Each probe of which more requests failed in all than the budgets allow, in a sentence.
+pub fn over_in_all(costs: &[StepCost], budgets: &Budgets) -> Vec<String> {
+    let over = whole(costs).into_iter().filter_map(|(probe, tally)| {
+        let allowed = budgets.failed(probe).filter(|allowed| tally.share() > *allowed)?;
+        let (failed, requests) = (tally.failed(), tally.requests);
+        Some(format!("{probe}: {failed} of {requests} requests failed, {:.1} % are allowed", allowed * 100.0))
+    });
+    over.collect()
+}
+
+/// The cost of every step in these records, in order. An outage ([`Outages`]) counts in the step in which
+/// its first failed request began; one that began outside any step counts in the first one that begins
+/// before its end, and from there on. One that lasts to the end of the records counts up to there.
 pub fn costs(records: &[Record]) -> Vec<StepCost> {
     let end = records.last().map_or(0.0, at);
     let mut steps: Vec<StepCost> = Vec::new();
@@ -119,29 +167,22 @@ pub fn costs(records: &[Record]) -> Vec<StepCost> {
 /// The mark that ends a stretch of an upgrade: what comes after is no part of its last step.
 pub const STRETCH_END: &str = "upgrade-stretch-ended";
 
-/// A time without an answer: from the last one before it to the next one, or to the end of the records.
-struct Outage {
-    /// When its first failed request began.
-    first: f64,
-    from: f64,
-    to: f64,
-}
-
-/// One request: when it began and ended, and what came of it.
-type Asked = (f64, f64, Outcome);
-
+/// By probe; the rows of every writer are requests of the ledger.
 fn asked(records: &[Record]) -> BTreeMap<String, Vec<Asked>> {
+    let is_row = |event: &Event| matches!(event, Event::RowWritten { .. } | Event::TransactionWritten { .. });
+    let rows = records.iter().filter(|r| is_row(&r.event));
+    let writers: BTreeSet<&str> = rows.filter_map(|r| probe_of(&r.event)).collect();
     let mut all: BTreeMap<String, Vec<Asked>> = BTreeMap::new();
     for record in records {
-        let end = at(record);
-        match &record.event {
-            Event::Sampled { probe, outcome, took_ms, .. } => {
-                all.entry(probe.clone()).or_default().push((end - took_ms / 1e3, end, *outcome));
-            }
-            Event::RowWritten { outcome, .. } => {
-                all.entry(LEDGER.into()).or_default().push((end, end, *outcome));
-            }
-            _ => {}
+        let name = match &record.event {
+            Event::Sampled { probe, .. } => probe,
+            Event::ProbePaused { probe } | Event::ProbeResumed { probe } => probe,
+            event if is_row(event) => LEDGER,
+            _ => continue,
+        };
+        let name = if writers.contains(name) { LEDGER } else { name };
+        if let Some(asked) = Asked::of(record, |_| true) {
+            all.entry(name.into()).or_default().push(asked);
         }
     }
     all
@@ -150,11 +191,14 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Asked>> {
 fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
     let within =
         |steps: &[StepCost], moment: f64| steps.iter().rposition(|s| s.from <= moment && moment < s.to);
-    // Since when there was no answer, and when the first request failed.
-    let (mut answered, mut failing): (Option<f64>, Option<f64>) = (None, None);
-    let mut outages = Vec::new();
-    for (from, to, outcome) in asked {
-        if let Some(i) = within(steps, *to) {
+    let requests = || {
+        asked.iter().filter_map(|asked| match asked {
+            Asked::Request { from, to, outcome, .. } => Some((*from, *to, *outcome)),
+            Asked::Paused | Asked::Resumed(_) => None,
+        })
+    };
+    for (_, to, outcome) in requests() {
+        if let Some(i) = within(steps, to) {
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.requests += 1;
             match outcome {
@@ -163,30 +207,20 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
                 Outcome::Indeterminate => tally.indeterminate += 1,
             }
         }
-        match outcome {
-            Outcome::Acknowledged => {
-                if let Some(first) = failing.take() {
-                    outages.push(Outage { first, from: answered.unwrap_or(first), to: *to });
-                }
-                answered = Some(*to);
-            }
-            _ => failing = failing.or(Some(*from)),
-        }
     }
-    if let Some(first) = failing {
-        outages.push(Outage { first, from: answered.unwrap_or(first), to: end });
-    }
-    for Outage { first, from, to } in outages {
+    for window in Outages::among(asked.iter().copied(), end).windows {
         // Between two steps nothing counts; from the next one's beginning on it does.
-        let later = || steps.iter().position(|s| first < s.from && s.from < to);
-        if let Some(i) = within(steps, first).or_else(later) {
-            let from = if steps[i].from > first { steps[i].from } else { from };
+        let later = || steps.iter().position(|s| window.first < s.from && s.from < window.to);
+        if let Some(i) = within(steps, window.first).or_else(later) {
+            let length =
+                if steps[i].from > window.first { window.to - steps[i].from } else { window.length() };
             let tally = steps[i].probes.entry(probe.into()).or_default();
-            tally.outage = tally.outage.max(to - from);
+            tally.outage = tally.outage.max(length);
+            tally.away += length;
         }
     }
     let mut since = f64::NEG_INFINITY;
-    for (from, to) in asked.iter().map(|(from, to, _)| (*from, *to)).chain([(end, end)]) {
+    for (from, to) in requests().map(|(from, to, _)| (from, to)).chain([(end, end)]) {
         for step in steps.iter_mut() {
             if let Some(tally) = step.probes.get_mut(probe) {
                 tally.silence = tally.silence.max(from.min(step.to) - since.max(step.from));

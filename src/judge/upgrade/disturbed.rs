@@ -1,9 +1,12 @@
 //! Which pods were disturbed by which step of an upgrade, and why. What nothing explains is the
 //! upgrade's fault, or somebody else's: D4 does not hold then.
 
-use super::lives::{self, Life};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::lives::{self, Life, Restarts};
 use super::{DRAIN, KUBELET, MYSQL, SET, SLACK, StepCost, TRAP, WEB, costs};
 use crate::event::Record;
+use crate::judge::outages::Outages;
 
 /// Something that happened to a pod while an upgrade went on.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,8 @@ pub struct Disturbance {
     pub what: Disturbed,
     /// Why; none where nothing explains it.
     pub why: Option<&'static str>,
+    /// How the container had ended that was restarted, in its kubelet's word, where it says so.
+    pub ended: Option<String>,
     /// Whether the pod is of the story's own workloads.
     pub workload: bool,
 }
@@ -51,6 +56,9 @@ const PLANE: [&str; 3] = ["apply", "configure", KUBELET];
 /// was away.
 const LAG: f64 = 15.0;
 
+/// What a kubelet says of a container that used more memory than it may.
+const OOM_KILLED: &str = "OOMKilled";
+
 const EVICTED: &str = "evicted by the drain";
 const EXCHANGED: &str = "the control plane's components were exchanged";
 const NEW_KUBELET: &str = "the new kubelet started it anew";
@@ -68,6 +76,7 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
     };
     let own = records.iter().find_map(|r| r.scope.namespace.as_deref()).unwrap_or_default();
     let lives = lives::all(records);
+    let away = Outages::of(records, "api");
     let within = |at: f64| at >= from && at < to;
     let mut found = Vec::new();
     for life in &lives {
@@ -75,19 +84,19 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
         if life.namespace == own && !workload {
             continue;
         }
-        let seen = Seen { life, workload, lives: &lives, costs: &costs };
+        let seen = Seen { life, away: &away, workload, lives: &lives, costs: &costs };
         if let Some(at) = life.ending.filter(|at| within(*at)) {
-            found.push(seen.told(at, Disturbed::Went));
+            found.push(seen.told(at, Disturbed::Went, seen.went(at), None));
         }
-        // What it had when it was first seen is older than that.
-        let mut known = life.restarts.iter().rfind(|(at, _)| *at <= life.began.max(from)).map_or(0, |r| r.1);
-        if life.began >= from {
-            known = 0;
-        }
-        for (at, count) in life.restarts.iter().filter(|(at, _)| within(*at)) {
-            if *count > known {
-                found.push(seen.told(*at, Disturbed::Restarted(count - known)));
-                known = *count;
+        // What a container had when its pod was first seen is older than that.
+        let old = life.began.max(from);
+        let mut known: BTreeMap<usize, i64> = BTreeMap::new();
+        let mut excused: BTreeSet<(usize, Option<usize>, &str)> = BTreeSet::new();
+        for restarts in &life.restarts {
+            let before = known.insert(restarts.container, restarts.count).unwrap_or_default();
+            let is_new = within(restarts.at) && (restarts.at > old || life.began >= from);
+            if is_new {
+                found.extend(seen.restarts(restarts, restarts.count - before, &mut excused));
             }
         }
     }
@@ -95,19 +104,19 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
     found
 }
 
+/// The step that explains something, and how.
+type Reason = (Option<usize>, &'static str);
+
 struct Seen<'s, 'r> {
     life: &'s Life<'r>,
+    away: &'s Outages,
     workload: bool,
     lives: &'s [Life<'r>],
     costs: &'s [StepCost],
 }
 
 impl Seen<'_, '_> {
-    fn told(&self, at: f64, what: Disturbed) -> Disturbance {
-        let explained = match what {
-            Disturbed::Went => self.went(at),
-            Disturbed::Restarted(_) => self.restarted(at),
-        };
+    fn told(&self, at: f64, what: Disturbed, explained: Option<Reason>, ended: Option<&str>) -> Disturbance {
         let within = || self.costs.iter().position(|c| c.from <= at && at < c.to);
         let (step, why) = match explained {
             Some((step, why)) => (step, Some(why)),
@@ -115,10 +124,10 @@ impl Seen<'_, '_> {
         };
         let Life { node, .. } = self.life;
         let (pod, node, workload) = (self.life.full_name(), (*node).to_owned(), self.workload);
-        Disturbance { step, at, pod, node, what, why, workload }
+        Disturbance { step, at, pod, node, what, why, ended: ended.map(str::to_owned), workload }
     }
 
-    fn went(&self, at: f64) -> Option<(Option<usize>, &'static str)> {
+    fn went(&self, at: f64) -> Option<Reason> {
         if self.life.is_static() {
             return self.exchanged(at, true);
         }
@@ -147,25 +156,55 @@ impl Seen<'_, '_> {
         (!self.workload && newer).then_some((within, NEW_TEMPLATE))
     }
 
-    fn restarted(&self, at: f64) -> Option<(Option<usize>, &'static str)> {
+    /// Restarts of a container that were seen together, each with its reason: the exchange of a control
+    /// plane's parts explains any number of those parts' restarts, a new kubelet and an API that is away one of
+    /// a container each in a step. None of them makes a container use more memory than it may.
+    fn restarts(
+        &self,
+        restarts: &Restarts<'_>,
+        mut count: i64,
+        excused: &mut BTreeSet<(usize, Option<usize>, &'static str)>,
+    ) -> Vec<Disturbance> {
+        let mut found = Vec::new();
+        let mut tell = |count: i64, reason: Option<Reason>| {
+            found.push(self.told(restarts.at, Disturbed::Restarted(count), reason, restarts.reason));
+        };
+        let reasons =
+            if restarts.reason == Some(OOM_KILLED) { Vec::new() } else { self.restarted(restarts.at) };
+        for (step, why) in reasons {
+            if count > 0 && why == EXCHANGED {
+                tell(count, Some((step, why)));
+                count = 0;
+            } else if count > 0 && excused.insert((restarts.container, step, why)) {
+                tell(1, Some((step, why)));
+                count -= 1;
+            }
+        }
+        if count > 0 {
+            tell(count, None);
+        }
+        found
+    }
+
+    /// What may explain a restart that was seen at a moment.
+    fn restarted(&self, at: f64) -> Vec<Reason> {
         if self.workload {
-            return None;
+            return Vec::new();
         }
-        if let Some(step) = self.step(at, LAG, |c| c.step.step == KUBELET && self.is_here(c)) {
-            return Some((Some(step), NEW_KUBELET));
-        }
-        if self.life.is_static()
-            && let Some(found) = self.exchanged(at, false)
-        {
-            return Some(found);
-        }
-        let away = |c: &StepCost| c.probes.get("api").is_some_and(|t| t.refused + t.indeterminate > 0);
-        self.step(at, LAG, away).map(|step| (Some(step), API_AWAY))
+        let kubelet = self.step(at, LAG, |c| c.step.step == KUBELET && self.is_here(c));
+        let kubelet = kubelet.map(|step| (Some(step), NEW_KUBELET));
+        let exchanged = self.exchanged(at, false).filter(|_| self.life.is_static());
+        let mut away = self.away.windows.iter().rev();
+        let away = away.find(|w| w.from - SLACK <= at && at <= w.to + LAG).map(|window| {
+            let of = |moment: f64| self.costs.iter().rposition(|c| c.from <= moment && moment < c.to);
+            (of(window.first).or_else(|| of(at)), API_AWAY)
+        });
+        kubelet.into_iter().chain(exchanged).chain(away).collect()
     }
 
     /// A step that exchanges a control plane's components: on the pod's own node, or, for one that only
     /// lost its leader or its etcd, on another.
-    fn exchanged(&self, at: f64, here: bool) -> Option<(Option<usize>, &'static str)> {
+    fn exchanged(&self, at: f64, here: bool) -> Option<Reason> {
         let planes: Vec<&str> = self
             .lives
             .iter()

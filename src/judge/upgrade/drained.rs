@@ -1,31 +1,17 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
 use super::{
-    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, SET, StepCost, UNCORDON, WEB,
-    check_watched, costs, lives, names, seconds_between,
+    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, SET, StepCost, UNCORDON, WEB, costs,
+    gaps_in_drains, lives, names, seconds_between,
 };
 
 /// D3.
 pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let costs = costs(evidence.records());
     let drains: Vec<&StepCost> = costs.iter().filter(|c| c.step.step == DRAIN).collect();
-    let done = |c: &&&StepCost| c.ended.as_ref().is_some_and(|e| e.error.is_none());
     let workers: Vec<String> = evidence.get("workers")?;
-    for node in &workers {
-        let drain = drains.iter().filter(done).find(|c| c.step.node.as_ref() == Some(node));
-        let drain = drain.ok_or_else(|| Missing(format!("no drain of {node} was recorded")))?;
-        let open = costs.iter().find(|c| {
-            c.step.step == UNCORDON && c.step.node.as_ref() == Some(node) && c.from >= drain.to - 1e-6
-        });
-        let open = open.ok_or_else(|| Missing(format!("{node} was not opened again")))?;
-        cordoned(evidence, finding, node, drain.from, open);
-        emptied(evidence.records(), finding, node, drain);
-    }
-    for kind in ["Pod", "Node"] {
-        check_watched(finding, evidence.records(), &costs, kind);
-    }
-    finding.part(|finding| honoured(evidence, finding, &costs));
-    finding.part(|finding| forbidden(evidence, finding, &drains));
+    let gaps = gaps_in_drains(evidence.records(), &costs, &["Node", "Pod"]);
+    finding.watched(&gaps, |finding| seen(evidence, finding, &costs, (&drains, &workers)))?;
     finding.part(|finding| {
         let spread = Object::list(evidence, "spread")?;
         for node in &workers {
@@ -39,6 +25,29 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
         Ok(())
     });
     finding.summary(format!("{} were drained one after another and take pods again", names(&workers)));
+    Ok(())
+}
+
+/// What the watches of pods and nodes saw.
+fn seen(
+    evidence: &Evidence<'_>,
+    finding: &mut Finding,
+    costs: &[StepCost],
+    (drains, workers): (&[&StepCost], &[String]),
+) -> Result<(), Missing> {
+    let done = |c: &&&StepCost| c.ended.as_ref().is_some_and(|e| e.error.is_none());
+    for node in workers {
+        let drain = drains.iter().filter(done).find(|c| c.step.node.as_ref() == Some(node));
+        let drain = drain.ok_or_else(|| Missing(format!("no drain of {node} was recorded")))?;
+        let open = costs.iter().find(|c| {
+            c.step.step == UNCORDON && c.step.node.as_ref() == Some(node) && c.from >= drain.to - 1e-6
+        });
+        let open = open.ok_or_else(|| Missing(format!("{node} was not opened again")))?;
+        cordoned(evidence, finding, node, drain.from, open);
+        emptied(evidence.records(), finding, node, drain);
+    }
+    finding.part(|finding| honoured(evidence, finding, costs));
+    finding.part(|finding| forbidden(evidence, finding, drains));
     Ok(())
 }
 

@@ -27,6 +27,9 @@ pub struct Origin {
     pub to: Version,
     /// The step after which its upgrade stands still; none where it came to its end.
     pub stopped_after: Option<String>,
+    /// The versions of everything that the plan says of there; absent in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<State>,
 }
 
 /// D5.
@@ -66,16 +69,37 @@ pub fn claims_below() -> impl Iterator<Item = &'static str> {
     parts.into_iter().flatten().map(|claim| claim.id)
 }
 
-/// The cluster is what its origin says: upgraded as a whole, or half way with versions that differ.
+/// The cluster is what its origin says: every part as the plan has it at its end, or after the step at which
+/// it stopped. Each of those may be a stop: before anything was changed, among control planes of two
+/// versions, or when the last node is done.
 fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String, Missing> {
-    let Origin { made_as, to, stopped_after } = origin;
+    let Origin { made_as, to, stopped_after, planned } = origin;
     finding.check(to > made_as, format!("made as {made_as}, upgraded to {to}"));
     let broken = now.violations();
     finding.check(broken.is_empty(), format!("versions beside each other: {}", versions::told(&broken)));
     let (oldest, newest) = now.servers().ok_or_else(|| Missing("no API server was seen".into()))?;
-    let late: Vec<String> =
-        versions::parts(now).filter(|(_, v)| v != to).map(|(part, v)| format!("{part} {v}")).collect();
+    let parts = |is: &dyn Fn(Version) -> bool| -> Vec<String> {
+        let found = versions::parts(now).filter(|(_, v)| is(*v));
+        found.map(|(part, v)| format!("{part} {v}")).collect()
+    };
+    let older = parts(&|v| v < *made_as);
+    if !older.is_empty() {
+        finding.check(false, format!("older than what it was made as, {made_as}: {}", names(&older)));
+    }
+    let place = stopped_after.as_ref().map_or("at its end".into(), |step| format!("after `{step}`"));
+    match planned {
+        None => _ = finding.unsure(format!("what the plan of the upgrade says {place} was not recorded")),
+        Some(planned) => {
+            let unlike = versions::differences(now, planned, None);
+            let what = match unlike.is_empty() {
+                true => format!("every part is as the upgrade's plan says {place}"),
+                false => format!("not as the upgrade's plan says {place}: {}", names(&unlike)),
+            };
+            finding.check(unlike.is_empty(), what);
+        }
+    }
     let Some(step) = stopped_after else {
+        let late = parts(&|v| v != *to);
         let all = if late.is_empty() {
             format!("everything is {to}")
         } else {
@@ -84,24 +108,18 @@ fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String
         finding.check(late.is_empty(), all);
         return Ok(format!("{made_as} -> {to}, whole"));
     };
-    // With one minor version after the other the present hop may lead to an earlier one than `to`.
     let behind: Vec<String> = now
         .kubelets
         .iter()
-        .filter(|(_, v)| oldest.minors_ahead(**v) > 0)
+        .filter(|(_, v)| newest.minors_ahead(**v) > 0)
         .map(|(node, v)| format!("{node} ({v})"))
         .collect();
-    finding.check(
-        oldest == newest && oldest > *made_as && !behind.is_empty(),
-        format!(
-            "stopped after `{step}`: API servers {oldest} to {newest}, kubelets behind: {}",
-            names(&behind)
-        ),
-    );
-    Ok(format!(
-        "{made_as} -> {to}, stopped after `{step}`: API server {newest}, kubelets behind: {}",
-        names(&behind)
-    ))
+    let servers = if oldest == newest {
+        format!("API server {newest}")
+    } else {
+        format!("API servers {oldest} to {newest}")
+    };
+    Ok(format!("{made_as} -> {to}, stopped after `{step}`: {servers}, kubelets behind: {}", names(&behind)))
 }
 
 /// Each scenario on this cluster began on the versions that there are now.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::disturbed::{Disturbance, disturbances};
+use super::disturbed::{Disturbance, Disturbed, disturbances};
 use super::{
-    AFTER, Evidence, Finding, Missing, Object, SET, WEB, check_watched, costs, lives, names, pinned, trap,
+    AFTER, Evidence, Finding, Missing, Object, SET, WEB, costs, gaps_in_drains, lives, names, pinned, trap,
 };
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
@@ -17,10 +17,16 @@ pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Re
         let rows = durability::every_acknowledged_row(evidence, AFTER, finding)?;
         Ok(rows.acknowledged())
     });
-    finding.part(|finding| pinned::waited_for_its_node(evidence, finding));
+    let records = evidence.records();
+    let gaps = |kinds: &[&str]| gaps_in_drains(records, &costs(records), kinds);
+    finding.part(|finding| {
+        let gaps = gaps(&["Event", "Pod"]);
+        finding.watched(&gaps, |finding| pinned::waited_for_its_node(evidence, finding))
+    });
     let stayed = finding.part(|finding| trap::stayed_behind(evidence, finding));
     finding.part(|finding| identities(evidence, finding));
-    let disturbed = finding.part(|finding| undisturbed(evidence, finding));
+    let disturbed =
+        finding.part(|finding| finding.watched(&gaps(&["Pod"]), |finding| undisturbed(evidence, finding)));
     finding.summary(format!(
         "{} acknowledged rows are there, every identity kept its claim and its file, each of {} disturbed pods \
          for a reason; trap: {}",
@@ -97,6 +103,9 @@ fn named<'o>(all: &[Object<'o>], name: &Option<String>) -> Option<Object<'o>> {
     all.iter().find(|c| Some(c.name()) == name.as_deref()).copied()
 }
 
+/// Step, pod, node, and how its container had ended.
+type Unexplained<'d> = (Option<usize>, &'d str, &'d str, Option<&'d str>);
+
 /// Every pod that went or restarted did so for a reason: its node's drain, or what the step is about.
 /// Gives how many did.
 fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, Missing> {
@@ -105,7 +114,6 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     if costs.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
     }
-    check_watched(finding, records, &costs, "Pod");
     for label in [WEB, SET] {
         if lives(records, label).is_empty() {
             return Err(Missing(format!("no pod with {}={} was recorded", label.0, label.1)));
@@ -116,15 +124,28 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     }
     let all = disturbances(records);
     let mut reasons: BTreeMap<(Option<usize>, &str), Vec<String>> = BTreeMap::new();
+    // A container that ends over and over is one finding.
+    let mut unexplained: BTreeMap<Unexplained<'_>, (bool, i64)> = BTreeMap::new();
     for found in &all {
         let Disturbance { pod, node, what, .. } = found;
         match found.why {
             Some(why) => reasons.entry((found.step, why)).or_default().push(format!("{pod} {what}")),
             None => {
-                let step =
-                    found.step.and_then(|i| costs.get(i)).map_or("between steps".into(), |c| c.title());
-                finding.check(false, format!("`{step}`: {pod} on {node} {what} for no known reason"));
+                let key = (found.step, pod.as_str(), node.as_str(), found.ended.as_deref());
+                let (went, restarts) = unexplained.entry(key).or_default();
+                match what {
+                    Disturbed::Went => *went = true,
+                    Disturbed::Restarted(times) => *restarts += times,
+                }
             }
+        }
+    }
+    for ((step, pod, node, ended), (went, restarts)) in unexplained {
+        let step = step.and_then(|i| costs.get(i)).map_or("between steps".into(), |c| c.title());
+        let how = ended.map(|how| format!(" ({how})")).unwrap_or_default();
+        let what = [(went, Disturbed::Went), (restarts > 0, Disturbed::Restarted(restarts))];
+        for (_, what) in what.into_iter().filter(|(is, _)| *is) {
+            finding.check(false, format!("`{step}`: {pod} on {node} {what}{how} for no known reason"));
         }
     }
     for ((step, why), pods) in reasons {

@@ -22,9 +22,22 @@ pub(super) struct Life<'r> {
     pub began: f64,
     /// When its deletion, or its end, was seen.
     pub ending: Option<f64>,
-    /// When its containers had been restarted more often than before, and how often in all then.
-    pub restarts: Vec<(f64, i64)>,
+    /// When a container was seen to have been restarted more often than before.
+    pub restarts: Vec<Restarts<'r>>,
     pod: Object<'r>,
+}
+
+/// Restarts of one container that were seen together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Restarts<'r> {
+    /// When they were seen.
+    pub at: f64,
+    /// The container's place in its pod.
+    pub container: usize,
+    /// How often it had been restarted in all.
+    pub count: i64,
+    /// Why it ended before that, in its kubelet's word: `OOMKilled`, `Error`, `Completed`.
+    pub reason: Option<&'r str>,
 }
 
 /// Labels that name the template of a controller's pod.
@@ -92,11 +105,13 @@ pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
         });
         let life = &mut lives[i];
         life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
-        let counts =
-            pod.entries("/status/containerStatuses").iter().filter_map(|c| c["restartCount"].as_i64());
-        let count: i64 = counts.sum();
-        if count > life.restarts.last().map_or(0, |r| r.1) {
-            life.restarts.push((at, count));
+        for (container, status) in pod.entries("/status/containerStatuses").iter().enumerate() {
+            let count = status["restartCount"].as_i64().unwrap_or_default();
+            let known = life.restarts.iter().rfind(|r| r.container == container).map_or(0, |r| r.count);
+            if count > known {
+                let reason = status["lastState"]["terminated"]["reason"].as_str();
+                life.restarts.push(Restarts { at, container, count, reason });
+            }
         }
         let ended = matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"));
         if life.ending.is_none() && (pod.is_terminating() || ended || *change == Change::Deleted) {

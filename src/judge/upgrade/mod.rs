@@ -32,7 +32,7 @@ mod trap;
 mod versions;
 
 pub use budget::{Allowed, BudgetError, Budgets};
-pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs};
+pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, whole};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
 pub use holds::{ON_CLAIMS, Origin, claims_below};
 pub(crate) use lives::HASH;
@@ -45,18 +45,31 @@ pub static CLAIMS: [Claim; 5] = [
     Claim {
         id: "D1",
         title: "control plane first, then each worker, one minor version at a time",
+        watches: &[],
         judge: versions::in_order,
     },
-    Claim { id: "D2", title: "workloads live through every step within its budget", judge: within_budget },
-    Claim { id: "D3", title: "drained nodes come back and pods spread again", judge: drained::come_back },
+    Claim {
+        id: "D2",
+        title: "workloads live through every step within its budget",
+        watches: &[],
+        judge: within_budget,
+    },
+    Claim {
+        id: "D3",
+        title: "drained nodes come back and pods spread again",
+        watches: &["Node", "Pod"],
+        judge: drained::come_back,
+    },
     Claim {
         id: "D4",
         title: "no acknowledged row is lost, no identity changed, no pod was disturbed without a reason",
+        watches: &["Event", "Pod"],
         judge: kept::nothing_lost,
     },
     Claim {
         id: "D5",
         title: "the claims of A, B and C hold on the upgraded cluster, and on one stopped half way",
+        watches: &[],
         judge: holds::on_this_cluster,
     },
 ];
@@ -96,8 +109,9 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             if tally.silence > UNWATCHED {
                 finding.unsure(format!("{probe} did not ask for {:.1} s in `{title}`", tally.silence));
             }
-            let failed = tally.refused + tally.indeterminate;
-            let Some(allowed) = budgets.outage(&cost.step.step, probe) else {
+            let failed = tally.failed();
+            let limits = (budgets.outage(&cost.step.step, probe), budgets.away(&cost.step.step, probe));
+            let (Some(allowed), Some(in_all)) = limits else {
                 finding.unsure(format!("no budget says how long {probe} may be away in `{title}`"));
                 continue;
             };
@@ -105,17 +119,21 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             // step, which fails only in the next one.
             if failed > 0 || tally.outage > 0.0 {
                 let long = match tally.outage > 0.0 {
-                    true => format!("longest time without an answer {:.1} s of {allowed} s", tally.outage),
+                    true => format!(
+                        "longest time without an answer {:.1} s of {allowed} s, {:.1} s of {in_all} s in all",
+                        tally.outage, tally.away
+                    ),
                     false => "in an outage that began before".into(),
                 };
                 let what =
                     format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
-                finding.check(tally.outage <= allowed, what);
+                finding.check(tally.outage <= allowed && tally.away <= in_all, what);
             }
             if tally.outage > worst.0 {
                 worst = (tally.outage, title);
             }
         }
+        failed_in_all(finding, &budgets, probe, &costs);
         let (time, step) = worst;
         let text = if step.is_empty() {
             format!("{probe} never away")
@@ -150,23 +168,45 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     Ok(())
 }
 
+/// Many short outages, each within its budget, may leave little of a service.
+fn failed_in_all(finding: &mut Finding, budgets: &Budgets, probe: &str, costs: &[StepCost]) {
+    let all = whole(costs).remove(probe).unwrap_or_default();
+    let Some(allowed) = budgets.failed(probe) else {
+        finding.unsure(format!("no budget says which share of the requests of {probe} may fail"));
+        return;
+    };
+    if all.failed() > 0 {
+        let what = format!(
+            "{probe}: {} of {} requests failed in all, {:.1} % of {:.1} %, {:.1} s without an answer",
+            all.failed(),
+            all.requests,
+            all.share() * 100.0,
+            allowed * 100.0,
+            all.away
+        );
+        finding.check(all.share() <= allowed, what);
+    }
+}
+
 /// Seconds that a record may be late against one that came over another connection; the API itself
 /// may have been away for a moment.
 const SLACK: f64 = 2.0;
 
-/// Adds an undecided check for each watch of a kind that was broken off while a node was drained: what
-/// happened in the gap, which ends with the record, was not seen. While an API server is exchanged watches break off as a matter of
-/// course; what went in that gap is in the list that comes after it, and counts.
-fn check_watched(finding: &mut Finding, records: &[Record], costs: &[StepCost], kind: &str) {
+/// Each watch of these kinds that was broken off while a node was drained, in a sentence: what happened in the
+/// gap, which ends with the record, was not seen. While an API server is exchanged watches break off as a matter
+/// of course; what went in that gap is in the list that comes after it, and counts.
+fn gaps_in_drains(records: &[Record], costs: &[StepCost], kinds: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
     for record in records {
-        let Event::WatchRestarted { kind: broken, reason, since_us } = &record.event else { continue };
+        let Event::WatchRestarted { kind, reason, since_us } = &record.event else { continue };
         let seconds = |us: u64| us as f64 / 1e6;
         let (since, at) = (seconds(since_us.unwrap_or(record.mono_us)), seconds(record.mono_us));
         let blind = |c: &&StepCost| c.step.step == DRAIN && c.from <= at && since < c.to;
-        for drain in costs.iter().filter(blind).filter(|_| broken == kind) {
-            finding.unsure(format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()));
+        for drain in costs.iter().filter(blind).filter(|_| kinds.contains(&kind.as_str())) {
+            found.push(format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()));
         }
     }
+    found
 }
 
 /// Name of the step that drains a node.

@@ -1,13 +1,17 @@
-//! D1: the order of the upgrade, and the versions at each of its steps.
+//! D1: the order of the upgrade, and the versions at each of its steps. What runs after a step is compared
+//! with what the plan says of that moment, part by part: one that is missing is a difference.
 
-use super::{EndedStep, Evidence, Finding, Missing, PlannedUpgrade, names};
-use crate::event::Event;
+use std::collections::BTreeMap;
+
+use super::{DRAIN, EndedStep, Evidence, Finding, KUBELET, Missing, PlannedStep, PlannedUpgrade, names};
+use crate::event::{Event, Record};
 use crate::judge::skew::{Component, State};
 use crate::judge::version::Version;
 
 /// D1.
 pub(super) fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let plans: Vec<&PlannedUpgrade> = evidence.records().iter().filter_map(|r| plan(&r.event)).collect();
+    let stretches = stretches(evidence.records());
+    let plans: Vec<&PlannedUpgrade> = stretches.iter().filter_map(|s| s.plan).collect();
     let first = plans.first().ok_or_else(|| Missing("no plan of an upgrade was recorded".into()))?;
     let last = plans.last().unwrap_or(first);
     for plan in &plans {
@@ -19,87 +23,134 @@ pub(super) fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
         }
         finding.check(at == plan.to, format!("the plan leads to {at}, {} was asked for", plan.to));
     }
-    let ended: Vec<&EndedStep> = evidence.records().iter().filter_map(|r| end(&r.event)).collect();
-    finding.part(|finding| order(finding, &plans, &ended));
-    finding.part(|finding| states(finding, &first.before, &ended, last.to));
+    let done = finding.part(|finding| order(finding, &stretches)).unwrap_or_default();
+    finding.part(|finding| states(finding, &first.before, &done));
+    finding.part(|finding| arrived(finding, &stretches, &done, last.to));
     finding.part(|finding| refused(evidence, finding));
     finding.summary(format!(
-        "{} -> {}: {} steps, versions in order after each",
+        "{} -> {}: {} steps, versions as planned after each",
         first.from,
         last.to,
-        ended.iter().filter(|e| e.error.is_none()).count()
+        done.iter().filter(|d| d.ended.error.is_none()).count()
     ));
     Ok(())
 }
 
-fn plan(event: &Event) -> Option<&PlannedUpgrade> {
-    match event {
-        Event::UpgradePlanned(plan) => Some(plan),
-        _ => None,
-    }
+/// What was done by one plan, until another one was made.
+#[derive(Default)]
+struct Stretch<'r> {
+    /// None before the first plan.
+    plan: Option<&'r PlannedUpgrade>,
+    ended: Vec<&'r EndedStep>,
 }
 
-fn end(event: &Event) -> Option<&EndedStep> {
-    match event {
-        Event::UpgradeStepEnded(ended) => Some(ended),
-        _ => None,
-    }
-}
-
-/// Every step that was done is one of the last plan made before it, and they were done in its order.
-fn order(finding: &mut Finding, plans: &[&PlannedUpgrade], ended: &[&EndedStep]) -> Result<(), Missing> {
-    if ended.is_empty() {
-        return Err(Missing("no step of an upgrade was recorded".into()));
-    }
-    // The steps of all plans in one row: a later plan is the rest of an earlier one, and begins anew
-    // at a safe step.
-    let planned: Vec<(Version, &str, Option<&str>)> = plans
-        .iter()
-        .flat_map(|p| &p.hops)
-        .flat_map(|h| h.steps.iter().map(move |s| (h.to, s.step.as_str(), s.node.as_deref())))
-        .collect();
-    let mut at = 0;
-    for step in ended {
-        let this = (step.to, step.step.as_str(), step.node.as_deref());
-        let found = planned[at.min(planned.len())..].iter().position(|p| *p == this);
-        let node = step.node.as_deref().map(|n| format!(" {n}")).unwrap_or_default();
-        match found {
-            Some(i) => at += i + 1,
-            None => _ = finding.check(false, format!("`{}{node}` was not planned there", step.step)),
+fn stretches(records: &[Record]) -> Vec<Stretch<'_>> {
+    let mut all = vec![Stretch::default()];
+    for record in records {
+        match &record.event {
+            Event::UpgradePlanned(plan) => all.push(Stretch { plan: Some(plan), ended: Vec::new() }),
+            Event::UpgradeStepEnded(ended) => {
+                if let Some(stretch) = all.last_mut() {
+                    stretch.ended.push(ended);
+                }
+            }
+            _ => {}
         }
     }
-    let done = |name: &str, node: &str| {
-        ended.iter().position(|e| e.step == name && e.error.is_none() && e.node.as_deref() == Some(node))
-    };
-    // Whoever has a new kubelet has it after every control plane was new.
-    let planes = plans.first().map(|p| &p.before.planes);
-    let of_plane = |e: &EndedStep| {
-        let known = |n: &String| planes.is_some_and(|p| p.contains_key(n));
-        ["apply", "configure"].contains(&e.step.as_str()) && e.node.as_ref().is_some_and(known)
-    };
-    let control = ended.iter().rposition(|e| of_plane(e) && e.error.is_none());
-    for step in ended.iter().filter(|e| e.step == "kubelet") {
-        let node = step.node.as_deref().unwrap_or_default();
-        let (kubelet, drain) = (done("kubelet", node), done("drain", node));
-        let after = matches!((control, kubelet), (Some(c), Some(k)) if c < k) || control.is_none();
-        finding.check(after, format!("the kubelet of {node} came after the control plane"));
-        let empty = matches!((drain, kubelet), (Some(d), Some(k)) if d < k);
-        finding.check(empty, format!("{node} was drained before its kubelet was exchanged"));
-    }
-    Ok(())
+    all
 }
 
-/// The versions after each step: no rule of skew broken, nothing ever older than before, all new in
-/// the end.
-fn states(finding: &mut Finding, before: &State, ended: &[&EndedStep], to: Version) -> Result<(), Missing> {
+impl<'r> Stretch<'r> {
+    /// The steps of its plan, each with the release that its hop leads to.
+    fn steps(&self) -> Vec<(Version, &'r PlannedStep)> {
+        let hops = self.plan.iter().flat_map(|plan| &plan.hops);
+        hops.flat_map(|hop| hop.steps.iter().map(|step| (hop.to, step))).collect()
+    }
+}
+
+/// A step that has ended, with what was planned of it.
+struct Done<'r> {
+    ended: &'r EndedStep,
+    planned: Option<&'r PlannedStep>,
+}
+
+fn title(step: &str, node: Option<&str>) -> String {
+    node.map_or_else(|| step.to_owned(), |node| format!("{step} {node}"))
+}
+
+/// The steps of each plan were done in its order, none left out, and in each hop the kubelets came after
+/// the control planes, each on a node that was drained.
+fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Done<'r>>, Missing> {
+    let mut done: Vec<Done<'r>> = Vec::new();
+    for stretch in stretches {
+        let steps = stretch.steps();
+        let mut at = 0;
+        for &ended in &stretch.ended {
+            let this = |(to, p): &(Version, &PlannedStep)| {
+                *to == ended.to && p.step == ended.step && p.node == ended.node
+            };
+            let found = steps[at..].iter().position(this).map(|i| at + i);
+            let name = title(&ended.step, ended.node.as_deref());
+            for (_, left_out) in found.map_or(&[][..], |i| &steps[at..i]) {
+                let left_out = title(&left_out.step, left_out.node.as_deref());
+                finding.check(false, format!("`{left_out}` was planned before `{name}` and was not done"));
+            }
+            match found {
+                Some(i) => at = i + 1,
+                None => _ = finding.check(false, format!("`{name}` was not planned there")),
+            }
+            done.push(Done { ended, planned: found.map(|i| steps[i].1) });
+        }
+    }
+    if done.is_empty() {
+        return Err(Missing("no step of an upgrade was recorded".into()));
+    }
+    let planes = stretches.iter().find_map(|s| s.plan).map(|p| &p.before.planes);
+    let mut hops: Vec<Version> = done.iter().map(|d| d.ended.to).collect();
+    hops.dedup();
+    for to in hops {
+        let hop: Vec<&EndedStep> = done.iter().map(|d| d.ended).filter(|e| e.to == to).collect();
+        let ended = |name: &str, node: &str| {
+            hop.iter().position(|e| e.step == name && e.error.is_none() && e.node.as_deref() == Some(node))
+        };
+        // Whoever has a new kubelet has it after every control plane was new.
+        let of_plane = |e: &&EndedStep| {
+            let known = |n: &String| planes.is_some_and(|p| p.contains_key(n));
+            ["apply", "configure"].contains(&e.step.as_str()) && e.node.as_ref().is_some_and(known)
+        };
+        let control = hop.iter().rposition(|e| of_plane(e) && e.error.is_none());
+        for step in hop.iter().filter(|e| e.step == KUBELET) {
+            let node = step.node.as_deref().unwrap_or_default();
+            let (kubelet, drain) = (ended(KUBELET, node), ended(DRAIN, node));
+            let after = matches!((control, kubelet), (Some(c), Some(k)) if c < k) || control.is_none();
+            finding.check(after, format!("the kubelet of {node} came after the control plane ({to})"));
+            let empty = matches!((drain, kubelet), (Some(d), Some(k)) if d < k);
+            finding.check(empty, format!("{node} was drained before its kubelet was exchanged ({to})"));
+        }
+    }
+    Ok(done)
+}
+
+/// The versions after each step: no rule of skew broken, nothing older than before, everything as planned.
+fn states(finding: &mut Finding, before: &State, done: &[Done<'_>]) -> Result<(), Missing> {
     let broken = before.violations();
     finding.check(broken.is_empty(), format!("before: {}", told(&broken)));
     let mut last = before;
-    for step in ended {
-        let node = step.node.as_deref().map(|n| format!(" {n}")).unwrap_or_default();
-        let title = format!("{}{node}", step.step);
-        let Some(now) = &step.versions else {
-            if step.error.is_none() {
+    // What kube-proxy was before kubeadm rolled it out; none where no rollout is under way.
+    let mut rolling: Option<&State> = None;
+    let mut planned_before = before;
+    for Done { ended, planned } in done {
+        let title = title(&ended.step, ended.node.as_deref());
+        if let Some(planned) = planned {
+            if planned.after.proxies != planned_before.proxies {
+                rolling = Some(planned_before);
+            } else if ended.step == SETTLE && ended.error.is_none() {
+                rolling = None;
+            }
+            planned_before = &planned.after;
+        }
+        let Some(now) = &ended.versions else {
+            if ended.error.is_none() {
                 finding.unsure(format!("the versions after `{title}` were not seen"));
             }
             continue;
@@ -114,10 +165,41 @@ fn states(finding: &mut Finding, before: &State, ended: &[&EndedStep], to: Versi
                 false => format!("after `{title}`: older than before: {}", names(&back)),
             },
         );
+        if let (Some(planned), None) = (planned, &ended.error) {
+            let unlike = differences(now, &planned.after, rolling);
+            let what = match unlike.is_empty() {
+                true => format!("after `{title}`: every part is as planned"),
+                false => format!("after `{title}`: not as planned: {}", names(&unlike)),
+            };
+            finding.check(unlike.is_empty(), what);
+        }
         last = now;
     }
+    Ok(())
+}
+
+/// The last plan was carried out to its end, and everything is at its release then.
+fn arrived(
+    finding: &mut Finding,
+    stretches: &[Stretch<'_>],
+    done: &[Done<'_>],
+    to: Version,
+) -> Result<(), Missing> {
+    let steps = stretches.last().map(Stretch::steps).unwrap_or_default();
+    let last = done.last().ok_or_else(|| Missing("no step of an upgrade was recorded".into()))?;
+    let stopped = title(&last.ended.step, last.ended.node.as_deref());
+    if let Some(error) = &last.ended.error {
+        return Err(Missing(format!("the upgrade ended in `{stopped}`: {error}")));
+    }
+    let is_last = |p: &PlannedStep| last.planned.is_some_and(|planned| std::ptr::eq(planned, p));
+    let at = steps.iter().position(|(_, p)| is_last(p)).map_or(steps.len(), |i| i + 1);
+    if at < steps.len() {
+        let left = steps.len() - at;
+        return Err(Missing(format!("the upgrade stopped after `{stopped}`, {left} steps before its end")));
+    }
+    let Some(now) = &last.ended.versions else { return Ok(()) };
     let late: Vec<String> =
-        parts(last).filter(|(_, v)| *v != to).map(|(part, v)| format!("{part} {v}")).collect();
+        parts(now).filter(|(_, v)| *v != to).map(|(part, v)| format!("{part} {v}")).collect();
     finding.check(
         late.is_empty(),
         match late.is_empty() {
@@ -132,25 +214,85 @@ pub(super) fn told(broken: &[String]) -> String {
     if broken.is_empty() { "no rule of version skew is broken".into() } else { broken.join("; ") }
 }
 
+/// Name of the step that waits for the rollout of kube-proxy and CoreDNS.
+const SETTLE: &str = "settle";
+/// How many nodes may be without kube-proxy while it is rolled out: `maxUnavailable` of a DaemonSet, unless
+/// it is told otherwise; kubeadm does not.
+const WITHOUT_PROXY: usize = 1;
+
+/// Every part that is not as it was planned, or that is missing, in a sentence each. `rolling` is the
+/// state before a rollout of kube-proxy that may be under way: a node may have its kube-proxy of before
+/// then, and [`WITHOUT_PROXY`] nodes none. kubectl is no part of a cluster and is not looked at.
+pub(super) fn differences(now: &State, planned: &State, rolling: Option<&State>) -> Vec<String> {
+    let (is, wanted) = (all(now), all(planned));
+    let before = rolling.map(all);
+    let mut without = 0;
+    let mut found = Vec::new();
+    for (part, version) in &wanted {
+        let of_before = before.as_ref().filter(|_| part.is_proxy()).map(|before| before.get(part));
+        match is.get(part) {
+            Some(seen) if seen == version => {}
+            Some(seen) if of_before == Some(Some(seen)) => {}
+            Some(seen) => found.push(format!("{part} is {seen}, planned {version}")),
+            None if of_before.is_some() && without < WITHOUT_PROXY => without += 1,
+            None => found.push(format!("{part} is gone, planned {version}")),
+        }
+    }
+    let strange = is.iter().filter(|(part, _)| !wanted.contains_key(part));
+    found.extend(strange.map(|(part, version)| format!("{part} is {version}, planned nowhere")));
+    found
+}
+
+/// One part of a cluster that has a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part<'s> {
+    /// Of a control plane.
+    Plane(Component, &'s str),
+    /// Of a node.
+    Kubelet(&'s str),
+    /// Of a node.
+    Proxy(&'s str),
+    /// Of the cluster.
+    CoreDns,
+}
+
+impl Part<'_> {
+    fn is_proxy(&self) -> bool {
+        matches!(self, Self::Proxy(_))
+    }
+}
+
+impl std::fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plane(component, node) => write!(f, "{component} of {node}"),
+            Self::Kubelet(node) => write!(f, "kubelet of {node}"),
+            Self::Proxy(node) => write!(f, "kube-proxy of {node}"),
+            Self::CoreDns => f.write_str("CoreDNS"),
+        }
+    }
+}
+
+/// Every part with its version.
+fn all(state: &State) -> BTreeMap<Part<'_>, Version> {
+    let planes = state.planes.iter().flat_map(|(node, parts)| {
+        parts.iter().map(move |(component, v)| (Part::Plane(*component, node.as_str()), *v))
+    });
+    let kubelets = state.kubelets.iter().map(|(node, v)| (Part::Kubelet(node.as_str()), *v));
+    let proxies = state.proxies.iter().map(|(node, v)| (Part::Proxy(node.as_str()), *v));
+    planes.chain(kubelets).chain(proxies).chain(state.coredns.map(|v| (Part::CoreDns, v))).collect()
+}
+
 fn older(before: &State, now: &State) -> Vec<String> {
-    let known: Vec<(String, Version)> = parts(before).chain(etcds(before)).collect();
-    let all = parts(now).chain(etcds(now));
-    let back = all.filter(|(part, v)| known.iter().any(|(p, old)| p == part && v < old));
+    let known = all(before);
+    let back = all(now).into_iter().filter(|(part, v)| known.get(part).is_some_and(|old| v < old));
     back.map(|(part, v)| format!("{part} {v}")).collect()
 }
 
 /// What Kubernetes releases together: kube-proxy, kubelets and the control plane without etcd.
-pub(super) fn parts(state: &State) -> impl Iterator<Item = (String, Version)> {
-    let planes = state.planes.iter().flat_map(|(node, parts)| {
-        let parts = parts.iter().filter(|(c, _)| **c != Component::Etcd);
-        parts.map(move |(c, v)| (format!("{c} of {node}"), *v))
-    });
-    let kubelets = state.kubelets.iter().map(|(n, v)| (format!("kubelet of {n}"), *v));
-    planes.chain(kubelets).chain(state.proxies.iter().map(|(n, v)| (format!("kube-proxy of {n}"), *v)))
-}
-
-fn etcds(state: &State) -> impl Iterator<Item = (String, Version)> {
-    state.all(Component::Etcd).map(|(node, v)| (format!("etcd of {node}"), v)).collect::<Vec<_>>().into_iter()
+pub(super) fn parts(state: &State) -> impl Iterator<Item = (Part<'_>, Version)> {
+    let with = |part: &Part<'_>| !matches!(part, Part::Plane(Component::Etcd, _) | Part::CoreDns);
+    all(state).into_iter().filter(move |(part, _)| with(part))
 }
 
 /// What must not be done was refused, before anything was touched.

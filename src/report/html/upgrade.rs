@@ -12,7 +12,7 @@ pub(super) fn section(steps: &[UpgradeStepReport]) -> Markup {
     probes.dedup();
     html! {
         h3 { "Steps of the upgrade" }
-        p.quiet { "Requests, or rows of the ledger; those that failed; the longest time without an answer." }
+        p.quiet { "Requests, or rows of the ledger; those that failed; the longest outage, and all of them together where there were several." }
         div.wide {
             table {
                 thead {
@@ -48,6 +48,7 @@ fn cell(seen: &ProbeReport) -> Markup {
         @if seen.refused > 0 { br; (seen.refused) " refused" }
         @if seen.indeterminate > 0 { br; (seen.indeterminate) " without an answer" }
         @if seen.outage > 0.0 { br; b { (human(seen.outage)) } }
+        @if seen.away > seen.outage { br; (human(seen.away)) " in all" }
     }
 }
 

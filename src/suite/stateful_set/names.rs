@@ -15,6 +15,8 @@ use crate::workload::exec;
 pub(super) const BUDGET: Duration = Duration::from_secs(60);
 /// Between two questions: an answer cannot be watched.
 const AGAIN: Duration = Duration::from_millis(500);
+/// kubeadm's domain of a cluster (`networking.dnsDomain`); kind leaves it as it is.
+const DOMAIN: &str = "cluster.local";
 /// `getent` exits with this where the name is unknown (getent(1)).
 const UNKNOWN: i32 = 2;
 
@@ -42,8 +44,9 @@ async fn ask(
     let name = format!("{}.{service}.{}.svc", pod.name_any(), s.namespace);
     let (began, deadline) = (Instant::now(), s.deadline().at_most(BUDGET));
     let mut last = None;
+    let asked = question(&name);
     loop {
-        let command = ["getent", "hosts", &name];
+        let command = ["getent", database(address), &asked];
         let output =
             exec(&s.client, &s.namespace, &asker.name_any(), &command, s.deadline().at_most(BUDGET)).await?;
         if output.code != 0 && output.code != UNKNOWN {
@@ -54,8 +57,8 @@ async fn ask(
         if last.as_ref() != Some(&addresses) {
             let (asker, asker_uid) = (asker.name_any(), asker.uid().unwrap_or_default());
             let (when, name, waited) = (when.to_owned(), name.clone(), began.elapsed().as_secs_f64());
-            let addresses = addresses.clone();
-            s.observe("C2", "answer", Answer { when, name, asker, asker_uid, addresses, waited });
+            let (asked, addresses) = (Some(asked.clone()), addresses.clone());
+            s.observe("C2", "answer", Answer { when, name, asked, asker, asker_uid, addresses, waited });
         }
         // The judge says what a wrong answer means.
         if addresses == [address] || deadline.is_over() {
@@ -66,19 +69,44 @@ async fn ask(
     }
 }
 
-/// `10.244.1.7   web-0.web.ns.svc.cluster.local`, a line an address.
+/// The whole name with the final dot: without it the client tries its search domains, and what a wildcard of
+/// one of them answers is no fault of the cluster's.
+fn question(name: &str) -> String {
+    format!("{name}.{DOMAIN}.")
+}
+
+/// The database of `getent` that asks for addresses of one family: the one that pods have. Both families
+/// together give what a wildcard says of the other one.
+fn database(address: &str) -> &'static str {
+    if address.contains(':') { "ahostsv6" } else { "ahostsv4" }
+}
+
+/// `10.244.1.7   STREAM web-0.web.ns.svc.cluster.local.`, a line for each address and kind of socket.
 fn addresses(text: &str) -> Vec<String> {
-    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let mut found: Vec<String> = Vec::new();
+    for address in text.lines().filter_map(|line| line.split_whitespace().next()) {
+        if !found.iter().any(|known| known == address) {
+            found.push(address.to_owned());
+        }
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::addresses;
+    use super::{addresses, database, question};
 
     #[test]
     fn addresses_stand_first_on_their_lines() {
-        let text = "10.244.1.7      web-0.web.ns.svc.cluster.local\n";
-        assert_eq!(addresses(text), ["10.244.1.7"]);
+        let text = "10.244.1.7      STREAM web-0.web.ns.svc.cluster.local.\n10.244.1.7      DGRAM  \n\
+                    10.244.1.7      RAW    \n10.244.1.8      STREAM \n";
+        assert_eq!(addresses(text), ["10.244.1.7", "10.244.1.8"]);
         assert!(addresses("").is_empty());
+    }
+
+    #[test]
+    fn the_whole_name_is_asked_for_in_the_family_of_the_pod() {
+        assert_eq!(question("web-0.web.ns.svc"), "web-0.web.ns.svc.cluster.local.");
+        assert_eq!((database("10.244.1.7"), database("fd00:10:244::7")), ("ahostsv4", "ahostsv6"));
     }
 }

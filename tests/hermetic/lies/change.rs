@@ -1,6 +1,6 @@
 //! Lies about a change of image under load: A7.
 
-use seatrial::event::{Event, Outcome};
+use seatrial::event::{Event, Outcome, Record};
 use serde_json::{Value, json};
 
 use super::stateless::{progress, stale};
@@ -148,7 +148,39 @@ pub(super) static LIES: &[Lie] = &[
         FAILED,
         "failed for no reason, the first: curl 7",
     ),
-    lie("failed long after the last pod ended", "A7", recorded, |s| late(s, 2_500_000), FAILED, "1 of "),
+    lie("failed long after the last pod ended", "A7", recorded, |s| late(s, 10_500_000), FAILED, "1 of "),
+    lie(
+        "failed a while after the last pod's deletion",
+        "A7",
+        recorded,
+        |s| late(s, 2_500_000),
+        OPEN,
+        "failed later than 2 s after a pod's deletion, and nothing says how the machine was",
+    ),
+    lie(
+        "failed a while after the last pod's deletion on a machine that starved",
+        "A7",
+        recorded,
+        |s| control(s, Outcome::Indeterminate),
+        OPEN,
+        "failed later than 2 s after a pod's deletion, and the machine starved",
+    ),
+    lie(
+        "failed a while after the last pod's deletion on a healthy machine",
+        "A7",
+        recorded,
+        |s| control(s, Outcome::Acknowledged),
+        FAILED,
+        "failed for no reason, the first: curl 7",
+    ),
+    lie(
+        "half of the requests refused while a pod uses up its grace",
+        "A7",
+        recorded,
+        grace_used_up,
+        FAILED,
+        "requests through the Service failed for no reason, the first: curl 7",
+    ),
     lie(
         "refused by a server",
         "A7",
@@ -219,6 +251,19 @@ pub(super) static LIES: &[Lie] = &[
         },
         OPEN,
         "watch of Pod broke off",
+    ),
+    lie(
+        "watch of replica sets broke",
+        "A7",
+        recorded,
+        |s| {
+            s.insert_after(
+                "image-change",
+                Event::WatchRestarted { kind: "ReplicaSet".into(), reason: "410".into(), since_us: None },
+            )
+        },
+        OPEN,
+        "the watch of ReplicaSet broke off",
     ),
     lie("probe was blind", "A7", recorded, blind, OPEN, "no sample for"),
 ];
@@ -299,6 +344,48 @@ fn late(story: &mut Story, after: u64) {
         record.mono_us += after;
     }
     story.records[at].event = sample(Outcome::Refused, "curl 7: refused");
+}
+
+/// A refused request 2.5 s after the change was complete, with what the control probe saw all the time.
+fn control(story: &mut Story, outcome: Outcome) {
+    late(story, 2_500_000);
+    let (from, to) = (story.mark("image-change"), story.mark("image-settled"));
+    let (first, last) = (story.records[from].clone(), story.records[to].mono_us);
+    for mono_us in (first.mono_us..last).step_by(250_000) {
+        let (probe, detail) = ("control".into(), String::new());
+        let event = Event::Sampled { probe, outcome, took_ms: 1.0, detail };
+        let at = story.records.iter().position(|r| r.mono_us > mono_us).unwrap();
+        story.records.insert(at, Record { event, mono_us, ..first.clone() });
+    }
+}
+
+/// The last of the old pods takes 28 s longer to end, and every second request is refused as long.
+fn grace_used_up(story: &mut Story) {
+    const LONGER: u64 = 28_000_000;
+    let (from, to) = (story.mark("image-change"), story.mark("image-changed"));
+    let is_ending = |r: &Record| {
+        matches!(&r.event, Event::ObjectChanged { kind, object, .. }
+            if kind == "Pod" && !object["metadata"]["deletionTimestamp"].is_null())
+    };
+    let ending: Vec<usize> = (from..to).filter(|&i| is_ending(&story.records[i])).collect();
+    let template = story.records[from].clone();
+    let (first, last) = (story.records[ending[0]].mono_us, *ending.last().unwrap());
+    let end = story.records[last].mono_us + LONGER;
+    for record in &mut story.records[last..] {
+        record.mono_us += LONGER;
+        record.at += jiff::SignedDuration::from_secs(28);
+    }
+    for (n, mono_us) in (first + 10_000..end).step_by(250_000).enumerate() {
+        let event = match n % 2 {
+            0 => sample(Outcome::Acknowledged, "200 nginx/1.26.3"),
+            _ => sample(Outcome::Refused, "curl 7: refused"),
+        };
+        let since = i64::try_from(mono_us - template.mono_us).unwrap();
+        let at = template.at + jiff::SignedDuration::from_micros(since);
+        story.records.push(Record { event, mono_us, at, ..template.clone() });
+    }
+    // What is judged stands before the judgement.
+    story.records.sort_by_key(|r| r.mono_us);
 }
 
 /// Failed requests, a tenth of a second each, just after an old pod began to end.

@@ -153,7 +153,7 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Pod"),
         OPEN,
-        "the watch of Pods began anew",
+        "the watch of Pod broke off",
     ),
     lie(
         "a watch of nodes that loses events (410)",
@@ -161,7 +161,7 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Node"),
         OPEN,
-        "the watch of Nodes began anew",
+        "the watch of Node broke off",
     ),
     lie(
         "a watch that loses events (410)",
@@ -169,7 +169,20 @@ pub(super) static LIES: &[Lie] = &[
         told::story,
         |s| broke(s, |e| matches!(e, Event::Marked { mark } if mark == "template-change"), "Pod"),
         OPEN,
-        "the watch of Pods began anew",
+        "the watch of Pod broke off",
+    ),
+    lie(
+        "a watch of events that loses why the replacement waits (410)",
+        "B12",
+        told::story,
+        |s| {
+            let said = |e: &Event| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Event");
+            let at = position(s, said);
+            let (kind, reason) = ("Event".into(), "410 Gone".into());
+            s.records[at].event = Event::WatchRestarted { kind, reason, since_us: None };
+        },
+        OPEN,
+        "the watch of Event broke off",
     ),
     lie(
         "two servers at once",
@@ -290,6 +303,60 @@ pub(super) static LIES: &[Lie] = &[
         |s| s.bend("B9", "rows_on_disk", |v| v["found"] = json!([1, 2])),
         OPEN,
         "2 of 6 acknowledged rows were read",
+    ),
+    lie(
+        "other rows than the acknowledged ones read from the stopped disk",
+        "B9",
+        told::story,
+        |s| s.bend("B9", "rows_on_disk", |v| v["found"] = json!([1, 2, 3, 6, 7, 99])),
+        OPEN,
+        "5 of 6 acknowledged rows were read from qa/ledger.ibd of w1 (exited), and 1 that nobody acknowledged",
+    ),
+    lie(
+        "every file but auto.cnf emptied when the claim went",
+        "B11",
+        told::story,
+        |s| emptied(s, "claim-gone"),
+        FAILED,
+        "files of 0 bytes on w1: ibdata1",
+    ),
+    lie(
+        "files that came back empty",
+        "B10",
+        told::story,
+        |s| emptied(s, "returned"),
+        FAILED,
+        "files of 0 bytes on w1: ibdata1",
+    ),
+    lie(
+        "a table that was cut when the claim went",
+        "B11",
+        told::story,
+        cut,
+        FAILED,
+        "sizes of files on w1: changed: qa/ledger.ibd (3 bytes, now 1)",
+    ),
+    lie(
+        "a return that nothing proves",
+        "B10",
+        told::story,
+        |s| {
+            s.each(|e| {
+                if let Event::FaultHealed { proof, .. } = e {
+                    proof["power"] = json!("exited")
+                }
+            })
+        },
+        OPEN,
+        "nothing proves that w1 runs again",
+    ),
+    lie(
+        "a fault whose proof names no state of a container",
+        "B8",
+        told::story,
+        |s| proof(s, "fine"),
+        OPEN,
+        "stop on w1 never took hold",
     ),
     lie(
         "rows read from another node's disk",
@@ -471,6 +538,30 @@ fn partly(story: &mut Story, wanted: &str, path: &str) {
             && node == "w1"
         {
             *incomplete = Some("the engine did not answer".into());
+        }
+    });
+}
+
+/// Every file in a listing has no bytes, but for the server's id.
+fn emptied(story: &mut Story, wanted: &str) {
+    story.each(|e| {
+        if let Event::FilesListed { listing, entries, .. } = e
+            && listing == wanted
+        {
+            let files = entries.iter_mut().filter(|e| !e.path.ends_with('/') && e.path != "auto.cnf");
+            files.for_each(|entry| entry.size = 0);
+        }
+    });
+}
+
+/// The table was longer while the claim was there.
+fn cut(story: &mut Story) {
+    story.each(|e| {
+        if let Event::FilesListed { listing, entries, .. } = e
+            && listing == "deployment-gone"
+        {
+            let tables = entries.iter_mut().filter(|e| e.path == "qa/ledger.ibd");
+            tables.for_each(|entry| entry.size = 3);
         }
     });
 }

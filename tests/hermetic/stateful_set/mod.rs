@@ -36,6 +36,10 @@ impl Story {
         Self(story.clone())
     }
 
+    pub fn records(&self) -> &[Record] {
+        &self.0
+    }
+
     pub fn judge(&self, id: &str) -> Finding {
         let claim = CLAIMS.iter().find(|c| c.id == id).expect("a claim of part C");
         claim.judge(&Evidence::new(&self.0, id))

@@ -95,8 +95,12 @@ fn a_budget_is_broken_by_more_than_it_and_not_by_as_much() {
         (33.0, 0.0, Outcome::Acknowledged),
     ];
     let cost = &told(&samples, None)[1];
-    for (took, outage, over) in [(8, 2, 0), (7, 2, 1), (8, 1, 1), (9, 3, 0), (1, 1, 2)] {
-        let text = format!("[default]\ntook = {took}\n[default.outage]\nhttp = {outage}");
+    for (took, outage, away, over) in
+        [(8, 2, 2, 0), (7, 2, 2, 1), (8, 1, 2, 1), (8, 2, 1, 1), (9, 3, 3, 0), (1, 1, 1, 3)]
+    {
+        let text = format!(
+            "[default]\ntook = {took}\n[default.outage]\nhttp = {outage}\n[default.away]\nhttp = {away}"
+        );
         let budgets = Budgets::parse("b.toml", &text, &[]).unwrap();
         assert_eq!(cost.over(&budgets).len(), over, "{took} {outage}: {:?}", cost.over(&budgets));
     }

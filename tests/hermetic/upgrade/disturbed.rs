@@ -177,15 +177,68 @@ fn a_drain_that_was_given_up_explains_each_of_its_pods() {
     }
 }
 
-#[test]
-fn what_ended_while_the_api_was_away_is_explained_by_that() {
+/// A container's restarts: when they are seen, how often it was restarted in all, how it had ended.
+fn restarts(s: &mut Story, seen: &[(f64, i64, &str)]) {
+    s.changed_at(1.0, dns_that(0, None));
+    for (second, count, ended) in seen {
+        s.changed_at(*second, dns_that(*count, Some(ended)));
+    }
+}
+
+fn dns_that(restarts: i64, ended: Option<&str>) -> Value {
+    let mut object = pod(SYSTEM, DNS.0, "coredns", "dns-a", "w2", "ReplicaSet", "ready");
+    object["status"]["containerStatuses"][0]["restartCount"] = json!(restarts);
+    if let Some(ended) = ended {
+        object["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"reason": ended}});
+    }
+    object
+}
+
+impl Story {
+    fn changed_at(&mut self, second: f64, object: Value) {
+        self.at = second;
+        self.changed(Change::Modified, object);
+    }
+
+    /// The API answers at a second, or does not.
+    fn api(&mut self, second: f64, outcome: Outcome) {
+        self.at = second;
+        self.add(Event::Sampled { probe: "api".into(), outcome, took_ms: 1.0, detail: String::new() });
+    }
+}
+
+#[rstest]
+#[case::once(&[(33.0, 1, "Error")], &[(1, API_AWAY)])]
+#[case::told_late(&[(48.0, 1, "Error")], &[(1, API_AWAY)])]
+#[case::told_too_late(&[(50.5, 1, "Error")], &[(1, "nothing")])]
+#[case::before_it_went(&[(27.0, 1, "Error")], &[(1, "nothing")])]
+#[case::twice(&[(33.0, 1, "Error"), (34.0, 2, "Error")], &[(1, API_AWAY), (1, "nothing")])]
+#[case::twice_at_once(&[(33.0, 2, "Error")], &[(1, API_AWAY), (1, "nothing")])]
+#[case::out_of_memory(&[(33.0, 1, "OOMKilled")], &[(1, "nothing")])]
+fn what_ended_while_the_api_was_away_is_explained_by_that_once(
+    #[case] seen: &[(f64, i64, &str)],
+    #[case] wanted: &[(i64, &str)],
+) {
     use Outcome::{Acknowledged, Indeterminate, Refused};
-    for (outcome, why) in [(Refused, API_AWAY), (Indeterminate, API_AWAY), (Acknowledged, "nothing")] {
-        let mut s = told(&[dns(1.0, "w2", "a", "ready"), dns(32.0, "w2", "a", "restarted")]);
-        s.at = 31.0;
-        s.add(Event::Sampled { probe: "api".into(), outcome, took_ms: 1.0, detail: String::new() });
+    for (outcome, answered) in [(Refused, false), (Indeterminate, false), (Acknowledged, true)] {
+        let mut s = told(&[]);
+        restarts(&mut s, seen);
+        for (second, outcome) in [(30.0, Acknowledged), (31.0, outcome), (35.0, Acknowledged)] {
+            s.api(second, outcome);
+        }
         s.records.sort_by_key(|r| r.mono_us);
-        assert_eq!(found(&s), [(format!("{} x1", DNS.1), "drain w1".into(), why.into())]);
+        let why: Vec<(i64, String)> = found(&s)
+            .into_iter()
+            .map(|(pod, _, why)| (pod.rsplit_once('x').unwrap().1.parse().unwrap(), why))
+            .collect();
+        match answered {
+            true => assert!(why.iter().all(|(_, why)| why == "nothing"), "{why:?}"),
+            false => {
+                let wanted: Vec<(i64, String)> =
+                    wanted.iter().map(|(n, why)| (*n, (*why).to_owned())).collect();
+                assert_eq!(why, wanted, "{outcome:?}");
+            }
+        }
     }
 }
 

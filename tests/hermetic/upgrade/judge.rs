@@ -1,14 +1,18 @@
 //! Part D judged from made-up records: a sound story passes, and each thing that can go wrong turns
 //! its claim.
 
-use seatrial::event::{Event, Record};
+use std::collections::BTreeMap;
+
+use seatrial::event::{Change, Event, Outcome, Record};
 use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::{Budgets, Disturbed, EndedStep, STRETCH_END, costs, disturbances};
 use serde_json::{Value, json};
 
-use super::story::{Story, Wrong, told};
+use super::story::{Story, Wrong, pod, told};
 use super::v;
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
+use seatrial::judge::version::Version;
+use seatrial::upgrade::{Component, State};
 
 #[test]
 fn a_sound_upgrade_passes() {
@@ -66,12 +70,15 @@ fn an_upgrade_that_did_not_arrive_fails() {
 #[test]
 fn an_outage_counts_in_the_step_that_it_began_in() {
     let story = told(Wrong { outage: 4, ..Wrong::default() });
-    story.wrong("D2", "`apply cp`: http 4 of 8 requests failed, longest time without an answer 5.0 s of 2 s");
+    story.wrong("D2", "`apply cp`: http 4 of 8 requests failed, longest time without an answer 5.0 s of 2 s, 5.0 s of 4 s in all");
     let cost = costs(&story.records);
     let apply = cost.iter().find(|c| c.title() == "apply cp").unwrap();
     assert_eq!(
         apply.over(&Budgets::defaults()),
-        ["http was without an answer for 5.0 s of 2 s in `apply cp`"]
+        [
+            "http was without an answer for 5.0 s of 2 s in `apply cp`",
+            "http was without an answer for 5.0 s of 4 s in all in `apply cp`"
+        ]
     );
     // One second is within the budget.
     assert_eq!(told(Wrong { outage: 1, ..Wrong::default() }).judge("D2").0, Conclusion::Passed);
@@ -113,6 +120,131 @@ fn found(claim: &str, bend: impl Fn(&mut Wrong)) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
+fn out_of_memory(lies: bool) -> Found {
+    let mut story = told(Wrong::default());
+    let apply = |r: &Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "apply");
+    let at = story.records.iter().position(apply).unwrap();
+    let (first, mono_us) = (story.records[at].clone(), story.records[at].mono_us + 1_500_000);
+    let (probe, detail) = ("api".into(), "refused".into());
+    let mut events = vec![Event::Sampled { probe, outcome: Outcome::Refused, took_ms: 1.0, detail }];
+    for times in (1..8).filter(|_| lies) {
+        let mut object = pod("kube-system", "coredns-1", "kube-dns", "dns-1", "w1", "ReplicaSet", "ready");
+        object["status"]["containerStatuses"][0]["restartCount"] = json!(times);
+        object["status"]["containerStatuses"][0]["lastState"] =
+            json!({"terminated": {"reason": "OOMKilled"}});
+        let (kind, name, uid) = ("Pod".into(), "coredns-1".into(), "dns-1".into());
+        events.push(Event::ObjectChanged { change: Change::Modified, kind, name, uid, object });
+    }
+    for (n, event) in (0u64..).zip(events) {
+        let mono_us = mono_us + n * 100_000;
+        let at = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_micros(mono_us as i64);
+        story.records.push(Record { event, mono_us, at, ..first.clone() });
+    }
+    story.records.sort_by_key(|r| r.mono_us);
+    let (conclusion, evidence) = story.judge("D4");
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// The versions after each step are others than they were; steps are counted from 0.
+fn seen(lies: bool, bend: impl Fn(usize, &mut State)) -> Found {
+    let mut story = told(Wrong::default());
+    let ended = story.records.iter_mut().filter_map(|r| match &mut r.event {
+        Event::UpgradeStepEnded(ended) => ended.versions.as_mut(),
+        _ => None,
+    });
+    for (n, state) in ended.enumerate().filter(|_| lies) {
+        bend(n, state);
+    }
+    let (conclusion, evidence) = story.judge("D1");
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// Changes the parts of the control plane.
+fn plane(state: &mut State, bend: impl Fn(&mut BTreeMap<Component, Version>)) {
+    state.planes.values_mut().for_each(bend);
+}
+
+fn left_out(lies: bool) -> Found {
+    let mut story = told(Wrong::default());
+    let is = |e: &EndedStep| lies && e.step == "configure" && e.node.as_deref() == Some("w2");
+    story.records.retain(|r| !matches!(&r.event, Event::UpgradeStepEnded(e) if is(e)));
+    let (conclusion, evidence) = story.judge("D1");
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// The upgrade as told, then the same once more from there to 1.36.3, without some of its steps.
+fn two_hops(lies: bool, without: fn(&EndedStep) -> bool) -> Found {
+    let mut story = told(Wrong::default());
+    let of_upgrade = |r: &&Record| {
+        matches!(
+            &r.event,
+            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_)
+        )
+    };
+    let again: Vec<Record> = story.records.iter().filter(of_upgrade).cloned().collect();
+    let last = story.records.last().unwrap().mono_us;
+    for record in again {
+        let mut text = serde_json::to_string(&record).unwrap();
+        for (old, new) in [("1.36.3", "@"), ("1.35.4", "1.36.3"), ("1.34.4", "1.35.4")] {
+            text = text.replace(old, new);
+        }
+        for (old, new) in [("3.6.6", "3.6.8"), ("3.6.5", "3.6.6"), ("1.13.1", "1.14.2"), ("1.12.1", "1.13.1")]
+        {
+            text = text.replace(old, new);
+        }
+        let mut record: Record = serde_json::from_str(&text).unwrap();
+        record.mono_us += last;
+        story.records.push(record);
+    }
+    story.records.retain(|r| !matches!(&r.event, Event::UpgradeStepEnded(e) if lies && without(e)));
+    let (conclusion, evidence) = story.judge("D1");
+    (Verdict::Judged(conclusion), evidence)
+}
+
+/// While kube-proxy is rolled out, one node after another has none, and others have that of before; when the
+/// upgrade has settled none of that is left.
+#[test]
+fn a_rollout_of_kube_proxy_may_be_under_way_until_the_upgrade_settles() {
+    let under_way = |from: &str, to: &str, gone: &[&str], left: &str| {
+        let mut story = told(Wrong::default());
+        let mut on = false;
+        for record in &mut story.records {
+            let Event::UpgradeStepEnded(ended) = &mut record.event else { continue };
+            on |= ended.step == from;
+            if on && let Some(state) = &mut ended.versions {
+                state.proxies.retain(|node, _| !gone.contains(&node.as_str()));
+                state.proxies.insert("cp".into(), v(left));
+            }
+            on &= ended.step != to;
+        }
+        let (conclusion, evidence) = story.judge("D1");
+        (conclusion, evidence.contains("kube-proxy of"))
+    };
+    assert_eq!(under_way("apply", "apply", &["w1"], "1.34.4"), (Conclusion::Passed, false));
+    assert_eq!(under_way("apply", "apply", &["w1", "w2"], "1.34.4"), (Conclusion::Failed, true));
+    assert_eq!(under_way("apply", "apply", &[], "1.33.13"), (Conclusion::Failed, true));
+    assert_eq!(under_way("settle", "settle", &["w1"], "1.35.4"), (Conclusion::Failed, true));
+    assert_eq!(under_way("preload", "preload", &["w1"], "1.34.4"), (Conclusion::Failed, true));
+}
+
+/// HTTP asks twice a second, and every second answer is no good one: no outage is a long one.
+fn every_second(lies: bool) -> Found {
+    let mut story = told(Wrong::default());
+    let last = story.records.last().unwrap().mono_us;
+    story.records.retain(|r| !matches!(&r.event, Event::Sampled { probe, .. } if probe == "http"));
+    let first = story.records[0].clone();
+    for (n, mono_us) in (100_000..last).step_by(500_000).enumerate() {
+        let outcome = if lies && n % 2 == 1 { Outcome::Refused } else { Outcome::Acknowledged };
+        let (probe, detail) = ("http".into(), "curl 7: refused".into());
+        let event = Event::Sampled { probe, outcome, took_ms: 1.0, detail };
+        let at = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_micros(mono_us as i64);
+        story.records.push(Record { event, mono_us, at, ..first.clone() });
+    }
+    story.records.sort_by_key(|r| r.mono_us);
+    let (conclusion, evidence) = story.judge("D2");
+    (Verdict::Judged(conclusion), evidence)
+}
+
 /// One lie a field of [`Wrong`].
 pub static LIES: &[Lie] = &[
     played(
@@ -121,6 +253,75 @@ pub static LIES: &[Lie] = &[
         |lies| found("D1", |w| w.stale = lies),
         FAILED,
         "is ahead of kube-apiserver 1.34.4",
+    ),
+    played(
+        "an etcd that was never upgraded",
+        "D1",
+        |lies| seen(lies, |_, state| plane(state, |parts| _ = parts.insert(Component::Etcd, v("3.6.5")))),
+        FAILED,
+        "after `apply cp`: not as planned: etcd of cp is 3.6.5, planned 3.6.6",
+    ),
+    played(
+        "a CoreDNS that was downgraded",
+        "D1",
+        |lies| seen(lies, |n, state| state.coredns = Some(v(if n > 2 { "1.9.0" } else { "1.12.1" }))),
+        FAILED,
+        "CoreDNS is 1.9.0, planned 1.13.1",
+    ),
+    played(
+        "a CoreDNS that is gone",
+        "D1",
+        |lies| seen(lies, |_, state| state.coredns = None),
+        FAILED,
+        "after `preload`: not as planned: CoreDNS is gone, planned 1.12.1",
+    ),
+    played(
+        "a scheduler and a controller-manager that are gone",
+        "D1",
+        |lies| {
+            seen(lies, |n, state| {
+                plane(state, |parts| {
+                    parts.retain(|c, _| n == 0 || [Component::Etcd, Component::KubeApiserver].contains(c));
+                });
+            })
+        },
+        FAILED,
+        "kube-controller-manager of cp is gone, planned 1.35.4 and kube-scheduler of cp is gone",
+    ),
+    played(
+        "a node that is gone",
+        "D1",
+        |lies| seen(lies, |n, state| state.kubelets.retain(|node, _| n == 0 || node != "w2")),
+        FAILED,
+        "after `apply cp`: not as planned: kubelet of w2 is gone, planned 1.34.4",
+    ),
+    played(
+        "kube-proxies that are gone from every node",
+        "D1",
+        |lies| seen(lies, |n, state| state.proxies.retain(|_, _| n == 0)),
+        FAILED,
+        "kube-proxy of w2 is gone, planned 1.35.4",
+    ),
+    played(
+        "a step of the plan that was left out",
+        "D1",
+        left_out,
+        FAILED,
+        "`configure w2` was planned before `kubelet w2` and was not done",
+    ),
+    played(
+        "a second hop without its drains",
+        "D1",
+        |lies| two_hops(lies, |e| e.step == "drain" && e.to == v("1.36.3")),
+        FAILED,
+        "w2 was drained before its kubelet was exchanged (1.36.3)",
+    ),
+    played(
+        "an upgrade that stopped on its way",
+        "D1",
+        |lies| two_hops(lies, |e| e.step == "settle" && e.to == v("1.36.3")),
+        OPEN,
+        "the upgrade stopped after `uncordon w2`, 1 steps before its end",
     ),
     played(
         "requests that failed for four seconds",
@@ -149,6 +350,13 @@ pub static LIES: &[Lie] = &[
         |lies| found("D2", |w| w.jumped = lies),
         OPEN,
         "the clocks disagree on how long it took",
+    ),
+    played(
+        "every second request that failed, each for less than a second",
+        "D2",
+        every_second,
+        FAILED,
+        " requests failed in all, ",
     ),
     played(
         "a ledger that did not ask",
@@ -233,6 +441,13 @@ pub static LIES: &[Lie] = &[
         |lies| found("D4", |w| w.unexplained = lies),
         FAILED,
         "kube-system/coredns-3 on cp restarted for no known reason",
+    ),
+    played(
+        "a CoreDNS that runs out of memory seven times while the API is away once",
+        "D4",
+        out_of_memory,
+        FAILED,
+        "`apply cp`: kube-system/coredns-1 on w1 restarted 7 times (OOMKilled) for no known reason",
     ),
     played(
         "a pod of the set that mounts another claim",

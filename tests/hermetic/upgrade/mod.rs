@@ -10,9 +10,15 @@ mod refused;
 mod story;
 pub mod upgraded;
 
+use seatrial::event::Record;
 use seatrial::judge::version::Version;
 use seatrial::node::Role;
 use seatrial::upgrade::{ClusterFacts, Component, NodeFacts, ReleaseFacts, State};
+
+/// The records of a sound upgrade.
+pub fn told() -> Vec<Record> {
+    story::told(story::Wrong::default()).records
+}
 
 /// A version.
 pub fn v(text: &str) -> Version {

@@ -94,7 +94,7 @@ impl Story {
     fn listed(&mut self, listing: &str, node: &str, paths: &[&str], uuid: Option<&str>) {
         let entry = |p: &&str| FileEntry {
             path: (*p).into(),
-            size: 0,
+            size: 1,
             uid: 999,
             mode: 0o640,
             link: None,

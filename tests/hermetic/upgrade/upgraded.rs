@@ -1,12 +1,13 @@
 //! D5 judged from made-up runs: every claim of A, B and C on one cluster, whole or half way.
 
+use rstest::rstest;
 use seatrial::event::{Event, Record, Scope};
 use seatrial::judge::{self, Conclusion, Evidence, Finding, stateful_set, stateful_single, stateless};
 use seatrial::report::rejudge;
-use seatrial::upgrade::State;
+use seatrial::upgrade::{Component, EtcdPolicy, State, UpgradePlan};
 use serde_json::json;
 
-use super::{cluster, v};
+use super::{cluster, releases, v};
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
 use crate::story::says;
 
@@ -33,6 +34,10 @@ struct Wrong {
     ahead: bool,
     /// Nothing says that the cluster was upgraded.
     no_origin: bool,
+    /// Nothing says what the plan of the upgrade led to.
+    no_plan: bool,
+    /// etcd, CoreDNS and the scheduler are not what the plan led to.
+    unlike: bool,
 }
 
 fn state(wrong: Wrong) -> State {
@@ -43,9 +48,10 @@ fn state(wrong: Wrong) -> State {
     }
     let new = v("1.35.4");
     for (component, version) in state.planes.get_mut("cp").unwrap() {
-        *version = if *component == seatrial::upgrade::Component::Etcd { v("3.6.6") } else { new };
+        *version = if *component == Component::Etcd { v("3.6.6") } else { new };
     }
     state.proxies.values_mut().for_each(|v| *v = new);
+    state.coredns = Some(v("1.13.1"));
     let nodes: &[&str] = if wrong.half && !wrong.no_skew { &["cp"] } else { &["cp", "w1", "w2"] };
     for node in nodes {
         state.kubelets.insert((*node).into(), new);
@@ -53,7 +59,18 @@ fn state(wrong: Wrong) -> State {
     if wrong.ahead {
         state.kubelets.insert("w2".into(), v("1.36.3"));
     }
+    if wrong.unlike {
+        let plane = state.planes.get_mut("cp").unwrap();
+        plane.insert(Component::Etcd, v("3.6.5"));
+        plane.remove(&Component::KubeScheduler);
+        state.coredns = None;
+    }
     state
+}
+
+/// What the plan leads to, or to its stop.
+fn planned(wrong: Wrong) -> State {
+    state(Wrong { half: wrong.half, ..Wrong::default() })
 }
 
 struct Told(Vec<Record>);
@@ -101,7 +118,6 @@ fn run(wrong: Wrong) -> Vec<Record> {
                 claim: id.into(),
                 verdict,
                 evidence: "said so".into(),
-                // Without any check nothing is judged anew.
                 details: Vec::new(),
                 took: None,
                 budget: None,
@@ -115,7 +131,10 @@ fn run(wrong: Wrong) -> Vec<Record> {
             "upgraded",
             "c",
             "origin",
-            json!({"made_as": "1.34.4", "to": "1.35.4", "stopped_after": step}),
+            json!({
+                "made_as": "1.34.4", "to": "1.35.4", "stopped_after": step,
+                "planned": (!wrong.no_plan).then(|| planned(wrong)),
+            }),
         );
     }
     told.observe("upgraded", "c", "versions", serde_json::to_value(state(wrong)).unwrap());
@@ -177,7 +196,45 @@ fn a_cluster_is_upgraded_to_more_than_it_was_made_as() {
     let same = origin(Wrong::default(), "1.35.4", "1.35.4");
     says(&same, Conclusion::Failed, "made as 1.35.4, upgraded to 1.35.4");
     let half = origin(Wrong { half: true, ..Wrong::default() }, "1.35.4", "1.36.3");
-    says(&half, Conclusion::Failed, "stopped after `uncordon cp`: API servers 1.35.4 to 1.35.4");
+    let said = "older than what it was made as, 1.35.4: kubelet of w1 1.34.4 and kubelet of w2 1.34.4";
+    says(&half, Conclusion::Failed, said);
+}
+
+/// Every step that a plan calls safe is one at which the claims may be proved: what runs is what the plan
+/// says of that moment.
+#[rstest]
+#[case::one_plane(&["cp", "w1", "w2"])]
+#[case::several_planes(&["cp", "cp2", "cp3", "w1", "w2"])]
+fn a_cluster_may_be_looked_at_after_each_safe_step(#[case] nodes: &[&str]) {
+    let facts = cluster(nodes);
+    let plan = UpgradePlan::make(&facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
+    let steps = || plan.hops.iter().flat_map(|hop| &hop.steps);
+    let safe: Vec<_> = steps().filter(|s| s.step.is_safe()).collect();
+    let titles: Vec<String> = safe.iter().map(|s| s.title()).collect();
+    for stop in ["preload", "apply cp", "uncordon w2"] {
+        assert!(titles.iter().any(|t| t == stop), "{stop}: {titles:?}");
+    }
+    for stop in &safe {
+        let at = |state: &State| {
+            bent(Wrong::default(), |all| {
+                for record in all.iter_mut() {
+                    let Event::Observed { what, value, .. } = &mut record.event else { continue };
+                    if what == "origin" {
+                        (value["stopped_after"], value["planned"]) = (json!(stop.title()), json!(stop.after));
+                    } else if what == "versions" {
+                        *value = json!(state);
+                    }
+                }
+            })
+        };
+        // What the API shows has no kubectl.
+        let mut seen = stop.after.clone();
+        seen.kubectls.clear();
+        let finding = at(&seen);
+        assert_eq!(finding.conclusion(), Conclusion::Passed, "{}: {}", stop.title(), finding.evidence());
+        seen.kubelets.remove("w1");
+        says(&at(&seen), Conclusion::Failed, "kubelet of w1 is gone");
+    }
 }
 
 /// A claim that is judged twice came out as the worse of both.
@@ -213,15 +270,7 @@ fn judging_again_sees_the_other_claims_as_they_come_out_then() {
         budget: None,
     };
     told.add("upgraded", "c", judged);
-    let again = rejudge(&told.0, |_| &[]);
-    let changes: Vec<_> = again.changes.iter().map(|c| (c.claim.as_str(), c.is)).collect();
-    assert_eq!(changes, [("D5", Conclusion::Passed)]);
-    // A claim that this version's judge does not pass takes D5 with it.
-    let a1 =
-        told.0.iter_mut().find(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A1"));
-    if let Event::ClaimJudged { details, .. } = &mut a1.unwrap().event {
-        details.push("passed: by a lie".into());
-    }
+    // The other claims have no evidence here: judged again they are open, and D5 with them.
     let again = rejudge(&told.0, |_| &[]);
     let d5 = again.records.last().unwrap();
     let Event::ClaimJudged { verdict, evidence, .. } = &d5.event else { panic!("{d5:?}") };
@@ -299,7 +348,21 @@ pub static LIES: &[Lie] = &[
         "D5",
         |lies| found(|w| (w.half, w.no_skew) = (true, lies)),
         FAILED,
-        "stopped after `uncordon cp`: API servers 1.35.4 to 1.35.4, kubelets behind: none",
+        "not as the upgrade's plan says after `uncordon cp`: kubelet of w1 is 1.35.4, planned 1.34.4",
+    ),
+    played(
+        "an etcd left behind, no CoreDNS and no scheduler",
+        "D5",
+        |lies| found(|w| w.unlike = lies),
+        FAILED,
+        "etcd of cp is 3.6.5, planned 3.6.6, kube-scheduler of cp is gone, planned 1.35.4 and CoreDNS is gone",
+    ),
+    played(
+        "an upgrade of which nobody kept the plan",
+        "D5",
+        |lies| found(|w| w.no_plan = lies),
+        OPEN,
+        "what the plan of the upgrade says at its end was not recorded",
     ),
     played(
         "a skew that no rule allows",

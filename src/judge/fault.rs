@@ -1,0 +1,57 @@
+//! What the proofs of a fault say of a node's container. A verdict that is made again reads them again: only
+//! states that a container has while it does not run show that a fault took hold.
+
+use serde_json::Value;
+
+/// The state of a node's container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power<'r> {
+    /// It does not run: `exited`, `dead`, `paused`.
+    Down(&'r str),
+    /// It runs.
+    Running,
+    /// Nothing was recorded, or nothing that says either.
+    Unknown,
+}
+
+impl<'r> Power<'r> {
+    /// What a container's state is called by the engine.
+    pub fn of(state: &'r str) -> Self {
+        match state {
+            "exited" | "dead" | "paused" => Self::Down(state),
+            "running" => Self::Running,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What a proof says, of an injection or of a return.
+    pub fn in_proof(proof: &'r Value) -> Self {
+        proof["power"].as_str().map_or(Self::Unknown, Self::of)
+    }
+
+    /// Whether it does not run.
+    pub fn is_down(self) -> bool {
+        matches!(self, Self::Down(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_states_that_are_known_say_something() {
+        for (proof, power) in [
+            (json!({"power": "exited"}), Power::Down("exited")),
+            (json!({"power": "paused"}), Power::Down("paused")),
+            (json!({"power": "running"}), Power::Running),
+            (json!({"power": "restarting"}), Power::Unknown),
+            (json!({"power": "x"}), Power::Unknown),
+            (json!({"power": 1}), Power::Unknown),
+            (json!({}), Power::Unknown),
+        ] {
+            assert_eq!(Power::in_proof(&proof), power, "{proof}");
+        }
+    }
+}

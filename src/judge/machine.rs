@@ -1,0 +1,83 @@
+//! How the machine was on which a run was recorded. The control probe touches no cluster: while it starves,
+//! a request may fail for want of processor time, and what failed leaves a claim open; while it is healthy, the
+//! cluster is to blame. It turns nothing green.
+
+use super::outages::Asked;
+use crate::event::{Outcome, Record};
+
+/// Name of the control probe in its samples.
+pub const CONTROL: &str = "control";
+/// Seconds that the control probe may take for a sample, or be silent: it asks four times a second.
+pub const STARVED: f64 = 1.0;
+
+/// What the control probe says of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It was served in time all the while.
+    Healthy,
+    /// It was not served in time, or got no time to ask.
+    Starved,
+    /// It did not run, as in runs of earlier versions.
+    Unknown,
+}
+
+/// How the machine was from one second to another, on the clock of the records.
+pub fn health(records: &[Record], from: f64, to: f64) -> Health {
+    let mut covered: Option<(f64, f64)> = None;
+    let mut starved = false;
+    for record in records {
+        let Some(Asked::Request { from: began, to: ended, outcome, .. }) =
+            Asked::of(record, |name| name == CONTROL)
+        else {
+            continue;
+        };
+        if ended < from - STARVED || began > to + STARVED {
+            continue;
+        }
+        starved |= outcome != Outcome::Acknowledged || ended - began > STARVED;
+        starved |= covered.is_some_and(|(_, last)| began - last > STARVED);
+        covered = Some((covered.map_or(began, |(first, _)| first), ended));
+    }
+    match covered {
+        Some(_) if starved => Health::Starved,
+        Some((first, last)) if first <= from + STARVED && last >= to - STARVED => Health::Healthy,
+        _ => Health::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, SCHEMA, Scope};
+
+    /// Samples of a probe: the second of each end, the milliseconds that it took, whether it was good.
+    fn found(probe: &str, samples: &[(f64, f64, bool)]) -> Health {
+        let record = |&(second, took_ms, good): &(f64, f64, bool)| {
+            let outcome = if good { Outcome::Acknowledged } else { Outcome::Indeterminate };
+            let event = Event::Sampled { probe: probe.into(), outcome, took_ms, detail: String::new() };
+            let (at, mono_us) = (jiff::Timestamp::UNIX_EPOCH, (second * 1e6) as u64);
+            let (run, scope) = ("r".into(), Scope::default());
+            Record { schema: SCHEMA, seq: 0, writer: 1, at, mono_us, run, scope, event }
+        };
+        health(&samples.iter().map(record).collect::<Vec<_>>(), 10.0, 11.0)
+    }
+
+    #[test]
+    fn a_machine_is_healthy_while_the_control_probe_is_served_in_time() {
+        use Health::{Healthy, Starved, Unknown};
+        let good = |second| (second, 1.0, true);
+        for (health, samples) in [
+            (Healthy, vec![good(9.5), good(10.0), good(10.5), good(11.0)]),
+            (Healthy, vec![(9.0, 1.0, false), good(10.1), good(10.9), (12.5, 1.0, false)][1..3].to_vec()),
+            (Starved, vec![good(9.5), good(10.6)]),
+            (Starved, vec![good(9.9), (10.9, 1.0, false)]),
+            (Starved, vec![good(9.5), (11.2, 1500.0, true)]),
+            (Unknown, vec![]),
+            (Unknown, vec![good(8.0), good(20.0)]),
+            (Unknown, vec![good(9.1), good(9.8)]),
+        ] {
+            assert_eq!(found(CONTROL, &samples), health, "{samples:?}");
+        }
+        assert_eq!(found("http", &[good(10.0), good(10.5), good(11.0)]), Unknown);
+    }
+}
