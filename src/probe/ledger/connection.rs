@@ -31,6 +31,12 @@ pub enum LedgerError {
         #[source]
         source: mysql_async::Error,
     },
+    /// The server, or a proxy before it, keeps `autocommit` at 0: its answer to an insert is no commit.
+    #[error("MySQL at {address} does not take `SET SESSION autocommit = 1`")]
+    NoAutocommit {
+        /// The address.
+        address: String,
+    },
     /// There was no answer in time.
     #[error("MySQL did not answer in {:.1} s: {doing}", .waited.as_secs_f64())]
     Silent {
@@ -57,10 +63,34 @@ impl LedgerError {
     }
 }
 
-/// Errors of the server that leave it open whether a row was written: it was told to end
-/// (1053, 1317) or failed (1180) while the statement may have been committing.
-/// Source: MySQL's server error reference.
-const OPEN: [u16; 3] = [1053, 1180, 1317];
+/// Errors that mysqld answers with before it writes, or after it has rolled the statement back: the row is not
+/// there. Every other code leaves that open. A proxy or a router between us and the server makes answers of
+/// its own (1105, 2006, 2013, 9001), the server may be told to end while it commits (1053, 1180, 1317), and
+/// some are given after the engine has committed (1598).
+/// Source: MySQL's server error reference; for 1047, Galera's "WSREP has not yet prepared node".
+const REFUSES: &[u16] = &[
+    // Who may do what: ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR,
+    // ER_COLUMNACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR.
+    1044, 1045, 1142, 1143, 1227,
+    // No connection was given: ER_CON_COUNT_ERROR, ER_HOST_IS_BLOCKED, ER_HOST_NOT_PRIVILEGED,
+    // ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED.
+    1040, 1129, 1130, 1203, 1226, // ER_UNKNOWN_COM_ERROR.
+    1047,
+    // What is meant is not there: ER_NO_DB_ERROR, ER_BAD_DB_ERROR, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE,
+    // ER_UNKNOWN_STMT_HANDLER.
+    1046, 1049, 1054, 1146, 1243,
+    // The statement or its values do not fit: ER_BAD_NULL_ERROR, ER_DUP_ENTRY, ER_PARSE_ERROR,
+    // ER_WRONG_VALUE_COUNT_ON_ROW, ER_WRONG_ARGUMENTS, ER_WARN_DATA_OUT_OF_RANGE, ER_NO_DEFAULT_FOR_FIELD,
+    // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, ER_DATA_TOO_LONG, ER_NO_REFERENCED_ROW_2,
+    // ER_CHECK_CONSTRAINT_VIOLATED.
+    1048, 1062, 1064, 1136, 1210, 1264, 1364, 1366, 1406, 1452, 3819,
+    // The server takes no writes: ER_OPEN_AS_READONLY, ER_TABLE_NOT_LOCKED_FOR_WRITE,
+    // ER_CANT_UPDATE_WITH_READLOCK, ER_OPTION_PREVENTS_STATEMENT, ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION,
+    // ER_READ_ONLY_MODE.
+    1036, 1099, 1223, 1290, 1792, 1836,
+    // Rolled back: ER_RECORD_FILE_FULL, ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK.
+    1114, 1205, 1213,
+];
 
 /// ER_BAD_DB_ERROR and ER_NO_SUCH_TABLE.
 const ABSENT: [u16; 2] = [1049, 1146];
@@ -108,12 +138,17 @@ impl Connection {
         let version = String::new();
         let mut connection =
             Self { conn, server, version, insert: None, patience, deadline, answered: Instant::now() };
-        let who: Option<(String, String, String)> = connection
+        // With 0 an OK to an insert would be no commit.
+        connection.run("SET SESSION autocommit = 1").await?;
+        let who: Option<(String, String, String, u8)> = connection
             .call("say who it is", async |c| {
-                c.query_first("SELECT @@server_uuid, @@hostname, @@version").await
+                c.query_first("SELECT @@server_uuid, @@hostname, @@version, @@SESSION.autocommit").await
             })
             .await?;
-        let (uuid, pod, version) = who.unwrap_or_default();
+        let (uuid, pod, version, autocommit) = who.unwrap_or_default();
+        if autocommit != 1 {
+            return Err(LedgerError::NoAutocommit { address: address.to_string() });
+        }
         let (pod_uid, node) = route.pod(&pod).unwrap_or_default();
         (connection.server, connection.version) = (Server { uuid, pod, pod_uid, node }, version);
         Ok(connection)
@@ -265,7 +300,7 @@ fn unless_absent<T>(read: Result<T, LedgerError>) -> Result<Option<T>, LedgerErr
 /// What an error says about a row that was sent.
 fn outcome_of_sent(error: &LedgerError) -> Outcome {
     match error {
-        LedgerError::Call { source: mysql_async::Error::Server(e), .. } if !OPEN.contains(&e.code) => {
+        LedgerError::Call { source: mysql_async::Error::Server(e), .. } if REFUSES.contains(&e.code) => {
             Outcome::Refused
         }
         _ => Outcome::Indeterminate,
@@ -287,6 +322,15 @@ mod tests {
     fn server_error(code: u16) -> LedgerError {
         let source = mysql_async::ServerError { code, message: "m".into(), state: "HY000".into() };
         LedgerError::Call { doing: "insert row 1".into(), source: source.into() }
+    }
+
+    /// Codes that are not of mysqld, or come when a row may have been written.
+    #[rstest::rstest]
+    fn what_may_have_been_written_is_no_refusal(
+        #[values(1053, 1105, 1158, 1159, 1160, 1161, 1180, 1317, 1598, 2006, 2013, 3100, 9001, 65535)]
+        code: u16,
+    ) {
+        assert_eq!(outcome_of_sent(&server_error(code)), Outcome::Indeterminate);
     }
 
     #[test]
