@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use tokio::io::AsyncRead;
 
 use super::error::ImageError;
 use crate::deadline::Deadline;
@@ -64,32 +65,29 @@ pub async fn load(
     Ok(loaded)
 }
 
-/// Loads an archive onto node containers, side by side, but for those that have all of its images
-/// already; gives the nodes that it was loaded onto. The images are kept by kubelets that remove
-/// unused ones.
+/// Loads an archive onto a node container unless that has all of its images already; says whether it did. The
+/// images are kept by kubelets that remove unused ones. `paced` makes what is sent of the open archive.
 ///
 /// # Errors
 /// As [`load`].
-pub async fn load_archive(
+pub async fn load_archive<R: AsyncRead + Unpin + Send>(
     engine: &Engine,
-    nodes: &[&str],
+    node: &str,
     references: &[&str],
     archive: &Path,
+    paced: impl FnOnce(tokio::fs::File) -> R,
     deadline: Deadline,
-) -> Result<Vec<String>, ImageError> {
-    let loads = nodes.iter().map(|node| async move {
-        if missing(engine, node, references, deadline).await?.is_empty() {
-            return Ok(None);
-        }
-        let open = |source| ImageError::Archive { reference: archive.display().to_string(), source };
-        let file = tokio::fs::File::open(archive).await.map_err(open)?;
-        engine.exec_reading(node, &["sh", "-c", IMPORT, "import", PINNED], file, deadline).await?;
-        match missing(engine, node, references, deadline).await?.first() {
-            None => Ok(Some((*node).to_owned())),
-            Some(first) => Err(ImageError::NotThere { reference: first.clone(), place: (*node).into() }),
-        }
-    });
-    Ok(try_join_all(loads).await?.into_iter().flatten().collect())
+) -> Result<bool, ImageError> {
+    if missing(engine, node, references, deadline).await?.is_empty() {
+        return Ok(false);
+    }
+    let open = |source| ImageError::Archive { reference: archive.display().to_string(), source };
+    let file = tokio::fs::File::open(archive).await.map_err(open)?;
+    engine.exec_reading(node, &["sh", "-c", IMPORT, "import", PINNED], paced(file), deadline).await?;
+    match missing(engine, node, references, deadline).await?.first() {
+        None => Ok(true),
+        Some(first) => Err(ImageError::NotThere { reference: first.clone(), place: node.into() }),
+    }
 }
 
 /// Those of these images that a node lacks, by their full names.

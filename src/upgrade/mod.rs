@@ -10,6 +10,7 @@ mod facts;
 mod journal;
 mod kubeadm;
 mod look;
+mod pace;
 mod plan;
 mod refusal;
 mod release;

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, try_join_all};
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading};
 use crate::deadline::Deadline;
 use crate::image::Program;
+use crate::image::load::load_archive;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::ClusterFacts;
+use crate::upgrade::pace::Pace;
 use crate::upgrade::plan::EtcdPolicy;
 use crate::upgrade::{look, programs_dir};
 
@@ -55,14 +57,24 @@ impl Step for Preload {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
         async move {
-            try_join_all(up.nodes.iter().map(|node| programs(up, node, deadline))).await?;
-            let nodes: Vec<&str> = up.nodes.iter().map(|n| n.name.as_str()).collect();
             let images: Vec<&str> = up.artefacts.images.iter().map(String::as_str).collect();
             let archive = &up.artefacts.archive;
-            let loaded =
-                crate::image::load::load_archive(up.engine, &nodes, &images, archive, deadline).await?;
+            let pace = Pace::start(up.client);
+            let mut loaded = Vec::new();
+            // One after another, and in pieces that wait for the API: what runs on the cluster is not to notice.
+            for node in up.nodes {
+                up.detail(&node.name);
+                programs(up, node, &pace, deadline).await?;
+                let paced = |file| pace.reader(file);
+                if load_archive(up.engine, &node.name, &images, archive, paced, deadline).await? {
+                    loaded.push(&node.name);
+                }
+            }
             look::complete(up, deadline).await?;
-            let mut proof = json!({ "nodes": nodes, "images": images, "loaded_onto": loaded });
+            let nodes: Vec<&str> = up.nodes.iter().map(|n| n.name.as_str()).collect();
+            let mut proof = json!({
+                "nodes": nodes, "images": images, "loaded_onto": loaded, "held_up": pace.held().as_secs_f64(),
+            });
             if !up.artefacts.stand_ins.is_empty() {
                 proof["stand_ins"] = json!(up.artefacts.stand_ins);
             }
@@ -72,7 +84,12 @@ impl Step for Preload {
     }
 }
 
-async fn programs(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result<(), UpgradeError> {
+async fn programs(
+    up: &Upgrading<'_>,
+    node: &Node,
+    pace: &Pace,
+    deadline: Deadline,
+) -> Result<(), UpgradeError> {
     let dir = programs_dir(up.to);
     if up.engine.exec(&node.name, &["test", "-d", &dir], None, deadline).await?.code == 0 {
         return Ok(());
@@ -82,7 +99,7 @@ async fn programs(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result
         let open = open.map_err(|source| UpgradeError::File { doing: "read", path: file.clone(), source })?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let store = ["sh", "-c", STORE, "store", &dir, &name];
-        up.engine.exec_reading(&node.name, &store, open, deadline).await?;
+        up.engine.exec_reading(&node.name, &store, pace.reader(open), deadline).await?;
         let mut link = vec!["sh", "-c", LINK, "link", &dir, &name];
         link.extend(names.iter().map(String::as_str).filter(|n| *n != name));
         up.engine.exec_ok(&node.name, &link, None, deadline).await?;
