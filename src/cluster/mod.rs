@@ -46,7 +46,7 @@ pub use roll::{ClusterSummary, Force, NodeSummary, State, down, find, is_kept, l
 pub use spec::ClusterSpec;
 pub use timing::{Budget, Election, FailureTiming};
 pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
-pub use upgrading::{UpgradeAsk, Upgraded, origin, plan_upgrade, unfinished, upgrade};
+pub use upgrading::{UpgradeAsk, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -117,6 +117,27 @@ pub async fn plan_upgrade(
     Looked::at(settings, cluster, ask, None).await.map(|l| l.plan)
 }
 
+/// Builds or pulls what every hop of an upgrade needs. What is there already costs nothing: called before
+/// workloads and probes start, it keeps compilers away from them.
+///
+/// # Errors
+/// As [`plan_upgrade`], and what the image profile says.
+pub async fn obtain_releases(
+    settings: &Settings,
+    cluster: &Cluster,
+    ask: &UpgradeAsk,
+    progress: &Progress,
+) -> Result<(), UpgradeError> {
+    let looked = Looked::at(settings, cluster, ask, None).await?;
+    let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
+    for hop in &looked.plan.hops {
+        let deadline = Deadline::after(BUILD);
+        image::artefacts(settings, &cluster.engine, &profile, &hop.to.to_string(), deadline, progress)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Upgrades a cluster in place. The caller has an exclusive lease on it, one of
 /// [`Lease::to_upgrade`](super::Lease::to_upgrade) where an earlier upgrade was interrupted.
 ///
