@@ -15,9 +15,10 @@ interrupted() {
   exit "$code"
 }
 
-# proved COMMAND...
+# proved COMMAND...: runs it; `last` is its code then.
 proved() {
   echo "== $*" >&2
+  last=0
   "$@" || {
     last=$?
     case $last in 130 | 143) interrupted "$last" ;; esac
@@ -31,4 +32,9 @@ made() {
   trap : INT TERM
   out=$("$seatrial" up "$@")
   printf '%s\n' "$out" | head -n 1
+}
+
+# kubernetes NAME: the version that a cluster of seatrial has by its record.
+kubernetes() {
+  "$seatrial" list | sed -n "s/^$1  .*, Kubernetes \\([^,]*\\),.*/\\1/p"
 }
