@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, Patch, PatchParams};
 use seatrial::cluster::{Access, THREE};
 use seatrial::fault::PauseNode;
+use seatrial::manifest::{self, ManifestError};
 use seatrial::scenario::{Needs, scenario};
 use seatrial::wait;
+use serde_json::json;
 
 use crate::session::in_run;
 
@@ -29,6 +33,53 @@ async fn a_hung_worker_is_noticed_and_comes_back() -> anyhow::Result<()> {
             s.note(format!("{} noticed after {:.1} s", worker.name, noticed.took.as_secs_f64()));
             hang.heal(s.deadline()).await?;
             wait::nodes::ready(&s.client, &worker.name, s.deadline()).await?;
+            Ok(())
+        })
+        .await?)
+    })
+    .await
+}
+
+const SCALED: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: scaled}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: scaled}}
+  template:
+    metadata: {labels: {app: scaled}}
+    spec: {containers: [{name: nginx, image: nginx:1.7.9}]}
+";
+
+/// What `kubectl scale` wrote belongs to it: an apply that would put it back is refused, and says whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_names_the_other_field_manager() -> anyhow::Result<()> {
+    let needs = Needs {
+        name: "field-conflict",
+        claims: &[],
+        access: Access::Shared,
+        topology: &THREE,
+        apart: None,
+        budget: Duration::from_secs(120),
+    };
+    in_run(&[needs.name], async |run| {
+        Ok(scenario(run, needs, async |s| {
+            let manifest = s.manifest("scaled.yaml", SCALED)?;
+            manifest::apply(&s.client, &manifest, s.deadline()).await?;
+            let deployments = Api::<Deployment>::namespaced(s.client.unary.clone(), &s.namespace);
+            let kubectl = PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
+            let scale = Patch::Merge(json!({"spec": {"replicas": 1}}));
+            deployments.patch_scale("scaled", &kubectl, &scale).await?;
+            let refused = manifest::apply(&s.client, &manifest, s.deadline()).await;
+            let Err(ManifestError::Conflict { owned, .. }) = &refused else {
+                return Err(format!("no conflict: {refused:?}").into());
+            };
+            let [field] = owned.as_slice() else { return Err(format!("{owned:?}").into()) };
+            if field.field != ".spec.replicas" || !field.manager.contains("kubectl") {
+                return Err(format!("{field:?}").into());
+            }
+            manifest::force_apply(&s.client, &manifest, s.deadline()).await?;
             Ok(())
         })
         .await?)
