@@ -30,6 +30,7 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::upgrade;
 
+mod control;
 mod folder;
 mod left;
 
@@ -79,6 +80,7 @@ pub struct Scenario {
     /// Who shows what is going on.
     pub progress: Progress,
     logs: LogStreams,
+    control: Option<control::Control>,
     suffix: String,
     deadline: Deadline,
     intents: IntentLog,
@@ -303,6 +305,7 @@ async fn set_up(
     let streamed = log.dir().join("streamed").join(&namespace.name);
     let logs = LogStreams::start(client, &[&namespace.name], &log.secrets(), &streamed);
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
+    let control = control::Control::start(&run.settings, &cluster, &log, &suffix, needs.budget).await;
     Ok(Scenario {
         intents,
         namespace: namespace.name.clone(),
@@ -320,6 +323,7 @@ async fn set_up(
         log,
         recorder,
         logs,
+        control,
         suffix,
     })
 }

@@ -18,11 +18,11 @@ use super::roll::is_kept;
 use super::standing::{self, Standing};
 use super::{ClusterError, Wanted, balancer, holds, upgrading};
 use crate::chain::chain;
-use crate::config::{Settings, StateId};
+use crate::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
 use crate::deadline::{Deadline, age, words};
 use crate::engine::Engine;
 use crate::exec::Exec;
-use crate::fault::IntentLog;
+use crate::fault::{IntentLog, Owner};
 use crate::image::{self, ImageError};
 use crate::manifest::{HostFolder, LeftNamespace, RUN_LABEL, TestNamespace};
 use crate::node::{CLUSTER_LABEL, Node, OWNER_LABEL};
@@ -112,6 +112,28 @@ const MEND: Duration = Duration::from_secs(600);
 /// Time for the namespaces among it.
 const LEFT: Duration = Duration::from_secs(180);
 
+/// Removes containers of control probes that were made and never started, since their maker was killed: the engine
+/// removes the others itself.
+async fn control_probes(
+    engine: &Engine,
+    owner: Option<&StateId>,
+    dry_run: bool,
+) -> Result<Vec<String>, ClusterError> {
+    let mut gone = Vec::new();
+    let Some(owner) = owner else { return Ok(gone) };
+    for container in engine.containers(&[(CONTROL_LABEL, ""), (OWNED_BY_LABEL, owner.as_str())]).await? {
+        let maker =
+            container.labels.get(CONTROL_LABEL).and_then(|text| serde_json::from_str::<Owner>(text).ok());
+        if maker.is_some_and(|maker| !maker.lives()) {
+            if !dry_run {
+                engine.remove(&container.id).await?;
+            }
+            gone.push(container.name);
+        }
+    }
+    Ok(gone)
+}
+
 /// Reaps everything in this state folder and on this engine that has no owner. Returns what was done, or would be
 /// with `dry_run`, and what may be somebody else's; not what is kept.
 ///
@@ -139,6 +161,12 @@ pub async fn reap(
         done.push(Reaped {
             name,
             action: Action::Remove("the process that took a node image apart in it is gone".into()),
+        });
+    }
+    for name in control_probes(engine, owner.as_ref(), options.dry_run).await? {
+        done.push(Reaped {
+            name,
+            action: Action::Remove("the process whose control probe it was to be is gone".into()),
         });
     }
     for name in image::abandoned(&settings.cache, options.dry_run).await.map_err(ImageError::from)? {

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Label on what seatrial itself creates in a container engine: the id of the state folder that owns it.
 pub const OWNED_BY_LABEL: &str = "dev.seatrial.owner";
 
+/// Label of a container whose process only measures the machine: the process of seatrial that made it, as JSON.
+pub const CONTROL_LABEL: &str = "dev.seatrial.control";
+
 /// The id of a state folder: 16 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

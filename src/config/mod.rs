@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use address::AddressError;
-pub use identity::{IdentityError, OWNED_BY_LABEL, StateId};
+pub use identity::{CONTROL_LABEL, IdentityError, OWNED_BY_LABEL, StateId};
 
 use crate::secret::Secrets;
 

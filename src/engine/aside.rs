@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Mutex;
 
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{AttachContainerOptions, CreateContainerOptions};
@@ -20,18 +21,20 @@ pub struct AsideSpec<'a> {
     pub script: &'a str,
     /// Labels, beside those of its image.
     pub labels: &'a [(&'a str, &'a str)],
-    /// A folder that is a volume of its own, filled from the image.
-    pub volume: &'a str,
+    /// A folder that is a volume of its own, filled from the image. A container that has one may mount, as is
+    /// needed to read images without packed layers.
+    pub volume: Option<&'a str>,
 }
 
-/// A container beside the clusters. It has no network, and may mount.
+/// A container beside the clusters. It has no network.
 ///
 /// # Guarantees
 /// Its first process reads from our connection, and ends when that is closed: by dropping this, and
 /// by the kernel when we are killed. The engine then removes it with its volume. Only one that was
 /// made and never started stays, and is found by its labels.
 pub struct Aside {
-    _input: Pin<Box<dyn AsyncWrite + Send>>,
+    // Never read from; a mutex lets several threads have it.
+    _input: Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
 }
 
 impl std::fmt::Debug for Aside {
@@ -51,8 +54,7 @@ impl Engine {
         let labels: HashMap<String, String> =
             labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let host = HostConfig {
-            // Mounts are what images without packed layers are read by.
-            privileged: Some(true),
+            privileged: Some(volume.is_some()),
             network_mode: Some("none".into()),
             auto_remove: Some(true),
             ..Default::default()
@@ -62,7 +64,7 @@ impl Engine {
             entrypoint: Some(vec!["/bin/sh".into(), "-c".into(), format!("{script}\nexec cat")]),
             cmd: Some(Vec::new()),
             labels: Some(labels),
-            volumes: Some(vec![volume.into()]),
+            volumes: volume.map(|folder| vec![folder.to_owned()]),
             open_stdin: Some(true),
             stdin_once: Some(true),
             attach_stdin: Some(true),
@@ -77,6 +79,6 @@ impl Engine {
         let options = AttachContainerOptions { stream: true, stdin: true, ..Default::default() };
         let joined = self.ask(doing, self.work(), self.docker.attach_container(name, Some(options))).await?;
         self.start(name).await?;
-        Ok(Aside { _input: joined.input })
+        Ok(Aside { _input: Mutex::new(joined.input) })
     }
 }

@@ -2,6 +2,7 @@
 //! never judge.
 
 pub mod api;
+pub mod control;
 pub mod dns;
 pub mod forward;
 pub mod http;

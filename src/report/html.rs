@@ -201,6 +201,7 @@ fn timeline_section(timeline: &Timeline) -> Markup {
                 span { i.moving {} "on its way, or no answer" }
                 span { i.bad {} "not as it should be" }
                 span { i.fault {} "broken by the test" }
+                span { i.starved {} "the machine had no time" }
                 span { i.mark {} "a container restarted" }
             }
         }
@@ -237,6 +238,7 @@ fn colour(state: State) -> &'static str {
         State::Moving => "moving",
         State::Bad => "bad",
         State::Fault => "fault",
+        State::Starved => "starved",
     }
 }
 

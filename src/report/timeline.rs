@@ -8,6 +8,7 @@ use super::build::line;
 use super::stories::{Clock, Story};
 use super::upgrade;
 use crate::event::{Change, Event, Outcome, Record, Server};
+use crate::probe::control;
 
 /// One story's time axis. Times are seconds from the beginning of the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +19,7 @@ pub struct Timeline {
     pub from: f64,
     /// Where it ends.
     pub to: f64,
-    /// The lanes: steps first, then an upgrade's steps and versions, faults, nodes, pods, probes.
+    /// The lanes: steps first, then an upgrade's steps and versions, faults, nodes, pods, probes, the machine.
     pub lanes: Vec<Lane>,
     /// Marked moments.
     pub marks: Vec<(f64, String)>,
@@ -27,7 +28,8 @@ pub struct Timeline {
 /// One thing over time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lane {
-    /// What kind of thing: `steps`, `upgrade`, `versions`, `faults`, `nodes`, `pods`, `probes`.
+    /// What kind of thing: `steps`, `upgrade`, `versions`, `faults`, `nodes`, `pods`, `probes`,
+    /// `machine`.
     pub group: &'static str,
     /// Which one.
     pub name: String,
@@ -50,7 +52,7 @@ pub struct Span {
     pub note: String,
 }
 
-/// How a thing was, in four colours.
+/// How a thing was, each in a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// As it should be.
@@ -61,6 +63,8 @@ pub enum State {
     Bad,
     /// Broken by us.
     Fault,
+    /// The machine had no time for what runs on it.
+    Starved,
 }
 
 /// The timeline of one story.
@@ -90,7 +94,8 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
 }
 
 /// Kinds of lanes from top to bottom.
-pub(super) const GROUPS: [&str; 7] = ["steps", "upgrade", "versions", "faults", "nodes", "pods", "probes"];
+pub(super) const GROUPS: [&str; 8] =
+    ["steps", "upgrade", "versions", "faults", "nodes", "pods", "probes", "machine"];
 
 #[derive(Default)]
 pub(super) struct Lanes {
@@ -137,6 +142,13 @@ impl Lanes {
                 }
                 _ => {}
             },
+            Event::Sampled { probe, outcome, took_ms, detail } if probe == control::PROBE => {
+                let (state, note) = match outcome {
+                    Outcome::Acknowledged => (State::Good, "in time".into()),
+                    _ => (State::Starved, format!("starved: {}", line(detail))),
+                };
+                self.turn("machine", probe, at - took_ms / 1000.0, (state, note));
+            }
             Event::Sampled { probe, outcome, took_ms, detail } => {
                 let note = if *outcome == Outcome::Acknowledged { "answered" } else { detail.as_str() };
                 self.answered(probe, at, Some(took_ms / 1000.0), (answer(outcome), note));

@@ -75,6 +75,9 @@ pub(super) async fn by_this_story(
         }
     }
     left.extend(deleted.err().map(|error| chain(&error)));
+    if let Some(control) = scenario.control {
+        left.extend(control.stop().await.err());
+    }
     let clean: Result<(), Failure> = match healed {
         Ok(_) => lease.release().await.map(drop).map_err(Into::into),
         // A lease that is dropped unreleased marks the cluster dirty: the next one checks it.

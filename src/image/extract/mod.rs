@@ -177,8 +177,8 @@ impl Extractor<'_> {
         // at one path apart.
         let tag = &key(&format!("{mark} {}", self.owner))[..8];
         let name = format!("seatrial-extract-{tag}-{}", std::process::id());
-        let spec =
-            AsideSpec { name: &name, image: &node.reference, script: START, labels: &ours, volume: "/var" };
+        let volume = Some("/var");
+        let spec = AsideSpec { name: &name, image: &node.reference, script: START, labels: &ours, volume };
         let aside = self.engine.aside(spec).await;
         let taken = match &aside {
             Ok(_) => self.copy(&name, node, version, out, deadline).await,

@@ -1,0 +1,72 @@
+//! The control probe of a story: a container that asks nothing of any cluster.
+
+use std::time::Duration;
+
+use super::Failure;
+use crate::chain::chain;
+use crate::cluster::Cluster;
+use crate::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
+use crate::engine::{Aside, AsideSpec, Engine};
+use crate::event::{Event, EventLog};
+use crate::fault::Owner;
+use crate::probe::{Lines, control};
+
+/// The container and what records its samples. The engine removes the container when this is dropped, and when this
+/// process is killed.
+#[derive(Debug)]
+pub(super) struct Control {
+    engine: Engine,
+    name: String,
+    lines: Lines,
+    _aside: Aside,
+}
+
+impl Control {
+    /// Starts the probe from the cluster's own node image, for no longer than `limit`. A story can do without it:
+    /// that it did not start is recorded, and the state of the machine is unknown to judges then.
+    ///
+    /// The container has no network. One that joined the cluster's would take the address that a stopped node needs
+    /// back.
+    pub(super) async fn start(
+        settings: &Settings,
+        cluster: &Cluster,
+        log: &EventLog,
+        suffix: &str,
+        limit: Duration,
+    ) -> Option<Self> {
+        let name = format!("seatrial-control-{suffix}");
+        let started = async {
+            let owner = StateId::of(&settings.state)?;
+            let maker = serde_json::to_string(&Owner::me())?;
+            let labels = [(CONTROL_LABEL, maker.as_str()), (OWNED_BY_LABEL, owner.as_str())];
+            let spec =
+                AsideSpec { name: &name, image: &cluster.image, script: "", labels: &labels, volume: None };
+            Ok::<_, Failure>(cluster.engine.aside(spec).await?)
+        };
+        match started.await {
+            Ok(aside) => {
+                let words = control::command(limit);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let lines = control::start(cluster.engine.exec_lines(&name, &words), log.clone());
+                Some(Self { engine: cluster.engine.clone(), name, lines, _aside: aside })
+            }
+            Err(error) => {
+                log.append(Event::Noted {
+                    text: format!("the control probe did not start: {}", chain(&*error)),
+                });
+                None
+            }
+        }
+    }
+
+    /// Ends the probe and removes its container.
+    ///
+    /// # Errors
+    /// Why the container stays, as a sentence.
+    pub(super) async fn stop(self) -> Result<(), String> {
+        self.lines.stop().await;
+        let removed = self.engine.remove(&self.name).await;
+        removed
+            .map_err(|e| format!("container {0}: {1}; `docker rm -f {0}` removes it", self.name, chain(&e)))
+    }
+}
