@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 
 use super::error::ClusterError;
 use super::lock::{Access, Held, LockFiles};
@@ -198,7 +197,8 @@ impl Lease {
     /// [`ClusterError::NotReady`] after 150 s.
     pub async fn settle(&self) -> Result<(), ClusterError> {
         let deadline = Deadline::after(making::RECOVER);
-        ready::ready(&self.cluster, &[], Timestamp::now(), deadline).await.map(drop)
+        let now = self.cluster.engine.now().await?;
+        ready::ready(&self.cluster, &[], now, deadline).await.map(drop)
     }
 
     /// Gives the lease back. With exclusive access, faults that are still open are healed first, and

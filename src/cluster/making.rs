@@ -175,9 +175,10 @@ impl Making<'_> {
         // An undisturbed cluster need not be waited for: its last renewal may be as old as the
         // time between two of them.
         let timing = cluster.topology.timing();
+        let now = self.engine.now().await?;
         let (since, limit) = match disturbed {
-            true => (Timestamp::now(), RECOVER),
-            false => (Timestamp::now() - timing.renewal() - Duration::from_secs(1), CHECK),
+            true => (now, RECOVER),
+            false => (now - timing.renewal() - Duration::from_secs(1), CHECK),
         };
         let client = cluster.client().await?;
         let freed = out_of_service::take_back(&cluster.name, &client, self.deadline.at_most(limit)).await?;
@@ -354,7 +355,8 @@ impl Making<'_> {
         self.load(&cluster).await?;
         self.detail("waiting until it is ready");
         let deadline = self.deadline.at_most(START);
-        let ready = ready::ready(&cluster, &self.wanted.workloads, Timestamp::now(), deadline).await?;
+        let now = self.engine.now().await?;
+        let ready = ready::ready(&cluster, &self.wanted.workloads, now, deadline).await?;
         Ok((cluster, ready))
     }
 

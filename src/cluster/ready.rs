@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const ASK: Duration = Duration::from_secs(10);
 
 /// Waits until the cluster is ready and holds these images. A lease must have been renewed after
-/// `since`, and after its node's container was started.
+/// `since`, on the engine's clock ([`Engine::now`]), and after its node's container was started.
 ///
 /// # Errors
 /// [`ClusterError::NotReady`] with the part that was missing and the last reason seen.

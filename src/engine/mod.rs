@@ -17,6 +17,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error as ApiError;
 
+use jiff::Timestamp;
 use crate::deadline::Deadline;
 
 pub use aside::{Aside, AsideSpec};
@@ -152,6 +153,21 @@ impl Engine {
             Ok(id.unwrap_or_else(place))
         });
         id.await.cloned()
+    }
+
+    /// The time on the engine's clock, which is that of its nodes and so of what kubelets report. Ours may be seconds
+    /// off: the engine may run in a virtual machine.
+    ///
+    /// # Errors
+    /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
+    pub async fn now(&self) -> Result<Timestamp, EngineError> {
+        let doing = || "failed to ask the engine for its time".to_owned();
+        let info = self.ask(doing, self.quick(), self.docker.info()).await?;
+        let told = info.system_time.unwrap_or_default();
+        told.parse().map_err(|e| {
+            let what = format!("the engine's time {told:?}: {e}");
+            EngineError::api(doing(), std::io::Error::other(what).into())
+        })
     }
 
     /// The same engine, with no more than this for each call that takes no deadline.

@@ -20,7 +20,7 @@ pub const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
 pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// The node is ready, without the taints of a lost node. After a start or restart give its time
-/// as `since`: a `Ready` that was last reported before is that of the node as it was. A kubelet
+/// as `since`, on the node's clock: a `Ready` that was last reported before is that of the node as it was. A kubelet
 /// reports when it starts; one that was only paused, unnoticed, may not report for 5 minutes
 /// (`nodeStatusReportFrequency`), so give none there.
 pub fn node_ready(name: &str, since: Option<Timestamp>) -> impl Check<Node> + use<> {

@@ -290,3 +290,13 @@ async fn what_an_engine_calls_404_is_told_apart(
     }
     Ok(())
 }
+
+/// Kubelets report by the engine's clock: a virtual machine's may be seconds behind ours.
+#[tokio::test]
+async fn its_time_is_its_own() -> anyhow::Result<()> {
+    let engine = FakeEngine::with(&["w"])?;
+    engine.state().ahead = jiff::SignedDuration::from_secs(-30);
+    let behind = jiff::Timestamp::now().duration_since(engine.client().await?.now().await?);
+    assert!((25..60).contains(&behind.as_secs()), "{behind:?}");
+    Ok(())
+}

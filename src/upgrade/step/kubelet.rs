@@ -77,7 +77,7 @@ impl Step for Kubelet {
             kubeadm::migrate(up, node, deadline).await?;
             let (dir, version) = (programs_dir(up.to), up.to.to_string());
             let exchange = ["bash", "-c", EXCHANGE, "exchange", &dir, &version];
-            let restarted = jiff::Timestamp::now();
+            let restarted = up.engine.now().await?;
             up.engine.exec_ok(&node.name, &exchange, None, deadline).await?;
             look::at_version(up.client, &node.name, up.to, restarted, deadline).await?;
             if node.role == Role::ControlPlane {

@@ -11,6 +11,8 @@ use super::{Trouble, shell};
 
 #[derive(Default)]
 pub struct State {
+    /// How far its clock is ahead of the test's.
+    pub ahead: jiff::SignedDuration,
     pub containers: BTreeMap<String, FakeContainer>,
     pub requests: Vec<String>,
     pub troubles: Vec<(&'static str, Trouble)>,
@@ -111,6 +113,7 @@ impl State {
             ("GET", ["info"]) => Answer::json(json!({
                 "ID": self.who(), "Name": "fake", "NCPU": 4, "MemTotal": 1 << 30, "Driver": "overlay2", "CgroupVersion": "2",
                 "OperatingSystem": "Fake", "DockerRootDir": "/var/lib/docker",
+                "SystemTime": (Timestamp::now() + self.ahead).to_string(),
                 "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"],
             })),
             ("GET", ["containers", "json"]) => {
