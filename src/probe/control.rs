@@ -8,8 +8,7 @@ use futures::Stream;
 use super::Lines;
 use crate::event::{Event, EventLog, Outcome};
 
-/// Name of the probe in its samples.
-pub const PROBE: &str = "control";
+pub use crate::judge::machine::CONTROL as PROBE;
 
 /// Pause between two samples.
 pub const EVERY: Duration = Duration::from_millis(250);

@@ -8,7 +8,7 @@ use super::build::line;
 use super::stories::{Clock, Story};
 use super::upgrade;
 use crate::event::{Change, Event, Outcome, Record, Server};
-use crate::probe::control;
+use crate::judge::machine::CONTROL;
 
 /// One story's time axis. Times are seconds from the beginning of the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +142,7 @@ impl Lanes {
                 }
                 _ => {}
             },
-            Event::Sampled { probe, outcome, took_ms, detail } if probe == control::PROBE => {
+            Event::Sampled { probe, outcome, took_ms, detail } if probe == CONTROL => {
                 let (state, note) = match outcome {
                     Outcome::Acknowledged => (State::Good, "in time".into()),
                     _ => (State::Starved, format!("starved: {}", line(detail))),
