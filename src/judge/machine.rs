@@ -2,8 +2,11 @@
 //! a request may fail for want of processor time, and what failed leaves a claim open; while it is healthy, the
 //! cluster is to blame. It turns nothing green.
 
+use std::collections::BTreeSet;
+
+use super::object::Object;
 use super::outages::Asked;
-use crate::event::{Outcome, Record};
+use crate::event::{Event, Outcome, Record};
 
 /// Name of the control probe in its samples.
 pub const CONTROL: &str = "control";
@@ -43,6 +46,94 @@ pub fn health(records: &[Record], from: f64, to: f64) -> Health {
         Some((first, last)) if first <= from + STARVED && last >= to - STARVED => Health::Healthy,
         _ => Health::Unknown,
     }
+}
+
+/// A second in which the machine starved may cost a cluster so many: a request is given up and made again, a lease
+/// is renewed only at the next try.
+pub const KNOCK_ON: f64 = 3.0;
+
+/// A node is given up while its heartbeats are late, or when the node controller looks next, every 5 s
+/// (`node-monitor-period`).
+const LOOK: f64 = 5.0;
+
+/// A time in which the machine starved, in seconds on the records' clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Starved {
+    /// The last good sample before it.
+    pub from: f64,
+    /// The end of the last one that was late.
+    pub to: f64,
+}
+
+impl std::fmt::Display for Starved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the machine starved from {:.1} to {:.1} s", self.from, self.to)
+    }
+}
+
+/// The times in which the machine starved. None where the control probe did not run.
+pub fn starved(records: &[Record]) -> Vec<Starved> {
+    let mut times: Vec<Starved> = Vec::new();
+    let mut last: Option<f64> = None;
+    for record in records {
+        let Some(Asked::Request { from: began, to: ended, outcome, .. }) =
+            Asked::of(record, |name| name == CONTROL)
+        else {
+            continue;
+        };
+        let from = last.replace(ended).unwrap_or(began).min(began);
+        let is_late =
+            outcome != Outcome::Acknowledged || ended - began > STARVED || began - from > STARVED;
+        match times.last_mut() {
+            _ if !is_late => {}
+            Some(open) if from - open.to <= STARVED => open.to = ended,
+            _ => times.push(Starved { from, to: ended }),
+        }
+    }
+    times
+}
+
+/// The records without the requests that failed while the machine starved; none where no request did.
+pub fn without_starved(records: &[Record]) -> Option<Vec<Record>> {
+    let times = starved(records);
+    if times.is_empty() {
+        return None;
+    }
+    let failed = |record: &Record| match Asked::of(record, |name| name != CONTROL) {
+        Some(Asked::Request { from, to, outcome, .. }) => {
+            outcome != Outcome::Acknowledged && times.iter().any(|time| from <= time.to && time.from <= to)
+        }
+        _ => false,
+    };
+    let kept: Vec<Record> = records.iter().filter(|record| !failed(record)).cloned().collect();
+    (kept.len() < records.len()).then_some(kept)
+}
+
+/// Says which nodes were seen not to be ready while the machine starved, though no fault was on them: their kubelets
+/// had no time to report. None where there was no such node.
+pub fn lost_nodes(records: &[Record]) -> Option<String> {
+    let times = starved(records);
+    let mut broken: BTreeSet<&str> = BTreeSet::new();
+    let mut lost: Vec<String> = Vec::new();
+    for record in records {
+        let at = record.mono_us as f64 / 1e6;
+        match &record.event {
+            Event::FaultInjected { node, .. } => _ = broken.insert(node),
+            Event::FaultHealed { node, .. } => _ = broken.remove(node.as_str()),
+            Event::ObjectChanged { kind, name, object, .. } if kind == "Node" => {
+                let ready = Object::new(object).ok().and_then(|node| node.condition("Ready").map(|c| c.0 == "True"));
+                let time = times.iter().find(|time| time.from <= at && at <= time.to + LOOK);
+                if let (Some(false), Some(time), false) = (ready, time, broken.contains(name.as_str())) {
+                    let told = format!("{name} was not ready, {time}");
+                    if !lost.contains(&told) {
+                        lost.push(told);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    (!lost.is_empty()).then(|| lost.join("; "))
 }
 
 #[cfg(test)]

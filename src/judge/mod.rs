@@ -66,7 +66,12 @@ impl Claim {
     /// Judges the claim. Evidence that is missing makes it inconclusive, unless a check failed
     /// beside it: then it has failed.
     pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
-        let mut finding = Finding::new();
+        let records = evidence.records();
+        let mut finding = Finding {
+            starved: machine::starved(records).iter().map(|time| time.to - time.from).sum(),
+            excuse: machine::lost_nodes(records),
+            ..Finding::new()
+        };
         finding.part(|finding| (self.judge)(evidence, finding));
         finding
     }
@@ -79,6 +84,10 @@ pub struct Finding {
     summary: Option<String>,
     /// Whether changes may be missing that the checks made now read.
     blind: bool,
+    /// Why what does not hold is no fault of the cluster.
+    excuse: Option<String>,
+    /// Seconds in which the machine starved.
+    starved: f64,
     /// Seconds that the claim's subject took, where time is part of it.
     pub took: Option<f64>,
     /// Seconds that it was allowed.
@@ -92,8 +101,20 @@ impl Finding {
     }
 
     /// Adds a check: passed where `holds`, failed otherwise. `what` says what was found, with
-    /// names and numbers, so that it reads well in both cases.
+    /// names and numbers, so that it reads well in both cases. Where a node was lost because the machine starved
+    /// ([`machine::lost_nodes`]), what does not hold is inconclusive: Kubernetes moves and stops pods then.
     pub fn check(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
+        match &self.excuse {
+            Some(excuse) if !holds => {
+                let what = format!("{}; {excuse}", what.into());
+                self.unsure(what)
+            }
+            _ => self.fact(holds, what),
+        }
+    }
+
+    /// As [`Finding::check`], of rows and files: no machine that starves loses or changes one.
+    pub fn fact(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
         let conclusion = match holds {
             true => Conclusion::Passed,
             // What was not seen may have made it hold.
@@ -102,6 +123,15 @@ impl Finding {
         };
         self.checks.push((conclusion, what.into()));
         self
+    }
+
+    /// As [`Finding::check`]; where it does not hold, but would have but for what the machine did (`excused`), it is
+    /// inconclusive.
+    pub fn check_unless_starved(&mut self, holds: bool, excused: bool, what: impl Into<String>) -> &mut Self {
+        match !holds && excused {
+            true => self.unsure(format!("{}; the machine starved meanwhile", what.into())),
+            false => self.check(holds, what),
+        }
     }
 
     /// Adds a check that the evidence does not decide.
@@ -147,7 +177,14 @@ impl Finding {
     /// Adds the time taken against what was allowed; over budget fails.
     pub fn timed(&mut self, what: &str, took: f64, budget: f64) -> &mut Self {
         (self.took, self.budget) = (Some(took), Some(budget));
-        self.check(took <= budget, format!("{what} took {took:.1} s of {budget:.1} s"))
+        self.within(took, budget, format!("{what} took {took:.1} s of {budget:.1} s"))
+    }
+
+    /// Adds a check of a time in seconds. One that is over its budget is inconclusive where the machine starved, for
+    /// up to [`machine::KNOCK_ON`] times as long as that.
+    pub fn within(&mut self, took: f64, budget: f64, what: String) -> &mut Self {
+        let excused = took - budget <= machine::KNOCK_ON * self.starved;
+        self.check_unless_starved(took <= budget, excused, what)
     }
 
     /// The worst of its checks; inconclusive where there is none.

@@ -146,7 +146,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     finding.check(old.uuid != new.uuid, format!("server {} before, {} now", old.uuid, new.uuid));
     let has = databases.iter().any(|name| name == DATABASE);
     let has = if has { "has" } else { "has no" };
-    finding.check(has == "has no", format!("server {} {has} database {DATABASE}", new.uuid));
+    finding.fact(has == "has no", format!("server {} {has} database {DATABASE}", new.uuid));
     locality::only_on(finding, &stopped, home, &[DIRECTORY]);
     locality::files_of(finding, listed(&stopped, home)?, &old.uuid);
     locality::files_of(finding, listed(&stopped, elsewhere)?, &new.uuid);
@@ -160,7 +160,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
         finding.unsure("no row was acknowledged, so none could stay behind");
     }
     let of_old = rows.on_disk_of(&old);
-    finding.check(
+    finding.fact(
         of_old == acknowledged,
         format!("{of_old} of {acknowledged} acknowledged rows are on {home}'s disk, not in the new server"),
     );

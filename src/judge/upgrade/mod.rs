@@ -16,7 +16,7 @@
 
 use super::evidence::seconds_between;
 use super::object::{Object, names};
-use super::{Claim, Evidence, Finding, Missing, clock};
+use super::{Claim, Evidence, Finding, Missing, clock, machine};
 use crate::event::{Change, Event, Record};
 
 mod budget;
@@ -93,13 +93,15 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let budgets: Budgets = evidence.get("budgets")?;
     let probes: Vec<String> = evidence.get("probes")?;
     let costs = costs(evidence.records());
+    // What they would have been but for the requests that failed while the machine starved.
+    let fed = machine::without_starved(evidence.records()).map(|records| self::costs(&records));
     if costs.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
     }
     let mut longest: Vec<(f64, String)> = Vec::new();
     for probe in &probes {
         let mut worst = (0.0_f64, String::new());
-        for cost in &costs {
+        for (i, cost) in costs.iter().enumerate() {
             let title = cost.title();
             let tally = cost.probes.get(probe).copied().unwrap_or_default();
             if tally.requests == 0 && cost.to - cost.from > UNWATCHED {
@@ -127,13 +129,17 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
                 };
                 let what =
                     format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
-                finding.check(tally.outage <= allowed && tally.away <= in_all, what);
+                let holds = |tally: &Tally| tally.outage <= allowed && tally.away <= in_all;
+                let excused = fed.as_ref().and_then(|fed| fed.get(i)).is_some_and(|fed| {
+                    holds(&fed.probes.get(probe).copied().unwrap_or_default())
+                });
+                finding.check_unless_starved(holds(&tally), excused, what);
             }
             if tally.outage > worst.0 {
                 worst = (tally.outage, title);
             }
         }
-        failed_in_all(finding, &budgets, probe, &costs);
+        failed_in_all(finding, &budgets, probe, &costs, fed.as_deref());
         let (time, step) = worst;
         let text = if step.is_empty() {
             format!("{probe} never away")
@@ -148,7 +154,7 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             Some(ended) => {
                 if let Some(allowed) = budgets.took(&cost.step.step) {
                     let what = format!("`{}` took {:.1} s of {allowed:.0} s", cost.title(), ended.took);
-                    finding.check(ended.took <= allowed, what);
+                    finding.within(ended.took, allowed, what);
                 }
             }
         }
@@ -169,7 +175,13 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
 }
 
 /// Many short outages, each within its budget, may leave little of a service.
-fn failed_in_all(finding: &mut Finding, budgets: &Budgets, probe: &str, costs: &[StepCost]) {
+fn failed_in_all(
+    finding: &mut Finding,
+    budgets: &Budgets,
+    probe: &str,
+    costs: &[StepCost],
+    fed: Option<&[StepCost]>,
+) {
     let all = whole(costs).remove(probe).unwrap_or_default();
     let Some(allowed) = budgets.failed(probe) else {
         finding.unsure(format!("no budget says which share of the requests of {probe} may fail"));
@@ -184,7 +196,12 @@ fn failed_in_all(finding: &mut Finding, budgets: &Budgets, probe: &str, costs: &
             allowed * 100.0,
             all.away
         );
-        finding.check(all.share() <= allowed, what);
+        let fed = fed.map(|fed| whole(fed).remove(probe).unwrap_or_default());
+        finding.check_unless_starved(
+            all.share() <= allowed,
+            fed.is_some_and(|fed| fed.share() <= allowed),
+            what,
+        );
     }
 }
 
