@@ -12,6 +12,7 @@ use seatrial::cluster::{self, ClusterError, Force, Lease, ReapOptions, out_of_se
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
+use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, PodOn, Target, heal_abandoned};
 use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
 use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, ROLE_LABEL};
 use seatrial::progress::Progress;
@@ -267,13 +268,46 @@ async fn a_taint_that_somebody_set_after_ours_stays(#[case] taints: Value) {
     assert!(left.contains(&taints[0]), "{withdrawn:?}: {left:?}");
 }
 
+/// LOW. The fault of that name takes each taint of the key back, also one that is not its own.
+#[tokio::test]
+async fn clearing_out_of_service_leaves_the_taint_of_somebody_else() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let theirs = json!({"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"});
+    let ours = json!({"key": out_of_service::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"});
+    let path = "/api/v1/nodes/w";
+    fake.state().objects.get_mut(path).expect("it is there")["spec"]["taints"] = json!([theirs, ours]);
+    let node = fake.node("w").await?;
+    let cleared = OutOfService::DEFAULT.clear(&node, soon()).await;
+    let taints = fake.state().objects[path]["spec"]["taints"].clone();
+    assert_eq!(taints, json!([theirs]), "{cleared:?}");
+    Ok(())
+}
+
+/// LOW. What this process injected is healed at the end of any of its stories: with `run --jobs 2` that of a story
+/// beside it, whose record of the fault then says that it was healed in another story.
+#[tokio::test]
+async fn the_end_of_one_story_heals_no_fault_of_another_one_of_the_process() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let dir = tempfile::tempdir()?;
+    let (one, other) = (IntentLog::open(dir.path())?.shared(), IntentLog::open(dir.path())?.shared());
+    let pod = PodOn { namespace: "ns".into(), name: "p".into(), container: None };
+    let node = fake.node("w").await?;
+    let target = Target { pod: Some(pod), ..(&node).into() };
+    let intent = other.write(&DeletePod::GRACEFULLY, target).await?;
+    // As a shared story does at its end.
+    heal_abandoned(&fake.client().await?, &one, soon()).await?;
+    assert_eq!(other.list()?, [intent]);
+    Ok(())
+}
+
 /// MIDDLE. Cordoned by the user while an earlier node was upgraded, after the plan was checked: the drain takes it for
 /// its own, and the step after it opens the node.
 #[tokio::test]
 async fn a_node_that_the_user_cordoned_in_the_middle_of_an_upgrade_stays_so() {
     let fake = FakeApi::start().await;
     let mut theirs = node(json!([]), true, "kubectl-cordon", "f:unschedulable");
-    theirs["metadata"]["annotations"] = json!({});
+    // The fake takes a merge patch for an apply, which conflicts; the API does not.
+    theirs["metadata"] = json!({"name": "w"});
     fake.put(theirs);
     let client = fake.client().await;
     // As the steps `drain` and `uncordon` do.
