@@ -286,6 +286,43 @@ mod tests {
         assert_eq!(found.await, [] as [String; 0]);
     }
 
+    /// Second review, MIDDLE. A static pod that somebody put on a node has a mirror that its node owns, as kubeadm's
+    /// have: a cluster that holds it is removed.
+    #[tokio::test]
+    async fn a_static_pod_of_somebodys_is_somebodys() {
+        for namespace in ["default", "kube-system"] {
+            let mirror = object(namespace, "static-web-w", Some("Node"));
+            assert_ne!(found_in(vec![("pods".into(), mirror)]).await, [] as [String; 0], "{namespace}");
+        }
+    }
+
+    /// Second review, MIDDLE. Kinds that are not asked for: a cluster that holds nothing else is removed.
+    #[tokio::test]
+    async fn an_object_of_any_kind_is_somebodys() {
+        let mut missed = Vec::new();
+        for plural in [
+            "ingresses",
+            "networkpolicies",
+            "serviceaccounts",
+            "roles",
+            "rolebindings",
+            "poddisruptionbudgets",
+            "horizontalpodautoscalers",
+            "resourcequotas",
+            "storageclasses",
+            "clusterroles",
+            "clusterrolebindings",
+            "priorityclasses",
+            "validatingwebhookconfigurations",
+            "apiservices",
+        ] {
+            if found_in(vec![(plural.into(), object("default", "mine", None))]).await.is_empty() {
+                missed.push(plural);
+            }
+        }
+        assert_eq!(missed, [] as [&str; 0]);
+    }
+
     #[test]
     fn what_seatrial_made_is_ours() {
         let meta: ObjectMeta = serde_json::from_value(json!({
