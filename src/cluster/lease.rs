@@ -33,6 +33,8 @@ pub struct Lease {
     /// Faults that were open, of holders that are gone, and had to be healed.
     pub healed: Vec<Healed>,
     access: Access,
+    /// Tells its intents from those of other leases of this process.
+    number: u64,
     held: Held,
 }
 
@@ -174,7 +176,8 @@ impl Lease {
         let began = std::time::Instant::now();
         let (made, held) = progress.task(&task, whole).await?;
         let Made { cluster, reused, healed, ready } = made;
-        Ok(Lease { cluster, reused, took: began.elapsed(), ready, healed, access, held })
+        let number = IntentLog::next_lease();
+        Ok(Lease { cluster, reused, took: began.elapsed(), ready, healed, access, number, held })
     }
 
     /// How the cluster may be used.
@@ -188,7 +191,7 @@ impl Lease {
     /// # Errors
     /// [`FaultError`] when the folder cannot be made.
     pub fn intents(&self) -> Result<IntentLog, FaultError> {
-        let log = IntentLog::open(&self.cluster.dir)?;
+        let log = IntentLog::open(&self.cluster.dir)?.of_lease(self.number);
         Ok(if self.access == Access::Shared { log.shared() } else { log })
     }
 
