@@ -157,18 +157,14 @@ impl Lease {
         let whole = on_own_stack(move || async move {
             let files = LockFiles::new(&settings.state, &wanted.name);
             let detail = |text: &str| shown.detail(&name, &format!("waiting: {text}"));
-            let mut entering = files.enter(access, &holder, deadline, detail).await?;
+            let entering = files.enter(access, &holder, deadline, detail).await?;
             let (settings, engine, wanted, progress, task) =
                 (&settings, &engine, &wanted, &shown, name.clone());
             let making = Making { settings, engine, wanted, access, deadline, progress, task };
-            let made = match way {
-                Way::Make => {
-                    let done = making.run(entering).await?;
-                    entering = done.0;
-                    done.1
-                }
-                Way::Find => making.run_existing(&entering).await?,
-                Way::Upgrade => making.run_to_upgrade(&entering).await?,
+            let (entering, made) = match way {
+                Way::Make => making.run(entering).await?,
+                Way::Find => making.run_existing(entering).await?,
+                Way::Upgrade => making.run_to_upgrade(entering).await?,
             };
             Ok::<_, ClusterError>((made, entering.enter()?))
         });

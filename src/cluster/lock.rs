@@ -231,7 +231,7 @@ impl Entering {
     /// comes in meanwhile.
     ///
     /// # Errors
-    /// [`LockError::Busy`] when they stay until the deadline; then nothing is held any more.
+    /// [`LockError::Busy`] when they stay until the deadline; then nothing is held any more, and no mark is left.
     pub async fn make_exclusive(
         mut self,
         deadline: Deadline,
@@ -244,7 +244,13 @@ impl Entering {
         self.lease.unlock().map_err(|e| failed("unlock", &path, e))?;
         let mut queue =
             Queue { files: &self.files, access: Access::Exclusive, deadline, said: String::new() };
-        self.lease = queue.lease(&self.me, &mut waiting).await?;
+        match queue.lease(&self.me, &mut waiting).await {
+            Ok(lease) => self.lease = lease,
+            Err(error) => {
+                self.leave();
+                return Err(error);
+            }
+        }
         Ok(self)
     }
 
@@ -265,6 +271,17 @@ impl Entering {
             remove_file(&left.path)?;
         }
         Ok(Held { files: self.files, _lease: self.lease, me: self.me })
+    }
+
+    /// Goes on with what was looked up. After an error goes away, since nothing was touched: no mark is left.
+    pub(super) fn with<T, E>(self, looked: Result<T, E>) -> Result<(Self, T), E> {
+        match looked {
+            Ok(found) => Ok((self, found)),
+            Err(error) => {
+                self.leave();
+                Err(error)
+            }
+        }
     }
 
     /// Goes away without having used the cluster: no mark is left.

@@ -192,7 +192,7 @@ pub(super) async fn reap_one(
         let _ = Kind { settings, engine }.settle(name, Deadline::after(KIND), told).await;
         facts = look().await;
     }
-    let mut action = judge(facts)?;
+    let action = judge(facts)?;
     if matches!(action, Action::Keep(_) | Action::Leave(_)) {
         return Ok(action);
     }
@@ -202,13 +202,16 @@ pub(super) async fn reap_one(
     let Some(entering) = files.try_enter("reap")? else {
         return Ok(Action::Keep("somebody came to use it".into()));
     };
-    action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
-    action = spared(settings, engine, name, options, action).await?;
+    let looked = async {
+        let action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
+        spared(settings, engine, name, options, action).await
+    };
+    let (entering, action) = entering.with(looked.await)?;
     let dir = settings.cluster_dir(name);
     match &action {
         Action::Keep(_) | Action::Leave(_) => entering.leave(),
         Action::Heal(_) => {
-            mend(settings, engine, name, &entering, progress).await?;
+            let entering = mend(settings, engine, name, entering, progress).await?;
             // What the dead left is gone: the next holder need not look for it.
             entering.enter()?.release()?;
         }
@@ -246,9 +249,9 @@ async fn mend(
     settings: &Settings,
     engine: &Engine,
     name: &str,
-    entering: &Entering,
+    entering: Entering,
     progress: &Progress,
-) -> Result<(), ClusterError> {
+) -> Result<Entering, ClusterError> {
     let wanted = &Wanted::of(settings, name)?;
     let (access, deadline, task) = (Access::Exclusive, Deadline::after(MEND), format!("cluster {name}"));
     let making = Making { settings, engine, wanted, access, deadline, progress, task };
@@ -257,9 +260,9 @@ async fn mend(
         for healed in making.heal(&intents).await? {
             progress.say(&format!("{name}: {}", heal_text(&healed)));
         }
-        return Ok(());
+        return Ok(entering);
     }
-    let made = making.run_existing(entering).await?;
+    let (entering, made) = making.run_existing(entering).await?;
     let client = made.cluster.client().await?;
     let failed = |source| ClusterError::Left { name: name.into(), source };
     let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
@@ -275,7 +278,7 @@ async fn mend(
     for said in swept.map_err(|e| failed(e.into()))? {
         progress.say(&format!("{name}: {said}"));
     }
-    Ok(())
+    Ok(entering)
 }
 
 async fn facts(

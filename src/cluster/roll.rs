@@ -144,7 +144,7 @@ pub async fn down(
         let files = LockFiles::new(&settings.state, name);
         let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
         let entering = files.enter(Access::Exclusive, holder, deadline, detail).await?;
-        let (network, theirs) = look().await?;
+        let (entering, (network, theirs)) = entering.with(look().await)?;
         if force == Force::Spare {
             let found = standing::look(settings, engine, name).await?;
             if let Some(whose) = holds::whose(settings, engine, &found).await {
