@@ -12,7 +12,7 @@
 //! one in is told, and looks at the cluster with care.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -402,17 +402,18 @@ fn in_order(found: impl IntoIterator<Item = FoundHolder>) -> Vec<Holder> {
     }
 }
 
-/// Creates a folder, also while an empty one on the way to it is removed, which
-/// [`std::fs::create_dir_all`] takes for an error.
+/// Creates a folder that only its owner may enter, also while an empty one on the way to it is removed, which
+/// [`std::fs::DirBuilder`] takes for an error.
 pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
     const TRIES: u32 = 100;
+    let create = || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     for _ in 1..TRIES {
-        match std::fs::create_dir_all(dir) {
+        match create() {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             other => return other.map_err(|e| failed("create folder", dir, e)),
         }
     }
-    std::fs::create_dir_all(dir).map_err(|e| failed("create folder", dir, e))
+    create().map_err(|e| failed("create folder", dir, e))
 }
 
 /// Removes a file; one that is gone is no error: who releases takes its own away.
