@@ -145,7 +145,8 @@ impl LockFiles {
     /// Names of the clusters for which there are lock files below `state`.
     pub fn names(state: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(state.join("leases")).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+        let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+        let mut names: Vec<_> = dirs.filter_map(|e| e.file_name().into_string().ok()).collect();
         names.retain(|name| !name.starts_with('.'));
         names.sort();
         names

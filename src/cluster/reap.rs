@@ -160,10 +160,10 @@ pub async fn reap(
 /// Every cluster that this state folder or the engine knows of.
 pub(super) async fn names(settings: &Settings, engine: &Engine) -> Result<BTreeSet<String>, ClusterError> {
     let mut names: BTreeSet<String> = engine.label_values(OWNER_LABEL, CLUSTER_LABEL).await?;
-    // A label may hold anything; what is no name of kind's is no cluster.
-    names.retain(|name| standing::named(name).is_ok());
     names.extend(record::names(&settings.state));
     names.extend(LockFiles::names(&settings.state));
+    // A label may hold anything, and so may a folder; what is no name of kind's is no cluster.
+    names.retain(|name| standing::named(name).is_ok());
     Ok(names)
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::ClusterError;
+use super::standing;
 use crate::artefact;
 use crate::config::StateId;
 
@@ -100,7 +101,10 @@ pub(super) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
 /// Names of the clusters that have a state folder below `state`.
 pub(super) fn names(state: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(state.join("clusters")).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    // A file, such as one that a file manager left, is no cluster, nor is a folder that kind would not call so.
+    let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    let mut names: Vec<String> = dirs.filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.retain(|name| standing::named(name).is_ok());
     names.sort();
     names
 }
