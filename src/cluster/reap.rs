@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::kind::Kind;
+use super::kind::{self, Kind};
 use super::lock::{Access, Entering, LockFiles};
 use super::making::{Making, heal_text};
 use super::outage::open_faults;
@@ -336,13 +336,12 @@ fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
     }
 }
 
-/// Folders of evidence that nobody came for.
+/// Folders of evidence that nobody came for: only what [`Kind::evidence`] made.
 fn old_evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
     let mut done = Vec::new();
     let entries = std::fs::read_dir(settings.state.join("failed")).into_iter().flatten().flatten();
     for entry in entries {
-        // What somebody put beside them is not ours.
-        if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+        if !entry.file_type().is_ok_and(|t| t.is_dir()) || !kind::is_evidence(&entry.path()) {
             continue;
         }
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
