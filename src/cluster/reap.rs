@@ -392,7 +392,7 @@ pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
 /// it, when the cluster is gone, and when it turns out to be kept or somebody else's.
 ///
 /// # Errors
-/// [`ClusterError`] of the removal. An engine that does not answer is waited for.
+/// [`ClusterError::Lock`]. A removal that fails is told and tried again.
 pub async fn watch(
     settings: &Settings,
     engine: &Engine,
@@ -418,8 +418,8 @@ pub async fn watch(
                     return Ok(());
                 }
                 Ok(action) => action.to_string(),
-                Err(ClusterError::Engine(error)) => error.to_string(),
-                Err(error) => return Err(error),
+                // What stands in the way may go, and nobody else looks after the cluster.
+                Err(error) => chain(&error),
             };
             if text != said {
                 progress.say(&format!("{name}: {text}"));
