@@ -7,6 +7,7 @@ use super::lock::LockFiles;
 use super::reap::{self, ReapOptions, Reaped};
 use super::record::{self, Record};
 use super::{ClusterError, balancer};
+use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -19,13 +20,13 @@ const END: Duration = Duration::from_secs(15);
 /// Returns what was removed, and what could not be with the reason.
 ///
 /// # Errors
-/// [`ClusterError`].
+/// The first [`ClusterError`], after everything else was removed.
 pub async fn remove_incomplete(
     settings: &Settings,
     engine: &Engine,
     progress: &Progress,
 ) -> Result<Vec<Reaped>, ClusterError> {
-    let mut done = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), None);
     for name in record::names(&settings.state) {
         let begun = Record::read(&settings.cluster_dir(&name)).is_some_and(|r| !r.complete);
         if !begun || !LockFiles::new(&settings.state, &name).holders().is_empty() {
@@ -33,9 +34,14 @@ pub async fn remove_incomplete(
         }
         // A lock that stays taken is that of another creation; what it leaves is then looked at all the same.
         let _ = Kind { settings, engine }.settle(&name, Deadline::after(END), |_| ()).await;
-        let action = reap::reap_one(settings, engine, &name, ReapOptions::default(), progress).await?;
-        done.push(Reaped { name, action });
+        match reap::reap_one(settings, engine, &name, ReapOptions::default(), progress).await {
+            Ok(action) => done.push(Reaped { name, action }),
+            Err(error) => {
+                progress.say(&format!("{name}: {}", chain(&error)));
+                failed.get_or_insert(error);
+            }
+        }
     }
     balancer::take_back(settings, engine).await?;
-    Ok(done)
+    reap::ended(done, failed, progress)
 }

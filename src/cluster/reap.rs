@@ -151,8 +151,16 @@ pub async fn reap(
         balancer::take_back(settings, engine).await?;
     }
     done.extend(old_evidence(settings, options.dry_run)?);
+    ended(done, failed, progress)
+}
+
+/// What was done, or the first error: then what was done is told, though something else could not be.
+pub(super) fn ended(
+    done: Vec<Reaped>,
+    failed: Option<ClusterError>,
+    progress: &Progress,
+) -> Result<Vec<Reaped>, ClusterError> {
     let Some(error) = failed else { return Ok(done) };
-    // What was done is told, though something else could not be.
     done.iter().for_each(|one| progress.say(&format!("{}: {}", one.name, one.action)));
     Err(error)
 }
