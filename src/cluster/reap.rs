@@ -243,10 +243,15 @@ async fn spared(
     options: ReapOptions,
     action: Action,
 ) -> Result<Action, ClusterError> {
-    if options.all || !matches!(action, Action::Remove(_)) {
+    if !matches!(action, Action::Remove(_)) {
         return Ok(action);
     }
     let found = standing::look(settings, engine, name).await?;
+    if options.all {
+        let added = found.added().join(", ");
+        let why = format!("seatrial did not make {added}; if nobody needs it: seatrial down {name} --force");
+        return Ok(if added.is_empty() { action } else { Action::Leave(why) });
+    }
     let whose = holds::whose(settings, engine, &found).await;
     Ok(whose.map_or(action, |why| Action::Leave(format!("{why}; if nobody needs it: seatrial down {name}"))))
 }
