@@ -11,6 +11,7 @@ mod fake_api;
 mod fake_engine;
 mod fault;
 mod fault_list;
+mod ground;
 mod ha;
 mod host_folder;
 mod image_build;

@@ -1,116 +1,27 @@
 //! What a second adversarial review found wrong about whose things are: each test asserts what is right, and the
 //! comment says the weight.
 
-use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use seatrial::cluster::lock::{Access, LockFiles};
-use seatrial::cluster::record::Record;
-use seatrial::cluster::{self, ClusterError, Force, Lease, ReapOptions, out_of_service};
-use seatrial::config::{Settings, StateId};
+use seatrial::cluster::{self, Action, ClusterError, Force, Lease, ReapOptions, out_of_service};
 use seatrial::deadline::Deadline;
-use seatrial::exec::{Exec, ExecError};
 use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, PodOn, Target, heal_abandoned};
 use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
-use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, ROLE_LABEL};
+use seatrial::node::{OWNER_LABEL, ROLE_LABEL};
 use seatrial::progress::Progress;
 use seatrial::upgrade::{drain, uncordon};
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::{FakeEngine, Trouble};
+use crate::ground::{Ground, NAME, soon};
 
-const NAME: &str = "three";
-const MARK: &str = "/kind/seatrial-owner";
 const DATA: &str = "/mnt/data";
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(20))
-}
-
-struct Ground {
-    fake: FakeEngine,
-    settings: Settings,
-}
-
-impl Ground {
-    fn new() -> anyhow::Result<Self> {
-        let fake = FakeEngine::with(&["three-worker"])?;
-        let state = fake.dir().join("ours");
-        let variable = |name: &str| match name {
-            "SEATRIAL_STATE" => Some(state.display().to_string()),
-            "SEATRIAL_CACHE" => Some(state.join("cache").display().to_string()),
-            "SEATRIAL_KIND" => Some("true".into()),
-            _ => None,
-        };
-        let settings = Settings::resolve(variable)?;
-        StateId::of(&settings.state)?;
-        Ok(Self { fake, settings })
-    }
-
-    /// What a creation of ours leaves: the record, and the mark on the first container of the cluster.
-    fn made(&self, name: &str, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
-        let id = StateId::of(&self.settings.state)?;
-        let text = format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", self.settings.state.display());
-        let worker = format!("{name}-worker");
-        self.fake.change(&worker, |c| _ = c.files.insert(MARK.into(), text));
-        let container = self.id_of(&worker);
-        let dir = self.settings.cluster_dir(name);
-        std::fs::create_dir_all(&dir)?;
-        let mut record = Record {
-            name: name.into(),
-            topology: "three".into(),
-            kubernetes: "1.34.4".into(),
-            made_as: None,
-            image: "fake:1".into(),
-            workloads: Vec::new(),
-            created_at: Timestamp::now(),
-            complete: true,
-            addresses: BTreeMap::new(),
-            containers: [(worker, container)].into(),
-            owner: Some(id),
-            engine: Some("FAKE:ENGINE".into()),
-            kept: false,
-        };
-        change(&mut record);
-        Ok(record.write(&dir)?)
-    }
-
-    fn add(&self, container: &str, cluster: &str) {
-        self.fake.state().add(container);
-        self.fake.change(container, |c| _ = c.labels.insert(CLUSTER_LABEL.into(), cluster.into()));
-    }
-
-    fn id_of(&self, container: &str) -> String {
-        self.fake.state().containers[container].id.clone()
-    }
-
-    fn has(&self, container: &str) -> bool {
-        self.fake.state().containers.contains_key(container)
-    }
-
-    /// The command line, with SIGINT after so many seconds.
-    async fn interrupted(&self, after: &str, args: &[&str]) -> String {
-        let home = self.fake.dir().display().to_string();
-        let exec = Exec::new("/usr/bin/timeout")
-            .args(["--signal=INT", after, env!("CARGO_BIN_EXE_seatrial")])
-            .args(args.iter().copied())
-            .clear_env()
-            .env("HOME", &home)
-            .env("SEATRIAL_STATE", &self.settings.state)
-            .env("SEATRIAL_CACHE", &self.settings.cache)
-            .env("SEATRIAL_KIND", "true")
-            .env("SEATRIAL_PROFILE", "current")
-            .env("DOCKER_HOST", self.fake.host());
-        match exec.run(Deadline::after(Duration::from_secs(60))).await {
-            Ok(output) => format!("{}{}", output.stdout, output.stderr),
-            Err(ExecError::Failed { stdout, stderr, .. }) => format!("{stdout}{stderr}"),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
 
 // --- Clusters.
 
@@ -127,7 +38,7 @@ async fn an_interrupted_up_leaves_the_cluster_that_another_command_made(
     ground.fake.trouble("GET /images", Trouble::Hang, 50);
     // Made while this `up` waits for its images.
     let later = Timestamp::now() + SignedDuration::from_secs(5);
-    ground.made(NAME, |record| (record.created_at, record.kept) = (later, kept))?;
+    ground.recorded(NAME, |record| (record.created_at, record.kept) = (later, kept))?;
     let said = ground.interrupted("3", &["up"]).await;
     assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
     assert!(ground.has("three-worker"), "somebody's cluster is gone: {said}");
@@ -144,7 +55,7 @@ async fn down_without_force_leaves_a_container_that_we_did_not_make(
     #[case] role: &str,
 ) -> anyhow::Result<()> {
     let ground = Ground::new()?;
-    ground.made(NAME, |_| ())?;
+    ground.recorded(NAME, |_| ())?;
     ground.add("somebodys", NAME);
     ground.fake.change("somebodys", |c| {
         c.labels.insert(ROLE_LABEL.into(), role.into());
@@ -158,13 +69,98 @@ async fn down_without_force_leaves_a_container_that_we_did_not_make(
     Ok(())
 }
 
+/// `reap --all` names no cluster: what somebody joined to one has not been asked for.
+#[tokio::test]
+async fn reap_of_everything_leaves_a_container_that_we_did_not_make() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    ground.add("somebodys", NAME);
+    let all = ReapOptions { all: true, ..ReapOptions::default() };
+    let done = ground.reap(all).await?;
+    assert!(ground.has("somebodys") && ground.is_there(), "{done:?}");
+    assert!(matches!(done.as_slice(), [Action::Leave(why)] if why.ends_with("seatrial down three --force")));
+    ground.down(NAME, Force::Yes).await?;
+    assert!(!ground.has("somebodys"), "it was named, and forced");
+    Ok(())
+}
+
+/// MIDDLE. A cluster that cannot be removed kept `down --all` from those after it.
+#[tokio::test]
+async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.add("a-worker", "a");
+    ground.recorded("a", |_| ())?;
+    ground.add("somebodys", "a");
+    ground.recorded(NAME, |_| ())?;
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(!ground.is_there() && ground.has("a-worker"), "{said}");
+    assert!(said.contains("three removed") && said.contains("seatrial did not make somebodys"), "{said}");
+    Ok(())
+}
+
+/// LOW. A network that has the cluster's name, and no container of the cluster, is somebody's.
+#[tokio::test]
+async fn force_leaves_a_network_that_no_container_of_the_cluster_is_in() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.mark(r#"{"id":"fedcba9876543210","state":"/home/b"}"#);
+    for name in ["three-control-plane", "three-control-plane2"] {
+        ground.fake.state().add(name);
+        ground.fake.change(name, |c| _ = c.labels.insert(ROLE_LABEL.into(), "control-plane".into()));
+    }
+    ground.down(NAME, Force::Yes).await?;
+    assert!(ground.fake.state().containers.is_empty());
+    let changes = ground.fake.changes();
+    assert!(!changes.iter().any(|r| r.starts_with("DELETE /networks")), "{changes:?}");
+    Ok(())
+}
+
+/// LOW. The process that removes an idle cluster ended for good at an error that may pass.
+#[tokio::test]
+async fn the_watcher_tries_again_after_an_error() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.complete = false)?;
+    // No file can be opened there.
+    let odd = ground.settings.state.join("leases/three/turnstile");
+    std::fs::create_dir_all(&odd)?;
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let watching = cluster::watch(&ground.settings, &engine, NAME, Duration::from_millis(1), &quiet);
+    let looks =
+        || ground.fake.state().requests.iter().filter(|r| r.starts_with("GET /containers/json")).count();
+    let mended = async {
+        let patience = soon();
+        while looks() < 3 && !patience.is_over() {
+            patience.pause(Duration::from_millis(20)).await;
+        }
+        std::fs::remove_dir(&odd)
+    };
+    let (watched, mended) = tokio::join!(watching, mended);
+    mended?;
+    watched?;
+    assert!(!ground.is_there());
+    Ok(())
+}
+
+/// LOW. The state folder holds credentials, and `doctor` may be the first to make it.
+#[tokio::test]
+async fn doctor_makes_a_state_folder_that_only_its_owner_may_enter() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let mine = |path: &Path| std::fs::metadata(path).map(|meta| meta.permissions().mode() & 0o077);
+    std::fs::remove_dir_all(&ground.settings.state)?;
+    let said = ground.said(&["doctor"]).await;
+    assert_eq!(mine(&ground.settings.state)?, 0, "{said}");
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    files.enter(Access::Shared, "one", soon(), |_| ()).await?.leave();
+    assert_eq!(mine(&ground.settings.state.join("leases"))?, 0);
+    Ok(())
+}
+
 /// MIDDLE. The first cluster that cannot be looked at ends the clean-up: those after it stay.
 #[tokio::test]
 async fn one_half_cluster_that_cannot_be_removed_keeps_no_other_one() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.add("a-worker", "a");
-    ground.made("a", |record| record.complete = false)?;
-    ground.made(NAME, |record| record.complete = false)?;
+    ground.recorded("a", |record| record.complete = false)?;
+    ground.recorded(NAME, |record| record.complete = false)?;
     // Of this one only, and of the list for it.
     let id: &'static str =
         Box::leak(format!("GET /containers/{}/json", ground.id_of("a-worker")).into_boxed_str());
@@ -212,7 +208,7 @@ async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
     let ground = Ground::new()?;
-    ground.made(NAME, |record| record.owner = Some("fedcba9876543210".into()))?;
+    ground.recorded(NAME, |record| record.owner = Some("fedcba9876543210".into()))?;
     let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
     let refused =
         Lease::existing(&ground.settings, &engine, NAME, Access::Exclusive, "run", soon(), &quiet).await;
