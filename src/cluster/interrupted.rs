@@ -1,4 +1,4 @@
-//! Cleans up after a command that was interrupted in the middle of a creation.
+//! Cleans up after a command that was interrupted in the middle of a creation, or right after it.
 
 use std::time::Duration;
 
@@ -6,13 +6,17 @@ use super::kind::Kind;
 use super::lock::LockFiles;
 use super::reap::{self, ReapOptions, Reaped};
 use super::record::{self, Record};
+use super::roll::{Force, down};
 use super::{ClusterError, balancer};
 use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
+use crate::fault::Owner;
 use crate::progress::Progress;
 
+/// Time for somebody who uses a cluster to give it back.
+const USED: Duration = Duration::from_secs(10);
 /// Time for a `kind` that was killed to be gone.
 const END: Duration = Duration::from_secs(15);
 
@@ -44,4 +48,25 @@ pub async fn remove_incomplete(
     }
     balancer::take_back(settings, engine).await?;
     reap::ended(done, failed, progress)
+}
+
+/// Removes the clusters that this process made and that came to their end before their names were told. One that
+/// somebody has asked for with [`up`](super::up), uses, or has put something onto since then stays. Returns each with
+/// what became of it.
+pub async fn remove_made(
+    settings: &Settings,
+    engine: &Engine,
+    holder: &str,
+    progress: &Progress,
+) -> Vec<(String, Result<(), ClusterError>)> {
+    let mut done = Vec::new();
+    for name in record::names(&settings.state) {
+        let record = Record::read(&settings.cluster_dir(&name));
+        if record.is_some_and(|r| r.complete && r.made_by == Some(Owner::me())) {
+            let deadline = Deadline::after(USED);
+            let removed = down(settings, engine, &name, Force::Spare, holder, deadline, progress).await;
+            done.push((name, removed));
+        }
+    }
+    done
 }

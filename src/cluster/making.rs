@@ -328,6 +328,7 @@ impl Making<'_> {
             owner: Some(identity.state.clone()),
             engine: Some(identity.engine),
             kept: false,
+            made_by: Some(fault::Owner::me()),
         };
         record.write(&dir)?;
         let lent = self.lent().await?;

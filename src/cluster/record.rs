@@ -13,6 +13,7 @@ use super::error::ClusterError;
 use super::standing;
 use crate::artefact;
 use crate::config::StateId;
+use crate::fault::Owner;
 
 /// A cluster as its state folder remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Record {
     /// Whether somebody asked for it by `seatrial up`: it stays until that person removes it.
     #[serde(default)]
     pub kept: bool,
+    /// The process that made it; none in records of earlier versions.
+    #[serde(default)]
+    pub made_by: Option<Owner>,
 }
 
 impl Record {
@@ -130,6 +134,7 @@ mod tests {
             owner: Some("0123456789abcdef".into()),
             engine: Some("engine".into()),
             kept: false,
+            made_by: Some(Owner::me()),
         };
         record.write(dir.path()).unwrap();
         assert_eq!(Record::read(dir.path()), Some(record));

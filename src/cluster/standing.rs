@@ -299,6 +299,7 @@ mod tests {
             owner: Some("us".into()),
             engine: Some("engine".into()),
             kept: false,
+            made_by: None,
         })
     }
 

@@ -65,6 +65,7 @@ impl Ground {
             owner: Some(id),
             engine: Some("FAKE:ENGINE".into()),
             kept: false,
+            made_by: None,
         };
         change(&mut record);
         Ok(record.write(&dir)?)

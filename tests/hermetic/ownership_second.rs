@@ -10,7 +10,7 @@ use rstest::rstest;
 use seatrial::cluster::lock::{Access, LockFiles};
 use seatrial::cluster::{self, Action, ClusterError, Force, Lease, ReapOptions, out_of_service};
 use seatrial::deadline::Deadline;
-use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, PodOn, Target, heal_abandoned};
+use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, Owner, PodOn, Target, heal_abandoned};
 use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
 use seatrial::node::{OWNER_LABEL, ROLE_LABEL};
 use seatrial::progress::Progress;
@@ -66,6 +66,28 @@ async fn down_without_force_leaves_a_container_that_we_did_not_make(
     let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
     let done = cluster::down(&ground.settings, &engine, NAME, Force::No, "test", soon(), &quiet).await;
     assert!(ground.has("somebodys"), "{done:?}");
+    Ok(())
+}
+
+/// The other way round: a cluster that the interrupted process made is the only one that is looked at, and it stays
+/// where somebody asked for it.
+#[rstest]
+#[case::made_by_another(Some(Owner::of(1)), None)]
+#[case::made_by_nobody_known(None, None)]
+#[case::kept(Some(Owner::me()), Some("it was asked for with `seatrial up`"))]
+#[tokio::test]
+async fn what_an_interrupted_process_made_is_known_by_its_record(
+    #[case] made_by: Option<Owner>,
+    #[case] stays: Option<&str>,
+) -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| (record.made_by, record.kept) = (made_by, true))?;
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let done = cluster::remove_made(&ground.settings, &engine, "up", &quiet).await;
+    assert!(ground.is_there(), "{done:?}");
+    let why = done.into_iter().map(|(_, removed)| removed.unwrap_err().to_string()).next();
+    assert_eq!(why.is_some(), stays.is_some(), "{why:?}");
+    assert!(stays.is_none_or(|stays| why.is_some_and(|why| why.contains(stays))));
     Ok(())
 }
 
