@@ -1,4 +1,4 @@
-//! Cleans up after a command that was interrupted in the middle of a creation.
+//! Cleans up after a command that was interrupted in the middle of a creation, or right after it.
 
 use std::time::Duration;
 
@@ -6,12 +6,17 @@ use super::kind::Kind;
 use super::lock::LockFiles;
 use super::reap::{self, ReapOptions, Reaped};
 use super::record::{self, Record};
+use super::roll::{Force, down};
 use super::{ClusterError, balancer};
+use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
+use crate::fault::Owner;
 use crate::progress::Progress;
 
+/// Time for somebody who uses a cluster to give it back.
+const USED: Duration = Duration::from_secs(10);
 /// Time for a `kind` that was killed to be gone.
 const END: Duration = Duration::from_secs(15);
 
@@ -19,13 +24,13 @@ const END: Duration = Duration::from_secs(15);
 /// Returns what was removed, and what could not be with the reason.
 ///
 /// # Errors
-/// [`ClusterError`].
+/// The first [`ClusterError`], after everything else was removed.
 pub async fn remove_incomplete(
     settings: &Settings,
     engine: &Engine,
     progress: &Progress,
 ) -> Result<Vec<Reaped>, ClusterError> {
-    let mut done = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), None);
     for name in record::names(&settings.state) {
         let begun = Record::read(&settings.cluster_dir(&name)).is_some_and(|r| !r.complete);
         if !begun || !LockFiles::new(&settings.state, &name).holders().is_empty() {
@@ -33,9 +38,35 @@ pub async fn remove_incomplete(
         }
         // A lock that stays taken is that of another creation; what it leaves is then looked at all the same.
         let _ = Kind { settings, engine }.settle(&name, Deadline::after(END), |_| ()).await;
-        let action = reap::reap_one(settings, engine, &name, ReapOptions::default(), progress).await?;
-        done.push(Reaped { name, action });
+        match reap::reap_one(settings, engine, &name, ReapOptions::default(), progress).await {
+            Ok(action) => done.push(Reaped { name, action }),
+            Err(error) => {
+                progress.say(&format!("{name}: {}", chain(&error)));
+                failed.get_or_insert(error);
+            }
+        }
     }
     balancer::take_back(settings, engine).await?;
-    Ok(done)
+    reap::ended(done, failed, progress)
+}
+
+/// Removes the clusters that this process made and that came to their end before their names were told. One that
+/// somebody has asked for with [`up`](super::up), uses, or has put something onto since then stays. Returns each with
+/// what became of it.
+pub async fn remove_made(
+    settings: &Settings,
+    engine: &Engine,
+    holder: &str,
+    progress: &Progress,
+) -> Vec<(String, Result<(), ClusterError>)> {
+    let mut done = Vec::new();
+    for name in record::names(&settings.state) {
+        let record = Record::read(&settings.cluster_dir(&name));
+        if record.is_some_and(|r| r.complete && r.made_by == Some(Owner::me())) {
+            let deadline = Deadline::after(USED);
+            let removed = down(settings, engine, &name, Force::Spare, holder, deadline, progress).await;
+            done.push((name, removed));
+        }
+    }
+    done
 }

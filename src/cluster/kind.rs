@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::error::ClusterError;
 use super::record::{Record, private_dir, remove_dir, write_private};
-use super::{Wanted, role};
+use super::{Wanted, role, standing};
 use crate::artefact::Folder;
 use crate::config::Settings;
 use crate::deadline::Deadline;
@@ -33,6 +33,10 @@ const DELETE: Duration = Duration::from_secs(180);
 const LATE_CONTAINERS: Duration = Duration::from_secs(5);
 /// What kind says of a name that is taken.
 const ALREADY: &str = "already exist for a cluster with the name";
+/// The end of the name of a folder of evidence: when it was made.
+const STAMP: &str = "%Y%m%d-%H%M%S";
+/// The first file of a folder of evidence.
+const CONFIG: &str = "kind.yaml";
 /// How often the creation lock is tried, and late containers are looked for.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -209,11 +213,11 @@ impl Kind<'_> {
 
     /// Collects kind's and kubeadm's output and what the nodes left, as much as can be had.
     pub async fn evidence(&self, wanted: &Wanted, output: &str) -> Result<PathBuf, ClusterError> {
-        let stamp = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        let stamp = Timestamp::now().strftime(STAMP).to_string();
         let dir = self.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
         private_dir(&dir)?;
         let folder = Folder::new(&dir, &self.settings.secrets);
-        folder.text("kind.yaml", wanted.topology.yaml);
+        folder.text(CONFIG, wanted.topology.yaml);
         folder.text("kind-create.log", output);
         match self.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await {
             Ok(containers) => {
@@ -263,6 +267,17 @@ impl Kind<'_> {
             // Its docker program would take the context that is the current one by now.
             .env("DOCKER_HOST", self.engine.host())
     }
+}
+
+/// Whether [`Kind::evidence`] made this folder: it has a cluster's name and a time for its name, and holds what is
+/// written there first.
+pub(super) fn is_evidence(dir: &Path) -> bool {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let at = name.len().saturating_sub("20260101-000000".len());
+    let (cluster, stamp) = name.split_at_checked(at).unwrap_or_default();
+    jiff::civil::DateTime::strptime(STAMP, stamp).is_ok()
+        && cluster.strip_suffix('-').is_some_and(|cluster| standing::named(cluster).is_ok())
+        && dir.join(CONFIG).is_file()
 }
 
 /// Puts the files of a folder into the evidence, the smaller ones first: where there is no room for all,
@@ -367,6 +382,25 @@ mod tests {
         assert_eq!(step(" ✓ Starting control-plane 🕹️"), "Starting control-plane");
         assert_eq!(step("Creating cluster \"x\" ..."), "Creating cluster \"x\"");
     }
+
+    #[test]
+    fn evidence_is_told_from_what_somebody_put_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let is = |name: &str, config: bool| {
+            let dir = dir.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            config.then(|| std::fs::write(dir.join(CONFIG), "").unwrap());
+            is_evidence(&dir)
+        };
+        assert!(is("seatrial-one-0a1b2c3d-20260930-235959", true));
+        assert!(!is("seatrial-one-0a1b2c3d-20261001-000000", false), "nothing was written there");
+        for name in
+            ["for-the-bug-report", "20260930-235959", "c-20260930-995959", "My-c-20260930-235959", "ä"]
+        {
+            assert!(!is(name, true), "{name}");
+        }
+    }
+
     #[tokio::test]
     async fn the_reason_is_the_innermost_line_without_the_stack() {
         let failed = async |stderr: &str| {

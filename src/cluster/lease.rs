@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 use super::error::ClusterError;
 use super::lock::{Access, Held, LockFiles};
 use super::making::{self, Made, Making};
@@ -32,6 +31,8 @@ pub struct Lease {
     /// Faults that were open, of holders that are gone, and had to be healed.
     pub healed: Vec<Healed>,
     access: Access,
+    /// Tells its intents from those of other leases of this process.
+    number: u64,
     held: Held,
 }
 
@@ -154,18 +155,14 @@ impl Lease {
         let whole = on_own_stack(move || async move {
             let files = LockFiles::new(&settings.state, &wanted.name);
             let detail = |text: &str| shown.detail(&name, &format!("waiting: {text}"));
-            let mut entering = files.enter(access, &holder, deadline, detail).await?;
+            let entering = files.enter(access, &holder, deadline, detail).await?;
             let (settings, engine, wanted, progress, task) =
                 (&settings, &engine, &wanted, &shown, name.clone());
             let making = Making { settings, engine, wanted, access, deadline, progress, task };
-            let made = match way {
-                Way::Make => {
-                    let done = making.run(entering).await?;
-                    entering = done.0;
-                    done.1
-                }
-                Way::Find => making.run_existing(&entering).await?,
-                Way::Upgrade => making.run_to_upgrade(&entering).await?,
+            let (entering, made) = match way {
+                Way::Make => making.run(entering).await?,
+                Way::Find => making.run_existing(entering).await?,
+                Way::Upgrade => making.run_to_upgrade(entering).await?,
             };
             Ok::<_, ClusterError>((made, entering.enter()?))
         });
@@ -173,7 +170,8 @@ impl Lease {
         let began = std::time::Instant::now();
         let (made, held) = progress.task(&task, whole).await?;
         let Made { cluster, reused, healed, ready } = made;
-        Ok(Lease { cluster, reused, took: began.elapsed(), ready, healed, access, held })
+        let number = IntentLog::next_lease();
+        Ok(Lease { cluster, reused, took: began.elapsed(), ready, healed, access, number, held })
     }
 
     /// How the cluster may be used.
@@ -187,7 +185,7 @@ impl Lease {
     /// # Errors
     /// [`FaultError`] when the folder cannot be made.
     pub fn intents(&self) -> Result<IntentLog, FaultError> {
-        let log = IntentLog::open(&self.cluster.dir)?;
+        let log = IntentLog::open(&self.cluster.dir)?.of_lease(self.number);
         Ok(if self.access == Access::Shared { log.shared() } else { log })
     }
 

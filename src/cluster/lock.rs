@@ -12,7 +12,7 @@
 //! one in is told, and looks at the cluster with care.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -145,7 +145,8 @@ impl LockFiles {
     /// Names of the clusters for which there are lock files below `state`.
     pub fn names(state: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(state.join("leases")).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+        let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+        let mut names: Vec<_> = dirs.filter_map(|e| e.file_name().into_string().ok()).collect();
         names.retain(|name| !name.starts_with('.'));
         names.sort();
         names
@@ -231,7 +232,7 @@ impl Entering {
     /// comes in meanwhile.
     ///
     /// # Errors
-    /// [`LockError::Busy`] when they stay until the deadline; then nothing is held any more.
+    /// [`LockError::Busy`] when they stay until the deadline; then nothing is held any more, and no mark is left.
     pub async fn make_exclusive(
         mut self,
         deadline: Deadline,
@@ -244,7 +245,13 @@ impl Entering {
         self.lease.unlock().map_err(|e| failed("unlock", &path, e))?;
         let mut queue =
             Queue { files: &self.files, access: Access::Exclusive, deadline, said: String::new() };
-        self.lease = queue.lease(&self.me, &mut waiting).await?;
+        match queue.lease(&self.me, &mut waiting).await {
+            Ok(lease) => self.lease = lease,
+            Err(error) => {
+                self.leave();
+                return Err(error);
+            }
+        }
         Ok(self)
     }
 
@@ -265,6 +272,17 @@ impl Entering {
             remove_file(&left.path)?;
         }
         Ok(Held { files: self.files, _lease: self.lease, me: self.me })
+    }
+
+    /// Goes on with what was looked up. After an error goes away, since nothing was touched: no mark is left.
+    pub(super) fn with<T, E>(self, looked: Result<T, E>) -> Result<(Self, T), E> {
+        match looked {
+            Ok(found) => Ok((self, found)),
+            Err(error) => {
+                self.leave();
+                Err(error)
+            }
+        }
     }
 
     /// Goes away without having used the cluster: no mark is left.
@@ -385,17 +403,18 @@ fn in_order(found: impl IntoIterator<Item = FoundHolder>) -> Vec<Holder> {
     }
 }
 
-/// Creates a folder, also while an empty one on the way to it is removed, which
-/// [`std::fs::create_dir_all`] takes for an error.
+/// Creates a folder that only its owner may enter, also while an empty one on the way to it is removed, which
+/// [`std::fs::DirBuilder`] takes for an error.
 pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
     const TRIES: u32 = 100;
+    let create = || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     for _ in 1..TRIES {
-        match std::fs::create_dir_all(dir) {
+        match create() {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             other => return other.map_err(|e| failed("create folder", dir, e)),
         }
     }
-    std::fs::create_dir_all(dir).map_err(|e| failed("create folder", dir, e))
+    create().map_err(|e| failed("create folder", dir, e))
 }
 
 /// Removes a file; one that is gone is no error: who releases takes its own away.

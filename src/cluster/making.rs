@@ -16,7 +16,7 @@ use super::lock::{Access, Entering};
 use super::owner::{Identity, Mark, OWNER_FILE};
 use super::ready::{self, Ready};
 use super::record::{Record, private_dir, remove_dir, write_private};
-use super::standing::{self, Standing};
+use super::standing::{self, Found, Standing};
 use super::{Cluster, ClusterError, Wanted, dns, holds, out_of_service, role, upgrading};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
@@ -63,22 +63,11 @@ const KUBECONFIG_LIMIT: u64 = 1 << 20;
 impl Making<'_> {
     /// Uses the cluster that is there, if it is sound or can be mended, else makes it. Comes back
     /// with a lock that is exclusive when it was made.
-    pub async fn run(&self, mut entering: Entering) -> Result<(Entering, Made), ClusterError> {
-        let shape = self.wanted.topology.shape()?;
-        let balancer = usize::from(shape.control_planes > 1);
-        let nodes = shape.control_planes + shape.workers + balancer;
-        let name = &self.wanted.name;
-        let found = standing::look(self.settings, self.engine, name).await?;
-        let why = match found.standing(Some(nodes), Timestamp::now()) {
-            Standing::Elsewhere(owner) => {
-                return Err(ClusterError::Elsewhere { name: name.clone(), owner });
-            }
-            Standing::Absent => None,
+    pub async fn run(&self, entering: Entering) -> Result<(Entering, Made), ClusterError> {
+        let (mut entering, (found, standing)) = entering.with(self.usable().await)?;
+        let why = match standing {
+            Standing::Absent | Standing::Elsewhere(_) => None,
             Standing::Half(why) => Some(why),
-            // It may have become so since it was chosen.
-            Standing::Whole if let Some(error) = upgrading::upgraded(self.settings, self.wanted) => {
-                return Err(error);
-            }
             Standing::Whole => {
                 let unclean = entering.unclean();
                 for holder in &unclean {
@@ -90,51 +79,81 @@ impl Making<'_> {
                     Err(error) => {
                         let (why, kind) = (chain(&error), self.kind());
                         let evidence = kind.evidence(self.wanted, &why).await?;
-                        Some(format!("{why} (evidence in {})", evidence.display()))
+                        let why = format!("{why} (evidence in {})", evidence.display());
+                        self.may_go(&found, &why).await?;
+                        Some(why)
                     }
                 }
             }
         };
-        if let Some(why) = why.clone() {
-            if let Some(whose) = holds::whose(self.settings, self.engine, &found).await {
-                return Err(ClusterError::Kept { name: name.clone(), why, whose });
-            }
+        if let Some(why) = &why {
             self.say(&format!("is made again: {why}"));
         }
-        let again = why.is_some();
         let detail = |text: &str| self.detail(&format!("waiting for those who use it: {text}"));
         entering = entering.make_exclusive(self.deadline, detail).await?;
         // Those who were waited for may have kept it, or put something on it.
-        let found = standing::look(self.settings, self.engine, name).await?;
-        if again && let Some(whose) = holds::whose(self.settings, self.engine, &found).await {
-            let why = "it was to be made again".into();
-            return Err(ClusterError::Kept { name: name.clone(), why, whose });
+        let found = standing::look(self.settings, self.engine, &self.wanted.name).await?;
+        if why.is_some() {
+            self.may_go(&found, "it was to be made again").await?;
         }
         let made = self.create().await?;
         Ok((entering, made))
     }
 
+    /// What there is, unless it is refused. Touches nothing.
+    async fn usable(&self) -> Result<(Found, Standing), ClusterError> {
+        let shape = self.wanted.topology.shape()?;
+        let balancer = usize::from(shape.control_planes > 1);
+        let nodes = shape.control_planes + shape.workers + balancer;
+        let name = &self.wanted.name;
+        let found = standing::look(self.settings, self.engine, name).await?;
+        let standing = found.standing(Some(nodes), Timestamp::now());
+        match &standing {
+            Standing::Elsewhere(owner) => {
+                return Err(ClusterError::Elsewhere { name: name.clone(), owner: owner.clone() });
+            }
+            // It may have become so since it was chosen.
+            Standing::Whole if let Some(error) = upgrading::upgraded(self.settings, self.wanted) => {
+                return Err(error);
+            }
+            Standing::Half(why) => self.may_go(&found, why).await?,
+            Standing::Absent | Standing::Whole => {}
+        }
+        Ok((found, standing))
+    }
+
+    /// Refuses to make a cluster again that is somebody's.
+    async fn may_go(&self, found: &Found, why: &str) -> Result<(), ClusterError> {
+        let (name, why) = (self.wanted.name.clone(), why.to_owned());
+        match holds::whose(self.settings, self.engine, found).await {
+            Some(whose) => Err(ClusterError::Kept { name, why, whose }),
+            None => Ok(()),
+        }
+    }
+
     /// As [`Making::run`], for a cluster that must be there already.
-    pub async fn run_existing(&self, entering: &Entering) -> Result<Made, ClusterError> {
-        upgrading::usable(self.settings, &self.wanted.name)?;
-        self.there().await?;
-        self.reuse(!entering.unclean().is_empty()).await
+    pub async fn run_existing(&self, entering: Entering) -> Result<(Entering, Made), ClusterError> {
+        let (entering, ()) = entering.with(upgrading::usable(self.settings, &self.wanted.name))?;
+        let (entering, ()) = entering.with(self.there().await)?;
+        let made = self.reuse(!entering.unclean().is_empty()).await?;
+        Ok((entering, made))
     }
 
     /// As [`Making::run_existing`], for whoever goes on with an upgrade: where that stands in the middle
     /// of a step, the cluster cannot be asked to be ready.
-    pub async fn run_to_upgrade(&self, entering: &Entering) -> Result<Made, ClusterError> {
+    pub async fn run_to_upgrade(&self, entering: Entering) -> Result<(Entering, Made), ClusterError> {
         let name = &self.wanted.name;
-        self.there().await?;
+        let (entering, ()) = entering.with(self.there().await)?;
         if upgrading::usable(self.settings, name).is_ok() {
-            return self.reuse(!entering.unclean().is_empty()).await;
+            let made = self.reuse(!entering.unclean().is_empty()).await?;
+            return Ok((entering, made));
         }
         let intents = IntentLog::open(&self.settings.cluster_dir(name))?;
         let healed = self.heal(&intents).await?;
         self.revive_all().await?;
         let cluster = open(self.settings, self.engine, self.wanted).await?;
         let ready = Ready { parts: Vec::new(), others: Vec::new(), took: Duration::ZERO };
-        Ok(Made { cluster, reused: true, healed, ready })
+        Ok((entering, Made { cluster, reused: true, healed, ready }))
     }
 
     /// Refuses a cluster that is not whole.
@@ -311,6 +330,7 @@ impl Making<'_> {
             owner: Some(identity.state.clone()),
             engine: Some(identity.engine),
             kept: false,
+            made_by: Some(fault::Owner::me()),
         };
         record.write(&dir)?;
         let lent = self.lent().await?;

@@ -35,7 +35,7 @@ use crate::node::{Node, ROLE_LABEL, Role};
 
 pub use balancer::{Balancer, Substitute};
 pub use error::ClusterError;
-pub use interrupted::remove_incomplete;
+pub use interrupted::{remove_incomplete, remove_made};
 pub use lease::Lease;
 pub use lock::{Access, Holder};
 pub use outage::{OutageStage, Wish, all_open_faults, open_faults, outage, start_outage};

@@ -23,6 +23,8 @@ use crate::deadline::Deadline;
 pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// Its value, as the documentation has it.
 const VALUE: &str = "nodeshutdown";
+/// Its effect.
+const EFFECT: &str = "NoExecute";
 /// Annotation of a node that seatrial declared: somebody else's declaration is not ours to take back.
 const DECLARED: &str = "dev.seatrial.out-of-service";
 /// Between two tries.
@@ -34,25 +36,22 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// # Errors
 /// The API's last answer, once the deadline is over or at a refusal.
 pub async fn declare(client: &Client, node: &str, deadline: Deadline) -> Result<(), ApiError> {
-    let taint = Taint {
-        key: OUT_OF_SERVICE.into(),
-        value: Some(VALUE.into()),
-        effect: "NoExecute".into(),
-        time_added: None,
-    };
-    retried(deadline, || set(client, node, Some(&taint))).await
+    retried(deadline, || set(client, node, true)).await
 }
 
-/// Takes back what [`declare`] said of every node; returns the nodes. A taint that somebody else set stays.
+/// Takes back what [`declare`] said of every node; returns the nodes that bore the taint. A taint that somebody else
+/// set stays, also on a node that seatrial declared once: a taint of another value or effect is another one.
 ///
 /// # Errors
 /// As [`declare`].
 pub async fn withdraw(client: &Client, deadline: Deadline) -> Result<Vec<String>, ApiError> {
     let declared = retried(deadline, || declared(client)).await?;
-    for node in &declared {
-        retried(deadline, || set(client, node, None)).await?;
+    let mut freed = Vec::new();
+    for (name, is_tainted) in declared {
+        retried(deadline, || set(client, &name, false)).await?;
+        freed.extend(is_tainted.then_some(name));
     }
-    Ok(declared)
+    Ok(freed)
 }
 
 /// As [`withdraw`], for those who speak of clusters.
@@ -65,37 +64,48 @@ pub(super) async fn take_back(
     withdraw(client, deadline).await.map_err(failed)
 }
 
-async fn declared(client: &Client) -> kube::Result<Vec<String>> {
+/// The nodes that seatrial declared once, each with whether it still has the taint.
+async fn declared(client: &Client) -> kube::Result<Vec<(String, bool)>> {
     let nodes = Api::<Node>::all(client.unary.clone()).list(&Default::default()).await?;
     let declared = nodes.items.into_iter().filter(|n| n.annotations().contains_key(DECLARED));
-    Ok(declared.filter_map(|n| n.metadata.name).collect())
+    Ok(declared.map(|n| (n.name_any(), taints(&n).iter().any(is_ours))).collect())
 }
 
 /// Sets the taint, or takes it away. The list is replaced as a whole, so only if nobody has changed
 /// the node since it was read.
-async fn set(client: &Client, name: &str, taint: Option<&Taint>) -> kube::Result<()> {
+async fn set(client: &Client, name: &str, wanted: bool) -> kube::Result<()> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let node = nodes.get(name).await?;
-    let mut wanted = taints(&node);
-    if !node.annotations().contains_key(DECLARED) {
-        match (taint, wanted.iter().any(|t| t.key == OUT_OF_SERVICE)) {
-            (Some(_), true) => {
-                let message = format!("node {name} is declared out of service already, by somebody else");
-                return Err(kube::Error::Api(Box::new(Status::failure(&message, "Conflict").with_code(403))));
-            }
-            (None, _) => return Ok(()),
-            (Some(_), false) => {}
-        }
+    let mut taints = taints(&node);
+    let by_us = node.annotations().contains_key(DECLARED);
+    let theirs = |t: &Taint| t.key == OUT_OF_SERVICE && !(by_us && is_ours(t));
+    if wanted && taints.iter().any(theirs) {
+        let message = format!("node {name} is declared out of service already, by somebody else");
+        return Err(kube::Error::Api(Box::new(Status::failure(&message, "Conflict").with_code(403))));
     }
-    wanted.retain(|t| t.key != OUT_OF_SERVICE);
-    wanted.extend(taint.cloned());
+    if !wanted && !by_us {
+        return Ok(());
+    }
+    taints.retain(|t| !is_ours(t));
+    taints.extend(wanted.then(ours));
     let version = &node.metadata.resource_version;
-    let note = taint.map(|t| t.value.clone().unwrap_or_default());
+    let note = wanted.then_some(VALUE);
     let patch = json!({
         "metadata": {"resourceVersion": version, "annotations": {DECLARED: note}},
-        "spec": {"taints": wanted},
+        "spec": {"taints": taints},
     });
     nodes.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+}
+
+fn ours() -> Taint {
+    let (key, value, effect) = (OUT_OF_SERVICE.into(), Some(VALUE.into()), EFFECT.into());
+    Taint { key, value, effect, time_added: None }
+}
+
+/// The field manager of the taints does not tell whose one is: the list belongs to whoever changed any of them, such
+/// as the controller that marks unreachable nodes.
+fn is_ours(taint: &Taint) -> bool {
+    taint.key == OUT_OF_SERVICE && taint.value.as_deref() == Some(VALUE) && taint.effect == EFFECT
 }
 
 fn taints(node: &Node) -> Vec<Taint> {

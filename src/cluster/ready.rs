@@ -350,7 +350,8 @@ mod tests {
         let owner =
             json!({"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": "u", "controller": true});
         serde_json::from_value(json!({
-            "metadata": {"name": app, "labels": {"k8s-app": app}, "ownerReferences": [owner]},
+            "metadata": {"name": app, "labels": {"k8s-app": app, "pod-template-hash": "5d78c9869d"},
+                "ownerReferences": [owner]},
             "spec": {"nodeName": "w", "containers": []},
             "status": {
                 "phase": "Running",

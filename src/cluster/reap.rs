@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::kind::Kind;
+use super::kind::{self, Kind};
 use super::lock::{Access, Entering, LockFiles};
 use super::making::{Making, heal_text};
 use super::outage::open_faults;
@@ -179,8 +179,16 @@ pub async fn reap(
         balancer::take_back(settings, engine).await?;
     }
     done.extend(old_evidence(settings, options.dry_run)?);
+    ended(done, failed, progress)
+}
+
+/// What was done, or the first error: then what was done is told, though something else could not be.
+pub(super) fn ended(
+    done: Vec<Reaped>,
+    failed: Option<ClusterError>,
+    progress: &Progress,
+) -> Result<Vec<Reaped>, ClusterError> {
     let Some(error) = failed else { return Ok(done) };
-    // What was done is told, though something else could not be.
     done.iter().for_each(|one| progress.say(&format!("{}: {}", one.name, one.action)));
     Err(error)
 }
@@ -188,10 +196,10 @@ pub async fn reap(
 /// Every cluster that this state folder or the engine knows of.
 pub(super) async fn names(settings: &Settings, engine: &Engine) -> Result<BTreeSet<String>, ClusterError> {
     let mut names: BTreeSet<String> = engine.label_values(OWNER_LABEL, CLUSTER_LABEL).await?;
-    // A label may hold anything; what is no name of kind's is no cluster.
-    names.retain(|name| standing::named(name).is_ok());
     names.extend(record::names(&settings.state));
     names.extend(LockFiles::names(&settings.state));
+    // A label may hold anything, and so may a folder; what is no name of kind's is no cluster.
+    names.retain(|name| standing::named(name).is_ok());
     Ok(names)
 }
 
@@ -220,7 +228,7 @@ pub(super) async fn reap_one(
         let _ = Kind { settings, engine }.settle(name, Deadline::after(KIND), told).await;
         facts = look().await;
     }
-    let mut action = judge(facts)?;
+    let action = judge(facts)?;
     if matches!(action, Action::Keep(_) | Action::Leave(_)) {
         return Ok(action);
     }
@@ -230,13 +238,16 @@ pub(super) async fn reap_one(
     let Some(entering) = files.try_enter("reap")? else {
         return Ok(Action::Keep("somebody came to use it".into()));
     };
-    action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
-    action = spared(settings, engine, name, options, action).await?;
+    let looked = async {
+        let action = judge(look().await.map(|facts| Facts { held: None, ..facts }))?;
+        spared(settings, engine, name, options, action).await
+    };
+    let (entering, action) = entering.with(looked.await)?;
     let dir = settings.cluster_dir(name);
     match &action {
         Action::Keep(_) | Action::Leave(_) => entering.leave(),
         Action::Heal(_) => {
-            mend(settings, engine, name, &entering, progress).await?;
+            let entering = mend(settings, engine, name, entering, progress).await?;
             // What the dead left is gone: the next holder need not look for it.
             entering.enter()?.release()?;
         }
@@ -260,10 +271,15 @@ async fn spared(
     options: ReapOptions,
     action: Action,
 ) -> Result<Action, ClusterError> {
-    if options.all || !matches!(action, Action::Remove(_)) {
+    if !matches!(action, Action::Remove(_)) {
         return Ok(action);
     }
     let found = standing::look(settings, engine, name).await?;
+    if options.all {
+        let added = found.added().join(", ");
+        let why = format!("seatrial did not make {added}; if nobody needs it: seatrial down {name} --force");
+        return Ok(if added.is_empty() { action } else { Action::Leave(why) });
+    }
     let whose = holds::whose(settings, engine, &found).await;
     Ok(whose.map_or(action, |why| Action::Leave(format!("{why}; if nobody needs it: seatrial down {name}"))))
 }
@@ -274,9 +290,9 @@ async fn mend(
     settings: &Settings,
     engine: &Engine,
     name: &str,
-    entering: &Entering,
+    entering: Entering,
     progress: &Progress,
-) -> Result<(), ClusterError> {
+) -> Result<Entering, ClusterError> {
     let wanted = &Wanted::of(settings, name)?;
     let (access, deadline, task) = (Access::Exclusive, Deadline::after(MEND), format!("cluster {name}"));
     let making = Making { settings, engine, wanted, access, deadline, progress, task };
@@ -285,9 +301,9 @@ async fn mend(
         for healed in making.heal(&intents).await? {
             progress.say(&format!("{name}: {}", heal_text(&healed)));
         }
-        return Ok(());
+        return Ok(entering);
     }
-    let made = making.run_existing(entering).await?;
+    let (entering, made) = making.run_existing(entering).await?;
     let client = made.cluster.client().await?;
     let failed = |source| ClusterError::Left { name: name.into(), source };
     let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
@@ -303,7 +319,7 @@ async fn mend(
     for said in swept.map_err(|e| failed(e.into()))? {
         progress.say(&format!("{name}: {said}"));
     }
-    Ok(())
+    Ok(entering)
 }
 
 async fn facts(
@@ -361,13 +377,12 @@ fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
     }
 }
 
-/// Folders of evidence that nobody came for.
+/// Folders of evidence that nobody came for: only what [`Kind::evidence`] made.
 fn old_evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
     let mut done = Vec::new();
     let entries = std::fs::read_dir(settings.state.join("failed")).into_iter().flatten().flatten();
     for entry in entries {
-        // What somebody put beside them is not ours.
-        if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+        if !entry.file_type().is_ok_and(|t| t.is_dir()) || !kind::is_evidence(&entry.path()) {
             continue;
         }
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok());
@@ -418,7 +433,7 @@ pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
 /// it, when the cluster is gone, and when it turns out to be kept or somebody else's.
 ///
 /// # Errors
-/// [`ClusterError`] of the removal. An engine that does not answer is waited for.
+/// [`ClusterError::Lock`]. A removal that fails is told and tried again.
 pub async fn watch(
     settings: &Settings,
     engine: &Engine,
@@ -444,8 +459,8 @@ pub async fn watch(
                     return Ok(());
                 }
                 Ok(action) => action.to_string(),
-                Err(ClusterError::Engine(error)) => error.to_string(),
-                Err(error) => return Err(error),
+                // What stands in the way may go, and nobody else looks after the cluster.
+                Err(error) => chain(&error),
             };
             if text != said {
                 progress.say(&format!("{name}: {text}"));

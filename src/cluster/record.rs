@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::ClusterError;
+use super::standing;
 use crate::artefact;
 use crate::config::StateId;
+use crate::fault::Owner;
 use crate::judge::skew::State;
 
 /// A cluster as its state folder remembers it.
@@ -54,6 +56,9 @@ pub struct Record {
     /// Whether somebody asked for it by `seatrial up`: it stays until that person removes it.
     #[serde(default)]
     pub kept: bool,
+    /// The process that made it; none in records of earlier versions.
+    #[serde(default)]
+    pub made_by: Option<Owner>,
 }
 
 impl Record {
@@ -105,7 +110,10 @@ pub(super) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
 /// Names of the clusters that have a state folder below `state`.
 pub(super) fn names(state: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(state.join("clusters")).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    // A file, such as one that a file manager left, is no cluster, nor is a folder that kind would not call so.
+    let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    let mut names: Vec<String> = dirs.filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.retain(|name| standing::named(name).is_ok());
     names.sort();
     names
 }
@@ -132,6 +140,7 @@ mod tests {
             owner: Some("0123456789abcdef".into()),
             engine: Some("engine".into()),
             kept: false,
+            made_by: Some(Owner::me()),
         };
         record.write(dir.path()).unwrap();
         assert_eq!(Record::read(dir.path()), Some(record));

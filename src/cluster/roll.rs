@@ -100,7 +100,7 @@ pub fn is_kept(settings: &Settings, name: &str) -> bool {
 /// Whether [`down`] removes what this state folder did not record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// No: it is refused.
+    /// No: it is refused, and so is a cluster with containers that seatrial did not make.
     No,
     /// No, and one that somebody asked for with [`up`], or that holds what is not seatrial's, is spared. Asked under
     /// the lock that keeps everybody else out.
@@ -135,6 +135,10 @@ pub async fn down(
             Standing::Absent if !standing::has_dir(&settings.state, name) => {
                 Err(ClusterError::Unknown { name: name.into() })
             }
+            _ if force != Force::Yes && !found.added().is_empty() => {
+                let owner = format!("seatrial did not make {}", found.added().join(", "));
+                Err(ClusterError::Elsewhere { name: name.into(), owner })
+            }
             _ => Ok((found.has_network(), None)),
         }
     };
@@ -144,7 +148,7 @@ pub async fn down(
         let files = LockFiles::new(&settings.state, name);
         let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
         let entering = files.enter(Access::Exclusive, holder, deadline, detail).await?;
-        let (network, theirs) = look().await?;
+        let (entering, (network, theirs)) = entering.with(look().await)?;
         if force == Force::Spare {
             let found = standing::look(settings, engine, name).await?;
             if let Some(whose) = holds::whose(settings, engine, &found).await {

@@ -180,14 +180,14 @@ impl Found {
         }
     }
 
-    /// Whether the cluster has a network of its own, which kind makes for it where there are several control planes.
+    /// Whether the cluster has a network of its own, which seatrial has kind make where there are several control
+    /// planes. Somebody else's network may have the name: a container of the cluster is in it, or our record tells.
     pub fn has_network(&self) -> bool {
-        let is = |role: Role| self.containers.iter().filter(move |c| super::role(c) == role).count();
         let recorded = || {
             let known = self.record.as_ref()?;
             TOPOLOGIES.iter().find(|t| t.name == known.topology).map(|t| t.control_planes() > 1)
         };
-        is(Role::ControlPlane) > 1 || is(Role::LoadBalancer) > 0 || recorded().unwrap_or(false)
+        self.containers.iter().any(|c| c.networks.contains(&self.name)) || recorded().unwrap_or(false)
     }
 
     /// Keeps the owner, as far as its lock can be reached from here, from using the cluster: the lock, until it is
@@ -278,6 +278,7 @@ mod tests {
             stop_signal: String::new(),
             addresses: BTreeMap::new(),
             ports: BTreeMap::new(),
+            networks: Vec::new(),
             tmpfs: Vec::new(),
             cores: None,
         }
@@ -299,6 +300,7 @@ mod tests {
             owner: Some("us".into()),
             engine: Some("engine".into()),
             kept: false,
+            made_by: None,
         })
     }
 

@@ -337,6 +337,7 @@ mod tests {
             owner: None,
             engine: None,
             kept: false,
+            made_by: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             complete: true,
         };

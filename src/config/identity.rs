@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Label on what seatrial itself creates in a container engine: the id of the state folder that owns it.
 pub const OWNED_BY_LABEL: &str = "dev.seatrial.owner";
@@ -38,6 +39,9 @@ struct Written {
     inode: u64,
     /// When the folder was made, in nanoseconds since 1970; none where the file system does not say.
     born_ns: Option<u128>,
+    /// A hash of the machine's id; none where it has none, and in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    machine: Option<String>,
 }
 
 impl IdentityError {
@@ -51,8 +55,9 @@ impl StateId {
     /// Returns the id of this state folder. Creates the folder and the id where they are missing.
     ///
     /// # Guarantees
-    /// All processes that see the folder get the same id. A copy of the folder gets an id of its own: the
-    /// original keeps what it owns.
+    /// All processes of one machine that see the folder get the same id. A copy of the folder gets an id of its own,
+    /// and so does the folder on a clone of the machine that has a machine id of its own: the original keeps what it
+    /// owns.
     ///
     /// # Errors
     /// [`IdentityError`] when the file cannot be read or written. A file that cannot be understood is replaced.
@@ -92,7 +97,7 @@ impl StateId {
             Ok(open) => {
                 let meta = std::fs::metadata(state)?;
                 let Ok(written) = serde_json::from_reader::<_, Written>(&open) else { return Ok(None) };
-                Ok(written.is_of(&meta).then_some(written.id))
+                Ok(written.is_of(&meta, machine().as_deref()).then_some(written.id))
             }
         };
         read().map_err(|source| IdentityError { doing: "read", path: path.clone(), source })
@@ -124,13 +129,31 @@ impl From<&str> for StateId {
 impl Written {
     /// Whether this was written in this folder, and not in one that it is a copy of. A folder cannot be hard-linked,
     /// and a copy of it is made later. Its time of birth decides: inodes are numbered alike on fresh file systems,
-    /// and on some again at each mount. Where that time is not known, the inode decides.
-    fn is_of(&self, meta: &std::fs::Metadata) -> bool {
+    /// and on some again at each mount. Where that time is not known, the inode decides. A clone of a disk has both
+    /// alike: there the id of the machine decides, where both are known.
+    fn is_of(&self, meta: &std::fs::Metadata, machine: Option<&str>) -> bool {
+        if self.machine.as_deref().zip(machine).is_some_and(|(then, now)| then != now) {
+            return false;
+        }
         match (self.born_ns, born(meta)) {
             (Some(then), Some(now)) => then == now,
             _ => self.inode == meta.ino(),
         }
     }
+}
+
+/// A hash of the machine's id (machine-id(5)), which is not to be shown as it is. None where there is no id: in
+/// containers the file is often missing or empty.
+fn machine() -> Option<String> {
+    hashed(&std::fs::read_to_string("/etc/machine-id").ok()?)
+}
+
+fn hashed(id: &str) -> Option<String> {
+    let id = id.trim();
+    let is_id = !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit());
+    is_id.then(|| {
+        Sha256::digest(format!("seatrial {id}"))[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    })
 }
 
 fn born(meta: &std::fs::Metadata) -> Option<u128> {
@@ -146,7 +169,7 @@ fn write(state: &Path, path: &Path, id: &StateId) -> std::io::Result<()> {
     let mut temp = tempfile::Builder::new().prefix(".id-").tempfile_in(state)?;
     // Looked at once the folder holds the file: where it lies in layers, that makes it a folder of the upper one.
     let meta = std::fs::metadata(state)?;
-    let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta) };
+    let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta), machine: machine() };
     serde_json::to_writer(&mut temp, &written)?;
     temp.write_all(b"\n")?;
     temp.as_file().sync_all()?;
@@ -175,6 +198,23 @@ mod tests {
         assert_ne!(StateId::of(&copy).unwrap(), id);
         std::fs::write(copy.join("id"), "{").unwrap();
         assert_ne!(StateId::of(&copy).unwrap(), id, "nonsense is replaced");
+    }
+
+    #[test]
+    fn on_a_clone_of_the_machine_it_is_another_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = std::fs::metadata(dir.path()).unwrap();
+        let written = |id: &str| {
+            let (inode, born_ns) = (meta.ino(), born(&meta));
+            Written { id: "0123456789abcdef".into(), inode, born_ns, machine: hashed(id) }
+        };
+        let (ours, clones) = ("0af3".repeat(8), "0af4".repeat(8));
+        let is_of = |then: &str, now: &str| written(then).is_of(&meta, hashed(now).as_deref());
+        assert!(is_of(&ours, &format!("{ours}\n")));
+        assert!(!is_of(&ours, &clones));
+        for none in ["", "\n", "uninitialized\n"] {
+            assert!(is_of(none, &ours) && is_of(&ours, none), "{none:?}: nobody knows better");
+        }
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct Container {
     pub stop_signal: String,
     /// Address by network; empty when it does not run: Docker gives addresses back at the end.
     pub addresses: BTreeMap<String, IpAddr>,
+    /// The names of the networks that it is in, also when it does not run.
+    pub networks: Vec<String>,
     /// Published ports: `6443/tcp` -> where the host listens.
     pub ports: BTreeMap<String, SocketAddr>,
     /// Paths that lie in memory (tmpfs), gone when it stops.
@@ -314,6 +316,7 @@ fn read(found: ContainerInspectResponse) -> Container {
     let config = found.config.unwrap_or_default();
     let network = found.network_settings.unwrap_or_default();
     let address = |e: bollard::models::EndpointSettings| e.ip_address.and_then(|ip| ip.parse().ok());
+    let networks: Vec<String> = network.networks.iter().flatten().map(|(name, _)| name.clone()).collect();
     let addresses = network.networks.into_iter().flatten().filter_map(|(name, e)| Some((name, address(e)?)));
     let ports = network.ports.into_iter().flatten().filter_map(|(port, bound)| {
         let bound = bound?.into_iter().find_map(|b| {
@@ -344,6 +347,7 @@ fn read(found: ContainerInspectResponse) -> Container {
         pid: state.pid.unwrap_or_default(),
         stop_signal: config.stop_signal.unwrap_or_default(),
         addresses: addresses.collect(),
+        networks,
         ports: ports.collect(),
         tmpfs,
         cores,

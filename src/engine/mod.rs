@@ -17,8 +17,8 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error as ApiError;
 
-use jiff::Timestamp;
 use crate::deadline::Deadline;
+use jiff::Timestamp;
 
 pub use aside::{Aside, AsideSpec};
 pub use containers::{Container, Power};

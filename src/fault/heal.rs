@@ -67,8 +67,8 @@ pub async fn heal_all(
     healed(engine, intents, deadline, |_| true).await
 }
 
-/// Clears the open faults that this process injected or whose process is gone. Those of somebody who lives stay:
-/// they are in the middle of a claim.
+/// Clears the open faults that were written by way of the same lease, and those whose process is gone. Those of
+/// somebody who lives stay, also of another lease of this process: they are in the middle of a claim.
 ///
 /// # Errors
 /// As [`heal_all`].
@@ -80,14 +80,14 @@ pub async fn heal_abandoned(
     intents: &IntentLog,
     deadline: Deadline,
 ) -> Result<Vec<Healed>, FaultError> {
-    healed(engine, intents, deadline, |owner| *owner == Owner::me() || !owner.lives()).await
+    healed(engine, intents, deadline, |intent| intents.may_heal(intent)).await
 }
 
 async fn healed(
     engine: &Engine,
     intents: &IntentLog,
     deadline: Deadline,
-    is_meant: impl Fn(&Owner) -> bool,
+    is_meant: impl Fn(&Intent) -> bool,
 ) -> Result<Vec<Healed>, FaultError> {
     let began = Timestamp::now();
     intents.sweep();
@@ -95,7 +95,7 @@ async fn healed(
     let mut open = Vec::new();
     let mut strange = None;
     let mut left = in_order(intents.scan()?);
-    left.retain(|(_, found)| found.as_ref().map_or(true, |intent| is_meant(&intent.owner)));
+    left.retain(|(_, found)| found.as_ref().map_or(true, &is_meant));
     // What one of them needs may be what another one broke: a control plane, say.
     for last in [false, true] {
         open.clear();

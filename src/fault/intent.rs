@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub struct Intent {
     pub at: Timestamp,
     /// Who wrote it.
     pub owner: Owner,
+    /// The number of the lease, or of the log, within that process; none in intents of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u64>,
     /// The pod that it reaches, as `namespace/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
@@ -61,20 +64,38 @@ pub struct IntentLog {
     dir: PathBuf,
     until: Option<Timestamp>,
     shared: bool,
+    lease: u64,
 }
 
 /// A file, and the intent in it or why there is none.
 pub(super) type Scanned = (PathBuf, Result<Intent, String>);
 
 impl IntentLog {
-    /// The intents in a cluster's folder; the folder is made if it is missing.
+    /// The intents in a cluster's folder; the folder is made if it is missing. What is written by way of this log is
+    /// told from what this process writes by way of another one.
     ///
     /// # Errors
     /// [`FaultError::File`].
     pub fn open(cluster_dir: &Path) -> Result<Self, FaultError> {
         let dir = cluster_dir.join("intents");
         std::fs::create_dir_all(&dir).map_err(|e| file("open", &dir, e))?;
-        Ok(Self { dir, until: None, shared: false })
+        Ok(Self { dir, until: None, shared: false, lease: Self::next_lease() })
+    }
+
+    /// A number that no other lease of this process has.
+    pub(crate) fn next_lease() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The same log, for the lease of this number.
+    pub(crate) fn of_lease(self, number: u64) -> Self {
+        Self { lease: number, ..self }
+    }
+
+    /// Whether the intent is of this log's own lease, or of a process that is gone.
+    pub(super) fn may_heal(&self, intent: &Intent) -> bool {
+        intent.owner == Owner::me() && intent.lease == Some(self.lease) || !intent.owner.lives()
     }
 
     /// The same log, for faults that their owner clears at this moment.
@@ -114,6 +135,7 @@ impl IntentLog {
             address: node.known_address(),
             at,
             owner,
+            lease: Some(self.lease),
             pod: target.pod.as_ref().map(ToString::to_string),
             lasts_ms: u64::try_from(fault.lasts().as_millis()).unwrap_or(u64::MAX),
             until: self.until,

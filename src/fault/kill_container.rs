@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The labels are the CRI plugin's own; `ctr` is in every node image, a whole `crictl` is not.
 const SCRIPT: &str = r#"
 set -eu
-namespace=$1 pod=$2 container=$3
-filter="labels.\"io.cri-containerd.kind\"==container,labels.\"io.kubernetes.pod.namespace\"==$namespace,labels.\"io.kubernetes.pod.name\"==$pod"
+uid=$1 container=$2
+filter="labels.\"io.cri-containerd.kind\"==container,labels.\"io.kubernetes.pod.uid\"==$uid"
 [ -z "$container" ] || filter="$filter,labels.\"io.kubernetes.container.name\"==$container"
 ids=$(ctr -n k8s.io containers ls -q "$filter")
 tasks=$(ctr -n k8s.io tasks ls)
@@ -91,10 +91,12 @@ impl Fault for KillContainer {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            self.check(target).await?;
             let pod = pod_of(NAME, target)?;
-            let container = pod.container.clone().unwrap_or_default();
-            let args = vec![pod.namespace.clone(), pod.name.clone(), container];
+            guard::running(NAME, &target.node).await?;
+            let api = Api::of(&target.node).await?;
+            let object = on_the_node(&api, target, pod, Deadline::after(REPORTED)).await?;
+            // Not by its name: a replacement of that name is another pod.
+            let args = vec![uid(&object), pod.container.clone().unwrap_or_default()];
             let facts =
                 Inside { fault: NAME, script: SCRIPT, args }.run(&target.node, "inject", deadline).await?;
             let id = facts.get("container_id").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -150,6 +152,13 @@ fn ended(pod: &Value, id: &str) -> Option<Value> {
     None
 }
 
+/// The UID by which the kubelet knows a pod: that of a static pod is not its mirror's.
+fn uid(pod: &Value) -> String {
+    let meta = &pod["metadata"];
+    let known = meta["annotations"]["kubernetes.io/config.mirror"].as_str().or_else(|| meta["uid"].as_str());
+    known.unwrap_or_default().to_owned()
+}
+
 /// The pod that a fault needs.
 pub(super) fn pod_of<'t>(fault: &'static str, target: &'t Target) -> Result<&'t PodOn, FaultError> {
     target.pod.as_ref().ok_or_else(|| FaultError::NoPod { fault, node: target.node.name.clone() })
@@ -202,5 +211,13 @@ mod tests {
         assert_eq!(ended(&pod("state", "b2", 137), "a1"), None, "another one");
         assert_eq!(ended(&pod("state", "a1", 137), ""), None);
         assert_eq!(ended(&json!({}), "a1"), None);
+    }
+
+    #[test]
+    fn a_static_pod_has_the_uid_that_its_mirror_names() {
+        let mut pod = json!({ "metadata": { "uid": "u1" } });
+        assert_eq!(uid(&pod), "u1");
+        pod["metadata"]["annotations"] = json!({ "kubernetes.io/config.mirror": "hash" });
+        assert_eq!(uid(&pod), "hash");
     }
 }

@@ -15,6 +15,8 @@ use crate::node::Node;
 /// The taint by which an operator says that a node is shut down and will not write any more
 /// (Kubernetes: "Node Shutdowns", non-graceful node shutdown handling).
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+const VALUE: &str = "nodeshutdown";
+const EFFECT: &str = "NoExecute";
 
 /// Shuts a node down, then taints it `node.kubernetes.io/out-of-service`: pods that do not tolerate it are deleted
 /// by force, also those of StatefulSets, and their volumes are detached.
@@ -37,7 +39,7 @@ impl OutOfService {
         let container = guard::node_up(NAME, target).await?;
         let node = &target.node;
         let object = Api::of(node).await?.get(&node_path(&node.name), Deadline::after(CLEAR)).await?;
-        if object.as_ref().is_some_and(tainted) {
+        if object.as_ref().is_some_and(|node| tainted(node, |t| t["key"] == OUT_OF_SERVICE)) {
             let found = format!("it is tainted {OUT_OF_SERVICE}");
             return Err(FaultError::AlreadyBroken { fault: NAME, node: node.name.clone(), found });
         }
@@ -133,20 +135,24 @@ async fn step(
         // No node object, no taint.
         return Ok(Some(Value::Null).filter(|_| !wanted));
     };
-    if tainted(&object) == wanted {
+    if tainted(&object, is_ours) == wanted {
         return Ok(Some(object["spec"]["taints"].clone()));
     }
     let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-    taints.retain(|t| t["key"] != OUT_OF_SERVICE);
+    taints.retain(|t| !is_ours(t));
     if wanted {
-        taints.push(json!({ "key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute" }));
+        taints.push(json!({ "key": OUT_OF_SERVICE, "value": VALUE, "effect": EFFECT }));
     }
     object["spec"]["taints"] = taints.into();
     api.replace(path, &object, deadline).await?;
     Ok(None)
 }
 
-fn tainted(node: &Value) -> bool {
-    let taints = node["spec"]["taints"].as_array();
-    taints.is_some_and(|all| all.iter().any(|t| t["key"] == OUT_OF_SERVICE))
+fn tainted(node: &Value, is_meant: impl Fn(&Value) -> bool) -> bool {
+    node["spec"]["taints"].as_array().is_some_and(|all| all.iter().any(is_meant))
+}
+
+/// A taint of another value or effect is somebody else's.
+fn is_ours(taint: &Value) -> bool {
+    taint["key"] == OUT_OF_SERVICE && taint["value"] == VALUE && taint["effect"] == EFFECT
 }

@@ -159,7 +159,8 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
         let open = windows.iter().any(|w| w.open);
         let end = if open { "was away" } else { "answered" };
         finding.check(!open, format!("{probe}: the API {end} in the end"));
-        let what = format!("{probe}: the API's longest absence took {longest:.1} s of {:.1} s", allowed.seconds);
+        let what =
+            format!("{probe}: the API's longest absence took {longest:.1} s of {:.1} s", allowed.seconds);
         let excused = fed.is_some_and(|fed| longest_of(&fed.windows) <= allowed.seconds);
         finding.check_unless_starved(longest <= allowed.seconds, excused, what);
         finding.budget = Some(allowed.seconds);

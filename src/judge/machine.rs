@@ -82,8 +82,7 @@ pub fn starved(records: &[Record]) -> Vec<Starved> {
             continue;
         };
         let from = last.replace(ended).unwrap_or(began).min(began);
-        let is_late =
-            outcome != Outcome::Acknowledged || ended - began > STARVED || began - from > STARVED;
+        let is_late = outcome != Outcome::Acknowledged || ended - began > STARVED || began - from > STARVED;
         match times.last_mut() {
             _ if !is_late => {}
             Some(open) if from - open.to <= STARVED => open.to = ended,
@@ -121,7 +120,8 @@ pub fn lost_nodes(records: &[Record]) -> Option<String> {
             Event::FaultInjected { node, .. } => _ = broken.insert(node),
             Event::FaultHealed { node, .. } => _ = broken.remove(node.as_str()),
             Event::ObjectChanged { kind, name, object, .. } if kind == "Node" => {
-                let ready = Object::new(object).ok().and_then(|node| node.condition("Ready").map(|c| c.0 == "True"));
+                let ready =
+                    Object::new(object).ok().and_then(|node| node.condition("Ready").map(|c| c.0 == "True"));
                 let time = times.iter().find(|time| time.from <= at && at <= time.to + LOOK);
                 if let (Some(false), Some(time), false) = (ready, time, broken.contains(name.as_str())) {
                     let told = format!("{name} was not ready, {time}");

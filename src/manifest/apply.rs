@@ -8,7 +8,7 @@ use kube::discovery::Discovery;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::{FIELD_MANAGER, Manifest, ManifestError, Object, OwnedField};
+use super::{FIELD_MANAGER, GUEST, Manifest, ManifestError, Object, OwnedField, is_ours};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 
@@ -30,7 +30,8 @@ pub struct Applied {
 }
 
 /// Applies the objects in the order of the file, by server-side apply with strict validation, as the field
-/// manager [`FIELD_MANAGER`]. A field that another manager owns, such as the replicas that `kubectl scale` set,
+/// manager [`FIELD_MANAGER`]; to an object that somebody else made, as another one, and [`delete`](super::delete)
+/// leaves it. A field that another manager owns, such as the replicas that `kubectl scale` set,
 /// keeps its value: see [`force_apply`]. An apply that met no answer, 429 or a server's trouble is tried again
 /// until the deadline: it is idempotent.
 ///
@@ -67,17 +68,18 @@ async fn apply_as(
     deadline: Deadline,
 ) -> Result<Vec<Applied>, ManifestError> {
     let discovery = discover(client, deadline).await?;
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        force,
-        field_validation: Some(ValidationDirective::Strict),
-        ..PatchParams::default()
-    };
+    let params =
+        PatchParams { force, field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
     // All of them before the first is applied: a manifest that is wrong changes nothing.
     let apis = manifest.objects().iter().map(|object| api_for(&client.unary, &discovery, object));
     let apis = apis.collect::<Result<Vec<_>, _>>()?;
     let mut applied = Vec::new();
     for (object, api) in manifest.objects().iter().zip(apis) {
+        let found = tried(deadline, || api.get_metadata_opt(object.name())).await;
+        let found = found.map_err(|source| failed(object, "look for it", deadline, source))?;
+        // What somebody else made stays theirs, and is not deleted.
+        let manager = if found.is_none_or(|o| is_ours(&o.metadata)) { FIELD_MANAGER } else { GUEST };
+        let params = PatchParams { field_manager: Some(manager.into()), ..params.clone() };
         let patch = Patch::Apply(&object.body);
         let given = tried(deadline, || api.patch(object.name(), &params, &patch)).await;
         let given = given.map_err(|source| match owned(&source) {

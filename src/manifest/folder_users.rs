@@ -9,8 +9,8 @@ use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::NAMESPACE_LABEL;
 use super::apply::tried;
+use super::{NAMESPACE_LABEL, is_ours};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 
@@ -31,7 +31,9 @@ pub(super) async fn users(client: &Client, deadline: Deadline) -> Result<Vec<Use
         let host = spec.host_path.as_ref().map(|p| p.path.as_str());
         for path in [host, spec.local.as_ref().map(|p| p.path.as_str())].into_iter().flatten() {
             let text = format!("PersistentVolume {} uses {path}", volume.name_any());
-            let namespace = volume.labels().get(NAMESPACE_LABEL).cloned();
+            // The label may have been copied.
+            let label = volume.labels().get(NAMESPACE_LABEL).filter(|_| is_ours(&volume.metadata));
+            let namespace = label.cloned();
             users.push(User { text, path: path.into(), namespace });
         }
     }

@@ -28,6 +28,8 @@ pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
 
 /// The field manager that owns what seatrial applies.
 pub const FIELD_MANAGER: &str = "seatrial";
+/// The field manager of what seatrial applies to an object that it did not make: such an object is not seatrial's.
+const GUEST: &str = "seatrial-guest";
 
 /// The objects of a file, in its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -278,7 +280,8 @@ fn held_by(objects: &[String]) -> String {
     if objects.is_empty() { String::new() } else { format!(", held by {}", objects.join(", ")) }
 }
 
-/// Whether seatrial made an object: it is one of the field managers. A label may be anybody's.
+/// Whether seatrial made an object: it is one of the field managers. A label may be anybody's. Where seatrial applied to
+/// what was there before, the manager is another one ([`GUEST`]).
 pub(crate) fn is_ours(meta: &ObjectMeta) -> bool {
     let managers = meta.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
     managers.into_iter().any(|manager| manager == FIELD_MANAGER)

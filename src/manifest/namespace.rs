@@ -1,6 +1,7 @@
 //! The namespace of one test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::discovery::Scope;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
 use super::apply::{discover, tried};
 use super::delete::{delete_exact, exactly, gone};
@@ -160,7 +162,8 @@ impl TestNamespace {
     /// says what became of each. For whoever has a cluster to itself: those are of tests that were killed.
     ///
     /// A namespace that seatrial did not make is left alone. One that does not go within 90 s of the request is
-    /// left behind; a later call looks at it for 3 s only.
+    /// left behind; a later call looks at it for 3 s only. Volumes and storage classes whose namespace is gone already
+    /// are deleted, too, and told of by the name of that namespace.
     ///
     /// # Errors
     /// [`ManifestError::Namespace`] where the API does not list them.
@@ -188,6 +191,38 @@ impl TestNamespace {
             let ours = Self { name: name.clone(), uid };
             let gone = ours.delete(client, deadline.at_most(patience)).await;
             LeftNamespace { name, kept: gone.err().map(|error| chain(&error)) }
+        });
+        let mut left = futures::future::join_all(each).await;
+        // Also where a namespace that is held has used up the time.
+        let rest = Deadline::after(deadline.remaining().max(AFTERWARDS));
+        left.extend(Self::delete_orphans(client, rest).await?);
+        Ok(left)
+    }
+
+    /// Deletes what tests left that were killed between the end of their namespace and that of their volumes.
+    async fn delete_orphans(
+        client: &Client,
+        deadline: Deadline,
+    ) -> Result<Vec<LeftNamespace>, ManifestError> {
+        let asked = async {
+            let mut of = labelled::<PersistentVolume>(client, deadline).await?;
+            of.extend(labelled::<StorageClass>(client, deadline).await?);
+            // Asked for last: one of a test that goes on has its namespace.
+            let (all, any) = (Api::<Namespace>::all(client.unary.clone()), ListParams::default());
+            let alive = tried(deadline, || all.list(&any)).await?;
+            alive.iter().for_each(|namespace| _ = of.remove(&namespace.name_any()));
+            Ok(of)
+        };
+        let gone = asked.await.map_err(|source| {
+            let (namespace, waited) = (NAMESPACE_LABEL.into(), deadline.waited());
+            ManifestError::Namespace { namespace, doing: "list the volumes labelled", waited, source }
+        })?;
+        let each = gone.into_iter().map(async |name| {
+            let gone = Self { name, uid: String::new() };
+            let deadline = deadline.at_most(PATIENCE);
+            let volumes = gone.sweep::<PersistentVolume>(client, true, deadline).await;
+            let deleted = volumes.and(gone.sweep::<StorageClass>(client, true, deadline).await);
+            LeftNamespace { name: gone.name, kept: deleted.err().map(|error| chain(&error)) }
         });
         Ok(futures::future::join_all(each).await)
     }
@@ -234,8 +269,20 @@ impl TestNamespace {
     }
 }
 
+/// The namespaces that the objects of a kind were made for, where seatrial made them.
+async fn labelled<K>(client: &Client, deadline: Deadline) -> Result<BTreeSet<String>, ApiError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let api = Api::<K>::all(client.unary.clone());
+    let with_label = ListParams::default().labels(NAMESPACE_LABEL);
+    let found = tried(deadline, || api.list_metadata(&with_label)).await?;
+    let ours = found.items.iter().filter(|object| is_ours(&object.metadata));
+    Ok(ours.filter_map(|object| object.labels().get(NAMESPACE_LABEL).cloned()).collect())
+}
+
 /// Creates it; gives its UID. A creation without an answer may have been done: the 409 of the next
-/// try is then about our own, since nobody else has the name.
+/// try is then about our own. A namespace of somebody else is not taken.
 async fn make(
     client: &Client,
     name: &str,
@@ -248,7 +295,14 @@ async fn make(
     namespace.metadata.labels = Some(labels.clone());
     let params = PostParams { field_manager: Some(super::FIELD_MANAGER.into()), ..PostParams::default() };
     let made = match tried(deadline, || api.create(&params, &namespace)).await {
-        Err(error) if error.code() == Some(409) => tried(deadline, || api.get(name)).await?,
+        Err(error) if error.code() == Some(409) => {
+            let found = tried(deadline, || api.get(name)).await?;
+            let same = |(key, value): (&String, &String)| found.labels().get(key) == Some(value);
+            if !is_ours(&found.metadata) || !labels.iter().all(same) {
+                return Err(error);
+            }
+            found
+        }
         other => other?,
     };
     Ok(made.metadata.uid.unwrap_or_default())
@@ -270,6 +324,41 @@ fn random_name(stem: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The answer to a creation: somebody else has that name already.
+    #[tokio::test]
+    async fn a_namespace_of_somebody_else_is_not_taken() {
+        use axum::Json;
+        use axum::http::{Method, StatusCode};
+        use serde_json::json;
+        let with = async |manager: &'static str, run: &'static str| {
+            let answer = move |method: Method| async move {
+                let meta = json!({"name": "n", "uid": "u", "labels": {RUN_LABEL: run},
+                    "managedFields": [{"manager": manager, "operation": "Update"}]});
+                let taken = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 409,
+                    "reason": "AlreadyExists", "message": "n is taken"});
+                match method {
+                    Method::POST => (StatusCode::CONFLICT, Json(taken)),
+                    _ => (
+                        StatusCode::OK,
+                        Json(json!({"kind": "Namespace", "apiVersion": "v1", "metadata": meta})),
+                    ),
+                }
+            };
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+            let app = axum::Router::new().fallback(answer);
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            let unary = kube::Client::try_from(kube::Config::new(uri)).unwrap();
+            let client = Client { stream: unary.clone(), unary, server: String::new() };
+            let labels = BTreeMap::from([(RUN_LABEL.to_owned(), "r1".to_owned())]);
+            make(&client, "n", &labels, Deadline::after(Duration::from_secs(5))).await
+        };
+        assert_eq!(with("seatrial", "r1").await.unwrap(), "u", "the answer to the first try was lost");
+        for (manager, run) in [("kubectl-create", "r1"), ("seatrial", "r2")] {
+            assert_eq!(with(manager, run).await.unwrap_err().code(), Some(409), "{manager} {run}");
+        }
+    }
 
     #[test]
     fn names_are_dns_labels_and_differ() {

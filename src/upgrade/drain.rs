@@ -36,10 +36,16 @@ const SOON: Duration = Duration::from_millis(500);
 /// [`UpgradeError::NotEvicted`] with the pod, the budget and what it said last. The node stays
 /// cordoned then.
 pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Vec<String>, UpgradeError> {
-    let nodes = Api::<Node>::all(client.unary.clone());
-    patient(deadline, || cordon(&nodes, node))
-        .await
-        .map_err(|e| UpgradeError::api(format!("cordon {node}"), e))?;
+    cordon(client, node, deadline).await?;
+    evict_all(client, node, deadline).await
+}
+
+/// Evicts the pods of a node, as [`drain`] does once it is cordoned.
+pub(super) async fn evict_all(
+    client: &Client,
+    node: &str,
+    deadline: Deadline,
+) -> Result<Vec<String>, UpgradeError> {
     let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let all = Api::<Pod>::all(client.unary.clone());
     let listed = patient(deadline, || all.list(&here)).await;
@@ -53,16 +59,27 @@ pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Ve
     Ok(movable.iter().map(full_name).collect())
 }
 
-/// Opens the node for pods.
+/// Opens the node for pods. A node that somebody else cordoned stays so.
 ///
 /// # Errors
 /// [`UpgradeError::Api`] when the API does not allow it, or does not answer in time.
 pub async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
     let nodes = Api::<Node>::all(client.unary.clone());
-    let open = json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}});
-    let (params, patch) = (as_ourselves(), Patch::Merge(open));
-    let opened = patient(deadline, || nodes.patch(node, &params, &patch)).await;
-    opened.map(drop).map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
+    let open = async || {
+        let found = nodes.get(node).await?;
+        if !is_cordoned_by_us(&found) {
+            return Ok(());
+        }
+        let open = json!({
+            "metadata": {
+                "resourceVersion": found.metadata.resource_version,
+                "annotations": {CORDONED: null},
+            },
+            "spec": {"unschedulable": null},
+        });
+        nodes.patch(node, &as_ourselves(), &Patch::Merge(open)).await.map(drop)
+    };
+    patient(deadline, open).await.map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
 }
 
 /// Whether a drain of seatrial's cordoned the node. One that was cordoned before is somebody else's.
@@ -79,12 +96,24 @@ fn as_ourselves() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
-async fn cordon(nodes: &Api<Node>, name: &str) -> kube::Result<()> {
-    if nodes.get(name).await?.spec.and_then(|s| s.unschedulable) == Some(true) {
-        return Ok(());
-    }
-    let closed = json!({"metadata": {"annotations": {CORDONED: "drain"}}, "spec": {"unschedulable": true}});
-    nodes.patch(name, &as_ourselves(), &Patch::Merge(closed)).await.map(drop)
+/// Cordons the node; false where somebody else has done so: then it is not ours to open.
+pub(super) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> Result<bool, UpgradeError> {
+    let nodes = Api::<Node>::all(client.unary.clone());
+    let close = async || {
+        let found = nodes.get(node).await?;
+        if found.spec.as_ref().and_then(|s| s.unschedulable) == Some(true) {
+            return Ok(is_cordoned_by_us(&found));
+        }
+        let closed = json!({
+            "metadata": {
+                "resourceVersion": found.metadata.resource_version,
+                "annotations": {CORDONED: "drain"},
+            },
+            "spec": {"unschedulable": true},
+        });
+        nodes.patch(node, &as_ourselves(), &Patch::Merge(closed)).await.map(|_| true)
+    };
+    patient(deadline, close).await.map_err(|e| UpgradeError::api(format!("cordon {node}"), e))
 }
 
 /// Whether a drain moves this pod.
@@ -231,7 +260,8 @@ where
                 let passes = match &error {
                     // Right after a start its rules are not all there.
                     kube::Error::Api(status) => {
-                        status.code == 403 || status.code == 429 || status.code >= 500
+                        // 409: somebody changed the object between a look and the change.
+                        matches!(status.code, 403 | 409 | 429) || status.code >= 500
                     }
                     _ => true,
                 };

@@ -103,7 +103,8 @@ async fn every_fault_clears_from_every_power_state(
                 c.broken.insert(fault_name.into());
             }
         });
-        let tainted = json!([{ "key": "node.kubernetes.io/out-of-service", "effect": "NoExecute" }]);
+        let (key, value, effect) = ("node.kubernetes.io/out-of-service", "nodeshutdown", "NoExecute");
+        let tainted = json!([{ "key": key, "value": value, "effect": effect }]);
         fake.state().objects.get_mut("/api/v1/nodes/w").expect("it is there")["spec"]["taints"] = tainted;
         let node = fake.node("w").await?;
         let proof = fault.clear(&node, soon()).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rstest::rstest;
 use seatrial::client::Client;
 use seatrial::deadline::Deadline;
-use seatrial::manifest::{HostFolder, HostFolderError, NAMESPACE_LABEL};
+use seatrial::manifest::{FIELD_MANAGER, HostFolder, HostFolderError, NAMESPACE_LABEL};
 use seatrial::node::{FolderRecord, Node, NodeError, ROOT};
 use serde_json::{Value, json};
 
@@ -199,8 +199,14 @@ async fn a_path_that_somebody_else_uses_is_refused(
     Ok(())
 }
 
+/// The same object, made by seatrial.
+fn made(mut object: Value) -> Value {
+    object["metadata"]["managedFields"] = json!([{"manager": FIELD_MANAGER, "operation": "Apply"}]);
+    object
+}
+
 #[rstest]
-#[case::own_volume(volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({NAMESPACE_LABEL: "a"})))]
+#[case::own_volume(made(volume(json!({"hostPath": {"path": "/mnt/data"}}), json!({NAMESPACE_LABEL: "a"}))))]
 #[case::own_pod(pod("a", "/mnt/data", "Running"))]
 #[case::own_ended_pod(pod("a", "/mnt/data", "Succeeded"))]
 #[case::other_path(pod("default", "/mnt/data2", "Running"))]

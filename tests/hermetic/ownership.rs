@@ -1,101 +1,14 @@
 //! Whose a cluster is: nothing that this state folder did not record on this engine is removed, healed or
 //! forgotten, and what is left alone is listed with the command that removes it.
 
-use std::path::Path;
-
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::lock::LockFiles;
-use seatrial::cluster::record::Record;
-use seatrial::cluster::{self, Access, Action, ClusterError, Force, ReapOptions, State};
-use seatrial::config::{Settings, StateId};
+use seatrial::cluster::{Access, Action, ClusterError, Force, ReapOptions, State};
+use seatrial::config::StateId;
 use seatrial::deadline::Deadline;
-use seatrial::progress::Progress;
 use std::time::Duration;
 
-use crate::fake_engine::FakeEngine;
-
-/// The cluster of the fake's containers.
-const NAME: &str = "three";
-const MARK: &str = "/kind/seatrial-owner";
-
-struct Ground {
-    fake: FakeEngine,
-    settings: Settings,
-}
-
-impl Ground {
-    fn new() -> anyhow::Result<Self> {
-        let fake = FakeEngine::with(&["three-worker"])?;
-        let settings = settings(&fake.dir().join("ours"))?;
-        Ok(Self { fake, settings })
-    }
-
-    /// What a creation of ours records, and writes onto the node.
-    fn made(&self, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
-        let id = StateId::of(&self.settings.state)?;
-        self.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", self.settings.state.display()));
-        let dir = self.settings.cluster_dir(NAME);
-        std::fs::create_dir_all(&dir)?;
-        let mut record = Record {
-            name: NAME.into(),
-            topology: "three".into(),
-            kubernetes: "1.34.4".into(),
-            made_as: None,
-            planned: None,
-            image: "fake:1".into(),
-            workloads: Vec::new(),
-            created_at: Timestamp::now(),
-            complete: true,
-            addresses: Default::default(),
-            containers: Default::default(),
-            owner: Some(id),
-            engine: Some("FAKE:ENGINE".into()),
-            kept: false,
-        };
-        change(&mut record);
-        record.write(&dir)?;
-        Ok(())
-    }
-
-    fn mark(&self, text: &str) {
-        self.fake.change("three-worker", |c| _ = c.files.insert(MARK.into(), text.into()));
-    }
-
-    fn aged(&self, by: SignedDuration) {
-        self.fake.change("three-worker", |c| c.started_at = Timestamp::now() - by);
-    }
-
-    async fn reap(&self, options: ReapOptions) -> anyhow::Result<Vec<Action>> {
-        let engine = self.fake.client().await?;
-        let done = cluster::reap(&self.settings, &engine, options, &Progress::silent()).await?;
-        Ok(done.into_iter().map(|one| one.action).collect())
-    }
-
-    async fn down(&self, force: Force) -> anyhow::Result<Result<(), ClusterError>> {
-        let (engine, quiet) = (self.fake.client().await?, Progress::silent());
-        let deadline = Deadline::after(Duration::from_secs(5));
-        Ok(cluster::down(&self.settings, &engine, NAME, force, "test", deadline, &quiet).await)
-    }
-
-    async fn state(&self) -> anyhow::Result<Vec<State>> {
-        let all = cluster::list(&self.settings, &self.fake.client().await?).await?;
-        Ok(all.into_iter().map(|one| one.state).collect())
-    }
-
-    fn is_there(&self) -> bool {
-        self.fake.state().containers.contains_key("three-worker")
-    }
-}
-
-fn settings(state: &Path) -> anyhow::Result<Settings> {
-    let variable = |name: &str| match name {
-        "SEATRIAL_STATE" => Some(state.display().to_string()),
-        "SEATRIAL_CACHE" => Some(state.join("cache").display().to_string()),
-        "SEATRIAL_KIND" => Some("true".into()),
-        _ => None,
-    };
-    Ok(Settings::resolve(variable)?)
-}
+use crate::ground::{Ground, NAME, settings};
 
 const ALL: ReapOptions = ReapOptions { idle: Some(Duration::ZERO), all: true, dry_run: false };
 
@@ -119,8 +32,8 @@ async fn a_cluster_without_our_record_is_left_alone_at_any_age() -> anyhow::Resu
                 };
                 assert!(why.contains("started") && why.contains(whose), "{why}");
             }
-            assert!(matches!(ground.state().await?.as_slice(), [State::Foreign(_)]));
-            assert!(matches!(ground.down(Force::No).await?, Err(ClusterError::Elsewhere { .. })));
+            assert!(matches!(ground.list().await?.as_slice(), [(_, State::Foreign(_))]));
+            assert!(matches!(ground.down(NAME, Force::No).await, Err(ClusterError::Elsewhere { .. })));
             assert_eq!(ground.fake.changes(), [] as [String; 0]);
             assert!(ground.is_there());
         }
@@ -176,14 +89,14 @@ async fn what_was_made_on_another_engine_keeps_its_files() -> anyhow::Result<()>
         let done = ground.reap(options).await?;
         assert!(matches!(done.as_slice(), [Action::Leave(why)] if why.contains("FAKE:ENGINE")), "{done:?}");
     }
-    assert!(matches!(ground.state().await?.as_slice(), [State::Foreign(_)]));
+    assert!(matches!(ground.list().await?.as_slice(), [(_, State::Foreign(_))]));
     assert!(
         intent.join("stop.json").is_file()
             && ground.settings.cluster_dir(NAME).join("cluster.json").is_file()
     );
     // Only by name, and told to.
-    assert!(matches!(ground.down(Force::No).await?, Err(ClusterError::Elsewhere { .. })));
-    ground.down(Force::Yes).await??;
+    assert!(matches!(ground.down(NAME, Force::No).await, Err(ClusterError::Elsewhere { .. })));
+    ground.down(NAME, Force::Yes).await?;
     assert!(!ground.settings.cluster_dir(NAME).exists());
     Ok(())
 }
@@ -239,11 +152,11 @@ async fn force_removes_what_is_named_unless_its_owner_uses_it() -> anyhow::Resul
     let files = LockFiles::new(&theirs, NAME);
     let soon = Deadline::after(Duration::from_secs(5));
     let held = files.enter(Access::Shared, "run of theirs", soon, |_| ()).await?.enter()?;
-    let refused = ground.down(Force::Yes).await?.unwrap_err();
+    let refused = ground.down(NAME, Force::Yes).await.unwrap_err();
     assert!(refused.to_string().contains("run of theirs"), "{refused}");
     assert!(ground.is_there());
     held.release()?;
-    ground.down(Force::Yes).await??;
+    ground.down(NAME, Force::Yes).await?;
     assert!(!ground.is_there());
     Ok(())
 }
@@ -252,12 +165,12 @@ async fn force_removes_what_is_named_unless_its_owner_uses_it() -> anyhow::Resul
 async fn a_container_that_is_not_ours_is_refused_even_by_force() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.fake.change("three-worker", |c| drop(c.labels.remove(seatrial::node::OWNER_LABEL)));
-    assert!(matches!(ground.down(Force::Yes).await?, Err(ClusterError::NotOurs { .. })));
+    assert!(matches!(ground.down(NAME, Force::Yes).await, Err(ClusterError::NotOurs { .. })));
     // Nor is a load balancer alone, whose image is kind's.
     ground.fake.change("three-worker", |c| {
         c.labels.insert(seatrial::node::ROLE_LABEL.into(), "external-load-balancer".into());
     });
-    assert!(matches!(ground.down(Force::Yes).await?, Err(ClusterError::NotOurs { .. })));
+    assert!(matches!(ground.down(NAME, Force::Yes).await, Err(ClusterError::NotOurs { .. })));
     assert!(ground.is_there());
     Ok(())
 }

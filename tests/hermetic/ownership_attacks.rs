@@ -7,104 +7,20 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node as KubeNode;
 use rstest::rstest;
 use seatrial::cluster::lock::LockFiles;
-use seatrial::cluster::record::Record;
-use seatrial::cluster::{self, Action, ClusterError, Force, ReapOptions, State, out_of_service};
-use seatrial::config::{Settings, StateId};
-use seatrial::deadline::Deadline;
-use seatrial::exec::{Exec, ExecError};
+use seatrial::cluster::{Action, Force, ReapOptions, State, out_of_service};
+use seatrial::config::StateId;
+use seatrial::exec::Exec;
 use seatrial::fault::{IntentLog, heal_all};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
 use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, Power, ROLE_LABEL};
-use seatrial::progress::Progress;
 use seatrial::upgrade::is_cordoned_by_us;
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::{FakeEngine, Trouble};
+use crate::ground::{Ground, MARK, NAME, soon};
 
-const NAME: &str = "three";
-const MARK: &str = "/kind/seatrial-owner";
 const THEIRS: &str = r#"{"id":"fedcba9876543210","state":"/home/b/.local/state/seatrial"}"#;
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(20))
-}
-
-struct Ground {
-    fake: FakeEngine,
-    settings: Settings,
-}
-
-impl Ground {
-    fn new() -> anyhow::Result<Self> {
-        let fake = FakeEngine::with(&["three-worker"])?;
-        let state = fake.dir().join("ours");
-        let variable = |name: &str| match name {
-            "SEATRIAL_STATE" => Some(state.display().to_string()),
-            "SEATRIAL_CACHE" => Some(state.join("cache").display().to_string()),
-            "SEATRIAL_KIND" => Some("true".into()),
-            _ => None,
-        };
-        let settings = Settings::resolve(variable)?;
-        StateId::of(&settings.state)?;
-        Ok(Self { fake, settings })
-    }
-
-    fn made(&self, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
-        let id = StateId::of(&self.settings.state)?;
-        self.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", self.settings.state.display()));
-        let dir = self.settings.cluster_dir(NAME);
-        std::fs::create_dir_all(&dir)?;
-        let mut record = Record {
-            name: NAME.into(),
-            topology: "three".into(),
-            kubernetes: "1.34.4".into(),
-            made_as: None,
-            planned: None,
-            image: "fake:1".into(),
-            workloads: Vec::new(),
-            created_at: Timestamp::now(),
-            complete: true,
-            addresses: Default::default(),
-            containers: Default::default(),
-            owner: Some(id),
-            engine: Some("FAKE:ENGINE".into()),
-            kept: false,
-        };
-        change(&mut record);
-        Ok(record.write(&dir)?)
-    }
-
-    fn mark(&self, text: &str) {
-        self.fake.change("three-worker", |c| _ = c.files.insert(MARK.into(), text.into()));
-    }
-
-    fn id_of(&self, container: &str) -> String {
-        self.fake.state().containers[container].id.clone()
-    }
-
-    async fn reap(&self, fake: &FakeEngine) -> Result<Vec<Action>, ClusterError> {
-        let engine = fake.client().await.expect("the fake answers");
-        let done =
-            cluster::reap(&self.settings, &engine, ReapOptions::default(), &Progress::silent()).await?;
-        Ok(done.into_iter().map(|one| one.action).collect())
-    }
-
-    async fn down(&self, name: &str) -> Result<(), ClusterError> {
-        let (engine, quiet) = (self.fake.client().await.expect("the fake answers"), Progress::silent());
-        cluster::down(&self.settings, &engine, name, Force::Yes, "test", soon(), &quiet).await
-    }
-
-    async fn list(&self) -> Result<Vec<(String, State)>, ClusterError> {
-        let engine = self.fake.client().await.expect("the fake answers");
-        let all = cluster::list(&self.settings, &engine).await?;
-        Ok(all.into_iter().map(|one| (one.name, one.state)).collect())
-    }
-
-    fn has(&self, container: &str) -> bool {
-        self.fake.state().containers.contains_key(container)
-    }
-}
 
 /// `seatrial down "$NAME" --force` with a variable that is not set: an empty value of a label means any.
 #[tokio::test]
@@ -113,7 +29,7 @@ async fn an_empty_name_names_no_cluster() -> anyhow::Result<()> {
     ground.mark(THEIRS);
     let other = ground.settings.cluster_dir("another");
     std::fs::create_dir_all(&other)?;
-    let done = ground.down("").await;
+    let done = ground.down("", Force::Yes).await;
     assert!(ground.has("three-worker"), "somebody's cluster was removed: {done:?}");
     assert!(other.is_dir(), "the records of all clusters were removed: {done:?}");
     assert!(done.is_err());
@@ -130,7 +46,7 @@ async fn a_name_that_is_a_path_is_no_cluster(#[case] name: &str) -> anyhow::Resu
     std::fs::create_dir_all(ground.settings.state.join("clusters"))?;
     let project = ground.fake.dir().join("project");
     std::fs::create_dir_all(&project)?;
-    let done = ground.down(name).await;
+    let done = ground.down(name, Force::Yes).await;
     assert!(project.is_dir(), "a folder of the user's was removed: {done:?}");
     assert!(ground.settings.state.join("id").is_file(), "the state folder was emptied: {done:?}");
     assert!(done.is_err());
@@ -156,7 +72,7 @@ async fn a_container_that_somebody_added_is_not_reaped() -> anyhow::Result<()> {
     let known = ("three-worker".to_owned(), ground.id_of("three-worker"));
     ground.made(|record| (record.containers, record.created_at) = ([known].into(), Timestamp::UNIX_EPOCH))?;
     ground.fake.state().add("three-added");
-    let done = ground.reap(&ground.fake).await?;
+    let done = ground.reap(ReapOptions::default()).await?;
     assert!(ground.has("three-added"), "{done:?}");
     assert!(matches!(done.as_slice(), [Action::Leave(_)]), "{done:?}");
     Ok(())
@@ -174,7 +90,7 @@ async fn a_record_that_is_not_understood_is_not_forgotten() -> anyhow::Result<()
     std::fs::write(dir.join("intents/stop.json"), "{}")?;
     // It lives on another engine.
     ground.fake.state().containers.clear();
-    let done = ground.reap(&ground.fake).await?;
+    let done = ground.reap(ReapOptions::default()).await?;
     assert!(dir.join("intents/stop.json").is_file() && dir.join("cluster.json").is_file(), "{done:?}");
     Ok(())
 }
@@ -188,7 +104,7 @@ async fn two_engines_without_an_id_are_not_one() -> anyhow::Result<()> {
     ground.made(|record| record.engine = Some(made_on))?;
     let other = FakeEngine::with(&[])?;
     other.state().id = "random".into();
-    let done = ground.reap(&other).await?;
+    let done = ground.reap_on(&other, ReapOptions::default()).await?;
     assert!(ground.settings.cluster_dir(NAME).join("cluster.json").is_file(), "{done:?}");
     Ok(())
 }
@@ -232,10 +148,14 @@ async fn force_leaves_no_network() -> anyhow::Result<()> {
         ("three-external-load-balancer", "external-load-balancer"),
     ] {
         ground.fake.state().add(name);
-        ground.fake.change(name, |c| _ = c.labels.insert(ROLE_LABEL.into(), role.into()));
+        ground.fake.change(name, |c| {
+            c.labels.insert(ROLE_LABEL.into(), role.into());
+            // As seatrial has kind make it.
+            c.network = NAME.into();
+        });
     }
     ground.fake.change("three-external-load-balancer", |c| _ = c.labels.remove(OWNER_LABEL));
-    ground.down(NAME).await?;
+    ground.down(NAME, Force::Yes).await?;
     assert!(ground.fake.state().containers.is_empty());
     let changes = ground.fake.changes();
     assert!(changes.iter().any(|r| r.starts_with("DELETE /networks/three")), "{changes:?}");
@@ -253,7 +173,7 @@ async fn the_name_of_a_load_balancer_that_somebody_else_lent_stays() -> anyhow::
     std::fs::write(locks.join("load-balancer-name.lock"), "")?;
     let labels = [(STANDS_FOR_LABEL.to_owned(), name.clone())].into();
     ground.fake.state().images.insert(name, labels);
-    let done = ground.reap(&ground.fake).await;
+    let done = ground.reap(ReapOptions::default()).await;
     let requests = ground.fake.state().requests.clone();
     assert!(!requests.iter().any(|r| r.starts_with("DELETE /images/")), "{done:?} {requests:?}");
     Ok(())
@@ -269,7 +189,7 @@ async fn a_file_among_the_evidence_is_no_error() -> anyhow::Result<()> {
     std::fs::write(&file, "tar")?;
     let month = Duration::from_secs(30 * 24 * 3600);
     std::fs::File::options().write(true).open(&file)?.set_modified(std::time::SystemTime::now() - month)?;
-    let done = ground.reap(&ground.fake).await;
+    let done = ground.reap(ReapOptions::default()).await;
     assert!(done.is_ok(), "{done:?}");
     assert!(file.is_file(), "it is not seatrial's");
     Ok(())
@@ -366,7 +286,7 @@ async fn a_cluster_that_somebody_stopped_is_not_taken_for_empty() -> anyhow::Res
     let long_ago = Timestamp::now() - SignedDuration::from_hours(24);
     ground.made(|record| record.created_at = long_ago)?;
     ground.fake.change("three-worker", |c| c.power = Power::Exited);
-    let done = ground.reap(&ground.fake).await?;
+    let done = ground.reap(ReapOptions::default()).await?;
     assert!(ground.has("three-worker"), "what it holds is not known: {done:?}");
     Ok(())
 }
@@ -378,7 +298,7 @@ async fn the_network_of_a_cluster_without_containers_goes_too() -> anyhow::Resul
         let ground = Ground::new()?;
         ground.made(|record| (record.topology, record.complete) = ("ha".into(), complete))?;
         ground.fake.state().containers.clear();
-        let done = ground.reap(&ground.fake).await?;
+        let done = ground.reap(ReapOptions::default()).await?;
         assert!(matches!(done.as_slice(), [Action::Forget(_) | Action::Remove(_)]), "{done:?}");
         let changes = ground.fake.changes();
         assert!(changes.iter().any(|r| r.starts_with("DELETE /networks/three")), "{changes:?}");
@@ -404,34 +324,10 @@ async fn what_force_began_can_be_finished() -> anyhow::Result<()> {
         Trouble::Status(500, "device or resource busy"),
         1,
     );
-    ground.down(NAME).await.unwrap_err();
-    let again = ground.down(NAME).await;
+    ground.down(NAME, Force::Yes).await.unwrap_err();
+    let again = ground.down(NAME, Force::Yes).await;
     assert!(again.is_ok() && ground.fake.state().containers.is_empty(), "{again:?}");
     Ok(())
-}
-
-/// The command line, with SIGINT after a while.
-async fn interrupted(ground: &Ground, after: &str, args: &[&str]) -> String {
-    signalled(ground, "INT", after, args).await
-}
-
-async fn signalled(ground: &Ground, signal: &str, after: &str, args: &[&str]) -> String {
-    let home = ground.fake.dir().display().to_string();
-    let exec = Exec::new("/usr/bin/timeout")
-        .args([&format!("--signal={signal}"), after, env!("CARGO_BIN_EXE_seatrial")])
-        .args(args.iter().copied())
-        .clear_env()
-        .env("HOME", &home)
-        .env("SEATRIAL_STATE", &ground.settings.state)
-        .env("SEATRIAL_CACHE", &ground.settings.cache)
-        .env("SEATRIAL_KIND", "true")
-        .env("SEATRIAL_PROFILE", "current")
-        .env("DOCKER_HOST", ground.fake.host());
-    match exec.run(Deadline::after(Duration::from_secs(60))).await {
-        Ok(output) => format!("{}{}", output.stdout, output.stderr),
-        Err(ExecError::Failed { stdout, stderr, .. }) => format!("{stdout}{stderr}"),
-        Err(error) => panic!("{error}"),
-    }
 }
 
 /// What a build leaves that is dropped in the middle.
@@ -447,7 +343,7 @@ async fn a_run_that_is_interrupted_in_a_build_leaves_nothing_unsaid() -> anyhow:
     let ground = Ground::new()?;
     let building = scratch(&ground)?;
     ground.fake.trouble("GET /images", Trouble::Hang, 50);
-    let said = interrupted(&ground, "2", &["run", "--suite", "stateless"]).await;
+    let said = ground.interrupted("2", &["run", "--suite", "stateless"]).await;
     assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
     assert!(!building.exists() || said.contains("node-1"), "{said}");
     Ok(())
@@ -459,7 +355,7 @@ async fn a_dry_run_that_is_interrupted_removes_nothing() -> anyhow::Result<()> {
     ground.made(|record| record.complete = false)?;
     let building = scratch(&ground)?;
     ground.fake.trouble("GET /containers/json", Trouble::Hang, 1);
-    let said = interrupted(&ground, "2", &["reap", "--dry-run"]).await;
+    let said = ground.interrupted("2", &["reap", "--dry-run"]).await;
     assert!(building.is_dir(), "{said}");
     assert!(ground.has("three-worker"), "{said}");
     Ok(())
@@ -473,7 +369,7 @@ async fn a_reap_that_fails_in_part_says_what_it_did() -> anyhow::Result<()> {
     ground.fake.state().add("b-worker");
     ground.fake.change("b-worker", |c| _ = c.labels.insert(CLUSTER_LABEL.into(), "b".into()));
     ground.fake.trouble("GET /containers/b-worker/json", Trouble::Status(500, "input/output error"), 50);
-    let said = interrupted(&ground, "40", &["reap"]).await;
+    let said = ground.interrupted("40", &["reap"]).await;
     assert!(!ground.has("three-worker"), "{said}");
     assert!(said.contains("three: removed"), "{said}");
     Ok(())
@@ -485,7 +381,7 @@ async fn a_hangup_is_an_interrupt() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     let building = scratch(&ground)?;
     ground.fake.trouble("GET /images", Trouble::Hang, 50);
-    let said = signalled(&ground, "HUP", "2", &["up"]).await;
+    let said = ground.signalled("HUP", "2", &["up"]).await;
     assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
     assert!(!building.exists(), "{said}");
     Ok(())
@@ -507,7 +403,7 @@ async fn nobody_comes_in_while_force_removes() -> anyhow::Result<()> {
         }
         LockFiles::new(&theirs, NAME).try_enter("run of theirs").map(|entered| entered.map(|e| e.leave()))
     };
-    let (done, came) = tokio::join!(ground.down(NAME), came);
+    let (done, came) = tokio::join!(ground.down(NAME, Force::Yes), came);
     assert!(came?.is_none(), "the owner has a lease on what is being removed: {done:?}");
     Ok(())
 }
@@ -527,7 +423,7 @@ async fn a_process_that_only_has_the_number_of_an_owner_is_not_signalled() -> an
         "until": now - SignedDuration::from_hours(29), "owner": {"pid": pid, "started": null},
     });
     std::fs::write(intents.join("pause-1.json"), intent.to_string())?;
-    let said = interrupted(&ground, "3", &["fault", "clear", "--all"]).await;
+    let said = ground.interrupted("3", &["fault", "clear", "--all"]).await;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let lives = stat.contains("(sleep) S");
     let _ = Exec::new("kill").arg(pid.to_string()).run(soon()).await;

@@ -1,5 +1,6 @@
 //! `seatrial doctor`: what is missing on this machine, and the command that mends it.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -166,7 +167,9 @@ fn disk(dir: &Path, what: &'static str) -> Finding {
 
 fn folder(state: &Path) -> Finding {
     let what = "state folder";
-    let tried = std::fs::create_dir_all(state).and_then(|()| tempfile::tempfile_in(state).map(drop));
+    // It will hold credentials: only its owner may enter it.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state);
+    let tried = made.and_then(|()| tempfile::tempfile_in(state).map(drop));
     match tried {
         Ok(()) => good(what, state.display().to_string()),
         Err(error) => Finding {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seatrial::chain::chain;
 use seatrial::cluster::{self, ClusterSummary, Force, State};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
@@ -28,13 +29,18 @@ pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> 
     } else {
         vec![named(settings, &engine, args.name.as_deref()).await?]
     };
+    let mut failed = None;
     for name in names {
         let deadline = Deadline::after(PATIENCE);
         let force = if args.force { Force::Yes } else { Force::No };
-        cluster::down(settings, &engine, &name, force, &holder("down"), deadline, &progress).await?;
-        show::text(&format!("{name} removed\n"))?;
+        match cluster::down(settings, &engine, &name, force, &holder("down"), deadline, &progress).await {
+            Ok(()) => show::text(&format!("{name} removed\n"))?,
+            // One that stays keeps no other one. The first error is told at the end.
+            Err(error) if failed.is_some() => show::error(&chain(&error)),
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(Exit::Passed)
+    failed.map_or(Ok(Exit::Passed), |error| Err(error.into()))
 }
 
 /// The one cluster that is meant: the only one, or the only one whose name begins so.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use seatrial::cluster::{self, Force, State};
+use seatrial::cluster::{self, State};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -18,8 +17,8 @@ use crate::{draw, show};
 /// Time for all of it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Cleans up after `command`, which was begun at `began` and is over. A second signal ends this.
-pub async fn clean_up(settings: &Settings, command: &Command, began: Timestamp, signals: &mut Signals) {
+/// Cleans up after `command`, which is over. A second signal ends this.
+pub async fn clean_up(settings: &Settings, command: &Command, signals: &mut Signals) {
     let makes = matches!(command, Command::Up(_) | Command::Images(_) | Command::Upgrade(_));
     let changes = match command {
         Command::Reap(args) => !args.dry_run,
@@ -35,7 +34,7 @@ pub async fn clean_up(settings: &Settings, command: &Command, began: Timestamp, 
     let work = Deadline::after(PATIENCE);
     let cleaning = async {
         if makes {
-            removed(settings, command, began).await?;
+            removed(settings, command).await?;
         }
         left(settings, command).await
     };
@@ -57,7 +56,7 @@ pub async fn builds(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn removed(settings: &Settings, command: &Command, began: Timestamp) -> anyhow::Result<()> {
+async fn removed(settings: &Settings, command: &Command) -> anyhow::Result<()> {
     builds(settings).await?;
     let engine = Engine::connect(&settings.engine).await?;
     let progress = draw::progress();
@@ -67,16 +66,10 @@ async fn removed(settings: &Settings, command: &Command, began: Timestamp) -> an
     if !matches!(command, Command::Up(_)) {
         return Ok(());
     }
-    for made in cluster::list(settings, &engine).await? {
-        // It came to its end, and the interrupt before its name was told.
-        if made.state == State::Complete && made.created_at.is_some_and(|at| at >= began) {
-            let (name, who, deadline) = (&made.name, holder("up"), Deadline::after(PATIENCE));
-            match cluster::down(settings, &engine, name, Force::No, &who, deadline, &progress).await {
-                Ok(()) => show::error(&format!("{name} removed")),
-                Err(error) => {
-                    show::error(&format!("{name} stays ({error}): `seatrial down {name}` removes it"))
-                }
-            }
+    for (name, removed) in cluster::remove_made(settings, &engine, &holder("up"), &progress).await {
+        match removed {
+            Ok(()) => show::error(&format!("{name} removed")),
+            Err(error) => show::error(&format!("{name} stays ({error}): `seatrial down {name}` removes it")),
         }
     }
     Ok(())

@@ -65,12 +65,11 @@ async fn ended(args: Args) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
-    let began = jiff::Timestamp::now();
     let ended = tokio::select! {
         done = command(&settings, &args.command) => return done,
         exit = signals.next() => exit,
     };
-    interrupted::clean_up(&settings, &args.command, began, &mut signals).await;
+    interrupted::clean_up(&settings, &args.command, &mut signals).await;
     Ok(ended)
 }
 

@@ -20,8 +20,8 @@ use super::{check_observed, is_owned};
 use crate::event::Outcome;
 use crate::judge::availability::{Limits, Sample, Window, is_of_series};
 use crate::judge::evidence::seconds_between;
-use crate::judge::machine::{self, Health};
 use crate::judge::identity::{Comparison, Identity, pod_names};
+use crate::judge::machine::{self, Health};
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing};
 

@@ -130,9 +130,10 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
                 let what =
                     format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
                 let holds = |tally: &Tally| tally.outage <= allowed && tally.away <= in_all;
-                let excused = fed.as_ref().and_then(|fed| fed.get(i)).is_some_and(|fed| {
-                    holds(&fed.probes.get(probe).copied().unwrap_or_default())
-                });
+                let excused = fed
+                    .as_ref()
+                    .and_then(|fed| fed.get(i))
+                    .is_some_and(|fed| holds(&fed.probes.get(probe).copied().unwrap_or_default()));
                 finding.check_unless_starved(holds(&tally), excused, what);
             }
             if tally.outage > worst.0 {

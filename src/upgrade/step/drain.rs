@@ -50,7 +50,14 @@ impl Step for Drain {
             let node = needed(self, node)?;
             // Written before it is done: whoever goes on must know whose cordon it is.
             up.journal.cordoning(&node.name)?;
-            match drain::drain(up.client, &node.name, deadline.at_most(up.drain)).await {
+            let limit = deadline.at_most(up.drain);
+            let drained = async {
+                if !drain::cordon(up.client, &node.name, limit).await? {
+                    up.journal.uncordoned(&node.name)?;
+                }
+                drain::evict_all(up.client, &node.name, limit).await
+            };
+            match drained.await {
                 Ok(evicted) => {
                     let moved = async {
                         drain::pods_back(up.client, &up.unready_before, deadline.at_most(MOVE)).await.is_ok()

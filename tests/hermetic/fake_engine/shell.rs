@@ -81,9 +81,9 @@ fn script(state: &mut State, container: &str, fault: &str, verb: &str) -> Done {
 
 /// The container of the pod ends with 137, and the kubelet starts another.
 fn kill(state: &mut State, words: &[String]) -> Done {
-    let [.., namespace, pod, _, _] = words else { return (65, String::new(), "too few words".into()) };
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
-    let Some(object) = state.objects.get_mut(&path) else {
+    let [.., uid, _, _] = words else { return (65, String::new(), "too few words".into()) };
+    let mut pods = state.objects.iter_mut().filter(|(path, _)| path.contains("/pods/"));
+    let Some((_, object)) = pods.find(|(_, pod)| pod["metadata"]["uid"] == uid.as_str()) else {
         return (65, String::new(), "no container of it runs there".into());
     };
     object["status"]["containerStatuses"] = json!([{

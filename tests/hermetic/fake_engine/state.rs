@@ -44,6 +44,8 @@ pub struct FakeContainer {
     pub started_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     pub address: Option<Ipv4Addr>,
+    /// The network that it is in.
+    pub network: String,
     /// Ends with this code as soon as it is started.
     pub ends_with: Option<i64>,
     /// Its processor quota for each period of 100 000; 0 and less are none.
@@ -91,6 +93,7 @@ impl State {
             started_at: Timestamp::now(),
             finished_at: None,
             address: self.lowest_free(),
+            network: NETWORK.to_owned(),
             ends_with: None,
             quota: 0,
             held_back: false,
@@ -281,7 +284,7 @@ impl FakeContainer {
             },
             "HostConfig": { "Tmpfs": { "/run": "" }, "CpuQuota": self.quota, "CpuPeriod": 100_000 },
             "NetworkSettings": {
-                "Networks": { NETWORK: { "IPAddress": address } },
+                "Networks": { &self.network: { "IPAddress": address } },
                 "Ports": { "6443/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "34567" }], "80/tcp": null },
             },
         })

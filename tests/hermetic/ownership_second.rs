@@ -1,0 +1,423 @@
+//! What a second adversarial review found wrong about whose things are: each test asserts what is right, and the
+//! comment says the weight.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rstest::rstest;
+use seatrial::cluster::lock::{Access, LockFiles};
+use seatrial::cluster::{self, Action, ClusterError, Force, Lease, ReapOptions, out_of_service};
+use seatrial::deadline::Deadline;
+use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, Owner, PodOn, Target, heal_abandoned};
+use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
+use seatrial::node::{OWNER_LABEL, ROLE_LABEL};
+use seatrial::progress::Progress;
+use seatrial::upgrade::{drain, uncordon};
+use serde_json::{Value, json};
+
+use crate::fake_api::FakeApi;
+use crate::fake_engine::{FakeEngine, Trouble};
+use crate::ground::{Ground, NAME, soon};
+
+const DATA: &str = "/mnt/data";
+
+// --- Clusters.
+
+/// HIGH. An interrupted `up` removes every complete cluster of the state folder that is younger than the command: one
+/// that another terminal made and keeps in the meantime.
+#[rstest]
+#[case::of_another_up(true)]
+#[case::of_a_run(false)]
+#[tokio::test]
+async fn an_interrupted_up_leaves_the_cluster_that_another_command_made(
+    #[case] kept: bool,
+) -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.trouble("GET /images", Trouble::Hang, 50);
+    // Made while this `up` waits for its images.
+    let later = Timestamp::now() + SignedDuration::from_secs(5);
+    ground.recorded(NAME, |record| (record.created_at, record.kept) = (later, kept))?;
+    let said = ground.interrupted("3", &["up"]).await;
+    assert!(ground.fake.state().requests.iter().any(|r| r.starts_with("GET /images")), "{said}");
+    assert!(ground.has("three-worker"), "somebody's cluster is gone: {said}");
+    Ok(())
+}
+
+/// MIDDLE. `down NAME` without force takes what bears the cluster's label and is not in its record: a load balancer
+/// of somebody else (point 6), or a node that somebody joined.
+#[rstest]
+#[case::load_balancer("external-load-balancer")]
+#[case::node("worker")]
+#[tokio::test]
+async fn down_without_force_leaves_a_container_that_we_did_not_make(
+    #[case] role: &str,
+) -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    ground.add("somebodys", NAME);
+    ground.fake.change("somebodys", |c| {
+        c.labels.insert(ROLE_LABEL.into(), role.into());
+        if role != "worker" {
+            c.labels.remove(OWNER_LABEL);
+        }
+    });
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let done = cluster::down(&ground.settings, &engine, NAME, Force::No, "test", soon(), &quiet).await;
+    assert!(ground.has("somebodys"), "{done:?}");
+    Ok(())
+}
+
+/// The other way round: a cluster that the interrupted process made is the only one that is looked at, and it stays
+/// where somebody asked for it.
+#[rstest]
+#[case::made_by_another(Some(Owner::of(1)), None)]
+#[case::made_by_nobody_known(None, None)]
+#[case::kept(Some(Owner::me()), Some("it was asked for with `seatrial up`"))]
+#[tokio::test]
+async fn what_an_interrupted_process_made_is_known_by_its_record(
+    #[case] made_by: Option<Owner>,
+    #[case] stays: Option<&str>,
+) -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| (record.made_by, record.kept) = (made_by, true))?;
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let done = cluster::remove_made(&ground.settings, &engine, "up", &quiet).await;
+    assert!(ground.is_there(), "{done:?}");
+    let why = done.into_iter().map(|(_, removed)| removed.unwrap_err().to_string()).next();
+    assert_eq!(why.is_some(), stays.is_some(), "{why:?}");
+    assert!(stays.is_none_or(|stays| why.is_some_and(|why| why.contains(stays))));
+    Ok(())
+}
+
+/// `reap --all` names no cluster: what somebody joined to one has not been asked for.
+#[tokio::test]
+async fn reap_of_everything_leaves_a_container_that_we_did_not_make() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    ground.add("somebodys", NAME);
+    let all = ReapOptions { all: true, ..ReapOptions::default() };
+    let done = ground.reap(all).await?;
+    assert!(ground.has("somebodys") && ground.is_there(), "{done:?}");
+    assert!(matches!(done.as_slice(), [Action::Leave(why)] if why.ends_with("seatrial down three --force")));
+    ground.down(NAME, Force::Yes).await?;
+    assert!(!ground.has("somebodys"), "it was named, and forced");
+    Ok(())
+}
+
+/// MIDDLE. A cluster that cannot be removed kept `down --all` from those after it.
+#[tokio::test]
+async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.add("a-worker", "a");
+    ground.recorded("a", |_| ())?;
+    ground.add("somebodys", "a");
+    ground.recorded(NAME, |_| ())?;
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(!ground.is_there() && ground.has("a-worker"), "{said}");
+    assert!(said.contains("three removed") && said.contains("seatrial did not make somebodys"), "{said}");
+    Ok(())
+}
+
+/// LOW. A network that has the cluster's name, and no container of the cluster, is somebody's.
+#[tokio::test]
+async fn force_leaves_a_network_that_no_container_of_the_cluster_is_in() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.mark(r#"{"id":"fedcba9876543210","state":"/home/b"}"#);
+    for name in ["three-control-plane", "three-control-plane2"] {
+        ground.fake.state().add(name);
+        ground.fake.change(name, |c| _ = c.labels.insert(ROLE_LABEL.into(), "control-plane".into()));
+    }
+    ground.down(NAME, Force::Yes).await?;
+    assert!(ground.fake.state().containers.is_empty());
+    let changes = ground.fake.changes();
+    assert!(!changes.iter().any(|r| r.starts_with("DELETE /networks")), "{changes:?}");
+    Ok(())
+}
+
+/// LOW. The process that removes an idle cluster ended for good at an error that may pass.
+#[tokio::test]
+async fn the_watcher_tries_again_after_an_error() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.complete = false)?;
+    // No file can be opened there.
+    let odd = ground.settings.state.join("leases/three/turnstile");
+    std::fs::create_dir_all(&odd)?;
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let watching = cluster::watch(&ground.settings, &engine, NAME, Duration::from_millis(1), &quiet);
+    let looks =
+        || ground.fake.state().requests.iter().filter(|r| r.starts_with("GET /containers/json")).count();
+    let mended = async {
+        let patience = soon();
+        while looks() < 3 && !patience.is_over() {
+            patience.pause(Duration::from_millis(20)).await;
+        }
+        std::fs::remove_dir(&odd)
+    };
+    let (watched, mended) = tokio::join!(watching, mended);
+    mended?;
+    watched?;
+    assert!(!ground.is_there());
+    Ok(())
+}
+
+/// LOW. The state folder holds credentials, and `doctor` may be the first to make it.
+#[tokio::test]
+async fn doctor_makes_a_state_folder_that_only_its_owner_may_enter() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let mine = |path: &Path| std::fs::metadata(path).map(|meta| meta.permissions().mode() & 0o077);
+    std::fs::remove_dir_all(&ground.settings.state)?;
+    let said = ground.said(&["doctor"]).await;
+    assert_eq!(mine(&ground.settings.state)?, 0, "{said}");
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    files.enter(Access::Shared, "one", soon(), |_| ()).await?.leave();
+    assert_eq!(mine(&ground.settings.state.join("leases"))?, 0);
+    Ok(())
+}
+
+/// MIDDLE. The first cluster that cannot be looked at ends the clean-up: those after it stay.
+#[tokio::test]
+async fn one_half_cluster_that_cannot_be_removed_keeps_no_other_one() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.add("a-worker", "a");
+    ground.recorded("a", |record| record.complete = false)?;
+    ground.recorded(NAME, |record| record.complete = false)?;
+    // Of this one only, and of the list for it.
+    let id: &'static str =
+        Box::leak(format!("GET /containers/{}/json", ground.id_of("a-worker")).into_boxed_str());
+    ground.fake.trouble(id, Trouble::Status(500, "input/output error"), 1);
+    let engine = ground.fake.client().await?;
+    let done = cluster::remove_incomplete(&ground.settings, &engine, &Progress::silent()).await;
+    assert!(!ground.has("three-worker"), "{done:?}");
+    Ok(())
+}
+
+/// LOW. A folder that the user keeps among the evidence is removed by its age alone; a file is left.
+#[tokio::test]
+async fn a_folder_of_the_users_among_the_evidence_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    let mine = ground.settings.state.join("failed/for-the-bug-report");
+    std::fs::create_dir_all(&mine)?;
+    std::fs::write(mine.join("notes.md"), "mine")?;
+    let month = Duration::from_secs(30 * 24 * 3600);
+    std::fs::File::open(&mine)?.set_modified(std::time::SystemTime::now() - month)?;
+    let engine = ground.fake.client().await?;
+    let options = ReapOptions::default();
+    let done = cluster::reap(&ground.settings, &engine, options, &Progress::silent()).await?;
+    assert!(mine.join("notes.md").is_file(), "{done:?}");
+    Ok(())
+}
+
+/// LOW. A file that a file manager left among the clusters makes each reap fail.
+#[tokio::test]
+async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    let clusters = ground.settings.state.join("clusters");
+    std::fs::create_dir_all(&clusters)?;
+    std::fs::write(clusters.join(".DS_Store"), "")?;
+    let engine = ground.fake.client().await?;
+    let options = ReapOptions::default();
+    let done = cluster::reap(&ground.settings, &engine, options, &Progress::silent()).await;
+    assert!(done.is_ok(), "{done:?}");
+    Ok(())
+}
+
+/// LOW. Who was refused has touched nothing, and is told of as one who "went without a release": the next lease takes
+/// the cluster for disturbed, and a reap "heals" it.
+#[tokio::test]
+async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.owner = Some("fedcba9876543210".into()))?;
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let refused =
+        Lease::existing(&ground.settings, &engine, NAME, Access::Exclusive, "run", soon(), &quiet).await;
+    assert!(matches!(refused, Err(ClusterError::Elsewhere { .. })), "{refused:?}");
+    assert_eq!(LockFiles::new(&ground.settings.state, NAME).unclean(), [] as [String; 0]);
+    Ok(())
+}
+
+/// LOW. The same for one who waited in vain to change a shared lease to an exclusive one.
+#[tokio::test]
+async fn who_waits_in_vain_for_exclusive_use_leaves_no_mark() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let files = LockFiles::new(dir.path(), NAME);
+    let held = files.enter(Access::Shared, "one", soon(), |_| ()).await?.enter()?;
+    let entering = files.enter(Access::Shared, "two", soon(), |_| ()).await?;
+    let late = entering.make_exclusive(Deadline::after(Duration::from_millis(50)), |_| ()).await;
+    assert!(late.is_err());
+    held.release()?;
+    assert_eq!(files.unclean(), [] as [String; 0]);
+    Ok(())
+}
+
+// --- Nodes of Kubernetes.
+
+fn node(taints: Value, unschedulable: bool, manager: &str, field: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": "w", "annotations": {"dev.seatrial.out-of-service": "nodeshutdown"},
+            "managedFields": [{"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                "time": "2026-01-01T01:00:00Z", "fieldsV1": {"f:spec": {field: {}}}}],
+        },
+        "spec": {"taints": taints, "unschedulable": unschedulable},
+    })
+}
+
+/// MIDDLE. Our annotation outlives our taint: what somebody declares later is taken back by the next lease or reap.
+#[rstest]
+// Ours was removed by hand; this one says why it is there.
+#[case::set_again(json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoExecute"}]))]
+// Beside ours: a taint is told apart by key and effect.
+#[case::beside_ours(json!([
+    {"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"},
+    {"key": out_of_service::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"},
+]))]
+#[tokio::test]
+async fn a_taint_that_somebody_set_after_ours_stays(#[case] taints: Value) {
+    let fake = FakeApi::start().await;
+    fake.put(node(taints.clone(), false, "kubectl-taint", "f:taints"));
+    let withdrawn = out_of_service::withdraw(&fake.client().await, soon()).await;
+    let now = fake.get("Node", "", "w").expect("it is there");
+    let left = now["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    assert!(left.contains(&taints[0]), "{withdrawn:?}: {left:?}");
+}
+
+/// LOW. The fault of that name takes each taint of the key back, also one that is not its own.
+#[tokio::test]
+async fn clearing_out_of_service_leaves_the_taint_of_somebody_else() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let theirs = json!({"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"});
+    let ours = json!({"key": out_of_service::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"});
+    let path = "/api/v1/nodes/w";
+    fake.state().objects.get_mut(path).expect("it is there")["spec"]["taints"] = json!([theirs, ours]);
+    let node = fake.node("w").await?;
+    let cleared = OutOfService::DEFAULT.clear(&node, soon()).await;
+    let taints = fake.state().objects[path]["spec"]["taints"].clone();
+    assert_eq!(taints, json!([theirs]), "{cleared:?}");
+    Ok(())
+}
+
+/// LOW. What this process injected is healed at the end of any of its stories: with `run --jobs 2` that of a story
+/// beside it, whose record of the fault then says that it was healed in another story.
+#[tokio::test]
+async fn the_end_of_one_story_heals_no_fault_of_another_one_of_the_process() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let dir = tempfile::tempdir()?;
+    let (one, other) = (IntentLog::open(dir.path())?.shared(), IntentLog::open(dir.path())?.shared());
+    let pod = PodOn { namespace: "ns".into(), name: "p".into(), container: None };
+    let node = fake.node("w").await?;
+    let target = Target { pod: Some(pod), ..(&node).into() };
+    let intent = other.write(&DeletePod::GRACEFULLY, target).await?;
+    // As a shared story does at its end.
+    heal_abandoned(&fake.client().await?, &one, soon()).await?;
+    assert_eq!(other.list()?, [intent]);
+    Ok(())
+}
+
+/// MIDDLE. Cordoned by the user while an earlier node was upgraded, after the plan was checked: the drain takes it for
+/// its own, and the step after it opens the node.
+#[tokio::test]
+async fn a_node_that_the_user_cordoned_in_the_middle_of_an_upgrade_stays_so() {
+    let fake = FakeApi::start().await;
+    let mut theirs = node(json!([]), true, "kubectl-cordon", "f:unschedulable");
+    // The fake takes a merge patch for an apply, which conflicts; the API does not.
+    theirs["metadata"] = json!({"name": "w"});
+    fake.put(theirs);
+    let client = fake.client().await;
+    // As the steps `drain` and `uncordon` do.
+    drain(&client, "w", soon()).await.unwrap();
+    uncordon(&client, "w", soon()).await.unwrap();
+    assert_eq!(fake.get("Node", "", "w").unwrap()["spec"]["unschedulable"], true);
+}
+
+// --- Objects.
+
+/// MIDDLE. Applying to an object of somebody else makes seatrial one of its field managers; from then on it counts as
+/// made by seatrial, and is deleted with the data of its owner.
+#[tokio::test]
+async fn an_object_that_was_there_before_we_applied_to_it_is_not_deleted() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    fake.put(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "m", "namespace": "default", "managedFields": [
+            {"manager": "kubectl-create", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+             "fieldsV1": {"f:data": {"f:theirs": {}}}}]},
+        "data": {"theirs": "x"},
+    }));
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: y}\n";
+    let manifest = Manifest::read("m.yaml", text).unwrap();
+    let applied = manifest::apply(&client, &manifest, soon()).await;
+    let deleted = manifest::delete(&client, &manifest, soon()).await;
+    assert!(fake.get("ConfigMap", "default", "m").is_some(), "{applied:?} {deleted:?}");
+}
+
+fn volume(label: &str, managed: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"name": "pv", "labels": {NAMESPACE_LABEL: label}, "managedFields": managed},
+        "spec": {"hostPath": {"path": DATA}, "capacity": {"storage": "1Gi"}},
+    })
+}
+
+fn by_us() -> Value {
+    json!([{"manager": manifest::FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {}}])
+}
+
+/// MIDDLE. Killed when the namespace was gone and its volumes were not: nothing looks for them, since only namespaces
+/// are listed. They stay unseen for ever, also for `holds`, which takes them for ours.
+#[tokio::test]
+async fn a_volume_of_a_dead_test_whose_namespace_is_gone_is_removed() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    fake.put(volume("gone", by_us()));
+    let left = TestNamespace::delete_left(&client, manifest::RUN_LABEL, soon()).await.unwrap();
+    let told = left.iter().any(|left| left.name.contains("pv") || left.name == "gone");
+    assert!(fake.get("PersistentVolume", "", "pv").is_none() || told, "{left:?}");
+}
+
+/// A node with a disk, and a cluster's API.
+async fn disk() -> anyhow::Result<(FakeApi, FakeEngine)> {
+    let (api, engine) = (FakeApi::start().await, FakeEngine::cluster(&["cp"])?);
+    let disk = engine.dir().join("w");
+    std::fs::create_dir_all(disk.join("mnt"))?;
+    engine.change("w", |c| c.disk = Some(disk));
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "b"}}));
+    Ok((api, engine))
+}
+
+/// MIDDLE. The same history: the folder is swept, and each later story is refused the path for the volume's sake.
+#[tokio::test]
+async fn a_volume_of_a_dead_test_keeps_no_later_story_from_its_folder() -> anyhow::Result<()> {
+    let (api, engine) = disk().await?;
+    let (client, node) = (api.client().await, engine.node("w").await?);
+    HostFolder::new("r1", "gone", DATA).claim(&client, &[&node], soon()).await?;
+    api.put(volume("gone", by_us()));
+    // As a story does that has the cluster to itself.
+    TestNamespace::delete_left(&client, manifest::RUN_LABEL, soon()).await?;
+    HostFolder::sweep(&client, &[&node], soon()).await?;
+    let claimed = HostFolder::new("r2", "b", DATA).claim(&client, &[&node], soon()).await;
+    assert!(claimed.is_ok(), "{claimed:?}");
+    Ok(())
+}
+
+/// MIDDLE. A volume that the user made from a copy of ours has our label. A label alone proves nothing: its files are
+/// the user's, and are deleted with the folder of the dead test.
+#[tokio::test]
+async fn a_users_volume_with_a_copied_label_keeps_its_files() -> anyhow::Result<()> {
+    let (api, engine) = disk().await?;
+    let (client, node) = (api.client().await, engine.node("w").await?);
+    HostFolder::new("r1", "gone", DATA).claim(&client, &[&node], soon()).await?;
+    let by_kubectl = json!([{"manager": "kubectl-client-side-apply", "operation": "Update",
+        "fieldsType": "FieldsV1", "fieldsV1": {}}]);
+    api.put(volume("gone", by_kubectl));
+    let rows = engine.dir().join("w/mnt/data/rows");
+    std::fs::write(&rows, "theirs")?;
+    let said = HostFolder::sweep(&client, &[&node], soon()).await?;
+    assert!(rows.exists(), "{said:?}");
+    Ok(())
+}
