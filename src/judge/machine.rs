@@ -85,7 +85,7 @@ pub fn starved(records: &[Record]) -> Vec<Starved> {
         let is_late = outcome != Outcome::Acknowledged || ended - began > STARVED || began - from > STARVED;
         match times.last_mut() {
             _ if !is_late => {}
-            Some(open) if from - open.to <= STARVED => open.to = ended,
+            Some(open) if from <= open.to => open.to = ended,
             _ => times.push(Starved { from, to: ended }),
         }
     }
@@ -151,6 +151,42 @@ mod tests {
             Record { schema: SCHEMA, seq: 0, writer: 1, at, mono_us, run, scope, event }
         };
         health(&samples.iter().map(record).collect::<Vec<_>>(), 10.0, 11.0)
+    }
+
+    #[test]
+    fn the_times_in_which_it_starved_are_told_apart() {
+        let sample = |second: f64, took_ms: f64, good: bool| {
+            let outcome = if good { Outcome::Acknowledged } else { Outcome::Indeterminate };
+            let event = Event::Sampled { probe: CONTROL.into(), outcome, took_ms, detail: String::new() };
+            let (at, mono_us) = (jiff::Timestamp::UNIX_EPOCH, (second * 1e6) as u64);
+            let (run, scope) = ("r".into(), Scope::default());
+            Record { schema: SCHEMA, seq: 0, writer: 1, at, mono_us, run, scope, event }
+        };
+        let records = [
+            sample(1.0, 1.0, true),
+            // Late, then silent, one after the other.
+            sample(2.0, 600.0, false),
+            sample(4.0, 1.0, true),
+            sample(4.5, 1.0, true),
+            sample(6.0, 1.0, true),
+            sample(6.5, 900.0, true),
+        ];
+        let times = starved(&records).iter().map(|t| (t.from, t.to)).collect::<Vec<_>>();
+        assert_eq!(times, [(1.0, 4.0), (4.5, 6.0)]);
+        assert_eq!(starved(&records[..1]), []);
+    }
+
+    #[test]
+    fn a_time_over_its_budget_is_excused_by_what_the_machine_starved() {
+        use crate::judge::{Conclusion, Finding};
+        let of = |took: f64, starved: f64| {
+            let mut finding = Finding { starved, ..Finding::new() };
+            finding.timed("it", took, 10.0).conclusion()
+        };
+        assert_eq!(of(9.0, 0.0), Conclusion::Passed);
+        assert_eq!(of(10.1, 0.0), Conclusion::Failed);
+        assert_eq!(of(13.0, 1.0), Conclusion::Inconclusive);
+        assert_eq!(of(13.1, 1.0), Conclusion::Failed);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) async fn lose_pinned_node(
     place::list(s, "pinned").await?;
     traffic.resume();
 
-    let allowed = allowed(s.cluster.topology.timing());
+    let allowed = allowed(s);
     s.observe("B12", "budget", &allowed);
     let patience = Duration::from_secs_f64(allowed.ready) + START;
     let node = s.cluster.node(home).ok_or_else(|| format!("no node is called {home}"))?;

@@ -4,7 +4,7 @@ use seatrial::event::{Event, Outcome, Record};
 use serde_json::{Value, json};
 
 use super::stateless::{progress, stale};
-use super::{FAILED, Lie, OPEN, lie};
+use super::{FAILED, Lie, OPEN, lie, machine};
 use crate::story::{Story, changed, recorded, sample};
 
 pub(super) static LIES: &[Lie] = &[
@@ -349,14 +349,7 @@ fn late(story: &mut Story, after: u64) {
 /// A refused request 2.5 s after the change was complete, with what the control probe saw all the time.
 fn control(story: &mut Story, outcome: Outcome) {
     late(story, 2_500_000);
-    let (from, to) = (story.mark("image-change"), story.mark("image-settled"));
-    let (first, last) = (story.records[from].clone(), story.records[to].mono_us);
-    for mono_us in (first.mono_us..last).step_by(250_000) {
-        let (probe, detail) = ("control".into(), String::new());
-        let event = Event::Sampled { probe, outcome, took_ms: 1.0, detail };
-        let at = story.records.iter().position(|r| r.mono_us > mono_us).unwrap();
-        story.records.insert(at, Record { event, mono_us, ..first.clone() });
-    }
+    machine::control(story, ("image-change", "image-settled"), outcome);
 }
 
 /// The last of the old pods takes 28 s longer to end, and every second request is refused as long.

@@ -20,6 +20,7 @@ mod bad_image;
 pub mod change;
 mod deletion;
 mod ledger;
+mod machine;
 mod mysql;
 mod node;
 mod records;
@@ -42,6 +43,7 @@ static LIES: &[(&str, &[Lie])] = &[
     ("An upgrade", upgrade::judge::LIES),
     ("The other claims on an upgraded cluster", upgrade::upgraded::LIES),
     ("A control plane of several that goes down", ha::LIES),
+    ("A machine that starves", machine::LIES),
     ("The records themselves", records::LIES),
     ("Servers that lie while they are recorded", servers::LIES),
 ];
