@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node as KubeNode, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
@@ -330,13 +331,48 @@ pub(super) async fn plane_ready(client: &Client, node: &str, deadline: Deadline)
     Ok(())
 }
 
-/// Waits until kube-proxy and CoreDNS are rolled out and every version is that of the hop; gives the
-/// versions.
+/// Waits until a controller-manager and a scheduler lead: each renewed its Lease after this was called. One that was
+/// exchanged takes over only when the lease of the one before has run out, after 15 s by default
+/// (`--leader-elect-lease-duration`): until then nobody replaces a pod, and nobody places one.
 ///
 /// # Errors
-/// [`UpgradeError::Late`] with what is not there yet, [`UpgradeError::Wait`].
-pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<State, UpgradeError> {
-    settled(up.client, deadline).await?;
+/// [`UpgradeError::Wait`], [`UpgradeError::Engine`], the API's.
+pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), UpgradeError> {
+    let since = up.engine.now().await?;
+    let planes = ListParams::default().labels("tier=control-plane");
+    let planes = Api::<Pod>::namespaced(up.client.unary.clone(), "kube-system").list(&planes).await;
+    let planes = planes.map_err(|e| UpgradeError::api("list the pods of the control plane", e))?;
+    for component in ["kube-controller-manager", "kube-scheduler"] {
+        let elects = |pod: &Pod| {
+            let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+            let mut words =
+                containers.flat_map(|c| c.command.iter().flatten().chain(c.args.iter().flatten()));
+            !words.any(|word| word == "--leader-elect=false")
+        };
+        let of_component = |pod: &&Pod| pod.labels().get("component").is_some_and(|name| name == component);
+        if !planes.items.iter().filter(of_component).any(elects) {
+            continue;
+        }
+        let leads = check(format!("a {component} leads"), move |leases: &[Lease]| {
+            let renewed =
+                leases.first().and_then(|lease| lease.spec.as_ref()?.renew_time.as_ref()).map(|t| t.0);
+            Verdict::met_if(renewed.is_some_and(|at| at > since), || match renewed {
+                Some(at) => format!("its lease was last renewed at {at:.1}"),
+                None => "nobody holds its lease".into(),
+            })
+        });
+        let by_name = watcher::Config::default().fields(&format!("metadata.name={component}"));
+        let leases = Api::<Lease>::namespaced(up.client.stream.clone(), "kube-system");
+        wait::until(leases, by_name, leads, deadline).await?;
+    }
+    Ok(())
+}
+
+/// Waits until kube-proxy and CoreDNS are rolled out.
+///
+/// # Errors
+/// [`UpgradeError::Wait`].
+pub(super) async fn addons(client: &Client, deadline: Deadline) -> Result<(), UpgradeError> {
     let proxies = check("kube-proxy rolled out", |sets: &[DaemonSet]| {
         let Some(set) = sets.first() else { return Verdict::Met };
         let status = set.status.clone().unwrap_or_default();
@@ -349,9 +385,20 @@ pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<St
         })
     });
     let by_name = watcher::Config::default().fields("metadata.name=kube-proxy");
-    let sets = Api::<DaemonSet>::namespaced(up.client.stream.clone(), "kube-system");
+    let sets = Api::<DaemonSet>::namespaced(client.stream.clone(), "kube-system");
     wait::until(sets, by_name, proxies, deadline).await?;
-    wait::rollout(up.client, "kube-system", "coredns", deadline).await?;
+    wait::rollout(client, "kube-system", "coredns", deadline).await?;
+    Ok(())
+}
+
+/// Waits until kube-proxy and CoreDNS are rolled out and every version is that of the hop; gives the
+/// versions.
+///
+/// # Errors
+/// [`UpgradeError::Late`] with what is not there yet, [`UpgradeError::Wait`].
+pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<State, UpgradeError> {
+    settled(up.client, deadline).await?;
+    addons(up.client, deadline).await?;
     let mut last = String::new();
     while !deadline.is_over() {
         let state = state(up.client).await?;

@@ -59,6 +59,10 @@ impl Step for Apply {
             look::complete(up, deadline).await?;
             let took = kubeadm::run(up, node, kubeadm::Job::Apply, deadline).await?;
             look::settled(up.client, deadline).await?;
+            // A node that is drained before has nobody who replaces and places what is evicted, and a rollout that
+            // goes on then mixes with the drain.
+            look::led(up, deadline).await?;
+            look::addons(up.client, deadline).await?;
             Ok(json!({ "kubeadm_s": took.as_secs_f64() }))
         }
         .boxed()

@@ -85,6 +85,7 @@ impl Step for Kubelet {
                 look::settled(up.client, deadline).await?;
                 look::plane_ready(up.client, &node.name, deadline).await?;
                 look::settled(up.client, deadline).await?;
+                look::led(up, deadline).await?;
             }
             Ok(json!({ "kubelet": version }))
         }
