@@ -36,6 +36,19 @@ fn a_real_run_proves_every_claim(#[case] file: &str, #[case] claims: usize) {
     }
 }
 
+/// A pod without a readiness probe is ready when its container runs. The server may still fill its directory.
+#[test]
+fn a_server_that_answers_long_after_its_pod_is_ready_has_a_budget_of_its_own() {
+    let mut story = told::story();
+    story.later("replacement-answers", 60.0);
+    assert_eq!(story.judge("B8").conclusion(), Conclusion::Failed);
+    story.fact("B8", "budget")["answers"] = 150.0.into();
+    let finding = story.judge("B8");
+    assert_eq!(finding.conclusion(), Conclusion::Passed, "{:#?}", finding.details());
+    story.later("replacement-answers", 90.0);
+    assert_eq!(story.judge("B8").conclusion(), Conclusion::Failed);
+}
+
 #[rstest]
 fn without_any_one_fact_no_claim_passes(
     #[values("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12")] id: &str,
