@@ -92,11 +92,11 @@ impl State {
         }
         for (node, version) in &self.kubelets {
             // Two for kubelets before 1.25.
-            let behind = if *version < Version::new(1, 25, 0) { 2 } else { 3 };
+            let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
             against(&mut broken, &format!("kubelet {version} of {node}"), *version, oldest, newest, behind);
         }
         for (node, version) in &self.proxies {
-            let behind = if *version < Version::new(1, 25, 0) { 2 } else { 3 };
+            let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
             let what = format!("kube-proxy {version} of {node}");
             against(&mut broken, &what, *version, oldest, newest, behind);
             if let Some(kubelet) = self.kubelets.get(node)

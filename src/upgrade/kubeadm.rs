@@ -193,7 +193,7 @@ pub(super) async fn may_read(
 /// releases before 1.36, whose kubeadm is the last one to read it; the node's entrypoint gives the
 /// file to whatever kubeadm there is.
 pub(super) async fn migrate(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result<(), UpgradeError> {
-    if up.to < Version::new(1, 36, 0) || node.role != crate::node::Role::ControlPlane {
+    if !up.to.is_of_or_after(1, 36) || node.role != crate::node::Role::ControlPlane {
         return Ok(());
     }
     const MIGRATE: &str = r#"set -e
@@ -207,7 +207,7 @@ mv "$conf.new" "$conf""#;
 
 /// Whether kubeadm of this release takes an UpgradeConfiguration; flags before.
 fn takes_configuration(to: Version) -> bool {
-    to >= Version::new(1, 31, 0)
+    to.is_of_or_after(1, 31)
 }
 
 /// The UpgradeConfiguration (kubeadm.k8s.io/v1beta4). Of all checks only SystemVerification is

@@ -268,7 +268,7 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
     refused.extend(blocked(facts, &ordered));
     // Refused from this release on, allowed by default before. Source: KEP-5573 and the kubelet's
     // configuration reference, failCgroupV1.
-    if to >= Version::new(1, 35, 0) && facts.fail_cgroup_v1 != Some(false) {
+    if to.is_of_or_after(1, 35) && facts.fail_cgroup_v1 != Some(false) {
         let v1 = facts.nodes.iter().filter(|n| n.cgroup == 1);
         refused.extend(v1.map(|n| Refusal::Cgroup { node: n.name.clone(), version: to }));
     }
