@@ -17,7 +17,7 @@ use kube::runtime::watcher;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::drain::{counts, full_name, moves, unmanaged};
+use super::drain::{asks_budgets, counts, full_name, moves, unmanaged, uses_up};
 use super::error::UpgradeError;
 use super::facts::{BudgetFacts, ClusterFacts, NodeFacts};
 use super::{STORE, Upgrading, programs_dir};
@@ -27,6 +27,7 @@ use crate::engine::Engine;
 use crate::judge::skew::{Component, State};
 use crate::judge::version::Version;
 use crate::node::{Node, Power};
+use crate::sanitise;
 use crate::wait::{self, Verdict, check, nodes, pods};
 
 /// One question to a node.
@@ -94,11 +95,19 @@ pub async fn facts(
 
 fn budget(budget: &PodDisruptionBudget, pods: &[Pod]) -> BudgetFacts {
     let status = budget.status.clone().unwrap_or_default();
-    let counted = pods.iter().filter(|p| moves(p) && counts(budget, p));
-    let placed = counted.filter_map(|p| Some((full_name(p), p.spec.as_ref()?.node_name.clone()?)));
+    let counted: Vec<&Pod> = pods.iter().filter(|p| counts(budget, p)).collect();
+    let asked = counted.iter().filter(|p| moves(p) && asks_budgets(p));
+    let placed = asked.filter_map(|p| Some((full_name(*p), p.spec.as_ref()?.node_name.clone()?)));
+    let mut conditions = status.conditions.into_iter().flatten();
+    let failed = conditions.find(|c| c.type_ == "DisruptionAllowed" && c.reason == "SyncFailed");
+    let policy = budget.spec.as_ref().and_then(|s| s.unhealthy_pod_eviction_policy.as_deref());
     BudgetFacts {
         name: full_name(budget),
         pods: placed.collect(),
+        unready: uses_up(&counted),
+        lets_unready_go: policy == Some("AlwaysAllow"),
+        selects_none: counted.is_empty(),
+        uncounted: failed.map(|c| sanitise::line(&c.message)),
         expected: status.expected_pods,
         desired: status.desired_healthy,
         healthy: status.current_healthy,

@@ -4,6 +4,7 @@
 //! kind has no upgrade of its own. The node containers stay the same ones; kubeadm, kubelet and
 //! kubectl are exchanged in them, and the control plane's images change with kubeadm.
 
+mod disruption;
 mod drain;
 mod error;
 mod facts;

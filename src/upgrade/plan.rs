@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{BudgetFacts, ClusterFacts, ReleaseFacts};
+use super::disruption;
+use super::facts::{ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
 use super::step::{self, Step};
 use crate::judge::skew::{self, Component, State};
@@ -103,7 +104,7 @@ impl UpgradePlan {
         refused.extend(newer(facts, to));
         let Some((oldest, newest)) = facts.state.servers() else { return Err(refused) };
         let oldest = lowest(&facts.state).unwrap_or(oldest);
-        let mut hops = Vec::new();
+        let (mut hops, mut told) = (Vec::new(), Vec::new());
         let back = refused.iter().any(|r| matches!(r, Refusal::Downgrade { .. }));
         match route(oldest, newest, to, releases) {
             // Whether there is such a release does not matter then.
@@ -116,6 +117,7 @@ impl UpgradePlan {
                 for release in route {
                     match hop(&facts, release, etcd) {
                         Ok(hop) => {
+                            told.extend(members(&facts.state, release, etcd));
                             if let Some(last) = hop.steps.last() {
                                 facts.state = last.after.clone();
                                 facts.cordoned_by_us.clear();
@@ -134,7 +136,7 @@ impl UpgradePlan {
         if !refused.is_empty() {
             return Err(refused);
         }
-        let warnings = warnings(facts, &hops);
+        let warnings = warnings(facts, &hops, told);
         Ok(Self { cluster: facts.name.clone(), from: oldest, to, etcd, hops, warnings })
     }
 
@@ -306,7 +308,19 @@ fn companions(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Re
         wrong.push(format!("CoreDNS {from} cannot be downgraded to {to}"));
     }
     wrong.dedup();
-    wrong.into_iter().map(|what| Refusal::Companion { version, what }).collect()
+    let mut refused: Vec<Refusal> =
+        wrong.into_iter().map(|what| Refusal::Companion { version, what }).collect();
+    // A member that is alone has nobody to come back; whether it always was is not known.
+    if state.all(Component::Etcd).count() > 1 {
+        refused.extend(members(state, release, etcd).map(|what| Refusal::Members { version, what }));
+    }
+    refused
+}
+
+/// What may go wrong with the members of etcd in a hop.
+fn members(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Option<String> {
+    let to = release.etcd.filter(|_| etcd == EtcdPolicy::Upgrade)?;
+    state.all(Component::Etcd).find_map(|(_, from)| skew::etcd_members(from, to))
 }
 
 type Placed = (&'static dyn Step, Option<String>);
@@ -359,16 +373,7 @@ fn blocked(facts: &ClusterFacts, ordered: &[Placed]) -> Vec<Refusal> {
     let mut refused = Vec::new();
     let drained = ordered.iter().filter(|(s, _)| s.name() == step::DRAIN.name());
     for node in drained.filter_map(|(_, node)| node.as_deref()) {
-        for budget in facts.budgets.iter().filter(|b| b.never_allows()) {
-            let here = budget.pods.iter().filter(|(_, on)| on == node);
-            refused.extend(here.map(|(pod, _)| Refusal::Budget {
-                budget: budget.name.clone(),
-                pod: pod.clone(),
-                node: node.into(),
-                desired: budget.desired,
-                expected: budget.expected,
-            }));
-        }
+        refused.extend(disruption::never_evicted(&facts.budgets, node));
         let alone = facts.unmanaged.get(node).into_iter().flatten();
         refused.extend(alone.map(|pod| Refusal::Unmanaged { pod: pod.clone(), node: node.into() }));
     }
@@ -391,17 +396,13 @@ fn room(facts: &ClusterFacts, hops: &[Hop], releases: &[ReleaseFacts]) -> Vec<Re
     Vec::new()
 }
 
-fn warnings(facts: &ClusterFacts, hops: &[Hop]) -> Vec<String> {
+fn warnings(facts: &ClusterFacts, hops: &[Hop], told: Vec<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     if hops.is_empty() {
         return warnings;
     }
-    for budget in facts.budgets.iter().filter(|b| b.allowed == 0 && b.expected > 0) {
-        let BudgetFacts { name, healthy, desired, .. } = budget;
-        warnings.push(format!(
-            "PodDisruptionBudget {name} allows no eviction right now ({healthy} healthy, {desired} must stay): a drain waits for it"
-        ));
-    }
+    warnings.extend(disruption::warnings(&facts.budgets));
+    warnings.extend(told);
     for hop in hops.iter().filter(|h| h.etcd.is_none() || h.coredns.is_none()) {
         warnings.push(format!(
             "which etcd and CoreDNS {} names is known, and checked, once its node image was taken apart: before anything is touched",
