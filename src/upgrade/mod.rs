@@ -15,6 +15,7 @@ mod pace;
 mod plan;
 mod refusal;
 mod release;
+pub(crate) mod said;
 pub mod step;
 mod told;
 
