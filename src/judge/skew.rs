@@ -59,6 +59,11 @@ pub struct State {
     pub kubectls: BTreeMap<String, Version>,
     /// Of the cluster.
     pub coredns: Option<Version>,
+    /// Of the cluster: `kubernetesVersion` of the ClusterConfiguration in the ConfigMap `kubeadm-config` of
+    /// kube-system, which `kubeadm upgrade apply` writes after the static pods. Absent in records of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Version>,
 }
 
 impl State {

@@ -217,7 +217,8 @@ fn newer(facts: &ClusterFacts, to: Version) -> Option<Refusal> {
 fn lowest(state: &State) -> Option<Version> {
     let planes = [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
     let planes = planes.into_iter().flat_map(|c| state.all(c).map(|(_, v)| v));
-    planes.chain(state.kubelets.values().copied()).chain(state.proxies.values().copied()).min()
+    let nodes = state.kubelets.values().chain(state.proxies.values()).copied();
+    planes.chain(nodes).chain(state.config).min()
 }
 
 /// The releases to go to, one after another. A hop that was begun is ended first: to the version that
@@ -266,7 +267,7 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
     refused.extend(skew::kubeadm_reaches(&facts.state, to).into_iter().map(|what| skew(NOW, what)));
     refused.extend(companions(&facts.state, release, etcd));
     let from = lowest(&facts.state).unwrap_or(to);
-    let ordered = order(facts, to);
+    let ordered = order(facts, release);
     refused.extend(blocked(facts, &ordered));
     // Refused from this release on, allowed by default before. Source: KEP-5573 and the kubelet's
     // configuration reference, failCgroupV1.
@@ -275,6 +276,10 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
         refused.extend(v1.map(|n| Refusal::Cgroup { node: n.name.clone(), version: to }));
     }
     let mut state = facts.state.clone();
+    // A control plane of which nothing is seen is to have its components afterwards.
+    for plane in facts.of(Role::ControlPlane) {
+        state.planes.entry(plane.name.clone()).or_default();
+    }
     let mut steps = Vec::new();
     for (step, node) in ordered {
         let after = step.after(&state, node.as_deref(), release, etcd);
@@ -325,24 +330,31 @@ fn members(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Option<St
 
 type Placed = (&'static dyn Step, Option<String>);
 
-/// What is left to do, in order: every control plane's components before any kubelet (a new kubelet
+/// What is left to do, in order. A part counts as done where it is seen at the new version: one that is not seen is
+/// not done, and the first control plane is not done before kubeadm-config says so, which kubeadm writes after the
+/// static pods. Every control plane's components before any kubelet (a new kubelet
 /// may meet an old API server through the load balancer), then the workers one after another. Within
 /// a node: drained, since a kubelet's minor version is not changed below running pods.
-fn order(facts: &ClusterFacts, to: Version) -> Vec<Placed> {
-    let state = &facts.state;
+fn order(facts: &ClusterFacts, release: &ReleaseFacts) -> Vec<Placed> {
+    let (state, to) = (&facts.state, release.version);
     let planes: Vec<&str> = facts.of(Role::ControlPlane).map(|n| n.name.as_str()).collect();
     let mut order: Vec<Placed> = Vec::new();
     let complete = |node: &str| {
         let parts = state.planes.get(node);
-        let part = |c| parts.and_then(|p| p.get(c)).is_none_or(|v| *v == to);
+        let part = |c| parts.and_then(|p| p.get(c)) == Some(&to);
         [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler]
             .iter()
             .all(part)
     };
     // kubeadm changes kube-proxy and CoreDNS with the last control plane.
-    let addons = state.proxies.values().all(|v| *v == to);
-    let open =
-        planes.iter().enumerate().filter(|(i, node)| !complete(node) || !addons && i + 1 == planes.len());
+    let dns = state.coredns.zip(release.coredns).is_none_or(|(now, named)| now == named);
+    let proxy = |node: &String| state.proxies.get(node) == Some(&to);
+    let addons = dns && (state.proxies.is_empty() || state.kubelets.keys().all(proxy));
+    let noted = state.config == Some(to);
+    let open = planes
+        .iter()
+        .enumerate()
+        .filter(|(i, node)| !complete(node) || *i == 0 && !noted || !addons && i + 1 == planes.len());
     for (i, node) in open {
         let step: &'static dyn Step = if i == 0 { &step::APPLY } else { &step::CONFIGURE };
         order.push((step, Some((*node).to_owned())));
