@@ -219,6 +219,9 @@ impl ClusterError {
             Self::Create { reason, .. } if reason.contains("executable file not found") => {
                 Some("install Docker's command line".into())
             }
+            Self::Create { reason, .. } if reason.contains("address pools have been fully subnetted") => {
+                Some("docker network prune".into())
+            }
             Self::Create { .. } => few_inotify().or_else(|| Some("seatrial doctor".into())),
             Self::NotReady { name, .. } | Self::OutOfService { name, .. } => {
                 Some(format!("seatrial down {name}; the next run makes another one"))

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::exec::{Exec, ExecError};
 use crate::node::{CLUSTER_LABEL, Role};
 use crate::sanitise;
+use crate::upgrade::said;
 
 /// The `kind` program and the engine that it works on.
 #[derive(Debug)]
@@ -37,6 +38,9 @@ const ALREADY: &str = "already exist for a cluster with the name";
 const STAMP: &str = "%Y%m%d-%H%M%S";
 /// The first file of a folder of evidence.
 const CONFIG: &str = "kind.yaml";
+/// How kind's error begins, and the output of the command that failed.
+const ERROR: &str = "ERROR: ";
+const OUTPUT: &str = "Command Output: ";
 /// How often the creation lock is tried, and late containers are looked for.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -348,7 +352,8 @@ fn output(error: &ExecError) -> String {
     }
 }
 
-/// The line that says most: kubeadm's own error, else kind's; never the Go stack below it.
+/// Every line of kind's error: what kind was doing, and what the command said that failed, of kubeadm's output its
+/// error. Never the Go stack below it.
 fn reason(error: &ExecError) -> String {
     let text = match error {
         ExecError::Timeout { waited, stderr, .. } => {
@@ -358,18 +363,16 @@ fn reason(error: &ExecError) -> String {
         ExecError::Failed { stderr, .. } => stderr,
         ExecError::Start { .. } => return error.to_string(),
     };
-    let find = |start: &str| text.lines().map(str::trim).find_map(|l| l.strip_prefix(start));
-    let inner = find("error: ").or_else(|| find("docker: ")).or_else(|| find("Command Output: docker: "));
-    let kind = find("ERROR: failed to create cluster: ").or_else(|| find("ERROR: "));
-    match (kind, inner) {
-        // Which command failed says less than why.
-        (Some(kind), Some(inner)) => {
-            let doing = kind.split(": command \"").next().unwrap_or(kind);
-            format!("{doing}: {inner}")
-        }
-        (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => crate::exec::tail(text),
+    let mut lines: Vec<&str> = said::said(text).skip_while(|l| !l.starts_with(ERROR)).collect();
+    let Some(first) = lines.first_mut() else { return crate::exec::tail(text) };
+    *first = first.strip_prefix("ERROR: failed to create cluster: ").unwrap_or(&first[ERROR.len()..]);
+    let errors = said::errors(text);
+    if let (false, Some(output)) = (errors.is_empty(), lines.iter().position(|l| l.starts_with(OUTPUT))) {
+        // kubeadm tells of each of its steps; why it failed comes last.
+        lines.truncate(output);
+        lines.extend(errors);
     }
+    said::joined(&lines)
 }
 
 #[cfg(test)]
@@ -402,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_reason_is_the_innermost_line_without_the_stack() {
+    async fn the_reason_is_every_line_of_the_error_without_the_stack() {
         let failed = async |stderr: &str| {
             let exec = Exec::new("sh").args(["-c", "cat >&2; exit 1"]).stdin(stderr);
             reason(&exec.run(Deadline::after(Duration::from_secs(5))).await.unwrap_err())
@@ -416,12 +419,23 @@ To see the stack trace of this error execute with --v=5 or higher
 ";
         assert_eq!(
             failed(kubeadm).await,
-            "failed to init node with kubeadm: error execution phase wait-control-plane: the kubelet is not healthy",
+            "failed to init node with kubeadm: command \"docker exec n kubeadm init\" failed with error: exit status 1 | \
+             error: error execution phase wait-control-plane: the kubelet is not healthy",
         );
         let cni = "ERROR: failed to create cluster: failed to read CNI manifest: command \"cat\" failed with error: exit status 126\n";
         assert_eq!(
             failed(cni).await,
             "failed to read CNI manifest: command \"cat\" failed with error: exit status 126",
+        );
+        let network = "\
+Creating cluster \"x\" ...
+ERROR: failed to create cluster: failed to ensure docker network: command \"docker network create kind\" failed with error: exit status 1
+Command Output: Error response from daemon: all predefined address pools have been fully subnetted
+";
+        assert_eq!(
+            failed(network).await,
+            "failed to ensure docker network: command \"docker network create kind\" failed with error: exit status 1 | \
+             Command Output: Error response from daemon: all predefined address pools have been fully subnetted",
         );
         assert_eq!(failed("odd\n").await, "odd");
     }

@@ -44,6 +44,8 @@ pub struct Upgraded {
 
 /// Time for building what a release needs on a small machine.
 const BUILD: Duration = Duration::from_secs(80 * 60);
+/// Time for a static pod and a rollout to be seen as they are.
+const ARRIVAL: Duration = Duration::from_secs(60);
 /// Time for looking at a cluster.
 const LOOK: Duration = Duration::from_secs(120);
 /// Time for a control plane to answer again after an interrupted upgrade.
@@ -187,6 +189,7 @@ pub async fn upgrade(
             dir: &cluster.dir,
             progress,
             drain: ask.drain,
+            arrival: ARRIVAL,
         };
         watcher(Told::Planned { plan, before: &facts.state });
         let after = stop.as_ref().filter(|(to, _)| *to == hop.to).map(|(_, step)| step.as_str());

@@ -59,6 +59,11 @@ pub struct State {
     pub kubectls: BTreeMap<String, Version>,
     /// Of the cluster.
     pub coredns: Option<Version>,
+    /// Of the cluster: `kubernetesVersion` of the ClusterConfiguration in the ConfigMap `kubeadm-config` of
+    /// kube-system, which `kubeadm upgrade apply` writes after the static pods. Absent in records of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Version>,
 }
 
 impl State {
@@ -92,11 +97,11 @@ impl State {
         }
         for (node, version) in &self.kubelets {
             // Two for kubelets before 1.25.
-            let behind = if *version < Version::new(1, 25, 0) { 2 } else { 3 };
+            let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
             against(&mut broken, &format!("kubelet {version} of {node}"), *version, oldest, newest, behind);
         }
         for (node, version) in &self.proxies {
-            let behind = if *version < Version::new(1, 25, 0) { 2 } else { 3 };
+            let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
             let what = format!("kube-proxy {version} of {node}");
             against(&mut broken, &what, *version, oldest, newest, behind);
             if let Some(kubelet) = self.kubelets.get(node)
@@ -180,6 +185,22 @@ pub fn etcd_step(from: Version, to: Version) -> Option<String> {
         0 | 1 => None,
         _ => Some(format!("etcd goes one minor version at a time, {from} to {to} skips one")),
     }
+}
+
+/// The first etcd that repairs the list of members before 3.6 reads it from another place.
+const REPAIRS_MEMBERS: Version = Version::new(3, 5, 26);
+
+/// What may go wrong with the members of etcd on the way from one version to another; none where nothing is known.
+/// Up to 3.5 the list of members is read from one store, from 3.6 on from another one, which may still have
+/// members that were removed, or learners that were promoted. Sources: etcd.io/blog/2025/zombie_members_upgrade and
+/// etcd.io/blog/2025/upgrade_from_3.5_to_3.6_issue.
+pub fn etcd_members(from: Version, to: Version) -> Option<String> {
+    (from < REPAIRS_MEMBERS && to.is_of_or_after(3, 6)).then(|| {
+        format!(
+            "etcd {from} must not go to {to} before {REPAIRS_MEMBERS}, which repairs the list of members: \
+             removed members may come back"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -302,5 +323,19 @@ mod tests {
         assert_eq!(etcd_step(v("3.6.5"), v("3.6.5")), None);
         assert!(etcd_step(v("3.5.9"), v("3.7.0")).unwrap().contains("skips one"));
         assert!(etcd_step(v("3.6.6"), v("3.6.5")).unwrap().contains("downgraded"));
+    }
+
+    #[test]
+    fn etcd_repairs_its_members_before_it_goes_to_3_6() {
+        for (from, to, told) in [
+            ("3.5.25-0", "3.6.5-0", true),
+            ("3.5.26-0", "3.6.5-0", false),
+            ("3.5.16", "3.5.25", false),
+            ("3.5.16", "3.6.0-rc.3", true),
+            ("3.6.4", "3.6.5", false),
+        ] {
+            let why = etcd_members(v(from), v(to));
+            assert_eq!(why.is_some_and(|why| why.contains("3.5.26")), told, "{from} to {to}");
+        }
     }
 }

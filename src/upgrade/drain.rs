@@ -14,6 +14,7 @@ use kube::runtime::watcher;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
+use super::disruption::not_ready;
 use super::error::UpgradeError;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
@@ -125,9 +126,7 @@ pub(super) fn moves(pod: &Pod) -> bool {
 
 /// Whether a drain would delete this pod for good.
 pub(super) fn unmanaged(pod: &Pod) -> bool {
-    let ended = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    let ended = matches!(ended, Some("Succeeded" | "Failed"));
-    moves(pod) && !ended && !pod.owner_references().iter().any(|o| o.controller == Some(true))
+    moves(pod) && !has_ended(pod) && !pod.owner_references().iter().any(|o| o.controller == Some(true))
 }
 
 /// `namespace/name`.
@@ -189,18 +188,42 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
     }
 }
 
-/// Why a budget forbids it, with its name: the API's own answer does not always have it.
+/// Why a budget forbids it, with its name, which the API's own answer does not always have, and the pods that use it
+/// up; then the API's words.
 async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
     let namespace = pod.namespace().unwrap_or_default();
     let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
     let budgets = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
-    let of_pod = budgets.iter().filter(|b| counts(b, pod)).map(|b| {
-        let status = b.status.clone().unwrap_or_default();
-        let (name, now, desired) = (full_name(b), status.current_healthy, status.desired_healthy);
-        format!("PodDisruptionBudget {name} has {now} healthy pods of {desired} that must stay")
-    });
-    let of_pod: Vec<String> = of_pod.collect();
-    if of_pod.is_empty() { text.to_owned() } else { of_pod.join("; ") }
+    let pods = Api::<Pod>::namespaced(client.unary.clone(), &namespace);
+    let pods = pods.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    let mut why: Vec<String> = budgets
+        .iter()
+        .filter(|b| counts(b, pod))
+        .map(|b| {
+            let status = b.status.clone().unwrap_or_default();
+            let (name, now, desired) = (full_name(b), status.current_healthy, status.desired_healthy);
+            let counted: Vec<&Pod> = pods.iter().filter(|p| counts(b, p)).collect();
+            let unready = not_ready(&uses_up(&counted));
+            format!("PodDisruptionBudget {name} has {now} healthy pods of {desired} that must stay{unready}")
+        })
+        .collect();
+    why.push(text.to_owned());
+    why.join("; ")
+}
+
+/// Of the pods that a budget counts those that use it up, since they are not ready.
+pub(super) fn uses_up(counted: &[&Pod]) -> BTreeSet<String> {
+    counted.iter().filter(|p| !pods::is_ready(p) && !has_ended(p)).map(|p| full_name(*p)).collect()
+}
+
+/// Whether the API asks the budgets before it evicts this pod.
+pub(super) fn asks_budgets(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && phase != Some("Pending") && !has_ended(pod)
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
 
 /// Whether a budget counts this pod: same namespace, its selector matches. An empty selector counts

@@ -46,12 +46,30 @@ pub enum UpgradeError {
         waited: Duration,
     },
     /// kubeadm ended with an error.
-    #[error("kubeadm failed on {node}: {last}")]
+    #[error("kubeadm failed on {node}: {said}")]
     Kubeadm {
         /// The node.
         node: String,
-        /// The end of what it said.
-        last: String,
+        /// Every line of its error.
+        said: String,
+        /// File on the node with all that it said.
+        log: String,
+    },
+    /// kubeadm ended with an error, such as that of a check, before it changed anything.
+    #[error("kubeadm changed nothing on {node}: {said}")]
+    NotBegun {
+        /// The node.
+        node: String,
+        /// Every line of its error.
+        said: String,
+        /// File on the node with all that it said.
+        log: String,
+    },
+    /// A step was done, and what is seen afterwards is not what the plan says.
+    #[error("not as planned afterwards: {}", .differences.join("; "))]
+    NotAsPlanned {
+        /// Each difference, in a sentence.
+        differences: Vec<String>,
     },
     /// It was not over in time.
     #[error("{what}: not after {:.0} s; last seen: {last}", .waited.as_secs_f64())]
@@ -145,6 +163,11 @@ impl UpgradeError {
         Self::Api { doing: doing.into(), source: error.into() }
     }
 
+    /// Whether it came before the step changed anything that an upgrade brings.
+    pub(super) fn is_before_any_change(&self) -> bool {
+        matches!(self, Self::NotBegun { .. } | Self::Incomplete { .. })
+    }
+
     /// What mends it, where a sentence can say so.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -154,6 +177,13 @@ impl UpgradeError {
                 Some(format!("{first}`seatrial upgrade --to {to}` goes on from there"))
             }
             Self::NotEvicted { .. } => Some("allow a disruption in the budget, or add a replica".into()),
+            Self::Kubeadm { node, log, .. } | Self::NotBegun { node, log, .. } => {
+                Some(format!("mend what it names; `docker exec {node} cat {log}` has all that it said"))
+            }
+            Self::NotAsPlanned { .. } => Some(
+                "mend what is not as planned: `kubectl -n kube-system get pods,configmap/kubeadm-config -o wide` shows it"
+                    .into(),
+            ),
             Self::Engine(error) => error.hint(),
             Self::Client(error) => error.hint(),
             Self::Image(error) => error.hint(),

@@ -52,12 +52,22 @@ pub struct NodeFacts {
 }
 
 /// A PodDisruptionBudget at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetFacts {
     /// `namespace/name`.
     pub name: String,
-    /// Pods that it counts: name and node.
+    /// Pods that it counts and that a drain evicts: name and node. Pods that are pending, have ended or are being
+    /// deleted are left out: the API evicts them without a budget.
     pub pods: Vec<(String, String)>,
+    /// Pods that it counts and that are not ready.
+    pub unready: BTreeSet<String>,
+    /// Whether pods that are not ready may always be evicted: `unhealthyPodEvictionPolicy: AlwaysAllow`.
+    pub lets_unready_go: bool,
+    /// Whether its selector matches no pod at all.
+    pub selects_none: bool,
+    /// Why its controller cannot count its pods, as the condition `DisruptionAllowed` with the reason `SyncFailed`
+    /// says; none where it can. The API allows no eviction then.
+    pub uncounted: Option<String>,
     /// Pods that it expects to be there.
     pub expected: i32,
     /// Of them how many must stay healthy.
@@ -66,13 +76,6 @@ pub struct BudgetFacts {
     pub healthy: i32,
     /// How many may be evicted now.
     pub allowed: i32,
-}
-
-impl BudgetFacts {
-    /// Whether no eviction is ever allowed: as many pods must be healthy as there are.
-    pub fn never_allows(&self) -> bool {
-        self.expected > 0 && self.desired >= self.expected
-    }
 }
 
 /// A release that an upgrade can lead to.

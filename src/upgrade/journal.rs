@@ -154,12 +154,15 @@ impl Journal {
     }
 
     /// The step that was begun failed and left the cluster as it was before, unless a node is cordoned
-    /// still.
+    /// still: the journal says of the steps what it said before that one.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
-    pub fn backed_out(&self) -> Result<(), UpgradeError> {
-        self.change(|e| e.safe = !e.open && e.cordoned.is_empty())
+    pub fn backed_out(&self, before: &Entry) -> Result<(), UpgradeError> {
+        self.change(|e| {
+            (e.step, e.done, e.open) = (before.step.clone(), before.done, before.open);
+            e.safe = !e.open && e.cordoned.is_empty();
+        })
     }
 
     /// A node will be cordoned.
@@ -265,8 +268,9 @@ mod tests {
             journal.starting("broken", broken).unwrap();
             // The writer is killed here, and the next one goes on.
             let journal = begin(dir.path());
+            let before = journal.entry();
             journal.starting("preload", PRELOAD.manner()).unwrap();
-            journal.backed_out().unwrap();
+            journal.backed_out(&before).unwrap();
             assert!(!journal.entry().safe, "{broken:?}");
             journal.done("preload", PRELOAD.manner(), &State::default()).unwrap();
             assert!(!journal.entry().safe, "{broken:?}");
@@ -276,6 +280,20 @@ mod tests {
             }
             assert!(journal.entry().safe, "{mended:?}");
         }
+    }
+
+    #[test]
+    fn a_step_that_changed_nothing_leaves_what_the_journal_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = begin(dir.path());
+        journal.starting("preload", PRELOAD.manner()).unwrap();
+        journal.done("preload", PRELOAD.manner(), &State::default()).unwrap();
+        let before = journal.entry();
+        journal.starting("apply cp", APPLY.manner()).unwrap();
+        journal.backed_out(&before).unwrap();
+        let after = journal.entry();
+        assert_eq!(Entry { at: before.at, ..after.clone() }, before);
+        assert!(after.safe && after.to_string().contains("stopped after step `preload`"), "{after}");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::error::UpgradeError;
 use super::plan::EtcdPolicy;
-use super::{Upgrading, programs_dir};
+use super::{Upgrading, programs_dir, said};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::exec::tail;
 use crate::judge::version::Version;
 use crate::node::Node;
+use crate::{sanitise, secret};
 
 /// What kubeadm is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// One question to a node; one under load may take long to answer.
 const ASK: Duration = Duration::from_secs(60);
 
+/// A fingerprint of what kubeadm changes on a node first: its files in /etc/kubernetes, manifests, certificates,
+/// kubeconfigs and the backups of each, and the kubelet's configuration.
+const PRINT: &str = "find /etc/kubernetes /var/lib/kubelet/*.yaml /var/lib/kubelet/*.env -type f \
+  -exec sha256sum {} + 2>/dev/null | sort | sha256sum";
+
+/// Compares with the fingerprint from before kubeadm began: a kubeadm whose checks failed has changed nothing,
+/// whatever words it says that with.
+const UNCHANGED: &str = r#"[ "$(eval "$PRINT")" = "$(cat "$1")" ]"#;
+
 /// Starts the unit unless it runs or has ended well. Type oneshot with RemainAfterExit keeps the
 /// result until the node stops.
 const START: &str = r#"set -e
@@ -35,6 +45,7 @@ state=$(systemctl show --property ActiveState --value "$unit")
 case $state in
   active | activating | reloading) exit 0 ;;
 esac
+eval "$PRINT" > "$log.before"
 systemctl reset-failed "$unit" 2>/dev/null || true
 touch /kind/upgrade/running
 : > "$log"
@@ -60,7 +71,8 @@ pub(super) async fn run(
     up.engine.exec_ok(&node.name, &["cp", "/dev/stdin", &config], Some(text.into_bytes()), deadline).await?;
     let program = format!("{dir}/kubeadm");
     let asked = command(up.to, up.etcd, cgroup, job, &config);
-    let mut words = vec!["bash", "-c", START, "start", &unit, &log, &program];
+    let start = format!("PRINT='{PRINT}'\n{START}");
+    let mut words = vec!["bash", "-c", &start, "start", &unit, &log, &program];
     words.extend(asked.iter().map(String::as_str));
     up.engine.exec_ok(&node.name, &words, None, deadline).await?;
     ended(up, node, &unit, &log, deadline).await?;
@@ -122,7 +134,7 @@ async fn ended(
     let look = [
         "bash",
         "-c",
-        r#"systemctl show --property ActiveState --value "$1"; tail -n 20 "$2""#,
+        r#"systemctl show --property ActiveState --value "$1"; tail -n 200 "$2""#,
         "look",
         unit,
         log,
@@ -137,7 +149,7 @@ async fn ended(
                 match state.trim() {
                     "active" => return Ok(()),
                     "activating" | "reloading" => {}
-                    _ => return Err(UpgradeError::Kubeadm { node: node.name.clone(), last: reason(lines) }),
+                    _ => return Err(failed(up, node, log, lines, deadline).await),
                 }
             }
             Err(error) if deadline.is_over() => return Err(error.into()),
@@ -152,11 +164,24 @@ async fn ended(
     }
 }
 
-/// kubeadm's own error where it has one: the advice below it says less.
+/// kubeadm ended with an error: whether it had changed anything on its node by then.
+async fn failed(up: &Upgrading<'_>, node: &Node, log: &str, lines: &str, deadline: Deadline) -> UpgradeError {
+    let (before, script) = (format!("{log}.before"), format!("PRINT='{PRINT}'\n{UNCHANGED}"));
+    let ask = ["bash", "-c", &script, "unchanged", &before];
+    let same = up.engine.exec(&node.name, &ask, None, deadline.at_most(ASK)).await;
+    let (node, said, log) = (node.name.clone(), reason(lines), log.to_owned());
+    match same {
+        Ok(same) if same.code == 0 => UpgradeError::NotBegun { node, said, log },
+        _ => UpgradeError::Kubeadm { node, said, log },
+    }
+}
+
+/// Every line of kubeadm's own error where it has one, else its last lines.
 fn reason(lines: &str) -> String {
-    let mut lines = lines.lines().map(str::trim).filter(|l| !l.is_empty());
-    let error = lines.clone().rfind(|l| l.starts_with("error") || l.contains("[ERROR"));
-    error.or(lines.next_back()).unwrap_or("it said nothing").to_owned()
+    match said::errors(lines) {
+        errors if errors.is_empty() => tail(lines),
+        errors => sanitise::line(&secret::hide_shapes(&said::joined(&errors))),
+    }
 }
 
 /// Waits until the node's kubelet may read what `kubeadm upgrade node` reads with its credentials:
@@ -193,7 +218,7 @@ pub(super) async fn may_read(
 /// releases before 1.36, whose kubeadm is the last one to read it; the node's entrypoint gives the
 /// file to whatever kubeadm there is.
 pub(super) async fn migrate(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result<(), UpgradeError> {
-    if up.to < Version::new(1, 36, 0) || node.role != crate::node::Role::ControlPlane {
+    if !up.to.is_of_or_after(1, 36) || node.role != crate::node::Role::ControlPlane {
         return Ok(());
     }
     const MIGRATE: &str = r#"set -e
@@ -207,7 +232,7 @@ mv "$conf.new" "$conf""#;
 
 /// Whether kubeadm of this release takes an UpgradeConfiguration; flags before.
 fn takes_configuration(to: Version) -> bool {
-    to >= Version::new(1, 31, 0)
+    to.is_of_or_after(1, 31)
 }
 
 /// The UpgradeConfiguration (kubeadm.k8s.io/v1beta4). Of all checks only SystemVerification is
@@ -283,6 +308,6 @@ mod tests {
     fn the_reason_is_kubeadms_error() {
         let said = "[upgrade] x\nerror: error execution phase control-plane: no\nTo see the stack trace\n";
         assert_eq!(reason(said), "error: error execution phase control-plane: no");
-        assert_eq!(reason("one\ntwo\n\n"), "two");
+        assert_eq!(reason("one\ntwo\n\n"), "one | two");
     }
 }

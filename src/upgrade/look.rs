@@ -18,7 +18,7 @@ use kube::runtime::watcher;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::drain::{counts, full_name, moves, unmanaged};
+use super::drain::{asks_budgets, counts, full_name, moves, unmanaged, uses_up};
 use super::error::UpgradeError;
 use super::facts::{BudgetFacts, ClusterFacts, NodeFacts};
 use super::{STORE, Upgrading, programs_dir};
@@ -26,14 +26,16 @@ use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::judge::skew::{Component, State};
+use crate::judge::upgrade::parts;
 use crate::judge::version::Version;
 use crate::node::{Node, Power};
+use crate::sanitise;
 use crate::wait::{self, Verdict, check, nodes, pods};
 
 /// One question to a node.
 const ASK: Duration = Duration::from_secs(60);
 /// How often what cannot be watched is asked again.
-const LOOK: Duration = Duration::from_millis(300);
+pub(super) const LOOK: Duration = Duration::from_millis(300);
 /// Answers in a row after which a restarted API server counts as settled: over at least 3 s, since a
 /// kubelet kills and starts its static pods a moment after its own start.
 const STEADY: u32 = 10;
@@ -95,11 +97,19 @@ pub async fn facts(
 
 fn budget(budget: &PodDisruptionBudget, pods: &[Pod]) -> BudgetFacts {
     let status = budget.status.clone().unwrap_or_default();
-    let counted = pods.iter().filter(|p| moves(p) && counts(budget, p));
-    let placed = counted.filter_map(|p| Some((full_name(p), p.spec.as_ref()?.node_name.clone()?)));
+    let counted: Vec<&Pod> = pods.iter().filter(|p| counts(budget, p)).collect();
+    let asked = counted.iter().filter(|p| moves(p) && asks_budgets(p));
+    let placed = asked.filter_map(|p| Some((full_name(*p), p.spec.as_ref()?.node_name.clone()?)));
+    let mut conditions = status.conditions.into_iter().flatten();
+    let failed = conditions.find(|c| c.type_ == "DisruptionAllowed" && c.reason == "SyncFailed");
+    let policy = budget.spec.as_ref().and_then(|s| s.unhealthy_pod_eviction_policy.as_deref());
     BudgetFacts {
         name: full_name(budget),
         pods: placed.collect(),
+        unready: uses_up(&counted),
+        lets_unready_go: policy == Some("AlwaysAllow"),
+        selects_none: counted.is_empty(),
+        uncounted: failed.map(|c| sanitise::line(&c.message)),
         expected: status.expected_pods,
         desired: status.desired_healthy,
         healthy: status.current_healthy,
@@ -196,7 +206,34 @@ pub async fn state(client: &Client) -> Result<State, UpgradeError> {
     let coredns = coredns.map_err(|e| UpgradeError::api("read the Deployment coredns", e))?;
     state.coredns =
         coredns.and_then(|d| Version::of_image(d.spec?.template.spec?.containers.first()?.image.as_deref()?));
+    state.config = cluster_configuration(client).await?;
     Ok(state)
+}
+
+/// The version that kubeadm has noted for the cluster: its next upgrade, and every node that joins, go by it.
+async fn cluster_configuration(client: &Client) -> Result<Option<Version>, UpgradeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct ClusterConfiguration {
+        kubernetes_version: Option<Version>,
+    }
+    let read =
+        configuration::<ClusterConfiguration>(client, "kubeadm-config", "ClusterConfiguration").await?;
+    Ok(read.and_then(|c| c.kubernetes_version))
+}
+
+/// A configuration that kubeadm keeps under a key of a ConfigMap of kube-system; none where there is none.
+async fn configuration<C: serde::de::DeserializeOwned>(
+    client: &Client,
+    name: &str,
+    key: &str,
+) -> Result<Option<C>, UpgradeError> {
+    let maps = Api::<ConfigMap>::namespaced(client.unary.clone(), "kube-system");
+    let map = maps.get_opt(name).await;
+    let map = map.map_err(|e| UpgradeError::api(format!("read the ConfigMap {name}"), e))?;
+    let Some(text) = map.and_then(|m| m.data?.remove(key)) else { return Ok(None) };
+    let strange = |e: String| UpgradeError::Strange { what: format!("the ConfigMap {name}"), why: e };
+    serde_saphyr::from_str::<C>(&text).map(Some).map_err(|e| strange(e.to_string()))
 }
 
 fn image(pod: &Pod) -> Option<&str> {
@@ -209,13 +246,8 @@ async fn fail_cgroup_v1(client: &Client) -> Result<Option<bool>, UpgradeError> {
     struct KubeletConfiguration {
         fail_cgroup_v1: Option<bool>,
     }
-    let maps = Api::<ConfigMap>::namespaced(client.unary.clone(), "kube-system");
-    let map = maps.get_opt("kubelet-config").await;
-    let map = map.map_err(|e| UpgradeError::api("read the ConfigMap kubelet-config", e))?;
-    let Some(text) = map.and_then(|m| m.data?.remove("kubelet")) else { return Ok(None) };
-    let read = serde_saphyr::from_str::<KubeletConfiguration>(&text);
-    let strange = |e: String| UpgradeError::Strange { what: "the ConfigMap kubelet-config".into(), why: e };
-    Ok(read.map_err(|e| strange(e.to_string()))?.fail_cgroup_v1)
+    let read = configuration::<KubeletConfiguration>(client, "kubelet-config", "kubelet").await?;
+    Ok(read.and_then(|c| c.fail_cgroup_v1))
 }
 
 async fn list<K>(client: &Client, what: &str) -> Result<Vec<K>, UpgradeError>
@@ -414,12 +446,5 @@ pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<St
 
 /// The first part that is not of a version.
 fn unlike(state: &State, version: Version) -> Option<String> {
-    let planes = state.planes.iter().flat_map(|(node, parts)| {
-        let parts = parts.iter().filter(|(c, _)| **c != Component::Etcd);
-        parts.map(move |(c, v)| (c.name(), node, v))
-    });
-    let kubelets = state.kubelets.iter().map(|(n, v)| ("kubelet", n, v));
-    let proxies = state.proxies.iter().map(|(n, v)| ("kube-proxy", n, v));
-    let mut all = planes.chain(kubelets).chain(proxies);
-    all.find(|(.., v)| **v != version).map(|(part, node, v)| format!("{part} of {node} is {v}"))
+    parts(state).find(|(_, v)| *v != version).map(|(part, v)| format!("{part} is {v}"))
 }

@@ -4,6 +4,7 @@
 //! kind has no upgrade of its own. The node containers stay the same ones; kubeadm, kubelet and
 //! kubectl are exchanged in them, and the control plane's images change with kubeadm.
 
+mod disruption;
 mod drain;
 mod error;
 mod facts;
@@ -14,6 +15,7 @@ mod pace;
 mod plan;
 mod refusal;
 mod release;
+pub(crate) mod said;
 pub mod step;
 mod told;
 
@@ -28,6 +30,7 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::image::Artefacts;
+use crate::judge::upgrade::Course;
 use crate::node::Node;
 use crate::progress::Progress;
 
@@ -116,7 +119,7 @@ pub enum Told<'p> {
         /// Seconds that it took.
         took: f64,
         /// The versions of everything now, as far as the API answers.
-        seen: Option<State>,
+        seen: Option<&'p State>,
     },
 }
 
@@ -154,6 +157,8 @@ pub struct Upgrade<'a> {
     pub progress: &'a Progress,
     /// How long a drain is tried.
     pub drain: Duration,
+    /// How long what is seen after a step may differ from its plan: a static pod is shown a moment late.
+    pub arrival: Duration,
 }
 
 impl Upgrade<'_> {
@@ -161,12 +166,13 @@ impl Upgrade<'_> {
     /// before the next hop: its checks are made from what runs then.
     ///
     /// # Guarantees
-    /// Every step is written into the journal before it begins and after it is proved to be done.
-    /// However it ends, no node is left cordoned by a step that gave up a drain.
+    /// Every step is written into the journal before it begins and after it is proved to be done: it ended well,
+    /// and what is seen afterwards is what the plan says. However it ends, no node is left cordoned by a step that
+    /// gave up a drain.
     ///
     /// # Errors
     /// [`UpgradeError::Step`] with the step. The journal says what stands; a plan made anew is the
-    /// rest.
+    /// rest. A step that failed before it changed anything leaves the journal as it was.
     ///
     /// # Cancellation
     /// As when the process is killed: a kubeadm that runs goes on to its end, and is found again.
@@ -195,27 +201,36 @@ impl Upgrade<'_> {
             progress: (self.progress, String::new()),
         };
         let mut why: Option<String> = None;
+        let mut course = Course::from(&facts.state);
         for planned in &hop.steps {
             let title = planned.title();
             let task = format!("{} {title}", hop.to);
             up.progress.1.clone_from(&task);
             let node = planned.node.as_deref().and_then(|name| self.nodes.iter().find(|n| n.name == name));
             let manner = planned.step.manner();
+            let before = journal.entry();
             journal.starting(&title, manner)?;
             watcher(Told::Started { to: hop.to, step: planned });
             let began = Instant::now();
             let deadline = Deadline::after(manner.limit);
             let result = self.progress.task(&task, planned.step.run(&up, node, deadline)).await;
             let took = began.elapsed().as_secs_f64();
-            // The API may be away: that is no failure of the step.
-            let seen = deadline.at_most(look::GLANCE).bound(look::state(self.client)).await;
-            let seen = seen.ok().and_then(Result::ok);
-            let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
-            let reason = watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen });
-            if let Err(source) = result {
-                if manner.backs_out {
-                    journal.backed_out()?;
+            course.step(manner.name, result.is_ok(), &planned.after);
+            let (seen, compared) = match &result {
+                Ok(_) => self.compared(&course, deadline).await,
+                // The API may be away: the reason why the step failed is known.
+                Err(_) => {
+                    let seen = deadline.at_most(look::GLANCE).bound(look::state(self.client)).await;
+                    (seen.ok().and_then(Result::ok), Ok(()))
                 }
+            };
+            let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
+            let reason =
+                watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen: seen.as_ref() });
+            if result.as_ref().is_err_and(|e| manner.backs_out || e.is_before_any_change()) {
+                journal.backed_out(&before)?;
+            }
+            if let Err(source) = result.and(compared) {
                 return Err(UpgradeError::Step { step: title, to: hop.to, source: Box::new(source) });
             }
             journal.done(&title, manner, &planned.after)?;
@@ -230,6 +245,44 @@ impl Upgrade<'_> {
             }
         }
         Ok(Ending::Complete)
+    }
+
+    /// What is seen after a step that ended well, and why the upgrade must not go on from there. An API that does not
+    /// answer is asked again until the step's deadline, and for `arrival` at least.
+    async fn compared(
+        &self,
+        course: &Course<'_>,
+        deadline: Deadline,
+    ) -> (Option<State>, Result<(), UpgradeError>) {
+        let deadline = Deadline::after(deadline.remaining().max(self.arrival));
+        let mut differs: Option<Deadline> = None;
+        loop {
+            let error = match deadline.at_most(look::GLANCE).bound(look::state(self.client)).await {
+                Ok(Ok(seen)) => {
+                    let differences = course.differences(&seen);
+                    if differences.is_empty() {
+                        return (Some(seen), Ok(()));
+                    }
+                    if differs.get_or_insert_with(|| Deadline::after(self.arrival)).is_over() {
+                        return (Some(seen), Err(UpgradeError::NotAsPlanned { differences }));
+                    }
+                    differences.join("; ")
+                }
+                // Right after a start an API server's rules are not all there.
+                Ok(Err(UpgradeError::Api { source, .. }))
+                    if source.is_transient() || source.code() == Some(403) =>
+                {
+                    source.text
+                }
+                Ok(Err(error)) => return (None, Err(error)),
+                Err(late) => late.to_string(),
+            };
+            if deadline.is_over() {
+                let what = "the versions of everything are seen".into();
+                return (None, Err(UpgradeError::Late { what, waited: deadline.waited(), last: error }));
+            }
+            deadline.pause(look::LOOK).await;
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{BudgetFacts, ClusterFacts, ReleaseFacts};
+use super::disruption;
+use super::facts::{ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
 use super::step::{self, Step};
 use crate::judge::skew::{self, Component, State};
@@ -103,7 +104,7 @@ impl UpgradePlan {
         refused.extend(newer(facts, to));
         let Some((oldest, newest)) = facts.state.servers() else { return Err(refused) };
         let oldest = lowest(&facts.state).unwrap_or(oldest);
-        let mut hops = Vec::new();
+        let (mut hops, mut told) = (Vec::new(), Vec::new());
         let back = refused.iter().any(|r| matches!(r, Refusal::Downgrade { .. }));
         match route(oldest, newest, to, releases) {
             // Whether there is such a release does not matter then.
@@ -116,6 +117,7 @@ impl UpgradePlan {
                 for release in route {
                     match hop(&facts, release, etcd) {
                         Ok(hop) => {
+                            told.extend(members(&facts.state, release, etcd));
                             if let Some(last) = hop.steps.last() {
                                 facts.state = last.after.clone();
                                 facts.cordoned_by_us.clear();
@@ -134,7 +136,7 @@ impl UpgradePlan {
         if !refused.is_empty() {
             return Err(refused);
         }
-        let warnings = warnings(facts, &hops);
+        let warnings = warnings(facts, &hops, told);
         Ok(Self { cluster: facts.name.clone(), from: oldest, to, etcd, hops, warnings })
     }
 
@@ -215,7 +217,8 @@ fn newer(facts: &ClusterFacts, to: Version) -> Option<Refusal> {
 fn lowest(state: &State) -> Option<Version> {
     let planes = [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
     let planes = planes.into_iter().flat_map(|c| state.all(c).map(|(_, v)| v));
-    planes.chain(state.kubelets.values().copied()).chain(state.proxies.values().copied()).min()
+    let nodes = state.kubelets.values().chain(state.proxies.values()).copied();
+    planes.chain(nodes).chain(state.config).min()
 }
 
 /// The releases to go to, one after another. A hop that was begun is ended first: to the version that
@@ -264,15 +267,19 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
     refused.extend(skew::kubeadm_reaches(&facts.state, to).into_iter().map(|what| skew(NOW, what)));
     refused.extend(companions(&facts.state, release, etcd));
     let from = lowest(&facts.state).unwrap_or(to);
-    let ordered = order(facts, to);
+    let ordered = order(facts, release);
     refused.extend(blocked(facts, &ordered));
     // Refused from this release on, allowed by default before. Source: KEP-5573 and the kubelet's
     // configuration reference, failCgroupV1.
-    if to >= Version::new(1, 35, 0) && facts.fail_cgroup_v1 != Some(false) {
+    if to.is_of_or_after(1, 35) && facts.fail_cgroup_v1 != Some(false) {
         let v1 = facts.nodes.iter().filter(|n| n.cgroup == 1);
         refused.extend(v1.map(|n| Refusal::Cgroup { node: n.name.clone(), version: to }));
     }
     let mut state = facts.state.clone();
+    // A control plane of which nothing is seen is to have its components afterwards.
+    for plane in facts.of(Role::ControlPlane) {
+        state.planes.entry(plane.name.clone()).or_default();
+    }
     let mut steps = Vec::new();
     for (step, node) in ordered {
         let after = step.after(&state, node.as_deref(), release, etcd);
@@ -306,29 +313,48 @@ fn companions(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Re
         wrong.push(format!("CoreDNS {from} cannot be downgraded to {to}"));
     }
     wrong.dedup();
-    wrong.into_iter().map(|what| Refusal::Companion { version, what }).collect()
+    let mut refused: Vec<Refusal> =
+        wrong.into_iter().map(|what| Refusal::Companion { version, what }).collect();
+    // A member that is alone has nobody to come back; whether it always was is not known.
+    if state.all(Component::Etcd).count() > 1 {
+        refused.extend(members(state, release, etcd).map(|what| Refusal::Members { version, what }));
+    }
+    refused
+}
+
+/// What may go wrong with the members of etcd in a hop.
+fn members(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Option<String> {
+    let to = release.etcd.filter(|_| etcd == EtcdPolicy::Upgrade)?;
+    state.all(Component::Etcd).find_map(|(_, from)| skew::etcd_members(from, to))
 }
 
 type Placed = (&'static dyn Step, Option<String>);
 
-/// What is left to do, in order: every control plane's components before any kubelet (a new kubelet
+/// What is left to do, in order. A part counts as done where it is seen at the new version: one that is not seen is
+/// not done, and the first control plane is not done before kubeadm-config says so, which kubeadm writes after the
+/// static pods. Every control plane's components before any kubelet (a new kubelet
 /// may meet an old API server through the load balancer), then the workers one after another. Within
 /// a node: drained, since a kubelet's minor version is not changed below running pods.
-fn order(facts: &ClusterFacts, to: Version) -> Vec<Placed> {
-    let state = &facts.state;
+fn order(facts: &ClusterFacts, release: &ReleaseFacts) -> Vec<Placed> {
+    let (state, to) = (&facts.state, release.version);
     let planes: Vec<&str> = facts.of(Role::ControlPlane).map(|n| n.name.as_str()).collect();
     let mut order: Vec<Placed> = Vec::new();
     let complete = |node: &str| {
         let parts = state.planes.get(node);
-        let part = |c| parts.and_then(|p| p.get(c)).is_none_or(|v| *v == to);
+        let part = |c| parts.and_then(|p| p.get(c)) == Some(&to);
         [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler]
             .iter()
             .all(part)
     };
     // kubeadm changes kube-proxy and CoreDNS with the last control plane.
-    let addons = state.proxies.values().all(|v| *v == to);
-    let open =
-        planes.iter().enumerate().filter(|(i, node)| !complete(node) || !addons && i + 1 == planes.len());
+    let dns = state.coredns.zip(release.coredns).is_none_or(|(now, named)| now == named);
+    let proxy = |node: &String| state.proxies.get(node) == Some(&to);
+    let addons = dns && (state.proxies.is_empty() || state.kubelets.keys().all(proxy));
+    let noted = state.config == Some(to);
+    let open = planes
+        .iter()
+        .enumerate()
+        .filter(|(i, node)| !complete(node) || *i == 0 && !noted || !addons && i + 1 == planes.len());
     for (i, node) in open {
         let step: &'static dyn Step = if i == 0 { &step::APPLY } else { &step::CONFIGURE };
         order.push((step, Some((*node).to_owned())));
@@ -359,16 +385,7 @@ fn blocked(facts: &ClusterFacts, ordered: &[Placed]) -> Vec<Refusal> {
     let mut refused = Vec::new();
     let drained = ordered.iter().filter(|(s, _)| s.name() == step::DRAIN.name());
     for node in drained.filter_map(|(_, node)| node.as_deref()) {
-        for budget in facts.budgets.iter().filter(|b| b.never_allows()) {
-            let here = budget.pods.iter().filter(|(_, on)| on == node);
-            refused.extend(here.map(|(pod, _)| Refusal::Budget {
-                budget: budget.name.clone(),
-                pod: pod.clone(),
-                node: node.into(),
-                desired: budget.desired,
-                expected: budget.expected,
-            }));
-        }
+        refused.extend(disruption::never_evicted(&facts.budgets, node));
         let alone = facts.unmanaged.get(node).into_iter().flatten();
         refused.extend(alone.map(|pod| Refusal::Unmanaged { pod: pod.clone(), node: node.into() }));
     }
@@ -391,17 +408,13 @@ fn room(facts: &ClusterFacts, hops: &[Hop], releases: &[ReleaseFacts]) -> Vec<Re
     Vec::new()
 }
 
-fn warnings(facts: &ClusterFacts, hops: &[Hop]) -> Vec<String> {
+fn warnings(facts: &ClusterFacts, hops: &[Hop], told: Vec<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     if hops.is_empty() {
         return warnings;
     }
-    for budget in facts.budgets.iter().filter(|b| b.allowed == 0 && b.expected > 0) {
-        let BudgetFacts { name, healthy, desired, .. } = budget;
-        warnings.push(format!(
-            "PodDisruptionBudget {name} allows no eviction right now ({healthy} healthy, {desired} must stay): a drain waits for it"
-        ));
-    }
+    warnings.extend(disruption::warnings(&facts.budgets));
+    warnings.extend(told);
     for hop in hops.iter().filter(|h| h.etcd.is_none() || h.coredns.is_none()) {
         warnings.push(format!(
             "which etcd and CoreDNS {} names is known, and checked, once its node image was taken apart: before anything is touched",

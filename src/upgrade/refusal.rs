@@ -69,6 +69,14 @@ pub enum Refusal {
         /// What is wrong.
         what: String,
     },
+    /// The members of etcd may not come through.
+    #[error("Kubernetes {version}: {what}")]
+    Members {
+        /// The release.
+        version: Version,
+        /// What may go wrong.
+        what: String,
+    },
     /// Every node must be ready before the first step.
     #[error("{node} is not ready: {why}")]
     NotReady {
@@ -98,6 +106,33 @@ pub enum Refusal {
         desired: i32,
         /// Pods that there are.
         expected: i32,
+    },
+    /// The controller of the budget cannot count its pods, and the API allows no eviction until it can.
+    #[error(
+        "PodDisruptionBudget {budget} never allows the eviction of {pod} from {node}: its controller cannot count its pods: {why}"
+    )]
+    Uncounted {
+        /// `namespace/name`.
+        budget: String,
+        /// The pod.
+        pod: String,
+        /// Its node.
+        node: String,
+        /// The controller's message.
+        why: String,
+    },
+    /// The API evicts no pod that more than one budget counts.
+    #[error(
+        "pod {pod} on {node} is counted by the PodDisruptionBudgets {}: the API refuses every eviction of such a pod",
+        .budgets.join(" and ")
+    )]
+    TwoBudgets {
+        /// `namespace/name`.
+        pod: String,
+        /// Its node.
+        node: String,
+        /// Their names, `namespace/name`.
+        budgets: Vec<String>,
     },
     /// A drain would delete it for good.
     #[error("pod {pod} on {node} has no controller: a drain would delete it for good")]
@@ -143,6 +178,9 @@ impl Refusal {
             Self::Downgrade { .. } => "make a new cluster of the older version".into(),
             Self::SkipsMinor { line, .. } => format!("add a release of {line} to the image profile"),
             Self::Unknown { .. } => "`seatrial images` shows the versions of each profile".into(),
+            Self::Members { .. } => {
+                "`--keep-etcd` leaves etcd as it is; bring it to 3.5.26 or later of 3.5 before the next upgrade".into()
+            }
             Self::Unreachable { .. } | Self::Companion { .. } => return None,
             Self::Skew { when, .. } if when == NOW => {
                 "bring the nodes that are ahead or behind to the version of the control plane first".into()
@@ -151,6 +189,10 @@ impl Refusal {
             Self::NotReady { node, .. } => format!("kubectl describe node {node}"),
             Self::Cordoned { node } => format!("kubectl uncordon {node}"),
             Self::Budget { .. } => "allow a disruption in the budget, or add a replica".into(),
+            Self::Uncounted { .. } => {
+                "count with minAvailable, as a number, where the pods' controller has no scale (a Job, a DaemonSet)".into()
+            }
+            Self::TwoBudgets { .. } => "narrow the selectors until one budget counts the pod".into(),
             Self::Unmanaged { .. } => "delete the pod, or give it a controller".into(),
             Self::Disk { .. } => "make room, for example with `docker image prune`".into(),
             Self::Cgroup { .. } => {

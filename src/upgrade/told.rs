@@ -57,7 +57,7 @@ impl Told<'_> {
                 took: *took,
                 error: result.as_ref().err().cloned(),
                 proof: result.as_ref().ok().cloned().unwrap_or_default(),
-                versions: seen.clone(),
+                versions: seen.cloned(),
             }),
         }
     }

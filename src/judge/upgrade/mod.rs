@@ -39,6 +39,7 @@ pub(crate) use lives::HASH;
 use lives::lives;
 pub use told::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
+pub(crate) use versions::{Course, parts};
 
 /// The claims of part D.
 pub static CLAIMS: [Claim; 5] = [

@@ -136,18 +136,11 @@ fn states(finding: &mut Finding, before: &State, done: &[Done<'_>]) -> Result<()
     let broken = before.violations();
     finding.check(broken.is_empty(), format!("before: {}", told(&broken)));
     let mut last = before;
-    // What kube-proxy was before kubeadm rolled it out; none where no rollout is under way.
-    let mut rolling: Option<&State> = None;
-    let mut planned_before = before;
+    let mut course = Course::from(before);
     for Done { ended, planned } in done {
         let title = title(&ended.step, ended.node.as_deref());
         if let Some(planned) = planned {
-            if planned.after.proxies != planned_before.proxies {
-                rolling = Some(planned_before);
-            } else if ended.step == SETTLE && ended.error.is_none() {
-                rolling = None;
-            }
-            planned_before = &planned.after;
+            course.step(&ended.step, ended.error.is_none(), &planned.after);
         }
         let Some(now) = &ended.versions else {
             if ended.error.is_none() {
@@ -165,8 +158,8 @@ fn states(finding: &mut Finding, before: &State, done: &[Done<'_>]) -> Result<()
                 false => format!("after `{title}`: older than before: {}", names(&back)),
             },
         );
-        if let (Some(planned), None) = (planned, &ended.error) {
-            let unlike = differences(now, &planned.after, rolling);
+        if let (Some(_), None) = (planned, &ended.error) {
+            let unlike = course.differences(now);
             let what = match unlike.is_empty() {
                 true => format!("after `{title}`: every part is as planned"),
                 false => format!("after `{title}`: not as planned: {}", names(&unlike)),
@@ -220,9 +213,42 @@ const SETTLE: &str = "settle";
 /// it is told otherwise; kubeadm does not.
 const WITHOUT_PROXY: usize = 1;
 
+/// A plan that is being carried out: what is seen after each step is compared with what the plan says of that
+/// moment. One comparison for the upgrade itself and for D1.
+#[derive(Debug)]
+pub(crate) struct Course<'s> {
+    /// What the plan says of now.
+    planned: &'s State,
+    /// The state before a rollout of kube-proxy that may be under way; none where none is.
+    rolling: Option<&'s State>,
+}
+
+impl<'s> Course<'s> {
+    /// Nothing is done yet.
+    pub(crate) fn from(before: &'s State) -> Self {
+        Self { planned: before, rolling: None }
+    }
+
+    /// A step has ended, well or not.
+    pub(crate) fn step(&mut self, step: &str, well: bool, after: &'s State) {
+        if after.proxies != self.planned.proxies {
+            self.rolling = Some(self.planned);
+        } else if step == SETTLE && well {
+            self.rolling = None;
+        }
+        self.planned = after;
+    }
+
+    /// Every part that is not as it is planned now, or that is missing, in a sentence each.
+    pub(crate) fn differences(&self, now: &State) -> Vec<String> {
+        differences(now, self.planned, self.rolling)
+    }
+}
+
 /// Every part that is not as it was planned, or that is missing, in a sentence each. `rolling` is the
 /// state before a rollout of kube-proxy that may be under way: a node may have its kube-proxy of before
-/// then, and [`WITHOUT_PROXY`] nodes none. kubectl is no part of a cluster and is not looked at.
+/// then, and [`WITHOUT_PROXY`] nodes none. kubectl is no part of a cluster and is not looked at. Plans of earlier
+/// versions do not say what kubeadm-config has.
 pub(super) fn differences(now: &State, planned: &State, rolling: Option<&State>) -> Vec<String> {
     let (is, wanted) = (all(now), all(planned));
     let before = rolling.map(all);
@@ -238,14 +264,14 @@ pub(super) fn differences(now: &State, planned: &State, rolling: Option<&State>)
             None => found.push(format!("{part} is gone, planned {version}")),
         }
     }
-    let strange = is.iter().filter(|(part, _)| !wanted.contains_key(part));
+    let strange = is.iter().filter(|(part, _)| **part != Part::Config && !wanted.contains_key(part));
     found.extend(strange.map(|(part, version)| format!("{part} is {version}, planned nowhere")));
     found
 }
 
 /// One part of a cluster that has a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part<'s> {
+pub(crate) enum Part<'s> {
     /// Of a control plane.
     Plane(Component, &'s str),
     /// Of a node.
@@ -254,6 +280,8 @@ pub(super) enum Part<'s> {
     Proxy(&'s str),
     /// Of the cluster.
     CoreDns,
+    /// What kubeadm keeps of itself in the cluster.
+    Config,
 }
 
 impl Part<'_> {
@@ -269,6 +297,7 @@ impl std::fmt::Display for Part<'_> {
             Self::Kubelet(node) => write!(f, "kubelet of {node}"),
             Self::Proxy(node) => write!(f, "kube-proxy of {node}"),
             Self::CoreDns => f.write_str("CoreDNS"),
+            Self::Config => f.write_str("kubeadm-config"),
         }
     }
 }
@@ -280,7 +309,9 @@ fn all(state: &State) -> BTreeMap<Part<'_>, Version> {
     });
     let kubelets = state.kubelets.iter().map(|(node, v)| (Part::Kubelet(node.as_str()), *v));
     let proxies = state.proxies.iter().map(|(node, v)| (Part::Proxy(node.as_str()), *v));
-    planes.chain(kubelets).chain(proxies).chain(state.coredns.map(|v| (Part::CoreDns, v))).collect()
+    let coredns = state.coredns.map(|v| (Part::CoreDns, v));
+    let config = state.config.map(|v| (Part::Config, v));
+    planes.chain(kubelets).chain(proxies).chain(coredns).chain(config).collect()
 }
 
 fn older(before: &State, now: &State) -> Vec<String> {
@@ -289,8 +320,9 @@ fn older(before: &State, now: &State) -> Vec<String> {
     back.map(|(part, v)| format!("{part} {v}")).collect()
 }
 
-/// What Kubernetes releases together: kube-proxy, kubelets and the control plane without etcd.
-pub(super) fn parts(state: &State) -> impl Iterator<Item = (Part<'_>, Version)> {
+/// What Kubernetes releases together: kube-proxy, kubelets, the control plane without etcd, and what kubeadm
+/// says of itself in the cluster.
+pub(crate) fn parts(state: &State) -> impl Iterator<Item = (Part<'_>, Version)> {
     let with = |part: &Part<'_>| !matches!(part, Part::Plane(Component::Etcd, _) | Part::CoreDns);
     all(state).into_iter().filter(move |(part, _)| with(part))
 }

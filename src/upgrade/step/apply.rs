@@ -1,5 +1,6 @@
 //! The first control plane, and what belongs to the cluster as a whole.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
 use crate::judge::skew::{Component, State};
+use crate::judge::version::Version;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
@@ -44,7 +46,7 @@ impl Step for Apply {
     }
 
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {
-        plane_upgraded(before, node, release, etcd)
+        State { config: Some(release.version), ..plane_upgraded(before, node, release, etcd) }
     }
 
     fn run<'a>(
@@ -69,8 +71,8 @@ impl Step for Apply {
     }
 }
 
-/// The state after a control plane's components were upgraded; with the last one, kubeadm changes
-/// kube-proxy and CoreDNS.
+/// The state after a control plane's components were upgraded, those among them that were not seen before; with the
+/// last one, kubeadm changes kube-proxy and CoreDNS. A worker has none.
 pub(super) fn plane_upgraded(
     before: &State,
     node: Option<&str>,
@@ -79,15 +81,19 @@ pub(super) fn plane_upgraded(
 ) -> State {
     let mut state = before.clone();
     let Some(plane) = node.and_then(|n| state.planes.get_mut(n)) else { return state };
-    for (component, version) in plane.iter_mut() {
+    for component in Component::ALL {
         match (component, release.etcd, etcd) {
-            (Component::Etcd, Some(to), EtcdPolicy::Upgrade) => *version = to,
+            (Component::Etcd, Some(to), EtcdPolicy::Upgrade) => _ = plane.insert(component, to),
             (Component::Etcd, ..) => {}
-            _ => *version = release.version,
+            _ => _ = plane.insert(component, release.version),
         }
     }
-    if state.all(Component::KubeApiserver).all(|(_, v)| v == release.version) {
-        state.proxies.values_mut().for_each(|v| *v = release.version);
+    let server =
+        |plane: &BTreeMap<Component, Version>| plane.get(&Component::KubeApiserver) == Some(&release.version);
+    if state.planes.values().all(server) {
+        if !state.proxies.is_empty() {
+            state.proxies = state.kubelets.keys().map(|node| (node.clone(), release.version)).collect();
+        }
         state.coredns = state.coredns.map(|now| release.coredns.unwrap_or(now));
     }
     state

@@ -89,12 +89,18 @@ async fn a_budget_that_forbids_it_is_named_with_its_pod() {
     };
     fake.put(budget("keep", "web"));
     fake.put(budget("other", "db"));
+    let mut sick = pod("sick", "w2", "ReplicaSet");
+    sick["status"]["conditions"] = json!([{"type": "Ready", "status": "False"}]);
+    fake.put(sick);
     fake.trouble("POST", "/eviction", false, 100, Trouble::TooMany { retry_after: 10 });
     let deadline = Deadline::after(Duration::from_secs(2));
     let error = drain(&fake.client().await, "w1", deadline).await.unwrap_err();
     let UpgradeError::NotEvicted { pod, node, why, .. } = &error else { panic!("{error}") };
     assert_eq!((pod.as_str(), node.as_str()), ("default/web-1", "w1"));
-    assert_eq!(why, "PodDisruptionBudget default/keep has 1 healthy pods of 1 that must stay");
+    let budget = "PodDisruptionBudget default/keep has 1 healthy pods of 1 that must stay";
+    assert!(why.starts_with(&format!("{budget}, not ready: ")) && why.contains("default/sick"), "{why}");
+    // The API's own words stay.
+    assert!(why.ends_with("; too many requests (429 TooManyRequests)"), "{why}");
     assert!(fake.get("Pod", "default", "web-1").is_some());
     assert!(error.hint().unwrap().contains("add a replica"));
 }

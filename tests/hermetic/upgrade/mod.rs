@@ -1,12 +1,15 @@
 //! Upgrades without a cluster: plans from made-up facts, each refusal, and what a drain says.
 
+mod budgets;
 mod cost;
 mod disturbed;
 mod drain;
 mod each;
+mod hop;
 pub mod judge;
 mod plan;
 mod refused;
+mod resumed;
 mod story;
 pub mod upgraded;
 
@@ -38,7 +41,7 @@ pub fn cluster(nodes: &[&str]) -> ClusterFacts {
         images: Default::default(),
         programs: Default::default(),
     };
-    let mut state = State { coredns: Some(v("1.12.1")), ..State::default() };
+    let mut state = State { coredns: Some(v("1.12.1")), config: Some(v("1.34.4")), ..State::default() };
     for name in nodes {
         if !name.starts_with('w') {
             let parts =

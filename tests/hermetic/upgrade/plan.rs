@@ -200,7 +200,7 @@ fn a_budget_that_never_allows_an_eviction_is_named_with_its_pod() {
         expected: 1,
         desired: 1,
         healthy: 1,
-        allowed: 0,
+        ..BudgetFacts::default()
     };
     facts.budgets.push(budget.clone());
     assert_eq!(

@@ -2,6 +2,7 @@
 //! not to begin, and a step that cannot go on says so and leaves nothing closed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use seatrial::client::Client;
@@ -11,7 +12,10 @@ use seatrial::image::Artefacts;
 use seatrial::node::{Node, OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 use seatrial::upgrade::step::{APPLY, DRAIN, Step};
-use seatrial::upgrade::{self, EtcdPolicy, Journal, UpgradeError, UpgradePlan, Upgrading};
+use seatrial::upgrade::{
+    self, ClusterFacts, Ending, EtcdPolicy, Journal, State, Told, Upgrade, UpgradeError, UpgradePlan,
+    Upgrading,
+};
 use serde_json::{Value, json};
 
 use super::{releases, v};
@@ -24,7 +28,7 @@ const LOOK: &str = "cgroup2fs\n50000000000\nv1.34.4\n\n--\n";
 
 pub struct Ground {
     pub api: FakeApi,
-    fake: FakeEngine,
+    pub fake: FakeEngine,
     engine: Engine,
     client: Client,
     nodes: Vec<Node>,
@@ -65,6 +69,13 @@ pub async fn ground() -> Ground {
         api.put(system(component, "cp", labels, &format!("{component}:{version}")));
     }
     api.put(pod("web-1", "w"));
+    let noted =
+        "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.34.4\n";
+    api.put(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "kubeadm-config", "namespace": "kube-system"},
+        "data": {"ClusterConfiguration": noted},
+    }));
     let client = api.client().await;
     let node = |name: &str, role| Node::new(engine.clone(), name, role);
     let nodes = vec![node("cp", Role::ControlPlane), node("w", Role::Worker), node("w2", Role::Worker)];
@@ -111,12 +122,53 @@ fn budget(expected: i32, healthy: i32) -> Value {
 }
 
 impl Ground {
-    /// Every reason not to begin, as the cluster is now; none where it is planned.
-    async fn reasons(&self, to: &str) -> Vec<String> {
+    /// The cluster as it is now.
+    pub async fn facts(&self) -> ClusterFacts {
         let deadline = Deadline::after(Duration::from_secs(20));
         let looked = upgrade::facts("c", &self.engine, &self.client, &self.nodes, BTreeSet::new(), deadline);
-        let planned = UpgradePlan::make(&looked.await.unwrap(), &releases(), v(to), EtcdPolicy::Upgrade);
+        looked.await.unwrap()
+    }
+
+    /// Every reason not to begin, as the cluster is now; none where it is planned.
+    pub async fn reasons(&self, to: &str) -> Vec<String> {
+        let planned = UpgradePlan::make(&self.facts().await, &releases(), v(to), EtcdPolicy::Upgrade);
         planned.err().into_iter().flatten().map(|r| r.to_string()).collect()
+    }
+
+    /// Carries out one step of the plan to 1.35.4 as a hop, with `after` as what the plan says of the end; gives how
+    /// that ended, what the journal says then, and what was told of the step's end.
+    pub async fn hop(
+        &self,
+        title: &str,
+        arrival: Duration,
+        after: impl FnOnce(&mut State),
+    ) -> (Result<Ending, UpgradeError>, upgrade::Entry, Option<(Result<Value, String>, Option<State>)>) {
+        let (facts, to) = (self.facts().await, v("1.35.4"));
+        let mut plan = UpgradePlan::make(&facts, &releases(), to, EtcdPolicy::Upgrade).unwrap();
+        let hop = &mut plan.hops[0];
+        hop.steps.retain(|s| s.title() == title);
+        hop.steps[0].after = facts.state.clone();
+        after(&mut hop.steps[0].after);
+        let progress = Progress::silent();
+        let work = Upgrade {
+            engine: &self.engine,
+            client: &self.client,
+            nodes: &self.nodes,
+            dir: self.dir.path(),
+            progress: &progress,
+            drain: self.drain,
+            arrival,
+        };
+        let ends = Mutex::new(None);
+        let watcher = |told: Told<'_>| {
+            if let Told::Ended { result, seen, .. } = told {
+                *ends.lock().unwrap() = Some((result, seen.cloned()));
+            }
+            None
+        };
+        let ended = work.hop(&plan, &plan.hops[0], &facts, &artefacts(&[]), None, &watcher).await;
+        let entry = Journal::read(self.dir.path()).unwrap().unwrap();
+        (ended, entry, ends.into_inner().unwrap())
     }
 
     /// Runs one step on one node, and gives its error and what the journal says then.
@@ -136,13 +188,7 @@ impl Ground {
     ) -> (Result<Value, UpgradeError>, upgrade::Entry) {
         let to = v("1.35.4");
         let journal = Journal::begin(self.dir.path(), v("1.34.4"), to, to, EtcdPolicy::Upgrade).unwrap();
-        let artefacts = Artefacts {
-            version: "1.35.4".into(),
-            programs: Vec::new(),
-            images: images.iter().map(|i| (*i).to_owned()).collect(),
-            archive: "/nowhere".into(),
-            stand_ins: BTreeMap::new(),
-        };
+        let artefacts = artefacts(images);
         let progress = Progress::silent();
         let up = Upgrading {
             engine: &self.engine,
@@ -159,6 +205,16 @@ impl Ground {
         };
         let node = self.nodes.iter().find(|n| n.name == node);
         (step.run(&up, node, deadline).await, journal.entry())
+    }
+}
+
+fn artefacts(images: &[&str]) -> Artefacts {
+    Artefacts {
+        version: "1.35.4".into(),
+        programs: Vec::new(),
+        images: images.iter().map(|i| (*i).to_owned()).collect(),
+        archive: "/nowhere".into(),
+        stand_ins: BTreeMap::new(),
     }
 }
 

@@ -51,7 +51,7 @@ fn state(wrong: Wrong) -> State {
         *version = if *component == Component::Etcd { v("3.6.6") } else { new };
     }
     state.proxies.values_mut().for_each(|v| *v = new);
-    state.coredns = Some(v("1.13.1"));
+    (state.coredns, state.config) = (Some(v("1.13.1")), Some(new));
     let nodes: &[&str] = if wrong.half && !wrong.no_skew { &["cp"] } else { &["cp", "w1", "w2"] };
     for node in nodes {
         state.kubelets.insert((*node).into(), new);
@@ -178,6 +178,32 @@ fn bent(wrong: Wrong, bend: impl FnOnce(&mut Vec<Record>)) -> Finding {
     let own: Vec<Record> =
         all.iter().filter(|r| r.scope.scenario.as_deref() == Some("upgraded")).cloned().collect();
     judge::claim("D5").unwrap().judge(&Evidence::new(&own, "D5").of_run(&all))
+}
+
+#[test]
+fn what_kubeadm_noted_is_compared_where_the_plan_says_it() {
+    let without = |what: &str, pointer: &str| {
+        bent(Wrong::default(), |all| {
+            for record in all {
+                if let Event::Observed { what: observed, value, .. } = &mut record.event
+                    && observed == what
+                {
+                    let state = value.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+                    assert!(state.remove("config").is_some());
+                }
+            }
+        })
+    };
+    // Plans of earlier versions do not say it.
+    let old = without("origin", "/planned");
+    assert_eq!(old.conclusion(), Conclusion::Passed, "{}", old.evidence());
+    let gone = without("versions", "");
+    assert_eq!(gone.conclusion(), Conclusion::Failed, "{}", gone.evidence());
+    assert!(
+        gone.details().iter().any(|d| d.contains("kubeadm-config is gone, planned 1.35.4")),
+        "{:?}",
+        gone.details()
+    );
 }
 
 #[test]

@@ -1,0 +1,145 @@
+//! A hop against a fake cluster: what is seen after a step is compared with the plan, and a step that changed nothing
+//! leaves the cluster as usable as it was.
+
+use std::time::Duration;
+
+use seatrial::chain::chain;
+use seatrial::deadline::Deadline;
+use seatrial::upgrade::{Component, Ending, UpgradeError};
+use serde_json::json;
+
+use super::refused::{Ground, ground};
+use super::v;
+use crate::fake_api::Trouble;
+
+/// Time for what comes late.
+const SOON: Duration = Duration::from_secs(20);
+const CONFIG: &str = "/configmaps/kubeadm-config";
+
+fn asked_for_config(ground: &Ground) -> usize {
+    ground.api.requests().iter().filter(|r| r.contains(CONFIG)).count()
+}
+
+#[tokio::test]
+async fn a_difference_from_the_plan_stops_the_upgrade_with_its_name() {
+    let ground = ground().await;
+    let planned = |s: &mut seatrial::upgrade::State| s.config = Some(v("1.35.4"));
+    let (ended, entry, told) = ground.hop("drain w", Duration::ZERO, planned).await;
+    let error = ended.unwrap_err();
+    let text = chain(&error);
+    assert!(
+        text.contains("step `drain w`") && text.contains("kubeadm-config is 1.34.4, planned 1.35.4"),
+        "{text}"
+    );
+    assert!(error.hint().unwrap().contains("goes on from there"));
+    assert!(!entry.done && !entry.safe, "{entry:?}");
+    // The judge is given what was seen, and compares by itself.
+    let (result, seen) = told.unwrap();
+    assert!(result.is_ok() && seen.is_some_and(|s| s.config == Some(v("1.34.4"))));
+}
+
+#[tokio::test]
+async fn a_component_that_is_gone_after_a_step_stops_the_upgrade() {
+    let ground = ground().await;
+    let planned = |s: &mut seatrial::upgrade::State| {
+        s.planes.entry("cp2".into()).or_default().insert(Component::KubeScheduler, v("1.34.4"));
+    };
+    let (ended, ..) = ground.hop("drain w", Duration::ZERO, planned).await;
+    let text = chain(&ended.unwrap_err());
+    assert!(text.contains("kube-scheduler of cp2 is gone, planned 1.34.4"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_seen_a_moment_late_is_waited_for() {
+    let ground = ground().await;
+    let planned = |s: &mut seatrial::upgrade::State| s.config = Some(v("1.35.4"));
+    let late = async {
+        let deadline = Deadline::after(SOON);
+        // Once for the facts, once after the step.
+        while asked_for_config(&ground) < 2 {
+            assert!(!deadline.is_over(), "it never looked");
+            deadline.pause(Duration::from_millis(5)).await;
+        }
+        ground.api.change("ConfigMap", "kube-system", "kubeadm-config", |map| {
+            map["data"]["ClusterConfiguration"] = json!("kubernetesVersion: v1.35.4");
+        });
+    };
+    let ((ended, entry, _), ()) = tokio::join!(ground.hop("drain w", SOON, planned), late);
+    assert_eq!(ended.unwrap(), Ending::Complete);
+    assert!(entry.done, "{entry:?}");
+}
+
+#[tokio::test]
+async fn an_api_that_does_not_answer_after_a_step_is_asked_again() {
+    let ground = ground().await;
+    let facts = ground.facts().await;
+    assert_eq!(facts.state.config, Some(v("1.34.4")));
+    // The trouble begins with the look after the step.
+    let troubled = async {
+        let deadline = Deadline::after(SOON);
+        while asked_for_config(&ground) < 2 {
+            assert!(!deadline.is_over(), "it never looked");
+            deadline.pause(Duration::from_millis(1)).await;
+        }
+        ground.api.trouble("GET", CONFIG, false, 2, Trouble::Code(503));
+    };
+    let ((ended, _, told), ()) = tokio::join!(ground.hop("drain w", Duration::ZERO, |_| {}), troubled);
+    assert_eq!(ended.unwrap(), Ending::Complete);
+    assert!(told.unwrap().1.is_some());
+    assert!(asked_for_config(&ground) >= 5, "{:?}", ground.api.requests());
+}
+
+/// kubeadm of the new release fails; `code` is what the node says of the fingerprint from before.
+async fn failing(code: i64) -> (UpgradeError, seatrial::upgrade::Entry) {
+    const SAID: &str = "failed
+[upgrade/preflight] Running preflight checks
+error: error execution phase preflight: [preflight] Some fatal errors occurred:
+	[ERROR CreateJob]: Job \"upgrade-health-check\" did not complete in 15s
+	[ERROR ControlPlaneNodesReady]: there are NotReady control-planes: [cp2]
+[preflight] If you know what you are doing, you can make a check non-fatal with `--ignore-preflight-errors=...`
+To see the stack trace of this error execute with --v=5 or higher
+";
+    let ground = ground().await;
+    let dir = "/kind/upgrade/v1.35.4";
+    for (word, said) in [
+        (format!("{dir}/kubeadm"), (0, "", "")),
+        ("-q".into(), (0, "", "")),
+        (format!("{dir}/upgrade.yaml"), (0, "", "")),
+        (format!("{dir}/kubeadm.log"), (0, SAID, "")),
+        (format!("{dir}/kubeadm.log.before"), (code, "", "")),
+    ] {
+        ground.fake.state().commands.insert(word, said);
+    }
+    let (ended, entry, _) = ground.hop("apply cp", SOON, |_| {}).await;
+    (ended.unwrap_err(), entry)
+}
+
+#[tokio::test]
+async fn checks_of_kubeadm_that_failed_are_told_whole_and_leave_the_cluster_usable() {
+    let (error, entry) = failing(0).await;
+    let text = chain(&error);
+    assert!(
+        text.contains("kubeadm changed nothing on cp: error: error execution phase preflight: "),
+        "{text}"
+    );
+    for line in [
+        "[ERROR CreateJob]: Job \"upgrade-health-check\" did not",
+        "[ERROR ControlPlaneNodesReady]: there are",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("If you know") && !text.contains("stack trace"), "{text}");
+    assert!(error.hint().unwrap().contains("docker exec cp cat /kind/upgrade/v1.35.4/kubeadm.log"));
+    assert!(entry.safe && entry.step.is_none() && !entry.open, "{entry:?}");
+}
+
+#[tokio::test]
+async fn a_kubeadm_that_had_begun_to_change_its_node_leaves_the_upgrade_open() {
+    let (error, entry) = failing(1).await;
+    assert!(
+        chain(&error).contains("kubeadm failed on cp: error: error execution phase"),
+        "{}",
+        chain(&error)
+    );
+    assert!(!entry.safe && entry.open && entry.step.as_deref() == Some("apply cp"), "{entry:?}");
+}
