@@ -46,7 +46,7 @@ impl Step for Preload {
     }
 
     fn expected(&self, facts: &ClusterFacts, _: EtcdPolicy) -> Duration {
-        // 8.7 and 17.9 s were measured for three nodes.
+        // 13.8 and 15.7 s were measured for three nodes.
         Duration::from_secs(5 + 4 * facts.nodes.len() as u64)
     }
 
