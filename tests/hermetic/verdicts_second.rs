@@ -315,14 +315,38 @@ fn a_system_pod_that_went_long_before_a_rollout_was_not_replaced_by_it() {
     comes_out(&without, "D4", Conclusion::Failed);
 }
 
-/// Middle: without a single probe, or a single worker, there is nothing that D2 or D3 could show; both pass.
+/// Middle: without a single probe there is nothing that D2 could show; it passes.
 #[test]
-fn nobody_asked_and_nobody_drained_is_no_pass() {
-    for (claim, fact) in [("D2", "probes"), ("D3", "workers")] {
-        let mut told = Story { records: upgrade::told(), seconds: 0.0 };
-        *told.fact(claim, fact) = json!([]);
-        comes_out(&told.records, claim, Conclusion::Inconclusive);
+fn nobody_who_asked_is_no_pass_of_d2() {
+    let mut told = Story { records: upgrade::told(), seconds: 0.0 };
+    *told.fact("D2", "probes") = json!([]);
+    comes_out(&told.records, "D2", Conclusion::Inconclusive);
+}
+
+/// Middle: the same for D3 and its workers.
+#[test]
+fn nobody_who_was_drained_is_no_pass_of_d3() {
+    let mut told = Story { records: upgrade::told(), seconds: 0.0 };
+    *told.fact("D3", "workers") = json!([]);
+    comes_out(&told.records, "D3", Conclusion::Inconclusive);
+}
+
+/// Middle: an API that nobody drew up probes for, though it was asked and was away, is left out: D2 reads the names
+/// that the story observed, not who asked.
+#[test]
+fn a_probe_that_asked_counts_for_d2_though_it_is_not_listed() {
+    let mut told = Story { records: upgrade::told(), seconds: 0.0 };
+    let from = began(&told.records, "settle");
+    for n in 1..=100 {
+        put(
+            &mut told.records,
+            from + 0.05 * f64::from(n),
+            sampled("http", Outcome::Refused, 1.0, "curl 7: refused"),
+        );
     }
+    comes_out(&told.records, "D2", Conclusion::Failed);
+    *told.fact("D2", "probes") = json!(["ledger"]);
+    comes_out(&told.records, "D2", Conclusion::Failed);
 }
 
 /// Middle: a failure that is edited to `inconclusive` without a check, at the end of its story, is taken for one that
