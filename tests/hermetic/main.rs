@@ -37,6 +37,7 @@ mod stateless;
 mod story;
 mod streams;
 mod upgrade;
+mod verdicts_second;
 mod waits;
 mod watches;
 mod ways_out;
