@@ -30,6 +30,7 @@ mod secret_forms;
 mod secret_shapes;
 mod secrets;
 
+mod starved;
 mod stateful_rules;
 mod stateful_set;
 mod stateful_single;
@@ -37,7 +38,6 @@ mod stateless;
 mod story;
 mod streams;
 mod upgrade;
-mod verdicts_second;
 mod waits;
 mod watches;
 mod ways_out;
