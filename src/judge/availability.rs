@@ -231,7 +231,7 @@ impl<'r> Sample<'r> {
 
     /// Whether a server answered, if only to refuse: `503 nginx/1.22.1`.
     pub fn is_answer(&self) -> bool {
-        self.detail.starts_with(|c: char| c.is_ascii_digit())
+        is_answer(self.detail)
     }
 
     /// Version in the `Server` header of the answer: `1.22.1` of `nginx/1.22.1`.
@@ -240,6 +240,11 @@ impl<'r> Sample<'r> {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         Some(rest[..end].trim_end_matches('.')).filter(|v| !v.is_empty())
     }
+}
+
+/// Whether a sample's detail is an answer: it begins with the status.
+pub fn is_answer(detail: &str) -> bool {
+    detail.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Whether a version is one of a series: `1.22.1` and `1.22` are of `1.22`, `1.220` is not.

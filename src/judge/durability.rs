@@ -128,7 +128,7 @@ impl Durability<'_> {
         if !self.exists && self.misplaced.is_empty() {
             // One finding: that every row is missing follows from it.
             let lost = self.lost.len() + self.stale.len();
-            finding.fact(
+            finding.check(
                 false,
                 format!(
                     "{reading}: the ledger's table is gone from the server that acknowledged {lost} rows: it \
@@ -138,7 +138,7 @@ impl Durability<'_> {
             return;
         }
         let kept = self.kept.len();
-        finding.fact(
+        finding.check(
             self.lost.is_empty(),
             format!(
                 "{reading}: {kept} of {acknowledged} acknowledged rows are there{}",
@@ -148,7 +148,7 @@ impl Durability<'_> {
         misplaced::check(self, finding, reading);
         if !self.stale.is_empty() {
             let list = some(":", &self.stale);
-            finding.fact(
+            finding.check(
                 false,
                 format!(
                     "{reading}: a stale read: {} acknowledged rows are missing that a later reading of the \
@@ -167,7 +167,7 @@ impl Durability<'_> {
                 .map(|(is, not)| format!("{} without {}", is.number, not.number))
                 .collect();
             let list = if list.is_empty() { String::new() } else { format!(": {}", list.join(", ")) };
-            finding.fact(pairs.is_empty(), format!("{reading}: {} rows {how}{list}", pairs.len()));
+            finding.check(pairs.is_empty(), format!("{reading}: {} rows {how}{list}", pairs.len()));
         }
         let wrong = [
             ("twice", &self.duplicated),
@@ -177,7 +177,7 @@ impl Durability<'_> {
         ];
         for (how, rows) in wrong {
             let list = some(":", rows);
-            finding.fact(rows.is_empty(), format!("{reading}: {} rows are there {how}{list}", rows.len()));
+            finding.check(rows.is_empty(), format!("{reading}: {} rows are there {how}{list}", rows.len()));
         }
         self.check_indeterminate(finding, reading);
     }
@@ -196,7 +196,7 @@ impl Durability<'_> {
         let (kept, absent) = (self.indeterminate_kept.len(), self.indeterminate_absent.len());
         let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
         let without = some(", without a reason", &unexplained);
-        finding.fact(
+        finding.check(
             unexplained.is_empty(),
             format!("{reading}: of {} rows without an answer {kept} are there{why}{without}", kept + absent),
         );
@@ -291,9 +291,9 @@ pub fn every_acknowledged_row<'r>(
 ) -> Result<Durability<'r>, Missing> {
     let (verdict, (writes, read, read_at)) = compared(evidence, reading)?;
     if read.exists {
-        finding.fact(true, format!("{reading}: the ledger's table is there"));
+        finding.check(true, format!("{reading}: the ledger's table is there"));
     } else if !verdict.misplaced.is_empty() || verdict.acknowledged() == 0 {
-        finding.fact(false, format!("{reading}: the ledger's table is not there"));
+        finding.check(false, format!("{reading}: the ledger's table is not there"));
     }
     verdict.check(finding, reading);
     if read.exists {

@@ -19,9 +19,10 @@ use serde_json::Value;
 use super::durability::misplaced;
 use super::evidence::seconds_between;
 use super::fault::Power;
+use super::machine::Machine;
 use super::object::{Object, names};
-use super::outages::{Outages, Window};
-use super::{Claim, Evidence, Finding, Missing, clock, machine};
+use super::outages::Outages;
+use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Event, Record};
 
 /// The claims of part E.
@@ -147,22 +148,19 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
         }
         // The last answer before the fault is the beginning of an outage in it.
         let all = Outages::of(until(returned), probe);
-        let fed = machine::without_starved(until(returned)).map(|records| Outages::of(&records, probe));
         if all.silence > SILENT {
             finding.unsure(format!("{probe} did not ask for {:.1} s", all.silence));
         }
         let windows: Vec<_> = all.windows.iter().filter(|w| w.to >= begin).collect();
-        let longest_of = |windows: &[Window]| {
-            windows.iter().filter(|w| w.to >= begin).map(Window::length).fold(0.0, f64::max)
-        };
-        let longest = longest_of(&all.windows);
+        let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
+        let machine = Machine::of(until(returned));
+        let fed = windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
         let open = windows.iter().any(|w| w.open);
         let end = if open { "was away" } else { "answered" };
         finding.check(!open, format!("{probe}: the API {end} in the end"));
         let what =
             format!("{probe}: the API's longest absence took {longest:.1} s of {:.1} s", allowed.seconds);
-        let excused = fed.is_some_and(|fed| longest_of(&fed.windows) <= allowed.seconds);
-        finding.check_unless_starved(longest <= allowed.seconds, excused, what);
+        finding.check_unless_starved(longest <= allowed.seconds, fed <= allowed.seconds, what);
         finding.budget = Some(allowed.seconds);
         told.push(format!("{probe} {} times, longest {longest:.1} s", windows.len()));
         worst = worst.max(longest);

@@ -122,12 +122,15 @@ impl Comparison {
         for old in expected {
             let same = self.kept.iter().find(|(before, _)| before.uid == old.uid);
             let Some((_, now)) = same else {
-                finding.check(false, format!("pod {} (UID {}) is gone", old.name, old.uid));
+                finding.check_unless_node_lost(false, format!("pod {} (UID {}) is gone", old.name, old.uid));
                 continue;
             };
             let changed = now.changed_from(old);
             let how = if changed.is_empty() { "untouched".into() } else { changed.join(", ") };
-            finding.check(changed.is_empty(), format!("pod {} is still there, {how}", old.name));
+            finding.check_unless_node_lost(
+                changed.is_empty(),
+                format!("pod {} is still there, {how}", old.name),
+            );
         }
     }
 

@@ -39,7 +39,7 @@ impl Listing<'_> {
     pub(super) fn must_lack(&self, finding: &mut Finding, absent: bool, what: String) {
         match self.incomplete {
             Some(why) if absent => finding.unsure(format!("{what}, as far as it was listed: {why}")),
-            _ => finding.fact(absent, what),
+            _ => finding.check(absent, what),
         };
     }
 
@@ -47,7 +47,7 @@ impl Listing<'_> {
     pub(super) fn must_have(&self, finding: &mut Finding, has: bool, what: String) {
         match self.incomplete {
             Some(why) if !has => finding.unsure(format!("{what}, as far as it was listed: {why}")),
-            _ => finding.fact(has, what),
+            _ => finding.check(has, what),
         };
     }
 
@@ -133,7 +133,7 @@ pub fn holds(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str]) {
     let of_them = listing.entries.iter().filter(|e| entries.contains(&e.path.as_str()));
     let empty: Vec<&str> = of_them.filter(|e| is_empty_file(e)).map(|e| e.path.as_str()).collect();
     if !empty.is_empty() {
-        finding.fact(false, format!("files of 0 bytes on {}: {}", listing.node, empty.join(" ")));
+        finding.check(false, format!("files of 0 bytes on {}: {}", listing.node, empty.join(" ")));
     }
 }
 
@@ -175,7 +175,7 @@ pub fn nothing_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, node
 pub fn files_of(finding: &mut Finding, listing: &Listing<'_>, uuid: &str) {
     match listing.server_uuid {
         None => finding.unsure(format!("no auto.cnf was read on {}", listing.node)),
-        Some(found) => finding.fact(
+        Some(found) => finding.check(
             found == uuid && !uuid.is_empty(),
             format!(
                 "auto.cnf on {} ({}) names server {found}, the server says {uuid}",
@@ -204,7 +204,7 @@ pub fn untouched(
         .collect();
     let what =
         if changed.is_empty() { "all the same".into() } else { format!("changed: {}", changed.join(", ")) };
-    finding.fact(changed.is_empty(), format!("sizes of files on {}: {what}", earlier.node));
+    finding.check(changed.is_empty(), format!("sizes of files on {}: {what}", earlier.node));
 }
 
 /// Adds the checks that what lay on a node lies there again: no entry of the earlier listing is gone, each has
@@ -250,10 +250,10 @@ pub fn back_on(
     let what = if gone.is_empty() { "all still there".into() } else { format!("gone: {}", gone.join(" ")) };
     later.must_have(finding, gone.is_empty(), format!("of {count} files and folders on {node}: {what}"));
     if !owners.is_empty() {
-        finding.fact(false, format!("owners on {node} changed: {}", owners.join(", ")));
+        finding.check(false, format!("owners on {node} changed: {}", owners.join(", ")));
     }
     if !emptied.is_empty() {
-        finding.fact(false, format!("files of 0 bytes on {node}: {}", emptied.join(", ")));
+        finding.check(false, format!("files of 0 bytes on {node}: {}", emptied.join(", ")));
     }
     if summed > 0 {
         let what = if changed.is_empty() {
@@ -261,7 +261,7 @@ pub fn back_on(
         } else {
             format!("changed: {}", changed.join(", "))
         };
-        finding.fact(changed.is_empty(), format!("checksums of {summed} small files on {node}: {what}"));
+        finding.check(changed.is_empty(), format!("checksums of {summed} small files on {node}: {what}"));
     }
 }
 

@@ -2,7 +2,7 @@
 //! a request may fail for want of processor time, and what failed leaves a claim open; while it is healthy, the
 //! cluster is to blame. It turns nothing green.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::object::Object;
 use super::outages::Asked;
@@ -12,6 +12,9 @@ use crate::event::{Event, Outcome, Record};
 pub const CONTROL: &str = "control";
 /// Seconds that the control probe may take for a sample, or be silent: it asks four times a second.
 pub const STARVED: f64 = 1.0;
+
+/// How the note begins that the control probe ended, or broke: it is not the machine that keeps it silent.
+const GONE: &str = "the control probe ";
 
 /// What the control probe says of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,25 +29,25 @@ pub enum Health {
 
 /// How the machine was from one second to another, on the clock of the records.
 pub fn health(records: &[Record], from: f64, to: f64) -> Health {
-    let mut covered: Option<(f64, f64)> = None;
-    let mut starved = false;
-    for record in records {
-        let Some(Asked::Request { from: began, to: ended, outcome, .. }) =
-            Asked::of(record, |name| name == CONTROL)
-        else {
-            continue;
-        };
-        if ended < from - STARVED || began > to + STARVED {
-            continue;
-        }
-        starved |= outcome != Outcome::Acknowledged || ended - began > STARVED;
-        starved |= covered.is_some_and(|(_, last)| began - last > STARVED);
-        covered = Some((covered.map_or(began, |(first, _)| first), ended));
+    if Machine::of(records).starved_in(from, to) > 0.0 {
+        return Health::Starved;
     }
-    match covered {
-        Some(_) if starved => Health::Starved,
-        Some((first, last)) if first <= from + STARVED && last >= to - STARVED => Health::Healthy,
+    let mut samples = records.iter().filter_map(sample);
+    let first = samples.next().map(|(began, ..)| began);
+    let last = samples.next_back().map(|(_, ended, _)| ended).or(first);
+    match (first, last) {
+        (Some(first), Some(last)) if first <= from + STARVED && last >= to - STARVED => Health::Healthy,
         _ => Health::Unknown,
+    }
+}
+
+/// When a sample of the control probe began and ended, and whether it was in time.
+fn sample(record: &Record) -> Option<(f64, f64, bool)> {
+    match Asked::of(record, |name| name == CONTROL)? {
+        Asked::Request { from, to, outcome, .. } => {
+            Some((from, to, outcome == Outcome::Acknowledged && to - from <= STARVED))
+        }
+        Asked::Paused | Asked::Resumed(_) => None,
     }
 }
 
@@ -71,63 +74,79 @@ impl std::fmt::Display for Starved {
     }
 }
 
-/// The times in which the machine starved. None where the control probe did not run.
-pub fn starved(records: &[Record]) -> Vec<Starved> {
-    let mut times: Vec<Starved> = Vec::new();
-    let mut last: Option<f64> = None;
-    for record in records {
-        let Some(Asked::Request { from: began, to: ended, outcome, .. }) =
-            Asked::of(record, |name| name == CONTROL)
-        else {
-            continue;
-        };
-        let from = last.replace(ended).unwrap_or(began).min(began);
-        let is_late = outcome != Outcome::Acknowledged || ended - began > STARVED || began - from > STARVED;
-        match times.last_mut() {
-            _ if !is_late => {}
-            Some(open) if from <= open.to => open.to = ended,
-            _ => times.push(Starved { from, to: ended }),
-        }
-    }
-    times
+/// The times in which the machine starved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Machine {
+    times: Vec<Starved>,
 }
 
-/// The records without the requests that failed while the machine starved; none where no request did.
-pub fn without_starved(records: &[Record]) -> Option<Vec<Record>> {
-    let times = starved(records);
-    if times.is_empty() {
-        return None;
-    }
-    let failed = |record: &Record| match Asked::of(record, |name| name != CONTROL) {
-        Some(Asked::Request { from, to, outcome, .. }) => {
-            outcome != Outcome::Acknowledged && times.iter().any(|time| from <= time.to && time.from <= to)
+impl Machine {
+    /// Reads the samples of the control probe; no time where it did not run. One that falls silent before the records
+    /// end got no time to ask, unless its end was recorded.
+    pub fn of(records: &[Record]) -> Self {
+        let mut times: Vec<Starved> = Vec::new();
+        let mut last: Option<f64> = None;
+        let mut ended_itself = false;
+        for record in records {
+            ended_itself |= matches!(&record.event, Event::Noted { text } if text.starts_with(GONE));
+            let Some((began, ended, in_time)) = sample(record) else { continue };
+            let from = last.replace(ended).unwrap_or(began).min(began);
+            match times.last_mut() {
+                _ if in_time && began - from <= STARVED => {}
+                Some(open) if from <= open.to => open.to = ended,
+                _ => times.push(Starved { from, to: ended }),
+            }
         }
-        _ => false,
-    };
-    let kept: Vec<Record> = records.iter().filter(|record| !failed(record)).cloned().collect();
-    (kept.len() < records.len()).then_some(kept)
+        let end = records.last().map_or(0.0, |record| record.mono_us as f64 / 1e6);
+        if let Some(last) = last.filter(|last| !ended_itself && end - last > STARVED) {
+            times.push(Starved { from: last, to: end });
+        }
+        Self { times }
+    }
+
+    /// The times, in order.
+    pub fn times(&self) -> &[Starved] {
+        &self.times
+    }
+
+    /// Seconds in which it starved from one second to another.
+    pub fn starved_in(&self, from: f64, to: f64) -> f64 {
+        let shared = |time: &Starved| (time.to.min(to) - time.from.max(from)).max(0.0);
+        self.times.iter().map(shared).sum()
+    }
+
+    /// What a `length` of time from one second to another would have been on a machine that does not starve, at the
+    /// least: [`KNOCK_ON`] times what it starved in it is taken off.
+    pub fn fed(&self, from: f64, to: f64, length: f64) -> f64 {
+        (length - KNOCK_ON * self.starved_in(from, to)).max(0.0)
+    }
 }
 
 /// Says which nodes were seen not to be ready while the machine starved, though no fault was on them: their kubelets
 /// had no time to report. None where there was no such node.
 pub fn lost_nodes(records: &[Record]) -> Option<String> {
-    let times = starved(records);
-    let mut broken: BTreeSet<&str> = BTreeSet::new();
+    let machine = Machine::of(records);
+    // Broken by us, and whether that was healed: such a node takes a while to be ready again.
+    let mut broken: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut was_ready: BTreeMap<&str, bool> = BTreeMap::new();
     let mut lost: Vec<String> = Vec::new();
     for record in records {
         let at = record.mono_us as f64 / 1e6;
         match &record.event {
-            Event::FaultInjected { node, .. } => _ = broken.insert(node),
-            Event::FaultHealed { node, .. } => _ = broken.remove(node.as_str()),
+            Event::FaultInjected { node, .. } => _ = broken.insert(node, false),
+            Event::FaultHealed { node, .. } => _ = broken.insert(node, true),
             Event::ObjectChanged { kind, name, object, .. } if kind == "Node" => {
                 let ready =
                     Object::new(object).ok().and_then(|node| node.condition("Ready").map(|c| c.0 == "True"));
-                let time = times.iter().find(|time| time.from <= at && at <= time.to + LOOK);
-                if let (Some(false), Some(time), false) = (ready, time, broken.contains(name.as_str())) {
-                    let told = format!("{name} was not ready, {time}");
-                    if !lost.contains(&told) {
-                        lost.push(told);
-                    }
+                let Some(ready) = ready else { continue };
+                let was = was_ready.insert(name, ready);
+                if ready && broken.get(name.as_str()) == Some(&true) {
+                    broken.remove(name.as_str());
+                }
+                let time = machine.times().iter().find(|time| time.from <= at && at <= time.to + LOOK);
+                let turned = !ready && was != Some(false) && !broken.contains_key(name.as_str());
+                if let Some(time) = time.filter(|_| turned) {
+                    lost.push(format!("{name} was not ready, {time}"));
                 }
             }
             _ => {}
@@ -171,22 +190,19 @@ mod tests {
             sample(6.0, 1.0, true),
             sample(6.5, 900.0, true),
         ];
-        let times = starved(&records).iter().map(|t| (t.from, t.to)).collect::<Vec<_>>();
-        assert_eq!(times, [(1.0, 4.0), (4.5, 6.0)]);
-        assert_eq!(starved(&records[..1]), []);
+        let times = |records: &[Record]| {
+            Machine::of(records).times().iter().map(|t| (t.from, t.to)).collect::<Vec<_>>()
+        };
+        assert_eq!(times(&records), [(1.0, 4.0), (4.5, 6.0)]);
+        assert_eq!(times(&records[..1]), []);
     }
 
     #[test]
-    fn a_time_over_its_budget_is_excused_by_what_the_machine_starved() {
-        use crate::judge::{Conclusion, Finding};
-        let of = |took: f64, starved: f64| {
-            let mut finding = Finding { starved, ..Finding::new() };
-            finding.timed("it", took, 10.0).conclusion()
-        };
-        assert_eq!(of(9.0, 0.0), Conclusion::Passed);
-        assert_eq!(of(10.1, 0.0), Conclusion::Failed);
-        assert_eq!(of(13.0, 1.0), Conclusion::Inconclusive);
-        assert_eq!(of(13.1, 1.0), Conclusion::Failed);
+    fn a_time_over_its_budget_is_excused_by_what_the_machine_starved_in_it() {
+        let machine = Machine { times: vec![Starved { from: 5.0, to: 6.0 }] };
+        assert_eq!(machine.fed(0.0, 13.0, 13.0), 10.0);
+        assert_eq!(machine.fed(5.5, 13.0, 7.5), 6.0);
+        assert_eq!(machine.fed(6.0, 13.0, 7.0), 7.0);
     }
 
     #[test]
@@ -200,7 +216,7 @@ mod tests {
             (Starved, vec![good(9.9), (10.9, 1.0, false)]),
             (Starved, vec![good(9.5), (11.2, 1500.0, true)]),
             (Unknown, vec![]),
-            (Unknown, vec![good(8.0), good(20.0)]),
+            (Starved, vec![good(8.0), good(20.0)]),
             (Unknown, vec![good(9.1), good(9.8)]),
         ] {
             assert_eq!(found(CONTROL, &samples), health, "{samples:?}");

@@ -25,6 +25,9 @@ pub mod watched;
 
 pub use evidence::{Evidence, Missing};
 
+use crate::event::Record;
+use machine::Machine;
+
 /// What became of a claim. The order is that of weight: the worst of several wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,11 +70,8 @@ impl Claim {
     /// beside it: then it has failed.
     pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
         let records = evidence.records();
-        let mut finding = Finding {
-            starved: machine::starved(records).iter().map(|time| time.to - time.from).sum(),
-            excuse: machine::lost_nodes(records),
-            ..Finding::new()
-        };
+        let mut finding =
+            Finding { machine: Machine::of(records), excuse: machine::lost_nodes(records), ..Finding::new() };
         finding.part(|finding| (self.judge)(evidence, finding));
         finding
     }
@@ -84,10 +84,10 @@ pub struct Finding {
     summary: Option<String>,
     /// Whether changes may be missing that the checks made now read.
     blind: bool,
-    /// Why what does not hold is no fault of the cluster.
+    /// Nodes that were lost because the machine starved, in a sentence.
     excuse: Option<String>,
-    /// Seconds in which the machine starved.
-    starved: f64,
+    /// When the machine starved.
+    machine: Machine,
     /// Seconds that the claim's subject took, where time is part of it.
     pub took: Option<f64>,
     /// Seconds that it was allowed.
@@ -101,20 +101,8 @@ impl Finding {
     }
 
     /// Adds a check: passed where `holds`, failed otherwise. `what` says what was found, with
-    /// names and numbers, so that it reads well in both cases. Where a node was lost because the machine starved
-    /// ([`machine::lost_nodes`]), what does not hold is inconclusive: Kubernetes moves and stops pods then.
+    /// names and numbers, so that it reads well in both cases.
     pub fn check(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
-        match &self.excuse {
-            Some(excuse) if !holds => {
-                let what = format!("{}; {excuse}", what.into());
-                self.unsure(what)
-            }
-            _ => self.fact(holds, what),
-        }
-    }
-
-    /// As [`Finding::check`], of rows and files: no machine that starves loses or changes one.
-    pub fn fact(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
         let conclusion = match holds {
             true => Conclusion::Passed,
             // What was not seen may have made it hold.
@@ -123,6 +111,19 @@ impl Finding {
         };
         self.checks.push((conclusion, what.into()));
         self
+    }
+
+    /// As [`Finding::check`], of pods that are there, are ready or stay where they are: where a node was lost because
+    /// the machine starved ([`machine::lost_nodes`]), what does not hold is inconclusive. Kubernetes moves and stops
+    /// pods then.
+    pub fn check_unless_node_lost(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
+        match &self.excuse {
+            Some(excuse) if !holds => {
+                let what = format!("{}; {excuse}", what.into());
+                self.unsure(what)
+            }
+            _ => self.check(holds, what),
+        }
     }
 
     /// As [`Finding::check`]; where it does not hold, but would have but for what the machine did (`excused`), it is
@@ -177,14 +178,21 @@ impl Finding {
     /// Adds the time taken against what was allowed; over budget fails.
     pub fn timed(&mut self, what: &str, took: f64, budget: f64) -> &mut Self {
         (self.took, self.budget) = (Some(took), Some(budget));
-        self.within(took, budget, format!("{what} took {took:.1} s of {budget:.1} s"))
+        self.check(took <= budget, format!("{what} took {took:.1} s of {budget:.1} s"))
     }
 
-    /// Adds a check of a time in seconds. One that is over its budget is inconclusive where the machine starved, for
-    /// up to [`machine::KNOCK_ON`] times as long as that.
-    pub fn within(&mut self, took: f64, budget: f64, what: String) -> &mut Self {
-        let excused = took - budget <= machine::KNOCK_ON * self.starved;
-        self.check_unless_starved(took <= budget, excused, what)
+    /// As [`Finding::timed`], of a time that ended with this record. One that is over its budget is inconclusive where
+    /// the machine starved in it, for up to [`machine::KNOCK_ON`] times as long as that.
+    pub fn timed_until(&mut self, end: &Record, what: &str, took: f64, budget: f64) -> &mut Self {
+        (self.took, self.budget) = (Some(took), Some(budget));
+        let end = end.mono_us as f64 / 1e6;
+        self.within((end - took, end), budget, format!("{what} took {took:.1} s of {budget:.1} s"))
+    }
+
+    /// As [`Finding::timed_until`], from one second to another on the records' clock.
+    pub fn within(&mut self, (from, to): (f64, f64), budget: f64, what: String) -> &mut Self {
+        let excused = self.machine.fed(from, to, to - from) <= budget;
+        self.check_unless_starved(to - from <= budget, excused, what)
     }
 
     /// The worst of its checks; inconclusive where there is none.

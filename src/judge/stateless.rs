@@ -198,16 +198,16 @@ pub fn check_complete(finding: &mut Finding, deployment: &Object<'_>, replicas: 
         ("available", "availableReplicas"),
     ] {
         let found = deployment.number(&format!("/status/{field}"));
-        finding.check(found == replicas, format!("{word} {found} of {replicas}"));
+        finding.check_unless_node_lost(found == replicas, format!("{word} {found} of {replicas}"));
     }
     let unavailable = deployment.number("/status/unavailableReplicas");
-    finding.check(unavailable == 0, format!("unavailable {unavailable} of 0"));
+    finding.check_unless_node_lost(unavailable == 0, format!("unavailable {unavailable} of 0"));
 }
 
 /// Checks that there are this many pods with the label, each running, ready and never restarted.
 pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
     let labelled = pods.iter().filter(|p| p.label(LABEL.0) == Some(LABEL.1)).count();
-    finding.check(
+    finding.check_unless_node_lost(
         labelled == pods.len() && i64::try_from(labelled) == Ok(replicas),
         format!("{} pods, {labelled} of them with label {}={}, of {replicas}", pods.len(), LABEL.0, LABEL.1),
     );
@@ -217,7 +217,7 @@ pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
         let restarts = Identity::of(pod).restarts;
         let phase = pod.text("/status/phase").unwrap_or("without a phase");
         let ending = if pod.is_terminating() { ", terminating" } else { "" };
-        finding.check(
+        finding.check_unless_node_lost(
             phase == "Running" && containers.len() == 1 && ready == 1 && restarts == 0 && pod.is_ready(),
             format!(
                 "pod {} is {phase}{ending}, ready {ready}/{}, restarts {restarts}",

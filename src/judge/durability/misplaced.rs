@@ -42,7 +42,7 @@ impl<'r> Durability<'r> {
 pub(super) fn check(rows: &Durability<'_>, finding: &mut Finding, reading: &str) {
     if rows.misplaced.is_empty() && rows.foreign.is_empty() {
         let one = format!("{reading}: the server that acknowledged the rows is the one that was read");
-        finding.fact(true, one);
+        finding.check(true, one);
     }
     for (server, misplaced) in by_server(&rows.misplaced) {
         let (count, node) = (misplaced.len(), &server.node);
@@ -51,7 +51,7 @@ pub(super) fn check(rows: &Durability<'_>, finding: &mut Finding, reading: &str)
             None => format!("not on the server that was read, and no fault took {node} down"),
         };
         let (server, list) = (text(server), some(":", &misplaced));
-        finding.fact(
+        finding.check(
             false,
             format!(
                 "{reading}: {count} acknowledged rows are misplaced, {place}; acknowledged by {server}{list}"
@@ -61,7 +61,7 @@ pub(super) fn check(rows: &Durability<'_>, finding: &mut Finding, reading: &str)
     for (server, foreign) in by_server(&rows.foreign) {
         let (count, server) = (foreign.len(), text(server));
         let list = some(":", &foreign);
-        finding.fact(
+        finding.check(
             false,
             format!("{reading}: {count} rows are there that another server acknowledged, {server}{list}"),
         );

@@ -70,7 +70,7 @@ impl Samples {
         ] {
             let first: Vec<&str> = wrong.iter().take(3).map(String::as_str).collect();
             let list = if first.is_empty() { String::new() } else { format!(": {}", first.join("; ")) };
-            finding.fact(wrong.is_empty(), format!("{} of {n} looks {what}{list}", wrong.len()));
+            finding.check(wrong.is_empty(), format!("{} of {n} looks {what}{list}", wrong.len()));
         }
     }
 }

@@ -149,7 +149,7 @@ fn check_pending(
         Some((record, _, event)) => {
             let message = event["message"].as_str().unwrap_or_default();
             finding.check(true, format!("FailedScheduling of {}: {message}", pending.name()));
-            finding.timed("FailedScheduling", seconds_between(fault, record), allowed.ready);
+            finding.timed_until(record, "FailedScheduling", seconds_between(fault, record), allowed.ready);
             clock::check_agree(finding, fault, record);
         }
     }

@@ -116,7 +116,7 @@ fn check_steps(
         ),
     ];
     for (what, budget, record) in steps {
-        finding.timed(what, seconds_between(fault, record), budget);
+        finding.timed_until(record, what, seconds_between(fault, record), budget);
     }
     clock::check_agree(finding, fault, steps[8].2);
     check_replaced(finding, before, after);
@@ -154,7 +154,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     finding.check(old.uuid != new.uuid, format!("server {} before, {} now", old.uuid, new.uuid));
     let has = databases.iter().any(|name| name == DATABASE);
     let has = if has { "has" } else { "has no" };
-    finding.fact(has == "has no", format!("server {} {has} database {DATABASE}", new.uuid));
+    finding.check(has == "has no", format!("server {} {has} database {DATABASE}", new.uuid));
     locality::only_on(finding, &stopped, home, &[DIRECTORY]);
     locality::files_of(finding, listed(&stopped, home)?, &old.uuid);
     locality::files_of(finding, listed(&stopped, elsewhere)?, &new.uuid);
@@ -168,7 +168,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
         finding.unsure("no row was acknowledged, so none could stay behind");
     }
     let of_old = rows.on_disk_of(&old);
-    finding.fact(
+    finding.check(
         of_old == acknowledged,
         format!("{of_old} of {acknowledged} acknowledged rows are on {home}'s disk, not in the new server"),
     );
@@ -240,7 +240,7 @@ fn check_returned(
         (is_back && ready_is(&node, "True") && !tainted(&node, "NoExecute")).then_some(record)
     });
     let ready = ready.ok_or_else(|| Missing(format!("{home} was not seen ready again")))?;
-    finding.timed(&format!("{home} ready again"), seconds_between(back, ready), budget);
+    finding.timed_until(ready, &format!("{home} ready again"), seconds_between(back, ready), budget);
     let gone = history(evidence, before.uid()).into_iter().find(|h| h.1 == Change::Deleted);
     let gone = gone.ok_or_else(|| Missing(format!("pod {} was not seen to go", before.name())))?.0;
     let took = seconds_between(back, gone);

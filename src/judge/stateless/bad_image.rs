@@ -112,7 +112,7 @@ fn check_refused(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images
     );
     finding.check(why.contains(node), format!("the wait names the node {node}"));
     let (from, to) = (evidence.mark("bad-image")?, evidence.mark("bad-image-refused")?);
-    finding.timed("the refusal", seconds_between(from, to), FAST);
+    finding.timed_until(to, "the refusal", seconds_between(from, to), FAST);
     let said = evidence.changes("Event").into_iter().filter_map(|(_, _, event)| Object::new(event).ok());
     let said: Vec<_> = said.map(Trail::new).filter(|e| e.regarding() == pod.uid()).collect();
     let pull = |e: &&Trail<'_>| e.reason() == "Failed" && e.message().contains(&images.bad);
@@ -216,7 +216,9 @@ fn check_answers(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images
     let first = failed.first().map(|s| format!(", the first: {}", s.detail)).unwrap_or_default();
     let starved = |sample: &&&Sample<'_>| {
         let end = sample.record.mono_us as f64 / 1e6;
-        machine::health(evidence.records(), end - sample.took_ms / 1e3, end) == Health::Starved
+        // A server that refuses does so whatever the machine does.
+        !sample.is_answer()
+            && machine::health(evidence.records(), end - sample.took_ms / 1e3, end) == Health::Starved
     };
     finding.check_unless_starved(
         failed.is_empty(),

@@ -23,7 +23,7 @@ use super::{
 use crate::event::Outcome;
 use crate::judge::availability::{Ending, Limits, Sample, Window, is_of_series, outages};
 use crate::judge::identity::{Comparison, Identity, check_distinct, distinct, pod_names};
-use crate::judge::machine::{Health, health};
+use crate::judge::machine::{Health, Machine, health};
 use crate::judge::object::{Object, names};
 use crate::judge::watched::Gap;
 use crate::judge::{Evidence, Finding, Missing};
@@ -280,8 +280,13 @@ fn excuse(evidence: &Evidence<'_>, endings: &[Ending<'_>], sample: &Sample<'_>) 
         return Excuse::Ending;
     }
     let (began, ended) = sample.span();
+    // A proxy that had no time since the deletion is later by that.
+    let deleted = if since.is_finite() { began - since } else { began };
     match health(evidence.records(), began, ended) {
         Health::Starved => Excuse::Machine("the machine starved"),
+        _ if Machine::of(evidence.records()).fed(deleted, began, since) <= LAG => {
+            Excuse::Machine("the machine starved")
+        }
         Health::Unknown if since <= LATE => Excuse::Machine("nothing says how the machine was"),
         Health::Healthy | Health::Unknown => Excuse::None,
     }
@@ -336,7 +341,14 @@ fn check_answers(
     };
     finding.check(true, met);
     let outage = outages(&samples).longest().map_or(0.0, |window| window.length());
-    finding.check(outage <= OUTAGE, format!("longest time without an answer {outage:.2} s of {OUTAGE} s"));
+    let machine = Machine::of(evidence.records());
+    let fed =
+        outages(&samples).windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
+    finding.check_unless_starved(
+        outage <= OUTAGE,
+        fed <= OUTAGE,
+        format!("longest time without an answer {outage:.2} s of {OUTAGE} s"),
+    );
     let blind = samples.windows(2).map(|w| crate::judge::evidence::seconds_between(w[0].record, w[1].record));
     let blind = blind.fold(0.0, f64::max);
     if blind > BLIND {

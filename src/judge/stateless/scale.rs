@@ -19,7 +19,7 @@ pub fn up(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing>
     let compared = Comparison::of(&old, &now);
     compared.check_kept(finding, &old);
     let new = compared.new.len();
-    finding.check(
+    finding.check_unless_node_lost(
         i64::try_from(new) == Ok(SCALED - REPLICAS) && compared.replaced.is_empty(),
         format!("{} new names: {}", new, pod_names(&compared.new)),
     );
@@ -76,7 +76,7 @@ pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
         format!("{SCALED} pods before, found {}", pod_names(&old)),
     );
     let compared = Comparison::of(&old, &now);
-    finding.check(
+    finding.check_unless_node_lost(
         compared.new.is_empty() && compared.replaced.is_empty(),
         format!("no pod that was not among the four: {}", pod_names(&compared.new)),
     );

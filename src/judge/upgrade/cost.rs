@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::budget::Budgets;
 use super::{EndedStep, UpgradeStep};
 use crate::event::{Event, Outcome, Record};
+use crate::judge::availability::is_answer;
+use crate::judge::machine::{KNOCK_ON, Machine};
 use crate::judge::outages::{Asked, Outages, probe_of};
 
 /// Name of the ledger among the probes.
@@ -127,6 +129,12 @@ pub fn over_in_all(costs: &[StepCost], budgets: &Budgets) -> Vec<String> {
 /// its first failed request began; one that began outside any step counts in the first one that begins
 /// before its end, and from there on. One that lasts to the end of the records counts up to there.
 pub fn costs(records: &[Record]) -> Vec<StepCost> {
+    costs_but_for(records, &Machine::default())
+}
+
+/// As [`costs`], but for what the times in which the machine starved explain: requests that failed in them, and their
+/// part of an outage. What a server answered is its own, whatever the machine does.
+pub(super) fn costs_but_for(records: &[Record], machine: &Machine) -> Vec<StepCost> {
     let end = records.last().map_or(0.0, at);
     let mut steps: Vec<StepCost> = Vec::new();
     for record in records {
@@ -158,8 +166,14 @@ pub fn costs(records: &[Record]) -> Vec<StepCost> {
             _ => {}
         }
     }
+    let refusals = refusals(records);
     for (probe, asked) in asked(records) {
-        count(&mut steps, &probe, &asked, end);
+        let refused = refusals.get(&probe).map_or(&[][..], Vec::as_slice);
+        let starved = |from: f64, to: f64| match refused.iter().any(|at| from <= *at && *at <= to) {
+            true => 0.0,
+            false => machine.starved_in(from, to),
+        };
+        count(&mut steps, &probe, &asked, end, &starved);
     }
     steps
 }
@@ -188,7 +202,22 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Asked>> {
     all
 }
 
-fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
+/// When each probe got an answer that was a refusal.
+fn refusals(records: &[Record]) -> BTreeMap<String, Vec<f64>> {
+    let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for record in records {
+        if let Event::Sampled { probe, outcome, detail, .. } = &record.event
+            && *outcome != Outcome::Acknowledged
+            && is_answer(detail)
+        {
+            all.entry(probe.clone()).or_default().push(at(record));
+        }
+    }
+    all
+}
+
+/// `starved` gives the seconds between two that are not to count.
+fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64, starved: &impl Fn(f64, f64) -> f64) {
     let within =
         |steps: &[StepCost], moment: f64| steps.iter().rposition(|s| s.from <= moment && moment < s.to);
     let requests = || {
@@ -197,8 +226,9 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
             Asked::Paused | Asked::Resumed(_) => None,
         })
     };
-    for (_, to, outcome) in requests() {
-        if let Some(i) = within(steps, to) {
+    for (from, to, outcome) in requests() {
+        let explained = outcome != Outcome::Acknowledged && starved(from, to) > 0.0;
+        if let Some(i) = within(steps, to).filter(|_| !explained) {
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.requests += 1;
             match outcome {
@@ -214,6 +244,7 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64) {
         if let Some(i) = within(steps, window.first).or_else(later) {
             let length =
                 if steps[i].from > window.first { window.to - steps[i].from } else { window.length() };
+            let length = (length - KNOCK_ON * starved(window.from, window.to)).max(0.0);
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.outage = tally.outage.max(length);
             tally.away += length;

@@ -15,8 +15,9 @@
 //! has a home `app=mysql`, those of the MySQL on a plain hostPath `app=trap`.
 
 use super::evidence::seconds_between;
+use super::machine::Machine;
 use super::object::{Object, names};
-use super::{Claim, Evidence, Finding, Missing, clock, machine};
+use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Record};
 
 mod budget;
@@ -95,7 +96,7 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let probes: Vec<String> = evidence.get("probes")?;
     let costs = costs(evidence.records());
     // What they would have been but for the requests that failed while the machine starved.
-    let fed = machine::without_starved(evidence.records()).map(|records| self::costs(&records));
+    let fed = cost::costs_but_for(evidence.records(), &Machine::of(evidence.records()));
     if costs.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
     }
@@ -131,17 +132,14 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
                 let what =
                     format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
                 let holds = |tally: &Tally| tally.outage <= allowed && tally.away <= in_all;
-                let excused = fed
-                    .as_ref()
-                    .and_then(|fed| fed.get(i))
-                    .is_some_and(|fed| holds(&fed.probes.get(probe).copied().unwrap_or_default()));
+                let excused = holds(&fed[i].probes.get(probe).copied().unwrap_or_default());
                 finding.check_unless_starved(holds(&tally), excused, what);
             }
             if tally.outage > worst.0 {
                 worst = (tally.outage, title);
             }
         }
-        failed_in_all(finding, &budgets, probe, &costs, fed.as_deref());
+        failed_in_all(finding, &budgets, probe, &costs, &fed);
         let (time, step) = worst;
         let text = if step.is_empty() {
             format!("{probe} never away")
@@ -156,7 +154,7 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             Some(ended) => {
                 if let Some(allowed) = budgets.took(&cost.step.step) {
                     let what = format!("`{}` took {:.1} s of {allowed:.0} s", cost.title(), ended.took);
-                    finding.within(ended.took, allowed, what);
+                    finding.within((cost.from, cost.from + ended.took), allowed, what);
                 }
             }
         }
@@ -182,7 +180,7 @@ fn failed_in_all(
     budgets: &Budgets,
     probe: &str,
     costs: &[StepCost],
-    fed: Option<&[StepCost]>,
+    fed: &[StepCost],
 ) {
     let all = whole(costs).remove(probe).unwrap_or_default();
     let Some(allowed) = budgets.failed(probe) else {
@@ -198,12 +196,8 @@ fn failed_in_all(
             allowed * 100.0,
             all.away
         );
-        let fed = fed.map(|fed| whole(fed).remove(probe).unwrap_or_default());
-        finding.check_unless_starved(
-            all.share() <= allowed,
-            fed.is_some_and(|fed| fed.share() <= allowed),
-            what,
-        );
+        let fed = whole(fed).remove(probe).unwrap_or_default();
+        finding.check_unless_starved(all.share() <= allowed, fed.share() <= allowed, what);
     }
 }
 

@@ -21,7 +21,7 @@ pub const LIES: &[Lie] = &[
         recorded,
         |s| lost_node(s, Some(Outcome::Acknowledged)),
         FAILED,
-        "is gone; 2 new names",
+        "2 new names: ",
     ),
     lie(
         "a pod was replaced, its node was lost, and nothing says how the machine was",
@@ -29,7 +29,7 @@ pub const LIES: &[Lie] = &[
         recorded,
         |s| lost_node(s, None),
         FAILED,
-        "is gone; 2 new names",
+        "2 new names: ",
     ),
     lie(
         "a request timed out while the machine starved",
@@ -72,7 +72,7 @@ fn lost_node(story: &mut Story, machine: Option<Outcome>) {
     let node = json!({"kind": "Node", "metadata": {"name": "w", "uid": "w"},
         "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}});
     if let Some(outcome) = machine {
-        control(story, ("image-change", "image-settled"), outcome);
+        control(story, ("image-change", "foreground-deleted"), outcome);
     }
     story.insert_after("image-settled", changed(node));
 }

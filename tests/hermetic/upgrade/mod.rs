@@ -8,7 +8,7 @@ mod each;
 mod hop;
 pub mod judge;
 mod plan;
-mod refused;
+pub mod refused;
 mod resumed;
 mod story;
 pub mod upgraded;
