@@ -8,6 +8,7 @@ pub mod judge;
 mod plan;
 mod refused;
 mod story;
+pub mod trap;
 pub mod upgraded;
 
 use seatrial::event::Record;
