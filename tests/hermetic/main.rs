@@ -22,6 +22,7 @@ mod missing;
 mod ownership;
 mod ownership_attacks;
 mod ownership_second;
+mod passing;
 mod probe;
 mod reap;
 mod report;
@@ -29,7 +30,6 @@ mod rules;
 mod secret_forms;
 mod secret_shapes;
 mod secrets;
-
 mod stateful_rules;
 mod stateful_set;
 mod stateful_single;
