@@ -30,6 +30,7 @@ mod rules;
 mod secret_forms;
 mod secret_shapes;
 mod secrets;
+mod sensitivity;
 mod stateful_rules;
 mod stateful_set;
 mod stateful_single;
