@@ -303,12 +303,14 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     let is_asked = |r: &Record| matches!(&r.event, Event::Observed { claim, what, .. } if claim == "E4" && what == "refused");
     let records = evidence.records();
     let ends = [records.iter().position(is_asked), records.iter().rposition(is_asked)];
+    let before: Vec<Container> = evidence.get("others_before")?;
     for at in ends.into_iter().flatten() {
-        if misplaced::down(&records[..at]).is_empty() {
+        let down = misplaced::down(&records[..at]);
+        // One of the others is no control plane that they stand in for.
+        if down.keys().all(|node| before.iter().any(|c| c.name == *node)) {
             finding.unsure("no control plane was down when it was asked: nothing had to be refused");
         }
     }
-    let before: Vec<Container> = evidence.get("others_before")?;
     let after: Vec<Container> = evidence.get("others_after")?;
     if before.is_empty() {
         return Err(Missing("there was no other container to leave as it is".into()));
@@ -346,7 +348,9 @@ fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault
     });
     let (injected, id, proof) =
         injected.ok_or_else(|| Missing(format!("no fault on {target} was proved")))?;
-    let intended = records.iter().any(|r| matches!(&r.event, Event::FaultIntended { id: i, .. } if i == id));
+    let intended = records
+        .iter()
+        .any(|r| matches!(&r.event, Event::FaultIntended { id: i, node, .. } if i == id && *node == target));
     if !intended {
         return Err(Missing(format!("the intent of fault {id} was not recorded")));
     }

@@ -65,7 +65,8 @@ impl Listing<'_> {
 /// The listings with a name, by node; a node that was listed again has its last one.
 ///
 /// # Errors
-/// [`Missing`] where a node of `nodes` was not listed: a file may lie just there.
+/// [`Missing`] where a node of `nodes` was not listed: a file may lie just there; where not every node was
+/// listed at the same path.
 pub fn listings<'r>(
     evidence: &Evidence<'r>,
     listing: &str,
@@ -97,7 +98,13 @@ pub fn listings<'r>(
     if nodes.is_empty() || !unseen.is_empty() {
         return Err(Missing(format!("`{listing}` was not listed on {}", join(&unseen))));
     }
-    Ok(found)
+    let mut paths: Vec<&str> = found.values().map(|l| l.path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    match paths.len() {
+        1 => Ok(found),
+        _ => Err(Missing(format!("`{listing}` lists several paths: {}", paths.join(", ")))),
+    }
 }
 
 /// Adds a check that `entries` lie on `home` and on no other node.

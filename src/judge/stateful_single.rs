@@ -19,6 +19,8 @@
 //! Names of cluster-scoped objects end in a suffix of the scenario, so they are compared with each
 //! other and by their beginning.
 
+use std::collections::BTreeMap;
+
 use super::locality::{self, Listing};
 use super::object::Object;
 use super::{Claim, Evidence, Finding, Missing, durability};
@@ -87,6 +89,8 @@ pub static CLAIMS: [Claim; 12] = [
 
 /// The directory on the nodes that the volume is.
 pub const PATH: &str = "/mnt/data";
+/// The Deployment's name.
+pub const DEPLOYMENT: &str = "mysql";
 /// The ledger's database.
 pub const DATABASE: &str = "qa";
 /// Its directory within [`PATH`].
@@ -184,11 +188,11 @@ fn files(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> 
     let nodes: Vec<String> = evidence.get("nodes")?;
     let all: Vec<&str> = nodes.iter().map(String::as_str).collect();
     finding.part(|f| {
-        locality::nothing_on(f, &locality::listings(evidence, "before", &nodes)?, &all);
+        locality::nothing_on(f, &listings(evidence, "before", &nodes)?, &all);
         Ok(())
     });
     let home = node_of(&Object::observed(evidence, "pod")?)?;
-    let serving = locality::listings(evidence, "serving", &nodes)?;
+    let serving = listings(evidence, "serving", &nodes)?;
     locality::only_on(finding, &serving, home, FILES);
     let others: Vec<&str> = all.into_iter().filter(|n| *n != home).collect();
     locality::nothing_on(finding, &serving, &others);
@@ -203,7 +207,7 @@ fn answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     check_server_of(finding, &server, &pod);
     let home = node_of(&pod)?;
     let nodes: Vec<String> = evidence.get("nodes")?;
-    let serving = locality::listings(evidence, "serving", &nodes)?;
+    let serving = listings(evidence, "serving", &nodes)?;
     locality::files_of(finding, listed(&serving, home)?, &server.uuid);
     finding.summary(format!("server {} answers in {}, its auto.cnf lies on {home}", server.uuid, server.pod));
     Ok(())
@@ -215,7 +219,7 @@ fn new_directory(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let nodes: Vec<String> = evidence.get("nodes")?;
     let home = node_of(&Object::observed(evidence, "pod")?)?;
     finding.part(|f| {
-        let serving = locality::listings(evidence, "serving", &nodes)?;
+        let serving = listings(evidence, "serving", &nodes)?;
         let at_home = listed(&serving, home)?;
         let there = at_home.has(DIRECTORY);
         let was = if there { "was there" } else { "was not there" };
@@ -226,7 +230,7 @@ fn new_directory(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
         );
         Ok(())
     });
-    let database = locality::listings(evidence, "database", &nodes)?;
+    let database = listings(evidence, "database", &nodes)?;
     locality::only_on(finding, &database, home, &[DIRECTORY]);
     let at_home = listed(&database, home)?;
     let table = at_home.entries.iter().find(|e| e.path.starts_with("qa/ledger."));
@@ -266,8 +270,24 @@ pub(super) fn node_of<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
     node.ok_or_else(|| Missing(format!("pod {} had no node when it was observed", pod.name())))
 }
 
+/// The listings of [`PATH`] with a name, by node.
+///
+/// # Errors
+/// As [`locality::listings`]; [`Missing`] where another path was listed.
+fn listings<'r>(
+    evidence: &Evidence<'r>,
+    name: &str,
+    nodes: &[String],
+) -> Result<BTreeMap<&'r str, Listing<'r>>, Missing> {
+    let found = locality::listings(evidence, name, nodes)?;
+    match found.values().find(|l| l.path != PATH) {
+        None => Ok(found),
+        Some(other) => Err(Missing(format!("`{name}` lists {} on {}, not {PATH}", other.path, other.node))),
+    }
+}
+
 pub(super) fn listed<'a, 'r>(
-    all: &'a std::collections::BTreeMap<&'r str, Listing<'r>>,
+    all: &'a BTreeMap<&'r str, Listing<'r>>,
     node: &str,
 ) -> Result<&'a Listing<'r>, Missing> {
     all.get(node).ok_or_else(|| Missing(format!("{node} is not among the nodes that were listed")))

@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::event::Server;
 use crate::fault::StopNode;
 use crate::judge::stateful_single::outage::Allowed;
-use crate::judge::stateful_single::{DATABASE, PATH};
+use crate::judge::stateful_single::{DATABASE, DEPLOYMENT, PATH};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Forward, Ledger, LedgerSpec, Pace, Target, Traffic};
 use crate::scenario::{ActiveFault, Failure, Needs, Scenario};
@@ -42,7 +42,7 @@ pub static SUITE: Suite = Suite {
 };
 
 const MANIFEST: &str = include_str!("stateful_single/mysql.yaml");
-const NAME: &str = "mysql";
+const NAME: &str = DEPLOYMENT;
 const CLAIM: &str = "mysql-pv-claim";
 const SELECTOR: &str = "app=mysql";
 const PORT: u16 = 3306;

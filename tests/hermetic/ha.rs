@@ -164,6 +164,28 @@ fn sampled(e: &Event) -> bool {
 }
 
 pub(super) static LIES: &[Lie] = &[
+    lie(
+        "the load balancer down instead of a control plane",
+        "E4",
+        told,
+        |s| fault_of(s, "lb"),
+        OPEN,
+        "no control plane was down when it was asked",
+    ),
+    lie(
+        "the intent of a fault on another node",
+        "E1",
+        told,
+        |s| {
+            s.each(|e| {
+                if let Event::FaultIntended { node, .. } = e {
+                    *node = "cp2".into();
+                }
+            });
+        },
+        OPEN,
+        "the intent of fault f1 was not recorded",
+    ),
     lie("an API that was away for longer", "E1", told, |s| silent(s, 24.0, 40.0), FAILED, "of 16.0 s"),
     lie("an API that never answered again", "E1", told, |s| silent(s, 66.0, 99.0), FAILED, "away in the end"),
     lie(

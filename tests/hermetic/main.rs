@@ -22,6 +22,7 @@ mod missing;
 mod ownership;
 mod ownership_attacks;
 mod ownership_second;
+mod passing;
 mod probe;
 mod reap;
 mod report;
@@ -30,6 +31,7 @@ mod secret_forms;
 mod secret_shapes;
 mod secrets;
 
+mod sensitivity;
 mod starved;
 mod stateful_rules;
 mod stateful_set;

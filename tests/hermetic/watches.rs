@@ -7,21 +7,7 @@ use rstest::rstest;
 use seatrial::event::{Event, Record};
 use seatrial::judge::{self, CLAIMS, Claim, Conclusion, Evidence};
 
-use crate::{ha, stateful_set, stateful_single, story, upgrade};
-
-/// A history that passes the claim, up to its judgement.
-fn passing(id: &str) -> Vec<Record> {
-    let mut records = match id.chars().next() {
-        Some('A') => story::recorded().records,
-        Some('B') => stateful_single::told::story().records,
-        Some('C') => stateful_set::Story::recorded(id).records().to_vec(),
-        Some('D') => upgrade::told(),
-        _ => ha::told().records,
-    };
-    let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == id);
-    records.truncate(records.iter().position(judged).unwrap_or(records.len()));
-    records
-}
+use crate::passing;
 
 fn conclusion(claim: &Claim, records: &[Record]) -> Conclusion {
     claim.judge(&Evidence::new(records, claim.id)).conclusion()
@@ -53,7 +39,7 @@ fn a_claim_reads_the_kinds_that_it_declares_and_no_others(
     id: &str,
 ) {
     let claim = judge::claim(id).unwrap();
-    let records = passing(id);
+    let records = passing::history(id);
     assert_eq!(conclusion(claim, &records), Conclusion::Passed);
     for kind in kinds(claim, &records) {
         let declared = claim.watches.contains(&kind.as_str());

@@ -179,6 +179,11 @@ impl<'r> Known<'r> {
     }
 
     fn compare_range(&self, look: &Look<'_>, seen: &Seen, verdict: &mut Samples) {
+        if seen.low > seen.high {
+            let what = format!("{}: rows of {} from {} to {}", look.name(), seen.writer, seen.low, seen.high);
+            verdict.altered.push(what);
+            return;
+        }
         let nothing = Of::default();
         let of = self.of_seen(look, seen).unwrap_or(&nothing);
         let due = within(&of.acknowledged, seen);

@@ -141,7 +141,18 @@ fn check_bound<'r>(finding: &mut Finding, claim: &Object<'r>, volumes: &[Object<
         Some(volume) => {
             let uid = volume.text("/spec/claimRef/uid").unwrap_or("none");
             let to = volume.text("/spec/claimRef/name").unwrap_or("nobody");
-            finding.check(uid == claim.uid(), format!("volume {name} is bound to {to} (UID {uid})"));
+            let phase = volume.text("/status/phase").unwrap_or("absent");
+            finding.check(
+                uid == claim.uid() && to == claim.name() && phase == "Bound",
+                format!("volume {name} is {phase} to {to} (UID {uid})"),
+            );
+            // Two volumes on one folder are one volume.
+            let folder = |v: &Object<'_>| v.text("/spec/hostPath/path").map(str::to_owned);
+            let same = volumes
+                .iter()
+                .find(|v| v.name() != name && folder(v).is_some() && folder(v) == folder(volume));
+            let other = same.map_or("no other volume's", Object::name);
+            finding.check(same.is_none(), format!("the folder of {name} is {other} too"));
         }
     }
     name

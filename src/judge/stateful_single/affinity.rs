@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::outage::{Allowed, healed, proved, since, watched};
 use super::replacement::history;
-use super::{DIRECTORY, FILES, PATH, check_server_of, is, listed, node_of};
+use super::{DIRECTORY, FILES, PATH, check_server_of, is, listed, listings, node_of};
 use crate::event::{Event, Outcome, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
@@ -49,10 +49,8 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
             .watched(&gaps, |finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed))
     });
     finding.part(|finding| {
-        let (pinned, stopped) = (
-            locality::listings(&part, "pinned", &nodes)?,
-            locality::listings(&part, "pinned-stopped", &nodes)?,
-        );
+        let (pinned, stopped) =
+            (listings(&part, "pinned", &nodes)?, listings(&part, "pinned-stopped", &nodes)?);
         let others: Vec<&str> = nodes.iter().map(String::as_str).filter(|node| *node != home).collect();
         for listing in [&pinned, &stopped] {
             locality::holds(finding, listed(listing, home)?, &[FILES, &[DIRECTORY]].concat());

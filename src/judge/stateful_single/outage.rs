@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::replacement::{check_replaced, history};
-use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, node_of};
+use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::fault::Power;
@@ -145,8 +145,8 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     let databases: Vec<String> = evidence.get("databases")?;
     let on_disk: OnDisk = evidence.get("rows_on_disk")?;
     let (home, elsewhere) = (node_of(&before)?, node_of(&after)?);
-    let earlier = locality::listings(evidence, "before-fault", &nodes)?;
-    let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
+    let earlier = listings(evidence, "before-fault", &nodes)?;
+    let stopped = listings(evidence, "while-stopped", &nodes)?;
     proved(evidence, home, "while-stopped", finding)?;
 
     locality::nothing_on(finding, &earlier, &[elsewhere]);
@@ -195,8 +195,8 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let nodes: Vec<String> = evidence.get("nodes")?;
     let budget: f64 = evidence.get("budget")?;
     let home = node_of(&before)?;
-    let stopped = locality::listings(evidence, "while-stopped", &nodes)?;
-    let returned = locality::listings(evidence, "returned", &nodes)?;
+    let stopped = listings(evidence, "while-stopped", &nodes)?;
+    let returned = listings(evidence, "returned", &nodes)?;
     proved(evidence, home, "while-stopped", finding)?;
     let back = evidence.mark("return")?;
     healed(evidence, finding, back, home)?;
@@ -283,10 +283,9 @@ pub(super) fn proved<'r>(
         _ => None,
     });
     let (id, fault, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;
-    let intended = evidence
-        .records()
-        .iter()
-        .find(|record| matches!(&record.event, Event::FaultIntended { id: i, .. } if i == id));
+    let intended = evidence.records().iter().find(
+        |record| matches!(&record.event, Event::FaultIntended { id: i, node, .. } if i == id && node == home),
+    );
     let intended = intended.ok_or_else(|| Missing(format!("the intent of fault {id} was not recorded")))?;
     let down = evidence.records().iter().rev().find_map(|record| match &record.event {
         Event::FilesListed { listing: name, node, power, .. } if name == listing && node == home => {

@@ -8,7 +8,7 @@
 
 use super::outage::passing;
 use super::replacement::history;
-use super::{DIRECTORY, FILES, PATH, is, listed, node_of};
+use super::{DEPLOYMENT, DIRECTORY, FILES, PATH, is, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, locality};
@@ -29,7 +29,7 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
     let kinds = ["Deployment", "PersistentVolume", "PersistentVolumeClaim", "Pod"];
     let whole = evidence.between("deployment-deletion", "claim-gone")?;
     finding.watched(&evidence.gaps(whole, &kinds), |finding| {
-        let deployment_gone = gone(without, "Deployment", |_| true);
+        let deployment_gone = gone(without, "Deployment", |deployment| deployment.name() == DEPLOYMENT);
         let pods_gone = history(evidence, pod.uid()).iter().any(|(_, change, _)| *change == Change::Deleted);
         for (what, is_gone) in [("the Deployment", deployment_gone), (pod.name(), pods_gone)] {
             match is_gone {
@@ -76,8 +76,8 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
             !gone(after, "PersistentVolume", |volume| volume.uid() == now) && !released.is_terminating();
         finding.check(kept, format!("{} was {}deleted", released.name(), if kept { "not " } else { "" }));
     });
-    let earlier = locality::listings(evidence, "deployment-gone", &nodes)?;
-    let later = locality::listings(evidence, "claim-gone", &nodes)?;
+    let earlier = listings(evidence, "deployment-gone", &nodes)?;
+    let later = listings(evidence, "claim-gone", &nodes)?;
     let (earlier, later) = (listed(&earlier, home)?, listed(&later, home)?);
     for listing in [earlier, later] {
         locality::holds(finding, listing, &[FILES, &[DIRECTORY]].concat());

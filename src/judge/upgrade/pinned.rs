@@ -21,6 +21,8 @@ pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding
     let home = node_of(&before)?;
     check_pinned(finding, &volume, home);
     drained(&costs(evidence.records()), home)?;
+    let of_pod = old.pod == before.name();
+    finding.check(of_pod, format!("server {} before was asked in pod {}", old.uuid, old.pod));
     finding.part(|finding| waited(evidence, finding, &before, home));
     finding.check(
         node_of(&after)? == home && after.is_ready() && after.uid() != before.uid(),

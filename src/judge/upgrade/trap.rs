@@ -31,6 +31,12 @@ pub(super) fn stayed_behind(evidence: &Evidence<'_>, finding: &mut Finding) -> R
     let (_, then) = durability::before(evidence, TRAP_BEFORE)?;
     let (writes, now) = durability::before(evidence, TRAP_AFTER)?;
     let (old, new) = (then.server, now.server);
+    for (pod, server) in [(&before, old), (&after, new)] {
+        finding.check(
+            server.pod == pod.name(),
+            format!("trap: the rows were read in pod {}, MySQL's is {}", server.pod, pod.name()),
+        );
+    }
     finding.part(|finding| files(evidence, finding, &nodes, (home, elsewhere), (old, new)));
     durability::every_acknowledged_row(evidence, TRAP_BEFORE, finding)?;
     let rows = durability::compare(&writes, now);
@@ -61,7 +67,8 @@ pub(super) fn stayed_behind(evidence: &Evidence<'_>, finding: &mut Finding) -> R
     );
     // A row that was not found is no proof of its absence: pages may be written in another form.
     let what = format!("trap: rows {found} were read from {} of {}", on_disk.files.join(" "), on_disk.node);
-    let all = on_disk.node == home && !behind.is_empty() && on_disk.found == behind;
+    let asked = on_disk.rows == behind.len() as u64 && !on_disk.files.is_empty();
+    let all = on_disk.node == home && asked && !behind.is_empty() && on_disk.found == behind;
     if all {
         finding.check(true, what)
     } else {
@@ -80,6 +87,10 @@ fn files(
 ) -> Result<(), Missing> {
     let before = locality::listings(evidence, TRAP_BEFORE, nodes)?;
     let after = locality::listings(evidence, TRAP_AFTER, nodes)?;
+    let paths = [&before, &after].map(|all| listed(all, home).map(|l| l.path));
+    if let [Ok(was), Ok(is)] = paths {
+        finding.check(was == is, format!("trap: {was} was listed before, {is} after"));
+    }
     locality::only_on(finding, &before, home, FILES);
     locality::nothing_on(finding, &before, &[elsewhere]);
     for (listing, node, server) in [(&before, home, old), (&after, home, old), (&after, elsewhere, new)] {

@@ -41,6 +41,7 @@ static LIES: &[(&str, &[Lie])] = &[
     ("Names, addresses and claims of a StatefulSet", stateful_set::claims::LIES),
     ("A StatefulSet's node that is lost", stateful_set::lost_node::LIES),
     ("An upgrade", upgrade::judge::LIES),
+    ("What an upgrade leaves behind", upgrade::trap::LIES),
     ("The other claims on an upgraded cluster", upgrade::upgraded::LIES),
     ("A control plane of several that goes down", ha::LIES),
     ("A machine that starves", machine::LIES),

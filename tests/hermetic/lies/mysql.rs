@@ -1,11 +1,84 @@
 //! Lies about a single MySQL on a hostPath volume: part B.
 
+use seatrial::event::Event;
 use serde_json::json;
 
-use super::{FAILED, Lie, lie};
+use super::{FAILED, Lie, OPEN, lie};
 use crate::stateful_single::told;
+use crate::story::Story;
+
+/// Lets nodes list another folder than the volume's.
+fn listed_at(s: &mut Story, of: fn(&str) -> bool) {
+    s.each(|e| {
+        if let Event::FilesListed { node, path, .. } = e
+            && of(node)
+        {
+            *path = "/var/lib/mysql".into();
+        }
+    });
+}
 
 pub(super) static LIES: &[Lie] = &[
+    lie(
+        "another folder listed",
+        "B3",
+        told::story,
+        |s| listed_at(s, |_| true),
+        OPEN,
+        "`before` lists /var/lib/mysql on cp, not /mnt/data",
+    ),
+    lie(
+        "another folder listed on one node",
+        "B5",
+        told::story,
+        |s| listed_at(s, |node| node == "w2"),
+        OPEN,
+        "`serving` lists several paths: /mnt/data, /var/lib/mysql",
+    ),
+    lie(
+        "the intent of a fault on another node",
+        "B8",
+        told::story,
+        |s| {
+            s.each(|e| {
+                if let Event::FaultIntended { node, .. } = e {
+                    *node = "w2".into();
+                }
+            });
+        },
+        OPEN,
+        "the intent of fault f1 was not recorded",
+    ),
+    lie(
+        "another Deployment deleted",
+        "B11",
+        told::story,
+        |s| {
+            s.each(|e| {
+                if let Event::ObjectChanged { kind, object, .. } = e
+                    && kind == "Deployment"
+                {
+                    object["metadata"]["name"] = json!("web");
+                }
+            });
+        },
+        OPEN,
+        "the end of the Deployment was not recorded",
+    ),
+    lie(
+        "a look at rows that runs backwards",
+        "B12",
+        told::story,
+        |s| {
+            s.each(|e| {
+                if let Event::RowsSampled { writers, .. } = e {
+                    writers[0].low = writers[0].high + 1;
+                }
+            });
+        },
+        FAILED,
+        "rows of ledger from 13 to 12",
+    ),
     lie(
         "other volume",
         "B1",

@@ -9,6 +9,23 @@ use crate::lies::{FAILED, Lie, OPEN, of_set};
 
 pub static LIES: &[Lie] = &[
     of_set(
+        "volume released",
+        "C3",
+        |s| s.fact("C3", "volumes")[1]["status"]["phase"] = json!("Released"),
+        FAILED,
+        "is Released to",
+    ),
+    of_set(
+        "two volumes on one folder",
+        "C3",
+        |s| {
+            let volumes = s.fact("C3", "volumes");
+            volumes[1]["spec"]["hostPath"]["path"] = volumes[0]["spec"]["hostPath"]["path"].clone();
+        },
+        FAILED,
+        "the folder of data-",
+    ),
+    of_set(
         "old address",
         "C2",
         |s| {

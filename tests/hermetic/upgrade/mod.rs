@@ -11,6 +11,7 @@ mod plan;
 pub mod refused;
 mod resumed;
 mod story;
+pub mod trap;
 pub mod upgraded;
 
 use seatrial::event::Record;
