@@ -158,7 +158,8 @@ impl Seen<'_, '_> {
                 && other.template != self.life.template
         };
         let late = if self.life.owner == "DaemonSet" { ROLLED + GRACE } else { ROLLED };
-        let newer = |other: &Life<'_>| other.began >= self.life.began && other.began <= at + late;
+        let began = self.costs.first().map_or(self.life.began, |c| self.life.began.max(c.from));
+        let newer = |other: &Life<'_>| (began..=at + late).contains(&other.began);
         let newer = self.lives.iter().filter(anew).any(newer);
         let within = self.costs.iter().position(|c| c.from <= at && at < c.to);
         (!self.workload && newer).then_some((within, NEW_TEMPLATE))
