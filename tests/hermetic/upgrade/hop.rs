@@ -196,6 +196,7 @@ async fn a_difference_after_preload_leaves_the_journal_as_it_was() {
 /// kubeadm of `configure` may end well and leave CoreDNS behind: it skips the addons where it does not see every control
 /// plane new. The next plan has the step again, and its unit, which has ended well, is started again.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test runs a script as it is")]
 fn a_step_that_is_planned_again_is_run_again() {
     let source = include_str!("../../../src/upgrade/kubeadm.rs");
     let script = source.split_once("const START: &str = r#\"").unwrap().1.split_once("\"#;").unwrap().0;
