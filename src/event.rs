@@ -322,6 +322,9 @@ pub enum Event {
         took: Option<f64>,
         /// Seconds that it was allowed.
         budget: Option<f64>,
+        /// Whether its story came to it, so that a judge spoke; absent in records of before there was this field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reached: Option<bool>,
     },
     /// An upgrade was planned, and will be carried out now.
     UpgradePlanned(PlannedUpgrade),

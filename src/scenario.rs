@@ -197,6 +197,7 @@ pub async fn scenario(
             details: Vec::new(),
             took: None,
             budget: None,
+            reached: Some(false),
         });
     }
     // Claims speak for themselves, and so does what is left behind: only what broke the story is its error.
@@ -472,6 +473,7 @@ impl Scenario {
                     details: finding.details(),
                     took: finding.took,
                     budget: finding.budget,
+                    reached: Some(true),
                 }
             });
             conclusion

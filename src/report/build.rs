@@ -283,7 +283,7 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
                     claims.entry(Key::of(id)).or_insert_with(|| blank(id));
                 }
             }
-            Event::ClaimJudged { claim, verdict, evidence, details, took, budget } => {
+            Event::ClaimJudged { claim, verdict, evidence, details, took, budget, .. } => {
                 let new = ClaimReport {
                     verdict: *verdict,
                     evidence: line(evidence),

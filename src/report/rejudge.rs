@@ -65,7 +65,9 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
         let begun = matches!(first.event, Event::ScenarioStarted { .. });
         let from = index(first) + usize::from(begun);
         for (until, record) in story.records.iter().enumerate() {
-            let Event::ClaimJudged { claim: id, verdict: was, .. } = &record.event else { continue };
+            let Event::ClaimJudged { claim: id, verdict: was, reached: said, .. } = &record.event else {
+                continue;
+            };
             let at = index(record);
             let Some(claim) = judge::claim(id) else {
                 not_again(&mut again[at].event, &judged_by(records, record));
@@ -74,7 +76,10 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
             if is_unreached(&story.records[until..]) {
                 continue;
             }
-            let (event, is) = judged(claim, &story.records[..until], &again[..at], &defects, (from, at));
+            let (mut event, is) = judged(claim, &story.records[..until], &again[..at], &defects, (from, at));
+            if let Event::ClaimJudged { reached, .. } = &mut event {
+                *reached = *said;
+            }
             if is != *was {
                 change(id, Some(*was), is);
                 let by = judged_by(records, record);
@@ -132,11 +137,11 @@ fn not_again(event: &mut Event, by: &str) {
 }
 
 /// Whether the first of these records says that a story did not reach a claim: no judge spoke, and nothing but
-/// the end of the story comes after it.
+/// the end of the story comes after it. Records of before there was a field for that say so by having no check.
 fn is_unreached(rest: &[&Record]) -> bool {
     let Some((first, after)) = rest.split_first() else { return false };
-    let is_open = matches!(&first.event, Event::ClaimJudged { verdict: Conclusion::Inconclusive, details, .. }
-        if details.is_empty());
+    let is_open = matches!(&first.event, Event::ClaimJudged { verdict: Conclusion::Inconclusive, details, reached, .. }
+        if details.is_empty() && *reached != Some(true));
     let is_end = |r: &&Record| matches!(r.event, Event::ClaimJudged { .. } | Event::ScenarioEnded { .. });
     is_open && after.iter().all(is_end)
 }
@@ -159,6 +164,7 @@ fn judged(
         details: finding.details(),
         took: finding.took,
         budget: finding.budget,
+        reached: None,
     };
     (event, finding.conclusion())
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Suite;
 use super::stateful_set::volumes;
 use crate::cluster::{self, Access, THREE, UpgradeAsk};
-use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, costs};
+use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, over_in_stretch};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Recorder, api, dns, http};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -136,7 +136,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
         s.log.append(told.event());
         match told {
             Told::Ended { result: Ok(_), .. } => {
-                costs(&s.log.records()).last().and_then(|cost| cost.over(budgets).into_iter().next())
+                over_in_stretch(&s.log.records(), budgets).into_iter().next()
             }
             _ => None,
         }

@@ -36,14 +36,15 @@ const PRINT: &str = "find /etc/kubernetes /var/lib/kubelet/*.yaml /var/lib/kubel
 /// whatever words it says that with.
 const UNCHANGED: &str = r#"[ "$(eval "$PRINT")" = "$(cat "$1")" ]"#;
 
-/// Starts the unit unless it runs or has ended well. Type oneshot with RemainAfterExit keeps the
-/// result until the node stops.
+/// Starts the unit unless it runs. Type oneshot with RemainAfterExit keeps the result until the node stops. A unit that
+/// has ended well is stopped and started again: the step is planned because its end is not seen.
 const START: &str = r#"set -e
 unit=$1 log=$2
 shift 2
 state=$(systemctl show --property ActiveState --value "$unit")
 case $state in
-  active | activating | reloading) exit 0 ;;
+  activating | reloading) exit 0 ;;
+  active) systemctl stop "$unit" ;;
 esac
 eval "$PRINT" > "$log.before"
 systemctl reset-failed "$unit" 2>/dev/null || true

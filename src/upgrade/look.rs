@@ -201,13 +201,20 @@ pub async fn state(client: &Client) -> Result<State, UpgradeError> {
             state.proxies.insert(node, version);
         }
     }
-    let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");
-    let coredns = deployments.get_opt("coredns").await;
-    let coredns = coredns.map_err(|e| UpgradeError::api("read the Deployment coredns", e))?;
-    state.coredns =
-        coredns.and_then(|d| Version::of_image(d.spec?.template.spec?.containers.first()?.image.as_deref()?));
+    state.coredns = coredns(client)
+        .await?
+        .and_then(|d| Version::of_image(d.spec?.template.spec?.containers.first()?.image.as_deref()?));
     state.config = cluster_configuration(client).await?;
     Ok(state)
+}
+
+/// Name of CoreDNS's Deployment.
+const COREDNS: &str = "coredns";
+
+async fn coredns(client: &Client) -> Result<Option<Deployment>, UpgradeError> {
+    let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");
+    let found = deployments.get_opt(COREDNS).await;
+    found.map_err(|e| UpgradeError::api("read the Deployment coredns", e))
 }
 
 /// The version that kubeadm has noted for the cluster: its next upgrade, and every node that joins, go by it.
@@ -386,8 +393,10 @@ pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), Up
             continue;
         }
         let leads = check(format!("a {component} leads"), move |leases: &[Lease]| {
-            let renewed =
-                leases.first().and_then(|lease| lease.spec.as_ref()?.renew_time.as_ref()).map(|t| t.0);
+            let spec = leases.first().and_then(|lease| lease.spec.as_ref());
+            // One that steps down empties the holder, and renews the lease as it does so.
+            let held = spec.filter(|s| s.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty()));
+            let renewed = held.and_then(|s| s.renew_time.as_ref()).map(|t| t.0);
             Verdict::met_if(renewed.is_some_and(|at| at > since), || match renewed {
                 Some(at) => format!("its lease was last renewed at {at:.1}"),
                 None => "nobody holds its lease".into(),
@@ -400,10 +409,10 @@ pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), Up
     Ok(())
 }
 
-/// Waits until kube-proxy and CoreDNS are rolled out.
+/// Waits until kube-proxy and CoreDNS are rolled out, each where it exists.
 ///
 /// # Errors
-/// [`UpgradeError::Wait`].
+/// [`UpgradeError::Wait`], [`UpgradeError::Api`].
 pub(super) async fn addons(client: &Client, deadline: Deadline) -> Result<(), UpgradeError> {
     let proxies = check("kube-proxy rolled out", |sets: &[DaemonSet]| {
         let Some(set) = sets.first() else { return Verdict::Met };
@@ -419,7 +428,9 @@ pub(super) async fn addons(client: &Client, deadline: Deadline) -> Result<(), Up
     let by_name = watcher::Config::default().fields("metadata.name=kube-proxy");
     let sets = Api::<DaemonSet>::namespaced(client.stream.clone(), "kube-system");
     wait::until(sets, by_name, proxies, deadline).await?;
-    wait::rollout(client, "kube-system", "coredns", deadline).await?;
+    if coredns(client).await?.is_some() {
+        wait::rollout(client, "kube-system", COREDNS, deadline).await?;
+    }
     Ok(())
 }
 

@@ -30,8 +30,8 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::image::Artefacts;
-use crate::judge::upgrade::Course;
-use crate::node::Node;
+use crate::judge::upgrade::{Course, Goal};
+use crate::node::{Node, Role};
 use crate::progress::Progress;
 
 pub use crate::judge::skew::{Component, State};
@@ -201,7 +201,8 @@ impl Upgrade<'_> {
             progress: (self.progress, String::new()),
         };
         let mut why: Option<String> = None;
-        let mut course = Course::from(&facts.state);
+        let goal = Goal { to: hop.to, etcd: hop.etcd, coredns: hop.coredns };
+        let mut course = Course::from(&facts.state, Some(goal));
         for planned in &hop.steps {
             let title = planned.title();
             let task = format!("{} {title}", hop.to);
@@ -227,7 +228,12 @@ impl Upgrade<'_> {
             let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
             let reason =
                 watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen: seen.as_ref() });
-            if result.as_ref().is_err_and(|e| manner.backs_out || e.is_before_any_change()) {
+            // A step that can be backed out of and is safe has changed nothing, however it ended.
+            let as_before = match &result {
+                Ok(_) => compared.is_err() && manner.backs_out && manner.is_safe,
+                Err(error) => manner.backs_out || error.is_before_any_change(),
+            };
+            if as_before {
                 journal.backed_out(&before)?;
             }
             if let Err(source) = result.and(compared) {
@@ -288,7 +294,8 @@ impl Upgrade<'_> {
 
 /// Brings back what an interrupted step may have left: waits for a kubeadm that still runs, puts a
 /// static pod's manifest back that one which was killed had moved away, and waits until the API
-/// answers steadily.
+/// answers steadily. Then it waits, for 90 s at most, for the control planes' pods and for the rollouts of kube-proxy and
+/// CoreDNS: a plan that is made in the middle of them is of a moment. What is not there by then is for the plan.
 ///
 /// # Errors
 /// [`UpgradeError::Late`], [`UpgradeError::Engine`].
@@ -302,5 +309,24 @@ pub async fn mend(
     for node in nodes {
         kubeadm::mend(engine, node, to, deadline).await?;
     }
-    look::settled(client, deadline).await
+    look::settled(client, deadline).await?;
+    let quiet = deadline.at_most(QUIET);
+    let planes = nodes.iter().filter(|node| node.role == Role::ControlPlane);
+    for waited in
+        futures::future::join_all(planes.map(|node| look::plane_ready(client, &node.name, quiet))).await
+    {
+        not_yet(waited)?;
+    }
+    not_yet(look::addons(client, quiet).await)
+}
+
+/// Time for what an interrupted step left on its way.
+const QUIET: Duration = Duration::from_secs(90);
+
+/// What has not come in time is no error here.
+fn not_yet(waited: Result<(), UpgradeError>) -> Result<(), UpgradeError> {
+    match waited {
+        Err(UpgradeError::Wait(_) | UpgradeError::Api { .. }) => Ok(()),
+        waited => waited,
+    }
 }

@@ -549,3 +549,32 @@ fn what_xml_has_no_place_for_does_not_spoil_the_file() {
     let xml = render(&Junit, &report);
     assert!(!xml.contains(['\u{fffe}', '\u{ffff}', '\u{1}']), "{xml}");
 }
+
+/// A failure that is edited to `inconclusive` without a check, at the end of its story, is not taken for one
+/// that the story did not reach.
+#[test]
+fn an_edited_verdict_at_the_end_of_its_story_is_judged_again() {
+    let mut records = event::read(&crate::story::fixture()).unwrap();
+    for record in &mut records {
+        if let Event::Observed { claim, what, value } = &mut record.event
+            && claim == "A10"
+            && what == "background_after"
+        {
+            value["pods"] = json!([{"metadata": {"name": "left", "uid": "left"}}]);
+        }
+    }
+    let at =
+        records.iter().position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A10"));
+    let at = at.unwrap();
+    // The object that changed after it changed before it.
+    let (a, b) = (records[at].event.clone(), records[at + 1].event.clone());
+    (records[at].event, records[at + 1].event) = (b, a);
+    let Event::ClaimJudged { verdict, details, reached, .. } = &mut records[at + 1].event else {
+        unreachable!()
+    };
+    // As this version records it.
+    (*verdict, *details, *reached) = (Conclusion::Inconclusive, Vec::new(), Some(true));
+    let again = rejudge(&records, |_| &[]);
+    let Event::ClaimJudged { verdict, .. } = &again.records[at + 1].event else { unreachable!() };
+    assert_eq!(*verdict, Conclusion::Failed, "{:?}", again.changes);
+}

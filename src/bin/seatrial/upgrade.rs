@@ -10,7 +10,7 @@ use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::event::EventLog;
-use seatrial::judge::upgrade::{Budgets, StepCost, costs, over_in_all};
+use seatrial::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
 use seatrial::probe::{ApiProbe, Lines, dns};
 use seatrial::run::new_id;
 use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
@@ -54,7 +54,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
         }
         log.append(told.event());
         match told {
-            Told::Ended { result: Ok(_), .. } => over(&log, &budgets).pop(),
+            Told::Ended { result: Ok(_), .. } => over_in_stretch(&log.records(), &budgets).into_iter().next(),
             _ => None,
         }
     };
@@ -98,11 +98,6 @@ pub fn budgets(file: &Path) -> anyhow::Result<Budgets> {
     })?;
     let steps: Vec<&str> = STEPS.iter().map(|s| s.name()).collect();
     Ok(Budgets::parse(&name, &text, &steps)?)
-}
-
-/// The first budget that the last step broke.
-fn over(log: &EventLog, budgets: &Budgets) -> Vec<String> {
-    costs(&log.records()).last().map(|c| c.over(budgets)).unwrap_or_default()
 }
 
 /// What asks while the upgrade goes on. DNS is left out where the cluster has no such service, or

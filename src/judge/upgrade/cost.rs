@@ -125,6 +125,14 @@ pub fn over_in_all(costs: &[StepCost], budgets: &Budgets) -> Vec<String> {
     over.collect()
 }
 
+/// Each budget that a step of the stretch that goes on broke, in a sentence. All of its steps are looked at: an outage
+/// counts in the step in which it began, also while it lasts on in later ones.
+pub fn over_in_stretch(records: &[Record], budgets: &Budgets) -> Vec<String> {
+    let is_end = |r: &&Record| matches!(&r.event, Event::Marked { mark } if mark == STRETCH_END);
+    let since = records.iter().rfind(is_end).map_or(f64::NEG_INFINITY, at);
+    costs(records).iter().filter(|cost| cost.from >= since).flat_map(|cost| cost.over(budgets)).collect()
+}
+
 /// The cost of every step in these records, in order. An outage ([`Outages`]) counts in the step in which
 /// its first failed request began; one that began outside any step counts in the first one that begins
 /// before its end, and from there on. One that lasts to the end of the records counts up to there.

@@ -56,6 +56,12 @@ const PLANE: [&str; 3] = ["apply", "configure", KUBELET];
 /// was away.
 const LAG: f64 = 15.0;
 
+/// Seconds after a pod's deletion in which its rollout has shown a pod of the new template, which a Deployment makes
+/// before or at once: a controller-manager that just lost its lease is followed after 15 s.
+const ROLLED: f64 = 15.0;
+/// A DaemonSet makes it when the old one's grace period of 30 s is over.
+const GRACE: f64 = 30.0;
+
 /// What a kubelet says of a container that used more memory than it may.
 const OOM_KILLED: &str = "OOMKilled";
 
@@ -151,7 +157,10 @@ impl Seen<'_, '_> {
                 && other.app() == self.life.app()
                 && other.template != self.life.template
         };
-        let newer = self.lives.iter().filter(anew).any(|other| other.began >= self.life.began);
+        let late = if self.life.owner == "DaemonSet" { ROLLED + GRACE } else { ROLLED };
+        let began = self.costs.first().map_or(self.life.began, |c| self.life.began.max(c.from));
+        let newer = |other: &Life<'_>| (began..=at + late).contains(&other.began);
+        let newer = self.lives.iter().filter(anew).any(newer);
         let within = self.costs.iter().position(|c| c.from <= at && at < c.to);
         (!self.workload && newer).then_some((within, NEW_TEMPLATE))
     }

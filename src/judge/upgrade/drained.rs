@@ -10,6 +10,9 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
     let costs = costs(evidence.records());
     let drains: Vec<&StepCost> = costs.iter().filter(|c| c.step.step == DRAIN).collect();
     let workers: Vec<String> = evidence.get("workers")?;
+    if workers.is_empty() {
+        return Err(Missing("no worker was to be drained".into()));
+    }
     let gaps = gaps_in_drains(evidence.records(), &costs, &["Node", "Pod"]);
     finding.watched(&gaps, |finding| seen(evidence, finding, &costs, (&drains, &workers)))?;
     finding.part(|finding| {

@@ -90,7 +90,7 @@ fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String
     match planned {
         None => _ = finding.unsure(format!("what the plan of the upgrade says {place} was not recorded")),
         Some(planned) => {
-            let unlike = versions::differences(now, planned, None);
+            let unlike = versions::differences(now, planned, None, None);
             let what = match unlike.is_empty() {
                 true => format!("every part is as the upgrade's plan says {place}"),
                 false => format!("not as the upgrade's plan says {place}: {}", names(&unlike)),

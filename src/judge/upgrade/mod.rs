@@ -6,7 +6,7 @@
 //! | claim | observed facts | else |
 //! |---|---|---|
 //! | D1 | `refused`: what was asked for too far ahead, and the answer | the plans; the versions after each step |
-//! | D2 | `budgets` ([`Budgets`]), `probes`: their names | the samples, the ledger's writes |
+//! | D2 | `budgets` ([`Budgets`]), `probes`: their names, besides those that asked | the samples, the ledger's writes |
 //! | D3 | `budget`: name and least number of pods; `forbidding`: name of the budget that forbids; `spread`: pods; `workers`: names | steps `drain` and `uncordon` |
 //! | D5 | see [`holds`] | the judgements of the run |
 //! | D4 | `set`: the StatefulSet; `set_before`, `set_after`, `claims_before`, `claims_after`: its pods and claims; `written`, `found`: files in its volumes; see [`pinned`] and [`trap`] | reading `after-upgrade`; the changes of every other namespace's pods |
@@ -14,8 +14,10 @@
 //! The Deployment's pods carry the label `app=web`, the StatefulSet's `app=set`, those of the MySQL that
 //! has a home `app=mysql`, those of the MySQL on a plain hostPath `app=trap`.
 
+use std::collections::BTreeSet;
+
 use super::evidence::seconds_between;
-use super::machine::Machine;
+use super::machine::{CONTROL, Machine};
 use super::object::{Object, names};
 use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Record};
@@ -33,14 +35,14 @@ mod trap;
 mod versions;
 
 pub use budget::{Allowed, BudgetError, Budgets};
-pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, whole};
+pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, over_in_stretch, whole};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
 pub use holds::{ON_CLAIMS, Origin, claims_below};
 pub(crate) use lives::HASH;
 use lives::lives;
 pub use told::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
-pub(crate) use versions::{Course, parts};
+pub(crate) use versions::{Course, Goal, parts};
 
 /// The claims of part D.
 pub static CLAIMS: [Claim; 5] = [
@@ -93,8 +95,16 @@ const UNWATCHED: f64 = 5.0;
 /// D2.
 fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let budgets: Budgets = evidence.get("budgets")?;
-    let probes: Vec<String> = evidence.get("probes")?;
+    let mut probes: Vec<String> = evidence.get("probes")?;
+    if probes.is_empty() {
+        finding.unsure("no probe was to ask");
+    }
     let costs = costs(evidence.records());
+    // Who asked counts, listed or not. The control probe asks no cluster.
+    let asked: BTreeSet<&String> = costs.iter().flat_map(|cost| cost.probes.keys()).collect();
+    let unlisted = |name: &&&String| !probes.contains(name) && name.as_str() != CONTROL;
+    let unlisted: Vec<String> = asked.iter().filter(unlisted).map(|name| (*name).clone()).collect();
+    probes.extend(unlisted);
     // What they would have been but for the requests that failed while the machine starved.
     let fed = cost::costs_but_for(evidence.records(), &Machine::of(evidence.records()));
     if costs.is_empty() {

@@ -24,8 +24,8 @@ pub(super) fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
         finding.check(at == plan.to, format!("the plan leads to {at}, {} was asked for", plan.to));
     }
     let done = finding.part(|finding| order(finding, &stretches)).unwrap_or_default();
-    finding.part(|finding| states(finding, &first.before, &done));
-    finding.part(|finding| arrived(finding, &stretches, &done, last.to));
+    finding.part(|finding| states(finding, &stretches, &done));
+    finding.part(|finding| arrived(finding, &stretches, &done, (&first.before, last.to)));
     finding.part(|finding| refused(evidence, finding));
     finding.summary(format!(
         "{} -> {}: {} steps, versions as planned after each",
@@ -42,16 +42,25 @@ struct Stretch<'r> {
     /// None before the first plan.
     plan: Option<&'r PlannedUpgrade>,
     ended: Vec<&'r EndedStep>,
+    /// The node of a step that was begun and did not end well; empty for the cluster as a whole.
+    broken: Option<&'r str>,
 }
 
 fn stretches(records: &[Record]) -> Vec<Stretch<'_>> {
     let mut all = vec![Stretch::default()];
     for record in records {
         match &record.event {
-            Event::UpgradePlanned(plan) => all.push(Stretch { plan: Some(plan), ended: Vec::new() }),
+            Event::UpgradePlanned(plan) => all.push(Stretch { plan: Some(plan), ..Stretch::default() }),
+            Event::UpgradeStepStarted(step) => {
+                if let Some(stretch) = all.last_mut() {
+                    stretch.broken = Some(step.node.as_deref().unwrap_or_default());
+                }
+            }
             Event::UpgradeStepEnded(ended) => {
                 if let Some(stretch) = all.last_mut() {
                     stretch.ended.push(ended);
+                    let node = ended.node.as_deref().unwrap_or_default();
+                    stretch.broken = ended.error.is_some().then_some(node);
                 }
             }
             _ => {}
@@ -72,6 +81,8 @@ impl<'r> Stretch<'r> {
 struct Done<'r> {
     ended: &'r EndedStep,
     planned: Option<&'r PlannedStep>,
+    /// Its stretch's place among them.
+    stretch: usize,
 }
 
 fn title(step: &str, node: Option<&str>) -> String {
@@ -82,7 +93,7 @@ fn title(step: &str, node: Option<&str>) -> String {
 /// the control planes, each on a node that was drained.
 fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Done<'r>>, Missing> {
     let mut done: Vec<Done<'r>> = Vec::new();
-    for stretch in stretches {
+    for (number, stretch) in stretches.iter().enumerate() {
         let steps = stretch.steps();
         let mut at = 0;
         for &ended in &stretch.ended {
@@ -99,7 +110,7 @@ fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Don
                 Some(i) => at = i + 1,
                 None => _ = finding.check(false, format!("`{name}` was not planned there")),
             }
-            done.push(Done { ended, planned: found.map(|i| steps[i].1) });
+            done.push(Done { ended, planned: found.map(|i| steps[i].1), stretch: number });
         }
     }
     if done.is_empty() {
@@ -113,13 +124,12 @@ fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Don
         let ended = |name: &str, node: &str| {
             hop.iter().position(|e| e.step == name && e.error.is_none() && e.node.as_deref() == Some(node))
         };
-        // Whoever has a new kubelet has it after every control plane was new.
-        let of_plane = |e: &&EndedStep| {
-            let known = |n: &String| planes.is_some_and(|p| p.contains_key(n));
-            ["apply", "configure"].contains(&e.step.as_str()) && e.node.as_ref().is_some_and(known)
-        };
-        let control = hop.iter().rposition(|e| of_plane(e) && e.error.is_none());
-        for step in hop.iter().filter(|e| e.step == KUBELET) {
+        // A kubelet is exchanged after every control plane was new. A resumed upgrade may apply again later: the
+        // first time of each control plane counts.
+        let planes = planes.into_iter().flat_map(|planes| planes.keys());
+        let control =
+            planes.filter_map(|node| PLANE.into_iter().filter_map(|name| ended(name, node)).min()).max();
+        for step in hop.iter().filter(|e| e.step == KUBELET && e.error.is_none()) {
             let node = step.node.as_deref().unwrap_or_default();
             let (kubelet, drain) = (ended(KUBELET, node), ended(DRAIN, node));
             let after = matches!((control, kubelet), (Some(c), Some(k)) if c < k) || control.is_none();
@@ -131,42 +141,75 @@ fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Don
     Ok(done)
 }
 
-/// The versions after each step: no rule of skew broken, nothing older than before, everything as planned.
-fn states(finding: &mut Finding, before: &State, done: &[Done<'_>]) -> Result<(), Missing> {
-    let broken = before.violations();
-    finding.check(broken.is_empty(), format!("before: {}", told(&broken)));
-    let mut last = before;
-    let mut course = Course::from(before);
-    for Done { ended, planned } in done {
-        let title = title(&ended.step, ended.node.as_deref());
-        if let Some(planned) = planned {
-            course.step(&ended.step, ended.error.is_none(), &planned.after);
-        }
-        let Some(now) = &ended.versions else {
-            if ended.error.is_none() {
-                finding.unsure(format!("the versions after `{title}` were not seen"));
+/// The versions after each step: no rule of skew broken, nothing older than before, everything as planned. What a
+/// later plan began with is what the plan before had come to.
+fn states(finding: &mut Finding, stretches: &[Stretch<'_>], done: &[Done<'_>]) -> Result<(), Missing> {
+    let mut course: Option<Course<'_>> = None;
+    let mut last: Option<&State> = None;
+    let mut first: Option<&State> = None;
+    // The step that was next when the stretch before was over, and what had broken there.
+    let (mut next, mut broken_off): (Option<&State>, Option<&str>) = (None, None);
+    for (number, stretch) in stretches.iter().enumerate() {
+        let steps = stretch.steps();
+        if let Some(plan) = stretch.plan {
+            let before = &plan.before;
+            let first = *first.get_or_insert(before);
+            match &mut course {
+                None => {
+                    let broken = before.violations();
+                    finding.check(broken.is_empty(), format!("before: {}", told(&broken)));
+                    course = Some(Course::from(before, Goal::of(&steps)));
+                }
+                Some(course) => {
+                    let unlike = course.resumed(before, first, next, broken_off);
+                    finding.check(
+                        unlike.is_empty(),
+                        match unlike.is_empty() {
+                            true => "the next plan began where the one before had come to".into(),
+                            false => format!("when the next plan was made: {}", names(&unlike)),
+                        },
+                    );
+                    course.again(before, Goal::of(&steps));
+                }
             }
-            continue;
-        };
-        let broken = now.violations();
-        finding.check(broken.is_empty(), format!("after `{title}`: {}", told(&broken)));
-        let back = older(last, now);
-        finding.check(
-            back.is_empty(),
-            match back.is_empty() {
-                true => format!("after `{title}`: nothing is older than before"),
-                false => format!("after `{title}`: older than before: {}", names(&back)),
-            },
-        );
-        if let (Some(_), None) = (planned, &ended.error) {
-            let unlike = course.differences(now);
-            let what = match unlike.is_empty() {
-                true => format!("after `{title}`: every part is as planned"),
-                false => format!("after `{title}`: not as planned: {}", names(&unlike)),
-            };
-            finding.check(unlike.is_empty(), what);
+            last.get_or_insert(before);
+            (next, broken_off) = (steps.first().map(|(_, step)| &step.after), None);
         }
-        last = now;
+        let (Some(course), Some(last)) = (&mut course, &mut last) else { continue };
+        for Done { ended, planned, .. } in done.iter().filter(|d| d.stretch == number) {
+            let title = title(&ended.step, ended.node.as_deref());
+            if let Some(planned) = planned {
+                course.step(&ended.step, ended.error.is_none(), &planned.after);
+                let at = steps.iter().position(|(_, step)| std::ptr::eq(*step, *planned));
+                next = at.and_then(|at| steps.get(at + 1)).map(|(_, step)| &step.after);
+            }
+            let Some(now) = &ended.versions else {
+                if ended.error.is_none() {
+                    finding.unsure(format!("the versions after `{title}` were not seen"));
+                }
+                continue;
+            };
+            let broken = now.violations();
+            finding.check(broken.is_empty(), format!("after `{title}`: {}", told(&broken)));
+            let back = older(last, now);
+            finding.check(
+                back.is_empty(),
+                match back.is_empty() {
+                    true => format!("after `{title}`: nothing is older than before"),
+                    false => format!("after `{title}`: older than before: {}", names(&back)),
+                },
+            );
+            if let (Some(_), None) = (planned, &ended.error) {
+                let unlike = course.differences(now);
+                let what = match unlike.is_empty() {
+                    true => format!("after `{title}`: every part is as planned"),
+                    false => format!("after `{title}`: not as planned: {}", names(&unlike)),
+                };
+                finding.check(unlike.is_empty(), what);
+            }
+            *last = now;
+        }
+        broken_off = stretch.broken;
     }
     Ok(())
 }
@@ -176,7 +219,7 @@ fn arrived(
     finding: &mut Finding,
     stretches: &[Stretch<'_>],
     done: &[Done<'_>],
-    to: Version,
+    (first, to): (&State, Version),
 ) -> Result<(), Missing> {
     let steps = stretches.last().map(Stretch::steps).unwrap_or_default();
     let last = done.last().ok_or_else(|| Missing("no step of an upgrade was recorded".into()))?;
@@ -200,6 +243,15 @@ fn arrived(
             false => format!("in the end not {to}: {}", names(&late)),
         },
     );
+    let there = all(now);
+    let gone: Vec<String> = all(first)
+        .into_keys()
+        .filter(|part| !there.contains_key(part))
+        .map(|part| part.to_string())
+        .collect();
+    if !gone.is_empty() {
+        finding.check(false, format!("in the end gone: {}", names(&gone)));
+    }
     Ok(())
 }
 
@@ -213,20 +265,63 @@ const SETTLE: &str = "settle";
 /// it is told otherwise; kubeadm does not.
 const WITHOUT_PROXY: usize = 1;
 
+/// The versions that a hop leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// Of what Kubernetes releases together.
+    pub to: Version,
+    /// Of etcd; none where nobody has named it.
+    pub etcd: Option<Version>,
+    /// Of CoreDNS; none where nobody has named it.
+    pub coredns: Option<Version>,
+}
+
+impl Goal {
+    /// The goal of the first hop of a plan, from the versions after that hop's last step.
+    fn of(steps: &[(Version, &PlannedStep)]) -> Option<Self> {
+        let to = steps.first()?.0;
+        let after = &steps.iter().rfind(|(release, _)| *release == to)?.1.after;
+        Some(Self { to, etcd: after.all(Component::Etcd).map(|(_, v)| v).max(), coredns: after.coredns })
+    }
+
+    fn is(&self, part: &Part<'_>, seen: Version) -> bool {
+        match part {
+            Part::Plane(Component::Etcd, _) => self.etcd == Some(seen),
+            Part::Plane(..) | Part::Proxy(_) => self.to == seen,
+            Part::CoreDns => self.coredns == Some(seen),
+            // Whoever resumes waits for kubeadm, which notes its release at once, and nobody rolls out kubelets.
+            Part::Config | Part::Kubelet(_) => false,
+        }
+    }
+}
+
+/// Steps in which kubeadm changes a cluster.
+const PLANE: [&str; 2] = ["apply", "configure"];
+
 /// A plan that is being carried out: what is seen after each step is compared with what the plan says of that
 /// moment. One comparison for the upgrade itself and for D1.
 #[derive(Debug)]
 pub(crate) struct Course<'s> {
     /// What the plan says of now.
     planned: &'s State,
+    /// What the plan said before a step that failed; `planned` otherwise.
+    sure: &'s State,
     /// The state before a rollout of kube-proxy that may be under way; none where none is.
     rolling: Option<&'s State>,
+    /// Until kubeadm runs, the goal of the hop. A plan of a resumed upgrade is of a moment: a rollout that was under
+    /// way may end after it, and a static pod that nobody saw may come back.
+    open: Option<Goal>,
 }
 
 impl<'s> Course<'s> {
     /// Nothing is done yet.
-    pub(crate) fn from(before: &'s State) -> Self {
-        Self { planned: before, rolling: None }
+    pub(crate) fn from(before: &'s State, goal: Option<Goal>) -> Self {
+        Self { planned: before, sure: before, rolling: None, open: goal }
+    }
+
+    /// Another plan was made; a rollout of kube-proxy may go on.
+    fn again(&mut self, before: &'s State, goal: Option<Goal>) {
+        *self = Self { rolling: self.rolling, ..Self::from(before, goal) };
     }
 
     /// A step has ended, well or not.
@@ -236,36 +331,96 @@ impl<'s> Course<'s> {
         } else if step == SETTLE && well {
             self.rolling = None;
         }
+        if PLANE.contains(&step) {
+            self.open = None;
+        }
+        self.sure = if well { after } else { self.planned };
         self.planned = after;
     }
 
     /// Every part that is not as it is planned now, or that is missing, in a sentence each.
     pub(crate) fn differences(&self, now: &State) -> Vec<String> {
-        differences(now, self.planned, self.rolling)
+        differences(now, self.planned, self.rolling, self.open.as_ref())
+    }
+
+    /// Every part that another plan began with and that this one had not come to, or that was there in the beginning
+    /// and is gone, in a sentence each. The step that was `next` may have been done in part. A static pod of the node
+    /// of a step that was `broken` off may not be shown, and [`WITHOUT_PROXY`] nodes may be without kube-proxy
+    /// while it is rolled out.
+    fn resumed(
+        &self,
+        before: &State,
+        first: &State,
+        next: Option<&State>,
+        broken: Option<&str>,
+    ) -> Vec<String> {
+        let is = all(before);
+        let states: Vec<_> = [Some(self.sure), Some(self.planned), next, self.rolling]
+            .into_iter()
+            .flatten()
+            .map(all)
+            .collect();
+        let mut found = Vec::new();
+        for (part, seen) in &is {
+            let known = || states.iter().any(|state| state.contains_key(part));
+            if known() && !states.iter().any(|state| state.get(part) == Some(seen)) {
+                let planned = states.iter().find_map(|state| state.get(part));
+                found.push(format!("{part} is {seen}, planned {}", planned.copied().unwrap_or(*seen)));
+            }
+        }
+        let rolled = self.rolling.is_some() || next.is_some_and(|next| next.proxies != self.planned.proxies);
+        let mut without = 0;
+        let mut wanted = all(first);
+        wanted.extend(all(self.sure));
+        for (part, version) in wanted.into_iter().filter(|(part, _)| !is.contains_key(part)) {
+            match part {
+                Part::Proxy(_) if rolled && without < WITHOUT_PROXY => without += 1,
+                Part::Plane(_, node) if broken == Some(node) => {}
+                _ => found.push(format!("{part} is gone, it was {version}")),
+            }
+        }
+        found
     }
 }
 
 /// Every part that is not as it was planned, or that is missing, in a sentence each. `rolling` is the
 /// state before a rollout of kube-proxy that may be under way: a node may have its kube-proxy of before
-/// then, and [`WITHOUT_PROXY`] nodes none. kubectl is no part of a cluster and is not looked at. Plans of earlier
+/// then, and [`WITHOUT_PROXY`] nodes none. With `open`, the part may be at that goal already. A static pod that the plan
+/// has not seen is no difference. kubectl is no part of a cluster and is not looked at. Plans of earlier
 /// versions do not say what kubeadm-config has.
-pub(super) fn differences(now: &State, planned: &State, rolling: Option<&State>) -> Vec<String> {
+pub(super) fn differences(
+    now: &State,
+    planned: &State,
+    rolling: Option<&State>,
+    open: Option<&Goal>,
+) -> Vec<String> {
     let (is, wanted) = (all(now), all(planned));
     let before = rolling.map(all);
     let mut without = 0;
     let mut found = Vec::new();
     for (part, version) in &wanted {
         let of_before = before.as_ref().filter(|_| part.is_proxy()).map(|before| before.get(part));
+        let rolled = of_before.is_some() || part.is_proxy() && open.is_some_and(|goal| goal.to > *version);
         match is.get(part) {
             Some(seen) if seen == version => {}
             Some(seen) if of_before == Some(Some(seen)) => {}
+            Some(seen) if open.is_some_and(|goal| goal.is(part, *seen)) => {}
             Some(seen) => found.push(format!("{part} is {seen}, planned {version}")),
-            None if of_before.is_some() && without < WITHOUT_PROXY => without += 1,
+            None if rolled && without < WITHOUT_PROXY => without += 1,
             None => found.push(format!("{part} is gone, planned {version}")),
         }
     }
-    let strange = is.iter().filter(|(part, _)| **part != Part::Config && !wanted.contains_key(part));
-    found.extend(strange.map(|(part, version)| format!("{part} is {version}, planned nowhere")));
+    for (part, version) in is.iter().filter(|(part, _)| !wanted.contains_key(part)) {
+        let unseen = match part {
+            Part::Config => true,
+            Part::Plane(_, node) => planned.planes.contains_key(*node),
+            Part::Proxy(_) => open.is_some() && !planned.proxies.is_empty(),
+            Part::Kubelet(_) | Part::CoreDns => false,
+        };
+        if !unseen {
+            found.push(format!("{part} is {version}, planned nowhere"));
+        }
+    }
     found
 }
 

@@ -1,11 +1,13 @@
 //! What a step costs: how long it lasts, and where a failed request counts.
 
-use seatrial::event::{Event, Outcome};
-use seatrial::judge::upgrade::{Budgets, EndedStep, STRETCH_END, StepCost, UpgradeStep, costs};
+use seatrial::event::{Event, Outcome, Record};
+use seatrial::judge::upgrade::{
+    Budgets, EndedStep, STRETCH_END, StepCost, UpgradeStep, costs, over_in_stretch,
+};
 use serde_json::Value;
 
 use super::story::Story;
-use super::v;
+use super::{put, refused_at, second, v};
 
 /// `apply` from 10 to 18, `settle` from 30 on, with samples of `http`: second, milliseconds, outcome.
 fn told(samples: &[(f64, f64, Outcome)], mark: Option<&str>) -> Vec<StepCost> {
@@ -104,4 +106,37 @@ fn a_budget_is_broken_by_more_than_it_and_not_by_as_much() {
         let budgets = Budgets::parse("b.toml", &text, &[]).unwrap();
         assert_eq!(cost.over(&budgets).len(), over, "{took} {outage}: {:?}", cost.over(&budgets));
     }
+}
+
+/// An outage that begins just before a step ends counts in that step, also while it lasts on in the next ones.
+#[test]
+fn an_outage_that_began_in_the_step_before_is_a_reason_to_stop() {
+    let mut records = super::told();
+    let step = |r: &Record| match &r.event {
+        Event::UpgradeStepEnded(e) => Some(e.step.clone()),
+        _ => None,
+    };
+    let drained = records.iter().position(|r| step(r).as_deref() == Some("drain")).unwrap();
+    let done = drained
+        + 1
+        + records[drained + 1..].iter().position(|r| step(r).as_deref() == Some("uncordon")).unwrap();
+    let from = second(&records[drained]) - 0.5;
+    records.truncate(done + 1);
+    for record in &mut records {
+        let away = second(record) > from;
+        if let Event::Sampled { probe, outcome, .. } = &mut record.event
+            && probe == "http"
+            && away
+        {
+            *outcome = Outcome::Refused;
+        }
+    }
+    refused_at(&mut records, from + 0.1, "http");
+    let budgets = Budgets::defaults();
+    let over = over_in_stretch(&records, &budgets);
+    assert!(over.iter().any(|why| why.contains("http") && why.contains("`drain ")), "{over:?}");
+    // The next stretch is not stopped by what the one before broke.
+    let end = second(records.last().unwrap()) + 0.1;
+    put(&mut records, end, Event::Marked { mark: STRETCH_END.into() });
+    assert_eq!(over_in_stretch(&records, &budgets), Vec::<String>::new());
 }

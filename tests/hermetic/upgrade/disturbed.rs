@@ -2,12 +2,13 @@
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome};
+use seatrial::judge::Conclusion;
 use seatrial::judge::upgrade::{Disturbed, EndedStep, STRETCH_END, UpgradeStep, costs, disturbances};
 use seatrial::report::{FORMATS, Look, RunReport, read};
 use serde_json::{Value, json};
 
 use super::story::{Story, pod};
-use super::v;
+use super::{began, comes_out, put, second, v};
 
 /// A pod, as it is seen at a second: namespace, name, app, node, owner, template, how it is.
 struct Seen(
@@ -286,4 +287,38 @@ fn the_stored_report_tells_of_the_same_pods() {
         let [whole, stored] = [&whole, &stored].map(|r| format.render(r, Look::default()).unwrap());
         assert_eq!(stored, whole, "{}", format.name());
     }
+}
+
+/// A CoreDNS that goes for no reason in `preload` is not excused by a template that comes a whole
+/// upgrade later.
+#[test]
+fn a_system_pod_that_went_long_before_a_rollout_was_not_replaced_by_it() {
+    let pod = |name: &str, template: &str, ready: bool| {
+        json!({
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": "kube-system", "uid": name,
+                "labels": {"k8s-app": "kube-dns", "pod-template-hash": template},
+                "ownerReferences": [{"kind": "ReplicaSet", "name": "o", "uid": "o", "controller": true}]},
+            "spec": {"nodeName": "cp"},
+            "status": {"phase": if ready { "Running" } else { "Failed" },
+                "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
+        })
+    };
+    let mut records = super::told();
+    let (first, preload) = (second(&records[0]), began(&records, "preload"));
+    let change = |change: Change, name: &str, template: &str, ready: bool| Event::ObjectChanged {
+        change,
+        kind: "Pod".into(),
+        name: name.into(),
+        uid: name.into(),
+        object: pod(name, template, ready),
+    };
+    put(&mut records, first, change(Change::Added, "dns-old", "a", true));
+    put(&mut records, preload + 1.0, change(Change::Deleted, "dns-old", "a", false));
+    let mut without = records.clone();
+    put(&mut without, preload + 2.0, change(Change::Added, "dns-next", "a", true));
+    comes_out(&without, "D4", Conclusion::Failed);
+    let late = began(&records, "settle");
+    put(&mut without, late, change(Change::Added, "dns-new", "b", true));
+    comes_out(&without, "D4", Conclusion::Failed);
 }

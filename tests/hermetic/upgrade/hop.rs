@@ -143,3 +143,82 @@ async fn a_kubeadm_that_had_begun_to_change_its_node_leaves_the_upgrade_open() {
     );
     assert!(!entry.safe && entry.open && entry.step.as_deref() == Some("apply cp"), "{entry:?}");
 }
+
+/// The cluster, with the release's programs and images on every node.
+async fn loaded() -> Ground {
+    let ground = ground().await;
+    for word in ["/kind/upgrade/v1.35.4", "/kind/upgrade/v1.35.4/kubeadm", "-q"] {
+        ground.fake.state().commands.insert(word.into(), (0, "", ""));
+    }
+    ground
+}
+
+/// The upgrade is resumed while kube-proxy is being rolled out. The plan has each node as it was seen; one node comes to
+/// the new version before `preload` ends.
+#[tokio::test]
+async fn a_rollout_that_goes_on_while_one_plans_does_not_stop_the_upgrade() {
+    let ground = loaded().await;
+    let image = |name: &str, image: &str| {
+        ground.api.change("Pod", "kube-system", name, |pod| {
+            pod["spec"]["containers"][0]["image"] = json!(image);
+        });
+    };
+    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+        image(name, &format!("{name}:v1.35.4"));
+    }
+    image("etcd", "etcd:3.6.6-0");
+    image("kube-proxy-cp", "kube-proxy:v1.35.4");
+    let (ended, ..) =
+        ground.hop("preload", Duration::ZERO, |_| image("kube-proxy-w", "kube-proxy:v1.35.4")).await;
+    assert_eq!(ended.unwrap(), Ending::Complete);
+}
+
+/// A static pod was not shown when the plan was made, as right after its manifest was put back.
+#[tokio::test]
+async fn a_static_pod_that_comes_back_while_one_plans_does_not_stop_the_upgrade() {
+    let ground = loaded().await;
+    let scheduler = ground.api.get("Pod", "kube-system", "kube-scheduler").unwrap();
+    ground.api.remove("Pod", "kube-system", "kube-scheduler");
+    let (ended, ..) = ground.hop("preload", Duration::ZERO, |_| _ = ground.api.put(scheduler)).await;
+    assert_eq!(ended.unwrap(), Ending::Complete);
+}
+
+/// `preload` changes nothing: a difference that is seen after it does not make the cluster unusable.
+#[tokio::test]
+async fn a_difference_after_preload_leaves_the_journal_as_it_was() {
+    let ground = loaded().await;
+    let (ended, entry, _) =
+        ground.hop("preload", Duration::ZERO, |state| state.config = Some(v("1.35.4"))).await;
+    assert!(ended.is_err());
+    assert!(entry.step.is_none() && entry.safe, "{entry:?}");
+}
+
+/// kubeadm of `configure` may end well and leave CoreDNS behind: it skips the addons where it does not see every control
+/// plane new. The next plan has the step again, and its unit, which has ended well, is started again.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test runs a script as it is")]
+fn a_step_that_is_planned_again_is_run_again() {
+    let source = include_str!("../../../src/upgrade/kubeadm.rs");
+    let script = source.split_once("const START: &str = r#\"").unwrap().1.split_once("\"#;").unwrap().0;
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name).display().to_string();
+    let script = script.replace("/kind/upgrade", dir.path().to_str().unwrap());
+    // The unit has ended well (`RemainAfterExit`), until it is stopped.
+    let stubs = format!(
+        r#"systemctl() {{ case $1 in
+  show) [ -e {stopped} ] && echo inactive || echo active ;;
+  stop) touch {stopped} ;;
+esac; }}
+systemd-run() {{ touch {started}; }}
+exec() {{ "$@"; }}
+PRINT=true
+"#,
+        stopped = place("stopped"),
+        started = place("started"),
+    );
+    let script = stubs + &script;
+    let unit = ["-c", &script, "start", "u.service", &place("log"), "kubeadm", "upgrade", "node"];
+    let done = std::process::Command::new("bash").args(unit).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    assert!(std::path::Path::new(&place("started")).exists(), "kubeadm was not run again");
+}

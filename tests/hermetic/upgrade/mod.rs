@@ -1,7 +1,9 @@
 //! Upgrades without a cluster: plans from made-up facts, each refusal, and what a drain says.
 
+mod asked;
 mod budgets;
 mod cost;
+mod course;
 mod disturbed;
 mod drain;
 mod each;
@@ -14,8 +16,9 @@ mod story;
 pub mod trap;
 pub mod upgraded;
 
-use seatrial::event::Record;
+use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::version::Version;
+use seatrial::judge::{Conclusion, Evidence};
 use seatrial::node::Role;
 use seatrial::upgrade::{ClusterFacts, Component, NodeFacts, ReleaseFacts, State};
 
@@ -79,4 +82,46 @@ pub fn releases() -> Vec<ReleaseFacts> {
         release("1.36.3", "3.6.8-0", "1.14.2"),
         release("1.37.2", "3.7.0-0", "1.14.6"),
     ]
+}
+
+/// Puts an event among records at a second of their clock, after what is there at that second.
+fn put(records: &mut Vec<Record>, second: f64, event: Event) {
+    let mono_us = (second * 1e6) as u64;
+    let at = records.iter().position(|r| r.mono_us > mono_us).unwrap_or(records.len());
+    let near = records[at.saturating_sub(1)].clone();
+    let wall = near.at + jiff::SignedDuration::from_micros(mono_us as i64 - near.mono_us as i64);
+    records.insert(at, Record { event, mono_us, at: wall, ..near });
+}
+
+fn refused_at(records: &mut Vec<Record>, second: f64, probe: &str) {
+    let (probe, detail) = (probe.into(), "curl 7: refused".into());
+    put(records, second, Event::Sampled { probe, outcome: Outcome::Refused, took_ms: 1.0, detail });
+}
+
+fn second(record: &Record) -> f64 {
+    record.mono_us as f64 / 1e6
+}
+
+/// When a step began for the first time.
+fn began(records: &[Record], step: &str) -> f64 {
+    let is = |r: &&Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step);
+    second(records.iter().find(is).unwrap())
+}
+
+/// Judges a claim from what is recorded before its judgement.
+#[track_caller]
+fn comes_out(records: &[Record], claim: &str, right: Conclusion) {
+    let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim: id, .. } if id == claim);
+    let until = records.iter().position(judged).unwrap_or(records.len());
+    let finding = seatrial::judge::claim(claim).unwrap().judge(&Evidence::new(&records[..until], claim));
+    assert_eq!(finding.conclusion(), right, "{claim}: {}", finding.evidence());
+}
+
+/// Bends the versions after every step.
+fn versions(records: &mut [Record], bend: impl Fn(&mut State)) {
+    for record in records {
+        if let Event::UpgradeStepEnded(ended) = &mut record.event {
+            ended.versions.iter_mut().for_each(&bend);
+        }
+    }
 }

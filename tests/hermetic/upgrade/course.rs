@@ -1,0 +1,99 @@
+//! D1 where an upgrade did not go straight to its end: a step that failed, and plans that were made again.
+
+use seatrial::event::{Event, Record};
+use seatrial::judge::Conclusion;
+use seatrial::judge::upgrade::{EndedStep, UpgradeStep};
+use seatrial::upgrade::{Component, EtcdPolicy, UpgradePlan};
+use serde_json::Value;
+
+use super::{cluster, comes_out, put, releases, second, told, v, versions};
+
+/// An upgrade that stopped because a kubelet step failed leaves D1 open.
+#[test]
+fn a_kubelet_step_that_failed_leaves_d1_open() {
+    let mut records = told();
+    let is = |r: &Record| matches!(&r.event, Event::UpgradeStepEnded(e) if e.step == "kubelet");
+    let at = records.iter().rposition(is).unwrap();
+    let Event::UpgradeStepEnded(ended) = &mut records[at].event else { unreachable!() };
+    (ended.error, ended.versions) = (Some("node w2 ready at 1.35.4: not in 300 s".into()), None);
+    let of_step = |r: &Record| matches!(&r.event, Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_));
+    let mut n = 0;
+    records.retain(|r| {
+        n += 1;
+        n <= at + 1 || !of_step(r)
+    });
+    comes_out(&records, "D1", Conclusion::Inconclusive);
+}
+
+/// An upgrade that was interrupted and gone on with does `apply` again where a kube-proxy was not seen. Its
+/// kubelets came after the first `apply`.
+#[test]
+fn an_apply_that_is_done_again_does_not_put_the_kubelets_before_it() {
+    let mut records = told();
+    let settled = |r: &Record| {
+        matches!(&r.event, Event::UpgradeStepStarted(UpgradeStep { step, .. }) if step == "settle")
+            || matches!(&r.event, Event::UpgradeStepEnded(EndedStep { step, .. }) if step == "settle")
+    };
+    records.retain(|r| !settled(r));
+    let mut facts = cluster(&["cp", "w1", "w2"]);
+    let whole = UpgradePlan::make(&facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
+    facts.state = whole.hops[0].steps.last().unwrap().after.clone();
+    facts.state.proxies.remove("w1");
+    let plan = UpgradePlan::make(&facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
+    let steps: Vec<String> = plan.hops[0].steps.iter().map(|s| s.title()).collect();
+    assert_eq!(steps, ["preload", "apply cp", "settle"]);
+    let mut at = second(records.last().unwrap()) + 1.0;
+    put(&mut records, at, plan.event(&facts.state));
+    for planned in &plan.hops[0].steps {
+        at += 1.0;
+        put(
+            &mut records,
+            at,
+            Event::UpgradeStepEnded(EndedStep {
+                to: v("1.35.4"),
+                step: planned.step.name().into(),
+                node: planned.node.clone(),
+                took: 1.0,
+                error: None,
+                proof: Value::Null,
+                versions: Some(planned.after.clone()),
+            }),
+        );
+    }
+    comes_out(&records, "D1", Conclusion::Passed);
+}
+
+/// What is gone between two plans is in none of the later ones: D1 compares with what there was before the upgrade.
+#[test]
+fn a_coredns_that_is_gone_when_the_upgrade_is_gone_on_with_fails_d1() {
+    let mut records = told();
+    let is_plan = |r: &Record| matches!(&r.event, Event::UpgradePlanned(_));
+    let at = records.iter().rposition(is_plan).unwrap();
+    let Event::UpgradePlanned(plan) = &mut records[at].event else { unreachable!() };
+    plan.before.coredns = None;
+    plan.hops.iter_mut().flat_map(|h| &mut h.steps).for_each(|step| step.after.coredns = None);
+    versions(&mut records[at..], |state| state.coredns = None);
+    comes_out(&records, "D1", Conclusion::Failed);
+}
+
+/// The last plan began with another version than the one before had come to.
+#[test]
+fn a_part_that_changed_between_two_plans_fails_d1() {
+    for bend in [
+        |state: &mut seatrial::upgrade::State| state.coredns = Some(v("1.14.2")),
+        |state: &mut seatrial::upgrade::State| {
+            state.planes.values_mut().for_each(|parts| _ = parts.insert(Component::Etcd, v("3.6.8")));
+        },
+        |state: &mut seatrial::upgrade::State| {
+            _ = state.planes.values_mut().next().unwrap().remove(&Component::Etcd)
+        },
+    ] {
+        let mut records = told();
+        let at = records.iter().rposition(|r| matches!(&r.event, Event::UpgradePlanned(_))).unwrap();
+        let Event::UpgradePlanned(plan) = &mut records[at].event else { unreachable!() };
+        bend(&mut plan.before);
+        plan.hops.iter_mut().flat_map(|hop| &mut hop.steps).for_each(|step| bend(&mut step.after));
+        versions(&mut records[at..], bend);
+        comes_out(&records, "D1", Conclusion::Failed);
+    }
+}
