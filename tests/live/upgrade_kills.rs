@@ -152,8 +152,10 @@ impl Ground {
             let delay = step.expected.mul_f64(random.f64());
             let killed = self.killed(&plan, &titles, i, delay).await;
             let killed = killed.with_context(|| format!("in `{}`", titles[i]))?;
-            // Once every version is new and every node is open, nothing is left to be done.
-            ensure!(killed || i + 1 == steps.len(), "it ended before `{}`", titles[i]);
+            // Once every version is new and every node is open, nothing is left to be done. A kill that comes late falls
+            // into the step after the one that was meant, and what that had done is not done again.
+            let left = steps[i..].iter().all(|step| ["uncordon", "settle"].contains(&step.step.name()));
+            ensure!(killed || left, "it ended before `{}`", titles[i]);
         }
         let last = Instant::now();
         let ended = self.call(&plan)?.run(Deadline::after(LIFE)).await?;
