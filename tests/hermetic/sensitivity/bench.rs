@@ -55,7 +55,7 @@ impl Bench {
         for (at, before) in bent.into_iter().rev() {
             let event = &mut self.records[at].event;
             match before {
-                Before::Event(before) => *event = before,
+                Before::Event(before) => *event = *before,
                 Before::Value(pointer, before) => *inside(event, &pointer).expect("it was there") = before,
             }
         }
@@ -73,7 +73,7 @@ impl Bench {
         let mut json = serde_json::to_value(&*event).expect("an event is JSON");
         *json.pointer_mut(&leaf.pointer)? = other;
         let bent = serde_json::from_value(json).ok()?;
-        Some((leaf.record, Before::Event(std::mem::replace(event, bent))))
+        Some((leaf.record, Before::Event(Box::new(std::mem::replace(event, bent)))))
     }
 
     /// Whether the verdict depends on one of these values alone.
@@ -137,7 +137,7 @@ impl Bench {
 
 /// What was there before something was bent.
 enum Before {
-    Event(Event),
+    Event(Box<Event>),
     /// With the pointer into the event.
     Value(String, Value),
 }
