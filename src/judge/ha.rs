@@ -19,7 +19,6 @@ use serde_json::Value;
 use super::durability::misplaced;
 use super::evidence::seconds_between;
 use super::fault::Power;
-use super::machine::Machine;
 use super::object::{Object, names};
 use super::outages::Outages;
 use super::{Claim, Evidence, Finding, Missing, clock};
@@ -153,7 +152,7 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
         }
         let windows: Vec<_> = all.windows.iter().filter(|w| w.to >= begin).collect();
         let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
-        let machine = Machine::of(until(returned));
+        let machine = &finding.machine;
         let fed = windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
         let open = windows.iter().any(|w| w.open);
         let end = if open { "was away" } else { "answered" };

@@ -27,20 +27,6 @@ pub enum Health {
     Unknown,
 }
 
-/// How the machine was from one second to another, on the clock of the records.
-pub fn health(records: &[Record], from: f64, to: f64) -> Health {
-    if Machine::of(records).starved_in(from, to) > 0.0 {
-        return Health::Starved;
-    }
-    let mut samples = records.iter().filter_map(sample);
-    let first = samples.next().map(|(began, ..)| began);
-    let last = samples.next_back().map(|(_, ended, _)| ended).or(first);
-    match (first, last) {
-        (Some(first), Some(last)) if first <= from + STARVED && last >= to - STARVED => Health::Healthy,
-        _ => Health::Unknown,
-    }
-}
-
 /// When a sample of the control probe began and ended, and whether it was in time.
 fn sample(record: &Record) -> Option<(f64, f64, bool)> {
     match Asked::of(record, |name| name == CONTROL)? {
@@ -78,6 +64,8 @@ impl std::fmt::Display for Starved {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machine {
     times: Vec<Starved>,
+    /// When the first sample began and the last one ended.
+    sampled: Option<(f64, f64)>,
 }
 
 impl Machine {
@@ -85,12 +73,14 @@ impl Machine {
     /// end got no time to ask, unless its end was recorded.
     pub fn of(records: &[Record]) -> Self {
         let mut times: Vec<Starved> = Vec::new();
-        let mut last: Option<f64> = None;
+        let mut sampled: Option<(f64, f64)> = None;
         let mut ended_itself = false;
         for record in records {
             ended_itself |= matches!(&record.event, Event::Noted { text } if text.starts_with(GONE));
             let Some((began, ended, in_time)) = sample(record) else { continue };
-            let from = last.replace(ended).unwrap_or(began).min(began);
+            let (first, last) = sampled.unwrap_or((began, began));
+            let from = last.min(began);
+            sampled = Some((first, ended));
             match times.last_mut() {
                 _ if in_time && began - from <= STARVED => {}
                 Some(open) if from <= open.to => open.to = ended,
@@ -98,10 +88,19 @@ impl Machine {
             }
         }
         let end = records.last().map_or(0.0, |record| record.mono_us as f64 / 1e6);
-        if let Some(last) = last.filter(|last| !ended_itself && end - last > STARVED) {
+        if let Some((_, last)) = sampled.filter(|(_, last)| !ended_itself && end - last > STARVED) {
             times.push(Starved { from: last, to: end });
         }
-        Self { times }
+        Self { times, sampled }
+    }
+
+    /// How it was from one second to another.
+    pub fn health(&self, from: f64, to: f64) -> Health {
+        match self.sampled {
+            _ if self.starved_in(from, to) > 0.0 => Health::Starved,
+            Some((first, last)) if first <= from + STARVED && last >= to - STARVED => Health::Healthy,
+            _ => Health::Unknown,
+        }
     }
 
     /// The times, in order.
@@ -169,7 +168,7 @@ mod tests {
             let (run, scope) = ("r".into(), Scope::default());
             Record { schema: SCHEMA, seq: 0, writer: 1, at, mono_us, run, scope, event }
         };
-        health(&samples.iter().map(record).collect::<Vec<_>>(), 10.0, 11.0)
+        Machine::of(&samples.iter().map(record).collect::<Vec<_>>()).health(10.0, 11.0)
     }
 
     #[test]
@@ -199,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_time_over_its_budget_is_excused_by_what_the_machine_starved_in_it() {
-        let machine = Machine { times: vec![Starved { from: 5.0, to: 6.0 }] };
+        let machine = Machine { times: vec![Starved { from: 5.0, to: 6.0 }], sampled: None };
         assert_eq!(machine.fed(0.0, 13.0, 13.0), 10.0);
         assert_eq!(machine.fed(5.5, 13.0, 7.5), 6.0);
         assert_eq!(machine.fed(6.0, 13.0, 7.0), 7.0);

@@ -1,22 +1,13 @@
 //! What a machine that starves explains of a verdict, and what it does not.
 
 use seatrial::event::{Event, Outcome, Record};
-use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::judge::Conclusion;
 use seatrial::upgrade::Component;
 use serde_json::json;
 
 use crate::ha;
 use crate::story::{changed, recorded};
-use crate::upgrade::{self, v};
-
-/// Puts an event among records at a second of their clock, after what is there at that second.
-fn put(records: &mut Vec<Record>, second: f64, event: Event) {
-    let mono_us = (second * 1e6) as u64;
-    let at = records.iter().position(|r| r.mono_us > mono_us).unwrap_or(records.len());
-    let near = records[at.saturating_sub(1)].clone();
-    let wall = near.at + jiff::SignedDuration::from_micros(mono_us as i64 - near.mono_us as i64);
-    records.insert(at, Record { event, mono_us, at: wall, ..near });
-}
+use crate::upgrade::{self, began, comes_out, put, second, v, versions};
 
 fn sampled(probe: &str, outcome: Outcome, took_ms: f64, detail: &str) -> Event {
     Event::Sampled { probe: probe.into(), outcome, took_ms, detail: detail.into() }
@@ -37,33 +28,6 @@ fn healthy(records: &mut Vec<Record>, from: f64, to: f64) {
 fn node_is(name: &str, ready: &str) -> Event {
     changed(json!({"kind": "Node", "metadata": {"name": name, "uid": name},
         "status": {"conditions": [{"type": "Ready", "status": ready}]}}))
-}
-
-fn second(record: &Record) -> f64 {
-    record.mono_us as f64 / 1e6
-}
-
-fn began(records: &[Record], step: &str) -> f64 {
-    let is = |r: &&Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step);
-    second(records.iter().find(is).unwrap())
-}
-
-#[track_caller]
-fn comes_out(records: &[Record], claim: &str, right: Conclusion) {
-    let until = records
-        .iter()
-        .position(|r| matches!(&r.event, Event::ClaimJudged { claim: id, .. } if id == claim))
-        .unwrap_or(records.len());
-    let finding = judge::claim(claim).unwrap().judge(&Evidence::new(&records[..until], claim));
-    assert_eq!(finding.conclusion(), right, "{claim}: {}", finding.evidence());
-}
-
-fn versions(records: &mut [Record], bend: impl Fn(&mut seatrial::upgrade::State)) {
-    for record in records {
-        if let Event::UpgradeStepEnded(ended) = &mut record.event {
-            ended.versions.iter_mut().for_each(&bend);
-        }
-    }
 }
 
 /// An etcd that nobody upgraded.

@@ -21,7 +21,7 @@ use crate::event::Outcome;
 use crate::judge::availability::{Limits, Sample, Window, is_of_series};
 use crate::judge::evidence::seconds_between;
 use crate::judge::identity::{Comparison, Identity, pod_names};
-use crate::judge::machine::{self, Health};
+use crate::judge::machine::Health;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing};
 
@@ -217,8 +217,7 @@ fn check_answers(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images
     let starved = |sample: &&&Sample<'_>| {
         let end = sample.record.mono_us as f64 / 1e6;
         // A server that refuses does so whatever the machine does.
-        !sample.is_answer()
-            && machine::health(evidence.records(), end - sample.took_ms / 1e3, end) == Health::Starved
+        !sample.is_answer() && finding.machine.health(end - sample.took_ms / 1e3, end) == Health::Starved
     };
     finding.check_unless_starved(
         failed.is_empty(),

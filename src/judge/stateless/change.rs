@@ -23,7 +23,7 @@ use super::{
 use crate::event::Outcome;
 use crate::judge::availability::{Ending, Limits, Sample, Window, is_of_series, outages};
 use crate::judge::identity::{Comparison, Identity, check_distinct, distinct, pod_names};
-use crate::judge::machine::{Health, Machine, health};
+use crate::judge::machine::{Health, Machine};
 use crate::judge::object::{Object, names};
 use crate::judge::watched::Gap;
 use crate::judge::{Evidence, Finding, Missing};
@@ -269,7 +269,7 @@ enum Excuse {
 }
 
 /// Holds a failed request against the deletions of pods, and against the machine.
-fn excuse(evidence: &Evidence<'_>, endings: &[Ending<'_>], sample: &Sample<'_>) -> Excuse {
+fn excuse(machine: &Machine, endings: &[Ending<'_>], sample: &Sample<'_>) -> Excuse {
     // A server that refuses does so whatever the machine does.
     if sample.is_answer() {
         return Excuse::None;
@@ -282,11 +282,9 @@ fn excuse(evidence: &Evidence<'_>, endings: &[Ending<'_>], sample: &Sample<'_>) 
     let (began, ended) = sample.span();
     // A proxy that had no time since the deletion is later by that.
     let deleted = if since.is_finite() { began - since } else { began };
-    match health(evidence.records(), began, ended) {
+    match machine.health(began, ended) {
         Health::Starved => Excuse::Machine("the machine starved"),
-        _ if Machine::of(evidence.records()).fed(deleted, began, since) <= LAG => {
-            Excuse::Machine("the machine starved")
-        }
+        _ if machine.fed(deleted, began, since) <= LAG => Excuse::Machine("the machine starved"),
         Health::Unknown if since <= LATE => Excuse::Machine("nothing says how the machine was"),
         Health::Healthy | Health::Unknown => Excuse::None,
     }
@@ -310,7 +308,7 @@ fn check_answers(
     let endings = window.endings(LABEL);
     let (mut explained, mut open, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for sample in samples.iter().filter(|s| s.outcome != Outcome::Acknowledged) {
-        match excuse(evidence, &endings, sample) {
+        match excuse(&finding.machine, &endings, sample) {
             Excuse::Ending => explained.push(sample),
             Excuse::Machine(why) => open.push((sample, why)),
             Excuse::None => failed.push(sample),
@@ -341,7 +339,7 @@ fn check_answers(
     };
     finding.check(true, met);
     let outage = outages(&samples).longest().map_or(0.0, |window| window.length());
-    let machine = Machine::of(evidence.records());
+    let machine = &finding.machine;
     let fed =
         outages(&samples).windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
     finding.check_unless_starved(

@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 
 use super::evidence::seconds_between;
-use super::machine::{CONTROL, Machine};
+use super::machine::CONTROL;
 use super::object::{Object, names};
 use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Record};
@@ -106,7 +106,7 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let unlisted: Vec<String> = asked.iter().filter(unlisted).map(|name| (*name).clone()).collect();
     probes.extend(unlisted);
     // What they would have been but for the requests that failed while the machine starved.
-    let fed = cost::costs_but_for(evidence.records(), &Machine::of(evidence.records()));
+    let fed = cost::costs_but_for(evidence.records(), &finding.machine);
     if costs.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
     }

@@ -85,7 +85,7 @@ pub fn releases() -> Vec<ReleaseFacts> {
 }
 
 /// Puts an event among records at a second of their clock, after what is there at that second.
-fn put(records: &mut Vec<Record>, second: f64, event: Event) {
+pub fn put(records: &mut Vec<Record>, second: f64, event: Event) {
     let mono_us = (second * 1e6) as u64;
     let at = records.iter().position(|r| r.mono_us > mono_us).unwrap_or(records.len());
     let near = records[at.saturating_sub(1)].clone();
@@ -98,19 +98,19 @@ fn refused_at(records: &mut Vec<Record>, second: f64, probe: &str) {
     put(records, second, Event::Sampled { probe, outcome: Outcome::Refused, took_ms: 1.0, detail });
 }
 
-fn second(record: &Record) -> f64 {
+pub fn second(record: &Record) -> f64 {
     record.mono_us as f64 / 1e6
 }
 
 /// When a step began for the first time.
-fn began(records: &[Record], step: &str) -> f64 {
+pub fn began(records: &[Record], step: &str) -> f64 {
     let is = |r: &&Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == step);
     second(records.iter().find(is).unwrap())
 }
 
 /// Judges a claim from what is recorded before its judgement.
 #[track_caller]
-fn comes_out(records: &[Record], claim: &str, right: Conclusion) {
+pub fn comes_out(records: &[Record], claim: &str, right: Conclusion) {
     let judged = |r: &Record| matches!(&r.event, Event::ClaimJudged { claim: id, .. } if id == claim);
     let until = records.iter().position(judged).unwrap_or(records.len());
     let finding = seatrial::judge::claim(claim).unwrap().judge(&Evidence::new(&records[..until], claim));
@@ -118,7 +118,7 @@ fn comes_out(records: &[Record], claim: &str, right: Conclusion) {
 }
 
 /// Bends the versions after every step.
-fn versions(records: &mut [Record], bend: impl Fn(&mut State)) {
+pub fn versions(records: &mut [Record], bend: impl Fn(&mut State)) {
     for record in records {
         if let Event::UpgradeStepEnded(ended) = &mut record.event {
             ended.versions.iter_mut().for_each(&bend);
