@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(found.await, [] as [String; 0]);
     }
 
-    /// Second review, MIDDLE. A static pod that somebody put on a node has a mirror that its node owns, as kubeadm's
+    /// A static pod that somebody put on a node has a mirror that its node owns, as kubeadm's
     /// have: a cluster that holds it is removed.
     #[tokio::test]
     async fn a_static_pod_of_somebodys_is_somebodys() {
@@ -390,7 +390,7 @@ mod tests {
         }
     }
 
-    /// Second review, MIDDLE. Kinds that are not asked for: a cluster that holds nothing else is removed.
+    /// Kinds that are not asked for: a cluster that holds nothing else is removed.
     #[tokio::test]
     async fn an_object_of_any_kind_is_somebodys() {
         let mut missed = Vec::new();

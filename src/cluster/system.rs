@@ -43,7 +43,7 @@ pub(super) fn is_live(pod: &Pod) -> bool {
 mod tests {
     use super::*;
 
-    /// Second review, LOW. The autoscaler of CoreDNS, which somebody installed: its pods make the cluster unready.
+    /// The autoscaler of CoreDNS, which somebody installed: its pods make the cluster unready.
     #[test]
     fn a_replica_set_whose_name_begins_like_corednss_is_somebodys() {
         let owner = serde_json::json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "coredns-autoscaler-5d78c9869d",

@@ -1,5 +1,5 @@
-//! What a second adversarial review found wrong about whose things are: each test asserts what is right, and the
-//! comment says the weight.
+//! Whose things are, where two commands, two owners or a killed run meet: what is somebody else's stays, and what is
+//! seatrial's goes.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -25,7 +25,7 @@ const DATA: &str = "/mnt/data";
 
 // --- Clusters.
 
-/// HIGH. An interrupted `up` removes every complete cluster of the state folder that is younger than the command: one
+/// An interrupted `up` removes every complete cluster of the state folder that is younger than the command: one
 /// that another terminal made and keeps in the meantime.
 #[rstest]
 #[case::of_another_up(true)]
@@ -45,7 +45,7 @@ async fn an_interrupted_up_leaves_the_cluster_that_another_command_made(
     Ok(())
 }
 
-/// MIDDLE. `down NAME` without force takes what bears the cluster's label and is not in its record: a load balancer
+/// `down NAME` without force takes what bears the cluster's label and is not in its record: a load balancer
 /// of somebody else (point 6), or a node that somebody joined.
 #[rstest]
 #[case::load_balancer("external-load-balancer")]
@@ -106,7 +106,7 @@ async fn reap_of_everything_leaves_a_container_that_we_did_not_make() -> anyhow:
     Ok(())
 }
 
-/// MIDDLE. A cluster that cannot be removed kept `down --all` from those after it.
+/// A cluster that cannot be removed kept `down --all` from those after it.
 #[tokio::test]
 async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -120,7 +120,7 @@ async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// LOW. A network that has the cluster's name, and no container of the cluster, is somebody's.
+/// A network that has the cluster's name, and no container of the cluster, is somebody's.
 #[tokio::test]
 async fn force_leaves_a_network_that_no_container_of_the_cluster_is_in() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -136,7 +136,7 @@ async fn force_leaves_a_network_that_no_container_of_the_cluster_is_in() -> anyh
     Ok(())
 }
 
-/// LOW. The process that removes an idle cluster ended for good at an error that may pass.
+/// The process that removes an idle cluster ended for good at an error that may pass.
 #[tokio::test]
 async fn the_watcher_tries_again_after_an_error() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -162,7 +162,7 @@ async fn the_watcher_tries_again_after_an_error() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// LOW. The state folder holds credentials, and `doctor` may be the first to make it.
+/// The state folder holds credentials, and `doctor` may be the first to make it.
 #[tokio::test]
 async fn doctor_makes_a_state_folder_that_only_its_owner_may_enter() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -176,7 +176,7 @@ async fn doctor_makes_a_state_folder_that_only_its_owner_may_enter() -> anyhow::
     Ok(())
 }
 
-/// MIDDLE. The first cluster that cannot be looked at ends the clean-up: those after it stay.
+/// The first cluster that cannot be looked at ends the clean-up: those after it stay.
 #[tokio::test]
 async fn one_half_cluster_that_cannot_be_removed_keeps_no_other_one() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -193,7 +193,7 @@ async fn one_half_cluster_that_cannot_be_removed_keeps_no_other_one() -> anyhow:
     Ok(())
 }
 
-/// LOW. A folder that the user keeps among the evidence is removed by its age alone; a file is left.
+/// A folder that the user keeps among the evidence is removed by its age alone; a file is left.
 #[tokio::test]
 async fn a_folder_of_the_users_among_the_evidence_stays() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -210,7 +210,7 @@ async fn a_folder_of_the_users_among_the_evidence_stays() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// LOW. A file that a file manager left among the clusters makes each reap fail.
+/// A file that a file manager left among the clusters makes each reap fail.
 #[tokio::test]
 async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
     let ground = Ground::new()?;
@@ -225,7 +225,7 @@ async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// LOW. Who was refused has touched nothing, and is told of as one who "went without a release": the next lease takes
+/// Who was refused has touched nothing, and is told of as one who "went without a release": the next lease takes
 /// the cluster for disturbed, and a reap "heals" it.
 #[tokio::test]
 async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
@@ -239,7 +239,7 @@ async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// LOW. The same for one who waited in vain to change a shared lease to an exclusive one.
+/// The same for one who waited in vain to change a shared lease to an exclusive one.
 #[tokio::test]
 async fn who_waits_in_vain_for_exclusive_use_leaves_no_mark() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -267,7 +267,7 @@ fn node(taints: Value, unschedulable: bool, manager: &str, field: &str) -> Value
     })
 }
 
-/// MIDDLE. Our annotation outlives our taint: what somebody declares later is taken back by the next lease or reap.
+/// Our annotation outlives our taint: what somebody declares later is taken back by the next lease or reap.
 #[rstest]
 // Ours was removed by hand; this one says why it is there.
 #[case::set_again(json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoExecute"}]))]
@@ -286,7 +286,7 @@ async fn a_taint_that_somebody_set_after_ours_stays(#[case] taints: Value) {
     assert!(left.contains(&taints[0]), "{withdrawn:?}: {left:?}");
 }
 
-/// LOW. The fault of that name takes each taint of the key back, also one that is not its own.
+/// The fault of that name takes each taint of the key back, also one that is not its own.
 #[tokio::test]
 async fn clearing_out_of_service_leaves_the_taint_of_somebody_else() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
@@ -301,7 +301,7 @@ async fn clearing_out_of_service_leaves_the_taint_of_somebody_else() -> anyhow::
     Ok(())
 }
 
-/// LOW. What this process injected is healed at the end of any of its stories: with `run --jobs 2` that of a story
+/// What this process injected is healed at the end of any of its stories: with `run --jobs 2` that of a story
 /// beside it, whose record of the fault then says that it was healed in another story.
 #[tokio::test]
 async fn the_end_of_one_story_heals_no_fault_of_another_one_of_the_process() -> anyhow::Result<()> {
@@ -318,7 +318,7 @@ async fn the_end_of_one_story_heals_no_fault_of_another_one_of_the_process() -> 
     Ok(())
 }
 
-/// MIDDLE. Cordoned by the user while an earlier node was upgraded, after the plan was checked: the drain takes it for
+/// Cordoned by the user while an earlier node was upgraded, after the plan was checked: the drain takes it for
 /// its own, and the step after it opens the node.
 #[tokio::test]
 async fn a_node_that_the_user_cordoned_in_the_middle_of_an_upgrade_stays_so() {
@@ -336,7 +336,7 @@ async fn a_node_that_the_user_cordoned_in_the_middle_of_an_upgrade_stays_so() {
 
 // --- Objects.
 
-/// MIDDLE. Applying to an object of somebody else makes seatrial one of its field managers; from then on it counts as
+/// Applying to an object of somebody else makes seatrial one of its field managers; from then on it counts as
 /// made by seatrial, and is deleted with the data of its owner.
 #[tokio::test]
 async fn an_object_that_was_there_before_we_applied_to_it_is_not_deleted() {
@@ -368,7 +368,7 @@ fn by_us() -> Value {
     json!([{"manager": manifest::FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {}}])
 }
 
-/// MIDDLE. Killed when the namespace was gone and its volumes were not: nothing looks for them, since only namespaces
+/// Killed when the namespace was gone and its volumes were not: nothing looks for them, since only namespaces
 /// are listed. They stay unseen for ever, also for `holds`, which takes them for ours.
 #[tokio::test]
 async fn a_volume_of_a_dead_test_whose_namespace_is_gone_is_removed() {
@@ -390,7 +390,7 @@ async fn disk() -> anyhow::Result<(FakeApi, FakeEngine)> {
     Ok((api, engine))
 }
 
-/// MIDDLE. The same history: the folder is swept, and each later story is refused the path for the volume's sake.
+/// The same history: the folder is swept, and each later story is refused the path for the volume's sake.
 #[tokio::test]
 async fn a_volume_of_a_dead_test_keeps_no_later_story_from_its_folder() -> anyhow::Result<()> {
     let (api, engine) = disk().await?;
@@ -405,7 +405,7 @@ async fn a_volume_of_a_dead_test_keeps_no_later_story_from_its_folder() -> anyho
     Ok(())
 }
 
-/// MIDDLE. A volume that the user made from a copy of ours has our label. A label alone proves nothing: its files are
+/// A volume that the user made from a copy of ours has our label. A label alone proves nothing: its files are
 /// the user's, and are deleted with the folder of the dead test.
 #[tokio::test]
 async fn a_users_volume_with_a_copied_label_keeps_its_files() -> anyhow::Result<()> {
