@@ -417,6 +417,36 @@ mod tests {
         assert_eq!(missed, [] as [&str; 0]);
     }
 
+    /// Kinds of the versions from 1.33 to 1.37 that a person makes and no controller does: a cluster that holds one of
+    /// them and nothing else is removed without a word.
+    #[tokio::test]
+    async fn an_object_of_a_newer_kind_is_somebodys() {
+        let mut missed = Vec::new();
+        for (plural, namespace) in [
+            ("mutatingadmissionpolicies", ""),
+            ("mutatingadmissionpolicybindings", ""),
+            ("deviceclasses", ""),
+            ("resourceclaimtemplates", "default"),
+            ("resourceclaims", "default"),
+            ("servicecidrs", ""),
+            ("volumeattributesclasses", ""),
+            ("flowschemas", ""),
+            ("prioritylevelconfigurations", ""),
+        ] {
+            if found_in(vec![(plural.into(), object(namespace, "mine", None))]).await.is_empty() {
+                missed.push(plural);
+            }
+        }
+        assert_eq!(missed, [] as [&str; 0]);
+    }
+
+    /// As tutorials have it: `kubectl create serviceaccount -n kube-system admin-user`.
+    #[tokio::test]
+    async fn an_account_beside_those_of_the_controllers_is_somebodys() {
+        let found = found_with(&[("serviceaccounts", || object("kube-system", "admin-user", None))]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
     #[test]
     fn what_seatrial_made_is_ours() {
         let meta: ObjectMeta = serde_json::from_value(json!({

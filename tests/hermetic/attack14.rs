@@ -1,0 +1,252 @@
+//! Whose things are, and what is secret, attacked once more: each test asserts what is right.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use rstest::rstest;
+use seatrial::cluster::lock::{Access, LockFiles};
+use seatrial::cluster::{self, Action, ClusterSpec, HA, Lease, ReapOptions};
+use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, StateId};
+use seatrial::fault::{Intent, Owner};
+use seatrial::image::{ImageSet, NodeImage, STANDS_FOR_LABEL, balancer_of_kind};
+use seatrial::node::{Power, Role};
+use seatrial::progress::Progress;
+use seatrial::secret::{Secrets, hide_shapes};
+use serde_json::json;
+
+use crate::fake_engine::Trouble;
+use crate::ground::{Ground, NAME, soon};
+
+const VALUE: &str = "s3cr3t-value9";
+
+// --- Secrets.
+
+/// A pair of which the value is a pair again: the outer one is taken, its name is no secret's, and what stands in it
+/// is not looked at.
+#[rstest]
+#[case::literal("kubectl create secret generic db --from-literal=password=s3cr3t-value9")]
+#[case::helm("helm install db --set=auth.rootPassword=s3cr3t-value9")]
+#[case::env("docker run --env=MYSQL_ROOT_PASSWORD=s3cr3t-value9 mysql")]
+#[case::java("JAVA_TOOL_OPTIONS=-Dspring.datasource.password=s3cr3t-value9")]
+#[case::extra("mysqld: EXTRA_ARGS=--password=s3cr3t-value9")]
+#[case::logfmt(r#"time=10:00 level=error msg="connect failed: user=app password=s3cr3t-value9""#)]
+#[case::dsn(r#"connecting dsn="host=db user=app password=s3cr3t-value9 dbname=x""#)]
+#[case::url("level=info url=https://api.example.com/v1?access_token=s3cr3t-value9")]
+#[case::word("ERROR config: password: s3cr3t-value9")]
+fn a_secret_in_the_value_of_another_pair_goes(#[case] text: &str) {
+    let hidden = hide_shapes(text);
+    assert!(!hidden.contains(VALUE), "{hidden}");
+}
+
+/// The same in objects: a container's arguments, and the environment in an engine's `inspect`.
+#[rstest]
+#[case::args(json!({"spec": {"containers": [{"name": "c", "args": ["install", "--set=auth.rootPassword=s3cr3t-value9"]}]}}))]
+#[case::url(json!({"args": ["--callback=https://api.example.com/v1?token=s3cr3t-value9"]}))]
+#[case::literal(json!({"command": ["kubectl", "create", "--from-literal=password=s3cr3t-value9"]}))]
+#[case::inspect(json!({"Config": {"Env": ["JAVA_TOOL_OPTIONS=-Dspring.datasource.password=s3cr3t-value9"]}}))]
+fn a_secret_in_the_value_of_another_pair_of_an_object_goes(#[case] mut object: serde_json::Value) {
+    Secrets::default().clean(&mut object);
+    assert!(!object.to_string().contains(VALUE), "{object}");
+}
+
+/// Names of one word that end in a number, in a covered word, or begin with capitals.
+#[rstest]
+#[case("MYSQL_PASSWORD1")]
+#[case("DB_PASS2")]
+#[case("OLD_TOKEN1")]
+#[case("dbPassword2")]
+#[case("CLIENT_SECRET1")]
+#[case("API_KEY2")]
+#[case("ROOTPWD")]
+#[case("userpwd")]
+#[case("SSLPrivateKey")]
+fn a_name_with_a_number_or_joined_words_is_a_secrets(#[case] name: &str) {
+    let mut object = json!({"env": [{"name": name, "value": VALUE}]});
+    Secrets::default().clean(&mut object);
+    assert!(!object.to_string().contains(VALUE), "{object}");
+}
+
+/// Recovery codes, a file of users: each line is a secret that a log prints alone.
+#[rstest]
+#[case::codes("k7Q9-x2Lm-41\np4Wz-8RtY-77\n", "k7Q9-x2Lm-41")]
+#[case::htpasswd("alice:Tr0ub4dor9x\nbob:c0rrect9yz\n", "Tr0ub4dor9x")]
+#[case::pair("admin:Tr0ub4dor9x", "Tr0ub4dor9x")]
+fn a_part_of_a_secrets_value_goes_wherever_it_stands(#[case] value: &str, #[case] part: &str) {
+    let secrets = Secrets::default();
+    let encoded = base64::engine::general_purpose::STANDARD.encode(value);
+    secrets.learn_from(&json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"file": encoded}}));
+    let hidden = secrets.hide(&format!("2026-11-30T10:00:00Z refused: {part} was tried"));
+    assert!(!hidden.contains(part), "{hidden}");
+}
+
+/// An error that quotes what was sent, as the API server's and kubectl's do: a Secret, whose keys name no secret.
+#[rstest]
+#[case::data(r#"E1130 sync.go:12] failed to apply {"apiVersion":"v1","kind":"Secret","data":{"config":"czNjcjN0LXZhbHVlOQ=="}}"#)]
+#[case::string_data(r#"level=error msg="rejected" object={"kind":"Secret","stringData":{"config":"s3cr3t-value9"}}"#)]
+fn a_secret_object_in_a_line_of_a_log_goes(#[case] text: &str) {
+    let hidden = Secrets::default().hide(text);
+    assert!(!hidden.contains(VALUE) && !hidden.contains("czNjcjN0"), "{hidden}");
+}
+
+/// kind's export lies as it is in the folder of evidence until it is gone over. A process that is killed meanwhile
+/// leaves it, with a proxy's password, and nobody removes it.
+#[tokio::test]
+async fn what_a_killed_collection_of_evidence_left_as_it_was_is_removed() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    let evidence = ground.settings.state.join("failed/three-20261130-100000");
+    let raw = evidence.join(".tmpAbCdEf/three-worker");
+    std::fs::create_dir_all(&raw)?;
+    std::fs::write(evidence.join("kind.yaml"), "kind: Cluster\n")?;
+    let inspect = raw.join("inspect.json");
+    std::fs::write(&inspect, r#"[{"Config":{"Env":["HTTPS_PROXY=http://jane:s3cr3t-value9@proxy:3128"]}}]"#)?;
+    let done = ground.reap(ReapOptions::default()).await;
+    let text = std::fs::read_to_string(&inspect).unwrap_or_default();
+    assert!(!text.contains(VALUE), "{done:?}: {text}");
+    Ok(())
+}
+
+// --- What dead processes left.
+
+fn dead() -> Owner {
+    Owner { pid: 1, started: Some(u64::MAX) }
+}
+
+/// An idle cluster is to be removed, and is left since something of somebody's may be in it: the fault that a dead
+/// process left in it is neither healed nor named, now and at each later reap.
+#[tokio::test]
+async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    ground.fake.change("three-worker", |c| c.power = Power::Paused);
+    let intent = Intent {
+        id: "pause-three-worker-0-1-0".into(),
+        fault: "pause".into(),
+        node: "three-worker".into(),
+        role: Role::Worker,
+        container: ground.id_of("three-worker"),
+        address: None,
+        at: Timestamp::UNIX_EPOCH,
+        owner: dead(),
+        lease: None,
+        pod: None,
+        lasts_ms: 0,
+        until: None,
+    };
+    let intents = ground.settings.cluster_dir(NAME).join("intents");
+    std::fs::create_dir_all(&intents)?;
+    std::fs::write(intents.join(format!("{}.json", intent.id)), serde_json::to_vec(&intent)?)?;
+    let done = ground.reap(ReapOptions::default()).await;
+    assert!(ground.is_there(), "nobody knows what it holds: {done:?}");
+    let power = ground.fake.state().containers["three-worker"].power;
+    assert_eq!(power, Power::Running, "{done:?}");
+    Ok(())
+}
+
+/// Who shares a cluster, or only looks at it, removes no namespace of a dead story, and takes away the mark that
+/// there is one: `reap` then says that there is nothing to reap.
+#[tokio::test]
+async fn a_shared_lease_does_not_hide_a_dead_run_from_a_reap() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.kept = true)?;
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    drop(files.enter(Access::Exclusive, "run r1", soon(), |_| ()).await?.enter()?);
+    assert_eq!(files.unclean(), ["run r1"]);
+    // As `seatrial up` and `seatrial load` do.
+    files.enter(Access::Shared, "load", soon(), |_| ()).await?.enter()?.release()?;
+    let dry = ReapOptions { dry_run: true, ..ReapOptions::default() };
+    let done = ground.reap(dry).await?;
+    assert!(matches!(done.as_slice(), [Action::Heal(why)] if why.contains("run r1")), "{done:?}");
+    Ok(())
+}
+
+/// In the middle of an upgrade only faults are healed: the namespaces of the dead run stay. Said to be healed, they
+/// are forgotten.
+#[tokio::test]
+async fn a_reap_in_the_middle_of_an_upgrade_does_not_forget_a_dead_run() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.kept = true)?;
+    std::fs::write(ground.settings.cluster_dir(NAME).join("upgrade.json"), "{")?;
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    drop(files.enter(Access::Exclusive, "run r1", soon(), |_| ()).await?.enter()?);
+    let done = ground.reap(ReapOptions::default()).await?;
+    assert_eq!(files.unclean(), ["run r1"], "{done:?}");
+    Ok(())
+}
+
+// --- What belongs to somebody who lives.
+
+/// The engine removes the container of a control probe when its maker ends: one that runs has a maker, whose process
+/// is not to be seen from another container with the same state folder.
+#[tokio::test]
+async fn a_control_probe_that_runs_is_not_reaped() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let id = StateId::of(&ground.settings.state)?;
+    ground.fake.state().containers.clear();
+    ground.fake.state().add("seatrial-control-abc");
+    let maker = serde_json::to_string(&dead())?;
+    ground.fake.change("seatrial-control-abc", |c| {
+        c.labels = [(CONTROL_LABEL.to_owned(), maker), (OWNED_BY_LABEL.to_owned(), id.to_string())].into();
+    });
+    let done = ground.reap(ReapOptions::default()).await;
+    assert!(ground.has("seatrial-control-abc"), "{done:?}");
+    Ok(())
+}
+
+/// The lock is a file in a cache: a creation of somebody with another cache may need the name just now.
+#[tokio::test]
+async fn a_creation_leaves_the_load_balancers_name_that_somebody_else_lent() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let Some(name) = balancer_of_kind()? else { return Ok(()) };
+    ground.fake.state().containers.clear();
+    let labels = [(STANDS_FOR_LABEL.to_owned(), name.clone())].into();
+    ground.fake.state().images.insert(name, labels);
+    let node = NodeImage { reference: "node:1".into(), id: "1".into(), baked: true, built_from: "x".into() };
+    let images = ImageSet {
+        profile: "current".into(),
+        because: "a test".into(),
+        kubernetes: "1.34.4".into(),
+        node,
+        workloads: BTreeMap::new(),
+    };
+    let spec = ClusterSpec { topology: &HA, images, apart: None };
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let settings = &ground.settings;
+    let made = Lease::acquire(settings, &engine, &spec, Access::Shared, "test", soon(), &quiet).await;
+    let requests = ground.fake.state().requests.clone();
+    let made = made.map(drop);
+    assert!(requests.iter().any(|r| r.starts_with("GET /images/")), "{made:?} {requests:?}");
+    assert!(!requests.iter().any(|r| r.starts_with("DELETE /images/")), "{made:?} {requests:?}");
+    Ok(())
+}
+
+// --- What a command says.
+
+/// A cluster of this state folder that cannot be looked at is taken for somebody's, and `down --all` is silent about
+/// it.
+#[tokio::test]
+async fn down_of_all_names_a_cluster_of_ours_that_cannot_be_looked_at() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    let id: &'static str =
+        Box::leak(format!("GET /containers/{}/json", ground.id_of("three-worker")).into_boxed_str());
+    ground.fake.trouble(id, Trouble::Status(500, "input/output error"), 500);
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(ground.is_there(), "{said}");
+    assert!(said.contains(NAME), "nothing was said: {said:?}");
+    Ok(())
+}
+
+/// The same where its record cannot be read: a power failure, a full disk.
+#[tokio::test]
+async fn down_of_all_names_a_cluster_of_ours_whose_record_is_damaged() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    std::fs::write(ground.settings.cluster_dir(NAME).join("cluster.json"), "{")?;
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(ground.is_there(), "{said}");
+    assert!(said.contains(NAME), "nothing was said: {said:?}");
+    Ok(())
+}
