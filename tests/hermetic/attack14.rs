@@ -6,16 +6,19 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 use rstest::rstest;
+use seatrial::artefact::Folder;
 use seatrial::cluster::lock::{Access, LockFiles};
-use seatrial::cluster::{self, Action, ClusterSpec, HA, Lease, ReapOptions};
+use seatrial::cluster::{Action, ClusterSpec, HA, Lease, ReapOptions};
 use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, StateId};
 use seatrial::fault::{Intent, Owner};
 use seatrial::image::{ImageSet, NodeImage, STANDS_FOR_LABEL, balancer_of_kind};
-use seatrial::node::{Power, Role};
+use seatrial::manifest::{self, Manifest};
+use seatrial::node::{OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 use seatrial::secret::{Secrets, hide_shapes};
 use serde_json::json;
 
+use crate::fake_api::FakeApi;
 use crate::fake_engine::Trouble;
 use crate::ground::{Ground, NAME, soon};
 
@@ -36,6 +39,34 @@ const VALUE: &str = "s3cr3t-value9";
 #[case::url("level=info url=https://api.example.com/v1?access_token=s3cr3t-value9")]
 #[case::word("ERROR config: password: s3cr3t-value9")]
 fn a_secret_in_the_value_of_another_pair_goes(#[case] text: &str) {
+    let hidden = hide_shapes(text);
+    assert!(!hidden.contains(VALUE), "{hidden}");
+}
+
+/// The same in a bundle: the log of a pod, as programs in Go write it.
+#[test]
+fn a_secret_in_a_quoted_message_of_a_log_is_in_no_bundle() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::new(dir.path(), &Secrets::default());
+    let line = r#"2026-11-30T10:00:00Z level=error msg="connect failed: user=app password=s3cr3t-value9""#;
+    folder.text("logs/web-0/web.log", line);
+    folder.close();
+    let kept = std::fs::read_to_string(dir.path().join("logs/web-0/web.log")).unwrap();
+    assert!(!kept.contains(VALUE), "{kept}");
+}
+
+/// Shapes of their own: the statement of MySQL 5.6, a file of settings in XML, the second cookie of a request.
+#[rstest]
+#[case::mysql("SET PASSWORD FOR 'root'@'%' = PASSWORD('s3cr3t-value9')")]
+#[case::set("SET PASSWORD FOR root@localhost = 's3cr3t-value9'")]
+#[case::xml("<server><id>db</id><password>s3cr3t-value9</password></server>")]
+#[case::go("EnvVar{Name:DB_PASS,Value:s3cr3t-value9,ValueFrom:nil,}")]
+#[case::order(r#"{"value":"s3cr3t-value9","name":"DB_PASS"}"#)]
+#[case::blank("password : s3cr3t-value9")]
+#[case::brackets("Password: [s3cr3t-value9]")]
+#[case::cookie("> Cookie: theme=dark; session=s3cr3t-value9")]
+#[case::block("  privateToken: |\n    AbCd9-first1\n    s3cr3t-value9\n  next: x")]
+fn a_secret_of_a_shape_of_its_own_goes(#[case] text: &str) {
     let hidden = hide_shapes(text);
     assert!(!hidden.contains(VALUE), "{hidden}");
 }
@@ -84,7 +115,9 @@ fn a_part_of_a_secrets_value_goes_wherever_it_stands(#[case] value: &str, #[case
 /// An error that quotes what was sent, as the API server's and kubectl's do: a Secret, whose keys name no secret.
 #[rstest]
 #[case::data(r#"E1130 sync.go:12] failed to apply {"apiVersion":"v1","kind":"Secret","data":{"config":"czNjcjN0LXZhbHVlOQ=="}}"#)]
-#[case::string_data(r#"level=error msg="rejected" object={"kind":"Secret","stringData":{"config":"s3cr3t-value9"}}"#)]
+#[case::string_data(
+    r#"level=error msg="rejected" object={"kind":"Secret","stringData":{"config":"s3cr3t-value9"}}"#
+)]
 fn a_secret_object_in_a_line_of_a_log_goes(#[case] text: &str) {
     let hidden = Secrets::default().hide(text);
     assert!(!hidden.contains(VALUE) && !hidden.contains("czNjcjN0"), "{hidden}");
@@ -222,7 +255,49 @@ async fn a_creation_leaves_the_load_balancers_name_that_somebody_else_lent() -> 
     Ok(())
 }
 
+/// Made by somebody between our look and our apply: we are one of its managers then, and it is deleted as ours.
+#[tokio::test]
+async fn an_object_that_somebody_made_just_before_our_apply_is_not_deleted() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    // The API is busy when it is asked for the first time.
+    fake.trouble("PATCH", "/configmaps/m", false, 1, crate::fake_api::Trouble::TooMany { retry_after: 1 });
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: y}\n";
+    let manifest = Manifest::read("m.yaml", text).unwrap();
+    let somebody = async {
+        let patience = soon();
+        while !fake.requests().iter().any(|r| r.starts_with("PATCH")) && !patience.is_over() {
+            patience.pause(Duration::from_millis(20)).await;
+        }
+        fake.put(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "m", "namespace": "default", "managedFields": [
+                {"manager": "kubectl-create", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                 "fieldsV1": {"f:data": {"f:theirs": {}}}}]},
+            "data": {"theirs": "x"},
+        }))
+    };
+    let (applied, _) = tokio::join!(manifest::apply(&client, &manifest, soon()), somebody);
+    let deleted = manifest::delete(&client, &manifest, soon()).await;
+    let now = fake.get("ConfigMap", "default", "m");
+    assert!(now.is_some_and(|m| m["data"]["theirs"] == "x"), "{applied:?} {deleted:?}");
+}
+
 // --- What a command says.
+
+/// A container that seatrial did not make has the cluster's label: the cluster, ours and idle, is neither removed nor
+/// named.
+#[tokio::test]
+async fn a_reap_names_a_cluster_of_ours_that_a_stranger_joined() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    ground.add("somebodys", NAME);
+    ground.fake.change("somebodys", |c| _ = c.labels.remove(OWNER_LABEL));
+    let said = ground.said(&["reap"]).await;
+    assert!(ground.has("somebodys") && ground.is_there(), "{said}");
+    assert!(said.contains("seatrial down three --force"), "{said:?}");
+    Ok(())
+}
 
 /// A cluster of this state folder that cannot be looked at is taken for somebody's, and `down --all` is silent about
 /// it.
