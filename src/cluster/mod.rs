@@ -16,6 +16,7 @@ mod interrupted;
 mod kind;
 mod kubeconfig;
 mod lease;
+mod made;
 mod making;
 mod outage;
 mod own_stack;
