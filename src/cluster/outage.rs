@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::lease::Lease;
 use super::lock::Access;
-use super::{ClusterError, reap, record};
+use super::{ClusterError, record, watcher};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -145,7 +145,7 @@ pub fn start_outage(
     let log = settings.state.join("leases").join(cluster).join("faults.log");
     let so_far = std::fs::metadata(&log).map_or(0, |m| m.len());
     let wrap = |source| ClusterError::Watcher { name: cluster.into(), source };
-    let pid = reap::itself(settings, program).args(arguments.iter()).detach(&log).map_err(wrap)?;
+    let pid = watcher::itself(settings, program).args(arguments.iter()).detach(&log).map_err(wrap)?;
     Ok((Owner::of(pid), log, so_far))
 }
 

@@ -8,6 +8,7 @@ use seatrial::config::StateId;
 use seatrial::deadline::Deadline;
 use std::time::Duration;
 
+use crate::fake_engine::Trouble;
 use crate::ground::{Ground, NAME, settings};
 
 const ALL: ReapOptions = ReapOptions { idle: Some(Duration::ZERO), all: true, dry_run: false };
@@ -192,5 +193,32 @@ async fn what_a_killed_build_left_is_removed_and_said() -> anyhow::Result<()> {
     assert!(building.is_dir());
     assert!(matches!(ground.reap(ReapOptions::default()).await?.as_slice(), [Action::Remove(_)]));
     assert!(!building.exists());
+    Ok(())
+}
+
+/// A cluster of this state folder that cannot be looked at is taken for somebody's, and `down --all` is silent about
+/// it.
+#[tokio::test]
+async fn down_of_all_names_a_cluster_of_ours_that_cannot_be_looked_at() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    let id: &'static str =
+        Box::leak(format!("GET /containers/{}/json", ground.id_of("three-worker")).into_boxed_str());
+    ground.fake.trouble(id, Trouble::Status(500, "input/output error"), 500);
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(ground.is_there(), "{said}");
+    assert!(said.contains(NAME), "nothing was said: {said:?}");
+    Ok(())
+}
+
+/// The same where its record cannot be read: a power failure, a full disk.
+#[tokio::test]
+async fn down_of_all_names_a_cluster_of_ours_whose_record_is_damaged() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    std::fs::write(ground.settings.cluster_dir(NAME).join("cluster.json"), "{")?;
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(ground.is_there(), "{said}");
+    assert!(said.contains(NAME), "nothing was said: {said:?}");
     Ok(())
 }
