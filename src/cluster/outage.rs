@@ -162,13 +162,15 @@ pub fn open_faults(settings: &Settings, cluster: &str) -> Result<Vec<Intent>, Fa
     }
 }
 
-/// The open faults of every cluster that this state folder has. Asks no engine: they lie in the folder, and
-/// matter most where the engine does not answer.
-///
-/// # Errors
-/// As [`open_faults`].
-pub fn all_open_faults(settings: &Settings) -> Result<Vec<Intent>, FaultError> {
-    let names = record::names(&settings.state);
-    let open: Vec<_> = names.iter().map(|name| open_faults(settings, name)).collect::<Result<_, _>>()?;
-    Ok(open.concat())
+/// The open faults of every cluster that this state folder has, and why those of some are not known. Asks no engine:
+/// they lie in the folder, and matter most where the engine does not answer.
+pub fn all_open_faults(settings: &Settings) -> (Vec<Intent>, Vec<FaultError>) {
+    let (mut open, mut unknown) = (Vec::new(), Vec::new());
+    for name in record::names(&settings.state) {
+        match open_faults(settings, &name) {
+            Ok(faults) => open.extend(faults),
+            Err(error) => unknown.push(error),
+        }
+    }
+    (open, unknown)
 }

@@ -264,3 +264,37 @@ async fn an_object_that_somebody_made_just_before_our_apply_is_not_deleted() {
     let now = fake.get("ConfigMap", "default", "m");
     assert!(now.is_some_and(|m| m["data"]["theirs"] == "x"), "{applied:?} {deleted:?}");
 }
+
+/// The first apply may have been done though its answer was lost: what Kubernetes wrote into the object since then does
+/// not make it somebody's. What a person wrote does.
+#[tokio::test]
+async fn an_apply_whose_answer_was_lost_made_the_object() {
+    for (manager, subresource, ours) in [
+        ("kube-controller-manager", None, true),
+        ("anybody", Some("status"), true),
+        ("kubectl-create", None, false),
+    ] {
+        let fake = FakeApi::start().await;
+        let client = fake.client().await;
+        fake.trouble("PATCH", "/configmaps/m", false, 1, Trouble::Code(503));
+        let manifest = Manifest::read("m.yaml", &(map("m") + "  namespace: default\n")).unwrap();
+        let made = async {
+            let patience = within(20);
+            while !fake.requests().iter().any(|r| r.starts_with("PATCH")) && !patience.is_over() {
+                patience.pause(Duration::from_millis(5)).await;
+            }
+            let entry = |manager: &str, subresource: Option<&str>| {
+                json!({"manager": manager, "operation": "Apply", "subresource": subresource,
+                    "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {}})
+            };
+            fake.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "m", "namespace": "default",
+                    "managedFields": [entry("seatrial", None), entry(manager, subresource)]}}));
+        };
+        let (applied, ()) = tokio::join!(manifest::apply(&client, &manifest, within(20)), made);
+        applied.unwrap();
+        let deleted = manifest::delete(&client, &manifest, within(20)).await;
+        assert_eq!(deleted.is_ok(), ours, "{manager}: {deleted:?}");
+        assert_eq!(fake.get("ConfigMap", "default", "m").is_none(), ours, "{manager}");
+    }
+}

@@ -31,12 +31,8 @@ fn dead() -> Owner {
     Owner { pid: 1, started: Some(u64::MAX) }
 }
 
-/// An idle cluster is to be removed, and is left since something of somebody's may be in it: the fault that a dead
-/// process left in it is neither healed nor named, now and at each later reap.
-#[tokio::test]
-async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow::Result<()> {
-    let ground = Ground::new()?;
-    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+/// The fault `pause` of a dead process, open in the cluster.
+fn paused(ground: &Ground) -> anyhow::Result<()> {
     ground.fake.change("three-worker", |c| c.power = Power::Paused);
     let intent = Intent {
         id: "pause-three-worker-0-1-0".into(),
@@ -55,6 +51,16 @@ async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow
     let intents = ground.settings.cluster_dir(NAME).join("intents");
     std::fs::create_dir_all(&intents)?;
     std::fs::write(intents.join(format!("{}.json", intent.id)), serde_json::to_vec(&intent)?)?;
+    Ok(())
+}
+
+/// An idle cluster is to be removed, and is left since something of somebody's may be in it: the fault that a dead
+/// process left in it is neither healed nor named, now and at each later reap.
+#[tokio::test]
+async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    paused(&ground)?;
     let done = ground.reap(ReapOptions::default()).await;
     assert!(ground.is_there(), "nobody knows what it holds: {done:?}");
     let power = ground.fake.state().containers["three-worker"].power;
@@ -139,5 +145,60 @@ async fn a_reap_names_a_cluster_of_ours_that_a_stranger_joined() -> anyhow::Resu
     let said = ground.said(&["reap"]).await;
     assert!(ground.has("somebodys") && ground.is_there(), "{said}");
     assert!(said.contains("seatrial down three --force"), "{said:?}");
+    Ok(())
+}
+
+/// What it holds is asked once it is healed: until then nobody can say that it would be removed.
+#[tokio::test]
+async fn a_dry_run_names_the_fault_of_an_idle_cluster() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    paused(&ground)?;
+    let dry = ReapOptions { dry_run: true, ..ReapOptions::default() };
+    let done = ground.reap(dry).await?;
+    assert!(
+        matches!(done.as_slice(), [Action::Heal(why)] if why.starts_with("1 faults were left open; then")),
+        "{done:?}"
+    );
+    assert_eq!(ground.fake.changes(), [] as [String; 0]);
+    Ok(())
+}
+
+/// Its maker may live where it is not to be seen, and is about to start it while it uses a cluster.
+#[tokio::test]
+async fn a_control_probe_that_never_ran_goes_once_nobody_uses_a_cluster() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    let id = StateId::of(&ground.settings.state)?;
+    ground.fake.state().add("seatrial-control-abc");
+    let maker = serde_json::to_string(&dead())?;
+    ground.fake.change("seatrial-control-abc", |c| {
+        c.power = Power::Created;
+        c.labels = [(CONTROL_LABEL.to_owned(), maker), (OWNED_BY_LABEL.to_owned(), id.to_string())].into();
+    });
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    let held = files.enter(Access::Shared, "run", soon(), |_| ()).await?.enter()?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(ground.has("seatrial-control-abc"));
+    held.release()?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(!ground.has("seatrial-control-abc"));
+    Ok(())
+}
+
+/// A load that is killed while the engine writes leaves gigabytes in the folder of a cluster that stays.
+#[tokio::test]
+async fn an_archive_of_a_killed_load_is_removed() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    let archive = ground.settings.cluster_dir(NAME).join("load-AbCdEf");
+    std::fs::create_dir(&archive)?;
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    let held = files.enter(Access::Shared, "load", soon(), |_| ()).await?.enter()?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(archive.exists(), "somebody loads");
+    held.release()?;
+    let done = ground.reap(ReapOptions::default()).await?;
+    assert!(!archive.exists() && matches!(done.as_slice(), [Action::Forget(_)]), "{done:?}");
     Ok(())
 }
