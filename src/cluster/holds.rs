@@ -313,8 +313,11 @@ mod tests {
         found(&client, &cluster).await
     }
 
+    /// A group and a version of it, with its kinds: name, plural, whether they are namespaced.
+    type Served = (&'static str, &'static str, &'static [(&'static str, &'static str, bool)]);
+
     /// The newer kinds as 1.33 to 1.37 serve them, each version of one a different set.
-    const SERVED: [(&str, &str, &[(&str, &str, bool)]); 10] = [
+    const SERVED: [Served; 10] = [
         (
             "admissionregistration.k8s.io",
             "v1beta1",
@@ -359,7 +362,7 @@ mod tests {
 
     /// What the server says that it serves: the core group serves nothing here that is asked for.
     fn discovery(groups: bool) -> Value {
-        let version = |(group, version, kinds): &(&str, &str, &[(&str, &str, bool)])| {
+        let version = |(group, version, kinds): &Served| {
             let resource = |(kind, plural, namespaced): &(&str, &str, bool)| {
                 json!({"resource": plural, "responseKind": {"group": group, "version": version, "kind": kind},
                     "scope": if *namespaced { "Namespaced" } else { "Cluster" },

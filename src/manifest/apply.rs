@@ -1,6 +1,5 @@
 //! Server-side apply.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -102,30 +101,26 @@ impl Applying<'_> {
     /// apply somebody may have made it, or another one of the name.
     async fn whosever(&self, found: Option<ObjectMeta>) -> Result<DynamicObject, ApiError> {
         let manager = if found.as_ref().is_none_or(is_ours) { FIELD_MANAGER } else { GUEST };
-        let unsure = AtomicBool::new(false);
-        let given = self.by(manager, &self.object.body, &unsure).await?;
+        let given = self.by(manager, &self.object.body).await?;
         if found.is_some_and(|found| found.uid == given.metadata.uid) {
             return Ok(given);
         }
-        let whose =
-            if is_made_by(manager, &given.metadata, unsure.into_inner()) { FIELD_MANAGER } else { GUEST };
+        let whose = if is_made_by(manager, &given.metadata) { FIELD_MANAGER } else { GUEST };
         if whose == manager { Ok(given) } else { self.handed(whose, manager).await }
     }
 
     /// Applies it by one manager, and takes it away from another one that has applied the same: no field changes.
     async fn handed(&self, to: &str, from: &str) -> Result<DynamicObject, ApiError> {
-        let unsure = AtomicBool::new(false);
-        self.by(to, &self.object.body, &unsure).await?;
+        self.by(to, &self.object.body).await?;
         let nothing = json!({
             "apiVersion": self.object.api_version(),
             "kind": self.object.kind(),
             "metadata": {"name": self.object.name()},
         });
-        self.by(from, &nothing, &unsure).await
+        self.by(from, &nothing).await
     }
 
-    /// The answer to an apply. `unsure` is set where one before it may have been done, too: its answer was lost.
-    async fn by(&self, manager: &str, body: &Value, unsure: &AtomicBool) -> Result<DynamicObject, ApiError> {
+    async fn by(&self, manager: &str, body: &Value) -> Result<DynamicObject, ApiError> {
         let params = PatchParams {
             force: self.force,
             field_validation: Some(ValidationDirective::Strict),
@@ -133,27 +128,20 @@ impl Applying<'_> {
             ..PatchParams::default()
         };
         let patch = Patch::Apply(body);
-        tried(self.deadline, || async {
-            let answer = self.api.patch(self.object.name(), &params, &patch).await;
-            // A refusal says that nothing was done.
-            let refused = matches!(&answer, Err(kube::Error::Api(status)) if status.code < 500);
-            unsure.fetch_or(answer.is_err() && !refused, Ordering::Relaxed);
-            answer
-        })
-        .await
+        tried(self.deadline, || self.api.patch(self.object.name(), &params, &patch)).await
     }
 }
 
 /// Field managers that write into an object soon after it was made, whoever made it.
 const KUBERNETES: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
 
-/// Whether the object of an answer was made by this apply: nobody else manages any of it. Where an apply before it may
-/// have made it, Kubernetes' own components may have written into it since, and into its subresources anybody.
-fn is_made_by(manager: &str, meta: &ObjectMeta, unsure: bool) -> bool {
+/// Whether the object of an answer was made by this apply: nobody else manages any of it. An apply before it, of which
+/// the answer was lost, may have made it: Kubernetes' own components may have written into it since then, and into its
+/// subresources anybody.
+fn is_made_by(manager: &str, meta: &ObjectMeta) -> bool {
     meta.managed_fields.iter().flatten().all(|entry| {
         let name = entry.manager.as_deref().unwrap_or_default();
-        let later = entry.subresource.is_some() || KUBERNETES.contains(&name);
-        name == manager || unsure && later
+        name == manager || entry.subresource.is_some() || KUBERNETES.contains(&name)
     })
 }
 

@@ -277,7 +277,8 @@ async fn an_apply_whose_answer_was_lost_made_the_object() {
         let fake = FakeApi::start().await;
         let client = fake.client().await;
         fake.trouble("PATCH", "/configmaps/m", false, 1, Trouble::Code(503));
-        let manifest = Manifest::read("m.yaml", &(map("m") + "  namespace: default\n")).unwrap();
+        let manifest =
+            Manifest::read("m.yaml", &(map("m") + "  namespace: default\ndata: {ours: y}\n")).unwrap();
         let made = async {
             let patience = within(20);
             while !fake.requests().iter().any(|r| r.starts_with("PATCH")) && !patience.is_over() {
