@@ -250,7 +250,7 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
     let cluster = lease.cluster.clone();
     let client = cluster.client().await?;
     if access == Access::Exclusive {
-        left::by_earlier_stories(&cluster, &client, log, progress).await?;
+        left::by_earlier_stories(&lease, &client, log, progress).await?;
     }
     let labels = BTreeMap::from([(RUN_LABEL.to_owned(), run.log.run().to_owned())]);
     let stem = format!("seatrial-{}-", needs.name);

@@ -5,7 +5,7 @@
 //! afterwards gets what he asks for, or an error.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::kind::locked;
 use super::{ClusterError, Wanted, role};
@@ -93,11 +93,15 @@ pub(super) async fn lend<'a>(
     .await?;
     let here = match engine.image(&name).await? {
         None => Here::Nothing,
-        Some(image) if image.labels.contains_key(STANDS_FOR_LABEL) => Here::StandIn,
+        // Without the word that a creation of this cache left, somebody else needs the name, maybe just now.
+        Some(image) if image.labels.contains_key(STANDS_FOR_LABEL) && is_lent(&path) => Here::Forgotten,
         Some(_) => Here::Other,
     };
     match (name_is(here, made.is_some()), made) {
-        (Name::Taken, _) => engine.remove_image(&name).await?,
+        (Name::Taken, _) => {
+            engine.remove_image(&name).await?;
+            given_back(&path)?;
+        }
         (Name::Lent, Some(made)) => {
             say(&format!("{} -> {}: {}", made.stands_for, made.reference, made.built_from));
             // Written first: a creation that is killed leaves word that this cache lent the name.
@@ -118,23 +122,31 @@ pub(super) async fn take_back(settings: &Settings, engine: &Engine) -> Result<()
     let path = settings.cache.join("locks").join(NAME_LOCK);
     // Where nobody ever lent it, there is no lock.
     let (Some(name), Ok(lock)) = (image::balancer_of_kind()?, File::open(&path)) else { return Ok(()) };
-    // Without the word that a creation of this cache left, the name was lent by somebody else.
-    if lock.try_lock().is_err() || !std::fs::read_to_string(&path).is_ok_and(|text| text == LENT) {
+    if lock.try_lock().is_err() || !is_lent(&path) {
         return Ok(());
     }
     if engine.image(&name).await?.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
         engine.remove_image(&name).await?;
     }
-    std::fs::write(&path, "").map_err(|e| ClusterError::file("write", &path, e))
+    given_back(&path)
+}
+
+/// Whether a creation of this cache left word that it lent the name, and none that it took it back.
+fn is_lent(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text == LENT)
+}
+
+fn given_back(path: &Path) -> Result<(), ClusterError> {
+    std::fs::write(path, "").map_err(|e| ClusterError::file("write", path, e))
 }
 
 /// What has kind's name in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Here {
     Nothing,
-    /// One of ours, of this recipe or of an older one: whoever lent it the name was killed.
-    StandIn,
-    /// kind's own.
+    /// A stand-in, of this recipe or of an older one: a creation of this cache lent it the name and was killed.
+    Forgotten,
+    /// kind's own, or a stand-in that somebody else lent the name to.
     Other,
 }
 
@@ -151,8 +163,8 @@ enum Name {
 fn name_is(here: Here, made: bool) -> Name {
     match (here, made) {
         (Here::Other, _) | (Here::Nothing, false) => Name::Left,
-        (Here::StandIn, false) => Name::Taken,
-        (Here::Nothing | Here::StandIn, true) => Name::Lent,
+        (Here::Forgotten, false) => Name::Taken,
+        (Here::Nothing | Here::Forgotten, true) => Name::Lent,
     }
 }
 
@@ -204,7 +216,7 @@ impl Lent<'_> {
         if here.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
             self.engine.remove_image(&self.name).await?;
         }
-        std::fs::write(&self.path, "").map_err(|e| ClusterError::file("write", &self.path, e))
+        given_back(&self.path)
     }
 }
 
@@ -222,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_lent_where_kind_would_find_nothing_and_never_taken_from_its_own_image() {
+    fn the_name_is_lent_where_kind_would_find_nothing_and_never_taken_from_an_image_of_somebody_else() {
         for (here, made, becomes) in [
             (Here::Nothing, true, Name::Lent),
             (Here::Nothing, false, Name::Left),
-            (Here::StandIn, true, Name::Lent),
-            (Here::StandIn, false, Name::Taken),
+            (Here::Forgotten, true, Name::Lent),
+            (Here::Forgotten, false, Name::Taken),
             (Here::Other, true, Name::Left),
             (Here::Other, false, Name::Left),
         ] {

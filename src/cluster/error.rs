@@ -36,6 +36,8 @@ pub enum ClusterError {
         name: String,
         /// Its containers without our label.
         containers: Vec<String>,
+        /// Whether others of its containers have it: those can be removed.
+        mixed: bool,
     },
     /// This state folder has no record of its creation on this engine: it may be somebody else's.
     #[error("refused to touch cluster {name}: {owner}")]
@@ -206,8 +208,11 @@ impl ClusterError {
                 Some("wait for them, or use another cluster: `seatrial run --topology ...`".into())
             }
             Self::Unknown { .. } => Some("seatrial list".into()),
-            Self::NotOurs { name, .. } => {
+            Self::NotOurs { name, mixed: false, .. } => {
                 Some(format!("if nobody needs it: kind delete cluster --name {name}"))
+            }
+            Self::NotOurs { name, mixed: true, .. } => {
+                Some(format!("if nobody needs the rest of it: seatrial down {name} --force"))
             }
             Self::Elsewhere { name, .. } => Some(format!("if nobody needs it: seatrial down {name} --force")),
             Self::Kept { name, .. } => Some(format!("if nobody needs it: seatrial down {name}")),

@@ -21,9 +21,12 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
-use kube::api::{ListParams, ObjectMeta, PartialObjectMeta};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta};
+use kube::core::discovery::Scope;
+use kube::discovery::{ApiGroup, Discovery};
+use kube::{Api, Client, Resource};
 
+use super::made::{SYSTEM, is_made, says_so};
 use super::standing::Found;
 use super::{Cluster, Wanted, making, system};
 use crate::chain::chain;
@@ -34,55 +37,6 @@ use crate::engine::Engine;
 use crate::manifest;
 use crate::sanitise;
 
-/// Namespaces that kubeadm and kind make.
-const SYSTEM: [&str; 5] = ["default", "kube-node-lease", "kube-public", "kube-system", "local-path-storage"];
-/// Objects that kubeadm, kind and Kubernetes itself make. Sources: kubeadm's constants.go, the API server's
-/// controllers clusterauthenticationtrust and legacytokentracking, its bootstrappolicy/policy.go and
-/// scheduling/storage_scheduling.go, kind's const_cni.go and const_storage.go.
-const MADE: [&str; 33] = [
-    "ClusterRole admin",
-    "ClusterRole cluster-admin",
-    "ClusterRole edit",
-    "ClusterRole kindnet",
-    "ClusterRole local-path-provisioner-role",
-    "ClusterRole view",
-    "ClusterRoleBinding cluster-admin",
-    "ClusterRoleBinding kindnet",
-    "ClusterRoleBinding local-path-provisioner-bind",
-    "ConfigMap kube-public/cluster-info",
-    "ConfigMap kube-system/coredns",
-    "ConfigMap kube-system/extension-apiserver-authentication",
-    "ConfigMap kube-system/kube-apiserver-legacy-service-account-token-tracking",
-    "ConfigMap kube-system/kube-proxy",
-    "ConfigMap kube-system/kubeadm-config",
-    "ConfigMap kube-system/kubelet-config",
-    "ConfigMap local-path-storage/local-path-config",
-    "DaemonSet kube-system/kindnet",
-    "DaemonSet kube-system/kube-proxy",
-    "Deployment kube-system/coredns",
-    "Deployment local-path-storage/local-path-provisioner",
-    "PriorityClass system-cluster-critical",
-    "PriorityClass system-node-critical",
-    "Role kube-system/extension-apiserver-authentication-reader",
-    "Role kube-system/kube-proxy",
-    "Role local-path-storage/local-path-provisioner-role",
-    "RoleBinding kube-system/kube-proxy",
-    "RoleBinding local-path-storage/local-path-provisioner-bind",
-    "Secret kube-system/kubeadm-certs",
-    "Service default/kubernetes",
-    "Service kube-system/kube-dns",
-    "ServiceAccount local-path-storage/local-path-provisioner-service-account",
-    "StorageClass standard",
-];
-/// Beginnings of the names of roles and bindings that belong to Kubernetes and kubeadm.
-const RULES: [&str; 2] = ["system:", "kubeadm:"];
-/// Label of the API services that the aggregator makes: for its own groups, and for those of definitions, which are
-/// listed themselves.
-const AUTOMANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
-/// The ConfigMap that the controller manager keeps in each namespace.
-const ROOT_CA: &str = "kube-root-ca.crt";
-/// Beginning of the names of kubeadm's bootstrap tokens, which are Secrets of kube-system.
-const TOKEN: &str = "Secret kube-system/bootstrap-token-";
 /// Kinds of owners that are listed themselves.
 const OWNERS: [&str; 8] = [
     "CronJob",
@@ -93,6 +47,17 @@ const OWNERS: [&str; 8] = [
     "ReplicaSet",
     "ReplicationController",
     "StatefulSet",
+];
+/// Kinds that people make and that [`newer`] asks for, by their group.
+const NEWER: [(&str, &[&str]); 8] = [
+    ("admissionregistration.k8s.io", &["MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"]),
+    ("certificates.k8s.io", &["ClusterTrustBundle"]),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("networking.k8s.io", &["ServiceCIDR"]),
+    ("resource.k8s.io", &["DeviceClass", "DeviceTaintRule", "ResourceClaim", "ResourceClaimTemplate"]),
+    ("scheduling.k8s.io", &["PodGroup", "Workload"]),
+    ("storage.k8s.io", &["VolumeAttributesClass"]),
+    ("storagemigration.k8s.io", &["StorageVersionMigration"]),
 ];
 /// Beginning of the labels of everything that seatrial and its tests make in a cluster.
 const LABELS: &str = "dev.seatrial.";
@@ -154,8 +119,7 @@ async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> 
     let strange = |meta: &ObjectMeta| !SYSTEM.contains(&name(meta));
     all.extend(cluster_wide::<Namespace>(client, strange).await?);
     all.extend(cluster_wide::<Node>(client, |meta| cluster.node(name(meta)).is_none()).await?);
-    let by_hand = |meta: &ObjectMeta| !meta.labels.iter().flatten().any(|(key, _)| key == AUTOMANAGED);
-    all.extend(cluster_wide::<APIService>(client, by_hand).await?);
+    all.extend(cluster_wide::<APIService>(client, any).await?);
     all.extend(cluster_wide::<PersistentVolume>(client, any).await?);
     all.extend(cluster_wide::<StorageClass>(client, any).await?);
     all.extend(cluster_wide::<CustomResourceDefinition>(client, any).await?);
@@ -191,7 +155,38 @@ async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> 
     all.extend(namespaced::<PodTemplate>(client).await?);
     all.extend(namespaced::<ResourceQuota>(client).await?);
     all.extend(namespaced::<LimitRange>(client).await?);
+    all.extend(newer(client).await?);
     Ok(all)
+}
+
+/// Kinds that not every version from 1.33 to 1.37 serves, or not in the same version of their group.
+async fn newer(client: &Client) -> kube::Result<Vec<String>> {
+    let mut all = Vec::new();
+    let served = Discovery::new(client.clone()).run_aggregated().await?;
+    for (group, kinds) in NEWER {
+        let served = served.get(group).map(ApiGroup::resources_by_stability).unwrap_or_default();
+        for (resource, can) in
+            served.into_iter().filter(|(resource, _)| kinds.contains(&resource.kind.as_str()))
+        {
+            let found = match listed(client, &resource).await {
+                // Its feature is switched off.
+                Err(kube::Error::Api(status)) if status.code == 404 => continue,
+                found => found?,
+            };
+            all.extend(match can.scope {
+                Scope::Cluster => strange_of(&resource.kind, &found, any),
+                Scope::Namespaced => strange_in(&resource.kind, &found),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The objects of a kind, without what they say.
+async fn listed(client: &Client, resource: &ApiResource) -> kube::Result<Vec<ObjectMeta>> {
+    let api = Api::<DynamicObject>::all_with(client.clone(), resource);
+    let found = api.list_metadata(&ListParams::default()).await?;
+    Ok(found.items.into_iter().map(|object| object.metadata).collect())
 }
 
 fn any(_: &ObjectMeta) -> bool {
@@ -199,52 +194,37 @@ fn any(_: &ObjectMeta) -> bool {
 }
 
 /// Those of a kind that belong to no namespace, are `strange`, and were made by nobody that is known.
-async fn cluster_wide<K>(client: &Client, strange: impl Fn(&ObjectMeta) -> bool) -> kube::Result<Vec<String>>
-where
-    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let found = Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await?;
-    let kind = K::kind(&());
-    let strange = found.items.iter().filter(|object| !is_ours(&object.metadata) && strange(&object.metadata));
-    let texts = strange.map(|object| format!("{kind} {}", object.name_any()));
-    Ok(texts.filter(|text| !is_made(text)).collect())
+async fn cluster_wide<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    strange: impl Fn(&ObjectMeta) -> bool,
+) -> kube::Result<Vec<String>> {
+    let found = listed(client, &ApiResource::erase::<K>(&())).await?;
+    Ok(strange_of(&K::kind(&()), &found, strange))
 }
 
 /// Those of a kind in the namespaces that kubeadm and kind make. Objects that a controller made are its business:
 /// their owner is listed.
-async fn namespaced<K>(client: &Client) -> kube::Result<Vec<String>>
-where
-    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let found = Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await?;
-    let strange = |object: &PartialObjectMeta<K>| {
-        let namespace = object.namespace().unwrap_or_default();
-        let text = format!("{} {namespace}/{}", K::kind(&()), object.name_any());
-        let owned = object.owner_references().iter().any(|owner| match owner.kind.as_str() {
-            // A node owns the mirrors of its static pods, whoever made those.
-            "Node" => namespace == "kube-system" && system::is_static(&object.name_any(), &owner.name),
-            kind => OWNERS.contains(&kind),
-        });
-        (SYSTEM.contains(&namespace.as_str()) && !owned && !is_made(&text)).then_some(text)
-    };
-    Ok(found.items.iter().filter_map(strange).collect())
+async fn namespaced<K: Resource<DynamicType = ()>>(client: &Client) -> kube::Result<Vec<String>> {
+    Ok(strange_in(&K::kind(&()), &listed(client, &ApiResource::erase::<K>(&())).await?))
 }
 
-/// Whether kubeadm, kind or Kubernetes itself made the object `<kind> <namespace>/<name>` or `<kind> <name>`.
-fn is_made(text: &str) -> bool {
-    let (kind, at) = text.split_once(' ').unwrap_or((text, ""));
-    let (namespace, name) = at.split_once('/').unwrap_or(("", at));
-    match kind {
-        _ if MADE.contains(&text) => true,
-        "ConfigMap" => name == ROOT_CA,
-        "Secret" => text.starts_with(TOKEN),
-        // Each controller of Kubernetes has one there, and their number grows with each version.
-        "ServiceAccount" => namespace == "kube-system" || name == "default",
-        "ClusterRole" | "ClusterRoleBinding" | "Role" | "RoleBinding" => {
-            RULES.iter().any(|rule| name.starts_with(rule))
-        }
-        _ => false,
-    }
+fn strange_of(kind: &str, found: &[ObjectMeta], strange: impl Fn(&ObjectMeta) -> bool) -> Vec<String> {
+    let strange = found.iter().filter(|meta| !is_ours(meta) && !says_so(kind, meta) && strange(meta));
+    strange.map(|meta| format!("{kind} {}", name(meta))).filter(|text| !is_made(text)).collect()
+}
+
+fn strange_in(kind: &str, found: &[ObjectMeta]) -> Vec<String> {
+    let strange = |meta: &ObjectMeta| {
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let text = format!("{kind} {namespace}/{}", name(meta));
+        let owned = meta.owner_references.iter().flatten().any(|owner| match owner.kind.as_str() {
+            // A node owns the mirrors of its static pods, whoever made those.
+            "Node" => namespace == "kube-system" && system::is_static(name(meta), &owner.name),
+            kind => OWNERS.contains(&kind),
+        });
+        (SYSTEM.contains(&namespace) && !owned && !is_made(&text)).then_some(text)
+    };
+    found.iter().filter_map(strange).collect()
 }
 
 fn name(meta: &ObjectMeta) -> &str {
@@ -258,9 +238,10 @@ fn is_ours(meta: &ObjectMeta) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::made::{ACCOUNTS, MADE};
     use super::*;
     use axum::Json;
-    use axum::http::Uri;
+    use axum::http::{StatusCode, Uri};
     use serde_json::{Value, json};
 
     /// As manifest::is_ours has it: a label may be anybody's, such as one that was copied with a manifest.
@@ -283,17 +264,33 @@ mod tests {
     }
 
     async fn found_in(objects: Vec<(String, Value)>) -> Vec<String> {
+        tried_in(objects).await.unwrap()
+    }
+
+    /// An object that is a failure is the answer to the question for its kind.
+    async fn tried_in(objects: Vec<(String, Value)>) -> kube::Result<Vec<String>> {
         let answer = move |uri: Uri| {
             let objects = objects.clone();
             async move {
                 let plural = uri.path().rsplit('/').next().unwrap_or_default().to_owned();
                 if plural == "version" {
-                    return Json(json!({"Version": "28.0.0", "ApiVersion": "1.45"}));
+                    return (StatusCode::OK, Json(json!({"Version": "28.0.0", "ApiVersion": "1.45"})));
+                }
+                if let "/api" | "/apis" = uri.path() {
+                    return (StatusCode::OK, Json(discovery(uri.path() == "/apis")));
+                }
+                let failed = objects.iter().find(|(of, o)| *of == plural && o["kind"] == "Status");
+                if let Some((_, status)) = failed {
+                    let code = status["code"].as_u64().and_then(|c| u16::try_from(c).ok()).unwrap();
+                    return (StatusCode::from_u16(code).unwrap(), Json(status.clone()));
                 }
                 let items: Vec<Value> =
                     objects.iter().filter(|(of, _)| *of == plural).map(|(_, o)| o.clone()).collect();
                 let (api, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
-                Json(json!({"apiVersion": api, "kind": kind, "metadata": {}, "items": items}))
+                (
+                    StatusCode::OK,
+                    Json(json!({"apiVersion": api, "kind": kind, "metadata": {}, "items": items})),
+                )
             }
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -313,7 +310,75 @@ mod tests {
             balancer: None,
             engine: crate::engine::Engine::connect(&format!("tcp://{address}")).await.unwrap(),
         };
-        found(&client, &cluster).await.unwrap()
+        found(&client, &cluster).await
+    }
+
+    /// A group and a version of it, with its kinds: name, plural, whether they are namespaced.
+    type Served = (&'static str, &'static str, &'static [(&'static str, &'static str, bool)]);
+
+    /// The newer kinds as 1.33 to 1.37 serve them, each version of one a different set.
+    const SERVED: [Served; 10] = [
+        (
+            "admissionregistration.k8s.io",
+            "v1beta1",
+            &[
+                ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", false),
+                ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", false),
+            ],
+        ),
+        ("certificates.k8s.io", "v1beta1", &[("ClusterTrustBundle", "clustertrustbundles", false)]),
+        ("resource.k8s.io", "v1alpha3", &[("DeviceTaintRule", "devicetaintrules", false)]),
+        (
+            "resource.k8s.io",
+            "v1",
+            &[
+                ("DeviceClass", "deviceclasses", false),
+                ("ResourceClaim", "resourceclaims", true),
+                ("ResourceClaimTemplate", "resourceclaimtemplates", true),
+            ],
+        ),
+        ("networking.k8s.io", "v1", &[("ServiceCIDR", "servicecidrs", false)]),
+        ("networking.k8s.io", "v1beta1", &[("ServiceCIDR", "servicecidrs", false)]),
+        ("storage.k8s.io", "v1beta1", &[("VolumeAttributesClass", "volumeattributesclasses", false)]),
+        (
+            "flowcontrol.apiserver.k8s.io",
+            "v1",
+            &[
+                ("FlowSchema", "flowschemas", false),
+                ("PriorityLevelConfiguration", "prioritylevelconfigurations", false),
+            ],
+        ),
+        (
+            "scheduling.k8s.io",
+            "v1alpha1",
+            &[("Workload", "workloads", true), ("PodGroup", "podgroups", true)],
+        ),
+        (
+            "storagemigration.k8s.io",
+            "v1beta1",
+            &[("StorageVersionMigration", "storageversionmigrations", false)],
+        ),
+    ];
+
+    /// What the server says that it serves: the core group serves nothing here that is asked for.
+    fn discovery(groups: bool) -> Value {
+        let version = |(group, version, kinds): &Served| {
+            let resource = |(kind, plural, namespaced): &(&str, &str, bool)| {
+                json!({"resource": plural, "responseKind": {"group": group, "version": version, "kind": kind},
+                    "scope": if *namespaced { "Namespaced" } else { "Cluster" },
+                    "singularResource": kind.to_lowercase(), "verbs": ["list"]})
+            };
+            json!({"version": version, "freshness": "Current",
+                "resources": kinds.iter().map(resource).collect::<Vec<_>>()})
+        };
+        let mut items: Vec<Value> = Vec::new();
+        for served in SERVED.iter().filter(|_| groups) {
+            match items.iter_mut().find(|item| item["metadata"]["name"] == served.0) {
+                Some(item) => item["versions"].as_array_mut().unwrap().push(version(served)),
+                None => items.push(json!({"metadata": {"name": served.0}, "versions": [version(served)]})),
+            }
+        }
+        json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
     }
 
     fn object(namespace: &str, name: &str, owner: Option<&str>) -> Value {
@@ -375,7 +440,10 @@ mod tests {
         let found = found_with(&[
             ("pods", || object("kube-system", "etcd-cp", Some("Node"))),
             ("replicasets", || object("kube-system", "coredns-x", Some("Deployment"))),
-            ("apiservices", || json!({"metadata": {"name": "v1.apps", "labels": {AUTOMANAGED: "onstart"}}})),
+            ("apiservices", || {
+                json!({"metadata": {"name": "v1.apps",
+                "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}}})
+            }),
         ]);
         assert_eq!(found.await, [] as [String; 0]);
     }
@@ -415,6 +483,92 @@ mod tests {
             }
         }
         assert_eq!(missed, [] as [&str; 0]);
+    }
+
+    /// Kinds of the versions from 1.33 to 1.37 that a person makes and no controller does: a cluster that holds one of
+    /// them and nothing else is removed without a word.
+    #[tokio::test]
+    async fn an_object_of_a_newer_kind_is_somebodys() {
+        let mut missed = Vec::new();
+        for (plural, namespace) in [
+            ("mutatingadmissionpolicies", ""),
+            ("mutatingadmissionpolicybindings", ""),
+            ("deviceclasses", ""),
+            ("resourceclaimtemplates", "default"),
+            ("resourceclaims", "default"),
+            ("servicecidrs", ""),
+            ("volumeattributesclasses", ""),
+            ("flowschemas", ""),
+            ("prioritylevelconfigurations", ""),
+            ("clustertrustbundles", ""),
+            ("devicetaintrules", ""),
+            ("workloads", "default"),
+            ("podgroups", "default"),
+            ("storageversionmigrations", ""),
+        ] {
+            if found_in(vec![(plural.into(), object(namespace, "mine", None))]).await.is_empty() {
+                missed.push(plural);
+            }
+        }
+        assert_eq!(missed, [] as [&str; 0]);
+    }
+
+    /// A kind that the server does not serve, or that answers 404, counts as none; another trouble as unknown.
+    #[tokio::test]
+    async fn a_kind_that_is_not_served_is_none() {
+        assert_eq!(found_with(&[]).await, [] as [String; 0]);
+        for (code, known) in [(404, true), (500, false)] {
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "no", "reason": "x", "code": code});
+            let objects = vec![("deviceclasses".to_owned(), status)];
+            assert_eq!(tried_in(objects).await.is_ok(), known, "{code}");
+        }
+    }
+
+    /// What the API server makes for its own flow control, its Services and its trust.
+    #[tokio::test]
+    async fn what_the_api_server_makes_is_nobodys() {
+        let flow = |annotation: &str, manager: &str| {
+            json!({"metadata": {"name": "global-default", "annotations": {annotation: "true"},
+                "managedFields": [{"manager": manager, "operation": "Update"}]}})
+        };
+        let (annotation, producer) =
+            ("apf.kubernetes.io/autoupdate-spec", "api-priority-and-fairness-config-producer-v1");
+        for plural in ["flowschemas", "prioritylevelconfigurations"] {
+            let found = found_in(vec![(plural.into(), flow(annotation, producer))]).await;
+            assert_eq!(found, [] as [String; 0], "{plural}");
+            let copied = found_in(vec![(plural.into(), flow(annotation, "kubectl-create"))]).await;
+            assert_ne!(copied, [] as [String; 0], "{plural}: the annotation was copied");
+        }
+        let found = found_with(&[
+            ("servicecidrs", || object("", "kubernetes", None)),
+            ("clustertrustbundles", || object("", "kubernetes.io:kube-apiserver-serving:0", None)),
+            ("resourceclaims", || object("default", "web-gpu", Some("Pod"))),
+        ]);
+        assert_eq!(found.await, [] as [String; 0]);
+    }
+
+    #[tokio::test]
+    async fn an_account_of_a_controller_is_nobodys_in_kube_system_only() {
+        let accounts = |namespace: &str| {
+            ACCOUNTS
+                .iter()
+                .map(|name| ("serviceaccounts".to_owned(), object(namespace, name, None)))
+                .collect()
+        };
+        assert_eq!(found_in(accounts("kube-system")).await, [] as [String; 0]);
+        assert_eq!(
+            tried_in(accounts("kube-public")).await.unwrap().len(),
+            ACCOUNTS.len() - 1,
+            "all but `default`"
+        );
+    }
+
+    /// As tutorials have it: `kubectl create serviceaccount -n kube-system admin-user`.
+    #[tokio::test]
+    async fn an_account_beside_those_of_the_controllers_is_somebodys() {
+        let found = found_with(&[("serviceaccounts", || object("kube-system", "admin-user", None))]);
+        assert_ne!(found.await, [] as [String; 0]);
     }
 
     #[test]

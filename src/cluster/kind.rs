@@ -5,12 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::error::ClusterError;
-use super::record::{Record, private_dir, remove_dir, write_private};
-use super::{Wanted, role, standing};
-use crate::artefact::Folder;
+use super::record::{Record, remove_dir, write_private};
+use super::{Wanted, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -26,18 +23,12 @@ pub(super) struct Kind<'a> {
     pub engine: &'a Engine,
 }
 
-/// Time for the evidence of a failed creation: `kind export logs` has hung on nodes that stopped.
-const EVIDENCE: Duration = Duration::from_secs(90);
 /// Time to remove a cluster.
 const DELETE: Duration = Duration::from_secs(180);
 /// kind starts all containers at once and gives up at the first that fails; the others still come.
 const LATE_CONTAINERS: Duration = Duration::from_secs(5);
 /// What kind says of a name that is taken.
 const ALREADY: &str = "already exist for a cluster with the name";
-/// The end of the name of a folder of evidence: when it was made.
-const STAMP: &str = "%Y%m%d-%H%M%S";
-/// The first file of a folder of evidence.
-const CONFIG: &str = "kind.yaml";
 /// How kind's error begins, and the output of the command that failed.
 const ERROR: &str = "ERROR: ";
 const OUTPUT: &str = "Command Output: ";
@@ -149,7 +140,7 @@ impl Kind<'_> {
     ) -> Result<ClusterError, ClusterError> {
         let evidence = self.evidence(wanted, output).await?;
         let network = wanted.topology.control_planes() > 1;
-        self.remove(&wanted.name, dir, network, LATE_CONTAINERS).await?;
+        self.remove(&wanted.name, dir, network, LATE_CONTAINERS, &[]).await?;
         remove_dir(dir)?;
         let reason = sanitise::line(&self.settings.secrets.hide(&reason));
         Ok(ClusterError::Create { name: wanted.name.clone(), reason, evidence })
@@ -157,15 +148,22 @@ impl Kind<'_> {
 
     /// Removes a cluster's containers with their volumes, and its own `network` where it has one. A cluster that
     /// is not there is no error. The caller has made sure that it is ours, or was told to remove it by name.
+    /// Containers with these ids are spared, and the network that one of them is in.
     ///
     /// # Errors
     /// [`ClusterError::Kind`], [`ClusterError::Engine`].
-    pub async fn delete(&self, name: &str, dir: &Path, network: bool) -> Result<(), ClusterError> {
+    pub async fn delete(
+        &self,
+        name: &str,
+        dir: &Path,
+        network: bool,
+        spared: &[String],
+    ) -> Result<(), ClusterError> {
         // A kind whose seatrial was killed fails at its next step once its containers are gone. The engine goes on
         // with what a kind that was killed had asked for.
         let begun = self.is_creating() || Record::read(dir).is_some_and(|record| !record.complete);
         let quiet = if begun { LATE_CONTAINERS } else { Duration::ZERO };
-        self.remove(name, dir, network, quiet).await
+        self.remove(name, dir, network, quiet, spared).await
     }
 
     /// Removes containers until none was seen for `quiet`, then the cluster's own network.
@@ -175,16 +173,24 @@ impl Kind<'_> {
         dir: &Path,
         network: bool,
         quiet: Duration,
+        spared: &[String],
     ) -> Result<(), ClusterError> {
         let deadline = Deadline::after(DELETE);
         let exec = self
             .command(["delete", "cluster", "--name", name, "--kubeconfig"])
             // kind makes the kubeconfig's folder, which may be gone for good.
             .arg(if dir.is_dir() { dir.join("kubeconfig") } else { PathBuf::from("/dev/null") });
-        let by_kind = exec.run(deadline).await;
+        // kind spares nothing.
+        let by_kind = if spared.is_empty() { exec.run(deadline).await.err() } else { None };
+        let mut shared = false;
         let mut since = Deadline::after(quiet);
         loop {
             let mut left = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+            left.retain(|c| {
+                let stays = spared.contains(&c.id);
+                shared |= stays && c.networks.iter().any(|n| n == name);
+                !stays
+            });
             // The nodes say whose the load balancer is: it goes before them.
             left.sort_by_key(|c| role(c) != Role::LoadBalancer);
             for container in &left {
@@ -203,7 +209,7 @@ impl Kind<'_> {
         }
         // Nothing is left, so what kind had to say does not matter.
         drop(by_kind);
-        if !network {
+        if !network || shared {
             return Ok(());
         }
         // Containers that were removed may be in it for a moment.
@@ -213,43 +219,6 @@ impl Kind<'_> {
                 done => return Ok(done?),
             }
         }
-    }
-
-    /// Collects kind's and kubeadm's output and what the nodes left, as much as can be had.
-    pub async fn evidence(&self, wanted: &Wanted, output: &str) -> Result<PathBuf, ClusterError> {
-        let stamp = Timestamp::now().strftime(STAMP).to_string();
-        let dir = self.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
-        private_dir(&dir)?;
-        let folder = Folder::new(&dir, &self.settings.secrets);
-        folder.text(CONFIG, wanted.topology.yaml);
-        folder.text("kind-create.log", output);
-        match self.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await {
-            Ok(containers) => {
-                for container in containers {
-                    let facts = serde_json::to_value(&container).unwrap_or_default();
-                    folder.object(&format!("{}.json", container.name), facts);
-                    let file = format!("{}.log", container.name);
-                    match self.engine.logs(&container.name, 2000).await {
-                        Ok(log) => folder.text(&file, &log),
-                        Err(error) => folder.missing(&file, &error.to_string()),
-                    }
-                }
-            }
-            Err(error) => folder.missing("containers", &error.to_string()),
-        }
-        // kind writes what it finds, the variables of the nodes with it: none of that stays as it is.
-        match tempfile::tempdir_in(&dir) {
-            Ok(exported) => {
-                let export = self.command(["export", "logs", "--name", &wanted.name]).arg(exported.path());
-                if let Err(error) = export.run(Deadline::after(EVIDENCE)).await {
-                    folder.missing("nodes", &error.to_string());
-                }
-                take_in(&folder, exported.path(), "nodes");
-            }
-            Err(error) => folder.missing("nodes", &error.to_string()),
-        }
-        folder.close();
-        Ok(dir)
     }
 
     /// The lock is handed to kind, which keeps it for as long as it lives.
@@ -263,44 +232,13 @@ impl Kind<'_> {
         locked(&path, name, deadline, || detail("waiting: another cluster is being created")).await
     }
 
-    fn command<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Exec {
+    pub fn command<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Exec {
         Exec::new(self.settings.kind.as_os_str())
             .args(args)
             // Docker is what we move the nodes with; kind would take whatever it finds first.
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
             // Its docker program would take the context that is the current one by now.
             .env("DOCKER_HOST", self.engine.host())
-    }
-}
-
-/// Whether [`Kind::evidence`] made this folder: it has a cluster's name and a time for its name, and holds what is
-/// written there first.
-pub(super) fn is_evidence(dir: &Path) -> bool {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let at = name.len().saturating_sub("20260101-000000".len());
-    let (cluster, stamp) = name.split_at_checked(at).unwrap_or_default();
-    jiff::civil::DateTime::strptime(STAMP, stamp).is_ok()
-        && cluster.strip_suffix('-').is_some_and(|cluster| standing::named(cluster).is_ok())
-        && dir.join(CONFIG).is_file()
-}
-
-/// Puts the files of a folder into the evidence, the smaller ones first: where there is no room for all,
-/// most are there.
-fn take_in(folder: &Folder, from: &Path, to: &str) {
-    let (mut files, mut dirs) = (Vec::new(), vec![from.to_path_buf()]);
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(meta) if meta.is_dir() => dirs.push(entry.path()),
-                Ok(meta) if meta.is_file() => files.push((meta.len(), entry.path())),
-                _ => {}
-            }
-        }
-    }
-    files.sort();
-    for (_, file) in files {
-        let name = file.strip_prefix(from).unwrap_or(&file).to_string_lossy().into_owned();
-        folder.file(&format!("{to}/{name}"), &file);
     }
 }
 
@@ -384,24 +322,6 @@ mod tests {
         assert_eq!(step(" • Preparing nodes 📦 📦 📦   ..."), "Preparing nodes");
         assert_eq!(step(" ✓ Starting control-plane 🕹️"), "Starting control-plane");
         assert_eq!(step("Creating cluster \"x\" ..."), "Creating cluster \"x\"");
-    }
-
-    #[test]
-    fn evidence_is_told_from_what_somebody_put_beside_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let is = |name: &str, config: bool| {
-            let dir = dir.path().join(name);
-            std::fs::create_dir_all(&dir).unwrap();
-            config.then(|| std::fs::write(dir.join(CONFIG), "").unwrap());
-            is_evidence(&dir)
-        };
-        assert!(is("seatrial-one-0a1b2c3d-20260930-235959", true));
-        assert!(!is("seatrial-one-0a1b2c3d-20261001-000000", false), "nothing was written there");
-        for name in
-            ["for-the-bug-report", "20260930-235959", "c-20260930-995959", "My-c-20260930-235959", "ä"]
-        {
-            assert!(!is(name, true), "{name}");
-        }
     }
 
     #[tokio::test]

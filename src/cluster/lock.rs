@@ -9,7 +9,7 @@
 //! A third kind of file is the queue: everybody who waits or holds keeps a file with its name in
 //! `holders`, locked for as long as its process lives. The turnstile is for whoever of the living
 //! came first. A holder file that nobody locks was left by somebody who did not release: the next
-//! one in is told, and looks at the cluster with care.
+//! one in is told, looks at the cluster with care, and keeps the file as a mark.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -20,6 +20,7 @@ use jiff::Timestamp;
 
 pub use super::holder::{Access, Holder, Stage};
 use super::holder::{FoundHolder, HolderFile, sweep};
+use super::marks::Marks;
 use crate::deadline::Deadline;
 
 /// Why a lock was not had.
@@ -136,10 +137,13 @@ impl LockFiles {
         in_order(self.holder_files().into_iter().filter(|f| f.alive))
     }
 
-    /// Who used the cluster and went without a release.
+    /// Who used the cluster and went without a release, and may have left something in it.
     pub fn unclean(&self) -> Vec<String> {
         let dead = self.holder_files().into_iter().filter(|f| !f.alive && f.holder.stage != Stage::Waiting);
-        dead.map(|f| f.holder.who).collect()
+        let mut who: Vec<String> =
+            in_order(dead.chain(self.marks().all())).into_iter().map(|holder| holder.who).collect();
+        who.dedup();
+        who
     }
 
     /// Names of the clusters for which there are lock files below `state`.
@@ -181,6 +185,10 @@ impl LockFiles {
         self.dir.join("holders")
     }
 
+    fn marks(&self) -> Marks {
+        Marks::beside(&self.dir)
+    }
+
     /// One try for one lock. The file may be removed by [`Entering::remove`] between our opening
     /// and our locking it; then the lock is worth nothing and the new file is tried.
     fn try_lock(&self, file: &str, access: Access) -> Result<Option<File>, LockError> {
@@ -220,8 +228,8 @@ impl LockFiles {
 }
 
 impl Entering {
-    /// Holders that went without a release: whoever comes in must look for damage. They are
-    /// forgotten once somebody has come in.
+    /// Holders that went without a release: whoever comes in must look for damage. Once somebody has come in they
+    /// are told to nobody who comes in later; [`LockFiles::unclean`] names them until [`Entering::cleaned`].
     pub fn unclean(&self) -> Vec<&Holder> {
         // One that never got the lease cannot have left anything behind.
         let used = |f: &&FoundHolder| f.holder.stage != Stage::Waiting;
@@ -268,10 +276,27 @@ impl Entering {
         }
         self.me.stage(Stage::Using)?;
         self.files.touch()?;
+        let marks = self.files.marks();
         for left in &self.left {
-            remove_file(&left.path)?;
+            match left.holder.stage {
+                // It never had the lease, and has left nothing.
+                Stage::Waiting => remove_file(&left.path)?,
+                Stage::Preparing | Stage::Using => marks.keep(left)?,
+            }
         }
         Ok(Held { files: self.files, _lease: self.lease, me: self.me })
+    }
+
+    /// What those who went without a release left is gone, by whoever has the cluster to himself: nobody need look
+    /// for it any more.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn cleaned(&mut self) -> Result<(), LockError> {
+        for left in self.left.drain(..) {
+            remove_file(&left.path)?;
+        }
+        self.files.marks().remove()
     }
 
     /// Goes on with what was looked up. After an error goes away, since nothing was touched: no mark is left.
@@ -295,7 +320,8 @@ impl Entering {
     ///
     /// # Errors
     /// [`LockError::File`].
-    pub fn remove(self) -> Result<(), LockError> {
+    pub fn remove(mut self) -> Result<(), LockError> {
+        self.cleaned()?;
         let dir = &self.files.dir;
         let locks = ["turnstile", "lease"];
         for entry in std::fs::read_dir(dir).map_err(|e| failed("read", dir, e))?.flatten() {
@@ -303,9 +329,6 @@ impl Entering {
             if is_file && !locks.iter().any(|lock| entry.file_name() == *lock) {
                 remove_file(&entry.path())?;
             }
-        }
-        for left in &self.left {
-            remove_file(&left.path)?;
         }
         sweep(&self.files.holders_dir());
         self.me.remove();
@@ -322,6 +345,17 @@ impl Entering {
 }
 
 impl Held {
+    /// As [`Entering::cleaned`]. Who shares the cluster changes nothing: others may not go without a look.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn cleaned(&self) -> Result<(), LockError> {
+        match self.me.holder.access {
+            Access::Exclusive => self.files.marks().remove(),
+            Access::Shared => Ok(()),
+        }
+    }
+
     /// Gives the lease back in good order: the next holder need not look for damage.
     ///
     /// # Errors
@@ -418,7 +452,7 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
 }
 
 /// Removes a file; one that is gone is no error: who releases takes its own away.
-fn remove_file(path: &Path) -> Result<(), LockError> {
+pub(super) fn remove_file(path: &Path) -> Result<(), LockError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path, e)),
         _ => Ok(()),

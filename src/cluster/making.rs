@@ -97,6 +97,8 @@ impl Making<'_> {
             self.may_go(&found, "it was to be made again").await?;
         }
         let made = self.create().await?;
+        // Whatever anybody left was in the one before.
+        entering.cleaned()?;
         Ok((entering, made))
     }
 
@@ -157,7 +159,7 @@ impl Making<'_> {
     }
 
     /// Refuses a cluster that is not whole.
-    async fn there(&self) -> Result<(), ClusterError> {
+    pub async fn there(&self) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
         let found = standing::look(self.settings, self.engine, name).await?;
         match found.standing(None, Timestamp::now()) {
@@ -177,7 +179,7 @@ impl Making<'_> {
     }
 
     /// Mends what can be mended, then waits until the cluster is ready.
-    async fn reuse(&self, unclean: bool) -> Result<Made, ClusterError> {
+    pub async fn reuse(&self, unclean: bool) -> Result<Made, ClusterError> {
         let dir = self.settings.cluster_dir(&self.wanted.name);
         let mut disturbed = unclean;
         let intents = IntentLog::open(&dir)?;
@@ -225,11 +227,13 @@ impl Making<'_> {
     async fn revive_all(&self) -> Result<bool, ClusterError> {
         // Listed now: healing may have changed them.
         let mut found = standing::look(self.settings, self.engine, &self.wanted.name).await?;
+        let added: Vec<String> = found.added().into_iter().map(str::to_owned).collect();
         let known = found.record.take().map(|r| r.addresses).unwrap_or_default();
         let unknown = |c: &Container| (!known.contains_key(&c.name), known.get(&c.name).copied());
         found.containers.sort_by_key(unknown);
         let mut revived = false;
-        for container in &found.containers {
+        // What somebody joined to the cluster is his to start.
+        for container in found.containers.iter().filter(|c| !added.contains(&c.name)) {
             revived |= self.revive(container).await?;
         }
         if revived {
@@ -407,7 +411,7 @@ impl Making<'_> {
             Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
             Standing::Whole | Standing::Half(_) => {
                 self.detail("removing what is left of the last one");
-                kind.delete(name, dir, self.wanted.topology.control_planes() > 1).await
+                kind.delete(name, dir, self.wanted.topology.control_planes() > 1, &[]).await
             }
         }
     }

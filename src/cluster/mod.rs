@@ -9,23 +9,30 @@ pub mod timing;
 pub mod topology;
 
 mod balancer;
+mod decision;
 mod error;
+mod evidence;
 mod holder;
 mod holds;
 mod interrupted;
 mod kind;
 mod kubeconfig;
 mod lease;
+mod made;
 mod making;
+mod marks;
+mod mend;
 mod outage;
 mod own_stack;
 mod owner;
 mod reap;
+mod remains;
 mod roll;
 mod spec;
 mod standing;
 mod system;
 mod upgrading;
+mod watcher;
 
 use std::path::PathBuf;
 
@@ -34,6 +41,7 @@ use crate::engine::{Container, Engine};
 use crate::node::{Node, ROLE_LABEL, Role};
 
 pub use balancer::{Balancer, Substitute};
+pub use decision::Action;
 pub use error::ClusterError;
 pub use interrupted::{remove_incomplete, remove_made};
 pub use lease::Lease;
@@ -41,12 +49,13 @@ pub use lock::{Access, Holder};
 pub use outage::{OutageStage, Wish, all_open_faults, open_faults, outage, start_outage};
 pub use owner::Identity;
 pub use ready::Ready;
-pub use reap::{Action, ReapOptions, Reaped, reap, start_watcher, watch, watch_arguments};
+pub use reap::{ReapOptions, Reaped, reap};
 pub use roll::{ClusterSummary, Force, NodeSummary, State, down, find, is_kept, list, load, up};
 pub use spec::ClusterSpec;
 pub use timing::{Budget, Election, FailureTiming};
 pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
 pub use upgrading::{UpgradeAsk, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
+pub use watcher::{start_watcher, watch, watch_arguments};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]

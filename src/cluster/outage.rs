@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::lease::Lease;
 use super::lock::Access;
-use super::{ClusterError, reap, record};
+use super::{ClusterError, record, watcher};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -145,7 +145,7 @@ pub fn start_outage(
     let log = settings.state.join("leases").join(cluster).join("faults.log");
     let so_far = std::fs::metadata(&log).map_or(0, |m| m.len());
     let wrap = |source| ClusterError::Watcher { name: cluster.into(), source };
-    let pid = reap::itself(settings, program).args(arguments.iter()).detach(&log).map_err(wrap)?;
+    let pid = watcher::itself(settings, program).args(arguments.iter()).detach(&log).map_err(wrap)?;
     Ok((Owner::of(pid), log, so_far))
 }
 
@@ -162,13 +162,15 @@ pub fn open_faults(settings: &Settings, cluster: &str) -> Result<Vec<Intent>, Fa
     }
 }
 
-/// The open faults of every cluster that this state folder has. Asks no engine: they lie in the folder, and
-/// matter most where the engine does not answer.
-///
-/// # Errors
-/// As [`open_faults`].
-pub fn all_open_faults(settings: &Settings) -> Result<Vec<Intent>, FaultError> {
-    let names = record::names(&settings.state);
-    let open: Vec<_> = names.iter().map(|name| open_faults(settings, name)).collect::<Result<_, _>>()?;
-    Ok(open.concat())
+/// The open faults of every cluster that this state folder has, and why those of some are not known. Asks no engine:
+/// they lie in the folder, and matter most where the engine does not answer.
+pub fn all_open_faults(settings: &Settings) -> (Vec<Intent>, Vec<FaultError>) {
+    let (mut open, mut unknown) = (Vec::new(), Vec::new());
+    for name in record::names(&settings.state) {
+        match open_faults(settings, &name) {
+            Ok(faults) => open.extend(faults),
+            Err(error) => unknown.push(error),
+        }
+    }
+    (open, unknown)
 }

@@ -16,7 +16,7 @@ use super::{Cluster, Wanted, holds, making, reap, role};
 use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::{Engine, Power};
+use crate::engine::{Container, Engine, Power};
 use crate::fault::Intent;
 use crate::image;
 use crate::node::Role;
@@ -37,6 +37,9 @@ pub struct ClusterSummary {
     pub last_used: Option<Timestamp>,
     /// What it is good for.
     pub state: State,
+    /// Whether this state folder made it, or has files of it, also where it cannot be looked at or is not known for
+    /// certain to be ours.
+    pub ours: bool,
     /// Whether somebody asked for it with `seatrial up`: it stays until it is removed by name.
     pub kept: bool,
     /// Its nodes by name.
@@ -45,6 +48,9 @@ pub struct ClusterSummary {
     pub holders: Vec<Holder>,
     /// Faults that are open, oldest first.
     pub faults: Vec<Intent>,
+    /// Why it is not known which faults are open; none where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faults_unknown: Option<String>,
 }
 
 /// What a cluster is good for.
@@ -106,8 +112,19 @@ pub enum Force {
     /// the lock that keeps everybody else out.
     Spare,
     /// Yes, if it was made from a node image of seatrial's, and its owner, where that can be seen from here, does
-    /// not use it. Files of a cluster on another engine are forgotten; its containers stay there.
+    /// not use it. Containers in it that were not stay. Files of a cluster on another engine are forgotten; its
+    /// containers stay there.
     Yes,
+}
+
+/// What is removed of a cluster, and what is not.
+struct Removal {
+    network: bool,
+    /// The ids and the names of containers that seatrial did not make.
+    spared: Vec<String>,
+    strangers: Vec<String>,
+    /// The lock of its owner.
+    theirs: Option<Entering>,
 }
 
 /// Removes a cluster once nobody uses it.
@@ -126,12 +143,23 @@ pub async fn down(
 ) -> Result<(), ClusterError> {
     let task = format!("remove cluster {name}");
     let look = async || {
-        let found = standing::look(settings, engine, name).await?;
+        let found = match force {
+            Force::Yes => standing::look_past(settings, engine, name).await?,
+            Force::No | Force::Spare => standing::look(settings, engine, name).await?,
+        };
+        if !found.strangers.is_empty() && found.strangers.len() == found.containers.len() {
+            return Err(found.not_ours());
+        }
+        let is_stranger = |c: &&Container| found.strangers.contains(&c.name);
+        let spared: Vec<String> = found.containers.iter().filter(is_stranger).map(|c| c.id.clone()).collect();
         match found.standing(None, Timestamp::now()) {
             Standing::Elsewhere(owner) if force != Force::Yes => {
                 Err(ClusterError::Elsewhere { name: name.into(), owner })
             }
-            Standing::Elsewhere(_) => Ok((found.has_network(), found.locked_out()?)),
+            Standing::Elsewhere(_) => {
+                let theirs = found.locked_out()?;
+                Ok(Removal { network: found.has_network(), spared, strangers: found.strangers, theirs })
+            }
             Standing::Absent if !standing::has_dir(&settings.state, name) => {
                 Err(ClusterError::Unknown { name: name.into() })
             }
@@ -139,7 +167,9 @@ pub async fn down(
                 let owner = format!("seatrial did not make {}", found.added().join(", "));
                 Err(ClusterError::Elsewhere { name: name.into(), owner })
             }
-            _ => Ok((found.has_network(), None)),
+            _ => {
+                Ok(Removal { network: found.has_network(), spared, strangers: found.strangers, theirs: None })
+            }
         }
     };
     // Before the lock: a name that means nothing must leave no files.
@@ -148,7 +178,7 @@ pub async fn down(
         let files = LockFiles::new(&settings.state, name);
         let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
         let entering = files.enter(Access::Exclusive, holder, deadline, detail).await?;
-        let (entering, (network, theirs)) = entering.with(look().await)?;
+        let (entering, Removal { network, spared, strangers, theirs }) = entering.with(look().await)?;
         if force == Force::Spare {
             let found = standing::look(settings, engine, name).await?;
             if let Some(whose) = holds::whose(settings, engine, &found).await {
@@ -162,8 +192,12 @@ pub async fn down(
         if Record::read(&dir).is_some_and(|r| !r.complete) {
             kind.settle(name, deadline, |text| progress.detail(&task, text)).await?;
         }
-        kind.delete(name, &dir, network).await?;
+        kind.delete(name, &dir, network, &spared).await?;
         remove_dir(&dir)?;
+        for stranger in strangers {
+            let hint = format!("if nobody needs it: docker rm --force {stranger}");
+            progress.say(&format!("{name}: seatrial did not make {stranger}, so it stays; {hint}"));
+        }
         theirs.into_iter().for_each(Entering::leave);
         Ok(entering.remove()?)
     };
@@ -180,25 +214,34 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
         let files = LockFiles::new(&settings.state, &name);
         let (last_used, holders) = (files.last_used(), files.holders());
         let record = Record::read(&settings.cluster_dir(&name));
+        let mut ours = standing::has_dir(&settings.state, &name);
         let (state, containers) = match standing::look(settings, engine, &name).await {
             Err(error @ ClusterError::NotOurs { .. }) => (State::Foreign(error.to_string()), Vec::new()),
             // One that cannot be looked at hides no other.
             Err(error) => (State::Foreign(format!("it cannot be looked at: {}", chain(&error))), Vec::new()),
-            Ok(found) => match found.standing(None, Timestamp::now()) {
-                // Lock files of a cluster that is gone are no cluster.
-                Standing::Absent if record.is_none() => continue,
-                Standing::Absent => (State::Incomplete("it has no containers".into()), Vec::new()),
-                Standing::Whole => (State::Complete, found.containers),
-                Standing::Half(why) => (State::Incomplete(why), found.containers),
-                Standing::Elsewhere(owner) => (State::Foreign(owner), found.containers),
-            },
+            Ok(found) => {
+                ours |= found.owner == standing::Owner::Us;
+                match found.standing(None, Timestamp::now()) {
+                    // Lock files of a cluster that is gone are no cluster.
+                    Standing::Absent if record.is_none() => continue,
+                    Standing::Absent => (State::Incomplete("it has no containers".into()), Vec::new()),
+                    Standing::Whole => (State::Complete, found.containers),
+                    Standing::Half(why) => (State::Incomplete(why), found.containers),
+                    Standing::Elsewhere(owner) => (State::Foreign(owner), found.containers),
+                }
+            }
         };
-        let faults = open_faults(settings, &name)?;
-        let node = |c: crate::engine::Container| NodeSummary { role: role(&c), name: c.name, power: c.power };
+        // The same where its faults cannot be read.
+        let (faults, faults_unknown) = match open_faults(settings, &name) {
+            Ok(faults) => (faults, None),
+            Err(error) => (Vec::new(), Some(chain(&error))),
+        };
+        let node = |c: Container| NodeSummary { role: role(&c), name: c.name, power: c.power };
         all.push(ClusterSummary {
             topology: record.as_ref().map(|r| r.topology.clone()),
             kubernetes: record.as_ref().map(|r| r.kubernetes.clone()),
             created_at: record.as_ref().map(|r| r.created_at),
+            ours,
             kept: !matches!(state, State::Foreign(_)) && record.as_ref().is_some_and(|r| r.kept),
             nodes: containers.into_iter().map(node).collect(),
             name,
@@ -206,6 +249,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
             state,
             holders,
             faults,
+            faults_unknown,
         });
     }
     Ok(all)

@@ -25,6 +25,8 @@ pub(super) struct Found {
     /// A record in this state folder that does not count.
     pub void: Option<Void>,
     pub owner: Owner,
+    /// Those of its containers that seatrial did not make, by name.
+    pub strangers: Vec<String>,
 }
 
 /// Why a record does not count.
@@ -72,6 +74,22 @@ const REMOVAL: Duration = Duration::from_secs(30);
 /// [`ClusterError::NotOurs`] when some of its containers were not made from our node images;
 /// [`ClusterError::Engine`], [`ClusterError::Identity`].
 pub(super) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
+    let found = look_past(settings, engine, name).await?;
+    match found.strangers.is_empty() {
+        true => Ok(found),
+        false => Err(found.not_ours()),
+    }
+}
+
+/// As [`look`], also at a cluster with containers that seatrial did not make.
+///
+/// # Errors
+/// Those of [`look`], without [`ClusterError::NotOurs`].
+pub(super) async fn look_past(
+    settings: &Settings,
+    engine: &Engine,
+    name: &str,
+) -> Result<Found, ClusterError> {
     let patience = Deadline::after(REMOVAL);
     loop {
         match look_once(settings, engine, name).await {
@@ -104,11 +122,8 @@ async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<F
         void = Some(Void::Unread);
     }
     let strangers = strangers(&containers, record.as_ref());
-    if !strangers.is_empty() {
-        return Err(ClusterError::NotOurs { name: name.into(), containers: strangers });
-    }
     let owner = owner(engine, id.as_ref(), &containers).await?;
-    Ok(Found { name: name.into(), containers, record, void, owner })
+    Ok(Found { name: name.into(), containers, record, void, owner, strangers })
 }
 
 /// Refuses what cannot be the name of a cluster, and would mean another folder or every container: kind's rule.
@@ -138,12 +153,14 @@ fn strangers(containers: &[Container], record: Option<&Record>) -> Vec<String> {
     containers.iter().filter(|c| !is_node(c) && !is_balancer(c)).map(|c| c.name.clone()).collect()
 }
 
+/// What the nodes of seatrial's among the containers say.
 async fn owner(
     engine: &Engine,
     ours: Option<&StateId>,
     containers: &[Container],
 ) -> Result<Owner, ClusterError> {
-    for container in containers.iter().filter(|c| super::role(c) != Role::LoadBalancer) {
+    let nodes = containers.iter().filter(|c| c.labels.contains_key(OWNER_LABEL));
+    for container in nodes.filter(|c| super::role(c) != Role::LoadBalancer) {
         let Some(bytes) = engine.read_file(&container.name, OWNER_FILE, 4096).await? else { continue };
         let mark = Mark::read(&bytes);
         return Ok(if ours == Some(&mark.id) { Owner::Us } else { Owner::Other(mark) });
@@ -160,6 +177,9 @@ impl Found {
     /// [`Standing::Whole`] or [`Standing::Half`]: everything else may be somebody else's.
     pub fn standing(&self, nodes: Option<usize>, now: Timestamp) -> Standing {
         let there = self.containers.len();
+        if !self.strangers.is_empty() {
+            return Standing::Elsewhere(format!("seatrial did not make {}", self.strangers.join(", ")));
+        }
         match (&self.owner, &self.record) {
             (Owner::Nobody, None) if there == 0 && self.void.is_none() => Standing::Absent,
             (Owner::Other(_), _) | (_, None) => Standing::Elsewhere(self.whose(now)),
@@ -178,6 +198,13 @@ impl Found {
                 }
             }
         }
+    }
+
+    /// Why a cluster with containers that seatrial did not make is refused.
+    pub fn not_ours(&self) -> ClusterError {
+        let (name, containers) = (self.name.clone(), self.strangers.clone());
+        let mixed = self.containers.len() > containers.len();
+        ClusterError::NotOurs { name, containers, mixed }
     }
 
     /// Whether the cluster has a network of its own, which seatrial has kind make where there are several control
@@ -306,7 +333,7 @@ mod tests {
 
     fn found(owner: Owner, record: Option<Record>) -> Found {
         let containers = vec![container("2026-01-01T00:00:00Z")];
-        Found { name: "c".into(), containers, record, void: None, owner }
+        Found { name: "c".into(), containers, record, void: None, owner, strangers: Vec::new() }
     }
 
     fn standing(owner: Owner, record: Option<Record>) -> Standing {

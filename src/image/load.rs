@@ -21,6 +21,9 @@ const IMPORT: &str = "case $(ctr images import --help) in *--local*) \
 /// The CRI's word for an image that is not to be removed.
 const PINNED: &str = "--label=io.cri-containerd.pinned=pinned";
 
+/// The beginning of the name of a folder with an archive on its way to the nodes.
+const FOLDER: &str = "load-";
+
 /// Asking a node what it has.
 const QUICK: Duration = Duration::from_secs(60);
 
@@ -63,6 +66,12 @@ pub async fn load(
         loaded.push(Loaded { reference: (*reference).into(), onto });
     }
     Ok(loaded)
+}
+
+/// Whether [`load`] made this folder in its scratch folder. One that no process uses was left by one that was killed
+/// while the engine wrote the archive.
+pub fn is_archive_folder(dir: &Path) -> bool {
+    dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FOLDER))
 }
 
 /// Loads an archive onto a node container unless that has all of its images already; says whether it did. The
@@ -112,7 +121,7 @@ async fn one(
 ) -> Result<(), ImageError> {
     let archive = |source| ImageError::Archive { reference: reference.into(), source };
     tokio::fs::create_dir_all(scratch).await.map_err(archive)?;
-    let folder = tempfile::Builder::new().prefix("load-").tempdir_in(scratch).map_err(archive)?;
+    let folder = tempfile::Builder::new().prefix(FOLDER).tempdir_in(scratch).map_err(archive)?;
     let path = folder.path().join("image.tar");
     engine.save(&[reference], &path, deadline).await?;
     let mut files = Vec::new();

@@ -20,7 +20,7 @@ pub use artefacts::{Artefacts, Program, artefacts, known, obtainable};
 pub use balancer::{IMAGE_LABEL, STANDS_FOR_LABEL, StandIn, balancer_of_kind, load_balancer};
 pub use build::{BuildError, abandoned};
 pub use error::{Answer, ImageError, Trouble};
-pub use load::{Loaded, load};
+pub use load::{Loaded, is_archive_folder, load};
 pub use profile::{PROFILES, Profile, ProfileError};
 pub use prune::{Pruned, UNUSED, prune};
 pub use resolve::{beside, check, resolve};

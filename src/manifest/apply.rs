@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::core::discovery::Scope;
 use kube::discovery::Discovery;
 use kube::{Api, ResourceExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{FIELD_MANAGER, GUEST, Manifest, ManifestError, Object, OwnedField, is_ours};
 use crate::client::{ApiError, Client};
@@ -68,8 +69,6 @@ async fn apply_as(
     deadline: Deadline,
 ) -> Result<Vec<Applied>, ManifestError> {
     let discovery = discover(client, deadline).await?;
-    let params =
-        PatchParams { force, field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
     // All of them before the first is applied: a manifest that is wrong changes nothing.
     let apis = manifest.objects().iter().map(|object| api_for(&client.unary, &discovery, object));
     let apis = apis.collect::<Result<Vec<_>, _>>()?;
@@ -77,11 +76,8 @@ async fn apply_as(
     for (object, api) in manifest.objects().iter().zip(apis) {
         let found = tried(deadline, || api.get_metadata_opt(object.name())).await;
         let found = found.map_err(|source| failed(object, "look for it", deadline, source))?;
-        // What somebody else made stays theirs, and is not deleted.
-        let manager = if found.is_none_or(|o| is_ours(&o.metadata)) { FIELD_MANAGER } else { GUEST };
-        let params = PatchParams { field_manager: Some(manager.into()), ..params.clone() };
-        let patch = Patch::Apply(&object.body);
-        let given = tried(deadline, || api.patch(object.name(), &params, &patch)).await;
+        let applying = Applying { object, api, force, deadline };
+        let given = applying.whosever(found.map(|found| found.metadata)).await;
         let given = given.map_err(|source| match owned(&source) {
             owned if owned.is_empty() => failed(object, "apply it", deadline, source),
             owned => ManifestError::Conflict { place: Box::new(object.place.clone()), owned },
@@ -89,6 +85,64 @@ async fn apply_as(
         applied.push(Applied::from(given));
     }
     Ok(applied)
+}
+
+/// One object on its way.
+struct Applying<'a> {
+    object: &'a Object,
+    api: Api<DynamicObject>,
+    force: bool,
+    deadline: Deadline,
+}
+
+impl Applying<'_> {
+    /// Applies it, by the manager that says whose it is: what somebody else made stays theirs, and is not deleted.
+    /// What was found says who made the object only where the object is the same one: between the look and the
+    /// apply somebody may have made it, or another one of the name.
+    async fn whosever(&self, found: Option<ObjectMeta>) -> Result<DynamicObject, ApiError> {
+        let manager = if found.as_ref().is_none_or(is_ours) { FIELD_MANAGER } else { GUEST };
+        let given = self.by(manager, &self.object.body).await?;
+        if found.is_some_and(|found| found.uid == given.metadata.uid) {
+            return Ok(given);
+        }
+        let whose = if is_made_by(manager, &given.metadata) { FIELD_MANAGER } else { GUEST };
+        if whose == manager { Ok(given) } else { self.handed(whose, manager).await }
+    }
+
+    /// Applies it by one manager, and takes it away from another one that has applied the same: no field changes.
+    async fn handed(&self, to: &str, from: &str) -> Result<DynamicObject, ApiError> {
+        self.by(to, &self.object.body).await?;
+        let nothing = json!({
+            "apiVersion": self.object.api_version(),
+            "kind": self.object.kind(),
+            "metadata": {"name": self.object.name()},
+        });
+        self.by(from, &nothing).await
+    }
+
+    async fn by(&self, manager: &str, body: &Value) -> Result<DynamicObject, ApiError> {
+        let params = PatchParams {
+            force: self.force,
+            field_validation: Some(ValidationDirective::Strict),
+            field_manager: Some(manager.into()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Apply(body);
+        tried(self.deadline, || self.api.patch(self.object.name(), &params, &patch)).await
+    }
+}
+
+/// Field managers that write into an object soon after it was made, whoever made it.
+const KUBERNETES: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
+
+/// Whether the object of an answer was made by this apply: nobody else manages any of it. An apply before it, of which
+/// the answer was lost, may have made it: Kubernetes' own components may have written into it since then, and into its
+/// subresources anybody.
+fn is_made_by(manager: &str, meta: &ObjectMeta) -> bool {
+    meta.managed_fields.iter().flatten().all(|entry| {
+        let name = entry.manager.as_deref().unwrap_or_default();
+        name == manager || entry.subresource.is_some() || KUBERNETES.contains(&name)
+    })
 }
 
 /// The fields of a conflict, as the API names them; none where the error is another one.

@@ -42,6 +42,15 @@ pub struct LeftNamespace {
     pub name: String,
     /// Why it is still there; none where it is gone.
     pub kept: Option<String>,
+    /// Whether seatrial made it: a label may be anybody's.
+    pub ours: bool,
+}
+
+impl LeftNamespace {
+    /// Whether something of seatrial's is still there.
+    pub fn stays(&self) -> bool {
+        self.ours && self.kept.is_some()
+    }
 }
 
 /// How long a namespace that an earlier test left is waited for, from the request to delete it.
@@ -182,7 +191,7 @@ impl TestNamespace {
             let (name, uid) = (left.name_any(), left.uid().unwrap_or_default());
             if !is_ours(&left.metadata) {
                 let kept = format!("it has the label {label}, and seatrial did not make it");
-                return LeftNamespace { name, kept: Some(kept) };
+                return LeftNamespace { name, kept: Some(kept), ours: false };
             }
             let asked = left.metadata.deletion_timestamp.as_ref();
             let since = asked.map(|at| Timestamp::now().duration_since(at.0));
@@ -190,7 +199,7 @@ impl TestNamespace {
             let patience = PATIENCE.saturating_sub(since).max(LOOK);
             let ours = Self { name: name.clone(), uid };
             let gone = ours.delete(client, deadline.at_most(patience)).await;
-            LeftNamespace { name, kept: gone.err().map(|error| chain(&error)) }
+            LeftNamespace { name, kept: gone.err().map(|error| chain(&error)), ours: true }
         });
         let mut left = futures::future::join_all(each).await;
         // Also where a namespace that is held has used up the time.
@@ -222,7 +231,7 @@ impl TestNamespace {
             let deadline = deadline.at_most(PATIENCE);
             let volumes = gone.sweep::<PersistentVolume>(client, true, deadline).await;
             let deleted = volumes.and(gone.sweep::<StorageClass>(client, true, deadline).await);
-            LeftNamespace { name: gone.name, kept: deleted.err().map(|error| chain(&error)) }
+            LeftNamespace { name: gone.name, kept: deleted.err().map(|error| chain(&error)), ours: true }
         });
         Ok(futures::future::join_all(each).await)
     }

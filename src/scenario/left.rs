@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Failure, Scenario, WAY_OUT};
 use crate::chain::chain;
 use crate::client::Client;
-use crate::cluster::{Access, Cluster, Lease};
+use crate::cluster::{Access, Lease};
 use crate::deadline::Deadline;
 use crate::event::{Event, EventLog};
 use crate::fault;
@@ -18,18 +18,22 @@ use crate::progress::Progress;
 const FOLDERS: Duration = Duration::from_secs(60);
 
 /// Removes what killed stories left, for whoever has the cluster to itself: it would be in the way, such as a
-/// server on the same folder. What cannot be removed, or is not ours, is named and left.
+/// server on the same folder. What cannot be removed, or is not ours, is named and left; while anything of ours is
+/// left, a reap looks for it.
 pub(super) async fn by_earlier_stories(
-    cluster: &Cluster,
+    lease: &Lease,
     client: &Client,
     log: &EventLog,
     progress: &Progress,
 ) -> Result<(), Failure> {
+    let cluster = &lease.cluster;
+    let mut gone = true;
     let stays = |text: String| {
         progress.say(&format!("{}: {text}", cluster.name));
         log.append(Event::Noted { text });
     };
     for left in TestNamespace::delete_left(client, RUN_LABEL, Deadline::after(WAY_OUT)).await? {
+        gone &= !left.stays();
         match left.kept {
             None => {
                 progress.say(&format!("{}: namespace {} of an earlier run: deleted", cluster.name, left.name))
@@ -41,7 +45,13 @@ pub(super) async fn by_earlier_stories(
     let nodes: Vec<&Node> = cluster.nodes.iter().filter(|n| n.role != Role::LoadBalancer).collect();
     match HostFolder::sweep(client, &nodes, Deadline::after(FOLDERS)).await {
         Ok(said) => said.into_iter().for_each(stays),
-        Err(error) => stays(format!("the folders that earlier stories left: {}", chain(&error))),
+        Err(error) => {
+            gone = false;
+            stays(format!("the folders that earlier stories left: {}", chain(&error)));
+        }
+    }
+    if gone {
+        lease.cleaned()?;
     }
     Ok(())
 }

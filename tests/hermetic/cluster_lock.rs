@@ -184,6 +184,27 @@ async fn a_killed_holder_frees_the_lock_at_once_and_is_named_as_unclean() {
     assert!(files.try_enter("next").unwrap().expect("free").unclean().is_empty());
 }
 
+/// What a dead holder left may be removed by somebody who has the cluster to himself only.
+#[tokio::test]
+async fn a_dead_holder_is_known_until_what_it_left_is_gone() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let files = LockFiles::new(dir.path(), NAME);
+    let enter = async |access, who: &str| files.enter(access, who, soon(), |_| ()).await?.enter();
+    drop(enter(Access::Exclusive, "run r1").await?);
+    let shared = enter(Access::Shared, "up").await?;
+    shared.cleaned()?;
+    shared.release()?;
+    enter(Access::Exclusive, "fault inject").await?.release()?;
+    assert_eq!(files.unclean(), ["run r1"]);
+    drop(enter(Access::Exclusive, "run r2").await?);
+    let alone = enter(Access::Exclusive, "run r3").await?;
+    assert_eq!(files.unclean(), ["run r1", "run r2"]);
+    alone.cleaned()?;
+    assert_eq!(files.unclean(), [] as [String; 0]);
+    alone.release()?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn somebody_who_waits_for_exclusive_use_goes_before_those_who_come_later() {
     let dir = tempfile::tempdir().unwrap();

@@ -236,3 +236,66 @@ async fn a_namespace_of_the_same_name_made_by_somebody_else_stays() {
     namespace.delete(&client, within(10)).await.unwrap();
     assert!(fake.get("Namespace", "", &name).is_some());
 }
+
+/// Made by somebody between our look and our apply: we are one of its managers then, and it is deleted as ours.
+#[tokio::test]
+async fn an_object_that_somebody_made_just_before_our_apply_is_not_deleted() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    // The API is busy when it is asked for the first time.
+    fake.trouble("PATCH", "/configmaps/m", false, 1, crate::fake_api::Trouble::TooMany { retry_after: 1 });
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: y}\n";
+    let manifest = Manifest::read("m.yaml", text).unwrap();
+    let somebody = async {
+        let patience = within(20);
+        while !fake.requests().iter().any(|r| r.starts_with("PATCH")) && !patience.is_over() {
+            patience.pause(Duration::from_millis(20)).await;
+        }
+        fake.put(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "m", "namespace": "default", "managedFields": [
+                {"manager": "kubectl-create", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                 "fieldsV1": {"f:data": {"f:theirs": {}}}}]},
+            "data": {"theirs": "x"},
+        }))
+    };
+    let (applied, _) = tokio::join!(manifest::apply(&client, &manifest, within(20)), somebody);
+    let deleted = manifest::delete(&client, &manifest, within(20)).await;
+    let now = fake.get("ConfigMap", "default", "m");
+    assert!(now.is_some_and(|m| m["data"]["theirs"] == "x"), "{applied:?} {deleted:?}");
+}
+
+/// The first apply may have been done though its answer was lost: what Kubernetes wrote into the object since then does
+/// not make it somebody's. What a person wrote does.
+#[tokio::test]
+async fn an_apply_whose_answer_was_lost_made_the_object() {
+    for (manager, subresource, ours) in [
+        ("kube-controller-manager", None, true),
+        ("anybody", Some("status"), true),
+        ("kubectl-create", None, false),
+    ] {
+        let fake = FakeApi::start().await;
+        let client = fake.client().await;
+        fake.trouble("PATCH", "/configmaps/m", false, 1, Trouble::Code(503));
+        let manifest =
+            Manifest::read("m.yaml", &(map("m") + "  namespace: default\ndata: {ours: y}\n")).unwrap();
+        let made = async {
+            let patience = within(20);
+            while !fake.requests().iter().any(|r| r.starts_with("PATCH")) && !patience.is_over() {
+                patience.pause(Duration::from_millis(5)).await;
+            }
+            let entry = |manager: &str, subresource: Option<&str>| {
+                json!({"manager": manager, "operation": "Apply", "subresource": subresource,
+                    "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {}})
+            };
+            fake.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "m", "namespace": "default",
+                    "managedFields": [entry("seatrial", None), entry(manager, subresource)]}}));
+        };
+        let (applied, ()) = tokio::join!(manifest::apply(&client, &manifest, within(20)), made);
+        applied.unwrap();
+        let deleted = manifest::delete(&client, &manifest, within(20)).await;
+        assert_eq!(deleted.is_ok(), ours, "{manager}: {deleted:?}");
+        assert_eq!(fake.get("ConfigMap", "default", "m").is_none(), ours, "{manager}");
+    }
+}

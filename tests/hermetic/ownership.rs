@@ -3,12 +3,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::lock::LockFiles;
-use seatrial::cluster::{Access, Action, ClusterError, Force, ReapOptions, State};
+use seatrial::cluster::{Access, Action, ClusterError, Force, Lease, ReapOptions, State};
 use seatrial::config::StateId;
-use seatrial::deadline::Deadline;
+use seatrial::node::{OWNER_LABEL, Power};
+use seatrial::progress::Progress;
 use std::time::Duration;
 
-use crate::ground::{Ground, NAME, settings};
+use crate::fake_engine::Trouble;
+use crate::ground::{Ground, NAME, settings, soon};
 
 const ALL: ReapOptions = ReapOptions { idle: Some(Duration::ZERO), all: true, dry_run: false };
 
@@ -150,8 +152,7 @@ async fn force_removes_what_is_named_unless_its_owner_uses_it() -> anyhow::Resul
     let id = StateId::of(&theirs)?;
     ground.mark(&format!("{{\"id\":\"{id}\",\"state\":\"{}\"}}", theirs.display()));
     let files = LockFiles::new(&theirs, NAME);
-    let soon = Deadline::after(Duration::from_secs(5));
-    let held = files.enter(Access::Shared, "run of theirs", soon, |_| ()).await?.enter()?;
+    let held = files.enter(Access::Shared, "run of theirs", soon(), |_| ()).await?.enter()?;
     let refused = ground.down(NAME, Force::Yes).await.unwrap_err();
     assert!(refused.to_string().contains("run of theirs"), "{refused}");
     assert!(ground.is_there());
@@ -192,5 +193,65 @@ async fn what_a_killed_build_left_is_removed_and_said() -> anyhow::Result<()> {
     assert!(building.is_dir());
     assert!(matches!(ground.reap(ReapOptions::default()).await?.as_slice(), [Action::Remove(_)]));
     assert!(!building.exists());
+    Ok(())
+}
+
+/// A cluster of this state folder that cannot be looked at is taken for somebody's, and `down --all` is silent about
+/// it.
+#[tokio::test]
+async fn down_of_all_names_a_cluster_of_ours_that_cannot_be_looked_at() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    let id: &'static str =
+        Box::leak(format!("GET /containers/{}/json", ground.id_of("three-worker")).into_boxed_str());
+    ground.fake.trouble(id, Trouble::Status(500, "input/output error"), 500);
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(ground.is_there(), "{said}");
+    assert!(said.contains(NAME), "nothing was said: {said:?}");
+    Ok(())
+}
+
+/// The same where its record cannot be read: a power failure, a full disk.
+#[tokio::test]
+async fn down_of_all_names_a_cluster_of_ours_whose_record_is_damaged() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    std::fs::write(ground.settings.cluster_dir(NAME).join("cluster.json"), "{")?;
+    let said = ground.said(&["down", "--all"]).await;
+    assert!(ground.is_there(), "{said}");
+    assert!(said.contains(NAME), "nothing was said: {said:?}");
+    Ok(())
+}
+
+/// Named by the reap that left it alone: what seatrial made of it can be removed, and nothing else is.
+#[tokio::test]
+async fn down_by_force_removes_what_is_ours_beside_a_stranger() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    ground.add("somebodys", NAME);
+    ground.fake.change("somebodys", |c| _ = c.labels.remove(OWNER_LABEL));
+    let refused = ground.down(NAME, Force::No).await.unwrap_err();
+    assert!(matches!(refused, ClusterError::NotOurs { mixed: true, .. }), "{refused}");
+    assert!(refused.hint().is_some_and(|hint| hint.ends_with("seatrial down three --force")), "{refused}");
+    let said = ground.said(&["down", NAME, "--force"]).await;
+    assert!(!ground.is_there() && ground.has("somebodys"), "{said}");
+    assert!(said.contains("docker rm --force somebodys"), "{said}");
+    assert!(!ground.settings.cluster_dir(NAME).exists());
+    Ok(())
+}
+
+/// A node of somebody's may be in the cluster: it is his to start.
+#[tokio::test]
+async fn a_lease_does_not_start_what_somebody_joined() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    ground.add("somebodys", NAME);
+    ground.fake.change("somebodys", |c| c.power = Power::Exited);
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    // The fake publishes no API server: the lease fails after it has started what is to run.
+    let failed =
+        Lease::existing(&ground.settings, &engine, NAME, Access::Shared, "run", soon(), &quiet).await;
+    assert!(matches!(failed, Err(ClusterError::WrongKubeconfig { .. })), "{failed:?}");
+    assert_eq!(ground.fake.state().containers["somebodys"].power, Power::Exited);
     Ok(())
 }

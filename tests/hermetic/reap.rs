@@ -1,10 +1,16 @@
-//! Reaping on an engine that others use at the same time.
+//! Reaping: what dead processes left is healed and removed first, and what belongs to somebody who lives stays. What
+//! stays is named with the command that removes it.
 
+use jiff::Timestamp;
+use seatrial::cluster::lock::{Access, LockFiles};
 use seatrial::cluster::{self, Action, ReapOptions};
-use seatrial::config::Settings;
+use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
+use seatrial::fault::{Intent, Owner};
+use seatrial::node::{OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 
 use crate::fake_engine::{FakeEngine, Trouble};
+use crate::ground::{Ground, NAME, soon};
 
 /// Met when somebody's `down` ran beside a reap: the container was listed, and gone when it was read.
 #[tokio::test]
@@ -18,5 +24,181 @@ async fn a_cluster_that_somebody_removes_just_now_is_no_error() -> anyhow::Resul
     assert!(matches!(done[0].action, Action::Leave(_)), "it is a stranger's: {done:?}");
     assert!(fake.state().troubles.is_empty(), "the container was not there once");
     assert_eq!(fake.changes(), [] as [String; 0]);
+    Ok(())
+}
+
+fn dead() -> Owner {
+    Owner { pid: 1, started: Some(u64::MAX) }
+}
+
+/// The fault `pause` of a dead process, open in the cluster.
+fn paused(ground: &Ground) -> anyhow::Result<()> {
+    ground.fake.change("three-worker", |c| c.power = Power::Paused);
+    let intent = Intent {
+        id: "pause-three-worker-0-1-0".into(),
+        fault: "pause".into(),
+        node: "three-worker".into(),
+        role: Role::Worker,
+        container: ground.id_of("three-worker"),
+        address: None,
+        at: Timestamp::UNIX_EPOCH,
+        owner: dead(),
+        lease: None,
+        pod: None,
+        lasts_ms: 0,
+        until: None,
+    };
+    let intents = ground.settings.cluster_dir(NAME).join("intents");
+    std::fs::create_dir_all(&intents)?;
+    std::fs::write(intents.join(format!("{}.json", intent.id)), serde_json::to_vec(&intent)?)?;
+    Ok(())
+}
+
+/// An idle cluster is to be removed, and is left since something of somebody's may be in it: the fault that a dead
+/// process left in it is neither healed nor named, now and at each later reap.
+#[tokio::test]
+async fn a_fault_of_the_dead_is_healed_in_an_idle_cluster_that_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    paused(&ground)?;
+    let done = ground.reap(ReapOptions::default()).await;
+    assert!(ground.is_there(), "nobody knows what it holds: {done:?}");
+    let power = ground.fake.state().containers["three-worker"].power;
+    assert_eq!(power, Power::Running, "{done:?}");
+    Ok(())
+}
+
+/// Who shares a cluster, or only looks at it, removes no namespace of a dead story, and takes away the mark that
+/// there is one: `reap` then says that there is nothing to reap.
+#[tokio::test]
+async fn a_shared_lease_does_not_hide_a_dead_run_from_a_reap() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.kept = true)?;
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    drop(files.enter(Access::Exclusive, "run r1", soon(), |_| ()).await?.enter()?);
+    assert_eq!(files.unclean(), ["run r1"]);
+    // As `seatrial up` and `seatrial load` do.
+    files.enter(Access::Shared, "load", soon(), |_| ()).await?.enter()?.release()?;
+    let dry = ReapOptions { dry_run: true, ..ReapOptions::default() };
+    let done = ground.reap(dry).await?;
+    assert!(matches!(done.as_slice(), [Action::Heal(why)] if why.contains("run r1")), "{done:?}");
+    Ok(())
+}
+
+/// In the middle of an upgrade only faults are healed: the namespaces of the dead run stay. Said to be healed, they
+/// are forgotten.
+#[tokio::test]
+async fn a_reap_in_the_middle_of_an_upgrade_does_not_forget_a_dead_run() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.kept = true)?;
+    std::fs::write(ground.settings.cluster_dir(NAME).join("upgrade.json"), "{")?;
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    drop(files.enter(Access::Exclusive, "run r1", soon(), |_| ()).await?.enter()?);
+    let done = ground.reap(ReapOptions::default()).await?;
+    assert_eq!(files.unclean(), ["run r1"], "{done:?}");
+    Ok(())
+}
+
+/// The engine removes the container of a control probe when its maker ends: one that runs has a maker, whose process
+/// is not to be seen from another container with the same state folder.
+#[tokio::test]
+async fn a_control_probe_that_runs_is_not_reaped() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let id = StateId::of(&ground.settings.state)?;
+    ground.fake.state().containers.clear();
+    ground.fake.state().add("seatrial-control-abc");
+    let maker = serde_json::to_string(&dead())?;
+    ground.fake.change("seatrial-control-abc", |c| {
+        c.labels = [(CONTROL_LABEL.to_owned(), maker), (OWNED_BY_LABEL.to_owned(), id.to_string())].into();
+    });
+    let done = ground.reap(ReapOptions::default()).await;
+    assert!(ground.has("seatrial-control-abc"), "{done:?}");
+    Ok(())
+}
+
+/// kind's export lies as it is in the folder of evidence until it is gone over. A process that is killed meanwhile
+/// leaves it, with a proxy's password, and nobody removes it.
+#[tokio::test]
+async fn what_a_killed_collection_of_evidence_left_as_it_was_is_removed() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    let evidence = ground.settings.state.join("failed/three-20261130-100000");
+    let raw = evidence.join(".tmpAbCdEf/three-worker");
+    std::fs::create_dir_all(&raw)?;
+    std::fs::write(evidence.join("kind.yaml"), "kind: Cluster\n")?;
+    let inspect = raw.join("inspect.json");
+    std::fs::write(&inspect, r#"[{"Config":{"Env":["HTTPS_PROXY=http://jane:s3cr3t-value9@proxy:3128"]}}]"#)?;
+    let done = ground.reap(ReapOptions::default()).await;
+    let text = std::fs::read_to_string(&inspect).unwrap_or_default();
+    assert!(!text.contains("s3cr3t-value9"), "{done:?}: {text}");
+    Ok(())
+}
+
+/// A container that seatrial did not make has the cluster's label: the cluster, ours and idle, is neither removed nor
+/// named.
+#[tokio::test]
+async fn a_reap_names_a_cluster_of_ours_that_a_stranger_joined() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    ground.add("somebodys", NAME);
+    ground.fake.change("somebodys", |c| _ = c.labels.remove(OWNER_LABEL));
+    let said = ground.said(&["reap"]).await;
+    assert!(ground.has("somebodys") && ground.is_there(), "{said}");
+    assert!(said.contains("seatrial down three --force"), "{said:?}");
+    Ok(())
+}
+
+/// What it holds is asked once it is healed: until then nobody can say that it would be removed.
+#[tokio::test]
+async fn a_dry_run_names_the_fault_of_an_idle_cluster() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    paused(&ground)?;
+    let dry = ReapOptions { dry_run: true, ..ReapOptions::default() };
+    let done = ground.reap(dry).await?;
+    assert!(
+        matches!(done.as_slice(), [Action::Heal(why)] if why.starts_with("1 faults were left open; then")),
+        "{done:?}"
+    );
+    assert_eq!(ground.fake.changes(), [] as [String; 0]);
+    Ok(())
+}
+
+/// Its maker may live where it is not to be seen, and is about to start it while it uses a cluster.
+#[tokio::test]
+async fn a_control_probe_that_never_ran_goes_once_nobody_uses_a_cluster() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    let id = StateId::of(&ground.settings.state)?;
+    ground.fake.state().add("seatrial-control-abc");
+    let maker = serde_json::to_string(&dead())?;
+    ground.fake.change("seatrial-control-abc", |c| {
+        c.power = Power::Created;
+        c.labels = [(CONTROL_LABEL.to_owned(), maker), (OWNED_BY_LABEL.to_owned(), id.to_string())].into();
+    });
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    let held = files.enter(Access::Shared, "run", soon(), |_| ()).await?.enter()?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(ground.has("seatrial-control-abc"));
+    held.release()?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(!ground.has("seatrial-control-abc"));
+    Ok(())
+}
+
+/// A load that is killed while the engine writes leaves gigabytes in the folder of a cluster that stays.
+#[tokio::test]
+async fn an_archive_of_a_killed_load_is_removed() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    let archive = ground.settings.cluster_dir(NAME).join("load-AbCdEf");
+    std::fs::create_dir(&archive)?;
+    let files = LockFiles::new(&ground.settings.state, NAME);
+    let held = files.enter(Access::Shared, "load", soon(), |_| ()).await?.enter()?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(archive.exists(), "somebody loads");
+    held.release()?;
+    let done = ground.reap(ReapOptions::default()).await?;
+    assert!(!archive.exists() && matches!(done.as_slice(), [Action::Forget(_)]), "{done:?}");
     Ok(())
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use seatrial::chain::chain;
 use seatrial::cluster::{self, ClusterSummary, Force, State};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 
 use crate::args::DownArgs;
-use crate::exit::{Exit, Stop};
+use crate::exit::{self, Exit, Stop};
 use crate::up::holder;
 use crate::{draw, show};
 
@@ -21,8 +20,8 @@ pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> 
     let progress = draw::progress();
     let engine = Engine::connect(&settings.engine).await?;
     let names = if args.all {
-        let all = cluster::list(settings, &engine).await?;
-        all.into_iter().filter(|c| !matches!(c.state, State::Foreign(_))).map(|c| c.name).collect()
+        // Also what cannot be looked at, or is not known for certain to be ours: it is refused with its name.
+        cluster::list(settings, &engine).await?.into_iter().filter(|c| c.ours).map(|c| c.name).collect()
     } else if let (Some(name), true) = (&args.name, args.force) {
         // Not by the beginning of its name: nobody else's is removed by mistake.
         vec![name.clone()]
@@ -36,11 +35,17 @@ pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> 
         match cluster::down(settings, &engine, &name, force, &holder("down"), deadline, &progress).await {
             Ok(()) => show::text(&format!("{name} removed\n"))?,
             // One that stays keeps no other one. The first error is told at the end.
-            Err(error) if failed.is_some() => show::error(&chain(&error)),
-            Err(error) => failed = Some(error),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                let error = if args.all { error.context(format!("{name} was not removed")) } else { error };
+                match failed {
+                    Some(_) => _ = exit::explain(&error),
+                    None => failed = Some(error),
+                }
+            }
         }
     }
-    failed.map_or(Ok(Exit::Passed), |error| Err(error.into()))
+    failed.map_or(Ok(Exit::Passed), Err)
 }
 
 /// The one cluster that is meant: the only one, or the only one whose name begins so.

@@ -25,12 +25,14 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The catalogue, and what is open. Needs no engine.
 pub fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
-    let open = cluster::all_open_faults(settings)?;
+    let (open, unknown) = cluster::all_open_faults(settings);
+    // Those that are known are shown first.
+    let ended = unknown.into_iter().next().map_or(Ok(Exit::Passed), |error| Err(error.into()));
     if args.json {
         let all: Vec<Value> = FAULTS.iter().map(|f| described(*f)).collect();
         let text = serde_json::to_string_pretty(&json!({ "faults": all, "open": open }))?;
         show::json(&format!("{text}\n"))?;
-        return Ok(Exit::Passed);
+        return ended;
     }
     for fault in FAULTS {
         show::text(&format!("{:<16} {}\n", fault.name(), fault.about()))?;
@@ -44,7 +46,7 @@ pub fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
     for fault in &open {
         show::text(&format!("open: {}\n", list::open_fault(fault)))?;
     }
-    Ok(Exit::Passed)
+    ended
 }
 
 fn described(fault: &dyn seatrial::fault::Fault) -> Value {

@@ -78,10 +78,11 @@ async fn removed(settings: &Settings, command: &Command) -> anyhow::Result<()> {
 /// Names what stays, and the command that goes on with it.
 async fn left(settings: &Settings, command: &Command) -> anyhow::Result<()> {
     if let Command::Fault(_) = command {
-        for fault in cluster::all_open_faults(settings)? {
+        let (open, unknown) = cluster::all_open_faults(settings);
+        for fault in open {
             show::error(&format!("{}; `seatrial fault clear` heals it now", open_fault(&fault)));
         }
-        return Ok(());
+        return unknown.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
     }
     let engine = Engine::connect(&settings.engine).await?;
     for left in cluster::list(settings, &engine).await? {

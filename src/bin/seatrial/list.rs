@@ -55,6 +55,9 @@ fn lines(cluster: &ClusterSummary) -> String {
     for fault in &cluster.faults {
         text.push_str(&format!("  {}\n", open_fault(fault)));
     }
+    if let Some(why) = &cluster.faults_unknown {
+        text.push_str(&format!("  its open faults are not known: {why}\n"));
+    }
     for holder in &cluster.holders {
         let does = match holder.stage {
             Stage::Using => "used by",

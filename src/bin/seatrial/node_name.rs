@@ -62,11 +62,13 @@ mod tests {
             topology: Some(topology.into()),
             kubernetes: None,
             created_at: None,
+            ours: true,
             kept: false,
             last_used: None,
             state: State::Complete,
             holders: Vec::new(),
             faults: Vec::new(),
+            faults_unknown: None,
             name: name.clone(),
         }
     }

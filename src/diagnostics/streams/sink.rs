@@ -1,11 +1,12 @@
 //! What is kept of one log on disk: whole lines without secrets, the beginning and the end.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::secret::{Key, LEFT_OUT, Secrets, key_line};
 
@@ -24,6 +25,8 @@ pub(super) struct Sinks {
     dir: PathBuf,
     secrets: Secrets,
     bytes: Arc<AtomicU64>,
+    /// Bytes of each log that are not kept. Not on the disk, which may be full.
+    left_out: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 /// One log, as it comes.
@@ -50,7 +53,7 @@ pub(super) struct Sink {
 
 impl Sinks {
     pub(super) fn new(dir: &Path, secrets: &Secrets) -> Self {
-        Self { dir: dir.into(), secrets: secrets.clone(), bytes: Arc::default() }
+        Self { dir: dir.into(), secrets: secrets.clone(), bytes: Arc::default(), left_out: Arc::default() }
     }
 
     pub(super) fn open(&self, key: &str) -> Sink {
@@ -72,8 +75,11 @@ impl Sinks {
     /// What is kept of a log, and how many bytes in its middle are not. None where nothing was read.
     pub(super) fn read(&self, key: &str) -> Option<(String, u64)> {
         let part = |part| std::fs::read(self.path(key, part)).ok();
-        let head = part("head")?;
-        let left_out = part("left-out").and_then(|n| String::from_utf8_lossy(&n).parse().ok()).unwrap_or(0);
+        let left_out = self.counts().get(key).copied().unwrap_or(0);
+        let head = match part("head") {
+            None if left_out > 0 => Vec::new(),
+            head => head?,
+        };
         let mut text = String::from_utf8_lossy(&head).into_owned();
         if left_out > 0 {
             text.push_str(&format!("... {left_out} bytes are left out here ...\n"));
@@ -88,6 +94,10 @@ impl Sinks {
         // What cannot be removed has no secret, and is bounded.
         let _ = std::fs::remove_dir_all(&self.dir);
         let _ = self.dir.parent().map(std::fs::remove_dir);
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, key: &str, part: &str) -> PathBuf {
@@ -208,9 +218,7 @@ impl Sink {
 
     /// Counts what is not kept, where the reader finds it.
     fn lost(&self, bytes: u64) {
-        let path = self.sinks.path(&self.key, "left-out");
-        let before = std::fs::read_to_string(&path).ok().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-        let _ = std::fs::write(path, (before + bytes).to_string());
+        *self.sinks.counts().entry(self.key.clone()).or_default() += bytes;
     }
 }
 
@@ -222,6 +230,18 @@ mod tests {
         let secrets = Secrets::default();
         secrets.learn("hunter22-hunter22");
         Sinks::new(dir, &secrets)
+    }
+
+    /// A full disk takes neither the log nor a word about it.
+    #[test]
+    fn what_cannot_be_written_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let sinks = sinks(&dir.path().join("gone"));
+        let mut sink = sinks.open("x");
+        sink.resume();
+        sink.take(b"10:01 one\n");
+        assert_eq!(sinks.read("x"), Some(("... 10 bytes are left out here ...\n".into(), 10)));
+        assert_eq!(sinks.read("y"), None);
     }
 
     #[test]

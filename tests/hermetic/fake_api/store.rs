@@ -138,8 +138,13 @@ impl Store {
             return Err(conflicts);
         }
         let mut after = before.clone();
+        let nothing = is_nothing(&object);
         merge(&mut after, object);
         managed(&mut after, manager, "Apply");
+        if let Some(entries) = after["metadata"]["managedFields"].as_array_mut().filter(|_| nothing) {
+            // Who applies no field manages none; the fields stay where somebody else manages them.
+            entries.retain(|e| e["manager"] != manager || e["operation"] != "Apply");
+        }
         if let Some(entries) = after["metadata"]["managedFields"].as_array_mut() {
             entries.retain(|e| conflicts.is_empty() || e["manager"] == manager);
         }
@@ -149,6 +154,14 @@ impl Store {
         }
         Ok(if after == before { before } else { self.put(after) })
     }
+}
+
+/// Whether an apply names the object and none of its fields.
+fn is_nothing(object: &Value) -> bool {
+    let only = |of: &Value, known: &[&str]| {
+        of.as_object().into_iter().flatten().all(|(key, _)| known.contains(&key.as_str()))
+    };
+    only(object, &["apiVersion", "kind", "metadata"]) && only(&object["metadata"], &["name", "namespace"])
 }
 
 /// Notes who manages fields of an object; which ones only tests say that need it.

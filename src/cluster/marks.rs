@@ -1,0 +1,49 @@
+//! Marks of holders that went without a release. Whoever comes in next looks at the cluster with care, and what the
+//! dead one left, such as a namespace, may be removed by somebody who has the cluster to himself only: until then the
+//! mark stays.
+
+use std::path::{Path, PathBuf};
+
+use super::holder::FoundHolder;
+use super::lock::{LockError, create_folder, failed, remove_file};
+
+/// The marks of one cluster.
+#[derive(Debug)]
+pub(super) struct Marks(PathBuf);
+
+impl Marks {
+    /// Those beside the lock files in `dir`.
+    pub fn beside(dir: &Path) -> Self {
+        Self(dir.join("dead"))
+    }
+
+    /// Takes the file of somebody who is gone out of the queue, and keeps it.
+    pub fn keep(&self, left: &FoundHolder) -> Result<(), LockError> {
+        create_folder(&self.0)?;
+        let kept = self.0.join(left.path.file_name().unwrap_or_default());
+        match std::fs::rename(&left.path, kept) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("move", &left.path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the dead left is gone.
+    pub fn remove(&self) -> Result<(), LockError> {
+        for path in self.paths() {
+            remove_file(&path)?;
+        }
+        match std::fs::remove_dir(&self.0) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &self.0, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Those that there are.
+    pub fn all(&self) -> impl Iterator<Item = FoundHolder> {
+        self.paths().into_iter().filter_map(FoundHolder::read)
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    }
+}

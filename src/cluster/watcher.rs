@@ -1,0 +1,95 @@
+//! The process that waits until a cluster is idle and removes it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::decision::Action;
+use super::lock::LockFiles;
+use super::reap::{ReapOptions, reap_one};
+use super::roll::is_kept;
+use super::{ClusterError, standing};
+use crate::chain::chain;
+use crate::config::Settings;
+use crate::deadline::{Deadline, age};
+use crate::engine::Engine;
+use crate::exec::Exec;
+use crate::progress::Progress;
+
+/// The words of the command line that runs [`watch`] for a cluster.
+pub fn watch_arguments(name: &str) -> [String; 3] {
+    ["reap".into(), "--watch".into(), name.into()]
+}
+
+/// Starts the process that removes the cluster once nobody used it for the setting `idle`: a
+/// detached `seatrial reap --watch <name>`, one a cluster. `program` is the seatrial command
+/// line. Does nothing when it runs already.
+///
+/// # Errors
+/// [`ClusterError::Watcher`].
+pub fn start_watcher(settings: &Settings, program: &Path, name: &str) -> Result<(), ClusterError> {
+    let files = LockFiles::new(&settings.state, name);
+    if files.try_watch()?.is_none() {
+        return Ok(());
+    }
+    let log = settings.state.join("leases").join(name).join("watcher.log");
+    let exec = itself(settings, program).args(watch_arguments(name));
+    let wrap = |source| ClusterError::Watcher { name: name.into(), source };
+    exec.detach(&log).map(drop).map_err(wrap)
+}
+
+/// The seatrial command line. Our settings may come from flags: said again, so that it looks into
+/// the same folders.
+pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
+    Exec::new(program)
+        .env("SEATRIAL_STATE", &settings.state)
+        .env("SEATRIAL_CACHE", &settings.cache)
+        .env("SEATRIAL_KIND", &settings.kind)
+        .env("SEATRIAL_IDLE", format!("{}s", settings.idle.as_secs()))
+}
+
+/// Stays until nobody used the cluster for `idle`, removes it and ends. Ends at once when another process watches
+/// it, when the cluster is gone, and when it turns out to be kept or somebody else's.
+///
+/// # Errors
+/// [`ClusterError::Lock`]. A removal that fails is told and tried again.
+pub async fn watch(
+    settings: &Settings,
+    engine: &Engine,
+    name: &str,
+    idle: Duration,
+    progress: &Progress,
+) -> Result<(), ClusterError> {
+    let files = LockFiles::new(&settings.state, name);
+    let Some(_watching) = files.try_watch()? else { return Ok(()) };
+    let look = (idle / 10).clamp(Duration::from_millis(100), Duration::from_secs(15));
+    let options = ReapOptions { idle: Some(idle), ..Default::default() };
+    let mut said = String::new();
+    loop {
+        // While somebody uses it, its time does not run; a killed holder cannot say when it went.
+        if !files.holders().is_empty() {
+            files.touch()?;
+        } else if !standing::has_dir(&settings.state, name) {
+            return Ok(());
+        } else if files.last_used().is_none_or(|used| age(used, Timestamp::now()) >= idle) {
+            let text = match reap_one(settings, engine, name, options, progress).await {
+                Ok(Action::Remove(why) | Action::Forget(why)) => {
+                    progress.say(&format!("{name}: removed: {why}"));
+                    return Ok(());
+                }
+                Ok(action) => action.to_string(),
+                // What stands in the way may go, and nobody else looks after the cluster.
+                Err(error) => chain(&error),
+            };
+            if text != said {
+                progress.say(&format!("{name}: {text}"));
+                said = text;
+            }
+            if is_kept(settings, name) {
+                return Ok(());
+            }
+        }
+        Deadline::after(look).pause(look).await;
+    }
+}
