@@ -126,7 +126,7 @@ pub(super) fn moves(pod: &Pod) -> bool {
 
 /// Whether a drain would delete this pod for good.
 pub(super) fn unmanaged(pod: &Pod) -> bool {
-    moves(pod) && !has_ended(pod) && !pod.owner_references().iter().any(|o| o.controller == Some(true))
+    moves(pod) && !pods::has_ended(pod) && !pod.owner_references().iter().any(|o| o.controller == Some(true))
 }
 
 /// `namespace/name`.
@@ -213,17 +213,13 @@ async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
 
 /// Of the pods that a budget counts those that use it up, since they are not ready.
 pub(super) fn uses_up(counted: &[&Pod]) -> BTreeSet<String> {
-    counted.iter().filter(|p| !pods::is_ready(p) && !has_ended(p)).map(|p| full_name(*p)).collect()
+    counted.iter().filter(|p| !pods::is_ready(p) && !pods::has_ended(p)).map(|p| full_name(*p)).collect()
 }
 
 /// Whether the API asks the budgets before it evicts this pod.
 pub(super) fn asks_budgets(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && phase != Some("Pending") && !has_ended(pod)
-}
-
-fn has_ended(pod: &Pod) -> bool {
-    matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"))
+    pod.metadata.deletion_timestamp.is_none() && phase != Some("Pending") && !pods::has_ended(pod)
 }
 
 /// Whether a budget counts this pod: same namespace, its selector matches. An empty selector counts
@@ -237,12 +233,7 @@ pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
 
 /// Controllers, `namespace/owner's UID`, whose pods are not all ready.
 pub(super) fn unready(pods: &[Pod]) -> BTreeSet<String> {
-    let waits = |p: &&Pod| {
-        let phase = p.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
-        !matches!(phase, "Succeeded" | "Failed")
-            && p.metadata.deletion_timestamp.is_none()
-            && !pods::is_ready(p)
-    };
+    let waits = |p: &&Pod| pods::is_live(p) && !pods::is_ready(p);
     pods.iter().filter(waits).map(owner).collect()
 }
 
@@ -260,12 +251,9 @@ pub(super) async fn pods_back(
 ) -> Result<usize, UpgradeError> {
     let before = before.clone();
     let back = check("all pods ready again", move |pods: &[Pod]| {
-        let late: Vec<String> = pods
-            .iter()
-            .filter(|p| unready(std::slice::from_ref(p)).iter().any(|owner| !before.contains(owner)))
-            .map(pods::describe)
-            .collect();
-        Verdict::met_if(late.is_empty(), || late.join("; "))
+        let is_late = |p: &&Pod| unready(std::slice::from_ref(p)).iter().any(|owner| !before.contains(owner));
+        let late: Vec<&Pod> = pods.iter().filter(is_late).collect();
+        Verdict::met_if(late.is_empty(), || pods::describe_all(late))
     });
     let api = Api::<Pod>::all(client.stream.clone());
     let seen = wait::until(api, watcher::Config::default(), back, deadline).await?;
