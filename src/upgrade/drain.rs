@@ -158,11 +158,8 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
                     last = forbidden(client, pod, &error.text).await;
                     AGAIN
                 }
-                // Two budgets for one pod: the API refuses each eviction of it.
-                error
-                    if error.code() == Some(500)
-                        && error.text.contains("more than one PodDisruptionBudget") =>
-                {
+                // The API refuses each eviction of a pod that two budgets count, with a 500 (`EvictionREST.Create`).
+                error if error.code() == Some(500) && budgets_of(client, pod).await.len() > 1 => {
                     last = forbidden(client, pod, &error.text).await;
                     deadline.remaining()
                 }
@@ -192,13 +189,11 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
 /// up; then the API's words.
 async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
     let namespace = pod.namespace().unwrap_or_default();
-    let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
-    let budgets = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
     let pods = Api::<Pod>::namespaced(client.unary.clone(), &namespace);
     let pods = pods.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    let budgets = budgets_of(client, pod).await;
     let mut why: Vec<String> = budgets
         .iter()
-        .filter(|b| counts(b, pod))
         .map(|b| {
             let status = b.status.clone().unwrap_or_default();
             let (name, now, desired) = (full_name(b), status.current_healthy, status.desired_healthy);
@@ -209,6 +204,14 @@ async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
         .collect();
     why.push(text.to_owned());
     why.join("; ")
+}
+
+/// The budgets that count the pod; none where the API gives none.
+async fn budgets_of(client: &Client, pod: &Pod) -> Vec<PodDisruptionBudget> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
+    let listed = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    listed.into_iter().filter(|b| counts(b, pod)).collect()
 }
 
 /// Of the pods that a budget counts those that use it up, since they are not ready.
