@@ -116,7 +116,7 @@ impl Route {
         last.filter(|(at, _)| *at >= since).map(|(_, text)| text)
     }
 
-    fn failed(&self, error: &dyn std::error::Error) {
+    fn failed(&self, error: &(dyn std::error::Error + 'static)) {
         self.lock().last_error = Some((Instant::now(), chain(error)));
     }
 
