@@ -2,25 +2,49 @@
 
 use std::error::Error;
 
+use kube::core::Status;
+
 use crate::sanitise;
 use crate::secret::hide_shapes;
 
 /// The `Debug` of errors that keep what a program or a server printed: as [`chain`], without what has the
 /// shape of a secret. A test that unwraps one prints it.
-pub(crate) fn debug(error: &dyn Error, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+pub(crate) fn debug(error: &(dyn Error + 'static), f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     f.write_str(&hide_shapes(&chain(error)))
 }
 
-/// An error with its sources, as one harmless line. A source whose text is there already is left out: some errors repeat theirs.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    for source in std::iter::successors(Some(error), |e| (**e).source()).skip(1) {
-        let said = source.to_string();
-        if !text.contains(&said) {
+/// An error with its sources, as one harmless line. A source whose text is there already is left out: some errors
+/// repeat theirs. What the API answered is said once, where kube's own text says it three times.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for error in std::iter::successors(Some(error), |e| (**e).source()) {
+        let answer = error.downcast_ref::<kube::Error>().and_then(|e| match e {
+            kube::Error::Api(status) => Some(status),
+            _ => None,
+        });
+        let said = answer.map_or_else(|| error.to_string(), |status| answered(status));
+        if text.is_empty() {
+            text = said;
+        } else if !text.contains(&said) {
             text = format!("{text}: {said}");
+        }
+        // Its sources are the same answer.
+        if answer.is_some() {
+            break;
         }
     }
     sanitise::line(&text)
+}
+
+/// What the API server answered: its message with code and reason.
+pub(crate) fn answered(status: &Status) -> String {
+    let Status { code, message, reason, .. } = status;
+    match (message.is_empty(), reason.is_empty()) {
+        (true, true) => format!("the API answered {code}"),
+        (true, false) => format!("the API answered {code} {reason}"),
+        (false, true) => format!("{} ({code})", message.trim()),
+        (false, false) => format!("{} ({code} {reason})", message.trim()),
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +63,11 @@ mod tests {
         let told = |text, source: Option<Told>| Told { text, source: source.map(Box::new) };
         let error = told("failed: refused", Some(told("refused", Some(told("no route", None)))));
         assert_eq!(chain(&error), "failed: refused: no route");
+    }
+
+    #[test]
+    fn what_the_api_answered_is_said_once() {
+        let status = Status::failure("pods \"web-0\" not found", "NotFound").with_code(404).boxed();
+        assert_eq!(chain(&kube::Error::Api(status)), "pods \"web-0\" not found (404 NotFound)");
     }
 }

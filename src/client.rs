@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
 
+use crate::chain::answered;
 use crate::sanitise;
 
 /// Two clients of one API server. Cheap to clone, but bound to the runtime that made them: the
@@ -153,15 +154,8 @@ impl ApiError {
 
     /// What the server answered, in one line.
     pub fn from_status(status: Status) -> Self {
-        let Status { code, message, reason, .. } = &status;
-        let text = match (message.is_empty(), reason.is_empty()) {
-            (true, true) => format!("the API answered {code}"),
-            (true, false) => format!("the API answered {code} {reason}"),
-            (false, true) => format!("{} ({code})", message.trim()),
-            (false, false) => format!("{} ({code} {reason})", message.trim()),
-        };
         // A webhook, a quota, a value that somebody sent: part of it is never the server's own.
-        Self { text: sanitise::line(&text), status: Some(Box::new(status)) }
+        Self { text: sanitise::line(&answered(&status)), status: Some(Box::new(status)) }
     }
 }
 

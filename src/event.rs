@@ -391,6 +391,12 @@ pub enum EventError {
         /// The run of this one.
         other: String,
     },
+    /// The log is not UTF-8: a copy or an editor has changed it.
+    #[error("{} is UTF-16, and an event log is UTF-8", .path.display())]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+    },
     /// The log was written by a newer seatrial.
     #[error("{} has schema {found}, this seatrial reads up to {SCHEMA}", .path.display())]
     Newer {

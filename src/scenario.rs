@@ -112,7 +112,7 @@ pub enum ScenarioError {
         source: Failure,
     },
     /// Claims did not pass.
-    #[error("scenario {name}: {} did not pass", .claims.join(", "))]
+    #[error("scenario {name}: {}", .claims.join(", "))]
     Claims {
         /// The scenario.
         name: String,

@@ -293,7 +293,7 @@ fn leases_renewed(started: BTreeMap<String, Timestamp>, since: Timestamp) -> imp
 /// each node, kube-proxy are among them. Pods on their way out or at their end do not count, nor do other people's.
 fn pods_fresh(started: BTreeMap<String, Timestamp>) -> impl Check<Pod> {
     check("system pods ready", move |pods: &[Pod]| {
-        let here: Vec<&Pod> = pods.iter().filter(|p| system::is_part(p) && system::is_live(p)).collect();
+        let here: Vec<&Pod> = pods.iter().filter(|p| system::is_part(p) && wait::pods::is_live(p)).collect();
         let count =
             |app: &str| here.iter().filter(|p| p.labels().get("k8s-app").is_some_and(|v| v == app)).count();
         let (dns, proxies) = (count("kube-dns"), count("kube-proxy"));

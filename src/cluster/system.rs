@@ -33,12 +33,6 @@ pub(super) fn is_static(pod: &str, node: &str) -> bool {
     COMPONENTS.iter().any(|component| pod == format!("{component}-{node}"))
 }
 
-/// Whether the pod is to go on: it is not being deleted, and has not come to an end.
-pub(super) fn is_live(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,22 @@ pub enum EngineError {
         /// The oldest that will do.
         need: String,
     },
+    /// It is no Docker: kind's Docker provider, and what seatrial asks of networks and files, need one.
+    #[error("{host} leads to {product}, not to Docker")]
+    NotDocker {
+        /// The address.
+        host: String,
+        /// What the engine calls itself.
+        product: String,
+    },
+    /// Its published ports are on another loopback than this process's, so that no cluster could be reached.
+    #[error(
+        "the container engine (process {pid}) is in another network namespace: ports that it publishes on 127.0.0.1 cannot be reached from here"
+    )]
+    OtherNetwork {
+        /// The engine's process.
+        pid: i32,
+    },
     /// There is no such container or image.
     #[error("no {what} {name}")]
     NotFound {
@@ -138,6 +154,13 @@ impl EngineError {
                 Some("start Docker (sudo systemctl start docker), or set DOCKER_HOST".into())
             }
             Self::TooOld { .. } => Some("install Docker 20.10 or newer".into()),
+            Self::NotDocker { .. } => {
+                Some("sudo systemctl start docker, and set DOCKER_HOST to its socket or unset it".into())
+            }
+            Self::OtherNetwork { .. } => Some(
+                "run seatrial where the engine runs: a container needs the host's network (--network host)"
+                    .into(),
+            ),
             Self::NoSpace { .. } => Some("docker system df; docker image prune".into()),
             Self::NotRunning { container, power: Power::Paused, .. } => {
                 Some(format!("docker unpause {container}"))

@@ -174,6 +174,8 @@ impl Engine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(words),
+            // What programs say is compared: it must not depend on the language of an image.
+            env: Some(vec!["LC_ALL=C".to_owned()]),
             ..Default::default()
         };
         let created = self.ask(doing, deadline, self.docker.create_exec(name, options)).await;

@@ -8,6 +8,7 @@ mod exec;
 mod feed;
 mod files;
 mod images;
+mod network;
 mod networks;
 
 use std::collections::BTreeMap;
@@ -101,7 +102,8 @@ impl Engine {
     /// [`Settings::engine`](crate::config::Settings::engine) is the one that the docker program takes.
     ///
     /// # Errors
-    /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::Timeout`] after 30 s.
+    /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::NotDocker`], [`EngineError::Timeout`]
+    /// after 30 s.
     pub async fn connect(host: &str) -> Result<Engine, EngineError> {
         Self::connect_within(host, Deadline::after(QUICK)).await
     }
@@ -126,7 +128,22 @@ impl Engine {
         if older(&found, OLDEST_API) {
             return Err(EngineError::TooOld { found, need: OLDEST_API.into() });
         }
+        // Podman's service answers as Docker would, and names itself among the parts of its version.
+        let parts = version.components.into_iter().flatten();
+        if let Some(podman) = parts.into_iter().find(|part| part.name.contains("Podman")) {
+            let product = format!("{} {}", podman.name, podman.version);
+            return Err(EngineError::NotDocker { host: host.into(), product });
+        }
         Ok(engine)
+    }
+
+    /// Checks that ports which the engine publishes on a loopback address are on this process's loopback. Where the
+    /// engine's process cannot be seen, as from a container that has its socket, nothing is known.
+    ///
+    /// # Errors
+    /// [`EngineError::OtherNetwork`].
+    pub async fn check_network(&self) -> Result<(), EngineError> {
+        network::check(&self.host).await
     }
 
     /// Its address.

@@ -8,12 +8,16 @@ use serde_json::Value;
 
 use super::{EventError, Record, SCHEMA};
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads a log.
 ///
 /// # Errors
 /// A file that cannot be read, a line that is no record or one of another run, a newer schema. A line that
 /// is no JSON is what a killed writer or a full disk leaves of a record: it is skipped, and the number that
-/// it had is missing from the others. A file without any other line is no log.
+/// it had is missing from the others. A file without any other line is no log. A byte order mark and line ends of
+/// Windows, as some editors and copies add them, are no defects; UTF-16 is refused.
 pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
     let mut records = Vec::new();
     read_each(path, |record| records.push(record))?;
@@ -33,6 +37,14 @@ pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventE
         line.clear();
         if reader.read_until(b'\n', &mut line).map_err(error)? == 0 {
             break;
+        }
+        if number == 1 {
+            if line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff") {
+                return Err(EventError::Utf16 { path: path.into() });
+            }
+            if line.starts_with(MARK) {
+                line.drain(..MARK.len());
+            }
         }
         match serde_json::from_slice::<Record>(&line) {
             Ok(record) if record.schema > SCHEMA => {
@@ -142,5 +154,29 @@ mod tests {
         assert!(
             error.to_string().ends_with("events.jsonl:3 is of run r2, the lines before it are of run r1")
         );
+    }
+
+    /// Copies as they come back from other machines and editors.
+    #[test]
+    fn a_byte_order_mark_and_line_ends_of_windows_are_no_defects_and_utf_16_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let log = EventLog::open(dir.path(), "r1").unwrap();
+            (0..3).for_each(|n| log.append(note(&format!("{n} \u{e9}"))));
+        }
+        let path = dir.path().join("events.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let whole = read(&path).unwrap();
+        let windows = text.replace('\n', "\r\n");
+        for copy in [format!("\u{feff}{text}"), windows.clone(), format!("\u{feff}{windows}")] {
+            std::fs::write(&path, copy).unwrap();
+            assert_eq!(read(&path).unwrap(), whole);
+        }
+        for bytes in [u16::to_le_bytes as fn(u16) -> [u8; 2], u16::to_be_bytes] {
+            let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+            std::fs::write(&path, units.flat_map(bytes).collect::<Vec<u8>>()).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(matches!(error, EventError::Utf16 { .. }), "{error}");
+        }
     }
 }

@@ -90,10 +90,15 @@ impl Api {
                 }
                 Ok(done) => {
                     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-                    if said.contains("(NotFound)") {
+                    // kubectl puts the reason of the API's answer first (`cmdutil.StandardErrorMessage`).
+                    let answered = |reason: &str| {
+                        let begin = format!("Error from server ({reason}): ");
+                        said.lines().any(|line| line.starts_with(&begin))
+                    };
+                    if answered("NotFound") {
                         return Ok(Said::NotFound);
                     }
-                    if said.contains("(Conflict)") {
+                    if answered("Conflict") {
                         return Ok(Said::Conflict);
                     }
                     why = format!("{}: {}", plane.name, tail(&said));

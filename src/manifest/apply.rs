@@ -237,8 +237,9 @@ where
 
 /// An unknown field in a server-side apply comes as a 500 of the server, though no retry helps.
 fn is_schema(error: &ApiError) -> bool {
-    error.text.contains("failed to create typed patch object")
-        || error.text.contains("field not declared in schema")
+    let says = |words| error.text.contains(words);
+    error.code() == Some(500)
+        && (says("failed to create typed patch object") || says("field not declared in schema"))
 }
 
 pub(super) fn failed(

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::chain::chain;
 use crate::deadline::Deadline;
+use crate::wait::pods;
 
 /// Listens on a port of 127.0.0.1. Each accepted connection looks for the pod anew and gets a
 /// port-forward of its own, since one port-forward carries one connection. So the port stays the
@@ -115,7 +116,7 @@ impl Route {
         last.filter(|(at, _)| *at >= since).map(|(_, text)| text)
     }
 
-    fn failed(&self, error: &dyn std::error::Error) {
+    fn failed(&self, error: &(dyn std::error::Error + 'static)) {
         self.lock().last_error = Some((Instant::now(), chain(error)));
     }
 
@@ -269,19 +270,14 @@ fn choose<'p>(pods: &'p [Pod], target: &Target) -> Option<&'p Pod> {
         // The newest: during a change, that is the one that stays.
         Target::Selector(_) => pods
             .iter()
-            .filter(|p| ready(p) && p.metadata.deletion_timestamp.is_none())
+            .filter(|p| pods::is_ready(p))
             .max_by_key(|p| p.metadata.creation_timestamp.as_ref().map(|t| t.0)),
     }
 }
 
-fn ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
-}
-
 fn state(pod: &Pod) -> String {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let state = match (pod.metadata.deletion_timestamp.is_some(), ready(pod)) {
+    let state = match (pod.metadata.deletion_timestamp.is_some(), pods::is_ready(pod)) {
         (true, _) => "terminating",
         (false, true) => "ready",
         (false, false) => "not ready",

@@ -265,9 +265,7 @@ impl Web<'_> {
         let s = self.s;
         self.set.delete(PropagationPolicy::Background).await?;
         let none = wait::check("no pod of the set left", |left: &[Pod]| {
-            Verdict::met_if(left.is_empty(), || {
-                left.iter().map(pods::describe).collect::<Vec<_>>().join(", ")
-            })
+            Verdict::met_if(left.is_empty(), || pods::describe_all(left))
         });
         let api = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
         wait::until(api, labelled(SELECTOR), none, self.within(ROLLOUT)).await?;

@@ -114,7 +114,7 @@ impl<'s> Solo<'s> {
         s.observe("C9", "other_after", pod);
         let evicted = wait::check(format!("{NAME}-0 evicted"), |found: &[Pod]| {
             let evicted = found.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
-            Verdict::met_if(evicted, || found.iter().map(pods::describe).collect::<Vec<_>>().join(", "))
+            Verdict::met_if(evicted, || pods::describe_all(found))
         });
         self.until(SELECTOR, evicted).await?;
         Ok(())
@@ -155,8 +155,8 @@ impl<'s> Solo<'s> {
         nodes::ready(&s.client, &home.name, self.within(RETURN)).await?;
         let alone = wait::check("no pod left on its way out", |found: &[Pod]| {
             let ending = found.iter().filter(|p| p.metadata.deletion_timestamp.is_some());
-            let ending: Vec<String> = ending.map(pods::describe).collect();
-            Verdict::met_if(ending.is_empty() && found.len() == 1, || ending.join(", "))
+            let ending: Vec<&Pod> = ending.collect();
+            Verdict::met_if(ending.is_empty() && found.len() == 1, || pods::describe_all(ending))
         });
         self.until(OTHER.1, alone).await?;
         passes(s, &self.set, HELD, self.within(START)).await?;
@@ -193,7 +193,7 @@ fn ready_elsewhere(home: &str) -> impl Check<Pod> + use<> {
     wait::check(format!("a pod ready elsewhere than on {home}"), move |found: &[Pod]| {
         let node = |p: &Pod| p.spec.as_ref().and_then(|s| s.node_name.clone()).unwrap_or_default();
         let there = found.iter().any(|p| pods::is_ready(p) && node(p) != home);
-        Verdict::met_if(there, || found.iter().map(pods::describe).collect::<Vec<_>>().join(", "))
+        Verdict::met_if(there, || pods::describe_all(found))
     })
 }
 

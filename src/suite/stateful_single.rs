@@ -309,7 +309,7 @@ impl<'s> Mysql<'s> {
             if let Some(why) = new.iter().find_map(|pod| pods::hopeless(pod)) {
                 return Verdict::Never(why);
             }
-            let states = || new.iter().map(|pod| pods::describe(pod)).collect::<Vec<_>>().join(", ");
+            let states = || pods::describe_all(new.iter().copied());
             Verdict::met_if(new.iter().any(|pod| pods::is_ready(pod)), || format!("new pods: {}", states()))
         });
         let ours = watcher::Config::default().labels(SELECTOR);
@@ -352,7 +352,8 @@ impl<'s> Mysql<'s> {
     async fn gone(&self, pod: &Pod) -> Result<(), Failure> {
         let gone = pods::pods_gone([uid(pod).to_owned()]);
         let ours = watcher::Config::default().labels(SELECTOR);
-        wait::until(self.pods.clone(), ours, gone, self.within(START)).await?;
+        let s = self.s;
+        wait::pods_until(&s.client, &s.namespace, ours, gone, self.within(START)).await?;
         Ok(())
     }
 

@@ -197,10 +197,10 @@ async fn labelled(s: &Scenario, selector: &str) -> Result<Vec<Pod>, Failure> {
     Ok(api.list(&ListParams::default().labels(selector)).await?.items)
 }
 
-/// The one pod with a label, going ones left out.
+/// The one live pod with a label.
 async fn only(s: &Scenario, selector: &str) -> Result<Pod, Failure> {
     let found = labelled(s, selector).await?;
-    let mut stay = found.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none());
+    let mut stay = found.into_iter().filter(wait::pods::is_live);
     match (stay.next(), stay.next()) {
         (Some(pod), None) => Ok(pod),
         (None, _) => Err(format!("there is no pod with {selector}").into()),

@@ -126,7 +126,7 @@ pub(super) fn moves(pod: &Pod) -> bool {
 
 /// Whether a drain would delete this pod for good.
 pub(super) fn unmanaged(pod: &Pod) -> bool {
-    moves(pod) && !has_ended(pod) && !pod.owner_references().iter().any(|o| o.controller == Some(true))
+    moves(pod) && !pods::has_ended(pod) && !pod.owner_references().iter().any(|o| o.controller == Some(true))
 }
 
 /// `namespace/name`.
@@ -158,11 +158,8 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
                     last = forbidden(client, pod, &error.text).await;
                     AGAIN
                 }
-                // Two budgets for one pod: the API refuses each eviction of it.
-                error
-                    if error.code() == Some(500)
-                        && error.text.contains("more than one PodDisruptionBudget") =>
-                {
+                // The API refuses each eviction of a pod that two budgets count, with a 500 (`EvictionREST.Create`).
+                error if error.code() == Some(500) && budgets_of(client, pod).await.len() > 1 => {
                     last = forbidden(client, pod, &error.text).await;
                     deadline.remaining()
                 }
@@ -192,13 +189,11 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
 /// up; then the API's words.
 async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
     let namespace = pod.namespace().unwrap_or_default();
-    let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
-    let budgets = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
     let pods = Api::<Pod>::namespaced(client.unary.clone(), &namespace);
     let pods = pods.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    let budgets = budgets_of(client, pod).await;
     let mut why: Vec<String> = budgets
         .iter()
-        .filter(|b| counts(b, pod))
         .map(|b| {
             let status = b.status.clone().unwrap_or_default();
             let (name, now, desired) = (full_name(b), status.current_healthy, status.desired_healthy);
@@ -211,19 +206,23 @@ async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
     why.join("; ")
 }
 
+/// The budgets that count the pod; none where the API gives none.
+async fn budgets_of(client: &Client, pod: &Pod) -> Vec<PodDisruptionBudget> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
+    let listed = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    listed.into_iter().filter(|b| counts(b, pod)).collect()
+}
+
 /// Of the pods that a budget counts those that use it up, since they are not ready.
 pub(super) fn uses_up(counted: &[&Pod]) -> BTreeSet<String> {
-    counted.iter().filter(|p| !pods::is_ready(p) && !has_ended(p)).map(|p| full_name(*p)).collect()
+    counted.iter().filter(|p| !pods::is_ready(p) && !pods::has_ended(p)).map(|p| full_name(*p)).collect()
 }
 
 /// Whether the API asks the budgets before it evicts this pod.
 pub(super) fn asks_budgets(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && phase != Some("Pending") && !has_ended(pod)
-}
-
-fn has_ended(pod: &Pod) -> bool {
-    matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"))
+    pod.metadata.deletion_timestamp.is_none() && phase != Some("Pending") && !pods::has_ended(pod)
 }
 
 /// Whether a budget counts this pod: same namespace, its selector matches. An empty selector counts
@@ -237,12 +236,7 @@ pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
 
 /// Controllers, `namespace/owner's UID`, whose pods are not all ready.
 pub(super) fn unready(pods: &[Pod]) -> BTreeSet<String> {
-    let waits = |p: &&Pod| {
-        let phase = p.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
-        !matches!(phase, "Succeeded" | "Failed")
-            && p.metadata.deletion_timestamp.is_none()
-            && !pods::is_ready(p)
-    };
+    let waits = |p: &&Pod| pods::is_live(p) && !pods::is_ready(p);
     pods.iter().filter(waits).map(owner).collect()
 }
 
@@ -260,12 +254,9 @@ pub(super) async fn pods_back(
 ) -> Result<usize, UpgradeError> {
     let before = before.clone();
     let back = check("all pods ready again", move |pods: &[Pod]| {
-        let late: Vec<String> = pods
-            .iter()
-            .filter(|p| unready(std::slice::from_ref(p)).iter().any(|owner| !before.contains(owner)))
-            .map(pods::describe)
-            .collect();
-        Verdict::met_if(late.is_empty(), || late.join("; "))
+        let is_late = |p: &&Pod| unready(std::slice::from_ref(p)).iter().any(|owner| !before.contains(owner));
+        let late: Vec<&Pod> = pods.iter().filter(is_late).collect();
+        Verdict::met_if(late.is_empty(), || pods::describe_all(late))
     });
     let api = Api::<Pod>::all(client.stream.clone());
     let seen = wait::until(api, watcher::Config::default(), back, deadline).await?;

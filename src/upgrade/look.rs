@@ -189,7 +189,7 @@ pub async fn state(client: &Client) -> Result<State, UpgradeError> {
             node.status.as_ref().and_then(|s| s.node_info.as_ref()).map(|i| i.kubelet_version.clone());
         state.kubelets.insert(node.name_any(), version.unwrap_or_default().parse()?);
     }
-    for pod in pods.iter().filter(|p| p.metadata.deletion_timestamp.is_none()) {
+    for pod in pods.iter().filter(|p| pods::is_live(p)) {
         let Some(node) = pod.spec.as_ref().and_then(|s| s.node_name.clone()) else { continue };
         let Some(version) = image(pod).and_then(Version::of_image) else { continue };
         if pod.labels().get("tier").is_some_and(|t| t == "control-plane") {
@@ -360,8 +360,8 @@ pub(super) async fn at_version(
 /// [`UpgradeError::Wait`].
 pub(super) async fn plane_ready(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
     let ready = check(format!("the control plane of {node} ready"), |found: &[Pod]| {
-        let late: Vec<String> = found.iter().filter(|p| !pods::is_ready(p)).map(pods::describe).collect();
-        Verdict::met_if(found.len() >= Component::ALL.len() && late.is_empty(), || late.join("; "))
+        let late: Vec<&Pod> = found.iter().filter(|p| !pods::is_ready(p)).collect();
+        Verdict::met_if(found.len() >= Component::ALL.len() && late.is_empty(), || pods::describe_all(late))
     });
     let ours =
         watcher::Config::default().labels("tier=control-plane").fields(&format!("spec.nodeName={node}"));

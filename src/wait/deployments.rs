@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
-use super::{Check, Verdict, check, pods};
+use super::around::Around;
+use super::{Check, Verdict, check, pods, refused};
 
 /// Label by which the controller tells the pods of one template from those of another.
 pub const HASH_LABEL: &str = "pod-template-hash";
@@ -20,7 +21,7 @@ pub type ImageIds = BTreeMap<String, String>;
 /// Whether the Deployment runs its present template, all of it and nothing else: generation
 /// observed; updated = ready = available = total = desired; that many ready pods of the present
 /// ReplicaSet with the template's images; no pod of another template left, terminating ones
-/// included.
+/// included. Pods that have ended do not count, whatever keeps them.
 ///
 /// The status alone lies in known ways: `Progressing` may speak of the rollout before
 /// (kubernetes#124264), `Available` and the ready count include old pods.
@@ -29,15 +30,19 @@ pub type ImageIds = BTreeMap<String, String>;
 /// controller gave up on this very ReplicaSet, pods are refused for good, the Deployment is
 /// paused or goes away.
 pub fn complete(deployment: &Deployment, sets: &[ReplicaSet], pods: &[Pod]) -> Verdict {
-    complete_running(deployment, sets, pods, &ImageIds::new())
+    complete_running(deployment, sets, pods, &ImageIds::new(), &Around::default())
 }
 
-/// As [`complete`], and the running containers must have these image ids.
+/// As [`complete`], and the running containers must have these image ids, and the nodes of the pods must report.
+///
+/// A pod belongs to the template by its ReplicaSet, not by the names of its images: admission may have rewritten
+/// them, to those of a mirror for one.
 pub fn complete_running(
     deployment: &Deployment,
     sets: &[ReplicaSet],
     pods: &[Pod],
     image_ids: &ImageIds,
+    around: &Around,
 ) -> Verdict {
     if deployment.metadata.deletion_timestamp.is_some() {
         return Verdict::Never("the Deployment is being deleted".into());
@@ -47,25 +52,28 @@ pub fn complete_running(
     }
     let open = |why: String| paused(deployment).unwrap_or(Verdict::NotYet(why));
     let Some(set) = present_set(deployment, sets) else {
-        let refused = refusal(deployment, None, false);
-        return refused.unwrap_or_else(|| open("no ReplicaSet for the present template yet".into()));
+        let why = "no ReplicaSet for the present template yet".to_owned();
+        let why =
+            [Some(why), last_refusal(deployment, None)].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        return refusal(deployment, None).unwrap_or_else(|| open(why));
     };
     let all = pods_of(deployment, sets, pods);
-    let (new, old): (Vec<&Pod>, Vec<&Pod>) = all.into_iter().partition(|p| is_owned(*p, set));
-    let live: Vec<&Pod> = new.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect();
-    let doomed =
-        live.iter().find_map(|p| pods::hopeless(p).or_else(|| wrong_image(p, deployment, image_ids)));
+    let (new, old): (Vec<&Pod>, Vec<&Pod>) =
+        all.into_iter().filter(|p| !pods::has_ended(p)).partition(|p| is_owned(*p, set));
+    let live: Vec<&Pod> = new.into_iter().filter(|p| pods::is_live(p)).collect();
+    let doomed = live
+        .iter()
+        .find_map(|p| pods::hopeless_in(p, around).or_else(|| wrong_image(p, deployment, image_ids)));
     if let Some(why) = doomed {
         return Verdict::Never(why);
     }
-    let missing = missing(deployment, sets, set, &live, &old);
+    let mut missing = missing(deployment, sets, set, &live, &old, around);
     if missing.is_empty() {
         return Verdict::Met;
     }
+    missing.extend(last_refusal(deployment, Some(set)));
     let why = missing.join("; ");
-    refusal(deployment, Some(set), !old.is_empty())
-        .or_else(|| gave_up(deployment, set, &why))
-        .unwrap_or_else(|| open(why))
+    refusal(deployment, Some(set)).or_else(|| gave_up(deployment, set, &why)).unwrap_or_else(|| open(why))
 }
 
 /// The Deployment's own numbers are all `n`, for the generation that asks for `n`. Old pods that
@@ -120,17 +128,24 @@ fn missing(
     present: &ReplicaSet,
     live: &[&Pod],
     old: &[&Pod],
+    around: &Around,
 ) -> Vec<String> {
     let mut missing: Vec<String> = off_counts(deployment).into_iter().collect();
-    let ready = live.iter().filter(|p| pods::is_ready(p) && runs_template(p, deployment)).count();
+    let ready = live.iter().filter(|p| around.is_ready(p)).count();
     let want = usize::try_from(desired(deployment)).unwrap_or(0);
     if ready != want || live.len() != want {
         missing.push(format!("{ready} of {want} pods ready in ReplicaSet {}", present.name_any()));
-        missing.extend(live.iter().filter(|p| !pods::is_ready(p)).map(|p| pods::describe(p)));
+        let unready = live.iter().copied().filter(|p| !around.is_ready(p));
+        if unready.clone().next().is_some() {
+            missing.push(pods::list(unready, around));
+        }
     }
     if !old.is_empty() {
-        let names: Vec<String> = old.iter().map(|p| pods::describe(p)).collect();
-        missing.push(format!("pods of an earlier template left: {}", names.join(", ")));
+        let names = pods::list(old.iter().copied(), around);
+        missing.push(format!("pods of an earlier template left: {names}"));
+        if is_recreate(deployment) && live.is_empty() {
+            missing.push("strategy Recreate: by design no new pod is made before these are gone".into());
+        }
     }
     let left = |s: &&&ReplicaSet| s.status.as_ref().is_some_and(|st| st.replicas > 0);
     let others = sets_of(deployment, sets).into_iter().filter(|s| s.metadata.uid != present.metadata.uid);
@@ -139,6 +154,11 @@ fn missing(
         missing.push(format!("earlier ReplicaSet {} still counts pods", set.name_any()));
     }
     missing
+}
+
+fn is_recreate(deployment: &Deployment) -> bool {
+    let strategy = deployment.spec.as_ref().and_then(|s| s.strategy.as_ref()?.type_.as_deref());
+    strategy == Some("Recreate")
 }
 
 fn observed(deployment: &Deployment) -> Verdict {
@@ -166,27 +186,35 @@ fn paused(deployment: &Deployment) -> Option<Verdict> {
     paused.then(|| Verdict::Never("the Deployment is paused, so nothing is rolled out".into()))
 }
 
-/// Pods, or the ReplicaSet, refused for a reason that no retry changes. A full quota is no such
-/// reason while old pods may still make room, nor is a missing service account, which is made
-/// shortly after its namespace, nor a quota whose use was not counted yet.
-fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, room_may_come: bool) -> Option<Verdict> {
+/// Pods, or the ReplicaSet, refused for a reason that no retry changes ([`refused::for_good`]).
+fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>) -> Option<Verdict> {
+    refusals(deployment, set)
+        .find(|(_, message)| refused::for_good(message))
+        .map(|r| Verdict::Never(quoted(r)))
+}
+
+/// What the API said last when it refused pods, or the ReplicaSet.
+fn last_refusal(deployment: &Deployment, set: Option<&ReplicaSet>) -> Option<String> {
+    refusals(deployment, set).next().map(quoted)
+}
+
+fn quoted((reason, message): (&str, &str)) -> String {
+    format!("{reason}: {message}")
+}
+
+/// Reason and message of each refusal that the controllers report now.
+fn refusals<'a>(
+    deployment: &'a Deployment,
+    set: Option<&'a ReplicaSet>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
     let of_set = set.and_then(|s| s.status.as_ref()?.conditions.as_ref()).into_iter().flatten();
     let of_set = of_set.filter(|c| c.type_ == "ReplicaFailure" && c.status == "True");
     let of_set = of_set.map(|c| (c.reason.as_deref(), c.message.as_deref()));
     // What the Deployment says of an existing set may be said of an earlier one.
     let of_deployment =
-        conditions(deployment).filter(|c| set.is_none() && c.2 == Some("ReplicaSetCreateError"));
-    let of_deployment = of_deployment.map(|c| (c.2, c.3));
-    of_set.chain(of_deployment).find_map(|(reason, message)| {
-        let message = message.unwrap_or_default();
-        let for_good = message.contains("forbidden") || message.contains("is invalid");
-        let quota = message.contains("exceeded quota");
-        let soon = message.contains("error looking up service account")
-            || message.contains("status unknown for quota")
-            || quota && room_may_come;
-        let text = || format!("{}: {message}", reason.unwrap_or("refused"));
-        (for_good && !soon).then(|| Verdict::Never(text()))
-    })
+        conditions(deployment).filter(move |c| set.is_none() && c.2 == Some("ReplicaSetCreateError"));
+    let all = of_set.chain(of_deployment.map(|c| (c.2, c.3)));
+    all.map(|(reason, message)| (reason.unwrap_or("refused"), message.unwrap_or("no message")))
 }
 
 /// The controller gave up on this very ReplicaSet. The condition of a rollout before may stand
@@ -224,16 +252,6 @@ fn wrong_image(pod: &Pod, deployment: &Deployment, image_ids: &ImageIds) -> Opti
             format!("pod {} on {node} runs {runs} under the name {image}, asked for {id}", pod.name_any())
         })
     })
-}
-
-fn runs_template(pod: &Pod, deployment: &Deployment) -> bool {
-    let images = |spec: &k8s_openapi::api::core::v1::PodSpec| {
-        spec.containers.iter().map(|c| (c.name.clone(), c.image.clone())).collect::<BTreeMap<_, _>>()
-    };
-    let asked = template(deployment).and_then(|t| t.spec.as_ref()).map(images).unwrap_or_default();
-    let has = pod.spec.as_ref().map(images).unwrap_or_default();
-    // An admission plugin may add containers of its own.
-    asked.iter().all(|(name, image)| has.get(name) == Some(image))
 }
 
 fn same_template(deployment: &Deployment, set: &ReplicaSet) -> bool {

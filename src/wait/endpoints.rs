@@ -1,8 +1,8 @@
 //! Rules on EndpointSlices.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::ResourceExt;
 
 use super::{Check, Verdict, check};
@@ -10,15 +10,41 @@ use super::{Check, Verdict, check};
 /// Label that names a slice's Service.
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-/// The Service has exactly `n` ready addresses. An endpoint without a `ready` condition counts as
-/// ready, as the API's documentation asks consumers to read it.
+/// So many addresses of a family are named.
+const NAMED: usize = 8;
+
+/// The Service has exactly `n` ready endpoints in each of its address families. An endpoint is a pod, whatever number
+/// of slices and addresses it stands in; one that no object stands behind is its addresses. An endpoint without a
+/// `ready` condition counts as ready, as the API's documentation asks consumers to read it.
 pub fn endpoints_ready(service: &str, n: usize) -> impl Check<EndpointSlice> + use<> {
     let service = service.to_owned();
     check(format!("{n} ready endpoints of Service {service}"), move |slices: &[EndpointSlice]| {
         let ours = slices.iter().filter(|s| s.labels().get(SERVICE_LABEL) == Some(&service));
-        let endpoints = ours.flat_map(|s| s.endpoints.iter());
-        let ready = endpoints.filter(|e| e.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true));
-        let addresses: BTreeSet<&String> = ready.flat_map(|e| &e.addresses).collect();
-        Verdict::met_if(addresses.len() == n, || format!("{} ready: {addresses:?}", addresses.len()))
+        let mut families: BTreeMap<&str, BTreeMap<String, &str>> = BTreeMap::new();
+        for slice in ours {
+            let family = families.entry(&slice.address_type).or_default();
+            let ready = |e: &&Endpoint| e.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true);
+            for endpoint in slice.endpoints.iter().filter(ready) {
+                let address = endpoint.addresses.first().map(String::as_str).unwrap_or_default();
+                family.insert(identity(endpoint), address);
+            }
+        }
+        let met = families.values().all(|found| found.len() == n) && (n == 0 || !families.is_empty());
+        Verdict::met_if(met, || told(&families))
     })
+}
+
+fn identity(endpoint: &Endpoint) -> String {
+    let uid = endpoint.target_ref.as_ref().and_then(|t| t.uid.clone());
+    uid.unwrap_or_else(|| endpoint.addresses.join(" "))
+}
+
+fn told(families: &BTreeMap<&str, BTreeMap<String, &str>>) -> String {
+    let told = families.iter().map(|(family, found)| {
+        let some: Vec<&str> = found.values().take(NAMED).copied().collect();
+        let more = if found.len() > NAMED { ", .." } else { "" };
+        format!("{} ready by {family} [{}{more}]", found.len(), some.join(", "))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "0 ready: the Service has no endpoint slices".into() } else { told.join(", ") }
 }

@@ -1,25 +1,33 @@
 //! Waits: a question on objects, asked on a watch until it is met, hopeless or out of time.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::runtime::watcher;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::{sanitise, secret};
 
+pub mod around;
 pub mod claims;
 pub mod deployments;
 pub mod endpoints;
 pub mod namespaces;
 pub mod nodes;
 pub mod pods;
+mod refused;
 mod rollout;
 pub mod stateful_sets;
+mod warnings;
 mod watched;
 
+pub use around::Around;
+use around::Surroundings;
 pub use rollout::{Rollout, StatefulRollout, rollout, rollout_running, stateful_rollout};
 use watched::{Seen, Watched};
 
@@ -50,6 +58,11 @@ pub trait Check<K>: Send + Sync {
     fn what(&self) -> String;
     /// The answer for the set as it is now. Every object that is left out is not there.
     fn verdict(&self, objects: &[K]) -> Verdict;
+    /// The same with what is known of nodes and warnings; without need of those it is [`Check::verdict`].
+    fn verdict_in(&self, objects: &[K], around: &Around) -> Verdict {
+        let _ = around;
+        self.verdict(objects)
+    }
 }
 
 /// A check from a text and a function.
@@ -82,8 +95,9 @@ pub struct Waited<K> {
 /// the connection died unnoticed; default 20 s. Give it an [`Api`] of [`crate::client::Client::stream`].
 ///
 /// # Errors
-/// [`WaitError::Never`] as soon as the check says so; [`WaitError::Timeout`] with the last state
-/// and the last error of the API.
+/// [`WaitError::Never`] as soon as the check says so; [`WaitError::Timeout`] with the last state, the newest
+/// warnings about the objects and their owners, and the last error of the API. For those warnings the API is
+/// asked once after the deadline, for 3 s at most.
 ///
 /// # Cancellation
 /// May be dropped at any time; the watch ends with it.
@@ -96,13 +110,50 @@ pub async fn until<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let client = api.clone().into_client();
     let mut watched = Watched::new(api, params);
     let mut wait = Wait::new(check.what(), deadline);
     loop {
-        match wait.bound(watched.next()).await? {
-            Seen::Trouble(text) => wait.trouble(text),
-            Seen::Change => {
+        match wait.bound(watched.next()).await {
+            Err(timeout) => return Err(wait.explained(timeout, &client, &watched.objects()).await),
+            Ok(Seen::Trouble(text)) => wait.trouble(text),
+            Ok(Seen::Change) => {
                 if wait.is_met(check.verdict(&watched.objects()))? {
+                    return Ok(Waited { objects: watched.objects(), took: wait.took() });
+                }
+            }
+        }
+    }
+}
+
+/// As [`until`] for the pods that `params` select, and the check also sees nodes, their leases and the warnings in
+/// the namespace ([`Check::verdict_in`]).
+///
+/// # Errors
+/// As [`until`].
+pub async fn pods_until(
+    client: &Client,
+    namespace: &str,
+    params: watcher::Config,
+    check: impl Check<Pod>,
+    deadline: Deadline,
+) -> Result<Waited<Pod>, WaitError> {
+    let mut around = Surroundings::new(client, namespace);
+    let mut watched = Watched::new(Api::<Pod>::namespaced(client.stream.clone(), namespace), params);
+    let mut wait = Wait::new(check.what(), deadline);
+    loop {
+        let next = async {
+            tokio::select! {
+                seen = watched.next() => seen,
+                seen = around.next() => seen,
+            }
+        };
+        match wait.bound(next).await {
+            Err(timeout) => return Err(wait.explained(timeout, &client.stream, &watched.objects()).await),
+            Ok(Seen::Trouble(text)) => wait.trouble(text),
+            Ok(Seen::Change) if !(watched.is_complete() && around.is_complete()) => {}
+            Ok(Seen::Change) => {
+                if wait.is_met(check.verdict_in(&watched.objects(), &around.now()))? {
                     return Ok(Waited { objects: watched.objects(), took: wait.took() });
                 }
             }
@@ -114,7 +165,10 @@ where
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitError {
     /// The deadline passed.
-    #[error("{what}: not met after {:.1} s; last seen: {last}{}", .waited.as_secs_f64(), in_brackets(.api_error))]
+    #[error(
+        "{what}: not met after {:.1} s; last seen: {last}{}{}",
+        .waited.as_secs_f64(), quoted(.warnings), in_brackets(.api_error)
+    )]
     Timeout {
         /// What was waited for.
         what: String,
@@ -122,6 +176,8 @@ pub enum WaitError {
         waited: Duration,
         /// The last answer of the check.
         last: String,
+        /// The newest warnings about the objects and their owners.
+        warnings: Option<String>,
         /// The last error of the API, with its age.
         api_error: Option<String>,
     },
@@ -148,6 +204,10 @@ fn in_brackets(text: &Option<String>) -> String {
     text.as_ref().map(|t| format!(" [{t}]")).unwrap_or_default()
 }
 
+fn quoted(warnings: &Option<String>) -> String {
+    warnings.as_ref().map(|w| format!("; newest warnings: {w}")).unwrap_or_default()
+}
+
 /// What objects say of themselves, as an error may repeat it.
 fn told(why: &str) -> String {
     sanitise::line(&secret::hide_shapes(why))
@@ -172,11 +232,31 @@ impl Wait {
             what: self.what.clone(),
             waited: self.took(),
             last: self.last.clone().unwrap_or_else(|| "nothing, the API gave no list".into()),
+            warnings: None,
             api_error: self
                 .trouble
                 .as_ref()
                 .map(|(at, text)| format!("API error {:.1} s before: {text}", at.elapsed().as_secs_f64())),
         })
+    }
+
+    /// A timeout with the newest warnings about these objects.
+    async fn explained<K>(&self, mut error: WaitError, client: &kube::Client, objects: &[K]) -> WaitError
+    where
+        K: Resource + Debug,
+    {
+        if let WaitError::Timeout { warnings, .. } = &mut error {
+            *warnings = warnings::quoted(client, objects).await.map(|text| told(&text));
+        }
+        error
+    }
+
+    /// A timeout with the newest of these warnings about objects with these UIDs.
+    fn explained_by(&self, mut error: WaitError, events: &[Event], about: &BTreeSet<String>) -> WaitError {
+        if let WaitError::Timeout { warnings, .. } = &mut error {
+            *warnings = warnings::newest(events, about).map(|text| told(&text));
+        }
+        error
     }
 
     fn is_met(&mut self, verdict: Verdict) -> Result<bool, WaitError> {

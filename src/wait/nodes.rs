@@ -64,10 +64,9 @@ pub async fn not_ready(client: &Client, name: &str, deadline: Deadline) -> Resul
 /// Exactly `n` nodes, all of them ready and without the taints of a lost or full node.
 pub fn nodes_ready(n: usize) -> impl Check<Node> {
     check(format!("{n} nodes ready"), move |nodes: &[Node]| {
-        let ready = |node: &&Node| condition(node).is_some_and(|c| c.status == "True");
         let bad = [UNREACHABLE, NOT_READY, DISK_PRESSURE, OUT_OF_SERVICE];
         let clean = |node: &&Node| !bad.iter().any(|key| has_taint(node, key));
-        let count = nodes.iter().filter(ready).filter(clean).count();
+        let count = nodes.iter().filter(|n| is_ready(n)).filter(clean).count();
         let list = || nodes.iter().map(describe).collect::<Vec<_>>().join(", ");
         Verdict::met_if(count == n && nodes.len() == n, || format!("{count} of {n} ready: {}", list()))
     })
@@ -99,11 +98,17 @@ pub fn node_unreachable(name: &str) -> impl Check<Node> + use<> {
     })
 }
 
+/// Whether the node's `Ready` condition is true.
+pub(super) fn is_ready(node: &Node) -> bool {
+    condition(node).is_some_and(|c| c.status == "True")
+}
+
 fn by_name(name: &str) -> watcher::Config {
     watcher::Config::default().fields(&format!("metadata.name={name}"))
 }
 
-fn describe(node: &Node) -> String {
+/// A node in a few words: its `Ready` condition with the reason, and its taints.
+pub(super) fn describe(node: &Node) -> String {
     let taints: Vec<String> = taints(node).map(|(key, effect)| format!("{key}:{effect}")).collect();
     let taints = if taints.is_empty() { String::new() } else { format!(", tainted {}", taints.join(" ")) };
     match condition(node) {

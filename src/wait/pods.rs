@@ -3,45 +3,60 @@
 
 use std::collections::BTreeSet;
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt;
 
+use super::around::Around;
 use super::{Check, Verdict, check};
 
-/// Reasons that another try does not mend in the time of a test: the image is not there.
-const NO_IMAGE: [&str; 4] = ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
+mod describe;
+mod placement;
+mod pull;
 
-/// Restarts from which a crash loop counts as hopeless. A server may well fail once or twice
-/// while what it needs comes up.
-pub const CRASH_LOOP_RESTARTS: i32 = 3;
+pub(super) use describe::list;
+pub use describe::{describe, describe_all};
 
-/// The kubelet's pause before the restart of that number; it doubles from 10 s each time. The restarts
-/// of a pod are never forgotten, the pause is after 10 minutes without a failure: a pod that was
-/// restarted long ago, by a fault say, is as good as a new one.
-const CRASH_LOOP_PAUSE: Duration = Duration::from_secs(40);
-
-/// Exactly `n` pods that are not terminating, and all of them ready.
+/// Exactly `n` live pods ([`is_live`]), and all of them ready.
 pub fn pods_ready(n: usize) -> impl Check<Pod> {
-    check(format!("{n} pods ready"), move |pods: &[Pod]| {
-        let live: Vec<&Pod> = pods.iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect();
-        if let Some(why) = live.iter().find_map(|p| hopeless(p)) {
-            return Verdict::Never(why);
+    struct Ready(usize);
+    impl Check<Pod> for Ready {
+        fn what(&self) -> String {
+            format!("{} pods ready", self.0)
         }
-        let ready = live.iter().filter(|p| is_ready(p)).count();
-        Verdict::met_if(ready == n && live.len() == n, || format!("{ready} of {n} ready: {}", list(pods)))
-    })
+        fn verdict(&self, pods: &[Pod]) -> Verdict {
+            self.verdict_in(pods, &Around::default())
+        }
+        fn verdict_in(&self, pods: &[Pod], around: &Around) -> Verdict {
+            let live: Vec<&Pod> = pods.iter().filter(|p| is_live(p)).collect();
+            if let Some(why) = live.iter().find_map(|p| hopeless_in(p, around)) {
+                return Verdict::Never(why);
+            }
+            let (n, ready) = (self.0, live.iter().filter(|p| around.is_ready(p)).count());
+            Verdict::met_if(ready == n && live.len() == n, || {
+                format!("{ready} of {n} ready: {}", list(pods, around))
+            })
+        }
+    }
+    Ready(n)
 }
 
 /// None of these pods, by UID, is left; a pod of the same name with another UID is another pod.
 pub fn pods_gone(uids: impl IntoIterator<Item = String>) -> impl Check<Pod> {
-    let uids: BTreeSet<String> = uids.into_iter().collect();
-    check(format!("{} pods gone", uids.len()), move |pods: &[Pod]| {
-        let is_ours = |p: &&Pod| p.metadata.uid.as_ref().is_some_and(|uid| uids.contains(uid));
-        let left: Vec<Pod> = pods.iter().filter(is_ours).cloned().collect();
-        Verdict::met_if(left.is_empty(), || format!("left: {}", list(&left)))
-    })
+    struct Gone(BTreeSet<String>);
+    impl Check<Pod> for Gone {
+        fn what(&self) -> String {
+            format!("{} pods gone", self.0.len())
+        }
+        fn verdict(&self, pods: &[Pod]) -> Verdict {
+            self.verdict_in(pods, &Around::default())
+        }
+        fn verdict_in(&self, pods: &[Pod], around: &Around) -> Verdict {
+            let is_ours = |p: &&Pod| p.metadata.uid.as_ref().is_some_and(|uid| self.0.contains(uid));
+            let left: Vec<&Pod> = pods.iter().filter(is_ours).collect();
+            Verdict::met_if(left.is_empty(), || format!("left: {}", list(left, around)))
+        }
+    }
+    Gone(uids.into_iter().collect())
 }
 
 /// Some pod cannot be scheduled, and the scheduler's message contains `because`.
@@ -49,42 +64,36 @@ pub fn unschedulable(because: &str) -> impl Check<Pod> + use<> {
     let because = because.to_owned();
     check(format!("a pod unschedulable because of \"{because}\""), move |pods: &[Pod]| {
         let held = pods.iter().filter_map(unscheduled).any(|message| message.contains(&because));
-        Verdict::met_if(held, || format!("pods: {}", list(pods)))
+        Verdict::met_if(held, || format!("pods: {}", describe_all(pods)))
     })
 }
 
-/// Whether the pod's `Ready` condition is true and it is not on its way out.
+/// Whether the pod's `Ready` condition is true and the pod is live ([`is_live`]).
 pub fn is_ready(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none() && condition(pod, "Ready").is_some_and(|c| c.status == "True")
+    is_live(pod) && condition(pod, "Ready").is_some_and(|c| c.status == "True")
 }
 
-/// Why the pod can never become ready, if it cannot: its image cannot be had, it crashes again
-/// and again, or no node can ever take it. Names image, pod and node.
+/// Whether the pod is to go on: it is not being deleted, and has not come to an end. Kubernetes keeps ended pods,
+/// such as evicted ones, for reading; controllers do not count them (`IsPodActive` of
+/// `pkg/controller/controller_utils.go`).
+pub fn is_live(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none() && !has_ended(pod)
+}
+
+/// Whether all containers of the pod have ended for good: its phase is `Succeeded` or `Failed`.
+pub fn has_ended(pod: &Pod) -> bool {
+    ended(pod).is_some()
+}
+
+/// Why no further try of Kubernetes can make the pod ready without somebody's change, if so: its image cannot be had.
+/// Names image, pod and node. A container that crashes again and again is not hopeless: what it needs may come up.
 pub fn hopeless(pod: &Pod) -> Option<String> {
-    containers(pod).find_map(|c| stuck(pod, c)).or_else(|| unplaceable(pod))
+    hopeless_in(pod, &Around::default())
 }
 
-/// A pod in a few words: name, node, phase, and what holds it up.
-pub fn describe(pod: &Pod) -> String {
-    let status = pod.status.as_ref();
-    let phase = status.and_then(|s| s.phase.as_deref()).unwrap_or("no status");
-    let waiting = containers(pod).find_map(|c| {
-        let state = c.state.as_ref()?;
-        let reason = match (&state.waiting, &state.terminated) {
-            (Some(waiting), _) => waiting.reason.clone()?,
-            (_, Some(ended)) => format!("exited with {}", ended.exit_code),
-            _ => return None,
-        };
-        Some(format!(", {} {reason}", c.name))
-    });
-    let state = match (&pod.metadata.deletion_timestamp, is_ready(pod)) {
-        (Some(_), _) => ", terminating".to_owned(),
-        (None, true) => ", ready".to_owned(),
-        (None, false) => {
-            unscheduled(pod).map(|m| format!(", unschedulable: {m}")).unwrap_or(", not ready".into())
-        }
-    };
-    format!("{} on {} ({phase}{state}{})", pod.name_any(), node(pod), waiting.unwrap_or_default())
+/// As [`hopeless`]; and no node can ever take the pod, or events about it name the cause that its status has lost.
+pub fn hopeless_in(pod: &Pod, around: &Around) -> Option<String> {
+    containers(pod).find_map(|c| without_image(pod, c, around)).or_else(|| unplaceable(pod, around))
 }
 
 /// The node the pod is bound to.
@@ -92,41 +101,31 @@ pub(crate) fn node(pod: &Pod) -> &str {
     pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or("no node")
 }
 
-fn list(pods: &[Pod]) -> String {
-    match pods {
-        [] => "no pods".into(),
-        _ => pods.iter().map(describe).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn stuck(pod: &Pod, container: &ContainerStatus) -> Option<String> {
+fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Option<String> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref()?;
-    let (name, node) = (pod.name_any(), node(pod));
-    if NO_IMAGE.contains(&reason) {
-        let image = image(pod, container);
-        let message = waiting.message.as_deref().unwrap_or("no message");
-        return Some(format!("{reason}: image {image} for pod {name} on {node}: {message}"));
-    }
-    let goes_on = pause(waiting.message.as_deref()).is_none_or(|pause| pause >= CRASH_LOOP_PAUSE);
-    if reason == "CrashLoopBackOff" && container.restart_count >= CRASH_LOOP_RESTARTS && goes_on {
-        let last = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
-        let last = last.map(|t| {
-            let reason = t.reason.as_deref().unwrap_or("no reason");
-            let message = t.message.as_deref().map(|m| format!(": {}", m.trim())).unwrap_or_default();
-            format!(", last with {} ({reason}){message}", t.exit_code)
-        });
-        let restarts = container.restart_count;
-        let ended = format!("{} of pod {name} on {node} ended {restarts} times", container.name);
-        return Some(format!("CrashLoopBackOff: {ended}{}", last.unwrap_or_default()));
-    }
-    None
+    let reason = waiting.reason.as_deref().filter(|r| pull::REASONS.contains(r))?;
+    let message = waiting.message.as_deref().unwrap_or("no message");
+    let text = match pull::has_cause(reason, message) {
+        true => message,
+        false => pull_event(pod, container, around).unwrap_or(message),
+    };
+    (pull::failed(reason, text) == pull::Failed::ForGood).then(|| {
+        let (image, name, node) = (image(pod, container), pod.name_any(), node(pod));
+        format!("{reason}: image {image} for pod {name} on {node}: {text}")
+    })
 }
 
-/// The pause that the kubelet's message tells of: `back-off 1m20s restarting failed container=..`.
-fn pause(message: Option<&str>) -> Option<Duration> {
-    let text = message?.strip_prefix("back-off ")?.split(' ').next()?;
-    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
+/// What the newest event about a failed pull for this container says. The kubelet sends it with each try
+/// (`events.FailedToPullImage`).
+fn pull_event<'a>(pod: &Pod, container: &ContainerStatus, around: &'a Around) -> Option<&'a str> {
+    let name = format!("{{{}}}", container.name);
+    let about = |path: &str| path.ends_with(&name);
+    let mut found = around.warnings_of(pod.metadata.uid.as_deref()?).into_iter().filter(|e| {
+        e.reason.as_deref() == Some("Failed")
+            && e.involved_object.field_path.as_deref().is_some_and(about)
+            && e.message.as_deref().is_some_and(|m| m.starts_with("Failed to pull image "))
+    });
+    found.next()?.message.as_deref()
 }
 
 /// The image as the pod asks for it; the status gives it normalised, or not at all.
@@ -138,23 +137,24 @@ fn image<'p>(pod: &'p Pod, status: &'p ContainerStatus) -> &'p str {
     asked.unwrap_or(&status.image)
 }
 
-/// No node can ever take it: each is out by the pod's own affinity or as control plane, none for
-/// a passing reason such as a lost node's taint or too little memory. The message reads
-/// `0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: },
-/// 2 node(s) didn't match Pod's node affinity/selector. preemption: ..`.
-fn unplaceable(pod: &Pod) -> Option<String> {
-    let message = unscheduled(pod)?;
-    let (_, reasons) = message.strip_prefix("0/")?.split_once(" nodes are available: ")?;
-    let reasons: Vec<&str> = reasons.split(". ").next()?.trim_end_matches('.').split(", ").collect();
-    let by_affinity = |r: &&str| r.ends_with(" node(s) didn't match Pod's node affinity/selector");
-    let by_role = |r: &&str| r.contains("untolerated taint {node-role.kubernetes.io/control-plane");
-    let for_good = reasons.iter().any(by_affinity) && reasons.iter().all(|r| by_affinity(r) || by_role(r));
-    for_good.then(|| format!("FailedScheduling: pod {}: {message}", pod.name_any()))
+fn unplaceable(pod: &Pod, around: &Around) -> Option<String> {
+    let condition = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
+    // The scheduler looked at every node, in contrast to a pod that is gated or not looked at yet.
+    if condition.reason.as_deref() != Some("Unschedulable") {
+        return None;
+    }
+    let why = placement::nowhere(pod, &around.nodes)?;
+    Some(format!("FailedScheduling: no node can take pod {}: {why}", pod.name_any()))
 }
 
 fn unscheduled(pod: &Pod) -> Option<&str> {
     let condition = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
     condition.message.as_deref()
+}
+
+fn ended(pod: &Pod) -> Option<&str> {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    phase.filter(|phase| matches!(*phase, "Succeeded" | "Failed"))
 }
 
 fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<&'p PodCondition> {

@@ -2,14 +2,15 @@
 //! Deployment's own status cannot tell the present rollout from the last one; a StatefulSet together
 //! with its pods, since its status counts but does not name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::runtime::watcher;
+use kube::{Api, Resource, ResourceExt};
 
+use super::around::Surroundings;
 use super::deployments::{self, ImageIds};
 use super::watched::{Seen, Watched};
 use super::{Verdict, Wait, WaitError, stateful_sets};
@@ -32,9 +33,14 @@ pub struct Rollout {
 /// Waits until a Deployment runs its present template, all of it and nothing else: the rule is
 /// [`deployments::complete`].
 ///
+/// The pods are those of the Deployment that was seen first: one that is deleted during the wait, or made again
+/// under the same name, ends it. A pod counts as ready once its node's lease was renewed since the wait began
+/// ([`super::Around::is_ready`]): up to a quarter of the lease's duration, 10 s by default.
+///
 /// # Errors
-/// [`WaitError::Never`] as soon as a pod cannot start, the controller gave up, or the quota is
-/// used up, with the reason; [`WaitError::Timeout`] with what was missing.
+/// [`WaitError::Never`] as soon as an image cannot be had, no node can take a pod, pods are refused for good, the
+/// controller gave up, or the Deployment is gone, with the reason; [`WaitError::Timeout`] with what was missing and
+/// the newest warnings.
 pub async fn rollout(
     client: &Client,
     namespace: &str,
@@ -61,31 +67,79 @@ pub async fn rollout_running(
     let mut named = Watched::new(Api::<Deployment>::namespaced(api(), namespace), by_name);
     let mut sets = Watched::new(Api::<ReplicaSet>::namespaced(api(), namespace), Default::default());
     let mut pods = Watched::new(Api::<Pod>::namespaced(api(), namespace), Default::default());
+    let mut around = Surroundings::new(client, namespace);
     let mut wait = Wait::new(format!("rollout of {namespace}/{deployment}"), deadline);
+    let mut same = Same::default();
     loop {
         let next = async {
             tokio::select! {
                 seen = named.next() => seen,
                 seen = sets.next() => seen,
                 seen = pods.next() => seen,
+                seen = around.next() => seen,
             }
         };
-        if let Seen::Trouble(text) = wait.bound(next).await? {
-            wait.trouble(text);
+        match wait.bound(next).await {
+            Err(timeout) => {
+                let about = about(&named.objects(), &sets.objects(), &pods.objects());
+                return Err(wait.explained_by(timeout, &around.now().warnings, &about));
+            }
+            Ok(Seen::Trouble(text)) => {
+                wait.trouble(text);
+                continue;
+            }
+            Ok(Seen::Change) => {}
+        }
+        if !(named.is_complete() && sets.is_complete() && pods.is_complete() && around.is_complete()) {
             continue;
         }
-        if !(named.is_complete() && sets.is_complete() && pods.is_complete()) {
-            continue;
-        }
-        let Some(found) = named.objects().pop() else {
-            wait.is_met(Verdict::NotYet("there is no such Deployment".into()))?;
-            continue;
+        let found = match same.still(named.objects().pop()) {
+            Ok(found) => found,
+            Err(verdict) => {
+                wait.is_met(verdict)?;
+                continue;
+            }
         };
         let (sets, pods) = (sets.objects(), pods.objects());
-        if wait.is_met(deployments::complete_running(&found, &sets, &pods, image_ids))? {
+        let verdict = deployments::complete_running(&found, &sets, &pods, image_ids, &around.now());
+        if wait.is_met(verdict)? {
             let replica_sets = deployments::sets_of(&found, &sets).into_iter().cloned().collect();
             let pods = deployments::pods_of(&found, &sets, &pods).into_iter().cloned().collect();
             return Ok(Rollout { deployment: found, replica_sets, pods, took: wait.took() });
+        }
+    }
+}
+
+/// UIDs of the Deployment and what it controls: what its warnings are about.
+fn about(named: &[Deployment], sets: &[ReplicaSet], pods: &[Pod]) -> BTreeSet<String> {
+    let Some(found) = named.last() else { return BTreeSet::new() };
+    let sets_of = deployments::sets_of(found, sets).into_iter().filter_map(|s| s.uid());
+    let pods_of = deployments::pods_of(found, sets, pods).into_iter().filter_map(|p| p.uid());
+    found.uid().into_iter().chain(sets_of).chain(pods_of).collect()
+}
+
+/// The object that a wait follows: that of the name which it saw first.
+#[derive(Default)]
+struct Same(Option<String>);
+
+impl Same {
+    fn still<K: Resource<DynamicType = ()>>(&mut self, found: Option<K>) -> Result<K, Verdict> {
+        let kind = K::kind(&());
+        match (found, &self.0) {
+            (None, None) => Err(Verdict::NotYet(format!("there is no such {kind}"))),
+            (None, Some(uid)) => {
+                Err(Verdict::Never(format!("the {kind} (uid {uid}) was deleted during the wait")))
+            }
+            (Some(found), Some(uid)) if found.uid().as_ref() != Some(uid) => {
+                let new = found.uid().unwrap_or_default();
+                let why =
+                    format!("the {kind} (uid {uid}) was deleted and made again (uid {new}) during the wait");
+                Err(Verdict::Never(why))
+            }
+            (Some(found), _) => {
+                self.0 = found.uid();
+                Ok(found)
+            }
         }
     }
 }
@@ -104,9 +158,11 @@ pub struct StatefulRollout {
 /// Waits until a StatefulSet runs what it asks for, from its partition on, and nothing else: the rule
 /// is [`stateful_sets::complete`].
 ///
+/// Which StatefulSet, and when a pod counts as ready: as [`rollout`].
+///
 /// # Errors
-/// [`WaitError::Never`] as soon as a pod that the update waits for cannot start;
-/// [`WaitError::Timeout`] with what was missing.
+/// [`WaitError::Never`] as soon as an image of a pod that the update waits for cannot be had, no node can take it, or
+/// the StatefulSet is gone; [`WaitError::Timeout`] with what was missing and the newest warnings.
 pub async fn stateful_rollout(
     client: &Client,
     namespace: &str,
@@ -117,27 +173,45 @@ pub async fn stateful_rollout(
     let api = || client.stream.clone();
     let mut named = Watched::new(Api::<StatefulSet>::namespaced(api(), namespace), by_name);
     let mut pods = Watched::new(Api::<Pod>::namespaced(api(), namespace), Default::default());
+    let mut around = Surroundings::new(client, namespace);
     let mut wait = Wait::new(format!("rollout of StatefulSet {namespace}/{set}"), deadline);
+    let mut same = Same::default();
     loop {
         let next = async {
             tokio::select! {
                 seen = named.next() => seen,
                 seen = pods.next() => seen,
+                seen = around.next() => seen,
             }
         };
-        if let Seen::Trouble(text) = wait.bound(next).await? {
-            wait.trouble(text);
+        match wait.bound(next).await {
+            Err(timeout) => {
+                let found = named.objects();
+                let pods_of = |set: &StatefulSet| {
+                    let pods = pods.objects();
+                    stateful_sets::pods_of(set, &pods).into_iter().filter_map(|p| p.uid()).collect::<Vec<_>>()
+                };
+                let about = found.iter().flat_map(|s| s.uid().into_iter().chain(pods_of(s))).collect();
+                return Err(wait.explained_by(timeout, &around.now().warnings, &about));
+            }
+            Ok(Seen::Trouble(text)) => {
+                wait.trouble(text);
+                continue;
+            }
+            Ok(Seen::Change) => {}
+        }
+        if !(named.is_complete() && pods.is_complete() && around.is_complete()) {
             continue;
         }
-        if !(named.is_complete() && pods.is_complete()) {
-            continue;
-        }
-        let Some(found) = named.objects().pop() else {
-            wait.is_met(Verdict::NotYet("there is no such StatefulSet".into()))?;
-            continue;
+        let found = match same.still(named.objects().pop()) {
+            Ok(found) => found,
+            Err(verdict) => {
+                wait.is_met(verdict)?;
+                continue;
+            }
         };
         let pods = pods.objects();
-        if wait.is_met(stateful_sets::complete(&found, &pods))? {
+        if wait.is_met(stateful_sets::complete_in(&found, &pods, &around.now()))? {
             let pods = stateful_sets::pods_of(&found, &pods).into_iter().cloned().collect();
             return Ok(StatefulRollout { set: found, pods, took: wait.took() });
         }

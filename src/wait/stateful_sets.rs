@@ -5,10 +5,14 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt};
 
-use super::{Check, Verdict, check, pods};
+use super::around::Around;
+use super::{Check, Verdict, check, pods, warnings};
 
 /// Label with the name of the ControllerRevision that a pod was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
+
+/// So many pods of another revision are named.
+const NAMED: usize = 5;
 
 /// Whether the set runs what it asks for, and nothing else: generation observed; a ready pod for each
 /// ordinal and no other pod of the set, terminating ones included; every pod from the partition on of
@@ -20,6 +24,12 @@ pub const REVISION_LABEL: &str = "controller-revision-hash";
 /// meanwhile (kubernetes#67250). Nor is it when the strategy is `OnDelete` and a pod is of another
 /// revision, or when the set is deleted.
 pub fn complete(set: &StatefulSet, pods: &[Pod]) -> Verdict {
+    complete_in(set, pods, &Around::default())
+}
+
+/// As [`complete`], and the nodes of the pods must report. Where pods are missing, the answer quotes the newest warning
+/// about the set: its controller says only there why the API refused a pod.
+pub fn complete_in(set: &StatefulSet, pods: &[Pod], around: &Around) -> Verdict {
     if set.metadata.deletion_timestamp.is_some() {
         return Verdict::Never("the StatefulSet is being deleted".into());
     }
@@ -29,13 +39,15 @@ pub fn complete(set: &StatefulSet, pods: &[Pod]) -> Verdict {
         return Verdict::NotYet(why);
     }
     let own = pods_of(set, pods);
-    let live = own.iter().filter(|p| p.metadata.deletion_timestamp.is_none());
-    if let Some(why) = live.copied().filter(|p| is_waited_for(set, p)).find_map(pods::hopeless) {
+    let live = own.iter().copied().filter(|p| pods::is_live(p));
+    let waited_for = live.filter(|p| is_waited_for(set, p));
+    if let Some(why) = waited_for.clone().find_map(|p| hopeless(set, p, around)) {
         return Verdict::Never(why);
     }
-    let missing = missing(set, &own);
+    let mut missing = missing(set, &own, around);
+    missing.extend(waited_for.filter_map(|p| kept(set, p)));
     // One that is being deleted, or is above what is asked for, goes by itself.
-    let stays = |p: &&&Pod| p.metadata.deletion_timestamp.is_none() && is_asked_for(set, p);
+    let stays = |p: &&&Pod| pods::is_live(p) && is_asked_for(set, p);
     let stale = own.iter().filter(stays).filter(|p| !is_of_its_revision(set, p)).map(|p| p.name_any());
     let stale: Vec<String> = stale.collect();
     if is_on_delete(set) && !stale.is_empty() {
@@ -86,24 +98,68 @@ fn is_asked_for(set: &StatefulSet, pod: &Pod) -> bool {
     ordinal(set, pod).is_some_and(|n| asked_for(set).contains(&n))
 }
 
-/// What is missing, in sentences.
-fn missing(set: &StatefulSet, own: &[&Pod]) -> Vec<String> {
+/// A pod that can never be ready, and what helps where the set asks for another revision already.
+fn hopeless(set: &StatefulSet, pod: &Pod, around: &Around) -> Option<String> {
+    let why = pods::hopeless_in(pod, around)?;
+    Some(match kept(set, pod) {
+        Some(kept) => format!("{why}; {kept}"),
+        None => why,
+    })
+}
+
+/// The controller does not replace a pod that is not ready by one of the present revision: documentation of
+/// StatefulSets, "Forced rollback" (kubernetes#67250).
+fn kept(set: &StatefulSet, pod: &Pod) -> Option<String> {
+    let is_kept =
+        is_ordered(set) && !is_of_its_revision(set, pod) && !pods::is_ready(pod) && !is_on_delete(set);
+    is_kept.then(|| {
+        let (name, old, new) = (pod.name_any(), revision(pod), update(set));
+        format!(
+            "by design the controller keeps {name} of revision {old} while it is not ready, though {new} is asked \
+             for: deleting the pod helps"
+        )
+    })
+}
+
+/// What is missing, in sentences of bounded number.
+fn missing(set: &StatefulSet, own: &[&Pod], around: &Around) -> Vec<String> {
     let want = desired(set);
-    let mut missing = Vec::new();
+    let (mut missing, mut unready, mut absent) = (Vec::new(), Vec::new(), Vec::new());
     for number in asked_for(set) {
         let name = format!("{}-{number}", set.name_any());
         match own.iter().find(|p| ordinal(set, p) == Some(number)) {
-            None => missing.push(format!("{name} is not there")),
-            Some(pod) if !pods::is_ready(pod) => missing.push(pods::describe(pod)),
+            None => absent.push(name),
+            Some(pod) if !around.is_ready(pod) => unready.push(*pod),
             Some(pod) if !is_of_its_revision(set, pod) => {
                 missing.push(format!("{name} is of revision {}", revision(pod)));
             }
             Some(_) => {}
         }
     }
-    missing.extend(
-        own.iter().filter(|p| !is_asked_for(set, p)).map(|p| format!("{} is too many", pods::describe(p))),
-    );
+    let more = missing.len().saturating_sub(NAMED);
+    missing.truncate(NAMED);
+    if more > 0 {
+        missing.push(format!("and {more} more"));
+    }
+    if !unready.is_empty() {
+        missing.push(pods::list(unready.iter().copied(), around));
+    }
+    if let Some(first) = absent.first() {
+        missing.push(match absent.len() {
+            1 => format!("{first} is not there"),
+            n => format!("{first} and {} more are not there", n - 1),
+        });
+        if let (Some(pod), true) = (unready.first(), is_ordered(set)) {
+            let pod = pod.name_any();
+            missing.push(format!("OrderedReady: by design {first} is not made before {pod} is ready"));
+        }
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        missing.extend(around.warnings_of(uid).first().map(|e| warnings::one(e)));
+    }
+    let surplus: Vec<&Pod> = own.iter().copied().filter(|p| !is_asked_for(set, p)).collect();
+    if !surplus.is_empty() {
+        missing.push(format!("too many: {}", pods::list(surplus, around)));
+    }
     let status = set.status.clone().unwrap_or_default();
     let StatefulSetStatus { replicas: total, ready_replicas, available_replicas, .. } = status;
     let (ready, available) = (ready_replicas.unwrap_or(0), available_replicas.unwrap_or(0));
@@ -119,8 +175,11 @@ fn missing(set: &StatefulSet, own: &[&Pod]) -> Vec<String> {
 
 /// Whether the controller makes no progress while this pod is not ready.
 fn is_waited_for(set: &StatefulSet, pod: &Pod) -> bool {
-    let policy = spec(set).and_then(|s| s.pod_management_policy.as_deref());
-    policy != Some("Parallel") || is_of_its_revision(set, pod)
+    is_ordered(set) || is_of_its_revision(set, pod)
+}
+
+fn is_ordered(set: &StatefulSet) -> bool {
+    spec(set).and_then(|s| s.pod_management_policy.as_deref()) != Some("Parallel")
 }
 
 /// From the partition on a pod is to be of the update revision, below it of the current one; with

@@ -63,6 +63,17 @@ async fn an_engine_that_is_too_old_is_refused() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Podman's service speaks Docker's API; kind's Docker provider and the faults need Docker.
+#[tokio::test]
+async fn podman_is_refused_by_name() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&[])?;
+    fake.state().commands.insert("be podman".into(), (0, "", ""));
+    let error = Engine::connect(&fake.host()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("{} leads to Podman Engine 5.4.2, not to Docker", fake.host()));
+    assert!(error.hint().unwrap().contains("DOCKER_HOST"));
+    Ok(())
+}
+
 #[rstest]
 #[case(Trouble::Hang)]
 #[case(Trouble::Reset)]

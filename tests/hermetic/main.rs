@@ -24,6 +24,7 @@ mod ownership;
 mod ownership_attacks;
 mod ownership_second;
 mod passing;
+mod pod_rules;
 mod probe;
 mod reap;
 mod report;

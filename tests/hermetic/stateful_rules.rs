@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rstest::rstest;
 use seatrial::cluster::out_of_service;
 use seatrial::deadline::Deadline;
-use seatrial::wait::{Check, Verdict, stateful_sets};
+use seatrial::wait::{Around, Check, Verdict, stateful_sets};
 use serde_json::{Value, json};
 
 use crate::fake_api::{FakeApi, Trouble};
@@ -65,14 +65,14 @@ type Bend = fn(&mut Value, &mut Vec<Value>);
 #[rstest]
 #[case::status_of_before(|set: &mut Value, _: &mut Vec<Value>| set["metadata"]["generation"] = json!(4), "generation 4 is not observed")]
 #[case::pod_missing(|_: &mut Value, pods: &mut Vec<Value>| drop(pods.remove(1)), "web-1 is not there")]
-#[case::pod_too_many(|_: &mut Value, pods: &mut Vec<Value>| pods.push(pod(3)), "web-3 on worker (Running, ready) is too many")]
+#[case::pod_too_many(|_: &mut Value, pods: &mut Vec<Value>| pods.push(pod(3)), "too many: web-3 on worker (Running, ready)")]
 #[case::pod_unready(|_: &mut Value, pods: &mut Vec<Value>| pods[2]["status"]["conditions"][0]["status"] = json!("False"), "web-2 on worker")]
 #[case::pod_ending(|_: &mut Value, pods: &mut Vec<Value>| pods[2]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"), "terminating")]
 #[case::old_revision(|_: &mut Value, pods: &mut Vec<Value>| pods[0]["metadata"]["labels"]["controller-revision-hash"] = json!("web-a"), "web-0 is of revision web-a")]
 #[case::counts_behind(|set: &mut Value, _: &mut Vec<Value>| set["status"]["availableReplicas"] = json!(2), "available 2")]
 #[case::update_under_way(|set: &mut Value, _: &mut Vec<Value>| set["status"]["currentRevision"] = json!("web-a"), "revision web-a is current")]
 #[case::pod_of_nobody(|_: &mut Value, pods: &mut Vec<Value>| pods[1]["metadata"]["ownerReferences"] = json!([]), "web-1 is not there")]
-#[case::ordinals_from_five(|set: &mut Value, _: &mut Vec<Value>| set["spec"]["ordinals"] = json!({"start": 5}), "web-5 is not there")]
+#[case::ordinals_from_five(|set: &mut Value, _: &mut Vec<Value>| set["spec"]["ordinals"] = json!({"start": 5}), "web-5 and 2 more are not there")]
 #[case::on_delete_of_what_goes(|set: &mut Value, pods: &mut Vec<Value>| {
     set["spec"]["updateStrategy"] = json!({"type": "OnDelete"});
     set["spec"]["replicas"] = json!(2);
@@ -80,7 +80,7 @@ type Bend = fn(&mut Value, &mut Vec<Value>);
     for old in [0, 2] {
         pods[old]["metadata"]["labels"]["controller-revision-hash"] = json!("web-a");
     }
-}, "web-2 on worker (Running, ready) is too many")]
+}, "too many: web-2 on worker (Running, ready)")]
 fn a_set_is_not_complete_yet(#[case] bend: Bend, #[case] why: &str) {
     match verdict(bend) {
         Verdict::NotYet(text) => assert!(text.contains(why), "{text}"),
@@ -96,6 +96,7 @@ fn a_set_is_not_complete_yet(#[case] bend: Bend, #[case] why: &str) {
     set["status"]["updateRevision"] = json!("web-c");
     pods.pop();
 }, "OnDelete: web-0, web-1 must be deleted")]
+#[case::deleting_helps(|set: &mut Value, pods: &mut Vec<Value>| broken(set, pods), "by design the controller keeps web-1 of revision web-b while it is not ready, though web-c is asked for: deleting the pod helps")]
 fn a_set_will_never_be_complete(#[case] bend: Bend, #[case] why: &str) {
     match verdict(bend) {
         Verdict::Never(text) => assert!(text.contains(why), "{text}"),
@@ -108,7 +109,30 @@ fn broken(set: &mut Value, pods: &mut [Value]) {
     set["status"]["updateRevision"] = json!("web-c");
     pods[1]["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "nginx", "image": "",
         "imageID": "", "ready": false, "restartCount": 0,
-        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]});
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"nginx:1\": ErrImagePull: registry.example.test/nginx:1: failed to resolve reference: not found"}}}]});
+}
+
+/// The next pod is made when the one before it is ready; why the API refused one, only an event tells.
+#[test]
+fn what_an_ordered_set_waits_for_is_named() {
+    let (mut set, pods) = whole();
+    set["status"]["replicas"] = json!(1);
+    let mut first = pods[0].clone();
+    first["status"]["conditions"][0]["status"] = json!("False");
+    let (set, first): (StatefulSet, Pod) =
+        (serde_json::from_value(set).unwrap(), serde_json::from_value(first).unwrap());
+    let told = |pods: &[Pod], around: &Around| match stateful_sets::complete_in(&set, pods, around) {
+        Verdict::NotYet(why) => why,
+        other => panic!("{other:?}"),
+    };
+    let why = told(&[first], &Around::default());
+    assert!(why.contains("OrderedReady: by design web-1 is not made before web-0 is ready"), "{why}");
+    let refused =
+        "create Pod web-0 in StatefulSet web failed error: pods \"web-0\" is forbidden: violates PodSecurity";
+    let event = json!({"metadata": {"name": "e"}, "type": "Warning", "reason": "FailedCreate", "message": refused,
+        "involvedObject": {"kind": "StatefulSet", "name": "web", "uid": set.metadata.uid}});
+    let around = Around { warnings: vec![serde_json::from_value(event).unwrap()], ..Around::default() };
+    assert!(told(&[], &around).contains(&format!("FailedCreate of StatefulSet web: {refused}")));
 }
 
 #[test]

@@ -247,3 +247,114 @@ async fn a_missing_deployment_is_named_by_the_timeout() {
     let error = wait::rollout(&client, "default", "nothing", short).await.unwrap_err();
     assert!(error.to_string().contains("there is no such Deployment"), "{error}");
 }
+
+/// A node's lease, renewed at this second.
+fn lease(node: &str, second: u32) -> Value {
+    json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": node, "namespace": "kube-node-lease"},
+        "spec": {"holderIdentity": node, "leaseDurationSeconds": 40,
+            "renewTime": format!("2026-11-24T02:14:{second:02}.000000Z")}})
+}
+
+/// Directly after its node was lost, a pod still says that it is ready.
+#[tokio::test]
+async fn a_rollout_is_met_when_the_nodes_of_its_pods_report_again() {
+    let fake = FakeApi::start().await;
+    let all = load(&fake);
+    let nodes = || all["pods"].as_array().unwrap().iter().map(|p| p["spec"]["nodeName"].as_str().unwrap());
+    nodes().for_each(|node| drop(fake.put(lease(node, 0))));
+    let client = fake.client().await;
+    let short = Deadline::after(Duration::from_millis(700));
+    let error = wait::rollout(&client, NS, "nginx-deployment", short).await.unwrap_err().to_string();
+    assert!(
+        error.contains("ready by its last report, but node") && error.contains("has not renewed its lease"),
+        "{error}"
+    );
+    let waiting = wait::rollout(&client, NS, "nginx-deployment", within(20));
+    let change = async {
+        let limit = within(15);
+        let before = fake.requests().len();
+        let watched =
+            || fake.requests()[before..].iter().any(|r| r.contains("/leases") && r.contains("watch=true"));
+        while !watched() && !limit.is_over() {
+            limit.pause(Duration::from_millis(10)).await;
+        }
+        nodes().for_each(|node| drop(fake.put(lease(node, 10))));
+    };
+    let (done, ()) = tokio::join!(waiting, change);
+    assert_eq!(done.unwrap().pods.len(), 2);
+}
+
+/// A wait follows the object that it saw first, not its name.
+#[rstest]
+#[case::gone(false, "the Deployment (uid ")]
+#[case::made_again(true, ") was deleted and made again (uid ")]
+#[tokio::test]
+async fn a_deployment_that_is_deleted_during_the_wait_ends_it(#[case] again: bool, #[case] told: &str) {
+    let fake = FakeApi::start().await;
+    let all = load(&fake);
+    fake.change("Deployment", NS, "nginx-deployment", |d| d["metadata"]["generation"] = json!(3));
+    let client = fake.client().await;
+    let waiting = wait::rollout(&client, NS, "nginx-deployment", within(60));
+    let change = async {
+        let limit = within(15);
+        let watched = || {
+            let watched =
+                |kind: &str| fake.requests().iter().any(|r| r.contains(kind) && r.contains("watch=true"));
+            ["/deployments", "/replicasets", "/pods", "/nodes", "/leases"].into_iter().all(watched)
+        };
+        while !watched() && !limit.is_over() {
+            limit.pause(Duration::from_millis(10)).await;
+        }
+        // The wait has seen the Deployment by the time that it hears of a change.
+        fake.change("Deployment", NS, "nginx-deployment", |d| d["metadata"]["labels"]["seen"] = json!("yes"));
+        limit.pause(Duration::from_millis(300)).await;
+        if again {
+            // The watch is broken off meanwhile, so that the wait sees the new one in place of the old one.
+            fake.cut();
+        }
+        fake.remove("Deployment", NS, "nginx-deployment");
+        if again {
+            let mut new = all["deployment"].clone();
+            new["metadata"].as_object_mut().unwrap().remove("uid");
+            fake.put(new);
+            fake.expire();
+        }
+    };
+    let began = Instant::now();
+    let (error, ()) = tokio::join!(waiting, change);
+    let error = error.unwrap_err();
+    assert!(matches!(&error, WaitError::Never { why, .. } if why.contains(told)), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_wait_that_runs_out_quotes_the_newest_warnings_about_its_objects_and_their_owners() {
+    let fake = FakeApi::start().await;
+    let uid = |object: &Value| object["metadata"]["uid"].clone();
+    let owner = uid(&fake.put(map("owner", "red")));
+    let mut owned = map("m", "blue");
+    owned["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner}]);
+    let owned = uid(&fake.put(owned));
+    let event = |name: &str, of: &Value, kind: &str, reason: &str, second: u32| {
+        fake.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "default"},
+            "involvedObject": {"kind": "ConfigMap", "name": name, "uid": of}, "type": kind, "reason": reason,
+            "message": format!("{name} says\u{1b}[31m no"), "lastTimestamp": format!("2026-11-24T02:14:{second:02}Z")}));
+    };
+    event("early", &owned, "Warning", "FailedMount", 1);
+    event("late", &owner, "Warning", "FailedCreate", 9);
+    event("normal", &owned, "Normal", "Pulled", 20);
+    event("claim", &owned, "Normal", "WaitForFirstConsumer", 5);
+    event("other", &json!("another"), "Warning", "BackOff", 30);
+    let client = fake.client().await;
+    let labelled = watcher::Config::default().fields("metadata.name=m");
+    let short = Deadline::after(Duration::from_millis(500));
+    let error = wait::until(maps(&client), labelled, green(), short).await.unwrap_err().to_string();
+    let at = |part: &str| error.find(part).unwrap_or_else(|| panic!("{part}: {error}"));
+    assert!(
+        at("newest warnings: FailedCreate of ConfigMap late") < at("WaitForFirstConsumer of ConfigMap claim")
+    );
+    assert!(at("WaitForFirstConsumer") < at("FailedMount of ConfigMap early"));
+    assert!(!error.contains("Pulled") && !error.contains("BackOff") && !error.contains('\u{1b}'), "{error}");
+}

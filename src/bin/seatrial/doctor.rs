@@ -70,7 +70,10 @@ fn good(what: &'static str, found: impl Into<String>) -> Finding {
 async fn engine(address: &str) -> Vec<Finding> {
     let what = "container engine";
     let facts = match Engine::connect(address).await {
-        Ok(engine) => engine.facts().await,
+        Ok(engine) => match engine.check_network().await {
+            Ok(()) => engine.facts().await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     let facts = match facts {

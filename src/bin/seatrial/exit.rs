@@ -230,6 +230,13 @@ fn event(error: &EventError) -> Option<Known> {
         EventError::Line { .. } => {
             (Exit::Input, hint("a run's log has a record a line: this is another file"))
         }
+        EventError::Utf16 { path } => {
+            let path = path.display();
+            (
+                Exit::Input,
+                hint(&format!("iconv -f UTF-16 -t UTF-8 {path} > utf-8.jsonl, and put that in its place")),
+            )
+        }
         EventError::Mixed { .. } => (Exit::Input, hint("a file holds one run: keep each in its own folder")),
         EventError::Newer { .. } => (Exit::Input, hint("use the seatrial that wrote it, or a newer one")),
     })

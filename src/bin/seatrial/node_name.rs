@@ -29,14 +29,16 @@ pub async fn named(settings: &Settings, engine: &Engine, name: &str) -> anyhow::
     }
 }
 
-/// `worker2`, `three-worker2` by topology, or the whole name.
+/// The whole name, or its end from a hyphen on: `worker2`, `2a3f-worker2`; or `three-worker2` by topology.
 fn meant<'c>(clusters: impl Iterator<Item = &'c ClusterSummary>, name: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for cluster in clusters {
         for node in &cluster.nodes {
             let short = node.name.strip_prefix(&format!("{}-", cluster.name)).unwrap_or(&node.name);
-            let by_topology = cluster.topology.as_ref().map(|t| format!("{t}-{short}"));
-            if [Some(node.name.as_str()), Some(short), by_topology.as_deref()].contains(&Some(name)) {
+            let is_end =
+                node.name.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('-'));
+            let by_topology = cluster.topology.as_ref().is_some_and(|t| format!("{t}-{short}") == name);
+            if !name.is_empty() && (is_end || by_topology) {
                 found.push((cluster.name.clone(), node.name.clone()));
             }
         }
@@ -80,7 +82,8 @@ mod tests {
         assert_eq!(found("three-worker"), ["seatrial-three-a1-worker"]);
         assert_eq!(found("seatrial-one-b2-worker2"), ["seatrial-one-b2-worker2"]);
         assert_eq!(found("worker").len(), 2, "one of each cluster, and not worker2");
-        for none in ["", "3", "er2", "four-worker", "seatrial-three"] {
+        assert_eq!(found("a1-worker2"), ["seatrial-three-a1-worker2"]);
+        for none in ["", "3", "-worker2", "er2", "four-worker", "seatrial-three"] {
             assert_eq!(found(none), [""; 0], "{none}");
         }
     }

@@ -82,7 +82,8 @@ fn began(dir: &Path) -> Option<Timestamp> {
     let written = file.metadata().ok()?.modified().ok()?;
     let mut line = String::new();
     let first = BufReader::new(file).read_line(&mut line).ok().and_then(|_| {
-        let record: serde_json::Value = serde_json::from_str(&line).ok()?;
+        let line = line.trim_start_matches('\u{feff}');
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
         record["at"].as_str()?.parse().ok()
     });
     first.or_else(|| written.try_into().ok())

@@ -81,7 +81,7 @@ pub(super) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
     }
     let reserved = watcher::Config::default().labels(RESERVED);
     let within = s.deadline().at_most(SHORT);
-    wait::until(pods_of(s), reserved, pods::pods_ready(others.len()), within).await?;
+    wait::pods_until(&s.client, &s.namespace, reserved, pods::pods_ready(others.len()), within).await?;
     Ok(())
 }
 
@@ -96,7 +96,8 @@ pub(super) async fn release(s: &Scenario) -> Result<(), Failure> {
     }
     let uids = found.into_iter().filter_map(|pod| pod.metadata.uid);
     let all = watcher::Config::default().labels(RESERVED);
-    wait::until(pods_of(s), all, pods::pods_gone(uids), s.deadline().at_most(SHORT)).await?;
+    let within = s.deadline().at_most(SHORT);
+    wait::pods_until(&s.client, &s.namespace, all, pods::pods_gone(uids), within).await?;
     Ok(())
 }
 

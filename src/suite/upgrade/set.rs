@@ -55,9 +55,7 @@ impl Set {
     pub async fn delete(&self, s: &Scenario) -> Result<(), Failure> {
         self.0.delete(PropagationPolicy::Background).await?;
         let none = wait::check("no pod of the set left", |left: &[Pod]| {
-            Verdict::met_if(left.is_empty(), || {
-                left.iter().map(pods::describe).collect::<Vec<_>>().join(", ")
-            })
+            Verdict::met_if(left.is_empty(), || pods::describe_all(left))
         });
         let api = Api::<Pod>::namespaced(s.client.stream.clone(), &s.namespace);
         let ours = watcher::Config::default().labels(SELECTOR);

@@ -16,7 +16,7 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, nam
     Kind { group, version: "v1", kind, plural, namespaced }
 }
 
-static KINDS: [Kind; 22] = [
+static KINDS: [Kind; 23] = [
     kind("", "Namespace", "namespaces", false),
     kind("", "Node", "nodes", false),
     kind("", "PersistentVolume", "persistentvolumes", false),
@@ -35,6 +35,7 @@ static KINDS: [Kind; 22] = [
     kind("apps", "ControllerRevision", "controllerrevisions", true),
     kind("batch", "CronJob", "cronjobs", true),
     kind("batch", "Job", "jobs", true),
+    kind("coordination.k8s.io", "Lease", "leases", true),
     kind("discovery.k8s.io", "EndpointSlice", "endpointslices", true),
     kind("events.k8s.io", "Event", "events", true),
     kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),

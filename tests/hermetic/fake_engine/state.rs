@@ -111,7 +111,12 @@ impl State {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match (method, parts.as_slice()) {
             ("GET", ["version"]) => {
-                Answer::json(json!({ "Version": "28.0.0", "ApiVersion": self.api_version() }))
+                let name = if self.commands.contains_key("be podman") { "Podman Engine" } else { "Engine" };
+                let parts =
+                    json!([{ "Name": name, "Version": "5.4.2" }, { "Name": "Conmon", "Version": "2.1.12" }]);
+                Answer::json(
+                    json!({ "Version": "28.0.0", "ApiVersion": self.api_version(), "Components": parts }),
+                )
             }
             ("GET", ["info"]) => Answer::json(json!({
                 "ID": self.who(), "Name": "fake", "NCPU": 4, "MemTotal": 1 << 30, "Driver": "overlay2", "CgroupVersion": "2",

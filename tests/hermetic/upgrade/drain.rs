@@ -105,6 +105,27 @@ async fn a_budget_that_forbids_it_is_named_with_its_pod() {
     assert!(error.hint().unwrap().contains("add a replica"));
 }
 
+/// No later request succeeds, whatever words the server has for that.
+#[tokio::test]
+async fn two_budgets_for_one_pod_end_the_eviction_at_once() {
+    let fake = cluster().await;
+    for name in ["keep", "keep-too"] {
+        fake.put(json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}},
+            "status": {"currentHealthy": 1, "desiredHealthy": 1, "disruptionsAllowed": 0, "expectedPods": 2},
+        }));
+    }
+    fake.trouble("POST", "/eviction", false, 100, Trouble::Code(500));
+    let began = std::time::Instant::now();
+    let deadline = Deadline::after(Duration::from_secs(60));
+    let error = drain(&fake.client().await, "w1", deadline).await.unwrap_err();
+    let UpgradeError::NotEvicted { why, .. } = &error else { panic!("{error}") };
+    assert!(why.contains("default/keep has") && why.contains("default/keep-too has"), "{why}");
+    assert!(began.elapsed() < Duration::from_secs(30));
+}
+
 #[tokio::test]
 async fn an_eviction_that_is_forbidden_for_a_while_is_asked_for_again() {
     let fake = cluster().await;

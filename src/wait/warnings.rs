@@ -1,0 +1,69 @@
+//! The events that a wait quotes when it runs out.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
+use kube::api::ListParams;
+use kube::{Api, Client, Resource, ResourceExt};
+
+use crate::deadline::Deadline;
+
+/// How long a wait that ran out asks for events.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How many events are quoted.
+const QUOTED: usize = 3;
+/// Characters of one event's message that are quoted.
+const LENGTH: usize = 400;
+
+/// Reasons of events of type `Normal` that say what an object waits for.
+const WAITING: [&str; 3] = ["WaitForFirstConsumer", "WaitForPodScheduled", "ExternalProvisioning"];
+
+/// The newest warnings about the objects and their owners, each with reason, object and count; none where the API
+/// gives none in time.
+pub(super) async fn quoted<K: Resource + Debug>(client: &Client, objects: &[K]) -> Option<String> {
+    let namespace = objects.iter().find_map(|o| o.namespace())?;
+    let owners = objects.iter().flat_map(|o| o.owner_references()).map(|owner| owner.uid.clone());
+    let uids: BTreeSet<String> = objects.iter().filter_map(|o| o.uid()).chain(owners).collect();
+    let api = Api::<Event>::namespaced(client.clone(), &namespace);
+    let params = ListParams::default().limit(1000);
+    let listed = Deadline::after(PATIENCE).bound(api.list(&params)).await.ok()?.ok()?;
+    newest(&listed.items, &uids)
+}
+
+/// The newest of the events about these objects, in one line.
+pub(super) fn newest(events: &[Event], uids: &BTreeSet<String>) -> Option<String> {
+    let about = |e: &&Event| e.involved_object.uid.as_ref().is_some_and(|uid| uids.contains(uid));
+    let mut found: Vec<&Event> = events.iter().filter(about).filter(|e| tells(e)).collect();
+    found.sort_by_key(|e| std::cmp::Reverse(time(e)));
+    found.dedup_by_key(|e| (e.reason.clone(), e.message.clone()));
+    let told: Vec<String> = found.into_iter().take(QUOTED).map(one).collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+fn tells(event: &Event) -> bool {
+    let reason = event.reason.as_deref().unwrap_or_default();
+    event.type_.as_deref() == Some("Warning") || WAITING.contains(&reason)
+}
+
+/// When the event was last seen.
+pub(super) fn time(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().and_then(|s| s.last_observed_time.as_ref()).map(|t| t.0);
+    let last = event.last_timestamp.as_ref().map(|t| t.0);
+    let first = event.event_time.as_ref().map(|t| t.0);
+    series.or(last).or(first).or(event.metadata.creation_timestamp.as_ref().map(|t| t.0))
+}
+
+/// One event in one line.
+pub(super) fn one(event: &Event) -> String {
+    let object = &event.involved_object;
+    let (kind, name) =
+        (object.kind.as_deref().unwrap_or("object"), object.name.as_deref().unwrap_or_default());
+    let reason = event.reason.as_deref().unwrap_or("no reason");
+    let message = event.message.as_deref().unwrap_or("no message").trim();
+    let short: String = message.chars().take(LENGTH).collect();
+    let cut = if short.len() < message.len() { ".." } else { "" };
+    format!("{reason} of {kind} {name}: {short}{cut}")
+}
