@@ -29,9 +29,9 @@ mod reap;
 mod report;
 mod rules;
 mod secret_forms;
+mod secret_pairs;
 mod secret_shapes;
 mod secrets;
-
 mod sensitivity;
 mod starved;
 mod stateful_rules;

@@ -125,8 +125,13 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         pair(
             &["alue"],
             Named,
-            r#"\b[Nn]ame['"]?(?: ?=> ?|: *|=)['"]?(?P<k>[\w.-]+)['"]?(?:, ?| |\r?\n[ \t]+)['"]?[Vv]alue['"]?(?: ?=> ?|: *|=)(?:Some\()?"#,
+            r#"\b[Nn]ame['"]?(?: ?=> ?|: *|=)['"]?(?P<k>[\w.-]+)['"]?(?:, ?| |\r?\n(?:\d{4}-\S+Z )?[ \t]+)['"]?[Vv]alue['"]?(?: ?=> ?|: *|=)(?:Some\()?"#,
             r#""(?P<s>(?:[^"\\\n]|\\.)+)"|'(?P<q>[^'\n]+)'|(?P<b>(?:[^,}\s"']|,[^V\s])(?:[^,}\s]|,[^V\s])*)"#,
+        ),
+        whole(
+            &["value: "],
+            Named,
+            r#"\bvalue: +"?(?P<s>[^\s"'\n]+)"?\r?\n(?:\d{4}-\S+Z )?[ \t]+name: +"?(?P<k>[\w.-]+)"#,
         ),
         // XML: an element, and a name beside its value.
         pair(
