@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::names::{is_ordinary, is_public};
+use super::names::{is_ordinary, is_public, looks_random};
 
 /// Bytes from which on a value is removed wherever it stands, also inside a longer word.
 const ANYWHERE: usize = 8;
@@ -14,15 +14,42 @@ const WORD: usize = 4;
 const LINE: usize = 16;
 /// Bytes of a value at most that is looked for as a whole: of a longer one, a file, its lines are.
 const LONGEST: usize = 32 << 10;
+/// Parts of one value at most that are looked for.
+const PARTS: usize = 1000;
 
-/// Each form, and whether it is removed only as a word of its own. Nothing of a public word.
+/// Each form of a value and of its parts, and whether it is removed only as a word of its own. Nothing of a public
+/// word.
 pub(super) fn forms(value: &str) -> Vec<(String, bool)> {
+    let mut forms = whole(value.trim());
+    if !forms.is_empty() {
+        forms.extend(parts(value).take(PARTS).flat_map(whole));
+    }
+    forms
+}
+
+/// What of a value is a secret where it stands alone, as a log prints it: a line of a list of codes, the password of
+/// `user:password`, as htpasswd has it, and of a longer line of fields. Only what looks made up by a generator.
+fn parts(value: &str) -> impl Iterator<Item = &str> {
     let value = value.trim();
+    let alone = value.lines().map(str::trim).filter(|line| !line.contains(char::is_whitespace));
+    let fields = alone.flat_map(move |line| {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+-".contains(&b))
+        };
+        let pair = line.split_once(':').filter(|(name, rest)| is_name(name) && !rest.starts_with("//"));
+        let one = Some(line).filter(|line| pair.is_none() && line.len() < LINE);
+        let rest = pair.map(|pair| pair.1);
+        one.into_iter().chain(rest).chain(rest.into_iter().flat_map(|rest| rest.split(':')))
+    });
+    fields.filter(move |part| *part != value && looks_random(part))
+}
+
+fn whole(value: &str) -> Vec<(String, bool)> {
     if value.len() < WORD || is_public(value) || is_ordinary(value) {
         return Vec::new();
     }
     if value.len() > LONGEST {
-        return lines(value).take(1000).map(|line| (line.to_owned(), false)).collect();
+        return lines(value).take(PARTS).map(|line| (line.to_owned(), false)).collect();
     }
     let short = value.len() < ANYWHERE;
     let percent = utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();

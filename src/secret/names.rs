@@ -192,51 +192,104 @@ const PUBLIC: &[&str] = &[
     "using",
 ];
 
+/// One of these is in each name of a secret: most names are known to be none by it.
+const PARTS: &[&str] =
+    &["PASS", "PW", "SECRET", "TOKEN", "CRED", "KEY", "AUTH", "COOKIE", "MNEMONIC", "SALT"];
+/// Ends of joined words that make them a secret's: `PGPASSWORD`, `userpwd`.
+const ENDS: &[&str] = &[
+    "PASSWORD",
+    "PASSWORDS",
+    "PASSWD",
+    "PWD",
+    "TOKEN",
+    "TOKENS",
+    "SECRET",
+    "SECRETS",
+    "APIKEY",
+    "PASSPHRASE",
+    "PASSCODE",
+    "CREDENTIAL",
+    "CREDENTIALS",
+];
+/// Words that no other word has in its middle: `DBPASSWORDPROD`.
+const MIDDLES: &[&str] = &["PASSWORD", "PASSWD", "PASSPHRASE"];
+/// Words of English that end in PASS.
+const PASSES: &[&str] =
+    &["BYPASS", "COMPASS", "ENCOMPASS", "TRESPASS", "SURPASS", "OVERPASS", "UNDERPASS", "MULTIPASS"];
+
 /// Whether a variable, field, header or flag of this name holds a secret.
 pub(super) fn is_secret(name: &str) -> bool {
-    let words = words(name);
-    let last = words.last().map_or("", String::as_str);
+    let upper = name.to_ascii_uppercase();
     // The shell's own: where it is.
-    if ABOUT.contains(&last) || matches!(name, "PWD" | "OLDPWD") {
+    if !PARTS.iter().any(|part| upper.contains(part)) || matches!(name, "PWD" | "OLDPWD") {
         return false;
     }
+    // `SSLPrivate` is two words, `APIkey` none of which begins at its I: the name is read both ways.
+    let both = [words(name), words_apart(name, true)];
+    !both.iter().any(|words| ABOUT.contains(&last(words))) && both.iter().any(|words| say_secret(words))
+}
+
+fn last(words: &[String]) -> &str {
+    words.last().map_or("", String::as_str)
+}
+
+fn say_secret(words: &[String]) -> bool {
     let holds = |word: &String| {
         let joined = |end: &str| word.len() > end.len() && word.ends_with(end);
+        let within = |middle: &&str| {
+            let rest = word.find(middle).map(|at| &word[at + middle.len()..]);
+            rest.is_some_and(|rest| !rest.starts_with("LESS") && !ABOUT.contains(&rest))
+        };
         SECRET.contains(&word.as_str())
-            || ["PASSWORD", "PASSWD", "TOKEN", "SECRET", "APIKEY", "PASSPHRASE"].into_iter().any(joined)
-            || joined("PASS") && !["BYPASS", "COMPASS", "TRESPASS", "SURPASS"].contains(&word.as_str())
+            || ENDS.iter().any(|end| joined(end))
+            || MIDDLES.iter().any(within)
+            || joined("PASS") && !PASSES.contains(&word.as_str())
     };
     let key =
         |pair: &[String]| KEYS.contains(&pair[0].as_str()) && matches!(pair[1].as_str(), "KEY" | "KEYS");
+    // Short words are the ends of others too: `MONKEY` has none before its KEY, `MAPPKEY` has APP.
+    let of_key = |before: &str| KEYS.iter().any(|k| *k == before || k.len() >= 6 && before.ends_with(k));
+    let last = last(words);
     words.iter().any(holds)
         || words.windows(2).any(key)
         || words.windows(2).any(|pair| pair[0] == "AUTH" && pair[1] == "STRING")
         || matches!(last, "AUTH" | "COOKIE")
-        || last.strip_suffix("KEY").is_some_and(|before| KEYS.contains(&before))
+        || last.strip_suffix("KEYS").or_else(|| last.strip_suffix("KEY")).is_some_and(of_key)
 }
 
 /// Whether a variable of this name is some key, and only its value can say whether a secret one: `STRIPE_KEY`.
 pub(super) fn is_some_key(name: &str) -> bool {
-    name.ends_with("_KEY") && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').ends_with("_KEY")
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Whether a list or a map of this name holds secrets: `passwords`, not `auth`, which is a section of
 /// settings in many files.
 pub(super) fn holds_secrets(name: &str) -> bool {
-    is_secret(name) && !matches!(words(name).last().map_or("", String::as_str), "AUTH" | "COOKIE")
+    is_secret(name) && !matches!(last(&words(name)), "AUTH" | "COOKIE")
 }
 
 /// Whether something of this name speaks of a secret and does not hold it: `secretName`, `tokenPath`.
 pub(super) fn is_about(name: &str) -> bool {
-    words(name).last().is_some_and(|last| ABOUT.contains(&last.as_str()))
+    ABOUT.contains(&last(&words(name)))
 }
 
-/// Words of a name, in capitals: at `_`, `-`, `.`, `/` and blanks, and where camelCase begins one.
+/// Words of a name, in capitals: at `_`, `-`, `.`, `/` and blanks, and where camelCase begins one. Numbers behind
+/// them, which tell the first from the second, are no part of them.
 fn words(name: &str) -> Vec<String> {
+    words_apart(name, false)
+}
+
+/// As [`words`], and where a word in capitals ends before one that begins with a capital.
+fn words_apart(name: &str, capitals: bool) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut before = ' ';
-    for c in name.chars() {
-        let begins = c.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit());
+    let (mut before, mut chars) = (' ', name.chars().peekable());
+    while let Some(c) = chars.next() {
+        let next = chars.peek().is_some_and(|next| next.is_lowercase());
+        let begins = c.is_uppercase()
+            && (before.is_lowercase()
+                || before.is_ascii_digit()
+                || capitals && before.is_uppercase() && next);
         if (begins || !c.is_alphanumeric()) && words.last().is_some_and(|w| !w.is_empty()) {
             words.push(String::new());
         }
@@ -244,6 +297,9 @@ fn words(name: &str) -> Vec<String> {
             words.last_mut().expect("there is a word").extend(c.to_uppercase());
         }
         before = c;
+    }
+    for word in &mut words {
+        word.truncate(word.trim_end_matches(|c: char| c.is_ascii_digit()).len());
     }
     words.retain(|word| !word.is_empty());
     words
@@ -384,6 +440,21 @@ mod tests {
             "auth",
             "spring.datasource.password",
             "requirepass",
+            "MYSQL_PASSWORD1",
+            "DB_PASS2",
+            "OLD_TOKEN1",
+            "dbPassword2",
+            "CLIENT_SECRET1",
+            "API_KEY2",
+            "DB_PASS_2",
+            "ROOTPWD",
+            "userpwd",
+            "SSLPrivateKey",
+            "sslprivatekey",
+            "APIkey",
+            "APIKeys",
+            "DBPASSWORDPROD",
+            "usercredentials",
         ];
         for name in secret {
             assert!(is_secret(name), "{name}");
@@ -408,6 +479,27 @@ mod tests {
             "compass",
             "kubernetes.io/hostname",
             "public_key",
+            "passive",
+            "passenger",
+            "passage",
+            "encompass",
+            "compass2",
+            "tokenizer",
+            "tokenize",
+            "keyboard",
+            "keynote",
+            "monkey",
+            "turkeys",
+            "secretary",
+            "passwordless",
+            "PASSWORDFILE",
+            "PASSWORD_FILE_2",
+            "TOKEN_URL2",
+            "oauth2",
+            "base64",
+            "sha256",
+            "node1",
+            "password1Name",
         ];
         for name in about {
             assert!(!is_secret(name), "{name}");

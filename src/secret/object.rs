@@ -84,6 +84,11 @@ pub(super) fn clean(object: &mut Value, found: &mut Found<'_>) {
     Cleaner { found }.value(object, &Place::default(), 0);
 }
 
+/// Tells the value of a Secret that stands in a text.
+pub(super) fn learn_entry(key: &str, text: &str, encoded: bool, found: &mut Found<'_>) {
+    Cleaner { found }.entry(key, text, encoded);
+}
+
 /// Hands every text that is no field of identity to `change`. Numbers and keys stay.
 pub(super) fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
     texts(value, false, change);
@@ -227,20 +232,26 @@ impl Cleaner<'_, '_> {
     fn secret(&mut self, encoded: bool, data: &mut Map<String, Value>) {
         for (key, value) in data.iter_mut() {
             let text = value.as_str().unwrap_or_default().to_owned();
-            let decoded = STANDARD.decode(text.replace('\n', "")).ok().filter(|_| encoded);
-            let decoded = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-            let mut plain = decoded.unwrap_or_else(|| text.clone());
-            if !KNOWN.contains(&key.as_str()) && !key.ends_with(".crt") {
-                self.found.values.insert(plain.clone());
-                self.found.values.insert(text.clone());
-                // A file in it, such as .dockerconfigjson, has secrets of its own.
-                self.text(&mut plain, &Place { files: true, ..Place::default() }, DEEPEST / 2);
-            }
+            self.entry(key, &text, encoded);
             // What was left out once keeps its number.
             if !is_plain(&text) || !text.starts_with('(') {
                 *value = self.found.stand_in(&text).into();
             }
         }
+    }
+
+    /// Tells one value of a Secret, without a change to it.
+    fn entry(&mut self, key: &str, text: &str, encoded: bool) {
+        if KNOWN.contains(&key) || key.ends_with(".crt") {
+            return;
+        }
+        let decoded = STANDARD.decode(text.replace('\n', "")).ok().filter(|_| encoded);
+        let decoded = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let mut plain = decoded.unwrap_or_else(|| text.to_owned());
+        self.found.values.insert(plain.clone());
+        self.found.values.insert(text.to_owned());
+        // A file in it, such as .dockerconfigjson, has secrets of its own.
+        self.text(&mut plain, &Place { files: true, ..Place::default() }, DEEPEST / 2);
     }
 
     fn array(&mut self, items: &mut [Value], place: &Place, depth: usize) {
@@ -271,9 +282,7 @@ impl Cleaner<'_, '_> {
                 || text.starts_with("--") && !text.contains('=') && is_secret(text)
                 || text.starts_with('-') && text.len() > 2 && !text.contains('=') && is_secret(text);
             // `NAME=value` of an environment, `--flag=value` of a command: all that follows belongs to it.
-            let pair = text
-                .split_once('=')
-                .filter(|(name, value)| !name.contains(char::is_whitespace) && holds(name, value));
+            let pair = secret_pair(text);
             let glued = glued(text, if mysql { &["-p"] } else { &[] }).or_else(|| glued(text, &flags));
             if let Some((name, value)) = pair {
                 let (name, mut value) = (name.to_owned(), value.to_owned());
@@ -318,6 +327,25 @@ impl Cleaner<'_, '_> {
         let stand_in = self.found.stand_in(value);
         self.found.values.insert(std::mem::replace(value, stand_in));
     }
+}
+
+/// The value of a secret in an argument or a variable, and what is before it. Of a flag, the value may be such a pair
+/// again: `--from-literal=password=x`.
+fn secret_pair(text: &str) -> Option<(&str, &str)> {
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let mut begins = 0;
+    // More than a few are no pairs any more.
+    for (at, _) in text.match_indices('=').take(16) {
+        let (name, value) = (&text[begins..at], &text[at + 1..]);
+        if !name.contains(char::is_whitespace) && holds(name, value) && (begins == 0 || is_name(name)) {
+            return Some((&text[..at], value));
+        }
+        if !text.starts_with('-') || !is_name(name) {
+            return None;
+        }
+        begins = at + 1;
+    }
+    None
 }
 
 /// Programs whose flag is followed by a secret, or by `user:secret`.

@@ -1,6 +1,5 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
-mod attack14;
 mod cli;
 mod cluster_lock;
 mod codes;
@@ -30,9 +29,9 @@ mod reap;
 mod report;
 mod rules;
 mod secret_forms;
+mod secret_pairs;
 mod secret_shapes;
 mod secrets;
-
 mod sensitivity;
 mod starved;
 mod stateful_rules;

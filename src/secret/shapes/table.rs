@@ -1,0 +1,207 @@
+//! The shapes, each a regular expression.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{How, Shape};
+
+/// A shape that is found as a whole.
+fn whole(needs: &'static [&'static str], how: How, regex: &str) -> Shape {
+    Shape { needs, regex: Regex::new(regex).expect("it is a regex"), value: None, how }
+}
+
+/// A name with what parts it from its value, and then the value. The value is looked at only where the name is a
+/// secret's: within another value, the next name is looked for.
+fn pair(needs: &'static [&'static str], how: How, name: &str, value: &str) -> Shape {
+    let value = Regex::new(&format!("^(?:{value})")).expect("it is a regex");
+    Shape { value: Some(value), ..whole(needs, how, name) }
+}
+
+pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+    use How::{Cookies, Named, NamedAndRandom, Sure};
+    vec![
+        // User and password of a URL, the password with or without its @ escaped.
+        whole(&["://"], Sure, r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\]*:[^\s/?#'"<>\\]+)@"#),
+        // The same with a password that has what ends a host. Digits alone before it are a port.
+        whole(
+            &["://"],
+            Sure,
+            r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\\[\]]*:[0-9]*[^\s/?#@'"<>\\0-9][^\s@'"<>\\]*)@"#,
+        ),
+        // A token alone before the host, as of git.
+        whole(&["://"], NamedAndRandom, r#"(?i)\bhttps?://(?P<s>[^\s/?#@:'"<>\\]{8,})@"#),
+        // go-sql-driver: user:password@tcp(host:port)/database.
+        whole(&["@tcp", "@unix"], Sure, r#"[\w.%+-]*:(?P<s>[^\s'"]+?)@(?:tcp|tcp6|unix)\("#),
+        whole(
+            &["PRIVATE KEY"],
+            Sure,
+            // On one line, as in JSON; `keys` sees to those of several.
+            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?P<s>(?:[A-Za-z0-9+/=\s]|\\+[nr])+)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
+        ),
+        whole(
+            &["LS0tLS1CRUdJTi"],
+            Sure,
+            r"(?P<s>LS0tLS1CRUdJTi(?:BQUklWQVRF|BSU0EgUFJJVkFUR|BFQyBQUklWQVRF|BPUEVOU1NIIFBSSVZBVEUg|BFTkNSWVBURUQgUFJJVkFUR)[A-Za-z0-9+/=]+)",
+        ),
+        whole(&["eyJ"], Sure, r"\b(?P<s>eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*)"),
+        whole(&["AKIA", "ASIA"], Sure, r"\b(?P<s>(?:AKIA|ASIA)[A-Z0-9]{16})\b"),
+        whole(
+            &["gh", "github_pat_", "glpat-", "xox", "sk_live_", "hvs.", "AIza", "dckr_pat_", "npm_", "sk-"],
+            Sure,
+            r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|sk_live_\w{16,}|hvs\.[\w-]{20,}|AIza[\w-]{35}|dckr_pat_[\w-]{20,}|sk-[\w-]{32,}|npm_[A-Za-z0-9]{36})",
+        ),
+        whole(&["earer ", "EARER "], Sure, r"(?i)\bbearer +(?P<s>[A-Za-z0-9._~+/-]{12,}=*)"),
+        whole(
+            &["uthorization", "UTHORIZATION"],
+            Sure,
+            r#"(?i)authorization\\?["']?\s*[:=]\s*\\?["']?(?:basic|digest|token) +(?P<s>[A-Za-z0-9+/=._-]{6,})"#,
+        ),
+        whole(
+            &["mysql", "mariadb", "sshpass"],
+            Sure,
+            r#"\b(?:mysql|mariadb|sshpass)[\w-]*\b[^\n|;&]*?\s['"]?-p(?P<s>[^\s'",\]]{3,})"#,
+        ),
+        whole(
+            &["sshpass", "mongo"],
+            Sure,
+            r#"\b(?:sshpass|mongo[a-z]*)\b[^\n|;&]*?\s-p +['"]?(?P<s>[^\s'"]+)"#,
+        ),
+        whole(&["--user"], Sure, r#"--(?:proxy-)?user[= ] *['"]?[^\s:'"]+:(?P<s>[^\s'"]+)"#),
+        whole(&["pass:"], NamedAndRandom, r#"\bpass:(?P<s>[^\s'"]+)"#),
+        whole(&["login "], Sure, r"\blogin\s+\S+\s+password\s+(?P<s>\S+)"),
+        whole(&["assword '", "ASSWORD '"], Named, r"(?i)\b(?P<k>password)\s+'(?P<s>[^']+)'"),
+        // MySQL up to 5.7: `SET PASSWORD FOR a = PASSWORD('x')`, `= 'x'`, and the function anywhere else.
+        whole(
+            &["assword", "ASSWORD"],
+            Named,
+            r#"(?i)\bset\s+(?P<k>password)\b[^=;\n]*=\s*\\*['"](?P<s>[^'"\\\n]+)"#,
+        ),
+        whole(
+            &["assword", "ASSWORD"],
+            Named,
+            r#"(?i)\b(?P<k>(?:old_)?password)\s?\(\s*\\*['"](?P<s>[^'"\\\n]+)"#,
+        ),
+        whole(&["ookie:"], Sure, r"(?i)\bset-cookie:\s*[^=\s;]+=(?P<s>[^;\s]+)"),
+        // All of a request's: which is a session's, only who made them knows.
+        whole(&["ookie:", "OOKIE:"], Cookies, r#"(?i)(?:^|[^\w-])cookie: *(?P<s>[^\s=;"'(]+=[^\n\r"']+)"#),
+        whole(
+            &["ig", "oken"],
+            Sure,
+            r#"(?i)[?&](?:sig|signature|x-(?:amz|goog)-signature|x-amz-security-token)=(?P<s>[^\s&'"]+)"#,
+        ),
+        whole(&["hooks.slack.com"], Sure, r#"hooks\.slack\.com/services/(?P<s>[^\s'"]+)"#),
+        whole(&["redis-cli"], Sure, r#"\bredis-cli\b[^\n|;&]*?\s-a +['"]?(?P<s>[^\s'"]+)"#),
+        whole(&["curl"], Sure, r#"\bcurl\b[^\n|;&]*?\s(?:-u *|--user[ =])['"]?(?P<s>[^\s:'"]+:[^\s'"]+)"#),
+        whole(
+            &["dentified", "DENTIFIED"],
+            Sure,
+            r#"(?i)identified\s+(?:with\s+\S+\s+)?(?:by|as)\s+(?:password\s+)?['"](?P<s>[^'"]+)['"]"#,
+        ),
+        // What the images of MySQL and MariaDB print once.
+        whole(
+            &["ROOT PASSWORD: ", "password is generated"],
+            Sure,
+            r"(?:GENERATED ROOT PASSWORD: |password is generated for \S+: )(?P<s>\S+)",
+        ),
+        // A variable in JSON, also where the JSON is a string of another one; in either order.
+        pair(
+            &["value"],
+            Named,
+            r#"\\*"name\\*"\s*:\s*\\*"(?P<k>[\w.-]+)\\*"\s*,\s*\\*"value\\*"\s*:\s*\\*""#,
+            r#"(?P<s>(?:[^"\\]|\\\\[^"])+)"#,
+        ),
+        whole(
+            &["value"],
+            Named,
+            r#"(?:^|[^\\])"value"\s*:\s*"(?P<s>(?:[^"\\]|\\.)+)"\s*,\s*"name"\s*:\s*"(?P<k>[\w.-]+)""#,
+        ),
+        whole(
+            &["value"],
+            Named,
+            r#"\\+"value\\+"\s*:\s*\\+"(?P<s>(?:[^"\\]|\\\\[^"])+)\\+"\s*,\s*\\+"name\\+"\s*:\s*\\+"(?P<k>[\w.-]+)\\"#,
+        ),
+        // The same as Go, Python and Rust print it, and in YAML.
+        pair(
+            &["alue"],
+            Named,
+            r#"\b[Nn]ame['"]?(?: ?=> ?|: *|=)['"]?(?P<k>[\w.-]+)['"]?(?:, ?| |\r?\n(?:\d{4}-\S+Z )?[ \t]+)['"]?[Vv]alue['"]?(?: ?=> ?|: *|=)(?:Some\()?"#,
+            r#""(?P<s>(?:[^"\\\n]|\\.)+)"|'(?P<q>[^'\n]+)'|(?P<b>(?:[^,}\s"']|,[^V\s])(?:[^,}\s]|,[^V\s])*)"#,
+        ),
+        whole(
+            &["value: "],
+            Named,
+            r#"\bvalue: +"?(?P<s>[^\s"'\n]+)"?\r?\n(?:\d{4}-\S+Z )?[ \t]+name: +"?(?P<k>[\w.-]+)"#,
+        ),
+        // XML: an element, and a name beside its value.
+        pair(
+            &["</"],
+            Named,
+            r"<(?P<k>[A-Za-z][\w.:-]*)(?:\s[^<>]*)?>",
+            r"<!\[CDATA\[(?P<q>[^\]\s]+)|\s*(?P<s>[^<>\s](?:[^<>]*[^<>\s])?)\s*</",
+        ),
+        pair(
+            &["<"],
+            Named,
+            r#"<(?:name|key)>\s*(?P<k>[\w.-]+)\s*</(?:name|key)>\s*<(?:value|string)>"#,
+            r"\s*(?P<s>[^<>\s](?:[^<>]*[^<>\s])?)\s*</",
+        ),
+        pair(
+            &["<"],
+            Named,
+            r#"\s(?:name|key)="(?P<k>[\w.-]+)"(?:\s+value=|[^<>"]*>)"#,
+            r#""(?P<q>[^"]+)"|\s*(?P<s>[^<>\s"](?:[^<>"]*[^<>\s"])?)\s*</"#,
+        ),
+        pair(
+            &["\":", "\" :"],
+            Named,
+            r#"(?:^|[^\\])"(?P<k>[\w./-]+)"\s*:\s*""#,
+            r#"(?P<s>(?:[^"\\]|\\.)+)""#,
+        ),
+        pair(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*"#, "(?P<s>[0-9]{6,})"),
+        pair(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*\["#, r"(?P<s>[^\[\]{}]+)\]"),
+        pair(&["\":", "\" :"], Named, r#"\\*"(?P<k>[\w./-]+)\\*"\s*:\s*\\*""#, r#"(?P<s>[^"\\]+)"#),
+        // A variable on a line of its own, as in a file of them: all that follows belongs to it.
+        pair(
+            &["="],
+            Named,
+            r"(?m)^(?:\d{4}-\S+Z )?\s*(?:export +)?(?P<k>[A-Z][A-Z0-9_]*)=",
+            r#"(?P<s>[^\s"'$()][^\s"'()]*)"#,
+        ),
+        // A variable, a flag, a parameter of a URL, a part of a connection string.
+        pair(
+            &["="],
+            Named,
+            r"(?P<k>[A-Za-z][\w.-]*) {0,4}= {0,4}",
+            r#"\\*"(?P<s>[^"\\]+)|'(?P<q>[^']+)'|(?P<b>\$\([^()\n]*\)|\$\{[^{}\n]*\}|[^\s"'&;,|<>(){}\[\]\\]+)"#,
+        ),
+        pair(
+            &["-"],
+            NamedAndRandom,
+            r#"(?:^|[\s'"\[,`])--?(?P<k>[A-Za-z][A-Za-z0-9-]*)['",]* +['"]?"#,
+            r#"(?P<s>[^\s'"-][^\s'"]*)"#,
+        ),
+        // A line of YAML, or of a file of properties.
+        pair(
+            &[": "],
+            Named,
+            r"(?m)^(?:\d{4}-\S+Z )?[\s-]*(?P<k>[\w.-]+) {0,4}: +",
+            r#""(?P<s>[^"\n]+)"|'(?P<q>[^'\n]+)'"#,
+        ),
+        pair(&[": "], NamedAndRandom, r#"["'](?P<k>[\w-]+): +"#, r#"(?P<s>[^\s"']+)["']"#),
+        pair(
+            &[": "],
+            NamedAndRandom,
+            r"(?m)^(?:\d{4}-\S+Z )?[\s><-]*(?P<k>[\w.-]+) {0,4}: +",
+            r#"(?P<s>[^\s"'{}\[\],]+) *\r?(?:\n|$)"#,
+        ),
+        // In the middle of a line, as programs print what they were given: Go, Python, Ruby, Rust, words.
+        pair(
+            &[":", "=>"],
+            NamedAndRandom,
+            r#"(?:^|[\s'"{(,:])(?P<k>[A-Za-z][\w.-]*)['"]?(?: ?=> ?| {0,4}: {0,4})"#,
+            r#""(?P<s>[^"\n]+)"|'(?P<q>[^'\n]+)'|\[(?P<l>[^\[\]\n]+)\]|(?P<b>[^\s"'{}\[\](),;]+)"#,
+        ),
+        whole(&["requirepass "], Sure, r"\brequirepass (?P<s>[^\s']+)"),
+    ]
+});
