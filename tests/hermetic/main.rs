@@ -1,6 +1,5 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
-mod attack15;
 mod cli;
 mod cluster_lock;
 mod codes;
@@ -31,7 +30,6 @@ mod rules;
 mod secret_forms;
 mod secret_shapes;
 mod secrets;
-
 mod sensitivity;
 mod starved;
 mod stateful_rules;

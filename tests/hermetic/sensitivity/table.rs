@@ -517,12 +517,18 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "",
-        what: &["UpgradeStepEnded /proof*"],
-        why: "How a step was proved is told for people. What it did is read in versions (D1) and in the history of pods and nodes (D3, D4).",
+        what: &["UpgradeStepEnded /proof", "UpgradeStepEnded /proof/kubeadm_s"],
+        why: "How a step was proved is told for people. What it did is read in versions (D1) and in the history of pods and nodes (D3, D4), and whom a drain evicted in D4.",
     },
     Reason {
         claims: "D2 D3 D4",
-        what: &["UpgradeStep* *"],
+        what: &[
+            "UpgradeStep* /to",
+            "UpgradeStep* /step",
+            "UpgradeStep* /node",
+            "UpgradeStepEnded /error",
+            "UpgradeStepEnded /versions*",
+        ],
         why: "Steps are read for what they are about and for when they were: D1 judges their order, their errors and the versions after each.",
     },
     Reason {
@@ -554,11 +560,6 @@ pub static OWN: &[Reason] = &[
         claims: "E3",
         what: &["FaultHealed *"],
         why: "E3 is about what happens until the node comes back; if it came back, not before it was seen Unknown.",
-    },
-    Reason {
-        claims: "E4",
-        what: &["FaultInjected /id", "FaultInjected /node"],
-        why: "That one is down while it is asked is read, and that it is none of the others; which control plane it was is E1's to E3's.",
     },
     Reason {
         claims: "",
