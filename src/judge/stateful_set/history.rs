@@ -177,8 +177,10 @@ impl<'f> Order<'f> {
     ) {
         let (Some((a, early)), Some((b, late))) = (a, b) else {
             let missing = if a.is_none() { first } else { then };
-            return self
-                .check(false, format!("{missing} was never seen, but {first} must come before {then}"));
+            // A pod on a lost node is not seen ready.
+            let other = a.or(b).map(|(seen, _)| Touched::any(seen.pod.span()));
+            let what = format!("{missing} was never seen, but {first} must come before {then}");
+            return self.check(Holds::or(false, other), what);
         };
         let apart = seconds_between(a.record, b.record);
         let what = match a.at < b.at {

@@ -1,9 +1,9 @@
 //! What a machine that starves explains of a verdict, and what it does not.
 
 use seatrial::event::{Event, Outcome, Record};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::passing::{fact, unready};
+use crate::passing::fact;
 use crate::story::changed;
 use crate::upgrade::{put, second};
 
