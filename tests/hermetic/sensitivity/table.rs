@@ -521,6 +521,21 @@ pub static OWN: &[Reason] = &[
         why: "How a step was proved is told for people. What it did is read in versions (D1) and in the history of pods and nodes (D3, D4), and whom a drain evicted in D4.",
     },
     Reason {
+        claims: "D1 D2 D3",
+        what: &["UpgradeStepEnded /proof/evicted", "UpgradeStepEnded /proof/evicted/[]"],
+        why: "Whom a drain says that it evicted is read in D4, where it explains why a pod went.",
+    },
+    Reason {
+        claims: "D4",
+        what: &["UpgradeStepEnded /proof/evicted"],
+        why: "A list without a name explains no pod, and no pod went there that it would explain. The names in the others are read.",
+    },
+    Reason {
+        claims: "E4",
+        what: &["Observed target (absent)"],
+        why: "Runs of earlier versions name the control plane that is down for the other claims alone: where E4 has no name of its own, E1's is read.",
+    },
+    Reason {
         claims: "D2 D3 D4",
         what: &[
             "UpgradeStep* /to",
