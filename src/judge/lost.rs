@@ -32,10 +32,10 @@ const SHORTEST: f64 = 15.0;
 
 /// What a check found: it holds, or it does not. Of what does not, it knows whether the loss of a node would explain
 /// it, and of which. Several are put together with `&`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Holds {
-    /// Something does not hold that no lost node explains.
-    broken: bool,
+    /// Whether all holds that no lost node explains.
+    firm: bool,
     /// What does not hold, but may by the loss of a node.
     touched: Vec<Touched>,
 }
@@ -64,13 +64,13 @@ impl Touched {
 impl Holds {
     /// Whether it does.
     pub fn is_met(&self) -> bool {
-        !self.broken && self.touched.is_empty()
+        self.firm && self.touched.is_empty()
     }
 
     /// Where it does not, the loss of the nodes of all of these explains it.
     pub fn or(met: bool, touched: impl IntoIterator<Item = Touched>) -> Self {
         let touched = if met { Vec::new() } else { touched.into_iter().collect() };
-        Self { broken: !met && touched.is_empty(), touched }
+        Self { firm: met || !touched.is_empty(), touched }
     }
 
     /// What is read of one pod: whether it is ready, or where it is.
@@ -91,7 +91,7 @@ impl Holds {
 
 impl From<bool> for Holds {
     fn from(holds: bool) -> Self {
-        Self { broken: !holds, touched: Vec::new() }
+        Self { firm: holds, touched: Vec::new() }
     }
 }
 
@@ -100,7 +100,7 @@ impl<H: Into<Holds>> BitAnd<H> for Holds {
 
     fn bitand(mut self, other: H) -> Holds {
         let other = other.into();
-        self.broken |= other.broken;
+        self.firm &= other.firm;
         self.touched.extend(other.touched);
         self
     }
@@ -163,7 +163,7 @@ impl Lost {
 
     /// The lost nodes that explain all that does not hold, in a sentence; none where something stays unexplained.
     pub fn explains(&self, holds: &Holds) -> Option<String> {
-        if holds.broken || self.losses.is_empty() {
+        if !holds.firm || self.losses.is_empty() {
             return None;
         }
         let found: Option<Vec<&Loss>> = holds.touched.iter().map(|touched| self.explain(touched)).collect();

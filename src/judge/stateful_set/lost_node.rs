@@ -155,8 +155,10 @@ fn check_stays(
         }
         _ => false,
     });
-    Order::of(finding, evidence, records, &["Pod"])
-        .check(seen, format!("{} was seen ready before the declaration: {seen}", heir.name()));
+    Order::of(finding, evidence, records, &["Pod"]).check(
+        Holds::of_pod(seen, &heir),
+        format!("{} was seen ready before the declaration: {seen}", heir.name()),
+    );
     held(finding, all_after(records, ending.record), set, |_| true)?;
     Ok(waited)
 }
