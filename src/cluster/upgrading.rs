@@ -268,10 +268,12 @@ impl Looked {
         // An upgrade that is gone on with leads where it was to lead: what is noted of the cluster may
         // be its end already.
         let begun_to = begun.as_ref().filter(|_| ask.to == "next").map(|entry| entry.to);
+        let interrupted = begun.as_ref().and_then(|entry| entry.interrupted());
         let ours = begun.map(|entry| entry.cordoned).unwrap_or_default();
         let deadline = Deadline::after(LOOK);
         let (engine, nodes) = (&cluster.engine, &cluster.nodes);
         let facts = upgrade::facts(&cluster.name, engine, &client, nodes, ours, deadline).await?;
+        let facts = ClusterFacts { interrupted, ..facts };
         let to = match begun_to {
             Some(to) => to,
             None => named(&ask.to, &cluster.kubernetes, &releases)?,
@@ -284,7 +286,10 @@ impl Looked {
 
 /// The version that is meant by what was asked.
 fn named(text: &str, now: &str, releases: &[ReleaseFacts]) -> Result<Version, UpgradeError> {
-    let newest = |line: &str| releases.iter().map(|r| r.version).filter(|v| v.line() == line).max();
+    let newest = |line: &str| {
+        let candidate = || releases.iter().map(|r| r.version).filter(|v| v.line() == line).max();
+        upgrade::newest(releases, line).map(|release| release.version).or_else(candidate)
+    };
     if text == "next" {
         let now: Version = now.parse()?;
         let next = Version::new(now.major, now.minor + 1, 0);
@@ -308,7 +313,7 @@ mod tests {
             unreachable: None,
             bytes: 0,
         };
-        let all = ["1.34.4", "1.35.4", "1.35.3"].map(release);
+        let all = ["1.34.4", "1.35.4", "1.35.3", "1.35.5-rc.0", "1.37.0-rc.1"].map(release);
         let named =
             |text: &str| named(text, "1.34.4", &all).map(|v| v.to_string()).map_err(|e| e.to_string());
         for text in ["next", "1.35", "v1.35.4", "1.35.4"] {
@@ -316,6 +321,9 @@ mod tests {
         }
         // What there is not is refused by the plan, with what there is.
         assert_eq!(named("1.36").as_deref(), Ok("1.36.0"));
+        // Where there is a release, a candidate is named by its whole name only.
+        assert_eq!(named("1.37").as_deref(), Ok("1.37.0-rc.1"));
+        assert_eq!(named("1.35.5-rc.0").as_deref(), Ok("1.35.5-rc.0"));
         assert!(named("soon").is_err());
     }
 

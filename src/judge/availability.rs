@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::lost::{Holds, Touched};
 use super::object::Object;
 use super::outages::{Asked, Cause, Outages};
 use super::watched::{Gap, gaps};
@@ -114,10 +115,15 @@ impl<'r> Window<'r> {
         self.during.iter().filter_map(state).collect()
     }
 
-    /// How many objects of a kind fulfil a condition, after each change in this time; the first
-    /// number is that of the beginning. Only objects that carry the label are counted.
-    pub fn counts(&self, kind: &str, label: (&str, &str), counted: impl Fn(&Object<'r>) -> bool) -> Vec<i64> {
-        self.sums(kind, label, |o| i64::from(counted(o))).into_iter().map(|(_, sum)| sum).collect()
+    /// How many objects of a kind fulfil a condition, after each change in this time, with the second of the
+    /// change; the first number is that of the beginning. Only objects that carry the label are counted.
+    pub fn counts(
+        &self,
+        kind: &str,
+        label: (&str, &str),
+        counted: impl Fn(&Object<'r>) -> bool,
+    ) -> Vec<(f64, i64)> {
+        self.sums(kind, label, |o| i64::from(counted(o)))
     }
 
     /// The sum of a number over the objects of a kind that carry the label, after each change in
@@ -142,16 +148,22 @@ impl<'r> Window<'r> {
         beginning.into_iter().chain(self.during.iter().filter_map(take)).collect()
     }
 
-    /// The longest time in seconds that sums were above a limit without a break, up to the end of
-    /// this time.
-    pub fn longest_above(&self, sums: &[(f64, i64)], limit: i64) -> f64 {
+    /// The times that sums were above a limit without a break, up to the end of this time.
+    pub fn above(&self, sums: &[(f64, i64)], limit: i64) -> Vec<(f64, f64)> {
         let end = self.during.last().map_or(0.0, |r| r.mono_us as f64 / 1e6);
-        let (mut since, mut longest) = (None, 0.0_f64);
+        let (mut since, mut found) = (None, Vec::new());
         for &(at, sum) in sums {
-            longest = longest.max(since.map_or(0.0, |s| at - s));
-            since = if sum > limit { since.or(Some(at)) } else { None };
+            match (since, sum > limit) {
+                (None, true) => since = Some(at),
+                (Some(from), false) => {
+                    found.push((from, at));
+                    since = None;
+                }
+                _ => {}
+            }
         }
-        longest.max(since.map_or(0.0, |s| end - s))
+        found.extend(since.map(|from| (from, end)));
+        found
     }
 
     /// The deletions of pods with the label, as they were first seen.
@@ -174,6 +186,14 @@ impl<'r> Window<'r> {
         let after = self.after.iter().find_map(sample);
         before.into_iter().chain(self.during.iter().filter_map(sample)).chain(after).collect()
     }
+}
+
+/// The fewest of some numbers with their seconds, and whether it is no less than `least`: the loss of nodes explains
+/// the moments at which there were fewer.
+pub fn fewest(sums: &[(f64, i64)], least: i64) -> (i64, Holds) {
+    let fewest = sums.iter().map(|s| s.1).min().unwrap_or_default();
+    let below = sums.iter().filter(|s| s.1 < least).map(|s| Touched::any((s.0, s.0)));
+    (fewest, Holds::or(fewest >= least, below))
 }
 
 /// Seconds that a record may be late against one that came over another connection.
@@ -231,7 +251,7 @@ impl<'r> Sample<'r> {
 
     /// Whether a server answered, if only to refuse: `503 nginx/1.22.1`.
     pub fn is_answer(&self) -> bool {
-        is_answer(self.detail)
+        is_answer(&self.record.event)
     }
 
     /// Version in the `Server` header of the answer: `1.22.1` of `nginx/1.22.1`.
@@ -242,10 +262,36 @@ impl<'r> Sample<'r> {
     }
 }
 
-/// Whether a sample's detail is an answer: it begins with the status.
-pub fn is_answer(detail: &str) -> bool {
-    detail.starts_with(|c: char| c.is_ascii_digit())
+/// Whether a request that failed was answered by the server that it was meant for: that is the server's own, whatever
+/// the machine does. An HTTP server's answer begins with the status; that of the API server too, but for one that says
+/// that it had no time (429, 5xx). DNS says by what it answers, and mysqld by the number of its error. Where nothing says
+/// that a server answered, none did.
+pub fn is_answer(event: &Event) -> bool {
+    match event {
+        Event::RowWritten { outcome: Outcome::Refused, reason, .. }
+        | Event::TransactionWritten { outcome: Outcome::Refused, reason, .. } => {
+            matches!(Cause::of(reason), Cause::Rejected | Cause::DatabaseMissing)
+        }
+        Event::Sampled { outcome: Outcome::Acknowledged, .. } => false,
+        Event::Sampled { probe, detail, .. } => {
+            let says = |words: &[&str]| words.iter().any(|word| detail.contains(word));
+            let status = detail.split(' ').next().and_then(|word| word.parse::<u16>().ok());
+            match (probe.as_str(), status) {
+                ("dns", _) => says(&DNS),
+                ("api" | "api-anew", Some(status)) => (400..500).contains(&status) && status != 429,
+                // Runs of earlier versions have the API's words without the status.
+                ("api" | "api-anew", None) => says(&API),
+                _ => detail.starts_with(|c: char| c.is_ascii_digit()),
+            }
+        }
+        _ => false,
+    }
 }
+
+/// What the probe of DNS calls an answer without an address.
+const DNS: [&str; 2] = ["does not exist", "no address for "];
+/// How the API server ends what it does not do for whom it does not know, or may not.
+const API: [&str; 3] = [" is forbidden", " not found", "Unauthorized"];
 
 /// Whether a version is one of a series: `1.22.1` and `1.22` are of `1.22`, `1.220` is not.
 pub fn is_of_series(version: &str, series: &str) -> bool {
@@ -264,7 +310,9 @@ pub fn outages(samples: &[Sample<'_>]) -> Outages {
 
 fn change(record: &Record) -> Option<(&str, Change, Object<'_>)> {
     match &record.event {
-        Event::ObjectChanged { change, kind, object, .. } => Some((kind, *change, Object::new(object).ok()?)),
+        Event::ObjectChanged { change, kind, object, .. } => {
+            Some((kind, *change, Object::new(object).ok()?.seen(record)))
+        }
         _ => None,
     }
 }
@@ -375,7 +423,8 @@ mod tests {
         let longest = |records: &[Record]| {
             let window = Window::between(&Evidence::new(records, "A7"), "from", "to").unwrap();
             let sums = window.sums("Pod", ("app", "x"), |_| 1);
-            (window.longest_above(&sums, 1), window.longest_above(&sums, 2), sums)
+            let longest = |limit| window.above(&sums, limit).iter().map(|t| t.1 - t.0).fold(0.0, f64::max);
+            (longest(1), longest(2), sums)
         };
         let (one, two, sums) = longest(&records);
         assert_eq!(sums, [(0.5, 1), (3.0, 2), (3.25, 3), (4.5, 2), (4.75, 1)]);

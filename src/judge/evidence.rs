@@ -48,7 +48,15 @@ impl<'r> Evidence<'r> {
     /// # Errors
     /// [`Missing`] where nothing was.
     pub fn value(&self, what: &str) -> Result<&'r Value, Missing> {
-        self.values(what).last().copied().ok_or_else(|| Missing(format!("`{what}` was not observed")))
+        self.fact(what).map(|(_, value)| value)
+    }
+
+    /// As [`Evidence::value`], with the record that has it.
+    ///
+    /// # Errors
+    /// [`Missing`] where nothing was observed.
+    pub fn fact(&self, what: &str) -> Result<(&'r Record, &'r Value), Missing> {
+        self.facts(what).last().ok_or_else(|| Missing(format!("`{what}` was not observed")))
     }
 
     /// As [`Evidence::value`], read as a type, such as a Kubernetes object.
@@ -62,13 +70,16 @@ impl<'r> Evidence<'r> {
 
     /// Every value observed for this claim under a name, in order.
     pub fn values(&self, what: &str) -> Vec<&'r Value> {
-        let value = |r: &'r Record| match &r.event {
+        self.facts(what).map(|(_, value)| value).collect()
+    }
+
+    fn facts<'e>(&'e self, what: &'e str) -> impl Iterator<Item = (&'r Record, &'r Value)> + use<'e, 'r> {
+        self.records.iter().filter_map(move |record| match &record.event {
             Event::Observed { claim, what: name, value } if claim == self.claim && name == what => {
-                Some(value)
+                Some((record, value))
             }
             _ => None,
-        };
-        self.records.iter().filter_map(value).collect()
+        })
     }
 
     /// When a mark was set last.

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::object::{Object, names};
+use super::lost::{Holds, Touched};
+use super::object::{Object, names, span};
 use super::{Evidence, Finding, Missing};
 
 /// Labels that tell the pods of one template from those of another.
@@ -30,6 +31,9 @@ pub struct Identity {
     pub node: String,
     /// Restarts of all containers together.
     pub restarts: i64,
+    /// When it was seen so, in microseconds on the records' clock.
+    #[serde(skip)]
+    pub seen_us: Option<u64>,
 }
 
 impl Identity {
@@ -45,6 +49,7 @@ impl Identity {
             image_id: text("/status/containerStatuses/0/imageID"),
             node: text("/spec/nodeName"),
             restarts: containers.iter().filter_map(|c| c["restartCount"].as_i64()).sum(),
+            seen_us: pod.seen_us(),
         }
     }
 
@@ -91,12 +96,15 @@ pub struct Comparison {
     pub gone: Vec<Identity>,
     /// After only, under a name that was not there before.
     pub new: Vec<Identity>,
+    /// When they were looked at again, in microseconds on the records' clock.
+    until_us: Option<u64>,
 }
 
 impl Comparison {
     /// Compares two sets.
     pub fn of(before: &[Identity], after: &[Identity]) -> Self {
-        let mut compared = Self::default();
+        let until_us = after.iter().filter_map(|pod| pod.seen_us).max();
+        let mut compared = Self { until_us, ..Self::default() };
         for old in before {
             if let Some(same) = after.iter().find(|p| p.uid == old.uid) {
                 compared.kept.push((old.clone(), same.clone()));
@@ -116,21 +124,29 @@ impl Comparison {
         self.kept.is_empty() && self.replaced.is_empty() && self.gone.len() == self.new.len()
     }
 
+    /// What is read of which pods went and which came: the loss of the nodes of those that went explains it.
+    pub fn by_loss(&self, met: bool) -> Holds {
+        let replaced = self.replaced.iter().map(|pair| &pair.0);
+        Holds::or(met, self.gone.iter().chain(replaced).map(|pod| self.went(pod)))
+    }
+
+    fn went(&self, pod: &Identity) -> Touched {
+        Touched::pod(&pod.node, &pod.uid, span(pod.seen_us, self.until_us))
+    }
+
     /// Checks that every one of these is the same pod as before, untouched: UID, name, template, image,
-    /// node and restarts.
+    /// node and restarts. A pod goes with its node; nothing of one that stays changes by that.
     pub fn check_kept(&self, finding: &mut Finding, expected: &[Identity]) {
         for old in expected {
             let same = self.kept.iter().find(|(before, _)| before.uid == old.uid);
             let Some((_, now)) = same else {
-                finding.check_unless_node_lost(false, format!("pod {} (UID {}) is gone", old.name, old.uid));
+                let stays = Holds::or(false, [self.went(old)]);
+                finding.check(stays, format!("pod {} (UID {}) is gone", old.name, old.uid));
                 continue;
             };
             let changed = now.changed_from(old);
             let how = if changed.is_empty() { "untouched".into() } else { changed.join(", ") };
-            finding.check_unless_node_lost(
-                changed.is_empty(),
-                format!("pod {} is still there, {how}", old.name),
-            );
+            finding.check(changed.is_empty(), format!("pod {} is still there, {how}", old.name));
         }
     }
 
@@ -142,10 +158,13 @@ impl Comparison {
         };
         finding.check(self.kept.is_empty(), format!("UIDs in common: {}", common(&self.kept)));
         finding.check(self.replaced.is_empty(), format!("names in common: {}", common(&self.replaced)));
-        finding.check(
-            self.is_renamed(),
-            format!("{} replaced by {}", pod_names(&self.gone), pod_names(&self.new)),
-        );
+        // As many as before, but for one that was moved on.
+        let renamed = self.is_renamed();
+        let as_many = match self.kept.is_empty() && self.replaced.is_empty() {
+            true => self.by_loss(renamed),
+            false => renamed.into(),
+        };
+        finding.check(as_many, format!("{} replaced by {}", pod_names(&self.gone), pod_names(&self.new)));
         let (was, is) = (self.sides().0, self.sides().1);
         let (was, is) = (distinct(&was, |p| &p.hash), distinct(&is, |p| &p.hash));
         finding.check(
@@ -201,6 +220,7 @@ mod tests {
             image_id: text(),
             node: text(),
             restarts: 0,
+            seen_us: None,
         }
     }
 

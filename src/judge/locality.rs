@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Evidence, Finding, Missing};
-use crate::event::{Event, FileEntry};
+use crate::event::{Event, FileEntry, Record};
 
 /// One path on one node, as listed last under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,31 @@ impl Listing<'_> {
     }
 }
 
+/// What a record lists, with the listing's name.
+fn of(record: &Record) -> Option<(&str, Listing<'_>)> {
+    let Event::FilesListed {
+        listing: name, node, power, path, exists, entries, server_uuid, incomplete, ..
+    } = &record.event
+    else {
+        return None;
+    };
+    let (server_uuid, incomplete) = (server_uuid.as_deref(), incomplete.as_deref());
+    Some((name, Listing { node, power, path, exists: *exists, entries, server_uuid, incomplete }))
+}
+
+/// The last listing of a path on a node before the one with a name, whatever it is called; none where nothing was
+/// found there before.
+pub fn last_before<'r>(
+    evidence: &Evidence<'r>,
+    listing: &str,
+    node: &str,
+    path: &str,
+) -> Option<Listing<'r>> {
+    let all = evidence.records().iter().filter_map(of);
+    let before = all.take_while(|(name, _)| *name != listing).map(|(_, found)| found);
+    before.filter(|found| found.node == node && found.path == path && !found.is_empty()).last()
+}
+
 /// The listings with a name, by node; a node that was listed again has its last one.
 ///
 /// # Errors
@@ -72,28 +97,9 @@ pub fn listings<'r>(
     listing: &str,
     nodes: &[String],
 ) -> Result<BTreeMap<&'r str, Listing<'r>>, Missing> {
-    let mut found = BTreeMap::new();
-    for record in evidence.records() {
-        let Event::FilesListed {
-            listing: name,
-            node,
-            power,
-            path,
-            exists,
-            entries,
-            server_uuid,
-            incomplete,
-            ..
-        } = &record.event
-        else {
-            continue;
-        };
-        if name == listing {
-            let (server_uuid, incomplete) = (server_uuid.as_deref(), incomplete.as_deref());
-            let listing = Listing { node, power, path, exists: *exists, entries, server_uuid, incomplete };
-            found.insert(node.as_str(), listing);
-        }
-    }
+    let of_name = |record| of(record).filter(|(name, _)| *name == listing);
+    let all = evidence.records().iter().filter_map(of_name);
+    let found: BTreeMap<&str, Listing<'_>> = all.map(|(_, listing)| (listing.node, listing)).collect();
     let unseen: Vec<&str> = nodes.iter().map(String::as_str).filter(|n| !found.contains_key(n)).collect();
     if nodes.is_empty() || !unseen.is_empty() {
         return Err(Missing(format!("`{listing}` was not listed on {}", join(&unseen))));
@@ -212,6 +218,22 @@ pub fn untouched(
     let what =
         if changed.is_empty() { "all the same".into() } else { format!("changed: {}", changed.join(", ")) };
     finding.check(changed.is_empty(), format!("sizes of files on {}: {what}", earlier.node));
+}
+
+/// Adds a check that no file of an earlier listing was emptied since, though a server may have written meanwhile.
+pub fn not_emptied(
+    finding: &mut Finding,
+    earlier: &Listing<'_>,
+    later: &Listing<'_>,
+    passing: impl Fn(&str) -> bool,
+) {
+    let then = earlier.entries.iter().filter(|e| e.size > 0 && !e.path.ends_with('/') && !passing(&e.path));
+    let is_empty = |was: &&FileEntry| later.entries.iter().any(|e| e.path == was.path && is_empty_file(e));
+    let emptied: Vec<String> =
+        then.filter(is_empty).map(|was| format!("{} ({} bytes before)", was.path, was.size)).collect();
+    let what = if emptied.is_empty() { "none".into() } else { emptied.join(", ") };
+    finding
+        .check(emptied.is_empty(), format!("files emptied on {} since a server ran: {what}", earlier.node));
 }
 
 /// Adds the checks that what lay on a node lies there again: no entry of the earlier listing is gone, each has

@@ -2,9 +2,6 @@
 //! a request may fail for want of processor time, and what failed leaves a claim open; while it is healthy, the
 //! cluster is to blame. It turns nothing green.
 
-use std::collections::BTreeMap;
-
-use super::object::Object;
 use super::outages::Asked;
 use crate::event::{Event, Outcome, Record};
 
@@ -40,10 +37,6 @@ fn sample(record: &Record) -> Option<(f64, f64, bool)> {
 /// A second in which the machine starved may cost a cluster so many: a request is given up and made again, a lease
 /// is renewed only at the next try.
 pub const KNOCK_ON: f64 = 3.0;
-
-/// A node is given up while its heartbeats are late, or when the node controller looks next, every 5 s
-/// (`node-monitor-period`).
-const LOOK: f64 = 5.0;
 
 /// A time in which the machine starved, in seconds on the records' clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,39 +112,6 @@ impl Machine {
     pub fn fed(&self, from: f64, to: f64, length: f64) -> f64 {
         (length - KNOCK_ON * self.starved_in(from, to)).max(0.0)
     }
-}
-
-/// Says which nodes were seen not to be ready while the machine starved, though no fault was on them: their kubelets
-/// had no time to report. None where there was no such node.
-pub fn lost_nodes(records: &[Record]) -> Option<String> {
-    let machine = Machine::of(records);
-    // Broken by us, and whether that was healed: such a node takes a while to be ready again.
-    let mut broken: BTreeMap<&str, bool> = BTreeMap::new();
-    let mut was_ready: BTreeMap<&str, bool> = BTreeMap::new();
-    let mut lost: Vec<String> = Vec::new();
-    for record in records {
-        let at = record.mono_us as f64 / 1e6;
-        match &record.event {
-            Event::FaultInjected { node, .. } => _ = broken.insert(node, false),
-            Event::FaultHealed { node, .. } => _ = broken.insert(node, true),
-            Event::ObjectChanged { kind, name, object, .. } if kind == "Node" => {
-                let ready =
-                    Object::new(object).ok().and_then(|node| node.condition("Ready").map(|c| c.0 == "True"));
-                let Some(ready) = ready else { continue };
-                let was = was_ready.insert(name, ready);
-                if ready && broken.get(name.as_str()) == Some(&true) {
-                    broken.remove(name.as_str());
-                }
-                let time = machine.times().iter().find(|time| time.from <= at && at <= time.to + LOOK);
-                let turned = !ready && was != Some(false) && !broken.contains_key(name.as_str());
-                if let Some(time) = time.filter(|_| turned) {
-                    lost.push(format!("{name} was not ready, {time}"));
-                }
-            }
-            _ => {}
-        }
-    }
-    (!lost.is_empty()).then(|| lost.join("; "))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod ha;
 pub mod identity;
 pub mod integrity;
 pub mod locality;
+pub mod lost;
 pub mod machine;
 pub mod object;
 pub mod outages;
@@ -24,8 +25,10 @@ pub mod version;
 pub mod watched;
 
 pub use evidence::{Evidence, Missing};
+pub use lost::Holds;
 
 use crate::event::Record;
+use lost::Lost;
 use machine::Machine;
 
 /// What became of a claim. The order is that of weight: the worst of several wins.
@@ -70,8 +73,8 @@ impl Claim {
     /// beside it: then it has failed.
     pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
         let records = evidence.records();
-        let mut finding =
-            Finding { machine: Machine::of(records), excuse: machine::lost_nodes(records), ..Finding::new() };
+        let machine = Machine::of(records);
+        let mut finding = Finding { lost: Lost::of(records, &machine), machine, ..Finding::new() };
         finding.part(|finding| (self.judge)(evidence, finding));
         finding
     }
@@ -84,8 +87,8 @@ pub struct Finding {
     summary: Option<String>,
     /// Whether changes may be missing that the checks made now read.
     blind: bool,
-    /// Nodes that were lost because the machine starved, in a sentence.
-    excuse: Option<String>,
+    /// Nodes that were lost because the machine starved.
+    lost: Lost,
     /// When the machine starved.
     machine: Machine,
     /// Seconds that the claim's subject took, where time is part of it.
@@ -101,29 +104,19 @@ impl Finding {
     }
 
     /// Adds a check: passed where `holds`, failed otherwise. `what` says what was found, with
-    /// names and numbers, so that it reads well in both cases.
-    pub fn check(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
-        let conclusion = match holds {
-            true => Conclusion::Passed,
+    /// names and numbers, so that it reads well in both cases. What the loss of nodes explains ([`lost`]) is
+    /// inconclusive.
+    pub fn check(&mut self, holds: impl Into<Holds>, what: impl Into<String>) -> &mut Self {
+        let (holds, what) = (holds.into(), what.into());
+        let check = match self.lost.explains(&holds) {
+            _ if holds.is_met() => (Conclusion::Passed, what),
             // What was not seen may have made it hold.
-            false if self.blind => Conclusion::Inconclusive,
-            false => Conclusion::Failed,
+            _ if self.blind => (Conclusion::Inconclusive, what),
+            Some(excuse) => (Conclusion::Inconclusive, format!("{what}; {excuse}")),
+            None => (Conclusion::Failed, what),
         };
-        self.checks.push((conclusion, what.into()));
+        self.checks.push(check);
         self
-    }
-
-    /// As [`Finding::check`], of pods that are there, are ready or stay where they are: where a node was lost because
-    /// the machine starved ([`machine::lost_nodes`]), what does not hold is inconclusive. Kubernetes moves and stops
-    /// pods then.
-    pub fn check_unless_node_lost(&mut self, holds: bool, what: impl Into<String>) -> &mut Self {
-        match &self.excuse {
-            Some(excuse) if !holds => {
-                let what = format!("{}; {excuse}", what.into());
-                self.unsure(what)
-            }
-            _ => self.check(holds, what),
-        }
     }
 
     /// As [`Finding::check`]; where it does not hold, but would have but for what the machine did (`excused`), it is
@@ -175,14 +168,9 @@ impl Finding {
         self
     }
 
-    /// Adds the time taken against what was allowed; over budget fails.
-    pub fn timed(&mut self, what: &str, took: f64, budget: f64) -> &mut Self {
-        (self.took, self.budget) = (Some(took), Some(budget));
-        self.check(took <= budget, format!("{what} took {took:.1} s of {budget:.1} s"))
-    }
-
-    /// As [`Finding::timed`], of a time that ended with this record. One that is over its budget is inconclusive where
-    /// the machine starved in it, for up to [`machine::KNOCK_ON`] times as long as that.
+    /// Adds the time taken against what was allowed, of a time that ended with this record. One that is over its
+    /// budget fails; where the machine starved in it, for up to [`machine::KNOCK_ON`] times as long as that, it is
+    /// inconclusive.
     pub fn timed_until(&mut self, end: &Record, what: &str, took: f64, budget: f64) -> &mut Self {
         (self.took, self.budget) = (Some(took), Some(budget));
         let end = end.mono_us as f64 / 1e6;

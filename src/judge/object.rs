@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
+use super::lost::{Holds, Touched};
 use super::{Evidence, Missing};
+use crate::event::Record;
 
 /// An object as the API gave it. Fields are asked for by JSON pointer, so that an object of a newer
 /// Kubernetes than ours reads as well as one of the oldest supported.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Object<'r>(&'r Value);
+pub struct Object<'r>(&'r Value, Option<u64>);
 
 impl<'r> Object<'r> {
     /// Takes a recorded object.
@@ -15,7 +17,7 @@ impl<'r> Object<'r> {
     /// # Errors
     /// [`Missing`] where it has no name or no UID: no judge could tell which object it was.
     pub fn new(value: &'r Value) -> Result<Self, Missing> {
-        let object = Self(value);
+        let object = Self(value, None);
         match (object.text("/metadata/name"), object.text("/metadata/uid")) {
             (Some(_), Some(_)) => Ok(object),
             _ => Err(Missing("an object without a name or a UID was recorded".into())),
@@ -27,7 +29,29 @@ impl<'r> Object<'r> {
     /// # Errors
     /// [`Missing`] where none was.
     pub fn observed(evidence: &Evidence<'r>, what: &str) -> Result<Self, Missing> {
-        Self::new(evidence.value(what)?).map_err(|e| Missing(format!("`{what}`: {}", e.0)))
+        let (record, value) = evidence.fact(what)?;
+        let object = Self::new(value).map_err(|e| Missing(format!("`{what}`: {}", e.0)))?;
+        Ok(object.seen(record))
+    }
+
+    /// The object as this record shows it.
+    pub fn seen(self, record: &Record) -> Self {
+        Self(self.0, Some(record.mono_us))
+    }
+
+    /// When it was seen so, in microseconds on the records' clock; none where nothing says so.
+    pub fn seen_us(&self) -> Option<u64> {
+        self.1
+    }
+
+    /// When it was seen so, as a time from one second to another: all of the records' where nothing says so.
+    pub fn span(&self) -> (f64, f64) {
+        span(self.1, self.1)
+    }
+
+    /// For a pod: what the loss of a node would explain of it.
+    pub fn touched(&self) -> Touched {
+        Touched::pod(self.text("/spec/nodeName").unwrap_or_default(), self.uid(), self.span())
     }
 
     /// The last list of objects observed under a name. An empty list is evidence.
@@ -35,7 +59,8 @@ impl<'r> Object<'r> {
     /// # Errors
     /// [`Missing`] where none was, or something else than a list.
     pub fn list(evidence: &Evidence<'r>, what: &str) -> Result<Vec<Self>, Missing> {
-        Self::items(evidence.value(what)?, what)
+        let (record, value) = evidence.fact(what)?;
+        Ok(Self::items(value, what)?.into_iter().map(|object| object.seen(record)).collect())
     }
 
     /// The objects of a recorded list.
@@ -112,6 +137,17 @@ impl<'r> Object<'r> {
     pub fn is_ready(&self) -> bool {
         !self.is_terminating() && self.condition("Ready").is_some_and(|c| c.0 == "True")
     }
+
+    /// As [`Object::is_ready`], for a check: the loss of its node explains that it is not.
+    pub fn ready(&self) -> Holds {
+        Holds::of_pod(self.is_ready(), self)
+    }
+}
+
+/// A time between two moments in microseconds, in seconds; without an end where nothing says one.
+pub fn span(from_us: Option<u64>, to_us: Option<u64>) -> (f64, f64) {
+    let seconds = |us: u64| us as f64 / 1e6;
+    (from_us.map_or(f64::NEG_INFINITY, seconds), to_us.map_or(f64::INFINITY, seconds))
 }
 
 /// Names in a sentence: `a, b and c`, or `none`.

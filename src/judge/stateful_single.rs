@@ -166,7 +166,7 @@ fn mounted(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         Ok(())
     });
     let pod = Object::observed(evidence, "pod")?;
-    finding.check(pod.is_ready(), format!("{} is ready", pod.name()));
+    finding.check(pod.ready(), format!("{} is ready", pod.name()));
     let claim = Object::observed(evidence, "claim")?;
     let volumes = pod.entries("/spec/volumes");
     let volume = volumes.iter().find(|v| v["persistentVolumeClaim"]["claimName"] == claim.name());

@@ -17,9 +17,10 @@
 //! | A10 | see [`deletion`] |
 //! | A11 | see [`bad_image`] |
 
-use super::identity::Identity;
-use super::object::{Object, names};
-use super::{Claim, Evidence, Finding, Missing};
+use super::identity::{self, Identity};
+use super::lost::Touched;
+use super::object::{Object, names, span};
+use super::{Claim, Evidence, Finding, Holds, Missing};
 
 pub mod bad_image;
 pub mod change;
@@ -198,17 +199,28 @@ pub fn check_complete(finding: &mut Finding, deployment: &Object<'_>, replicas: 
         ("available", "availableReplicas"),
     ] {
         let found = deployment.number(&format!("/status/{field}"));
-        finding.check_unless_node_lost(found == replicas, format!("{word} {found} of {replicas}"));
+        let right = Holds::of_counts(found == replicas, deployment);
+        finding.check(right, format!("{word} {found} of {replicas}"));
     }
     let unavailable = deployment.number("/status/unavailableReplicas");
-    finding.check_unless_node_lost(unavailable == 0, format!("unavailable {unavailable} of 0"));
+    let none = Holds::of_counts(unavailable == 0, deployment);
+    finding.check(none, format!("unavailable {unavailable} of 0"));
+}
+
+/// Checks that there were this many pods before.
+pub(super) fn check_before(finding: &mut Finding, old: &[Identity], replicas: i64) {
+    let as_many = i64::try_from(old.len()) == Ok(replicas);
+    let as_many = Holds::or(as_many, old.first().map(|pod| Touched::any(span(pod.seen_us, pod.seen_us))));
+    finding.check(as_many, format!("{replicas} pods before, found {}", identity::pod_names(old)));
 }
 
 /// Checks that there are this many pods with the label, each running, ready and never restarted.
 pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
     let labelled = pods.iter().filter(|p| p.label(LABEL.0) == Some(LABEL.1)).count();
-    finding.check_unless_node_lost(
-        labelled == pods.len() && i64::try_from(labelled) == Ok(replicas),
+    let as_many = i64::try_from(pods.len()) == Ok(replicas);
+    let as_many = Holds::or(as_many, pods.first().map(|pod| Touched::any(pod.span())));
+    finding.check(
+        (labelled == pods.len()) & as_many,
         format!("{} pods, {labelled} of them with label {}={}, of {replicas}", pods.len(), LABEL.0, LABEL.1),
     );
     for pod in pods {
@@ -217,8 +229,10 @@ pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
         let restarts = Identity::of(pod).restarts;
         let phase = pod.text("/status/phase").unwrap_or("without a phase");
         let ending = if pod.is_terminating() { ", terminating" } else { "" };
-        finding.check_unless_node_lost(
-            phase == "Running" && containers.len() == 1 && ready == 1 && restarts == 0 && pod.is_ready(),
+        // A container that crashes over and over is not its node's loss.
+        let runs = phase == "Running" && containers.len() == 1 && ready == 1;
+        finding.check(
+            (restarts == 0) & Holds::of_pod(runs, pod) & pod.ready(),
             format!(
                 "pod {} is {phase}{ending}, ready {ready}/{}, restarts {restarts}",
                 pod.name(),
@@ -232,10 +246,8 @@ pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
 pub fn check_condition(finding: &mut Finding, deployment: &Object<'_>, kind: &str, reason: &str) {
     let found = deployment.condition(kind);
     let line = found.map_or_else(|| "is absent".into(), |c| format!("{}/{}", c.0, c.1));
-    finding.check(
-        found.is_some_and(|c| c.0 == "True" && c.1 == reason),
-        format!("condition {kind}: {line}, expected True/{reason}"),
-    );
+    let right = Holds::of_counts(found.is_some_and(|c| c.0 == "True" && c.1 == reason), deployment);
+    finding.check(found.is_some() & right, format!("condition {kind}: {line}, expected True/{reason}"));
 }
 
 /// Checks that `Progressing` speaks of this ReplicaSet: after a change, the condition of the rollout
@@ -251,7 +263,7 @@ pub fn check_set(finding: &mut Finding, set: &Object<'_>, replicas: i64) {
     let (desired, total) = (set.number("/spec/replicas"), set.number("/status/replicas"));
     let ready = set.number("/status/readyReplicas");
     finding.check(
-        desired == replicas && total == replicas && ready == replicas,
+        (desired == replicas) & Holds::of_counts(total == replicas && ready == replicas, set),
         format!("ReplicaSet {}: desired {desired}, total {total}, ready {ready} of {replicas}", set.name()),
     );
 }

@@ -65,7 +65,15 @@ impl ApiProbe {
 
 async fn ask(client: &Client) -> Result<(), String> {
     let namespaces = Api::<Namespace>::all(client.unary.clone());
-    namespaces.get("default").await.map(drop).map_err(|e| ApiError::from(e).text)
+    namespaces.get("default").await.map(drop).map_err(|e| said(&ApiError::from(e)))
+}
+
+/// An error with the status of the answer in front, where there was one.
+fn said(error: &ApiError) -> String {
+    match error.code() {
+        Some(code) => format!("{code} {}", error.text),
+        None => error.text.clone(),
+    }
 }
 
 /// Records what came of a request, and pauses.

@@ -64,7 +64,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let target = s.step("find the leader", ASK, find_leader(s).boxed()).await?;
     let others: Vec<&Node> = planes.iter().copied().filter(|p| p.name != target.name).collect();
     let notice = timing.leader_loss();
-    for claim in ["E1", "E2", "E3"] {
+    for claim in ["E1", "E2", "E3", "E4"] {
         s.observe(claim, "target", &target.name);
     }
     s.observe("E1", "budget", allowed(&timing.plane_loss(api::PATIENCE)));

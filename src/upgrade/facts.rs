@@ -26,6 +26,9 @@ pub struct ClusterFacts {
     pub unmanaged: BTreeMap<String, Vec<String>>,
     /// Nodes that an upgrade which did not come to its end has cordoned.
     pub cordoned_by_us: BTreeSet<String>,
+    /// The step in which an upgrade was interrupted, with where its hop leads; none where there was none.
+    #[serde(default)]
+    pub interrupted: Option<(Version, String)>,
 }
 
 /// A node at one moment.

@@ -38,6 +38,10 @@ pub struct Entry {
     /// journals of earlier versions.
     #[serde(default)]
     pub open: bool,
+    /// The step that changes nodes and was begun, and not proved to be done; a later one does not hide it. Absent in
+    /// journals of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<String>,
     /// Nodes that the upgrade has cordoned.
     pub cordoned: BTreeSet<String>,
     /// The versions of everything that the plan says of the cluster as it stands: those of before, or those
@@ -46,6 +50,14 @@ pub struct Entry {
     pub planned: Option<State>,
     /// When this was written.
     pub at: Timestamp,
+}
+
+impl Entry {
+    /// The step in which the upgrade was interrupted, with where its hop leads.
+    pub fn interrupted(&self) -> Option<(Version, String)> {
+        let last = || self.step.clone().filter(|_| !self.done);
+        self.interrupted.clone().or_else(last).map(|step| (self.hop, step))
+    }
 }
 
 impl std::fmt::Display for Entry {
@@ -96,7 +108,10 @@ impl Journal {
         etcd: EtcdPolicy,
     ) -> Result<Self, UpgradeError> {
         let entry = match Self::read(cluster_dir) {
-            Some(Ok(old)) => Entry { to, hop, etcd, ..old },
+            Some(Ok(old)) => {
+                let interrupted = old.interrupted.clone().filter(|_| old.hop == hop);
+                Entry { to, hop, etcd, interrupted, ..old }
+            }
             _ => Entry {
                 from,
                 to,
@@ -106,6 +121,7 @@ impl Journal {
                 done: false,
                 safe: true,
                 open: false,
+                interrupted: None,
                 cordoned: BTreeSet::new(),
                 planned: None,
                 at: Timestamp::now(),
@@ -137,6 +153,9 @@ impl Journal {
         self.change(|e| {
             (e.step, e.done, e.safe) = (Some(step.into()), false, false);
             e.open |= !manner.backs_out;
+            if !manner.backs_out {
+                e.interrupted = Some(step.into());
+            }
         })
     }
 
@@ -147,6 +166,7 @@ impl Journal {
     pub fn done(&self, step: &str, manner: Manner, after: &State) -> Result<(), UpgradeError> {
         self.change(|e| {
             e.planned = Some(after.clone());
+            e.interrupted.take_if(|interrupted| interrupted == step);
             e.open &= !manner.is_safe || manner.backs_out;
             (e.step, e.done) = (Some(step.into()), true);
             e.safe = manner.is_safe && !e.open && e.cordoned.is_empty();
@@ -161,6 +181,7 @@ impl Journal {
     pub fn backed_out(&self, before: &Entry) -> Result<(), UpgradeError> {
         self.change(|e| {
             (e.step, e.done, e.open) = (before.step.clone(), before.done, before.open);
+            e.interrupted.clone_from(&before.interrupted);
             e.safe = !e.open && e.cordoned.is_empty();
         })
     }

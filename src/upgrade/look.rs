@@ -92,6 +92,7 @@ pub async fn facts(
         budgets: budgets.iter().map(|b| budget(b, &all)).collect(),
         unmanaged: alone,
         cordoned_by_us,
+        interrupted: None,
     })
 }
 

@@ -43,7 +43,7 @@ pub use journal::{Entry, Journal};
 pub use look::{facts, state};
 pub use plan::{EtcdPolicy, Hop, Planned, UpgradePlan};
 pub use refusal::Refusal;
-pub use release::{learn, profile_of, releases};
+pub use release::{learn, newest, profile_of, releases};
 pub use step::{STEPS, Step};
 
 /// Folder on a node for what upgrades bring, outside /var, which is a volume of its own.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::disruption;
 use super::facts::{ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
+use super::release;
 use super::step::{self, Step};
 use crate::judge::skew::{self, Component, State};
 use crate::judge::version::Version;
@@ -243,8 +244,7 @@ fn route(
     }
     while at.minors_ahead(to) < -1 {
         let line = Version::new(at.major, at.minor + 1, 0).line();
-        let of_line = releases.iter().filter(|r| r.version.line() == line);
-        let next = of_line.max_by_key(|r| r.version);
+        let next = release::newest(releases, &line);
         let next = next.ok_or(Refusal::SkipsMinor { from: at, to, line })?;
         route.push(next);
         at = next.version;
@@ -267,7 +267,7 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
     refused.extend(skew::kubeadm_reaches(&facts.state, to).into_iter().map(|what| skew(NOW, what)));
     refused.extend(companions(&facts.state, release, etcd));
     let from = lowest(&facts.state).unwrap_or(to);
-    let ordered = order(facts, release);
+    let ordered = order(facts, release, etcd);
     refused.extend(blocked(facts, &ordered));
     // Refused from this release on, allowed by default before. Source: KEP-5573 and the kubelet's
     // configuration reference, failCgroupV1.
@@ -332,32 +332,39 @@ type Placed = (&'static dyn Step, Option<String>);
 
 /// What is left to do, in order. A part counts as done where it is seen at the new version: one that is not seen is
 /// not done, and the first control plane is not done before kubeadm-config says so, which kubeadm writes after the
-/// static pods. Every control plane's components before any kubelet (a new kubelet
+/// static pods. That is etcd's too, which an upgrade before may have left behind. What kubeadm does after that shows
+/// nowhere: a step of its that the journal knows as interrupted is not done. Every control plane's components before any kubelet (a new kubelet
 /// may meet an old API server through the load balancer), then the workers one after another. Within
 /// a node: drained, since a kubelet's minor version is not changed below running pods.
-fn order(facts: &ClusterFacts, release: &ReleaseFacts) -> Vec<Placed> {
+fn order(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Placed> {
     let (state, to) = (&facts.state, release.version);
     let planes: Vec<&str> = facts.of(Role::ControlPlane).map(|n| n.name.as_str()).collect();
     let mut order: Vec<Placed> = Vec::new();
     let complete = |node: &str| {
-        let parts = state.planes.get(node);
-        let part = |c| parts.and_then(|p| p.get(c)) == Some(&to);
-        [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler]
-            .iter()
-            .all(part)
+        let seen = |c: &Component| state.planes.get(node).and_then(|parts| parts.get(c)).copied();
+        let etcd = match (seen(&Component::Etcd), release.etcd, etcd) {
+            (Some(now), Some(named), EtcdPolicy::Upgrade) => now == named,
+            // It stays as it is, or nobody has named where it is to go.
+            (now, ..) => now.is_some(),
+        };
+        let servers = [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
+        etcd && servers.iter().all(|c| seen(c) == Some(to))
+    };
+    let of = |i: usize| -> &'static dyn Step { if i == 0 { &step::APPLY } else { &step::CONFIGURE } };
+    let interrupted = |i: usize, node: &str| {
+        let title = format!("{} {node}", of(i).name());
+        facts.interrupted.as_ref().is_some_and(|(hop, step)| *hop == to && *step == title)
     };
     // kubeadm changes kube-proxy and CoreDNS with the last control plane.
     let dns = state.coredns.zip(release.coredns).is_none_or(|(now, named)| now == named);
     let proxy = |node: &String| state.proxies.get(node) == Some(&to);
     let addons = dns && (state.proxies.is_empty() || state.kubelets.keys().all(proxy));
     let noted = state.config == Some(to);
-    let open = planes
-        .iter()
-        .enumerate()
-        .filter(|(i, node)| !complete(node) || *i == 0 && !noted || !addons && i + 1 == planes.len());
-    for (i, node) in open {
-        let step: &'static dyn Step = if i == 0 { &step::APPLY } else { &step::CONFIGURE };
-        order.push((step, Some((*node).to_owned())));
+    for (i, node) in planes.iter().enumerate() {
+        let last = i + 1 == planes.len();
+        if !complete(node) || interrupted(i, node) || i == 0 && !noted || last && !addons {
+            order.push((of(i), Some((*node).to_owned())));
+        }
     }
     let workers = facts.of(Role::Worker).map(|n| n.name.as_str());
     for (node, worker) in planes.iter().map(|n| (*n, false)).chain(workers.map(|n| (n, true))) {

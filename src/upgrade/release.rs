@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::engine::Engine;
 use crate::image::profile::Source;
 use crate::image::{self, Artefacts, ImageError, Profile};
-use crate::judge::version::Version;
+use crate::judge::version::{Stage, Version};
 
 /// Bytes that a release takes on one node at the most: programs 153 MB, images 400 MB unpacked, and
 /// the archive's layers while they are unpacked.
@@ -33,6 +33,13 @@ pub async fn profile_of(settings: &Settings, engine: &Engine, image: &str) -> Re
         named => named,
     };
     Ok(Profile::named(named).map_err(ImageError::from)?)
+}
+
+/// The newest release of a minor version, such as `1.35`. What comes before a release is none.
+pub fn newest<'r>(releases: &'r [ReleaseFacts], line: &str) -> Option<&'r ReleaseFacts> {
+    let of_line =
+        |release: &&ReleaseFacts| release.version.line() == line && release.version.stage == Stage::Release;
+    releases.iter().filter(of_line).max_by_key(|release| release.version)
 }
 
 /// The releases of a profile. What a release's kubeadm names is known from the start where its images are

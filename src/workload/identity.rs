@@ -35,7 +35,7 @@ mod tests {
         let pods: Vec<DynamicObject> = serde_json::from_value(json!([pod, {"metadata": {}}])).unwrap();
         let found = identities(&pods);
         assert_eq!(found.len(), 1);
-        let Identity { name, uid, hash, image, image_id, node, restarts } = found[0].clone();
+        let Identity { name, uid, hash, image, image_id, node, restarts, .. } = found[0].clone();
         assert_eq!([name, uid, hash, image], ["web-abc-2x4mz", "u1", "abc", "web:1"]);
         assert_eq!((image_id.as_str(), node.as_str(), restarts), ("sha256:1", "worker", 3));
     }

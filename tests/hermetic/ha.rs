@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::lies::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, changed, says};
+use crate::upgrade::comes_out;
 
 const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
 const ADDRESS: &str = "172.18.0.4";
@@ -18,7 +19,7 @@ const ADDRESS: &str = "172.18.0.4";
 pub fn told() -> Story {
     let mut s = Story::default();
     let budget = |seconds| Allowed { seconds, arithmetic: vec![format!("{seconds} s  all of it")] };
-    for claim in ["E1", "E2", "E3"] {
+    for claim in ["E1", "E2", "E3", "E4"] {
         s.observe(claim, "target", "cp");
     }
     s.observe("E1", "budget", budget(16.0));
@@ -516,4 +517,18 @@ fn an_outage_before_the_fault_is_not_the_faults() {
     let finding = story.judge("E1");
     assert_eq!(finding.conclusion(), Conclusion::Passed);
     assert!(finding.evidence().contains("api 2 times"), "{}", finding.evidence());
+}
+
+/// E4's fault is on a worker: all control planes run, so that none of them had to be refused.
+#[test]
+fn e4_is_not_proved_while_a_worker_is_down() {
+    let mut story = told();
+    comes_out(&story.records, "E4", Passed);
+    story.each(|event| match event {
+        Event::FaultIntended { node, .. }
+        | Event::FaultInjected { node, .. }
+        | Event::FaultHealed { node, .. } => *node = "w1".into(),
+        _ => {}
+    });
+    comes_out(&story.records, "E4", Inconclusive);
 }

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::history::{Life, Order, Seen, lives, ordinal};
 use crate::event::{Change, Event, Record};
+use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names};
-use crate::judge::{Evidence, Finding, Missing, locality};
+use crate::judge::{Evidence, Finding, Holds, Missing, locality};
 
 /// C1. The controller makes a pod when every one before it is running and ready
 /// (`podManagementPolicy: OrderedReady`, the API's default).
@@ -22,8 +23,10 @@ pub fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mi
     check_names(finding, &set, &pods, replicas);
     let lives = lives(records, set.name());
     let mut order = Order::of(finding, evidence, records, &["Pod"]);
+    // One that went with its node was made anew.
+    let went = lives.iter().filter(|l| l.ending().is_some()).map(Life::went);
     order.check(
-        i64::try_from(lives.len()) == Ok(replicas),
+        Holds::or(i64::try_from(lives.len()) == Ok(replicas), went),
         format!("{} pods were made for {replicas} replicas: {}", lives.len(), described(&lives)),
     );
     order.owned(&lives, &set);
@@ -106,12 +109,16 @@ pub fn check_names(finding: &mut Finding, set: &Object<'_>, pods: &[Object<'_>],
     found.sort_unstable();
     let wanted: Vec<Option<i64>> = (0..replicas).map(Some).collect();
     let listed = names(&pods.iter().map(Object::name).collect::<Vec<_>>());
-    finding.check(found == wanted, format!("pods {listed}: {} + 0 to {}", set.name(), replicas - 1));
+    // One of these is away for a moment where its node was lost.
+    let away = found.iter().all(|number| wanted.contains(number));
+    let lost = pods.first().filter(|_| away).map(|pod| Touched::any(pod.span()));
+    let all = Holds::or(found == wanted, lost);
+    finding.check(all, format!("pods {listed}: {} + 0 to {}", set.name(), replicas - 1));
     for pod in pods {
         let ours = pod.controller().is_some_and(|o| o.2 == set.uid());
-        let ready = pod.is_ready();
         let index = pod.label("apps.kubernetes.io/pod-index").unwrap_or("absent");
-        finding.check(ours && ready, format!("pod {} is ready: {ready}, the set's: {ours}", pod.name()));
+        let what = format!("pod {} is ready: {}, the set's: {ours}", pod.name(), pod.is_ready());
+        finding.check(ours & pod.ready(), what);
         let right = ordinal(set.name(), pod.name()).is_some_and(|n| index == n.to_string());
         finding.check(right, format!("pod {} has pod-index {index}", pod.name()));
     }
@@ -127,7 +134,8 @@ pub fn check_complete(finding: &mut Finding, set: &Object<'_>, replicas: i64) {
     );
     for field in ["replicas", "readyReplicas", "availableReplicas"] {
         let found = set.number(&format!("/status/{field}"));
-        finding.check(found == replicas, format!("{}: {field} {found} of {replicas}", set.name()));
+        let right = Holds::of_counts(found == replicas, set);
+        finding.check(right, format!("{}: {field} {found} of {replicas}", set.name()));
     }
 }
 

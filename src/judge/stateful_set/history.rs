@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::{HELD, PASSES};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
+use crate::judge::lost::Touched;
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing, clock};
+use crate::judge::{Evidence, Finding, Holds, Missing, clock};
 
 /// One recorded state of a pod.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,11 @@ impl<'r> Life<'r> {
         self.states.iter().rev().find_map(|s| time(&s.pod, "terminated/finishedAt"))
     }
 
+    /// What the loss of a node would explain of its end.
+    pub fn went(&self) -> Touched {
+        self.ending().unwrap_or(self.last()).pod.touched()
+    }
+
     /// When its container started.
     pub fn started_at(&self) -> Option<Timestamp> {
         time(&self.running()?.pod, "running/startedAt")
@@ -111,7 +117,7 @@ pub fn lives<'r>(records: &'r [Record], set: &str) -> Vec<Life<'r>> {
     let mut found: BTreeMap<&str, Life<'r>> = BTreeMap::new();
     for (at, record) in records.iter().enumerate() {
         let Event::ObjectChanged { change, kind, uid, object, .. } = &record.event else { continue };
-        let Ok(pod) = Object::new(object) else { continue };
+        let Ok(pod) = Object::new(object).map(|pod| pod.seen(record)) else { continue };
         let Some(number) = ordinal(set, pod.name()).filter(|_| kind == "Pod") else { continue };
         let seen = Seen { at, record, change: *change, pod };
         match found.get_mut(uid.as_str()) {
@@ -149,8 +155,9 @@ impl<'f> Order<'f> {
     }
 
     /// Adds a check.
-    pub fn check(&mut self, holds: bool, what: impl Into<String>) {
-        match holds || self.whole {
+    pub fn check(&mut self, holds: impl Into<Holds>, what: impl Into<String>) {
+        let holds = holds.into();
+        match holds.is_met() || self.whole {
             true => _ = self.finding.check(holds, what),
             false => _ = self.finding.unsure(what),
         }
@@ -170,8 +177,10 @@ impl<'f> Order<'f> {
     ) {
         let (Some((a, early)), Some((b, late))) = (a, b) else {
             let missing = if a.is_none() { first } else { then };
-            return self
-                .check(false, format!("{missing} was never seen, but {first} must come before {then}"));
+            // A pod on a lost node is not seen ready.
+            let other = a.or(b).map(|(seen, _)| Touched::any(seen.pod.span()));
+            let what = format!("{missing} was never seen, but {first} must come before {then}");
+            return self.check(Holds::or(false, other), what);
         };
         let apart = seconds_between(a.record, b.record);
         let what = match a.at < b.at {

@@ -19,8 +19,10 @@ use super::history::{Life, Order, held, lives, until};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
 use crate::judge::fault::Power;
+use crate::judge::lost::Touched;
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing, clock};
+use crate::judge::stateful_single::replacement::moved_by_loss;
+use crate::judge::{Evidence, Finding, Holds, Missing, clock};
 
 /// The taint that declares a node gone, with effect `NoExecute`. Source: Kubernetes' documentation,
 /// "Nodes: Non-graceful node shutdown handling".
@@ -140,7 +142,7 @@ fn check_stays(
     let (home, elsewhere) = (node_of(&other)?, node_of(&heir)?);
     let replaced = home == node_of(before)? && elsewhere != home && heir.uid() != other.uid();
     finding.check(
-        replaced && heir.is_ready(),
+        replaced & heir.ready(),
         format!(
             "meanwhile the Deployment's {} on {home} was replaced by {} on {elsewhere}",
             other.name(),
@@ -153,8 +155,10 @@ fn check_stays(
         }
         _ => false,
     });
-    Order::of(finding, evidence, records, &["Pod"])
-        .check(seen, format!("{} was seen ready before the declaration: {seen}", heir.name()));
+    Order::of(finding, evidence, records, &["Pod"]).check(
+        Holds::of_pod(seen, &heir),
+        format!("{} was seen ready before the declaration: {seen}", heir.name()),
+    );
     held(finding, all_after(records, ending.record), set, |_| true)?;
     Ok(waited)
 }
@@ -173,7 +177,7 @@ fn check_moves(
     let home = node_of(before)?;
     let elsewhere = node_of(after)?;
     finding.check(
-        before.name() == after.name() && before.uid() != after.uid() && elsewhere != home && after.is_ready(),
+        (before.name() == after.name() && before.uid() != after.uid() && elsewhere != home) & after.ready(),
         format!("{} is ready on {elsewhere} with a new UID, it was on {home}", after.name()),
     );
     let taint = node_states(records, home).find(|(_, n)| tainted(n, OUT_OF_SERVICE));
@@ -202,7 +206,8 @@ fn check_moves(
     );
     order.one_identity(&lives);
     let took = seconds_between(declared, ready.record);
-    finding.timed(&format!("{} ready elsewhere after the declaration", after.name()), took, budget);
+    let what = format!("{} ready elsewhere after the declaration", after.name());
+    finding.timed_until(ready.record, &what, took, budget);
     clock::check_agree(finding, declared, ready.record);
     Ok(())
 }
@@ -218,15 +223,17 @@ fn check_back(
     let returned = Object::observed(evidence, "pod_returned")?;
     let since = evidence.between("return", "returned")?;
     finding.check(
-        returned.uid() == after.uid() && returned.is_ready(),
+        moved_by_loss(returned.uid() == after.uid(), after, &returned) & returned.ready(),
         format!("with {home} back {} is still UID {}", returned.name(), returned.uid()),
     );
     let last = node_states(until(evidence, "returned")?, home).last();
     let (_, node) = last.ok_or_else(|| Missing(format!("{home} was not recorded after its return")))?;
     let ready = node.condition("Ready").is_some_and(|c| c.0 == "True");
     let free = !tainted(&node, OUT_OF_SERVICE);
-    Order::of(finding, evidence, since, &["Node"])
-        .check(ready && free, format!("{home} is ready: {ready}, without the taint: {free}"));
+    Order::of(finding, evidence, since, &["Node"]).check(
+        free & Holds::or(ready, [Touched::pod(home, "", node.span())]),
+        format!("{home} is ready: {ready}, without the taint: {free}"),
+    );
     let healed = since.iter().find_map(|r| match &r.event {
         Event::FaultHealed { node, proof, .. } if node == home => Some(proof),
         _ => None,
@@ -256,7 +263,7 @@ fn all_after<'r>(records: &'r [Record], from: &Record) -> &'r [Record] {
 fn node_states<'r>(records: &'r [Record], name: &str) -> impl Iterator<Item = (&'r Record, Object<'r>)> {
     records.iter().filter_map(move |record| match &record.event {
         Event::ObjectChanged { kind, name: of, object, .. } if kind == "Node" && of == name => {
-            Some((record, Object::new(object).ok()?))
+            Some((record, Object::new(object).ok()?.seen(record)))
         }
         _ => None,
     })

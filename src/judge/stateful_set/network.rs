@@ -60,8 +60,11 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
             .iter()
             .find(|a| a.when == "after" && a.name == name(new, &service) && a.addresses == [is.to_owned()]);
         if let Some(told) = told {
-            finding.timed(&format!("{} to be found at {is}", new.name()), told.waited, budget);
-            if let Some((from, to)) = wait(evidence.records(), told) {
+            let (from, to) = wait(evidence.records(), told)
+                .ok_or_else(|| Missing(format!("when {} was told is not known", told.asker)))?;
+            let what = format!("{} to be found at {is}", new.name());
+            finding.timed_until(to, &what, told.waited, budget);
+            if let Some(from) = from {
                 clock::check_agree(finding, from, to);
             }
         }
@@ -119,7 +122,7 @@ fn address<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
 }
 
 /// The records around the wait for an answer: the last one before it, and the answer's own.
-fn wait<'r>(records: &'r [Record], told: &Answer) -> Option<(&'r Record, &'r Record)> {
+fn wait<'r>(records: &'r [Record], told: &Answer) -> Option<(Option<&'r Record>, &'r Record)> {
     let is_told = |r: &&Record| match &r.event {
         Event::Observed { what, value, .. } => {
             what == "answer" && Answer::deserialize(value).is_ok_and(|a| a == *told)
@@ -127,8 +130,7 @@ fn wait<'r>(records: &'r [Record], told: &Answer) -> Option<(&'r Record, &'r Rec
         _ => false,
     };
     let to = records.iter().find(is_told)?;
-    let from = records.iter().rfind(|r| seconds_between(r, to) >= told.waited)?;
-    Some((from, to))
+    Some((records.iter().rfind(|r| seconds_between(r, to) >= told.waited), to))
 }
 
 fn answers(evidence: &Evidence<'_>) -> Result<Vec<Answer>, Missing> {

@@ -12,8 +12,9 @@
 use super::creation::{check_complete, check_names};
 use super::history::{Order, held, lives, ordinal, until};
 use super::scale::{check_stayed, check_taken};
+use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names};
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C6.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -57,15 +58,17 @@ fn check_refused(
     let there: Vec<_> = known.iter().filter(|l| l.gone().is_none()).collect();
     let list: Vec<&str> = there.iter().map(|l| l.name).collect();
     let living = i64::try_from(there.len()) == Ok(had);
+    let living = Holds::or(living, there.first().map(|life| Touched::any(life.last().pod.span())));
     finding.check(living, format!("pods when it was asked for: {}, of {had}", names(&list)));
     let at = there.iter().find(|l| l.uid == unready.uid()).map(|l| l.last().pod.is_ready());
     finding.check(at == Some(false), format!("{} was ready when it was asked for: {at:?}", unready.name()));
     let during = lives(records, set.name());
     let mut order = Order::of(finding, evidence, records, &["Pod", "StatefulSet"]);
-    let went: Vec<&str> = during.iter().filter(|l| l.ending().is_some()).map(|l| l.name).collect();
+    let went: Vec<_> = during.iter().filter(|l| l.ending().is_some()).collect();
+    let list: Vec<&str> = went.iter().map(|l| l.name).collect();
     order.check(
-        went.is_empty(),
-        format!("pods that went while {} was unready: {}", unready.name(), names(&went)),
+        Holds::or(went.is_empty(), went.iter().map(|life| life.went())),
+        format!("pods that went while {} was unready: {}", unready.name(), names(&list)),
     );
     let healed = during.iter().find(|l| l.uid == unready.uid()).and_then(|l| l.ready());
     order.check(healed.is_none(), format!("{} was ready meanwhile: {}", unready.name(), healed.is_some()));

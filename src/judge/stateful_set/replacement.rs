@@ -7,10 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::creation::{claim_of, template};
-use super::history::{Order, lives};
+use super::history::{Life, Order, lives};
 use crate::event::{Change, Event};
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// A file in a pod's volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         format!("pod {} before, {} after", before.name(), after.name()),
     );
     finding.check(before.uid() != after.uid(), format!("UID {} before, {} after", before.uid(), after.uid()));
-    finding.check(after.is_ready(), format!("the new {} is ready: {}", after.name(), after.is_ready()));
+    finding.check(after.ready(), format!("the new {} is ready: {}", after.name(), after.is_ready()));
     for pod in [&before, &after] {
         let mounted = claim_of(pod, template).unwrap_or("none");
         finding.check(mounted == claim.name(), format!("UID {} mounts claim {mounted}", pod.uid()));
@@ -59,8 +59,9 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     order.one_identity(&lives);
     order.owned(&lives, &set);
     let others = lives.iter().filter(|l| l.name != before.name() && l.ending().is_some());
-    let others: Vec<&str> = others.map(|l| l.name).collect();
-    order.check(others.is_empty(), format!("other pods that went meanwhile: {}", others.len()));
+    let others: Vec<&Life<'_>> = others.collect();
+    let stayed = Holds::or(others.is_empty(), others.iter().map(|life| life.went()));
+    order.check(stayed, format!("other pods that went meanwhile: {}", others.len()));
     let deleted = records.iter().filter(|r| {
         matches!(&r.event, Event::ObjectChanged { change: Change::Deleted, uid, .. } if *uid == claim.uid())
     });

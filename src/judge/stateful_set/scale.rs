@@ -7,7 +7,7 @@ use super::creation::{check_complete, check_names};
 use super::history::{Life, Order, lives};
 use crate::judge::identity::{Comparison, Identity};
 use crate::judge::object::{Object, names};
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C5.
 pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -52,7 +52,8 @@ pub(super) fn check_stayed<'r>(
     let compared = Comparison::of(&old, &new);
     compared.check_kept(finding, &lowest);
     let strange = compared.new.len() + compared.replaced.len();
-    finding.check(strange == 0, format!("{strange} pods that were not there before"));
+    let none = compared.by_loss(strange == 0);
+    finding.check(none, format!("{strange} pods that were not there before"));
     let kept = |p: &&Object<'_>| lowest.iter().any(|l| l.uid == p.uid());
     before.iter().filter(kept).map(Object::name).collect()
 }
@@ -63,8 +64,11 @@ pub(super) fn check_taken<'r>(order: &mut Order<'_>, lives: &[Life<'r>], taken: 
     let mut went: Vec<&Life<'_>> = lives.iter().filter(|l| l.ending().is_some()).collect();
     went.sort_by_key(|l| l.ending().map(|s| s.at));
     let list: Vec<&str> = went.iter().map(|l| l.name).collect();
+    // A lost node takes pods as well.
+    let taken_by_loss = went.len() as i64 > taken;
+    let lost = went.iter().filter(|_| taken_by_loss).map(|life| life.went());
     order.check(
-        i64::try_from(went.len()) == Ok(taken),
+        Holds::or(i64::try_from(went.len()) == Ok(taken), lost),
         format!("{} went; {taken} were too many", names(&list)),
     );
     for pair in went.windows(2) {

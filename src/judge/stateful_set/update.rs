@@ -9,9 +9,10 @@ use super::REVISION;
 use super::creation::{check_complete, check_names};
 use super::history::{Life, Order, held, lives, ordinal};
 use crate::event::Record;
-use crate::judge::object::{Object, names};
+use crate::judge::lost::Touched;
+use crate::judge::object::{Object, names, span};
 use crate::judge::stateless::change::Images;
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C10.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -111,8 +112,10 @@ fn check_partition(
         let same = before.iter().any(|b| b.uid() == pod.uid());
         let hash = made_of(pod).0;
         let wanted = if low { old } else { new };
+        // A pod below the partition is made anew, of the same revision, where its node was lost.
+        let kept = Holds::or(same == low, before.iter().find(|b| b.name() == pod.name()).map(went(pod)));
         finding.check(
-            same == low && hash == wanted,
+            (hash == wanted) & kept,
             format!(
                 "partition {partition}: {} is of {hash}, expected {wanted}; kept by UID: {same}",
                 pod.name()
@@ -121,14 +124,23 @@ fn check_partition(
     }
     let all = lives(records, set.name());
     let mut order = Order::of(finding, evidence, records, &["Pod", "StatefulSet"]);
-    let low = all.iter().filter(|l| l.ordinal < partition && l.ending().is_some());
-    let low: Vec<&str> = low.map(|l| l.name).collect();
-    order.check(low.is_empty(), format!("pods below partition {partition} that went: {}", names(&low)));
+    let low: Vec<_> = all.iter().filter(|l| l.ordinal < partition && l.ending().is_some()).collect();
+    let list: Vec<&str> = low.iter().map(|l| l.name).collect();
+    let stayed = Holds::or(low.is_empty(), low.iter().map(|life| life.went()));
+    order.check(stayed, format!("pods below partition {partition} that went: {}", names(&list)));
     // Passes count from when nothing but the partition kept the others.
     let last = all.iter().filter(|l| l.ordinal >= partition).filter_map(|l| Some(l.ready()?.at)).max();
     let last = last.ok_or_else(|| Missing("no pod was seen to be updated".into()))?;
     let meant = |s: &Object<'_>| s.number("/spec/updateStrategy/rollingUpdate/partition") == partition;
     held(finding, &records[last..], set, meant)
+}
+
+/// What the loss of a node would explain of a pod that is another one at a later look.
+fn went<'a>(later: &'a Object<'_>) -> impl Fn(&Object<'_>) -> Touched + 'a {
+    |old| {
+        let node = old.text("/spec/nodeName").unwrap_or_default();
+        Touched::pod(node, old.uid(), span(old.seen_us(), later.seen_us()))
+    }
 }
 
 /// Every pod is replaced once, the highest ordinal first, each only when the one above it is ready

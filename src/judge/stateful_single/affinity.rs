@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::outage::{Allowed, healed, proved, since, watched};
-use super::replacement::history;
+use super::replacement::{history, moved_by_loss};
 use super::{DIRECTORY, FILES, PATH, check_server_of, is, listed, listings, node_of};
 use crate::event::{Event, Outcome, Record, Server};
 use crate::judge::evidence::seconds_between;
@@ -44,6 +44,7 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     is(finding, &volume, "path", "/spec/hostPath/path", PATH);
     check_pinned(finding, &volume, home);
     check_server_of(finding, &old, &before);
+    check_unschedulable(finding, &pending);
     finding.part(|finding| {
         finding
             .watched(&gaps, |finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed))
@@ -61,8 +62,9 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     });
     check_no_other_server(finding, since(&down, fault), &old);
 
+    // Where the node is lost once more, its pod is replaced once more.
     finding.check(
-        after.uid() == pending.uid(),
+        moved_by_loss(after.uid() == pending.uid(), &before, &after),
         format!("pod {} serves, {} was pending", after.name(), pending.name()),
     );
     let now = node_of(&after)?;
@@ -101,6 +103,17 @@ pub(in crate::judge) fn check_pinned(finding: &mut Finding, volume: &Object<'_>,
     finding.check(pinned, format!("{} is for {home} alone: {text}", volume.name()));
 }
 
+/// Adds the checks that the replacement was pending just before the node's return, and said why.
+fn check_unschedulable(finding: &mut Finding, pending: &Object<'_>) {
+    is(finding, pending, "phase", "/status/phase", "Pending");
+    let (status, reason, message) = pending.condition("PodScheduled").unwrap_or(("absent", "", ""));
+    let unschedulable = status == "False" && reason == "Unschedulable";
+    finding.check(
+        unschedulable && names_affinity(message),
+        format!("condition PodScheduled of {} is {status}, {reason}: {message}", pending.name()),
+    );
+}
+
 /// Adds the checks that the replacement was pending from its beginning until the node's return, and
 /// that the scheduler said why.
 fn check_pending(
@@ -121,18 +134,11 @@ fn check_pending(
     let placed = history.iter().find(|(_, _, pod)| pod.text("/spec/nodeName").is_some());
     let on = placed.and_then(|(_, _, pod)| pod.text("/spec/nodeName")).unwrap_or("no node");
     finding.check(placed.is_none(), format!("pod {} was given {on} while {home} was down", pending.name()));
-    is(finding, pending, "phase", "/status/phase", "Pending");
     let held = pending_for(down, pending, back)?;
     clock::check_agree(finding, first.0, back);
     finding
         .check(held >= HELD, format!("pod {} was Pending for {held:.1} s, of {HELD:.1} s", pending.name()));
 
-    let (status, reason, message) = pending.condition("PodScheduled").unwrap_or(("absent", "", ""));
-    let unschedulable = status == "False" && reason == "Unschedulable";
-    finding.check(
-        unschedulable && names_affinity(message),
-        format!("condition PodScheduled of {} is {status}, {reason}: {message}", pending.name()),
-    );
     let told = down.changes("Event").into_iter().find(|(_, _, event)| {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         text("/reason") == "FailedScheduling"

@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::replacement::{check_replaced, history};
+use super::replacement::{check_replaced, history, moved_by_loss};
 use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
@@ -64,9 +64,21 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
     let home = node_of(&before)?;
     let fault = proved(evidence, home, "while-stopped", finding)?;
     let gaps = evidence.gaps(since(evidence, fault), &["Node", "Pod"]);
-    finding.watched(&gaps, |finding| {
-        check_steps(evidence, finding, fault, (&before, &after), (&server, &allowed))
-    })
+    check_replaced(finding, &before, &after);
+    let elsewhere = node_of(&after)?;
+    finding.check(elsewhere != home, format!("the replacement runs on {elsewhere}, {home} is down"));
+    check_server_of(finding, &server, &after);
+    finding.part(|finding| {
+        finding.watched(&gaps, |finding| check_steps(evidence, finding, fault, (&before, &after), &allowed))
+    });
+    finding.watched(&gaps, |finding| check_stayed(evidence, finding, &before))?;
+    // Where the pod is gone already there is nothing to look at: the history has said so by then.
+    let shown = Object::observed(evidence, "old_pod")?;
+    finding.check(
+        shown.uid() == before.uid() && shown.is_terminating(),
+        format!("pod {} is Terminating just before the node's return", shown.name()),
+    );
+    Ok(())
 }
 
 /// Each step from the node's loss to the replacement's first answer, within its budget.
@@ -75,9 +87,9 @@ fn check_steps(
     finding: &mut Finding,
     fault: &Record,
     (before, after): (&Object<'_>, &Object<'_>),
-    (server, allowed): (&Server, &Allowed),
+    allowed: &Allowed,
 ) -> Result<(), Missing> {
-    let home = node_of(before)?;
+    let (home, elsewhere) = (node_of(before)?, node_of(after)?);
     let node = |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
         let changes = evidence.changes("Node").into_iter();
         let objects = changes.filter_map(|(record, _, value)| Some((record, Object::new(value).ok()?)));
@@ -119,11 +131,6 @@ fn check_steps(
         finding.timed_until(record, what, seconds_between(fault, record), budget);
     }
     clock::check_agree(finding, fault, steps[8].2);
-    check_replaced(finding, before, after);
-    let elsewhere = node_of(after)?;
-    finding.check(elsewhere != home, format!("the replacement runs on {elsewhere}, {home} is down"));
-    check_server_of(finding, server, after);
-    check_stayed(evidence, finding, before)?;
     finding.summary(format!(
         "{home} down: {} stays Terminating, {} ready on {elsewhere} after {:.1} s of {:.1} s",
         before.name(),
@@ -208,7 +215,8 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     locality::files_of(finding, listed(&returned, home)?, &old.uuid);
     check_replaced(finding, &before, &after);
     let now = node_of(&after)?;
-    finding.check(now == home, format!("pod {} is back on {now}, the files are on {home}", after.name()));
+    let at_home = moved_by_loss(now == home, &before, &after);
+    finding.check(at_home, format!("pod {} is back on {now}, the files are on {home}", after.name()));
     check_server_of(finding, &new, &after);
     finding.check(old.uuid == new.uuid, format!("server {} before, {} again", old.uuid, new.uuid));
     let (_, read) = durability::at(evidence, "returned")?;
@@ -246,7 +254,7 @@ fn check_returned(
     let took = seconds_between(back, gone);
     clock::check_agree(finding, back, gone);
     finding.check(took > 0.0, format!("pod {} went {took:.1} s after the return", before.name()));
-    finding.timed(&format!("pod {} gone", before.name()), took, budget);
+    finding.timed_until(gone, &format!("pod {} gone", before.name()), took, budget);
     Ok(())
 }
 
@@ -333,12 +341,6 @@ fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>
     let early = gone.is_some_and(|(record, _, _)| record.seq < over.seq);
     let stayed = if early { "went before" } else { "did not go before" };
     finding.check(!early, format!("pod {} {stayed} the node's return", old.name()));
-    // Where the pod is gone already there is nothing to look at: the history has said so by then.
-    let shown = Object::observed(evidence, "old_pod")?;
-    finding.check(
-        shown.uid() == old.uid() && shown.is_terminating(),
-        format!("pod {} is Terminating just before the node's return", shown.name()),
-    );
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Observed facts: `nodes`, `pod` (the last one) object, `server`; `volume_before` and
 //! `claim_before`, `volume_kept` and `claim_kept` (when the Deployment and its pods were gone),
 //! `volume_released` (when the claim was gone) objects. Marks `deployment-deletion`,
-//! `claim-deletion`, `claim-gone`; listings `deployment-gone`, `claim-gone`; changes of
+//! `claim-deletion`, `claim-gone`; listings `deployment-gone`, `claim-gone`, and the last one before; changes of
 //! Deployments, Pods, PersistentVolumeClaims and PersistentVolumes.
 
 use super::outage::passing;
@@ -26,6 +26,24 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
     let after = evidence.between("claim-deletion", "claim-gone")?;
     let home = node_of(&pod)?;
 
+    for (before, kept) in [(&volume_before, &volume_kept), (&claim_before, &claim_kept)] {
+        finding.check(
+            before.uid() == kept.uid() && !kept.is_terminating(),
+            format!("{} has UID {} before, {} without the Deployment", kept.name(), before.uid(), kept.uid()),
+        );
+        is(finding, kept, "phase without the Deployment", "/status/phase", "Bound");
+    }
+    is(finding, &claim_kept, "volume", "/spec/volumeName", volume_kept.name());
+    is(finding, &volume_kept, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
+    let (old, now) = (volume_kept.uid(), released.uid());
+    finding.check(old == now, format!("{} has UID {old} before, {now} without its claim", released.name()));
+    is(finding, &released, "phase without its claim", "/status/phase", "Released");
+    is(finding, &released, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
+    is(finding, &released, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
+    if released.is_terminating() {
+        finding.check(false, format!("{} was deleted", released.name()));
+    }
+
     let kinds = ["Deployment", "PersistentVolume", "PersistentVolumeClaim", "Pod"];
     let whole = evidence.between("deployment-deletion", "claim-gone")?;
     finding.watched(&evidence.gaps(whole, &kinds), |finding| {
@@ -37,43 +55,19 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
                 false => finding.unsure(format!("the end of {what} was not recorded")),
             };
         }
-        for (before, kept, kind) in [
-            (&volume_before, &volume_kept, "PersistentVolume"),
-            (&claim_before, &claim_kept, "PersistentVolumeClaim"),
-        ] {
-            finding.check(
-                before.uid() == kept.uid() && !kept.is_terminating(),
-                format!(
-                    "{} has UID {} before, {} without the Deployment",
-                    kept.name(),
-                    before.uid(),
-                    kept.uid()
-                ),
-            );
-            is(finding, kept, "phase without the Deployment", "/status/phase", "Bound");
-            check_bound_all_the_time(finding, without, kind, kept);
-        }
-        is(finding, &claim_kept, "volume", "/spec/volumeName", volume_kept.name());
-        is(finding, &volume_kept, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
-
+        check_bound_all_the_time(finding, without, "PersistentVolume", &volume_kept);
+        check_bound_all_the_time(finding, without, "PersistentVolumeClaim", &claim_kept);
         match gone(after, "PersistentVolumeClaim", |claim| claim.uid() == claim_kept.uid()) {
             true => finding.check(true, format!("{} is gone", claim_kept.name())),
             false => finding.unsure(format!("the end of {} was not recorded", claim_kept.name())),
         };
-        let (old, now) = (volume_kept.uid(), released.uid());
-        finding
-            .check(old == now, format!("{} has UID {old} before, {now} without its claim", released.name()));
-        is(finding, &released, "phase without its claim", "/status/phase", "Released");
-        is(finding, &released, "claim's UID", "/spec/claimRef/uid", claim_kept.uid());
-        is(finding, &released, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
         let is_seen = seen(after, "PersistentVolume", |v| {
             v.uid() == now && v.text("/status/phase") == Some("Released")
         });
         if !is_seen {
             finding.unsure(format!("{} was not seen to be released", released.name()));
         }
-        let kept =
-            !gone(after, "PersistentVolume", |volume| volume.uid() == now) && !released.is_terminating();
+        let kept = !gone(after, "PersistentVolume", |volume| volume.uid() == now);
         finding.check(kept, format!("{} was {}deleted", released.name(), if kept { "not " } else { "" }));
     });
     let earlier = listings(evidence, "deployment-gone", &nodes)?;
@@ -82,6 +76,11 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
     for listing in [earlier, later] {
         locality::holds(finding, listing, &[FILES, &[DIRECTORY]].concat());
         locality::files_of(finding, listing, &server.uuid);
+    }
+    // What the last listing before found: a server wrote since, but it empties no file.
+    match locality::last_before(evidence, "deployment-gone", home, PATH) {
+        None => _ = finding.unsure(format!("{PATH} on {home} was not listed while a server ran")),
+        Some(before) => locality::not_emptied(finding, &before, earlier, passing),
     }
     // No server runs any more.
     locality::untouched(finding, earlier, later, passing);

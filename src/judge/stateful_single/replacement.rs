@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use super::{check_server_of, is, node_of};
 use crate::event::{Change, Event, Record, Server};
-use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing, clock, durability};
+use crate::judge::lost::Touched;
+use crate::judge::object::{Object, span};
+use crate::judge::{Evidence, Finding, Holds, Missing, clock, durability};
 
 /// B6.
 pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -23,7 +24,8 @@ pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
     let new: Server = evidence.get("server_after")?;
     check_replaced(finding, &before, &after);
     let (from, to) = (node_of(&before)?, node_of(&after)?);
-    finding.check(from == to, format!("{} runs on {to}, {} ran on {from}", after.name(), before.name()));
+    let stayed = moved_by_loss(from == to, &before, &after);
+    finding.check(stayed, format!("{} runs on {to}, {} ran on {from}", after.name(), before.name()));
     check_server_of(finding, &new, &after);
     finding.check(old.uuid == new.uuid, format!("server {} before, {} after", old.uuid, new.uuid));
     let is_read = |r: &Record| matches!(&r.event, Event::RowsRead { reading, .. } if reading == "replaced");
@@ -116,9 +118,16 @@ fn check_one_at_a_time(
 
 /// Every recorded change of a pod, in order.
 pub(super) fn history<'r>(evidence: &Evidence<'r>, uid: &str) -> Vec<(&'r Record, Change, Object<'r>)> {
-    let object = |(record, change, value)| Some((record, change, Object::new(value).ok()?));
+    let object = |(record, change, value)| Some((record, change, Object::new(value).ok()?.seen(record)));
     let all = evidence.changes("Pod").into_iter().filter_map(object);
     all.filter(|(_, _, pod)| pod.uid() == uid).collect()
+}
+
+/// Whether a pod came to where it should, or to where the one before was: the loss of that one's node explains that it
+/// did not.
+pub(in crate::judge) fn moved_by_loss(met: bool, before: &Object<'_>, after: &Object<'_>) -> Holds {
+    let node = before.text("/spec/nodeName").unwrap_or_default();
+    Holds::or(met, [Touched::pod(node, before.uid(), span(before.seen_us(), after.seen_us()))])
 }
 
 pub(super) fn check_replaced(finding: &mut Finding, before: &Object<'_>, after: &Object<'_>) {

@@ -15,15 +15,17 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{BLIND, Image, PROBE, SAMPLES};
 use super::events::Trail;
-use super::{HASH, LABEL, REPLICAS, REVISION, check_complete, check_pods, check_progress_names, check_set};
-use super::{check_observed, is_owned};
+use super::{
+    HASH, LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names,
+};
+use super::{check_observed, check_set, is_owned};
 use crate::event::Outcome;
-use crate::judge::availability::{Limits, Sample, Window, is_of_series};
+use crate::judge::availability::{Limits, Sample, Window, fewest, is_of_series};
 use crate::judge::evidence::seconds_between;
 use crate::judge::identity::{Comparison, Identity, pod_names};
 use crate::judge::machine::Health;
 use crate::judge::object::{Object, names};
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// Seconds in which the reason has to be there: a pod to be made and scheduled, a name to be looked up
 /// in vain. The Deployment itself gives up after `progressDeadlineSeconds`, ten minutes.
@@ -64,13 +66,15 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     let images: Images = evidence.get("images")?;
     let before = Object::observed(evidence, "deployment_before")?;
     let old = Identity::observed(evidence, "pods_before")?;
+    check_before(finding, &old, REPLICAS);
     finding.check(
-        i64::try_from(old.len()) == Ok(REPLICAS) && old.iter().all(|p| p.image == images.old.reference),
+        old.iter().all(|p| p.image == images.old.reference),
         format!("{REPLICAS} pods of {} before, found {}", images.old.reference, pod_names(&old)),
     );
     let refused = finding.part(|f| {
+        let why = check_ended(f, evidence, &images)?;
         let window = Window::between(evidence, "bad-image", "bad-image-rollback")?;
-        f.watched(&window.gaps(&["Event", "Pod"]), |f| check_refused(f, evidence, &images))
+        f.watched(&window.gaps(&["Event", "Pod"]), |f| check_refused(f, evidence, &images, &why))
     });
     let refused = refused.unwrap_or_default();
     finding.part(|f| check_during(f, evidence, &old));
@@ -85,8 +89,8 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// The rollout ended with its reason: as the wait gave it, as the pod showed it, as the kubelet said it.
-fn check_refused(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
+/// The wait for the rollout ended with its reason, in time. Gives what it said.
+fn check_ended(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
     let ended: Ended = evidence.get("wait")?;
     let why = match &ended {
         Ended::Met => "the rollout is complete",
@@ -98,6 +102,21 @@ fn check_refused(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images
         matches!(ended, Ended::Never { .. }) && reasoned,
         format!("the wait ended by {}, reason and image named: {why}", ended.word()),
     );
+    finding.part(|finding| {
+        let (from, to) = (evidence.mark("bad-image")?, evidence.mark("bad-image-refused")?);
+        finding.timed_until(to, "the refusal", seconds_between(from, to), FAST);
+        Ok(())
+    });
+    Ok(why.to_owned())
+}
+
+/// The pod showed the reason, and its kubelet said it.
+fn check_refused(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    images: &Images,
+    why: &str,
+) -> Result<String, Missing> {
     let window = Window::between(evidence, "bad-image", "bad-image-rollback")?;
     let stuck = window.states_where("Pod", LABEL, |pod| waits(pod).is_some_and(|w| REASONS.contains(&w)));
     let Some(pod) = stuck.iter().map(|(_, pod)| pod).find(|p| asks_for(p) == images.bad) else {
@@ -112,7 +131,6 @@ fn check_refused(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images
     );
     finding.check(why.contains(node), format!("the wait names the node {node}"));
     let (from, to) = (evidence.mark("bad-image")?, evidence.mark("bad-image-refused")?);
-    finding.timed_until(to, "the refusal", seconds_between(from, to), FAST);
     let said = evidence.changes("Event").into_iter().filter_map(|(_, _, event)| Object::new(event).ok());
     let said: Vec<_> = said.map(Trail::new).filter(|e| e.regarding() == pod.uid()).collect();
     let pull = |e: &&Trail<'_>| e.reason() == "Failed" && e.message().contains(&images.bad);
@@ -161,8 +179,9 @@ fn check_during(finding: &mut Finding, evidence: &Evidence<'_>, old: &[Identity]
     let pods = Identity::observed(evidence, "pods_during")?;
     check_observed(finding, &deployment);
     let available = deployment.number("/status/availableReplicas");
+    let enough = available >= Limits::of(&deployment)?.least;
     finding.check(
-        available >= Limits::of(&deployment)?.least,
+        Holds::of_counts(enough, &deployment),
         format!("{available} of {REPLICAS} available while the image is missing"),
     );
     Comparison::of(old, &pods).check_kept(finding, old);
@@ -183,26 +202,32 @@ fn check_history(
     if states.len() < 2 || ready.len() < 2 {
         return Err(Missing("no change of the Deployment or of a pod was recorded".into()));
     }
-    let available = states.iter().map(|d| d.number("/status/availableReplicas")).min().unwrap_or_default();
+    let available: Vec<_> =
+        states.iter().map(|d| (d.span().0, d.number("/status/availableReplicas"))).collect();
+    let (available, enough) = fewest(&available, least);
     finding.check(
-        available >= least,
+        enough,
         format!(
             "fewest available, by {} states of the Deployment: {available}, at least {least} allowed",
             states.len()
         ),
     );
-    let fewest = ready.iter().copied().min().unwrap_or_default();
+    let (least_ready, enough) = fewest(&ready, least);
     finding.check(
-        fewest >= least,
+        enough,
         format!(
-            "fewest old pods ready, by {} changes of pods: {fewest}, at least {least} allowed",
+            "fewest old pods ready, by {} changes of pods: {least_ready}, at least {least} allowed",
             ready.len()
         ),
     );
     let strange =
         window.states_where("Pod", LABEL, |p| p.is_ready() && !old.iter().any(|o| o.uid == p.uid()));
+    // One of the old template comes for one that went with its node.
+    let is_old = |pod: &Object<'_>| old.iter().any(|o| Some(o.hash.as_str()) == pod.label(HASH));
+    let heirs = strange.iter().all(|(_, pod)| is_old(pod));
+    let met = Holds::or(strange.is_empty(), strange.iter().filter(|_| heirs).map(|(_, pod)| pod.touched()));
     let strange = names(&strange.iter().map(|(_, p)| p.name()).collect::<Vec<_>>());
-    finding.check(strange == "none", format!("pods that became ready beside the old ones: {strange}"));
+    finding.check(met, format!("pods that became ready beside the old ones: {strange}"));
     Ok(())
 }
 

@@ -18,15 +18,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LABEL, REPLICAS, REVISION, check_complete, check_pods, check_progress_names, check_set, is_owned,
+    LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names, check_set,
+    is_owned,
 };
 use crate::event::Outcome;
-use crate::judge::availability::{Ending, Limits, Sample, Window, is_of_series, outages};
+use crate::judge::availability::{Ending, Limits, Sample, Window, fewest, is_of_series, outages};
 use crate::judge::identity::{Comparison, Identity, check_distinct, distinct, pod_names};
+use crate::judge::lost::Touched;
 use crate::judge::machine::{Health, Machine};
 use crate::judge::object::{Object, names};
 use crate::judge::watched::Gap;
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// The probe that asks through the Service.
 pub const PROBE: &str = "http";
@@ -95,10 +97,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 }
 
 fn check_renamed(finding: &mut Finding, old: &[Identity], new: &[Identity]) {
-    finding.check(
-        i64::try_from(old.len()) == Ok(REPLICAS),
-        format!("{REPLICAS} pods before, found {}", pod_names(old)),
-    );
+    check_before(finding, old, REPLICAS);
     check_distinct(finding, new);
     Comparison::of(old, new).check_renamed(finding);
 }
@@ -166,6 +165,7 @@ fn check_sets(
 /// No old pod still serving: what the Service sends requests to are exactly the new pods.
 fn check_endpoints(finding: &mut Finding, evidence: &Evidence<'_>, new: &[Identity]) -> Result<(), Missing> {
     let slices = Object::list(evidence, "endpoint_slices")?;
+    let span = slices.first().map_or((f64::NEG_INFINITY, f64::INFINITY), Object::span);
     let mut serving = Vec::new();
     for endpoint in slices.iter().flat_map(|s| s.entries("/endpoints")) {
         // Absent means ready; a terminating endpoint may go on serving, so it counts as well.
@@ -177,7 +177,8 @@ fn check_endpoints(finding: &mut Finding, evidence: &Evidence<'_>, new: &[Identi
     }
     for pod in new {
         let found = serving.iter().any(|(uid, _)| *uid == pod.uid);
-        finding.check(found, format!("endpoint of {} is ready: {found}", pod.name));
+        let ready = Holds::or(found, [Touched::pod(&pod.node, &pod.uid, span)]);
+        finding.check(ready, format!("endpoint of {} is ready: {found}", pod.name));
     }
     for (uid, name) in serving {
         let ours = new.iter().any(|p| p.uid == uid);
@@ -217,19 +218,28 @@ fn check_history(
             finding.unsure(format!("the history ends before pod {} was seen ready", pod.name));
         }
     }
-    let available = states.iter().map(|d| d.number("/status/availableReplicas"));
+    let available: Vec<_> =
+        states.iter().map(|d| (d.span().0, d.number("/status/availableReplicas"))).collect();
     let most = |sums: &[(f64, i64)]| sums.iter().map(|s| s.1).max().unwrap_or_default();
-    let (fewest, fewest_ready) =
-        (available.min().unwrap_or_default(), ready.iter().copied().min().unwrap_or_default());
-    let (most_asked, most_living, above) =
-        (most(&asked), most(&total), window.longest_above(&total, limits.most));
+    let (least_available, enough_available) = fewest(&available, limits.least);
+    let (least_ready, enough_ready) = fewest(&ready, limits.least);
+    let (most_asked, most_living) = (most(&asked), most(&total));
+    let above = window.above(&total, limits.most);
+    let longest =
+        |length: &dyn Fn(f64, f64) -> f64| above.iter().map(|t| length(t.0, t.1)).fold(0.0, f64::max);
+    let fed = longest(&|from, to| finding.machine.fed(from, to, to - from));
+    let above = longest(&|from, to| to - from);
     let of = |least: bool| match least {
         true => format!("at least {} allowed", limits.least),
         false => format!("at most {} allowed", limits.most),
     };
     finding.check(
-        fewest >= limits.least,
-        format!("fewest available, by {} states of the Deployment: {fewest}, {}", states.len(), of(true)),
+        enough_available,
+        format!(
+            "fewest available, by {} states of the Deployment: {least_available}, {}",
+            states.len(),
+            of(true)
+        ),
     );
     // maxSurge bounds what the ReplicaSets are asked for. Each of them follows by itself, so a pod
     // of one may be made a moment before the other's is deleted; the Deployment's status.replicas
@@ -244,16 +254,17 @@ fn check_history(
         ),
     );
     finding.check(
-        fewest_ready >= limits.least,
-        format!("fewest ready, by {} changes of pods: {fewest_ready}, {}", ready.len(), of(true)),
+        enough_ready,
+        format!("fewest ready, by {} changes of pods: {least_ready}, {}", ready.len(), of(true)),
     );
-    finding.check(
+    finding.check_unless_starved(
         above <= MOMENT,
+        fed <= MOMENT,
         format!("most pods at a time: {most_living}, {}, above it for {above:.1} s", of(false)),
     );
     Ok(format!(
         "never fewer than {} available, never more than {} there",
-        fewest.min(fewest_ready),
+        least_available.min(least_ready),
         most_asked.max(most_living)
     ))
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::event::{Change, Event, Record};
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// Lists of one mode's before and after, with the kind that each holds.
 const LISTS: [(&str, &str); 3] =
@@ -36,7 +36,13 @@ fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) 
         for object in left {
             let old = had.iter().any(|o| o.uid() == object.uid());
             let word = if old { "was not removed" } else { "is new and was not removed" };
-            finding.check(false, format!("{mode}: {kind} {} (UID {}) {word}", object.name(), object.uid()));
+            // A pod on a lost node stays until its kubelet is heard of, and in the foreground its owners with it.
+            let gone = match *kind {
+                "Pod" if old => Holds::of_pod(false, object),
+                _ if old && mode == "foreground" => Holds::of_counts(false, object),
+                _ => false.into(),
+            };
+            finding.check(gone, format!("{mode}: {kind} {} (UID {}) {word}", object.name(), object.uid()));
         }
         if left.is_empty() {
             finding.check(true, format!("{mode}: no {kind} with the label is left"));
@@ -67,11 +73,11 @@ fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) 
 type Lists<'r> = Vec<(&'static str, Vec<Object<'r>>)>;
 
 fn lists<'r>(evidence: &Evidence<'r>, what: &str) -> Result<Lists<'r>, Missing> {
-    let map = evidence.value(what)?;
+    let (record, map) = evidence.fact(what)?;
     let list = |(field, kind): (&str, &'static str)| {
         let whole = format!("{what}.{field}");
         let value = map.get(field).ok_or_else(|| Missing(format!("`{whole}` was not observed")))?;
-        Ok((kind, Object::items(value, &whole)?))
+        Ok((kind, Object::items(value, &whole)?.into_iter().map(|object| object.seen(record)).collect()))
     };
     LISTS.into_iter().map(list).collect()
 }

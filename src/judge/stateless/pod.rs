@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{HASH, REPLICAS, is_owned};
+use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names};
-use crate::judge::{Evidence, Finding, Missing};
+use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// The letters of random names. Without vowels and look-alikes, so that no word comes out.
 /// Source: `alphanums` in k8s.io/apimachinery's `pkg/util/rand`.
@@ -43,7 +44,12 @@ pub fn additions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
         check_token(finding, pod);
         for kind in ["Initialized", "Ready", "ContainersReady", "PodScheduled"] {
             let status = pod.condition(kind).map_or("absent", |c| c.0);
-            finding.check(status == "True", format!("pod {}: condition {kind} is {status}", pod.name()));
+            let met = status == "True";
+            let holds = match kind {
+                "Ready" | "ContainersReady" if status != "absent" => Holds::of_pod(met, pod),
+                _ => met.into(),
+            };
+            finding.check(holds, format!("pod {}: condition {kind} is {status}", pod.name()));
         }
     }
     finding.summary(format!(
@@ -114,7 +120,9 @@ pub fn pod_names(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let sets = Object::list(evidence, "replica_sets")?;
     let pods = Object::list(evidence, "pods")?;
     let found = names(&pods.iter().map(Object::name).collect::<Vec<_>>());
-    finding.check(i64::try_from(pods.len()) == Ok(REPLICAS), format!("{REPLICAS} pods, found {found}"));
+    let as_many = i64::try_from(pods.len()) == Ok(REPLICAS);
+    let as_many = Holds::or(as_many, pods.first().map(|pod| Touched::any(pod.span())));
+    finding.check(as_many, format!("{REPLICAS} pods, found {found}"));
     for pod in &pods {
         let hash = pod.label(HASH).unwrap_or_default();
         let name = pod.name();

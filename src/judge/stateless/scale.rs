@@ -1,6 +1,6 @@
 //! A8 and A9: scaling keeps what it can, and says beforehand nothing about what it takes.
 
-use super::{HASH, REPLICAS, REVISION, check_complete, check_pods, is_owned};
+use super::{HASH, REPLICAS, REVISION, check_before, check_complete, check_pods, is_owned};
 use crate::judge::identity::{Comparison, Identity, distinct, pod_names};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
@@ -12,15 +12,12 @@ pub const SCALED: i64 = 4;
 pub fn up(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let now = scaled(finding, evidence, SCALED)?;
     let old = Identity::observed(evidence, "pods_before")?;
-    finding.check(
-        i64::try_from(old.len()) == Ok(REPLICAS),
-        format!("{REPLICAS} pods before, found {}", pod_names(&old)),
-    );
+    check_before(finding, &old, REPLICAS);
     let compared = Comparison::of(&old, &now);
     compared.check_kept(finding, &old);
     let new = compared.new.len();
-    finding.check_unless_node_lost(
-        i64::try_from(new) == Ok(SCALED - REPLICAS) && compared.replaced.is_empty(),
+    finding.check(
+        compared.by_loss(i64::try_from(new) == Ok(SCALED - REPLICAS) && compared.replaced.is_empty()),
         format!("{} new names: {}", new, pod_names(&compared.new)),
     );
     finding.part(|f| check_template(f, evidence, (&old, &now)));
@@ -71,13 +68,10 @@ fn check_template(
 pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let now = scaled(finding, evidence, REPLICAS)?;
     let old = Identity::observed(evidence, "pods_before")?;
-    finding.check(
-        i64::try_from(old.len()) == Ok(SCALED),
-        format!("{SCALED} pods before, found {}", pod_names(&old)),
-    );
+    check_before(finding, &old, SCALED);
     let compared = Comparison::of(&old, &now);
-    finding.check_unless_node_lost(
-        compared.new.is_empty() && compared.replaced.is_empty(),
+    finding.check(
+        compared.by_loss(compared.new.is_empty() && compared.replaced.is_empty()),
         format!("no pod that was not among the four: {}", pod_names(&compared.new)),
     );
     let survivors: Vec<_> = compared.kept.iter().map(|k| k.0.clone()).collect();

@@ -189,12 +189,17 @@ pub(super) fn costs_but_for(records: &[Record], machine: &Machine) -> Vec<StepCo
 /// The mark that ends a stretch of an upgrade: what comes after is no part of its last step.
 pub const STRETCH_END: &str = "upgrade-stretch-ended";
 
+/// What a probe did, and when it began at the earliest: a row says when its answer came alone, and its writer had
+/// ended the row before.
+type Began = (Asked, f64);
+
 /// By probe; the rows of every writer are requests of the ledger.
-fn asked(records: &[Record]) -> BTreeMap<String, Vec<Asked>> {
+fn asked(records: &[Record]) -> BTreeMap<String, Vec<Began>> {
     let is_row = |event: &Event| matches!(event, Event::RowWritten { .. } | Event::TransactionWritten { .. });
     let rows = records.iter().filter(|r| is_row(&r.event));
     let writers: BTreeSet<&str> = rows.filter_map(|r| probe_of(&r.event)).collect();
-    let mut all: BTreeMap<String, Vec<Asked>> = BTreeMap::new();
+    let mut all: BTreeMap<String, Vec<Began>> = BTreeMap::new();
+    let mut ended: BTreeMap<&str, f64> = BTreeMap::new();
     for record in records {
         let name = match &record.event {
             Event::Sampled { probe, .. } => probe,
@@ -203,9 +208,20 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Asked>> {
             _ => continue,
         };
         let name = if writers.contains(name) { LEDGER } else { name };
-        if let Some(asked) = Asked::of(record, |_| true) {
-            all.entry(name.into()).or_default().push(asked);
-        }
+        let Some(asked) = Asked::of(record, |_| true) else { continue };
+        let began = match (&asked, probe_of(&record.event)) {
+            (Asked::Request { from, to, .. }, Some(writer)) if is_row(&record.event) => {
+                ended.insert(writer, *to).unwrap_or(*from)
+            }
+            (Asked::Request { from, .. }, _) => *from,
+            // Nothing was under way in a pause.
+            (Asked::Resumed(at), _) => {
+                ended.values_mut().for_each(|end| *end = end.max(*at));
+                *at
+            }
+            (Asked::Paused, _) => at(record),
+        };
+        all.entry(name.into()).or_default().push((asked, began));
     }
     all
 }
@@ -214,28 +230,29 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Asked>> {
 fn refusals(records: &[Record]) -> BTreeMap<String, Vec<f64>> {
     let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for record in records {
-        if let Event::Sampled { probe, outcome, detail, .. } = &record.event
-            && *outcome != Outcome::Acknowledged
-            && is_answer(detail)
-        {
-            all.entry(probe.clone()).or_default().push(at(record));
+        if is_answer(&record.event) {
+            let probe = match &record.event {
+                Event::Sampled { probe, .. } => probe,
+                _ => LEDGER,
+            };
+            all.entry(probe.into()).or_default().push(at(record));
         }
     }
     all
 }
 
 /// `starved` gives the seconds between two that are not to count.
-fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64, starved: &impl Fn(f64, f64) -> f64) {
+fn count(steps: &mut [StepCost], probe: &str, asked: &[Began], end: f64, starved: &impl Fn(f64, f64) -> f64) {
     let within =
         |steps: &[StepCost], moment: f64| steps.iter().rposition(|s| s.from <= moment && moment < s.to);
     let requests = || {
-        asked.iter().filter_map(|asked| match asked {
-            Asked::Request { from, to, outcome, .. } => Some((*from, *to, *outcome)),
+        asked.iter().filter_map(|(asked, began)| match asked {
+            Asked::Request { from, to, outcome, .. } => Some(((*from, *began), *to, *outcome)),
             Asked::Paused | Asked::Resumed(_) => None,
         })
     };
-    for (from, to, outcome) in requests() {
-        let explained = outcome != Outcome::Acknowledged && starved(from, to) > 0.0;
+    for ((_, began), to, outcome) in requests() {
+        let explained = outcome != Outcome::Acknowledged && starved(began, to) > 0.0;
         if let Some(i) = within(steps, to).filter(|_| !explained) {
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.requests += 1;
@@ -246,7 +263,7 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64, starved
             }
         }
     }
-    for window in Outages::among(asked.iter().copied(), end).windows {
+    for window in Outages::among(asked.iter().map(|(asked, _)| *asked), end).windows {
         // Between two steps nothing counts; from the next one's beginning on it does.
         let later = || steps.iter().position(|s| window.first < s.from && s.from < window.to);
         if let Some(i) = within(steps, window.first).or_else(later) {
@@ -259,7 +276,7 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Asked], end: f64, starved
         }
     }
     let mut since = f64::NEG_INFINITY;
-    for (from, to) in requests().map(|(from, to, _)| (from, to)).chain([(end, end)]) {
+    for (from, to) in requests().map(|((from, _), to, _)| (from, to)).chain([(end, end)]) {
         for step in steps.iter_mut() {
             if let Some(tally) = step.probes.get_mut(probe) {
                 tally.silence = tally.silence.max(from.min(step.to) - since.max(step.from));

@@ -1,12 +1,13 @@
 //! Which pods were disturbed by which step of an upgrade, and why. What nothing explains is the
 //! upgrade's fault, or somebody else's: D4 does not hold then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::lives::{self, Life, Restarts};
 use super::{DRAIN, KUBELET, MYSQL, SET, SLACK, StepCost, TRAP, WEB, costs};
 use crate::event::Record;
 use crate::judge::outages::Outages;
+use crate::judge::skew::Component;
 
 /// Something that happened to a pod while an upgrade went on.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,13 +92,15 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
             continue;
         }
         let seen = Seen { life, away: &away, workload, lives: &lives, costs: &costs };
-        if let Some(at) = life.ending.filter(|at| within(*at)) {
+        // A Job that came to its good end was disturbed by nobody.
+        let done = life.owner == "Job" && life.succeeded;
+        if let Some(at) = life.ending.filter(|at| within(*at) && !done) {
             found.push(seen.told(at, Disturbed::Went, seen.went(at), None));
         }
         // What a container had when its pod was first seen is older than that.
         let old = life.began.max(from);
         let mut known: BTreeMap<usize, i64> = BTreeMap::new();
-        let mut excused: BTreeSet<(usize, Option<usize>, &str)> = BTreeSet::new();
+        let mut excused: BTreeMap<(usize, Option<usize>, &str), i64> = BTreeMap::new();
         for restarts in &life.restarts {
             let before = known.insert(restarts.container, restarts.count).unwrap_or_default();
             let is_new = within(restarts.at) && (restarts.at > old || life.began >= from);
@@ -165,14 +168,15 @@ impl Seen<'_, '_> {
         (!self.workload && newer).then_some((within, NEW_TEMPLATE))
     }
 
-    /// Restarts of a container that were seen together, each with its reason: the exchange of a control
-    /// plane's parts explains any number of those parts' restarts, a new kubelet and an API that is away one of
-    /// a container each in a step. None of them makes a container use more memory than it may.
+    /// Restarts of a container that were seen together, each with its reason. In a step, the exchange of its own
+    /// control plane's parts explains one of a container for each part ([`Component::ALL`]), since each takes the
+    /// others' server or storage away for a moment; that of another control plane one, as a new kubelet and an API
+    /// that is away do. None of them makes a container use more memory than it may.
     fn restarts(
         &self,
         restarts: &Restarts<'_>,
         mut count: i64,
-        excused: &mut BTreeSet<(usize, Option<usize>, &'static str)>,
+        excused: &mut BTreeMap<(usize, Option<usize>, &'static str), i64>,
     ) -> Vec<Disturbance> {
         let mut found = Vec::new();
         let mut tell = |count: i64, reason: Option<Reason>| {
@@ -181,12 +185,14 @@ impl Seen<'_, '_> {
         let reasons =
             if restarts.reason == Some(OOM_KILLED) { Vec::new() } else { self.restarted(restarts.at) };
         for (step, why) in reasons {
-            if count > 0 && why == EXCHANGED {
-                tell(count, Some((step, why)));
-                count = 0;
-            } else if count > 0 && excused.insert((restarts.container, step, why)) {
-                tell(1, Some((step, why)));
-                count -= 1;
+            let here = why == EXCHANGED && step.is_some_and(|i| self.is_here(&self.costs[i]));
+            let most = if here { Component::ALL.len() as i64 } else { 1 };
+            let used = excused.entry((restarts.container, step, why)).or_default();
+            let explained = count.min(most - *used);
+            if explained > 0 {
+                *used += explained;
+                tell(explained, Some((step, why)));
+                count -= explained;
             }
         }
         if count > 0 {

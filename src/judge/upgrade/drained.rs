@@ -1,9 +1,10 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
 use super::{
-    Change, DRAIN, Event, Evidence, Finding, Missing, Object, Record, SET, StepCost, UNCORDON, WEB, costs,
-    gaps_in_drains, lives, names, seconds_between,
+    Change, DRAIN, Event, Evidence, Finding, Holds, Missing, Object, Record, SET, StepCost, Touched,
+    UNCORDON, WEB, costs, gaps_in_drains, lives, names, seconds_between,
 };
+use crate::judge::availability;
 
 /// D3.
 pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -13,6 +14,7 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
     if workers.is_empty() {
         return Err(Missing("no worker was to be drained".into()));
     }
+    finding.part(|finding| forbidden(evidence, finding, &drains));
     let gaps = gaps_in_drains(evidence.records(), &costs, &["Node", "Pod"]);
     finding.watched(&gaps, |finding| seen(evidence, finding, &costs, (&drains, &workers)))?;
     finding.part(|finding| {
@@ -23,7 +25,9 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
                 .filter(|p| p.text("/spec/nodeName") == Some(node) && p.is_ready())
                 .map(Object::name)
                 .collect();
-            finding.check(!here.is_empty(), format!("on {node} again: {}", names(&here)));
+            // One that is not ready there, or not there, may have lost its node.
+            let lost = spread.first().map(|pod| Touched::pod(node, "", pod.span()));
+            finding.check(Holds::or(!here.is_empty(), lost), format!("on {node} again: {}", names(&here)));
         }
         Ok(())
     });
@@ -40,37 +44,53 @@ fn seen(
 ) -> Result<(), Missing> {
     let done = |c: &&&StepCost| c.ended.as_ref().is_some_and(|e| e.error.is_none());
     for node in workers {
-        let drain = drains.iter().filter(done).find(|c| c.step.node.as_ref() == Some(node));
-        let drain = drain.ok_or_else(|| Missing(format!("no drain of {node} was recorded")))?;
-        let open = costs.iter().find(|c| {
-            c.step.step == UNCORDON && c.step.node.as_ref() == Some(node) && c.from >= drain.to - 1e-6
-        });
-        let open = open.ok_or_else(|| Missing(format!("{node} was not opened again")))?;
-        cordoned(evidence, finding, node, drain.from, open);
-        emptied(evidence.records(), finding, node, drain);
+        // Each hop drains each worker; a resumed one may drain it again, when there is nothing to move any more.
+        let mut hops: Vec<&StepCost> = Vec::new();
+        for drain in drains.iter().filter(done).filter(|c| c.step.node.as_ref() == Some(node)) {
+            if !hops.iter().any(|known| known.step.to == drain.step.to) {
+                hops.push(drain);
+            }
+        }
+        if hops.is_empty() {
+            return Err(Missing(format!("no drain of {node} was recorded")));
+        }
+        for drain in hops {
+            let open = costs.iter().find(|c| {
+                c.step.step == UNCORDON && c.step.node.as_ref() == Some(node) && c.from >= drain.to - 1e-6
+            });
+            let open = open.ok_or_else(|| Missing(format!("{node} was not opened again")))?;
+            cordoned(evidence, finding, node, drain.from, open);
+            emptied(evidence.records(), finding, node, drain);
+        }
+        opened(evidence, finding, node);
     }
     finding.part(|finding| honoured(evidence, finding, costs));
-    finding.part(|finding| forbidden(evidence, finding, drains));
+    finding.part(|finding| given_back(evidence, finding, drains));
     Ok(())
 }
 
-/// The node was closed for its drain and is open afterwards.
+/// The node was closed for its drain.
 fn cordoned(evidence: &Evidence<'_>, finding: &mut Finding, node: &str, from: f64, open: &StepCost) {
-    let (mut closed, mut now) = (false, None);
+    let mut closed = false;
     for (record, _, object) in evidence.changes("Node") {
-        if object["metadata"]["name"] != node {
-            continue;
-        }
-        let cordoned = object["spec"]["unschedulable"] == true;
         let at = record.mono_us as f64 / 1e6;
-        closed |= cordoned && at >= from && at <= open.to;
-        now = Some(cordoned);
+        if object["metadata"]["name"] == node && at <= open.to {
+            let cordoned = object["spec"]["unschedulable"] == true;
+            // One that was closed already when its drain began counts until it is opened.
+            closed = if at < from { cordoned } else { closed || cordoned };
+        }
     }
     finding.check(
         closed,
         format!("{node} was {} for its drain", if closed { "cordoned" } else { "not cordoned" }),
     );
-    let is_open = now == Some(false);
+}
+
+/// The node takes pods again.
+fn opened(evidence: &Evidence<'_>, finding: &mut Finding, node: &str) {
+    let last =
+        evidence.changes("Node").into_iter().rfind(|(_, _, object)| object["metadata"]["name"] == node);
+    let is_open = last.is_some_and(|(_, _, object)| object["spec"]["unschedulable"] != true);
     finding.check(is_open, format!("{node} is {} in the end", if is_open { "open" } else { "cordoned" }));
 }
 
@@ -105,10 +125,12 @@ fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) 
         (budget["name"].as_str().ok_or_else(missing)?, budget["least"].as_i64().ok_or_else(missing)?);
     let (from, to) = (costs.first().map_or(0.0, |c| c.from), costs.last().map_or(0.0, |c| c.to));
     let mut ready: std::collections::BTreeMap<&str, bool> = Default::default();
-    let mut fewest: Option<i64> = None;
+    let mut counts: Vec<(f64, i64)> = Vec::new();
+    let own = evidence.records().iter().find_map(|r| r.scope.namespace.as_deref());
     for (record, change, object) in evidence.changes("Pod") {
         let Ok(pod) = Object::new(object) else { continue };
-        if pod.label(WEB.0) != Some(WEB.1) {
+        let is_ours = own.is_none() || pod.text("/metadata/namespace") == own;
+        if pod.label(WEB.0) != Some(WEB.1) || !is_ours {
             continue;
         }
         let at = record.mono_us as f64 / 1e6;
@@ -118,28 +140,41 @@ fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) 
         ready.insert(pod.uid(), change != Change::Deleted && pod.is_ready());
         if at >= from {
             let now = i64::try_from(ready.values().filter(|r| **r).count()).unwrap_or(i64::MAX);
-            fewest = Some(fewest.map_or(now, |f| f.min(now)));
+            counts.push((at, now));
         }
     }
-    let fewest = fewest.ok_or_else(|| Missing("no change of the Deployment's pods was recorded".into()))?;
+    if counts.is_empty() {
+        return Err(Missing("no change of the Deployment's pods was recorded".into()));
+    }
+    let (fewest, enough) = availability::fewest(&counts, least);
     finding.check(
-        fewest >= least,
+        enough,
         format!("PodDisruptionBudget {name}: fewest pods ready {fewest}, at least {least} must be"),
     );
     Ok(())
 }
 
-/// A budget that forbids the eviction made the drain stop, with pod and budget named, and the node was
-/// opened again.
+/// A budget that forbids the eviction made the drain stop, with pod and budget named.
 fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
     let name =
         evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))?;
-    let failed = drains.iter().find_map(|c| Some((c, c.ended.as_ref()?.error.as_ref()?)));
-    let (drain, error) = failed.ok_or_else(|| Missing("no drain was forbidden".into()))?;
+    let (_, error) = given_up(drains)?;
     finding.check(
         error.contains(name) && error.contains("pod "),
         format!("the drain that {name} forbade stopped with: {error}"),
     );
+    Ok(())
+}
+
+/// The drain that was given up, with its error.
+fn given_up<'c>(drains: &[&'c StepCost]) -> Result<(&'c StepCost, &'c str), Missing> {
+    let failed = drains.iter().find_map(|c| Some((*c, c.ended.as_ref()?.error.as_deref()?)));
+    failed.ok_or_else(|| Missing("no drain was forbidden".into()))
+}
+
+/// The node of that drain was opened again.
+fn given_back(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
+    let (drain, _) = given_up(drains)?;
     let node = drain.step.node.as_deref().unwrap_or_default();
     let end = evidence
         .records()

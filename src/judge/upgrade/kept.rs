@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::disturbed::{Disturbance, Disturbed, disturbances};
 use super::{
-    AFTER, Evidence, Finding, Missing, Object, SET, WEB, costs, gaps_in_drains, lives, names, pinned, trap,
+    AFTER, Evidence, Finding, Holds, Missing, Object, SET, Touched, WEB, costs, gaps_in_drains, lives, names,
+    pinned, trap,
 };
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
@@ -18,15 +19,11 @@ pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Re
         Ok(rows.acknowledged())
     });
     let records = evidence.records();
-    let gaps = |kinds: &[&str]| gaps_in_drains(records, &costs(records), kinds);
-    finding.part(|finding| {
-        let gaps = gaps(&["Event", "Pod"]);
-        finding.watched(&gaps, |finding| pinned::waited_for_its_node(evidence, finding))
-    });
+    finding.part(|finding| pinned::waited_for_its_node(evidence, finding));
     let stayed = finding.part(|finding| trap::stayed_behind(evidence, finding));
     finding.part(|finding| identities(evidence, finding));
-    let disturbed =
-        finding.part(|finding| finding.watched(&gaps(&["Pod"]), |finding| undisturbed(evidence, finding)));
+    let gaps = gaps_in_drains(records, &costs(records), &["Pod"]);
+    let disturbed = finding.part(|finding| finding.watched(&gaps, |finding| undisturbed(evidence, finding)));
     finding.summary(format!(
         "{} acknowledged rows are there, every identity kept its claim and its file, each of {} disturbed pods \
          for a reason; trap: {}",
@@ -49,7 +46,7 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
     let lost: Vec<&str> = compared.gone.iter().map(|p| p.name.as_str()).collect();
     let new: Vec<&str> = compared.new.iter().map(|p| p.name.as_str()).collect();
     finding.check(
-        lost.is_empty() && new.is_empty(),
+        compared.by_loss(lost.is_empty() && new.is_empty()),
         format!(
             "StatefulSet: {} names kept, gone {}, new {}",
             before.len() - lost.len(),
@@ -57,9 +54,11 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
             names(&new)
         ),
     );
-    let ready = Object::list(evidence, "set_after")?.iter().filter(|p| p.is_ready()).count();
+    let now = Object::list(evidence, "set_after")?;
+    let ready = now.iter().filter(|p| p.is_ready()).count();
+    let late = now.iter().filter(|p| !p.is_ready()).map(Object::touched);
     finding.check(
-        ready == before.len(),
+        (now.len() == before.len()) & Holds::or(ready == before.len(), late),
         format!("StatefulSet: {ready} of {} pods ready in the end", before.len()),
     );
     if compared.replaced.is_empty() {
@@ -125,7 +124,7 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     let all = disturbances(records);
     let mut reasons: BTreeMap<(Option<usize>, &str), Vec<String>> = BTreeMap::new();
     // A container that ends over and over is one finding.
-    let mut unexplained: BTreeMap<Unexplained<'_>, (bool, i64)> = BTreeMap::new();
+    let mut unexplained: BTreeMap<Unexplained<'_>, (Option<f64>, i64)> = BTreeMap::new();
     for found in &all {
         let Disturbance { pod, node, what, .. } = found;
         match found.why {
@@ -134,7 +133,7 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
                 let key = (found.step, pod.as_str(), node.as_str(), found.ended.as_deref());
                 let (went, restarts) = unexplained.entry(key).or_default();
                 match what {
-                    Disturbed::Went => *went = true,
+                    Disturbed::Went => *went = Some(found.at),
                     Disturbed::Restarted(times) => *restarts += times,
                 }
             }
@@ -143,9 +142,14 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     for ((step, pod, node, ended), (went, restarts)) in unexplained {
         let step = step.and_then(|i| costs.get(i)).map_or("between steps".into(), |c| c.title());
         let how = ended.map(|how| format!(" ({how})")).unwrap_or_default();
-        let what = [(went, Disturbed::Went), (restarts > 0, Disturbed::Restarted(restarts))];
-        for (_, what) in what.into_iter().filter(|(is, _)| *is) {
-            finding.check(false, format!("`{step}`: {pod} on {node} {what}{how} for no known reason"));
+        let told = |what: Disturbed| format!("`{step}`: {pod} on {node} {what}{how} for no known reason");
+        if let Some(at) = went {
+            // Kubernetes moves the pods of a node that it does not hear of; it restarts no container for that.
+            let stayed = Holds::or(false, [Touched::pod(node, "", (at, at))]);
+            finding.check(stayed, told(Disturbed::Went));
+        }
+        if restarts > 0 {
+            finding.check(false, told(Disturbed::Restarted(restarts)));
         }
     }
     for ((step, why), pods) in reasons {

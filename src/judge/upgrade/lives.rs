@@ -22,6 +22,8 @@ pub(super) struct Life<'r> {
     pub began: f64,
     /// When its deletion, or its end, was seen.
     pub ending: Option<f64>,
+    /// Whether that was its end by itself, and a good one.
+    pub succeeded: bool,
     /// When a container was seen to have been restarted more often than before.
     pub restarts: Vec<Restarts<'r>>,
     pod: Object<'r>,
@@ -98,6 +100,7 @@ pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
                     .unwrap_or_default(),
                 began: at,
                 ending: None,
+                succeeded: false,
                 restarts: Vec::new(),
                 pod,
             });
@@ -116,6 +119,7 @@ pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
         let ended = matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"));
         if life.ending.is_none() && (pod.is_terminating() || ended || *change == Change::Deleted) {
             life.ending = Some(at);
+            life.succeeded = pod.text("/status/phase") == Some("Succeeded") && !pod.is_terminating();
         }
     }
     lives

@@ -17,9 +17,10 @@
 use std::collections::BTreeSet;
 
 use super::evidence::seconds_between;
+use super::lost::Touched;
 use super::machine::CONTROL;
 use super::object::{Object, names};
-use super::{Claim, Evidence, Finding, Missing, clock};
+use super::{Claim, Evidence, Finding, Holds, Missing, clock};
 use crate::event::{Change, Event, Record};
 
 mod budget;
@@ -220,16 +221,24 @@ const SLACK: f64 = 2.0;
 /// of course; what went in that gap is in the list that comes after it, and counts.
 fn gaps_in_drains(records: &[Record], costs: &[StepCost], kinds: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for record in records {
-        let Event::WatchRestarted { kind, reason, since_us } = &record.event else { continue };
-        let seconds = |us: u64| us as f64 / 1e6;
-        let (since, at) = (seconds(since_us.unwrap_or(record.mono_us)), seconds(record.mono_us));
-        let blind = |c: &&StepCost| c.step.step == DRAIN && c.from <= at && since < c.to;
-        for drain in costs.iter().filter(blind).filter(|_| kinds.contains(&kind.as_str())) {
-            found.push(format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()));
-        }
+    for drain in costs.iter().filter(|c| c.step.step == DRAIN) {
+        found.extend(gaps_since(records, drain, drain.to, kinds));
     }
     found
+}
+
+/// Each watch of these kinds that was broken off between the beginning of a drain and a second.
+fn gaps_since(records: &[Record], drain: &StepCost, to: f64, kinds: &[&str]) -> Vec<String> {
+    let seconds = |us: u64| us as f64 / 1e6;
+    let gap = |record: &Record| match &record.event {
+        Event::WatchRestarted { kind, reason, since_us } if kinds.contains(&kind.as_str()) => {
+            let since = seconds(since_us.unwrap_or(record.mono_us));
+            (drain.from <= seconds(record.mono_us) && since < to)
+                .then(|| format!("the watch of {kind} broke off during `{}` ({reason})", drain.title()))
+        }
+        _ => None,
+    };
+    records.iter().filter_map(gap).collect()
 }
 
 /// Name of the step that drains a node.

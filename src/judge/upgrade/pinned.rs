@@ -6,11 +6,13 @@
 
 use serde_json::Value;
 
-use super::{AFTER, DRAIN, MYSQL, StepCost, UNCORDON, costs, lives};
+use super::lives::Life;
+use super::{AFTER, DRAIN, MYSQL, StepCost, UNCORDON, costs, gaps_since, lives};
 use crate::event::Server;
 use crate::judge::object::Object;
 use crate::judge::stateful_single::affinity::{check_pinned, names_affinity};
 use crate::judge::stateful_single::node_of;
+use crate::judge::stateful_single::replacement::moved_by_loss;
 use crate::judge::{Evidence, Finding, Missing, durability};
 
 pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -20,12 +22,19 @@ pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding
     let old: Server = evidence.get("server_before")?;
     let home = node_of(&before)?;
     check_pinned(finding, &volume, home);
-    drained(&costs(evidence.records()), home)?;
+    let costs = costs(evidence.records());
+    drained(&costs, home)?;
     let of_pod = old.pod == before.name();
     finding.check(of_pod, format!("server {} before was asked in pod {}", old.uuid, old.pod));
-    finding.part(|finding| waited(evidence, finding, &before, home));
+    for (drain, open) in closed(&costs, home)? {
+        let gaps = gaps_since(evidence.records(), drain, open.from, &["Event", "Pod"]);
+        finding
+            .part(|finding| finding.watched(&gaps, |finding| waited(evidence, finding, home, (drain, open))));
+    }
     finding.check(
-        node_of(&after)? == home && after.is_ready() && after.uid() != before.uid(),
+        moved_by_loss(node_of(&after)? == home, &before, &after)
+            & after.ready()
+            & (after.uid() != before.uid()),
         format!("pod {} serves on {}, pod {} was on {home}", after.name(), node_of(&after)?, before.name()),
     );
     let (_, read) = durability::before(evidence, AFTER)?;
@@ -36,28 +45,35 @@ pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding
     Ok(())
 }
 
+/// The drains of a node, the first of each hop, each with the step that opened the node again.
+fn closed<'c>(costs: &'c [StepCost], home: &str) -> Result<Vec<(&'c StepCost, &'c StepCost)>, Missing> {
+    let of_home = |step: &str| {
+        let step = step.to_owned();
+        costs.iter().filter(move |c| c.step.step == step && c.step.node.as_deref() == Some(home))
+    };
+    let mut found: Vec<(&StepCost, &StepCost)> = Vec::new();
+    for drain in of_home(DRAIN).filter(|c| c.ended.as_ref().is_some_and(|e| e.error.is_none())) {
+        if found.iter().any(|(known, _)| known.step.to == drain.step.to) {
+            continue;
+        }
+        let open = of_home(UNCORDON).find(|c| c.from >= drain.from);
+        let open = open.ok_or_else(|| Missing(format!("{home} was not opened again")))?;
+        found.push((drain, open));
+    }
+    Ok(found)
+}
+
 /// The replacement had no node until its own was opened again, and the scheduler said why.
 fn waited(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
-    before: &Object<'_>,
     home: &str,
+    (drain, open): (&StepCost, &StepCost),
 ) -> Result<(), Missing> {
-    let records = evidence.records();
-    let costs = costs(records);
-    let drain = drained(&costs, home)?;
-    let is_open = |c: &&StepCost| c.step.step == UNCORDON && c.step.node.as_deref() == Some(home);
-    let open = costs.iter().filter(is_open).find(|c| c.from >= drain.from);
-    let open = open.ok_or_else(|| Missing(format!("{home} was not opened again")))?;
-    let new: Vec<_> = lives(records, MYSQL)
-        .into_iter()
-        .filter(|l| l.uid != before.uid() && l.began >= drain.from && l.began < open.to)
-        .collect();
+    let within = |life: &Life<'_>| life.began >= drain.from && life.began < open.to;
+    let new: Vec<_> = lives(evidence.records(), MYSQL).into_iter().filter(within).collect();
     if new.is_empty() {
-        return Err(Missing(format!(
-            "no replacement of {} was recorded in the drain of {home}",
-            before.name()
-        )));
+        return Err(Missing(format!("no replacement of MySQL's pod was recorded in the drain of {home}")));
     }
     let mut affinity = None;
     for (record, _, pod) in evidence.changes("Pod") {

@@ -25,7 +25,7 @@ pub(super) fn stayed_behind(evidence: &Evidence<'_>, finding: &mut Finding) -> R
     let (home, elsewhere) = (node_of(&before)?, node_of(&after)?);
     pinned::drained(&costs(evidence.records()), home)?;
     finding.check(
-        home != elsewhere && after.is_ready(),
+        (home != elsewhere) & after.ready(),
         format!("trap: pod {} was on {home}, pod {} is ready on {elsewhere}", before.name(), after.name()),
     );
     let (_, then) = durability::before(evidence, TRAP_BEFORE)?;

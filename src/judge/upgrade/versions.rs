@@ -308,15 +308,15 @@ pub(crate) struct Course<'s> {
     sure: &'s State,
     /// The state before a rollout of kube-proxy that may be under way; none where none is.
     rolling: Option<&'s State>,
-    /// Until kubeadm runs, the goal of the hop. A plan of a resumed upgrade is of a moment: a rollout that was under
-    /// way may end after it, and a static pod that nobody saw may come back.
+    /// Until kubeadm runs, the goal of the hop, where the plan is of a cluster in the middle of an upgrade. It is of a
+    /// moment: a rollout that was under way may end after it, and a static pod that nobody saw may come back.
     open: Option<Goal>,
 }
 
 impl<'s> Course<'s> {
     /// Nothing is done yet.
     pub(crate) fn from(before: &'s State, goal: Option<Goal>) -> Self {
-        Self { planned: before, sure: before, rolling: None, open: goal }
+        Self { planned: before, sure: before, rolling: None, open: goal.filter(|_| !is_whole(before)) }
     }
 
     /// Another plan was made; a rollout of kube-proxy may go on.
@@ -381,6 +381,15 @@ impl<'s> Course<'s> {
         }
         found
     }
+}
+
+/// Whether all that Kubernetes releases together is of one version, and each control plane shows all of its
+/// components: nothing is under way then.
+fn is_whole(state: &State) -> bool {
+    let mut versions: Vec<Version> = parts(state).map(|(_, version)| version).collect();
+    versions.dedup();
+    let shown = |plane: &BTreeMap<Component, Version>| Component::ALL.iter().all(|c| plane.contains_key(c));
+    versions.len() == 1 && state.planes.values().all(shown)
 }
 
 /// Every part that is not as it was planned, or that is missing, in a sentence each. `rolling` is the

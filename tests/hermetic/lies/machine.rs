@@ -13,7 +13,7 @@ pub const LIES: &[Lie] = &[
         recorded,
         |s| lost_node(s, Some(Outcome::Indeterminate)),
         OPEN,
-        "w was not ready, the machine starved from",
+        "-worker2 was not ready, the machine starved from",
     ),
     lie(
         "a pod was replaced, its node was lost on a healthy machine",
@@ -63,13 +63,14 @@ pub fn control(story: &mut Story, (from, to): (&str, &str), outcome: Outcome) {
 
 /// A worker was Unknown for a moment, and one of its pods was evicted.
 fn lost_node(story: &mut Story, machine: Option<Outcome>) {
-    let evicted = story.fact("A8", "pods_before")[0]["metadata"]["uid"].clone();
+    let pod = story.fact("A8", "pods_before")[0].clone();
+    let evicted = &pod["metadata"]["uid"];
     for pod in story.fact("A8", "pods").as_array_mut().unwrap() {
-        if pod["metadata"]["uid"] == evicted {
+        if pod["metadata"]["uid"] == *evicted {
             pod["metadata"]["uid"] = json!("another");
         }
     }
-    let node = json!({"kind": "Node", "metadata": {"name": "w", "uid": "w"},
+    let node = json!({"kind": "Node", "metadata": {"name": pod["spec"]["nodeName"], "uid": "w"},
         "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}});
     if let Some(outcome) = machine {
         control(story, ("image-change", "foreground-deleted"), outcome);

@@ -517,12 +517,33 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "",
-        what: &["UpgradeStepEnded /proof*"],
-        why: "How a step was proved is told for people. What it did is read in versions (D1) and in the history of pods and nodes (D3, D4).",
+        what: &["UpgradeStepEnded /proof", "UpgradeStepEnded /proof/kubeadm_s"],
+        why: "How a step was proved is told for people. What it did is read in versions (D1) and in the history of pods and nodes (D3, D4), and whom a drain evicted in D4.",
+    },
+    Reason {
+        claims: "D1 D2 D3",
+        what: &["UpgradeStepEnded /proof/evicted", "UpgradeStepEnded /proof/evicted/[]"],
+        why: "Whom a drain says that it evicted is read in D4, where it explains why a pod went.",
+    },
+    Reason {
+        claims: "D4",
+        what: &["UpgradeStepEnded /proof/evicted"],
+        why: "A list without a name explains no pod, and no pod went there that it would explain. The names in the others are read.",
+    },
+    Reason {
+        claims: "E4",
+        what: &["Observed target (absent)"],
+        why: "Runs of earlier versions name the control plane that is down for the other claims alone: where E4 has no name of its own, E1's is read.",
     },
     Reason {
         claims: "D2 D3 D4",
-        what: &["UpgradeStep* *"],
+        what: &[
+            "UpgradeStep* /to",
+            "UpgradeStep* /step",
+            "UpgradeStep* /node",
+            "UpgradeStepEnded /error",
+            "UpgradeStepEnded /versions*",
+        ],
         why: "Steps are read for what they are about and for when they were: D1 judges their order, their errors and the versions after each.",
     },
     Reason {
@@ -554,11 +575,6 @@ pub static OWN: &[Reason] = &[
         claims: "E3",
         what: &["FaultHealed *"],
         why: "E3 is about what happens until the node comes back; if it came back, not before it was seen Unknown.",
-    },
-    Reason {
-        claims: "E4",
-        what: &["FaultInjected /id", "FaultInjected /node"],
-        why: "That one is down while it is asked is read, and that it is none of the others; which control plane it was is E1's to E3's.",
     },
     Reason {
         claims: "",

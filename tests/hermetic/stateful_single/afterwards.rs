@@ -1,11 +1,13 @@
 //! B11 and B12, and the ledger's own verdicts, bent in ways that are no single fact.
 
-use seatrial::event::{Change, Event, Outcome, Server};
+use seatrial::event::{Change, Event, Outcome, Record, Server};
 use seatrial::judge::Conclusion;
 use serde_json::json;
 
 use super::told;
+use crate::passing::{self, fact};
 use crate::story::{Story, row};
+use crate::upgrade::comes_out;
 
 fn fails(story: &Story, id: &str, said: &str) {
     let finding = story.judge(id);
@@ -273,4 +275,40 @@ fn two_servers_at_once_break_b10_and_b12() {
     for id in ["B10", "B12"] {
         fails(&story, id, "3 pairs of servers ran at the same time: server uuid-a in pod mysql-2");
     }
+}
+
+/// The tables of the database are emptied as the Deployment goes: both listings show them so, and nothing says how
+/// large they were while the server ran, though the listing `returned` before does.
+#[test]
+fn b11_knows_how_large_the_files_were_while_the_server_ran() {
+    let mut records = passing::history("B11");
+    let mut emptied = 0;
+    for record in &mut records {
+        if let Event::FilesListed { listing, entries, .. } = &mut record.event
+            && ["deployment-gone", "claim-gone"].contains(&listing.as_str())
+        {
+            for entry in entries.iter_mut().filter(|e| e.path == "qa/ledger.ibd") {
+                (entry.size, emptied) = (0, emptied + 1);
+            }
+        }
+    }
+    assert_eq!(emptied, 2);
+    comes_out(&records, "B11", Conclusion::Failed);
+}
+
+/// A gap in a watch opens the checks that read changes. Facts that were observed, here a volume that is another one
+/// than before, are no changes (`Claim::watches`), and a gap in the watch of Deployments says nothing of them.
+#[test]
+fn a_gap_in_a_watch_does_not_open_what_b11_observed() {
+    let mut records = passing::history("B11");
+    for name in ["volume_kept", "volume_released"] {
+        fact(&mut records, "B11", name).1["metadata"]["uid"] = json!("another");
+    }
+    comes_out(&records, "B11", Conclusion::Failed);
+    let is = |r: &Record| matches!(&r.event, Event::Marked { mark } if mark == "deployment-deletion");
+    let at = records.iter().position(is).unwrap();
+    let (kind, reason) = ("Deployment".to_owned(), "410 Gone".to_owned());
+    let event = Event::WatchRestarted { kind, reason, since_us: None };
+    records.insert(at + 1, Record { event, ..records[at].clone() });
+    comes_out(&records, "B11", Conclusion::Failed);
 }

@@ -97,3 +97,18 @@ fn a_part_that_changed_between_two_plans_fails_d1() {
         comes_out(&records, "D1", Conclusion::Failed);
     }
 }
+
+/// The first plan of a cluster that nobody upgrades: an API server that is newer already after `preload`, which
+/// changes nothing, is not as planned.
+#[test]
+fn d1_compares_what_is_seen_after_the_preload_of_a_first_plan() {
+    let mut records = told();
+    let is = |r: &Record| matches!(&r.event, Event::UpgradeStepEnded(e) if e.step == "preload");
+    let at = records.iter().position(is).unwrap();
+    let Event::UpgradeStepEnded(ended) = &mut records[at].event else { unreachable!() };
+    let state = ended.versions.as_mut().unwrap();
+    for part in [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler] {
+        state.planes.values_mut().for_each(|parts| _ = parts.insert(part, v("1.35.4")));
+    }
+    comes_out(&records, "D1", Conclusion::Failed);
+}

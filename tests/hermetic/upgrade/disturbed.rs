@@ -8,7 +8,8 @@ use seatrial::report::{FORMATS, Look, RunReport, read};
 use serde_json::{Value, json};
 
 use super::story::{Story, pod};
-use super::{began, comes_out, put, second, v};
+use super::{began, comes_out, drain_of_w2, put, second, v};
+use crate::story::changed;
 
 /// A pod, as it is seen at a second: namespace, name, app, node, owner, template, how it is.
 struct Seen(
@@ -118,9 +119,11 @@ fn job(at: f64, owner: &'static str, is: &'static str) -> Seen {
 #[case::same_template(&[dns(1.0, "w2", "a", "ready"), Seen(14.0, SYSTEM, "dns-2", "coredns", "w2", "ReplicaSet", "a", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", "nothing")])]
 #[case::template_elsewhere(&[dns(1.0, "w2", "a", "ready"), Seen(14.0, "other", "dns", "coredns", "w2", "ReplicaSet", "b", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", "nothing")])]
 #[case::template_of_another_app(&[dns(1.0, "w2", "a", "ready"), Seen(14.0, SYSTEM, "x", "x", "w2", "ReplicaSet", "b", "ready"), dns(15.0, "w2", "a", "ending")], &[(DNS.1, "apply cp", "nothing")])]
-#[case::own_job(&[job(11.0, "Job", "ready"), job(14.0, "Job", "ended")], &[("kube-system/job", "apply cp", OWN_CHECK)])]
-#[case::job_of_before(&[job(5.0, "Job", "ready"), job(14.0, "Job", "ended")], &[("kube-system/job", "apply cp", "nothing")])]
-#[case::job_of_a_drain(&[job(31.0, "Job", "ready"), job(33.0, "Job", "ended")], &[("kube-system/job", "drain w1", "nothing")])]
+#[case::own_job(&[job(11.0, "Job", "ready"), job(14.0, "Job", "ending")], &[("kube-system/job", "apply cp", OWN_CHECK)])]
+#[case::own_job_that_succeeds(&[job(11.0, "Job", "ready"), job(14.0, "Job", "ended"), job(15.0, "Job", "ending")], &[])]
+#[case::job_of_before(&[job(5.0, "Job", "ready"), job(14.0, "Job", "ending")], &[("kube-system/job", "apply cp", "nothing")])]
+#[case::job_of_before_that_succeeds(&[job(5.0, "Job", "ready"), job(14.0, "Job", "ended")], &[])]
+#[case::job_of_a_drain(&[job(31.0, "Job", "ready"), job(33.0, "Job", "ending")], &[("kube-system/job", "drain w1", "nothing")])]
 #[case::no_job(&[job(11.0, "ReplicaSet", "ready"), job(14.0, "ReplicaSet", "ended")], &[("kube-system/job", "apply cp", "nothing")])]
 #[case::exchanged(&[api(12.0, "cp", "a", "ending")], &[("kube-system/cp", "apply cp", EXCHANGED)])]
 #[case::exchanged_elsewhere(&[api(12.0, "cp2", "a", "ending")], &[("kube-system/cp2", "apply cp", "nothing")])]
@@ -252,7 +255,7 @@ fn the_stored_report_tells_of_the_same_pods() {
         dns(14.0, "w2", "b", "ready"),
         dns(15.0, "w2", "a", "ending"),
         job(11.0, "Job", "ready"),
-        job(14.0, "Job", "ended"),
+        job(14.0, "Job", "ending"),
         web(1.0, "a", "ready"),
         web(35.0, "a", "ending"),
         Seen(1.0, SYSTEM, "proxy", "kube-proxy", "w1", "DaemonSet", "a", "ready"),
@@ -321,4 +324,42 @@ fn a_system_pod_that_went_long_before_a_rollout_was_not_replaced_by_it() {
     let late = began(&records, "settle");
     put(&mut without, late, change(Change::Added, "dns-new", "b", true));
     comes_out(&without, "D4", Conclusion::Failed);
+}
+
+/// A pod of somebody else's, with its controller's kind and its container's restarts.
+fn theirs(name: &str, node: &str, owner: &str, phase: &str, restarts: i64) -> Event {
+    changed(json!({
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "kube-system", "uid": name, "labels": {"app": name},
+            "ownerReferences": [{"kind": owner, "name": "o", "uid": "o", "controller": true}]},
+        "spec": {"nodeName": node},
+        "status": {"phase": phase, "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"restartCount": restarts, "lastState": {"terminated": {"reason": "Error"}}}]},
+    }))
+}
+
+/// A scheduler on another control plane crashes seven times in the step `apply`, while the API answers all the
+/// while: its own API server is not touched, and one lost leader explains one restart.
+#[test]
+fn a_scheduler_that_crashes_over_and_over_on_another_control_plane_is_no_exchange() {
+    let mut records = super::told();
+    let scheduler = |times| theirs("kube-scheduler-cp2", "cp2", "Node", "Running", times);
+    let (first, at) = (second(&records[0]), began(&records, "apply"));
+    put(&mut records, first, scheduler(0));
+    put(&mut records, at + 0.5, scheduler(1));
+    comes_out(&records, "D4", Conclusion::Passed);
+    for times in 2..=7 {
+        put(&mut records, at + 0.5 + 0.1 * times as f64, scheduler(times));
+    }
+    comes_out(&records, "D4", Conclusion::Failed);
+}
+
+/// A Job that comes to its good end was not disturbed by anybody.
+#[test]
+fn a_job_that_succeeds_while_a_node_is_drained_is_no_disturbance() {
+    let mut records = super::told();
+    let at = drain_of_w2(&records);
+    put(&mut records, at + 0.5, theirs("backup-1", "w1", "Job", "Running", 0));
+    put(&mut records, at + 1.0, theirs("backup-1", "w1", "Job", "Succeeded", 0));
+    comes_out(&records, "D4", Conclusion::Passed);
 }

@@ -43,7 +43,12 @@ use crate::story::says;
 #[case::not_spread("D3", |s: &mut Story| drop(fact(s, "spread").as_array_mut().unwrap().pop()), Failed, "on w2 again: none")]
 #[case::spread_and_not_ready("D3", |s: &mut Story| fact(s, "spread")[1]["status"] = json!({}), Failed, "on w2 again: none")]
 #[case::forbidden_by_another("D3", |s: &mut Story| *fact(s, "forbidding") = json!("n/other"), Failed, "the drain that n/other forbade stopped with")]
-#[case::watch_broke_after_the_drain("D4", watch_broke_after_the_drain, Passed, "evicted by the drain")]
+#[case::watch_broke_while_the_pod_waits(
+    "D4",
+    watch_broke_after_the_drain,
+    Inconclusive,
+    "the watch of Pod broke off during `drain w2`"
+)]
 #[case::one_more_of_the_set("D4", |s: &mut Story| set_after(s, true), Failed, "gone none, new set-9")]
 #[case::one_less_of_the_set("D4", |s: &mut Story| set_after(s, false), Failed, "gone set-1, new none")]
 #[case::claim_not_seen_before("D4", |s: &mut Story| drop(fact(s, "claims_before").as_array_mut().unwrap().remove(0)), Inconclusive, "the claim of set-0 was not observed")]
@@ -226,14 +231,12 @@ fn down_afterwards(story: &mut Story) {
     }
 }
 
-/// The watch broke off at the moment at which the step after the drain began.
+/// The watch broke off at the moment at which the step after the drain began: MySQL's pod waits for its node still.
 fn watch_broke_after_the_drain(story: &mut Story) {
     let at = story.records.iter().position(|r| is_step(&r.event, "configure", "w2")).unwrap();
     let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410".into(), since_us: None };
     let record = Record { event, ..story.records[at].clone() };
     story.records.insert(at + 1, record);
-    let finding = story.finding("D4");
-    assert_eq!(finding.conclusion(), Passed, "{}", finding.evidence());
 }
 
 fn set_after(story: &mut Story, more: bool) {

@@ -6,6 +6,7 @@ mod cost;
 mod course;
 mod disturbed;
 mod drain;
+mod drained;
 mod each;
 mod hop;
 pub mod judge;
@@ -21,6 +22,7 @@ use seatrial::judge::version::Version;
 use seatrial::judge::{Conclusion, Evidence};
 use seatrial::node::Role;
 use seatrial::upgrade::{ClusterFacts, Component, NodeFacts, ReleaseFacts, State};
+use serde_json::Value;
 
 /// The records of a sound upgrade.
 pub fn told() -> Vec<Record> {
@@ -124,4 +126,21 @@ pub fn versions(records: &mut [Record], bend: impl Fn(&mut State)) {
             ended.versions.iter_mut().for_each(&bend);
         }
     }
+}
+
+/// When the drain of `w2` begins.
+pub fn drain_of_w2(records: &[Record]) -> f64 {
+    let is = |r: &&Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "drain" && s.node.as_deref() == Some("w2"));
+    second(records.iter().find(is).unwrap())
+}
+
+/// The last state of a pod before a second.
+pub fn pod_at(records: &[Record], uid: &str, at: f64) -> Value {
+    let is = |r: &&Record| {
+        second(r) <= at && matches!(&r.event, Event::ObjectChanged { uid: of, .. } if of == uid)
+    };
+    let Event::ObjectChanged { object, .. } = &records.iter().rfind(is).unwrap().event else {
+        unreachable!()
+    };
+    object.clone()
 }

@@ -1,5 +1,6 @@
 //! What is planned, and each reason not to begin.
 
+use rstest::rstest;
 use seatrial::node::Role;
 use seatrial::upgrade::{
     BudgetFacts, ClusterFacts, Component, EtcdPolicy, Refusal, ReleaseFacts, UpgradePlan,
@@ -297,4 +298,41 @@ fn every_refusal_that_a_command_mends_says_so() {
     facts.nodes[1].cordoned = true;
     assert_eq!(refusal(&facts, "1.35.4").hint().as_deref(), Some("kubectl uncordon w1"));
     assert_eq!(facts.of(Role::Worker).count(), 2);
+}
+
+/// An etcd that is not seen counts as done, unlike every other component of the control plane; and one that stayed
+/// behind (the call before had `--keep-etcd`) is skipped where etcd is to be upgraded. Neither has a word in the plan.
+#[rstest]
+fn an_etcd_that_is_not_at_its_goal_is_brought_along_or_told(
+    #[values(&["cp", "w1"][..], &["cp", "cp2", "cp3", "w1"])] nodes: &[&str],
+    #[values(None, Some("3.6.5"))] etcd: Option<&str>,
+) {
+    let make = |facts: &ClusterFacts| {
+        UpgradePlan::make(facts, &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap()
+    };
+    let mut facts = cluster(nodes);
+    // `apply cp` has come to its end.
+    let whole = make(&facts);
+    facts.state = whole.hops[0].steps.iter().find(|s| s.title() == "apply cp").unwrap().after.clone();
+    let parts = facts.state.planes.get_mut("cp").unwrap();
+    match etcd {
+        Some(version) => _ = parts.insert(Component::Etcd, v(version)),
+        None => _ = parts.remove(&Component::Etcd),
+    }
+    let plan = make(&facts);
+    let titles: Vec<String> = plan.hops[0].steps.iter().map(|step| step.title()).collect();
+    let last = &plan.hops[0].steps.last().unwrap().after;
+    let arrived = last.planes.values().all(|parts| parts.get(&Component::Etcd) == Some(&v("3.6.6")));
+    assert!(arrived || plan.warnings.iter().any(|w| w.contains("etcd")), "{titles:?} {:?}", plan.warnings);
+}
+
+/// The way to 1.36 leads over "the newest release" of 1.35: a candidate of a later one is none.
+#[test]
+fn a_hop_between_leads_to_a_release_and_to_no_candidate() {
+    let mut known = releases();
+    let candidate = seatrial::upgrade::ReleaseFacts { version: v("1.35.5-rc.0"), ..known[3].clone() };
+    known.push(candidate);
+    let facts = cluster(&["cp", "w1"]);
+    let plan = UpgradePlan::make(&facts, &known, v("1.36.3"), EtcdPolicy::Upgrade).unwrap();
+    assert_eq!(plan.hops[0].to, v("1.35.4"));
 }

@@ -1,0 +1,77 @@
+//! Answers: what a server says is its own, whatever the machine does; what nobody answered is not.
+
+use rstest::rstest;
+use seatrial::event::{Event, Outcome};
+use seatrial::judge::Conclusion::{Failed, Inconclusive};
+
+use super::{sampled, starves};
+use crate::story::recorded;
+use crate::upgrade::{self, began, comes_out, put, second};
+
+/// A row that got no answer while the machine starved counts for D2's share of failed requests: its record has no
+/// beginning, so that no time of the machine falls into it.
+#[test]
+fn rows_without_an_answer_on_a_starved_machine_leave_d2_open() {
+    let mut records = upgrade::told();
+    let at = began(&records, "apply");
+    let near =
+        records.iter().rfind(|r| matches!(&r.event, Event::RowWritten { row, .. } if row.writer == "ledger"));
+    let mut lost = near.unwrap().event.clone();
+    for n in 1..=120 {
+        if let Event::RowWritten { row, outcome, reason, .. } = &mut lost {
+            (row.number, *outcome) = (10_000 + n, Outcome::Indeterminate);
+            *reason = "MySQL did not answer in 2.0 s: insert row".into();
+        }
+        put(&mut records, at + 0.5 + 0.01 * n as f64, lost.clone());
+    }
+    comes_out(&records, "D2", Failed);
+    starves(&mut records, at + 0.2, at + 2.5);
+    comes_out(&records, "D2", Inconclusive);
+}
+
+/// "What a server itself answered" is its own (ADR 29). Only details that begin with a digit, HTTP's, are taken for
+/// answers: what the cluster's DNS and its API say is excused.
+#[rstest]
+#[case::dns("dns", "kubernetes.default.svc.cluster.local does not exist")]
+#[case::api("api", "namespaces \"default\" is forbidden: User \"x\" cannot get resource")]
+fn what_dns_and_the_api_answered_is_their_own(#[case] probe: &str, #[case] said: &str) {
+    let mut records = upgrade::told();
+    let at = began(&records, "preload");
+    for n in 0..19 {
+        let outcome = if n == 0 || n == 18 { Outcome::Acknowledged } else { Outcome::Refused };
+        let (probe, detail) = (probe.to_owned(), said.to_owned());
+        put(
+            &mut records,
+            at + 0.1 + 0.5 * f64::from(n),
+            Event::Sampled { probe, outcome, took_ms: 1.0, detail },
+        );
+    }
+    comes_out(&records, "D2", Failed);
+    starves(&mut records, at + 0.2, at + 8.9);
+    comes_out(&records, "D2", Failed);
+}
+
+/// D2, E1 and A11 excuse a server's own refusal while the machine starved; A7 says rightly that it refuses
+/// whatever the machine does.
+#[test]
+fn a_servers_answer_is_its_own_also_while_the_machine_starves() {
+    let mut records = upgrade::told();
+    let at = began(&records, "apply");
+    for n in 3..10 {
+        let refused = sampled("http", Outcome::Refused, 1.0, "500 nginx/1.29.0");
+        put(&mut records, at + 0.5 * f64::from(n), refused);
+    }
+    comes_out(&records, "D2", Failed);
+    starves(&mut records, at + 1.05, at + 4.9);
+    comes_out(&records, "D2", Failed);
+}
+
+/// The same for A11.
+#[test]
+fn a_servers_answer_is_its_own_in_a11() {
+    let mut story = recorded();
+    let at = second(&story.records[story.mark("bad-image")]) + 0.05;
+    put(&mut story.records, at, sampled("http", Outcome::Refused, 1.0, "500 nginx/1.22.1"));
+    starves(&mut story.records, at - 0.5, at + 1.0);
+    comes_out(&story.records, "A11", Failed);
+}

@@ -1,0 +1,139 @@
+//! Times: what a machine that starves takes off them.
+
+use rstest::rstest;
+use seatrial::event::{Event, Outcome, Record};
+use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
+use serde_json::json;
+
+use super::{healthy, mark, sampled, starves};
+use crate::passing::fact;
+use crate::story::recorded;
+use crate::upgrade::{self, began, comes_out, put, second};
+use crate::{ha, passing};
+
+/// "A time over its budget for up to three times as long as the machine starved in that time" (ADR 29): not in E3.
+#[test]
+fn e3_is_open_where_the_machine_starved_in_its_time() {
+    let mut story = ha::told();
+    for record in story.records.iter_mut().filter(|r| r.mono_us >= 24_000_000) {
+        record.mono_us += 20_000_000;
+        record.at += jiff::SignedDuration::from_secs(20);
+    }
+    comes_out(&story.records, "E3", Failed);
+    starves(&mut story.records, 25.0, 43.0);
+    comes_out(&story.records, "E3", Inconclusive);
+}
+
+/// Nor in these: what the budget is now, and from where to where the machine starved, in seconds from a mark.
+#[rstest]
+#[case::b10("B10", 0.001, "return", (-1.0, 30.0))]
+#[case::c2("C2", 0.0001, "delete-pod", (0.1, 2.1))]
+#[case::c9("C9", 5.0, "declare", (1.0, 6.0))]
+fn a_time_is_open_where_the_machine_starved_in_it(
+    #[case] id: &str,
+    #[case] budget: f64,
+    #[case] from: &str,
+    #[case] starved: (f64, f64),
+) {
+    let mut records = passing::history(id);
+    *fact(&mut records, id, "budget").1 = json!(budget);
+    comes_out(&records, id, Failed);
+    let at = mark(&records, from);
+    starves(&mut records, at + starved.0, at + starved.1);
+    comes_out(&records, id, Inconclusive);
+}
+
+/// A time over its budget is excused by starvation long before it began: all of the scenario's is summed up.
+#[test]
+fn starvation_before_a_time_began_does_not_excuse_it() {
+    let mut story = ha::told();
+    story.bend_at("E3", "budget", "/seconds", json!(20.0));
+    comes_out(&story.records, "E3", Failed);
+    // The fault is at 20 s.
+    starves(&mut story.records, 1.0, 6.0);
+    healthy(&mut story.records, 6.25, 90.0);
+    comes_out(&story.records, "E3", Failed);
+}
+
+/// A7's longest time without an answer is held against the cluster though the machine starved all of it.
+#[test]
+fn an_outage_while_the_machine_starved_leaves_a7_open() {
+    let mut story = recorded();
+    let from = second(&story.records[story.mark("image-settled")]);
+    story.later("image-settled", 8.0);
+    for n in 1..=14 {
+        let failed = sampled("http", Outcome::Indeterminate, 400.0, "curl 28: timed out");
+        put(&mut story.records, from + 0.5 * f64::from(n), failed);
+    }
+    starves(&mut story.records, from + 0.05, from + 7.9);
+    comes_out(&story.records, "A7", Inconclusive);
+}
+
+/// One request that fails just after the machine starved makes the whole outage, starved seconds and all, the
+/// cluster's: requests that are left out do not take their time with them.
+#[test]
+fn a_request_that_fails_just_after_the_machine_starved_does_not_bring_the_starved_time_back() {
+    let mut records = upgrade::told();
+    let at = began(&records, "apply");
+    for end in [1.5, 2.5, 3.5] {
+        put(&mut records, at + end, sampled("http", Outcome::Indeterminate, 400.0, "curl 28: timed out"));
+    }
+    put(&mut records, at + 4.6, sampled("http", Outcome::Indeterminate, 800.0, "curl 28: timed out"));
+    starves(&mut records, at + 1.05, at + 3.6);
+    comes_out(&records, "D2", Inconclusive);
+}
+
+/// Kube-proxy had no time to write its rules, since the machine starved just after a pod was deleted; the request
+/// that fails 4 s after the deletion, the machine being well again, convicts the cluster.
+#[test]
+fn starvation_between_a_deletion_and_a_failed_request_leaves_a7_open() {
+    let mut story = recorded();
+    let (from, settled) = (story.mark("image-change"), story.mark("image-settled"));
+    let is_ending = |r: &Record| {
+        matches!(&r.event, Event::ObjectChanged { kind, object, .. }
+            if kind == "Pod" && !object["metadata"]["deletionTimestamp"].is_null())
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut deleted = 0.0;
+    for record in &story.records[from..settled] {
+        if let Event::ObjectChanged { uid, .. } = &record.event
+            && is_ending(record)
+            && seen.insert(uid.clone())
+        {
+            deleted = second(record);
+        }
+    }
+    let end = second(&story.records[settled]);
+    story.later("image-settled", 10.0);
+    for n in 1..=19 {
+        let good = sampled("http", Outcome::Acknowledged, 1.0, "200 nginx/1.26.3");
+        put(&mut story.records, end + 0.5 * f64::from(n), good);
+    }
+    comes_out(&story.records, "A7", Passed);
+    let first = second(&story.records[0]);
+    healthy(&mut story.records, first, deleted);
+    starves(&mut story.records, deleted, deleted + 2.8);
+    healthy(&mut story.records, deleted + 2.9, end + 10.0);
+    let failed = sampled("http", Outcome::Indeterminate, 1.0, "curl 7: refused");
+    put(&mut story.records, deleted + 4.0, failed);
+    comes_out(&story.records, "A7", Inconclusive);
+}
+
+/// A control probe that was well, and is silent from some second to the end of the records, got no time to
+/// ask; nobody sees that starvation.
+#[test]
+fn a_control_probe_that_falls_silent_to_the_end_got_no_time_to_ask() {
+    let mut story = recorded();
+    let begin = second(&story.records[story.mark("bad-image")]);
+    let from = second(&story.records[story.mark("bad-image-rolled-back")]);
+    story.later("bad-image-rolled-back", 8.0);
+    for n in 1..=14 {
+        let (outcome, detail) = match n {
+            10 => (Outcome::Indeterminate, "curl 28: timed out"),
+            _ => (Outcome::Acknowledged, "200 nginx/1.26.3"),
+        };
+        put(&mut story.records, from + 0.5 * f64::from(n), sampled("http", outcome, 400.0, detail));
+    }
+    healthy(&mut story.records, begin, from);
+    comes_out(&story.records, "A11", Inconclusive);
+}

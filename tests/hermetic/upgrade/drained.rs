@@ -1,0 +1,90 @@
+//! Drains as D3 and D4 see them: those of every hop, the pods of the story alone, and what a gap in a watch hides.
+
+use seatrial::event::{Event, Record};
+use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use serde_json::json;
+
+use super::{comes_out, drain_of_w2, pod_at, put, second, told};
+use crate::passing::{fact, unready};
+use crate::story::changed;
+
+/// The upgrade as told, and a second hop in which nodes and pods do nothing: no node was closed, no pod moved.
+fn second_hop_without_a_drain() -> Vec<Record> {
+    let mut records = told();
+    let of_upgrade = |r: &&Record| {
+        matches!(
+            &r.event,
+            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_)
+        )
+    };
+    let again: Vec<Record> = records.iter().filter(of_upgrade).cloned().collect();
+    let last = records.last().unwrap().clone();
+    for record in again {
+        let text = serde_json::to_string(&record).unwrap();
+        let text = text.replace("1.35.4", "1.36.3").replace("1.34.4", "1.35.4");
+        let mut record: Record = serde_json::from_str(&text).unwrap();
+        record.at = last.at + jiff::SignedDuration::from_micros(record.mono_us as i64);
+        record.mono_us += last.mono_us;
+        records.push(record);
+    }
+    records
+}
+
+/// D3 looks at the first drain of each worker. That of the second hop may have closed and moved nothing.
+#[test]
+fn d3_looks_at_the_drains_of_every_hop() {
+    comes_out(&second_hop_without_a_drain(), "D3", Failed);
+}
+
+/// A pod of somebody else's with the label `app=web` counts for the budget of the story's Deployment.
+#[test]
+fn d3_counts_the_pods_of_its_own_namespace() {
+    let mut records = told();
+    let at = drain_of_w2(&records);
+    let whole = pod_at(&records, "web-2b", at);
+    let mut pod = whole.clone();
+    unready(&mut pod);
+    put(&mut records, at + 1.0, changed(pod));
+    put(&mut records, at + 3.0, changed(whole.clone()));
+    comes_out(&records, "D3", Failed);
+    let mut other = whole;
+    other["metadata"]["namespace"] = json!("other");
+    other["metadata"]["name"] = json!("theirs");
+    other["metadata"]["uid"] = json!("theirs");
+    other["spec"]["nodeName"] = json!("cp");
+    let first = second(&records[0]);
+    put(&mut records, first, changed(other));
+    comes_out(&records, "D3", Failed);
+}
+
+/// The watch of Events breaks off after the drain, while the pod still waits for its node: that nothing was said may
+/// be a gap, and is no failure.
+#[test]
+fn a_gap_in_the_events_while_the_pod_waits_leaves_d4_open() {
+    let mut records = told();
+    records.retain(|r| !matches!(&r.event, Event::ObjectChanged { kind, .. } if kind == "Event"));
+    comes_out(&records, "D4", Failed);
+    let is = |r: &&Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "configure" && s.node.as_deref() == Some("w2"));
+    let at = second(records.iter().find(is).unwrap());
+    let since_us = Some(((at + 0.1) * 1e6) as u64);
+    put(
+        &mut records,
+        at + 2.0,
+        Event::WatchRestarted { kind: "Event".into(), reason: "410 Gone".into(), since_us },
+    );
+    comes_out(&records, "D4", Inconclusive);
+}
+
+/// The same in D4: a gap in the watch of Events while another node was drained opens the node on which the MySQL
+/// serves that has one home.
+#[test]
+fn a_gap_in_a_watch_does_not_open_what_d4_observed() {
+    let mut records = told();
+    fact(&mut records, "D4", "mysql_after").1["spec"]["nodeName"] = json!("w1");
+    comes_out(&records, "D4", Failed);
+    let is = |r: &&Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "drain" && s.node.as_deref() == Some("cp"));
+    let at = second(records.iter().find(is).unwrap());
+    let (kind, reason) = ("Event".to_owned(), "410 Gone".to_owned());
+    put(&mut records, at + 0.5, Event::WatchRestarted { kind, reason, since_us: None });
+    comes_out(&records, "D4", Failed);
+}
