@@ -21,7 +21,7 @@ pub type ImageIds = BTreeMap<String, String>;
 /// Whether the Deployment runs its present template, all of it and nothing else: generation
 /// observed; updated = ready = available = total = desired; that many ready pods of the present
 /// ReplicaSet with the template's images; no pod of another template left, terminating ones
-/// included. Pods that have ended do not count, whatever keeps them.
+/// included. Pods that have ended and that nobody deletes do not count.
 ///
 /// The status alone lies in known ways: `Progressing` may speak of the rollout before
 /// (kubernetes#124264), `Available` and the ready count include old pods.
@@ -59,7 +59,7 @@ pub fn complete_running(
     };
     let all = pods_of(deployment, sets, pods);
     let (new, old): (Vec<&Pod>, Vec<&Pod>) =
-        all.into_iter().filter(|p| !pods::has_ended(p)).partition(|p| is_owned(*p, set));
+        all.into_iter().filter(|p| !stays_for_reading(p)).partition(|p| is_owned(*p, set));
     let live: Vec<&Pod> = new.into_iter().filter(|p| pods::is_live(p)).collect();
     let doomed = live
         .iter()
@@ -154,6 +154,12 @@ fn missing(
         missing.push(format!("earlier ReplicaSet {} still counts pods", set.name_any()));
     }
     missing
+}
+
+/// A pod that has ended and that nobody deletes, such as an evicted one: it may stay for days. One that is being
+/// deleted goes now, and is waited for.
+fn stays_for_reading(pod: &Pod) -> bool {
+    pods::has_ended(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
 fn is_recreate(deployment: &Deployment) -> bool {

@@ -94,6 +94,28 @@ fn an_old_pod_is_left(#[case] terminating: bool) {
     not_yet(verdict, "pods of an earlier template left: nginx-deployment-7f5c4d9b4b-w5n7c");
 }
 
+/// An evicted pod stays for reading. A pod that ended since it is being deleted goes in a moment: whoever looks at the
+/// pods after the wait would still find it.
+#[rstest]
+#[case::evicted("Failed", false)]
+#[case::completed("Succeeded", false)]
+#[case::going("Failed", true)]
+#[case::gone_well("Succeeded", true)]
+fn an_old_pod_that_ended_is_waited_for_while_it_goes(#[case] phase: &str, #[case] going: bool) {
+    let verdict = rollout(|all| {
+        let mut old = value(OLD_POD);
+        old["status"]["phase"] = json!(phase);
+        if going {
+            old["metadata"]["deletionTimestamp"] = json!("2026-11-24T02:14:09Z");
+        }
+        all["pods"].as_array_mut().unwrap().push(old);
+    });
+    match going {
+        false => assert_eq!(verdict, Verdict::Met),
+        true => not_yet(verdict, "pods of an earlier template left"),
+    }
+}
+
 #[test]
 fn an_old_pod_counts_when_its_replica_set_is_gone_already() {
     let verdict = rollout(|all| {

@@ -24,6 +24,8 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     s.observe("B11", "claim_before", &claim);
     s.observe("B11", "volume_before", volumes.get(&volume).await?);
 
+    // How large the files are while a server runs: nothing that follows may empty one.
+    place::list(s, "served").await?;
     s.mark("deployment-deletion");
     let deployments = mysql.deployments();
     let deployment = deployments.get(NAME).await?.uid().unwrap_or_default();
