@@ -48,7 +48,7 @@ pub enum ManifestError {
         faults: Vec<Self>,
     },
     /// The cluster does not know the kind.
-    #[error("{place}: the cluster does not serve kind {kind} in {api_version}")]
+    #[error("{place}: the cluster does not serve kind {kind} in {api_version}{}", elsewhere(.served))]
     UnknownKind {
         /// The place.
         place: Box<Place>,
@@ -56,6 +56,35 @@ pub enum ManifestError {
         kind: String,
         /// Its `apiVersion`.
         api_version: String,
+        /// Each `apiVersion` in which the cluster serves a kind of this name, those of the same group first.
+        served: Vec<String>,
+    },
+    /// The API of the kind is another server's, and that one is not available.
+    #[error("{place}: the server of {api_version} is away: {reason}")]
+    Away {
+        /// The place.
+        place: Box<Place>,
+        /// The `apiVersion` that it serves.
+        api_version: String,
+        /// What the APIService says of it.
+        reason: String,
+    },
+    /// The API does not serve the kinds that a definition of the manifest defines.
+    #[error("{place}: the kind that it defines is not served")]
+    NotEstablished {
+        /// The definition.
+        place: Box<Place>,
+        /// What was seen last.
+        #[source]
+        source: Box<WaitError>,
+    },
+    /// An error after some objects were applied: they are there.
+    #[error("{source}; applied are {}", some(.applied))]
+    Partly {
+        /// Kind and name of what was applied.
+        applied: Vec<String>,
+        /// The error.
+        source: Box<Self>,
     },
     /// The API refused the object, or gave no good answer before the deadline.
     #[error("{place}: failed to {doing} after {:.1} s", .waited.as_secs_f64())]
@@ -130,6 +159,18 @@ pub enum ManifestError {
     },
 }
 
+fn elsewhere(served: &[String]) -> String {
+    if served.is_empty() { String::new() } else { format!("; it serves one in {}", served.join(", ")) }
+}
+
+/// The first of many, and how many more there are.
+fn some(texts: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let more = texts.len().saturating_sub(SHOWN);
+    let shown = texts[..texts.len() - more].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
 /// The first faults in one line, and how many more there are.
 fn listed(faults: &[ManifestError]) -> String {
     const SHOWN: usize = 20;
@@ -145,9 +186,22 @@ fn held_by(objects: &[String]) -> String {
 }
 
 impl ManifestError {
+    /// The error itself, without what was applied before it.
+    pub fn cause(&self) -> &Self {
+        if let Self::Partly { source, .. } = self { source.cause() } else { self }
+    }
+
     /// The command that mends it, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Partly { source, .. } => source.hint(),
+            Self::UnknownKind { place, served, .. } if !served.is_empty() => {
+                Some(format!("write `apiVersion: {}` in {}:{}", served[0], place.file, place.line))
+            }
+            Self::Away { api_version, .. } => {
+                let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+                Some(format!("kubectl describe apiservice {version}.{group}"))
+            }
             Self::UnknownKind { kind, .. } => {
                 Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
             }

@@ -20,6 +20,11 @@ impl Faults {
         self.0.push(ManifestError::Yaml { place, why: flaw.why });
     }
 
+    /// An error that leaves the others as they are.
+    pub(super) fn add(&mut self, error: ManifestError) {
+        self.0.push(error);
+    }
+
     /// All of them as one error; one alone stays as it is.
     pub(super) fn end(mut self) -> Result<(), ManifestError> {
         match self.0.len() {

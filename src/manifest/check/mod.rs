@@ -55,7 +55,7 @@ fn header(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
 
 fn names(metadata: &Node, line: u64, place: &Place, faults: &mut Faults) {
     let of = |field: &str| metadata.entry(field).filter(|e| !matches!(e.value.data, Data::Null));
-    let name = of("name");
+    let name = of("name").or_else(|| of("generateName"));
     if name.is_none() {
         let line = metadata.entry("name").map_or(line, |entry| entry.line);
         faults.wrong(place, line, "`metadata.name` is missing");

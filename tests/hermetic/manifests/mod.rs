@@ -16,6 +16,8 @@ mod localising;
 mod mutations;
 mod places;
 mod reading;
+mod served;
+mod server;
 mod sizes;
 mod texts;
 
