@@ -26,7 +26,7 @@ pub use delete::{delete, delete_exact};
 pub use error::{ManifestError, OwnedField};
 pub use host_folder::{HostFolder, HostFolderError};
 pub use images::ImageElsewhere;
-pub use localise::{NAMESPACE_LABEL, Renamed};
+pub use localise::{ForeignReference, Localised, NAMESPACE_LABEL, Renamed};
 pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
 
 /// The field manager that owns what seatrial applies.
@@ -134,15 +134,19 @@ impl Manifest {
     /// bind to each other, and the controller still chooses, so that the claim carries what a
     /// chosen binding carries (`bound-by-controller`). A hostPath stays as it is.
     ///
+    /// References to another namespace inside objects (subjects of bindings, addresses of Services in arguments,
+    /// environments and ConfigMaps, services that the API server calls) follow where they mean an object of this
+    /// manifest. All others, and selectors of namespaces by name, are left and given in [`Localised::foreign`].
+    ///
     /// # Errors
     /// [`ManifestError::Wrong`] for an object that names another namespace, or one of a
-    /// cluster-scoped kind that cannot be renamed.
+    /// cluster-scoped kind that cannot be renamed; [`ManifestError::Several`] for several.
     pub fn localise(
         &mut self,
         namespace: &str,
         suffix: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<Vec<Renamed>, ManifestError> {
+    ) -> Result<Localised, ManifestError> {
         localise::localise(&mut self.objects, namespace, suffix, labels)
     }
 }

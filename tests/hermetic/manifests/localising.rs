@@ -12,7 +12,7 @@ fn localised(text: &str) -> (Manifest, Vec<String>) {
     let mut manifest = Manifest::read("f.yaml", text).unwrap();
     let labels = BTreeMap::from([("run".to_owned(), "r1".to_owned())]);
     let renamed = manifest.localise("shop-abc123", "abc123", &labels).unwrap();
-    (manifest, renamed.into_iter().map(|r| format!("{} {} {}", r.what, r.from, r.to)).collect())
+    (manifest, renamed.renamed.into_iter().map(|r| format!("{} {} {}", r.what, r.from, r.to)).collect())
 }
 
 #[test]

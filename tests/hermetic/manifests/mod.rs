@@ -16,6 +16,7 @@ mod localising;
 mod mutations;
 mod places;
 mod reading;
+mod references;
 mod served;
 mod server;
 mod sizes;
