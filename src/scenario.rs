@@ -444,7 +444,10 @@ impl Scenario {
         manifest.objects().iter().for_each(|object| self.settings.secrets.learn_from(&object.body));
         manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
-        manifest.localise(&self.namespace, &self.suffix, &labels)?;
+        let localised = manifest.localise(&self.namespace, &self.suffix, &labels)?;
+        // What leaves the scenario, and what the registry of the profile does not have.
+        localised.foreign.iter().for_each(|reference| self.note(reference.to_string()));
+        manifest.images_of_custom_resources().iter().for_each(|image| self.note(image.to_string()));
         Ok(manifest)
     }
 

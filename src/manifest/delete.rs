@@ -2,40 +2,69 @@
 
 use std::fmt::Debug;
 
-use kube::api::{DeleteParams, DynamicObject, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::runtime::watcher;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::apply::{api_for, discover, failed, tried};
-use super::{Manifest, ManifestError, is_ours};
+use super::apply::{Served, failed, is_definition, tried};
+use super::faults::Faults;
+use super::{Manifest, ManifestError, Object, is_ours};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::wait::{self, WaitError, namespaces};
 
-/// Deletes the objects in the reverse order of the file, each with its dependants in the
-/// background, and waits until each is gone. What is not there is no error. An object that
+/// Deletes the objects in the reverse order of the file, definitions of kinds last, each with its dependants in the
+/// background, and waits until each is gone. What is not there is no error, and neither is a kind that the cluster
+/// does not serve: it has no objects. Of a `generateName`, all that seatrial made of it go. An object that
 /// somebody makes anew under the same name meanwhile is another one, and stays.
 ///
 /// # Errors
 /// [`ManifestError::NotOurs`] for an object that seatrial did not apply; [`ManifestError::Left`] with what holds
-/// the object; [`ManifestError::Api`].
+/// the object; [`ManifestError::Api`]; [`ManifestError::Away`] for objects of a server that is not available, after all
+/// others are deleted.
 pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) -> Result<(), ManifestError> {
-    let discovery = discover(client, deadline).await?;
-    for object in manifest.objects().iter().rev() {
-        let api = api_for(&client.unary, &discovery, object)?;
-        let (name, failed) = (object.name(), |source| failed(object, "delete it", deadline, source));
-        let Some(found) = tried(deadline, || api.get_opt(name)).await.map_err(failed)? else { continue };
+    let served = Served::ask(client, manifest, deadline).await?;
+    let mut away = Faults::default();
+    let (definitions, others): (Vec<&Object>, Vec<&Object>) =
+        manifest.objects().iter().rev().partition(|object| is_definition(object));
+    for object in others.into_iter().chain(definitions) {
+        match served.api(&client.unary, object) {
+            Ok(api) => one(object, &api, served.api(&client.stream, object)?, deadline).await?,
+            Err(ManifestError::UnknownKind { .. }) => {}
+            Err(error @ ManifestError::Away { .. }) => away.add(error),
+            Err(error) => return Err(error),
+        }
+    }
+    away.end()
+}
+
+async fn one(
+    object: &Object,
+    api: &Api<DynamicObject>,
+    watched: Api<DynamicObject>,
+    deadline: Deadline,
+) -> Result<(), ManifestError> {
+    let failed = |source| failed(object, "delete it", deadline, source);
+    let found = match object.generate_name() {
+        None => tried(deadline, || api.get_opt(object.name())).await.map_err(failed)?.into_iter().collect(),
+        Some(prefix) => {
+            let all = ListParams::default();
+            let mut found = tried(deadline, || api.list(&all)).await.map_err(failed)?.items;
+            found.retain(|o| o.metadata.generate_name.as_deref() == Some(prefix) && is_ours(&o.metadata));
+            found
+        }
+    };
+    for found in found {
         if !is_ours(&found.metadata) {
             return Err(ManifestError::NotOurs { what: object.place.to_string() });
         }
-        let uid = found.metadata.uid.unwrap_or_default();
-        let asked = delete_exact(&api, name, &uid, DeleteParams::background(), deadline).await;
+        let (name, uid) = (found.name_any(), found.metadata.uid.unwrap_or_default());
+        let asked = delete_exact(api, &name, &uid, DeleteParams::background(), deadline).await;
         if !asked.map_err(failed)? {
             continue;
         }
-        let gone = gone(api_for(&client.stream, &discovery, object)?, name, &uid, deadline).await;
-        gone.map_err(|source| ManifestError::Left {
+        gone(watched.clone(), &name, &uid, deadline).await.map_err(|source| ManifestError::Left {
             place: Box::new(object.place.clone()),
             source: Box::new(source),
         })?;

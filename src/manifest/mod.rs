@@ -3,27 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::client::ApiError;
-use crate::wait::WaitError;
-
 mod apply;
+mod check;
 mod delete;
+mod error;
+mod faults;
 mod folder_users;
 mod host_folder;
 mod images;
+mod kinds;
 mod localise;
 mod namespace;
 mod read;
+mod yaml;
 
 pub use apply::{Applied, apply, force_apply};
 pub use delete::{delete, delete_exact};
+pub use error::{ManifestError, OwnedField};
 pub use host_folder::{HostFolder, HostFolderError};
-pub use localise::{NAMESPACE_LABEL, Renamed};
+pub use images::ImageElsewhere;
+pub use localise::{ForeignReference, Localised, NAMESPACE_LABEL, Renamed};
 pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
 
 /// The field manager that owns what seatrial applies.
@@ -51,26 +54,40 @@ pub struct Object {
 pub struct Place {
     /// The file as it was named to [`Manifest::read`].
     pub file: String,
-    /// Line that the document's content starts at, from 1; of a parse error, the line of the error.
+    /// The line that the object starts at, from 1; of what is wrong, the line of the field.
     pub line: u64,
-    /// Number of the document from 1; empty ones and ones with comments only are not counted.
+    /// Number of the document from 1; empty ones and ones with comments only are not counted. 0 where the
+    /// file itself is meant.
     pub document: usize,
-    /// Number from 1 within `items`, where the document is a `List`.
+    /// Number from 1 within `items`, where the document is a list.
     pub item: Option<usize>,
     /// Its kind; empty where there is none.
     pub kind: String,
-    /// Its name; empty where there is none.
+    /// Its name; its `generateName` with `*` where it has only that; empty where there is none.
     pub name: String,
 }
 
 impl Manifest {
-    /// Reads the objects of a YAML text with any number of documents; `List`s are flattened. YAML
-    /// is read as `kubectl` reads it: `0644` is octal, a key given twice is an error.
+    /// Reads the objects of a text, YAML or JSON, with any number of documents. `List` and lists of a kind, such as
+    /// `ConfigMapList`, are flattened. The text is read as `kubectl` reads it: `0644` is octal, `on` is true, a number
+    /// for a key is its text. A key that `kubectl` would read as another text is an error, and so is one given twice.
+    /// CRLF is read, and a byte order mark. Aliases, depth and size have budgets.
+    ///
+    /// Fields that hold texts by key (labels, annotations, selectors, the data of a ConfigMap) and sizes are checked
+    /// where the schema of Kubernetes' own kinds has them.
     ///
     /// # Errors
-    /// [`ManifestError::Yaml`], [`ManifestError::Wrong`].
+    /// [`ManifestError::Yaml`], [`ManifestError::Wrong`]; [`ManifestError::Several`] with all that is wrong.
     pub fn read(file: &str, text: &str) -> Result<Self, ManifestError> {
         Ok(Self { objects: read::objects(file, text)? })
+    }
+
+    /// As [`Manifest::read`], from the bytes of a file.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::read`]; [`ManifestError::Yaml`] for bytes that are not UTF-8. UTF-16 and UTF-32 are named.
+    pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
+        Self::read(file, read::text_of(file, bytes)?)
     }
 
     /// The objects, in the order of the file.
@@ -90,15 +107,23 @@ impl Manifest {
         self
     }
 
-    /// Replaces container images by exact name wherever a pod is described: containers, init
-    /// containers, templates of any kind. An image without an entry is left alone. Returns the
-    /// pairs that were used, each once.
+    /// Replaces images by exact name in the pods of Kubernetes' own kinds: of containers, init containers and
+    /// ephemeral ones, and those that are mounted (`volumes[].image.reference`). An image without an entry is left
+    /// alone. Returns the pairs that were used, each once.
+    ///
+    /// Custom resources are left as they are, since only their own controllers know what their fields mean:
+    /// [`Manifest::images_of_custom_resources`] lists them.
     pub fn substitute_images(&mut self, map: &BTreeMap<String, String>) -> Vec<(String, String)> {
         let mut used = Vec::new();
         for object in &mut self.objects {
-            images::substitute(&mut object.body, map, &mut used);
+            images::substitute(object, map, &mut used);
         }
         used
+    }
+
+    /// The images that custom resources name in fields called `image`. They are not substituted.
+    pub fn images_of_custom_resources(&self) -> Vec<ImageElsewhere> {
+        self.objects.iter().flat_map(images::elsewhere).collect()
     }
 
     /// Makes the manifest a test's own, so that several may stand side by side in one cluster.
@@ -109,15 +134,19 @@ impl Manifest {
     /// bind to each other, and the controller still chooses, so that the claim carries what a
     /// chosen binding carries (`bound-by-controller`). A hostPath stays as it is.
     ///
+    /// References to another namespace inside objects (subjects of bindings, addresses of Services in arguments,
+    /// environments and ConfigMaps, services that the API server calls) follow where they mean an object of this
+    /// manifest. All others, and selectors of namespaces by name, are left and given in [`Localised::foreign`].
+    ///
     /// # Errors
     /// [`ManifestError::Wrong`] for an object that names another namespace, or one of a
-    /// cluster-scoped kind that cannot be renamed.
+    /// cluster-scoped kind that cannot be renamed; [`ManifestError::Several`] for several.
     pub fn localise(
         &mut self,
         namespace: &str,
         suffix: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<Vec<Renamed>, ManifestError> {
+    ) -> Result<Localised, ManifestError> {
         localise::localise(&mut self.objects, namespace, suffix, labels)
     }
 }
@@ -138,6 +167,11 @@ impl Object {
         self.body["metadata"]["name"].as_str().unwrap_or_default()
     }
 
+    /// Its `metadata.generateName`, where it has no name: the API gives it one.
+    pub fn generate_name(&self) -> Option<&str> {
+        self.body["metadata"]["generateName"].as_str().filter(|_| self.name().is_empty())
+    }
+
     /// Its namespace, where it names one.
     pub fn namespace(&self) -> Option<&str> {
         self.body["metadata"]["namespace"].as_str()
@@ -146,7 +180,11 @@ impl Object {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: document {}", self.file, self.line, self.document)?;
+        write!(f, "{}:{}", self.file, self.line)?;
+        if self.document == 0 {
+            return Ok(());
+        }
+        write!(f, ": document {}", self.document)?;
         if let Some(item) = self.item {
             write!(f, " item {item}")?;
         }
@@ -159,149 +197,9 @@ impl fmt::Display for Place {
     }
 }
 
-/// A field of an object that another field manager owns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedField {
-    /// The field, such as `.spec.replicas`.
-    pub field: String,
-    /// Its manager as the API names it, such as `"kubectl" with subresource "scale" using apps/v1`.
-    pub manager: String,
-}
-
-impl fmt::Display for OwnedField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "field manager {} owns {}", self.manager, self.field)
-    }
-}
-
-/// Why a manifest cannot be read, applied or deleted.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// The text is not YAML, or a key is given twice.
-    #[error("{place}: {why}")]
-    Yaml {
-        /// The place; kind and name as far as they can be made out.
-        place: Box<Place>,
-        /// The parser's reason, in one line.
-        why: String,
-    },
-    /// A document is no object, or not one that a test may apply.
-    #[error("{place}: {why}")]
-    Wrong {
-        /// The place.
-        place: Box<Place>,
-        /// What is wrong.
-        why: String,
-    },
-    /// The cluster does not know the kind.
-    #[error("{place}: the cluster does not serve kind {kind} in {api_version}")]
-    UnknownKind {
-        /// The place.
-        place: Box<Place>,
-        /// The kind.
-        kind: String,
-        /// Its `apiVersion`.
-        api_version: String,
-    },
-    /// The API refused the object, or gave no good answer before the deadline.
-    #[error("{place}: failed to {doing} after {:.1} s", .waited.as_secs_f64())]
-    Api {
-        /// The place.
-        place: Box<Place>,
-        /// What was being done.
-        doing: &'static str,
-        /// How long was tried.
-        waited: Duration,
-        /// The last answer.
-        #[source]
-        source: ApiError,
-    },
-    /// Other field managers own fields that the manifest sets to other values.
-    #[error("{place}: {}", .owned.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    Conflict {
-        /// The place.
-        place: Box<Place>,
-        /// The fields.
-        owned: Vec<OwnedField>,
-    },
-    /// The API gave no list of its kinds before the deadline.
-    #[error("failed to ask the cluster for its kinds for {:.1} s", .waited.as_secs_f64())]
-    Discovery {
-        /// How long was tried.
-        waited: Duration,
-        /// The last answer.
-        #[source]
-        source: ApiError,
-    },
-    /// The object is still there.
-    #[error("{place}: failed to delete it")]
-    Left {
-        /// The place.
-        place: Box<Place>,
-        /// What holds it.
-        #[source]
-        source: Box<WaitError>,
-    },
-    /// The namespace of a test cannot be made or removed.
-    #[error("failed to {doing} namespace {namespace} after {:.1} s", .waited.as_secs_f64())]
-    Namespace {
-        /// Its name.
-        namespace: String,
-        /// What was being done.
-        doing: &'static str,
-        /// How long was tried.
-        waited: Duration,
-        /// The last answer.
-        #[source]
-        source: ApiError,
-    },
-    /// An object of this kind and name is there, and seatrial did not make it.
-    #[error("{what}: seatrial did not make what is there, so it stays")]
-    NotOurs {
-        /// Kind and name, with the place in a manifest where there is one.
-        what: String,
-    },
-    /// The namespace of a test did not get as far as it should.
-    #[error("failed to {doing} namespace {namespace}{}", held_by(.held))]
-    NamespaceWait {
-        /// Its name.
-        namespace: String,
-        /// What was being done.
-        doing: &'static str,
-        /// The objects that hold it, with their finalizers.
-        held: Vec<String>,
-        /// What was seen last.
-        #[source]
-        source: Box<WaitError>,
-    },
-}
-
-fn held_by(objects: &[String]) -> String {
-    if objects.is_empty() { String::new() } else { format!(", held by {}", objects.join(", ")) }
-}
-
 /// Whether seatrial made an object: it is one of the field managers. A label may be anybody's. Where seatrial applied to
 /// what was there before, the manager is another one ([`GUEST`]).
 pub(crate) fn is_ours(meta: &ObjectMeta) -> bool {
     let managers = meta.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
     managers.into_iter().any(|manager| manager == FIELD_MANAGER)
-}
-
-impl ManifestError {
-    /// The command that mends it, where there is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::UnknownKind { kind, .. } => {
-                Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
-            }
-            Self::Conflict { place, .. } => Some(format!(
-                "leave the fields out of {}, or take them over with `manifest::force_apply`",
-                place.file
-            )),
-            Self::NamespaceWait { namespace, doing: "delete", .. } => Some(format!(
-                "kubectl get namespace {namespace} -o yaml    # its conditions name what is left"
-            )),
-            _ => None,
-        }
-    }
 }

@@ -1,127 +1,140 @@
-//! From YAML text to objects that can be applied.
+//! From the text of a file to objects that can be applied.
+
+use std::collections::HashMap;
 
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
+use super::check::{Types, check};
+use super::faults::Faults;
+use super::kinds::group;
+use super::yaml::{self, Data, Document, Flaw, Node};
 use super::{ManifestError, Object, Place};
 
 /// Reads every object of the text.
 pub(super) fn objects(file: &str, text: &str) -> Result<Vec<Object>, ManifestError> {
-    let options = serde_saphyr::options! { budget: None, legacy_octal_numbers: true };
-    let mut bytes = text.as_bytes();
-    let documents = serde_saphyr::read_with_options::<_, Spanned<Value>>(&mut bytes, options);
-    let mut objects = Vec::new();
-    let mut start = 1;
-    for (index, document) in documents.enumerate() {
-        let document = document.map_err(|error| unreadable(file, text, index + 1, start, &error))?;
-        start = document.referenced.line().max(1);
+    let documents = yaml::documents(text).map_err(|flaw| of_file(file, flaw))?;
+    let mut read = Read::default();
+    let mut number = 0;
+    for document in documents {
+        if document.flaws.is_empty() && document.root.as_ref().is_some_and(|r| matches!(r.data, Data::Null)) {
+            continue;
+        }
+        number += 1;
         let place = Place {
             file: file.into(),
-            line: start,
-            document: index + 1,
+            line: document.line,
+            document: number,
             item: None,
             kind: String::new(),
             name: String::new(),
         };
-        add(place, document.value, &mut objects)?;
+        read.document(place, document);
     }
-    Ok(objects)
+    twice(&read.objects, &mut read.faults);
+    read.faults.end()?;
+    Ok(read.objects)
 }
 
-fn add(place: Place, body: Value, objects: &mut Vec<Object>) -> Result<(), ManifestError> {
-    let body = match body {
-        Value::Object(mut map) if map.get("kind") == Some(&"List".into()) && map.contains_key("items") => {
-            let items = map.remove("items").unwrap_or_default();
-            let Value::Array(items) = items else {
-                let place = Place { kind: "List".into(), ..place };
-                return Err(wrong(place, "`items` is not a list"));
-            };
-            for (index, item) in items.into_iter().enumerate() {
-                add(Place { item: Some(index + 1), ..place.clone() }, item, objects)?;
+/// The text of a file's bytes.
+pub(super) fn text_of<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, ManifestError> {
+    yaml::text_of(bytes).map_err(|flaw| of_file(file, flaw))
+}
+
+/// What is wrong with a file before any of its documents is.
+fn of_file(file: &str, flaw: Flaw) -> ManifestError {
+    let (kind, name) = (String::new(), String::new());
+    let place = Place { file: file.into(), line: flaw.line, document: 0, item: None, kind, name };
+    ManifestError::Yaml { place: Box::new(place), why: flaw.why }
+}
+
+/// Objects that stand in it twice, by group, kind, namespace and name.
+pub(super) fn twice(objects: &[Object], faults: &mut Faults) {
+    let mut first: HashMap<[&str; 4], &Place> = HashMap::new();
+    for object in objects.iter().filter(|object| !object.name().is_empty()) {
+        let key = [
+            group(object.api_version()),
+            object.kind(),
+            object.namespace().unwrap_or_default(),
+            object.name(),
+        ];
+        match first.get(&key) {
+            Some(place) => {
+                let why = format!(
+                    "it stands twice: at {}:{} too (document {})",
+                    place.file, place.line, place.document
+                );
+                faults.wrong(&object.place, object.place.line, why);
             }
-            return Ok(());
+            None => {
+                first.insert(key, &object.place);
+            }
         }
-        Value::Object(map) => Value::Object(map),
-        other => return Err(wrong(place, format!("it is {}, not an object", kind_of(&other)))),
-    };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let place = Place { kind: text(&body["kind"]), name: text(&body["metadata"]["name"]), ..place };
-    if let Some(why) = fault(&body) {
-        return Err(wrong(place, why));
     }
-    let mut object = Object { place, body };
-    strip_what_the_server_sets(&mut object.body);
-    objects.push(object);
-    Ok(())
 }
 
-/// What keeps the object from being applied.
-fn fault(body: &Value) -> Option<String> {
-    for field in ["apiVersion", "kind"] {
-        match &body[field] {
-            Value::Null => return Some(format!("`{field}` is missing")),
-            Value::String(s) if !s.is_empty() => {}
-            other => return Some(format!("`{field}` is {}, not a name: put it in quotes", kind_of(other))),
-        }
-    }
-    if let Some(version) = body["apiVersion"].as_str().filter(|v| v.split('/').count() > 2) {
-        return Some(format!("`apiVersion` {version} is not `version` or `group/version`"));
-    }
-    match &body["metadata"] {
-        Value::Null => return Some("`metadata` is missing".into()),
-        Value::Object(_) => {}
-        other => return Some(format!("`metadata` is {}, not an object", kind_of(other))),
-    }
-    match (&body["metadata"]["name"], &body["metadata"]["generateName"]) {
-        // No name of Kubernetes' is so, and a request could not be made of it.
-        (Value::String(name), Value::Null)
-            if name.chars().any(|c| !c.is_ascii_graphic() || "/%?#".contains(c)) =>
-        {
-            return Some(format!("`metadata.name` {name:?} is no name"));
-        }
-        (Value::String(name), Value::Null) if !name.is_empty() => {}
-        (_, generate) if !generate.is_null() => {
-            return Some("`metadata.generateName` cannot be applied, only created: give it a name".into());
-        }
-        (Value::Null, _) => return Some("`metadata.name` is missing".into()),
-        (other, _) => {
-            return Some(format!("`metadata.name` is {}, not a name: put it in quotes", kind_of(other)));
-        }
-    }
-    match &body["metadata"]["namespace"] {
-        Value::Null | Value::String(_) => {}
-        other => {
-            return Some(format!("`metadata.namespace` is {}, not a name: put it in quotes", kind_of(other)));
-        }
-    }
-    for (field, value) in [("metadata.labels", &body["metadata"]["labels"]), ("spec", &body["spec"])] {
-        if !matches!(value, Value::Null | Value::Object(_)) {
-            return Some(format!("`{field}` is {}, not an object", kind_of(value)));
-        }
-    }
-    not_text(body, "")
+#[derive(Default)]
+struct Read {
+    objects: Vec<Object>,
+    faults: Faults,
 }
 
-/// The first label, annotation or selector whose value YAML did not read as text: `version: 1`,
-/// `enabled: yes`. The API refuses it with a message that names no line.
-fn not_text(value: &Value, path: &str) -> Option<String> {
-    let is_text_map = |key: &str| match key {
-        "matchLabels" | "nodeSelector" => true,
-        "labels" | "annotations" => path == "metadata" || path.ends_with(".metadata"),
-        _ => false,
-    };
-    match value {
-        Value::Object(map) => map.iter().find_map(|(key, inner)| {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            let entries = inner.as_object().filter(|_| is_text_map(key));
-            let bad = entries.into_iter().flatten().find(|(_, v)| !v.is_string());
-            bad.map(|(k, v)| format!("`{path}.{k}` is {}, not text: put {v} in quotes", kind_of(v)))
-                .or_else(|| not_text(inner, &path))
-        }),
-        Value::Array(items) => {
-            items.iter().enumerate().find_map(|(i, item)| not_text(item, &format!("{path}[{i}]")))
+impl Read {
+    fn document(&mut self, place: Place, document: Document<'_>) {
+        let (kind, name) = match &document.root {
+            Some(root) => named(root),
+            None => named_around(&document),
+        };
+        let of_text = Place { kind, name, ..place.clone() };
+        for flaw in document.flaws {
+            self.faults.text(&of_text, flaw);
         }
-        _ => None,
+        if let Some(root) = document.root {
+            self.add(place, &root, &Types { api_version: "", kind: "" });
+        }
+    }
+
+    /// Adds an object, or the items of a list. `inherited` is what the items of a list of one kind are.
+    fn add(&mut self, place: Place, node: &Node, inherited: &Types<'_>) {
+        let (kind, name) = named(node);
+        let place = Place { kind, name, ..place };
+        if !matches!(node.data, Data::Map(_)) {
+            self.faults.wrong(&place, node.line, format!("it is {}, not an object", node.kind()));
+            return;
+        }
+        let text = |field: &str| node.get(field).and_then(Node::text).unwrap_or_default();
+        let mut types = Types { api_version: text("apiVersion"), kind: text("kind") };
+        if let (Some(of), Some(items)) = (types.kind.strip_suffix("List"), node.entry("items")) {
+            let inherited = Types { kind: of, ..types };
+            match &items.value.data {
+                Data::Null => {}
+                Data::List(items) => {
+                    for (index, item) in items.iter().enumerate() {
+                        let place = Place { item: Some(index + 1), line: item.line, ..place.clone() };
+                        self.add(place, item, &inherited);
+                    }
+                }
+                _ => self.faults.wrong(
+                    &place,
+                    items.line,
+                    format!("`items` is {}, not a list", items.value.kind()),
+                ),
+            }
+            return;
+        }
+        let is_bare = ["apiVersion", "kind"].iter().all(|field| node.get(field).is_none());
+        let inherits = is_bare && !inherited.kind.is_empty();
+        if inherits {
+            types = Types { ..*inherited };
+        }
+        let place = if inherits { Place { kind: types.kind.into(), ..place } } else { place };
+        check(node, &types, &place, &mut self.faults);
+        let mut body = node.value();
+        if inherits {
+            body["apiVersion"] = types.api_version.into();
+            body["kind"] = types.kind.into();
+        }
+        strip_what_the_server_sets(&mut body);
+        self.objects.push(Object { place, body });
     }
 }
 
@@ -130,55 +143,32 @@ fn strip_what_the_server_sets(body: &mut Value) {
     if let Some(map) = body.as_object_mut() {
         map.remove("status");
     }
-    if let Some(metadata) = body["metadata"].as_object_mut() {
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp"] {
             metadata.remove(field);
         }
     }
 }
 
-fn unreadable(
-    file: &str,
-    text: &str,
-    document: usize,
-    after: u64,
-    error: &serde_saphyr::Error,
-) -> ManifestError {
-    let line = error.location().map_or(after, |l| l.line()).max(1);
-    let (kind, name) = named_around(text, line);
-    let whole = error.without_snippet().to_string();
-    let why = whole.lines().next().unwrap_or("not YAML").to_owned();
-    let place = Place { file: file.into(), line, document, item: None, kind, name };
-    ManifestError::Yaml { place: Box::new(place), why }
+/// Kind and name of an object, as far as it has them.
+fn named(node: &Node) -> (String, String) {
+    let metadata = node.get("metadata");
+    let of = |field: &str| {
+        metadata.and_then(|m| m.get(field)).and_then(Node::text).filter(|text| !text.is_empty())
+    };
+    let name =
+        of("name").map(str::to_owned).or_else(|| of("generateName").map(|prefix| format!("{prefix}*")));
+    (node.get("kind").and_then(Node::text).unwrap_or_default().to_owned(), name.unwrap_or_default())
 }
 
-/// Kind and name of the document around a line, made out by eye since it cannot be parsed.
-fn named_around(text: &str, line: u64) -> (String, String) {
-    let lines: Vec<&str> = text.lines().collect();
-    let at = usize::try_from(line).unwrap_or(1).clamp(1, lines.len().max(1)) - 1;
-    let is_border = |l: &&str| l.trim_end() == "---" || l.starts_with("--- ");
-    let from = lines.iter().take(at + 1).rposition(is_border).map_or(0, |i| i + 1);
-    let document: Vec<&str> = lines.iter().skip(from).take_while(|l| !is_border(l)).copied().collect();
+/// Kind and name of a document, made out by eye since it cannot be read.
+fn named_around(document: &Document<'_>) -> (String, String) {
+    let skipped = usize::try_from(document.line.saturating_sub(document.first_line)).unwrap_or_default();
+    let lines = document.text.lines().skip(skipped);
     let bare = |value: &str| value.trim().trim_matches(['"', '\'']).to_owned();
-    let kind = document.iter().find_map(|l| l.strip_prefix("kind:")).map(bare);
-    let metadata = document.iter().skip_while(|l| !l.starts_with("metadata:")).skip(1);
+    let kind = lines.clone().find_map(|l| l.strip_prefix("kind:")).map(bare);
+    let metadata = lines.skip_while(|l| !l.starts_with("metadata:")).skip(1);
     let mut inside = metadata.take_while(|l| l.starts_with(' ') || l.trim().is_empty());
     let name = inside.find_map(|l| l.trim_start().strip_prefix("name:")).map(bare);
     (kind.unwrap_or_default(), name.unwrap_or_default())
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(s) if s.is_empty() => "an empty text",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-fn wrong(place: Place, why: impl Into<String>) -> ManifestError {
-    ManifestError::Wrong { place: Box::new(place), why: why.into() }
 }

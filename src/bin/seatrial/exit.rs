@@ -197,7 +197,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
 }
 
 fn manifest(error: &ManifestError) -> Option<Known> {
-    let refused = matches!(error, ManifestError::Conflict { .. } | ManifestError::NotOurs { .. });
+    let refused = matches!(error.cause(), ManifestError::Conflict { .. } | ManifestError::NotOurs { .. });
     Some((if refused { Exit::Refused } else { Exit::Internal }, error.hint()))
 }
 

@@ -4,7 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::faults::Faults;
 use super::{ManifestError, Object};
+
+mod fields;
+mod references;
+
+pub use references::ForeignReference;
 
 /// Label of cluster-scoped objects with the namespace of their test: they go with it.
 pub const NAMESPACE_LABEL: &str = "dev.seatrial.namespace";
@@ -46,15 +52,26 @@ pub struct Renamed {
     pub to: String,
 }
 
+/// What making a manifest a test's own came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Localised {
+    /// The names that were changed.
+    pub renamed: Vec<Renamed>,
+    /// Fields that still name another namespace: what they mean is not in the manifest.
+    pub foreign: Vec<ForeignReference>,
+}
+
 pub(super) fn localise(
     objects: &mut [Object],
     namespace: &str,
     suffix: &str,
     labels: &BTreeMap<String, String>,
-) -> Result<Vec<Renamed>, ManifestError> {
+) -> Result<Localised, ManifestError> {
+    let mut faults = Faults::default();
     for object in objects.iter() {
-        refuse(object, namespace)?;
+        refuse(object, namespace, &mut faults);
     }
+    faults.end()?;
     let names = Names::of(objects, suffix);
     for object in objects.iter_mut() {
         let is_renamed = RENAMED.contains(&object.kind());
@@ -83,20 +100,18 @@ pub(super) fn localise(
             body["metadata"]["namespace"] = json!(namespace);
         }
     }
-    Ok(names.renamed())
+    let foreign = references::follow(objects, namespace);
+    Ok(Localised { renamed: names.renamed(), foreign })
 }
 
-fn refuse(object: &Object, namespace: &str) -> Result<(), ManifestError> {
-    let wrong = |why| Err(ManifestError::Wrong { place: Box::new(object.place.clone()), why });
-    if REFUSED.contains(&object.kind()) {
-        let kind = object.kind();
-        return wrong(format!("a {kind} belongs to the whole cluster, a test cannot have one of its own"));
-    }
-    match object.namespace() {
-        Some(other) if other != namespace => {
-            wrong(format!("it names namespace {other}, but the test's is {namespace}: leave it out"))
-        }
-        _ => Ok(()),
+fn refuse(object: &Object, namespace: &str, faults: &mut Faults) {
+    let (place, kind) = (&object.place, object.kind());
+    if REFUSED.contains(&kind) {
+        let why = format!("a {kind} belongs to the whole cluster, a test cannot have one of its own");
+        faults.wrong(place, place.line, why);
+    } else if let Some(other) = object.namespace().filter(|other| *other != namespace) {
+        let why = format!("it names namespace {other}, but the test's is {namespace}: leave it out");
+        faults.wrong(place, place.line, why);
     }
 }
 

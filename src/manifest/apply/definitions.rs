@@ -1,0 +1,146 @@
+//! Kinds that the manifest itself defines.
+
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition as Definition;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, TypeMeta};
+use kube::core::discovery::Scope;
+use kube::runtime::watcher;
+use serde_json::Value;
+
+use super::super::kinds::group;
+use super::super::{Manifest, ManifestError, Object};
+use super::served::{discover, scoped};
+use crate::client::Client;
+use crate::deadline::Deadline;
+use crate::wait::{self, Check, Verdict, check};
+
+/// Whether an object defines a kind.
+pub(in crate::manifest) fn is_definition(object: &Object) -> bool {
+    group(object.api_version()) == "apiextensions.k8s.io" && object.kind() == "CustomResourceDefinition"
+}
+
+/// The kinds that the definitions of a manifest define.
+pub(super) struct Defined(Vec<(ApiResource, Scope)>);
+
+impl Defined {
+    pub(super) fn by(manifest: &Manifest) -> Self {
+        let definitions = manifest.objects().iter().filter(|object| is_definition(object));
+        Self(definitions.flat_map(|object| kinds(&object.body["spec"])).collect())
+    }
+
+    pub(super) fn defines(&self, object: &Object) -> bool {
+        self.of(object).is_some()
+    }
+
+    /// The part of the API where an object of such a kind will live.
+    pub(super) fn api(
+        &self,
+        client: &kube::Client,
+        object: &Object,
+    ) -> Result<Api<DynamicObject>, ManifestError> {
+        match self.of(object) {
+            Some((resource, scope)) => scoped(client, object, resource, scope),
+            None => {
+                let (kind, api_version) = (object.kind().to_owned(), object.api_version().to_owned());
+                let place = Box::new(object.place.clone());
+                Err(ManifestError::UnknownKind { place, kind, api_version, served: Vec::new() })
+            }
+        }
+    }
+
+    fn of(&self, object: &Object) -> Option<&(ApiResource, Scope)> {
+        let is = |resource: &ApiResource| {
+            resource.kind == object.kind() && resource.api_version == object.api_version()
+        };
+        self.0.iter().find(|(resource, _)| is(resource))
+    }
+}
+
+/// The kinds of a definition, one for each version that it serves.
+fn kinds(spec: &Value) -> Vec<(ApiResource, Scope)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let scope = if spec["scope"] == "Namespaced" { Scope::Namespaced } else { Scope::Cluster };
+    let served =
+        spec["versions"].as_array().into_iter().flatten().filter(|version| version["served"] == true);
+    let resource = |version: &Value| {
+        let (group, version) = (text(&spec["group"]), text(&version["name"]));
+        let (kind, plural) = (text(&spec["names"]["kind"]), text(&spec["names"]["plural"]));
+        (
+            ApiResource { api_version: format!("{group}/{version}"), group, version, kind, plural },
+            scope.clone(),
+        )
+    };
+    served.map(resource).collect()
+}
+
+/// Waits until the API serves the kinds of `others` that the definitions define. Without such objects nothing is
+/// waited for.
+pub(super) async fn served<'o>(
+    client: &Client,
+    definitions: &[(&Object, Api<DynamicObject>)],
+    others: impl Iterator<Item = &'o Object> + Clone,
+    deadline: Deadline,
+) -> Result<(), ManifestError> {
+    let mut awaited: Vec<TypeMeta> = Vec::new();
+    for (definition, _) in definitions {
+        let kinds = kinds(&definition.body["spec"]);
+        let of_it = |object: &&Object| {
+            let is = |(r, _): &(ApiResource, Scope)| {
+                r.kind == object.kind() && r.api_version == object.api_version()
+            };
+            kinds.iter().any(is)
+        };
+        let found = others.clone().filter(of_it);
+        let found = found.map(|o| TypeMeta { api_version: o.api_version().into(), kind: o.kind().into() });
+        let before = awaited.len();
+        awaited.extend(found);
+        if awaited.len() > before {
+            let api = Api::<Definition>::all(client.stream.clone());
+            let by_name = watcher::Config::default().fields(&format!("metadata.name={}", definition.name()));
+            let met = wait::until(api, by_name, established(definition.name()), deadline).await;
+            met.map_err(|source| ManifestError::NotEstablished {
+                place: Box::new(definition.place.clone()),
+                source: Box::new(source),
+            })?;
+        }
+    }
+    // The API lists an established kind a moment later, and there is nothing to watch for that.
+    while !awaited.is_empty() {
+        let discovery = discover(client, deadline).await?;
+        awaited.retain(|types| discovery.resolve_typemeta(types).is_none());
+        if deadline.is_over() {
+            break;
+        }
+        if !awaited.is_empty() {
+            deadline.pause(Duration::from_millis(200)).await;
+        }
+    }
+    Ok(())
+}
+
+/// The definition is established: its kind is served.
+fn established(name: &str) -> impl Check<Definition> + use<> {
+    check(
+        format!("the kind of CustomResourceDefinition {name} is established"),
+        |definitions: &[Definition]| {
+            let Some(definition) = definitions.first() else {
+                return Verdict::NotYet("the definition is not there".into());
+            };
+            let conditions = definition.status.as_ref().and_then(|status| status.conditions.as_ref());
+            let condition = |name: &str| conditions.into_iter().flatten().find(|c| c.type_ == name);
+            let said = |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
+            let texts = [&condition.reason, &condition.message];
+            texts.map(|text| text.as_deref().unwrap_or_default()).join(": ")
+        };
+            match (condition("Established"), condition("NamesAccepted")) {
+                (Some(established), _) if established.status == "True" => Verdict::Met,
+                // Another definition has the names.
+                (_, Some(accepted)) if accepted.status == "False" => Verdict::Never(said(accepted)),
+                (Some(established), _) => Verdict::NotYet(said(established)),
+                (None, _) => Verdict::NotYet("it has no condition Established".into()),
+            }
+        },
+    )
+}

@@ -1,0 +1,222 @@
+//! Server-side apply.
+
+use kube::api::{DynamicObject, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::Value;
+
+use super::faults::Faults;
+use super::read::twice;
+use super::{FIELD_MANAGER, Manifest, ManifestError, Object, OwnedField};
+use crate::client::{ApiError, Client};
+use crate::deadline::Deadline;
+
+mod asked;
+mod definitions;
+mod left_out;
+mod served;
+mod whose;
+
+pub(super) use asked::tried;
+use definitions::Defined;
+pub(super) use definitions::is_definition;
+pub(super) use served::{Served, discover};
+use whose::Applying;
+
+/// An object as the API gave it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace; none for a cluster-scoped one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its generation after the apply; 0 for a kind that has none.
+    pub generation: i64,
+    /// The object, without `metadata.managedFields`.
+    pub object: Value,
+    /// Fields that were sent and that the API did not keep, such as those of a feature gate that is off: they are not
+    /// among the fields that seatrial manages.
+    pub left_out: Vec<String>,
+    /// The API gave it its name by `generateName`: it was created, and another apply creates another object.
+    pub generated: bool,
+}
+
+impl Applied {
+    /// What whoever applied it should know, in sentences.
+    pub fn notes(&self) -> Vec<String> {
+        let name = format!("{} {}", self.kind, self.name);
+        let left_out = self.left_out.iter().map(|field| {
+            format!("{name}: the API did not keep `{field}`; its feature may be off in this cluster")
+        });
+        let generated = self.generated.then(|| {
+            format!("{name} was created by `generateName`: it cannot be applied again, another apply makes another object")
+        });
+        left_out.chain(generated).collect()
+    }
+}
+
+/// Applies the objects in the order of the file, by server-side apply with strict validation, as the field
+/// manager [`FIELD_MANAGER`]; to an object that somebody else made, as another one, and [`delete`](super::delete)
+/// leaves it. A field that another manager owns, such as the replicas that `kubectl scale` set,
+/// keeps its value: see [`force_apply`]. An apply that met no answer, 429 or a server's trouble is tried again
+/// until the deadline: it is idempotent.
+///
+/// A CustomResourceDefinition comes first, wherever it stands, and is waited for until the API serves the kinds of the
+/// manifest that it defines. An object with `generateName` and without a name is created, and so each time another one.
+///
+/// # Errors
+/// The first object that the API refuses ([`ManifestError::Api`]), does not know
+/// ([`ManifestError::UnknownKind`]), or that has no namespace though it needs one, or one though its kind
+/// belongs to the whole cluster. The last three are found before anything is applied.
+/// [`ManifestError::Conflict`] names the fields that other managers own with other values.
+/// [`ManifestError::Away`] for objects whose API is another server's that is not available: all others are applied.
+/// [`ManifestError::Partly`] around any of them, with what was applied before.
+pub async fn apply(
+    client: &Client,
+    manifest: &Manifest,
+    deadline: Deadline,
+) -> Result<Vec<Applied>, ManifestError> {
+    apply_as(client, manifest, false, deadline).await
+}
+
+/// As [`apply`], but takes over the fields that other managers own and sets the manifest's values, as
+/// `kubectl apply --server-side --force-conflicts` does.
+///
+/// # Errors
+/// Those of [`apply`], without [`ManifestError::Conflict`].
+pub async fn force_apply(
+    client: &Client,
+    manifest: &Manifest,
+    deadline: Deadline,
+) -> Result<Vec<Applied>, ManifestError> {
+    apply_as(client, manifest, true, deadline).await
+}
+
+async fn apply_as(
+    client: &Client,
+    manifest: &Manifest,
+    force: bool,
+    deadline: Deadline,
+) -> Result<Vec<Applied>, ManifestError> {
+    // All of them before the first is applied: a manifest that is wrong changes nothing.
+    let mut faults = Faults::default();
+    twice(manifest.objects(), &mut faults);
+    faults.end()?;
+    let served = Served::ask(client, manifest, deadline).await?;
+    let defined = Defined::by(manifest);
+    let mut away = Faults::default();
+    let mut planned = Vec::new();
+    for object in manifest.objects() {
+        match served.api(&client.unary, object) {
+            Ok(api) => planned.push((object, api)),
+            // What does not need that server is applied.
+            Err(error @ ManifestError::Away { .. }) => away.add(error),
+            Err(ManifestError::UnknownKind { .. }) if defined.defines(object) => {
+                planned.push((object, defined.api(&client.unary, object)?));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // Definitions come before the objects of their kinds, whatever their order in the file.
+    let (definitions, others): (Vec<_>, Vec<_>) =
+        planned.into_iter().partition(|(object, _)| definitions::is_definition(object));
+    let mut applied = Vec::new();
+    let work = async {
+        for (object, api) in &definitions {
+            applied.push(one(object, api, force, deadline).await?);
+        }
+        let rest = others.iter().map(|(object, _)| *object);
+        definitions::served(client, &definitions, rest, deadline).await?;
+        for (object, api) in &others {
+            applied.push(one(object, api, force, deadline).await?);
+        }
+        away.end()
+    };
+    match work.await {
+        Ok(()) => Ok(applied),
+        Err(error) if applied.is_empty() => Err(error),
+        Err(error) => {
+            let applied = applied.iter().map(|done| format!("{} {}", done.kind, done.name)).collect();
+            Err(ManifestError::Partly { applied, source: Box::new(error) })
+        }
+    }
+}
+
+async fn one(
+    object: &Object,
+    api: &Api<DynamicObject>,
+    force: bool,
+    deadline: Deadline,
+) -> Result<Applied, ManifestError> {
+    if object.generate_name().is_some() {
+        return created(object, api, deadline).await;
+    }
+    let found = tried(deadline, || api.get_metadata_opt(object.name())).await;
+    let found = found.map_err(|source| failed(object, "look for it", deadline, source))?;
+    let applying = Applying { object, api, force, deadline };
+    let given = applying.whosever(found.map(|found| found.metadata)).await;
+    let (given, manager) = given.map_err(|source| match owned(&source) {
+        owned if owned.is_empty() => failed(object, "apply it", deadline, source),
+        owned => ManifestError::Conflict { place: Box::new(object.place.clone()), owned },
+    })?;
+    let left_out = left_out::fields(&object.body, &given, manager);
+    Ok(Applied { left_out, ..Applied::from(given) })
+}
+
+/// Creates an object to which the API gives its name. A request whose answer was lost is not made again: it may have
+/// created one.
+async fn created(
+    object: &Object,
+    api: &Api<DynamicObject>,
+    deadline: Deadline,
+) -> Result<Applied, ManifestError> {
+    let failed = |source| failed(object, "create it", deadline, source);
+    let body: DynamicObject = serde_json::from_value(object.body.clone())
+        .map_err(|error| failed(ApiError { text: error.to_string(), status: None }))?;
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    let given = match deadline.bound(api.create(&params, &body)).await {
+        Ok(given) => given.map_err(|error| failed(ApiError::from(error)))?,
+        Err(_) => return Err(failed(ApiError { text: "the API gave no answer".into(), status: None })),
+    };
+    Ok(Applied { generated: true, ..Applied::from(given) })
+}
+
+/// The fields of a conflict, as the API names them; none where the error is another one.
+fn owned(error: &ApiError) -> Vec<OwnedField> {
+    let details = error.status.as_ref().and_then(|status| status.details.as_ref());
+    let causes = details.into_iter().flat_map(|details| &details.causes);
+    let conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");
+    let owned = conflicts.map(|cause| {
+        let manager = cause.message.strip_prefix("conflict with ").unwrap_or(&cause.message);
+        OwnedField { field: cause.field.clone(), manager: manager.to_owned() }
+    });
+    owned.collect()
+}
+
+impl From<DynamicObject> for Applied {
+    fn from(mut object: DynamicObject) -> Self {
+        object.managed_fields_mut().clear();
+        Self {
+            kind: object.types.as_ref().map(|t| t.kind.clone()).unwrap_or_default(),
+            namespace: object.namespace(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or(0),
+            object: serde_json::to_value(&object).unwrap_or_default(),
+            left_out: Vec::new(),
+            generated: false,
+        }
+    }
+}
+
+pub(super) fn failed(
+    object: &Object,
+    doing: &'static str,
+    deadline: Deadline,
+    source: ApiError,
+) -> ManifestError {
+    ManifestError::Api { place: Box::new(object.place.clone()), doing, waited: deadline.waited(), source }
+}

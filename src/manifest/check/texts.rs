@@ -1,0 +1,109 @@
+//! Fields that hold texts by key, where YAML may have read something else: `version: 1.20`, `enabled: yes`. The API
+//! refuses them with a message that names no line, or is sent another text than the file has.
+
+use super::super::Place;
+use super::super::faults::{Faults, as_text};
+use super::super::kinds::{group, pod_template};
+use super::super::yaml::{Data, Node};
+use super::Types;
+use super::paths::at;
+
+/// Of every object, and of the template of every pod.
+const METADATA: [&str; 2] = ["metadata.labels", "metadata.annotations"];
+
+/// Of the template of a pod (k8s.io/api, core/v1: `PodSpec`).
+const POD: [&str; 9] = [
+    "spec.nodeSelector",
+    "spec.topologySpreadConstraints[].labelSelector.matchLabels",
+    "spec.volumes[].csi.volumeAttributes",
+    "spec.volumes[].flexVolume.options",
+    "spec.volumes[].ephemeral.volumeClaimTemplate.metadata.labels",
+    "spec.volumes[].ephemeral.volumeClaimTemplate.metadata.annotations",
+    "spec.volumes[].ephemeral.volumeClaimTemplate.spec.selector.matchLabels",
+    "spec.volumes[].projected.sources[].clusterTrustBundle.labelSelector.matchLabels",
+    "spec.volumes[].projected.sources[].podCertificate.userAnnotations",
+];
+
+/// Below `spec.affinity` of a pod: its two kinds have two forms each, and each term has two selectors.
+const AFFINITY: [&str; 2] = [
+    "requiredDuringSchedulingIgnoredDuringExecution[].",
+    "preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.",
+];
+
+/// The other fields of a kind.
+fn of_kind(types: &Types<'_>) -> &'static [&'static str] {
+    match (group(types.api_version), types.kind) {
+        ("", "ConfigMap") => &["data", "binaryData"],
+        ("", "Secret") => &["data", "stringData"],
+        ("", "Service" | "ReplicationController") => &["spec.selector"],
+        ("", "PersistentVolume") => &["spec.csi.volumeAttributes", "spec.flexVolume.options"],
+        ("", "PersistentVolumeClaim") | ("policy", "PodDisruptionBudget") => &["spec.selector.matchLabels"],
+        ("apps", "StatefulSet") => &[
+            "spec.selector.matchLabels",
+            "spec.volumeClaimTemplates[].metadata.labels",
+            "spec.volumeClaimTemplates[].metadata.annotations",
+            "spec.volumeClaimTemplates[].spec.selector.matchLabels",
+        ],
+        ("apps", "DaemonSet" | "Deployment" | "ReplicaSet") | ("batch", "Job") => {
+            &["spec.selector.matchLabels"]
+        }
+        ("batch", "CronJob") => &[
+            "spec.jobTemplate.metadata.labels",
+            "spec.jobTemplate.metadata.annotations",
+            "spec.jobTemplate.spec.selector.matchLabels",
+        ],
+        ("networking.k8s.io", "NetworkPolicy") => &[
+            "spec.podSelector.matchLabels",
+            "spec.ingress[].from[].podSelector.matchLabels",
+            "spec.ingress[].from[].namespaceSelector.matchLabels",
+            "spec.egress[].to[].podSelector.matchLabels",
+            "spec.egress[].to[].namespaceSelector.matchLabels",
+        ],
+        (
+            "admissionregistration.k8s.io",
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
+        ) => &["webhooks[].namespaceSelector.matchLabels", "webhooks[].objectSelector.matchLabels"],
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy") => &[
+            "spec.matchConstraints.namespaceSelector.matchLabels",
+            "spec.matchConstraints.objectSelector.matchLabels",
+        ],
+        ("rbac.authorization.k8s.io", "ClusterRole") => {
+            &["aggregationRule.clusterRoleSelectors[].matchLabels"]
+        }
+        ("node.k8s.io", "RuntimeClass") => &["scheduling.nodeSelector"],
+        ("storage.k8s.io", "StorageClass" | "VolumeAttributesClass") => &["parameters"],
+        _ => &[],
+    }
+}
+
+/// Finds what is no text in all of them.
+pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
+    for path in METADATA.iter().chain(of_kind(types)) {
+        field(node, path, place, faults);
+    }
+    let Some(template) = pod_template(types.api_version, types.kind) else { return };
+    let prefix = if template.is_empty() { String::new() } else { format!("{template}.") };
+    // A Pod's own metadata is looked at already.
+    for path in METADATA.iter().filter(|_| !template.is_empty()).chain(&POD) {
+        field(node, &format!("{prefix}{path}"), place, faults);
+    }
+    for affinity in ["podAffinity", "podAntiAffinity"] {
+        for term in AFFINITY {
+            for selector in ["labelSelector", "namespaceSelector"] {
+                let path = format!("{prefix}spec.affinity.{affinity}.{term}{selector}.matchLabels");
+                field(node, &path, place, faults);
+            }
+        }
+    }
+}
+
+fn field(node: &Node, path: &str, place: &Place, faults: &mut Faults) {
+    for (path, entry) in at(node, path) {
+        if !matches!(entry.value.data, Data::Null | Data::Map(_)) {
+            faults.wrong(place, entry.line, format!("`{path}` is {}, not an object", entry.value.kind()));
+        }
+        for entry in entry.value.entries().iter().filter(|entry| entry.value.text().is_none()) {
+            faults.wrong(place, entry.line, format!("`{path}.{}`: {}", entry.key, as_text(&entry.value)));
+        }
+    }
+}

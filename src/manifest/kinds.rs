@@ -1,0 +1,53 @@
+//! What is known of kinds by their schema: which are Kubernetes' own, and where they describe pods.
+
+/// The groups of Kubernetes' own kinds (k8s.io/api, and the two of definitions). `networking.k8s.io` is one,
+/// `gateway.networking.k8s.io` is not: the end of a name says nothing.
+const OWN: [&str; 23] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// The group of an `apiVersion`; empty for the core one.
+pub(super) fn group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+/// Whether a kind of this `apiVersion` is one of Kubernetes' own, whose schema is known.
+pub(super) fn is_own(api_version: &str) -> bool {
+    OWN.contains(&group(api_version))
+}
+
+/// Where a kind of Kubernetes' own has the template of its pods (`metadata` and `spec`), as names joined by dots; a Pod
+/// is its own.
+pub(super) fn pod_template(api_version: &str, kind: &str) -> Option<&'static str> {
+    match (group(api_version), kind) {
+        ("", "Pod") => Some(""),
+        ("", "PodTemplate") => Some("template"),
+        ("", "ReplicationController") => Some("spec.template"),
+        ("apps", "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet") => Some("spec.template"),
+        ("batch", "Job") => Some("spec.template"),
+        ("batch", "CronJob") => Some("spec.jobTemplate.spec.template"),
+        _ => None,
+    }
+}

@@ -1,0 +1,263 @@
+//! References to namespaces inside objects: an object that became a test's own still speaks of the namespace that the
+//! file had in mind. They follow where they mean an object of the same manifest.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use serde_json::Value;
+
+use super::super::kinds::{group, pod_template};
+use super::super::{Object, Place};
+use super::fields::each;
+
+/// A field that names another namespace than the test's, and was left as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignReference {
+    /// The object.
+    pub place: Place,
+    /// The field, such as `subjects[0].namespace`.
+    pub field: String,
+    /// The namespace that it names.
+    pub namespace: String,
+}
+
+impl fmt::Display for ForeignReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, field, namespace } = self;
+        write!(f, "{place}: `{field}` names namespace {namespace}, which is not the test's; it stays so")
+    }
+}
+
+/// The label that every namespace has its name in (k8s.io/api, core/v1: `LabelMetadataName`).
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// Selectors of namespaces, outside of pods.
+const SELECTORS: [&str; 5] = [
+    "spec.ingress[].from[].namespaceSelector",
+    "spec.egress[].to[].namespaceSelector",
+    "webhooks[].namespaceSelector",
+    "spec.matchResources.namespaceSelector",
+    "spec.matchConstraints.namespaceSelector",
+];
+
+/// Services by namespace and name, which the API server calls.
+const SERVICES: [&str; 3] =
+    ["webhooks[].clientConfig.service", "spec.conversion.webhook.clientConfig.service", "spec.service"];
+
+/// Below a pod's `spec.affinity`.
+const TERMS: [&str; 4] = [
+    "podAffinity.requiredDuringSchedulingIgnoredDuringExecution[]",
+    "podAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm",
+    "podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[]",
+    "podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm",
+];
+
+/// Changes the references that mean an object of the manifest; gives the others.
+pub(super) fn follow(objects: &mut [Object], namespace: &str) -> Vec<ForeignReference> {
+    let own = objects.iter().map(|o| (o.kind().to_owned(), o.name().to_owned())).collect();
+    let mut walk = Walk { own, namespace, place: None, found: Vec::new() };
+    for object in objects {
+        walk.place = Some(object.place.clone());
+        walk.object(object);
+    }
+    walk.found
+}
+
+struct Walk<'n> {
+    /// Kind and name of every object of the manifest.
+    own: BTreeSet<(String, String)>,
+    namespace: &'n str,
+    place: Option<Place>,
+    found: Vec<ForeignReference>,
+}
+
+impl Walk<'_> {
+    fn object(&mut self, object: &mut Object) {
+        let (group, kind) = (group(object.api_version()).to_owned(), object.kind().to_owned());
+        let template = pod_template(object.api_version(), &kind);
+        let body = &mut object.body;
+        match (group.as_str(), kind.as_str()) {
+            ("rbac.authorization.k8s.io", _) => {
+                each(body, "subjects[]", &mut |field, subject| self.subject(&field, subject));
+            }
+            ("admissionregistration.k8s.io" | "apiextensions.k8s.io" | "apiregistration.k8s.io", _) => {
+                for path in SERVICES {
+                    each(body, path, &mut |field, service| self.named(&field, "Service", service));
+                }
+                each(body, "spec.paramRef", &mut |field, params| self.named(&field, "", params));
+            }
+            ("", "ConfigMap") => each(body, "data{}", &mut |field, text| self.addresses(&field, text)),
+            ("", "Service") => {
+                each(body, "spec.externalName", &mut |field, text| self.addresses(&field, text))
+            }
+            _ => {}
+        }
+        if ["networking.k8s.io", "admissionregistration.k8s.io"].contains(&group.as_str()) {
+            for path in SELECTORS {
+                each(body, path, &mut |field, selector| self.selector(&field, selector));
+            }
+        }
+        if let Some(template) = template {
+            self.pod(body, if template.is_empty() { "spec".into() } else { format!("{template}.spec") });
+        }
+    }
+
+    fn pod(&mut self, body: &mut Value, spec: String) {
+        for containers in ["containers[]", "initContainers[]"] {
+            for text in ["env[].value", "args[]", "command[]"] {
+                let path = format!("{spec}.{containers}.{text}");
+                each(body, &path, &mut |field, text| self.addresses(&field, text));
+            }
+        }
+        for term in TERMS {
+            let term = format!("{spec}.affinity.{term}");
+            let selector = format!("{term}.namespaceSelector");
+            each(body, &selector, &mut |field, selector| self.selector(&field, selector));
+            each(body, &format!("{term}.namespaces[]"), &mut |field, name| {
+                self.foreign(&field, name.as_str())
+            });
+        }
+    }
+
+    /// A subject of a binding: a ServiceAccount, or a user or group by which one is named.
+    fn subject(&mut self, field: &str, subject: &mut Value) {
+        match subject["kind"].as_str() {
+            Some("ServiceAccount") => self.named(field, "ServiceAccount", subject),
+            Some("User") => {
+                let name =
+                    subject["name"].as_str().and_then(|name| name.strip_prefix("system:serviceaccount:"));
+                let Some((namespace, account)) = name.and_then(|name| name.split_once(':')) else { return };
+                if self.is_own("ServiceAccount", account) {
+                    subject["name"] = format!("system:serviceaccount:{}:{account}", self.namespace).into();
+                } else {
+                    let namespace = namespace.to_owned();
+                    self.foreign(&format!("{field}.name"), Some(&namespace));
+                }
+            }
+            Some("Group") => {
+                let name =
+                    subject["name"].as_str().and_then(|name| name.strip_prefix("system:serviceaccounts:"));
+                self.foreign(&format!("{field}.name"), name);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something by `namespace` and `name`.
+    fn named(&mut self, field: &str, kind: &str, reference: &mut Value) {
+        let Some(there) = reference["namespace"].as_str() else { return };
+        if self.is_own(kind, reference["name"].as_str().unwrap_or_default()) {
+            reference["namespace"] = self.namespace.into();
+        } else {
+            let there = there.to_owned();
+            self.foreign(&format!("{field}.namespace"), Some(&there));
+        }
+    }
+
+    /// A selector that selects namespaces by their names.
+    fn selector(&mut self, field: &str, selector: &mut Value) {
+        let name = selector["matchLabels"][NAME_LABEL].as_str();
+        self.foreign(&format!("{field}.matchLabels.{NAME_LABEL}"), name);
+        for (index, expression) in selector["matchExpressions"].as_array().into_iter().flatten().enumerate() {
+            if expression["key"] == NAME_LABEL && expression["operator"] == "In" {
+                for name in expression["values"].as_array().into_iter().flatten() {
+                    self.foreign(&format!("{field}.matchExpressions[{index}].values"), name.as_str());
+                }
+            }
+        }
+    }
+
+    /// Addresses of Services in a text.
+    fn addresses(&mut self, field: &str, text: &mut Value) {
+        static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
+            let label = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?";
+            let end = r"\.svc(?:$|[^-_a-zA-Z0-9])";
+            Regex::new(&format!(r"\b(?<name>{label})\.(?<namespace>{label})(?<end>{end})"))
+                .expect("it is a regex")
+        });
+        let Some(before) = text.as_str() else { return };
+        let mut foreign = Vec::new();
+        let after = ADDRESS.replace_all(before, |found: &Captures<'_>| {
+            let (name, there) = (&found["name"], &found["namespace"]);
+            if self.is_own("Service", name) {
+                return format!("{name}.{}{}", self.namespace, &found["end"]);
+            }
+            // The API server's address is every pod's.
+            if (name, there) != ("kubernetes", "default") {
+                foreign.push(there.to_owned());
+            }
+            found[0].to_owned()
+        });
+        if after != before {
+            let after = after.into_owned();
+            *text = after.into();
+        }
+        foreign.iter().for_each(|there| self.foreign(field, Some(there)));
+    }
+
+    fn is_own(&self, kind: &str, name: &str) -> bool {
+        self.own.iter().any(|(k, n)| n == name && (k == kind || kind.is_empty()))
+    }
+
+    fn foreign(&mut self, field: &str, namespace: Option<&str>) {
+        let (Some(place), Some(namespace)) = (&self.place, namespace) else { return };
+        if namespace != self.namespace && !namespace.is_empty() {
+            let (place, field, namespace) = (place.clone(), field.to_owned(), namespace.to_owned());
+            self.found.push(ForeignReference { place, field, namespace });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(body: Value) -> Object {
+        let place = Place {
+            file: "f".into(),
+            line: 1,
+            document: 1,
+            item: None,
+            kind: String::new(),
+            name: String::new(),
+        };
+        Object { place, body }
+    }
+
+    /// Kinds of the whole cluster, which localising refuses before it comes here.
+    #[test]
+    fn services_that_the_api_server_calls_follow() {
+        let service = |name: &str| json!({"service": {"namespace": "old", "name": name}});
+        let mut objects = [
+            object(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hook"}})),
+            object(
+                json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+                "webhooks": [{"clientConfig": service("hook"),
+                    "namespaceSelector": {"matchExpressions": [{"key": NAME_LABEL, "operator": "In", "values": ["old", "new"]}]}},
+                    {"clientConfig": service("other")}]}),
+            ),
+            object(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "spec": {"conversion": {"webhook": {"clientConfig": service("hook")}}}})),
+            object(
+                json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "spec": service("hook")}),
+            ),
+        ];
+        let foreign = follow(&mut objects, "new");
+        let told: Vec<&str> = foreign.iter().map(|f| f.field.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "webhooks[1].clientConfig.service.namespace",
+                "webhooks[0].namespaceSelector.matchExpressions[0].values"
+            ]
+        );
+        assert_eq!(objects[1].body["webhooks"][0]["clientConfig"]["service"]["namespace"], "new");
+        let conversion = &objects[2].body["spec"]["conversion"];
+        assert_eq!(conversion["webhook"]["clientConfig"]["service"]["namespace"], "new");
+        assert_eq!(objects[3].body["spec"]["service"]["namespace"], "new");
+    }
+}

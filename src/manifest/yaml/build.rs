@@ -1,0 +1,230 @@
+//! The events of the YAML parser made into documents.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use granit_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::budget::{Budget, DEPTH};
+use super::key::key;
+use super::said::{flaw, line_of};
+use super::scalar::meaning;
+use super::split::Chunk;
+use super::{Data, Document, Entry, Flaw, Node};
+
+/// The documents of a part. One that cannot be read has no root, and ends the part.
+pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Vec<Document<'t>>, Flaw> {
+    let mut options = granit_parser::options! {
+        block_scalar_eof_without_line_feed: true,
+        // Ours comes first.
+        flow_nesting_limit: DEPTH + 8,
+        block_nesting_limit: DEPTH + 8,
+    };
+    options.set_emit_comments(false);
+    let mut documents = Vec::new();
+    let mut open = Open::new(chunk);
+    for event in Parser::new_from_str_with_options(chunk.text, options) {
+        let step = match event {
+            Ok((Event::DocumentStart(..), _)) => {
+                open = Open::new(chunk);
+                Ok(())
+            }
+            Ok((Event::DocumentEnd, _)) => {
+                documents.extend(open.document());
+                Ok(())
+            }
+            Ok((event, span)) => open.take(event, &span, budget)?,
+            Err(error) => Err(flaw(&error, chunk.line)),
+        };
+        if let Err(flaw) = step {
+            documents.push(open.broken(flaw));
+            break;
+        }
+    }
+    Ok(documents)
+}
+
+/// A document that is being read.
+struct Open<'c, 't> {
+    chunk: &'c Chunk<'t>,
+    /// The lists and maps that are not closed yet, the outermost first.
+    frames: Vec<Frame>,
+    anchors: HashMap<usize, Rc<Node>>,
+    root: Option<Rc<Node>>,
+    flaws: Vec<Flaw>,
+}
+
+struct Frame {
+    line: u64,
+    anchor: usize,
+    data: Held,
+}
+
+enum Held {
+    List(Vec<Rc<Node>>),
+    Map(Entries),
+}
+
+/// The entries of a map so far.
+#[derive(Default)]
+struct Entries {
+    entries: Vec<Entry>,
+    /// Where each key stands in them, and whether it came by a merge.
+    places: HashMap<Box<str>, (usize, bool)>,
+    key: Option<Key>,
+}
+
+enum Key {
+    Text(Box<str>, u64),
+    /// `<<`
+    Merge,
+}
+
+/// What a step comes to: a flaw ends the document, a budget the file.
+type Step = Result<Result<(), Flaw>, Flaw>;
+
+impl<'c, 't> Open<'c, 't> {
+    fn new(chunk: &'c Chunk<'t>) -> Self {
+        Self { chunk, frames: Vec::new(), anchors: HashMap::new(), root: None, flaws: Vec::new() }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: &Span, budget: &mut Budget) -> Step {
+        let line = line_of(span.start.line(), self.chunk.line);
+        let source = span.slice(self.chunk.text).unwrap_or_default();
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                budget.node(line)?;
+                let is_merge = style == ScalarStyle::Plain && text == "<<";
+                if is_merge
+                    && let Some(Held::Map(map)) = self.frames.last_mut().map(|f| &mut f.data)
+                    && map.key.is_none()
+                {
+                    map.key = Some(Key::Merge);
+                    return Ok(Ok(()));
+                }
+                let data = meaning(text, style, tag.as_deref(), source).unwrap_or_else(|why| {
+                    self.flaws.push(Flaw { line, why });
+                    Data::Text(source.into())
+                });
+                Ok(self.add(Rc::new(Node::new(line, data)), anchor))
+            }
+            Event::SequenceStart(_, anchor, _) => self.open(line, anchor, Held::List(Vec::new()), budget),
+            Event::MappingStart(_, anchor, _) => {
+                self.open(line, anchor, Held::Map(Entries::default()), budget)
+            }
+            Event::SequenceEnd | Event::MappingEnd => Ok(self.close()),
+            Event::Alias(id) => {
+                let Some(node) = self.anchors.get(&id).cloned() else {
+                    let why = format!("the value of the anchor contains itself by {source}");
+                    return Ok(Err(Flaw { line, why }));
+                };
+                Budget::depth(line, self.frames.len(), node.weight.height)?;
+                budget.alias(line, source, &node)?;
+                Ok(self.add(node, 0))
+            }
+            _ => Ok(Ok(())),
+        }
+    }
+
+    fn open(&mut self, line: u64, anchor: usize, data: Held, budget: &mut Budget) -> Step {
+        budget.node(line)?;
+        Budget::depth(line, self.frames.len(), 1)?;
+        self.frames.push(Frame { line, anchor, data });
+        Ok(Ok(()))
+    }
+
+    fn close(&mut self) -> Result<(), Flaw> {
+        let Some(frame) = self.frames.pop() else { return Ok(()) };
+        let data = match frame.data {
+            Held::List(items) => Data::List(items),
+            Held::Map(map) => Data::Map(map.entries),
+        };
+        self.add(Rc::new(Node::new(frame.line, data)), frame.anchor)
+    }
+
+    /// Puts a value where the next one belongs.
+    fn add(&mut self, node: Rc<Node>, anchor: usize) -> Result<(), Flaw> {
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        match self.frames.last_mut().map(|frame| &mut frame.data) {
+            None => self.root = Some(node),
+            Some(Held::List(items)) => items.push(node),
+            Some(Held::Map(map)) => match map.key.take() {
+                None => {
+                    let (text, why) = key(&node);
+                    self.flaws.extend(why.map(|why| Flaw { line: node.line, why }));
+                    map.key = Some(Key::Text(text, node.line));
+                }
+                Some(Key::Text(key, line)) => self.flaws.extend(map.insert(key, line, node)),
+                Some(Key::Merge) => return map.merge(&node),
+            },
+        }
+        Ok(())
+    }
+
+    fn document(&mut self) -> Option<Document<'t>> {
+        let root = self.root.take()?;
+        let (text, first_line) = (self.chunk.text, self.chunk.line);
+        let flaws = std::mem::take(&mut self.flaws);
+        Some(Document { line: root.line, root: Some(root), flaws, text, first_line })
+    }
+
+    fn broken(self, flaw: Flaw) -> Document<'t> {
+        let (text, first_line) = (self.chunk.text, self.chunk.line);
+        let line = self.frames.first().map_or(flaw.line, |frame| frame.line);
+        let flaws = self.flaws.into_iter().chain([flaw]).collect();
+        Document { line, root: None, flaws, text, first_line }
+    }
+}
+
+impl Entries {
+    fn insert(&mut self, key: Box<str>, line: u64, value: Rc<Node>) -> Option<Flaw> {
+        match self.places.get_mut(&key) {
+            None => {
+                self.places.insert(key.clone(), (self.entries.len(), false));
+                self.entries.push(Entry { key, line, value });
+                None
+            }
+            Some((at, merged)) if *merged => {
+                *merged = false;
+                self.entries[*at] = Entry { key, line, value };
+                None
+            }
+            Some((at, _)) => {
+                let first = self.entries[*at].line;
+                Some(Flaw { line, why: format!("the key `{key}` is a duplicate of that in line {first}") })
+            }
+        }
+    }
+
+    /// The entries of another map, as go-yaml merges them: over what stands before, under what follows.
+    fn merge(&mut self, node: &Node) -> Result<(), Flaw> {
+        let wrong = |node: &Node| {
+            Err(Flaw {
+                line: node.line,
+                why: format!("`<<` takes a map or a list of maps, not {}", node.kind()),
+            })
+        };
+        let maps: Vec<&Node> = match &node.data {
+            Data::Map(_) => vec![node],
+            // Of several, the first one counts most.
+            Data::List(items) => items.iter().rev().map(|item| &**item).collect(),
+            _ => return wrong(node),
+        };
+        for map in maps {
+            let Data::Map(entries) = &map.data else { return wrong(map) };
+            for entry in entries {
+                let (key, line, value) = (entry.key.clone(), entry.line, Rc::clone(&entry.value));
+                match self.places.get_mut(&key) {
+                    Some((at, _)) => self.entries[*at] = Entry { key, line, value },
+                    None => {
+                        self.places.insert(key.clone(), (self.entries.len(), true));
+                        self.entries.push(Entry { key, line, value });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

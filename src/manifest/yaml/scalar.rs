@@ -1,0 +1,139 @@
+//! What a scalar of YAML means to kubectl: that of go-yaml v2, whose rules are YAML 1.1's.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use granit_parser::{ScalarStyle, Tag};
+use serde_json::Number;
+
+use super::Data;
+
+/// The meaning of a scalar; a reason where it has none. `source` is what stands in the file.
+pub(super) fn meaning(
+    text: Cow<'_, str>,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    source: &str,
+) -> Result<Data, String> {
+    let wanted = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
+    let plain = style == ScalarStyle::Plain;
+    let wanted = match (wanted.as_deref(), tag) {
+        (None, None) if plain => None,
+        (Some(name @ ("bool" | "int" | "float" | "null")), _) => Some(name.to_owned()),
+        (Some("binary"), _) => {
+            let bytes = STANDARD
+                .decode(text.as_bytes())
+                .map_err(|_| "it is no base64, though its tag says !!binary")?;
+            return Ok(Data::Text(String::from_utf8_lossy(&bytes).into()));
+        }
+        _ => return Ok(Data::Text(text.into())),
+    };
+    let found = resolved(&text, source)?;
+    let fits = match (wanted.as_deref(), &found) {
+        (None, _) | (Some("bool"), Data::Bool(..)) | (Some("null"), Data::Null) => true,
+        (Some("float"), Data::Number(..)) => true,
+        (Some("int"), Data::Number(..)) => is_whole(&text),
+        _ => false,
+    };
+    match fits {
+        true => Ok(found),
+        false => Err(format!("`{source}` is not what its tag !!{} says", wanted.unwrap_or_default())),
+    }
+}
+
+/// The meaning of a plain text.
+fn resolved(text: &str, source: &str) -> Result<Data, String> {
+    let source = || source.into();
+    Ok(match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Data::Bool(true, source())
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Data::Bool(false, source())
+        }
+        "" | "~" | "null" | "Null" | "NULL" => Data::Null,
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf"
+        | "-.Inf" | "-.INF" => {
+            return Err(format!("`{text}` is a number that JSON does not have: put it in quotes"));
+        }
+        _ => match number(text) {
+            Some(number) => Data::Number(number, source()),
+            None => Data::Text(text.into()),
+        },
+    })
+}
+
+/// The number that a plain text is.
+fn number(text: &str) -> Option<Number> {
+    match text.as_bytes().first()? {
+        b'.' => real(text).and_then(shortest),
+        b'0'..=b'9' | b'+' | b'-' => {
+            let digits = text.replace('_', "");
+            whole(&digits).or_else(|| real(&digits).and_then(shortest))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a plain text is a whole number.
+pub(super) fn is_whole(text: &str) -> bool {
+    whole(&text.replace('_', "")).is_some()
+}
+
+/// As Go's `strconv.ParseInt` and `ParseUint` with base 0.
+fn whole(text: &str) -> Option<Number> {
+    let (negative, signed, digits) = match text.as_bytes().first()? {
+        b'-' => (true, true, &text[1..]),
+        b'+' => (false, true, &text[1..]),
+        _ => (false, false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, lower.as_str()),
+    };
+    if !digits.chars().all(|c| c.is_digit(radix)) {
+        return None;
+    }
+    let value = u64::from_str_radix(digits, radix).ok()?;
+    match (negative, signed) {
+        (true, _) => 0_i64.checked_sub_unsigned(value).map(Number::from),
+        // An unsigned number has no sign, so above the signed ones a `+` makes it no whole number.
+        (false, true) => i64::try_from(value).ok().map(Number::from),
+        (false, false) => Some(Number::from(value)),
+    }
+}
+
+/// As go-yaml's `yamlStyleFloat`; `inf` and `nan` are no numbers here.
+pub(super) fn real(text: &str) -> Option<f64> {
+    let bare = text.trim_start_matches(['+', '-']);
+    let (mantissa, exponent) = match bare.find(['e', 'E']) {
+        Some(at) => (&bare[..at], Some(&bare[at + 1..])),
+        None => (bare, None),
+    };
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let sound = text.len() - bare.len() <= 1
+        && digits(before)
+        && digits(after)
+        && !(before.is_empty() && after.is_empty())
+        && exponent.is_none_or(|e| {
+            let e = e.strip_prefix(['+', '-']).unwrap_or(e);
+            !e.is_empty() && digits(e)
+        });
+    // Too large a number is an error in Go, and so a text.
+    text.parse().ok().filter(|value: &f64| sound && value.is_finite())
+}
+
+/// The number as JSON writes it: without a fraction where it has none.
+pub(super) fn shortest(value: f64) -> Option<Number> {
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= WHOLE && !(value == 0.0 && value.is_sign_negative()) {
+        return format!("{value:.0}").parse::<i64>().ok().map(Number::from);
+    }
+    Number::from_f64(value)
+}

@@ -1,0 +1,148 @@
+//! What is read, and as what.
+
+use rstest::rstest;
+use seatrial::manifest::Manifest;
+use serde_json::{Value, json};
+
+use super::{MYSQL, error, map};
+
+#[test]
+fn documents_are_read_in_order_with_their_place() {
+    let manifest = Manifest::read("mysql.yaml", MYSQL).unwrap();
+    let places: Vec<String> = manifest.objects().iter().map(|o| o.place.to_string()).collect();
+    assert_eq!(
+        places,
+        [
+            "mysql.yaml:3: document 1, PersistentVolume mysql-pv-volume",
+            "mysql.yaml:16: document 2, PersistentVolumeClaim mysql-pv-claim",
+            "mysql.yaml:25: document 3, Deployment mysql",
+        ]
+    );
+}
+
+#[test]
+fn numbers_are_read_as_kubectl_reads_them() {
+    let manifest = Manifest::read("mysql.yaml", MYSQL).unwrap();
+    let mode = "/spec/template/spec/volumes/0/secret/defaultMode";
+    assert_eq!(manifest.objects()[2].body.pointer(mode), Some(&json!(420)));
+}
+
+#[rstest]
+#[case::nothing("")]
+#[case::separators("---\n---\n---\n")]
+#[case::comments("# nothing\n---\n# here\n")]
+#[case::null("null\n---\n~\n")]
+#[case::list("apiVersion: v1\nkind: List\nitems: []\n")]
+#[case::empty_list("apiVersion: v1\nkind: List\nitems:\n")]
+fn what_holds_nothing_gives_nothing(#[case] text: &str) {
+    assert_eq!(Manifest::read("f.yaml", text).unwrap().objects(), []);
+}
+
+#[test]
+fn lists_are_flattened_and_their_items_numbered() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n\
+                - {apiVersion: v1, kind: ConfigMap, metadata: {}}\n";
+    assert_eq!(
+        error(text),
+        "f.yaml:5: document 1 item 2, ConfigMap without name: `metadata.name` is missing"
+    );
+    let good = text.replace("metadata: {}", "metadata: {name: b}");
+    let manifest = Manifest::read("f.yaml", &good).unwrap();
+    assert_eq!(manifest.objects().iter().map(|o| o.name()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn what_only_the_server_writes_is_left_out() {
+    let text =
+        map("m") + "  uid: u\n  resourceVersion: \"7\"\n  creationTimestamp: null\nstatus: {phase: x}\n";
+    let manifest = Manifest::read("f.yaml", &text).unwrap();
+    assert_eq!(manifest.objects()[0].body["metadata"], json!({"name": "m"}));
+    assert_eq!(manifest.objects()[0].body["status"], Value::Null);
+}
+
+#[test]
+fn lists_of_one_kind_say_what_their_items_are() {
+    let text = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n  data: {k: v}\n\
+                - {apiVersion: v1, kind: Secret, metadata: {name: b}}\n";
+    let manifest = Manifest::read("f.yaml", text).unwrap();
+    let objects: Vec<String> = manifest.objects().iter().map(|o| o.place.to_string()).collect();
+    assert_eq!(
+        objects,
+        ["f.yaml:4: document 1 item 1, ConfigMap a", "f.yaml:6: document 1 item 2, Secret b"]
+    );
+    let body =
+        json!({"metadata": {"name": "a"}, "data": {"k": "v"}, "apiVersion": "v1", "kind": "ConfigMap"});
+    assert_eq!(manifest.objects()[0].body, body);
+    let untyped = text.replace("ConfigMapList", "List");
+    assert!(error(&untyped).contains("`kind` is missing"), "{}", error(&untyped));
+}
+
+/// What sigs.k8s.io/yaml, which kubectl reads with, makes of each.
+#[rstest]
+#[case("0644", json!(420))]
+#[case("0o17", json!(15))]
+#[case("0x1F", json!(31))]
+#[case("-0b101", json!(-5))]
+#[case("1_000", json!(1000))]
+#[case("0340914", json!(340914))]
+#[case("1.20", json!(1.2))]
+#[case("1e3", json!(1000))]
+#[case("+.5", json!(0.5))]
+#[case("18446744073709551615", json!(18446744073709551615_u64))]
+#[case("yes", json!(true))]
+#[case("Off", json!(false))]
+#[case("y", json!(true))]
+#[case("~", Value::Null)]
+#[case("", Value::Null)]
+#[case("12:30", json!("12:30"))]
+#[case("2001-01-01", json!("2001-01-01"))]
+#[case("1.2.3", json!("1.2.3"))]
+#[case("1e400", json!("1e400"))]
+#[case("yEs", json!("yEs"))]
+#[case("\"yes\"", json!("yes"))]
+#[case("!!str 12", json!("12"))]
+#[case("!!int \"12\"", json!(12))]
+#[case("!!binary aGk=", json!("hi"))]
+fn plain_texts_mean_what_they_mean_to_kubectl(#[case] written: &str, #[case] meant: Value) {
+    let text = format!("apiVersion: example.test/v1\nkind: A\nmetadata: {{name: a}}\nvalue: {written}\n");
+    assert_eq!(Manifest::read("f.yaml", &text).unwrap().objects()[0].body["value"], meant);
+}
+
+#[test]
+fn merges_are_read_as_kubectl_reads_them() {
+    let text = "apiVersion: example.test/v1\nkind: A\nmetadata: {name: a}\nbase: &b {x: 1, y2: 2}\n\
+                one: {<<: *b, x: 3}\ntwo: {x: 3, <<: *b}\nboth: {<<: [{x: 5}, *b]}\n";
+    let manifest = Manifest::read("f.yaml", text).unwrap();
+    let body = &manifest.objects()[0].body;
+    assert_eq!(body["one"], json!({"x": 3, "y2": 2}));
+    assert_eq!(body["two"], json!({"x": 1, "y2": 2}));
+    assert_eq!(body["both"], json!({"x": 5, "y2": 2}));
+}
+
+#[test]
+fn numbers_as_keys_are_their_text() {
+    let read = |text: &str| Manifest::read("keys.yaml", text).unwrap();
+    let text = include_str!("../fixtures/manifests/keys.yaml");
+    let ports = read(text.split("---").next().unwrap());
+    assert_eq!(ports.objects()[0].body["data"], json!({"9000": "shop/web:8080", "9001": "shop/db:3306"}));
+}
+
+#[test]
+fn line_ends_and_byte_order_marks_change_nothing() {
+    let text = map("a") + "data:\n  k: |\n    one\n    two\n---\n" + &map("b");
+    let plain = Manifest::read("f.yaml", &text).unwrap();
+    let marked = "\u{feff}".to_owned() + &text.replace("---\n", "---\n\u{feff}");
+    let before = text.replace("---\n", "\u{feff}---\n");
+    for other in [text.replace('\n', "\r\n"), marked, before] {
+        assert_eq!(Manifest::read("f.yaml", &other).unwrap(), plain, "{other:?}");
+        assert_eq!(Manifest::read_bytes("f.yaml", other.as_bytes()).unwrap(), plain);
+    }
+}
+
+#[test]
+fn directives_belong_to_the_document_that_follows() {
+    let text = format!("%YAML 1.1\n---\n{}---\n{}", map("a"), map("b"));
+    let manifest = Manifest::read("f.yaml", &text).unwrap();
+    let lines: Vec<u64> = manifest.objects().iter().map(|o| o.place.line).collect();
+    assert_eq!(lines, [3, 8]);
+}

@@ -1,0 +1,67 @@
+//! References to other namespaces inside objects that became a test's own.
+
+use std::collections::BTreeMap;
+
+use seatrial::manifest::{ForeignReference, Manifest};
+use serde_json::{Value, json};
+
+fn localised(text: &str) -> (Vec<Value>, Vec<String>) {
+    let mut manifest = Manifest::read("f.yaml", text).unwrap();
+    let foreign = manifest.localise("shop-abc123", "abc123", &BTreeMap::new()).unwrap().foreign;
+    let told = |reference: &ForeignReference| format!("{} {}", reference.field, reference.namespace);
+    (manifest.objects().iter().map(|o| o.body.clone()).collect(), foreign.iter().map(told).collect())
+}
+
+#[test]
+fn subjects_follow_an_account_of_the_manifest() {
+    let (objects, foreign) = localised(
+        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: ours}}\n---\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b}\nsubjects:\n\
+         - {kind: ServiceAccount, name: ours, namespace: default}\n\
+         - {kind: ServiceAccount, name: theirs, namespace: monitoring}\n\
+         - {kind: User, name: \"system:serviceaccount:default:ours\"}\n\
+         - {kind: Group, name: \"system:serviceaccounts:default\"}\n",
+    );
+    let subjects = &objects[1]["subjects"];
+    assert_eq!(subjects[0]["namespace"], "shop-abc123");
+    assert_eq!(subjects[1]["namespace"], "monitoring");
+    assert_eq!(subjects[2]["name"], "system:serviceaccount:shop-abc123:ours");
+    assert_eq!(foreign, ["subjects[1].namespace monitoring", "subjects[3].name default"]);
+}
+
+#[test]
+fn addresses_follow_a_service_of_the_manifest() {
+    let (objects, foreign) = localised(
+        "{apiVersion: v1, kind: Service, metadata: {name: db}}\n---\n\
+         apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n\
+         \x20     - name: c\n        args: [\"--db=http://db-0.db.old.svc.cluster.local:80,db.old.svc\", --x=db.old.svcs]\n\
+         \x20       env: [{name: A, value: cache.other.svc}, {name: B, value: kubernetes.default.svc}]\n---\n\
+         {apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {k: \"db.old.svc:3306\"}}\n",
+    );
+    let container = &objects[1]["spec"]["template"]["spec"]["containers"][0];
+    let args =
+        json!(["--db=http://db-0.db.shop-abc123.svc.cluster.local:80,db.shop-abc123.svc", "--x=db.old.svcs"]);
+    assert_eq!(container["args"], args);
+    assert_eq!(objects[2]["data"]["k"], "db.shop-abc123.svc:3306");
+    assert_eq!(foreign, ["spec.template.spec.containers[0].env[0].value other"]);
+}
+
+#[test]
+fn selectors_of_namespaces_by_name_are_told() {
+    let (_, foreign) = localised(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: net}\nspec:\n  ingress:\n\
+         \x20 - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: prod}}}, {podSelector: {}}]\n---\n\
+         apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {affinity: {podAffinity: \
+         {requiredDuringSchedulingIgnoredDuringExecution: [{namespaces: [prod, shop-abc123]}]}}}\n",
+    );
+    assert_eq!(
+        foreign,
+        [
+            "spec.ingress[0].from[0].namespaceSelector.matchLabels.kubernetes.io/metadata.name prod",
+            "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaces[0] prod",
+        ]
+    );
+    let (_, foreign) =
+        localised("{apiVersion: example.test/v1, kind: A, metadata: {name: a}, spec: {ref: {namespace: x}}}");
+    assert_eq!(foreign, [""; 0]);
+}

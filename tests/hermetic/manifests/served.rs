@@ -1,0 +1,123 @@
+//! Kinds that are not served, or not yet; what the API does not keep.
+
+use seatrial::manifest::{self, Manifest, ManifestError};
+use serde_json::json;
+
+use super::server::{Server, group};
+use super::within;
+
+const DEFINITIONS: (&str, &str, &str) = ("CustomResourceDefinition", "customresourcedefinitions", "Cluster");
+
+fn manifest(text: &str) -> Manifest {
+    Manifest::read("f.yaml", text).unwrap()
+}
+
+fn map(name: &str) -> String {
+    format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: shop}}}}\n---\n")
+}
+
+#[tokio::test]
+async fn other_served_versions_of_a_kind_are_named() {
+    let jobs = [("CronJob", "cronjobs", "Namespaced")];
+    let groups = vec![group("batch", &["v1"], &jobs), group("other.test", &["v2", "v1"], &jobs)];
+    let (server, client) = Server { groups: groups.into(), ..Server::default() }.start().await;
+    let old = manifest(
+        &(map("m") + "{apiVersion: batch/v1beta1, kind: CronJob, metadata: {name: c, namespace: shop}}"),
+    );
+    let error = manifest::apply(&client, &old, within(10)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "f.yaml:3: document 2, CronJob c: the cluster does not serve kind CronJob in batch/v1beta1; it serves one in \
+         batch/v1, other.test/v2, other.test/v1"
+    );
+    assert_eq!(error.hint().unwrap(), "write `apiVersion: batch/v1` in f.yaml:3");
+    assert_eq!(server.changes(), [""; 0], "nothing was applied");
+    // It has no such objects, and the others go.
+    manifest::delete(&client, &old, within(10)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_group_whose_server_is_away_is_not_absent() {
+    let services = vec![json!({"metadata": {"name": "v1beta1.metrics.example.test"},
+            "spec": {"group": "metrics.example.test", "version": "v1beta1", "service": {"name": "s", "namespace": "n"},
+                "groupPriorityMinimum": 1, "versionPriority": 1},
+            "status": {"conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints",
+                "message": "endpoints for service/s in \"n\" have no addresses"}]}})];
+    let (server, client) = Server { services, ..Server::default() }.start().await;
+    let text =
+        "{apiVersion: metrics.example.test/v1beta1, kind: A, metadata: {name: a, namespace: shop}}\n---\n";
+    let manifest = manifest(&(text.to_owned() + &map("m")));
+    let error = manifest::apply(&client, &manifest, within(10)).await.unwrap_err();
+    assert!(matches!(error.cause(), ManifestError::Away { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "f.yaml:1: document 1, A a: the server of metrics.example.test/v1beta1 is away: MissingEndpoints: endpoints for \
+         service/s in \"n\" have no addresses; applied are ConfigMap m"
+    );
+    assert_eq!(error.hint().unwrap(), "kubectl describe apiservice v1beta1.metrics.example.test");
+    assert_eq!(server.changes(), ["PATCH /api/v1/namespaces/shop/configmaps/m"]);
+    let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err();
+    assert!(matches!(error, ManifestError::Away { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_definition_comes_before_the_objects_of_its_kind() {
+    let groups = vec![group("apiextensions.k8s.io", &["v1"], &[DEFINITIONS])];
+    let (server, client) = Server { groups: groups.into(), ..Server::default() }.start().await;
+    let ship = "{apiVersion: example.test/v1, kind: Ship, metadata: {name: s, namespace: shop}}\n---\n";
+    let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: ships.example.test}\n\
+                      spec: {group: example.test, scope: Namespaced, names: {kind: Ship, plural: ships}, \
+                      versions: [{name: v1, served: true, storage: true}]}\n";
+    let whole = manifest(&(ship.to_owned() + &map("m") + definition));
+    let applied = manifest::apply(&client, &whole, within(20)).await.unwrap();
+    let kinds: Vec<&str> = applied.iter().map(|a| a.kind.as_str()).collect();
+    assert_eq!(kinds, ["CustomResourceDefinition", "Ship", "ConfigMap"]);
+    assert_eq!(server.changes()[1], "PATCH /apis/example.test/v1/namespaces/shop/ships/s");
+    // Another kind than the definition's, and one of a wrong scope, change nothing.
+    for wrong in [ship.replace("Ship", "Boat"), ship.replace(", namespace: shop", "")] {
+        let (server, client) = Server {
+            groups: vec![group("apiextensions.k8s.io", &["v1"], &[DEFINITIONS])].into(),
+            ..Server::default()
+        }
+        .start()
+        .await;
+        assert!(manifest::apply(&client, &manifest(&(wrong + definition)), within(10)).await.is_err());
+        assert_eq!(server.changes(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn fields_that_the_api_does_not_keep_are_told() {
+    let fields = json!({"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {
+        "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}, "f:args": {},
+            "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}},
+        "f:nodeSelector": {}}});
+    let (_, client) = Server { fields, ..Server::default() }.start().await;
+    let pod = manifest(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, labels: {app: a}, annotations: {}}\n\
+         spec: {nodeSelector: {a: b}, alpha: {x: 1}, empty: [], nothing: , containers: [{name: c, image: i, args: [a, b], \
+         ports: [{containerPort: 80}], beta: 7}]}\n",
+    );
+    let applied = manifest::apply(&client, &pod, within(10)).await.unwrap();
+    assert_eq!(applied[0].left_out, ["spec.alpha", "spec.containers[0].beta"]);
+    assert!(
+        applied[0].notes()[0].contains("Pod p: the API did not keep `spec.alpha`"),
+        "{:?}",
+        applied[0].notes()
+    );
+}
+
+#[tokio::test]
+async fn a_generated_name_is_created_each_time_and_deleted_with_the_manifest() {
+    let (server, client) = Server::default().start().await;
+    let job = manifest("{apiVersion: v1, kind: Pod, metadata: {generateName: job-, namespace: shop}}");
+    assert_eq!(job.objects()[0].place.to_string(), "f.yaml:1: document 1, Pod job-*");
+    let first = manifest::apply(&client, &job, within(10)).await.unwrap();
+    let second = manifest::apply(&client, &job, within(10)).await.unwrap();
+    assert!(first[0].generated && first[0].name.starts_with("job-"), "{first:?}");
+    assert_ne!(first[0].name, second[0].name);
+    assert!(first[0].notes()[0].contains("it cannot be applied again"), "{:?}", first[0].notes());
+    manifest::delete(&client, &job, within(10)).await.unwrap();
+    let deleted = server.changes().into_iter().filter(|r| r.starts_with("DELETE")).count();
+    assert_eq!(deleted, 2);
+}
