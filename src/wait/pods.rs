@@ -109,8 +109,9 @@ fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Opt
         true => message,
         false => pull_event(pod, container, around).unwrap_or(message),
     };
-    (pull::failed(reason, text) == pull::Failed::ForGood).then(|| {
-        let (image, name, node) = (image(pod, container), pod.name_any(), node(pod));
+    let image = image(pod, container);
+    (pull::is_nowhere(image) || pull::failed(reason, text) == pull::Failed::ForGood).then(|| {
+        let (name, node) = (pod.name_any(), node(pod));
         format!("{reason}: image {image} for pod {name} on {node}: {text}")
     })
 }

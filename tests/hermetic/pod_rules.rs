@@ -147,6 +147,23 @@ fn a_reason_says_whether_a_pull_is_tried_again(
     assert_eq!(pods::hopeless(&waiting(reason, message)).is_some(), hopeless);
 }
 
+/// A machine without name servers has SERVFAIL for every name; for one below `invalid` that is no passing trouble.
+#[rstest]
+#[case("registry.invalid/x:1", true)]
+#[case("registry.invalid:5000/x:1", true)]
+#[case("invalid/x:1", false)]
+#[case("registry.example.test/registry.invalid/x:1", false)]
+fn a_registry_that_no_resolver_can_ever_know_is_hopeless(#[case] image: &str, #[case] hopeless: bool) {
+    let mut pod = cannot_pull();
+    pod["spec"]["containers"][0]["image"] = json!(image);
+    let text = "dial tcp: lookup registry.invalid on 172.18.0.1:53: server misbehaving";
+    pod["status"]["containerStatuses"][0]["state"]["waiting"] =
+        json!({"reason": "ErrImagePull", "message": text});
+    let pod: Pod = typed(&pod);
+    assert_eq!(pods::hopeless(&pod).is_some(), hopeless);
+    assert!(pods::describe(&pod).contains(&format!("nginx ErrImagePull: {text}")), "quoted");
+}
+
 fn failed_pull(message: &str, at: &str, container: &str) -> Event {
     typed(&json!({
         "metadata": {"name": format!("e{at}"), "namespace": "shop-x7k2mq"},

@@ -147,7 +147,10 @@ fn told(status: &ContainerStatus, init: Option<&Container>) -> Option<String> {
         if reason == "PodInitializing" {
             return None;
         }
-        return Some(format!("{name} {reason}{}", last(status)));
+        // The message of a crash loop is the pause only; how it ended tells more.
+        let message = waiting.message.as_deref().filter(|_| reason != "CrashLoopBackOff");
+        let message = message.map(|m| format!(": {}", words(m))).unwrap_or_default();
+        return Some(format!("{name} {reason}{message}{}", last(status)));
     }
     if let Some(ended) = &state.terminated {
         let is_over = init.is_some() && !is_sidecar && ended.exit_code == 0;

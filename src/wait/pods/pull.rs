@@ -69,6 +69,14 @@ pub(super) fn failed(reason: &str, text: &str) -> Failed {
     }
 }
 
+/// Whether no resolver can ever know the registry: its name lies below `invalid` (RFC 6761, section 6.4). A machine
+/// without name servers says "server misbehaving" of such a name too.
+pub(super) fn is_nowhere(image: &str) -> bool {
+    let host = image.split_once('/').map_or("", |(host, _)| host);
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name.ends_with(".invalid")
+}
+
 /// The cause in the message of `ImagePullBackOff`, which reads `Back-off pulling image "IMAGE": ErrImagePull: CAUSE`.
 /// A kubelet that was restarted during the back-off has lost the cause.
 pub(super) fn has_cause(reason: &str, message: &str) -> bool {
