@@ -244,7 +244,8 @@ async fn an_object_that_somebody_made_just_before_our_apply_is_not_deleted() {
     let client = fake.client().await;
     // The API is busy when it is asked for the first time.
     fake.trouble("PATCH", "/configmaps/m", false, 1, crate::fake_api::Trouble::TooMany { retry_after: 1 });
-    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: y}\n";
+    let text =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: mine}\n";
     let manifest = Manifest::read("m.yaml", text).unwrap();
     let somebody = async {
         let patience = within(20);
@@ -278,7 +279,7 @@ async fn an_apply_whose_answer_was_lost_made_the_object() {
         let client = fake.client().await;
         fake.trouble("PATCH", "/configmaps/m", false, 1, Trouble::Code(503));
         let manifest =
-            Manifest::read("m.yaml", &(map("m") + "  namespace: default\ndata: {ours: y}\n")).unwrap();
+            Manifest::read("m.yaml", &(map("m") + "  namespace: default\ndata: {ours: mine}\n")).unwrap();
         let made = async {
             let patience = within(20);
             while !fake.requests().iter().any(|r| r.starts_with("PATCH")) && !patience.is_over() {

@@ -15,6 +15,7 @@ mod ground;
 mod ha;
 mod host_folder;
 mod image_build;
+mod junit;
 mod lies;
 mod load_balancer;
 mod manifests;

@@ -349,7 +349,8 @@ async fn an_object_that_was_there_before_we_applied_to_it_is_not_deleted() {
              "fieldsV1": {"f:data": {"f:theirs": {}}}}]},
         "data": {"theirs": "x"},
     }));
-    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: y}\n";
+    let text =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\ndata: {ours: mine}\n";
     let manifest = Manifest::read("m.yaml", text).unwrap();
     let applied = manifest::apply(&client, &manifest, soon()).await;
     let deleted = manifest::delete(&client, &manifest, soon()).await;

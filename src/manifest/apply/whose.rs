@@ -21,8 +21,7 @@ pub(super) struct Applying<'a> {
 impl Applying<'_> {
     /// Applies it, by the manager that says whose it is: what somebody else made stays theirs, and is not deleted.
     /// What was found says who made the object only where the object is the same one: between the look and the
-    /// apply somebody may have made it, or another one of the name.
-    /// Gives the object and the manager that has it now.
+    /// apply somebody may have made it, or another one of the name. Gives the object and the manager that has it now.
     pub(super) async fn whosever(
         &self,
         found: Option<ObjectMeta>,
