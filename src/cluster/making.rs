@@ -104,6 +104,8 @@ impl Making<'_> {
 
     /// What there is, unless it is refused. Touches nothing.
     async fn usable(&self) -> Result<(Found, Standing), ClusterError> {
+        // Otherwise a cluster is made that nobody here can reach.
+        self.engine.check_network().await?;
         let shape = self.wanted.topology.shape()?;
         let balancer = usize::from(shape.control_planes > 1);
         let nodes = shape.control_planes + shape.workers + balancer;

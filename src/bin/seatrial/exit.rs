@@ -197,8 +197,14 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
 }
 
 fn manifest(error: &ManifestError) -> Option<Known> {
-    let refused = matches!(error.cause(), ManifestError::Conflict { .. } | ManifestError::NotOurs { .. });
-    Some((if refused { Exit::Refused } else { Exit::Internal }, error.hint()))
+    let exit = match error.cause() {
+        ManifestError::Conflict { .. } | ManifestError::NotOurs { .. } => Exit::Refused,
+        ManifestError::Yaml { .. } | ManifestError::Wrong { .. } | ManifestError::Several { .. } => {
+            Exit::Input
+        }
+        _ => Exit::Internal,
+    };
+    Some((exit, error.hint()))
 }
 
 fn folder(error: &HostFolderError) -> Option<Known> {
@@ -364,6 +370,8 @@ mod tests {
         let fills = HostFolderError::Fills { path: "/mnt/data".into(), node: "w".into() };
         let story = ScenarioError::Story { name: "mysql".into(), source: fills.into() };
         assert_eq!(code(&story), None);
+        let wrong = seatrial::manifest::Manifest::read("m.yaml", "kind: Pod\n").unwrap_err();
+        assert_eq!(code(&wrong), Some(Exit::Input));
         let conflict = Error::from(ManifestError::NotOurs { what: "PersistentVolume pv".into() });
         assert_eq!(explanation(&conflict).0, Exit::Refused);
     }
