@@ -1,6 +1,5 @@
-//! Marks of holders that went without a release. Whoever comes in next looks at the cluster with care, and what the
-//! dead one left, such as a namespace, may be removed by somebody who has the cluster to himself only: until then the
-//! mark stays.
+//! Marks of holders that died without releasing the cluster. The next lease checks a marked cluster with care. Only an
+//! exclusive lease or a reap may remove what the dead holder left, such as a namespace, and removes the mark then.
 
 use std::path::{Path, PathBuf};
 

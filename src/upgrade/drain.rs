@@ -155,14 +155,20 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
                 // Gone already.
                 error if error.is_not_found() => return Ok(()),
                 error if error.code() == Some(429) => {
-                    last = forbidden(client, pod, &error.text).await;
+                    last = forbidden(client, pod, &budgets_of(client, pod).await, &error.text).await;
                     AGAIN
                 }
-                // The API refuses each eviction of a pod that two budgets count, with a 500 (`EvictionREST.Create`).
-                error if error.code() == Some(500) && budgets_of(client, pod).await.len() > 1 => {
-                    last = forbidden(client, pod, &error.text).await;
-                    deadline.remaining()
-                }
+                error if error.code() == Some(500) => match budgets_of(client, pod).await.as_slice() {
+                    // The API refuses each eviction of a pod that two budgets count (`EvictionREST.Create`).
+                    several @ [_, _, ..] => {
+                        last = forbidden(client, pod, several, &error.text).await;
+                        deadline.remaining()
+                    }
+                    _ => {
+                        last = error.text.clone();
+                        SOON
+                    }
+                },
                 error => {
                     last = error.text.clone();
                     SOON
@@ -185,13 +191,12 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
     }
 }
 
-/// Why a budget forbids it, with its name, which the API's own answer does not always have, and the pods that use it
-/// up; then the API's words.
-async fn forbidden(client: &Client, pod: &Pod, text: &str) -> String {
+/// Why these budgets forbid an eviction, with their names, which the API's own answer does not always have, and the pods that
+/// use them up; then the API's words.
+async fn forbidden(client: &Client, pod: &Pod, budgets: &[PodDisruptionBudget], text: &str) -> String {
     let namespace = pod.namespace().unwrap_or_default();
     let pods = Api::<Pod>::namespaced(client.unary.clone(), &namespace);
     let pods = pods.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
-    let budgets = budgets_of(client, pod).await;
     let mut why: Vec<String> = budgets
         .iter()
         .map(|b| {
