@@ -1,6 +1,5 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
-mod attack16;
 mod cli;
 mod cluster_lock;
 mod codes;
@@ -25,11 +24,13 @@ mod ownership;
 mod ownership_attacks;
 mod ownership_second;
 mod passing;
+mod pod_nodes;
 mod pod_rules;
 mod probe;
 mod proxies;
 mod reap;
 mod report;
+mod rollout_rules;
 mod rules;
 mod secret_forms;
 mod secret_pairs;
@@ -45,5 +46,6 @@ mod story;
 mod streams;
 mod upgrade;
 mod waits;
+mod waits_around;
 mod watches;
 mod ways_out;
