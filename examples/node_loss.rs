@@ -14,7 +14,7 @@ use seatrial::fault::StopNode;
 use seatrial::progress::{Progress, Update};
 use seatrial::run::{Run, new_id};
 use seatrial::scenario::{Needs, Scenario, scenario};
-use seatrial::{manifest, wait};
+use seatrial::wait;
 use tokio_util::sync::CancellationToken;
 
 const WEB: &str = r#"
@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
     };
     scenario(&run, needs, async |s: &Scenario| {
         let web = s.manifest("web.yaml", WEB)?;
-        manifest::apply(&s.client, &web, s.deadline()).await?;
+        s.apply(&web, s.deadline()).await?;
         let before = wait::rollout(&s.client, &s.namespace, "web", s.deadline()).await?;
         let home = node_of(&before.pods).ok_or("the pod has a node")?;
         let node = s.cluster.node(&home).ok_or("the node is the cluster's")?;

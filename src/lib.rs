@@ -51,3 +51,4 @@ pub mod exec;
 pub mod progress;
 pub mod sanitise;
 pub mod secret;
+mod stack;

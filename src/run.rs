@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
@@ -85,6 +86,7 @@ impl Run {
         progress: Progress,
         cancel: CancellationToken,
     ) -> Result<Self, RunError> {
+        cluster::foresee(&settings, &engine, &progress).await?;
         let images = image::resolve(&settings, &engine, &progress, Deadline::after(IMAGES)).await?;
         let log = EventLog::open(&settings.runs_dir().join(id), id)?.with_secrets(&settings.secrets);
         let facts = engine.facts().await?;

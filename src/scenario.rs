@@ -8,7 +8,6 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,11 +22,12 @@ use crate::fault::{self, Fault, Intent, IntentLog, Target};
 use crate::image::ImageSet;
 use crate::judge::upgrade::{Budgets, ON_CLAIMS};
 use crate::judge::{self, Conclusion, Evidence};
-use crate::manifest::{Manifest, RUN_LABEL, TestNamespace};
+use crate::manifest::{self, Applied, Manifest, RUN_LABEL, TestNamespace};
 use crate::node::Node;
 use crate::probe::Recorder;
 use crate::progress::Progress;
 use crate::run::Run;
+use crate::stack::with_room;
 use crate::upgrade;
 
 mod control;
@@ -154,12 +154,19 @@ pub async fn scenario(
     needs: Needs,
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
+    with_room(told(run, needs, body)).await
+}
+
+async fn told(
+    run: &Run,
+    needs: Needs,
+    body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
+) -> Result<(), ScenarioError> {
     let name = needs.name.to_owned();
     let log = run.log.scoped(Scope { scenario: Some(name.clone()), ..Scope::default() });
     log.append(Event::ScenarioStarted { claims: needs.claims.iter().map(|&c| c.into()).collect() });
     let prepared = tokio::select! {
-        // Boxed, as the body is: by value they would not fit the stack of a test's thread.
-        prepared = Box::pin(prepare(run, &needs, &log)) => prepared,
+        prepared = prepare(run, &needs, &log) => prepared,
         () = run.cancel.cancelled() => {
             // A creation that was cut off has left half a cluster; nobody owns it now.
             let removed = cluster::remove_incomplete(&run.settings, &run.engine, &run.progress);
@@ -174,7 +181,7 @@ pub async fn scenario(
         }
     };
     let (result, left) = match prepared {
-        Ok(ready) => Box::pin(live(run, &name, ready, body)).await,
+        Ok(ready) => live(run, &name, ready, body).await,
         Err(stop) => (Err(stop.named(&name)), Vec::new()),
     };
     for text in &left {
@@ -290,7 +297,7 @@ async fn set_up(
     });
     if cluster::origin(&cluster).is_some() {
         // What the claims of this scenario hold on.
-        let value = versions(client).await?;
+        let value = serde_json::to_value(upgrade::state(client).await?)?;
         log.append(Event::Observed { claim: "D5".into(), what: "versions".into(), value });
     }
     if let Some(Balancer { substitute: Some(it), .. }) = &cluster.balancer {
@@ -336,7 +343,7 @@ async fn live(
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> (Result<(), ScenarioError>, Vec<String>) {
     let Ready { lease, scenario, namespace } = ready;
-    let story = AssertUnwindSafe(scenario.deadline.bound(Box::pin(body(&scenario)))).catch_unwind();
+    let story = AssertUnwindSafe(scenario.deadline.bound(body(&scenario))).catch_unwind();
     let ended = tokio::select! {
         ended = story => Some(ended),
         () = run.cancel.cancelled() => None,
@@ -449,6 +456,16 @@ impl Scenario {
         localised.foreign.iter().for_each(|reference| self.note(reference.to_string()));
         manifest.images_of_custom_resources().iter().for_each(|image| self.note(image.to_string()));
         Ok(manifest)
+    }
+
+    /// Applies a manifest, and records what whoever wrote it should know of what came of it.
+    ///
+    /// # Errors
+    /// Those of [`manifest::apply`].
+    pub async fn apply(&self, manifest: &Manifest, deadline: Deadline) -> Result<Vec<Applied>, Failure> {
+        let applied = manifest::apply(&self.client, manifest, deadline).await?;
+        applied.iter().flat_map(Applied::notes).for_each(|text| self.note(text));
+        Ok(applied)
     }
 
     /// Judges a claim from what is recorded so far. The story goes on whatever comes of it; the
@@ -565,11 +582,6 @@ impl ActiveFault<'_> {
         self.scenario.intents.close(&self.intent)?;
         Ok(proof)
     }
-}
-
-/// The versions of a cluster's components. Boxed in a frame of its own, for the stack of a test's thread.
-fn versions(client: &Client) -> BoxFuture<'_, Result<Value, Failure>> {
-    Box::pin(async { Ok(serde_json::to_value(upgrade::state(client).await?)?) })
 }
 
 /// Claims of a scenario that nothing was said about.

@@ -1,14 +1,14 @@
 //! What can go wrong with clusters.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::lock::LockError;
 use super::topology::TopologyError;
 use crate::client::{ApiError, ClientError};
-use crate::config::IdentityError;
-use crate::engine::EngineError;
+use crate::config::{IdentityError, ProxyError};
+use crate::engine::{EngineError, WHERE_IT_RUNS};
 use crate::exec::ExecError;
 use crate::fault::FaultError;
 use crate::image::ImageError;
@@ -57,6 +57,19 @@ pub enum ClusterError {
         why: String,
         /// Whose it is.
         whose: String,
+    },
+    /// Its nodes would be given a proxy that they cannot reach.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The published port of its API server is on another loopback than this process's.
+    #[error(
+        "{port} refuses connections, while the API server of {node} answers inside the node: ports that the engine publishes cannot be reached from here"
+    )]
+    Unpublished {
+        /// A control plane.
+        node: String,
+        /// Where the API server should be.
+        port: SocketAddr,
     },
     /// The id of the state folder is not known.
     #[error(transparent)]
@@ -186,9 +199,6 @@ pub enum ClusterError {
         #[source]
         source: std::io::Error,
     },
-    /// The system gives no thread to make it, or look after it, in.
-    #[error("failed to start a thread")]
-    Thread(#[source] std::io::Error),
     /// The process that reaps idle clusters did not start.
     #[error("failed to start the process that removes cluster {name} when it is idle")]
     Watcher {
@@ -239,6 +249,8 @@ impl ClusterError {
                 Some("install kind 0.33: scripts/tools, or set SEATRIAL_KIND".into())
             }
             Self::Identity(error) => Some(error.hint()),
+            Self::Proxy(error) => Some(error.hint()),
+            Self::Unpublished { .. } => Some(WHERE_IT_RUNS.into()),
             Self::Engine(error) => error.hint(),
             Self::Client(error) => error.hint(),
             Self::Image(error) => error.hint(),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::error::ClusterError;
 use super::lock::{Access, Held, LockFiles};
 use super::making::{self, Made, Making};
-use super::own_stack::on_own_stack;
 use super::owner::Identity;
 use super::ready::{self, Ready};
 use super::spec::ClusterSpec;
@@ -15,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::fault::{self, FaultError, Healed, IntentLog};
 use crate::progress::Progress;
+use crate::stack::with_room;
 
 /// Leave to use a cluster that is ready. Ends with [`Lease::release`]; dropped without it, or
 /// with the process, the lock is free at once but the next holder looks at the cluster with care.
@@ -150,14 +150,11 @@ impl Lease {
         progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let task = format!("cluster {}", wanted.name);
-        let (settings, engine, wanted) = (settings.clone(), engine.clone(), wanted.clone());
-        let (holder, shown, name) = (holder.to_owned(), progress.clone(), task.clone());
-        let whole = on_own_stack(move || async move {
+        let whole = with_room(async {
             let files = LockFiles::new(&settings.state, &wanted.name);
-            let detail = |text: &str| shown.detail(&name, &format!("waiting: {text}"));
-            let entering = files.enter(access, &holder, deadline, detail).await?;
-            let (settings, engine, wanted, progress, task) =
-                (&settings, &engine, &wanted, &shown, name.clone());
+            let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
+            let entering = files.enter(access, holder, deadline, detail).await?;
+            let task = task.clone();
             let making = Making { settings, engine, wanted, access, deadline, progress, task };
             let (entering, made) = match way {
                 Way::Make => making.run(entering).await?,
@@ -166,7 +163,6 @@ impl Lease {
             };
             Ok::<_, ClusterError>((made, entering.enter()?))
         });
-        let whole = async { whole.await.map_err(ClusterError::Thread)? };
         let began = std::time::Instant::now();
         let (made, held) = progress.task(&task, whole).await?;
         let Made { cluster, reused, healed, ready } = made;

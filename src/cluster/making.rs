@@ -17,7 +17,7 @@ use super::owner::{Identity, Mark, OWNER_FILE};
 use super::ready::{self, Ready};
 use super::record::{Record, private_dir, remove_dir, write_private};
 use super::standing::{self, Found, Standing};
-use super::{Cluster, ClusterError, Wanted, dns, holds, out_of_service, role, upgrading};
+use super::{Cluster, ClusterError, Wanted, dns, holds, out_of_service, published, role, upgrading};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
 use crate::deadline::Deadline;
@@ -86,6 +86,7 @@ impl Making<'_> {
                 }
             }
         };
+        self.settings.proxies.check()?;
         if let Some(why) = &why {
             self.say(&format!("is made again: {why}"));
         }
@@ -183,6 +184,7 @@ impl Making<'_> {
     /// Mends what can be mended, then waits until the cluster is ready.
     pub async fn reuse(&self, unclean: bool) -> Result<Made, ClusterError> {
         let dir = self.settings.cluster_dir(&self.wanted.name);
+        self.compare_proxies(&dir);
         let mut disturbed = unclean;
         let intents = IntentLog::open(&dir)?;
         let healed = self.heal(&intents).await?;
@@ -222,6 +224,16 @@ impl Making<'_> {
             self.say(&format!("not seatrial's and not ready, left alone: {other}"));
         }
         Ok(Made { cluster, reused: true, healed, ready })
+    }
+
+    /// Says where the nodes have other proxies than a cluster would get that is made now.
+    fn compare_proxies(&self, dir: &Path) {
+        let (own, given) = (&self.settings.proxies, Record::read(dir).and_then(|record| record.proxies));
+        if let Some(given) = given.filter(|given| given != own) {
+            self.say(&format!(
+                "its nodes were made with {given}; here there is {own}: `seatrial down` and a new one follows"
+            ));
+        }
     }
 
     /// Starts and thaws what does not run; tells whether there was need. The engine gives the lowest
@@ -337,6 +349,7 @@ impl Making<'_> {
             engine: Some(identity.engine),
             kept: false,
             made_by: Some(fault::Owner::me()),
+            proxies: Some(settings.proxies.clone()),
         };
         record.write(&dir)?;
         let lent = self.lent().await?;
@@ -376,6 +389,10 @@ impl Making<'_> {
     /// What kind has made, ours and ready.
     async fn settled(&self, owner: StateId) -> Result<(Cluster, Ready), ClusterError> {
         let cluster = open(self.settings, self.engine, self.wanted).await?;
+        let containers = self.engine.containers(&[(CLUSTER_LABEL, &cluster.name)]).await?;
+        if let Some(port) = api_port(&containers) {
+            published::check(&cluster, port).await?;
+        }
         claim(&Mark::of(owner, &self.settings.state), &cluster).await?;
         self.spread(&cluster).await?;
         self.load(&cluster).await?;
@@ -461,16 +478,19 @@ pub(super) async fn open(
     Ok(cluster)
 }
 
+/// Where the engine publishes the API server.
+fn api_port(containers: &[Container]) -> Option<SocketAddr> {
+    // A control plane behind a load balancer publishes a port too, but not for all of them.
+    let by_role = |wanted| containers.iter().find(|c| role(c) == wanted);
+    let front = by_role(Role::LoadBalancer).or_else(|| by_role(Role::ControlPlane))?;
+    front.ports.get("6443/tcp").copied()
+}
+
 /// Writes the kubeconfig if it is not there; refuses one that speaks of another cluster.
 async fn check_kubeconfig(cluster: &Cluster, containers: &[Container]) -> Result<(), ClusterError> {
     let path = &cluster.kubeconfig;
     let wrong = |reason: String| ClusterError::WrongKubeconfig { path: path.clone(), reason };
-    // A control plane behind a load balancer publishes a port too, but not for all of them.
-    let by_role = |wanted| containers.iter().find(|c| role(c) == wanted);
-    let front = by_role(Role::LoadBalancer).or_else(|| by_role(Role::ControlPlane));
-    let server: SocketAddr = *front
-        .and_then(|c| c.ports.get("6443/tcp"))
-        .ok_or_else(|| wrong("the cluster publishes no API server".into()))?;
+    let server = api_port(containers).ok_or_else(|| wrong("the cluster publishes no API server".into()))?;
     let plane =
         cluster.control_planes().next().ok_or_else(|| wrong("the cluster has no control plane".into()))?;
     let admin = cluster.engine.read_file(&plane.name, ADMIN_CONF, KUBECONFIG_LIMIT).await?;

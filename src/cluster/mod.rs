@@ -23,8 +23,8 @@ mod making;
 mod marks;
 mod mend;
 mod outage;
-mod own_stack;
 mod owner;
+mod published;
 mod reap;
 mod remains;
 mod roll;
@@ -37,8 +37,10 @@ mod watcher;
 use std::path::PathBuf;
 
 use crate::client::Client;
-use crate::engine::{Container, Engine};
+use crate::config::Settings;
+use crate::engine::{Container, Engine, EngineError};
 use crate::node::{Node, ROLE_LABEL, Role};
+use crate::progress::Progress;
 
 pub use balancer::{Balancer, Substitute};
 pub use decision::Action;
@@ -56,6 +58,19 @@ pub use timing::{Budget, Election, FailureTiming};
 pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
 pub use upgrading::{UpgradeAsk, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
 pub use watcher::{start_watcher, watch, watch_arguments};
+
+/// Says before anything is built or pulled that no cluster could be reached, or that none could be made.
+///
+/// # Errors
+/// [`EngineError::OtherNetwork`](crate::engine::EngineError::OtherNetwork). A proxy on the loopback is no error here:
+/// a cluster that is there already can be used all the same.
+pub async fn foresee(settings: &Settings, engine: &Engine, progress: &Progress) -> Result<(), EngineError> {
+    engine.check_network().await?;
+    if let Err(error) = settings.proxies.check() {
+        progress.say(&format!("no cluster can be made: {error}"));
+    }
+    Ok(())
+}
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]

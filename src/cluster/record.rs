@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ClusterError;
 use super::standing;
 use crate::artefact;
-use crate::config::StateId;
+use crate::config::{Proxies, StateId};
 use crate::fault::Owner;
 use crate::judge::skew::State;
 
@@ -59,6 +59,9 @@ pub struct Record {
     /// The process that made it; none in records of earlier versions.
     #[serde(default)]
     pub made_by: Option<Owner>,
+    /// The proxies that its nodes were given; none in records of earlier versions.
+    #[serde(default)]
+    pub proxies: Option<Proxies>,
 }
 
 impl Record {
@@ -141,6 +144,7 @@ mod tests {
             engine: Some("engine".into()),
             kept: false,
             made_by: Some(Owner::me()),
+            proxies: None,
         };
         record.write(dir.path()).unwrap();
         assert_eq!(Record::read(dir.path()), Some(record));

@@ -328,6 +328,7 @@ mod tests {
             engine: Some("engine".into()),
             kept: false,
             made_by: None,
+            proxies: None,
         })
     }
 

@@ -349,6 +349,7 @@ mod tests {
             engine: None,
             kept: false,
             made_by: None,
+            proxies: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             complete: true,
         };

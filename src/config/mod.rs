@@ -2,12 +2,14 @@
 
 mod address;
 mod identity;
+mod proxies;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use address::AddressError;
 pub use identity::{CONTROL_LABEL, IdentityError, OWNED_BY_LABEL, StateId};
+pub use proxies::{Proxies, ProxyError};
 
 use crate::secret::Secrets;
 
@@ -34,6 +36,8 @@ pub struct Settings {
     /// The `kind` program. `SEATRIAL_KIND`, else the one that `scripts/tools` installed in the
     /// cache, else `kind` in PATH.
     pub kind: PathBuf,
+    /// The proxies that kind hands to nodes: `HTTP_PROXY`, `HTTPS_PROXY`.
+    pub proxies: Proxies,
     /// What was recognised as secret so far, and is in no evidence and no message: at first what the
     /// proxies' variables hold, which kind gives to the nodes.
     pub secrets: Secrets,
@@ -98,6 +102,7 @@ impl Settings {
             profile: get("SEATRIAL_PROFILE").unwrap_or_else(|| "auto".into()),
             kubernetes: get("SEATRIAL_K8S").map(|v| v.trim_start_matches('v').to_owned()),
             kind: get("SEATRIAL_KIND").map_or(found, PathBuf::from),
+            proxies: Proxies::resolve(get),
             secrets: secrets(get),
             cache,
             state,

@@ -136,6 +136,10 @@ pub enum EngineError {
     },
 }
 
+/// What to do where published ports are on another loopback.
+pub(crate) const WHERE_IT_RUNS: &str =
+    "run seatrial where the engine runs: a container needs the host's network (--network host)";
+
 /// As [`crate::chain`]: what programs and servers printed is not shown as it is.
 impl std::fmt::Debug for EngineError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -157,10 +161,7 @@ impl EngineError {
             Self::NotDocker { .. } => {
                 Some("sudo systemctl start docker, and set DOCKER_HOST to its socket or unset it".into())
             }
-            Self::OtherNetwork { .. } => Some(
-                "run seatrial where the engine runs: a container needs the host's network (--network host)"
-                    .into(),
-            ),
+            Self::OtherNetwork { .. } => Some(WHERE_IT_RUNS.into()),
             Self::NoSpace { .. } => Some("docker system df; docker image prune".into()),
             Self::NotRunning { container, power: Power::Paused, .. } => {
                 Some(format!("docker unpause {container}"))

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 pub use aside::{Aside, AsideSpec};
 pub use containers::{Container, Power};
 pub use error::EngineError;
+pub(crate) use error::WHERE_IT_RUNS;
 pub use exec::ExecResult;
 pub use feed::Piped;
 pub use files::{Listed, SUMMED};

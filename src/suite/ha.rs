@@ -61,7 +61,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         ApiProbe::anew(s.cluster.kubeconfig.clone(), s.log.clone()),
     ];
     s.step("the API answers", STEADY, steady(s)).await?;
-    let target = s.step("find the leader", ASK, find_leader(s).boxed()).await?;
+    let target = s.step("find the leader", ASK, find_leader(s)).await?;
     let others: Vec<&Node> = planes.iter().copied().filter(|p| p.name != target.name).collect();
     let notice = timing.leader_loss();
     for claim in ["E1", "E2", "E3", "E4"] {
@@ -69,7 +69,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     }
     s.observe("E1", "budget", allowed(&timing.plane_loss(api::PATIENCE)));
     s.observe("E3", "budget", allowed(&notice));
-    s.step("etcd is whole", RETURN, whole(s, &planes, "members_before").boxed()).await?;
+    s.step("etcd is whole", RETURN, whole(s, &planes, "members_before")).await?;
     s.observe("E4", "others_before", looked_at(s, &others).await?);
 
     s.mark(DOWN);
@@ -78,17 +78,17 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let lost = nodes::node_unreachable(&target.name);
     let by_name = watcher::Config::default().fields(&format!("metadata.name={}", target.name));
     let watch = wait::until(Api::<KubeNode>::all(s.client.stream.clone()), by_name, lost, s.deadline());
-    s.step("the lost node is noticed", notice.total * 2, async { Ok(watch.await?) }.boxed()).await?;
+    s.step("the lost node is noticed", notice.total * 2, async { Ok(watch.await?) }).await?;
     s.observe("E3", "leader_after", lease(s).await?);
     s.step("the API answers", STEADY, steady(s)).await?;
-    s.step("ask for what must be refused", REFUSE, refused(s, &others).boxed()).await?;
+    s.step("ask for what must be refused", REFUSE, refused(s, &others)).await?;
     s.observe("E4", "others_after", looked_at(s, &others).await?);
 
     let back = s.deadline().at_most(RETURN);
-    s.step("bring it back", RETURN, fault.heal(back).boxed()).await?;
-    let served = s.step("it serves again", RETURN * 2, serves(s, target).boxed()).await?;
+    s.step("bring it back", RETURN, fault.heal(back)).await?;
+    let served = s.step("it serves again", RETURN * 2, serves(s, target)).await?;
     s.observe("E2", "served", served);
-    s.step("etcd is whole", RETURN, whole(s, &planes, "members_after").boxed()).await?;
+    s.step("etcd is whole", RETURN, whole(s, &planes, "members_after")).await?;
     s.step("the API answers", STEADY, steady(s)).await?;
     s.mark(RETURNED);
     for probe in probes {

@@ -66,15 +66,14 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         set: StatefulSet::new(&s.client, &s.namespace, NAME, SELECTOR),
         other: Deployment::new(&s.client, &s.namespace, stateless::NAME, stateless::SELECTOR),
     };
-    // Each part is boxed: all of them by value would not fit the stack of a test's thread.
-    s.step("make volumes", SHORT, web.prepare().boxed()).await?;
-    s.step("apply the manifest", ROLLOUT, web.start().boxed()).await?;
-    s.step("delete a pod", ROLLOUT, web.replace().boxed()).await?;
-    s.step("scale down and up", ROLLOUT, web.scale().boxed()).await?;
-    s.step("scale down with an unready pod", ROLLOUT, web.refuse().boxed()).await?;
-    s.step("change the image", ROLLOUT, web.update().boxed()).await?;
-    s.step("delete the set and a claim", ROLLOUT, web.delete().boxed()).await?;
-    s.step("remove the volumes' files", SHORT, volumes::remove(s).boxed()).await
+    s.step("make volumes", SHORT, web.prepare()).await?;
+    s.step("apply the manifest", ROLLOUT, web.start()).await?;
+    s.step("delete a pod", ROLLOUT, web.replace()).await?;
+    s.step("scale down and up", ROLLOUT, web.scale()).await?;
+    s.step("scale down with an unready pod", ROLLOUT, web.refuse()).await?;
+    s.step("change the image", ROLLOUT, web.update()).await?;
+    s.step("delete the set and a claim", ROLLOUT, web.delete()).await?;
+    s.step("remove the volumes' files", SHORT, volumes::remove(s)).await
 }
 
 /// The set, and a Deployment beside it that is scaled down with it.
@@ -96,7 +95,7 @@ impl Web<'_> {
         let s = self.s;
         let manifest = s.manifest("stateful_set/web.yaml", MANIFEST)?;
         s.mark("apply");
-        manifest::apply(&s.client, &manifest, self.within(SHORT)).await?;
+        s.apply(&manifest, self.within(SHORT)).await?;
         self.rolled_out().await?;
         self.settle("applied").await;
         let (set, pods) = (self.object().await?, self.set.pods().await?);
@@ -151,7 +150,7 @@ impl Web<'_> {
     async fn scale(&self) -> Result<(), Failure> {
         let s = self.s;
         let manifest = s.manifest("stateless/nginx.yaml", stateless::MANIFEST)?;
-        manifest::apply(&s.client, &manifest, self.within(SHORT)).await?;
+        s.apply(&manifest, self.within(SHORT)).await?;
         self.other.scale(REPLICAS).await?;
         self.other_rolled_out(REPLICAS).await?;
         let before = self.set.pods().await?;

@@ -16,7 +16,6 @@ use crate::deadline::Deadline;
 use crate::fault::StopNode;
 use crate::judge::stateful_set::HELD;
 use crate::judge::stateful_set::lost_node::{LookedAt, STAYED};
-use crate::manifest;
 use crate::node::Node;
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::{self, Check, Verdict, nodes, pods};
@@ -59,17 +58,17 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         set: StatefulSet::new(&s.client, &s.namespace, NAME, SELECTOR),
         other: Deployment::new(&s.client, &s.namespace, OTHER.0, OTHER.1),
     };
-    let home = s.step("start the pods", START, solo.start().boxed()).await?;
+    let home = s.step("start the pods", START, solo.start()).await?;
     let fault = s.inject(&StopNode::DEFAULT, home, solo.within(CHANGE)).await?;
     let patience = s.cluster.topology.timing().node_loss().total + START;
-    s.step("the Deployment's pod is replaced", patience, solo.wait_beside(home).boxed()).await?;
-    s.step("the set's pod stays", START, solo.stay(home).boxed()).await?;
-    s.step("declare the node gone", START, solo.declare(home).boxed()).await?;
+    s.step("the Deployment's pod is replaced", patience, solo.wait_beside(home)).await?;
+    s.step("the set's pod stays", START, solo.stay(home)).await?;
+    s.step("declare the node gone", START, solo.declare(home)).await?;
     s.mark("return");
     // Before the fault's intent is closed: an open intent stands for the taint as well.
     out_of_service::withdraw(&s.client, solo.within(CHANGE)).await?;
-    s.step("bring the node back", RETURN, fault.heal(solo.within(RETURN)).boxed()).await?;
-    s.step("look at the pods again", RETURN, solo.look_again(home).boxed()).await?;
+    s.step("bring the node back", RETURN, fault.heal(solo.within(RETURN))).await?;
+    s.step("look at the pods again", RETURN, solo.look_again(home)).await?;
     s.prove("C9").await;
     Ok(())
 }
@@ -85,10 +84,10 @@ impl<'s> Solo<'s> {
     async fn start(&self) -> Result<&'s Node, Failure> {
         let s = self.s;
         let manifest = s.manifest("stateful_set_node/solo.yaml", MANIFEST)?;
-        manifest::apply(&s.client, &manifest, self.within(CHANGE)).await?;
+        s.apply(&manifest, self.within(CHANGE)).await?;
         wait::stateful_rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
         let beside = s.manifest("stateful_set_node/beside.yaml", BESIDE)?;
-        manifest::apply(&s.client, &beside, self.within(CHANGE)).await?;
+        s.apply(&beside, self.within(CHANGE)).await?;
         wait::rollout(&s.client, &s.namespace, OTHER.0, self.within(START)).await?;
         let pod = self.only(self.set.pods().await?)?;
         let other = self.only(self.other.pods().await?)?;

@@ -75,18 +75,17 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
     s.step("take the path on every node", CHANGE, place::claim(s)).await?;
     place::list(s, "before").await?;
-    let first = s.step("start MySQL", START, Box::pin(mysql.start())).await?;
-    let mut traffic = s.step("write rows", CHANGE, Box::pin(mysql.create(&first))).await?;
+    let first = s.step("start MySQL", START, mysql.start()).await?;
+    let mut traffic = s.step("write rows", CHANGE, mysql.create(&first)).await?;
 
-    // Each part is boxed: all of them by value would not fit the stack of a test's thread.
     // The other workers are kept free of MySQL: the next two pods come up where the first one was.
     s.step("keep the other workers free", CHANGE, place::reserve(s, first.node())).await?;
-    let second = s.step("delete the pod", START, Box::pin(mysql.replace(&first, &mut traffic))).await?;
-    let third = s.step("change the template", START, Box::pin(mysql.change(&second, &mut traffic))).await?;
+    let second = s.step("delete the pod", START, mysql.replace(&first, &mut traffic)).await?;
+    let third = s.step("change the template", START, mysql.change(&second, &mut traffic)).await?;
     s.step("free the other workers", CHANGE, place::release(s)).await?;
 
-    let outage = Box::pin(mysql.lose_node(&third, &mut traffic)).await?;
-    let back = Box::pin(mysql.return_node(outage, &third, &mut traffic));
+    let outage = mysql.lose_node(&third, &mut traffic).await?;
+    let back = mysql.return_node(outage, &third, &mut traffic);
     s.step("bring the node back", RETURN, back).await?;
     traffic.stop().await;
     s.step("delete MySQL", CHANGE, mysql.delete(&mysql.manifest)).await?;
@@ -142,7 +141,7 @@ impl<'s> Mysql<'s> {
     /// Applies the manifest and waits for the first server's answer.
     async fn apply(&self) -> Result<Instance, Failure> {
         let s = self.s;
-        manifest::apply(&s.client, &self.manifest, self.within(CHANGE)).await?;
+        s.apply(&self.manifest, self.within(CHANGE)).await?;
         let bound = claims::claim_bound();
         wait::until(self.claims(), watcher::Config::default(), bound, self.within(CHANGE)).await?;
         wait::rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
@@ -237,7 +236,7 @@ impl<'s> Mysql<'s> {
         s.step("node unreachable", patience, async { Ok(lost.await?) }).await?;
         // Its pods are given up only now: with Kubernetes' own figures that takes five minutes.
         let before = [old];
-        let new = Box::pin(self.answering_within(&before, patience));
+        let new = self.answering_within(&before, patience);
         let new = s.step("replacement answers", patience, new).await?;
         s.mark("replacement-answers");
 

@@ -22,7 +22,7 @@ use crate::judge::stateless::REPLICAS;
 use crate::judge::stateless::change::{Image, Images, PROBE};
 use crate::judge::stateless::events::{Trail, of_rollout};
 use crate::judge::stateless::scale::SCALED;
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::probe::{Lines, http};
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::endpoints::SERVICE_LABEL;
@@ -80,7 +80,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     s.prove("A8").await;
     s.step("scale down", ROLLOUT, scale(s, &nginx, "A9", REPLICAS)).await?;
     s.prove("A9").await;
-    s.step("roll out a bad image, and back", 2 * ROLLOUT, Box::pin(bad_image::bad_image(s, &nginx))).await?;
+    s.step("roll out a bad image, and back", 2 * ROLLOUT, bad_image::bad_image(s, &nginx)).await?;
     s.prove("A11").await;
     s.step("delete in the background", ROLLOUT, delete(s, &nginx, "background")).await?;
     s.step("apply the manifest again", ROLLOUT, apply(s, &manifest, &nginx)).await?;
@@ -91,7 +91,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
 
 async fn apply(s: &Scenario, manifest: &Manifest, nginx: &Deployment) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(ROLLOUT);
-    manifest::apply(&s.client, manifest, deadline).await?;
+    s.apply(manifest, deadline).await?;
     wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
     Ok(())
 }
@@ -163,7 +163,7 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(ROLLOUT);
     let (old, new) = (image(s, "nginx-old")?, image(s, "nginx-new")?);
     let service = s.manifest("stateless/service.yaml", SERVICE)?;
-    manifest::apply(&s.client, &service, deadline).await?;
+    s.apply(&service, deadline).await?;
     let (deployment, sets, pods) = seen(nginx).await?;
     wait_for_endpoints(s, NGINX.0, &pods, deadline).await?;
     s.observe("A7", "deployment_before", deployment);

@@ -68,15 +68,14 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let [first, .., home] = workers.as_slice() else {
         return Err("an upgrade that moves pods needs two workers".into());
     };
-    s.step("get the new release", OBTAIN, Box::pin(obtain(s))).await?;
+    s.step("get the new release", OBTAIN, obtain(s)).await?;
     let beside = Recorder::pods_beside(&s.client, &s.namespace, &s.log).await?;
     s.step("take a folder on the nodes", CHANGE, volumes::claim(s)).await?;
-    // Each part is boxed: all of them by value would not fit the stack of a test's thread.
-    s.step("start the Deployment", START, Box::pin(web(s))).await?;
-    let set = s.step("start the StatefulSet", START, Box::pin(Set::start(s))).await?;
-    let mysql = s.step("start MySQL", START, Box::pin(Mysql::start(s, home))).await?;
-    let trap = s.step("start MySQL on a plain hostPath", START, Box::pin(Trap::start(s, home))).await?;
-    let load = s.step("start the probes", START, Box::pin(Load::start(s, &mysql))).await?;
+    s.step("start the Deployment", START, web(s)).await?;
+    let set = s.step("start the StatefulSet", START, Set::start(s)).await?;
+    let mysql = s.step("start MySQL", START, Mysql::start(s, home)).await?;
+    let trap = s.step("start MySQL on a plain hostPath", START, Trap::start(s, home)).await?;
+    let load = s.step("start the probes", START, Load::start(s, &mysql)).await?;
     let budgets = &s.budgets;
     s.observe("D2", "budgets", budgets);
     s.observe("D2", "probes", [http::PROBE, api::PROBE, dns::PROBE, LEDGER]);
@@ -85,13 +84,13 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     s.observe("D4", "nodes", &workers);
     refused::skipped_minor(s).await?;
 
-    s.step("forbid a drain", START, Box::pin(forbidden::hold(s, first))).await?;
+    s.step("forbid a drain", START, forbidden::hold(s, first)).await?;
     let forbidden = upgrade(s, budgets, FORBIDDEN).await;
     settle(s, &beside).await;
     s.mark(STRETCH_END);
-    s.step("allow it again", CHANGE, Box::pin(forbidden::release(s))).await?;
+    s.step("allow it again", CHANGE, forbidden::release(s)).await?;
     // A hop waits for those only that were ready when it began.
-    s.step("wait for those that were evicted", START, Box::pin(back(s))).await?;
+    s.step("wait for those that were evicted", START, back(s)).await?;
     let ended = match forbidden {
         Err(error) if matches!(&error, UpgradeError::Step { step, .. } if step.starts_with("drain")) => {
             upgrade(s, budgets, DRAIN).await?
@@ -102,13 +101,13 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     };
     settle(s, &beside).await;
     s.mark(STRETCH_END);
-    s.step("read the ledger", CHANGE, Box::pin(load.end(s, &mysql))).await?;
-    s.step("look for the rows that stayed behind", START, Box::pin(trap.end(s, home))).await?;
-    s.step("look for the set's files", CHANGE, Box::pin(set.end(s))).await?;
+    s.step("read the ledger", CHANGE, load.end(s, &mysql)).await?;
+    s.step("look for the rows that stayed behind", START, trap.end(s, home)).await?;
+    s.step("look for the set's files", CHANGE, set.end(s)).await?;
     if let Ending::Stopped { after, why } = ended {
         s.note(format!("the upgrade stopped after `{after}`: {}", why.unwrap_or_default()));
     }
-    s.step("spread the pods again", START, Box::pin(spread(s))).await?;
+    s.step("spread the pods again", START, spread(s)).await?;
     for claim in SUITE.needs.claims {
         s.prove(claim).await;
     }
@@ -120,7 +119,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         }
         volumes::remove(s).await
     };
-    s.step("take away what lies on the nodes", START, Box::pin(away)).await
+    s.step("take away what lies on the nodes", START, away).await
 }
 
 /// Waits until the records hold what happened until now.
@@ -144,7 +143,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
     let ask = ask(drain);
     let work = cluster::upgrade(&s.settings, &s.cluster, &ask, &s.progress, &watcher);
     let bound = s.deadline().at_most(UPGRADE);
-    match bound.bound(Box::pin(work)).await {
+    match bound.bound(work).await {
         Ok(ended) => Ok(ended?.ending),
         Err(late) => {
             let (what, waited) = ("the upgrade".into(), late.0);
@@ -169,7 +168,7 @@ fn placed(s: &Scenario, file: &str, text: &str, home: &str) -> Result<Manifest, 
 
 async fn web(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(START);
-    manifest::apply(&s.client, &s.manifest("upgrade/web.yaml", WEB)?, deadline).await?;
+    s.apply(&s.manifest("upgrade/web.yaml", WEB)?, deadline).await?;
     wait::rollout(&s.client, &s.namespace, "web", deadline).await?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::client::ApiError;
 use crate::deadline::Deadline;
+use crate::stack::stream_with_room;
 
 /// What [`Watched::next`] saw.
 pub(super) enum Seen {
@@ -132,7 +133,7 @@ fn stream<K>(api: &Api<K>, params: &watcher::Config) -> BoxStream<'static, watch
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    watch::watcher(api.clone(), params.clone()).backoff(Steps::default()).boxed()
+    stream_with_room(watch::watcher(api.clone(), params.clone()).backoff(Steps::default())).boxed()
 }
 
 /// Pauses after errors: 0.2 s doubling to 1.6 s. Short, since whoever waits has a deadline and

@@ -67,6 +67,7 @@ impl Ground {
             engine: Some("FAKE:ENGINE".into()),
             kept: false,
             made_by: None,
+            proxies: None,
         };
         change(&mut record);
         Ok(record.write(&dir)?)
@@ -134,6 +135,15 @@ impl Ground {
     /// What the command line says to these arguments.
     pub async fn said(&self, args: &[&str]) -> String {
         self.run(Exec::new(env!("CARGO_BIN_EXE_seatrial")), args).await
+    }
+
+    /// The same, with these variables.
+    pub async fn said_with(&self, variables: &[(&str, &str)], args: &[&str]) -> String {
+        let mut exec = Exec::new("/usr/bin/env");
+        for (name, value) in variables {
+            exec = exec.arg(format!("{name}={value}"));
+        }
+        self.run(exec.arg(env!("CARGO_BIN_EXE_seatrial")), args).await
     }
 
     /// The same, with SIGINT after so many seconds.

@@ -28,6 +28,7 @@ mod ownership_second;
 mod passing;
 mod pod_rules;
 mod probe;
+mod proxies;
 mod reap;
 mod report;
 mod rules;

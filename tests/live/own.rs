@@ -66,7 +66,7 @@ async fn a_conflict_names_the_other_field_manager() -> anyhow::Result<()> {
     in_run(&[needs.name], async |run| {
         Ok(scenario(run, needs, async |s| {
             let manifest = s.manifest("scaled.yaml", SCALED)?;
-            manifest::apply(&s.client, &manifest, s.deadline()).await?;
+            s.apply(&manifest, s.deadline()).await?;
             let deployments = Api::<Deployment>::namespaced(s.client.unary.clone(), &s.namespace);
             let kubectl = PatchParams { field_manager: Some("kubectl".into()), ..PatchParams::default() };
             let scale = Patch::Merge(json!({"spec": {"replicas": 1}}));

@@ -4,7 +4,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use seatrial::config::Settings;
+use seatrial::config::{Proxies, Settings};
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::exec::Exec;
@@ -41,6 +41,7 @@ const KIND: &str = "0.33";
 /// Shows every need with its state. Ends with 69 where one is not met.
 pub async fn doctor(settings: &Settings, _args: &DoctorArgs) -> anyhow::Result<Exit> {
     let mut findings = engine(&settings.engine).await;
+    findings.push(proxies(&settings.proxies));
     findings.push(docker().await);
     findings.push(kind(&settings.kind).await);
     findings.push(disk(&settings.cache, "disk for the cache"));
@@ -110,6 +111,17 @@ async fn engine(address: &str) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// kind hands them to nodes.
+fn proxies(proxies: &Proxies) -> Finding {
+    let what = "proxy for nodes";
+    match proxies.check() {
+        Ok(()) => good(what, proxies.to_string()),
+        Err(error) => {
+            Finding { what, state: Health::Bad, found: error.to_string(), hint: Some(error.hint()) }
+        }
+    }
 }
 
 /// kind makes its containers with the program, not with the engine's API.

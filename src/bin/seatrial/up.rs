@@ -20,6 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
     let engine = Engine::connect(&settings.engine).await?;
+    cluster::foresee(settings, &engine, &progress).await?;
     let deadline = Deadline::after(PATIENCE);
     let images = image::resolve(settings, &engine, &progress, deadline).await?;
     let spec = ClusterSpec { topology: topology(&args.topology)?, images, apart: args.apart.clone() };

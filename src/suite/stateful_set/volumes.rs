@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::manifest::{self, HostFolder};
+use crate::manifest::HostFolder;
 use crate::node::{Node, ROOT, Role};
 use crate::scenario::{Failure, Scenario};
 
@@ -45,7 +45,7 @@ pub(in crate::suite) async fn make(s: &Scenario, pods: usize) -> Result<(), Fail
     let items: Vec<_> = (0..pods + SPARE).map(volume).collect();
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
     let volumes = s.manifest("stateful_set/volumes", &list.to_string())?;
-    manifest::apply(&s.client, &volumes, s.deadline().at_most(SHORT)).await?;
+    s.apply(&volumes, s.deadline().at_most(SHORT)).await?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use kube::runtime::watcher;
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, RETURN, SELECTOR, START, allowed, place, uid};
 use crate::fault::StopNode;
 use crate::judge::stateful_single::affinity::{BEGIN, HELD};
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::probe::Traffic;
 use crate::scenario::Failure;
 use crate::wait::{self, Verdict, nodes, pods};
@@ -27,7 +27,7 @@ pub(super) async fn lose_pinned_node(
     let home = last.node();
     s.mark(BEGIN);
     let manifest = s.manifest("mysql-affinity.yaml", &MANIFEST.replace("the-node", home))?;
-    manifest::apply(&s.client, &manifest, mysql.within(CHANGE)).await?;
+    s.apply(&manifest, mysql.within(CHANGE)).await?;
     let bound = wait::claims::claim_bound();
     wait::until(mysql.claims(), watcher::Config::default(), bound, mysql.within(CHANGE)).await?;
     let before = mysql.answering(&[last]).await?;

@@ -25,14 +25,14 @@ pub static SUITE: Suite = Suite {
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
     s.step("take the path on every node", CHANGE, place::claim(s)).await?;
-    let first = s.step("start MySQL", START, Box::pin(mysql.apply())).await?;
-    let mut traffic = s.step("write rows", CHANGE, Box::pin(mysql.write())).await?;
+    let first = s.step("start MySQL", START, mysql.apply()).await?;
+    let mut traffic = s.step("write rows", CHANGE, mysql.write()).await?;
     traffic.pause().await;
 
-    let released = Box::pin(release::delete_deployment_then_claim(&mysql, &first));
+    let released = release::delete_deployment_then_claim(&mysql, &first);
     s.step("delete the Deployment, then the claim", START, released).await?;
     s.step("delete MySQL", CHANGE, mysql.delete(&mysql.manifest)).await?;
-    let pinned = Box::pin(affinity::lose_pinned_node(&mysql, &first, &mut traffic)).await?;
+    let pinned = affinity::lose_pinned_node(&mysql, &first, &mut traffic).await?;
     traffic.stop().await;
     s.step("delete the pinned MySQL", CHANGE, mysql.delete(&pinned)).await?;
     s.step("give the path back", CHANGE, place::give_back(s)).await

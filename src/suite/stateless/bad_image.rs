@@ -9,7 +9,6 @@ use super::{EVENTS, NGINX, ROLLOUT, SETTLE, ask, image, seen, steady, wait_for_e
 use crate::deadline::Deadline;
 use crate::judge::stateless::bad_image::{Ended, Images};
 use crate::judge::stateless::{HASH, REPLICAS};
-use crate::manifest;
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict, WaitError};
 use crate::workload::Deployment;
@@ -25,7 +24,7 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     let deadline = s.deadline().at_most(2 * ROLLOUT);
     let (deployment, sets, pods) = seen(nginx).await?;
     let old = present_set(&sets, &pods)?;
-    manifest::apply(&s.client, &s.manifest("stateless/steady.yaml", SERVICE.1)?, deadline).await?;
+    s.apply(&s.manifest("stateless/steady.yaml", SERVICE.1)?, deadline).await?;
     wait_for_endpoints(s, SERVICE.0, &pods, deadline).await?;
     s.observe("A11", "deployment_before", deployment);
     s.observe("A11", "pods_before", &pods);

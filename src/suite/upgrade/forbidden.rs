@@ -17,7 +17,7 @@ const HELD: &str = include_str!("held.yaml");
 /// Pods of which one may not go, though the budget is none that never allows it.
 pub(super) async fn hold(s: &Scenario, node: &str) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(START);
-    manifest::apply(&s.client, &placed(s, "upgrade/held.yaml", HELD, node)?, deadline).await?;
+    s.apply(&placed(s, "upgrade/held.yaml", HELD, node)?, deadline).await?;
     let forbids = wait::check("the budget forbids an eviction", |budgets: &[PodDisruptionBudget]| {
         let status = budgets.first().and_then(|b| b.status.clone()).unwrap_or_default();
         let (expected, healthy) = (status.expected_pods, status.current_healthy);

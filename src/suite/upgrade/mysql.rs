@@ -5,7 +5,7 @@ use kube::api::Api;
 
 use super::load::address;
 use super::{CHANGE, PASSWORD, START, only, placed};
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::probe::{Inside, Ledger, LedgerSpec};
 use crate::scenario::{Failure, Scenario};
 use crate::wait;
@@ -45,7 +45,7 @@ pub(super) async fn serving(
     writer: &str,
 ) -> Result<(Ledger, Inside), Failure> {
     let deadline = s.deadline().at_most(START);
-    manifest::apply(&s.client, manifest, deadline).await?;
+    s.apply(manifest, deadline).await?;
     wait::rollout(&s.client, &s.namespace, name, deadline).await?;
     let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
     let address = address(s, &s.namespace, name).await?;

@@ -6,7 +6,6 @@ use kube::api::{Api, PropagationPolicy};
 use kube::runtime::watcher;
 
 use super::{CHANGE, START};
-use crate::manifest;
 use crate::scenario::{Failure, Scenario};
 use crate::suite::stateful_set::{content, volumes};
 use crate::wait::{self, Verdict, pods};
@@ -26,7 +25,7 @@ impl Set {
     pub async fn start(s: &Scenario) -> Result<Self, Failure> {
         volumes::make(s, REPLICAS).await?;
         let deadline = s.deadline().at_most(START);
-        manifest::apply(&s.client, &s.manifest("upgrade/set.yaml", MANIFEST)?, deadline).await?;
+        s.apply(&s.manifest("upgrade/set.yaml", MANIFEST)?, deadline).await?;
         wait::stateful_rollout(&s.client, &s.namespace, NAME, deadline).await?;
         let set = Self(StatefulSet::new(&s.client, &s.namespace, NAME, SELECTOR));
         let pods = set.0.pods().await?;
