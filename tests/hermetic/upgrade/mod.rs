@@ -8,6 +8,7 @@ mod disturbed;
 mod drain;
 mod drained;
 mod each;
+mod early;
 mod hop;
 pub mod judge;
 mod plan;
