@@ -1,6 +1,5 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
-mod attack15;
 mod cli;
 mod cluster_lock;
 mod codes;
@@ -29,6 +28,7 @@ mod pod_rules;
 mod probe;
 mod proxies;
 mod reap;
+mod rejudged;
 mod report;
 mod rules;
 mod secret_forms;

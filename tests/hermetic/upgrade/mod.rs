@@ -14,6 +14,7 @@ pub mod judge;
 mod plan;
 pub mod refused;
 mod resumed;
+mod stories;
 mod story;
 pub mod trap;
 pub mod upgraded;
