@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::lost::{Holds, Touched};
 use super::object::Object;
 use super::outages::{Asked, Cause, Outages};
+use super::upgrade::LEDGER;
 use super::watched::{Gap, gaps};
 use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
@@ -286,6 +287,20 @@ pub fn is_answer(event: &Event) -> bool {
         }
         _ => false,
     }
+}
+
+/// When each probe got an answer that was a refusal, in seconds on the log's monotonic clock. The rows of every writer
+/// are the [`LEDGER`]'s.
+pub fn refusals(records: &[Record]) -> BTreeMap<&str, Vec<f64>> {
+    let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for record in records.iter().filter(|record| is_answer(&record.event)) {
+        let probe = match &record.event {
+            Event::Sampled { probe, .. } => probe,
+            _ => LEDGER,
+        };
+        all.entry(probe).or_default().push(record.mono_us as f64 / 1e6);
+    }
+    all
 }
 
 /// What the probe of DNS calls an answer without an address.

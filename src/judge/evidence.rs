@@ -100,10 +100,14 @@ impl<'r> Evidence<'r> {
         self.records.get(a..b).ok_or_else(|| Missing(format!("`{to}` was marked before `{from}`")))
     }
 
+    /// So many of its first records.
+    pub fn first(&self, records: usize) -> Self {
+        Self { records: &self.records[..records.min(self.records.len())], ..*self }
+    }
+
     /// The evidence from before a mark; all of it where the mark was not set.
     pub fn until(&self, mark: &str) -> Self {
-        let end = self.position(mark).unwrap_or(self.records.len());
-        Self { records: &self.records[..end], ..*self }
+        self.first(self.position(mark).unwrap_or(self.records.len()))
     }
 
     /// The evidence from a mark on.

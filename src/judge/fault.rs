@@ -1,7 +1,33 @@
-//! What the proofs of a fault say of a node's container. A verdict that is made again reads them again: only
-//! states that a container has while it does not run show that a fault took hold.
+//! What the records of a fault say: of a node's container by its proofs, and of what it reaches. A verdict that is made
+//! again reads the proofs again: only states that a container has while it does not run show that a fault took hold.
 
 use serde_json::Value;
+
+use super::object::Object;
+use crate::event::{Event, Record};
+
+/// Faults on a pod: they name its node, and leave that alone.
+pub const ON_PODS: [&str; 3] = ["kill-container", "delete-pod", "delete-pod-now"];
+
+/// Whether a fault of this name touches the node that it names.
+pub fn reaches_node(fault: &str) -> bool {
+    !ON_PODS.contains(&fault)
+}
+
+/// What was seen of a node last, among the records that are asked for. What holds there before a fault is not shown by
+/// it afterwards.
+pub fn last_node<'r>(
+    records: &'r [Record],
+    node: &str,
+    is_asked_for: impl Fn(&Record) -> bool,
+) -> Option<Object<'r>> {
+    records.iter().filter(|record| is_asked_for(record)).rev().find_map(|record| match &record.event {
+        Event::ObjectChanged { kind, name, object, .. } if kind == "Node" && name == node => {
+            Object::new(object).ok()
+        }
+        _ => None,
+    })
+}
 
 /// The state of a node's container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //!
 //! | claim | observed facts |
 //! |---|---|
-//! | E1 | `target`: name of the node; `budget`: [`Allowed`] |
+//! | E1 | `target`: name of the node; `budget`: [`Allowed`], with the sum of all absences and the share that may fail |
 //! | E2 | `target`; `members_before`, `members_after`: [`Member`] each; `served`: whether its API server did |
 //! | E3 | `target`; `leader_before`, `leader_after`: the Lease of the controller-manager; `budget`: [`Allowed`] |
 //! | E4 | `target`: name of the control plane that is down; `refused`: [`Refused`], several times; `others_before`, `others_after`: [`Container`] each |
@@ -16,13 +16,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::availability::refusals;
 use super::durability::misplaced;
 use super::evidence::seconds_between;
-use super::fault::Power;
+use super::fault::{self, Power};
+use super::machine::Machine;
 use super::object::{Object, names};
-use super::outages::Outages;
+use super::outages::{Asked, Outages, Window};
 use super::{Claim, Evidence, Finding, Missing, clock};
-use crate::event::{Event, Record};
+use crate::event::{Event, Outcome, Record};
 
 /// The claims of part E.
 pub static CLAIMS: [Claim; 4] = [
@@ -60,10 +62,36 @@ pub const RETURNED: &str = "returned";
 /// A budget with the way it was reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Allowed {
-    /// Seconds.
+    /// Seconds, of the longest absence where there may be several.
     pub seconds: f64,
+    /// Seconds of all absences together; in runs of earlier versions, and of a budget for one moment alone, absent:
+    /// [`TIMES`] the longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<f64>,
+    /// The share of requests that may fail, from 0 to 1; absent as `away`: [`FAILED`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<f64>,
     /// A line a part.
     pub arithmetic: Vec<String>,
+}
+
+/// How often the API may be away for as long as its longest absence: as a control plane goes, and as it comes back.
+pub const TIMES: f64 = 2.0;
+/// The share of requests that may fail from the fault to the return. That takes two minutes or so: the node's silence
+/// after an election, its boot, its API server's start. Both absences at their longest, 32 s, are a little more
+/// than a quarter of it.
+pub const FAILED: f64 = 0.3;
+
+impl Allowed {
+    /// Seconds of all absences together.
+    pub fn in_all(&self) -> f64 {
+        self.away.unwrap_or(TIMES * self.seconds)
+    }
+
+    /// The share of requests that may fail.
+    pub fn share(&self) -> f64 {
+        self.failed.unwrap_or(FAILED)
+    }
 }
 
 /// A member of etcd, as the cluster lists it, and what it says of itself.
@@ -151,23 +179,79 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
             finding.unsure(format!("{probe} did not ask for {:.1} s", all.silence));
         }
         let windows: Vec<_> = all.windows.iter().filter(|w| w.to >= begin).collect();
-        let longest = windows.iter().map(|w| w.length()).fold(0.0, f64::max);
-        let machine = &finding.machine;
-        let fed = windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
         let open = windows.iter().any(|w| w.open);
         let end = if open { "was away" } else { "answered" };
         finding.check(!open, format!("{probe}: the API {end} in the end"));
-        let what =
-            format!("{probe}: the API's longest absence took {longest:.1} s of {:.1} s", allowed.seconds);
-        finding.check_unless_starved(longest <= allowed.seconds, fed <= allowed.seconds, what);
+        let refused = refusals(until(returned)).remove(probe).unwrap_or_default();
+        let seen = Absence::of(&windows, (between, probe), &refused, &Machine::default());
+        let fed = Absence::of(&windows, (between, probe), &refused, &finding.machine);
+        seen.check(finding, &fed, probe, &allowed);
         finding.budget = Some(allowed.seconds);
-        told.push(format!("{probe} {} times, longest {longest:.1} s", windows.len()));
-        worst = worst.max(longest);
+        told.push(format!("{probe} {} times, longest {:.1} s", windows.len(), seen.longest));
+        worst = worst.max(seen.longest);
     }
     finding.took = Some(worst);
     clock::check_agree(finding, down, returned);
     finding.summary(format!("away for {}, of {:.1} s", told.join(", for "), allowed.seconds));
     Ok(())
+}
+
+/// How long a probe got no answer from the fault to the return, and how often.
+#[derive(Default)]
+struct Absence {
+    /// Seconds of the longest time without an answer.
+    longest: f64,
+    /// Seconds of all of them.
+    away: f64,
+    failed: usize,
+    requests: usize,
+}
+
+impl Absence {
+    /// But for what a machine that starved explains: requests that failed then, and their part of an absence. What a
+    /// server answered is its own.
+    fn of(
+        windows: &[&Window],
+        (between, probe): (&[Record], &str),
+        refused: &[f64],
+        machine: &Machine,
+    ) -> Self {
+        let mut absence = Self::default();
+        for window in windows {
+            let length = machine.fed_but_for(refused, window.from, window.to, window.length());
+            absence.longest = absence.longest.max(length);
+            absence.away += length;
+        }
+        for asked in between.iter().filter_map(|record| Asked::of(record, |name| name == probe)) {
+            let Asked::Request { from, to, outcome, .. } = asked else { continue };
+            let failed = outcome != Outcome::Acknowledged;
+            if !failed || machine.starved_but_for(refused, from, to) == 0.0 {
+                absence.requests += 1;
+                absence.failed += usize::from(failed);
+            }
+        }
+        absence
+    }
+
+    fn share(&self) -> f64 {
+        if self.requests == 0 { 0.0 } else { self.failed as f64 / self.requests as f64 }
+    }
+
+    /// `fed` is what it would have been had the machine not starved.
+    fn check(&self, finding: &mut Finding, fed: &Self, probe: &str, allowed: &Allowed) {
+        let Self { longest, away, failed, requests } = self;
+        let (seconds, in_all, share) = (allowed.seconds, allowed.in_all(), allowed.share());
+        let what = format!("{probe}: the API's longest absence took {longest:.1} s of {seconds:.1} s");
+        finding.check_unless_starved(*longest <= seconds, fed.longest <= seconds, what);
+        let what = format!("{probe}: all absences together took {away:.1} s of {in_all:.1} s");
+        finding.check_unless_starved(*away <= in_all, fed.away <= in_all, what);
+        let what = format!(
+            "{probe}: {failed} of {requests} requests failed, {:.1} % of {:.1} %",
+            self.share() * 100.0,
+            share * 100.0
+        );
+        finding.check_unless_starved(self.share() <= share, fed.share() <= share, what);
+    }
 }
 
 /// E2.
@@ -258,6 +342,14 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         after && node.name() == target && node.condition("Ready").is_some_and(|c| c.0 == "Unknown")
     });
     let (unknown, _) = unknown.ok_or_else(|| Missing(format!("{target} was not seen Unknown")))?;
+    let before = |r: &Record| seconds_between(r, fault.injected) > stopping;
+    if let Some(node) = fault::last_node(evidence.records(), &target, before)
+        && node.condition("Ready").is_some_and(|c| c.0 == "Unknown")
+    {
+        return Err(Missing(format!(
+            "{target} was Unknown before the fault: nothing shows when its loss was noticed"
+        )));
+    }
     if let Some((healed, _)) = fault.healed {
         finding.check(unknown.seq < healed.seq, format!("{target} was Unknown before it was brought back"));
     }
@@ -344,7 +436,9 @@ fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault
     let target: String = evidence.get("target")?;
     let records = evidence.records();
     let injected = records.iter().find_map(|r| match &r.event {
-        Event::FaultInjected { id, node, proof, .. } if *node == target => Some((r, id, proof)),
+        Event::FaultInjected { id, fault, node, proof } if *node == target && fault::reaches_node(fault) => {
+            Some((r, id, proof))
+        }
         _ => None,
     });
     let (injected, id, proof) =

@@ -9,7 +9,7 @@ use std::ops::BitAnd;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::fault::Power;
+use super::fault::{self, Power};
 use super::machine::{Machine, Starved};
 use super::object::Object;
 use crate::event::{Event, Record};
@@ -228,11 +228,11 @@ fn losses(records: &[Record], machine: &Machine) -> Vec<Loss> {
     for record in records {
         let at = second(record);
         match &record.event {
-            Event::FaultInjected { node, proof, .. } => {
+            Event::FaultInjected { fault, node, proof, .. } if fault::reaches_node(fault) => {
                 end(&mut losses, node, at);
                 broken.insert(node, Broken { down: Power::in_proof(proof).is_down(), healed: false });
             }
-            Event::FaultHealed { node, .. } => {
+            Event::FaultHealed { fault, node, .. } if fault::reaches_node(fault) => {
                 if let Some(fault) = broken.get_mut(node.as_str()) {
                     fault.healed = true;
                     // One that never took the node down leaves nothing to wait for.

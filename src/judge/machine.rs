@@ -107,10 +107,24 @@ impl Machine {
         self.times.iter().map(shared).sum()
     }
 
+    /// As [`Machine::starved_in`]; none where one of these refusals lies in it: what a server answered is its own,
+    /// whatever the machine does.
+    pub fn starved_but_for(&self, refused: &[f64], from: f64, to: f64) -> f64 {
+        match refused.iter().any(|at| from <= *at && *at <= to) {
+            true => 0.0,
+            false => self.starved_in(from, to),
+        }
+    }
+
+    /// As [`Machine::fed`], with [`Machine::starved_but_for`].
+    pub fn fed_but_for(&self, refused: &[f64], from: f64, to: f64, length: f64) -> f64 {
+        (length - KNOCK_ON * self.starved_but_for(refused, from, to)).max(0.0)
+    }
+
     /// What a `length` of time from one second to another would have been on a machine that does not starve, at the
     /// least: [`KNOCK_ON`] times what it starved in it is taken off.
     pub fn fed(&self, from: f64, to: f64, length: f64) -> f64 {
-        (length - KNOCK_ON * self.starved_in(from, to)).max(0.0)
+        self.fed_but_for(&[], from, to, length)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod skew;
 pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;
+pub mod stories;
 pub mod upgrade;
 pub mod version;
 pub mod watched;
@@ -72,10 +73,16 @@ impl Claim {
     /// Judges the claim. Evidence that is missing makes it inconclusive, unless a check failed
     /// beside it: then it has failed.
     pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
+        self.judge_broken(evidence, &[])
+    }
+
+    /// As [`Claim::judge`], from records that are not whole. Each of their defects is an open check, and no check fails:
+    /// what is missing, or stands elsewhere, may have made it hold.
+    pub fn judge_broken(&self, evidence: &Evidence<'_>, defects: &[&str]) -> Finding {
         let records = evidence.records();
         let machine = Machine::of(records);
         let mut finding = Finding { lost: Lost::of(records, &machine), machine, ..Finding::new() };
-        finding.part(|finding| (self.judge)(evidence, finding));
+        finding.watched(defects, |finding| finding.part(|finding| (self.judge)(evidence, finding)));
         finding
     }
 }

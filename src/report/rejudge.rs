@@ -4,6 +4,7 @@ use super::run::RunReport;
 use super::stories::{Story, stories};
 use crate::event::{Event, Record};
 use crate::judge::integrity::{self, Defect};
+use crate::judge::upgrade::ON_CLAIMS;
 use crate::judge::{self, Claim, Conclusion, Evidence};
 
 /// A claim that comes out otherwise than it was recorded.
@@ -40,7 +41,8 @@ impl Rejudged {
 
 /// The same records with every judgement made anew by this version's judges, and what changed. Each
 /// claim sees what its story had recorded until then, as the first judgement did; one whose records have
-/// a defect before that is inconclusive at best. A recorded verdict is believed in two cases: a claim that
+/// a defect before that is inconclusive, whatever the rest of them shows. Claims on other claims come last, and see
+/// the others as they come out now. A recorded verdict is believed in two cases: a claim that
 /// this version does not know keeps it, and says so, and a claim that its story did not reach stays open.
 ///
 /// `claims` gives what this version's scenario of a name proves. A claim that the run did not know is
@@ -55,7 +57,8 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
     let stories = stories(records);
     let index = |record: &Record| records.iter().position(|r| std::ptr::eq(r, record)).unwrap_or_default();
     let (mut added, mut edited) = (Vec::new(), Vec::new());
-    for story in &stories {
+    for (on_claims, story) in [false, true].into_iter().flat_map(|on| stories.iter().map(move |s| (on, s))) {
+        let is_due = |id: &str| ON_CLAIMS.contains(&id) == on_claims;
         let mut change = |claim: &str, was, is| {
             let (scenario, claim) = (story.scenario.to_owned(), claim.to_owned());
             changes.push(Change { scenario, claim, was, is });
@@ -68,6 +71,9 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
             let Event::ClaimJudged { claim: id, verdict: was, reached: said, .. } = &record.event else {
                 continue;
             };
+            if !is_due(id) {
+                continue;
+            }
             let at = index(record);
             let Some(claim) = judge::claim(id) else {
                 not_again(&mut again[at].event, &judged_by(records, record));
@@ -92,7 +98,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
             again[at].event = event;
         }
         let known = known(story);
-        let new = claims(story.scenario).iter().filter(|id| !known.contains(id));
+        let new = claims(story.scenario).iter().filter(|id| !known.contains(id) && is_due(id));
         for claim in new.filter_map(|id| judge::claim(id)) {
             let end = story.end_record();
             let at = index(end);
@@ -155,8 +161,8 @@ fn judged(
 ) -> (Event, Conclusion) {
     let writer = seen.first().map_or(0, |r| r.writer);
     let seen: Vec<Record> = seen.iter().map(|r| (*r).clone()).collect();
-    let mut finding = claim.judge(&Evidence::new(&seen, claim.id).of_run(run));
-    integrity::check(&mut finding, defects, writer, span);
+    let defects = integrity::within(defects, writer, span);
+    let finding = claim.judge_broken(&Evidence::new(&seen, claim.id).of_run(run), &defects);
     let event = Event::ClaimJudged {
         claim: claim.id.into(),
         verdict: finding.conclusion(),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Event, Record};
+use crate::judge::stories::numbers;
 
 /// The records of one scenario, run once.
 #[derive(Debug)]
 pub(super) struct Story<'r> {
     pub scenario: &'r str,
-    writer: u32,
     pub records: Vec<&'r Record>,
 }
 
@@ -43,17 +43,14 @@ impl<'r> Story<'r> {
     }
 }
 
-/// Tells stories apart: by scenario and writer; one that has ended and is leased a cluster or
-/// starts again is another one.
+/// The stories, in the order in which they begin.
 pub(super) fn stories(records: &[Record]) -> Vec<Story<'_>> {
     let mut stories: Vec<Story<'_>> = Vec::new();
-    for record in records {
-        let Some(scenario) = record.scope.scenario.as_deref() else { continue };
-        let same = |s: &&mut Story<'_>| s.scenario == scenario && s.writer == record.writer;
-        let anew = matches!(record.event, Event::ScenarioStarted { .. } | Event::ClusterReady { .. });
-        match stories.iter_mut().rfind(same) {
-            Some(story) if !(anew && story.end().is_some()) => story.records.push(record),
-            _ => stories.push(Story { scenario, writer: record.writer, records: vec![record] }),
+    for (record, number) in records.iter().zip(numbers(records)) {
+        let (Some(number), Some(scenario)) = (number, record.scope.scenario.as_deref()) else { continue };
+        match stories.get_mut(number) {
+            Some(story) => story.records.push(record),
+            None => stories.push(Story { scenario, records: vec![record] }),
         }
     }
     stories

@@ -14,7 +14,7 @@ use crate::cluster::{Access, Budget, HA};
 use crate::deadline::Deadline;
 use crate::event::{Event, Outcome};
 use crate::fault::{Fault as _, StopNode, Target};
-use crate::judge::ha::{Allowed, Container, DOWN, LEADER, RETURNED, Refused};
+use crate::judge::ha::{Allowed, Container, DOWN, FAILED, LEADER, RETURNED, Refused, TIMES};
 use crate::node::Node;
 use crate::probe::{ApiProbe, api};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -67,7 +67,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     for claim in ["E1", "E2", "E3", "E4"] {
         s.observe(claim, "target", &target.name);
     }
-    s.observe("E1", "budget", allowed(&timing.plane_loss(api::PATIENCE)));
+    s.observe("E1", "budget", absences(&timing.plane_loss(api::PATIENCE)));
     s.observe("E3", "budget", allowed(&notice));
     s.step("etcd is whole", RETURN, whole(s, &planes, "members_before")).await?;
     s.observe("E4", "others_before", looked_at(s, &others).await?);
@@ -102,7 +102,17 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
 
 fn allowed(budget: &Budget) -> Allowed {
     let line = |(what, time): &(String, Duration)| format!("{:.1} s  {what}", time.as_secs_f64());
-    Allowed { seconds: budget.total.as_secs_f64(), arithmetic: budget.lines.iter().map(line).collect() }
+    let (seconds, arithmetic) = (budget.total.as_secs_f64(), budget.lines.iter().map(line).collect());
+    Allowed { seconds, away: None, failed: None, arithmetic }
+}
+
+/// What the API may be away: at a time, in all, and by the requests that fail.
+fn absences(longest: &Budget) -> Allowed {
+    let mut allowed = allowed(longest);
+    let (away, share) = (TIMES * allowed.seconds, FAILED * 100.0);
+    allowed.arithmetic.push(format!("{away:.1} s  in all: as it goes, and as it comes back"));
+    allowed.arithmetic.push(format!("{share:.0} %  of the requests from the fault to the return may fail"));
+    Allowed { away: Some(away), failed: Some(FAILED), ..allowed }
 }
 
 /// The control plane on which the controller-manager leads; its lease is a fact of the claim.

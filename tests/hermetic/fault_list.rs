@@ -9,6 +9,7 @@ use seatrial::fault::{
     CutNode, DeletePod, FAULTS, Fault, FaultError, FillDisk, Given, HealOutcome, Intent, IntentLog,
     KillContainer, KillNode, OutOfService, PauseNode, Reach, SlowCpu, StopNode, StopUnit, Target, heal_all,
 };
+use seatrial::judge::fault::ON_PODS;
 use seatrial::node::{Node, Power};
 use serde_json::{Value, json};
 
@@ -430,4 +431,11 @@ fn the_page_of_faults_equals_the_list() {
     }
     let page = include_str!("../../docs/faults.md");
     assert!(page.contains(&rows), "docs/faults.md lacks this table:\n{rows}");
+}
+
+/// Judges know by these names which faults leave their node alone.
+#[test]
+fn judges_know_the_faults_on_pods() {
+    let on_pods: Vec<&str> = FAULTS.iter().filter(|f| f.reach() == Reach::Pod).map(|f| f.name()).collect();
+    assert_eq!(on_pods, ON_PODS);
 }

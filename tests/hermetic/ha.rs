@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::lies::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, changed, says};
-use crate::upgrade::comes_out;
+use crate::upgrade::{comes_out, put, second};
 
 const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
 const ADDRESS: &str = "172.18.0.4";
@@ -18,11 +18,16 @@ const ADDRESS: &str = "172.18.0.4";
 /// 5 s at first, and for 4 s then.
 pub fn told() -> Story {
     let mut s = Story::default();
-    let budget = |seconds| Allowed { seconds, arithmetic: vec![format!("{seconds} s  all of it")] };
+    let budget = |seconds| Allowed {
+        seconds,
+        away: None,
+        failed: None,
+        arithmetic: vec![format!("{seconds} s  all of it")],
+    };
     for claim in ["E1", "E2", "E3", "E4"] {
         s.observe(claim, "target", "cp");
     }
-    s.observe("E1", "budget", budget(16.0));
+    s.observe("E1", "budget", Allowed { away: Some(32.0), failed: Some(0.3), ..budget(16.0) });
     s.observe("E3", "budget", budget(44.4));
     s.observe("E3", "leader_before", lease("cp", 3));
     s.observe("E2", "members_before", members());
@@ -531,4 +536,60 @@ fn e4_is_not_proved_while_a_worker_is_down() {
         _ => {}
     });
     comes_out(&story.records, "E4", Inconclusive);
+}
+
+/// Every other request is refused while the control plane is down and while it comes back, never two in a row. A run of an
+/// earlier version has no figure for that: twice the longest absence counts.
+#[rstest]
+#[case::recorded(true)]
+#[case::of_an_earlier_version(false)]
+fn half_of_all_requests_refused_is_no_api_that_answers(#[case] has_figures: bool) {
+    let mut story = told();
+    if !has_figures {
+        story.bend("E1", "budget", |budget| {
+            budget
+                .as_object_mut()
+                .unwrap()
+                .retain(|name, _| ["seconds", "arithmetic"].contains(&name.as_str()));
+        });
+    }
+    comes_out(&story.records, "E1", Passed);
+    for of in ["api", "api-anew"] {
+        let mut nth = 0;
+        for record in &mut story.records {
+            let at = second(record);
+            if let Event::Sampled { probe, outcome, .. } = &mut record.event
+                && probe == of
+                && (24.0..70.0).contains(&at)
+            {
+                nth += 1;
+                *outcome = if nth % 2 == 0 { Outcome::Refused } else { Outcome::Acknowledged };
+            }
+        }
+    }
+    let finding = story.judge("E1");
+    says(&finding, Conclusion::Failed, "api: all absences together took");
+    says(&finding, Conclusion::Failed, "api-anew: 23 of 48 requests failed, 47.9 % of 30.0 %");
+    says(&finding, Passed, "api: the API's longest absence took 5.0 s of 16.0 s");
+}
+
+/// Each figure of E1's budget counts by itself.
+#[rstest]
+#[case::in_all("away", 8.0, "api: all absences together took 9.0 s of 8.0 s")]
+#[case::share("failed", 0.01, "api: 2 of 48 requests failed, 4.2 % of 1.0 %")]
+fn each_figure_of_the_absences_counts(#[case] figure: &str, #[case] allowed: f64, #[case] said: &str) {
+    let mut story = told();
+    story.bend_at("E1", "budget", &format!("/{figure}"), json!(allowed));
+    says(&story.judge("E1"), Conclusion::Failed, said);
+}
+
+/// The node was Unknown long before the fault: how long that took shows nothing of the loss of the leader.
+#[test]
+fn a_node_that_was_unknown_before_the_fault_was_not_noticed_by_it() {
+    let mut story = told();
+    put(&mut story.records, 5.0, node_is("Unknown"));
+    put(&mut story.records, 20.5, node_is("Unknown"));
+    let finding = story.judge("E3");
+    assert_eq!(finding.conclusion(), Inconclusive, "{:?}", finding.details());
+    says(&finding, Inconclusive, "cp was Unknown before the fault");
 }

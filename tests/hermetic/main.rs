@@ -29,6 +29,7 @@ mod pod_rules;
 mod probe;
 mod proxies;
 mod reap;
+mod rejudged;
 mod report;
 mod rollout_rules;
 mod rules;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::history::{Life, Order, held, lives, until};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
-use crate::judge::fault::Power;
+use crate::judge::fault::{self, Power};
 use crate::judge::lost::Touched;
 use crate::judge::object::Object;
 use crate::judge::stateful_single::replacement::moved_by_loss;
@@ -66,7 +66,9 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) -> Result<&'r Record, Missing> {
     let records = evidence.records();
     let injected = records.iter().find_map(|r| match &r.event {
-        Event::FaultInjected { id, node, proof, .. } if node == home => Some((id, proof)),
+        Event::FaultInjected { id, fault, node, proof } if node == home && fault::reaches_node(fault) => {
+            Some((id, proof))
+        }
         _ => None,
     });
     let (id, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;
@@ -88,10 +90,13 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
         .iter()
         .any(|r| r.seq < moved.seq && matches!(&r.event, Event::FaultHealed { node, .. } if node == home));
     finding.check(!healed, format!("{home} was brought back before the pod had moved: {healed}"));
-    let lost = node_states(records, home).find(|(r, n)| {
-        let unknown = n.condition("Ready").is_some_and(|c| c.0 == "Unknown");
-        r.seq > intended.seq && unknown && tainted(n, UNREACHABLE)
-    });
+    let given_up = |node: &Object<'_>| {
+        node.condition("Ready").is_some_and(|c| c.0 == "Unknown") && tainted(node, UNREACHABLE)
+    };
+    if fault::last_node(records, home, |r| r.seq <= intended.seq).is_some_and(|node| given_up(&node)) {
+        finding.unsure(format!("{home} was given up before the fault"));
+    }
+    let lost = node_states(records, home).find(|(r, n)| r.seq > intended.seq && given_up(n));
     lost.ok_or_else(|| Missing(format!("{home} was not seen to be given up")))?;
     Ok(intended)
 }
@@ -107,9 +112,9 @@ fn check_stays(
 ) -> Result<f64, Missing> {
     let fault = fault.ok_or_else(|| Missing("without the fault nothing is shown by waiting".into()))?;
     let declared = evidence.mark("declare")?;
-    let records = until(evidence, "declare")?;
-    let from = records.iter().position(|r| r.seq == fault.seq).unwrap_or_default();
-    let records = &records[from..];
+    let whole = until(evidence, "declare")?;
+    let from = whole.iter().position(|r| r.seq == fault.seq).unwrap_or_default();
+    let records = &whole[from..];
     let all = lives(records, set.name());
     let mut order = Order::of(finding, evidence, records, &["Pod", "StatefulSet"]);
     let ours: Vec<&Life<'_>> = all.iter().filter(|l| l.name == before.name()).collect();
@@ -149,10 +154,12 @@ fn check_stays(
             heir.name()
         ),
     );
-    let seen = records.iter().any(|r| match &r.event {
-        Event::ObjectChanged { uid, object, .. } if uid == heir.uid() => {
-            Object::new(object).is_ok_and(|pod| pod.is_ready())
-        }
+    let is_heir = |r: &&Record| matches!(&r.event, Event::ObjectChanged { uid, .. } if uid == heir.uid());
+    if whole[..from].iter().any(|r| is_heir(&r)) {
+        finding.unsure(format!("{} was there before the fault: it replaced nothing", heir.name()));
+    }
+    let seen = records.iter().filter(is_heir).any(|r| match &r.event {
+        Event::ObjectChanged { object, .. } => Object::new(object).is_ok_and(|pod| pod.is_ready()),
         _ => false,
     });
     Order::of(finding, evidence, records, &["Pod"]).check(

@@ -56,9 +56,10 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         if was == is {
             finding.unsure(format!("{} got its old address {is} again, which shows no change", new.name()));
         }
-        let told = answers
-            .iter()
-            .find(|a| a.when == "after" && a.name == name(new, &service) && a.addresses == [is.to_owned()]);
+        let is_told = |a: &&Answer| {
+            a.when == "after" && a.name == name(new, &service) && a.addresses == [is.to_owned()]
+        };
+        let told = answers.iter().filter(is_told).find(|a| by_another(a, new, &after));
         if let Some(told) = told {
             let (from, to) = wait(evidence.records(), told)
                 .ok_or_else(|| Missing(format!("when {} was told is not known", told.asker)))?;
@@ -92,10 +93,7 @@ fn check_named(
     );
     let name = name(pod, service);
     let mut asked = answers.iter().filter(|a| a.when == when && a.name == name);
-    let by_another = |a: &&Answer| {
-        a.asker_uid != pod.uid() && pods.iter().any(|p| p.name() == a.asker && p.uid() == a.asker_uid)
-    };
-    let last = asked.rfind(by_another);
+    let last = asked.rfind(|a| by_another(a, pod, pods));
     let last = last.ok_or_else(|| Missing(format!("no other pod of the set asked for {name} {when}")))?;
     let address = address(pod)?;
     let whole = |asked: &&String| !(asked.starts_with(&format!("{name}.")) && asked.ends_with('.'));
@@ -108,6 +106,12 @@ fn check_named(
         format!("{when}: {} was told {} for {name}, which has {address}", last.asker, names(&last.addresses)),
     );
     Ok(())
+}
+
+/// Whether another pod of the set was told.
+fn by_another(answer: &Answer, pod: &Object<'_>, pods: &[Object<'_>]) -> bool {
+    let asked = |p: &Object<'_>| p.name() == answer.asker && p.uid() == answer.asker_uid;
+    answer.asker_uid != pod.uid() && pods.iter().any(asked)
 }
 
 /// The name that the claim is about: `pod.service.namespace.svc`.

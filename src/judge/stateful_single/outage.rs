@@ -16,7 +16,7 @@ use super::replacement::{check_replaced, history, moved_by_loss};
 use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
-use crate::judge::fault::Power;
+use crate::judge::fault::{self, Power};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 
@@ -90,7 +90,15 @@ fn check_steps(
     allowed: &Allowed,
 ) -> Result<(), Missing> {
     let (home, elsewhere) = (node_of(before)?, node_of(after)?);
+    // What was so before the fault shows not how long it took after it.
+    let already = |name: &str, what: &str| {
+        Missing(format!("{name} was {what} before the fault: how soon it was because of it is not shown"))
+    };
     let node = |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
+        let last = fault::last_node(evidence.records(), home, |record| record.seq <= fault.seq);
+        if last.is_some_and(|node| holds(&node)) {
+            return Err(already(home, what));
+        }
         let changes = evidence.changes("Node").into_iter();
         let objects = changes.filter_map(|(record, _, value)| Some((record, Object::new(value).ok()?)));
         let mut of_home = objects.filter(|(record, node)| record.seq > fault.seq && node.name() == home);
@@ -98,11 +106,13 @@ fn check_steps(
         found.ok_or_else(|| Missing(format!("{home} was not seen {what}")))
     };
     let pod = |uid: &str, what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
-        let changes = history(evidence, uid).into_iter();
-        let mut after =
-            changes.filter(|(record, change, _)| record.seq > fault.seq && *change != Change::Deleted);
-        let found = after.find(|(_, _, pod)| holds(pod)).map(|(record, _, _)| record);
-        found.ok_or_else(|| Missing(format!("the pod was not seen {what}")))
+        let all = history(evidence, uid);
+        let mut states = all.iter().filter(|(_, change, _)| *change != Change::Deleted);
+        let found = states.find(|(_, _, pod)| holds(pod));
+        match found.ok_or_else(|| Missing(format!("the pod was not seen {what}")))? {
+            (record, _, pod) if record.seq <= fault.seq => Err(already(pod.name(), what)),
+            (record, ..) => Ok(*record),
+        }
     };
     let steps = [
         ("node Unknown", allowed.unknown, node("Unknown", &|n| ready_is(n, "Unknown"))?),
@@ -287,7 +297,9 @@ pub(super) fn proved<'r>(
     finding: &mut Finding,
 ) -> Result<&'r Record, Missing> {
     let injected = evidence.records().iter().rev().find_map(|record| match &record.event {
-        Event::FaultInjected { id, fault, node, proof } if node == home => Some((id, fault, proof)),
+        Event::FaultInjected { id, fault, node, proof } if node == home && fault::reaches_node(fault) => {
+            Some((id, fault, proof))
+        }
         _ => None,
     });
     let (id, fault, proof) = injected.ok_or_else(|| Missing(format!("no fault on {home} was proved")))?;

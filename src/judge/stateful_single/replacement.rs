@@ -3,7 +3,7 @@
 //! | claim | observed facts | readings, history |
 //! |---|---|---|
 //! | B6 | `pod_before`, `pod_after` objects, `server_before`, `server_after` | reading `replaced`; changes of Pods |
-//! | B7 | `deployment`, `pod_before`, `pod_after` objects | marks `template-change`, `template-changed`; changes of Pods between them |
+//! | B7 | `deployment`, `pod_before`, `pod_after` objects | marks `template-change`, `template-changed`; changes of Pods between them, and what ran when they began |
 
 use std::collections::BTreeSet;
 
@@ -83,7 +83,8 @@ fn check_one_at_a_time(
     between: &[Record],
     (before, after): (&Object<'_>, &Object<'_>),
 ) {
-    let (most, who) = most_running(between);
+    let before_it = evidence.until("template-change");
+    let (most, who) = most_running(before_it.records(), between, before.text("/metadata/namespace"));
     finding.check(most <= 1, format!("at most {most} MySQL containers ran at the same time{who}"));
     let ended = history(evidence, before.uid()).into_iter().find(|h| has_ended(h));
     let made = history(evidence, after.uid()).into_iter().next();
@@ -142,22 +143,25 @@ fn has_ended((_, change, pod): &(&Record, Change, Object<'_>)) -> bool {
     *change == Change::Deleted || matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
 }
 
-/// The greatest number of MySQL pods with a running container at any recorded moment, and which.
-fn most_running(records: &[Record]) -> (usize, String) {
+/// The greatest number of MySQL pods of a namespace with a running container at any recorded moment, and which. Those
+/// that ran `before` may run on without another change.
+fn most_running(before: &[Record], during: &[Record], namespace: Option<&str>) -> (usize, String) {
     let (mut running, mut most, mut who) = (BTreeSet::new(), 0, String::new());
-    for record in records {
-        let Event::ObjectChanged { change, kind, name, object, .. } = &record.event else { continue };
-        if kind != "Pod" || object.pointer("/metadata/labels/app") != Some(&Value::from("mysql")) {
-            continue;
+    let records = before.iter().map(|r| (r, false)).chain(during.iter().map(|r| (r, true)));
+    for (record, counts) in records {
+        if let Event::ObjectChanged { change, kind, name, object, .. } = &record.event
+            && kind == "Pod"
+            && object["metadata"]["labels"]["app"] == "mysql"
+            && object["metadata"]["namespace"].as_str() == namespace
+        {
+            let statuses = object.pointer("/status/containerStatuses").and_then(Value::as_array);
+            let runs = statuses.is_some_and(|all| all.iter().any(|c| c["state"]["running"].is_object()));
+            match *change == Change::Deleted || !runs {
+                true => running.remove(name.as_str()),
+                false => running.insert(name.as_str()),
+            };
         }
-        let statuses = object.pointer("/status/containerStatuses").and_then(Value::as_array);
-        let runs = statuses.is_some_and(|all| all.iter().any(|c| c["state"]["running"].is_object()));
-        if *change == Change::Deleted || !runs {
-            running.remove(name.as_str());
-        } else {
-            running.insert(name.as_str());
-        }
-        if running.len() > most {
+        if counts && running.len() > most {
             most = running.len();
             who = format!(": {}", running.iter().copied().collect::<Vec<_>>().join(", "));
         }

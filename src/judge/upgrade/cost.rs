@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::budget::Budgets;
 use super::{EndedStep, UpgradeStep};
 use crate::event::{Event, Outcome, Record};
-use crate::judge::availability::is_answer;
-use crate::judge::machine::{KNOCK_ON, Machine};
+use crate::judge::availability::refusals;
+use crate::judge::machine::Machine;
 use crate::judge::outages::{Asked, Outages, probe_of};
 
 /// Name of the ledger among the probes.
@@ -176,12 +176,8 @@ pub(super) fn costs_but_for(records: &[Record], machine: &Machine) -> Vec<StepCo
     }
     let refusals = refusals(records);
     for (probe, asked) in asked(records) {
-        let refused = refusals.get(&probe).map_or(&[][..], Vec::as_slice);
-        let starved = |from: f64, to: f64| match refused.iter().any(|at| from <= *at && *at <= to) {
-            true => 0.0,
-            false => machine.starved_in(from, to),
-        };
-        count(&mut steps, &probe, &asked, end, &starved);
+        let refused = refusals.get(probe.as_str()).map_or(&[][..], Vec::as_slice);
+        count(&mut steps, &probe, &asked, end, (machine, refused));
     }
     steps
 }
@@ -226,23 +222,14 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Began>> {
     all
 }
 
-/// When each probe got an answer that was a refusal.
-fn refusals(records: &[Record]) -> BTreeMap<String, Vec<f64>> {
-    let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for record in records {
-        if is_answer(&record.event) {
-            let probe = match &record.event {
-                Event::Sampled { probe, .. } => probe,
-                _ => LEDGER,
-            };
-            all.entry(probe.into()).or_default().push(at(record));
-        }
-    }
-    all
-}
-
-/// `starved` gives the seconds between two that are not to count.
-fn count(steps: &mut [StepCost], probe: &str, asked: &[Began], end: f64, starved: &impl Fn(f64, f64) -> f64) {
+/// What the machine starved is not to count, but for where the probe was refused.
+fn count(
+    steps: &mut [StepCost],
+    probe: &str,
+    asked: &[Began],
+    end: f64,
+    (machine, refused): (&Machine, &[f64]),
+) {
     let within =
         |steps: &[StepCost], moment: f64| steps.iter().rposition(|s| s.from <= moment && moment < s.to);
     let requests = || {
@@ -252,7 +239,7 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Began], end: f64, starved
         })
     };
     for ((_, began), to, outcome) in requests() {
-        let explained = outcome != Outcome::Acknowledged && starved(began, to) > 0.0;
+        let explained = outcome != Outcome::Acknowledged && machine.starved_but_for(refused, began, to) > 0.0;
         if let Some(i) = within(steps, to).filter(|_| !explained) {
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.requests += 1;
@@ -269,7 +256,7 @@ fn count(steps: &mut [StepCost], probe: &str, asked: &[Began], end: f64, starved
         if let Some(i) = within(steps, window.first).or_else(later) {
             let length =
                 if steps[i].from > window.first { window.to - steps[i].from } else { window.length() };
-            let length = (length - KNOCK_ON * starved(window.from, window.to)).max(0.0);
+            let length = machine.fed_but_for(refused, window.from, window.to, length);
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.outage = tally.outage.max(length);
             tally.away += length;

@@ -81,7 +81,7 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
     let (Some(from), Some(to)) = (costs.first().map(|c| c.from), costs.last().map(|c| c.to)) else {
         return Vec::new();
     };
-    let own = records.iter().find_map(|r| r.scope.namespace.as_deref()).unwrap_or_default();
+    let own = lives::own(records).unwrap_or_default();
     let lives = lives::all(records);
     let away = Outages::of(records, "api");
     let within = |at: f64| at >= from && at < to;

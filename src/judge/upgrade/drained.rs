@@ -1,5 +1,6 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
+use super::lives::own;
 use super::{
     Change, DRAIN, Event, Evidence, Finding, Holds, Missing, Object, Record, SET, StepCost, Touched,
     UNCORDON, WEB, costs, gaps_in_drains, lives, names, seconds_between,
@@ -126,7 +127,7 @@ fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) 
     let (from, to) = (costs.first().map_or(0.0, |c| c.from), costs.last().map_or(0.0, |c| c.to));
     let mut ready: std::collections::BTreeMap<&str, bool> = Default::default();
     let mut counts: Vec<(f64, i64)> = Vec::new();
-    let own = evidence.records().iter().find_map(|r| r.scope.namespace.as_deref());
+    let own = own(evidence.records());
     for (record, change, object) in evidence.changes("Pod") {
         let Ok(pod) = Object::new(object) else { continue };
         let is_ours = own.is_none() || pod.text("/metadata/namespace") == own;
@@ -156,30 +157,39 @@ fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) 
 
 /// A budget that forbids the eviction made the drain stop, with pod and budget named.
 fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
-    let name =
-        evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))?;
-    let (_, error) = given_up(drains)?;
-    finding.check(
-        error.contains(name) && error.contains("pod "),
-        format!("the drain that {name} forbade stopped with: {error}"),
-    );
+    let name = forbidding(evidence)?;
+    let (_, error) = given_up(drains, name)?;
+    finding.check(is_forbidden(error, name), format!("the drain that {name} forbade stopped with: {error}"));
     Ok(())
 }
 
-/// The drain that was given up, with its error.
-fn given_up<'c>(drains: &[&'c StepCost]) -> Result<(&'c StepCost, &'c str), Missing> {
-    let failed = drains.iter().find_map(|c| Some((*c, c.ended.as_ref()?.error.as_deref()?)));
-    failed.ok_or_else(|| Missing("no drain was forbidden".into()))
+/// Name of the budget that forbids.
+fn forbidding<'r>(evidence: &Evidence<'r>) -> Result<&'r str, Missing> {
+    evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))
+}
+
+/// Whether a drain's error names the budget that forbids, and a pod.
+fn is_forbidden(error: &str, name: &str) -> bool {
+    error.contains(name) && error.contains("pod ")
+}
+
+/// The drain that was given up because of this budget, with its error; where there is none, the first that was given up.
+/// One may have broken off for another reason before.
+fn given_up<'c>(drains: &[&'c StepCost], name: &str) -> Result<(&'c StepCost, &'c str), Missing> {
+    let failed = || drains.iter().filter_map(|c| Some((*c, c.ended.as_ref()?.error.as_deref()?)));
+    let forbidden = failed().find(|(_, error)| is_forbidden(error, name));
+    forbidden.or_else(|| failed().next()).ok_or_else(|| Missing("no drain was forbidden".into()))
 }
 
 /// The node of that drain was opened again.
 fn given_back(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
-    let (drain, _) = given_up(drains)?;
+    let (drain, _) = given_up(drains, forbidding(evidence)?)?;
     let node = drain.step.node.as_deref().unwrap_or_default();
-    let end = evidence
-        .records()
-        .iter()
-        .find(|r| matches!(&r.event, Event::UpgradeStepEnded(e) if e.error.is_some() && e.step == DRAIN));
+    let is_end = |r: &&Record| {
+        let at = r.mono_us as f64 / 1e6;
+        matches!(&r.event, Event::UpgradeStepEnded(e) if at >= drain.from && Some(e) == drain.ended.as_ref())
+    };
+    let end = evidence.records().iter().find(is_end);
     let end = end.ok_or_else(|| Missing("the end of that drain was not recorded".into()))?;
     // The watch may be a moment behind the answer.
     let last = evidence

@@ -5,7 +5,7 @@
 //! Observed facts: `origin` ([`Origin`]); `versions` ([`State`]), in this scenario and, as it begins, in
 //! every other one on an upgraded cluster. Else: the judgements of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use super::{Evidence, Finding, Missing, names, versions};
 use crate::event::{Event, Record};
 use crate::judge::skew::State;
 use crate::judge::version::Version;
-use crate::judge::{Conclusion, stateful_set, stateful_single, stateless};
+use crate::judge::{Conclusion, stateful_set, stateful_single, stateless, stories};
 
 /// Claims on other claims: their judges see the whole run.
 pub const ON_CLAIMS: &[&str] = &["D5"];
@@ -39,8 +39,9 @@ pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) ->
     let origin: Origin = evidence.get("origin")?;
     let now: State = evidence.get("versions")?;
     let reached = finding.part(|finding| reached(finding, &origin, &now));
-    let judged = judged(evidence, cluster);
-    finding.part(|finding| same_versions(evidence, finding, &now, cluster));
+    let told = told(evidence.run(), cluster, &now);
+    let judged = judged(&told);
+    same_versions(finding, &told);
     let (mut passed, mut open) = (0, Vec::new());
     for id in claims_below() {
         match judged.get(id) {
@@ -122,27 +123,45 @@ fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String
     Ok(format!("{made_as} -> {to}, stopped after `{step}`: {servers}, kubelets behind: {}", names(&behind)))
 }
 
-/// Each scenario on this cluster began on the versions that there are now.
-fn same_versions(
-    evidence: &Evidence<'_>,
-    finding: &mut Finding,
-    now: &State,
-    cluster: &str,
-) -> Result<(), Missing> {
-    let mut began: BTreeMap<&str, Option<bool>> = BTreeMap::new();
-    for record in of(evidence.run(), cluster) {
-        let Some(scenario) = record.scope.scenario.as_deref() else { continue };
-        let is_same = began.entry(scenario).or_default();
-        if let Event::Observed { claim, what, value } = &record.event
-            && claim == "D5"
-            && what == "versions"
-        {
-            let seen = serde_json::from_value::<State>(value.clone()).is_ok_and(|seen| seen == *now);
-            *is_same = Some(is_same.unwrap_or(true) && seen);
+/// What one story on this cluster says.
+#[derive(Default)]
+struct Told<'r> {
+    scenario: &'r str,
+    /// Whether it began on the versions that there are now; none where nobody looked.
+    same: Option<bool>,
+    /// Each claim that it judged, with the verdict and the line that decided.
+    judged: Vec<(&'r str, Conclusion, &'r str)>,
+}
+
+/// The stories on this cluster.
+fn told<'r>(run: &'r [Record], cluster: &str, now: &State) -> Vec<Told<'r>> {
+    let mut all: BTreeMap<usize, Told<'r>> = BTreeMap::new();
+    let numbered = stories::numbers(run).into_iter().zip(run);
+    for (number, record) in numbered.filter(|(_, r)| r.scope.cluster.as_deref() == Some(cluster)) {
+        let (Some(number), Some(scenario)) = (number, record.scope.scenario.as_deref()) else { continue };
+        let told = all.entry(number).or_default();
+        told.scenario = scenario;
+        match &record.event {
+            Event::Observed { claim, what, value } if claim == "D5" && what == "versions" => {
+                let seen = serde_json::from_value::<State>(value.clone()).is_ok_and(|seen| seen == *now);
+                told.same = Some(told.same.unwrap_or(true) && seen);
+            }
+            Event::ClaimJudged { claim, verdict, evidence, .. } => {
+                told.judged.push((claim, *verdict, evidence));
+            }
+            _ => {}
         }
     }
+    all.into_values().collect()
+}
+
+/// Each story that judged a claim began on the versions that there are now. One that was cut off before says nothing of
+/// them.
+fn same_versions(finding: &mut Finding, told: &[Told<'_>]) {
     let of = |is: Option<bool>| -> Vec<&str> {
-        began.iter().filter(|(_, same)| **same == is).map(|(scenario, _)| *scenario).collect()
+        let says = |t: &&Told<'_>| t.same == is && (is == Some(true) || !t.judged.is_empty());
+        let found: BTreeSet<&str> = told.iter().filter(says).map(|t| t.scenario).collect();
+        found.into_iter().collect()
     };
     let (other, unknown) = (of(Some(false)), of(None));
     finding.check(
@@ -155,23 +174,21 @@ fn same_versions(
     if !unknown.is_empty() {
         finding.unsure(format!("the versions were not looked at in {}", names(&unknown)));
     }
-    Ok(())
 }
 
-/// What became of each claim on this cluster, with the line that decided; the worst of several.
-fn judged<'r>(evidence: &Evidence<'r>, cluster: &str) -> BTreeMap<&'r str, (Conclusion, &'r str)> {
+/// What became of each claim on this cluster, with the line that decided; the worst of several. One that passed counts
+/// where its own story began on the versions that there are now.
+fn judged<'r>(told: &[Told<'r>]) -> BTreeMap<&'r str, (Conclusion, &'r str)> {
     let mut judged: BTreeMap<&str, (Conclusion, &str)> = BTreeMap::new();
-    for record in of(evidence.run(), cluster) {
-        if let Event::ClaimJudged { claim, verdict, evidence, .. } = &record.event {
-            let worst = judged.entry(claim).or_insert((*verdict, evidence));
-            if *verdict > worst.0 {
-                *worst = (*verdict, evidence);
-            }
+    for (story, (claim, verdict, evidence)) in told.iter().flat_map(|t| t.judged.iter().map(move |j| (t, j)))
+    {
+        if *verdict == Conclusion::Passed && story.same != Some(true) {
+            continue;
+        }
+        let worst = judged.entry(claim).or_insert((*verdict, evidence));
+        if *verdict > worst.0 {
+            *worst = (*verdict, evidence);
         }
     }
     judged
-}
-
-fn of<'r>(run: &'r [Record], cluster: &str) -> impl Iterator<Item = &'r Record> {
-    run.iter().filter(move |r| r.scope.cluster.as_deref() == Some(cluster))
 }

@@ -71,9 +71,16 @@ impl<'r> Life<'r> {
     }
 }
 
-/// The lives of the pods with a label.
+/// The namespace of the story; none in records that name none.
+pub(super) fn own(records: &[Record]) -> Option<&str> {
+    records.iter().find_map(|r| r.scope.namespace.as_deref())
+}
+
+/// The lives of the story's pods with a label. Pods of other namespaces may have it, too.
 pub(super) fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
-    all(records).into_iter().filter(|l| l.has(label)).collect()
+    let own = own(records);
+    let is_ours = |life: &Life<'_>| own.is_none_or(|own| life.namespace == own);
+    all(records).into_iter().filter(|l| l.has(label) && is_ours(l)).collect()
 }
 
 /// Every pod's life, in the order in which they were first seen.

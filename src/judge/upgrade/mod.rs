@@ -5,7 +5,7 @@
 //!
 //! | claim | observed facts | else |
 //! |---|---|---|
-//! | D1 | `refused`: what was asked for too far ahead, and the answer | the plans; the versions after each step |
+//! | D1 | `refused`: what may not be done was asked for before the first step, the answer, and the reason in it, [`SKIPPED`] and [`AHEAD`] | the plans; the versions after each step |
 //! | D2 | `budgets` ([`Budgets`]), `probes`: their names, besides those that asked | the samples, the ledger's writes |
 //! | D3 | `budget`: name and least number of pods; `forbidding`: name of the budget that forbids; `spread`: pods; `workers`: names | steps `drain` and `uncordon` |
 //! | D5 | see [`holds`] | the judgements of the run |
@@ -43,6 +43,7 @@ pub(crate) use lives::HASH;
 use lives::lives;
 pub use told::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
+pub use versions::{AHEAD, SKIPPED};
 pub(crate) use versions::{Course, Goal, parts};
 
 /// The claims of part D.

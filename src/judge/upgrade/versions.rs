@@ -491,11 +491,26 @@ pub(crate) fn parts(state: &State) -> impl Iterator<Item = (Part<'_>, Version)> 
     all(state).into_iter().filter(move |(part, _)| with(part))
 }
 
-/// What must not be done was refused, before anything was touched.
+/// Why a plan that skips a minor version is refused, in the answer's words.
+pub const SKIPPED: &str = "no minor version is skipped";
+/// Why a plan that puts a kubelet ahead of an API server is refused, in the answer's words.
+pub const AHEAD: &str = "is ahead of kube-apiserver";
+
+/// Both that must not be done were refused, before anything was touched.
 fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let asked = evidence.values("refused");
     if asked.is_empty() {
         return Err(Missing("`refused` was not observed".into()));
+    }
+    let begins = |r: &Record| matches!(r.event, Event::UpgradeStepStarted(_));
+    let begin = evidence.records().iter().position(begins).unwrap_or(evidence.records().len());
+    let early = evidence.first(begin).values("refused");
+    for (what, because) in
+        [("a skipped minor version", SKIPPED), ("a kubelet ahead of its API server", AHEAD)]
+    {
+        if !early.iter().any(|value| value["because"] == because) {
+            finding.unsure(format!("nobody asked for {what} before the first step"));
+        }
     }
     for value in asked {
         let text = |field: &str| value[field].as_str().unwrap_or_default();

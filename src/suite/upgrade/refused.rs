@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use crate::judge::upgrade::{AHEAD, SKIPPED};
 use crate::scenario::{Failure, Scenario};
 use crate::upgrade::{self, EtcdPolicy, ReleaseFacts, UpgradePlan, Version};
 
-/// D1: a release two minor versions ahead, without one between, is refused.
+/// D1: a release two minor versions ahead, without one between, is refused, and so are kubelets ahead of their API server.
 pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(super::CHANGE);
     let (engine, nodes) = (&s.cluster.engine, &s.cluster.nodes);
@@ -22,7 +23,7 @@ pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
         json!({
             "asked": format!("{now} to {far}"),
             "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-            "because": "no minor version is skipped",
+            "because": SKIPPED,
         }),
     );
     let mut ahead = facts.clone();
@@ -37,7 +38,7 @@ pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
         json!({
             "asked": format!("kubelets of {next} under API servers of {now}"),
             "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-            "because": "is ahead of kube-apiserver",
+            "because": AHEAD,
         }),
     );
     Ok(())

@@ -5,6 +5,7 @@ use seatrial::event::{Event, Outcome};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
 
 use super::{sampled, starves};
+use crate::ha;
 use crate::story::recorded;
 use crate::upgrade::{self, began, comes_out, put, second};
 
@@ -74,4 +75,39 @@ fn a_servers_answer_is_its_own_in_a11() {
     put(&mut story.records, at, sampled("http", Outcome::Refused, 1.0, "500 nginx/1.22.1"));
     starves(&mut story.records, at - 0.5, at + 1.0);
     comes_out(&story.records, "A11", Failed);
+}
+
+/// The API server answers 403 for longer than E1's budget, and the machine starves for two seconds of it.
+#[test]
+fn what_the_api_answered_is_its_own_in_e1() {
+    let mut story = ha::told();
+    for record in &mut story.records {
+        let at = second(record);
+        if let Event::Sampled { probe, outcome, detail, .. } = &mut record.event
+            && probe == "api"
+            && (24.0..40.0).contains(&at)
+        {
+            (*outcome, *detail) = (Outcome::Refused, "403 namespaces is forbidden".into());
+        }
+    }
+    comes_out(&story.records, "E1", Failed);
+    starves(&mut story.records, 30.0, 32.0);
+    comes_out(&story.records, "E1", Failed);
+}
+
+/// Where nobody answered, the same leaves it open.
+#[test]
+fn an_api_that_nobody_heard_while_the_machine_starved_leaves_e1_open() {
+    let mut story = ha::told();
+    for record in &mut story.records {
+        let at = second(record);
+        if let Event::Sampled { outcome, .. } = &mut record.event
+            && (24.0..40.0).contains(&at)
+        {
+            *outcome = Outcome::Indeterminate;
+        }
+    }
+    comes_out(&story.records, "E1", Failed);
+    starves(&mut story.records, 24.0, 36.0);
+    comes_out(&story.records, "E1", Inconclusive);
 }

@@ -300,3 +300,28 @@ fn a_node_that_boots_after_its_fault_was_healed_is_no_excuse() {
     put(&mut story.records, at + 1.0, node_is("cp", "Unknown"));
     comes_out(&story.records, "E2", Failed);
 }
+
+/// A pod that was deleted takes no node down. A node that is lost later because the machine starves explains a pod that
+/// is not ready.
+#[rstest]
+#[case::delete_pod("delete-pod")]
+#[case::kill_container("kill-container")]
+#[case::delete_pod_now("delete-pod-now")]
+fn a_fault_on_a_pod_makes_no_lost_node_ours(#[case] fault: &str) {
+    let mut records = passing::history("A5");
+    let (at, pods) = fact(&mut records, "A5", "pods");
+    unready(&mut pods[0]);
+    comes_out(&records, "A5", Failed);
+    let node = node_of(&mut records, "A1", "pods");
+    lost_at(&mut records, at, &node);
+    comes_out(&records, "A5", Inconclusive);
+    let event = Event::FaultInjected {
+        id: "f".into(),
+        fault: fault.into(),
+        node,
+        proof: json!({"pod": "p", "uid": "u"}),
+    };
+    let first = second(&records[0]);
+    put(&mut records, first, event);
+    comes_out(&records, "A5", Inconclusive);
+}

@@ -39,13 +39,13 @@ fn mark(records: &[Record], name: &str) -> f64 {
 }
 
 /// The machine starves, and this node is given up, just before this second.
-fn lost_at(records: &mut Vec<Record>, at: f64, node: &str) {
+pub fn lost_at(records: &mut Vec<Record>, at: f64, node: &str) {
     starves(records, at - 1.5, at - 0.004);
     put(records, at - 0.002, node_is(node, "Unknown"));
 }
 
 /// The node of the first pod of a fact.
-fn node_of(records: &mut [Record], id: &str, name: &str) -> String {
+pub fn node_of(records: &mut [Record], id: &str, name: &str) -> String {
     let (_, value) = fact(records, id, name);
     let pod = value.get(0).unwrap_or(value);
     pod["spec"]["nodeName"].as_str().unwrap().to_owned()

@@ -10,6 +10,7 @@ use seatrial::judge::stateful_set::CLAIMS;
 use seatrial::judge::{Conclusion, Evidence, Finding};
 use serde_json::Value;
 
+mod before;
 mod bends;
 pub mod claims;
 mod each;

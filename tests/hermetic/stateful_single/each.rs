@@ -15,7 +15,7 @@ use crate::story::{Story, says};
 #[case::other_node_lost("B8", |s: &mut Story| nodes(s, |name, _| *name = "w2".into()), Inconclusive, "w1 was not seen Unknown")]
 #[case::never_unknown("B8", |s: &mut Story| nodes(s, |_, node| ready(node, "True")), Inconclusive, "w1 was not seen Unknown")]
 #[case::other_taint("B8", |s: &mut Story| nodes(s, |_, node| taint(node, "not-ready")), Inconclusive, "w1 was not seen tainted")]
-#[case::ending_before("B8", ending_before, Inconclusive, "the pod was not seen terminating")]
+#[case::ending_before("B8", ending_before, Inconclusive, "mysql-3 was terminating before the fault")]
 #[case::other_node_back("B10", |s: &mut Story| nodes(s, |name, _| *name = "w2".into()), Inconclusive, "w1 was not seen ready again")]
 #[case::not_ready_again("B10", |s: &mut Story| nodes(s, |_, node| ready(node, "Unknown")), Inconclusive, "w1 was not seen ready again")]
 #[case::still_tainted("B10", |s: &mut Story| nodes(s, |_, node| taint(node, "unreachable")), Inconclusive, "w1 was not seen ready again")]

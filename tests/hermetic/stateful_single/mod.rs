@@ -8,6 +8,7 @@ use seatrial::judge::stateful_single::CLAIMS;
 use crate::story::Story;
 
 mod afterwards;
+mod before;
 mod each;
 pub mod told;
 

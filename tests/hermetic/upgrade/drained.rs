@@ -1,7 +1,7 @@
 //! Drains as D3 and D4 see them: those of every hop, the pods of the story alone, and what a gap in a watch hides.
 
 use seatrial::event::{Event, Record};
-use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
 use serde_json::json;
 
 use super::{comes_out, drain_of_w2, pod_at, put, second, told};
@@ -87,4 +87,53 @@ fn a_gap_in_a_watch_does_not_open_what_d4_observed() {
     let (kind, reason) = ("Event".to_owned(), "410 Gone".to_owned());
     put(&mut records, at + 0.5, Event::WatchRestarted { kind, reason, since_us: None });
     comes_out(&records, "D4", Failed);
+}
+
+/// An earlier drain broke off since the API was away, and the upgrade went on. The budget was honoured all the same.
+#[test]
+fn a_drain_that_broke_off_for_another_reason_hides_not_the_one_that_was_forbidden() {
+    let mut records = told();
+    let began = |r: &Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "drain");
+    let forbidden =
+        |r: &Record| matches!(&r.event, Event::UpgradeStepEnded(e) if e.step == "drain" && e.error.is_some());
+    let (start, end) = (records.iter().position(began).unwrap(), records.iter().position(forbidden).unwrap());
+    let (first, mut failed) = (records[start].clone(), records[end].clone());
+    if let Event::UpgradeStepEnded(ended) = &mut failed.event {
+        ended.error = Some("failed to list the pods of w1: connection refused".into());
+        ended.took = 0.1;
+    }
+    let failed = Record { mono_us: first.mono_us, at: first.at, ..failed };
+    records.splice(start..start, [first, failed]);
+    comes_out(&records, "D3", Passed);
+}
+
+/// A pod of somebody's in another namespace.
+fn foreign(name: &str, app: &str, node: &str, owner: &str) -> Event {
+    changed(json!({
+        "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": name, "labels": {"app": app},
+            "ownerReferences": [{"kind": owner, "name": app, "uid": "o", "controller": true}],
+        },
+        "spec": {"nodeName": node},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }))
+}
+
+/// Somebody's agent on each node has the label `app=web`, in a namespace of its own: a drain leaves it, as it should.
+#[test]
+fn a_pod_of_another_namespace_is_none_that_a_drain_had_to_move() {
+    let mut records = told();
+    let first = second(&records[0]);
+    put(&mut records, first, foreign("agent-w2", "web", "w2", "DaemonSet"));
+    comes_out(&records, "D3", Passed);
+}
+
+/// Somebody's MySQL comes up elsewhere while the node of the story's is drained.
+#[test]
+fn a_mysql_of_another_namespace_is_none_that_had_to_wait() {
+    let mut records = told();
+    let at = drain_of_w2(&records);
+    put(&mut records, at + 0.5, foreign("shops-mysql", "mysql", "w1", "ReplicaSet"));
+    comes_out(&records, "D4", Passed);
 }

@@ -2,7 +2,8 @@
 
 use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, Scope, Server};
 use seatrial::judge::upgrade::{
-    AFTER, Budgets, EndedStep, PlannedUpgrade, STRETCH_END, TRAP_AFTER, TRAP_BEFORE, UpgradeStep,
+    AFTER, AHEAD, Budgets, EndedStep, PlannedUpgrade, SKIPPED, STRETCH_END, TRAP_AFTER, TRAP_BEFORE,
+    UpgradeStep,
 };
 use seatrial::judge::{self, Conclusion, Evidence, Finding};
 use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
@@ -254,9 +255,11 @@ pub fn told(wrong: Wrong) -> Story {
     s.observe("D3", "workers", json!(["w1", "w2"]));
     s.observe("D3", "budget", json!({"name": "n/web", "least": 1}));
     s.observe("D3", "forbidding", json!("n/held"));
-    let refused =
-        json!({"asked": "1.34 to 1.36", "answer": "no minor version is skipped", "because": "skipped"});
-    s.observe("D1", "refused", refused);
+    for (asked, because) in [("1.34 to 1.36", SKIPPED), ("kubelets of 1.35 under API servers of 1.34", AHEAD)]
+    {
+        let answer = format!("it {because}");
+        s.observe("D1", "refused", json!({"asked": asked, "answer": answer, "because": because}));
+    }
     before(&mut s);
     // The first stretch ends in the drain of w1, which a budget forbids.
     stretch(&mut s, &planned, Some("w1"), wrong);

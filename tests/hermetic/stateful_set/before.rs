@@ -1,0 +1,85 @@
+//! What a pod knows of itself, and what was there before a fault, shows nothing of others and of the fault.
+
+use seatrial::event::{Event, Record};
+use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use serde_json::{Value, json};
+
+use super::Story;
+use crate::passing::{fact, history};
+use crate::story::{changed, says};
+use crate::upgrade::comes_out;
+
+/// A pod's own name stands in its own /etc/hosts: only what another pod was told counts, also of when.
+#[test]
+fn what_a_pod_tells_itself_is_not_found_in_time() {
+    let mut records = history("C2");
+    let answers: Vec<usize> = records
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| {
+            matches!(&r.event, Event::Observed { claim, what, value } if claim == "C2" && what == "answer" && value["when"] == "after")
+        })
+        .map(|(at, _)| at)
+        .collect();
+    let (_, budget) = fact(&mut records, "C2", "budget");
+    let budget = budget.as_f64().unwrap();
+    let after = {
+        let (_, pods) = fact(&mut records, "C2", "pods_after");
+        pods.clone()
+    };
+    let before = {
+        let (_, pods) = fact(&mut records, "C2", "pods_before");
+        pods.clone()
+    };
+    let is_old = |uid: &Value| before.as_array().unwrap().iter().any(|p| p["metadata"]["uid"] == *uid);
+    let new = after.as_array().unwrap().iter().find(|p| !is_old(&p["metadata"]["uid"])).unwrap().clone();
+    let name = new["metadata"]["name"].as_str().unwrap();
+    let mut first = None;
+    for at in answers {
+        let Event::Observed { value, .. } = &mut records[at].event else { unreachable!() };
+        if value["name"].as_str().unwrap().starts_with(&format!("{name}.")) {
+            value["waited"] = json!(budget + 5.0);
+            first.get_or_insert(at);
+        }
+    }
+    let first = first.unwrap();
+    comes_out(&records, "C2", Failed);
+    let mut own = records[first].clone();
+    let Event::Observed { value, .. } = &mut own.event else { unreachable!() };
+    value["asker"] = json!(name);
+    value["asker_uid"] = new["metadata"]["uid"].clone();
+    value["addresses"] = json!([new["status"]["podIP"]]);
+    value["waited"] = json!(0.1);
+    records.insert(first, own);
+    comes_out(&records, "C2", Failed);
+}
+
+/// The Deployment's other pod was elsewhere all the while: it replaced nothing, and shows not that there was time.
+#[test]
+fn a_pod_that_was_there_before_the_fault_is_no_replacement_in_c9() {
+    let mut records = history("C9");
+    let (_, heir) = fact(&mut records, "C9", "other_after");
+    let mut heir = heir.clone();
+    heir["kind"] = json!("Pod");
+    let fault = |r: &Record| matches!(&r.event, Event::FaultIntended { .. });
+    let place = records.iter().position(fault).unwrap();
+    let near = records[place - 1].clone();
+    records.insert(place, Record { event: changed(heir), ..near });
+    comes_out(&records, "C9", Inconclusive);
+}
+
+/// The node was Unknown and tainted before the fault: the fault cost it nothing.
+#[test]
+fn a_node_that_was_given_up_before_the_fault_leaves_c9_open() {
+    let mut records = history("C9");
+    let is_lost = |r: &&Record| {
+        matches!(&r.event, Event::ObjectChanged { kind, object, .. } if kind == "Node"
+            && object["status"]["conditions"].as_array().unwrap().iter().any(|c| c["type"] == "Ready" && c["status"] == "Unknown")
+            && object["spec"]["taints"].to_string().contains("NoExecute"))
+    };
+    let lost = records.iter().find(is_lost).unwrap().event.clone();
+    let place = records.iter().position(|r| matches!(&r.event, Event::FaultIntended { .. })).unwrap();
+    let near = records[place - 1].clone();
+    records.insert(place, Record { event: lost, ..near });
+    says(&Story(records).judge("C9"), Inconclusive, "was given up before the fault");
+}

@@ -1,0 +1,68 @@
+//! What was there before a fault, or a change, is none of its doing.
+
+use seatrial::event::{Event, Record};
+use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
+use serde_json::{Value, json};
+
+use super::told;
+use crate::passing;
+use crate::story::changed;
+use crate::upgrade::comes_out;
+
+/// The story of a claim, with an object seen just before the first record that is asked for.
+fn seen_before(id: &str, is: impl Fn(&Event) -> bool, object: Value) -> Vec<Record> {
+    let mut records = passing::history(id);
+    comes_out(&records, id, Passed);
+    let place = records.iter().position(|r| is(&r.event)).unwrap();
+    let near = records[place].clone();
+    records.insert(place, Record { event: changed(object), ..near });
+    records
+}
+
+/// B8's fault.
+fn is_fault(event: &Event) -> bool {
+    matches!(event, Event::FaultIntended { id, .. } if id == "f1")
+}
+
+/// Somebody deletes the pod, its replacement is there, and then the node goes down: nothing was replaced because of it.
+#[test]
+fn a_replacement_that_was_there_before_the_fault_is_none_of_the_fault() {
+    comes_out(&seen_before("B8", is_fault, told::pod(4, "w2", "h2", "Running")), "B8", Inconclusive);
+}
+
+/// Somebody deleted the old pod: its node's loss is not why it ends.
+#[test]
+fn a_pod_that_ended_before_the_fault_was_not_evicted_because_of_it() {
+    let records = passing::history("B8");
+    let before = records.iter().rev().find_map(|r| match &r.event {
+        Event::Observed { claim, what, value } if claim == "B8" && what == "pod_before" => Some(value),
+        _ => None,
+    });
+    let mut pod = before.unwrap().clone();
+    pod["kind"] = json!("Pod");
+    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    comes_out(&seen_before("B8", is_fault, pod), "B8", Inconclusive);
+}
+
+/// The node was Unknown and tainted before the fault.
+#[test]
+fn a_node_that_was_lost_before_the_fault_shows_no_time_of_its_loss() {
+    let taint = |effect: &str| json!({"key": "node.kubernetes.io/unreachable", "effect": effect});
+    let lost = json!({
+        "kind": "Node", "metadata": {"name": "w1", "uid": "node-w1"},
+        "spec": {"taints": [taint("NoSchedule"), taint("NoExecute")]},
+        "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
+    });
+    comes_out(&seen_before("B8", is_fault, lost), "B8", Inconclusive);
+}
+
+/// A second server ran before the template changed, and all the while: no change of it was recorded meanwhile. One of
+/// another namespace is none of the story's.
+#[test]
+fn a_server_that_ran_all_the_while_is_a_second_one_in_b7() {
+    let is_change = |event: &Event| matches!(event, Event::Marked { mark } if mark == "template-change");
+    let mut other = told::pod(9, "w2", "h1", "Running");
+    comes_out(&seen_before("B7", is_change, other.clone()), "B7", Failed);
+    other["metadata"]["namespace"] = json!("shop");
+    comes_out(&seen_before("B7", is_change, other), "B7", Passed);
+}

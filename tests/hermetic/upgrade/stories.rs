@@ -1,0 +1,137 @@
+//! D5 over several stories of one cluster: whose verdicts count.
+
+use jiff::SignedDuration;
+use seatrial::event::{Event, Record, Scope};
+use seatrial::judge::Conclusion::{self, Inconclusive, Passed};
+use seatrial::judge::{self, Evidence, stateful_set, stateful_single, stateless};
+use seatrial::report::rejudge;
+use serde_json::{Value, json};
+
+use super::{cluster, v};
+
+struct Told(Vec<Record>);
+
+impl Told {
+    fn add(&mut self, scenario: &str, writer: u32, event: Event) {
+        let scope = Scope { scenario: Some(scenario.into()), cluster: Some("c".into()), namespace: None };
+        let at = self.0.len() as u64;
+        let seq = self.0.iter().filter(|r| r.writer == writer).count() as u64;
+        self.0.push(Record {
+            schema: 1,
+            seq,
+            writer,
+            at: jiff::Timestamp::UNIX_EPOCH + SignedDuration::from_millis(at as i64),
+            mono_us: at * 1000,
+            run: "r".into(),
+            scope,
+            event,
+        });
+    }
+
+    fn observe(&mut self, scenario: &str, writer: u32, what: &str, value: Value) {
+        self.add(scenario, writer, Event::Observed { claim: "D5".into(), what: what.into(), value });
+    }
+
+    fn judge(&mut self, scenario: &str, writer: u32, id: &str, verdict: Conclusion) {
+        self.add(
+            scenario,
+            writer,
+            Event::ClaimJudged {
+                claim: id.into(),
+                verdict,
+                evidence: "said so".into(),
+                details: vec![format!("{verdict}: said so")],
+                took: None,
+                budget: None,
+                reached: Some(true),
+            },
+        );
+    }
+}
+
+fn state() -> Value {
+    let mut state = cluster(&["cp", "w1", "w2"]).state;
+    state.kubectls.clear();
+    let new = v("1.35.4");
+    for (component, version) in state.planes.get_mut("cp").unwrap() {
+        *version = if *component == seatrial::upgrade::Component::Etcd { v("3.6.6") } else { new };
+    }
+    state.proxies.values_mut().for_each(|v| *v = new);
+    state.kubelets.values_mut().for_each(|v| *v = new);
+    (state.coredns, state.config) = (Some(v("1.13.1")), Some(new));
+    serde_json::to_value(state).unwrap()
+}
+
+fn suites() -> [(&'static str, Vec<&'static str>); 3] {
+    [
+        ("stateless", stateless::CLAIMS.iter().map(|c| c.id).collect()),
+        ("mysql", stateful_single::CLAIMS.iter().map(|c| c.id).collect()),
+        ("stateful-set", stateful_set::CLAIMS.iter().map(|c| c.id).collect()),
+    ]
+}
+
+fn upgraded(told: &mut Told) {
+    let origin = json!({"made_as": "1.34.4", "to": "1.35.4", "stopped_after": null, "planned": state()});
+    told.observe("upgraded", 9, "origin", origin);
+    told.observe("upgraded", 9, "versions", state());
+}
+
+fn d5(told: &Told) -> (Conclusion, String) {
+    let own: Vec<Record> =
+        told.0.iter().filter(|r| r.scope.scenario.as_deref() == Some("upgraded")).cloned().collect();
+    let finding = judge::claim("D5").unwrap().judge(&Evidence::new(&own, "D5").of_run(&told.0));
+    (finding.conclusion(), finding.evidence())
+}
+
+/// A story that was killed before anybody looked at the versions, and judged nothing, says nothing of them.
+#[test]
+fn a_story_that_was_killed_as_it_began_hinders_nothing() {
+    let mut told = Told(Vec::new());
+    told.add("mysql", 6, Event::Noted { text: "it waits for its lease".into() });
+    for (at, (scenario, claims)) in suites().into_iter().enumerate() {
+        let writer = at as u32 + 1;
+        told.observe(scenario, writer, "versions", state());
+        claims.into_iter().for_each(|id| told.judge(scenario, writer, id, Passed));
+    }
+    upgraded(&mut told);
+    let (conclusion, evidence) = d5(&told);
+    assert_eq!(conclusion, Passed, "{evidence}");
+}
+
+/// The suite of MySQL ran before the upgrade and passed. On the upgraded cluster it began again, looked at the versions,
+/// and was killed: nothing of part B was judged there.
+#[test]
+fn claims_that_passed_before_the_upgrade_hold_not_on_the_upgraded_cluster() {
+    let mut told = Told(Vec::new());
+    for (at, (scenario, claims)) in suites().into_iter().enumerate() {
+        let writer = at as u32 + 1;
+        if scenario != "mysql" {
+            told.observe(scenario, writer, "versions", state());
+        }
+        claims.into_iter().for_each(|id| told.judge(scenario, writer, id, Passed));
+    }
+    // Another process.
+    told.observe("mysql", 7, "versions", state());
+    upgraded(&mut told);
+    let (conclusion, evidence) = d5(&told);
+    assert_eq!(conclusion, Inconclusive, "{evidence}");
+    assert!(evidence.contains("not judged on c in this run: B1"), "{evidence}");
+}
+
+/// `seatrial judge`: the story of D5 began first, beside the others. It reads their verdicts as they come out now, and not
+/// as they were recorded, or edited.
+#[test]
+fn d5_of_a_story_that_began_first_believes_no_recorded_verdict() {
+    let mut told = Told(Vec::new());
+    told.add("upgraded", 9, Event::Noted { text: "it waits for its lease".into() });
+    for (scenario, claims) in suites() {
+        told.observe(scenario, 9, "versions", state());
+        claims.into_iter().for_each(|id| told.judge(scenario, 9, id, Passed));
+    }
+    upgraded(&mut told);
+    told.judge("upgraded", 9, "D5", Passed);
+    let again = rejudge(&told.0, |_| &[]);
+    let Event::ClaimJudged { verdict, evidence, .. } = &again.records.last().unwrap().event else { panic!() };
+    // None of the other claims has any evidence here.
+    assert_eq!(*verdict, Inconclusive, "{evidence}");
+}
