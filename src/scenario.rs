@@ -18,21 +18,25 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
-use crate::fault::{self, Fault, Intent, IntentLog, Target};
+use crate::fault::{self, Fault, IntentLog, Target};
 use crate::image::ImageSet;
 use crate::judge::upgrade::{Budgets, ON_CLAIMS};
 use crate::judge::{self, Conclusion, Evidence};
 use crate::manifest::{self, Applied, Manifest, RUN_LABEL, TestNamespace};
-use crate::node::Node;
 use crate::probe::Recorder;
 use crate::progress::Progress;
 use crate::run::Run;
 use crate::stack::with_room;
 use crate::upgrade;
 
+mod active_fault;
 mod control;
+mod error;
 mod folder;
 mod left;
+
+pub use active_fault::ActiveFault;
+pub use error::ScenarioError;
 
 /// Any error of a story; `?` works on every library error in it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -88,53 +92,6 @@ pub struct Scenario {
     left: Mutex<Vec<String>>,
     folders: Mutex<Vec<folder::Claimed>>,
     began: Instant,
-}
-
-/// Why a scenario did not pass.
-#[derive(Debug, thiserror::Error)]
-pub enum ScenarioError {
-    /// The cluster, the namespace or the log could not be had.
-    #[error("failed to prepare scenario {name}")]
-    Prepare {
-        /// The scenario.
-        name: String,
-        /// The reason.
-        #[source]
-        source: Failure,
-    },
-    /// The story broke off.
-    #[error("scenario {name} broke off")]
-    Story {
-        /// The scenario.
-        name: String,
-        /// The reason.
-        #[source]
-        source: Failure,
-    },
-    /// Claims did not pass.
-    #[error("scenario {name}: {}", .claims.join(", "))]
-    Claims {
-        /// The scenario.
-        name: String,
-        /// `A7 failed`, and so on.
-        claims: Vec<String>,
-    },
-    /// A fault was not healed, the lease could not be given back, or the log is not written. The claims keep
-    /// their verdicts.
-    #[error("scenario {name} could not be cleaned up")]
-    Clean {
-        /// The scenario.
-        name: String,
-        /// The reason.
-        #[source]
-        source: Failure,
-    },
-    /// The run was interrupted; everything was healed on the way out.
-    #[error("scenario {name} was interrupted")]
-    Interrupted {
-        /// The scenario.
-        name: String,
-    },
 }
 
 /// Runs `body` on a leased cluster.
@@ -558,35 +515,6 @@ struct StepError {
     step: String,
     #[source]
     source: Failure,
-}
-
-/// An open fault. It is healed at the end of the scope at the latest; healing it here is part of
-/// the story.
-#[must_use = "call heal(), or the fault stays until the scenario ends"]
-#[derive(Debug)]
-pub struct ActiveFault<'s> {
-    scenario: &'s Scenario,
-    fault: &'static dyn Fault,
-    node: Node,
-    intent: Intent,
-}
-
-impl ActiveFault<'_> {
-    /// Clears the fault and records the proof.
-    ///
-    /// # Errors
-    /// What the fault says; its intent stays open then.
-    pub async fn heal(self, deadline: Deadline) -> Result<Value, Failure> {
-        let proof = self.fault.clear(&self.node, deadline).await?;
-        self.scenario.log.append(Event::FaultHealed {
-            id: self.intent.id.clone(),
-            fault: self.fault.name().into(),
-            node: self.node.name.clone(),
-            proof: proof.clone(),
-        });
-        self.scenario.intents.close(&self.intent)?;
-        Ok(proof)
-    }
 }
 
 /// Claims of a scenario that nothing was said about.

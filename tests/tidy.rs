@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up: a module may import from its own layer and from lower ones.
 const LAYERS: &[&[&str]] = &[
     &["sanitise", "secret"],
-    &["artefact", "chain", "deadline", "exec", "progress"],
+    &["artefact", "chain", "deadline", "exec", "progress", "stack"],
     &["config"],
     &["event", "judge"],
     &["engine", "client"],

@@ -19,31 +19,46 @@ const LEASES: &str = "kube-node-lease";
 /// The surroundings of pods at one moment. By default nothing is known: then the pods alone decide.
 #[derive(Clone, Debug, Default)]
 pub struct Around {
-    /// Every node of the cluster.
+    /// Every node of the cluster; empty where the nodes are not known.
     pub nodes: Vec<Node>,
     /// Nodes whose kubelet has not renewed its lease since the wait began, or not for half of the lease's duration,
-    /// and for how long.
+    /// and for how long. A node that never had a lease is not among them: its own condition decides.
     pub silent: BTreeMap<String, Duration>,
     /// Events of type `Warning` in the namespace of the pods.
     pub warnings: Vec<Event>,
+    /// What the API forbids to read, with its answer: the rest decides without it.
+    pub unread: Vec<String>,
 }
 
 impl Around {
-    /// Whether the pod is ready ([`pods::is_ready`]) and its node reports.
+    /// Whether the pod is ready ([`pods::is_ready`]), and its node is there, ready, and reports, as far as nodes and
+    /// leases are known.
     ///
     /// The condition `Ready` of a pod says what its kubelet reported last. Directly after its node was lost, the
-    /// condition is still true: the control plane notices after the grace period of the node controller only.
+    /// condition is still true: the control plane notices after the grace period of the node controller only. A node
+    /// that says of itself that it is not ready may renew its lease still, and the pods of a node that was deleted keep
+    /// their condition until they are collected (`MarkPodsNotReady` of the node controller, `gcOrphaned` of `podgc`).
     pub fn is_ready(&self, pod: &Pod) -> bool {
-        pods::is_ready(pod) && !self.silent.contains_key(pods::node(pod))
+        pods::is_ready(pod) && self.is_down(pod).is_none()
     }
 
-    /// Why nothing is to be expected of the node for now: it reports nothing, or is not ready.
-    pub(super) fn is_down(&self, node: &str) -> Option<String> {
-        let known = self.nodes.iter().find(|n| n.name_any() == node);
-        match (known.filter(|n| !nodes::is_ready(n)), self.silent.get(node)) {
+    /// Whether the pod's node was deleted. Its pods are collected then.
+    pub(super) fn is_gone(&self, pod: &Pod) -> bool {
+        let known = |name: &str| self.nodes.iter().any(|n| n.metadata.name.as_deref() == Some(name));
+        !self.nodes.is_empty() && pods::home(pod).is_some_and(|name| !known(name))
+    }
+
+    /// Why nothing is to be expected of the pod's node for now: it is not there, is not ready, or reports nothing.
+    pub(super) fn is_down(&self, pod: &Pod) -> Option<String> {
+        let name = pods::home(pod)?;
+        if self.is_gone(pod) {
+            return Some(format!("node {name} is not there any more"));
+        }
+        let known = self.nodes.iter().find(|n| n.metadata.name.as_deref() == Some(name));
+        match (known.filter(|n| nodes::is_lost(n)), self.silent.get(name)) {
             (Some(node), _) => Some(format!("node {}", nodes::describe(node))),
             (None, Some(silence)) => {
-                Some(format!("node {node} has not renewed its lease for {:.0} s", silence.as_secs_f64()))
+                Some(format!("node {name} has not renewed its lease for {:.0} s", silence.as_secs_f64()))
             }
             (None, None) => None,
         }
@@ -64,6 +79,7 @@ pub(super) struct Surroundings {
     leases: Watched<Lease>,
     warnings: Watched<Event>,
     beats: Heartbeats,
+    now: Around,
 }
 
 impl Surroundings {
@@ -75,6 +91,7 @@ impl Surroundings {
             leases: Watched::new(Api::namespaced(api(), LEASES), watcher::Config::default()),
             warnings: Watched::new(Api::namespaced(api(), namespace), warnings),
             beats: Heartbeats::default(),
+            now: Around::default(),
         }
     }
 
@@ -84,27 +101,54 @@ impl Surroundings {
     /// Safe: nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Seen {
         tokio::select! {
-            seen = self.nodes.next() => seen,
-            seen = self.leases.next() => {
-                self.beats.take(&self.leases.objects(), Instant::now());
+            seen = self.nodes.next() => {
+                self.now.nodes = known(&self.nodes);
                 seen
             }
-            seen = self.warnings.next() => seen,
+            seen = self.leases.next() => {
+                self.beats.take(&known(&self.leases), Instant::now());
+                seen
+            }
+            seen = self.warnings.next() => {
+                self.now.warnings = known(&self.warnings);
+                seen
+            }
         }
     }
 
-    /// Whether nodes and leases were received once. Warnings only explain: no wait depends on them.
+    /// Whether nodes and leases were received once, or may not be read. Warnings only explain: no wait depends on them.
     pub(super) fn is_complete(&self) -> bool {
-        self.nodes.is_complete() && self.leases.is_complete()
+        let nodes = self.nodes.is_complete() || self.nodes.refused().is_some();
+        nodes && (self.leases.is_complete() || self.leases.refused().is_some())
     }
 
-    pub(super) fn now(&self) -> Around {
-        Around {
-            nodes: self.nodes.objects(),
-            silent: self.beats.silent(Instant::now()),
-            warnings: self.warnings.objects(),
-        }
+    /// Brings up to date what changes with time.
+    pub(super) fn refresh(&mut self) {
+        self.now.silent = match self.leases.refused() {
+            Some(_) => BTreeMap::new(),
+            None => self.beats.silent(Instant::now()),
+        };
+        let told = [
+            ("nodes", self.nodes.refused()),
+            ("leases of nodes", self.leases.refused()),
+            ("warnings", self.warnings.refused()),
+        ];
+        let told = told.into_iter().filter_map(|(what, why)| Some(format!("{what} are not known: {}", why?)));
+        self.now.unread = told.collect();
     }
+
+    /// What was seen last.
+    pub(super) fn now(&self) -> &Around {
+        &self.now
+    }
+}
+
+/// The set, empty where it may not be read any more: then it may have changed since.
+fn known<K>(watched: &Watched<K>) -> Vec<K>
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    if watched.refused().is_some() { Vec::new() } else { watched.objects() }
 }
 
 /// When each node's lease was seen to change, by our own monotonic clock: the time in a lease is that of the node.
@@ -119,9 +163,8 @@ struct Beat {
 }
 
 impl Heartbeats {
+    /// A lease that is gone is renewed no more: a kubelet that lives makes it anew.
     fn take(&mut self, leases: &[Lease], now: Instant) {
-        let there = |name: &String| leases.iter().any(|l| l.name_any() == *name);
-        self.0.retain(|name, _| there(name));
         for lease in leases {
             let Some(spec) = &lease.spec else { continue };
             let lasts = u64::try_from(spec.lease_duration_seconds.unwrap_or(40)).unwrap_or(0);
@@ -169,6 +212,9 @@ mod tests {
         assert!(beats.silent(at(6)).is_empty());
         assert_eq!(beats.silent(at(7)), BTreeMap::from([("w".into(), Duration::from_secs(5))]));
         beats.take(&[], at(8));
-        assert!(beats.silent(at(8)).is_empty(), "a node without lease");
+        assert_eq!(beats.silent(at(8)).len(), 1, "a lease that is gone is renewed no more");
+        beats.take(&[lease("2026-11-24T02:14:20.000000Z")], at(9));
+        assert!(beats.silent(at(10)).is_empty(), "made anew by its kubelet");
+        assert!(Heartbeats::default().silent(at(9)).is_empty(), "a node that never had a lease");
     }
 }

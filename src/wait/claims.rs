@@ -22,24 +22,41 @@ pub fn claim_bound() -> impl Check<PersistentVolumeClaim> {
 }
 
 /// There is a volume, and every volume of the set is in this phase: `Available`, `Bound`,
-/// `Released`. `Failed` ends the wait, as the volume's reclaiming went wrong.
+/// `Released`. `Failed` ends the wait, as the volume's reclaiming went wrong, but where that is tried again and leads to
+/// the phase: a volume that is to be recycled becomes `Available` then, and may be bound anew (`pv_controller.go`:
+/// `syncVolume` reclaims a failed volume each time; it makes none `Released`, and one that is deleted is gone).
 pub fn volume_phase(wanted: &str) -> impl Check<PersistentVolume> + use<> {
     let wanted = wanted.to_owned();
     check(format!("volume {wanted}"), move |volumes: &[PersistentVolume]| {
         let phase =
             |v: &PersistentVolume| v.status.as_ref().and_then(|s| s.phase.clone()).unwrap_or_default();
-        let failed = volumes.iter().find(|v| phase(v) == "Failed" && wanted != "Failed");
-        if let Some(failed) = failed {
-            let message = failed.status.as_ref().and_then(|s| s.message.as_deref()).unwrap_or("no message");
-            return Verdict::Never(format!("volume {} failed: {message}", failed.name_any()));
+        let message = |v: &PersistentVolume| {
+            v.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_else(|| "no message".into())
+        };
+        let open: Vec<&PersistentVolume> = volumes.iter().filter(|v| phase(v) != wanted).collect();
+        let is_out = |v: &&&PersistentVolume| phase(v) == "Failed" && !(is_recycled(v) && leads_to(&wanted));
+        if let Some(failed) = open.iter().find(is_out) {
+            return Verdict::Never(format!("volume {} failed: {}", failed.name_any(), message(failed)));
         }
-        let open = volumes.iter().filter(|v| phase(v) != wanted);
-        let open: Vec<String> = open.map(|v| format!("{} is {}", v.name_any(), phase(v))).collect();
+        let told = |v: &PersistentVolume| match phase(v).as_str() {
+            "Failed" => format!("{} is Failed: {}", v.name_any(), message(v)),
+            other => format!("{} is {other}", v.name_any()),
+        };
+        let open: Vec<String> = open.into_iter().map(told).collect();
         match volumes {
             [] => Verdict::NotYet("there is no volume".into()),
             _ => Verdict::met_if(open.is_empty(), || open.join(", ")),
         }
     })
+}
+
+fn is_recycled(volume: &PersistentVolume) -> bool {
+    volume.spec.as_ref().and_then(|s| s.persistent_volume_reclaim_policy.as_deref()) == Some("Recycle")
+}
+
+/// Whether a volume gets to this phase once it was recycled.
+fn leads_to(phase: &str) -> bool {
+    matches!(phase, "Available" | "Bound")
 }
 
 fn phase(claim: &PersistentVolumeClaim) -> &str {

@@ -1,6 +1,7 @@
 //! Rules on Deployments. Sources: `pkg/controller/deployment` of Kubernetes (`util`, `progress.go`,
 //! `sync.go`) and its documentation of Deployment status.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
@@ -9,10 +10,13 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
 use super::around::Around;
-use super::{Check, Verdict, check, pods, refused};
+use super::{Check, Verdict, check_one, pods, refused};
 
 /// Label by which the controller tells the pods of one template from those of another.
 pub const HASH_LABEL: &str = "pod-template-hash";
+/// Annotation in which the controller numbers the ReplicaSets of a Deployment. The present one has the highest number
+/// (`SetNewReplicaSetAnnotations`), and the Deployment has the same.
+const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// Content ids asked for, by the image name in the template. An id is the `sha256:` digest that
 /// the container's `imageID` ends with.
@@ -26,9 +30,9 @@ pub type ImageIds = BTreeMap<String, String>;
 /// The status alone lies in known ways: `Progressing` may speak of the rollout before
 /// (kubernetes#124264), `Available` and the ready count include old pods.
 ///
-/// It is never met when a pod of the present template cannot start ([`pods::hopeless`]), the
-/// controller gave up on this very ReplicaSet, pods are refused for good, the Deployment is
-/// paused or goes away.
+/// It is never met when so many pods of the present template cannot start ([`pods::hopeless`]) that
+/// not enough are left, pods are refused for good, the Deployment is paused or goes away. A progress
+/// deadline that has passed is quoted only: the controller goes on.
 pub fn complete(deployment: &Deployment, sets: &[ReplicaSet], pods: &[Pod]) -> Verdict {
     complete_running(deployment, sets, pods, &ImageIds::new(), &Around::default())
 }
@@ -48,57 +52,67 @@ pub fn complete_running(
         return Verdict::Never("the Deployment is being deleted".into());
     }
     if let Verdict::NotYet(why) = observed(deployment) {
-        return Verdict::NotYet(why);
+        return unobserved(deployment, why);
     }
     let open = |why: String| paused(deployment).unwrap_or(Verdict::NotYet(why));
     let Some(set) = present_set(deployment, sets) else {
         let why = "no ReplicaSet for the present template yet".to_owned();
-        let why =
-            [Some(why), last_refusal(deployment, None)].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        return refusal(deployment, None).unwrap_or_else(|| open(why));
+        let why = with_refusal(deployment, why);
+        return refusal(deployment, None, around).unwrap_or_else(|| open(why));
     };
+    if let (Some(now), Some(of_set)) = (revision(deployment), revision(set))
+        && now != of_set
+    {
+        let name = set.name_any();
+        return open(format!("ReplicaSet {name} is of revision {of_set}, the Deployment of {now}"));
+    }
     let all = pods_of(deployment, sets, pods);
     let (new, old): (Vec<&Pod>, Vec<&Pod>) =
         all.into_iter().filter(|p| !stays_for_reading(p)).partition(|p| is_owned(*p, set));
     let live: Vec<&Pod> = new.into_iter().filter(|p| pods::is_live(p)).collect();
-    let doomed = live
-        .iter()
-        .find_map(|p| pods::hopeless_in(p, around).or_else(|| wrong_image(p, deployment, image_ids)));
-    if let Some(why) = doomed {
+    let hopeless = |p: &Pod| pods::hopeless_in(p, around).or_else(|| wrong_image(p, deployment, image_ids));
+    if let Some(why) = pods::doomed(&live, asked(deployment), hopeless) {
         return Verdict::Never(why);
     }
     let mut missing = missing(deployment, sets, set, &live, &old, around);
     if missing.is_empty() {
         return Verdict::Met;
     }
-    missing.extend(last_refusal(deployment, Some(set)));
+    missing.extend(last_refusal(deployment, Some(set), around));
+    missing.extend(deadline_passed(deployment, set));
     let why = missing.join("; ");
-    refusal(deployment, Some(set)).or_else(|| gave_up(deployment, set, &why)).unwrap_or_else(|| open(why))
+    refusal(deployment, Some(set), around).unwrap_or_else(|| open(why))
 }
 
 /// The Deployment's own numbers are all `n`, for the generation that asks for `n`. Old pods that
 /// terminate are not counted by the controller: wait for them with [`pods::pods_gone`].
+///
+/// A wait follows the Deployment that it saw first ([`Check::follows`]).
 pub fn scaled(deployment: &str, n: i32) -> impl Check<Deployment> + use<> {
-    let name = deployment.to_owned();
-    check(format!("Deployment {deployment} scaled to {n}"), move |set: &[Deployment]| {
-        let Some(found) = set.iter().find(|d| d.name_any() == name) else {
-            return Verdict::NotYet("there is no such Deployment".into());
-        };
+    let what = format!("Deployment {deployment} scaled to {n}");
+    check_one(deployment.to_owned(), what, move |found: &Deployment| {
         if desired(found) != n {
             return Verdict::NotYet(format!("it asks for {} replicas", desired(found)));
         }
         match (observed(found), off_counts(found)) {
             (Verdict::Met, None) => Verdict::Met,
             (Verdict::Met, Some(counts)) => Verdict::NotYet(counts),
-            (unseen, _) => unseen,
+            (Verdict::NotYet(why), _) => unobserved(found, why),
+            (never, _) => never,
         }
     })
 }
 
 /// The ReplicaSets that the Deployment controls, that of the present template first, then by age.
+///
+/// Templates that differ only in a field which the client's types do not have look the same here: of those the one of
+/// the highest revision is the present one.
 pub fn sets_of<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Vec<&'s ReplicaSet> {
     let mut own: Vec<&ReplicaSet> = sets.iter().filter(|s| is_owned(*s, deployment)).collect();
-    own.sort_by_key(|s| (!same_template(deployment, s), s.metadata.creation_timestamp.clone()));
+    own.sort_by_key(|s| {
+        let same = same_template(deployment, s);
+        (!same, Reverse(revision(*s).filter(|_| same)), s.metadata.creation_timestamp.clone())
+    });
     own
 }
 
@@ -116,8 +130,8 @@ pub fn pods_of<'p>(deployment: &Deployment, sets: &[ReplicaSet], pods: &'p [Pod]
     pods.iter().filter(belongs).collect()
 }
 
-/// The ReplicaSet of the present template: the oldest one whose template is the Deployment's but
-/// for the hash label, as the controller's `FindNewReplicaSet` decides.
+/// The ReplicaSet of the present template, which is the Deployment's but for the hash label. Of several the controller
+/// takes the oldest (`FindNewReplicaSet`) and gives it the highest revision.
 pub fn present_set<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Option<&'s ReplicaSet> {
     sets_of(deployment, sets).into_iter().find(|s| same_template(deployment, s))
 }
@@ -132,7 +146,7 @@ fn missing(
 ) -> Vec<String> {
     let mut missing: Vec<String> = off_counts(deployment).into_iter().collect();
     let ready = live.iter().filter(|p| around.is_ready(p)).count();
-    let want = usize::try_from(desired(deployment)).unwrap_or(0);
+    let want = asked(deployment);
     if ready != want || live.len() != want {
         missing.push(format!("{ready} of {want} pods ready in ReplicaSet {}", present.name_any()));
         let unready = live.iter().copied().filter(|p| !around.is_ready(p));
@@ -175,6 +189,20 @@ fn observed(deployment: &Deployment) -> Verdict {
     })
 }
 
+/// What is to be said while the generation is not observed. Where the API refuses a ReplicaSet, the controller writes the
+/// reason and never gets to the generation (`getNewReplicaSet` of `sync.go`). The reason is surely about this generation
+/// only if that is the first.
+fn unobserved(deployment: &Deployment, why: String) -> Verdict {
+    let first = deployment.metadata.generation == Some(1);
+    let refusal = refusal(deployment, None, &Around::default()).filter(|_| first);
+    refusal.unwrap_or_else(|| Verdict::NotYet(with_refusal(deployment, why)))
+}
+
+fn with_refusal(deployment: &Deployment, why: String) -> String {
+    let all = [Some(why), last_refusal(deployment, None, &Around::default())];
+    all.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 fn off_counts(deployment: &Deployment) -> Option<String> {
     let want = desired(deployment);
     let status = deployment.status.clone().unwrap_or_default();
@@ -192,16 +220,26 @@ fn paused(deployment: &Deployment) -> Option<Verdict> {
     paused.then(|| Verdict::Never("the Deployment is paused, so nothing is rolled out".into()))
 }
 
-/// Pods, or the ReplicaSet, refused for a reason that no retry changes ([`refused::for_good`]).
-fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>) -> Option<Verdict> {
+/// Pods, or the ReplicaSet, refused for a reason that no retry changes ([`refused::for_good`]), also by the last word.
+fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -> Option<Verdict> {
+    let newest = newest_refusal(set, around);
     refusals(deployment, set)
-        .find(|(_, message)| refused::for_good(message))
+        .find(|(_, message)| refused::for_good(message) && newest.is_none_or(refused::for_good))
         .map(|r| Verdict::Never(quoted(r)))
 }
 
 /// What the API said last when it refused pods, or the ReplicaSet.
-fn last_refusal(deployment: &Deployment, set: Option<&ReplicaSet>) -> Option<String> {
-    refusals(deployment, set).next().map(quoted)
+fn last_refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -> Option<String> {
+    let (reason, message) = refusals(deployment, set).next()?;
+    let newest = newest_refusal(set, around).filter(|_| reason == refused::REASON);
+    Some(quoted((reason, newest.unwrap_or(message))))
+}
+
+/// The newest event about a pod of the set that was refused. While pods are refused the set's condition keeps the text
+/// of the first refusal (`calculateStatus` of `replica_set_utils.go`), and each further one is an event.
+fn newest_refusal<'a>(set: Option<&ReplicaSet>, around: &'a Around) -> Option<&'a str> {
+    let events = around.warnings_of(set?.metadata.uid.as_deref()?);
+    events.into_iter().find(|e| e.reason.as_deref() == Some(refused::REASON))?.message.as_deref()
 }
 
 fn quoted((reason, message): (&str, &str)) -> String {
@@ -223,19 +261,19 @@ fn refusals<'a>(
     all.map(|(reason, message)| (reason.unwrap_or("refused"), message.unwrap_or("no message")))
 }
 
-/// The controller gave up on this very ReplicaSet. The condition of a rollout before may stand
-/// for a while beside a new `observedGeneration` (kubernetes#124264): its message names the set.
-fn gave_up(deployment: &Deployment, set: &ReplicaSet, missing: &str) -> Option<Verdict> {
-    let quoted = format!("\"{}\"", set.name_any());
+/// This very ReplicaSet made no progress in time, as the controller reports: it goes on all the same (`progress.go`), and
+/// what holds the pods up may pass. The condition of a rollout before may stand for a while beside a new
+/// `observedGeneration` (kubernetes#124264): its message names the set.
+fn deadline_passed(deployment: &Deployment, set: &ReplicaSet) -> Option<String> {
+    let name = format!("\"{}\"", set.name_any());
     let of_this = |c: &(&str, &str, Option<&str>, Option<&str>)| {
         c.0 == "Progressing"
             && c.1 == "False"
             && c.2 == Some("ProgressDeadlineExceeded")
-            && c.3.is_some_and(|message| message.contains(&quoted))
+            && c.3.is_some_and(|message| message.contains(&name))
     };
     let found = conditions(deployment).find(of_this)?;
-    let message = found.3.unwrap_or_default();
-    Some(Verdict::Never(format!("ProgressDeadlineExceeded: {message}; {missing}")))
+    Some(quoted(("ProgressDeadlineExceeded", found.3.unwrap_or_default())))
 }
 
 /// Type, status, reason and message of each condition.
@@ -278,6 +316,15 @@ fn template(deployment: &Deployment) -> Option<&PodTemplateSpec> {
 
 fn desired(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1)
+}
+
+/// The pods that the Deployment is to have.
+fn asked(deployment: &Deployment) -> usize {
+    usize::try_from(desired(deployment)).unwrap_or(0)
+}
+
+fn revision(object: &impl Resource) -> Option<i64> {
+    object.annotations().get(REVISION)?.parse().ok()
 }
 
 fn is_owned<K: Resource>(object: &K, owner: &impl Resource) -> bool {

@@ -15,7 +15,9 @@ const NAMED: usize = 8;
 
 /// The Service has exactly `n` ready endpoints in each of its address families. An endpoint is a pod, whatever number
 /// of slices and addresses it stands in; one that no object stands behind is its addresses. An endpoint without a
-/// `ready` condition counts as ready, as the API's documentation asks consumers to read it.
+/// `ready` condition counts as ready, as the API's documentation asks consumers to read it. One that does not serve is
+/// not ready: where the Service publishes addresses of pods that are not ready (`publishNotReadyAddresses`), `ready` is
+/// true of all, and `serving` says what the pod says.
 pub fn endpoints_ready(service: &str, n: usize) -> impl Check<EndpointSlice> + use<> {
     let service = service.to_owned();
     check(format!("{n} ready endpoints of Service {service}"), move |slices: &[EndpointSlice]| {
@@ -23,8 +25,7 @@ pub fn endpoints_ready(service: &str, n: usize) -> impl Check<EndpointSlice> + u
         let mut families: BTreeMap<&str, BTreeMap<String, &str>> = BTreeMap::new();
         for slice in ours {
             let family = families.entry(&slice.address_type).or_default();
-            let ready = |e: &&Endpoint| e.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true);
-            for endpoint in slice.endpoints.iter().filter(ready) {
+            for endpoint in slice.endpoints.iter().filter(|e| is_ready(e)) {
                 let address = endpoint.addresses.first().map(String::as_str).unwrap_or_default();
                 family.insert(identity(endpoint), address);
             }
@@ -32,6 +33,11 @@ pub fn endpoints_ready(service: &str, n: usize) -> impl Check<EndpointSlice> + u
         let met = families.values().all(|found| found.len() == n) && (n == 0 || !families.is_empty());
         Verdict::met_if(met, || told(&families))
     })
+}
+
+fn is_ready(endpoint: &Endpoint) -> bool {
+    let conditions = endpoint.conditions.as_ref();
+    conditions.is_none_or(|c| c.ready != Some(false) && c.serving != Some(false))
 }
 
 fn identity(endpoint: &Endpoint) -> String {

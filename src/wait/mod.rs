@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
@@ -22,13 +22,16 @@ pub mod nodes;
 pub mod pods;
 mod refused;
 mod rollout;
+mod same;
+mod sets;
 pub mod stateful_sets;
 mod warnings;
 mod watched;
 
 pub use around::Around;
-use around::Surroundings;
 pub use rollout::{Rollout, StatefulRollout, rollout, rollout_running, stateful_rollout};
+use same::Same;
+use sets::Sets;
 use watched::{Seen, Watched};
 
 /// The answer to a question on objects.
@@ -63,6 +66,11 @@ pub trait Check<K>: Send + Sync {
         let _ = around;
         self.verdict(objects)
     }
+    /// Kind and name of the one object that the check is about, if it is about one and no other of its name: a wait
+    /// follows the one that it sees first, and ends when that is deleted, or was made again.
+    fn follows(&self) -> Option<(&str, &str)> {
+        None
+    }
 }
 
 /// A check from a text and a function.
@@ -77,6 +85,35 @@ pub fn check<K>(what: impl Into<String>, verdict: impl Fn(&[K]) -> Verdict + Sen
         }
     }
     Named(what.into(), verdict)
+}
+
+/// A check on the one object of this name, from a text and a function ([`Check::follows`]).
+fn check_one<K: Resource<DynamicType = ()>>(
+    name: String,
+    what: String,
+    verdict: impl Fn(&K) -> Verdict + Send + Sync,
+) -> impl Check<K> {
+    struct One<F> {
+        kind: String,
+        name: String,
+        what: String,
+        verdict: F,
+    }
+    impl<K: Resource<DynamicType = ()>, F: Fn(&K) -> Verdict + Send + Sync> Check<K> for One<F> {
+        fn what(&self) -> String {
+            self.what.clone()
+        }
+        fn verdict(&self, objects: &[K]) -> Verdict {
+            match objects.iter().find(|o| o.meta().name.as_ref() == Some(&self.name)) {
+                Some(found) => (self.verdict)(found),
+                None => Verdict::NotYet(format!("there is no such {}", self.kind)),
+            }
+        }
+        fn follows(&self) -> Option<(&str, &str)> {
+            Some((&self.kind, &self.name))
+        }
+    }
+    One { kind: K::kind(&()).into_owned(), name, what, verdict }
 }
 
 /// What a wait ended with.
@@ -113,13 +150,21 @@ where
     let client = api.clone().into_client();
     let mut watched = Watched::new(api, params);
     let mut wait = Wait::new(check.what(), deadline);
+    let mut same = Same::default();
     loop {
         match wait.bound(watched.next()).await {
             Err(timeout) => return Err(wait.explained(timeout, &client, &watched.objects()).await),
             Ok(Seen::Trouble(text)) => wait.trouble(text),
             Ok(Seen::Change) => {
-                if wait.is_met(check.verdict(&watched.objects()))? {
-                    return Ok(Waited { objects: watched.objects(), took: wait.took() });
+                let objects = watched.objects();
+                let another = check.follows().and_then(|(kind, name)| {
+                    let named = objects.iter().find(|o| o.meta().name.as_deref() == Some(name));
+                    same.still(kind, named.cloned())
+                        .err()
+                        .filter(|verdict| matches!(verdict, Verdict::Never(_)))
+                });
+                if wait.is_met(another.unwrap_or_else(|| check.verdict(&objects)))? {
+                    return Ok(Waited { objects, took: wait.took() });
                 }
             }
         }
@@ -127,10 +172,10 @@ where
 }
 
 /// As [`until`] for the pods that `params` select, and the check also sees nodes, their leases and the warnings in
-/// the namespace ([`Check::verdict_in`]).
+/// the namespace ([`Check::verdict_in`]), as far as the API lets them be read.
 ///
 /// # Errors
-/// As [`until`].
+/// As [`until`]. Where no pod is there, the warnings are those about whatever was refused a pod in the namespace.
 pub async fn pods_until(
     client: &Client,
     namespace: &str,
@@ -138,27 +183,24 @@ pub async fn pods_until(
     check: impl Check<Pod>,
     deadline: Deadline,
 ) -> Result<Waited<Pod>, WaitError> {
-    let mut around = Surroundings::new(client, namespace);
-    let mut watched = Watched::new(Api::<Pod>::namespaced(client.stream.clone(), namespace), params);
-    let mut wait = Wait::new(check.what(), deadline);
-    loop {
-        let next = async {
-            tokio::select! {
-                seen = watched.next() => seen,
-                seen = around.next() => seen,
-            }
-        };
-        match wait.bound(next).await {
-            Err(timeout) => return Err(wait.explained(timeout, &client.stream, &watched.objects()).await),
-            Ok(Seen::Trouble(text)) => wait.trouble(text),
-            Ok(Seen::Change) if !(watched.is_complete() && around.is_complete()) => {}
-            Ok(Seen::Change) => {
-                if wait.is_met(check.verdict_in(&watched.objects(), &around.now()))? {
-                    return Ok(Waited { objects: watched.objects(), took: wait.took() });
-                }
-            }
+    let mut sets = Sets::<Pod>::of_pods(client, namespace, params);
+    let wait = Wait::new(check.what(), deadline);
+    let answer = |sets: &Sets<Pod>, around: &Around| {
+        let pods = sets.pods.objects();
+        match check.verdict_in(&pods, around) {
+            Verdict::Met => Ok(pods),
+            other => Err(other),
         }
-    }
+    };
+    let about = |sets: &Sets<Pod>, around: &Around| {
+        let pods = sets.pods.objects();
+        let owners = pods.iter().flat_map(|p| p.owner_references()).map(|owner| owner.uid.clone());
+        match pods.is_empty() {
+            true => warnings::refused_for(&around.warnings),
+            false => owners.chain(pods.iter().filter_map(|p| p.uid())).collect(),
+        }
+    };
+    sets.until(wait, answer, about).await.map(|(objects, took)| Waited { objects, took })
 }
 
 /// Why a wait ended without its condition.
@@ -251,10 +293,13 @@ impl Wait {
         error
     }
 
-    /// A timeout with the newest of these warnings about objects with these UIDs.
-    fn explained_by(&self, mut error: WaitError, events: &[Event], about: &BTreeSet<String>) -> WaitError {
-        if let WaitError::Timeout { warnings, .. } = &mut error {
-            *warnings = warnings::newest(events, about).map(|text| told(&text));
+    /// A timeout with the newest warnings about objects with these UIDs, and what could not be read.
+    fn explained_by(&self, mut error: WaitError, around: &Around, about: &BTreeSet<String>) -> WaitError {
+        if let WaitError::Timeout { warnings, last, .. } = &mut error {
+            *warnings = warnings::newest(&around.warnings, about).map(|text| told(&text));
+            for unread in &around.unread {
+                *last = format!("{last}; {}", told(unread));
+            }
         }
         error
     }

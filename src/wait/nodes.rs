@@ -79,8 +79,7 @@ pub fn node_not_ready(name: &str) -> impl Check<Node> + use<> {
         let Some(node) = nodes.iter().find(|n| n.name_any() == name) else {
             return Verdict::NotYet("there is no such node".into());
         };
-        let lost = condition(node).is_some_and(|c| c.status != "True");
-        Verdict::met_if(lost, || describe(node))
+        Verdict::met_if(is_lost(node), || describe(node))
     })
 }
 
@@ -99,8 +98,13 @@ pub fn node_unreachable(name: &str) -> impl Check<Node> + use<> {
 }
 
 /// Whether the node's `Ready` condition is true.
-pub(super) fn is_ready(node: &Node) -> bool {
+fn is_ready(node: &Node) -> bool {
     condition(node).is_some_and(|c| c.status == "True")
+}
+
+/// Whether the node's `Ready` condition is `False` or `Unknown`. One without the condition has not reported yet.
+pub(super) fn is_lost(node: &Node) -> bool {
+    condition(node).is_some_and(|c| c.status != "True")
 }
 
 fn by_name(name: &str) -> watcher::Config {

@@ -12,6 +12,7 @@ use super::{Check, Verdict, check};
 mod describe;
 mod placement;
 mod pull;
+mod quantity;
 
 pub(super) use describe::list;
 pub use describe::{describe, describe_all};
@@ -28,7 +29,7 @@ pub fn pods_ready(n: usize) -> impl Check<Pod> {
         }
         fn verdict_in(&self, pods: &[Pod], around: &Around) -> Verdict {
             let live: Vec<&Pod> = pods.iter().filter(|p| is_live(p)).collect();
-            if let Some(why) = live.iter().find_map(|p| hopeless_in(p, around)) {
+            if let Some(why) = doomed(&live, self.0, |p| hopeless_in(p, around)) {
                 return Verdict::Never(why);
             }
             let (n, ready) = (self.0, live.iter().filter(|p| around.is_ready(p)).count());
@@ -96,35 +97,64 @@ pub fn hopeless_in(pod: &Pod, around: &Around) -> Option<String> {
     containers(pod).find_map(|c| without_image(pod, c, around)).or_else(|| unplaceable(pod, around))
 }
 
-/// The node the pod is bound to.
+/// Why a set of live pods can never be `asked` ready ones, if so: more of them are hopeless than go. Of more pods than
+/// are asked for, the controller deletes some, and unready ones first (`ActivePodsWithRanks` of
+/// `pkg/controller/controller_utils.go`).
+pub(super) fn doomed(
+    live: &[&Pod],
+    asked: usize,
+    hopeless: impl Fn(&Pod) -> Option<String>,
+) -> Option<String> {
+    let surplus = live.len().saturating_sub(asked);
+    live.iter().filter_map(|p| hopeless(p)).nth(surplus)
+}
+
+/// The node the pod is bound to, in words.
 pub(crate) fn node(pod: &Pod) -> &str {
-    pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or("no node")
+    home(pod).unwrap_or("no node")
+}
+
+/// The node the pod is bound to.
+pub(super) fn home(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
 fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Option<String> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref().filter(|r| pull::REASONS.contains(r))?;
     let message = waiting.message.as_deref().unwrap_or("no message");
+    let image = image(pod, container);
+    if is_behind(pod) || !pull::is_about(message, image) {
+        return None;
+    }
     let text = match pull::has_cause(reason, message) {
         true => message,
         false => pull_event(pod, container, around).unwrap_or(message),
     };
-    let image = image(pod, container);
     (pull::is_nowhere(image) || pull::failed(reason, text) == pull::Failed::ForGood).then(|| {
         let (name, node) = (pod.name_any(), node(pod));
         format!("{reason}: image {image} for pod {name} on {node}: {text}")
     })
 }
 
-/// What the newest event about a failed pull for this container says. The kubelet sends it with each try
+/// Whether the status is about an earlier spec, with another image for one: since 1.34 it says which generation it is
+/// about (`PodObservedGenerationTracking`).
+fn is_behind(pod: &Pod) -> bool {
+    let seen = pod.status.as_ref().and_then(|s| s.observed_generation);
+    seen.zip(pod.metadata.generation).is_some_and(|(seen, now)| seen < now)
+}
+
+/// What the newest event about a failed pull of this image for this container says. The kubelet sends it with each try
 /// (`events.FailedToPullImage`).
 fn pull_event<'a>(pod: &Pod, container: &ContainerStatus, around: &'a Around) -> Option<&'a str> {
-    let name = format!("{{{}}}", container.name);
+    let (name, image) = (format!("{{{}}}", container.name), image(pod, container));
     let about = |path: &str| path.ends_with(&name);
     let mut found = around.warnings_of(pod.metadata.uid.as_deref()?).into_iter().filter(|e| {
         e.reason.as_deref() == Some("Failed")
             && e.involved_object.field_path.as_deref().is_some_and(about)
-            && e.message.as_deref().is_some_and(|m| m.starts_with("Failed to pull image "))
+            && e.message
+                .as_deref()
+                .is_some_and(|m| m.starts_with("Failed to pull image ") && pull::is_about(m, image))
     });
     found.next()?.message.as_deref()
 }

@@ -4,6 +4,10 @@
 //! `apimachinery/pkg/api/errors` (`is forbidden: `, `is invalid: `), the admission plugins `PodSecurity`,
 //! `LimitRanger`, `ResourceQuota`, `ServiceAccount` and `Priority`.
 
+/// Reason of the event that a controller sends about each pod that was refused (`FailedCreatePodReason` of
+/// `pkg/controller/controller_utils.go`; the others name it so too).
+pub(super) const REASON: &str = "FailedCreate";
+
 /// Words of refusals that no retry changes: they follow from the object and from what somebody has set up.
 const FOR_GOOD: [&str; 4] =
     ["violates PodSecurity ", " usage per ", ": must specify ", "no PriorityClass with name "];

@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::watcher;
-use kube::{Api, Resource, ResourceExt};
+use kube::ResourceExt;
 
-use super::around::Surroundings;
 use super::deployments::{self, ImageIds};
-use super::watched::{Seen, Watched};
-use super::{Verdict, Wait, WaitError, stateful_sets};
+use super::{Around, Same, Sets, Verdict, Wait, WaitError, stateful_sets};
 use crate::client::Client;
 use crate::deadline::Deadline;
 
@@ -34,13 +31,13 @@ pub struct Rollout {
 /// [`deployments::complete`].
 ///
 /// The pods are those of the Deployment that was seen first: one that is deleted during the wait, or made again
-/// under the same name, ends it. A pod counts as ready once its node's lease was renewed since the wait began
-/// ([`super::Around::is_ready`]): up to a quarter of the lease's duration, 10 s by default.
+/// under the same name, ends it. A pod counts as ready once its node is ready and its node's lease was renewed since the
+/// wait began ([`super::Around::is_ready`]): up to a quarter of the lease's duration, 10 s by default. Where nodes or
+/// leases may not be read, the rest decides, and a timeout says so.
 ///
 /// # Errors
-/// [`WaitError::Never`] as soon as an image cannot be had, no node can take a pod, pods are refused for good, the
-/// controller gave up, or the Deployment is gone, with the reason; [`WaitError::Timeout`] with what was missing and
-/// the newest warnings.
+/// [`WaitError::Never`] as soon as an image cannot be had, no node can take a pod, pods are refused for good, or the
+/// Deployment is gone, with the reason; [`WaitError::Timeout`] with what was missing and the newest warnings.
 pub async fn rollout(
     client: &Client,
     namespace: &str,
@@ -62,86 +59,30 @@ pub async fn rollout_running(
     image_ids: &ImageIds,
     deadline: Deadline,
 ) -> Result<Rollout, WaitError> {
-    let by_name = watcher::Config::default().fields(&format!("metadata.name={deployment}"));
-    let api = || client.stream.clone();
-    let mut named = Watched::new(Api::<Deployment>::namespaced(api(), namespace), by_name);
-    let mut sets = Watched::new(Api::<ReplicaSet>::namespaced(api(), namespace), Default::default());
-    let mut pods = Watched::new(Api::<Pod>::namespaced(api(), namespace), Default::default());
-    let mut around = Surroundings::new(client, namespace);
-    let mut wait = Wait::new(format!("rollout of {namespace}/{deployment}"), deadline);
+    let mut sets = Sets::<Deployment>::with_replica_sets(client, namespace, deployment);
+    let wait = Wait::new(format!("rollout of {namespace}/{deployment}"), deadline);
     let mut same = Same::default();
-    loop {
-        let next = async {
-            tokio::select! {
-                seen = named.next() => seen,
-                seen = sets.next() => seen,
-                seen = pods.next() => seen,
-                seen = around.next() => seen,
+    let answer = |sets: &Sets<Deployment>, around: &Around| {
+        let found = same.still("Deployment", sets.found())?;
+        let (all, pods) = (sets.replica_sets(), sets.pods.objects());
+        match deployments::complete_running(&found, &all, &pods, image_ids, around) {
+            Verdict::Met => {
+                let replica_sets = deployments::sets_of(&found, &all).into_iter().cloned().collect();
+                let pods = deployments::pods_of(&found, &all, &pods).into_iter().cloned().collect();
+                Ok((found, replica_sets, pods))
             }
-        };
-        match wait.bound(next).await {
-            Err(timeout) => {
-                let about = about(&named.objects(), &sets.objects(), &pods.objects());
-                return Err(wait.explained_by(timeout, &around.now().warnings, &about));
-            }
-            Ok(Seen::Trouble(text)) => {
-                wait.trouble(text);
-                continue;
-            }
-            Ok(Seen::Change) => {}
+            other => Err(other),
         }
-        if !(named.is_complete() && sets.is_complete() && pods.is_complete() && around.is_complete()) {
-            continue;
-        }
-        let found = match same.still(named.objects().pop()) {
-            Ok(found) => found,
-            Err(verdict) => {
-                wait.is_met(verdict)?;
-                continue;
-            }
-        };
-        let (sets, pods) = (sets.objects(), pods.objects());
-        let verdict = deployments::complete_running(&found, &sets, &pods, image_ids, &around.now());
-        if wait.is_met(verdict)? {
-            let replica_sets = deployments::sets_of(&found, &sets).into_iter().cloned().collect();
-            let pods = deployments::pods_of(&found, &sets, &pods).into_iter().cloned().collect();
-            return Ok(Rollout { deployment: found, replica_sets, pods, took: wait.took() });
-        }
-    }
-}
-
-/// UIDs of the Deployment and what it controls: what its warnings are about.
-fn about(named: &[Deployment], sets: &[ReplicaSet], pods: &[Pod]) -> BTreeSet<String> {
-    let Some(found) = named.last() else { return BTreeSet::new() };
-    let sets_of = deployments::sets_of(found, sets).into_iter().filter_map(|s| s.uid());
-    let pods_of = deployments::pods_of(found, sets, pods).into_iter().filter_map(|p| p.uid());
-    found.uid().into_iter().chain(sets_of).chain(pods_of).collect()
-}
-
-/// The object that a wait follows: that of the name which it saw first.
-#[derive(Default)]
-struct Same(Option<String>);
-
-impl Same {
-    fn still<K: Resource<DynamicType = ()>>(&mut self, found: Option<K>) -> Result<K, Verdict> {
-        let kind = K::kind(&());
-        match (found, &self.0) {
-            (None, None) => Err(Verdict::NotYet(format!("there is no such {kind}"))),
-            (None, Some(uid)) => {
-                Err(Verdict::Never(format!("the {kind} (uid {uid}) was deleted during the wait")))
-            }
-            (Some(found), Some(uid)) if found.uid().as_ref() != Some(uid) => {
-                let new = found.uid().unwrap_or_default();
-                let why =
-                    format!("the {kind} (uid {uid}) was deleted and made again (uid {new}) during the wait");
-                Err(Verdict::Never(why))
-            }
-            (Some(found), _) => {
-                self.0 = found.uid();
-                Ok(found)
-            }
-        }
-    }
+    };
+    let about = |sets: &Sets<Deployment>, _: &Around| {
+        let Some(found) = sets.found() else { return BTreeSet::new() };
+        let (all, pods) = (sets.replica_sets(), sets.pods.objects());
+        let sets_of = deployments::sets_of(&found, &all).into_iter().filter_map(|s| s.uid());
+        let pods_of = deployments::pods_of(&found, &all, &pods).into_iter().filter_map(|p| p.uid());
+        found.uid().into_iter().chain(sets_of).chain(pods_of).collect()
+    };
+    let ((deployment, replica_sets, pods), took) = sets.until(wait, answer, about).await?;
+    Ok(Rollout { deployment, replica_sets, pods, took })
 }
 
 /// A StatefulSet that runs what it asks for, as it was seen when it was found so.
@@ -169,51 +110,26 @@ pub async fn stateful_rollout(
     set: &str,
     deadline: Deadline,
 ) -> Result<StatefulRollout, WaitError> {
-    let by_name = watcher::Config::default().fields(&format!("metadata.name={set}"));
-    let api = || client.stream.clone();
-    let mut named = Watched::new(Api::<StatefulSet>::namespaced(api(), namespace), by_name);
-    let mut pods = Watched::new(Api::<Pod>::namespaced(api(), namespace), Default::default());
-    let mut around = Surroundings::new(client, namespace);
-    let mut wait = Wait::new(format!("rollout of StatefulSet {namespace}/{set}"), deadline);
+    let mut sets = Sets::<StatefulSet>::of(client, namespace, set);
+    let wait = Wait::new(format!("rollout of StatefulSet {namespace}/{set}"), deadline);
     let mut same = Same::default();
-    loop {
-        let next = async {
-            tokio::select! {
-                seen = named.next() => seen,
-                seen = pods.next() => seen,
-                seen = around.next() => seen,
+    let answer = |sets: &Sets<StatefulSet>, around: &Around| {
+        let found = same.still("StatefulSet", sets.found())?;
+        let pods = sets.pods.objects();
+        match stateful_sets::complete_in(&found, &pods, around) {
+            Verdict::Met => {
+                let pods = stateful_sets::pods_of(&found, &pods).into_iter().cloned().collect();
+                Ok((found, pods))
             }
-        };
-        match wait.bound(next).await {
-            Err(timeout) => {
-                let found = named.objects();
-                let pods_of = |set: &StatefulSet| {
-                    let pods = pods.objects();
-                    stateful_sets::pods_of(set, &pods).into_iter().filter_map(|p| p.uid()).collect::<Vec<_>>()
-                };
-                let about = found.iter().flat_map(|s| s.uid().into_iter().chain(pods_of(s))).collect();
-                return Err(wait.explained_by(timeout, &around.now().warnings, &about));
-            }
-            Ok(Seen::Trouble(text)) => {
-                wait.trouble(text);
-                continue;
-            }
-            Ok(Seen::Change) => {}
+            other => Err(other),
         }
-        if !(named.is_complete() && pods.is_complete() && around.is_complete()) {
-            continue;
-        }
-        let found = match same.still(named.objects().pop()) {
-            Ok(found) => found,
-            Err(verdict) => {
-                wait.is_met(verdict)?;
-                continue;
-            }
-        };
-        let pods = pods.objects();
-        if wait.is_met(stateful_sets::complete_in(&found, &pods, &around.now()))? {
-            let pods = stateful_sets::pods_of(&found, &pods).into_iter().cloned().collect();
-            return Ok(StatefulRollout { set: found, pods, took: wait.took() });
-        }
-    }
+    };
+    let about = |sets: &Sets<StatefulSet>, _: &Around| {
+        let Some(found) = sets.found() else { return BTreeSet::new() };
+        let pods = sets.pods.objects();
+        let pods_of = stateful_sets::pods_of(&found, &pods).into_iter().filter_map(|p| p.uid());
+        found.uid().into_iter().chain(pods_of).collect()
+    };
+    let ((set, pods), took) = sets.until(wait, answer, about).await?;
+    Ok(StatefulRollout { set, pods, took })
 }

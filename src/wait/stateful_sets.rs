@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt};
 
 use super::around::Around;
-use super::{Check, Verdict, check, pods, warnings};
+use super::{Check, Verdict, check_one, pods, warnings};
 
 /// Label with the name of the ControllerRevision that a pod was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
@@ -16,13 +16,15 @@ const NAMED: usize = 5;
 
 /// Whether the set runs what it asks for, and nothing else: generation observed; a ready pod for each
 /// ordinal and no other pod of the set, terminating ones included; every pod from the partition on of
-/// the update revision, the lower ones of the current one; total, ready and available as desired.
-/// Without a partition the update revision must have become the current one.
+/// the update revision; total, ready and available as desired. Without a partition the update revision
+/// must have become the current one. Below the partition a pod is of the revision that it was made from:
+/// the controller takes none back when the partition is raised (`kubectl rollout status` agrees).
 ///
 /// It is never met when a pod that the update waits for cannot start ([`pods::hopeless`]): with
 /// `OrderedReady` the controller does not replace a broken pod by itself, whatever the template says
-/// meanwhile (kubernetes#67250). Nor is it when the strategy is `OnDelete` and a pod is of another
-/// revision, or when the set is deleted.
+/// meanwhile (kubernetes#67250), but with the strategy `Recreate`. One above what is asked for is deleted,
+/// but for those that wait for each other. Nor is it met when the strategy is `OnDelete` and a pod is of
+/// another revision, or when the set is deleted.
 pub fn complete(set: &StatefulSet, pods: &[Pod]) -> Verdict {
     complete_in(set, pods, &Around::default())
 }
@@ -40,8 +42,9 @@ pub fn complete_in(set: &StatefulSet, pods: &[Pod], around: &Around) -> Verdict 
     }
     let own = pods_of(set, pods);
     let live = own.iter().copied().filter(|p| pods::is_live(p));
-    let waited_for = live.filter(|p| is_waited_for(set, p));
-    if let Some(why) = waited_for.clone().find_map(|p| hopeless(set, p, around)) {
+    let waited_for = live.clone().filter(|p| is_asked_for(set, p) && is_waited_for(set, p));
+    let doomed = waited_for.clone().find_map(|p| hopeless(set, p, around));
+    if let Some(why) = doomed.or_else(|| stuck(set, live, around)) {
         return Verdict::Never(why);
     }
     let mut missing = missing(set, &own, around);
@@ -59,12 +62,11 @@ pub fn complete_in(set: &StatefulSet, pods: &[Pod], around: &Around) -> Verdict 
 
 /// The controller has passed over the set since this generation was made: its status is written
 /// after what it did to pods.
+///
+/// A wait follows the StatefulSet that it saw first ([`Check::follows`]).
 pub fn observed(name: &str, generation: i64) -> impl Check<StatefulSet> + use<> {
-    let name = name.to_owned();
-    check(format!("generation {generation} of StatefulSet {name} observed"), move |sets: &[StatefulSet]| {
-        let Some(set) = sets.iter().find(|s| s.name_any() == name) else {
-            return Verdict::NotYet("there is no such StatefulSet".into());
-        };
+    let what = format!("generation {generation} of StatefulSet {name} observed");
+    check_one(name.to_owned(), what, move |set: &StatefulSet| {
         let seen = generations(set).1;
         Verdict::met_if(seen >= generation, || format!("the status is of generation {seen}"))
     })
@@ -90,8 +92,11 @@ pub fn ordinal(set: &StatefulSet, pod: &Pod) -> Option<i32> {
 
 /// The ordinals that the set is to have.
 fn asked_for(set: &StatefulSet) -> std::ops::Range<i32> {
-    let first = spec(set).and_then(|s| s.ordinals.as_ref()?.start).unwrap_or(0);
-    first..first + desired(set)
+    first(set)..first(set).saturating_add(desired(set))
+}
+
+fn first(set: &StatefulSet) -> i32 {
+    spec(set).and_then(|s| s.ordinals.as_ref()?.start).unwrap_or(0)
 }
 
 fn is_asked_for(set: &StatefulSet, pod: &Pod) -> bool {
@@ -107,11 +112,30 @@ fn hopeless(set: &StatefulSet, pod: &Pod, around: &Around) -> Option<String> {
     })
 }
 
+/// Pods above what is asked for that wait for each other. With `OrderedReady` they are deleted from the last one on,
+/// and one that is not ready only if it is the lowest such pod (`processCondemned` of `stateful_set_control.go`): of two
+/// that can never be ready the upper one stays, and what is below it too.
+fn stuck<'p>(set: &StatefulSet, live: impl Iterator<Item = &'p Pod>, around: &Around) -> Option<String> {
+    if !is_ordered(set) {
+        return None;
+    }
+    let goes_first = |p: &Pod| is_recreate(set) && revision(p) != update(set);
+    let mut out = live.filter(|p| !is_asked_for(set, p) && ordinal(set, p).is_some() && !goes_first(p));
+    let lowest = out.find(|p| hopeless(set, p, around).is_some())?;
+    let why = out.find_map(|p| hopeless(set, p, around).map(|why| (p.name_any(), why)));
+    why.map(|(name, why)| {
+        let lowest = lowest.name_any();
+        format!("{why}; OrderedReady: by design {name} is not deleted before {lowest} is ready: deleting both helps")
+    })
+}
+
 /// The controller does not replace a pod that is not ready by one of the present revision: documentation of
 /// StatefulSets, "Forced rollback" (kubernetes#67250).
 fn kept(set: &StatefulSet, pod: &Pod) -> Option<String> {
-    let is_kept =
-        is_ordered(set) && !is_of_its_revision(set, pod) && !pods::is_ready(pod) && !is_on_delete(set);
+    let is_kept = is_ordered(set)
+        && strategy(set) == "RollingUpdate"
+        && !is_of_its_revision(set, pod)
+        && !pods::is_ready(pod);
     is_kept.then(|| {
         let (name, old, new) = (pod.name_any(), revision(pod), update(set));
         format!(
@@ -125,10 +149,14 @@ fn kept(set: &StatefulSet, pod: &Pod) -> Option<String> {
 fn missing(set: &StatefulSet, own: &[&Pod], around: &Around) -> Vec<String> {
     let want = desired(set);
     let (mut missing, mut unready, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first_absent = None;
     for number in asked_for(set) {
         let name = format!("{}-{number}", set.name_any());
         match own.iter().find(|p| ordinal(set, p) == Some(number)) {
-            None => absent.push(name),
+            None => {
+                first_absent = first_absent.or(Some(number));
+                absent.push(name);
+            }
             Some(pod) if !around.is_ready(pod) => unready.push(*pod),
             Some(pod) if !is_of_its_revision(set, pod) => {
                 missing.push(format!("{name} is of revision {}", revision(pod)));
@@ -149,8 +177,10 @@ fn missing(set: &StatefulSet, own: &[&Pod], around: &Around) -> Vec<String> {
             1 => format!("{first} is not there"),
             n => format!("{first} and {} more are not there", n - 1),
         });
-        if let (Some(pod), true) = (unready.first(), is_ordered(set)) {
-            let pod = pod.name_any();
+        // Pods are made in the order of their ordinals: what is above the missing one holds nothing up.
+        let is_below = |p: &&&Pod| ordinal(set, p) < first_absent && is_asked_for(set, p);
+        let holds = own.iter().filter(is_below).find(|p| !pods::is_ready(p)).map(|p| p.name_any());
+        if let Some(pod) = holds.filter(|_| is_ordered(set)) {
             missing.push(format!("OrderedReady: by design {first} is not made before {pod} is ready"));
         }
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -175,18 +205,19 @@ fn missing(set: &StatefulSet, own: &[&Pod], around: &Around) -> Vec<String> {
 
 /// Whether the controller makes no progress while this pod is not ready.
 fn is_waited_for(set: &StatefulSet, pod: &Pod) -> bool {
-    is_ordered(set) || is_of_its_revision(set, pod)
+    is_of_its_revision(set, pod) || is_ordered(set) && !is_recreate(set)
 }
 
 fn is_ordered(set: &StatefulSet) -> bool {
     spec(set).and_then(|s| s.pod_management_policy.as_deref()) != Some("Parallel")
 }
 
-/// From the partition on a pod is to be of the update revision, below it of the current one; with
-/// `OnDelete` of the update revision.
+/// From the partition on a pod is to be of the update revision, with `OnDelete` and `Recreate` each pod. Below the
+/// partition the controller leaves a pod as it is. It counts from the first ordinal (`stateful_set_utils.go`,
+/// `newVersionedStatefulSetPod`).
 fn is_of_its_revision(set: &StatefulSet, pod: &Pod) -> bool {
-    let updated = is_on_delete(set) || ordinal(set, pod).is_some_and(|n| n >= partition(set));
-    revision(pod) == if updated { update(set) } else { current(set) }
+    let updated = first(set).saturating_add(partition(set));
+    ordinal(set, pod).is_some_and(|n| n < updated) || revision(pod) == update(set)
 }
 
 fn generations(set: &StatefulSet) -> (i64, i64) {
@@ -207,11 +238,24 @@ fn update(set: &StatefulSet) -> &str {
 }
 
 fn is_on_delete(set: &StatefulSet) -> bool {
-    let strategy = spec(set).and_then(|s| s.update_strategy.as_ref());
-    strategy.is_some_and(|s| s.type_.as_deref() == Some("OnDelete"))
+    strategy(set) == "OnDelete"
+}
+
+/// Since 1.37, behind the gate `StatefulSetRecreateStrategy`: pods of other revisions are deleted before any other pod
+/// is looked at (`recreateDeleteAndWait`).
+fn is_recreate(set: &StatefulSet) -> bool {
+    strategy(set) == "Recreate"
+}
+
+fn strategy(set: &StatefulSet) -> &str {
+    let strategy = spec(set).and_then(|s| s.update_strategy.as_ref()?.type_.as_deref());
+    strategy.unwrap_or("RollingUpdate")
 }
 
 fn partition(set: &StatefulSet) -> i32 {
+    if strategy(set) != "RollingUpdate" {
+        return 0;
+    }
     let strategy = spec(set).and_then(|s| s.update_strategy.as_ref());
     strategy.and_then(|s| s.rolling_update.as_ref()?.partition).unwrap_or(0)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
@@ -15,6 +16,8 @@ use crate::deadline::Deadline;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How many events are quoted.
 const QUOTED: usize = 3;
+/// So many objects are asked about.
+const ASKED: usize = 16;
 /// Characters of one event's message that are quoted.
 const LENGTH: usize = 400;
 
@@ -23,14 +26,33 @@ const WAITING: [&str; 3] = ["WaitForFirstConsumer", "WaitForPodScheduled", "Exte
 
 /// The newest warnings about the objects and their owners, each with reason, object and count; none where the API
 /// gives none in time.
+///
+/// The API gives lists by name, not by time, so that it is asked for the events of each object by itself. Events about
+/// objects of the whole cluster are in the namespace `default` (client-go, `makeEvent`), and those that a kubelet sends
+/// about its node have the node's name as UID (`nodeRef` of `pkg/kubelet/kubelet.go`).
 pub(super) async fn quoted<K: Resource + Debug>(client: &Client, objects: &[K]) -> Option<String> {
-    let namespace = objects.iter().find_map(|o| o.namespace())?;
+    let namespace = objects.first()?.namespace();
     let owners = objects.iter().flat_map(|o| o.owner_references()).map(|owner| owner.uid.clone());
-    let uids: BTreeSet<String> = objects.iter().filter_map(|o| o.uid()).chain(owners).collect();
-    let api = Api::<Event>::namespaced(client.clone(), &namespace);
-    let params = ListParams::default().limit(1000);
-    let listed = Deadline::after(PATIENCE).bound(api.list(&params)).await.ok()?.ok()?;
-    newest(&listed.items, &uids)
+    let names = objects.iter().filter(|_| namespace.is_none()).map(|o| o.name_any());
+    let mut uids = BTreeSet::new();
+    for uid in owners.chain(objects.iter().filter_map(|o| o.uid())).chain(names) {
+        if uids.len() < ASKED {
+            uids.insert(uid);
+        }
+    }
+    let api = Api::<Event>::namespaced(client.clone(), namespace.as_deref().unwrap_or("default"));
+    let of = async |uid: &String| {
+        let params = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(1000);
+        api.list(&params).await.map(|listed| listed.items).unwrap_or_default()
+    };
+    let listed = Deadline::after(PATIENCE).bound(join_all(uids.iter().map(of))).await.ok()?;
+    newest(&listed.concat(), &uids)
+}
+
+/// The UIDs of what pods were refused for, as the events tell: no pod leads to it.
+pub(super) fn refused_for(events: &[Event]) -> BTreeSet<String> {
+    let refused = events.iter().filter(|e| e.reason.as_deref() == Some(super::refused::REASON));
+    refused.filter_map(|e| e.involved_object.uid.clone()).collect()
 }
 
 /// The newest of the events about these objects, in one line.

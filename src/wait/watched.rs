@@ -37,6 +37,7 @@ pub(super) struct Watched<K> {
     objects: BTreeMap<(Option<String>, String), K>,
     listing: Option<BTreeMap<(Option<String>, String), K>>,
     complete: bool,
+    refused: Option<String>,
 }
 
 impl<K> Watched<K>
@@ -53,6 +54,7 @@ where
             objects: BTreeMap::new(),
             listing: None,
             complete: false,
+            refused: None,
             silence,
             api,
             params,
@@ -67,6 +69,12 @@ where
     /// Whether a whole list was ever received.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// What the API said when it forbade to list or to watch these objects, if that was its last answer. Then the set is
+    /// not known, and will not be unless somebody allows it.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// Waits for the next change or error.
@@ -88,7 +96,13 @@ where
                         return Seen::Change;
                     }
                 }
-                Some(Err(error)) => return Seen::Trouble(ApiError::from(error).text),
+                Some(Err(error)) => {
+                    let error = ApiError::from(error);
+                    if error.code() == Some(403) {
+                        self.refused = Some(error.text.clone());
+                    }
+                    return Seen::Trouble(error.text);
+                }
                 // The watcher does not end; should it ever, the set would go stale unseen.
                 None => self.stream = stream(&self.api, &self.params),
             }
@@ -125,6 +139,7 @@ where
                 self.objects.remove(&key(&object));
             }
         }
+        self.refused = None;
         true
     }
 }

@@ -191,6 +191,47 @@ fn a_cause_that_the_status_has_lost_is_read_from_the_newest_event_of_the_contain
     assert_eq!(with(vec![failed_pull(&absent, late, "other")]), None);
 }
 
+/// The image of a pod can be changed (`kubectl set image pod/...`). Since 1.34 the status says which generation of the
+/// spec it is about (`PodObservedGenerationTracking`).
+#[rstest]
+#[case::before(1, false)]
+#[case::now(2, true)]
+fn a_status_of_the_image_before_does_not_condemn_the_new_one(#[case] seen: i64, #[case] hopeless: bool) {
+    let mut pod = cannot_pull();
+    pod["status"]["containerStatuses"][0]["state"]["waiting"] = json!({"reason": "ErrImagePull", "message": format!("{PULL}: docker.io/library/nginx:1.9.1: not found")});
+    pod["metadata"]["generation"] = json!(2);
+    pod["status"]["observedGeneration"] = json!(seen);
+    assert_eq!(pods::hopeless(&typed(&pod)).is_some(), hopeless);
+}
+
+/// The kubelet names the image, with the default tag where it has none (`applyDefaultImageTag`).
+#[rstest]
+#[case("nginx:1.9.1", "nginx:1.9.1", true)]
+#[case("nginx", "nginx:latest", true)]
+#[case("nginx:1.9.1", "nginx:absent", false)]
+#[case("nginx:1", "nginx:1.9.1", false)]
+fn a_text_about_the_image_before_is_no_cause_for_the_new_one(
+    #[case] asked: &str,
+    #[case] told: &str,
+    #[case] hopeless: bool,
+) {
+    let cause = "failed to resolve reference \"x\": x: not found";
+    let pod = |message: &str| -> Pod {
+        let mut pod = cannot_pull();
+        pod["spec"]["containers"][0]["image"] = json!(asked);
+        pod["status"]["containerStatuses"][0]["state"]["waiting"] =
+            json!({"reason": "ImagePullBackOff", "message": message});
+        typed(&pod)
+    };
+    let back_off = format!("Back-off pulling image \"{told}\": ErrImagePull: {cause}");
+    assert_eq!(pods::hopeless(&pod(&back_off)).is_some(), hopeless);
+    let mut event = failed_pull("", "2026-11-24T02:14:05Z", "nginx");
+    event.message = Some(format!("Failed to pull image \"{told}\": {cause}"));
+    let around = Around { warnings: vec![event], ..Around::default() };
+    let lost = pod(&format!("Back-off pulling image \"{asked}\""));
+    assert_eq!(pods::hopeless_in(&lost, &around).is_some(), hopeless);
+}
+
 fn node(name: &str, change: Value) -> Node {
     let mut node = json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         "status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}});
@@ -328,6 +369,15 @@ fn endpoints_are_pods_in_every_address_family() {
     let none = endpoints::endpoints_ready("web", 0);
     assert_eq!(none.verdict(&[]), Verdict::Met);
     assert_ne!(none.verdict(&[slice("a", "IPv4", &[("10.244.1.7", "u1")])]), Verdict::Met);
+}
+
+/// Where a Service publishes addresses of pods that are not ready, each counts as `ready`; `serving` is the pod's own.
+#[test]
+fn an_address_that_is_published_before_its_pod_is_ready_is_no_ready_endpoint() {
+    let mut published = slice("a", "IPv4", &[("10.244.1.7", "u1"), ("10.244.2.9", "u2")]);
+    published.endpoints[1].conditions.as_mut().unwrap().serving = Some(false);
+    let Verdict::NotYet(why) = endpoints::endpoints_ready("web", 2).verdict(&[published]) else { panic!() };
+    assert_eq!(why, "1 ready by IPv4 [10.244.1.7]");
 }
 
 fn starting(init: Value, gates: Value, conditions: Value) -> Pod {

@@ -260,11 +260,16 @@ fn gave_up_on(set: &str) -> Verdict {
     })
 }
 
+/// The controller goes on, and what holds the pods up may pass: the condition is quoted where it means this rollout.
 #[test]
-fn a_controller_that_gave_up_ends_the_wait_if_it_means_this_rollout() {
-    never(gave_up_on("nginx-deployment-6c7b9f8d5"), &["ProgressDeadlineExceeded", "ready 1"]);
-    not_yet(gave_up_on("nginx-deployment-5f5f5f5f5"), "ready 1");
-    not_yet(gave_up_on("nginx-deployment-6c7b9f8d5a"), "ready 1");
+fn a_progress_deadline_that_has_passed_is_quoted_if_it_means_this_rollout() {
+    let quoted =
+        "ProgressDeadlineExceeded: ReplicaSet \"nginx-deployment-6c7b9f8d5\" has timed out progressing.";
+    not_yet(gave_up_on("nginx-deployment-6c7b9f8d5"), quoted);
+    for other in ["nginx-deployment-5f5f5f5f5", "nginx-deployment-6c7b9f8d5a"] {
+        let Verdict::NotYet(why) = gave_up_on(other) else { panic!() };
+        assert!(!why.contains("ProgressDeadlineExceeded"), "{why}");
+    }
 }
 
 /// Each part of the condition counts by itself.
@@ -272,7 +277,7 @@ fn a_controller_that_gave_up_ends_the_wait_if_it_means_this_rollout() {
 #[case("type", "Available")]
 #[case("status", "Unknown")]
 #[case("reason", "ReplicaSetUpdated")]
-fn a_condition_that_does_not_give_up_is_waited_for(#[case] field: &str, #[case] is: &str) {
+fn a_condition_of_another_kind_is_not_quoted(#[case] field: &str, #[case] is: &str) {
     let verdict = rollout(|all| {
         all["deployment"]["status"]["readyReplicas"] = json!(1);
         let mut condition = json!({
@@ -282,7 +287,8 @@ fn a_condition_that_does_not_give_up_is_waited_for(#[case] field: &str, #[case] 
         condition[field] = json!(is);
         all["deployment"]["status"]["conditions"][1] = condition;
     });
-    not_yet(verdict, "ready 1");
+    let Verdict::NotYet(why) = verdict else { panic!("{verdict:?}") };
+    assert!(why.contains("ready 1") && !why.contains("timed out progressing"), "{why}");
 }
 
 /// What the Deployment says of making a ReplicaSet may be said of an earlier one.
@@ -515,6 +521,29 @@ fn a_lost_claim_and_a_failed_volume_end_the_wait() {
     not_yet(check.verdict(&[volume("Bound")]), "pv is Bound");
     not_yet(check.verdict(&[]), "there is no volume");
     never(check.verdict(&[volume("Failed")]), &["disk gone"]);
+}
+
+/// "Despite the volume being Failed, the controller will retry recycling the volume in every syncVolume() call"
+/// (`pv_controller.go`): it becomes `Available` then. It never becomes `Released` again, and one that is to be deleted or
+/// kept becomes nothing.
+#[rstest]
+#[case("Recycle", "Available", false)]
+#[case("Recycle", "Bound", false)]
+#[case("Recycle", "Released", true)]
+#[case("Delete", "Available", true)]
+#[case("Retain", "Available", true)]
+fn a_volume_whose_recycling_failed_is_recycled_again(
+    #[case] policy: &str,
+    #[case] wanted: &str,
+    #[case] is_out: bool,
+) {
+    let volume = json!({"metadata": {"name": "v"}, "spec": {"persistentVolumeReclaimPolicy": policy},
+        "status": {"phase": "Failed", "message": "Recycle failed: no pod"}});
+    match claims::volume_phase(wanted).verdict(&[typed(&volume)]) {
+        Verdict::Never(why) if is_out => assert!(why.contains("Recycle failed: no pod"), "{why}"),
+        verdict if !is_out => not_yet(verdict, "v is Failed: Recycle failed: no pod"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

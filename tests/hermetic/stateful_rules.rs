@@ -107,9 +107,120 @@ fn a_set_will_never_be_complete(#[case] bend: Bend, #[case] why: &str) {
 /// A pod of a revision that is no longer asked for: with `OrderedReady` it stays as it is.
 fn broken(set: &mut Value, pods: &mut [Value]) {
     set["status"]["updateRevision"] = json!("web-c");
-    pods[1]["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "nginx", "image": "",
+    pods[1]["status"] = without_image();
+}
+
+fn without_image() -> Value {
+    json!({"phase": "Pending", "containerStatuses": [{"name": "nginx", "image": "",
         "imageID": "", "ready": false, "restartCount": 0,
-        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"nginx:1\": ErrImagePull: registry.example.test/nginx:1: failed to resolve reference: not found"}}}]});
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"nginx:1\": ErrImagePull: registry.example.test/nginx:1: failed to resolve reference: not found"}}}]})
+}
+
+fn of(ordinal: u32, revision: &str) -> Value {
+    let mut pod = pod(ordinal);
+    pod["metadata"]["labels"]["controller-revision-hash"] = json!(revision);
+    pod
+}
+
+#[track_caller]
+fn not_yet(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::NotYet(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The partition counts from the first ordinal (`stateful_set_utils.go`: `ordinal < getStartOrdinal(set) + partition`,
+/// in 1.33 to 1.37).
+#[test]
+fn a_partition_counts_from_the_first_ordinal() {
+    let verdict = verdict(|set, pods| {
+        set["spec"]["ordinals"] = json!({"start": 5});
+        set["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(2);
+        set["status"]["currentRevision"] = json!("web-a");
+        set["status"]["updatedReplicas"] = json!(1);
+        set["status"]["currentReplicas"] = json!(2);
+        *pods = vec![of(5, "web-a"), of(6, "web-a"), of(7, "web-b")];
+    });
+    assert_eq!(verdict, Verdict::Met);
+}
+
+/// The controller makes pods in the order of their ordinals: what is not ready above the missing one holds nothing up
+/// (`stateful_set_control.go`: `runForAll` over `processReplica`, from the first ordinal on).
+#[test]
+fn a_missing_pod_waits_for_no_pod_above_it() {
+    let verdict = verdict(|set, pods| {
+        set["status"]["replicas"] = json!(2);
+        set["status"]["readyReplicas"] = json!(1);
+        set["status"]["availableReplicas"] = json!(1);
+        pods[2]["status"]["conditions"][0]["status"] = json!("False");
+        pods.remove(0);
+    });
+    let why = not_yet(verdict);
+    assert!(!why.contains("web-0 is not made before web-2 is ready"), "{why}");
+}
+
+/// A pod above what is asked for is deleted, ready or not (`processCondemned`: the first unhealthy pod is not waited
+/// for).
+#[test]
+fn a_hopeless_pod_that_a_scale_down_takes_away_ends_no_wait_for_a_set() {
+    let verdict = verdict(|set, pods| {
+        set["spec"]["replicas"] = json!(2);
+        set["status"]["readyReplicas"] = json!(2);
+        set["status"]["availableReplicas"] = json!(2);
+        pods[2]["status"] = without_image();
+    });
+    assert!(not_yet(verdict).contains("too many: web-2"));
+}
+
+/// From the last one on, and one that is not ready only if it is the lowest: two of them wait for each other for ever
+/// (`processCondemned`).
+#[rstest]
+#[case::ordered("OrderedReady", true)]
+#[case::parallel("Parallel", false)]
+fn two_hopeless_pods_above_what_is_asked_for_wait_for_each_other(#[case] policy: &str, #[case] stuck: bool) {
+    let found = verdict(|set, pods| {
+        set["spec"]["replicas"] = json!(1);
+        set["spec"]["podManagementPolicy"] = json!(policy);
+        pods[1]["status"] = without_image();
+        pods[2]["status"] = without_image();
+    });
+    match (&found, stuck) {
+        (Verdict::Never(why), true) => {
+            assert!(why.contains("by design web-2 is not deleted before web-1 is ready"), "{why}");
+        }
+        (Verdict::NotYet(_), false) => {}
+        _ => panic!("{found:?}"),
+    }
+}
+
+/// Pods below a partition that was raised stay of the update revision: the controller takes none back
+/// (`updateStatefulSet`: targets from the partition on only), and `kubectl rollout status` says that the partitioned
+/// rollout is complete (`rollout_status.go`). To wait on is to wait for nothing.
+#[test]
+fn a_partition_that_was_raised_is_met() {
+    let found = verdict(|set, pods| {
+        set["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(2);
+        set["status"]["currentRevision"] = json!("web-a");
+        set["status"]["updatedReplicas"] = json!(2);
+        set["status"]["currentReplicas"] = json!(1);
+        pods[0]["metadata"]["labels"]["controller-revision-hash"] = json!("web-a");
+    });
+    assert_eq!(found, Verdict::Met);
+}
+
+/// 1.37 has the strategy `Recreate` (gate `StatefulSetRecreateStrategy`): old pods are deleted before any pod is looked
+/// at, also with `OrderedReady` (`stateful_set_control.go`: `recreateDeleteAndWait`).
+#[test]
+fn a_set_of_strategy_recreate_replaces_a_broken_pod_by_itself() {
+    let verdict = verdict(|set, pods| {
+        set["spec"]["updateStrategy"] = json!({"type": "Recreate"});
+        set["status"]["updateRevision"] = json!("web-c");
+        set["status"]["readyReplicas"] = json!(2);
+        pods[1]["status"] = without_image();
+    });
+    let why = not_yet(verdict);
+    assert!(!why.contains("by design the controller keeps"), "{why}");
 }
 
 /// The next pod is made when the one before it is ready; why the API refused one, only an event tells.
@@ -144,11 +255,11 @@ fn a_broken_pod_that_the_controller_replaces_by_itself_is_waited_for() {
     assert!(matches!(found, Verdict::NotYet(_)), "{found:?}");
 }
 
-/// With a partition the lower pods are to be as they were, and the upper ones new.
+/// With a partition the upper pods are to be new. The lower ones stay as they are, whatever they are made from.
 #[rstest]
 #[case::held([("web-a", 0), ("web-a", 1), ("web-b", 2)], None)]
 #[case::upper_still_old([("web-a", 0), ("web-a", 1), ("web-a", 2)], Some("web-2 is of revision web-a"))]
-#[case::lower_already_new([("web-a", 0), ("web-b", 1), ("web-b", 2)], Some("web-1 is of revision web-b"))]
+#[case::lower_already_new([("web-a", 0), ("web-b", 1), ("web-b", 2)], None)]
 fn a_partition_parts_the_revisions(#[case] pods_are: [(&str, usize); 3], #[case] missing: Option<&str>) {
     let found = verdict(|set, pods| {
         set["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(2);

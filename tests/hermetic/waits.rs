@@ -229,7 +229,8 @@ async fn a_stale_status_holds_a_rollout_until_the_timeout_says_so() {
 #[tokio::test]
 async fn a_pod_that_cannot_pull_ends_a_rollout_long_before_its_deadline() {
     let fake = FakeApi::start().await;
-    load(&fake);
+    let all = load(&fake);
+    fake.remove("Pod", NS, all["pods"][1]["metadata"]["name"].as_str().unwrap());
     fake.put(serde_json::from_str(include_str!("fixtures/pod-cannot-pull.json")).unwrap());
     let client = fake.client().await;
     let began = Instant::now();

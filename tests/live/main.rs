@@ -6,6 +6,7 @@ mod ha;
 mod interrupts;
 mod kills;
 mod own;
+mod refusals;
 mod session;
 mod suites;
 mod upgrade_kills;

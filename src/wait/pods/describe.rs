@@ -58,7 +58,7 @@ pub(in crate::wait) fn list<'p>(pods: impl IntoIterator<Item = &'p Pod>, around:
 /// What holds the pod up, in which the pods of one group agree: without the words of a container or the scheduler.
 fn kind_of_state(pod: &Pod, around: &Around) -> String {
     let reason = containers(pod).find_map(reason).unwrap_or_default();
-    let silent = around.silent.contains_key(node(pod));
+    let silent = around.is_down(pod).is_some();
     let unscheduled = condition(pod, "PodScheduled").filter(|c| c.status == "False");
     let state = match (&pod.metadata.deletion_timestamp, is_ready(pod), unscheduled) {
         (Some(_), ..) => "terminating",
@@ -79,9 +79,9 @@ fn state(pod: &Pod, around: &Around) -> String {
         told.push(format!("ended: {reason}{}", message.map(|m| format!(": {m}")).unwrap_or_default()));
         return told.join(", ");
     }
-    let down = around.is_down(node(pod));
+    let down = around.is_down(pod);
     match (&pod.metadata.deletion_timestamp, is_ready(pod), &down) {
-        (Some(_), ..) => told.extend(terminating(pod, down.as_deref())),
+        (Some(_), ..) => told.extend(terminating(pod, down.as_deref(), around)),
         (None, true, None) => told.push("ready".into()),
         (None, true, Some(down)) => told.push(format!("ready by its last report, but {down}")),
         (None, false, _) => {
@@ -97,7 +97,7 @@ fn state(pod: &Pod, around: &Around) -> String {
 }
 
 /// What keeps a pod that is being deleted.
-fn terminating(pod: &Pod, down: Option<&str>) -> Vec<String> {
+fn terminating(pod: &Pod, down: Option<&str>, around: &Around) -> Vec<String> {
     let mut told = vec!["terminating".to_owned()];
     if !pod.finalizers().is_empty() {
         told.push(format!("held by finalizers {}", pod.finalizers().join(", ")));
@@ -109,9 +109,12 @@ fn terminating(pod: &Pod, down: Option<&str>) -> Vec<String> {
         told.push(format!("its grace period of {grace} s ends at {}", end.0));
     }
     if let Some(down) = down {
-        told.push(format!(
-            "{down}: by design the pod stays until the node reports, is deleted, or is tainted out-of-service"
-        ));
+        told.push(match around.is_gone(pod) {
+            true => format!("{down}: the pod is collected within a minute"),
+            false => format!(
+                "{down}: by design the pod stays until the node reports, is deleted, or is tainted out-of-service"
+            ),
+        });
     }
     told
 }

@@ -1,7 +1,7 @@
 //! Whether any node can ever take a pod, decided from the nodes and the pod's own spec.
 //!
-//! Source: the scheduler's filter plugins `NodeAffinity`, `TaintToleration` and `NodeResourcesFit`, and
-//! `component-helpers/scheduling/corev1/nodeaffinity`. Their messages change from minor to minor, so that they are
+//! Source: the scheduler's filter plugins `NodeAffinity`, `TaintToleration` and `NodeResourcesFit`,
+//! `component-helpers/scheduling/corev1/nodeaffinity` and `component-helpers/resource` (`PodRequests`). Their messages change from minor to minor, so that they are
 //! never read.
 
 use std::collections::BTreeMap;
@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     Container, Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
+
+use super::quantity::nanos;
 
 /// Prefix of taints that give a node its role. Nothing takes them off by itself, unlike the taints of a node's
 /// condition, and unlike those of network plugins and autoscalers.
@@ -61,56 +62,56 @@ fn out_for_good(pod: &Pod, node: &Node) -> Option<String> {
     if let Some(taint) = taints.iter().find(keeps_out) {
         return Some(format!("has taint {}, which the pod does not tolerate", taint.key));
     }
-    let has = node.status.as_ref().and_then(|s| s.allocatable.as_ref())?;
-    ["cpu", "memory"].into_iter().find_map(|resource| {
-        let (asked, has) = (asked(pod, resource)?, has.get(resource)?);
-        (asked > amount(has)?)
+    let allocatable = node.status.as_ref().and_then(|s| s.allocatable.as_ref())?;
+    RESOURCES.into_iter().find_map(|(resource, unit)| {
+        let has = allocatable.get(resource)?;
+        let (asked, most) = (asked(pod, resource)?, nanos(has)?);
+        (in_units(asked, unit) > in_units(most, unit))
             .then(|| format!("has {} {resource} altogether, less than the pod requests", has.0))
     })
 }
 
-/// What the containers that run side by side request together. Init containers and overhead could only add to it.
-fn asked(pod: &Pod, resource: &str) -> Option<f64> {
-    let spec = pod.spec.as_ref()?;
-    let of = |c: &Container| c.resources.as_ref()?.requests.as_ref()?.get(resource).and_then(amount);
-    // Requests of the pod as a whole take the place of those of its containers.
-    if let Some(whole) = spec.resources.as_ref().and_then(|r| r.requests.as_ref()?.get(resource)) {
-        return amount(whole);
-    }
-    Some(spec.containers.iter().filter_map(of).sum())
+/// The resources of which a node has a fixed amount, and the unit in which the scheduler compares them, in
+/// thousand-millionths (`MilliValue`, `Value`). Devices are none of them: a plugin may bring more.
+const RESOURCES: [(&str, i128); 3] =
+    [("cpu", 1_000_000), ("memory", 1_000_000_000), ("ephemeral-storage", 1_000_000_000)];
+
+/// Rounded up, as `Quantity` does.
+fn in_units(nanos: i128, unit: i128) -> i128 {
+    nanos / unit + i128::from(nanos % unit > 0)
 }
 
-/// A quantity in units. None where it is not understood.
-///
-/// Source: `apimachinery/pkg/api/resource/quantity.go`.
-fn amount(quantity: &Quantity) -> Option<f64> {
-    let text = quantity.0.trim();
-    let end =
-        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let number: f64 = number.parse().ok()?;
-    let power = |exponent: i32, base: f64| Some(number * base.powi(exponent));
-    match suffix {
-        "" => Some(number),
-        "n" => power(-3, 1e3),
-        "u" => power(-2, 1e3),
-        "m" => power(-1, 1e3),
-        "k" => power(1, 1e3),
-        "M" => power(2, 1e3),
-        "G" => power(3, 1e3),
-        "T" => power(4, 1e3),
-        "P" => power(5, 1e3),
-        "E" => power(6, 1e3),
-        "Ki" => power(1, 1024.0),
-        "Mi" => power(2, 1024.0),
-        "Gi" => power(3, 1024.0),
-        "Ti" => power(4, 1024.0),
-        "Pi" => power(5, 1024.0),
-        "Ei" => power(6, 1024.0),
-        exponent => {
-            let digits = exponent.strip_prefix(['e', 'E'])?;
-            power(digits.parse().ok()?, 10.0)
+/// What the pod requests as a whole: the containers and sidecars that run side by side, or an init container beside
+/// the sidecars before it if that is more, and the overhead. None where nothing is requested or is not understood.
+fn asked(pod: &Pod, resource: &str) -> Option<i128> {
+    let spec = pod.spec.as_ref()?;
+    let of = |c: &Container| match c.resources.as_ref().and_then(|r| r.requests.as_ref()?.get(resource)) {
+        Some(quantity) => nanos(quantity),
+        None => Some(0),
+    };
+    let (mut together, mut sidecars, mut most) = (0_i128, 0_i128, 0_i128);
+    for container in &spec.containers {
+        together = together.checked_add(of(container)?)?;
+    }
+    for container in spec.init_containers.iter().flatten() {
+        let asks = of(container)?;
+        if container.restart_policy.as_deref() == Some("Always") {
+            together = together.checked_add(asks)?;
+            sidecars = sidecars.checked_add(asks)?;
+            most = most.max(sidecars);
+        } else {
+            most = most.max(asks.checked_add(sidecars)?);
         }
+    }
+    // Requests of the pod as a whole take the place of those of its containers (`IsSupportedPodLevelResource`).
+    let whole = spec.resources.as_ref().and_then(|r| r.requests.as_ref()?.get(resource));
+    let asked = match whole.filter(|_| matches!(resource, "cpu" | "memory")) {
+        Some(whole) => nanos(whole)?,
+        None => together.max(most),
+    };
+    match spec.overhead.as_ref().and_then(|o| o.get(resource)) {
+        Some(overhead) => asked.checked_add(nanos(overhead)?),
+        None => Some(asked),
     }
 }
 

@@ -83,6 +83,15 @@ pub(super) fn has_cause(reason: &str, message: &str) -> bool {
     reason != "ImagePullBackOff" || message.contains("\": ")
 }
 
+/// Whether the kubelet's text is not about another image than this one, as the pod was changed since. Texts name the
+/// image, with the default tag where it has none (`applyDefaultImageTag`).
+pub(super) fn is_about(text: &str, image: &str) -> bool {
+    let named = ["Back-off pulling image \"", "Failed to pull image \""]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix)?.split_once('"'));
+    named.is_none_or(|(named, _)| named.strip_prefix(image).is_some_and(|tag| matches!(tag, "" | ":latest")))
+}
+
 /// The registry's answer to the manifest: containerd resolves the name, gets 404, and ends the text with it.
 fn is_not_found(text: &str) -> bool {
     text.contains("failed to resolve") && text.trim_end().ends_with(": not found")

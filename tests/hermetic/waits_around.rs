@@ -1,0 +1,223 @@
+//! What waits ask the API for besides their objects: warnings that are quoted, nodes and leases that may not be read, and
+//! the one object that a check is about.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Query;
+use axum::http::Uri;
+use axum::response::IntoResponse;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume};
+use kube::Api;
+use kube::runtime::watcher;
+use rstest::rstest;
+use seatrial::client::Client;
+use seatrial::deadline::Deadline;
+use seatrial::wait::{self, Verdict, WaitError, claims, deployments, pods, stateful_sets};
+use serde_json::{Value, json};
+
+use crate::fake_api::{FakeApi, Trouble};
+
+fn within(seconds: u64) -> Deadline {
+    Deadline::after(Duration::from_secs(seconds))
+}
+
+/// The controller of a pod set says in an event why there is no pod; no pod is there to lead to it.
+#[tokio::test]
+async fn a_wait_for_pods_that_are_all_refused_says_why() {
+    let fake = FakeApi::start().await;
+    fake.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
+        "involvedObject": {"kind": "ReplicaSet", "name": "web-1", "namespace": "default", "uid": "rs"}, "type": "Warning",
+        "reason": "FailedCreate", "message": "Error creating: pods \"web-1-x\" is forbidden: exceeded quota: few",
+        "lastTimestamp": "2026-11-24T02:14:09Z"}));
+    let client = fake.client().await;
+    let short = Deadline::after(Duration::from_millis(500));
+    let all = watcher::Config::default();
+    let error =
+        wait::pods_until(&client, "default", all, pods::pods_ready(2), short).await.unwrap_err().to_string();
+    assert!(error.contains("exceeded quota: few"), "{error}");
+}
+
+/// Events about objects of the whole cluster are in namespace `default` (client-go: `makeEvent`).
+#[tokio::test]
+async fn a_wait_for_a_volume_quotes_the_warnings_about_it() {
+    let fake = FakeApi::start().await;
+    let volume = fake
+        .put(json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {},
+        "status": {"phase": "Bound"}}));
+    fake.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
+        "involvedObject": {"kind": "PersistentVolume", "name": "v", "uid": volume["metadata"]["uid"]}, "type": "Warning",
+        "reason": "VolumeFailedDelete", "message": "the disk is in use", "lastTimestamp": "2026-11-24T02:14:09Z"}));
+    let client = fake.client().await;
+    let volumes = Api::<PersistentVolume>::all(client.stream.clone());
+    let short = Deadline::after(Duration::from_millis(300));
+    let released = claims::volume_phase("Released");
+    let error =
+        wait::until(volumes, watcher::Config::default(), released, short).await.unwrap_err().to_string();
+    assert!(error.contains("VolumeFailedDelete of PersistentVolume v: the disk is in use"), "{error}");
+}
+
+/// A kubelet sends events about its node with the node's name as UID (`nodeRef` of `pkg/kubelet/kubelet.go`).
+#[tokio::test]
+async fn a_wait_for_a_node_quotes_what_its_kubelet_says() {
+    let fake = FakeApi::start().await;
+    fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w1"}}));
+    fake.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
+        "involvedObject": {"kind": "Node", "name": "w1", "uid": "w1"}, "type": "Warning",
+        "reason": "ImageGCFailed", "message": "the disk is full", "lastTimestamp": "2026-11-24T02:14:09Z"}));
+    let client = fake.client().await;
+    let nodes = Api::<Node>::all(client.stream.clone());
+    let short = Deadline::after(Duration::from_millis(300));
+    let ready = wait::nodes::nodes_ready(1);
+    let error = wait::until(nodes, watcher::Config::default(), ready, short).await.unwrap_err().to_string();
+    assert!(error.contains("ImageGCFailed of Node w1: the disk is full"), "{error}");
+}
+
+/// An API server with one ConfigMap that stays as it is, and 1500 events in the order of their names, of which the last
+/// one is the newest. It gives at most `limit` of them at once, and knows the selectors of events.
+async fn many_events() -> Client {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let event = |n: usize| {
+        let (uid, reason) = if n == 1499 { ("ours", "FailedMount") } else { ("others", "BackOff") };
+        json!({"metadata": {"name": format!("e{n:04}"), "namespace": "default"},
+            "involvedObject": {"kind": "ConfigMap", "name": "m", "uid": uid}, "type": "Warning", "reason": reason,
+            "message": "no such disk", "lastTimestamp": format!("2026-11-24T02:{:02}:{:02}Z", n / 60, n % 60)})
+    };
+    let answer = move |uri: Uri, Query(asked): Query<BTreeMap<String, String>>| async move {
+        if asked.get("watch").is_some_and(|watch| watch == "true") {
+            return Body::from_stream(futures::stream::pending::<Result<String, std::io::Error>>())
+                .into_response();
+        }
+        let list = |kind: &str, items: Vec<Value>, rest: Option<usize>| {
+            let next = rest.map(|n| n.to_string()).unwrap_or_default();
+            Json(json!({"apiVersion": "v1", "kind": kind, "items": items,
+                "metadata": {"resourceVersion": "1", "continue": next}}))
+            .into_response()
+        };
+        if !uri.path().ends_with("/events") {
+            let map = json!({"metadata": {"name": "m", "namespace": "default", "uid": "ours"}});
+            return list("ConfigMapList", vec![map], None);
+        }
+        let selector = asked.get("fieldSelector").cloned().unwrap_or_default();
+        let wants = |uid: &Value| {
+            selector
+                .split(',')
+                .filter_map(|s| s.strip_prefix("involvedObject.uid="))
+                .all(|wanted| *uid == wanted)
+        };
+        let all: Vec<Value> = (0..1500).map(event).filter(|e| wants(&e["involvedObject"]["uid"])).collect();
+        let from: usize = asked.get("continue").and_then(|at| at.parse().ok()).unwrap_or(0);
+        let most: usize = asked.get("limit").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+        let page: Vec<Value> = all.iter().skip(from).take(most).cloned().collect();
+        let end = from + page.len();
+        list("EventList", page, (end < all.len()).then_some(end))
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    let unary = kube::Client::try_from(kube::Config::new(uri)).unwrap();
+    Client { stream: unary.clone(), unary, server: String::new() }
+}
+
+/// Lists are in the order of names, not of time (etcd): the first page has not the newest events.
+#[tokio::test]
+async fn the_newest_warning_is_quoted_however_many_events_there_are() {
+    let client = many_events().await;
+    let maps = Api::<ConfigMap>::namespaced(client.stream.clone(), "default");
+    let never = wait::check("a change", |_: &[ConfigMap]| Verdict::NotYet("none".into()));
+    let short = Deadline::after(Duration::from_millis(300));
+    let error = wait::until(maps, watcher::Config::default(), never, short).await.unwrap_err().to_string();
+    assert!(error.contains("FailedMount of ConfigMap m: no such disk"), "{error}");
+}
+
+/// The rights of a user may not reach beyond the namespace: then nodes and leases are not known, the pods decide, and a
+/// wait that runs out says so.
+#[rstest]
+#[case::leases(&["/leases"], &["leases of nodes are not known: "])]
+#[case::both(&["/leases", "/nodes"], &["leases of nodes are not known: ", "nodes are not known: "])]
+#[tokio::test]
+async fn a_wait_goes_on_without_what_may_not_be_read(#[case] forbidden: &[&str], #[case] told: &[&str]) {
+    let fake = FakeApi::start().await;
+    let all: Value = serde_json::from_str(include_str!("fixtures/rollout-complete.json")).unwrap();
+    let namespace = all["deployment"]["metadata"]["namespace"].as_str().unwrap();
+    all["pods"].as_array().unwrap().iter().for_each(|pod| drop(fake.put(pod.clone())));
+    for path in forbidden {
+        fake.trouble("GET", path, false, 1000, Trouble::Code(403));
+    }
+    let client = fake.client().await;
+    let all = watcher::Config::default;
+    let met = wait::pods_until(&client, namespace, all(), pods::pods_ready(2), within(20)).await;
+    assert_eq!(met.unwrap().objects.len(), 2);
+    let short = Deadline::after(Duration::from_millis(500));
+    let error = wait::pods_until(&client, namespace, all(), pods::pods_ready(3), short).await.unwrap_err();
+    let error = error.to_string();
+    assert!(told.iter().all(|part| error.contains(part)), "{error}");
+}
+
+/// What is known of nodes decides where their leases may not be read.
+#[tokio::test]
+async fn a_node_that_is_not_ready_counts_though_leases_may_not_be_read() {
+    let fake = FakeApi::start().await;
+    let all: Value = serde_json::from_str(include_str!("fixtures/rollout-complete.json")).unwrap();
+    let namespace = all["deployment"]["metadata"]["namespace"].as_str().unwrap();
+    for pod in all["pods"].as_array().unwrap() {
+        fake.put(pod.clone());
+        fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": pod["spec"]["nodeName"]},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]}}));
+    }
+    fake.trouble("GET", "/leases", false, 1000, Trouble::Code(403));
+    let client = fake.client().await;
+    let (ready, short) = (pods::pods_ready(2), Deadline::after(Duration::from_millis(500)));
+    let error = wait::pods_until(&client, namespace, Default::default(), ready, short).await.unwrap_err();
+    assert!(error.to_string().contains("ready by its last report, but node"), "{error}");
+}
+
+/// Waits until the watch of this kind is open, then puts another object in the place of the one that was seen first.
+async fn made_again(fake: &FakeApi, kind: &str, path: &str, new: Value) {
+    let limit = within(15);
+    let watched = || fake.requests().iter().any(|r| r.contains(path) && r.contains("watch=true"));
+    while !watched() && !limit.is_over() {
+        limit.pause(Duration::from_millis(10)).await;
+    }
+    fake.remove(kind, "default", "web");
+    fake.put(new);
+}
+
+/// A wait follows the object that it saw first: one that was made again under the name is another one, whose numbers say
+/// nothing of the first.
+#[tokio::test]
+async fn a_deployment_made_again_under_its_name_is_not_the_one_that_was_scaled() {
+    let fake = FakeApi::start().await;
+    let made = |replicas: i64| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"replicas": replicas, "selector": {}, "template": {}},
+            "status": {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas,
+                "readyReplicas": replicas, "availableReplicas": replicas}})
+    };
+    fake.put(made(2));
+    let client = fake.client().await;
+    let api = Api::<Deployment>::namespaced(client.stream.clone(), "default");
+    let waiting = wait::until(api, watcher::Config::default(), deployments::scaled("web", 3), within(20));
+    let (waited, ()) = tokio::join!(waiting, made_again(&fake, "Deployment", "/deployments", made(3)));
+    let told = waited.map(|waited| format!("met after {:?}", waited.took));
+    assert!(matches!(told, Err(WaitError::Never { .. })), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_stateful_set_made_again_under_its_name_has_observed_nothing_of_the_first() {
+    let fake = FakeApi::start().await;
+    let made = |seen: i64| {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"replicas": 1, "serviceName": "web", "selector": {}, "template": {}},
+            "status": {"observedGeneration": seen, "replicas": 1}})
+    };
+    fake.put(made(1));
+    let client = fake.client().await;
+    let api = Api::<StatefulSet>::namespaced(client.stream.clone(), "default");
+    let waiting = wait::until(api, watcher::Config::default(), stateful_sets::observed("web", 2), within(20));
+    let (waited, ()) = tokio::join!(waiting, made_again(&fake, "StatefulSet", "/statefulsets", made(2)));
+    let told = waited.map(|waited| format!("met after {:?}", waited.took));
+    assert!(matches!(told, Err(WaitError::Never { .. })), "{told:?}");
+}
