@@ -56,7 +56,7 @@ impl Names {
             volumes: volumes().map(|o| (o.name().to_owned(), format!("{}-{suffix}", o.name()))).collect(),
             classes: classes.into_iter().map(|class| (class.to_owned(), local(class))).collect(),
             // The newest one counts.
-            default: own().filter(|o| is_default(&o.body)).last().map(|o| local(o.name())),
+            default: own().rfind(|o| is_default(&o.body)).map(|o| local(o.name())),
         }
     }
 
