@@ -174,7 +174,7 @@ impl From<kube::runtime::watcher::Error> for ApiError {
         match error {
             Error::InitialListFailed(e) | Error::WatchStartFailed(e) | Error::WatchFailed(e) => e.into(),
             Error::WatchError(status) => Self::from_status(*status),
-            other => Self { text: innermost(&other), status: None },
+            other => Self { text: sanitise::line(&innermost(&other)), status: None },
         }
     }
 }

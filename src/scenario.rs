@@ -409,6 +409,11 @@ impl Scenario {
         manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
         let localised = manifest.localise(&self.namespace, &self.suffix, &labels)?;
+        localised.defaults.iter().for_each(|class| {
+            self.note(format!(
+                "{class}: it is the default class for the claims of the manifest only, not of the cluster"
+            ));
+        });
         // What leaves the scenario, and what the registry of the profile does not have.
         localised.foreign.iter().for_each(|reference| self.note(reference.to_string()));
         manifest.images_of_custom_resources().iter().for_each(|image| self.note(image.to_string()));

@@ -19,6 +19,11 @@ use memory::Memory;
 pub use shapes::hide as hide_shapes;
 pub(crate) use shapes::{Key, key_line};
 
+/// Whether a name says that what it names is secret, such as `DB_PASSWORD`.
+pub(crate) fn is_name(name: &str) -> bool {
+    names::is_secret(name)
+}
+
 /// Stands where a value was. In objects and in records it is numbered, `(left out 3)`: what differed differs.
 pub const LEFT_OUT: &str = "(left out)";
 

@@ -7,51 +7,70 @@ use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::apply::{Served, failed, is_definition, tried};
-use super::faults::Faults;
-use super::{Manifest, ManifestError, Object, is_ours};
+use super::apply::{Served, failed, is_definition, segment, tried};
+use super::faults::Failures;
+use super::held::Holder;
+use super::{Manifest, ManifestError, NAMESPACE_LABEL, Object, is_ours};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::wait::{self, WaitError, namespaces};
 
 /// Deletes the objects in the reverse order of the file, definitions of kinds last, each with its dependants in the
 /// background, and waits until each is gone. What is not there is no error, and neither is a kind that the cluster
-/// does not serve: it has no objects. Of a `generateName`, all that seatrial made of it go. An object that
-/// somebody makes anew under the same name meanwhile is another one, and stays.
+/// does not serve: it has no objects. Of a `generateName`, all that seatrial made of it go: of a localised one those of
+/// this test, by [`NAMESPACE_LABEL`], of any other those that belong to no test. An object that somebody makes anew
+/// under the same name meanwhile is another one, and stays.
 ///
 /// # Errors
-/// [`ManifestError::NotOurs`] for an object that seatrial did not apply; [`ManifestError::Left`] with what holds
-/// the object; [`ManifestError::Api`]; [`ManifestError::Away`] for objects of a server that is not available, after all
-/// others are deleted.
+/// [`ManifestError::NotOurs`] for an object that seatrial did not apply; [`ManifestError::Holds`] for a namespace or
+/// a definition that would take with it what seatrial did not make; [`ManifestError::Away`] for objects of a server
+/// that is not available; [`ManifestError::Each`] for several of those: all others are deleted.
+/// [`ManifestError::Left`] with what holds the object, and [`ManifestError::Api`], end the deletion.
 pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) -> Result<(), ManifestError> {
     let served = Served::ask(client, manifest, deadline).await?;
-    let mut away = Faults::default();
+    let mut failures = Failures::default();
     let (definitions, others): (Vec<&Object>, Vec<&Object>) =
         manifest.objects().iter().rev().partition(|object| is_definition(object));
     for object in others.into_iter().chain(definitions) {
         match served.api(&client.unary, object) {
-            Ok(api) => one(object, &api, served.api(&client.stream, object)?, deadline).await?,
+            Ok(api) => {
+                let holder = Holder { client, served: &served, object, deadline };
+                match one(object, &api, served.api(&client.stream, object)?, &holder, deadline).await {
+                    Err(error @ (ManifestError::NotOurs { .. } | ManifestError::Holds { .. })) => {
+                        failures.add(error);
+                    }
+                    done => done?,
+                }
+            }
             Err(ManifestError::UnknownKind { .. }) => {}
-            Err(error @ ManifestError::Away { .. }) => away.add(error),
+            Err(error @ ManifestError::Away { .. }) => failures.add(error),
             Err(error) => return Err(error),
         }
     }
-    away.end()
+    failures.end()
 }
 
 async fn one(
     object: &Object,
     api: &Api<DynamicObject>,
     watched: Api<DynamicObject>,
+    holder: &Holder<'_>,
     deadline: Deadline,
 ) -> Result<(), ManifestError> {
     let failed = |source| failed(object, "delete it", deadline, source);
     let found = match object.generate_name() {
-        None => tried(deadline, || api.get_opt(object.name())).await.map_err(failed)?.into_iter().collect(),
+        None => {
+            let name = segment(object.name());
+            tried(deadline, || api.get_opt(&name)).await.map_err(failed)?.into_iter().collect()
+        }
         Some(prefix) => {
             let all = ListParams::default();
             let mut found = tried(deadline, || api.list(&all)).await.map_err(failed)?.items;
-            found.retain(|o| o.metadata.generate_name.as_deref() == Some(prefix) && is_ours(&o.metadata));
+            let test = object.body["metadata"]["labels"][NAMESPACE_LABEL].as_str();
+            found.retain(|o| {
+                let of_test = o.labels().get(NAMESPACE_LABEL).map(String::as_str) == test;
+                o.metadata.generate_name.as_deref() == Some(prefix) && of_test && is_ours(&o.metadata)
+            });
             found
         }
     };
@@ -60,6 +79,10 @@ async fn one(
             return Err(ManifestError::NotOurs { what: object.place.to_string() });
         }
         let (name, uid) = (found.name_any(), found.metadata.uid.unwrap_or_default());
+        let held = holder.others(&name).await?;
+        if !held.is_empty() {
+            return Err(ManifestError::Holds { place: Box::new(object.place.clone()), held });
+        }
         let asked = delete_exact(api, &name, &uid, DeleteParams::background(), deadline).await;
         if !asked.map_err(failed)? {
             continue;
@@ -88,13 +111,13 @@ pub async fn delete_exact<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let params = exactly(uid, params);
-    match tried(deadline, || api.delete(name, &params)).await {
+    let (params, name) = (exactly(uid, params), segment(name));
+    match tried(deadline, || api.delete(&name, &params)).await {
         Ok(_) => Ok(true),
         Err(error) if error.is_not_found() => Ok(false),
         // The UID differs; any other conflict is about the object that is still there.
         Err(error) if error.code() == Some(409) => {
-            let still = tried(deadline, || api.get_opt(name)).await?;
+            let still = tried(deadline, || api.get_opt(&name)).await?;
             let still = still.is_some_and(|found| found.meta().uid.as_deref() == Some(uid));
             if still { Err(error) } else { Ok(false) }
         }
@@ -115,6 +138,8 @@ pub(super) async fn gone(
     uid: &str,
     deadline: Deadline,
 ) -> Result<(), WaitError> {
+    // As apimachinery's `fields.EscapeValue` has it.
+    let name = name.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=");
     let by_name = watcher::Config::default().fields(&format!("metadata.name={name}"));
     wait::until(api, by_name, namespaces::deleted(uid), deadline).await.map(drop)
 }

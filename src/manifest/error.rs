@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Place;
+use super::kinds::{group, is_own};
 use crate::client::ApiError;
 use crate::wait::WaitError;
 
@@ -46,6 +47,12 @@ pub enum ManifestError {
     Several {
         /// Each with its place, in the order of the file.
         faults: Vec<Self>,
+    },
+    /// Several things failed, each of which left the others as they are: the file is good.
+    #[error("{} failures: {}", .failures.len(), listed(.failures))]
+    Each {
+        /// They, in the order in which they came.
+        failures: Vec<Self>,
     },
     /// The cluster does not know the kind.
     #[error("{place}: the cluster does not serve kind {kind} in {api_version}{}", elsewhere(.served))]
@@ -144,6 +151,14 @@ pub enum ManifestError {
         /// Kind and name, with the place in a manifest where there is one.
         what: String,
     },
+    /// It goes with what it holds, and that is not seatrial's.
+    #[error("{place}: it holds what seatrial did not make, so it stays: {}", some(.held))]
+    Holds {
+        /// The namespace, or the definition of a kind.
+        place: Box<Place>,
+        /// Kind and name of each object, with its namespace.
+        held: Vec<String>,
+    },
     /// The namespace of a test did not get as far as it should.
     #[error("failed to {doing} namespace {namespace}{}", held_by(.held))]
     NamespaceWait {
@@ -181,6 +196,15 @@ fn listed(faults: &[ManifestError]) -> String {
     shown.join("; ")
 }
 
+/// Whether the first of the served versions has the same kind as another version. Kinds of Kubernetes went from one of
+/// its groups to another; a kind of the same name in anybody else's group is another one.
+fn is_same(api_version: &str, served: &[String]) -> bool {
+    let is_kubernetes = |api_version: &str| is_own(api_version) || group(api_version) == "extensions";
+    served.first().is_some_and(|served| {
+        group(served) == group(api_version) || is_kubernetes(served) && is_kubernetes(api_version)
+    })
+}
+
 fn held_by(objects: &[String]) -> String {
     if objects.is_empty() { String::new() } else { format!(", held by {}", objects.join(", ")) }
 }
@@ -195,9 +219,18 @@ impl ManifestError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Partly { source, .. } => source.hint(),
-            Self::UnknownKind { place, served, .. } if !served.is_empty() => {
+            Self::Each { failures } => {
+                let mut hints: Vec<String> = failures.iter().filter_map(Self::hint).collect();
+                hints.dedup();
+                (!hints.is_empty()).then(|| some(&hints))
+            }
+            Self::UnknownKind { place, served, api_version, .. } if is_same(api_version, served) => {
                 Some(format!("write `apiVersion: {}` in {}:{}", served[0], place.file, place.line))
             }
+            Self::UnknownKind { api_version, .. } if !is_own(api_version) => Some(format!(
+                "kubectl api-resources --api-group {}    # where it has no kind, what defines it is missing",
+                group(api_version)
+            )),
             Self::Away { api_version, .. } => {
                 let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
                 Some(format!("kubectl describe apiservice {version}.{group}"))
@@ -205,6 +238,10 @@ impl ManifestError {
             Self::UnknownKind { kind, .. } => {
                 Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
             }
+            Self::Holds { .. } => Some(
+                "move those objects, or delete them where nobody needs them, and delete the manifest again"
+                    .into(),
+            ),
             Self::Conflict { place, .. } => Some(format!(
                 "leave the fields out of {}, or take them over with `manifest::force_apply`",
                 place.file

@@ -20,7 +20,31 @@ impl Faults {
         self.0.push(ManifestError::Yaml { place, why: flaw.why });
     }
 
-    /// An error that leaves the others as they are.
+    /// All of them as one error, in the order of their files and lines; one alone stays as it is.
+    pub(super) fn end(mut self) -> Result<(), ManifestError> {
+        let mut files: Vec<String> = Vec::new();
+        self.0.sort_by_cached_key(|fault| match fault {
+            ManifestError::Wrong { place, .. } | ManifestError::Yaml { place, .. } => {
+                let known = files.iter().position(|file| *file == place.file);
+                if known.is_none() {
+                    files.push(place.file.clone());
+                }
+                (known.unwrap_or(files.len() - 1), place.line)
+            }
+            _ => (0, 0),
+        });
+        match self.0.len() {
+            0 | 1 => self.0.pop().map_or(Ok(()), Err),
+            _ => Err(ManifestError::Several { faults: self.0 }),
+        }
+    }
+}
+
+/// What failed of some objects while all others went on.
+#[derive(Default)]
+pub(super) struct Failures(Vec<ManifestError>);
+
+impl Failures {
     pub(super) fn add(&mut self, error: ManifestError) {
         self.0.push(error);
     }
@@ -29,16 +53,19 @@ impl Faults {
     pub(super) fn end(mut self) -> Result<(), ManifestError> {
         match self.0.len() {
             0 | 1 => self.0.pop().map_or(Ok(()), Err),
-            _ => Err(ManifestError::Several { faults: self.0 }),
+            _ => Err(ManifestError::Each { failures: self.0 }),
         }
     }
 }
 
-/// What to write in place of a value that is no text.
-pub(super) fn as_text(node: &Node) -> String {
+/// What to write in place of a value that is no text. A secret's value is not said.
+pub(super) fn as_text(node: &Node, is_secret: bool) -> String {
     use super::yaml::Data;
     match &node.data {
         Data::Null => "it is empty (null): remove the key, or write \"\" for an empty text".into(),
+        Data::Bool(..) | Data::Number(..) if is_secret => {
+            format!("it is {}, not text: put it in quotes", node.kind())
+        }
         Data::Bool(_, source) | Data::Number(_, source) => {
             format!("it is {}, not text: put {source} in quotes, \"{source}\"", node.kind())
         }

@@ -28,6 +28,38 @@ const OWN: [&str; 23] = [
     "storagemigration.k8s.io",
 ];
 
+/// Kinds of Kubernetes' own that belong to the whole cluster, by their group (its OpenAPI, 1.33 to 1.37; what is only
+/// asked, such as a TokenReview, is none).
+const CLUSTER: [(&str, &[&str]); 14] = [
+    ("", &["Namespace", "Node", "PersistentVolume"]),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        ],
+    ),
+    ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
+    ("apiregistration.k8s.io", &["APIService"]),
+    ("certificates.k8s.io", &["CertificateSigningRequest", "ClusterTrustBundle"]),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("internal.apiserver.k8s.io", &["StorageVersion"]),
+    ("networking.k8s.io", &["IPAddress", "IngressClass", "ServiceCIDR"]),
+    ("node.k8s.io", &["RuntimeClass"]),
+    ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding"]),
+    ("resource.k8s.io", &["DeviceClass", "DeviceTaintRule", "ResourcePoolStatusRequest", "ResourceSlice"]),
+    ("scheduling.k8s.io", &["PriorityClass"]),
+    (
+        "storage.k8s.io",
+        &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"],
+    ),
+    ("storagemigration.k8s.io", &["StorageVersionMigration"]),
+];
+
 /// The group of an `apiVersion`; empty for the core one.
 pub(super) fn group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
@@ -36,6 +68,11 @@ pub(super) fn group(api_version: &str) -> &str {
 /// Whether a kind of this `apiVersion` is one of Kubernetes' own, whose schema is known.
 pub(super) fn is_own(api_version: &str) -> bool {
     OWN.contains(&group(api_version))
+}
+
+/// Whether a kind of Kubernetes' own belongs to the whole cluster.
+pub(super) fn is_of_cluster(api_version: &str, kind: &str) -> bool {
+    CLUSTER.iter().any(|(of, kinds)| *of == group(api_version) && kinds.contains(&kind))
 }
 
 /// Where a kind of Kubernetes' own has the template of its pods (`metadata` and `spec`), as names joined by dots; a Pod

@@ -13,6 +13,7 @@ mod delete;
 mod error;
 mod faults;
 mod folder_users;
+mod held;
 mod host_folder;
 mod images;
 mod kinds;
@@ -132,10 +133,12 @@ impl Manifest {
     /// names, `labels` and [`NAMESPACE_LABEL`]. Storage classes that a volume of this manifest
     /// names get the suffix too, in volumes, claims and claim templates alike: the pair can only
     /// bind to each other, and the controller still chooses, so that the claim carries what a
-    /// chosen binding carries (`bound-by-controller`). A hostPath stays as it is.
+    /// chosen binding carries (`bound-by-controller`). A hostPath stays as it is. A storage class that is the default
+    /// one is so for the claims of this manifest only: [`Localised::defaults`].
     ///
     /// References to another namespace inside objects (subjects of bindings, addresses of Services in arguments,
-    /// environments and ConfigMaps, services that the API server calls) follow where they mean an object of this
+    /// environments, ConfigMaps and Secrets, Secrets of volumes and storage classes, sources of claims, services that
+    /// the API server calls) follow where they mean an object of this
     /// manifest. All others, and selectors of namespaces by name, are left and given in [`Localised::foreign`].
     ///
     /// # Errors
@@ -172,9 +175,14 @@ impl Object {
         self.body["metadata"]["generateName"].as_str().filter(|_| self.name().is_empty())
     }
 
-    /// Its namespace, where it names one.
+    /// Its namespace, where it names one: an empty one is none, as templates leave it.
     pub fn namespace(&self) -> Option<&str> {
-        self.body["metadata"]["namespace"].as_str()
+        self.body["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Whether it is of this kind: another group's kind of the name is another one.
+    fn is(&self, group: &str, kind: &str) -> bool {
+        self.kind() == kind && kinds::group(self.api_version()) == group
     }
 }
 

@@ -9,17 +9,17 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
-use kube::core::discovery::Scope;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::apply::{discover, tried};
+use super::apply::{discover, of_namespaces, tried};
 use super::delete::{delete_exact, exactly, gone};
 use super::{ManifestError, NAMESPACE_LABEL, is_ours};
 use crate::chain::chain;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::sanitise;
 use crate::wait::{self, Verdict, WaitError, namespaces};
 
 /// The label of a test's namespace that says which run made it: its value is the run's id.
@@ -138,11 +138,7 @@ impl TestNamespace {
     /// where the API does not say in time.
     async fn held_by(&self, client: &Client, deadline: Deadline) -> Vec<String> {
         let Ok(discovery) = discover(client, deadline).await else { return Vec::new() };
-        let kinds = discovery.groups().flat_map(kube::discovery::ApiGroup::recommended_resources);
-        let listed = kinds.filter(|(_, can)| {
-            can.scope == Scope::Namespaced && can.supports_operation(kube::discovery::verbs::LIST)
-        });
-        let listed = listed.map(async |(resource, _)| {
+        let listed = of_namespaces(&discovery).map(async |resource| {
             let api = Api::<DynamicObject>::namespaced_with(client.unary.clone(), &self.name, &resource);
             let all = ListParams::default();
             let found = deadline.bound(api.list(&all)).await;
@@ -151,7 +147,8 @@ impl TestNamespace {
         let mut held = BTreeMap::new();
         for (kind, objects) in futures::future::join_all(listed).await {
             for object in objects {
-                let (name, finalizers) = (object.name_any(), object.finalizers().join(", "));
+                let name = sanitise::line(&object.name_any());
+                let finalizers = sanitise::line(&object.finalizers().join(", "));
                 let text = match (finalizers.is_empty(), object.metadata.deletion_timestamp.is_some()) {
                     (false, _) => format!("{kind} {name} (finalizers {finalizers})"),
                     (true, true) => format!("{kind} {name} (being deleted)"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, PropagationPolicy};
-use seatrial::manifest::{self, Manifest, ManifestError, NAMESPACE_LABEL, TestNamespace};
+use seatrial::manifest::{self, FIELD_MANAGER, Manifest, ManifestError, NAMESPACE_LABEL, TestNamespace};
 use seatrial::workload::Deployment;
 use serde_json::json;
 
@@ -299,4 +299,94 @@ async fn an_apply_whose_answer_was_lost_made_the_object() {
         assert_eq!(deleted.is_ok(), ours, "{manager}: {deleted:?}");
         assert_eq!(fake.get("ConfigMap", "default", "m").is_none(), ours, "{manager}");
     }
+}
+
+/// `apply` puts fields into what somebody else made, "and `delete` leaves it": the manifest's own objects go all the same.
+#[tokio::test]
+async fn what_is_ours_goes_though_another_object_of_the_manifest_is_not() {
+    let fake = FakeApi::start().await;
+    for name in ["theirs", "theirs-too"] {
+        fake.put(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default",
+            "managedFields": [{"manager": "kubectl", "operation": "Update", "fieldsV1": {}}]}}),
+        );
+    }
+    let client = fake.client().await;
+    let text =
+        ["ours", "theirs-too", "theirs"].map(|name| map(name) + "  namespace: default\n").join("---\n");
+    let manifest = Manifest::read("f.yaml", &text).unwrap();
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err();
+    let ManifestError::Each { failures } = &error else { panic!("{error}") };
+    assert!(failures.iter().all(|f| matches!(f, ManifestError::NotOurs { .. })), "{error}");
+    assert!(["theirs", "theirs-too"].iter().all(|name| fake.get("ConfigMap", "default", name).is_some()));
+    assert!(fake.get("ConfigMap", "default", "ours").is_none(), "{error}");
+}
+
+/// Two stories share a cluster and have the same manifest, a volume with `generateName`: the other one's is in use.
+#[tokio::test]
+async fn a_volume_of_another_story_with_the_same_prefix_is_not_deleted() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let text = "apiVersion: v1\nkind: PersistentVolume\nmetadata: {generateName: rows-}\nspec:\n  \
+                storageClassName: manual\n  hostPath: {path: /mnt/rows}\n";
+    let volume = |name: &str, test: Option<&str>| {
+        let labels = test.map_or(json!({}), |test| json!({NAMESPACE_LABEL: test}));
+        fake.put(json!({"apiVersion": "v1", "kind": "PersistentVolume", "spec": {"hostPath": {"path": "/mnt/rows"}},
+            "metadata": {"name": name, "generateName": "rows-", "labels": labels,
+                "managedFields": [{"manager": FIELD_MANAGER, "operation": "Update", "fieldsV1": {}}]}}))
+    };
+    volume("rows-a", Some("a"));
+    volume("rows-b", Some("b"));
+    volume("rows-none", None);
+    let left =
+        || ["rows-a", "rows-b", "rows-none"].map(|name| fake.get("PersistentVolume", "", name).is_some());
+    let mut manifest = Manifest::read("m.yaml", text).unwrap();
+    let plain = manifest.clone();
+    manifest.localise("a", "a1", &BTreeMap::new()).unwrap();
+    manifest::delete(&client, &manifest, within(10)).await.unwrap();
+    assert_eq!(left(), [false, true, true]);
+    manifest::delete(&client, &plain, within(10)).await.unwrap();
+    assert_eq!(left(), [false, true, false], "one that is no test's leaves those of tests");
+}
+
+/// What somebody put into a namespace that we applied would go with it. What Kubernetes makes in it, and what belongs to
+/// what is ours, is nobody's.
+#[tokio::test]
+async fn a_namespace_of_ours_that_holds_what_is_somebodys_is_not_deleted() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let text = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}",
+        map("ours") + "  namespace: shop\n"
+    );
+    let manifest = Manifest::read("m.yaml", &text).unwrap();
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    let put = |kind: &str, name: &str, manager: &str, owners: serde_json::Value| {
+        fake.put(json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop",
+            "ownerReferences": owners, "managedFields": [{"manager": manager, "operation": "Update", "fieldsV1": {}}]}}));
+    };
+    put("ConfigMap", "kube-root-ca.crt", "kube-controller-manager", json!([]));
+    put("Event", "e", "anybody", json!([]));
+    put(
+        "Pod",
+        "web-0",
+        "anybody",
+        json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "u"}]),
+    );
+    put("PersistentVolumeClaim", "rows", "kubectl-create", json!([]));
+    put("ConfigMap", "notes", "kubectl-edit", json!([]));
+    let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "m.yaml:1: document 1, Namespace shop: it holds what seatrial did not make, so it stays: ConfigMap shop/notes, \
+         PersistentVolumeClaim shop/rows"
+    );
+    assert!(error.hint().is_some());
+    assert!(fake.get("Namespace", "", "shop").is_some());
+    assert!(fake.get("ConfigMap", "shop", "ours").is_none(), "what is ours goes");
+    fake.remove("PersistentVolumeClaim", "shop", "rows");
+    fake.remove("ConfigMap", "shop", "notes");
+    manifest::delete(&client, &manifest, within(10)).await.unwrap();
+    assert!(fake.get("Namespace", "", "shop").is_none());
 }

@@ -141,8 +141,8 @@ pub fn explanation(error: &Error) -> (Exit, Vec<String>) {
     let mut chain: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        // Errors that pass their source through show its text already.
-        if chain.last().is_none_or(|last| !last.ends_with(&text)) {
+        // Errors that pass their source through show its text already, some with more after it.
+        if chain.last().is_none_or(|last| !last.contains(&text)) {
             chain.push(text);
         }
     }
@@ -197,14 +197,25 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
 }
 
 fn manifest(error: &ManifestError) -> Option<Known> {
-    let exit = match error.cause() {
-        ManifestError::Conflict { .. } | ManifestError::NotOurs { .. } => Exit::Refused,
+    Some((of_manifest(error), error.hint()))
+}
+
+fn of_manifest(error: &ManifestError) -> Exit {
+    match error.cause() {
+        ManifestError::Conflict { .. } | ManifestError::NotOurs { .. } | ManifestError::Holds { .. } => {
+            Exit::Refused
+        }
         ManifestError::Yaml { .. } | ManifestError::Wrong { .. } | ManifestError::Several { .. } => {
             Exit::Input
         }
+        ManifestError::Away { .. } => Exit::Unavailable,
+        // What is refused stays so; the other failure is what a next try may do without.
+        ManifestError::Each { failures } => {
+            let all = failures.iter().map(of_manifest);
+            all.into_iter().find(|exit| *exit != Exit::Refused).unwrap_or(Exit::Refused)
+        }
         _ => Exit::Internal,
-    };
-    Some((exit, error.hint()))
+    }
 }
 
 fn folder(error: &HostFolderError) -> Option<Known> {
@@ -374,6 +385,34 @@ mod tests {
         assert_eq!(code(&wrong), Some(Exit::Input));
         let conflict = Error::from(ManifestError::NotOurs { what: "PersistentVolume pv".into() });
         assert_eq!(explanation(&conflict).0, Exit::Refused);
+    }
+
+    /// The file is good: what is missing is a server, and what is refused is somebody's.
+    #[test]
+    fn objects_that_failed_beside_one_another_have_the_code_of_the_failure() {
+        let place = seatrial::manifest::Place {
+            file: "m.yaml".into(),
+            line: 1,
+            document: 1,
+            item: None,
+            kind: "A".into(),
+            name: "a".into(),
+        };
+        let away = || ManifestError::Away {
+            place: Box::new(place.clone()),
+            api_version: "x.test/v1".into(),
+            reason: "MissingEndpoints".into(),
+        };
+        let theirs = || ManifestError::NotOurs { what: "ConfigMap m".into() };
+        let each = |failures| Error::from(ManifestError::Each { failures });
+        assert_eq!(explanation(&each(vec![away(), away()])).0, Exit::Unavailable);
+        assert_eq!(explanation(&each(vec![theirs(), theirs()])).0, Exit::Refused);
+        assert_eq!(explanation(&each(vec![theirs(), away()])).0, Exit::Unavailable);
+        let partly = ManifestError::Partly { applied: vec!["ConfigMap m".into()], source: Box::new(away()) };
+        let (exit, lines) = explanation(&partly.into());
+        assert_eq!(exit, Exit::Unavailable);
+        assert_eq!(lines[0].matches("MissingEndpoints").count(), 1, "{lines:?}");
+        assert_eq!(lines[1], "hint: kubectl describe apiservice v1.x.test");
     }
 
     #[test]

@@ -9,7 +9,27 @@ use crate::deadline::Deadline;
 /// `ask` must be idempotent.
 pub(in crate::manifest) async fn tried<T, F>(
     deadline: Deadline,
+    ask: impl FnMut() -> F,
+) -> Result<T, ApiError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    tried_while(deadline, ask, |error| error.is_transient() && !is_schema(error)).await
+}
+
+/// As [`tried`], of a request that must not be done twice: only a 429 is followed by another try, since it says that the
+/// request was not looked at. One that met no answer may have been done.
+pub(super) async fn tried_once<T, F>(deadline: Deadline, ask: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    tried_while(deadline, ask, |error| error.code() == Some(429)).await
+}
+
+async fn tried_while<T, F>(
+    deadline: Deadline,
     mut ask: impl FnMut() -> F,
+    goes_on: impl Fn(&ApiError) -> bool,
 ) -> Result<T, ApiError>
 where
     F: Future<Output = kube::Result<T>>,
@@ -23,7 +43,7 @@ where
             Ok(Err(error)) => ApiError::from(error),
             Err(_) => return Err(last.unwrap_or_else(silent)),
         };
-        if !error.is_transient() || is_schema(&error) || deadline.is_over() {
+        if !goes_on(&error) || deadline.is_over() {
             return Err(error);
         }
         let asked = error.status.as_ref().and_then(|s| s.details.as_ref()?.retry_after_seconds.into());

@@ -9,16 +9,16 @@ use kube::core::discovery::Scope;
 use kube::runtime::watcher;
 use serde_json::Value;
 
-use super::super::kinds::group;
 use super::super::{Manifest, ManifestError, Object};
 use super::served::{discover, scoped};
 use crate::client::Client;
 use crate::deadline::Deadline;
+use crate::sanitise;
 use crate::wait::{self, Check, Verdict, check};
 
 /// Whether an object defines a kind.
 pub(in crate::manifest) fn is_definition(object: &Object) -> bool {
-    group(object.api_version()) == "apiextensions.k8s.io" && object.kind() == "CustomResourceDefinition"
+    object.is("apiextensions.k8s.io", "CustomResourceDefinition")
 }
 
 /// The kinds that the definitions of a manifest define.
@@ -59,7 +59,7 @@ impl Defined {
 }
 
 /// The kinds of a definition, one for each version that it serves.
-fn kinds(spec: &Value) -> Vec<(ApiResource, Scope)> {
+pub(in crate::manifest) fn kinds(spec: &Value) -> Vec<(ApiResource, Scope)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let scope = if spec["scope"] == "Namespaced" { Scope::Namespaced } else { Scope::Cluster };
     let served =
@@ -132,7 +132,7 @@ fn established(name: &str) -> impl Check<Definition> + use<> {
             let condition = |name: &str| conditions.into_iter().flatten().find(|c| c.type_ == name);
             let said = |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
             let texts = [&condition.reason, &condition.message];
-            texts.map(|text| text.as_deref().unwrap_or_default()).join(": ")
+            sanitise::line(&texts.map(|text| text.as_deref().unwrap_or_default()).join(": "))
         };
             match (condition("Established"), condition("NamesAccepted")) {
                 (Some(established), _) if established.status == "True" => Verdict::Met,

@@ -2,13 +2,15 @@
 
 use kube::api::{DynamicObject, PostParams};
 use kube::{Api, ResourceExt};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
-use super::faults::Faults;
+use super::faults::{Failures, Faults};
 use super::read::twice;
 use super::{FIELD_MANAGER, Manifest, ManifestError, Object, OwnedField};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::sanitise;
 
 mod asked;
 mod definitions;
@@ -17,10 +19,12 @@ mod served;
 mod whose;
 
 pub(super) use asked::tried;
+use asked::tried_once;
 use definitions::Defined;
-pub(super) use definitions::is_definition;
-pub(super) use served::{Served, discover};
+pub(super) use definitions::{is_definition, kinds};
+pub(super) use served::{Served, discover, of_namespaces};
 use whose::Applying;
+pub(super) use whose::KUBERNETES;
 
 /// An object as the API gave it back.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +77,7 @@ impl Applied {
 /// belongs to the whole cluster. The last three are found before anything is applied.
 /// [`ManifestError::Conflict`] names the fields that other managers own with other values.
 /// [`ManifestError::Away`] for objects whose API is another server's that is not available: all others are applied.
+/// [`ManifestError::Each`] for several of them.
 /// [`ManifestError::Partly`] around any of them, with what was applied before.
 pub async fn apply(
     client: &Client,
@@ -107,7 +112,7 @@ async fn apply_as(
     faults.end()?;
     let served = Served::ask(client, manifest, deadline).await?;
     let defined = Defined::by(manifest);
-    let mut away = Faults::default();
+    let mut away = Failures::default();
     let mut planned = Vec::new();
     for object in manifest.objects() {
         match served.api(&client.unary, object) {
@@ -154,7 +159,8 @@ async fn one(
     if object.generate_name().is_some() {
         return created(object, api, deadline).await;
     }
-    let found = tried(deadline, || api.get_metadata_opt(object.name())).await;
+    let name = segment(object.name());
+    let found = tried(deadline, || api.get_metadata_opt(&name)).await;
     let found = found.map_err(|source| failed(object, "look for it", deadline, source))?;
     let applying = Applying { object, api, force, deadline };
     let given = applying.whosever(found.map(|found| found.metadata)).await;
@@ -167,7 +173,7 @@ async fn one(
 }
 
 /// Creates an object to which the API gives its name. A request whose answer was lost is not made again: it may have
-/// created one.
+/// created one. One that was throttled is.
 async fn created(
     object: &Object,
     api: &Api<DynamicObject>,
@@ -177,10 +183,7 @@ async fn created(
     let body: DynamicObject = serde_json::from_value(object.body.clone())
         .map_err(|error| failed(ApiError { text: error.to_string(), status: None }))?;
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-    let given = match deadline.bound(api.create(&params, &body)).await {
-        Ok(given) => given.map_err(|error| failed(ApiError::from(error)))?,
-        Err(_) => return Err(failed(ApiError { text: "the API gave no answer".into(), status: None })),
-    };
+    let given = tried_once(deadline, || api.create(&params, &body)).await.map_err(failed)?;
     Ok(Applied { generated: true, ..Applied::from(given) })
 }
 
@@ -191,7 +194,7 @@ fn owned(error: &ApiError) -> Vec<OwnedField> {
     let conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");
     let owned = conflicts.map(|cause| {
         let manager = cause.message.strip_prefix("conflict with ").unwrap_or(&cause.message);
-        OwnedField { field: cause.field.clone(), manager: manager.to_owned() }
+        OwnedField { field: sanitise::line(&cause.field), manager: sanitise::line(manager) }
     });
     owned.collect()
 }
@@ -210,6 +213,28 @@ impl From<DynamicObject> for Applied {
             generated: false,
         }
     }
+}
+
+/// A name as a segment of a request's path: names of RBAC may have blanks.
+pub(super) fn segment(name: &str) -> String {
+    const NO_PATH: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'%')
+        .add(b'/')
+        .add(b'<')
+        .add(b'>')
+        .add(b'?')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}')
+        .add(b'[')
+        .add(b']');
+    utf8_percent_encode(name, NO_PATH).to_string()
 }
 
 pub(super) fn failed(

@@ -6,13 +6,14 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams, TypeMeta};
 use kube::core::discovery::Scope;
-use kube::discovery::Discovery;
+use kube::discovery::{ApiGroup, Discovery, verbs};
 
 use super::super::kinds::{group, is_own};
 use super::super::{Manifest, ManifestError, Object};
 use super::asked::tried;
 use crate::client::Client;
 use crate::deadline::Deadline;
+use crate::sanitise;
 
 /// The kinds of a cluster.
 pub(in crate::manifest) struct Served {
@@ -60,6 +61,11 @@ impl Served {
         scoped(client, object, &resource, &capabilities.scope)
     }
 
+    /// Every kind of a namespace whose objects can be listed, in the version that is recommended.
+    pub(in crate::manifest) fn of_namespaces(&self) -> impl Iterator<Item = ApiResource> {
+        of_namespaces(&self.discovery)
+    }
+
     /// The `apiVersion`s in which a kind of this name is served, those of its group first.
     fn versions(&self, kind: &str, group: &str) -> Vec<String> {
         let mut found = Vec::new();
@@ -71,7 +77,7 @@ impl Served {
             }
         }
         found.sort_by_key(|(other, _)| *other);
-        found.into_iter().map(|(_, api_version)| api_version).collect()
+        found.into_iter().map(|(_, api_version)| sanitise::line(&api_version)).collect()
     }
 }
 
@@ -85,6 +91,14 @@ pub(in crate::manifest) async fn discover(
     found.map_err(|source| ManifestError::Discovery { waited: deadline.waited(), source })
 }
 
+/// Every kind of a namespace whose objects can be listed, in the version that is recommended.
+pub(in crate::manifest) fn of_namespaces(discovery: &Discovery) -> impl Iterator<Item = ApiResource> {
+    let kinds = discovery.groups().flat_map(ApiGroup::recommended_resources);
+    let listed =
+        kinds.filter(|(_, can)| can.scope == Scope::Namespaced && can.supports_operation(verbs::LIST));
+    listed.map(|(resource, _)| resource)
+}
+
 /// The `apiVersion` of another server that is not available, with the reason.
 fn away(service: &APIService) -> Option<(String, String)> {
     let spec = service.spec.as_ref().filter(|spec| spec.service.is_some())?;
@@ -94,7 +108,8 @@ fn away(service: &APIService) -> Option<(String, String)> {
         return None;
     }
     let said = [&available.reason, &available.message].map(|text| text.as_deref().unwrap_or_default());
-    let reason = said.join(": ").trim_matches([':', ' ']).to_owned();
+    // Another server's words.
+    let reason = sanitise::line(said.join(": ").trim_matches([':', ' ']));
     let reason = if reason.is_empty() { "it is not available".into() } else { reason };
     let version = spec.version.as_deref().unwrap_or_default();
     Some((format!("{}/{version}", spec.group.as_deref().unwrap_or_default()), reason))

@@ -5,7 +5,7 @@ use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
 use serde_json::{Value, json};
 
-use super::tried;
+use super::{segment, tried};
 use crate::client::ApiError;
 use crate::deadline::Deadline;
 use crate::manifest::{FIELD_MANAGER, GUEST, Object, is_ours};
@@ -55,12 +55,14 @@ impl Applying<'_> {
             ..PatchParams::default()
         };
         let patch = Patch::Apply(body);
-        tried(self.deadline, || self.api.patch(self.object.name(), &params, &patch)).await
+        let name = segment(self.object.name());
+        tried(self.deadline, || self.api.patch(&name, &params, &patch)).await
     }
 }
 
 /// Field managers that write into an object soon after it was made, whoever made it.
-const KUBERNETES: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
+pub(in crate::manifest) const KUBERNETES: [&str; 4] =
+    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
 
 /// Whether the object of an answer was made by this apply: nobody else manages any of it. An apply before it, of which
 /// the answer was lost, may have made it: Kubernetes' own components may have written into it since then, and into its

@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::faults::Faults;
-use super::kinds::is_own;
+use super::kinds::{group, is_own};
 use super::yaml::{Data, Entry, Node};
 
 mod paths;
@@ -23,7 +23,7 @@ pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut 
     match metadata.map(|entry| &entry.value) {
         None => faults.wrong(place, line, "`metadata` is missing"),
         Some(value) => match &value.data {
-            Data::Map(_) => names(value, line, place, faults),
+            Data::Map(_) => names(value, types, line, place, faults),
             Data::Null => faults.wrong(place, line, "`metadata` is missing"),
             _ => faults.wrong(place, line, format!("`metadata` is {}, not an object", value.kind())),
         },
@@ -53,9 +53,11 @@ fn header(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
     }
 }
 
-fn names(metadata: &Node, line: u64, place: &Place, faults: &mut Faults) {
+fn names(metadata: &Node, types: &Types<'_>, line: u64, place: &Place, faults: &mut Faults) {
     let of = |field: &str| metadata.entry(field).filter(|e| !matches!(e.value.data, Data::Null));
-    let name = of("name").or_else(|| of("generateName"));
+    // An empty name is none (`omitempty`).
+    let prefix = of("generateName").filter(|entry| entry.value.text() != Some(""));
+    let name = of("name").filter(|e| prefix.is_none() || e.value.text() != Some("")).or(prefix);
     if name.is_none() {
         let line = metadata.entry("name").map_or(line, |entry| entry.line);
         faults.wrong(place, line, "`metadata.name` is missing");
@@ -64,8 +66,7 @@ fn names(metadata: &Node, line: u64, place: &Place, faults: &mut Faults) {
         let Some(entry) = entry else { continue };
         let field = format!("metadata.{}", entry.key);
         match entry.value.text() {
-            // No name of Kubernetes' is so, and a request could not be made of it.
-            Some(text) if text.chars().any(|c| !c.is_ascii_graphic() || "/%?#".contains(c)) => {
+            Some(text) if !is_segment(text, types, &entry.key) => {
                 faults.wrong(place, entry.line, format!("`{field}` {text:?} is no name"));
             }
             Some(text) if is_name && text.is_empty() => {
@@ -75,6 +76,16 @@ fn names(metadata: &Node, line: u64, place: &Place, faults: &mut Faults) {
             None => faults.wrong(place, entry.line, unnamed(&field, &entry.value)),
         }
     }
+}
+
+/// Whether a name can be part of a request's path. The API takes any segment of a path for the names of RBAC
+/// (`ValidateRBACName`), so that they may have blanks; all others are of letters, digits and few signs. As a segment `.`
+/// and `..` are steps to another resource (apimachinery: `IsValidPathSegmentName`); a prefix gets letters.
+fn is_segment(text: &str, types: &Types<'_>, field: &str) -> bool {
+    let is_any = group(types.api_version) == "rbac.authorization.k8s.io" && field != "namespace";
+    let is_step = [".", ".."].contains(&text) && field != "generateName";
+    let fits = |c: char| if is_any { !"/%".contains(c) } else { c.is_ascii_graphic() && !"/%?#".contains(c) };
+    !is_step && text.chars().all(fits)
 }
 
 /// Why a value is no name.

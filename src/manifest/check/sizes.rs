@@ -62,13 +62,19 @@ pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut 
 
 /// The bytes of all values as the API server counts them: a Secret's texts replace its data of the same key.
 fn data(node: &Node, kind: &str) -> usize {
-    let encoded = |text: &Node| size(text) / 4 * 3;
     let (texts, bytes) = if kind == "Secret" { ("stringData", "data") } else { ("data", "binaryData") };
     let mut sizes = BTreeMap::new();
     let of = |field: &str| node.get(field).into_iter().flat_map(|field| field.entries());
-    sizes.extend(of(bytes).map(|entry| (&entry.key, encoded(&entry.value).saturating_sub(2))));
+    sizes
+        .extend(of(bytes).map(|entry| (&entry.key, entry.value.text().map_or(0, encoded).saturating_sub(2))));
     sizes.extend(of(texts).map(|entry| (&entry.key, size(&entry.value))));
     sizes.values().sum()
+}
+
+/// The bytes that a base64 text stands for, at most two more. Line ends in it are nothing to the server (Go's
+/// encoding/base64).
+fn encoded(text: &str) -> usize {
+    text.bytes().filter(|byte| !b"\r\n".contains(byte)).count() / 4 * 3
 }
 
 fn size(node: &Node) -> usize {
@@ -80,7 +86,7 @@ fn texts(node: &Node, types: &Types<'_>) -> usize {
     let is_encoded = types.kind == "Secret" || types.kind == "ConfigMap";
     match &node.data {
         // What is base64 is stored as what it stands for.
-        Data::Text(text) if is_encoded => text.len() / 4 * 3,
+        Data::Text(text) if is_encoded => encoded(text),
         Data::Text(text) => text.len(),
         Data::List(items) => items.iter().map(|item| texts(item, types)).sum(),
         Data::Map(entries) => entries.iter().map(|entry| texts(&entry.value, types)).sum(),

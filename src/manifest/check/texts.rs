@@ -7,6 +7,7 @@ use super::super::kinds::{group, pod_template};
 use super::super::yaml::{Data, Node};
 use super::Types;
 use super::paths::at;
+use crate::secret;
 
 /// Of every object, and of the template of every pod.
 const METADATA: [&str; 2] = ["metadata.labels", "metadata.annotations"];
@@ -78,32 +79,34 @@ fn of_kind(types: &Types<'_>) -> &'static [&'static str] {
 
 /// Finds what is no text in all of them.
 pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
-    for path in METADATA.iter().chain(of_kind(types)) {
-        field(node, path, place, faults);
-    }
+    let is_secret = group(types.api_version).is_empty() && types.kind == "Secret";
+    METADATA.iter().for_each(|path| field(node, path, false, place, faults));
+    of_kind(types).iter().for_each(|path| field(node, path, is_secret, place, faults));
     let Some(template) = pod_template(types.api_version, types.kind) else { return };
     let prefix = if template.is_empty() { String::new() } else { format!("{template}.") };
     // A Pod's own metadata is looked at already.
     for path in METADATA.iter().filter(|_| !template.is_empty()).chain(&POD) {
-        field(node, &format!("{prefix}{path}"), place, faults);
+        field(node, &format!("{prefix}{path}"), false, place, faults);
     }
     for affinity in ["podAffinity", "podAntiAffinity"] {
         for term in AFFINITY {
             for selector in ["labelSelector", "namespaceSelector"] {
                 let path = format!("{prefix}spec.affinity.{affinity}.{term}{selector}.matchLabels");
-                field(node, &path, place, faults);
+                field(node, &path, false, place, faults);
             }
         }
     }
 }
 
-fn field(node: &Node, path: &str, place: &Place, faults: &mut Faults) {
+/// `is_secret` where all that stands in the field is.
+fn field(node: &Node, path: &str, is_secret: bool, place: &Place, faults: &mut Faults) {
     for (path, entry) in at(node, path) {
         if !matches!(entry.value.data, Data::Null | Data::Map(_)) {
             faults.wrong(place, entry.line, format!("`{path}` is {}, not an object", entry.value.kind()));
         }
         for entry in entry.value.entries().iter().filter(|entry| entry.value.text().is_none()) {
-            faults.wrong(place, entry.line, format!("`{path}.{}`: {}", entry.key, as_text(&entry.value)));
+            let told = as_text(&entry.value, is_secret || secret::is_name(&entry.key));
+            faults.wrong(place, entry.line, format!("`{path}.{}`: {told}", entry.key));
         }
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
@@ -46,6 +48,47 @@ const SELECTORS: [&str; 5] = [
 const SERVICES: [&str; 3] =
     ["webhooks[].clientConfig.service", "spec.conversion.webhook.clientConfig.service", "spec.service"];
 
+/// Secrets by namespace and name, of a volume (core/v1: `SecretReference` and `ObjectReference`).
+const SECRETS: [&str; 11] = [
+    "spec.csi.controllerPublishSecretRef",
+    "spec.csi.controllerExpandSecretRef",
+    "spec.csi.nodeStageSecretRef",
+    "spec.csi.nodePublishSecretRef",
+    "spec.csi.nodeExpandSecretRef",
+    "spec.flexVolume.secretRef",
+    "spec.iscsi.secretRef",
+    "spec.rbd.secretRef",
+    "spec.cephfs.secretRef",
+    "spec.scaleIO.secretRef",
+    "spec.storageos.secretRef",
+];
+
+/// Of a storage class: beginnings of the parameters that name a Secret by namespace and name (external-provisioner,
+/// external-resizer). Names with `${` are made of the claim's.
+const PARAMETERS: [&str; 6] = [
+    "csi.storage.k8s.io/provisioner-secret",
+    "csi.storage.k8s.io/controller-publish-secret",
+    "csi.storage.k8s.io/controller-expand-secret",
+    "csi.storage.k8s.io/node-stage-secret",
+    "csi.storage.k8s.io/node-publish-secret",
+    "csi.storage.k8s.io/node-expand-secret",
+];
+
+/// Texts of a container in which addresses may stand.
+const TEXTS: [&str; 11] = [
+    "env[].value",
+    "args[]",
+    "command[]",
+    "livenessProbe.exec.command[]",
+    "readinessProbe.exec.command[]",
+    "startupProbe.exec.command[]",
+    "livenessProbe.httpGet.host",
+    "readinessProbe.httpGet.host",
+    "startupProbe.httpGet.host",
+    "lifecycle.postStart.exec.command[]",
+    "lifecycle.preStop.exec.command[]",
+];
+
 /// Below a pod's `spec.affinity`.
 const TERMS: [&str; 4] = [
     "podAffinity.requiredDuringSchedulingIgnoredDuringExecution[]",
@@ -56,7 +99,8 @@ const TERMS: [&str; 4] = [
 
 /// Changes the references that mean an object of the manifest; gives the others.
 pub(super) fn follow(objects: &mut [Object], namespace: &str) -> Vec<ForeignReference> {
-    let own = objects.iter().map(|o| (o.kind().to_owned(), o.name().to_owned())).collect();
+    let of = |o: &Object| [group(o.api_version()), o.kind(), o.name()].map(str::to_owned);
+    let own = objects.iter().map(of).collect();
     let mut walk = Walk { own, namespace, place: None, found: Vec::new() };
     for object in objects {
         walk.place = Some(object.place.clone());
@@ -66,8 +110,8 @@ pub(super) fn follow(objects: &mut [Object], namespace: &str) -> Vec<ForeignRefe
 }
 
 struct Walk<'n> {
-    /// Kind and name of every object of the manifest.
-    own: BTreeSet<(String, String)>,
+    /// Group, kind and name of every object of the manifest.
+    own: BTreeSet<[String; 3]>,
     namespace: &'n str,
     place: Option<Place>,
     found: Vec<ForeignReference>,
@@ -84,11 +128,37 @@ impl Walk<'_> {
             }
             ("admissionregistration.k8s.io" | "apiextensions.k8s.io" | "apiregistration.k8s.io", _) => {
                 for path in SERVICES {
-                    each(body, path, &mut |field, service| self.named(&field, "Service", service));
+                    each(body, path, &mut |field, service| {
+                        self.named(&field, Some(("", "Service")), service)
+                    });
                 }
-                each(body, "spec.paramRef", &mut |field, params| self.named(&field, "", params));
+                each(body, "spec.paramRef", &mut |field, params| self.named(&field, None, params));
             }
             ("", "ConfigMap") => each(body, "data{}", &mut |field, text| self.addresses(&field, text)),
+            ("", "Secret") => {
+                each(body, "stringData{}", &mut |field, text| self.addresses(&field, text));
+                each(body, "data{}", &mut |field, text| self.encoded(&field, text));
+            }
+            ("", "PersistentVolume") => self.volume(body),
+            ("", "PersistentVolumeClaim") => self.claim(body, ""),
+            ("apps", "StatefulSet") => self.claim(body, "spec.volumeClaimTemplates[]."),
+            ("storage.k8s.io", "StorageClass") => self.parameters(body),
+            ("", "Endpoints") => {
+                for of in ["addresses", "notReadyAddresses"] {
+                    let path = format!("subsets[].{of}[].targetRef");
+                    each(body, &path, &mut |field, target| self.object_reference(&field, target));
+                }
+            }
+            ("discovery.k8s.io", "EndpointSlice") => {
+                each(body, "endpoints[].targetRef", &mut |field, target| {
+                    self.object_reference(&field, target)
+                });
+            }
+            ("", "ServiceAccount") => {
+                each(body, "secrets[]", &mut |field, secret| {
+                    self.named(&field, Some(("", "Secret")), secret)
+                });
+            }
             ("", "Service") => {
                 each(body, "spec.externalName", &mut |field, text| self.addresses(&field, text))
             }
@@ -106,11 +176,13 @@ impl Walk<'_> {
 
     fn pod(&mut self, body: &mut Value, spec: String) {
         for containers in ["containers[]", "initContainers[]"] {
-            for text in ["env[].value", "args[]", "command[]"] {
+            for text in TEXTS {
                 let path = format!("{spec}.{containers}.{text}");
                 each(body, &path, &mut |field, text| self.addresses(&field, text));
             }
         }
+        each(body, &format!("{spec}.dnsConfig.searches[]"), &mut |field, domain| self.domain(&field, domain));
+        self.claim(body, &format!("{spec}.volumes[].ephemeral.volumeClaimTemplate."));
         for term in TERMS {
             let term = format!("{spec}.affinity.{term}");
             let selector = format!("{term}.namespaceSelector");
@@ -121,15 +193,57 @@ impl Walk<'_> {
         }
     }
 
+    fn volume(&mut self, body: &mut Value) {
+        for path in SECRETS {
+            each(body, path, &mut |field, secret| self.named(&field, Some(("", "Secret")), secret));
+        }
+        let others = [
+            ("spec.azureFile", "secretName", "secretNamespace", "Secret"),
+            ("spec.glusterfs", "endpoints", "endpointsNamespace", "Endpoints"),
+        ];
+        for (path, name, namespace, kind) in others {
+            each(body, path, &mut |field, source| {
+                self.named_by(&field, Some(("", kind)), source, name, namespace)
+            });
+        }
+        each(body, "spec.storageos.volumeNamespace", &mut |field, name| self.foreign(&field, name.as_str()));
+    }
+
+    /// What a claim is filled from.
+    fn claim(&mut self, body: &mut Value, prefix: &str) {
+        each(body, &format!("{prefix}spec.dataSourceRef"), &mut |field, source| {
+            let group = source["apiGroup"].as_str().unwrap_or_default().to_owned();
+            let kind = source["kind"].as_str().unwrap_or_default().to_owned();
+            self.named(&field, Some((&group, &kind)), source);
+        });
+    }
+
+    fn object_reference(&mut self, field: &str, reference: &mut Value) {
+        let group = group(reference["apiVersion"].as_str().unwrap_or_default()).to_owned();
+        let kind = reference["kind"].as_str().unwrap_or_default().to_owned();
+        self.named(field, Some((&group, &kind)), reference);
+    }
+
+    fn parameters(&mut self, body: &mut Value) {
+        let Some(parameters) = body.get_mut("parameters") else { return };
+        for prefix in PARAMETERS {
+            let (name, namespace) = (format!("{prefix}-name"), format!("{prefix}-namespace"));
+            let is_made = parameters[&namespace].as_str().is_some_and(|there| there.contains("${"));
+            if !is_made && parameters.is_object() {
+                self.named_by("parameters", Some(("", "Secret")), parameters, &name, &namespace);
+            }
+        }
+    }
+
     /// A subject of a binding: a ServiceAccount, or a user or group by which one is named.
     fn subject(&mut self, field: &str, subject: &mut Value) {
         match subject["kind"].as_str() {
-            Some("ServiceAccount") => self.named(field, "ServiceAccount", subject),
+            Some("ServiceAccount") => self.named(field, Some(("", "ServiceAccount")), subject),
             Some("User") => {
                 let name =
                     subject["name"].as_str().and_then(|name| name.strip_prefix("system:serviceaccount:"));
                 let Some((namespace, account)) = name.and_then(|name| name.split_once(':')) else { return };
-                if self.is_own("ServiceAccount", account) {
+                if self.is_own(Some(("", "ServiceAccount")), account) {
                     subject["name"] = format!("system:serviceaccount:{}:{account}", self.namespace).into();
                 } else {
                     let namespace = namespace.to_owned();
@@ -145,14 +259,25 @@ impl Walk<'_> {
         }
     }
 
-    /// Something by `namespace` and `name`.
-    fn named(&mut self, field: &str, kind: &str, reference: &mut Value) {
-        let Some(there) = reference["namespace"].as_str() else { return };
-        if self.is_own(kind, reference["name"].as_str().unwrap_or_default()) {
-            reference["namespace"] = self.namespace.into();
+    /// Something by `namespace` and `name`; of any kind where none is known.
+    fn named(&mut self, field: &str, kind: Option<(&str, &str)>, reference: &mut Value) {
+        self.named_by(field, kind, reference, "name", "namespace");
+    }
+
+    fn named_by(
+        &mut self,
+        field: &str,
+        kind: Option<(&str, &str)>,
+        of: &mut Value,
+        name: &str,
+        namespace: &str,
+    ) {
+        let Some(there) = of[namespace].as_str().filter(|there| !there.is_empty()) else { return };
+        if self.is_own(kind, of[name].as_str().unwrap_or_default()) {
+            of[namespace] = self.namespace.into();
         } else {
             let there = there.to_owned();
-            self.foreign(&format!("{field}.namespace"), Some(&there));
+            self.foreign(&format!("{field}.{namespace}"), Some(&there));
         }
     }
 
@@ -169,6 +294,28 @@ impl Walk<'_> {
         }
     }
 
+    /// Addresses of Services in a text that is given as base64.
+    fn encoded(&mut self, field: &str, encoded: &mut Value) {
+        let letters: String =
+            encoded.as_str().unwrap_or_default().chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+        let text = STANDARD.decode(letters).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(text) = text else { return };
+        let mut after = Value::String(text.clone());
+        self.addresses(field, &mut after);
+        if let Some(after) = after.as_str().filter(|after| *after != text) {
+            *encoded = STANDARD.encode(after).into();
+        }
+    }
+
+    /// A domain that names are looked for in: that of a namespace's Services.
+    fn domain(&mut self, field: &str, domain: &mut Value) {
+        let there = domain.as_str().and_then(|domain| domain.split_once(".svc"));
+        let there =
+            there.filter(|(there, rest)| !there.contains('.') && (rest.is_empty() || rest.starts_with('.')));
+        let there = there.map(|(there, _)| there.to_owned());
+        self.foreign(field, there.as_deref());
+    }
+
     /// Addresses of Services in a text.
     fn addresses(&mut self, field: &str, text: &mut Value) {
         static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
@@ -181,7 +328,7 @@ impl Walk<'_> {
         let mut foreign = Vec::new();
         let after = ADDRESS.replace_all(before, |found: &Captures<'_>| {
             let (name, there) = (&found["name"], &found["namespace"]);
-            if self.is_own("Service", name) {
+            if self.is_own(Some(("", "Service")), name) {
                 return format!("{name}.{}{}", self.namespace, &found["end"]);
             }
             // The API server's address is every pod's.
@@ -197,8 +344,9 @@ impl Walk<'_> {
         foreign.iter().for_each(|there| self.foreign(field, Some(there)));
     }
 
-    fn is_own(&self, kind: &str, name: &str) -> bool {
-        self.own.iter().any(|(k, n)| n == name && (k == kind || kind.is_empty()))
+    fn is_own(&self, kind: Option<(&str, &str)>, name: &str) -> bool {
+        let is = |(group, kind): (&str, &str), own: &[String; 3]| own[0] == group && own[1] == kind;
+        self.own.iter().any(|own| own[2] == name && kind.is_none_or(|kind| is(kind, own)))
     }
 
     fn foreign(&mut self, field: &str, namespace: Option<&str>) {

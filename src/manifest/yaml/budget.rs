@@ -14,12 +14,16 @@ const ALIASED_BYTES: usize = 16 << 20;
 /// Levels of lists and maps. Kubernetes' own objects have fewer than 30, definitions of custom ones fewer than 100.
 pub(super) const DEPTH: usize = 200;
 
+/// Bytes that are read again because of texts that another library than the parser reads (`again`).
+const AGAIN: usize = 64 << 20;
+
 /// What was used of it so far.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Budget {
     nodes: usize,
     aliased: usize,
     aliased_bytes: usize,
+    again: usize,
 }
 
 impl Budget {
@@ -49,6 +53,19 @@ impl Budget {
                 over("bytes of text", self.aliased_bytes, ALIASED_BYTES)
             }
             () => Ok(()),
+        }
+    }
+
+    /// Takes room to read a text once more.
+    pub(super) fn again(&mut self, line: u64, bytes: usize) -> Result<(), Flaw> {
+        self.again = self.again.saturating_add(bytes);
+        match self.again > AGAIN {
+            false => Ok(()),
+            true => {
+                let why = "too many texts within brackets end with `:`, are a `-` alone, or have a `#` directly after \
+                           them: put them in quotes, and a blank before `#`";
+                Err(Flaw { line, why: why.into() })
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! The events of the YAML parser made into documents.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
+use super::again::{self, Edit};
 use super::budget::{Budget, DEPTH};
 use super::key::key;
 use super::said::{flaw, line_of};
@@ -14,6 +16,24 @@ use super::{Data, Document, Entry, Flaw, Node};
 
 /// The documents of a part. One that cannot be read has no root, and ends the part.
 pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Vec<Document<'t>>, Flaw> {
+    let mut text = Cow::Borrowed(chunk.text);
+    loop {
+        let (before, mut edits) = (*budget, Vec::new());
+        let documents = read(chunk, &text, budget, &mut edits)?;
+        let Some(first) = edits.first() else { return Ok(documents) };
+        *budget = before;
+        budget.again(line_of(first.line, chunk.line), text.len())?;
+        text = Cow::Owned(again::changed(&text, &edits));
+    }
+}
+
+/// The documents of `text`, which is that of the part or a changed one; and what is to be changed in it.
+fn read<'t>(
+    chunk: &Chunk<'t>,
+    text: &str,
+    budget: &mut Budget,
+    edits: &mut Vec<Edit>,
+) -> Result<Vec<Document<'t>>, Flaw> {
     let mut options = granit_parser::options! {
         block_scalar_eof_without_line_feed: true,
         // Ours comes first.
@@ -22,11 +42,14 @@ pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Ve
     };
     options.set_emit_comments(false);
     let mut documents = Vec::new();
-    let mut open = Open::new(chunk);
-    for event in Parser::new_from_str_with_options(chunk.text, options) {
+    let mut open = Open::new(chunk, text);
+    for event in Parser::new_from_str_with_options(text, options) {
+        if let Ok((Event::Scalar(_, style, ..), span)) = &event {
+            edits.extend(again::of_text(*style, span, text));
+        }
         let step = match event {
             Ok((Event::DocumentStart(..), _)) => {
-                open = Open::new(chunk);
+                open = Open::new(chunk, text);
                 Ok(())
             }
             Ok((Event::DocumentEnd, _)) => {
@@ -34,7 +57,10 @@ pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Ve
                 Ok(())
             }
             Ok((event, span)) => open.take(event, &span, budget)?,
-            Err(error) => Err(flaw(&error, chunk.line)),
+            Err(error) => {
+                edits.extend(again::of_error(&error, text));
+                Err(flaw(&error, chunk.line))
+            }
         };
         if let Err(flaw) = step {
             documents.push(open.broken(flaw));
@@ -47,6 +73,8 @@ pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Ve
 /// A document that is being read.
 struct Open<'c, 't> {
     chunk: &'c Chunk<'t>,
+    /// What is read.
+    text: &'c str,
     /// The lists and maps that are not closed yet, the outermost first.
     frames: Vec<Frame>,
     anchors: HashMap<usize, Rc<Node>>,
@@ -84,13 +112,13 @@ enum Key {
 type Step = Result<Result<(), Flaw>, Flaw>;
 
 impl<'c, 't> Open<'c, 't> {
-    fn new(chunk: &'c Chunk<'t>) -> Self {
-        Self { chunk, frames: Vec::new(), anchors: HashMap::new(), root: None, flaws: Vec::new() }
+    fn new(chunk: &'c Chunk<'t>, text: &'c str) -> Self {
+        Self { chunk, text, frames: Vec::new(), anchors: HashMap::new(), root: None, flaws: Vec::new() }
     }
 
     fn take(&mut self, event: Event<'_>, span: &Span, budget: &mut Budget) -> Step {
         let line = line_of(span.start.line(), self.chunk.line);
-        let source = span.slice(self.chunk.text).unwrap_or_default();
+        let source = span.slice(self.text).unwrap_or_default();
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 budget.node(line)?;

@@ -25,8 +25,14 @@ pub(super) fn documents<'t>(
         return Ok(None);
     }
     let mut documents = Vec::new();
-    while stream.rest.peek().is_some() {
+    while let Some(first) = stream.rest.after_comments() {
         let line = stream.rest.line;
+        // After one document kubectl goes on with YAML where JSON ends.
+        if first != '{' && documents.len() == 1 {
+            let rest = Chunk { text: stream.rest.text, line, after: "" };
+            documents.extend(build::documents(&rest, budget)?);
+            break;
+        }
         let (root, stop) = match stream.value(budget) {
             Ok(root) => (Some(root), None),
             Err(Stop::Budget(flaw)) => return Err(flaw),

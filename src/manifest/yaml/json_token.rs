@@ -20,6 +20,15 @@ impl<'t> Rest<'t> {
         rest.chars().next()
     }
 
+    /// The next letter that is no white space and in no comment of YAML.
+    pub(super) fn after_comments(&mut self) -> Option<char> {
+        while self.peek() == Some('#') {
+            let end = self.text.find('\n').unwrap_or(self.text.len());
+            self.text = &self.text[end..];
+        }
+        self.peek()
+    }
+
     /// Takes the next letter where it is this one.
     pub(super) fn takes(&mut self, wanted: char) -> bool {
         let is = self.peek() == Some(wanted);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Number, Value};
 
+mod again;
 mod budget;
 mod build;
 mod bytes;
@@ -88,10 +89,14 @@ pub(super) fn documents(text: &str) -> Result<Vec<Document<'_>>, Flaw> {
     let mut budget = Budget::default();
     let mut found = Vec::new();
     for chunk in split::chunks(text) {
-        match json::documents(&chunk, &mut budget)? {
-            Some(documents) => found.extend(documents),
-            None => found.extend(build::documents(&chunk, &mut budget)?),
+        let mut documents = match json::documents(&chunk, &mut budget)? {
+            Some(documents) => documents,
+            None => build::documents(&chunk, &mut budget)?,
+        };
+        if let Some(first) = documents.first_mut() {
+            first.flaws.extend(chunk.wrong_separator());
         }
+        found.extend(documents);
     }
     Ok(found)
 }

@@ -48,6 +48,10 @@ fn why(kind: &Kind) -> String {
         | Kind::InvalidBlockScalarIndent
         | Kind::InvalidQuotedScalarIndent
         | Kind::InvalidFlowScalarIndent => "the line is indented in another way than its neighbours",
+        Kind::PlainScalarStartsWithDashFlowIndicator | Kind::BlockEntryInFlowCollection => {
+            "a `-` stands within brackets where YAML takes none: put it in quotes"
+        }
+        Kind::CommentNotSeparated => "a comment needs a blank before its `#`",
         Kind::UnknownAnchor => "an alias names an anchor that does not stand before it",
         Kind::UnexpectedCharacter { character } => {
             return format!("{character:?} cannot begin a text here: put it in quotes");

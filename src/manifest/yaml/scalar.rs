@@ -38,7 +38,8 @@ pub(super) fn meaning(
     };
     match fits {
         true => Ok(found),
-        false => Err(format!("`{source}` is not what its tag !!{} says", wanted.unwrap_or_default())),
+        // The value may be a secret's.
+        false => Err(format!("the value is not what its tag !!{} says", wanted.unwrap_or_default())),
     }
 }
 

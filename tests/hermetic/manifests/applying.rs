@@ -7,7 +7,7 @@ use rstest::rstest;
 use seatrial::manifest::{self, Manifest, ManifestError};
 use serde_json::json;
 
-use super::{MYSQL, map, namespace, own, within};
+use super::{MYSQL, map, namespace, object, own, within};
 use crate::fake_api::{FakeApi, Trouble};
 
 #[tokio::test]
@@ -147,4 +147,22 @@ async fn a_server_that_never_answers_is_given_up_at_the_deadline() {
     let error = manifest::apply(&client, &own(&map("m"), &namespace), within(1)).await.unwrap_err();
     let ManifestError::Api { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.text, "the API gave no answer");
+}
+
+/// 429 says that the request was not looked at (RFC 6585): made again, it makes no second object. Any other trouble
+/// leaves open whether one was made.
+#[tokio::test]
+async fn a_creation_that_was_throttled_is_tried_again_and_no_other() {
+    for (trouble, posts) in
+        [(Trouble::TooMany { retry_after: 0 }, 2), (Trouble::Code(503), 1), (Trouble::Reset, 1)]
+    {
+        let fake = FakeApi::start().await;
+        fake.trouble("POST", "/configmaps", false, 1, trouble);
+        let client = fake.client().await;
+        let text = object("v1", "ConfigMap", "metadata: {generateName: m-, namespace: default}");
+        let manifest = Manifest::read("f.yaml", &text).unwrap();
+        let made = manifest::apply(&client, &manifest, within(10)).await;
+        let asked = fake.requests().iter().filter(|r| r.starts_with("POST")).count();
+        assert_eq!((asked, made.is_ok()), (posts, posts == 2), "{made:?}");
+    }
 }

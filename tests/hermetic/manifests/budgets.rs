@@ -74,3 +74,12 @@ fn what_people_have_is_within_the_budgets() {
         "web"
     );
 }
+
+/// A part with such texts is read again for each; thousands of them in a large file would take minutes.
+#[test]
+fn what_has_to_be_read_again_too_often_is_refused() {
+    let dashes = "- [cat, -]\n".repeat(40_000);
+    let text = format!("apiVersion: example.test/v1\nkind: A\nmetadata: {{name: a}}\nvalue:\n{dashes}");
+    let told = Manifest::read("f.yaml", &text).unwrap_err().to_string();
+    assert!(told.contains("put them in quotes"), "{told}");
+}

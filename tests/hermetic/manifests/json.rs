@@ -76,3 +76,15 @@ fn a_map_in_braces_may_be_yaml() {
     let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a,}}\n---\n{\"apiVersion\": \"v1\", kind: ConfigMap, metadata: {name: b}}";
     assert_eq!(Manifest::read("f.yaml", text).unwrap().objects().len(), 2);
 }
+
+/// kubectl's decoder goes on as YAML where JSON ends (`YAMLOrJSONDecoder`), and a comment is nothing.
+#[test]
+fn a_comment_or_yaml_may_follow_json() {
+    let one = "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"m\"}}";
+    let read = |text: String| Manifest::read("f.json", &text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(read(format!("{one}\n# end\n")).objects().len(), 1);
+    assert_eq!(read(format!("{one} # end")).objects().len(), 1);
+    assert_eq!(read(format!("{one}\n# and\n{}# end", one.replace("\"m\"", "\"n\""))).objects().len(), 2);
+    let yaml = read(format!("{one}\n\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: last}}\n"));
+    assert_eq!(yaml.objects()[1].place.to_string(), "f.json:3: document 2, ConfigMap last");
+}

@@ -72,6 +72,10 @@ pub(crate) fn map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n")
 }
 
+fn object(version: &str, kind: &str, rest: &str) -> String {
+    format!("apiVersion: {version}\nkind: {kind}\n{rest}\n")
+}
+
 #[track_caller]
 fn error(text: &str) -> String {
     Manifest::read("f.yaml", text).unwrap_err().to_string()

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use seatrial::manifest::{Manifest, ManifestError};
 
-use super::{error, map};
+use super::{error, map, object};
 
 #[rstest]
 #[case::duplicate(
@@ -30,7 +30,11 @@ use super::{error, map};
     "a number that JSON does not have"
 )]
 #[case::itself("data: &a {k: *a}\n", "f.yaml:10: document 2, ConfigMap m", "contains itself by *a")]
-#[case::tag("data: {k: !!int x}\n", "f.yaml:10: document 2, ConfigMap m", "is not what its tag !!int says")]
+#[case::tag(
+    "data: {k: !!int x}\n",
+    "f.yaml:10: document 2, ConfigMap m",
+    "the value is not what its tag !!int says"
+)]
 #[case::merge("data: {<<: 1}\n", "f.yaml:10: document 2, ConfigMap m", "`<<` takes a map or a list of maps")]
 fn text_that_is_no_yaml_is_placed(#[case] more: &str, #[case] place: &str, #[case] why: &str) {
     let text = error(&(map("first") + "---\n" + &map("m") + more));
@@ -139,4 +143,49 @@ fn an_object_that_stands_twice_is_refused_with_both_places() {
 fn bytes_that_are_no_utf_8_are_named(#[case] bytes: &[u8], #[case] why: &str) {
     let error = Manifest::read_bytes("f.yaml", bytes).unwrap_err().to_string();
     assert!(error.starts_with(why) && error.ends_with("UTF-8"), "{error}");
+}
+
+/// "Each with its place, in the order of the file" (`ManifestError::Several`), also one that is found at the end.
+#[test]
+fn faults_come_in_the_order_of_the_file() {
+    let text = format!("{}---\n{}---\n{}", map("m"), map("m"), object("v1", "Pod", "metadata: {name: 7}"));
+    let Err(ManifestError::Several { faults }) = Manifest::read("f.yaml", &text) else { panic!() };
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("f.yaml:6: ") && told[1].starts_with("f.yaml:13: "), "{told:?}");
+}
+
+/// Names of RBAC objects are any segment of a path (`ValidateRBACName`): Kubernetes' own have colons, others blanks.
+#[test]
+fn the_name_of_a_role_is_any_segment_of_a_path() {
+    let named = |name: &str| {
+        object("rbac.authorization.k8s.io/v1", "Role", &format!("metadata: {{name: \"{name}\"}}\nrules: []"))
+    };
+    for name in ["read only", "system:a", "wer darf's?", "lesen für alle"] {
+        assert_eq!(Manifest::read("f.yaml", &named(name)).unwrap().objects()[0].name(), name);
+    }
+    for name in ["a/b", "a%b", ".", ".."] {
+        assert!(error(&named(name)).contains("is no name"), "{name}");
+    }
+    let elsewhere = object("rbac.authorization.k8s.io/v1", "Role", "metadata: {name: a, namespace: a b}");
+    assert!(error(&elsewhere).contains("`metadata.namespace` \"a b\" is no name"), "{}", error(&elsewhere));
+}
+
+/// `IsValidPathSegmentName`: a name may be neither `.` nor `..`. As a segment of a path they mean another resource.
+#[test]
+fn a_name_that_is_a_step_in_a_path_is_refused() {
+    for name in [".", ".."] {
+        let told = error(&object("v1", "ConfigMap", &format!("metadata: {{name: \"{name}\"}}")));
+        assert!(told.contains("is no name"), "{told}");
+    }
+}
+
+/// As kubectl's `YAMLReader`: every line that begins with `---` parts documents.
+#[test]
+fn a_separator_has_only_a_comment_after_it() {
+    for (line, written) in [(6, "--- {apiVersion: v1}"), (6, "---spec: {}"), (6, "----")] {
+        let told = error(&format!("{}{written}\n{}", map("a") + "data: {}\n", "metadata: {name: x}\n"));
+        assert!(told.contains(&format!("f.yaml:{line}: ")) && told.contains("parts documents"), "{told}");
+    }
+    let text = map("a") + "---  # the second\n" + &map("b") + "---\t\r\n" + &map("c") + "---# the last\n";
+    assert_eq!(Manifest::read("f.yaml", &text).unwrap().objects().len(), 3);
 }

@@ -146,3 +146,46 @@ fn directives_belong_to_the_document_that_follows() {
     let lines: Vec<u64> = manifest.objects().iter().map(|o| o.place.line).collect();
     assert_eq!(lines, [3, 8]);
 }
+
+/// What go-yaml makes of signs within brackets and after quoted texts, and a YAML 1.2 parser does not.
+#[rstest]
+#[case::dash("[cat, -]", json!(["cat", "-"]))]
+#[case::dashes("[-, -]", json!(["-", "-"]))]
+#[case::dash_as_value("{a: -, b: -}", json!({"a": "-", "b": "-"}))]
+#[case::colon("[grep, a:]", json!(["grep", "a:"]))]
+#[case::colon_before_a_comma("[a:, 'b']", json!(["a:", "b"]))]
+#[case::colon_of_a_key("{a:}", json!({"a:": null}))]
+#[case::colons_of_keys("{a:, b: 1}", json!({"a:": null, "b": 1}))]
+#[case::colon_of_a_value("{a: b:, c: [d:]}", json!({"a": "b:", "c": ["d:"]}))]
+#[case::colon_after_lines("{a\n  b c\n\n  d:, e: 1}", json!({"a b c\nd:": null, "e": 1}))]
+#[case::colon_after_a_blank("[a :]", json!(["a :"]))]
+#[case::address("[http://x:, a:b:]", json!(["http://x:", "a:b:"]))]
+#[case::letters(r"[ä\: , 'ü', ö\:]", json!([{"ä\\": null}, "ü", "ö\\:"]))]
+#[case::anchor("[&x a:, *x]", json!(["a:", "a:"]))]
+#[case::colon_and_dash("[a:, -, {b: -}]", json!(["a:", "-", {"b": "-"}]))]
+#[case::blank("[a: , b]", json!([{"a": null}, "b"]))]
+#[case::quoted("[\"a\":, \"b\":1]", json!([{"a": null}, {"b": 1}]))]
+#[case::comment("\"nginx\"# pinned", json!("nginx"))]
+#[case::comment_in_single_quotes("'nginx'# pinned", json!("nginx"))]
+#[case::comment_after_brackets("[]# none", json!([]))]
+#[case::comments_in_brackets("[# one\n  \"a\",# two\n  'b'# three\n  ]", json!(["a", "b"]))]
+#[case::comment_of_a_block("|# as it is\n  [cat, -] \"x\"# a:\n", json!("[cat, -] \"x\"# a:\n"))]
+#[case::no_comment("a#b", json!("a#b"))]
+fn signs_within_brackets_and_after_quotes(#[case] written: &str, #[case] meant: Value) {
+    let text = format!(
+        "apiVersion: example.test/v1\nkind: A\nmetadata: {{name: a}}\nvalue: {written}\nlast: [b:, -]\n"
+    );
+    let manifest = Manifest::read("f.yaml", &text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(manifest.objects()[0].body["value"], meant);
+    assert_eq!(manifest.objects()[0].body["last"], json!(["b:", "-"]));
+}
+
+/// Lines of faults are those of the file, though the text was changed to be read.
+#[test]
+fn a_text_that_is_read_again_keeps_its_lines() {
+    let text = map("a") + "data:\n  a: \"b\"# c\n  d: [-]\n  e: 7\n  f: [\n";
+    let told = error(&text);
+    assert!(told.contains("f.yaml:9: document 1, ConfigMap a: a bracket is not closed"), "{told}");
+    let told = error(&text.replace("  f: [\n", ""));
+    assert!(told.contains("f.yaml:8: document 1, ConfigMap a: `data.e`: it is a number"), "{told}");
+}

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use rstest::rstest;
 use seatrial::manifest::{ForeignReference, Manifest};
 use serde_json::{Value, json};
+
+use super::object;
 
 fn localised(text: &str) -> (Vec<Value>, Vec<String>) {
     let mut manifest = Manifest::read("f.yaml", text).unwrap();
@@ -63,5 +66,89 @@ fn selectors_of_namespaces_by_name_are_told() {
     );
     let (_, foreign) =
         localised("{apiVersion: example.test/v1, kind: A, metadata: {name: a}, spec: {ref: {namespace: x}}}");
+    assert_eq!(foreign, [""; 0]);
+}
+
+/// Wherever the schema has them: addresses in a Secret's texts, which is where connection strings are; core/v1
+/// `SecretReference`, `TypedObjectReference` and `ObjectReference`; the parameters that external-provisioner reads.
+#[rstest]
+#[case::secret("v1", "Secret", "stringData: {url: \"postgres://u@db.old.svc:5432/x\"}", "stringData.url")]
+#[case::encoded("v1", "Secret", "data: {url: ZGIub2xkLnN2Yw==}", "data.url")]
+#[case::volume(
+    "v1",
+    "PersistentVolume",
+    "spec: {csi: {driver: d, volumeHandle: h, nodePublishSecretRef: {name: s, namespace: old}}}",
+    "spec.csi.nodePublishSecretRef.namespace"
+)]
+#[case::file(
+    "v1",
+    "PersistentVolume",
+    "spec: {azureFile: {secretName: s, secretNamespace: old}}",
+    "spec.azureFile.secretNamespace"
+)]
+#[case::claim(
+    "v1",
+    "PersistentVolumeClaim",
+    "spec: {dataSourceRef: {kind: PersistentVolumeClaim, name: gold, namespace: old}}",
+    "spec.dataSourceRef.namespace"
+)]
+#[case::set(
+    "apps/v1",
+    "StatefulSet",
+    "spec: {volumeClaimTemplates: [{spec: {dataSourceRef: {kind: PersistentVolumeClaim, name: gold, namespace: old}}}]}",
+    "spec.volumeClaimTemplates[0].spec.dataSourceRef.namespace"
+)]
+#[case::class(
+    "storage.k8s.io/v1",
+    "StorageClass",
+    "parameters: {csi.storage.k8s.io/provisioner-secret-namespace: old}",
+    "parameters.csi.storage.k8s.io/provisioner-secret-namespace"
+)]
+#[case::domain(
+    "v1",
+    "Pod",
+    "spec: {dnsConfig: {searches: [old.svc.cluster.local, svc.cluster.local, example.test]}}",
+    "spec.dnsConfig.searches[0]"
+)]
+#[case::probe(
+    "v1",
+    "Pod",
+    "spec: {containers: [{readinessProbe: {exec: {command: [ping, db.old.svc]}}}]}",
+    "spec.containers[0].readinessProbe.exec.command[1]"
+)]
+fn a_reference_to_another_namespace_is_told(
+    #[case] version: &str,
+    #[case] kind: &str,
+    #[case] rest: &str,
+    #[case] field: &str,
+) {
+    let named = object(version, kind, &format!("metadata: {{name: m}}\n{rest}"));
+    // Of other kinds and other groups than those that are meant.
+    let others = ["db", "gold", "s"]
+        .map(|name| object("example.test/v1", "Service", &format!("metadata: {{name: {name}}}")));
+    let (objects, foreign) = localised(&format!("{named}---\n{}", others.join("---\n")));
+    assert_eq!(foreign, [format!("{field} old")], "{}", objects[0]);
+}
+
+#[test]
+fn secrets_and_sources_of_the_manifest_are_followed() {
+    let (objects, foreign) = localised(
+        "{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {url: db.old.svc}, data: {url: ZGIub2xkLnN2Yw==, \
+         bytes: \"/w==\"}}\n---\n\
+         {apiVersion: v1, kind: Service, metadata: {name: db}}\n---\n\
+         {apiVersion: v1, kind: PersistentVolume, metadata: {name: v}, spec: {csi: {nodeStageSecretRef: {name: s, namespace: \
+         old}}}}\n---\n\
+         {apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: c}, parameters: \
+         {csi.storage.k8s.io/node-stage-secret-name: s, csi.storage.k8s.io/node-stage-secret-namespace: old, \
+         csi.storage.k8s.io/provisioner-secret-namespace: \"${pvc.namespace}\"}}\n---\n\
+         {apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: gold}, spec: {dataSourceRef: {kind: \
+         PersistentVolumeClaim, name: gold, namespace: old}}}\n",
+    );
+    assert_eq!(objects[0]["stringData"]["url"], "db.shop-abc123.svc");
+    // base64 of `db.shop-abc123.svc`; what is no text stays.
+    assert_eq!(objects[0]["data"], json!({"url": "ZGIuc2hvcC1hYmMxMjMuc3Zj", "bytes": "/w=="}));
+    assert_eq!(objects[2]["spec"]["csi"]["nodeStageSecretRef"]["namespace"], "shop-abc123");
+    assert_eq!(objects[3]["parameters"]["csi.storage.k8s.io/node-stage-secret-namespace"], "shop-abc123");
+    assert_eq!(objects[4]["spec"]["dataSourceRef"]["namespace"], "shop-abc123");
     assert_eq!(foreign, [""; 0]);
 }

@@ -4,7 +4,7 @@ use seatrial::manifest::{self, Manifest, ManifestError};
 use serde_json::json;
 
 use super::server::{Server, group};
-use super::within;
+use super::{object, within};
 
 const DEFINITIONS: (&str, &str, &str) = ("CustomResourceDefinition", "customresourcedefinitions", "Cluster");
 
@@ -36,14 +36,19 @@ async fn other_served_versions_of_a_kind_are_named() {
     manifest::delete(&client, &old, within(10)).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_group_whose_server_is_away_is_not_absent() {
+/// The server of a kind is away, and this is what the API says of it.
+fn away(message: &str) -> Server {
     let services = vec![json!({"metadata": {"name": "v1beta1.metrics.example.test"},
             "spec": {"group": "metrics.example.test", "version": "v1beta1", "service": {"name": "s", "namespace": "n"},
                 "groupPriorityMinimum": 1, "versionPriority": 1},
             "status": {"conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints",
-                "message": "endpoints for service/s in \"n\" have no addresses"}]}})];
-    let (server, client) = Server { services, ..Server::default() }.start().await;
+                "message": message}]}})];
+    Server { services, ..Server::default() }
+}
+
+#[tokio::test]
+async fn a_group_whose_server_is_away_is_not_absent() {
+    let (server, client) = away("endpoints for service/s in \"n\" have no addresses").start().await;
     let text =
         "{apiVersion: metrics.example.test/v1beta1, kind: A, metadata: {name: a, namespace: shop}}\n---\n";
     let manifest = manifest(&(text.to_owned() + &map("m")));
@@ -120,4 +125,106 @@ async fn a_generated_name_is_created_each_time_and_deleted_with_the_manifest() {
     manifest::delete(&client, &job, within(10)).await.unwrap();
     let deleted = server.changes().into_iter().filter(|r| r.starts_with("DELETE")).count();
     assert_eq!(deleted, 2);
+}
+
+fn lost(name: &str) -> String {
+    format!(
+        "{{apiVersion: metrics.example.test/v1beta1, kind: A, metadata: {{name: {name}, namespace: shop}}}}\n---\n"
+    )
+}
+
+/// What an APIService says is the text of another server: it is data.
+#[tokio::test]
+async fn why_a_server_is_away_is_said_in_one_harmless_line_of_bounded_length() {
+    for message in ["failing response from https://10.0.0.1:443: \u{1b}[2J\n::error::x", &"x".repeat(1 << 20)]
+    {
+        let (_, client) = away(message).start().await;
+        let error =
+            manifest::apply(&client, &manifest(&lost("a")), within(10)).await.unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}') && !error.contains('\n'), "{error:?}");
+        assert!(error.contains("MissingEndpoints: ") && error.len() < 10_000, "{}", error.len());
+    }
+}
+
+/// Several faults of a file are an input error. Several objects whose server is away are none: the file is good.
+#[tokio::test]
+async fn two_objects_of_a_server_that_is_away_are_no_faults_of_the_file() {
+    let (server, client) = away("no endpoints").start().await;
+    let both = manifest(&(lost("a") + &lost("b") + &map("m")));
+    let error = manifest::apply(&client, &both, within(10)).await.unwrap_err();
+    let ManifestError::Each { failures } = error.cause() else { panic!("{error}") };
+    assert!(failures.iter().all(|f| matches!(f, ManifestError::Away { .. })), "{error}");
+    assert!(error.to_string().starts_with("2 failures: f.yaml:1: document 1, A a: "), "{error}");
+    assert_eq!(error.hint().unwrap(), "kubectl describe apiservice v1beta1.metrics.example.test");
+    assert_eq!(server.changes(), ["PATCH /api/v1/namespaces/shop/configmaps/m"]);
+    let error = manifest::delete(&client, &both, within(10)).await.unwrap_err();
+    assert!(matches!(error, ManifestError::Each { .. }), "{error}");
+    assert_eq!(server.changes()[1..], ["DELETE /api/v1/namespaces/shop/configmaps/m"]);
+}
+
+/// A kind of the same name in another group is another kind: Knative's Service is none of the core's. Kubernetes' own
+/// kinds went from group to group.
+#[tokio::test]
+async fn a_kind_of_another_group_is_no_advice() {
+    let groups = vec![group("apps", &["v1"], &[("Deployment", "deployments", "Namespaced")])];
+    let (_, client) = Server { groups: groups.into(), ..Server::default() }.start().await;
+    let hint = async |version: &str, kind: &str| {
+        let text = object(version, kind, "metadata: {name: s, namespace: shop}\nspec: {}");
+        let error = manifest::apply(&client, &manifest(&text), within(10)).await.unwrap_err();
+        assert!(matches!(error, ManifestError::UnknownKind { .. }), "{error}");
+        error.hint().unwrap()
+    };
+    let advice = hint("serving.knative.dev/v1", "Pod").await;
+    assert!(advice.starts_with("kubectl api-resources --api-group serving.knative.dev "), "{advice}");
+    assert!(
+        hint("extensions/v1beta1", "Deployment").await.starts_with("write `apiVersion: apps/v1` in f.yaml:1")
+    );
+    assert!(hint("batch/v1", "Boat").await.starts_with("kubectl api-resources | grep -w Boat"));
+}
+
+/// A name of RBAC may have blanks, and is one segment of the path all the same.
+#[tokio::test]
+async fn a_name_with_a_blank_is_one_segment_of_the_path() {
+    let groups = vec![group("rbac.authorization.k8s.io", &["v1"], &[("Role", "roles", "Namespaced")])];
+    let (server, client) = Server { groups: groups.into(), ..Server::default() }.start().await;
+    let text =
+        object("rbac.authorization.k8s.io/v1", "Role", "metadata: {name: \"read? only\", namespace: shop}");
+    manifest::apply(&client, &manifest(&text), within(10)).await.unwrap();
+    manifest::delete(&client, &manifest(&text), within(10)).await.unwrap();
+    let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/roles/read%3F%20only";
+    assert_eq!(server.changes(), [format!("PATCH {path}"), format!("DELETE {path}")]);
+}
+
+/// A definition takes all objects of its kind with it.
+#[tokio::test]
+async fn a_definition_of_ours_with_somebodys_objects_is_not_deleted() {
+    let groups = vec![group("apiextensions.k8s.io", &["v1"], &[DEFINITIONS])];
+    let (server, client) = Server { groups: groups.into(), ..Server::default() }.start().await;
+    let definition = manifest(
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: ships.example.test}\n\
+         spec: {group: example.test, scope: Namespaced, names: {kind: Ship, plural: ships}, \
+         versions: [{name: v1, served: true, storage: true}]}\n",
+    );
+    manifest::apply(&client, &definition, within(10)).await.unwrap();
+    let ship = |name: &str, manager: &str| {
+        let path = format!("/apis/example.test/v1/ships/{name}");
+        let meta =
+            json!({"name": name, "namespace": "port", "uid": name, "managedFields": [{"manager": manager}]});
+        (path, json!({"apiVersion": "example.test/v1", "kind": "Ship", "metadata": meta}))
+    };
+    server.stored.lock().unwrap().extend([ship("ours", "seatrial"), ship("theirs", "kubectl-create")]);
+    let error = manifest::delete(&client, &definition, within(10)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "f.yaml:1: document 1, CustomResourceDefinition ships.example.test: it holds what seatrial did not make, so it \
+         stays: Ship port/theirs"
+    );
+    assert!(error.hint().is_some());
+    server.stored.lock().unwrap().retain(|(path, _)| !path.ends_with("/theirs"));
+    manifest::delete(&client, &definition, within(10)).await.unwrap();
+    let deleted: Vec<String> = server.changes().into_iter().filter(|r| r.starts_with("DELETE")).collect();
+    assert_eq!(
+        deleted,
+        ["DELETE /apis/apiextensions.k8s.io/v1/customresourcedefinitions/ships.example.test"]
+    );
 }

@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 use seatrial::manifest::Manifest;
+use seatrial::secret::Secrets;
 
 use super::{error, map};
 
@@ -60,7 +61,8 @@ fn a_number_is_refused_where_the_schema_has_texts(
     #[case] field: &str,
 ) {
     let text = error(&format!("apiVersion: {version}\nkind: {kind}\n{rest}\n"));
-    let expected = format!("{kind} nn: `{field}`: it is a number, not text: put 1 in quotes, \"1\"");
+    let quoted = if kind == "Secret" { "put it in quotes" } else { "put 1 in quotes, \"1\"" };
+    let expected = format!("{kind} nn: `{field}`: it is a number, not text: {quoted}");
     assert!(text.ends_with(&expected), "{text}");
 }
 
@@ -185,4 +187,28 @@ fn no_word_of_a_parser_reaches_the_user() {
         ];
         assert!(words.iter().all(|word| !text.contains(word)), "{text}");
     }
+}
+
+/// On the terminal, in the log of a CI job, in the record of the story: nothing of the manifest is known yet, since it
+/// could not be read.
+#[rstest]
+#[case::string_data("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  pin: 8312094577\n")]
+#[case::data("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  pin: 8312094577\n")]
+#[case::json(
+    r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"stringData":{"pin":8312094577}}"#
+)]
+#[case::password("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  password: 8312094577\n")]
+#[case::config_map(
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata:\n  DB_PASSWORD: 8312094577\n"
+)]
+#[case::tag("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  pin: !!int 8312094577x\n")]
+#[case::list(
+    "apiVersion: v1\nkind: SecretList\nitems:\n- metadata: {name: s}\n  stringData: {pin: 8312094577}\n"
+)]
+fn a_manifest_that_is_wrong_tells_no_value_of_a_secret(#[case] text: &str) {
+    let error = error(text);
+    // As a terminal and a record show it.
+    let shown = Secrets::default().hide(&error);
+    assert!(!shown.contains("8312094577"), "{shown}");
+    assert!(shown.contains("Secret s: ") || shown.contains("DB_PASSWORD"), "{shown}");
 }

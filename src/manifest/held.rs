@@ -1,0 +1,86 @@
+//! What goes with a namespace, or with the definition of a kind, though seatrial did not make it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+
+use super::apply::{KUBERNETES, Served, failed, is_definition, kinds, tried};
+use super::{ManifestError, Object, is_ours};
+use crate::client::Client;
+use crate::deadline::Deadline;
+use crate::sanitise;
+
+/// Kinds whose objects Kubernetes makes by itself: they say nothing of whose a namespace is.
+const MADE: [(&str, &str); 5] = [
+    ("", "Endpoints"),
+    ("", "Event"),
+    ("coordination.k8s.io", "Lease"),
+    ("discovery.k8s.io", "EndpointSlice"),
+    ("events.k8s.io", "Event"),
+];
+
+/// An object that may hold others.
+pub(super) struct Holder<'a> {
+    pub(super) client: &'a Client,
+    pub(super) served: &'a Served,
+    pub(super) object: &'a Object,
+    pub(super) deadline: Deadline,
+}
+
+impl Holder<'_> {
+    /// What somebody put into it, as kind, namespace and name. `name` is the name that it has in the cluster. Objects
+    /// of any other kind hold nothing.
+    pub(super) async fn others(&self, name: &str) -> Result<Vec<String>, ManifestError> {
+        let client = &self.client.unary;
+        let lists: Vec<(ApiResource, Api<DynamicObject>)> = if self.object.is("", "Namespace") {
+            let resources = self.served.of_namespaces();
+            let listed = resources.filter(|r| !MADE.contains(&(r.group.as_str(), r.kind.as_str())));
+            listed.map(|r| (r.clone(), Api::namespaced_with(client.clone(), name, &r))).collect()
+        } else if is_definition(self.object) {
+            // All versions have the same objects.
+            let resource = kinds(&self.object.body["spec"]).into_iter().next();
+            resource.map(|(r, _)| (r.clone(), Api::all_with(client.clone(), &r))).into_iter().collect()
+        } else {
+            return Ok(Vec::new());
+        };
+        let asked = lists.into_iter().map(async |(resource, api)| {
+            let all = ListParams::default();
+            let found = tried(self.deadline, || api.list_metadata(&all)).await;
+            (resource.kind, found)
+        });
+        let mut others = BTreeMap::new();
+        for (kind, found) in futures::future::join_all(asked).await {
+            let found = match found {
+                Ok(found) => found.items,
+                // Its feature is switched off, or it cannot be listed after all.
+                Err(error) if matches!(error.code(), Some(404 | 405)) => continue,
+                Err(source) => return Err(failed(self.object, "see what it holds", self.deadline, source)),
+            };
+            for found in found.into_iter().filter(|found| is_somebodys(&kind, &found.metadata)) {
+                let ObjectMeta { name, namespace, uid, .. } = found.metadata;
+                let name = [namespace, name].into_iter().flatten().collect::<Vec<_>>().join("/");
+                // Some kinds are served in two groups.
+                others.insert(uid, sanitise::line(&format!("{kind} {name}")));
+            }
+        }
+        let mut others: Vec<String> = others.into_values().collect();
+        others.sort();
+        Ok(others)
+    }
+}
+
+/// Whether neither seatrial nor Kubernetes made an object. What belongs to another object goes with that one, except that
+/// a node owns the mirrors of its static pods. What has no UID is stored nowhere: metrics of pods are so.
+fn is_somebodys(kind: &str, meta: &ObjectMeta) -> bool {
+    let is_owned = meta.owner_references.iter().flatten().any(|owner| owner.kind != "Node");
+    let mut managers =
+        meta.managed_fields.iter().flatten().filter(|entry| entry.subresource.is_none()).peekable();
+    let is_made = managers.peek().is_some()
+        && managers.all(|entry| KUBERNETES.contains(&entry.manager.as_deref().unwrap_or_default()));
+    // Each namespace has it, and nobody manages any of its fields.
+    let is_account = kind == "ServiceAccount" && meta.name.as_deref() == Some("default");
+    let goes = meta.deletion_timestamp.is_some();
+    meta.uid.is_some() && !is_ours(meta) && !is_owned && !is_made && !is_account && !goes
+}

@@ -1,0 +1,61 @@
+//! What the library of kubectl (go-yaml) reads and the parser does not: the text is changed so that the parser reads the
+//! same, and read again. Line ends stay, so that lines are those of the file.
+
+use std::ops::Range;
+
+use granit_parser::{ErrorKind as Kind, ScalarStyle, ScanError, Span};
+
+/// What stands in place of a part of the text.
+pub(super) struct Edit {
+    /// Bytes of the text.
+    range: Range<usize>,
+    text: String,
+    /// The line within the text.
+    pub(super) line: usize,
+}
+
+/// What ends a text within brackets.
+const END: [char; 3] = [',', ']', '}'];
+
+/// A comment directly after a quoted text or a bracket, `"x"# c`; a dash alone within brackets, `[cat, -]`.
+pub(super) fn of_error(error: &ScanError, text: &str) -> Option<Edit> {
+    let (at, line) = (error.marker().byte_offset()?, error.marker().line());
+    let rest = text.get(at..)?;
+    match error.kind() {
+        Kind::CommentNotSeparated if rest.starts_with('#') => {
+            Some(Edit { range: at..at, text: " ".into(), line })
+        }
+        Kind::PlainScalarStartsWithDashFlowIndicator if rest.strip_prefix('-')?.starts_with(END) => {
+            Some(Edit { range: at..at + 1, text: "\"-\"".into(), line })
+        }
+        _ => None,
+    }
+}
+
+/// A text within brackets that ends with a colon, `[grep, a:]`: a `:` makes a key of what is before it only where a blank
+/// follows.
+pub(super) fn of_text(style: ScalarStyle, span: &Span, text: &str) -> Option<Edit> {
+    let range = span.byte_range().filter(|range| style == ScalarStyle::Plain && !range.is_empty())?;
+    let after = text.get(range.end..)?;
+    let rest = after.trim_start_matches([' ', '\t']);
+    let colon = range.end + after.len() - rest.len() + 1;
+    let written = text.get(range.start..colon)?;
+    rest.strip_prefix(':')?.starts_with(END).then(|| Edit {
+        text: format!("\"{}\"", written.replace('\\', "\\\\").replace('"', "\\\"")),
+        range: range.start..colon,
+        line: span.start.line(),
+    })
+}
+
+/// The text with its changes, which come in its order.
+pub(super) fn changed(text: &str, edits: &[Edit]) -> String {
+    let mut whole = String::with_capacity(text.len() + 4 * edits.len());
+    let mut at = 0;
+    for edit in edits {
+        whole.push_str(&text[at..edit.range.start]);
+        whole.push_str(&edit.text);
+        at = edit.range.end;
+    }
+    whole.push_str(&text[at..]);
+    whole
+}
