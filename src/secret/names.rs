@@ -326,6 +326,18 @@ pub(super) fn is_plain(value: &str) -> bool {
     reference || number || left_out || switch.contains(&value.to_lowercase().as_str())
 }
 
+/// Whether a value is what a shell puts another one for: `$DB_PASS`, `${DB_PASS}`, `$(cat`.
+pub(super) fn is_variable(value: &str) -> bool {
+    let Some(name) = value.strip_prefix('$') else { return false };
+    let plain = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    plain(name)
+        || name.starts_with('(')
+        || name.strip_prefix('{').is_some_and(|name| plain(name.trim_end_matches('}')))
+}
+
 /// Whether a value names a file, as `GOOGLE_APPLICATION_CREDENTIALS` does: below a folder that images have
 /// at their root, or made of words alone. A generated password may begin with a slash too.
 pub(super) fn is_path(value: &str) -> bool {

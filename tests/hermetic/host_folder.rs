@@ -254,7 +254,9 @@ async fn folders_of_namespaces_that_are_gone_are_swept() -> anyhow::Result<()> {
     let unrecorded = ground.fill("w", "/mnt/seatrial/theirs")?;
     ground.api.put(pod("default", &used, "Running"));
     let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
-    let on_w: Vec<&String> = said.iter().filter(|s| s.contains(" on w ")).collect();
+    // Neither is seatrial's any more.
+    assert!(said.iter().all(|left| !left.stays), "{said:?}");
+    let on_w: Vec<&String> = said.iter().map(|left| &left.text).filter(|s| s.contains(" on w ")).collect();
     assert_eq!(
         on_w,
         [
@@ -339,7 +341,9 @@ async fn a_folder_of_a_living_test_is_not_emptied(#[case] path: &str) -> anyhow:
     let error = ground.claim("a", DATA).await.unwrap_err();
     assert!(error.to_string().contains(&format!("the test in b has {path} on w")), "{error}");
     let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
-    assert!(rows.exists() && (path == DATA || said[0].contains("so it stays")), "{said:?}");
+    assert!(rows.exists() && (path == DATA || said[0].text.contains("so it stays")), "{said:?}");
+    // What a dead test left above it is recorded still.
+    assert!(said.iter().all(|left| left.stays), "{said:?}");
     Ok(())
 }
 
@@ -383,7 +387,7 @@ async fn a_folder_with_a_mount_is_not_emptied(#[case] mount: &str) -> anyhow::Re
     assert!(error.to_string().contains(&format!("something is mounted at {mount}")), "{error}");
     let said = HostFolder::sweep(&ground.client, &[&ground.nodes[0]], soon()).await?;
     assert!(
-        said[0].contains("and stays: ") && said[0].contains("is mounted at") && rows.exists(),
+        said[0].text.contains("and stays: ") && said[0].text.contains("is mounted at") && rows.exists(),
         "{said:?}"
     );
     Ok(())
@@ -401,6 +405,7 @@ async fn one_folder_that_cannot_be_swept_keeps_no_other_one() -> anyhow::Result<
     std::fs::rename(ground.on("w", DATA), ground.on("w", "/mnt/large"))?;
     std::os::unix::fs::symlink(ground.on("w", "/mnt/large"), ground.on("w", DATA))?;
     let said = HostFolder::sweep(&ground.client, &[&ground.nodes[0]], soon()).await?;
-    assert!(!rows.exists() && said[0].contains("the path leads elsewhere"), "{said:?}");
+    assert!(!rows.exists() && said[0].text.contains("the path leads elsewhere"), "{said:?}");
+    assert_eq!(said.iter().map(|left| left.stays).collect::<Vec<_>>(), [true, false], "{said:?}");
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! No engine and no cluster: the real clients against fakes on real sockets, and pure rules.
 
-mod attack14;
-mod attack15;
 mod cli;
 mod cluster_lock;
 mod codes;
