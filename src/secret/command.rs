@@ -53,8 +53,15 @@ static TOOLS: [Tool; 5] = [
     tool("redis-cli", &["-a"]),
     tool("sshpass", &["-p"]),
 ];
+/// One is in the name of each program, and of each image, of MySQL's.
+const CLIENTS: [&str; 3] = ["mysql", "mariadb", "percona"];
 /// Any client of MySQL.
 pub(super) static MYSQL: Tool = tool("mysql", &["-p"]);
+
+/// What is in the names of all that have such flags.
+pub(super) fn programs() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|tool| tool.name).chain(CLIENTS)
+}
 
 /// Some of [`TOOLS`], a bit each.
 #[derive(Clone, Copy, Default)]
@@ -143,5 +150,5 @@ pub(super) fn names_mysql(fields: &Map<String, Value>) -> bool {
 
 /// Whether a word names one.
 pub(super) fn is_mysql(text: &str) -> bool {
-    ["mysql", "mariadb", "percona"].iter().any(|name| text.contains(name))
+    CLIENTS.iter().any(|name| text.contains(name))
 }

@@ -217,6 +217,13 @@ const MIDDLES: &[&str] = &["PASSWORD", "PASSWD", "PASSPHRASE"];
 const PASSES: &[&str] =
     &["BYPASS", "COMPASS", "ENCOMPASS", "TRESPASS", "SURPASS", "OVERPASS", "UNDERPASS", "MULTIPASS"];
 
+/// A regular expression that is found in each name of a secret, and in each that [`is_some_key`]: a key is one by what
+/// stands before it.
+pub(super) fn part() -> String {
+    let parts: Vec<&str> = PARTS.iter().filter(|part| **part != "KEY").copied().collect();
+    format!("{}|_KEY|PRIVATE KEY|(?:{})[0-9]*[^A-Za-z0-9]*KEY", parts.join("|"), KEYS.join("|"))
+}
+
 /// Whether a variable, field, header or flag of this name holds a secret.
 pub(super) fn is_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();

@@ -8,7 +8,8 @@ use super::command::{
     COMMANDS, MYSQL, Tools, asks, asks_for_secret, glued, holds, is_mysql, names_mysql, secret_pair, words_of,
 };
 use super::names::{holds_secrets, is_about, is_path, is_plain, is_secret, looks_random};
-use super::{Found, LEFT_OUT, shapes};
+use super::shapes::{self, hints};
+use super::{Found, LEFT_OUT};
 
 /// kubectl's copy of what was applied.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -334,7 +335,8 @@ impl Cleaner<'_, '_> {
 
     /// A text that may hold an object of its own, or a secret by its shape.
     fn text(&mut self, text: &mut String, place: &Place, depth: usize) {
-        if !self.leaves && !text.contains(|c: char| matches!(c, '"' | '\\') || c.is_control()) {
+        let as_meant = || !text.contains(|c: char| matches!(c, '"' | '\\') || c.is_control());
+        if self.in_text && !hints::any(text) || !self.leaves && as_meant() {
             return;
         }
         if let Some(mut documents) = documents(text, place.files) {
@@ -373,6 +375,12 @@ impl Cleaner<'_, '_> {
 /// What the name and the value of a variable are called.
 const VARIABLES: &[(&str, &str)] =
     &[("name", "value"), ("Name", "Value"), ("key", "value"), ("Key", "Value")];
+
+/// Whether a field of this name may be left out, or makes its object a Secret.
+pub(super) fn is_reason(key: &str) -> bool {
+    key == "stringData" || is_secret(key) || is_secret_key(key)
+}
+
 /// Whether the key of an annotation or of another map speaks of a secret behind its prefix.
 fn is_secret_key(key: &str) -> bool {
     key.split_once('/').is_some_and(|(_, name)| is_secret(name))

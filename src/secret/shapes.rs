@@ -9,6 +9,7 @@ use super::names::{is_plain, is_secret, is_variable, looks_random};
 use crate::sanitise;
 
 mod blocks;
+pub(super) mod hints;
 mod json;
 mod keys;
 mod maps;
@@ -51,12 +52,13 @@ pub(super) fn hide_and_tell(text: &str, found: &mut Found<'_>) -> String {
 }
 
 fn in_plain(text: &str, found: &mut Found<'_>) -> String {
+    if !hints::any(text) {
+        return text.to_owned();
+    }
     let read = json::hide(&blocks::hide(&keys::hide(text, found), found), found);
     let mut hidden = maps::hide(&read, found);
-    for shape in table::SHAPES.iter() {
-        if !shape.needs.iter().any(|need| hidden.contains(need)) {
-            continue;
-        }
+    let may = hints::shapes(&hidden);
+    for (shape, _) in table::SHAPES.iter().zip(may).filter(|(_, may)| *may) {
         let places = places(shape, &hidden);
         if places.is_empty() {
             continue;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::hints;
 use crate::secret::{Found, object};
 
 /// Levels of one value at most; what is deeper is read as a value of its own.
@@ -42,7 +43,7 @@ pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
     while let Some(begin) = text[at..].find(['{', '[']).map(|next| at + next) {
         let (root, end) = Reader { text, at: begin, begin, open: Vec::new(), before: None }.root();
         at = end;
-        if root.has_no_text() {
+        if !hints::any(&text[begin..end]) || !root.may_hold(text) {
             continue;
         }
         let before = root.value(text);
@@ -62,12 +63,18 @@ pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
 }
 
 impl Node {
-    fn has_no_text(&self) -> bool {
+    /// Whether there is a secret in it by what its texts hint at, or by the name of a field. Most names that speak of a
+    /// secret say where it is: `secretName`.
+    fn may_hold(&self, text: &str) -> bool {
+        let names = |key: &Range<usize>| {
+            let key = &text[key.clone()];
+            hints::any(key) && (key.contains('\\') || object::is_reason(key))
+        };
         match self {
-            Self::Text(_) => false,
-            Self::Other(_) => true,
-            Self::List(items) => items.iter().all(Self::has_no_text),
-            Self::Map(fields) => fields.is_empty(),
+            Self::Text(place) => hints::any(&text[place.start - 1..place.end]),
+            Self::Other(_) => false,
+            Self::List(items) => items.iter().any(|item| item.may_hold(text)),
+            Self::Map(fields) => fields.iter().any(|(key, field)| names(key) || field.may_hold(text)),
         }
     }
 

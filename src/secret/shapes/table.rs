@@ -55,7 +55,22 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         whole(&["eyJ"], Sure, r"\b(?P<s>eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*)"),
         whole(&["AKIA", "ASIA"], Sure, r"\b(?P<s>(?:AKIA|ASIA)[A-Z0-9]{16})\b"),
         whole(
-            &["gh", "github_pat_", "glpat-", "xox", "sk_live_", "hvs.", "AIza", "dckr_pat_", "npm_", "sk-"],
+            &[
+                "ghp_",
+                "gho_",
+                "ghu_",
+                "ghs_",
+                "ghr_",
+                "github_pat_",
+                "glpat-",
+                "xox",
+                "sk_live_",
+                "hvs.",
+                "AIza",
+                "dckr_pat_",
+                "npm_",
+                "sk-",
+            ],
             Sure,
             r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|sk_live_\w{16,}|hvs\.[\w-]{20,}|AIza[\w-]{35}|dckr_pat_[\w-]{20,}|sk-[\w-]{32,}|npm_[A-Za-z0-9]{36})",
         ),
@@ -107,7 +122,7 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         // All of a request's: which is a session's, only who made them knows.
         whole(&["ookie:", "OOKIE:"], Cookies, r#"(?i)(?:^|[^\w-])cookie: *(?P<s>[^\s=;"'(]+=[^\n\r"']+)"#),
         whole(
-            &["ig", "oken"],
+            &["ig=", "IG=", "ignature=", "IGNATURE=", "oken=", "OKEN="],
             Sure,
             r#"(?i)[?&](?:sig|signature|x-(?:amz|goog)-signature|x-amz-security-token)=(?P<s>[^\s&'"]+)"#,
         ),
