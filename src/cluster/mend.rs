@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::fault::IntentLog;
 use crate::manifest::{HostFolder, LeftNamespace, Leftover, RUN_LABEL, TestNamespace};
-use crate::node::Node;
+use crate::node::{Node, Role};
 use crate::progress::Progress;
 
 /// Time for a cluster to be healed and ready again, and for what dead stories left to go.
@@ -60,7 +60,7 @@ impl Mending<'_> {
         let say = |text: &str| progress.say(&format!("{name}: {text}"));
         let mut stays = still_there(left.map_err(|e| failed(e.into()))?.into_iter().map(in_words), say);
         // After the namespaces: a folder belongs to one that is gone.
-        let nodes: Vec<&Node> = made.cluster.nodes.iter().collect();
+        let nodes: Vec<&Node> = made.cluster.nodes.iter().filter(|n| n.role != Role::LoadBalancer).collect();
         let swept = HostFolder::sweep(&client, &nodes, deadline.at_most(LEFT)).await;
         stays.extend(still_there(swept.map_err(|e| failed(e.into()))?, say));
         Ok(stays)
