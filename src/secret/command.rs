@@ -125,10 +125,7 @@ pub(super) fn asks(words: Option<&Value>, tools: Tools) -> bool {
 }
 
 /// A flag with what is glued to it: `-uapp:x`, `--user=app:x`.
-pub(super) fn glued<'t>(
-    text: &'t str,
-    tools: impl IntoIterator<Item = &'static Tool>,
-) -> Option<(&'t str, &'t str)> {
+pub(super) fn glued(text: &str, tools: impl IntoIterator<Item = &'static Tool>) -> Option<(&str, &str)> {
     tools.into_iter().find_map(|tool| {
         let rest = tool.behind_flag(text)?;
         let value = rest.strip_prefix('=').unwrap_or(rest);
