@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::sanitise;
 
+mod command;
 mod forms;
 mod memory;
 mod names;
@@ -42,6 +43,8 @@ struct Found<'a> {
     values: BTreeSet<String>,
     /// Numbers what it leaves out.
     numbers: Option<&'a Secrets>,
+    /// In how many strings of JSON we are.
+    nested: usize,
 }
 
 impl Found<'_> {

@@ -4,14 +4,15 @@
 //! given the name for as long as kind makes the cluster, and loses it again: whoever calls kind
 //! afterwards gets what he asks for, or an error.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::kind::locked;
 use super::{ClusterError, Wanted, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::{Container, Engine};
+use crate::engine::{Container, Engine, ImageInfo};
 use crate::image::{self, BUILT_FROM_LABEL, IMAGE_LABEL, STANDS_FOR_LABEL};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
@@ -58,14 +59,23 @@ pub(super) struct Lent<'a> {
     engine: &'a Engine,
     name: String,
     path: PathBuf,
+    word: Word,
     /// One at a time: whoever gives the name back must not take it from another one.
     _lock: File,
 }
 
 /// In the cache's folder of locks.
 const NAME_LOCK: &str = "load-balancer-name.lock";
-/// What is in it while the name is lent.
-const LENT: &str = "lent\n";
+
+/// What is in that file while the name is lent: a line for each engine. Another engine has other images, and who lent
+/// the name there may need it just now; so may whoever lent it to another image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Word {
+    /// The engine's id.
+    engine: String,
+    /// The id of the image that has the name.
+    image: String,
+}
 
 /// Sees to it that kind finds an image for its load balancer: its own one where a registry has it or
 /// the engine does, else what was built. None where nothing had to be lent.
@@ -91,30 +101,35 @@ pub(super) async fn lend<'a>(
         say("waiting: another cluster with a load balancer is being created");
     })
     .await?;
+    let id = engine.id().await?;
     let here = match engine.image(&name).await? {
         None => Here::Nothing,
         // Without the word that a creation of this cache left, somebody else needs the name, maybe just now.
-        Some(image) if image.labels.contains_key(STANDS_FOR_LABEL) && is_lent(&path) => Here::Forgotten,
+        Some(image) if Word::of(&path, &id).is_some_and(|word| word.is_of(&image)) => Here::Forgotten,
         Some(_) => Here::Other,
     };
     match (name_is(here, made.is_some()), made) {
         (Name::Taken, _) => {
             engine.remove_image(&name).await?;
-            given_back(&path)?;
+            Word::withdraw(&path, &id)?;
         }
         (Name::Lent, Some(made)) => {
             say(&format!("{} -> {}: {}", made.stands_for, made.reference, made.built_from));
-            // Written first: a creation that is killed leaves word that this cache lent the name.
-            std::fs::write(&path, LENT).map_err(|e| ClusterError::file("write", &path, e))?;
+            let image = engine.image(&made.reference).await?.map(|image| image.id).unwrap_or_default();
+            let word = Word { engine: id, image };
+            // Written first: a creation that is killed leaves word that this cache lent the name. One that is killed
+            // before the image has it has named the image, and takes the name from no other one.
+            word.leave(&path)?;
             engine.tag_image(&made.reference, &name).await?;
-            return Ok(Some(Lent { engine, name, path, _lock: lock }));
+            return Ok(Some(Lent { engine, name, path, word, _lock: lock }));
         }
         _ => {}
     }
     Ok(None)
 }
 
-/// Takes kind's name away from a stand-in that a killed creation lent it to. Does nothing while a creation needs it.
+/// Takes kind's name away from a stand-in that a killed creation lent it to on this engine. Does nothing while a
+/// creation needs it. What was lent on another engine stays written down.
 ///
 /// # Errors
 /// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::File`].
@@ -122,22 +137,56 @@ pub(super) async fn take_back(settings: &Settings, engine: &Engine) -> Result<()
     let path = settings.cache.join("locks").join(NAME_LOCK);
     // Where nobody ever lent it, there is no lock.
     let (Some(name), Ok(lock)) = (image::balancer_of_kind()?, File::open(&path)) else { return Ok(()) };
-    if lock.try_lock().is_err() || !is_lent(&path) {
+    if lock.try_lock().is_err() || Word::all(&path).is_empty() {
         return Ok(());
     }
-    if engine.image(&name).await?.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
-        engine.remove_image(&name).await?;
+    let Some(word) = Word::of(&path, &engine.id().await?) else { return Ok(()) };
+    word.take_back(engine, &name, &path).await
+}
+
+impl Word {
+    /// What creations of this cache left, and did not withdraw.
+    fn all(path: &Path) -> Vec<Self> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let read = |line: &str| {
+            let (engine, image) = line.rsplit_once(' ')?;
+            Some(Self { engine: engine.into(), image: image.into() })
+        };
+        text.lines().filter_map(read).collect()
     }
-    given_back(&path)
-}
 
-/// Whether a creation of this cache left word that it lent the name, and none that it took it back.
-fn is_lent(path: &Path) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|text| text == LENT)
-}
+    /// The one of this engine.
+    fn of(path: &Path, engine: &str) -> Option<Self> {
+        Self::all(path).into_iter().rfind(|word| word.engine == engine)
+    }
 
-fn given_back(path: &Path) -> Result<(), ClusterError> {
-    std::fs::write(path, "").map_err(|e| ClusterError::file("write", path, e))
+    /// Whether this image is the one that the name was lent to.
+    fn is_of(&self, image: &ImageInfo) -> bool {
+        image.id == self.image && image.labels.contains_key(STANDS_FOR_LABEL)
+    }
+
+    /// Written behind those of other engines, which are not touched.
+    fn leave(&self, path: &Path) -> Result<(), ClusterError> {
+        Self::withdraw(path, &self.engine)?;
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        let written = file.and_then(|mut file| writeln!(file, "{} {}", self.engine, self.image));
+        written.map_err(|e| ClusterError::file("write", path, e))
+    }
+
+    /// Those of other engines stay.
+    fn withdraw(path: &Path, engine: &str) -> Result<(), ClusterError> {
+        let others = Self::all(path).into_iter().filter(|word| word.engine != engine);
+        let text: String = others.map(|word| format!("{} {}\n", word.engine, word.image)).collect();
+        std::fs::write(path, text).map_err(|e| ClusterError::file("write", path, e))
+    }
+
+    /// Takes the name from the image that it was lent to. Somebody may have given it to another one meanwhile.
+    async fn take_back(&self, engine: &Engine, name: &str, path: &Path) -> Result<(), ClusterError> {
+        if engine.image(name).await?.is_some_and(|image| self.is_of(&image)) {
+            engine.remove_image(name).await?;
+        }
+        Self::withdraw(path, &self.engine)
+    }
 }
 
 /// What has kind's name in the engine.
@@ -211,12 +260,7 @@ impl Lent<'_> {
     /// # Errors
     /// [`ClusterError::Engine`].
     pub async fn give_back(self) -> Result<(), ClusterError> {
-        let here = self.engine.image(&self.name).await?;
-        // Somebody may have pulled the real one meanwhile.
-        if here.is_some_and(|i| i.labels.contains_key(STANDS_FOR_LABEL)) {
-            self.engine.remove_image(&self.name).await?;
-        }
-        given_back(&self.path)
+        self.word.take_back(self.engine, &self.name, &self.path).await
     }
 }
 

@@ -11,8 +11,8 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::fault::IntentLog;
-use crate::manifest::{HostFolder, LeftNamespace, RUN_LABEL, TestNamespace};
-use crate::node::Node;
+use crate::manifest::{HostFolder, LeftNamespace, Leftover, RUN_LABEL, TestNamespace};
+use crate::node::{Node, Role};
 use crate::progress::Progress;
 
 /// Time for a cluster to be healed and ready again, and for what dead stories left to go.
@@ -57,23 +57,12 @@ impl Mending<'_> {
         let failed = |source| ClusterError::Left { name: (*name).into(), source };
         let deadline = making.deadline;
         let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
-        let mut stays = Vec::new();
-        for left in left.map_err(|e| failed(e.into()))? {
-            let ours = left.stays();
-            let LeftNamespace { name: namespace, kept, .. } = left;
-            let text = match kept {
-                None => format!("namespace {namespace} of a dead run: deleted"),
-                Some(why) => format!("namespace {namespace} stays: {why}"),
-            };
-            progress.say(&format!("{name}: {text}"));
-            stays.extend(ours.then_some(text));
-        }
+        let say = |text: &str| progress.say(&format!("{name}: {text}"));
+        let mut stays = still_there(left.map_err(|e| failed(e.into()))?.into_iter().map(in_words), say);
         // After the namespaces: a folder belongs to one that is gone.
-        let nodes: Vec<&Node> = made.cluster.nodes.iter().collect();
+        let nodes: Vec<&Node> = made.cluster.nodes.iter().filter(|n| n.role != Role::LoadBalancer).collect();
         let swept = HostFolder::sweep(&client, &nodes, deadline.at_most(LEFT)).await;
-        for said in swept.map_err(|e| failed(e.into()))? {
-            progress.say(&format!("{name}: {said}"));
-        }
+        stays.extend(still_there(swept.map_err(|e| failed(e.into()))?, say));
         Ok(stays)
     }
 
@@ -89,5 +78,45 @@ impl Mending<'_> {
             self.progress.say(&format!("{}: {}", self.name, heal_text(&healed)));
         }
         Ok(())
+    }
+}
+
+/// What became of a namespace, and whether it stays.
+fn in_words(left: LeftNamespace) -> Leftover {
+    let stays = left.stays();
+    let LeftNamespace { name, kept, .. } = left;
+    let text = match kept {
+        None => format!("namespace {name} of a dead run: deleted"),
+        Some(why) => format!("namespace {name} stays: {why}"),
+    };
+    Leftover { text, stays }
+}
+
+/// Says what became of each thing that dead runs left, and gives what of seatrial's is still there.
+fn still_there(left: impl IntoIterator<Item = Leftover>, say: impl Fn(&str)) -> Vec<String> {
+    let told = left.into_iter().inspect(|left| say(&left.text));
+    told.filter(|left| left.stays).map(|left| left.text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_could_not_be_emptied_counts_as_a_namespace_does() {
+        let namespace = |name: &str, kept: Option<&str>, ours| LeftNamespace {
+            name: name.into(),
+            kept: kept.map(str::to_owned),
+            ours,
+        };
+        let folder = |text: &str, stays| Leftover { text: text.into(), stays };
+        let said = std::cell::RefCell::new(Vec::new());
+        let namespaces = [namespace("a", None, true), namespace("b", Some("held"), true)];
+        let theirs = namespace("c", Some("theirs"), false);
+        let left = namespaces.into_iter().chain([theirs]).map(in_words);
+        let folders = [folder("x is emptied", false), folder("y fills again", true)];
+        let stays = still_there(left.chain(folders), |text| said.borrow_mut().push(text.to_owned()));
+        assert_eq!(stays, ["namespace b stays: held", "y fills again"]);
+        assert_eq!(said.into_inner().len(), 5, "each is said");
     }
 }

@@ -155,10 +155,10 @@ pub fn start_outage(
 /// [`FaultError`] when their folder cannot be read.
 pub fn open_faults(settings: &Settings, cluster: &str) -> Result<Vec<Intent>, FaultError> {
     let dir = settings.cluster_dir(cluster);
-    // Opening the log makes its folder.
-    match dir.join("intents").is_dir() {
-        true => fault::IntentLog::open(&dir)?.list(),
-        false => Ok(Vec::new()),
+    // Opening the log makes its folder. Of one that is there and cannot be looked at, it says why.
+    match dir.join("intents").try_exists() {
+        Ok(false) => Ok(Vec::new()),
+        _ => fault::IntentLog::open(&dir)?.list(),
     }
 }
 

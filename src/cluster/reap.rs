@@ -68,11 +68,10 @@ pub async fn reap(
         }
     }
     let owner = StateId::read(&settings.state)?;
-    for name in image::extract::reap(&settings.cache, engine, owner.as_ref(), options.dry_run).await? {
-        done.push(Reaped {
-            name,
-            action: Action::Remove("the process that took a node image apart in it is gone".into()),
-        });
+    for apart in image::extract::reap(&settings.cache, engine, owner.as_ref(), options.dry_run).await? {
+        let gone = || Action::Remove("the process that took a node image apart in it is gone".into());
+        let action = apart.stays.map_or_else(gone, Action::Leave);
+        done.push(Reaped { name: apart.container, action });
     }
     done.extend(remains::control_probes(settings, engine, owner.as_ref(), options.dry_run).await?);
     for name in image::abandoned(&settings.cache, options.dry_run).await.map_err(ImageError::from)? {

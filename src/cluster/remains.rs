@@ -35,11 +35,15 @@ pub(super) async fn control_probes(
     for container in engine.containers(&[(CONTROL_LABEL, ""), (OWNED_BY_LABEL, owner.as_str())]).await? {
         let maker =
             container.labels.get(CONTROL_LABEL).and_then(|text| serde_json::from_str::<Owner>(text).ok());
-        if maker.is_none_or(|maker| maker.lives()) {
+        if maker.as_ref().is_some_and(Owner::lives) {
             continue;
         }
         let name = container.name;
         let action = match container.power {
+            _ if maker.is_none() => Action::Leave(format!(
+                "what it says of its maker cannot be read, so whether that lives is not known; if nobody needs it: \
+                 docker rm --force {name}"
+            )),
             Power::Created if used => continue,
             Power::Created | Power::Exited | Power::Dead => {
                 if !dry_run {

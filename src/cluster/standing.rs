@@ -101,6 +101,12 @@ pub(super) async fn look_past(
     }
 }
 
+/// Whether a cluster is somebody else's, as far as that can be seen.
+pub(super) async fn is_elsewhere(settings: &Settings, engine: &Engine, name: &str) -> bool {
+    let found = look_past(settings, engine, name).await;
+    found.is_ok_and(|found| matches!(found.standing(None, Timestamp::now()), Standing::Elsewhere(_)))
+}
+
 async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
     named(name)?;
     let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;

@@ -73,12 +73,16 @@ pub async fn watch(
         } else if !standing::has_dir(&settings.state, name) {
             return Ok(());
         } else if files.last_used().is_none_or(|used| age(used, Timestamp::now()) >= idle) {
+            let mut elsewhere = false;
             let text = match reap_one(settings, engine, name, options, progress).await {
                 Ok(Action::Remove(why) | Action::Forget(why)) => {
                     progress.say(&format!("{name}: removed: {why}"));
                     return Ok(());
                 }
-                Ok(action) => action.to_string(),
+                Ok(action) => {
+                    elsewhere = standing::is_elsewhere(settings, engine, name).await;
+                    action.to_string()
+                }
                 // What stands in the way may go, and nobody else looks after the cluster.
                 Err(error) => chain(&error),
             };
@@ -86,7 +90,7 @@ pub async fn watch(
                 progress.say(&format!("{name}: {text}"));
                 said = text;
             }
-            if is_kept(settings, name) {
+            if elsewhere || is_kept(settings, name) {
                 return Ok(());
             }
         }

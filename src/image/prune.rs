@@ -79,10 +79,15 @@ pub async fn prune(
             kept: user.map(|name| format!("{name} was made from it")),
         };
         if pruned.kept.is_none() && !dry_run {
-            if !builder.remove(&one).await? {
-                pruned.kept = Some("somebody builds".into());
-            } else if let Some(name) = &pruned.image {
-                engine.remove_image(name).await?;
+            match builder.hold(&one)? {
+                None => pruned.kept = Some("somebody builds".into()),
+                Some(held) => {
+                    // First: the image is known by the folder alone.
+                    if let Some(name) = &pruned.image {
+                        engine.remove_image(name).await?;
+                    }
+                    builder.remove_held(&one, &held).await?;
+                }
             }
         }
         all.push(pruned);

@@ -81,6 +81,16 @@ pub enum HostFolderError {
     },
 }
 
+/// What became of something that an earlier test left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// In words.
+    pub text: String,
+    /// Whether it is still there and recorded as seatrial's, as far as that is known: somebody else who uses it by now
+    /// has it.
+    pub stays: bool,
+}
+
 impl HostFolderError {
     /// The command that mends it, where there is one.
     pub fn hint(&self) -> Option<String> {
@@ -231,8 +241,8 @@ impl HostFolder {
         Err(HostFolderError::Used { path: self.record.path.clone(), by })
     }
 
-    /// Gives back the folders of tests that were killed: those whose namespace is gone. Gives a sentence for
-    /// each, also where a folder stays. A folder that somebody else uses by now is left, and its record withdrawn.
+    /// Gives back the folders of tests that were killed: those whose namespace is gone. Says what became of
+    /// each. A folder that somebody else uses by now is left, and its record withdrawn.
     ///
     /// # Errors
     /// [`HostFolderError::Api`]: which tests live is not known.
@@ -240,33 +250,41 @@ impl HostFolder {
         client: &Client,
         nodes: &[&Node],
         deadline: Deadline,
-    ) -> Result<Vec<String>, HostFolderError> {
-        let (mut there, mut said) = (Vec::new(), Vec::new());
+    ) -> Result<Vec<Leftover>, HostFolderError> {
+        let (mut there, mut swept) = (Vec::new(), Vec::new());
         for node in nodes {
             match recorded(&[*node]).await {
                 Ok(records) => there.extend(records),
-                Err(error) => said.push(format!("what earlier tests left: {}", chain(&error))),
+                Err(error) => {
+                    let text = format!("what earlier tests left: {}", chain(&error));
+                    swept.push(Leftover { text, stays: true });
+                }
             }
         }
         if there.is_empty() {
-            return Ok(said);
+            return Ok(swept);
         }
         let alive = alive(client, "the recorded folders", deadline).await?;
         for (node, record) in there.into_iter().filter(|(_, record)| !alive.contains(&record.namespace)) {
             let (path, of) =
                 (record.path.clone(), format!("the test in {}, which is gone", record.namespace));
             let left = Self { record };
-            said.push(match left.release(client, &[node], deadline).await {
-                Ok(()) => format!("{path} on {} was left by {of}: emptied", node.name),
+            let (text, stays) = match left.release(client, &[node], deadline).await {
+                Ok(()) => (format!("{path} on {} was left by {of}: emptied", node.name), false),
                 Err(HostFolderError::Used { by, .. }) => {
-                    format!("{path} on {} was left by {of}: {}, so it stays", node.name, by.join(", "))
+                    let by = by.join(", ");
+                    // The record of a folder that a living test has is not withdrawn.
+                    let records = recorded(&[node]).await;
+                    let stays = records.map_or(true, |records| records.iter().any(|(_, r)| left.is_of(r)));
+                    (format!("{path} on {} was left by {of}: {by}, so it stays", node.name), stays)
                 }
                 Err(error) => {
-                    format!("{path} on {} was left by {of}, and stays: {}", node.name, chain(&error))
+                    (format!("{path} on {} was left by {of}, and stays: {}", node.name, chain(&error)), true)
                 }
-            });
+            };
+            swept.push(Leftover { text, stays });
         }
-        Ok(said)
+        Ok(swept)
     }
 
     async fn empty(&self, node: &Node, deadline: Deadline) -> Result<(), HostFolderError> {

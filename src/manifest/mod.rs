@@ -25,7 +25,7 @@ mod yaml;
 pub use apply::{Applied, apply, force_apply};
 pub use delete::{delete, delete_exact};
 pub use error::{ManifestError, OwnedField};
-pub use host_folder::{HostFolder, HostFolderError};
+pub use host_folder::{HostFolder, HostFolderError, Leftover};
 pub use images::ImageElsewhere;
 pub use localise::{ForeignReference, Localised, NAMESPACE_LABEL, Renamed};
 pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};

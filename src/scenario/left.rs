@@ -44,7 +44,10 @@ pub(super) async fn by_earlier_stories(
     // After the namespaces: a folder belongs to one that is gone.
     let nodes: Vec<&Node> = cluster.nodes.iter().filter(|n| n.role != Role::LoadBalancer).collect();
     match HostFolder::sweep(client, &nodes, Deadline::after(FOLDERS)).await {
-        Ok(said) => said.into_iter().for_each(stays),
+        Ok(swept) => {
+            gone &= !swept.iter().any(|folder| folder.stays);
+            swept.into_iter().for_each(|folder| stays(folder.text));
+        }
         Err(error) => {
             gone = false;
             stays(format!("the folders that earlier stories left: {}", chain(&error)));

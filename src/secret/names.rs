@@ -217,6 +217,13 @@ const MIDDLES: &[&str] = &["PASSWORD", "PASSWD", "PASSPHRASE"];
 const PASSES: &[&str] =
     &["BYPASS", "COMPASS", "ENCOMPASS", "TRESPASS", "SURPASS", "OVERPASS", "UNDERPASS", "MULTIPASS"];
 
+/// A regular expression that is found in each name of a secret, and in each that [`is_some_key`]: a key is one by what
+/// stands before it.
+pub(super) fn part() -> String {
+    let parts: Vec<&str> = PARTS.iter().filter(|part| **part != "KEY").copied().collect();
+    format!("{}|_KEY|PRIVATE KEY|(?:{})[0-9]*[^A-Za-z0-9]*KEY", parts.join("|"), KEYS.join("|"))
+}
+
 /// Whether a variable, field, header or flag of this name holds a secret.
 pub(super) fn is_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
@@ -324,6 +331,18 @@ pub(super) fn is_plain(value: &str) -> bool {
             number.len() <= 9 && number.parse::<u32>().is_ok_and(|number| number < 100_000)
         });
     reference || number || left_out || switch.contains(&value.to_lowercase().as_str())
+}
+
+/// Whether a value is what a shell puts another one for: `$DB_PASS`, `${DB_PASS}`, `$(cat`.
+pub(super) fn is_variable(value: &str) -> bool {
+    let Some(name) = value.strip_prefix('$') else { return false };
+    let plain = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    plain(name)
+        || name.starts_with('(')
+        || name.strip_prefix('{').is_some_and(|name| plain(name.trim_end_matches('}')))
 }
 
 /// Whether a value names a file, as `GOOGLE_APPLICATION_CREDENTIALS` does: below a folder that images have

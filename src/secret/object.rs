@@ -4,8 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::names::{holds_secrets, is_about, is_path, is_plain, is_secret, is_some_key, looks_random};
-use super::{Found, LEFT_OUT, shapes};
+use super::command::{
+    COMMANDS, MYSQL, Tools, asks, asks_for_secret, glued, holds, is_mysql, names_mysql, secret_pair, words_of,
+};
+use super::names::{holds_secrets, is_about, is_path, is_plain, is_secret, looks_random};
+use super::shapes::{self, hints};
+use super::{Found, LEFT_OUT};
 
 /// kubectl's copy of what was applied.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -81,12 +85,18 @@ const NAMES_OF: &[&str] = &[
 
 /// Leaves the secrets of an object out, and tells them.
 pub(super) fn clean(object: &mut Value, found: &mut Found<'_>) {
-    Cleaner { found }.value(object, &Place::default(), 0);
+    Cleaner { found, in_text: false, leaves: true }.value(object, &Place::default(), 0);
+}
+
+/// The same of an object that was read in a text: all its fields stay. A text in it that stands there as it is meant is
+/// looked at where the whole text is. Told is, as of any text, what looks made up by a generator, and what a Secret has.
+pub(super) fn clean_in_text(object: &mut Value, found: &mut Found<'_>) {
+    Cleaner { found, in_text: true, leaves: false }.value(object, &Place::default(), 0);
 }
 
 /// Tells the value of a Secret that stands in a text.
 pub(super) fn learn_entry(key: &str, text: &str, encoded: bool, found: &mut Found<'_>) {
-    Cleaner { found }.entry(key, text, encoded);
+    Cleaner { found, in_text: false, leaves: true }.entry(key, text, encoded);
 }
 
 /// Hands every text that is no field of identity to `change`. Numbers and keys stay.
@@ -147,6 +157,10 @@ fn names(value: &Value, of: &str, take: &mut impl FnMut(&str)) {
 
 struct Cleaner<'a, 'b> {
     found: &'a mut Found<'b>,
+    /// As [`clean_in_text`].
+    in_text: bool,
+    /// Whether texts that stand as they are meant are looked at.
+    leaves: bool,
 }
 
 /// Where in an object a value stands.
@@ -154,6 +168,10 @@ struct Cleaner<'a, 'b> {
 struct Place {
     /// Below a container whose words name a client of MySQL: `-p` is a password.
     mysql: bool,
+    /// Below one whose words name these programs.
+    tools: Tools,
+    /// What is listed here are Secrets.
+    listed: bool,
     /// Among labels: names alone.
     labels: bool,
     /// Among annotations, or in the data of a ConfigMap: whole files stand there.
@@ -169,7 +187,7 @@ impl Cleaner<'_, '_> {
             return;
         }
         match value {
-            Value::Array(items) => self.array(items, place, depth),
+            Value::Array(items) => self.array(items, place, depth, false),
             Value::Object(fields) => self.object(fields, place, depth),
             Value::String(text) => self.text(text, place, depth),
             _ => {}
@@ -177,19 +195,20 @@ impl Cleaner<'_, '_> {
     }
 
     fn object(&mut self, fields: &mut Map<String, Value>, place: &Place, depth: usize) {
-        fields.shift_remove("managedFields");
-        if let Some(mut applied) = fields.shift_remove(APPLIED) {
-            // Removed, but what stands in it may stand elsewhere too.
-            self.value(&mut applied, place, depth + 1);
+        if !self.in_text {
+            fields.shift_remove("managedFields");
+            if let Some(mut applied) = fields.shift_remove(APPLIED) {
+                // Removed, but what stands in it may stand elsewhere too.
+                self.value(&mut applied, place, depth + 1);
+            }
         }
-        let secret = is_secret_object(fields);
-        let name = fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if let Some(Value::String(value)) = fields.get_mut("value")
-            && holds(&name, value)
-        {
-            self.leave_out(value, true);
-        }
+        let secret = is_secret_object(fields) || place.listed && !fields.contains_key("kind");
+        let lists = fields.get("kind").is_some_and(|kind| kind == "SecretList");
+        self.variable(fields);
         let mysql = place.mysql || names_mysql(fields);
+        let tools = place.tools | Tools::of(words_of(fields));
+        let begun: Vec<&str> =
+            COMMANDS.iter().filter(|(first, _)| asks(fields.get(*first), tools)).map(|c| c.1).collect();
         for (key, field) in fields.iter_mut() {
             let key = key.as_str();
             // A name with a slash is a label's or an annotation's.
@@ -197,6 +216,8 @@ impl Cleaner<'_, '_> {
             let inherits = place.secret && !describes(key);
             let below = Place {
                 mysql,
+                tools,
+                listed: lists && key == "items",
                 labels: matches!(key, "labels" | "matchLabels" | "nodeSelector"),
                 files: place.files || matches!(key, "annotations" | "data"),
                 secret: (may && holds_secrets(key) || inherits) && !is_schema(field),
@@ -212,7 +233,22 @@ impl Cleaner<'_, '_> {
                 Value::String(text) if !place.labels && is_secret_key(key) && looks_random(text) => {
                     self.leave_out(text, true);
                 }
+                Value::Array(items) => self.array(items, &below, depth + 1, begun.contains(&key)),
                 field => self.value(field, &below, depth + 1),
+            }
+        }
+    }
+
+    /// A variable: its name, and its value beside it.
+    fn variable(&mut self, fields: &mut Map<String, Value>) {
+        for (name, value) in VARIABLES {
+            // A name with blanks describes something.
+            let name = fields.get(*name).and_then(Value::as_str).unwrap_or_default();
+            let name = if name.contains(char::is_whitespace) { String::new() } else { name.to_owned() };
+            match fields.get_mut(*value) {
+                Some(Value::String(value)) if holds(&name, value) => self.leave_out(value, true),
+                Some(number @ Value::Number(_)) if is_secret(&name) => self.leave_out_value(number),
+                _ => {}
             }
         }
     }
@@ -231,7 +267,7 @@ impl Cleaner<'_, '_> {
     /// Every value of a Secret; its keys stay.
     fn secret(&mut self, encoded: bool, data: &mut Map<String, Value>) {
         for (key, value) in data.iter_mut() {
-            let text = value.as_str().unwrap_or_default().to_owned();
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             self.entry(key, &text, encoded);
             // What was left out once keeps its number.
             if !is_plain(&text) || !text.starts_with('(') {
@@ -251,19 +287,20 @@ impl Cleaner<'_, '_> {
         self.found.values.insert(plain.clone());
         self.found.values.insert(text.to_owned());
         // A file in it, such as .dockerconfigjson, has secrets of its own.
-        self.text(&mut plain, &Place { files: true, ..Place::default() }, DEEPEST / 2);
+        let mut whole = Cleaner { found: &mut *self.found, in_text: false, leaves: true };
+        whole.text(&mut plain, &Place { files: true, ..Place::default() }, DEEPEST / 2);
     }
 
-    fn array(&mut self, items: &mut [Value], place: &Place, depth: usize) {
+    /// A list. `begun` says that its first text is what a flag before it asks for.
+    fn array(&mut self, items: &mut [Value], place: &Place, depth: usize, begun: bool) {
+        if depth > DEEPEST {
+            items.fill(LEFT_OUT.into());
+            return;
+        }
         let said = |items: &[Value]| items.iter().filter_map(Value::as_str).any(is_mysql);
         let mysql = place.mysql || said(items);
-        let runs = |tool: &str| {
-            let program = |word: &str| word.rsplit('/').next().is_some_and(|name| name.starts_with(tool));
-            items.iter().filter_map(Value::as_str).any(program)
-        };
-        let flags: Vec<&str> =
-            FLAGS.iter().filter(|(tool, _)| runs(tool)).flat_map(|(_, flags)| *flags).copied().collect();
-        let mut secret_follows = false;
+        let tools = place.tools | Tools::of(items.iter().filter_map(Value::as_str));
+        let mut secret_follows = begun;
         for item in items {
             if place.secret && matches!(item, Value::String(_) | Value::Number(_)) {
                 self.leave_out_value(item);
@@ -278,12 +315,10 @@ impl Cleaner<'_, '_> {
                 self.leave_out(text, true);
                 continue;
             }
-            secret_follows = flags.contains(&text.as_str())
-                || text.starts_with("--") && !text.contains('=') && is_secret(text)
-                || text.starts_with('-') && text.len() > 2 && !text.contains('=') && is_secret(text);
+            secret_follows = asks_for_secret(text, tools);
             // `NAME=value` of an environment, `--flag=value` of a command: all that follows belongs to it.
             let pair = secret_pair(text);
-            let glued = glued(text, if mysql { &["-p"] } else { &[] }).or_else(|| glued(text, &flags));
+            let glued = glued(text, mysql.then_some(&MYSQL)).or_else(|| glued(text, tools.each()));
             if let Some((name, value)) = pair {
                 let (name, mut value) = (name.to_owned(), value.to_owned());
                 self.leave_out(&mut value, false);
@@ -300,10 +335,15 @@ impl Cleaner<'_, '_> {
 
     /// A text that may hold an object of its own, or a secret by its shape.
     fn text(&mut self, text: &mut String, place: &Place, depth: usize) {
+        let as_meant = || !text.contains(|c: char| matches!(c, '"' | '\\') || c.is_control());
+        if self.in_text && !hints::any(text) || !self.leaves && as_meant() {
+            return;
+        }
         if let Some(mut documents) = documents(text, place.files) {
             let before = documents.clone();
+            let mut whole = Cleaner { found: &mut *self.found, in_text: self.in_text, leaves: true };
             for document in &mut documents {
-                self.value(document, &Place { files: false, ..*place }, depth + 1);
+                whole.value(document, &Place { files: false, ..*place }, depth + 1);
             }
             if documents != before {
                 let written: Vec<String> = documents.iter().map(Value::to_string).collect();
@@ -325,52 +365,20 @@ impl Cleaner<'_, '_> {
         // An address with a password in it: its host says what was meant.
         shapes::hide_and_tell(value, self.found);
         let stand_in = self.found.stand_in(value);
-        self.found.values.insert(std::mem::replace(value, stand_in));
+        let value = std::mem::replace(value, stand_in);
+        if !self.in_text || looks_random(&value) {
+            self.found.values.insert(value);
+        }
     }
 }
 
-/// The value of a secret in an argument or a variable, and what is before it. Of a flag, the value may be such a pair
-/// again: `--from-literal=password=x`.
-fn secret_pair(text: &str) -> Option<(&str, &str)> {
-    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    let mut begins = 0;
-    // More than a few are no pairs any more.
-    for (at, _) in text.match_indices('=').take(16) {
-        let (name, value) = (&text[begins..at], &text[at + 1..]);
-        if !name.contains(char::is_whitespace) && holds(name, value) && (begins == 0 || is_name(name)) {
-            return Some((&text[..at], value));
-        }
-        if !text.starts_with('-') || !is_name(name) {
-            return None;
-        }
-        begins = at + 1;
-    }
-    None
-}
+/// What the name and the value of a variable are called.
+const VARIABLES: &[(&str, &str)] =
+    &[("name", "value"), ("Name", "Value"), ("key", "value"), ("Key", "Value")];
 
-/// Programs whose flag is followed by a secret, or by `user:secret`.
-const FLAGS: &[(&str, &[&str])] = &[
-    ("curl", &["-u", "--user", "-U", "--proxy-user"]),
-    ("etcdctl", &["--user"]),
-    ("mongo", &["-p"]),
-    ("redis-cli", &["-a"]),
-    ("sshpass", &["-p"]),
-];
-
-/// A flag with what is glued to it: `-uapp:x`, `--user=app:x`.
-fn glued<'t>(text: &'t str, flags: &[&str]) -> Option<(&'t str, &'t str)> {
-    flags.iter().find_map(|flag| {
-        let rest = text.strip_prefix(flag)?;
-        let value = if flag.starts_with("--") { rest.strip_prefix('=')? } else { rest };
-        let meant = value.len() > 2 && !value.contains(char::is_whitespace);
-        meant.then(|| text.split_at(text.len() - value.len()))
-    })
-}
-
-/// Whether a variable of this name holds a secret: the name says so, or speaks of some key, and the value looks made
-/// up by a generator.
-fn holds(name: &str, value: &str) -> bool {
-    is_secret(name) || is_some_key(name) && looks_random(value)
+/// Whether a field of this name may be left out, or makes its object a Secret.
+pub(super) fn is_reason(key: &str) -> bool {
+    key == "stringData" || is_secret(key) || is_secret_key(key)
 }
 
 /// Whether the key of an annotation or of another map speaks of a secret behind its prefix.
@@ -386,18 +394,6 @@ fn is_secret_object(fields: &Map<String, Value>) -> bool {
         text("kind").is_empty() && (fields.contains_key("stringData") || fields.contains_key("data"));
     text("kind") == "Secret"
         || untold && (fields.contains_key("stringData") || typed.iter().any(|t| text("type").starts_with(t)))
-}
-
-fn names_mysql(fields: &Map<String, Value>) -> bool {
-    let words = |field: &str| {
-        fields.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-    };
-    let image = fields.get("image").and_then(Value::as_str);
-    words("command").chain(words("args")).chain(image).any(is_mysql)
-}
-
-fn is_mysql(text: &str) -> bool {
-    ["mysql", "mariadb", "percona"].iter().any(|name| text.contains(name))
 }
 
 /// Whether a field below a secret's name says which secret is meant, or whose, and holds none itself.

@@ -5,10 +5,12 @@ use std::ops::Range;
 use regex::{Captures, Regex};
 
 use super::Found;
-use super::names::{is_plain, is_secret, looks_random};
+use super::names::{is_plain, is_secret, is_variable, looks_random};
 use crate::sanitise;
 
 mod blocks;
+pub(super) mod hints;
+mod json;
 mod keys;
 mod maps;
 mod table;
@@ -50,11 +52,13 @@ pub(super) fn hide_and_tell(text: &str, found: &mut Found<'_>) -> String {
 }
 
 fn in_plain(text: &str, found: &mut Found<'_>) -> String {
-    let mut hidden = maps::hide(&blocks::hide(&keys::hide(text, found), found), found);
-    for shape in table::SHAPES.iter() {
-        if !shape.needs.iter().any(|need| hidden.contains(need)) {
-            continue;
-        }
+    if !hints::any(text) {
+        return text.to_owned();
+    }
+    let read = json::hide(&blocks::hide(&keys::hide(text, found), found), found);
+    let mut hidden = maps::hide(&read, found);
+    let may = hints::shapes(&hidden);
+    for (shape, _) in table::SHAPES.iter().zip(may).filter(|(_, may)| *may) {
         let places = places(shape, &hidden);
         if places.is_empty() {
             continue;
@@ -126,7 +130,9 @@ fn is_meant(how: How, value: &str) -> bool {
     match how {
         // A part of what stands where a value was.
         _ if value.starts_with("(left") => false,
-        How::Sure | How::Cookies => true,
+        // Where a shell is to put one.
+        How::Sure => !is_variable(value),
+        How::Cookies => true,
         How::Named => !is_plain(value),
         How::NamedAndRandom => looks_random(value),
     }

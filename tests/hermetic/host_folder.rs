@@ -8,11 +8,11 @@ use rstest::rstest;
 use seatrial::client::Client;
 use seatrial::deadline::Deadline;
 use seatrial::manifest::{FIELD_MANAGER, HostFolder, HostFolderError, NAMESPACE_LABEL};
-use seatrial::node::{FolderRecord, Node, NodeError, ROOT};
+use seatrial::node::{FolderRecord, Node, NodeError, Power, ROOT};
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
-use crate::fake_engine::FakeEngine;
+use crate::fake_engine::{FakeEngine, Trouble};
 
 const DATA: &str = "/mnt/data";
 
@@ -254,7 +254,9 @@ async fn folders_of_namespaces_that_are_gone_are_swept() -> anyhow::Result<()> {
     let unrecorded = ground.fill("w", "/mnt/seatrial/theirs")?;
     ground.api.put(pod("default", &used, "Running"));
     let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
-    let on_w: Vec<&String> = said.iter().filter(|s| s.contains(" on w ")).collect();
+    // Neither is seatrial's any more.
+    assert!(said.iter().all(|left| !left.stays), "{said:?}");
+    let on_w: Vec<&String> = said.iter().map(|left| &left.text).filter(|s| s.contains(" on w ")).collect();
     assert_eq!(
         on_w,
         [
@@ -339,7 +341,9 @@ async fn a_folder_of_a_living_test_is_not_emptied(#[case] path: &str) -> anyhow:
     let error = ground.claim("a", DATA).await.unwrap_err();
     assert!(error.to_string().contains(&format!("the test in b has {path} on w")), "{error}");
     let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
-    assert!(rows.exists() && (path == DATA || said[0].contains("so it stays")), "{said:?}");
+    assert!(rows.exists() && (path == DATA || said[0].text.contains("so it stays")), "{said:?}");
+    // What a dead test left above it is recorded still.
+    assert!(said.iter().all(|left| left.stays), "{said:?}");
     Ok(())
 }
 
@@ -383,7 +387,7 @@ async fn a_folder_with_a_mount_is_not_emptied(#[case] mount: &str) -> anyhow::Re
     assert!(error.to_string().contains(&format!("something is mounted at {mount}")), "{error}");
     let said = HostFolder::sweep(&ground.client, &[&ground.nodes[0]], soon()).await?;
     assert!(
-        said[0].contains("and stays: ") && said[0].contains("is mounted at") && rows.exists(),
+        said[0].text.contains("and stays: ") && said[0].text.contains("is mounted at") && rows.exists(),
         "{said:?}"
     );
     Ok(())
@@ -401,6 +405,49 @@ async fn one_folder_that_cannot_be_swept_keeps_no_other_one() -> anyhow::Result<
     std::fs::rename(ground.on("w", DATA), ground.on("w", "/mnt/large"))?;
     std::os::unix::fs::symlink(ground.on("w", "/mnt/large"), ground.on("w", DATA))?;
     let said = HostFolder::sweep(&ground.client, &[&ground.nodes[0]], soon()).await?;
-    assert!(!rows.exists() && said[0].contains("the path leads elsewhere"), "{said:?}");
+    assert!(!rows.exists() && said[0].text.contains("the path leads elsewhere"), "{said:?}");
+    assert_eq!(said.iter().map(|left| left.stays).collect::<Vec<_>>(), [true, false], "{said:?}");
+    Ok(())
+}
+
+/// Its files can be read, and nothing can be done to them.
+#[tokio::test]
+async fn what_a_dead_test_left_on_a_stopped_node_is_named_and_stays_recorded() -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("gone", DATA).await?;
+    let rows = ground.fill("w", DATA)?;
+    ground.engine.change("w", |c| c.power = Power::Exited);
+    let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
+    let [w, cp] = said.as_slice() else { panic!("{said:?}") };
+    assert!(w.stays && w.text.starts_with("/mnt/data on w was left by the test in gone"), "{said:?}");
+    assert!(w.text.contains("and stays: failed to empty /mnt/data on w: "), "{said:?}");
+    assert!(!cp.stays && rows.exists(), "{said:?}");
+    assert_eq!(ground.nodes[0].folder_records().await?.len(), 1);
+    // As soon as it runs it is emptied.
+    ground.engine.change("w", |c| c.power = Power::Running);
+    let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
+    assert!(said.len() == 1 && !said[0].stays && !rows.exists(), "{said:?}");
+    Ok(())
+}
+
+/// Whether a folder of a dead test lies there is not known. The other node is looked at all the same.
+#[rstest]
+#[case::files("/archive", Power::Exited)]
+#[case::state("GET /containers/w/json", Power::Running)]
+#[tokio::test]
+async fn a_node_that_cannot_be_read_counts_as_one_where_something_stays(
+    #[case] asked: &'static str,
+    #[case] power: Power,
+) -> anyhow::Result<()> {
+    let ground = Ground::new().await?;
+    ground.claim("gone", DATA).await?;
+    let rows = ground.fill("w", DATA)?;
+    ground.engine.change("w", |c| c.power = power);
+    ground.engine.trouble(asked, Trouble::Status(500, "input/output error"), 1);
+    let said = HostFolder::sweep(&ground.client, &ground.nodes(), soon()).await?;
+    let [w, cp] = said.as_slice() else { panic!("{said:?}") };
+    assert!(w.stays && w.text.contains("failed to read the records of folders on w: "), "{said:?}");
+    assert!(!cp.stays && cp.text.contains(" on cp "), "{said:?}");
+    assert!(rows.exists());
     Ok(())
 }

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use seatrial::deadline::Deadline;
 use seatrial::exec::Exec;
-use seatrial::image::BuildError;
 use seatrial::image::build::{Builder, Built, Piece};
+use seatrial::image::{self, BuildError};
 use seatrial::progress::{Progress, Update};
 use seatrial::secret::Secrets;
+
+use crate::fake_engine::Trouble;
+use crate::ground::Ground;
 
 /// Recipes `low`, `left` and `right` (which need it), `top` (which needs both).
 struct Yard {
@@ -370,4 +373,24 @@ async fn nothing_goes_while_another_process_builds() {
     std::fs::write(&go, "").unwrap();
     child.await.unwrap().unwrap();
     assert!(builder.remove(&before[0]).await.unwrap());
+}
+
+/// By its folder alone the image is known: where that went first and the engine refuses, two gigabytes stay for ever.
+#[tokio::test]
+async fn an_image_that_could_not_be_pruned_is_tried_again() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.fake.state().containers.clear();
+    let folder = ground.settings.cache.join("built/node-1.30.0-0123456789abcdef");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(ground.settings.cache.join("locks"))?;
+    let name = "seatrial.local/node:v1.30.0-0123456789abcdef";
+    ground.fake.state().images.insert(name.into(), BTreeMap::new());
+    ground.fake.trouble("DELETE /images", Trouble::Status(500, "busy"), 1);
+    let engine = ground.fake.client().await?;
+    let first = image::prune(&ground.settings, &engine, Duration::ZERO, false).await;
+    assert!(first.is_err() && folder.exists(), "{first:?}");
+    let again = image::prune(&ground.settings, &engine, Duration::ZERO, false).await?;
+    let asked = ground.fake.changes().iter().filter(|r| r.starts_with("DELETE /images")).count();
+    assert!(asked == 2 && !folder.exists(), "{again:?}");
+    Ok(())
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use seatrial::cluster::lock::Access;
-use seatrial::cluster::{ClusterSpec, HA, Lease};
+use seatrial::cluster::{ClusterSpec, HA, Lease, ReapOptions};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
 use seatrial::image::{ImageSet, NodeImage, STANDS_FOR_LABEL, balancer_of_kind};
 use seatrial::progress::Progress;
 
+use crate::fake_engine::FakeEngine;
 use crate::ground::{Ground, soon};
 
 const CLUSTERS: &str = include_str!("fixtures/load-balancer/cds.yaml");
@@ -173,5 +174,67 @@ async fn a_creation_leaves_the_load_balancers_name_that_somebody_else_lent() -> 
     let made = made.map(drop);
     assert!(requests.iter().any(|r| r.starts_with("GET /images/")), "{made:?} {requests:?}");
     assert!(!requests.iter().any(|r| r.starts_with("DELETE /images/")), "{made:?} {requests:?}");
+    Ok(())
+}
+
+fn stand_in(fake: &FakeEngine, name: &str) {
+    fake.state().images.insert(name.into(), [(STANDS_FOR_LABEL.to_owned(), name.to_owned())].into());
+}
+
+/// What a creation left that was killed while it had lent the name on [`FakeEngine`]'s engine to this image.
+fn lent(ground: &Ground, image: &str) -> anyhow::Result<PathBuf> {
+    let locks = ground.settings.cache.join("locks");
+    std::fs::create_dir_all(&locks)?;
+    let word = locks.join("load-balancer-name.lock");
+    std::fs::write(&word, format!("FAKE:ENGINE {image}\n"))?;
+    Ok(word)
+}
+
+fn untagged(fake: &FakeEngine) -> bool {
+    fake.changes().iter().any(|request| request.starts_with("DELETE /images/"))
+}
+
+/// A reap that speaks to another engine must not forget it: on the first one the stand-in would have the name for ever.
+#[tokio::test]
+async fn a_lent_name_is_not_forgotten_by_a_reap_of_another_engine() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let Some(name) = balancer_of_kind()? else { return Ok(()) };
+    ground.fake.state().containers.clear();
+    stand_in(&ground.fake, &name);
+    let word = lent(&ground, "sha256:fake")?;
+    let other = FakeEngine::with(&[])?;
+    other.state().id = "OTHER:ENGINE".into();
+    ground.reap_on(&other, ReapOptions::default()).await?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(untagged(&ground.fake), "{:?}", ground.fake.changes());
+    assert_eq!(std::fs::read_to_string(word)?, "");
+    Ok(())
+}
+
+/// On the other engine somebody else may have lent it, maybe just now.
+#[tokio::test]
+async fn a_lent_name_is_taken_back_on_its_own_engine_only() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let Some(name) = balancer_of_kind()? else { return Ok(()) };
+    lent(&ground, "sha256:fake")?;
+    let other = FakeEngine::with(&[])?;
+    other.state().id = "OTHER:ENGINE".into();
+    stand_in(&other, &name);
+    ground.reap_on(&other, ReapOptions::default()).await?;
+    assert!(!untagged(&other), "{:?}", other.changes());
+    Ok(())
+}
+
+/// The creation was killed before its image had the name, and somebody with another cache lent it to his.
+#[tokio::test]
+async fn a_name_is_taken_from_no_other_image_than_it_was_lent_to() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let Some(name) = balancer_of_kind()? else { return Ok(()) };
+    ground.fake.state().containers.clear();
+    stand_in(&ground.fake, &name);
+    let word = lent(&ground, "sha256:ours")?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(!untagged(&ground.fake), "{:?}", ground.fake.changes());
+    assert_eq!(std::fs::read_to_string(word)?, "", "there is nothing to take back");
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! Reaping: what dead processes left is healed and removed first, and what belongs to somebody who lives stays. What
 //! stays is named with the command that removes it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use seatrial::cluster::lock::{Access, LockFiles};
 use seatrial::cluster::{self, Action, ReapOptions};
 use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
+use seatrial::deadline::Deadline;
 use seatrial::fault::{Intent, Owner};
+use seatrial::image::extract::EXTRACT_LABEL;
 use seatrial::node::{OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 
@@ -200,5 +204,81 @@ async fn an_archive_of_a_killed_load_is_removed() -> anyhow::Result<()> {
     held.release()?;
     let done = ground.reap(ReapOptions::default()).await?;
     assert!(!archive.exists() && matches!(done.as_slice(), [Action::Forget(_)]), "{done:?}");
+    Ok(())
+}
+
+/// Whether faults are open in it is not known: one that is to be removed may be frozen, and hold what is somebody's.
+#[tokio::test]
+async fn a_cluster_whose_intents_cannot_be_read_is_left_with_the_reason() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    std::fs::write(ground.settings.cluster_dir(NAME).join("intents"), "no folder")?;
+    let done = ground.reap(ReapOptions { all: true, ..ReapOptions::default() }).await;
+    let why = done.expect_err("it is not known").to_string();
+    assert!(ground.is_there() && why.contains("intents"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_watcher_of_a_cluster_that_is_somebody_elses_ends() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |_| ())?;
+    ground.mark(r#"{"id":"fedcba9876543210","state":"/home/b"}"#);
+    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
+    let watching = cluster::watch(&ground.settings, &engine, NAME, Duration::from_millis(1), &quiet);
+    let ended = Deadline::after(Duration::from_secs(3)).bound(watching).await;
+    assert!(ended.is_ok(), "it goes on");
+    assert!(ground.is_there());
+    Ok(())
+}
+
+/// A container of ours with this label, beside no cluster.
+fn beside(ground: &Ground, name: &str, label: &str, value: &str, power: Power) -> anyhow::Result<()> {
+    let id = StateId::of(&ground.settings.state)?;
+    ground.fake.state().containers.clear();
+    ground.fake.state().add(name);
+    ground.fake.change(name, |c| {
+        c.power = power;
+        c.labels = [(label.to_owned(), value.to_owned()), (OWNED_BY_LABEL.to_owned(), id.to_string())].into();
+    });
+    Ok(())
+}
+
+/// The cache was deleted, and with it the lock by which its maker would be seen.
+#[tokio::test]
+async fn a_container_of_a_cache_that_is_gone_is_named() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let name = "seatrial-extract-abc";
+    let lock = ground.settings.cache.join("locks/release-1.35.4-0123456789abcdef.lock");
+    beside(&ground, name, EXTRACT_LABEL, &lock.display().to_string(), Power::Running)?;
+    let said = ground.said(&["reap"]).await;
+    assert!(ground.has(name) && said.contains(&format!("docker rm --force --volumes {name}")), "{said}");
+    Ok(())
+}
+
+/// Its maker has the lock, which lies in another cache of the same state folder.
+#[tokio::test]
+async fn a_container_of_another_cache_whose_maker_lives_is_not_named() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let name = "seatrial-extract-abc";
+    let file = ground.fake.dir().join("other.lock");
+    let lock = std::fs::File::create(&file)?;
+    beside(&ground, name, EXTRACT_LABEL, &file.display().to_string(), Power::Running)?;
+    lock.lock()?;
+    assert_eq!(ground.reap(ReapOptions::default()).await?, []);
+    lock.unlock()?;
+    let done = ground.reap(ReapOptions::default()).await?;
+    assert!(ground.has(name) && matches!(done.as_slice(), [Action::Leave(_)]), "{done:?}");
+    Ok(())
+}
+
+/// Another version wrote its label.
+#[tokio::test]
+async fn a_control_probe_whose_maker_cannot_be_read_is_named() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let name = "seatrial-control-abc";
+    beside(&ground, name, CONTROL_LABEL, r#"{"process":12,"since":3}"#, Power::Exited)?;
+    let said = ground.said(&["reap"]).await;
+    assert!(ground.has(name) && said.contains(&format!("docker rm --force {name}")), "{said}");
     Ok(())
 }

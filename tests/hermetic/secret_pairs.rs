@@ -112,6 +112,28 @@ fn what_looks_made_up_in_a_secrets_value_goes_and_its_words_stay() {
     assert_eq!(secrets.hide(text), text);
 }
 
+/// As `kubectl get secret -o json` prints it, in the log of a Job: its keys name no secret. The object beside it is none.
+#[rstest]
+#[case::one("")]
+#[case::with_times("2026-11-30T10:00:00.123456789Z ")]
+#[case::with_streams("2026-11-30T10:00:00.123456789+01:00 stdout F ")]
+#[case::of_a_service("Nov 30 10:00:00 w1 backup[77]: ")]
+fn a_secret_as_json_of_several_lines_goes_and_is_known(#[case] before: &str) {
+    let list = json!({"apiVersion": "v1", "items": [
+        {"apiVersion": "v1", "data": {"conn": "czNjcjN0LXZhbHVlOQ=="}, "kind": "Secret", "metadata": {"name": "db"}},
+        {"apiVersion": "v1", "data": {"conn": "c3RheXM3Nzc="}, "kind": "ConfigMap", "metadata": {"name": "db"}}],
+        "kind": "List"});
+    let text = format!(
+        "+ kubectl get secret,configmap db -o json\n{}\n",
+        serde_json::to_string_pretty(&list).unwrap()
+    );
+    let lines: String = text.lines().map(|line| format!("{before}{line}\n")).collect();
+    let secrets = Secrets::default();
+    hidden(&lines, &secrets);
+    assert_eq!(secrets.hide(&lines), lines.replace("czNjcjN0LXZhbHVlOQ==", "(left out)"));
+    assert_eq!(secrets.hide("tried s3cr3t-value9 once"), "tried (left out) once");
+}
+
 #[test]
 fn a_file_in_a_secret_that_a_log_quotes_is_known() {
     let secrets = Secrets::default();
@@ -185,7 +207,22 @@ fn beginnings_of_shapes_take_time_by_their_length(
         "<name>password</name><value>",
         "{\"a\":\"{\\\"",
         "password=\"a ",
-        "password=\\\"a "
+        "password=\\\"a ",
+        "{",
+        "[\n",
+        "{\"",
+        "{\"a\":",
+        "{\"a\":{\"a\":\"b\"},",
+        "[{\"a\":\"\\\"b\"},",
+        "{\"a\":\"{\\\"a\\\":\\\"{\\\\\\\"a",
+        "[\"--password\",\"a\",",
+        "x [1,\nx ",
+        "[\n2026-11-30T10:00:00Z ",
+        "{\"kind\":\"Secret\",\"data\":{\"a\":\"b\"},\n",
+        "mysql -p\"",
+        "curl -s",
+        "Authorization: A ",
+        "password: A("
     )]
     unit: &str,
 ) {

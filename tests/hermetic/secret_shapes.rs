@@ -199,6 +199,56 @@ fn a_secret_object_in_a_line_of_a_log_goes(#[case] text: &str) {
     assert!(!hidden.contains(VALUE) && !hidden.contains("czNjcjN0"), "{hidden}");
 }
 
+/// What follows a flag without a blank, in quotes of a shell in another one; lists of words; headers; settings as Go and
+/// Rust print them.
+#[rstest]
+#[case::mysql_in_quotes("mysql -u root -p\"s3cr3t-value9\" -e 'select 1'")]
+#[case::mysql_in_quotes_of_a_shell(r#"sh -c "mysql -uroot -p\"s3cr3t-value9\" -e 'select 1'""#)]
+#[case::mysql_in_single_quotes("mysqldump -uroot -p's3cr3t-value9' shop")]
+#[case::redis_in_quotes_of_a_shell(r#"sh -c "redis-cli -a \"s3cr3t-value9\" ping""#)]
+#[case::mongo_in_quotes_of_a_shell(r#"sh -c "mongosh -p \"s3cr3t-value9\" shop""#)]
+#[case::user_in_quotes_of_a_shell(r#"sh -c "etcdctl --user \"root:s3cr3t-value9\" get /""#)]
+#[case::flag_in_quotes_of_a_shell(r#"sh -c "app --password \"s3cr3t-value9\" -v""#)]
+#[case::flag_in_compact_json(r#"{"args":["--password","s3cr3t-value9"]}"#)]
+#[case::flag_in_json_in_a_string(r#"msg="ran [\"--password\",\"s3cr3t-value9\"]""#)]
+#[case::flag_in_json_of_several_lines("[\n  \"--password\",\n  \"s3cr3t-value9\"\n]")]
+#[case::header_of_another_scheme("Authorization: ApiKey s3cr3t-value9")]
+#[case::header_in_a_command("curl -H \"Proxy-Authorization: SSWS s3cr3t-value9\" http://x")]
+#[case::map_of_go("connect with map[password:s3cr3t-value9 user:jane]")]
+#[case::option_of_rust("Config { user: \"jane\", password: Some(\"s3cr3t-value9\") }")]
+#[case::option_of_scala("Config(jane) password -> x, password: Some(s3cr3t-value9)")]
+#[case::type_of_python("Config(user='jane', password=SecretStr('s3cr3t-value9'))")]
+#[case::variable_in_json_with_capitals("{\n  \"Name\": \"DB_PASS\",\n  \"Value\": \"s3cr3t-value9\"\n}")]
+#[case::value_before_its_name(
+    "{\n  \"Value\": \"s3cr3t-value9\",\n  \"Secret\": false,\n  \"Name\": \"DB_PASS\"\n}"
+)]
+#[case::variable_in_json_that_is_cut(r#"{"Key":"DB_PASS","Value":"s3cr3t-value9"#)]
+#[case::flags_of_curl_together("curl -sSu app:s3cr3t-value9 http://x")]
+#[case::flags_of_curl_in_a_list(r#"["curl","-sSu","app:s3cr3t-value9"]"#)]
+fn a_secret_as_shells_and_programs_write_it_goes(#[case] text: &str) {
+    let hidden = Secrets::default().hide(text);
+    assert!(!hidden.contains("s3cr3t"), "{hidden}");
+    assert_eq!(hide_shapes(&hidden), hidden, "what was left out is left out again");
+}
+
+/// What looks like one of these.
+#[rstest]
+#[case("mysqladmin ping -uroot -p\"$MYSQL_ROOT_PASSWORD\" --silent")]
+#[case("mysqladmin ping -uroot -p${MYSQL_ROOT_PASSWORD}")]
+#[case("curl -sSf http://x:8080/a1b2c3")]
+#[case(r#"{"args":["--password-file","/run/a1b2c3"]}"#)]
+#[case(r#"{"command":["app","--port"],"args":["8080a1b2c3"]}"#)]
+#[case("WWW-Authenticate: Basic realm=\"x\"")]
+#[case("authorization: denied by policy of cluster1")]
+#[case("map[app:web1 pod-template-hash:5d59d67564]")]
+#[case("Config { user: Some(\"jane1234\"), retries: Some(3) }")]
+#[case("{\n  \"Name\": \"MODE\",\n  \"Value\": \"a1b2c3\"\n}")]
+#[case(r#"{"key":"node-role.kubernetes.io/control-plane","value":"a1b2c3","effect":"NoSchedule"}"#)]
+#[case(r#"{"kind":"List","items":[{"kind":"ConfigMap","data":{"a":"a1b2c3"}}],"note":"\"quoted\""}"#)]
+fn what_only_looks_like_it_stays(#[case] text: &str) {
+    assert_eq!(Secrets::default().hide(text), text);
+}
+
 // --- Objects.
 
 /// Lists below a secret name, commands in words, manifests of several documents.
@@ -222,6 +272,32 @@ fn a_secret_in_an_object_goes(#[case] mut object: Value) {
     Secrets::default().clean(&mut object);
     let text = object.to_string();
     assert!(!text.contains("8273645091") && !text.contains("ODI3MzY0NTA5MXg"), "{object}");
+}
+
+/// A list says of its items what they are, whatever their type is called; the rest of a command stands in another field.
+#[rstest]
+#[case::list_of_a_type_of_its_own(json!({"kind": "SecretList", "apiVersion": "v1", "items": [
+    {"metadata": {"name": "a"}, "type": "example.org/db", "data": {"conn": "czNjcjN0LXZhbHVlOQ=="}}]}))]
+#[case::list_of_a_type_of_its_own_in_an_annotation(json!({"metadata": {"annotations": {"tool.example.org/applied":
+    r#"{"kind":"SecretList","items":[{"metadata":{"name":"a"},"type":"example.org/db","data":{"conn":"czNjcjN0LXZhbHVlOQ=="}}]}"#}}}))]
+#[case::number_that_the_api_refuses(json!({"kind": "Secret", "stringData": {"pin": 8_273_645_091_u64}}))]
+#[case::flag_in_the_command_and_its_value_in_the_arguments(
+    json!({"containers": [{"command": ["app", "--password"], "args": ["s3cr3t-value9"]}]})
+)]
+#[case::program_in_the_command_and_its_flag_in_the_arguments(
+    json!({"containers": [{"args": ["-u", "app:s3cr3t-value9"], "command": ["/usr/bin/curl"]}]})
+)]
+#[case::flag_in_the_entry_point(json!({"Config": {"Cmd": ["s3cr3t-value9"], "Entrypoint": ["app", "--token"]}}))]
+#[case::program_as_a_path(json!({"Path": "mysqld", "Args": ["-ps3cr3t-value9"]}))]
+#[case::variable_with_capitals(json!({"Environment": [{"Name": "DB_PASSWORD", "Value": "s3cr3t-value9"}]}))]
+#[case::flags_of_curl_together(json!({"command": ["curl", "-su", "app:s3cr3t-value9", "http://x"]}))]
+#[case::flags_of_curl_glued(json!({"command": ["curl", "-sSuapp:s3cr3t-value9", "http://x"]}))]
+#[case::mysql_in_quotes(json!({"command": ["sh", "-c", "mysql -uroot -p\"s3cr3t-value9\" -e 'select 1'"]}))]
+fn a_secret_goes_whatever_field_says_that_it_is_one(#[case] mut object: Value) {
+    Secrets::default().clean(&mut object);
+    let text = object.to_string();
+    let there = ["s3cr3t", "czNjcjN0", "8273645091"].iter().any(|value| text.contains(value));
+    assert!(!there, "{text}");
 }
 
 /// Names of variables that images of well-known programs take.

@@ -61,27 +61,50 @@ impl Builder {
         Ok(found)
     }
 
+    /// Takes an outdated folder, so that nobody builds it while it goes; none when somebody has begun to build, or to
+    /// use it.
+    ///
+    /// # Errors
+    /// [`BuildError::File`].
+    pub(in crate::image) fn hold(&self, outdated: &Outdated) -> Result<Option<KeyLock>, BuildError> {
+        let folder = &outdated.folder;
+        let Some(lock) = KeyLock::try_take(&self.lock_file(folder))? else { return Ok(None) };
+        let dir = self.cache.join("built").join(folder);
+        let used = self.somebody_builds()? || age(&dir).is_none_or(|age| age < outdated.unused);
+        Ok((!used).then_some(lock))
+    }
+
     /// Removes an outdated folder and its log; false when somebody has begun to build, or to use it.
     ///
     /// # Errors
     /// [`BuildError::File`].
     pub async fn remove(&self, outdated: &Outdated) -> Result<bool, BuildError> {
+        let Some(held) = self.hold(outdated)? else { return Ok(false) };
+        self.remove_held(outdated, &held).await?;
+        Ok(true)
+    }
+
+    /// The same of one that the caller holds.
+    ///
+    /// # Errors
+    /// [`BuildError::File`].
+    pub(in crate::image) async fn remove_held(
+        &self,
+        outdated: &Outdated,
+        held: &KeyLock,
+    ) -> Result<(), BuildError> {
         let folder = &outdated.folder;
-        let Some(lock) = KeyLock::try_take(&self.lock_file(folder))? else { return Ok(false) };
         let dir = self.cache.join("built").join(folder);
-        if self.somebody_builds()? || age(&dir).is_none_or(|age| age < outdated.unused) {
-            return Ok(false);
-        }
         // Half of a folder must never stand under a finished name; from here the next builder
         // removes it too.
         let away = self.cache.join("building").join(folder);
         std::fs::create_dir_all(self.cache.join("building"))
             .and_then(|()| std::fs::rename(&dir, &away))
             .map_err(BuildError::file("move away", &dir))?;
-        lock::clear(&away, &lock).await?;
+        lock::clear(&away, held).await?;
         // Not there is as good.
         let _ = std::fs::remove_file(self.cache.join("logs").join(format!("{folder}.log")));
-        Ok(true)
+        Ok(())
     }
 
     fn somebody_builds(&self) -> Result<bool, BuildError> {

@@ -13,7 +13,7 @@
 mod told;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -248,8 +248,18 @@ impl Extractor<'_> {
     }
 }
 
+/// A container in which an image was taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Its name.
+    pub container: String,
+    /// Why it stays, with the command that removes it; none where it is removed.
+    pub stays: Option<String>,
+}
+
 /// Removes containers in which images were taken apart for this cache, by this `owner`, and whose maker is gone; with
-/// `dry_run`, only says which.
+/// `dry_run`, only says which. Those of another cache, or of one that is gone, are named, unless their maker is seen
+/// to live.
 ///
 /// # Errors
 /// [`ImageError::Engine`], [`ImageError::Build`] for a lock that cannot be asked.
@@ -258,24 +268,37 @@ pub async fn reap(
     engine: &Engine,
     owner: Option<&StateId>,
     dry_run: bool,
-) -> Result<Vec<String>, ImageError> {
-    let mut gone = Vec::new();
+) -> Result<Vec<Apart>, ImageError> {
+    let mut found = Vec::new();
     // A state folder without an id has made nothing.
-    let Some(owner) = owner else { return Ok(gone) };
+    let Some(owner) = owner else { return Ok(found) };
     for container in engine.containers(&[(EXTRACT_LABEL, ""), (OWNED_BY_LABEL, owner.as_str())]).await? {
         let Some(file) = container.labels.get(EXTRACT_LABEL).map(PathBuf::from) else { continue };
+        let name = container.name;
         if file.parent() != Some(&absolute(cache).join("locks")) || !file.is_file() {
-            // Another cache's: whether its maker lives cannot be told from here.
+            if !is_held(&file) {
+                let stays = format!(
+                    "its cache is another one or gone, so whether its maker lives is not to be seen from here; if \
+                     nobody needs it: docker rm --force --volumes {name}"
+                );
+                found.push(Apart { container: name, stays: Some(stays) });
+            }
             continue;
         }
         if let Some(_lock) = KeyLock::try_take(&file)? {
             if !dry_run {
                 engine.remove(&container.id).await?;
             }
-            gone.push(container.name);
+            found.push(Apart { container: name, stays: None });
         }
     }
-    Ok(gone)
+    Ok(found)
+}
+
+/// Whether somebody has this lock, which is only looked at.
+fn is_held(file: &Path) -> bool {
+    let there = file.is_file().then(|| File::open(file).ok()).flatten();
+    there.is_some_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 enum Failed {

@@ -18,6 +18,14 @@ fn pair(needs: &'static [&'static str], how: How, name: &str, value: &str) -> Sh
     Shape { value: Some(value), ..whole(needs, how, name) }
 }
 
+/// A word of a shell: in quotes, also in a string of JSON or of another shell, or what `plain` says.
+fn word(plain: &str) -> String {
+    format!(r#"(?:\\*"(?P<s>(?:[^"\\\n]|\\+[^"\\\n])+)|'(?P<q>[^'\n]+)|(?P<b>{plain}))"#)
+}
+
+/// What is left of a word without quotes, to the quote that ends what it stands in.
+const REST: &str = r#"(?:[^\s'"\\]|\\+[^\s'"\\])"#;
+
 pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
     use How::{Cookies, Named, NamedAndRandom, Sure};
     vec![
@@ -47,7 +55,22 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         whole(&["eyJ"], Sure, r"\b(?P<s>eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*)"),
         whole(&["AKIA", "ASIA"], Sure, r"\b(?P<s>(?:AKIA|ASIA)[A-Z0-9]{16})\b"),
         whole(
-            &["gh", "github_pat_", "glpat-", "xox", "sk_live_", "hvs.", "AIza", "dckr_pat_", "npm_", "sk-"],
+            &[
+                "ghp_",
+                "gho_",
+                "ghu_",
+                "ghs_",
+                "ghr_",
+                "github_pat_",
+                "glpat-",
+                "xox",
+                "sk_live_",
+                "hvs.",
+                "AIza",
+                "dckr_pat_",
+                "npm_",
+                "sk-",
+            ],
             Sure,
             r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|sk_live_\w{16,}|hvs\.[\w-]{20,}|AIza[\w-]{35}|dckr_pat_[\w-]{20,}|sk-[\w-]{32,}|npm_[A-Za-z0-9]{36})",
         ),
@@ -57,17 +80,30 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Sure,
             r#"(?i)authorization\\?["']?\s*[:=]\s*\\?["']?(?:basic|digest|token) +(?P<s>[A-Za-z0-9+/=._-]{6,})"#,
         ),
+        // Of any other scheme, what looks made up.
+        whole(
+            &["uthorization", "UTHORIZATION"],
+            NamedAndRandom,
+            r#"(?i:authorization)\\*["']?\s*[:=]\s*\\*["']?[A-Z][\w-]* +(?P<s>[^\s'",;\\()\[\]{}]{6,})"#,
+        ),
         whole(
             &["mysql", "mariadb", "sshpass"],
             Sure,
-            r#"\b(?:mysql|mariadb|sshpass)[\w-]*\b[^\n|;&]*?\s['"]?-p(?P<s>[^\s'",\]]{3,})"#,
+            &format!(
+                r#"\b(?:mysql|mariadb|sshpass)[\w-]*\b[^\n|;&]*?\s\\*['"]?-p{}"#,
+                word(r#"[^\s'",\]\\][^\s'",\]]{2,}"#)
+            ),
         ),
         whole(
             &["sshpass", "mongo"],
             Sure,
-            r#"\b(?:sshpass|mongo[a-z]*)\b[^\n|;&]*?\s-p +['"]?(?P<s>[^\s'"]+)"#,
+            &format!(r#"\b(?:sshpass|mongo[a-z]*)\b[^\n|;&]*?\s-p +{}"#, word(&format!("{REST}+"))),
         ),
-        whole(&["--user"], Sure, r#"--(?:proxy-)?user[= ] *['"]?[^\s:'"]+:(?P<s>[^\s'"]+)"#),
+        whole(
+            &["--user", "--proxy-user"],
+            Sure,
+            &format!(r#"--(?:proxy-)?user[= ] *\\*['"]?[^\s:'"\\]+:(?P<s>{REST}+)"#),
+        ),
         whole(&["pass:"], NamedAndRandom, r#"\bpass:(?P<s>[^\s'"]+)"#),
         whole(&["login "], Sure, r"\blogin\s+\S+\s+password\s+(?P<s>\S+)"),
         whole(&["assword '", "ASSWORD '"], Named, r"(?i)\b(?P<k>password)\s+'(?P<s>[^']+)'"),
@@ -86,13 +122,23 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         // All of a request's: which is a session's, only who made them knows.
         whole(&["ookie:", "OOKIE:"], Cookies, r#"(?i)(?:^|[^\w-])cookie: *(?P<s>[^\s=;"'(]+=[^\n\r"']+)"#),
         whole(
-            &["ig", "oken"],
+            &["ig=", "IG=", "ignature=", "IGNATURE=", "oken=", "OKEN="],
             Sure,
             r#"(?i)[?&](?:sig|signature|x-(?:amz|goog)-signature|x-amz-security-token)=(?P<s>[^\s&'"]+)"#,
         ),
         whole(&["hooks.slack.com"], Sure, r#"hooks\.slack\.com/services/(?P<s>[^\s'"]+)"#),
-        whole(&["redis-cli"], Sure, r#"\bredis-cli\b[^\n|;&]*?\s-a +['"]?(?P<s>[^\s'"]+)"#),
-        whole(&["curl"], Sure, r#"\bcurl\b[^\n|;&]*?\s(?:-u *|--user[ =])['"]?(?P<s>[^\s:'"]+:[^\s'"]+)"#),
+        whole(
+            &["redis-cli"],
+            Sure,
+            &format!(r#"\bredis-cli\b[^\n|;&]*?\s-a +{}"#, word(&format!("{REST}+"))),
+        ),
+        whole(
+            &["curl"],
+            Sure,
+            &format!(
+                r#"\bcurl\b[^\n|;&]*?\s(?:-[sSkfiILvgNOjlnqaGB0#]*[uU] *|--(?:proxy-)?user[ =])\\*['"]?(?P<s>[^\s:'"\\]+:{REST}+)"#
+            ),
+        ),
         whole(
             &["dentified", "DENTIFIED"],
             Sure,
@@ -106,20 +152,20 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         ),
         // A variable in JSON, also where the JSON is a string of another one; in either order.
         pair(
-            &["value"],
+            &["alue"],
             Named,
-            r#"\\*"name\\*"\s*:\s*\\*"(?P<k>[\w.-]+)\\*"\s*,\s*\\*"value\\*"\s*:\s*\\*""#,
+            r#"\\*"(?:[Nn]ame|[Kk]ey)\\*"\s*:\s*\\*"(?P<k>[\w.-]+)\\*"\s*,\s*\\*"[Vv]alue\\*"\s*:\s*\\*""#,
             r#"(?P<s>(?:[^"\\]|\\\\[^"])+)"#,
         ),
         whole(
-            &["value"],
+            &["alue"],
             Named,
-            r#"(?:^|[^\\])"value"\s*:\s*"(?P<s>(?:[^"\\]|\\.)+)"\s*,\s*"name"\s*:\s*"(?P<k>[\w.-]+)""#,
+            r#"(?:^|[^\\])"[Vv]alue"\s*:\s*"(?P<s>(?:[^"\\]|\\.)+)"\s*,\s*"(?:[Nn]ame|[Kk]ey)"\s*:\s*"(?P<k>[\w.-]+)""#,
         ),
         whole(
-            &["value"],
+            &["alue"],
             Named,
-            r#"\\+"value\\+"\s*:\s*\\+"(?P<s>(?:[^"\\]|\\\\[^"])+)\\+"\s*,\s*\\+"name\\+"\s*:\s*\\+"(?P<k>[\w.-]+)\\"#,
+            r#"\\+"[Vv]alue\\+"\s*:\s*\\+"(?P<s>(?:[^"\\]|\\\\[^"])+)\\+"\s*,\s*\\+"(?:[Nn]ame|[Kk]ey)\\+"\s*:\s*\\+"(?P<k>[\w.-]+)\\"#,
         ),
         // The same as Go, Python and Rust print it, and in YAML.
         pair(
@@ -173,13 +219,14 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             &["="],
             Named,
             r"(?P<k>[A-Za-z][\w.-]*) {0,4}= {0,4}",
-            r#"\\*"(?P<s>[^"\\]+)|'(?P<q>[^']+)'|(?P<b>\$\([^()\n]*\)|\$\{[^{}\n]*\}|[^\s"'&;,|<>(){}\[\]\\]+)"#,
+            r#"(?:[A-Z]\w*\()?(?:\\*"(?P<s>[^"\\]+)|'(?P<q>[^']+)')|(?P<b>\$\([^()\n]*\)|\$\{[^{}\n]*\}|[^\s"'&;,|<>(){}\[\]\\]+)"#,
         ),
         pair(
             &["-"],
             NamedAndRandom,
-            r#"(?:^|[\s'"\[,`])--?(?P<k>[A-Za-z][A-Za-z0-9-]*)['",]* +['"]?"#,
-            r#"(?P<s>[^\s'"-][^\s'"]*)"#,
+            // In a shell, and in a list of words.
+            r#"(?:^|[\s'"\[,`])--?(?P<k>[A-Za-z][A-Za-z0-9-]*)(?:\\*['",]* +\\*['"]?|\\*['"],\s*\\*['"])"#,
+            &format!(r#"(?P<s>(?:[^\s'"\\-]|\\+[^\s'"\\]){REST}*)"#),
         ),
         // A line of YAML, or of a file of properties.
         pair(
@@ -199,8 +246,8 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         pair(
             &[":", "=>"],
             NamedAndRandom,
-            r#"(?:^|[\s'"{(,:])(?P<k>[A-Za-z][\w.-]*)['"]?(?: ?=> ?| {0,4}: {0,4})"#,
-            r#""(?P<s>[^"\n]+)"|'(?P<q>[^'\n]+)'|\[(?P<l>[^\[\]\n]+)\]|(?P<b>[^\s"'{}\[\](),;]+)"#,
+            r#"(?:^|[\s'"{(\[,:])(?P<k>[A-Za-z][\w.-]*)['"]?(?: ?=> ?| {0,4}: {0,4})"#,
+            r#"(?:[A-Z]\w*\()*(?:"(?P<s>[^"\n]+)"|'(?P<q>[^'\n]+)')|\[(?P<l>[^\[\]\n]+)\]|(?:(?:Some|Just|Optional)[(\[])?(?P<b>[^\s"'{}\[\](),;]+)"#,
         ),
         whole(&["requirepass "], Sure, r"\brequirepass (?P<s>[^\s']+)"),
     ]

@@ -60,8 +60,8 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
 /// Takes the story's folder on the nodes, after removing those that killed stories left.
 pub(in crate::suite) async fn claim(s: &Scenario) -> Result<(), Failure> {
     let (nodes, deadline) = (nodes(s), s.deadline().at_most(SHORT));
-    for text in HostFolder::sweep(&s.client, &nodes, deadline).await? {
-        s.note(text);
+    for folder in HostFolder::sweep(&s.client, &nodes, deadline).await? {
+        s.note(folder.text);
     }
     s.claim_folder(&path(s), &nodes, deadline).await
 }

@@ -1,9 +1,10 @@
 //! What commands in the fake's containers do: the scripts of faults by their last word,
 //! `kubectl --raw` on the fake's objects, an API server that says whether it is ready.
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::state::State;
+use super::state::{Answer, State};
 
 /// Exit code, standard output, standard error.
 type Done = (i64, String, String);
@@ -57,6 +58,32 @@ fn really(disk: &std::path::Path, words: &[String]) -> Done {
     let done = done.expect("a shell is there");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&disk, "");
     (done.status.code().unwrap_or(137).into(), text(&done.stdout), text(&done.stderr))
+}
+
+/// What lies at a path of the disk, as Docker streams it, and what it says of the path itself.
+pub fn archive(disk: &std::path::Path, target: &str) -> Option<Answer> {
+    let path = target.split_once("path=")?.1.split('&').next()?;
+    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    let at = disk.join(path.trim_matches('/'));
+    let name = at.file_name()?.to_string_lossy().into_owned();
+    let folder = at.metadata().ok()?.is_dir();
+    let mode = 0o755 | u32::from(folder) << 31;
+    let stat = json!({ "name": name, "size": 0, "mode": mode, "mtime": null, "linkTarget": "" });
+    let stat = base64::engine::general_purpose::STANDARD.encode(stat.to_string());
+    let mut tar = tar::Builder::new(Vec::new());
+    if folder {
+        tar.append_dir_all(&name, &at).expect("it can be read");
+    } else {
+        // As in what a shell prints.
+        let text = std::fs::read_to_string(&at).expect("it can be read");
+        let text = text.replace(&disk.display().to_string(), "");
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, &name, text.as_bytes()).expect("it fits");
+    }
+    let body = tar.into_inner().expect("it is whole");
+    let headers = format!("X-Docker-Container-Path-Stat: {stat}\r\n");
+    Some(Answer { headers, body, ..Answer::status(200, "") })
 }
 
 fn said(text: &str) -> Done {

@@ -138,6 +138,11 @@ impl State {
                 let body = [frame(1, &out), frame(2, &err)].concat();
                 Answer { body, upgrade: true, ..Answer::status(101, "") }
             }
+            ("GET" | "HEAD", ["containers", name, "archive"]) if self.disk(name).is_some() => {
+                let disk = self.disk(name).expect("it was there");
+                shell::archive(&disk, target)
+                    .unwrap_or_else(|| Answer::status(404, "Could not find the file"))
+            }
             (_, ["containers", name, rest @ ..]) => match self.name(name) {
                 Some(name) => self.container(method, &name, rest, body),
                 None => Answer::status(404, "No such container"),
@@ -154,6 +159,10 @@ impl State {
             (_, ["networks", ..]) => Answer::status(404, "No such network"),
             _ => Answer::status(400, "the fake does not know this"),
         }
+    }
+
+    fn disk(&self, name_or_id: &str) -> Option<std::path::PathBuf> {
+        self.containers[&self.name(name_or_id)?].disk.clone()
     }
 
     fn container(&mut self, method: &str, name: &str, rest: &[&str], body: &[u8]) -> Answer {
