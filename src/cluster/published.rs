@@ -33,15 +33,14 @@ pub(super) async fn check(cluster: &Cluster, port: SocketAddr) -> Result<(), Clu
     }
 }
 
-/// Whether connections to the port are refused all the time.
+/// Whether connections to the port are refused until the deadline.
 async fn refused(port: SocketAddr, deadline: Deadline) -> bool {
+    let mut refused = false;
     loop {
         match deadline.bound(TcpStream::connect(port)).await {
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {}
-            _ => return false,
-        }
-        if deadline.is_over() {
-            return true;
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => refused = true,
+            Err(_late) => return refused,
+            Ok(_) => return false,
         }
         deadline.pause(AGAIN).await;
     }
