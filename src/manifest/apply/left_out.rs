@@ -1,14 +1,15 @@
 //! Fields that were sent and that the API did not keep. The API drops the fields of a feature gate that is off without
-//! a word, and does not count them among those that the field manager owns.
+//! a word. An apply that creates the object lists them among those that the field manager owns all the same (seen with
+//! 1.34.4), so that the object itself is compared, too.
 
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Fields told of one object at most.
 const MOST: usize = 50;
 
-/// The fields of `sent` that the manager does not own in what the API gave back.
+/// The fields of `sent` that are not in what the API gave back, or that the manager does not own there.
 pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str) -> Vec<String> {
     let is_ours = |entry: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry| {
         let whole = entry.subresource.as_deref().unwrap_or_default().is_empty();
@@ -18,7 +19,7 @@ pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str) -> Vec<
     let owned = entry.and_then(|entry| entry.fields_v1.as_ref()).and_then(|fields| fields.0.as_object());
     // Without any field the API said nothing of them.
     let Some(owned) = owned.filter(|owned| !owned.is_empty()) else { return Vec::new() };
-    let mut missing = Vec::new();
+    let (kept, mut missing) = (&given.data, Vec::new());
     for (key, value) in sent.as_object().into_iter().flatten() {
         match key.as_str() {
             // The object's identity has no manager, and these two are written as other fields.
@@ -30,56 +31,75 @@ pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str) -> Vec<
                     value.as_object().into_iter().flatten().filter(|(key, _)| !named.contains(&key.as_str()));
                 let rest: Map<String, Value> =
                     rest.map(|(key, value)| (key.clone(), value.clone())).collect();
-                below(&Value::Object(rest), owned.get("f:metadata"), key, &mut missing);
+                let metadata = serde_json::to_value(&given.metadata).ok();
+                below(&Value::Object(rest), owned.get("f:metadata"), metadata.as_ref(), key, &mut missing);
             }
-            _ => below(value, owned.get(&format!("f:{key}")), key, &mut missing),
+            _ => below(value, owned.get(&format!("f:{key}")), kept.get(key), key, &mut missing),
         }
     }
     missing.truncate(MOST);
     missing
 }
 
-fn below(sent: &Value, owned: Option<&Value>, path: &str, missing: &mut Vec<String>) {
-    let is_nothing = match sent {
-        Value::Null => true,
-        Value::Object(fields) => fields.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    };
+fn below(sent: &Value, owned: Option<&Value>, kept: Option<&Value>, path: &str, missing: &mut Vec<String>) {
     // What is empty may be kept as nothing.
-    if is_nothing {
+    if is_empty(sent) {
         return;
     }
     let Some(owned) = owned.and_then(Value::as_object) else {
         missing.push(path.to_owned());
         return;
     };
+    // The API may leave out a value that is the same as none.
+    let is_zero = *sent == Value::Bool(false) || *sent == json!(0) || *sent == json!("");
+    if kept.is_none() && !is_zero {
+        missing.push(path.to_owned());
+        return;
+    }
     let has = |sign: &str| owned.keys().any(|key| key.starts_with(sign));
     match sent {
         // Without fields of its own it is owned as a whole.
         Value::Object(fields) if has("f:") => {
             for (key, value) in fields {
-                below(value, owned.get(&format!("f:{key}")), &format!("{path}.{key}"), missing);
+                let kept = kept.and_then(|kept| kept.get(key));
+                below(value, owned.get(&format!("f:{key}")), kept, &format!("{path}.{key}"), missing);
             }
         }
         Value::Array(items) if has("k:") || has("v:") => {
+            let all = kept.and_then(Value::as_array);
             for (index, item) in items.iter().enumerate() {
-                below(item, of_item(item, owned), &format!("{path}[{index}]"), missing);
+                let (key, owned) = of_item(item, owned).unzip();
+                let kept = all.and_then(|all| all.iter().find(|kept| key.is_some_and(|key| fits(key, kept))));
+                below(item, owned, kept, &format!("{path}[{index}]"), missing);
             }
         }
         _ => {}
     }
 }
 
-/// What is owned of an item of a list: it is found by its keys, or by its value. A key that was not sent has a default.
-fn of_item<'f>(item: &Value, owned: &'f Map<String, Value>) -> Option<&'f Value> {
-    let fits = |key: &str| match (key.strip_prefix("k:"), key.strip_prefix("v:")) {
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// The key of an item of a list among what is owned, and what is owned of it.
+fn of_item<'f>(item: &Value, owned: &'f Map<String, Value>) -> Option<(&'f str, &'f Value)> {
+    owned.iter().find(|(key, _)| fits(key, item)).map(|(key, fields)| (key.as_str(), fields))
+}
+
+/// Whether an item of a list has this key: it is found by its keys, or by its value. A key that the item does not have
+/// has a default.
+fn fits(key: &str, item: &Value) -> bool {
+    match (key.strip_prefix("k:"), key.strip_prefix("v:")) {
         (Some(keys), _) => {
             let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
             keys.iter().all(|(key, value)| item.get(key).is_none_or(|sent| sent == value))
         }
         (_, Some(value)) => serde_json::from_str::<Value>(value).is_ok_and(|value| value == *item),
         _ => false,
-    };
-    owned.iter().find(|(key, _)| fits(key)).map(|(_, fields)| fields)
+    }
 }

@@ -94,17 +94,17 @@ async fn a_definition_comes_before_the_objects_of_its_kind() {
 #[tokio::test]
 async fn fields_that_the_api_does_not_keep_are_told() {
     let fields = json!({"f:metadata": {"f:labels": {"f:app": {}}}, "f:spec": {
-        "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}, "f:args": {},
+        "f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}, "f:args": {}, "f:gated": {}, "f:tty": {},
             "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}},
         "f:nodeSelector": {}}});
     let (_, client) = Server { fields, ..Server::default() }.start().await;
     let pod = manifest(
         "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, labels: {app: a}, annotations: {}}\n\
          spec: {nodeSelector: {a: b}, alpha: {x: 1}, empty: [], nothing: , containers: [{name: c, image: i, args: [a, b], \
-         ports: [{containerPort: 80}], beta: 7}]}\n",
+         ports: [{containerPort: 80}], beta: 7, gated: [1], tty: false}]}\n",
     );
     let applied = manifest::apply(&client, &pod, within(10)).await.unwrap();
-    assert_eq!(applied[0].left_out, ["spec.alpha", "spec.containers[0].beta"]);
+    assert_eq!(applied[0].left_out, ["spec.alpha", "spec.containers[0].beta", "spec.containers[0].gated"]);
     assert!(
         applied[0].notes()[0].contains("Pod p: the API did not keep `spec.alpha`"),
         "{:?}",

@@ -89,6 +89,12 @@ async fn answer(State(server): State<Arc<Server>>, method: Method, uri: Uri, bod
             object["metadata"]["uid"] = json!(path);
             object["metadata"]["managedFields"] =
                 json!([{"manager": "seatrial", "operation": "Apply", "fieldsV1": server.fields}]);
+            // As of a feature that is off, and a value that is the same as none.
+            let containers = object.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+                container.remove("gated");
+                container.remove("tty");
+            }
             if object["kind"] == "CustomResourceDefinition" {
                 object["status"] = json!({"conditions": [{"type": "Established", "status": "True"}],
                     "acceptedNames": {"kind": "", "plural": ""}, "storedVersions": []});
