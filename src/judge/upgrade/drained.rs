@@ -168,17 +168,28 @@ fn forbidding<'r>(evidence: &Evidence<'r>) -> Result<&'r str, Missing> {
     evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))
 }
 
-/// Whether a drain's error names the budget that forbids, and a pod.
-fn is_forbidden(error: &str, name: &str) -> bool {
-    error.contains(name) && error.contains("pod ")
+/// What a drain's error says of the budgets that forbid an eviction; none where it names none. The name of a pod may
+/// begin with that of its budget, so that the name alone says nothing.
+fn of_budgets(error: &str) -> Option<&str> {
+    error.split_once("PodDisruptionBudget").map(|(_, rest)| rest)
 }
 
-/// The drain that was given up because of this budget, with its error; where there is none, the first that was given up.
-/// One may have broken off for another reason before.
+/// Whether a drain's error names this budget as one that forbids.
+fn is_forbidden(error: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '/');
+    of_budgets(error).is_some_and(|said| said.split(|c: char| !is_part(c)).any(|word| word == name))
+}
+
+/// The drain that was given up because of this budget, with its error; where there is none, the first that a budget
+/// forbade. A drain may have broken off before for another reason, or because nobody answered: it was not forbidden.
 fn given_up<'c>(drains: &[&'c StepCost], name: &str) -> Result<(&'c StepCost, &'c str), Missing> {
     let failed = || drains.iter().filter_map(|c| Some((*c, c.ended.as_ref()?.error.as_deref()?)));
     let forbidden = failed().find(|(_, error)| is_forbidden(error, name));
-    forbidden.or_else(|| failed().next()).ok_or_else(|| Missing("no drain was forbidden".into()))
+    let another = || failed().find(|(_, error)| of_budgets(error).is_some());
+    forbidden.or_else(another).ok_or_else(|| match failed().next() {
+        Some((_, error)) => Missing(format!("no drain was forbidden by {name}: one stopped with: {error}")),
+        None => Missing("no drain was forbidden".into()),
+    })
 }
 
 /// The node of that drain was opened again.
