@@ -221,7 +221,7 @@ const PASSES: &[&str] =
 /// stands before it.
 pub(super) fn part() -> String {
     let parts: Vec<&str> = PARTS.iter().filter(|part| **part != "KEY").copied().collect();
-    format!("{}|_KEY|PRIVATE KEY|(?:{})[0-9]*[^A-Za-z0-9]*KEY", parts.join("|"), KEYS.join("|"))
+    format!("{}|_KEY|PRIVATE KEY|(?:{})[^A-Za-z]*KEY", parts.join("|"), KEYS.join("|"))
 }
 
 /// Whether a variable, field, header or flag of this name holds a secret.

@@ -225,6 +225,10 @@ fn a_secret_object_in_a_line_of_a_log_goes(#[case] text: &str) {
 #[case::variable_in_json_that_is_cut(r#"{"Key":"DB_PASS","Value":"s3cr3t-value9"#)]
 #[case::flags_of_curl_together("curl -sSu app:s3cr3t-value9 http://x")]
 #[case::flags_of_curl_in_a_list(r#"["curl","-sSu","app:s3cr3t-value9"]"#)]
+#[case::key_with_a_number("{\"ssh-2.key\": \"s3cr3t-value9\"}")]
+#[case::brackets_that_are_no_json(
+    "values: { {\n\"kind\": \"Secret\",\n\"stringData\": {\n\"a\": \"s3cr3t-value9\"\n}}}"
+)]
 fn a_secret_as_shells_and_programs_write_it_goes(#[case] text: &str) {
     let hidden = Secrets::default().hide(text);
     assert!(!hidden.contains("s3cr3t"), "{hidden}");

@@ -155,7 +155,8 @@ impl Reader<'_> {
             self.blanks();
             let Some(byte) = self.byte() else { break };
             let goes_on = match byte {
-                b'{' | b'[' if self.open.len() < DEEPEST => {
+                // Where a key should be, a bracket begins something else.
+                b'{' | b'[' if self.open.len() < DEEPEST && !self.wants_key() => {
                     self.at += 1;
                     let list = byte == b'[';
                     self.open.push(if list { Open::List(Vec::new()) } else { Open::Map(Vec::new(), None) });
@@ -205,6 +206,10 @@ impl Reader<'_> {
         None
     }
 
+    fn wants_key(&self) -> bool {
+        matches!(self.open.last(), Some(Open::Map(_, None)))
+    }
+
     /// A key or a value.
     fn string(&mut self) -> bool {
         let from = self.at + 1;
@@ -243,7 +248,7 @@ impl Reader<'_> {
         let length = word.map_or(number, |word| word.len());
         let place = self.at..self.at + length;
         let begins = rest.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-');
-        if word.is_none() && !begins || matches!(self.open.last(), Some(Open::Map(_, None)) | None) {
+        if word.is_none() && !begins || self.wants_key() || self.open.is_empty() {
             return false;
         }
         self.at = place.end;
