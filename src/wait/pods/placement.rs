@@ -44,7 +44,8 @@ fn out_for_good(pod: &Pod, node: &Node) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     let labels = node.labels();
     let selector = spec.node_selector.iter().flatten();
-    if let Some((key, value)) = selector.into_iter().find(|(key, value)| labels.get(*key) != Some(*value)) {
+    let fails = |(key, value): &(&String, &String)| labels.get(*key) != Some(*value) && !set_by_programs(key);
+    if let Some((key, value)) = selector.into_iter().find(fails) {
         return Some(format!("does not match node selector {key}={value}"));
     }
     let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref());
@@ -126,8 +127,19 @@ fn matches(selector: &NodeSelector, node: &Node) -> bool {
     })
 }
 
-/// An operator that is not known holds: the pod is then not said to be hopeless.
+/// Whether programs set labels of this key, such as those of node-feature-discovery, device operators and cloud
+/// controllers: a node may get it at any time. Labels without a prefix are people's, and those of kubelet and kubeadm are
+/// there from the beginning (`labels/label.go` of `k8s.io/kubelet`, `well_known_labels.go` of `k8s.io/api`).
+fn set_by_programs(key: &str) -> bool {
+    const FIXED: [&str; 3] = ["kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch"];
+    key.contains('/') && !key.starts_with(ROLE) && !FIXED.contains(&key)
+}
+
+/// An operator that is not known holds, and so does a label that may come: the pod is then not said to be hopeless.
 fn holds(requirement: &NodeSelectorRequirement, of: &BTreeMap<String, String>) -> bool {
+    if set_by_programs(&requirement.key) {
+        return true;
+    }
     let (value, values) = (of.get(&requirement.key), requirement.values.as_deref().unwrap_or_default());
     let number = |text: &String| text.parse::<i64>().ok();
     let pair = || Some((number(value?)?, number(values.first()?)?));
