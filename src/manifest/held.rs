@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -39,8 +40,12 @@ impl Holder<'_> {
             let listed = resources.filter(|r| !MADE.contains(&(r.group.as_str(), r.kind.as_str())));
             listed.map(|r| (r.clone(), Api::namespaced_with(client.clone(), name, &r))).collect()
         } else if is_definition(self.object) {
-            // All versions have the same objects.
-            let resource = kinds(&self.object.body["spec"]).into_iter().next();
+            // The versions of the cluster, not the manifest's: all of them have the same objects.
+            let definitions = Api::<DynamicObject>::all_with(client.clone(), &definitions());
+            let found = tried(self.deadline, || definitions.get_opt(name)).await;
+            let found =
+                found.map_err(|source| failed(self.object, "see what it defines", self.deadline, source))?;
+            let resource = found.and_then(|found| kinds(&found.data["spec"]).into_iter().next());
             resource.map(|(r, _)| (r.clone(), Api::all_with(client.clone(), &r))).into_iter().collect()
         } else {
             return Ok(Vec::new());
@@ -69,6 +74,11 @@ impl Holder<'_> {
         others.sort();
         Ok(others)
     }
+}
+
+/// The kind of definitions.
+fn definitions() -> ApiResource {
+    ApiResource::erase::<CustomResourceDefinition>(&())
 }
 
 /// Whether neither seatrial nor Kubernetes made an object. What belongs to another object goes with that one, except that

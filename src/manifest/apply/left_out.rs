@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 const MOST: usize = 50;
 
 /// The fields of `sent` that are not in what the API gave back, or that the manager does not own there.
-pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str) -> Vec<String> {
+pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str, operation: &str) -> Vec<String> {
     let is_ours = |entry: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry| {
         let whole = entry.subresource.as_deref().unwrap_or_default().is_empty();
-        entry.manager.as_deref() == Some(manager) && entry.operation.as_deref() == Some("Apply") && whole
+        entry.manager.as_deref() == Some(manager) && entry.operation.as_deref() == Some(operation) && whole
     };
     let entry = given.managed_fields().iter().find(is_ours);
     let owned = entry.and_then(|entry| entry.fields_v1.as_ref()).and_then(|fields| fields.0.as_object());

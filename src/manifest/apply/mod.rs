@@ -1,6 +1,6 @@
 //! Server-side apply.
 
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{DynamicObject, PostParams, Request};
 use kube::{Api, ResourceExt};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
@@ -168,7 +168,7 @@ async fn one(
         owned if owned.is_empty() => failed(object, "apply it", deadline, source),
         owned => ManifestError::Conflict { place: Box::new(object.place.clone()), owned },
     })?;
-    let left_out = left_out::fields(&object.body, &given, manager);
+    let left_out = left_out::fields(&object.body, &given, manager, "Apply");
     Ok(Applied { left_out, ..Applied::from(given) })
 }
 
@@ -180,11 +180,18 @@ async fn created(
     deadline: Deadline,
 ) -> Result<Applied, ManifestError> {
     let failed = |source| failed(object, "create it", deadline, source);
-    let body: DynamicObject = serde_json::from_value(object.body.clone())
-        .map_err(|error| failed(ApiError { text: error.to_string(), status: None }))?;
+    let wrong = |text: String| failed(ApiError { text, status: None });
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-    let given = tried_once(deadline, || api.create(&params, &body)).await.map_err(failed)?;
-    Ok(Applied { generated: true, ..Applied::from(given) })
+    let request = Request::new(api.resource_url()).create(&params, object.body.to_string().into_bytes());
+    let mut request = request.map_err(|error| wrong(error.to_string()))?;
+    // As an apply is: kube's `create` cannot ask for strict validation.
+    let strict = format!("{}&fieldValidation=Strict", request.uri());
+    *request.uri_mut() = strict.parse().map_err(|_| wrong(format!("{strict} is no address")))?;
+    let client = api.clone().into_client();
+    let post = || client.request::<DynamicObject>(request.clone());
+    let given = tried_once(deadline, post).await.map_err(failed)?;
+    let left_out = left_out::fields(&object.body, &given, FIELD_MANAGER, "Update");
+    Ok(Applied { generated: true, left_out, ..Applied::from(given) })
 }
 
 /// The fields of a conflict, as the API names them; none where the error is another one.

@@ -61,7 +61,7 @@ impl Served {
         scoped(client, object, &resource, &capabilities.scope)
     }
 
-    /// Every kind of a namespace whose objects can be listed, in the version that is recommended.
+    /// Every kind of a namespace whose objects can be listed, in its most stable version.
     pub(in crate::manifest) fn of_namespaces(&self) -> impl Iterator<Item = ApiResource> {
         of_namespaces(&self.discovery)
     }
@@ -91,9 +91,9 @@ pub(in crate::manifest) async fn discover(
     found.map_err(|source| ManifestError::Discovery { waited: deadline.waited(), source })
 }
 
-/// Every kind of a namespace whose objects can be listed, in the version that is recommended.
+/// Every kind of a namespace whose objects can be listed, in its most stable version: that of its group may not serve it.
 pub(in crate::manifest) fn of_namespaces(discovery: &Discovery) -> impl Iterator<Item = ApiResource> {
-    let kinds = discovery.groups().flat_map(ApiGroup::recommended_resources);
+    let kinds = discovery.groups().flat_map(ApiGroup::resources_by_stability);
     let listed =
         kinds.filter(|(_, can)| can.scope == Scope::Namespaced && can.supports_operation(verbs::LIST));
     listed.map(|(resource, _)| resource)

@@ -220,6 +220,12 @@ async fn a_definition_of_ours_with_somebodys_objects_is_not_deleted() {
          stays: Ship port/theirs"
     );
     assert!(error.hint().is_some());
+    // A manifest of before: the cluster does not serve its version any more.
+    let text = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: ships.example.test}\n\
+         spec: {group: example.test, scope: Namespaced, names: {kind: Ship, plural: ships}, \
+         versions: [{name: v1alpha1, served: true, storage: true}]}\n";
+    let error = manifest::delete(&client, &manifest(text), within(10)).await.unwrap_err();
+    assert!(error.to_string().ends_with("it stays: Ship port/theirs"), "{error}");
     server.stored.lock().unwrap().retain(|(path, _)| !path.ends_with("/theirs"));
     manifest::delete(&client, &definition, within(10)).await.unwrap();
     let deleted: Vec<String> = server.changes().into_iter().filter(|r| r.starts_with("DELETE")).collect();
