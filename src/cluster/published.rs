@@ -9,8 +9,6 @@ use tokio::net::TcpStream;
 use super::{Cluster, ClusterError};
 use crate::deadline::Deadline;
 
-/// Where a control plane says whether it can serve.
-const READY: &str = "https://127.0.0.1:6443/readyz";
 /// Time for the port to be there: the engine publishes it before the container runs.
 const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(200);
@@ -22,11 +20,7 @@ const ASK: Duration = Duration::from_secs(10);
 /// that does not answer, is nothing of that, and left to the wait for the cluster.
 pub(super) async fn check(cluster: &Cluster, port: SocketAddr) -> Result<(), ClusterError> {
     let Some(plane) = cluster.control_planes().next() else { return Ok(()) };
-    let argv = ["curl", "-sk", "--max-time", "5", READY];
-    let serves = async || {
-        let said = plane.exec(&argv, None, Deadline::after(ASK)).await;
-        said.is_ok_and(|said| said.code == 0 && said.stdout == b"ok")
-    };
+    let serves = async || plane.api_serves(Deadline::after(ASK)).await.unwrap_or(false);
     match refused(port, Deadline::after(PATIENCE)).await && serves().await {
         true => Err(ClusterError::Unpublished { node: plane.name.clone(), port }),
         false => Ok(()),

@@ -10,8 +10,6 @@ use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::node::{CLUSTER_LABEL, Node, OWNER_LABEL, Power, ROLE_LABEL, Role, address_of};
 
-/// Where a control plane says whether it, and its etcd, can serve.
-const READY: &str = "https://127.0.0.1:6443/readyz";
 /// Time for a control plane to say so.
 const ASK: Duration = Duration::from_secs(5);
 /// Time for the API to say how a node is: kubectl starts slowly on a busy machine.
@@ -72,9 +70,7 @@ async fn enough_serve(fault: &'static str, target: &Target, container: &Containe
 
 /// Why a control plane does not count; none when it is healthy.
 async fn unhealthy(plane: &Node) -> Option<String> {
-    let argv = ["curl", "-sk", "--max-time", "3", READY];
-    let said = plane.exec(&argv, None, Deadline::after(ASK)).await;
-    if !said.is_ok_and(|said| said.code == 0 && said.stdout == b"ok") {
+    if !plane.api_serves(Deadline::after(ASK)).await.unwrap_or(false) {
         return Some("its API server is not ready".into());
     }
     let node = async {

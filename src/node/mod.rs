@@ -222,6 +222,17 @@ impl Node {
         Ok(self.engine.exec_ok(&self.name, argv, stdin, deadline).await?)
     }
 
+    /// Returns whether the API server of this control plane says, asked inside the node, that it and its etcd can serve
+    /// (`/readyz`).
+    ///
+    /// # Errors
+    /// Those of [`Node::exec`]. No answer within 3 seconds is none.
+    pub async fn api_serves(&self, deadline: Deadline) -> Result<bool, NodeError> {
+        let ask = ["curl", "-sk", "--max-time", "3", "https://127.0.0.1:6443/readyz"];
+        let said = self.exec(&ask, None, deadline).await?;
+        Ok(said.code == 0 && said.stdout == b"ok")
+    }
+
     /// As [`Engine::exec_lines`].
     pub fn exec_lines(&self, argv: &[&str]) -> BoxStream<'static, Result<String, EngineError>> {
         self.engine.exec_lines(&self.name, argv)

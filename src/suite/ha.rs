@@ -194,10 +194,8 @@ async fn serves(s: &Scenario, node: &Node) -> Result<bool, Failure> {
     let ready = nodes::node_ready(&node.name, started);
     let by_name = watcher::Config::default().fields(&format!("metadata.name={}", node.name));
     wait::until(Api::<KubeNode>::all(s.client.stream.clone()), by_name, ready, deadline).await?;
-    let ask = ["curl", "-sk", "--max-time", "3", "https://127.0.0.1:6443/readyz"];
     loop {
-        let said = node.exec(&ask, None, s.deadline().at_most(ASK)).await?;
-        let ready = said.code == 0 && said.stdout == b"ok";
+        let ready = node.api_serves(s.deadline().at_most(ASK)).await?;
         if ready || deadline.is_over() {
             return Ok(ready);
         }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::record::Record;
-use seatrial::cluster::{self, Action, ClusterError, Force, ReapOptions, State};
+use seatrial::cluster::{self, Action, ClusterError, ClusterSpec, Force, ReapOptions, State, Topology};
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
+use seatrial::image::{ImageSet, NodeImage};
 use seatrial::node::CLUSTER_LABEL;
 use seatrial::progress::Progress;
 
@@ -185,4 +186,17 @@ pub fn settings(state: &Path) -> anyhow::Result<Settings> {
         _ => None,
     };
     Ok(Settings::resolve(variable)?)
+}
+
+/// A cluster without workload images.
+pub fn spec(topology: &'static Topology) -> ClusterSpec {
+    let node = NodeImage { reference: "node:1".into(), id: "1".into(), baked: true, built_from: "x".into() };
+    let images = ImageSet {
+        profile: "current".into(),
+        because: "a test".into(),
+        kubernetes: "1.34.4".into(),
+        node,
+        workloads: BTreeMap::new(),
+    };
+    ClusterSpec { topology, images, apart: None }
 }

@@ -1,7 +1,6 @@
 //! The stand-in for kind's load balancer, run as kind runs Envoy, with the files that kind 0.33 writes
 //! and a program called `haproxy` that only notes what it is told.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use seatrial::cluster::lock::Access;
-use seatrial::cluster::{ClusterSpec, HA, Lease, ReapOptions};
+use seatrial::cluster::{HA, Lease, ReapOptions};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
-use seatrial::image::{ImageSet, NodeImage, STANDS_FOR_LABEL, balancer_of_kind};
+use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
 use seatrial::progress::Progress;
 
 use crate::fake_engine::FakeEngine;
-use crate::ground::{Ground, soon};
+use crate::ground::{Ground, soon, spec};
 
 const CLUSTERS: &str = include_str!("fixtures/load-balancer/cds.yaml");
 const LISTENERS: &str = include_str!("fixtures/load-balancer/lds.yaml");
@@ -158,18 +157,9 @@ async fn a_creation_leaves_the_load_balancers_name_that_somebody_else_lent() -> 
     ground.fake.state().containers.clear();
     let labels = [(STANDS_FOR_LABEL.to_owned(), name.clone())].into();
     ground.fake.state().images.insert(name, labels);
-    let node = NodeImage { reference: "node:1".into(), id: "1".into(), baked: true, built_from: "x".into() };
-    let images = ImageSet {
-        profile: "current".into(),
-        because: "a test".into(),
-        kubernetes: "1.34.4".into(),
-        node,
-        workloads: BTreeMap::new(),
-    };
-    let spec = ClusterSpec { topology: &HA, images, apart: None };
     let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
     let settings = &ground.settings;
-    let made = Lease::acquire(settings, &engine, &spec, Access::Shared, "test", soon(), &quiet).await;
+    let made = Lease::acquire(settings, &engine, &spec(&HA), Access::Shared, "test", soon(), &quiet).await;
     let requests = ground.fake.state().requests.clone();
     let made = made.map(drop);
     assert!(requests.iter().any(|r| r.starts_with("GET /images/")), "{made:?} {requests:?}");

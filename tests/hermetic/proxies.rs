@@ -1,14 +1,12 @@
 //! kind hands the proxies of its environment to the nodes, and a cluster keeps those that it was made with.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use seatrial::cluster::{Access, ClusterError, ClusterSpec, Lease, THREE};
+use seatrial::cluster::{Access, ClusterError, Lease, THREE};
 use seatrial::config::Proxies;
-use seatrial::image::{ImageSet, NodeImage};
 use seatrial::progress::{Progress, Update};
 
-use crate::ground::{Ground, NAME, soon};
+use crate::ground::{Ground, NAME, soon, spec};
 
 /// A proxy that only this machine reaches.
 fn loopback() -> Proxies {
@@ -35,17 +33,10 @@ async fn no_cluster_is_made_with_a_proxy_on_the_loopback() -> anyhow::Result<()>
     let mut ground = Ground::new()?;
     ground.fake.state().containers.clear();
     ground.settings.proxies = loopback();
-    let node = NodeImage { reference: "node:1".into(), id: "1".into(), baked: true, built_from: "x".into() };
-    let images = ImageSet {
-        profile: "current".into(),
-        because: "a test".into(),
-        kubernetes: "1.34.4".into(),
-        node,
-        workloads: BTreeMap::new(),
-    };
-    let spec = ClusterSpec { topology: &THREE, images, apart: None };
     let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let made = Lease::acquire(&ground.settings, &engine, &spec, Access::Shared, "test", soon(), &quiet).await;
+    let made =
+        Lease::acquire(&ground.settings, &engine, &spec(&THREE), Access::Shared, "test", soon(), &quiet)
+            .await;
     assert!(matches!(&made, Err(ClusterError::Proxy(_))), "{made:?}");
     let left = std::fs::read_dir(ground.settings.state.join("clusters"));
     assert_eq!(left.map_or(0, Iterator::count), 0);
