@@ -168,16 +168,18 @@ fn forbidding<'r>(evidence: &Evidence<'r>) -> Result<&'r str, Missing> {
     evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))
 }
 
-/// What a drain's error says of the budgets that forbid an eviction; none where it names none. The name of a pod may
-/// begin with that of its budget, so that the name alone says nothing.
-fn of_budgets(error: &str) -> Option<&str> {
-    error.split_once("PodDisruptionBudget").map(|(_, rest)| rest)
+/// What a drain's error says before and after it comes to the budgets that forbid an eviction; none where it names none.
+/// The name of a pod may begin with that of its budget, so that the name alone says nothing.
+fn of_budgets(error: &str) -> Option<(&str, &str)> {
+    error.split_once("PodDisruptionBudget")
 }
 
-/// Whether a drain's error names this budget as one that forbids.
+/// Whether a drain's error names a pod, and this budget as one that forbids its eviction.
 fn is_forbidden(error: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '/');
-    of_budgets(error).is_some_and(|said| said.split(|c: char| !is_part(c)).any(|word| word == name))
+    of_budgets(error).is_some_and(|(before, said)| {
+        before.contains("pod ") && said.split(|c: char| !is_part(c)).any(|word| word == name)
+    })
 }
 
 /// The drain that was given up because of this budget, with its error; where there is none, the first that a budget

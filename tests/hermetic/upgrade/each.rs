@@ -44,6 +44,7 @@ use crate::story::says;
 #[case::spread_and_not_ready("D3", |s: &mut Story| fact(s, "spread")[1]["status"] = json!({}), Failed, "on w2 again: none")]
 #[case::forbidden_by_another("D3", |s: &mut Story| *fact(s, "forbidding") = json!("n/other"), Failed, "the drain that n/other forbade stopped with")]
 #[case::forbidden_by_a_longer_name("D3", |s: &mut Story| drain_said(s, "pod n/held-1 was not evicted: PodDisruptionBudget n/held-2 has 1 healthy pods of 1"), Failed, "the drain that n/held forbade stopped with")]
+#[case::forbidden_for_no_pod("D3", |s: &mut Story| drain_said(s, "not evicted: PodDisruptionBudget n/held has 1 healthy pods of 1"), Failed, "the drain that n/held forbade stopped with")]
 #[case::forbidden_by_nobody("D3", |s: &mut Story| drain_said(s, "pod n/held-1 was not evicted from w1 within 15 s: no answer"), Inconclusive, "no drain was forbidden by n/held: one stopped with")]
 #[case::watch_broke_while_the_pod_waits(
     "D4",
