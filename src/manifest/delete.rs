@@ -17,7 +17,7 @@ use crate::wait::{self, WaitError, namespaces};
 
 /// Deletes the objects in the reverse order of the file, definitions of kinds last, each with its dependants in the
 /// background, and waits until each is gone. What is not there is no error, and neither is a kind that the cluster
-/// does not serve: it has no objects. Of a `generateName`, all that seatrial made of it go: of a localised one those of
+/// does not serve in any version: it has no objects. Of a `generateName`, all that seatrial made of it go: of a localised one those of
 /// this test, by [`NAMESPACE_LABEL`], of any other those that belong to no test. An object that somebody makes anew
 /// under the same name meanwhile is another one, and stays.
 ///
@@ -32,17 +32,18 @@ pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) ->
     let (definitions, others): (Vec<&Object>, Vec<&Object>) =
         manifest.objects().iter().rev().partition(|object| is_definition(object));
     for object in others.into_iter().chain(definitions) {
-        match served.api(&client.unary, object) {
-            Ok(api) => {
-                let holder = Holder { client, served: &served, object, deadline };
-                match one(object, &api, served.api(&client.stream, object)?, &holder, deadline).await {
+        match served.api_of_any_version(&client.unary, object) {
+            Ok(Some(api)) => {
+                let holder = Holder { client, served: &served, object, manifest, deadline };
+                let Some(watched) = served.api_of_any_version(&client.stream, object)? else { continue };
+                match one(object, &api, watched, &holder, deadline).await {
                     Err(error @ (ManifestError::NotOurs { .. } | ManifestError::Holds { .. })) => {
                         failures.add(error);
                     }
                     done => done?,
                 }
             }
-            Err(ManifestError::UnknownKind { .. }) => {}
+            Ok(None) => {}
             Err(error @ ManifestError::Away { .. }) => failures.add(error),
             Err(error) => return Err(error),
         }

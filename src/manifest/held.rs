@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 
 use super::apply::{KUBERNETES, Served, failed, is_definition, kinds, tried};
-use super::{ManifestError, Object, is_ours};
+use super::{Manifest, ManifestError, Object, is_ours};
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::sanitise;
@@ -27,6 +27,8 @@ pub(super) struct Holder<'a> {
     pub(super) client: &'a Client,
     pub(super) served: &'a Served,
     pub(super) object: &'a Object,
+    /// What is deleted together.
+    pub(super) manifest: &'a Manifest,
     pub(super) deadline: Deadline,
 }
 
@@ -63,7 +65,9 @@ impl Holder<'_> {
                 Err(error) if matches!(error.code(), Some(404 | 405)) => continue,
                 Err(source) => return Err(failed(self.object, "see what it holds", self.deadline, source)),
             };
-            for found in found.into_iter().filter(|found| is_somebodys(&kind, &found.metadata)) {
+            for found in found.into_iter().filter(|found| {
+                is_somebodys(&kind, &found.metadata) || kind == CLAIM && self.is_left(&found.metadata)
+            }) {
                 let ObjectMeta { name, namespace, uid, .. } = found.metadata;
                 let name = [namespace, name].into_iter().flatten().collect::<Vec<_>>().join("/");
                 // Some kinds are served in two groups.
@@ -74,7 +78,28 @@ impl Holder<'_> {
         others.sort();
         Ok(others)
     }
+
+    /// Whether a claim was made for a StatefulSet that is not of this manifest. Kubernetes keeps it, and the data with
+    /// it, when the set goes, and no field of it says whose the set was. Its name is that of the set's template, of the
+    /// set and of the pod (`getPersistentVolumeClaimName` of `pkg/controller/statefulset`).
+    fn is_left(&self, claim: &ObjectMeta) -> bool {
+        let is_kept = claim.owner_references.iter().flatten().next().is_none();
+        let name = claim.name.as_deref().unwrap_or_default();
+        let is_of = |set: &Object| {
+            let templates = set.body["spec"]["volumeClaimTemplates"].as_array();
+            templates.into_iter().flatten().filter_map(|t| t["metadata"]["name"].as_str()).any(|template| {
+                let ordinal = name.strip_prefix(&format!("{template}-{}-", set.name()));
+                ordinal.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+            })
+        };
+        let sets = self.manifest.objects().iter().filter(|object| object.is("apps", "StatefulSet"));
+        let ours = sets.filter(|set| set.namespace() == claim.namespace.as_deref()).any(is_of);
+        is_kept && !ours && claim.deletion_timestamp.is_none() && !is_ours(claim)
+    }
 }
+
+/// The kind of claims.
+const CLAIM: &str = "PersistentVolumeClaim";
 
 /// The kind of definitions.
 fn definitions() -> ApiResource {

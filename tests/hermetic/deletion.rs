@@ -390,3 +390,30 @@ async fn a_namespace_of_ours_that_holds_what_is_somebodys_is_not_deleted() {
     manifest::delete(&client, &manifest, within(10)).await.unwrap();
     assert!(fake.get("Namespace", "", "shop").is_none());
 }
+
+/// Kubernetes keeps the claims of a StatefulSet that was deleted, and the rows on their volumes. Those of the manifest's
+/// own sets go with the namespace.
+#[tokio::test]
+async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
+    let fake = FakeApi::start().await;
+    let client = fake.client().await;
+    let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: apps/v1\nkind: StatefulSet\n\
+                metadata: {name: web, namespace: shop}\nspec: {serviceName: web, selector: {matchLabels: {app: web}}, template: \
+                {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: nginx}]}}, \
+                volumeClaimTemplates: [{metadata: {name: www}}]}\n";
+    let manifest = Manifest::read("m.yaml", text).unwrap();
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    let claim = |name: &str| {
+        fake.put(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "shop",
+            "managedFields": [{"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {}}]}}));
+    };
+    for name in ["www-web-0", "www-web-12", "data-mysql-0", "www-web-x"] {
+        claim(name);
+    }
+    let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("PersistentVolumeClaim shop/data-mysql-0, PersistentVolumeClaim shop/www-web-x"),
+        "{error}"
+    );
+    assert!(fake.get("Namespace", "", "shop").is_some());
+}

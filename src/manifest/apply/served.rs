@@ -61,6 +61,23 @@ impl Served {
         scoped(client, object, &resource, &capabilities.scope)
     }
 
+    /// The part of the API where the object lives if it is there: in another version of its group where its own is not
+    /// served, since all versions have the same objects. None where no version has the kind: then it has no objects.
+    pub(in crate::manifest) fn api_of_any_version(
+        &self,
+        client: &kube::Client,
+        object: &Object,
+    ) -> Result<Option<Api<DynamicObject>>, ManifestError> {
+        match self.api(client, object) {
+            Err(ManifestError::UnknownKind { .. }) => {}
+            known => return known.map(Some),
+        }
+        let of_group = |g: &&ApiGroup| g.name() == group(object.api_version());
+        let kinds = self.discovery.groups().filter(of_group).flat_map(|group| group.resources_by_stability());
+        let found = kinds.into_iter().find(|(resource, _)| resource.kind == object.kind());
+        found.map(|(resource, can)| scoped(client, object, &resource, &can.scope)).transpose()
+    }
+
     /// Every kind of a namespace whose objects can be listed, in its most stable version.
     pub(in crate::manifest) fn of_namespaces(&self) -> impl Iterator<Item = ApiResource> {
         of_namespaces(&self.discovery)

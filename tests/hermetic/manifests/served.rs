@@ -36,6 +36,23 @@ async fn other_served_versions_of_a_kind_are_named() {
     manifest::delete(&client, &old, within(10)).await.unwrap();
 }
 
+/// All versions of a kind have the same objects: that one of them is not served any more takes none away.
+#[tokio::test]
+async fn what_was_applied_in_a_version_that_is_not_served_any_more_is_deleted() {
+    let ships = |version: &str| group("example.test", &[version], &[("Ship", "ships", "Namespaced")]);
+    let (server, client) =
+        Server { groups: vec![ships("v1alpha1")].into(), ..Server::default() }.start().await;
+    let ship =
+        manifest("{apiVersion: example.test/v1alpha1, kind: Ship, metadata: {name: s, namespace: shop}}");
+    manifest::apply(&client, &ship, within(10)).await.unwrap();
+    *server.groups.lock().unwrap() = vec![ships("v1")];
+    for (path, _) in server.stored.lock().unwrap().iter_mut() {
+        *path = path.replace("v1alpha1", "v1");
+    }
+    manifest::delete(&client, &ship, within(10)).await.unwrap();
+    assert_eq!(server.changes()[1..], ["DELETE /apis/example.test/v1/namespaces/shop/ships/s"]);
+}
+
 /// The server of a kind is away, and this is what the API says of it.
 fn away(message: &str) -> Server {
     let services = vec![json!({"metadata": {"name": "v1beta1.metrics.example.test"},
