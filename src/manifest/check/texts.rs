@@ -88,11 +88,45 @@ pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut 
     for path in METADATA.iter().filter(|_| !template.is_empty()).chain(&POD) {
         field(node, &format!("{prefix}{path}"), false, place, faults);
     }
+    of_containers(node, &prefix, place, faults);
     for affinity in ["podAffinity", "podAntiAffinity"] {
         for term in AFFINITY {
             for selector in ["labelSelector", "namespaceSelector"] {
                 let path = format!("{prefix}spec.affinity.{affinity}.{term}{selector}.matchLabels");
                 field(node, &path, false, place, faults);
+            }
+        }
+    }
+}
+
+/// The lists of containers of a pod.
+const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
+/// What containers are given: variables and words.
+fn of_containers(node: &Node, prefix: &str, place: &Place, faults: &mut Faults) {
+    for kind in CONTAINERS {
+        for (path, list) in at(node, &format!("{prefix}spec.{kind}[].env")) {
+            let Data::List(items) = &list.value.data else { continue };
+            for (index, item) in items.iter().enumerate() {
+                let Some(entry) = item.entry("value") else { continue };
+                if entry.value.text().is_some() || matches!(entry.value.data, Data::Null) {
+                    continue;
+                }
+                let name = item.entry("name").and_then(|name| name.value.text()).unwrap_or_default();
+                let told = as_text(&entry.value, secret::is_name(name));
+                faults.wrong(place, entry.line, format!("`{path}[{index}].value`: {told}"));
+            }
+        }
+        for words in ["command", "args"] {
+            for (path, list) in at(node, &format!("{prefix}spec.{kind}[].{words}")) {
+                let Data::List(items) = &list.value.data else { continue };
+                let is_strange = |item: &Node| item.text().is_none() && !matches!(item.data, Data::Null);
+                for (index, item) in items.iter().enumerate().filter(|(_, item)| is_strange(item)) {
+                    let before = index.checked_sub(1).and_then(|before| items[before].text());
+                    let is_secret = before.is_some_and(|flag| secret::is_name(flag.trim_start_matches('-')));
+                    let told = as_text(item, is_secret);
+                    faults.wrong(place, item.line, format!("`{path}[{index}]`: {told}"));
+                }
             }
         }
     }

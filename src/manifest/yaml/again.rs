@@ -17,7 +17,11 @@ pub(super) struct Edit {
 /// What ends a text within brackets.
 const END: [char; 3] = [',', ']', '}'];
 
-/// A comment directly after a quoted text or a bracket, `"x"# c`; a dash alone within brackets, `[cat, -]`.
+/// Stands in place of tabs: more than any block around brackets is indented by.
+const INDENT: usize = 200;
+
+/// A comment directly after a quoted text or a bracket, `"x"# c`; a dash alone within brackets, `[cat, -]`; lines within
+/// brackets that begin with tabs; `\'` within double quotes.
 pub(super) fn of_error(error: &ScanError, text: &str) -> Option<Edit> {
     let (at, line) = (error.marker().byte_offset()?, error.marker().line());
     let rest = text.get(at..)?;
@@ -28,7 +32,45 @@ pub(super) fn of_error(error: &ScanError, text: &str) -> Option<Edit> {
         Kind::PlainScalarStartsWithDashFlowIndicator if rest.strip_prefix('-')?.starts_with(END) => {
             Some(Edit { range: at..at + 1, text: "\"-\"".into(), line })
         }
+        Kind::TabInBlockIndentation => untabbed(at, text, line),
+        Kind::UnknownQuotedScalarEscape => unescaped(at, text, line),
         _ => None,
+    }
+}
+
+/// The lines from that of a place on which begin with a tab, where brackets are open: after a comma or a bracket, or
+/// before one that closes.
+fn untabbed(at: usize, text: &str, line: usize) -> Option<Edit> {
+    let begin = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let is_open = text[..begin].trim_end().ends_with(['[', '{', ',']) || text[at..].starts_with([']', '}']);
+    let lines = text[begin..].split_inclusive('\n').take_while(|line| line.starts_with('\t'));
+    let (mut length, mut blank) = (0, String::new());
+    for line in lines {
+        length += line.len();
+        blank.push_str(&" ".repeat(INDENT));
+        blank.push_str(line.trim_start_matches([' ', '\t']));
+    }
+    (is_open && length > 0).then(|| Edit { range: begin..begin + length, text: blank, line })
+}
+
+/// The text in double quotes that begins at a place, without the backslashes before single quotes.
+fn unescaped(at: usize, text: &str, line: usize) -> Option<Edit> {
+    let mut plain = String::from("\"");
+    let mut signs = text[at..].char_indices();
+    (signs.next()?.1 == '"').then_some(())?;
+    loop {
+        match signs.next()? {
+            (end, '"') => {
+                plain.push('"');
+                let range = at..at + end + 1;
+                return (plain.len() < range.len()).then_some(Edit { range, text: plain, line });
+            }
+            (_, '\\') => match signs.next()?.1 {
+                '\'' => plain.push('\''),
+                other => plain.extend(['\\', other]),
+            },
+            (_, sign) => plain.push(sign),
+        }
     }
 }
 

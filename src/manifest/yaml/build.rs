@@ -35,7 +35,6 @@ fn read<'t>(
     edits: &mut Vec<Edit>,
 ) -> Result<Vec<Document<'t>>, Flaw> {
     let mut options = granit_parser::options! {
-        block_scalar_eof_without_line_feed: true,
         // Ours comes first.
         flow_nesting_limit: DEPTH + 8,
         block_nesting_limit: DEPTH + 8,

@@ -171,6 +171,9 @@ fn directives_belong_to_the_document_that_follows() {
 #[case::comments_in_brackets("[# one\n  \"a\",# two\n  'b'# three\n  ]", json!(["a", "b"]))]
 #[case::comment_of_a_block("|# as it is\n  [cat, -] \"x\"# a:\n", json!("[cat, -] \"x\"# a:\n"))]
 #[case::no_comment("a#b", json!("a#b"))]
+#[case::tabs("{\n\t\"a\": 1,\n\t\"b\": [\n\t\t\"c\"\n\t]\n}", json!({"a": 1, "b": ["c"]}))]
+#[case::tabs_before_a_bracket("[\n  \"a\"\n\t]", json!(["a"]))]
+#[case::single_quotes(r#"["-c", "echo \'hi\' \"x\" \\"]"#, json!(["-c", "echo 'hi' \"x\" \\"]))]
 fn signs_within_brackets_and_after_quotes(#[case] written: &str, #[case] meant: Value) {
     let text = format!(
         "apiVersion: example.test/v1\nkind: A\nmetadata: {{name: a}}\nvalue: {written}\nlast: [b:, -]\n"
@@ -178,6 +181,20 @@ fn signs_within_brackets_and_after_quotes(#[case] written: &str, #[case] meant: 
     let manifest = Manifest::read("f.yaml", &text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(manifest.objects()[0].body["value"], meant);
     assert_eq!(manifest.objects()[0].body["last"], json!(["b:", "-"]));
+}
+
+/// As kubectl's `LineReader` (`apimachinery/pkg/util/yaml/decoder.go`): each line ends with a line feed.
+#[rstest]
+#[case("|", "x\n")]
+#[case(">", "x\n")]
+#[case("|+", "x\n")]
+#[case("|-", "x")]
+fn a_block_at_the_end_of_a_file_ends_as_everywhere(#[case] sign: &str, #[case] meant: &str) {
+    let text = map("a") + &format!("data:\n  a: {sign}\n    x");
+    for text in [text.clone(), text + "\n"] {
+        let manifest = Manifest::read("f.yaml", &text).unwrap();
+        assert_eq!(manifest.objects()[0].body["data"]["a"], meant, "{text:?}");
+    }
 }
 
 /// Lines of faults are those of the file, though the text was changed to be read.

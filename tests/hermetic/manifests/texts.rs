@@ -48,6 +48,18 @@ use super::{error, map};
 )]
 #[case::data("v1", "ConfigMap", "metadata: {name: nn}\ndata: {v: 1}", "data.v")]
 #[case::secret("v1", "Secret", "metadata: {name: nn}\nstringData: {v: 1}", "stringData.v")]
+#[case::variable(
+    "apps/v1",
+    "Deployment",
+    "metadata: {name: nn}\nspec: {template: {spec: {initContainers: [{}, {env: [{name: A, value: 1}]}]}}}",
+    "spec.template.spec.initContainers[1].env[0].value"
+)]
+#[case::word(
+    "v1",
+    "Pod",
+    "metadata: {name: nn}\nspec: {containers: [{args: [--port, 1]}]}",
+    "spec.containers[0].args[1]"
+)]
 #[case::parameters(
     "storage.k8s.io/v1",
     "StorageClass",
