@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
@@ -26,6 +26,9 @@ pub struct Around {
     pub silent: BTreeMap<String, Duration>,
     /// Events of type `Warning` in the namespace of the pods.
     pub warnings: Vec<Event>,
+    /// The pods and warnings that were there when the wait began, as the UID and the resource version then: what they tell
+    /// of may have been mended since.
+    pub earlier: BTreeMap<String, String>,
     /// What the API forbids to read, with its answer: the rest decides without it.
     pub unread: Vec<String>,
 }
@@ -64,6 +67,13 @@ impl Around {
         }
     }
 
+    /// Whether an object is as it was when the wait began. An event that happens again is counted in the same object
+    /// (`EventCorrelator` of client-go), or is another one.
+    pub(super) fn is_earlier(&self, meta: &ObjectMeta) -> bool {
+        let seen = meta.uid.as_ref().and_then(|uid| self.earlier.get(uid));
+        seen.is_some() && seen == meta.resource_version.as_ref()
+    }
+
     /// The warnings about the object with this UID, the newest first.
     pub(super) fn warnings_of(&self, uid: &str) -> Vec<&Event> {
         let mut found: Vec<&Event> =
@@ -78,6 +88,8 @@ pub(super) struct Surroundings {
     nodes: Watched<Node>,
     leases: Watched<Lease>,
     warnings: Watched<Event>,
+    /// Whether the warnings of the beginning are known, or were asked for in vain.
+    warned: bool,
     beats: Heartbeats,
     now: Around,
 }
@@ -90,6 +102,7 @@ impl Surroundings {
             nodes: Watched::new(Api::all(api()), watcher::Config::default()),
             leases: Watched::new(Api::namespaced(api(), LEASES), watcher::Config::default()),
             warnings: Watched::new(Api::namespaced(api(), namespace), warnings),
+            warned: false,
             beats: Heartbeats::default(),
             now: Around::default(),
         }
@@ -111,15 +124,25 @@ impl Surroundings {
             }
             seen = self.warnings.next() => {
                 self.now.warnings = known(&self.warnings);
+                if !self.warned && self.warnings.is_complete() {
+                    self.now.earlier.extend(self.now.warnings.iter().filter_map(|e| version(&e.metadata)));
+                }
+                // Where they cannot be read for now, the rest decides without them.
+                self.warned |= self.warnings.is_complete() || matches!(seen, Seen::Trouble(_));
                 seen
             }
         }
     }
 
-    /// Whether nodes and leases were received once, or may not be read. Warnings only explain: no wait depends on them.
+    /// Whether nodes, leases and warnings were received once, or may not be read. Warnings explain, and tell what is
+    /// new from what was there before; they are asked for once.
     pub(super) fn is_complete(&self) -> bool {
-        let nodes = self.nodes.is_complete() || self.nodes.refused().is_some();
-        nodes && (self.leases.is_complete() || self.leases.refused().is_some())
+        is_known(&self.nodes) && is_known(&self.leases) && self.warned
+    }
+
+    /// These are the pods with which the wait begins.
+    pub(super) fn begin_with(&mut self, pods: &[Pod]) {
+        self.now.earlier.extend(pods.iter().filter_map(|pod| version(&pod.metadata)));
     }
 
     /// Brings up to date what changes with time.
@@ -141,6 +164,18 @@ impl Surroundings {
     pub(super) fn now(&self) -> &Around {
         &self.now
     }
+}
+
+fn version(meta: &ObjectMeta) -> Option<(String, String)> {
+    Some((meta.uid.clone()?, meta.resource_version.clone()?))
+}
+
+/// Whether the set was received once, or may not be read.
+fn is_known<K>(watched: &Watched<K>) -> bool
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    watched.is_complete() || watched.refused().is_some()
 }
 
 /// The set, empty where it may not be read any more: then it may have changed since.

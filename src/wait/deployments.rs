@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Event, Pod, PodTemplateSpec};
 use kube::core::{Selector, SelectorExt};
 use kube::{Resource, ResourceExt};
 
@@ -221,8 +221,14 @@ fn paused(deployment: &Deployment) -> Option<Verdict> {
 }
 
 /// Pods, or the ReplicaSet, refused for a reason that no retry changes ([`refused::for_good`]), also by the last word.
+/// Where that was said before the wait began, the reason may have been mended: the next try tells. It may take minutes,
+/// since the controller doubles its pauses.
 fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -> Option<Verdict> {
     let newest = newest_refusal(set, around);
+    if newest.is_some_and(|event| around.is_earlier(&event.metadata)) {
+        return None;
+    }
+    let newest = newest.and_then(|event| event.message.as_deref());
     refusals(deployment, set)
         .find(|(_, message)| refused::for_good(message) && newest.is_none_or(refused::for_good))
         .map(|r| Verdict::Never(quoted(r)))
@@ -231,15 +237,16 @@ fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -
 /// What the API said last when it refused pods, or the ReplicaSet.
 fn last_refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -> Option<String> {
     let (reason, message) = refusals(deployment, set).next()?;
-    let newest = newest_refusal(set, around).filter(|_| reason == refused::REASON);
+    let newest = newest_refusal(set, around).and_then(|event| event.message.as_deref());
+    let newest = newest.filter(|_| reason == refused::REASON);
     Some(quoted((reason, newest.unwrap_or(message))))
 }
 
 /// The newest event about a pod of the set that was refused. While pods are refused the set's condition keeps the text
 /// of the first refusal (`calculateStatus` of `replica_set_utils.go`), and each further one is an event.
-fn newest_refusal<'a>(set: Option<&ReplicaSet>, around: &'a Around) -> Option<&'a str> {
+fn newest_refusal<'a>(set: Option<&ReplicaSet>, around: &'a Around) -> Option<&'a Event> {
     let events = around.warnings_of(set?.metadata.uid.as_deref()?);
-    events.into_iter().find(|e| e.reason.as_deref() == Some(refused::REASON))?.message.as_deref()
+    events.into_iter().find(|e| e.reason.as_deref() == Some(refused::REASON))
 }
 
 fn quoted((reason, message): (&str, &str)) -> String {

@@ -37,7 +37,8 @@ pub fn endpoints_ready(service: &str, n: usize) -> impl Check<EndpointSlice> + u
 
 fn is_ready(endpoint: &Endpoint) -> bool {
     let conditions = endpoint.conditions.as_ref();
-    conditions.is_none_or(|c| c.ready != Some(false) && c.serving != Some(false))
+    conditions
+        .is_none_or(|c| c.ready != Some(false) && c.serving != Some(false) && c.terminating != Some(true))
 }
 
 fn identity(endpoint: &Endpoint) -> String {

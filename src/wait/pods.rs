@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, PodCondition};
 use kube::ResourceExt;
 
 use super::around::Around;
@@ -123,15 +123,22 @@ fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Opt
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref().filter(|r| pull::REASONS.contains(r))?;
     let message = waiting.message.as_deref().unwrap_or("no message");
-    let image = image(pod, container);
+    let image = refused_image(pod, container, message);
     if is_behind(pod) || !pull::is_about(message, image) {
         return None;
     }
+    let event = pull_event(pod, container, image, around);
     let text = match pull::has_cause(reason, message) {
         true => message,
-        false => pull_event(pod, container, around).unwrap_or(message),
+        false => event.and_then(|event| event.message.as_deref()).unwrap_or(message),
     };
-    (pull::is_nowhere(image) || pull::failed(reason, text) == pull::Failed::ForGood).then(|| {
+    // Somebody may have brought the image since the last try: the next one tells. It shows as `ErrImagePull` again, also
+    // where the kubelet sends no more events about the pod (25 at once, then one in 300 s: `events_cache.go` of client-go).
+    let tried = reason == "ErrImagePull" && !around.is_earlier(&pod.metadata);
+    let earlier = event.is_some_and(|event| around.is_earlier(&event.metadata)) && !tried;
+    let is_hopeless =
+        pull::is_nowhere(image) || pull::failed(reason, text) == pull::Failed::ForGood && !earlier;
+    is_hopeless.then(|| {
         let (name, node) = (pod.name_any(), node(pod));
         format!("{reason}: image {image} for pod {name} on {node}: {text}")
     })
@@ -144,19 +151,43 @@ fn is_behind(pod: &Pod) -> bool {
     seen.zip(pod.metadata.generation).is_some_and(|(seen, now)| seen < now)
 }
 
-/// What the newest event about a failed pull of this image for this container says. The kubelet sends it with each try
-/// (`events.FailedToPullImage`).
-fn pull_event<'a>(pod: &Pod, container: &ContainerStatus, around: &'a Around) -> Option<&'a str> {
-    let (name, image) = (format!("{{{}}}", container.name), image(pod, container));
-    let about = |path: &str| path.ends_with(&name);
+/// The newest event about a failed pull of this image for this container, or about one that its policy forbids. The
+/// kubelet sends it with each try (`events.FailedToPullImage`, `events.ErrImageNeverPullPolicy`).
+fn pull_event<'a>(
+    pod: &Pod,
+    container: &ContainerStatus,
+    image: &str,
+    around: &'a Around,
+) -> Option<&'a Event> {
+    let name = format!("{{{}}}", container.name);
+    // About the image of a volume it names the pod alone.
+    let about =
+        |path: Option<&str>| path.map_or(volume_images(pod).any(|i| i == image), |p| p.ends_with(&name));
     let mut found = around.warnings_of(pod.metadata.uid.as_deref()?).into_iter().filter(|e| {
-        e.reason.as_deref() == Some("Failed")
-            && e.involved_object.field_path.as_deref().is_some_and(about)
-            && e.message
-                .as_deref()
-                .is_some_and(|m| m.starts_with("Failed to pull image ") && pull::is_about(m, image))
+        let message = e.message.as_deref().unwrap_or_default();
+        let tried = match e.reason.as_deref() {
+            Some("Failed") => message.starts_with("Failed to pull image ") && pull::is_about(message, image),
+            reason => reason == Some("ErrImageNeverPull"),
+        };
+        tried && about(e.involved_object.field_path.as_deref())
     });
-    found.next()?.message.as_deref()
+    found.next()
+}
+
+/// The image that a text about a waiting container means: the container's, or that of a volume. Where the image of a
+/// volume cannot be pulled, the containers that mount it wait with the reason (`toKubeContainerImageVolumes` of
+/// `pkg/kubelet/kuberuntime`).
+fn refused_image<'p>(pod: &'p Pod, container: &'p ContainerStatus, text: &str) -> &'p str {
+    let own = image(pod, container);
+    if text.contains(own) {
+        return own;
+    }
+    volume_images(pod).find(|image| text.contains(image)).unwrap_or(own)
+}
+
+fn volume_images(pod: &Pod) -> impl Iterator<Item = &str> {
+    let volumes = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
+    volumes.filter_map(|v| v.image.as_ref()?.reference.as_deref())
 }
 
 /// The image as the pod asks for it; the status gives it normalised, or not at all.

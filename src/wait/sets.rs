@@ -81,6 +81,7 @@ where
         mut answer: impl FnMut(&Self, &Around) -> Result<T, Verdict>,
         about: impl Fn(&Self, &Around) -> BTreeSet<String>,
     ) -> Result<(T, Duration), WaitError> {
+        let mut begun = false;
         loop {
             let seen = wait.bound(self.next()).await;
             self.around.refresh();
@@ -95,6 +96,9 @@ where
             }
             if !self.is_complete() {
                 continue;
+            }
+            if !std::mem::replace(&mut begun, true) {
+                self.around.begin_with(&self.pods.objects());
             }
             match answer(self, self.around.now()) {
                 Ok(found) => return Ok((found, wait.took())),

@@ -1,6 +1,8 @@
 //! Table tests of what a wait says about pods: which failed pulls and which unscheduled pods are hopeless, which
 //! pods count, and what holds a pod up.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use rstest::rstest;
@@ -191,6 +193,54 @@ fn a_cause_that_the_status_has_lost_is_read_from_the_newest_event_of_the_contain
     assert_eq!(with(vec![failed_pull(&absent, late, "other")]), None);
 }
 
+/// Somebody may have brought the image, or changed who may pull it, between the last try and the beginning of the wait.
+#[test]
+fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wait() {
+    let cause = "failed to resolve reference \"docker.io/library/nginx:1.9.1\": docker.io/library/nginx:1.9.1: not found";
+    let mut pod = waiting("ErrImagePull", cause);
+    pod.metadata.resource_version = Some("5".into());
+    let mut event = failed_pull(cause, "2026-11-24T02:14:05Z", "nginx");
+    event.metadata.uid = Some("u".into());
+    event.metadata.resource_version = Some("7".into());
+    let before = [(pod.metadata.uid.clone().unwrap(), "5".to_owned()), ("u".to_owned(), "7".to_owned())];
+    let earlier: BTreeMap<String, String> = before.into();
+    let with = |event: &Event| {
+        let around = Around { warnings: vec![event.clone()], earlier: earlier.clone(), ..Around::default() };
+        pods::hopeless_in(&pod, &around)
+    };
+    assert_eq!(with(&event), None);
+    event.metadata.resource_version = Some("9".into());
+    assert!(with(&event).is_some(), "the next try failed, too");
+    let mut nowhere = waiting("ErrImagePull", cause);
+    nowhere.spec.as_mut().unwrap().containers[0].image = Some("registry.invalid/x:1".into());
+    assert!(pods::hopeless(&nowhere).is_some(), "nobody can bring it");
+}
+
+/// The image of a volume is pulled like a container's, and the container that mounts it waits with the reason.
+#[rstest]
+#[case(
+    "ErrImagePull",
+    "failed to pull and unpack image \"quay.io/x/data:v9\": failed to resolve reference \"quay.io/x/data:v9\": quay.io/x/data:v9: not found"
+)]
+#[case(
+    "ImagePullBackOff",
+    "Back-off pulling image \"quay.io/x/data:v9\": ErrImagePull: failed to resolve reference \"quay.io/x/data:v9\": quay.io/x/data:v9: not found"
+)]
+fn the_image_of_a_volume_that_is_nowhere_is_named(#[case] reason: &str, #[case] message: &str) {
+    let mut pod = cannot_pull();
+    pod["spec"]["volumes"] = json!([{"name": "d", "image": {"reference": "quay.io/x/data:v9"}}]);
+    pod["status"]["containerStatuses"][0]["state"]["waiting"] = json!({"reason": reason, "message": message});
+    let why = pods::hopeless(&typed(&pod)).expect("nobody has it");
+    assert!(why.starts_with(&format!("{reason}: image quay.io/x/data:v9 for pod ")), "{why}");
+    pod["status"]["containerStatuses"][0]["state"]["waiting"] =
+        json!({"reason": "ImagePullBackOff", "message": "Back-off pulling image \"quay.io/x/data:v9\""});
+    let mut event = failed_pull("", "2026-11-24T02:14:05Z", "nginx");
+    event.involved_object.field_path = None;
+    event.message = Some(format!("Failed to pull image \"quay.io/x/data:v9\": {message}"));
+    let around = Around { warnings: vec![event], ..Around::default() };
+    assert!(pods::hopeless_in(&typed(&pod), &around).is_some(), "the event has the cause");
+}
+
 /// The image of a pod can be changed (`kubectl set image pod/...`). Since 1.34 the status says which generation of the
 /// spec it is about (`PodObservedGenerationTracking`).
 #[rstest]
@@ -379,8 +429,16 @@ fn endpoints_are_pods_in_every_address_family() {
 fn an_address_that_is_published_before_its_pod_is_ready_is_no_ready_endpoint() {
     let mut published = slice("a", "IPv4", &[("10.244.1.7", "u1"), ("10.244.2.9", "u2")]);
     published.endpoints[1].conditions.as_mut().unwrap().serving = Some(false);
-    let Verdict::NotYet(why) = endpoints::endpoints_ready("web", 2).verdict(&[published]) else { panic!() };
+    let Verdict::NotYet(why) = endpoints::endpoints_ready("web", 2).verdict(std::slice::from_ref(&published))
+    else {
+        panic!()
+    };
     assert_eq!(why, "1 ready by IPv4 [10.244.1.7]");
+    // One that is going away may serve to the end.
+    let conditions = published.endpoints[1].conditions.as_mut().unwrap();
+    (conditions.serving, conditions.terminating) = (Some(true), Some(true));
+    let verdict = endpoints::endpoints_ready("web", 2).verdict(&[published]);
+    assert!(matches!(verdict, Verdict::NotYet(_)), "{verdict:?}");
 }
 
 fn starting(init: Value, gates: Value, conditions: Value) -> Pod {

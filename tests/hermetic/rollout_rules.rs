@@ -1,6 +1,8 @@
 //! Table tests of the wait rules on Deployments: which ReplicaSet is the present one, which pods a rollout waits for, and
 //! what is only reported.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use rstest::rstest;
@@ -176,6 +178,34 @@ fn more_hopeless_pods_than_are_too_many_end_the_wait() {
     assert!(matches!(verdict, Verdict::Never(_)), "{verdict:?}");
 }
 
+/// A ReplicaSet whose pods PodSecurity refuses, as its condition says.
+fn refused(all: &mut Value) {
+    all["pods"] = json!([]);
+    all["replicaSets"][1]["status"]["conditions"] = json!([{
+        "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+        "message": "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": no",
+    }]);
+}
+
+/// The namespace's labels may have been changed since the controller's last try, and the next one is minutes away.
+#[test]
+fn a_refusal_from_before_the_wait_may_be_mended() {
+    let event = |version: &str| -> Event {
+        typed(json!({
+            "metadata": {"name": "e", "uid": "e1", "resourceVersion": version}, "type": "Warning", "reason": "FailedCreate",
+            "message": "Error creating: pods \"x-1\" is forbidden: violates PodSecurity \"restricted:latest\": no",
+            "involvedObject": {"kind": "ReplicaSet", "name": "x", "uid": complete()["replicaSets"][1]["metadata"]["uid"]},
+        }))
+    };
+    let earlier: BTreeMap<String, String> = [("e1".to_owned(), "7".to_owned())].into();
+    let at = |version: &str| {
+        let around = Around { warnings: vec![event(version)], earlier: earlier.clone(), ..Around::default() };
+        rollout_in(refused, &around)
+    };
+    assert!(matches!(at("7"), Verdict::NotYet(why) if why.contains("violates PodSecurity")), "quoted");
+    assert!(matches!(at("8"), Verdict::Never(_)), "refused again");
+}
+
 /// The condition keeps the text of the first refusal. The newest event says what holds the pods up now.
 #[rstest]
 #[case::still(
@@ -189,13 +219,6 @@ fn a_refusal_is_for_good_if_the_last_one_was(#[case] newest: &str, #[case] for_g
         "involvedObject": {"kind": "ReplicaSet", "name": "x", "uid": complete()["replicaSets"][1]["metadata"]["uid"]},
     }));
     let around = Around { warnings: vec![event], ..Around::default() };
-    let refused = |all: &mut Value| {
-        all["pods"] = json!([]);
-        all["replicaSets"][1]["status"]["conditions"] = json!([{
-            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
-            "message": "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": no",
-        }]);
-    };
     match (rollout_in(refused, &around), for_good) {
         (Verdict::Never(why), true) => assert!(why.contains("violates PodSecurity"), "{why}"),
         (Verdict::NotYet(why), false) => assert!(why.contains(newest), "{why}"),

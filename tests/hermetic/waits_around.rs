@@ -41,6 +41,77 @@ async fn a_wait_for_pods_that_are_all_refused_says_why() {
     assert!(error.contains("exceeded quota: few"), "{error}");
 }
 
+/// What failed before the wait began may be mended. A try that fails while it waits ends it.
+#[tokio::test]
+async fn a_wait_ends_on_a_pull_that_fails_while_it_waits() {
+    let fake = FakeApi::start().await;
+    let cause = "failed to resolve reference \"nginx:9\": nginx:9: not found";
+    let pod = fake.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"containers": [{"name": "c", "image": "nginx:9"}]},
+        "status": {"phase": "Pending", "containerStatuses": [{"name": "c", "image": "nginx:9", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull", "message": cause}}}]}}));
+    let failed = |count: u32| {
+        fake.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
+            "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default", "uid": pod["metadata"]["uid"],
+                "fieldPath": "spec.containers{c}"},
+            "type": "Warning", "reason": "Failed", "count": count, "message": format!("Failed to pull image \"nginx:9\": {cause}"),
+            "lastTimestamp": "2026-11-24T02:14:09Z"}))
+    };
+    failed(1);
+    let client = fake.client().await;
+    let wait = |deadline| {
+        wait::pods_until(&client, "default", watcher::Config::default(), pods::pods_ready(1), deadline)
+    };
+    let error = wait(Deadline::after(Duration::from_millis(500))).await.unwrap_err();
+    assert!(matches!(error, WaitError::Timeout { .. }), "{error:?}");
+    let is_watch = |r: &&String| r.contains("/events") && r.contains("watch=true");
+    let watches = || fake.requests().iter().filter(is_watch).count();
+    let before = watches();
+    let again = async {
+        while watches() == before {
+            within(10).pause(Duration::from_millis(10)).await;
+        }
+        failed(2)
+    };
+    let (ended, _) = tokio::join!(wait(within(20)), again);
+    assert!(matches!(ended, Err(WaitError::Never { .. })), "{ended:?}");
+}
+
+/// A kubelet sends few events about one pod; each try shows in the status.
+#[tokio::test]
+async fn a_wait_ends_on_a_try_that_fails_while_it_waits_also_without_an_event() {
+    let fake = FakeApi::start().await;
+    let cause = "failed to resolve reference \"nginx:9\": nginx:9: not found";
+    let waits = |reason: &str, message: &str| {
+        json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "nginx:9", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"waiting": {"reason": reason, "message": message}}}]})
+    };
+    let back_off = format!("Back-off pulling image \"nginx:9\": ErrImagePull: {cause}");
+    let pod = fake.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"containers": [{"name": "c", "image": "nginx:9"}]}, "status": waits("ImagePullBackOff", &back_off)}));
+    fake.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
+        "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default", "uid": pod["metadata"]["uid"],
+            "fieldPath": "spec.containers{c}"},
+        "type": "Warning", "reason": "Failed", "message": format!("Failed to pull image \"nginx:9\": {cause}"),
+        "lastTimestamp": "2026-11-24T02:14:09Z"}));
+    let client = fake.client().await;
+    let all = watcher::Config::default();
+    let waiting = wait::pods_until(&client, "default", all, pods::pods_ready(1), within(20));
+    let tried_again_and_again = async {
+        loop {
+            for (reason, message) in [("ErrImagePull", cause), ("ImagePullBackOff", back_off.as_str())] {
+                within(10).pause(Duration::from_millis(50)).await;
+                fake.change("Pod", "default", "p", |pod| pod["status"] = waits(reason, message));
+            }
+        }
+    };
+    let ended = tokio::select! {
+        ended = waiting => ended,
+        () = tried_again_and_again => unreachable!("it has no end"),
+    };
+    assert!(matches!(ended, Err(WaitError::Never { .. })), "{ended:?}");
+}
+
 /// Events about objects of the whole cluster are in namespace `default` (client-go: `makeEvent`).
 #[tokio::test]
 async fn a_wait_for_a_volume_quotes_the_warnings_about_it() {
