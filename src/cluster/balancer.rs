@@ -9,13 +9,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::kind::locked;
-use super::{ClusterError, Wanted, role};
+use super::{ClusterError, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, ImageInfo};
-use crate::image::{self, BUILT_FROM_LABEL, IMAGE_LABEL, STANDS_FOR_LABEL};
+use crate::image::{self, BUILT_FROM_LABEL, IMAGE_LABEL, STANDS_FOR_LABEL, StandIn};
 use crate::node::{Node, Role};
-use crate::progress::Progress;
 
 /// The load balancer of a cluster.
 #[derive(Clone, Debug)]
@@ -57,9 +56,10 @@ impl Balancer {
 #[derive(Debug)]
 pub(super) struct Lent<'a> {
     engine: &'a Engine,
+    /// The engine's id.
+    id: String,
     name: String,
     path: PathBuf,
-    word: Word,
     /// One at a time: whoever gives the name back must not take it from another one.
     _lock: File,
 }
@@ -78,7 +78,7 @@ struct Word {
 }
 
 /// Sees to it that kind finds an image for its load balancer: its own one where a registry has it or
-/// the engine does, else what was built. None where nothing had to be lent.
+/// the engine does, else what was built ([`image::load_balancer`]). None where nothing had to be lent.
 ///
 /// # Errors
 /// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::Late`] while another cluster of
@@ -86,18 +86,16 @@ struct Word {
 pub(super) async fn lend<'a>(
     settings: &Settings,
     engine: &'a Engine,
-    wanted: &Wanted,
+    cluster: &str,
+    made: Option<StandIn>,
     deadline: Deadline,
-    progress: &Progress,
     mut say: impl FnMut(&str) + Send,
 ) -> Result<Option<Lent<'a>>, ClusterError> {
-    let (profile, version) = (&wanted.profile, &wanted.kubernetes);
-    let made = image::load_balancer(settings, engine, profile, version, progress, deadline).await?;
     let Some(name) = image::balancer_of_kind()? else { return Ok(None) };
     let dir = settings.cache.join("locks");
     std::fs::create_dir_all(&dir).map_err(|e| ClusterError::file("make folder", &dir, e))?;
     let path = dir.join(NAME_LOCK);
-    let lock = locked(&path, &wanted.name, deadline, || {
+    let lock = locked(&path, cluster, deadline, || {
         say("waiting: another cluster with a load balancer is being created");
     })
     .await?;
@@ -105,7 +103,7 @@ pub(super) async fn lend<'a>(
     let here = match engine.image(&name).await? {
         None => Here::Nothing,
         // Without the word that a creation of this cache left, somebody else needs the name, maybe just now.
-        Some(image) if Word::of(&path, &id).is_some_and(|word| word.is_of(&image)) => Here::Forgotten,
+        Some(image) if Word::of(&path, &id).iter().any(|word| word.is_of(&image)) => Here::Forgotten,
         Some(_) => Here::Other,
     };
     match (name_is(here, made.is_some()), made) {
@@ -116,12 +114,11 @@ pub(super) async fn lend<'a>(
         (Name::Lent, Some(made)) => {
             say(&format!("{} -> {}: {}", made.stands_for, made.reference, made.built_from));
             let image = engine.image(&made.reference).await?.map(|image| image.id).unwrap_or_default();
-            let word = Word { engine: id, image };
             // Written first: a creation that is killed leaves word that this cache lent the name. One that is killed
             // before the image has it has named the image, and takes the name from no other one.
-            word.leave(&path)?;
+            Word { engine: id.clone(), image }.leave(&path)?;
             engine.tag_image(&made.reference, &name).await?;
-            return Ok(Some(Lent { engine, name, path, word, _lock: lock }));
+            return Ok(Some(Lent { engine, id, name, path, _lock: lock }));
         }
         _ => {}
     }
@@ -140,8 +137,11 @@ pub(super) async fn take_back(settings: &Settings, engine: &Engine) -> Result<()
     if lock.try_lock().is_err() || Word::all(&path).is_empty() {
         return Ok(());
     }
-    let Some(word) = Word::of(&path, &engine.id().await?) else { return Ok(()) };
-    word.take_back(engine, &name, &path).await
+    let id = engine.id().await?;
+    if Word::of(&path, &id).is_empty() {
+        return Ok(());
+    }
+    Word::take_back(engine, &id, &name, &path).await
 }
 
 impl Word {
@@ -155,9 +155,9 @@ impl Word {
         text.lines().filter_map(read).collect()
     }
 
-    /// The one of this engine.
-    fn of(path: &Path, engine: &str) -> Option<Self> {
-        Self::all(path).into_iter().rfind(|word| word.engine == engine)
+    /// Those of this engine: several where creations were killed.
+    fn of(path: &Path, engine: &str) -> Vec<Self> {
+        Self::all(path).into_iter().filter(|word| word.engine == engine).collect()
     }
 
     /// Whether this image is the one that the name was lent to.
@@ -165,9 +165,8 @@ impl Word {
         image.id == self.image && image.labels.contains_key(STANDS_FOR_LABEL)
     }
 
-    /// Written behind those of other engines, which are not touched.
+    /// Written behind those of before: until the name has moved, the image that had it is known by its own word.
     fn leave(&self, path: &Path) -> Result<(), ClusterError> {
-        Self::withdraw(path, &self.engine)?;
         let file = OpenOptions::new().append(true).create(true).open(path);
         let written = file.and_then(|mut file| writeln!(file, "{} {}", self.engine, self.image));
         written.map_err(|e| ClusterError::file("write", path, e))
@@ -181,11 +180,12 @@ impl Word {
     }
 
     /// Takes the name from the image that it was lent to. Somebody may have given it to another one meanwhile.
-    async fn take_back(&self, engine: &Engine, name: &str, path: &Path) -> Result<(), ClusterError> {
-        if engine.image(name).await?.is_some_and(|image| self.is_of(&image)) {
+    async fn take_back(engine: &Engine, id: &str, name: &str, path: &Path) -> Result<(), ClusterError> {
+        let words = Self::of(path, id);
+        if engine.image(name).await?.is_some_and(|image| words.iter().any(|word| word.is_of(&image))) {
             engine.remove_image(name).await?;
         }
-        Self::withdraw(path, &self.engine)
+        Self::withdraw(path, id)
     }
 }
 
@@ -260,7 +260,7 @@ impl Lent<'_> {
     /// # Errors
     /// [`ClusterError::Engine`].
     pub async fn give_back(self) -> Result<(), ClusterError> {
-        self.word.take_back(self.engine, &self.name, &self.path).await
+        Word::take_back(self.engine, &self.id, &self.name, &self.path).await
     }
 }
 

@@ -10,7 +10,7 @@ use super::record::{Record, remove_dir, write_private};
 use super::{Wanted, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
+use crate::engine::{Container, Engine};
 use crate::exec::{Exec, ExecError};
 use crate::node::{CLUSTER_LABEL, Role};
 use crate::sanitise;
@@ -37,8 +37,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 impl Kind<'_> {
     /// Creates the cluster. Nothing of that name may exist. kind itself waits for no node to be
-    /// ready; see [`super::ready`]. One creation at a time per state folder: creations side by
-    /// side race for docker's network and are slower than one after the other.
+    /// ready; see [`super::ready`]. `lock` is that of [`Kind::creation_lock`].
     ///
     /// # Errors
     /// [`ClusterError::Create`] with a folder of evidence; then nothing is left of the cluster.
@@ -51,10 +50,10 @@ impl Kind<'_> {
         &self,
         wanted: &Wanted,
         dir: &Path,
+        lock: File,
         deadline: Deadline,
         mut detail: impl FnMut(&str) + Send,
     ) -> Result<(), ClusterError> {
-        let lock = self.creation_lock(&wanted.name, deadline, &mut detail).await?;
         let (config, kubeconfig) = (dir.join("kind.yaml"), dir.join("kubeconfig"));
         write_private(&config, wanted.topology.yaml.as_bytes())
             .map_err(|e| ClusterError::file("write", &config, e))?;
@@ -148,7 +147,8 @@ impl Kind<'_> {
 
     /// Removes a cluster's containers with their volumes, and its own `network` where it has one. A cluster that
     /// is not there is no error. The caller has made sure that it is ours, or was told to remove it by name.
-    /// Containers with these ids are spared, and the network that one of them is in.
+    /// Containers with these ids are spared, and the network that one of them is in. Gives what is to be said of a
+    /// network that stays since somebody else uses it.
     ///
     /// # Errors
     /// [`ClusterError::Kind`], [`ClusterError::Engine`].
@@ -158,7 +158,7 @@ impl Kind<'_> {
         dir: &Path,
         network: bool,
         spared: &[String],
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Option<String>, ClusterError> {
         // A kind whose seatrial was killed fails at its next step once its containers are gone. The engine goes on
         // with what a kind that was killed had asked for.
         let begun = self.is_creating() || Record::read(dir).is_some_and(|record| !record.complete);
@@ -174,7 +174,7 @@ impl Kind<'_> {
         network: bool,
         quiet: Duration,
         spared: &[String],
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Option<String>, ClusterError> {
         let deadline = Deadline::after(DELETE);
         let exec = self
             .command(["delete", "cluster", "--name", name, "--kubeconfig"])
@@ -210,19 +210,40 @@ impl Kind<'_> {
         // Nothing is left, so what kind had to say does not matter.
         drop(by_kind);
         if !network || shared {
-            return Ok(());
+            return Ok(None);
         }
-        // Containers that were removed may be in it for a moment.
+        self.remove_network(name, deadline).await
+    }
+
+    /// Removes the cluster's own network. Containers that were removed may be in it for a moment. Where somebody else
+    /// put one into it, it stays, as the engine wants it; gives what is to be said of that.
+    async fn remove_network(&self, name: &str, deadline: Deadline) -> Result<Option<String>, ClusterError> {
         loop {
-            match self.engine.remove_network(name).await {
-                Err(_) if !deadline.is_over() => deadline.pause(LOOK).await,
-                done => return Ok(done?),
+            let Err(error) = self.engine.remove_network(name).await else { return Ok(None) };
+            let mut users = self.engine.containers(&[]).await?;
+            users.retain(|c| c.networks.iter().any(|network| network == name));
+            let is_strange =
+                |c: &Container| c.labels.get(CLUSTER_LABEL).is_none_or(|cluster| cluster != name);
+            if !users.is_empty() && users.iter().all(is_strange) {
+                let users = users.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+                let users = sanitise::line(&users);
+                return Ok(Some(format!(
+                    "seatrial did not make {users}, so network {name} stays; once nobody needs it: docker network rm {name}"
+                )));
             }
+            if deadline.is_over() {
+                return Err(error.into());
+            }
+            deadline.pause(LOOK).await;
         }
     }
 
-    /// The lock is handed to kind, which keeps it for as long as it lives.
-    async fn creation_lock(
+    /// One creation at a time per state folder: creations side by side race for docker's network and are slower than
+    /// one after the other. The lock is handed to kind, which keeps it for as long as it lives.
+    ///
+    /// # Errors
+    /// [`ClusterError::Late`].
+    pub async fn creation_lock(
         &self,
         name: &str,
         deadline: Deadline,

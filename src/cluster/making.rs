@@ -23,7 +23,7 @@ use crate::config::{Settings, StateId};
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, Power};
 use crate::fault::{self, HealOutcome, Healed, IntentLog};
-use crate::image;
+use crate::image::{self, StandIn};
 use crate::node::{CLUSTER_LABEL, Node, Role, address_of};
 use crate::progress::Progress;
 use crate::upgrade;
@@ -352,8 +352,11 @@ impl Making<'_> {
             proxies: Some(settings.proxies.clone()),
         };
         record.write(&dir)?;
-        let lent = self.lent().await?;
-        let created = kind.create(wanted, &dir, self.deadline, |text| self.detail(text)).await;
+        let balancer = self.balancer().await?;
+        let lock = kind.creation_lock(&wanted.name, self.deadline, &mut |text| self.detail(text)).await?;
+        // While the lock was waited for, the name may have been given and taken.
+        let lent = self.lent(balancer).await?;
+        let created = kind.create(wanted, &dir, lock, self.deadline, |text| self.detail(text)).await;
         let given_back = match lent {
             Some(lent) => lent.give_back().await,
             None => Ok(()),
@@ -377,13 +380,23 @@ impl Making<'_> {
         }
     }
 
+    /// What stands in for kind's load balancer, where the cluster has one and no registry has kind's.
+    async fn balancer(&self) -> Result<Option<StandIn>, ClusterError> {
+        if self.wanted.topology.control_planes() < 2 {
+            return Ok(None);
+        }
+        let (profile, version) = (&self.wanted.profile, &self.wanted.kubernetes);
+        let Self { settings, engine, progress, deadline, .. } = self;
+        Ok(image::load_balancer(settings, engine, profile, version, progress, *deadline).await?)
+    }
+
     /// The load balancer's name for a creation that asks for it.
-    async fn lent(&self) -> Result<Option<Lent<'_>>, ClusterError> {
+    async fn lent(&self, made: Option<StandIn>) -> Result<Option<Lent<'_>>, ClusterError> {
         if self.wanted.topology.control_planes() < 2 {
             return Ok(None);
         }
         let say = |text: &str| self.say(text);
-        balancer::lend(self.settings, self.engine, self.wanted, self.deadline, self.progress, say).await
+        balancer::lend(self.settings, self.engine, &self.wanted.name, made, self.deadline, say).await
     }
 
     /// What kind has made, ours and ready.
@@ -430,7 +443,11 @@ impl Making<'_> {
             Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
             Standing::Whole | Standing::Half(_) => {
                 self.detail("removing what is left of the last one");
-                kind.delete(name, dir, self.wanted.topology.control_planes() > 1, &[]).await
+                let network = self.wanted.topology.control_planes() > 1;
+                if let Some(stays) = kind.delete(name, dir, network, &[]).await? {
+                    self.say(&stays);
+                }
+                Ok(())
             }
         }
     }

@@ -241,7 +241,9 @@ async fn reaped(
         Action::Forget(_) | Action::Remove(_) => {
             let dir = settings.cluster_dir(name);
             let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
-            Kind { settings, engine }.delete(name, &dir, network, &[]).await?;
+            if let Some(stays) = (Kind { settings, engine }).delete(name, &dir, network, &[]).await? {
+                progress.say(&format!("{name}: {stays}"));
+            }
             remove_dir(&dir)?;
             entering.remove()?;
         }

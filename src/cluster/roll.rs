@@ -192,8 +192,11 @@ pub async fn down(
         if Record::read(&dir).is_some_and(|r| !r.complete) {
             kind.settle(name, deadline, |text| progress.detail(&task, text)).await?;
         }
-        kind.delete(name, &dir, network, &spared).await?;
+        let stays = kind.delete(name, &dir, network, &spared).await?;
         remove_dir(&dir)?;
+        if let Some(stays) = stays {
+            progress.say(&format!("{name}: {stays}"));
+        }
         for stranger in strangers {
             let hint = format!("if nobody needs it: docker rm --force {stranger}");
             progress.say(&format!("{name}: seatrial did not make {stranger}, so it stays; {hint}"));

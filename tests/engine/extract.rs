@@ -2,6 +2,7 @@
 //! kubeadm, kubelet, kubectl, containerd and ctr are scripts; that real ones do is what the live upgrade
 //! from a registry shows.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -126,7 +127,8 @@ impl<'a> Extraction<'a> {
     async fn containers(&self) -> Vec<String> {
         let all = self.port.engine.containers(&[(EXTRACT_LABEL, "")]).await.unwrap();
         let cache = self.cache.path().canonicalize().unwrap();
-        let ours = all.into_iter().filter(|c| Path::new(&c.labels[EXTRACT_LABEL]).starts_with(&cache));
+        let cache = format!(" at {}/", cache.display());
+        let ours = all.into_iter().filter(|c| c.labels[EXTRACT_LABEL].contains(&cache));
         ours.map(|c| c.name).collect()
     }
 }
@@ -247,7 +249,9 @@ async fn a_container_that_was_never_started_is_reaped_once_its_maker_is_gone() {
         lock.lock().unwrap();
         let name = format!("seatrial-extract-test-{}", std::process::id());
         let (owner, stranger) = (StateId::from("us"), StateId::from("theirs"));
-        let labels = [(EXTRACT_LABEL, &*file.to_string_lossy()), (OWNED_BY_LABEL, owner.as_str())];
+        let meta = std::fs::metadata(cache.path()).unwrap();
+        let mark = format!("{}:{} at {}", meta.dev(), meta.ino(), file.display());
+        let labels = [(EXTRACT_LABEL, mark.as_str()), (OWNED_BY_LABEL, owner.as_str())];
         let made = ContainerCreateBody {
             image: Some(IMAGE.into()),
             cmd: Some(vec!["/bin/sh".into()]),

@@ -215,6 +215,21 @@ async fn a_lent_name_is_taken_back_on_its_own_engine_only() -> anyhow::Result<()
     Ok(())
 }
 
+/// A creation that was killed had lent the name; the next one was killed before its own image had it.
+#[tokio::test]
+async fn a_name_lent_by_the_creation_before_the_last_is_taken_back() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let Some(name) = balancer_of_kind()? else { return Ok(()) };
+    ground.fake.state().containers.clear();
+    stand_in(&ground.fake, &name);
+    let word = lent(&ground, "sha256:fake")?;
+    std::fs::write(&word, "FAKE:ENGINE sha256:fake\nFAKE:ENGINE sha256:later\n")?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(untagged(&ground.fake), "{:?}", ground.fake.changes());
+    assert_eq!(std::fs::read_to_string(word)?, "");
+    Ok(())
+}
+
 /// The creation was killed before its image had the name, and somebody with another cache lent it to his.
 #[tokio::test]
 async fn a_name_is_taken_from_no_other_image_than_it_was_lent_to() -> anyhow::Result<()> {

@@ -162,6 +162,49 @@ async fn force_leaves_no_network() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A client that somebody put beside the nodes: the engine removes no network that is used.
+#[tokio::test]
+async fn a_network_that_somebody_uses_stays_and_is_named() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.mark(THEIRS);
+    for name in ["three-control-plane", "three-control-plane2", "client"] {
+        ground.fake.state().add(name);
+        ground.fake.change(name, |c| c.network = NAME.into());
+    }
+    ground.fake.change("client", |c| c.labels.clear());
+    let began = std::time::Instant::now();
+    let said = ground.said(&["down", NAME, "--force"]).await;
+    assert!(said.contains("did not make client, so network three stays"), "{said}");
+    assert!(said.contains("docker network rm three"), "{said}");
+    assert!(!ground.is_there() && ground.has("client"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(60), "nobody waits for it");
+    Ok(())
+}
+
+/// One cluster's fault cannot be healed from here: those of the others are.
+#[tokio::test]
+async fn faults_are_cleared_beside_those_that_stay() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.made(|_| ())?;
+    ground.recorded("seatrial-aaa-01234567", |record| record.engine = Some("OTHER:ENGINE".into()))?;
+    for name in ["seatrial-aaa-01234567", NAME] {
+        let intents = ground.settings.cluster_dir(name).join("intents");
+        std::fs::create_dir_all(&intents)?;
+        let node = if name == NAME { "three-worker" } else { "seatrial-aaa-01234567-worker" };
+        let intent = json!({
+            "id": "pause-1", "fault": "pause", "node": node, "role": "worker", "address": null,
+            "container": ground.id_of("three-worker"), "at": Timestamp::now(), "owner": {"pid": 4_000_000, "started": 1},
+        });
+        std::fs::write(intents.join("pause-1.json"), intent.to_string())?;
+    }
+    ground.fake.change("three-worker", |c| c.power = Power::Paused);
+    let said = ground.said(&["fault", "clear", "--all"]).await;
+    let changes = ground.fake.changes();
+    assert!(changes.iter().any(|r| r.contains("/unpause")), "{said}: {changes:?}");
+    assert!(said.contains("seatrial-aaa-01234567"), "{said}");
+    Ok(())
+}
+
 /// The lock is a file in a cache: a creation by somebody with another cache is not seen.
 #[tokio::test]
 async fn the_name_of_a_load_balancer_that_somebody_else_lent_stays() -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Reaping: what dead processes left is healed and removed first, and what belongs to somebody who lives stays. What
 //! stays is named with the command that removes it.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -269,6 +270,26 @@ async fn a_container_of_another_cache_whose_maker_lives_is_not_named() -> anyhow
     lock.unlock()?;
     let done = ground.reap(ReapOptions::default()).await?;
     assert!(ground.has(name) && matches!(done.as_slice(), [Action::Leave(_)]), "{done:?}");
+    Ok(())
+}
+
+/// Two containers share a state folder, each with a cache of its own at the same path.
+#[tokio::test]
+async fn a_container_of_a_cache_at_the_same_path_on_another_disk_stays() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let name = "seatrial-extract-abc";
+    let locks = ground.settings.cache.join("locks");
+    std::fs::create_dir_all(&locks)?;
+    let lock = locks.canonicalize()?.join("release-1.35.4-0123456789abcdef.lock");
+    std::fs::File::create(&lock)?;
+    let meta = std::fs::metadata(&ground.settings.cache)?;
+    let mark = |inode: u64| format!("{}:{inode} at {}", meta.dev(), lock.display());
+    beside(&ground, name, EXTRACT_LABEL, &mark(meta.ino() + 1), Power::Running)?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(ground.has(name));
+    beside(&ground, name, EXTRACT_LABEL, &mark(meta.ino()), Power::Running)?;
+    ground.reap(ReapOptions::default()).await?;
+    assert!(!ground.has(name), "its maker is gone");
     Ok(())
 }
 

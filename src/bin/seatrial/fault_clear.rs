@@ -9,7 +9,7 @@ use seatrial::engine::Engine;
 use seatrial::fault::Intent;
 
 use crate::args::FaultClearArgs;
-use crate::exit::{Exit, Stop};
+use crate::exit::{self, Exit, Stop};
 use crate::up::holder;
 use crate::{draw, fault, list, node_name, show};
 
@@ -25,23 +25,32 @@ pub async fn clear(settings: &Settings, args: &FaultClearArgs) -> anyhow::Result
         Some(name) => Some(node_name::named(settings, &engine, name).await?.1),
         None => None,
     };
-    let mut found = 0;
+    let (mut found, mut failed) = (0, None);
     for summary in cluster::list(settings, &engine).await? {
         let meant = |intent: &&Intent| node.as_ref().is_none_or(|node| *node == intent.node);
         let open: Vec<Intent> = summary.faults.iter().filter(meant).cloned().collect();
-        if !open.is_empty() {
-            found += open.len();
-            clear_cluster(settings, &engine, &summary.name, &open).await?;
+        if open.is_empty() {
+            continue;
         }
-        for intent in open {
-            show::text(&format!("{} of {}: healed\n", intent.fault, intent.node))?;
+        found += open.len();
+        match clear_cluster(settings, &engine, &summary.name, &open).await {
+            Ok(()) => {
+                for intent in open {
+                    show::text(&format!("{} of {}: healed\n", intent.fault, intent.node))?;
+                }
+            }
+            // One that stays open keeps no other one open. The first error is told at the end.
+            Err(error) => match failed {
+                Some(_) => _ = exit::explain(&error),
+                None => failed = Some(error),
+            },
         }
     }
     if found == 0 {
         let of = node.map(|node| format!(" of {node}")).unwrap_or_default();
         show::text(&format!("no fault{of} is open\n"))?;
     }
-    Ok(Exit::Passed)
+    failed.map_or(Ok(Exit::Passed), Err)
 }
 
 /// Asks each fault's own healer; those that have none any more are healed by a lease.

@@ -14,6 +14,7 @@ mod told;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -34,8 +35,8 @@ use told::{Told, whole};
 /// Goes into every key: change it when images are taken apart differently.
 const FORMAT: &str = "seatrial extract 1";
 
-/// Label of the containers in which images are taken apart; its value is the lock file of whoever made
-/// one.
+/// Label of the containers in which images are taken apart. Its value is device and inode of the cache and the path of
+/// the lock file of whoever made one: a path alone names a file only within one file system.
 pub const EXTRACT_LABEL: &str = "dev.seatrial.extract";
 
 /// In the container, before it waits for its end.
@@ -167,14 +168,13 @@ impl Extractor<'_> {
         out: &Path,
         deadline: Deadline,
     ) -> Result<(), Failed> {
-        let mark = lock.to_string_lossy();
+        let mark = &*mark(self.cache, lock).map_err(BuildError::file("look at", self.cache))?;
         // We have the lock: whoever made these is gone.
-        let ours = [(EXTRACT_LABEL, &*mark), (OWNED_BY_LABEL, self.owner.as_str())];
+        let ours = [(EXTRACT_LABEL, mark), (OWNED_BY_LABEL, self.owner.as_str())];
         for left in self.engine.containers(&ours).await? {
             self.engine.remove(&left.id).await?;
         }
-        // Nobody else's: the lock file tells the cache and the image apart, and we have it; the owner tells caches
-        // at one path apart.
+        // Nobody else's: the lock file tells the image apart, and we have it.
         let tag = &key(&format!("{mark} {}", self.owner))[..8];
         let name = format!("seatrial-extract-{tag}-{}", std::process::id());
         let volume = Some("/var");
@@ -273,9 +273,11 @@ pub async fn reap(
     // A state folder without an id has made nothing.
     let Some(owner) = owner else { return Ok(found) };
     for container in engine.containers(&[(EXTRACT_LABEL, ""), (OWNED_BY_LABEL, owner.as_str())]).await? {
-        let Some(file) = container.labels.get(EXTRACT_LABEL).map(PathBuf::from) else { continue };
-        let name = container.name;
-        if file.parent() != Some(&absolute(cache).join("locks")) || !file.is_file() {
+        let Some(marked) = container.labels.get(EXTRACT_LABEL) else { continue };
+        let file = marked.split_once(MARK_END).map_or(marked.as_str(), |(_, file)| file);
+        let (name, file) = (container.name, PathBuf::from(file));
+        let here = file.is_file() && mark(cache, &file).is_ok_and(|mark| mark == *marked);
+        if file.parent() != Some(&absolute(cache).join("locks")) || !here {
             if !is_held(&file) {
                 let stays = format!(
                     "its cache is another one or gone, so whether its maker lives is not to be seen from here; if \
@@ -293,6 +295,15 @@ pub async fn reap(
         }
     }
     Ok(found)
+}
+
+/// Between the parts of [`mark`].
+const MARK_END: &str = " at ";
+
+/// The value of [`EXTRACT_LABEL`].
+fn mark(cache: &Path, lock: &Path) -> std::io::Result<String> {
+    let meta = std::fs::metadata(cache)?;
+    Ok(format!("{}:{}{MARK_END}{}", meta.dev(), meta.ino(), lock.display()))
 }
 
 /// Whether somebody has this lock, which is only looked at.

@@ -156,6 +156,9 @@ impl State {
                 Answer { body, ..Answer::status(200, "") }
             }
             (_, ["images", ..]) => Answer::status(404, "No such image"),
+            ("DELETE", ["networks", name]) if self.containers.values().any(|c| c.network == *name) => {
+                Answer::status(403, "network has active endpoints")
+            }
             (_, ["networks", ..]) => Answer::status(404, "No such network"),
             _ => Answer::status(400, "the fake does not know this"),
         }
