@@ -1,5 +1,7 @@
 //! Folders of evidence: private, without secrets, bounded, and honest about what is missing.
 
+mod split;
+
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -91,6 +93,11 @@ impl Folder {
         self.put_text(path, &hidden, known, early);
     }
 
+    /// Adds a log as [`Folder::text`], with the lines whole that the container runtime has split.
+    pub fn log(&self, path: &str, text: &str) {
+        self.text(path, &split::unsplit(text));
+    }
+
     /// Adds an object as JSON.
     pub fn object(&self, path: &str, mut object: Value) {
         self.secrets.clean(&mut object);
@@ -103,11 +110,12 @@ impl Folder {
         match ends(from, 2 * Self::FILE_LIMIT as u64) {
             Ok((text, 0)) => match serde_json::from_str::<Value>(&text) {
                 Ok(object) if path.ends_with(".json") => self.object(path, object),
+                _ if path.ends_with(".log") => self.log(path, &text),
                 _ => self.text(path, &text),
             },
             Ok((text, left_out)) => {
                 self.missing(path, &format!("{left_out} bytes in its middle are left out"));
-                self.text(path, &text);
+                self.log(path, &text);
             }
             Err(error) => self.missing(path, &error.to_string()),
         }

@@ -158,6 +158,21 @@ mod tests {
         }
     }
 
+    /// The runtime writes a long line in pieces, and a secret may lie in two of them.
+    #[test]
+    fn a_secret_that_the_runtime_split_is_in_no_log_of_a_node() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir_all(from.path().join("pods/x")).unwrap();
+        std::fs::write(from.path().join("pods/x/0.log"), "t1 stdout P is hun\nt2 stdout F ter22-long now\n")
+            .unwrap();
+        let secrets = crate::secret::Secrets::default();
+        secrets.learn("hunter22-long");
+        let folder = Folder::new(to.path(), &secrets);
+        take_in(&folder, from.path(), "nodes");
+        let text = std::fs::read_to_string(to.path().join("nodes/pods/x/0.log")).unwrap();
+        assert!(!text.contains("hun") && !text.contains("ter22") && text.contains(" now"), "{text}");
+    }
+
     /// What goes on is left to whoever collects.
     #[test]
     fn what_is_collected_just_now_is_not_taken_for_left() {

@@ -267,12 +267,24 @@ impl Cleaner<'_, '_> {
     /// Every value of a Secret; its keys stay.
     fn secret(&mut self, encoded: bool, data: &mut Map<String, Value>) {
         for (key, value) in data.iter_mut() {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            self.entry(key, &text, encoded);
-            // What was left out once keeps its number.
-            if !is_plain(&text) || !text.starts_with('(') {
-                *value = self.found.stand_in(&text).into();
+            self.secret_value(encoded, key, value);
+        }
+    }
+
+    /// What stands at a key of a Secret's: a text. Templates and values of charts have lists and maps there, too.
+    fn secret_value(&mut self, encoded: bool, key: &str, value: &mut Value) {
+        let text = match value {
+            Value::Object(fields) => return self.secret(encoded, fields),
+            Value::Array(items) => {
+                return items.iter_mut().for_each(|item| self.secret_value(encoded, key, item));
             }
+            Value::String(text) => text.clone(),
+            _ => value.to_string(),
+        };
+        self.entry(key, &text, encoded);
+        // What was left out once keeps its number.
+        if !is_plain(&text) || !text.starts_with('(') {
+            *value = self.found.stand_in(&text).into();
         }
     }
 
@@ -336,7 +348,9 @@ impl Cleaner<'_, '_> {
     /// A text that may hold an object of its own, or a secret by its shape.
     fn text(&mut self, text: &mut String, place: &Place, depth: usize) {
         let as_meant = || !text.contains(|c: char| matches!(c, '"' | '\\') || c.is_control());
-        if self.in_text && !hints::any(text) || !self.leaves && as_meant() {
+        // Beside a program whose flags are secrets no word of the text itself has to hint at one.
+        let hinted = place.mysql || place.tools.each().next().is_some() || hints::any(text);
+        if self.in_text && !hinted || !self.leaves && as_meant() {
             return;
         }
         if let Some(mut documents) = documents(text, place.files) {

@@ -330,6 +330,8 @@ mod tests {
             "{\"items\": [{\"data\": {\"a\": \"c2Vj\"}}],\n\"kind\": \"SecretList\"}",
             "[main] {x} [{\"type\": \"ADDED\", \"object\": {\"kind\": \"Secret\", \"data\": {\"a\": \"c2Vj\"}}}",
             r#"{"m": "{\n \"kind\": \"Secret\",\n \"data\": {\n  \"a\": \"c2Vj\"}}"}"#,
+            r#"{"kind": "Secret", "stringData": {"a": {"b": ["x", "c2Vj"]}, "c": 1}}"#,
+            r#"{"image": "mysql:8", "note": "[\"-pc2Vj\"]"}"#,
         ] {
             let hidden = hidden(text);
             assert!(!hidden.contains("c2Vj") && hidden.contains("(left out)"), "{text}: {hidden}");
