@@ -1,6 +1,7 @@
 //! Upgrades of clusters: what a lease has to know of them, and one carried out from its plan to the
 //! cluster's record.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::record::Record;
@@ -198,20 +199,19 @@ pub async fn upgrade(
             let state = upgrade::state(&client).await?;
             return Ok(Upgraded { from, to: plan.to, ending, state });
         }
-        note(cluster, hop.to, hop.steps.last().map(|step| &step.after))?;
+        note(&cluster.dir, hop.to, hop.steps.last().map(|step| &step.after))?;
         // The checks of the next hop are made from what runs now.
         looked = Looked::at(settings, cluster, ask, None).await?;
     }
-    note(cluster, looked.plan.to, None)?;
-    Journal::close(&cluster.dir)?;
+    finished(&cluster.dir, looked.plan.to)?;
     let state = upgrade::state(&client).await?;
     Ok(Upgraded { from, to: looked.plan.to, ending: Ending::Complete, state })
 }
 
 /// Writes down what the cluster is now, and what the plan of the upgrade says of that where one was carried
 /// out.
-fn note(cluster: &Cluster, version: Version, planned: Option<&upgrade::State>) -> Result<(), UpgradeError> {
-    let Some(mut record) = Record::read(&cluster.dir) else { return Ok(()) };
+fn note(dir: &Path, version: Version, planned: Option<&upgrade::State>) -> Result<(), UpgradeError> {
+    let Some(mut record) = Record::read(dir) else { return Ok(()) };
     if let Some(planned) = planned {
         record.planned = Some(planned.clone());
     }
@@ -220,7 +220,15 @@ fn note(cluster: &Cluster, version: Version, planned: Option<&upgrade::State>) -
         let before = std::mem::replace(&mut record.kubernetes, version);
         record.made_as.get_or_insert(before);
     }
-    record.write(&cluster.dir).map_err(lost)
+    record.write(dir).map_err(lost)
+}
+
+/// Writes down the end of an upgrade. One that was interrupted in its last steps has no hop left: what its plan says of
+/// the versions is in the journal then.
+fn finished(dir: &Path, version: Version) -> Result<(), UpgradeError> {
+    let entry = Journal::read(dir).and_then(Result::ok);
+    note(dir, version, entry.and_then(|entry| entry.planned).as_ref())?;
+    Journal::close(dir)
 }
 
 /// Waits for what an interrupted upgrade left running, and brings its control plane back.
@@ -399,5 +407,27 @@ mod tests {
         }
         Journal::close(&cluster_dir).unwrap();
         assert!(usable(&settings, "c").is_ok());
+    }
+
+    /// Nothing is left to be done but to say so: the plan is the journal's, not that of an upgrade before.
+    #[test]
+    fn an_upgrade_that_broke_off_in_its_last_step_leaves_its_plan() {
+        let dir = tempfile::tempdir().unwrap();
+        let cluster_dir = made(dir.path()).cluster_dir("c");
+        let state = |version: &str| {
+            let kubelets = [("w".to_owned(), version.parse().unwrap())].into();
+            upgrade::State { kubelets, ..upgrade::State::default() }
+        };
+        let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
+        note(&cluster_dir, from, Some(&state("1.34.4"))).unwrap();
+        let journal = Journal::begin(&cluster_dir, from, to, to, EtcdPolicy::Upgrade).unwrap();
+        let manner = |name: &str| upgrade::STEPS.iter().find(|s| s.name() == name).unwrap().manner();
+        journal.done("kubelet w", manner("kubelet"), &state("1.35.4")).unwrap();
+        journal.starting("uncordon w", manner("uncordon")).unwrap();
+        drop(journal);
+        finished(&cluster_dir, to).unwrap();
+        let record = Record::read(&cluster_dir).unwrap();
+        assert_eq!(record.planned, Some(state("1.35.4")));
+        assert_eq!((record.kubernetes.as_str(), Journal::read(&cluster_dir).is_none()), ("1.35.4", true));
     }
 }

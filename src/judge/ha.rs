@@ -179,10 +179,12 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
             finding.unsure(format!("{probe} did not ask for {:.1} s", all.silence));
         }
         let windows: Vec<_> = all.windows.iter().filter(|w| w.to >= begin).collect();
-        let open = windows.iter().any(|w| w.open);
-        let end = if open { "was away" } else { "answered" };
-        finding.check(!open, format!("{probe}: the API {end} in the end"));
         let refused = refusals(until(returned)).remove(probe).unwrap_or_default();
+        let open = windows.iter().find(|w| w.open);
+        let end = if open.is_some() { "was away" } else { "answered" };
+        let excused =
+            open.is_some_and(|w| finding.machine.fed_but_for(&refused, w.from, w.to, w.length()) == 0.0);
+        finding.check_unless_starved(open.is_none(), excused, format!("{probe}: the API {end} in the end"));
         let seen = Absence::of(&windows, (between, probe), &refused, &Machine::default());
         let fed = Absence::of(&windows, (between, probe), &refused, &finding.machine);
         seen.check(finding, &fed, probe, &allowed);

@@ -38,6 +38,10 @@ fn sample(record: &Record) -> Option<(f64, f64, bool)> {
 /// is renewed only at the next try.
 pub const KNOCK_ON: f64 = 3.0;
 
+/// Seconds in which an API server that has just started may refuse: it serves before it knows its own rules
+/// (`poststarthook/rbac/bootstrap-roles`).
+const STARTING: f64 = 10.0;
+
 /// A time in which the machine starved, in seconds on the records' clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Starved {
@@ -107,13 +111,17 @@ impl Machine {
         self.times.iter().map(shared).sum()
     }
 
-    /// As [`Machine::starved_in`]; none where one of these refusals lies in it: what a server answered is its own,
-    /// whatever the machine does.
+    /// As [`Machine::starved_in`], without the times in which one of these refusals lies: what a server answered is its
+    /// own, whatever the machine does. Nothing is left where they lie further apart than [`STARTING`].
     pub fn starved_but_for(&self, refused: &[f64], from: f64, to: f64) -> f64 {
-        match refused.iter().any(|at| from <= *at && *at <= to) {
-            true => 0.0,
-            false => self.starved_in(from, to),
+        let refused = || refused.iter().filter(|at| from <= **at && **at <= to);
+        let (first, last) = (refused().copied().reduce(f64::min), refused().copied().reduce(f64::max));
+        if first.zip(last).is_some_and(|(first, last)| last - first > STARTING) {
+            return 0.0;
         }
+        let fed = |time: &&Starved| refused().any(|at| time.from <= *at && *at <= time.to);
+        let shared = |time: &Starved| (time.to.min(to) - time.from.max(from)).max(0.0);
+        self.times.iter().filter(|time| !fed(time)).map(shared).sum()
     }
 
     /// As [`Machine::fed`], with [`Machine::starved_but_for`].

@@ -34,12 +34,17 @@ pub fn start<E: Display + Send + 'static>(
     Lines::start(PROBE, lines, log, sample)
 }
 
-/// The command to run in the container, as words. It ends by itself after `limit`. The image needs bash 5.
+/// The command to run in the container, as words. It ends by itself after `limit`. The image needs bash. It measures
+/// by the time since the kernel's boot: the wall clock of a virtual machine is set while it runs.
 pub fn command(limit: Duration) -> Vec<String> {
     // `waited` leaves in REPLY the share of the time, in percent, in which some process waited for what it is asked
     // of; nothing where the kernel does not tell.
-    let script = r#"end=$((SECONDS + $1))
-declare -A total
+    let script = r#"declare -A total
+now() {
+  local up
+  read -r up _ </proc/uptime
+  now=$((10#${up/./}))
+}
 waited() {
   REPLY=
   [ -r "/proc/pressure/$1" ] || return
@@ -49,13 +54,14 @@ waited() {
   [ -z "${total[$1]}" ] || REPLY=$(((sum - total[$1]) * 100 / took))
   total[$1]=$sum
 }
-before=${EPOCHREALTIME/[!0-9]/} took=1
+now
+before=$now end=$((now + $1 * 100)) took=1
 for what in cpu io memory; do waited "$what"; done
-while [ "$SECONDS" -lt "$end" ]; do
+while [ "$now" -lt "$end" ]; do
   sleep "$2"
   (exec 3<>/dev/tcp/127.0.0.1/9) 2>/dev/null
-  now=${EPOCHREALTIME/[!0-9]/}
-  took=$((now - before)) line=$took
+  now
+  took=$(((now - before) * 10000 + 1)) line=$took
   for what in cpu io memory; do waited "$what"; line="$line|$REPLY"; done
   printf '%s\n' "$line" || exit 0
   before=$now

@@ -19,6 +19,7 @@ use super::error::UpgradeError;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::manifest::FIELD_MANAGER;
+use crate::wait::deployments::HASH_LABEL;
 use crate::wait::{self, Verdict, check, pods};
 
 /// Annotation of a node that [`drain`] cordoned.
@@ -239,18 +240,29 @@ pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
         && Selector::try_from(selector).is_ok_and(|s| s.matches(&labels))
 }
 
-/// Controllers, `namespace/owner's UID`, whose pods are not all ready.
+/// Controllers whose pods are not all ready. Jobs are none: their pods are made to end, and those of a CronJob whose
+/// pods fail are never all ready.
 pub(super) fn unready(pods: &[Pod]) -> BTreeSet<String> {
     let waits = |p: &&Pod| pods::is_live(p) && !pods::is_ready(p);
-    pods.iter().filter(waits).map(owner).collect()
+    pods.iter().filter(waits).filter_map(owner).collect()
 }
 
-fn owner(pod: &Pod) -> String {
+/// What a pod belongs to, the same for all pods that replace one another: those of a Deployment may have another
+/// ReplicaSet meanwhile, whose name is the Deployment's and the hash of the template.
+fn owner(pod: &Pod) -> Option<String> {
     let owner = pod.owner_references().iter().find(|o| o.controller == Some(true));
-    format!("{}/{}", pod.namespace().unwrap_or_default(), owner.map_or(pod.name_any(), |o| o.uid.clone()))
+    let namespace = pod.namespace().unwrap_or_default();
+    let Some(owner) = owner else { return Some(format!("{namespace}/{}", pod.name_any())) };
+    let deployment =
+        pod.labels().get(HASH_LABEL).and_then(|hash| owner.name.strip_suffix(&format!("-{hash}")));
+    match (owner.kind.as_str(), deployment) {
+        ("Job", _) => None,
+        ("ReplicaSet", Some(deployment)) => Some(format!("{namespace}/Deployment/{deployment}")),
+        _ => Some(format!("{namespace}/{}", owner.uid)),
+    }
 }
 
-/// Waits until every pod is ready, but for those whose controller had pods that were not before;
+/// Waits until every pod is ready, but for those whose controller had pods that were not before, and those of Jobs;
 /// gives the number of ready ones.
 pub(super) async fn pods_back(
     client: &Client,
@@ -291,5 +303,29 @@ where
             }
             answer => return answer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(kind: &str, owner: &str) -> Pod {
+        let pod = json!({
+            "metadata": {"name": "p", "namespace": "n", "labels": {HASH_LABEL: owner.rsplit('-').next()},
+                "ownerReferences": [{"kind": kind, "name": owner, "uid": owner, "controller": true, "apiVersion": "x"}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]},
+        });
+        serde_json::from_value(pod).unwrap()
+    }
+
+    /// Each run of a CronJob is another Job, and each template of a Deployment another ReplicaSet.
+    #[test]
+    fn what_was_not_ready_before_is_known_by_what_makes_its_pods() {
+        assert_eq!(unready(&[pod("Job", "backup-2901")]), BTreeSet::new());
+        let of = |owner: &str| unready(&[pod("ReplicaSet", owner)]);
+        assert_eq!(of("web-5d4f"), of("web-77cc"));
+        assert_ne!(of("web-5d4f"), of("shop-5d4f"));
+        assert_ne!(unready(&[pod("StatefulSet", "a-1")]), unready(&[pod("StatefulSet", "b-1")]));
     }
 }

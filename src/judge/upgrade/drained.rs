@@ -2,8 +2,8 @@
 
 use super::lives::own;
 use super::{
-    Change, DRAIN, Event, Evidence, Finding, Holds, Missing, Object, Record, SET, StepCost, Touched,
-    UNCORDON, WEB, costs, gaps_in_drains, lives, names, seconds_between,
+    Change, DRAIN, Event, Evidence, Finding, Holds, Missing, Object, Record, SET, STRETCH_END, StepCost,
+    Touched, UNCORDON, WEB, costs, gaps_in_drains, lives, names, seconds_between,
 };
 use crate::judge::availability;
 
@@ -204,11 +204,17 @@ fn given_back(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCos
     };
     let end = evidence.records().iter().find(is_end);
     let end = end.ok_or_else(|| Missing("the end of that drain was not recorded".into()))?;
-    // The watch may be a moment behind the answer.
+    // The watch may be a moment behind the answer; the stretch ends when it has caught up.
+    let caught_up = |r: &&Record| {
+        let is_mark = matches!(&r.event, Event::Marked { mark } if mark == STRETCH_END);
+        is_mark && r.mono_us >= end.mono_us
+    };
+    let caught_up = evidence.records().iter().find(caught_up);
+    let until = caught_up.map_or(super::SLACK, |mark| seconds_between(end, mark).max(super::SLACK));
     let last = evidence
         .changes("Node")
         .into_iter()
-        .rfind(|(r, _, o)| o["metadata"]["name"] == node && seconds_between(end, r) <= super::SLACK);
+        .rfind(|(r, _, o)| o["metadata"]["name"] == node && seconds_between(end, r) <= until);
     let open = last.map(|(_, _, o)| o["spec"]["unschedulable"] != true);
     match open {
         None => finding.unsure(format!("nothing was seen of {node} then")),

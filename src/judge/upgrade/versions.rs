@@ -228,7 +228,9 @@ fn arrived(
         return Err(Missing(format!("the upgrade ended in `{stopped}`: {error}")));
     }
     let is_last = |p: &PlannedStep| last.planned.is_some_and(|planned| std::ptr::eq(planned, p));
-    let at = steps.iter().position(|(_, p)| is_last(p)).map_or(steps.len(), |i| i + 1);
+    // A step of an earlier plan says that this one has not begun.
+    let none = if last.planned.is_some() { 0 } else { steps.len() };
+    let at = steps.iter().position(|(_, p)| is_last(p)).map_or(none, |i| i + 1);
     if at < steps.len() {
         let left = steps.len() - at;
         return Err(Missing(format!("the upgrade stopped after `{stopped}`, {left} steps before its end")));

@@ -13,6 +13,8 @@ use crate::workload::exec;
 /// Until a new address must be given: kubeadm's CoreDNS lets answers live for 30 s, and its own view
 /// of the pods may be a moment old.
 pub(super) const BUDGET: Duration = Duration::from_secs(60);
+/// How long is asked: an answer that comes after its time shows how late it was.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two questions: an answer cannot be watched.
 const AGAIN: Duration = Duration::from_millis(500);
 /// kubeadm's domain of a cluster (`networking.dnsDomain`); kind leaves it as it is.
@@ -42,7 +44,7 @@ async fn ask(
 ) -> Result<(), Failure> {
     let address = pod.data["status"]["podIP"].as_str().unwrap_or_default();
     let name = format!("{}.{service}.{}.svc", pod.name_any(), s.namespace);
-    let (began, deadline) = (Instant::now(), s.deadline().at_most(BUDGET));
+    let (began, deadline) = (Instant::now(), s.deadline().at_most(PATIENCE));
     let mut last = None;
     let asked = question(&name);
     loop {
@@ -61,7 +63,11 @@ async fn ask(
             s.observe("C2", "answer", Answer { when, name, asked, asker, asker_uid, addresses, waited });
         }
         // The judge says what a wrong answer means.
-        if addresses == [address] || deadline.is_over() {
+        if addresses == [address] {
+            return Ok(());
+        }
+        if deadline.is_over() {
+            s.observe("C2", "patience", began.elapsed().as_secs_f64());
             return Ok(());
         }
         last = Some(addresses);

@@ -3,8 +3,9 @@
 use rstest::rstest;
 use seatrial::event::{Event, Outcome};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use seatrial::judge::{self, Evidence};
 
-use super::{sampled, starves};
+use super::{healthy, sampled, starves};
 use crate::ha;
 use crate::story::recorded;
 use crate::upgrade::{self, began, comes_out, put, second};
@@ -50,6 +51,46 @@ fn what_dns_and_the_api_answered_is_their_own(#[case] probe: &str, #[case] said:
     comes_out(&records, "D2", Failed);
     starves(&mut records, at + 0.2, at + 8.9);
     comes_out(&records, "D2", Failed);
+}
+
+/// An API server that has just started serves before it knows its own rules: its one 403 at the end of an outage does
+/// not make the time the server's in which the machine starved.
+#[test]
+fn a_refusal_at_the_end_of_an_outage_leaves_the_starved_time_the_machines() {
+    let mut records = upgrade::told();
+    let at = began(&records, "preload");
+    for n in 0..19 {
+        let (outcome, detail) = match n {
+            0 | 18 => (Outcome::Acknowledged, "200"),
+            17 => (Outcome::Refused, "403 Forbidden: namespaces \"default\" is forbidden"),
+            _ => (Outcome::Indeterminate, "no answer within 2 s"),
+        };
+        put(&mut records, at + 0.1 + 0.5 * f64::from(n), sampled("api", outcome, 1.0, detail));
+    }
+    comes_out(&records, "D2", Failed);
+    starves(&mut records, at + 0.2, at + 7.0);
+    comes_out(&records, "D2", Inconclusive);
+}
+
+/// What of an outage lies before the step does not count, and neither does what the machine starved then.
+#[test]
+fn starvation_before_a_step_excuses_nothing_in_it() {
+    let mut records = upgrade::told();
+    let first = began(&records, "preload");
+    let fail = |records: &mut Vec<_>, from: i32, to: i32| {
+        for n in from..to {
+            let lost = sampled("dns", Outcome::Indeterminate, 1.0, "no answer within 3 s");
+            put(records, first + 0.5 * f64::from(n), lost);
+        }
+        put(records, first + 0.5 * f64::from(to), sampled("dns", Outcome::Acknowledged, 1.0, "answered"));
+    };
+    put(&mut records, first - 9.0, sampled("dns", Outcome::Acknowledged, 1.0, "answered"));
+    fail(&mut records, -16, 19);
+    comes_out(&records, "D2", Failed);
+    starves(&mut records, first - 8.5, first - 0.5);
+    healthy(&mut records, first - 0.25, first + 200.0);
+    let failed = judge::claim("D2").unwrap().judge(&Evidence::new(&records, "D2")).evidence();
+    assert!(failed.contains("`preload`: dns"), "{failed}");
 }
 
 /// D2, E1 and A11 excuse a server's own refusal while the machine starved; A7 says rightly that it refuses

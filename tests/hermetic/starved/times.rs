@@ -43,6 +43,56 @@ fn a_time_is_open_where_the_machine_starved_in_it(
     comes_out(&records, id, Inconclusive);
 }
 
+/// The wait for the refusal ran out, and it had no time.
+#[test]
+fn a_refusal_that_was_waited_for_in_vain_is_open_where_the_machine_starved() {
+    let mut story = recorded();
+    let wait = story.fact("A11", "wait");
+    *wait = json!({"ended": "timeout", "last": wait["why"]});
+    story.later("bad-image-refused", 115.0);
+    let from = second(&story.records[story.mark("bad-image")]);
+    comes_out(&story.records, "A11", Failed);
+    starves(&mut story.records, from + 0.5, from + 60.0);
+    comes_out(&story.records, "A11", Inconclusive);
+}
+
+/// The right address did not come as long as was asked.
+#[test]
+fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
+    let mut records = passing::history("C2");
+    let (at, answer) = fact(&mut records, "C2", "answer");
+    answer["addresses"] = json!([]);
+    let patience = Event::Observed { claim: "C2".into(), what: "patience".into(), value: json!(120.0) };
+    put(&mut records, at + 130.0, patience);
+    comes_out(&records, "C2", Failed);
+    starves(&mut records, at + 12.0, at + 100.0);
+    comes_out(&records, "C2", Inconclusive);
+}
+
+/// Events are sent when there is time for it.
+#[test]
+fn an_event_that_is_not_there_is_open_where_the_machine_starved() {
+    let mut story = recorded();
+    let events = story.fact("A4", "events").as_array_mut().unwrap();
+    let started = events.iter().position(|e| e["reason"] == "Started").unwrap();
+    events.remove(started);
+    comes_out(&story.records, "A4", Failed);
+    let (at, _) = fact(&mut story.records, "A4", "events");
+    starves(&mut story.records, at - 6.0, at - 2.0);
+    comes_out(&story.records, "A4", Inconclusive);
+}
+
+/// The last request before the return got no answer.
+#[test]
+fn an_api_that_is_away_in_the_end_is_open_where_the_machine_starved() {
+    let mut story = ha::told();
+    let at = second(&story.records[story.mark("returned")]);
+    put(&mut story.records, at - 0.01, sampled("api", Outcome::Indeterminate, 1.0, "no answer within 2 s"));
+    comes_out(&story.records, "E1", Failed);
+    starves(&mut story.records, at - 3.0, at - 0.005);
+    comes_out(&story.records, "E1", Inconclusive);
+}
+
 /// A time over its budget is excused by starvation long before it began: all of the scenario's is summed up.
 #[test]
 fn starvation_before_a_time_began_does_not_excuse_it() {

@@ -112,3 +112,15 @@ fn d1_compares_what_is_seen_after_the_preload_of_a_first_plan() {
     }
     comes_out(&records, "D1", Conclusion::Failed);
 }
+
+/// An upgrade that went on under a new plan and broke off before the first step's end is not at its end.
+#[test]
+fn a_plan_of_which_no_step_ended_leaves_d1_open() {
+    let mut records = told();
+    let second = records.iter().rposition(|r| matches!(r.event, Event::UpgradePlanned(_))).unwrap();
+    records.truncate(second + 1);
+    // The first one was left before the drain that failed.
+    let drain = records.iter().rposition(|r| matches!(r.event, Event::UpgradeStepStarted(_))).unwrap();
+    records.drain(drain..second);
+    comes_out(&records, "D1", Conclusion::Inconclusive);
+}

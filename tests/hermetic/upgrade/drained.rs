@@ -2,6 +2,7 @@
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
+use seatrial::judge::upgrade::STRETCH_END;
 use serde_json::json;
 
 use super::{comes_out, drain_of_w2, pod_at, put, second, told};
@@ -136,4 +137,26 @@ fn a_mysql_of_another_namespace_is_none_that_had_to_wait() {
     let at = drain_of_w2(&records);
     put(&mut records, at + 0.5, foreign("shops-mysql", "mysql", "w1", "ReplicaSet"));
     comes_out(&records, "D4", Passed);
+}
+
+/// The watch of a control plane that was just upgraded may be seconds behind the answer to the uncordon.
+#[test]
+fn a_node_that_is_seen_open_late_was_opened() {
+    let mut records = told();
+    let failed = |e: &Event| matches!(e, Event::UpgradeStepEnded(e) if e.error.is_some());
+    let end = records.iter().position(|r| failed(&r.event)).unwrap();
+    let mark = |e: &Event| matches!(e, Event::Marked { mark } if mark == STRETCH_END);
+    let caught_up = end + records[end..].iter().position(|r| mark(&r.event)).unwrap();
+    let opened = |r: &Record| {
+        matches!(&r.event, Event::ObjectChanged { kind, object, .. } if kind == "Node"
+            && object["metadata"]["name"] == "w1" && object["spec"]["unschedulable"] != true)
+    };
+    let open = records[..caught_up].iter().rposition(opened).unwrap();
+    records[open].mono_us = records[end].mono_us + 5_000_000;
+    for record in &mut records[caught_up..] {
+        record.mono_us += 10_000_000;
+    }
+    let record = records.remove(open);
+    records.insert(caught_up - 1, record);
+    comes_out(&records, "D3", Passed);
 }
