@@ -3,9 +3,8 @@
 use rstest::rstest;
 use seatrial::event::{Event, Outcome};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
-use seatrial::judge::{self, Evidence};
 
-use super::{healthy, sampled, starves};
+use super::{sampled, starves};
 use crate::ha;
 use crate::story::recorded;
 use crate::upgrade::{self, began, comes_out, put, second};
@@ -70,27 +69,6 @@ fn a_refusal_at_the_end_of_an_outage_leaves_the_starved_time_the_machines() {
     comes_out(&records, "D2", Failed);
     starves(&mut records, at + 0.2, at + 7.0);
     comes_out(&records, "D2", Inconclusive);
-}
-
-/// What of an outage lies before the step does not count, and neither does what the machine starved then.
-#[test]
-fn starvation_before_a_step_excuses_nothing_in_it() {
-    let mut records = upgrade::told();
-    let first = began(&records, "preload");
-    let fail = |records: &mut Vec<_>, from: i32, to: i32| {
-        for n in from..to {
-            let lost = sampled("dns", Outcome::Indeterminate, 1.0, "no answer within 3 s");
-            put(records, first + 0.5 * f64::from(n), lost);
-        }
-        put(records, first + 0.5 * f64::from(to), sampled("dns", Outcome::Acknowledged, 1.0, "answered"));
-    };
-    put(&mut records, first - 9.0, sampled("dns", Outcome::Acknowledged, 1.0, "answered"));
-    fail(&mut records, -16, 19);
-    comes_out(&records, "D2", Failed);
-    starves(&mut records, first - 8.5, first - 0.5);
-    healthy(&mut records, first - 0.25, first + 200.0);
-    let failed = judge::claim("D2").unwrap().judge(&Evidence::new(&records, "D2")).evidence();
-    assert!(failed.contains("`preload`: dns"), "{failed}");
 }
 
 /// D2, E1 and A11 excuse a server's own refusal while the machine starved; A7 says rightly that it refuses
