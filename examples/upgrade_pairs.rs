@@ -14,7 +14,7 @@ use seatrial::deadline::Deadline;
 use seatrial::event::{self, Event};
 use seatrial::exec::{Exec, ExecError};
 use seatrial::image::Profile;
-use seatrial::judge::version::Version;
+use seatrial::kubernetes::version::Version;
 use seatrial::report::pairs::{Pair, finished, pairs, row, with_row};
 
 /// One command, a cold build of a release on a small machine included.

@@ -9,17 +9,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::judge::Conclusion;
-use crate::judge::upgrade::{EndedStep, PlannedUpgrade, UpgradeStep};
-
+mod conclusion;
 mod facts;
 mod log;
 mod read;
 mod texts;
+mod upgrade;
 
+pub use conclusion::Conclusion;
 pub use facts::{Change, FileEntry, Outcome, Row, Scope, Seen, Server};
 pub use log::{EventLog, Position};
 pub use read::{read, read_each};
+pub use upgrade::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 
 /// Version of the format. A reader accepts this version and all older ones; a newer one is an
 /// error. Raised when a field changes its meaning or goes, not when one is added.

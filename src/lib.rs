@@ -42,6 +42,7 @@ pub mod engine;
 
 pub mod event;
 pub mod judge;
+pub mod kubernetes;
 
 pub mod artefact;
 pub mod chain;

@@ -16,8 +16,6 @@ use crate::image::{self, ImageError, ImageSet};
 use crate::judge::Conclusion;
 use crate::judge::upgrade::Budgets;
 use crate::progress::Progress;
-use crate::scenario::ScenarioError;
-use crate::suite::Suite;
 
 /// Time that building or pulling every image may take: a cold offline build on two busy cores.
 const IMAGES: Duration = Duration::from_secs(80 * 60);
@@ -109,22 +107,6 @@ impl Run {
         }
         let patience = Duration::from_secs(20 * 60);
         Ok(Self { settings, engine, images, log, progress, cancel, patience, budgets: None, cluster: None })
-    }
-
-    /// Runs suites one after another, in their order, and goes on after one that did not pass.
-    /// An interrupt ends it. Gives each suite's error.
-    pub async fn suites(&self, suites: &[&'static Suite]) -> Vec<(&'static str, ScenarioError)> {
-        let mut errors = Vec::new();
-        for suite in suites {
-            if self.cancel.is_cancelled() {
-                break;
-            }
-            let task = format!("suite {}", suite.needs.name);
-            if let Err(error) = self.progress.task(&task, suite.run(self)).await {
-                errors.push((suite.needs.name, error));
-            }
-        }
-        errors
     }
 
     /// Records that the run is over. Gives its folder.

@@ -101,6 +101,15 @@ pub(super) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
     }
 }
 
+/// One thing that was reaped, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reaped {
+    /// The cluster, or the folder.
+    pub name: String,
+    /// What was done.
+    pub action: Action,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

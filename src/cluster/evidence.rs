@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::kind::Kind;
+use super::names;
 use super::record::private_dir;
-use super::{ClusterError, Wanted, standing};
+use super::{ClusterError, Wanted};
 use crate::artefact::Folder;
 use crate::deadline::Deadline;
 use crate::node::CLUSTER_LABEL;
@@ -112,7 +113,7 @@ pub(super) fn is_evidence(dir: &Path) -> bool {
     let at = name.len().saturating_sub("20260101-000000".len());
     let (cluster, stamp) = name.split_at_checked(at).unwrap_or_default();
     jiff::civil::DateTime::strptime(STAMP, stamp).is_ok()
-        && cluster.strip_suffix('-').is_some_and(|cluster| standing::named(cluster).is_ok())
+        && cluster.strip_suffix('-').is_some_and(|cluster| names::check(cluster).is_ok())
         && dir.join(CONFIG).is_file()
 }
 

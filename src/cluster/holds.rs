@@ -27,8 +27,9 @@ use kube::discovery::{ApiGroup, Discovery};
 use kube::{Api, Client, Resource};
 
 use super::made::{SYSTEM, is_made, says_so};
+use super::open;
 use super::standing::Found;
-use super::{Cluster, Wanted, making, system};
+use super::{Cluster, Wanted, system};
 use crate::chain::chain;
 use crate::client::ApiError;
 use crate::config::Settings;
@@ -83,7 +84,7 @@ pub(super) async fn whose(settings: &Settings, engine: &Engine, found: &Found) -
     }
     let held = async {
         let wanted = Wanted::of(settings, &found.name).map_err(|e| chain(&e))?;
-        let cluster = making::open(settings, engine, &wanted).await.map_err(|e| chain(&e))?;
+        let cluster = open::open(settings, engine, &wanted).await.map_err(|e| chain(&e))?;
         others(&cluster).await
     };
     match held.await {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::decision::Reaped;
 use super::kind::Kind;
 use super::lock::LockFiles;
-use super::reap::{self, ReapOptions, Reaped};
-use super::record::{self, Record};
+use super::names;
+use super::reap::{self, ReapOptions};
+use super::record::Record;
 use super::roll::{Force, down};
 use super::{ClusterError, balancer};
 use crate::chain::chain;
@@ -31,7 +33,7 @@ pub async fn remove_incomplete(
     progress: &Progress,
 ) -> Result<Vec<Reaped>, ClusterError> {
     let (mut done, mut failed) = (Vec::new(), None);
-    for name in record::names(&settings.state) {
+    for name in names::recorded(&settings.state) {
         let begun = Record::read(&settings.cluster_dir(&name)).is_some_and(|r| !r.complete);
         if !begun || !LockFiles::new(&settings.state, &name).holders().is_empty() {
             continue;
@@ -60,7 +62,7 @@ pub async fn remove_made(
     progress: &Progress,
 ) -> Vec<(String, Result<(), ClusterError>)> {
     let mut done = Vec::new();
-    for name in record::names(&settings.state) {
+    for name in names::recorded(&settings.state) {
         let record = Record::read(&settings.cluster_dir(&name));
         if record.is_some_and(|r| r.complete && r.made_by == Some(Owner::me())) {
             let deadline = Deadline::after(USED);

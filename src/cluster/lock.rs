@@ -11,45 +11,25 @@
 //! came first. A holder file that nobody locks was left by somebody who did not release: the next
 //! one in is told, looks at the cluster with care, and keeps the file as a mark.
 
+mod error;
+mod holder;
+mod marks;
+mod place;
+
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use super::holder::{Access, Holder, Stage};
-use super::holder::{FoundHolder, HolderFile, sweep};
-use super::marks::Marks;
-use crate::deadline::Deadline;
+pub use error::LockError;
+use error::{create_folder, failed, remove_file, those};
+pub use holder::{Access, Holder, Stage};
+use marks::Marks;
+use place::{FoundHolder, HolderFile, sweep};
 
-/// Why a lock was not had.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// Others kept it until the deadline.
-    #[error("no {access} use of {name} after {:.1} s: {}", .waited.as_secs_f64(), those(.holders))]
-    Busy {
-        /// The cluster.
-        name: String,
-        /// What was asked for.
-        access: Access,
-        /// How long was waited.
-        waited: Duration,
-        /// Who has it.
-        holders: Vec<Holder>,
-    },
-    /// The lock files cannot be used.
-    #[error("failed to {doing} {}", .path.display())]
-    File {
-        /// What was being done.
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-}
+use crate::deadline::Deadline;
 
 /// The lock files of one cluster.
 #[derive(Clone, Debug)]
@@ -437,28 +417,6 @@ fn in_order(found: impl IntoIterator<Item = FoundHolder>) -> Vec<Holder> {
     }
 }
 
-/// Creates a folder that only its owner may enter, also while an empty one on the way to it is removed, which
-/// [`std::fs::DirBuilder`] takes for an error.
-pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
-    const TRIES: u32 = 100;
-    let create = || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    for _ in 1..TRIES {
-        match create() {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            other => return other.map_err(|e| failed("create folder", dir, e)),
-        }
-    }
-    create().map_err(|e| failed("create folder", dir, e))
-}
-
-/// Removes a file; one that is gone is no error: who releases takes its own away.
-pub(super) fn remove_file(path: &Path) -> Result<(), LockError> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path, e)),
-        _ => Ok(()),
-    }
-}
-
 /// Removes a folder with nothing in it; false when there is something, or comes at this moment.
 fn remove_if_empty(dir: &Path) -> Result<bool, LockError> {
     match std::fs::remove_dir(dir) {
@@ -472,17 +430,6 @@ fn same_file(open: &File, path: &Path) -> bool {
     let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     let (a, b) = (open.metadata().map(id), std::fs::metadata(path).map(id));
     matches!((a, b), (Ok(a), Ok(b)) if a == b)
-}
-
-fn those(holders: &[Holder]) -> String {
-    if holders.is_empty() {
-        return "somebody who is not named has it".into();
-    }
-    holders.iter().map(Holder::to_string).collect::<Vec<_>>().join("; ")
-}
-
-pub(super) fn failed(doing: &'static str, path: &Path, source: std::io::Error) -> LockError {
-    LockError::File { doing, path: path.to_path_buf(), source }
 }
 
 #[cfg(test)]

@@ -2,20 +2,20 @@
 //! having the lease.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use super::balancer::{self, Balancer, Lent};
+use super::balancer::{self, Lent};
 use super::kind::Kind;
-use super::kubeconfig::{self, ADMIN_CONF};
 use super::lock::{Access, Entering};
+use super::open;
 use super::owner::{Identity, Mark, OWNER_FILE};
 use super::ready::{self, Ready};
-use super::record::{Record, private_dir, remove_dir, write_private};
+use super::record::{Record, private_dir, remove_dir};
 use super::standing::{self, Found, Standing};
 use super::{Cluster, ClusterError, Wanted, dns, holds, out_of_service, published, role, upgrading};
 use crate::chain::chain;
@@ -57,8 +57,6 @@ const START: Duration = Duration::from_secs(180);
 const AGAIN: Duration = Duration::from_millis(500);
 /// Time for open faults to be healed.
 const HEAL: Duration = Duration::from_secs(120);
-/// A kubeconfig has about 6 kB.
-const KUBECONFIG_LIMIT: u64 = 1 << 20;
 
 impl Making<'_> {
     /// Uses the cluster that is there, if it is sound or can be mended, else makes it. Comes back
@@ -156,7 +154,7 @@ impl Making<'_> {
         let intents = IntentLog::open(&self.settings.cluster_dir(name))?;
         let healed = self.heal(&intents).await?;
         self.revive_all().await?;
-        let cluster = open(self.settings, self.engine, self.wanted).await?;
+        let cluster = open::open(self.settings, self.engine, self.wanted).await?;
         let ready = Ready { parts: Vec::new(), others: Vec::new(), took: Duration::ZERO };
         Ok((entering, Made { cluster, reused: true, healed, ready }))
     }
@@ -193,7 +191,7 @@ impl Making<'_> {
             self.say(&heal_text(one));
         }
         disturbed |= self.revive_all().await?;
-        let cluster = open(self.settings, self.engine, self.wanted).await?;
+        let cluster = open::open(self.settings, self.engine, self.wanted).await?;
         if disturbed {
             self.uncordon(&cluster).await?;
         }
@@ -401,9 +399,9 @@ impl Making<'_> {
 
     /// What kind has made, ours and ready.
     async fn settled(&self, owner: StateId) -> Result<(Cluster, Ready), ClusterError> {
-        let cluster = open(self.settings, self.engine, self.wanted).await?;
+        let cluster = open::open(self.settings, self.engine, self.wanted).await?;
         let containers = self.engine.containers(&[(CLUSTER_LABEL, &cluster.name)]).await?;
-        if let Some(port) = api_port(&containers) {
+        if let Some(port) = open::api_port(&containers) {
             published::check(&cluster, port).await?;
         }
         claim(&Mark::of(owner, &self.settings.state), &cluster).await?;
@@ -462,67 +460,6 @@ impl Making<'_> {
 
     fn detail(&self, text: &str) {
         self.progress.detail(&self.task, text);
-    }
-}
-
-/// The cluster as it stands, with a kubeconfig that is its own.
-pub(super) async fn open(
-    settings: &Settings,
-    engine: &Engine,
-    wanted: &Wanted,
-) -> Result<Cluster, ClusterError> {
-    let name = &wanted.name;
-    let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
-    let nodes: Vec<Node> = containers
-        .iter()
-        .filter(|c| role(c) != Role::LoadBalancer)
-        .filter_map(|c| Node::from_container(engine.clone(), c))
-        .collect();
-    let dir = settings.cluster_dir(name);
-    let kubeconfig = dir.join("kubeconfig");
-    let cluster = Cluster {
-        name: name.clone(),
-        topology: wanted.topology,
-        kubernetes: wanted.kubernetes.clone(),
-        image: wanted.image.clone(),
-        dir,
-        kubeconfig,
-        nodes,
-        balancer: Balancer::among(engine, &containers),
-        engine: engine.clone(),
-    };
-    check_kubeconfig(&cluster, &containers).await?;
-    Ok(cluster)
-}
-
-/// Where the engine publishes the API server.
-fn api_port(containers: &[Container]) -> Option<SocketAddr> {
-    // A control plane behind a load balancer publishes a port too, but not for all of them.
-    let by_role = |wanted| containers.iter().find(|c| role(c) == wanted);
-    let front = by_role(Role::LoadBalancer).or_else(|| by_role(Role::ControlPlane))?;
-    front.ports.get("6443/tcp").copied()
-}
-
-/// Writes the kubeconfig if it is not there; refuses one that speaks of another cluster.
-async fn check_kubeconfig(cluster: &Cluster, containers: &[Container]) -> Result<(), ClusterError> {
-    let path = &cluster.kubeconfig;
-    let wrong = |reason: String| ClusterError::WrongKubeconfig { path: path.clone(), reason };
-    let server = api_port(containers).ok_or_else(|| wrong("the cluster publishes no API server".into()))?;
-    let plane =
-        cluster.control_planes().next().ok_or_else(|| wrong("the cluster has no control plane".into()))?;
-    let admin = cluster.engine.read_file(&plane.name, ADMIN_CONF, KUBECONFIG_LIMIT).await?;
-    let admin = admin.ok_or_else(|| wrong(format!("{} has no {ADMIN_CONF}", plane.name)))?;
-    let admin = String::from_utf8_lossy(&admin);
-    match std::fs::read_to_string(path) {
-        Ok(text) => match kubeconfig::mismatch(&text, server, &admin) {
-            Some(reason) => Err(wrong(reason)),
-            None => Ok(()),
-        },
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let text = kubeconfig::for_host(&admin, server);
-            write_private(path, text.as_bytes()).map_err(|e| ClusterError::file("write", path, e))
-        }
-        Err(e) => Err(ClusterError::file("read", path, e)),
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::lease::Lease;
 use super::lock::Access;
-use super::{ClusterError, record, watcher};
+use super::names;
+use super::{ClusterError, program as command_line};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -145,7 +146,7 @@ pub fn start_outage(
     let log = settings.state.join("leases").join(cluster).join("faults.log");
     let so_far = std::fs::metadata(&log).map_or(0, |m| m.len());
     let wrap = |source| ClusterError::Watcher { name: cluster.into(), source };
-    let pid = watcher::itself(settings, program).args(arguments.iter()).detach(&log).map_err(wrap)?;
+    let pid = command_line::itself(settings, program).args(arguments.iter()).detach(&log).map_err(wrap)?;
     Ok((Owner::of(pid), log, so_far))
 }
 
@@ -166,7 +167,7 @@ pub fn open_faults(settings: &Settings, cluster: &str) -> Result<Vec<Intent>, Fa
 /// they lie in the folder, and matter most where the engine does not answer.
 pub fn all_open_faults(settings: &Settings) -> (Vec<Intent>, Vec<FaultError>) {
     let (mut open, mut unknown) = (Vec::new(), Vec::new());
-    for name in record::names(&settings.state) {
+    for name in names::recorded(&settings.state) {
         match open_faults(settings, &name) {
             Ok(faults) => open.extend(faults),
             Err(error) => unknown.push(error),

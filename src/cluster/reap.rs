@@ -2,25 +2,23 @@
 //! processes left, state without containers. Never anything whose creation this state folder did not record on
 //! this engine, or that somebody uses; that is listed with the command that removes it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
-use super::decision::{Action, Facts, decide};
+use super::decision::{Action, Facts, Reaped, decide};
 use super::kind::Kind;
 use super::lock::{Entering, LockFiles};
 use super::mend::Mending;
+use super::names;
 use super::outage::open_faults;
-use super::record::{self, remove_dir};
+use super::record::remove_dir;
 use super::{ClusterError, Wanted, balancer, holds, remains, standing};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
 use crate::deadline::{Deadline, age};
 use crate::engine::Engine;
 use crate::image::{self, ImageError};
-use crate::node::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::progress::Progress;
 
 /// What may be reaped.
@@ -32,15 +30,6 @@ pub struct ReapOptions {
     pub all: bool,
     /// Only say what would be done.
     pub dry_run: bool,
-}
-
-/// One thing that was reaped, or would be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reaped {
-    /// The cluster, or the folder.
-    pub name: String,
-    /// What was done.
-    pub action: Action,
 }
 
 /// Time for a kind whose seatrial was killed to come to its end.
@@ -57,7 +46,7 @@ pub async fn reap(
     progress: &Progress,
 ) -> Result<Vec<Reaped>, ClusterError> {
     let (mut done, mut failed) = (Vec::new(), None);
-    for name in names(settings, engine).await? {
+    for name in names::all(settings, engine).await? {
         match reap_one(settings, engine, &name, options, progress).await {
             Ok(Action::Keep(why)) => progress.detail("reap", &format!("{name}: kept: {why}")),
             Ok(action) => done.push(Reaped { name, action }),
@@ -97,16 +86,6 @@ pub(super) fn ended(
     let Some(error) = failed else { return Ok(done) };
     done.iter().for_each(|one| progress.say(&format!("{}: {}", one.name, one.action)));
     Err(error)
-}
-
-/// Every cluster that this state folder or the engine knows of.
-pub(super) async fn names(settings: &Settings, engine: &Engine) -> Result<BTreeSet<String>, ClusterError> {
-    let mut names: BTreeSet<String> = engine.label_values(OWNER_LABEL, CLUSTER_LABEL).await?;
-    names.extend(record::names(&settings.state));
-    names.extend(LockFiles::names(&settings.state));
-    // A label may hold anything, and so may a folder; what is no name of kind's is no cluster.
-    names.retain(|name| standing::named(name).is_ok());
-    Ok(names)
 }
 
 /// What was found out about one cluster; no facts where it has containers that seatrial did not make.

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::ClusterError;
-use super::standing;
 use crate::artefact;
+use crate::config::Settings;
 use crate::config::{Proxies, StateId};
 use crate::fault::Owner;
-use crate::judge::skew::State;
+use crate::kubernetes::skew::State;
 
 /// A cluster as its state folder remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,11 @@ pub(super) fn private_dir(dir: &Path) -> Result<(), ClusterError> {
     artefact::private_dir(dir).map_err(|e| ClusterError::file("create folder", dir, e))
 }
 
+/// Whether somebody asked for this cluster with [`up`](super::up).
+pub fn is_kept(settings: &Settings, name: &str) -> bool {
+    Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.kept)
+}
+
 /// Writes a file with mode 0600 in one step.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
@@ -108,17 +113,6 @@ pub(super) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::file("remove", dir, e)),
         _ => Ok(()),
     }
-}
-
-/// Names of the clusters that have a state folder below `state`.
-pub(super) fn names(state: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(state.join("clusters")).into_iter().flatten().flatten();
-    // A file, such as one that a file manager left, is no cluster, nor is a folder that kind would not call so.
-    let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
-    let mut names: Vec<String> = dirs.filter_map(|e| e.file_name().into_string().ok()).collect();
-    names.retain(|name| standing::named(name).is_ok());
-    names.sort();
-    names
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::ClusterError;
 use super::decision::Action;
+use super::decision::Reaped;
 use super::evidence as collected;
 use super::lock::LockFiles;
-use super::reap::Reaped;
-use super::record::{self, remove_dir};
+use super::names;
+use super::record::remove_dir;
 use crate::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
 use crate::engine::{Engine, Power};
 use crate::fault::Owner;
@@ -89,7 +90,7 @@ pub(super) fn evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>
 /// stays.
 pub(super) fn archives(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
     let mut done = Vec::new();
-    for name in record::names(&settings.state) {
+    for name in names::recorded(&settings.state) {
         let dir = settings.cluster_dir(&name);
         let left: Vec<_> = dirs(&dir).filter(|dir| image::is_archive_folder(dir)).collect();
         // Who brings images uses the cluster.

@@ -7,12 +7,14 @@ use super::error::ClusterError;
 use super::kind::Kind;
 use super::lease::Lease;
 use super::lock::{Access, Entering, Holder, LockFiles};
+use super::names;
+use super::open;
 use super::outage::open_faults;
 use super::record::{Record, remove_dir};
 use super::spec::ClusterSpec;
 use super::standing::{self, Standing};
 use super::topology::{TOPOLOGIES, Topology};
-use super::{Cluster, Wanted, holds, making, reap, role};
+use super::{Cluster, Wanted, holds, role};
 use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
@@ -96,11 +98,6 @@ pub async fn up(
     }
     lease.release().await?;
     Ok(cluster)
-}
-
-/// Whether somebody asked for this cluster with [`up`].
-pub fn is_kept(settings: &Settings, name: &str) -> bool {
-    Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.kept)
 }
 
 /// Whether [`down`] removes what this state folder did not record.
@@ -213,7 +210,7 @@ pub async fn down(
 /// [`ClusterError::Engine`].
 pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSummary>, ClusterError> {
     let mut all = Vec::new();
-    for name in reap::names(settings, engine).await? {
+    for name in names::all(settings, engine).await? {
         let files = LockFiles::new(&settings.state, &name);
         let (last_used, holders) = (files.last_used(), files.holders());
         let record = Record::read(&settings.cluster_dir(&name));
@@ -266,7 +263,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
 pub async fn find(settings: &Settings, engine: &Engine, name: &str) -> Result<Cluster, ClusterError> {
     let wanted = Wanted::of(settings, name)?;
     match standing::look(settings, engine, name).await?.standing(None, Timestamp::now()) {
-        Standing::Whole => making::open(settings, engine, &wanted).await,
+        Standing::Whole => open::open(settings, engine, &wanted).await,
         Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.into(), owner }),
         Standing::Absent | Standing::Half(_) => Err(ClusterError::Unknown { name: name.into() }),
     }
@@ -295,7 +292,7 @@ pub async fn load(
 impl Wanted {
     /// What the cluster of this name was made from, as its record says.
     pub(super) fn of(settings: &Settings, name: &str) -> Result<Self, ClusterError> {
-        standing::named(name)?;
+        names::check(name)?;
         let dir = settings.cluster_dir(name);
         let unknown = || ClusterError::Unknown { name: name.into() };
         let record = Record::read(&dir).ok_or_else(unknown)?;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::ClusterError;
 use super::lock::{Access, Entering, LockError, LockFiles};
+use super::names;
 use super::owner::{Mark, OWNER_FILE};
 use super::record::Record;
 use super::topology::TOPOLOGIES;
@@ -108,7 +109,7 @@ pub(super) async fn is_elsewhere(settings: &Settings, engine: &Engine, name: &st
 }
 
 async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
-    named(name)?;
+    names::check(name)?;
     let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
     let id = StateId::read(&settings.state)?;
     let mut void = None;
@@ -130,15 +131,6 @@ async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<F
     let strangers = strangers(&containers, record.as_ref());
     let owner = owner(engine, id.as_ref(), &containers).await?;
     Ok(Found { name: name.into(), containers, record, void, owner, strangers })
-}
-
-/// Refuses what cannot be the name of a cluster, and would mean another folder or every container: kind's rule.
-pub(super) fn named(name: &str) -> Result<(), ClusterError> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
-    match name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(fits) {
-        true => Err(ClusterError::Unknown { name: name.into() }),
-        false => Ok(()),
-    }
 }
 
 /// Containers that are not among those of the record; none where the record names none.

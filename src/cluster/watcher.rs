@@ -7,14 +7,14 @@ use jiff::Timestamp;
 
 use super::decision::Action;
 use super::lock::LockFiles;
+use super::program::itself;
 use super::reap::{ReapOptions, reap_one};
-use super::roll::is_kept;
+use super::record::is_kept;
 use super::{ClusterError, standing};
 use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::{Deadline, age};
 use crate::engine::Engine;
-use crate::exec::Exec;
 use crate::progress::Progress;
 
 /// The words of the command line that runs [`watch`] for a cluster.
@@ -37,16 +37,6 @@ pub fn start_watcher(settings: &Settings, program: &Path, name: &str) -> Result<
     let exec = itself(settings, program).args(watch_arguments(name));
     let wrap = |source| ClusterError::Watcher { name: name.into(), source };
     exec.detach(&log).map(drop).map_err(wrap)
-}
-
-/// The seatrial command line. Our settings may come from flags: said again, so that it looks into
-/// the same folders.
-pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
-    Exec::new(program)
-        .env("SEATRIAL_STATE", &settings.state)
-        .env("SEATRIAL_CACHE", &settings.cache)
-        .env("SEATRIAL_KIND", &settings.kind)
-        .env("SEATRIAL_IDLE", format!("{}s", settings.idle.as_secs()))
 }
 
 /// Stays until nobody used the cluster for `idle`, removes it and ends. Ends at once when another process watches

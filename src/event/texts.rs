@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use super::EndedStep;
 use super::{Event, Record};
-use crate::judge::upgrade::EndedStep;
 use crate::sanitise;
 use crate::secret::Secrets;
 

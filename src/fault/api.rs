@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{FaultError, guard};
+use super::FaultError;
 use crate::deadline::Deadline;
+use crate::engine::Container;
 use crate::exec::tail;
-use crate::node::{Node, NodeError, Power};
+use crate::node::{CLUSTER_LABEL, Node, NodeError, OWNER_LABEL, Power, ROLE_LABEL, Role};
 
 /// Time for one request.
 const ASK: Duration = Duration::from_secs(15);
@@ -32,7 +33,7 @@ impl Api {
     /// The API of this node's cluster, whatever state the node is in.
     pub async fn of(node: &Node) -> Result<Self, FaultError> {
         let container = node.ours().await?;
-        let planes = guard::control_planes(node, &container).await?;
+        let planes = control_planes(node, &container).await?;
         Ok(Self { node: node.name.clone(), planes })
     }
 
@@ -127,4 +128,17 @@ pub(super) fn node_path(name: &str) -> String {
 /// The path of a pod object.
 pub(super) fn pod_path(namespace: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods/{name}")
+}
+
+/// The control planes of a node's cluster that are ours, in any power state, by name.
+pub(super) async fn control_planes(node: &Node, container: &Container) -> Result<Vec<Node>, FaultError> {
+    let Some(cluster) = container.labels.get(CLUSTER_LABEL) else { return Ok(Vec::new()) };
+    let role = Role::ControlPlane.kind_name();
+    let labels = [(CLUSTER_LABEL, cluster.as_str()), (ROLE_LABEL, role), (OWNER_LABEL, "")];
+    let found = node.engine().containers(&labels).await.map_err(crate::node::NodeError::from)?;
+    // The engine's filter is not the only one who knows.
+    let ours = found
+        .iter()
+        .filter(|c| labels.iter().all(|(k, v)| c.labels.get(*k).is_some_and(|l| v.is_empty() || l == v)));
+    Ok(ours.filter_map(|c| Node::from_container(node.engine().clone(), c)).collect())
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::{Api, node_path};
+use super::api::{Api, control_planes, node_path};
 use super::{FaultError, Target};
 use crate::deadline::Deadline;
 use crate::engine::Container;
-use crate::node::{CLUSTER_LABEL, Node, OWNER_LABEL, Power, ROLE_LABEL, Role, address_of};
+use crate::node::{Node, Power, Role, address_of};
 
 /// Time for a control plane to say so.
 const ASK: Duration = Duration::from_secs(5);
@@ -88,17 +88,4 @@ async fn unhealthy(plane: &Node) -> Option<String> {
 fn is_ready(node: &Value) -> bool {
     let conditions = node["status"]["conditions"].as_array();
     conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
-}
-
-/// The control planes of a node's cluster that are ours, in any power state, by name.
-pub(super) async fn control_planes(node: &Node, container: &Container) -> Result<Vec<Node>, FaultError> {
-    let Some(cluster) = container.labels.get(CLUSTER_LABEL) else { return Ok(Vec::new()) };
-    let role = Role::ControlPlane.kind_name();
-    let labels = [(CLUSTER_LABEL, cluster.as_str()), (ROLE_LABEL, role), (OWNER_LABEL, "")];
-    let found = node.engine().containers(&labels).await.map_err(crate::node::NodeError::from)?;
-    // The engine's filter is not the only one who knows.
-    let ours = found
-        .iter()
-        .filter(|c| labels.iter().all(|(k, v)| c.labels.get(*k).is_some_and(|l| v.is_empty() || l == v)));
-    Ok(ours.filter_map(|c| Node::from_container(node.engine().clone(), c)).collect())
 }

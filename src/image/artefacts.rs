@@ -1,43 +1,21 @@
 //! What an upgrade brings onto nodes: a release's programs, and its images as one archive.
 
+pub(super) mod files;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+
+pub use files::{Artefacts, Program};
 
 use super::build;
 use super::error::ImageError;
 use super::extract::{self, Extractor};
 use super::profile::{Profile, Source};
+use super::recipes;
 use super::registry::{self, Patience};
-use super::resolve;
 use crate::config::{Settings, StateId};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::progress::Progress;
-
-/// A release's programs and images, on this machine's disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Artefacts {
-    /// Kubernetes version, without `v`.
-    pub version: String,
-    /// kubeadm, kubelet and kubectl, under these names.
-    pub programs: Vec<Program>,
-    /// Full names of the images that the release's kubeadm names.
-    pub images: Vec<String>,
-    /// Which of them are another image under that name, and which one. kind's node images hold the
-    /// pause of their containerd, whatever their kubeadm names.
-    pub stand_ins: BTreeMap<String, String>,
-    /// All of them, as `docker save` or `ctr images export` writes them.
-    pub archive: PathBuf,
-}
-
-/// A program's file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
-    /// Where it lies.
-    pub file: PathBuf,
-    /// The names that it is called by.
-    pub names: Vec<String>,
-}
 
 /// The programs that a node has of a release.
 const NAMES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
@@ -47,8 +25,8 @@ const NAMES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 pub fn obtainable(settings: &Settings, profile: &Profile, version: &str) -> Result<(), String> {
     let Source::Recipes(made) = &profile.source else { return Ok(()) };
     let there = || -> Result<bool, ImageError> {
-        let pieces = resolve::pieces(&profile.name, made, version)?;
-        let builder = resolve::builder(settings, &Progress::silent())?;
+        let pieces = recipes::pieces(&profile.name, made, version)?;
+        let builder = recipes::builder(settings, &Progress::silent())?;
         Ok(builder.find(&pieces, build::KUBERNETES)?.1 && builder.find(&pieces, build::KUBE_IMAGES)?.1)
     };
     match there() {
@@ -95,8 +73,8 @@ pub async fn artefacts(
             return extractor.artefacts(&node, version, deadline, progress).await;
         }
     };
-    let pieces = resolve::pieces(&profile.name, made, version)?;
-    let builder = resolve::builder(settings, progress)?;
+    let pieces = recipes::pieces(&profile.name, made, version)?;
+    let builder = recipes::builder(settings, progress)?;
     if !builder.find(&pieces, build::KUBE_IMAGES)?.1 || !builder.find(&pieces, build::KUBERNETES)?.1 {
         build::able()?;
     }

@@ -4,7 +4,8 @@
 use super::build::{self, LOAD_BALANCER};
 use super::error::ImageError;
 use super::profile::{Profile, Source};
-use super::resolve::{DESCRIPTION, builder, pieces};
+use super::recipes::{builder, pieces};
+use super::resolve::DESCRIPTION;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;

@@ -9,6 +9,7 @@ pub mod extract;
 pub mod load;
 pub mod profile;
 mod prune;
+mod recipes;
 pub mod registry;
 mod resolve;
 

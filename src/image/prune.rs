@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::build::{self, LOAD_BALANCER, NODE, Outdated};
 use super::error::ImageError;
 use super::profile::{PROFILES, Profile, Source};
-use super::resolve::builder;
+use super::recipes::builder;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::node::{OWNER_LABEL, ROLE_LABEL, Role};

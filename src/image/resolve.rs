@@ -1,6 +1,6 @@
 //! From settings to images that are there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::build::{self, Builder, NODE};
 use super::error::ImageError;
 use super::profile::{Made, Profile, ProfileError, Pulled, Source};
 use super::prune::{UNUSED, prune};
+use super::recipes::{builder, pieces};
 use super::registry::{self, Patience};
 use super::{ImageSet, NodeImage, WorkloadImage};
 use crate::config::Settings;
@@ -196,22 +197,6 @@ fn about(builder: &Builder, pieces: &[build::Piece], id: &str) -> Option<String>
     let text = std::fs::read(built.dir.join("about.json")).ok()?;
     let about: serde_json::Value = serde_json::from_slice(&text).ok()?;
     about["substitutes"].as_str().map(str::to_owned)
-}
-
-pub(super) fn builder(settings: &Settings, progress: &Progress) -> Result<Builder, ImageError> {
-    let recipes: PathBuf = build::unpack(&settings.cache)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Builder::new(&settings.cache, &recipes, cores, progress.clone()).without(&settings.secrets))
-}
-
-pub(super) fn pieces(profile: &str, made: &Made, version: &str) -> Result<Vec<build::Piece>, ImageError> {
-    let release = made.releases.iter().find(|r| r.version == version);
-    let missing = || ProfileError::NoVersion {
-        profile: profile.into(),
-        asked: version.into(),
-        known: made.releases.iter().map(|r| r.version.as_str()).collect::<Vec<_>>().join(", "),
-    };
-    Ok(build::pieces(made, release.ok_or_else(missing)?)?)
 }
 
 /// A build is what makes others outdated, so it clears them away. That it could not is worth a line

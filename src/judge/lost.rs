@@ -287,3 +287,15 @@ fn silence(node: &Object<'_>) -> Option<f64> {
 fn second(record: &Record) -> f64 {
     record.mono_us as f64 / 1e6
 }
+
+impl Object<'_> {
+    /// For a pod: what the loss of a node would explain of it.
+    pub fn touched(&self) -> Touched {
+        Touched::pod(self.text("/spec/nodeName").unwrap_or_default(), self.uid(), self.span())
+    }
+
+    /// As [`Object::is_ready`], for a check: the loss of its node explains that it is not.
+    pub fn ready(&self) -> Holds {
+        Holds::of_pod(self.is_ready(), self)
+    }
+}

@@ -1,8 +1,6 @@
 //! Judges: pure functions of recorded evidence. They see records only: no cluster, no engine, no
 //! clock, so a run can be judged again on another machine.
 
-use serde::{Deserialize, Serialize};
-
 pub mod availability;
 pub mod clock;
 pub mod durability;
@@ -16,43 +14,20 @@ pub mod lost;
 pub mod machine;
 pub mod object;
 pub mod outages;
-pub mod skew;
 pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;
 pub mod stories;
 pub mod upgrade;
-pub mod version;
 pub mod watched;
 
 pub use evidence::{Evidence, Missing};
 pub use lost::Holds;
 
+pub use crate::event::Conclusion;
 use crate::event::Record;
 use lost::Lost;
 use machine::Machine;
-
-/// What became of a claim. The order is that of weight: the worst of several wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Conclusion {
-    /// The evidence shows that the claim holds.
-    Passed,
-    /// The evidence is missing or does not decide: neither a pass nor a failure.
-    Inconclusive,
-    /// The evidence shows that the claim does not hold.
-    Failed,
-}
-
-impl std::fmt::Display for Conclusion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Passed => "passed",
-            Self::Inconclusive => "inconclusive",
-            Self::Failed => "failed",
-        })
-    }
-}
 
 /// One claim of the catalogue with the judge that decides it.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::lost::{Holds, Touched};
 use super::{Evidence, Missing};
 use crate::event::Record;
 
@@ -47,11 +46,6 @@ impl<'r> Object<'r> {
     /// When it was seen so, as a time from one second to another: all of the records' where nothing says so.
     pub fn span(&self) -> (f64, f64) {
         span(self.1, self.1)
-    }
-
-    /// For a pod: what the loss of a node would explain of it.
-    pub fn touched(&self) -> Touched {
-        Touched::pod(self.text("/spec/nodeName").unwrap_or_default(), self.uid(), self.span())
     }
 
     /// The last list of objects observed under a name. An empty list is evidence.
@@ -136,11 +130,6 @@ impl<'r> Object<'r> {
     /// For a pod: condition `Ready` is true and its deletion has not begun.
     pub fn is_ready(&self) -> bool {
         !self.is_terminating() && self.condition("Ready").is_some_and(|c| c.0 == "True")
-    }
-
-    /// As [`Object::is_ready`], for a check: the loss of its node explains that it is not.
-    pub fn ready(&self) -> Holds {
-        Holds::of_pod(self.is_ready(), self)
     }
 }
 

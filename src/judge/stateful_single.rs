@@ -87,6 +87,8 @@ pub static CLAIMS: [Claim; 12] = [
     },
 ];
 
+/// The mark where this part of the story begins.
+pub const PINNED: &str = "pinned";
 /// The directory on the nodes that the volume is.
 pub const PATH: &str = "/mnt/data";
 /// The Deployment's name.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::{
-    ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport, human, millis,
-};
+use super::run::{ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport};
 use super::stories::{Clock, Story, stories};
+use super::units::{human, millis};
 use super::{clusters, faults, rows, texts, timeline, upgrade_steps};
 use crate::event::{Event, Record};
 use crate::judge::{self, Conclusion, clock, integrity};
+use crate::sanitise::line;
 
 impl RunReport {
     /// The report of a run, from its records alone.
@@ -326,9 +326,6 @@ impl Key {
         Self(letters, number.parse().unwrap_or(u64::MAX), id.into())
     }
 }
-
-/// One harmless line: text from a cluster goes to terminals, CI logs and into XML.
-pub(super) use crate::sanitise::line;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::run::{ClusterReport, NodeReport, millis};
+use super::run::{ClusterReport, NodeReport};
+use super::units::millis;
 use crate::event::{Event, Record};
 
 /// Every cluster that was ready once, with what its nodes said of themselves last.

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::build::line;
 use super::run::FaultReport;
 use super::stories::{Clock, Story};
 use crate::event::{Event, Record};
+use crate::sanitise::line;
 
 /// Every fault, in the order of intent. A healing counts whoever recorded it.
 pub(super) fn faults(

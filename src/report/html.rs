@@ -2,8 +2,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::run::human;
 use super::timeline::{GROUPS, Lane, Span, State, Timeline};
+use super::units::human;
 use super::{
     ClaimReport, ClusterReport, FaultReport, Format, Look, ReportError, RowsReport, RunReport, StepReport,
     SuiteReport,

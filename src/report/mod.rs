@@ -20,7 +20,7 @@ mod stories;
 mod terminal;
 mod texts;
 mod timeline;
-mod upgrade;
+mod units;
 mod upgrade_steps;
 
 pub use html::Html;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::event::Record;
 use crate::judge::upgrade::costs;
-use crate::judge::version::Version;
+use crate::kubernetes::version::Version;
 use crate::sanitise;
 
 /// The steps in their order, as columns; those on several nodes are added up.
@@ -108,8 +108,8 @@ fn from(row: &str) -> Option<Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{EndedStep, UpgradeStep};
     use crate::event::{Event, Outcome, Scope};
-    use crate::judge::upgrade::{EndedStep, UpgradeStep};
 
     fn v(text: &str) -> Version {
         text.parse().unwrap()

@@ -82,7 +82,7 @@ impl Clock {
 
     /// Seconds since the beginning of the run, rounded to milliseconds.
     pub fn at(&self, record: &Record) -> f64 {
-        super::run::millis((self.micros(record) - self.zero) as f64 / 1e6)
+        super::units::millis((self.micros(record) - self.zero) as f64 / 1e6)
     }
 
     fn micros(&self, record: &Record) -> i64 {

@@ -1,6 +1,6 @@
 //! The run as a table for a terminal or a log.
 
-use super::run::human;
+use super::units::human;
 use super::{ClaimReport, Format, Look, ReportError, RunReport, SuiteReport};
 use crate::judge::Conclusion;
 

@@ -1,14 +1,15 @@
 //! What went on when: lanes of spans on the time axis of one story.
 
+mod upgrade;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::build::line;
 use super::stories::{Clock, Story};
-use super::upgrade;
 use crate::event::{Change, Event, Outcome, Record, Server};
 use crate::judge::machine::CONTROL;
+use crate::sanitise::line;
 
 /// One story's time axis. Times are seconds from the beginning of the run.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,11 @@
 //! What each step of an upgrade cost, as the judges count it.
 
-use super::build::line;
-use super::run::{DisturbedReport, ProbeReport, UpgradeStepReport, millis};
+use super::run::{DisturbedReport, ProbeReport, UpgradeStepReport};
 use super::stories::{Clock, Story};
+use super::units::millis;
 use crate::event::{Event, Record};
 use crate::judge::upgrade::{Disturbance, Tally, costs, disturbances};
+use crate::sanitise::line;
 
 /// The steps of a story's upgrade; none where it had none.
 pub(super) fn steps(story: &Story<'_>, clock: &Clock) -> Vec<UpgradeStepReport> {

@@ -57,3 +57,21 @@ impl Suite {
         scenario(run, self.needs, async |s| (self.story)(s).await).await
     }
 }
+
+impl Run {
+    /// Runs suites one after another, in their order, and goes on after one that did not pass.
+    /// An interrupt ends it. Gives each suite's error.
+    pub async fn suites(&self, suites: &[&'static Suite]) -> Vec<(&'static str, ScenarioError)> {
+        let mut errors = Vec::new();
+        for suite in suites {
+            if self.cancel.is_cancelled() {
+                break;
+            }
+            let task = format!("suite {}", suite.needs.name);
+            if let Err(error) = self.progress.task(&task, suite.run(self)).await {
+                errors.push((suite.needs.name, error));
+            }
+        }
+        errors
+    }
+}

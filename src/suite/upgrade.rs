@@ -1,11 +1,12 @@
 //! Part D: a living cluster is upgraded in place, from the control plane to the last worker, while
 //! workloads of every kind run on it and are asked all the time.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -205,4 +206,11 @@ async fn only(s: &Scenario, selector: &str) -> Result<Pod, Failure> {
         (None, _) => Err(format!("there is no pod with {selector}").into()),
         _ => Err(format!("there is more than one pod with {selector}").into()),
     }
+}
+
+/// The cluster's own address of a Service.
+async fn address(s: &Scenario, namespace: &str, service: &str) -> Result<IpAddr, Failure> {
+    let services = Api::<Service>::namespaced(s.client.unary.clone(), namespace);
+    let found = services.get(service).await?.spec.and_then(|spec| spec.cluster_ip?.parse().ok());
+    found.ok_or_else(|| format!("Service {service} has no address").into())
 }

@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use crate::client::{ApiError, ClientError};
 use crate::engine::EngineError;
 use crate::image::ImageError;
-use crate::judge::version::{NoVersion, Version};
+use crate::kubernetes::version::{NoVersion, Version};
 use crate::wait::WaitError;
 
 /// Why an upgrade was not begun, or did not come to its end.

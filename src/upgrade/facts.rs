@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::skew::State;
-use crate::judge::version::Version;
+use crate::kubernetes::skew::State;
+use crate::kubernetes::version::Version;
 use crate::node::Role;
 
 /// A cluster at one moment.

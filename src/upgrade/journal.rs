@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::UpgradeError;
-use super::plan::EtcdPolicy;
+use super::etcd::EtcdPolicy;
 use super::step::Manner;
-use crate::judge::skew::State;
-use crate::judge::version::Version;
+use crate::kubernetes::skew::State;
+use crate::kubernetes::version::Version;
 
 /// What a journal says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

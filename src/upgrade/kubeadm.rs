@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::error::UpgradeError;
-use super::plan::EtcdPolicy;
+use super::etcd::EtcdPolicy;
 use super::{Upgrading, programs_dir, said};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::exec::tail;
-use crate::judge::version::Version;
+use crate::kubernetes::version::Version;
 use crate::node::Node;
 use crate::{sanitise, secret};
 

@@ -7,6 +7,7 @@
 mod disruption;
 mod drain;
 mod error;
+mod etcd;
 mod facts;
 mod journal;
 mod kubeadm;
@@ -34,14 +35,15 @@ use crate::judge::upgrade::{Course, Goal};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
 
-pub use crate::judge::skew::{Component, State};
-pub use crate::judge::version::{NoVersion, Version};
+pub use crate::kubernetes::skew::{Component, State};
+pub use crate::kubernetes::version::{NoVersion, Version};
 pub use drain::{drain, is_cordoned_by_us, uncordon};
 pub use error::UpgradeError;
+pub use etcd::EtcdPolicy;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
 pub use journal::{Entry, Journal};
 pub use look::{facts, state};
-pub use plan::{EtcdPolicy, Hop, Planned, UpgradePlan};
+pub use plan::{Hop, Planned, UpgradePlan};
 pub use refusal::Refusal;
 pub use release::{learn, newest, profile_of, releases};
 pub use step::{STEPS, Step};

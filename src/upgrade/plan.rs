@@ -3,30 +3,15 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::disruption;
+use super::etcd::EtcdPolicy;
 use super::facts::{ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
 use super::release;
 use super::step::{self, Step};
-use crate::judge::skew::{self, Component, State};
-use crate::judge::version::Version;
+use crate::kubernetes::skew::{self, Component, State};
+use crate::kubernetes::version::Version;
 use crate::node::Role;
-
-/// What the upgrade does with etcd.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EtcdPolicy {
-    /// As kubeadm does by itself: etcd goes to the version that the new kubeadm names. With a single
-    /// control plane the API was away for 98 s in a trial: the kubelet waits for an API server without
-    /// etcd before it starts the new one.
-    #[default]
-    Upgrade,
-    /// etcd stays as it is (`etcdUpgrade: false`): the API was away for 40 s. A later upgrade has to
-    /// bring it along, one minor version at a time.
-    Keep,
-}
 
 /// What is to be done, checked before anything is touched.
 #[derive(Clone, Debug)]

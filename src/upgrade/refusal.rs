@@ -1,6 +1,6 @@
 //! Why an upgrade is not begun.
 
-use crate::judge::version::Version;
+use crate::kubernetes::version::Version;
 
 /// A reason not to touch a cluster. A plan gives all of them at once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

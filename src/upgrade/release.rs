@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::engine::Engine;
 use crate::image::profile::Source;
 use crate::image::{self, Artefacts, ImageError, Profile};
-use crate::judge::version::{Stage, Version};
+use crate::kubernetes::version::{Stage, Version};
 
 /// Bytes that a release takes on one node at the most: programs 153 MB, images 400 MB unpacked, and
 /// the archive's layers while they are unpacked.

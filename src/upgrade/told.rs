@@ -3,7 +3,7 @@
 use super::plan::{Hop, Planned, UpgradePlan};
 use super::{EtcdPolicy, State, Told};
 use crate::event::Event;
-use crate::judge::upgrade::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
+use crate::event::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 
 impl UpgradePlan {
     /// As an event, before it is carried out.

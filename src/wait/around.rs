@@ -9,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 
+use super::nodes;
+use super::pods::state as pods;
 use super::watched::{Seen, Watched};
-use super::{nodes, pods};
 use crate::client::Client;
 
 /// Namespace of the leases that kubelets renew; a lease has its node's name.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::ResourceExt;
 
 use super::around::Around;
@@ -13,9 +13,13 @@ mod describe;
 mod placement;
 mod pull;
 mod quantity;
+pub(super) mod state;
 
 pub(super) use describe::list;
 pub use describe::{describe, describe_all};
+pub(crate) use state::node;
+use state::{condition, ended};
+pub use state::{has_ended, is_live, is_ready};
 
 /// Exactly `n` live pods ([`is_live`]), and all of them ready.
 pub fn pods_ready(n: usize) -> impl Check<Pod> {
@@ -69,23 +73,6 @@ pub fn unschedulable(because: &str) -> impl Check<Pod> + use<> {
     })
 }
 
-/// Whether the pod's `Ready` condition is true and the pod is live ([`is_live`]).
-pub fn is_ready(pod: &Pod) -> bool {
-    is_live(pod) && condition(pod, "Ready").is_some_and(|c| c.status == "True")
-}
-
-/// Whether the pod is to go on: it is not being deleted, and has not come to an end. Kubernetes keeps ended pods,
-/// such as evicted ones, for reading; controllers do not count them (`IsPodActive` of
-/// `pkg/controller/controller_utils.go`).
-pub fn is_live(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none() && !has_ended(pod)
-}
-
-/// Whether all containers of the pod have ended for good: its phase is `Succeeded` or `Failed`.
-pub fn has_ended(pod: &Pod) -> bool {
-    ended(pod).is_some()
-}
-
 /// Why no further try of Kubernetes can make the pod ready without somebody's change, if so: its image cannot be had.
 /// Names image, pod and node. A container that crashes again and again is not hopeless: what it needs may come up.
 pub fn hopeless(pod: &Pod) -> Option<String> {
@@ -107,16 +94,6 @@ pub(super) fn doomed(
 ) -> Option<String> {
     let surplus = live.len().saturating_sub(asked);
     live.iter().filter_map(|p| hopeless(p)).nth(surplus)
-}
-
-/// The node the pod is bound to, in words.
-pub(crate) fn node(pod: &Pod) -> &str {
-    home(pod).unwrap_or("no node")
-}
-
-/// The node the pod is bound to.
-pub(super) fn home(pod: &Pod) -> Option<&str> {
-    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
 fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Option<String> {
@@ -212,15 +189,6 @@ fn unplaceable(pod: &Pod, around: &Around) -> Option<String> {
 fn unscheduled(pod: &Pod) -> Option<&str> {
     let condition = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
     condition.message.as_deref()
-}
-
-fn ended(pod: &Pod) -> Option<&str> {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    phase.filter(|phase| matches!(*phase, "Succeeded" | "Failed"))
-}
-
-fn condition<'p>(pod: &'p Pod, kind: &str) -> Option<&'p PodCondition> {
-    pod.status.as_ref()?.conditions.as_ref()?.iter().find(|c| c.type_ == kind)
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

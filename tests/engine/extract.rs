@@ -12,7 +12,7 @@ use seatrial::config::{OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::image::extract::{self, Apart, EXTRACT_LABEL};
 use seatrial::image::{self, Artefacts, ImageError, Profile, Trouble};
-use seatrial::judge::version::Version;
+use seatrial::kubernetes::version::Version;
 use seatrial::progress::Progress;
 use seatrial::upgrade;
 

@@ -7,7 +7,7 @@ use seatrial::cluster::{Cluster, THREE};
 use seatrial::deadline::Deadline;
 use seatrial::diagnostics::{self, Scene};
 use seatrial::event::{self, Change, Event, EventLog};
-use seatrial::judge::version::Version;
+use seatrial::kubernetes::version::Version;
 use seatrial::report::pairs::{Pair, row};
 use seatrial::sanitise;
 use seatrial::secret::{Secrets, hide_shapes};

@@ -8,7 +8,7 @@ use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 
 use crate::args::DownArgs;
-use crate::exit::{self, Exit, Stop};
+use crate::exit::{Exit, Stop};
 use crate::up::holder;
 use crate::{draw, show};
 
@@ -39,7 +39,7 @@ pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> 
                 let error = anyhow::Error::from(error);
                 let error = if args.all { error.context(format!("{name} was not removed")) } else { error };
                 match failed {
-                    Some(_) => _ = exit::explain(&error),
+                    Some(_) => _ = show::explain(&error),
                     None => failed = Some(error),
                 }
             }

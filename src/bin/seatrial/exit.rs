@@ -128,15 +128,8 @@ impl Stop {
     }
 }
 
-/// Prints the error's chain once, on standard error, then the hint of the first error that has
-/// one; gives the code of the first error that has one.
-pub fn explain(error: &Error) -> Exit {
-    let (exit, lines) = explanation(error);
-    lines.iter().for_each(|line| crate::show::error(line));
-    exit
-}
-
-/// The code, and the lines of [`explain`].
+/// The code of the first error that has one, and what is said: the error's chain once, then the hint of the first error
+/// that has one.
 pub fn explanation(error: &Error) -> (Exit, Vec<String>) {
     let mut chain: Vec<String> = Vec::new();
     for cause in error.chain() {

@@ -9,7 +9,7 @@ use seatrial::engine::Engine;
 use seatrial::fault::Intent;
 
 use crate::args::FaultClearArgs;
-use crate::exit::{self, Exit, Stop};
+use crate::exit::{Exit, Stop};
 use crate::up::holder;
 use crate::{draw, fault, list, node_name, show};
 
@@ -41,7 +41,7 @@ pub async fn clear(settings: &Settings, args: &FaultClearArgs) -> anyhow::Result
             }
             // One that stays open keeps no other one open. The first error is told at the end.
             Err(error) => match failed {
-                Some(_) => _ = exit::explain(&error),
+                Some(_) => _ = show::explain(&error),
                 None => failed = Some(error),
             },
         }

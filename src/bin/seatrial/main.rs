@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(ended(args)));
     match done {
         Ok(exit) => exit.into(),
-        Err(error) => exit::explain(&error).into(),
+        Err(error) => show::explain(&error).into(),
     }
 }
 

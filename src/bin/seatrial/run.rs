@@ -240,7 +240,7 @@ fn finish(
     let hints: BTreeSet<String> = errors.iter().filter_map(|(_, error)| exit::hint(error)).collect();
     // That a result could not be shown does not change it.
     if let Err(error) = shown(&report, &dir) {
-        let exit = exit::explain(&error);
+        let exit = show::explain(&error);
         code = if code == Exit::Passed { exit } else { code };
     }
     hints.iter().for_each(|hint| show::error(&format!("hint: {hint}")));
@@ -254,7 +254,7 @@ fn finish(
             }
         }
         Err(error) => {
-            let exit = exit::explain(&error);
+            let exit = show::explain(&error);
             if code == Exit::Failed { code } else { exit }
         }
     })

@@ -8,7 +8,7 @@ use seatrial::report::Look;
 use seatrial::sanitise;
 use seatrial::secret::{Secrets, hide_shapes};
 
-use crate::exit::{Exit, Stop};
+use crate::exit::{Exit, Stop, explanation};
 
 static SECRETS: OnceLock<Secrets> = OnceLock::new();
 
@@ -35,6 +35,13 @@ pub fn page(text: &str) -> Result<(), Stop> {
 /// Prints a line to standard error, where nothing can be done about a failure.
 pub fn error(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", harmless(line));
+}
+
+/// Prints an error with its hint to standard error; gives its code.
+pub fn explain(error: &anyhow::Error) -> Exit {
+    let (exit, lines) = explanation(error);
+    lines.iter().for_each(|line| self::error(line));
+    exit
 }
 
 /// One line as it may be shown.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::NodeImage;
-use super::artefacts::{Artefacts, Program};
+use super::artefacts::files::{Artefacts, Program};
 use super::build::lock::{self, KeyLock};
 use super::build::{BuildError, hex, keep, room};
 use super::error::ImageError;

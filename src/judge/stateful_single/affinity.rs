@@ -9,14 +9,12 @@ use serde_json::Value;
 
 use super::outage::{Allowed, healed, proved, since, watched};
 use super::replacement::{history, moved_by_loss};
-use super::{DIRECTORY, FILES, PATH, check_server_of, is, listed, listings, node_of};
+use super::{DIRECTORY, FILES, PATH, PINNED, check_server_of, is, listed, listings, node_of};
 use crate::event::{Event, Outcome, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 
-/// The mark where this part of the story begins.
-pub const BEGIN: &str = "pinned";
 /// Seconds for which the replacement must be seen pending: on an empty directory a server starts in
 /// less.
 pub const HELD: f64 = 5.0;
@@ -34,7 +32,7 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     let new: Server = evidence.get("server_after")?;
     let allowed: Allowed = evidence.get("budget")?;
     let home = node_of(&before)?;
-    let part = evidence.since(BEGIN)?;
+    let part = evidence.since(PINNED)?;
     let back = part.mark("pinned-return")?;
     let fault = proved(&part, home, "pinned-stopped", finding)?;
     healed(&part, finding, back, home)?;

@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::replacement::{check_replaced, history, moved_by_loss};
-use super::{DATABASE, DIRECTORY, PATH, affinity, check_server_of, listed, listings, node_of};
+use super::{DATABASE, DIRECTORY, PATH, PINNED, check_server_of, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::fault::{self, Power};
@@ -56,7 +56,7 @@ const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// B8.
 pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let evidence = &evidence.until(affinity::BEGIN);
+    let evidence = &evidence.until(PINNED);
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let server: Server = evidence.get("server_after")?;
@@ -153,7 +153,7 @@ fn check_steps(
 
 /// B9.
 pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let evidence = &evidence.until(affinity::BEGIN);
+    let evidence = &evidence.until(PINNED);
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let old: Server = evidence.get("server_before")?;
@@ -204,7 +204,7 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
 
 /// B10.
 pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let evidence = &evidence.until(affinity::BEGIN);
+    let evidence = &evidence.until(PINNED);
     let before = Object::observed(evidence, "pod_before")?;
     let after = Object::observed(evidence, "pod_after")?;
     let old: Server = evidence.get("server_before")?;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::budget::Budgets;
-use super::{EndedStep, UpgradeStep};
+use crate::event::{EndedStep, UpgradeStep};
 use crate::event::{Event, Outcome, Record};
 use crate::judge::availability::refusals;
 use crate::judge::machine::Machine;

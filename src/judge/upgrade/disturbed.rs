@@ -7,7 +7,7 @@ use super::lives::{self, Life, Restarts};
 use super::{DRAIN, KUBELET, MYSQL, SET, SLACK, StepCost, TRAP, WEB, costs};
 use crate::event::Record;
 use crate::judge::outages::Outages;
-use crate::judge::skew::Component;
+use crate::kubernetes::skew::Component;
 
 /// Something that happened to a pod while an upgrade went on.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Finding, Missing, names, versions};
 use crate::event::{Event, Record};
-use crate::judge::skew::State;
-use crate::judge::version::Version;
 use crate::judge::{Conclusion, stateful_set, stateful_single, stateless, stories};
+use crate::kubernetes::skew::State;
+use crate::kubernetes::version::Version;
 
 /// Claims on other claims: their judges see the whole run.
 pub const ON_CLAIMS: &[&str] = &["D5"];

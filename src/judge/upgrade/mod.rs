@@ -31,7 +31,6 @@ mod holds;
 mod kept;
 mod lives;
 mod pinned;
-mod told;
 mod trap;
 mod versions;
 
@@ -41,7 +40,6 @@ pub use disturbed::{Disturbance, Disturbed, disturbances};
 pub use holds::{ON_CLAIMS, Origin, claims_below};
 pub(crate) use lives::HASH;
 use lives::lives;
-pub use told::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
 pub use versions::{AHEAD, SKIPPED};
 pub(crate) use versions::{Course, Goal, parts};

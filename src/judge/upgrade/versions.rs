@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{DRAIN, EndedStep, Evidence, Finding, KUBELET, Missing, PlannedStep, PlannedUpgrade, names};
+use super::{DRAIN, Evidence, Finding, KUBELET, Missing, names};
+use crate::event::{EndedStep, PlannedStep, PlannedUpgrade};
 use crate::event::{Event, Record};
-use crate::judge::skew::{Component, State};
-use crate::judge::version::Version;
+use crate::kubernetes::skew::{Component, State};
+use crate::kubernetes::version::Version;
 
 /// D1.
 pub(super) fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

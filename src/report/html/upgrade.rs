@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use crate::report::run::{ProbeReport, UpgradeStepReport, human};
+use crate::report::run::{ProbeReport, UpgradeStepReport};
+use crate::report::units::human;
 
 pub(super) fn section(steps: &[UpgradeStepReport]) -> Markup {
     let mut probes: Vec<&str> = steps.iter().flat_map(|s| s.probes.keys()).map(String::as_str).collect();

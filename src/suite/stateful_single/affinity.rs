@@ -8,7 +8,8 @@ use kube::runtime::watcher;
 
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, RETURN, SELECTOR, START, allowed, place, uid};
 use crate::fault::StopNode;
-use crate::judge::stateful_single::affinity::{BEGIN, HELD};
+use crate::judge::stateful_single::PINNED;
+use crate::judge::stateful_single::affinity::HELD;
 use crate::manifest::Manifest;
 use crate::probe::Traffic;
 use crate::scenario::Failure;
@@ -25,7 +26,7 @@ pub(super) async fn lose_pinned_node(
 ) -> Result<Manifest, Failure> {
     let s = mysql.s;
     let home = last.node();
-    s.mark(BEGIN);
+    s.mark(PINNED);
     let manifest = s.manifest("mysql-affinity.yaml", &MANIFEST.replace("the-node", home))?;
     s.apply(&manifest, mysql.within(CHANGE)).await?;
     let bound = wait::claims::claim_bound();

@@ -1,11 +1,8 @@
 //! Everything that asks while the upgrade goes on.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
-use kube::api::Api;
-
+use super::address;
 use super::mysql::{Mysql, WRITER};
 use super::{CHANGE, only};
 use crate::event::{Event, Outcome};
@@ -81,11 +78,4 @@ async fn steady(s: &Scenario) -> Result<(), Failure> {
         deadline.pause(Duration::from_millis(200)).await;
     }
     Err("not every probe was answered before the upgrade".into())
-}
-
-/// The cluster's own address of a Service.
-pub(super) async fn address(s: &Scenario, namespace: &str, service: &str) -> Result<IpAddr, Failure> {
-    let services = Api::<Service>::namespaced(s.client.unary.clone(), namespace);
-    let found = services.get(service).await?.spec.and_then(|spec| spec.cluster_ip?.parse().ok());
-    found.ok_or_else(|| format!("Service {service} has no address").into())
 }

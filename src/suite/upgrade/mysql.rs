@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::Api;
 
-use super::load::address;
+use super::address;
 use super::{CHANGE, PASSWORD, START, only, placed};
 use crate::manifest::Manifest;
 use crate::probe::{Inside, Ledger, LedgerSpec};

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
-use crate::judge::skew::{Component, State};
-use crate::judge::version::Version;
+use crate::kubernetes::skew::{Component, State};
+use crate::kubernetes::version::Version;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
+use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
-use crate::upgrade::plan::EtcdPolicy;
 use crate::upgrade::{kubeadm, look};
 
 /// `kubeadm upgrade apply` on the first control plane: etcd, kube-apiserver,

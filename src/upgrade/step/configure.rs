@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::apply::plane_upgraded;
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
-use crate::judge::skew::State;
+use crate::kubernetes::skew::State;
 use crate::node::{Node, Role};
 use crate::upgrade::error::UpgradeError;
+use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
-use crate::upgrade::plan::EtcdPolicy;
 use crate::upgrade::{kubeadm, look};
 
 /// `kubeadm upgrade node`: on a further control plane its components, on a worker the kubelet's

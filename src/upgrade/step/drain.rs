@@ -11,8 +11,8 @@ use crate::deadline::Deadline;
 use crate::node::{Node, Role};
 use crate::upgrade::drain;
 use crate::upgrade::error::UpgradeError;
+use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
-use crate::upgrade::plan::EtcdPolicy;
 
 /// Cordons a node and evicts its pods, PodDisruptionBudgets honoured, as `kubectl drain
 /// --ignore-daemonsets --delete-emptydir-data` does. Where a pod cannot be evicted in time the node

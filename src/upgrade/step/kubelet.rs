@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
-use crate::judge::skew::State;
+use crate::kubernetes::skew::State;
 use crate::node::{Node, Role};
 use crate::upgrade::error::UpgradeError;
+use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
-use crate::upgrade::plan::EtcdPolicy;
 use crate::upgrade::{kubeadm, look, programs_dir};
 
 /// Exchanges kubeadm, kubelet and kubectl, restarts the kubelet, and waits until the node is Ready

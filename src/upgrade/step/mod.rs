@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::Upgrading;
 use super::error::UpgradeError;
 use super::facts::{ClusterFacts, ReleaseFacts};
-use super::plan::EtcdPolicy;
 use crate::deadline::Deadline;
-use crate::judge::skew::State;
+use crate::kubernetes::skew::State;
 use crate::node::Node;
+use crate::upgrade::etcd::EtcdPolicy;
 
 mod apply;
 mod configure;

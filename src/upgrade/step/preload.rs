@@ -12,9 +12,9 @@ use crate::image::Program;
 use crate::image::load::load_archive;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
+use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
 use crate::upgrade::pace::Pace;
-use crate::upgrade::plan::EtcdPolicy;
 use crate::upgrade::{look, programs_dir};
 
 /// Brings the new release's programs and images onto every node. Nothing uses them yet.

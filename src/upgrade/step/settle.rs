@@ -10,9 +10,9 @@ use super::{Manner, Step, Upgrading};
 use crate::deadline::Deadline;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
+use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
 use crate::upgrade::look;
-use crate::upgrade::plan::EtcdPolicy;
 
 /// Waits until kube-proxy and CoreDNS run everywhere as the new release names them, and every
 /// version is the one that the plan promised.

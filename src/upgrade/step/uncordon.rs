@@ -11,8 +11,8 @@ use crate::deadline::Deadline;
 use crate::node::Node;
 use crate::upgrade::drain;
 use crate::upgrade::error::UpgradeError;
+use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
-use crate::upgrade::plan::EtcdPolicy;
 
 /// Opens a node, and waits until every pod that was ready before the hop, or its replacement, is
 /// ready.

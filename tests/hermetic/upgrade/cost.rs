@@ -1,9 +1,8 @@
 //! What a step costs: how long it lasts, and where a failed request counts.
 
+use seatrial::event::{EndedStep, UpgradeStep};
 use seatrial::event::{Event, Outcome, Record};
-use seatrial::judge::upgrade::{
-    Budgets, EndedStep, STRETCH_END, StepCost, UpgradeStep, costs, over_in_stretch,
-};
+use seatrial::judge::upgrade::{Budgets, STRETCH_END, StepCost, costs, over_in_stretch};
 use serde_json::Value;
 
 use super::story::Story;

@@ -1,8 +1,8 @@
 //! D1 where an upgrade did not go straight to its end: a step that failed, and plans that were made again.
 
+use seatrial::event::{EndedStep, UpgradeStep};
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion;
-use seatrial::judge::upgrade::{EndedStep, UpgradeStep};
 use seatrial::upgrade::{Component, EtcdPolicy, UpgradePlan};
 use serde_json::Value;
 

@@ -2,8 +2,9 @@
 
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome};
+use seatrial::event::{EndedStep, UpgradeStep};
 use seatrial::judge::Conclusion;
-use seatrial::judge::upgrade::{Disturbed, EndedStep, STRETCH_END, UpgradeStep, costs, disturbances};
+use seatrial::judge::upgrade::{Disturbed, STRETCH_END, costs, disturbances};
 use seatrial::report::{FORMATS, Look, RunReport, read};
 use serde_json::{Value, json};
 

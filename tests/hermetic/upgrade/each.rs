@@ -1,9 +1,10 @@
 //! Each condition of a check counts by itself: one is bent, the others hold.
 
 use rstest::rstest;
+use seatrial::event::EndedStep;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
-use seatrial::judge::upgrade::{EndedStep, TRAP_BEFORE};
+use seatrial::judge::upgrade::TRAP_BEFORE;
 use serde_json::{Value, json};
 
 use super::story::{Story, Wrong, told};

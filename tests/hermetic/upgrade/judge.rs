@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use seatrial::event::EndedStep;
 use seatrial::event::{Change, Event, Outcome, Record};
 use seatrial::judge::Conclusion;
-use seatrial::judge::upgrade::{Budgets, Disturbed, EndedStep, STRETCH_END, costs, disturbances};
+use seatrial::judge::upgrade::{Budgets, Disturbed, STRETCH_END, costs, disturbances};
 use serde_json::{Value, json};
 
 use super::story::{Story, Wrong, pod, told};
 use super::v;
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
-use seatrial::judge::version::Version;
+use seatrial::kubernetes::version::Version;
 use seatrial::upgrade::{Component, State};
 
 #[test]

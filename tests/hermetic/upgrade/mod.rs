@@ -20,8 +20,8 @@ pub mod trap;
 pub mod upgraded;
 
 use seatrial::event::{Event, Outcome, Record};
-use seatrial::judge::version::Version;
 use seatrial::judge::{Conclusion, Evidence};
+use seatrial::kubernetes::version::Version;
 use seatrial::node::Role;
 use seatrial::upgrade::{ClusterFacts, Component, NodeFacts, ReleaseFacts, State};
 use serde_json::Value;

@@ -1,10 +1,8 @@
 //! A made-up upgrade under load, told truly or with one thing wrong.
 
 use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, Scope, Server};
-use seatrial::judge::upgrade::{
-    AFTER, AHEAD, Budgets, EndedStep, PlannedUpgrade, SKIPPED, STRETCH_END, TRAP_AFTER, TRAP_BEFORE,
-    UpgradeStep,
-};
+use seatrial::event::{EndedStep, PlannedUpgrade, UpgradeStep};
+use seatrial::judge::upgrade::{AFTER, AHEAD, Budgets, SKIPPED, STRETCH_END, TRAP_AFTER, TRAP_BEFORE};
 use seatrial::judge::{self, Conclusion, Evidence, Finding};
 use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
 use serde_json::{Value, json};

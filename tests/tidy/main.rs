@@ -1,15 +1,19 @@
 //! The shape of the tree, as tests: layers, file lengths, listed suites, and a map that is true.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Layers from the bottom up: a module may import from its own layer and from lower ones.
+/// Layers from the bottom up: a module may import from its own layer and from lower ones. Tests within a file may look up.
 const LAYERS: &[&[&str]] = &[
     &["sanitise", "secret"],
     &["artefact", "chain", "deadline", "exec", "progress", "stack"],
     &["config"],
-    &["event", "judge"],
+    &["kubernetes"],
+    &["event"],
+    &["judge"],
     &["engine", "client"],
     &["node"],
     &["image"],
@@ -20,7 +24,9 @@ const LAYERS: &[&[&str]] = &[
     &["workload"],
     &["probe", "diagnostics"],
     &["report"],
-    &["scenario", "run", "suite"],
+    &["run"],
+    &["scenario"],
+    &["suite"],
 ];
 
 /// Pairs that must never import each other, whatever their layer.
@@ -37,7 +43,7 @@ fn imports_point_down_only() {
     for file in files("src", "rs") {
         let Some(module) = module_of(&file) else { continue };
         let own = layer(&module);
-        for (number, line) in numbered(&file) {
+        for (number, line) in numbered(&file).into_iter().take_while(|(_, line)| line != "#[cfg(test)]") {
             for import in imports(&line) {
                 let apart = APART.iter().any(|(m, not)| *m == module && not.contains(&import.as_str()));
                 if import != module && (apart || layer(&import) > own) {

@@ -1,9 +1,9 @@
 //! An upgrade on the timeline: a lane for each node with what was done to it, and one for each
 //! component with its versions.
 
-use super::timeline::{Lanes, State};
+use super::{Lanes, State};
 use crate::event::Event;
-use crate::judge::skew::State as Versions;
+use crate::kubernetes::skew::State as Versions;
 
 /// Lane of what is done to no single node.
 const CLUSTER: &str = "all nodes";

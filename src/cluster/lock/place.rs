@@ -5,67 +5,9 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::lock::{LockError, create_folder, failed};
-
-/// How a cluster is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Access {
-    /// With others, each keeping to its own namespace.
-    Shared,
-    /// Alone: for those who break nodes.
-    Exclusive,
-}
-
-impl std::fmt::Display for Access {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Shared => "shared",
-            Self::Exclusive => "exclusive",
-        })
-    }
-}
-
-/// What a holder is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// In the queue.
-    Waiting,
-    /// Has the lease and makes, heals or checks the cluster.
-    Preparing,
-    /// Uses the cluster.
-    Using,
-}
-
-/// Somebody who uses a cluster, or is about to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Who: a command line or a test's name.
-    pub who: String,
-    /// The process.
-    pub pid: u32,
-    /// How it wants to use the cluster.
-    pub access: Access,
-    /// Where it stands.
-    pub stage: Stage,
-    /// Since when it stands there.
-    pub since: Timestamp,
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { who, pid, access, since, stage } = self;
-        let doing = match stage {
-            Stage::Waiting => "waits for ",
-            Stage::Preparing => "prepares ",
-            Stage::Using => "",
-        };
-        write!(f, "{who} (process {pid}, {doing}{access} use since {since:.0})")
-    }
-}
+use super::error::{LockError, create_folder, failed};
+use super::holder::{Access, Holder, Stage};
 
 /// The file that tells others who we are.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::judge::skew::State;
-use crate::judge::version::Version;
+use crate::kubernetes::skew::State;
+use crate::kubernetes::version::Version;
 
 /// An upgrade that will be carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

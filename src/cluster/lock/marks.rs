@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::holder::FoundHolder;
-use super::lock::{LockError, create_folder, failed, remove_file};
+use super::error::{LockError, create_folder, failed, remove_file};
+use super::place::FoundHolder;
 
 /// The marks of one cluster.
 #[derive(Debug)]

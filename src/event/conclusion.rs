@@ -1,0 +1,25 @@
+//! What a judge says of a claim, as the log has it.
+
+use serde::{Deserialize, Serialize};
+
+/// What became of a claim. The order is that of weight: the worst of several wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conclusion {
+    /// The evidence shows that the claim holds.
+    Passed,
+    /// The evidence is missing or does not decide: neither a pass nor a failure.
+    Inconclusive,
+    /// The evidence shows that the claim does not hold.
+    Failed,
+}
+
+impl std::fmt::Display for Conclusion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Passed => "passed",
+            Self::Inconclusive => "inconclusive",
+            Self::Failed => "failed",
+        })
+    }
+}
