@@ -68,6 +68,7 @@ const OOM_KILLED: &str = "OOMKilled";
 
 const EVICTED: &str = "evicted by the drain";
 const EXCHANGED: &str = "the control plane's components were exchanged";
+const LOST: &str = "the node was lost while its own API server was exchanged";
 const NEW_KUBELET: &str = "the new kubelet started it anew";
 const NEW_TEMPLATE: &str = "replaced by one of a new template";
 const OWN_CHECK: &str = "a Job of the step itself, which ends";
@@ -145,6 +146,14 @@ impl Seen<'_, '_> {
             && listed(&self.costs[step], &self.life.full_name())
         {
             return Some((Some(step), EVICTED));
+        }
+        // A control plane's kubelet asks the API server beside it (`ControlPlaneKubeletLocalMode` of kubeadm, since 1.33):
+        // while that one is away nobody renews the node's lease.
+        if self.life.by_taint
+            && !self.workload
+            && let Some((step, _)) = self.exchanged(at, true)
+        {
+            return Some((step, LOST));
         }
         // kubeadm looks whether a Job runs before it touches anything (`upgrade-health-check-...`).
         let made = |c: &StepCost| PLANE.contains(&c.step.step.as_str()) && c.from <= self.life.began;

@@ -24,6 +24,9 @@ pub(super) struct Life<'r> {
     pub ending: Option<f64>,
     /// Whether that was its end by itself, and a good one.
     pub succeeded: bool,
+    /// Whether it was deleted since it does not tolerate a taint of its node (`DeletionByTaintManager` of
+    /// `pkg/controller/tainteviction`).
+    pub by_taint: bool,
     /// When a container was seen to have been restarted more often than before.
     pub restarts: Vec<Restarts<'r>>,
     pod: Object<'r>,
@@ -108,6 +111,7 @@ pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
                 began: at,
                 ending: None,
                 succeeded: false,
+                by_taint: false,
                 restarts: Vec::new(),
                 pod,
             });
@@ -115,6 +119,9 @@ pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
         });
         let life = &mut lives[i];
         life.node = pod.text("/spec/nodeName").unwrap_or(life.node);
+        life.by_taint |= pod
+            .condition("DisruptionTarget")
+            .is_some_and(|(status, reason, _)| status == "True" && reason == "DeletionByTaintManager");
         for (container, status) in pod.entries("/status/containerStatuses").iter().enumerate() {
             let count = status["restartCount"].as_i64().unwrap_or_default();
             let known = life.restarts.iter().rfind(|r| r.container == container).map_or(0, |r| r.count);

@@ -144,6 +144,29 @@ fn a_disturbance_has_its_step_and_its_reason(#[case] pods: &[Seen], #[case] want
 
 type Told2<'t> = (&'t str, &'t str, &'t str);
 
+/// The kubelet of a control plane asks its own API server: while that one is exchanged, its node may be lost.
+#[rstest]
+#[case::own_node("cp", true, "the node was lost while its own API server was exchanged")]
+#[case::another_control_plane("cp2", true, "nothing")]
+#[case::a_worker("w2", true, "nothing")]
+#[case::for_another_reason("cp", false, "nothing")]
+fn a_pod_that_a_taint_drove_from_its_control_plane(
+    #[case] node: &'static str,
+    #[case] by_taint: bool,
+    #[case] why: &str,
+) {
+    let mut s = told(&[dns(1.0, node, "a", "ready"), dns(15.0, node, "a", "ending")]);
+    for record in s.records.iter_mut().filter(|r| by_taint && r.mono_us == 15_000_000) {
+        if let Event::ObjectChanged { object, .. } = &mut record.event {
+            let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+            conditions.push(
+                json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}),
+            );
+        }
+    }
+    assert_eq!(found(&s), [(DNS.1.into(), "apply cp".into(), why.into())]);
+}
+
 /// What a pod had when it was first seen is older than the upgrade.
 #[test]
 fn restarts_are_counted_from_those_of_before() {
