@@ -313,6 +313,9 @@ pub enum Event {
     ClaimJudged {
         /// Its id.
         claim: String,
+        /// What is claimed, in a sentence; absent in records of before there was this field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
         /// The conclusion.
         verdict: Conclusion,
         /// The decisive evidence in one line.

@@ -20,8 +20,8 @@ use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{self, Fault, IntentLog, Target};
 use crate::image::ImageSet;
-use crate::judge::upgrade::{Budgets, ON_CLAIMS};
-use crate::judge::{self, Conclusion, Evidence};
+use crate::judge::upgrade::{Budgets, versions_seen};
+use crate::judge::{self, Claim, Conclusion, Evidence};
 use crate::manifest::{self, Applied, Manifest, RUN_LABEL, TestNamespace};
 use crate::probe::Recorder;
 use crate::progress::Progress;
@@ -49,8 +49,8 @@ const WAY_OUT: Duration = Duration::from_secs(180);
 pub struct Needs {
     /// Its name, unique within the run.
     pub name: &'static str,
-    /// Ids of the claims that it proves.
-    pub claims: &'static [&'static str],
+    /// The claims that it proves: built-in ones, and its own.
+    pub claims: &'static [&'static Claim],
     /// Whether it breaks nodes (exclusive) or keeps to its namespace (shared).
     pub access: Access,
     /// The cluster's shape.
@@ -121,7 +121,7 @@ async fn told(
 ) -> Result<(), ScenarioError> {
     let name = needs.name.to_owned();
     let log = run.log.scoped(Scope { scenario: Some(name.clone()), ..Scope::default() });
-    log.append(Event::ScenarioStarted { claims: needs.claims.iter().map(|&c| c.into()).collect() });
+    log.append(Event::ScenarioStarted { claims: needs.claims.iter().map(|c| c.id.into()).collect() });
     let prepared = tokio::select! {
         prepared = prepare(run, &needs, &log) => prepared,
         () = run.cancel.cancelled() => {
@@ -147,7 +147,7 @@ async fn told(
     let missing = unjudged(&log, needs.claims);
     let result = match result {
         Ok(()) if !missing.is_empty() => {
-            let claims = missing.iter().map(|claim| format!("{claim} was not proved")).collect();
+            let claims = missing.iter().map(|claim| format!("{} was not proved", claim.id)).collect();
             Err(ScenarioError::Claims { name: name.clone(), claims })
         }
         result => result,
@@ -155,7 +155,8 @@ async fn told(
     for claim in missing {
         let why = result.as_ref().err().map_or("the story ended before it".into(), |e| chain(e));
         log.append(Event::ClaimJudged {
-            claim: claim.into(),
+            claim: claim.id.into(),
+            title: Some(claim.title.into()),
             verdict: Conclusion::Inconclusive,
             evidence: format!("not reached: {why}"),
             details: Vec::new(),
@@ -254,8 +255,7 @@ async fn set_up(
     });
     if cluster::origin(&cluster).is_some() {
         // What the claims of this scenario hold on.
-        let value = serde_json::to_value(upgrade::state(client).await?)?;
-        log.append(Event::Observed { claim: "D5".into(), what: "versions".into(), value });
+        log.append(versions_seen(&upgrade::state(client).await?)?);
     }
     if let Some(Balancer { substitute: Some(it), .. }) = &cluster.balancer {
         log.append(Event::Substituted {
@@ -430,26 +430,32 @@ impl Scenario {
         Ok(applied)
     }
 
-    /// Judges a claim from what is recorded so far. The story goes on whatever comes of it; the
-    /// scenario fails at its end when a claim did not pass.
-    pub async fn prove(&self, claim: &str) -> Conclusion {
+    /// Judges a claim from what is recorded so far: a built-in one, or one of the story's own. The story goes on
+    /// whatever comes of it; the scenario fails at its end when a claim did not pass.
+    ///
+    /// A claim of the story's own that has the id of a built-in one is inconclusive: whoever judges the run again would
+    /// take the one for the other.
+    pub async fn prove(&self, claim: &'static Claim) -> Conclusion {
         self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
-        let Some(known) = judge::claim(claim) else {
-            self.note(format!("{claim} is not in the catalogue"));
-            self.judged().insert(claim.into(), Conclusion::Inconclusive);
+        if judge::claim(claim.id).is_some_and(|known| !std::ptr::eq(known, claim)) {
+            self.note(format!(
+                "{} is the id of a built-in claim: give the story's own another one",
+                claim.id
+            ));
+            self.judged().insert(claim.id.into(), Conclusion::Inconclusive);
             return Conclusion::Inconclusive;
-        };
+        }
         let log = self.log.clone();
-        let on_claims = ON_CLAIMS.contains(&known.id);
         // On a thread of its own: writers and probes go on while the records are read.
         let judged = tokio::task::spawn_blocking(move || {
             let mut conclusion = Conclusion::Inconclusive;
-            let run = if on_claims { log.records_of_run() } else { Vec::new() };
+            let run = if claim.sees_run { log.records_of_run() } else { Vec::new() };
             log.append_judged(|records| {
-                let finding = known.judge(&Evidence::new(records, known.id).of_run(&run));
+                let finding = claim.judge(&Evidence::new(records, claim.id).of_run(&run));
                 conclusion = finding.conclusion();
                 Event::ClaimJudged {
-                    claim: known.id.into(),
+                    claim: claim.id.into(),
+                    title: Some(claim.title.into()),
                     verdict: conclusion,
                     evidence: finding.evidence(),
                     details: finding.details(),
@@ -467,7 +473,7 @@ impl Scenario {
         };
         // Proved twice, the worse one counts, as in the report.
         let mut judged = self.judged();
-        let worst = judged.entry(known.id.into()).or_insert(conclusion);
+        let worst = judged.entry(claim.id.into()).or_insert(conclusion);
         *worst = conclusion.max(*worst);
         conclusion
     }
@@ -518,11 +524,11 @@ struct StepError {
 }
 
 /// Claims of a scenario that nothing was said about.
-fn unjudged<'c>(log: &EventLog, claims: &'c [&'c str]) -> Vec<&'c str> {
+fn unjudged(log: &EventLog, claims: &[&'static Claim]) -> Vec<&'static Claim> {
     let mut left = claims.to_vec();
     log.each(|record| {
         if let Event::ClaimJudged { claim, .. } = &record.event {
-            left.retain(|id| id != claim);
+            left.retain(|one| one.id != claim);
         }
     });
     left

@@ -28,7 +28,7 @@ impl<'r> Evidence<'r> {
     }
 
     /// With the records of the whole run until then, other scenarios' included: for a claim on other
-    /// claims ([`ON_CLAIMS`](super::upgrade::ON_CLAIMS)).
+    /// claims ([`Claim::sees_run`](super::Claim::sees_run)).
     pub fn of_run(self, run: &'r [Record]) -> Self {
         Self { run, ..self }
     }

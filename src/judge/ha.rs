@@ -26,33 +26,31 @@ use super::outages::{Asked, Outages, Window};
 use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Event, Outcome, Record};
 
+/// E1: the API answers while one of several control planes is down, and when it comes back.
+pub static E1: Claim = Claim::new(
+    "E1",
+    "the API answers while one of several control planes is down, and when it comes back",
+    api_answers,
+);
+/// E2: a stopped control plane comes back with its address, and etcd with all its members.
+pub static E2: Claim = Claim::new(
+    "E2",
+    "a stopped control plane comes back with its address, and etcd with all its members",
+    comes_back,
+);
+/// E3: the loss of the controller-manager's leader is noticed within the time of an election more.
+pub static E3: Claim = Claim::new(
+    "E3",
+    "the loss of the controller-manager's leader is noticed within the time of an election more",
+    noticed,
+)
+.watching(&["Node"]);
+/// E4: a control plane without which the API would go is refused, and left as it is.
+pub static E4: Claim =
+    Claim::new("E4", "a control plane without which the API would go is refused, and left as it is", refused);
+
 /// The claims of part E.
-pub static CLAIMS: [Claim; 4] = [
-    Claim {
-        id: "E1",
-        title: "the API answers while one of several control planes is down, and when it comes back",
-        watches: &[],
-        judge: api_answers,
-    },
-    Claim {
-        id: "E2",
-        title: "a stopped control plane comes back with its address, and etcd with all its members",
-        watches: &[],
-        judge: comes_back,
-    },
-    Claim {
-        id: "E3",
-        title: "the loss of the controller-manager's leader is noticed within the time of an election more",
-        watches: &["Node"],
-        judge: noticed,
-    },
-    Claim {
-        id: "E4",
-        title: "a control plane without which the API would go is refused, and left as it is",
-        watches: &[],
-        judge: refused,
-    },
-];
+pub static CLAIMS: [&Claim; 4] = [&E1, &E2, &E3, &E4];
 
 /// The mark just before the fault.
 pub const DOWN: &str = "down";

@@ -29,7 +29,7 @@ use crate::event::Record;
 use lost::Lost;
 use machine::Machine;
 
-/// One claim of the catalogue with the judge that decides it.
+/// A claim with the judge that decides it. A story proves the built-in ones and its own alike.
 #[derive(Debug)]
 pub struct Claim {
     /// Its id, such as `A1`.
@@ -39,12 +39,33 @@ pub struct Claim {
     /// Kinds of objects whose changes its checks read: while a watch of one was broken off, they are open.
     /// Objects that were observed, and listed, are no changes.
     pub watches: &'static [&'static str],
-    /// Makes its checks from the records of one scenario. [`Missing`] evidence ends it early; what
-    /// was found before that counts all the same.
-    pub judge: fn(&Evidence<'_>, &mut Finding) -> Result<(), Missing>,
+    /// Whether its judge reads the records of the whole run, such as the verdicts on other claims
+    /// ([`Evidence::run`]).
+    pub sees_run: bool,
+    /// Makes its checks.
+    pub judge: Judge,
 }
 
+/// Makes the checks of a claim from the records of one scenario. [`Missing`] evidence ends it early; what was found
+/// before that counts all the same.
+pub type Judge = fn(&Evidence<'_>, &mut Finding) -> Result<(), Missing>;
+
 impl Claim {
+    /// Returns a claim whose judge reads observed facts alone.
+    pub const fn new(id: &'static str, title: &'static str, judge: Judge) -> Self {
+        Self { id, title, watches: &[], sees_run: false, judge }
+    }
+
+    /// Returns the claim with the kinds of objects whose changes its judge reads ([`Claim::watches`]).
+    pub const fn watching(self, watches: &'static [&'static str]) -> Self {
+        Self { watches, ..self }
+    }
+
+    /// Returns the claim as one whose judge reads the records of the whole run ([`Claim::sees_run`]).
+    pub const fn on_the_run(self) -> Self {
+        Self { sees_run: true, ..self }
+    }
+
     /// Judges the claim. Evidence that is missing makes it inconclusive, unless a check failed
     /// beside it: then it has failed.
     pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
@@ -189,11 +210,11 @@ impl Finding {
     }
 }
 
-/// The one claim with this id.
+/// The built-in claim with this id.
 pub fn claim(id: &str) -> Option<&'static Claim> {
-    CLAIMS.iter().flat_map(|part| part.iter()).find(|c| c.id == id)
+    CLAIMS.iter().flat_map(|part| part.iter().copied()).find(|c| c.id == id)
 }
 
-/// Every claim that can be judged, by part.
-pub static CLAIMS: &[&[Claim]] =
+/// Every built-in claim, by part.
+pub static CLAIMS: &[&[&Claim]] =
     &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS, &ha::CLAIMS];

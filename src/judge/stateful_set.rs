@@ -31,64 +31,54 @@ pub mod replacement;
 pub mod scale;
 pub mod update;
 
+/// C1: names are set name + ordinal 0..N-1, created in order.
+pub static C1: Claim =
+    Claim::new("C1", "names are set name + ordinal 0..N-1, created in order", creation::in_order)
+        .watching(&["Pod"]);
+/// C2: each pod has a stable network identity.
+pub static C2: Claim = Claim::new("C2", "each pod has a stable network identity", network::judge);
+/// C3: each pod has its own claim, made from the template, before the pod runs.
+pub static C3: Claim = Claim::new(
+    "C3",
+    "each pod has its own claim, made from the template, before the pod runs",
+    creation::own_claims,
+)
+.watching(&["PersistentVolumeClaim", "Pod"]);
+/// C4: a replaced pod keeps name and claim, and finds its data.
+pub static C4: Claim =
+    Claim::new("C4", "a replaced pod keeps name and claim, and finds its data", replacement::judge)
+        .watching(&["PersistentVolumeClaim", "Pod"]);
+/// C5: scale down takes the highest ordinal first, one at a time.
+pub static C5: Claim =
+    Claim::new("C5", "scale down takes the highest ordinal first, one at a time", scale::down)
+        .watching(&["Pod"]);
+/// C6: scale down is refused while a pod is unhealthy.
+pub static C6: Claim = Claim::new("C6", "scale down is refused while a pod is unhealthy", refusal::judge)
+    .watching(&["Pod", "StatefulSet"]);
+/// C7: claims survive scale down, and are found again.
+pub static C7: Claim = Claim::new("C7", "claims survive scale down, and are found again", claims::judge)
+    .watching(&["PersistentVolumeClaim"]);
+/// C8: the pod that goes is known before: unlike a Deployment's.
+pub static C8: Claim =
+    Claim::new("C8", "the pod that goes is known before: unlike a Deployment's", prediction::judge)
+        .watching(&["Pod"]);
+/// C9: a pod on a dead node is not replaced until its node is declared gone.
+pub static C9: Claim = Claim::new(
+    "C9",
+    "a pod on a dead node is not replaced until its node is declared gone",
+    lost_node::judge,
+)
+.watching(&["Node", "Pod", "StatefulSet"]);
+/// C10: rolling update goes from the highest ordinal down, and `partition` holds the lower ones.
+pub static C10: Claim = Claim::new(
+    "C10",
+    "rolling update goes from the highest ordinal down, and `partition` holds the lower ones",
+    update::judge,
+)
+.watching(&["Pod", "StatefulSet"]);
+
 /// The claims of part C.
-pub static CLAIMS: [Claim; 10] = [
-    Claim {
-        id: "C1",
-        title: "names are set name + ordinal 0..N-1, created in order",
-        watches: &["Pod"],
-        judge: creation::in_order,
-    },
-    Claim { id: "C2", title: "each pod has a stable network identity", watches: &[], judge: network::judge },
-    Claim {
-        id: "C3",
-        title: "each pod has its own claim, made from the template, before the pod runs",
-        watches: &["PersistentVolumeClaim", "Pod"],
-        judge: creation::own_claims,
-    },
-    Claim {
-        id: "C4",
-        title: "a replaced pod keeps name and claim, and finds its data",
-        watches: &["PersistentVolumeClaim", "Pod"],
-        judge: replacement::judge,
-    },
-    Claim {
-        id: "C5",
-        title: "scale down takes the highest ordinal first, one at a time",
-        watches: &["Pod"],
-        judge: scale::down,
-    },
-    Claim {
-        id: "C6",
-        title: "scale down is refused while a pod is unhealthy",
-        watches: &["Pod", "StatefulSet"],
-        judge: refusal::judge,
-    },
-    Claim {
-        id: "C7",
-        title: "claims survive scale down, and are found again",
-        watches: &["PersistentVolumeClaim"],
-        judge: claims::judge,
-    },
-    Claim {
-        id: "C8",
-        title: "the pod that goes is known before: unlike a Deployment's",
-        watches: &["Pod"],
-        judge: prediction::judge,
-    },
-    Claim {
-        id: "C9",
-        title: "a pod on a dead node is not replaced until its node is declared gone",
-        watches: &["Node", "Pod", "StatefulSet"],
-        judge: lost_node::judge,
-    },
-    Claim {
-        id: "C10",
-        title: "rolling update goes from the highest ordinal down, and `partition` holds the lower ones",
-        watches: &["Pod", "StatefulSet"],
-        judge: update::judge,
-    },
-];
+pub static CLAIMS: [&Claim; 10] = [&C1, &C2, &C3, &C4, &C5, &C6, &C7, &C8, &C9, &C10];
 
 /// Label with the name of the ControllerRevision that a pod was made from.
 pub const REVISION: &str = "controller-revision-hash";

@@ -31,61 +31,44 @@ pub mod outage;
 pub mod release;
 pub mod replacement;
 
+/// B1: the claim binds to that volume.
+pub static B1: Claim = Claim::new("B1", "the claim binds to that volume", bound);
+/// B2: the pod mounts it.
+pub static B2: Claim = Claim::new("B2", "the pod mounts it", mounted);
+/// B3: files appear in /mnt/data on the pod's node and on no other.
+pub static B3: Claim = Claim::new("B3", "files appear in /mnt/data on the pod's node and on no other", files);
+/// B4: a server answers, and it is this pod's.
+pub static B4: Claim = Claim::new("B4", "a server answers, and it is this pod's", answers);
+/// B5: a new database is a new directory on that node.
+pub static B5: Claim = Claim::new("B5", "a new database is a new directory on that node", new_directory);
+/// B6: rows outlive the pod when the node stays.
+pub static B6: Claim =
+    Claim::new("B6", "rows outlive the pod when the node stays", replacement::rows).watching(&["Pod"]);
+/// B7: `Recreate` never runs two.
+pub static B7: Claim =
+    Claim::new("B7", "`Recreate` never runs two", replacement::never_two).watching(&["Pod"]);
+/// B8: when its node goes down a replacement comes up on another node.
+pub static B8: Claim = Claim::new(
+    "B8",
+    "when its node goes down a replacement comes up on another node",
+    outage::replaced_elsewhere,
+)
+.watching(&["Node", "Pod"]);
+/// B9: the replacement is a new environment.
+pub static B9: Claim = Claim::new("B9", "the replacement is a new environment", outage::new_environment);
+/// B10: nothing was destroyed.
+pub static B10: Claim =
+    Claim::new("B10", "nothing was destroyed", outage::nothing_destroyed).watching(&["Node", "Pod"]);
+/// B11: the claim and volume outlive the Deployment.
+pub static B11: Claim =
+    Claim::new("B11", "the claim and volume outlive the Deployment", release::outlives_the_deployment)
+        .watching(&["Deployment", "PersistentVolume", "PersistentVolumeClaim", "Pod"]);
+/// B12: the trap is avoidable.
+pub static B12: Claim =
+    Claim::new("B12", "the trap is avoidable", affinity::no_empty_database).watching(&["Event", "Pod"]);
+
 /// The claims of part B.
-pub static CLAIMS: [Claim; 12] = [
-    Claim { id: "B1", title: "the claim binds to that volume", watches: &[], judge: bound },
-    Claim { id: "B2", title: "the pod mounts it", watches: &[], judge: mounted },
-    Claim {
-        id: "B3",
-        title: "files appear in /mnt/data on the pod's node and on no other",
-        watches: &[],
-        judge: files,
-    },
-    Claim { id: "B4", title: "a server answers, and it is this pod's", watches: &[], judge: answers },
-    Claim {
-        id: "B5",
-        title: "a new database is a new directory on that node",
-        watches: &[],
-        judge: new_directory,
-    },
-    Claim {
-        id: "B6",
-        title: "rows outlive the pod when the node stays",
-        watches: &["Pod"],
-        judge: replacement::rows,
-    },
-    Claim { id: "B7", title: "`Recreate` never runs two", watches: &["Pod"], judge: replacement::never_two },
-    Claim {
-        id: "B8",
-        title: "when its node goes down a replacement comes up on another node",
-        watches: &["Node", "Pod"],
-        judge: outage::replaced_elsewhere,
-    },
-    Claim {
-        id: "B9",
-        title: "the replacement is a new environment",
-        watches: &[],
-        judge: outage::new_environment,
-    },
-    Claim {
-        id: "B10",
-        title: "nothing was destroyed",
-        watches: &["Node", "Pod"],
-        judge: outage::nothing_destroyed,
-    },
-    Claim {
-        id: "B11",
-        title: "the claim and volume outlive the Deployment",
-        watches: &["Deployment", "PersistentVolume", "PersistentVolumeClaim", "Pod"],
-        judge: release::outlives_the_deployment,
-    },
-    Claim {
-        id: "B12",
-        title: "the trap is avoidable",
-        watches: &["Event", "Pod"],
-        judge: affinity::no_empty_database,
-    },
-];
+pub static CLAIMS: [&Claim; 12] = [&B1, &B2, &B3, &B4, &B5, &B6, &B7, &B8, &B9, &B10, &B11, &B12];
 
 /// The mark where this part of the story begins.
 pub const PINNED: &str = "pinned";

@@ -29,40 +29,39 @@ pub mod events;
 pub mod pod;
 pub mod scale;
 
+/// A1: applying the manifest gives 2 ready pods.
+pub static A1: Claim = Claim::new("A1", "applying the manifest gives 2 ready pods", ready_pods);
+/// A2: the defaults are those of the API.
+pub static A2: Claim = Claim::new("A2", "the defaults are those of the API", defaults);
+/// A3: the conditions explain the state.
+pub static A3: Claim = Claim::new("A3", "the conditions explain the state", conditions);
+/// A4: the event trail is there.
+pub static A4: Claim = Claim::new("A4", "the event trail is there", event_trail);
+/// A5: a pod carries what the controllers add.
+pub static A5: Claim = Claim::new("A5", "a pod carries what the controllers add", pod::additions);
+/// A6: pod names are ReplicaSet name + random suffix.
+pub static A6: Claim = Claim::new("A6", "pod names are ReplicaSet name + random suffix", pod::pod_names);
+/// A7: changing the image replaces every pod under a new name.
+pub static A7: Claim =
+    Claim::new("A7", "changing the image replaces every pod under a new name", change::judge).watching(&[
+        "Deployment",
+        "Pod",
+        "ReplicaSet",
+    ]);
+/// A8: scaling 2 -> 4 keeps the 2 old pods.
+pub static A8: Claim = Claim::new("A8", "scaling 2 -> 4 keeps the 2 old pods", scale::up);
+/// A9: scaling down takes pods nobody named.
+pub static A9: Claim = Claim::new("A9", "scaling down takes pods nobody named", scale::down);
+/// A10: deleting the Deployment by name removes ReplicaSets and pods.
+pub static A10: Claim =
+    Claim::new("A10", "deleting the Deployment by name removes ReplicaSets and pods", deletion::judge)
+        .watching(&["Deployment", "Pod", "ReplicaSet"]);
+/// A11: a bad image never disturbs the old pods.
+pub static A11: Claim = Claim::new("A11", "a bad image never disturbs the old pods", bad_image::judge)
+    .watching(&["Deployment", "Event", "Pod"]);
+
 /// The claims of part A.
-pub static CLAIMS: [Claim; 11] = [
-    Claim { id: "A1", title: "applying the manifest gives 2 ready pods", watches: &[], judge: ready_pods },
-    Claim { id: "A2", title: "the defaults are those of the API", watches: &[], judge: defaults },
-    Claim { id: "A3", title: "the conditions explain the state", watches: &[], judge: conditions },
-    Claim { id: "A4", title: "the event trail is there", watches: &[], judge: event_trail },
-    Claim { id: "A5", title: "a pod carries what the controllers add", watches: &[], judge: pod::additions },
-    Claim {
-        id: "A6",
-        title: "pod names are ReplicaSet name + random suffix",
-        watches: &[],
-        judge: pod::pod_names,
-    },
-    Claim {
-        id: "A7",
-        title: "changing the image replaces every pod under a new name",
-        watches: &["Deployment", "Pod", "ReplicaSet"],
-        judge: change::judge,
-    },
-    Claim { id: "A8", title: "scaling 2 -> 4 keeps the 2 old pods", watches: &[], judge: scale::up },
-    Claim { id: "A9", title: "scaling down takes pods nobody named", watches: &[], judge: scale::down },
-    Claim {
-        id: "A10",
-        title: "deleting the Deployment by name removes ReplicaSets and pods",
-        watches: &["Deployment", "Pod", "ReplicaSet"],
-        judge: deletion::judge,
-    },
-    Claim {
-        id: "A11",
-        title: "a bad image never disturbs the old pods",
-        watches: &["Deployment", "Event", "Pod"],
-        judge: bad_image::judge,
-    },
-];
+pub static CLAIMS: [&Claim; 11] = [&A1, &A2, &A3, &A4, &A5, &A6, &A7, &A8, &A9, &A10, &A11];
 
 /// Pods that the manifest asks for.
 pub const REPLICAS: i64 = 2;

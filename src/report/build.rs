@@ -283,8 +283,11 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
                     claims.entry(Key::of(id)).or_insert_with(|| blank(id));
                 }
             }
-            Event::ClaimJudged { claim, verdict, evidence, details, took, budget, .. } => {
+            Event::ClaimJudged { claim, title: told, verdict, evidence, details, took, budget, .. } => {
+                // A claim of a story's own is in no list.
+                let title = title(claim).or(told.as_deref()).map(line).unwrap_or_default();
                 let new = ClaimReport {
+                    title,
                     verdict: *verdict,
                     evidence: line(evidence),
                     details: details.iter().map(|d| line(d)).collect(),

@@ -4,7 +4,6 @@ use super::run::RunReport;
 use super::stories::{Story, stories};
 use crate::event::{Event, Record};
 use crate::judge::integrity::{self, Defect};
-use crate::judge::upgrade::ON_CLAIMS;
 use crate::judge::{self, Claim, Conclusion, Evidence};
 
 /// A claim that comes out otherwise than it was recorded.
@@ -50,15 +49,17 @@ impl Rejudged {
 ///
 /// # Guarantees
 /// The same judges give the same records, byte for byte.
-pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -> Rejudged {
+pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Claim]) -> Rejudged {
     let mut again = records.to_vec();
     let mut changes = Vec::new();
     let defects = integrity::defects(records);
     let stories = stories(records);
     let index = |record: &Record| records.iter().position(|r| std::ptr::eq(r, record)).unwrap_or_default();
     let (mut added, mut edited) = (Vec::new(), Vec::new());
-    for (on_claims, story) in [false, true].into_iter().flat_map(|on| stories.iter().map(move |s| (on, s))) {
-        let is_due = |id: &str| ON_CLAIMS.contains(&id) == on_claims;
+    for (on_the_run, story) in [false, true].into_iter().flat_map(|on| stories.iter().map(move |s| (on, s))) {
+        let own = claims(story.scenario);
+        let claim_of = |id: &str| own.iter().copied().find(|c| c.id == id).or_else(|| judge::claim(id));
+        let is_due = |claim: Option<&Claim>| claim.is_some_and(|c| c.sees_run) == on_the_run;
         let mut change = |claim: &str, was, is| {
             let (scenario, claim) = (story.scenario.to_owned(), claim.to_owned());
             changes.push(Change { scenario, claim, was, is });
@@ -71,11 +72,12 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
             let Event::ClaimJudged { claim: id, verdict: was, reached: said, .. } = &record.event else {
                 continue;
             };
-            if !is_due(id) {
+            let claim = claim_of(id);
+            if !is_due(claim) {
                 continue;
             }
             let at = index(record);
-            let Some(claim) = judge::claim(id) else {
+            let Some(claim) = claim else {
                 not_again(&mut again[at].event, &judged_by(records, record));
                 continue;
             };
@@ -98,8 +100,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'c str]) -
             again[at].event = event;
         }
         let known = known(story);
-        let new = claims(story.scenario).iter().filter(|id| !known.contains(id) && is_due(id));
-        for claim in new.filter_map(|id| judge::claim(id)) {
+        for claim in own.iter().filter(|c| !known.contains(&c.id) && is_due(Some(c))) {
             let end = story.end_record();
             let at = index(end);
             let (event, is) = judged(claim, &story.records, &again[..=at], &defects, (from, at));
@@ -165,6 +166,7 @@ fn judged(
     let finding = claim.judge_broken(&Evidence::new(&seen, claim.id).of_run(run), &defects);
     let event = Event::ClaimJudged {
         claim: claim.id.into(),
+        title: Some(claim.title.into()),
         verdict: finding.conclusion(),
         evidence: finding.evidence(),
         details: finding.details(),

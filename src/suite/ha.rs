@@ -15,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::event::{Event, Outcome};
 use crate::fault::{Fault as _, StopNode, Target};
 use crate::judge::ha::{Allowed, Container, DOWN, FAILED, LEADER, RETURNED, Refused, TIMES};
+use crate::judge::ha::{E1, E2, E3, E4};
 use crate::node::Node;
 use crate::probe::{ApiProbe, api};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -27,7 +28,7 @@ pub static SUITE: Suite = Suite {
     about: "three control planes: the one that leads is stopped and comes back, the API stays",
     needs: Needs {
         name: "ha",
-        claims: &["E1", "E2", "E3", "E4"],
+        claims: &[&E1, &E2, &E3, &E4],
         access: Access::Exclusive,
         topology: &HA,
         apart: None,

@@ -16,6 +16,7 @@ use crate::deadline::Deadline;
 use crate::judge::stateful_set::HELD;
 use crate::judge::stateful_set::prediction::Prediction;
 use crate::judge::stateful_set::replacement::Content;
+use crate::judge::stateful_set::{C1, C2, C3, C4, C5, C6, C7, C8, C10};
 use crate::judge::stateless::change::Images;
 use crate::manifest;
 use crate::scenario::{Failure, Needs, Scenario};
@@ -34,7 +35,7 @@ pub static SUITE: Suite = Suite {
     about: "a StatefulSet: order, names, claims, scaling down and its refusal, partitioned update",
     needs: Needs {
         name: "stateful-set",
-        claims: &["C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C10"],
+        claims: &[&C1, &C2, &C3, &C4, &C5, &C6, &C7, &C8, &C10],
         access: Access::Shared,
         topology: &topology::THREE,
         apart: None,
@@ -107,8 +108,8 @@ impl Web<'_> {
         s.observe("C3", "nodes", nodes);
         s.observe("C3", "claims", self.set.claims().await?);
         s.observe("C3", "volumes", self.volumes().await?);
-        s.prove("C1").await;
-        s.prove("C3").await;
+        s.prove(&C1).await;
+        s.prove(&C3).await;
         Ok(())
     }
 
@@ -141,8 +142,8 @@ impl Web<'_> {
         s.observe("C4", "pod_after", new);
         s.observe("C4", "claim_after", self.claim_of(new).await?);
         s.observe("C2", "pods_after", &after);
-        s.prove("C4").await;
-        s.prove("C2").await;
+        s.prove(&C4).await;
+        s.prove(&C2).await;
         Ok(())
     }
 
@@ -173,8 +174,8 @@ impl Web<'_> {
         s.observe("C5", "pods", &pods);
         s.observe("C8", "pods", &pods);
         s.observe("C8", "deployment_pods", self.other.pods().await?);
-        s.prove("C5").await;
-        s.prove("C8").await;
+        s.prove(&C5).await;
+        s.prove(&C8).await;
         s.observe("C7", "claims_down", self.set.claims().await?);
 
         self.other.delete(PropagationPolicy::Background).await?;
@@ -225,7 +226,7 @@ impl Web<'_> {
         self.settle("healed").await;
         s.observe("C6", "set", self.object().await?);
         s.observe("C6", "pods", self.set.pods().await?);
-        s.prove("C6").await;
+        s.prove(&C6).await;
         Ok(())
     }
 
@@ -255,7 +256,7 @@ impl Web<'_> {
         s.observe("C10", "set", self.object().await?);
         s.observe("C10", "pods", self.set.pods().await?);
         s.observe("C10", "revisions", self.set.revisions().await?);
-        s.prove("C10").await;
+        s.prove(&C10).await;
         Ok(())
     }
 
@@ -284,7 +285,7 @@ impl Web<'_> {
         wait::until(api, watcher::Config::default(), gone, self.within(SHORT)).await?;
         self.settle("claim-deleted").await;
         s.observe("C7", "claims_after", self.set.claims().await?);
-        s.prove("C7").await;
+        s.prove(&C7).await;
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use super::stateful_set::passes;
 use crate::cluster::{Access, Budget, out_of_service, topology};
 use crate::deadline::Deadline;
 use crate::fault::StopNode;
+use crate::judge::stateful_set::C9;
 use crate::judge::stateful_set::HELD;
 use crate::judge::stateful_set::lost_node::{LookedAt, STAYED};
 use crate::node::Node;
@@ -26,7 +27,7 @@ pub static SUITE: Suite = Suite {
     about: "a StatefulSet's pod on a node that goes down: it stays until the node is declared gone",
     needs: Needs {
         name: "stateful-set-node",
-        claims: &["C9"],
+        claims: &[&C9],
         access: Access::Exclusive,
         topology: &topology::THREE,
         apart: None,
@@ -69,7 +70,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     out_of_service::withdraw(&s.client, solo.within(CHANGE)).await?;
     s.step("bring the node back", RETURN, fault.heal(solo.within(RETURN))).await?;
     s.step("look at the pods again", RETURN, solo.look_again(home)).await?;
-    s.prove("C9").await;
+    s.prove(&C9).await;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::event::Server;
 use crate::fault::StopNode;
 use crate::judge::stateful_single::outage::Allowed;
+use crate::judge::stateful_single::{B1, B2, B3, B4, B5, B6, B7, B8, B9, B10};
 use crate::judge::stateful_single::{DATABASE, DEPLOYMENT, PATH};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Forward, Ledger, LedgerSpec, Pace, Target, Traffic};
@@ -32,7 +33,7 @@ pub static SUITE: Suite = Suite {
     about: "a single MySQL on a hostPath volume: pod replaced, template changed, node down and back",
     needs: Needs {
         name: "mysql",
-        claims: &["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10"],
+        claims: &[&B1, &B2, &B3, &B4, &B5, &B6, &B7, &B8, &B9, &B10],
         access: Access::Exclusive,
         topology: &THREE,
         apart: None,
@@ -172,7 +173,7 @@ impl<'s> Mysql<'s> {
             s.observe(claim, "pod", &first.pod);
             s.observe(claim, "server", &first.server);
         }
-        for claim in ["B1", "B2", "B3", "B4"] {
+        for claim in [&B1, &B2, &B3, &B4] {
             s.prove(claim).await;
         }
         Ok(first)
@@ -184,7 +185,7 @@ impl<'s> Mysql<'s> {
         traffic.pause().await;
         self.read(first, "database").await?;
         place::list(self.s, "database").await?;
-        self.s.prove("B5").await;
+        self.s.prove(&B5).await;
         traffic.resume();
         Ok(traffic)
     }
@@ -198,7 +199,7 @@ impl<'s> Mysql<'s> {
         traffic.pause().await;
         self.read(&new, "replaced").await?;
         self.observe_both("B6", old, &new);
-        self.s.prove("B6").await;
+        self.s.prove(&B6).await;
         traffic.resume();
         Ok(new)
     }
@@ -217,7 +218,7 @@ impl<'s> Mysql<'s> {
         s.mark("template-changed");
         s.observe("B7", "deployment", self.deployments().get(NAME).await?);
         self.observe_both("B7", old, &new);
-        s.prove("B7").await;
+        s.prove(&B7).await;
         Ok(new)
     }
 
@@ -252,9 +253,9 @@ impl<'s> Mysql<'s> {
         }
         s.recorder.settle(self.within(CALL)).await;
         s.mark("outage-over");
-        for claim in ["B8", "B9"] {
-            s.observe(claim, "nodes", &self.nodes);
-            self.observe_both(claim, old, &new);
+        for claim in [&B8, &B9] {
+            s.observe(claim.id, "nodes", &self.nodes);
+            self.observe_both(claim.id, old, &new);
             s.prove(claim).await;
         }
         traffic.resume();
@@ -285,7 +286,7 @@ impl<'s> Mysql<'s> {
         self.read(&again, "returned").await?;
         s.observe("B10", "nodes", &self.nodes);
         self.observe_both("B10", old, &again);
-        s.prove("B10").await;
+        s.prove(&B10).await;
         place::release(s).await?;
         Ok(again)
     }

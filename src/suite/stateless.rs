@@ -22,6 +22,7 @@ use crate::judge::stateless::REPLICAS;
 use crate::judge::stateless::change::{Image, Images, PROBE};
 use crate::judge::stateless::events::{Trail, of_rollout};
 use crate::judge::stateless::scale::SCALED;
+use crate::judge::stateless::{A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11};
 use crate::manifest::Manifest;
 use crate::probe::{Lines, http};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -36,7 +37,7 @@ pub static SUITE: Suite = Suite {
     about: "a stateless Deployment: defaults, names, rollout under load, scaling, a bad image, deletion",
     needs: Needs {
         name: "stateless",
-        claims: &["A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11"],
+        claims: &[&A1, &A2, &A3, &A4, &A5, &A6, &A7, &A8, &A9, &A10, &A11],
         access: Access::Shared,
         topology: &topology::THREE,
         apart: None,
@@ -70,22 +71,22 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let manifest = s.manifest("stateless/nginx.yaml", MANIFEST)?;
     s.step("apply the manifest", ROLLOUT, apply(s, &manifest, &nginx)).await?;
     s.step("look at what came of it", ROLLOUT, look(s, &manifest, &nginx)).await?;
-    for claim in ["A1", "A2", "A3", "A4", "A5", "A6"] {
+    for claim in [&A1, &A2, &A3, &A4, &A5, &A6] {
         s.prove(claim).await;
     }
     let changed = s.step("change the image", ROLLOUT + LAST_LOOK, change(s, &nginx)).await;
-    s.prove("A7").await;
+    s.prove(&A7).await;
     changed?;
     s.step("scale up", ROLLOUT, scale(s, &nginx, "A8", SCALED)).await?;
-    s.prove("A8").await;
+    s.prove(&A8).await;
     s.step("scale down", ROLLOUT, scale(s, &nginx, "A9", REPLICAS)).await?;
-    s.prove("A9").await;
+    s.prove(&A9).await;
     s.step("roll out a bad image, and back", 2 * ROLLOUT, bad_image::bad_image(s, &nginx)).await?;
-    s.prove("A11").await;
+    s.prove(&A11).await;
     s.step("delete in the background", ROLLOUT, delete(s, &nginx, "background")).await?;
     s.step("apply the manifest again", ROLLOUT, apply(s, &manifest, &nginx)).await?;
     s.step("delete in the foreground", ROLLOUT, delete(s, &nginx, "foreground")).await?;
-    s.prove("A10").await;
+    s.prove(&A10).await;
     Ok(())
 }
 

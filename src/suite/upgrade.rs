@@ -14,6 +14,7 @@ use super::Suite;
 use super::stateful_set::volumes;
 use crate::cluster::{self, Access, THREE, UpgradeAsk};
 use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, over_in_stretch};
+use crate::judge::upgrade::{D1, D2, D3, D4};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Recorder, api, dns, http};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -37,7 +38,7 @@ pub static SUITE: Suite = Suite {
     about: "an upgrade in place under load: plan, control plane, drained workers, probes all the way",
     needs: Needs {
         name: "upgrade",
-        claims: &["D1", "D2", "D3", "D4"],
+        claims: &[&D1, &D2, &D3, &D4],
         access: Access::Exclusive,
         topology: &THREE,
         apart: Some("upgrade"),

@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 
 use super::Suite;
 use crate::cluster::{self, Access, THREE};
+use crate::judge::upgrade::D5;
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::upgrade;
 
@@ -15,7 +16,7 @@ pub static SUITE: Suite = Suite {
     about: "on an upgraded cluster, after all others: what they proved there, and on which versions",
     needs: Needs {
         name: "upgraded",
-        claims: &["D5"],
+        claims: &[&D5],
         access: Access::Shared,
         topology: &THREE,
         apart: Some("upgraded"),
@@ -30,6 +31,6 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         None => s.note(format!("{} is as it was made: it was never upgraded", s.cluster.name)),
     }
     s.observe("D5", "versions", upgrade::state(&s.client).await?);
-    s.prove("D5").await;
+    s.prove(&D5).await;
     Ok(())
 }

@@ -302,8 +302,9 @@ async fn plan_shows_every_claim_and_the_arithmetic_without_an_engine() {
     for suite in SUITES.iter().filter(|s| !s.only_named()) {
         for claim in suite.needs.claims {
             assert!(
-                plan.out.lines().any(|l| l.starts_with(&format!("  {claim:<4} "))),
-                "{claim}: {}",
+                plan.out.lines().any(|l| l.starts_with(&format!("  {:<4} ", claim.id))),
+                "{}: {}",
+                claim.id,
                 plan.out
             );
         }

@@ -20,6 +20,7 @@ mod lies;
 mod load_balancer;
 mod manifests;
 mod missing;
+mod own_claims;
 mod ownership;
 mod ownership_attacks;
 mod ownership_second;

@@ -234,6 +234,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
             details: vec![format!("failed: {}", everything())],
             took: None,
             budget: None,
+            title: None,
             reached: None,
         },
         Event::ScenarioEnded { error: Some(everything()), left: vec![everything()] },

@@ -8,7 +8,7 @@ use crate::show;
 
 /// Lists claims with their titles.
 pub fn claims(args: &ClaimsArgs) -> anyhow::Result<Exit> {
-    let all = || CLAIMS.iter().flat_map(|part| part.iter());
+    let all = || CLAIMS.iter().flat_map(|part| part.iter().copied());
     let wanted: Vec<&Claim> = if args.ids.is_empty() {
         all().collect()
     } else {

@@ -162,7 +162,7 @@ fn chosen(args: &RunArgs) -> anyhow::Result<Vec<&'static Suite>> {
 
 /// Whether these suites prove every claim that D5 is on, and not D5 itself.
 fn prove_all_below(suites: &[&'static Suite]) -> bool {
-    let proved = |id: &str| suites.iter().any(|s| s.needs.claims.contains(&id));
+    let proved = |id: &str| suites.iter().any(|s| s.needs.claims.iter().any(|c| c.id == id));
     claims_below().all(proved) && !suites.iter().any(|s| s.needs.name == upgraded::SUITE.needs.name)
 }
 

@@ -9,14 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Finding, Missing, names, versions};
+use super::{Claim, D5, Evidence, Finding, Missing, names, versions};
 use crate::event::{Event, Record};
 use crate::judge::{Conclusion, stateful_set, stateful_single, stateless, stories};
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
-
-/// Claims on other claims: their judges see the whole run.
-pub const ON_CLAIMS: &[&str] = &["D5"];
 
 /// How a cluster came to its versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +27,17 @@ pub struct Origin {
     /// The versions of everything that the plan says of there; absent in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<State>,
+}
+
+/// Fact: the versions of everything in the cluster.
+const VERSIONS: &str = "versions";
+
+/// What the record of a story says of the cluster that its claims hold on.
+///
+/// # Errors
+/// None that is known: versions are texts.
+pub fn versions_seen(state: &State) -> serde_json::Result<Event> {
+    Ok(Event::Observed { claim: D5.id.into(), what: VERSIONS.into(), value: serde_json::to_value(state)? })
 }
 
 /// D5.
@@ -66,7 +74,7 @@ pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) ->
 
 /// The ids of the claims that D5 is on: every one of parts A, B and C.
 pub fn claims_below() -> impl Iterator<Item = &'static str> {
-    let parts: [&[_]; 3] = [&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];
+    let parts: [&[&Claim]; 3] = [&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];
     parts.into_iter().flatten().map(|claim| claim.id)
 }
 
@@ -142,7 +150,7 @@ fn told<'r>(run: &'r [Record], cluster: &str, now: &State) -> Vec<Told<'r>> {
         let told = all.entry(number).or_default();
         told.scenario = scenario;
         match &record.event {
-            Event::Observed { claim, what, value } if claim == "D5" && what == "versions" => {
+            Event::Observed { claim, what, value } if claim == D5.id && what == VERSIONS => {
                 let seen = serde_json::from_value::<State>(value.clone()).is_ok_and(|seen| seen == *now);
                 told.same = Some(told.same.unwrap_or(true) && seen);
             }

@@ -37,46 +37,41 @@ mod versions;
 pub use budget::{Allowed, BudgetError, Budgets};
 pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, over_in_stretch, whole};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
-pub use holds::{ON_CLAIMS, Origin, claims_below};
+pub use holds::{Origin, claims_below, versions_seen};
 pub(crate) use lives::HASH;
 use lives::lives;
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
 pub use versions::{AHEAD, SKIPPED};
 pub(crate) use versions::{Course, Goal, parts};
 
+/// D1: control plane first, then each worker, one minor version at a time.
+pub static D1: Claim = Claim::new(
+    "D1",
+    "control plane first, then each worker, one minor version at a time",
+    versions::in_order,
+);
+/// D2: workloads live through every step within its budget.
+pub static D2: Claim = Claim::new("D2", "workloads live through every step within its budget", within_budget);
+/// D3: drained nodes come back and pods spread again.
+pub static D3: Claim = Claim::new("D3", "drained nodes come back and pods spread again", drained::come_back)
+    .watching(&["Node", "Pod"]);
+/// D4: no acknowledged row is lost, no identity changed, no pod was disturbed without a reason.
+pub static D4: Claim = Claim::new(
+    "D4",
+    "no acknowledged row is lost, no identity changed, no pod was disturbed without a reason",
+    kept::nothing_lost,
+)
+.watching(&["Event", "Pod"]);
+/// D5: the claims of A, B and C hold on the upgraded cluster, and on one stopped half way.
+pub static D5: Claim = Claim::new(
+    "D5",
+    "the claims of A, B and C hold on the upgraded cluster, and on one stopped half way",
+    holds::on_this_cluster,
+)
+.on_the_run();
+
 /// The claims of part D.
-pub static CLAIMS: [Claim; 5] = [
-    Claim {
-        id: "D1",
-        title: "control plane first, then each worker, one minor version at a time",
-        watches: &[],
-        judge: versions::in_order,
-    },
-    Claim {
-        id: "D2",
-        title: "workloads live through every step within its budget",
-        watches: &[],
-        judge: within_budget,
-    },
-    Claim {
-        id: "D3",
-        title: "drained nodes come back and pods spread again",
-        watches: &["Node", "Pod"],
-        judge: drained::come_back,
-    },
-    Claim {
-        id: "D4",
-        title: "no acknowledged row is lost, no identity changed, no pod was disturbed without a reason",
-        watches: &["Event", "Pod"],
-        judge: kept::nothing_lost,
-    },
-    Claim {
-        id: "D5",
-        title: "the claims of A, B and C hold on the upgraded cluster, and on one stopped half way",
-        watches: &[],
-        judge: holds::on_this_cluster,
-    },
-];
+pub static CLAIMS: [&Claim; 5] = [&D1, &D2, &D3, &D4, &D5];
 
 /// Label of the Deployment's pods.
 pub const WEB: (&str, &str) = ("app", "web");

@@ -8,6 +8,7 @@ use kube::runtime::watcher;
 
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, RETURN, SELECTOR, START, allowed, place, uid};
 use crate::fault::StopNode;
+use crate::judge::stateful_single::B12;
 use crate::judge::stateful_single::PINNED;
 use crate::judge::stateful_single::affinity::HELD;
 use crate::manifest::Manifest;
@@ -68,7 +69,7 @@ pub(super) async fn lose_pinned_node(
     mysql.read(&after, "pinned-returned").await?;
     s.observe("B12", "nodes", &mysql.nodes);
     mysql.observe_both("B12", &before, &after);
-    s.prove("B12").await;
+    s.prove(&B12).await;
     Ok(manifest)
 }
 

@@ -6,6 +6,7 @@ use kube::api::{Api, DeleteParams};
 use kube::runtime::watcher;
 
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, NAME, START, place};
+use crate::judge::stateful_single::B11;
 use crate::manifest;
 use crate::scenario::Failure;
 use crate::wait::{self, claims};
@@ -47,6 +48,6 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     place::list(s, "claim-gone").await?;
     s.recorder.settle(mysql.within(START)).await;
     s.mark("claim-gone");
-    s.prove("B11").await;
+    s.prove(&B11).await;
     Ok(())
 }

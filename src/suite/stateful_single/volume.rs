@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{CHANGE, Mysql, START, affinity, place, release};
 use crate::cluster::{Access, THREE};
+use crate::judge::stateful_single::{B11, B12};
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::suite::Suite;
 
@@ -13,7 +14,7 @@ pub static SUITE: Suite = Suite {
     about: "the volume of that MySQL: outlives Deployment and claim; with node affinity, node down and back",
     needs: Needs {
         name: "mysql-volume",
-        claims: &["B11", "B12"],
+        claims: &[&B11, &B12],
         access: Access::Exclusive,
         topology: &THREE,
         apart: None,

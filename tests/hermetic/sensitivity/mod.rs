@@ -33,7 +33,7 @@ struct Unread {
 /// The claims that are judged from the history of one scenario.
 fn claims() -> Vec<&'static Claim> {
     // D5 is on other claims: it reads their judgements in a whole run.
-    CLAIMS.iter().flat_map(|part| part.iter()).filter(|claim| claim.id != "D5").collect()
+    CLAIMS.iter().flat_map(|part| part.iter().copied()).filter(|claim| claim.id != "D5").collect()
 }
 
 /// What no verdict depends on, of each claim in the order of the catalogue. Found once for all tests.

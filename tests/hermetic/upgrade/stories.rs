@@ -43,6 +43,7 @@ impl Told {
                 details: vec![format!("{verdict}: said so")],
                 took: None,
                 budget: None,
+                title: None,
                 reached: Some(true),
             },
         );

@@ -121,6 +121,7 @@ fn run(wrong: Wrong) -> Vec<Record> {
                 details: Vec::new(),
                 took: None,
                 budget: None,
+                title: None,
                 reached: None,
             };
             told.add(scenario, on, judged);
@@ -295,6 +296,7 @@ fn judging_again_sees_the_other_claims_as_they_come_out_then() {
         details: vec!["failed: by a lie".into()],
         took: None,
         budget: None,
+        title: None,
         reached: None,
     };
     told.add("upgraded", "c", judged);

@@ -1,0 +1,38 @@
+//! Claims of a story's own, beside the built-in ones.
+
+use seatrial::event::{Event, Record};
+use seatrial::judge::{Claim, Conclusion};
+use seatrial::report::rejudge;
+use serde_json::json;
+
+use crate::story::recorded;
+
+/// A binary with the claim in it judges it again, as the built-in ones; the record has its title for all others.
+#[test]
+fn a_claim_of_a_storys_own_is_judged_again_by_the_binary_that_has_it() {
+    static OWN: Claim = Claim::new("own-1", "no row is lost", |evidence, finding| {
+        let lost: u64 = evidence.get("lost")?;
+        finding.check(lost == 0, format!("{lost} rows are lost"));
+        Ok(())
+    });
+    let mut records = recorded().records;
+    let at = records
+        .iter()
+        .position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A1"))
+        .unwrap();
+    let observed = Event::Observed { claim: OWN.id.into(), what: "lost".into(), value: json!(2) };
+    let mut judged = records[at].clone();
+    if let Event::ClaimJudged { claim, title, verdict, .. } = &mut judged.event {
+        (*claim, *verdict, *title) = (OWN.id.into(), Conclusion::Passed, Some(OWN.title.into()));
+    }
+    let observed = Record { event: observed, ..judged.clone() };
+    records.splice(at..at, [observed, judged]);
+    static ALL: [&Claim; 1] = [&OWN];
+    let found = |own: &'static [&'static Claim]| {
+        let report = rejudge(&records, |_| own).report();
+        let claim = report.claims.iter().find(|c| c.id == OWN.id).unwrap();
+        (claim.title.clone(), claim.verdict)
+    };
+    assert_eq!(found(&ALL), (OWN.title.into(), Conclusion::Failed));
+    assert_eq!(found(&[]), (OWN.title.into(), Conclusion::Passed), "not judged again");
+}
