@@ -134,6 +134,26 @@ fn a_secret_as_json_of_several_lines_goes_and_is_known(#[case] before: &str) {
     assert_eq!(secrets.hide("tried s3cr3t-value9 once"), "tried (left out) once");
 }
 
+/// What a program prints of its configuration, in the files of a node: the value is no other text's.
+#[rstest]
+#[case::one("")]
+#[case::with_times("2026-11-30T10:00:00.123456789Z ")]
+#[case::with_streams("2026-11-30T10:00:00.123456789Z stdout F ")]
+#[case::with_an_offset("2026-11-30T10:00:00.123456789+01:00 stderr F ")]
+fn yaml_in_a_log_keeps_its_secrets_behind_what_the_log_puts_before_its_lines(#[case] before: &str) {
+    for text in [
+        "password: |\n  correct-horse\n  battery\nport: 1\n",
+        "password: \"correct-horse\"\nport: 1\n",
+        "- name: DB_PASS\n  value: correct-horse\nport: 1\n",
+        "DB_PASS=correct-horse\nport: 1\n",
+    ] {
+        let lines: String = text.lines().map(|line| format!("{before}{line}\n")).collect();
+        let hidden = Secrets::default().hide(&lines);
+        assert!(!hidden.contains("horse") && !hidden.contains("battery"), "{hidden}");
+        assert!(hidden.ends_with(&format!("{before}port: 1\n")), "{hidden}");
+    }
+}
+
 #[test]
 fn a_file_in_a_secret_that_a_log_quotes_is_known() {
     let secrets = Secrets::default();

@@ -4,15 +4,16 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::table::BEFORE;
 use crate::secret::Found;
 use crate::secret::names::is_secret;
 
-/// A line that begins one, behind the time that a log gives its lines.
+/// A line that begins one, behind what a log puts before it.
 static BEGINS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"^(?P<i>[ \t-]*)["']?(?P<k>[\w.-]+)["']? *: +[|>][+-]?\d?[+-]?\s*$"#).expect("it is a regex")
 });
 
-static TIME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d{4}-\S+Z ").expect("it is a regex"));
+static TIME: LazyLock<Regex> = LazyLock::new(|| Regex::new(&format!("^{BEFORE}")).expect("it is a regex"));
 
 fn split(line: &str) -> (&str, &str) {
     line.split_at(TIME.find(line).map_or(0, |time| time.end()))

@@ -6,6 +6,9 @@ use regex::Regex;
 
 use super::{How, Shape};
 
+/// What a log may put before its lines: the time, and in files of the container runtime the stream.
+pub(super) const BEFORE: &str = r"(?:\d{4}-\S+(?:Z|[+-]\d\d:\d\d) (?:std(?:out|err) [FP] )?)?";
+
 /// A shape that is found as a whole.
 fn whole(needs: &'static [&'static str], how: How, regex: &str) -> Shape {
     Shape { needs, regex: Regex::new(regex).expect("it is a regex"), value: None, how }
@@ -171,13 +174,15 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         pair(
             &["alue"],
             Named,
-            r#"\b[Nn]ame['"]?(?: ?=> ?|: *|=)['"]?(?P<k>[\w.-]+)['"]?(?:, ?| |\r?\n(?:\d{4}-\S+Z )?[ \t]+)['"]?[Vv]alue['"]?(?: ?=> ?|: *|=)(?:Some\()?"#,
+            &format!(
+                r#"\b[Nn]ame['"]?(?: ?=> ?|: *|=)['"]?(?P<k>[\w.-]+)['"]?(?:, ?| |\r?\n{BEFORE}[ \t]+)['"]?[Vv]alue['"]?(?: ?=> ?|: *|=)(?:Some\()?"#
+            ),
             r#""(?P<s>(?:[^"\\\n]|\\.)+)"|'(?P<q>[^'\n]+)'|(?P<b>(?:[^,}\s"']|,[^V\s])(?:[^,}\s]|,[^V\s])*)"#,
         ),
         whole(
             &["value: "],
             Named,
-            r#"\bvalue: +"?(?P<s>[^\s"'\n]+)"?\r?\n(?:\d{4}-\S+Z )?[ \t]+name: +"?(?P<k>[\w.-]+)"#,
+            &format!(r#"\bvalue: +"?(?P<s>[^\s"'\n]+)"?\r?\n{BEFORE}[ \t]+name: +"?(?P<k>[\w.-]+)"#),
         ),
         // XML: an element, and a name beside its value.
         pair(
@@ -211,7 +216,7 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         pair(
             &["="],
             Named,
-            r"(?m)^(?:\d{4}-\S+Z )?\s*(?:export +)?(?P<k>[A-Z][A-Z0-9_]*)=",
+            &format!(r"(?m)^{BEFORE}\s*(?:export +)?(?P<k>[A-Z][A-Z0-9_]*)="),
             r#"(?P<s>[^\s"'$()][^\s"'()]*)"#,
         ),
         // A variable, a flag, a parameter of a URL, a part of a connection string.
@@ -232,14 +237,14 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         pair(
             &[": "],
             Named,
-            r"(?m)^(?:\d{4}-\S+Z )?[\s-]*(?P<k>[\w.-]+) {0,4}: +",
+            &format!(r"(?m)^{BEFORE}[\s-]*(?P<k>[\w.-]+) {{0,4}}: +"),
             r#""(?P<s>[^"\n]+)"|'(?P<q>[^'\n]+)'"#,
         ),
         pair(&[": "], NamedAndRandom, r#"["'](?P<k>[\w-]+): +"#, r#"(?P<s>[^\s"']+)["']"#),
         pair(
             &[": "],
             NamedAndRandom,
-            r"(?m)^(?:\d{4}-\S+Z )?[\s><-]*(?P<k>[\w.-]+) {0,4}: +",
+            &format!(r"(?m)^{BEFORE}[\s><-]*(?P<k>[\w.-]+) {{0,4}}: +"),
             r#"(?P<s>[^\s"'{}\[\],]+) *\r?(?:\n|$)"#,
         ),
         // In the middle of a line, as programs print what they were given: Go, Python, Ruby, Rust, words.
