@@ -1,7 +1,6 @@
 //! Whose a state folder is: a random id, kept in the folder. A path names a folder only within one file system:
 //! processes that share a container engine, such as jobs in containers, may have different folders at one path.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -43,21 +42,6 @@ struct Written {
     /// A hash of the machine's id; none where it has none, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<String>,
-    /// The same of containers of the machine that have an id of their own.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    inside: BTreeSet<String>,
-    /// The id of the kernel's boot, in which machine and containers are known to be one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    boot: Option<String>,
-}
-
-/// What a process sees of the machine that it runs on.
-#[derive(Clone, Debug, Default)]
-struct Here {
-    /// A hash of the id in its file system.
-    machine: Option<String>,
-    /// The id of the kernel's boot.
-    boot: Option<String>,
 }
 
 impl IdentityError {
@@ -71,17 +55,15 @@ impl StateId {
     /// Returns the id of this state folder. Creates the folder and the id where they are missing.
     ///
     /// # Guarantees
-    /// All processes of one machine that see the folder get the same id, also those in containers whose image has a
-    /// machine id of its own, once both were there during one boot. A copy of the folder gets an id of its own,
+    /// All processes of one machine that see the folder get the same id. A copy of the folder gets an id of its own,
     /// and so does the folder on a clone of the machine that has a machine id of its own: the original keeps what it
     /// owns.
     ///
     /// # Errors
     /// [`IdentityError`] when the file cannot be read or written. A file that cannot be understood is replaced.
     pub fn of(state: &Path) -> Result<Self, IdentityError> {
-        let here = Here::now();
-        if let Some(written) = Written::read(state, &here)?.filter(|written| written.knows(&here)) {
-            return Ok(written.id);
+        if let Some(id) = Self::read(state)? {
+            return Ok(id);
         }
         let failed = |doing, path: &Path| {
             let path = path.to_path_buf();
@@ -93,14 +75,12 @@ impl StateId {
         let locked = File::options().create(true).truncate(false).write(true).open(&lock);
         let locked = locked.and_then(|file| file.lock().map(|()| file)).map_err(failed("lock", &lock))?;
         // Another process may have written the id meanwhile.
-        let known = Written::read(state, &here)?;
-        let path = file(state);
-        let (new, id) = (known.is_none(), known.as_ref().map_or_else(Self::random, |known| known.id.clone()));
-        match write(state, &path, &id, known, here) {
-            // An id that is there holds, whether more can be said of it or not.
-            Err(error) if new => return Err(failed("write", &path)(error)),
-            _ => {}
+        if let Some(id) = Self::read(state)? {
+            return Ok(id);
         }
+        let id = Self::random();
+        let path = file(state);
+        write(state, &path, &id).map_err(failed("write", &path))?;
         drop(locked);
         Ok(id)
     }
@@ -110,7 +90,17 @@ impl StateId {
     /// # Errors
     /// [`IdentityError`] when the file is there and cannot be read.
     pub fn read(state: &Path) -> Result<Option<Self>, IdentityError> {
-        Ok(Written::read(state, &Here::now())?.map(|written| written.id))
+        let path = file(state);
+        let read = || match File::open(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+            Ok(open) => {
+                let meta = std::fs::metadata(state)?;
+                let Ok(written) = serde_json::from_reader::<_, Written>(&open) else { return Ok(None) };
+                Ok(written.is_of(&meta, machine().as_deref()).then_some(written.id))
+            }
+        };
+        read().map_err(|source| IdentityError { doing: "read", path: path.clone(), source })
     }
 
     fn random() -> Self {
@@ -136,49 +126,13 @@ impl From<&str> for StateId {
     }
 }
 
-impl Here {
-    fn now() -> Self {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-        Self { machine: machine(), boot: boot.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()) }
-    }
-}
-
 impl Written {
-    /// What is written in this folder; none where nothing is, or where the folder is a copy.
-    fn read(state: &Path, here: &Here) -> Result<Option<Self>, IdentityError> {
-        let path = file(state);
-        let read = || match File::open(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
-            Ok(open) => {
-                let meta = std::fs::metadata(state)?;
-                let Ok(written) = serde_json::from_reader::<_, Self>(&open) else { return Ok(None) };
-                Ok(written.is_of(&meta, here).then_some(written))
-            }
-        };
-        read().map_err(|source| IdentityError { doing: "read", path: path.clone(), source })
-    }
-
-    /// Whether nothing is to be added to it.
-    fn knows(&self, here: &Here) -> bool {
-        (here.boot.is_none() || self.boot == here.boot) && self.is_known(here)
-    }
-
-    /// Whether this was written on this machine or in one of its containers, as far as both say; what says nothing is
-    /// known.
-    fn is_known(&self, here: &Here) -> bool {
-        let known = |now: &String| self.machine.as_ref() == Some(now) || self.inside.contains(now);
-        self.machine.is_none() || here.machine.as_ref().is_none_or(known)
-    }
-
     /// Whether this was written in this folder, and not in one that it is a copy of. A folder cannot be hard-linked,
     /// and a copy of it is made later. Its time of birth decides: inodes are numbered alike on fresh file systems,
     /// and on some again at each mount. Where that time is not known, the inode decides. A clone of a disk has both
-    /// alike: there the id of the machine decides, where both are known. All containers of a machine see one boot, and a
-    /// clone another one.
-    fn is_of(&self, meta: &std::fs::Metadata, here: &Here) -> bool {
-        let one_boot = here.boot.is_some() && self.boot == here.boot;
-        if !one_boot && !self.is_known(here) {
+    /// alike: there the id of the machine decides, where both are known.
+    fn is_of(&self, meta: &std::fs::Metadata, machine: Option<&str>) -> bool {
+        if self.machine.as_deref().zip(machine).is_some_and(|(then, now)| then != now) {
             return false;
         }
         match (self.born_ns, born(meta)) {
@@ -188,9 +142,15 @@ impl Written {
     }
 }
 
-/// A hash of the machine's id (machine-id(5)), which is not to be shown as it is. None where there is no id: in
-/// containers the file is often missing or empty.
+/// What Docker, Podman and systemd-nspawn leave in a container.
+const CONTAINER: [&str; 3] = ["/.dockerenv", "/run/.containerenv", "/run/systemd/container"];
+
+/// A hash of the machine's id (machine-id(5)), which is not to be shown as it is. None where there is no id, and in a
+/// container: the file belongs to the image there, and another container or the machine itself may see the same folder.
 fn machine() -> Option<String> {
+    if CONTAINER.iter().any(|mark| Path::new(mark).exists()) {
+        return None;
+    }
     hashed(&std::fs::read_to_string("/etc/machine-id").ok()?)
 }
 
@@ -210,19 +170,12 @@ fn file(state: &Path) -> PathBuf {
     state.join("id")
 }
 
-/// Writes the id under a name of its own first: whoever reads the file sees all of it. What was known of the machine
-/// stays.
-fn write(state: &Path, path: &Path, id: &StateId, known: Option<Written>, here: Here) -> std::io::Result<()> {
+/// Writes the id under a name of its own first: whoever reads the file sees all of it.
+fn write(state: &Path, path: &Path, id: &StateId) -> std::io::Result<()> {
     let mut temp = tempfile::Builder::new().prefix(".id-").tempfile_in(state)?;
     // Looked at once the folder holds the file: where it lies in layers, that makes it a folder of the upper one.
     let meta = std::fs::metadata(state)?;
-    let (machine, mut inside) = match known {
-        Some(known) => (known.machine.or_else(|| here.machine.clone()), known.inside),
-        None => (here.machine.clone(), BTreeSet::new()),
-    };
-    inside.extend(here.machine.filter(|now| machine.as_ref() != Some(now)));
-    let (inode, born_ns) = (meta.ino(), born(&meta));
-    let written = Written { id: id.clone(), inode, born_ns, machine, inside, boot: here.boot };
+    let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta), machine: machine() };
     serde_json::to_writer(&mut temp, &written)?;
     temp.write_all(b"\n")?;
     temp.as_file().sync_all()?;
@@ -259,39 +212,15 @@ mod tests {
         let meta = std::fs::metadata(dir.path()).unwrap();
         let written = |id: &str| {
             let (inode, born_ns) = (meta.ino(), born(&meta));
-            let (id, machine, boot) = ("0123456789abcdef".into(), hashed(id), Some("b1".into()));
-            Written { id, inode, born_ns, machine, inside: BTreeSet::new(), boot }
+            Written { id: "0123456789abcdef".into(), inode, born_ns, machine: hashed(id) }
         };
-        let here = |id: &str, boot: &str| Here { machine: hashed(id), boot: Some(boot.into()) };
         let (ours, clones) = ("0af3".repeat(8), "0af4".repeat(8));
-        let is_of = |then: &str, now: &str| written(then).is_of(&meta, &here(now, "b2"));
-        assert!(written(&ours).is_of(&meta, &here(&clones, "b1")), "a container of the machine");
+        let is_of = |then: &str, now: &str| written(then).is_of(&meta, hashed(now).as_deref());
         assert!(is_of(&ours, &format!("{ours}\n")));
         assert!(!is_of(&ours, &clones));
         for none in ["", "\n", "uninitialized\n"] {
             assert!(is_of(none, &ours) && is_of(&ours, none), "{none:?}: nobody knows better");
         }
-    }
-
-    /// A container whose image has a machine id of its own, and the machine, also after its next boot.
-    #[test]
-    fn a_container_and_its_machine_see_one_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let (state, path) = (dir.path(), file(dir.path()));
-        let here = |machine: char, boot: &str| Here {
-            machine: hashed(&machine.to_string().repeat(32)),
-            boot: Some(boot.into()),
-        };
-        let id = StateId::random();
-        write(state, &path, &id, None, here('a', "b1")).unwrap();
-        let known = |now: &Here| Written::read(state, now).unwrap();
-        let inside = known(&here('c', "b1")).unwrap();
-        assert!(!inside.knows(&here('c', "b1")));
-        write(state, &path, &id, Some(inside), here('c', "b1")).unwrap();
-        for machine in ['a', 'c'] {
-            assert_eq!(known(&here(machine, "b2")).map(|known| known.id), Some(id.clone()), "{machine}");
-        }
-        assert!(known(&here('d', "b2")).is_none(), "a clone of the disk");
     }
 
     #[test]
