@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::apply::{Served, failed, is_definition, segment, tried};
 use super::faults::Failures;
-use super::held::Holder;
+use super::held::{Holder, mark_claims};
 use super::{Manifest, ManifestError, NAMESPACE_LABEL, Object, is_ours};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
@@ -78,6 +78,9 @@ async fn one(
     for found in found {
         if !is_ours(&found.metadata) {
             return Err(ManifestError::NotOurs { what: object.place.to_string() });
+        }
+        if object.is("apps", "StatefulSet") {
+            mark_claims(holder.client, &found, deadline).await;
         }
         let (name, uid) = (found.name_any(), found.metadata.uid.unwrap_or_default());
         let held = holder.others(&name).await?;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
 
 use super::apply::{KUBERNETES, Served, failed, is_definition, kinds, tried};
-use super::{Manifest, ManifestError, Object, is_ours};
+use super::{FIELD_MANAGER, Manifest, ManifestError, Object, is_ours};
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::sanitise;
@@ -79,18 +81,16 @@ impl Holder<'_> {
         Ok(others)
     }
 
-    /// Whether a claim was made for a StatefulSet that is not of this manifest. Kubernetes keeps it, and the data with
-    /// it, when the set goes, and no field of it says whose the set was. Its name is that of the set's template, of the
-    /// set and of the pod (`getPersistentVolumeClaimName` of `pkg/controller/statefulset`).
+    /// Whether a claim was made for a StatefulSet that is neither of this manifest nor was deleted with another one of
+    /// seatrial's ([`mark_claims`]). Kubernetes keeps it, and the data with it, when the set goes, and no field of it says
+    /// whose the set was.
     fn is_left(&self, claim: &ObjectMeta) -> bool {
         let is_kept = claim.owner_references.iter().flatten().next().is_none();
         let name = claim.name.as_deref().unwrap_or_default();
         let is_of = |set: &Object| {
-            let templates = set.body["spec"]["volumeClaimTemplates"].as_array();
-            templates.into_iter().flatten().filter_map(|t| t["metadata"]["name"].as_str()).any(|template| {
-                let ordinal = name.strip_prefix(&format!("{template}-{}-", set.name()));
-                ordinal.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-            })
+            let (prefix, generated) =
+                set.generate_name().map_or((set.name(), false), |prefix| (prefix, true));
+            is_claim_of(name, &set.body, prefix, generated)
         };
         let sets = self.manifest.objects().iter().filter(|object| object.is("apps", "StatefulSet"));
         let ours = sets.filter(|set| set.namespace() == claim.namespace.as_deref()).any(is_of);
@@ -100,6 +100,41 @@ impl Holder<'_> {
 
 /// The kind of claims.
 const CLAIM: &str = "PersistentVolumeClaim";
+
+/// Annotation on a claim of a StatefulSet that seatrial deletes: the set's name.
+const LEFT_BY: &str = "dev.seatrial/left-by";
+
+/// Whether a claim is one of a StatefulSet: its name is that of a template, of the set and of the pod
+/// (`getPersistentVolumeClaimName` of `pkg/controller/statefulset`). Of a `generated` name only the beginning is known.
+fn is_claim_of(claim: &str, set: &Value, name: &str, generated: bool) -> bool {
+    let is_ordinal = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    let templates = set["spec"]["volumeClaimTemplates"].as_array();
+    templates.into_iter().flatten().filter_map(|t| t["metadata"]["name"].as_str()).any(|template| {
+        let rest = claim.strip_prefix(&format!("{template}-{name}"));
+        rest.and_then(|rest| rest.rsplit_once('-')).is_some_and(|(middle, ordinal)| {
+            is_ordinal(ordinal) && (middle.is_empty() || generated && !middle.contains('-'))
+        })
+    })
+}
+
+/// Notes on the claims of a StatefulSet of seatrial's, which is about to be deleted, that they are seatrial's too: they
+/// stay when it goes. One that cannot be marked counts as somebody's.
+pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: Deadline) {
+    let (Some(namespace), name) = (set.namespace(), set.name_any()) else { return };
+    if set.data["spec"]["volumeClaimTemplates"].as_array().is_none_or(Vec::is_empty) {
+        return;
+    }
+    let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), &namespace);
+    let all = ListParams::default();
+    let Ok(found) = tried(deadline, || api.list_metadata(&all)).await else { return };
+    for claim in
+        found.items.iter().map(ResourceExt::name_any).filter(|c| is_claim_of(c, &set.data, &name, false))
+    {
+        let mark = json!({"apiVersion": "v1", "kind": CLAIM, "metadata": {"name": claim, "annotations": {LEFT_BY: name}}});
+        let (by_us, mark) = (PatchParams::apply(FIELD_MANAGER), Patch::Apply(&mark));
+        let _ = tried(deadline, || api.patch_metadata(&claim, &by_us, &mark)).await;
+    }
+}
 
 /// The kind of definitions.
 fn definitions() -> ApiResource {

@@ -416,4 +416,11 @@ async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
         "{error}"
     );
     assert!(fake.get("Namespace", "", "shop").is_some());
+    for name in ["data-mysql-0", "www-web-x"] {
+        fake.remove("PersistentVolumeClaim", "shop", name);
+    }
+    // A manifest of the namespace alone: the claims of the set that we deleted are known by their mark.
+    let alone = Manifest::read("n.yaml", text.split("---").next().unwrap()).unwrap();
+    manifest::delete(&client, &alone, within(10)).await.unwrap();
+    assert!(fake.get("Namespace", "", "shop").is_none());
 }

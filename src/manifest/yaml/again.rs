@@ -12,6 +12,8 @@ pub(super) struct Edit {
     text: String,
     /// The line within the text.
     pub(super) line: usize,
+    /// Whether it stands in place of tabs.
+    pub(super) tabs: bool,
 }
 
 /// What ends a text within brackets.
@@ -27,10 +29,10 @@ pub(super) fn of_error(error: &ScanError, text: &str) -> Option<Edit> {
     let rest = text.get(at..)?;
     match error.kind() {
         Kind::CommentNotSeparated if rest.starts_with('#') => {
-            Some(Edit { range: at..at, text: " ".into(), line })
+            Some(Edit { range: at..at, text: " ".into(), line, tabs: false })
         }
         Kind::PlainScalarStartsWithDashFlowIndicator if rest.strip_prefix('-')?.starts_with(END) => {
-            Some(Edit { range: at..at + 1, text: "\"-\"".into(), line })
+            Some(Edit { range: at..at + 1, text: "\"-\"".into(), line, tabs: false })
         }
         Kind::TabInBlockIndentation => untabbed(at, text, line),
         Kind::UnknownQuotedScalarEscape => unescaped(at, text, line),
@@ -38,8 +40,8 @@ pub(super) fn of_error(error: &ScanError, text: &str) -> Option<Edit> {
     }
 }
 
-/// The lines from that of a place on which begin with a tab, where brackets are open: after a comma or a bracket, or
-/// before one that closes.
+/// The lines from that of a place on which begin with a tab, where brackets may be open: after a comma or a bracket, or
+/// before one that closes. Whether they are shows when the text is read ([`within`]).
 fn untabbed(at: usize, text: &str, line: usize) -> Option<Edit> {
     let begin = text[..at].rfind('\n').map_or(0, |end| end + 1);
     let is_open = text[..begin].trim_end().ends_with(['[', '{', ',']) || text[at..].starts_with([']', '}']);
@@ -50,7 +52,15 @@ fn untabbed(at: usize, text: &str, line: usize) -> Option<Edit> {
         blank.push_str(&" ".repeat(INDENT));
         blank.push_str(line.trim_start_matches([' ', '\t']));
     }
-    (is_open && length > 0).then(|| Edit { range: begin..begin + length, text: blank, line })
+    (is_open && length > 0).then(|| Edit { range: begin..begin + length, text: blank, line, tabs: true })
+}
+
+/// Whether all lines with blanks in place of tabs are within these brackets.
+pub(super) fn within(text: &str, brackets: &[Range<usize>]) -> bool {
+    let blank = " ".repeat(INDENT);
+    let mut lines =
+        text.match_indices('\n').map(|(end, _)| end + 1).filter(|at| text[*at..].starts_with(&blank));
+    lines.all(|at| brackets.iter().any(|brackets| brackets.contains(&at)))
 }
 
 /// The text in double quotes that begins at a place, without the backslashes before single quotes.
@@ -63,7 +73,7 @@ fn unescaped(at: usize, text: &str, line: usize) -> Option<Edit> {
             (end, '"') => {
                 plain.push('"');
                 let range = at..at + end + 1;
-                return (plain.len() < range.len()).then_some(Edit { range, text: plain, line });
+                return (plain.len() < range.len()).then_some(Edit { range, text: plain, line, tabs: false });
             }
             (_, '\\') => match signs.next()?.1 {
                 '\'' => plain.push('\''),
@@ -86,6 +96,7 @@ pub(super) fn of_text(style: ScalarStyle, span: &Span, text: &str) -> Option<Edi
         text: format!("\"{}\"", written.replace('\\', "\\\\").replace('"', "\\\"")),
         range: range.start..colon,
         line: span.start.line(),
+        tabs: false,
     })
 }
 

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 
 use super::again::{self, Edit};
 use super::budget::{Budget, DEPTH};
@@ -16,23 +17,65 @@ use super::{Data, Document, Entry, Flaw, Node};
 
 /// The documents of a part. One that cannot be read has no root, and ends the part.
 pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Vec<Document<'t>>, Flaw> {
-    let mut text = Cow::Borrowed(chunk.text);
-    loop {
-        let (before, mut edits) = (*budget, Vec::new());
-        let documents = read(chunk, &text, budget, &mut edits)?;
-        let Some(first) = edits.first() else { return Ok(documents) };
-        *budget = before;
-        budget.again(line_of(first.line, chunk.line), text.len())?;
-        text = Cow::Owned(again::changed(&text, &edits));
+    match edited(chunk, budget, true)? {
+        Some(documents) => Ok(documents),
+        None => Ok(edited(chunk, budget, false)?.unwrap_or_default()),
     }
 }
 
-/// The documents of `text`, which is that of the part or a changed one; and what is to be changed in it.
+/// The documents, with what is to be changed in the text, `tabs` too. None where a tab that was changed is not within
+/// brackets after all: kubectl reads none elsewhere.
+fn edited<'t>(chunk: &Chunk<'t>, budget: &mut Budget, tabs: bool) -> Result<Option<Vec<Document<'t>>>, Flaw> {
+    let mut text = Cow::Borrowed(chunk.text);
+    let mut untabbed = false;
+    loop {
+        let (before, mut seen) = (*budget, Seen::default());
+        let documents = read(chunk, &text, budget, &mut seen)?;
+        seen.edits.retain(|edit| tabs || !edit.tabs);
+        let Some(first) = seen.edits.first() else {
+            let right = !untabbed || again::within(&text, &seen.brackets);
+            return Ok(right.then_some(documents));
+        };
+        untabbed |= seen.edits.iter().any(|edit| edit.tabs);
+        *budget = before;
+        budget.again(line_of(first.line, chunk.line), text.len())?;
+        text = Cow::Owned(again::changed(&text, &seen.edits));
+    }
+}
+
+/// What was seen of a text beside its documents.
+#[derive(Default)]
+struct Seen {
+    /// What is to be changed in it.
+    edits: Vec<Edit>,
+    /// From where to where brackets are open.
+    brackets: Vec<Range<usize>>,
+    /// Where each list and map begins that is not closed yet; none of those without brackets.
+    open: Vec<Option<usize>>,
+}
+
+impl Seen {
+    fn take(&mut self, event: &Event<'_>, span: &Span, text: &str) {
+        let place = span.byte_range().unwrap_or_default();
+        match event {
+            Event::Scalar(_, style, ..) => self.edits.extend(again::of_text(*style, span, text)),
+            Event::SequenceStart(style, ..) | Event::MappingStart(style, ..) => {
+                self.open.push((*style == StructureStyle::Flow).then_some(place.start));
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.brackets.extend(self.open.pop().flatten().map(|from| from..place.end));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The documents of `text`, which is that of the part or a changed one.
 fn read<'t>(
     chunk: &Chunk<'t>,
     text: &str,
     budget: &mut Budget,
-    edits: &mut Vec<Edit>,
+    seen: &mut Seen,
 ) -> Result<Vec<Document<'t>>, Flaw> {
     let mut options = granit_parser::options! {
         // Ours comes first.
@@ -43,8 +86,8 @@ fn read<'t>(
     let mut documents = Vec::new();
     let mut open = Open::new(chunk, text);
     for event in Parser::new_from_str_with_options(text, options) {
-        if let Ok((Event::Scalar(_, style, ..), span)) = &event {
-            edits.extend(again::of_text(*style, span, text));
+        if let Ok((event, span)) = &event {
+            seen.take(event, span, text);
         }
         let step = match event {
             Ok((Event::DocumentStart(..), _)) => {
@@ -57,7 +100,7 @@ fn read<'t>(
             }
             Ok((event, span)) => open.take(event, &span, budget)?,
             Err(error) => {
-                edits.extend(again::of_error(&error, text));
+                seen.edits.extend(again::of_error(&error, text));
                 Err(flaw(&error, chunk.line))
             }
         };

@@ -183,6 +183,17 @@ fn signs_within_brackets_and_after_quotes(#[case] written: &str, #[case] meant: 
     assert_eq!(manifest.objects()[0].body["last"], json!(["b:", "-"]));
 }
 
+/// Elsewhere kubectl takes no tab: in the text of a block, in a block of keys behind a comment.
+#[rstest]
+#[case("  c.json: |\n    {\n\t\"a\": 1,\n\t\"b\": 2\n    }\n")]
+#[case("  mk: |\n    FILES = a,\n\tb\n")]
+#[case("  c.json: |\n    { \"a\": 1\n\t}\n")]
+#[case("  a: b\nmetadata2: # x, y,\n\tb: c\n")]
+fn a_tab_outside_of_brackets_is_refused(#[case] data: &str) {
+    let told = error(&(map("a") + "data:\n" + data));
+    assert!(told.contains("a tab stands where YAML takes only spaces"), "{told}");
+}
+
 /// As kubectl's `LineReader` (`apimachinery/pkg/util/yaml/decoder.go`): each line ends with a line feed.
 #[rstest]
 #[case("|", "x\n")]
