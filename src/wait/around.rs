@@ -27,7 +27,7 @@ pub struct Around {
     pub silent: BTreeMap<String, Duration>,
     /// Events of type `Warning` in the namespace of the pods.
     pub warnings: Vec<Event>,
-    /// The pods and warnings that were there when the wait began, as the UID and the resource version then: what they tell
+    /// The pods, ReplicaSets and warnings that were there when the wait began, as the UID and the resource version then: what they tell
     /// of may have been mended since.
     pub earlier: BTreeMap<String, String>,
     /// What the API forbids to read, with its answer: the rest decides without it.
@@ -91,6 +91,8 @@ pub(super) struct Surroundings {
     warnings: Watched<Event>,
     /// Whether the warnings of the beginning are known, or were asked for in vain.
     warned: bool,
+    /// Whether they were received once.
+    listed: bool,
     beats: Heartbeats,
     now: Around,
 }
@@ -104,6 +106,7 @@ impl Surroundings {
             leases: Watched::new(Api::namespaced(api(), LEASES), watcher::Config::default()),
             warnings: Watched::new(Api::namespaced(api(), namespace), warnings),
             warned: false,
+            listed: false,
             beats: Heartbeats::default(),
             now: Around::default(),
         }
@@ -125,11 +128,12 @@ impl Surroundings {
             }
             seen = self.warnings.next() => {
                 self.now.warnings = known(&self.warnings);
-                if !self.warned && self.warnings.is_complete() {
+                if !self.listed && self.warnings.is_complete() {
+                    self.listed = true;
                     self.now.earlier.extend(self.now.warnings.iter().filter_map(|e| version(&e.metadata)));
                 }
                 // Where they cannot be read for now, the rest decides without them.
-                self.warned |= self.warnings.is_complete() || matches!(seen, Seen::Trouble(_));
+                self.warned |= self.listed || matches!(seen, Seen::Trouble(_));
                 seen
             }
         }
@@ -141,9 +145,9 @@ impl Surroundings {
         is_known(&self.nodes) && is_known(&self.leases) && self.warned
     }
 
-    /// These are the pods with which the wait begins.
-    pub(super) fn begin_with(&mut self, pods: &[Pod]) {
-        self.now.earlier.extend(pods.iter().filter_map(|pod| version(&pod.metadata)));
+    /// These are the objects with which the wait begins.
+    pub(super) fn begin_with<K: kube::Resource>(&mut self, objects: &[K]) {
+        self.now.earlier.extend(objects.iter().filter_map(|object| version(object.meta())));
     }
 
     /// Brings up to date what changes with time.

@@ -225,7 +225,9 @@ fn paused(deployment: &Deployment) -> Option<Verdict> {
 /// since the controller doubles its pauses.
 fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -> Option<Verdict> {
     let newest = newest_refusal(set, around);
-    if newest.is_some_and(|event| around.is_earlier(&event.metadata)) {
+    // An event that nobody can see, or that is gone, leaves the set itself.
+    let last = newest.map(|event| &event.metadata).or(set.map(|set| &set.metadata));
+    if last.is_some_and(|last| around.is_earlier(last)) {
         return None;
     }
     let newest = newest.and_then(|event| event.message.as_deref());

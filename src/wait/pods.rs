@@ -112,7 +112,9 @@ fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Opt
     // Somebody may have brought the image since the last try: the next one tells. It shows as `ErrImagePull` again, also
     // where the kubelet sends no more events about the pod (25 at once, then one in 300 s: `events_cache.go` of client-go).
     let tried = reason == "ErrImagePull" && !around.is_earlier(&pod.metadata);
-    let earlier = event.is_some_and(|event| around.is_earlier(&event.metadata)) && !tried;
+    // An event that nobody can see, or that is gone, leaves the pod itself.
+    let last = event.map_or(&pod.metadata, |event| &event.metadata);
+    let earlier = around.is_earlier(last) && !tried;
     let is_hopeless =
         pull::is_nowhere(image) || pull::failed(reason, text) == pull::Failed::ForGood && !earlier;
     is_hopeless.then(|| {

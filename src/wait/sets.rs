@@ -99,6 +99,7 @@ where
             }
             if !std::mem::replace(&mut begun, true) {
                 self.around.begin_with(&self.pods.objects());
+                self.around.begin_with(&self.replica_sets());
             }
             match answer(self, self.around.now()) {
                 Ok(found) => return Ok((found, wait.took())),

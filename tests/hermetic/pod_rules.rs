@@ -211,6 +211,15 @@ fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wa
     assert_eq!(with(&event), None);
     event.metadata.resource_version = Some("9".into());
     assert!(with(&event).is_some(), "the next try failed, too");
+    // Nobody may read events, or they are gone: the pod is as it was.
+    let unseen = |earlier: &BTreeMap<String, String>| {
+        let back_off = format!("Back-off pulling image \"nginx:1.9.1\": ErrImagePull: {cause}");
+        let mut pod = waiting("ImagePullBackOff", &back_off);
+        pod.metadata.resource_version = Some("5".into());
+        pods::hopeless_in(&pod, &Around { earlier: earlier.clone(), ..Around::default() })
+    };
+    assert_eq!(unseen(&earlier), None);
+    assert!(unseen(&BTreeMap::new()).is_some(), "a pod that came since");
     let mut nowhere = waiting("ErrImagePull", cause);
     nowhere.spec.as_mut().unwrap().containers[0].image = Some("registry.invalid/x:1".into());
     assert!(pods::hopeless(&nowhere).is_some(), "nobody can bring it");
