@@ -34,6 +34,9 @@ fn sample(record: &Record) -> Option<(f64, f64, bool)> {
     }
 }
 
+/// Samples that are recorded within so many seconds came together: the probe asks less often.
+const TOGETHER: f64 = 0.1;
+
 /// A second in which the machine starved may cost a cluster so many: a request is given up and made again, a lease
 /// is renewed only at the next try.
 pub const KNOCK_ON: f64 = 3.0;
@@ -41,6 +44,8 @@ pub const KNOCK_ON: f64 = 3.0;
 /// Seconds in which an API server that has just started may refuse: it serves before it knows its own rules
 /// (`poststarthook/rbac/bootstrap-roles`).
 const STARTING: f64 = 10.0;
+/// Seconds around a refusal in which the server had time for it.
+const ASKED: f64 = 1.0;
 
 /// A time in which the machine starved, in seconds on the records' clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,11 +77,18 @@ impl Machine {
         let mut times: Vec<Starved> = Vec::new();
         let mut sampled: Option<(f64, f64)> = None;
         let mut ended_itself = false;
+        // Before this no sample can have begun: the end of the last one that came in its time. Samples that come together
+        // were held up together.
+        let mut earliest = f64::NEG_INFINITY;
         for record in records {
             ended_itself |= matches!(&record.event, Event::Noted { text } if text.starts_with(GONE));
             let Some((began, ended, in_time)) = sample(record) else { continue };
             let (first, last) = sampled.unwrap_or((began, began));
-            let from = last.min(began);
+            if sampled.is_some() && ended - last > TOGETHER {
+                earliest = last;
+            }
+            // The probe's clock goes on while the machine sleeps, that of the records does not.
+            let from = last.min(began.max(earliest));
             sampled = Some((first, ended));
             match times.last_mut() {
                 _ if in_time && began - from <= STARVED => {}
@@ -111,17 +123,18 @@ impl Machine {
         self.times.iter().map(shared).sum()
     }
 
-    /// As [`Machine::starved_in`], without the times in which one of these refusals lies: what a server answered is its
-    /// own, whatever the machine does. Nothing is left where they lie further apart than [`STARTING`].
+    /// As [`Machine::starved_in`], without the time from the first of these refusals to the last, and [`ASKED`] around
+    /// it: what a server answered is its own, whatever the machine does. Nothing is left where they lie further apart
+    /// than [`STARTING`].
     pub fn starved_but_for(&self, refused: &[f64], from: f64, to: f64) -> f64 {
-        let refused = || refused.iter().filter(|at| from <= **at && **at <= to);
-        let (first, last) = (refused().copied().reduce(f64::min), refused().copied().reduce(f64::max));
-        if first.zip(last).is_some_and(|(first, last)| last - first > STARTING) {
-            return 0.0;
+        let refused = || refused.iter().copied().filter(|at| from <= *at && *at <= to);
+        match refused().reduce(f64::min).zip(refused().reduce(f64::max)) {
+            None => self.starved_in(from, to),
+            Some((first, last)) if last - first > STARTING => 0.0,
+            Some((first, last)) => {
+                self.starved_in(from, first - ASKED) + self.starved_in((last + ASKED).max(from), to)
+            }
         }
-        let fed = |time: &&Starved| refused().any(|at| time.from <= *at && *at <= time.to);
-        let shared = |time: &Starved| (time.to.min(to) - time.from.max(from)).max(0.0);
-        self.times.iter().filter(|time| !fed(time)).map(shared).sum()
     }
 
     /// As [`Machine::fed`], with [`Machine::starved_but_for`].

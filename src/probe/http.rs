@@ -36,9 +36,11 @@ pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Ve
     // What the system said of a connection that did not come about stands among what -v tells. Where a
     // Service led it shows in the kernel's connections without an answer, of the last seconds (SYN_SENT lasts
     // 120 s: Documentation/networking/nf_conntrack-sysctl.rst), if that kernel lists them. A reset ends them.
-    let script = r#"end=$(($(date +%s) + $3)) nl='
+    let script = r#"now() { read -r now _ </proc/uptime; now=${now%.*}; }
+now
+end=$((now + $3)) nl='
 '
-while [ "$(date +%s)" -lt "$end" ]; do
+while now; [ "$now" -lt "$end" ]; do
   told=$(curl -sv -o /dev/null -m "$2" -w '\n%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$1" 2>&1)
   line=${told##*"$nl"} why=
   case $line in

@@ -27,6 +27,7 @@ fn a_claim_of_a_storys_own_is_judged_again_by_the_binary_that_has_it() {
     }
     let observed = Record { event: observed, ..judged.clone() };
     records.splice(at..at, [observed, judged]);
+    (0..).zip(&mut records).for_each(|(seq, record)| record.seq = seq);
     static ALL: [&Claim; 1] = [&OWN];
     let found = |own: &'static [&'static Claim]| {
         let report = rejudge(&records, |_| own).report();

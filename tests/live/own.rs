@@ -26,7 +26,7 @@ static NOTICED: Claim =
 async fn a_hung_worker_is_noticed_and_comes_back() -> anyhow::Result<()> {
     let needs = Needs {
         name: "hung-worker",
-        claims: &[&NOTICED],
+        claims: const { &[&NOTICED] },
         access: Access::Exclusive,
         topology: &THREE,
         apart: None,

@@ -2,7 +2,7 @@
 //!
 //! Observed: `service` object (headless); `pods_before`, `pods_after` lists, around the replacement of
 //! one pod; every `answer` ([`Answer`]) that a pod got, in order; `budget`: seconds until a new address
-//! must be given; `patience`: how many seconds were asked where the right answer did not come.
+//! must be given; `gave_up` ([`GaveUp`]) where the right answer did not come.
 //!
 //! A pod's own name stands in its own /etc/hosts: only what another pod was told counts.
 
@@ -34,6 +34,17 @@ pub struct Answer {
     pub waited: f64,
 }
 
+/// The right answer did not come for as long as was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GaveUp {
+    /// As [`Answer::when`].
+    pub when: String,
+    /// As [`Answer::name`].
+    pub name: String,
+    /// Seconds since the named pod was found ready.
+    pub waited: f64,
+}
+
 /// C2.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let service = Object::observed(evidence, "service")?;
@@ -41,16 +52,16 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     let after = Object::list(evidence, "pods_after")?;
     let budget: f64 = evidence.get("budget")?;
     let answers = answers(evidence)?;
-    let gave_up = evidence.fact("patience").ok().and_then(|(record, waited)| {
-        let (to, waited) = (record.mono_us as f64 / 1e6, waited.as_f64()?);
-        Some(finding.machine.fed(to - waited, to, waited) <= budget)
-    });
-    let excused = gave_up == Some(true);
     let headless = service.text("/spec/clusterIP").unwrap_or("absent");
     finding.check(headless == "None", format!("Service {} has cluster IP {headless}", service.name()));
     for (when, pods) in [("before", &before), ("after", &after)] {
         for pod in pods {
-            finding.part(|f| check_named(f, &service, (when, pods), pod, (&answers, excused)));
+            // The time of one that was replaced is looked at below, from its beginning.
+            let stays = before.iter().any(|p| p.uid() == pod.uid());
+            let allowed = if stays { budget } else { f64::INFINITY };
+            finding.part(|f| {
+                check_named(f, &service, (when, pods), pod, (evidence, &answers, (budget, allowed)))
+            });
         }
     }
     let mut lines = Vec::new();
@@ -83,14 +94,13 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// Checks that the last answer on a pod's name is its address, and another pod's. `excused` says that the machine
-/// starved until nobody asked any more.
+/// Checks that the last answer on a pod's name is its address, another pod's, and came within the budget.
 fn check_named(
     finding: &mut Finding,
     service: &Object<'_>,
     (when, pods): (&str, &[Object<'_>]),
     pod: &Object<'_>,
-    (answers, excused): (&[Answer], bool),
+    (evidence, answers, (budget, allowed)): (&Evidence<'_>, &[Answer], (f64, f64)),
 ) -> Result<(), Missing> {
     let (host, domain) = (pod.text("/spec/hostname"), pod.text("/spec/subdomain"));
     finding.check(
@@ -107,12 +117,32 @@ fn check_named(
         finding
             .unsure(format!("{when}: {} asked for {asked}, which is not the whole name {name}", last.asker));
     }
+    let excused = gave_up(evidence.records(), when, &name)
+        .is_some_and(|(from, to)| finding.machine.fed(from, to, to - from) <= budget);
     finding.check_unless_starved(
         last.addresses == [address],
         excused,
         format!("{when}: {} was told {} for {name}, which has {address}", last.asker, names(&last.addresses)),
     );
+    if let Some((_, told)) = wait(evidence.records(), last).filter(|_| last.waited > allowed) {
+        let to = told.mono_us as f64 / 1e6;
+        let what = format!("{when}: the answer on {name} took {:.1} s of {budget:.1} s", last.waited);
+        finding.within((to - last.waited, to), budget, what);
+    }
     Ok(())
+}
+
+/// From when to when the right answer on a name did not come, in seconds; none where it came.
+fn gave_up(records: &[Record], when: &str, name: &str) -> Option<(f64, f64)> {
+    records.iter().rev().find_map(|record| match &record.event {
+        Event::Observed { what, value, .. } if what == "gave_up" => {
+            let told =
+                GaveUp::deserialize(value).ok().filter(|told| told.when == when && told.name == name)?;
+            let to = record.mono_us as f64 / 1e6;
+            Some((to - told.waited, to))
+        }
+        _ => None,
+    })
 }
 
 /// Whether another pod of the set was told.

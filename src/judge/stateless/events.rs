@@ -75,6 +75,11 @@ pub struct Expected<'e> {
 }
 
 impl Expected<'_> {
+    /// Whether no event about this object has the reason.
+    pub fn is_missing(&self, events: &[Trail<'_>]) -> bool {
+        !events.iter().any(|e| e.regarding() == self.regarding && e.reason() == self.reason)
+    }
+
     /// Whether it is among the events; otherwise what comes nearest.
     ///
     /// # Errors

@@ -254,8 +254,11 @@ fn count(
         // Between two steps nothing counts; from the next one's beginning on it does.
         let later = || steps.iter().position(|s| window.first < s.from && s.from < window.to);
         if let Some(i) = within(steps, window.first).or_else(later) {
-            let from = if steps[i].from > window.first { steps[i].from } else { window.from };
-            let length = machine.fed_but_for(refused, from, window.to, window.to - from);
+            let (from, length) = match steps[i].from > window.first {
+                true => (steps[i].from, window.to - steps[i].from),
+                false => (window.from, window.length()),
+            };
+            let length = machine.fed_but_for(refused, from, window.to, length);
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.outage = tally.outage.max(length);
             tally.away += length;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::lives::{self, Life, Restarts};
-use super::{DRAIN, KUBELET, MYSQL, SET, SLACK, StepCost, TRAP, WEB, costs};
-use crate::event::Record;
+use super::{DRAIN, KUBELET, MYSQL, Object, SET, SLACK, StepCost, TRAP, WEB, costs};
+use crate::event::{Event, Record};
 use crate::judge::outages::Outages;
 use crate::kubernetes::skew::Component;
 
@@ -85,6 +85,7 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
     let own = lives::own(records).unwrap_or_default();
     let lives = lives::all(records);
     let away = Outages::of(records, "api");
+    let lost = lost(records);
     let within = |at: f64| at >= from && at < to;
     let mut found = Vec::new();
     for life in &lives {
@@ -92,7 +93,7 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
         if life.namespace == own && !workload {
             continue;
         }
-        let seen = Seen { life, away: &away, workload, lives: &lives, costs: &costs };
+        let seen = Seen { life, away: &away, workload, lives: &lives, costs: &costs, lost: &lost };
         // A Job that came to its good end was disturbed by nobody.
         let done = life.owner == "Job" && life.succeeded;
         if let Some(at) = life.ending.filter(|at| within(*at) && !done) {
@@ -123,6 +124,34 @@ struct Seen<'s, 'r> {
     workload: bool,
     lives: &'s [Life<'r>],
     costs: &'s [StepCost],
+    lost: &'s [Lost<'r>],
+}
+
+/// A node that was not ready, from one second to another; no node where none was watched.
+type Lost<'r> = (Option<&'r str>, f64, f64);
+
+/// The times in which nodes were not ready, and those in which their watch was broken off.
+fn lost(records: &[Record]) -> Vec<Lost<'_>> {
+    let mut times: Vec<Lost<'_>> = Vec::new();
+    let mut open: BTreeMap<&str, f64> = BTreeMap::new();
+    for record in records {
+        let at = record.mono_us as f64 / 1e6;
+        match &record.event {
+            Event::WatchRestarted { kind, since_us, .. } if kind == "Node" => {
+                times.push((None, since_us.map_or(at, |us| us as f64 / 1e6), at));
+            }
+            Event::ObjectChanged { kind, object, .. } if kind == "Node" => {
+                let Ok(node) = Object::new(object) else { continue };
+                match node.is_ready() {
+                    false => _ = open.entry(node.name()).or_insert(at),
+                    true => times.extend(open.remove(node.name()).map(|from| (Some(node.name()), from, at))),
+                }
+            }
+            _ => {}
+        }
+    }
+    times.extend(open.into_iter().map(|(node, from)| (Some(node), from, f64::INFINITY)));
+    times
 }
 
 impl Seen<'_, '_> {
@@ -152,6 +181,7 @@ impl Seen<'_, '_> {
         if self.life.by_taint
             && !self.workload
             && let Some((step, _)) = self.exchanged(at, true)
+            && self.was_lost(at)
         {
             return Some((step, LOST));
         }
@@ -240,6 +270,13 @@ impl Seen<'_, '_> {
             PLANE.contains(&c.step.step.as_str()) && planes.contains(&node)
         };
         self.step(at, LAG, |c| plane(c) && (!here || self.is_here(c))).map(|step| (Some(step), EXCHANGED))
+    }
+
+    /// Whether the pod's node was not ready at that moment or up to [`LAG`] before, or the watch of nodes saw nothing then.
+    fn was_lost(&self, at: f64) -> bool {
+        self.lost.iter().any(|(node, from, to)| {
+            node.is_none_or(|node| node == self.life.node) && *from <= at && at <= *to + LAG
+        })
     }
 
     fn is_here(&self, cost: &StepCost) -> bool {

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 
-use crate::judge::stateful_set::network::Answer;
+use crate::judge::stateful_set::network::{Answer, GaveUp};
 use crate::scenario::{Failure, Scenario};
 use crate::workload::exec;
 
@@ -67,7 +67,8 @@ async fn ask(
             return Ok(());
         }
         if deadline.is_over() {
-            s.observe("C2", "patience", began.elapsed().as_secs_f64());
+            let waited = began.elapsed().as_secs_f64();
+            s.observe("C2", "gave_up", GaveUp { when: when.to_owned(), name, waited });
             return Ok(());
         }
         last = Some(addresses);

@@ -4,7 +4,7 @@ use rstest::rstest;
 use seatrial::event::{Event, Outcome};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
 
-use super::{sampled, starves};
+use super::{healthy, sampled, starves};
 use crate::ha;
 use crate::story::recorded;
 use crate::upgrade::{self, began, comes_out, put, second};
@@ -67,8 +67,31 @@ fn a_refusal_at_the_end_of_an_outage_leaves_the_starved_time_the_machines() {
         put(&mut records, at + 0.1 + 0.5 * f64::from(n), sampled("api", outcome, 1.0, detail));
     }
     comes_out(&records, "D2", Failed);
-    starves(&mut records, at + 0.2, at + 7.0);
-    comes_out(&records, "D2", Inconclusive);
+    // Also without a pause, beyond the refusal.
+    for until in [7.0, 9.0] {
+        let mut records = records.clone();
+        starves(&mut records, at + 0.2, at + until);
+        comes_out(&records, "D2", Inconclusive);
+    }
+}
+
+/// A machine that slept: the probe's clock went on, that of the records did not.
+#[test]
+fn a_machine_that_slept_later_excuses_nothing_that_failed_before() {
+    let mut records = upgrade::told();
+    let at = began(&records, "preload");
+    for n in 0..19 {
+        let outcome = if n == 0 || n == 18 { Outcome::Acknowledged } else { Outcome::Indeterminate };
+        put(
+            &mut records,
+            at + 0.1 + 0.5 * f64::from(n),
+            sampled("api", outcome, 1.0, "no answer within 2 s"),
+        );
+    }
+    let end = second(records.last().unwrap());
+    healthy(&mut records, at - 1.0, end);
+    put(&mut records, end + 0.25, sampled("control", Outcome::Indeterminate, 3.6e6, "3600000 ms late"));
+    comes_out(&records, "D2", Failed);
 }
 
 /// D2, E1 and A11 excuse a server's own refusal while the machine starved; A7 says rightly that it refuses

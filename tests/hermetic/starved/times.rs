@@ -27,7 +27,6 @@ fn e3_is_open_where_the_machine_starved_in_its_time() {
 /// Nor in these: what the budget is now, and from where to where the machine starved, in seconds from a mark.
 #[rstest]
 #[case::b10("B10", 0.001, "return", (-1.0, 30.0))]
-#[case::c2("C2", 0.0001, "delete-pod", (0.1, 2.1))]
 #[case::c9("C9", 5.0, "declare", (1.0, 6.0))]
 fn a_time_is_open_where_the_machine_starved_in_it(
     #[case] id: &str,
@@ -62,11 +61,42 @@ fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
     let mut records = passing::history("C2");
     let (at, answer) = fact(&mut records, "C2", "answer");
     answer["addresses"] = json!([]);
-    let patience = Event::Observed { claim: "C2".into(), what: "patience".into(), value: json!(120.0) };
-    put(&mut records, at + 130.0, patience);
+    let gave_up = json!({"when": answer["when"], "name": answer["name"], "waited": 120.0});
+    let gave_up = Event::Observed { claim: "C2".into(), what: "gave_up".into(), value: gave_up };
+    put(&mut records, at + 130.0, gave_up);
     comes_out(&records, "C2", Failed);
     starves(&mut records, at + 12.0, at + 100.0);
     comes_out(&records, "C2", Inconclusive);
+}
+
+/// An answer is held against its time also where no pod was replaced.
+#[test]
+fn a_name_that_was_told_late_fails_c2() {
+    let mut records = passing::history("C2");
+    let answer = |r: &mut Record| match &mut r.event {
+        Event::Observed { what, value, .. } if what == "answer" && value["when"] == "before" => {
+            value["waited"] = json!(61.0);
+            true
+        }
+        _ => false,
+    };
+    let at = records.iter_mut().position(answer).map(|at| second(&records[at])).unwrap();
+    comes_out(&records, "C2", Failed);
+    starves(&mut records, at - 1.5, at - 0.1);
+    comes_out(&records, "C2", Inconclusive);
+}
+
+/// Who sent an event does not change by it.
+#[test]
+fn an_event_by_somebody_else_fails_a4_whatever_the_machine_does() {
+    let mut story = recorded();
+    let events = story.fact("A4", "events").as_array_mut().unwrap();
+    let started = events.iter_mut().find(|e| e["reason"] == "Started").unwrap();
+    started["source"]["component"] = json!("somebody");
+    started["reportingComponent"] = json!("somebody");
+    let (at, _) = fact(&mut story.records, "A4", "events");
+    starves(&mut story.records, at - 6.0, at - 2.0);
+    comes_out(&story.records, "A4", Failed);
 }
 
 /// Events are sent when there is time for it.

@@ -146,16 +146,25 @@ type Told2<'t> = (&'t str, &'t str, &'t str);
 
 /// The kubelet of a control plane asks its own API server: while that one is exchanged, its node may be lost.
 #[rstest]
-#[case::own_node("cp", true, "the node was lost while its own API server was exchanged")]
-#[case::another_control_plane("cp2", true, "nothing")]
-#[case::a_worker("w2", true, "nothing")]
-#[case::for_another_reason("cp", false, "nothing")]
+#[case::own_node("cp", true, true, "the node was lost while its own API server was exchanged")]
+#[case::another_control_plane("cp2", true, true, "nothing")]
+#[case::a_worker("w2", true, true, "nothing")]
+#[case::for_another_reason("cp", false, true, "nothing")]
+#[case::by_a_taint_of_somebodys("cp", true, false, "nothing")]
 fn a_pod_that_a_taint_drove_from_its_control_plane(
     #[case] node: &'static str,
     #[case] by_taint: bool,
+    #[case] lost: bool,
     #[case] why: &str,
 ) {
     let mut s = told(&[dns(1.0, node, "a", "ready"), dns(15.0, node, "a", "ending")]);
+    let is = |status: &str| {
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "uid": node},
+            "status": {"conditions": [{"type": "Ready", "status": status}]}})
+    };
+    for (at, status) in [(1.0, "True"), (12.0, if lost { "Unknown" } else { "True" }), (17.0, "True")] {
+        put(&mut s.records, at, changed(is(status)));
+    }
     for record in s.records.iter_mut().filter(|r| by_taint && r.mono_us == 15_000_000) {
         if let Event::ObjectChanged { object, .. } = &mut record.event {
             let conditions = object["status"]["conditions"].as_array_mut().unwrap();
