@@ -98,6 +98,9 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
 pub(super) const GROUPS: [&str; 8] =
     ["steps", "upgrade", "versions", "faults", "nodes", "pods", "probes", "machine"];
 
+/// Seconds between two requests of a probe after which nobody asked: another probe of the same name may come later.
+const SILENT: f64 = 2.0;
+
 #[derive(Default)]
 pub(super) struct Lanes {
     lanes: Vec<Lane>,
@@ -198,10 +201,16 @@ impl Lanes {
     /// was asked for.
     fn answered(&mut self, probe: &str, at: f64, took: Option<f64>, (state, note): (State, &str)) {
         let probe = line(probe);
+        let began = at - took.unwrap_or_default();
         let last = self.asked.insert(probe.clone(), at);
+        let silent = last.filter(|last| took.is_some() && began - last > SILENT);
+        if let Some(last) = silent {
+            self.end("probes", &probe, last);
+        }
+        let last = last.filter(|_| silent.is_none());
         let since = match state {
             State::Good => at,
-            _ => last.unwrap_or(at - took.unwrap_or_default()),
+            _ => last.unwrap_or(began),
         };
         self.turn("probes", &probe, since, (state, line(note)));
     }

@@ -496,6 +496,20 @@ fn an_outage_is_drawn_from_the_last_answer_to_the_next() {
     assert_eq!(spans(&records, "http"), drawn);
 }
 
+/// One probe ends, and later another one of the name begins.
+#[test]
+fn nothing_is_drawn_while_nobody_asks() {
+    let sample = |outcome: &str| json!({"event": "sampled", "probe": "http", "outcome": outcome, "took_ms": 900.0, "detail": ""});
+    let told = told(vec![
+        (0.0, sample("acknowledged")),
+        (1.0, sample("refused")),
+        (6.9, sample("acknowledged")),
+        (8.0, sample("acknowledged")),
+    ]);
+    let drawn = [(0.0, 0.0, State::Good), (0.0, 1.0, State::Bad), (6.9, 8.0, State::Good)];
+    assert_eq!(spans(&told, "http"), drawn);
+}
+
 #[test]
 fn a_pause_is_neither_good_nor_bad() {
     let server = json!({"uuid": "u", "pod": "p", "pod_uid": "x", "node": "w", "address": ""});
