@@ -142,8 +142,9 @@ impl Written {
     }
 }
 
-/// What Docker, Podman and systemd-nspawn leave in a container.
-const CONTAINER: [&str; 3] = ["/.dockerenv", "/run/.containerenv", "/run/systemd/container"];
+/// What Docker, Podman, systemd-nspawn and Kubernetes leave in a container.
+const CONTAINER: [&str; 4] =
+    ["/.dockerenv", "/run/.containerenv", "/run/systemd/container", "/var/run/secrets/kubernetes.io"];
 
 /// A hash of the machine's id (machine-id(5)), which is not to be shown as it is. None where there is no id, and in a
 /// container: the file belongs to the image there, and another container or the machine itself may see the same folder.

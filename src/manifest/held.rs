@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, PartialObjectMeta, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::apply::{KUBERNETES, Served, failed, is_definition, kinds, tried};
-use super::{FIELD_MANAGER, Manifest, ManifestError, Object, is_ours};
+use super::{GUEST, Manifest, ManifestError, Object, is_ours};
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::sanitise;
@@ -87,14 +88,11 @@ impl Holder<'_> {
     fn is_left(&self, claim: &ObjectMeta) -> bool {
         let is_kept = claim.owner_references.iter().flatten().next().is_none();
         let name = claim.name.as_deref().unwrap_or_default();
-        let is_of = |set: &Object| {
-            let (prefix, generated) =
-                set.generate_name().map_or((set.name(), false), |prefix| (prefix, true));
-            is_claim_of(name, &set.body, prefix, generated)
-        };
+        let is_of = |set: &Object| is_claim_of(name, &set.body, set.name());
         let sets = self.manifest.objects().iter().filter(|object| object.is("apps", "StatefulSet"));
         let ours = sets.filter(|set| set.namespace() == claim.namespace.as_deref()).any(is_of);
-        is_kept && !ours && claim.deletion_timestamp.is_none() && !is_ours(claim)
+        let marked = claim.annotations.iter().flatten().any(|(key, _)| key == LEFT_BY);
+        is_kept && !ours && !marked && claim.deletion_timestamp.is_none() && !is_ours(claim)
     }
 }
 
@@ -104,21 +102,19 @@ const CLAIM: &str = "PersistentVolumeClaim";
 /// Annotation on a claim of a StatefulSet that seatrial deletes: the set's name.
 const LEFT_BY: &str = "dev.seatrial/left-by";
 
-/// Whether a claim is one of a StatefulSet: its name is that of a template, of the set and of the pod
-/// (`getPersistentVolumeClaimName` of `pkg/controller/statefulset`). Of a `generated` name only the beginning is known.
-fn is_claim_of(claim: &str, set: &Value, name: &str, generated: bool) -> bool {
-    let is_ordinal = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+/// Whether a claim is one of a StatefulSet of this name: its own name is that of a template, of the set and of the pod
+/// (`getPersistentVolumeClaimName` of `pkg/controller/statefulset`).
+fn is_claim_of(claim: &str, set: &Value, name: &str) -> bool {
     let templates = set["spec"]["volumeClaimTemplates"].as_array();
     templates.into_iter().flatten().filter_map(|t| t["metadata"]["name"].as_str()).any(|template| {
-        let rest = claim.strip_prefix(&format!("{template}-{name}"));
-        rest.and_then(|rest| rest.rsplit_once('-')).is_some_and(|(middle, ordinal)| {
-            is_ordinal(ordinal) && (middle.is_empty() || generated && !middle.contains('-'))
-        })
+        let ordinal = claim.strip_prefix(&format!("{template}-{name}-"));
+        !name.is_empty() && ordinal.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     })
 }
 
-/// Notes on the claims of a StatefulSet of seatrial's, which is about to be deleted, that they are seatrial's too: they
-/// stay when it goes. One that cannot be marked counts as somebody's.
+/// Notes on the claims of a StatefulSet that goes, and is seatrial's or belongs to what is, that they go with their
+/// namespace: they stay when the set goes. Claims that somebody else made are left alone. One that cannot be marked counts
+/// as somebody's.
 pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: Deadline) {
     let (Some(namespace), name) = (set.namespace(), set.name_any()) else { return };
     if set.data["spec"]["volumeClaimTemplates"].as_array().is_none_or(Vec::is_empty) {
@@ -127,12 +123,28 @@ pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: 
     let api = Api::<PersistentVolumeClaim>::namespaced(client.unary.clone(), &namespace);
     let all = ListParams::default();
     let Ok(found) = tried(deadline, || api.list_metadata(&all)).await else { return };
-    for claim in
-        found.items.iter().map(ResourceExt::name_any).filter(|c| is_claim_of(c, &set.data, &name, false))
-    {
+    let is_its = |claim: &&PartialObjectMeta<_>| {
+        is_claim_of(&claim.name_any(), &set.data, &name) && !is_somebodys(CLAIM, &claim.metadata)
+    };
+    for claim in found.items.iter().filter(is_its).map(ResourceExt::name_any) {
         let mark = json!({"apiVersion": "v1", "kind": CLAIM, "metadata": {"name": claim, "annotations": {LEFT_BY: name}}});
-        let (by_us, mark) = (PatchParams::apply(FIELD_MANAGER), Patch::Apply(&mark));
+        // As a guest: the mark alone makes the claim nobody else's.
+        let (by_us, mark) = (PatchParams::apply(GUEST), Patch::Apply(&mark));
         let _ = tried(deadline, || api.patch_metadata(&claim, &by_us, &mark)).await;
+    }
+}
+
+/// As [`mark_claims`], for all such StatefulSets of a namespace.
+pub(super) async fn mark_claims_in(client: &Client, namespace: &str, deadline: Deadline) {
+    let api = Api::<DynamicObject>::namespaced_with(
+        client.unary.clone(),
+        namespace,
+        &ApiResource::erase::<StatefulSet>(&()),
+    );
+    let all = ListParams::default();
+    let Ok(found) = tried(deadline, || api.list(&all)).await else { return };
+    for set in found.items.iter().filter(|set| !is_somebodys("StatefulSet", &set.metadata)) {
+        mark_claims(client, set, deadline).await;
     }
 }
 
@@ -145,10 +157,14 @@ fn definitions() -> ApiResource {
 /// a node owns the mirrors of its static pods. What has no UID is stored nowhere: metrics of pods are so.
 fn is_somebodys(kind: &str, meta: &ObjectMeta) -> bool {
     let is_owned = meta.owner_references.iter().flatten().any(|owner| owner.kind != "Node");
+    let marked = meta.annotations.iter().flatten().any(|(key, _)| key == LEFT_BY);
     let mut managers =
         meta.managed_fields.iter().flatten().filter(|entry| entry.subresource.is_none()).peekable();
     let is_made = managers.peek().is_some()
-        && managers.all(|entry| KUBERNETES.contains(&entry.manager.as_deref().unwrap_or_default()));
+        && managers.all(|entry| {
+            let manager = entry.manager.as_deref().unwrap_or_default();
+            KUBERNETES.contains(&manager) || marked && manager == GUEST
+        });
     // Each namespace has it, and nobody manages any of its fields.
     let is_account = kind == "ServiceAccount" && meta.name.as_deref() == Some("default");
     let goes = meta.deletion_timestamp.is_some();

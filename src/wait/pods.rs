@@ -114,7 +114,8 @@ fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Opt
     let tried = reason == "ErrImagePull" && !around.is_earlier(&pod.metadata);
     // An event that nobody can see, or that is gone, leaves the pod itself.
     let last = event.map_or(&pod.metadata, |event| &event.metadata);
-    let earlier = around.is_earlier(last) && !tried;
+    // Nobody brings an image whose name is none.
+    let earlier = around.is_earlier(last) && !tried && reason != "InvalidImageName";
     let is_hopeless =
         pull::is_nowhere(image) || pull::failed(reason, text) == pull::Failed::ForGood && !earlier;
     is_hopeless.then(|| {
@@ -158,10 +159,13 @@ fn pull_event<'a>(
 /// `pkg/kubelet/kuberuntime`).
 fn refused_image<'p>(pod: &'p Pod, container: &'p ContainerStatus, text: &str) -> &'p str {
     let own = image(pod, container);
-    if text.contains(own) {
-        return own;
-    }
-    volume_images(pod).find(|image| text.contains(image)).unwrap_or(own)
+    let names = |image: &&str| pull::names(text, image);
+    let quoted = [own].into_iter().chain(volume_images(pod)).find(names);
+    quoted.unwrap_or_else(|| {
+        let told = |image: &&str| text.contains(image);
+        let longest = volume_images(pod).filter(told).max_by_key(|image| image.len());
+        longest.filter(|image| image.contains(own) || !text.contains(own)).unwrap_or(own)
+    })
 }
 
 fn volume_images(pod: &Pod) -> impl Iterator<Item = &str> {

@@ -397,7 +397,7 @@ async fn a_namespace_of_ours_that_holds_what_is_somebodys_is_not_deleted() {
 async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
-    let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: apps/v1\nkind: StatefulSet\n\
+    let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {a: b}}\n---\napiVersion: apps/v1\nkind: StatefulSet\n\
                 metadata: {name: web, namespace: shop}\nspec: {serviceName: web, selector: {matchLabels: {app: web}}, template: \
                 {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: nginx}]}}, \
                 volumeClaimTemplates: [{metadata: {name: www}}]}\n";
@@ -419,6 +419,19 @@ async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
     for name in ["data-mysql-0", "www-web-x"] {
         fake.remove("PersistentVolumeClaim", "shop", name);
     }
+    // One that somebody made before the set came, with rows in it, is no set's.
+    fake.put(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "www-web-7", "namespace": "shop",
+        "managedFields": [{"manager": "kubectl-create", "operation": "Update", "fieldsV1": {}}]}}));
+    manifest::apply(&client, &manifest, within(10)).await.unwrap();
+    let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err().to_string();
+    assert!(error.ends_with("PersistentVolumeClaim shop/www-web-7"), "{error}");
+    fake.remove("PersistentVolumeClaim", "shop", "www-web-7");
+    // A set that belongs to an object of the manifest goes with it.
+    fake.put(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "shop",
+            "ownerReferences": [{"apiVersion": "example.test/v1", "kind": "Database", "name": "db", "uid": "u"}],
+            "managedFields": [{"manager": "operator", "operation": "Update", "fieldsV1": {}}]},
+        "spec": {"volumeClaimTemplates": [{"metadata": {"name": "rows"}}]}}));
+    claim("rows-db-0");
     // A manifest of the namespace alone: the claims of the set that we deleted are known by their mark.
     let alone = Manifest::read("n.yaml", text.split("---").next().unwrap()).unwrap();
     manifest::delete(&client, &alone, within(10)).await.unwrap();

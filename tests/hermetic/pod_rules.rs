@@ -220,6 +220,11 @@ fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wa
     };
     assert_eq!(unseen(&earlier), None);
     assert!(unseen(&BTreeMap::new()).is_some(), "a pod that came since");
+    let mut none =
+        waiting("InvalidImageName", "couldn't parse image name \"Nginx:1\": invalid reference format");
+    none.metadata.resource_version = Some("5".into());
+    let around = Around { earlier: earlier.clone(), ..Around::default() };
+    assert!(pods::hopeless_in(&none, &around).is_some(), "no try can have another result");
     let mut nowhere = waiting("ErrImagePull", cause);
     nowhere.spec.as_mut().unwrap().containers[0].image = Some("registry.invalid/x:1".into());
     assert!(pods::hopeless(&nowhere).is_some(), "nobody can bring it");
@@ -248,6 +253,11 @@ fn the_image_of_a_volume_that_is_nowhere_is_named(#[case] reason: &str, #[case] 
     event.message = Some(format!("Failed to pull image \"quay.io/x/data:v9\": {message}"));
     let around = Around { warnings: vec![event], ..Around::default() };
     assert!(pods::hopeless_in(&typed(&pod), &around).is_some(), "the event has the cause");
+    // Its name may hold that of the container's image.
+    pod["spec"]["volumes"][0]["image"]["reference"] = json!("reg.example/nginx:1.9.1-data:v9");
+    pod["status"]["containerStatuses"][0]["state"]["waiting"] = json!({"reason": reason, "message": message.replace("quay.io/x/data:v9", "reg.example/nginx:1.9.1-data:v9")});
+    let why = pods::hopeless(&typed(&pod)).expect("nobody has it");
+    assert!(why.contains("image reg.example/nginx:1.9.1-data:v9 for pod "), "{why}");
 }
 
 /// The image of a pod can be changed (`kubectl set image pod/...`). Since 1.34 the status says which generation of the

@@ -275,7 +275,9 @@ impl Reader<'_> {
             .is_some_and(|begin| begin[..4].iter().all(u8::is_ascii_digit) && begin[4] == b'-');
         if time {
             let length = line.bytes().take(48).position(|b| b == b' ').map_or(0, |blank| blank + 1);
-            let stream = ["stdout F ", "stderr F "].iter().find(|s| line[length..].starts_with(**s));
+            let stream = ["stdout F ", "stderr F ", "stdout P ", "stderr P "]
+                .iter()
+                .find(|s| line[length..].starts_with(**s));
             return length + stream.map_or(0, |stream| stream.len());
         }
         let begun = line.trim_start_matches([' ', '\t']);
@@ -326,6 +328,7 @@ mod tests {
             "{\n \"kind\": \"Secret\",\n \"data\": {\n  \"a\": \"c2Vj\"\npanic: gone\n",
             "2026-11-30T10:00:00Z {\n2026-11-30T10:00:00Z  \"kind\": \"Secret\",\n2026-11-30T10:00:00Z  \"data\": {\"a\": \"c2Vj\"}\n",
             "2026-11-30T10:00:00.1+01:00 stdout F {\n2026-11-30T10:00:00.1+01:00 stdout F  \"kind\": \"Secret\", \"data\": {\"a\": \"c2Vj\"}\n",
+            "2026-11-30T10:00:00.1+01:00 stdout F {\n2026-11-30T10:00:00.1+01:00 stdout P  \"data\": {\"a\": \"c2Vj\"},\n2026-11-30T10:00:00.1+01:00 stdout F  \"kind\": \"Secret\"}\n",
             "Nov 30 10:00:00 w1 app[7]: {\nNov 30 10:00:00 w1 app[7]:   \"kind\": \"Secret\",\nNov 30 10:00:00 w1 app[7]:   \"stringData\": {\"a\": \"c2Vj\"}}\n",
             "{\"items\": [{\"data\": {\"a\": \"c2Vj\"}}],\n\"kind\": \"SecretList\"}",
             "[main] {x} [{\"type\": \"ADDED\", \"object\": {\"kind\": \"Secret\", \"data\": {\"a\": \"c2Vj\"}}}",

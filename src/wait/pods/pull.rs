@@ -86,10 +86,21 @@ pub(super) fn has_cause(reason: &str, message: &str) -> bool {
 /// Whether the kubelet's text is not about another image than this one, as the pod was changed since. Texts name the
 /// image, with the default tag where it has none (`applyDefaultImageTag`).
 pub(super) fn is_about(text: &str, image: &str) -> bool {
-    let named = ["Back-off pulling image \"", "Failed to pull image \""]
-        .iter()
-        .find_map(|prefix| text.strip_prefix(prefix)?.split_once('"'));
-    named.is_none_or(|(named, _)| named.strip_prefix(image).is_some_and(|tag| matches!(tag, "" | ":latest")))
+    named(text).is_none_or(|named| is_named(named, image))
+}
+
+/// Whether the kubelet's text names this image.
+pub(super) fn names(text: &str, image: &str) -> bool {
+    named(text).is_some_and(|named| is_named(named, image))
+}
+
+fn named(text: &str) -> Option<&str> {
+    let prefixes = ["Back-off pulling image \"", "Failed to pull image \""];
+    Some(prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)?.split_once('"'))?.0)
+}
+
+fn is_named(named: &str, image: &str) -> bool {
+    named.strip_prefix(image).is_some_and(|tag| matches!(tag, "" | ":latest"))
 }
 
 /// The registry's answer to the manifest: containerd resolves the name, gets 404, and ends the text with it.
