@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::lost::{Holds, Touched};
 use super::object::Object;
-use super::outages::{Asked, Cause, Outages};
+use super::outages::{Asked, Cause, Outages, Refusal};
 use super::upgrade::LEDGER;
 use super::watched::{Gap, gaps};
 use super::{Evidence, Finding, Missing, clock};
@@ -289,16 +289,17 @@ pub fn is_answer(event: &Event) -> bool {
     }
 }
 
-/// When each probe got an answer that was a refusal, in seconds on the log's monotonic clock. The rows of every writer
+/// When each probe got an answer that was a refusal. The rows of every writer
 /// are the [`LEDGER`]'s.
-pub fn refusals(records: &[Record]) -> BTreeMap<&str, Vec<f64>> {
-    let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+pub fn refusals(records: &[Record]) -> BTreeMap<&str, Vec<Refusal>> {
+    let mut all: BTreeMap<&str, Vec<Refusal>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_answer(&record.event)) {
-        let probe = match &record.event {
-            Event::Sampled { probe, .. } => probe,
-            _ => LEDGER,
+        let at = record.mono_us as f64 / 1e6;
+        let (probe, began) = match &record.event {
+            Event::Sampled { probe, took_ms, .. } => (probe.as_str(), at - took_ms / 1e3),
+            _ => (LEDGER, at),
         };
-        all.entry(probe).or_default().push(record.mono_us as f64 / 1e6);
+        all.entry(probe).or_default().push((began, at));
     }
     all
 }

@@ -22,7 +22,7 @@ use super::evidence::seconds_between;
 use super::fault::{self, Power};
 use super::machine::Machine;
 use super::object::{Object, names};
-use super::outages::{Asked, Outages, Window};
+use super::outages::{Asked, Outages, Refusal, Window};
 use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Event, Outcome, Record};
 
@@ -213,7 +213,7 @@ impl Absence {
     fn of(
         windows: &[&Window],
         (between, probe): (&[Record], &str),
-        refused: &[f64],
+        refused: &[Refusal],
         machine: &Machine,
     ) -> Self {
         let mut absence = Self::default();
@@ -225,7 +225,8 @@ impl Absence {
         for asked in between.iter().filter_map(|record| Asked::of(record, |name| name == probe)) {
             let Asked::Request { from, to, outcome, .. } = asked else { continue };
             let failed = outcome != Outcome::Acknowledged;
-            if !failed || machine.starved_but_for(refused, from, to) == 0.0 {
+            let answered = refused.iter().any(|(_, at)| *at == to);
+            if !failed || answered || machine.starved_but_for(refused, from, to) == 0.0 {
                 absence.requests += 1;
                 absence.failed += usize::from(failed);
             }

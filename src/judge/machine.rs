@@ -2,7 +2,7 @@
 //! a request may fail for want of processor time, and what failed leaves a claim open; while it is healthy, the
 //! cluster is to blame. It turns nothing green.
 
-use super::outages::Asked;
+use super::outages::{Asked, Refusal};
 use crate::event::{Event, Outcome, Record};
 
 /// Name of the control probe in its samples.
@@ -123,22 +123,23 @@ impl Machine {
         self.times.iter().map(shared).sum()
     }
 
-    /// As [`Machine::starved_in`], without the time from the first of these refusals to the last, and [`ASKED`] around
-    /// it: what a server answered is its own, whatever the machine does. Nothing is left where they lie further apart
+    /// As [`Machine::starved_in`], without the time from the beginning of the first of these refusals to the end of the
+    /// last, and [`ASKED`] around it: what a server answered is its own, whatever the machine does. Nothing is left where they lie further apart
     /// than [`STARTING`].
-    pub fn starved_but_for(&self, refused: &[f64], from: f64, to: f64) -> f64 {
-        let refused = || refused.iter().copied().filter(|at| from <= *at && *at <= to);
-        match refused().reduce(f64::min).zip(refused().reduce(f64::max)) {
+    pub fn starved_but_for(&self, refused: &[Refusal], from: f64, to: f64) -> f64 {
+        let refused = || refused.iter().filter(|(_, at)| from <= *at && *at <= to);
+        let first = refused().map(|(began, _)| *began).reduce(f64::min);
+        match first.zip(refused().map(|(_, at)| *at).reduce(f64::max)) {
             None => self.starved_in(from, to),
             Some((first, last)) if last - first > STARTING => 0.0,
             Some((first, last)) => {
-                self.starved_in(from, first - ASKED) + self.starved_in((last + ASKED).max(from), to)
+                self.starved_in(from, (first - ASKED).min(to)) + self.starved_in((last + ASKED).max(from), to)
             }
         }
     }
 
     /// As [`Machine::fed`], with [`Machine::starved_but_for`].
-    pub fn fed_but_for(&self, refused: &[f64], from: f64, to: f64, length: f64) -> f64 {
+    pub fn fed_but_for(&self, refused: &[Refusal], from: f64, to: f64, length: f64) -> f64 {
         (length - KNOCK_ON * self.starved_but_for(refused, from, to)).max(0.0)
     }
 

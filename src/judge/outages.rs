@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 
 use crate::event::{Event, Outcome, Record};
 
+/// When a request began that was refused, and when it was, in seconds on the log's monotonic clock.
+pub type Refusal = (f64, f64);
+
 /// Why there was no answer, as far as a probe can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {

@@ -69,7 +69,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     };
     s.step("make volumes", SHORT, web.prepare()).await?;
     s.step("apply the manifest", ROLLOUT, web.start()).await?;
-    s.step("delete a pod", ROLLOUT, web.replace()).await?;
+    s.step("delete a pod", ROLLOUT + 2 * names::PATIENCE, web.replace()).await?;
     s.step("scale down and up", ROLLOUT, web.scale()).await?;
     s.step("scale down with an unready pod", ROLLOUT, web.refuse()).await?;
     s.step("change the image", ROLLOUT, web.update()).await?;

@@ -240,38 +240,63 @@ pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
         && Selector::try_from(selector).is_ok_and(|s| s.matches(&labels))
 }
 
-/// Controllers whose pods are not all ready. Jobs are none: their pods are made to end, and those of a CronJob whose
-/// pods fail are never all ready.
-pub(super) fn unready(pods: &[Pod]) -> BTreeSet<String> {
-    let waits = |p: &&Pod| pods::is_live(p) && !pods::is_ready(p);
-    pods.iter().filter(waits).filter_map(owner).collect()
+/// What was not ready when an upgrade began: the upgrade does not wait for it.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// Controllers, by [`owner`], and Deployments, by [`deployment`], with a pod that was not ready.
+    unready: BTreeSet<String>,
+    /// Controllers that had pods.
+    owners: BTreeSet<String>,
 }
 
-/// What a pod belongs to, the same for all pods that replace one another: those of a Deployment may have another
-/// ReplicaSet meanwhile, whose name is the Deployment's and the hash of the template.
-fn owner(pod: &Pod) -> Option<String> {
-    let owner = pod.owner_references().iter().find(|o| o.controller == Some(true));
-    let namespace = pod.namespace().unwrap_or_default();
-    let Some(owner) = owner else { return Some(format!("{namespace}/{}", pod.name_any())) };
-    let deployment =
-        pod.labels().get(HASH_LABEL).and_then(|hash| owner.name.strip_suffix(&format!("-{hash}")));
-    match (owner.kind.as_str(), deployment) {
-        ("Job", _) => None,
-        ("ReplicaSet", Some(deployment)) => Some(format!("{namespace}/Deployment/{deployment}")),
-        _ => Some(format!("{namespace}/{}", owner.uid)),
+impl Before {
+    /// Of these pods.
+    pub(super) fn of(pods: &[Pod]) -> Self {
+        let unready = pods.iter().filter(|pod| waits(pod));
+        let names = |pod: &Pod| [Some(owner(pod)), deployment(pod)].into_iter().flatten().collect::<Vec<_>>();
+        Self { unready: unready.flat_map(names).collect(), owners: pods.iter().map(owner).collect() }
     }
+
+    /// Whether a pod that is not ready is none of the upgrade's doing: its controller had such pods before, or it is of a
+    /// new template of a Deployment that had. Pods of Jobs are made to end, and those of a CronJob whose pods fail are
+    /// never all ready.
+    fn excuses(&self, pod: &Pod) -> bool {
+        let owner = owner(pod);
+        let is_new = !self.owners.contains(&owner);
+        let of_job = pod.owner_references().iter().any(|o| o.controller == Some(true) && o.kind == "Job");
+        let again = is_new && deployment(pod).is_some_and(|deployment| self.unready.contains(&deployment));
+        of_job || self.unready.contains(&owner) || again
+    }
+}
+
+fn waits(pod: &Pod) -> bool {
+    pods::is_live(pod) && !pods::is_ready(pod)
+}
+
+/// Namespace and UID of a pod's controller; its own name where it has none.
+fn owner(pod: &Pod) -> String {
+    let owner = pod.owner_references().iter().find(|o| o.controller == Some(true));
+    format!("{}/{}", pod.namespace().unwrap_or_default(), owner.map_or(pod.name_any(), |o| o.uid.clone()))
+}
+
+/// The Deployment of a pod, by the name of its ReplicaSet, which is the Deployment's and the hash of the template.
+fn deployment(pod: &Pod) -> Option<String> {
+    let owner =
+        pod.owner_references().iter().find(|o| o.controller == Some(true) && o.kind == "ReplicaSet")?;
+    let name = owner.name.strip_suffix(&format!("-{}", pod.labels().get(HASH_LABEL)?))?;
+    Some(format!("{}/Deployment/{name}", pod.namespace().unwrap_or_default()))
 }
 
 /// Waits until every pod is ready, but for those whose controller had pods that were not before, and those of Jobs;
 /// gives the number of ready ones.
 pub(super) async fn pods_back(
     client: &Client,
-    before: &BTreeSet<String>,
+    before: &Before,
     deadline: Deadline,
 ) -> Result<usize, UpgradeError> {
     let before = before.clone();
     let back = check("all pods ready again", move |pods: &[Pod]| {
-        let is_late = |p: &&Pod| unready(std::slice::from_ref(p)).iter().any(|owner| !before.contains(owner));
+        let is_late = |p: &&Pod| waits(p) && !before.excuses(p);
         let late: Vec<&Pod> = pods.iter().filter(is_late).collect();
         Verdict::met_if(late.is_empty(), || pods::describe_all(late))
     });
@@ -322,10 +347,19 @@ mod tests {
     /// Each run of a CronJob is another Job, and each template of a Deployment another ReplicaSet.
     #[test]
     fn what_was_not_ready_before_is_known_by_what_makes_its_pods() {
-        assert_eq!(unready(&[pod("Job", "backup-2901")]), BTreeSet::new());
-        let of = |owner: &str| unready(&[pod("ReplicaSet", owner)]);
-        assert_eq!(of("web-5d4f"), of("web-77cc"));
-        assert_ne!(of("web-5d4f"), of("shop-5d4f"));
-        assert_ne!(unready(&[pod("StatefulSet", "a-1")]), unready(&[pod("StatefulSet", "b-1")]));
+        let mut ready = pod("ReplicaSet", "web-a1");
+        ready.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "True".into();
+        let before = Before::of(&[ready, pod("ReplicaSet", "web-b2"), pod("StatefulSet", "db-1")]);
+        for (kind, owner, excused) in [
+            ("ReplicaSet", "web-b2", true),
+            ("ReplicaSet", "web-c3", true),
+            ("ReplicaSet", "web-a1", false),
+            ("ReplicaSet", "shop-c3", false),
+            ("StatefulSet", "db-1", true),
+            ("StatefulSet", "db-2", false),
+            ("Job", "backup-2901", true),
+        ] {
+            assert_eq!(before.excuses(&pod(kind, owner)), excused, "{owner}");
+        }
     }
 }

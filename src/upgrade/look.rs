@@ -18,6 +18,7 @@ use kube::runtime::watcher;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::drain::Before;
 use super::drain::{asks_budgets, counts, full_name, moves, unmanaged, uses_up};
 use super::error::UpgradeError;
 use super::facts::{BudgetFacts, ClusterFacts, NodeFacts};
@@ -168,12 +169,12 @@ ctr -n k8s.io images ls -q"#;
     Ok((facts, kubectl))
 }
 
-/// Controllers whose pods are not all ready now.
+/// What is not ready now.
 ///
 /// # Errors
 /// The API.
-pub(super) async fn unready(client: &Client) -> Result<BTreeSet<String>, UpgradeError> {
-    Ok(super::drain::unready(&list::<Pod>(client, "the pods").await?))
+pub(super) async fn unready(client: &Client) -> Result<Before, UpgradeError> {
+    Ok(Before::of(&list::<Pod>(client, "the pods").await?))
 }
 
 /// The versions of everything that the API shows: kubectl, which it does not know, left out.

@@ -20,7 +20,7 @@ pub(crate) mod said;
 pub mod step;
 mod told;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ use crate::progress::Progress;
 
 pub use crate::kubernetes::skew::{Component, State};
 pub use crate::kubernetes::version::{NoVersion, Version};
-pub use drain::{drain, is_cordoned_by_us, uncordon};
+pub use drain::{Before, drain, is_cordoned_by_us, uncordon};
 pub use error::UpgradeError;
 pub use etcd::EtcdPolicy;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
@@ -73,8 +73,8 @@ pub struct Upgrading<'a> {
     pub artefacts: &'a Artefacts,
     /// The journal, which was begun.
     pub journal: &'a Journal,
-    /// Controllers whose pods were not all ready when the hop began.
-    pub unready_before: BTreeSet<String>,
+    /// What was not ready when the hop began.
+    pub unready_before: Before,
     /// The cgroup version of each node.
     pub cgroups: BTreeMap<String, u8>,
     /// How long a drain is tried.

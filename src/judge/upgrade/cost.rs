@@ -8,7 +8,7 @@ use crate::event::{EndedStep, UpgradeStep};
 use crate::event::{Event, Outcome, Record};
 use crate::judge::availability::refusals;
 use crate::judge::machine::Machine;
-use crate::judge::outages::{Asked, Outages, probe_of};
+use crate::judge::outages::{Asked, Outages, Refusal, probe_of};
 
 /// Name of the ledger among the probes.
 pub const LEDGER: &str = "ledger";
@@ -228,7 +228,7 @@ fn count(
     probe: &str,
     asked: &[Began],
     end: f64,
-    (machine, refused): (&Machine, &[f64]),
+    (machine, refused): (&Machine, &[Refusal]),
 ) {
     let within =
         |steps: &[StepCost], moment: f64| steps.iter().rposition(|s| s.from <= moment && moment < s.to);
@@ -239,7 +239,8 @@ fn count(
         })
     };
     for ((_, began), to, outcome) in requests() {
-        let explained = outcome != Outcome::Acknowledged && machine.starved_but_for(refused, began, to) > 0.0;
+        let answered = outcome == Outcome::Acknowledged || refused.iter().any(|(_, at)| *at == to);
+        let explained = !answered && machine.starved_but_for(refused, began, to) > 0.0;
         if let Some(i) = within(steps, to).filter(|_| !explained) {
             let tally = steps[i].probes.entry(probe.into()).or_default();
             tally.requests += 1;

@@ -14,7 +14,7 @@ use crate::workload::exec;
 /// of the pods may be a moment old.
 pub(super) const BUDGET: Duration = Duration::from_secs(60);
 /// How long is asked: an answer that comes after its time shows how late it was.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two questions: an answer cannot be watched.
 const AGAIN: Duration = Duration::from_millis(500);
 /// kubeadm's domain of a cluster (`networking.dnsDomain`); kind leaves it as it is.

@@ -75,6 +75,21 @@ fn a_refusal_at_the_end_of_an_outage_leaves_the_starved_time_the_machines() {
     }
 }
 
+/// A refusal that took its time is an answer all the same.
+#[test]
+fn slow_refusals_are_the_servers_own_also_while_the_machine_starves() {
+    let mut records = upgrade::told();
+    let at = began(&records, "preload");
+    put(&mut records, at + 0.1, sampled("api", Outcome::Acknowledged, 1.0, "200"));
+    for n in 1..=4 {
+        let refused = sampled("api", Outcome::Refused, 1900.0, "403 Forbidden: pods is forbidden");
+        put(&mut records, at + 0.1 + 2.15 * f64::from(n), refused);
+    }
+    comes_out(&records, "D2", Failed);
+    starves(&mut records, at + 0.2, at + 8.9);
+    comes_out(&records, "D2", Failed);
+}
+
 /// A machine that slept: the probe's clock went on, that of the records did not.
 #[test]
 fn a_machine_that_slept_later_excuses_nothing_that_failed_before() {

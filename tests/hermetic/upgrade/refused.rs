@@ -198,7 +198,7 @@ impl Ground {
             etcd: EtcdPolicy::Upgrade,
             artefacts: &artefacts,
             journal: &journal,
-            unready_before: BTreeSet::new(),
+            unready_before: upgrade::Before::default(),
             cgroups: BTreeMap::new(),
             drain: self.drain,
             progress: (&progress, "step".into()),
