@@ -5,19 +5,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 /// Namespaces that kubeadm and kind make.
 pub(super) const SYSTEM: [&str; 5] =
     ["default", "kube-node-lease", "kube-public", "kube-system", "local-path-storage"];
-/// Objects that kubeadm, kind and Kubernetes itself make. Sources: kubeadm's constants.go, the API server's
+/// Objects that kubeadm, kind, Kubernetes itself and the node images that seatrial builds make. Sources: kubeadm's constants.go, the API server's
 /// controllers clusterauthenticationtrust and legacytokentracking, its bootstrappolicy/policy.go and
-/// scheduling/storage_scheduling.go, kind's const_cni.go and const_storage.go.
-pub(super) const MADE: [&str; 33] = [
+/// scheduling/storage_scheduling.go, kind's const_cni.go and const_storage.go, and offline/node/files/kind/manifests.
+pub(super) const MADE: [&str; 36] = [
     "ClusterRole admin",
     "ClusterRole cluster-admin",
     "ClusterRole edit",
     "ClusterRole kindnet",
     "ClusterRole local-path-provisioner-role",
+    "ClusterRole seatrial-podnet",
     "ClusterRole view",
     "ClusterRoleBinding cluster-admin",
     "ClusterRoleBinding kindnet",
     "ClusterRoleBinding local-path-provisioner-bind",
+    "ClusterRoleBinding seatrial-podnet",
     "ConfigMap kube-public/cluster-info",
     "ConfigMap kube-system/coredns",
     "ConfigMap kube-system/extension-apiserver-authentication",
@@ -41,6 +43,7 @@ pub(super) const MADE: [&str; 33] = [
     "Service default/kubernetes",
     "Service kube-system/kube-dns",
     "ServiceAccount local-path-storage/local-path-provisioner-service-account",
+    "StorageClass manual",
     "StorageClass standard",
 ];
 /// Beginnings of the names of roles and bindings that belong to Kubernetes and kubeadm.
@@ -144,5 +147,30 @@ pub(super) fn says_so(kind: &str, meta: &ObjectMeta) -> bool {
         // The annotation alone may be copied.
         "FlowSchema" | "PriorityLevelConfiguration" => annotated(AUTOUPDATE) && managed(PRODUCER),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+
+    /// Without it no cluster of a built image is ever removed by itself.
+    #[test]
+    fn what_the_built_node_images_bring_is_nobodys() {
+        for text in [
+            include_str!("../../offline/node/files/kind/manifests/default-cni.yaml"),
+            include_str!("../../offline/node/files/kind/manifests/default-storage.yaml"),
+        ] {
+            let brought = Manifest::read("brought.yaml", text).unwrap();
+            assert!(!brought.objects().is_empty());
+            for object in brought.objects() {
+                let text = match object.namespace() {
+                    Some(namespace) => format!("{} {namespace}/{}", object.kind(), object.name()),
+                    None => format!("{} {}", object.kind(), object.name()),
+                };
+                assert!(is_made(&text), "{text}");
+            }
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use seatrial::cluster::{self, ReapOptions};
+use anyhow::{Context, ensure};
+use seatrial::cluster::{self, Action, ReapOptions};
 use seatrial::deadline::Deadline;
 use seatrial::exec::Exec;
 use serde_json::Value;
@@ -48,6 +48,11 @@ async fn a_killed_process_leaves_nothing_broken() -> anyhow::Result<()> {
         done.push(round.with_context(|| format!("round {n} of SEATRIAL_SEED={seed}"))?);
     }
     tell(&done, seed);
+    // Nobody else has put anything into it: idle, it goes by itself.
+    let idle = ReapOptions { idle: Some(Duration::ZERO), dry_run: true, ..ReapOptions::default() };
+    let reaped = cluster::reap(&ground.settings, &ground.engine, idle, &ground.progress).await?;
+    let goes = reaped.iter().any(|r| r.name == ground.name && matches!(r.action, Action::Remove(_)));
+    ensure!(goes, "{reaped:?}");
     ground.leave().await
 }
 
