@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::apply::{Served, failed, is_definition, segment, tried};
 use super::faults::Failures;
-use super::held::{Holder, mark_claims, mark_claims_in};
+use super::held::{Holder, mark_claims};
 use super::{Manifest, ManifestError, NAMESPACE_LABEL, Object, is_ours};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
@@ -28,10 +28,6 @@ use crate::wait::{self, WaitError, namespaces};
 /// [`ManifestError::Left`] with what holds the object, and [`ManifestError::Api`], end the deletion.
 pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) -> Result<(), ManifestError> {
     let served = Served::ask(client, manifest, deadline).await?;
-    // Before anything goes: later nobody knows whose the claims of a set were that went with its owner.
-    for object in manifest.objects().iter().filter(|object| object.is("", "Namespace")) {
-        mark_claims_in(client, object.name(), deadline).await;
-    }
     let mut failures = Failures::default();
     let (definitions, others): (Vec<&Object>, Vec<&Object>) =
         manifest.objects().iter().rev().partition(|object| is_definition(object));

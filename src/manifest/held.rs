@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -112,9 +111,9 @@ fn is_claim_of(claim: &str, set: &Value, name: &str) -> bool {
     })
 }
 
-/// Notes on the claims of a StatefulSet that goes, and is seatrial's or belongs to what is, that they go with their
-/// namespace: they stay when the set goes. Claims that somebody else made are left alone. One that cannot be marked counts
-/// as somebody's.
+/// Notes on the claims of a StatefulSet of seatrial's, which is about to be deleted, that they go with their namespace:
+/// they stay when the set goes. Claims that somebody else made are left alone. One that cannot be marked counts as
+/// somebody's, and so do the claims of sets that an operator made: nobody knows whose those were.
 pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: Deadline) {
     let (Some(namespace), name) = (set.namespace(), set.name_any()) else { return };
     if set.data["spec"]["volumeClaimTemplates"].as_array().is_none_or(Vec::is_empty) {
@@ -131,20 +130,6 @@ pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: 
         // As a guest: the mark alone makes the claim nobody else's.
         let (by_us, mark) = (PatchParams::apply(GUEST), Patch::Apply(&mark));
         let _ = tried(deadline, || api.patch_metadata(&claim, &by_us, &mark)).await;
-    }
-}
-
-/// As [`mark_claims`], for all such StatefulSets of a namespace.
-pub(super) async fn mark_claims_in(client: &Client, namespace: &str, deadline: Deadline) {
-    let api = Api::<DynamicObject>::namespaced_with(
-        client.unary.clone(),
-        namespace,
-        &ApiResource::erase::<StatefulSet>(&()),
-    );
-    let all = ListParams::default();
-    let Ok(found) = tried(deadline, || api.list(&all)).await else { return };
-    for set in found.items.iter().filter(|set| !is_somebodys("StatefulSet", &set.metadata)) {
-        mark_claims(client, set, deadline).await;
     }
 }
 

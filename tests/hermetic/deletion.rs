@@ -426,12 +426,16 @@ async fn claims_that_somebodys_former_stateful_set_left_hold_the_namespace() {
     let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err().to_string();
     assert!(error.ends_with("PersistentVolumeClaim shop/www-web-7"), "{error}");
     fake.remove("PersistentVolumeClaim", "shop", "www-web-7");
-    // A set that belongs to an object of the manifest goes with it.
-    fake.put(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "shop",
+    // Nor is one of a set that another object made, whosever that is.
+    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "shop",
             "ownerReferences": [{"apiVersion": "example.test/v1", "kind": "Database", "name": "db", "uid": "u"}],
             "managedFields": [{"manager": "operator", "operation": "Update", "fieldsV1": {}}]},
-        "spec": {"volumeClaimTemplates": [{"metadata": {"name": "rows"}}]}}));
+        "spec": {"volumeClaimTemplates": [{"metadata": {"name": "rows"}}]}});
+    fake.put(set);
     claim("rows-db-0");
+    let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err().to_string();
+    assert!(error.ends_with("PersistentVolumeClaim shop/rows-db-0"), "{error}");
+    fake.remove("PersistentVolumeClaim", "shop", "rows-db-0");
     // A manifest of the namespace alone: the claims of the set that we deleted are known by their mark.
     let alone = Manifest::read("n.yaml", text.split("---").next().unwrap()).unwrap();
     manifest::delete(&client, &alone, within(10)).await.unwrap();

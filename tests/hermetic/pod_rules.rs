@@ -220,11 +220,15 @@ fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wa
     };
     assert_eq!(unseen(&earlier), None);
     assert!(unseen(&BTreeMap::new()).is_some(), "a pod that came since");
-    let mut none =
-        waiting("InvalidImageName", "couldn't parse image name \"Nginx:1\": invalid reference format");
-    none.metadata.resource_version = Some("5".into());
     let around = Around { earlier: earlier.clone(), ..Around::default() };
-    assert!(pods::hopeless_in(&none, &around).is_some(), "no try can have another result");
+    for text in ["", "Failed to apply default image tag \"Nginx:1\": "] {
+        let text = format!("{text}couldn't parse image name \"Nginx:1\": invalid reference format");
+        let mut none = waiting("InvalidImageName", &text);
+        none.metadata.resource_version = Some("5".into());
+        assert_eq!(pods::hopeless_in(&none, &around), None, "it asks for another image now");
+        none.spec.as_mut().unwrap().containers[0].image = Some("Nginx:1".into());
+        assert!(pods::hopeless_in(&none, &around).is_some(), "no try can have another result");
+    }
     let mut nowhere = waiting("ErrImagePull", cause);
     nowhere.spec.as_mut().unwrap().containers[0].image = Some("registry.invalid/x:1".into());
     assert!(pods::hopeless(&nowhere).is_some(), "nobody can bring it");

@@ -15,6 +15,8 @@ use seatrial::report;
 use seatrial::run::{Run, new_id};
 use tokio_util::sync::CancellationToken;
 
+use crate::own;
+
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Joins this invocation's run, does `work` and renders the reports anew. Ctrl-C and SIGTERM cancel
@@ -48,7 +50,7 @@ pub async fn in_run<T>(
     }
     report::write(&done, run.log.dir())?;
     // What stands in the file alone gives the same verdicts and the same words.
-    let again = report::rejudge(&records, |_| &[]).report();
+    let again = report::rejudge(&records, own::claims).report();
     ensure!(again == done, "judged again from {}, the run comes out otherwise", file.display());
     result
 }

@@ -94,9 +94,16 @@ pub(super) fn names(text: &str, image: &str) -> bool {
     named(text).is_some_and(|named| is_named(named, image))
 }
 
+/// Before the name of the image in the kubelet's texts.
+const PREFIXES: [&str; 4] = [
+    "Back-off pulling image \"",
+    "Failed to pull image \"",
+    "Failed to apply default image tag \"",
+    "couldn't parse image name \"",
+];
+
 fn named(text: &str) -> Option<&str> {
-    let prefixes = ["Back-off pulling image \"", "Failed to pull image \""];
-    Some(prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)?.split_once('"'))?.0)
+    Some(PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)?.split_once('"'))?.0)
 }
 
 fn is_named(named: &str, image: &str) -> bool {
