@@ -136,7 +136,7 @@ fn a_failed_pull_is_hopeless_only_when_no_further_pull_can_succeed(
 /// Reasons that tell by themselves, and such that tell nothing.
 #[rstest]
 #[case("ErrImageNeverPull", "Container image \"nginx:1.9.1\" is not present with pull policy of Never", true)]
-#[case("InvalidImageName", "Failed to apply default image tag \"NGINX\": couldn't parse image name", true)]
+#[case("InvalidImageName", "Failed to apply default image tag \"nginx:1.9.1\": couldn't parse image name", true)]
 #[case("SignatureValidationFailed", "image pull failed for x because the signature validation failed", true)]
 #[case("RegistryUnavailable", "image pull failed for x because the registry is unavailable", false)]
 #[case("ImageInspectError", "Failed to inspect image \"\": rpc error: code = Unavailable", false)]
