@@ -136,7 +136,11 @@ fn a_failed_pull_is_hopeless_only_when_no_further_pull_can_succeed(
 /// Reasons that tell by themselves, and such that tell nothing.
 #[rstest]
 #[case("ErrImageNeverPull", "Container image \"nginx:1.9.1\" is not present with pull policy of Never", true)]
-#[case("InvalidImageName", "Failed to apply default image tag \"nginx:1.9.1\": couldn't parse image name", true)]
+#[case(
+    "InvalidImageName",
+    "Failed to apply default image tag \"nginx:1.9.1\": couldn't parse image name",
+    true
+)]
 #[case("SignatureValidationFailed", "image pull failed for x because the signature validation failed", true)]
 #[case("RegistryUnavailable", "image pull failed for x because the registry is unavailable", false)]
 #[case("ImageInspectError", "Failed to inspect image \"\": rpc error: code = Unavailable", false)]
@@ -229,6 +233,11 @@ fn a_pull_that_failed_before_the_wait_began_is_tried_again_before_it_ends_the_wa
         none.spec.as_mut().unwrap().containers[0].image = Some("Nginx:1".into());
         assert!(pods::hopeless_in(&none, &around).is_some(), "no try can have another result");
     }
+    // As Helm's `quote` makes it of a tag.
+    let text = r#"Failed to apply default image tag "nginx:\"1.27\"": couldn't parse image name "nginx:\"1.27\"": invalid"#;
+    let mut quoted = waiting("InvalidImageName", text);
+    quoted.spec.as_mut().unwrap().containers[0].image = Some("nginx:\"1.27\"".into());
+    assert!(pods::hopeless_in(&quoted, &around).is_some(), "no try can have another result");
     let mut nowhere = waiting("ErrImagePull", cause);
     nowhere.spec.as_mut().unwrap().containers[0].image = Some("registry.invalid/x:1".into());
     assert!(pods::hopeless(&nowhere).is_some(), "nobody can bring it");

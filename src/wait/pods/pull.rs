@@ -102,8 +102,10 @@ const PREFIXES: [&str; 4] = [
     "couldn't parse image name \"",
 ];
 
+/// None also of a name that the kubelet writes in another way than the pod has it: Go's `%q` escapes signs in it.
 fn named(text: &str) -> Option<&str> {
     Some(PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)?.split_once('"'))?.0)
+        .filter(|named| !named.contains('\\'))
 }
 
 fn is_named(named: &str, image: &str) -> bool {
