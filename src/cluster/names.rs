@@ -1,4 +1,4 @@
-//! Names of clusters: what may be one, and those that there are.
+//! Validates the names of clusters, and lists the clusters that the state folder and the engine know.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A cluster that is there, as one works with it.
+//! Opens an existing cluster: its nodes from the engine, and a kubeconfig that is checked to be its own.
 
 use std::net::SocketAddr;
 

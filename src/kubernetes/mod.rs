@@ -1,4 +1,4 @@
-//! What Kubernetes itself says of its versions: how they are written, and which may run beside each other.
+//! Versions of Kubernetes, and the rules of the version skew policy. No I/O.
 
 pub mod skew;
 pub mod version;

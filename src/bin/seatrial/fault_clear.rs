@@ -39,7 +39,8 @@ pub async fn clear(settings: &Settings, args: &FaultClearArgs) -> anyhow::Result
                     show::text(&format!("{} of {}: healed\n", intent.fault, intent.node))?;
                 }
             }
-            // One that stays open keeps no other one open. The first error is told at the end.
+            // A fault that cannot be cleared does not keep the faults of other clusters open. The command ends with
+            // the first error.
             Err(error) => match failed {
                 Some(_) => _ = show::explain(&error),
                 None => failed = Some(error),
