@@ -15,6 +15,13 @@
 //! - At the bottom: [`mod@chain`], [`deadline`], [`exec`], [`config`], [`progress`]; what every text
 //!   goes through on its way out: [`secret`] and [`sanitise`], into an [`artefact`] or to a reader.
 
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "cli")]
+pub use cli::main;
+
+pub mod catalogue;
+
 pub mod suite;
 
 pub mod run;

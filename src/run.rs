@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster;
 use crate::config::Settings;
 use crate::deadline::Deadline;
+use crate::diagnostics::{COLLECTORS, Collector};
 use crate::engine::{Engine, EngineError};
 use crate::event::{Event, EventError, EventLog};
+use crate::fault::Faults;
 use crate::image::{self, ImageError, ImageSet};
 use crate::judge::Conclusion;
 use crate::judge::upgrade::Budgets;
@@ -43,6 +45,11 @@ pub struct Run {
     /// The cluster that every scenario runs on, by name, as it is; none means the one that its needs
     /// and the images ask for.
     pub cluster: Option<String>,
+    /// The faults that its stories may inject, and that are healed when it comes back; the built-in ones unless more
+    /// are added.
+    pub faults: Faults,
+    /// What gathers evidence of a story that did not pass; the built-in ones unless more are added.
+    pub collectors: Vec<&'static dyn Collector>,
 }
 
 /// Why a run cannot begin.
@@ -105,8 +112,19 @@ impl Run {
         for (from, (to, built_from)) in images_seen {
             log.append(Event::Substituted { from, to, built_from });
         }
-        let patience = Duration::from_secs(20 * 60);
-        Ok(Self { settings, engine, images, log, progress, cancel, patience, budgets: None, cluster: None })
+        Ok(Self {
+            settings,
+            engine,
+            images,
+            log,
+            progress,
+            cancel,
+            patience: Duration::from_secs(20 * 60),
+            budgets: None,
+            cluster: None,
+            faults: Faults::built_in(),
+            collectors: COLLECTORS.to_vec(),
+        })
     }
 
     /// Records that the run is over. Gives its folder.

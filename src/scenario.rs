@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
-use crate::fault::{self, Fault, IntentLog, Target};
+use crate::fault::{Fault, Faults, IntentLog, Target};
 use crate::image::ImageSet;
 use crate::judge::upgrade::{Budgets, versions_seen};
 use crate::judge::{self, Claim, Conclusion, Evidence};
@@ -88,6 +88,7 @@ pub struct Scenario {
     suffix: String,
     deadline: Deadline,
     intents: IntentLog,
+    faults: Faults,
     judged: Mutex<BTreeMap<String, Conclusion>>,
     left: Mutex<Vec<String>>,
     folders: Mutex<Vec<folder::Claimed>>,
@@ -265,7 +266,7 @@ async fn set_up(
         });
     }
     let recorder = Recorder::start(client, &namespace.name, &log).await?;
-    let intents = lease.intents()?;
+    let intents = lease.intents()?.knowing(&run.faults);
     // Kept apart until the story has ended: a bundle takes what it needs, a process that is killed leaves it.
     let streamed = log.dir().join("streamed").join(&namespace.name);
     let logs = LogStreams::start(client, &[&namespace.name], &log.secrets(), &streamed);
@@ -273,6 +274,7 @@ async fn set_up(
     let control = control::Control::start(&run.settings, &cluster, &log, &suffix, needs.budget).await;
     Ok(Scenario {
         intents,
+        faults: run.faults.clone(),
         namespace: namespace.name.clone(),
         images: run.images.clone(),
         budgets: run.budgets.clone().unwrap_or_else(|| Budgets::of_planes(cluster.control_planes().count())),
@@ -327,7 +329,7 @@ async fn live(
             streams: Some(&scenario.logs),
             deadline: way_out.at_most(Duration::from_secs(60)),
         };
-        diagnostics::collect(&scene, &run.log.secrets(), &to).await;
+        diagnostics::collect(&run.collectors, &scene, &run.log.secrets(), &to).await;
         run.progress.say(&format!("evidence of {name} kept in {}", to.display()));
     }
     let (left, clean) = left::by_this_story(scenario, lease, namespace, way_out).await;
@@ -488,18 +490,18 @@ impl Scenario {
         target: impl Into<Target>,
         deadline: Deadline,
     ) -> Result<ActiveFault<'_>, Failure> {
-        let target = target.into();
-        let (intent, node) = (self.intents.write(fault, &target).await?, &target.node);
+        let (intent, checked) = self.intents.write(fault, target, deadline).await?;
+        let node = checked.target.node.clone();
         let (id, fault_name, node_name) = (intent.id.clone(), fault.name().to_owned(), node.name.clone());
         self.log.append(Event::FaultIntended {
             id: id.clone(),
             fault: fault_name.clone(),
             node: node_name.clone(),
         });
-        let proof = fault.inject(&target, deadline).await?;
+        let proof = fault.inject(&checked, deadline).await?;
         self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
         // Clearing needs no parameters.
-        Ok(ActiveFault { scenario: self, fault: fault::named(fault.name())?, node: target.node, intent })
+        Ok(ActiveFault { scenario: self, fault: self.faults.named(fault.name())?, node, intent })
     }
 
     fn judged(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Conclusion>> {

@@ -123,9 +123,10 @@ async fn broken(lease: &Lease, wish: &Wish<'_>, stage: &impl Fn(OutageStage)) ->
         Reach::Pod => Duration::ZERO,
     };
     let until = Timestamp::now() + lasts;
-    let intent = lease.intents()?.until(until).write(wish.fault, &target).await?;
+    let deadline = Deadline::after(INJECT);
+    let (intent, checked) = lease.intents()?.until(until).write(wish.fault, target, deadline).await?;
     stage(OutageStage::Intended { id: intent.id });
-    let proof = wish.fault.inject(&target, Deadline::after(INJECT)).await?;
+    let proof = wish.fault.inject(&checked, deadline).await?;
     stage(OutageStage::Injected { proof, until: Timestamp::now() + lasts });
     Deadline::after(lasts).pause(lasts).await;
     Ok(())

@@ -43,7 +43,7 @@ pub trait Collector: Sync + Debug {
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()>;
 }
 
-/// Every collector.
+/// Every collector that comes with seatrial.
 pub static COLLECTORS: &[&dyn Collector] = &[&Events, &Pods, &PodLogs, &Objects, &Nodes, &Running];
 
 /// What collectors look at.
@@ -61,16 +61,21 @@ pub struct Scene<'a> {
     pub deadline: Deadline,
 }
 
-/// Gathers everything into `to`, all collectors side by side. What `secrets` remember is in no text.
+/// Gathers everything into `to`, all of these collectors side by side. What `secrets` remember is in no text.
 ///
 /// # Guarantees
 /// Returns soon after the deadline at the latest, with what was gathered until then. Never an
 /// error: the reason for gathering must not be hidden by a second one. At most
 /// [`Folder::LIMIT`] bytes, for their owner alone. No Secret is read; what is recognised as secret in an
 /// object is left out of it and of every text.
-pub async fn collect(scene: &Scene<'_>, secrets: &Secrets, to: &Path) -> Bundle {
+pub async fn collect(
+    collectors: &[&dyn Collector],
+    scene: &Scene<'_>,
+    secrets: &Secrets,
+    to: &Path,
+) -> Bundle {
     let folder = Folder::new(to, secrets);
-    join_all(COLLECTORS.iter().map(|collector| one(*collector, scene, &folder))).await;
+    join_all(collectors.iter().map(|collector| one(*collector, scene, &folder))).await;
     folder.close()
 }
 

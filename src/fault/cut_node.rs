@@ -6,9 +6,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::inside::{Inside, LASTS};
-use super::{Fault, FaultError, Given, Target};
+use super::{Checked, Fault, FaultError, Given, Target};
 use crate::deadline::Deadline;
-use crate::engine::Container;
 use crate::node::Node;
 
 /// Drops every packet on a node's way out of its machine or into it, by rules of the packet filter
@@ -144,16 +143,20 @@ impl Fault for CutNode {
         Ok(Box::new(*self))
     }
 
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
-        Box::pin(async move { Ok(self.inside().check(target).await?.0) })
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
+        Box::pin(async move { self.inside().check(target, deadline).await })
     }
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        Box::pin(async move { Ok(self.inside().inject(target, deadline).await?.into()) })
+        Box::pin(async move { Ok(self.inside().inject(checked, deadline).await?.into()) })
     }
 
     fn lasts(&self) -> Duration {

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use super::api::{Api, pod_path};
 use super::kill_container::{nothing_lasts, on_the_node, pod_of};
-use super::{Fault, FaultError, Given, Parameter, Reach, Target};
+use super::{Checked, Fault, FaultError, Given, Parameter, Reach, Target};
 use crate::deadline::Deadline;
-use crate::engine::Container;
 use crate::node::Node;
 
 /// Deletes a pod, by its UID: never a later one of that name. The node may be down.
@@ -31,12 +30,12 @@ impl DeletePod {
     /// Without any.
     pub const NOW: Self = Self { name: "delete-pod-now", grace: Some(Duration::ZERO) };
 
-    async fn checked(&self, target: &Target) -> Result<(Container, Api, Value), FaultError> {
+    async fn checked(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
         let pod = pod_of(self.name, target)?;
         let container = target.node.ours().await?;
         let api = Api::of(&target.node).await?;
-        let object = on_the_node(&api, target, pod, Deadline::after(ASK)).await?;
-        Ok((container, api, object))
+        let object = on_the_node(&api, target, pod, deadline.at_most(ASK)).await?;
+        Ok(Checked { target: target.clone(), container, found: object["metadata"]["uid"].clone() })
     }
 }
 
@@ -78,20 +77,25 @@ impl Fault for DeletePod {
         Ok(Box::new(Self { grace: Some(grace).filter(|g| *g != Duration::MAX), ..*self }))
     }
 
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
-        Box::pin(async move { Ok(self.checked(target).await?.0) })
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
+        Box::pin(self.checked(target, deadline))
     }
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let (_, api, object) = self.checked(target).await?;
+            let target = &checked.target;
+            let api = Api::of(&target.node).await?;
             let pod = pod_of(self.name, target)?;
             let path = pod_path(&pod.namespace, &pod.name);
-            let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+            let uid = checked.found.as_str().unwrap_or_default().to_owned();
             api.delete(&path, &uid, self.grace, deadline).await?;
             let limit = deadline.at_most(ASK);
             loop {

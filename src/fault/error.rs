@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::FAULTS;
 use crate::exec::tail;
 use crate::node::{NodeError, Power};
 
@@ -204,10 +203,22 @@ pub enum FaultError {
         log: String,
     },
     /// No fault has this name.
-    #[error("no fault is called {name:?}; there are {}", names())]
+    #[error("no fault is called {name:?}; there are {known}")]
     Unknown {
         /// The name.
         name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// An open fault is one of another program's own: only that one can heal it. Its intent stays.
+    #[error("`{fault}` is open on {node}, and this program does not know it: it is a fault of {}", injector(.program))]
+    NotKnownHere {
+        /// The fault.
+        fault: String,
+        /// The node.
+        node: String,
+        /// The program that injected it, where that is known.
+        program: Option<PathBuf>,
     },
     /// An intent cannot be written, read or removed.
     #[error("failed to {doing} {path}")]
@@ -254,7 +265,14 @@ impl FaultError {
             Self::NoPod { .. } => Some("--pod NAMESPACE/NAME".into()),
             Self::NoRoom { .. } => Some("--with bytes=..., or make room".into()),
             Self::AlreadyDown { node, .. } => Some(format!("docker start {node}")),
+            Self::Open { source, .. } if matches!(**source, Self::NotKnownHere { .. }) => source.hint(),
             Self::Open { .. } => Some("seatrial reap tries again".into()),
+            Self::NotKnownHere { program, .. } => {
+                let program = program
+                    .as_ref()
+                    .map_or("the program that injected it".into(), |p| p.display().to_string());
+                Some(format!("run {program} again: its next lease on this cluster heals what it left open"))
+            }
             Self::NotOurs { .. } => Some("seatrial list shows the clusters that seatrial made".into()),
             Self::DoesNotStay { node, .. } => Some(format!("docker logs {node}")),
             Self::Node(error) => error.hint(),
@@ -293,6 +311,6 @@ fn size(bytes: &u64) -> String {
     format!("{:.1} GiB", *bytes as f64 / f64::from(1 << 30))
 }
 
-fn names() -> String {
-    FAULTS.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ")
+fn injector(program: &Option<PathBuf>) -> String {
+    program.as_ref().map_or_else(|| "an unknown program".into(), |p| p.display().to_string())
 }

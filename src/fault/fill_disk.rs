@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use super::api::{Api, node_path};
 use super::inside::{Facts, Inside, LASTS};
-use super::{Fault, FaultError, Given, Parameter, Target};
+use super::{Checked, Fault, FaultError, Given, Parameter, Target};
 use crate::deadline::Deadline;
-use crate::engine::Container;
 use crate::node::Node;
 
 /// Fills a node's disk by a bounded amount, with the kubelet told that this is all there was.
@@ -48,14 +47,14 @@ impl FillDisk {
         Inside { fault: NAME, script: SCRIPT, args: vec![self.bytes.to_string(), grace] }
     }
 
-    async fn checked(&self, target: &Target) -> Result<Container, FaultError> {
-        let (container, facts) = self.inside().check(target).await?;
-        let free = facts.get("free_bytes").and_then(Value::as_u64).unwrap_or_default();
+    async fn checked(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
+        let checked = self.inside().check(target, deadline).await?;
+        let free = checked.found.get("free_bytes").and_then(Value::as_u64).unwrap_or_default();
         if free < self.bytes.saturating_add(ROOM) {
             let (node, bytes) = (target.node.name.clone(), self.bytes);
             return Err(FaultError::NoRoom { node, bytes, free, room: ROOM });
         }
-        Ok(container)
+        Ok(checked)
     }
 
     /// Waits until the API shows the condition, which makes the control plane taint the node.
@@ -179,19 +178,22 @@ impl Fault for FillDisk {
         }))
     }
 
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
-        Box::pin(self.checked(target))
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
+        Box::pin(self.checked(target, deadline))
     }
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            self.checked(target).await?;
-            let mut facts: Facts = self.inside().inject(target, deadline).await?;
-            let condition = self.noticed(target, deadline).await?;
+            let mut facts: Facts = self.inside().inject(checked, deadline).await?;
+            let condition = self.noticed(&checked.target, deadline).await?;
             facts.insert("disk_pressure".into(), json!(condition["status"]));
             facts.insert("reason".into(), json!(condition["reason"]));
             Ok(facts.into())

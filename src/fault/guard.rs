@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::api::{Api, control_planes, node_path};
-use super::{FaultError, Target};
+use super::{Checked, FaultError, Target};
 use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::node::{Node, Power, Role, address_of};
@@ -16,12 +16,19 @@ const ASK: Duration = Duration::from_secs(5);
 const ASK_API: Duration = Duration::from_secs(20);
 
 /// The node's container if it is ours, runs, and may be broken; its address is taken note of.
-pub(super) async fn node_up(fault: &'static str, target: &Target) -> Result<Container, FaultError> {
+///
+/// # Errors
+/// As [`Fault::check`](super::Fault::check).
+pub async fn node_up(
+    fault: &'static str,
+    target: &Target,
+    deadline: Deadline,
+) -> Result<Checked, FaultError> {
     let container = running(fault, &target.node).await?;
     if target.node.role == Role::ControlPlane {
-        enough_serve(fault, target, &container).await?;
+        enough_serve(fault, target, &container, deadline).await?;
     }
-    Ok(container)
+    Ok(Checked { target: target.clone(), container, found: Value::Null })
 }
 
 /// The node's container if it is ours and runs; its address is taken note of.
@@ -45,7 +52,12 @@ pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Containe
 /// is no other and the caller knows. Healthy is one whose API server says that it is ready, its etcd
 /// included, and whose node is Ready. etcd answers while more than half of its members do, and every
 /// control plane has one.
-async fn enough_serve(fault: &'static str, target: &Target, container: &Container) -> Result<(), FaultError> {
+async fn enough_serve(
+    fault: &'static str,
+    target: &Target,
+    container: &Container,
+    deadline: Deadline,
+) -> Result<(), FaultError> {
     let planes = control_planes(&target.node, container).await?;
     let members = planes.len().max(1);
     let others: Vec<Node> = planes.into_iter().filter(|p| p.name != target.node.name).collect();
@@ -55,13 +67,20 @@ async fn enough_serve(fault: &'static str, target: &Target, container: &Containe
     let needed = members / 2 + 1;
     let (mut healthy, mut down) = (0, Vec::new());
     for other in &others {
-        match unhealthy(other).await {
+        match unhealthy(other, deadline).await {
             None => healthy += 1,
             Some(why) => down.push(format!("{}: {why}", other.name)),
         }
     }
     let node = target.node.name.clone();
     match healthy {
+        // A question that was cut off says nothing about whom it was put to.
+        _ if healthy < needed && deadline.is_over() => Err(FaultError::Timeout {
+            doing: format!("failed to ask whether the other control planes serve without {node}"),
+            node,
+            power: container.power,
+            waited: deadline.waited(),
+        }),
         0 => Err(FaultError::ControlPlane { fault, node, others: others.len() }),
         _ if healthy < needed => Err(FaultError::Quorum { fault, node, members, healthy, needed, down }),
         _ => Ok(()),
@@ -69,13 +88,13 @@ async fn enough_serve(fault: &'static str, target: &Target, container: &Containe
 }
 
 /// Why a control plane does not count; none when it is healthy.
-async fn unhealthy(plane: &Node) -> Option<String> {
-    if !plane.api_serves(Deadline::after(ASK)).await.unwrap_or(false) {
+async fn unhealthy(plane: &Node, deadline: Deadline) -> Option<String> {
+    if !plane.api_serves(deadline.at_most(ASK)).await.unwrap_or(false) {
         return Some("its API server is not ready".into());
     }
     let node = async {
         let api = Api::of(plane).await?;
-        api.get(&node_path(&plane.name), Deadline::after(ASK_API)).await
+        api.get(&node_path(&plane.name), deadline.at_most(ASK_API)).await
     };
     match node.await {
         Ok(Some(node)) if is_ready(&node) => None,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::intent::Scanned;
-use super::{FAULTS, Fault, FaultError, Intent, IntentLog, Owner, Reach, named};
+use super::{FaultError, Faults, Intent, IntentLog, Owner, Reach};
 use crate::deadline::{Deadline, age};
 use crate::engine::Engine;
 use crate::event::Event;
@@ -94,7 +94,7 @@ async fn healed(
     let mut healed = Vec::new();
     let mut open = Vec::new();
     let mut strange = None;
-    let mut left = in_order(intents.scan()?);
+    let mut left = in_order(intents.scan()?, intents.faults());
     left.retain(|(_, found)| found.as_ref().map_or(true, &is_meant));
     // What one of them needs may be what another one broke: a control plane, say.
     for last in [false, true] {
@@ -111,16 +111,18 @@ async fn healed(
                     intents.remove(&path)?;
                     healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
                 }
-                Ok(intent) => match heal(engine, &intent, began, deadline, last).await {
-                    Ok(outcome) => {
-                        intents.remove(&path)?;
-                        healed.push(Healed { id, intent: Some(intent), outcome });
+                Ok(intent) => {
+                    match heal(engine, &intent, intents.faults(), &Round { began, deadline, last }).await {
+                        Ok(outcome) => {
+                            intents.remove(&path)?;
+                            healed.push(Healed { id, intent: Some(intent), outcome });
+                        }
+                        Err(error) => {
+                            left.push((path, Ok(intent.clone())));
+                            open.push((intent, error));
+                        }
                     }
-                    Err(error) => {
-                        left.push((path, Ok(intent.clone())));
-                        open.push((intent, error));
-                    }
-                },
+                }
             }
         }
         if open.is_empty() {
@@ -142,15 +144,25 @@ fn is_object(path: &Path) -> bool {
     serde_json::from_slice::<Value>(&text).is_ok_and(|value| value.is_object())
 }
 
-/// One that waits in vain must leave time for the others, and for its own second try.
-fn share(deadline: Deadline, last: bool) -> Deadline {
-    if last { deadline } else { deadline.at_most(deadline.remaining() / 2) }
+/// One of two rounds through what is open.
+struct Round {
+    /// When whoever heals began.
+    began: Timestamp,
+    deadline: Deadline,
+    last: bool,
+}
+
+impl Round {
+    /// One that waits in vain must leave time for the others, and for its own second try.
+    fn share(&self) -> Deadline {
+        if self.last { self.deadline } else { self.deadline.at_most(self.deadline.remaining() / 2) }
+    }
 }
 
 /// By the address before: Docker gives each container that starts the lowest free one, so started
-/// in this order each gets its own again. On one node by the order of [`FAULTS`].
-fn in_order(mut found: Vec<Scanned>) -> Vec<Scanned> {
-    let rank = |intent: &Intent| FAULTS.iter().position(|f| f.name() == intent.fault);
+/// in this order each gets its own again. On one node by the order of the list.
+fn in_order(mut found: Vec<Scanned>, faults: &Faults) -> Vec<Scanned> {
+    let rank = |intent: &Intent| faults.rank(&intent.fault);
     found.sort_by_key(|(_, intent)| intent.as_ref().ok().map(|i| (i.address, rank(i))));
     found
 }
@@ -158,11 +170,13 @@ fn in_order(mut found: Vec<Scanned>) -> Vec<Scanned> {
 async fn heal(
     engine: &Engine,
     intent: &Intent,
-    began: Timestamp,
-    deadline: Deadline,
-    last: bool,
+    faults: &Faults,
+    round: &Round,
 ) -> Result<HealOutcome, FaultError> {
-    let fault: &dyn Fault = named(&intent.fault)?;
+    let Ok(fault) = faults.named(&intent.fault) else {
+        let Intent { fault, node, program, .. } = intent.clone();
+        return Err(FaultError::NotKnownHere { fault, node, program });
+    };
     let node = Node::new(engine.clone(), &intent.node, intent.role);
     node.note_address(intent.address);
     match node.container().await {
@@ -176,27 +190,26 @@ async fn heal(
         // What stands in the way of a look may be over when the fault looks again.
         _ => {
             if fault.reach() == Reach::Node {
-                sink_in(intent, began, &node, deadline).await;
+                sink_in(intent, &node, round).await;
             }
-            let proof = fault.clear(&node, share(deadline, last)).await?;
+            let proof = fault.clear(&node, round.share()).await?;
             let gone = proof.get("gone").is_some();
             Ok(if gone { HealOutcome::Gone(proof) } else { HealOutcome::Restored(proof) })
         }
     }
 }
 
-/// Between an intent and the request to the engine: the node, and for a control plane the others, are
-/// looked at again. No look takes longer.
-const LOOKED_AGAIN: Duration = Duration::from_secs(120);
+/// From an intent to the engine's receiving the request of it: on a busy machine a process waits for its turn.
+const ON_ITS_WAY: Duration = Duration::from_secs(120);
 
 /// A fault that was asked for moments ago may be about to take hold: a node that has run since
 /// before is watched until then, else it would go down after it was called healed. When a process that
 /// is gone asked is not known: after the intent, and before anybody `began` to heal.
-async fn sink_in(intent: &Intent, began: Timestamp, node: &Node, deadline: Deadline) {
+async fn sink_in(intent: &Intent, node: &Node, round: &Round) {
     let since = |then| age(then, Timestamp::now());
-    let known = intent.owner == Owner::me() || since(intent.at) > LOOKED_AGAIN;
-    let asked = since(if known { intent.at } else { began });
-    let wait = deadline.at_most(Duration::from_millis(intent.lasts_ms).saturating_sub(asked));
+    let known = intent.owner == Owner::me() || since(intent.at) > ON_ITS_WAY;
+    let asked = since(if known { intent.at } else { round.began });
+    let wait = round.deadline.at_most(Duration::from_millis(intent.lasts_ms).saturating_sub(asked));
     while !wait.is_over() {
         let untouched = node.container().await.is_ok_and(|now| {
             now.power == Power::Running && now.started_at.is_none_or(|started| started < intent.at)

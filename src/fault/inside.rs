@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::restore::restore;
-use super::{FaultError, Target, guard};
+use super::{Checked, FaultError, Target, guard};
 use crate::deadline::Deadline;
-use crate::engine::{Container, EngineError};
+use crate::engine::EngineError;
 use crate::exec::tail;
 use crate::node::{Node, NodeError, address_of};
 
@@ -38,25 +38,25 @@ pub(super) struct Inside {
 
 impl Inside {
     /// The node may be broken, and is not broken in this way already.
-    pub async fn check(&self, target: &Target) -> Result<(Container, Facts), FaultError> {
-        let container = guard::node_up(self.fault, target).await?;
-        let facts = self.run(&target.node, "look", Deadline::after(RUN)).await?;
+    pub async fn check(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
+        let checked = guard::node_up(self.fault, target, deadline).await?;
+        let facts = self.run(&target.node, "look", deadline).await?;
         if broken(&facts) {
             let (fault, node) = (self.fault, target.node.name.clone());
             return Err(FaultError::AlreadyBroken { fault, node, found: text(&facts) });
         }
-        Ok((container, facts))
+        Ok(Checked { found: facts.into(), ..checked })
     }
 
     /// Checks, runs the script, and gives what it then finds.
-    pub async fn inject(&self, target: &Target, deadline: Deadline) -> Result<Facts, FaultError> {
-        let (before, _) = self.check(target).await?;
-        let mut facts = self.run(&target.node, "inject", deadline).await?;
+    pub async fn inject(&self, checked: &Checked, deadline: Deadline) -> Result<Facts, FaultError> {
+        let node = &checked.target.node;
+        let mut facts = self.run(node, "inject", deadline).await?;
         if !broken(&facts) {
-            return Err(self.unproved(&target.node, "took no hold", &facts));
+            return Err(self.unproved(node, "took no hold", &facts));
         }
         facts.remove("broken");
-        facts.insert("address".into(), serde_json::json!(address_of(&before)));
+        facts.insert("address".into(), serde_json::json!(address_of(&checked.container)));
         Ok(facts)
     }
 

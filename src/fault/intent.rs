@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultError, Reach, Target, named};
+use super::{Checked, Fault, FaultError, Faults, Reach, Target};
+use crate::deadline::Deadline;
 use crate::node::Role;
 
 /// A fault that may be open.
@@ -43,6 +44,10 @@ pub struct Intent {
     /// When its owner will clear it by itself; none for a story, which does so when it gets there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The program that injected it: it can heal a fault of its own that no other program knows. None in intents of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
 }
 
 /// A process, told apart from a later one with the same number.
@@ -65,6 +70,7 @@ pub struct IntentLog {
     until: Option<Timestamp>,
     shared: bool,
     lease: u64,
+    faults: Faults,
 }
 
 /// A file, and the intent in it or why there is none.
@@ -79,7 +85,17 @@ impl IntentLog {
     pub fn open(cluster_dir: &Path) -> Result<Self, FaultError> {
         let dir = cluster_dir.join("intents");
         std::fs::create_dir_all(&dir).map_err(|e| file("open", &dir, e))?;
-        Ok(Self { dir, until: None, shared: false, lease: Self::next_lease() })
+        Ok(Self { dir, until: None, shared: false, lease: Self::next_lease(), faults: Faults::built_in() })
+    }
+
+    /// The same log, for a program that knows these faults; [`Faults::built_in`] otherwise.
+    pub fn knowing(self, faults: &Faults) -> Self {
+        Self { faults: faults.clone(), ..self }
+    }
+
+    /// The faults that can be written down here, and healed.
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// A number that no other lease of this process has.
@@ -108,20 +124,25 @@ impl IntentLog {
         Self { shared: true, ..self }
     }
 
-    /// Writes down that this fault will happen to this target. Refused where the fault itself would
+    /// Writes down that this fault will happen to this target, and gives what its check found. Refused where the fault itself would
     /// refuse: an intent for a node that somebody else stopped would have us start it later.
     ///
     /// # Errors
-    /// [`FaultError::Shared`], what [`Fault::check`] says, [`FaultError::Unknown`] for a fault that is not in
-    /// [`FAULTS`](super::FAULTS) (nobody could heal it), [`FaultError::File`].
-    pub async fn write(&self, fault: &dyn Fault, target: impl Into<Target>) -> Result<Intent, FaultError> {
+    /// [`FaultError::Shared`], what [`Fault::check`] says, [`FaultError::Unknown`] for a fault that this program could
+    /// not heal when it comes back ([`IntentLog::knowing`]), [`FaultError::File`].
+    pub async fn write(
+        &self,
+        fault: &dyn Fault,
+        target: impl Into<Target>,
+        deadline: Deadline,
+    ) -> Result<(Intent, Checked), FaultError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        named(fault.name())?;
+        self.faults.named(fault.name())?;
         let target = target.into();
         if self.shared && fault.reach() == Reach::Node {
             return Err(FaultError::Shared { fault: fault.name(), node: target.node.name });
         }
-        let container = fault.check(&target).await?;
+        let checked = fault.check(&target, deadline).await?;
         let node = &target.node;
         let (at, owner) = (Timestamp::now(), Owner::me());
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -131,7 +152,7 @@ impl IntentLog {
             fault: fault.name().into(),
             node: node.name.clone(),
             role: node.role,
-            container: container.id,
+            container: checked.container.id.clone(),
             address: node.known_address(),
             at,
             owner,
@@ -139,12 +160,13 @@ impl IntentLog {
             pod: target.pod.as_ref().map(ToString::to_string),
             lasts_ms: u64::try_from(fault.lasts().as_millis()).unwrap_or(u64::MAX),
             until: self.until,
+            program: program(owner.pid),
         };
         let (log, copy) = (self.clone(), intent.clone());
         // fsync may take long on a busy disk: probes on this runtime must not feel it.
         let put = tokio::task::spawn_blocking(move || log.put(&copy)).await;
         put.map_err(|e| file("write", &self.dir, std::io::Error::other(e)))??;
-        Ok(intent)
+        Ok((intent, checked))
     }
 
     /// The open intents, oldest first. Files that are no intent are left to
@@ -256,6 +278,11 @@ fn runs(pid: u32) -> bool {
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The file that a process runs, as the kernel names it (proc(5), `/proc/<pid>/exe`).
+fn program(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 fn file(doing: &'static str, path: &Path, source: std::io::Error) -> FaultError {

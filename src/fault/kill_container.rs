@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use super::api::{Api, pod_path};
 use super::inside::Inside;
 use super::target::PodOn;
-use super::{Fault, FaultError, Given, Reach, Target, guard};
+use super::{Checked, Fault, FaultError, Given, Reach, Target, guard};
 use crate::deadline::Deadline;
-use crate::engine::Container;
 use crate::node::Node;
 
 /// Kills the first process of a pod's container with SIGKILL, from inside its node: neither the
@@ -75,28 +74,31 @@ impl Fault for KillContainer {
         Ok(Box::new(*self))
     }
 
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
         Box::pin(async move {
             let pod = pod_of(NAME, target)?;
             let container = guard::running(NAME, &target.node).await?;
             let api = Api::of(&target.node).await?;
-            on_the_node(&api, target, pod, Deadline::after(REPORTED)).await?;
-            Ok(container)
+            let object = on_the_node(&api, target, pod, deadline.at_most(REPORTED)).await?;
+            Ok(Checked { target: target.clone(), container, found: uid(&object).into() })
         })
     }
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
+            let target = &checked.target;
             let pod = pod_of(NAME, target)?;
-            guard::running(NAME, &target.node).await?;
-            let api = Api::of(&target.node).await?;
-            let object = on_the_node(&api, target, pod, Deadline::after(REPORTED)).await?;
             // Not by its name: a replacement of that name is another pod.
-            let args = vec![uid(&object), pod.container.clone().unwrap_or_default()];
+            let uid = checked.found.as_str().unwrap_or_default().to_owned();
+            let args = vec![uid, pod.container.clone().unwrap_or_default()];
             let facts =
                 Inside { fault: NAME, script: SCRIPT, args }.run(&target.node, "inject", deadline).await?;
             let id = facts.get("container_id").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::restore::{IN_FLIGHT, reach, restore};
-use super::{Fault, FaultError, Given, Target};
+use super::{Checked, Fault, FaultError, Given};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
@@ -39,11 +39,11 @@ impl Fault for KillNode {
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let (before, node) = (self.check(target).await?, &target.node);
+            let (before, node) = (&checked.container, &checked.target.node);
             let act = node.kill();
             let after = reach("failed to kill the node", node, Power::Exited, deadline, act).await?;
             Ok(json!({
@@ -51,7 +51,7 @@ impl Fault for KillNode {
                 "exit_code": after.exit_code,
                 "started_at": before.started_at,
                 "finished_at": after.finished_at,
-                "address": address_of(&before),
+                "address": address_of(before),
             }))
         })
     }

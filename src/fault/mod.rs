@@ -1,6 +1,6 @@
 //! Faults: what is done to a node or to a pod on it, and how it is undone for sure.
 //!
-//! A fault is a file and a line in [`FAULTS`]; the command line's choice, the contract test,
+//! A fault of seatrial is a file and a line in [`FAULTS`]; the command line's choice, the contract test,
 //! docs/faults.md and [`heal_all`] follow from the list. Everything goes through the container
 //! engine: commands inside nodes, limits and power of their containers. The API is asked by way of
 //! a control plane's container, so that a fault can be cleared with nothing but the engine.
@@ -9,6 +9,7 @@ mod api;
 mod cut_node;
 mod delete_pod;
 mod error;
+mod faults;
 mod fill_disk;
 mod guard;
 mod heal;
@@ -32,13 +33,14 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::deadline::Deadline;
-use crate::engine::Container;
 use crate::node::Node;
 
 pub use cut_node::CutNode;
 pub use delete_pod::DeletePod;
 pub use error::FaultError;
+pub use faults::{FAULTS, Faults};
 pub use fill_disk::FillDisk;
+pub use guard::node_up;
 pub use heal::{HealOutcome, Healed, heal_abandoned, heal_all};
 pub use intent::{Intent, IntentLog, Owner};
 pub use kill_container::KillContainer;
@@ -49,7 +51,7 @@ pub use pause_node::PauseNode;
 pub use slow_cpu::SlowCpu;
 pub use stop_node::StopNode;
 pub use stop_unit::StopUnit;
-pub use target::{PodOn, Target};
+pub use target::{Checked, PodOn, Target};
 
 /// What a fault happens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +65,8 @@ pub enum Reach {
 /// Something bad that happens to a node, or to a pod on it.
 ///
 /// # Guarantees
-/// Every fault of [`FAULTS`] keeps these; the tests prove it for each:
-/// - `check` and `inject` refuse, and change nothing, where the node is not ours, is gone, is down
+/// Every fault of [`FAULTS`] keeps these, and one of your own must; the tests prove it for each of the list:
+/// - `check` refuses, and changes nothing, where the node is not ours, is gone, is down
 ///   or broken in this way already (somebody else's outage is not to be mistaken for, or healed
 ///   as, our own), or is the last healthy control plane.
 /// - `inject` returns only with proof that the fault has taken hold.
@@ -101,26 +103,29 @@ pub trait Fault: Send + Sync + Debug {
     /// [`FaultError::Parameter`].
     fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError>;
 
-    /// Refuses what `inject` would refuse, and gives the node's container. Changes nothing.
-    ///
-    /// # Errors
-    /// As [`Fault::inject`].
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
-        Box::pin(guard::node_up(self.name(), target))
-    }
-
-    /// Makes it happen, and gives the proof.
+    /// Refuses a target that must not be hit; of one that may be, says what was found. Changes nothing.
     ///
     /// # Errors
     /// [`FaultError::NotOurs`], [`FaultError::AlreadyDown`], [`FaultError::AlreadyBroken`],
-    /// [`FaultError::ControlPlane`], [`FaultError::Timeout`], [`FaultError::Unproved`], and what
-    /// the engine says.
+    /// [`FaultError::ControlPlane`], [`FaultError::Quorum`], [`FaultError::Timeout`], and what the engine says.
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
+        Box::pin(node_up(self.name(), target, deadline))
+    }
+
+    /// Makes it happen to a target that was checked, and gives the proof.
+    ///
+    /// # Errors
+    /// [`FaultError::Timeout`], [`FaultError::Unproved`], and what the engine says.
     ///
     /// # Cancellation
     /// The engine may go on: write an [`Intent`] first, and heal it.
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>>;
 
@@ -137,31 +142,4 @@ pub trait Fault: Send + Sync + Debug {
     /// [`FaultError::NotOurs`], [`FaultError::Timeout`], [`FaultError::Unproved`], and what the
     /// engine says.
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>>;
-}
-
-/// Every fault that there is. On one node they are cleared in this order: what keeps commands from
-/// running in it comes first.
-pub static FAULTS: &[&dyn Fault] = &[
-    &StopNode::DEFAULT,
-    &KillNode,
-    &PauseNode,
-    &SlowCpu::DEFAULT,
-    &StopUnit::RUNTIME,
-    &StopUnit::KUBELET,
-    &CutNode::OFF,
-    &CutNode::IN,
-    &CutNode::OUT,
-    &FillDisk::DEFAULT,
-    &OutOfService::DEFAULT,
-    &KillContainer,
-    &DeletePod::GRACEFULLY,
-    &DeletePod::NOW,
-];
-
-/// The fault of this name, with its defaults.
-///
-/// # Errors
-/// [`FaultError::Unknown`], with the names that there are.
-pub fn named(name: &str) -> Result<&'static dyn Fault, FaultError> {
-    FAULTS.iter().find(|f| f.name() == name).copied().ok_or_else(|| FaultError::Unknown { name: name.into() })
 }

@@ -7,16 +7,10 @@ use serde_json::{Value, json};
 
 use super::api::{Api, node_path};
 use super::restore::restore;
-use super::{Fault, FaultError, Given, Parameter, StopNode, Target, guard};
+use super::{Checked, Fault, FaultError, Given, Parameter, StopNode, Target, guard};
 use crate::deadline::Deadline;
-use crate::engine::Container;
+use crate::kubernetes::taint::{NO_EXECUTE, NODE_SHUTDOWN, OUT_OF_SERVICE};
 use crate::node::Node;
-
-/// The taint by which an operator says that a node is shut down and will not write any more
-/// (Kubernetes: "Node Shutdowns", non-graceful node shutdown handling).
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
-const VALUE: &str = "nodeshutdown";
-const EFFECT: &str = "NoExecute";
 
 /// Shuts a node down, then taints it `node.kubernetes.io/out-of-service`: pods that do not tolerate it are deleted
 /// by force, also those of StatefulSets, and their volumes are detached.
@@ -35,15 +29,15 @@ impl OutOfService {
     /// With the defaults of [`StopNode`].
     pub const DEFAULT: Self = Self { stop: StopNode::DEFAULT };
 
-    async fn checked(&self, target: &Target) -> Result<Container, FaultError> {
-        let container = guard::node_up(NAME, target).await?;
+    async fn checked(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
+        let checked = guard::node_up(NAME, target, deadline).await?;
         let node = &target.node;
-        let object = Api::of(node).await?.get(&node_path(&node.name), Deadline::after(CLEAR)).await?;
+        let object = Api::of(node).await?.get(&node_path(&node.name), deadline.at_most(CLEAR)).await?;
         if object.as_ref().is_some_and(|node| tainted(node, |t| t["key"] == OUT_OF_SERVICE)) {
             let found = format!("it is tainted {OUT_OF_SERVICE}");
             return Err(FaultError::AlreadyBroken { fault: NAME, node: node.name.clone(), found });
         }
-        Ok(container)
+        Ok(checked)
     }
 }
 
@@ -72,19 +66,22 @@ impl Fault for OutOfService {
         Ok(Box::new(Self { stop: self.stop.given(NAME, given)? }))
     }
 
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
-        Box::pin(self.checked(target))
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
+        Box::pin(self.checked(target, deadline))
     }
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            self.checked(target).await?;
-            let mut proof = self.stop.inject(target, deadline).await?;
-            proof["taints"] = set_taint(&target.node, true, deadline).await?;
+            let mut proof = self.stop.inject(checked, deadline).await?;
+            proof["taints"] = set_taint(&checked.target.node, true, deadline).await?;
             Ok(proof)
         })
     }
@@ -141,7 +138,7 @@ async fn step(
     let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
     taints.retain(|t| !is_ours(t));
     if wanted {
-        taints.push(json!({ "key": OUT_OF_SERVICE, "value": VALUE, "effect": EFFECT }));
+        taints.push(json!({ "key": OUT_OF_SERVICE, "value": NODE_SHUTDOWN, "effect": NO_EXECUTE }));
     }
     object["spec"]["taints"] = taints.into();
     api.replace(path, &object, deadline).await?;
@@ -154,5 +151,5 @@ fn tainted(node: &Value, is_meant: impl Fn(&Value) -> bool) -> bool {
 
 /// A taint of another value or effect is somebody else's.
 fn is_ours(taint: &Value) -> bool {
-    taint["key"] == OUT_OF_SERVICE && taint["value"] == VALUE && taint["effect"] == EFFECT
+    taint["key"] == OUT_OF_SERVICE && taint["value"] == NODE_SHUTDOWN && taint["effect"] == NO_EXECUTE
 }

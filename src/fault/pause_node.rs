@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::restore::{IN_FLIGHT, reach, restore};
-use super::{Fault, FaultError, Given, Target};
+use super::{Checked, Fault, FaultError, Given};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
@@ -42,11 +42,11 @@ impl Fault for PauseNode {
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let (before, node) = (self.check(target).await?, &target.node);
+            let (before, node) = (&checked.container, &checked.target.node);
             let act = node.pause();
             let after = reach("failed to pause the node", node, Power::Paused, deadline, act).await?;
             Ok(json!({
@@ -54,7 +54,7 @@ impl Fault for PauseNode {
                 "pid": after.pid,
                 "started_at": after.started_at,
                 "paused_at": Timestamp::now(),
-                "address": address_of(&before),
+                "address": address_of(before),
             }))
         })
     }

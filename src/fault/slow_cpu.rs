@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 
 use super::inside::Inside;
 use super::restore::{IN_FLIGHT, restore};
-use super::{Fault, FaultError, Given, Parameter, Target, guard};
+use super::{Checked, Fault, FaultError, Given, Parameter, Target, guard};
 use crate::deadline::Deadline;
-use crate::engine::Container;
 use crate::node::{Node, NodeError, Power, address_of};
 
 /// Gives all processes of a node together no more than a part of one processor core, as `docker
@@ -35,10 +34,10 @@ impl SlowCpu {
         Inside { fault: NAME, script: SCRIPT, args: Vec::new() }
     }
 
-    async fn checked(&self, target: &Target) -> Result<Container, FaultError> {
-        let container = guard::node_up(NAME, target).await?;
-        match container.cores {
-            None => Ok(container),
+    async fn checked(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
+        let checked = guard::node_up(NAME, target, deadline).await?;
+        match checked.container.cores {
+            None => Ok(checked),
             Some(cores) => Err(FaultError::AlreadyBroken {
                 fault: NAME,
                 node: target.node.name.clone(),
@@ -112,18 +111,21 @@ impl Fault for SlowCpu {
         Ok(Box::new(Self { cores: given.number(NAME, "cores", LEAST, self.cores)? }))
     }
 
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
-        Box::pin(self.checked(target))
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
+        Box::pin(self.checked(target, deadline))
     }
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let node = &target.node;
-            let before = self.checked(target).await?;
+            let node = &checked.target.node;
             node.limit_cpu(Some(self.cores)).await?;
             let facts = self.inside().run(node, "look", deadline).await?;
             let cores = node.container().await?.cores;
@@ -139,7 +141,7 @@ impl Fault for SlowCpu {
             Ok(json!({
                 "cores": cores,
                 "throttled_periods": facts.get("throttled_periods"),
-                "address": address_of(&before),
+                "address": address_of(&checked.container),
             }))
         })
     }

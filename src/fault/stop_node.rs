@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::restore::{IN_FLIGHT, reach, restore};
-use super::{Fault, FaultError, Given, Parameter, Target};
+use super::{Checked, Fault, FaultError, Given, Parameter};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
@@ -72,11 +72,11 @@ impl Fault for StopNode {
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async move {
-            let (before, node) = (self.check(target).await?, &target.node);
+            let (before, node) = (&checked.container, &checked.target.node);
             let began = Instant::now();
             let act = node.stop(self.grace);
             let after = reach("failed to stop the node", node, Power::Exited, deadline, act).await?;
@@ -89,7 +89,7 @@ impl Fault for StopNode {
                 "grace_s": self.grace.as_secs(),
                 "took_s": began.elapsed().as_secs_f64(),
                 "killed": after.exit_code == 137,
-                "address": address_of(&before),
+                "address": address_of(before),
             }))
         })
     }

@@ -6,9 +6,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::inside::{Inside, LASTS};
-use super::{Fault, FaultError, Given, Target};
+use super::{Checked, Fault, FaultError, Given, Target};
 use crate::deadline::Deadline;
-use crate::engine::Container;
 use crate::node::Node;
 
 /// Stops one of the two systemd units that make a machine a node.
@@ -88,16 +87,20 @@ impl Fault for StopUnit {
         Ok(Box::new(*self))
     }
 
-    fn check<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Container, FaultError>> {
-        Box::pin(async move { Ok(self.inside().check(target).await?.0) })
+    fn check<'a>(
+        &'a self,
+        target: &'a Target,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Checked, FaultError>> {
+        Box::pin(async move { self.inside().check(target, deadline).await })
     }
 
     fn inject<'a>(
         &'a self,
-        target: &'a Target,
+        checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>> {
-        Box::pin(async move { Ok(self.inside().inject(target, deadline).await?.into()) })
+        Box::pin(async move { Ok(self.inside().inject(checked, deadline).await?.into()) })
     }
 
     fn lasts(&self) -> Duration {

@@ -1,5 +1,8 @@
 //! What a fault is aimed at.
 
+use serde_json::Value;
+
+use crate::engine::Container;
 use crate::node::Node;
 
 /// A node, and the pod on it where the fault reaches a pod.
@@ -11,6 +14,18 @@ pub struct Target {
     pub pod: Option<PodOn>,
     /// Whether a control plane without any other beside it may be hit: the API goes with it.
     pub lone: bool,
+}
+
+/// A target that a fault may be injected into, with what was found there: what [`Fault::check`](super::Fault::check)
+/// gives and [`Fault::inject`](super::Fault::inject) takes.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The target.
+    pub target: Target,
+    /// The node's container as it was found.
+    pub container: Container,
+    /// What the fault itself found and needs again; null where that is nothing.
+    pub found: Value,
 }
 
 /// A pod by name.

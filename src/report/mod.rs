@@ -50,7 +50,7 @@ pub trait Format: Sync + Debug {
     fn render(&self, report: &RunReport, look: Look) -> Result<String, ReportError>;
 }
 
-/// Every format.
+/// Every format that comes with seatrial.
 pub static FORMATS: &[&dyn Format] = &[&Terminal, &Json, &Junit, &Html];
 
 /// What the place allows that a report is shown in. Only [`Terminal`] looks at it.
@@ -72,12 +72,6 @@ impl Default for Look {
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// There is no such format.
-    #[error("no report format is called {name}")]
-    NoFormat {
-        /// The name asked for.
-        name: String,
-    },
     /// A report cannot be put into a format.
     #[error("failed to write the report as {format}")]
     Render {
@@ -98,36 +92,14 @@ pub enum ReportError {
     },
 }
 
-impl ReportError {
-    /// What mends it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoFormat { .. } => {
-                let names: Vec<&str> = FORMATS.iter().map(|f| f.name()).collect();
-                Some(format!("formats are {}", names.join(", ")))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The format with this name.
-///
-/// # Errors
-/// [`ReportError::NoFormat`].
-pub fn format(name: &str) -> Result<&'static dyn Format, ReportError> {
-    let found = FORMATS.iter().find(|f| f.name() == name).copied();
-    found.ok_or_else(|| ReportError::NoFormat { name: name.into() })
-}
-
-/// Writes every format that has a file into the run's folder and returns the files. Each file is
+/// Writes those of the formats that have a file into the run's folder and returns the files. Each file is
 /// either the old one or the new one, never half of it.
 ///
 /// # Errors
 /// [`ReportError`]; the remaining formats are written all the same, the first error is returned.
-pub fn write(report: &RunReport, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
+pub fn write(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
     let (mut written, mut first) = (Vec::new(), None);
-    for format in FORMATS {
+    for format in formats {
         let Some(file) = format.file() else { continue };
         let path = dir.join(file);
         match format.render(report, Look::default()).and_then(|text| replace(&path, &text)) {

@@ -168,7 +168,8 @@ async fn refused(s: &Scenario, others: &[&Node]) -> Result<(), Failure> {
 
 /// Asks without doing: whatever the answer is, nothing is changed.
 async fn ask(s: &Scenario, target: &Target, because: &str) {
-    let answer = StopNode::DEFAULT.check(target).await.err().map(|e| e.to_string());
+    let answer =
+        StopNode::DEFAULT.check(target, s.deadline().at_most(ASK)).await.err().map(|e| e.to_string());
     let asked = format!("to stop {}", target.node.name);
     let node = Some(target.node.name.clone());
     s.observe("E4", "refused", Refused { asked, node, answer, because: because.into() });

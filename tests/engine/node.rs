@@ -5,11 +5,23 @@ use std::time::Duration;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::fault::{
-    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, heal_all,
+    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, Target, heal_all,
 };
 use seatrial::node::{FolderRecord, Node, NodeError, Power, Role};
 
+use serde_json::Value;
+
 use crate::box_container::{FOREIGN, Like, POLITE, STUBBORN, soon, with_box, with_boxes};
+
+/// Checks the target and injects, as a story does.
+async fn inject(
+    fault: &dyn Fault,
+    target: impl Into<Target>,
+    deadline: Deadline,
+) -> Result<Value, FaultError> {
+    let checked = fault.check(&target.into(), deadline).await?;
+    fault.inject(&checked, deadline).await
+}
 
 fn node(engine: &Engine, name: &str) -> Node {
     Node::new(engine.clone(), name, Role::Worker)
@@ -20,7 +32,7 @@ async fn each_fault_takes_hold_is_proved_and_is_healed() -> anyhow::Result<()> {
     with_box(STUBBORN, |engine, name| async move {
         for fault in FAULTS.iter().filter(|f| ["stop", "kill", "pause"].contains(&f.name())) {
             let node = node(&engine, &name);
-            let proof = fault.inject(&(&node).into(), soon()).await?;
+            let proof = inject(*fault, &node, soon()).await?;
             let power = node.power().await?;
             assert_ne!(power, Power::Running, "{fault:?}");
             assert_eq!(proof["power"], power.name(), "{fault:?} {proof}");
@@ -28,7 +40,7 @@ async fn each_fault_takes_hold_is_proved_and_is_healed() -> anyhow::Result<()> {
                 assert_eq!(proof["exit_code"], 137, "{fault:?} {proof}");
                 assert!(proof["finished_at"].is_string(), "{fault:?} {proof}");
             }
-            let again = fault.inject(&(&node).into(), soon()).await.unwrap_err();
+            let again = inject(*fault, &node, soon()).await.unwrap_err();
             assert!(matches!(again, FaultError::AlreadyDown { .. }), "{again:?}");
             for was in [power.name(), "running"] {
                 let proof = fault.clear(&node, soon()).await?;
@@ -44,7 +56,7 @@ async fn each_fault_takes_hold_is_proved_and_is_healed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_orderly_stop_is_told_from_a_kill() -> anyhow::Result<()> {
     with_box(POLITE, |engine, name| async move {
-        let proof = StopNode::DEFAULT.inject(&(&node(&engine, &name)).into(), soon()).await?;
+        let proof = inject(&StopNode::DEFAULT, &node(&engine, &name), soon()).await?;
         assert_eq!((&proof["exit_code"], &proof["killed"]), (&7.into(), &false.into()), "{proof}");
         Ok(())
     })
@@ -56,7 +68,7 @@ async fn somebody_elses_container_is_left_alone() -> anyhow::Result<()> {
     with_box(FOREIGN, |engine, name| async move {
         let node = node(&engine, &name);
         for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
-            let injected = fault.inject(&(&node).into(), soon()).await;
+            let injected = inject(*fault, &node, soon()).await;
             assert!(matches!(injected, Err(FaultError::NotOurs { .. })), "{injected:?}");
             let cleared = fault.clear(&node, soon()).await;
             assert!(matches!(cleared, Err(FaultError::NotOurs { .. })), "{cleared:?}");
@@ -78,8 +90,8 @@ async fn two_nodes_keep_their_addresses_when_healed_and_swap_them_when_started_b
         let (first, second) = (node(&engine, &first), node(&engine, &second));
         let stop_both = async || {
             for node in [&second, &first] {
-                log.write(&KillNode, node).await?;
-                KillNode.inject(&node.into(), soon()).await?;
+                log.write(&KillNode, node, soon()).await?;
+                inject(&KillNode, node, soon()).await?;
             }
             anyhow::Ok((first.known_address(), second.known_address()))
         };
@@ -110,7 +122,7 @@ async fn a_node_that_is_gone_counts_as_healed() -> anyhow::Result<()> {
     with_box(POLITE, |engine, name| async move {
         let dir = tempfile::tempdir()?;
         let log = IntentLog::open(dir.path())?;
-        log.write(&KillNode, &node(&engine, &name)).await?;
+        log.write(&KillNode, &node(&engine, &name), soon()).await?;
         engine.remove(&name).await?;
         let healed = heal_all(&engine, &log, soon()).await?;
         assert!(matches!(healed[0].outcome, HealOutcome::Gone(_)), "{healed:?}");
@@ -186,9 +198,9 @@ async fn a_stop_that_outlasts_its_deadline_is_healed_after_it_has_taken_hold() -
         let dir = tempfile::tempdir()?;
         let log = IntentLog::open(dir.path())?;
         let node = node(&engine, &name);
-        log.write(&StopNode::DEFAULT, &node).await?;
+        log.write(&StopNode::DEFAULT, &node, soon()).await?;
         let short = Deadline::after(Duration::from_secs(1));
-        let error = StopNode::DEFAULT.inject(&(&node).into(), short).await.unwrap_err();
+        let error = inject(&StopNode::DEFAULT, &node, short).await.unwrap_err();
         assert!(matches!(error, FaultError::Timeout { power: Power::Running, .. }), "{error:?}");
         let healed = heal_all(&engine, &log, soon()).await?;
         let HealOutcome::Restored(proof) = &healed[0].outcome else { anyhow::bail!("{healed:?}") };

@@ -401,7 +401,7 @@ async fn a_copied_run_is_judged_to_the_same_bytes_where_there_is_nothing_else() 
     let made = Home::new();
     let dir = made.keep("20261124-151229-5eed", &judged_story());
     let report = RunReport::of(&event::read(&dir.join("events.jsonl")).expect("the run"));
-    report::write(&report, &dir).expect("the reports of the run");
+    report::write(report::FORMATS, &report, &dir).expect("the reports of the run");
     let shown = made.seatrial(&["report", "last"]).await;
 
     // Another machine: no state, no engine, and the folder under another name.

@@ -1,5 +1,8 @@
 //! Codes that commands end with, and what they leave where something went wrong on the way.
 
+use std::time::Duration;
+
+use seatrial::deadline::Deadline;
 use seatrial::fault::{IntentLog, StopNode};
 use seatrial::image::profile::Source;
 use seatrial::image::{BUILT_FROM_LABEL, Profile};
@@ -99,7 +102,9 @@ async fn what_is_open_is_listed_without_an_engine() -> anyhow::Result<()> {
     let (home, fake) = (Home::new(), FakeEngine::with(&["w"])?);
     let dir = home.dir.path().join("state/seatrial/clusters/three");
     std::fs::create_dir_all(&dir)?;
-    IntentLog::open(&dir)?.write(&StopNode::DEFAULT, &fake.node("w").await?).await?;
+    IntentLog::open(&dir)?
+        .write(&StopNode::DEFAULT, &fake.node("w").await?, Deadline::after(Duration::from_secs(30)))
+        .await?;
     let listed = home.seatrial(&["fault", "list", "--json"]).await;
     assert_eq!(listed.code, 0, "{}", listed.err);
     let json: serde_json::Value = serde_json::from_str(&listed.out)?;

@@ -55,7 +55,7 @@ async fn collect(cluster: &Cluster, api: &FakeApi, to: &Path, time: Duration) ->
     let client = api.client().await;
     let deadline = Deadline::after(time);
     let scene = Scene { cluster, client: &client, namespace: Some("story"), streams: None, deadline };
-    diagnostics::collect(&scene, &secrets(), to).await
+    diagnostics::collect(diagnostics::COLLECTORS, &scene, &secrets(), to).await
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@ use seatrial::engine::Engine;
 use seatrial::event::Event;
 use seatrial::exec::Exec;
 use seatrial::fault::{
-    FAULTS, Fault, FaultError, HealOutcome, Intent, IntentLog, KillNode, Owner, Reach, StopNode, Target,
-    heal_abandoned, heal_all, named,
+    FAULTS, Fault, FaultError, Faults, HealOutcome, Intent, IntentLog, KillNode, Owner, Reach, StopNode,
+    Target, heal_abandoned, heal_all,
 };
 use seatrial::node::{Node, OWNER_LABEL, Power, Role};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake_engine::{FakeEngine, Trouble};
 
@@ -24,17 +24,27 @@ fn soon() -> Deadline {
 #[test]
 fn names_are_unique_and_found() {
     for fault in FAULTS {
-        assert_eq!(named(fault.name()).unwrap().about(), fault.about());
+        assert_eq!(Faults::built_in().named(fault.name()).unwrap().about(), fault.about());
         assert_eq!(FAULTS.iter().filter(|f| f.name() == fault.name()).count(), 1);
         assert!(fault.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     }
     assert_eq!(
-        named("sink").unwrap_err().to_string(),
+        Faults::built_in().named("sink").unwrap_err().to_string(),
         format!(
             r#"no fault is called "sink"; there are {}"#,
             FAULTS.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ")
         )
     );
+}
+
+/// Checks the target and injects, as a story does.
+pub async fn inject(
+    fault: &dyn Fault,
+    target: impl Into<Target>,
+    deadline: Deadline,
+) -> Result<Value, FaultError> {
+    let checked = fault.check(&target.into(), deadline).await?;
+    fault.inject(&checked, deadline).await
 }
 
 /// Faults of the node's power.
@@ -59,13 +69,13 @@ async fn a_fault_takes_hold_once_and_clears_twice() -> anyhow::Result<()> {
     for fault in lasting() {
         let fake = FakeEngine::cluster(&["cp"])?;
         let node = fake.node("w").await?;
-        let proof = fault.inject(&target(*fault, &node), soon()).await?;
+        let proof = inject(*fault, &target(*fault, &node), soon()).await?;
         let power = node.power().await?;
         if power != Power::Running {
             assert_eq!(proof["power"], power.name());
         }
         assert_eq!(proof["address"], "172.18.0.2", "{fault:?} {proof}");
-        let again = fault.inject(&target(*fault, &node), soon()).await.unwrap_err();
+        let again = inject(*fault, &target(*fault, &node), soon()).await.unwrap_err();
         let refused = matches!(again, FaultError::AlreadyDown { .. } | FaultError::AlreadyBroken { .. });
         assert!(refused && again.to_string().contains("somebody else"), "{again:?}");
         for was in [power.name(), "running"] {
@@ -144,11 +154,11 @@ async fn a_node_that_is_down_already_is_somebody_elses_outage(
         let fake = FakeEngine::cluster(&["cp"])?;
         fake.change("w", |c| c.power = power);
         let node = target(*fault, &fake.node("w").await?);
-        let error = fault.inject(&node, soon()).await.unwrap_err();
+        let error = inject(*fault, &node, soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::AlreadyDown { .. }), "{error:?}");
         assert!(error.to_string().contains("somebody else"), "{error}");
         let log = IntentLog::open(fake.dir())?;
-        let error = log.write(*fault, &node).await.unwrap_err();
+        let error = log.write(*fault, &node, soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::AlreadyDown { .. }), "{error:?}");
         assert!(log.list()?.is_empty(), "no intent: healing would start what others stopped");
         assert_eq!(fake.changes(), [""; 0], "{fault:?}");
@@ -167,9 +177,9 @@ async fn what_is_not_ours_is_refused() -> anyhow::Result<()> {
             let target = target(*fault, &node);
             let log = IntentLog::open(fake.dir())?;
             for error in [
-                fault.inject(&target, soon()).await.err(),
+                inject(*fault, &target, soon()).await.err(),
                 fault.clear(&node, soon()).await.err(),
-                log.write(*fault, &target).await.err(),
+                log.write(*fault, &target, soon()).await.err(),
             ] {
                 assert!(matches!(error, Some(FaultError::NotOurs { .. })), "{error:?}");
             }
@@ -184,7 +194,7 @@ async fn a_node_that_is_gone_is_healed_but_not_injected() -> anyhow::Result<()> 
     for fault in FAULTS {
         let fake = FakeEngine::with(&[])?;
         let node = fake.node("w").await?;
-        assert!(fault.inject(&target(*fault, &node), soon()).await.is_err());
+        assert!(inject(*fault, &target(*fault, &node), soon()).await.is_err());
         assert_eq!(fault.clear(&node, soon()).await?["gone"], true);
     }
     Ok(())
@@ -194,8 +204,8 @@ async fn a_node_that_is_gone_is_healed_but_not_injected() -> anyhow::Result<()> 
 async fn a_changed_address_is_in_the_proof() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["a", "b"])?;
     let (a, b) = (fake.node("a").await?, fake.node("b").await?);
-    StopNode::DEFAULT.inject(&(&a).into(), soon()).await?;
-    StopNode::DEFAULT.inject(&(&b).into(), soon()).await?;
+    inject(&StopNode::DEFAULT, &a, soon()).await?;
+    inject(&StopNode::DEFAULT, &b, soon()).await?;
     // Docker gives the first that starts the lowest free address, which was a's.
     let proof = StopNode::DEFAULT.clear(&b, soon()).await?;
     assert_eq!(proof["address_changed"], true);
@@ -213,7 +223,7 @@ async fn one_bad_answer_does_not_keep_a_node_down(#[case] trouble: Trouble) -> a
     for part in ["/start", "/json"] {
         let fake = FakeEngine::with(&["w"])?;
         let node = fake.node("w").await?;
-        StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
+        inject(&StopNode::DEFAULT, &node, soon()).await?;
         fake.trouble(part, trouble.clone(), 1);
         StopNode::DEFAULT.clear(&node, soon()).await?;
         assert_eq!(node.power().await?, Power::Running, "{part}");
@@ -225,7 +235,7 @@ async fn one_bad_answer_does_not_keep_a_node_down(#[case] trouble: Trouble) -> a
 async fn an_engine_that_keeps_failing_is_not_asked_for_ever() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let node = fake.node("w").await?;
-    StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
+    inject(&StopNode::DEFAULT, &node, soon()).await?;
     fake.trouble("/start", Trouble::Status(500, "driver failed"), 1000);
     let began = Instant::now();
     let error = StopNode::DEFAULT.clear(&node, Deadline::after(Duration::from_secs(60))).await.unwrap_err();
@@ -238,7 +248,7 @@ async fn an_engine_that_keeps_failing_is_not_asked_for_ever() -> anyhow::Result<
 async fn a_node_that_ends_after_each_start_is_not_healed() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let node = fake.node("w").await?;
-    StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
+    inject(&StopNode::DEFAULT, &node, soon()).await?;
     fake.change("w", |c| c.ends_with = Some(1));
     let error = StopNode::DEFAULT.clear(&node, soon()).await.unwrap_err();
     let said = "w does not stay up: started 4 times, it ended with 1: entrypoint: failed";
@@ -254,7 +264,7 @@ async fn a_hanging_engine_ends_with_the_deadline() -> anyhow::Result<()> {
         fake.trouble(part, Trouble::Hang, 1);
         let began = Instant::now();
         let short = Deadline::after(Duration::from_millis(400));
-        let error = fault.inject(&target(*fault, &node), short).await.unwrap_err();
+        let error = inject(*fault, &target(*fault, &node), short).await.unwrap_err();
         assert!(matches!(error, FaultError::Timeout { power: Power::Running, .. }), "{error:?}");
         assert!(began.elapsed() < Duration::from_secs(2));
     }
@@ -268,8 +278,8 @@ async fn open_intents_are_healed_in_the_order_of_their_addresses() -> anyhow::Re
     let log = IntentLog::open(fake.dir())?;
     for name in ["c", "a"] {
         let node = fake.node(name).await?;
-        log.write(&StopNode::DEFAULT, &node).await?;
-        StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
+        log.write(&StopNode::DEFAULT, &node, soon()).await?;
+        inject(&StopNode::DEFAULT, &node, soon()).await?;
     }
     let open = log.list()?;
     assert_eq!(open.iter().map(|i| i.node.as_str()).collect::<Vec<_>>(), ["c", "a"], "oldest first");
@@ -290,7 +300,7 @@ async fn open_intents_are_healed_in_the_order_of_their_addresses() -> anyhow::Re
 async fn files_that_are_no_intent_are_reported_and_removed() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let log = IntentLog::open(fake.dir())?;
-    let whole = log.write(&KillNode, &fake.node("w").await?).await?;
+    let (whole, _) = log.write(&KillNode, &fake.node("w").await?, soon()).await?;
     let dir = fake.dir().join("intents");
     let text = std::fs::read_to_string(dir.join(format!("{}.json", whole.id)))?;
     std::fs::write(dir.join("half.json"), &text[..text.len() / 2])?;
@@ -313,7 +323,7 @@ async fn a_node_made_anew_is_not_touched_for_an_old_intent() -> anyhow::Result<(
     let fake = FakeEngine::with(&["a", "b"])?;
     let log = IntentLog::open(fake.dir())?;
     for name in ["a", "b"] {
-        log.write(&KillNode, &fake.node(name).await?).await?;
+        log.write(&KillNode, &fake.node(name).await?, soon()).await?;
     }
     fake.state().containers.remove("a");
     fake.change("b", |c| {
@@ -335,8 +345,8 @@ async fn one_that_cannot_be_healed_stays_open_and_the_others_do_not() -> anyhow:
     let log = IntentLog::open(fake.dir())?;
     for name in ["a", "b"] {
         let node = fake.node(name).await?;
-        log.write(&StopNode::DEFAULT, &node).await?;
-        StopNode::DEFAULT.inject(&(&node).into(), soon()).await?;
+        log.write(&StopNode::DEFAULT, &node, soon()).await?;
+        inject(&StopNode::DEFAULT, &node, soon()).await?;
     }
     fake.trouble("/a/start", Trouble::Status(500, "driver failed"), 1000);
     let error = heal_all(&engine, &log, soon()).await.unwrap_err();
@@ -356,10 +366,10 @@ async fn a_fault_of_somebody_who_lives_is_healed_by_nobody_who_shares() -> anyho
         [("alive", Owner::of(1)), ("dead", Owner { pid: u32::MAX, started: None }), ("mine", Owner::me())];
     for (name, owner) in owners {
         let node = fake.node(name).await?;
-        let intent = Intent { owner, ..log.write(&KillNode, &node).await? };
+        let intent = Intent { owner, ..log.write(&KillNode, &node, soon()).await?.0 };
         let file = fake.dir().join("intents").join(format!("{}.json", intent.id));
         std::fs::write(file, serde_json::to_vec(&intent)?)?;
-        KillNode.inject(&(&node).into(), soon()).await?;
+        inject(&KillNode, &node, soon()).await?;
     }
     let healed = heal_abandoned(&engine, &log, soon()).await?;
     let mut nodes: Vec<_> =
@@ -379,7 +389,7 @@ async fn who_shares_a_cluster_breaks_no_node() -> anyhow::Result<()> {
     let log = IntentLog::open(fake.dir())?.shared();
     let node = fake.node("w").await?;
     for fault in FAULTS {
-        let written = log.write(*fault, target(*fault, &node)).await;
+        let written = log.write(*fault, target(*fault, &node), soon()).await;
         match fault.reach() {
             Reach::Node => assert!(matches!(written, Err(FaultError::Shared { .. })), "{}", fault.name()),
             Reach::Pod => assert!(written.is_ok(), "{}: {written:?}", fault.name()),
@@ -394,7 +404,7 @@ async fn an_intent_that_cannot_be_written_is_an_error() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let log = IntentLog::open(fake.dir())?;
     std::fs::remove_dir(fake.dir().join("intents"))?;
-    let error = log.write(&StopNode::DEFAULT, &fake.node("w").await?).await.unwrap_err();
+    let error = log.write(&StopNode::DEFAULT, &fake.node("w").await?, soon()).await.unwrap_err();
     assert!(matches!(error, FaultError::File { doing: "write", .. }), "{error:?}");
     Ok(())
 }
@@ -445,6 +455,6 @@ async fn child_writes_intents_for_ever() -> anyhow::Result<()> {
     let node = Node::new(engine, "w", Role::Worker);
     let log = IntentLog::open(Path::new("."))?;
     loop {
-        log.write(&KillNode, &node).await?;
+        log.write(&KillNode, &node, soon()).await?;
     }
 }

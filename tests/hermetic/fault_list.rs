@@ -6,14 +6,16 @@ use futures::future::BoxFuture;
 use rstest::rstest;
 use seatrial::deadline::Deadline;
 use seatrial::fault::{
-    CutNode, DeletePod, FAULTS, Fault, FaultError, FillDisk, Given, HealOutcome, Intent, IntentLog,
-    KillContainer, KillNode, OutOfService, PauseNode, Reach, SlowCpu, StopNode, StopUnit, Target, heal_all,
+    Checked, CutNode, DeletePod, FAULTS, Fault, FaultError, Faults, FillDisk, Given, HealOutcome, Intent,
+    IntentLog, KillContainer, KillNode, OutOfService, PauseNode, Reach, SlowCpu, StopNode, StopUnit, Target,
+    heal_all,
 };
 use seatrial::judge::fault::ON_PODS;
 use seatrial::node::{Node, Power};
 use serde_json::{Value, json};
 
 use crate::fake_engine::FakeEngine;
+use crate::fault::inject;
 
 const POD: &str = "/api/v1/namespaces/ns/pods/p";
 const NODE: &str = "/api/v1/nodes/w";
@@ -29,11 +31,11 @@ async fn a_control_plane_is_a_target_while_enough_others_serve() -> anyhow::Resu
     for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
         let fake = FakeEngine::cluster(&PLANES)?;
         let target = Target::from(&fake.plane("cp1").await?);
-        fault.check(&target).await?;
+        fault.check(&target, soon()).await?;
         // The last one that serves: whatever is wrong with the others.
         fake.change("cp2", |c| c.serves = false);
         fake.change("cp3", |c| c.power = Power::Exited);
-        let error = fault.check(&target.even_lone()).await.unwrap_err();
+        let error = fault.check(&target.even_lone(), soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::ControlPlane { others: 2, .. }), "{error:?}");
         assert!(error.to_string().contains("last control plane that serves"), "{error}");
         assert_eq!(fake.changes(), [""; 0], "{fault:?}");
@@ -59,9 +61,10 @@ async fn a_control_plane_whose_loss_would_cost_the_majority_is_refused(
         harm(&fake);
         let target = Target::from(&fake.plane("cp1").await?);
         let log = IntentLog::open(fake.dir())?;
-        for error in
-            [fault.check(&target.clone().even_lone()).await.err(), log.write(*fault, &target).await.err()]
-        {
+        for error in [
+            fault.check(&target.clone().even_lone(), soon()).await.err(),
+            log.write(*fault, &target, soon()).await.err(),
+        ] {
             let error = error.expect("it is refused");
             let numbers = "etcd with 3 members needs 2, and 1 would be left";
             let FaultError::Quorum { members: 3, needed: 2, healthy: 1, .. } = error else {
@@ -99,7 +102,7 @@ async fn the_majority_is_counted_for_any_number_of_members(
         fake.change(name, |c| c.power = Power::Exited);
     }
     let target = Target::from(&fake.plane("cp0").await?);
-    let answer = StopNode::DEFAULT.check(&target).await;
+    let answer = StopNode::DEFAULT.check(&target, soon()).await;
     assert_eq!(answer.is_ok(), allowed, "{answer:?}");
     assert!(allowed || matches!(answer, Err(FaultError::Quorum { .. })), "{answer:?}");
     Ok(())
@@ -116,7 +119,7 @@ async fn the_load_balancer_is_no_target() -> anyhow::Result<()> {
             c.labels.insert(seatrial::node::ROLE_LABEL.into(), role.kind_name().into());
         });
         let balancer = Node::new(fake.client().await?, "w", role);
-        let error = fault.inject(&(&balancer).into(), soon()).await.unwrap_err();
+        let error = inject(*fault, &balancer, soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::Unfit { .. }), "{error:?}");
         assert!(error.to_string().contains("it is the load balancer, no node"), "{error}");
         assert_eq!(fake.changes(), [""; 0], "{fault:?}");
@@ -130,11 +133,11 @@ async fn a_lone_control_plane_is_a_target_only_by_an_explicit_wish() -> anyhow::
         let fake = FakeEngine::cluster(&["cp"])?;
         let target = Target::from(&fake.plane("cp").await?);
         let log = IntentLog::open(fake.dir())?;
-        let error = log.write(*fault, &target).await.unwrap_err();
+        let error = log.write(*fault, &target, soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::ControlPlane { others: 0, .. }), "{error:?}");
         assert!(error.hint().is_some_and(|hint| hint.contains("--lone")));
         assert!(log.list()?.is_empty());
-        fault.check(&target.even_lone()).await?;
+        fault.check(&target.even_lone(), soon()).await?;
     }
     Ok(())
 }
@@ -146,7 +149,7 @@ async fn only_control_planes_of_the_same_cluster_count() -> anyhow::Result<()> {
     for other in ["cp2", "cp3"] {
         fake.change(other, |c| drop(c.labels.insert(seatrial::node::CLUSTER_LABEL.into(), "other".into())));
     }
-    let error = CutNode::OFF.check(&(&fake.plane("cp1").await?).into()).await.unwrap_err();
+    let error = CutNode::OFF.check(&(&fake.plane("cp1").await?).into(), soon()).await.unwrap_err();
     assert!(matches!(error, FaultError::ControlPlane { others: 0, .. }), "{error:?}");
     Ok(())
 }
@@ -160,7 +163,7 @@ async fn faults_of_a_pod_prove_what_became_of_it() -> anyhow::Result<()> {
     ] {
         let fake = FakeEngine::cluster(&["cp"])?;
         let node = fake.node("w").await?;
-        let proof = fault.inject(&Target::pod(&node, "ns", "p"), soon()).await?;
+        let proof = inject(fault, &Target::pod(&node, "ns", "p"), soon()).await?;
         for (name, value) in wanted.as_object().expect("an object") {
             assert_eq!(&proof[name], value, "{fault:?} {proof}");
         }
@@ -175,7 +178,7 @@ async fn a_pod_must_be_named_and_be_there() -> anyhow::Result<()> {
     for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Pod) {
         let fake = FakeEngine::cluster(&["cp"])?;
         let node = fake.node("w").await?;
-        let said = async |target: Target| fault.inject(&target, soon()).await.unwrap_err().to_string();
+        let said = async |target: Target| inject(*fault, &target, soon()).await.unwrap_err().to_string();
         assert_eq!(said((&node).into()).await, format!("`{}` needs a pod on w", fault.name()));
         let none = "pod ns/q is not on w: there is none of this name, or it is on no node";
         assert_eq!(said(Target::pod(&node, "ns", "q")).await, none);
@@ -192,8 +195,8 @@ async fn a_pod_is_deleted_though_its_node_is_down() -> anyhow::Result<()> {
     let node = fake.node("w").await?;
     let log = IntentLog::open(fake.dir())?;
     let target = Target::pod(&node, "ns", "p");
-    assert_eq!(log.write(&DeletePod::NOW, &target).await?.pod.as_deref(), Some("ns/p"));
-    DeletePod::NOW.inject(&target, soon()).await?;
+    assert_eq!(log.write(&DeletePod::NOW, &target, soon()).await?.0.pod.as_deref(), Some("ns/p"));
+    inject(&DeletePod::NOW, &target, soon()).await?;
     heal_all(&fake.client().await?, &log, soon()).await?;
     assert_eq!(node.power().await?, Power::Exited, "somebody else's outage");
     Ok(())
@@ -205,10 +208,11 @@ async fn a_disk_is_not_filled_at_the_hosts_expense() -> anyhow::Result<()> {
     let target = Target::from(&fake.node("w").await?);
     // The fake has 40 GiB, of which 5 must stay.
     for (gib, fits) in [(35, true), (36, false), (u64::MAX >> 30, false)] {
-        let checked = FillDisk { bytes: gib << 30, ..FillDisk::DEFAULT }.check(&target).await;
+        let checked = FillDisk { bytes: gib << 30, ..FillDisk::DEFAULT }.check(&target, soon()).await;
         assert_eq!(checked.is_ok(), fits, "{checked:?}");
     }
-    let error = FillDisk { bytes: 36 << 30, ..FillDisk::DEFAULT }.inject(&target, soon()).await.unwrap_err();
+    let error =
+        inject(&FillDisk { bytes: 36 << 30, ..FillDisk::DEFAULT }, &target, soon()).await.unwrap_err();
     let said = "refused to fill the disk of w by 36.0 GiB: 40.0 GiB are free, and 5.0 GiB must stay free for the host";
     assert_eq!(error.to_string(), said);
     fake.change("w", |c| assert!(c.broken.is_empty()));
@@ -220,7 +224,7 @@ async fn a_disk_is_not_filled_at_the_hosts_expense() -> anyhow::Result<()> {
 async fn a_limit_that_the_kernel_still_has_is_not_cleared() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let node = fake.node("w").await?;
-    SlowCpu::DEFAULT.inject(&(&node).into(), soon()).await?;
+    inject(&SlowCpu::DEFAULT, &node, soon()).await?;
     fake.change("w", |c| c.held_back = true);
     let error = SlowCpu::DEFAULT.clear(&node, Deadline::after(Duration::from_secs(2))).await.unwrap_err();
     let FaultError::Unproved { what: "is not gone", found, .. } = &error else { panic!("{error:?}") };
@@ -236,7 +240,7 @@ async fn a_limit_that_the_kernel_still_has_is_not_cleared() -> anyhow::Result<()
 async fn a_node_that_runs_no_command_is_not_resumed() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let node = fake.node("w").await?;
-    PauseNode.inject(&(&node).into(), soon()).await?;
+    inject(&PauseNode, &node, soon()).await?;
     fake.state().commands.insert("true".into(), (1, "", "frozen"));
     let error = PauseNode.clear(&node, soon()).await.unwrap_err().to_string();
     assert!(error.contains("frozen"), "{error}");
@@ -249,7 +253,7 @@ async fn a_node_that_runs_no_command_is_not_resumed() -> anyhow::Result<()> {
 async fn a_limit_that_somebody_else_set_is_left_alone() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     fake.change("w", |c| c.quota = 150_000);
-    let error = SlowCpu::DEFAULT.inject(&(&fake.node("w").await?).into(), soon()).await.unwrap_err();
+    let error = inject(&SlowCpu::DEFAULT, &fake.node("w").await?, soon()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "w is broken before `slow-cpu` (it is limited to 1.5 cores): somebody else did that"
@@ -268,8 +272,8 @@ async fn what_needs_another_healing_first_gets_a_second_try() -> anyhow::Result<
     for (fault, target) in
         [(&OutOfService::DEFAULT as &dyn Fault, worker), (&StopNode::DEFAULT, plane.even_lone())]
     {
-        log.write(fault, &target).await?;
-        fault.inject(&target, soon()).await?;
+        log.write(fault, &target, soon()).await?;
+        inject(fault, &target, soon()).await?;
     }
     assert_eq!(fake.state().objects[NODE]["spec"]["taints"][0]["effect"], "NoExecute");
     let few = Deadline::after(Duration::from_secs(8));
@@ -285,8 +289,8 @@ async fn faults_of_one_node_are_healed_together() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let (log, node) = (IntentLog::open(fake.dir())?, fake.node("w").await?);
     for fault in [&CutNode::IN as &dyn Fault, &StopUnit::KUBELET, &SlowCpu::DEFAULT, &StopUnit::RUNTIME] {
-        log.write(fault, &node).await?;
-        fault.inject(&(&node).into(), soon()).await?;
+        log.write(fault, &node, soon()).await?;
+        inject(fault, &node, soon()).await?;
     }
     let healed = heal_all(&fake.client().await?, &log, soon()).await?;
     let order: Vec<&str> = healed.iter().filter_map(|h| Some(h.intent.as_ref()?.fault.as_str())).collect();
@@ -300,7 +304,7 @@ async fn faults_of_one_node_are_healed_together() -> anyhow::Result<()> {
 async fn a_kill_that_comes_late_is_healed_and_not_overtaken() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
     let (log, node) = (IntentLog::open(fake.dir())?, fake.node("w").await?);
-    log.write(&KillNode, &node).await?;
+    log.write(&KillNode, &node, soon()).await?;
     let client = fake.client().await?;
     let (healed, late) = tokio::join!(heal_all(&client, &log, soon()), async {
         soon().pause(Duration::from_secs(2)).await;
@@ -339,7 +343,7 @@ async fn a_script_that_fails_says_so_without_its_whole_text() -> anyhow::Result<
         (65, "`cut` does not fit w: no packet was dropped"),
     ] {
         fake.state().commands.insert("cut:inject".into(), (code, "", "no packet was dropped\n"));
-        assert_eq!(CutNode::OFF.inject(&target, soon()).await.unwrap_err().to_string(), said);
+        assert_eq!(inject(&CutNode::OFF, &target, soon()).await.unwrap_err().to_string(), said);
     }
     Ok(())
 }
@@ -349,8 +353,43 @@ async fn a_script_that_fails_says_so_without_its_whole_text() -> anyhow::Result<
 async fn a_fault_that_is_not_in_the_list_gets_no_intent() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let log = IntentLog::open(fake.dir())?;
-    let error = log.write(&Stranger, &fake.node("w").await?).await.unwrap_err();
+    let error = log.write(&Stranger, &fake.node("w").await?, soon()).await.unwrap_err();
     assert!(matches!(error, FaultError::Unknown { .. }), "{error:?}");
+    assert!(error.to_string().contains("stop, kill, pause"), "{error}");
+    Ok(())
+}
+
+/// A fault of a caller's own is open after its process was killed.
+#[tokio::test]
+async fn an_own_fault_is_healed_by_the_program_that_knows_it_and_kept_by_another() -> anyhow::Result<()> {
+    let fake = FakeEngine::with(&["v", "w"])?;
+    let engine = fake.client().await?;
+    let mut own = Faults::built_in();
+    own.add(&Stranger);
+    let knows = IntentLog::open(fake.dir())?.knowing(&own);
+    knows.write(&Stranger, &fake.node("w").await?, soon()).await?;
+    knows.write(&KillNode, &fake.node("v").await?, soon()).await?;
+    let other = IntentLog::open(fake.dir())?;
+    let error = heal_all(&engine, &other, Deadline::after(Duration::from_secs(3))).await.unwrap_err();
+    let FaultError::Open { source, others: 0, .. } = &error else { panic!("{error:?}") };
+    let program = std::fs::read_link("/proc/self/exe")?.display().to_string();
+    assert_eq!(
+        source.to_string(),
+        format!("`stranger` is open on w, and this program does not know it: it is a fault of {program}")
+    );
+    assert_eq!(
+        error.hint(),
+        Some(format!("run {program} again: its next lease on this cluster heals what it left open"))
+    );
+    // What the other program knows is healed all the same; what it does not know stays.
+    let left: Vec<String> = other.list()?.into_iter().map(|intent| intent.fault).collect();
+    assert_eq!(left, ["stranger"]);
+    let healed = heal_all(&engine, &knows, soon()).await?;
+    assert!(
+        matches!(&healed[0].outcome, HealOutcome::Restored(proof) if proof["undone"] == true),
+        "{healed:?}"
+    );
+    assert!(knows.list()?.is_empty());
     Ok(())
 }
 
@@ -373,11 +412,11 @@ impl Fault for Stranger {
     fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {
         Ok(Box::new(Self))
     }
-    fn inject<'a>(&'a self, _: &'a Target, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
+    fn inject<'a>(&'a self, _: &'a Checked, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
         Box::pin(async { Ok(Value::Null) })
     }
     fn clear<'a>(&'a self, _: &'a Node, _: Deadline) -> BoxFuture<'a, Result<Value, FaultError>> {
-        Box::pin(async { Ok(Value::Null) })
+        Box::pin(async { Ok(json!({ "undone": true })) })
     }
 }
 
@@ -386,7 +425,7 @@ async fn an_intent_of_an_older_version_is_read() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&["w"])?;
     let log = IntentLog::open(fake.dir())?.until("2026-01-01T00:00:00Z".parse()?);
     let grace = StopNode { grace: Duration::from_secs(30) };
-    let intent = log.write(&grace, &fake.node("w").await?).await?;
+    let (intent, _) = log.write(&grace, &fake.node("w").await?, soon()).await?;
     assert_eq!(
         (intent.lasts_ms, intent.until.is_some()),
         (40_000, true),
@@ -394,9 +433,9 @@ async fn an_intent_of_an_older_version_is_read() -> anyhow::Result<()> {
     );
     let mut older = serde_json::to_value(&intent)?;
     let fields = older.as_object_mut().expect("an object");
-    fields.retain(|name, _| !["pod", "lasts_ms", "until"].contains(&name.as_str()));
+    fields.retain(|name, _| !["pod", "lasts_ms", "until", "program"].contains(&name.as_str()));
     let read: Intent = serde_json::from_value(older)?;
-    assert_eq!(read, Intent { lasts_ms: 0, until: None, ..intent });
+    assert_eq!(read, Intent { lasts_ms: 0, until: None, program: None, ..intent });
     Ok(())
 }
 

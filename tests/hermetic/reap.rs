@@ -52,6 +52,7 @@ fn paused(ground: &Ground) -> anyhow::Result<()> {
         pod: None,
         lasts_ms: 0,
         until: None,
+        program: None,
     };
     let intents = ground.settings.cluster_dir(NAME).join("intents");
     std::fs::create_dir_all(&intents)?;

@@ -434,11 +434,12 @@ fn a_claim_that_its_story_did_not_reach_stays_open() {
 #[test]
 fn every_format_is_written_whole_or_not_at_all() {
     let dir = tempfile::tempdir().expect("a folder");
-    let files = write(&report(&recorded()), dir.path()).expect("written");
+    let files = write(FORMATS, &report(&recorded()), dir.path()).expect("written");
     let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
     assert_eq!(names, ["report.json", "junit.xml", "report.html"]);
     assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 3, "something is left over");
-    let gone = write(&report(&recorded()), &dir.path().join("none")).expect_err("there is no such folder");
+    let gone =
+        write(FORMATS, &report(&recorded()), &dir.path().join("none")).expect_err("there is no such folder");
     assert!(gone.to_string().contains("report.json"), "{gone}");
 }
 

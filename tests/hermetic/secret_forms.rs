@@ -398,7 +398,13 @@ async fn a_log_whose_beginning_is_left_out_is_named() -> anyhow::Result<()> {
     let deadline = Deadline::after(Duration::from_secs(20));
     let scene =
         Scene { cluster: &cluster, client: &client, namespace: Some("story"), streams: None, deadline };
-    let bundle = diagnostics::collect(&scene, &Secrets::default(), &dir.path().join("bundle")).await;
+    let bundle = diagnostics::collect(
+        diagnostics::COLLECTORS,
+        &scene,
+        &Secrets::default(),
+        &dir.path().join("bundle"),
+    )
+    .await;
     let kept = std::fs::read_to_string(bundle.dir.join("logs/a/app.log"))?;
     let whole = kept.lines().count() == 12_000;
     let said = bundle.missing.iter().any(|line| line.starts_with("logs/a/app.log"));

@@ -439,7 +439,13 @@ async fn the_log_of_an_ephemeral_container_is_kept_or_named() -> anyhow::Result<
     let deadline = Deadline::after(Duration::from_secs(20));
     let scene =
         Scene { cluster: &cluster, client: &client, namespace: Some("story"), streams: None, deadline };
-    let bundle = diagnostics::collect(&scene, &Secrets::default(), &dir.path().join("bundle")).await;
+    let bundle = diagnostics::collect(
+        diagnostics::COLLECTORS,
+        &scene,
+        &Secrets::default(),
+        &dir.path().join("bundle"),
+    )
+    .await;
     let told = bundle.missing.iter().any(|line| line.contains("debugger"));
     let kept = bundle.files.iter().any(|file| file.ends_with("logs/a/debugger.log"));
     assert!(kept || told, "{:?} {:?}", bundle.files, bundle.missing);

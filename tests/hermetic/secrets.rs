@@ -262,8 +262,10 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
         streams: Some(&streams),
         deadline,
     };
-    let bundle = diagnostics::collect(&scene, &settings.secrets, &dir.join("bundle/mysql")).await;
-    report::write(&report::read(&dir.join("events.jsonl"))?, &dir)?;
+    let bundle =
+        diagnostics::collect(diagnostics::COLLECTORS, &scene, &settings.secrets, &dir.join("bundle/mysql"))
+            .await;
+    report::write(report::FORMATS, &report::read(&dir.join("events.jsonl"))?, &dir)?;
     streams.stop().await;
     recorder.stop().await;
     assert!(!dir.join("streamed").exists(), "what was streamed is in the bundle");

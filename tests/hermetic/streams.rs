@@ -88,7 +88,13 @@ impl Story {
             streams: Some(&self.streams),
             deadline,
         };
-        Ok(diagnostics::collect(&scene, &Secrets::default(), &self.dir.path().join("bundle")).await)
+        Ok(diagnostics::collect(
+            diagnostics::COLLECTORS,
+            &scene,
+            &Secrets::default(),
+            &self.dir.path().join("bundle"),
+        )
+        .await)
     }
 
     fn file(&self, name: &str) -> String {

@@ -38,7 +38,7 @@ async fn nightly_a_load_balancer_that_was_killed_is_started_with_its_files() -> 
     let balancer = lease.cluster.balancer.clone().context("several control planes have a load balancer")?;
     let name = balancer.node.name.as_str();
     ensure!(balancer.substitute.is_some() == offline, "{balancer:?}");
-    let stop = StopNode::DEFAULT.check(&Target::from(&balancer.node)).await;
+    let stop = StopNode::DEFAULT.check(&Target::from(&balancer.node), Deadline::after(PATIENCE)).await;
     let refusal = stop.err().context("the load balancer is no target")?.to_string();
     ensure!(refusal.contains("it is the load balancer"), "{refusal}");
 

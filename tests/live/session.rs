@@ -48,7 +48,7 @@ pub async fn in_run<T>(
         // Kept for the next test; removed when nobody used it for a while.
         cluster::start_watcher(&run.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
     }
-    report::write(&done, run.log.dir())?;
+    report::write(report::FORMATS, &done, run.log.dir())?;
     // What stands in the file alone gives the same verdicts and the same words.
     let again = report::rejudge(&records, own::claims).report();
     ensure!(again == done, "judged again from {}, the run comes out otherwise", file.display());

@@ -44,7 +44,7 @@ fn module(file: &std::path::Path) -> Module {
     let below = file.strip_prefix(root().join("src")).unwrap().with_extension("");
     let mut parts: Module = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     match parts[0].as_str() {
-        // `bin/seatrial/show.rs`
+        // `bin/seatrial.rs`
         "bin" => _ = parts.remove(1),
         _ => parts.insert(0, "seatrial".into()),
     }

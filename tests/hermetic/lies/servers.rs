@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use seatrial::deadline::Deadline;
 use seatrial::event::{Change, Event, EventLog, Record};
-use seatrial::fault::{Fault, StopNode};
+use seatrial::fault::StopNode;
 use seatrial::node::Power;
 use seatrial::probe::Recorder;
 use serde_json::{Value, json};
@@ -160,7 +160,8 @@ async fn outage(lie: Option<Engine>, claim: &str) -> Found {
         fake.change("w2", |c| c.power = Power::Exited);
     }
     let node = fake.node("w1").await.expect("the node");
-    let proof = StopNode::DEFAULT.inject(&(&node).into(), Deadline::after(Duration::from_secs(3))).await;
+    let proof =
+        crate::fault::inject(&StopNode::DEFAULT, &node, Deadline::after(Duration::from_secs(3))).await;
     if let Some(Engine::StartsAgain) = lie {
         fake.change("w1", |c| c.power = Power::Running);
     }

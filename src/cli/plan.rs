@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::Access;
-use seatrial::config::Settings;
-use seatrial::image::{self, Profile};
-use seatrial::suite::Suite;
+use crate::catalogue::Catalogue;
+use crate::cluster::Access;
+use crate::config::Settings;
+use crate::image::{self, Profile};
+use crate::suite::Suite;
 
-use crate::args::{PlanArgs, suites, topology};
-use crate::exit::Exit;
-use crate::show;
+use crate::cli::args::{PlanArgs, suites, topology};
+use crate::cli::exit::Exit;
+use crate::cli::show;
 
 /// Shows suites with their claims, their cluster and the time that a node's loss is given.
-pub fn plan(settings: &Settings, args: &PlanArgs) -> anyhow::Result<Exit> {
-    let suites = suites(&args.suite);
+pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
+    let suites = suites(catalogue, &args.suite);
     let mut text = images(settings)?;
     for suite in &suites {
-        text.push_str(&describe(suite, args)?);
+        text.push_str(&describe(suite, catalogue, args)?);
     }
     let all: Duration = suites.iter().map(|s| s.needs.budget).sum();
     let claims: usize = suites.iter().map(|s| s.needs.claims.len()).sum();
@@ -44,10 +45,10 @@ fn images(settings: &Settings) -> anyhow::Result<String> {
     Ok(format!("images: {}, Kubernetes {version}: {}\n", profile.name, profile.about))
 }
 
-fn describe(suite: &Suite, args: &PlanArgs) -> anyhow::Result<String> {
+fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<String> {
     let needs = &suite.needs;
     let shape = match &args.topology {
-        Some(name) => topology(name)?,
+        Some(name) => topology(catalogue, name)?,
         None => needs.topology,
     };
     let access = match needs.access {

@@ -4,14 +4,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use seatrial::config::{Proxies, Settings};
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::exec::Exec;
+use crate::config::{Proxies, Settings};
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::exec::Exec;
 
-use crate::args::DoctorArgs;
-use crate::exit::Exit;
-use crate::show;
+use crate::cli::args::DoctorArgs;
+use crate::cli::exit::Exit;
+use crate::cli::show;
 
 /// What was found about one need.
 struct Finding {
@@ -218,7 +218,7 @@ fn inotify() -> Vec<Finding> {
 /// Needed where no registry answers.
 fn builder() -> Finding {
     let what = "builds without a registry";
-    match seatrial::image::build::able() {
+    match crate::image::build::able() {
         Ok(()) => good(what, "Linux and root; `scripts/tools offline` brings the tools (Debian or Ubuntu)"),
         Err(error) => Finding {
             what,

@@ -1,10 +1,10 @@
 //! Which node a short name means.
 
-use seatrial::cluster::{self, ClusterSummary, State};
-use seatrial::config::Settings;
-use seatrial::engine::Engine;
+use crate::cluster::{self, ClusterSummary, State};
+use crate::config::Settings;
+use crate::engine::Engine;
 
-use crate::exit::{Exit, Stop};
+use crate::cli::exit::{Exit, Stop};
 
 /// The cluster and the node that are meant, by their whole names.
 pub async fn named(settings: &Settings, engine: &Engine, name: &str) -> anyhow::Result<(String, String)> {
@@ -49,8 +49,8 @@ fn meant<'c>(clusters: impl Iterator<Item = &'c ClusterSummary>, name: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seatrial::cluster::NodeSummary;
-    use seatrial::node::{Power, Role};
+    use crate::cluster::NodeSummary;
+    use crate::node::{Power, Role};
 
     fn cluster(topology: &str, hash: &str) -> ClusterSummary {
         let name = format!("seatrial-{topology}-{hash}");

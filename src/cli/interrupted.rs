@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, State};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::image;
+use crate::cluster::{self, State};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::image;
 
-use crate::args::Command;
-use crate::list::open_fault;
-use crate::signals::Signals;
-use crate::up::holder;
-use crate::{draw, show};
+use crate::cli::args::Command;
+use crate::cli::list::open_fault;
+use crate::cli::signals::Signals;
+use crate::cli::up::holder;
+use crate::cli::{draw, show};
 
 /// Time for all of it.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -4,37 +4,38 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::catalogue::Catalogue;
+use crate::cluster::lock::LockFiles;
+use crate::cluster::{self, OutageStage};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::fault::{Owner, Reach};
 use anyhow::Context;
-use seatrial::cluster::lock::LockFiles;
-use seatrial::cluster::{self, OutageStage};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::fault::{FAULTS, Owner, Reach};
 use serde_json::{Value, json};
 
-use crate::args::{FaultInjectArgs, FaultListArgs};
-use crate::exit::{Exit, Stop};
-use crate::fault_hold::{News, Told, chosen};
-use crate::signals::Signals;
-use crate::up::{PATIENCE, watch};
-use crate::{draw, list, node_name, show};
+use crate::cli::args::{FaultInjectArgs, FaultListArgs};
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::fault_hold::{News, Told, chosen};
+use crate::cli::signals::Signals;
+use crate::cli::up::{PATIENCE, watch};
+use crate::cli::{draw, list, node_name, show};
 
 /// Between two looks at what the healer has written.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The catalogue, and what is open. Needs no engine.
-pub fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
+pub fn list(settings: &Settings, catalogue: &Catalogue, args: &FaultListArgs) -> anyhow::Result<Exit> {
     let (open, unknown) = cluster::all_open_faults(settings);
     // Those that are known are shown first.
     let ended = unknown.into_iter().next().map_or(Ok(Exit::Passed), |error| Err(error.into()));
     if args.json {
-        let all: Vec<Value> = FAULTS.iter().map(|f| described(*f)).collect();
+        let all: Vec<Value> = catalogue.faults.iter().map(described).collect();
         let text = serde_json::to_string_pretty(&json!({ "faults": all, "open": open }))?;
         show::json(&format!("{text}\n"))?;
         return ended;
     }
-    for fault in FAULTS {
+    for fault in catalogue.faults.iter() {
         show::text(&format!("{:<16} {}\n", fault.name(), fault.about()))?;
         for p in fault.parameters() {
             show::text(&format!(
@@ -49,9 +50,9 @@ pub fn list(settings: &Settings, args: &FaultListArgs) -> anyhow::Result<Exit> {
     ended
 }
 
-fn described(fault: &dyn seatrial::fault::Fault) -> Value {
+fn described(fault: &dyn crate::fault::Fault) -> Value {
     let parameter =
-        |p: &seatrial::fault::Parameter| json!({ "name": p.name, "about": p.about, "default": p.default });
+        |p: &crate::fault::Parameter| json!({ "name": p.name, "about": p.about, "default": p.default });
     json!({
         "name": fault.name(),
         "about": fault.about(),
@@ -65,10 +66,11 @@ fn described(fault: &dyn seatrial::fault::Fault) -> Value {
 /// Starts the process that breaks the node and heals it, and waits until the fault is proved.
 pub async fn inject(
     settings: &Settings,
+    catalogue: &Catalogue,
     args: &FaultInjectArgs,
     mut signals: Signals,
 ) -> anyhow::Result<Exit> {
-    let fault = chosen(args)?;
+    let fault = chosen(catalogue, args)?;
     let engine = Engine::connect(&settings.engine).await?;
     let (name, node) = node_name::named(settings, &engine, &args.node).await?;
     let program = std::env::current_exe().context("failed to find our own program")?;

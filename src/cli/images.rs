@@ -1,14 +1,14 @@
 //! `seatrial images`: the images of a profile.
 
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::image::{self, ImageSet, PROFILES, Profile, Pruned};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::image::{self, ImageSet, PROFILES, Profile, Pruned};
 
-use crate::args::ImagesArgs;
-use crate::exit::Exit;
-use crate::up::PATIENCE;
-use crate::{draw, show};
+use crate::cli::args::ImagesArgs;
+use crate::cli::exit::Exit;
+use crate::cli::up::PATIENCE;
+use crate::cli::{draw, show};
 
 /// With `--build`, builds or pulls what is missing and says what runs; with `--prune`, removes what
 /// is outdated; else lists the profiles and what is built.

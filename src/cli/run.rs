@@ -3,35 +3,41 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::catalogue::Catalogue;
+use crate::cluster::{self, Force};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::event::{self, Event, EventLog};
+use crate::image;
+use crate::judge::Conclusion;
+use crate::judge::upgrade::claims_below;
+use crate::progress::Progress;
+use crate::report::{self, Format, RunReport, Terminal};
+use crate::run::{Run, new_id};
+use crate::scenario::{Needs, ScenarioError};
+use crate::suite::{Suite, upgraded};
 use futures::StreamExt;
 use jiff::Timestamp;
-use seatrial::cluster::{self, Force};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::event::{self, Event, EventLog};
-use seatrial::image;
-use seatrial::judge::Conclusion;
-use seatrial::judge::upgrade::claims_below;
-use seatrial::progress::Progress;
-use seatrial::report::{self, Format, RunReport, Terminal};
-use seatrial::run::{Run, new_id};
-use seatrial::scenario::{Needs, ScenarioError};
-use seatrial::suite::{Suite, upgraded};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{RunArgs, suites, topology};
-use crate::exit::Exit;
-use crate::signals::Signals;
-use crate::up::{PATIENCE, holder, watch};
-use crate::{down, draw, exit, interrupted, show, upgrade};
+use crate::cli::args::{RunArgs, suites, topology};
+use crate::cli::exit::Exit;
+use crate::cli::signals::Signals;
+use crate::cli::up::{PATIENCE, holder, watch};
+use crate::cli::{down, draw, exit, interrupted, show, upgrade};
 
 /// Runs the suites, writes the reports and shows the result. A signal heals, releases, reports and
 /// then ends; a second one ends at once.
-pub async fn run(settings: &Settings, args: &RunArgs, mut signals: Signals) -> anyhow::Result<Exit> {
+pub async fn run(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    args: &RunArgs,
+    mut signals: Signals,
+) -> anyhow::Result<Exit> {
     let progress = draw::progress();
     let cancel = CancellationToken::new();
-    let whole = whole(settings, args, &progress, &cancel);
+    let whole = whole(settings, catalogue, args, &progress, &cancel);
     tokio::pin!(whole);
     let mut ended = None;
     loop {
@@ -55,6 +61,7 @@ pub async fn run(settings: &Settings, args: &RunArgs, mut signals: Signals) -> a
 
 async fn whole(
     settings: &Settings,
+    catalogue: &Catalogue,
     args: &RunArgs,
     progress: &Progress,
     cancel: &CancellationToken,
@@ -64,7 +71,7 @@ async fn whole(
     // A wrong word is refused before anything runs, be it the last one.
     versions.iter().try_for_each(image::check)?;
     let engine = Engine::connect(&settings.engine).await?;
-    let mut suites = chosen(args)?;
+    let mut suites = chosen(catalogue, args)?;
     let on = match &args.cluster {
         Some(name) => Some(down::named(settings, &engine, Some(name)).await?),
         None => None,
@@ -92,6 +99,8 @@ async fn whole(
                 }
             };
             begun.cluster = on.clone();
+            begun.faults = catalogue.faults.clone();
+            begun.collectors.clone_from(&catalogue.collectors);
             begun.budgets.clone_from(&budgets);
             errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
             begun.end(verdict(&begun, &errors)?)?;
@@ -113,7 +122,7 @@ async fn whole(
             Err(error) => return went.and(Err(error)),
         }
     }
-    finish(settings, &id, &errors, went)
+    finish(settings, &catalogue.formats, &id, &errors, went)
 }
 
 /// Records that the run ended before everything that was asked for had begun: a version that never
@@ -148,10 +157,10 @@ fn versions(settings: &Settings, args: &RunArgs) -> Vec<Option<String>> {
 }
 
 /// The suites, on another topology where one was asked for.
-fn chosen(args: &RunArgs) -> anyhow::Result<Vec<&'static Suite>> {
-    let suites = suites(&args.suite);
+fn chosen(catalogue: &Catalogue, args: &RunArgs) -> anyhow::Result<Vec<&'static Suite>> {
+    let suites = suites(catalogue, &args.suite);
     let Some(name) = &args.topology else { return Ok(suites) };
-    let topology = topology(name)?;
+    let topology = topology(catalogue, name)?;
     let moved = |suite: &&'static Suite| {
         let needs = Needs { topology, ..suite.needs };
         // A few bytes for the life of the process: suites are statics everywhere else.
@@ -202,7 +211,7 @@ async fn leave(
     progress: &Progress,
     clusters: BTreeSet<String>,
 ) {
-    let ci = crate::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
+    let ci = crate::cli::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
     let delete = args.delete || (ci && !args.keep);
     for name in clusters {
         // One that somebody asked for with `up` is that person's.
@@ -226,6 +235,7 @@ async fn leave(
 /// them, and does not hide a claim that failed.
 fn finish(
     settings: &Settings,
+    formats: &[&dyn Format],
     id: &str,
     errors: &[(&str, ScenarioError)],
     went: anyhow::Result<Exit>,
@@ -239,7 +249,7 @@ fn finish(
     let mut code = Exit::of(&report, broken);
     let hints: BTreeSet<String> = errors.iter().filter_map(|(_, error)| exit::hint(error)).collect();
     // That a result could not be shown does not change it.
-    if let Err(error) = shown(&report, &dir) {
+    if let Err(error) = shown(formats, &report, &dir) {
         let exit = show::explain(&error);
         code = if code == Exit::Passed { exit } else { code };
     }
@@ -261,8 +271,8 @@ fn finish(
 }
 
 /// Writes the reports, and shows the result also where they cannot be written.
-fn shown(report: &RunReport, dir: &Path) -> anyhow::Result<()> {
-    let written = report::write(report, dir);
+fn shown(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> anyhow::Result<()> {
+    let written = report::write(formats, report, dir);
     show::page(&Terminal.render(report, show::look())?)?;
     for file in written? {
         show::text(&format!("  {}\n", file.display()))?;
@@ -273,14 +283,15 @@ fn shown(report: &RunReport, dir: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Stop;
+    use crate::cli::exit::Stop;
+    use crate::report::FORMATS;
 
     #[test]
     fn what_ends_a_run_early_hides_no_failed_claim() {
         let home = tempfile::tempdir().unwrap();
         let of_home = |name: &str| (name == "HOME").then(|| home.path().display().to_string());
         let settings = Settings::resolve(of_home).unwrap();
-        let log = include_str!("../../../tests/hermetic/fixtures/run/events.jsonl");
+        let log = include_str!("../../tests/hermetic/fixtures/run/events.jsonl");
         for (id, verdict, code) in [("passed", "passed", Exit::Usage), ("failed", "failed", Exit::Failed)] {
             let dir = settings.runs_dir().join(id);
             std::fs::create_dir_all(&dir).unwrap();
@@ -288,10 +299,10 @@ mod tests {
             let told = log.replace(&format!("{claim}\"passed\""), &format!("{claim}\"{verdict}\""));
             std::fs::write(dir.join("events.jsonl"), told).unwrap();
             let wrong = || Stop::new(Exit::Usage, "no such version", "another one");
-            assert_eq!(finish(&settings, id, &[], Err(wrong().into())).unwrap(), code);
+            assert_eq!(finish(&settings, FORMATS, id, &[], Err(wrong().into())).unwrap(), code);
             assert!(dir.join("junit.xml").is_file());
             let interrupted = if code == Exit::Failed { code } else { Exit::Interrupted };
-            assert_eq!(finish(&settings, id, &[], Ok(Exit::Interrupted)).unwrap(), interrupted);
+            assert_eq!(finish(&settings, FORMATS, id, &[], Ok(Exit::Interrupted)).unwrap(), interrupted);
         }
     }
 }

@@ -1,17 +1,18 @@
 //! `seatrial fault hold`: what `fault inject` starts. It tells how far it is, a JSON object a line.
 
-use seatrial::cluster::{self, OutageStage, Wish};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::fault::{Fault, Given, PodOn, named};
+use crate::catalogue::Catalogue;
+use crate::cluster::{self, OutageStage, Wish};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::fault::{Fault, Given, PodOn};
 use serde::{Deserialize, Serialize};
 
-use crate::args::FaultInjectArgs;
-use crate::exit::{self, Exit};
-use crate::signals::{self, Signals};
-use crate::up::PATIENCE;
-use crate::{draw, node_name, show};
+use crate::cli::args::FaultInjectArgs;
+use crate::cli::exit::{self, Exit};
+use crate::cli::signals::{self, Signals};
+use crate::cli::up::PATIENCE;
+use crate::cli::{draw, node_name, show};
 
 /// What is written for whoever asked for the outage.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,12 +40,17 @@ pub enum News {
 }
 
 /// Makes an outage and heals it; a signal heals it early.
-pub async fn hold(settings: &Settings, args: &FaultInjectArgs, mut signals: Signals) -> anyhow::Result<Exit> {
+pub async fn hold(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    args: &FaultInjectArgs,
+    mut signals: Signals,
+) -> anyhow::Result<Exit> {
     signals::leave_terminal();
     let cut_short = async {
         signals.next().await;
     };
-    match held(settings, args, cut_short).await {
+    match held(settings, catalogue, args, cut_short).await {
         Ok(()) => Ok(Exit::Passed),
         Err(error) => {
             let (code, lines) = exit::explanation(&error);
@@ -56,12 +62,13 @@ pub async fn hold(settings: &Settings, args: &FaultInjectArgs, mut signals: Sign
 
 async fn held(
     settings: &Settings,
+    catalogue: &Catalogue,
     args: &FaultInjectArgs,
     cut_short: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let engine = Engine::connect(&settings.engine).await?;
     let (name, node) = node_name::named(settings, &engine, &args.node).await?;
-    let fault = chosen(args)?;
+    let fault = chosen(catalogue, args)?;
     let wish = Wish { fault: &*fault, node: &node, pod: pod(args), lone: args.lone, lasts: args.lasts };
     let holder = format!("seatrial fault {} on {node}", fault.name());
     let (patience, progress) = (Deadline::after(PATIENCE), draw::progress());
@@ -72,8 +79,8 @@ async fn held(
 }
 
 /// The fault with its parameters.
-pub fn chosen(args: &FaultInjectArgs) -> anyhow::Result<Box<dyn Fault>> {
-    let fault = named(&args.fault)?;
+pub fn chosen(catalogue: &Catalogue, args: &FaultInjectArgs) -> anyhow::Result<Box<dyn Fault>> {
+    let fault = catalogue.faults.named(&args.fault)?;
     Ok(fault.with(&Given::read(fault, &args.with)?)?)
 }
 

@@ -3,22 +3,22 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::client::Client;
+use crate::cluster::{self, Cluster, Lease, UpgradeAsk};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::event::EventLog;
+use crate::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
+use crate::probe::{ApiProbe, Lines, dns};
+use crate::run::new_id;
+use crate::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
 use jiff::Timestamp;
-use seatrial::client::Client;
-use seatrial::cluster::{self, Cluster, Lease, UpgradeAsk};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::event::EventLog;
-use seatrial::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
-use seatrial::probe::{ApiProbe, Lines, dns};
-use seatrial::run::new_id;
-use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
 
-use crate::args::UpgradeArgs;
-use crate::exit::Exit;
-use crate::up::holder;
-use crate::{down, draw, show};
+use crate::cli::args::UpgradeArgs;
+use crate::cli::exit::Exit;
+use crate::cli::up::holder;
+use crate::cli::{down, draw, show};
 
 /// How long is waited for those who use the cluster.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -94,7 +94,7 @@ pub fn budgets(file: &Path) -> anyhow::Result<Budgets> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|source| {
         let hint = "the defaults are in src/judge/upgrade/budget.toml";
-        crate::exit::Stop::new(Exit::Input, format!("failed to read {name}: {source}"), hint)
+        crate::cli::exit::Stop::new(Exit::Input, format!("failed to read {name}: {source}"), hint)
     })?;
     let steps: Vec<&str> = STEPS.iter().map(|s| s.name()).collect();
     Ok(Budgets::parse(&name, &text, &steps)?)

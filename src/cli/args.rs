@@ -1,24 +1,26 @@
-//! What may be said on the command line. Choices come from the library's lists, so a new topology,
-//! suite, profile or format is offered without a line here.
+//! What may be said on the command line. Choices come from the catalogue, so a new topology, suite, fault or format,
+//! also a caller's own, is offered without a line here.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
-use seatrial::cluster::{TOPOLOGIES, Topology};
-use seatrial::fault::FAULTS;
-use seatrial::image::profile::is_file;
-use seatrial::image::{PROFILES, Profile};
-use seatrial::report::FORMATS;
-use seatrial::suite::{SUITES, Suite};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::exit::{Exit, Stop};
+use crate::catalogue::Catalogue;
+use crate::cluster::Topology;
+use crate::image::profile::is_file;
+use crate::image::{PROFILES, Profile};
+use crate::report::Format;
+use crate::suite::Suite;
+
+use crate::cli::exit::{Exit, Stop};
 
 /// Proves how a Kubernetes cluster behaves when it matters.
 #[derive(Debug, Parser)]
-#[command(name = "seatrial", version, about, max_term_width = 100, after_help = crate::exit::TABLE)]
+#[command(name = "seatrial", version, about, max_term_width = 100, after_help = crate::cli::exit::TABLE)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -86,10 +88,10 @@ pub struct DoctorArgs {}
 pub struct PlanArgs {
     /// A suite; may be repeated [default: all but `upgrade`, `ha` and
     /// `upgraded`]
-    #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
+    #[arg(long)]
     pub suite: Vec<String>,
     /// Another topology than the suites ask for
-    #[arg(long, value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
+    #[arg(long)]
     pub topology: Option<String>,
     /// Which images.
     #[command(flatten)]
@@ -101,10 +103,10 @@ pub struct PlanArgs {
 pub struct RunArgs {
     /// A suite; may be repeated [default: all but `upgrade`, `ha` and
     /// `upgraded`]
-    #[arg(long, value_parser = PossibleValuesParser::new(SUITES.iter().map(|s| s.needs.name)))]
+    #[arg(long)]
     pub suite: Vec<String>,
     /// Another topology than the suites ask for
-    #[arg(long, value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
+    #[arg(long)]
     pub topology: Option<String>,
     /// A cluster that there is, as it is, by its name or the beginning of it; it is kept
     #[arg(long, conflicts_with_all = ["topology", "delete"])]
@@ -133,7 +135,7 @@ pub struct ReportArgs {
     #[arg(default_value = "last")]
     pub run: String,
     /// How to show it
-    #[arg(long, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|f| f.name())), default_value = "terminal")]
+    #[arg(long, default_value = "terminal")]
     pub format: String,
     /// Write report.json, junit.xml and report.html anew, and open the page in a browser
     #[arg(long)]
@@ -147,7 +149,7 @@ pub struct JudgeArgs {
     #[arg(default_value = "last")]
     pub run: String,
     /// How to show it
-    #[arg(long, value_parser = PossibleValuesParser::new(FORMATS.iter().map(|f| f.name())), default_value = "terminal")]
+    #[arg(long, default_value = "terminal")]
     pub format: String,
 }
 
@@ -162,7 +164,7 @@ pub struct ClaimsArgs {
 #[derive(Debug, clap::Args)]
 pub struct UpArgs {
     /// Its shape
-    #[arg(long, default_value = "three", value_parser = PossibleValuesParser::new(TOPOLOGIES.iter().map(|t| t.name)))]
+    #[arg(long, default_value = "three")]
     pub topology: String,
     /// A cluster of its own beside the shared one: the end of its name, such as `upgrade`
     #[arg(long, value_name = "WORD", value_parser = word)]
@@ -296,7 +298,7 @@ pub struct FaultListArgs {
 #[derive(Debug, clap::Args)]
 pub struct FaultInjectArgs {
     /// What happens; `fault list` explains
-    #[arg(value_name = "FAULT", value_parser = PossibleValuesParser::new(FAULTS.iter().map(|f| f.name())))]
+    #[arg(value_name = "FAULT")]
     pub fault: String,
     /// A node, or the end of its name where only one ends so: worker2
     pub node: String,
@@ -346,6 +348,12 @@ pub struct ReapArgs {
 }
 
 impl Args {
+    /// Reads the command line; ends the process with a message where it is wrong.
+    pub fn read(catalogue: &Catalogue) -> Self {
+        let matches = offering(Args::command(), catalogue).get_matches();
+        Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Refuses several versions where one is meant: `run` alone takes several.
     pub fn check(&self) -> Result<(), Stop> {
         match self.images() {
@@ -386,17 +394,23 @@ impl Args {
 }
 
 /// The topology of this name; the parser has checked it.
-pub fn topology(name: &str) -> anyhow::Result<&'static Topology> {
-    Ok(Topology::named(name)?)
+pub fn topology(catalogue: &Catalogue, name: &str) -> anyhow::Result<&'static Topology> {
+    let found = catalogue.topologies.iter().copied().find(|t| t.name == name);
+    found.with_context(|| format!("no topology is called {name}"))
+}
+
+/// The report format of this name; the parser has checked it.
+pub fn format(catalogue: &Catalogue, name: &str) -> anyhow::Result<&'static dyn Format> {
+    catalogue.format(name).with_context(|| format!("no report format is called {name}"))
 }
 
 /// The suites of these names, in the catalogue's order; without a name all that need not be named.
-pub fn suites(names: &[String]) -> Vec<&'static Suite> {
+pub fn suites(catalogue: &Catalogue, names: &[String]) -> Vec<&'static Suite> {
     let wanted = |s: &&&Suite| match names {
         [] => !s.only_named(),
         names => names.iter().any(|n| n == s.needs.name),
     };
-    SUITES.iter().filter(wanted).copied().collect()
+    catalogue.suites.iter().filter(wanted).copied().collect()
 }
 
 /// A profile's name, with what it may be, or any file's.
@@ -432,6 +446,21 @@ impl TypedValueParser for ProfileParser {
     }
 }
 
+/// The command with the choices that the catalogue has, in every command of it.
+fn offering(command: clap::Command, catalogue: &Catalogue) -> clap::Command {
+    let choice = |arg: clap::Arg| {
+        let names: Vec<&'static str> = match arg.get_id().as_str() {
+            "suite" => catalogue.suites.iter().map(|s| s.needs.name).collect(),
+            "topology" => catalogue.topologies.iter().map(|t| t.name).collect(),
+            "format" => catalogue.formats.iter().map(|f| f.name()).collect(),
+            "fault" => catalogue.faults.iter().map(|f| f.name()).collect(),
+            _ => return arg,
+        };
+        arg.value_parser(PossibleValuesParser::new(names))
+    };
+    command.mut_args(choice).mut_subcommands(|command| offering(command, catalogue))
+}
+
 fn word(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     match !text.is_empty() && text.len() <= 12 && text.chars().all(fits) {
@@ -446,5 +475,39 @@ fn pod(text: &str) -> Result<(String, String), String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    seatrial::config::duration(text).map_err(|_| "not a duration such as 30m or 90s".into())
+    crate::config::duration(text).map_err(|_| "not a duration such as 30m or 90s".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Needs;
+    use crate::suite::stateless;
+
+    #[test]
+    fn what_a_caller_adds_can_be_named() {
+        static ORDERS: Suite = Suite {
+            about: "orders survive the loss of a node",
+            needs: Needs { name: "orders", claims: &[], ..stateless::SUITE.needs },
+            story: stateless::SUITE.story,
+        };
+        assert!(read(&Catalogue::built_in(), &["run", "--suite", "orders"]).is_err());
+        let own = Catalogue::built_in().with_suites(&[&ORDERS]);
+        for words in [
+            ["run", "--suite", "orders", "--suite", "mysql"],
+            ["plan", "--suite", "orders", "--topology=one", "--k8s=1.34"],
+        ] {
+            read(&own, &words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        }
+        assert!(read(&own, &["run", "--suite", "order"]).unwrap_err().to_string().contains("orders"));
+        assert!(read(&own, &["fault", "inject", "stop", "worker"]).is_ok());
+        assert!(read(&own, &["fault", "inject", "unplug", "worker"]).is_err());
+        let names: Vec<&str> = suites(&own, &[]).iter().map(|s| s.needs.name).collect();
+        assert!(names.contains(&"orders") && !names.contains(&"upgrade"), "{names:?}");
+    }
+
+    fn read(catalogue: &Catalogue, words: &[&str]) -> Result<Args, clap::Error> {
+        let words = std::iter::once("orders-trial").chain(words.iter().copied());
+        Args::from_arg_matches(&offering(Args::command(), catalogue).try_get_matches_from(words)?)
+    }
 }

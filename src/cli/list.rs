@@ -1,16 +1,16 @@
 //! `seatrial list`: the clusters that there are.
 
+use crate::cluster::lock::Stage;
+use crate::cluster::{self, ClusterSummary, Holder, State};
+use crate::config::Settings;
+use crate::deadline;
+use crate::engine::Engine;
+use crate::fault::Intent;
 use jiff::Timestamp;
-use seatrial::cluster::lock::Stage;
-use seatrial::cluster::{self, ClusterSummary, Holder, State};
-use seatrial::config::Settings;
-use seatrial::deadline;
-use seatrial::engine::Engine;
-use seatrial::fault::Intent;
 
-use crate::args::ListArgs;
-use crate::exit::Exit;
-use crate::show;
+use crate::cli::args::ListArgs;
+use crate::cli::exit::Exit;
+use crate::cli::show;
 
 /// A line a cluster, with its nodes and who uses it.
 pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> {

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use crate::config::Settings;
+use crate::event::{self, Record};
 use jiff::Timestamp;
-use seatrial::config::Settings;
-use seatrial::event::{self, Record};
 
-use crate::exit::{Exit, Stop};
+use crate::cli::exit::{Exit, Stop};
 
 /// A run's folder and its records.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::exit::Exit;
+use crate::cli::exit::Exit;
 
 /// The signals, from the moment of listening: none gets lost between two waits.
 #[derive(Debug)]

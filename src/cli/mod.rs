@@ -30,18 +30,48 @@ mod upgrade;
 use std::process::ExitCode;
 
 use args::{Args, Command, FaultArgs, FaultCommand};
-use clap::Parser;
 use exit::Exit;
-use seatrial::config::Settings;
 use signals::Signals;
 
-fn main() -> ExitCode {
-    let args = Args::parse();
+use crate::catalogue::Catalogue;
+use crate::config::Settings;
+use crate::suite::Suite;
+
+/// The command line with these suites, and their claims, beside the built-in ones: the whole `main` of a program that
+/// puts something of its own on trial. Topologies, faults, collectors and report formats of its own:
+/// [`Catalogue::main`].
+///
+/// ```no_run
+/// use seatrial::suite::Suite;
+///
+/// fn main() -> std::process::ExitCode {
+///     // Your own: static ORDERS: Suite = Suite { .. };
+///     let own: &[&'static Suite] = &[];
+///     seatrial::main(own)
+/// }
+/// ```
+pub fn main(suites: &[&'static Suite]) -> ExitCode {
+    Catalogue::built_in().with_suites(suites).main()
+}
+
+impl Catalogue {
+    /// The command line of this catalogue: reads arguments and the environment, does what they say, and gives the
+    /// documented exit code.
+    pub fn main(self) -> ExitCode {
+        started(&self)
+    }
+}
+
+fn started(catalogue: &Catalogue) -> ExitCode {
+    if let Err(error) = catalogue.check() {
+        return show::explain(&error.into()).into();
+    }
+    let args = Args::read(catalogue);
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(ended(args)));
+        .and_then(|runtime| runtime.block_on(ended(catalogue, args)));
     match done {
         Ok(exit) => exit.into(),
         Err(error) => show::explain(&error).into(),
@@ -50,34 +80,34 @@ fn main() -> ExitCode {
 
 /// A run, and a fault, heal before they give way to a signal; every other command is dropped at once, which ends
 /// its child processes, and what it began is removed or named.
-async fn ended(args: Args) -> anyhow::Result<Exit> {
+async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
     args.check()?;
     let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
     show::without(&settings.secrets);
     let mut signals = Signals::listen()?;
     match &args.command {
-        Command::Run(args) => return run::run(&settings, args, signals).await,
+        Command::Run(args) => return run::run(&settings, catalogue, args, signals).await,
         Command::Fault(FaultArgs { command: FaultCommand::Hold(args) }) => {
-            return fault_hold::hold(&settings, args, signals).await;
+            return fault_hold::hold(&settings, catalogue, args, signals).await;
         }
         Command::Fault(FaultArgs { command: FaultCommand::Inject(args) }) => {
-            return fault::inject(&settings, args, signals).await;
+            return fault::inject(&settings, catalogue, args, signals).await;
         }
         _ => {}
     }
     let ended = tokio::select! {
-        done = command(&settings, &args.command) => return done,
+        done = command(&settings, catalogue, &args.command) => return done,
         exit = signals.next() => exit,
     };
     interrupted::clean_up(&settings, &args.command, &mut signals).await;
     Ok(ended)
 }
 
-async fn command(settings: &Settings, command: &Command) -> anyhow::Result<Exit> {
+async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Doctor(args) => doctor::doctor(settings, args).await,
-        Command::Plan(args) => plan::plan(settings, args),
-        Command::Up(args) => up::up(settings, args).await,
+        Command::Plan(args) => plan::plan(settings, catalogue, args),
+        Command::Up(args) => up::up(settings, catalogue, args).await,
         Command::Down(args) => down::down(settings, args).await,
         Command::List(args) => list::list(settings, args).await,
         Command::Kubeconfig(args) => kubeconfig::kubeconfig(settings, args).await,
@@ -85,11 +115,11 @@ async fn command(settings: &Settings, command: &Command) -> anyhow::Result<Exit>
         Command::Images(args) => images::images(settings, args).await,
         Command::Upgrade(args) => upgrade::upgrade(settings, args).await,
         Command::Reap(args) => reap::reap(settings, args).await,
-        Command::Report(args) => report::report(settings, args).await,
-        Command::Judge(args) => judge::judge(settings, args),
-        Command::Claims(args) => claims::claims(args),
+        Command::Report(args) => report::report(settings, catalogue, args).await,
+        Command::Judge(args) => judge::judge(settings, catalogue, args),
+        Command::Claims(args) => claims::claims(catalogue, args),
         Command::Fault(args) => match &args.command {
-            FaultCommand::List(args) => fault::list(settings, args),
+            FaultCommand::List(args) => fault::list(settings, catalogue, args),
             FaultCommand::Clear(args) => fault_clear::clear(settings, args).await,
             FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("it was taken before"),
         },

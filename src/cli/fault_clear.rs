@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, Access, Lease};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::fault::Intent;
+use crate::cluster::{self, Access, Lease};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::fault::Intent;
 
-use crate::args::FaultClearArgs;
-use crate::exit::{Exit, Stop};
-use crate::up::holder;
-use crate::{draw, fault, list, node_name, show};
+use crate::cli::args::FaultClearArgs;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::up::holder;
+use crate::cli::{draw, fault, list, node_name, show};
 
 /// Time for all of them together.
 const PATIENCE: Duration = Duration::from_secs(300);

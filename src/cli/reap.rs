@@ -1,12 +1,12 @@
 //! `seatrial reap`: heal and remove everything of ours that has no owner any more.
 
-use seatrial::cluster::{self, ReapOptions};
-use seatrial::config::Settings;
-use seatrial::engine::Engine;
+use crate::cluster::{self, ReapOptions};
+use crate::config::Settings;
+use crate::engine::Engine;
 
-use crate::args::ReapArgs;
-use crate::exit::Exit;
-use crate::{draw, show, signals};
+use crate::cli::args::ReapArgs;
+use crate::cli::exit::Exit;
+use crate::cli::{draw, show, signals};
 
 /// Reaps, and says what was done; with `--watch`, waits for one cluster to be idle first.
 pub async fn reap(settings: &Settings, args: &ReapArgs) -> anyhow::Result<Exit> {

@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::progress::{Progress, Update};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use seatrial::progress::{Progress, Update};
 
-use crate::show;
+use crate::cli::show;
 
 /// How often a log hears of a task that still runs.
 const HEARTBEAT: Duration = Duration::from_secs(30);

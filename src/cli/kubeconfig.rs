@@ -1,12 +1,12 @@
 //! `seatrial kubeconfig`: where a cluster's own kubeconfig is. The user's is never written.
 
-use seatrial::cluster;
-use seatrial::config::Settings;
-use seatrial::engine::Engine;
+use crate::cluster;
+use crate::config::Settings;
+use crate::engine::Engine;
 
-use crate::args::KubeconfigArgs;
-use crate::exit::Exit;
-use crate::{down, show};
+use crate::cli::args::KubeconfigArgs;
+use crate::cli::exit::Exit;
+use crate::cli::{down, show};
 
 /// Prints the file's path.
 pub async fn kubeconfig(settings: &Settings, args: &KubeconfigArgs) -> anyhow::Result<Exit> {

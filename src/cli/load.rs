@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use seatrial::cluster;
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
+use crate::cluster;
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
 
-use crate::args::LoadArgs;
-use crate::exit::Exit;
-use crate::up::holder;
-use crate::{down, draw, show};
+use crate::cli::args::LoadArgs;
+use crate::cli::exit::Exit;
+use crate::cli::up::holder;
+use crate::cli::{down, draw, show};
 
 /// Time for all of them.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, ClusterSummary, Force, State};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
+use crate::cluster::{self, ClusterSummary, Force, State};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
 
-use crate::args::DownArgs;
-use crate::exit::{Exit, Stop};
-use crate::up::holder;
-use crate::{draw, show};
+use crate::cli::args::DownArgs;
+use crate::cli::exit::{Exit, Stop};
+use crate::cli::up::holder;
+use crate::cli::{draw, show};
 
 /// How long is waited for those who use it.
 const PATIENCE: Duration = Duration::from_secs(120);

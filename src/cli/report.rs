@@ -3,24 +3,25 @@
 use std::path::Path;
 use std::time::Duration;
 
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::exec::Exec;
-use seatrial::report::{self, RunReport};
+use crate::catalogue::Catalogue;
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::exec::Exec;
+use crate::report::{self, RunReport};
 
-use crate::args::ReportArgs;
-use crate::exit::Exit;
-use crate::{runs, show};
+use crate::cli::args::{self, ReportArgs};
+use crate::cli::exit::Exit;
+use crate::cli::{runs, show};
 
 /// Shows the run. Showing it is the command's work: it ends with 0 whatever the verdict is.
-pub async fn report(settings: &Settings, args: &ReportArgs) -> anyhow::Result<Exit> {
+pub async fn report(settings: &Settings, catalogue: &Catalogue, args: &ReportArgs) -> anyhow::Result<Exit> {
     let found = runs::find(settings, &args.run)?;
     let report = RunReport::of(&found.records);
     if args.open {
-        report::write(&report, &found.dir)?;
+        report::write(&catalogue.formats, &report, &found.dir)?;
         return open(&found.dir.join("report.html")).await;
     }
-    show::page(&report::format(&args.format)?.render(&report, show::look())?)?;
+    show::page(&args::format(catalogue, &args.format)?.render(&report, show::look())?)?;
     Ok(Exit::Passed)
 }
 

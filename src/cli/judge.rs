@@ -1,25 +1,25 @@
 //! `seatrial judge`: judge a finished run again.
 
-use seatrial::config::Settings;
-use seatrial::report::{self, Change, rejudge};
-use seatrial::suite::Suite;
+use crate::catalogue::Catalogue;
+use crate::config::Settings;
+use crate::report::{Change, rejudge};
 
-use crate::args::JudgeArgs;
-use crate::exit::Exit;
-use crate::{runs, show};
+use crate::cli::args::{self, JudgeArgs};
+use crate::cli::exit::Exit;
+use crate::cli::{runs, show};
 
 /// Judges the run from its records and shows it. What came out otherwise than recorded is said on
 /// standard error; the run's folder is not changed. Ends with the code that a run with these
 /// claims ends with.
-pub fn judge(settings: &Settings, args: &JudgeArgs) -> anyhow::Result<Exit> {
+pub fn judge(settings: &Settings, catalogue: &Catalogue, args: &JudgeArgs) -> anyhow::Result<Exit> {
     let found = runs::find(settings, &args.run)?;
-    let claims = |scenario: &str| Suite::named(scenario).map_or(&[][..], |suite| suite.needs.claims);
+    let claims = |scenario: &str| catalogue.suite(scenario).map_or(&[][..], |suite| suite.needs.claims);
     let rejudged = rejudge(&found.records, claims);
     for Change { claim, scenario, was, is } in &rejudged.changes {
         let was = was.map_or_else(|| "not known".into(), |was| was.to_string());
         show::error(&format!("{claim} of {scenario} was {was}, is {is}"));
     }
     let report = rejudged.report();
-    show::page(&report::format(&args.format)?.render(&report, show::look())?)?;
+    show::page(&args::format(catalogue, &args.format)?.render(&report, show::look())?)?;
     Ok(Exit::of(&report, None))
 }

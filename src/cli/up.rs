@@ -2,28 +2,30 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, ClusterSpec};
-use seatrial::config::Settings;
-use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
-use seatrial::image;
-use seatrial::progress::Progress;
+use crate::catalogue::Catalogue;
+use crate::cluster::{self, ClusterSpec};
+use crate::config::Settings;
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::image;
+use crate::progress::Progress;
 
-use crate::args::{UpArgs, topology};
-use crate::exit::Exit;
-use crate::{draw, show};
+use crate::cli::args::{UpArgs, topology};
+use crate::cli::exit::Exit;
+use crate::cli::{draw, show};
 
 /// Time for images and cluster together, a cold build on a small machine included.
 pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 
 /// Makes the cluster and says where its kubeconfig is. It stays until somebody removes it.
-pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
+pub async fn up(settings: &Settings, catalogue: &Catalogue, args: &UpArgs) -> anyhow::Result<Exit> {
     let progress = draw::progress();
     let engine = Engine::connect(&settings.engine).await?;
     cluster::foresee(settings, &engine, &progress).await?;
     let deadline = Deadline::after(PATIENCE);
     let images = image::resolve(settings, &engine, &progress, deadline).await?;
-    let spec = ClusterSpec { topology: topology(&args.topology)?, images, apart: args.apart.clone() };
+    let spec =
+        ClusterSpec { topology: topology(catalogue, &args.topology)?, images, apart: args.apart.clone() };
     let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
     progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
     show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;

@@ -4,11 +4,11 @@
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
-use seatrial::report::Look;
-use seatrial::sanitise;
-use seatrial::secret::{Secrets, hide_shapes};
+use crate::report::Look;
+use crate::sanitise;
+use crate::secret::{Secrets, hide_shapes};
 
-use crate::exit::{Exit, Stop, explanation};
+use crate::cli::exit::{Exit, Stop, explanation};
 
 static SECRETS: OnceLock<Secrets> = OnceLock::new();
 
@@ -67,8 +67,8 @@ fn out(text: &str) -> Result<(), Stop> {
 /// What standard output allows: colours on a terminal unless NO_COLOR is set, and its width.
 pub fn look() -> Look {
     let terminal = std::io::stdout().is_terminal();
-    let colour = terminal && crate::environment("NO_COLOR").is_none_or(|v| v.is_empty());
-    let columns = crate::environment("COLUMNS").and_then(|c| c.parse().ok());
+    let colour = terminal && crate::cli::environment("NO_COLOR").is_none_or(|v| v.is_empty());
+    let columns = crate::cli::environment("COLUMNS").and_then(|c| c.parse().ok());
     let width = terminal.then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok()).flatten();
     let width = columns.or(width.map(|w| usize::from(w.ws_col)).filter(|w| *w > 0));
     Look { colour, width: width.unwrap_or(Look::default().width) }

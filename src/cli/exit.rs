@@ -5,23 +5,24 @@ use std::process::ExitCode;
 
 use std::error::Error as StdError;
 
+use crate::catalogue::Ambiguous;
+use crate::client::ClientError;
+use crate::cluster::lock::LockError;
+use crate::cluster::{ClusterError, topology::TopologyError};
+use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::event::EventError;
+use crate::fault::FaultError;
+use crate::image::{BuildError, ImageError, ProfileError};
+use crate::judge::Conclusion;
+use crate::judge::upgrade::BudgetError;
+use crate::manifest::{HostFolderError, ManifestError};
+use crate::node::NodeError;
+use crate::report::{ReportError, RunReport};
+use crate::run::RunError;
+use crate::scenario::ScenarioError;
+use crate::upgrade::UpgradeError;
 use anyhow::Error;
-use seatrial::client::ClientError;
-use seatrial::cluster::lock::LockError;
-use seatrial::cluster::{ClusterError, topology::TopologyError};
-use seatrial::config::ConfigError;
-use seatrial::engine::EngineError;
-use seatrial::event::EventError;
-use seatrial::fault::FaultError;
-use seatrial::image::{BuildError, ImageError, ProfileError};
-use seatrial::judge::Conclusion;
-use seatrial::judge::upgrade::BudgetError;
-use seatrial::manifest::{HostFolderError, ManifestError};
-use seatrial::node::NodeError;
-use seatrial::report::{ReportError, RunReport};
-use seatrial::run::RunError;
-use seatrial::scenario::ScenarioError;
-use seatrial::upgrade::UpgradeError;
 
 /// Codes of the process. Those from 64 on are the ones of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +172,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
         error.downcast_ref::<E>().and_then(known)
     }
     with(error, |e: &Stop| Some((e.exit, e.hint.clone())))
+        .or_else(|| with(error, |_: &Ambiguous| Some((Exit::Usage, None))))
         .or_else(|| with(error, config))
         .or_else(|| with(error, event))
         .or_else(|| with(error, report))
@@ -254,11 +256,10 @@ fn event(error: &EventError) -> Option<Known> {
 
 fn report(error: &ReportError) -> Option<Known> {
     let exit = match error {
-        ReportError::NoFormat { .. } => Exit::Usage,
         ReportError::Write { .. } => Exit::CannotWrite,
         ReportError::Render { .. } => Exit::Internal,
     };
-    Some((exit, error.hint()))
+    Some((exit, None))
 }
 
 fn engine(error: &EngineError) -> Option<Known> {
@@ -300,6 +301,7 @@ fn fault(error: &FaultError) -> Option<Known> {
         | FaultError::Shared { .. }
         | FaultError::Strange { .. }
         | FaultError::NoRoom { .. } => Exit::Refused,
+        FaultError::NotKnownHere { .. } => Exit::Refused,
         FaultError::Unknown { .. } | FaultError::Parameter { .. } | FaultError::NoPod { .. } => Exit::Usage,
         FaultError::NoNode { .. } | FaultError::PodElsewhere { .. } | FaultError::Api { .. } => {
             Exit::Unavailable
@@ -374,7 +376,7 @@ mod tests {
         let fills = HostFolderError::Fills { path: "/mnt/data".into(), node: "w".into() };
         let story = ScenarioError::Story { name: "mysql".into(), source: fills.into() };
         assert_eq!(code(&story), None);
-        let wrong = seatrial::manifest::Manifest::read("m.yaml", "kind: Pod\n").unwrap_err();
+        let wrong = crate::manifest::Manifest::read("m.yaml", "kind: Pod\n").unwrap_err();
         assert_eq!(code(&wrong), Some(Exit::Input));
         let conflict = Error::from(ManifestError::NotOurs { what: "PersistentVolume pv".into() });
         assert_eq!(explanation(&conflict).0, Exit::Refused);
@@ -383,7 +385,7 @@ mod tests {
     /// The file is good: what is missing is a server, and what is refused is somebody's.
     #[test]
     fn objects_that_failed_beside_one_another_have_the_code_of_the_failure() {
-        let place = seatrial::manifest::Place {
+        let place = crate::manifest::Place {
             file: "m.yaml".into(),
             line: 1,
             document: 1,

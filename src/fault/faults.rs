@@ -1,0 +1,61 @@
+//! The faults that a program knows, by name.
+
+use super::{
+    CutNode, DeletePod, Fault, FaultError, FillDisk, KillContainer, KillNode, OutOfService, PauseNode,
+    SlowCpu, StopNode, StopUnit,
+};
+
+/// Every fault that comes with seatrial. On one node they are cleared in this order: what keeps commands from
+/// running in it comes first.
+pub static FAULTS: &[&dyn Fault] = &[
+    &StopNode::DEFAULT,
+    &KillNode,
+    &PauseNode,
+    &SlowCpu::DEFAULT,
+    &StopUnit::RUNTIME,
+    &StopUnit::KUBELET,
+    &CutNode::OFF,
+    &CutNode::IN,
+    &CutNode::OUT,
+    &FillDisk::DEFAULT,
+    &OutOfService::DEFAULT,
+    &KillContainer,
+    &DeletePod::GRACEFULLY,
+    &DeletePod::NOW,
+];
+
+/// The faults that a program can inject and heal: the built-in ones, then its own. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Faults(Vec<&'static dyn Fault>);
+
+impl Faults {
+    /// [`FAULTS`].
+    pub fn built_in() -> Self {
+        Self(FAULTS.to_vec())
+    }
+
+    /// Adds a fault at the end: on one node it is cleared after the others.
+    pub fn add(&mut self, fault: &'static dyn Fault) {
+        self.0.push(fault);
+    }
+
+    /// Every fault, in the order in which they are cleared.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn Fault> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// The fault of this name, with its defaults.
+    ///
+    /// # Errors
+    /// [`FaultError::Unknown`], with the names that there are.
+    pub fn named(&self, name: &str) -> Result<&'static dyn Fault, FaultError> {
+        let known = || self.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ");
+        let found = self.iter().find(|f| f.name() == name);
+        found.ok_or_else(|| FaultError::Unknown { name: name.into(), known: known() })
+    }
+
+    /// Where the fault of this name stands in the order; none for one that is not known.
+    pub(super) fn rank(&self, name: &str) -> Option<usize> {
+        self.iter().position(|f| f.name() == name)
+    }
+}
