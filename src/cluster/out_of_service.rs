@@ -18,13 +18,8 @@ use serde_json::json;
 use super::ClusterError;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::kubernetes::taint::{NO_EXECUTE, NODE_SHUTDOWN, OUT_OF_SERVICE};
 
-/// Key of the taint.
-pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
-/// Its value, as the documentation has it.
-const VALUE: &str = "nodeshutdown";
-/// Its effect.
-const EFFECT: &str = "NoExecute";
 /// Annotation of a node that seatrial declared: somebody else's declaration is not ours to take back.
 const DECLARED: &str = "dev.seatrial.out-of-service";
 /// Between two tries.
@@ -89,7 +84,7 @@ async fn set(client: &Client, name: &str, wanted: bool) -> kube::Result<()> {
     taints.retain(|t| !is_ours(t));
     taints.extend(wanted.then(ours));
     let version = &node.metadata.resource_version;
-    let note = wanted.then_some(VALUE);
+    let note = wanted.then_some(NODE_SHUTDOWN);
     let patch = json!({
         "metadata": {"resourceVersion": version, "annotations": {DECLARED: note}},
         "spec": {"taints": taints},
@@ -98,14 +93,14 @@ async fn set(client: &Client, name: &str, wanted: bool) -> kube::Result<()> {
 }
 
 fn ours() -> Taint {
-    let (key, value, effect) = (OUT_OF_SERVICE.into(), Some(VALUE.into()), EFFECT.into());
+    let (key, value, effect) = (OUT_OF_SERVICE.into(), Some(NODE_SHUTDOWN.into()), NO_EXECUTE.into());
     Taint { key, value, effect, time_added: None }
 }
 
 /// The field manager of the taints does not tell whose one is: the list belongs to whoever changed any of them, such
 /// as the controller that marks unreachable nodes.
 fn is_ours(taint: &Taint) -> bool {
-    taint.key == OUT_OF_SERVICE && taint.value.as_deref() == Some(VALUE) && taint.effect == EFFECT
+    taint.key == OUT_OF_SERVICE && taint.value.as_deref() == Some(NODE_SHUTDOWN) && taint.effect == NO_EXECUTE
 }
 
 fn taints(node: &Node) -> Vec<Taint> {

@@ -12,6 +12,7 @@ use kube::api::Api;
 use super::{Collector, Folder, OWN, Scene};
 use crate::event::FileEntry;
 use crate::node::{Node, Power};
+use crate::wait;
 
 /// `nodes/<node>/`: `container.txt` and `console.log` always; of a node that is not Ready also its containers'
 /// logs, and of one that does not run its journal files (read them with `journalctl --file`).
@@ -72,9 +73,7 @@ async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
 async fn is_ready(node: &Node, scene: &Scene<'_>) -> bool {
     let nodes = Api::<api::Node>::all(scene.client.unary.clone());
     let asked = scene.deadline.at_most(ASK).bound(nodes.get(&node.name)).await;
-    let conditions =
-        asked.ok().and_then(Result::ok).and_then(|node| node.status?.conditions).unwrap_or_default();
-    conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+    matches!(asked, Ok(Ok(node)) if wait::nodes::is_ready(&node))
 }
 
 /// Copies the files of a folder that are wanted.

@@ -1,4 +1,5 @@
-//! Versions of Kubernetes, and the rules of the version skew policy. No I/O.
+//! Kubernetes' own terms, without I/O: versions, the rules of the version skew policy, taints.
 
 pub mod skew;
+pub mod taint;
 pub mod version;

@@ -9,15 +9,7 @@ use kube::{Api, ResourceExt};
 use super::{Check, Verdict, WaitError, Waited, check, until};
 use crate::client::Client;
 use crate::deadline::Deadline;
-
-/// Taint of a node whose kubelet does not report.
-pub const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
-/// Taint of a node whose kubelet reports that it is not ready.
-pub const NOT_READY: &str = "node.kubernetes.io/not-ready";
-/// Taint of a node whose kubelet reports that its disk is full.
-pub const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
-/// Taint by which an operator says that a node is shut down for good.
-pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+use crate::kubernetes::taint::{DISK_PRESSURE, NO_EXECUTE, NOT_READY, OUT_OF_SERVICE, UNREACHABLE};
 
 /// The node is ready, without the taints of a lost node. After a start or restart give its time
 /// as `since`, on the node's clock: a `Ready` that was last reported before is that of the node as it was. A kubelet
@@ -92,13 +84,13 @@ pub fn node_unreachable(name: &str) -> impl Check<Node> + use<> {
             return Verdict::NotYet("there is no such node".into());
         };
         let unknown = condition(node).is_some_and(|c| c.status == "Unknown");
-        let evicts = taints(node).any(|(key, effect)| key == UNREACHABLE && effect == "NoExecute");
+        let evicts = taints(node).any(|(key, effect)| key == UNREACHABLE && effect == NO_EXECUTE);
         Verdict::met_if(unknown && evicts, || describe(node))
     })
 }
 
 /// Whether the node's `Ready` condition is true.
-fn is_ready(node: &Node) -> bool {
+pub fn is_ready(node: &Node) -> bool {
     condition(node).is_some_and(|c| c.status == "True")
 }
 

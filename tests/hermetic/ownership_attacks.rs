@@ -12,6 +12,7 @@ use seatrial::config::StateId;
 use seatrial::exec::Exec;
 use seatrial::fault::{IntentLog, heal_all};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
+use seatrial::kubernetes::taint;
 use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, Power, ROLE_LABEL};
 use seatrial::upgrade::is_cordoned_by_us;
 use serde_json::{Value, json};
@@ -311,7 +312,7 @@ fn a_cordon_that_somebody_set_after_ours_is_not_ours() -> anyhow::Result<()> {
 async fn somebodys_out_of_service_taint_outlives_ours() -> anyhow::Result<()> {
     let fake = FakeApi::start().await;
     let client = fake.client().await;
-    let theirs = json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"}]);
+    let theirs = json!([{"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"}]);
     fake.put(
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w"}, "spec": {"taints": theirs}}),
     );

@@ -11,6 +11,7 @@ use seatrial::cluster::lock::{Access, LockFiles};
 use seatrial::cluster::{self, Action, ClusterError, Force, Lease, ReapOptions, out_of_service};
 use seatrial::deadline::Deadline;
 use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, Owner, PodOn, Target, heal_abandoned};
+use seatrial::kubernetes::taint;
 use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
 use seatrial::node::{OWNER_LABEL, ROLE_LABEL};
 use seatrial::progress::Progress;
@@ -270,11 +271,11 @@ fn node(taints: Value, unschedulable: bool, manager: &str, field: &str) -> Value
 /// Our annotation outlives our taint: what somebody declares later is taken back by the next lease or reap.
 #[rstest]
 // Ours was removed by hand; this one says why it is there.
-#[case::set_again(json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoExecute"}]))]
+#[case::set_again(json!([{"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoExecute"}]))]
 // Beside ours: a taint is told apart by key and effect.
 #[case::beside_ours(json!([
-    {"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"},
-    {"key": out_of_service::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"},
+    {"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"},
+    {"key": taint::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"},
 ]))]
 #[tokio::test]
 async fn a_taint_that_somebody_set_after_ours_stays(#[case] taints: Value) {
@@ -290,8 +291,8 @@ async fn a_taint_that_somebody_set_after_ours_stays(#[case] taints: Value) {
 #[tokio::test]
 async fn clearing_out_of_service_leaves_the_taint_of_somebody_else() -> anyhow::Result<()> {
     let fake = FakeEngine::cluster(&["cp"])?;
-    let theirs = json!({"key": out_of_service::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"});
-    let ours = json!({"key": out_of_service::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"});
+    let theirs = json!({"key": taint::OUT_OF_SERVICE, "value": "theirs", "effect": "NoSchedule"});
+    let ours = json!({"key": taint::OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"});
     let path = "/api/v1/nodes/w";
     fake.state().objects.get_mut(path).expect("it is there")["spec"]["taints"] = json!([theirs, ours]);
     let node = fake.node("w").await?;
@@ -311,7 +312,7 @@ async fn the_end_of_one_story_heals_no_fault_of_another_one_of_the_process() -> 
     let pod = PodOn { namespace: "ns".into(), name: "p".into(), container: None };
     let node = fake.node("w").await?;
     let target = Target { pod: Some(pod), ..(&node).into() };
-    let intent = other.write(&DeletePod::GRACEFULLY, target).await?;
+    let (intent, _) = other.write(&DeletePod::GRACEFULLY, target, soon()).await?;
     // As a shared story does at its end.
     heal_abandoned(&fake.client().await?, &one, soon()).await?;
     assert_eq!(other.list()?, [intent]);

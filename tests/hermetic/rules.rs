@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use rstest::rstest;
+use seatrial::kubernetes::taint;
 use seatrial::wait::{Around, Check, Verdict, claims, deployments, endpoints, namespaces, nodes, pods};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -364,9 +365,9 @@ fn a_pod_whose_image_admission_rewrote_is_of_the_template() {
 
 /// The times of tolerations run only where it is unknown, and tainted to evict for that.
 #[rstest]
-#[case::no_eviction(nodes::UNREACHABLE, "NoSchedule", "Unknown")]
-#[case::another_taint(nodes::NOT_READY, "NoExecute", "Unknown")]
-#[case::ready(nodes::UNREACHABLE, "NoExecute", "True")]
+#[case::no_eviction(taint::UNREACHABLE, "NoSchedule", "Unknown")]
+#[case::another_taint(taint::NOT_READY, "NoExecute", "Unknown")]
+#[case::ready(taint::UNREACHABLE, "NoExecute", "True")]
 fn a_node_that_is_not_given_up_is_waited_for(#[case] key: &str, #[case] effect: &str, #[case] ready: &str) {
     let mut node = value(LOST_NODE);
     node["spec"]["taints"] = json!([{"key": key, "effect": effect}]);
@@ -485,7 +486,7 @@ fn a_node_is_ready_when_it_reported_since_and_has_no_taint() {
     not_yet(ready(Some("2026-11-24T02:20:01Z"), &node), "older than its start");
     not_yet(ready(None, &value(LOST_NODE)), "Ready=Unknown");
     let mut tainted = node.clone();
-    tainted["spec"]["taints"] = json!([{"key": nodes::UNREACHABLE, "effect": "NoExecute"}]);
+    tainted["spec"]["taints"] = json!([{"key": taint::UNREACHABLE, "effect": "NoExecute"}]);
     not_yet(ready(None, &tainted), "still tainted");
     let mut plane = node.clone();
     plane["spec"]["taints"] =

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rstest::rstest;
 use seatrial::cluster::out_of_service;
 use seatrial::deadline::Deadline;
+use seatrial::kubernetes::taint;
 use seatrial::wait::{Around, Check, Verdict, stateful_sets};
 use serde_json::{Value, json};
 
@@ -293,8 +294,7 @@ async fn a_node_is_declared_gone_and_taken_back_beside_its_other_taints() {
         fake.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [other]}}));
     }
     // Somebody else's declaration is not ours to take back.
-    let theirs =
-        json!([{"key": out_of_service::OUT_OF_SERVICE, "value": "power-cut", "effect": "NoExecute"}]);
+    let theirs = json!([{"key": taint::OUT_OF_SERVICE, "value": "power-cut", "effect": "NoExecute"}]);
     fake.put(
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w3"}, "spec": {"taints": theirs}}),
     );
@@ -302,8 +302,7 @@ async fn a_node_is_declared_gone_and_taken_back_beside_its_other_taints() {
     let taints = |name: &str| fake.get("Node", "", name).unwrap()["spec"]["taints"].clone();
     out_of_service::declare(&client, "w1", deadline).await.unwrap();
     out_of_service::declare(&client, "w1", deadline).await.unwrap();
-    let declared =
-        json!({"effect": "NoExecute", "key": out_of_service::OUT_OF_SERVICE, "value": "nodeshutdown"});
+    let declared = json!({"effect": "NoExecute", "key": taint::OUT_OF_SERVICE, "value": "nodeshutdown"});
     assert_eq!(taints("w1"), json!([other, declared]));
     assert_eq!(taints("w2"), json!([other]));
     // A server that is away for a moment does not leave the taint behind.

@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use seatrial::client::Client;
 use seatrial::deadline::Deadline;
 use seatrial::fault::{FAULTS, Fault, FaultError, Reach, Target};
+use seatrial::kubernetes::taint;
 use seatrial::wait;
 
 use crate::ground::Ground;
@@ -34,12 +35,12 @@ async fn one(ground: &Ground, fault: &dyn Fault) -> anyhow::Result<()> {
     let before = pod_of(&client, &target).await?;
     // The intent heals what a failed check leaves.
     let intents = lease.intents()?;
-    let intent = intents.write(fault, &target).await?;
+    let (intent, checked) = intents.write(fault, &target, Deadline::after(EFFECT)).await?;
     let began = Instant::now();
-    let proof = fault.inject(&target, Deadline::after(EFFECT)).await?;
+    let proof = fault.inject(&checked, Deadline::after(EFFECT)).await?;
     println!("{} injected in {:.1} s: {proof}", fault.name(), began.elapsed().as_secs_f64());
     if fault.reach() == Reach::Node {
-        let again = fault.check(&target).await;
+        let again = fault.check(&target, Deadline::after(EFFECT)).await;
         let broken =
             |e: &FaultError| matches!(e, FaultError::AlreadyBroken { .. } | FaultError::AlreadyDown { .. });
         ensure!(again.as_ref().err().is_some_and(broken), "injected twice: {again:?}");
@@ -71,8 +72,8 @@ async fn effect(
         }
         "fill-disk" | "out-of-service" => {
             let key = match fault.name() {
-                "fill-disk" => wait::nodes::DISK_PRESSURE,
-                _ => wait::nodes::OUT_OF_SERVICE,
+                "fill-disk" => taint::DISK_PRESSURE,
+                _ => taint::OUT_OF_SERVICE,
             };
             let nodes = Api::<KubeNode>::all(client.unary.clone());
             until(limit, async || {

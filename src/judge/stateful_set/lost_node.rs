@@ -23,14 +23,11 @@ use crate::judge::lost::Touched;
 use crate::judge::object::Object;
 use crate::judge::stateful_single::replacement::moved_by_loss;
 use crate::judge::{Evidence, Finding, Holds, Missing, clock};
+use crate::kubernetes::taint::{OUT_OF_SERVICE, UNREACHABLE};
 
-/// The taint that declares a node gone, with effect `NoExecute`. Source: Kubernetes' documentation,
-/// "Nodes: Non-graceful node shutdown handling".
-pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// Seconds for which the evicted pod must have stayed at least: the garbage collector has looked then
 /// (`gcCheckPeriod`, 20 s, in Kubernetes' pkg/controller/podgc), and let it be.
 pub const STAYED: f64 = 22.0;
-const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// State of a node's container when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

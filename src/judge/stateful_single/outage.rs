@@ -19,6 +19,7 @@ use crate::judge::evidence::seconds_between;
 use crate::judge::fault::{self, Power};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
+use crate::kubernetes::taint::UNREACHABLE;
 
 /// Seconds from the call that takes the node down, each from its beginning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,8 +52,6 @@ pub struct OnDisk {
     /// The files that were read.
     pub files: Vec<String>,
 }
-
-const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
 /// B8.
 pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
