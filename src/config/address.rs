@@ -78,7 +78,7 @@ pub fn address(get: impl Fn(&str) -> Option<String>) -> Result<String, AddressEr
 }
 
 fn of_context(dir: &Path, context: String) -> Result<String, AddressError> {
-    let folder: String = Sha256::digest(&context).iter().map(|b| format!("{b:02x}")).collect();
+    let folder = hex::encode(Sha256::digest(&context));
     let path = dir.join("contexts").join("meta").join(folder).join("meta.json");
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,

@@ -158,9 +158,7 @@ fn machine() -> Option<String> {
 fn hashed(id: &str) -> Option<String> {
     let id = id.trim();
     let is_id = !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit());
-    is_id.then(|| {
-        Sha256::digest(format!("seatrial {id}"))[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-    })
+    is_id.then(|| hex::encode(&Sha256::digest(format!("seatrial {id}"))[..8]))
 }
 
 fn born(meta: &std::fs::Metadata) -> Option<u128> {

@@ -204,7 +204,7 @@ impl Engine {
                     if sums && kind.is_file() && entry.size() <= SUMMED && summed < SUMS {
                         let mut content = Vec::new();
                         entry.read_to_end(&mut content)?;
-                        (found.sha256, summed) = (Some(hex(&Sha256::digest(&content))), summed + 1);
+                        (found.sha256, summed) = (Some(hex::encode(Sha256::digest(&content))), summed + 1);
                     }
                     listed.entries.push(found);
                 }
@@ -439,10 +439,6 @@ fn bounded_by(mut entries: Vec<FileEntry>) -> Listed {
     entries.truncate(ENTRY_LIMIT);
     let incomplete = over.then(|| format!("more than {ENTRY_LIMIT} entries"));
     Listed { entries, link: None, incomplete }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn sorted(mut entries: Vec<FileEntry>) -> Vec<FileEntry> {

@@ -48,13 +48,9 @@ pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, 
             let name = file.strip_prefix(recipes).unwrap_or(file).to_string_lossy();
             add(&name, &Sha256::digest(bytes));
         }
-        keys.insert(piece.id.clone(), hex(&hash.finalize()));
+        keys.insert(piece.id.clone(), hex::encode(hash.finalize()));
     }
     Ok(keys)
-}
-
-pub(in crate::image) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 type Text = (PathBuf, Vec<u8>);

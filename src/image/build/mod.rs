@@ -23,7 +23,6 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 
 pub use error::BuildError;
-pub(super) use key::hex;
 pub use machine::able;
 pub(super) use machine::room;
 pub use outdated::Outdated;

@@ -6,7 +6,6 @@ use include_dir::{Dir, DirEntry, include_dir};
 use sha2::{Digest, Sha256};
 
 use super::error::BuildError;
-use super::key::hex;
 
 static OFFLINE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/offline");
 
@@ -26,7 +25,7 @@ pub fn unpack(cache: &Path) -> Result<PathBuf, BuildError> {
         hash.update(Sha256::digest(bytes));
     }
     let parent = cache.join("recipes");
-    let dir = parent.join(&hex(&hash.finalize())[..16]);
+    let dir = parent.join(&hex::encode(hash.finalize())[..16]);
     if dir.is_dir() {
         return Ok(dir);
     }

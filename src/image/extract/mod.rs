@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use super::NodeImage;
 use super::artefacts::files::{Artefacts, Program};
 use super::build::lock::{self, KeyLock};
-use super::build::{BuildError, hex, keep, room};
+use super::build::{BuildError, keep, room};
 use super::error::ImageError;
 use crate::config::{OWNED_BY_LABEL, StateId};
 use crate::deadline::Deadline;
@@ -325,7 +325,7 @@ impl<E: Into<ImageError>> From<E> for Failed {
 }
 
 fn key(digest: &str) -> String {
-    hex(&Sha256::digest(format!("{FORMAT}\n{}\n{digest}", std::env::consts::ARCH)))
+    hex::encode(Sha256::digest(format!("{FORMAT}\n{}\n{digest}", std::env::consts::ARCH)))
 }
 
 fn folder(version: &str, digest: &str) -> String {

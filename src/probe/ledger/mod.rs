@@ -234,7 +234,7 @@ impl Ledger {
     fn next(&self, writer: &str, count: u32) -> Vec<(Row, String)> {
         let first = self.number.fetch_add(count.into(), Ordering::Relaxed) + 1;
         let row = |number| {
-            let payload = hex(&Sha256::digest(format!("{writer} {number} {}", self.log.run())));
+            let payload = hex::encode(Sha256::digest(format!("{writer} {number} {}", self.log.run())));
             let checksum = checksum(writer, number, &payload);
             (Row { writer: writer.to_owned(), number, checksum }, payload)
         };
@@ -260,13 +260,5 @@ impl Ledger {
 }
 
 fn checksum(writer: &str, number: u64, payload: &str) -> String {
-    hex(&Sha256::digest(format!("{writer}\n{number}\n{payload}")))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(Sha256::digest(format!("{writer}\n{number}\n{payload}")))
 }
