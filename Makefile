@@ -1,79 +1,79 @@
-# Thin: every target is one call. `make help` lists them.
+# Every target is one call. `make help` lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# What people run is optimised; tests are built as cargo builds tests.
+# The program that people run is optimised; tests use cargo's test profile.
 SEATRIAL = target/release/seatrial
-# The scripts call what cargo builds by this path, whatever the environment or cargo's configuration says.
+# The scripts call the built programs by this path, so it must not depend on the environment or cargo's configuration.
 export CARGO_TARGET_DIR := target
 
 .PHONY: upgrade upgrade-pairs upgrade-registry ha suites help bootstrap build e2e test check live lint up down list reap report doctor mutants rust
 
-help: ## This list
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-e2e: rust bootstrap build ## Bare machine to a proven cluster: engine, images, three nodes, parts A and B, report
+e2e: rust bootstrap build ## From a bare machine to a tested cluster: engine, images, three nodes, suites of parts A and B, report
 	$(SEATRIAL) run --suite stateless --suite mysql
 
-suites: rust bootstrap build ## The same with every suite that need not be named
+suites: rust bootstrap build ## The same with all five suites that run without being named
 	$(SEATRIAL) run
 
-upgrade: rust bootstrap build ## A living cluster to the next minor version, with probes and suites, and a report
+upgrade: rust bootstrap build ## Upgrade a cluster in place to the next minor version, with probes and suites, and a report
 	scripts/upgrade
 
-upgrade-pairs: rust bootstrap build ## Every served version to the next: docs/upgrade-pairs.md (hours; goes on where it stopped)
+upgrade-pairs: rust bootstrap build ## Upgrade every served version to the next: docs/upgrade-pairs.md (hours; resumes)
 	cargo run --locked --release --example upgrade_pairs
 
-upgrade-registry: rust bootstrap build ## An upgrade out of a node image that a registry on this machine has
+upgrade-registry: rust bootstrap build ## Upgrade from a node image in a registry on this machine
 	scripts/upgrade-registry
 
-# Both are about images that are built here: bootstrap brings what that needs also where a registry answers.
+# Both need locally built images: bootstrap then installs the build tools even if a registry answers.
 upgrade-pairs upgrade-registry: export SEATRIAL_PROFILE ?= offline
 
-ha: rust bootstrap build ## Three control planes: one goes down and comes back, all are upgraded, and a report
+ha: rust bootstrap build ## Three control planes: stop and start one, upgrade all, report
 	scripts/ha
 
-test: rust bootstrap lint ## The project's own tests: hermetic, with an engine, live
+test: rust bootstrap lint ## Run the project's own tests: hermetic, with an engine, live
 	scripts/test
 
-check: lint ## Tests that need neither engine nor cluster
+check: lint ## Run the tests that need neither engine nor cluster
 	cargo test --locked --lib --bins --test hermetic --test tidy
 
-live: rust bootstrap ## The live suites from cargo
+live: rust bootstrap ## Run the live suites from cargo
 	cargo test --locked --test live -- --test-threads=1 --skip nightly
 
-mutants: ## Mutation testing of judges, waits and the ledger (needs cargo-mutants)
+mutants: ## Run mutation tests of judges, waits and the ledger (needs cargo-mutants)
 	scripts/mutants judge --switched
 	scripts/mutants rest --switched
 
-lint: ## Formatting and lints
+lint: ## Check formatting and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-# Said before anything is installed: the scripts bring everything but this.
+# Checked before anything is installed: the scripts install everything except Rust.
 rust:
-	@command -v cargo >/dev/null || { echo "error: there is no cargo" >&2; echo "hint: install Rust 1.95, for example with rustup" >&2; exit 69; }
+	@command -v cargo >/dev/null || { echo "error: cargo is not installed" >&2; echo "hint: install Rust 1.95, for example with rustup" >&2; exit 69; }
 
-bootstrap: ## A container engine, kind and what builds need; where they are there, only raises low inotify limits
+bootstrap: ## Install a container engine, kind and build tools if missing; raise low inotify limits
 	scripts/bootstrap
 
-build: ## The command line
+build: ## Build the command line
 	cargo build --locked --release
 
-up: rust bootstrap build ## A cluster, kept (TOPOLOGY=three)
+up: rust bootstrap build ## Create a cluster and keep it (TOPOLOGY=three)
 	$(SEATRIAL) up --topology $(or $(TOPOLOGY),three)
 
-down: build ## Delete the clusters of seatrial
+down: build ## Delete all clusters that seatrial created
 	$(SEATRIAL) down --all
 
-list: build ## Clusters, who uses them, since when
+list: build ## List clusters, who uses them, since when
 	$(SEATRIAL) list
 
-reap: build ## Delete what has no owner any more
+reap: build ## Heal leftover faults and delete orphaned clusters
 	$(SEATRIAL) reap
 
-report: build ## The newest run's report
+report: build ## Show the newest run's report
 	$(SEATRIAL) report last
 
-doctor: build ## What is missing on this machine
+doctor: build ## Check this machine
 	$(SEATRIAL) doctor
