@@ -1,17 +1,16 @@
 # shellcheck shell=bash disable=SC2154,SC2013
-# How an engine comes to be where there is none. Sourced by scripts/engine, whose functions
-# it calls.
+# Installs and starts a container engine. Sourced by scripts/engine, whose functions it calls.
 
 log=$cache/dockerd.log
-# An engine in the cache comes before the others here; whoever calls this does not see it there.
+# start() puts an engine in the cache first in PATH. The caller's own PATH does not have it.
 callers_path=$PATH
 
-# make_engine: the first of these that passes the probe.
+# make_engine: tries the engines below in order, and keeps the first that passes the probe.
 make_engine() {
   if ! linux; then
     fail "no container engine answers" "start Docker Desktop, or set DOCKER_HOST"
   elif ! root; then
-    # A user's PATH need not lead to where dockerd lies.
+    # The PATH of a user may lack the folder of dockerd.
     if PATH=$PATH:/usr/sbin:/sbin command -v dockerd >/dev/null || [ -S /var/run/docker.sock ]; then
       fail "no container engine answers to $(id -un)" "sudo systemctl start docker, and sudo usermod -aG docker $(id -un) (then log in again)"
     fi
@@ -21,7 +20,7 @@ make_engine() {
     fail "there is no container engine, and this is not Debian or Ubuntu" "install Docker Engine 20.10 or later and start it"
   fi
   mkdir -p "$cache"
-  # 1. An engine that is installed, and one that an earlier call unpacked.
+  # 1. An engine that is installed, or that an earlier call unpacked.
   if [ -x "$cache/engine/usr/sbin/dockerd" ]; then
     requisites
     unpacked && return
@@ -29,17 +28,16 @@ make_engine() {
     client
     start && usable && return
     lacks_capability || fail "the installed engine does not work: ${probe_error:-$(last_words)}" "$(where_log)"
-  # 2. The distribution's. Before release 23 it asks for every capability there is, for a
-  #    privileged container, and cannot start one where CAP_SYS_RESOURCE was taken away.
+  # 2. The distribution's engine. Before release 23 it requests every capability for a privileged container, and cannot
+  #    start such a container on a machine without CAP_SYS_RESOURCE.
   elif capable || [ "$(candidate)" -ge 23 ]; then
     install "a container engine" docker.io iptables ca-certificates
     client
     start && usable && return
     lacks_capability || fail "the distribution's engine does not work: ${probe_error:-$(last_words)}" "$(where_log)"
   fi
-  # 3. Debian 13's, beside the system and not installed into it: its package asks for newer
-  #    libraries than older releases have, though it runs with theirs. runc does not, so
-  #    that is this release's own.
+  # 3. Debian 13's engine, unpacked but not installed: its package requires newer libraries than older releases have,
+  #    although its programs run with the older ones. Its runc does not, so this release's own runc is used.
   say "CAP_SYS_RESOURCE is missing here, and this release's engine cannot do without: taking Debian 13's"
   stop
   requisites
@@ -48,13 +46,13 @@ make_engine() {
   fail "Debian 13's engine does not work here either: ${probe_error:-$(last_words)}" "less $log"
 }
 
-# requisites: what an engine that is unpacked takes from the system.
+# requisites: installs the system packages that an unpacked engine needs.
 requisites() {
   install "what the engine needs" runc iptables libseccomp2 libsystemd0 libdevmapper1.02.1 tini ca-certificates
 }
 
-# unpacked: the engine in the cache is started and passes the probe. kind looks for `docker` in PATH:
-# without one there, a link leads to the engine's.
+# unpacked: starts the engine in the cache, and succeeds if it passes the probe. kind looks for `docker` in PATH: if
+# there is none, a link to the engine's client is made.
 unpacked() {
   start "$cache/engine" && usable || return 1
   ! (PATH=$callers_path && command -v docker >/dev/null) || return 0
@@ -64,14 +62,14 @@ unpacked() {
   say "linked /usr/local/bin/docker to $cache/engine/usr/bin/docker"
 }
 
-# client: newer releases have the program `docker` in a package that the engine only recommends.
+# client: installs the program `docker`. In newer releases it is in a package that the engine's only recommends.
 client() { command -v docker >/dev/null || install "the engine's client" docker-cli; }
 
-# by_systemd: the engine is a service of this machine. A container may have systemd's files
-# and no unit, and a unit needs a systemd that runs.
+# by_systemd: succeeds if the engine is a systemd service of this machine. Both checks are needed: a container may have
+# systemd's files and no unit, and a unit needs a running systemd.
 by_systemd() { [ -d /run/systemd/system ] && systemctl cat docker.service >/dev/null 2>&1; }
 
-# last_words, where_log: of the engine that was started last.
+# last_words, where_log: the last log line of the engine that was started last, and the command that shows its log.
 last_words() {
   if [ "${started_by-}" = systemd ]; then
     journalctl --unit docker --lines 1 --output cat 2>/dev/null || true
@@ -81,13 +79,13 @@ last_words() {
 }
 where_log() { if [ "${started_by-}" = systemd ]; then echo "journalctl --unit docker"; else echo "less $log"; fi; }
 
-# capable: this process, and so an engine that it starts, may hand out CAP_SYS_RESOURCE (24).
+# capable: succeeds if this process, and so an engine that it starts, may hand out CAP_SYS_RESOURCE (24).
 capable() { [ $((0x$(awk '/^CapBnd/ {print $2}' /proc/self/status) >> 24 & 1)) = 1 ]; }
 
-# lacks_capability: the probe failed for the reason that step 3 mends.
+# lacks_capability: succeeds if the probe failed for lack of this capability, which step 3 fixes.
 lacks_capability() { ! capable && case $probe_error in *caps*) true ;; *) false ;; esac; }
 
-# candidate: major version of the docker.io that apt would install, 0 if none.
+# candidate: prints the major version of the docker.io that apt would install, 0 if none.
 candidate() {
   local version
   version=$(apt-cache policy docker.io 2>/dev/null | awk '/Candidate:/ {print $2}')
@@ -99,7 +97,7 @@ candidate() {
   case $version in '' | *[!0-9]*) echo 0 ;; *) echo "$version" ;; esac
 }
 
-# start [FOLDER]: dockerd, of the system or unpacked below FOLDER; true once it answers.
+# start [FOLDER]: starts the dockerd of the system, or the one unpacked below FOLDER; succeeds once it answers.
 start() {
   local folder=${1-} since=$SECONDS pid
   [ -z "$folder" ] || export PATH="$folder/usr/sbin:$folder/usr/bin:$PATH"
@@ -108,14 +106,15 @@ start() {
   if [ -z "$folder" ] && by_systemd; then
     say "starting the docker service"
     started_by=systemd pid=
-    # One that failed too often has to be told that it may try again.
+    # After too many failures systemd refuses to start the unit until reset-failed.
     systemctl reset-failed docker.service docker.socket 2>/dev/null || true
     systemctl start docker >&2 || return 1
   else
     started_by=us
     control_groups
     say "starting dockerd in the background, log in $log"
-    # A session of its own, or it would end with this terminal. 9 is our lock.
+    # Without a session of its own dockerd would end with this terminal. File descriptor 9 is this script's lock, which
+    # dockerd must not inherit.
     # shellcheck disable=SC2086
     setsid nohup dockerd ${SEATRIAL_DOCKERD_FLAGS:-} >> "$log" 2>&1 < /dev/null 9>&- &
     pid=$!
@@ -129,16 +128,16 @@ start() {
     sleep 0.3
   done
   say "it answers after $((SECONDS - since)) s"
-  # Our containers that were being removed when an engine died stay half there for ever.
+  # If an engine dies while it removes seatrial's containers, they stay half removed for ever.
   docker ps -aq --filter label=dev.seatrial.node-image --filter status=dead --filter status=removing |
     xargs -r docker rm -f >/dev/null 2>&1 || true
 }
 
-# stop: the dockerd that failed the probe. One that this call did not start is stopped only where
-# it is certain that no container runs in it.
+# stop: stops the dockerd that failed the probe. A dockerd that this call did not start is stopped only if certainly no
+# container runs in it.
 stop() {
   local pid running
-  # Of one that was killed the file is still there.
+  # A killed dockerd leaves this file.
   pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
   is "$pid" dockerd || return 0
   if [ -z "${started_by-}" ]; then
@@ -154,11 +153,11 @@ stop() {
   fi
 }
 
-# is PID NAME: that process runs and is called so.
+# is PID NAME: succeeds if that process runs and has this name.
 is() { [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$2" ]; }
 
-# leftovers: of an engine whose machine or session ended under it. A pid file may name a
-# process that is somebody else today, and a new dockerd would wait for that one.
+# leftovers: removes files of an engine that ended with its machine or session. A pid file may hold the number of an
+# unrelated process by now, and a new dockerd would wait for that process.
 leftovers() {
   local file name
   for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
@@ -169,15 +168,15 @@ leftovers() {
       rm -f "$file"
     fi
   done
-  # With this socket there dockerd would rely on a containerd of the system's.
+  # If this socket exists, dockerd relies on a containerd of the system.
   if [ -S /run/containerd/containerd.sock ] && ! grep -qx containerd /proc/[0-9]*/comm 2>/dev/null; then
     say "removing /run/containerd/containerd.sock, which nobody serves"
     rm -f /run/containerd/containerd.sock
   fi
 }
 
-# control_groups: where no init system has mounted any. What is mounted is left as it is: a
-# hierarchy that appears later lacks the groups of containers that run already.
+# control_groups: mounts control group hierarchies if no init system has. Mounted ones stay as they are: a hierarchy
+# that appears later lacks the groups of containers that run already.
 control_groups() {
   local controller
   if ! grep -q ' cgroup2\{0,1\} ' /proc/mounts; then
@@ -187,7 +186,7 @@ control_groups() {
       mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
     done
   fi
-  # systemd inside the nodes wants a v1 hierarchy of its own.
+  # With cgroup v1, systemd inside the nodes needs a hierarchy of its own.
   if [ ! -f /sys/fs/cgroup/cgroup.controllers ] && ! grep -q ' cgroup .*name=systemd' /proc/mounts; then
     mkdir -p /sys/fs/cgroup/systemd
     mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd

@@ -2,20 +2,20 @@
 # Shared by the proofs that take several commands of seatrial.
 set -eu
 seatrial=target/release/seatrial
-# The first code that was not 0: what comes after a claim that failed is run all the same.
+# The first exit code that was not 0. The following commands run in spite of a failed claim.
 code=0
 
-# A shell with a trap goes on when the command that it waits for has ended: seatrial has healed by then.
-# Without one dash ends at once, and bash runs the next command.
+# On a signal, a shell with a trap waits until its current command has ended: seatrial has healed by then. Without a trap,
+# dash would end at once, and bash would run the next command.
 trap 'interrupted 130' INT
 trap 'interrupted 143' TERM
-# interrupted CODE: the end of all. A claim that failed before counts more.
+# interrupted CODE: ends the script. The code of an earlier failed claim takes precedence.
 interrupted() {
   [ "$code" -ne 0 ] || code=$1
   exit "$code"
 }
 
-# proved COMMAND...: runs it; `last` is its code then.
+# proved COMMAND...: runs the command and sets `last` to its exit code.
 proved() {
   echo "== $*" >&2
   last=0
@@ -26,15 +26,15 @@ proved() {
   }
 }
 
-# made ARGUMENTS OF up...: makes a cluster and says its name.
+# made ARGUMENTS OF up...: creates a cluster and prints its name.
 made() {
-  # A substitution has forgotten the traps, and has to wait too.
+  # A command substitution does not inherit the traps, and must wait too.
   trap : INT TERM
   out=$("$seatrial" up "$@")
   printf '%s\n' "$out" | head -n 1
 }
 
-# kubernetes NAME: the version that a cluster of seatrial has by its record.
+# kubernetes NAME: prints the Kubernetes version in the cluster's record.
 kubernetes() {
   "$seatrial" list | sed -n "s/^$1  .*, Kubernetes \\([^,]*\\),.*/\\1/p"
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154,SC2016
-# Shared by the scripts of this folder. They run before cargo can, so the part that finds
-# everything in place keeps to what macOS has as well: bash 3.2, no flock, no timeout.
+# Shared by the scripts of this folder. They run before cargo can. The part that checks for installed programs also runs
+# on macOS: bash 3.2, no flock, no timeout.
 
 set -euo pipefail
 cache=${SEATRIAL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/seatrial}
@@ -8,15 +8,15 @@ tools=$cache/tools
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
-# fail TEXT HINT: one line that says what is wrong, one with the command that mends it.
-# 69 is "something needed is not there", as everywhere in seatrial.
+# fail TEXT HINT: prints what is wrong and the command that fixes the problem. Exit code 69 means that something needed is
+# missing, as everywhere in seatrial.
 fail() {
   printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
   exit 69
 }
 
-# limited SECONDS COMMAND...: ends a command that hangs (a socket that nobody serves); 124 then. It is
-# killed from outside: programs in Go, docker among them, take no notice of an alarm of their own.
+# limited SECONDS COMMAND...: kills a command that hangs (for example on a socket that nobody serves), and returns 124.
+# The kill comes from outside, because programs in Go, such as docker, ignore an alarm of their own.
 limited() {
   perl -e '
     ($seconds, @command) = @ARGV;
@@ -31,10 +31,10 @@ limited() {
 
 linux() { [ "$(uname -s)" = Linux ]; }
 root() { [ "$(id -u)" = 0 ]; }
-# debian: a system whose packages and their names we know.
+# debian: succeeds on Debian, Ubuntu and relatives, whose package names the scripts know.
 debian() { linux && command -v apt-get >/dev/null && grep -qE '^ID(_LIKE)?=.*(debian|ubuntu)' /etc/os-release; }
 
-# install REASON PACKAGE...: from the machine's own package sources, those that are missing.
+# install REASON PACKAGE...: installs missing packages from the machine's own package sources.
 install() {
   local reason=$1 package missing=
   shift
@@ -46,24 +46,24 @@ install() {
   say "installing$missing ($reason)"
   resume_dpkg
   # shellcheck disable=SC2086
-  # The list is fetched only where the machine's own cannot serve: it may be months old.
+  # The package list may be months old; it is updated only if the installation fails with it.
   apt_install $missing || { apt-get update -qq && apt_install $missing; } >&2 ||
     fail "apt-get cannot install$missing" "apt-get update && apt-get install$missing"
 }
-# Recommended packages are not ours to add; DPkg::Lock::Timeout waits for another apt.
+# Without recommended packages, which the user did not ask for. DPkg::Lock::Timeout waits for another apt.
 apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null >/dev/null
 }
 
-# resume_dpkg: apt refuses everything after a dpkg that was killed. Where one still runs this fails,
-# and apt waits for it.
+# resume_dpkg: completes the work of a killed dpkg, because apt refuses everything until then. If another dpkg still
+# runs, this fails, and apt waits for that one.
 resume_dpkg() {
   ls /var/lib/dpkg/updates 2>/dev/null | grep -q . || return 0
   say "dpkg was interrupted: dpkg --configure -a"
   DEBIAN_FRONTEND=noninteractive dpkg --configure -a </dev/null >&2 || true
 }
 
-# mirror: the Debian archive that this machine's apt uses, the security archive left out.
+# mirror: prints the Debian archive that this machine's apt uses, but not the security archive.
 mirror() {
   if [ -n "${SEATRIAL_DEBIAN_MIRROR:-}" ]; then
     printf '%s\n' "$SEATRIAL_DEBIAN_MIRROR"
@@ -72,8 +72,8 @@ mirror() {
   fi
 }
 
-# apt_uri CODENAME: where this machine's apt takes that suite from, read from its sources in
-# either format. (Asking apt itself makes it parse all its lists first: seconds of work.)
+# apt_uri CODENAME: prints the archive from which this machine's apt takes that suite, read from its sources in either
+# format. (apt itself would first parse all its lists, which takes seconds.)
 apt_uri() {
   {
     { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } | sed 's/\[[^]]*\]//' |
@@ -90,9 +90,8 @@ apt_uri() {
   } | sed '/security/d' | sed -n 1p
 }
 
-# unpack_debs SUITE FOLDER PACKAGE...: unpacks packages of another Debian suite below FOLDER,
-# by an apt that has its lists, cache and sources there too. Nothing is installed, and the
-# machine's own apt and dpkg never hear of it.
+# unpack_debs SUITE FOLDER PACKAGE...: unpacks packages of another Debian suite below FOLDER. apt's lists, cache and
+# sources for this are there too. Nothing is installed, and the machine's own apt and dpkg are not changed.
 unpack_debs() {
   local suite=$1 folder=$2 uri apt file
   shift 2
@@ -118,16 +117,16 @@ unpack_debs() {
     say "  $(basename "$file" .deb)"
     dpkg-deb --extract "$file" "$folder.part"
   done
-  # Whole or not at all: a folder under its final name is complete.
+  # A folder gets its final name only when it is complete.
   rm -rf "$folder" "$apt"
   mv "$folder.part" "$folder"
 }
 
-# locked NAME: one at a time; the lock goes with this process, however it ends.
+# locked NAME: lets one process at a time continue. The kernel releases the lock when this process ends.
 locked() {
   mkdir -p "$cache"
   if command -v flock >/dev/null; then
     exec 9> "$cache/$1.lock"
-    flock -n 9 || { say "another one is at it: waiting"; flock 9; }
+    flock -n 9 || { say "waiting for another process that does the same"; flock 9; }
   fi
 }
