@@ -1,4 +1,4 @@
-//! The recipes are compiled in: a new or removed file there has to be noticed.
+//! Rebuilds when a file of offline/ is added or removed, because the recipes are compiled in.
 
 fn main() {
     println!("cargo::rerun-if-changed=offline");

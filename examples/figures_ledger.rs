@@ -1,5 +1,5 @@
-//! Figures: rows that the ledger sustains on a MySQL server, and what that costs, beside a bare
-//! loop of the same inserts.
+//! Measures how many rows the ledger writes to a MySQL server, and at what cost, in comparison with a bare loop of the
+//! same inserts.
 //!
 //! `docker run -d --rm --name figures -e MYSQL_ROOT_PASSWORD=password -p 127.0.0.1:33306:3306 IMAGE`,
 //! then `cargo run --example figures_ledger 127.0.0.1:33306 password [ROUNDS]`
@@ -14,11 +14,10 @@ use seatrial::deadline::Deadline;
 use seatrial::event::EventLog;
 use seatrial::probe::{Ledger, LedgerSpec, Pace, Reader, Route, Writer};
 
-/// Each way writes for a second in turn, again and again: a disk that is slow for a while is slow
-/// for all of them.
+/// The ways of writing take turns of one second: a disk that is slow for a while slows all of them down.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// As `src/suite/stateful_single.rs`.
+/// The same as in `src/suite/stateful_single.rs`.
 const SUITE: [Pace; 2] =
     [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
 
@@ -72,7 +71,7 @@ fn line(name: &str, cost: Cost, base: Cost, events: f64) {
     println!("{name:<30} {rate:>7.0} {:>8.2} x {cpu:>13.2} {events:>18.2}", rate / base);
 }
 
-/// A loop that does nothing but insert.
+/// A loop of inserts and nothing else.
 struct Bare {
     conn: Conn,
     insert: mysql_async::Statement,
@@ -116,7 +115,7 @@ struct Written {
     writers: Vec<Writer>,
     reader: Option<Reader>,
     dir: tempfile::TempDir,
-    /// Rows of the time before it came to rest.
+    /// Rows that were written before its writers were paused.
     before: f64,
     cost: Cost,
 }
@@ -135,7 +134,7 @@ fn acknowledged(writers: &[Writer]) -> f64 {
 }
 
 impl Written {
-    /// At rest.
+    /// Opens the writers, paused.
     async fn open(
         address: SocketAddr,
         password: &str,
@@ -169,7 +168,7 @@ impl Written {
         self.cost.rows = acknowledged(&self.writers) - self.before;
     }
 }
-/// Seconds of processor time of this process.
+/// Returns the seconds of processor time of this process.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();

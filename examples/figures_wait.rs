@@ -1,5 +1,5 @@
-//! Figures: from a state's change to the return of who waits for it: seatrial's wait beside a poll
-//! every 50 ms and one every second, at the same time, each against a server of its own.
+//! Measures the time from a change to the return of the wait for it: seatrial's wait, a poll every 50 ms and a poll
+//! every second, at the same time, each with a server of its own.
 //!
 //! `cargo run --example figures_wait [ROUNDS]`
 
@@ -19,7 +19,7 @@ mod fake_api;
 
 use fake_api::FakeApi;
 
-/// `None` is the wait on a watch.
+/// The ways of waiting, with their poll interval; `None` is the wait on a watch.
 const WAYS: [(&str, Option<Duration>); 3] = [
     ("wait (watch)", None),
     ("poll every 50 ms", Some(Duration::from_millis(50))),
@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Time from the change to the return, and the requests that it took from the beginning.
+/// Returns the time from the change to the wait's return, and the number of requests since its beginning.
 async fn measure(every: Option<Duration>, before: Duration) -> anyhow::Result<(Duration, u32)> {
     let fake = FakeApi::start().await;
     let map = |colour: &str| {
@@ -102,7 +102,7 @@ fn minute() -> Deadline {
     Deadline::after(Duration::from_secs(60))
 }
 
-/// In milliseconds.
+/// Returns a percentile in milliseconds.
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let at = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len()) - 1;
     sorted[at].as_secs_f64() * 1e3

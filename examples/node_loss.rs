@@ -1,6 +1,6 @@
-//! The smallest useful story: a worker is lost, a Deployment's pod comes up elsewhere.
+//! The smallest useful story: a worker is stopped, and a Deployment's pod starts on another node.
 //!
-//! `cargo run --example node_loss`. The first run makes the cluster, later ones find it.
+//! `cargo run --example node_loss`. The first run creates the cluster, later runs find it again.
 
 use std::time::Duration;
 

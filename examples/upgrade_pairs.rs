@@ -1,9 +1,9 @@
 //! Upgrades a cluster from each served version to the next minor one, with the suite `upgrade`, and writes
-//! the table docs/upgrade-pairs.md. A pair that stands there as passed is not run again.
+//! the table docs/upgrade-pairs.md. A pair that has passed there is not run again.
 //!
 //! `make upgrade-pairs`, or `cargo run --example upgrade_pairs [VERSION...]` for the pairs that begin at
-//! these versions. `--run FOLDER...` takes the rows from runs that are there already, such as a nightly
-//! one's. `SEATRIAL_PROFILE` names another profile than `offline`.
+//! these versions. `--run FOLDER...` takes the rows from existing runs, such as nightly ones. `SEATRIAL_PROFILE` names
+//! a profile other than `offline`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use seatrial::image::Profile;
 use seatrial::kubernetes::version::Version;
 use seatrial::report::pairs::{Pair, finished, pairs, row, with_row};
 
-/// One command, a cold build of a release on a small machine included.
+/// Timeout of one command, long enough for a first build of a release on a small machine.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/upgrade-pairs.md");
 
@@ -66,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts a row into the table, which is read anew: another pair may have been written meanwhile.
+/// Puts a row into the table. The table is read again, because another process may have written a pair meanwhile.
 fn write(row: &str) -> anyhow::Result<()> {
     let table = std::fs::read_to_string(TABLE).with_context(|| format!("failed to read {TABLE}"))?;
     std::fs::write(TABLE, with_row(&table, row)).with_context(|| format!("failed to write {TABLE}"))?;
@@ -74,7 +74,7 @@ fn write(row: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a run's folder says: the verdict and the row.
+/// Returns the verdict and the row of a run's folder.
 fn told(folder: &Path) -> anyhow::Result<(String, String)> {
     let name = folder.display();
     let report = std::fs::read_to_string(folder.join("report.json"));
@@ -91,7 +91,7 @@ fn told(folder: &Path) -> anyhow::Result<(String, String)> {
     Ok((verdict.clone(), row(pair, &verdict, &day, &records)))
 }
 
-/// The command line beside this program.
+/// Returns the path of the program `seatrial`, in the parent of this program's folder.
 fn program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let program = own.parent().and_then(Path::parent).context("no folder")?.join("seatrial");
@@ -106,13 +106,13 @@ struct Seatrial<'a> {
 }
 
 impl Seatrial<'_> {
-    /// Upgrades a cluster of its own, and takes it away: the verdict and the row.
+    /// Creates a cluster, upgrades it and removes it. Returns the verdict and the row.
     async fn prove(&self, pair: Pair) -> anyhow::Result<(String, String)> {
         let from = pair.from.to_string();
         let up = self.run(&["up", "--apart", "pair", "--k8s", &from]).await?;
         let cluster = up.lines().next().context("no cluster is named")?.to_owned();
         let before = self.runs();
-        // A claim that failed is no error of ours: the report has the verdict.
+        // A failed claim is no error of this program: the report has the verdict.
         let ran = self.run(&["run", "--cluster", &cluster, "--suite", "upgrade"]).await;
         let down = self.run(&["down", &cluster]).await;
         let new: Vec<PathBuf> = self.runs().into_iter().filter(|run| !before.contains(run)).collect();
@@ -125,7 +125,7 @@ impl Seatrial<'_> {
         Ok(told)
     }
 
-    /// The folders of the runs that there are.
+    /// Returns the folders of all runs.
     fn runs(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.settings.runs_dir()).into_iter().flatten().flatten();
         entries.map(|e| e.path()).filter(|p| p.is_dir()).collect()

@@ -1,11 +1,15 @@
-//! Every mutant of a crate in one build. cargo-mutants says what the mutants are
-//! (`cargo mutants --list --json`); here each is written into the source as a switch that is off,
-//! the crate is built once, and for each switch the tests run that come by it (docs/adr/0023).
+//! Runs every mutant of a crate with one build. cargo-mutants lists the mutants
+//! (`cargo mutants --list --json`). This program writes each one into the source as a switch that is off, builds the
+//! crate once, and runs for each switch the tests that reach it (docs/adr/0023).
 //!
-//! `switches CRATE LIST RESULTS TESTS..`: the crate (a copy: its files are written anew), the list, the
-//! folder for `caught`, `missed`, `unseen` (missed: no test comes by), `timeout` and `left` (no switch
-//! can be made: for cargo-mutants itself), and the tests: `lib judge::`, `hermetic rules::`. A target,
-//! and what the names of its tests begin with; with `-` before it, what they do not begin with.
+//! `switches CRATE LIST RESULTS TESTS..`
+//!
+//! - CRATE: a copy of the crate, whose files are overwritten.
+//! - LIST: the list of cargo-mutants.
+//! - RESULTS: the folder for the files `caught`, `missed`, `unseen` (missed: no test reaches the mutant), `timeout`
+//!   and `left` (no switch is possible: for cargo-mutants itself).
+//! - TESTS: a target and beginnings of test names, such as `lib judge::` or `hermetic rules::`. A beginning after `-`
+//!   excludes tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -20,7 +24,7 @@ mod suite;
 use source::Source;
 use suite::Suite;
 
-/// A place in a file: line and column, both from 1, as cargo-mutants writes them.
+/// A position in a file: line and column, both counted from 1, as in cargo-mutants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 pub struct Position {
     line: usize,
@@ -55,7 +59,7 @@ fn main() -> Result<()> {
     let (root, results) = (Path::new(root), Path::new(results));
     let mutants: Vec<Mutant> = serde_json::from_str(&fs::read_to_string(list)?)?;
     fs::create_dir_all(results)?;
-    // What an earlier run of the same list left out.
+    // The mutants that an earlier run of the same list could not switch.
     let known = fs::read_to_string(results.join("left")).unwrap_or_default();
     let known: BTreeSet<&str> = known.lines().collect();
     let known = mutants.iter().enumerate().filter(|(_, m)| known.contains(m.name.as_str())).map(|(id, _)| id);
@@ -70,11 +74,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The test programs, by the name of their target.
+/// The test programs, by target name.
 type Programs = BTreeMap<String, PathBuf>;
 
-/// Writes a switch for each mutant into the files, and takes out again what the compiler does not
-/// take; gives the mutants that have none, and the programs of the tests.
+/// Writes a switch for each mutant into the files, and removes those that the compiler rejects. Returns the mutants
+/// without a switch, and the test programs.
 fn switch_all(
     root: &Path,
     mutants: &[Mutant],
@@ -111,7 +115,7 @@ fn switch_all(
         for (file, at) in &errors {
             let Some((text, switched)) = places.get(file) else { continue };
             let at = text.offset(*at);
-            // The smallest place around the error: all switches that share it go.
+            // Removes all switches at the smallest place around the error.
             let around = switched.iter().filter(|p| p.range.contains(&at));
             let Some(smallest) = around.map(|p| p.range.clone()).min_by_key(|r| r.len()) else { continue };
             left.extend(switched.iter().filter(|p| p.range == smallest).map(|p| p.mutant));
@@ -123,9 +127,9 @@ fn switch_all(
     }
 }
 
-/// What a switch asks: whether it is the one that is on. With `SWITCHED_SEEN`, a file, it says once
-/// that it was asked. Where nothing may panic but a test that fails (`SWITCHED_FAST`), the first panic
-/// ends the program.
+/// Adds the function `mutant` to the crate. Each switch calls it to ask whether it is on. With `SWITCHED_SEEN=FILE` the
+/// function also writes the number of each switch that asks into the file, once. With `SWITCHED_FAST` the first panic
+/// ends the program; this fits only if nothing panics except a failing test.
 fn add_switch(root: &Path) -> Result<()> {
     const SWITCH: &str = r#"
 #[allow(missing_docs)]
@@ -158,7 +162,7 @@ pub fn mutant(id: usize) -> bool {
     Ok(())
 }
 
-/// Builds the tests: their programs, or each place that an error of the compiler names first.
+/// Builds the tests. Returns their programs, or the primary position of each compiler error.
 fn build(
     root: &Path,
     targets: &BTreeSet<&str>,

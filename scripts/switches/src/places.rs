@@ -1,5 +1,5 @@
-//! How a switch is written, by the kind of mutant. Nothing is written twice: what stands inside a
-//! place may hold places of its own.
+//! Writes switches into a source text, by the kind of mutant. No code is repeated, because an expression inside a
+//! switch may have switches of its own.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,23 +11,23 @@ use syn::{BinOp, Expr, UnOp};
 use crate::Mutant;
 use crate::source::Source;
 
-/// A switch, and where it stands in the new text.
+/// A switch, and its byte range in the new text.
 pub struct Place {
     pub mutant: usize,
     pub range: Range<usize>,
 }
 
-/// A piece of the old text with what goes around it and in place of parts of it.
+/// A piece of the old text, with the text that goes around it and replaces a part of it.
 struct Edit {
     mutants: Vec<usize>,
     range: Range<usize>,
     before: String,
     after: String,
-    /// The part of it that is replaced, and by what.
+    /// The part of the piece that is replaced, and its replacement.
     replaced: Option<(Range<usize>, String)>,
 }
 
-/// The text of a file with its switches. A mutant without a place has no switch.
+/// Returns the text of a file with its switches, and their places. A mutant without a place has no switch.
 pub fn switch(source: &Source, mutants: &[(usize, &Mutant)]) -> (String, Vec<Place>) {
     let mut by_start: BTreeMap<usize, Vec<(usize, &Mutant)>> = BTreeMap::new();
     for (id, mutant) in mutants {
@@ -45,7 +45,7 @@ struct Finder<'s> {
     source: &'s Source,
     by_start: BTreeMap<usize, Vec<(usize, &'s Mutant)>>,
     edits: Vec<Edit>,
-    /// Of the matches around: whether one of their arms takes everything, so that others may go.
+    /// For each enclosing `match`: whether an arm matches everything, so that other arms can be left out.
     has_rest: Vec<bool>,
 }
 
@@ -55,13 +55,13 @@ impl Finder<'_> {
         self.source.at(span.start())..self.source.at(span.end())
     }
 
-    /// The mutants of a kind that begin here.
+    /// Returns the mutants of a kind that begin at this byte.
     fn of(&self, start: usize, genre: &str) -> Vec<(usize, &Mutant)> {
         let here = self.by_start.get(&start).into_iter().flatten();
         here.filter(|(_, m)| m.genre == genre).map(|(id, m)| (*id, *m)).collect()
     }
 
-    /// Another value of a function: returned at its beginning. An iterator would be of another type.
+    /// Adds early returns of other values at the beginning of functions. Iterators are left out: their type would differ.
     fn functions(&mut self) {
         for (start, mutants) in &self.by_start {
             for (id, mutant) in mutants.iter().filter(|(_, m)| m.genre == "FnValue") {
@@ -219,7 +219,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 }
 
-/// Whether an expression binds by `let`, which no other expression may surround.
+/// Whether an expression has a `let` binding, which no other expression may surround.
 fn has_let(expr: &Expr) -> bool {
     match expr {
         Expr::Let(_) => true,
@@ -228,14 +228,14 @@ fn has_let(expr: &Expr) -> bool {
     }
 }
 
-/// Writes the text anew with its edits; outer ones begin before and end behind inner ones.
+/// Applies the edits to the text. An outer edit begins before and ends after its inner edits.
 fn write(text: &str, mut edits: Vec<Edit>) -> (String, Vec<Place>) {
     edits.sort_by_key(|e| (e.range.start, std::cmp::Reverse(e.range.end)));
-    // Values of functions stand before everything that begins at the same byte.
+    // Early returns of functions come before all edits that begin at the same byte.
     edits.sort_by_key(|e| (e.range.start, !e.range.is_empty()));
     let mut events: Vec<(usize, u8, usize, String, Option<usize>)> = Vec::new();
     for (order, edit) in edits.iter().enumerate() {
-        // At one byte: ends of inner ones, ends of outer ones, parts in between, beginnings.
+        // Order at one byte: ends of inner edits, ends of outer edits, replaced parts, beginnings.
         if edit.range.is_empty() {
             events.push((edit.range.start, 2, order, edit.before.clone(), None));
             continue;

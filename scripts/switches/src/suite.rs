@@ -1,4 +1,4 @@
-//! The tests, and which of them come by a switch.
+//! The tests, and the switches that each of them reaches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{Mutant, Programs, Result};
 
-/// Seconds of processor time after which a mutant is taken to run for ever.
+/// Seconds of processor time after which a mutant counts as an endless loop.
 const TIMEOUT: u32 = 20;
 
-/// What became of a mutant.
+/// The result of a mutant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Caught,
@@ -30,10 +30,10 @@ const OUTCOMES: [(Outcome, &str); 4] = [
     (Outcome::Timeout, "timeout"),
 ];
 
-/// The tests of a crate, by the switches that they come by.
+/// The tests of a crate, by the switches that they reach.
 pub struct Suite<'s> {
     root: &'s Path,
-    /// For each switch the tests, those that come by the fewest first.
+    /// The tests of each switch; tests that reach the fewest switches come first.
     tests: Vec<Vec<(PathBuf, String)>>,
 }
 
@@ -63,7 +63,7 @@ impl<'s> Suite<'s> {
         Ok(suite)
     }
 
-    /// The names of a program's tests that begin as wanted.
+    /// Returns a program's tests whose names begin as wanted.
     fn list(&self, program: &Path, words: &[&str]) -> Result<Vec<String>> {
         let out =
             Command::new(program).args(["--list", "--format", "terse"]).current_dir(self.root).output()?;
@@ -81,13 +81,13 @@ impl<'s> Suite<'s> {
             .collect())
     }
 
-    /// The switches that a test comes by.
+    /// Returns the switches that a test reaches.
     fn seen(&self, program: &Path, test: &str) -> Result<Vec<usize>> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("seen");
         let status = self.command(program, &[test.into()]).env("SWITCHED_SEEN", &file).status()?;
         if !status.success() {
-            return Err(format!("the test {test} is red with every switch off").into());
+            return Err(format!("the test {test} fails with every switch off").into());
         }
         let seen = fs::read_to_string(&file).unwrap_or_default();
         Ok(seen.lines().filter_map(|id| id.parse().ok()).collect())
@@ -101,9 +101,9 @@ impl<'s> Suite<'s> {
         shell
     }
 
-    /// Runs the tests for each switch that has no result yet, in an order that is as good as chance and
-    /// always the same: what was run when it is ended is a sample of all. With `SWITCHES_ONLY`, a file,
-    /// only those that it names, a line each.
+    /// Runs the tests for each switch that has no result yet. The order is pseudo-random and always the same, so the
+    /// results of an interrupted run are a sample of all. With `SWITCHES_ONLY=FILE` only the mutants in the file run, one
+    /// name per line.
     pub fn run_all(&self, mutants: &[Mutant], left: &BTreeSet<usize>, results: &Path) -> Result<()> {
         let mut done = BTreeSet::new();
         for (_, name) in OUTCOMES {
@@ -136,7 +136,7 @@ impl<'s> Suite<'s> {
         })
     }
 
-    /// How many of the list came out how, by what all runs of it have found.
+    /// Returns the counts of results, from all runs of the list.
     pub fn sum(mutants: &[Mutant], left: usize, results: &Path) -> String {
         let ours: BTreeSet<&str> = mutants.iter().map(|m| m.name.as_str()).collect();
         let count = |name: &str| {
@@ -151,7 +151,7 @@ impl<'s> Suite<'s> {
         format!("{all} mutants, {left} without a switch, {rest} not run; {}: {caught:.1} %", list.join(", "))
     }
 
-    /// A few tests at a time: the first that is red ends it.
+    /// Runs a few tests at a time, until one fails.
     fn run(&self, id: usize) -> Result<Outcome> {
         let tests = &self.tests[id];
         if tests.is_empty() {
@@ -169,7 +169,7 @@ impl<'s> Suite<'s> {
                 match status.code() {
                     Some(0) => {}
                     Some(_) => return Ok(Outcome::Caught),
-                    // Ended by a signal: out of processor time, or a stack or heap without end.
+                    // A signal ended the test: no processor time was left, or the stack or heap grew without end.
                     None => return Ok(Outcome::Timeout),
                 }
             }
@@ -178,7 +178,7 @@ impl<'s> Suite<'s> {
     }
 }
 
-/// Does one after another, several at a time: `SWITCHES_JOBS`, or as many as there are processors.
+/// Handles all items with `SWITCHES_JOBS` threads, or as many as there are processors.
 fn side_by_side<T: Sync>(todo: &[T], each: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
     let jobs = std::env::var("SWITCHES_JOBS").ok().and_then(|jobs| jobs.parse().ok());
     let jobs = jobs.unwrap_or(std::thread::available_parallelism()?.get());
