@@ -498,7 +498,7 @@ impl Scenario {
             fault: fault_name.clone(),
             node: node_name.clone(),
         });
-        let proof = fault.inject(&checked, deadline).await?;
+        let proof = intent.recorded(fault.inject(&checked, deadline).await?);
         self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
         // Clearing needs no parameters.
         Ok(ActiveFault { scenario: self, fault: self.faults.named(fault.name())?, node, intent })

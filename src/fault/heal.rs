@@ -43,7 +43,7 @@ impl Healed {
                 id: intent.id.clone(),
                 fault: intent.fault.clone(),
                 node: intent.node.clone(),
-                proof: proof.clone(),
+                proof: intent.recorded(proof.clone()),
             },
             (_, outcome) => Event::Noted { text: format!("intent {}: {outcome:?}", self.id) },
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Checked, Fault, FaultError, Faults, Reach, Target};
 use crate::deadline::Deadline;
@@ -57,6 +58,17 @@ pub struct Owner {
     pub pid: u32,
     /// When it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`, proc(5)).
     pub started: Option<u64>,
+}
+
+impl Intent {
+    /// Returns the proof as the log has it: with the pod of a fault on a pod, by which judges know that its node was left
+    /// alone.
+    pub fn recorded(&self, mut proof: Value) -> Value {
+        if let (Some(pod), Some(fields)) = (&self.pod, proof.as_object_mut()) {
+            fields.insert("pod".into(), pod.clone().into());
+        }
+        proof
+    }
 }
 
 /// The intents of one cluster: files `<cluster folder>/intents/<id>.json`.
@@ -157,7 +169,7 @@ impl IntentLog {
             at,
             owner,
             lease: Some(self.lease),
-            pod: target.pod.as_ref().map(ToString::to_string),
+            pod: target.pod.as_ref().filter(|_| fault.reach() == Reach::Pod).map(ToString::to_string),
             lasts_ms: u64::try_from(fault.lasts().as_millis()).unwrap_or(u64::MAX),
             until: self.until,
             program: program(owner.pid),

@@ -9,9 +9,10 @@ use crate::event::{Event, Record};
 /// Faults on a pod: they name its node, and leave that alone.
 pub const ON_PODS: [&str; 3] = ["kill-container", "delete-pod", "delete-pod-now"];
 
-/// Whether a fault of this name touches the node that it names.
-pub fn reaches_node(fault: &str) -> bool {
-    !ON_PODS.contains(&fault)
+/// Whether a fault touches the node that it names. One on a pod names the pod in its proof, also a caller's own; records
+/// of before that are known by the fault's name.
+pub fn reaches_node(fault: &str, proof: &Value) -> bool {
+    proof.get("pod").is_none() && !ON_PODS.contains(&fault)
 }
 
 /// What was seen of a node last, among the records that are asked for. What holds there before a fault is not shown by

@@ -228,11 +228,11 @@ fn losses(records: &[Record], machine: &Machine) -> Vec<Loss> {
     for record in records {
         let at = second(record);
         match &record.event {
-            Event::FaultInjected { fault, node, proof, .. } if fault::reaches_node(fault) => {
+            Event::FaultInjected { fault, node, proof, .. } if fault::reaches_node(fault, proof) => {
                 end(&mut losses, node, at);
                 broken.insert(node, Broken { down: Power::in_proof(proof).is_down(), healed: false });
             }
-            Event::FaultHealed { fault, node, .. } if fault::reaches_node(fault) => {
+            Event::FaultHealed { fault, node, proof, .. } if fault::reaches_node(fault, proof) => {
                 if let Some(fault) = broken.get_mut(node.as_str()) {
                     fault.healed = true;
                     // One that never took the node down leaves nothing to wait for.

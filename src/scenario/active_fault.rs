@@ -25,7 +25,7 @@ impl ActiveFault<'_> {
     /// # Errors
     /// What the fault says; its intent stays open then.
     pub async fn heal(self, deadline: Deadline) -> Result<Value, Failure> {
-        let proof = self.fault.clear(&self.node, deadline).await?;
+        let proof = self.intent.recorded(self.fault.clear(&self.node, deadline).await?);
         self.scenario.log.append(Event::FaultHealed {
             id: self.intent.id.clone(),
             fault: self.fault.name().into(),

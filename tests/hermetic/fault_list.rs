@@ -472,7 +472,23 @@ fn the_page_of_faults_equals_the_list() {
     assert!(page.contains(&rows), "docs/faults.md lacks this table:\n{rows}");
 }
 
-/// Judges know by these names which faults leave their node alone.
+/// A fault of a caller's own on a pod, which judges cannot know by its name.
+#[tokio::test]
+async fn a_fault_on_a_pod_says_so_in_its_proof() -> anyhow::Result<()> {
+    let fake = FakeEngine::cluster(&["cp"])?;
+    let log = IntentLog::open(fake.dir())?;
+    let (on_pod, _) =
+        log.write(&KillContainer, Target::pod(&fake.node("w").await?, "ns", "p"), soon()).await?;
+    let proof = on_pod.recorded(json!({ "lasts": false }));
+    assert_eq!(proof, json!({ "lasts": false, "pod": "ns/p" }));
+    assert!(!seatrial::judge::fault::reaches_node("own", &proof));
+    // Also where a pod was named to it: this one is on the node.
+    let (on_node, _) = log.write(&KillNode, Target::pod(&fake.node("w").await?, "ns", "p"), soon()).await?;
+    assert!(seatrial::judge::fault::reaches_node("own", &on_node.recorded(json!({}))));
+    Ok(())
+}
+
+/// Judges know by these names which faults of older records leave their node alone.
 #[test]
 fn judges_know_the_faults_on_pods() {
     let on_pods: Vec<&str> = FAULTS.iter().filter(|f| f.reach() == Reach::Pod).map(|f| f.name()).collect();
