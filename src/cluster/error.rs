@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::lock::LockError;
+use super::lease::lock::LockError;
 use super::topology::TopologyError;
 use crate::client::{ApiError, ClientError};
 use crate::config::{IdentityError, ProxyError};

@@ -1,39 +1,18 @@
 //! Clusters: made by kind, shared through leases, proved ready before use, removed when idle.
 
-pub(crate) mod dns;
-pub mod lock;
-pub mod out_of_service;
+pub mod lease;
 pub mod ready;
-pub mod record;
-pub mod timing;
+pub mod state;
 pub mod topology;
 
-mod balancer;
-mod decision;
+mod clusters;
 mod error;
-mod evidence;
-mod holds;
-mod interrupted;
-mod kind;
-mod kubeconfig;
-mod lease;
-mod made;
-mod making;
-mod mend;
 mod names;
-mod open;
 mod outage;
-mod owner;
 mod program;
-mod published;
+mod provision;
 mod reap;
-mod remains;
-mod roll;
-mod spec;
-mod standing;
-mod system;
 mod upgrading;
-mod watcher;
 
 use std::path::PathBuf;
 
@@ -43,23 +22,23 @@ use crate::engine::{Container, Engine, EngineError};
 use crate::node::{Node, ROLE_LABEL, Role};
 use crate::progress::Progress;
 
-pub use balancer::{Balancer, Substitute};
-pub use decision::{Action, Reaped};
+pub use clusters::{ClusterSummary, Force, NodeSummary, State, down, find, list, load, up};
 pub use error::ClusterError;
-pub use interrupted::{remove_incomplete, remove_made};
 pub use lease::Lease;
-pub use lock::{Access, Holder};
+pub use lease::lock::{Access, Holder};
 pub use outage::{OutageStage, Wish, all_open_faults, open_faults, outage, start_outage};
-pub use owner::Identity;
-pub use ready::Ready;
+pub use provision::load_balancer::{Balancer, Substitute};
+pub use ready::{Ready, out_of_service};
+pub use reap::decision::{Action, Reaped};
+pub use reap::interrupted::{remove_incomplete, remove_made};
+pub use reap::watcher::{start_watcher, watch, watch_arguments};
 pub use reap::{ReapOptions, reap};
-pub use record::is_kept;
-pub use roll::{ClusterSummary, Force, NodeSummary, State, down, find, list, load, up};
-pub use spec::ClusterSpec;
-pub use timing::{Budget, Election, FailureTiming};
+pub use state::owner::Identity;
+pub use state::record::is_kept;
+pub use topology::spec::ClusterSpec;
+pub use topology::timing::{Budget, Election, FailureTiming};
 pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
 pub use upgrading::{UpgradeAsk, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
-pub use watcher::{start_watcher, watch, watch_arguments};
 
 /// Says before anything is built or pulled that no cluster could be reached, or that none could be made.
 ///
@@ -127,18 +106,6 @@ impl Cluster {
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)
     }
-}
-
-/// What a cluster is made from, once images are resolved.
-#[derive(Clone, Debug)]
-struct Wanted {
-    name: String,
-    /// The image profile; empty where the cluster is only found, and never made.
-    profile: String,
-    topology: &'static Topology,
-    kubernetes: String,
-    image: String,
-    workloads: Vec<String>,
 }
 
 fn role(container: &Container) -> Role {

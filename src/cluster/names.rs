@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::ClusterError;
-use super::lock::LockFiles;
+use super::lease::lock::LockFiles;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL};

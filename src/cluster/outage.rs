@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lease::Lease;
-use super::lock::Access;
-use super::names;
-use super::{ClusterError, program as command_line};
+use super::lease::lock::Access;
+use super::{ClusterError, names, program as command_line};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;

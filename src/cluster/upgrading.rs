@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::record::Record;
-use super::{Cluster, ClusterError, Wanted};
+use super::provision::wanted::Wanted;
+use super::state::record::Record;
+use super::{Cluster, ClusterError};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::image::{self, Artefacts};

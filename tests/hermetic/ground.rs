@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use seatrial::cluster::record::Record;
+use seatrial::cluster::state::record::Record;
 use seatrial::cluster::{self, Action, ClusterError, ClusterSpec, Force, ReapOptions, State, Topology};
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::ensure;
-use seatrial::cluster::lock::Access;
+use seatrial::cluster::lease::lock::Access;
 use seatrial::cluster::{HA, Lease, ReapOptions};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};

@@ -2,7 +2,7 @@
 //! forgotten, and what is left alone is listed with the command that removes it.
 
 use jiff::{SignedDuration, Timestamp};
-use seatrial::cluster::lock::LockFiles;
+use seatrial::cluster::lease::lock::LockFiles;
 use seatrial::cluster::{Access, Action, ClusterError, Force, Lease, ReapOptions, State};
 use seatrial::config::StateId;
 use seatrial::node::{OWNER_LABEL, Power};

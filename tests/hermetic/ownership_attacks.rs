@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node as KubeNode;
 use rstest::rstest;
-use seatrial::cluster::lock::LockFiles;
+use seatrial::cluster::lease::lock::LockFiles;
 use seatrial::cluster::{Action, Force, ReapOptions, State, out_of_service};
 use seatrial::config::StateId;
 use seatrial::exec::Exec;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
-use seatrial::cluster::lock::{Access, LockFiles};
+use seatrial::cluster::lease::lock::{Access, LockFiles};
 use seatrial::cluster::{self, Action, ClusterError, Force, Lease, ReapOptions, out_of_service};
 use seatrial::deadline::Deadline;
 use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, Owner, PodOn, Target, heal_abandoned};

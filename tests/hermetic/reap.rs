@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial::cluster::lock::{Access, LockFiles};
+use seatrial::cluster::lease::lock::{Access, LockFiles};
 use seatrial::cluster::{self, Action, ReapOptions};
 use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;

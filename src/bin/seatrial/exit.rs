@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 
 use anyhow::Error;
 use seatrial::client::ClientError;
-use seatrial::cluster::lock::LockError;
+use seatrial::cluster::lease::lock::LockError;
 use seatrial::cluster::{ClusterError, topology::TopologyError};
 use seatrial::config::ConfigError;
 use seatrial::engine::EngineError;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use seatrial::cluster::lock::LockFiles;
+use seatrial::cluster::lease::lock::LockFiles;
 use seatrial::cluster::{self, OutageStage};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;

@@ -1,7 +1,7 @@
 //! `seatrial list`: the clusters that there are.
 
 use jiff::Timestamp;
-use seatrial::cluster::lock::Stage;
+use seatrial::cluster::lease::lock::Stage;
 use seatrial::cluster::{self, ClusterSummary, Holder, State};
 use seatrial::config::Settings;
 use seatrial::deadline;

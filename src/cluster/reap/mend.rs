@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::decision::Facts;
-use super::lock::Access;
-use super::making::{Making, heal_text};
-use super::standing::Standing;
-use super::{ClusterError, Wanted, upgrading};
+use crate::cluster::lease::lock::Access;
+use crate::cluster::provision::wanted::Wanted;
+use crate::cluster::provision::{Making, heal_text};
+use crate::cluster::state::Standing;
+use crate::cluster::{ClusterError, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -21,7 +22,7 @@ const MEND: Duration = Duration::from_secs(600);
 const LEFT: Duration = Duration::from_secs(180);
 
 /// A cluster that somebody has to himself, and what is to be mended in it.
-pub(super) struct Mending<'a> {
+pub(crate) struct Mending<'a> {
     pub settings: &'a Settings,
     pub engine: &'a Engine,
     pub name: &'a str,

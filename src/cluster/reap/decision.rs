@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::standing::Standing;
+use crate::cluster::state::Standing;
 use crate::deadline::words;
 
 /// What is done with a cluster, and why.
@@ -38,7 +38,7 @@ impl std::fmt::Display for Action {
 
 /// All that the decision on one cluster depends on.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     pub name: String,
     pub standing: Standing,
     /// Somebody uses it or waits for it.
@@ -75,7 +75,7 @@ impl Facts {
 }
 
 /// The decision, from the facts alone. What is to be removed is looked at once more: it may be somebody's.
-pub(super) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
+pub(crate) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
     if let Some(holder) = &facts.held {
         return Action::Keep(format!("used by {holder}"));
     }

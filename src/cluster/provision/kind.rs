@@ -5,9 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::ClusterError;
-use super::record::{Record, remove_dir, write_private};
-use super::{Wanted, role};
+use super::wanted::Wanted;
+use crate::cluster::state::record::{Record, remove_dir, write_private};
+use crate::cluster::{ClusterError, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine};
@@ -18,7 +18,7 @@ use crate::upgrade::said;
 
 /// The `kind` program and the engine that it works on.
 #[derive(Debug)]
-pub(super) struct Kind<'a> {
+pub(crate) struct Kind<'a> {
     pub settings: &'a Settings,
     pub engine: &'a Engine,
 }
@@ -264,7 +264,7 @@ impl Kind<'_> {
 }
 
 /// Takes a lock that one creation has at a time; `waits` is called once where another has it.
-pub(super) async fn locked(
+pub(crate) async fn locked(
     path: &Path,
     name: &str,
     deadline: Deadline,

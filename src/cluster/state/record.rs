@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::error::ClusterError;
 use crate::artefact;
+use crate::cluster::ClusterError;
 use crate::config::Settings;
 use crate::config::{Proxies, StateId};
 use crate::fault::Owner;
@@ -88,17 +88,17 @@ impl Record {
 }
 
 /// Makes a folder that only its owner may enter: it holds credentials.
-pub(super) fn private_dir(dir: &Path) -> Result<(), ClusterError> {
+pub(crate) fn private_dir(dir: &Path) -> Result<(), ClusterError> {
     artefact::private_dir(dir).map_err(|e| ClusterError::file("create folder", dir, e))
 }
 
-/// Whether somebody asked for this cluster with [`up`](super::up).
+/// Whether somebody asked for this cluster with [`up`](crate::cluster::up).
 pub fn is_kept(settings: &Settings, name: &str) -> bool {
     Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.kept)
 }
 
 /// Writes a file with mode 0600 in one step.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut temp = tempfile::NamedTempFile::new_in(dir)?;
     temp.write_all(bytes)?;
@@ -108,7 +108,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Removes a cluster's state folder; one that is gone is no error.
-pub(super) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
+pub(crate) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
     match std::fs::remove_dir_all(dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::file("remove", dir, e)),
         _ => Ok(()),

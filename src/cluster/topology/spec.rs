@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::owner::Identity;
-use super::topology::Topology;
+use super::Topology;
+use crate::cluster::state::owner::Identity;
 use crate::image::ImageSet;
 
 /// A topology with the images to run on it. Two equal ones share a cluster, unless it was upgraded
@@ -63,7 +63,7 @@ impl ClusterSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::topology::{ONE, THREE};
+    use super::super::{ONE, THREE};
     use super::*;
     use crate::image::{NodeImage, WorkloadImage};
 
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn names_fit_what_kind_allows() {
-        for topology in super::super::TOPOLOGIES {
+        for topology in crate::cluster::TOPOLOGIES {
             let spec = ClusterSpec { topology, apart: Some("upgrade".into()), ..spec() };
             let name = spec.numbered(&us(), 99);
             assert!(name.len() <= 50, "{name}: node names must be host names");

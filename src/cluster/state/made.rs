@@ -3,12 +3,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Namespaces that kubeadm and kind make.
-pub(super) const SYSTEM: [&str; 5] =
+pub(crate) const SYSTEM: [&str; 5] =
     ["default", "kube-node-lease", "kube-public", "kube-system", "local-path-storage"];
 /// Objects that kubeadm, kind, Kubernetes itself and the node images that seatrial builds make. Sources: kubeadm's constants.go, the API server's
 /// controllers clusterauthenticationtrust and legacytokentracking, its bootstrappolicy/policy.go and
 /// scheduling/storage_scheduling.go, kind's const_cni.go and const_storage.go, and offline/node/files/kind/manifests.
-pub(super) const MADE: [&str; 36] = [
+pub(crate) const MADE: [&str; 36] = [
     "ClusterRole admin",
     "ClusterRole cluster-admin",
     "ClusterRole edit",
@@ -58,7 +58,7 @@ const AUTOMANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
 /// Accounts of kube-system: those that kube-controller-manager makes for its controllers, in the versions from 1.33 to
 /// 1.37 (cmd/kube-controller-manager/app, and the RBAC bootstrap policy's controller_policy.go), those of kubeadm's
 /// addons, kind's, and the one that each namespace has.
-pub(super) const ACCOUNTS: [&str; 51] = [
+pub(crate) const ACCOUNTS: [&str; 51] = [
     "attachdetach-controller",
     "bootstrap-signer",
     "certificate-controller",
@@ -120,7 +120,7 @@ const SERVICE_CIDR: &str = "ServiceCIDR kubernetes";
 const TRUST_BUNDLE: &str = "kubernetes.io:";
 
 /// Whether kubeadm, kind or Kubernetes itself made the object `<kind> <namespace>/<name>` or `<kind> <name>`.
-pub(super) fn is_made(text: &str) -> bool {
+pub(crate) fn is_made(text: &str) -> bool {
     let (kind, at) = text.split_once(' ').unwrap_or((text, ""));
     let (namespace, name) = at.split_once('/').unwrap_or(("", at));
     match kind {
@@ -138,7 +138,7 @@ pub(super) fn is_made(text: &str) -> bool {
 }
 
 /// Whether an object without a namespace says of itself that Kubernetes made it.
-pub(super) fn says_so(kind: &str, meta: &ObjectMeta) -> bool {
+pub(crate) fn says_so(kind: &str, meta: &ObjectMeta) -> bool {
     let labelled = |key: &str| meta.labels.iter().flatten().any(|(label, _)| label == key);
     let annotated = |key: &str| meta.annotations.iter().flatten().any(|(annotation, _)| annotation == key);
     let managed = |by: &str| meta.managed_fields.iter().flatten().any(|f| f.manager.as_deref() == Some(by));
@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn what_the_built_node_images_bring_is_nobodys() {
         for text in [
-            include_str!("../../offline/node/files/kind/manifests/default-cni.yaml"),
-            include_str!("../../offline/node/files/kind/manifests/default-storage.yaml"),
+            include_str!("../../../offline/node/files/kind/manifests/default-cni.yaml"),
+            include_str!("../../../offline/node/files/kind/manifests/default-storage.yaml"),
         ] {
             let brought = Manifest::read("brought.yaml", text).unwrap();
             assert!(!brought.objects().is_empty());

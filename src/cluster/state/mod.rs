@@ -1,24 +1,28 @@
 //! Classifies a cluster as absent, complete, partial or somebody else's, from listed facts.
 
+pub(crate) mod holds;
+mod made;
+pub(crate) mod owner;
+pub mod record;
+
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ClusterError;
-use super::lock::{Access, Entering, LockError, LockFiles};
-use super::names;
-use super::owner::{Mark, OWNER_FILE};
-use super::record::Record;
+use super::lease::lock::{Access, Entering, LockError, LockFiles};
 use super::topology::TOPOLOGIES;
+use super::{ClusterError, names};
 use crate::config::{Settings, StateId};
 use crate::deadline::{Deadline, age, words};
 use crate::engine::{Container, Engine, EngineError};
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL, Role};
+use owner::{Mark, OWNER_FILE};
+use record::Record;
 
 /// A cluster's containers and files.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(crate) struct Found {
     pub name: String,
     pub containers: Vec<Container>,
     /// The record of its creation: this state folder made it, under its present id, on this engine.
@@ -32,7 +36,7 @@ pub(super) struct Found {
 
 /// Why a record does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Void {
+pub(crate) enum Void {
     /// It names no owner or another one: an earlier version wrote it, or the folder is a copy.
     Owner,
     /// It cannot be understood: another version wrote it.
@@ -43,7 +47,7 @@ pub(super) enum Void {
 
 /// The state folder that has a cluster, as its nodes say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// This one.
     Us,
     /// Another one.
@@ -54,7 +58,7 @@ pub(super) enum Owner {
 
 /// What to do with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// There are no containers.
     Absent,
     /// It was made completely and every container is there.
@@ -74,7 +78,7 @@ const REMOVAL: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`ClusterError::NotOurs`] when some of its containers were not made from our node images;
 /// [`ClusterError::Engine`], [`ClusterError::Identity`].
-pub(super) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
+pub(crate) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
     let found = look_past(settings, engine, name).await?;
     match found.strangers.is_empty() {
         true => Ok(found),
@@ -86,7 +90,7 @@ pub(super) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Re
 ///
 /// # Errors
 /// Those of [`look`], without [`ClusterError::NotOurs`].
-pub(super) async fn look_past(
+pub(crate) async fn look_past(
     settings: &Settings,
     engine: &Engine,
     name: &str,
@@ -103,7 +107,7 @@ pub(super) async fn look_past(
 }
 
 /// Whether a cluster is somebody else's, as far as that can be seen.
-pub(super) async fn is_elsewhere(settings: &Settings, engine: &Engine, name: &str) -> bool {
+pub(crate) async fn is_elsewhere(settings: &Settings, engine: &Engine, name: &str) -> bool {
     let found = look_past(settings, engine, name).await;
     found.is_ok_and(|found| matches!(found.standing(None, Timestamp::now()), Standing::Elsewhere(_)))
 }
@@ -277,7 +281,7 @@ impl Found {
 }
 
 /// Whether a state folder holds anything of this cluster.
-pub(super) fn has_dir(state: &Path, name: &str) -> bool {
+pub(crate) fn has_dir(state: &Path, name: &str) -> bool {
     state.join("clusters").join(name).is_dir()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError};
 use crate::deadline::Deadline;
 
 /// Time for the port to be there: the engine publishes it before the container runs.
@@ -18,7 +18,7 @@ const ASK: Duration = Duration::from_secs(10);
 /// Refuses a cluster whose API server answers inside its node while nobody listens at the published port: that is on
 /// another loopback, as seen from a container that has the engine's socket. A port that is slow, or an API server
 /// that does not answer, is nothing of that, and left to the wait for the cluster.
-pub(super) async fn check(cluster: &Cluster, port: SocketAddr) -> Result<(), ClusterError> {
+pub(crate) async fn check(cluster: &Cluster, port: SocketAddr) -> Result<(), ClusterError> {
     let Some(plane) = cluster.control_planes().next() else { return Ok(()) };
     let serves = async || plane.api_serves(Deadline::after(ASK)).await.unwrap_or(false);
     match refused(port, Deadline::after(PATIENCE)).await && serves().await {

@@ -26,7 +26,7 @@ const HEAD: usize = 14;
 ///
 /// # Errors
 /// The API's last answer, or what keeps the new pods from being ready.
-pub(super) async fn spread(client: &Client, deadline: Deadline) -> Result<(), String> {
+pub(crate) async fn spread(client: &Client, deadline: Deadline) -> Result<(), String> {
     let again = json!({"kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string()});
     let patch = json!({"spec": {"template": {"metadata": {"annotations": again}}}});
     let deployments = Api::<Deployment>::namespaced(client.unary.clone(), "kube-system");

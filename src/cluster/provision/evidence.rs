@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::kind::Kind;
-use super::names;
-use super::record::private_dir;
-use super::{ClusterError, Wanted};
+use super::wanted::Wanted;
 use crate::artefact::Folder;
+use crate::cluster::state::record::private_dir;
+use crate::cluster::{ClusterError, names};
 use crate::deadline::Deadline;
 use crate::node::CLUSTER_LABEL;
 
@@ -88,7 +88,7 @@ impl Collecting {
 }
 
 /// What collections that were killed left in a folder of evidence: kind's output as it was, secrets with it.
-pub(super) fn left_raw(dir: &Path) -> Result<Vec<PathBuf>, ClusterError> {
+pub(crate) fn left_raw(dir: &Path) -> Result<Vec<PathBuf>, ClusterError> {
     let path = dir.join(LOCK);
     let lock = match File::open(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
@@ -108,7 +108,7 @@ pub(super) fn left_raw(dir: &Path) -> Result<Vec<PathBuf>, ClusterError> {
 
 /// Whether [`Kind::evidence`] made this folder: it has a cluster's name and a time for its name, and holds what is
 /// written there first.
-pub(super) fn is_evidence(dir: &Path) -> bool {
+pub(crate) fn is_evidence(dir: &Path) -> bool {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let at = name.len().saturating_sub("20260101-000000".len());
     let (cluster, stamp) = name.split_at_checked(at).unwrap_or_default();

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::decision::Action;
-use super::lock::LockFiles;
-use super::program::itself;
-use super::reap::{ReapOptions, reap_one};
-use super::record::is_kept;
-use super::{ClusterError, standing};
+use super::{ReapOptions, reap_one};
 use crate::chain::chain;
+use crate::cluster::lease::lock::LockFiles;
+use crate::cluster::program::itself;
+use crate::cluster::state::record::is_kept;
+use crate::cluster::{ClusterError, state};
 use crate::config::Settings;
 use crate::deadline::{Deadline, age};
 use crate::engine::Engine;
@@ -60,7 +60,7 @@ pub async fn watch(
         // While somebody uses it, its time does not run; a killed holder cannot say when it went.
         if !files.holders().is_empty() {
             files.touch()?;
-        } else if !standing::has_dir(&settings.state, name) {
+        } else if !state::has_dir(&settings.state, name) {
             return Ok(());
         } else if files.last_used().is_none_or(|used| age(used, Timestamp::now()) >= idle) {
             let mut elsewhere = false;
@@ -70,7 +70,7 @@ pub async fn watch(
                     return Ok(());
                 }
                 Ok(action) => {
-                    elsewhere = standing::is_elsewhere(settings, engine, name).await;
+                    elsewhere = state::is_elsewhere(settings, engine, name).await;
                     action.to_string()
                 }
                 // What stands in the way may go, and nobody else looks after the cluster.

@@ -1,5 +1,13 @@
-//! A cluster made, or an earlier one mended and checked: what happens between taking the lock and
+//! Makes a cluster, or mends and checks an existing one: what happens between taking the lock and
 //! having the lease.
+
+pub(crate) mod evidence;
+pub(crate) mod kind;
+mod kubeconfig;
+pub(crate) mod load_balancer;
+pub(crate) mod open;
+mod published;
+pub(crate) mod wanted;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,15 +17,12 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
-use super::balancer::{self, Lent};
-use super::kind::Kind;
-use super::lock::{Access, Entering};
-use super::open;
-use super::owner::{Identity, Mark, OWNER_FILE};
-use super::ready::{self, Ready};
-use super::record::{Record, private_dir, remove_dir};
-use super::standing::{self, Found, Standing};
-use super::{Cluster, ClusterError, Wanted, dns, holds, out_of_service, published, role, upgrading};
+use super::lease::lock::{Access, Entering};
+use super::ready::{Ready, dns, out_of_service};
+use super::state::owner::{Identity, Mark, OWNER_FILE};
+use super::state::record::{Record, private_dir, remove_dir};
+use super::state::{Found, Standing, holds};
+use super::{Cluster, ClusterError, ready, role, state, upgrading};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
 use crate::deadline::Deadline;
@@ -27,9 +32,12 @@ use crate::image::{self, StandIn};
 use crate::node::{CLUSTER_LABEL, Node, Role, address_of};
 use crate::progress::Progress;
 use crate::upgrade;
+use kind::Kind;
+use load_balancer::Lent;
+use wanted::Wanted;
 
 /// Everything that making a cluster needs.
-pub(super) struct Making<'a> {
+pub(crate) struct Making<'a> {
     pub settings: &'a Settings,
     pub engine: &'a Engine,
     pub wanted: &'a Wanted,
@@ -40,7 +48,7 @@ pub(super) struct Making<'a> {
 }
 
 /// A cluster that is ready.
-pub(super) struct Made {
+pub(crate) struct Made {
     pub cluster: Cluster,
     pub reused: bool,
     pub healed: Vec<Healed>,
@@ -50,7 +58,7 @@ pub(super) struct Made {
 /// Time for an undisturbed cluster to show that it is ready.
 const CHECK: Duration = Duration::from_secs(60);
 /// Time for one whose nodes were started again: 55 s were seen after a restart of the engine.
-pub(super) const RECOVER: Duration = Duration::from_secs(150);
+pub(crate) const RECOVER: Duration = Duration::from_secs(150);
 /// Time for a new cluster to get ready after kind made it; 3 to 8 s were seen.
 const START: Duration = Duration::from_secs(180);
 /// Between two tries of what a node that was just started cannot do yet.
@@ -91,7 +99,7 @@ impl Making<'_> {
         let detail = |text: &str| self.detail(&format!("waiting for those who use it: {text}"));
         entering = entering.make_exclusive(self.deadline, detail).await?;
         // Those who were waited for may have kept it, or put something on it.
-        let found = standing::look(self.settings, self.engine, &self.wanted.name).await?;
+        let found = state::look(self.settings, self.engine, &self.wanted.name).await?;
         if why.is_some() {
             self.may_go(&found, "it was to be made again").await?;
         }
@@ -109,7 +117,7 @@ impl Making<'_> {
         let balancer = usize::from(shape.control_planes > 1);
         let nodes = shape.control_planes + shape.workers + balancer;
         let name = &self.wanted.name;
-        let found = standing::look(self.settings, self.engine, name).await?;
+        let found = state::look(self.settings, self.engine, name).await?;
         let standing = found.standing(Some(nodes), Timestamp::now());
         match &standing {
             Standing::Elsewhere(owner) => {
@@ -162,7 +170,7 @@ impl Making<'_> {
     /// Refuses a cluster that is not whole.
     pub async fn there(&self) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
-        let found = standing::look(self.settings, self.engine, name).await?;
+        let found = state::look(self.settings, self.engine, name).await?;
         match found.standing(None, Timestamp::now()) {
             Standing::Whole => Ok(()),
             Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
@@ -238,7 +246,7 @@ impl Making<'_> {
     /// free address to whoever starts, so those that had the lowest ones come first.
     async fn revive_all(&self) -> Result<bool, ClusterError> {
         // Listed now: healing may have changed them.
-        let mut found = standing::look(self.settings, self.engine, &self.wanted.name).await?;
+        let mut found = state::look(self.settings, self.engine, &self.wanted.name).await?;
         let added: Vec<String> = found.added().into_iter().map(str::to_owned).collect();
         let known = found.record.take().map(|r| r.addresses).unwrap_or_default();
         let unknown = |c: &Container| (!known.contains_key(&c.name), known.get(&c.name).copied());
@@ -394,7 +402,7 @@ impl Making<'_> {
             return Ok(None);
         }
         let say = |text: &str| self.say(text);
-        balancer::lend(self.settings, self.engine, &self.wanted.name, made, self.deadline, say).await
+        load_balancer::lend(self.settings, self.engine, &self.wanted.name, made, self.deadline, say).await
     }
 
     /// What kind has made, ours and ready.
@@ -417,7 +425,7 @@ impl Making<'_> {
     /// Sees to it that several control planes stand in for one another.
     async fn spread(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         if let Some(balancer) = &cluster.balancer
-            && !balancer::cut_on_failure(self.engine, balancer, self.deadline.at_most(CHECK)).await?
+            && !load_balancer::cut_on_failure(self.engine, balancer, self.deadline.at_most(CHECK)).await?
         {
             self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
         }
@@ -435,7 +443,7 @@ impl Making<'_> {
     async fn clear(&self, kind: &Kind<'_>, dir: &Path) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
         // Looked at again: somebody else may have made it while a lock was waited for.
-        let found = standing::look(self.settings, self.engine, name).await?;
+        let found = state::look(self.settings, self.engine, name).await?;
         match found.standing(None, Timestamp::now()) {
             Standing::Absent => Ok(()),
             Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
@@ -476,7 +484,7 @@ async fn claim(mark: &Mark, cluster: &Cluster) -> Result<(), ClusterError> {
 }
 
 /// What became of an open fault, for people.
-pub(super) fn heal_text(healed: &Healed) -> String {
+pub(crate) fn heal_text(healed: &Healed) -> String {
     let what = match &healed.intent {
         Some(intent) => format!("open fault {} of {}", intent.fault, intent.node),
         None => format!("open fault {}", healed.id),

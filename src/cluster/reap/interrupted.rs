@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use super::ReapOptions;
 use super::decision::Reaped;
-use super::kind::Kind;
-use super::lock::LockFiles;
-use super::names;
-use super::reap::{self, ReapOptions};
-use super::record::Record;
-use super::roll::{Force, down};
-use super::{ClusterError, balancer};
 use crate::chain::chain;
+use crate::cluster::clusters::{Force, down};
+use crate::cluster::lease::lock::LockFiles;
+use crate::cluster::provision::kind::Kind;
+use crate::cluster::provision::load_balancer;
+use crate::cluster::state::record::Record;
+use crate::cluster::{ClusterError, names, reap};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -48,12 +48,12 @@ pub async fn remove_incomplete(
             }
         }
     }
-    balancer::take_back(settings, engine).await?;
+    load_balancer::take_back(settings, engine).await?;
     reap::ended(done, failed, progress)
 }
 
 /// Removes the clusters that this process made and that came to their end before their names were told. One that
-/// somebody has asked for with [`up`](super::up), uses, or has put something onto since then stays. Returns each with
+/// somebody has asked for with [`up`](crate::cluster::up), uses, or has put something onto since then stays. Returns each with
 /// what became of it.
 pub async fn remove_made(
     settings: &Settings,

@@ -1,12 +1,15 @@
 //! Shapes of clusters: how many nodes of which role, and how soon a lost one is noticed.
 
+pub(crate) mod spec;
+pub mod timing;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::timing::{Election, FailureTiming};
 use crate::config;
+use timing::{Election, FailureTiming};
 
 /// A kind configuration with a name. Everything that is known of a topology is read from its
 /// YAML, so that what is shown is what runs.
@@ -19,15 +22,16 @@ pub struct Topology {
 }
 
 /// One node that is control plane and worker at once.
-pub static ONE: Topology = Topology { name: "one", yaml: include_str!("../../kind-config/one.yaml") };
+pub static ONE: Topology = Topology { name: "one", yaml: include_str!("../../../kind-config/one.yaml") };
 /// A control plane and two workers; a lost node is noticed after seconds.
-pub static THREE: Topology = Topology { name: "three", yaml: include_str!("../../kind-config/three.yaml") };
+pub static THREE: Topology =
+    Topology { name: "three", yaml: include_str!("../../../kind-config/three.yaml") };
 /// A control plane and two workers with Kubernetes' own failure timing: minutes.
 pub static THREE_DEFAULTS: Topology =
-    Topology { name: "three-defaults", yaml: include_str!("../../kind-config/three-defaults.yaml") };
+    Topology { name: "three-defaults", yaml: include_str!("../../../kind-config/three-defaults.yaml") };
 
 /// Three control planes behind a load balancer, and two workers: one control plane may be lost.
-pub static HA: Topology = Topology { name: "ha", yaml: include_str!("../../kind-config/ha.yaml") };
+pub static HA: Topology = Topology { name: "ha", yaml: include_str!("../../../kind-config/ha.yaml") };
 
 /// Every topology that comes with seatrial.
 pub static TOPOLOGIES: &[&Topology] = &[&ONE, &THREE, &THREE_DEFAULTS, &HA];

@@ -13,7 +13,7 @@ const HASH: &str = "pod-template-hash";
 
 /// Whether kubeadm or kind made the pod: a static pod of the control plane, which its node owns, or one of
 /// kube-proxy, kindnet or CoreDNS. A label alone proves nothing: anybody may set it.
-pub(super) fn is_part(pod: &Pod) -> bool {
+pub(crate) fn is_part(pod: &Pod) -> bool {
     pod.owner_references().iter().filter(|owner| owner.controller == Some(true)).any(|owner| {
         match owner.kind.as_str() {
             "Node" => is_static(&pod.name_any(), &owner.name),
@@ -29,7 +29,7 @@ pub(super) fn is_part(pod: &Pod) -> bool {
 
 /// Whether a pod of this name, in `kube-system`, is a static pod of kubeadm on this node. The kubelet calls the mirror
 /// of a static pod by the pod and the node.
-pub(super) fn is_static(pod: &str, node: &str) -> bool {
+pub(crate) fn is_static(pod: &str, node: &str) -> bool {
     COMPONENTS.iter().any(|component| pod == format!("{component}-{node}"))
 }
 

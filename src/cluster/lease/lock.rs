@@ -280,7 +280,7 @@ impl Entering {
     }
 
     /// Goes on with what was looked up. After an error goes away, since nothing was touched: no mark is left.
-    pub(super) fn with<T, E>(self, looked: Result<T, E>) -> Result<(Self, T), E> {
+    pub(crate) fn with<T, E>(self, looked: Result<T, E>) -> Result<(Self, T), E> {
         match looked {
             Ok(found) => Ok((self, found)),
             Err(error) => {

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::balancer::Balancer;
-use super::kubeconfig::{self, ADMIN_CONF};
-use super::record::write_private;
-use super::{Cluster, ClusterError, Wanted, role};
+use super::kubeconfig;
+use super::kubeconfig::ADMIN_CONF;
+use super::load_balancer::Balancer;
+use super::wanted::Wanted;
+use crate::cluster::state::record::write_private;
+use crate::cluster::{Cluster, ClusterError, role};
 use crate::config::Settings;
 use crate::engine::{Container, Engine};
 use crate::node::{CLUSTER_LABEL, Node, Role};
@@ -14,7 +16,7 @@ use crate::node::{CLUSTER_LABEL, Node, Role};
 const KUBECONFIG_LIMIT: u64 = 1 << 20;
 
 /// The cluster as it stands, with a kubeconfig that is its own.
-pub(super) async fn open(
+pub(crate) async fn open(
     settings: &Settings,
     engine: &Engine,
     wanted: &Wanted,
@@ -44,7 +46,7 @@ pub(super) async fn open(
 }
 
 /// Where the engine publishes the API server.
-pub(super) fn api_port(containers: &[Container]) -> Option<SocketAddr> {
+pub(crate) fn api_port(containers: &[Container]) -> Option<SocketAddr> {
     // A control plane behind a load balancer publishes a port too, but not for all of them.
     let by_role = |wanted| containers.iter().find(|c| role(c) == wanted);
     let front = by_role(Role::LoadBalancer).or_else(|| by_role(Role::ControlPlane))?;

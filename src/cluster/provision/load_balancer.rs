@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::kind::locked;
-use super::{ClusterError, role};
+use crate::cluster::{ClusterError, role};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, ImageInfo};
@@ -38,7 +38,7 @@ pub struct Substitute {
 
 impl Balancer {
     /// The load balancer among a cluster's containers.
-    pub(super) fn among(engine: &Engine, containers: &[Container]) -> Option<Self> {
+    pub(crate) fn among(engine: &Engine, containers: &[Container]) -> Option<Self> {
         let container = containers.iter().find(|c| role(c) == Role::LoadBalancer)?;
         let label = |name: &str| container.labels.get(name).cloned();
         let substitute = label(STANDS_FOR_LABEL).map(|stands_for| Substitute {
@@ -54,7 +54,7 @@ impl Balancer {
 /// The name of kind's image, lent to what stands in for it. Dropped without [`Lent::give_back`] the
 /// name stays where it is, and the next one who makes such a cluster sets that right.
 #[derive(Debug)]
-pub(super) struct Lent<'a> {
+pub(crate) struct Lent<'a> {
     engine: &'a Engine,
     /// The engine's id.
     id: String,
@@ -83,7 +83,7 @@ struct Word {
 /// # Errors
 /// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::Late`] while another cluster of
 /// this kind is made.
-pub(super) async fn lend<'a>(
+pub(crate) async fn lend<'a>(
     settings: &Settings,
     engine: &'a Engine,
     cluster: &str,
@@ -130,7 +130,7 @@ pub(super) async fn lend<'a>(
 ///
 /// # Errors
 /// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::File`].
-pub(super) async fn take_back(settings: &Settings, engine: &Engine) -> Result<(), ClusterError> {
+pub(crate) async fn take_back(settings: &Settings, engine: &Engine) -> Result<(), ClusterError> {
     let path = settings.cache.join("locks").join(NAME_LOCK);
     // Where nobody ever lent it, there is no lock.
     let (Some(name), Ok(lock)) = (image::balancer_of_kind()?, File::open(&path)) else { return Ok(()) };
@@ -229,7 +229,7 @@ const CUT: &str = "close_connections_on_host_health_failure: true";
 ///
 /// # Errors
 /// [`ClusterError::Engine`].
-pub(super) async fn cut_on_failure(
+pub(crate) async fn cut_on_failure(
     engine: &Engine,
     balancer: &Balancer,
     deadline: Deadline,

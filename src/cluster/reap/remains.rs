@@ -4,13 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::ClusterError;
-use super::decision::Action;
-use super::decision::Reaped;
-use super::evidence as collected;
-use super::lock::LockFiles;
-use super::names;
-use super::record::remove_dir;
+use super::decision::{Action, Reaped};
+use crate::cluster::lease::lock::LockFiles;
+use crate::cluster::provision::evidence as collected;
+use crate::cluster::state::record::remove_dir;
+use crate::cluster::{ClusterError, names};
 use crate::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
 use crate::engine::{Engine, Power};
 use crate::fault::Owner;
@@ -22,7 +20,7 @@ const EVIDENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Containers of control probes whose maker is not to be seen. One that was never started, or has ended, is removed:
 /// the engine does that only where one ends. One that runs may have a maker that lives beside another container with
 /// the same state folder, and stays.
-pub(super) async fn control_probes(
+pub(crate) async fn control_probes(
     settings: &Settings,
     engine: &Engine,
     owner: Option<&StateId>,
@@ -63,8 +61,8 @@ pub(super) async fn control_probes(
 }
 
 /// Folders of evidence that nobody came for, and what a collection that was killed left in one as it was: only what
-/// [`Kind::evidence`](super::kind::Kind::evidence) made.
-pub(super) fn evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
+/// `Kind::evidence` made.
+pub(crate) fn evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
     let mut done = Vec::new();
     let mut forget = |path: &Path, why: &str| {
         if !dry_run {
@@ -88,7 +86,7 @@ pub(super) fn evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>
 
 /// Archives of images that a process left which was killed while it brought them onto the nodes of a cluster that
 /// stays.
-pub(super) fn archives(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
+pub(crate) fn archives(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
     let mut done = Vec::new();
     for name in names::recorded(&settings.state) {
         let dir = settings.cluster_dir(&name);

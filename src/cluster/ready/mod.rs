@@ -4,6 +4,10 @@
 //! started: leases renewed and containers started since then. A status alone survives a stop and
 //! looks Ready for many seconds after the start.
 
+pub(crate) mod dns;
+pub mod out_of_service;
+pub(crate) mod system;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,8 +22,7 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
 
-use super::error::ClusterError;
-use super::{Cluster, dns, system};
+use super::{Cluster, ClusterError};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};

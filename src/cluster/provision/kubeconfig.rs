@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use kube::config::{Cluster, Kubeconfig};
 
 /// Where kubeadm writes the administrator's kubeconfig on a control plane.
-pub(super) const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
+pub(crate) const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 
 /// What is wrong with a kubeconfig for the cluster whose control plane has this `admin_conf` and
 /// is published at `server`; none when it fits. A file of another cluster must never be used:
 /// what follows deletes things.
-pub(super) fn mismatch(text: &str, server: SocketAddr, admin_conf: &str) -> Option<String> {
+pub(crate) fn mismatch(text: &str, server: SocketAddr, admin_conf: &str) -> Option<String> {
     let (Some(ours), Some(theirs)) = (cluster(text), cluster(admin_conf)) else {
         return Some("it holds no cluster".into());
     };
@@ -28,7 +28,7 @@ pub(super) fn mismatch(text: &str, server: SocketAddr, admin_conf: &str) -> Opti
 }
 
 /// The control plane's kubeconfig with the address that the host sees.
-pub(super) fn for_host(admin_conf: &str, server: SocketAddr) -> String {
+pub(crate) fn for_host(admin_conf: &str, server: SocketAddr) -> String {
     let line = |line: &str| match line.split_once("server:") {
         Some((indent, _)) if indent.trim().is_empty() => format!("{indent}server: https://{server}\n"),
         _ => format!("{line}\n"),

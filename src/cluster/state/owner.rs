@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ClusterError;
+use crate::cluster::ClusterError;
 use crate::config::{Settings, StateId};
 use crate::engine::Engine;
 
@@ -25,7 +25,7 @@ pub struct Identity {
 
 /// What the file on a node says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     /// The id of the state folder.
     pub id: StateId,
     /// The folder's path, for people: on which file system is not known.

@@ -26,12 +26,14 @@ use kube::core::discovery::Scope;
 use kube::discovery::{ApiGroup, Discovery};
 use kube::{Api, Client, Resource};
 
+use super::Found;
 use super::made::{SYSTEM, is_made, says_so};
-use super::open;
-use super::standing::Found;
-use super::{Cluster, Wanted, system};
 use crate::chain::chain;
 use crate::client::ApiError;
+use crate::cluster::Cluster;
+use crate::cluster::provision::open;
+use crate::cluster::provision::wanted::Wanted;
+use crate::cluster::ready::system;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -70,7 +72,7 @@ const NAMED: usize = 5;
 /// Says whose a recorded cluster is that would be removed without being named; none where it is nobody's but
 /// seatrial's. Where that cannot be known, it may hold anything. One whose creation did not come to its end holds
 /// nothing yet.
-pub(super) async fn whose(settings: &Settings, engine: &Engine, found: &Found) -> Option<String> {
+pub(crate) async fn whose(settings: &Settings, engine: &Engine, found: &Found) -> Option<String> {
     let record = found.record.as_ref().filter(|record| record.complete)?;
     if record.kept {
         return Some("it was asked for with `seatrial up`".into());

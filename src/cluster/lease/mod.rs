@@ -1,20 +1,22 @@
 //! Leave to use a cluster, and the cluster with it.
 
+pub mod lock;
+
 use std::time::Duration;
 
-use super::error::ClusterError;
-use super::lock::{Access, Held, LockFiles};
-use super::making::{self, Made, Making};
-use super::owner::Identity;
-use super::ready::{self, Ready};
-use super::spec::ClusterSpec;
-use super::{Cluster, Wanted, out_of_service, upgrading};
+use super::provision::wanted::Wanted;
+use super::provision::{Made, Making};
+use super::ready::{Ready, out_of_service};
+use super::state::owner::Identity;
+use super::topology::spec::ClusterSpec;
+use super::{Cluster, ClusterError, provision, ready, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::fault::{self, FaultError, Healed, IntentLog};
 use crate::progress::Progress;
 use crate::stack::with_room;
+use lock::{Access, Held, LockFiles};
 
 /// Leave to use a cluster that is ready. Ends with [`Lease::release`]; dropped without it, or
 /// with the process, the lock is free at once but the next holder looks at the cluster with care.
@@ -199,7 +201,7 @@ impl Lease {
     /// # Errors
     /// [`ClusterError::NotReady`] after 150 s.
     pub async fn settle(&self) -> Result<(), ClusterError> {
-        let deadline = Deadline::after(making::RECOVER);
+        let deadline = Deadline::after(provision::RECOVER);
         let now = self.cluster.engine.now().await?;
         ready::ready(&self.cluster, &[], now, deadline).await.map(drop)
     }

@@ -15,8 +15,8 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::Status;
 use serde_json::json;
 
-use super::ClusterError;
 use crate::client::{ApiError, Client};
+use crate::cluster::ClusterError;
 use crate::deadline::Deadline;
 
 /// Key of the taint.
@@ -55,7 +55,7 @@ pub async fn withdraw(client: &Client, deadline: Deadline) -> Result<Vec<String>
 }
 
 /// As [`withdraw`], for those who speak of clusters.
-pub(super) async fn take_back(
+pub(crate) async fn take_back(
     cluster: &str,
     client: &Client,
     deadline: Deadline,

@@ -3,18 +3,16 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::error::ClusterError;
-use super::kind::Kind;
 use super::lease::Lease;
-use super::lock::{Access, Entering, Holder, LockFiles};
-use super::names;
-use super::open;
+use super::lease::lock::{Access, Entering, Holder, LockFiles};
 use super::outage::open_faults;
-use super::record::{Record, remove_dir};
-use super::spec::ClusterSpec;
-use super::standing::{self, Standing};
-use super::topology::{TOPOLOGIES, Topology};
-use super::{Cluster, Wanted, holds, role};
+use super::provision::kind::Kind;
+use super::provision::open;
+use super::provision::wanted::Wanted;
+use super::state::record::{Record, remove_dir};
+use super::state::{Standing, holds};
+use super::topology::spec::ClusterSpec;
+use super::{Cluster, ClusterError, names, role, state};
 use crate::chain::chain;
 use crate::config::Settings;
 use crate::deadline::Deadline;
@@ -141,8 +139,8 @@ pub async fn down(
     let task = format!("remove cluster {name}");
     let look = async || {
         let found = match force {
-            Force::Yes => standing::look_past(settings, engine, name).await?,
-            Force::No | Force::Spare => standing::look(settings, engine, name).await?,
+            Force::Yes => state::look_past(settings, engine, name).await?,
+            Force::No | Force::Spare => state::look(settings, engine, name).await?,
         };
         if !found.strangers.is_empty() && found.strangers.len() == found.containers.len() {
             return Err(found.not_ours());
@@ -157,7 +155,7 @@ pub async fn down(
                 let theirs = found.locked_out()?;
                 Ok(Removal { network: found.has_network(), spared, strangers: found.strangers, theirs })
             }
-            Standing::Absent if !standing::has_dir(&settings.state, name) => {
+            Standing::Absent if !state::has_dir(&settings.state, name) => {
                 Err(ClusterError::Unknown { name: name.into() })
             }
             _ if force != Force::Yes && !found.added().is_empty() => {
@@ -177,7 +175,7 @@ pub async fn down(
         let entering = files.enter(Access::Exclusive, holder, deadline, detail).await?;
         let (entering, Removal { network, spared, strangers, theirs }) = entering.with(look().await)?;
         if force == Force::Spare {
-            let found = standing::look(settings, engine, name).await?;
+            let found = state::look(settings, engine, name).await?;
             if let Some(whose) = holds::whose(settings, engine, &found).await {
                 entering.leave();
                 let why = "it may go".into();
@@ -214,13 +212,13 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
         let files = LockFiles::new(&settings.state, &name);
         let (last_used, holders) = (files.last_used(), files.holders());
         let record = Record::read(&settings.cluster_dir(&name));
-        let mut ours = standing::has_dir(&settings.state, &name);
-        let (state, containers) = match standing::look(settings, engine, &name).await {
+        let mut ours = state::has_dir(&settings.state, &name);
+        let (state, containers) = match state::look(settings, engine, &name).await {
             Err(error @ ClusterError::NotOurs { .. }) => (State::Foreign(error.to_string()), Vec::new()),
             // One that cannot be looked at hides no other.
             Err(error) => (State::Foreign(format!("it cannot be looked at: {}", chain(&error))), Vec::new()),
             Ok(found) => {
-                ours |= found.owner == standing::Owner::Us;
+                ours |= found.owner == state::Owner::Us;
                 match found.standing(None, Timestamp::now()) {
                     // Lock files of a cluster that is gone are no cluster.
                     Standing::Absent if record.is_none() => continue,
@@ -262,7 +260,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
 /// [`ClusterError::Elsewhere`].
 pub async fn find(settings: &Settings, engine: &Engine, name: &str) -> Result<Cluster, ClusterError> {
     let wanted = Wanted::of(settings, name)?;
-    match standing::look(settings, engine, name).await?.standing(None, Timestamp::now()) {
+    match state::look(settings, engine, name).await?.standing(None, Timestamp::now()) {
         Standing::Whole => open::open(settings, engine, &wanted).await,
         Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.into(), owner }),
         Standing::Absent | Standing::Half(_) => Err(ClusterError::Unknown { name: name.into() }),
@@ -287,31 +285,4 @@ pub async fn load(
     let loaded = image::load(engine, &nodes, references, &lease.cluster.dir, deadline, progress).await;
     lease.release().await?;
     Ok(loaded?)
-}
-
-impl Wanted {
-    /// What the cluster of this name was made from, as its record says.
-    pub(super) fn of(settings: &Settings, name: &str) -> Result<Self, ClusterError> {
-        names::check(name)?;
-        let dir = settings.cluster_dir(name);
-        let unknown = || ClusterError::Unknown { name: name.into() };
-        let record = Record::read(&dir).ok_or_else(unknown)?;
-        let topology = match TOPOLOGIES.iter().find(|t| t.name == record.topology) {
-            Some(topology) => *topology,
-            None => {
-                // Somebody's own, known by its file alone. A few kilobytes for the life of the
-                // process; a command line needs one.
-                let yaml = std::fs::read_to_string(dir.join("kind.yaml")).map_err(|_| unknown())?;
-                Box::leak(Box::new(Topology { name: record.topology.leak(), yaml: yaml.leak() }))
-            }
-        };
-        Ok(Self {
-            name: record.name,
-            profile: String::new(),
-            topology,
-            kubernetes: record.kubernetes,
-            image: record.image,
-            workloads: record.workloads,
-        })
-    }
 }

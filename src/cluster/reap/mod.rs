@@ -2,24 +2,32 @@
 //! processes left, state without containers. Never anything whose creation this state folder did not record on
 //! this engine, or that somebody uses; that is listed with the command that removes it.
 
+pub(crate) mod decision;
+pub(crate) mod interrupted;
+mod mend;
+mod remains;
+pub(crate) mod watcher;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::decision::{Action, Facts, Reaped, decide};
-use super::kind::Kind;
-use super::lock::{Entering, LockFiles};
-use super::mend::Mending;
-use super::names;
+use super::lease::lock::{Entering, LockFiles};
 use super::outage::open_faults;
-use super::record::remove_dir;
-use super::{ClusterError, Wanted, balancer, holds, remains, standing};
+use super::provision::kind::Kind;
+use super::provision::load_balancer;
+use super::provision::wanted::Wanted;
+use super::state::holds;
+use super::state::record::remove_dir;
+use super::{ClusterError, names, state};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
 use crate::deadline::{Deadline, age};
 use crate::engine::Engine;
 use crate::image::{self, ImageError};
 use crate::progress::Progress;
+use decision::{Action, Facts, Reaped, decide};
+use mend::Mending;
 
 /// What may be reaped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,7 +78,7 @@ pub async fn reap(
         });
     }
     if !options.dry_run {
-        balancer::take_back(settings, engine).await?;
+        load_balancer::take_back(settings, engine).await?;
     }
     done.extend(remains::evidence(settings, options.dry_run)?);
     done.extend(remains::archives(settings, options.dry_run)?);
@@ -78,7 +86,7 @@ pub async fn reap(
 }
 
 /// What was done, or the first error: then what was done is told, though something else could not be.
-pub(super) fn ended(
+pub(crate) fn ended(
     done: Vec<Reaped>,
     failed: Option<ClusterError>,
     progress: &Progress,
@@ -122,7 +130,7 @@ async fn looked(
 }
 
 /// Reaps one cluster, if there is reason to.
-pub(super) async fn reap_one(
+pub(crate) async fn reap_one(
     settings: &Settings,
     engine: &Engine,
     name: &str,
@@ -264,7 +272,7 @@ async fn spared(
     if !matches!(action, Action::Remove(_)) {
         return Ok(action);
     }
-    let found = standing::look(settings, engine, name).await?;
+    let found = state::look(settings, engine, name).await?;
     if options.all {
         let added = found.added().join(", ");
         let why = format!("seatrial did not make {added}; if nobody needs it: seatrial down {name} --force");
@@ -280,7 +288,7 @@ async fn facts(
     name: &str,
     files: &LockFiles,
 ) -> Result<Facts, ClusterError> {
-    let found = standing::look(settings, engine, name).await?;
+    let found = state::look(settings, engine, name).await?;
     let now = Timestamp::now();
     let used = files.last_used().into_iter().chain(found.record.as_ref().map(|r| r.created_at)).max();
     let open_faults = open_faults(settings, name)?.len();
