@@ -49,7 +49,7 @@ async fn main() -> anyhow::Result<()> {
         claims: &[],
         access: Access::Exclusive,
         topology: &THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(300),
     };
     scenario(&run, needs, async |s: &Scenario| {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::chain::chain;
 use crate::client::Client;
-use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, Topology};
+use crate::cluster::{self, Access, Cluster, ClusterSpec, Lease, LoadBalancer, Topology};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics::{self, LogStreams, Scene};
@@ -55,9 +55,9 @@ pub struct Needs {
     pub access: Access,
     /// The cluster's shape.
     pub topology: &'static Topology,
-    /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::apart`]: for a story that changes
+    /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::cluster_suffix`]: for a story that changes
     /// what the cluster is. Such a suite runs only when it is named.
-    pub apart: Option<&'static str>,
+    pub cluster_suffix: Option<&'static str>,
     /// Time for the body, cluster creation and way out not counted.
     pub budget: Duration,
 }
@@ -203,7 +203,7 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
     let spec = ClusterSpec {
         topology: needs.topology,
         images: run.images.clone(),
-        apart: needs.apart.map(Into::into),
+        cluster_suffix: needs.cluster_suffix.map(Into::into),
     };
     let holder = format!("{} of run {}", needs.name, run.log.run());
     let patience = Deadline::after(run.patience);
@@ -257,7 +257,7 @@ async fn set_up(
         // What the claims of this scenario hold on.
         log.append(versions_seen(&upgrade::state(client).await?)?);
     }
-    if let Some(Balancer { substitute: Some(it), .. }) = &cluster.balancer {
+    if let Some(LoadBalancer { substitute: Some(it), .. }) = &cluster.load_balancer {
         log.append(Event::Substituted {
             from: it.stands_for.clone(),
             to: it.image.clone(),
@@ -275,7 +275,10 @@ async fn set_up(
         intents,
         namespace: namespace.name.clone(),
         images: run.images.clone(),
-        budgets: run.budgets.clone().unwrap_or_else(|| Budgets::of_planes(cluster.control_planes().count())),
+        budgets: run
+            .budgets
+            .clone()
+            .unwrap_or_else(|| Budgets::of_control_planes(cluster.control_planes().count())),
         settings: run.settings.clone(),
         progress: run.progress.clone(),
         deadline: Deadline::after(needs.budget),

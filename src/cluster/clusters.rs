@@ -10,7 +10,7 @@ use super::provision::kind::Kind;
 use super::provision::open;
 use super::provision::wanted::Wanted;
 use super::state::record::{Record, remove_dir};
-use super::state::{Standing, holds};
+use super::state::{ClusterState, holds};
 use super::topology::spec::ClusterSpec;
 use super::{Cluster, ClusterError, names, role, state};
 use crate::chain::chain;
@@ -36,7 +36,7 @@ pub struct ClusterSummary {
     /// When a lease on it was last taken or given back.
     pub last_used: Option<Timestamp>,
     /// What it is good for.
-    pub state: State,
+    pub state: ListedState,
     /// Whether this state folder made it, or has files of it, also where it cannot be looked at or is not known for
     /// certain to be ours.
     pub ours: bool,
@@ -56,7 +56,7 @@ pub struct ClusterSummary {
 /// What a cluster is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "is", content = "why")]
-pub enum State {
+pub enum ListedState {
     /// It was made completely; whether it is ready shows when it is leased.
     Complete,
     /// It has to be made anew.
@@ -147,15 +147,15 @@ pub async fn down(
         }
         let is_stranger = |c: &&Container| found.strangers.contains(&c.name);
         let spared: Vec<String> = found.containers.iter().filter(is_stranger).map(|c| c.id.clone()).collect();
-        match found.standing(None, Timestamp::now()) {
-            Standing::Elsewhere(owner) if force != Force::Yes => {
+        match found.state(None, Timestamp::now()) {
+            ClusterState::Foreign(owner) if force != Force::Yes => {
                 Err(ClusterError::Elsewhere { name: name.into(), owner })
             }
-            Standing::Elsewhere(_) => {
+            ClusterState::Foreign(_) => {
                 let theirs = found.locked_out()?;
                 Ok(Removal { network: found.has_network(), spared, strangers: found.strangers, theirs })
             }
-            Standing::Absent if !state::has_dir(&settings.state, name) => {
+            ClusterState::Absent if !state::has_dir(&settings.state, name) => {
                 Err(ClusterError::Unknown { name: name.into() })
             }
             _ if force != Force::Yes && !found.added().is_empty() => {
@@ -214,18 +214,24 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
         let record = Record::read(&settings.cluster_dir(&name));
         let mut ours = state::has_dir(&settings.state, &name);
         let (state, containers) = match state::look(settings, engine, &name).await {
-            Err(error @ ClusterError::NotOurs { .. }) => (State::Foreign(error.to_string()), Vec::new()),
+            Err(error @ ClusterError::NotOurs { .. }) => {
+                (ListedState::Foreign(error.to_string()), Vec::new())
+            }
             // One that cannot be looked at hides no other.
-            Err(error) => (State::Foreign(format!("it cannot be looked at: {}", chain(&error))), Vec::new()),
+            Err(error) => {
+                (ListedState::Foreign(format!("it cannot be looked at: {}", chain(&error))), Vec::new())
+            }
             Ok(found) => {
                 ours |= found.owner == state::Owner::Us;
-                match found.standing(None, Timestamp::now()) {
+                match found.state(None, Timestamp::now()) {
                     // Lock files of a cluster that is gone are no cluster.
-                    Standing::Absent if record.is_none() => continue,
-                    Standing::Absent => (State::Incomplete("it has no containers".into()), Vec::new()),
-                    Standing::Whole => (State::Complete, found.containers),
-                    Standing::Half(why) => (State::Incomplete(why), found.containers),
-                    Standing::Elsewhere(owner) => (State::Foreign(owner), found.containers),
+                    ClusterState::Absent if record.is_none() => continue,
+                    ClusterState::Absent => {
+                        (ListedState::Incomplete("it has no containers".into()), Vec::new())
+                    }
+                    ClusterState::Complete => (ListedState::Complete, found.containers),
+                    ClusterState::Partial(why) => (ListedState::Incomplete(why), found.containers),
+                    ClusterState::Foreign(owner) => (ListedState::Foreign(owner), found.containers),
                 }
             }
         };
@@ -240,7 +246,7 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
             kubernetes: record.as_ref().map(|r| r.kubernetes.clone()),
             created_at: record.as_ref().map(|r| r.created_at),
             ours,
-            kept: !matches!(state, State::Foreign(_)) && record.as_ref().is_some_and(|r| r.kept),
+            kept: !matches!(state, ListedState::Foreign(_)) && record.as_ref().is_some_and(|r| r.kept),
             nodes: containers.into_iter().map(node).collect(),
             name,
             last_used,
@@ -260,10 +266,10 @@ pub async fn list(settings: &Settings, engine: &Engine) -> Result<Vec<ClusterSum
 /// [`ClusterError::Elsewhere`].
 pub async fn find(settings: &Settings, engine: &Engine, name: &str) -> Result<Cluster, ClusterError> {
     let wanted = Wanted::of(settings, name)?;
-    match state::look(settings, engine, name).await?.standing(None, Timestamp::now()) {
-        Standing::Whole => open::open(settings, engine, &wanted).await,
-        Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.into(), owner }),
-        Standing::Absent | Standing::Half(_) => Err(ClusterError::Unknown { name: name.into() }),
+    match state::look(settings, engine, name).await?.state(None, Timestamp::now()) {
+        ClusterState::Complete => open::open(settings, engine, &wanted).await,
+        ClusterState::Foreign(owner) => Err(ClusterError::Elsewhere { name: name.into(), owner }),
+        ClusterState::Absent | ClusterState::Partial(_) => Err(ClusterError::Unknown { name: name.into() }),
     }
 }
 

@@ -22,12 +22,12 @@ use crate::engine::{Container, Engine, EngineError};
 use crate::node::{Node, ROLE_LABEL, Role};
 use crate::progress::Progress;
 
-pub use clusters::{ClusterSummary, Force, NodeSummary, State, down, find, list, load, up};
+pub use clusters::{ClusterSummary, Force, ListedState, NodeSummary, down, find, list, load, up};
 pub use error::ClusterError;
 pub use lease::Lease;
 pub use lease::lock::{Access, Holder};
-pub use outage::{OutageStage, Wish, all_open_faults, open_faults, outage, start_outage};
-pub use provision::load_balancer::{Balancer, Substitute};
+pub use outage::{OutageSpec, OutageStage, all_open_faults, open_faults, outage, start_outage};
+pub use provision::load_balancer::{LoadBalancer, Substitute};
 pub use ready::{Ready, out_of_service};
 pub use reap::decision::{Action, Reaped};
 pub use reap::interrupted::{remove_incomplete, remove_made};
@@ -38,7 +38,7 @@ pub use state::record::is_kept;
 pub use topology::spec::ClusterSpec;
 pub use topology::timing::{Budget, Election, FailureTiming};
 pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
-pub use upgrading::{UpgradeAsk, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
+pub use upgrading::{UpgradeOptions, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
 
 /// Says before anything is built or pulled that no cluster could be reached, or that none could be made.
 ///
@@ -71,7 +71,7 @@ pub struct Cluster {
     /// Its nodes by name, without the load balancer.
     pub nodes: Vec<Node>,
     /// The load balancer in front of several control planes; it is none of the nodes.
-    pub balancer: Option<Balancer>,
+    pub load_balancer: Option<LoadBalancer>,
     /// The engine that runs it.
     pub engine: Engine,
 }

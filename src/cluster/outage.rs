@@ -19,7 +19,7 @@ use crate::progress::Progress;
 
 /// What is to happen, and for how long.
 #[derive(Debug)]
-pub struct Wish<'a> {
+pub struct OutageSpec<'a> {
     /// The fault.
     pub fault: &'a dyn Fault,
     /// The node, by its whole name.
@@ -27,7 +27,7 @@ pub struct Wish<'a> {
     /// The pod on it.
     pub pod: Option<PodOn>,
     /// Whether the cluster's only control plane may be hit.
-    pub lone: bool,
+    pub allow_last_control_plane: bool,
     /// How long it lasts, counted from its proof.
     pub lasts: Duration,
 }
@@ -79,7 +79,7 @@ pub async fn outage(
     settings: &Settings,
     engine: &Engine,
     cluster: &str,
-    wish: &Wish<'_>,
+    spec: &OutageSpec<'_>,
     holder: &str,
     patience: Deadline,
     progress: &Progress,
@@ -94,7 +94,7 @@ pub async fn outage(
     };
     stage(OutageStage::Leased);
     let broke = tokio::select! {
-        broke = Box::pin(broken(&lease, wish, &stage)) => broke,
+        broke = Box::pin(broken(&lease, spec, &stage)) => broke,
         () = &mut cut_short => Ok(()),
     };
     stage(OutageStage::Clearing);
@@ -111,20 +111,28 @@ pub async fn outage(
     Ok(broke?)
 }
 
-async fn broken(lease: &Lease, wish: &Wish<'_>, stage: &impl Fn(OutageStage)) -> Result<(), FaultError> {
-    let gone = || FaultError::NoNode { node: wish.node.into(), cluster: lease.cluster.name.clone() };
+async fn broken(
+    lease: &Lease,
+    spec: &OutageSpec<'_>,
+    stage: &impl Fn(OutageStage),
+) -> Result<(), FaultError> {
+    let gone = || FaultError::NoNode { node: spec.node.into(), cluster: lease.cluster.name.clone() };
     // The load balancer is found too, so that it is refused for what it is.
-    let balancer = lease.cluster.balancer.as_ref().map(|b| &b.node).filter(|n| n.name == wish.node);
-    let node = lease.cluster.node(wish.node).or(balancer).ok_or_else(gone)?;
-    let target = Target { pod: wish.pod.clone(), lone: wish.lone, ..node.into() };
-    let lasts = match wish.fault.reach() {
-        Reach::Node => wish.lasts,
+    let balancer = lease.cluster.load_balancer.as_ref().map(|b| &b.node).filter(|n| n.name == spec.node);
+    let node = lease.cluster.node(spec.node).or(balancer).ok_or_else(gone)?;
+    let target = Target {
+        pod: spec.pod.clone(),
+        allow_last_control_plane: spec.allow_last_control_plane,
+        ..node.into()
+    };
+    let lasts = match spec.fault.reach() {
+        Reach::Node => spec.lasts,
         Reach::Pod => Duration::ZERO,
     };
     let until = Timestamp::now() + lasts;
-    let intent = lease.intents()?.until(until).write(wish.fault, &target).await?;
+    let intent = lease.intents()?.until(until).write(spec.fault, &target).await?;
     stage(OutageStage::Intended { id: intent.id });
-    let proof = wish.fault.inject(&target, Deadline::after(INJECT)).await?;
+    let proof = spec.fault.inject(&target, Deadline::after(INJECT)).await?;
     stage(OutageStage::Injected { proof, until: Timestamp::now() + lasts });
     Deadline::after(lasts).pause(lasts).await;
     Ok(())

@@ -13,13 +13,13 @@ use crate::image::{self, Artefacts};
 use crate::judge::upgrade::Origin;
 use crate::progress::Progress;
 use crate::upgrade::{
-    self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Told, Upgrade, UpgradeError, UpgradePlan,
-    Version, Watcher,
+    self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Upgrade, UpgradeError, UpgradeEvent,
+    UpgradePlan, Version, Watcher,
 };
 
 /// What is asked of an upgrade.
 #[derive(Clone, Debug)]
-pub struct UpgradeAsk {
+pub struct UpgradeOptions {
     /// The version to reach: `1.35.4`, `1.35` for the newest of that minor version that the image
     /// profile has, or `next` for the newest of the minor version after the cluster's.
     pub to: String,
@@ -116,9 +116,9 @@ pub fn unfinished(settings: &Settings, name: &str) -> Option<String> {
 pub async fn plan_upgrade(
     settings: &Settings,
     cluster: &Cluster,
-    ask: &UpgradeAsk,
+    options: &UpgradeOptions,
 ) -> Result<UpgradePlan, UpgradeError> {
-    Looked::at(settings, cluster, ask, None).await.map(|l| l.plan)
+    Looked::at(settings, cluster, options, None).await.map(|l| l.plan)
 }
 
 /// Builds or pulls what every hop of an upgrade needs. What is there already costs nothing: called before
@@ -129,10 +129,10 @@ pub async fn plan_upgrade(
 pub async fn obtain_releases(
     settings: &Settings,
     cluster: &Cluster,
-    ask: &UpgradeAsk,
+    options: &UpgradeOptions,
     progress: &Progress,
 ) -> Result<(), UpgradeError> {
-    let looked = Looked::at(settings, cluster, ask, None).await?;
+    let looked = Looked::at(settings, cluster, options, None).await?;
     let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
     for hop in &looked.plan.hops {
         let deadline = Deadline::after(BUILD);
@@ -155,19 +155,19 @@ pub async fn obtain_releases(
 pub async fn upgrade(
     settings: &Settings,
     cluster: &Cluster,
-    ask: &UpgradeAsk,
+    options: &UpgradeOptions,
     progress: &Progress,
     watcher: Watcher<'_>,
 ) -> Result<Upgraded, UpgradeError> {
     mend(cluster, progress).await?;
     let client = cluster.client().await.map_err(lost)?;
-    let mut looked = Looked::at(settings, cluster, ask, None).await?;
+    let mut looked = Looked::at(settings, cluster, options, None).await?;
     let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
-    let planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
+    let control_planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
     // A step that is done already is no step of the plan: that one is not stopped after, then.
-    let stop = match &ask.stop_after {
+    let stop = match &options.stop_after {
         Some(name) => {
-            Some(looked.plan.stop_after(name, &planes).map_err(|why| UpgradeError::NoStop { why })?)
+            Some(looked.plan.stop_after(name, &control_planes).map_err(|why| UpgradeError::NoStop { why })?)
         }
         None => None,
     };
@@ -180,7 +180,7 @@ pub async fn upgrade(
         if !known {
             // Its kubeadm has said by now which etcd and CoreDNS it names: they are checked as well
             // before anything is touched.
-            looked = Looked::at(settings, cluster, ask, Some(&artefacts)).await?;
+            looked = Looked::at(settings, cluster, options, Some(&artefacts)).await?;
         }
         let Looked { plan, facts } = &looked;
         let Some(hop) = plan.hops.first() else { break };
@@ -190,10 +190,10 @@ pub async fn upgrade(
             nodes: &cluster.nodes,
             dir: &cluster.dir,
             progress,
-            drain: ask.drain,
+            drain: options.drain,
             arrival: ARRIVAL,
         };
-        watcher(Told::Planned { plan, before: &facts.state });
+        watcher(UpgradeEvent::Planned { plan, before: &facts.state });
         let after = stop.as_ref().filter(|(to, _)| *to == hop.to).map(|(_, step)| step.as_str());
         let ending = work.hop(plan, hop, facts, &artefacts, after, watcher).await?;
         if let Ending::Stopped { .. } = ending {
@@ -202,7 +202,7 @@ pub async fn upgrade(
         }
         note(&cluster.dir, hop.to, hop.steps.last().map(|step| &step.after))?;
         // The checks of the next hop are made from what runs now.
-        looked = Looked::at(settings, cluster, ask, None).await?;
+        looked = Looked::at(settings, cluster, options, None).await?;
     }
     finished(&cluster.dir, looked.plan.to)?;
     let state = upgrade::state(&client).await?;
@@ -266,7 +266,7 @@ impl Looked {
     async fn at(
         settings: &Settings,
         cluster: &Cluster,
-        ask: &UpgradeAsk,
+        options: &UpgradeOptions,
         taken: Option<&Artefacts>,
     ) -> Result<Self, UpgradeError> {
         let client = cluster.client().await.map_err(lost)?;
@@ -276,7 +276,7 @@ impl Looked {
         let begun = Journal::read(&cluster.dir).and_then(Result::ok);
         // An upgrade that is gone on with leads where it was to lead: what is noted of the cluster may
         // be its end already.
-        let begun_to = begun.as_ref().filter(|_| ask.to == "next").map(|entry| entry.to);
+        let begun_to = begun.as_ref().filter(|_| options.to == "next").map(|entry| entry.to);
         let interrupted = begun.as_ref().and_then(|entry| entry.interrupted());
         let ours = begun.map(|entry| entry.cordoned).unwrap_or_default();
         let deadline = Deadline::after(LOOK);
@@ -285,10 +285,10 @@ impl Looked {
         let facts = ClusterFacts { interrupted, ..facts };
         let to = match begun_to {
             Some(to) => to,
-            None => named(&ask.to, &cluster.kubernetes, &releases)?,
+            None => named(&options.to, &cluster.kubernetes, &releases)?,
         };
         let refused = |refusals| UpgradeError::Refused { cluster: cluster.name.clone(), refusals };
-        let plan = UpgradePlan::make(&facts, &releases, to, ask.etcd).map_err(refused)?;
+        let plan = UpgradePlan::make(&facts, &releases, to, options.etcd).map_err(refused)?;
         Ok(Self { facts, plan })
     }
 }

@@ -46,7 +46,7 @@ impl Suite {
     /// Whether it runs only when it is named: one that changes what its cluster is, or that needs a
     /// cluster which takes a small machine minutes to make.
     pub fn only_named(&self) -> bool {
-        self.needs.apart.is_some() || self.needs.topology.control_planes() > 1
+        self.needs.cluster_suffix.is_some() || self.needs.topology.control_planes() > 1
     }
 
     /// Runs it as a part of `run`.

@@ -8,6 +8,7 @@ mod disruption;
 mod drain;
 mod error;
 mod etcd;
+mod event;
 mod facts;
 mod journal;
 mod kubeadm;
@@ -18,7 +19,6 @@ mod refusal;
 mod release;
 pub(crate) mod said;
 pub mod step;
-mod told;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -95,7 +95,7 @@ impl Upgrading<'_> {
 
 /// What an upgrade tells whoever watches it.
 #[derive(Clone, Debug)]
-pub enum Told<'p> {
+pub enum UpgradeEvent<'p> {
     /// A plan will be carried out; told once, and again where it had to be made anew between hops.
     Planned {
         /// The plan.
@@ -127,7 +127,7 @@ pub enum Told<'p> {
 
 /// Whoever watches an upgrade. What it gives back after a step's end is a reason to stop: the upgrade
 /// goes on to the next safe step, and ends there.
-pub type Watcher<'w> = &'w (dyn Fn(Told<'_>) -> Option<String> + Sync);
+pub type Watcher<'w> = &'w (dyn Fn(UpgradeEvent<'_>) -> Option<String> + Sync);
 
 /// How an upgrade ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,7 +213,7 @@ impl Upgrade<'_> {
             let manner = planned.step.manner();
             let before = journal.entry();
             journal.starting(&title, manner)?;
-            watcher(Told::Started { to: hop.to, step: planned });
+            watcher(UpgradeEvent::Started { to: hop.to, step: planned });
             let began = Instant::now();
             let deadline = Deadline::after(manner.limit);
             let result = self.progress.task(&task, planned.step.run(&up, node, deadline)).await;
@@ -228,8 +228,13 @@ impl Upgrade<'_> {
                 }
             };
             let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
-            let reason =
-                watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen: seen.as_ref() });
+            let reason = watcher(UpgradeEvent::Ended {
+                to: hop.to,
+                step: planned,
+                result: told,
+                took,
+                seen: seen.as_ref(),
+            });
             // A step that can be backed out of and is safe has changed nothing, however it ended.
             let as_before = match &result {
                 Ok(_) => compared.is_err() && manner.backs_out && manner.is_safe,
@@ -313,9 +318,11 @@ pub async fn mend(
     }
     look::settled(client, deadline).await?;
     let quiet = deadline.at_most(QUIET);
-    let planes = nodes.iter().filter(|node| node.role == Role::ControlPlane);
-    for waited in
-        futures::future::join_all(planes.map(|node| look::plane_ready(client, &node.name, quiet))).await
+    let control_planes = nodes.iter().filter(|node| node.role == Role::ControlPlane);
+    for waited in futures::future::join_all(
+        control_planes.map(|node| look::control_plane_ready(client, &node.name, quiet)),
+    )
+    .await
     {
         not_yet(waited)?;
     }

@@ -31,7 +31,7 @@ async fn cluster(engine: &FakeEngine, api: &FakeApi) -> anyhow::Result<Cluster> 
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes,
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::state::record::Record;
-use seatrial::cluster::{self, Action, ClusterError, ClusterSpec, Force, ReapOptions, State, Topology};
+use seatrial::cluster::{self, Action, ClusterError, ClusterSpec, Force, ListedState, ReapOptions, Topology};
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
@@ -127,7 +127,7 @@ impl Ground {
         cluster::down(&self.settings, &engine, name, force, "test", deadline, &quiet).await
     }
 
-    pub async fn list(&self) -> Result<Vec<(String, State)>, ClusterError> {
+    pub async fn list(&self) -> Result<Vec<(String, ListedState)>, ClusterError> {
         let engine = self.fake.client().await.expect("the fake answers");
         let all = cluster::list(&self.settings, &engine).await?;
         Ok(all.into_iter().map(|one| (one.name, one.state)).collect())
@@ -198,5 +198,5 @@ pub fn spec(topology: &'static Topology) -> ClusterSpec {
         node,
         workloads: BTreeMap::new(),
     };
-    ClusterSpec { topology, images, apart: None }
+    ClusterSpec { topology, images, cluster_suffix: None }
 }

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::lease::lock::LockFiles;
-use seatrial::cluster::{Access, Action, ClusterError, Force, Lease, ReapOptions, State};
+use seatrial::cluster::{Access, Action, ClusterError, Force, Lease, ListedState, ReapOptions};
 use seatrial::config::StateId;
 use seatrial::node::{OWNER_LABEL, Power};
 use seatrial::progress::Progress;
@@ -34,7 +34,7 @@ async fn a_cluster_without_our_record_is_left_alone_at_any_age() -> anyhow::Resu
                 };
                 assert!(why.contains("started") && why.contains(whose), "{why}");
             }
-            assert!(matches!(ground.list().await?.as_slice(), [(_, State::Foreign(_))]));
+            assert!(matches!(ground.list().await?.as_slice(), [(_, ListedState::Foreign(_))]));
             assert!(matches!(ground.down(NAME, Force::No).await, Err(ClusterError::Elsewhere { .. })));
             assert_eq!(ground.fake.changes(), [] as [String; 0]);
             assert!(ground.is_there());
@@ -91,7 +91,7 @@ async fn what_was_made_on_another_engine_keeps_its_files() -> anyhow::Result<()>
         let done = ground.reap(options).await?;
         assert!(matches!(done.as_slice(), [Action::Leave(why)] if why.contains("FAKE:ENGINE")), "{done:?}");
     }
-    assert!(matches!(ground.list().await?.as_slice(), [(_, State::Foreign(_))]));
+    assert!(matches!(ground.list().await?.as_slice(), [(_, ListedState::Foreign(_))]));
     assert!(
         intent.join("stop.json").is_file()
             && ground.settings.cluster_dir(NAME).join("cluster.json").is_file()

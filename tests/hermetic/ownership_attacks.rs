@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node as KubeNode;
 use rstest::rstest;
 use seatrial::cluster::lease::lock::LockFiles;
-use seatrial::cluster::{Action, Force, ReapOptions, State, out_of_service};
+use seatrial::cluster::{Action, Force, ListedState, ReapOptions, out_of_service};
 use seatrial::config::StateId;
 use seatrial::exec::Exec;
 use seatrial::fault::{IntentLog, heal_all};
@@ -61,7 +61,7 @@ async fn a_cluster_of_which_containers_are_missing_is_not_complete() -> anyhow::
     let gone = ("three-control-plane".to_owned(), "gone".to_owned());
     ground.made(|record| record.containers = [there, gone].into())?;
     let listed = ground.list().await?;
-    assert!(matches!(listed.as_slice(), [(_, State::Incomplete(_))]), "{listed:?}");
+    assert!(matches!(listed.as_slice(), [(_, ListedState::Incomplete(_))]), "{listed:?}");
     Ok(())
 }
 
@@ -119,7 +119,7 @@ async fn a_cluster_whose_containers_are_recorded_is_ours_whatever_the_engines_id
     ground.fake.state().id = "NEW:ID".into();
     let listed = ground.list().await?;
     let [(_, state)] = listed.as_slice() else { panic!("{listed:?}") };
-    let wrong = matches!(state, State::Foreign(why) if why.contains("no record of its creation"));
+    let wrong = matches!(state, ListedState::Foreign(why) if why.contains("no record of its creation"));
     assert!(!wrong, "there is a record: {state:?}");
     Ok(())
 }

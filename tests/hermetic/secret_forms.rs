@@ -391,7 +391,7 @@ async fn a_log_whose_beginning_is_left_out_is_named() -> anyhow::Result<()> {
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes: Vec::new(),
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     };
     let (client, dir) = (api.client().await, tempfile::tempdir()?);

@@ -432,7 +432,7 @@ async fn the_log_of_an_ephemeral_container_is_kept_or_named() -> anyhow::Result<
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes: Vec::new(),
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     };
     let (client, dir) = (api.client().await, tempfile::tempdir()?);

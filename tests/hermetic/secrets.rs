@@ -251,7 +251,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes: vec![engine.node("w1").await?],
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     };
     let deadline = Deadline::after(Duration::from_secs(20));
@@ -316,7 +316,7 @@ async fn nothing_that_a_failed_creation_leaves_has_a_secret() -> anyhow::Result<
         node,
         workloads: Default::default(),
     };
-    let spec = ClusterSpec { topology: &ONE, images, apart: None };
+    let spec = ClusterSpec { topology: &ONE, images, cluster_suffix: None };
     let deadline = Deadline::after(Duration::from_secs(60));
     let client = engine.client().await?;
     let made = cluster::up(&settings, &client, &spec, "test", deadline, &Progress::silent()).await;

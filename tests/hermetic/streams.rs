@@ -77,7 +77,7 @@ impl Story {
             dir: self.engine.dir().into(),
             kubeconfig: self.engine.dir().join("kubeconfig"),
             nodes: Vec::new(),
-            balancer: None,
+            load_balancer: None,
             engine: self.engine.client().await?,
         };
         let deadline = Deadline::after(time);

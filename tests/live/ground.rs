@@ -72,7 +72,7 @@ impl Ground {
         let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));
         let nginx = nginx.context("the profile has an nginx")?.reference.clone();
-        let spec = ClusterSpec { topology: &KILLS, images, apart: None };
+        let spec = ClusterSpec { topology: &KILLS, images, cluster_suffix: None };
         let name = spec.name(&Identity::of(&settings, &engine).await?);
         let ground = Self {
             bystander: format!("{name}-bystander"),

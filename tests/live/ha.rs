@@ -28,14 +28,15 @@ async fn nightly_a_load_balancer_that_was_killed_is_started_with_its_files() -> 
     let progress = shown();
     let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
     let offline = images.profile == "offline";
-    let spec = ClusterSpec { topology: &HA, images, apart: None };
+    let spec = ClusterSpec { topology: &HA, images, cluster_suffix: None };
     let acquire = async || {
         let (access, who) = (Access::Shared, "a live test of the load balancer");
         let patience = Deadline::after(PATIENCE);
         Box::pin(Lease::acquire(&settings, &engine, &spec, access, who, patience, &progress)).await
     };
     let lease = acquire().await?;
-    let balancer = lease.cluster.balancer.clone().context("several control planes have a load balancer")?;
+    let balancer =
+        lease.cluster.load_balancer.clone().context("several control planes have a load balancer")?;
     let name = balancer.node.name.as_str();
     ensure!(balancer.substitute.is_some() == offline, "{balancer:?}");
     let stop = StopNode::DEFAULT.check(&Target::from(&balancer.node)).await;

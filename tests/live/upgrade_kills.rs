@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Node as KubeNode, PersistentVolumeClaim, Pod};
 use kube::api::{Api, ListParams};
 use kube::runtime::watcher;
 use seatrial::client::Client;
-use seatrial::cluster::{self, Access, ClusterSpec, Force, Lease, THREE, UpgradeAsk};
+use seatrial::cluster::{self, Access, ClusterSpec, Force, Lease, THREE, UpgradeOptions};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -96,7 +96,7 @@ impl Ground {
             cluster::down(&settings, &engine, &left.name, Force::No, WHO, deadline, &progress).await?;
         }
         let images_by_name = images.substitutions();
-        let spec = ClusterSpec { topology: &THREE, images, apart: Some("kills".into()) };
+        let spec = ClusterSpec { topology: &THREE, images, cluster_suffix: Some("kills".into()) };
         let (access, patience) = (Access::Exclusive, Deadline::after(PATIENCE));
         let lease = Lease::acquire(&settings, &engine, &spec, access, WHO, patience, &progress);
         Box::pin(lease).await?.release().await?;
@@ -138,13 +138,13 @@ impl Ground {
         drop(forward);
         let before = identities(&client, &namespace.name).await?;
 
-        let ask = UpgradeAsk {
+        let options = UpgradeOptions {
             to: "next".into(),
             etcd: EtcdPolicy::Upgrade,
             stop_after: None,
             drain: Duration::from_secs(300),
         };
-        let plan = cluster::plan_upgrade(&self.settings, &found, &ask).await?;
+        let plan = cluster::plan_upgrade(&self.settings, &found, &options).await?;
         let began = Instant::now();
         let steps: Vec<_> = plan.hops.iter().flat_map(|h| &h.steps).collect();
         let titles: Vec<String> = steps.iter().map(|s| s.title()).collect();
@@ -279,7 +279,7 @@ impl Ground {
         );
         let found = cluster::find(&self.settings, &self.engine, &self.name).await?;
         ensure!(
-            cluster::plan_upgrade(&self.settings, &found, &asked(plan)).await?.hops.is_empty(),
+            cluster::plan_upgrade(&self.settings, &found, &options_for(plan)).await?.hops.is_empty(),
             "a rest is left"
         );
         let state = upgrade::state(client).await?;
@@ -287,7 +287,10 @@ impl Ground {
         ensure!(state.kubelets.values().chain(state.proxies.values()).all(|v| *v == to), "{state:?}");
         ensure!(state.servers() == Some((to, to)) && state.violations().is_empty(), "{state:?}");
         let last = plan.hops.last().and_then(|h| h.steps.last()).context("the plan has steps")?;
-        ensure!(state.planes == last.after.planes && state.coredns == last.after.coredns, "{state:?}");
+        ensure!(
+            state.control_planes == last.after.control_planes && state.coredns == last.after.coredns,
+            "{state:?}"
+        );
         let nodes = Api::<KubeNode>::all(client.unary.clone()).list(&ListParams::default()).await?;
         for node in nodes.items {
             let closed = node.spec.as_ref().and_then(|s| s.unschedulable);
@@ -304,9 +307,9 @@ impl Ground {
     }
 }
 
-fn asked(plan: &UpgradePlan) -> UpgradeAsk {
+fn options_for(plan: &UpgradePlan) -> UpgradeOptions {
     let to = plan.to.to_string();
-    UpgradeAsk { to, etcd: EtcdPolicy::Upgrade, stop_after: None, drain: Duration::from_secs(300) }
+    UpgradeOptions { to, etcd: EtcdPolicy::Upgrade, stop_after: None, drain: Duration::from_secs(300) }
 }
 
 /// The pods of the StatefulSet once they are ready.

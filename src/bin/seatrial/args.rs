@@ -166,7 +166,7 @@ pub struct UpArgs {
     pub topology: String,
     /// A cluster of its own beside the shared one: the end of its name, such as `upgrade`
     #[arg(long, value_name = "WORD", value_parser = word)]
-    pub apart: Option<String>,
+    pub cluster_suffix: Option<String>,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -314,7 +314,7 @@ pub struct FaultInjectArgs {
     pub container: Option<String>,
     /// Also where the node is the cluster's only control plane: the API goes with it
     #[arg(long)]
-    pub lone: bool,
+    pub allow_last_control_plane: bool,
 }
 
 /// Arguments of `fault clear`.

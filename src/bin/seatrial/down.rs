@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, ClusterSummary, Force, State};
+use seatrial::cluster::{self, ClusterSummary, Force, ListedState};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -51,7 +51,7 @@ pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> 
 /// The one cluster that is meant: the only one, or the only one whose name begins so.
 pub async fn named(settings: &Settings, engine: &Engine, name: Option<&str>) -> anyhow::Result<String> {
     let all = cluster::list(settings, engine).await?;
-    let ours = |c: &&ClusterSummary| !matches!(c.state, State::Foreign(_));
+    let ours = |c: &&ClusterSummary| !matches!(c.state, ListedState::Foreign(_));
     let fits = |c: &&ClusterSummary| name.is_none_or(|n| c.name.starts_with(n));
     let exact = all.iter().find(|c| name == Some(c.name.as_str()));
     let candidates: Vec<&str> = match exact {

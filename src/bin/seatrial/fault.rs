@@ -109,7 +109,7 @@ fn words(args: &FaultInjectArgs, node: &str) -> Vec<String> {
     words.extend(args.with.iter().map(|w| format!("--with={w}")));
     words.extend(args.pod.iter().map(|(namespace, pod)| format!("--pod={namespace}/{pod}")));
     words.extend(args.container.iter().map(|c| format!("--container={c}")));
-    words.extend(args.lone.then(|| "--lone".to_owned()));
+    words.extend(args.allow_last_control_plane.then(|| "--allow-last-control-plane".to_owned()));
     words
 }
 

@@ -1,6 +1,6 @@
 //! `seatrial fault hold`: what `fault inject` starts. It tells how far it is, a JSON object a line.
 
-use seatrial::cluster::{self, OutageStage, Wish};
+use seatrial::cluster::{self, OutageSpec, OutageStage};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -62,12 +62,18 @@ async fn held(
     let engine = Engine::connect(&settings.engine).await?;
     let (name, node) = node_name::named(settings, &engine, &args.node).await?;
     let fault = chosen(args)?;
-    let wish = Wish { fault: &*fault, node: &node, pod: pod(args), lone: args.lone, lasts: args.lasts };
+    let spec = OutageSpec {
+        fault: &*fault,
+        node: &node,
+        pod: pod(args),
+        allow_last_control_plane: args.allow_last_control_plane,
+        lasts: args.lasts,
+    };
     let holder = format!("seatrial fault {} on {node}", fault.name());
     let (patience, progress) = (Deadline::after(PATIENCE), draw::progress());
     let tell = |stage| tell(News::Stage(stage));
     let outage =
-        cluster::outage(settings, &engine, &name, &wish, &holder, patience, &progress, tell, cut_short);
+        cluster::outage(settings, &engine, &name, &spec, &holder, patience, &progress, tell, cut_short);
     Ok(outage.await?)
 }
 

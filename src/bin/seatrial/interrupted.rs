@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, State};
+use seatrial::cluster::{self, ListedState};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -88,10 +88,10 @@ async fn left(settings: &Settings, command: &Command) -> anyhow::Result<()> {
     for left in cluster::list(settings, &engine).await? {
         let name = &left.name;
         match (command, &left.state) {
-            (Command::Down(_) | Command::Reap(_), State::Incomplete(why)) => {
+            (Command::Down(_) | Command::Reap(_), ListedState::Incomplete(why)) => {
                 show::error(&format!("{name} is left in part ({why}): `seatrial down {name}` removes it"));
             }
-            (Command::Upgrade(_), State::Complete) => {
+            (Command::Upgrade(_), ListedState::Complete) => {
                 if let Some(what) = cluster::unfinished(settings, name) {
                     show::error(&format!("{name}: {what}"));
                 }

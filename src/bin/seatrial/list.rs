@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use seatrial::cluster::lease::lock::Stage;
-use seatrial::cluster::{self, ClusterSummary, Holder, State};
+use seatrial::cluster::{self, ClusterSummary, Holder, ListedState};
 use seatrial::config::Settings;
 use seatrial::deadline;
 use seatrial::engine::Engine;
@@ -32,9 +32,9 @@ pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> 
 fn lines(cluster: &ClusterSummary) -> String {
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
     let state = match &cluster.state {
-        State::Complete => "complete".to_owned(),
-        State::Incomplete(why) => format!("incomplete: {why}"),
-        State::Foreign(why) => {
+        ListedState::Complete => "complete".to_owned(),
+        ListedState::Incomplete(why) => format!("incomplete: {why}"),
+        ListedState::Foreign(why) => {
             format!("not ours: {why}; if nobody needs it: seatrial down {} --force", cluster.name)
         }
     };

@@ -1,6 +1,6 @@
 //! Which node a short name means.
 
-use seatrial::cluster::{self, ClusterSummary, State};
+use seatrial::cluster::{self, ClusterSummary, ListedState};
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
 
@@ -9,7 +9,7 @@ use crate::exit::{Exit, Stop};
 /// The cluster and the node that are meant, by their whole names.
 pub async fn named(settings: &Settings, engine: &Engine, name: &str) -> anyhow::Result<(String, String)> {
     let all = cluster::list(settings, engine).await?;
-    let foreign = |c: &&ClusterSummary| matches!(c.state, State::Foreign(_));
+    let foreign = |c: &&ClusterSummary| matches!(c.state, ListedState::Foreign(_));
     let found: Vec<(String, String)> = meant(all.iter().filter(|c| !foreign(c)), name);
     match found.as_slice() {
         [one] => Ok(one.clone()),
@@ -67,7 +67,7 @@ mod tests {
             ours: true,
             kept: false,
             last_used: None,
-            state: State::Complete,
+            state: ListedState::Complete,
             holders: Vec::new(),
             faults: Vec::new(),
             faults_unknown: None,

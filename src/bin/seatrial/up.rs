@@ -23,7 +23,11 @@ pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
     cluster::foresee(settings, &engine, &progress).await?;
     let deadline = Deadline::after(PATIENCE);
     let images = image::resolve(settings, &engine, &progress, deadline).await?;
-    let spec = ClusterSpec { topology: topology(&args.topology)?, images, apart: args.apart.clone() };
+    let spec = ClusterSpec {
+        topology: topology(&args.topology)?,
+        images,
+        cluster_suffix: args.cluster_suffix.clone(),
+    };
     let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
     progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
     show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seatrial::client::Client;
-use seatrial::cluster::{self, Cluster, Lease, UpgradeAsk};
+use seatrial::cluster::{self, Cluster, Lease, UpgradeOptions};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -13,7 +13,7 @@ use seatrial::event::EventLog;
 use seatrial::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
 use seatrial::probe::{ApiProbe, Lines, dns};
 use seatrial::run::new_id;
-use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
+use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, UpgradeEvent, UpgradePlan};
 
 use crate::args::UpgradeArgs;
 use crate::exit::Exit;
@@ -33,32 +33,34 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
     let etcd = if args.keep_etcd { EtcdPolicy::Keep } else { EtcdPolicy::Upgrade };
     let stop_after = args.stop_after.clone();
-    let ask = UpgradeAsk { to: args.to.clone(), etcd, stop_after, drain: args.drain };
+    let options = UpgradeOptions { to: args.to.clone(), etcd, stop_after, drain: args.drain };
     if args.plan {
         let found = cluster::find(settings, &engine, &name).await?;
-        show::text(&shown(&cluster::plan_upgrade(settings, &found, &ask).await?))?;
+        show::text(&shown(&cluster::plan_upgrade(settings, &found, &options).await?))?;
         return Ok(Exit::Passed);
     }
     let deadline = Deadline::after(PATIENCE);
     let lease = Lease::to_upgrade(settings, &engine, &name, &holder("upgrade"), deadline, &progress).await?;
-    let planes = lease.cluster.control_planes().count();
-    let budgets = given.unwrap_or_else(|| Budgets::of_planes(planes));
+    let control_planes = lease.cluster.control_planes().count();
+    let budgets = given.unwrap_or_else(|| Budgets::of_control_planes(control_planes));
     let id = new_id(Timestamp::now());
     // Not among the runs: there is no claim to report.
     let log =
         EventLog::open(&settings.state.join("upgrades").join(&id), &id)?.with_secrets(&settings.secrets);
     let probes = probes(&lease.cluster, &log).await?;
-    let watcher = |told: Told<'_>| {
-        if let Told::Planned { plan, .. } = &told {
+    let watcher = |event: UpgradeEvent<'_>| {
+        if let UpgradeEvent::Planned { plan, .. } = &event {
             progress.say(shown(plan).trim_end());
         }
-        log.append(told.event());
-        match told {
-            Told::Ended { result: Ok(_), .. } => over_in_stretch(&log.records(), &budgets).into_iter().next(),
+        log.append(event.event());
+        match event {
+            UpgradeEvent::Ended { result: Ok(_), .. } => {
+                over_in_stretch(&log.records(), &budgets).into_iter().next()
+            }
             _ => None,
         }
     };
-    let ended = cluster::upgrade(settings, &lease.cluster, &ask, &progress, &watcher).await;
+    let ended = cluster::upgrade(settings, &lease.cluster, &options, &progress, &watcher).await;
     probes.0.stop().await;
     if let Some(dns) = probes.1 {
         dns.stop().await;

@@ -5,7 +5,7 @@ pub mod lock;
 use std::time::Duration;
 
 use super::provision::wanted::Wanted;
-use super::provision::{Made, Making};
+use super::provision::{Provisioned, Provisioner};
 use super::ready::{Ready, out_of_service};
 use super::state::owner::Identity;
 use super::topology::spec::ClusterSpec;
@@ -38,14 +38,14 @@ pub struct Lease {
     held: Held,
 }
 
-/// How a cluster is come by.
+/// How a lease obtains its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Found, or made.
+enum AcquireMode {
+    /// An existing cluster, else a new one.
     Make,
-    /// Found only.
+    /// An existing cluster only.
     Find,
-    /// Found, to go on with its upgrade.
+    /// An existing cluster, to resume its upgrade.
     Upgrade,
 }
 
@@ -90,8 +90,8 @@ impl Lease {
             let got = match upgrading::upgraded(settings, &wanted) {
                 Some(error) => Err(error),
                 None => {
-                    let way = Way::Make;
-                    Self::get(settings, engine, &wanted, way, access, holder, deadline, progress).await
+                    let mode = AcquireMode::CreateOrReuse;
+                    Self::get(settings, engine, &wanted, mode, access, holder, deadline, progress).await
                 }
             };
             match got {
@@ -119,7 +119,7 @@ impl Lease {
         progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let wanted = Wanted::of(settings, name)?;
-        Self::get(settings, engine, &wanted, Way::Find, access, holder, deadline, progress).await
+        Self::get(settings, engine, &wanted, AcquireMode::Existing, access, holder, deadline, progress).await
     }
 
     /// As [`Lease::existing`], exclusively, for whoever goes on with an upgrade: one that stands in the
@@ -136,8 +136,8 @@ impl Lease {
         progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let wanted = Wanted::of(settings, name)?;
-        let (way, access) = (Way::Upgrade, Access::Exclusive);
-        Self::get(settings, engine, &wanted, way, access, holder, deadline, progress).await
+        let (mode, access) = (AcquireMode::Upgrade, Access::Exclusive);
+        Self::get(settings, engine, &wanted, mode, access, holder, deadline, progress).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "those of acquire, which are the contract")]
@@ -145,7 +145,7 @@ impl Lease {
         settings: &Settings,
         engine: &Engine,
         wanted: &Wanted,
-        way: Way,
+        mode: AcquireMode,
         access: Access,
         holder: &str,
         deadline: Deadline,
@@ -157,17 +157,17 @@ impl Lease {
             let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
             let entering = files.enter(access, holder, deadline, detail).await?;
             let task = task.clone();
-            let making = Making { settings, engine, wanted, access, deadline, progress, task };
-            let (entering, made) = match way {
-                Way::Make => making.run(entering).await?,
-                Way::Find => making.run_existing(entering).await?,
-                Way::Upgrade => making.run_to_upgrade(entering).await?,
+            let provisioner = Provisioner { settings, engine, wanted, access, deadline, progress, task };
+            let (entering, made) = match mode {
+                AcquireMode::CreateOrReuse => provisioner.run(entering).await?,
+                AcquireMode::Existing => provisioner.run_existing(entering).await?,
+                AcquireMode::Upgrade => provisioner.run_to_upgrade(entering).await?,
             };
             Ok::<_, ClusterError>((made, entering.enter()?))
         });
         let began = std::time::Instant::now();
         let (made, held) = progress.task(&task, whole).await?;
-        let Made { cluster, reused, healed, ready } = made;
+        let Provisioned { cluster, reused, healed, ready } = made;
         let number = IntentLog::next_lease();
         Ok(Lease { cluster, reused, took: began.elapsed(), ready, healed, access, number, held })
     }

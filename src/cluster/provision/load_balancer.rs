@@ -18,7 +18,7 @@ use crate::node::{Node, Role};
 
 /// The load balancer of a cluster.
 #[derive(Clone, Debug)]
-pub struct Balancer {
+pub struct LoadBalancer {
     /// Its container.
     pub node: Node,
     /// What runs in place of kind's image; none where it is that one.
@@ -36,7 +36,7 @@ pub struct Substitute {
     pub built_from: String,
 }
 
-impl Balancer {
+impl LoadBalancer {
     /// The load balancer among a cluster's containers.
     pub(crate) fn among(engine: &Engine, containers: &[Container]) -> Option<Self> {
         let container = containers.iter().find(|c| role(c) == Role::LoadBalancer)?;
@@ -231,7 +231,7 @@ const CUT: &str = "close_connections_on_host_health_failure: true";
 /// [`ClusterError::Engine`].
 pub(crate) async fn cut_on_failure(
     engine: &Engine,
-    balancer: &Balancer,
+    balancer: &LoadBalancer,
     deadline: Deadline,
 ) -> Result<bool, ClusterError> {
     let name = &balancer.node.name;

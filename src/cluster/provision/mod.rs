@@ -21,7 +21,7 @@ use super::lease::lock::{Access, Entering};
 use super::ready::{Ready, dns, out_of_service};
 use super::state::owner::{Identity, Mark, OWNER_FILE};
 use super::state::record::{Record, private_dir, remove_dir};
-use super::state::{Found, Standing, holds};
+use super::state::{ClusterState, Found, holds};
 use super::{Cluster, ClusterError, ready, role, state, upgrading};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
@@ -37,7 +37,7 @@ use load_balancer::Lent;
 use wanted::Wanted;
 
 /// Everything that making a cluster needs.
-pub(crate) struct Making<'a> {
+pub(crate) struct Provisioner<'a> {
     pub settings: &'a Settings,
     pub engine: &'a Engine,
     pub wanted: &'a Wanted,
@@ -48,7 +48,7 @@ pub(crate) struct Making<'a> {
 }
 
 /// A cluster that is ready.
-pub(crate) struct Made {
+pub(crate) struct Provisioned {
     pub cluster: Cluster,
     pub reused: bool,
     pub healed: Vec<Healed>,
@@ -66,15 +66,15 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Time for open faults to be healed.
 const HEAL: Duration = Duration::from_secs(120);
 
-impl Making<'_> {
+impl Provisioner<'_> {
     /// Uses the cluster that is there, if it is sound or can be mended, else makes it. Comes back
     /// with a lock that is exclusive when it was made.
-    pub async fn run(&self, entering: Entering) -> Result<(Entering, Made), ClusterError> {
-        let (mut entering, (found, standing)) = entering.with(self.usable().await)?;
-        let why = match standing {
-            Standing::Absent | Standing::Elsewhere(_) => None,
-            Standing::Half(why) => Some(why),
-            Standing::Whole => {
+    pub async fn run(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
+        let (mut entering, (found, state)) = entering.with(self.usable().await)?;
+        let why = match state {
+            ClusterState::Absent | ClusterState::Foreign(_) => None,
+            ClusterState::Partial(why) => Some(why),
+            ClusterState::Complete => {
                 let unclean = entering.unclean();
                 for holder in &unclean {
                     self.say(&format!("{} went without a release", holder.who));
@@ -110,7 +110,7 @@ impl Making<'_> {
     }
 
     /// What there is, unless it is refused. Touches nothing.
-    async fn usable(&self) -> Result<(Found, Standing), ClusterError> {
+    async fn usable(&self) -> Result<(Found, ClusterState), ClusterError> {
         // Otherwise a cluster is made that nobody here can reach.
         self.engine.check_network().await?;
         let shape = self.wanted.topology.shape()?;
@@ -118,19 +118,19 @@ impl Making<'_> {
         let nodes = shape.control_planes + shape.workers + balancer;
         let name = &self.wanted.name;
         let found = state::look(self.settings, self.engine, name).await?;
-        let standing = found.standing(Some(nodes), Timestamp::now());
-        match &standing {
-            Standing::Elsewhere(owner) => {
+        let state = found.state(Some(nodes), Timestamp::now());
+        match &state {
+            ClusterState::Foreign(owner) => {
                 return Err(ClusterError::Elsewhere { name: name.clone(), owner: owner.clone() });
             }
             // It may have become so since it was chosen.
-            Standing::Whole if let Some(error) = upgrading::upgraded(self.settings, self.wanted) => {
+            ClusterState::Complete if let Some(error) = upgrading::upgraded(self.settings, self.wanted) => {
                 return Err(error);
             }
-            Standing::Half(why) => self.may_go(&found, why).await?,
-            Standing::Absent | Standing::Whole => {}
+            ClusterState::Partial(why) => self.may_go(&found, why).await?,
+            ClusterState::Absent | ClusterState::Complete => {}
         }
-        Ok((found, standing))
+        Ok((found, state))
     }
 
     /// Refuses to make a cluster again that is somebody's.
@@ -142,17 +142,17 @@ impl Making<'_> {
         }
     }
 
-    /// As [`Making::run`], for a cluster that must be there already.
-    pub async fn run_existing(&self, entering: Entering) -> Result<(Entering, Made), ClusterError> {
+    /// As [`Provisioner::run`], for a cluster that must be there already.
+    pub async fn run_existing(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
         let (entering, ()) = entering.with(upgrading::usable(self.settings, &self.wanted.name))?;
         let (entering, ()) = entering.with(self.there().await)?;
         let made = self.reuse(!entering.unclean().is_empty()).await?;
         Ok((entering, made))
     }
 
-    /// As [`Making::run_existing`], for whoever goes on with an upgrade: where that stands in the middle
+    /// As [`Provisioner::run_existing`], for whoever goes on with an upgrade: where that stands in the middle
     /// of a step, the cluster cannot be asked to be ready.
-    pub async fn run_to_upgrade(&self, entering: Entering) -> Result<(Entering, Made), ClusterError> {
+    pub async fn run_to_upgrade(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
         let name = &self.wanted.name;
         let (entering, ()) = entering.with(self.there().await)?;
         if upgrading::usable(self.settings, name).is_ok() {
@@ -164,17 +164,19 @@ impl Making<'_> {
         self.revive_all().await?;
         let cluster = open::open(self.settings, self.engine, self.wanted).await?;
         let ready = Ready { parts: Vec::new(), others: Vec::new(), took: Duration::ZERO };
-        Ok((entering, Made { cluster, reused: true, healed, ready }))
+        Ok((entering, Provisioned { cluster, reused: true, healed, ready }))
     }
 
     /// Refuses a cluster that is not whole.
     pub async fn there(&self) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
         let found = state::look(self.settings, self.engine, name).await?;
-        match found.standing(None, Timestamp::now()) {
-            Standing::Whole => Ok(()),
-            Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
-            Standing::Absent | Standing::Half(_) => Err(ClusterError::Unknown { name: name.clone() }),
+        match found.state(None, Timestamp::now()) {
+            ClusterState::Complete => Ok(()),
+            ClusterState::Foreign(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
+            ClusterState::Absent | ClusterState::Partial(_) => {
+                Err(ClusterError::Unknown { name: name.clone() })
+            }
         }
     }
 
@@ -188,7 +190,7 @@ impl Making<'_> {
     }
 
     /// Mends what can be mended, then waits until the cluster is ready.
-    pub async fn reuse(&self, unclean: bool) -> Result<Made, ClusterError> {
+    pub async fn reuse(&self, unclean: bool) -> Result<Provisioned, ClusterError> {
         let dir = self.settings.cluster_dir(&self.wanted.name);
         self.compare_proxies(&dir);
         let mut disturbed = unclean;
@@ -229,7 +231,7 @@ impl Making<'_> {
         for other in &ready.others {
             self.say(&format!("not seatrial's and not ready, left alone: {other}"));
         }
-        Ok(Made { cluster, reused: true, healed, ready })
+        Ok(Provisioned { cluster, reused: true, healed, ready })
     }
 
     /// Says where the nodes have other proxies than a cluster would get that is made now.
@@ -267,12 +269,12 @@ impl Making<'_> {
     async fn kept(&self, known: &BTreeMap<String, IpAddr>) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
         let now = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
-        let planes: Vec<&Container> = now.iter().filter(|c| role(c) == Role::ControlPlane).collect();
-        let moved = planes.iter().find_map(|plane| {
+        let control_planes: Vec<&Container> = now.iter().filter(|c| role(c) == Role::ControlPlane).collect();
+        let moved = control_planes.iter().find_map(|plane| {
             let (was, is) = (*known.get(&plane.name)?, address_of(plane)?);
             (was != is).then(|| (plane.name.clone(), was, is))
         });
-        match moved.filter(|_| planes.len() > 1) {
+        match moved.filter(|_| control_planes.len() > 1) {
             Some((node, was, is)) => Err(ClusterError::Moved { name: name.clone(), node, was, is }),
             None => Ok(()),
         }
@@ -327,7 +329,7 @@ impl Making<'_> {
     }
 
     /// Removes what is left of an earlier one and makes the cluster.
-    async fn create(&self) -> Result<Made, ClusterError> {
+    async fn create(&self) -> Result<Provisioned, ClusterError> {
         let Self { settings, engine, wanted, .. } = self;
         let dir = settings.cluster_dir(&wanted.name);
         let kind = self.kind();
@@ -377,7 +379,7 @@ impl Making<'_> {
             record.containers = containers.into_iter().map(|c| (c.name, c.id)).collect();
             record.complete = true;
             record.write(&dir)?;
-            Ok(Made { cluster, reused: false, healed: Vec::new(), ready })
+            Ok(Provisioned { cluster, reused: false, healed: Vec::new(), ready })
         };
         // Whatever goes wrong from here on, no half cluster stays.
         match ended.await {
@@ -424,7 +426,7 @@ impl Making<'_> {
 
     /// Sees to it that several control planes stand in for one another.
     async fn spread(&self, cluster: &Cluster) -> Result<(), ClusterError> {
-        if let Some(balancer) = &cluster.balancer
+        if let Some(balancer) = &cluster.load_balancer
             && !load_balancer::cut_on_failure(self.engine, balancer, self.deadline.at_most(CHECK)).await?
         {
             self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
@@ -444,10 +446,10 @@ impl Making<'_> {
         let name = &self.wanted.name;
         // Looked at again: somebody else may have made it while a lock was waited for.
         let found = state::look(self.settings, self.engine, name).await?;
-        match found.standing(None, Timestamp::now()) {
-            Standing::Absent => Ok(()),
-            Standing::Elsewhere(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
-            Standing::Whole | Standing::Half(_) => {
+        match found.state(None, Timestamp::now()) {
+            ClusterState::Absent => Ok(()),
+            ClusterState::Foreign(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
+            ClusterState::Complete | ClusterState::Partial(_) => {
                 self.detail("removing what is left of the last one");
                 let network = self.wanted.topology.control_planes() > 1;
                 if let Some(stays) = kind.delete(name, dir, network, &[]).await? {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::kubeconfig;
 use super::kubeconfig::ADMIN_CONF;
-use super::load_balancer::Balancer;
+use super::load_balancer::LoadBalancer;
 use super::wanted::Wanted;
 use crate::cluster::state::record::write_private;
 use crate::cluster::{Cluster, ClusterError, role};
@@ -38,7 +38,7 @@ pub(crate) async fn open(
         dir,
         kubeconfig,
         nodes,
-        balancer: Balancer::among(engine, &containers),
+        load_balancer: LoadBalancer::among(engine, &containers),
         engine: engine.clone(),
     };
     check_kubeconfig(&cluster, &containers).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cluster::state::Standing;
+use crate::cluster::state::ClusterState;
 use crate::deadline::words;
 
 /// What is done with a cluster, and why.
@@ -40,7 +40,7 @@ impl std::fmt::Display for Action {
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub name: String,
-    pub standing: Standing,
+    pub state: ClusterState,
     /// Somebody uses it or waits for it.
     pub held: Option<String>,
     /// kind creates some cluster right now, and this one is not complete.
@@ -70,7 +70,7 @@ impl Facts {
 
     /// Whether kind may be about to make it for a process that is gone.
     pub fn is_being_made(&self) -> bool {
-        self.held.is_none() && self.creating && self.standing == Standing::Absent
+        self.held.is_none() && self.creating && self.state == ClusterState::Absent
     }
 }
 
@@ -79,17 +79,17 @@ pub(crate) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
     if let Some(holder) = &facts.held {
         return Action::Keep(format!("used by {holder}"));
     }
-    match &facts.standing {
-        Standing::Elsewhere(whose) => {
+    match &facts.state {
+        ClusterState::Foreign(whose) => {
             Action::Leave(format!("{whose}; if nobody needs it: seatrial down {} --force", facts.name))
         }
-        Standing::Absent if facts.creating => {
+        ClusterState::Absent if facts.creating => {
             Action::Leave("kind may be about to make it; `seatrial reap` removes it then".into())
         }
-        Standing::Absent => Action::Forget("it has no containers".into()),
-        Standing::Half(why) => Action::Remove(why.clone()),
-        Standing::Whole if all => Action::Remove("nobody uses it".into()),
-        Standing::Whole => match facts.idle {
+        ClusterState::Absent => Action::Forget("it has no containers".into()),
+        ClusterState::Partial(why) => Action::Remove(why.clone()),
+        ClusterState::Complete if all => Action::Remove("nobody uses it".into()),
+        ClusterState::Complete => match facts.idle {
             Some(time) if time >= idle && !facts.kept => {
                 Action::Remove(format!("nobody used it for {}", words(time)))
             }
@@ -122,7 +122,7 @@ mod tests {
         let name = "c".into();
         Facts {
             name,
-            standing: Standing::Whole,
+            state: ClusterState::Complete,
             held: None,
             creating: false,
             idle,
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn half() -> Facts {
-        Facts { standing: Standing::Half("no end".into()), ..whole() }
+        Facts { state: ClusterState::Partial("no end".into()), ..whole() }
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_used_is_kept_whatever_else_holds() {
-        for facts in [whole(), half(), Facts { standing: Standing::Absent, ..whole() }] {
+        for facts in [whole(), half(), Facts { state: ClusterState::Absent, ..whole() }] {
             let facts = Facts { held: Some("run".into()), idle: None, open_faults: 2, ..facts };
             assert_eq!(decide(&facts, Duration::ZERO, true), Action::Keep("used by run".into()));
         }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_others_have_is_kept() {
-        let other = Facts { standing: Standing::Elsewhere("theirs".into()), idle: None, ..whole() };
+        let other = Facts { state: ClusterState::Foreign("theirs".into()), idle: None, ..whole() };
         let text = decide(&other, Duration::ZERO, true).to_string();
         assert_eq!(text, "left alone: theirs; if nobody needs it: seatrial down c --force");
     }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn remains_go_but_for_files_that_kind_may_still_need() {
         assert_eq!(decide(&half(), IDLE, false), Action::Remove("no end".into()));
-        let files = Facts { standing: Standing::Absent, ..whole() };
+        let files = Facts { state: ClusterState::Absent, ..whole() };
         assert!(matches!(decide(&files, IDLE, false), Action::Forget(_)));
         let creating = Facts { creating: true, ..files };
         assert!(matches!(decide(&creating, IDLE, true), Action::Leave(_)) && creating.is_being_made());

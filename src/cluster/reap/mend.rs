@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::decision::Facts;
 use crate::cluster::lease::lock::Access;
 use crate::cluster::provision::wanted::Wanted;
-use crate::cluster::provision::{Making, heal_text};
-use crate::cluster::state::Standing;
+use crate::cluster::provision::{Provisioner, heal_text};
+use crate::cluster::state::ClusterState;
 use crate::cluster::{ClusterError, upgrading};
 use crate::config::Settings;
 use crate::deadline::Deadline;
@@ -33,7 +33,7 @@ impl Mending<'_> {
     /// Heals the open faults, and nothing else.
     pub async fn faults(&self) -> Result<(), ClusterError> {
         let wanted = Wanted::of(self.settings, self.name)?;
-        self.heal(&self.making(&wanted)).await
+        self.heal(&self.provisioner(&wanted)).await
     }
 
     /// Heals what dead processes left open, as a lease does, until the cluster is ready again, and removes what their
@@ -42,21 +42,21 @@ impl Mending<'_> {
     pub async fn whole(&self, facts: &Facts, unclean: bool) -> Result<Vec<String>, ClusterError> {
         let Self { settings, name, progress, .. } = self;
         let wanted = Wanted::of(settings, name)?;
-        let making = self.making(&wanted);
+        let provisioner = self.provisioner(&wanted);
         let half = match upgrading::usable(settings, name) {
             Err(_) => Some(upgrading::unfinished(settings, name).unwrap_or_default()),
-            Ok(()) if facts.standing != Standing::Whole => Some("it is not whole".into()),
+            Ok(()) if facts.state != ClusterState::Complete => Some("it is not whole".into()),
             Ok(()) => None,
         };
         if let Some(half) = half {
-            self.heal(&making).await?;
+            self.heal(&provisioner).await?;
             return Ok(vec![format!("nothing else is looked at: {half}")]);
         }
-        making.there().await?;
-        let made = making.reuse(unclean).await?;
+        provisioner.there().await?;
+        let made = provisioner.reuse(unclean).await?;
         let client = made.cluster.client().await?;
         let failed = |source| ClusterError::Left { name: (*name).into(), source };
-        let deadline = making.deadline;
+        let deadline = provisioner.deadline;
         let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
         let say = |text: &str| progress.say(&format!("{name}: {text}"));
         let mut stays = still_there(left.map_err(|e| failed(e.into()))?.into_iter().map(in_words), say);
@@ -67,15 +67,15 @@ impl Mending<'_> {
         Ok(stays)
     }
 
-    fn making<'a>(&'a self, wanted: &'a Wanted) -> Making<'a> {
+    fn provisioner<'a>(&'a self, wanted: &'a Wanted) -> Provisioner<'a> {
         let Self { settings, engine, name, progress } = *self;
         let (access, deadline, task) = (Access::Exclusive, Deadline::after(MEND), format!("cluster {name}"));
-        Making { settings, engine, wanted, access, deadline, progress, task }
+        Provisioner { settings, engine, wanted, access, deadline, progress, task }
     }
 
-    async fn heal(&self, making: &Making<'_>) -> Result<(), ClusterError> {
+    async fn heal(&self, provisioner: &Provisioner<'_>) -> Result<(), ClusterError> {
         let intents = IntentLog::open(&self.settings.cluster_dir(self.name))?;
-        for healed in making.heal(&intents).await? {
+        for healed in provisioner.heal(&intents).await? {
             self.progress.say(&format!("{}: {}", self.name, heal_text(&healed)));
         }
         Ok(())

@@ -294,7 +294,7 @@ async fn facts(
     let open_faults = open_faults(settings, name)?.len();
     Ok(Facts {
         name: name.into(),
-        standing: found.standing(None, now),
+        state: found.state(None, now),
         held: files.holders().first().map(ToString::to_string),
         creating: found.record.as_ref().is_some_and(|r| !r.complete)
             && Kind { settings, engine }.is_creating(),

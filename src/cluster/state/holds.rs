@@ -310,7 +310,7 @@ mod tests {
             dir: "/nowhere".into(),
             kubeconfig: "/nowhere/kubeconfig".into(),
             nodes: Vec::new(),
-            balancer: None,
+            load_balancer: None,
             engine: crate::engine::Engine::connect(&format!("tcp://{address}")).await.unwrap(),
         };
         found(&client, &cluster).await

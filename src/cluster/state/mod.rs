@@ -58,7 +58,7 @@ pub(crate) enum Owner {
 
 /// What to do with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum ClusterState {
     /// There are no containers.
     Absent,
     /// It was made completely and every container is there.
@@ -109,7 +109,7 @@ pub(crate) async fn look_past(
 /// Whether a cluster is somebody else's, as far as that can be seen.
 pub(crate) async fn is_elsewhere(settings: &Settings, engine: &Engine, name: &str) -> bool {
     let found = look_past(settings, engine, name).await;
-    found.is_ok_and(|found| matches!(found.standing(None, Timestamp::now()), Standing::Elsewhere(_)))
+    found.is_ok_and(|found| matches!(found.state(None, Timestamp::now()), ClusterState::Foreign(_)))
 }
 
 async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
@@ -176,27 +176,27 @@ impl Found {
     ///
     /// # Guarantees
     /// Only a cluster whose creation this state folder recorded, under its present id and on this engine, is
-    /// [`Standing::Whole`] or [`Standing::Half`]: everything else may be somebody else's.
-    pub fn standing(&self, nodes: Option<usize>, now: Timestamp) -> Standing {
+    /// [`ClusterState::Complete`] or [`ClusterState::Partial`]: everything else may be somebody else's.
+    pub fn state(&self, nodes: Option<usize>, now: Timestamp) -> ClusterState {
         let there = self.containers.len();
         if !self.strangers.is_empty() {
-            return Standing::Elsewhere(format!("seatrial did not make {}", self.strangers.join(", ")));
+            return ClusterState::Foreign(format!("seatrial did not make {}", self.strangers.join(", ")));
         }
         match (&self.owner, &self.record) {
-            (Owner::Nobody, None) if there == 0 && self.void.is_none() => Standing::Absent,
-            (Owner::Other(_), _) | (_, None) => Standing::Elsewhere(self.whose(now)),
-            (_, Some(_)) if there == 0 => Standing::Absent,
+            (Owner::Nobody, None) if there == 0 && self.void.is_none() => ClusterState::Absent,
+            (Owner::Other(_), _) | (_, None) => ClusterState::Foreign(self.whose(now)),
+            (_, Some(_)) if there == 0 => ClusterState::Absent,
             (_, Some(record)) if !record.complete => {
-                Standing::Half("its creation did not come to an end".into())
+                ClusterState::Partial("its creation did not come to an end".into())
             }
-            (Owner::Nobody, Some(_)) if !self.added().is_empty() => Standing::Elsewhere(self.whose(now)),
+            (Owner::Nobody, Some(_)) if !self.added().is_empty() => ClusterState::Foreign(self.whose(now)),
             (_, Some(record)) => {
                 let left = there - self.added().len();
                 match nodes.into_iter().chain([record.containers.len()]).max() {
                     Some(nodes) if nodes > left => {
-                        Standing::Half(format!("{left} of {nodes} containers are left"))
+                        ClusterState::Partial(format!("{left} of {nodes} containers are left"))
                     }
-                    _ => Standing::Whole,
+                    _ => ClusterState::Complete,
                 }
             }
         }
@@ -339,8 +339,8 @@ mod tests {
         Found { name: "c".into(), containers, record, void: None, owner, strangers: Vec::new() }
     }
 
-    fn standing(owner: Owner, record: Option<Record>) -> Standing {
-        found(owner, record).standing(Some(1), "2026-01-01T00:01:00Z".parse().unwrap())
+    fn state_of(owner: Owner, record: Option<Record>) -> ClusterState {
+        found(owner, record).state(Some(1), "2026-01-01T00:01:00Z".parse().unwrap())
     }
 
     fn other() -> Owner {
@@ -349,17 +349,17 @@ mod tests {
 
     #[test]
     fn only_what_we_made_completely_is_used_again() {
-        assert_eq!(standing(Owner::Us, record(true)), Standing::Whole);
-        assert!(matches!(standing(Owner::Us, record(false)), Standing::Half(_)));
-        assert!(matches!(standing(Owner::Nobody, record(false)), Standing::Half(_)), "killed in kind");
+        assert_eq!(state_of(Owner::Us, record(true)), ClusterState::Complete);
+        assert!(matches!(state_of(Owner::Us, record(false)), ClusterState::Partial(_)));
+        assert!(matches!(state_of(Owner::Nobody, record(false)), ClusterState::Partial(_)), "killed in kind");
         let absent = Found { containers: vec![], ..found(Owner::Nobody, record(true)) };
-        assert_eq!(absent.standing(Some(3), Timestamp::UNIX_EPOCH), Standing::Absent);
+        assert_eq!(absent.state(Some(3), Timestamp::UNIX_EPOCH), ClusterState::Absent);
         let one = found(Owner::Us, record(true));
         assert_eq!(
-            one.standing(Some(3), Timestamp::now()),
-            Standing::Half("1 of 3 containers are left".into())
+            one.state(Some(3), Timestamp::now()),
+            ClusterState::Partial("1 of 3 containers are left".into())
         );
-        assert_eq!(one.standing(None, Timestamp::now()), Standing::Whole);
+        assert_eq!(one.state(None, Timestamp::now()), ClusterState::Complete);
     }
 
     #[test]
@@ -375,8 +375,8 @@ mod tests {
                 (Owner::Us, None),
             ] {
                 let found = found(owner, record);
-                let standing = found.standing(None, later.parse().unwrap());
-                assert!(matches!(standing, Standing::Elsewhere(_)), "{found:?} at {later}: {standing:?}");
+                let state = found.state(None, later.parse().unwrap());
+                assert!(matches!(state, ClusterState::Foreign(_)), "{found:?} at {later}: {state:?}");
             }
         }
         let text = found(other(), None).whose("2026-01-01T03:00:00Z".parse().unwrap());
@@ -389,7 +389,7 @@ mod tests {
     fn a_record_of_another_engine_or_folder_speaks_of_no_cluster_here() {
         for void in [Void::Engine("other".into()), Void::Owner] {
             let found = Found { containers: vec![], void: Some(void), ..found(Owner::Nobody, None) };
-            assert!(matches!(found.standing(None, Timestamp::now()), Standing::Elsewhere(_)));
+            assert!(matches!(found.state(None, Timestamp::now()), ClusterState::Foreign(_)));
         }
     }
 
@@ -397,9 +397,9 @@ mod tests {
     fn containers_under_our_name_that_we_did_not_make_are_not_ours() {
         let mut known = record(true).unwrap();
         known.containers = [("c-worker".to_owned(), "another".to_owned())].into();
-        assert!(matches!(standing(Owner::Nobody, Some(known.clone())), Standing::Elsewhere(_)));
+        assert!(matches!(state_of(Owner::Nobody, Some(known.clone())), ClusterState::Foreign(_)));
         known.containers = [("c-worker".to_owned(), String::new())].into();
-        assert_eq!(standing(Owner::Nobody, Some(known)), Standing::Whole);
+        assert_eq!(state_of(Owner::Nobody, Some(known)), ClusterState::Complete);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct ClusterSpec {
     pub images: ImageSet,
     /// Keeps it apart from the clusters that are shared: the end of its name, of lower case letters
     /// and digits. For a cluster that will not stay what it was made as.
-    pub apart: Option<String>,
+    pub cluster_suffix: Option<String>,
 }
 
 impl ClusterSpec {
@@ -40,8 +40,8 @@ impl ClusterSpec {
     /// Returns the cluster's name: `seatrial-<topology>-<hash>-<tag>`, and what keeps it apart. The tag stands for
     /// the state folder and the engine: two users of one engine never want the same name.
     pub fn name(&self, identity: &Identity) -> String {
-        let apart = self.apart.as_ref().map(|a| format!("-{a}")).unwrap_or_default();
-        format!("seatrial-{}-{}-{}{apart}", self.topology.name, self.hash(), identity.tag())
+        let suffix = self.cluster_suffix.as_ref().map(|a| format!("-{a}")).unwrap_or_default();
+        format!("seatrial-{}-{}-{}{suffix}", self.topology.name, self.hash(), identity.tag())
     }
 
     /// The name of the `number`th cluster of this spec, from 1: those before it were upgraded, or are kept.
@@ -87,7 +87,7 @@ mod tests {
             workloads: [("nginx-old".to_owned(), nginx)].into(),
         };
         static SMALL: Topology = Topology { name: "small", yaml: "nodes: [{role: control-plane}]" };
-        ClusterSpec { topology: &SMALL, images, apart: None }
+        ClusterSpec { topology: &SMALL, images, cluster_suffix: None }
     }
 
     fn us() -> Identity {
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn names_fit_what_kind_allows() {
         for topology in crate::cluster::TOPOLOGIES {
-            let spec = ClusterSpec { topology, apart: Some("upgrade".into()), ..spec() };
+            let spec = ClusterSpec { topology, cluster_suffix: Some("upgrade".into()), ..spec() };
             let name = spec.numbered(&us(), 99);
             assert!(name.len() <= 50, "{name}: node names must be host names");
             assert!(name.starts_with(&spec.name(&us())) && name.ends_with("-upgrade-99"));

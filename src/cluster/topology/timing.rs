@@ -116,7 +116,7 @@ impl FailureTiming {
 
     /// How long the API may be away, for a client outside, when one control plane of several goes
     /// down without a word. `patience` is how long the client waits for an answer.
-    pub fn plane_loss(&self, patience: Duration) -> Budget {
+    pub fn control_plane_loss(&self, patience: Duration) -> Budget {
         Budget::of([
             ("etcd elects another leader: election-timeout, twice at most", self.etcd_election * 2),
             ("the load balancer notices: two checks of kind's, 2 s apart, 3 s each", BALANCER),
@@ -217,7 +217,7 @@ mod tests {
           1.0 s  the node controller's next look: node-monitor-period
          44.4 s  in all
         ");
-        insta::assert_snapshot!(timing.plane_loss(Duration::from_secs(2)).to_string(), @r"
+        insta::assert_snapshot!(timing.control_plane_loss(Duration::from_secs(2)).to_string(), @r"
           4.0 s  etcd elects another leader: election-timeout, twice at most
          10.0 s  the load balancer notices: two checks of kind's, 2 s apart, 3 s each
           2.0 s  a request that was under way is given up by its client

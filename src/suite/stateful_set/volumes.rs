@@ -17,7 +17,7 @@ const SPARE: usize = 1;
 /// The nodes that hold volumes: those that take pods.
 pub(in crate::suite) fn nodes(s: &Scenario) -> Vec<&Node> {
     let workers: Vec<&Node> = s.cluster.workers().collect();
-    let planes = || s.cluster.control_planes().filter(|n| n.role == Role::ControlPlane).collect();
+    let control_planes = || s.cluster.control_planes().filter(|n| n.role == Role::ControlPlane).collect();
     if workers.is_empty() { planes() } else { workers }
 }
 

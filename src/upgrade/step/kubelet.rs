@@ -83,7 +83,7 @@ impl Step for Kubelet {
             if node.role == Role::ControlPlane {
                 // A kubelet of another version restarts the static pods: their hash changes.
                 look::settled(up.client, deadline).await?;
-                look::plane_ready(up.client, &node.name, deadline).await?;
+                look::control_plane_ready(up.client, &node.name, deadline).await?;
                 look::settled(up.client, deadline).await?;
                 look::led(up, deadline).await?;
             }

@@ -13,7 +13,7 @@ use seatrial::node::{Node, OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 use seatrial::upgrade::step::{APPLY, DRAIN, Step};
 use seatrial::upgrade::{
-    self, ClusterFacts, Ending, EtcdPolicy, Journal, State, Told, Upgrade, UpgradeError, UpgradePlan,
+    self, ClusterFacts, Ending, EtcdPolicy, Journal, State, Upgrade, UpgradeError, UpgradeEvent, UpgradePlan,
     Upgrading,
 };
 use serde_json::{Value, json};
@@ -160,8 +160,8 @@ impl Ground {
             arrival,
         };
         let ends = Mutex::new(None);
-        let watcher = |told: Told<'_>| {
-            if let Told::Ended { result, seen, .. } = told {
+        let watcher = |event: UpgradeEvent<'_>| {
+            if let UpgradeEvent::Ended { result, seen, .. } = event {
                 *ends.lock().unwrap() = Some((result, seen.cloned()));
             }
             None

@@ -1,7 +1,7 @@
 //! An upgrade in the words of the event log.
 
 use super::plan::{Hop, Planned, UpgradePlan};
-use super::{EtcdPolicy, State, Told};
+use super::{EtcdPolicy, State, UpgradeEvent};
 use crate::event::Event;
 use crate::event::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 
@@ -40,7 +40,7 @@ impl Planned {
     }
 }
 
-impl Told<'_> {
+impl UpgradeEvent<'_> {
     /// As an event.
     pub fn event(&self) -> Event {
         match self {
