@@ -12,7 +12,6 @@ mod outage;
 mod program;
 mod provision;
 mod reap;
-mod upgrading;
 
 use std::path::PathBuf;
 
@@ -35,10 +34,10 @@ pub use reap::watcher::{start_watcher, watch, watch_arguments};
 pub use reap::{ReapOptions, reap};
 pub use state::owner::Identity;
 pub use state::record::is_kept;
+pub use state::upgrade::{JournalEntry, origin, unfinished};
 pub use topology::spec::ClusterSpec;
 pub use topology::timing::{Budget, Election, FailureTiming};
 pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
-pub use upgrading::{UpgradeOptions, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
 
 /// Says before anything is built or pulled that no cluster could be reached, or that none could be made.
 ///

@@ -12,13 +12,13 @@ use serde_json::json;
 
 use super::Suite;
 use super::stateful_set::volumes;
-use crate::cluster::{self, Access, THREE, UpgradeOptions};
+use crate::cluster::{Access, THREE};
 use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, over_in_stretch};
 use crate::judge::upgrade::{D1, D2, D3, D4};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Recorder, api, dns, http};
 use crate::scenario::{Failure, Needs, Scenario};
-use crate::upgrade::{Ending, EtcdPolicy, UpgradeError, UpgradeEvent};
+use crate::upgrade::{self, Ending, EtcdPolicy, UpgradeError, UpgradeEvent, UpgradeOptions};
 use crate::wait;
 
 mod forbidden;
@@ -143,7 +143,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
         }
     };
     let options = options(drain);
-    let work = cluster::upgrade(&s.settings, &s.cluster, &options, &s.progress, &watcher);
+    let work = upgrade::upgrade(&s.settings, &s.cluster, &options, &s.progress, &watcher);
     let bound = s.deadline().at_most(UPGRADE);
     match bound.bound(work).await {
         Ok(ended) => Ok(ended?.ending),
@@ -156,7 +156,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
 
 /// Builds or pulls what the upgrade needs, before anything is asked or written: a compiler takes the machine.
 async fn obtain(s: &Scenario) -> Result<(), Failure> {
-    Ok(cluster::obtain_releases(&s.settings, &s.cluster, &options(DRAIN), &s.progress).await?)
+    Ok(upgrade::obtain_releases(&s.settings, &s.cluster, &options(DRAIN), &s.progress).await?)
 }
 
 fn options(drain: Duration) -> UpgradeOptions {

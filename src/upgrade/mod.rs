@@ -7,17 +7,16 @@
 mod disruption;
 mod drain;
 mod error;
-mod etcd;
 mod event;
 mod facts;
 mod journal;
 mod kubeadm;
 mod look;
+mod orchestrate;
 mod pace;
 mod plan;
 mod refusal;
 mod release;
-pub(crate) mod said;
 pub mod step;
 
 use std::collections::BTreeMap;
@@ -35,14 +34,15 @@ use crate::judge::upgrade::{Course, Goal};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
 
+pub use crate::kubernetes::etcd::EtcdPolicy;
 pub use crate::kubernetes::skew::{Component, State};
 pub use crate::kubernetes::version::{NoVersion, Version};
-pub use drain::{Before, drain, is_cordoned_by_us, uncordon};
+pub use drain::{Before, drain, uncordon};
 pub use error::UpgradeError;
-pub use etcd::EtcdPolicy;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
-pub use journal::{Entry, Journal};
+pub use journal::Journal;
 pub use look::{facts, state};
+pub use orchestrate::{UpgradeOptions, Upgraded, obtain_releases, plan_upgrade, upgrade};
 pub use plan::{Hop, Planned, UpgradePlan};
 pub use refusal::Refusal;
 pub use release::{learn, newest, profile_of, releases};

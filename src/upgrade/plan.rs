@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::disruption;
-use super::etcd::EtcdPolicy;
 use super::facts::{ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
 use super::release;
 use super::step::{self, Step};
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::{self, Component, State};
 use crate::kubernetes::version::Version;
 use crate::node::Role;

@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node as KubeNode;
 use rstest::rstest;
 use seatrial::cluster::lease::lock::LockFiles;
+use seatrial::cluster::ready::cordon::is_cordoned_by_us;
 use seatrial::cluster::{Action, Force, ListedState, ReapOptions, out_of_service};
 use seatrial::config::StateId;
 use seatrial::exec::Exec;
 use seatrial::fault::{IntentLog, heal_all};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
 use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, Power, ROLE_LABEL};
-use seatrial::upgrade::is_cordoned_by_us;
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;

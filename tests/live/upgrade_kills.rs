@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Node as KubeNode, PersistentVolumeClaim, Pod};
 use kube::api::{Api, ListParams};
 use kube::runtime::watcher;
 use seatrial::client::Client;
-use seatrial::cluster::{self, Access, ClusterSpec, Force, Lease, THREE, UpgradeOptions};
+use seatrial::cluster::{self, Access, ClusterSpec, Force, JournalEntry, Lease, THREE};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -24,7 +24,7 @@ use seatrial::judge::{Evidence, Finding, durability};
 use seatrial::manifest::{self, Manifest, TestNamespace};
 use seatrial::probe::{Forward, Ledger, LedgerSpec, Pace, Target};
 use seatrial::progress::Progress;
-use seatrial::upgrade::{self, EtcdPolicy, Journal, UpgradePlan};
+use seatrial::upgrade::{self, EtcdPolicy, UpgradeOptions, UpgradePlan};
 use seatrial::wait;
 use seatrial::workload::exec_ok;
 
@@ -144,7 +144,7 @@ impl Ground {
             stop_after: None,
             drain: Duration::from_secs(300),
         };
-        let plan = cluster::plan_upgrade(&self.settings, &found, &options).await?;
+        let plan = upgrade::plan_upgrade(&self.settings, &found, &options).await?;
         let began = Instant::now();
         let steps: Vec<_> = plan.hops.iter().flat_map(|h| &h.steps).collect();
         let titles: Vec<String> = steps.iter().map(|s| s.title()).collect();
@@ -223,7 +223,7 @@ impl Ground {
     ) -> anyhow::Result<bool> {
         let process = self.call(plan)?.run(Deadline::after(LIFE));
         let dir = self.settings.cluster_dir(&self.name);
-        let stands = || Journal::read(&dir).and_then(Result::ok);
+        let stands = || JournalEntry::read(&dir).and_then(Result::ok);
         // Where it stands: a step's place, and whether it is done.
         let place = || {
             let entry = stands()?;
@@ -274,12 +274,12 @@ impl Ground {
     /// Everything is new, open and ready, and nothing of the upgrade is left.
     async fn arrived(&self, client: &Client, plan: &UpgradePlan) -> anyhow::Result<()> {
         ensure!(
-            Journal::read(&self.settings.cluster_dir(&self.name)).is_none(),
+            JournalEntry::read(&self.settings.cluster_dir(&self.name)).is_none(),
             "the journal is still there"
         );
         let found = cluster::find(&self.settings, &self.engine, &self.name).await?;
         ensure!(
-            cluster::plan_upgrade(&self.settings, &found, &options_for(plan)).await?.hops.is_empty(),
+            upgrade::plan_upgrade(&self.settings, &found, &options_for(plan)).await?.hops.is_empty(),
             "a rest is left"
         );
         let state = upgrade::state(client).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seatrial::client::Client;
-use seatrial::cluster::{self, Cluster, Lease, UpgradeOptions};
+use seatrial::cluster::{self, Cluster, Lease};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -13,7 +13,7 @@ use seatrial::event::EventLog;
 use seatrial::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
 use seatrial::probe::{ApiProbe, Lines, dns};
 use seatrial::run::new_id;
-use seatrial::upgrade::{Ending, EtcdPolicy, STEPS, UpgradeEvent, UpgradePlan};
+use seatrial::upgrade::{self, Ending, EtcdPolicy, STEPS, UpgradeEvent, UpgradeOptions, UpgradePlan};
 
 use crate::args::UpgradeArgs;
 use crate::exit::Exit;
@@ -36,7 +36,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     let options = UpgradeOptions { to: args.to.clone(), etcd, stop_after, drain: args.drain };
     if args.plan {
         let found = cluster::find(settings, &engine, &name).await?;
-        show::text(&shown(&cluster::plan_upgrade(settings, &found, &options).await?))?;
+        show::text(&shown(&upgrade::plan_upgrade(settings, &found, &options).await?))?;
         return Ok(Exit::Passed);
     }
     let deadline = Deadline::after(PATIENCE);
@@ -60,7 +60,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
             _ => None,
         }
     };
-    let ended = cluster::upgrade(settings, &lease.cluster, &options, &progress, &watcher).await;
+    let ended = upgrade::upgrade(settings, &lease.cluster, &options, &progress, &watcher).await;
     probes.0.stop().await;
     if let Some(dns) = probes.1 {
         dns.stop().await;

@@ -8,8 +8,9 @@ use super::provision::wanted::Wanted;
 use super::provision::{Provisioned, Provisioner};
 use super::ready::{Ready, out_of_service};
 use super::state::owner::Identity;
+use super::state::upgrade;
 use super::topology::spec::ClusterSpec;
-use super::{Cluster, ClusterError, provision, ready, upgrading};
+use super::{Cluster, ClusterError, provision, ready};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -87,7 +88,7 @@ impl Lease {
                 image: spec.images.node.reference.clone(),
                 workloads: spec.workloads(),
             };
-            let got = match upgrading::upgraded(settings, &wanted) {
+            let got = match upgrade::upgraded(settings, &wanted) {
                 Some(error) => Err(error),
                 None => {
                     let mode = AcquireMode::CreateOrReuse;

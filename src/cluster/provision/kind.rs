@@ -12,9 +12,9 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine};
 use crate::exec::{Exec, ExecError};
+use crate::kubernetes::kubeadm_output;
 use crate::node::{CLUSTER_LABEL, Role};
 use crate::sanitise;
-use crate::upgrade::said;
 
 /// The `kind` program and the engine that it works on.
 #[derive(Debug)]
@@ -322,16 +322,16 @@ fn reason(error: &ExecError) -> String {
         ExecError::Failed { stderr, .. } => stderr,
         ExecError::Start { .. } => return error.to_string(),
     };
-    let mut lines: Vec<&str> = said::said(text).skip_while(|l| !l.starts_with(ERROR)).collect();
+    let mut lines: Vec<&str> = kubeadm_output::said(text).skip_while(|l| !l.starts_with(ERROR)).collect();
     let Some(first) = lines.first_mut() else { return crate::exec::tail(text) };
     *first = first.strip_prefix("ERROR: failed to create cluster: ").unwrap_or(&first[ERROR.len()..]);
-    let errors = said::errors(text);
+    let errors = kubeadm_output::errors(text);
     if let (false, Some(output)) = (errors.is_empty(), lines.iter().position(|l| l.starts_with(OUTPUT))) {
         // kubeadm tells of each of its steps; why it failed comes last.
         lines.truncate(output);
         lines.extend(errors);
     }
-    said::joined(&lines)
+    kubeadm_output::joined(&lines)
 }
 
 #[cfg(test)]

@@ -18,11 +18,11 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use super::lease::lock::{Access, Entering};
-use super::ready::{Ready, dns, out_of_service};
+use super::ready::{Ready, cordon, dns, out_of_service};
 use super::state::owner::{Identity, Mark, OWNER_FILE};
 use super::state::record::{Record, private_dir, remove_dir};
-use super::state::{ClusterState, Found, holds};
-use super::{Cluster, ClusterError, ready, role, state, upgrading};
+use super::state::{ClusterState, Found, holds, upgrade};
+use super::{Cluster, ClusterError, ready, role, state};
 use crate::chain::chain;
 use crate::config::{Settings, StateId};
 use crate::deadline::Deadline;
@@ -31,7 +31,6 @@ use crate::fault::{self, HealOutcome, Healed, IntentLog};
 use crate::image::{self, StandIn};
 use crate::node::{CLUSTER_LABEL, Node, Role, address_of};
 use crate::progress::Progress;
-use crate::upgrade;
 use kind::Kind;
 use load_balancer::Lent;
 use wanted::Wanted;
@@ -124,7 +123,7 @@ impl Provisioner<'_> {
                 return Err(ClusterError::Elsewhere { name: name.clone(), owner: owner.clone() });
             }
             // It may have become so since it was chosen.
-            ClusterState::Complete if let Some(error) = upgrading::upgraded(self.settings, self.wanted) => {
+            ClusterState::Complete if let Some(error) = upgrade::upgraded(self.settings, self.wanted) => {
                 return Err(error);
             }
             ClusterState::Partial(why) => self.may_go(&found, why).await?,
@@ -144,7 +143,7 @@ impl Provisioner<'_> {
 
     /// As [`Provisioner::run`], for a cluster that must be there already.
     pub async fn run_existing(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
-        let (entering, ()) = entering.with(upgrading::usable(self.settings, &self.wanted.name))?;
+        let (entering, ()) = entering.with(upgrade::usable(self.settings, &self.wanted.name))?;
         let (entering, ()) = entering.with(self.there().await)?;
         let made = self.reuse(!entering.unclean().is_empty()).await?;
         Ok((entering, made))
@@ -155,7 +154,7 @@ impl Provisioner<'_> {
     pub async fn run_to_upgrade(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
         let name = &self.wanted.name;
         let (entering, ()) = entering.with(self.there().await)?;
-        if upgrading::usable(self.settings, name).is_ok() {
+        if upgrade::usable(self.settings, name).is_ok() {
             let made = self.reuse(!entering.unclean().is_empty()).await?;
             return Ok((entering, made));
         }
@@ -310,9 +309,9 @@ impl Provisioner<'_> {
             if node.spec.as_ref().and_then(|s| s.unschedulable) != Some(true) {
                 continue;
             }
-            if !upgrade::is_cordoned_by_us(&node) {
+            if !cordon::is_cordoned_by_us(&node) {
                 self.say(&format!("node {name} is cordoned, and not by seatrial: left so"));
-            } else if upgrade::uncordon(&client, &name, self.deadline.at_most(CHECK)).await.is_ok() {
+            } else if cordon::uncordon(&client, &name, self.deadline.at_most(CHECK)).await.is_ok() {
                 self.say(&format!("node {name} was cordoned by a drain that did not end: uncordoned"));
             }
         }

@@ -4,6 +4,7 @@
 //! started: leases renewed and containers started since then. A status alone survives a stop and
 //! looks Ready for many seconds after the start.
 
+pub mod cordon;
 pub(crate) mod dns;
 pub mod out_of_service;
 pub(crate) mod system;

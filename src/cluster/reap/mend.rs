@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::decision::Facts;
+use crate::cluster::ClusterError;
 use crate::cluster::lease::lock::Access;
 use crate::cluster::provision::wanted::Wanted;
 use crate::cluster::provision::{Provisioner, heal_text};
-use crate::cluster::state::ClusterState;
-use crate::cluster::{ClusterError, upgrading};
+use crate::cluster::state::{ClusterState, upgrade};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -43,8 +43,8 @@ impl Mending<'_> {
         let Self { settings, name, progress, .. } = self;
         let wanted = Wanted::of(settings, name)?;
         let provisioner = self.provisioner(&wanted);
-        let half = match upgrading::usable(settings, name) {
-            Err(_) => Some(upgrading::unfinished(settings, name).unwrap_or_default()),
+        let half = match upgrade::usable(settings, name) {
+            Err(_) => Some(upgrade::unfinished(settings, name).unwrap_or_default()),
             Ok(()) if facts.state != ClusterState::Complete => Some("it is not whole".into()),
             Ok(()) => None,
         };

@@ -4,6 +4,7 @@ pub(crate) mod holds;
 mod made;
 pub(crate) mod owner;
 pub mod record;
+pub(crate) mod upgrade;
 
 use std::path::Path;
 use std::time::Duration;

@@ -90,7 +90,7 @@ async fn an_api_that_does_not_answer_after_a_step_is_asked_again() {
 }
 
 /// kubeadm of the new release fails; `code` is what the node says of the fingerprint from before.
-async fn failing(code: i64) -> (UpgradeError, seatrial::upgrade::Entry) {
+async fn failing(code: i64) -> (UpgradeError, seatrial::cluster::JournalEntry) {
     const SAID: &str = "failed
 [upgrade/preflight] Running preflight checks
 error: error execution phase preflight: [preflight] Some fatal errors occurred:

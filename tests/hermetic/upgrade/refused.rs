@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use seatrial::client::Client;
+use seatrial::cluster::JournalEntry;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::image::Artefacts;
@@ -142,7 +143,7 @@ impl Ground {
         title: &str,
         arrival: Duration,
         after: impl FnOnce(&mut State),
-    ) -> (Result<Ending, UpgradeError>, upgrade::Entry, Option<(Result<Value, String>, Option<State>)>) {
+    ) -> (Result<Ending, UpgradeError>, JournalEntry, Option<(Result<Value, String>, Option<State>)>) {
         let (facts, to) = (self.facts().await, v("1.35.4"));
         let mut plan = UpgradePlan::make(&facts, &releases(), to, EtcdPolicy::Upgrade).unwrap();
         let hop = &mut plan.hops[0];
@@ -167,12 +168,12 @@ impl Ground {
             None
         };
         let ended = work.hop(&plan, &plan.hops[0], &facts, &artefacts(&[]), None, &watcher).await;
-        let entry = Journal::read(self.dir.path()).unwrap().unwrap();
+        let entry = JournalEntry::read(self.dir.path()).unwrap().unwrap();
         (ended, entry, ends.into_inner().unwrap())
     }
 
     /// Runs one step on one node, and gives its error and what the journal says then.
-    async fn fails(&self, step: &dyn Step, node: &str, images: &[&str]) -> (UpgradeError, upgrade::Entry) {
+    async fn fails(&self, step: &dyn Step, node: &str, images: &[&str]) -> (UpgradeError, JournalEntry) {
         let deadline = Deadline::after(Duration::from_secs(20));
         let (ended, entry) = self.run(step, node, images, deadline).await;
         (ended.expect_err("it came to its end"), entry)
@@ -185,7 +186,7 @@ impl Ground {
         node: &str,
         images: &[&str],
         deadline: Deadline,
-    ) -> (Result<Value, UpgradeError>, upgrade::Entry) {
+    ) -> (Result<Value, UpgradeError>, JournalEntry) {
         let to = v("1.35.4");
         let journal = Journal::begin(self.dir.path(), v("1.34.4"), to, to, EtcdPolicy::Upgrade).unwrap();
         let artefacts = artefacts(images);

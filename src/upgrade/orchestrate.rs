@@ -1,21 +1,18 @@
-//! Upgrades of clusters: what a lease has to know of them, and one carried out from its plan to the
-//! cluster's record.
+//! An upgrade carried out, from its plan to the cluster's record.
 
 use std::path::Path;
 use std::time::Duration;
 
-use super::provision::wanted::Wanted;
-use super::state::record::Record;
-use super::{Cluster, ClusterError};
+use super::{
+    ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, State, Upgrade, UpgradeError, UpgradeEvent,
+    UpgradePlan, Version, Watcher,
+};
+use crate::cluster::state::record::Record;
+use crate::cluster::{Cluster, ClusterError, JournalEntry};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::image::{self, Artefacts};
-use crate::judge::upgrade::Origin;
 use crate::progress::Progress;
-use crate::upgrade::{
-    self, ClusterFacts, Ending, EtcdPolicy, Journal, ReleaseFacts, Upgrade, UpgradeError, UpgradeEvent,
-    UpgradePlan, Version, Watcher,
-};
 
 /// What is asked of an upgrade.
 #[derive(Clone, Debug)]
@@ -41,7 +38,7 @@ pub struct Upgraded {
     /// How it ended.
     pub ending: Ending,
     /// The versions of everything now.
-    pub state: upgrade::State,
+    pub state: State,
 }
 
 /// Time for building what a release needs on a small machine.
@@ -52,62 +49,6 @@ const ARRIVAL: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(120);
 /// Time for a control plane to answer again after an interrupted upgrade.
 const MEND: Duration = Duration::from_secs(20 * 60);
-
-/// Why a cluster is not what its name was made from any more; none where it is.
-pub(super) fn upgraded(settings: &Settings, wanted: &Wanted) -> Option<ClusterError> {
-    let dir = settings.cluster_dir(&wanted.name);
-    let record = Record::read(&dir).filter(|r| r.complete)?;
-    let what = match Journal::read(&dir) {
-        Some(Ok(entry)) => entry.to_string(),
-        Some(Err(why)) => format!("the journal of its upgrade cannot be read: {why}"),
-        None if record.kubernetes != wanted.kubernetes => {
-            format!("it was upgraded from {} to {}", wanted.kubernetes, record.kubernetes)
-        }
-        None => return None,
-    };
-    Some(ClusterError::Upgraded { name: wanted.name.clone(), what })
-}
-
-/// How a cluster came to its versions; none where it is as it was made, or where nobody can say.
-pub fn origin(cluster: &Cluster) -> Option<Origin> {
-    let record = Record::read(&cluster.dir)?;
-    let version = |text: &str| text.parse::<Version>().ok();
-    let made_as = version(record.made_as.as_deref().unwrap_or(&record.kubernetes))?;
-    match Journal::read(&cluster.dir) {
-        None => {
-            record.made_as?;
-            let (to, planned) = (version(&record.kubernetes)?, record.planned);
-            Some(Origin { made_as, to, stopped_after: None, planned })
-        }
-        // One that was begun and has done nothing yet is as it was made.
-        Some(Ok(entry)) => {
-            let (to, stopped_after, planned) = (entry.to, Some(entry.step?), entry.planned);
-            Some(Origin { made_as, to, stopped_after, planned })
-        }
-        Some(Err(_)) => None,
-    }
-}
-
-/// Refuses a cluster whose upgrade stands in the middle of a step.
-pub(super) fn usable(settings: &Settings, name: &str) -> Result<(), ClusterError> {
-    let (what, to) = match Journal::read(&settings.cluster_dir(name)) {
-        None => return Ok(()),
-        Some(Ok(entry)) if entry.safe => return Ok(()),
-        Some(Ok(entry)) => (entry.to_string(), Some(entry.to.to_string())),
-        Some(Err(why)) => (format!("the journal of its upgrade cannot be read: {why}"), None),
-    };
-    Err(ClusterError::HalfUpgraded { name: name.into(), what, to })
-}
-
-/// Says where the upgrade of a cluster is, and the commands that resume it or remove the cluster; none where no upgrade was
-/// begun.
-pub fn unfinished(settings: &Settings, name: &str) -> Option<String> {
-    let what = match Journal::read(&settings.cluster_dir(name))? {
-        Ok(entry) => format!("{entry}; `seatrial upgrade --cluster {name} --to {}` resumes it", entry.to),
-        Err(why) => format!("the journal of its upgrade cannot be read: {why}"),
-    };
-    Some(format!("{what}, `seatrial down {name}` removes the cluster"))
-}
 
 /// The plan of an upgrade, from what runs now. Touches nothing.
 ///
@@ -133,7 +74,7 @@ pub async fn obtain_releases(
     progress: &Progress,
 ) -> Result<(), UpgradeError> {
     let looked = Looked::at(settings, cluster, options, None).await?;
-    let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
+    let profile = super::profile_of(settings, &cluster.engine, &cluster.image).await?;
     for hop in &looked.plan.hops {
         let deadline = Deadline::after(BUILD);
         image::artefacts(settings, &cluster.engine, &profile, &hop.to.to_string(), deadline, progress)
@@ -143,7 +84,7 @@ pub async fn obtain_releases(
 }
 
 /// Upgrades a cluster in place. The caller has an exclusive lease on it, one of
-/// [`Lease::to_upgrade`](super::Lease::to_upgrade) where an earlier upgrade was interrupted.
+/// [`Lease::to_upgrade`](crate::cluster::Lease::to_upgrade) where an earlier upgrade was interrupted.
 ///
 /// What an earlier call has done is not done again: this is also how to go on.
 ///
@@ -162,7 +103,7 @@ pub async fn upgrade(
     mend(cluster, progress).await?;
     let client = cluster.client().await.map_err(lost)?;
     let mut looked = Looked::at(settings, cluster, options, None).await?;
-    let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
+    let profile = super::profile_of(settings, &cluster.engine, &cluster.image).await?;
     let control_planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
     // A step that is done already is no step of the plan: that one is not stopped after, then.
     let stop = match &options.stop_after {
@@ -197,7 +138,7 @@ pub async fn upgrade(
         let after = stop.as_ref().filter(|(to, _)| *to == hop.to).map(|(_, step)| step.as_str());
         let ending = work.hop(plan, hop, facts, &artefacts, after, watcher).await?;
         if let Ending::Stopped { .. } = ending {
-            let state = upgrade::state(&client).await?;
+            let state = super::state(&client).await?;
             return Ok(Upgraded { from, to: plan.to, ending, state });
         }
         note(&cluster.dir, hop.to, hop.steps.last().map(|step| &step.after))?;
@@ -205,13 +146,13 @@ pub async fn upgrade(
         looked = Looked::at(settings, cluster, options, None).await?;
     }
     finished(&cluster.dir, looked.plan.to)?;
-    let state = upgrade::state(&client).await?;
+    let state = super::state(&client).await?;
     Ok(Upgraded { from, to: looked.plan.to, ending: Ending::Complete, state })
 }
 
 /// Writes down what the cluster is now, and what the plan of the upgrade says of that where one was carried
 /// out.
-fn note(dir: &Path, version: Version, planned: Option<&upgrade::State>) -> Result<(), UpgradeError> {
+fn note(dir: &Path, version: Version, planned: Option<&State>) -> Result<(), UpgradeError> {
     let Some(mut record) = Record::read(dir) else { return Ok(()) };
     if let Some(planned) = planned {
         record.planned = Some(planned.clone());
@@ -227,14 +168,14 @@ fn note(dir: &Path, version: Version, planned: Option<&upgrade::State>) -> Resul
 /// Writes down the end of an upgrade. One that was interrupted in its last steps has no hop left: what its plan says of
 /// the versions is in the journal then.
 fn finished(dir: &Path, version: Version) -> Result<(), UpgradeError> {
-    let entry = Journal::read(dir).and_then(Result::ok);
+    let entry = JournalEntry::read(dir).and_then(Result::ok);
     note(dir, version, entry.and_then(|entry| entry.planned).as_ref())?;
     Journal::close(dir)
 }
 
 /// Waits for what an interrupted upgrade left running, and brings its control plane back.
 async fn mend(cluster: &Cluster, progress: &Progress) -> Result<(), UpgradeError> {
-    let entry = match Journal::read(&cluster.dir) {
+    let entry = match JournalEntry::read(&cluster.dir) {
         None => return Ok(()),
         Some(Ok(entry)) => entry,
         Some(Err(why)) => {
@@ -249,7 +190,7 @@ async fn mend(cluster: &Cluster, progress: &Progress) -> Result<(), UpgradeError
     let client = cluster.client().await.map_err(lost)?;
     let task = format!("mend {}", cluster.name);
     let deadline = Deadline::after(MEND);
-    progress.task(&task, upgrade::mend(&cluster.engine, &client, &cluster.nodes, entry.hop, deadline)).await
+    progress.task(&task, super::mend(&cluster.engine, &client, &cluster.nodes, entry.hop, deadline)).await
 }
 
 fn lost(error: ClusterError) -> UpgradeError {
@@ -270,10 +211,10 @@ impl Looked {
         taken: Option<&Artefacts>,
     ) -> Result<Self, UpgradeError> {
         let client = cluster.client().await.map_err(lost)?;
-        let profile = upgrade::profile_of(settings, &cluster.engine, &cluster.image).await?;
-        let mut releases = upgrade::releases(settings, &profile)?;
-        taken.iter().for_each(|taken| upgrade::learn(&mut releases, taken));
-        let begun = Journal::read(&cluster.dir).and_then(Result::ok);
+        let profile = super::profile_of(settings, &cluster.engine, &cluster.image).await?;
+        let mut releases = super::releases(settings, &profile)?;
+        taken.iter().for_each(|taken| super::learn(&mut releases, taken));
+        let begun = JournalEntry::read(&cluster.dir).and_then(Result::ok);
         // An upgrade that is gone on with leads where it was to lead: what is noted of the cluster may
         // be its end already.
         let begun_to = begun.as_ref().filter(|_| options.to == "next").map(|entry| entry.to);
@@ -281,7 +222,7 @@ impl Looked {
         let ours = begun.map(|entry| entry.cordoned).unwrap_or_default();
         let deadline = Deadline::after(LOOK);
         let (engine, nodes) = (&cluster.engine, &cluster.nodes);
-        let facts = upgrade::facts(&cluster.name, engine, &client, nodes, ours, deadline).await?;
+        let facts = super::facts(&cluster.name, engine, &client, nodes, ours, deadline).await?;
         let facts = ClusterFacts { interrupted, ..facts };
         let to = match begun_to {
             Some(to) => to,
@@ -297,7 +238,7 @@ impl Looked {
 fn named(text: &str, now: &str, releases: &[ReleaseFacts]) -> Result<Version, UpgradeError> {
     let newest = |line: &str| {
         let candidate = || releases.iter().map(|r| r.version).filter(|v| v.line() == line).max();
-        upgrade::newest(releases, line).map(|release| release.version).or_else(candidate)
+        super::newest(releases, line).map(|release| release.version).or_else(candidate)
     };
     if text == "next" {
         let now: Version = now.parse()?;
@@ -312,6 +253,7 @@ fn named(text: &str, now: &str, releases: &[ReleaseFacts]) -> Result<Version, Up
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::state::upgrade::usable;
 
     #[test]
     fn a_version_may_be_named_in_three_ways() {
@@ -372,13 +314,13 @@ mod tests {
     fn a_journal_that_ends_anywhere_says_what_stands() {
         let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
         type Write = (&'static str, fn(&Journal, &str) -> Result<(), UpgradeError>);
-        fn manner(title: &str) -> upgrade::step::Manner {
-            upgrade::STEPS.iter().find(|s| title.starts_with(s.name())).unwrap().manner()
+        fn manner(title: &str) -> crate::upgrade::step::Manner {
+            crate::upgrade::STEPS.iter().find(|s| title.starts_with(s.name())).unwrap().manner()
         }
         let begin: Write = ("", |j, t| j.starting(t, manner(t)));
         let close: Write = ("", |j, _| j.cordoning("w"));
         let open: Write = ("", |j, _| j.uncordoned("w"));
-        let done: Write = ("", |j, t| j.done(t, manner(t), &upgrade::State::default()));
+        let done: Write = ("", |j, t| j.done(t, manner(t), &State::default()));
         let safe: Write = ("safe", done.1);
         let steps: [(&str, &[Write]); 6] = [
             ("preload", &[begin, safe]),
@@ -417,18 +359,21 @@ mod tests {
         let cluster_dir = made(dir.path()).cluster_dir("c");
         let state = |version: &str| {
             let kubelets = [("w".to_owned(), version.parse().unwrap())].into();
-            upgrade::State { kubelets, ..upgrade::State::default() }
+            State { kubelets, ..State::default() }
         };
         let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
         note(&cluster_dir, from, Some(&state("1.34.4"))).unwrap();
         let journal = Journal::begin(&cluster_dir, from, to, to, EtcdPolicy::Upgrade).unwrap();
-        let manner = |name: &str| upgrade::STEPS.iter().find(|s| s.name() == name).unwrap().manner();
+        let manner = |name: &str| crate::upgrade::STEPS.iter().find(|s| s.name() == name).unwrap().manner();
         journal.done("kubelet w", manner("kubelet"), &state("1.35.4")).unwrap();
         journal.starting("uncordon w", manner("uncordon")).unwrap();
         drop(journal);
         finished(&cluster_dir, to).unwrap();
         let record = Record::read(&cluster_dir).unwrap();
         assert_eq!(record.planned, Some(state("1.35.4")));
-        assert_eq!((record.kubernetes.as_str(), Journal::read(&cluster_dir).is_none()), ("1.35.4", true));
+        assert_eq!(
+            (record.kubernetes.as_str(), JournalEntry::read(&cluster_dir).is_none()),
+            ("1.35.4", true)
+        );
     }
 }
