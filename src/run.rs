@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster;
+use crate::cluster::{self, Topology};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
@@ -40,6 +40,8 @@ pub struct Run {
     /// What a step of an upgrade may cost; none means the defaults for as many control planes as there
     /// are.
     pub budgets: Option<Budgets>,
+    /// The topology of every scenario; none means the one that its needs name.
+    pub topology: Option<Topology>,
     /// The cluster that every scenario runs on, by name, as it is; none means the one that its needs
     /// and the images ask for.
     pub cluster: Option<String>,
@@ -106,7 +108,18 @@ impl Run {
             log.append(Event::Substituted { from, to, built_from });
         }
         let patience = Duration::from_secs(20 * 60);
-        Ok(Self { settings, engine, images, log, progress, cancel, patience, budgets: None, cluster: None })
+        Ok(Self {
+            settings,
+            engine,
+            images,
+            log,
+            progress,
+            cancel,
+            patience,
+            budgets: None,
+            topology: None,
+            cluster: None,
+        })
     }
 
     /// Records that the run is over. Gives its folder.

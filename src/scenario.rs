@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::chain::chain;
 use crate::client::Client;
-use crate::cluster::{self, Access, Cluster, ClusterSpec, Lease, LoadBalancer, Topology};
+use crate::cluster::{self, Access, Cluster, ClusterSpec, Lease, LoadBalancer, TopologySource};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::diagnostics::{self, LogStreams, Scene};
@@ -54,7 +54,7 @@ pub struct Needs {
     /// Whether it breaks nodes (exclusive) or keeps to its namespace (shared).
     pub access: Access,
     /// The cluster's shape.
-    pub topology: &'static Topology,
+    pub topology: &'static TopologySource,
     /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::cluster_suffix`]: for a story that changes
     /// what the cluster is. Such a suite runs only when it is named.
     pub cluster_suffix: Option<&'static str>,
@@ -200,8 +200,12 @@ async fn prepare(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Stop
 }
 
 async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Failure> {
+    let topology = match &run.topology {
+        Some(topology) => topology.clone(),
+        None => needs.topology.read()?,
+    };
     let spec = ClusterSpec {
-        topology: needs.topology,
+        topology,
         images: run.images.clone(),
         cluster_suffix: needs.cluster_suffix.map(Into::into),
     };
@@ -248,7 +252,7 @@ async fn set_up(
     log.append(Event::ClusterReady {
         reused: lease.reused,
         took: lease.took.as_secs_f64(),
-        topology: cluster.topology.name.into(),
+        topology: cluster.topology.name().into(),
         kubernetes: cluster.kubernetes.clone(),
         image: cluster.image.clone(),
         nodes: cluster.nodes.iter().map(|n| n.name.clone()).collect(),

@@ -20,6 +20,15 @@ pub enum ClusterError {
     /// The topology cannot be used.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// The topology of a cluster, which does not come with seatrial, cannot be used.
+    #[error("failed to use {}", .path.display())]
+    OwnTopology {
+        /// The file in the cluster's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: TopologyError,
+    },
     /// Others use the cluster, or the lock files cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),

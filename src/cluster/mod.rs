@@ -37,7 +37,7 @@ pub use state::record::is_kept;
 pub use state::upgrade::{JournalEntry, origin, unfinished};
 pub use topology::spec::ClusterSpec;
 pub use topology::timing::{Budget, Election, FailureTiming};
-pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
+pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology, TopologySource};
 
 /// Says before anything is built or pulled that no cluster could be reached, or that none could be made.
 ///
@@ -58,7 +58,7 @@ pub struct Cluster {
     /// Its name, also kind's.
     pub name: String,
     /// Its topology.
-    pub topology: &'static Topology,
+    pub topology: Topology,
     /// Kubernetes version without `v`.
     pub kubernetes: String,
     /// The node image.

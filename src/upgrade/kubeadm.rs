@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::error::UpgradeError;
-use super::{Upgrading, programs_dir, said};
+use super::{Upgrading, programs_dir};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::exec::tail;
 use crate::kubernetes::etcd::EtcdPolicy;
+use crate::kubernetes::kubeadm_output;
 use crate::kubernetes::version::Version;
 use crate::node::Node;
 use crate::{sanitise, secret};

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::state::record::Record;
-use seatrial::cluster::{self, Action, ClusterError, ClusterSpec, Force, ListedState, ReapOptions, Topology};
+use seatrial::cluster::{
+    self, Action, ClusterError, ClusterSpec, Force, ListedState, ReapOptions, TopologySource,
+};
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
@@ -189,7 +191,7 @@ pub fn settings(state: &Path) -> anyhow::Result<Settings> {
 }
 
 /// A cluster without workload images.
-pub fn spec(topology: &'static Topology) -> ClusterSpec {
+pub fn spec(topology: &TopologySource) -> ClusterSpec {
     let node = NodeImage { reference: "node:1".into(), id: "1".into(), baked: true, built_from: "x".into() };
     let images = ImageSet {
         profile: "current".into(),
@@ -198,5 +200,5 @@ pub fn spec(topology: &'static Topology) -> ClusterSpec {
         node,
         workloads: BTreeMap::new(),
     };
-    ClusterSpec { topology, images, cluster_suffix: None }
+    ClusterSpec { topology: topology.read().unwrap(), images, cluster_suffix: None }
 }

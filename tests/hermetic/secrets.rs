@@ -245,7 +245,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
     log.check()?;
     let cluster = Cluster {
         name: "c".into(),
-        topology: &THREE,
+        topology: THREE.read().unwrap(),
         kubernetes: "1.34.4".into(),
         image: "node".into(),
         dir: engine.dir().into(),
@@ -316,7 +316,7 @@ async fn nothing_that_a_failed_creation_leaves_has_a_secret() -> anyhow::Result<
         node,
         workloads: Default::default(),
     };
-    let spec = ClusterSpec { topology: &ONE, images, cluster_suffix: None };
+    let spec = ClusterSpec { topology: ONE.read().unwrap(), images, cluster_suffix: None };
     let deadline = Deadline::after(Duration::from_secs(60));
     let client = engine.client().await?;
     let made = cluster::up(&settings, &client, &spec, "test", deadline, &Progress::silent()).await;

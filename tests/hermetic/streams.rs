@@ -71,7 +71,7 @@ impl Story {
     async fn bundle(&self, time: Duration) -> anyhow::Result<Bundle> {
         let cluster = Cluster {
             name: "c".into(),
-            topology: &THREE,
+            topology: THREE.read().unwrap(),
             kubernetes: "1.34.4".into(),
             image: "node".into(),
             dir: self.engine.dir().into(),

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, PersistentVolume, 
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use seatrial::client::Client;
-use seatrial::cluster::{self, Access, Cluster, ClusterSpec, Force, Identity, Lease, Topology};
+use seatrial::cluster::{self, Access, Cluster, ClusterSpec, Force, Identity, Lease, TopologySource};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -28,7 +28,8 @@ use serde_json::json;
 use crate::session::{shown, variable};
 
 /// As `three`, but nobody else's: suites need not wait.
-static KILLS: Topology = Topology { name: "kills", yaml: include_str!("../../kind-config/three.yaml") };
+static KILLS: TopologySource =
+    TopologySource { name: "kills", yaml: include_str!("../../kind-config/three.yaml") };
 /// The namespace of the pods.
 const NAMESPACE: &str = "ground";
 /// Time for a cluster, its images included where they are cached.
@@ -72,7 +73,7 @@ impl Ground {
         let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));
         let nginx = nginx.context("the profile has an nginx")?.reference.clone();
-        let spec = ClusterSpec { topology: &KILLS, images, cluster_suffix: None };
+        let spec = ClusterSpec { topology: KILLS.read()?, images, cluster_suffix: None };
         let name = spec.name(&Identity::of(&settings, &engine).await?);
         let ground = Self {
             bystander: format!("{name}-bystander"),

@@ -28,7 +28,7 @@ async fn nightly_a_load_balancer_that_was_killed_is_started_with_its_files() -> 
     let progress = shown();
     let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
     let offline = images.profile == "offline";
-    let spec = ClusterSpec { topology: &HA, images, cluster_suffix: None };
+    let spec = ClusterSpec { topology: HA.read()?, images, cluster_suffix: None };
     let acquire = async || {
         let (access, who) = (Access::Shared, "a live test of the load balancer");
         let patience = Deadline::after(PATIENCE);

@@ -96,7 +96,7 @@ impl Ground {
             cluster::down(&settings, &engine, &left.name, Force::No, WHO, deadline, &progress).await?;
         }
         let images_by_name = images.substitutions();
-        let spec = ClusterSpec { topology: &THREE, images, cluster_suffix: Some("kills".into()) };
+        let spec = ClusterSpec { topology: THREE.read()?, images, cluster_suffix: Some("kills".into()) };
         let (access, patience) = (Access::Exclusive, Deadline::after(PATIENCE));
         let lease = Lease::acquire(&settings, &engine, &spec, access, WHO, patience, &progress);
         Box::pin(lease).await?.release().await?;

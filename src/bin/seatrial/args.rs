@@ -386,7 +386,7 @@ impl Args {
 }
 
 /// The topology of this name; the parser has checked it.
-pub fn topology(name: &str) -> anyhow::Result<&'static Topology> {
+pub fn topology(name: &str) -> anyhow::Result<Topology> {
     Ok(Topology::named(name)?)
 }
 

@@ -283,6 +283,7 @@ fn cluster(error: &ClusterError) -> Option<Known> {
         | ClusterError::HalfUpgraded { .. }
         | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
         ClusterError::Topology(_) => Exit::Usage,
+        ClusterError::OwnTopology { .. } => Exit::Input,
         ClusterError::Fault(error) => return fault(error),
         _ => Exit::Unavailable,
     };

@@ -48,7 +48,7 @@ fn describe(suite: &Suite, args: &PlanArgs) -> anyhow::Result<String> {
     let needs = &suite.needs;
     let shape = match &args.topology {
         Some(name) => topology(name)?,
-        None => needs.topology,
+        None => needs.topology.read()?,
     };
     let access = match needs.access {
         Access::Shared => "shares its cluster with other suites",
@@ -59,7 +59,7 @@ fn describe(suite: &Suite, args: &PlanArgs) -> anyhow::Result<String> {
         "\n{}: {}\n  cluster {}: {planes} control plane{}, {workers} workers; {access}; at most {}\n",
         needs.name,
         suite.about,
-        shape.name,
+        shape.name(),
         if control_planes == 1 { "" } else { "s" },
         minutes(needs.budget)
     );

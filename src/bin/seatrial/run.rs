@@ -16,7 +16,7 @@ use seatrial::judge::upgrade::claims_below;
 use seatrial::progress::Progress;
 use seatrial::report::{self, Format, RunReport, Terminal};
 use seatrial::run::{Run, new_id};
-use seatrial::scenario::{Needs, ScenarioError};
+use seatrial::scenario::ScenarioError;
 use seatrial::suite::{Suite, upgraded};
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +64,8 @@ async fn whole(
     // A wrong word is refused before anything runs, be it the last one.
     versions.iter().try_for_each(image::check)?;
     let engine = Engine::connect(&settings.engine).await?;
-    let mut suites = chosen(args)?;
+    let mut suites = suites(&args.suite);
+    let topology = args.topology.as_deref().map(topology).transpose()?;
     let on = match &args.cluster {
         Some(name) => Some(down::named(settings, &engine, Some(name)).await?),
         None => None,
@@ -92,6 +93,7 @@ async fn whole(
                 }
             };
             begun.cluster = on.clone();
+            begun.topology.clone_from(&topology);
             begun.budgets.clone_from(&budgets);
             errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
             begun.end(verdict(&begun, &errors)?)?;
@@ -145,19 +147,6 @@ fn versions(settings: &Settings, args: &RunArgs) -> Vec<Option<String>> {
         [] => vec![settings.kubernetes.clone()],
         several => several.iter().map(|v| Some(v.trim_start_matches('v').to_owned())).collect(),
     }
-}
-
-/// The suites, on another topology where one was asked for.
-fn chosen(args: &RunArgs) -> anyhow::Result<Vec<&'static Suite>> {
-    let suites = suites(&args.suite);
-    let Some(name) = &args.topology else { return Ok(suites) };
-    let topology = topology(name)?;
-    let moved = |suite: &&'static Suite| {
-        let needs = Needs { topology, ..suite.needs };
-        // A few bytes for the life of the process: suites are statics everywhere else.
-        &*Box::leak(Box::new(Suite { about: suite.about, needs, story: suite.story }))
-    };
-    Ok(suites.iter().map(moved).collect())
 }
 
 /// Whether these suites prove every claim that D5 is on, and not D5 itself.

@@ -43,9 +43,9 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AcquireMode {
     /// An existing cluster, else a new one.
-    Make,
+    CreateOrReuse,
     /// An existing cluster only.
-    Find,
+    Existing,
     /// An existing cluster, to resume its upgrade.
     Upgrade,
 }
@@ -83,7 +83,7 @@ impl Lease {
             let wanted = Wanted {
                 name: spec.numbered(&identity, number),
                 profile: spec.images.profile.clone(),
-                topology: spec.topology,
+                topology: spec.topology.clone(),
                 kubernetes: spec.images.kubernetes.clone(),
                 image: spec.images.node.reference.clone(),
                 workloads: spec.workloads(),

@@ -34,7 +34,7 @@ impl Kind<'_> {
         // Before the first file: a reap must not take away what is collected.
         let collecting = Collecting::in_folder(&dir)?;
         let folder = Folder::new(&dir, &self.settings.secrets);
-        folder.text(CONFIG, wanted.topology.yaml);
+        folder.text(CONFIG, wanted.topology.yaml());
         folder.text("kind-create.log", output);
         match self.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await {
             Ok(containers) => {

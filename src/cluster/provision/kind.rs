@@ -55,7 +55,7 @@ impl Kind<'_> {
         mut detail: impl FnMut(&str) + Send,
     ) -> Result<(), ClusterError> {
         let (config, kubeconfig) = (dir.join("kind.yaml"), dir.join("kubeconfig"));
-        write_private(&config, wanted.topology.yaml.as_bytes())
+        write_private(&config, wanted.topology.yaml().as_bytes())
             .map_err(|e| ClusterError::file("write", &config, e))?;
         let _ = std::fs::remove_file(&kubeconfig);
         let exec = self

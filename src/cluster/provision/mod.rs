@@ -112,9 +112,9 @@ impl Provisioner<'_> {
     async fn usable(&self) -> Result<(Found, ClusterState), ClusterError> {
         // Otherwise a cluster is made that nobody here can reach.
         self.engine.check_network().await?;
-        let shape = self.wanted.topology.shape()?;
-        let balancer = usize::from(shape.control_planes > 1);
-        let nodes = shape.control_planes + shape.workers + balancer;
+        let topology = &self.wanted.topology;
+        let balancer = usize::from(topology.control_planes() > 1);
+        let nodes = topology.control_planes() + topology.workers() + balancer;
         let name = &self.wanted.name;
         let found = state::look(self.settings, self.engine, name).await?;
         let state = found.state(Some(nodes), Timestamp::now());
@@ -342,7 +342,7 @@ impl Provisioner<'_> {
         let identity = Identity::of(settings, engine).await?;
         let mut record = Record {
             name: wanted.name.clone(),
-            topology: wanted.topology.name.into(),
+            topology: wanted.topology.name().into(),
             kubernetes: wanted.kubernetes.clone(),
             made_as: None,
             planned: None,

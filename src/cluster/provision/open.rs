@@ -32,7 +32,7 @@ pub(crate) async fn open(
     let kubeconfig = dir.join("kubeconfig");
     let cluster = Cluster {
         name: name.clone(),
-        topology: wanted.topology,
+        topology: wanted.topology.clone(),
         kubernetes: wanted.kubernetes.clone(),
         image: wanted.image.clone(),
         dir,

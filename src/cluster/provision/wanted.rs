@@ -1,5 +1,7 @@
 //! What a cluster is made from.
 
+use std::path::Path;
+
 use crate::cluster::state::record::Record;
 use crate::cluster::topology::{TOPOLOGIES, Topology};
 use crate::cluster::{ClusterError, names};
@@ -11,7 +13,7 @@ pub(crate) struct Wanted {
     pub name: String,
     /// The image profile; empty where the cluster is only found, and never made.
     pub profile: String,
-    pub topology: &'static Topology,
+    pub topology: Topology,
     pub kubernetes: String,
     pub image: String,
     pub workloads: Vec<String>,
@@ -25,13 +27,8 @@ impl Wanted {
         let unknown = || ClusterError::Unknown { name: name.into() };
         let record = Record::read(&dir).ok_or_else(unknown)?;
         let topology = match TOPOLOGIES.iter().find(|t| t.name == record.topology) {
-            Some(topology) => *topology,
-            None => {
-                // Somebody's own, known by its file alone. A few kilobytes for the life of the
-                // process; a command line needs one.
-                let yaml = std::fs::read_to_string(dir.join("kind.yaml")).map_err(|_| unknown())?;
-                Box::leak(Box::new(Topology { name: record.topology.leak(), yaml: yaml.leak() }))
-            }
+            Some(source) => source.read()?,
+            None => own_topology(&dir, record.topology, unknown)?,
         };
         Ok(Self {
             name: record.name,
@@ -41,5 +38,19 @@ impl Wanted {
             image: record.image,
             workloads: record.workloads,
         })
+    }
+}
+
+/// A topology that does not come with seatrial is known by the file that kind was given.
+fn own_topology(
+    dir: &Path,
+    name: String,
+    unknown: impl Fn() -> ClusterError,
+) -> Result<Topology, ClusterError> {
+    let path = dir.join("kind.yaml");
+    match std::fs::read_to_string(&path) {
+        Ok(yaml) => Topology::read(name, yaml).map_err(|source| ClusterError::OwnTopology { path, source }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(unknown()),
+        Err(error) => Err(ClusterError::file("read", &path, error)),
     }
 }

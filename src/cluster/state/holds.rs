@@ -304,7 +304,7 @@ mod tests {
         let client = Client::try_from(kube::Config::new(uri)).unwrap();
         let cluster = Cluster {
             name: "c".into(),
-            topology: &crate::cluster::ONE,
+            topology: crate::cluster::ONE.read().unwrap(),
             kubernetes: "1.34.4".into(),
             image: "node:1".into(),
             dir: "/nowhere".into(),

@@ -1,4 +1,4 @@
-//! Classifies a cluster as absent, complete, partial or somebody else's, from listed facts.
+//! Classifies a cluster as absent, complete, partial or foreign, from listed facts.
 
 pub(crate) mod holds;
 mod made;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::lease::lock::{Access, Entering, LockError, LockFiles};
-use super::topology::TOPOLOGIES;
+use super::topology::Topology;
 use super::{ClusterError, names};
 use crate::config::{Settings, StateId};
 use crate::deadline::{Deadline, age, words};
@@ -57,17 +57,17 @@ pub(crate) enum Owner {
     Nobody,
 }
 
-/// What to do with it.
+/// Whether a cluster is there, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClusterState {
     /// There are no containers.
     Absent,
     /// It was made completely and every container is there.
-    Whole,
+    Complete,
     /// Parts of it are there: it must be made again. The text says why.
-    Half(String),
+    Partial(String),
     /// It is not ours to touch. The text says why.
-    Elsewhere(String),
+    Foreign(String),
 }
 
 /// For somebody who removes a cluster to come to its end.
@@ -214,8 +214,8 @@ impl Found {
     /// planes. Somebody else's network may have the name: a container of the cluster is in it, or our record tells.
     pub fn has_network(&self) -> bool {
         let recorded = || {
-            let known = self.record.as_ref()?;
-            TOPOLOGIES.iter().find(|t| t.name == known.topology).map(|t| t.control_planes() > 1)
+            let known = Topology::named(&self.record.as_ref()?.topology).ok()?;
+            Some(known.control_planes() > 1)
         };
         self.containers.iter().any(|c| c.networks.contains(&self.name)) || recorded().unwrap_or(false)
     }

@@ -4,6 +4,7 @@ pub(crate) mod spec;
 pub mod timing;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,10 +12,29 @@ use serde::Deserialize;
 use crate::config;
 use timing::{Election, FailureTiming};
 
-/// A kind configuration with a name. Everything that is known of a topology is read from its
-/// YAML, so that what is shown is what runs.
+/// A kind configuration with a name, read and found usable. Everything that is known of a topology is read from its
+/// YAML: what is shown is what runs. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    name: String,
+    yaml: String,
+    shape: Shape,
+}
+
+/// What a topology's YAML says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topology {
+struct Shape {
+    control_planes: usize,
+    workers: usize,
+    timing: FailureTiming,
+}
+
+/// The name and the YAML of a topology, for a `static`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopologySource {
     /// Its name: part of the cluster's name, so lower case letters, digits and `-` only.
     pub name: &'static str,
     /// kind's configuration, `kind.x-k8s.io/v1alpha4`.
@@ -22,34 +42,38 @@ pub struct Topology {
 }
 
 /// One node that is control plane and worker at once.
-pub static ONE: Topology = Topology { name: "one", yaml: include_str!("../../../kind-config/one.yaml") };
+pub static ONE: TopologySource =
+    TopologySource { name: "one", yaml: include_str!("../../../kind-config/one.yaml") };
 /// A control plane and two workers; a lost node is noticed after seconds.
-pub static THREE: Topology =
-    Topology { name: "three", yaml: include_str!("../../../kind-config/three.yaml") };
+pub static THREE: TopologySource =
+    TopologySource { name: "three", yaml: include_str!("../../../kind-config/three.yaml") };
 /// A control plane and two workers with Kubernetes' own failure timing: minutes.
-pub static THREE_DEFAULTS: Topology =
-    Topology { name: "three-defaults", yaml: include_str!("../../../kind-config/three-defaults.yaml") };
+pub static THREE_DEFAULTS: TopologySource =
+    TopologySource { name: "three-defaults", yaml: include_str!("../../../kind-config/three-defaults.yaml") };
 
 /// Three control planes behind a load balancer, and two workers: one control plane may be lost.
-pub static HA: Topology = Topology { name: "ha", yaml: include_str!("../../../kind-config/ha.yaml") };
+pub static HA: TopologySource =
+    TopologySource { name: "ha", yaml: include_str!("../../../kind-config/ha.yaml") };
 
 /// Every topology that comes with seatrial.
-pub static TOPOLOGIES: &[&Topology] = &[&ONE, &THREE, &THREE_DEFAULTS, &HA];
+pub static TOPOLOGIES: &[&TopologySource] = &[&ONE, &THREE, &THREE_DEFAULTS, &HA];
 
 /// A topology that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
     /// No topology of this name.
-    #[error("no topology is called {name}; there are {}", names())]
+    #[error("no topology is called {name}; there are {known}")]
     Unknown {
         /// The name asked for.
         name: String,
+        /// The names of those that are known.
+        known: String,
     },
     /// Its YAML cannot be read.
     #[error("failed to read topology {name}: {reason}")]
     Yaml {
         /// The topology.
-        name: &'static str,
+        name: String,
         /// What is wrong, with the place.
         reason: String,
     },
@@ -57,38 +81,71 @@ pub enum TopologyError {
     #[error("topology {name} has no node with the role control-plane")]
     NoControlPlane {
         /// The topology.
-        name: &'static str,
+        name: String,
     },
 }
 
-/// What a topology's YAML says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Number of control planes, at least 1.
-    pub control_planes: usize,
-    /// Number of workers.
-    pub workers: usize,
-    /// The failure timing that results from its patches.
-    pub timing: FailureTiming,
-}
-
-impl Topology {
-    /// The topology of this name.
-    ///
-    /// # Errors
-    /// [`TopologyError::Unknown`], listing the names there are.
-    pub fn named(name: &str) -> Result<&'static Topology, TopologyError> {
-        let found = TOPOLOGIES.iter().copied().find(|t| t.name == name);
-        found.ok_or_else(|| TopologyError::Unknown { name: name.into() })
-    }
-
-    /// Reads the YAML. Made once for a topology before anything is created from it.
+impl TopologySource {
+    /// Reads the YAML.
     ///
     /// # Errors
     /// [`TopologyError`] with the place in the YAML.
-    pub fn shape(&self) -> Result<Shape, TopologyError> {
-        let name = self.name;
-        let config: KindConfig = read(name, self.yaml)?;
+    pub fn read(&self) -> Result<Topology, TopologyError> {
+        Topology::read(self.name, self.yaml)
+    }
+}
+
+impl Topology {
+    /// Reads kind's configuration. `name` becomes a part of the cluster's name: lower case letters, digits and `-`
+    /// only.
+    ///
+    /// # Errors
+    /// [`TopologyError`] with the place in the YAML.
+    pub fn read(name: impl Into<String>, yaml: impl Into<String>) -> Result<Self, TopologyError> {
+        let (name, yaml) = (name.into(), yaml.into());
+        let shape = Shape::read(&name, &yaml)?;
+        Ok(Self(Arc::new(Parts { name, yaml, shape })))
+    }
+
+    /// The topology of this name that comes with seatrial.
+    ///
+    /// # Errors
+    /// [`TopologyError::Unknown`], listing the names.
+    pub fn named(name: &str) -> Result<Self, TopologyError> {
+        let known = || TOPOLOGIES.iter().map(|t| t.name).collect::<Vec<_>>().join(", ");
+        let unknown = || TopologyError::Unknown { name: name.into(), known: known() };
+        TOPOLOGIES.iter().find(|t| t.name == name).ok_or_else(unknown)?.read()
+    }
+
+    /// Its name: part of the cluster's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// kind's configuration, `kind.x-k8s.io/v1alpha4`.
+    pub fn yaml(&self) -> &str {
+        &self.0.yaml
+    }
+
+    /// Number of control planes, at least 1.
+    pub fn control_planes(&self) -> usize {
+        self.0.shape.control_planes
+    }
+
+    /// Number of workers.
+    pub fn workers(&self) -> usize {
+        self.0.shape.workers
+    }
+
+    /// The failure timing: Kubernetes' defaults, changed by the YAML's patches.
+    pub fn timing(&self) -> FailureTiming {
+        self.0.shape.timing
+    }
+}
+
+impl Shape {
+    fn read(name: &str, yaml: &str) -> Result<Self, TopologyError> {
+        let config: KindConfig = read(name, yaml)?;
         let roles: Vec<&str> = match config.nodes.as_deref() {
             // kind makes one control plane when no node is listed.
             None | Some([]) => vec!["control-plane"],
@@ -96,7 +153,7 @@ impl Topology {
         };
         let count = |role| roles.iter().filter(|r| **r == role).count();
         if count("control-plane") == 0 {
-            return Err(TopologyError::NoControlPlane { name });
+            return Err(TopologyError::NoControlPlane { name: name.into() });
         }
         let mut timing = FailureTiming::default();
         // A KubeletConfiguration is taken from the first node only (kind issue 3849), whose own
@@ -105,30 +162,11 @@ impl Topology {
         let own = first.map(|n| n.kubeadm_config_patches.as_slice()).unwrap_or_default();
         for patch in config.kubeadm_config_patches.iter().chain(own) {
             let patch: Patch = read(name, patch)?;
-            apply(&mut timing, &patch).map_err(|reason| TopologyError::Yaml { name, reason })?;
+            apply(&mut timing, &patch).map_err(|reason| TopologyError::Yaml { name: name.into(), reason })?;
         }
         let (control_planes, workers) = (count("control-plane"), count("worker"));
-        Ok(Shape { control_planes, workers, timing })
+        Ok(Self { control_planes, workers, timing })
     }
-
-    /// Number of control planes; 1 when the YAML cannot be read, which [`Topology::shape`] reports.
-    pub fn control_planes(&self) -> usize {
-        self.shape().map_or(1, |s| s.control_planes)
-    }
-
-    /// Number of workers; 0 when the YAML cannot be read.
-    pub fn workers(&self) -> usize {
-        self.shape().map_or(0, |s| s.workers)
-    }
-
-    /// The failure timing: Kubernetes' defaults, changed by the YAML's patches.
-    pub fn timing(&self) -> FailureTiming {
-        self.shape().map(|s| s.timing).unwrap_or_default()
-    }
-}
-
-fn names() -> String {
-    TOPOLOGIES.iter().map(|t| t.name).collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Deserialize)]
@@ -200,10 +238,10 @@ impl ExtraArgs {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(name: &'static str, yaml: &str) -> Result<T, TopologyError> {
+fn read<T: serde::de::DeserializeOwned>(name: &str, yaml: &str) -> Result<T, TopologyError> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     serde_saphyr::from_str_with_options(yaml, options)
-        .map_err(|error| TopologyError::Yaml { name, reason: error.to_string() })
+        .map_err(|error| TopologyError::Yaml { name: name.into(), reason: error.to_string() })
 }
 
 fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), String> {
@@ -262,24 +300,29 @@ fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    fn timing(source: TopologySource) -> FailureTiming {
+        source.read().unwrap().timing()
+    }
+
     #[test]
     fn every_listed_topology_can_be_read_and_found() {
-        for topology in TOPOLOGIES {
-            topology.shape().unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(Topology::named(topology.name).unwrap(), *topology);
+        for source in TOPOLOGIES {
+            let topology = source.read().unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(Topology::named(source.name).unwrap(), topology);
         }
-        assert_eq!((THREE.control_planes(), THREE.workers()), (1, 2));
-        assert_eq!((ONE.control_planes(), ONE.workers()), (1, 0));
-        assert_eq!((HA.control_planes(), HA.workers()), (3, 2));
+        let [one, three, ha] = [ONE, THREE, HA].map(|source| source.read().unwrap());
+        assert_eq!((three.control_planes(), three.workers()), (1, 2));
+        assert_eq!((one.control_planes(), one.workers()), (1, 0));
+        assert_eq!((ha.control_planes(), ha.workers()), (3, 2));
     }
 
     #[test]
     fn timing_comes_from_the_patches_and_else_from_kubernetes() {
-        let FailureTiming { status_update, lease, monitor_period, grace, toleration, .. } = THREE.timing();
+        let FailureTiming { status_update, lease, monitor_period, grace, toleration, .. } = timing(THREE);
         let seconds = [status_update, lease, monitor_period, grace, toleration].map(|t| t.as_secs());
         assert_eq!(seconds, [2, 8, 1, 15, 5]);
-        assert_eq!(THREE_DEFAULTS.timing(), FailureTiming::default());
-        insta::assert_snapshot!(THREE.timing().node_loss().to_string(), @r"
+        assert_eq!(timing(THREE_DEFAULTS), FailureTiming::default());
+        insta::assert_snapshot!(timing(THREE).node_loss().to_string(), @r"
          15.0 s  silence until the node is Unknown: node-monitor-grace-period
           1.0 s  the node controller's next look: node-monitor-period
           5.0 s  pods tolerate the unreachable taint
@@ -304,24 +347,24 @@ mod tests {
     fn a_controller_manager_without_the_api_ends_before_heartbeats_are_too_old() {
         let seconds = |e: Election| [e.lease, e.renew, e.retry].map(|t| t.as_secs());
         for topology in TOPOLOGIES {
-            let timing = topology.timing();
+            let timing = timing(**topology);
             let election = timing.election.expect(topology.name);
             assert!(election.renew + election.retry < timing.grace, "{}", topology.name);
         }
-        assert_eq!(THREE.timing().election.map(seconds), Some([15, 10, 2]));
-        assert_eq!(HA.timing().election.map(seconds), Some([10, 8, 1]));
-        assert_eq!(THREE_DEFAULTS.timing().election.map(seconds), Some([15, 10, 2]));
-        assert_eq!(HA.timing().etcd_election, Duration::from_secs(2));
-        assert_eq!(THREE.timing().etcd_election, Duration::from_millis(200));
-        assert_eq!(HA.timing().node_loss().total, THREE.timing().node_loss().total + Duration::from_secs(5));
-        assert_eq!(HA.timing().leader_loss().total, Duration::from_millis(49_400));
+        assert_eq!(timing(THREE).election.map(seconds), Some([15, 10, 2]));
+        assert_eq!(timing(HA).election.map(seconds), Some([10, 8, 1]));
+        assert_eq!(timing(THREE_DEFAULTS).election.map(seconds), Some([15, 10, 2]));
+        assert_eq!(timing(HA).etcd_election, Duration::from_secs(2));
+        assert_eq!(timing(THREE).etcd_election, Duration::from_millis(200));
+        assert_eq!(timing(HA).node_loss().total, timing(THREE).node_loss().total + Duration::from_secs(5));
+        assert_eq!(timing(HA).leader_loss().total, Duration::from_millis(49_400));
     }
 
     #[test]
     fn a_list_of_arguments_is_read_like_a_map() {
-        let list = Topology {
-            name: "list",
-            yaml: r#"
+        let list = Topology::read(
+            "list",
+            r#"
 kind: Cluster
 kubeadmConfigPatches:
 - |
@@ -329,22 +372,19 @@ kubeadmConfigPatches:
   controllerManager:
     extraArgs: [{name: node-monitor-grace-period, value: 1m30s}]
 "#,
-        };
-        let shape = list.shape().unwrap();
-        assert_eq!((shape.control_planes, shape.workers), (1, 0));
-        assert_eq!(shape.timing.grace, Duration::from_secs(90));
+        )
+        .unwrap();
+        assert_eq!((list.control_planes(), list.workers()), (1, 0));
+        assert_eq!(list.timing().grace, Duration::from_secs(90));
     }
 
     #[test]
     fn a_wrong_value_is_named_with_its_topology() {
-        let wrong = Topology {
-            name: "wrong",
-            yaml: "kubeadmConfigPatches: ['{kind: KubeletConfiguration, nodeStatusUpdateFrequency: often}']",
-        };
-        let error = wrong.shape().unwrap_err().to_string();
+        let yaml = "kubeadmConfigPatches: ['{kind: KubeletConfiguration, nodeStatusUpdateFrequency: often}']";
+        let error = Topology::read("wrong", yaml).unwrap_err().to_string();
         assert!(error.contains("topology wrong") && error.contains("often"), "{error}");
-        let workers = Topology { name: "w", yaml: "nodes: [{role: worker}]" };
-        assert!(matches!(workers.shape(), Err(TopologyError::NoControlPlane { .. })));
+        let workers = Topology::read("w", "nodes: [{role: worker}]");
+        assert!(matches!(workers, Err(TopologyError::NoControlPlane { .. })));
         assert_eq!(
             Topology::named("four").unwrap_err().to_string(),
             "no topology is called four; there are one, three, three-defaults, ha",

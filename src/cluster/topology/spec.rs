@@ -11,7 +11,7 @@ use crate::image::ImageSet;
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
     /// The topology.
-    pub topology: &'static Topology,
+    pub topology: Topology,
     /// The images.
     pub images: ImageSet,
     /// Keeps it apart from the clusters that are shared: the end of its name, of lower case letters
@@ -24,7 +24,7 @@ impl ClusterSpec {
     /// topology's YAML, the node image's content, the workloads' images, the Kubernetes version.
     pub fn hash(&self) -> String {
         let ImageSet { kubernetes, node, workloads, .. } = &self.images;
-        let mut parts: Vec<&str> = vec![self.topology.yaml, kubernetes, &node.reference, &node.id];
+        let mut parts: Vec<&str> = vec![self.topology.yaml(), kubernetes, &node.reference, &node.id];
         for (role, image) in workloads {
             parts.extend([role.as_str(), &image.reference, &image.built_from]);
         }
@@ -41,7 +41,7 @@ impl ClusterSpec {
     /// the state folder and the engine: two users of one engine never want the same name.
     pub fn name(&self, identity: &Identity) -> String {
         let suffix = self.cluster_suffix.as_ref().map(|a| format!("-{a}")).unwrap_or_default();
-        format!("seatrial-{}-{}-{}{suffix}", self.topology.name, self.hash(), identity.tag())
+        format!("seatrial-{}-{}-{}{suffix}", self.topology.name(), self.hash(), identity.tag())
     }
 
     /// The name of the `number`th cluster of this spec, from 1: those before it were upgraded, or are kept.
@@ -86,8 +86,8 @@ mod tests {
             },
             workloads: [("nginx-old".to_owned(), nginx)].into(),
         };
-        static SMALL: Topology = Topology { name: "small", yaml: "nodes: [{role: control-plane}]" };
-        ClusterSpec { topology: &SMALL, images, cluster_suffix: None }
+        let topology = Topology::read("small", "nodes: [{role: control-plane}]").unwrap();
+        ClusterSpec { topology, images, cluster_suffix: None }
     }
 
     fn us() -> Identity {
@@ -116,8 +116,11 @@ mod tests {
             change(&mut other);
             other.hash()
         };
-        assert_ne!(base, changed(|s| s.topology = &THREE));
-        assert_ne!(changed(|s| s.topology = &ONE), changed(|s| s.topology = &THREE));
+        assert_ne!(base, changed(|s| s.topology = THREE.read().unwrap()));
+        assert_ne!(
+            changed(|s| s.topology = ONE.read().unwrap()),
+            changed(|s| s.topology = THREE.read().unwrap())
+        );
         assert_ne!(base, changed(|s| s.images.kubernetes = "1.35.4".into()));
         assert_ne!(base, changed(|s| s.images.node.id = "k2".into()));
         assert_ne!(base, changed(|s| s.images.workloads.clear()));
@@ -129,6 +132,7 @@ mod tests {
     #[test]
     fn names_fit_what_kind_allows() {
         for topology in crate::cluster::TOPOLOGIES {
+            let topology = topology.read().unwrap();
             let spec = ClusterSpec { topology, cluster_suffix: Some("upgrade".into()), ..spec() };
             let name = spec.numbered(&us(), 99);
             assert!(name.len() <= 50, "{name}: node names must be host names");
