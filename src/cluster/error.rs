@@ -21,8 +21,10 @@ pub enum ClusterError {
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// The topology of a cluster, which does not come with seatrial, cannot be used.
-    #[error("failed to use {}", .path.display())]
+    #[error("failed to use the topology of cluster {name}, {}", .path.display())]
     OwnTopology {
+        /// The cluster.
+        name: String,
         /// The file in the cluster's folder.
         path: PathBuf,
         /// What is wrong with it.
@@ -238,7 +240,9 @@ impl ClusterError {
             Self::HalfUpgraded { name, to: Some(to), .. } => Some(format!(
                 "seatrial upgrade --cluster {name} --to {to} goes on; seatrial down {name} removes it"
             )),
-            Self::HalfUpgraded { name, to: None, .. } => Some(format!("seatrial down {name}")),
+            Self::HalfUpgraded { name, to: None, .. } | Self::OwnTopology { name, .. } => {
+                Some(format!("seatrial down {name}"))
+            }
             Self::WrongKubeconfig { path, .. } => Some(format!("rm {}; it is written anew", path.display())),
             Self::Create { reason, .. } if reason.contains("executable file not found") => {
                 Some("install Docker's command line".into())

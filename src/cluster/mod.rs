@@ -6,51 +6,40 @@ pub mod state;
 pub mod topology;
 
 mod clusters;
+mod delete;
 mod error;
+mod list;
 mod names;
 mod outage;
 mod program;
 mod provision;
 mod reap;
+mod up;
 
 use std::path::PathBuf;
 
 use crate::client::Client;
-use crate::config::Settings;
-use crate::engine::{Container, Engine, EngineError};
+use crate::engine::{Container, Engine};
 use crate::node::{Node, ROLE_LABEL, Role};
-use crate::progress::Progress;
 
-pub use clusters::{ClusterSummary, Force, ListedState, NodeSummary, down, find, list, load, up};
+pub use clusters::Clusters;
+pub use delete::Force;
 pub use error::ClusterError;
 pub use lease::Lease;
 pub use lease::lock::{Access, Holder};
-pub use outage::{OutageSpec, OutageStage, all_open_faults, open_faults, outage, start_outage};
+pub use list::{ClusterSummary, ListedState, NodeSummary};
+pub use outage::{OutageSpec, OutageStage, all_open_faults, open_faults, start_outage};
 pub use provision::load_balancer::{LoadBalancer, Substitute};
 pub use ready::{Ready, out_of_service};
+pub use reap::ReapOptions;
 pub use reap::decision::{Action, Reaped};
-pub use reap::interrupted::{remove_incomplete, remove_made};
-pub use reap::watcher::{start_watcher, watch, watch_arguments};
-pub use reap::{ReapOptions, reap};
+pub use reap::watcher::{start_watcher, watch_arguments};
 pub use state::owner::Identity;
 pub use state::record::is_kept;
 pub use state::upgrade::{JournalEntry, origin, unfinished};
 pub use topology::spec::ClusterSpec;
 pub use topology::timing::{Budget, Election, FailureTiming};
-pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology, TopologySource};
-
-/// Says before anything is built or pulled that no cluster could be reached, or that none could be made.
-///
-/// # Errors
-/// [`EngineError::OtherNetwork`](crate::engine::EngineError::OtherNetwork). A proxy on the loopback is no error here:
-/// a cluster that is there already can be used all the same.
-pub async fn foresee(settings: &Settings, engine: &Engine, progress: &Progress) -> Result<(), EngineError> {
-    engine.check_network().await?;
-    if let Err(error) = settings.proxies.check() {
-        progress.say(&format!("no cluster can be made: {error}"));
-    }
-    Ok(())
-}
+pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topologies, Topology, TopologySource};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -10,16 +10,16 @@ use serde_json::Value;
 
 use super::lease::Lease;
 use super::lease::lock::Access;
-use super::{ClusterError, names, program as command_line};
+use super::{ClusterError, Clusters, names, program as command_line};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::fault::{self, Fault, FaultError, HealOutcome, Intent, Owner, PodOn, Reach, Target};
-use crate::progress::Progress;
 
-/// What is to happen, and for how long.
+/// The fault of an outage, where it is injected, and for how long.
 #[derive(Debug)]
 pub struct OutageSpec<'a> {
+    /// The cluster.
+    pub cluster: &'a str,
     /// The fault.
     pub fault: &'a dyn Fault,
     /// The node, by its whole name.
@@ -66,49 +66,46 @@ const HEAL: Duration = Duration::from_secs(180);
 /// Time to inject.
 const INJECT: Duration = Duration::from_secs(180);
 
-/// Leases the cluster for itself, injects, waits until the time is over or `cut_short` resolves,
-/// clears, waits until the cluster is ready again, and releases it. `stage` is told how far it is.
-///
-/// # Errors
-/// [`ClusterError`]; whatever was injected is cleared all the same.
-///
-/// # Cancellation
-/// What is open stays open until the next lease or a reap: use `cut_short`.
-#[expect(clippy::too_many_arguments, reason = "those of a lease, and what to do with it")]
-pub async fn outage(
-    settings: &Settings,
-    engine: &Engine,
-    cluster: &str,
-    spec: &OutageSpec<'_>,
-    holder: &str,
-    patience: Deadline,
-    progress: &Progress,
-    stage: impl Fn(OutageStage),
-    cut_short: impl Future<Output = ()>,
-) -> Result<(), ClusterError> {
-    tokio::pin!(cut_short);
-    let lease = Lease::existing(settings, engine, cluster, Access::Exclusive, holder, patience, progress);
-    let lease = tokio::select! {
-        lease = Box::pin(lease) => lease?,
-        () = &mut cut_short => return Ok(()),
-    };
-    stage(OutageStage::Leased);
-    let broke = tokio::select! {
-        broke = Box::pin(broken(&lease, spec, &stage)) => broke,
-        () = &mut cut_short => Ok(()),
-    };
-    stage(OutageStage::Clearing);
-    let intents = lease.intents()?;
-    let healed = fault::heal_all(engine, &intents, Deadline::after(HEAL)).await?;
-    for one in healed {
-        if let HealOutcome::Restored(proof) | HealOutcome::Gone(proof) = one.outcome {
-            stage(OutageStage::Cleared { proof });
+impl Clusters {
+    /// Leases the cluster for itself, injects, waits until the time is over or `cut_short` resolves,
+    /// clears, waits until the cluster is ready again, and releases it. `stage` is told how far it is.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; whatever was injected is cleared all the same.
+    ///
+    /// # Cancellation
+    /// What is open stays open until the next lease or a reap: use `cut_short`.
+    pub async fn outage(
+        &self,
+        spec: &OutageSpec<'_>,
+        patience: Deadline,
+        stage: impl Fn(OutageStage),
+        cut_short: impl Future<Output = ()>,
+    ) -> Result<(), ClusterError> {
+        tokio::pin!(cut_short);
+        let lease = self.existing(spec.cluster, Access::Exclusive, patience);
+        let lease = tokio::select! {
+            lease = Box::pin(lease) => lease?,
+            () = &mut cut_short => return Ok(()),
+        };
+        stage(OutageStage::Leased);
+        let broke = tokio::select! {
+            broke = Box::pin(broken(&lease, spec, &stage)) => broke,
+            () = &mut cut_short => Ok(()),
+        };
+        stage(OutageStage::Clearing);
+        let intents = lease.intents()?;
+        let healed = fault::heal_all(&self.engine, &intents, Deadline::after(HEAL)).await?;
+        for one in healed {
+            if let HealOutcome::Restored(proof) | HealOutcome::Gone(proof) = one.outcome {
+                stage(OutageStage::Cleared { proof });
+            }
         }
+        lease.settle().await?;
+        lease.release().await?;
+        stage(OutageStage::Released);
+        Ok(broke?)
     }
-    lease.settle().await?;
-    lease.release().await?;
-    stage(OutageStage::Released);
-    Ok(broke?)
 }
 
 async fn broken(

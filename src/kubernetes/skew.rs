@@ -84,6 +84,7 @@ impl State {
         let Some((oldest, newest)) = self.servers() else {
             return vec!["no API server is known".into()];
         };
+        let servers = Servers { oldest, newest };
         let mut broken = Vec::new();
         if newest.minors_ahead(oldest) > 1 {
             broken
@@ -94,18 +95,19 @@ impl State {
                 // Each speaks to the server of its own node: kubeadm's kubeconfigs say so.
                 let server =
                     self.control_planes[node].get(&Component::KubeApiserver).copied().unwrap_or(oldest);
-                against(&mut broken, &format!("{component} {version} of {node}"), version, server, server, 1);
+                let own = Servers { oldest: server, newest: server };
+                against(&mut broken, &format!("{component} {version} of {node}"), version, own, 1);
             }
         }
         for (node, version) in &self.kubelets {
             // Two for kubelets before 1.25.
             let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
-            against(&mut broken, &format!("kubelet {version} of {node}"), *version, oldest, newest, behind);
+            against(&mut broken, &format!("kubelet {version} of {node}"), *version, servers, behind);
         }
         for (node, version) in &self.proxies {
             let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
             let what = format!("kube-proxy {version} of {node}");
-            against(&mut broken, &what, *version, oldest, newest, behind);
+            against(&mut broken, &what, *version, servers, behind);
             if let Some(kubelet) = self.kubelets.get(node)
                 && version.minors_ahead(*kubelet).abs() > behind
             {
@@ -132,16 +134,17 @@ impl State {
     }
 }
 
-/// A part that must not be newer than any API server that it may speak to, and not more than so many
-/// minors older.
-fn against(
-    broken: &mut Vec<String>,
-    what: &str,
-    version: Version,
+/// The API servers that a part may speak to.
+#[derive(Clone, Copy)]
+struct Servers {
     oldest: Version,
     newest: Version,
-    behind: i64,
-) {
+}
+
+/// A part that must not be newer than any API server that it may speak to, and not more than so many
+/// minors older.
+fn against(broken: &mut Vec<String>, what: &str, version: Version, servers: Servers, behind: i64) {
+    let Servers { oldest, newest } = servers;
     // The policy speaks of minor versions only: a patch release ahead is fine.
     if version.minors_ahead(oldest) > 0 {
         broken.push(format!("{what} is ahead of kube-apiserver {oldest}"));

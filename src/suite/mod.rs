@@ -70,7 +70,7 @@ impl Run {
                 break;
             }
             let task = format!("suite {}", suite.needs.name);
-            if let Err(error) = self.progress.task(&task, suite.run(self)).await {
+            if let Err(error) = self.clusters.progress.task(&task, suite.run(self)).await {
                 errors.push((suite.needs.name, error));
             }
         }

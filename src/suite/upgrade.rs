@@ -143,7 +143,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
         }
     };
     let options = options(drain);
-    let work = upgrade::upgrade(&s.settings, &s.cluster, &options, &s.progress, &watcher);
+    let work = upgrade::upgrade(&s.clusters, &s.cluster, &options, &watcher);
     let bound = s.deadline().at_most(UPGRADE);
     match bound.bound(work).await {
         Ok(ended) => Ok(ended?.ending),
@@ -156,7 +156,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
 
 /// Builds or pulls what the upgrade needs, before anything is asked or written: a compiler takes the machine.
 async fn obtain(s: &Scenario) -> Result<(), Failure> {
-    Ok(upgrade::obtain_releases(&s.settings, &s.cluster, &options(DRAIN), &s.progress).await?)
+    Ok(upgrade::obtain_releases(&s.clusters, &s.cluster, &options(DRAIN)).await?)
 }
 
 fn options(drain: Duration) -> UpgradeOptions {

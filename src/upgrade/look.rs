@@ -24,6 +24,7 @@ use super::error::UpgradeError;
 use super::facts::{BudgetFacts, ClusterFacts, NodeFacts};
 use super::{STORE, Upgrading, programs_dir};
 use crate::client::{ApiError, Client};
+use crate::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::judge::upgrade::parts;
@@ -49,13 +50,12 @@ pub(super) const GLANCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The API or the engine, unless it is a node that is down: that is a fact.
 pub async fn facts(
-    name: &str,
-    engine: &Engine,
+    cluster: &Cluster,
     client: &Client,
-    nodes: &[Node],
     cordoned_by_us: BTreeSet<String>,
     deadline: Deadline,
 ) -> Result<ClusterFacts, UpgradeError> {
+    let Cluster { name, engine, nodes, .. } = cluster;
     let looked = try_join_all(nodes.iter().map(|node| on_node(engine, node, deadline))).await?;
     let listed = list::<KubeNode>(client, "the nodes").await?;
     let all = list::<Pod>(client, "the pods").await?;

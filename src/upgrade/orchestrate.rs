@@ -8,8 +8,7 @@ use super::{
     UpgradePlan, Version, Watcher,
 };
 use crate::cluster::state::record::Record;
-use crate::cluster::{Cluster, ClusterError, JournalEntry};
-use crate::config::Settings;
+use crate::cluster::{Cluster, ClusterError, Clusters, JournalEntry};
 use crate::deadline::Deadline;
 use crate::image::{self, Artefacts};
 use crate::progress::Progress;
@@ -55,11 +54,11 @@ const MEND: Duration = Duration::from_secs(20 * 60);
 /// # Errors
 /// [`UpgradeError::Refused`] with every reason, and what the cluster's API or the engine says.
 pub async fn plan_upgrade(
-    settings: &Settings,
+    clusters: &Clusters,
     cluster: &Cluster,
     options: &UpgradeOptions,
 ) -> Result<UpgradePlan, UpgradeError> {
-    Looked::at(settings, cluster, options, None).await.map(|l| l.plan)
+    Looked::at(clusters, cluster, options, None).await.map(|l| l.plan)
 }
 
 /// Builds or pulls what every hop of an upgrade needs. What is there already costs nothing: called before
@@ -68,23 +67,21 @@ pub async fn plan_upgrade(
 /// # Errors
 /// As [`plan_upgrade`], and what the image profile says.
 pub async fn obtain_releases(
-    settings: &Settings,
+    clusters: &Clusters,
     cluster: &Cluster,
     options: &UpgradeOptions,
-    progress: &Progress,
 ) -> Result<(), UpgradeError> {
-    let looked = Looked::at(settings, cluster, options, None).await?;
-    let profile = super::profile_of(settings, &cluster.engine, &cluster.image).await?;
+    let looked = Looked::at(clusters, cluster, options, None).await?;
+    let profile = super::profile_of(clusters, &cluster.image).await?;
     for hop in &looked.plan.hops {
-        let deadline = Deadline::after(BUILD);
-        image::artefacts(settings, &cluster.engine, &profile, &hop.to.to_string(), deadline, progress)
-            .await?;
+        let context = clusters.images(Deadline::after(BUILD));
+        image::artefacts(&context, &profile, &hop.to.to_string()).await?;
     }
     Ok(())
 }
 
 /// Upgrades a cluster in place. The caller has an exclusive lease on it, one of
-/// [`Lease::to_upgrade`](crate::cluster::Lease::to_upgrade) where an earlier upgrade was interrupted.
+/// [`Clusters::to_upgrade`] where an earlier upgrade was interrupted.
 ///
 /// What an earlier call has done is not done again: this is also how to go on.
 ///
@@ -94,16 +91,15 @@ pub async fn obtain_releases(
 /// # Cancellation
 /// As [`Upgrade::hop`].
 pub async fn upgrade(
-    settings: &Settings,
+    clusters: &Clusters,
     cluster: &Cluster,
     options: &UpgradeOptions,
-    progress: &Progress,
     watcher: Watcher<'_>,
 ) -> Result<Upgraded, UpgradeError> {
-    mend(cluster, progress).await?;
+    mend(cluster, &clusters.progress).await?;
     let client = cluster.client().await.map_err(lost)?;
-    let mut looked = Looked::at(settings, cluster, options, None).await?;
-    let profile = super::profile_of(settings, &cluster.engine, &cluster.image).await?;
+    let mut looked = Looked::at(clusters, cluster, options, None).await?;
+    let profile = super::profile_of(clusters, &cluster.image).await?;
     let control_planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
     // A step that is done already is no step of the plan: that one is not stopped after, then.
     let stop = match &options.stop_after {
@@ -115,35 +111,33 @@ pub async fn upgrade(
     let from = looked.plan.from;
     while let Some(hop) = looked.plan.hops.first() {
         let (version, known) = (hop.to.to_string(), hop.etcd.is_some() && hop.coredns.is_some());
-        let deadline = Deadline::after(BUILD);
-        let artefacts =
-            image::artefacts(settings, &cluster.engine, &profile, &version, deadline, progress).await?;
+        let context = clusters.images(Deadline::after(BUILD));
+        let artefacts = image::artefacts(&context, &profile, &version).await?;
         if !known {
             // Its kubeadm has said by now which etcd and CoreDNS it names: they are checked as well
             // before anything is touched.
-            looked = Looked::at(settings, cluster, options, Some(&artefacts)).await?;
+            looked = Looked::at(clusters, cluster, options, Some(&artefacts)).await?;
         }
         let Looked { plan, facts } = &looked;
         let Some(hop) = plan.hops.first() else { break };
         let work = Upgrade {
-            engine: &cluster.engine,
+            cluster,
             client: &client,
-            nodes: &cluster.nodes,
-            dir: &cluster.dir,
-            progress,
+            progress: &clusters.progress,
+            watcher,
             drain: options.drain,
             arrival: ARRIVAL,
         };
         watcher(UpgradeEvent::Planned { plan, before: &facts.state });
         let after = stop.as_ref().filter(|(to, _)| *to == hop.to).map(|(_, step)| step.as_str());
-        let ending = work.hop(plan, hop, facts, &artefacts, after, watcher).await?;
+        let ending = work.hop(plan, facts, &artefacts, after).await?;
         if let Ending::Stopped { .. } = ending {
             let state = super::state(&client).await?;
             return Ok(Upgraded { from, to: plan.to, ending, state });
         }
         note(&cluster.dir, hop.to, hop.steps.last().map(|step| &step.after))?;
         // The checks of the next hop are made from what runs now.
-        looked = Looked::at(settings, cluster, options, None).await?;
+        looked = Looked::at(clusters, cluster, options, None).await?;
     }
     finished(&cluster.dir, looked.plan.to)?;
     let state = super::state(&client).await?;
@@ -190,7 +184,7 @@ async fn mend(cluster: &Cluster, progress: &Progress) -> Result<(), UpgradeError
     let client = cluster.client().await.map_err(lost)?;
     let task = format!("mend {}", cluster.name);
     let deadline = Deadline::after(MEND);
-    progress.task(&task, super::mend(&cluster.engine, &client, &cluster.nodes, entry.hop, deadline)).await
+    progress.task(&task, super::mend(cluster, &client, entry.hop, deadline)).await
 }
 
 fn lost(error: ClusterError) -> UpgradeError {
@@ -205,14 +199,14 @@ struct Looked {
 impl Looked {
     /// `taken` is what has come for the next hop meanwhile.
     async fn at(
-        settings: &Settings,
+        clusters: &Clusters,
         cluster: &Cluster,
         options: &UpgradeOptions,
         taken: Option<&Artefacts>,
     ) -> Result<Self, UpgradeError> {
         let client = cluster.client().await.map_err(lost)?;
-        let profile = super::profile_of(settings, &cluster.engine, &cluster.image).await?;
-        let mut releases = super::releases(settings, &profile)?;
+        let profile = super::profile_of(clusters, &cluster.image).await?;
+        let mut releases = super::releases(&clusters.settings, &profile)?;
         taken.iter().for_each(|taken| super::learn(&mut releases, taken));
         let begun = JournalEntry::read(&cluster.dir).and_then(Result::ok);
         // An upgrade that is gone on with leads where it was to lead: what is noted of the cluster may
@@ -221,8 +215,7 @@ impl Looked {
         let interrupted = begun.as_ref().and_then(|entry| entry.interrupted());
         let ours = begun.map(|entry| entry.cordoned).unwrap_or_default();
         let deadline = Deadline::after(LOOK);
-        let (engine, nodes) = (&cluster.engine, &cluster.nodes);
-        let facts = super::facts(&cluster.name, engine, &client, nodes, ours, deadline).await?;
+        let facts = super::facts(cluster, &client, ours, deadline).await?;
         let facts = ClusterFacts { interrupted, ..facts };
         let to = match begun_to {
             Some(to) => to,
@@ -254,6 +247,7 @@ fn named(text: &str, now: &str, releases: &[ReleaseFacts]) -> Result<Version, Up
 mod tests {
     use super::*;
     use crate::cluster::state::upgrade::usable;
+    use crate::config::Settings;
 
     #[test]
     fn a_version_may_be_named_in_three_ways() {

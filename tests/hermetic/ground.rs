@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::state::record::Record;
 use seatrial::cluster::{
-    self, Action, ClusterError, ClusterSpec, Force, ListedState, ReapOptions, TopologySource,
+    Action, ClusterError, ClusterSpec, Clusters, Force, ListedState, ReapOptions, TopologySource,
 };
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;
@@ -109,6 +109,16 @@ impl Ground {
         self.has("three-worker")
     }
 
+    /// The clusters of this ground, for a test.
+    pub async fn clusters(&self) -> Clusters {
+        self.clusters_on(&self.fake).await
+    }
+
+    async fn clusters_on(&self, fake: &FakeEngine) -> Clusters {
+        let engine = fake.client().await.expect("the fake answers");
+        Clusters::new(self.settings.clone(), engine, Progress::silent(), "test")
+    }
+
     pub async fn reap(&self, options: ReapOptions) -> Result<Vec<Action>, ClusterError> {
         self.reap_on(&self.fake, options).await
     }
@@ -118,20 +128,17 @@ impl Ground {
         fake: &FakeEngine,
         options: ReapOptions,
     ) -> Result<Vec<Action>, ClusterError> {
-        let engine = fake.client().await.expect("the fake answers");
-        let done = cluster::reap(&self.settings, &engine, options, &Progress::silent()).await?;
+        let done = self.clusters_on(fake).await.reap(options).await?;
         Ok(done.into_iter().map(|one| one.action).collect())
     }
 
     pub async fn down(&self, name: &str, force: Force) -> Result<(), ClusterError> {
-        let (engine, quiet) = (self.fake.client().await.expect("the fake answers"), Progress::silent());
         let deadline = Deadline::after(Duration::from_secs(5));
-        cluster::down(&self.settings, &engine, name, force, "test", deadline, &quiet).await
+        self.clusters().await.delete(name, force, deadline).await
     }
 
     pub async fn list(&self) -> Result<Vec<(String, ListedState)>, ClusterError> {
-        let engine = self.fake.client().await.expect("the fake answers");
-        let all = cluster::list(&self.settings, &engine).await?;
+        let all = self.clusters().await.list().await?;
         Ok(all.into_iter().map(|one| (one.name, one.state)).collect())
     }
 

@@ -3,10 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::lease::lock::LockFiles;
-use seatrial::cluster::{Access, Action, ClusterError, Force, Lease, ListedState, ReapOptions};
+use seatrial::cluster::{Access, Action, ClusterError, Force, ListedState, ReapOptions};
 use seatrial::config::StateId;
 use seatrial::node::{OWNER_LABEL, Power};
-use seatrial::progress::Progress;
 use std::time::Duration;
 
 use crate::fake_engine::Trouble;
@@ -247,10 +246,8 @@ async fn a_lease_does_not_start_what_somebody_joined() -> anyhow::Result<()> {
     ground.recorded(NAME, |_| ())?;
     ground.add("somebodys", NAME);
     ground.fake.change("somebodys", |c| c.power = Power::Exited);
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
     // The fake publishes no API server: the lease fails after it has started what is to run.
-    let failed =
-        Lease::existing(&ground.settings, &engine, NAME, Access::Shared, "run", soon(), &quiet).await;
+    let failed = ground.clusters().await.existing(NAME, Access::Shared, soon()).await;
     assert!(matches!(failed, Err(ClusterError::WrongKubeconfig { .. })), "{failed:?}");
     assert_eq!(ground.fake.state().containers["somebodys"].power, Power::Exited);
     Ok(())

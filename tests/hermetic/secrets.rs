@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use seatrial::cluster::{self, Cluster, ClusterSpec, ONE, THREE};
+use seatrial::cluster::{Cluster, ClusterSpec, Clusters, ONE, THREE};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::diagnostics::{self, LogStreams, Scene};
@@ -319,7 +319,8 @@ async fn nothing_that_a_failed_creation_leaves_has_a_secret() -> anyhow::Result<
     let spec = ClusterSpec { topology: ONE.read().unwrap(), images, cluster_suffix: None };
     let deadline = Deadline::after(Duration::from_secs(60));
     let client = engine.client().await?;
-    let made = cluster::up(&settings, &client, &spec, "test", deadline, &Progress::silent()).await;
+    let clusters = Clusters::new(settings.clone(), client, Progress::silent(), "test");
+    let made = clusters.up(&spec, deadline).await;
     let error = made.unwrap_err().to_string();
     assert!(
         error.contains("@proxy:3128")

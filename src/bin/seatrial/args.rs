@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use seatrial::cluster::{TOPOLOGIES, Topology};
+use seatrial::cluster::{TOPOLOGIES, Topologies, Topology};
 use seatrial::fault::FAULTS;
 use seatrial::image::profile::is_file;
 use seatrial::image::{PROFILES, Profile};
@@ -387,7 +387,7 @@ impl Args {
 
 /// The topology of this name; the parser has checked it.
 pub fn topology(name: &str) -> anyhow::Result<Topology> {
-    Ok(Topology::named(name)?)
+    Ok(Topologies::built_in()?.named(name)?.clone())
 }
 
 /// The suites of these names, in the catalogue's order; without a name all that need not be named.

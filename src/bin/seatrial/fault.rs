@@ -9,7 +9,6 @@ use seatrial::cluster::lease::lock::LockFiles;
 use seatrial::cluster::{self, OutageStage};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
 use seatrial::fault::{FAULTS, Owner, Reach};
 use serde_json::{Value, json};
 
@@ -17,7 +16,7 @@ use crate::args::{FaultInjectArgs, FaultListArgs};
 use crate::exit::{Exit, Stop};
 use crate::fault_hold::{News, Told, chosen};
 use crate::signals::Signals;
-use crate::up::{PATIENCE, watch};
+use crate::up::{PATIENCE, clusters, watch};
 use crate::{draw, list, node_name, show};
 
 /// Between two looks at what the healer has written.
@@ -69,8 +68,7 @@ pub async fn inject(
     mut signals: Signals,
 ) -> anyhow::Result<Exit> {
     let fault = chosen(args)?;
-    let engine = Engine::connect(&settings.engine).await?;
-    let (name, node) = node_name::named(settings, &engine, &args.node).await?;
+    let (name, node) = node_name::named(&clusters(settings, "fault").await?, &args.node).await?;
     let program = std::env::current_exe().context("failed to find our own program")?;
     let (healer, log, from) = cluster::start_outage(settings, &program, &name, &words(args, &node))?;
     let mut news = Healer { log: &log, from, healer };

@@ -1,17 +1,16 @@
 //! `seatrial fault hold`: what `fault inject` starts. It tells how far it is, a JSON object a line.
 
-use seatrial::cluster::{self, OutageSpec, OutageStage};
+use seatrial::cluster::{OutageSpec, OutageStage};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
 use seatrial::fault::{Fault, Given, PodOn, named};
 use serde::{Deserialize, Serialize};
 
 use crate::args::FaultInjectArgs;
 use crate::exit::{self, Exit};
 use crate::signals::{self, Signals};
-use crate::up::PATIENCE;
-use crate::{draw, node_name, show};
+use crate::up::{PATIENCE, clusters};
+use crate::{node_name, show};
 
 /// What is written for whoever asked for the outage.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,21 +58,20 @@ async fn held(
     args: &FaultInjectArgs,
     cut_short: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let engine = Engine::connect(&settings.engine).await?;
-    let (name, node) = node_name::named(settings, &engine, &args.node).await?;
+    let clusters = clusters(settings, "fault").await?;
+    let (cluster, node) = node_name::named(&clusters, &args.node).await?;
     let fault = chosen(args)?;
     let spec = OutageSpec {
+        cluster: &cluster,
         fault: &*fault,
         node: &node,
         pod: pod(args),
         allow_last_control_plane: args.allow_last_control_plane,
         lasts: args.lasts,
     };
-    let holder = format!("seatrial fault {} on {node}", fault.name());
-    let (patience, progress) = (Deadline::after(PATIENCE), draw::progress());
+    let clusters = clusters.held_by(format!("seatrial fault {} on {node}", fault.name()));
     let tell = |stage| tell(News::Stage(stage));
-    let outage =
-        cluster::outage(settings, &engine, &name, &spec, &holder, patience, &progress, tell, cut_short);
+    let outage = clusters.outage(&spec, Deadline::after(PATIENCE), tell, cut_short);
     Ok(outage.await?)
 }
 

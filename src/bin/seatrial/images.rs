@@ -7,8 +7,8 @@ use seatrial::image::{self, ImageSet, PROFILES, Profile, Pruned};
 
 use crate::args::ImagesArgs;
 use crate::exit::Exit;
-use crate::up::PATIENCE;
-use crate::{draw, show};
+use crate::show;
+use crate::up::{PATIENCE, clusters};
 
 /// With `--build`, builds or pulls what is missing and says what runs; with `--prune`, removes what
 /// is outdated; else lists the profiles and what is built.
@@ -24,9 +24,8 @@ pub async fn images(settings: &Settings, args: &ImagesArgs) -> anyhow::Result<Ex
         show::text(&listing(settings)?)?;
         return Ok(Exit::Passed);
     }
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
-    let set = image::resolve(settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
+    let clusters = clusters(settings, "images").await?;
+    let set = image::resolve(&clusters.images(Deadline::after(PATIENCE))).await?;
     show::text(&resolved(&set))?;
     Ok(Exit::Passed)
 }

@@ -5,14 +5,13 @@ use std::time::Duration;
 use seatrial::cluster::{self, ListedState};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
 use seatrial::image;
 
 use crate::args::Command;
 use crate::list::open_fault;
+use crate::show;
 use crate::signals::Signals;
-use crate::up::holder;
-use crate::{draw, show};
+use crate::up::clusters;
 
 /// Time for all of it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -58,15 +57,14 @@ pub async fn builds(settings: &Settings) -> anyhow::Result<()> {
 
 async fn removed(settings: &Settings, command: &Command) -> anyhow::Result<()> {
     builds(settings).await?;
-    let engine = Engine::connect(&settings.engine).await?;
-    let progress = draw::progress();
-    for one in cluster::remove_incomplete(settings, &engine, &progress).await? {
+    let clusters = clusters(settings, "up").await?;
+    for one in clusters.remove_incomplete().await? {
         show::error(&format!("{}: {}", one.name, one.action));
     }
     if !matches!(command, Command::Up(_)) {
         return Ok(());
     }
-    for (name, removed) in cluster::remove_made(settings, &engine, &holder("up"), &progress).await {
+    for (name, removed) in clusters.remove_made().await {
         match removed {
             Ok(()) => show::error(&format!("{name} removed")),
             Err(error) => show::error(&format!("{name} stays ({error}): `seatrial down {name}` removes it")),
@@ -84,8 +82,7 @@ async fn left(settings: &Settings, command: &Command) -> anyhow::Result<()> {
         }
         return unknown.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
     }
-    let engine = Engine::connect(&settings.engine).await?;
-    for left in cluster::list(settings, &engine).await? {
+    for left in clusters(settings, "list").await?.list().await? {
         let name = &left.name;
         match (command, &left.state) {
             (Command::Down(_) | Command::Reap(_), ListedState::Incomplete(why)) => {

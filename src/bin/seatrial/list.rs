@@ -2,20 +2,19 @@
 
 use jiff::Timestamp;
 use seatrial::cluster::lease::lock::Stage;
-use seatrial::cluster::{self, ClusterSummary, Holder, ListedState};
+use seatrial::cluster::{ClusterSummary, Holder, ListedState};
 use seatrial::config::Settings;
 use seatrial::deadline;
-use seatrial::engine::Engine;
 use seatrial::fault::Intent;
 
 use crate::args::ListArgs;
 use crate::exit::Exit;
 use crate::show;
+use crate::up::clusters;
 
 /// A line a cluster, with its nodes and who uses it.
 pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(&settings.engine).await?;
-    let clusters = cluster::list(settings, &engine).await?;
+    let clusters = clusters(settings, "list").await?.list().await?;
     if args.json {
         show::json(&format!("{}\n", serde_json::to_string_pretty(&clusters)?))?;
         return Ok(Exit::Passed);

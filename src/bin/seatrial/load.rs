@@ -2,28 +2,24 @@
 
 use std::time::Duration;
 
-use seatrial::cluster;
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
 
 use crate::args::LoadArgs;
 use crate::exit::Exit;
-use crate::up::holder;
-use crate::{down, draw, show};
+use crate::up::clusters;
+use crate::{down, show};
 
 /// Time for all of them.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Loads each image onto the nodes that do not have it.
 pub async fn load(settings: &Settings, args: &LoadArgs) -> anyhow::Result<Exit> {
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
-    let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
+    let clusters = clusters(settings, "load").await?;
+    let name = down::named(&clusters, args.cluster.as_deref()).await?;
     let images: Vec<&str> = args.images.iter().map(String::as_str).collect();
     let deadline = Deadline::after(PATIENCE);
-    let loaded =
-        cluster::load(settings, &engine, &name, &images, &holder("load"), deadline, &progress).await?;
+    let loaded = clusters.load(&name, &images, deadline).await?;
     for image in loaded {
         let onto = if image.onto.is_empty() { "there already".into() } else { image.onto.join(", ") };
         show::text(&format!("{}: {onto}\n", image.reference))?;

@@ -1,14 +1,12 @@
 //! Which node a short name means.
 
-use seatrial::cluster::{self, ClusterSummary, ListedState};
-use seatrial::config::Settings;
-use seatrial::engine::Engine;
+use seatrial::cluster::{ClusterSummary, Clusters, ListedState};
 
 use crate::exit::{Exit, Stop};
 
 /// The cluster and the node that are meant, by their whole names.
-pub async fn named(settings: &Settings, engine: &Engine, name: &str) -> anyhow::Result<(String, String)> {
-    let all = cluster::list(settings, engine).await?;
+pub async fn named(clusters: &Clusters, name: &str) -> anyhow::Result<(String, String)> {
+    let all = clusters.list().await?;
     let foreign = |c: &&ClusterSummary| matches!(c.state, ListedState::Foreign(_));
     let found: Vec<(String, String)> = meant(all.iter().filter(|c| !foreign(c)), name);
     match found.as_slice() {

@@ -56,7 +56,7 @@ fn describe(suite: &Suite, args: &PlanArgs) -> anyhow::Result<String> {
     };
     let (control_planes, workers) = (shape.control_planes(), shape.workers());
     let mut text = format!(
-        "\n{}: {}\n  cluster {}: {planes} control plane{}, {workers} workers; {access}; at most {}\n",
+        "\n{}: {}\n  cluster {}: {control_planes} control plane{}, {workers} workers; {access}; at most {}\n",
         needs.name,
         suite.about,
         shape.name(),

@@ -1,25 +1,24 @@
 //! `seatrial reap`: heal and remove everything of ours that has no owner any more.
 
-use seatrial::cluster::{self, ReapOptions};
+use seatrial::cluster::ReapOptions;
 use seatrial::config::Settings;
-use seatrial::engine::Engine;
 
 use crate::args::ReapArgs;
 use crate::exit::Exit;
-use crate::{draw, show, signals};
+use crate::up::clusters;
+use crate::{show, signals};
 
 /// Reaps, and says what was done; with `--watch`, waits for one cluster to be idle first.
 pub async fn reap(settings: &Settings, args: &ReapArgs) -> anyhow::Result<Exit> {
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
+    let clusters = clusters(settings, "reap").await?;
     if let Some(name) = &args.watch {
         signals::leave_terminal();
         let idle = args.idle.unwrap_or(settings.idle);
-        cluster::watch(settings, &engine, name, idle, &progress).await?;
+        clusters.watch(name, idle).await?;
         return Ok(Exit::Passed);
     }
     let options = ReapOptions { idle: args.idle, all: args.all, dry_run: args.dry_run };
-    let reaped = cluster::reap(settings, &engine, options, &progress).await?;
+    let reaped = clusters.reap(options).await?;
     if reaped.is_empty() {
         show::text("nothing to reap\n")?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use seatrial::cluster::{self, Force};
+use seatrial::cluster::{self, Clusters, Force};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -64,18 +64,12 @@ async fn whole(
     // A wrong word is refused before anything runs, be it the last one.
     versions.iter().try_for_each(image::check)?;
     let engine = Engine::connect(&settings.engine).await?;
+    let clusters = |settings: &Settings| {
+        Clusters::new(settings.clone(), engine.clone(), progress.clone(), holder("run"))
+    };
     let mut suites = suites(&args.suite);
     let topology = args.topology.as_deref().map(topology).transpose()?;
-    let on = match &args.cluster {
-        Some(name) => Some(down::named(settings, &engine, Some(name)).await?),
-        None => None,
-    };
-    if let Some(name) = &on {
-        let cluster = cluster::find(settings, &engine, name).await?;
-        if cluster::origin(&cluster).is_some() && prove_all_below(&suites) {
-            suites.push(&upgraded::SUITE);
-        }
-    }
+    let on = asked(&clusters(settings), args, &mut suites).await?;
     let names: Vec<&str> = suites.iter().map(|s| s.needs.name).collect();
     // Before anything is built or made.
     let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
@@ -86,7 +80,7 @@ async fn whole(
         for settings in versions {
             // An interrupt during a long build ends here; nothing is broken yet.
             let mut begun = tokio::select! {
-                begun = Run::begin(settings, engine.clone(), &id, &names, progress.clone(), cancel.clone()) => begun?,
+                begun = Run::begin(clusters(&settings), &id, &names, cancel.clone()) => begun?,
                 () = cancel.cancelled() => {
                     interrupted::builds(cleaned).await?;
                     return Ok(Exit::Interrupted);
@@ -111,11 +105,26 @@ async fn whole(
     // A cluster that was named is somebody's: it stays.
     if on.is_none() {
         match used(settings, &id) {
-            Ok(clusters) => leave(settings, &engine, args, progress, clusters).await,
+            Ok(used) => leave(&clusters(settings), args, used).await,
             Err(error) => return went.and(Err(error)),
         }
     }
     finish(settings, &id, &errors, went)
+}
+
+/// The cluster that was named. Where it was upgraded, the suite on what was proved there comes last.
+async fn asked(
+    clusters: &Clusters,
+    args: &RunArgs,
+    suites: &mut Vec<&'static Suite>,
+) -> anyhow::Result<Option<String>> {
+    let Some(name) = &args.cluster else { return Ok(None) };
+    let name = down::named(clusters, Some(name)).await?;
+    let cluster = clusters.find(&name).await?;
+    if cluster::origin(&cluster).is_some() && prove_all_below(suites) {
+        suites.push(&upgraded::SUITE);
+    }
+    Ok(Some(name))
 }
 
 /// Records that the run ended before everything that was asked for had begun: a version that never
@@ -184,16 +193,11 @@ fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclu
 }
 
 /// Removes the clusters, or sees to it that they go when idle.
-async fn leave(
-    settings: &Settings,
-    engine: &Engine,
-    args: &RunArgs,
-    progress: &Progress,
-    clusters: BTreeSet<String>,
-) {
+async fn leave(clusters: &Clusters, args: &RunArgs, used: BTreeSet<String>) {
+    let Clusters { settings, progress, .. } = clusters;
     let ci = crate::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
     let delete = args.delete || (ci && !args.keep);
-    for name in clusters {
+    for name in used {
         // One that somebody asked for with `up` is that person's.
         if !settings.cluster_dir(&name).is_dir() || cluster::is_kept(settings, &name) {
             continue;
@@ -203,9 +207,7 @@ async fn leave(
             continue;
         }
         let deadline = Deadline::after(PATIENCE);
-        if let Err(error) =
-            cluster::down(settings, engine, &name, Force::Spare, &holder("run"), deadline, progress).await
-        {
+        if let Err(error) = clusters.delete(&name, Force::Spare, deadline).await {
             progress.say(&format!("{name} is left: {error}"));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seatrial::cluster::{self, ClusterSpec};
+use seatrial::cluster::{self, ClusterSpec, Clusters};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -18,20 +18,25 @@ pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 
 /// Makes the cluster and says where its kubeconfig is. It stays until somebody removes it.
 pub async fn up(settings: &Settings, args: &UpArgs) -> anyhow::Result<Exit> {
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
-    cluster::foresee(settings, &engine, &progress).await?;
+    let clusters = clusters(settings, "up").await?;
+    clusters.foresee().await?;
     let deadline = Deadline::after(PATIENCE);
-    let images = image::resolve(settings, &engine, &progress, deadline).await?;
+    let images = image::resolve(&clusters.images(deadline)).await?;
     let spec = ClusterSpec {
         topology: topology(&args.topology)?,
         images,
         cluster_suffix: args.cluster_suffix.clone(),
     };
-    let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
-    progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
+    let cluster = clusters.up(&spec, deadline).await?;
+    clusters.progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
     show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;
     Ok(Exit::Passed)
+}
+
+/// The clusters of these settings, for a command.
+pub async fn clusters(settings: &Settings, command: &str) -> anyhow::Result<Clusters> {
+    let engine = Engine::connect(&settings.engine).await?;
+    Ok(Clusters::new(settings.clone(), engine, draw::progress(), holder(command)))
 }
 
 /// What those who wait for the cluster are told about us.

@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seatrial::client::Client;
-use seatrial::cluster::{self, Cluster, Lease};
+use seatrial::cluster::Cluster;
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
-use seatrial::engine::Engine;
 use seatrial::event::EventLog;
 use seatrial::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
 use seatrial::probe::{ApiProbe, Lines, dns};
 use seatrial::run::new_id;
-use seatrial::upgrade::{self, Ending, EtcdPolicy, STEPS, UpgradeEvent, UpgradeOptions, UpgradePlan};
+use seatrial::upgrade::{
+    self, Ending, EtcdPolicy, STEPS, UpgradeEvent, UpgradeOptions, UpgradePlan, Upgraded,
+};
 
 use crate::args::UpgradeArgs;
 use crate::exit::Exit;
-use crate::up::holder;
-use crate::{down, draw, show};
+use crate::up::clusters;
+use crate::{down, show};
 
 /// How long is waited for those who use the cluster.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -28,19 +29,18 @@ const PROBED: Duration = Duration::from_secs(4 * 3600);
 /// Shows the plan, or carries it out with probes on the API server and the cluster's DNS.
 pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<Exit> {
     let given = args.budget.as_deref().map(budgets).transpose()?;
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
-    let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
+    let clusters = clusters(settings, "upgrade").await?;
+    let name = down::named(&clusters, args.cluster.as_deref()).await?;
     let etcd = if args.keep_etcd { EtcdPolicy::Keep } else { EtcdPolicy::Upgrade };
     let stop_after = args.stop_after.clone();
     let options = UpgradeOptions { to: args.to.clone(), etcd, stop_after, drain: args.drain };
     if args.plan {
-        let found = cluster::find(settings, &engine, &name).await?;
-        show::text(&shown(&upgrade::plan_upgrade(settings, &found, &options).await?))?;
+        let found = clusters.find(&name).await?;
+        show::text(&shown(&upgrade::plan_upgrade(&clusters, &found, &options).await?))?;
         return Ok(Exit::Passed);
     }
     let deadline = Deadline::after(PATIENCE);
-    let lease = Lease::to_upgrade(settings, &engine, &name, &holder("upgrade"), deadline, &progress).await?;
+    let lease = clusters.to_upgrade(&name, deadline).await?;
     let control_planes = lease.cluster.control_planes().count();
     let budgets = given.unwrap_or_else(|| Budgets::of_control_planes(control_planes));
     let id = new_id(Timestamp::now());
@@ -50,7 +50,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     let probes = probes(&lease.cluster, &log).await?;
     let watcher = |event: UpgradeEvent<'_>| {
         if let UpgradeEvent::Planned { plan, .. } = &event {
-            progress.say(shown(plan).trim_end());
+            clusters.progress.say(shown(plan).trim_end());
         }
         log.append(event.event());
         match event {
@@ -60,7 +60,7 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
             _ => None,
         }
     };
-    let ended = upgrade::upgrade(settings, &lease.cluster, &options, &progress, &watcher).await;
+    let ended = upgrade::upgrade(&clusters, &lease.cluster, &options, &watcher).await;
     probes.0.stop().await;
     if let Some(dns) = probes.1 {
         dns.stop().await;
@@ -75,20 +75,22 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     released?;
     let mut over: Vec<String> = costs.iter().flat_map(|c| c.over(&budgets)).collect();
     over.extend(over_in_all(&costs, &budgets));
-    show::text(&match done.ending {
-        Ending::Complete => format!("{name} is at {}\n", done.to),
-        Ending::Stopped { after, .. } => {
-            format!(
-                "{name} stopped after `{after}`: `seatrial upgrade --cluster {name} --to {}` goes on\n",
-                done.to
-            )
-        }
-    })?;
+    show::text(&outcome(&name, done))?;
     show::text(&format!("  {}\n", log.dir().join("events.jsonl").display()))?;
     for line in &over {
         show::error(&format!("over budget: {line}"));
     }
     Ok(if over.is_empty() { Exit::Passed } else { Exit::Failed })
+}
+
+/// How an upgrade ended, in a line.
+fn outcome(name: &str, Upgraded { to, ending, .. }: Upgraded) -> String {
+    match ending {
+        Ending::Complete => format!("{name} is at {to}\n"),
+        Ending::Stopped { after, .. } => {
+            format!("{name} stopped after `{after}`: `seatrial upgrade --cluster {name} --to {to}` goes on\n")
+        }
+    }
 }
 
 /// Reads a budget file.

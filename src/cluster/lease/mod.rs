@@ -10,12 +10,9 @@ use super::ready::{Ready, out_of_service};
 use super::state::owner::Identity;
 use super::state::upgrade;
 use super::topology::spec::ClusterSpec;
-use super::{Cluster, ClusterError, provision, ready};
-use crate::config::Settings;
+use super::{Cluster, ClusterError, Clusters, provision, ready};
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::fault::{self, FaultError, Healed, IntentLog};
-use crate::progress::Progress;
 use crate::stack::with_room;
 use lock::{Access, Held, LockFiles};
 
@@ -53,9 +50,8 @@ enum AcquireMode {
 /// Time to heal what is open at a release.
 const HEAL: Duration = Duration::from_secs(120);
 
-impl Lease {
+impl Clusters {
     /// Gets a ready cluster for `spec`: one that is there, mended if need be, else a new one.
-    /// `holder` is shown to those who wait: a command line or a test's name.
     ///
     /// With shared access others may use it at the same time, each in its own namespace; with
     /// exclusive access nobody else does. Whoever waits for exclusive access goes before those
@@ -69,16 +65,13 @@ impl Lease {
     /// The lock is freed. A creation that was under way leaves an incomplete record; the next
     /// holder, or a reap, removes what is there.
     pub async fn acquire(
-        settings: &Settings,
-        engine: &Engine,
+        &self,
         spec: &ClusterSpec,
         access: Access,
-        holder: &str,
         deadline: Deadline,
-        progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let mut number = 1;
-        let identity = Identity::of(settings, engine).await?;
+        let identity = Identity::of(self).await?;
         loop {
             let wanted = Wanted {
                 name: spec.numbered(&identity, number),
@@ -88,17 +81,14 @@ impl Lease {
                 image: spec.images.node.reference.clone(),
                 workloads: spec.workloads(),
             };
-            let got = match upgrade::upgraded(settings, &wanted) {
+            let got = match upgrade::upgraded(&self.settings, &wanted) {
                 Some(error) => Err(error),
-                None => {
-                    let mode = AcquireMode::CreateOrReuse;
-                    Self::get(settings, engine, &wanted, mode, access, holder, deadline, progress).await
-                }
+                None => self.lease(&wanted, AcquireMode::CreateOrReuse, access, deadline).await,
             };
             match got {
                 // It is somebody's; there is room for another one next to it.
                 Err(error @ (ClusterError::Upgraded { .. } | ClusterError::Kept { .. })) => {
-                    progress.say(&format!("{error}; taking another one"));
+                    self.progress.say(&format!("{error}; taking another one"));
                 }
                 got => return got,
             }
@@ -106,59 +96,44 @@ impl Lease {
         }
     }
 
-    /// As [`Lease::acquire`] for a cluster that is there, by name; it is never made anew.
+    /// As [`Clusters::acquire`] for a cluster that is there, by name; it is never made anew.
     ///
     /// # Errors
-    /// [`ClusterError::Unknown`] when it is not there, and those of [`Lease::acquire`].
+    /// [`ClusterError::Unknown`] when it is not there, and those of [`Clusters::acquire`].
     pub async fn existing(
-        settings: &Settings,
-        engine: &Engine,
+        &self,
         name: &str,
         access: Access,
-        holder: &str,
         deadline: Deadline,
-        progress: &Progress,
     ) -> Result<Lease, ClusterError> {
-        let wanted = Wanted::of(settings, name)?;
-        Self::get(settings, engine, &wanted, AcquireMode::Existing, access, holder, deadline, progress).await
+        let wanted = Wanted::of(&self.settings, name)?;
+        self.lease(&wanted, AcquireMode::Existing, access, deadline).await
     }
 
-    /// As [`Lease::existing`], exclusively, for whoever goes on with an upgrade: one that stands in the
+    /// As [`Clusters::existing`], exclusively, for whoever goes on with an upgrade: one that stands in the
     /// middle of a step may be leased, and need not be ready.
     ///
     /// # Errors
-    /// Those of [`Lease::existing`].
-    pub async fn to_upgrade(
-        settings: &Settings,
-        engine: &Engine,
-        name: &str,
-        holder: &str,
-        deadline: Deadline,
-        progress: &Progress,
-    ) -> Result<Lease, ClusterError> {
-        let wanted = Wanted::of(settings, name)?;
-        let (mode, access) = (AcquireMode::Upgrade, Access::Exclusive);
-        Self::get(settings, engine, &wanted, mode, access, holder, deadline, progress).await
+    /// Those of [`Clusters::existing`].
+    pub async fn to_upgrade(&self, name: &str, deadline: Deadline) -> Result<Lease, ClusterError> {
+        let wanted = Wanted::of(&self.settings, name)?;
+        self.lease(&wanted, AcquireMode::Upgrade, Access::Exclusive, deadline).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "those of acquire, which are the contract")]
-    async fn get(
-        settings: &Settings,
-        engine: &Engine,
+    async fn lease(
+        &self,
         wanted: &Wanted,
         mode: AcquireMode,
         access: Access,
-        holder: &str,
         deadline: Deadline,
-        progress: &Progress,
     ) -> Result<Lease, ClusterError> {
         let task = format!("cluster {}", wanted.name);
         let whole = with_room(async {
-            let files = LockFiles::new(&settings.state, &wanted.name);
-            let detail = |text: &str| progress.detail(&task, &format!("waiting: {text}"));
-            let entering = files.enter(access, holder, deadline, detail).await?;
+            let files = LockFiles::new(&self.settings.state, &wanted.name);
+            let detail = |text: &str| self.progress.detail(&task, &format!("waiting: {text}"));
+            let entering = files.enter(access, &self.holder, deadline, detail).await?;
             let task = task.clone();
-            let provisioner = Provisioner { settings, engine, wanted, access, deadline, progress, task };
+            let provisioner = Provisioner { clusters: self, wanted, access, deadline, task };
             let (entering, made) = match mode {
                 AcquireMode::CreateOrReuse => provisioner.run(entering).await?,
                 AcquireMode::Existing => provisioner.run_existing(entering).await?,
@@ -167,12 +142,14 @@ impl Lease {
             Ok::<_, ClusterError>((made, entering.enter()?))
         });
         let began = std::time::Instant::now();
-        let (made, held) = progress.task(&task, whole).await?;
+        let (made, held) = self.progress.task(&task, whole).await?;
         let Provisioned { cluster, reused, healed, ready } = made;
         let number = IntentLog::next_lease();
         Ok(Lease { cluster, reused, took: began.elapsed(), ready, healed, access, number, held })
     }
+}
 
+impl Lease {
     /// How the cluster may be used.
     pub fn access(&self) -> Access {
         self.access

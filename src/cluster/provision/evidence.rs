@@ -29,20 +29,20 @@ impl Kind<'_> {
     /// Collects kind's and kubeadm's output and what the nodes left, as much as can be had.
     pub async fn evidence(&self, wanted: &Wanted, output: &str) -> Result<PathBuf, ClusterError> {
         let stamp = Timestamp::now().strftime(STAMP).to_string();
-        let dir = self.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
+        let dir = self.clusters.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
         private_dir(&dir)?;
         // Before the first file: a reap must not take away what is collected.
         let collecting = Collecting::in_folder(&dir)?;
-        let folder = Folder::new(&dir, &self.settings.secrets);
+        let folder = Folder::new(&dir, &self.clusters.settings.secrets);
         folder.text(CONFIG, wanted.topology.yaml());
         folder.text("kind-create.log", output);
-        match self.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await {
+        match self.clusters.engine.containers(&[(CLUSTER_LABEL, &wanted.name)]).await {
             Ok(containers) => {
                 for container in containers {
                     let facts = serde_json::to_value(&container).unwrap_or_default();
                     folder.object(&format!("{}.json", container.name), facts);
                     let file = format!("{}.log", container.name);
-                    match self.engine.logs(&container.name, 2000).await {
+                    match self.clusters.engine.logs(&container.name, 2000).await {
                         Ok(log) => folder.text(&file, &log),
                         Err(error) => folder.missing(&file, &error.to_string()),
                     }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::wanted::Wanted;
 use crate::cluster::state::record::{Record, remove_dir, write_private};
-use crate::cluster::{ClusterError, role};
-use crate::config::Settings;
+use crate::cluster::{ClusterError, Clusters, role};
 use crate::deadline::Deadline;
-use crate::engine::{Container, Engine};
+use crate::engine::Container;
 use crate::exec::{Exec, ExecError};
 use crate::kubernetes::kubeadm_output;
 use crate::node::{CLUSTER_LABEL, Role};
@@ -19,8 +18,7 @@ use crate::sanitise;
 /// The `kind` program and the engine that it works on.
 #[derive(Debug)]
 pub(crate) struct Kind<'a> {
-    pub settings: &'a Settings,
-    pub engine: &'a Engine,
+    pub clusters: &'a Clusters,
 }
 
 /// Time to remove a cluster.
@@ -37,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 impl Kind<'_> {
     /// Creates the cluster. Nothing of that name may exist. kind itself waits for no node to be
-    /// ready; see [`super::ready`]. `lock` is that of [`Kind::creation_lock`].
+    /// ready; see [`crate::cluster::ready`]. `lock` is that of [`Kind::creation_lock`].
     ///
     /// # Errors
     /// [`ClusterError::Create`] with a folder of evidence; then nothing is left of the cluster.
@@ -49,11 +47,11 @@ impl Kind<'_> {
     pub async fn create(
         &self,
         wanted: &Wanted,
-        dir: &Path,
         lock: File,
         deadline: Deadline,
         mut detail: impl FnMut(&str) + Send,
     ) -> Result<(), ClusterError> {
+        let dir = &self.dir(&wanted.name);
         let (config, kubeconfig) = (dir.join("kind.yaml"), dir.join("kubeconfig"));
         write_private(&config, wanted.topology.yaml().as_bytes())
             .map_err(|e| ClusterError::file("write", &config, e))?;
@@ -93,7 +91,7 @@ impl Kind<'_> {
             Err(error) => error,
         };
         detail("failed: collecting evidence");
-        Err(self.give_up(wanted, dir, reason(&error), &output(&error)).await?)
+        Err(self.give_up(wanted, reason(&error), &output(&error)).await?)
     }
 
     /// Waits until no creation is under way, also none of a process that was killed.
@@ -111,7 +109,7 @@ impl Kind<'_> {
 
     /// Whether kind creates a cluster right now.
     pub fn is_creating(&self) -> bool {
-        let lock = File::open(self.settings.state.join("create.lock"));
+        let lock = File::open(self.clusters.settings.state.join("create.lock"));
         lock.is_ok_and(|f| matches!(f.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
     }
 
@@ -120,28 +118,22 @@ impl Kind<'_> {
     ///
     /// # Errors
     /// Those of the removal.
-    pub async fn failed(
-        &self,
-        wanted: &Wanted,
-        dir: &Path,
-        error: &ClusterError,
-    ) -> Result<ClusterError, ClusterError> {
+    pub async fn failed(&self, wanted: &Wanted, error: &ClusterError) -> Result<ClusterError, ClusterError> {
         let text = error.to_string();
-        self.give_up(wanted, dir, text.clone(), &text).await
+        self.give_up(wanted, text.clone(), &text).await
     }
 
     async fn give_up(
         &self,
         wanted: &Wanted,
-        dir: &Path,
         reason: String,
         output: &str,
     ) -> Result<ClusterError, ClusterError> {
         let evidence = self.evidence(wanted, output).await?;
         let network = wanted.topology.control_planes() > 1;
-        self.remove(&wanted.name, dir, network, LATE_CONTAINERS, &[]).await?;
-        remove_dir(dir)?;
-        let reason = sanitise::line(&self.settings.secrets.hide(&reason));
+        self.remove(&wanted.name, network, LATE_CONTAINERS, &[]).await?;
+        remove_dir(&self.dir(&wanted.name))?;
+        let reason = sanitise::line(&self.clusters.settings.secrets.hide(&reason));
         Ok(ClusterError::Create { name: wanted.name.clone(), reason, evidence })
     }
 
@@ -155,26 +147,26 @@ impl Kind<'_> {
     pub async fn delete(
         &self,
         name: &str,
-        dir: &Path,
         network: bool,
         spared: &[String],
     ) -> Result<Option<String>, ClusterError> {
         // A kind whose seatrial was killed fails at its next step once its containers are gone. The engine goes on
         // with what a kind that was killed had asked for.
-        let begun = self.is_creating() || Record::read(dir).is_some_and(|record| !record.complete);
+        let begun =
+            self.is_creating() || Record::read(&self.dir(name)).is_some_and(|record| !record.complete);
         let quiet = if begun { LATE_CONTAINERS } else { Duration::ZERO };
-        self.remove(name, dir, network, quiet, spared).await
+        self.remove(name, network, quiet, spared).await
     }
 
     /// Removes containers until none was seen for `quiet`, then the cluster's own network.
     async fn remove(
         &self,
         name: &str,
-        dir: &Path,
         network: bool,
         quiet: Duration,
         spared: &[String],
     ) -> Result<Option<String>, ClusterError> {
+        let dir = self.dir(name);
         let deadline = Deadline::after(DELETE);
         let exec = self
             .command(["delete", "cluster", "--name", name, "--kubeconfig"])
@@ -185,7 +177,7 @@ impl Kind<'_> {
         let mut shared = false;
         let mut since = Deadline::after(quiet);
         loop {
-            let mut left = self.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+            let mut left = self.clusters.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
             left.retain(|c| {
                 let stays = spared.contains(&c.id);
                 shared |= stays && c.networks.iter().any(|n| n == name);
@@ -195,7 +187,7 @@ impl Kind<'_> {
             left.sort_by_key(|c| role(c) != Role::LoadBalancer);
             for container in &left {
                 // By its id: another one may have its name meanwhile.
-                self.engine.remove(&container.id).await?;
+                self.clusters.engine.remove(&container.id).await?;
                 since = Deadline::after(quiet);
             }
             if left.is_empty() && since.is_over() {
@@ -219,8 +211,8 @@ impl Kind<'_> {
     /// put one into it, it stays, as the engine wants it; gives what is to be said of that.
     async fn remove_network(&self, name: &str, deadline: Deadline) -> Result<Option<String>, ClusterError> {
         loop {
-            let Err(error) = self.engine.remove_network(name).await else { return Ok(None) };
-            let mut users = self.engine.containers(&[]).await?;
+            let Err(error) = self.clusters.engine.remove_network(name).await else { return Ok(None) };
+            let mut users = self.clusters.engine.containers(&[]).await?;
             users.retain(|c| c.networks.iter().any(|network| network == name));
             let is_strange =
                 |c: &Container| c.labels.get(CLUSTER_LABEL).is_none_or(|cluster| cluster != name);
@@ -249,17 +241,21 @@ impl Kind<'_> {
         deadline: Deadline,
         detail: &mut impl FnMut(&str),
     ) -> Result<File, ClusterError> {
-        let path = self.settings.state.join("create.lock");
+        let path = self.clusters.settings.state.join("create.lock");
         locked(&path, name, deadline, || detail("waiting: another cluster is being created")).await
     }
 
+    fn dir(&self, name: &str) -> PathBuf {
+        self.clusters.settings.cluster_dir(name)
+    }
+
     pub fn command<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Exec {
-        Exec::new(self.settings.kind.as_os_str())
+        Exec::new(self.clusters.settings.kind.as_os_str())
             .args(args)
             // Docker is what we move the nodes with; kind would take whatever it finds first.
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
             // Its docker program would take the context that is the current one by now.
-            .env("DOCKER_HOST", self.engine.host())
+            .env("DOCKER_HOST", self.clusters.engine.host())
     }
 }
 

@@ -9,8 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::kind::locked;
-use crate::cluster::{ClusterError, role};
-use crate::config::Settings;
+use crate::cluster::{ClusterError, Clusters, role};
 use crate::deadline::Deadline;
 use crate::engine::{Container, Engine, ImageInfo};
 use crate::image::{self, BUILT_FROM_LABEL, IMAGE_LABEL, STANDS_FOR_LABEL, StandIn};
@@ -84,13 +83,13 @@ struct Word {
 /// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::Late`] while another cluster of
 /// this kind is made.
 pub(crate) async fn lend<'a>(
-    settings: &Settings,
-    engine: &'a Engine,
+    clusters: &'a Clusters,
     cluster: &str,
     made: Option<StandIn>,
     deadline: Deadline,
     mut say: impl FnMut(&str) + Send,
 ) -> Result<Option<Lent<'a>>, ClusterError> {
+    let Clusters { settings, engine, .. } = clusters;
     let Some(name) = image::balancer_of_kind()? else { return Ok(None) };
     let dir = settings.cache.join("locks");
     std::fs::create_dir_all(&dir).map_err(|e| ClusterError::file("make folder", &dir, e))?;
@@ -130,7 +129,8 @@ pub(crate) async fn lend<'a>(
 ///
 /// # Errors
 /// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::File`].
-pub(crate) async fn take_back(settings: &Settings, engine: &Engine) -> Result<(), ClusterError> {
+pub(crate) async fn take_back(clusters: &Clusters) -> Result<(), ClusterError> {
+    let Clusters { settings, engine, .. } = clusters;
     let path = settings.cache.join("locks").join(NAME_LOCK);
     // Where nobody ever lent it, there is no lock.
     let (Some(name), Ok(lock)) = (image::balancer_of_kind()?, File::open(&path)) else { return Ok(()) };

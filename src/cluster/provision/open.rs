@@ -7,20 +7,16 @@ use super::kubeconfig::ADMIN_CONF;
 use super::load_balancer::LoadBalancer;
 use super::wanted::Wanted;
 use crate::cluster::state::record::write_private;
-use crate::cluster::{Cluster, ClusterError, role};
-use crate::config::Settings;
-use crate::engine::{Container, Engine};
+use crate::cluster::{Cluster, ClusterError, Clusters, role};
+use crate::engine::Container;
 use crate::node::{CLUSTER_LABEL, Node, Role};
 
 /// A kubeconfig has about 6 kB.
 const KUBECONFIG_LIMIT: u64 = 1 << 20;
 
 /// The cluster as it stands, with a kubeconfig that is its own.
-pub(crate) async fn open(
-    settings: &Settings,
-    engine: &Engine,
-    wanted: &Wanted,
-) -> Result<Cluster, ClusterError> {
+pub(crate) async fn open(clusters: &Clusters, wanted: &Wanted) -> Result<Cluster, ClusterError> {
+    let Clusters { settings, engine, .. } = clusters;
     let name = &wanted.name;
     let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
     let nodes: Vec<Node> = containers

@@ -28,7 +28,7 @@ impl Wanted {
         let record = Record::read(&dir).ok_or_else(unknown)?;
         let topology = match TOPOLOGIES.iter().find(|t| t.name == record.topology) {
             Some(source) => source.read()?,
-            None => own_topology(&dir, record.topology, unknown)?,
+            None => own_topology(&dir, name, record.topology)?,
         };
         Ok(Self {
             name: record.name,
@@ -41,16 +41,33 @@ impl Wanted {
     }
 }
 
-/// A topology that does not come with seatrial is known by the file that kind was given.
-fn own_topology(
-    dir: &Path,
-    name: String,
-    unknown: impl Fn() -> ClusterError,
-) -> Result<Topology, ClusterError> {
+/// The topology of a cluster that does not come with seatrial: it is known by the file that kind was given.
+fn own_topology(dir: &Path, cluster: &str, topology: String) -> Result<Topology, ClusterError> {
     let path = dir.join("kind.yaml");
+    let name = cluster.to_owned();
     match std::fs::read_to_string(&path) {
-        Ok(yaml) => Topology::read(name, yaml).map_err(|source| ClusterError::OwnTopology { path, source }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(unknown()),
+        Ok(yaml) => {
+            Topology::read(topology, yaml).map_err(|source| ClusterError::OwnTopology { name, path, source })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(ClusterError::Unknown { name }),
         Err(error) => Err(ClusterError::file("read", &path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_topology_that_cannot_be_read_is_named_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || own_topology(dir.path(), "c", "mine".into());
+        assert!(matches!(read(), Err(ClusterError::Unknown { .. })));
+        std::fs::write(dir.path().join("kind.yaml"), "nodes: [{role: worker}]").unwrap();
+        let error = read().unwrap_err();
+        assert!(error.to_string().contains("kind.yaml"), "{error}");
+        assert_eq!(error.hint().as_deref(), Some("seatrial down c"));
+        std::fs::write(dir.path().join("kind.yaml"), "nodes: [{role: control-plane}]").unwrap();
+        assert_eq!((read().unwrap().name(), read().unwrap().control_planes()), ("mine", 1));
     }
 }

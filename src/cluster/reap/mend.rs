@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use super::decision::Facts;
-use crate::cluster::ClusterError;
 use crate::cluster::lease::lock::Access;
 use crate::cluster::provision::wanted::Wanted;
 use crate::cluster::provision::{Provisioner, heal_text};
 use crate::cluster::state::{ClusterState, upgrade};
-use crate::config::Settings;
+use crate::cluster::{ClusterError, Clusters};
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::fault::IntentLog;
 use crate::manifest::{HostFolder, LeftNamespace, Leftover, RUN_LABEL, TestNamespace};
 use crate::node::{Node, Role};
-use crate::progress::Progress;
 
 /// Time for a cluster to be healed and ready again, and for what dead stories left to go.
 const MEND: Duration = Duration::from_secs(600);
@@ -23,16 +20,14 @@ const LEFT: Duration = Duration::from_secs(180);
 
 /// A cluster that somebody has to himself, and what is to be mended in it.
 pub(crate) struct Mending<'a> {
-    pub settings: &'a Settings,
-    pub engine: &'a Engine,
+    pub clusters: &'a Clusters,
     pub name: &'a str,
-    pub progress: &'a Progress,
 }
 
 impl Mending<'_> {
     /// Heals the open faults, and nothing else.
     pub async fn faults(&self) -> Result<(), ClusterError> {
-        let wanted = Wanted::of(self.settings, self.name)?;
+        let wanted = Wanted::of(&self.clusters.settings, self.name)?;
         self.heal(&self.provisioner(&wanted)).await
     }
 
@@ -40,7 +35,7 @@ impl Mending<'_> {
     /// stories left. A cluster that is not whole, or whose upgrade is in the middle of a step, is healed only: it
     /// cannot be asked to be ready. Gives a sentence for each thing of seatrial's that is still there.
     pub async fn whole(&self, facts: &Facts, unclean: bool) -> Result<Vec<String>, ClusterError> {
-        let Self { settings, name, progress, .. } = self;
+        let Self { clusters: Clusters { settings, progress, .. }, name } = self;
         let wanted = Wanted::of(settings, name)?;
         let provisioner = self.provisioner(&wanted);
         let half = match upgrade::usable(settings, name) {
@@ -68,15 +63,15 @@ impl Mending<'_> {
     }
 
     fn provisioner<'a>(&'a self, wanted: &'a Wanted) -> Provisioner<'a> {
-        let Self { settings, engine, name, progress } = *self;
+        let Self { clusters, name } = *self;
         let (access, deadline, task) = (Access::Exclusive, Deadline::after(MEND), format!("cluster {name}"));
-        Provisioner { settings, engine, wanted, access, deadline, progress, task }
+        Provisioner { clusters, wanted, access, deadline, task }
     }
 
     async fn heal(&self, provisioner: &Provisioner<'_>) -> Result<(), ClusterError> {
-        let intents = IntentLog::open(&self.settings.cluster_dir(self.name))?;
+        let intents = IntentLog::open(&self.clusters.settings.cluster_dir(self.name))?;
         for healed in provisioner.heal(&intents).await? {
-            self.progress.say(&format!("{}: {}", self.name, heal_text(&healed)));
+            self.clusters.progress.say(&format!("{}: {}", self.name, heal_text(&healed)));
         }
         Ok(())
     }

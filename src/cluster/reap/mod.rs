@@ -19,11 +19,10 @@ use super::provision::load_balancer;
 use super::provision::wanted::Wanted;
 use super::state::holds;
 use super::state::record::remove_dir;
-use super::{ClusterError, names, state};
+use super::{ClusterError, Clusters, names, state};
 use crate::chain::chain;
-use crate::config::{Settings, StateId};
+use crate::config::StateId;
 use crate::deadline::{Deadline, age};
-use crate::engine::Engine;
 use crate::image::{self, ImageError};
 use crate::progress::Progress;
 use decision::{Action, Facts, Reaped, decide};
@@ -42,47 +41,57 @@ pub struct ReapOptions {
 
 /// Time for a kind whose seatrial was killed to come to its end.
 const KIND: Duration = Duration::from_secs(300);
-/// Reaps everything in this state folder and on this engine that has no owner. Returns what was done, or would be
-/// with `dry_run`, and what may be somebody else's; not what is kept.
-///
-/// # Errors
-/// The first [`ClusterError`], after everything else was reaped. A cluster that is not ours is no error.
-pub async fn reap(
-    settings: &Settings,
-    engine: &Engine,
-    options: ReapOptions,
-    progress: &Progress,
-) -> Result<Vec<Reaped>, ClusterError> {
-    let (mut done, mut failed) = (Vec::new(), None);
-    for name in names::all(settings, engine).await? {
-        match reap_one(settings, engine, &name, options, progress).await {
-            Ok(Action::Keep(why)) => progress.detail("reap", &format!("{name}: kept: {why}")),
-            Ok(action) => done.push(Reaped { name, action }),
-            Err(error) => {
-                progress.say(&format!("{name}: {}", chain(&error)));
-                failed.get_or_insert(error);
+
+impl Clusters {
+    /// Reaps everything in this state folder and on this engine that has no owner. Returns what was done, or would be
+    /// with `dry_run`, and what may be somebody else's; not what is kept.
+    ///
+    /// # Errors
+    /// The first [`ClusterError`], after everything else was reaped. A cluster that is not ours is no error.
+    pub async fn reap(&self, options: ReapOptions) -> Result<Vec<Reaped>, ClusterError> {
+        let Self { settings, engine, progress, .. } = self;
+        let (mut done, mut failed) = (Vec::new(), None);
+        for name in names::all(self).await? {
+            match self.reap_one(&name, options).await {
+                Ok(Action::Keep(why)) => progress.detail("reap", &format!("{name}: kept: {why}")),
+                Ok(action) => done.push(Reaped { name, action }),
+                Err(error) => {
+                    progress.say(&format!("{name}: {}", chain(&error)));
+                    failed.get_or_insert(error);
+                }
             }
         }
+        let owner = StateId::read(&settings.state)?;
+        for left in image::extract::reap(&settings.cache, engine, owner.as_ref(), options.dry_run).await? {
+            let gone = || Action::Remove("the process that took a node image apart in it is gone".into());
+            let action = left.stays.map_or_else(gone, Action::Leave);
+            done.push(Reaped { name: left.container, action });
+        }
+        done.extend(remains::control_probes(self, owner.as_ref(), options.dry_run).await?);
+        for name in image::abandoned(&settings.cache, options.dry_run).await.map_err(ImageError::from)? {
+            done.push(Reaped {
+                name,
+                action: Action::Remove("the process that built an image in it is gone".into()),
+            });
+        }
+        if !options.dry_run {
+            load_balancer::take_back(self).await?;
+        }
+        done.extend(remains::evidence(settings, options.dry_run)?);
+        done.extend(remains::archives(settings, options.dry_run)?);
+        ended(done, failed, progress)
     }
-    let owner = StateId::read(&settings.state)?;
-    for apart in image::extract::reap(&settings.cache, engine, owner.as_ref(), options.dry_run).await? {
-        let gone = || Action::Remove("the process that took a node image apart in it is gone".into());
-        let action = apart.stays.map_or_else(gone, Action::Leave);
-        done.push(Reaped { name: apart.container, action });
+
+    /// Reaps one cluster, if there is reason to.
+    pub(crate) async fn reap_one(&self, name: &str, options: ReapOptions) -> Result<Action, ClusterError> {
+        let action = reaped(self, name, options).await?;
+        let Action::Leave(why) = action else { return Ok(action) };
+        // Not touched, and yet known.
+        Ok(Action::Leave(match open_faults(&self.settings, name)?.len() {
+            0 => why,
+            open => format!("{why}; {open} faults are open in it: seatrial fault list"),
+        }))
     }
-    done.extend(remains::control_probes(settings, engine, owner.as_ref(), options.dry_run).await?);
-    for name in image::abandoned(&settings.cache, options.dry_run).await.map_err(ImageError::from)? {
-        done.push(Reaped {
-            name,
-            action: Action::Remove("the process that built an image in it is gone".into()),
-        });
-    }
-    if !options.dry_run {
-        load_balancer::take_back(settings, engine).await?;
-    }
-    done.extend(remains::evidence(settings, options.dry_run)?);
-    done.extend(remains::archives(settings, options.dry_run)?);
-    ended(done, failed, progress)
 }
 
 /// What was done, or the first error: then what was done is told, though something else could not be.
@@ -104,15 +113,15 @@ struct Looked {
 
 /// Looks at one cluster and decides.
 async fn looked(
-    settings: &Settings,
-    engine: &Engine,
+    clusters: &Clusters,
     name: &str,
     options: ReapOptions,
     mine: bool,
 ) -> Result<Looked, ClusterError> {
+    let settings = &clusters.settings;
     let files = LockFiles::new(&settings.state, name);
     let idle = options.idle.unwrap_or(settings.idle);
-    match facts(settings, engine, name, &files).await {
+    match facts(clusters, name, &files).await {
         Err(error @ ClusterError::NotOurs { .. }) => {
             let action = match files.holders().first().filter(|_| !mine) {
                 Some(holder) => Action::Keep(format!("used by {holder}")),
@@ -129,68 +138,61 @@ async fn looked(
     }
 }
 
-/// Reaps one cluster, if there is reason to.
-pub(crate) async fn reap_one(
-    settings: &Settings,
-    engine: &Engine,
-    name: &str,
-    options: ReapOptions,
-    progress: &Progress,
-) -> Result<Action, ClusterError> {
-    let action = reaped(settings, engine, name, options, progress).await?;
-    let Action::Leave(why) = action else { return Ok(action) };
-    // Not touched, and yet known.
-    Ok(Action::Leave(match open_faults(settings, name)?.len() {
-        0 => why,
-        open => format!("{why}; {open} faults are open in it: seatrial fault list"),
-    }))
-}
-
-async fn reaped(
-    settings: &Settings,
-    engine: &Engine,
-    name: &str,
-    options: ReapOptions,
-    progress: &Progress,
-) -> Result<Action, ClusterError> {
-    let files = LockFiles::new(&settings.state, name);
+async fn reaped(clusters: &Clusters, name: &str, options: ReapOptions) -> Result<Action, ClusterError> {
     // Looked at twice: without the lock, so that nothing is touched that is none of our business,
     // and with it, because it may have changed meanwhile.
-    let mut first = looked(settings, engine, name, options, false).await?;
+    let mut first = looked(clusters, name, options, false).await?;
     if first.facts.as_ref().is_some_and(Facts::is_being_made) && !options.dry_run {
         // A kind whose seatrial was killed goes on to its end. What it makes is removed then.
-        let told = |text: &str| progress.detail("reap", &format!("{name}: {text}"));
-        let _ = Kind { settings, engine }.settle(name, Deadline::after(KIND), told).await;
-        first = looked(settings, engine, name, options, false).await?;
+        let told = |text: &str| clusters.progress.detail("reap", &format!("{name}: {text}"));
+        let _ = Kind { clusters }.settle(name, Deadline::after(KIND), told).await;
+        first = looked(clusters, name, options, false).await?;
     }
     let Looked { facts: Some(facts), action } = first else { return Ok(first.action) };
     if matches!(action, Action::Keep(_) | Action::Leave(_)) {
         return Ok(action);
     }
     if options.dry_run {
-        return match action {
-            // What it holds may not be known before it is healed.
-            Action::Remove(why) if facts.open_faults > 0 && !options.all => {
-                let left = facts.left_behind();
-                Ok(Action::Heal(format!("{left}; then removed, unless it is somebody's: {why}")))
-            }
-            action => Ok(match spared(settings, engine, name, options, action).await? {
-                Action::Leave(why) if facts.is_left_behind() => {
-                    Action::Leave(format!("{}; {why}", facts.left_behind()))
-                }
-                action => action,
-            }),
-        };
+        return would_do(clusters, &facts, options, action).await;
     }
+    reaped_alone(clusters, name, options).await
+}
+
+/// What would be done with a cluster.
+async fn would_do(
+    clusters: &Clusters,
+    facts: &Facts,
+    options: ReapOptions,
+    action: Action,
+) -> Result<Action, ClusterError> {
+    match action {
+        // What it holds may not be known before it is healed.
+        Action::Remove(why) if facts.open_faults > 0 && !options.all => {
+            let left = facts.left_behind();
+            Ok(Action::Heal(format!("{left}; then removed, unless it is somebody's: {why}")))
+        }
+        action => Ok(match spared(clusters, &facts.name, options, action).await? {
+            Action::Leave(why) if facts.is_left_behind() => {
+                Action::Leave(format!("{}; {why}", facts.left_behind()))
+            }
+            action => action,
+        }),
+    }
+}
+
+/// Reaps a cluster that nobody else has: the second look, under the lock.
+async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> Result<Action, ClusterError> {
+    let Clusters { settings, progress, .. } = clusters;
+    let files = LockFiles::new(&settings.state, name);
     let Some(entering) = files.try_enter("reap")? else {
         return Ok(Action::Keep("somebody came to use it".into()));
     };
-    let (mut entering, second) = entering.with(looked(settings, engine, name, options, true).await)?;
+    let (mut entering, second) = entering.with(looked(clusters, name, options, true).await)?;
     let Looked { facts: Some(facts), mut action } = second else {
         entering.leave();
         return Ok(second.action);
     };
-    let mending = Mending { settings, engine, name, progress };
+    let mending = Mending { clusters, name };
     let is_ours = matches!(action, Action::Heal(_) | Action::Remove(_));
     if matches!(action, Action::Remove(_)) {
         // First: what a cluster holds cannot be asked while its control plane is frozen. Where that fails it may
@@ -201,7 +203,7 @@ async fn reaped(
         {
             progress.say(&format!("{name}: {}", chain(&error)));
         }
-        let judged = spared(settings, engine, name, options, action).await;
+        let judged = spared(clusters, name, options, action).await;
         (entering, action) = entering.with(judged)?;
     }
     match &action {
@@ -226,12 +228,11 @@ async fn reaped(
         // Also where no container is left: kind makes the network before the first one, and the engine may be about
         // to make that.
         Action::Forget(_) | Action::Remove(_) => {
-            let dir = settings.cluster_dir(name);
             let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
-            if let Some(stays) = (Kind { settings, engine }).delete(name, &dir, network, &[]).await? {
+            if let Some(stays) = (Kind { clusters }).delete(name, network, &[]).await? {
                 progress.say(&format!("{name}: {stays}"));
             }
-            remove_dir(&dir)?;
+            remove_dir(&settings.cluster_dir(name))?;
             entering.remove()?;
         }
     }
@@ -263,8 +264,7 @@ fn mended(
 
 /// A cluster that would be removed is left alone where it is somebody's.
 async fn spared(
-    settings: &Settings,
-    engine: &Engine,
+    clusters: &Clusters,
     name: &str,
     options: ReapOptions,
     action: Action,
@@ -272,32 +272,26 @@ async fn spared(
     if !matches!(action, Action::Remove(_)) {
         return Ok(action);
     }
-    let found = state::look(settings, engine, name).await?;
+    let found = state::look(clusters, name).await?;
     if options.all {
         let added = found.added().join(", ");
         let why = format!("seatrial did not make {added}; if nobody needs it: seatrial down {name} --force");
         return Ok(if added.is_empty() { action } else { Action::Leave(why) });
     }
-    let whose = holds::whose(settings, engine, &found).await;
+    let whose = holds::whose(clusters, &found).await;
     Ok(whose.map_or(action, |why| Action::Leave(format!("{why}; if nobody needs it: seatrial down {name}"))))
 }
 
-async fn facts(
-    settings: &Settings,
-    engine: &Engine,
-    name: &str,
-    files: &LockFiles,
-) -> Result<Facts, ClusterError> {
-    let found = state::look(settings, engine, name).await?;
+async fn facts(clusters: &Clusters, name: &str, files: &LockFiles) -> Result<Facts, ClusterError> {
+    let found = state::look(clusters, name).await?;
     let now = Timestamp::now();
     let used = files.last_used().into_iter().chain(found.record.as_ref().map(|r| r.created_at)).max();
-    let open_faults = open_faults(settings, name)?.len();
+    let open_faults = open_faults(&clusters.settings, name)?.len();
     Ok(Facts {
         name: name.into(),
         state: found.state(None, now),
         held: files.holders().first().map(ToString::to_string),
-        creating: found.record.as_ref().is_some_and(|r| !r.complete)
-            && Kind { settings, engine }.is_creating(),
+        creating: found.record.as_ref().is_some_and(|r| !r.complete) && Kind { clusters }.is_creating(),
         idle: used.map(|used| age(used, now)),
         open_faults,
         unclean: files.unclean(),

@@ -8,9 +8,9 @@ use super::decision::{Action, Reaped};
 use crate::cluster::lease::lock::LockFiles;
 use crate::cluster::provision::evidence as collected;
 use crate::cluster::state::record::remove_dir;
-use crate::cluster::{ClusterError, names};
+use crate::cluster::{ClusterError, Clusters, names};
 use crate::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
-use crate::engine::{Engine, Power};
+use crate::engine::Power;
 use crate::fault::Owner;
 use crate::image;
 
@@ -21,11 +21,11 @@ const EVIDENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// the engine does that only where one ends. One that runs may have a maker that lives beside another container with
 /// the same state folder, and stays.
 pub(crate) async fn control_probes(
-    settings: &Settings,
-    engine: &Engine,
+    clusters: &Clusters,
     owner: Option<&StateId>,
     dry_run: bool,
 ) -> Result<Vec<Reaped>, ClusterError> {
+    let Clusters { settings, engine, .. } = clusters;
     let mut done = Vec::new();
     let Some(owner) = owner else { return Ok(done) };
     // Whoever makes a probe uses a cluster, and may be about to start it.

@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::ReapOptions;
 use super::decision::Action;
-use super::{ReapOptions, reap_one};
 use crate::chain::chain;
 use crate::cluster::lease::lock::LockFiles;
 use crate::cluster::program::itself;
 use crate::cluster::state::record::is_kept;
-use crate::cluster::{ClusterError, state};
+use crate::cluster::{ClusterError, Clusters, state};
 use crate::config::Settings;
 use crate::deadline::{Deadline, age};
-use crate::engine::Engine;
-use crate::progress::Progress;
 
-/// The words of the command line that runs [`watch`] for a cluster.
+/// The words of the command line that runs [`Clusters::watch`] for a cluster.
 pub fn watch_arguments(name: &str) -> [String; 3] {
     ["reap".into(), "--watch".into(), name.into()]
 }
@@ -39,51 +37,48 @@ pub fn start_watcher(settings: &Settings, program: &Path, name: &str) -> Result<
     exec.detach(&log).map(drop).map_err(wrap)
 }
 
-/// Stays until nobody used the cluster for `idle`, removes it and ends. Ends at once when another process watches
-/// it, when the cluster is gone, and when it turns out to be kept or somebody else's.
-///
-/// # Errors
-/// [`ClusterError::Lock`]. A removal that fails is told and tried again.
-pub async fn watch(
-    settings: &Settings,
-    engine: &Engine,
-    name: &str,
-    idle: Duration,
-    progress: &Progress,
-) -> Result<(), ClusterError> {
-    let files = LockFiles::new(&settings.state, name);
-    let Some(_watching) = files.try_watch()? else { return Ok(()) };
-    let look = (idle / 10).clamp(Duration::from_millis(100), Duration::from_secs(15));
-    let options = ReapOptions { idle: Some(idle), ..Default::default() };
-    let mut said = String::new();
-    loop {
-        // While somebody uses it, its time does not run; a killed holder cannot say when it went.
-        if !files.holders().is_empty() {
-            files.touch()?;
-        } else if !state::has_dir(&settings.state, name) {
-            return Ok(());
-        } else if files.last_used().is_none_or(|used| age(used, Timestamp::now()) >= idle) {
-            let mut elsewhere = false;
-            let text = match reap_one(settings, engine, name, options, progress).await {
-                Ok(Action::Remove(why) | Action::Forget(why)) => {
-                    progress.say(&format!("{name}: removed: {why}"));
+impl Clusters {
+    /// Stays until nobody used the cluster for `idle`, removes it and ends. Ends at once when another process watches
+    /// it, when the cluster is gone, and when it turns out to be kept or somebody else's.
+    ///
+    /// # Errors
+    /// [`ClusterError::Lock`]. A removal that fails is told and tried again.
+    pub async fn watch(&self, name: &str, idle: Duration) -> Result<(), ClusterError> {
+        let Self { settings, progress, .. } = self;
+        let files = LockFiles::new(&settings.state, name);
+        let Some(_watching) = files.try_watch()? else { return Ok(()) };
+        let look = (idle / 10).clamp(Duration::from_millis(100), Duration::from_secs(15));
+        let options = ReapOptions { idle: Some(idle), ..Default::default() };
+        let mut said = String::new();
+        loop {
+            // While somebody uses it, its time does not run; a killed holder cannot say when it went.
+            if !files.holders().is_empty() {
+                files.touch()?;
+            } else if !state::has_dir(&settings.state, name) {
+                return Ok(());
+            } else if files.last_used().is_none_or(|used| age(used, Timestamp::now()) >= idle) {
+                let mut elsewhere = false;
+                let text = match self.reap_one(name, options).await {
+                    Ok(Action::Remove(why) | Action::Forget(why)) => {
+                        progress.say(&format!("{name}: removed: {why}"));
+                        return Ok(());
+                    }
+                    Ok(action) => {
+                        elsewhere = state::is_elsewhere(self, name).await;
+                        action.to_string()
+                    }
+                    // What stands in the way may go, and nobody else looks after the cluster.
+                    Err(error) => chain(&error),
+                };
+                if text != said {
+                    progress.say(&format!("{name}: {text}"));
+                    said = text;
+                }
+                if elsewhere || is_kept(settings, name) {
                     return Ok(());
                 }
-                Ok(action) => {
-                    elsewhere = state::is_elsewhere(settings, engine, name).await;
-                    action.to_string()
-                }
-                // What stands in the way may go, and nobody else looks after the cluster.
-                Err(error) => chain(&error),
-            };
-            if text != said {
-                progress.say(&format!("{name}: {text}"));
-                said = text;
             }
-            if elsewhere || is_kept(settings, name) {
-                return Ok(());
-            }
+            Deadline::after(look).pause(look).await;
         }
-        Deadline::after(look).pause(look).await;
     }
 }

@@ -30,13 +30,11 @@ use super::Found;
 use super::made::{SYSTEM, is_made, says_so};
 use crate::chain::chain;
 use crate::client::ApiError;
-use crate::cluster::Cluster;
 use crate::cluster::provision::open;
 use crate::cluster::provision::wanted::Wanted;
 use crate::cluster::ready::system;
-use crate::config::Settings;
+use crate::cluster::{Cluster, Clusters};
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::manifest;
 use crate::sanitise;
 
@@ -72,7 +70,7 @@ const NAMED: usize = 5;
 /// Says whose a recorded cluster is that would be removed without being named; none where it is nobody's but
 /// seatrial's. Where that cannot be known, it may hold anything. One whose creation did not come to its end holds
 /// nothing yet.
-pub(crate) async fn whose(settings: &Settings, engine: &Engine, found: &Found) -> Option<String> {
+pub(crate) async fn whose(clusters: &Clusters, found: &Found) -> Option<String> {
     let record = found.record.as_ref().filter(|record| record.complete)?;
     if record.kept {
         return Some("it was asked for with `seatrial up`".into());
@@ -85,8 +83,8 @@ pub(crate) async fn whose(settings: &Settings, engine: &Engine, found: &Found) -
         return None;
     }
     let held = async {
-        let wanted = Wanted::of(settings, &found.name).map_err(|e| chain(&e))?;
-        let cluster = open::open(settings, engine, &wanted).await.map_err(|e| chain(&e))?;
+        let wanted = Wanted::of(&clusters.settings, &found.name).map_err(|e| chain(&e))?;
+        let cluster = open::open(clusters, &wanted).await.map_err(|e| chain(&e))?;
         others(&cluster).await
     };
     match held.await {

@@ -12,9 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::lease::lock::{Access, Entering, LockError, LockFiles};
-use super::topology::Topology;
-use super::{ClusterError, names};
-use crate::config::{Settings, StateId};
+use super::topology::TOPOLOGIES;
+use super::{ClusterError, Clusters, names};
+use crate::config::StateId;
 use crate::deadline::{Deadline, age, words};
 use crate::engine::{Container, Engine, EngineError};
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL, Role};
@@ -79,8 +79,8 @@ const REMOVAL: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`ClusterError::NotOurs`] when some of its containers were not made from our node images;
 /// [`ClusterError::Engine`], [`ClusterError::Identity`].
-pub(crate) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
-    let found = look_past(settings, engine, name).await?;
+pub(crate) async fn look(clusters: &Clusters, name: &str) -> Result<Found, ClusterError> {
+    let found = look_past(clusters, name).await?;
     match found.strangers.is_empty() {
         true => Ok(found),
         false => Err(found.not_ours()),
@@ -91,14 +91,10 @@ pub(crate) async fn look(settings: &Settings, engine: &Engine, name: &str) -> Re
 ///
 /// # Errors
 /// Those of [`look`], without [`ClusterError::NotOurs`].
-pub(crate) async fn look_past(
-    settings: &Settings,
-    engine: &Engine,
-    name: &str,
-) -> Result<Found, ClusterError> {
+pub(crate) async fn look_past(clusters: &Clusters, name: &str) -> Result<Found, ClusterError> {
     let patience = Deadline::after(REMOVAL);
     loop {
-        match look_once(settings, engine, name).await {
+        match look_once(clusters, name).await {
             Err(ClusterError::Engine(EngineError::NotFound { .. })) if !patience.is_over() => {
                 patience.pause(Duration::from_millis(200)).await;
             }
@@ -108,12 +104,13 @@ pub(crate) async fn look_past(
 }
 
 /// Whether a cluster is somebody else's, as far as that can be seen.
-pub(crate) async fn is_elsewhere(settings: &Settings, engine: &Engine, name: &str) -> bool {
-    let found = look_past(settings, engine, name).await;
+pub(crate) async fn is_elsewhere(clusters: &Clusters, name: &str) -> bool {
+    let found = look_past(clusters, name).await;
     found.is_ok_and(|found| matches!(found.state(None, Timestamp::now()), ClusterState::Foreign(_)))
 }
 
-async fn look_once(settings: &Settings, engine: &Engine, name: &str) -> Result<Found, ClusterError> {
+async fn look_once(clusters: &Clusters, name: &str) -> Result<Found, ClusterError> {
+    let Clusters { settings, engine, .. } = clusters;
     names::check(name)?;
     let containers = engine.containers(&[(CLUSTER_LABEL, name)]).await?;
     let id = StateId::read(&settings.state)?;
@@ -214,8 +211,9 @@ impl Found {
     /// planes. Somebody else's network may have the name: a container of the cluster is in it, or our record tells.
     pub fn has_network(&self) -> bool {
         let recorded = || {
-            let known = Topology::named(&self.record.as_ref()?.topology).ok()?;
-            Some(known.control_planes() > 1)
+            let known = &self.record.as_ref()?.topology;
+            let source = TOPOLOGIES.iter().find(|t| t.name == known)?;
+            source.read().ok().map(|t| t.control_planes() > 1)
         };
         self.containers.iter().any(|c| c.networks.contains(&self.name)) || recorded().unwrap_or(false)
     }

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::cluster::ClusterError;
-use crate::config::{Settings, StateId};
-use crate::engine::Engine;
+use crate::cluster::{ClusterError, Clusters};
+use crate::config::StateId;
 
 /// The file on each node.
 pub const OWNER_FILE: &str = "/kind/seatrial-owner";
@@ -37,8 +36,8 @@ impl Identity {
     ///
     /// # Errors
     /// [`ClusterError::Identity`], [`ClusterError::Engine`].
-    pub async fn of(settings: &Settings, engine: &Engine) -> Result<Self, ClusterError> {
-        Ok(Self { state: StateId::of(&settings.state)?, engine: engine.id().await? })
+    pub async fn of(clusters: &Clusters) -> Result<Self, ClusterError> {
+        Ok(Self { state: StateId::of(&clusters.settings.state)?, engine: clusters.engine.id().await? })
     }
 
     /// Six hexadecimal digits that tell it apart in names.

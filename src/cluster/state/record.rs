@@ -92,7 +92,7 @@ pub(crate) fn private_dir(dir: &Path) -> Result<(), ClusterError> {
     artefact::private_dir(dir).map_err(|e| ClusterError::file("create folder", dir, e))
 }
 
-/// Whether somebody asked for this cluster with [`up`](crate::cluster::up).
+/// Whether somebody asked for this cluster with [`Clusters::up`](crate::cluster::Clusters::up).
 pub fn is_kept(settings: &Settings, name: &str) -> bool {
     Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.kept)
 }

@@ -107,16 +107,6 @@ impl Topology {
         Ok(Self(Arc::new(Parts { name, yaml, shape })))
     }
 
-    /// The topology of this name that comes with seatrial.
-    ///
-    /// # Errors
-    /// [`TopologyError::Unknown`], listing the names.
-    pub fn named(name: &str) -> Result<Self, TopologyError> {
-        let known = || TOPOLOGIES.iter().map(|t| t.name).collect::<Vec<_>>().join(", ");
-        let unknown = || TopologyError::Unknown { name: name.into(), known: known() };
-        TOPOLOGIES.iter().find(|t| t.name == name).ok_or_else(unknown)?.read()
-    }
-
     /// Its name: part of the cluster's name.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -140,6 +130,37 @@ impl Topology {
     /// The failure timing: Kubernetes' defaults, changed by the YAML's patches.
     pub fn timing(&self) -> FailureTiming {
         self.0.shape.timing
+    }
+}
+
+/// Topologies by name: those that come with seatrial, and a caller's.
+#[derive(Clone, Debug)]
+pub struct Topologies(Vec<Topology>);
+
+impl Topologies {
+    /// Those that come with seatrial.
+    ///
+    /// # Errors
+    /// [`TopologyError`] with the place in the YAML.
+    pub fn built_in() -> Result<Self, TopologyError> {
+        TOPOLOGIES.iter().map(|source| source.read()).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// These and another one, which takes the place of one of the same name.
+    pub fn with(mut self, topology: Topology) -> Self {
+        self.0.retain(|known| known.name() != topology.name());
+        self.0.push(topology);
+        self
+    }
+
+    /// The topology of this name.
+    ///
+    /// # Errors
+    /// [`TopologyError::Unknown`], listing the names.
+    pub fn named(&self, name: &str) -> Result<&Topology, TopologyError> {
+        let known = || self.0.iter().map(Topology::name).collect::<Vec<_>>().join(", ");
+        let unknown = || TopologyError::Unknown { name: name.into(), known: known() };
+        self.0.iter().find(|t| t.name() == name).ok_or_else(unknown)
     }
 }
 
@@ -308,7 +329,7 @@ mod tests {
     fn every_listed_topology_can_be_read_and_found() {
         for source in TOPOLOGIES {
             let topology = source.read().unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(Topology::named(source.name).unwrap(), topology);
+            assert_eq!(Topologies::built_in().unwrap().named(source.name).unwrap(), &topology);
         }
         let [one, three, ha] = [ONE, THREE, HA].map(|source| source.read().unwrap());
         assert_eq!((three.control_planes(), three.workers()), (1, 2));
@@ -385,9 +406,12 @@ kubeadmConfigPatches:
         assert!(error.contains("topology wrong") && error.contains("often"), "{error}");
         let workers = Topology::read("w", "nodes: [{role: worker}]");
         assert!(matches!(workers, Err(TopologyError::NoControlPlane { .. })));
+        let known = Topologies::built_in().unwrap();
         assert_eq!(
-            Topology::named("four").unwrap_err().to_string(),
+            known.named("four").unwrap_err().to_string(),
             "no topology is called four; there are one, three, three-defaults, ha",
         );
+        let four = Topology::read("four", "nodes: []").unwrap();
+        assert_eq!(known.with(four.clone()).named("four").unwrap(), &four);
     }
 }

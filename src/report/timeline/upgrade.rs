@@ -14,7 +14,7 @@ pub(super) fn take(lanes: &mut Lanes, event: &Event, at: f64) {
         Event::UpgradePlanned(plan) => versions(lanes, &plan.before, at),
         Event::UpgradeStepStarted(step) => {
             let lane = step.node.as_deref().unwrap_or(CLUSTER);
-            lanes.begin("upgrade", lane, at, State::Moving, &format!("{}: not ended", step.step));
+            lanes.begin("upgrade", lane, at, State::Moving.noted(&format!("{}: not ended", step.step)));
         }
         Event::UpgradeStepEnded(ended) => {
             let lane = ended.node.as_deref().unwrap_or(CLUSTER);
@@ -23,7 +23,7 @@ pub(super) fn take(lanes: &mut Lanes, event: &Event, at: f64) {
                 None => (State::Good, String::new()),
             };
             let note = format!("{} {:.1} s{why}", ended.step, ended.took);
-            lanes.close("upgrade", lane, at, state, &note);
+            lanes.close("upgrade", lane, at, state.noted(&note));
             if let Some(now) = &ended.versions {
                 versions(lanes, now, at);
             }

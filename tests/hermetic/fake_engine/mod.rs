@@ -83,7 +83,7 @@ impl FakeEngine {
 
     /// A cluster: worker `w` with a pod `ns/p` on it, and control planes of these names.
     pub fn cluster(control_planes: &[&str]) -> anyhow::Result<Self> {
-        let fake = Self::with(&[&["w"], planes].concat())?;
+        let fake = Self::with(&[&["w"], control_planes].concat())?;
         for plane in control_planes {
             fake.change(plane, |c| drop(c.labels.insert(ROLE_LABEL.into(), "control-plane".into())));
         }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use seatrial::client::Client;
-use seatrial::cluster::JournalEntry;
+use seatrial::cluster::{Cluster, JournalEntry, THREE};
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::image::Artefacts;
@@ -123,11 +123,24 @@ fn budget(expected: i32, healthy: i32) -> Value {
 }
 
 impl Ground {
+    fn cluster(&self) -> Cluster {
+        Cluster {
+            name: "c".into(),
+            topology: THREE.read().unwrap(),
+            kubernetes: "1.34.4".into(),
+            image: "node:1".into(),
+            dir: self.dir.path().into(),
+            kubeconfig: self.dir.path().join("kubeconfig"),
+            nodes: self.nodes.clone(),
+            load_balancer: None,
+            engine: self.engine.clone(),
+        }
+    }
+
     /// The cluster as it is now.
     pub async fn facts(&self) -> ClusterFacts {
         let deadline = Deadline::after(Duration::from_secs(20));
-        let looked = upgrade::facts("c", &self.engine, &self.client, &self.nodes, BTreeSet::new(), deadline);
-        looked.await.unwrap()
+        upgrade::facts(&self.cluster(), &self.client, BTreeSet::new(), deadline).await.unwrap()
     }
 
     /// Every reason not to begin, as the cluster is now; none where it is planned.
@@ -150,16 +163,6 @@ impl Ground {
         hop.steps.retain(|s| s.title() == title);
         hop.steps[0].after = facts.state.clone();
         after(&mut hop.steps[0].after);
-        let progress = Progress::silent();
-        let work = Upgrade {
-            engine: &self.engine,
-            client: &self.client,
-            nodes: &self.nodes,
-            dir: self.dir.path(),
-            progress: &progress,
-            drain: self.drain,
-            arrival,
-        };
         let ends = Mutex::new(None);
         let watcher = |event: UpgradeEvent<'_>| {
             if let UpgradeEvent::Ended { result, seen, .. } = event {
@@ -167,7 +170,16 @@ impl Ground {
             }
             None
         };
-        let ended = work.hop(&plan, &plan.hops[0], &facts, &artefacts(&[]), None, &watcher).await;
+        let (cluster, progress) = (self.cluster(), Progress::silent());
+        let work = Upgrade {
+            cluster: &cluster,
+            client: &self.client,
+            progress: &progress,
+            watcher: &watcher,
+            drain: self.drain,
+            arrival,
+        };
+        let ended = work.hop(&plan, &facts, &artefacts(&[]), None).await;
         let entry = JournalEntry::read(self.dir.path()).unwrap().unwrap();
         (ended, entry, ends.into_inner().unwrap())
     }
