@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use seatrial::cluster::{Access, THREE};
+use seatrial::cluster::{Access, Clusters, THREE};
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
 use seatrial::fault::StopNode;
@@ -43,13 +43,14 @@ async fn main() -> anyhow::Result<()> {
         }
     });
     let id = new_id(jiff::Timestamp::now());
-    let run = Run::begin(settings, engine, &id, &["node-loss"], progress, CancellationToken::new()).await?;
+    let clusters = Clusters::new(settings, engine, progress, "node-loss");
+    let run = Run::begin(clusters, &id, &["node-loss"], CancellationToken::new()).await?;
     let needs = Needs {
         name: "node-loss",
         claims: &[],
         access: Access::Exclusive,
         topology: &THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(300),
     };
     scenario(&run, needs, async |s: &Scenario| {

@@ -109,7 +109,7 @@ impl Seatrial<'_> {
     /// Creates a cluster, upgrades it and removes it. Returns the verdict and the row.
     async fn prove(&self, pair: Pair) -> anyhow::Result<(String, String)> {
         let from = pair.from.to_string();
-        let up = self.run(&["up", "--apart", "pair", "--k8s", &from]).await?;
+        let up = self.run(&["up", "--cluster-suffix", "pair", "--k8s", &from]).await?;
         let cluster = up.lines().next().context("no cluster is named")?.to_owned();
         let before = self.runs();
         // A failed claim is no error of this program: the report has the verdict.

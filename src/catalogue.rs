@@ -1,7 +1,7 @@
 //! What a program of seatrial offers: the built-in suites, topologies, faults, collectors and report formats, and the
 //! caller's own beside them.
 
-use crate::cluster::{TOPOLOGIES, Topology};
+use crate::cluster::{TOPOLOGIES, TopologySource};
 use crate::diagnostics::{COLLECTORS, Collector};
 use crate::fault::{Fault, Faults};
 use crate::judge::Claim;
@@ -15,7 +15,7 @@ pub struct Catalogue {
     /// The suites in the order in which they run; their claims are the claims that there are.
     pub suites: Vec<&'static Suite>,
     /// The shapes of clusters.
-    pub topologies: Vec<&'static Topology>,
+    pub topologies: Vec<&'static TopologySource>,
     /// The faults. One that is missing here cannot be healed by this program.
     pub faults: Faults,
     /// What gathers evidence when a story did not pass.

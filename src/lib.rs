@@ -34,9 +34,9 @@ pub mod fault;
 pub mod probe;
 pub mod workload;
 
-pub mod cluster;
-
 pub mod upgrade;
+
+pub mod cluster;
 
 pub mod manifest;
 pub mod wait;

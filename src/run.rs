@@ -7,17 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster;
-use crate::config::Settings;
+use crate::cluster::{Clusters, Topology};
 use crate::deadline::Deadline;
 use crate::diagnostics::{COLLECTORS, Collector};
-use crate::engine::{Engine, EngineError};
+use crate::engine::EngineError;
 use crate::event::{Event, EventError, EventLog};
-use crate::fault::Faults;
 use crate::image::{self, ImageError, ImageSet};
 use crate::judge::Conclusion;
 use crate::judge::upgrade::Budgets;
-use crate::progress::Progress;
 
 /// Time that building or pulling every image may take: a cold offline build on two busy cores.
 const IMAGES: Duration = Duration::from_secs(80 * 60);
@@ -25,16 +22,12 @@ const IMAGES: Duration = Duration::from_secs(80 * 60);
 /// Everything that the scenarios of one run share.
 #[derive(Debug)]
 pub struct Run {
-    /// Resolved settings.
-    pub settings: Settings,
-    /// The container engine.
-    pub engine: Engine,
+    /// The clusters that it may have: settings, container engine, and who shows what is going on.
+    pub clusters: Clusters,
     /// The images that run.
     pub images: ImageSet,
     /// The run's event log.
     pub log: EventLog,
-    /// Who shows what is going on.
-    pub progress: Progress,
     /// Cancelled by an interrupt: scenarios then heal and end.
     pub cancel: CancellationToken,
     /// How long a scenario waits for its cluster: creation, and others that hold it.
@@ -42,12 +35,11 @@ pub struct Run {
     /// What a step of an upgrade may cost; none means the defaults for as many control planes as there
     /// are.
     pub budgets: Option<Budgets>,
+    /// The topology of every scenario; none means the one that its needs name.
+    pub topology: Option<Topology>,
     /// The cluster that every scenario runs on, by name, as it is; none means the one that its needs
     /// and the images ask for.
     pub cluster: Option<String>,
-    /// The faults that its stories may inject, and that are healed when it comes back; the built-in ones unless more
-    /// are added.
-    pub faults: Faults,
     /// What gathers evidence of a story that did not pass; the built-in ones unless more are added.
     pub collectors: Vec<&'static dyn Collector>,
 }
@@ -84,17 +76,16 @@ impl Run {
     /// # Errors
     /// [`RunError`]; nothing was started then.
     pub async fn begin(
-        settings: Settings,
-        engine: Engine,
+        clusters: Clusters,
         id: &str,
         suites: &[&str],
-        progress: Progress,
         cancel: CancellationToken,
     ) -> Result<Self, RunError> {
-        cluster::foresee(&settings, &engine, &progress).await?;
-        let images = image::resolve(&settings, &engine, &progress, Deadline::after(IMAGES)).await?;
+        clusters.foresee().await?;
+        let images = image::resolve(&clusters.images(Deadline::after(IMAGES))).await?;
+        let settings = &clusters.settings;
         let log = EventLog::open(&settings.runs_dir().join(id), id)?.with_secrets(&settings.secrets);
-        let facts = engine.facts().await?;
+        let facts = clusters.engine.facts().await?;
         log.append(Event::RunStarted {
             seatrial: env!("CARGO_PKG_VERSION").into(),
             profile: images.profile.clone(),
@@ -113,16 +104,14 @@ impl Run {
             log.append(Event::Substituted { from, to, built_from });
         }
         Ok(Self {
-            settings,
-            engine,
+            clusters,
             images,
             log,
-            progress,
             cancel,
             patience: Duration::from_secs(20 * 60),
             budgets: None,
+            topology: None,
             cluster: None,
-            faults: Faults::built_in(),
             collectors: COLLECTORS.to_vec(),
         })
     }

@@ -13,18 +13,16 @@ use serde_json::Value;
 
 use crate::chain::chain;
 use crate::client::Client;
-use crate::cluster::{self, Access, Balancer, Cluster, ClusterSpec, Lease, Topology};
-use crate::config::Settings;
+use crate::cluster::{self, Access, Cluster, ClusterSpec, Clusters, Lease, LoadBalancer, TopologySource};
 use crate::deadline::Deadline;
 use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
-use crate::fault::{Fault, Faults, IntentLog, Target};
+use crate::fault::{Fault, IntentLog, Target};
 use crate::image::ImageSet;
 use crate::judge::upgrade::{Budgets, versions_seen};
 use crate::judge::{self, Claim, Conclusion, Evidence};
 use crate::manifest::{self, Applied, Manifest, RUN_LABEL, TestNamespace};
 use crate::probe::Recorder;
-use crate::progress::Progress;
 use crate::run::Run;
 use crate::stack::with_room;
 use crate::upgrade;
@@ -54,10 +52,10 @@ pub struct Needs {
     /// Whether it breaks nodes (exclusive) or keeps to its namespace (shared).
     pub access: Access,
     /// The cluster's shape.
-    pub topology: &'static Topology,
-    /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::apart`]: for a story that changes
+    pub topology: &'static TopologySource,
+    /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::cluster_suffix`]: for a story that changes
     /// what the cluster is. Such a suite runs only when it is named.
-    pub apart: Option<&'static str>,
+    pub cluster_suffix: Option<&'static str>,
     /// Time for the body, cluster creation and way out not counted.
     pub budget: Duration,
 }
@@ -79,16 +77,13 @@ pub struct Scenario {
     pub recorder: Recorder,
     /// What a step of an upgrade may cost.
     pub budgets: Budgets,
-    /// The settings of the run.
-    pub settings: Settings,
-    /// Who shows what is going on.
-    pub progress: Progress,
+    /// The clusters of the run: its settings, and who shows what is going on.
+    pub clusters: Clusters,
     logs: LogStreams,
     control: Option<control::Control>,
     suffix: String,
     deadline: Deadline,
     intents: IntentLog,
-    faults: Faults,
     judged: Mutex<BTreeMap<String, Conclusion>>,
     left: Mutex<Vec<String>>,
     folders: Mutex<Vec<folder::Claimed>>,
@@ -127,13 +122,13 @@ async fn told(
         prepared = prepare(run, &needs, &log) => prepared,
         () = run.cancel.cancelled() => {
             // A creation that was cut off has left half a cluster; nobody owns it now.
-            let removed = cluster::remove_incomplete(&run.settings, &run.engine, &run.progress);
+            let removed = run.clusters.remove_incomplete();
             match Deadline::after(WAY_OUT).bound(removed).await {
-                Ok(Ok(_)) => run.progress.say(
+                Ok(Ok(_)) => run.clusters.progress.say(
                     "interrupted before the story began: `seatrial reap` removes what it may have left in its cluster",
                 ),
-                Ok(Err(error)) => run.progress.say(&format!("{}: `seatrial reap` removes what is left", chain(&error))),
-                Err(late) => run.progress.say(&format!("clean-up {late}: `seatrial reap` removes what is left")),
+                Ok(Err(error)) => run.clusters.progress.say(&format!("{}: `seatrial reap` removes what is left", chain(&error))),
+                Err(late) => run.clusters.progress.say(&format!("clean-up {late}: `seatrial reap` removes what is left")),
             }
             Err(Stop::Interrupted)
         }
@@ -143,7 +138,7 @@ async fn told(
         Err(stop) => (Err(stop.named(&name)), Vec::new()),
     };
     for text in &left {
-        run.progress.say(&format!("left behind by {name}: {text}"));
+        run.clusters.progress.say(&format!("left behind by {name}: {text}"));
     }
     let missing = unjudged(&log, needs.claims);
     let result = match result {
@@ -201,27 +196,31 @@ async fn prepare(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Stop
 }
 
 async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Failure> {
+    let topology = match &run.topology {
+        Some(topology) => topology.clone(),
+        None => needs.topology.read()?,
+    };
     let spec = ClusterSpec {
-        topology: needs.topology,
+        topology,
         images: run.images.clone(),
-        apart: needs.apart.map(Into::into),
+        cluster_suffix: needs.cluster_suffix.map(Into::into),
     };
     let holder = format!("{} of run {}", needs.name, run.log.run());
     let patience = Deadline::after(run.patience);
-    let (settings, engine, access, progress) = (&run.settings, &run.engine, needs.access, &run.progress);
+    let (clusters, access) = (run.clusters.held_by(holder), needs.access);
     let lease = match &run.cluster {
-        Some(name) => Lease::existing(settings, engine, name, access, &holder, patience, progress).await?,
-        None => Lease::acquire(settings, engine, &spec, access, &holder, patience, progress).await?,
+        Some(name) => clusters.existing(name, access, patience).await?,
+        None => clusters.acquire(&spec, access, patience).await?,
     };
     let cluster = lease.cluster.clone();
     let client = cluster.client().await?;
     if access == Access::Exclusive {
-        left::by_earlier_stories(&lease, &client, log, progress).await?;
+        left::by_earlier_stories(&lease, &client, log, &clusters.progress).await?;
     }
     let labels = BTreeMap::from([(RUN_LABEL.to_owned(), run.log.run().to_owned())]);
     let stem = format!("seatrial-{}-", needs.name);
     let namespace = TestNamespace::create(&client, &stem, &labels, Deadline::after(WAY_OUT)).await?;
-    match set_up(run, needs, log, &lease, &client, &namespace).await {
+    match set_up(run, needs, &lease, &client, &namespace).await {
         Ok(scenario) => Ok(Ready { lease, scenario, namespace }),
         Err(error) => {
             // The error that matters is the first.
@@ -235,51 +234,34 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
 async fn set_up(
     run: &Run,
     needs: &Needs,
-    log: &EventLog,
     lease: &Lease,
     client: &Client,
     namespace: &TestNamespace,
 ) -> Result<Scenario, Failure> {
     let cluster = lease.cluster.clone();
-    let log = log.scoped(Scope {
+    let log = run.log.scoped(Scope {
         scenario: Some(needs.name.into()),
         cluster: Some(cluster.name.clone()),
         namespace: Some(namespace.name.clone()),
     });
-    log.append(Event::ClusterReady {
-        reused: lease.reused,
-        took: lease.took.as_secs_f64(),
-        topology: cluster.topology.name.into(),
-        kubernetes: cluster.kubernetes.clone(),
-        image: cluster.image.clone(),
-        nodes: cluster.nodes.iter().map(|n| n.name.clone()).collect(),
-    });
-    if cluster::origin(&cluster).is_some() {
-        // What the claims of this scenario hold on.
-        log.append(versions_seen(&upgrade::state(client).await?)?);
-    }
-    if let Some(Balancer { substitute: Some(it), .. }) = &cluster.balancer {
-        log.append(Event::Substituted {
-            from: it.stands_for.clone(),
-            to: it.image.clone(),
-            built_from: it.built_from.clone(),
-        });
-    }
+    record_cluster(&log, lease, client).await?;
     let recorder = Recorder::start(client, &namespace.name, &log).await?;
-    let intents = lease.intents()?.knowing(&run.faults);
+    let intents = lease.intents()?;
     // Kept apart until the story has ended: a bundle takes what it needs, a process that is killed leaves it.
     let streamed = log.dir().join("streamed").join(&namespace.name);
     let logs = LogStreams::start(client, &[&namespace.name], &log.secrets(), &streamed);
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
-    let control = control::Control::start(&run.settings, &cluster, &log, &suffix, needs.budget).await;
+    let control =
+        control::Control::start(&run.clusters.settings, &cluster, &log, &suffix, needs.budget).await;
     Ok(Scenario {
         intents,
-        faults: run.faults.clone(),
         namespace: namespace.name.clone(),
         images: run.images.clone(),
-        budgets: run.budgets.clone().unwrap_or_else(|| Budgets::of_planes(cluster.control_planes().count())),
-        settings: run.settings.clone(),
-        progress: run.progress.clone(),
+        budgets: run
+            .budgets
+            .clone()
+            .unwrap_or_else(|| Budgets::of_control_planes(cluster.control_planes().count())),
+        clusters: run.clusters.clone(),
         deadline: Deadline::after(needs.budget),
         judged: Mutex::default(),
         left: Mutex::default(),
@@ -293,6 +275,31 @@ async fn set_up(
         control,
         suffix,
     })
+}
+
+/// Records the cluster of a scenario, and what runs on it in place of what was asked for.
+async fn record_cluster(log: &EventLog, lease: &Lease, client: &Client) -> Result<(), Failure> {
+    let cluster = &lease.cluster;
+    log.append(Event::ClusterReady {
+        reused: lease.reused,
+        took: lease.took.as_secs_f64(),
+        topology: cluster.topology.name().into(),
+        kubernetes: cluster.kubernetes.clone(),
+        image: cluster.image.clone(),
+        nodes: cluster.nodes.iter().map(|n| n.name.clone()).collect(),
+    });
+    if cluster::origin(cluster).is_some() {
+        // What the claims of this scenario hold on.
+        log.append(versions_seen(&upgrade::state(client).await?)?);
+    }
+    if let Some(LoadBalancer { substitute: Some(it), .. }) = &cluster.load_balancer {
+        log.append(Event::Substituted {
+            from: it.stands_for.clone(),
+            to: it.image.clone(),
+            built_from: it.built_from.clone(),
+        });
+    }
+    Ok(())
 }
 
 async fn live(
@@ -330,7 +337,7 @@ async fn live(
             deadline: way_out.at_most(Duration::from_secs(60)),
         };
         diagnostics::collect(&run.collectors, &scene, &run.log.secrets(), &to).await;
-        run.progress.say(&format!("evidence of {name} kept in {}", to.display()));
+        run.clusters.progress.say(&format!("evidence of {name} kept in {}", to.display()));
     }
     let (left, clean) = left::by_this_story(scenario, lease, namespace, way_out).await;
     (story.and(clean.map_err(|source| ScenarioError::Clean { name: name.into(), source })), left)
@@ -407,7 +414,7 @@ impl Scenario {
     pub fn manifest(&self, file: &str, text: &str) -> Result<Manifest, Failure> {
         let mut manifest = Manifest::read(file, text)?;
         // Before the API has it: nothing that comes back of it is written with a secret.
-        manifest.objects().iter().for_each(|object| self.settings.secrets.learn_from(&object.body));
+        manifest.objects().iter().for_each(|object| self.clusters.settings.secrets.learn_from(&object.body));
         manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
         let localised = manifest.localise(&self.namespace, &self.suffix, &labels)?;
@@ -501,7 +508,7 @@ impl Scenario {
         let proof = intent.recorded(fault.inject(&checked, deadline).await?);
         self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
         // Clearing needs no parameters.
-        Ok(ActiveFault { scenario: self, fault: self.faults.named(fault.name())?, node, intent })
+        Ok(ActiveFault { scenario: self, fault: self.clusters.faults.named(fault.name())?, node, intent })
     }
 
     fn judged(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Conclusion>> {

@@ -168,7 +168,7 @@ pub struct UpArgs {
     pub topology: String,
     /// A cluster of its own beside the shared one: the end of its name, such as `upgrade`
     #[arg(long, value_name = "WORD", value_parser = word)]
-    pub apart: Option<String>,
+    pub cluster_suffix: Option<String>,
     /// Which images.
     #[command(flatten)]
     pub images: ImageArgs,
@@ -316,7 +316,7 @@ pub struct FaultInjectArgs {
     pub container: Option<String>,
     /// Also where the node is the cluster's only control plane: the API goes with it
     #[arg(long)]
-    pub lone: bool,
+    pub allow_last_control_plane: bool,
 }
 
 /// Arguments of `fault clear`.
@@ -394,9 +394,9 @@ impl Args {
 }
 
 /// The topology of this name; the parser has checked it.
-pub fn topology(catalogue: &Catalogue, name: &str) -> anyhow::Result<&'static Topology> {
-    let found = catalogue.topologies.iter().copied().find(|t| t.name == name);
-    found.with_context(|| format!("no topology is called {name}"))
+pub fn topology(catalogue: &Catalogue, name: &str) -> anyhow::Result<Topology> {
+    let found = catalogue.topologies.iter().find(|t| t.name == name);
+    Ok(found.with_context(|| format!("no topology is called {name}"))?.read()?)
 }
 
 /// The report format of this name; the parser has checked it.

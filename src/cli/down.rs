@@ -2,37 +2,36 @@
 
 use std::time::Duration;
 
-use crate::cluster::{self, ClusterSummary, Force, State};
+use crate::catalogue::Catalogue;
+use crate::cluster::{ClusterSummary, Clusters, Force, ListedState};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 
 use crate::cli::args::DownArgs;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::up::holder;
-use crate::cli::{draw, show};
+use crate::cli::show;
+use crate::cli::up::clusters;
 
 /// How long is waited for those who use it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Removes one cluster, or all of ours.
-pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> {
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
+pub async fn down(settings: &Settings, catalogue: &Catalogue, args: &DownArgs) -> anyhow::Result<Exit> {
+    let clusters = clusters(settings, catalogue, "down").await?;
     let names = if args.all {
         // Also what cannot be looked at, or is not known for certain to be ours: it is refused with its name.
-        cluster::list(settings, &engine).await?.into_iter().filter(|c| c.ours).map(|c| c.name).collect()
+        clusters.list().await?.into_iter().filter(|c| c.ours).map(|c| c.name).collect()
     } else if let (Some(name), true) = (&args.name, args.force) {
         // Not by the beginning of its name: nobody else's is removed by mistake.
         vec![name.clone()]
     } else {
-        vec![named(settings, &engine, args.name.as_deref()).await?]
+        vec![named(&clusters, args.name.as_deref()).await?]
     };
     let mut failed = None;
     for name in names {
         let deadline = Deadline::after(PATIENCE);
         let force = if args.force { Force::Yes } else { Force::No };
-        match cluster::down(settings, &engine, &name, force, &holder("down"), deadline, &progress).await {
+        match clusters.delete(&name, force, deadline).await {
             Ok(()) => show::text(&format!("{name} removed\n"))?,
             // One that stays keeps no other one. The first error is told at the end.
             Err(error) => {
@@ -49,9 +48,9 @@ pub async fn down(settings: &Settings, args: &DownArgs) -> anyhow::Result<Exit> 
 }
 
 /// The one cluster that is meant: the only one, or the only one whose name begins so.
-pub async fn named(settings: &Settings, engine: &Engine, name: Option<&str>) -> anyhow::Result<String> {
-    let all = cluster::list(settings, engine).await?;
-    let ours = |c: &&ClusterSummary| !matches!(c.state, State::Foreign(_));
+pub async fn named(clusters: &Clusters, name: Option<&str>) -> anyhow::Result<String> {
+    let all = clusters.list().await?;
+    let ours = |c: &&ClusterSummary| !matches!(c.state, ListedState::Foreign(_));
     let fits = |c: &&ClusterSummary| name.is_none_or(|n| c.name.starts_with(n));
     let exact = all.iter().find(|c| name == Some(c.name.as_str()));
     let candidates: Vec<&str> = match exact {

@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 
 use crate::catalogue::Ambiguous;
 use crate::client::ClientError;
-use crate::cluster::lock::LockError;
+use crate::cluster::lease::lock::LockError;
 use crate::cluster::{ClusterError, topology::TopologyError};
 use crate::config::ConfigError;
 use crate::engine::EngineError;
@@ -284,6 +284,7 @@ fn cluster(error: &ClusterError) -> Option<Known> {
         | ClusterError::HalfUpgraded { .. }
         | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
         ClusterError::Topology(_) => Exit::Usage,
+        ClusterError::OwnTopology { .. } => Exit::Input,
         ClusterError::Fault(error) => return fault(error),
         _ => Exit::Unavailable,
     };

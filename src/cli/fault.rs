@@ -5,11 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::catalogue::Catalogue;
-use crate::cluster::lock::LockFiles;
+use crate::cluster::lease::lock::LockFiles;
 use crate::cluster::{self, OutageStage};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::fault::{Owner, Reach};
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -18,7 +17,7 @@ use crate::cli::args::{FaultInjectArgs, FaultListArgs};
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::fault_hold::{News, Told, chosen};
 use crate::cli::signals::Signals;
-use crate::cli::up::{PATIENCE, watch};
+use crate::cli::up::{PATIENCE, clusters, watch};
 use crate::cli::{draw, list, node_name, show};
 
 /// Between two looks at what the healer has written.
@@ -71,8 +70,7 @@ pub async fn inject(
     mut signals: Signals,
 ) -> anyhow::Result<Exit> {
     let fault = chosen(catalogue, args)?;
-    let engine = Engine::connect(&settings.engine).await?;
-    let (name, node) = node_name::named(settings, &engine, &args.node).await?;
+    let (name, node) = node_name::named(&clusters(settings, catalogue, "fault").await?, &args.node).await?;
     let program = std::env::current_exe().context("failed to find our own program")?;
     let (healer, log, from) = cluster::start_outage(settings, &program, &name, &words(args, &node))?;
     let mut news = Healer { log: &log, from, healer };
@@ -111,7 +109,7 @@ fn words(args: &FaultInjectArgs, node: &str) -> Vec<String> {
     words.extend(args.with.iter().map(|w| format!("--with={w}")));
     words.extend(args.pod.iter().map(|(namespace, pod)| format!("--pod={namespace}/{pod}")));
     words.extend(args.container.iter().map(|c| format!("--container={c}")));
-    words.extend(args.lone.then(|| "--lone".to_owned()));
+    words.extend(args.allow_last_control_plane.then(|| "--allow-last-control-plane".to_owned()));
     words
 }
 

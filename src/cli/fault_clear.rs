@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::cluster::{self, Access, Lease};
+use crate::catalogue::Catalogue;
+use crate::cluster::{self, Access, Clusters};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::fault::Intent;
 
 use crate::cli::args::FaultClearArgs;
 use crate::cli::exit::{Exit, Stop};
-use crate::cli::up::holder;
-use crate::cli::{draw, fault, list, node_name, show};
+use crate::cli::up::clusters;
+use crate::cli::{fault, list, node_name, show};
 
 /// Time for all of them together.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -19,21 +19,25 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Heals the open faults of one node, or all of them. Nothing open is no error.
-pub async fn clear(settings: &Settings, args: &FaultClearArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(&settings.engine).await?;
+pub async fn clear(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    args: &FaultClearArgs,
+) -> anyhow::Result<Exit> {
+    let clusters = clusters(settings, catalogue, "fault clear").await?;
     let node = match &args.node {
-        Some(name) => Some(node_name::named(settings, &engine, name).await?.1),
+        Some(name) => Some(node_name::named(&clusters, name).await?.1),
         None => None,
     };
     let (mut found, mut failed) = (0, None);
-    for summary in cluster::list(settings, &engine).await? {
+    for summary in clusters.list().await? {
         let meant = |intent: &&Intent| node.as_ref().is_none_or(|node| *node == intent.node);
         let open: Vec<Intent> = summary.faults.iter().filter(meant).cloned().collect();
         if open.is_empty() {
             continue;
         }
         found += open.len();
-        match clear_cluster(settings, &engine, &summary.name, &open).await {
+        match clear_cluster(&clusters, &summary.name, &open).await {
             Ok(()) => {
                 for intent in open {
                     show::text(&format!("{} of {}: healed\n", intent.fault, intent.node))?;
@@ -55,14 +59,9 @@ pub async fn clear(settings: &Settings, args: &FaultClearArgs) -> anyhow::Result
 }
 
 /// Asks each fault's own healer; those that have none any more are healed by a lease.
-async fn clear_cluster(
-    settings: &Settings,
-    engine: &Engine,
-    name: &str,
-    open: &[Intent],
-) -> anyhow::Result<()> {
+async fn clear_cluster(clusters: &Clusters, name: &str, open: &[Intent]) -> anyhow::Result<()> {
     let deadline = Deadline::after(PATIENCE);
-    let heals = |intent: &&Intent| fault::heals(settings, name, intent.owner);
+    let heals = |intent: &&Intent| fault::heals(&clusters.settings, name, intent.owner);
     if let Some(story) = open.iter().find(|i| heals(i) && i.until.is_none()) {
         let message = format!("{}: it is part of a story, which heals it", list::open_fault(story));
         return Err(
@@ -75,11 +74,9 @@ async fn clear_cluster(
     while open.iter().any(|i| heals(&i)) && !deadline.is_over() {
         deadline.pause(LOOK).await;
     }
-    let left = cluster::open_faults(settings, name)?;
+    let left = cluster::open_faults(&clusters.settings, name)?;
     if open.iter().any(|was| left.iter().any(|now| now.id == was.id)) {
-        let progress = draw::progress();
-        let who = holder("fault clear");
-        let lease = Lease::existing(settings, engine, name, Access::Exclusive, &who, deadline, &progress);
+        let lease = clusters.existing(name, Access::Exclusive, deadline);
         Box::pin(lease).await?.release().await?;
     }
     Ok(())

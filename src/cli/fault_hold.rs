@@ -1,18 +1,17 @@
 //! `seatrial fault hold`: what `fault inject` starts. It tells how far it is, a JSON object a line.
 
 use crate::catalogue::Catalogue;
-use crate::cluster::{self, OutageStage, Wish};
+use crate::cluster::{OutageSpec, OutageStage};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::fault::{Fault, Given, PodOn};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::args::FaultInjectArgs;
 use crate::cli::exit::{self, Exit};
 use crate::cli::signals::{self, Signals};
-use crate::cli::up::PATIENCE;
-use crate::cli::{draw, node_name, show};
+use crate::cli::up::{PATIENCE, clusters};
+use crate::cli::{node_name, show};
 
 /// What is written for whoever asked for the outage.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,15 +65,20 @@ async fn held(
     args: &FaultInjectArgs,
     cut_short: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let engine = Engine::connect(&settings.engine).await?;
-    let (name, node) = node_name::named(settings, &engine, &args.node).await?;
+    let clusters = clusters(settings, catalogue, "fault").await?;
+    let (cluster, node) = node_name::named(&clusters, &args.node).await?;
     let fault = chosen(catalogue, args)?;
-    let wish = Wish { fault: &*fault, node: &node, pod: pod(args), lone: args.lone, lasts: args.lasts };
-    let holder = format!("seatrial fault {} on {node}", fault.name());
-    let (patience, progress) = (Deadline::after(PATIENCE), draw::progress());
+    let spec = OutageSpec {
+        cluster: &cluster,
+        fault: &*fault,
+        node: &node,
+        pod: pod(args),
+        allow_last_control_plane: args.allow_last_control_plane,
+        lasts: args.lasts,
+    };
+    let clusters = clusters.held_by(format!("seatrial fault {} on {node}", fault.name()));
     let tell = |stage| tell(News::Stage(stage));
-    let outage =
-        cluster::outage(settings, &engine, &name, &wish, &holder, patience, &progress, tell, cut_short);
+    let outage = clusters.outage(&spec, Deadline::after(PATIENCE), tell, cut_short);
     Ok(outage.await?)
 }
 

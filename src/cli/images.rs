@@ -1,5 +1,6 @@
 //! `seatrial images`: the images of a profile.
 
+use crate::catalogue::Catalogue;
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -7,12 +8,12 @@ use crate::image::{self, ImageSet, PROFILES, Profile, Pruned};
 
 use crate::cli::args::ImagesArgs;
 use crate::cli::exit::Exit;
-use crate::cli::up::PATIENCE;
-use crate::cli::{draw, show};
+use crate::cli::show;
+use crate::cli::up::{PATIENCE, clusters};
 
 /// With `--build`, builds or pulls what is missing and says what runs; with `--prune`, removes what
 /// is outdated; else lists the profiles and what is built.
-pub async fn images(settings: &Settings, args: &ImagesArgs) -> anyhow::Result<Exit> {
+pub async fn images(settings: &Settings, catalogue: &Catalogue, args: &ImagesArgs) -> anyhow::Result<Exit> {
     if args.prune {
         let engine = Engine::connect(&settings.engine).await?;
         let unused = args.unused.unwrap_or(image::UNUSED);
@@ -24,9 +25,8 @@ pub async fn images(settings: &Settings, args: &ImagesArgs) -> anyhow::Result<Ex
         show::text(&listing(settings)?)?;
         return Ok(Exit::Passed);
     }
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
-    let set = image::resolve(settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
+    let clusters = clusters(settings, catalogue, "images").await?;
+    let set = image::resolve(&clusters.images(Deadline::after(PATIENCE))).await?;
     show::text(&resolved(&set))?;
     Ok(Exit::Passed)
 }

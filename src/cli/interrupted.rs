@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use crate::cluster::{self, State};
+use crate::catalogue::Catalogue;
+use crate::cluster::{self, ListedState};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::image;
 
 use crate::cli::args::Command;
 use crate::cli::list::open_fault;
+use crate::cli::show;
 use crate::cli::signals::Signals;
-use crate::cli::up::holder;
-use crate::cli::{draw, show};
+use crate::cli::up::clusters;
 
 /// Time for all of it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Cleans up after `command`, which is over. A second signal ends this.
-pub async fn clean_up(settings: &Settings, command: &Command, signals: &mut Signals) {
+pub async fn clean_up(settings: &Settings, catalogue: &Catalogue, command: &Command, signals: &mut Signals) {
     let makes = matches!(command, Command::Up(_) | Command::Images(_) | Command::Upgrade(_));
     let changes = match command {
         Command::Reap(args) => !args.dry_run,
@@ -34,9 +34,9 @@ pub async fn clean_up(settings: &Settings, command: &Command, signals: &mut Sign
     let work = Deadline::after(PATIENCE);
     let cleaning = async {
         if makes {
-            removed(settings, command).await?;
+            removed(settings, catalogue, command).await?;
         }
-        left(settings, command).await
+        left(settings, catalogue, command).await
     };
     let ended = tokio::select! {
         ended = work.bound(cleaning) => ended.map_err(anyhow::Error::from).and_then(|e| e),
@@ -56,17 +56,16 @@ pub async fn builds(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn removed(settings: &Settings, command: &Command) -> anyhow::Result<()> {
+async fn removed(settings: &Settings, catalogue: &Catalogue, command: &Command) -> anyhow::Result<()> {
     builds(settings).await?;
-    let engine = Engine::connect(&settings.engine).await?;
-    let progress = draw::progress();
-    for one in cluster::remove_incomplete(settings, &engine, &progress).await? {
+    let clusters = clusters(settings, catalogue, "up").await?;
+    for one in clusters.remove_incomplete().await? {
         show::error(&format!("{}: {}", one.name, one.action));
     }
     if !matches!(command, Command::Up(_)) {
         return Ok(());
     }
-    for (name, removed) in cluster::remove_made(settings, &engine, &holder("up"), &progress).await {
+    for (name, removed) in clusters.remove_made().await {
         match removed {
             Ok(()) => show::error(&format!("{name} removed")),
             Err(error) => show::error(&format!("{name} stays ({error}): `seatrial down {name}` removes it")),
@@ -76,7 +75,7 @@ async fn removed(settings: &Settings, command: &Command) -> anyhow::Result<()> {
 }
 
 /// Names what stays, and the command that goes on with it.
-async fn left(settings: &Settings, command: &Command) -> anyhow::Result<()> {
+async fn left(settings: &Settings, catalogue: &Catalogue, command: &Command) -> anyhow::Result<()> {
     if let Command::Fault(_) = command {
         let (open, unknown) = cluster::all_open_faults(settings);
         for fault in open {
@@ -84,14 +83,13 @@ async fn left(settings: &Settings, command: &Command) -> anyhow::Result<()> {
         }
         return unknown.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
     }
-    let engine = Engine::connect(&settings.engine).await?;
-    for left in cluster::list(settings, &engine).await? {
+    for left in clusters(settings, catalogue, "list").await?.list().await? {
         let name = &left.name;
         match (command, &left.state) {
-            (Command::Down(_) | Command::Reap(_), State::Incomplete(why)) => {
+            (Command::Down(_) | Command::Reap(_), ListedState::Incomplete(why)) => {
                 show::error(&format!("{name} is left in part ({why}): `seatrial down {name}` removes it"));
             }
-            (Command::Upgrade(_), State::Complete) => {
+            (Command::Upgrade(_), ListedState::Complete) => {
                 if let Some(what) = cluster::unfinished(settings, name) {
                     show::error(&format!("{name}: {what}"));
                 }

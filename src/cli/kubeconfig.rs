@@ -1,18 +1,22 @@
 //! `seatrial kubeconfig`: where a cluster's own kubeconfig is. The user's is never written.
 
-use crate::cluster;
+use crate::catalogue::Catalogue;
 use crate::config::Settings;
-use crate::engine::Engine;
 
 use crate::cli::args::KubeconfigArgs;
 use crate::cli::exit::Exit;
+use crate::cli::up::clusters;
 use crate::cli::{down, show};
 
 /// Prints the file's path.
-pub async fn kubeconfig(settings: &Settings, args: &KubeconfigArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(&settings.engine).await?;
-    let name = down::named(settings, &engine, args.name.as_deref()).await?;
-    let cluster = cluster::find(settings, &engine, &name).await?;
+pub async fn kubeconfig(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    args: &KubeconfigArgs,
+) -> anyhow::Result<Exit> {
+    let clusters = clusters(settings, catalogue, "kubeconfig").await?;
+    let name = down::named(&clusters, args.name.as_deref()).await?;
+    let cluster = clusters.find(&name).await?;
     show::text(&format!("{}\n", cluster.kubeconfig.display()))?;
     Ok(Exit::Passed)
 }

@@ -1,21 +1,21 @@
 //! `seatrial list`: the clusters that there are.
 
-use crate::cluster::lock::Stage;
-use crate::cluster::{self, ClusterSummary, Holder, State};
+use crate::catalogue::Catalogue;
+use crate::cluster::lease::lock::Stage;
+use crate::cluster::{ClusterSummary, Holder, ListedState};
 use crate::config::Settings;
 use crate::deadline;
-use crate::engine::Engine;
 use crate::fault::Intent;
 use jiff::Timestamp;
 
 use crate::cli::args::ListArgs;
 use crate::cli::exit::Exit;
 use crate::cli::show;
+use crate::cli::up::clusters;
 
 /// A line a cluster, with its nodes and who uses it.
-pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::connect(&settings.engine).await?;
-    let clusters = cluster::list(settings, &engine).await?;
+pub async fn list(settings: &Settings, catalogue: &Catalogue, args: &ListArgs) -> anyhow::Result<Exit> {
+    let clusters = clusters(settings, catalogue, "list").await?.list().await?;
     if args.json {
         show::json(&format!("{}\n", serde_json::to_string_pretty(&clusters)?))?;
         return Ok(Exit::Passed);
@@ -32,9 +32,9 @@ pub async fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> 
 fn lines(cluster: &ClusterSummary) -> String {
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".into());
     let state = match &cluster.state {
-        State::Complete => "complete".to_owned(),
-        State::Incomplete(why) => format!("incomplete: {why}"),
-        State::Foreign(why) => {
+        ListedState::Complete => "complete".to_owned(),
+        ListedState::Incomplete(why) => format!("incomplete: {why}"),
+        ListedState::Foreign(why) => {
             format!("not ours: {why}; if nobody needs it: seatrial down {} --force", cluster.name)
         }
     };

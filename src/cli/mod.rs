@@ -99,7 +99,7 @@ async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
         done = command(&settings, catalogue, &args.command) => return done,
         exit = signals.next() => exit,
     };
-    interrupted::clean_up(&settings, &args.command, &mut signals).await;
+    interrupted::clean_up(&settings, catalogue, &args.command, &mut signals).await;
     Ok(ended)
 }
 
@@ -108,19 +108,19 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
         Command::Doctor(args) => doctor::doctor(settings, args).await,
         Command::Plan(args) => plan::plan(settings, catalogue, args),
         Command::Up(args) => up::up(settings, catalogue, args).await,
-        Command::Down(args) => down::down(settings, args).await,
-        Command::List(args) => list::list(settings, args).await,
-        Command::Kubeconfig(args) => kubeconfig::kubeconfig(settings, args).await,
-        Command::Load(args) => load::load(settings, args).await,
-        Command::Images(args) => images::images(settings, args).await,
-        Command::Upgrade(args) => upgrade::upgrade(settings, args).await,
-        Command::Reap(args) => reap::reap(settings, args).await,
+        Command::Down(args) => down::down(settings, catalogue, args).await,
+        Command::List(args) => list::list(settings, catalogue, args).await,
+        Command::Kubeconfig(args) => kubeconfig::kubeconfig(settings, catalogue, args).await,
+        Command::Load(args) => load::load(settings, catalogue, args).await,
+        Command::Images(args) => images::images(settings, catalogue, args).await,
+        Command::Upgrade(args) => upgrade::upgrade(settings, catalogue, args).await,
+        Command::Reap(args) => reap::reap(settings, catalogue, args).await,
         Command::Report(args) => report::report(settings, catalogue, args).await,
         Command::Judge(args) => judge::judge(settings, catalogue, args),
         Command::Claims(args) => claims::claims(catalogue, args),
         Command::Fault(args) => match &args.command {
             FaultCommand::List(args) => fault::list(settings, catalogue, args),
-            FaultCommand::Clear(args) => fault_clear::clear(settings, args).await,
+            FaultCommand::Clear(args) => fault_clear::clear(settings, catalogue, args).await,
             FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("it was taken before"),
         },
         Command::Run(_) => unreachable!("it was taken before"),

@@ -1,15 +1,13 @@
 //! Which node a short name means.
 
-use crate::cluster::{self, ClusterSummary, State};
-use crate::config::Settings;
-use crate::engine::Engine;
+use crate::cluster::{ClusterSummary, Clusters, ListedState};
 
 use crate::cli::exit::{Exit, Stop};
 
 /// The cluster and the node that are meant, by their whole names.
-pub async fn named(settings: &Settings, engine: &Engine, name: &str) -> anyhow::Result<(String, String)> {
-    let all = cluster::list(settings, engine).await?;
-    let foreign = |c: &&ClusterSummary| matches!(c.state, State::Foreign(_));
+pub async fn named(clusters: &Clusters, name: &str) -> anyhow::Result<(String, String)> {
+    let all = clusters.list().await?;
+    let foreign = |c: &&ClusterSummary| matches!(c.state, ListedState::Foreign(_));
     let found: Vec<(String, String)> = meant(all.iter().filter(|c| !foreign(c)), name);
     match found.as_slice() {
         [one] => Ok(one.clone()),
@@ -67,7 +65,7 @@ mod tests {
             ours: true,
             kept: false,
             last_used: None,
-            state: State::Complete,
+            state: ListedState::Complete,
             holders: Vec::new(),
             faults: Vec::new(),
             faults_unknown: None,

@@ -49,19 +49,19 @@ fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Re
     let needs = &suite.needs;
     let shape = match &args.topology {
         Some(name) => topology(catalogue, name)?,
-        None => needs.topology,
+        None => needs.topology.read()?,
     };
     let access = match needs.access {
         Access::Shared => "shares its cluster with other suites",
         Access::Exclusive => "has its cluster to itself",
     };
-    let (planes, workers) = (shape.control_planes(), shape.workers());
+    let (control_planes, workers) = (shape.control_planes(), shape.workers());
     let mut text = format!(
-        "\n{}: {}\n  cluster {}: {planes} control plane{}, {workers} workers; {access}; at most {}\n",
+        "\n{}: {}\n  cluster {}: {control_planes} control plane{}, {workers} workers; {access}; at most {}\n",
         needs.name,
         suite.about,
-        shape.name,
-        if planes == 1 { "" } else { "s" },
+        shape.name(),
+        if control_planes == 1 { "" } else { "s" },
         minutes(needs.budget)
     );
     for claim in needs.claims {
@@ -71,7 +71,7 @@ fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Re
         let timing = shape.timing();
         let mut given =
             vec![("a node's loss", timing.node_loss()), ("a node's return", timing.node_return())];
-        if planes > 1 {
+        if control_planes > 1 {
             given.push(("notice of a lost control plane, the leader on it,", timing.leader_loss()));
         }
         for (what, budget) in given {

@@ -1,25 +1,25 @@
 //! `seatrial reap`: heal and remove everything of ours that has no owner any more.
 
-use crate::cluster::{self, ReapOptions};
+use crate::catalogue::Catalogue;
+use crate::cluster::ReapOptions;
 use crate::config::Settings;
-use crate::engine::Engine;
 
 use crate::cli::args::ReapArgs;
 use crate::cli::exit::Exit;
-use crate::cli::{draw, show, signals};
+use crate::cli::up::clusters;
+use crate::cli::{show, signals};
 
 /// Reaps, and says what was done; with `--watch`, waits for one cluster to be idle first.
-pub async fn reap(settings: &Settings, args: &ReapArgs) -> anyhow::Result<Exit> {
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
+pub async fn reap(settings: &Settings, catalogue: &Catalogue, args: &ReapArgs) -> anyhow::Result<Exit> {
+    let clusters = clusters(settings, catalogue, "reap").await?;
     if let Some(name) = &args.watch {
         signals::leave_terminal();
         let idle = args.idle.unwrap_or(settings.idle);
-        cluster::watch(settings, &engine, name, idle, &progress).await?;
+        clusters.watch(name, idle).await?;
         return Ok(Exit::Passed);
     }
     let options = ReapOptions { idle: args.idle, all: args.all, dry_run: args.dry_run };
-    let reaped = cluster::reap(settings, &engine, options, &progress).await?;
+    let reaped = clusters.reap(options).await?;
     if reaped.is_empty() {
         show::text("nothing to reap\n")?;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::catalogue::Catalogue;
-use crate::cluster::{self, Force};
+use crate::cluster::{self, Clusters, Force};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -15,7 +15,7 @@ use crate::judge::upgrade::claims_below;
 use crate::progress::Progress;
 use crate::report::{self, Format, RunReport, Terminal};
 use crate::run::{Run, new_id};
-use crate::scenario::{Needs, ScenarioError};
+use crate::scenario::ScenarioError;
 use crate::suite::{Suite, upgraded};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -71,17 +71,13 @@ async fn whole(
     // A wrong word is refused before anything runs, be it the last one.
     versions.iter().try_for_each(image::check)?;
     let engine = Engine::connect(&settings.engine).await?;
-    let mut suites = chosen(catalogue, args)?;
-    let on = match &args.cluster {
-        Some(name) => Some(down::named(settings, &engine, Some(name)).await?),
-        None => None,
+    let clusters = |settings: &Settings| {
+        let clusters = Clusters::new(settings.clone(), engine.clone(), progress.clone(), holder("run"));
+        clusters.knowing(&catalogue.faults)
     };
-    if let Some(name) = &on {
-        let cluster = cluster::find(settings, &engine, name).await?;
-        if cluster::origin(&cluster).is_some() && prove_all_below(&suites) {
-            suites.push(&upgraded::SUITE);
-        }
-    }
+    let mut suites = suites(catalogue, &args.suite);
+    let topology = args.topology.as_deref().map(|name| topology(catalogue, name)).transpose()?;
+    let on = asked(&clusters(settings), args, &mut suites).await?;
     let names: Vec<&str> = suites.iter().map(|s| s.needs.name).collect();
     // Before anything is built or made.
     let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
@@ -92,14 +88,14 @@ async fn whole(
         for settings in versions {
             // An interrupt during a long build ends here; nothing is broken yet.
             let mut begun = tokio::select! {
-                begun = Run::begin(settings, engine.clone(), &id, &names, progress.clone(), cancel.clone()) => begun?,
+                begun = Run::begin(clusters(&settings), &id, &names, cancel.clone()) => begun?,
                 () = cancel.cancelled() => {
                     interrupted::builds(cleaned).await?;
                     return Ok(Exit::Interrupted);
                 }
             };
             begun.cluster = on.clone();
-            begun.faults = catalogue.faults.clone();
+            begun.topology.clone_from(&topology);
             begun.collectors.clone_from(&catalogue.collectors);
             begun.budgets.clone_from(&budgets);
             errors.extend(run_suites(&begun, &suites, usize::from(args.jobs)).await);
@@ -118,11 +114,26 @@ async fn whole(
     // A cluster that was named is somebody's: it stays.
     if on.is_none() {
         match used(settings, &id) {
-            Ok(clusters) => leave(settings, &engine, args, progress, clusters).await,
+            Ok(used) => leave(&clusters(settings), args, used).await,
             Err(error) => return went.and(Err(error)),
         }
     }
     finish(settings, &catalogue.formats, &id, &errors, went)
+}
+
+/// The cluster that was named. Where it was upgraded, the suite on what was proved there comes last.
+async fn asked(
+    clusters: &Clusters,
+    args: &RunArgs,
+    suites: &mut Vec<&'static Suite>,
+) -> anyhow::Result<Option<String>> {
+    let Some(name) = &args.cluster else { return Ok(None) };
+    let name = down::named(clusters, Some(name)).await?;
+    let cluster = clusters.find(&name).await?;
+    if cluster::origin(&cluster).is_some() && prove_all_below(suites) {
+        suites.push(&upgraded::SUITE);
+    }
+    Ok(Some(name))
 }
 
 /// Records that the run ended before everything that was asked for had begun: a version that never
@@ -154,19 +165,6 @@ fn versions(settings: &Settings, args: &RunArgs) -> Vec<Option<String>> {
         [] => vec![settings.kubernetes.clone()],
         several => several.iter().map(|v| Some(v.trim_start_matches('v').to_owned())).collect(),
     }
-}
-
-/// The suites, on another topology where one was asked for.
-fn chosen(catalogue: &Catalogue, args: &RunArgs) -> anyhow::Result<Vec<&'static Suite>> {
-    let suites = suites(catalogue, &args.suite);
-    let Some(name) = &args.topology else { return Ok(suites) };
-    let topology = topology(catalogue, name)?;
-    let moved = |suite: &&'static Suite| {
-        let needs = Needs { topology, ..suite.needs };
-        // A few bytes for the life of the process: suites are statics everywhere else.
-        &*Box::leak(Box::new(Suite { about: suite.about, needs, story: suite.story }))
-    };
-    Ok(suites.iter().map(moved).collect())
 }
 
 /// Whether these suites prove every claim that D5 is on, and not D5 itself.
@@ -204,16 +202,11 @@ fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclu
 }
 
 /// Removes the clusters, or sees to it that they go when idle.
-async fn leave(
-    settings: &Settings,
-    engine: &Engine,
-    args: &RunArgs,
-    progress: &Progress,
-    clusters: BTreeSet<String>,
-) {
+async fn leave(clusters: &Clusters, args: &RunArgs, used: BTreeSet<String>) {
+    let Clusters { settings, progress, .. } = clusters;
     let ci = crate::cli::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
     let delete = args.delete || (ci && !args.keep);
-    for name in clusters {
+    for name in used {
         // One that somebody asked for with `up` is that person's.
         if !settings.cluster_dir(&name).is_dir() || cluster::is_kept(settings, &name) {
             continue;
@@ -223,9 +216,7 @@ async fn leave(
             continue;
         }
         let deadline = Deadline::after(PATIENCE);
-        if let Err(error) =
-            cluster::down(settings, engine, &name, Force::Spare, &holder("run"), deadline, progress).await
-        {
+        if let Err(error) = clusters.delete(&name, Force::Spare, deadline).await {
             progress.say(&format!("{name} is left: {error}"));
         }
     }

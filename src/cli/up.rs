@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::catalogue::Catalogue;
-use crate::cluster::{self, ClusterSpec};
+use crate::cluster::{self, ClusterSpec, Clusters};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -19,17 +19,26 @@ pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 
 /// Makes the cluster and says where its kubeconfig is. It stays until somebody removes it.
 pub async fn up(settings: &Settings, catalogue: &Catalogue, args: &UpArgs) -> anyhow::Result<Exit> {
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
-    cluster::foresee(settings, &engine, &progress).await?;
+    let clusters = clusters(settings, catalogue, "up").await?;
+    clusters.foresee().await?;
     let deadline = Deadline::after(PATIENCE);
-    let images = image::resolve(settings, &engine, &progress, deadline).await?;
-    let spec =
-        ClusterSpec { topology: topology(catalogue, &args.topology)?, images, apart: args.apart.clone() };
-    let cluster = cluster::up(settings, &engine, &spec, &holder("up"), deadline, &progress).await?;
-    progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
+    let images = image::resolve(&clusters.images(deadline)).await?;
+    let spec = ClusterSpec {
+        topology: topology(catalogue, &args.topology)?,
+        images,
+        cluster_suffix: args.cluster_suffix.clone(),
+    };
+    let cluster = clusters.up(&spec, deadline).await?;
+    clusters.progress.say(&format!("{0} stays until `seatrial down {0}`", cluster.name));
     show::text(&format!("{}\nexport KUBECONFIG={}\n", cluster.name, cluster.kubeconfig.display()))?;
     Ok(Exit::Passed)
+}
+
+/// The clusters of these settings, for a command.
+pub async fn clusters(settings: &Settings, catalogue: &Catalogue, command: &str) -> anyhow::Result<Clusters> {
+    let engine = Engine::connect(&settings.engine).await?;
+    let clusters = Clusters::new(settings.clone(), engine, draw::progress(), holder(command));
+    Ok(clusters.knowing(&catalogue.faults))
 }
 
 /// What those who wait for the cluster are told about us.

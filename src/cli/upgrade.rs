@@ -3,22 +3,22 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::catalogue::Catalogue;
 use crate::client::Client;
-use crate::cluster::{self, Cluster, Lease, UpgradeAsk};
+use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::event::EventLog;
 use crate::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
 use crate::probe::{ApiProbe, Lines, dns};
 use crate::run::new_id;
-use crate::upgrade::{Ending, EtcdPolicy, STEPS, Told, UpgradePlan};
+use crate::upgrade::{self, Ending, EtcdPolicy, STEPS, UpgradeEvent, UpgradeOptions, UpgradePlan, Upgraded};
 use jiff::Timestamp;
 
 use crate::cli::args::UpgradeArgs;
 use crate::cli::exit::Exit;
-use crate::cli::up::holder;
-use crate::cli::{down, draw, show};
+use crate::cli::up::clusters;
+use crate::cli::{down, show};
 
 /// How long is waited for those who use the cluster.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -26,39 +26,40 @@ const PATIENCE: Duration = Duration::from_secs(20 * 60);
 const PROBED: Duration = Duration::from_secs(4 * 3600);
 
 /// Shows the plan, or carries it out with probes on the API server and the cluster's DNS.
-pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<Exit> {
+pub async fn upgrade(settings: &Settings, catalogue: &Catalogue, args: &UpgradeArgs) -> anyhow::Result<Exit> {
     let given = args.budget.as_deref().map(budgets).transpose()?;
-    let progress = draw::progress();
-    let engine = Engine::connect(&settings.engine).await?;
-    let name = down::named(settings, &engine, args.cluster.as_deref()).await?;
+    let clusters = clusters(settings, catalogue, "upgrade").await?;
+    let name = down::named(&clusters, args.cluster.as_deref()).await?;
     let etcd = if args.keep_etcd { EtcdPolicy::Keep } else { EtcdPolicy::Upgrade };
     let stop_after = args.stop_after.clone();
-    let ask = UpgradeAsk { to: args.to.clone(), etcd, stop_after, drain: args.drain };
+    let options = UpgradeOptions { to: args.to.clone(), etcd, stop_after, drain: args.drain };
     if args.plan {
-        let found = cluster::find(settings, &engine, &name).await?;
-        show::text(&shown(&cluster::plan_upgrade(settings, &found, &ask).await?))?;
+        let found = clusters.find(&name).await?;
+        show::text(&shown(&upgrade::plan_upgrade(&clusters, &found, &options).await?))?;
         return Ok(Exit::Passed);
     }
     let deadline = Deadline::after(PATIENCE);
-    let lease = Lease::to_upgrade(settings, &engine, &name, &holder("upgrade"), deadline, &progress).await?;
-    let planes = lease.cluster.control_planes().count();
-    let budgets = given.unwrap_or_else(|| Budgets::of_planes(planes));
+    let lease = clusters.to_upgrade(&name, deadline).await?;
+    let control_planes = lease.cluster.control_planes().count();
+    let budgets = given.unwrap_or_else(|| Budgets::of_control_planes(control_planes));
     let id = new_id(Timestamp::now());
     // Not among the runs: there is no claim to report.
     let log =
         EventLog::open(&settings.state.join("upgrades").join(&id), &id)?.with_secrets(&settings.secrets);
     let probes = probes(&lease.cluster, &log).await?;
-    let watcher = |told: Told<'_>| {
-        if let Told::Planned { plan, .. } = &told {
-            progress.say(shown(plan).trim_end());
+    let watcher = |event: UpgradeEvent<'_>| {
+        if let UpgradeEvent::Planned { plan, .. } = &event {
+            clusters.progress.say(shown(plan).trim_end());
         }
-        log.append(told.event());
-        match told {
-            Told::Ended { result: Ok(_), .. } => over_in_stretch(&log.records(), &budgets).into_iter().next(),
+        log.append(event.event());
+        match event {
+            UpgradeEvent::Ended { result: Ok(_), .. } => {
+                over_in_stretch(&log.records(), &budgets).into_iter().next()
+            }
             _ => None,
         }
     };
-    let ended = cluster::upgrade(settings, &lease.cluster, &ask, &progress, &watcher).await;
+    let ended = upgrade::upgrade(&clusters, &lease.cluster, &options, &watcher).await;
     probes.0.stop().await;
     if let Some(dns) = probes.1 {
         dns.stop().await;
@@ -73,20 +74,22 @@ pub async fn upgrade(settings: &Settings, args: &UpgradeArgs) -> anyhow::Result<
     released?;
     let mut over: Vec<String> = costs.iter().flat_map(|c| c.over(&budgets)).collect();
     over.extend(over_in_all(&costs, &budgets));
-    show::text(&match done.ending {
-        Ending::Complete => format!("{name} is at {}\n", done.to),
-        Ending::Stopped { after, .. } => {
-            format!(
-                "{name} stopped after `{after}`: `seatrial upgrade --cluster {name} --to {}` goes on\n",
-                done.to
-            )
-        }
-    })?;
+    show::text(&outcome(&name, done))?;
     show::text(&format!("  {}\n", log.dir().join("events.jsonl").display()))?;
     for line in &over {
         show::error(&format!("over budget: {line}"));
     }
     Ok(if over.is_empty() { Exit::Passed } else { Exit::Failed })
+}
+
+/// How an upgrade ended, in a line.
+fn outcome(name: &str, Upgraded { to, ending, .. }: Upgraded) -> String {
+    match ending {
+        Ending::Complete => format!("{name} is at {to}\n"),
+        Ending::Stopped { after, .. } => {
+            format!("{name} stopped after `{after}`: `seatrial upgrade --cluster {name} --to {to}` goes on\n")
+        }
+    }
 }
 
 /// Reads a budget file.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::lock::LockError;
+use super::lease::lock::LockError;
 use super::topology::TopologyError;
 use crate::client::{ApiError, ClientError};
 use crate::config::{IdentityError, ProxyError};
@@ -20,6 +20,17 @@ pub enum ClusterError {
     /// The topology cannot be used.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// The topology of a cluster, which does not come with seatrial, cannot be used.
+    #[error("failed to use the topology of cluster {name}, {}", .path.display())]
+    OwnTopology {
+        /// The cluster.
+        name: String,
+        /// The file in the cluster's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: TopologyError,
+    },
     /// Others use the cluster, or the lock files cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -229,7 +240,9 @@ impl ClusterError {
             Self::HalfUpgraded { name, to: Some(to), .. } => Some(format!(
                 "seatrial upgrade --cluster {name} --to {to} goes on; seatrial down {name} removes it"
             )),
-            Self::HalfUpgraded { name, to: None, .. } => Some(format!("seatrial down {name}")),
+            Self::HalfUpgraded { name, to: None, .. } | Self::OwnTopology { name, .. } => {
+                Some(format!("seatrial down {name}"))
+            }
             Self::WrongKubeconfig { path, .. } => Some(format!("rm {}; it is written anew", path.display())),
             Self::Create { reason, .. } if reason.contains("executable file not found") => {
                 Some("install Docker's command line".into())

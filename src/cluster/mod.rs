@@ -1,78 +1,45 @@
 //! Clusters: made by kind, shared through leases, proved ready before use, removed when idle.
 
-pub(crate) mod dns;
-pub mod lock;
-pub mod out_of_service;
+pub mod lease;
 pub mod ready;
-pub mod record;
-pub mod timing;
+pub mod state;
 pub mod topology;
 
-mod balancer;
-mod decision;
+mod clusters;
+mod delete;
 mod error;
-mod evidence;
-mod holds;
-mod interrupted;
-mod kind;
-mod kubeconfig;
-mod lease;
-mod made;
-mod making;
-mod mend;
+mod list;
 mod names;
-mod open;
 mod outage;
-mod owner;
 mod program;
-mod published;
+mod provision;
 mod reap;
-mod remains;
-mod roll;
-mod spec;
-mod standing;
-mod system;
-mod upgrading;
-mod watcher;
+mod up;
 
 use std::path::PathBuf;
 
 use crate::client::Client;
-use crate::config::Settings;
-use crate::engine::{Container, Engine, EngineError};
+use crate::engine::{Container, Engine};
 use crate::node::{Node, ROLE_LABEL, Role};
-use crate::progress::Progress;
 
-pub use balancer::{Balancer, Substitute};
-pub use decision::{Action, Reaped};
+pub use clusters::Clusters;
+pub use delete::Force;
 pub use error::ClusterError;
-pub use interrupted::{remove_incomplete, remove_made};
 pub use lease::Lease;
-pub use lock::{Access, Holder};
-pub use outage::{OutageStage, Wish, all_open_faults, open_faults, outage, start_outage};
-pub use owner::Identity;
-pub use ready::Ready;
-pub use reap::{ReapOptions, reap};
-pub use record::is_kept;
-pub use roll::{ClusterSummary, Force, NodeSummary, State, down, find, list, load, up};
-pub use spec::ClusterSpec;
-pub use timing::{Budget, Election, FailureTiming};
-pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology};
-pub use upgrading::{UpgradeAsk, Upgraded, obtain_releases, origin, plan_upgrade, unfinished, upgrade};
-pub use watcher::{start_watcher, watch, watch_arguments};
-
-/// Says before anything is built or pulled that no cluster could be reached, or that none could be made.
-///
-/// # Errors
-/// [`EngineError::OtherNetwork`](crate::engine::EngineError::OtherNetwork). A proxy on the loopback is no error here:
-/// a cluster that is there already can be used all the same.
-pub async fn foresee(settings: &Settings, engine: &Engine, progress: &Progress) -> Result<(), EngineError> {
-    engine.check_network().await?;
-    if let Err(error) = settings.proxies.check() {
-        progress.say(&format!("no cluster can be made: {error}"));
-    }
-    Ok(())
-}
+pub use lease::lock::{Access, Holder};
+pub use list::{ClusterSummary, ListedState, NodeSummary};
+pub use outage::{OutageSpec, OutageStage, all_open_faults, open_faults, start_outage};
+pub use provision::load_balancer::{LoadBalancer, Substitute};
+pub use ready::{Ready, out_of_service};
+pub use reap::ReapOptions;
+pub use reap::decision::{Action, Reaped};
+pub use reap::watcher::{start_watcher, watch_arguments};
+pub use state::owner::Identity;
+pub use state::record::is_kept;
+pub use state::upgrade::{JournalEntry, origin, unfinished};
+pub use topology::spec::ClusterSpec;
+pub use topology::timing::{Budget, Election, FailureTiming};
+pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topologies, Topology, TopologySource};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -80,7 +47,7 @@ pub struct Cluster {
     /// Its name, also kind's.
     pub name: String,
     /// Its topology.
-    pub topology: &'static Topology,
+    pub topology: Topology,
     /// Kubernetes version without `v`.
     pub kubernetes: String,
     /// The node image.
@@ -92,7 +59,7 @@ pub struct Cluster {
     /// Its nodes by name, without the load balancer.
     pub nodes: Vec<Node>,
     /// The load balancer in front of several control planes; it is none of the nodes.
-    pub balancer: Option<Balancer>,
+    pub load_balancer: Option<LoadBalancer>,
     /// The engine that runs it.
     pub engine: Engine,
 }
@@ -127,18 +94,6 @@ impl Cluster {
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)
     }
-}
-
-/// What a cluster is made from, once images are resolved.
-#[derive(Clone, Debug)]
-struct Wanted {
-    name: String,
-    /// The image profile; empty where the cluster is only found, and never made.
-    profile: String,
-    topology: &'static Topology,
-    kubernetes: String,
-    image: String,
-    workloads: Vec<String>,
 }
 
 fn role(container: &Container) -> Role {

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::ClusterError;
-use super::lock::LockFiles;
-use crate::config::Settings;
-use crate::engine::Engine;
+use super::clusters::Clusters;
+use super::lease::lock::LockFiles;
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL};
 
 /// Refuses what cannot be the name of a cluster, and would mean another folder or every container: kind's rule.
@@ -30,7 +29,8 @@ pub(super) fn recorded(state: &Path) -> Vec<String> {
 }
 
 /// Every cluster that this state folder or the engine knows of.
-pub(super) async fn all(settings: &Settings, engine: &Engine) -> Result<BTreeSet<String>, ClusterError> {
+pub(super) async fn all(clusters: &Clusters) -> Result<BTreeSet<String>, ClusterError> {
+    let Clusters { settings, engine, .. } = clusters;
     let mut names: BTreeSet<String> = engine.label_values(OWNER_LABEL, CLUSTER_LABEL).await?;
     names.extend(recorded(&settings.state));
     names.extend(LockFiles::names(&settings.state));

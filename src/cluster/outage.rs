@@ -9,18 +9,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lease::Lease;
-use super::lock::Access;
-use super::names;
-use super::{ClusterError, program as command_line};
+use super::lease::lock::Access;
+use super::{ClusterError, Clusters, names, program as command_line};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::fault::{self, Fault, FaultError, HealOutcome, Intent, Owner, PodOn, Reach, Target};
-use crate::progress::Progress;
 
-/// What is to happen, and for how long.
+/// The fault of an outage, where it is injected, and for how long.
 #[derive(Debug)]
-pub struct Wish<'a> {
+pub struct OutageSpec<'a> {
+    /// The cluster.
+    pub cluster: &'a str,
     /// The fault.
     pub fault: &'a dyn Fault,
     /// The node, by its whole name.
@@ -28,7 +27,7 @@ pub struct Wish<'a> {
     /// The pod on it.
     pub pod: Option<PodOn>,
     /// Whether the cluster's only control plane may be hit.
-    pub lone: bool,
+    pub allow_last_control_plane: bool,
     /// How long it lasts, counted from its proof.
     pub lasts: Duration,
 }
@@ -67,66 +66,71 @@ const HEAL: Duration = Duration::from_secs(180);
 /// Time to inject.
 const INJECT: Duration = Duration::from_secs(180);
 
-/// Leases the cluster for itself, injects, waits until the time is over or `cut_short` resolves,
-/// clears, waits until the cluster is ready again, and releases it. `stage` is told how far it is.
-///
-/// # Errors
-/// [`ClusterError`]; whatever was injected is cleared all the same.
-///
-/// # Cancellation
-/// What is open stays open until the next lease or a reap: use `cut_short`.
-#[expect(clippy::too_many_arguments, reason = "those of a lease, and what to do with it")]
-pub async fn outage(
-    settings: &Settings,
-    engine: &Engine,
-    cluster: &str,
-    wish: &Wish<'_>,
-    holder: &str,
-    patience: Deadline,
-    progress: &Progress,
-    stage: impl Fn(OutageStage),
-    cut_short: impl Future<Output = ()>,
-) -> Result<(), ClusterError> {
-    tokio::pin!(cut_short);
-    let lease = Lease::existing(settings, engine, cluster, Access::Exclusive, holder, patience, progress);
-    let lease = tokio::select! {
-        lease = Box::pin(lease) => lease?,
-        () = &mut cut_short => return Ok(()),
-    };
-    stage(OutageStage::Leased);
-    let broke = tokio::select! {
-        broke = Box::pin(broken(&lease, wish, &stage)) => broke,
-        () = &mut cut_short => Ok(()),
-    };
-    stage(OutageStage::Clearing);
-    let intents = lease.intents()?;
-    let healed = fault::heal_all(engine, &intents, Deadline::after(HEAL)).await?;
-    for one in healed {
-        if let HealOutcome::Restored(proof) | HealOutcome::Gone(proof) = one.outcome {
-            stage(OutageStage::Cleared { proof });
+impl Clusters {
+    /// Leases the cluster for itself, injects, waits until the time is over or `cut_short` resolves,
+    /// clears, waits until the cluster is ready again, and releases it. `stage` is told how far it is.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; whatever was injected is cleared all the same.
+    ///
+    /// # Cancellation
+    /// What is open stays open until the next lease or a reap: use `cut_short`.
+    pub async fn outage(
+        &self,
+        spec: &OutageSpec<'_>,
+        patience: Deadline,
+        stage: impl Fn(OutageStage),
+        cut_short: impl Future<Output = ()>,
+    ) -> Result<(), ClusterError> {
+        tokio::pin!(cut_short);
+        let lease = self.existing(spec.cluster, Access::Exclusive, patience);
+        let lease = tokio::select! {
+            lease = Box::pin(lease) => lease?,
+            () = &mut cut_short => return Ok(()),
+        };
+        stage(OutageStage::Leased);
+        let broke = tokio::select! {
+            broke = Box::pin(broken(&lease, spec, &stage)) => broke,
+            () = &mut cut_short => Ok(()),
+        };
+        stage(OutageStage::Clearing);
+        let intents = lease.intents()?;
+        let healed = fault::heal_all(&self.engine, &intents, Deadline::after(HEAL)).await?;
+        for one in healed {
+            if let HealOutcome::Restored(proof) | HealOutcome::Gone(proof) = one.outcome {
+                stage(OutageStage::Cleared { proof });
+            }
         }
+        lease.settle().await?;
+        lease.release().await?;
+        stage(OutageStage::Released);
+        Ok(broke?)
     }
-    lease.settle().await?;
-    lease.release().await?;
-    stage(OutageStage::Released);
-    Ok(broke?)
 }
 
-async fn broken(lease: &Lease, wish: &Wish<'_>, stage: &impl Fn(OutageStage)) -> Result<(), FaultError> {
-    let gone = || FaultError::NoNode { node: wish.node.into(), cluster: lease.cluster.name.clone() };
+async fn broken(
+    lease: &Lease,
+    spec: &OutageSpec<'_>,
+    stage: &impl Fn(OutageStage),
+) -> Result<(), FaultError> {
+    let gone = || FaultError::NoNode { node: spec.node.into(), cluster: lease.cluster.name.clone() };
     // The load balancer is found too, so that it is refused for what it is.
-    let balancer = lease.cluster.balancer.as_ref().map(|b| &b.node).filter(|n| n.name == wish.node);
-    let node = lease.cluster.node(wish.node).or(balancer).ok_or_else(gone)?;
-    let target = Target { pod: wish.pod.clone(), lone: wish.lone, ..node.into() };
-    let lasts = match wish.fault.reach() {
-        Reach::Node => wish.lasts,
+    let balancer = lease.cluster.load_balancer.as_ref().map(|b| &b.node).filter(|n| n.name == spec.node);
+    let node = lease.cluster.node(spec.node).or(balancer).ok_or_else(gone)?;
+    let target = Target {
+        pod: spec.pod.clone(),
+        allow_last_control_plane: spec.allow_last_control_plane,
+        ..node.into()
+    };
+    let lasts = match spec.fault.reach() {
+        Reach::Node => spec.lasts,
         Reach::Pod => Duration::ZERO,
     };
     let until = Timestamp::now() + lasts;
     let deadline = Deadline::after(INJECT);
-    let (intent, checked) = lease.intents()?.until(until).write(wish.fault, target, deadline).await?;
+    let (intent, checked) = lease.intents()?.until(until).write(spec.fault, target, deadline).await?;
     stage(OutageStage::Intended { id: intent.id });
-    let proof = wish.fault.inject(&checked, deadline).await?;
+    let proof = spec.fault.inject(&checked, deadline).await?;
     stage(OutageStage::Injected { proof, until: Timestamp::now() + lasts });
     Deadline::after(lasts).pause(lasts).await;
     Ok(())

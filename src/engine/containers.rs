@@ -173,7 +173,12 @@ impl Engine {
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
     pub async fn start(&self, name: &str) -> Result<(), EngineError> {
         let wish = |p| p == Power::Running;
-        self.switch("start", name, self.work(), wish, self.docker.start_container(name, None)).await
+        self.switch(
+            Switch { verb: "start", name, deadline: self.work() },
+            wish,
+            self.docker.start_container(name, None),
+        )
+        .await
     }
 
     /// Sends its stop signal, waits `grace`, then kills it; nothing happens when it does not run.
@@ -188,8 +193,8 @@ impl Engine {
         let t = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(t), signal: None };
         let work = self.docker.stop_container(name, Some(options));
-        self.switch("stop", name, Deadline::after(grace.saturating_add(self.work().remaining())), ended, work)
-            .await
+        let deadline = Deadline::after(grace.saturating_add(self.work().remaining()));
+        self.switch(Switch { verb: "stop", name, deadline }, ended, work).await
     }
 
     /// Kills its first process, and all others with it; nothing happens when it does not run.
@@ -198,7 +203,12 @@ impl Engine {
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
     pub async fn kill(&self, name: &str) -> Result<(), EngineError> {
         let options = KillContainerOptions { signal: "SIGKILL".into() };
-        self.switch("kill", name, self.work(), ended, self.docker.kill_container(name, Some(options))).await
+        self.switch(
+            Switch { verb: "kill", name, deadline: self.work() },
+            ended,
+            self.docker.kill_container(name, Some(options)),
+        )
+        .await
     }
 
     /// Freezes all its processes; nothing happens when they are frozen already.
@@ -208,7 +218,12 @@ impl Engine {
     /// [`EngineError::Timeout`] after 120 s.
     pub async fn pause(&self, name: &str) -> Result<(), EngineError> {
         let wish = |p| p == Power::Paused;
-        self.switch("pause", name, self.work(), wish, self.docker.pause_container(name)).await
+        self.switch(
+            Switch { verb: "pause", name, deadline: self.work() },
+            wish,
+            self.docker.pause_container(name),
+        )
+        .await
     }
 
     /// Thaws its processes; nothing happens when they run.
@@ -217,7 +232,12 @@ impl Engine {
     /// As [`Engine::pause`].
     pub async fn unpause(&self, name: &str) -> Result<(), EngineError> {
         let wish = |p| p == Power::Running;
-        self.switch("unpause", name, self.work(), wish, self.docker.unpause_container(name)).await
+        self.switch(
+            Switch { verb: "unpause", name, deadline: self.work() },
+            wish,
+            self.docker.unpause_container(name),
+        )
+        .await
     }
 
     /// Limits its processes together to so many processor cores, in any power state; none lifts the
@@ -284,12 +304,11 @@ impl Engine {
     /// Engines answer 304, 409 or 500 where the wish is already true: the state decides.
     async fn switch(
         &self,
-        verb: &str,
-        name: &str,
-        deadline: Deadline,
+        switch: Switch<'_>,
         wish: impl Fn(Power) -> bool,
         work: impl Future<Output = Result<(), ApiError>>,
     ) -> Result<(), EngineError> {
+        let Switch { verb, name, deadline } = switch;
         let doing = || format!("failed to {verb} container {name}");
         let Err(error) = bounded(doing, deadline, work).await else { return Ok(()) };
         if !matches!(error.status(), Some(409 | 500)) {
@@ -305,6 +324,13 @@ impl Engine {
             _ => Err(error),
         }
     }
+}
+
+/// A change of a container's power: what is done to which one, and until when.
+struct Switch<'a> {
+    verb: &'a str,
+    name: &'a str,
+    deadline: Deadline,
 }
 
 fn ended(power: Power) -> bool {

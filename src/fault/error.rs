@@ -257,7 +257,9 @@ impl FaultError {
             Self::AlreadyBroken { .. } => {
                 Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into())
             }
-            Self::ControlPlane { others: 0, .. } => Some("--lone says that this is meant".into()),
+            Self::ControlPlane { others: 0, .. } => {
+                Some("--allow-last-control-plane says that this is meant".into())
+            }
             Self::Strange { path, .. } => {
                 Some(format!("heal with that version; or, if nothing is broken: rm {}", path.display()))
             }

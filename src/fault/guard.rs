@@ -61,7 +61,7 @@ async fn enough_serve(
     let planes = control_planes(&target.node, container).await?;
     let members = planes.len().max(1);
     let others: Vec<Node> = planes.into_iter().filter(|p| p.name != target.node.name).collect();
-    if others.is_empty() && target.lone {
+    if others.is_empty() && target.allow_last_control_plane {
         return Ok(());
     }
     let needed = members / 2 + 1;

@@ -50,7 +50,8 @@ impl Given {
         name: &str,
         default: Duration,
     ) -> Result<Duration, FaultError> {
-        self.parsed(fault, name, "a duration such as 10s", |v| config::duration(v).ok(), default)
+        let given = self.parsed(fault, name, "a duration such as 10s", |v| config::duration(v).ok())?;
+        Ok(given.unwrap_or(default))
     }
 
     pub(super) fn number(
@@ -61,11 +62,12 @@ impl Given {
         default: f64,
     ) -> Result<f64, FaultError> {
         let read = |v: &str| v.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= least);
-        self.parsed(fault, name, &format!("a number of at least {least}"), read, default)
+        let given = self.parsed(fault, name, &format!("a number of at least {least}"), read)?;
+        Ok(given.unwrap_or(default))
     }
 
     pub(super) fn bytes(&self, fault: &'static str, name: &str, default: u64) -> Result<u64, FaultError> {
-        self.parsed(fault, name, "a size such as 512MiB or 2GiB", bytes, default)
+        Ok(self.parsed(fault, name, "a size such as 512MiB or 2GiB", bytes)?.unwrap_or(default))
     }
 
     fn parsed<T>(
@@ -74,12 +76,11 @@ impl Given {
         name: &str,
         wanted: &str,
         read: impl Fn(&str) -> Option<T>,
-        default: T,
-    ) -> Result<T, FaultError> {
-        let Some(value) = self.0.get(name) else { return Ok(default) };
+    ) -> Result<Option<T>, FaultError> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
         let wrong =
             || FaultError::Parameter { fault, given: format!("{name}={value}"), wanted: wanted.to_owned() };
-        read(value).ok_or_else(wrong)
+        read(value).map(Some).ok_or_else(wrong)
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Target {
     /// The pod.
     pub pod: Option<PodOn>,
     /// Whether a control plane without any other beside it may be hit: the API goes with it.
-    pub lone: bool,
+    pub allow_last_control_plane: bool,
 }
 
 /// A target that a fault may be injected into, with what was found there: what [`Fault::check`](super::Fault::check)
@@ -55,14 +55,14 @@ impl Target {
     }
 
     /// Also where the node is the cluster's only control plane.
-    pub fn even_lone(self) -> Self {
-        Self { lone: true, ..self }
+    pub fn allow_last_control_plane(self) -> Self {
+        Self { allow_last_control_plane: true, ..self }
     }
 }
 
 impl From<&Node> for Target {
     fn from(node: &Node) -> Self {
-        Self { node: node.clone(), pod: None, lone: false }
+        Self { node: node.clone(), pod: None, allow_last_control_plane: false }
     }
 }
 

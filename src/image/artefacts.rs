@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 pub use files::{Artefacts, Program};
 
 use super::build;
+use super::context::ImageContext;
 use super::error::ImageError;
 use super::extract::{self, Extractor};
 use super::profile::{Profile, Source};
 use super::recipes;
-use super::registry::{self, Patience};
+use super::registry::{Patience, Puller};
 use crate::config::{Settings, StateId};
-use crate::deadline::Deadline;
-use crate::engine::Engine;
 use crate::progress::Progress;
 
 /// The programs that a node has of a release.
@@ -53,13 +52,11 @@ pub fn known(settings: &Settings, profile: &Profile, version: &str) -> Option<Ar
 /// # Cancellation
 /// As that of [`build::Builder::build`] and [`Extractor::artefacts`].
 pub async fn artefacts(
-    settings: &Settings,
-    engine: &Engine,
+    context: &ImageContext<'_>,
     profile: &Profile,
     version: &str,
-    deadline: Deadline,
-    progress: &Progress,
 ) -> Result<Artefacts, ImageError> {
+    let ImageContext { settings, engine, progress, deadline } = *context;
     let made = match &profile.source {
         Source::Recipes(made) => made,
         Source::Registry(pulled) => {
@@ -67,7 +64,8 @@ pub async fn artefacts(
                 return Ok(known);
             }
             let patience = Patience::default();
-            let node = registry::node(profile, pulled, version, engine, patience, deadline, progress).await?;
+            let puller = Puller { engine, patience, deadline, progress };
+            let node = puller.node(profile, pulled, version).await?;
             let owner = StateId::of(&settings.state)?;
             let extractor = Extractor { cache: &settings.cache, engine, owner: &owner };
             return extractor.artefacts(&node, version, deadline, progress).await;

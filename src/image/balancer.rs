@@ -2,14 +2,11 @@
 //! setting for another one; what this machine builds is HAProxy, and says so in its labels.
 
 use super::build::{self, LOAD_BALANCER};
+use super::context::ImageContext;
 use super::error::ImageError;
 use super::profile::{Profile, Source};
 use super::recipes::{builder, pieces};
 use super::resolve::DESCRIPTION;
-use crate::config::Settings;
-use crate::deadline::Deadline;
-use crate::engine::Engine;
-use crate::progress::Progress;
 
 /// An image that was built to take the place of another one names that one in this label.
 pub const STANDS_FOR_LABEL: &str = "dev.seatrial.stands-for";
@@ -43,13 +40,11 @@ pub fn balancer_of_kind() -> Result<Option<String>, ImageError> {
 /// # Errors
 /// [`ImageError`].
 pub async fn load_balancer(
-    settings: &Settings,
-    engine: &Engine,
+    context: &ImageContext<'_>,
     profile: &str,
     kubernetes: &str,
-    progress: &Progress,
-    deadline: Deadline,
 ) -> Result<Option<StandIn>, ImageError> {
+    let ImageContext { settings, engine, progress, deadline } = *context;
     let profile = Profile::named(profile)?;
     let Source::Recipes(made) = &profile.source else { return Ok(None) };
     let Some(stands_for) = made.pieces.get(LOAD_BALANCER).and_then(|p| p.stands_for.clone()) else {

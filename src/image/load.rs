@@ -36,57 +36,77 @@ pub struct Loaded {
     pub onto: Vec<String>,
 }
 
-/// Loads images of the engine onto node containers: one after the other, onto all nodes side by
-/// side, skipping those that have it. Names tell content, so a name that is there is enough.
-/// `scratch` is a folder on a disk with room for the largest image.
-///
-/// # Errors
-/// [`ImageError::Engine`] for an image or a node that is not there, a full disk, or a deadline
-/// that passed; [`ImageError::NotThere`].
-pub async fn load(
-    engine: &Engine,
-    nodes: &[&str],
-    references: &[&str],
-    scratch: &Path,
-    deadline: Deadline,
-    progress: &Progress,
-) -> Result<Vec<Loaded>, ImageError> {
-    let mut loaded = Vec::new();
-    for reference in references {
-        let having = nodes.iter().map(|node| async move {
-            Ok::<_, ImageError>((*node, present(engine, node, reference, deadline).await?))
-        });
-        let lacking: Vec<&str> =
-            try_join_all(having).await?.into_iter().filter(|(_, has)| !has).map(|(node, _)| node).collect();
-        if !lacking.is_empty() {
-            let task = format!("load {reference}");
-            progress.task(&task, one(engine, &lacking, reference, scratch, deadline)).await?;
-        }
-        let onto = lacking.into_iter().map(str::to_owned).collect();
-        loaded.push(Loaded { reference: (*reference).into(), onto });
-    }
-    Ok(loaded)
+/// Loads images of the engine onto node containers.
+#[derive(Clone, Copy, Debug)]
+pub struct Loader<'a> {
+    /// The engine, which has the images.
+    pub engine: &'a Engine,
+    /// A folder on a disk with room for the largest image.
+    pub scratch: &'a Path,
+    /// Who shows what is going on.
+    pub progress: &'a Progress,
 }
 
-/// Whether [`load`] made this folder in its scratch folder. One that no process uses was left by one that was killed
+impl Loader<'_> {
+    /// Loads one image after the other, onto all nodes side by side, skipping those that have it. Names tell content,
+    /// so a name that is there is enough.
+    ///
+    /// # Errors
+    /// [`ImageError::Engine`] for an image or a node that is not there, a full disk, or a deadline
+    /// that passed; [`ImageError::NotThere`].
+    pub async fn load(
+        &self,
+        nodes: &[&str],
+        references: &[&str],
+        deadline: Deadline,
+    ) -> Result<Vec<Loaded>, ImageError> {
+        let Self { engine, scratch, progress } = self;
+        let mut loaded = Vec::new();
+        for reference in references {
+            let having = nodes.iter().map(|node| async move {
+                Ok::<_, ImageError>((*node, present(engine, node, reference, deadline).await?))
+            });
+            let having = try_join_all(having).await?.into_iter();
+            let lacking: Vec<&str> = having.filter(|(_, has)| !has).map(|(node, _)| node).collect();
+            if !lacking.is_empty() {
+                let task = format!("load {reference}");
+                progress.task(&task, one(engine, &lacking, reference, scratch, deadline)).await?;
+            }
+            let onto = lacking.into_iter().map(str::to_owned).collect();
+            loaded.push(Loaded { reference: (*reference).into(), onto });
+        }
+        Ok(loaded)
+    }
+}
+
+/// Whether [`Loader::load`] made this folder in its scratch folder. One that no process uses was left by one that was killed
 /// while the engine wrote the archive.
 pub fn is_archive_folder(dir: &Path) -> bool {
     dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FOLDER))
+}
+
+/// An archive of images.
+#[derive(Clone, Copy, Debug)]
+pub struct Archive<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// The full names of its images.
+    pub references: &'a [&'a str],
 }
 
 /// Loads an archive onto a node container unless that has all of its images already; says whether it did. The
 /// images are kept by kubelets that remove unused ones. `paced` makes what is sent of the open archive.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`Loader::load`].
 pub async fn load_archive<R: AsyncRead + Unpin + Send>(
     engine: &Engine,
     node: &str,
-    references: &[&str],
-    archive: &Path,
+    archive: &Archive<'_>,
     paced: impl FnOnce(tokio::fs::File) -> R,
     deadline: Deadline,
 ) -> Result<bool, ImageError> {
+    let Archive { file: archive, references } = archive;
     if missing(engine, node, references, deadline).await?.is_empty() {
         return Ok(false);
     }

@@ -4,6 +4,7 @@
 mod artefacts;
 mod balancer;
 pub mod build;
+mod context;
 mod error;
 pub mod extract;
 pub mod load;
@@ -20,8 +21,9 @@ use serde::{Deserialize, Serialize};
 pub use artefacts::{Artefacts, Program, artefacts, known, obtainable};
 pub use balancer::{IMAGE_LABEL, STANDS_FOR_LABEL, StandIn, balancer_of_kind, load_balancer};
 pub use build::{BuildError, abandoned};
+pub use context::ImageContext;
 pub use error::{Answer, ImageError, Trouble};
-pub use load::{Loaded, is_archive_folder, load};
+pub use load::{Loaded, Loader, is_archive_folder};
 pub use profile::{PROFILES, Profile, ProfileError};
 pub use prune::{Pruned, UNUSED, prune};
 pub use resolve::{beside, check, resolve};
@@ -48,7 +50,7 @@ pub struct NodeImage {
     pub reference: String,
     /// What tells its content from any other: a registry's digest, or the key of a build.
     pub id: String,
-    /// Whether the workloads' images are in it already; else [`load`] brings them.
+    /// Whether the workloads' images are in it already; else [`Loader::load`] brings them.
     pub baked: bool,
     /// Where it comes from.
     pub built_from: String,

@@ -29,6 +29,19 @@ impl Default for Patience {
     }
 }
 
+/// Pulls images from registries.
+#[derive(Clone, Copy, Debug)]
+pub struct Puller<'a> {
+    /// The engine that pulls.
+    pub engine: &'a Engine,
+    /// How long a registry may be silent.
+    pub patience: Patience,
+    /// When all of it must be done.
+    pub deadline: Deadline,
+    /// Who shows what is going on.
+    pub progress: &'a Progress,
+}
+
 /// An image in a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pin<'a> {
@@ -38,75 +51,96 @@ struct Pin<'a> {
     digest: Option<&'a str>,
 }
 
-/// Brings the images of a profile into the engine; what is there already is not asked for.
-///
-/// # Errors
-/// [`ImageError::Pull`] with image, registry and reason; [`ImageError::Profile`] for a version
-/// that the profile does not have; [`ImageError::Engine`].
-///
-/// # Guarantees
-/// Each image has the pinned digest. After an error none of ours was made from a pull that failed.
-pub async fn provide(
-    profile: &Profile,
-    pulled: &Pulled,
-    version: &str,
-    engine: &Engine,
-    patience: Patience,
-    deadline: Deadline,
-    progress: &Progress,
-) -> Result<ImageSet, ImageError> {
-    let node = pin_of(profile, pulled, version)?;
-    let pin = |image, digest: &'_ Option<String>| (image, digest.clone());
-    let wanted: Vec<(&String, Option<String>)> = std::iter::once(pin(&node.image, &node.digest))
-        .chain(pulled.workloads.values().map(|w| pin(&w.image, &w.digest)))
-        .collect();
-    let got = try_join_all(wanted.iter().enumerate().map(|(i, (image, digest))| {
-        let pin = Pin { registry: &pulled.registry, image, digest: digest.as_deref() };
-        async move { one(&pin, i == 0, engine, patience, deadline, progress).await }
-    }))
-    .await?;
-    let mut got = got.into_iter();
-    let first = got.next().unwrap_or_default();
-    let workloads = pulled.workloads.iter().zip(got).map(|((role, workload), copy)| {
-        let image = WorkloadImage {
-            reference: copy.reference,
-            stands_for: workload.stands_for.clone(),
-            built_from: copy.from,
-            version: workload.version.clone(),
-        };
-        (role.clone(), image)
-    });
-    Ok(ImageSet {
-        profile: profile.name.clone(),
-        because: String::new(),
-        kubernetes: version.into(),
-        workloads: workloads.collect(),
-        node: NodeImage {
-            reference: first.reference,
-            id: first.digest,
-            baked: false,
-            built_from: first.from,
-        },
-    })
-}
+impl Puller<'_> {
+    /// Brings the images of a profile into the engine; what is there already is not asked for.
+    ///
+    /// # Errors
+    /// [`ImageError::Pull`] with image, registry and reason; [`ImageError::Profile`] for a version
+    /// that the profile does not have; [`ImageError::Engine`].
+    ///
+    /// # Guarantees
+    /// Each image has the pinned digest. After an error none of ours was made from a pull that failed.
+    pub async fn provide(
+        &self,
+        profile: &Profile,
+        pulled: &Pulled,
+        version: &str,
+    ) -> Result<ImageSet, ImageError> {
+        let node = pin_of(profile, pulled, version)?;
+        let pin = |image, digest: &'_ Option<String>| (image, digest.clone());
+        let wanted: Vec<(&String, Option<String>)> = std::iter::once(pin(&node.image, &node.digest))
+            .chain(pulled.workloads.values().map(|w| pin(&w.image, &w.digest)))
+            .collect();
+        let got = try_join_all(wanted.iter().enumerate().map(|(i, (image, digest))| {
+            let pin = Pin { registry: &pulled.registry, image, digest: digest.as_deref() };
+            async move { self.one(&pin, i == 0).await }
+        }))
+        .await?;
+        let mut got = got.into_iter();
+        let first = got.next().unwrap_or_default();
+        let workloads = pulled.workloads.iter().zip(got).map(|((role, workload), copy)| {
+            let image = WorkloadImage {
+                reference: copy.reference,
+                stands_for: workload.stands_for.clone(),
+                built_from: copy.from,
+                version: workload.version.clone(),
+            };
+            (role.clone(), image)
+        });
+        Ok(ImageSet {
+            profile: profile.name.clone(),
+            because: String::new(),
+            kubernetes: version.into(),
+            workloads: workloads.collect(),
+            node: NodeImage {
+                reference: first.reference,
+                id: first.digest,
+                baked: false,
+                built_from: first.from,
+            },
+        })
+    }
 
-/// Brings the node image of one release into the engine, and nothing else.
-///
-/// # Errors
-/// As [`provide`].
-pub async fn node(
-    profile: &Profile,
-    pulled: &Pulled,
-    version: &str,
-    engine: &Engine,
-    patience: Patience,
-    deadline: Deadline,
-    progress: &Progress,
-) -> Result<NodeImage, ImageError> {
-    let NodePin { image, digest, .. } = pin_of(profile, pulled, version)?;
-    let pin = Pin { registry: &pulled.registry, image, digest: digest.as_deref() };
-    let copy = one(&pin, true, engine, patience, deadline, progress).await?;
-    Ok(NodeImage { reference: copy.reference, id: copy.digest, baked: false, built_from: copy.from })
+    /// Brings the node image of one release into the engine, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Puller::provide`].
+    pub async fn node(
+        &self,
+        profile: &Profile,
+        pulled: &Pulled,
+        version: &str,
+    ) -> Result<NodeImage, ImageError> {
+        let NodePin { image, digest, .. } = pin_of(profile, pulled, version)?;
+        let pin = Pin { registry: &pulled.registry, image, digest: digest.as_deref() };
+        let copy = self.one(&pin, true).await?;
+        Ok(NodeImage { reference: copy.reference, id: copy.digest, baked: false, built_from: copy.from })
+    }
+
+    async fn one(&self, pin: &Pin<'_>, node: bool) -> Result<Copy, ImageError> {
+        let Self { engine, patience, progress, .. } = *self;
+        let digest = match pin.digest {
+            Some(digest) => digest.to_owned(),
+            None => ask(pin.registry, pin.image, engine, patience).await?,
+        };
+        let pin = Pin { digest: Some(&digest), ..*pin };
+        let (reference, from) = (pin.own_name(&digest), pin.full());
+        let copy = Copy { reference: reference.clone(), digest: digest.clone(), from: from.clone() };
+        if pin.is_copied(node, engine).await? {
+            return Ok(copy);
+        }
+        // Where a login is asked for, the docker client has it.
+        if engine.image(&from).await?.is_none() {
+            let task = format!("pull {}/{}", pin.registry, pin.image);
+            progress.task(&task, pin.pull(self, &task)).await?;
+        }
+        let mut labels = vec![(BUILT_FROM_LABEL, from.as_str())];
+        if node {
+            labels.push((OWNER_LABEL, digest.as_str()));
+        }
+        engine.label_image(&from, &reference, &labels).await?;
+        Ok(copy)
+    }
 }
 
 fn pin_of<'a>(profile: &Profile, pulled: &'a Pulled, version: &str) -> Result<&'a NodePin, ImageError> {
@@ -158,37 +192,6 @@ struct Copy {
     from: String,
 }
 
-async fn one(
-    pin: &Pin<'_>,
-    node: bool,
-    engine: &Engine,
-    patience: Patience,
-    deadline: Deadline,
-    progress: &Progress,
-) -> Result<Copy, ImageError> {
-    let digest = match pin.digest {
-        Some(digest) => digest.to_owned(),
-        None => ask(pin.registry, pin.image, engine, patience).await?,
-    };
-    let pin = Pin { digest: Some(&digest), ..*pin };
-    let (reference, from) = (pin.own_name(&digest), pin.full());
-    let copy = Copy { reference: reference.clone(), digest: digest.clone(), from: from.clone() };
-    if pin.is_copied(node, engine).await? {
-        return Ok(copy);
-    }
-    // Where a login is asked for, the docker client has it.
-    if engine.image(&from).await?.is_none() {
-        let task = format!("pull {}/{}", pin.registry, pin.image);
-        progress.task(&task, pin.pull(engine, patience, deadline, &task, progress)).await?;
-    }
-    let mut labels = vec![(BUILT_FROM_LABEL, from.as_str())];
-    if node {
-        labels.push((OWNER_LABEL, digest.as_str()));
-    }
-    engine.label_image(&from, &reference, &labels).await?;
-    Ok(copy)
-}
-
 impl Pin<'_> {
     fn tagged(&self) -> String {
         format!("{}/{}", self.registry, self.image)
@@ -216,14 +219,8 @@ impl Pin<'_> {
         format!("seatrial.local/{}:{tag}-{short}", repository.trim_start_matches("library/"))
     }
 
-    async fn pull(
-        &self,
-        engine: &Engine,
-        patience: Patience,
-        deadline: Deadline,
-        task: &str,
-        progress: &Progress,
-    ) -> Result<(), ImageError> {
+    async fn pull(&self, puller: &Puller<'_>, task: &str) -> Result<(), ImageError> {
+        let Puller { engine, patience, deadline, progress } = *puller;
         let reference = self.full();
         let began = Instant::now();
         let last = std::sync::Mutex::new(began);

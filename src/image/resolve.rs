@@ -1,19 +1,20 @@
 //! From settings to images that are there.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::build::{self, Builder, NODE};
+use super::context::ImageContext;
 use super::error::ImageError;
 use super::profile::{Made, Profile, ProfileError, Pulled, Source};
 use super::prune::{UNUSED, prune};
 use super::recipes::{builder, pieces};
-use super::registry::{self, Patience};
+use super::registry::{self, Patience, Puller};
 use super::{ImageSet, NodeImage, WorkloadImage};
 use crate::config::Settings;
-use crate::deadline::Deadline;
 use crate::engine::{Engine, ImageInfo};
 use crate::node::OWNER_LABEL;
 use crate::progress::Progress;
@@ -33,12 +34,8 @@ const SILENCE: Duration = Duration::from_secs(10 * 60);
 ///
 /// # Errors
 /// [`ImageError`]. A cold build takes a quarter of an hour: give a deadline that allows for it.
-pub async fn resolve(
-    settings: &Settings,
-    engine: &Engine,
-    progress: &Progress,
-    deadline: Deadline,
-) -> Result<ImageSet, ImageError> {
+pub async fn resolve(context: &ImageContext<'_>) -> Result<ImageSet, ImageError> {
+    let ImageContext { settings, engine, progress, deadline } = *context;
     let asked = settings.kubernetes.as_deref();
     let (profile, because) = match settings.profile.as_str() {
         "auto" => choose(settings, asked, engine).await?,
@@ -48,12 +45,10 @@ pub async fn resolve(
     let version = profile.version(asked)?.to_owned();
     let made = match &profile.source {
         Source::Registry(pulled) => {
-            let patience = Patience::default();
-            registry::provide(&profile, pulled, &version, engine, patience, deadline, progress).await
+            let puller = Puller { engine, patience: Patience::default(), deadline, progress };
+            puller.provide(&profile, pulled, &version).await
         }
-        Source::Recipes(made) => {
-            offline(&profile, made, &version, settings, engine, deadline, progress).await
-        }
+        Source::Recipes(made) => offline(context, &profile, made, &version).await,
     };
     Ok(ImageSet { because, ..made? })
 }
@@ -172,13 +167,11 @@ async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -
 /// # Errors
 /// [`ImageError`], also for a role that the profile does not have.
 pub async fn beside(
-    settings: &Settings,
-    engine: &Engine,
+    context: &ImageContext<'_>,
     images: &ImageSet,
     role: &str,
-    progress: &Progress,
-    deadline: Deadline,
 ) -> Result<WorkloadImage, ImageError> {
+    let ImageContext { settings, engine, progress, deadline } = *context;
     let missing = || ImageError::NotThere { reference: role.into(), place: images.profile.clone() };
     let image = images.workloads.get(role).ok_or_else(missing)?;
     let profile = Profile::named(&images.profile)?;
@@ -224,16 +217,31 @@ async fn offline_is_here(
     Ok(there || engine.image(&reference).await?.is_some())
 }
 
+/// The images of pods, which are in the node image.
+fn workloads(made: &Made, builder: &Builder, pieces: &[build::Piece]) -> BTreeMap<String, WorkloadImage> {
+    let all = made.workloads.iter().map(|(role, w)| {
+        let image = WorkloadImage {
+            reference: w.image.clone(),
+            stands_for: w.stands_for.clone(),
+            built_from: match about(builder, pieces, role) {
+                Some(about) => format!("suite {}: {about}", w.suite),
+                None => format!("{} {} of suite {}", w.piece, w.version, w.suite),
+            },
+            version: w.version.clone(),
+        };
+        (role.clone(), image)
+    });
+    all.collect()
+}
+
 /// Builds the node image, which has everything else in it, and loads it into the engine.
 async fn offline(
+    context: &ImageContext<'_>,
     profile: &Profile,
     made: &Made,
     version: &str,
-    settings: &Settings,
-    engine: &Engine,
-    deadline: Deadline,
-    progress: &Progress,
 ) -> Result<ImageSet, ImageError> {
+    let ImageContext { settings, engine, progress, deadline } = *context;
     let pieces = pieces(&profile.name, made, version)?;
     let builder = builder(settings, progress)?;
     let (built, there) = builder.find(&pieces, NODE)?;
@@ -267,23 +275,11 @@ async fn offline(
     }
     let not_there = || ImageError::NotThere { reference: reference.clone(), place: "the engine".into() };
     let have = have.ok_or_else(not_there)?;
-    let workloads = made.workloads.iter().map(|(role, w)| {
-        let image = WorkloadImage {
-            reference: w.image.clone(),
-            stands_for: w.stands_for.clone(),
-            built_from: match about(&builder, &pieces, role) {
-                Some(about) => format!("suite {}: {about}", w.suite),
-                None => format!("{} {} of suite {}", w.piece, w.version, w.suite),
-            },
-            version: w.version.clone(),
-        };
-        (role.clone(), image)
-    });
     Ok(ImageSet {
         profile: profile.name.clone(),
         because: String::new(),
         kubernetes: version.into(),
-        workloads: workloads.collect(),
+        workloads: workloads(made, &builder, &pieces),
         node: NodeImage {
             reference: reference.clone(),
             id: built.key,

@@ -437,7 +437,9 @@ fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault
     let target: String = evidence.get("target")?;
     let records = evidence.records();
     let injected = records.iter().find_map(|r| match &r.event {
-        Event::FaultInjected { id, fault, node, proof } if *node == target && fault::reaches_node(fault, proof) => {
+        Event::FaultInjected { id, fault, node, proof }
+            if *node == target && fault::reaches_node(fault, proof) =>
+        {
             Some((r, id, proof))
         }
         _ => None,

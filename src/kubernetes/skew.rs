@@ -50,7 +50,8 @@ impl std::fmt::Display for Component {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Of each control plane node.
-    pub planes: BTreeMap<String, BTreeMap<Component, Version>>,
+    #[serde(rename = "planes")]
+    pub control_planes: BTreeMap<String, BTreeMap<Component, Version>>,
     /// Of each node.
     pub kubelets: BTreeMap<String, Version>,
     /// Of each node.
@@ -69,7 +70,7 @@ pub struct State {
 impl State {
     /// Every version of one component, by node.
     pub fn all(&self, component: Component) -> impl Iterator<Item = (&str, Version)> {
-        self.planes.iter().filter_map(move |(node, c)| Some((node.as_str(), *c.get(&component)?)))
+        self.control_planes.iter().filter_map(move |(node, c)| Some((node.as_str(), *c.get(&component)?)))
     }
 
     /// The oldest and the newest API server.
@@ -83,6 +84,7 @@ impl State {
         let Some((oldest, newest)) = self.servers() else {
             return vec!["no API server is known".into()];
         };
+        let servers = Servers { oldest, newest };
         let mut broken = Vec::new();
         if newest.minors_ahead(oldest) > 1 {
             broken
@@ -91,19 +93,21 @@ impl State {
         for component in [Component::KubeControllerManager, Component::KubeScheduler] {
             for (node, version) in self.all(component) {
                 // Each speaks to the server of its own node: kubeadm's kubeconfigs say so.
-                let server = self.planes[node].get(&Component::KubeApiserver).copied().unwrap_or(oldest);
-                against(&mut broken, &format!("{component} {version} of {node}"), version, server, server, 1);
+                let server =
+                    self.control_planes[node].get(&Component::KubeApiserver).copied().unwrap_or(oldest);
+                let own = Servers { oldest: server, newest: server };
+                against(&mut broken, &format!("{component} {version} of {node}"), version, own, 1);
             }
         }
         for (node, version) in &self.kubelets {
             // Two for kubelets before 1.25.
             let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
-            against(&mut broken, &format!("kubelet {version} of {node}"), *version, oldest, newest, behind);
+            against(&mut broken, &format!("kubelet {version} of {node}"), *version, servers, behind);
         }
         for (node, version) in &self.proxies {
             let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
             let what = format!("kube-proxy {version} of {node}");
-            against(&mut broken, &what, *version, oldest, newest, behind);
+            against(&mut broken, &what, *version, servers, behind);
             if let Some(kubelet) = self.kubelets.get(node)
                 && version.minors_ahead(*kubelet).abs() > behind
             {
@@ -130,16 +134,17 @@ impl State {
     }
 }
 
-/// A part that must not be newer than any API server that it may speak to, and not more than so many
-/// minors older.
-fn against(
-    broken: &mut Vec<String>,
-    what: &str,
-    version: Version,
+/// The API servers that a part may speak to.
+#[derive(Clone, Copy)]
+struct Servers {
     oldest: Version,
     newest: Version,
-    behind: i64,
-) {
+}
+
+/// A part that must not be newer than any API server that it may speak to, and not more than so many
+/// minors older.
+fn against(broken: &mut Vec<String>, what: &str, version: Version, servers: Servers, behind: i64) {
+    let Servers { oldest, newest } = servers;
     // The policy speaks of minor versions only: a patch release ahead is fine.
     if version.minors_ahead(oldest) > 0 {
         broken.push(format!("{what} is ahead of kube-apiserver {oldest}"));
@@ -220,7 +225,7 @@ mod tests {
             (Component::KubeScheduler, v(manager)),
         ];
         State {
-            planes: [("c".to_owned(), plane.into())].into(),
+            control_planes: [("c".to_owned(), plane.into())].into(),
             kubelets: [("c".to_owned(), v(kubelet)), ("w".to_owned(), v(kubelet))].into(),
             proxies: [("w".to_owned(), v(proxy))].into(),
             ..State::default()
@@ -266,7 +271,7 @@ mod tests {
     fn with_several_control_planes_the_oldest_and_the_newest_server_count() {
         let mut two = state("1.35.4", "1.35.4", "1.34.4", "1.34.4");
         let old = state("1.34.4", "1.34.4", "1.34.4", "1.34.4");
-        two.planes.insert("c2".into(), old.planes["c"].clone());
+        two.control_planes.insert("c2".into(), old.control_planes["c"].clone());
         assert_eq!(two.violations(), Vec::<String>::new());
         for (kubectl, wrong) in [("1.36.0", 1), ("1.35.0", 0), ("1.34.0", 0), ("1.33.0", 1)] {
             two.kubectls = [("c".to_owned(), v(kubectl))].into();
@@ -274,7 +279,7 @@ mod tests {
         }
         two.kubectls.clear();
         let mut etcd = |version| {
-            two.planes.get_mut("c2").unwrap().insert(Component::Etcd, v(version));
+            two.control_planes.get_mut("c2").unwrap().insert(Component::Etcd, v(version));
             two.violations().len()
         };
         assert_eq!((etcd("3.5.0"), etcd("3.4.0"), etcd("3.6.5")), (0, 1, 0));
@@ -282,9 +287,9 @@ mod tests {
         two.kubelets.insert("c".into(), v("1.35.4"));
         assert_eq!(two.violations(), ["kubelet 1.35.4 of c is ahead of kube-apiserver 1.34.4"]);
         two.kubelets.insert("c".into(), v("1.34.4"));
-        two.planes.get_mut("c").unwrap().insert(Component::KubeApiserver, v("1.36.3"));
+        two.control_planes.get_mut("c").unwrap().insert(Component::KubeApiserver, v("1.36.3"));
         assert!(two.violations()[0].contains("more than one minor version apart"));
-        two.planes.get_mut("c").unwrap().insert(Component::Etcd, v("3.8.0"));
+        two.control_planes.get_mut("c").unwrap().insert(Component::Etcd, v("3.8.0"));
         assert!(two.violations().iter().any(|b| b.starts_with("etcd 3.6.5 and 3.8.0")));
     }
 

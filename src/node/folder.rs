@@ -146,7 +146,8 @@ impl Node {
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
     pub async fn record_folder(&self, record: &FolderRecord, deadline: Deadline) -> Result<(), NodeError> {
         let text = serde_json::to_string(record).unwrap_or_default();
-        self.shell("record", WRITE, &[&record.file(), &text], &record.path, deadline).await.map(drop)
+        let script = Script { doing: "record", text: WRITE, path: &record.path };
+        self.shell(script, &[&record.file(), &text], deadline).await.map(drop)
     }
 
     /// What lies at this path, which must be a plain one.
@@ -154,7 +155,8 @@ impl Node {
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
     pub async fn folder_state(&self, path: &str, deadline: Deadline) -> Result<FolderState, NodeError> {
-        let said = self.shell("look at", &format!("{LOOK}{STATE}"), &[path], path, deadline).await?;
+        let script = Script { doing: "look at", text: &format!("{LOOK}{STATE}"), path };
+        let said = self.shell(script, &[path], deadline).await?;
         let (why, identity) = said.split_once("--\n").unwrap_or((&said, ""));
         let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         Ok(FolderState { identity: text(identity), unsafe_because: text(why) })
@@ -167,7 +169,8 @@ impl Node {
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`]: the path leads elsewhere, something is mounted there
     /// or below.
     pub async fn make_folder(&self, path: &str, deadline: Deadline) -> Result<String, NodeError> {
-        let said = self.shell("make", &format!("{LOOK}{MAKE}"), &[path], path, deadline).await?;
+        let script = Script { doing: "make", text: &format!("{LOOK}{MAKE}"), path };
+        let said = self.shell(script, &[path], deadline).await?;
         Ok(said.trim().to_owned())
     }
 
@@ -181,7 +184,7 @@ impl Node {
         let identity = record.identity.as_deref().unwrap_or("none");
         let (script, path) = (format!("{LOOK}{EMPTY}"), record.path.as_str());
         let args = [&record.file(), path, ROOT, identity];
-        self.shell("empty", &script, &args, path, deadline).await.map(drop)
+        self.shell(Script { doing: "empty", text: &script, path }, &args, deadline).await.map(drop)
     }
 
     /// Those of the paths that are this folder on the node, lie in it or above it, whatever names lead there.
@@ -199,7 +202,8 @@ impl Node {
         let mut touching = Vec::new();
         for some in paths.chunks(AT_ONCE) {
             let args = [&[folder], some].concat();
-            let said = self.shell("compare paths with", TOUCH, &args, folder, deadline).await?;
+            let script = Script { doing: "compare paths with", text: TOUCH, path: folder };
+            let said = self.shell(script, &args, deadline).await?;
             let numbers = said.lines().filter_map(|line| line.parse::<usize>().ok());
             touching.extend(numbers.filter_map(|n| some.get(n).copied()));
         }
@@ -212,19 +216,19 @@ impl Node {
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
     pub async fn forget_folder(&self, record: &FolderRecord, deadline: Deadline) -> Result<(), NodeError> {
         let file = record.file();
-        self.shell("forget", r#"rm -f -- "$1""#, &[&file], &record.path, deadline).await.map(drop)
+        let script = Script { doing: "forget", text: r#"rm -f -- "$1""#, path: &record.path };
+        self.shell(script, &[&file], deadline).await.map(drop)
     }
 
     async fn shell(
         &self,
-        doing: &str,
-        script: &str,
+        script: Script<'_>,
         args: &[&str],
-        path: &str,
         deadline: Deadline,
     ) -> Result<String, NodeError> {
+        let Script { doing, text, path } = script;
         self.ours().await?;
-        let argv = [&["sh", "-c", script, "seatrial"], args].concat();
+        let argv = [&["sh", "-c", text, "seatrial"], args].concat();
         let done = self.exec(&argv, None, deadline).await?;
         if done.code == 0 {
             return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
@@ -234,6 +238,13 @@ impl Node {
         let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
         Err(EngineError::Command { container, command, code: done.code, stderr }.into())
     }
+}
+
+/// A script for a node: its text, and what it does with which path, for errors.
+struct Script<'s> {
+    doing: &'s str,
+    text: &'s str,
+    path: &'s str,
 }
 
 #[cfg(test)]

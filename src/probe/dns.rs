@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::Stream;
 
 use super::Lines;
-use crate::cluster::dns;
+use crate::cluster::ready::dns;
 use crate::event::{Event, EventLog, Outcome};
 
 /// Name of the probe in its samples.

@@ -101,6 +101,18 @@ pub(super) const GROUPS: [&str; 8] =
 /// Seconds between two requests of a probe after which nobody asked: another probe of the same name may come later.
 const SILENT: f64 = 2.0;
 
+/// What a span of a lane shows.
+pub(super) struct Shown<'n> {
+    state: State,
+    note: &'n str,
+}
+
+impl State {
+    pub(super) fn noted(self, note: &str) -> Shown<'_> {
+        Shown { state: self, note }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Lanes {
     lanes: Vec<Lane>,
@@ -115,20 +127,22 @@ pub(super) struct Lanes {
 impl Lanes {
     fn take(&mut self, record: &Record, at: f64) {
         match &record.event {
-            Event::StepStarted { step } => self.begin("steps", step, at, State::Moving, "still going on"),
+            Event::StepStarted { step } => {
+                self.begin("steps", step, at, State::Moving.noted("still going on"))
+            }
             Event::StepEnded { step, took, budget, error } => {
                 let allowed = budget.map(|b| format!(" of {b:.0} s")).unwrap_or_default();
                 let (state, why) = match error {
                     Some(error) => (State::Bad, format!(": {}", line(error))),
                     None => (State::Good, String::new()),
                 };
-                self.close("steps", step, at, state, &format!("{took:.1} s{allowed}{why}"));
+                self.close("steps", step, at, state.noted(&format!("{took:.1} s{allowed}{why}")));
             }
             Event::FaultInjected { fault, node, .. } => {
-                self.begin("faults", &format!("{fault} {node}"), at, State::Fault, "not healed");
+                self.begin("faults", &format!("{fault} {node}"), at, State::Fault.noted("not healed"));
             }
             Event::FaultHealed { fault, node, .. } => {
-                self.close("faults", &format!("{fault} {node}"), at, State::Fault, "healed");
+                self.close("faults", &format!("{fault} {node}"), at, State::Fault.noted("healed"));
             }
             Event::ObjectChanged { change, kind, name, uid, object } => match (kind.as_str(), change) {
                 // After a list was read anew the end of a pod may be told after its successor's beginning.
@@ -146,6 +160,16 @@ impl Lanes {
                 }
                 _ => {}
             },
+            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => {
+                upgrade::take(self, &record.event, at);
+            }
+            _ => self.take_answer(record, at),
+        }
+    }
+
+    /// Draws what a probe asked for, or that it paused.
+    fn take_answer(&mut self, record: &Record, at: f64) {
+        match &record.event {
             Event::Sampled { probe, outcome, took_ms, detail } if probe == CONTROL => {
                 let (state, note) = match outcome {
                     Outcome::Acknowledged => (State::Good, "in time".into()),
@@ -158,18 +182,17 @@ impl Lanes {
                 self.answered(probe, at, Some(took_ms / 1000.0), (answer(outcome), note));
             }
             Event::RowWritten { row, outcome, server, reason } => {
-                self.wrote(&row.writer, at, outcome, server, reason);
+                let note = wrote(outcome, server, reason);
+                self.answered(&row.writer, at, None, (answer(outcome), &note));
             }
             Event::TransactionWritten { rows, outcome, server, reason } => {
                 let writer = rows.first().map_or("ledger", |row| row.writer.as_str());
-                self.wrote(writer, at, outcome, server, reason);
+                let note = wrote(outcome, server, reason);
+                self.answered(writer, at, None, (answer(outcome), &note));
             }
             Event::ProbePaused { probe } => self.end("probes", probe, at),
             Event::ProbeResumed { probe } => {
                 self.asked.insert(line(probe), at);
-            }
-            Event::UpgradePlanned(_) | Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => {
-                upgrade::take(self, &record.event, at);
             }
             Event::RowsSampled { reader, outcome, server, exists, began_us, reason, .. } => {
                 let (state, note) = match outcome {
@@ -186,15 +209,6 @@ impl Lanes {
             }
             _ => {}
         }
-    }
-
-    fn wrote(&mut self, writer: &str, at: f64, outcome: &Outcome, server: &Server, reason: &str) {
-        let note = match outcome {
-            Outcome::Acknowledged => format!("rows acknowledged by {}", server.pod),
-            Outcome::Refused => format!("rows refused: {reason}"),
-            Outcome::Indeterminate => format!("rows without an answer: {reason}"),
-        };
-        self.answered(writer, at, None, (answer(outcome), &note));
     }
 
     /// What is no answer holds since the last attempt, as the judges count; of the first one, since it
@@ -222,11 +236,11 @@ impl Lanes {
             return;
         }
         self.end(group, name, at);
-        self.begin(group, name, at, state, &note);
+        self.begin(group, name, at, state.noted(&note));
     }
 
-    pub(super) fn begin(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
-        let span = Span { from: at, to: f64::INFINITY, state, note: note.into() };
+    pub(super) fn begin(&mut self, group: &'static str, name: &str, at: f64, shown: Shown<'_>) {
+        let span = Span { from: at, to: f64::INFINITY, state: shown.state, note: shown.note.into() };
         self.lane(group, name).spans.push(span);
     }
 
@@ -236,10 +250,10 @@ impl Lanes {
         }
     }
 
-    pub(super) fn close(&mut self, group: &'static str, name: &str, at: f64, state: State, note: &str) {
+    pub(super) fn close(&mut self, group: &'static str, name: &str, at: f64, shown: Shown<'_>) {
         let open = self.lane(group, name).spans.last_mut().filter(|s| s.to.is_infinite());
         if let Some(open) = open {
-            (open.to, open.state, open.note) = (at, state, note.into());
+            (open.to, open.state, open.note) = (at, shown.state, shown.note.into());
         }
     }
 
@@ -256,6 +270,15 @@ impl Lanes {
 
 fn group(kind: &str) -> &'static str {
     if kind == "Node" { "nodes" } else { "pods" }
+}
+
+/// What came of rows that were written.
+fn wrote(outcome: &Outcome, server: &Server, reason: &str) -> String {
+    match outcome {
+        Outcome::Acknowledged => format!("rows acknowledged by {}", server.pod),
+        Outcome::Refused => format!("rows refused: {reason}"),
+        Outcome::Indeterminate => format!("rows without an answer: {reason}"),
+    }
 }
 
 fn answer(outcome: &Outcome) -> State {

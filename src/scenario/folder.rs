@@ -46,7 +46,7 @@ impl Scenario {
         if let Err(error) = &claimed
             && let Some(hint) = error.hint()
         {
-            self.progress.say(&format!("hint: {hint}"));
+            self.clusters.progress.say(&format!("hint: {hint}"));
             self.note(format!("hint: {hint}"));
         }
         for found in claimed? {

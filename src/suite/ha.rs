@@ -31,7 +31,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&E1, &E2, &E3, &E4],
         access: Access::Exclusive,
         topology: &HA,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(20 * 60),
     },
     story: |s| story(s).boxed(),
@@ -52,9 +52,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let timing = s.cluster.topology.timing();
-    let planes: Vec<&Node> = s.cluster.control_planes().collect();
-    if planes.len() < 3 {
-        return Err(format!("{} control planes: the loss of one is not borne", planes.len()).into());
+    let control_planes: Vec<&Node> = s.cluster.control_planes().collect();
+    if control_planes.len() < 3 {
+        return Err(format!("{} control planes: the loss of one is not borne", control_planes.len()).into());
     }
     // One stays connected, the other one comes through the load balancer each time.
     let probes = [
@@ -63,14 +63,14 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     ];
     s.step("the API answers", STEADY, steady(s)).await?;
     let target = s.step("find the leader", ASK, find_leader(s)).await?;
-    let others: Vec<&Node> = planes.iter().copied().filter(|p| p.name != target.name).collect();
+    let others: Vec<&Node> = control_planes.iter().copied().filter(|p| p.name != target.name).collect();
     let notice = timing.leader_loss();
     for claim in ["E1", "E2", "E3", "E4"] {
         s.observe(claim, "target", &target.name);
     }
-    s.observe("E1", "budget", absences(&timing.plane_loss(api::PATIENCE)));
+    s.observe("E1", "budget", absences(&timing.control_plane_loss(api::PATIENCE)));
     s.observe("E3", "budget", allowed(&notice));
-    s.step("etcd is whole", RETURN, whole(s, &planes, "members_before")).await?;
+    s.step("etcd is whole", RETURN, whole(s, &control_planes, "members_before")).await?;
     s.observe("E4", "others_before", looked_at(s, &others).await?);
 
     s.mark(DOWN);
@@ -89,7 +89,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     s.step("bring it back", RETURN, fault.heal(back)).await?;
     let served = s.step("it serves again", RETURN * 2, serves(s, target)).await?;
     s.observe("E2", "served", served);
-    s.step("etcd is whole", RETURN, whole(s, &planes, "members_after")).await?;
+    s.step("etcd is whole", RETURN, whole(s, &control_planes, "members_after")).await?;
     s.step("the API answers", STEADY, steady(s)).await?;
     s.mark(RETURNED);
     for probe in probes {
@@ -158,9 +158,9 @@ async fn refused(s: &Scenario, others: &[&Node]) -> Result<(), Failure> {
     let majority = format!("etcd with {members} members needs {}, and {left} would be left", members / 2 + 1);
     for other in others {
         // The word that makes a lone control plane a target helps nobody here.
-        ask(s, &Target::from(*other).even_lone(), &majority).await;
+        ask(s, &Target::from(*other).allow_last_control_plane(), &majority).await;
     }
-    if let Some(balancer) = &s.cluster.balancer {
+    if let Some(balancer) = &s.cluster.load_balancer {
         ask(s, &Target::from(&balancer.node), "it is the load balancer").await;
     }
     Ok(())
@@ -176,7 +176,7 @@ async fn ask(s: &Scenario, target: &Target, because: &str) {
 }
 
 async fn looked_at(s: &Scenario, others: &[&Node]) -> Result<Vec<Container>, Failure> {
-    let balancer = s.cluster.balancer.as_ref().map(|b| &b.node);
+    let balancer = s.cluster.load_balancer.as_ref().map(|b| &b.node);
     let mut all = Vec::new();
     for node in others.iter().copied().chain(balancer) {
         let found = node.container().await?;
@@ -206,10 +206,10 @@ async fn serves(s: &Scenario, node: &Node) -> Result<bool, Failure> {
 }
 
 /// Waits until every member of etcd says that it is healthy; what they say last is a fact of the claim.
-async fn whole(s: &Scenario, planes: &[&Node], fact: &str) -> Result<(), Failure> {
+async fn whole(s: &Scenario, control_planes: &[&Node], fact: &str) -> Result<(), Failure> {
     let deadline: Deadline = s.deadline().at_most(RETURN);
     loop {
-        let members = etcd::members(planes, deadline.at_most(ASK)).await;
+        let members = etcd::members(control_planes, deadline.at_most(ASK)).await;
         let healthy = members.as_ref().is_ok_and(|all| all.iter().all(|m| m.healthy && m.votes));
         if healthy || deadline.is_over() {
             s.observe("E2", fact, members?);

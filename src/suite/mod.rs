@@ -46,7 +46,9 @@ impl Suite {
     /// Whether it runs only when it is named: one that changes what its cluster is, or that needs a
     /// cluster which takes a small machine minutes to make.
     pub fn only_named(&self) -> bool {
-        self.needs.apart.is_some() || self.needs.topology.control_planes() > 1
+        // A topology that cannot be read is reported when the suite runs.
+        let is_large = || self.needs.topology.read().is_ok_and(|t| t.control_planes() > 1);
+        self.needs.cluster_suffix.is_some() || is_large()
     }
 
     /// Runs it as a part of `run`.
@@ -68,7 +70,7 @@ impl Run {
                 break;
             }
             let task = format!("suite {}", suite.needs.name);
-            if let Err(error) = self.progress.task(&task, suite.run(self)).await {
+            if let Err(error) = self.clusters.progress.task(&task, suite.run(self)).await {
                 errors.push((suite.needs.name, error));
             }
         }

@@ -38,7 +38,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&C1, &C2, &C3, &C4, &C5, &C6, &C7, &C8, &C10],
         access: Access::Shared,
         topology: &topology::THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(15 * 60),
     },
     story: |s| story(s).boxed(),

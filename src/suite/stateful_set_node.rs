@@ -30,7 +30,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&C9],
         access: Access::Exclusive,
         topology: &topology::THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(15 * 60),
     },
     story: |s| story(s).boxed(),

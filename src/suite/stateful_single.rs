@@ -36,7 +36,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&B1, &B2, &B3, &B4, &B5, &B6, &B7, &B8, &B9, &B10],
         access: Access::Exclusive,
         topology: &THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(20 * 60),
     },
     story: |s| Box::pin(story(s)),

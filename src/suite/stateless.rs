@@ -40,7 +40,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&A1, &A2, &A3, &A4, &A5, &A6, &A7, &A8, &A9, &A10, &A11],
         access: Access::Shared,
         topology: &topology::THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(600),
     },
     story: |s| story(s).boxed(),

@@ -12,13 +12,13 @@ use serde_json::json;
 
 use super::Suite;
 use super::stateful_set::volumes;
-use crate::cluster::{self, Access, THREE, UpgradeAsk};
+use crate::cluster::{Access, THREE};
 use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, over_in_stretch};
 use crate::judge::upgrade::{D1, D2, D3, D4};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Recorder, api, dns, http};
 use crate::scenario::{Failure, Needs, Scenario};
-use crate::upgrade::{Ending, EtcdPolicy, Told, UpgradeError};
+use crate::upgrade::{self, Ending, EtcdPolicy, UpgradeError, UpgradeEvent, UpgradeOptions};
 use crate::wait;
 
 mod forbidden;
@@ -41,7 +41,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&D1, &D2, &D3, &D4],
         access: Access::Exclusive,
         topology: &THREE,
-        apart: Some("upgrade"),
+        cluster_suffix: Some("upgrade"),
         budget: Duration::from_secs(110 * 60),
     },
     story: |s| story(s).boxed(),
@@ -133,17 +133,17 @@ async fn settle(s: &Scenario, beside: &Recorder) {
 /// Upgrades to the next minor version that the image profile has; each step's end is held against its
 /// budget, and one that is over ends the upgrade at the next safe step.
 async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<Ending, UpgradeError> {
-    let watcher = |told: Told<'_>| {
-        s.log.append(told.event());
-        match told {
-            Told::Ended { result: Ok(_), .. } => {
+    let watcher = |event: UpgradeEvent<'_>| {
+        s.log.append(event.event());
+        match event {
+            UpgradeEvent::Ended { result: Ok(_), .. } => {
                 over_in_stretch(&s.log.records(), budgets).into_iter().next()
             }
             _ => None,
         }
     };
-    let ask = ask(drain);
-    let work = cluster::upgrade(&s.settings, &s.cluster, &ask, &s.progress, &watcher);
+    let options = options(drain);
+    let work = upgrade::upgrade(&s.clusters, &s.cluster, &options, &watcher);
     let bound = s.deadline().at_most(UPGRADE);
     match bound.bound(work).await {
         Ok(ended) => Ok(ended?.ending),
@@ -156,11 +156,11 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
 
 /// Builds or pulls what the upgrade needs, before anything is asked or written: a compiler takes the machine.
 async fn obtain(s: &Scenario) -> Result<(), Failure> {
-    Ok(cluster::obtain_releases(&s.settings, &s.cluster, &ask(DRAIN), &s.progress).await?)
+    Ok(upgrade::obtain_releases(&s.clusters, &s.cluster, &options(DRAIN)).await?)
 }
 
-fn ask(drain: Duration) -> UpgradeAsk {
-    UpgradeAsk { to: "next".into(), etcd: EtcdPolicy::Upgrade, stop_after: None, drain }
+fn options(drain: Duration) -> UpgradeOptions {
+    UpgradeOptions { to: "next".into(), etcd: EtcdPolicy::Upgrade, stop_after: None, drain }
 }
 
 /// A manifest of this story: `HOME` stands for a node, `FOLDER` for the story's folder on the nodes.

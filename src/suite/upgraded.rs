@@ -19,7 +19,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&D5],
         access: Access::Shared,
         topology: &THREE,
-        apart: Some("upgraded"),
+        cluster_suffix: Some("upgraded"),
         budget: Duration::from_secs(5 * 60),
     },
     story: |s| story(s).boxed(),

@@ -3,31 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{Eviction, PodDisruptionBudget};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    DeleteOptions, FieldsV1, ManagedFieldsEntry, ObjectMeta, Preconditions,
-};
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+use kube::api::{Api, ListParams, PostParams};
 use kube::core::{Selector, SelectorExt as _, Status};
 use kube::runtime::watcher;
 use kube::{Resource as _, ResourceExt as _};
-use serde_json::json;
 
 use super::disruption::not_ready;
 use super::error::UpgradeError;
 use crate::client::{ApiError, Client};
+use crate::cluster::ready::cordon::{self, SOON, patient};
 use crate::deadline::Deadline;
-use crate::manifest::FIELD_MANAGER;
 use crate::wait::deployments::HASH_LABEL;
 use crate::wait::{self, Verdict, check, pods};
 
-/// Annotation of a node that [`drain`] cordoned.
-const CORDONED: &str = "dev.seatrial.cordoned";
 /// Pause between two tries of an eviction that a budget forbids; that of kubectl.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Pause after an error of the API that passes.
-const SOON: Duration = Duration::from_millis(500);
 
 /// Cordons the node and evicts its pods side by side; gives their names, `namespace/name`.
 ///
@@ -66,56 +59,14 @@ pub(super) async fn evict_all(
 /// # Errors
 /// [`UpgradeError::Api`] when the API does not allow it, or does not answer in time.
 pub async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
-    let nodes = Api::<Node>::all(client.unary.clone());
-    let open = async || {
-        let found = nodes.get(node).await?;
-        if !is_cordoned_by_us(&found) {
-            return Ok(());
-        }
-        let open = json!({
-            "metadata": {
-                "resourceVersion": found.metadata.resource_version,
-                "annotations": {CORDONED: null},
-            },
-            "spec": {"unschedulable": null},
-        });
-        nodes.patch(node, &as_ourselves(), &Patch::Merge(open)).await.map(drop)
-    };
-    patient(deadline, open).await.map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
-}
-
-/// Whether a drain of seatrial's cordoned the node. One that was cordoned before is somebody else's.
-pub fn is_cordoned_by_us(node: &Node) -> bool {
-    // The API server says who set the field last (KEP-555, managedFields).
-    let sets = |fields: &FieldsV1| fields.0.pointer("/f:spec/f:unschedulable").is_some();
-    let theirs = |entry: &ManagedFieldsEntry| {
-        entry.fields_v1.as_ref().is_some_and(sets) && entry.manager.as_deref() != Some(FIELD_MANAGER)
-    };
-    node.annotations().contains_key(CORDONED) && !node.managed_fields().iter().any(theirs)
-}
-
-fn as_ourselves() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
+    let done = cordon::uncordon(client, node, deadline).await;
+    done.map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
 }
 
 /// Cordons the node; false where somebody else has done so: then it is not ours to open.
 pub(super) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> Result<bool, UpgradeError> {
-    let nodes = Api::<Node>::all(client.unary.clone());
-    let close = async || {
-        let found = nodes.get(node).await?;
-        if found.spec.as_ref().and_then(|s| s.unschedulable) == Some(true) {
-            return Ok(is_cordoned_by_us(&found));
-        }
-        let closed = json!({
-            "metadata": {
-                "resourceVersion": found.metadata.resource_version,
-                "annotations": {CORDONED: "drain"},
-            },
-            "spec": {"unschedulable": true},
-        });
-        nodes.patch(node, &as_ourselves(), &Patch::Merge(closed)).await.map(|_| true)
-    };
-    patient(deadline, close).await.map_err(|e| UpgradeError::api(format!("cordon {node}"), e))
+    let done = cordon::cordon(client, node, deadline).await;
+    done.map_err(|e| UpgradeError::api(format!("cordon {node}"), e))
 }
 
 /// Whether a drain moves this pod.
@@ -305,35 +256,10 @@ pub(super) async fn pods_back(
     Ok(seen.objects.iter().filter(|p| pods::is_ready(p)).count())
 }
 
-/// Asks again while the API server does not answer: it may be restarting.
-async fn patient<T, F>(deadline: Deadline, ask: impl Fn() -> F) -> Result<T, kube::Error>
-where
-    F: Future<Output = Result<T, kube::Error>>,
-{
-    loop {
-        match ask().await {
-            Err(error) if !deadline.is_over() => {
-                let passes = match &error {
-                    // Right after a start its rules are not all there.
-                    kube::Error::Api(status) => {
-                        // 409: somebody changed the object between a look and the change.
-                        matches!(status.code, 403 | 409 | 429) || status.code >= 500
-                    }
-                    _ => true,
-                };
-                if !passes {
-                    return Err(error);
-                }
-                deadline.pause(SOON).await;
-            }
-            answer => return answer,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn pod(kind: &str, owner: &str) -> Pod {
         let pod = json!({

@@ -7,71 +7,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 use super::error::UpgradeError;
-use super::etcd::EtcdPolicy;
 use super::step::Manner;
+use crate::cluster::JournalEntry;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
-
-/// What a journal says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The cluster's oldest version when it was begun.
-    pub from: Version,
-    /// Where it was to lead in the end.
-    pub to: Version,
-    /// Where the present hop leads.
-    pub hop: Version,
-    /// What becomes of etcd.
-    pub etcd: EtcdPolicy,
-    /// The step that was begun last; none before the first.
-    pub step: Option<String>,
-    /// Whether that step is proved to be done.
-    pub done: bool,
-    /// Whether the cluster may be used as it stands: the last step was done and is a safe one.
-    pub safe: bool,
-    /// Whether a step that changes nodes was begun since the cluster could be used last: where the
-    /// upgrade is gone on with, what comes before that step makes the cluster no safer. Absent in
-    /// journals of earlier versions.
-    #[serde(default)]
-    pub open: bool,
-    /// The step that changes nodes and was begun, and not proved to be done; a later one does not hide it. Absent in
-    /// journals of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interrupted: Option<String>,
-    /// Nodes that the upgrade has cordoned.
-    pub cordoned: BTreeSet<String>,
-    /// The versions of everything that the plan says of the cluster as it stands: those of before, or those
-    /// after the last step that was proved to be done. Absent in journals of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planned: Option<State>,
-    /// When this was written.
-    pub at: Timestamp,
-}
-
-impl Entry {
-    /// The step in which the upgrade was interrupted, with where its hop leads.
-    pub fn interrupted(&self) -> Option<(Version, String)> {
-        let last = || self.step.clone().filter(|_| !self.done);
-        self.interrupted.clone().or_else(last).map(|step| (self.hop, step))
-    }
-}
-
-impl std::fmt::Display for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { from, to, step, done, open, at, .. } = self;
-        write!(f, "its upgrade from {from} to {to} ")?;
-        match (step, done) {
-            (None, _) => write!(f, "was begun at {at:.0}"),
-            (Some(step), true) if *open => write!(f, "was interrupted after step `{step}` at {at:.0}"),
-            (Some(step), true) => write!(f, "was stopped after step `{step}` at {at:.0}"),
-            (Some(step), false) => write!(f, "was interrupted in step `{step}` at {at:.0}"),
-        }
-    }
-}
+use jiff::Timestamp;
 
 /// The journal of one cluster: `<cluster folder>/upgrade.json`.
 ///
@@ -81,21 +23,10 @@ impl std::fmt::Display for Entry {
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    entry: Mutex<Entry>,
+    entry: Mutex<JournalEntry>,
 }
 
 impl Journal {
-    /// What the journal in a cluster's folder says; none where there is none, or an error's text
-    /// where it cannot be understood.
-    pub fn read(cluster_dir: &Path) -> Option<Result<Entry, String>> {
-        let bytes = match std::fs::read(path(cluster_dir)) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
-            Err(e) => return Some(Err(e.to_string())),
-        };
-        Some(serde_json::from_slice(&bytes).map_err(|e| e.to_string()))
-    }
-
     /// Begins a journal, or goes on with the one that is there: what it says of cordons stays.
     ///
     /// # Errors
@@ -107,12 +38,12 @@ impl Journal {
         hop: Version,
         etcd: EtcdPolicy,
     ) -> Result<Self, UpgradeError> {
-        let entry = match Self::read(cluster_dir) {
+        let entry = match JournalEntry::read(cluster_dir) {
             Some(Ok(old)) => {
                 let interrupted = old.interrupted.clone().filter(|_| old.hop == hop);
-                Entry { to, hop, etcd, interrupted, ..old }
+                JournalEntry { to, hop, etcd, interrupted, ..old }
             }
-            _ => Entry {
+            _ => JournalEntry {
                 from,
                 to,
                 hop,
@@ -127,13 +58,13 @@ impl Journal {
                 at: Timestamp::now(),
             },
         };
-        let journal = Self { path: path(cluster_dir), entry: Mutex::new(entry) };
+        let journal = Self { path: JournalEntry::path(cluster_dir), entry: Mutex::new(entry) };
         journal.change(|_| {})?;
         Ok(journal)
     }
 
     /// What it says.
-    pub fn entry(&self) -> Entry {
+    pub fn entry(&self) -> JournalEntry {
         self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -178,7 +109,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`UpgradeError::File`].
-    pub fn backed_out(&self, before: &Entry) -> Result<(), UpgradeError> {
+    pub fn backed_out(&self, before: &JournalEntry) -> Result<(), UpgradeError> {
         self.change(|e| {
             (e.step, e.done, e.open) = (before.step.clone(), before.done, before.open);
             e.interrupted.clone_from(&before.interrupted);
@@ -208,7 +139,7 @@ impl Journal {
     /// # Errors
     /// [`UpgradeError::File`].
     pub fn close(cluster_dir: &Path) -> Result<(), UpgradeError> {
-        let path = path(cluster_dir);
+        let path = JournalEntry::path(cluster_dir);
         let error = |e| UpgradeError::file("remove", &path, e);
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(error(e)),
@@ -216,7 +147,7 @@ impl Journal {
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Entry)) -> Result<(), UpgradeError> {
+    fn change(&self, change: impl FnOnce(&mut JournalEntry)) -> Result<(), UpgradeError> {
         let mut entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut entry);
         entry.at = Timestamp::now();
@@ -238,10 +169,6 @@ impl Journal {
     }
 }
 
-fn path(cluster_dir: &Path) -> PathBuf {
-    cluster_dir.join("upgrade.json")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,13 +182,13 @@ mod tests {
     #[test]
     fn whoever_comes_next_knows_what_stands() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Journal::read(dir.path()), None);
+        assert_eq!(JournalEntry::read(dir.path()), None);
         let journal = begin(dir.path());
         journal.starting("drain w", DRAIN.manner()).unwrap();
         journal.cordoning("w").unwrap();
         // The writer is killed here.
         drop(journal);
-        let found = Journal::read(dir.path()).unwrap().unwrap();
+        let found = JournalEntry::read(dir.path()).unwrap().unwrap();
         assert!(!found.safe && !found.done && found.cordoned.contains("w"));
         assert!(found.to_string().contains("interrupted in step `drain w`"), "{found}");
         let next = begin(dir.path());
@@ -274,7 +201,7 @@ mod tests {
         assert!(next.entry().to_string().contains("stopped after step `uncordon w`"));
         Journal::close(dir.path()).unwrap();
         Journal::close(dir.path()).unwrap();
-        assert_eq!(Journal::read(dir.path()), None);
+        assert_eq!(JournalEntry::read(dir.path()), None);
     }
 
     /// What is done again before the step that was interrupted says nothing of that one.
@@ -313,7 +240,7 @@ mod tests {
         journal.starting("apply cp", APPLY.manner()).unwrap();
         journal.backed_out(&before).unwrap();
         let after = journal.entry();
-        assert_eq!(Entry { at: before.at, ..after.clone() }, before);
+        assert_eq!(JournalEntry { at: before.at, ..after.clone() }, before);
         assert!(after.safe && after.to_string().contains("stopped after step `preload`"), "{after}");
     }
 
@@ -321,6 +248,6 @@ mod tests {
     fn a_journal_that_cannot_be_read_is_no_reason_to_go_on_as_if_nothing_were() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("upgrade.json"), "{").unwrap();
-        assert!(Journal::read(dir.path()).unwrap().is_err());
+        assert!(JournalEntry::read(dir.path()).unwrap().is_err());
     }
 }

@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::error::UpgradeError;
-use super::etcd::EtcdPolicy;
-use super::{Upgrading, programs_dir, said};
+use super::{Upgrading, programs_dir};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::exec::tail;
+use crate::kubernetes::etcd::EtcdPolicy;
+use crate::kubernetes::kubeadm_output;
 use crate::kubernetes::version::Version;
 use crate::node::Node;
 use crate::{sanitise, secret};
@@ -179,9 +180,9 @@ async fn failed(up: &Upgrading<'_>, node: &Node, log: &str, lines: &str, deadlin
 
 /// Every line of kubeadm's own error where it has one, else its last lines.
 fn reason(lines: &str) -> String {
-    match said::errors(lines) {
+    match kubeadm_output::errors(lines) {
         errors if errors.is_empty() => tail(lines),
-        errors => sanitise::line(&secret::hide_shapes(&said::joined(&errors))),
+        errors => sanitise::line(&secret::hide_shapes(&kubeadm_output::joined(&errors))),
     }
 }
 

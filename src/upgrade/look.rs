@@ -24,6 +24,7 @@ use super::error::UpgradeError;
 use super::facts::{BudgetFacts, ClusterFacts, NodeFacts};
 use super::{STORE, Upgrading, programs_dir};
 use crate::client::{ApiError, Client};
+use crate::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::judge::upgrade::parts;
@@ -49,13 +50,12 @@ pub(super) const GLANCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The API or the engine, unless it is a node that is down: that is a fact.
 pub async fn facts(
-    name: &str,
-    engine: &Engine,
+    cluster: &Cluster,
     client: &Client,
-    nodes: &[Node],
     cordoned_by_us: BTreeSet<String>,
     deadline: Deadline,
 ) -> Result<ClusterFacts, UpgradeError> {
+    let Cluster { name, engine, nodes, .. } = cluster;
     let looked = try_join_all(nodes.iter().map(|node| on_node(engine, node, deadline))).await?;
     let listed = list::<KubeNode>(client, "the nodes").await?;
     let all = list::<Pod>(client, "the pods").await?;
@@ -197,7 +197,7 @@ pub async fn state(client: &Client) -> Result<State, UpgradeError> {
         if pod.labels().get("tier").is_some_and(|t| t == "control-plane") {
             let named = |c: &Component| pod.labels().get("component").is_some_and(|n| n == c.name());
             if let Some(component) = Component::ALL.into_iter().find(named) {
-                state.planes.entry(node).or_default().insert(component, version);
+                state.control_planes.entry(node).or_default().insert(component, version);
             }
         } else if pod.labels().get("k8s-app").is_some_and(|a| a == "kube-proxy") {
             state.proxies.insert(node, version);
@@ -360,7 +360,11 @@ pub(super) async fn at_version(
 ///
 /// # Errors
 /// [`UpgradeError::Wait`].
-pub(super) async fn plane_ready(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
+pub(super) async fn control_plane_ready(
+    client: &Client,
+    node: &str,
+    deadline: Deadline,
+) -> Result<(), UpgradeError> {
     let ready = check(format!("the control plane of {node} ready"), |found: &[Pod]| {
         let late: Vec<&Pod> = found.iter().filter(|p| !pods::is_ready(p)).collect();
         Verdict::met_if(found.len() >= Component::ALL.len() && late.is_empty(), || pods::describe_all(late))
@@ -380,9 +384,11 @@ pub(super) async fn plane_ready(client: &Client, node: &str, deadline: Deadline)
 /// [`UpgradeError::Wait`], [`UpgradeError::Engine`], the API's.
 pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), UpgradeError> {
     let since = up.engine.now().await?;
-    let planes = ListParams::default().labels("tier=control-plane");
-    let planes = Api::<Pod>::namespaced(up.client.unary.clone(), "kube-system").list(&planes).await;
-    let planes = planes.map_err(|e| UpgradeError::api("list the pods of the control plane", e))?;
+    let control_planes = ListParams::default().labels("tier=control-plane");
+    let control_planes =
+        Api::<Pod>::namespaced(up.client.unary.clone(), "kube-system").list(&control_planes).await;
+    let control_planes =
+        control_planes.map_err(|e| UpgradeError::api("list the pods of the control plane", e))?;
     for component in ["kube-controller-manager", "kube-scheduler"] {
         let elects = |pod: &Pod| {
             let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
@@ -391,7 +397,7 @@ pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), Up
             !words.any(|word| word == "--leader-elect=false")
         };
         let of_component = |pod: &&Pod| pod.labels().get("component").is_some_and(|name| name == component);
-        if !planes.items.iter().filter(of_component).any(elects) {
+        if !control_planes.items.iter().filter(of_component).any(elects) {
             continue;
         }
         let leads = check(format!("a {component} leads"), move |leases: &[Lease]| {

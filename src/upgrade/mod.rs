@@ -7,27 +7,26 @@
 mod disruption;
 mod drain;
 mod error;
-mod etcd;
+mod event;
 mod facts;
 mod journal;
 mod kubeadm;
 mod look;
+mod orchestrate;
 mod pace;
 mod plan;
 mod refusal;
 mod release;
-pub(crate) mod said;
 pub mod step;
-mod told;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::chain::chain;
 use crate::client::Client;
+use crate::cluster::Cluster;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::image::Artefacts;
@@ -35,14 +34,15 @@ use crate::judge::upgrade::{Course, Goal};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
 
+pub use crate::kubernetes::etcd::EtcdPolicy;
 pub use crate::kubernetes::skew::{Component, State};
 pub use crate::kubernetes::version::{NoVersion, Version};
-pub use drain::{Before, drain, is_cordoned_by_us, uncordon};
+pub use drain::{Before, drain, uncordon};
 pub use error::UpgradeError;
-pub use etcd::EtcdPolicy;
 pub use facts::{BudgetFacts, ClusterFacts, NodeFacts, ReleaseFacts};
-pub use journal::{Entry, Journal};
+pub use journal::Journal;
 pub use look::{facts, state};
+pub use orchestrate::{UpgradeOptions, Upgraded, obtain_releases, plan_upgrade, upgrade};
 pub use plan::{Hop, Planned, UpgradePlan};
 pub use refusal::Refusal;
 pub use release::{learn, newest, profile_of, releases};
@@ -95,7 +95,7 @@ impl Upgrading<'_> {
 
 /// What an upgrade tells whoever watches it.
 #[derive(Clone, Debug)]
-pub enum Told<'p> {
+pub enum UpgradeEvent<'p> {
     /// A plan will be carried out; told once, and again where it had to be made anew between hops.
     Planned {
         /// The plan.
@@ -127,7 +127,7 @@ pub enum Told<'p> {
 
 /// Whoever watches an upgrade. What it gives back after a step's end is a reason to stop: the upgrade
 /// goes on to the next safe step, and ends there.
-pub type Watcher<'w> = &'w (dyn Fn(Told<'_>) -> Option<String> + Sync);
+pub type Watcher<'w> = &'w (dyn Fn(UpgradeEvent<'_>) -> Option<String> + Sync);
 
 /// How an upgrade ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,18 +145,15 @@ pub enum Ending {
 }
 
 /// What carries a plan out.
-#[derive(Debug)]
 pub struct Upgrade<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// Clients of the cluster's API.
+    /// The cluster, which the caller has to itself.
+    pub cluster: &'a Cluster,
+    /// Clients of its API.
     pub client: &'a Client,
-    /// The cluster's nodes.
-    pub nodes: &'a [Node],
-    /// The cluster's folder, where the journal lies.
-    pub dir: &'a Path,
     /// Who shows what is going on.
     pub progress: &'a Progress,
+    /// Who watches.
+    pub watcher: Watcher<'a>,
     /// How long a drain is tried.
     pub drain: Duration,
     /// How long what is seen after a step may differ from its plan: a static pod is shown a moment late.
@@ -164,8 +161,8 @@ pub struct Upgrade<'a> {
 }
 
 impl Upgrade<'_> {
-    /// Carries out one hop of a plan. The caller has the cluster to itself, and makes the plan anew
-    /// before the next hop: its checks are made from what runs then.
+    /// Carries out the first hop of a plan. The caller makes the plan again before the next hop: its checks are made
+    /// from what runs then.
     ///
     /// # Guarantees
     /// Every step is written into the journal before it begins and after it is proved to be done: it ended well,
@@ -181,18 +178,17 @@ impl Upgrade<'_> {
     pub async fn hop(
         &self,
         plan: &UpgradePlan,
-        hop: &Hop,
         facts: &ClusterFacts,
         artefacts: &Artefacts,
         stop_after: Option<&str>,
-        watcher: Watcher<'_>,
     ) -> Result<Ending, UpgradeError> {
-        let journal = Journal::begin(self.dir, plan.from, plan.to, hop.to, plan.etcd)?;
+        let Some(hop) = plan.hops.first() else { return Ok(Ending::Complete) };
+        let journal = Journal::begin(&self.cluster.dir, plan.from, plan.to, hop.to, plan.etcd)?;
         journal.hop(hop.to, &facts.state)?;
         let mut up = Upgrading {
-            engine: self.engine,
+            engine: &self.cluster.engine,
             client: self.client,
-            nodes: self.nodes,
+            nodes: &self.cluster.nodes,
             to: hop.to,
             etcd: plan.etcd,
             artefacts,
@@ -207,52 +203,63 @@ impl Upgrade<'_> {
         let mut course = Course::from(&facts.state, Some(goal));
         for planned in &hop.steps {
             let title = planned.title();
-            let task = format!("{} {title}", hop.to);
-            up.progress.1.clone_from(&task);
-            let node = planned.node.as_deref().and_then(|name| self.nodes.iter().find(|n| n.name == name));
-            let manner = planned.step.manner();
-            let before = journal.entry();
-            journal.starting(&title, manner)?;
-            watcher(Told::Started { to: hop.to, step: planned });
-            let began = Instant::now();
-            let deadline = Deadline::after(manner.limit);
-            let result = self.progress.task(&task, planned.step.run(&up, node, deadline)).await;
-            let took = began.elapsed().as_secs_f64();
-            course.step(manner.name, result.is_ok(), &planned.after);
-            let (seen, compared) = match &result {
-                Ok(_) => self.compared(&course, deadline).await,
-                // The API may be away: the reason why the step failed is known.
-                Err(_) => {
-                    let seen = deadline.at_most(look::GLANCE).bound(look::state(self.client)).await;
-                    (seen.ok().and_then(Result::ok), Ok(()))
-                }
-            };
-            let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
-            let reason =
-                watcher(Told::Ended { to: hop.to, step: planned, result: told, took, seen: seen.as_ref() });
-            // A step that can be backed out of and is safe has changed nothing, however it ended.
-            let as_before = match &result {
-                Ok(_) => compared.is_err() && manner.backs_out && manner.is_safe,
-                Err(error) => manner.backs_out || error.is_before_any_change(),
-            };
-            if as_before {
-                journal.backed_out(&before)?;
-            }
-            if let Err(source) = result.and(compared) {
-                return Err(UpgradeError::Step { step: title, to: hop.to, source: Box::new(source) });
-            }
-            journal.done(&title, manner, &planned.after)?;
+            let reason = self.step(&mut up, &mut course, planned).await?;
             why = why.or(reason);
             let asked = stop_after == Some(title.as_str());
             let last = hop.steps.last().is_some_and(|l| l.title() == title) && hop.to == plan.to;
             // Where a node is in the middle of a step that was interrupted, a budget is no reason to leave
             // it there.
-            let stops = asked && manner.is_safe || why.is_some() && journal.entry().safe;
+            let stops = asked && planned.step.is_safe() || why.is_some() && journal.entry().safe;
             if stops && !last {
                 return Ok(Ending::Stopped { after: title, why });
             }
         }
         Ok(Ending::Complete)
+    }
+
+    /// Runs one step and compares what is seen afterwards with the plan; gives the watcher's reason to stop.
+    async fn step<'p>(
+        &self,
+        up: &mut Upgrading<'_>,
+        course: &mut Course<'p>,
+        planned: &'p Planned,
+    ) -> Result<Option<String>, UpgradeError> {
+        let (title, manner, to, journal) = (planned.title(), planned.step.manner(), up.to, up.journal);
+        let task = format!("{to} {title}");
+        up.progress.1.clone_from(&task);
+        let node = planned.node.as_deref().and_then(|name| self.cluster.node(name));
+        let before = journal.entry();
+        journal.starting(&title, manner)?;
+        (self.watcher)(UpgradeEvent::Started { to, step: planned });
+        let began = Instant::now();
+        let deadline = Deadline::after(manner.limit);
+        let result = self.progress.task(&task, planned.step.run(up, node, deadline)).await;
+        let took = began.elapsed().as_secs_f64();
+        course.step(manner.name, result.is_ok(), &planned.after);
+        let (seen, compared) = match &result {
+            Ok(_) => self.compared(course, deadline).await,
+            // The API may be away: the reason why the step failed is known.
+            Err(_) => {
+                let seen = deadline.at_most(look::GLANCE).bound(look::state(self.client)).await;
+                (seen.ok().and_then(Result::ok), Ok(()))
+            }
+        };
+        let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
+        let ended = UpgradeEvent::Ended { to, step: planned, result: told, took, seen: seen.as_ref() };
+        let reason = (self.watcher)(ended);
+        // A step that can be backed out of and is safe has changed nothing, however it ended.
+        let as_before = match &result {
+            Ok(_) => compared.is_err() && manner.backs_out && manner.is_safe,
+            Err(error) => manner.backs_out || error.is_before_any_change(),
+        };
+        if as_before {
+            journal.backed_out(&before)?;
+        }
+        if let Err(source) = result.and(compared) {
+            return Err(UpgradeError::Step { step: title, to, source: Box::new(source) });
+        }
+        journal.done(&title, manner, &planned.after)?;
+        Ok(reason)
     }
 
     /// What is seen after a step that ended well, and why the upgrade must not go on from there. An API that does not
@@ -302,20 +309,22 @@ impl Upgrade<'_> {
 /// # Errors
 /// [`UpgradeError::Late`], [`UpgradeError::Engine`].
 pub async fn mend(
-    engine: &Engine,
+    cluster: &Cluster,
     client: &Client,
-    nodes: &[Node],
     to: Version,
     deadline: Deadline,
 ) -> Result<(), UpgradeError> {
+    let Cluster { engine, nodes, .. } = cluster;
     for node in nodes {
         kubeadm::mend(engine, node, to, deadline).await?;
     }
     look::settled(client, deadline).await?;
     let quiet = deadline.at_most(QUIET);
-    let planes = nodes.iter().filter(|node| node.role == Role::ControlPlane);
-    for waited in
-        futures::future::join_all(planes.map(|node| look::plane_ready(client, &node.name, quiet))).await
+    let control_planes = nodes.iter().filter(|node| node.role == Role::ControlPlane);
+    for waited in futures::future::join_all(
+        control_planes.map(|node| look::control_plane_ready(client, &node.name, quiet)),
+    )
+    .await
     {
         not_yet(waited)?;
     }

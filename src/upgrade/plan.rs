@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::disruption;
-use super::etcd::EtcdPolicy;
 use super::facts::{ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
 use super::release;
 use super::step::{self, Step};
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::{self, Component, State};
 use crate::kubernetes::version::Version;
 use crate::node::Role;
@@ -137,13 +137,13 @@ impl UpgradePlan {
     /// # Errors
     /// Names that mean nothing, and steps that leave the cluster between two states: the text says
     /// which ones can be named.
-    pub fn stop_after(&self, name: &str, planes: &[String]) -> Result<(Version, String), String> {
+    pub fn stop_after(&self, name: &str, control_planes: &[String]) -> Result<(Version, String), String> {
         for hop in &self.hops {
             let of_node = |wanted: &dyn Fn(&str) -> bool| {
                 hop.steps.iter().rfind(|s| s.node.as_deref().is_some_and(wanted))
             };
             let found = match name {
-                "control-plane" => of_node(&|n| planes.iter().any(|p| p == n)),
+                "control-plane" => of_node(&|n| control_planes.iter().any(|p| p == n)),
                 _ => {
                     hop.steps.iter().find(|s| s.title() == name || s.node.is_none() && s.step.name() == name)
                 }
@@ -193,18 +193,19 @@ fn standing(facts: &ClusterFacts) -> Vec<Refusal> {
 
 /// The first part that is newer than where the way leads.
 fn newer(facts: &ClusterFacts, to: Version) -> Option<Refusal> {
-    let planes = facts.state.all(Component::KubeApiserver).map(|(n, v)| ("kube-apiserver", n, v));
+    let control_planes = facts.state.all(Component::KubeApiserver).map(|(n, v)| ("kube-apiserver", n, v));
     let kubelets = facts.state.kubelets.iter().map(|(n, v)| ("kubelet", n.as_str(), *v));
-    let (part, node, from) = planes.chain(kubelets).find(|(.., version)| *version > to)?;
+    let (part, node, from) = control_planes.chain(kubelets).find(|(.., version)| *version > to)?;
     Some(Refusal::Downgrade { to, part: part.into(), from, node: node.into() })
 }
 
 /// The oldest version of all that Kubernetes releases together.
 fn lowest(state: &State) -> Option<Version> {
-    let planes = [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
-    let planes = planes.into_iter().flat_map(|c| state.all(c).map(|(_, v)| v));
+    let control_planes =
+        [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
+    let control_planes = control_planes.into_iter().flat_map(|c| state.all(c).map(|(_, v)| v));
     let nodes = state.kubelets.values().chain(state.proxies.values()).copied();
-    planes.chain(nodes).chain(state.config).min()
+    control_planes.chain(nodes).chain(state.config).min()
 }
 
 /// The releases to go to, one after another. A hop that was begun is ended first: to the version that
@@ -263,7 +264,7 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
     let mut state = facts.state.clone();
     // A control plane of which nothing is seen is to have its components afterwards.
     for plane in facts.of(Role::ControlPlane) {
-        state.planes.entry(plane.name.clone()).or_default();
+        state.control_planes.entry(plane.name.clone()).or_default();
     }
     let mut steps = Vec::new();
     for (step, node) in ordered {
@@ -323,10 +324,10 @@ type Placed = (&'static dyn Step, Option<String>);
 /// a node: drained, since a kubelet's minor version is not changed below running pods.
 fn order(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Placed> {
     let (state, to) = (&facts.state, release.version);
-    let planes: Vec<&str> = facts.of(Role::ControlPlane).map(|n| n.name.as_str()).collect();
+    let control_planes: Vec<&str> = facts.of(Role::ControlPlane).map(|n| n.name.as_str()).collect();
     let mut order: Vec<Placed> = Vec::new();
     let complete = |node: &str| {
-        let seen = |c: &Component| state.planes.get(node).and_then(|parts| parts.get(c)).copied();
+        let seen = |c: &Component| state.control_planes.get(node).and_then(|parts| parts.get(c)).copied();
         let etcd = match (seen(&Component::Etcd), release.etcd, etcd) {
             (Some(now), Some(named), EtcdPolicy::Upgrade) => now == named,
             // It stays as it is, or nobody has named where it is to go.
@@ -345,14 +346,14 @@ fn order(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<
     let proxy = |node: &String| state.proxies.get(node) == Some(&to);
     let addons = dns && (state.proxies.is_empty() || state.kubelets.keys().all(proxy));
     let noted = state.config == Some(to);
-    for (i, node) in planes.iter().enumerate() {
-        let last = i + 1 == planes.len();
+    for (i, node) in control_planes.iter().enumerate() {
+        let last = i + 1 == control_planes.len();
         if !complete(node) || interrupted(i, node) || i == 0 && !noted || last && !addons {
             order.push((of(i), Some((*node).to_owned())));
         }
     }
     let workers = facts.of(Role::Worker).map(|n| n.name.as_str());
-    for (node, worker) in planes.iter().map(|n| (*n, false)).chain(workers.map(|n| (n, true))) {
+    for (node, worker) in control_planes.iter().map(|n| (*n, false)).chain(workers.map(|n| (n, true))) {
         let place = || Some(node.to_owned());
         if state.kubelets.get(node) != Some(&to) {
             order.push((&step::DRAIN, place()));

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::error::UpgradeError;
 use super::facts::ReleaseFacts;
+use crate::cluster::Clusters;
 use crate::config::Settings;
-use crate::engine::Engine;
 use crate::image::profile::Source;
 use crate::image::{self, Artefacts, ImageError, Profile};
 use crate::kubernetes::version::{Stage, Version};
@@ -23,7 +23,8 @@ const NODE_IMAGE_LABEL: &str = "dev.seatrial.node-image";
 ///
 /// # Errors
 /// The engine, or a profile that is none.
-pub async fn profile_of(settings: &Settings, engine: &Engine, image: &str) -> Result<Profile, UpgradeError> {
+pub async fn profile_of(clusters: &Clusters, image: &str) -> Result<Profile, UpgradeError> {
+    let Clusters { settings, engine, .. } = clusters;
     let named = match settings.profile.as_str() {
         "auto" => {
             let found = engine.image(image).await?;

@@ -74,7 +74,8 @@ pub fn complete_running(
     if let Some(why) = pods::doomed(&live, asked(deployment), hopeless) {
         return Verdict::Never(why);
     }
-    let mut missing = missing(deployment, sets, set, &live, &old, around);
+    let rollout = Rollout { deployment, sets, present: set, live: &live, old: &old };
+    let mut missing = missing(&rollout, around);
     if missing.is_empty() {
         return Verdict::Met;
     }
@@ -136,14 +137,19 @@ pub fn present_set<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Optio
     sets_of(deployment, sets).into_iter().find(|s| same_template(deployment, s))
 }
 
-fn missing(
-    deployment: &Deployment,
-    sets: &[ReplicaSet],
-    present: &ReplicaSet,
-    live: &[&Pod],
-    old: &[&Pod],
-    around: &Around,
-) -> Vec<String> {
+/// A Deployment with its ReplicaSets, the present one among them, and its pods.
+struct Rollout<'s> {
+    deployment: &'s Deployment,
+    sets: &'s [ReplicaSet],
+    present: &'s ReplicaSet,
+    /// Pods of the present ReplicaSet that live.
+    live: &'s [&'s Pod],
+    /// Pods of earlier ReplicaSets.
+    old: &'s [&'s Pod],
+}
+
+fn missing(rollout: &Rollout<'_>, around: &Around) -> Vec<String> {
+    let Rollout { deployment, sets, present, live, old } = *rollout;
     let mut missing: Vec<String> = off_counts(deployment).into_iter().collect();
     let ready = live.iter().filter(|p| around.is_ready(p)).count();
     let want = asked(deployment);

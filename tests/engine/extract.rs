@@ -11,7 +11,7 @@ use bollard::query_parameters::CreateContainerOptions;
 use seatrial::config::{OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::image::extract::{self, Apart, EXTRACT_LABEL};
-use seatrial::image::{self, Artefacts, ImageError, Profile, Trouble};
+use seatrial::image::{self, Artefacts, ImageContext, ImageError, Profile, Trouble};
 use seatrial::kubernetes::version::Version;
 use seatrial::progress::Progress;
 use seatrial::upgrade;
@@ -110,7 +110,9 @@ impl<'a> Extraction<'a> {
     async fn take(&self, deadline: Deadline) -> Result<Artefacts, ImageError> {
         let (version, engine) = (self.profile.default.as_str(), &self.port.engine);
         let silent = Progress::silent();
-        image::artefacts(&self.settings(), engine, &self.profile, version, deadline, &silent).await
+        let settings = self.settings();
+        let context = ImageContext { settings: &settings, engine, progress: &silent, deadline };
+        image::artefacts(&context, &self.profile, version).await
     }
 
     /// It fails, and leaves nothing: no container, nothing with a finished name, nothing half done.

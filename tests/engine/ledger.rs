@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use rstest::{fixture, rstest};
 use seatrial::deadline::Deadline;
 use seatrial::event::{Event, EventLog, Outcome, Server};
-use seatrial::image;
+use seatrial::image::{self, ImageContext};
 use seatrial::judge::durability::samples::Samples;
 use seatrial::judge::durability::servers;
 use seatrial::judge::outages::Outages;
@@ -86,8 +86,9 @@ async fn image() -> anyhow::Result<(String, String)> {
     let resolve = async || {
         let (settings, engine) = (crate::settings()?, crate::engine().await?);
         let (progress, deadline) = (Progress::silent(), seconds(80 * 60));
-        let images = image::resolve(&settings, &engine, &progress, deadline).await?;
-        let mysql = image::beside(&settings, &engine, &images, "mysql", &progress, deadline).await?;
+        let context = ImageContext { settings: &settings, engine: &engine, progress: &progress, deadline };
+        let images = image::resolve(&context).await?;
+        let mysql = image::beside(&context, &images, "mysql").await?;
         anyhow::Ok(mysql.reference)
     };
     let chosen = IMAGE.get_or_try_init(resolve).await?;

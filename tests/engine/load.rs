@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use seatrial::engine::{Engine, EngineError};
-use seatrial::image::{ImageError, Loaded, load};
+use seatrial::image::{ImageError, Loaded, Loader};
 use seatrial::progress::Progress;
 
 use crate::box_container::{IMAGE, POLITE, soon, with_box};
@@ -35,7 +35,8 @@ async fn install(engine: &Engine, name: &str) -> anyhow::Result<()> {
 
 async fn load_onto(engine: &Engine, nodes: &[&str], reference: &str) -> Result<Vec<Loaded>, ImageError> {
     let scratch = tempfile::tempdir().expect("a scratch folder");
-    let loaded = load(engine, nodes, &[reference], scratch.path(), soon(), &Progress::silent()).await;
+    let loader = Loader { engine, scratch: scratch.path(), progress: &Progress::silent() };
+    let loaded = loader.load(nodes, &[reference], soon()).await;
     let left = std::fs::read_dir(scratch.path()).map_or(0, Iterator::count);
     assert_eq!(left, 0, "an archive was left");
     loaded

@@ -12,7 +12,7 @@ use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::exec::Exec;
 use seatrial::image::profile::{Pulled, Source};
-use seatrial::image::registry::{self, Patience};
+use seatrial::image::registry::{self, Patience, Puller};
 use seatrial::image::{BUILT_FROM_LABEL, ImageError, ImageSet, Profile, Trouble};
 use seatrial::node::OWNER_LABEL;
 use seatrial::progress::Progress;
@@ -135,7 +135,8 @@ impl Port {
 
     async fn provide(&self, profile: &Profile, patience: Patience) -> Result<ImageSet, ImageError> {
         let silent = Progress::silent();
-        registry::provide(profile, pulled(profile), "1.34.4", &self.engine, patience, soon(), &silent).await
+        let puller = Puller { engine: &self.engine, patience, deadline: soon(), progress: &silent };
+        puller.provide(profile, pulled(profile), "1.34.4").await
     }
 
     /// Provides the images and expects it to fail, with nothing left of the image that failed.
@@ -361,8 +362,8 @@ async fn a_digest_that_is_gone_is_told_from_an_image_that_never_was() {
         none.nodes[0].image = "seatrial-test/node:v0".into();
         none.nodes[0].digest = Some(digests[3].clone());
         let silent = Progress::silent();
-        let provided =
-            registry::provide(&profile, &none, "1.34.4", &port.engine, PATIENT, soon(), &silent).await;
+        let puller = Puller { engine: &port.engine, patience: PATIENT, deadline: soon(), progress: &silent };
+        let provided = puller.provide(&profile, &none, "1.34.4").await;
         let error = provided.unwrap_err();
         assert!(
             matches!(error, ImageError::Pull { trouble: Trouble::Missing | Trouble::Changed { .. }, .. }),

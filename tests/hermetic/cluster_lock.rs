@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use seatrial::cluster::lock::{Access, LockError, LockFiles, Stage};
+use seatrial::cluster::lease::lock::{Access, LockError, LockFiles, Stage};
 use seatrial::deadline::Deadline;
 use seatrial::exec::Exec;
 use tokio::task::JoinHandle;

@@ -25,13 +25,13 @@ async fn cluster(engine: &FakeEngine, api: &FakeApi) -> anyhow::Result<Cluster> 
     let nodes = vec![engine.node("w1").await?, engine.node("w2").await?];
     Ok(Cluster {
         name: "seatrial-three-1".into(),
-        topology: &THREE,
+        topology: THREE.read().unwrap(),
         kubernetes: "1.34.4".into(),
         image: "node".into(),
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes,
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     })
 }

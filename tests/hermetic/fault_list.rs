@@ -35,7 +35,7 @@ async fn a_control_plane_is_a_target_while_enough_others_serve() -> anyhow::Resu
         // The last one that serves: whatever is wrong with the others.
         fake.change("cp2", |c| c.serves = false);
         fake.change("cp3", |c| c.power = Power::Exited);
-        let error = fault.check(&target.even_lone(), soon()).await.unwrap_err();
+        let error = fault.check(&target.allow_last_control_plane(), soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::ControlPlane { others: 2, .. }), "{error:?}");
         assert!(error.to_string().contains("last control plane that serves"), "{error}");
         assert_eq!(fake.changes(), [""; 0], "{fault:?}");
@@ -62,7 +62,7 @@ async fn a_control_plane_whose_loss_would_cost_the_majority_is_refused(
         let target = Target::from(&fake.plane("cp1").await?);
         let log = IntentLog::open(fake.dir())?;
         for error in [
-            fault.check(&target.clone().even_lone(), soon()).await.err(),
+            fault.check(&target.clone().allow_last_control_plane(), soon()).await.err(),
             log.write(*fault, &target, soon()).await.err(),
         ] {
             let error = error.expect("it is refused");
@@ -91,11 +91,11 @@ async fn a_control_plane_whose_loss_would_cost_the_majority_is_refused(
 #[case(5, 2, false)]
 #[tokio::test]
 async fn the_majority_is_counted_for_any_number_of_members(
-    #[case] planes: usize,
+    #[case] control_planes: usize,
     #[case] down: usize,
     #[case] allowed: bool,
 ) -> anyhow::Result<()> {
-    let names: Vec<String> = (0..planes).map(|i| format!("cp{i}")).collect();
+    let names: Vec<String> = (0..control_planes).map(|i| format!("cp{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let fake = FakeEngine::cluster(&names)?;
     for name in names.iter().skip(1).take(down) {
@@ -135,9 +135,9 @@ async fn a_lone_control_plane_is_a_target_only_by_an_explicit_wish() -> anyhow::
         let log = IntentLog::open(fake.dir())?;
         let error = log.write(*fault, &target, soon()).await.unwrap_err();
         assert!(matches!(error, FaultError::ControlPlane { others: 0, .. }), "{error:?}");
-        assert!(error.hint().is_some_and(|hint| hint.contains("--lone")));
+        assert!(error.hint().is_some_and(|hint| hint.contains("--allow-last-control-plane")));
         assert!(log.list()?.is_empty());
-        fault.check(&target.even_lone(), soon()).await?;
+        fault.check(&target.allow_last_control_plane(), soon()).await?;
     }
     Ok(())
 }
@@ -269,9 +269,10 @@ async fn what_needs_another_healing_first_gets_a_second_try() -> anyhow::Result<
     let fake = FakeEngine::cluster(&["cp"])?;
     let log = IntentLog::open(fake.dir())?;
     let (worker, plane) = (Target::from(&fake.node("w").await?), Target::from(&fake.plane("cp").await?));
-    for (fault, target) in
-        [(&OutOfService::DEFAULT as &dyn Fault, worker), (&StopNode::DEFAULT, plane.even_lone())]
-    {
+    for (fault, target) in [
+        (&OutOfService::DEFAULT as &dyn Fault, worker),
+        (&StopNode::DEFAULT, plane.allow_last_control_plane()),
+    ] {
         log.write(fault, &target, soon()).await?;
         inject(fault, &target, soon()).await?;
     }

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use seatrial::cluster::record::Record;
-use seatrial::cluster::{self, Action, ClusterError, ClusterSpec, Force, ReapOptions, State, Topology};
+use seatrial::cluster::state::record::Record;
+use seatrial::cluster::{
+    Action, ClusterError, ClusterSpec, Clusters, Force, ListedState, ReapOptions, TopologySource,
+};
 use seatrial::config::{Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
@@ -107,6 +109,16 @@ impl Ground {
         self.has("three-worker")
     }
 
+    /// The clusters of this ground, for a test.
+    pub async fn clusters(&self) -> Clusters {
+        self.clusters_on(&self.fake).await
+    }
+
+    async fn clusters_on(&self, fake: &FakeEngine) -> Clusters {
+        let engine = fake.client().await.expect("the fake answers");
+        Clusters::new(self.settings.clone(), engine, Progress::silent(), "test")
+    }
+
     pub async fn reap(&self, options: ReapOptions) -> Result<Vec<Action>, ClusterError> {
         self.reap_on(&self.fake, options).await
     }
@@ -116,20 +128,17 @@ impl Ground {
         fake: &FakeEngine,
         options: ReapOptions,
     ) -> Result<Vec<Action>, ClusterError> {
-        let engine = fake.client().await.expect("the fake answers");
-        let done = cluster::reap(&self.settings, &engine, options, &Progress::silent()).await?;
+        let done = self.clusters_on(fake).await.reap(options).await?;
         Ok(done.into_iter().map(|one| one.action).collect())
     }
 
     pub async fn down(&self, name: &str, force: Force) -> Result<(), ClusterError> {
-        let (engine, quiet) = (self.fake.client().await.expect("the fake answers"), Progress::silent());
         let deadline = Deadline::after(Duration::from_secs(5));
-        cluster::down(&self.settings, &engine, name, force, "test", deadline, &quiet).await
+        self.clusters().await.delete(name, force, deadline).await
     }
 
-    pub async fn list(&self) -> Result<Vec<(String, State)>, ClusterError> {
-        let engine = self.fake.client().await.expect("the fake answers");
-        let all = cluster::list(&self.settings, &engine).await?;
+    pub async fn list(&self) -> Result<Vec<(String, ListedState)>, ClusterError> {
+        let all = self.clusters().await.list().await?;
         Ok(all.into_iter().map(|one| (one.name, one.state)).collect())
     }
 
@@ -189,7 +198,7 @@ pub fn settings(state: &Path) -> anyhow::Result<Settings> {
 }
 
 /// A cluster without workload images.
-pub fn spec(topology: &'static Topology) -> ClusterSpec {
+pub fn spec(topology: &TopologySource) -> ClusterSpec {
     let node = NodeImage { reference: "node:1".into(), id: "1".into(), baked: true, built_from: "x".into() };
     let images = ImageSet {
         profile: "current".into(),
@@ -198,5 +207,5 @@ pub fn spec(topology: &'static Topology) -> ClusterSpec {
         node,
         workloads: BTreeMap::new(),
     };
-    ClusterSpec { topology, images, apart: None }
+    ClusterSpec { topology: topology.read().unwrap(), images, cluster_suffix: None }
 }

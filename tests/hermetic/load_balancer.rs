@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::ensure;
-use seatrial::cluster::lock::Access;
-use seatrial::cluster::{HA, Lease, ReapOptions};
+use seatrial::cluster::lease::lock::Access;
+use seatrial::cluster::{HA, ReapOptions};
 use seatrial::deadline::Deadline;
 use seatrial::exec::{Exec, ExecError};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
-use seatrial::progress::Progress;
 
 use crate::fake_engine::FakeEngine;
 use crate::ground::{Ground, soon, spec};
@@ -157,9 +156,7 @@ async fn a_creation_leaves_the_load_balancers_name_that_somebody_else_lent() -> 
     ground.fake.state().containers.clear();
     let labels = [(STANDS_FOR_LABEL.to_owned(), name.clone())].into();
     ground.fake.state().images.insert(name, labels);
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let settings = &ground.settings;
-    let made = Lease::acquire(settings, &engine, &spec(&HA), Access::Shared, "test", soon(), &quiet).await;
+    let made = ground.clusters().await.acquire(&spec(&HA), Access::Shared, soon()).await;
     let requests = ground.fake.state().requests.clone();
     let made = made.map(drop);
     assert!(requests.iter().any(|r| r.starts_with("GET /images/")), "{made:?} {requests:?}");

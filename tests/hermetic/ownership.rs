@@ -2,11 +2,10 @@
 //! forgotten, and what is left alone is listed with the command that removes it.
 
 use jiff::{SignedDuration, Timestamp};
-use seatrial::cluster::lock::LockFiles;
-use seatrial::cluster::{Access, Action, ClusterError, Force, Lease, ReapOptions, State};
+use seatrial::cluster::lease::lock::LockFiles;
+use seatrial::cluster::{Access, Action, ClusterError, Force, ListedState, ReapOptions};
 use seatrial::config::StateId;
 use seatrial::node::{OWNER_LABEL, Power};
-use seatrial::progress::Progress;
 use std::time::Duration;
 
 use crate::fake_engine::Trouble;
@@ -34,7 +33,7 @@ async fn a_cluster_without_our_record_is_left_alone_at_any_age() -> anyhow::Resu
                 };
                 assert!(why.contains("started") && why.contains(whose), "{why}");
             }
-            assert!(matches!(ground.list().await?.as_slice(), [(_, State::Foreign(_))]));
+            assert!(matches!(ground.list().await?.as_slice(), [(_, ListedState::Foreign(_))]));
             assert!(matches!(ground.down(NAME, Force::No).await, Err(ClusterError::Elsewhere { .. })));
             assert_eq!(ground.fake.changes(), [] as [String; 0]);
             assert!(ground.is_there());
@@ -91,7 +90,7 @@ async fn what_was_made_on_another_engine_keeps_its_files() -> anyhow::Result<()>
         let done = ground.reap(options).await?;
         assert!(matches!(done.as_slice(), [Action::Leave(why)] if why.contains("FAKE:ENGINE")), "{done:?}");
     }
-    assert!(matches!(ground.list().await?.as_slice(), [(_, State::Foreign(_))]));
+    assert!(matches!(ground.list().await?.as_slice(), [(_, ListedState::Foreign(_))]));
     assert!(
         intent.join("stop.json").is_file()
             && ground.settings.cluster_dir(NAME).join("cluster.json").is_file()
@@ -247,10 +246,8 @@ async fn a_lease_does_not_start_what_somebody_joined() -> anyhow::Result<()> {
     ground.recorded(NAME, |_| ())?;
     ground.add("somebodys", NAME);
     ground.fake.change("somebodys", |c| c.power = Power::Exited);
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
     // The fake publishes no API server: the lease fails after it has started what is to run.
-    let failed =
-        Lease::existing(&ground.settings, &engine, NAME, Access::Shared, "run", soon(), &quiet).await;
+    let failed = ground.clusters().await.existing(NAME, Access::Shared, soon()).await;
     assert!(matches!(failed, Err(ClusterError::WrongKubeconfig { .. })), "{failed:?}");
     assert_eq!(ground.fake.state().containers["somebodys"].power, Power::Exited);
     Ok(())

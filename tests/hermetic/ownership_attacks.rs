@@ -6,15 +6,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node as KubeNode;
 use rstest::rstest;
-use seatrial::cluster::lock::LockFiles;
-use seatrial::cluster::{Action, Force, ReapOptions, State, out_of_service};
+use seatrial::cluster::lease::lock::LockFiles;
+use seatrial::cluster::ready::cordon::is_cordoned_by_us;
+use seatrial::cluster::{Action, Force, ListedState, ReapOptions, out_of_service};
 use seatrial::config::StateId;
 use seatrial::exec::Exec;
 use seatrial::fault::{IntentLog, heal_all};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
 use seatrial::kubernetes::taint;
 use seatrial::node::{CLUSTER_LABEL, OWNER_LABEL, Power, ROLE_LABEL};
-use seatrial::upgrade::is_cordoned_by_us;
 use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
@@ -62,7 +62,7 @@ async fn a_cluster_of_which_containers_are_missing_is_not_complete() -> anyhow::
     let gone = ("three-control-plane".to_owned(), "gone".to_owned());
     ground.made(|record| record.containers = [there, gone].into())?;
     let listed = ground.list().await?;
-    assert!(matches!(listed.as_slice(), [(_, State::Incomplete(_))]), "{listed:?}");
+    assert!(matches!(listed.as_slice(), [(_, ListedState::Incomplete(_))]), "{listed:?}");
     Ok(())
 }
 
@@ -120,7 +120,7 @@ async fn a_cluster_whose_containers_are_recorded_is_ours_whatever_the_engines_id
     ground.fake.state().id = "NEW:ID".into();
     let listed = ground.list().await?;
     let [(_, state)] = listed.as_slice() else { panic!("{listed:?}") };
-    let wrong = matches!(state, State::Foreign(why) if why.contains("no record of its creation"));
+    let wrong = matches!(state, ListedState::Foreign(why) if why.contains("no record of its creation"));
     assert!(!wrong, "there is a record: {state:?}");
     Ok(())
 }

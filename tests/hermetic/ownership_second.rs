@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
-use seatrial::cluster::lock::{Access, LockFiles};
-use seatrial::cluster::{self, Action, ClusterError, Force, Lease, ReapOptions, out_of_service};
+use seatrial::cluster::lease::lock::{Access, LockFiles};
+use seatrial::cluster::{Action, ClusterError, Force, ReapOptions, out_of_service};
 use seatrial::deadline::Deadline;
 use seatrial::fault::{DeletePod, Fault as _, IntentLog, OutOfService, Owner, PodOn, Target, heal_abandoned};
 use seatrial::kubernetes::taint;
 use seatrial::manifest::{self, HostFolder, Manifest, NAMESPACE_LABEL, TestNamespace};
 use seatrial::node::{OWNER_LABEL, ROLE_LABEL};
-use seatrial::progress::Progress;
 use seatrial::upgrade::{drain, uncordon};
 use serde_json::{Value, json};
 
@@ -64,8 +63,7 @@ async fn down_without_force_leaves_a_container_that_we_did_not_make(
             c.labels.remove(OWNER_LABEL);
         }
     });
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let done = cluster::down(&ground.settings, &engine, NAME, Force::No, "test", soon(), &quiet).await;
+    let done = ground.clusters().await.delete(NAME, Force::No, soon()).await;
     assert!(ground.has("somebodys"), "{done:?}");
     Ok(())
 }
@@ -83,8 +81,7 @@ async fn what_an_interrupted_process_made_is_known_by_its_record(
 ) -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |record| (record.made_by, record.kept) = (made_by, true))?;
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let done = cluster::remove_made(&ground.settings, &engine, "up", &quiet).await;
+    let done = ground.clusters().await.remove_made().await;
     assert!(ground.is_there(), "{done:?}");
     let why = done.into_iter().map(|(_, removed)| removed.unwrap_err().to_string()).next();
     assert_eq!(why.is_some(), stays.is_some(), "{why:?}");
@@ -145,8 +142,8 @@ async fn the_watcher_tries_again_after_an_error() -> anyhow::Result<()> {
     // No file can be opened there.
     let odd = ground.settings.state.join("leases/three/turnstile");
     std::fs::create_dir_all(&odd)?;
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let watching = cluster::watch(&ground.settings, &engine, NAME, Duration::from_millis(1), &quiet);
+    let clusters = ground.clusters().await;
+    let watching = clusters.watch(NAME, Duration::from_millis(1));
     let looks =
         || ground.fake.state().requests.iter().filter(|r| r.starts_with("GET /containers/json")).count();
     let mended = async {
@@ -188,8 +185,7 @@ async fn one_half_cluster_that_cannot_be_removed_keeps_no_other_one() -> anyhow:
     let id: &'static str =
         Box::leak(format!("GET /containers/{}/json", ground.id_of("a-worker")).into_boxed_str());
     ground.fake.trouble(id, Trouble::Status(500, "input/output error"), 1);
-    let engine = ground.fake.client().await?;
-    let done = cluster::remove_incomplete(&ground.settings, &engine, &Progress::silent()).await;
+    let done = ground.clusters().await.remove_incomplete().await;
     assert!(!ground.has("three-worker"), "{done:?}");
     Ok(())
 }
@@ -204,9 +200,7 @@ async fn a_folder_of_the_users_among_the_evidence_stays() -> anyhow::Result<()> 
     std::fs::write(mine.join("notes.md"), "mine")?;
     let month = Duration::from_secs(30 * 24 * 3600);
     std::fs::File::open(&mine)?.set_modified(std::time::SystemTime::now() - month)?;
-    let engine = ground.fake.client().await?;
-    let options = ReapOptions::default();
-    let done = cluster::reap(&ground.settings, &engine, options, &Progress::silent()).await?;
+    let done = ground.clusters().await.reap(ReapOptions::default()).await?;
     assert!(mine.join("notes.md").is_file(), "{done:?}");
     Ok(())
 }
@@ -219,9 +213,7 @@ async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
     let clusters = ground.settings.state.join("clusters");
     std::fs::create_dir_all(&clusters)?;
     std::fs::write(clusters.join(".DS_Store"), "")?;
-    let engine = ground.fake.client().await?;
-    let options = ReapOptions::default();
-    let done = cluster::reap(&ground.settings, &engine, options, &Progress::silent()).await;
+    let done = ground.clusters().await.reap(ReapOptions::default()).await;
     assert!(done.is_ok(), "{done:?}");
     Ok(())
 }
@@ -232,9 +224,7 @@ async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
 async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {
     let ground = Ground::new()?;
     ground.recorded(NAME, |record| record.owner = Some("fedcba9876543210".into()))?;
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let refused =
-        Lease::existing(&ground.settings, &engine, NAME, Access::Exclusive, "run", soon(), &quiet).await;
+    let refused = ground.clusters().await.existing(NAME, Access::Exclusive, soon()).await;
     assert!(matches!(refused, Err(ClusterError::Elsewhere { .. })), "{refused:?}");
     assert_eq!(LockFiles::new(&ground.settings.state, NAME).unclean(), [] as [String; 0]);
     Ok(())

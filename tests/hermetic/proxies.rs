@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use seatrial::cluster::{Access, ClusterError, Lease, THREE};
+use seatrial::cluster::{Access, ClusterError, Clusters, THREE};
 use seatrial::config::Proxies;
 use seatrial::progress::{Progress, Update};
 
@@ -33,10 +33,7 @@ async fn no_cluster_is_made_with_a_proxy_on_the_loopback() -> anyhow::Result<()>
     let mut ground = Ground::new()?;
     ground.fake.state().containers.clear();
     ground.settings.proxies = loopback();
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let made =
-        Lease::acquire(&ground.settings, &engine, &spec(&THREE), Access::Shared, "test", soon(), &quiet)
-            .await;
+    let made = ground.clusters().await.acquire(&spec(&THREE), Access::Shared, soon()).await;
     assert!(matches!(&made, Err(ClusterError::Proxy(_))), "{made:?}");
     let left = std::fs::read_dir(ground.settings.state.join("clusters"));
     assert_eq!(left.map_or(0, Iterator::count), 0);
@@ -56,9 +53,9 @@ async fn a_cluster_with_other_proxies_is_used_and_that_is_said() -> anyhow::Resu
                 kept.lock().unwrap().push(text.to_owned());
             }
         });
-        let settings = &ground.settings;
+        let clusters = Clusters::new(ground.settings.clone(), engine, progress, "test");
         // The fake publishes no API server: the lease fails after it has compared.
-        let failed = Lease::existing(settings, &engine, NAME, Access::Shared, "run", soon(), &progress).await;
+        let failed = clusters.existing(NAME, Access::Shared, soon()).await;
         assert!(matches!(failed, Err(ClusterError::WrongKubeconfig { .. })), "{failed:?}");
         let line = "its nodes were made with no HTTP_PROXY, no HTTPS_PROXY; here there is no HTTP_PROXY, \
 HTTPS_PROXY http://127.0.0.1:9: ";

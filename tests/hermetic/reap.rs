@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial::cluster::lock::{Access, LockFiles};
-use seatrial::cluster::{self, Action, ReapOptions};
+use seatrial::cluster::lease::lock::{Access, LockFiles};
+use seatrial::cluster::{Action, Clusters, ReapOptions};
 use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::fault::{Intent, Owner};
@@ -25,7 +25,8 @@ async fn a_cluster_that_somebody_removes_just_now_is_no_error() -> anyhow::Resul
     let settings = Settings::resolve(|name| (name == "HOME").then(|| home.clone()))?;
     fake.trouble("GET /containers/a/json", Trouble::Status(404, "No such container"), 1);
     let engine = fake.client().await?;
-    let done = cluster::reap(&settings, &engine, ReapOptions::default(), &Progress::silent()).await?;
+    let clusters = Clusters::new(settings, engine, Progress::silent(), "test");
+    let done = clusters.reap(ReapOptions::default()).await?;
     assert!(matches!(done[0].action, Action::Leave(_)), "it is a stranger's: {done:?}");
     assert!(fake.state().troubles.is_empty(), "the container was not there once");
     assert_eq!(fake.changes(), [] as [String; 0]);
@@ -226,8 +227,8 @@ async fn a_watcher_of_a_cluster_that_is_somebody_elses_ends() -> anyhow::Result<
     let ground = Ground::new()?;
     ground.recorded(NAME, |_| ())?;
     ground.mark(r#"{"id":"fedcba9876543210","state":"/home/b"}"#);
-    let (engine, quiet) = (ground.fake.client().await?, Progress::silent());
-    let watching = cluster::watch(&ground.settings, &engine, NAME, Duration::from_millis(1), &quiet);
+    let clusters = ground.clusters().await;
+    let watching = clusters.watch(NAME, Duration::from_millis(1));
     let ended = Deadline::after(Duration::from_secs(3)).bound(watching).await;
     assert!(ended.is_ok(), "it goes on");
     assert!(ground.is_there());

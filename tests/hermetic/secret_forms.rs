@@ -385,13 +385,13 @@ async fn a_log_whose_beginning_is_left_out_is_named() -> anyhow::Result<()> {
     api.print("story/a/app", &log, false);
     let cluster = Cluster {
         name: "c".into(),
-        topology: &THREE,
+        topology: THREE.read().unwrap(),
         kubernetes: "1.34.4".into(),
         image: "node".into(),
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes: Vec::new(),
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     };
     let (client, dir) = (api.client().await, tempfile::tempdir()?);

@@ -426,13 +426,13 @@ async fn the_log_of_an_ephemeral_container_is_kept_or_named() -> anyhow::Result<
     api.print("story/a/debugger", "2026-01-01T00:00:00.000000001Z panic: found it\n", false);
     let cluster = Cluster {
         name: "c".into(),
-        topology: &THREE,
+        topology: THREE.read().unwrap(),
         kubernetes: "1.34.4".into(),
         image: "node".into(),
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes: Vec::new(),
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     };
     let (client, dir) = (api.client().await, tempfile::tempdir()?);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use seatrial::cluster::{self, Cluster, ClusterSpec, ONE, THREE};
+use seatrial::cluster::{Cluster, ClusterSpec, Clusters, ONE, THREE};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::diagnostics::{self, LogStreams, Scene};
@@ -245,13 +245,13 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
     log.check()?;
     let cluster = Cluster {
         name: "c".into(),
-        topology: &THREE,
+        topology: THREE.read().unwrap(),
         kubernetes: "1.34.4".into(),
         image: "node".into(),
         dir: engine.dir().into(),
         kubeconfig: engine.dir().join("kubeconfig"),
         nodes: vec![engine.node("w1").await?],
-        balancer: None,
+        load_balancer: None,
         engine: engine.client().await?,
     };
     let deadline = Deadline::after(Duration::from_secs(20));
@@ -318,10 +318,11 @@ async fn nothing_that_a_failed_creation_leaves_has_a_secret() -> anyhow::Result<
         node,
         workloads: Default::default(),
     };
-    let spec = ClusterSpec { topology: &ONE, images, apart: None };
+    let spec = ClusterSpec { topology: ONE.read().unwrap(), images, cluster_suffix: None };
     let deadline = Deadline::after(Duration::from_secs(60));
     let client = engine.client().await?;
-    let made = cluster::up(&settings, &client, &spec, "test", deadline, &Progress::silent()).await;
+    let clusters = Clusters::new(settings.clone(), client, Progress::silent(), "test");
+    let made = clusters.up(&spec, deadline).await;
     let error = made.unwrap_err().to_string();
     assert!(
         error.contains("@proxy:3128")

@@ -71,13 +71,13 @@ impl Story {
     async fn bundle(&self, time: Duration) -> anyhow::Result<Bundle> {
         let cluster = Cluster {
             name: "c".into(),
-            topology: &THREE,
+            topology: THREE.read().unwrap(),
             kubernetes: "1.34.4".into(),
             image: "node".into(),
             dir: self.engine.dir().into(),
             kubeconfig: self.engine.dir().join("kubeconfig"),
             nodes: Vec::new(),
-            balancer: None,
+            load_balancer: None,
             engine: self.engine.client().await?,
         };
         let deadline = Deadline::after(time);

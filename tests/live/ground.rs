@@ -15,20 +15,22 @@ use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, PersistentVolume, 
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use seatrial::client::Client;
-use seatrial::cluster::{self, Access, Cluster, ClusterSpec, Force, Identity, Lease, Topology};
+use seatrial::cluster::{
+    self, Access, Cluster, ClusterSpec, Clusters, Force, Identity, Lease, TopologySource,
+};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::fault::{FAULTS, Fault, PodOn, Reach, Target};
 use seatrial::image;
 use seatrial::node::{CLUSTER_LABEL, Node, Power};
-use seatrial::progress::Progress;
 use serde_json::json;
 
 use crate::session::{shown, variable};
 
 /// As `three`, but nobody else's: suites need not wait.
-static KILLS: Topology = Topology { name: "kills", yaml: include_str!("../../kind-config/three.yaml") };
+static KILLS: TopologySource =
+    TopologySource { name: "kills", yaml: include_str!("../../kind-config/three.yaml") };
 /// The namespace of the pods.
 const NAMESPACE: &str = "ground";
 /// Time for a cluster, its images included where they are cached.
@@ -38,10 +40,8 @@ const AS_IT_WAS: Duration = Duration::from_secs(240);
 
 /// The cluster and what is on it.
 pub struct Ground {
-    pub settings: Settings,
-    pub engine: Engine,
+    pub clusters: Clusters,
     pub name: String,
-    pub progress: Progress,
     spec: ClusterSpec,
     /// What its pods run.
     nginx: String,
@@ -68,19 +68,17 @@ impl Ground {
         settings.state = settings.state.join("kills");
         let engine =
             Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
-        let progress = shown();
-        let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
+        let clusters = Clusters::new(settings, engine, shown(), "a live test of faults");
+        let images = image::resolve(&clusters.images(Deadline::after(PATIENCE))).await?;
         let nginx = images.workloads.values().find(|w| w.stands_for.contains("nginx"));
         let nginx = nginx.context("the profile has an nginx")?.reference.clone();
-        let spec = ClusterSpec { topology: &KILLS, images, apart: None };
-        let name = spec.name(&Identity::of(&settings, &engine).await?);
+        let spec = ClusterSpec { topology: KILLS.read()?, images, cluster_suffix: None };
+        let name = spec.name(&Identity::of(&clusters).await?);
         let ground = Self {
             bystander: format!("{name}-bystander"),
             name,
             before: Mutex::default(),
-            settings,
-            engine,
-            progress,
+            clusters,
             spec,
             nginx,
         };
@@ -99,9 +97,7 @@ impl Ground {
     /// The cluster, alone.
     pub async fn lease(&self) -> anyhow::Result<Lease> {
         let patience = Deadline::after(PATIENCE);
-        let (access, who) = (Access::Exclusive, "a live test of faults");
-        let lease =
-            Lease::acquire(&self.settings, &self.engine, &self.spec, access, who, patience, &self.progress);
+        let lease = self.clusters.acquire(&self.spec, Access::Exclusive, patience);
         Ok(Box::pin(lease).await?)
     }
 
@@ -145,7 +141,7 @@ impl Ground {
     /// pod that failed, as an evicted one did: 1 s at first, twice as long each time, by DaemonSet
     /// and node (kube-controller-manager: pkg/controller/daemon, `failedPodsBackoff`, at most 15 min).
     pub async fn renew_pods(&self) -> anyhow::Result<()> {
-        let cluster = cluster::find(&self.settings, &self.engine, &self.name).await?;
+        let cluster = self.clusters.find(&self.name).await?;
         let client = cluster.client().await?;
         let sets = Api::<DaemonSet>::namespaced(client.unary.clone(), NAMESPACE);
         let pods_there = Api::<Pod>::namespaced(client.unary.clone(), NAMESPACE);
@@ -160,9 +156,9 @@ impl Ground {
     }
 
     async fn look(&self) -> anyhow::Result<()> {
-        let cluster = cluster::find(&self.settings, &self.engine, &self.name).await?;
+        let cluster = self.clusters.find(&self.name).await?;
         let client = cluster.client().await?;
-        let open = cluster::open_faults(&self.settings, &self.name)?;
+        let open = cluster::open_faults(&self.clusters.settings, &self.name)?;
         ensure!(open.is_empty(), "open: {open:?}");
         let now = self.picture(&cluster, &client).await?;
         self.ready_now(&cluster, &client).await?;
@@ -223,7 +219,7 @@ impl Ground {
         }
         let namespaces = Api::<Namespace>::all(client.unary.clone()).list(&Default::default()).await?;
         let volumes = Api::<PersistentVolume>::all(client.unary.clone()).list(&Default::default()).await?;
-        let bystander = self.engine.existing(&self.bystander).await?;
+        let bystander = self.clusters.engine.existing(&self.bystander).await?;
         ensure!(bystander.power == Power::Running, "the bystander is {}", bystander.power);
         Ok(Picture {
             addresses,
@@ -235,7 +231,7 @@ impl Ground {
     }
 
     async fn others(&self) -> anyhow::Result<BTreeSet<(String, Option<jiff::Timestamp>, bool)>> {
-        let all = self.engine.containers(&[(CLUSTER_LABEL, "")]).await?;
+        let all = self.clusters.engine.containers(&[(CLUSTER_LABEL, "")]).await?;
         let others = all.into_iter().filter(|c| c.labels.get(CLUSTER_LABEL) != Some(&self.name));
         Ok(others.map(|c| (c.id, c.started_at, c.power == Power::Running)).collect())
     }
@@ -244,7 +240,7 @@ impl Ground {
     /// image, the one that is surely there.
     async fn stand_by(&self, cluster: &Cluster) -> anyhow::Result<()> {
         // One of an earlier test that failed.
-        self.engine.remove(&self.bystander).await?;
+        self.clusters.engine.remove(&self.bystander).await?;
         let docker = bollard::Docker::connect_with_defaults()?;
         let made = ContainerCreateBody {
             image: Some(cluster.image.clone()),
@@ -253,20 +249,18 @@ impl Ground {
         };
         let options = CreateContainerOptions { name: Some(self.bystander.clone()), ..Default::default() };
         docker.create_container(Some(options), made).await?;
-        Ok(self.engine.start(&self.bystander).await?)
+        Ok(self.clusters.engine.start(&self.bystander).await?)
     }
 
     /// Removes the bystander; the cluster goes when idle, or now on a machine that is thrown away.
     pub async fn leave(self) -> anyhow::Result<()> {
-        self.engine.remove(&self.bystander).await?;
+        self.clusters.engine.remove(&self.bystander).await?;
         if variable("CI").is_some_and(|v| !v.is_empty() && v != "false") {
             let deadline = Deadline::after(PATIENCE);
-            let who = "a live test of faults";
-            cluster::down(&self.settings, &self.engine, &self.name, Force::No, who, deadline, &self.progress)
-                .await?;
+            self.clusters.delete(&self.name, Force::No, deadline).await?;
         } else {
             let program = Path::new(env!("CARGO_BIN_EXE_seatrial"));
-            cluster::start_watcher(&self.settings, program, &self.name)?;
+            cluster::start_watcher(&self.clusters.settings, program, &self.name)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use seatrial::cluster::{Access, ClusterSpec, HA, Lease};
+use seatrial::cluster::{Access, ClusterSpec, Clusters, HA};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -25,17 +25,14 @@ async fn nightly_a_load_balancer_that_was_killed_is_started_with_its_files() -> 
     let settings = Settings::resolve(variable)?;
     let engine =
         Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
-    let progress = shown();
-    let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
+    let clusters = Clusters::new(settings, engine.clone(), shown(), "a live test of the load balancer");
+    let images = image::resolve(&clusters.images(Deadline::after(PATIENCE))).await?;
     let offline = images.profile == "offline";
-    let spec = ClusterSpec { topology: &HA, images, apart: None };
-    let acquire = async || {
-        let (access, who) = (Access::Shared, "a live test of the load balancer");
-        let patience = Deadline::after(PATIENCE);
-        Box::pin(Lease::acquire(&settings, &engine, &spec, access, who, patience, &progress)).await
-    };
+    let spec = ClusterSpec { topology: HA.read()?, images, cluster_suffix: None };
+    let acquire = async || Box::pin(clusters.acquire(&spec, Access::Shared, Deadline::after(PATIENCE))).await;
     let lease = acquire().await?;
-    let balancer = lease.cluster.balancer.clone().context("several control planes have a load balancer")?;
+    let balancer =
+        lease.cluster.load_balancer.clone().context("several control planes have a load balancer")?;
     let name = balancer.node.name.as_str();
     ensure!(balancer.substitute.is_some() == offline, "{balancer:?}");
     let stop = StopNode::DEFAULT.check(&Target::from(&balancer.node), Deadline::after(PATIENCE)).await;

@@ -12,13 +12,14 @@ use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use kube::Api;
 use kube::api::ListParams;
 use rustix::process::{Pid, Signal, kill_process};
-use seatrial::cluster::{self, Identity};
+use seatrial::cluster::{Clusters, Identity};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::exec::Exec;
 use seatrial::manifest::RUN_LABEL;
 use seatrial::node::CLUSTER_LABEL;
+use seatrial::progress::Progress;
 
 use crate::session::variable;
 
@@ -28,6 +29,7 @@ const LIFE: Duration = Duration::from_secs(600);
 struct Yard {
     settings: Settings,
     engine: Engine,
+    clusters: Clusters,
     tag: String,
     volumes: BTreeSet<String>,
     networks: BTreeSet<String>,
@@ -43,9 +45,10 @@ impl Yard {
         let mut settings = Settings::resolve(variable)?;
         settings.state = dir.path().join("state");
         let engine = Engine::connect(&settings.engine).await?;
-        let tag = Identity::of(&settings, &engine).await?.tag();
+        let clusters = Clusters::new(settings.clone(), engine.clone(), Progress::silent(), "a live test");
+        let tag = Identity::of(&clusters).await?.tag();
         let (volumes, networks) = around(&engine).await?;
-        Ok(Self { settings, engine, tag, volumes, networks, _dir: dir })
+        Ok(Self { clusters, settings, engine, tag, volumes, networks, _dir: dir })
     }
 
     /// Runs the command; sends it the signal after this time, where one is given.
@@ -199,7 +202,7 @@ async fn nightly_an_interrupted_run_leaves_nothing_unsaid() -> anyhow::Result<()
                 ensure!(reaped.ends_with("rc=0\n"), "{at}: {reaped}");
             }
             for name in yard.clusters().await? {
-                let client = cluster::find(&yard.settings, &yard.engine, &name).await?.client().await?;
+                let client = yard.clusters.find(&name).await?.client().await?;
                 let spaces = Api::<Namespace>::all(client.unary.clone());
                 let spaces = spaces.list(&ListParams::default().labels(RUN_LABEL)).await?.items;
                 ensure!(spaces.is_empty(), "{at}: namespaces of the run: {spaces:?}");

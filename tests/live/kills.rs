@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use seatrial::cluster::{self, Action, ReapOptions};
+use seatrial::cluster::{Action, ReapOptions};
 use seatrial::deadline::Deadline;
 use seatrial::exec::Exec;
 use serde_json::Value;
@@ -50,14 +50,14 @@ async fn a_killed_process_leaves_nothing_broken() -> anyhow::Result<()> {
     tell(&done, seed);
     // Nobody else has put anything into it: idle, it goes by itself.
     let idle = ReapOptions { idle: Some(Duration::ZERO), dry_run: true, ..ReapOptions::default() };
-    let reaped = cluster::reap(&ground.settings, &ground.engine, idle, &ground.progress).await?;
+    let reaped = ground.clusters.reap(idle).await?;
     let goes = reaped.iter().any(|r| r.name == ground.name && matches!(r.action, Action::Remove(_)));
     ensure!(goes, "{reaped:?}");
     ground.leave().await
 }
 
 async fn round(ground: &Ground, n: usize, random: &mut fastrand::Rng) -> anyhow::Result<Round> {
-    let cluster = cluster::find(&ground.settings, &ground.engine, &ground.name).await?;
+    let cluster = ground.clusters.find(&ground.name).await?;
     let (fault, node) = of_round(&cluster, n);
     let target = ground.target(fault, node, &cluster.client().await?).await?;
     let mut words = vec!["fault".to_owned(), "hold".into(), fault.name().into(), node.name.clone()];
@@ -72,7 +72,7 @@ async fn round(ground: &Ground, n: usize, random: &mut fastrand::Rng) -> anyhow:
         "a lease"
     } else {
         let options = ReapOptions::default();
-        cluster::reap(&ground.settings, &ground.engine, options, &ground.progress).await?;
+        ground.clusters.reap(options).await?;
         "a reap"
     };
     let healing = began.elapsed();
@@ -99,7 +99,7 @@ async fn killed(ground: &Ground, words: &[String], from: &str, after: Duration) 
     let seen = || stages.lock().unwrap_or_else(|p| p.into_inner()).clone();
     let process = Exec::new(env!("CARGO_BIN_EXE_seatrial"))
         .args(words.iter())
-        .env("SEATRIAL_STATE", &ground.settings.state)
+        .env("SEATRIAL_STATE", &ground.clusters.settings.state)
         .run_with(Deadline::after(LIFE), |line| {
             let told = serde_json::from_str::<Value>(line).ok();
             let stage = told.and_then(|v| v["stage"].as_str().map(str::to_owned));

@@ -37,7 +37,7 @@ async fn a_hung_worker_is_noticed_and_comes_back() -> anyhow::Result<()> {
         claims: claims(HUNG),
         access: Access::Exclusive,
         topology: &THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(180),
     };
     in_run(&[needs.name], async |run| {
@@ -79,7 +79,7 @@ async fn a_conflict_names_the_other_field_manager() -> anyhow::Result<()> {
         claims: &[],
         access: Access::Shared,
         topology: &THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(120),
     };
     in_run(&[needs.name], async |run| {

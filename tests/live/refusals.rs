@@ -74,7 +74,7 @@ async fn a_wait_says_what_the_cluster_refused() -> anyhow::Result<()> {
         claims: &[],
         access: Access::Shared,
         topology: &THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(240),
     };
     in_run(&[needs.name], async |run| Ok(scenario(run, needs, async |s| story(s).await).await?)).await

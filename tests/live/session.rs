@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, ensure};
-use seatrial::cluster;
+use seatrial::cluster::{self, Clusters};
 use seatrial::config::Settings;
 use seatrial::engine::Engine;
 use seatrial::judge::Conclusion;
@@ -30,7 +30,8 @@ pub async fn in_run<T>(
     let engine =
         Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
     let cancel = CancellationToken::new();
-    let begun = Run::begin(settings, engine, id(), suites, shown(), cancel.clone());
+    let clusters = Clusters::new(settings, engine, shown(), "live tests");
+    let begun = Run::begin(clusters, id(), suites, cancel.clone());
     let run = Box::pin(begun).await?;
     let result = tokio::select! {
         result = Box::pin(work(&run)) => result,
@@ -46,7 +47,7 @@ pub async fn in_run<T>(
     let done = report::RunReport::of(&records);
     for name in done.clusters.iter().map(|c| &c.name).collect::<BTreeSet<_>>() {
         // Kept for the next test; removed when nobody used it for a while.
-        cluster::start_watcher(&run.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
+        cluster::start_watcher(&run.clusters.settings, Path::new(env!("CARGO_BIN_EXE_seatrial")), name)?;
     }
     report::write(report::FORMATS, &done, run.log.dir())?;
     // What stands in the file alone gives the same verdicts and the same words.

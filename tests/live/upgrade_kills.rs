@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Node as KubeNode, PersistentVolumeClaim, Pod};
 use kube::api::{Api, ListParams};
 use kube::runtime::watcher;
 use seatrial::client::Client;
-use seatrial::cluster::{self, Access, ClusterSpec, Force, Lease, THREE, UpgradeAsk};
+use seatrial::cluster::{self, Access, ClusterSpec, Clusters, Force, JournalEntry, THREE};
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
@@ -23,8 +23,7 @@ use seatrial::image;
 use seatrial::judge::{Evidence, Finding, durability};
 use seatrial::manifest::{self, Manifest, TestNamespace};
 use seatrial::probe::{Forward, Ledger, LedgerSpec, Pace, Target};
-use seatrial::progress::Progress;
-use seatrial::upgrade::{self, EtcdPolicy, Journal, UpgradePlan};
+use seatrial::upgrade::{self, EtcdPolicy, UpgradeOptions, UpgradePlan};
 use seatrial::wait;
 use seatrial::workload::exec_ok;
 
@@ -55,23 +54,11 @@ async fn nightly_an_upgrade_that_is_killed_in_each_step_goes_on() -> anyhow::Res
     let done = Box::pin(ground.kills(seed)).await.with_context(|| format!("with SEATRIAL_SEED={seed}"));
     // Kept where it failed: `seatrial list` with this state folder shows it.
     done?;
-    let (settings, progress) = (&ground.settings, &ground.progress);
-    Ok(cluster::down(
-        settings,
-        &ground.engine,
-        &ground.name,
-        Force::No,
-        WHO,
-        Deadline::after(PATIENCE),
-        progress,
-    )
-    .await?)
+    Ok(ground.clusters.delete(&ground.name, Force::No, Deadline::after(PATIENCE)).await?)
 }
 
 struct Ground {
-    settings: Settings,
-    engine: Engine,
-    progress: Progress,
+    clusters: Clusters,
     name: String,
     images: BTreeMap<String, String>,
     dir: tempfile::TempDir,
@@ -87,27 +74,24 @@ impl Ground {
         settings.state = settings.state.join("upgrade-kills");
         let engine =
             Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
-        let progress = shown();
-        let images = image::resolve(&settings, &engine, &progress, Deadline::after(PATIENCE)).await?;
-        let left = cluster::list(&settings, &engine).await?;
-        for left in left.into_iter().filter(|c| settings.cluster_dir(&c.name).is_dir()) {
+        let clusters = Clusters::new(settings, engine, shown(), WHO);
+        let images = image::resolve(&clusters.images(Deadline::after(PATIENCE))).await?;
+        let left = clusters.list().await?;
+        for left in left.into_iter().filter(|c| clusters.settings.cluster_dir(&c.name).is_dir()) {
             println!("{} was left by an earlier run: removing it", left.name);
-            let deadline = Deadline::after(PATIENCE);
-            cluster::down(&settings, &engine, &left.name, Force::No, WHO, deadline, &progress).await?;
+            clusters.delete(&left.name, Force::No, Deadline::after(PATIENCE)).await?;
         }
         let images_by_name = images.substitutions();
-        let spec = ClusterSpec { topology: &THREE, images, apart: Some("kills".into()) };
-        let (access, patience) = (Access::Exclusive, Deadline::after(PATIENCE));
-        let lease = Lease::acquire(&settings, &engine, &spec, access, WHO, patience, &progress);
+        let spec = ClusterSpec { topology: THREE.read()?, images, cluster_suffix: Some("kills".into()) };
+        let lease = clusters.acquire(&spec, Access::Exclusive, Deadline::after(PATIENCE));
         Box::pin(lease).await?.release().await?;
-        let (name, dir) =
-            (spec.name(&cluster::Identity::of(&settings, &engine).await?), tempfile::tempdir()?);
-        Ok(Self { settings, engine, progress, name, images: images_by_name, dir })
+        let (name, dir) = (spec.name(&cluster::Identity::of(&clusters).await?), tempfile::tempdir()?);
+        Ok(Self { clusters, name, images: images_by_name, dir })
     }
 
     async fn kills(&self, seed: u64) -> anyhow::Result<()> {
         let mut random = fastrand::Rng::with_seed(seed);
-        let found = cluster::find(&self.settings, &self.engine, &self.name).await?;
+        let found = self.clusters.find(&self.name).await?;
         let client = found.client().await?;
         let namespace =
             TestNamespace::create(&client, "seatrial-kills", &BTreeMap::new(), Deadline::after(START))
@@ -138,13 +122,13 @@ impl Ground {
         drop(forward);
         let before = identities(&client, &namespace.name).await?;
 
-        let ask = UpgradeAsk {
+        let options = UpgradeOptions {
             to: "next".into(),
             etcd: EtcdPolicy::Upgrade,
             stop_after: None,
             drain: Duration::from_secs(300),
         };
-        let plan = cluster::plan_upgrade(&self.settings, &found, &ask).await?;
+        let plan = upgrade::plan_upgrade(&self.clusters, &found, &options).await?;
         let began = Instant::now();
         let steps: Vec<_> = plan.hops.iter().flat_map(|h| &h.steps).collect();
         let titles: Vec<String> = steps.iter().map(|s| s.title()).collect();
@@ -208,7 +192,7 @@ impl Ground {
         let exec = Exec::new(env!("CARGO_BIN_EXE_seatrial"))
             .args(["upgrade", "--cluster", &self.name, "--to", &to, "--budget"])
             .args([budgets.as_os_str()])
-            .env("SEATRIAL_STATE", &self.settings.state);
+            .env("SEATRIAL_STATE", &self.clusters.settings.state);
         Ok(exec)
     }
 
@@ -222,8 +206,8 @@ impl Ground {
         delay: Duration,
     ) -> anyhow::Result<bool> {
         let process = self.call(plan)?.run(Deadline::after(LIFE));
-        let dir = self.settings.cluster_dir(&self.name);
-        let stands = || Journal::read(&dir).and_then(Result::ok);
+        let dir = self.clusters.settings.cluster_dir(&self.name);
+        let stands = || JournalEntry::read(&dir).and_then(Result::ok);
         // Where it stands: a step's place, and whether it is done.
         let place = || {
             let entry = stands()?;
@@ -255,9 +239,7 @@ impl Ground {
         let step = entry.step.clone().unwrap_or_default();
         println!("killed in `{}` after {:.1} s: {entry}", titles[wanted], after.as_secs_f64());
         let patience = Deadline::after(Duration::from_secs(120));
-        let (access, settings) = (Access::Shared, &self.settings);
-        let leased =
-            Lease::existing(settings, &self.engine, &self.name, access, WHO, patience, &self.progress).await;
+        let leased = self.clusters.existing(&self.name, Access::Shared, patience).await;
         match leased {
             Err(error) => {
                 let text = error.to_string();
@@ -274,12 +256,12 @@ impl Ground {
     /// Everything is new, open and ready, and nothing of the upgrade is left.
     async fn arrived(&self, client: &Client, plan: &UpgradePlan) -> anyhow::Result<()> {
         ensure!(
-            Journal::read(&self.settings.cluster_dir(&self.name)).is_none(),
+            JournalEntry::read(&self.clusters.settings.cluster_dir(&self.name)).is_none(),
             "the journal is still there"
         );
-        let found = cluster::find(&self.settings, &self.engine, &self.name).await?;
+        let found = self.clusters.find(&self.name).await?;
         ensure!(
-            cluster::plan_upgrade(&self.settings, &found, &asked(plan)).await?.hops.is_empty(),
+            upgrade::plan_upgrade(&self.clusters, &found, &options_for(plan)).await?.hops.is_empty(),
             "a rest is left"
         );
         let state = upgrade::state(client).await?;
@@ -287,7 +269,10 @@ impl Ground {
         ensure!(state.kubelets.values().chain(state.proxies.values()).all(|v| *v == to), "{state:?}");
         ensure!(state.servers() == Some((to, to)) && state.violations().is_empty(), "{state:?}");
         let last = plan.hops.last().and_then(|h| h.steps.last()).context("the plan has steps")?;
-        ensure!(state.planes == last.after.planes && state.coredns == last.after.coredns, "{state:?}");
+        ensure!(
+            state.control_planes == last.after.control_planes && state.coredns == last.after.coredns,
+            "{state:?}"
+        );
         let nodes = Api::<KubeNode>::all(client.unary.clone()).list(&ListParams::default()).await?;
         for node in nodes.items {
             let closed = node.spec.as_ref().and_then(|s| s.unschedulable);
@@ -304,9 +289,9 @@ impl Ground {
     }
 }
 
-fn asked(plan: &UpgradePlan) -> UpgradeAsk {
+fn options_for(plan: &UpgradePlan) -> UpgradeOptions {
     let to = plan.to.to_string();
-    UpgradeAsk { to, etcd: EtcdPolicy::Upgrade, stop_after: None, drain: Duration::from_secs(300) }
+    UpgradeOptions { to, etcd: EtcdPolicy::Upgrade, stop_after: None, drain: Duration::from_secs(300) }
 }
 
 /// The pods of the StatefulSet once they are ready.

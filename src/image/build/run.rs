@@ -20,6 +20,16 @@ pub(super) struct Job<'a> {
     pub(super) needs: Vec<(String, &'a Path)>,
 }
 
+/// A run of a recipe.
+struct Attempt<'a> {
+    job: &'a Job<'a>,
+    /// The scratch folder.
+    work: &'a Path,
+    log: &'a Path,
+    /// The task that progress is shown for.
+    task: &'a str,
+}
+
 impl Builder {
     /// Builds the piece unless another process does so first. `false`: the other one did.
     pub(super) async fn run(&self, job: Job<'_>, deadline: Deadline) -> Result<bool, BuildError> {
@@ -51,7 +61,8 @@ impl Builder {
         let work = self.cache.join("building").join(&folder);
         lock::clear(&work, &lock).await?;
         let task = format!("build {title}");
-        let made = self.progress.task(&task, self.recipe(&job, &work, &log, &task, deadline)).await;
+        let attempt = Attempt { job: &job, work: &work, log: &log, task: &task };
+        let made = self.progress.task(&task, self.recipe(&attempt, deadline)).await;
         drop(permit);
         let kept = match made {
             Ok(out) => keep(out, job.dir, lock.clone()).await,
@@ -63,14 +74,8 @@ impl Builder {
     }
 
     /// Runs the recipe in a new scratch folder; the folder with its results.
-    async fn recipe(
-        &self,
-        job: &Job<'_>,
-        work: &Path,
-        log: &Path,
-        task: &str,
-        deadline: Deadline,
-    ) -> Result<PathBuf, BuildError> {
+    async fn recipe(&self, attempt: &Attempt<'_>, deadline: Deadline) -> Result<PathBuf, BuildError> {
+        let Attempt { job, work, log, task } = *attempt;
         let (scratch, out) = (work.join("scratch"), work.join("out"));
         for dir in [&scratch, &out] {
             std::fs::create_dir_all(dir).map_err(BuildError::file("make folder", dir))?;

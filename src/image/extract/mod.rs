@@ -64,6 +64,22 @@ struct About {
     stand_ins: BTreeMap<String, String>,
 }
 
+/// A node image that is taken apart.
+struct Taking<'a> {
+    node: &'a NodeImage,
+    version: &'a str,
+    /// The folder that programs and images are put into.
+    out: &'a Path,
+    deadline: Deadline,
+}
+
+/// A file in the container, and its length.
+struct Fetched<'a> {
+    container: &'a str,
+    file: &'a str,
+    bytes: u64,
+}
+
 /// Where the images of one cache are taken apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Extractor<'a> {
@@ -143,7 +159,8 @@ impl Extractor<'_> {
         let out = scratch.join("out");
         std::fs::create_dir_all(&out).map_err(BuildError::file("make folder", &out))?;
         let work = async {
-            let taken = self.take(node, version, &file, &out, deadline.at_most(WORK)).await;
+            let taking = Taking { node, version, out: &out, deadline: deadline.at_most(WORK) };
+            let taken = self.take(&taking, &file).await;
             taken.map_err(|failed| match failed {
                 Failed::Image(why) => unusable(why),
                 Failed::Other(error) => error,
@@ -160,14 +177,7 @@ impl Extractor<'_> {
         taken().ok_or_else(|| unusable("what was taken cannot be read".into()))
     }
 
-    async fn take(
-        &self,
-        node: &NodeImage,
-        version: &str,
-        lock: &Path,
-        out: &Path,
-        deadline: Deadline,
-    ) -> Result<(), Failed> {
+    async fn take(&self, taking: &Taking<'_>, lock: &Path) -> Result<(), Failed> {
         let mark = &*mark(self.cache, lock).map_err(BuildError::file("look at", self.cache))?;
         // We have the lock: whoever made these is gone.
         let ours = [(EXTRACT_LABEL, mark), (OWNED_BY_LABEL, self.owner.as_str())];
@@ -178,10 +188,11 @@ impl Extractor<'_> {
         let tag = &key(&format!("{mark} {}", self.owner))[..8];
         let name = format!("seatrial-extract-{tag}-{}", std::process::id());
         let volume = Some("/var");
-        let spec = AsideSpec { name: &name, image: &node.reference, script: START, labels: &ours, volume };
+        let spec =
+            AsideSpec { name: &name, image: &taking.node.reference, script: START, labels: &ours, volume };
         let aside = self.engine.aside(spec).await;
         let taken = match &aside {
-            Ok(_) => self.copy(&name, node, version, out, deadline).await,
+            Ok(_) => self.copy(&name, taking).await,
             Err(_) => Ok(()),
         };
         let removed = self.engine.remove(&name).await;
@@ -190,14 +201,8 @@ impl Extractor<'_> {
         Ok(removed?)
     }
 
-    async fn copy(
-        &self,
-        container: &str,
-        node: &NodeImage,
-        version: &str,
-        out: &Path,
-        deadline: Deadline,
-    ) -> Result<(), Failed> {
+    async fn copy(&self, container: &str, taking: &Taking<'_>) -> Result<(), Failed> {
+        let Taking { node, version, out, deadline } = *taking;
         let script = ["bash", "-c", TAKE, "take", version];
         let said = match self.engine.exec_ok(container, &script, None, deadline).await {
             Err(EngineError::Command { stderr, .. }) => return Err(Failed::Image(stderr.trim().to_owned())),
@@ -207,12 +212,13 @@ impl Extractor<'_> {
         let mut programs = BTreeMap::new();
         for program in &told.programs {
             let name = program.file.rsplit('/').next().unwrap_or_default().to_owned();
-            self.fetch(container, &program.file, program.bytes, out.join(&name), deadline).await?;
+            let of = Fetched { container, file: &program.file, bytes: program.bytes };
+            self.fetch(of, out.join(&name), deadline).await?;
             programs.insert(name, program.names.clone());
         }
         let (file, bytes) = &told.archive;
         let archive = out.join(ARCHIVE);
-        self.fetch(container, file, *bytes, archive.clone(), deadline).await?;
+        self.fetch(Fetched { container, file, bytes: *bytes }, archive.clone(), deadline).await?;
         let images = told.images.clone();
         let checked = tokio::task::spawn_blocking(move || whole(&archive, &images)).await;
         checked.map_err(|e| Failed::Image(e.to_string()))?.map_err(Failed::Image)?;
@@ -230,14 +236,8 @@ impl Extractor<'_> {
     }
 
     /// Copies a file out of the container.
-    async fn fetch(
-        &self,
-        container: &str,
-        file: &str,
-        bytes: u64,
-        to: PathBuf,
-        deadline: Deadline,
-    ) -> Result<(), Failed> {
+    async fn fetch(&self, of: Fetched<'_>, to: PathBuf, deadline: Deadline) -> Result<(), Failed> {
+        let Fetched { container, file, bytes } = of;
         let made = tokio::fs::File::create(&to).await.map_err(BuildError::file("write", &to))?;
         let got = self.engine.exec_writing(container, &["cat", file], made, deadline).await?;
         if got == bytes {

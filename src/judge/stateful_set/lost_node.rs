@@ -63,7 +63,9 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) -> Result<&'r Record, Missing> {
     let records = evidence.records();
     let injected = records.iter().find_map(|r| match &r.event {
-        Event::FaultInjected { id, fault, node, proof } if node == home && fault::reaches_node(fault, proof) => {
+        Event::FaultInjected { id, fault, node, proof }
+            if node == home && fault::reaches_node(fault, proof) =>
+        {
             Some((id, proof))
         }
         _ => None,

@@ -43,10 +43,9 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     check_pinned(finding, &volume, home);
     check_server_of(finding, &old, &before);
     check_unschedulable(finding, &pending);
-    finding.part(|finding| {
-        finding
-            .watched(&gaps, |finding| check_pending(&down, finding, &pending, home, (fault, back), &allowed))
-    });
+    let outage = Outage { home, fault, back, allowed: &allowed };
+    finding
+        .part(|finding| finding.watched(&gaps, |finding| check_pending(&down, finding, &pending, &outage)));
     finding.part(|finding| {
         let (pinned, stopped) =
             (listings(&part, "pinned", &nodes)?, listings(&part, "pinned-stopped", &nodes)?);
@@ -112,16 +111,23 @@ fn check_unschedulable(finding: &mut Finding, pending: &Object<'_>) {
     );
 }
 
+/// The loss of the node with the volume, until its return.
+struct Outage<'r> {
+    home: &'r str,
+    fault: &'r Record,
+    back: &'r Record,
+    allowed: &'r Allowed,
+}
+
 /// Adds the checks that the replacement was pending from its beginning until the node's return, and
 /// that the scheduler said why.
 fn check_pending(
     down: &Evidence<'_>,
     finding: &mut Finding,
     pending: &Object<'_>,
-    home: &str,
-    (fault, back): (&Record, &Record),
-    allowed: &Allowed,
+    outage: &Outage<'_>,
 ) -> Result<(), Missing> {
+    let Outage { home, fault, back, allowed } = *outage;
     let history = history(down, pending.uid());
     let first =
         history.first().ok_or_else(|| Missing(format!("pod {} was not seen to be made", pending.name())))?;

@@ -296,7 +296,9 @@ pub(super) fn proved<'r>(
     finding: &mut Finding,
 ) -> Result<&'r Record, Missing> {
     let injected = evidence.records().iter().rev().find_map(|record| match &record.event {
-        Event::FaultInjected { id, fault, node, proof } if node == home && fault::reaches_node(fault, proof) => {
+        Event::FaultInjected { id, fault, node, proof }
+            if node == home && fault::reaches_node(fault, proof) =>
+        {
             Some((id, fault, proof))
         }
         _ => None,

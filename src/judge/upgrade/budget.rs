@@ -97,8 +97,8 @@ impl Budgets {
     }
 
     /// Those that come with seatrial for so many control planes: stricter ones for several.
-    pub fn of_planes(planes: usize) -> Self {
-        match planes {
+    pub fn of_control_planes(control_planes: usize) -> Self {
+        match control_planes {
             ..=1 => Self::defaults(),
             _ => toml::from_str(SEVERAL).expect("the file is tested"),
         }
@@ -184,8 +184,8 @@ mod tests {
     fn several_control_planes_are_held_to_more() {
         let steps = ["preload", "apply", "configure", "kubelet", "drain"];
         let several = Budgets::parse("budget-ha.toml", SEVERAL, &steps).unwrap();
-        assert_eq!(several, Budgets::of_planes(3));
-        assert_eq!(Budgets::of_planes(1), Budgets::defaults());
+        assert_eq!(several, Budgets::of_control_planes(3));
+        assert_eq!(Budgets::of_control_planes(1), Budgets::defaults());
         for step in steps.iter().chain(&["settle", "uncordon"]) {
             for probe in ["api", "dns", "http", "ledger"] {
                 let (one, more) = (Budgets::defaults().outage(step, probe), several.outage(step, probe));

@@ -117,7 +117,7 @@ fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Don
     if done.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
     }
-    let planes = stretches.iter().find_map(|s| s.plan).map(|p| &p.before.planes);
+    let planes = stretches.iter().find_map(|s| s.plan).map(|p| &p.before.control_planes);
     let mut hops: Vec<Version> = done.iter().map(|d| d.ended.to).collect();
     hops.dedup();
     for to in hops {
@@ -392,7 +392,7 @@ fn is_whole(state: &State) -> bool {
     let mut versions: Vec<Version> = parts(state).map(|(_, version)| version).collect();
     versions.dedup();
     let shown = |plane: &BTreeMap<Component, Version>| Component::ALL.iter().all(|c| plane.contains_key(c));
-    versions.len() == 1 && state.planes.values().all(shown)
+    versions.len() == 1 && state.control_planes.values().all(shown)
 }
 
 /// Every part that is not as it was planned, or that is missing, in a sentence each. `rolling` is the
@@ -425,7 +425,7 @@ pub(super) fn differences(
     for (part, version) in is.iter().filter(|(part, _)| !wanted.contains_key(part)) {
         let unseen = match part {
             Part::Config => true,
-            Part::Plane(_, node) => planned.planes.contains_key(*node),
+            Part::Plane(_, node) => planned.control_planes.contains_key(*node),
             Part::Proxy(_) => open.is_some() && !planned.proxies.is_empty(),
             Part::Kubelet(_) | Part::CoreDns => false,
         };
@@ -471,7 +471,7 @@ impl std::fmt::Display for Part<'_> {
 
 /// Every part with its version.
 fn all(state: &State) -> BTreeMap<Part<'_>, Version> {
-    let planes = state.planes.iter().flat_map(|(node, parts)| {
+    let planes = state.control_planes.iter().flat_map(|(node, parts)| {
         parts.iter().map(move |(component, v)| (Part::Plane(*component, node.as_str()), *v))
     });
     let kubelets = state.kubelets.iter().map(|(node, v)| (Part::Kubelet(node.as_str()), *v));

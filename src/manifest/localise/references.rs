@@ -25,6 +25,12 @@ pub struct ForeignReference {
     pub namespace: String,
 }
 
+/// The fields of a reference that hold its name and its namespace.
+struct Keys<'k> {
+    name: &'k str,
+    namespace: &'k str,
+}
+
 impl fmt::Display for ForeignReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, field, namespace } = self;
@@ -203,7 +209,7 @@ impl Walk<'_> {
         ];
         for (path, name, namespace, kind) in others {
             each(body, path, &mut |field, source| {
-                self.named_by(&field, Some(("", kind)), source, name, namespace)
+                self.named_by(&field, Some(("", kind)), source, Keys { name, namespace })
             });
         }
         each(body, "spec.storageos.volumeNamespace", &mut |field, name| self.foreign(&field, name.as_str()));
@@ -230,7 +236,8 @@ impl Walk<'_> {
             let (name, namespace) = (format!("{prefix}-name"), format!("{prefix}-namespace"));
             let is_made = parameters[&namespace].as_str().is_some_and(|there| there.contains("${"));
             if !is_made && parameters.is_object() {
-                self.named_by("parameters", Some(("", "Secret")), parameters, &name, &namespace);
+                let keys = Keys { name: &name, namespace: &namespace };
+                self.named_by("parameters", Some(("", "Secret")), parameters, keys);
             }
         }
     }
@@ -261,17 +268,11 @@ impl Walk<'_> {
 
     /// Something by `namespace` and `name`; of any kind where none is known.
     fn named(&mut self, field: &str, kind: Option<(&str, &str)>, reference: &mut Value) {
-        self.named_by(field, kind, reference, "name", "namespace");
+        self.named_by(field, kind, reference, Keys { name: "name", namespace: "namespace" });
     }
 
-    fn named_by(
-        &mut self,
-        field: &str,
-        kind: Option<(&str, &str)>,
-        of: &mut Value,
-        name: &str,
-        namespace: &str,
-    ) {
+    fn named_by(&mut self, field: &str, kind: Option<(&str, &str)>, of: &mut Value, keys: Keys<'_>) {
+        let Keys { name, namespace } = keys;
         let Some(there) = of[namespace].as_str().filter(|there| !there.is_empty()) else { return };
         if self.is_own(kind, of[name].as_str().unwrap_or_default()) {
             of[namespace] = self.namespace.into();

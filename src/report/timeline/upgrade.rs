@@ -14,7 +14,7 @@ pub(super) fn take(lanes: &mut Lanes, event: &Event, at: f64) {
         Event::UpgradePlanned(plan) => versions(lanes, &plan.before, at),
         Event::UpgradeStepStarted(step) => {
             let lane = step.node.as_deref().unwrap_or(CLUSTER);
-            lanes.begin("upgrade", lane, at, State::Moving, &format!("{}: not ended", step.step));
+            lanes.begin("upgrade", lane, at, State::Moving.noted(&format!("{}: not ended", step.step)));
         }
         Event::UpgradeStepEnded(ended) => {
             let lane = ended.node.as_deref().unwrap_or(CLUSTER);
@@ -23,7 +23,7 @@ pub(super) fn take(lanes: &mut Lanes, event: &Event, at: f64) {
                 None => (State::Good, String::new()),
             };
             let note = format!("{} {:.1} s{why}", ended.step, ended.took);
-            lanes.close("upgrade", lane, at, state, &note);
+            lanes.close("upgrade", lane, at, state.noted(&note));
             if let Some(now) = &ended.versions {
                 versions(lanes, now, at);
             }
@@ -34,13 +34,13 @@ pub(super) fn take(lanes: &mut Lanes, event: &Event, at: f64) {
 
 /// A lane for each component: its version, from when it was seen.
 fn versions(lanes: &mut Lanes, now: &Versions, at: f64) {
-    let planes = now.planes.iter().flat_map(|(node, parts)| {
+    let control_planes = now.control_planes.iter().flat_map(|(node, parts)| {
         parts.iter().map(move |(component, version)| (format!("{component} {node}"), *version))
     });
     let kubelets = now.kubelets.iter().map(|(node, version)| (format!("kubelet {node}"), *version));
     let proxies = now.proxies.iter().map(|(node, version)| (format!("kube-proxy {node}"), *version));
     let coredns = now.coredns.iter().map(|version| ("coredns".to_owned(), *version));
-    for (lane, version) in planes.chain(kubelets).chain(proxies).chain(coredns) {
+    for (lane, version) in control_planes.chain(kubelets).chain(proxies).chain(coredns) {
         lanes.turn("versions", &lane, at, (State::Good, version.to_string()));
     }
 }

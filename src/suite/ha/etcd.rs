@@ -54,9 +54,9 @@ struct Health {
 }
 
 /// The members that the majority agrees on, each with what it says of itself.
-pub(super) async fn members(planes: &[&Node], deadline: Deadline) -> Result<Vec<Member>, Failure> {
+pub(super) async fn members(control_planes: &[&Node], deadline: Deadline) -> Result<Vec<Member>, Failure> {
     let mut why = String::from("there is no control plane");
-    for plane in planes {
+    for plane in control_planes {
         let said = match plane.exec(&LIST, None, deadline).await {
             Ok(said) => said,
             Err(error) => {
@@ -65,7 +65,7 @@ pub(super) async fn members(planes: &[&Node], deadline: Deadline) -> Result<Vec<
             }
         };
         match serde_json::from_slice::<Listed>(&said.stdout) {
-            Ok(listed) => return Ok(with_health(listed, planes, deadline).await),
+            Ok(listed) => return Ok(with_health(listed, control_planes, deadline).await),
             Err(error) => {
                 let text = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
                 why = format!("{}: {error}: {}", plane.name, crate::exec::tail(&text));
@@ -75,10 +75,10 @@ pub(super) async fn members(planes: &[&Node], deadline: Deadline) -> Result<Vec<
     Err(format!("etcd does not say who its members are: {why}").into())
 }
 
-async fn with_health(listed: Listed, planes: &[&Node], deadline: Deadline) -> Vec<Member> {
+async fn with_health(listed: Listed, control_planes: &[&Node], deadline: Deadline) -> Vec<Member> {
     let mut members = Vec::new();
     for Known { name, mut peer_urls, is_learner } in listed.members {
-        let healthy = match planes.iter().find(|p| p.name == name) {
+        let healthy = match control_planes.iter().find(|p| p.name == name) {
             Some(plane) => {
                 let said = plane.exec(&HEALTH, None, deadline).await;
                 let health = said.ok().and_then(|s| serde_json::from_slice::<Health>(&s.stdout).ok());

@@ -17,8 +17,8 @@ const SPARE: usize = 1;
 /// The nodes that hold volumes: those that take pods.
 pub(in crate::suite) fn nodes(s: &Scenario) -> Vec<&Node> {
     let workers: Vec<&Node> = s.cluster.workers().collect();
-    let planes = || s.cluster.control_planes().filter(|n| n.role == Role::ControlPlane).collect();
-    if workers.is_empty() { planes() } else { workers }
+    let control_planes = || s.cluster.control_planes().filter(|n| n.role == Role::ControlPlane).collect();
+    if workers.is_empty() { control_planes() } else { workers }
 }
 
 /// Makes volumes for this many pods, in turn on the nodes, each to be used on its node only: a pod

@@ -17,7 +17,7 @@ pub static SUITE: Suite = Suite {
         claims: &[&B11, &B12],
         access: Access::Exclusive,
         topology: &THREE,
-        apart: None,
+        cluster_suffix: None,
         budget: Duration::from_secs(20 * 60),
     },
     story: |s| Box::pin(story(s)),

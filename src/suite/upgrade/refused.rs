@@ -11,8 +11,7 @@ use crate::upgrade::{self, EtcdPolicy, ReleaseFacts, UpgradePlan, Version};
 /// D1: a release two minor versions ahead, without one between, is refused, and so are kubelets ahead of their API server.
 pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(super::CHANGE);
-    let (engine, nodes) = (&s.cluster.engine, &s.cluster.nodes);
-    let facts = upgrade::facts(&s.cluster.name, engine, &s.client, nodes, BTreeSet::new(), deadline).await?;
+    let facts = upgrade::facts(&s.cluster, &s.client, BTreeSet::new(), deadline).await?;
     let now: Version = s.cluster.kubernetes.parse()?;
     let far = Version::new(now.major, now.minor + 2, 0);
     let release = |version| ReleaseFacts { version, etcd: None, coredns: None, unreachable: None, bytes: 0 };

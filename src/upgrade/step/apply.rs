@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::{Component, State};
 use crate::kubernetes::version::Version;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
-use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
 use crate::upgrade::{kubeadm, look};
 
@@ -46,7 +46,7 @@ impl Step for Apply {
     }
 
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {
-        State { config: Some(release.version), ..plane_upgraded(before, node, release, etcd) }
+        State { config: Some(release.version), ..control_plane_upgraded(before, node, release, etcd) }
     }
 
     fn run<'a>(
@@ -73,14 +73,14 @@ impl Step for Apply {
 
 /// The state after a control plane's components were upgraded, those among them that were not seen before; with the
 /// last one, kubeadm changes kube-proxy and CoreDNS. A worker has none.
-pub(super) fn plane_upgraded(
+pub(super) fn control_plane_upgraded(
     before: &State,
     node: Option<&str>,
     release: &ReleaseFacts,
     etcd: EtcdPolicy,
 ) -> State {
     let mut state = before.clone();
-    let Some(plane) = node.and_then(|n| state.planes.get_mut(n)) else { return state };
+    let Some(plane) = node.and_then(|n| state.control_planes.get_mut(n)) else { return state };
     for component in Component::ALL {
         match (component, release.etcd, etcd) {
             (Component::Etcd, Some(to), EtcdPolicy::Upgrade) => _ = plane.insert(component, to),
@@ -90,7 +90,7 @@ pub(super) fn plane_upgraded(
     }
     let server =
         |plane: &BTreeMap<Component, Version>| plane.get(&Component::KubeApiserver) == Some(&release.version);
-    if state.planes.values().all(server) {
+    if state.control_planes.values().all(server) {
         if !state.proxies.is_empty() {
             state.proxies = state.kubelets.keys().map(|node| (node.clone(), release.version)).collect();
         }

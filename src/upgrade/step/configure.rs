@@ -6,13 +6,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::apply::plane_upgraded;
+use super::apply::control_plane_upgraded;
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::State;
 use crate::node::{Node, Role};
 use crate::upgrade::error::UpgradeError;
-use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
 use crate::upgrade::{kubeadm, look};
 
@@ -43,7 +43,7 @@ impl Step for Configure {
     }
 
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {
-        plane_upgraded(before, node, release, etcd)
+        control_plane_upgraded(before, node, release, etcd)
     }
 
     fn run<'a>(

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::node::{Node, Role};
 use crate::upgrade::drain;
 use crate::upgrade::error::UpgradeError;
-use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
 
 /// Cordons a node and evicts its pods, PodDisruptionBudgets honoured, as `kubectl drain

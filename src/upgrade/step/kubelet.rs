@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::State;
 use crate::node::{Node, Role};
 use crate::upgrade::error::UpgradeError;
-use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
 use crate::upgrade::{kubeadm, look, programs_dir};
 
@@ -83,7 +83,7 @@ impl Step for Kubelet {
             if node.role == Role::ControlPlane {
                 // A kubelet of another version restarts the static pods: their hash changes.
                 look::settled(up.client, deadline).await?;
-                look::plane_ready(up.client, &node.name, deadline).await?;
+                look::control_plane_ready(up.client, &node.name, deadline).await?;
                 look::settled(up.client, deadline).await?;
                 look::led(up, deadline).await?;
             }

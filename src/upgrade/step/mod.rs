@@ -10,9 +10,9 @@ use super::Upgrading;
 use super::error::UpgradeError;
 use super::facts::{ClusterFacts, ReleaseFacts};
 use crate::deadline::Deadline;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::State;
 use crate::node::Node;
-use crate::upgrade::etcd::EtcdPolicy;
 
 mod apply;
 mod configure;

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::{Manner, Step, Upgrading};
 use crate::deadline::Deadline;
 use crate::image::Program;
-use crate::image::load::load_archive;
+use crate::image::load::{Archive, load_archive};
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
-use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
 use crate::upgrade::pace::Pace;
 use crate::upgrade::{look, programs_dir};
@@ -58,7 +58,7 @@ impl Step for Preload {
     ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
         async move {
             let images: Vec<&str> = up.artefacts.images.iter().map(String::as_str).collect();
-            let archive = &up.artefacts.archive;
+            let archive = Archive { file: &up.artefacts.archive, references: &images };
             let pace = Pace::start(up.client);
             let mut loaded = Vec::new();
             // One after another, and in pieces that wait for the API: what runs on the cluster is not to notice.
@@ -66,7 +66,7 @@ impl Step for Preload {
                 up.detail(&node.name);
                 programs(up, node, &pace, deadline).await?;
                 let paced = |file| pace.reader(file);
-                if load_archive(up.engine, &node.name, &images, archive, paced, deadline).await? {
+                if load_archive(up.engine, &node.name, &archive, paced, deadline).await? {
                     loaded.push(&node.name);
                 }
             }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{Manner, Step, Upgrading};
 use crate::deadline::Deadline;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::node::Node;
 use crate::upgrade::error::UpgradeError;
-use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
 use crate::upgrade::look;
 

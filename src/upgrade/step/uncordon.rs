@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Manner, Step, Upgrading, needed};
 use crate::deadline::Deadline;
+use crate::kubernetes::etcd::EtcdPolicy;
 use crate::node::Node;
 use crate::upgrade::drain;
 use crate::upgrade::error::UpgradeError;
-use crate::upgrade::etcd::EtcdPolicy;
 use crate::upgrade::facts::ClusterFacts;
 
 /// Opens a node, and waits until every pod that was ready before the hop, or its replacement, is

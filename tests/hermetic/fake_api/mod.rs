@@ -153,6 +153,7 @@ impl FakeApi {
 
     /// The next `times` requests of this method, whose path contains `path`, meet `trouble`;
     /// watches only, or anything but watches.
+    #[expect(clippy::too_many_arguments, reason = "a line of a test says all of it")]
     pub fn trouble(&self, method: &'static str, path: &str, watch: bool, times: usize, trouble: Trouble) {
         let planned = Planned { method, path: path.into(), watch, times, trouble };
         self.shared.troubles.lock().unwrap().push(planned);

@@ -84,6 +84,7 @@ fn target<'p>(group: &str, version: &str, rest: &[&'p str]) -> Target<'p> {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "the parts of a request")]
 fn one(
     shared: &Shared,
     method: &str,

@@ -82,16 +82,16 @@ impl FakeEngine {
     }
 
     /// A cluster: worker `w` with a pod `ns/p` on it, and control planes of these names.
-    pub fn cluster(planes: &[&str]) -> anyhow::Result<Self> {
-        let fake = Self::with(&[&["w"], planes].concat())?;
-        for plane in planes {
+    pub fn cluster(control_planes: &[&str]) -> anyhow::Result<Self> {
+        let fake = Self::with(&[&["w"], control_planes].concat())?;
+        for plane in control_planes {
             fake.change(plane, |c| drop(c.labels.insert(ROLE_LABEL.into(), "control-plane".into())));
         }
         let pod = json!({ "metadata": { "name": "p", "uid": "u1" }, "spec": { "nodeName": "w" } });
         fake.state().objects.insert("/api/v1/namespaces/ns/pods/p".into(), pod);
         let node = json!({ "metadata": { "name": "w" }, "spec": {} });
         fake.state().objects.insert("/api/v1/nodes/w".into(), node);
-        for plane in planes {
+        for plane in control_planes {
             fake.node_is(plane, "True");
         }
         Ok(fake)

@@ -234,7 +234,7 @@ fn a_late_sample_does_not_explain_a_kubelet_that_was_silent_for_long() {
 /// An etcd that nobody upgraded.
 fn old_etcd(records: &mut [Record]) {
     versions(records, |state| {
-        state.planes.values_mut().for_each(|parts| _ = parts.insert(Component::Etcd, v("3.6.5")));
+        state.control_planes.values_mut().for_each(|parts| _ = parts.insert(Component::Etcd, v("3.6.5")));
     });
 }
 

@@ -82,10 +82,10 @@ fn a_part_that_changed_between_two_plans_fails_d1() {
     for bend in [
         |state: &mut seatrial::upgrade::State| state.coredns = Some(v("1.14.2")),
         |state: &mut seatrial::upgrade::State| {
-            state.planes.values_mut().for_each(|parts| _ = parts.insert(Component::Etcd, v("3.6.8")));
+            state.control_planes.values_mut().for_each(|parts| _ = parts.insert(Component::Etcd, v("3.6.8")));
         },
         |state: &mut seatrial::upgrade::State| {
-            _ = state.planes.values_mut().next().unwrap().remove(&Component::Etcd)
+            _ = state.control_planes.values_mut().next().unwrap().remove(&Component::Etcd)
         },
     ] {
         let mut records = told();
@@ -108,7 +108,7 @@ fn d1_compares_what_is_seen_after_the_preload_of_a_first_plan() {
     let Event::UpgradeStepEnded(ended) = &mut records[at].event else { unreachable!() };
     let state = ended.versions.as_mut().unwrap();
     for part in [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler] {
-        state.planes.values_mut().for_each(|parts| _ = parts.insert(part, v("1.35.4")));
+        state.control_planes.values_mut().for_each(|parts| _ = parts.insert(part, v("1.35.4")));
     }
     comes_out(&records, "D1", Conclusion::Failed);
 }

@@ -50,9 +50,9 @@ fn told(pods: &[Seen]) -> Story {
     }
     s.at = 90.0;
     s.add(Event::Marked { mark: STRETCH_END.into() });
-    let planes =
+    let control_planes =
         ["cp", "cp2"].map(|node| Seen(0.0, SYSTEM, node, "kube-apiserver", node, "Node", "a", "ready"));
-    for Seen(at, namespace, name, app, node, owner, template, is) in planes.iter().chain(pods) {
+    for Seen(at, namespace, name, app, node, owner, template, is) in control_planes.iter().chain(pods) {
         let uid = format!("{name}-{template}");
         let mut object = pod(namespace, name, app, &uid, node, owner, is);
         object["metadata"]["labels"]["pod-template-hash"] = json!(template);

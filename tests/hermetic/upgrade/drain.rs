@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rstest::rstest;
+use seatrial::cluster::ready::cordon::is_cordoned_by_us;
 use seatrial::deadline::Deadline;
 use seatrial::upgrade::step::DRAIN;
-use seatrial::upgrade::{UpgradeError, drain, is_cordoned_by_us, uncordon};
+use seatrial::upgrade::{UpgradeError, drain, uncordon};
 use serde_json::{Value, json};
 
 use super::refused::{Ground, ground};

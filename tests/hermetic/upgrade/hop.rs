@@ -42,7 +42,7 @@ async fn a_difference_from_the_plan_stops_the_upgrade_with_its_name() {
 async fn a_component_that_is_gone_after_a_step_stops_the_upgrade() {
     let ground = ground().await;
     let planned = |s: &mut seatrial::upgrade::State| {
-        s.planes.entry("cp2".into()).or_default().insert(Component::KubeScheduler, v("1.34.4"));
+        s.control_planes.entry("cp2".into()).or_default().insert(Component::KubeScheduler, v("1.34.4"));
     };
     let (ended, ..) = ground.hop("drain w", Duration::ZERO, planned).await;
     let text = chain(&ended.unwrap_err());
@@ -90,7 +90,7 @@ async fn an_api_that_does_not_answer_after_a_step_is_asked_again() {
 }
 
 /// kubeadm of the new release fails; `code` is what the node says of the fingerprint from before.
-async fn failing(code: i64) -> (UpgradeError, seatrial::upgrade::Entry) {
+async fn failing(code: i64) -> (UpgradeError, seatrial::cluster::JournalEntry) {
     const SAID: &str = "failed
 [upgrade/preflight] Running preflight checks
 error: error execution phase preflight: [preflight] Some fatal errors occurred:

@@ -162,7 +162,7 @@ fn seen(lies: bool, bend: impl Fn(usize, &mut State)) -> Found {
 
 /// Changes the parts of the control plane.
 fn plane(state: &mut State, bend: impl Fn(&mut BTreeMap<Component, Version>)) {
-    state.planes.values_mut().for_each(bend);
+    state.control_planes.values_mut().for_each(bend);
 }
 
 fn left_out(lies: bool) -> Found {

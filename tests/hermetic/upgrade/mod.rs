@@ -54,7 +54,7 @@ pub fn cluster(nodes: &[&str]) -> ClusterFacts {
         if !name.starts_with('w') {
             let parts =
                 Component::ALL.map(|c| (c, if c == Component::Etcd { v("3.6.5") } else { v("1.34.4") }));
-            state.planes.insert((*name).into(), parts.into());
+            state.control_planes.insert((*name).into(), parts.into());
         }
         for part in [&mut state.kubelets, &mut state.proxies, &mut state.kubectls] {
             part.insert((*name).into(), v("1.34.4"));

@@ -51,8 +51,8 @@ fn control_planes_come_before_kubelets_and_workers_one_after_another() {
     assert_eq!((hop.etcd, hop.coredns), (Some(v("3.6.6")), Some(v("1.13.1"))));
     let at = |title: &str| &hop.steps.iter().find(|s| s.title() == title).unwrap().after;
     let applied = at("apply cp");
-    assert_eq!(applied.planes["cp"][&Component::KubeApiserver], v("1.35.4"));
-    assert_eq!(applied.planes["cp"][&Component::Etcd], v("3.6.6"));
+    assert_eq!(applied.control_planes["cp"][&Component::KubeApiserver], v("1.35.4"));
+    assert_eq!(applied.control_planes["cp"][&Component::Etcd], v("3.6.6"));
     assert_eq!((applied.kubelets["cp"], applied.proxies["w2"]), (v("1.34.4"), v("1.35.4")));
     assert_eq!(at("kubelet w1").kubelets["w2"], v("1.34.4"));
     assert!(at("settle").kubelets.values().all(|k| *k == v("1.35.4")));
@@ -130,14 +130,14 @@ fn a_hop_that_was_begun_is_ended_before_the_next() {
 #[test]
 fn etcd_may_stay() {
     let plan = UpgradePlan::make(&three(), &releases(), v("1.35.4"), EtcdPolicy::Keep).unwrap();
-    assert_eq!(plan.hops[0].steps[1].after.planes["cp"][&Component::Etcd], v("3.6.5"));
+    assert_eq!(plan.hops[0].steps[1].after.control_planes["cp"][&Component::Etcd], v("3.6.5"));
 }
 
 #[test]
 fn one_can_stop_where_no_node_is_between_two_versions() {
     let plan = plan(&three(), "1.36.3").unwrap();
-    let planes = ["cp".to_owned()];
-    let stop = |name: &str| plan.stop_after(name, &planes);
+    let control_planes = ["cp".to_owned()];
+    let stop = |name: &str| plan.stop_after(name, &control_planes);
     assert_eq!(stop("control-plane"), Ok((v("1.35.4"), "uncordon cp".into())));
     assert_eq!(stop("w1"), Ok((v("1.35.4"), "uncordon w1".into())));
     assert_eq!(stop("preload"), Ok((v("1.35.4"), "preload".into())));
@@ -266,7 +266,7 @@ fn a_version_that_cannot_be_had_is_refused_with_the_reason() {
 #[test]
 fn etcd_and_coredns_are_held_against_what_the_new_kubeadm_names() {
     let mut facts = three();
-    facts.state.planes.get_mut("cp").unwrap().insert(Component::Etcd, v("3.7.0"));
+    facts.state.control_planes.get_mut("cp").unwrap().insert(Component::Etcd, v("3.7.0"));
     let text = refusal(&facts, "1.35.4").to_string();
     assert_eq!(text, "Kubernetes 1.35.4: etcd 3.7.0 cannot be downgraded to 3.6.6");
     assert!(UpgradePlan::make(&facts, &releases(), v("1.35.4"), EtcdPolicy::Keep).is_ok());
@@ -281,7 +281,7 @@ fn a_plan_says_what_it_could_not_check_yet() {
     let mut later = releases();
     later[3].etcd = None;
     let mut facts = three();
-    facts.state.planes.get_mut("cp").unwrap().insert(Component::Etcd, v("3.7.0"));
+    facts.state.control_planes.get_mut("cp").unwrap().insert(Component::Etcd, v("3.7.0"));
     let plan = UpgradePlan::make(&facts, &later, v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
     assert!(
         plan.warnings.iter().any(|w| w.starts_with("which etcd and CoreDNS 1.35.4 names")),
@@ -314,7 +314,7 @@ fn an_etcd_that_is_not_at_its_goal_is_brought_along_or_told(
     // `apply cp` has come to its end.
     let whole = make(&facts);
     facts.state = whole.hops[0].steps.iter().find(|s| s.title() == "apply cp").unwrap().after.clone();
-    let parts = facts.state.planes.get_mut("cp").unwrap();
+    let parts = facts.state.control_planes.get_mut("cp").unwrap();
     match etcd {
         Some(version) => _ = parts.insert(Component::Etcd, v(version)),
         None => _ = parts.remove(&Component::Etcd),
@@ -322,7 +322,7 @@ fn an_etcd_that_is_not_at_its_goal_is_brought_along_or_told(
     let plan = make(&facts);
     let titles: Vec<String> = plan.hops[0].steps.iter().map(|step| step.title()).collect();
     let last = &plan.hops[0].steps.last().unwrap().after;
-    let arrived = last.planes.values().all(|parts| parts.get(&Component::Etcd) == Some(&v("3.6.6")));
+    let arrived = last.control_planes.values().all(|parts| parts.get(&Component::Etcd) == Some(&v("3.6.6")));
     assert!(arrived || plan.warnings.iter().any(|w| w.contains("etcd")), "{titles:?} {:?}", plan.warnings);
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use seatrial::client::Client;
+use seatrial::cluster::{Cluster, JournalEntry, THREE};
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::image::Artefacts;
@@ -13,7 +14,7 @@ use seatrial::node::{Node, OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 use seatrial::upgrade::step::{APPLY, DRAIN, Step};
 use seatrial::upgrade::{
-    self, ClusterFacts, Ending, EtcdPolicy, Journal, State, Told, Upgrade, UpgradeError, UpgradePlan,
+    self, ClusterFacts, Ending, EtcdPolicy, Journal, State, Upgrade, UpgradeError, UpgradeEvent, UpgradePlan,
     Upgrading,
 };
 use serde_json::{Value, json};
@@ -122,11 +123,24 @@ fn budget(expected: i32, healthy: i32) -> Value {
 }
 
 impl Ground {
+    fn cluster(&self) -> Cluster {
+        Cluster {
+            name: "c".into(),
+            topology: THREE.read().unwrap(),
+            kubernetes: "1.34.4".into(),
+            image: "node:1".into(),
+            dir: self.dir.path().into(),
+            kubeconfig: self.dir.path().join("kubeconfig"),
+            nodes: self.nodes.clone(),
+            load_balancer: None,
+            engine: self.engine.clone(),
+        }
+    }
+
     /// The cluster as it is now.
     pub async fn facts(&self) -> ClusterFacts {
         let deadline = Deadline::after(Duration::from_secs(20));
-        let looked = upgrade::facts("c", &self.engine, &self.client, &self.nodes, BTreeSet::new(), deadline);
-        looked.await.unwrap()
+        upgrade::facts(&self.cluster(), &self.client, BTreeSet::new(), deadline).await.unwrap()
     }
 
     /// Every reason not to begin, as the cluster is now; none where it is planned.
@@ -142,37 +156,36 @@ impl Ground {
         title: &str,
         arrival: Duration,
         after: impl FnOnce(&mut State),
-    ) -> (Result<Ending, UpgradeError>, upgrade::Entry, Option<(Result<Value, String>, Option<State>)>) {
+    ) -> (Result<Ending, UpgradeError>, JournalEntry, Option<(Result<Value, String>, Option<State>)>) {
         let (facts, to) = (self.facts().await, v("1.35.4"));
         let mut plan = UpgradePlan::make(&facts, &releases(), to, EtcdPolicy::Upgrade).unwrap();
         let hop = &mut plan.hops[0];
         hop.steps.retain(|s| s.title() == title);
         hop.steps[0].after = facts.state.clone();
         after(&mut hop.steps[0].after);
-        let progress = Progress::silent();
-        let work = Upgrade {
-            engine: &self.engine,
-            client: &self.client,
-            nodes: &self.nodes,
-            dir: self.dir.path(),
-            progress: &progress,
-            drain: self.drain,
-            arrival,
-        };
         let ends = Mutex::new(None);
-        let watcher = |told: Told<'_>| {
-            if let Told::Ended { result, seen, .. } = told {
+        let watcher = |event: UpgradeEvent<'_>| {
+            if let UpgradeEvent::Ended { result, seen, .. } = event {
                 *ends.lock().unwrap() = Some((result, seen.cloned()));
             }
             None
         };
-        let ended = work.hop(&plan, &plan.hops[0], &facts, &artefacts(&[]), None, &watcher).await;
-        let entry = Journal::read(self.dir.path()).unwrap().unwrap();
+        let (cluster, progress) = (self.cluster(), Progress::silent());
+        let work = Upgrade {
+            cluster: &cluster,
+            client: &self.client,
+            progress: &progress,
+            watcher: &watcher,
+            drain: self.drain,
+            arrival,
+        };
+        let ended = work.hop(&plan, &facts, &artefacts(&[]), None).await;
+        let entry = JournalEntry::read(self.dir.path()).unwrap().unwrap();
         (ended, entry, ends.into_inner().unwrap())
     }
 
     /// Runs one step on one node, and gives its error and what the journal says then.
-    async fn fails(&self, step: &dyn Step, node: &str, images: &[&str]) -> (UpgradeError, upgrade::Entry) {
+    async fn fails(&self, step: &dyn Step, node: &str, images: &[&str]) -> (UpgradeError, JournalEntry) {
         let deadline = Deadline::after(Duration::from_secs(20));
         let (ended, entry) = self.run(step, node, images, deadline).await;
         (ended.expect_err("it came to its end"), entry)
@@ -185,7 +198,7 @@ impl Ground {
         node: &str,
         images: &[&str],
         deadline: Deadline,
-    ) -> (Result<Value, UpgradeError>, upgrade::Entry) {
+    ) -> (Result<Value, UpgradeError>, JournalEntry) {
         let to = v("1.35.4");
         let journal = Journal::begin(self.dir.path(), v("1.34.4"), to, to, EtcdPolicy::Upgrade).unwrap();
         let artefacts = artefacts(images);

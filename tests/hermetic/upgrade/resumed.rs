@@ -24,7 +24,7 @@ fn unnoted() -> ClusterFacts {
 #[test]
 fn an_apply_that_did_not_note_the_version_is_done_again() {
     let mut facts = cluster(&["cp", "cp2", "cp3", "w1"]);
-    for (component, version) in facts.state.planes.get_mut("cp").unwrap() {
+    for (component, version) in facts.state.control_planes.get_mut("cp").unwrap() {
         *version = if *component == Component::Etcd { v("3.6.6") } else { v("1.35.4") };
     }
     let resumed = plan(&facts, "1.35.4");
@@ -44,19 +44,19 @@ fn a_component_that_is_not_seen_is_not_done() {
     for unseen in [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler] {
         let mut facts = unnoted();
         facts.state.config = Some(v("1.35.4"));
-        facts.state.planes.get_mut("cp2").unwrap().remove(&unseen);
+        facts.state.control_planes.get_mut("cp2").unwrap().remove(&unseen);
         let plan = plan(&facts, "1.35.4");
         assert_eq!(titles(&plan), ["preload", "configure cp2", "settle"], "{unseen}");
         let after = &plan.hops[0].steps.last().unwrap().after;
-        assert_eq!(after.planes["cp2"][&unseen], v("1.35.4"), "{unseen} is to be there afterwards");
+        assert_eq!(after.control_planes["cp2"][&unseen], v("1.35.4"), "{unseen} is to be there afterwards");
     }
     // Nothing at all is seen of a control plane.
     let mut facts = cluster(&["cp", "cp2", "cp3", "w1"]);
-    facts.state.planes.remove("cp2");
+    facts.state.control_planes.remove("cp2");
     let plan = plan(&facts, "1.35.4");
     let steps = &plan.hops[0].steps;
     assert_eq!(titles(&plan)[..4], ["preload", "apply cp", "configure cp2", "configure cp3"]);
-    assert_eq!(steps[2].after.planes["cp2"].len(), Component::ALL.len());
+    assert_eq!(steps[2].after.control_planes["cp2"].len(), Component::ALL.len());
     // kubeadm changes kube-proxy with the last control plane.
     assert_eq!([1, 2, 3].map(|i| steps[i].after.proxies["w1"]), [v("1.34.4"), v("1.34.4"), v("1.35.4")]);
     assert_eq!([0, 1].map(|i| steps[i].after.config), [Some(v("1.34.4")), Some(v("1.35.4"))]);
@@ -88,7 +88,7 @@ fn a_dns_that_stayed_behind_is_brought_along() {
 /// What is refused or told of an upgrade from 1.33 with this etcd to 1.34 with etcd 3.6.5.
 fn from_etcd(nodes: &[&str], etcd: &str, policy: EtcdPolicy) -> Result<UpgradePlan, Vec<Refusal>> {
     let mut facts = cluster(nodes);
-    for (component, version) in facts.state.planes.values_mut().flatten() {
+    for (component, version) in facts.state.control_planes.values_mut().flatten() {
         *version = v(if *component == Component::Etcd { etcd } else { "1.33.13" });
     }
     for part in [&mut facts.state.kubelets, &mut facts.state.proxies, &mut facts.state.kubectls] {

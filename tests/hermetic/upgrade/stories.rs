@@ -54,7 +54,7 @@ fn state() -> Value {
     let mut state = cluster(&["cp", "w1", "w2"]).state;
     state.kubectls.clear();
     let new = v("1.35.4");
-    for (component, version) in state.planes.get_mut("cp").unwrap() {
+    for (component, version) in state.control_planes.get_mut("cp").unwrap() {
         *version = if *component == seatrial::upgrade::Component::Etcd { v("3.6.6") } else { new };
     }
     state.proxies.values_mut().for_each(|v| *v = new);

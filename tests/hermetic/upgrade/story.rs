@@ -454,7 +454,7 @@ fn stretch(s: &mut Story, plan: &PlannedUpgrade, forbidden: Option<&str>, wrong:
                 .map_or(seen, |s| s.after.clone());
         }
         if wrong.stale {
-            for parts in seen.planes.values_mut() {
+            for parts in seen.control_planes.values_mut() {
                 parts.values_mut().for_each(|v| *v = super::v("1.34.4"));
             }
         }

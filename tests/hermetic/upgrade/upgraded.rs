@@ -47,7 +47,7 @@ fn state(wrong: Wrong) -> State {
         return state;
     }
     let new = v("1.35.4");
-    for (component, version) in state.planes.get_mut("cp").unwrap() {
+    for (component, version) in state.control_planes.get_mut("cp").unwrap() {
         *version = if *component == Component::Etcd { v("3.6.6") } else { new };
     }
     state.proxies.values_mut().for_each(|v| *v = new);
@@ -60,7 +60,7 @@ fn state(wrong: Wrong) -> State {
         state.kubelets.insert("w2".into(), v("1.36.3"));
     }
     if wrong.unlike {
-        let plane = state.planes.get_mut("cp").unwrap();
+        let plane = state.control_planes.get_mut("cp").unwrap();
         plane.insert(Component::Etcd, v("3.6.5"));
         plane.remove(&Component::KubeScheduler);
         state.coredns = None;

@@ -1,0 +1,117 @@
+//! Deletes a cluster.
+
+use jiff::Timestamp;
+
+use super::clusters::Clusters;
+use super::lease::lock::{Access, Entering, LockFiles};
+use super::provision::kind::Kind;
+use super::state::record::{Record, remove_dir};
+use super::state::{ClusterState, holds};
+use super::{ClusterError, state};
+use crate::deadline::Deadline;
+use crate::engine::Container;
+
+/// Whether [`Clusters::delete`] removes what this state folder did not record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// No: it is refused, and so is a cluster with containers that seatrial did not make.
+    No,
+    /// No, and one that somebody asked for with [`Clusters::up`], or that holds what is not seatrial's, is spared. Asked under
+    /// the lock that keeps everybody else out.
+    Spare,
+    /// Yes, if it was made from a node image of seatrial's, and its owner, where that can be seen from here, does
+    /// not use it. Containers in it that were not stay. Files of a cluster on another engine are forgotten; its
+    /// containers stay there.
+    Yes,
+}
+
+/// What is removed of a cluster, and what is not.
+struct Removal {
+    network: bool,
+    /// The ids and the names of containers that seatrial did not make.
+    spared: Vec<String>,
+    strangers: Vec<String>,
+    /// The lock of its owner.
+    theirs: Option<Entering>,
+}
+
+impl Clusters {
+    /// Removes a cluster once nobody uses it.
+    ///
+    /// # Errors
+    /// [`ClusterError::Unknown`] when there is nothing of it, [`ClusterError::Lock`] when it is used
+    /// until the deadline, [`ClusterError::NotOurs`], [`ClusterError::Elsewhere`] without force.
+    pub async fn delete(&self, name: &str, force: Force, deadline: Deadline) -> Result<(), ClusterError> {
+        let task = format!("remove cluster {name}");
+        // Before the lock: a name that means nothing must leave no files.
+        drop(self.removal(name, force).await?);
+        self.progress.task(&task, self.deleted(name, force, deadline, &task)).await
+    }
+
+    async fn deleted(
+        &self,
+        name: &str,
+        force: Force,
+        deadline: Deadline,
+        task: &str,
+    ) -> Result<(), ClusterError> {
+        let (settings, progress) = (&self.settings, &self.progress);
+        let files = LockFiles::new(&settings.state, name);
+        let detail = |text: &str| progress.detail(task, &format!("waiting: {text}"));
+        let entering = files.enter(Access::Exclusive, &self.holder, deadline, detail).await?;
+        let (entering, removal) = entering.with(self.removal(name, force).await)?;
+        let Removal { network, spared, strangers, theirs } = removal;
+        if force == Force::Spare {
+            let found = state::look(self, name).await?;
+            if let Some(whose) = holds::whose(self, &found).await {
+                entering.leave();
+                let why = "it may go".into();
+                return Err(ClusterError::Kept { name: name.into(), why, whose });
+            }
+        }
+        let kind = Kind { clusters: self };
+        let dir = settings.cluster_dir(name);
+        if Record::read(&dir).is_some_and(|r| !r.complete) {
+            kind.settle(name, deadline, |text| progress.detail(task, text)).await?;
+        }
+        let stays = kind.delete(name, network, &spared).await?;
+        remove_dir(&dir)?;
+        if let Some(stays) = stays {
+            progress.say(&format!("{name}: {stays}"));
+        }
+        for stranger in strangers {
+            let hint = format!("if nobody needs it: docker rm --force {stranger}");
+            progress.say(&format!("{name}: seatrial did not make {stranger}, so it stays; {hint}"));
+        }
+        theirs.into_iter().for_each(Entering::leave);
+        Ok(entering.remove()?)
+    }
+
+    /// What a removal takes away now, unless it is refused.
+    async fn removal(&self, name: &str, force: Force) -> Result<Removal, ClusterError> {
+        let found = match force {
+            Force::Yes => state::look_past(self, name).await?,
+            Force::No | Force::Spare => state::look(self, name).await?,
+        };
+        if !found.strangers.is_empty() && found.strangers.len() == found.containers.len() {
+            return Err(found.not_ours());
+        }
+        let is_stranger = |c: &&Container| found.strangers.contains(&c.name);
+        let spared = found.containers.iter().filter(is_stranger).map(|c| c.id.clone()).collect();
+        let theirs = match found.state(None, Timestamp::now()) {
+            ClusterState::Foreign(owner) if force != Force::Yes => {
+                return Err(ClusterError::Elsewhere { name: name.into(), owner });
+            }
+            ClusterState::Foreign(_) => found.locked_out()?,
+            ClusterState::Absent if !state::has_dir(&self.settings.state, name) => {
+                return Err(ClusterError::Unknown { name: name.into() });
+            }
+            _ if force != Force::Yes && !found.added().is_empty() => {
+                let owner = format!("seatrial did not make {}", found.added().join(", "));
+                return Err(ClusterError::Elsewhere { name: name.into(), owner });
+            }
+            _ => None,
+        };
+        Ok(Removal { network: found.has_network(), spared, strangers: found.strangers, theirs })
+    }
+}

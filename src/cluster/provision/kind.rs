@@ -1,0 +1,379 @@
+//! Clusters made and removed by the `kind` program, with a kubeconfig of our own: the user's is
+//! never touched.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::wanted::Wanted;
+use crate::cluster::state::record::{Record, remove_dir, write_private};
+use crate::cluster::{ClusterError, Clusters, role};
+use crate::deadline::Deadline;
+use crate::engine::Container;
+use crate::exec::{Exec, ExecError};
+use crate::kubernetes::kubeadm_output;
+use crate::node::{CLUSTER_LABEL, Role};
+use crate::sanitise;
+
+/// The `kind` program and the engine that it works on.
+#[derive(Debug)]
+pub(crate) struct Kind<'a> {
+    pub clusters: &'a Clusters,
+}
+
+/// Time to remove a cluster.
+const DELETE: Duration = Duration::from_secs(180);
+/// kind starts all containers at once and gives up at the first that fails; the others still come.
+const LATE_CONTAINERS: Duration = Duration::from_secs(5);
+/// What kind says of a name that is taken.
+const ALREADY: &str = "already exist for a cluster with the name";
+/// How kind's error begins, and the output of the command that failed.
+const ERROR: &str = "ERROR: ";
+const OUTPUT: &str = "Command Output: ";
+/// How often the creation lock is tried, and late containers are looked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+impl Kind<'_> {
+    /// Creates the cluster. Nothing of that name may exist. kind itself waits for no node to be
+    /// ready; see [`crate::cluster::ready`]. `lock` is that of [`Kind::creation_lock`].
+    ///
+    /// # Errors
+    /// [`ClusterError::Create`] with a folder of evidence; then nothing is left of the cluster.
+    ///
+    /// # Cancellation
+    /// kind is killed with its children, and containers stay behind: the cluster's record is not
+    /// complete, so the next holder removes them. When this process is killed, kind goes on to
+    /// its end; the next creation waits for that.
+    pub async fn create(
+        &self,
+        wanted: &Wanted,
+        lock: File,
+        deadline: Deadline,
+        mut detail: impl FnMut(&str) + Send,
+    ) -> Result<(), ClusterError> {
+        let dir = &self.dir(&wanted.name);
+        let (config, kubeconfig) = (dir.join("kind.yaml"), dir.join("kubeconfig"));
+        write_private(&config, wanted.topology.yaml().as_bytes())
+            .map_err(|e| ClusterError::file("write", &config, e))?;
+        let _ = std::fs::remove_file(&kubeconfig);
+        let exec = self
+            .command(["create", "cluster", "--retain", "--name", &wanted.name])
+            .args(["--image", &wanted.image])
+            .arg("--config")
+            .arg(&config)
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .holding(lock);
+        let exec = match wanted.topology.control_planes() {
+            ..=1 => exec,
+            // The engine gives the lowest free address of a network to whoever starts. Where nobody
+            // else is in it, a control plane that was down gets its own again, and etcd's members
+            // know each other by that.
+            _ => exec.env("KIND_EXPERIMENTAL_DOCKER_NETWORK", &wanted.name),
+        };
+        // kind also prints warnings and advice; its steps have bullets.
+        let show = |line: &str| {
+            if let Some(begun) = line.trim_start().strip_prefix('•') {
+                detail(step(begun));
+            }
+        };
+        let error = match exec.run_with(deadline, show).await {
+            Ok(_) => return Ok(()),
+            // kind looks before it makes anything: these are somebody else's.
+            Err(error) if output(&error).contains(ALREADY) => {
+                remove_dir(dir)?;
+                let owner = "somebody else made it a moment ago".into();
+                return Err(ClusterError::Elsewhere { name: wanted.name.clone(), owner });
+            }
+            Err(source @ ExecError::Start { .. }) => {
+                return Err(ClusterError::Kind { doing: "create", name: wanted.name.clone(), source });
+            }
+            Err(error) => error,
+        };
+        detail("failed: collecting evidence");
+        Err(self.give_up(wanted, reason(&error), &output(&error)).await?)
+    }
+
+    /// Waits until no creation is under way, also none of a process that was killed.
+    ///
+    /// # Errors
+    /// [`ClusterError::Late`].
+    pub async fn settle(
+        &self,
+        name: &str,
+        deadline: Deadline,
+        mut detail: impl FnMut(&str),
+    ) -> Result<(), ClusterError> {
+        self.creation_lock(name, deadline, &mut detail).await.map(drop)
+    }
+
+    /// Whether kind creates a cluster right now.
+    pub fn is_creating(&self) -> bool {
+        let lock = File::open(self.clusters.settings.state.join("create.lock"));
+        lock.is_ok_and(|f| matches!(f.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
+    /// Collects the evidence of a cluster that kind made but that did not get ready, and removes
+    /// it. Gives the error for the caller.
+    ///
+    /// # Errors
+    /// Those of the removal.
+    pub async fn failed(&self, wanted: &Wanted, error: &ClusterError) -> Result<ClusterError, ClusterError> {
+        let text = error.to_string();
+        self.give_up(wanted, text.clone(), &text).await
+    }
+
+    async fn give_up(
+        &self,
+        wanted: &Wanted,
+        reason: String,
+        output: &str,
+    ) -> Result<ClusterError, ClusterError> {
+        let evidence = self.evidence(wanted, output).await?;
+        let network = wanted.topology.control_planes() > 1;
+        self.remove(&wanted.name, network, LATE_CONTAINERS, &[]).await?;
+        remove_dir(&self.dir(&wanted.name))?;
+        let reason = sanitise::line(&self.clusters.settings.secrets.hide(&reason));
+        Ok(ClusterError::Create { name: wanted.name.clone(), reason, evidence })
+    }
+
+    /// Removes a cluster's containers with their volumes, and its own `network` where it has one. A cluster that
+    /// is not there is no error. The caller has made sure that it is ours, or was told to remove it by name.
+    /// Containers with these ids are spared, and the network that one of them is in. Gives what is to be said of a
+    /// network that stays since somebody else uses it.
+    ///
+    /// # Errors
+    /// [`ClusterError::Kind`], [`ClusterError::Engine`].
+    pub async fn delete(
+        &self,
+        name: &str,
+        network: bool,
+        spared: &[String],
+    ) -> Result<Option<String>, ClusterError> {
+        // A kind whose seatrial was killed fails at its next step once its containers are gone. The engine goes on
+        // with what a kind that was killed had asked for.
+        let begun =
+            self.is_creating() || Record::read(&self.dir(name)).is_some_and(|record| !record.complete);
+        let quiet = if begun { LATE_CONTAINERS } else { Duration::ZERO };
+        self.remove(name, network, quiet, spared).await
+    }
+
+    /// Removes containers until none was seen for `quiet`, then the cluster's own network.
+    async fn remove(
+        &self,
+        name: &str,
+        network: bool,
+        quiet: Duration,
+        spared: &[String],
+    ) -> Result<Option<String>, ClusterError> {
+        let dir = self.dir(name);
+        let deadline = Deadline::after(DELETE);
+        let exec = self
+            .command(["delete", "cluster", "--name", name, "--kubeconfig"])
+            // kind makes the kubeconfig's folder, which may be gone for good.
+            .arg(if dir.is_dir() { dir.join("kubeconfig") } else { PathBuf::from("/dev/null") });
+        // kind spares nothing.
+        let by_kind = if spared.is_empty() { exec.run(deadline).await.err() } else { None };
+        let mut shared = false;
+        let mut since = Deadline::after(quiet);
+        loop {
+            let mut left = self.clusters.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
+            left.retain(|c| {
+                let stays = spared.contains(&c.id);
+                shared |= stays && c.networks.iter().any(|n| n == name);
+                !stays
+            });
+            // The nodes say whose the load balancer is: it goes before them.
+            left.sort_by_key(|c| role(c) != Role::LoadBalancer);
+            for container in &left {
+                // By its id: another one may have its name meanwhile.
+                self.clusters.engine.remove(&container.id).await?;
+                since = Deadline::after(quiet);
+            }
+            if left.is_empty() && since.is_over() {
+                break;
+            }
+            if deadline.is_over() {
+                let (name, waited) = (name.into(), deadline.waited());
+                return Err(ClusterError::Late { doing: "delete", name, waited });
+            }
+            deadline.pause(LOOK).await;
+        }
+        // Nothing is left, so what kind had to say does not matter.
+        drop(by_kind);
+        if !network || shared {
+            return Ok(None);
+        }
+        self.remove_network(name, deadline).await
+    }
+
+    /// Removes the cluster's own network. Containers that were removed may be in it for a moment. Where somebody else
+    /// put one into it, it stays, as the engine wants it; gives what is to be said of that.
+    async fn remove_network(&self, name: &str, deadline: Deadline) -> Result<Option<String>, ClusterError> {
+        loop {
+            let Err(error) = self.clusters.engine.remove_network(name).await else { return Ok(None) };
+            let mut users = self.clusters.engine.containers(&[]).await?;
+            users.retain(|c| c.networks.iter().any(|network| network == name));
+            let is_strange =
+                |c: &Container| c.labels.get(CLUSTER_LABEL).is_none_or(|cluster| cluster != name);
+            if !users.is_empty() && users.iter().all(is_strange) {
+                let users = users.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+                let users = sanitise::line(&users);
+                return Ok(Some(format!(
+                    "seatrial did not make {users}, so network {name} stays; once nobody needs it: docker network rm {name}"
+                )));
+            }
+            if deadline.is_over() {
+                return Err(error.into());
+            }
+            deadline.pause(LOOK).await;
+        }
+    }
+
+    /// One creation at a time per state folder: creations side by side race for docker's network and are slower than
+    /// one after the other. The lock is handed to kind, which keeps it for as long as it lives.
+    ///
+    /// # Errors
+    /// [`ClusterError::Late`].
+    pub async fn creation_lock(
+        &self,
+        name: &str,
+        deadline: Deadline,
+        detail: &mut impl FnMut(&str),
+    ) -> Result<File, ClusterError> {
+        let path = self.clusters.settings.state.join("create.lock");
+        locked(&path, name, deadline, || detail("waiting: another cluster is being created")).await
+    }
+
+    fn dir(&self, name: &str) -> PathBuf {
+        self.clusters.settings.cluster_dir(name)
+    }
+
+    pub fn command<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Exec {
+        Exec::new(self.clusters.settings.kind.as_os_str())
+            .args(args)
+            // Docker is what we move the nodes with; kind would take whatever it finds first.
+            .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+            // Its docker program would take the context that is the current one by now.
+            .env("DOCKER_HOST", self.clusters.engine.host())
+    }
+}
+
+/// Takes a lock that one creation has at a time; `waits` is called once where another has it.
+pub(crate) async fn locked(
+    path: &Path,
+    name: &str,
+    deadline: Deadline,
+    mut waits: impl FnMut(),
+) -> Result<File, ClusterError> {
+    let lock = File::options().create(true).truncate(false).write(true).read(true).open(path);
+    let lock = lock.map_err(|e| ClusterError::file("open", path, e))?;
+    let mut said = false;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(std::fs::TryLockError::Error(e)) => return Err(ClusterError::file("lock", path, e)),
+            Err(std::fs::TryLockError::WouldBlock) if deadline.is_over() => {
+                let (name, waited) = (name.into(), deadline.waited());
+                let doing = "wait for another creation before that of";
+                return Err(ClusterError::Late { doing, name, waited });
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                if !std::mem::replace(&mut said, true) {
+                    waits();
+                }
+                deadline.pause(LOOK).await;
+            }
+        }
+    }
+}
+
+/// kind's line without its bullet: ` • Preparing nodes 📦 📦 ...` becomes `Preparing nodes`.
+fn step(line: &str) -> &str {
+    let line = line.trim_start_matches([' ', '•', '✓', '✗']);
+    let end = line.find(|c: char| !c.is_ascii()).unwrap_or(line.len());
+    line[..end].trim_end_matches([' ', '.'])
+}
+
+fn output(error: &ExecError) -> String {
+    match error {
+        ExecError::Failed { stdout, stderr, status, .. } => {
+            format!("{stdout}{stderr}\nended with {status}\n")
+        }
+        ExecError::Timeout { stderr, waited, .. } => {
+            format!("{stderr}\nkilled after {:.1} s\n", waited.as_secs_f64())
+        }
+        ExecError::Start { .. } => error.to_string(),
+    }
+}
+
+/// Every line of kind's error: what kind was doing, and what the command said that failed, of kubeadm's output its
+/// error. Never the Go stack below it.
+fn reason(error: &ExecError) -> String {
+    let text = match error {
+        ExecError::Timeout { waited, stderr, .. } => {
+            let last = stderr.lines().rev().map(step).find(|l| !l.is_empty()).unwrap_or("no output");
+            return format!("kind was not done after {:.1} s; last: {last}", waited.as_secs_f64());
+        }
+        ExecError::Failed { stderr, .. } => stderr,
+        ExecError::Start { .. } => return error.to_string(),
+    };
+    let mut lines: Vec<&str> = kubeadm_output::said(text).skip_while(|l| !l.starts_with(ERROR)).collect();
+    let Some(first) = lines.first_mut() else { return crate::exec::tail(text) };
+    *first = first.strip_prefix("ERROR: failed to create cluster: ").unwrap_or(&first[ERROR.len()..]);
+    let errors = kubeadm_output::errors(text);
+    if let (false, Some(output)) = (errors.is_empty(), lines.iter().position(|l| l.starts_with(OUTPUT))) {
+        // kubeadm tells of each of its steps; why it failed comes last.
+        lines.truncate(output);
+        lines.extend(errors);
+    }
+    kubeadm_output::joined(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_shown_without_its_ornaments() {
+        assert_eq!(step(" • Preparing nodes 📦 📦 📦   ..."), "Preparing nodes");
+        assert_eq!(step(" ✓ Starting control-plane 🕹️"), "Starting control-plane");
+        assert_eq!(step("Creating cluster \"x\" ..."), "Creating cluster \"x\"");
+    }
+
+    #[tokio::test]
+    async fn the_reason_is_every_line_of_the_error_without_the_stack() {
+        let failed = async |stderr: &str| {
+            let exec = Exec::new("sh").args(["-c", "cat >&2; exit 1"]).stdin(stderr);
+            reason(&exec.run(Deadline::after(Duration::from_secs(5))).await.unwrap_err())
+        };
+        let kubeadm = "\
+ERROR: failed to create cluster: failed to init node with kubeadm: command \"docker exec n kubeadm init\" failed with error: exit status 1
+Command Output: I1124 initconfiguration.go:260] loading configuration
+error: error execution phase wait-control-plane: the kubelet is not healthy
+To see the stack trace of this error execute with --v=5 or higher
+\tsigs.k8s.io/kind/main.go:12
+";
+        assert_eq!(
+            failed(kubeadm).await,
+            "failed to init node with kubeadm: command \"docker exec n kubeadm init\" failed with error: exit status 1 | \
+             error: error execution phase wait-control-plane: the kubelet is not healthy",
+        );
+        let cni = "ERROR: failed to create cluster: failed to read CNI manifest: command \"cat\" failed with error: exit status 126\n";
+        assert_eq!(
+            failed(cni).await,
+            "failed to read CNI manifest: command \"cat\" failed with error: exit status 126",
+        );
+        let network = "\
+Creating cluster \"x\" ...
+ERROR: failed to create cluster: failed to ensure docker network: command \"docker network create kind\" failed with error: exit status 1
+Command Output: Error response from daemon: all predefined address pools have been fully subnetted
+";
+        assert_eq!(
+            failed(network).await,
+            "failed to ensure docker network: command \"docker network create kind\" failed with error: exit status 1 | \
+             Command Output: Error response from daemon: all predefined address pools have been fully subnetted",
+        );
+        assert_eq!(failed("odd\n").await, "odd");
+    }
+}

@@ -1,0 +1,101 @@
+//! Cordons: which nodes take no pods because seatrial drained them.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use crate::client::Client;
+use crate::deadline::Deadline;
+use crate::manifest::FIELD_MANAGER;
+
+/// Annotation of a node that [`cordon`] cordoned.
+const CORDONED: &str = "dev.seatrial.cordoned";
+/// Pause after an error of the API that passes.
+pub(crate) const SOON: Duration = Duration::from_millis(500);
+
+/// Cordons the node; false where somebody else has done so: then it is not ours to open.
+pub(crate) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> kube::Result<bool> {
+    let nodes = Api::<Node>::all(client.unary.clone());
+    let close = async || {
+        let found = nodes.get(node).await?;
+        if found.spec.as_ref().and_then(|s| s.unschedulable) == Some(true) {
+            return Ok(is_cordoned_by_us(&found));
+        }
+        let closed = json!({
+            "metadata": {
+                "resourceVersion": found.metadata.resource_version,
+                "annotations": {CORDONED: "drain"},
+            },
+            "spec": {"unschedulable": true},
+        });
+        nodes.patch(node, &as_ourselves(), &Patch::Merge(closed)).await.map(|_| true)
+    };
+    patient(deadline, close).await
+}
+
+/// Opens the node for pods. A node that somebody else cordoned stays so.
+///
+/// # Errors
+/// [`kube::Error`] when the API does not allow it, or does not answer in time.
+pub(crate) async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> kube::Result<()> {
+    let nodes = Api::<Node>::all(client.unary.clone());
+    let open = async || {
+        let found = nodes.get(node).await?;
+        if !is_cordoned_by_us(&found) {
+            return Ok(());
+        }
+        let open = json!({
+            "metadata": {
+                "resourceVersion": found.metadata.resource_version,
+                "annotations": {CORDONED: null},
+            },
+            "spec": {"unschedulable": null},
+        });
+        nodes.patch(node, &as_ourselves(), &Patch::Merge(open)).await.map(drop)
+    };
+    patient(deadline, open).await
+}
+
+/// Whether a drain of seatrial's cordoned the node. One that was cordoned before is somebody else's.
+pub fn is_cordoned_by_us(node: &Node) -> bool {
+    // The API server says who set the field last (KEP-555, managedFields).
+    let sets = |fields: &FieldsV1| fields.0.pointer("/f:spec/f:unschedulable").is_some();
+    let theirs = |entry: &ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(sets) && entry.manager.as_deref() != Some(FIELD_MANAGER)
+    };
+    node.annotations().contains_key(CORDONED) && !node.managed_fields().iter().any(theirs)
+}
+
+fn as_ourselves() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
+}
+
+/// Asks again while the API server does not answer: it may be restarting.
+pub(crate) async fn patient<T, F>(deadline: Deadline, ask: impl Fn() -> F) -> kube::Result<T>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    loop {
+        match ask().await {
+            Err(error) if !deadline.is_over() => {
+                let passes = match &error {
+                    // Right after a start its rules are not all there.
+                    kube::Error::Api(status) => {
+                        // 409: somebody changed the object between a look and the change.
+                        matches!(status.code, 403 | 409 | 429) || status.code >= 500
+                    }
+                    _ => true,
+                };
+                if !passes {
+                    return Err(error);
+                }
+                deadline.pause(SOON).await;
+            }
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What dead processes left open in a cluster: faults, and the namespaces and folders of their stories.
+
+use std::time::Duration;
+
+use super::decision::Facts;
+use crate::cluster::lease::lock::Access;
+use crate::cluster::provision::wanted::Wanted;
+use crate::cluster::provision::{Provisioner, heal_text};
+use crate::cluster::state::{ClusterState, upgrade};
+use crate::cluster::{ClusterError, Clusters};
+use crate::deadline::Deadline;
+use crate::manifest::{HostFolder, LeftNamespace, Leftover, RUN_LABEL, TestNamespace};
+use crate::node::{Node, Role};
+
+/// Time for a cluster to be healed and ready again, and for what dead stories left to go.
+const MEND: Duration = Duration::from_secs(600);
+/// Time for the namespaces among it.
+const LEFT: Duration = Duration::from_secs(180);
+
+/// A cluster that somebody has to himself, and what is to be mended in it.
+pub(crate) struct Mending<'a> {
+    pub clusters: &'a Clusters,
+    pub name: &'a str,
+}
+
+impl Mending<'_> {
+    /// Heals the open faults, and nothing else.
+    pub async fn faults(&self) -> Result<(), ClusterError> {
+        let wanted = Wanted::of(&self.clusters.settings, self.name)?;
+        self.heal(&self.provisioner(&wanted)).await
+    }
+
+    /// Heals what dead processes left open, as a lease does, until the cluster is ready again, and removes what their
+    /// stories left. A cluster that is not whole, or whose upgrade is in the middle of a step, is healed only: it
+    /// cannot be asked to be ready. Gives a sentence for each thing of seatrial's that is still there.
+    pub async fn whole(&self, facts: &Facts, unclean: bool) -> Result<Vec<String>, ClusterError> {
+        let Self { clusters: Clusters { settings, progress, .. }, name } = self;
+        let wanted = Wanted::of(settings, name)?;
+        let provisioner = self.provisioner(&wanted);
+        let half = match upgrade::usable(settings, name) {
+            Err(_) => Some(upgrade::unfinished(settings, name).unwrap_or_default()),
+            Ok(()) if facts.state != ClusterState::Complete => Some("it is not whole".into()),
+            Ok(()) => None,
+        };
+        if let Some(half) = half {
+            self.heal(&provisioner).await?;
+            return Ok(vec![format!("nothing else is looked at: {half}")]);
+        }
+        provisioner.there().await?;
+        let made = provisioner.reuse(unclean).await?;
+        let client = made.cluster.client().await?;
+        let failed = |source| ClusterError::Left { name: (*name).into(), source };
+        let deadline = provisioner.deadline;
+        let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
+        let say = |text: &str| progress.say(&format!("{name}: {text}"));
+        let mut stays = still_there(left.map_err(|e| failed(e.into()))?.into_iter().map(in_words), say);
+        // After the namespaces: a folder belongs to one that is gone.
+        let nodes: Vec<&Node> = made.cluster.nodes.iter().filter(|n| n.role != Role::LoadBalancer).collect();
+        let swept = HostFolder::sweep(&client, &nodes, deadline.at_most(LEFT)).await;
+        stays.extend(still_there(swept.map_err(|e| failed(e.into()))?, say));
+        Ok(stays)
+    }
+
+    fn provisioner<'a>(&'a self, wanted: &'a Wanted) -> Provisioner<'a> {
+        let Self { clusters, name } = *self;
+        let (access, deadline, task) = (Access::Exclusive, Deadline::after(MEND), format!("cluster {name}"));
+        Provisioner { clusters, wanted, access, deadline, task }
+    }
+
+    async fn heal(&self, provisioner: &Provisioner<'_>) -> Result<(), ClusterError> {
+        let intents = self.clusters.intents(self.name)?;
+        for healed in provisioner.heal(&intents).await? {
+            self.clusters.progress.say(&format!("{}: {}", self.name, heal_text(&healed)));
+        }
+        Ok(())
+    }
+}
+
+/// What became of a namespace, and whether it stays.
+fn in_words(left: LeftNamespace) -> Leftover {
+    let stays = left.stays();
+    let LeftNamespace { name, kept, .. } = left;
+    let text = match kept {
+        None => format!("namespace {name} of a dead run: deleted"),
+        Some(why) => format!("namespace {name} stays: {why}"),
+    };
+    Leftover { text, stays }
+}
+
+/// Says what became of each thing that dead runs left, and gives what of seatrial's is still there.
+fn still_there(left: impl IntoIterator<Item = Leftover>, say: impl Fn(&str)) -> Vec<String> {
+    let told = left.into_iter().inspect(|left| say(&left.text));
+    told.filter(|left| left.stays).map(|left| left.text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_could_not_be_emptied_counts_as_a_namespace_does() {
+        let namespace = |name: &str, kept: Option<&str>, ours| LeftNamespace {
+            name: name.into(),
+            kept: kept.map(str::to_owned),
+            ours,
+        };
+        let folder = |text: &str, stays| Leftover { text: text.into(), stays };
+        let said = std::cell::RefCell::new(Vec::new());
+        let namespaces = [namespace("a", None, true), namespace("b", Some("held"), true)];
+        let theirs = namespace("c", Some("theirs"), false);
+        let left = namespaces.into_iter().chain([theirs]).map(in_words);
+        let folders = [folder("x is emptied", false), folder("y fills again", true)];
+        let stays = still_there(left.chain(folders), |text| said.borrow_mut().push(text.to_owned()));
+        assert_eq!(stays, ["namespace b stays: held", "y fills again"]);
+        assert_eq!(said.into_inner().len(), 5, "each is said");
+    }
+}

@@ -1,0 +1,584 @@
+//! What a cluster holds that is not seatrial's: whoever put it there has not been asked.
+
+use std::time::Duration;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodTemplate,
+    ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
+use k8s_openapi::api::node::v1::RuntimeClass;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta};
+use kube::core::discovery::Scope;
+use kube::discovery::{ApiGroup, Discovery};
+use kube::{Api, Client, Resource};
+
+use super::Found;
+use super::made::{SYSTEM, is_made, says_so};
+use crate::chain::chain;
+use crate::client::ApiError;
+use crate::cluster::provision::open;
+use crate::cluster::provision::wanted::Wanted;
+use crate::cluster::ready::system;
+use crate::cluster::{Cluster, Clusters};
+use crate::deadline::Deadline;
+use crate::manifest;
+use crate::sanitise;
+
+/// Kinds of owners that are listed themselves.
+const OWNERS: [&str; 8] = [
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "Pod",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+];
+/// Kinds that people make and that [`newer`] asks for, by their group.
+const NEWER: [(&str, &[&str]); 8] = [
+    ("admissionregistration.k8s.io", &["MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"]),
+    ("certificates.k8s.io", &["ClusterTrustBundle"]),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("networking.k8s.io", &["ServiceCIDR"]),
+    ("resource.k8s.io", &["DeviceClass", "DeviceTaintRule", "ResourceClaim", "ResourceClaimTemplate"]),
+    ("scheduling.k8s.io", &["PodGroup", "Workload"]),
+    ("storage.k8s.io", &["VolumeAttributesClass"]),
+    ("storagemigration.k8s.io", &["StorageVersionMigration"]),
+];
+/// Beginning of the labels of everything that seatrial and its tests make in a cluster.
+const LABELS: &str = "dev.seatrial.";
+/// Time for all questions together.
+const ASK: Duration = Duration::from_secs(30);
+/// No more of them are named.
+const NAMED: usize = 5;
+
+/// Says whose a recorded cluster is that would be removed without being named; none where it is nobody's but
+/// seatrial's. Where that cannot be known, it may hold anything. One whose creation did not come to its end holds
+/// nothing yet.
+pub(crate) async fn whose(clusters: &Clusters, found: &Found) -> Option<String> {
+    let record = found.record.as_ref().filter(|record| record.complete)?;
+    if record.kept {
+        return Some("it was asked for with `seatrial up`".into());
+    }
+    let added = found.added();
+    if !added.is_empty() {
+        return Some(format!("seatrial did not make {}", added.join(", ")));
+    }
+    if found.containers.is_empty() {
+        return None;
+    }
+    let held = async {
+        let wanted = Wanted::of(&clusters.settings, &found.name).map_err(|e| chain(&e))?;
+        let cluster = open::open(clusters, &wanted).await.map_err(|e| chain(&e))?;
+        others(&cluster).await
+    };
+    match held.await {
+        Ok(others) if others.is_empty() => None,
+        Ok(others) => Some(format!("it holds {}", others.join(", "))),
+        Err(why) => Some(format!("what it holds is not known: {}", sanitise::line(&why))),
+    }
+}
+
+/// Names what a cluster holds that neither kubeadm, kind nor seatrial made: at most [`NAMED`] objects, then a
+/// number. Empty where there is none.
+///
+/// # Errors
+/// Text that says why the API cannot be asked.
+async fn others(cluster: &Cluster) -> Result<Vec<String>, String> {
+    let client = cluster.client().await.map_err(|e| e.to_string())?;
+    let found = Deadline::after(ASK).bound(found(&client.unary, cluster)).await;
+    let mut found =
+        found.map_err(|late| format!("its API is {late}"))?.map_err(|e| ApiError::from(e).text)?;
+    found.sort();
+    if found.len() > NAMED {
+        let more = found.len() - NAMED;
+        found.truncate(NAMED);
+        found.push(format!("{more} more"));
+    }
+    Ok(found)
+}
+
+/// Asks for the kinds that people make. Kinds whose objects Kubernetes makes by itself, such as Events, Leases and
+/// EndpointSlices, say nothing.
+async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> {
+    let mut all = Vec::new();
+    let strange = |meta: &ObjectMeta| !SYSTEM.contains(&name(meta));
+    all.extend(cluster_wide::<Namespace>(client, strange).await?);
+    all.extend(cluster_wide::<Node>(client, |meta| cluster.node(name(meta)).is_none()).await?);
+    all.extend(cluster_wide::<APIService>(client, any).await?);
+    all.extend(cluster_wide::<PersistentVolume>(client, any).await?);
+    all.extend(cluster_wide::<StorageClass>(client, any).await?);
+    all.extend(cluster_wide::<CustomResourceDefinition>(client, any).await?);
+    all.extend(cluster_wide::<ClusterRole>(client, any).await?);
+    all.extend(cluster_wide::<ClusterRoleBinding>(client, any).await?);
+    all.extend(cluster_wide::<PriorityClass>(client, any).await?);
+    all.extend(cluster_wide::<IngressClass>(client, any).await?);
+    all.extend(cluster_wide::<RuntimeClass>(client, any).await?);
+    all.extend(cluster_wide::<CSIDriver>(client, any).await?);
+    all.extend(cluster_wide::<ValidatingWebhookConfiguration>(client, any).await?);
+    all.extend(cluster_wide::<MutatingWebhookConfiguration>(client, any).await?);
+    all.extend(cluster_wide::<ValidatingAdmissionPolicy>(client, any).await?);
+    all.extend(cluster_wide::<ValidatingAdmissionPolicyBinding>(client, any).await?);
+    all.extend(namespaced::<Pod>(client).await?);
+    all.extend(namespaced::<ReplicaSet>(client).await?);
+    all.extend(namespaced::<ReplicationController>(client).await?);
+    all.extend(namespaced::<Deployment>(client).await?);
+    all.extend(namespaced::<StatefulSet>(client).await?);
+    all.extend(namespaced::<DaemonSet>(client).await?);
+    all.extend(namespaced::<Job>(client).await?);
+    all.extend(namespaced::<CronJob>(client).await?);
+    all.extend(namespaced::<PersistentVolumeClaim>(client).await?);
+    all.extend(namespaced::<Service>(client).await?);
+    all.extend(namespaced::<ConfigMap>(client).await?);
+    all.extend(namespaced::<Secret>(client).await?);
+    all.extend(namespaced::<ServiceAccount>(client).await?);
+    all.extend(namespaced::<Role>(client).await?);
+    all.extend(namespaced::<RoleBinding>(client).await?);
+    all.extend(namespaced::<Ingress>(client).await?);
+    all.extend(namespaced::<NetworkPolicy>(client).await?);
+    all.extend(namespaced::<PodDisruptionBudget>(client).await?);
+    all.extend(namespaced::<HorizontalPodAutoscaler>(client).await?);
+    all.extend(namespaced::<PodTemplate>(client).await?);
+    all.extend(namespaced::<ResourceQuota>(client).await?);
+    all.extend(namespaced::<LimitRange>(client).await?);
+    all.extend(newer(client).await?);
+    Ok(all)
+}
+
+/// Kinds that not every version from 1.33 to 1.37 serves, or not in the same version of their group.
+async fn newer(client: &Client) -> kube::Result<Vec<String>> {
+    let mut all = Vec::new();
+    let served = Discovery::new(client.clone()).run_aggregated().await?;
+    for (group, kinds) in NEWER {
+        let served = served.get(group).map(ApiGroup::resources_by_stability).unwrap_or_default();
+        for (resource, can) in
+            served.into_iter().filter(|(resource, _)| kinds.contains(&resource.kind.as_str()))
+        {
+            let found = match listed(client, &resource).await {
+                // Its feature is switched off.
+                Err(kube::Error::Api(status)) if status.code == 404 => continue,
+                found => found?,
+            };
+            all.extend(match can.scope {
+                Scope::Cluster => strange_of(&resource.kind, &found, any),
+                Scope::Namespaced => strange_in(&resource.kind, &found),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The objects of a kind, without what they say.
+async fn listed(client: &Client, resource: &ApiResource) -> kube::Result<Vec<ObjectMeta>> {
+    let api = Api::<DynamicObject>::all_with(client.clone(), resource);
+    let found = api.list_metadata(&ListParams::default()).await?;
+    Ok(found.items.into_iter().map(|object| object.metadata).collect())
+}
+
+fn any(_: &ObjectMeta) -> bool {
+    true
+}
+
+/// Those of a kind that belong to no namespace, are `strange`, and were made by nobody that is known.
+async fn cluster_wide<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    strange: impl Fn(&ObjectMeta) -> bool,
+) -> kube::Result<Vec<String>> {
+    let found = listed(client, &ApiResource::erase::<K>(&())).await?;
+    Ok(strange_of(&K::kind(&()), &found, strange))
+}
+
+/// Those of a kind in the namespaces that kubeadm and kind make. Objects that a controller made are its business:
+/// their owner is listed.
+async fn namespaced<K: Resource<DynamicType = ()>>(client: &Client) -> kube::Result<Vec<String>> {
+    Ok(strange_in(&K::kind(&()), &listed(client, &ApiResource::erase::<K>(&())).await?))
+}
+
+fn strange_of(kind: &str, found: &[ObjectMeta], strange: impl Fn(&ObjectMeta) -> bool) -> Vec<String> {
+    let strange = found.iter().filter(|meta| !is_ours(meta) && !says_so(kind, meta) && strange(meta));
+    strange.map(|meta| format!("{kind} {}", name(meta))).filter(|text| !is_made(text)).collect()
+}
+
+fn strange_in(kind: &str, found: &[ObjectMeta]) -> Vec<String> {
+    let strange = |meta: &ObjectMeta| {
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let text = format!("{kind} {namespace}/{}", name(meta));
+        let owned = meta.owner_references.iter().flatten().any(|owner| match owner.kind.as_str() {
+            // A node owns the mirrors of its static pods, whoever made those.
+            "Node" => namespace == "kube-system" && system::is_static(name(meta), &owner.name),
+            kind => OWNERS.contains(&kind),
+        });
+        (SYSTEM.contains(&namespace) && !owned && !is_made(&text)).then_some(text)
+    };
+    found.iter().filter_map(strange).collect()
+}
+
+fn name(meta: &ObjectMeta) -> &str {
+    meta.name.as_deref().unwrap_or_default()
+}
+
+/// A label alone may be copied: seatrial is among the field managers, too.
+fn is_ours(meta: &ObjectMeta) -> bool {
+    manifest::is_ours(meta) && meta.labels.iter().flatten().any(|(key, _)| key.starts_with(LABELS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made::{ACCOUNTS, MADE};
+    use super::*;
+    use axum::Json;
+    use axum::http::{StatusCode, Uri};
+    use serde_json::{Value, json};
+
+    /// As manifest::is_ours has it: a label may be anybody's, such as one that was copied with a manifest.
+    #[test]
+    fn a_label_of_ours_on_somebodys_namespace_makes_it_not_ours() {
+        let meta: ObjectMeta = serde_json::from_value(json!({
+            "name": "shop", "labels": {"dev.seatrial.run": "r1"},
+            "managedFields": [{"manager": "kubectl-client-side-apply", "operation": "Update"}],
+        }))
+        .unwrap();
+        assert!(!is_ours(&meta));
+    }
+
+    /// A kind's plural name, and one object of it.
+    type Listed = (&'static str, fn() -> Value);
+
+    /// What is found in a cluster whose API shows these objects of one kind each, by the end of the path.
+    async fn found_with(objects: &[Listed]) -> Vec<String> {
+        found_in(objects.iter().map(|(plural, object)| ((*plural).to_owned(), object())).collect()).await
+    }
+
+    async fn found_in(objects: Vec<(String, Value)>) -> Vec<String> {
+        tried_in(objects).await.unwrap()
+    }
+
+    /// An object that is a failure is the answer to the question for its kind.
+    async fn tried_in(objects: Vec<(String, Value)>) -> kube::Result<Vec<String>> {
+        let answer = move |uri: Uri| {
+            let objects = objects.clone();
+            async move {
+                let plural = uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+                if plural == "version" {
+                    return (StatusCode::OK, Json(json!({"Version": "28.0.0", "ApiVersion": "1.45"})));
+                }
+                if let "/api" | "/apis" = uri.path() {
+                    return (StatusCode::OK, Json(discovery(uri.path() == "/apis")));
+                }
+                let failed = objects.iter().find(|(of, o)| *of == plural && o["kind"] == "Status");
+                if let Some((_, status)) = failed {
+                    let code = status["code"].as_u64().and_then(|c| u16::try_from(c).ok()).unwrap();
+                    return (StatusCode::from_u16(code).unwrap(), Json(status.clone()));
+                }
+                let items: Vec<Value> =
+                    objects.iter().filter(|(of, _)| *of == plural).map(|(_, o)| o.clone()).collect();
+                let (api, kind) = ("meta.k8s.io/v1", "PartialObjectMetadataList");
+                (
+                    StatusCode::OK,
+                    Json(json!({"apiVersion": api, "kind": kind, "metadata": {}, "items": items})),
+                )
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let uri = format!("http://{address}").parse().unwrap();
+        let client = Client::try_from(kube::Config::new(uri)).unwrap();
+        let cluster = Cluster {
+            name: "c".into(),
+            topology: crate::cluster::ONE.read().unwrap(),
+            kubernetes: "1.34.4".into(),
+            image: "node:1".into(),
+            dir: "/nowhere".into(),
+            kubeconfig: "/nowhere/kubeconfig".into(),
+            nodes: Vec::new(),
+            load_balancer: None,
+            engine: crate::engine::Engine::connect(&format!("tcp://{address}")).await.unwrap(),
+        };
+        found(&client, &cluster).await
+    }
+
+    /// A group and a version of it, with its kinds: name, plural, whether they are namespaced.
+    type Served = (&'static str, &'static str, &'static [(&'static str, &'static str, bool)]);
+
+    /// The newer kinds as 1.33 to 1.37 serve them, each version of one a different set.
+    const SERVED: [Served; 10] = [
+        (
+            "admissionregistration.k8s.io",
+            "v1beta1",
+            &[
+                ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", false),
+                ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", false),
+            ],
+        ),
+        ("certificates.k8s.io", "v1beta1", &[("ClusterTrustBundle", "clustertrustbundles", false)]),
+        ("resource.k8s.io", "v1alpha3", &[("DeviceTaintRule", "devicetaintrules", false)]),
+        (
+            "resource.k8s.io",
+            "v1",
+            &[
+                ("DeviceClass", "deviceclasses", false),
+                ("ResourceClaim", "resourceclaims", true),
+                ("ResourceClaimTemplate", "resourceclaimtemplates", true),
+            ],
+        ),
+        ("networking.k8s.io", "v1", &[("ServiceCIDR", "servicecidrs", false)]),
+        ("networking.k8s.io", "v1beta1", &[("ServiceCIDR", "servicecidrs", false)]),
+        ("storage.k8s.io", "v1beta1", &[("VolumeAttributesClass", "volumeattributesclasses", false)]),
+        (
+            "flowcontrol.apiserver.k8s.io",
+            "v1",
+            &[
+                ("FlowSchema", "flowschemas", false),
+                ("PriorityLevelConfiguration", "prioritylevelconfigurations", false),
+            ],
+        ),
+        (
+            "scheduling.k8s.io",
+            "v1alpha1",
+            &[("Workload", "workloads", true), ("PodGroup", "podgroups", true)],
+        ),
+        (
+            "storagemigration.k8s.io",
+            "v1beta1",
+            &[("StorageVersionMigration", "storageversionmigrations", false)],
+        ),
+    ];
+
+    /// What the server says that it serves: the core group serves nothing here that is asked for.
+    fn discovery(groups: bool) -> Value {
+        let version = |(group, version, kinds): &Served| {
+            let resource = |(kind, plural, namespaced): &(&str, &str, bool)| {
+                json!({"resource": plural, "responseKind": {"group": group, "version": version, "kind": kind},
+                    "scope": if *namespaced { "Namespaced" } else { "Cluster" },
+                    "singularResource": kind.to_lowercase(), "verbs": ["list"]})
+            };
+            json!({"version": version, "freshness": "Current",
+                "resources": kinds.iter().map(resource).collect::<Vec<_>>()})
+        };
+        let mut items: Vec<Value> = Vec::new();
+        for served in SERVED.iter().filter(|_| groups) {
+            match items.iter_mut().find(|item| item["metadata"]["name"] == served.0) {
+                Some(item) => item["versions"].as_array_mut().unwrap().push(version(served)),
+                None => items.push(json!({"metadata": {"name": served.0}, "versions": [version(served)]})),
+            }
+        }
+        json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
+    }
+
+    fn object(namespace: &str, name: &str, owner: Option<&str>) -> Value {
+        let named = |kind| if kind == "Node" { "cp" } else { "web" };
+        let owner = owner
+            .map(|kind| json!([{"apiVersion": "apps/v1", "kind": kind, "name": named(kind), "uid": "u"}]));
+        json!({"metadata": {"namespace": namespace, "name": name, "ownerReferences": owner.unwrap_or(json!([]))}})
+    }
+
+    /// Their pods have an owner, and the owner is of a kind that is not asked for.
+    #[tokio::test]
+    async fn a_bare_replica_set_is_somebodys() {
+        let found = found_with(&[
+            ("pods", || object("default", "web-x", Some("ReplicaSet"))),
+            ("replicasets", || object("default", "web", None)),
+        ]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
+    /// The names of what kubeadm and kind make are theirs in the namespace where they make it.
+    #[tokio::test]
+    async fn a_name_of_kinds_in_another_namespace_is_somebodys() {
+        let found = found_with(&[("deployments", || object("default", "local-path-provisioner", None))]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_lies_beside_kubeadms_own_is_somebodys() {
+        for (plural, name) in [("secrets", "tls"), ("configmaps", "tuning"), ("services", "dashboard")] {
+            let found = found_in(vec![(plural.into(), object("kube-system", name, None))]).await;
+            assert_ne!(found, [] as [String; 0], "{name}");
+        }
+    }
+
+    /// As `kubectl get` shows it on clusters of kind, and a little more that kubeadm can make.
+    #[tokio::test]
+    async fn what_kubeadm_and_kind_make_is_nobodys() {
+        for text in MADE.iter().copied().chain([
+            "ConfigMap default/kube-root-ca.crt",
+            "ConfigMap kube-node-lease/kube-root-ca.crt",
+            "ConfigMap local-path-storage/kube-root-ca.crt",
+            "Secret kube-system/bootstrap-token-abcdef",
+            "ServiceAccount default/default",
+            "ServiceAccount kube-system/coredns",
+            "ServiceAccount kube-system/ttl-after-finished-controller",
+            "Role kube-public/kubeadm:bootstrap-signer-clusterinfo",
+            "RoleBinding kube-system/system::leader-locking-kube-scheduler",
+            "ClusterRole kubeadm:get-nodes",
+            "ClusterRole system:aggregate-to-edit",
+            "ClusterRoleBinding system:coredns",
+        ]) {
+            let (kind, at) = text.split_once(' ').unwrap();
+            let (namespace, name) = at.split_once('/').unwrap_or(("", at));
+            let plural = kind.to_lowercase();
+            let plural = format!("{plural}{}", if plural.ends_with('s') { "es" } else { "s" });
+            let found = found_in(vec![(plural, object(namespace, name, None))]).await;
+            assert_eq!(found, [] as [String; 0], "{text}");
+        }
+        let found = found_with(&[
+            ("pods", || object("kube-system", "etcd-cp", Some("Node"))),
+            ("replicasets", || object("kube-system", "coredns-x", Some("Deployment"))),
+            ("apiservices", || {
+                json!({"metadata": {"name": "v1.apps",
+                "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}}})
+            }),
+        ]);
+        assert_eq!(found.await, [] as [String; 0]);
+    }
+
+    /// A static pod that somebody put on a node has a mirror that its node owns, as kubeadm's
+    /// have: a cluster that holds it is removed.
+    #[tokio::test]
+    async fn a_static_pod_of_somebodys_is_somebodys() {
+        for namespace in ["default", "kube-system"] {
+            let mirror = object(namespace, "static-web-w", Some("Node"));
+            assert_ne!(found_in(vec![("pods".into(), mirror)]).await, [] as [String; 0], "{namespace}");
+        }
+    }
+
+    /// Kinds that are not asked for: a cluster that holds nothing else is removed.
+    #[tokio::test]
+    async fn an_object_of_any_kind_is_somebodys() {
+        let mut missed = Vec::new();
+        for plural in [
+            "ingresses",
+            "networkpolicies",
+            "serviceaccounts",
+            "roles",
+            "rolebindings",
+            "poddisruptionbudgets",
+            "horizontalpodautoscalers",
+            "resourcequotas",
+            "storageclasses",
+            "clusterroles",
+            "clusterrolebindings",
+            "priorityclasses",
+            "validatingwebhookconfigurations",
+            "apiservices",
+        ] {
+            if found_in(vec![(plural.into(), object("default", "mine", None))]).await.is_empty() {
+                missed.push(plural);
+            }
+        }
+        assert_eq!(missed, [] as [&str; 0]);
+    }
+
+    /// Kinds of the versions from 1.33 to 1.37 that a person makes and no controller does: a cluster that holds one of
+    /// them and nothing else is removed without a word.
+    #[tokio::test]
+    async fn an_object_of_a_newer_kind_is_somebodys() {
+        let mut missed = Vec::new();
+        for (plural, namespace) in [
+            ("mutatingadmissionpolicies", ""),
+            ("mutatingadmissionpolicybindings", ""),
+            ("deviceclasses", ""),
+            ("resourceclaimtemplates", "default"),
+            ("resourceclaims", "default"),
+            ("servicecidrs", ""),
+            ("volumeattributesclasses", ""),
+            ("flowschemas", ""),
+            ("prioritylevelconfigurations", ""),
+            ("clustertrustbundles", ""),
+            ("devicetaintrules", ""),
+            ("workloads", "default"),
+            ("podgroups", "default"),
+            ("storageversionmigrations", ""),
+        ] {
+            if found_in(vec![(plural.into(), object(namespace, "mine", None))]).await.is_empty() {
+                missed.push(plural);
+            }
+        }
+        assert_eq!(missed, [] as [&str; 0]);
+    }
+
+    /// A kind that the server does not serve, or that answers 404, counts as none; another trouble as unknown.
+    #[tokio::test]
+    async fn a_kind_that_is_not_served_is_none() {
+        assert_eq!(found_with(&[]).await, [] as [String; 0]);
+        for (code, known) in [(404, true), (500, false)] {
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "no", "reason": "x", "code": code});
+            let objects = vec![("deviceclasses".to_owned(), status)];
+            assert_eq!(tried_in(objects).await.is_ok(), known, "{code}");
+        }
+    }
+
+    /// What the API server makes for its own flow control, its Services and its trust.
+    #[tokio::test]
+    async fn what_the_api_server_makes_is_nobodys() {
+        let flow = |annotation: &str, manager: &str| {
+            json!({"metadata": {"name": "global-default", "annotations": {annotation: "true"},
+                "managedFields": [{"manager": manager, "operation": "Update"}]}})
+        };
+        let (annotation, producer) =
+            ("apf.kubernetes.io/autoupdate-spec", "api-priority-and-fairness-config-producer-v1");
+        for plural in ["flowschemas", "prioritylevelconfigurations"] {
+            let found = found_in(vec![(plural.into(), flow(annotation, producer))]).await;
+            assert_eq!(found, [] as [String; 0], "{plural}");
+            let copied = found_in(vec![(plural.into(), flow(annotation, "kubectl-create"))]).await;
+            assert_ne!(copied, [] as [String; 0], "{plural}: the annotation was copied");
+        }
+        let found = found_with(&[
+            ("servicecidrs", || object("", "kubernetes", None)),
+            ("clustertrustbundles", || object("", "kubernetes.io:kube-apiserver-serving:0", None)),
+            ("resourceclaims", || object("default", "web-gpu", Some("Pod"))),
+        ]);
+        assert_eq!(found.await, [] as [String; 0]);
+    }
+
+    #[tokio::test]
+    async fn an_account_of_a_controller_is_nobodys_in_kube_system_only() {
+        let accounts = |namespace: &str| {
+            ACCOUNTS
+                .iter()
+                .map(|name| ("serviceaccounts".to_owned(), object(namespace, name, None)))
+                .collect()
+        };
+        assert_eq!(found_in(accounts("kube-system")).await, [] as [String; 0]);
+        assert_eq!(
+            tried_in(accounts("kube-public")).await.unwrap().len(),
+            ACCOUNTS.len() - 1,
+            "all but `default`"
+        );
+    }
+
+    /// As tutorials have it: `kubectl create serviceaccount -n kube-system admin-user`.
+    #[tokio::test]
+    async fn an_account_beside_those_of_the_controllers_is_somebodys() {
+        let found = found_with(&[("serviceaccounts", || object("kube-system", "admin-user", None))]);
+        assert_ne!(found.await, [] as [String; 0]);
+    }
+
+    #[test]
+    fn what_seatrial_made_is_ours() {
+        let meta: ObjectMeta = serde_json::from_value(json!({
+            "name": "shop-abc123", "labels": {"dev.seatrial.run": "r1"},
+            "managedFields": [{"manager": manifest::FIELD_MANAGER, "operation": "Update"}],
+        }))
+        .unwrap();
+        assert!(is_ours(&meta));
+    }
+}

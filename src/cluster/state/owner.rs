@@ -1,0 +1,92 @@
+//! Whose a cluster is: the state folder that made it, on the engine that it was made on. kind takes no labels,
+//! so a file on each node says it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cluster::{ClusterError, Clusters};
+use crate::config::StateId;
+
+/// The file on each node.
+pub const OWNER_FILE: &str = "/kind/seatrial-owner";
+
+/// A state folder and a container engine. The names of clusters hold its tag, so two folders, or two engines of
+/// one folder, never want the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The id of the state folder.
+    pub state: StateId,
+    /// The id of the engine.
+    pub engine: String,
+}
+
+/// What the file on a node says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// The id of the state folder.
+    pub id: StateId,
+    /// The folder's path, for people: on which file system is not known.
+    pub state: PathBuf,
+}
+
+impl Identity {
+    /// Returns who we are on this engine; the state folder gets its id where it has none.
+    ///
+    /// # Errors
+    /// [`ClusterError::Identity`], [`ClusterError::Engine`].
+    pub async fn of(clusters: &Clusters) -> Result<Self, ClusterError> {
+        Ok(Self { state: StateId::of(&clusters.settings.state)?, engine: clusters.engine.id().await? })
+    }
+
+    /// Six hexadecimal digits that tell it apart in names.
+    pub fn tag(&self) -> String {
+        let mut sha = Sha256::new();
+        sha.update(self.state.as_str());
+        sha.update(&self.engine);
+        sha.finalize()[..3].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Mark {
+    pub fn of(id: StateId, state: &Path) -> Self {
+        let absolute = || std::path::absolute(state).unwrap_or_else(|_| state.to_path_buf());
+        Self { id, state: state.canonicalize().unwrap_or_else(|_| absolute()) }
+    }
+
+    pub fn text(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a mark. Versions before ids wrote the path of the state folder alone: that is nobody's id.
+    pub fn read(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or_else(|_| {
+            let path = String::from_utf8_lossy(bytes).trim().to_owned();
+            Self { id: StateId::from("unknown"), state: path.into() }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_tells_folders_and_engines_apart() {
+        let of = |state: &str, engine: &str| Identity { state: state.into(), engine: engine.into() }.tag();
+        assert_eq!(of("a", "x").len(), 6);
+        assert_ne!(of("a", "x"), of("b", "x"));
+        assert_ne!(of("a", "x"), of("a", "y"));
+        assert_eq!(of("a", "x"), of("a", "x"));
+    }
+
+    #[test]
+    fn a_mark_is_read_back_and_one_without_id_is_nobodys() {
+        let mark = Mark::of("0123456789abcdef".into(), Path::new("/home/a/state"));
+        assert_eq!(Mark::read(&mark.text()), mark);
+        let old = Mark::read(b"/home/a/.local/state/seatrial\n");
+        assert_eq!(old.state, Path::new("/home/a/.local/state/seatrial"));
+        assert_eq!(old.id.as_str(), "unknown");
+    }
+}

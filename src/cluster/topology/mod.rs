@@ -1,0 +1,417 @@
+//! Shapes of clusters: how many nodes of which role, and how soon a lost one is noticed.
+
+pub(crate) mod spec;
+pub mod timing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::config;
+use timing::{Election, FailureTiming};
+
+/// A kind configuration with a name, read and found usable. Everything that is known of a topology is read from its
+/// YAML: what is shown is what runs. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    name: String,
+    yaml: String,
+    shape: Shape,
+}
+
+/// What a topology's YAML says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    control_planes: usize,
+    workers: usize,
+    timing: FailureTiming,
+}
+
+/// The name and the YAML of a topology, for a `static`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopologySource {
+    /// Its name: part of the cluster's name, so lower case letters, digits and `-` only.
+    pub name: &'static str,
+    /// kind's configuration, `kind.x-k8s.io/v1alpha4`.
+    pub yaml: &'static str,
+}
+
+/// One node that is control plane and worker at once.
+pub static ONE: TopologySource =
+    TopologySource { name: "one", yaml: include_str!("../../../kind-config/one.yaml") };
+/// A control plane and two workers; a lost node is noticed after seconds.
+pub static THREE: TopologySource =
+    TopologySource { name: "three", yaml: include_str!("../../../kind-config/three.yaml") };
+/// A control plane and two workers with Kubernetes' own failure timing: minutes.
+pub static THREE_DEFAULTS: TopologySource =
+    TopologySource { name: "three-defaults", yaml: include_str!("../../../kind-config/three-defaults.yaml") };
+
+/// Three control planes behind a load balancer, and two workers: one control plane may be lost.
+pub static HA: TopologySource =
+    TopologySource { name: "ha", yaml: include_str!("../../../kind-config/ha.yaml") };
+
+/// Every topology that comes with seatrial.
+pub static TOPOLOGIES: &[&TopologySource] = &[&ONE, &THREE, &THREE_DEFAULTS, &HA];
+
+/// A topology that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// No topology of this name.
+    #[error("no topology is called {name}; there are {known}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The names of those that are known.
+        known: String,
+    },
+    /// Its YAML cannot be read.
+    #[error("failed to read topology {name}: {reason}")]
+    Yaml {
+        /// The topology.
+        name: String,
+        /// What is wrong, with the place.
+        reason: String,
+    },
+    /// It has no control plane.
+    #[error("topology {name} has no node with the role control-plane")]
+    NoControlPlane {
+        /// The topology.
+        name: String,
+    },
+}
+
+impl TopologySource {
+    /// Reads the YAML.
+    ///
+    /// # Errors
+    /// [`TopologyError`] with the place in the YAML.
+    pub fn read(&self) -> Result<Topology, TopologyError> {
+        Topology::read(self.name, self.yaml)
+    }
+}
+
+impl Topology {
+    /// Reads kind's configuration. `name` becomes a part of the cluster's name: lower case letters, digits and `-`
+    /// only.
+    ///
+    /// # Errors
+    /// [`TopologyError`] with the place in the YAML.
+    pub fn read(name: impl Into<String>, yaml: impl Into<String>) -> Result<Self, TopologyError> {
+        let (name, yaml) = (name.into(), yaml.into());
+        let shape = Shape::read(&name, &yaml)?;
+        Ok(Self(Arc::new(Parts { name, yaml, shape })))
+    }
+
+    /// Its name: part of the cluster's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// kind's configuration, `kind.x-k8s.io/v1alpha4`.
+    pub fn yaml(&self) -> &str {
+        &self.0.yaml
+    }
+
+    /// Number of control planes, at least 1.
+    pub fn control_planes(&self) -> usize {
+        self.0.shape.control_planes
+    }
+
+    /// Number of workers.
+    pub fn workers(&self) -> usize {
+        self.0.shape.workers
+    }
+
+    /// The failure timing: Kubernetes' defaults, changed by the YAML's patches.
+    pub fn timing(&self) -> FailureTiming {
+        self.0.shape.timing
+    }
+}
+
+/// Topologies by name: those that come with seatrial, and a caller's.
+#[derive(Clone, Debug)]
+pub struct Topologies(Vec<Topology>);
+
+impl Topologies {
+    /// Those that come with seatrial.
+    ///
+    /// # Errors
+    /// [`TopologyError`] with the place in the YAML.
+    pub fn built_in() -> Result<Self, TopologyError> {
+        TOPOLOGIES.iter().map(|source| source.read()).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// These and another one, which takes the place of one of the same name.
+    pub fn with(mut self, topology: Topology) -> Self {
+        self.0.retain(|known| known.name() != topology.name());
+        self.0.push(topology);
+        self
+    }
+
+    /// The topology of this name.
+    ///
+    /// # Errors
+    /// [`TopologyError::Unknown`], listing the names.
+    pub fn named(&self, name: &str) -> Result<&Topology, TopologyError> {
+        let known = || self.0.iter().map(Topology::name).collect::<Vec<_>>().join(", ");
+        let unknown = || TopologyError::Unknown { name: name.into(), known: known() };
+        self.0.iter().find(|t| t.name() == name).ok_or_else(unknown)
+    }
+}
+
+impl Shape {
+    fn read(name: &str, yaml: &str) -> Result<Self, TopologyError> {
+        let config: KindConfig = read(name, yaml)?;
+        let roles: Vec<&str> = match config.nodes.as_deref() {
+            // kind makes one control plane when no node is listed.
+            None | Some([]) => vec!["control-plane"],
+            Some(nodes) => nodes.iter().map(|n| n.role.as_deref().unwrap_or("control-plane")).collect(),
+        };
+        let count = |role| roles.iter().filter(|r| **r == role).count();
+        if count("control-plane") == 0 {
+            return Err(TopologyError::NoControlPlane { name: name.into() });
+        }
+        let mut timing = FailureTiming::default();
+        // A KubeletConfiguration is taken from the first node only (kind issue 3849), whose own
+        // patches come after the cluster's.
+        let first = config.nodes.iter().flatten().next();
+        let own = first.map(|n| n.kubeadm_config_patches.as_slice()).unwrap_or_default();
+        for patch in config.kubeadm_config_patches.iter().chain(own) {
+            let patch: Patch = read(name, patch)?;
+            apply(&mut timing, &patch).map_err(|reason| TopologyError::Yaml { name: name.into(), reason })?;
+        }
+        let (control_planes, workers) = (count("control-plane"), count("worker"));
+        Ok(Self { control_planes, workers, timing })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KindConfig {
+    nodes: Option<Vec<KindNode>>,
+    #[serde(default)]
+    kubeadm_config_patches: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KindNode {
+    role: Option<String>,
+    #[serde(default)]
+    kubeadm_config_patches: Vec<String>,
+}
+
+/// The parts of kubeadm's and the kubelet's configuration that decide the timing.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Patch {
+    kind: String,
+    api_server: Component,
+    controller_manager: Component,
+    etcd: Etcd,
+    node_status_update_frequency: Option<String>,
+    node_lease_duration_seconds: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Etcd {
+    local: Component,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Component {
+    extra_args: ExtraArgs,
+}
+
+/// A map up to kubeadm's v1beta3, a list of name and value from v1beta4 on.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ExtraArgs {
+    Map(BTreeMap<String, String>),
+    List(Vec<ExtraArg>),
+}
+
+#[derive(Deserialize)]
+struct ExtraArg {
+    name: String,
+    value: String,
+}
+
+impl Default for ExtraArgs {
+    fn default() -> Self {
+        Self::Map(BTreeMap::new())
+    }
+}
+
+impl ExtraArgs {
+    fn get(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Map(map) => map.get(name).map(String::as_str),
+            Self::List(list) => list.iter().find(|a| a.name == name).map(|a| a.value.as_str()),
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(name: &str, yaml: &str) -> Result<T, TopologyError> {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options(yaml, options)
+        .map_err(|error| TopologyError::Yaml { name: name.into(), reason: error.to_string() })
+}
+
+fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), String> {
+    let time = |name: &str, text: &str| {
+        config::duration(text).map_err(|error| format!("{name}: {text} is no duration: {error}"))
+    };
+    match patch.kind.as_str() {
+        "ClusterConfiguration" => {
+            let manager = &patch.controller_manager.extra_args;
+            for (name, field) in [
+                ("node-monitor-period", &mut timing.monitor_period),
+                ("node-monitor-grace-period", &mut timing.grace),
+            ] {
+                if let Some(text) = manager.get(name) {
+                    *field = time(name, text)?;
+                }
+            }
+            if manager.get("leader-elect") == Some("false") {
+                timing.election = None;
+            } else {
+                let mut election = timing.election.unwrap_or_default();
+                let Election { lease, renew, retry } = &mut election;
+                for (name, field) in [
+                    ("leader-elect-lease-duration", lease),
+                    ("leader-elect-renew-deadline", renew),
+                    ("leader-elect-retry-period", retry),
+                ] {
+                    if let Some(text) = manager.get(name) {
+                        *field = time(name, text)?;
+                    }
+                }
+                timing.election = Some(election);
+            }
+            if let Some(text) = patch.etcd.local.extra_args.get("election-timeout") {
+                timing.etcd_election = time("election-timeout", &format!("{text}ms"))?;
+            }
+            let name = "default-unreachable-toleration-seconds";
+            if let Some(text) = patch.api_server.extra_args.get(name) {
+                timing.toleration = time(name, &format!("{text}s"))?;
+            }
+        }
+        "KubeletConfiguration" => {
+            if let Some(text) = &patch.node_status_update_frequency {
+                timing.status_update = time("nodeStatusUpdateFrequency", text)?;
+            }
+            if let Some(seconds) = patch.node_lease_duration_seconds {
+                timing.lease = Duration::from_secs(seconds);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(source: TopologySource) -> FailureTiming {
+        source.read().unwrap().timing()
+    }
+
+    #[test]
+    fn every_listed_topology_can_be_read_and_found() {
+        for source in TOPOLOGIES {
+            let topology = source.read().unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(Topologies::built_in().unwrap().named(source.name).unwrap(), &topology);
+        }
+        let [one, three, ha] = [ONE, THREE, HA].map(|source| source.read().unwrap());
+        assert_eq!((three.control_planes(), three.workers()), (1, 2));
+        assert_eq!((one.control_planes(), one.workers()), (1, 0));
+        assert_eq!((ha.control_planes(), ha.workers()), (3, 2));
+    }
+
+    #[test]
+    fn timing_comes_from_the_patches_and_else_from_kubernetes() {
+        let FailureTiming { status_update, lease, monitor_period, grace, toleration, .. } = timing(THREE);
+        let seconds = [status_update, lease, monitor_period, grace, toleration].map(|t| t.as_secs());
+        assert_eq!(seconds, [2, 8, 1, 15, 5]);
+        assert_eq!(timing(THREE_DEFAULTS), FailureTiming::default());
+        insta::assert_snapshot!(timing(THREE).node_loss().to_string(), @r"
+         15.0 s  silence until the node is Unknown: node-monitor-grace-period
+          1.0 s  the node controller's next look: node-monitor-period
+          5.0 s  pods tolerate the unreachable taint
+         30.0 s  the replacement is scheduled, starts and is Ready
+         51.0 s  in all
+        ");
+    }
+
+    /// A kubelet whose status frequency is set reports as often, changed or not, unless it is told.
+    #[test]
+    fn a_status_that_did_not_change_is_not_sent_all_the_time() {
+        for topology in TOPOLOGIES {
+            let sets = |field: &str| topology.yaml.contains(field);
+            let both = [sets("nodeStatusUpdateFrequency"), sets("nodeStatusReportFrequency")];
+            assert_eq!(both[0], both[1], "{}", topology.name);
+        }
+    }
+
+    /// What lives through an absence of the API longer than the grace period would call every node
+    /// Unknown afterwards.
+    #[test]
+    fn a_controller_manager_without_the_api_ends_before_heartbeats_are_too_old() {
+        let seconds = |e: Election| [e.lease, e.renew, e.retry].map(|t| t.as_secs());
+        for topology in TOPOLOGIES {
+            let timing = timing(**topology);
+            let election = timing.election.expect(topology.name);
+            assert!(election.renew + election.retry < timing.grace, "{}", topology.name);
+        }
+        assert_eq!(timing(THREE).election.map(seconds), Some([15, 10, 2]));
+        assert_eq!(timing(HA).election.map(seconds), Some([10, 8, 1]));
+        assert_eq!(timing(THREE_DEFAULTS).election.map(seconds), Some([15, 10, 2]));
+        assert_eq!(timing(HA).etcd_election, Duration::from_secs(2));
+        assert_eq!(timing(THREE).etcd_election, Duration::from_millis(200));
+        assert_eq!(timing(HA).node_loss().total, timing(THREE).node_loss().total + Duration::from_secs(5));
+        assert_eq!(timing(HA).leader_loss().total, Duration::from_millis(49_400));
+    }
+
+    #[test]
+    fn a_list_of_arguments_is_read_like_a_map() {
+        let list = Topology::read(
+            "list",
+            r#"
+kind: Cluster
+kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  controllerManager:
+    extraArgs: [{name: node-monitor-grace-period, value: 1m30s}]
+"#,
+        )
+        .unwrap();
+        assert_eq!((list.control_planes(), list.workers()), (1, 0));
+        assert_eq!(list.timing().grace, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_topology() {
+        let yaml = "kubeadmConfigPatches: ['{kind: KubeletConfiguration, nodeStatusUpdateFrequency: often}']";
+        let error = Topology::read("wrong", yaml).unwrap_err().to_string();
+        assert!(error.contains("topology wrong") && error.contains("often"), "{error}");
+        let workers = Topology::read("w", "nodes: [{role: worker}]");
+        assert!(matches!(workers, Err(TopologyError::NoControlPlane { .. })));
+        let known = Topologies::built_in().unwrap();
+        assert_eq!(
+            known.named("four").unwrap_err().to_string(),
+            "no topology is called four; there are one, three, three-defaults, ha",
+        );
+        let four = Topology::read("four", "nodes: []").unwrap();
+        assert_eq!(known.with(four.clone()).named("four").unwrap(), &four);
+    }
+}

@@ -1,0 +1,142 @@
+//! What a cluster is to be: what its name is made from.
+
+use sha2::{Digest, Sha256};
+
+use super::Topology;
+use crate::cluster::state::owner::Identity;
+use crate::image::ImageSet;
+
+/// A topology with the images to run on it. Two equal ones share a cluster, unless it was upgraded
+/// since: it keeps its name then, and the next one of that spec gets a name with a number.
+#[derive(Clone, Debug)]
+pub struct ClusterSpec {
+    /// The topology.
+    pub topology: Topology,
+    /// The images.
+    pub images: ImageSet,
+    /// Keeps it apart from the clusters that are shared: the end of its name, of lower case letters
+    /// and digits. For a cluster that will not stay what it was made as.
+    pub cluster_suffix: Option<String>,
+}
+
+impl ClusterSpec {
+    /// Eight hexadecimal digits that change with everything a cluster is made from: the
+    /// topology's YAML, the node image's content, the workloads' images, the Kubernetes version.
+    pub fn hash(&self) -> String {
+        let ImageSet { kubernetes, node, workloads, .. } = &self.images;
+        let mut parts: Vec<&str> = vec![self.topology.yaml(), kubernetes, &node.reference, &node.id];
+        for (role, image) in workloads {
+            parts.extend([role.as_str(), &image.reference, &image.built_from]);
+        }
+        let mut sha = Sha256::new();
+        for part in parts {
+            // The length keeps neighbours apart: `ab`, `c` is not `a`, `bc`.
+            sha.update((part.len() as u64).to_be_bytes());
+            sha.update(part.as_bytes());
+        }
+        sha.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Returns the cluster's name: `seatrial-<topology>-<hash>-<tag>`, and what keeps it apart. The tag stands for
+    /// the state folder and the engine: two users of one engine never want the same name.
+    pub fn name(&self, identity: &Identity) -> String {
+        let suffix = self.cluster_suffix.as_ref().map(|a| format!("-{a}")).unwrap_or_default();
+        format!("seatrial-{}-{}-{}{suffix}", self.topology.name(), self.hash(), identity.tag())
+    }
+
+    /// The name of the `number`th cluster of this spec, from 1: those before it were upgraded, or are kept.
+    pub fn numbered(&self, identity: &Identity, number: usize) -> String {
+        match number {
+            0 | 1 => self.name(identity),
+            _ => format!("{}-{number}", self.name(identity)),
+        }
+    }
+
+    /// References of the images that every node must hold, each once.
+    pub fn workloads(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.images.workloads.values().map(|w| w.reference.clone()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ONE, THREE};
+    use super::*;
+    use crate::image::{NodeImage, WorkloadImage};
+
+    fn spec() -> ClusterSpec {
+        let nginx = WorkloadImage {
+            reference: "seatrial.local/nginx:1.22".into(),
+            stands_for: "nginx:1.7.9".into(),
+            built_from: "nginx-light 1.22.1".into(),
+            version: "1.22".into(),
+        };
+        let images = ImageSet {
+            profile: "offline".into(),
+            because: "asked for".into(),
+            kubernetes: "1.34.4".into(),
+            node: NodeImage {
+                reference: "seatrial.local/node:1".into(),
+                id: "k1".into(),
+                baked: true,
+                built_from: "source".into(),
+            },
+            workloads: [("nginx-old".to_owned(), nginx)].into(),
+        };
+        let topology = Topology::read("small", "nodes: [{role: control-plane}]").unwrap();
+        ClusterSpec { topology, images, cluster_suffix: None }
+    }
+
+    fn us() -> Identity {
+        Identity { state: "0123456789abcdef".into(), engine: "engine".into() }
+    }
+
+    #[test]
+    fn two_state_folders_on_one_engine_want_different_names() {
+        let other = Identity { state: "fedcba9876543210".into(), ..us() };
+        assert_ne!(spec().name(&us()), spec().name(&other));
+        let elsewhere = Identity { engine: "another".into(), ..us() };
+        assert_ne!(spec().name(&us()), spec().name(&elsewhere));
+    }
+
+    #[test]
+    fn the_hash_stays_what_it_was() {
+        // A change here makes every cluster anew after an update of seatrial.
+        assert_eq!(spec().name(&us()), format!("seatrial-small-e8076d38-{}", us().tag()));
+    }
+
+    #[test]
+    fn the_hash_follows_everything_that_a_cluster_is_made_from() {
+        let base = spec().hash();
+        let changed = |change: fn(&mut ClusterSpec)| {
+            let mut other = spec();
+            change(&mut other);
+            other.hash()
+        };
+        assert_ne!(base, changed(|s| s.topology = THREE.read().unwrap()));
+        assert_ne!(
+            changed(|s| s.topology = ONE.read().unwrap()),
+            changed(|s| s.topology = THREE.read().unwrap())
+        );
+        assert_ne!(base, changed(|s| s.images.kubernetes = "1.35.4".into()));
+        assert_ne!(base, changed(|s| s.images.node.id = "k2".into()));
+        assert_ne!(base, changed(|s| s.images.workloads.clear()));
+        // Why a profile was chosen does not matter to what runs.
+        assert_eq!(base, changed(|s| s.images.because = "no registry answers".into()));
+        assert_eq!(base, changed(|s| s.images.profile = "auto".into()));
+    }
+
+    #[test]
+    fn names_fit_what_kind_allows() {
+        for topology in crate::cluster::TOPOLOGIES {
+            let topology = topology.read().unwrap();
+            let spec = ClusterSpec { topology, cluster_suffix: Some("upgrade".into()), ..spec() };
+            let name = spec.numbered(&us(), 99);
+            assert!(name.len() <= 50, "{name}: node names must be host names");
+            assert!(name.starts_with(&spec.name(&us())) && name.ends_with("-upgrade-99"));
+        }
+    }
+}
