@@ -12,12 +12,11 @@ use seatrial::engine::Engine;
 use seatrial::event::{self, Event, EventLog};
 use seatrial::image;
 use seatrial::judge::Conclusion;
-use seatrial::judge::upgrade::claims_below;
 use seatrial::progress::Progress;
 use seatrial::report::{self, Format, RunReport, Terminal};
 use seatrial::run::{Run, new_id};
 use seatrial::scenario::{Needs, ScenarioError};
-use seatrial::suite::{Suite, upgraded};
+use seatrial::suite::Suite;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{RunArgs, suites, topology};
@@ -71,8 +70,8 @@ async fn whole(
     };
     if let Some(name) = &on {
         let cluster = cluster::find(settings, &engine, name).await?;
-        if cluster::origin(&cluster).is_some() && prove_all_below(&suites) {
-            suites.push(&upgraded::SUITE);
+        if cluster::origin(&cluster).is_some() {
+            suites.extend(Suite::after(&suites));
         }
     }
     let names: Vec<&str> = suites.iter().map(|s| s.needs.name).collect();
@@ -155,24 +154,16 @@ fn chosen(args: &RunArgs) -> anyhow::Result<Vec<&'static Suite>> {
     let moved = |suite: &&'static Suite| {
         let needs = Needs { topology, ..suite.needs };
         // A few bytes for the life of the process: suites are statics everywhere else.
-        &*Box::leak(Box::new(Suite { about: suite.about, needs, story: suite.story }))
+        &*Box::leak(Box::new(Suite { needs, ..**suite }))
     };
     Ok(suites.iter().map(moved).collect())
-}
-
-/// Whether these suites prove every claim that D5 is on, and not D5 itself.
-fn prove_all_below(suites: &[&'static Suite]) -> bool {
-    let proved = |id: &str| suites.iter().any(|s| s.needs.claims.iter().any(|c| c.id == id));
-    claims_below().all(proved) && !suites.iter().any(|s| s.needs.name == upgraded::SUITE.needs.name)
 }
 
 async fn run_suites(run: &Run, suites: &[&'static Suite], jobs: usize) -> Vec<(&'static str, ScenarioError)> {
     if jobs == 1 {
         return run.suites(suites).await;
     }
-    // This one speaks of what all others have proved.
-    let is_last = |s: &&Suite| s.needs.name == upgraded::SUITE.needs.name;
-    let (last, suites): (Vec<&'static Suite>, Vec<_>) = suites.iter().copied().partition(is_last);
+    let (last, suites): (Vec<&'static Suite>, Vec<_>) = suites.iter().copied().partition(|s| s.after_all);
     let one = |suite: &'static Suite| async move { run.suites(&[suite]).await };
     let mut errors = futures::stream::iter(suites.into_iter().map(one)).buffer_unordered(jobs).concat().await;
     errors.extend(run.suites(&last).await);

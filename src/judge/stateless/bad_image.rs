@@ -1,8 +1,5 @@
 //! A11: a bad image never disturbs the old pods.
 //!
-//! Observed: `deployment_before`, `pods_before`; `deployment_during`, `pods_during` when the wait has
-//! given up; `deployment`, `pods`, `replica_sets` after rolling back; `images` ([`Images`]); `wait`
-//! ([`Ended`]: what the wait for the rollout said).
 //! Marks: `bad-image` just before the patch, `bad-image-refused` when the wait ended,
 //! `bad-image-rollback` just before the template of before is given back, `bad-image-rolled-back` when
 //! the rollout is complete and the pods of the bad template are gone.
@@ -15,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{BLIND, Image, PROBE, SAMPLES};
 use super::events::Trail;
+use super::facts;
 use super::{
     HASH, LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names,
 };
@@ -63,9 +61,9 @@ pub enum Ended {
 
 /// A11.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let images: Images = evidence.get("images")?;
-    let before = Object::observed(evidence, "deployment_before")?;
-    let old = Identity::observed(evidence, "pods_before")?;
+    let images: Images = evidence.fact(&facts::BAD_IMAGES)?;
+    let before = Object::observed(evidence, &facts::DEPLOYMENT_BEFORE_BAD_IMAGE)?;
+    let old = Identity::observed(evidence, &facts::PODS_BEFORE_BAD_IMAGE)?;
     check_before(finding, &old, REPLICAS);
     finding.check(
         old.iter().all(|p| p.image == images.old.reference),
@@ -91,7 +89,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 
 /// The wait for the rollout ended with its reason, in time. Gives what it said.
 fn check_ended(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
-    let ended: Ended = evidence.get("wait")?;
+    let ended: Ended = evidence.fact(&facts::BAD_IMAGE_WAIT)?;
     let why = match &ended {
         Ended::Met => "the rollout is complete",
         Ended::Never { why } => why,
@@ -183,8 +181,8 @@ fn asks_for<'r>(pod: &Object<'r>) -> &'r str {
 
 /// While the bad template stands: the old pods are those of before, and available.
 fn check_during(finding: &mut Finding, evidence: &Evidence<'_>, old: &[Identity]) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment_during")?;
-    let pods = Identity::observed(evidence, "pods_during")?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT_DURING_BAD_IMAGE)?;
+    let pods = Identity::observed(evidence, &facts::PODS_DURING_BAD_IMAGE)?;
     check_observed(finding, &deployment);
     let available = deployment.number("/status/availableReplicas");
     let enough = available >= Limits::of(&deployment)?.least;
@@ -279,10 +277,10 @@ fn check_rolled_back(
     before: &Object<'_>,
     old: &[Identity],
 ) -> Result<(), Missing> {
-    let during = Object::observed(evidence, "deployment_during")?;
-    let deployment = Object::observed(evidence, "deployment")?;
-    let pods = Object::list(evidence, "pods")?;
-    let sets = Object::list(evidence, "replica_sets")?;
+    let during = Object::observed(evidence, &facts::DEPLOYMENT_DURING_BAD_IMAGE)?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT_ROLLED_BACK)?;
+    let pods = Object::list(evidence, &facts::PODS_ROLLED_BACK)?;
+    let sets = Object::list(evidence, &facts::REPLICA_SETS_ROLLED_BACK)?;
     check_complete(finding, &deployment, REPLICAS);
     check_pods(finding, &pods, REPLICAS);
     let now: Vec<_> = pods.iter().map(Identity::of).collect();

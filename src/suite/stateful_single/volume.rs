@@ -20,6 +20,7 @@ pub static SUITE: Suite = Suite {
         apart: None,
         budget: Duration::from_secs(20 * 60),
     },
+    after_all: false,
     story: |s| Box::pin(story(s)),
 };
 
