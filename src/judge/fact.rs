@@ -106,7 +106,8 @@ mod tests {
     fn a_log_of_schema_1_has_a_fact_for_each_claim_under_a_name_of_its_own() {
         const PODS: Fact<Vec<String>> = Fact::new("pods_after").was(&[("X1", "pods"), ("X2", "others")]);
         let found = |claim: Option<&str>, what: &str, of: &str| {
-            let event = Event::Observed { claim: claim.map(str::to_owned), what: what.into(), value: json!(1) };
+            let event =
+                Event::Observed { claim: claim.map(str::to_owned), what: what.into(), value: json!(1) };
             PODS.value_in(&event, of).is_some()
         };
         assert!(found(Some("X1"), "pods", "X1") && found(Some("X2"), "others", "X2"));

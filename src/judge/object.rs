@@ -56,7 +56,10 @@ impl<'r> Object<'r> {
     /// [`Missing`] where nothing was observed, or no list.
     pub fn list(evidence: &Evidence<'r>, fact: &Fact<RawList>) -> Result<Vec<Self>, Missing> {
         let (record, value) = evidence.recorded(fact)?;
-        Ok(Self::items(value, evidence.name_of(fact))?.into_iter().map(|object| object.seen(record)).collect())
+        Ok(Self::items(value, evidence.name_of(fact))?
+            .into_iter()
+            .map(|object| object.seen(record))
+            .collect())
     }
 
     /// The objects of a recorded list.

@@ -9,6 +9,8 @@ use seatrial::exec::Exec;
 use seatrial::report::RunReport;
 use serde_json::json;
 
+use crate::story::observed;
+
 /// Bytes of log that the writer makes.
 const LENGTH: u64 = 40 << 20;
 /// What it may have in memory at most, in KiB: held in memory, the records would take ten times

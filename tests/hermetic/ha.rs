@@ -1,15 +1,15 @@
 //! Part E judged from a told story: the truth passes, and each thing that can be pretended turns its
 //! claim.
 
-use seatrial::judge::ha::facts;
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Inconclusive, Passed};
+use seatrial::judge::ha::facts;
 use seatrial::judge::ha::{Allowed, Container, DOWN, Member, RETURNED, Refused};
 use serde_json::{Value, json};
 
 use crate::lies::{FAILED, Lie, OPEN, lie};
-use crate::story::{Story, changed, says};
+use crate::story::{Story, changed, is_of, says};
 use crate::upgrade::{comes_out, put, second};
 
 const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];

@@ -61,7 +61,12 @@ pub fn undecided_without_a_fact(claim: &Claim, records: &[Record], least: usize)
     assert!(read.len() >= least, "{}: {read:?}", claim.id);
     for fact in read {
         let finding = claim.judge(&Evidence::new(&without(records, &fact), claim.id));
-        assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{} without {fact}: {finding:#?}", claim.id);
+        assert_eq!(
+            finding.conclusion(),
+            Conclusion::Inconclusive,
+            "{} without {fact}: {finding:#?}",
+            claim.id
+        );
         assert!(finding.evidence().contains(&fact), "{} without {fact}: {}", claim.id, finding.evidence());
     }
 }

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use seatrial::event::{self, Event, Record};
 use seatrial::judge::Conclusion;
+use seatrial::judge::stateless::facts;
 use seatrial::report::{
     FORMATS, Format, Html, Json, Junit, Look, RunReport, State, Terminal, read, rejudge, write,
 };
 use serde_json::json;
+
+use crate::story::value_in;
 
 /// A run of both parts with a node stop.
 fn recorded() -> Vec<Record> {

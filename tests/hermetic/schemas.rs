@@ -33,7 +33,7 @@ pub fn converted(records: Vec<Record>) -> Vec<Record> {
         let parts = ["stateless", "stateful_single", "stateful_set", "upgrade", "ha"];
         let part = parts[usize::from(claim.as_bytes()[0] - b'A')];
         let same = || facts.iter().find(|fact| fact.part == part && fact.name == what);
-        renamed.or_else(same).map(|fact| fact.name.clone())
+        renamed.or_else(same)
     };
     let mut first: BTreeMap<String, (String, Value)> = BTreeMap::new();
     let mut dropped: BTreeMap<u32, u64> = BTreeMap::new();
@@ -42,20 +42,20 @@ pub fn converted(records: Vec<Record>) -> Vec<Record> {
         let dropped = dropped.entry(record.writer).or_default();
         if let Event::Observed { claim: claim @ Some(_), what, value } = &mut record.event {
             let of = claim.take().unwrap_or_default();
-            let Some(name) = now(&of, what) else {
+            let Some(fact) = now(&of, what) else {
                 *dropped += 1;
                 continue;
             };
-            let (by, known) = first.entry(name.clone()).or_insert_with(|| (of.clone(), value.clone()));
+            let (by, known) = first.entry(fact.name.clone()).or_insert_with(|| (of.clone(), value.clone()));
             if *by == of {
                 // A series, too.
                 known.clone_from(value);
             } else {
-                assert_eq!(known, value, "{name} is one fact of {by} and {of}");
+                assert_eq!(known, value, "{} is one fact of {by} and {of}", fact.constant);
                 *dropped += 1;
                 continue;
             }
-            *what = name;
+            what.clone_from(&fact.name);
         }
         record.schema = SCHEMA;
         record.seq -= *dropped;
@@ -71,9 +71,7 @@ fn told(records: &[Record], of: &BTreeMap<&'static str, BTreeSet<String>>, detai
         let (line, checks) = judged(claim, records);
         writeln!(text, "{} {line}\n    {checks}", claim.id).unwrap();
         for fact in of[claim.id].iter().filter(|_| details) {
-            let is_left = |r: &&Record| {
-                !matches!(&r.event, Event::Observed { claim: Some(of), what, .. } if of == claim.id && what == fact)
-            };
+            let is_left = |r: &&Record| !matches!(&r.event, Event::Observed { claim: Some(of), what, .. } if of == claim.id && what == fact);
             let without: Vec<Record> = records.iter().filter(is_left).cloned().collect();
             writeln!(text, "  without {fact}: {}", judged(claim, &without).0).unwrap();
         }

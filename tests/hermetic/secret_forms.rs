@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::FakeEngine;
+use crate::story::observed;
 
 fn known(values: &[&str]) -> Secrets {
     let secrets = Secrets::default();

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::FakeEngine;
+use crate::story::observed;
 
 /// A kind, and the value that must not be found.
 type Plant = (&'static str, String);

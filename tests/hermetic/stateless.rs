@@ -1,14 +1,15 @@
 //! Part A judged from a recorded run: true as it was recorded, undecided where a part is missing.
 
-use seatrial::judge::stateless::facts;
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use seatrial::judge::stateless::CLAIMS;
 use seatrial::judge::stateless::change::SAMPLES;
+use seatrial::judge::stateless::facts;
 use serde_json::{Value, json};
 
 use crate::lies::change::beside_an_ending;
+use crate::passing::{history, undecided_without_a_fact};
 use crate::story::{Story, changed, recorded, sample, says};
 
 #[rstest]

@@ -275,8 +275,8 @@ mod tests {
         for (id, verdict, code) in [("passed", "passed", Exit::Usage), ("failed", "failed", Exit::Failed)] {
             let dir = settings.runs_dir().join(id);
             std::fs::create_dir_all(&dir).unwrap();
-            let claim = r#""claim":"A10","verdict":"#;
-            let told = log.replace(&format!("{claim}\"passed\""), &format!("{claim}\"{verdict}\""));
+            // The first claim that was judged.
+            let told = log.replacen(r#""verdict":"passed""#, &format!("\"verdict\":\"{verdict}\""), 1);
             std::fs::write(dir.join("events.jsonl"), told).unwrap();
             let wrong = || Stop::new(Exit::Usage, "no such version", "another one");
             assert_eq!(finish(&settings, id, &[], Err(wrong().into())).unwrap(), code);

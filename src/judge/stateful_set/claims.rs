@@ -14,8 +14,10 @@ use crate::judge::{Evidence, Finding, Missing};
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let set = Object::observed(evidence, &facts::SET_BEFORE_DOWN)?;
     let before = Object::list(evidence, &facts::CLAIMS_BEFORE)?;
-    let (old, new) = (Object::list(evidence, &facts::PODS_BEFORE_DOWN)?, Object::list(evidence, &facts::PODS_UP)?);
-    let (written, found): (Vec<Content>, Vec<Content>) = (evidence.fact(&facts::WRITTEN)?, evidence.fact(&facts::FOUND)?);
+    let (old, new) =
+        (Object::list(evidence, &facts::PODS_BEFORE_DOWN)?, Object::list(evidence, &facts::PODS_UP)?);
+    let (written, found): (Vec<Content>, Vec<Content>) =
+        (evidence.fact(&facts::WRITTEN)?, evidence.fact(&facts::FOUND)?);
     let by_hand: String = evidence.fact(&facts::DELETED)?;
     if before.len() < 2 {
         finding.unsure(format!("{} claims before", before.len()));

@@ -52,11 +52,8 @@ pub const PODS_AFTER_REPLACEMENT: Fact<RawList> =
 /// The set before it is scaled down.
 pub const SET_BEFORE_DOWN: Fact<Raw> = Fact::new("set_before_down").was(&[("C7", "set")]);
 /// Its pods then.
-pub const PODS_BEFORE_DOWN: Fact<RawList> = Fact::new("pods_before_down").was(&[
-    ("C5", "pods_before"),
-    ("C7", "pods_before"),
-    ("C8", "pods_before"),
-]);
+pub const PODS_BEFORE_DOWN: Fact<RawList> =
+    Fact::new("pods_before_down").was(&[("C5", "pods_before"), ("C7", "pods_before"), ("C8", "pods_before")]);
 /// Its claims then.
 pub const CLAIMS_BEFORE: Fact<RawList> = Fact::new("claims_before");
 /// The file that was written into the volume of each of its pods then.
@@ -96,8 +93,7 @@ pub const IMAGES: Fact<Images> = Fact::new("images");
 /// The set before its update.
 pub const SET_BEFORE_UPDATE: Fact<Raw> = Fact::new("set_before_update").was(&[("C10", "set_before")]);
 /// Its pods then.
-pub const PODS_BEFORE_UPDATE: Fact<RawList> =
-    Fact::new("pods_before_update").was(&[("C10", "pods_before")]);
+pub const PODS_BEFORE_UPDATE: Fact<RawList> = Fact::new("pods_before_update").was(&[("C10", "pods_before")]);
 /// The ordinal from which on pods get the new image first.
 pub const PARTITION: Fact<i64> = Fact::new("partition");
 /// The set while the partition holds the other pods.

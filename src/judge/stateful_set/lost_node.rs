@@ -79,8 +79,7 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
     for fact in [facts::POWER_WAITING, facts::POWER_MOVED] {
         let seen = evidence.fact(&fact)?;
         let down = seen.node == home && Power::of(&seen.power).is_down();
-        finding
-            .check(down, format!("{}: the container of {} was {}", fact.name(), seen.node, seen.power));
+        finding.check(down, format!("{}: the container of {} was {}", fact.name(), seen.node, seen.power));
     }
     let moved = evidence.mark("moved")?;
     let healed = records

@@ -26,7 +26,10 @@ pub struct Prediction {
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let prediction: Prediction = evidence.fact(&facts::PREDICTION)?;
     let records = evidence.between("scale-down", "scaled-down")?;
-    let (old, new) = (Identity::observed(evidence, &facts::PODS_BEFORE_DOWN)?, Identity::observed(evidence, &facts::PODS_DOWN)?);
+    let (old, new) = (
+        Identity::observed(evidence, &facts::PODS_BEFORE_DOWN)?,
+        Identity::observed(evidence, &facts::PODS_DOWN)?,
+    );
     let (other_old, other_new) = (
         Identity::observed(evidence, &facts::DEPLOYMENT_PODS_BEFORE)?,
         Identity::observed(evidence, &facts::DEPLOYMENT_PODS)?,

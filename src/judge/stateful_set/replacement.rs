@@ -28,11 +28,16 @@ pub struct Content {
 /// C4.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let set = Object::observed(evidence, &facts::SET_BEFORE_REPLACEMENT)?;
-    let (before, after) =
-        (Object::observed(evidence, &facts::REPLACED_POD)?, Object::observed(evidence, &facts::REPLACEMENT_POD)?);
-    let (claim, later) =
-        (Object::observed(evidence, &facts::REPLACED_CLAIM)?, Object::observed(evidence, &facts::REPLACEMENT_CLAIM)?);
-    let (written, found): (Content, Content) = (evidence.fact(&facts::REPLACED_WROTE)?, evidence.fact(&facts::REPLACEMENT_FOUND)?);
+    let (before, after) = (
+        Object::observed(evidence, &facts::REPLACED_POD)?,
+        Object::observed(evidence, &facts::REPLACEMENT_POD)?,
+    );
+    let (claim, later) = (
+        Object::observed(evidence, &facts::REPLACED_CLAIM)?,
+        Object::observed(evidence, &facts::REPLACEMENT_CLAIM)?,
+    );
+    let (written, found): (Content, Content) =
+        (evidence.fact(&facts::REPLACED_WROTE)?, evidence.fact(&facts::REPLACEMENT_FOUND)?);
     let records = evidence.between("delete-pod", "pod-replaced")?;
     let template = template(&set)?;
     finding.check(

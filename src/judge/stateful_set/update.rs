@@ -15,7 +15,10 @@ use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C10.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let (was, set) = (Object::observed(evidence, &facts::SET_BEFORE_UPDATE)?, Object::observed(evidence, &facts::SET_UPDATED)?);
+    let (was, set) = (
+        Object::observed(evidence, &facts::SET_BEFORE_UPDATE)?,
+        Object::observed(evidence, &facts::SET_UPDATED)?,
+    );
     let before = Object::list(evidence, &facts::PODS_BEFORE_UPDATE)?;
     let pods = Object::list(evidence, &facts::PODS_UPDATED)?;
     let images: Images = evidence.fact(&facts::IMAGES)?;
@@ -89,7 +92,8 @@ fn check_partition(
 ) -> Result<f64, Missing> {
     let partition: i64 = evidence.fact(&facts::PARTITION)?;
     let then = Object::observed(evidence, &facts::SET_HELD)?;
-    let (before, pods) = (Object::list(evidence, &facts::PODS_BEFORE_UPDATE)?, Object::list(evidence, &facts::PODS_HELD)?);
+    let (before, pods) =
+        (Object::list(evidence, &facts::PODS_BEFORE_UPDATE)?, Object::list(evidence, &facts::PODS_HELD)?);
     let records = evidence.between("update", "partition-opened")?;
     let replicas = set.number("/spec/replicas");
     if !(1..replicas).contains(&partition) {

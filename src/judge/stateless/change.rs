@@ -15,8 +15,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names, check_set, facts,
-    is_owned,
+    LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names, check_set,
+    facts, is_owned,
 };
 use crate::event::Outcome;
 use crate::judge::availability::{Ending, Limits, Sample, Window, fewest, is_of_series, outages};

@@ -21,8 +21,7 @@ const LISTS: [(&str, &str); 3] =
 /// A10.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let modes = [("background", &facts::BACKGROUND), ("foreground", &facts::FOREGROUND)];
-    let lines =
-        modes.map(|mode| finding.part(|f| mode_removes_all(f, evidence, mode)).unwrap_or_default());
+    let lines = modes.map(|mode| finding.part(|f| mode_removes_all(f, evidence, mode)).unwrap_or_default());
     finding.summary(lines.join("; "));
     Ok(())
 }

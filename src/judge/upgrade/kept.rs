@@ -73,9 +73,12 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
 fn claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let set = Object::observed(evidence, &facts::SET)?;
     let template = template(&set)?;
-    let (old, new) = (Object::list(evidence, &facts::SET_BEFORE)?, Object::list(evidence, &facts::SET_AFTER)?);
-    let (before, after) = (Object::list(evidence, &facts::CLAIMS_BEFORE)?, Object::list(evidence, &facts::CLAIMS_AFTER)?);
-    let (written, found): (Vec<Content>, Vec<Content>) = (evidence.fact(&facts::WRITTEN)?, evidence.fact(&facts::FOUND)?);
+    let (old, new) =
+        (Object::list(evidence, &facts::SET_BEFORE)?, Object::list(evidence, &facts::SET_AFTER)?);
+    let (before, after) =
+        (Object::list(evidence, &facts::CLAIMS_BEFORE)?, Object::list(evidence, &facts::CLAIMS_AFTER)?);
+    let (written, found): (Vec<Content>, Vec<Content>) =
+        (evidence.fact(&facts::WRITTEN)?, evidence.fact(&facts::FOUND)?);
     for pod in &old {
         // A name that is gone is told above.
         let Some(now) = new.iter().find(|p| p.name() == pod.name()) else { continue };

@@ -9,8 +9,8 @@ use kube::runtime::watcher;
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, RETURN, SELECTOR, START, allowed, place, uid};
 use crate::fault::StopNode;
 use crate::judge::stateful_single::B12;
-use crate::judge::stateful_single::{PINNED, facts};
 use crate::judge::stateful_single::affinity::HELD;
+use crate::judge::stateful_single::{PINNED, facts};
 use crate::manifest::Manifest;
 use crate::probe::Traffic;
 use crate::scenario::Failure;
@@ -34,7 +34,10 @@ pub(super) async fn lose_pinned_node(
     wait::until(mysql.claims(), watcher::Config::default(), bound, mysql.within(CHANGE)).await?;
     let before = mysql.answering(&[last]).await?;
     let volume = mysql.claims().get(CLAIM).await?.spec.and_then(|spec| spec.volume_name).unwrap_or_default();
-    s.observe(&facts::PINNED_VOLUME, &Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
+    s.observe(
+        &facts::PINNED_VOLUME,
+        &Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?,
+    );
 
     traffic.resume();
     mysql.write_on(traffic).await?;

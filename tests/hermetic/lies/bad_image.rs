@@ -1,9 +1,9 @@
 //! Lies about a rollout to an image that cannot be pulled: A11.
 
+use seatrial::event::{Event, Outcome};
 use seatrial::judge::Fact;
 use seatrial::judge::fact::RawList;
 use seatrial::judge::stateless::facts;
-use seatrial::event::{Event, Outcome};
 use serde_json::{Value, json};
 
 use super::{FAILED, Lie, OPEN, lie};
@@ -118,7 +118,9 @@ pub(super) static LIES: &[Lie] = &[
         "an old pod restarted meanwhile",
         "A11",
         recorded,
-        |s| old(s, &facts::PODS_DURING_BAD_IMAGE)["status"]["containerStatuses"][0]["restartCount"] = json!(1),
+        |s| {
+            old(s, &facts::PODS_DURING_BAD_IMAGE)["status"]["containerStatuses"][0]["restartCount"] = json!(1)
+        },
         FAILED,
         "restarts 0 -> 1",
     ),
@@ -353,7 +355,8 @@ fn old<'s>(story: &'s mut Story, list: &Fact<RawList>) -> &'s mut Value {
 
 /// The ReplicaSet of the old pods, or that of the bad image.
 fn set(story: &mut Story, of_old: bool) -> &mut Value {
-    let hash = story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["labels"]["pod-template-hash"].clone();
+    let hash =
+        story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["labels"]["pod-template-hash"].clone();
     let bad = story.fact(&facts::BAD_IMAGES)["bad"].clone();
     let sets = story.fact(&facts::REPLICA_SETS_ROLLED_BACK).as_array_mut().unwrap();
     let fits = |s: &&mut Value| match of_old {

@@ -1,7 +1,7 @@
 //! Lies about a change of image under load: A7.
 
-use seatrial::judge::stateless::facts;
 use seatrial::event::{Event, Outcome, Record};
+use seatrial::judge::stateless::facts;
 use serde_json::{Value, json};
 
 use super::stateless::{progress, stale};
@@ -94,7 +94,12 @@ pub(super) static LIES: &[Lie] = &[
         "old replica set gone",
         "A7",
         recorded,
-        |s| s.fact(&facts::REPLICA_SETS_CHANGED).as_array_mut().unwrap().retain(|r| r["spec"]["replicas"] != 0),
+        |s| {
+            s.fact(&facts::REPLICA_SETS_CHANGED)
+                .as_array_mut()
+                .unwrap()
+                .retain(|r| r["spec"]["replicas"] != 0)
+        },
         FAILED,
         "the old ReplicaSet is gone",
     ),

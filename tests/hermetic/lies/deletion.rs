@@ -1,7 +1,7 @@
 //! Lies about what is left after a deletion, and about its order: A10.
 
-use seatrial::judge::stateless::facts::{self, Deletion};
 use seatrial::event::{Change, Event};
+use seatrial::judge::stateless::facts::{self, Deletion};
 use serde_json::{Value, json};
 
 use super::{FAILED, Lie, OPEN, lie};

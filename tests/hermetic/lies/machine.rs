@@ -1,7 +1,7 @@
 //! What a machine that starves explains, and what it does not.
 
-use seatrial::judge::stateless::facts;
 use seatrial::event::{Event, Outcome, Record};
+use seatrial::judge::stateless::facts;
 use serde_json::json;
 
 use super::{FAILED, Lie, OPEN, lie};

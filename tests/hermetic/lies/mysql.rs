@@ -1,7 +1,7 @@
 //! Lies about a single MySQL on a hostPath volume: part B.
 
-use seatrial::judge::stateful_single::facts;
 use seatrial::event::Event;
+use seatrial::judge::stateful_single::facts;
 use serde_json::json;
 
 use super::{FAILED, Lie, OPEN, lie};
@@ -229,7 +229,8 @@ pub(super) static LIES: &[Lie] = &[
         "B7",
         told::story,
         |s| {
-            s.bend_at(&facts::THIRD_POD,
+            s.bend_at(
+                &facts::THIRD_POD,
                 "/status/containerStatuses/0/state/running/startedAt",
                 json!("2026-01-01T00:00:01Z"),
             )
@@ -386,7 +387,8 @@ pub(super) static LIES: &[Lie] = &[
         "B12",
         told::story,
         |s| {
-            s.bend_at(&facts::PINNED_VOLUME,
+            s.bend_at(
+                &facts::PINNED_VOLUME,
                 "/spec/nodeAffinity/required/nodeSelectorTerms/0/matchExpressions/0/values",
                 json!(["w1", "w2"]),
             )
@@ -407,7 +409,8 @@ pub(super) static LIES: &[Lie] = &[
         "B12",
         told::story,
         |s| {
-            s.bend_at(&facts::POD_PENDING,
+            s.bend_at(
+                &facts::POD_PENDING,
                 "/status/conditions/0/message",
                 json!("0/3 nodes are available: 3 Insufficient memory"),
             )

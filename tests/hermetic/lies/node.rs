@@ -1,12 +1,12 @@
 //! Lies about a node that goes down and comes back, and about what lies on its disk.
 
-use seatrial::judge::stateful_single::facts;
 use seatrial::event::{Change, Event, Record};
+use seatrial::judge::stateful_single::facts;
 use serde_json::json;
 
 use super::{FAILED, Lie, OPEN, lie};
 use crate::stateful_single::told;
-use crate::story::Story;
+use crate::story::{Story, is_of};
 
 pub(super) static LIES: &[Lie] = &[
     lie("the wrong node stopped", "B8", told::story, |s| stopped(s, "w2"), OPEN, "no fault on w1 was proved"),

@@ -9,7 +9,14 @@ use super::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, recorded};
 
 pub(super) static LIES: &[Lie] = &[
-    lie("stale observed generation", "A1", recorded, |s| stale(s, &facts::DEPLOYMENT), FAILED, "observedGeneration"),
+    lie(
+        "stale observed generation",
+        "A1",
+        recorded,
+        |s| stale(s, &facts::DEPLOYMENT),
+        FAILED,
+        "observedGeneration",
+    ),
     lie("one pod of two", "A1", recorded, |s| pop(s.fact(&facts::PODS)), FAILED, "1 pods"),
     lie(
         "pod restarted",

@@ -1,10 +1,10 @@
 //! Nodes that were lost: what that explains, and what it does not.
 
-use seatrial::judge::fact::RawList;
-use seatrial::judge::{Fact, stateful_set, stateful_single, stateless};
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use seatrial::judge::fact::RawList;
+use seatrial::judge::{Fact, stateful_set, stateful_single, stateless};
 use seatrial::upgrade::Component;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::{ha, passing};
 #[case::a5("A5", stateless::facts::PODS.name(), |pods: &mut Value| unready(&mut pods[0]))]
 fn a_node_lost_on_a_starved_machine_leaves_part_a_open(
     #[case] id: &str,
-    #[case] name: &str,
+    #[case] name: &'static str,
     #[case] bend: fn(&mut Value),
 ) {
     let mut records = passing::history(id);
@@ -263,7 +263,8 @@ fn a_lost_node_does_not_excuse_pods_of_the_wrong_image() {
     story.fact(&stateless::facts::PODS_CHANGED)[0]["spec"]["containers"][0]["image"] = json!("another:1");
     let at = second(&story.records[story.mark("image-change")]) + 0.1;
     starves(&mut story.records, at, at + 1.5);
-    let node = story.fact(&stateless::facts::PODS_CHANGED)[0]["spec"]["nodeName"].as_str().unwrap().to_owned();
+    let node =
+        story.fact(&stateless::facts::PODS_CHANGED)[0]["spec"]["nodeName"].as_str().unwrap().to_owned();
     put(&mut story.records, at + 1.2, node_is(&node, "False"));
     comes_out(&story.records, "A7", Failed);
 }

@@ -4,7 +4,7 @@ use seatrial::event::{Event, Outcome, Record};
 use serde_json::json;
 
 use crate::passing::fact;
-use crate::story::changed;
+use crate::story::{Named, changed};
 use crate::upgrade::{put, second};
 
 mod answers;

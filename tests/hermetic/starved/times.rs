@@ -1,9 +1,9 @@
 //! Times: what a machine that starves takes off them.
 
-use seatrial::judge::{Fact, ha as ha_judge, stateful_set, stateful_single, stateless};
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
+use seatrial::judge::{Fact, ha as ha_judge, stateful_set, stateful_single, stateless};
 use serde_json::json;
 
 use super::{healthy, mark, sampled, starves};

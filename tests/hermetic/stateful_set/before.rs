@@ -1,8 +1,8 @@
 //! What a pod knows of itself, and what was there before a fault, shows nothing of others and of the fault.
 
-use seatrial::judge::stateful_set::facts;
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;

@@ -1,9 +1,9 @@
 //! Falsehoods about names, claims and data: C2, C3, C4, C7.
 
+use seatrial::event::{Change, Event, FileEntry};
 use seatrial::judge::Fact;
 use seatrial::judge::fact::RawList;
 use seatrial::judge::stateful_set::facts;
-use seatrial::event::{Change, Event, FileEntry};
 use serde_json::{Value, json};
 
 use super::bends::{ending, is_added, is_gone, told};
@@ -233,8 +233,20 @@ pub static LIES: &[Lie] = &[
         FAILED,
         "was deleted 1 time(s)",
     ),
-    of_set("empty volume", "C4", |s| s.fact(&facts::REPLACEMENT_FOUND)["text"] = Value::Null, FAILED, "holds no file"),
-    of_set("another file", "C4", |s| s.fact(&facts::REPLACEMENT_FOUND)["text"] = json!("0000"), FAILED, "holds 0000"),
+    of_set(
+        "empty volume",
+        "C4",
+        |s| s.fact(&facts::REPLACEMENT_FOUND)["text"] = Value::Null,
+        FAILED,
+        "holds no file",
+    ),
+    of_set(
+        "another file",
+        "C4",
+        |s| s.fact(&facts::REPLACEMENT_FOUND)["text"] = json!("0000"),
+        FAILED,
+        "holds 0000",
+    ),
     of_set(
         "nothing was written",
         "C4",

@@ -1,14 +1,14 @@
 //! Each condition of a check counts by itself: one is bent, the others hold.
 
-use seatrial::judge::stateful_set::facts;
 use rstest::rstest;
 use seatrial::event::{Change, Event};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;
 use super::bends::{ending, is_gone, is_ready, told};
-use crate::story::says;
+use crate::story::{is_of, observed, says};
 
 #[rstest]
 #[case::never_observed("C1", unobserved, Failed, "generation 0, observed 0")]

@@ -1,7 +1,7 @@
 //! Falsehoods about a dead node: C9.
 
-use seatrial::judge::stateful_set::facts;
 use seatrial::event::{Change, Event};
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::bends::{is_added, is_gone, told};

@@ -1,12 +1,13 @@
 //! Falsehoods about order: C1, C5, C6, C8, C10.
 
-use seatrial::judge::stateful_set::facts;
 use seatrial::event::{Change, Event, Record};
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;
 use super::bends::{is_added, is_any, is_ending, is_gone, is_ready, told};
 use crate::lies::{FAILED, Lie, OPEN, of_set};
+use crate::story::is_of;
 
 pub static LIES: &[Lie] = &[
     of_set(
@@ -310,9 +311,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "lower pod new",
         "C10",
-        |s| {
-            s.fact(&facts::PODS_HELD)[1]["metadata"]["labels"]["controller-revision-hash"] = json!("web-new")
-        },
+        |s| s.fact(&facts::PODS_HELD)[1]["metadata"]["labels"]["controller-revision-hash"] = json!("web-new"),
         FAILED,
         "web-1 is of web-new",
     ),

@@ -1,8 +1,8 @@
 //! B11 and B12, and the ledger's own verdicts, bent in ways that are no single fact.
 
-use seatrial::judge::stateful_single::facts;
 use seatrial::event::{Change, Event, Outcome, Record, Server};
 use seatrial::judge::Conclusion;
+use seatrial::judge::stateful_single::facts;
 use serde_json::json;
 
 use super::told;

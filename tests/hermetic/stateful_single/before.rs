@@ -1,8 +1,8 @@
 //! What was there before a fault, or a change, is none of its doing.
 
 use seatrial::event::{Event, Record};
-use seatrial::judge::stateful_single::facts;
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
+use seatrial::judge::stateful_single::facts;
 use serde_json::{Value, json};
 
 use super::told;

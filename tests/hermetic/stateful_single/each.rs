@@ -1,9 +1,9 @@
 //! Each condition of a check counts by itself: one is bent, the others hold.
 
-use seatrial::judge::stateful_single::facts;
 use rstest::rstest;
 use seatrial::event::{Change, Event, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use seatrial::judge::stateful_single::facts;
 use serde_json::{Value, json};
 
 use super::told;

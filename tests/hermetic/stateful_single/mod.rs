@@ -1,11 +1,12 @@
 //! Part B judged from a story: true as it is told, undecided where a part of it is missing.
 
-use seatrial::judge::stateful_single::facts;
 use rstest::rstest;
 use seatrial::event::Event;
-use seatrial::judge::Conclusion;
 use seatrial::judge::stateful_single::CLAIMS;
+use seatrial::judge::stateful_single::facts;
+use seatrial::judge::{self, Conclusion};
 
+use crate::passing::undecided_without_a_fact;
 use crate::story::Story;
 
 mod afterwards;

@@ -1,7 +1,7 @@
 //! The story as it should go, in few words: `w1` holds the files, `w2` takes over, `cp` never does.
 
-use seatrial::judge::stateful_single::facts;
 use seatrial::event::{Change, Event, Outcome, Server};
+use seatrial::judge::stateful_single::facts;
 use serde_json::{Value, json};
 
 use crate::story::Story;
@@ -281,7 +281,10 @@ fn pinned(s: &mut Story) {
     s.looked(&before.1, (1, 12, 9));
     s.read("pinned", &before.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11, 12]));
     s.list("pinned", "running", RETURNED, &[]);
-    s.observe(&facts::PINNED_BUDGET, json!({ "unknown": 26.0, "deletion": 32.0, "ready": 61.0, "arithmetic": [] }));
+    s.observe(
+        &facts::PINNED_BUDGET,
+        json!({ "unknown": 26.0, "deletion": 32.0, "ready": 61.0, "arithmetic": [] }),
+    );
     let at = s.seconds;
     let fault = || ("f2".to_owned(), "stop".to_owned(), "w1".to_owned());
     let (id, name, on) = fault();

@@ -1,7 +1,7 @@
 //! D2 and D3: who was to ask and to be drained, and who did.
 
-use seatrial::judge::upgrade::facts;
 use seatrial::judge::Conclusion;
+use seatrial::judge::upgrade::facts;
 use serde_json::json;
 
 use super::{began, comes_out, refused_at, told};

@@ -1,9 +1,9 @@
 //! Drains as D3 and D4 see them: those of every hop, the pods of the story alone, and what a gap in a watch hides.
 
-use seatrial::judge::upgrade::facts;
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
 use seatrial::judge::upgrade::STRETCH_END;
+use seatrial::judge::upgrade::facts;
 use serde_json::json;
 
 use super::{comes_out, drain_of_w2, pod_at, put, second, told};

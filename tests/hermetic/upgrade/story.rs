@@ -1,14 +1,15 @@
 //! A made-up upgrade under load, told truly or with one thing wrong.
 
-use seatrial::judge::upgrade::facts;
-use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, Scope, Server};
+use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Server};
 use seatrial::event::{EndedStep, PlannedUpgrade, UpgradeStep};
+use seatrial::judge::upgrade::facts;
 use seatrial::judge::upgrade::{AFTER, AHEAD, Budgets, SKIPPED, STRETCH_END, TRAP_AFTER, TRAP_BEFORE};
 use seatrial::judge::{self, Conclusion, Evidence, Finding};
 use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
 use serde_json::{Value, json};
 
 use super::{cluster, releases, v};
+use crate::story::{Named, observed};
 
 /// The story's namespace.
 const OWN: &str = "n";
@@ -303,7 +304,8 @@ fn before(s: &mut Story) {
     s.read(TRAP_BEFORE, "trap", &server("t1", "trap-1"), Some(rows));
     s.listed(TRAP_BEFORE, "w1", &[], None);
     s.listed(TRAP_BEFORE, "w2", &["auto.cnf", "ibdata1", "mysql/", "qa/"], Some("t1"));
-    s.observe(&facts::SET,
+    s.observe(
+        &facts::SET,
         json!({
             "metadata": {"name": "set", "uid": "set"},
             "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
@@ -320,7 +322,8 @@ fn after(s: &mut Story, wrong: Wrong) {
     let names = if wrong.renamed { ["set-0", "set-2"] } else { ["set-0", "set-1"] };
     let mounts = if wrong.other_claim { ["data-set-0", "data-set-0"] } else { ["data-set-0", "data-set-1"] };
     s.observe(&facts::SET_AFTER, set(&names, "b", &mounts));
-    s.observe(&facts::CLAIMS_AFTER,
+    s.observe(
+        &facts::CLAIMS_AFTER,
         claims(if wrong.other_volume { ["pv-0", "pv-9"] } else { ["pv-0", "pv-1"] }),
     );
     let files = if wrong.other_file { ["f0", "f0"] } else { ["f0", "f1"] };

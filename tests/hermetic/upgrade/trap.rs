@@ -1,10 +1,12 @@
 //! D4: lies about what was left behind, and about which pod it was read in.
 
 use seatrial::event::Event;
+use seatrial::judge::upgrade::facts;
 use serde_json::json;
 
 use super::story::{self, Wrong};
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
+use crate::story::{Named, value_in};
 
 pub static LIES: &[Lie] = &[
     played(
