@@ -14,7 +14,7 @@ use crate::cluster::{Access, THREE};
 use crate::deadline::Deadline;
 use crate::event::Server;
 use crate::fault::StopNode;
-use crate::judge::stateful_single::outage::Allowed;
+use crate::judge::stateful_single::facts::Allowed;
 use crate::judge::stateful_single::{B1, B2, B3, B4, B5, B6, B7, B8, B9, B10};
 use crate::judge::stateful_single::{DATABASE, DEPLOYMENT, PATH, facts};
 use crate::manifest::{self, Manifest};

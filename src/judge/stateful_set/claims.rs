@@ -3,9 +3,9 @@
 //! Marks: `scale-down`, `delete-claim`, `claim-deleted`. History: claims.
 
 use super::creation::{claim_of, template};
-use super::facts;
+use super::facts::{self, Content};
 use super::history::{Order, ordinal};
-use super::replacement::{Content, check_content, check_same_claim};
+use super::replacement::{check_content, check_same_claim};
 use crate::event::{Change, Event, Record};
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing};

@@ -1,13 +1,77 @@
 //! What the stories of part C observe, in the order in which they do: `stateful-set`, then `stateful-set-node`. Names
 //! of schema 1, where each claim had its own facts, are beside those that replaced them.
 
-use super::lost_node::LookedAt;
-use super::network::{Answer, GaveUp};
-use super::prediction::Prediction;
-use super::replacement::Content;
+use serde::{Deserialize, Serialize};
+
 use crate::judge::Fact;
 use crate::judge::fact::{Raw, RawList};
-use crate::judge::stateless::change::Images;
+use crate::judge::stateless::facts::Images;
+
+/// A file in a pod's volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Name of the pod that wrote or read it.
+    pub pod: String,
+    /// Its UID.
+    pub uid: String,
+    /// The file's path in the pod.
+    pub path: String,
+    /// What is in it; none where there is no such file. Random for each pod, so that no other
+    /// volume holds it.
+    pub text: Option<String>,
+}
+
+/// What one pod was told of another's name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// `before` or `after` the replacement.
+    pub when: String,
+    /// The name that is meant: `pod.service.namespace.svc`.
+    pub name: String,
+    /// What was asked for: the whole name with the cluster's domain and the final dot. Absent in runs of
+    /// earlier versions, where a client's search domains may have answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// Name of the pod that asked.
+    pub asker: String,
+    /// Its UID.
+    pub asker_uid: String,
+    /// The addresses that it was told; none where the name was unknown.
+    pub addresses: Vec<String>,
+    /// Seconds since the named pod was found ready.
+    pub waited: f64,
+}
+
+/// The right answer did not come for as long as was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GaveUp {
+    /// As [`Answer::when`].
+    pub when: String,
+    /// As [`Answer::name`].
+    pub name: String,
+    /// Seconds since the named pod was found ready.
+    pub waited: f64,
+}
+
+/// What is said before scaling down, of a StatefulSet and of a Deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The set's pods that will go, in this order.
+    pub goes: Vec<String>,
+    /// The set's pods that will stay.
+    pub stays: Vec<String>,
+    /// How many of the Deployment's pods will go. Nothing tells which: their names are random.
+    pub deployment_goes: usize,
+}
+
+/// State of a node's container when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookedAt {
+    /// The node.
+    pub node: String,
+    /// `running`, `exited`, `paused`.
+    pub power: String,
+}
 
 /// The set when its first rollout is complete.
 pub const SET: Fact<Raw> = Fact::new("set");

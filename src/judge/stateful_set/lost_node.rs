@@ -8,8 +8,6 @@
 //! node's terminating pods by force. That is safe only because the node does not run, which is why its
 //! container is looked at before and after.
 
-use serde::{Deserialize, Serialize};
-
 use super::facts;
 use super::history::{Life, Order, held, lives, until};
 use crate::event::{Change, Event, Record};
@@ -27,15 +25,6 @@ pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// (`gcCheckPeriod`, 20 s, in Kubernetes' pkg/controller/podgc), and let it be.
 pub const STAYED: f64 = 22.0;
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
-
-/// State of a node's container when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LookedAt {
-    /// The node.
-    pub node: String,
-    /// `running`, `exited`, `paused`.
-    pub power: String,
-}
 
 /// C9.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

@@ -2,45 +2,13 @@
 //!
 //! A pod's own name stands in its own /etc/hosts: only what another pod was told counts.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::facts;
+use super::facts::{self, Answer, GaveUp};
 use crate::event::Record;
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing, clock};
-
-/// What one pod was told of another's name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// `before` or `after` the replacement.
-    pub when: String,
-    /// The name that is meant: `pod.service.namespace.svc`.
-    pub name: String,
-    /// What was asked for: the whole name with the cluster's domain and the final dot. Absent in runs of
-    /// earlier versions, where a client's search domains may have answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<String>,
-    /// Name of the pod that asked.
-    pub asker: String,
-    /// Its UID.
-    pub asker_uid: String,
-    /// The addresses that it was told; none where the name was unknown.
-    pub addresses: Vec<String>,
-    /// Seconds since the named pod was found ready.
-    pub waited: f64,
-}
-
-/// The right answer did not come for as long as was asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GaveUp {
-    /// As [`Answer::when`].
-    pub when: String,
-    /// As [`Answer::name`].
-    pub name: String,
-    /// Seconds since the named pod was found ready.
-    pub waited: f64,
-}
 
 /// C2.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

@@ -2,25 +2,12 @@
 //!
 //! Marks: `scale-down`, `scaled-down`.
 
-use serde::{Deserialize, Serialize};
-
-use super::facts;
+use super::facts::{self, Prediction};
 use super::history::Order;
 use crate::event::{Event, Record};
 use crate::judge::identity::{Comparison, Identity, pod_names};
 use crate::judge::object::names;
 use crate::judge::{Evidence, Finding, Missing};
-
-/// What is said before scaling down, of a StatefulSet and of a Deployment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// The set's pods that will go, in this order.
-    pub goes: Vec<String>,
-    /// The set's pods that will stay.
-    pub stays: Vec<String>,
-    /// How many of the Deployment's pods will go. Nothing tells which: their names are random.
-    pub deployment_goes: usize,
-}
 
 /// C8.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

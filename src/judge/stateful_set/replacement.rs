@@ -2,28 +2,12 @@
 //!
 //! Marks: `delete-pod`, `pod-replaced`. History: pods and claims between them.
 
-use serde::{Deserialize, Serialize};
-
 use super::creation::{claim_of, template};
-use super::facts;
+use super::facts::{self, Content};
 use super::history::{Life, Order, lives};
 use crate::event::{Change, Event};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Holds, Missing};
-
-/// A file in a pod's volume.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Content {
-    /// Name of the pod that wrote or read it.
-    pub pod: String,
-    /// Its UID.
-    pub uid: String,
-    /// The file's path in the pod.
-    pub path: String,
-    /// What is in it; none where there is no such file. Random for each pod, so that no other
-    /// volume holds it.
-    pub text: Option<String>,
-}
 
 /// C4.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

@@ -10,7 +10,7 @@ use super::history::{Life, Order, held, lives, ordinal};
 use crate::event::Record;
 use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names, span};
-use crate::judge::stateless::change::Images;
+use crate::judge::stateless::facts::Images;
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C10.

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use super::outage::{Allowed, healed, proved, since, watched};
+use super::facts::Allowed;
+use super::outage::{healed, proved, since, watched};
 use super::replacement::{history, moved_by_loss};
 use super::{DIRECTORY, FILES, PATH, PINNED, check_server_of, facts, is, listed, listings, node_of};
 use crate::event::{Event, Outcome, Record, Server};

@@ -1,10 +1,43 @@
 //! What the stories of part B observe, in the order in which they do: `mysql`, then `mysql-volume`. Names of schema 1,
 //! where each claim had its own facts, are beside those that replaced them.
 
-use super::outage::{Allowed, OnDisk};
+use serde::{Deserialize, Serialize};
+
 use crate::event::Server;
 use crate::judge::Fact;
 use crate::judge::fact::Raw;
+
+/// Seconds from the call that takes the node down, each from its beginning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// Until the node's condition is Unknown and its taints are set.
+    pub unknown: f64,
+    /// Until the old pod's deletion is requested.
+    pub deletion: f64,
+    /// Until the replacement is ready. Its pod has no readiness probe: that is when its container runs.
+    pub ready: f64,
+    /// Until its server answers, which has to fill an empty directory first. None in runs of earlier versions: as
+    /// `ready`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<f64>,
+    /// How these were reached, a line a part.
+    pub arithmetic: Vec<String>,
+}
+
+/// Rows looked for in the files of a node that is down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDisk {
+    /// The node.
+    pub node: String,
+    /// The container's state at that time.
+    pub power: String,
+    /// Acknowledged rows whose checksums were looked for.
+    pub rows: u64,
+    /// Numbers of the rows whose checksums were found.
+    pub found: Vec<u64>,
+    /// The files that were read.
+    pub files: Vec<String>,
+}
 
 /// The volume that the claim is bound to, when the first server answers.
 pub const VOLUME: Fact<Raw> = Fact::new("volume");

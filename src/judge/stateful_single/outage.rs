@@ -10,8 +10,7 @@
 //! own. The fault counts only where it is proved: by its own record, and by the container's state in a
 //! listing made while the node was down.
 
-use serde::{Deserialize, Serialize};
-
+use super::facts::{Allowed, OnDisk};
 use super::replacement::{check_replaced, history, moved_by_loss};
 use super::{DATABASE, DIRECTORY, PATH, PINNED, check_server_of, facts, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
@@ -19,38 +18,6 @@ use crate::judge::evidence::seconds_between;
 use crate::judge::fault::{self, Power};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
-
-/// Seconds from the call that takes the node down, each from its beginning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Allowed {
-    /// Until the node's condition is Unknown and its taints are set.
-    pub unknown: f64,
-    /// Until the old pod's deletion is requested.
-    pub deletion: f64,
-    /// Until the replacement is ready. Its pod has no readiness probe: that is when its container runs.
-    pub ready: f64,
-    /// Until its server answers, which has to fill an empty directory first. None in runs of earlier versions: as
-    /// `ready`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answers: Option<f64>,
-    /// How these were reached, a line a part.
-    pub arithmetic: Vec<String>,
-}
-
-/// Rows looked for in the files of a node that is down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OnDisk {
-    /// The node.
-    pub node: String,
-    /// The container's state at that time.
-    pub power: String,
-    /// Acknowledged rows whose checksums were looked for.
-    pub rows: u64,
-    /// Numbers of the rows whose checksums were found.
-    pub found: Vec<u64>,
-    /// The files that were read.
-    pub files: Vec<String>,
-}
 
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 

@@ -8,11 +8,9 @@
 //!
 //! No old pod ends here, so that a request has no excuse to fail: unlike A7, every one must be answered.
 
-use serde::{Deserialize, Serialize};
-
-use super::change::{BLIND, Image, PROBE, SAMPLES};
+use super::change::{BLIND, PROBE, SAMPLES};
 use super::events::Trail;
-use super::facts;
+use super::facts::{self, BadImages, Ended};
 use super::{
     HASH, LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names,
 };
@@ -32,36 +30,9 @@ pub const FAST: f64 = 60.0;
 /// Why a container waits whose image cannot be had. Source: Kubernetes' `pkg/kubelet/images/types.go`.
 const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
-/// The two images.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Images {
-    /// What runs all the while.
-    pub old: Image,
-    /// The reference that can be pulled nowhere.
-    pub bad: String,
-}
-
-/// How the wait for the rollout ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "ended", rename_all = "kebab-case")]
-pub enum Ended {
-    /// It found the rollout complete.
-    Met,
-    /// It found that it can never be complete.
-    Never {
-        /// The reason.
-        why: String,
-    },
-    /// It ran into its deadline.
-    Timeout {
-        /// What it saw last.
-        last: String,
-    },
-}
-
 /// A11.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let images: Images = evidence.fact(&facts::BAD_IMAGES)?;
+    let images: BadImages = evidence.fact(&facts::BAD_IMAGES)?;
     let before = Object::observed(evidence, &facts::DEPLOYMENT_BEFORE_BAD_IMAGE)?;
     let old = Identity::observed(evidence, &facts::PODS_BEFORE_BAD_IMAGE)?;
     check_before(finding, &old, REPLICAS);
@@ -88,7 +59,11 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 }
 
 /// The wait for the rollout ended with its reason, in time. Gives what it said.
-fn check_ended(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
+fn check_ended(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    images: &BadImages,
+) -> Result<String, Missing> {
     let ended: Ended = evidence.fact(&facts::BAD_IMAGE_WAIT)?;
     let why = match &ended {
         Ended::Met => "the rollout is complete",
@@ -120,7 +95,7 @@ fn check_ended(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) 
 fn check_refused(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
-    images: &Images,
+    images: &BadImages,
     why: &str,
 ) -> Result<String, Missing> {
     let window = Window::between(evidence, "bad-image", "bad-image-rollback")?;
@@ -238,7 +213,11 @@ fn check_history(
 }
 
 /// What a client saw: every request answered, and by the old version.
-fn check_answers(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
+fn check_answers(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    images: &BadImages,
+) -> Result<String, Missing> {
     let samples = Window::between(evidence, "bad-image", "bad-image-rolled-back")?.samples(PROBE);
     if samples.len() < SAMPLES {
         return Err(Missing(format!("{} samples of `{PROBE}`, need {SAMPLES}", samples.len())));

@@ -12,11 +12,10 @@
 //! without an answer for longer than [`OUTAGE`]. Beyond that lag the claim fails where the machine was
 //! healthy, and is open where it starved; where nothing says how it was, it is open up to [`LATE`].
 
-use serde::{Deserialize, Serialize};
-
+use super::facts::{self, Image, Images};
 use super::{
     LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names, check_set,
-    facts, is_owned,
+    is_owned,
 };
 use crate::event::Outcome;
 use crate::judge::availability::{Ending, Limits, Sample, Window, fewest, is_of_series, outages};
@@ -46,24 +45,6 @@ pub const LATE: f64 = 10.0;
 const MOMENT: f64 = 1.0;
 /// Longest time between two samples, in seconds, that still counts as watching.
 pub(super) const BLIND: f64 = 2.0;
-
-/// The two images of the change, as the image profile gives them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Images {
-    /// What ran before.
-    pub old: Image,
-    /// What runs after.
-    pub new: Image,
-}
-
-/// One image of the change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
-    /// What pods ask for.
-    pub reference: String,
-    /// Version that its server answers with, such as `1.22`.
-    pub version: String,
-}
 
 /// A7.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

@@ -1,12 +1,56 @@
 //! What the story of part A observes, in the order in which it does. Names of schema 1, where each claim had its own
 //! facts, are beside those that replaced them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::bad_image::{Ended, Images as BadImages};
-use super::change::Images;
 use crate::judge::Fact;
 use crate::judge::fact::{Raw, RawList};
+
+/// The two images of the change, as the image profile gives them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Images {
+    /// What ran before.
+    pub old: Image,
+    /// What runs after.
+    pub new: Image,
+}
+
+/// One image of the change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// What pods ask for.
+    pub reference: String,
+    /// Version that its server answers with, such as `1.22`.
+    pub version: String,
+}
+
+/// The image that runs, and one that cannot be pulled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadImages {
+    /// What runs all the while.
+    pub old: Image,
+    /// The reference that can be pulled nowhere.
+    pub bad: String,
+}
+
+/// How the wait for the rollout ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "kebab-case")]
+pub enum Ended {
+    /// It found the rollout complete.
+    Met,
+    /// It found that it can never be complete.
+    Never {
+        /// The reason.
+        why: String,
+    },
+    /// It ran into its deadline.
+    Timeout {
+        /// What it saw last.
+        last: String,
+    },
+}
 
 /// The Deployment when its first rollout is complete.
 pub const DEPLOYMENT: Fact<Raw> = Fact::new("deployment");

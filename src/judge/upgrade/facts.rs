@@ -4,14 +4,28 @@
 use serde::{Deserialize, Serialize};
 
 use super::Budgets;
-use super::holds::Origin;
 use crate::event::Server;
 use crate::judge::Fact;
 use crate::judge::fact::{Raw, RawList};
 use crate::judge::ha::Refused;
-use crate::judge::stateful_set::replacement::Content;
-use crate::judge::stateful_single::outage::OnDisk;
+use crate::judge::stateful_set::facts::Content;
+use crate::judge::stateful_single::facts::OnDisk;
 use crate::kubernetes::skew::State;
+use crate::kubernetes::version::Version;
+
+/// How a cluster came to its versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// What it was made as.
+    pub made_as: Version,
+    /// Where its upgrade leads, or has led.
+    pub to: Version,
+    /// The step after which its upgrade stands still; none where it came to its end.
+    pub stopped_after: Option<String>,
+    /// The versions of everything that the plan says of there; absent in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<State>,
+}
 
 /// A PodDisruptionBudget that an upgrade has to honour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,27 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::facts::Origin;
 use super::{Claim, D5, Evidence, Finding, Missing, facts, names, versions};
 use crate::event::{Event, Record};
 use crate::judge::{Conclusion, stateful_set, stateful_single, stateless, stories};
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
-
-/// How a cluster came to its versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// What it was made as.
-    pub made_as: Version,
-    /// Where its upgrade leads, or has led.
-    pub to: Version,
-    /// The step after which its upgrade stands still; none where it came to its end.
-    pub stopped_after: Option<String>,
-    /// The versions of everything that the plan says of there; absent in runs of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planned: Option<State>,
-}
 
 /// D5.
 pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

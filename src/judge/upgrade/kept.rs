@@ -11,7 +11,8 @@ use super::{
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
 use crate::judge::stateful_set::creation::{claim_of, template};
-use crate::judge::stateful_set::replacement::{Content, check_content, check_same_claim};
+use crate::judge::stateful_set::facts::Content;
+use crate::judge::stateful_set::replacement::{check_content, check_same_claim};
 
 /// D4.
 pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

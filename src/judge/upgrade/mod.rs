@@ -38,7 +38,7 @@ mod versions;
 pub use budget::{Allowed, BudgetError, Budgets};
 pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, over_in_stretch, whole};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
-pub use holds::Origin;
+pub use facts::Origin;
 #[cfg(test)]
 pub(crate) use holds::claims_below;
 pub(crate) use lives::HASH;

@@ -6,7 +6,7 @@
 use super::{costs, facts, pinned};
 use crate::event::Server;
 use crate::judge::object::Object;
-use crate::judge::stateful_single::outage::OnDisk;
+use crate::judge::stateful_single::facts::OnDisk;
 use crate::judge::stateful_single::{DIRECTORY, FILES, listed, node_of};
 use crate::judge::{Evidence, Finding, Missing, durability, locality};
 

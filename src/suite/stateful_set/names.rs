@@ -6,8 +6,7 @@ use futures::future::try_join_all;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 
-use crate::judge::stateful_set::facts;
-use crate::judge::stateful_set::network::{Answer, GaveUp};
+use crate::judge::stateful_set::facts::{self, Answer, GaveUp};
 use crate::scenario::{Failure, Scenario};
 use crate::workload::exec;
 

@@ -7,7 +7,7 @@ use kube::runtime::watcher;
 
 use super::{EVENTS, NGINX, ROLLOUT, SETTLE, ask, image, seen, steady, wait_for_endpoints, wait_labelled};
 use crate::deadline::Deadline;
-use crate::judge::stateless::bad_image::{Ended, Images};
+use crate::judge::stateless::facts::{BadImages, Ended};
 use crate::judge::stateless::{HASH, REPLICAS, facts};
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict, WaitError};
@@ -28,7 +28,7 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     wait_for_endpoints(s, SERVICE.0, &pods, deadline).await?;
     s.observe(&facts::DEPLOYMENT_BEFORE_BAD_IMAGE, &deployment);
     s.observe(&facts::PODS_BEFORE_BAD_IMAGE, &pods);
-    s.observe(&facts::BAD_IMAGES, &Images { old: image(s, "nginx-new")?, bad: BAD.into() });
+    s.observe(&facts::BAD_IMAGES, &BadImages { old: image(s, "nginx-new")?, bad: BAD.into() });
 
     let probe = ask(s, SERVICE.0).await?;
     steady(s, deadline).await?;
