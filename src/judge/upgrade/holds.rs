@@ -128,11 +128,8 @@ fn told<'r>(run: &'r [Record], cluster: &str, now: &State) -> Vec<Told<'r>> {
             let seen = State::deserialize(value).is_ok_and(|seen| seen == *now);
             told.same = Some(told.same.unwrap_or(true) && seen);
         }
-        match &record.event {
-            Event::ClaimJudged { claim, verdict, evidence, .. } => {
-                told.judged.push((claim, *verdict, evidence));
-            }
-            _ => {}
+        if let Event::ClaimJudged { claim, verdict, evidence, .. } = &record.event {
+            told.judged.push((claim, *verdict, evidence));
         }
     }
     all.into_values().collect()
