@@ -128,6 +128,7 @@ mod tests {
         static OWN: Suite = Suite {
             about: "a suite",
             needs: crate::scenario::Needs { name: "own", claims: &CLAIMS, ..stateless::SUITE.needs },
+            after_all: false,
             story: stateless::SUITE.story,
         };
         let two = Catalogue::built_in().with_suites(&[&OWN]);

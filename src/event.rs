@@ -24,7 +24,7 @@ pub use upgrade::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeSte
 
 /// Version of the format. A reader accepts this version and all older ones; a newer one is an
 /// error. Raised when a field changes its meaning or goes, not when one is added.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,11 +157,12 @@ pub enum Event {
         /// What proves it; names a changed address.
         proof: Value,
     },
-    /// A fact that a claim is judged by.
+    /// A fact that claims are judged by.
     Observed {
-        /// Id of the claim.
-        claim: String,
-        /// Name of the fact, as the claim's judge knows it.
+        /// Id of the only claim that may read it: in records of schema 1, where a fact was recorded once for each claim.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<String>,
+        /// Name of the fact, as judges know it, unique within the scenario; a series has the same name each time.
         what: String,
         /// The fact: Kubernetes objects as the API gave them, or a value.
         value: Value,

@@ -8,8 +8,6 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use serde::Serialize;
-use serde_json::Value;
 
 use crate::chain::chain;
 use crate::client::Client;
@@ -19,8 +17,10 @@ use crate::diagnostics::{self, LogStreams, Scene};
 use crate::event::{Event, EventLog, Scope};
 use crate::fault::{Fault, IntentLog, Target};
 use crate::image::ImageSet;
-use crate::judge::upgrade::{Budgets, versions_seen};
-use crate::judge::{self, Claim, Conclusion, Evidence};
+use crate::judge::fact::JsonOf;
+use crate::judge::upgrade::Budgets;
+use crate::judge::upgrade::facts::VERSIONS;
+use crate::judge::{self, Claim, Conclusion, Evidence, Fact};
 use crate::manifest::{self, Applied, Manifest, RUN_LABEL, TestNamespace};
 use crate::probe::Recorder;
 use crate::run::Run;
@@ -290,7 +290,7 @@ async fn record_cluster(log: &EventLog, lease: &Lease, client: &Client) -> Resul
     });
     if cluster::origin(cluster).is_some() {
         // What the claims of this scenario hold on.
-        log.append(versions_seen(&upgrade::state(client).await?)?);
+        log.append(VERSIONS.observed(&upgrade::state(client).await?));
     }
     if let Some(LoadBalancer { substitute: Some(it), .. }) = &cluster.load_balancer {
         log.append(Event::Substituted {
@@ -344,11 +344,10 @@ async fn live(
 }
 
 impl Scenario {
-    /// Records a fact that a claim is judged by. Of objects `metadata.managedFields` and what is recognised
+    /// Records a fact for all claims that read it. Of objects `metadata.managedFields` and what is recognised
     /// as secret are left out.
-    pub fn observe(&self, claim: &str, what: &str, value: impl Serialize) {
-        let value = serde_json::to_value(value).unwrap_or_else(|e| Value::String(e.to_string()));
-        self.log.append(Event::Observed { claim: claim.into(), what: what.into(), value });
+    pub fn observe<T>(&self, fact: &Fact<T>, value: &(impl JsonOf<T> + ?Sized)) {
+        self.log.append(fact.observed(value));
     }
 
     /// Records a moment that judges refer to.

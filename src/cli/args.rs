@@ -489,6 +489,7 @@ mod tests {
         static ORDERS: Suite = Suite {
             about: "orders survive the loss of a node",
             needs: Needs { name: "orders", claims: &[], ..stateless::SUITE.needs },
+            after_all: false,
             story: stateless::SUITE.story,
         };
         assert!(read(&Catalogue::built_in(), &["run", "--suite", "orders"]).is_err());

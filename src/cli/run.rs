@@ -11,12 +11,11 @@ use crate::engine::Engine;
 use crate::event::{self, Event, EventLog};
 use crate::image;
 use crate::judge::Conclusion;
-use crate::judge::upgrade::claims_below;
 use crate::progress::Progress;
 use crate::report::{self, Format, RunReport, Terminal};
 use crate::run::{Run, new_id};
 use crate::scenario::ScenarioError;
-use crate::suite::{Suite, upgraded};
+use crate::suite::Suite;
 use futures::StreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -130,8 +129,8 @@ async fn asked(
     let Some(name) = &args.cluster else { return Ok(None) };
     let name = down::named(clusters, Some(name)).await?;
     let cluster = clusters.find(&name).await?;
-    if cluster::origin(&cluster).is_some() && prove_all_below(suites) {
-        suites.push(&upgraded::SUITE);
+    if cluster::origin(&cluster).is_some() {
+        suites.extend(Suite::after(suites));
     }
     Ok(Some(name))
 }
@@ -167,19 +166,11 @@ fn versions(settings: &Settings, args: &RunArgs) -> Vec<Option<String>> {
     }
 }
 
-/// Whether these suites prove every claim that D5 is on, and not D5 itself.
-fn prove_all_below(suites: &[&'static Suite]) -> bool {
-    let proved = |id: &str| suites.iter().any(|s| s.needs.claims.iter().any(|c| c.id == id));
-    claims_below().all(proved) && !suites.iter().any(|s| s.needs.name == upgraded::SUITE.needs.name)
-}
-
 async fn run_suites(run: &Run, suites: &[&'static Suite], jobs: usize) -> Vec<(&'static str, ScenarioError)> {
     if jobs == 1 {
         return run.suites(suites).await;
     }
-    // This one speaks of what all others have proved.
-    let is_last = |s: &&Suite| s.needs.name == upgraded::SUITE.needs.name;
-    let (last, suites): (Vec<&'static Suite>, Vec<_>) = suites.iter().copied().partition(is_last);
+    let (last, suites): (Vec<&'static Suite>, Vec<_>) = suites.iter().copied().partition(|s| s.after_all);
     let one = |suite: &'static Suite| async move { run.suites(&[suite]).await };
     let mut errors = futures::stream::iter(suites.into_iter().map(one)).buffer_unordered(jobs).concat().await;
     errors.extend(run.suites(&last).await);
@@ -286,8 +277,8 @@ mod tests {
         for (id, verdict, code) in [("passed", "passed", Exit::Usage), ("failed", "failed", Exit::Failed)] {
             let dir = settings.runs_dir().join(id);
             std::fs::create_dir_all(&dir).unwrap();
-            let claim = r#""claim":"A10","verdict":"#;
-            let told = log.replace(&format!("{claim}\"passed\""), &format!("{claim}\"{verdict}\""));
+            // The first claim that was judged.
+            let told = log.replacen(r#""verdict":"passed""#, &format!("\"verdict\":\"{verdict}\""), 1);
             std::fs::write(dir.join("events.jsonl"), told).unwrap();
             let wrong = || Stop::new(Exit::Usage, "no such version", "another one");
             assert_eq!(finish(&settings, FORMATS, id, &[], Err(wrong().into())).unwrap(), code);

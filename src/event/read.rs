@@ -137,7 +137,7 @@ mod tests {
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, whole.replace("\"noted\"", "\"sunk\"")).unwrap();
         assert_eq!(read(&path).unwrap()[0].event, Event::Unknown);
-        std::fs::write(&path, whole.replace("\"schema\":1", "\"schema\":9")).unwrap();
+        std::fs::write(&path, whole.replace("\"schema\":2", "\"schema\":9")).unwrap();
         assert!(matches!(read(&path), Err(EventError::Newer { found: 9, .. })));
     }
 

@@ -159,7 +159,7 @@ mod tests {
         let ids: BTreeSet<&String> = records
             .iter()
             .filter_map(|r| match &r.event {
-                Event::Observed { claim, .. } => Some(claim),
+                Event::Observed { claim, .. } => claim.as_ref(),
                 _ => None,
             })
             .collect();

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::Fact;
 use crate::event::{Change, Event, Record};
 
 /// The records of one scenario, in order.
@@ -22,7 +23,7 @@ pub struct Missing(
 );
 
 impl<'r> Evidence<'r> {
-    /// The evidence for one claim. `records` are those of one scenario.
+    /// The evidence for one claim, by its id. `records` are those of one scenario.
     pub fn new(records: &'r [Record], claim: &'r str) -> Self {
         Self { records, claim, run: &[] }
     }
@@ -43,43 +44,51 @@ impl<'r> Evidence<'r> {
         self.records
     }
 
-    /// The last value observed for this claim under a name.
+    /// Returns the last value of a fact.
     ///
     /// # Errors
-    /// [`Missing`] where nothing was.
-    pub fn value(&self, what: &str) -> Result<&'r Value, Missing> {
-        self.fact(what).map(|(_, value)| value)
+    /// [`Missing`] where nothing was observed, or something else than a `T`.
+    pub fn fact<T: DeserializeOwned>(&self, fact: &Fact<T>) -> Result<T, Missing> {
+        self.read(fact, self.recorded(fact)?.1)
     }
 
-    /// As [`Evidence::value`], with the record that has it.
+    /// Returns every value of a fact, in order.
+    ///
+    /// # Errors
+    /// As [`Evidence::fact`].
+    pub fn facts<T: DeserializeOwned>(&self, fact: &Fact<T>) -> Result<Vec<T>, Missing> {
+        self.recorded(fact)?;
+        self.records_of(fact).map(|(_, value)| self.read(fact, value)).collect()
+    }
+
+    /// Returns the last record of a fact, and its value as it was recorded.
     ///
     /// # Errors
     /// [`Missing`] where nothing was observed.
-    pub fn fact(&self, what: &str) -> Result<(&'r Record, &'r Value), Missing> {
-        self.facts(what).last().ok_or_else(|| Missing(format!("`{what}` was not observed")))
+    pub fn recorded<T>(&self, fact: &Fact<T>) -> Result<(&'r Record, &'r Value), Missing> {
+        self.records_of(fact)
+            .next_back()
+            .ok_or_else(|| Missing(format!("`{}` was not observed", self.name_of(fact))))
     }
 
-    /// As [`Evidence::value`], read as a type, such as a Kubernetes object.
-    ///
-    /// # Errors
-    /// [`Missing`] where nothing was observed, or something else.
-    pub fn get<T: DeserializeOwned>(&self, what: &str) -> Result<T, Missing> {
-        let value = self.value(what)?.clone();
-        serde_json::from_value(value).map_err(|e| Missing(format!("`{what}` cannot be read: {e}")))
+    /// Returns every record of a fact with its value, in order.
+    pub fn records_of<'e, T>(
+        &'e self,
+        fact: &'e Fact<T>,
+    ) -> impl DoubleEndedIterator<Item = (&'r Record, &'r Value)> + use<'e, 'r, T> {
+        self.records.iter().filter_map(move |r| Some((r, fact.value_in(&r.event, self.claim)?)))
     }
 
-    /// Every value observed for this claim under a name, in order.
-    pub fn values(&self, what: &str) -> Vec<&'r Value> {
-        self.facts(what).map(|(_, value)| value).collect()
+    /// Returns the name by which these records have a fact.
+    pub fn name_of<T>(&self, fact: &Fact<T>) -> &'static str {
+        match self.records.first() {
+            Some(record) if record.schema == 1 => fact.name_in_schema_1(self.claim),
+            _ => fact.name(),
+        }
     }
 
-    fn facts<'e>(&'e self, what: &'e str) -> impl Iterator<Item = (&'r Record, &'r Value)> + use<'e, 'r> {
-        self.records.iter().filter_map(move |record| match &record.event {
-            Event::Observed { claim, what: name, value } if claim == self.claim && name == what => {
-                Some((record, value))
-            }
-            _ => None,
-        })
+    fn read<T: DeserializeOwned>(&self, fact: &Fact<T>, value: &Value) -> Result<T, Missing> {
+        T::deserialize(value).map_err(|e| Missing(format!("`{}` cannot be read: {e}", self.name_of(fact))))
     }
 
     /// When a mark was set last.
@@ -154,10 +163,10 @@ mod tests {
             Record { schema: 1, seq: 0, writer: 1, at, mono_us: 0, run: "r".into(), scope, event }
         };
         let records = [changed("Lease"), changed("Pod")];
-        let pods = Evidence::new(&records, "A1").changes("Pod");
+        let pods = Evidence::new(&records, "one").changes("Pod");
         assert!(pods.len() == 1 && std::ptr::eq(pods[0].0, &records[1]));
         // The whole run is there for who asks for it, and is no part of the scenario.
-        let of_run = Evidence::new(&records[..1], "D5").of_run(&records);
+        let of_run = Evidence::new(&records[..1], "one").of_run(&records);
         assert_eq!((of_run.records().len(), of_run.run().len()), (1, 2));
     }
 }

@@ -1,15 +1,8 @@
 //! Part E: several control planes, of which one goes down and comes back.
 //!
-//! What each claim reads besides the fault's records, the samples of the probes `api` and `api-anew`, and
-//! the changes of Nodes. A fact that was not observed makes its claim inconclusive. The marks are `down`, just before
-//! the fault, and `returned`, when the control plane serves again.
-//!
-//! | claim | observed facts |
-//! |---|---|
-//! | E1 | `target`: name of the node; `budget`: [`Allowed`], with the sum of all absences and the share that may fail |
-//! | E2 | `target`; `members_before`, `members_after`: [`Member`] each; `served`: whether its API server did |
-//! | E3 | `target`; `leader_before`, `leader_after`: the Lease of the controller-manager; `budget`: [`Allowed`] |
-//! | E4 | `target`: name of the control plane that is down; `refused`: [`Refused`], several times; `others_before`, `others_after`: [`Container`] each |
+//! What each claim reads is in [`facts`]; the claims read the fault's records, the samples of the probes `api` and
+//! `api-anew`, and the changes of Nodes, too. A fact that was not observed makes its claim inconclusive. The marks are
+//! `down`, just before the fault, and `returned`, when the control plane serves again.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +18,8 @@ use super::object::{Object, names};
 use super::outages::{Asked, Outages, Refusal, Window};
 use super::{Claim, Evidence, Finding, Missing, clock};
 use crate::event::{Event, Outcome, Record};
+
+pub mod facts;
 
 /// E1: the API answers while one of several control planes is down, and when it comes back.
 pub static E1: Claim = Claim::new(
@@ -148,7 +143,7 @@ struct Fault<'r> {
 
 /// E1.
 fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let allowed: Allowed = evidence.get("budget")?;
+    let allowed: Allowed = evidence.fact(&facts::ABSENCE_BUDGET)?;
     let fault = finding.part(|f| went_down(f, evidence));
     let (down, returned) = (evidence.mark(DOWN)?, evidence.mark(RETURNED)?);
     let records = evidence.records();
@@ -257,7 +252,7 @@ impl Absence {
 
 /// E2.
 fn comes_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let target: String = evidence.get("target")?;
+    let target: String = evidence.fact(&facts::TARGET)?;
     let address = finding.part(|finding| {
         let fault = went_down(finding, evidence)?;
         let (_, proof) = fault.healed.ok_or_else(|| Missing(format!("{target} was not brought back")))?;
@@ -271,12 +266,12 @@ fn comes_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
         Ok(is.to_owned())
     });
     finding.part(|finding| {
-        let before: Vec<Member> = evidence.get("members_before")?;
-        let after: Vec<Member> = evidence.get("members_after")?;
+        let before: Vec<Member> = evidence.fact(&facts::MEMBERS_BEFORE)?;
+        let after: Vec<Member> = evidence.fact(&facts::MEMBERS_AFTER)?;
         check_members(finding, &target, &before, &after)
     });
     finding.part(|finding| {
-        let served: bool = evidence.get("served")?;
+        let served: bool = evidence.fact(&facts::SERVED)?;
         finding.check(served, format!("the API server of {target} is ready again: {served}"));
         Ok(())
     });
@@ -318,12 +313,12 @@ fn check_members(
 
 /// E3.
 fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let target: String = evidence.get("target")?;
-    let allowed: Allowed = evidence.get("budget")?;
+    let target: String = evidence.fact(&facts::TARGET)?;
+    let allowed: Allowed = evidence.fact(&facts::NOTICE_BUDGET)?;
     let fault = went_down(finding, evidence)?;
     let leaders = finding.part(|finding| {
-        let before = Object::observed(evidence, "leader_before")?;
-        let after = Object::observed(evidence, "leader_after")?;
+        let before = Object::observed(evidence, &facts::LEADER_BEFORE)?;
+        let after = Object::observed(evidence, &facts::LEADER_AFTER)?;
         for (when, lease) in [("before", &before), ("after", &after)] {
             let name = lease.name();
             finding.check(name == LEADER, format!("the lease {when} is {name}, of {LEADER}"));
@@ -379,25 +374,19 @@ fn leader<'r>(lease: &Object<'r>) -> Result<&'r str, Missing> {
 /// E4. Only while a control plane is down is there one without which the API would go, and each of the others
 /// is such a one.
 fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let asked = evidence.values("refused");
-    if asked.is_empty() {
-        return Err(Missing("`refused` was not observed".into()));
-    }
-    let mut all = Vec::new();
-    for value in &asked {
-        let refused: Refused = serde_json::from_value((*value).clone())
-            .map_err(|e| Missing(format!("`refused` cannot be read: {e}")))?;
+    let asked = evidence.facts(&facts::REFUSED)?;
+    for refused in &asked {
         let answer = refused.answer.clone().unwrap_or_else(|| "yes".into());
         let right = !refused.because.is_empty() && answer.contains(&refused.because);
         finding.check(right, format!("{} was answered with: {answer}", refused.asked));
-        all.push(refused);
     }
-    let is_asked = |r: &Record| matches!(&r.event, Event::Observed { claim, what, .. } if claim == "E4" && what == "refused");
+    let is_asked = |r: &Record| facts::REFUSED.value_in(&r.event, E4.id).is_some();
     let records = evidence.records();
     let ends = [records.iter().position(is_asked), records.iter().rposition(is_asked)];
-    let before: Vec<Container> = evidence.get("others_before")?;
-    // Runs of earlier versions name it for the other claims alone.
-    let target: String = evidence.get("target").or_else(|_| Evidence::new(records, "E1").get("target"))?;
+    let before: Vec<Container> = evidence.fact(&facts::OTHERS_BEFORE)?;
+    // Runs of earlier versions, of schema 1, name it for the other claims alone.
+    let of_another = || Evidence::new(records, E1.id).fact(&facts::TARGET);
+    let target: String = evidence.fact(&facts::TARGET).or_else(|_| of_another())?;
     for at in ends.into_iter().flatten() {
         let down = misplaced::down(&records[..at]);
         // One of the others, or a worker, is no control plane that they stand in for.
@@ -405,7 +394,7 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
             finding.unsure("no control plane was down when it was asked: nothing had to be refused");
         }
     }
-    let after: Vec<Container> = evidence.get("others_after")?;
+    let after: Vec<Container> = evidence.fact(&facts::OTHERS_AFTER)?;
     if before.is_empty() {
         return Err(Missing("there was no other container to leave as it is".into()));
     }
@@ -415,7 +404,7 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
             Some(node) => *node == container.name,
             None => r.asked == format!("to stop {}", container.name),
         };
-        if !all.iter().any(of) {
+        if !asked.iter().any(of) {
             finding.unsure(format!("nobody asked for {}", container.name));
         }
     }
@@ -434,7 +423,7 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
 
 /// The target went down by a fault, and stayed down until it was brought back.
 fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault<'r>, Missing> {
-    let target: String = evidence.get("target")?;
+    let target: String = evidence.fact(&facts::TARGET)?;
     let records = evidence.records();
     let injected = records.iter().find_map(|r| match &r.event {
         Event::FaultInjected { id, fault, node, proof }

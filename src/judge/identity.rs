@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::fact::RawList;
 use super::lost::{Holds, Touched};
 use super::object::{Object, names, span};
-use super::{Evidence, Finding, Missing};
+use super::{Evidence, Fact, Finding, Missing};
 
 /// Labels that tell the pods of one template from those of another.
 const HASHES: [&str; 2] = ["pod-template-hash", "controller-revision-hash"];
@@ -56,9 +57,9 @@ impl Identity {
     /// The identities in a list of pods that was observed.
     ///
     /// # Errors
-    /// [`Missing`] where none was.
-    pub fn observed(evidence: &Evidence<'_>, what: &str) -> Result<Vec<Self>, Missing> {
-        Ok(Object::list(evidence, what)?.iter().map(Self::of).collect())
+    /// As [`Object::list`].
+    pub fn observed(evidence: &Evidence<'_>, fact: &Fact<RawList>) -> Result<Vec<Self>, Missing> {
+        Ok(Object::list(evidence, fact)?.iter().map(Self::of).collect())
     }
 }
 

@@ -5,6 +5,7 @@ pub mod availability;
 pub mod clock;
 pub mod durability;
 pub mod evidence;
+pub mod fact;
 pub mod fault;
 pub mod ha;
 pub mod identity;
@@ -22,6 +23,7 @@ pub mod upgrade;
 pub mod watched;
 
 pub use evidence::{Evidence, Missing};
+pub use fact::Fact;
 pub use lost::Holds;
 
 pub use crate::event::Conclusion;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Evidence, Missing};
+use super::fact::{Raw, RawList};
+use super::{Evidence, Fact, Missing};
 use crate::event::Record;
 
 /// An object as the API gave it. Fields are asked for by JSON pointer, so that an object of a newer
@@ -23,13 +24,14 @@ impl<'r> Object<'r> {
         }
     }
 
-    /// The last object observed under a name.
+    /// Returns the last object that a fact was.
     ///
     /// # Errors
-    /// [`Missing`] where none was.
-    pub fn observed(evidence: &Evidence<'r>, what: &str) -> Result<Self, Missing> {
-        let (record, value) = evidence.fact(what)?;
-        let object = Self::new(value).map_err(|e| Missing(format!("`{what}`: {}", e.0)))?;
+    /// [`Missing`] where nothing was observed, or no object.
+    pub fn observed(evidence: &Evidence<'r>, fact: &Fact<Raw>) -> Result<Self, Missing> {
+        let (record, value) = evidence.recorded(fact)?;
+        let object =
+            Self::new(value).map_err(|e| Missing(format!("`{}`: {}", evidence.name_of(fact), e.0)))?;
         Ok(object.seen(record))
     }
 
@@ -48,13 +50,16 @@ impl<'r> Object<'r> {
         span(self.1, self.1)
     }
 
-    /// The last list of objects observed under a name. An empty list is evidence.
+    /// Returns the last list of objects that a fact was. An empty list is evidence.
     ///
     /// # Errors
-    /// [`Missing`] where none was, or something else than a list.
-    pub fn list(evidence: &Evidence<'r>, what: &str) -> Result<Vec<Self>, Missing> {
-        let (record, value) = evidence.fact(what)?;
-        Ok(Self::items(value, what)?.into_iter().map(|object| object.seen(record)).collect())
+    /// [`Missing`] where nothing was observed, or no list.
+    pub fn list(evidence: &Evidence<'r>, fact: &Fact<RawList>) -> Result<Vec<Self>, Missing> {
+        let (record, value) = evidence.recorded(fact)?;
+        Ok(Self::items(value, evidence.name_of(fact))?
+            .into_iter()
+            .map(|object| object.seen(record))
+            .collect())
     }
 
     /// The objects of a recorded list.

@@ -1,19 +1,8 @@
 //! Part C: stateful identity, a StatefulSet.
 //!
-//! What each claim reads. "Object" is a Kubernetes object as the API gave it, "list" a list of them;
-//! "history" is what the watch of pods recorded. A fact that was not observed makes its claim
-//! inconclusive, and so does a watch that broke off where the order of events is judged.
-//!
-//! | claim | observed facts | marks, history |
-//! |---|---|---|
-//! | C1 | `set` object, `pods` list | `apply` to `applied` |
-//! | C2 | see [`network`] | |
-//! | C3 | `set` object, `pods`, `claims`, `volumes` lists, `nodes` that hold volumes | `apply` to `applied`; listing `before` |
-//! | C4 | see [`replacement`] | |
-//! | C5, C6, C8 | see [`scale`], [`refusal`], [`prediction`] | |
-//! | C7 | see [`claims`] | |
-//! | C9 | see [`lost_node`] | |
-//! | C10 | see [`update`] | |
+//! What each claim reads is in [`facts`]; its marks, and the kinds of objects whose changes it reads, are said in its
+//! file. A fact that was not observed makes its claim inconclusive, and so does a watch that broke off where the order of
+//! events is judged.
 //!
 //! Order is judged twice: by the order of the watch's records, which is that of the API's resource
 //! versions, and by the times that the API and the kubelets wrote into the objects.
@@ -22,6 +11,7 @@ use super::Claim;
 
 pub mod claims;
 pub mod creation;
+pub mod facts;
 pub mod history;
 pub mod lost_node;
 pub mod network;

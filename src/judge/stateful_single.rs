@@ -1,20 +1,17 @@
 //! Part B: a single MySQL on a hostPath volume.
 //!
-//! What each claim reads besides the ledger's rows. "Object" is a Kubernetes object as the API gave
-//! it, "server" a [`Server`], "nodes" the names of all nodes of the cluster. A fact that was not
+//! What each claim reads is in [`facts`]; it reads the ledger's rows, listings and readings besides. A fact that was not
 //! observed makes its claim inconclusive.
 //!
-//! | claim | observed facts | listings and readings |
-//! |---|---|---|
-//! | B1 | `volume` object, `claim` object | |
-//! | B2 | `deployment` object, `pod` object, `claim` object | |
-//! | B3 | `nodes`, `pod` object | listings `before`, `serving` |
-//! | B4 | `nodes`, `pod` object, `server` | listing `serving` |
-//! | B5 | `nodes`, `pod` object, `server` | listings `serving`, `database`; reading `database` |
-//! | B6, B7 | see [`replacement`] | |
-//! | B8, B9, B10 | see [`outage`] | |
-//! | B11 | see [`release`] | |
-//! | B12 | see [`affinity`] | |
+//! | claim | listings and readings |
+//! |---|---|
+//! | B3 | listings `before`, `serving` |
+//! | B4 | listing `serving` |
+//! | B5 | listings `serving`, `database`; reading `database` |
+//! | B6, B7 | see [`replacement`] |
+//! | B8, B9, B10 | see [`outage`] |
+//! | B11 | see [`release`] |
+//! | B12 | see [`affinity`] |
 //!
 //! Names of cluster-scoped objects end in a suffix of the scenario, so they are compared with each
 //! other and by their beginning.
@@ -27,6 +24,7 @@ use super::{Claim, Evidence, Finding, Missing, durability};
 use crate::event::Server;
 
 pub mod affinity;
+pub mod facts;
 pub mod outage;
 pub mod release;
 pub mod replacement;
@@ -85,8 +83,8 @@ pub(super) const FILES: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
 
 /// B1.
 fn bound(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let volume = Object::observed(evidence, "volume")?;
-    let claim = Object::observed(evidence, "claim")?;
+    let volume = Object::observed(evidence, &facts::VOLUME)?;
+    let claim = Object::observed(evidence, &facts::CLAIM)?;
     for (object, begin) in [(&volume, "mysql-pv-volume"), (&claim, "mysql-pv-claim")] {
         finding.check(object.name().starts_with(begin), format!("{} is the {begin}", object.name()));
         for (what, pointer, wanted) in [
@@ -144,15 +142,15 @@ fn bound(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> 
 /// B2.
 fn mounted(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     finding.part(|f| {
-        let deployment = Object::observed(evidence, "deployment")?;
+        let deployment = Object::observed(evidence, &facts::DEPLOYMENT)?;
         is(f, &deployment, "strategy", "/spec/strategy/type", "Recreate");
         let replicas = deployment.number("/spec/replicas");
         f.check(replicas == 1, format!("{} asks for {replicas} of 1 replica", deployment.name()));
         Ok(())
     });
-    let pod = Object::observed(evidence, "pod")?;
+    let pod = Object::observed(evidence, &facts::FIRST_POD)?;
     finding.check(pod.ready(), format!("{} is ready", pod.name()));
-    let claim = Object::observed(evidence, "claim")?;
+    let claim = Object::observed(evidence, &facts::CLAIM)?;
     let volumes = pod.entries("/spec/volumes");
     let volume = volumes.iter().find(|v| v["persistentVolumeClaim"]["claimName"] == claim.name());
     let name = volume.and_then(|v| v["name"].as_str()).unwrap_or("absent");
@@ -170,13 +168,13 @@ fn mounted(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
 
 /// B3.
 fn files(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let nodes: Vec<String> = evidence.get("nodes")?;
+    let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
     let all: Vec<&str> = nodes.iter().map(String::as_str).collect();
     finding.part(|f| {
         locality::nothing_on(f, &listings(evidence, "before", &nodes)?, &all);
         Ok(())
     });
-    let home = node_of(&Object::observed(evidence, "pod")?)?;
+    let home = node_of(&Object::observed(evidence, &facts::FIRST_POD)?)?;
     let serving = listings(evidence, "serving", &nodes)?;
     locality::only_on(finding, &serving, home, FILES);
     let others: Vec<&str> = all.into_iter().filter(|n| *n != home).collect();
@@ -187,11 +185,11 @@ fn files(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> 
 
 /// B4.
 fn answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let pod = Object::observed(evidence, "pod")?;
-    let server: Server = evidence.get("server")?;
+    let pod = Object::observed(evidence, &facts::FIRST_POD)?;
+    let server: Server = evidence.fact(&facts::FIRST_SERVER)?;
     check_server_of(finding, &server, &pod);
     let home = node_of(&pod)?;
-    let nodes: Vec<String> = evidence.get("nodes")?;
+    let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
     let serving = listings(evidence, "serving", &nodes)?;
     locality::files_of(finding, listed(&serving, home)?, &server.uuid);
     finding.summary(format!("server {} answers in {}, its auto.cnf lies on {home}", server.uuid, server.pod));
@@ -201,8 +199,8 @@ fn answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
 /// B5.
 fn new_directory(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let rows = finding.part(|f| durability::every_acknowledged_row(evidence, "database", f));
-    let nodes: Vec<String> = evidence.get("nodes")?;
-    let home = node_of(&Object::observed(evidence, "pod")?)?;
+    let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
+    let home = node_of(&Object::observed(evidence, &facts::FIRST_POD)?)?;
     finding.part(|f| {
         let serving = listings(evidence, "serving", &nodes)?;
         let at_home = listed(&serving, home)?;
@@ -221,7 +219,7 @@ fn new_directory(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     let table = at_home.entries.iter().find(|e| e.path.starts_with("qa/ledger."));
     let file = table.map_or("absent", |t| t.path.as_str());
     at_home.must_have(finding, table.is_some(), format!("the ledger's table on {home} is {file}"));
-    let server: Server = evidence.get("server")?;
+    let server: Server = evidence.fact(&facts::FIRST_SERVER)?;
     locality::files_of(finding, at_home, &server.uuid);
     let rows = rows.map_or(0, |rows| rows.kept.len());
     finding.summary(format!("{PATH}/{DIRECTORY} is new on {home} and on no other, {rows} rows"));

@@ -1,21 +1,6 @@
 //! Part A: a stateless application, a Deployment of nginx with 2 replicas and the API's defaults.
 //!
-//! What each claim reads. "Object" is a Kubernetes object as the API gave it, "list" a list of them.
-//! A fact that was not observed makes its claim inconclusive.
-//!
-//! | claim | observed facts |
-//! |---|---|
-//! | A1 | `deployment` object, `pods` list |
-//! | A2 | `deployment` object, `applied` object: the Deployment as it was sent, without what the API adds |
-//! | A3 | `deployment` object, `replica_sets` list |
-//! | A4 | `deployment` object, `replica_sets` list, `pods` list, `events` list (core/v1 or events.k8s.io/v1) |
-//! | A5 | `replica_sets` list, `pods` list, `api_servers` list (pods of kube-apiserver), `toleration` (seconds that the topology declares) |
-//! | A6 | `deployment` object, `replica_sets` list, `pods` list |
-//! | A7 | see [`change`] |
-//! | A8 | `deployment_before`, `pods_before`, `deployment`, `pods`, `replica_sets` |
-//! | A9 | as A8 |
-//! | A10 | see [`deletion`] |
-//! | A11 | see [`bad_image`] |
+//! What each claim reads is in [`facts`]. A fact that was not observed makes its claim inconclusive.
 
 use super::identity::{self, Identity};
 use super::lost::Touched;
@@ -26,6 +11,7 @@ pub mod bad_image;
 pub mod change;
 pub mod deletion;
 pub mod events;
+pub mod facts;
 pub mod pod;
 pub mod scale;
 
@@ -75,10 +61,10 @@ pub const REVISION: &str = "deployment.kubernetes.io/revision";
 /// A1.
 fn ready_pods(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     finding.part(|f| {
-        check_complete(f, &Object::observed(evidence, "deployment")?, REPLICAS);
+        check_complete(f, &Object::observed(evidence, &facts::DEPLOYMENT)?, REPLICAS);
         Ok(())
     });
-    let pods = Object::list(evidence, "pods")?;
+    let pods = Object::list(evidence, &facts::PODS)?;
     check_pods(finding, &pods, REPLICAS);
     finding.summary(format!(
         "{} ready pods: {}",
@@ -90,8 +76,8 @@ fn ready_pods(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
 
 /// A2. The manifest must be silent about a field, or its value would be no default.
 fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
-    let applied = finding.part(|_| evidence.value("applied"));
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT)?;
+    let applied = finding.part(|_| evidence.recorded(&facts::APPLIED)).map(|(_, object)| object);
     let given = |pointer: &str| applied.and_then(|object| object.pointer(pointer));
     for (field, pointer, default) in [
         ("strategy", "/spec/strategy/type", "RollingUpdate"),
@@ -126,11 +112,11 @@ fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
 
 /// A3.
 fn conditions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT)?;
     check_observed(finding, &deployment);
     check_condition(finding, &deployment, "Available", "MinimumReplicasAvailable");
     check_condition(finding, &deployment, "Progressing", "NewReplicaSetAvailable");
-    let sets = Object::list(evidence, "replica_sets")?;
+    let sets = Object::list(evidence, &facts::REPLICA_SETS)?;
     let owned: Vec<_> = sets.iter().filter(|s| is_owned(s, &deployment)).collect();
     let found = names(&owned.iter().map(|s| s.name()).collect::<Vec<_>>());
     finding.check(owned.len() == 1, format!("one ReplicaSet, found {found}"));
@@ -149,16 +135,16 @@ fn conditions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
 
 /// A4.
 fn event_trail(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
-    let sets = Object::list(evidence, "replica_sets")?;
-    let pods = Identity::observed(evidence, "pods")?;
-    let trail: Vec<_> = Object::list(evidence, "events")?.into_iter().map(events::Trail::new).collect();
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT)?;
+    let sets = Object::list(evidence, &facts::REPLICA_SETS)?;
+    let pods = Identity::observed(evidence, &facts::PODS)?;
+    let trail: Vec<_> = Object::list(evidence, &facts::EVENTS)?.into_iter().map(events::Trail::new).collect();
     let set = sets.iter().find(|s| is_owned(s, &deployment));
     let set = set.ok_or_else(|| Missing("no ReplicaSet of the Deployment was observed".into()))?;
     finding.check(!pods.is_empty(), format!("{} pods to look for", pods.len()));
     let expected = events::of_rollout(&deployment, set.name(), &pods);
     // An event is sent when there is time for it.
-    let (record, _) = evidence.fact("events")?;
+    let (record, _) = evidence.recorded(&facts::EVENTS)?;
     let end = record.mono_us as f64 / 1e6;
     let starved = finding.machine.starved_in(end - SENT, end) > 0.0;
     for event in &expected {

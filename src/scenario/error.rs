@@ -28,7 +28,7 @@ pub enum ScenarioError {
     Claims {
         /// The scenario.
         name: String,
-        /// `A7 failed`, and so on.
+        /// Each with its conclusion.
         claims: Vec<String>,
     },
     /// A fault was not healed, the lease could not be given back, or the log is not written. The claims keep

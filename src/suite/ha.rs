@@ -14,8 +14,9 @@ use crate::cluster::{Access, Budget, HA};
 use crate::deadline::Deadline;
 use crate::event::{Event, Outcome};
 use crate::fault::{Fault as _, StopNode, Target};
-use crate::judge::ha::{Allowed, Container, DOWN, FAILED, LEADER, RETURNED, Refused, TIMES};
-use crate::judge::ha::{E1, E2, E3, E4};
+use crate::judge::Fact;
+use crate::judge::ha::{Allowed, Container, DOWN, FAILED, LEADER, Member, RETURNED, Refused, TIMES};
+use crate::judge::ha::{E1, E2, E3, E4, facts};
 use crate::node::Node;
 use crate::probe::{ApiProbe, api};
 use crate::scenario::{Failure, Needs, Scenario};
@@ -34,6 +35,7 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: None,
         budget: Duration::from_secs(20 * 60),
     },
+    after_all: false,
     story: |s| story(s).boxed(),
 };
 
@@ -65,13 +67,11 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let target = s.step("find the leader", ASK, find_leader(s)).await?;
     let others: Vec<&Node> = control_planes.iter().copied().filter(|p| p.name != target.name).collect();
     let notice = timing.leader_loss();
-    for claim in ["E1", "E2", "E3", "E4"] {
-        s.observe(claim, "target", &target.name);
-    }
-    s.observe("E1", "budget", absences(&timing.control_plane_loss(api::PATIENCE)));
-    s.observe("E3", "budget", allowed(&notice));
-    s.step("etcd is whole", RETURN, whole(s, &control_planes, "members_before")).await?;
-    s.observe("E4", "others_before", looked_at(s, &others).await?);
+    s.observe(&facts::TARGET, &target.name);
+    s.observe(&facts::ABSENCE_BUDGET, &absences(&timing.control_plane_loss(api::PATIENCE)));
+    s.observe(&facts::NOTICE_BUDGET, &allowed(&notice));
+    s.step("etcd is whole", RETURN, whole(s, &control_planes, &facts::MEMBERS_BEFORE)).await?;
+    s.observe(&facts::OTHERS_BEFORE, &looked_at(s, &others).await?);
 
     s.mark(DOWN);
     let fault = s.inject(&StopNode::DEFAULT, target, s.deadline().at_most(ASK)).await?;
@@ -80,16 +80,16 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let by_name = watcher::Config::default().fields(&format!("metadata.name={}", target.name));
     let watch = wait::until(Api::<KubeNode>::all(s.client.stream.clone()), by_name, lost, s.deadline());
     s.step("the lost node is noticed", notice.total * 2, async { Ok(watch.await?) }).await?;
-    s.observe("E3", "leader_after", lease(s).await?);
+    s.observe(&facts::LEADER_AFTER, &lease(s).await?);
     s.step("the API answers", STEADY, steady(s)).await?;
     s.step("ask for what must be refused", REFUSE, refused(s, &others)).await?;
-    s.observe("E4", "others_after", looked_at(s, &others).await?);
+    s.observe(&facts::OTHERS_AFTER, &looked_at(s, &others).await?);
 
     let back = s.deadline().at_most(RETURN);
     s.step("bring it back", RETURN, fault.heal(back)).await?;
     let served = s.step("it serves again", RETURN * 2, serves(s, target)).await?;
-    s.observe("E2", "served", served);
-    s.step("etcd is whole", RETURN, whole(s, &control_planes, "members_after")).await?;
+    s.observe(&facts::SERVED, &served);
+    s.step("etcd is whole", RETURN, whole(s, &control_planes, &facts::MEMBERS_AFTER)).await?;
     s.step("the API answers", STEADY, steady(s)).await?;
     s.mark(RETURNED);
     for probe in probes {
@@ -120,7 +120,7 @@ fn absences(longest: &Budget) -> Allowed {
 async fn find_leader(s: &Scenario) -> Result<&Node, Failure> {
     let lease = lease(s).await?;
     let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
-    s.observe("E3", "leader_before", &lease);
+    s.observe(&facts::LEADER_BEFORE, &lease);
     let name = holder.rsplit_once('_').map_or(holder.as_str(), |(node, _)| node);
     let found = s.cluster.control_planes().find(|p| p.name == name);
     found.ok_or_else(|| format!("{LEADER} is led by {holder:?}, which is no control plane here").into())
@@ -172,7 +172,7 @@ async fn ask(s: &Scenario, target: &Target, because: &str) {
         StopNode::DEFAULT.check(target, s.deadline().at_most(ASK)).await.err().map(|e| e.to_string());
     let asked = format!("to stop {}", target.node.name);
     let node = Some(target.node.name.clone());
-    s.observe("E4", "refused", Refused { asked, node, answer, because: because.into() });
+    s.observe(&facts::REFUSED, &Refused { asked, node, answer, because: because.into() });
 }
 
 async fn looked_at(s: &Scenario, others: &[&Node]) -> Result<Vec<Container>, Failure> {
@@ -206,13 +206,13 @@ async fn serves(s: &Scenario, node: &Node) -> Result<bool, Failure> {
 }
 
 /// Waits until every member of etcd says that it is healthy; what they say last is a fact of the claim.
-async fn whole(s: &Scenario, control_planes: &[&Node], fact: &str) -> Result<(), Failure> {
+async fn whole(s: &Scenario, control_planes: &[&Node], fact: &Fact<Vec<Member>>) -> Result<(), Failure> {
     let deadline: Deadline = s.deadline().at_most(RETURN);
     loop {
         let members = etcd::members(control_planes, deadline.at_most(ASK)).await;
         let healthy = members.as_ref().is_ok_and(|all| all.iter().all(|m| m.healthy && m.votes));
         if healthy || deadline.is_over() {
-            s.observe("E2", fact, members?);
+            s.observe(fact, &members?);
             return Ok(());
         }
         deadline.pause(LOOK).await;

@@ -1,6 +1,8 @@
 //! The suites: each proves a list of claims along one story. The same list is run by `seatrial run`
 //! and by cargo.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 
 use crate::run::Run;
@@ -21,6 +23,8 @@ pub struct Suite {
     pub about: &'static str,
     /// What it needs; its name and claims are in it.
     pub needs: Needs,
+    /// Whether it runs when all other suites of a run have ended: its claims are on what those have proved.
+    pub after_all: bool,
     /// The story.
     pub story: for<'s> fn(&'s Scenario) -> BoxFuture<'s, Result<(), Failure>>,
 }
@@ -51,6 +55,19 @@ impl Suite {
         self.needs.cluster_suffix.is_some() || is_large()
     }
 
+    /// Returns the suites that come [after all](Self::after_all) others, where `suites` are the others and prove every
+    /// claim of those that run without being named.
+    pub fn after(suites: &[&'static Suite]) -> Vec<&'static Suite> {
+        let claims = |suites: &[&'static Suite]| -> BTreeSet<&'static str> {
+            suites.iter().flat_map(|s| s.needs.claims).map(|claim| claim.id).collect()
+        };
+        let unnamed: Vec<&Suite> = SUITES.iter().copied().filter(|s| !s.only_named()).collect();
+        if suites.iter().any(|s| s.after_all) || !claims(&unnamed).is_subset(&claims(suites)) {
+            return Vec::new();
+        }
+        SUITES.iter().copied().filter(|s| s.after_all).collect()
+    }
+
     /// Runs it as a part of `run`.
     ///
     /// # Errors
@@ -75,5 +92,26 @@ impl Run {
             }
         }
         errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::upgrade::claims_below;
+
+    /// The last suite's claim is on those of the suites that run without being named.
+    #[test]
+    fn the_last_suite_follows_those_that_prove_what_its_claim_is_on() {
+        let mut unnamed: Vec<&'static Suite> = SUITES.iter().copied().filter(|s| !s.only_named()).collect();
+        let proved: BTreeSet<&str> = unnamed.iter().flat_map(|s| s.needs.claims).map(|c| c.id).collect();
+        assert_eq!(proved, claims_below().collect());
+        let after = |suites: &[&'static Suite]| -> Vec<&str> {
+            Suite::after(suites).iter().map(|s| s.needs.name).collect()
+        };
+        assert_eq!(after(&unnamed), ["upgraded"]);
+        assert!(after(SUITES).is_empty(), "it is among them");
+        unnamed.pop();
+        assert!(after(&unnamed).is_empty(), "a claim is missing");
     }
 }

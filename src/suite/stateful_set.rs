@@ -13,11 +13,10 @@ use kube::runtime::watcher;
 use super::{Suite, stateless};
 use crate::cluster::{Access, topology};
 use crate::deadline::Deadline;
-use crate::judge::stateful_set::HELD;
-use crate::judge::stateful_set::prediction::Prediction;
-use crate::judge::stateful_set::replacement::Content;
+use crate::judge::stateful_set::facts::{Content, Prediction};
 use crate::judge::stateful_set::{C1, C2, C3, C4, C5, C6, C7, C8, C10};
-use crate::judge::stateless::change::Images;
+use crate::judge::stateful_set::{HELD, facts};
+use crate::judge::stateless::facts::Images;
 use crate::manifest;
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::{self, Verdict, pods};
@@ -41,6 +40,7 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: None,
         budget: Duration::from_secs(15 * 60),
     },
+    after_all: false,
     story: |s| story(s).boxed(),
 };
 
@@ -100,14 +100,12 @@ impl Web<'_> {
         self.rolled_out().await?;
         self.settle("applied").await;
         let (set, pods) = (self.object().await?, self.set.pods().await?);
-        for claim in ["C1", "C3"] {
-            s.observe(claim, "set", &set);
-            s.observe(claim, "pods", &pods);
-        }
-        let nodes: Vec<&str> = volumes::nodes(s).iter().map(|n| n.name.as_str()).collect();
-        s.observe("C3", "nodes", nodes);
-        s.observe("C3", "claims", self.set.claims().await?);
-        s.observe("C3", "volumes", self.volumes().await?);
+        s.observe(&facts::SET, &set);
+        s.observe(&facts::PODS, &pods);
+        let nodes: Vec<String> = volumes::nodes(s).iter().map(|n| n.name.clone()).collect();
+        s.observe(&facts::NODES, &nodes);
+        s.observe(&facts::CLAIMS, &self.set.claims().await?);
+        s.observe(&facts::VOLUMES, &self.volumes().await?);
         s.prove(&C1).await;
         s.prove(&C3).await;
         Ok(())
@@ -120,14 +118,14 @@ impl Web<'_> {
         let old = before.get(REPLACED).ok_or("the pod to delete is not there")?;
         let services = ApiResource::erase::<Service>(&());
         let services = Api::<DynamicObject>::namespaced_with(s.client.unary.clone(), &s.namespace, &services);
-        s.observe("C2", "service", services.get(NAME).await?);
-        s.observe("C2", "pods_before", &before);
-        s.observe("C2", "budget", names::BUDGET.as_secs_f64());
+        s.observe(&facts::SERVICE, &services.get(NAME).await?);
+        s.observe(&facts::PODS_BEFORE_REPLACEMENT, &before);
+        s.observe(&facts::ANSWER_BUDGET, &names::BUDGET.as_secs_f64());
         names::ask_all(s, NAME, "before", &before).await?;
-        s.observe("C4", "set", self.object().await?);
-        s.observe("C4", "pod_before", old);
-        s.observe("C4", "claim_before", self.claim_of(old).await?);
-        s.observe("C4", "written", self.write(old).await?);
+        s.observe(&facts::SET_BEFORE_REPLACEMENT, &self.object().await?);
+        s.observe(&facts::REPLACED_POD, old);
+        s.observe(&facts::REPLACED_CLAIM, &self.claim_of(old).await?);
+        s.observe(&facts::REPLACED_WROTE, &self.write(old).await?);
 
         s.mark("delete-pod");
         let api = Api::<Pod>::namespaced(s.client.unary.clone(), &s.namespace);
@@ -137,11 +135,11 @@ impl Web<'_> {
         let after = self.set.pods().await?;
         let new = after.get(REPLACED).ok_or("the pod that was deleted did not come back")?;
         names::ask_all(s, NAME, "after", &after).await?;
-        s.observe("C4", "found", self.read(new).await?);
+        s.observe(&facts::REPLACEMENT_FOUND, &self.read(new).await?);
         self.settle("pod-replaced").await;
-        s.observe("C4", "pod_after", new);
-        s.observe("C4", "claim_after", self.claim_of(new).await?);
-        s.observe("C2", "pods_after", &after);
+        s.observe(&facts::REPLACEMENT_POD, new);
+        s.observe(&facts::REPLACEMENT_CLAIM, &self.claim_of(new).await?);
+        s.observe(&facts::PODS_AFTER_REPLACEMENT, &after);
         s.prove(&C4).await;
         s.prove(&C2).await;
         Ok(())
@@ -155,14 +153,12 @@ impl Web<'_> {
         self.other.scale(REPLICAS).await?;
         self.other_rolled_out(REPLICAS).await?;
         let before = self.set.pods().await?;
-        s.observe("C7", "set", self.object().await?);
-        s.observe("C7", "pods_before", &before);
-        s.observe("C7", "claims_before", self.set.claims().await?);
-        s.observe("C7", "written", try_join_all(before.iter().map(|pod| self.write(pod))).await?);
-        s.observe("C5", "pods_before", &before);
-        s.observe("C8", "pods_before", &before);
-        s.observe("C8", "deployment_pods_before", self.other.pods().await?);
-        s.observe("C8", "prediction", prediction(REPLICAS, 1));
+        s.observe(&facts::SET_BEFORE_DOWN, &self.object().await?);
+        s.observe(&facts::PODS_BEFORE_DOWN, &before);
+        s.observe(&facts::CLAIMS_BEFORE, &self.set.claims().await?);
+        s.observe(&facts::WRITTEN, &try_join_all(before.iter().map(|pod| self.write(pod))).await?);
+        s.observe(&facts::DEPLOYMENT_PODS_BEFORE, &self.other.pods().await?);
+        s.observe(&facts::PREDICTION, &prediction(REPLICAS, 1));
 
         s.mark("scale-down");
         self.set.scale(1).await?;
@@ -170,21 +166,20 @@ impl Web<'_> {
         tokio::try_join!(self.rolled_out(), self.other_rolled_out(1))?;
         self.settle("scaled-down").await;
         let pods = self.set.pods().await?;
-        s.observe("C5", "set", self.object().await?);
-        s.observe("C5", "pods", &pods);
-        s.observe("C8", "pods", &pods);
-        s.observe("C8", "deployment_pods", self.other.pods().await?);
+        s.observe(&facts::SET_DOWN, &self.object().await?);
+        s.observe(&facts::PODS_DOWN, &pods);
+        s.observe(&facts::DEPLOYMENT_PODS, &self.other.pods().await?);
         s.prove(&C5).await;
         s.prove(&C8).await;
-        s.observe("C7", "claims_down", self.set.claims().await?);
+        s.observe(&facts::CLAIMS_DOWN, &self.set.claims().await?);
 
         self.other.delete(PropagationPolicy::Background).await?;
         self.set.scale(REPLICAS).await?;
         self.rolled_out().await?;
         let pods = self.set.pods().await?;
-        s.observe("C7", "pods_up", &pods);
-        s.observe("C7", "claims_up", self.set.claims().await?);
-        s.observe("C7", "found", try_join_all(pods.iter().map(|pod| self.read(pod))).await?);
+        s.observe(&facts::PODS_UP, &pods);
+        s.observe(&facts::CLAIMS_UP, &self.set.claims().await?);
+        s.observe(&facts::FOUND, &try_join_all(pods.iter().map(|pod| self.read(pod))).await?);
         Ok(())
     }
 
@@ -212,9 +207,9 @@ impl Web<'_> {
         wait::until(api, watcher::Config::default(), counted, self.within(SHORT)).await?;
 
         let before = self.set.pods().await?;
-        s.observe("C6", "set_before", self.object().await?);
-        s.observe("C6", "pods_before", &before);
-        s.observe("C6", "unready", before.iter().find(|p| p.name_any() == first));
+        s.observe(&facts::SET_UNREADY, &self.object().await?);
+        s.observe(&facts::PODS_UNREADY, &before);
+        s.observe(&facts::UNREADY, &before.iter().find(|p| p.name_any() == first));
         self.settle("refuse").await;
         self.set.scale(REPLICAS - 1).await?;
         passes(s, &self.set, HELD, self.within(ROLLOUT)).await?;
@@ -224,8 +219,8 @@ impl Web<'_> {
         self.run(&first, &["rm", "-f", UNREADY]).await?;
         self.rolled_out().await?;
         self.settle("healed").await;
-        s.observe("C6", "set", self.object().await?);
-        s.observe("C6", "pods", self.set.pods().await?);
+        s.observe(&facts::SET_HEALED, &self.object().await?);
+        s.observe(&facts::PODS_HEALED, &self.set.pods().await?);
         s.prove(&C6).await;
         Ok(())
     }
@@ -237,25 +232,25 @@ impl Web<'_> {
         self.rolled_out().await?;
         let images =
             Images { old: stateless::image(s, "nginx-old")?, new: stateless::image(s, "nginx-new")? };
-        s.observe("C10", "images", &images);
-        s.observe("C10", "set_before", self.object().await?);
-        s.observe("C10", "pods_before", self.set.pods().await?);
-        s.observe("C10", "partition", PARTITION);
+        s.observe(&facts::IMAGES, &images);
+        s.observe(&facts::SET_BEFORE_UPDATE, &self.object().await?);
+        s.observe(&facts::PODS_BEFORE_UPDATE, &self.set.pods().await?);
+        s.observe(&facts::PARTITION, &i64::from(PARTITION));
 
         self.settle("update").await;
         self.set.set_image_from(PARTITION, CONTAINER, &images.new.reference).await?;
         self.rolled_out().await?;
         passes(s, &self.set, HELD, self.within(ROLLOUT)).await?;
         self.rolled_out().await?;
-        s.observe("C10", "set_held", self.object().await?);
-        s.observe("C10", "pods_held", self.set.pods().await?);
+        s.observe(&facts::SET_HELD, &self.object().await?);
+        s.observe(&facts::PODS_HELD, &self.set.pods().await?);
         self.settle("partition-opened").await;
         self.set.set_partition(0).await?;
         self.rolled_out().await?;
         self.settle("updated").await;
-        s.observe("C10", "set", self.object().await?);
-        s.observe("C10", "pods", self.set.pods().await?);
-        s.observe("C10", "revisions", self.set.revisions().await?);
+        s.observe(&facts::SET_UPDATED, &self.object().await?);
+        s.observe(&facts::PODS_UPDATED, &self.set.pods().await?);
+        s.observe(&facts::REVISIONS, &self.set.revisions().await?);
         s.prove(&C10).await;
         Ok(())
     }
@@ -272,8 +267,8 @@ impl Web<'_> {
         let claims = self.set.claims().await?;
         let claim = claims.last().ok_or("no claim is left to delete")?;
         let (last, uid) = (claim.name_any(), claim.uid().unwrap_or_default());
-        s.observe("C7", "claims_orphaned", &claims);
-        s.observe("C7", "deleted", &last);
+        s.observe(&facts::CLAIMS_ORPHANED, &claims);
+        s.observe(&facts::DELETED, &last);
 
         self.settle("delete-claim").await;
         let api = Api::<PersistentVolumeClaim>::namespaced(s.client.stream.clone(), &s.namespace);
@@ -284,7 +279,7 @@ impl Web<'_> {
         });
         wait::until(api, watcher::Config::default(), gone, self.within(SHORT)).await?;
         self.settle("claim-deleted").await;
-        s.observe("C7", "claims_after", self.set.claims().await?);
+        s.observe(&facts::CLAIMS_AFTER, &self.set.claims().await?);
         s.prove(&C7).await;
         Ok(())
     }

@@ -14,9 +14,9 @@ use super::stateful_set::passes;
 use crate::cluster::{Access, Budget, out_of_service, topology};
 use crate::deadline::Deadline;
 use crate::fault::StopNode;
-use crate::judge::stateful_set::C9;
-use crate::judge::stateful_set::HELD;
-use crate::judge::stateful_set::lost_node::{LookedAt, STAYED};
+use crate::judge::stateful_set::facts::LookedAt;
+use crate::judge::stateful_set::lost_node::STAYED;
+use crate::judge::stateful_set::{C9, HELD, facts};
 use crate::node::Node;
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::wait::{self, Check, Verdict, nodes, pods};
@@ -33,6 +33,7 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: None,
         budget: Duration::from_secs(15 * 60),
     },
+    after_all: false,
     story: |s| story(s).boxed(),
 };
 
@@ -98,8 +99,8 @@ impl<'s> Solo<'s> {
                 format!("{} came up on {home}, {} on {beside}", pod.name_any(), other.name_any()).into()
             );
         }
-        s.observe("C9", "pod_before", &pod);
-        s.observe("C9", "other_before", &other);
+        s.observe(&facts::POD_BEFORE, &pod);
+        s.observe(&facts::OTHER_BEFORE, &other);
         let node = s.cluster.node(home);
         Ok(node.ok_or_else(|| format!("no node is called {home}"))?)
     }
@@ -111,7 +112,7 @@ impl<'s> Solo<'s> {
         let all = Api::all(s.client.stream.clone());
         wait::until(all, watcher::Config::default(), lost, s.deadline()).await?;
         let pod = self.until(OTHER.1, ready_elsewhere(&home.name)).await?;
-        s.observe("C9", "other_after", pod);
+        s.observe(&facts::OTHER_AFTER, &pod);
         let evicted = wait::check(format!("{NAME}-0 evicted"), |found: &[Pod]| {
             let evicted = found.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
             Verdict::met_if(evicted, || pods::describe_all(found))
@@ -124,9 +125,9 @@ impl<'s> Solo<'s> {
     async fn stay(&self, home: &Node) -> Result<(), Failure> {
         let s = self.s;
         passes(s, &self.set, STAYED, self.within(START)).await?;
-        s.observe("C9", "power_waiting", power(home).await?);
+        s.observe(&facts::POWER_WAITING, &power(home).await?);
         let pods = self.set.pods().await?;
-        s.observe("C9", "pod_waiting", pods.iter().find(|p| node_of(p) == home.name));
+        s.observe(&facts::POD_WAITING, &pods.iter().find(|p| node_of(p) == home.name));
         s.recorder.settle(self.within(CHANGE)).await;
         Ok(())
     }
@@ -137,13 +138,13 @@ impl<'s> Solo<'s> {
             ("the pod garbage collector's next look", COLLECTOR),
             ("the new pod is scheduled, starts and is ready", COME_UP),
         ]);
-        s.observe("C9", "budget", budget.total.as_secs_f64());
+        s.observe(&facts::MOVE_BUDGET, &budget.total.as_secs_f64());
         s.mark("declare");
         out_of_service::declare(&s.client, &home.name, self.within(CHANGE)).await?;
         let pod = self.until(SELECTOR, ready_elsewhere(&home.name)).await?;
-        s.observe("C9", "power_moved", power(home).await?);
-        s.observe("C9", "pod_after", pod);
-        s.observe("C9", "set", self.set.object().await?);
+        s.observe(&facts::POWER_MOVED, &power(home).await?);
+        s.observe(&facts::POD_AFTER, &pod);
+        s.observe(&facts::SET_MOVED, &self.set.object().await?);
         s.recorder.settle(self.within(CHANGE)).await;
         s.mark("moved");
         Ok(())
@@ -160,7 +161,7 @@ impl<'s> Solo<'s> {
         });
         self.until(OTHER.1, alone).await?;
         passes(s, &self.set, HELD, self.within(START)).await?;
-        s.observe("C9", "pod_returned", self.only(self.set.pods().await?)?);
+        s.observe(&facts::POD_RETURNED, &self.only(self.set.pods().await?)?);
         s.recorder.settle(self.within(CHANGE)).await;
         s.mark("returned");
         Ok(())

@@ -14,9 +14,9 @@ use crate::cluster::{Access, THREE};
 use crate::deadline::Deadline;
 use crate::event::Server;
 use crate::fault::StopNode;
-use crate::judge::stateful_single::outage::Allowed;
+use crate::judge::stateful_single::facts::Allowed;
 use crate::judge::stateful_single::{B1, B2, B3, B4, B5, B6, B7, B8, B9, B10};
-use crate::judge::stateful_single::{DATABASE, DEPLOYMENT, PATH};
+use crate::judge::stateful_single::{DATABASE, DEPLOYMENT, PATH, facts};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Forward, Ledger, LedgerSpec, Pace, Target, Traffic};
 use crate::scenario::{ActiveFault, Failure, Needs, Scenario};
@@ -39,6 +39,7 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: None,
         budget: Duration::from_secs(20 * 60),
     },
+    after_all: false,
     story: |s| Box::pin(story(s)),
 };
 
@@ -163,16 +164,13 @@ impl<'s> Mysql<'s> {
         let first = self.apply().await?;
         let claim = self.claims().get(CLAIM).await?;
         let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default();
-        s.observe("B1", "volume", Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
-        s.observe("B1", "claim", &claim);
-        s.observe("B2", "claim", &claim);
-        s.observe("B2", "deployment", self.deployments().get(NAME).await?);
+        s.observe(&facts::VOLUME, &Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
+        s.observe(&facts::CLAIM, &claim);
+        s.observe(&facts::DEPLOYMENT, &self.deployments().get(NAME).await?);
         place::list(s, "serving").await?;
-        for claim in ["B2", "B3", "B4", "B5"] {
-            s.observe(claim, "nodes", &self.nodes);
-            s.observe(claim, "pod", &first.pod);
-            s.observe(claim, "server", &first.server);
-        }
+        s.observe(&facts::NODES, &self.nodes);
+        s.observe(&facts::FIRST_POD, &first.pod);
+        s.observe(&facts::FIRST_SERVER, &first.server);
         for claim in [&B1, &B2, &B3, &B4] {
             s.prove(claim).await;
         }
@@ -198,7 +196,8 @@ impl<'s> Mysql<'s> {
         self.write_on(traffic).await?;
         traffic.pause().await;
         self.read(&new, "replaced").await?;
-        self.observe_both("B6", old, &new);
+        self.s.observe(&facts::SECOND_POD, &new.pod);
+        self.s.observe(&facts::SECOND_SERVER, &new.server);
         self.s.prove(&B6).await;
         traffic.resume();
         Ok(new)
@@ -216,8 +215,9 @@ impl<'s> Mysql<'s> {
         self.write_on(traffic).await?;
         s.recorder.settle(self.within(CALL)).await;
         s.mark("template-changed");
-        s.observe("B7", "deployment", self.deployments().get(NAME).await?);
-        self.observe_both("B7", old, &new);
+        s.observe(&facts::DEPLOYMENT_CHANGED, &self.deployments().get(NAME).await?);
+        s.observe(&facts::THIRD_POD, &new.pod);
+        s.observe(&facts::THIRD_SERVER, &new.server);
         s.prove(&B7).await;
         Ok(new)
     }
@@ -227,7 +227,7 @@ impl<'s> Mysql<'s> {
         let s = self.s;
         place::list(s, "before-fault").await?;
         let allowed = allowed(s);
-        s.observe("B8", "budget", &allowed);
+        s.observe(&facts::OUTAGE_BUDGET, &allowed);
         let patience = Duration::from_secs_f64(allowed.ready) + START;
         let node = s.cluster.node(old.node()).ok_or_else(|| format!("no node is called {}", old.node()))?;
         let fault = s.inject(&StopNode::DEFAULT, node, self.within(CHANGE)).await?;
@@ -243,19 +243,19 @@ impl<'s> Mysql<'s> {
 
         traffic.pause().await;
         let (ledger, _forward) = self.ledger_of(&new.pod).await?;
-        s.observe("B9", "databases", ledger.databases(self.within(CHANGE)).await?.1);
+        s.observe(&facts::DATABASES, &ledger.databases(self.within(CHANGE)).await?.1);
         ledger.read("elsewhere", self.within(CHANGE)).await?;
         place::list(s, "while-stopped").await?;
-        s.observe("B9", "rows_on_disk", disk::rows(s, node, PATH, |_| true).await?);
+        s.observe(&facts::ROWS_ON_DISK, &disk::rows(s, node, PATH, |_| true).await?);
         let pods = self.pods.list(&ListParams::default().labels(SELECTOR)).await?.items;
         if let Some(pod) = pods.iter().find(|pod| uid(pod) == uid(&old.pod)) {
-            s.observe("B8", "old_pod", pod);
+            s.observe(&facts::OLD_POD, pod);
         }
         s.recorder.settle(self.within(CALL)).await;
         s.mark("outage-over");
+        s.observe(&facts::REPLACEMENT_POD, &new.pod);
+        s.observe(&facts::REPLACEMENT_SERVER, &new.server);
         for claim in [&B8, &B9] {
-            s.observe(claim.id, "nodes", &self.nodes);
-            self.observe_both(claim.id, old, &new);
             s.prove(claim).await;
         }
         traffic.resume();
@@ -271,7 +271,7 @@ impl<'s> Mysql<'s> {
     ) -> Result<Instance, Failure> {
         let s = self.s;
         let budget = s.cluster.topology.timing().node_return().total;
-        s.observe("B10", "budget", budget.as_secs_f64());
+        s.observe(&facts::RETURN_BUDGET, &budget.as_secs_f64());
         s.mark("return");
         outage.fault.heal(self.within(RETURN)).await?;
         nodes::ready(&s.client, old.node(), self.within(RETURN)).await?;
@@ -284,8 +284,8 @@ impl<'s> Mysql<'s> {
         self.write_on(traffic).await?;
         traffic.pause().await;
         self.read(&again, "returned").await?;
-        s.observe("B10", "nodes", &self.nodes);
-        self.observe_both("B10", old, &again);
+        s.observe(&facts::RETURNED_POD, &again.pod);
+        s.observe(&facts::RETURNED_SERVER, &again.server);
         s.prove(&B10).await;
         place::release(s).await?;
         Ok(again)
@@ -355,13 +355,6 @@ impl<'s> Mysql<'s> {
         let s = self.s;
         wait::pods_until(&s.client, &s.namespace, ours, gone, self.within(START)).await?;
         Ok(())
-    }
-
-    fn observe_both(&self, claim: &str, old: &Instance, new: &Instance) {
-        self.s.observe(claim, "pod_before", &old.pod);
-        self.s.observe(claim, "server_before", &old.server);
-        self.s.observe(claim, "pod_after", &new.pod);
-        self.s.observe(claim, "server_after", &new.server);
     }
 
     fn claims(&self) -> Api<PersistentVolumeClaim> {

@@ -9,7 +9,6 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, PropagationPolicy};
 use kube::runtime::watcher;
 use kube::{Resource, ResourceExt};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -19,8 +18,9 @@ use crate::deadline::Deadline;
 use crate::event::{Event, Outcome, Record};
 use crate::judge::object::Object;
 use crate::judge::stateless::REPLICAS;
-use crate::judge::stateless::change::{Image, Images, PROBE};
+use crate::judge::stateless::change::PROBE;
 use crate::judge::stateless::events::{Trail, of_rollout};
+use crate::judge::stateless::facts::{self, Image, Images, Scaling};
 use crate::judge::stateless::scale::SCALED;
 use crate::judge::stateless::{A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11};
 use crate::manifest::Manifest;
@@ -43,6 +43,7 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: None,
         budget: Duration::from_secs(600),
     },
+    after_all: false,
     story: |s| story(s).boxed(),
 };
 
@@ -77,9 +78,9 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let changed = s.step("change the image", ROLLOUT + LAST_LOOK, change(s, &nginx)).await;
     s.prove(&A7).await;
     changed?;
-    s.step("scale up", ROLLOUT, scale(s, &nginx, "A8", SCALED)).await?;
+    s.step("scale up", ROLLOUT, scale(s, &nginx, &facts::UP, SCALED)).await?;
     s.prove(&A8).await;
-    s.step("scale down", ROLLOUT, scale(s, &nginx, "A9", REPLICAS)).await?;
+    s.step("scale down", ROLLOUT, scale(s, &nginx, &facts::DOWN, REPLICAS)).await?;
     s.prove(&A9).await;
     s.step("roll out a bad image, and back", 2 * ROLLOUT, bad_image::bad_image(s, &nginx)).await?;
     s.prove(&A11).await;
@@ -108,19 +109,14 @@ async fn look(s: &Scenario, manifest: &Manifest, nginx: &Deployment) -> Result<(
         &ApiResource::erase::<Pod>(&()),
     );
     let servers = kube_system.list(&servers).await?.items;
-    for claim in ["A1", "A2", "A3", "A4", "A6"] {
-        s.observe(claim, "deployment", &deployment);
-    }
-    for claim in ["A1", "A4", "A5", "A6"] {
-        s.observe(claim, "pods", &pods);
-    }
-    for claim in ["A3", "A4", "A5", "A6"] {
-        s.observe(claim, "replica_sets", &sets);
-    }
-    s.observe("A2", "applied", manifest.object("Deployment", NAME).map(|o| &o.body));
-    s.observe("A4", "events", events);
-    s.observe("A5", "api_servers", servers);
-    s.observe("A5", "toleration", s.cluster.topology.timing().toleration.as_secs());
+    s.observe(&facts::DEPLOYMENT, &deployment);
+    s.observe(&facts::PODS, &pods);
+    s.observe(&facts::REPLICA_SETS, &sets);
+    s.observe(&facts::APPLIED, &manifest.object("Deployment", NAME).map(|o| &o.body));
+    s.observe(&facts::EVENTS, &events);
+    s.observe(&facts::API_SERVERS, &servers);
+    let toleration = s.cluster.topology.timing().toleration.as_secs();
+    s.observe(&facts::TOLERATION, &i64::try_from(toleration)?);
     Ok(())
 }
 
@@ -167,10 +163,10 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     s.apply(&service, deadline).await?;
     let (deployment, sets, pods) = seen(nginx).await?;
     wait_for_endpoints(s, NGINX.0, &pods, deadline).await?;
-    s.observe("A7", "deployment_before", deployment);
-    s.observe("A7", "pods_before", pods);
-    s.observe("A7", "replica_sets_before", sets);
-    s.observe("A7", "images", Images { old, new: new.clone() });
+    s.observe(&facts::DEPLOYMENT_BEFORE_CHANGE, &deployment);
+    s.observe(&facts::PODS_BEFORE_CHANGE, &pods);
+    s.observe(&facts::REPLICA_SETS_BEFORE_CHANGE, &sets);
+    s.observe(&facts::IMAGES, &Images { old, new: new.clone() });
 
     let probe = ask(s, NGINX.0).await?;
     steady(s, deadline).await?;
@@ -182,11 +178,11 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     probe.stop().await;
 
     let (deployment, sets, pods) = seen(nginx).await?;
-    s.observe("A7", "deployment", deployment);
-    s.observe("A7", "pods", pods);
-    s.observe("A7", "replica_sets", sets);
+    s.observe(&facts::DEPLOYMENT_CHANGED, &deployment);
+    s.observe(&facts::PODS_CHANGED, &pods);
+    s.observe(&facts::REPLICA_SETS_CHANGED, &sets);
     let ours = ListParams::default().labels(&format!("{SERVICE_LABEL}={}", NGINX.0));
-    s.observe("A7", "endpoint_slices", objects::<EndpointSlice>(s, &ours).await?);
+    s.observe(&facts::ENDPOINT_SLICES, &objects::<EndpointSlice>(s, &ours).await?);
     changed
 }
 
@@ -254,11 +250,11 @@ async fn wait_for_endpoints(
 }
 
 /// A8 and A9: the facts before and after another number of replicas.
-async fn scale(s: &Scenario, nginx: &Deployment, claim: &str, replicas: i64) -> Result<(), Failure> {
+async fn scale(s: &Scenario, nginx: &Deployment, facts: &Scaling, replicas: i64) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(ROLLOUT);
     let (deployment, _, pods) = seen(nginx).await?;
-    s.observe(claim, "deployment_before", deployment);
-    s.observe(claim, "pods_before", pods);
+    s.observe(&facts.deployment_before, &deployment);
+    s.observe(&facts.pods_before, &pods);
     nginx.scale(i32::try_from(replicas)?).await?;
     wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
     // A rollout is complete while surplus pods are still on their way out.
@@ -268,20 +264,20 @@ async fn scale(s: &Scenario, nginx: &Deployment, claim: &str, replicas: i64) -> 
     });
     wait_labelled(s, check, deadline).await?;
     let (deployment, sets, pods) = seen(nginx).await?;
-    s.observe(claim, "deployment", deployment);
-    s.observe(claim, "pods", pods);
-    s.observe(claim, "replica_sets", sets);
+    s.observe(&facts.deployment, &deployment);
+    s.observe(&facts.pods, &pods);
+    s.observe(&facts.replica_sets, &sets);
     Ok(())
 }
 
 /// A10: the facts before and after a deletion.
 async fn delete(s: &Scenario, nginx: &Deployment, mode: &str) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(ROLLOUT);
-    let policy = match mode {
-        "foreground" => PropagationPolicy::Foreground,
-        _ => PropagationPolicy::Background,
+    let (policy, facts) = match mode {
+        "foreground" => (PropagationPolicy::Foreground, &facts::FOREGROUND),
+        _ => (PropagationPolicy::Background, &facts::BACKGROUND),
     };
-    s.observe("A10", &format!("{mode}_before"), everything(nginx).await?);
+    s.observe(&facts.before, &everything(nginx).await?);
     s.mark(&format!("{mode}-delete"));
     nginx.delete(policy).await?;
     wait_labelled(s, none::<Pod>(), deadline).await?;
@@ -291,7 +287,7 @@ async fn delete(s: &Scenario, nginx: &Deployment, mode: &str) -> Result<(), Fail
     wait::until(api, by_name, none::<k8s_openapi::api::apps::v1::Deployment>(), deadline).await?;
     s.recorder.settle(deadline.at_most(SETTLE)).await;
     s.mark(&format!("{mode}-deleted"));
-    s.observe("A10", &format!("{mode}_after"), everything(nginx).await?);
+    s.observe(&facts.after, &everything(nginx).await?);
     Ok(())
 }
 
@@ -316,7 +312,7 @@ where
 }
 
 /// The Deployment by its name, ReplicaSets and pods by their label.
-async fn everything(nginx: &Deployment) -> Result<impl Serialize, Failure> {
+async fn everything(nginx: &Deployment) -> Result<Value, Failure> {
     let deployments: Vec<DynamicObject> = nginx.object().await?.into_iter().collect();
     let (sets, pods) = (nginx.replica_sets().await?, nginx.pods().await?);
     Ok(json!({"deployments": deployments, "replica_sets": sets, "pods": pods}))

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::Suite;
 use super::stateful_set::volumes;
 use crate::cluster::{Access, THREE};
+use crate::judge::upgrade::facts::{self, KeptBudget};
 use crate::judge::upgrade::{Budgets, LEDGER, STRETCH_END, over_in_stretch};
 use crate::judge::upgrade::{D1, D2, D3, D4};
 use crate::manifest::{self, Manifest};
@@ -44,6 +45,7 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: Some("upgrade"),
         budget: Duration::from_secs(110 * 60),
     },
+    after_all: false,
     story: |s| story(s).boxed(),
 };
 
@@ -79,11 +81,10 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let trap = s.step("start MySQL on a plain hostPath", START, Trap::start(s, home)).await?;
     let load = s.step("start the probes", START, Load::start(s, &mysql)).await?;
     let budgets = &s.budgets;
-    s.observe("D2", "budgets", budgets);
-    s.observe("D2", "probes", [http::PROBE, api::PROBE, dns::PROBE, LEDGER]);
-    s.observe("D3", "workers", &workers);
-    s.observe("D3", "budget", json!({"name": format!("{}/web", s.namespace), "least": 1}));
-    s.observe("D4", "nodes", &workers);
+    s.observe(&facts::BUDGETS, budgets);
+    s.observe(&facts::PROBES, &[http::PROBE, api::PROBE, dns::PROBE, LEDGER].map(str::to_owned).to_vec());
+    s.observe(&facts::WORKERS, &workers);
+    s.observe(&facts::BUDGET, &KeptBudget { name: format!("{}/web", s.namespace), least: 1 });
     refused::skipped_minor(s).await?;
 
     s.step("forbid a drain", START, forbidden::hold(s, first)).await?;
@@ -189,7 +190,7 @@ async fn spread(s: &Scenario) -> Result<(), Failure> {
     let api = Api::<Deployment>::namespaced(s.client.unary.clone(), &s.namespace);
     api.patch("web", &PatchParams::default(), &patch).await?;
     wait::rollout(&s.client, &s.namespace, "web", s.deadline().at_most(START)).await?;
-    s.observe("D3", "spread", labelled(s, "app=web").await?);
+    s.observe(&facts::SPREAD, &labelled(s, "app=web").await?);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 
 use super::Suite;
 use crate::cluster::{self, Access, THREE};
-use crate::judge::upgrade::D5;
+use crate::judge::upgrade::{D5, facts};
 use crate::scenario::{Failure, Needs, Scenario};
 use crate::upgrade;
 
@@ -22,15 +22,16 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: Some("upgraded"),
         budget: Duration::from_secs(5 * 60),
     },
+    after_all: true,
     story: |s| story(s).boxed(),
 };
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     match cluster::origin(&s.cluster) {
-        Some(origin) => s.observe("D5", "origin", origin),
+        Some(origin) => s.observe(&facts::ORIGIN, &origin),
         None => s.note(format!("{} is as it was made: it was never upgraded", s.cluster.name)),
     }
-    s.observe("D5", "versions", upgrade::state(&s.client).await?);
+    s.observe(&facts::VERSIONS, &upgrade::state(&s.client).await?);
     s.prove(&D5).await;
     Ok(())
 }

@@ -9,6 +9,8 @@ use seatrial::exec::Exec;
 use seatrial::report::RunReport;
 use serde_json::json;
 
+use crate::story::observed;
+
 /// Bytes of log that the writer makes.
 const LENGTH: u64 = 40 << 20;
 /// What it may have in memory at most, in KiB: held in memory, the records would take ten times
@@ -135,7 +137,7 @@ fn no_value_of_a_secret_variable_gets_into_the_log() {
         {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "MODE", "value": "plain"}]}]}});
     let (kind, name, uid) = ("Pod".to_owned(), "db-0".to_owned(), "u".to_owned());
     log.append(Event::ObjectChanged { change: Change::Added, kind, name, uid, object: pod.clone() });
-    log.append(Event::Observed { claim: "X".into(), what: "pods".into(), value: json!([pod]) });
+    log.append(observed("pods", json!([pod])));
     log.check().unwrap();
     let text = std::fs::read_to_string(dir.path().join("events.jsonl")).unwrap();
     assert!(!text.contains("hunter2") && !text.contains("managedFields"), "{text}");
@@ -156,11 +158,7 @@ fn a_secret_that_is_known_late_is_taken_out_of_what_was_written() {
     let pod = json!({"metadata": {"name": "web-0"}, "status": {"message": "hunter22-x"}});
     let (kind, name, uid) = ("Pod".to_owned(), "web-0".to_owned(), "u".to_owned());
     log.append(Event::ObjectChanged { change: Change::Added, kind, name, uid, object: pod });
-    log.append(Event::Observed {
-        claim: "X".into(),
-        what: "env".into(),
-        value: json!([{"name": "DB_PASS", "value": "hunter22-x"}]),
-    });
+    log.append(observed("env", json!([{"name": "DB_PASS", "value": "hunter22-x"}])));
     let before = log.position();
     log.leave_out_late();
     log.check().unwrap();

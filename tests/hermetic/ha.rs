@@ -4,11 +4,12 @@
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Inconclusive, Passed};
+use seatrial::judge::ha::facts;
 use seatrial::judge::ha::{Allowed, Container, DOWN, Member, RETURNED, Refused};
 use serde_json::{Value, json};
 
 use crate::lies::{FAILED, Lie, OPEN, lie};
-use crate::story::{Story, changed, says};
+use crate::story::{Story, changed, is_of, says};
 use crate::upgrade::{comes_out, put, second};
 
 const PLANES: [&str; 3] = ["cp", "cp2", "cp3"];
@@ -24,14 +25,12 @@ pub fn told() -> Story {
         failed: None,
         arithmetic: vec![format!("{seconds} s  all of it")],
     };
-    for claim in ["E1", "E2", "E3", "E4"] {
-        s.observe(claim, "target", "cp");
-    }
-    s.observe("E1", "budget", Allowed { away: Some(32.0), failed: Some(0.3), ..budget(16.0) });
-    s.observe("E3", "budget", budget(44.4));
-    s.observe("E3", "leader_before", lease("cp", 3));
-    s.observe("E2", "members_before", members());
-    s.observe("E4", "others_before", others());
+    s.observe(&facts::TARGET, "cp");
+    s.observe(&facts::ABSENCE_BUDGET, Allowed { away: Some(32.0), failed: Some(0.3), ..budget(16.0) });
+    s.observe(&facts::NOTICE_BUDGET, budget(44.4));
+    s.observe(&facts::LEADER_BEFORE, lease("cp", 3));
+    s.observe(&facts::MEMBERS_BEFORE, members());
+    s.observe(&facts::OTHERS_BEFORE, others());
     answers(&mut s, 20);
     s.marked(DOWN);
     let (id, fault, node) = ("f1".to_owned(), "stop".to_owned(), "cp".to_owned());
@@ -42,24 +41,24 @@ pub fn told() -> Story {
     s.seconds = 24.0;
     answers(&mut s, 26);
     s.say(node_is("Unknown"));
-    s.observe("E3", "leader_after", lease("cp2", 4));
+    s.observe(&facts::LEADER_AFTER, lease("cp2", 4));
     let majority = "etcd with 3 members needs 2, and 1 would be left";
     for (asked, because) in
         [("to stop cp2", majority), ("to stop cp3", majority), ("to stop lb", "it is the load balancer")]
     {
         let answer = Some(format!("refused: {because} (cp: its API server is not ready)"));
         let node = asked.strip_prefix("to stop ").map(str::to_owned);
-        s.observe("E4", "refused", Refused { asked: asked.into(), node, answer, because: because.into() });
+        s.observe(&facts::REFUSED, Refused { asked: asked.into(), node, answer, because: because.into() });
     }
-    s.observe("E4", "others_after", others());
+    s.observe(&facts::OTHERS_AFTER, others());
     answers(&mut s, 10);
     let proof = json!({"power": "running", "was": "exited", "address": ADDRESS, "address_changed": false});
     s.say(Event::FaultHealed { id, fault, node, proof });
     refuses(&mut s);
     s.seconds += 3.0;
     s.say(node_is("True"));
-    s.observe("E2", "served", true);
-    s.observe("E2", "members_after", members());
+    s.observe(&facts::SERVED, true);
+    s.observe(&facts::MEMBERS_AFTER, members());
     answers(&mut s, 10);
     s.marked(RETURNED);
     s
@@ -279,7 +278,7 @@ pub(super) static LIES: &[Lie] = &[
         "an API server that does not serve",
         "E2",
         told,
-        |s| s.bend("E2", "served", |v| *v = false.into()),
+        |s| s.bend(&facts::SERVED, |v| *v = false.into()),
         FAILED,
         "the API server of cp is ready again: false",
     ),
@@ -287,7 +286,7 @@ pub(super) static LIES: &[Lie] = &[
         "a member of etcd that is gone",
         "E2",
         told,
-        |s| s.bend("E2", "members_after", |v| drop(v.as_array_mut().unwrap().remove(0))),
+        |s| s.bend(&facts::MEMBERS_AFTER, |v| drop(v.as_array_mut().unwrap().remove(0))),
         FAILED,
         "etcd: {\"cp\"",
     ),
@@ -295,7 +294,7 @@ pub(super) static LIES: &[Lie] = &[
         "a member of etcd that is sick",
         "E2",
         told,
-        |s| s.bend_at("E2", "members_after", "/0/healthy", false.into()),
+        |s| s.bend_at(&facts::MEMBERS_AFTER, "/0/healthy", false.into()),
         FAILED,
         "etcd after: not healthy, or without a vote: cp",
     ),
@@ -303,7 +302,7 @@ pub(super) static LIES: &[Lie] = &[
         "a member of etcd that only learns",
         "E2",
         told,
-        |s| s.bend_at("E2", "members_after", "/2/votes", false.into()),
+        |s| s.bend_at(&facts::MEMBERS_AFTER, "/2/votes", false.into()),
         FAILED,
         "etcd after: not healthy, or without a vote: cp3",
     ),
@@ -311,7 +310,7 @@ pub(super) static LIES: &[Lie] = &[
         "a member of etcd at another address",
         "E2",
         told,
-        |s| s.bend_at("E2", "members_after", "/0/peers/0", "https://172.18.0.9:2380".into()),
+        |s| s.bend_at(&facts::MEMBERS_AFTER, "/0/peers/0", "https://172.18.0.9:2380".into()),
         FAILED,
         "172.18.0.9:2380",
     ),
@@ -319,7 +318,7 @@ pub(super) static LIES: &[Lie] = &[
         "a cluster with one member of etcd",
         "E2",
         told,
-        |s| s.bend("E2", "members_before", |v| v.as_array_mut().unwrap().truncate(1)),
+        |s| s.bend(&facts::MEMBERS_BEFORE, |v| v.as_array_mut().unwrap().truncate(1)),
         OPEN,
         "1 members of etcd",
     ),
@@ -345,7 +344,7 @@ pub(super) static LIES: &[Lie] = &[
         "a leader that ran elsewhere",
         "E3",
         told,
-        |s| s.bend_at("E3", "leader_before", "/spec/holderIdentity", "cp3_77".into()),
+        |s| s.bend_at(&facts::LEADER_BEFORE, "/spec/holderIdentity", "cp3_77".into()),
         FAILED,
         "cp3 led before, cp went down",
     ),
@@ -353,7 +352,7 @@ pub(super) static LIES: &[Lie] = &[
         "a leader that stays though it is down",
         "E3",
         told,
-        |s| s.bend_at("E3", "leader_after", "/spec/holderIdentity", "cp_5f1c".into()),
+        |s| s.bend_at(&facts::LEADER_AFTER, "/spec/holderIdentity", "cp_5f1c".into()),
         FAILED,
         "cp leads after, cp is down",
     ),
@@ -362,8 +361,8 @@ pub(super) static LIES: &[Lie] = &[
         "E3",
         told,
         |s| {
-            for fact in ["leader_before", "leader_after"] {
-                s.bend_at("E3", fact, "/metadata/name", "kube-scheduler".into());
+            for fact in [&facts::LEADER_BEFORE, &facts::LEADER_AFTER] {
+                s.bend_at(fact, "/metadata/name", "kube-scheduler".into());
             }
         },
         FAILED,
@@ -373,7 +372,7 @@ pub(super) static LIES: &[Lie] = &[
         "a lease that did not change hands",
         "E3",
         told,
-        |s| s.bend_at("E3", "leader_after", "/spec/leaseTransitions", 3.into()),
+        |s| s.bend_at(&facts::LEADER_AFTER, "/spec/leaseTransitions", 3.into()),
         FAILED,
         "transition 3 before, 3 after",
     ),
@@ -381,7 +380,7 @@ pub(super) static LIES: &[Lie] = &[
         "a lease without a leader",
         "E3",
         told,
-        |s| s.bend_at("E3", "leader_after", "/spec/holderIdentity", "".into()),
+        |s| s.bend_at(&facts::LEADER_AFTER, "/spec/holderIdentity", "".into()),
         OPEN,
         "names no leader",
     ),
@@ -389,7 +388,7 @@ pub(super) static LIES: &[Lie] = &[
         "a second control plane that may go",
         "E4",
         told,
-        |s| s.bend_at("E4", "refused", "/answer", Value::Null),
+        |s| s.bend_at(&facts::REFUSED, "/answer", Value::Null),
         FAILED,
         "to stop lb was answered with: yes",
     ),
@@ -397,7 +396,7 @@ pub(super) static LIES: &[Lie] = &[
         "a refusal for another reason",
         "E4",
         told,
-        |s| s.bend_at("E4", "refused", "/answer", "no such container".into()),
+        |s| s.bend_at(&facts::REFUSED, "/answer", "no such container".into()),
         FAILED,
         "to stop lb was answered with: no such container",
     ),
@@ -406,7 +405,7 @@ pub(super) static LIES: &[Lie] = &[
         "E4",
         told,
         |s| {
-            s.forget(|e| matches!(e, Event::Observed { what, value, .. } if what == "refused" && value["node"] != "lb"))
+            s.forget(|e| matches!(e, Event::Observed { value, .. } if is_of(e, &facts::REFUSED) && value["node"] != "lb"))
         },
         OPEN,
         "nobody asked for cp2; nobody asked for cp3",
@@ -431,7 +430,7 @@ pub(super) static LIES: &[Lie] = &[
         "nobody asked",
         "E4",
         told,
-        |s| s.forget(|e| matches!(e, Event::Observed { what, .. } if what == "refused")),
+        |s| s.forget(|e| is_of(e, &facts::REFUSED)),
         OPEN,
         "`refused` was not observed",
     ),
@@ -439,7 +438,7 @@ pub(super) static LIES: &[Lie] = &[
         "a refused target that was restarted",
         "E4",
         told,
-        |s| s.bend_at("E4", "others_after", "/0/started_at", "2026-01-01T00:05:00Z".into()),
+        |s| s.bend_at(&facts::OTHERS_AFTER, "/0/started_at", "2026-01-01T00:05:00Z".into()),
         FAILED,
         "2026-01-01T00:05:00Z",
     ),
@@ -448,8 +447,8 @@ pub(super) static LIES: &[Lie] = &[
         "E4",
         told,
         |s| {
-            for fact in ["others_before", "others_after"] {
-                s.bend_at("E4", fact, "/1/power", "exited".into());
+            for fact in [&facts::OTHERS_BEFORE, &facts::OTHERS_AFTER] {
+                s.bend_at(fact, "/1/power", "exited".into());
             }
         },
         FAILED,
@@ -492,8 +491,8 @@ fn unknown(s: &mut Story, second: f64, node: &str) {
 }
 
 fn no_member(s: &mut Story) {
-    for fact in ["members_before", "members_after"] {
-        s.bend_at("E2", fact, "/0/name", json!("other"));
+    for fact in [&facts::MEMBERS_BEFORE, &facts::MEMBERS_AFTER] {
+        s.bend_at(fact, "/0/name", json!("other"));
     }
 }
 
@@ -546,7 +545,7 @@ fn e4_is_not_proved_while_a_worker_is_down() {
 fn half_of_all_requests_refused_is_no_api_that_answers(#[case] has_figures: bool) {
     let mut story = told();
     if !has_figures {
-        story.bend("E1", "budget", |budget| {
+        story.bend(&facts::ABSENCE_BUDGET, |budget| {
             budget
                 .as_object_mut()
                 .unwrap()
@@ -579,7 +578,7 @@ fn half_of_all_requests_refused_is_no_api_that_answers(#[case] has_figures: bool
 #[case::share("failed", 0.01, "api: 2 of 48 requests failed, 4.2 % of 1.0 %")]
 fn each_figure_of_the_absences_counts(#[case] figure: &str, #[case] allowed: f64, #[case] said: &str) {
     let mut story = told();
-    story.bend_at("E1", "budget", &format!("/{figure}"), json!(allowed));
+    story.bend_at(&facts::ABSENCE_BUDGET, &format!("/{figure}"), json!(allowed));
     says(&story.judge("E1"), Conclusion::Failed, said);
 }
 

@@ -36,6 +36,7 @@ mod rejudged;
 mod report;
 mod rollout_rules;
 mod rules;
+mod schemas;
 mod secret_forms;
 mod secret_pairs;
 mod secret_shapes;

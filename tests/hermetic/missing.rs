@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use rstest::rstest;
 use seatrial::event::{self, Change, Event, Outcome, Record};
-use seatrial::judge::{self, Conclusion, Evidence};
+use seatrial::judge::{self, Conclusion, Evidence, stateful_single, stateless};
 use serde_json::{Value, json};
+
+use crate::schemas::converted;
+use crate::story::last;
 
 /// The recorded story that tells of a claim and passes it, up to its judgement.
 fn story(claim: &str) -> Vec<Record> {
@@ -14,7 +17,7 @@ fn story(claim: &str) -> Vec<Record> {
     let passes = |records: &Vec<Record>| verdict(claim, records) == Conclusion::Passed;
     let files = logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic"));
     let read = |file: &PathBuf| {
-        let mut records = event::read(file).expect("a recorded story");
+        let mut records = converted(event::read(file).expect("a recorded story"));
         records.truncate(records.iter().position(judged).unwrap_or(records.len()));
         records
     };
@@ -45,7 +48,7 @@ fn verdict(claim: &str, records: &[Record]) -> Conclusion {
 fn forget(records: &mut Vec<Record>, claim: &str, name: &str) {
     let before = records.len();
     records.retain(|record| match &record.event {
-        Event::Observed { claim: c, what, .. } => c != claim || what != name,
+        Event::Observed { what, .. } => what != name,
         Event::FilesListed { listing, .. } => listing != name,
         Event::Marked { mark } => mark != name,
         _ => true,
@@ -53,47 +56,36 @@ fn forget(records: &mut Vec<Record>, claim: &str, name: &str) {
     assert!(records.len() < before, "{claim} has no {name}");
 }
 
-/// Makes what the pointer leads to something else in the claim's last fact of this name.
-fn bend(records: &mut [Record], claim: &str, name: &str, pointer: &str, to: Value) {
-    let fact = records.iter_mut().rev().find_map(|r| match &mut r.event {
-        Event::Observed { claim: c, what, value } if c == claim && what == name => Some(value),
-        _ => None,
-    });
-    let place = fact.and_then(|f| f.pointer_mut(pointer));
-    *place.unwrap_or_else(|| panic!("{claim}: {name} has no {pointer}")) = to;
+/// Makes what the pointer leads to something else in the last value of a fact.
+fn bend(records: &mut [Record], fact: &'static str, pointer: &str, to: Value) {
+    *last(records, fact).pointer_mut(pointer).unwrap_or_else(|| panic!("{fact} has no {pointer}")) = to;
 }
 
 #[rstest]
-#[case::a1_no_pods("A1", "pods", "deployment", "/status/readyReplicas", json!(1))]
-#[case::a1_no_deployment("A1", "deployment", "pods", "/0/status/phase", json!("Pending"))]
-#[case::a2_no_manifest("A2", "applied", "deployment", "/spec/strategy/type", json!("Recreate"))]
-#[case::a3_no_sets("A3", "replica_sets", "deployment", "/status/observedGeneration", json!(0))]
-#[case::a5_no_servers("A5", "api_servers", "pods", "/0/status/qosClass", json!("Burstable"))]
-#[case::a5_no_toleration("A5", "toleration", "pods", "/0/status/qosClass", json!("Burstable"))]
-#[case::a8_no_pods_before("A8", "pods_before", "deployment", "/status/readyReplicas", json!(3))]
-#[case::a8_no_sets("A8", "replica_sets", "pods", "/0/status/phase", json!("Pending"))]
-#[case::a9_no_deployment("A9", "deployment", "pods", "/0/status/phase", json!("Pending"))]
-#[case::a9_no_deployment_before("A9", "deployment_before", "deployment", "/status/replicas", json!(4))]
-#[case::b2_no_claim("B2", "claim", "deployment", "/spec/strategy/type", json!("RollingUpdate"))]
-#[case::b2_no_deployment("B2", "deployment", "pod", "/spec/containers/0/volumeMounts", json!([]))]
-#[case::b4_no_listing("B4", "serving", "server", "/pod", json!("another"))]
+#[case::a1_no_pods("A1", stateless::facts::PODS.name(), stateless::facts::DEPLOYMENT.name(), "/status/readyReplicas", json!(1))]
+#[case::a1_no_deployment("A1", stateless::facts::DEPLOYMENT.name(), stateless::facts::PODS.name(), "/0/status/phase", json!("Pending"))]
+#[case::a2_no_manifest("A2", stateless::facts::APPLIED.name(), stateless::facts::DEPLOYMENT.name(), "/spec/strategy/type", json!("Recreate"))]
+#[case::a3_no_sets("A3", stateless::facts::REPLICA_SETS.name(), stateless::facts::DEPLOYMENT.name(), "/status/observedGeneration", json!(0))]
+#[case::a5_no_servers("A5", stateless::facts::API_SERVERS.name(), stateless::facts::PODS.name(), "/0/status/qosClass", json!("Burstable"))]
+#[case::a5_no_toleration("A5", stateless::facts::TOLERATION.name(), stateless::facts::PODS.name(), "/0/status/qosClass", json!("Burstable"))]
+#[case::a8_no_pods_before("A8", stateless::facts::UP.pods_before.name(), stateless::facts::UP.deployment.name(), "/status/readyReplicas", json!(3))]
+#[case::a8_no_sets("A8", stateless::facts::UP.replica_sets.name(), stateless::facts::UP.pods.name(), "/0/status/phase", json!("Pending"))]
+#[case::a9_no_deployment("A9", stateless::facts::DOWN.deployment.name(), stateless::facts::DOWN.pods.name(), "/0/status/phase", json!("Pending"))]
+#[case::a9_no_deployment_before("A9", stateless::facts::DOWN.deployment_before.name(), stateless::facts::DOWN.deployment.name(), "/status/replicas", json!(4))]
+#[case::b2_no_claim("B2", stateful_single::facts::CLAIM.name(), stateful_single::facts::DEPLOYMENT.name(), "/spec/strategy/type", json!("RollingUpdate"))]
+#[case::b2_no_deployment("B2", stateful_single::facts::DEPLOYMENT.name(), stateful_single::facts::FIRST_POD.name(), "/spec/containers/0/volumeMounts", json!([]))]
+#[case::b4_no_listing("B4", "serving", stateful_single::facts::FIRST_SERVER.name(), "/pod", json!("another"))]
 fn a_wrong_fact_beside_a_missing_one_fails(
     #[case] claim: &str,
     #[case] gone: &str,
-    #[case] name: &str,
+    #[case] name: &'static str,
     #[case] pointer: &str,
     #[case] wrong: Value,
 ) {
     let mut records = story(claim);
     forget(&mut records, claim, gone);
     assert_eq!(verdict(claim, &records), Conclusion::Inconclusive, "{claim} without {gone}");
-    // Lists are recorded bare or as the API gives them.
-    let bare = records.iter().any(|r| match &r.event {
-        Event::Observed { claim: c, what, value } => c == claim && what == name && value.is_array(),
-        _ => false,
-    });
-    let inside = if pointer.starts_with("/0") && !bare { format!("/items{pointer}") } else { pointer.into() };
-    bend(&mut records, claim, name, &inside, wrong);
+    bend(&mut records, name, pointer, wrong);
     assert_eq!(verdict(claim, &records), Conclusion::Failed, "{claim} without {gone}, wrong {name}");
 }
 
@@ -103,13 +95,8 @@ fn what_one_way_to_delete_leaves_is_found_without_evidence_of_the_other() {
     let mut records = story("A10");
     forget(&mut records, "A10", "background-deleted");
     assert_eq!(verdict("A10", &records), Conclusion::Inconclusive);
-    let before = records.iter().rev().find_map(|r| match &r.event {
-        Event::Observed { claim, what, value } if claim == "A10" && what == "foreground_before" => {
-            Some(value["pods"].clone())
-        }
-        _ => None,
-    });
-    bend(&mut records, "A10", "foreground_after", "/pods", before.expect("pods before"));
+    let before = last(&mut records, &stateless::facts::FOREGROUND.before)["pods"].clone();
+    last(&mut records, &stateless::facts::FOREGROUND.after)["pods"] = before;
     assert_eq!(verdict("A10", &records), Conclusion::Failed);
 }
 

@@ -1,17 +1,17 @@
 //! Claims of a story's own, beside the built-in ones.
 
 use seatrial::event::{Event, Record};
-use seatrial::judge::{Claim, Conclusion};
+use seatrial::judge::{Claim, Conclusion, Fact};
 use seatrial::report::rejudge;
-use serde_json::json;
 
 use crate::story::recorded;
 
 /// A binary with the claim in it judges it again, as the built-in ones; the record has its title for all others.
 #[test]
 fn a_claim_of_a_storys_own_is_judged_again_by_the_binary_that_has_it() {
+    const LOST: Fact<u64> = Fact::new("lost");
     static OWN: Claim = Claim::new("own-1", "no row is lost", |evidence, finding| {
-        let lost: u64 = evidence.get("lost")?;
+        let lost = evidence.fact(&LOST)?;
         finding.check(lost == 0, format!("{lost} rows are lost"));
         Ok(())
     });
@@ -20,7 +20,7 @@ fn a_claim_of_a_storys_own_is_judged_again_by_the_binary_that_has_it() {
         .iter()
         .position(|r| matches!(&r.event, Event::ClaimJudged { claim, .. } if claim == "A1"))
         .unwrap();
-    let observed = Event::Observed { claim: OWN.id.into(), what: "lost".into(), value: json!(2) };
+    let observed = LOST.observed(&2);
     let mut judged = records[at].clone();
     if let Event::ClaimJudged { claim, title, verdict, .. } = &mut judged.event {
         (*claim, *verdict, *title) = (OWN.id.into(), Conclusion::Passed, Some(OWN.title.into()));

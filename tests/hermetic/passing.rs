@@ -1,8 +1,12 @@
 //! A history that passes each claim.
 
+use std::collections::BTreeSet;
+
 use seatrial::event::{Event, Record};
+use seatrial::judge::{Claim, Conclusion, Evidence};
 use serde_json::{Value, json};
 
+use crate::story::{Named, is_of, value_in};
 use crate::upgrade::second;
 use crate::{ha, stateful_set, stateful_single, story, upgrade};
 
@@ -20,14 +24,51 @@ pub fn history(id: &str) -> Vec<Record> {
     records
 }
 
-/// The last fact of this name, and its second.
-pub fn fact<'r>(records: &'r mut [Record], id: &str, name: &str) -> (f64, &'r mut Value) {
-    let is =
-        |r: &Record| matches!(&r.event, Event::Observed { claim, what, .. } if claim == id && what == name);
-    let at = records.iter().rposition(is).unwrap_or_else(|| panic!("{id} has no fact {name}"));
-    let when = second(&records[at]);
-    let Event::Observed { value, .. } = &mut records[at].event else { unreachable!() };
-    (when, value)
+/// The last value of a fact, and its second.
+pub fn fact(records: &mut [Record], fact: impl Named) -> (f64, &mut Value) {
+    let found = records.iter_mut().rev().find(|r| is_of(&r.event, fact));
+    let record = found.unwrap_or_else(|| panic!("no fact {}", fact.named()));
+    (second(record), value_in(&mut record.event, fact).expect("it is one"))
+}
+
+/// The names of the facts that a claim reads in a history: without one of them something else is said.
+pub fn reads(claim: &Claim, records: &[Record]) -> BTreeSet<String> {
+    let said = |records: &[Record]| {
+        let finding = claim.judge(&Evidence::new(records, claim.id));
+        (finding.evidence(), finding.details())
+    };
+    let all: BTreeSet<String> = records
+        .iter()
+        .filter_map(|r| match &r.event {
+            Event::Observed { what, .. } => Some(what.clone()),
+            _ => None,
+        })
+        .collect();
+    let whole = said(records);
+    all.into_iter().filter(|fact| said(&without(records, fact)) != whole).collect()
+}
+
+/// A history without a fact.
+pub fn without(records: &[Record], fact: &str) -> Vec<Record> {
+    let is_left = |r: &&Record| !matches!(&r.event, Event::Observed { what, .. } if what == fact);
+    records.iter().filter(is_left).cloned().collect()
+}
+
+/// Asserts that a claim is undecided without any of the facts that it reads, of which there are so many at least.
+#[track_caller]
+pub fn undecided_without_a_fact(claim: &Claim, records: &[Record], least: usize) {
+    let read = reads(claim, records);
+    assert!(read.len() >= least, "{}: {read:?}", claim.id);
+    for fact in read {
+        let finding = claim.judge(&Evidence::new(&without(records, &fact), claim.id));
+        assert_eq!(
+            finding.conclusion(),
+            Conclusion::Inconclusive,
+            "{} without {fact}: {finding:#?}",
+            claim.id
+        );
+        assert!(finding.evidence().contains(&fact), "{} without {fact}: {}", claim.id, finding.evidence());
+    }
 }
 
 /// A pod that is not ready.

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use seatrial::event::{self, Event, Record};
 use seatrial::judge::Conclusion;
+use seatrial::judge::stateless::facts;
 use seatrial::report::{
     FORMATS, Format, Html, Json, Junit, Look, RunReport, State, Terminal, read, rejudge, write,
 };
 use serde_json::json;
+
+use crate::story::value_in;
 
 /// A run of both parts with a node stop.
 fn recorded() -> Vec<Record> {
@@ -571,10 +574,7 @@ fn what_xml_has_no_place_for_does_not_spoil_the_file() {
 fn an_edited_verdict_at_the_end_of_its_story_is_judged_again() {
     let mut records = event::read(&crate::story::fixture()).unwrap();
     for record in &mut records {
-        if let Event::Observed { claim, what, value } = &mut record.event
-            && claim == "A10"
-            && what == "background_after"
-        {
+        if let Some(value) = value_in(&mut record.event, &facts::BACKGROUND.after) {
             value["pods"] = json!([{"metadata": {"name": "left", "uid": "left"}}]);
         }
     }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::FakeEngine;
+use crate::story::observed;
 
 fn known(values: &[&str]) -> Secrets {
     let secrets = Secrets::default();
@@ -197,7 +198,7 @@ fn a_log_can_be_read_after_a_number_was_left_out_late() {
     let log = EventLog::open(dir.path(), "r").unwrap();
     for n in 0..3_u64 {
         let value = json!({"lastScheduled": 20_261_130 + n, "why": "x"});
-        log.append(Event::Observed { claim: "A1".into(), what: "w".into(), value });
+        log.append(observed("w", value));
     }
     log.secrets().learn("20261131");
     log.leave_out_late();

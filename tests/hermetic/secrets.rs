@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::FakeEngine;
+use crate::story::observed;
 
 /// A kind, and the value that must not be found.
 type Plant = (&'static str, String);
@@ -222,11 +223,7 @@ async fn nothing_that_a_failed_run_leaves_has_a_secret() -> anyhow::Result<()> {
             took_ms: 1.0,
             detail: everything(),
         },
-        Event::Observed {
-            claim: "B1".into(),
-            what: "x".into(),
-            value: json!([everything(), pod("mysql-0"), secret()]),
-        },
+        observed("x", json!([everything(), pod("mysql-0"), secret()])),
         Event::ClaimJudged {
             claim: "B1".into(),
             verdict: Conclusion::Failed,
@@ -365,6 +362,7 @@ fn what_is_left_out_changes_no_verdict() {
     let logs = [
         include_str!("fixtures/run/events.jsonl"),
         include_str!("fixtures/schema-1/events.jsonl"),
+        include_str!("fixtures/schema-2/events.jsonl"),
         include_str!("stateful_set/recorded.jsonl"),
         include_str!("stateful_set/recorded-node.jsonl"),
         include_str!("stateful_single/recorded.jsonl"),

@@ -5,9 +5,11 @@ use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
 use seatrial::judge::stateless::CLAIMS;
 use seatrial::judge::stateless::change::SAMPLES;
+use seatrial::judge::stateless::facts;
 use serde_json::{Value, json};
 
 use crate::lies::change::beside_an_ending;
+use crate::passing::{history, undecided_without_a_fact};
 use crate::story::{Story, changed, recorded, sample, says};
 
 #[rstest]
@@ -22,21 +24,8 @@ fn the_recorded_story_proves_every_claim() {
 
 #[test]
 fn a_claim_without_any_of_its_facts_is_undecided() {
-    let facts: Vec<(String, String)> = recorded()
-        .records
-        .iter()
-        .filter_map(|r| match &r.event {
-            Event::Observed { claim, what, .. } => Some((claim.clone(), what.clone())),
-            _ => None,
-        })
-        .collect();
-    assert!(facts.len() > 25, "{facts:?}");
-    for (id, name) in facts {
-        let mut story = recorded();
-        story.forget(|e| matches!(e, Event::Observed { claim, what, .. } if *claim == id && *what == name));
-        let finding = story.judge(&id);
-        assert_eq!(finding.conclusion(), Conclusion::Inconclusive, "{id} without {name}: {finding:?}");
-        assert!(finding.evidence().contains(&name), "{id} without {name}: {}", finding.evidence());
+    for claim in &CLAIMS {
+        undecided_without_a_fact(claim, &history(claim.id), 2);
     }
 }
 
@@ -95,8 +84,8 @@ fn a_gap_that_ends_after_the_change_is_placed_by_its_beginning(
 fn the_trail_is_found_in_every_wording(#[case] scaled: &str, #[case] created: &str, #[case] tail: &str) {
     for new_shape in [false, true] {
         let mut story = recorded();
-        let set = story.fact("A4", "replica_sets")[0]["metadata"]["name"].as_str().unwrap().to_owned();
-        for event in story.fact("A4", "events").as_array_mut().unwrap() {
+        let set = story.fact(&facts::REPLICA_SETS)[0]["metadata"]["name"].as_str().unwrap().to_owned();
+        for event in story.fact(&facts::EVENTS).as_array_mut().unwrap() {
             match event["reason"].as_str() {
                 Some("ScalingReplicaSet") => event["message"] = json!(scaled.replace("{set}", &set)),
                 Some("Created") => event["message"] = json!(created),
@@ -231,30 +220,30 @@ fn so_many_samples_are_enough_and_one_less_is_not(#[case] id: &str, #[case] (fro
 }
 
 fn unobserved(story: &mut Story) {
-    let deployment = story.fact("A1", "deployment");
+    let deployment = story.fact(&facts::DEPLOYMENT);
     deployment["metadata"]["generation"] = json!(0);
     deployment["status"]["observedGeneration"] = json!(0);
 }
 
 fn toleration(story: &mut Story, field: &str, to: Value) {
-    let all = story.fact("A5", "pods")[0]["spec"]["tolerations"].as_array_mut().unwrap();
+    let all = story.fact(&facts::PODS)[0]["spec"]["tolerations"].as_array_mut().unwrap();
     all.iter_mut().find(|t| t["key"] == "node.kubernetes.io/not-ready").unwrap()[field] = to;
 }
 
 fn mounted_elsewhere(story: &mut Story) {
-    for mount in story.fact("A5", "pods")[0]["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap()
+    for mount in story.fact(&facts::PODS)[0]["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap()
     {
         mount["mountPath"] = json!("/elsewhere");
     }
 }
 
 fn endpoints(story: &mut Story) -> &mut Vec<Value> {
-    story.fact("A7", "endpoint_slices")[0]["endpoints"].as_array_mut().unwrap()
+    story.fact(&facts::ENDPOINT_SLICES)[0]["endpoints"].as_array_mut().unwrap()
 }
 
 /// An endpoint that leads to a pod of before.
 fn endpoint_of_old(story: &mut Story, conditions: Value) {
-    let old = story.fact("A7", "pods_before")[0]["metadata"].clone();
+    let old = story.fact(&facts::PODS_BEFORE_CHANGE)[0]["metadata"].clone();
     let target = json!({"uid": old["uid"], "name": old["name"]});
     endpoints(story).push(json!({"targetRef": target, "conditions": conditions}));
 }
@@ -275,32 +264,32 @@ fn old_answer_before(story: &mut Story) {
 
 /// A pod of before has another UID.
 fn replaced(story: &mut Story) {
-    let name = story.fact("A8", "pods_before")[0]["metadata"]["name"].clone();
-    let pods = story.fact("A8", "pods").as_array_mut().unwrap();
+    let name = story.fact(&facts::UP.pods_before)[0]["metadata"]["name"].clone();
+    let pods = story.fact(&facts::UP.pods).as_array_mut().unwrap();
     let pod = pods.iter_mut().find(|p| p["metadata"]["name"] == name).unwrap();
     pod["metadata"]["uid"] = json!("another");
 }
 
 fn other_hash(story: &mut Story) {
-    for pod in story.fact("A8", "pods_before").as_array_mut().unwrap() {
+    for pod in story.fact(&facts::UP.pods_before).as_array_mut().unwrap() {
         pod["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb");
     }
 }
 
 /// The ReplicaSet with pods is not that of the pods.
 fn other_hash_of_the_set(story: &mut Story) {
-    for set in story.fact("A8", "replica_sets").as_array_mut().unwrap() {
+    for set in story.fact(&facts::UP.replica_sets).as_array_mut().unwrap() {
         set["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb");
     }
 }
 
 /// Pods of before are left, or others.
 fn left(story: &mut Story, uid: Option<&str>) {
-    let mut pods = story.fact("A10", "background_before")["pods"].clone();
+    let mut pods = story.fact(&facts::BACKGROUND.before)["pods"].clone();
     for pod in pods.as_array_mut().unwrap() {
         pod["metadata"]["uid"] = uid.map_or_else(|| pod["metadata"]["uid"].clone(), |uid| json!(uid));
     }
-    story.fact("A10", "background_after")["pods"] = pods;
+    story.fact(&facts::BACKGROUND.after)["pods"] = pods;
 }
 
 /// What the kubelet says of the bad pod.
@@ -316,7 +305,7 @@ fn kubelet(story: &mut Story, field: &str, to: &str) {
 
 /// One old pod is not ready for a moment, while a pod is that was none of them.
 fn another_ready(story: &mut Story) {
-    let uid = story.fact("A11", "pods_before")[0]["metadata"]["uid"].clone();
+    let uid = story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["uid"].clone();
     let ready = story.last_state(uid.as_str().unwrap(), "bad-image");
     let (mut unready, mut another) = (ready.clone(), ready.clone());
     another["metadata"]["uid"] = json!("another");
@@ -331,8 +320,8 @@ fn another_ready(story: &mut Story) {
 
 /// The bad ReplicaSet has a pod, and is asked for one.
 fn both_left(story: &mut Story) {
-    let bad = story.fact("A11", "images")["bad"].clone();
-    for set in story.fact("A11", "replica_sets").as_array_mut().unwrap() {
+    let bad = story.fact(&facts::BAD_IMAGES)["bad"].clone();
+    for set in story.fact(&facts::REPLICA_SETS_ROLLED_BACK).as_array_mut().unwrap() {
         if set["spec"]["template"]["spec"]["containers"][0]["image"] == bad {
             set["status"]["replicas"] = json!(1);
             set["spec"]["replicas"] = json!(1);

@@ -1,11 +1,56 @@
 //! Records of a scenario, recorded or told, to be bent.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Seen, Server};
-use seatrial::judge::{self, Conclusion, Evidence, Finding};
+use seatrial::judge::{self, Conclusion, Evidence, Fact, Finding};
+use serde::Serialize;
 use serde_json::Value;
+
+use crate::schemas;
+
+/// The name of a fact, from its constant wherever there is one: a typo does not compile then.
+pub trait Named: Copy {
+    fn named(self) -> &'static str;
+}
+
+impl<T> Named for &Fact<T> {
+    fn named(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Named for &'static str {
+    fn named(self) -> &'static str {
+        self
+    }
+}
+
+/// The record of a fact, with a value that its type may not allow.
+pub fn observed(fact: impl Named, value: impl Serialize) -> Event {
+    let value = serde_json::to_value(value).unwrap();
+    Event::Observed { claim: None, what: fact.named().into(), value }
+}
+
+/// The value where an event is a record of this fact.
+pub fn value_in(event: &mut Event, fact: impl Named) -> Option<&mut Value> {
+    match event {
+        Event::Observed { what, value, .. } if what == fact.named() => Some(value),
+        _ => None,
+    }
+}
+
+/// Whether an event is a record of this fact.
+pub fn is_of(event: &Event, fact: impl Named) -> bool {
+    matches!(event, Event::Observed { what, .. } if what == fact.named())
+}
+
+/// The last value of a fact.
+pub fn last(records: &mut [Record], fact: impl Named) -> &mut Value {
+    let found = records.iter_mut().rev().find_map(|r| value_in(&mut r.event, fact));
+    found.unwrap_or_else(|| panic!("no fact {}", fact.named()))
+}
 
 /// The records of one scenario, with the second that the next event is told at.
 #[derive(Clone, Debug, Default)]
@@ -21,9 +66,9 @@ pub fn recorded() -> Story {
     Story { records: READ.clone(), seconds: 0.0 }
 }
 
-/// Where [`recorded`] comes from: a whole run of schema 1.
+/// Where [`recorded`] comes from: a whole run.
 pub fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/schema-1/events.jsonl")
+    schemas::folder().join("schema-2/events.jsonl")
 }
 
 impl Story {
@@ -35,12 +80,8 @@ impl Story {
     }
 
     /// The last fact of this name.
-    pub fn fact(&mut self, id: &str, name: &str) -> &mut Value {
-        let fact = self.records.iter_mut().rev().find_map(|r| match &mut r.event {
-            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
-            _ => None,
-        });
-        fact.unwrap_or_else(|| panic!("{id} has no fact {name}"))
+    pub fn fact(&mut self, fact: impl Named) -> &mut Value {
+        last(&mut self.records, fact)
     }
 
     pub fn forget(&mut self, gone: impl Fn(&Event) -> bool) {
@@ -107,9 +148,8 @@ impl Story {
         });
     }
 
-    pub fn observe(&mut self, claim: &str, what: &str, value: impl serde::Serialize) {
-        let value = serde_json::to_value(value).unwrap();
-        self.say(Event::Observed { claim: claim.into(), what: what.into(), value });
+    pub fn observe(&mut self, fact: impl Named, value: impl Serialize) {
+        self.say(observed(fact, value));
     }
 
     pub fn marked(&mut self, mark: &str) {
@@ -167,17 +207,13 @@ impl Story {
     }
 
     /// Bends the last fact of this name.
-    pub fn bend(&mut self, id: &str, name: &str, how: impl FnOnce(&mut Value)) {
-        let fact = self.records.iter_mut().rev().find_map(|r| match &mut r.event {
-            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
-            _ => None,
-        });
-        how(fact.unwrap_or_else(|| panic!("{id} has no fact {name}")));
+    pub fn bend(&mut self, fact: impl Named, how: impl FnOnce(&mut Value)) {
+        how(self.fact(fact));
     }
 
     /// Puts a value into the last fact of this name, where `pointer` leads.
-    pub fn bend_at(&mut self, id: &str, name: &str, pointer: &str, to: Value) {
-        self.bend(id, name, |value| {
+    pub fn bend_at(&mut self, fact: impl Named, pointer: &str, to: Value) {
+        self.bend(fact, |value| {
             if let Some(there) = value.pointer_mut(pointer) {
                 *there = to;
             } else {

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, Patch, PatchParams};
 use seatrial::cluster::{Access, THREE};
 use seatrial::fault::PauseNode;
-use seatrial::judge::Claim;
+use seatrial::judge::{Claim, Fact};
 use seatrial::manifest::{self, ManifestError};
 use seatrial::scenario::{Needs, scenario};
 use seatrial::wait;
@@ -14,10 +14,15 @@ use serde_json::json;
 
 use crate::session::in_run;
 
+/// Seconds until the cluster noticed that the worker hung.
+const TOOK: Fact<f64> = Fact::new("took");
+/// Seconds that the topology allows for that.
+const BUDGET: Fact<f64> = Fact::new("budget");
+
 /// A claim of the test's own: built-in ones are no other.
 static NOTICED: Claim =
     Claim::new("hung-1", "the cluster notices a hung worker in time", |evidence, finding| {
-        let (took, budget): (f64, f64) = (evidence.get("took")?, evidence.get("budget")?);
+        let (took, budget) = (evidence.fact(&TOOK)?, evidence.fact(&BUDGET)?);
         finding.check(took <= budget, format!("noticed after {took:.1} s of {budget:.1} s"));
         Ok(())
     });
@@ -47,8 +52,8 @@ async fn a_hung_worker_is_noticed_and_comes_back() -> anyhow::Result<()> {
             let hang = s.inject(&PauseNode, worker, s.deadline()).await?;
             let noticed =
                 wait::nodes::not_ready(&s.client, &worker.name, s.deadline().at_most(notice)).await?;
-            s.observe(NOTICED.id, "took", noticed.took.as_secs_f64());
-            s.observe(NOTICED.id, "budget", notice.as_secs_f64());
+            s.observe(&TOOK, &noticed.took.as_secs_f64());
+            s.observe(&BUDGET, &notice.as_secs_f64());
             s.prove(&NOTICED).await;
             hang.heal(s.deadline()).await?;
             wait::nodes::ready(&s.client, &worker.name, s.deadline()).await?;

@@ -1,6 +1,8 @@
 //! The shape of the tree, as tests: layers, file lengths, listed suites, and a map that is true.
 
 mod circles;
+mod declared;
+mod facts;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,32 +1,31 @@
 //! C7: claims survive scaling down and the set itself, and are found again.
 //!
-//! Observed, each a list of the set's claims: `claims_before`, `claims_down` (scaled down), `claims_up`
-//! (scaled up again), `claims_orphaned` (the set deleted), `claims_after` (one deleted by hand);
-//! `deleted`: the name of that one; `pods_before`, `pods_up` lists; `written`, `found`: lists of
-//! [`Content`], read after scaling up.
 //! Marks: `scale-down`, `delete-claim`, `claim-deleted`. History: claims.
 
 use super::creation::{claim_of, template};
+use super::facts::{self, Content};
 use super::history::{Order, ordinal};
-use super::replacement::{Content, check_content, check_same_claim};
+use super::replacement::{check_content, check_same_claim};
 use crate::event::{Change, Event, Record};
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing};
 
 /// C7.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let set = Object::observed(evidence, "set")?;
-    let before = Object::list(evidence, "claims_before")?;
-    let (old, new) = (Object::list(evidence, "pods_before")?, Object::list(evidence, "pods_up")?);
-    let (written, found): (Vec<Content>, Vec<Content>) = (evidence.get("written")?, evidence.get("found")?);
-    let by_hand: String = evidence.get("deleted")?;
+    let set = Object::observed(evidence, &facts::SET_BEFORE_DOWN)?;
+    let before = Object::list(evidence, &facts::CLAIMS_BEFORE)?;
+    let (old, new) =
+        (Object::list(evidence, &facts::PODS_BEFORE_DOWN)?, Object::list(evidence, &facts::PODS_UP)?);
+    let (written, found): (Vec<Content>, Vec<Content>) =
+        (evidence.fact(&facts::WRITTEN)?, evidence.fact(&facts::FOUND)?);
+    let by_hand: String = evidence.fact(&facts::DELETED)?;
     if before.len() < 2 {
         finding.unsure(format!("{} claims before", before.len()));
     }
     for (what, when) in [
-        ("claims_down", "scaled down"),
-        ("claims_up", "scaled up again"),
-        ("claims_orphaned", "with the set deleted"),
+        (&facts::CLAIMS_DOWN, "scaled down"),
+        (&facts::CLAIMS_UP, "scaled up again"),
+        (&facts::CLAIMS_ORPHANED, "with the set deleted"),
     ] {
         let later = Object::list(evidence, what)?;
         finding.check(later.len() == before.len(), format!("{} claims {when}", later.len()));
@@ -82,7 +81,7 @@ fn check_by_hand(
 ) -> Result<(), Missing> {
     let survived = evidence.between("scale-down", "delete-claim")?;
     let after = evidence.between("delete-claim", "claim-deleted")?;
-    let left = Object::list(evidence, "claims_after")?;
+    let left = Object::list(evidence, &facts::CLAIMS_AFTER)?;
     let mut order = Order::of(finding, evidence, survived, &["PersistentVolumeClaim"]);
     for claim in before {
         let gone = ending(survived, claim.uid());

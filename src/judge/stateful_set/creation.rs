@@ -1,9 +1,12 @@
 //! C1 and C3: the first pods of the set, and their claims.
+//!
+//! Marks: `apply`, `applied`. History: pods between them. C3 reads the listing `before`, too.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::facts;
 use super::history::{Life, Order, Seen, lives, ordinal};
 use crate::event::{Change, Event, Record};
 use crate::judge::lost::Touched;
@@ -13,8 +16,8 @@ use crate::judge::{Evidence, Finding, Holds, Missing, locality};
 /// C1. The controller makes a pod when every one before it is running and ready
 /// (`podManagementPolicy: OrderedReady`, the API's default).
 pub fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let set = Object::observed(evidence, "set")?;
-    let pods = Object::list(evidence, "pods")?;
+    let set = Object::observed(evidence, &facts::SET)?;
+    let pods = Object::list(evidence, &facts::PODS)?;
     let records = evidence.between("apply", "applied")?;
     let replicas = set.number("/spec/replicas");
     let policy = set.text("/spec/podManagementPolicy").unwrap_or("absent");
@@ -52,14 +55,14 @@ pub fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mi
 
 /// C3.
 pub fn own_claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let set = Object::observed(evidence, "set")?;
-    let pods = Object::list(evidence, "pods")?;
-    let claims = Object::list(evidence, "claims")?;
-    let volumes = Object::list(evidence, "volumes")?;
+    let set = Object::observed(evidence, &facts::SET)?;
+    let pods = Object::list(evidence, &facts::PODS)?;
+    let claims = Object::list(evidence, &facts::CLAIMS)?;
+    let volumes = Object::list(evidence, &facts::VOLUMES)?;
     let records = evidence.between("apply", "applied")?;
     let template = template(&set)?;
     finding.part(|f| {
-        let nodes: Vec<String> = evidence.get("nodes")?;
+        let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
         let all: Vec<&str> = nodes.iter().map(String::as_str).collect();
         locality::nothing_on(f, &locality::listings(evidence, "before", &nodes)?, &all);
         Ok(())

@@ -1,10 +1,5 @@
 //! C9: a pod on a dead node is not replaced until its node is declared gone.
 //!
-//! Observed: `set`, `pod_before`, `pod_waiting` (just before the node is declared gone), `pod_after`,
-//! `pod_returned` (after the node's return) objects; `other_before`, `other_after`: the pod of a
-//! Deployment on the same node, and what replaced it; `power_waiting`, `power_moved` ([`LookedAt`]): the
-//! node's container before the declaration and after the move; `budget`: seconds from the declaration
-//! until the new pod is ready.
 //! Marks: `declare` just before the taint is set, `moved` when the new pod is ready, `return` just
 //! before the node is brought back, `returned`. History: pods, nodes, the set. The fault's records.
 //!
@@ -13,8 +8,7 @@
 //! node's terminating pods by force. That is safe only because the node does not run, which is why its
 //! container is looked at before and after.
 
-use serde::{Deserialize, Serialize};
-
+use super::facts;
 use super::history::{Life, Order, held, lives, until};
 use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
@@ -29,20 +23,11 @@ use crate::kubernetes::taint::{OUT_OF_SERVICE, UNREACHABLE};
 /// (`gcCheckPeriod`, 20 s, in Kubernetes' pkg/controller/podgc), and let it be.
 pub const STAYED: f64 = 22.0;
 
-/// State of a node's container when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LookedAt {
-    /// The node.
-    pub node: String,
-    /// `running`, `exited`, `paused`.
-    pub power: String,
-}
-
 /// C9.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let set = Object::observed(evidence, "set")?;
-    let before = Object::observed(evidence, "pod_before")?;
-    let after = Object::observed(evidence, "pod_after")?;
+    let set = Object::observed(evidence, &facts::SET_MOVED)?;
+    let before = Object::observed(evidence, &facts::POD_BEFORE)?;
+    let after = Object::observed(evidence, &facts::POD_AFTER)?;
     let home = node_of(&before)?;
     let fault = finding.part(|f| check_down(f, evidence, home));
     let waited = finding.part(|f| check_stays(f, evidence, &set, &before, fault));
@@ -79,10 +64,10 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
         }
         power => finding.check(power.is_down(), format!("the fault on {home} took hold: {proof}")),
     };
-    for what in ["power_waiting", "power_moved"] {
-        let seen: LookedAt = evidence.get(what)?;
+    for fact in [facts::POWER_WAITING, facts::POWER_MOVED] {
+        let seen = evidence.fact(&fact)?;
         let down = seen.node == home && Power::of(&seen.power).is_down();
-        finding.check(down, format!("{what}: the container of {} was {}", seen.node, seen.power));
+        finding.check(down, format!("{}: the container of {} was {}", fact.name(), seen.node, seen.power));
     }
     let moved = evidence.mark("moved")?;
     let healed = records
@@ -126,7 +111,7 @@ fn check_stays(
     let gone = life.is_some_and(|l| l.gone().is_some());
     order.check(!gone, format!("{} was gone before the declaration: {gone}", before.name()));
     // Where the pod is gone already there is nothing to look at: the history has said so by then.
-    let waiting = Object::observed(evidence, "pod_waiting")?;
+    let waiting = Object::observed(evidence, &facts::POD_WAITING)?;
     finding.check(
         waiting.uid() == before.uid() && waiting.is_terminating(),
         format!("{} (UID {}) terminates before the declaration", waiting.name(), waiting.uid()),
@@ -142,7 +127,7 @@ fn check_stays(
     };
     // The other pod's replacement was ready while this one waited.
     let (other, heir) =
-        (Object::observed(evidence, "other_before")?, Object::observed(evidence, "other_after")?);
+        (Object::observed(evidence, &facts::OTHER_BEFORE)?, Object::observed(evidence, &facts::OTHER_AFTER)?);
     let (home, elsewhere) = (node_of(&other)?, node_of(&heir)?);
     let replaced = home == node_of(before)? && elsewhere != home && heir.uid() != other.uid();
     finding.check(
@@ -177,7 +162,7 @@ fn check_moves(
     before: &Object<'_>,
     after: &Object<'_>,
 ) -> Result<(), Missing> {
-    let budget: f64 = evidence.get("budget")?;
+    let budget: f64 = evidence.fact(&facts::MOVE_BUDGET)?;
     let records = evidence.between("declare", "moved")?;
     let declared = evidence.mark("declare")?;
     let home = node_of(before)?;
@@ -226,7 +211,7 @@ fn check_back(
     after: &Object<'_>,
     home: &str,
 ) -> Result<(), Missing> {
-    let returned = Object::observed(evidence, "pod_returned")?;
+    let returned = Object::observed(evidence, &facts::POD_RETURNED)?;
     let since = evidence.between("return", "returned")?;
     finding.check(
         moved_by_loss(returned.uid() == after.uid(), after, &returned) & returned.ready(),

@@ -1,57 +1,22 @@
 //! C2: names that stay while addresses change.
 //!
-//! Observed: `service` object (headless); `pods_before`, `pods_after` lists, around the replacement of
-//! one pod; every `answer` ([`Answer`]) that a pod got, in order; `budget`: seconds until a new address
-//! must be given; `gave_up` ([`GaveUp`]) where the right answer did not come.
-//!
 //! A pod's own name stands in its own /etc/hosts: only what another pod was told counts.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::event::{Event, Record};
+use super::facts::{self, Answer, GaveUp};
+use crate::event::Record;
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Missing, clock};
 
-/// What one pod was told of another's name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// `before` or `after` the replacement.
-    pub when: String,
-    /// The name that is meant: `pod.service.namespace.svc`.
-    pub name: String,
-    /// What was asked for: the whole name with the cluster's domain and the final dot. Absent in runs of
-    /// earlier versions, where a client's search domains may have answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<String>,
-    /// Name of the pod that asked.
-    pub asker: String,
-    /// Its UID.
-    pub asker_uid: String,
-    /// The addresses that it was told; none where the name was unknown.
-    pub addresses: Vec<String>,
-    /// Seconds since the named pod was found ready.
-    pub waited: f64,
-}
-
-/// The right answer did not come for as long as was asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GaveUp {
-    /// As [`Answer::when`].
-    pub when: String,
-    /// As [`Answer::name`].
-    pub name: String,
-    /// Seconds since the named pod was found ready.
-    pub waited: f64,
-}
-
 /// C2.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let service = Object::observed(evidence, "service")?;
-    let before = Object::list(evidence, "pods_before")?;
-    let after = Object::list(evidence, "pods_after")?;
-    let budget: f64 = evidence.get("budget")?;
-    let answers = answers(evidence)?;
+    let service = Object::observed(evidence, &facts::SERVICE)?;
+    let before = Object::list(evidence, &facts::PODS_BEFORE_REPLACEMENT)?;
+    let after = Object::list(evidence, &facts::PODS_AFTER_REPLACEMENT)?;
+    let budget: f64 = evidence.fact(&facts::ANSWER_BUDGET)?;
+    let answers = evidence.facts(&facts::ANSWER)?;
     let headless = service.text("/spec/clusterIP").unwrap_or("absent");
     finding.check(headless == "None", format!("Service {} has cluster IP {headless}", service.name()));
     for (when, pods) in [("before", &before), ("after", &after)] {
@@ -77,7 +42,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         };
         let told = answers.iter().filter(is_told).find(|a| by_another(a, new, &after));
         if let Some(told) = told {
-            let (from, to) = wait(evidence.records(), told)
+            let (from, to) = wait(evidence, told)
                 .ok_or_else(|| Missing(format!("when {} was told is not known", told.asker)))?;
             let what = format!("{} to be found at {is}", new.name());
             finding.timed_until(to, &what, told.waited, budget);
@@ -117,14 +82,14 @@ fn check_named(
         finding
             .unsure(format!("{when}: {} asked for {asked}, which is not the whole name {name}", last.asker));
     }
-    let excused = gave_up(evidence.records(), when, &name)
+    let excused = gave_up(evidence, when, &name)
         .is_some_and(|(from, to)| finding.machine.fed(from, to, to - from) <= budget);
     finding.check_unless_starved(
         last.addresses == [address],
         excused,
         format!("{when}: {} was told {} for {name}, which has {address}", last.asker, names(&last.addresses)),
     );
-    if let Some((_, told)) = wait(evidence.records(), last).filter(|_| last.waited > allowed) {
+    if let Some((_, told)) = wait(evidence, last).filter(|_| last.waited > allowed) {
         let to = told.mono_us as f64 / 1e6;
         let what = format!("{when}: the answer on {name} took {:.1} s of {budget:.1} s", last.waited);
         finding.within((to - last.waited, to), budget, what);
@@ -133,15 +98,11 @@ fn check_named(
 }
 
 /// From when to when the right answer on a name did not come, in seconds; none where it came.
-fn gave_up(records: &[Record], when: &str, name: &str) -> Option<(f64, f64)> {
-    records.iter().rev().find_map(|record| match &record.event {
-        Event::Observed { what, value, .. } if what == "gave_up" => {
-            let told =
-                GaveUp::deserialize(value).ok().filter(|told| told.when == when && told.name == name)?;
-            let to = record.mono_us as f64 / 1e6;
-            Some((to - told.waited, to))
-        }
-        _ => None,
+fn gave_up(evidence: &Evidence<'_>, when: &str, name: &str) -> Option<(f64, f64)> {
+    evidence.records_of(&facts::GAVE_UP).rev().find_map(|(record, value)| {
+        let told = GaveUp::deserialize(value).ok().filter(|told| told.when == when && told.name == name)?;
+        let to = record.mono_us as f64 / 1e6;
+        Some((to - told.waited, to))
     })
 }
 
@@ -163,24 +124,8 @@ fn address<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
 }
 
 /// The records around the wait for an answer: the last one before it, and the answer's own.
-fn wait<'r>(records: &'r [Record], told: &Answer) -> Option<(Option<&'r Record>, &'r Record)> {
-    let is_told = |r: &&Record| match &r.event {
-        Event::Observed { what, value, .. } => {
-            what == "answer" && Answer::deserialize(value).is_ok_and(|a| a == *told)
-        }
-        _ => false,
-    };
-    let to = records.iter().find(is_told)?;
-    Some((records.iter().rfind(|r| seconds_between(r, to) >= told.waited), to))
-}
-
-fn answers(evidence: &Evidence<'_>) -> Result<Vec<Answer>, Missing> {
-    let read = |value: &&serde_json::Value| serde_json::from_value::<Answer>((*value).clone());
-    let values = evidence.values("answer");
-    let all: Result<Vec<Answer>, _> = values.iter().map(read).collect();
-    match all {
-        Ok(all) if !all.is_empty() => Ok(all),
-        Ok(_) => Err(Missing("`answer` was not observed".into())),
-        Err(error) => Err(Missing(format!("`answer` cannot be read: {error}"))),
-    }
+fn wait<'r>(evidence: &Evidence<'r>, told: &Answer) -> Option<(Option<&'r Record>, &'r Record)> {
+    let is_told = |value| Answer::deserialize(value).is_ok_and(|a: Answer| a == *told);
+    let (to, _) = evidence.records_of(&facts::ANSWER).find(|(_, value)| is_told(*value))?;
+    Some((evidence.records().iter().rfind(|r| seconds_between(r, to) >= told.waited), to))
 }

@@ -1,35 +1,25 @@
 //! C8: which pods go is known before the change, unlike a Deployment's (A9).
 //!
-//! Observed: `prediction` ([`Prediction`]) of both, before mark `scale-down`; `pods_before`, `pods` of
-//! the set; `deployment_pods_before`, `deployment_pods`. Marks: `scale-down`, `scaled-down`.
+//! Marks: `scale-down`, `scaled-down`.
 
-use serde::{Deserialize, Serialize};
-
+use super::facts::{self, Prediction};
 use super::history::Order;
 use crate::event::{Event, Record};
 use crate::judge::identity::{Comparison, Identity, pod_names};
 use crate::judge::object::names;
 use crate::judge::{Evidence, Finding, Missing};
 
-/// What is said before scaling down, of a StatefulSet and of a Deployment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// The set's pods that will go, in this order.
-    pub goes: Vec<String>,
-    /// The set's pods that will stay.
-    pub stays: Vec<String>,
-    /// How many of the Deployment's pods will go. Nothing tells which: their names are random.
-    pub deployment_goes: usize,
-}
-
 /// C8.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let prediction: Prediction = evidence.get("prediction")?;
+    let prediction: Prediction = evidence.fact(&facts::PREDICTION)?;
     let records = evidence.between("scale-down", "scaled-down")?;
-    let (old, new) = (Identity::observed(evidence, "pods_before")?, Identity::observed(evidence, "pods")?);
+    let (old, new) = (
+        Identity::observed(evidence, &facts::PODS_BEFORE_DOWN)?,
+        Identity::observed(evidence, &facts::PODS_DOWN)?,
+    );
     let (other_old, other_new) = (
-        Identity::observed(evidence, "deployment_pods_before")?,
-        Identity::observed(evidence, "deployment_pods")?,
+        Identity::observed(evidence, &facts::DEPLOYMENT_PODS_BEFORE)?,
+        Identity::observed(evidence, &facts::DEPLOYMENT_PODS)?,
     );
     check_said_before(finding, evidence)?;
     let compared = Comparison::of(&old, &new);
@@ -93,11 +83,8 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 /// Checks that the prediction was recorded before the change, and once.
 fn check_said_before(finding: &mut Finding, evidence: &Evidence<'_>) -> Result<(), Missing> {
     let change = evidence.mark("scale-down")?;
-    let said = evidence.records().iter().filter(
-        |r| matches!(&r.event, Event::Observed { claim, what, .. } if claim == "C8" && what == "prediction"),
-    );
-    let said: Vec<_> = said.collect();
-    let early = said.iter().all(|r| r.seq < change.seq && r.mono_us <= change.mono_us);
+    let said: Vec<_> = evidence.records_of(&facts::PREDICTION).collect();
+    let early = said.iter().all(|(r, _)| r.seq < change.seq && r.mono_us <= change.mono_us);
     let word = if early { "before" } else { "after" };
     finding
         .check(early && said.len() == 1, format!("{} prediction(s), recorded {word} the change", said.len()));

@@ -1,7 +1,5 @@
 //! C6: no scaling down while a pod is unhealthy.
 //!
-//! Observed: `set_before`, `set` objects, `unready` object (the pod that was made unready, a lower
-//! ordinal than the one to go), `pods_before`, `pods`.
 //! Marks: `refuse` just before the scaling is asked for, `held` at the end of the look, `heal` just
 //! before the pod is made ready again, `healed` when the scaling is done. History: pods and the set.
 //!
@@ -10,6 +8,7 @@
 //! ([`held`]).
 
 use super::creation::{check_complete, check_names};
+use super::facts;
 use super::history::{Order, held, lives, ordinal, until};
 use super::scale::{check_stayed, check_taken};
 use crate::judge::lost::Touched;
@@ -18,11 +17,11 @@ use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C6.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let was = Object::observed(evidence, "set_before")?;
-    let set = Object::observed(evidence, "set")?;
-    let unready = Object::observed(evidence, "unready")?;
-    let before = Object::list(evidence, "pods_before")?;
-    let pods = Object::list(evidence, "pods")?;
+    let was = Object::observed(evidence, &facts::SET_UNREADY)?;
+    let set = Object::observed(evidence, &facts::SET_HEALED)?;
+    let unready = Object::observed(evidence, &facts::UNREADY)?;
+    let before = Object::list(evidence, &facts::PODS_UNREADY)?;
+    let pods = Object::list(evidence, &facts::PODS_HEALED)?;
     let (had, asked) = (was.number("/spec/replicas"), set.number("/spec/replicas"));
     let lower = ordinal(set.name(), unready.name()).is_some_and(|n| n < asked);
     finding.check(

@@ -1,39 +1,27 @@
 //! C4: a pod that was deleted comes back as itself.
 //!
-//! Observed: `set`, `pod_before`, `pod_after`, `claim_before`, `claim_after` objects; `written` and
-//! `found` ([`Content`]): the file in the old pod's volume and what the new pod read.
 //! Marks: `delete-pod`, `pod-replaced`. History: pods and claims between them.
 
-use serde::{Deserialize, Serialize};
-
 use super::creation::{claim_of, template};
+use super::facts::{self, Content};
 use super::history::{Life, Order, lives};
 use crate::event::{Change, Event};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
-/// A file in a pod's volume.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Content {
-    /// Name of the pod that wrote or read it.
-    pub pod: String,
-    /// Its UID.
-    pub uid: String,
-    /// The file's path in the pod.
-    pub path: String,
-    /// What is in it; none where there is no such file. Random for each pod, so that no other
-    /// volume holds it.
-    pub text: Option<String>,
-}
-
 /// C4.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let set = Object::observed(evidence, "set")?;
-    let (before, after) =
-        (Object::observed(evidence, "pod_before")?, Object::observed(evidence, "pod_after")?);
-    let (claim, later) =
-        (Object::observed(evidence, "claim_before")?, Object::observed(evidence, "claim_after")?);
-    let (written, found): (Content, Content) = (evidence.get("written")?, evidence.get("found")?);
+    let set = Object::observed(evidence, &facts::SET_BEFORE_REPLACEMENT)?;
+    let (before, after) = (
+        Object::observed(evidence, &facts::REPLACED_POD)?,
+        Object::observed(evidence, &facts::REPLACEMENT_POD)?,
+    );
+    let (claim, later) = (
+        Object::observed(evidence, &facts::REPLACED_CLAIM)?,
+        Object::observed(evidence, &facts::REPLACEMENT_CLAIM)?,
+    );
+    let (written, found): (Content, Content) =
+        (evidence.fact(&facts::REPLACED_WROTE)?, evidence.fact(&facts::REPLACEMENT_FOUND)?);
     let records = evidence.between("delete-pod", "pod-replaced")?;
     let template = template(&set)?;
     finding.check(

@@ -1,9 +1,10 @@
 //! C5: scaling down takes the highest ordinal first, one at a time.
 //!
-//! Observed: `pods_before`, `set`, `pods`. Marks: `scale-down`, `scaled-down`. History: pods between
+//! Marks: `scale-down`, `scaled-down`. History: pods between
 //! them.
 
 use super::creation::{check_complete, check_names};
+use super::facts;
 use super::history::{Life, Order, lives};
 use crate::judge::identity::{Comparison, Identity};
 use crate::judge::object::{Object, names};
@@ -11,9 +12,9 @@ use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C5.
 pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let set = Object::observed(evidence, "set")?;
-    let before = Object::list(evidence, "pods_before")?;
-    let pods = Object::list(evidence, "pods")?;
+    let set = Object::observed(evidence, &facts::SET_DOWN)?;
+    let before = Object::list(evidence, &facts::PODS_BEFORE_DOWN)?;
+    let pods = Object::list(evidence, &facts::PODS_DOWN)?;
     let records = evidence.between("scale-down", "scaled-down")?;
     let replicas = set.number("/spec/replicas");
     check_complete(finding, &set, replicas);

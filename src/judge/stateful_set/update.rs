@@ -1,25 +1,27 @@
 //! C10: a rolling update goes from the highest ordinal down, and `partition` holds the lower ones.
 //!
-//! Observed: `pods_before`, `set_before`; `partition` (number), `set_held`, `pods_held` when the
-//! partition holds; `set`, `pods` at the end; `revisions` list (ControllerRevisions); `images`
-//! ([`Images`]). Marks: `update`, `partition-opened` (just before the partition is taken away),
+//! Marks: `update`, `partition-opened` (just before the partition is taken away),
 //! `updated`. History: pods and the set.
 
 use super::REVISION;
 use super::creation::{check_complete, check_names};
+use super::facts;
 use super::history::{Life, Order, held, lives, ordinal};
 use crate::event::Record;
 use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names, span};
-use crate::judge::stateless::change::Images;
+use crate::judge::stateless::facts::Images;
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// C10.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let (was, set) = (Object::observed(evidence, "set_before")?, Object::observed(evidence, "set")?);
-    let before = Object::list(evidence, "pods_before")?;
-    let pods = Object::list(evidence, "pods")?;
-    let images: Images = evidence.get("images")?;
+    let (was, set) = (
+        Object::observed(evidence, &facts::SET_BEFORE_UPDATE)?,
+        Object::observed(evidence, &facts::SET_UPDATED)?,
+    );
+    let before = Object::list(evidence, &facts::PODS_BEFORE_UPDATE)?;
+    let pods = Object::list(evidence, &facts::PODS_UPDATED)?;
+    let images: Images = evidence.fact(&facts::IMAGES)?;
     let replicas = set.number("/spec/replicas");
     let old = was.text("/status/currentRevision").unwrap_or("absent");
     let new = set.text("/status/updateRevision").unwrap_or("absent");
@@ -35,7 +37,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     finding.part(|f| check_revisions(f, evidence, &set, &[old, new]));
     let seconds = finding.part(|f| check_partition(f, evidence, &set, (old, new)));
     let order = finding.part(|f| check_order(f, evidence, &set, &before, new)).unwrap_or_default();
-    let partition: i64 = evidence.get("partition")?;
+    let partition: i64 = evidence.fact(&facts::PARTITION)?;
     finding.summary(format!(
         "{}, each after the one above was ready; partition {partition} held the lower ones on {old} for {:.1} s; \
          now all on {new}",
@@ -67,7 +69,7 @@ fn check_revisions(
     set: &Object<'_>,
     wanted: &[&str],
 ) -> Result<(), Missing> {
-    let revisions = Object::list(evidence, "revisions")?;
+    let revisions = Object::list(evidence, &facts::REVISIONS)?;
     let mut numbers = Vec::new();
     for name in wanted {
         let found = revisions.iter().find(|r| r.name() == *name);
@@ -88,9 +90,10 @@ fn check_partition(
     set: &Object<'_>,
     (old, new): (&str, &str),
 ) -> Result<f64, Missing> {
-    let partition: i64 = evidence.get("partition")?;
-    let then = Object::observed(evidence, "set_held")?;
-    let (before, pods) = (Object::list(evidence, "pods_before")?, Object::list(evidence, "pods_held")?);
+    let partition: i64 = evidence.fact(&facts::PARTITION)?;
+    let then = Object::observed(evidence, &facts::SET_HELD)?;
+    let (before, pods) =
+        (Object::list(evidence, &facts::PODS_BEFORE_UPDATE)?, Object::list(evidence, &facts::PODS_HELD)?);
     let records = evidence.between("update", "partition-opened")?;
     let replicas = set.number("/spec/replicas");
     if !(1..replicas).contains(&partition) {

@@ -1,15 +1,14 @@
 //! B12: the node goes down again, and the volume names it in its node affinity.
 //!
-//! Observed facts: `nodes`; `volume` object; `pod_before`, `pod_pending` (as the API showed it just
-//! before the node's return), `pod_after` objects; `server_before`, `server_after`; `budget`
-//! ([`Allowed`]). Marks `pinned` (where this begins), `pinned-return`; the fault's records; listings
+//! Read beside the facts: marks `pinned` (where this begins), `pinned-return`; the fault's records; listings
 //! `pinned`, `pinned-stopped`; readings `pinned`, `pinned-returned`; changes of Pods and Events.
 
 use serde_json::Value;
 
-use super::outage::{Allowed, healed, proved, since, watched};
+use super::facts::Allowed;
+use super::outage::{healed, proved, since, watched};
 use super::replacement::{history, moved_by_loss};
-use super::{DIRECTORY, FILES, PATH, PINNED, check_server_of, is, listed, listings, node_of};
+use super::{DIRECTORY, FILES, PATH, PINNED, check_server_of, facts, is, listed, listings, node_of};
 use crate::event::{Event, Outcome, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
@@ -23,14 +22,14 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// B12.
 pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let nodes: Vec<String> = evidence.get("nodes")?;
-    let volume = Object::observed(evidence, "volume")?;
-    let before = Object::observed(evidence, "pod_before")?;
-    let pending = Object::observed(evidence, "pod_pending")?;
-    let after = Object::observed(evidence, "pod_after")?;
-    let old: Server = evidence.get("server_before")?;
-    let new: Server = evidence.get("server_after")?;
-    let allowed: Allowed = evidence.get("budget")?;
+    let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
+    let volume = Object::observed(evidence, &facts::PINNED_VOLUME)?;
+    let before = Object::observed(evidence, &facts::PINNED_POD)?;
+    let pending = Object::observed(evidence, &facts::POD_PENDING)?;
+    let after = Object::observed(evidence, &facts::PINNED_POD_RETURNED)?;
+    let old: Server = evidence.fact(&facts::PINNED_SERVER)?;
+    let new: Server = evidence.fact(&facts::PINNED_SERVER_RETURNED)?;
+    let allowed: Allowed = evidence.fact(&facts::PINNED_BUDGET)?;
     let home = node_of(&before)?;
     let part = evidence.since(PINNED)?;
     let back = part.mark("pinned-return")?;

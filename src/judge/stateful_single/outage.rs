@@ -1,19 +1,18 @@
 //! B8, B9 and B10: the pod's node goes down and comes back.
 //!
-//! | claim | observed facts | other evidence |
-//! |---|---|---|
-//! | B8 | `pod_before`, `pod_after`, `old_pod` (as the API showed it just before the node's return) objects, `server_after`, `budget` ([`Allowed`]) | the fault's records; listing `while-stopped`; changes of Nodes and Pods; marks `replacement-answers`, `outage-over` |
-//! | B9 | `nodes`, `pod_before`, `pod_after` objects, `server_before`, `server_after`, `databases` (names on the new server), `rows_on_disk` ([`OnDisk`]) | the fault's records; listings `before-fault`, `while-stopped`; reading `elsewhere` |
-//! | B10 | `pod_before`, `pod_after` objects, `server_before`, `server_after`, `nodes`, `budget` (seconds for the node's return) | the fault's records; listings `while-stopped`, `returned`; reading `returned`; changes of Nodes and Pods; mark `return` |
+//! | claim | evidence beside the facts |
+//! |---|---|
+//! | B8 | the fault's records; listing `while-stopped`; changes of Nodes and Pods; marks `replacement-answers`, `outage-over` |
+//! | B9 | the fault's records; listings `before-fault`, `while-stopped`; reading `elsewhere` |
+//! | B10 | the fault's records; listings `while-stopped`, `returned`; reading `returned`; changes of Nodes and Pods; mark `return` |
 //!
 //! They see what was recorded until the volume is pinned, where B12 begins with a node loss of its
 //! own. The fault counts only where it is proved: by its own record, and by the container's state in a
 //! listing made while the node was down.
 
-use serde::{Deserialize, Serialize};
-
+use super::facts::{Allowed, OnDisk};
 use super::replacement::{check_replaced, history, moved_by_loss};
-use super::{DATABASE, DIRECTORY, PATH, PINNED, check_server_of, listed, listings, node_of};
+use super::{DATABASE, DIRECTORY, PATH, PINNED, check_server_of, facts, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::evidence::seconds_between;
 use crate::judge::fault::{self, Power};
@@ -21,45 +20,13 @@ use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 use crate::kubernetes::taint::UNREACHABLE;
 
-/// Seconds from the call that takes the node down, each from its beginning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Allowed {
-    /// Until the node's condition is Unknown and its taints are set.
-    pub unknown: f64,
-    /// Until the old pod's deletion is requested.
-    pub deletion: f64,
-    /// Until the replacement is ready. Its pod has no readiness probe: that is when its container runs.
-    pub ready: f64,
-    /// Until its server answers, which has to fill an empty directory first. None in runs of earlier versions: as
-    /// `ready`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answers: Option<f64>,
-    /// How these were reached, a line a part.
-    pub arithmetic: Vec<String>,
-}
-
-/// Rows looked for in the files of a node that is down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OnDisk {
-    /// The node.
-    pub node: String,
-    /// The container's state at that time.
-    pub power: String,
-    /// Acknowledged rows whose checksums were looked for.
-    pub rows: u64,
-    /// Numbers of the rows whose checksums were found.
-    pub found: Vec<u64>,
-    /// The files that were read.
-    pub files: Vec<String>,
-}
-
 /// B8.
 pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let evidence = &evidence.until(PINNED);
-    let before = Object::observed(evidence, "pod_before")?;
-    let after = Object::observed(evidence, "pod_after")?;
-    let server: Server = evidence.get("server_after")?;
-    let allowed: Allowed = evidence.get("budget")?;
+    let before = Object::observed(evidence, &facts::THIRD_POD)?;
+    let after = Object::observed(evidence, &facts::REPLACEMENT_POD)?;
+    let server: Server = evidence.fact(&facts::REPLACEMENT_SERVER)?;
+    let allowed: Allowed = evidence.fact(&facts::OUTAGE_BUDGET)?;
     let home = node_of(&before)?;
     let fault = proved(evidence, home, "while-stopped", finding)?;
     let gaps = evidence.gaps(since(evidence, fault), &["Node", "Pod"]);
@@ -72,7 +39,7 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
     });
     finding.watched(&gaps, |finding| check_stayed(evidence, finding, &before))?;
     // Where the pod is gone already there is nothing to look at: the history has said so by then.
-    let shown = Object::observed(evidence, "old_pod")?;
+    let shown = Object::observed(evidence, &facts::OLD_POD)?;
     finding.check(
         shown.uid() == before.uid() && shown.is_terminating(),
         format!("pod {} is Terminating just before the node's return", shown.name()),
@@ -153,13 +120,13 @@ fn check_steps(
 /// B9.
 pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let evidence = &evidence.until(PINNED);
-    let before = Object::observed(evidence, "pod_before")?;
-    let after = Object::observed(evidence, "pod_after")?;
-    let old: Server = evidence.get("server_before")?;
-    let new: Server = evidence.get("server_after")?;
-    let nodes: Vec<String> = evidence.get("nodes")?;
-    let databases: Vec<String> = evidence.get("databases")?;
-    let on_disk: OnDisk = evidence.get("rows_on_disk")?;
+    let before = Object::observed(evidence, &facts::THIRD_POD)?;
+    let after = Object::observed(evidence, &facts::REPLACEMENT_POD)?;
+    let old: Server = evidence.fact(&facts::THIRD_SERVER)?;
+    let new: Server = evidence.fact(&facts::REPLACEMENT_SERVER)?;
+    let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
+    let databases: Vec<String> = evidence.fact(&facts::DATABASES)?;
+    let on_disk: OnDisk = evidence.fact(&facts::ROWS_ON_DISK)?;
     let (home, elsewhere) = (node_of(&before)?, node_of(&after)?);
     let earlier = listings(evidence, "before-fault", &nodes)?;
     let stopped = listings(evidence, "while-stopped", &nodes)?;
@@ -204,12 +171,12 @@ pub fn new_environment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
 /// B10.
 pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let evidence = &evidence.until(PINNED);
-    let before = Object::observed(evidence, "pod_before")?;
-    let after = Object::observed(evidence, "pod_after")?;
-    let old: Server = evidence.get("server_before")?;
-    let new: Server = evidence.get("server_after")?;
-    let nodes: Vec<String> = evidence.get("nodes")?;
-    let budget: f64 = evidence.get("budget")?;
+    let before = Object::observed(evidence, &facts::THIRD_POD)?;
+    let after = Object::observed(evidence, &facts::RETURNED_POD)?;
+    let old: Server = evidence.fact(&facts::THIRD_SERVER)?;
+    let new: Server = evidence.fact(&facts::RETURNED_SERVER)?;
+    let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
+    let budget: f64 = evidence.fact(&facts::RETURN_BUDGET)?;
     let home = node_of(&before)?;
     let stopped = listings(evidence, "while-stopped", &nodes)?;
     let returned = listings(evidence, "returned", &nodes)?;

@@ -1,27 +1,25 @@
 //! B11: the Deployment is deleted, then the claim.
 //!
-//! Observed facts: `nodes`, `pod` (the last one) object, `server`; `volume_before` and
-//! `claim_before`, `volume_kept` and `claim_kept` (when the Deployment and its pods were gone),
-//! `volume_released` (when the claim was gone) objects. Marks `deployment-deletion`,
+//! Read beside the facts: marks `deployment-deletion`,
 //! `claim-deletion`, `claim-gone`; listings `deployment-gone`, `claim-gone`, and the last one before; changes of
 //! Deployments, Pods, PersistentVolumeClaims and PersistentVolumes.
 
 use super::outage::passing;
 use super::replacement::history;
-use super::{DEPLOYMENT, DIRECTORY, FILES, PATH, is, listed, listings, node_of};
+use super::{DEPLOYMENT, DIRECTORY, FILES, PATH, facts, is, listed, listings, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, locality};
 
 /// B11.
 pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let nodes: Vec<String> = evidence.get("nodes")?;
-    let pod = Object::observed(evidence, "pod")?;
-    let server: Server = evidence.get("server")?;
+    let nodes: Vec<String> = evidence.fact(&facts::NODES)?;
+    let pod = Object::observed(evidence, &facts::LAST_POD)?;
+    let server: Server = evidence.fact(&facts::LAST_SERVER)?;
     let object = |what| Object::observed(evidence, what);
-    let (volume_before, claim_before) = (object("volume_before")?, object("claim_before")?);
-    let (volume_kept, claim_kept) = (object("volume_kept")?, object("claim_kept")?);
-    let released = object("volume_released")?;
+    let (volume_before, claim_before) = (object(&facts::VOLUME_BEFORE)?, object(&facts::CLAIM_BEFORE)?);
+    let (volume_kept, claim_kept) = (object(&facts::VOLUME_KEPT)?, object(&facts::CLAIM_KEPT)?);
+    let released = object(&facts::VOLUME_RELEASED)?;
     let without = evidence.between("deployment-deletion", "claim-deletion")?;
     let after = evidence.between("claim-deletion", "claim-gone")?;
     let home = node_of(&pod)?;

@@ -1,16 +1,16 @@
 //! B6 and B7: the pod is replaced, its node stays.
 //!
-//! | claim | observed facts | readings, history |
-//! |---|---|---|
-//! | B6 | `pod_before`, `pod_after` objects, `server_before`, `server_after` | reading `replaced`; changes of Pods |
-//! | B7 | `deployment`, `pod_before`, `pod_after` objects | marks `template-change`, `template-changed`; changes of Pods between them, and what ran when they began |
+//! | claim | readings, history |
+//! |---|---|
+//! | B6 | reading `replaced`; changes of Pods |
+//! | B7 | marks `template-change`, `template-changed`; changes of Pods between them, and what ran when they began |
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{check_server_of, is, node_of};
+use super::{check_server_of, facts, is, node_of};
 use crate::event::{Change, Event, Record, Server};
 use crate::judge::lost::Touched;
 use crate::judge::object::{Object, span};
@@ -18,10 +18,10 @@ use crate::judge::{Evidence, Finding, Holds, Missing, clock, durability};
 
 /// B6.
 pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let before = Object::observed(evidence, "pod_before")?;
-    let after = Object::observed(evidence, "pod_after")?;
-    let old: Server = evidence.get("server_before")?;
-    let new: Server = evidence.get("server_after")?;
+    let before = Object::observed(evidence, &facts::FIRST_POD)?;
+    let after = Object::observed(evidence, &facts::SECOND_POD)?;
+    let old: Server = evidence.fact(&facts::FIRST_SERVER)?;
+    let new: Server = evidence.fact(&facts::SECOND_SERVER)?;
     check_replaced(finding, &before, &after);
     let (from, to) = (node_of(&before)?, node_of(&after)?);
     let stayed = moved_by_loss(from == to, &before, &after);
@@ -57,9 +57,9 @@ pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
 /// its phase is Succeeded or Failed, or the object is gone (`oldPodsRunning` in
 /// kubernetes/pkg/controller/deployment/recreate.go).
 pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
-    let before = Object::observed(evidence, "pod_before")?;
-    let after = Object::observed(evidence, "pod_after")?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT_CHANGED)?;
+    let before = Object::observed(evidence, &facts::SECOND_POD)?;
+    let after = Object::observed(evidence, &facts::THIRD_POD)?;
     let between = evidence.between("template-change", "template-changed")?;
     is(finding, &deployment, "strategy", "/spec/strategy/type", "Recreate");
     check_replaced(finding, &before, &after);

@@ -1,8 +1,5 @@
 //! A11: a bad image never disturbs the old pods.
 //!
-//! Observed: `deployment_before`, `pods_before`; `deployment_during`, `pods_during` when the wait has
-//! given up; `deployment`, `pods`, `replica_sets` after rolling back; `images` ([`Images`]); `wait`
-//! ([`Ended`]: what the wait for the rollout said).
 //! Marks: `bad-image` just before the patch, `bad-image-refused` when the wait ended,
 //! `bad-image-rollback` just before the template of before is given back, `bad-image-rolled-back` when
 //! the rollout is complete and the pods of the bad template are gone.
@@ -11,10 +8,9 @@
 //!
 //! No old pod ends here, so that a request has no excuse to fail: unlike A7, every one must be answered.
 
-use serde::{Deserialize, Serialize};
-
-use super::change::{BLIND, Image, PROBE, SAMPLES};
+use super::change::{BLIND, PROBE, SAMPLES};
 use super::events::Trail;
+use super::facts::{self, BadImages, Ended};
 use super::{
     HASH, LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names,
 };
@@ -34,38 +30,11 @@ pub const FAST: f64 = 60.0;
 /// Why a container waits whose image cannot be had. Source: Kubernetes' `pkg/kubelet/images/types.go`.
 const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
-/// The two images.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Images {
-    /// What runs all the while.
-    pub old: Image,
-    /// The reference that can be pulled nowhere.
-    pub bad: String,
-}
-
-/// How the wait for the rollout ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "ended", rename_all = "kebab-case")]
-pub enum Ended {
-    /// It found the rollout complete.
-    Met,
-    /// It found that it can never be complete.
-    Never {
-        /// The reason.
-        why: String,
-    },
-    /// It ran into its deadline.
-    Timeout {
-        /// What it saw last.
-        last: String,
-    },
-}
-
 /// A11.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let images: Images = evidence.get("images")?;
-    let before = Object::observed(evidence, "deployment_before")?;
-    let old = Identity::observed(evidence, "pods_before")?;
+    let images: BadImages = evidence.fact(&facts::BAD_IMAGES)?;
+    let before = Object::observed(evidence, &facts::DEPLOYMENT_BEFORE_BAD_IMAGE)?;
+    let old = Identity::observed(evidence, &facts::PODS_BEFORE_BAD_IMAGE)?;
     check_before(finding, &old, REPLICAS);
     finding.check(
         old.iter().all(|p| p.image == images.old.reference),
@@ -90,8 +59,12 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
 }
 
 /// The wait for the rollout ended with its reason, in time. Gives what it said.
-fn check_ended(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
-    let ended: Ended = evidence.get("wait")?;
+fn check_ended(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    images: &BadImages,
+) -> Result<String, Missing> {
+    let ended: Ended = evidence.fact(&facts::BAD_IMAGE_WAIT)?;
     let why = match &ended {
         Ended::Met => "the rollout is complete",
         Ended::Never { why } => why,
@@ -122,7 +95,7 @@ fn check_ended(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) 
 fn check_refused(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
-    images: &Images,
+    images: &BadImages,
     why: &str,
 ) -> Result<String, Missing> {
     let window = Window::between(evidence, "bad-image", "bad-image-rollback")?;
@@ -183,8 +156,8 @@ fn asks_for<'r>(pod: &Object<'r>) -> &'r str {
 
 /// While the bad template stands: the old pods are those of before, and available.
 fn check_during(finding: &mut Finding, evidence: &Evidence<'_>, old: &[Identity]) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment_during")?;
-    let pods = Identity::observed(evidence, "pods_during")?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT_DURING_BAD_IMAGE)?;
+    let pods = Identity::observed(evidence, &facts::PODS_DURING_BAD_IMAGE)?;
     check_observed(finding, &deployment);
     let available = deployment.number("/status/availableReplicas");
     let enough = available >= Limits::of(&deployment)?.least;
@@ -240,7 +213,11 @@ fn check_history(
 }
 
 /// What a client saw: every request answered, and by the old version.
-fn check_answers(finding: &mut Finding, evidence: &Evidence<'_>, images: &Images) -> Result<String, Missing> {
+fn check_answers(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    images: &BadImages,
+) -> Result<String, Missing> {
     let samples = Window::between(evidence, "bad-image", "bad-image-rolled-back")?.samples(PROBE);
     if samples.len() < SAMPLES {
         return Err(Missing(format!("{} samples of `{PROBE}`, need {SAMPLES}", samples.len())));
@@ -279,10 +256,10 @@ fn check_rolled_back(
     before: &Object<'_>,
     old: &[Identity],
 ) -> Result<(), Missing> {
-    let during = Object::observed(evidence, "deployment_during")?;
-    let deployment = Object::observed(evidence, "deployment")?;
-    let pods = Object::list(evidence, "pods")?;
-    let sets = Object::list(evidence, "replica_sets")?;
+    let during = Object::observed(evidence, &facts::DEPLOYMENT_DURING_BAD_IMAGE)?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT_ROLLED_BACK)?;
+    let pods = Object::list(evidence, &facts::PODS_ROLLED_BACK)?;
+    let sets = Object::list(evidence, &facts::REPLICA_SETS_ROLLED_BACK)?;
     check_complete(finding, &deployment, REPLICAS);
     check_pods(finding, &pods, REPLICAS);
     let now: Vec<_> = pods.iter().map(Identity::of).collect();

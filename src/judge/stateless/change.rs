@@ -1,8 +1,5 @@
 //! A7: changing the image replaces every pod under a new name, and the service stays.
 //!
-//! Observed: `deployment_before`, `pods_before`, `replica_sets_before`; `deployment`, `pods`,
-//! `replica_sets`, `endpoint_slices` after the change; `images` ([`Images`]: what the profile calls old
-//! and new).
 //! Marks: `image-change` just before the patch, `image-changed` when the rollout is complete and the
 //! endpoints are the new pods', `image-settled` when the new version has answered for a while.
 //! History: changes of Deployments and Pods (and broken watches of them), samples of the probe `http`,
@@ -15,8 +12,7 @@
 //! without an answer for longer than [`OUTAGE`]. Beyond that lag the claim fails where the machine was
 //! healthy, and is open where it starved; where nothing says how it was, it is open up to [`LATE`].
 
-use serde::{Deserialize, Serialize};
-
+use super::facts::{self, Image, Images};
 use super::{
     LABEL, REPLICAS, REVISION, check_before, check_complete, check_pods, check_progress_names, check_set,
     is_owned,
@@ -50,30 +46,12 @@ const MOMENT: f64 = 1.0;
 /// Longest time between two samples, in seconds, that still counts as watching.
 pub(super) const BLIND: f64 = 2.0;
 
-/// The two images of the change, as the image profile gives them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Images {
-    /// What ran before.
-    pub old: Image,
-    /// What runs after.
-    pub new: Image,
-}
-
-/// One image of the change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
-    /// What pods ask for.
-    pub reference: String,
-    /// Version that its server answers with, such as `1.22`.
-    pub version: String,
-}
-
 /// A7.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
-    let pods = Object::list(evidence, "pods")?;
-    let images: Images = evidence.get("images")?;
-    let old = Identity::observed(evidence, "pods_before")?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT_CHANGED)?;
+    let pods = Object::list(evidence, &facts::PODS_CHANGED)?;
+    let images: Images = evidence.fact(&facts::IMAGES)?;
+    let old = Identity::observed(evidence, &facts::PODS_BEFORE_CHANGE)?;
     let new: Vec<_> = pods.iter().map(Identity::of).collect();
     check_complete(finding, &deployment, REPLICAS);
     check_pods(finding, &pods, REPLICAS);
@@ -130,9 +108,9 @@ fn check_sets(
     deployment: &Object<'_>,
     (old, new): (&[Identity], &[Identity]),
 ) -> Result<(), Missing> {
-    let before = Object::observed(evidence, "deployment_before")?;
-    let sets_before = Object::list(evidence, "replica_sets_before")?;
-    let sets = Object::list(evidence, "replica_sets")?;
+    let before = Object::observed(evidence, &facts::DEPLOYMENT_BEFORE_CHANGE)?;
+    let sets_before = Object::list(evidence, &facts::REPLICA_SETS_BEFORE_CHANGE)?;
+    let sets = Object::list(evidence, &facts::REPLICA_SETS_CHANGED)?;
     finding.check(before.uid() == deployment.uid(), format!("Deployment {} is the same", deployment.name()));
     let revisions = [&before, deployment].map(|d| d.annotation(REVISION).unwrap_or("absent"));
     finding.check(revisions == ["1", "2"], format!("revision {} -> {}", revisions[0], revisions[1]));
@@ -164,7 +142,7 @@ fn check_sets(
 
 /// No old pod still serving: what the Service sends requests to are exactly the new pods.
 fn check_endpoints(finding: &mut Finding, evidence: &Evidence<'_>, new: &[Identity]) -> Result<(), Missing> {
-    let slices = Object::list(evidence, "endpoint_slices")?;
+    let slices = Object::list(evidence, &facts::ENDPOINT_SLICES)?;
     let span = slices.first().map_or((f64::NEG_INFINITY, f64::INFINITY), Object::span);
     let mut serving = Vec::new();
     for endpoint in slices.iter().flat_map(|s| s.entries("/endpoints")) {

@@ -1,7 +1,5 @@
 //! A10: deleting the Deployment by name removes its ReplicaSets and pods, in either order.
 //!
-//! Observed, for `background` and for `foreground`: `<mode>_before` and `<mode>_after`, each a map with
-//! the lists `deployments`, `replica_sets` and `pods` that carry the label.
 //! Marks: `<mode>-delete` just before the request, `<mode>-deleted` when nothing is left.
 //! History: changes of Deployments, ReplicaSets and Pods between the two marks.
 //!
@@ -11,9 +9,10 @@
 
 use serde_json::Value;
 
+use super::facts::{self, Deletion};
 use crate::event::{Change, Event, Record};
 use crate::judge::object::Object;
-use crate::judge::{Evidence, Finding, Holds, Missing};
+use crate::judge::{Evidence, Fact, Finding, Holds, Missing};
 
 /// Lists of one mode's before and after, with the kind that each holds.
 const LISTS: [(&str, &str); 3] =
@@ -21,15 +20,19 @@ const LISTS: [(&str, &str); 3] =
 
 /// A10.
 pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let lines = ["background", "foreground"]
-        .map(|mode| finding.part(|f| mode_removes_all(f, evidence, mode)).unwrap_or_default());
+    let modes = [("background", &facts::BACKGROUND), ("foreground", &facts::FOREGROUND)];
+    let lines = modes.map(|mode| finding.part(|f| mode_removes_all(f, evidence, mode)).unwrap_or_default());
     finding.summary(lines.join("; "));
     Ok(())
 }
 
-fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) -> Result<String, Missing> {
-    let before = lists(evidence, &format!("{mode}_before"))?;
-    let after = lists(evidence, &format!("{mode}_after"))?;
+fn mode_removes_all(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    (mode, facts): (&str, &Deletion),
+) -> Result<String, Missing> {
+    let before = lists(evidence, &facts.before)?;
+    let after = lists(evidence, &facts.after)?;
     let during = evidence.between(&format!("{mode}-delete"), &format!("{mode}-deleted"))?;
     for ((kind, had), (_, left)) in before.iter().zip(&after) {
         finding.check(!had.is_empty(), format!("{mode}: {} {kind}(s) before", had.len()));
@@ -72,10 +75,10 @@ fn mode_removes_all(finding: &mut Finding, evidence: &Evidence<'_>, mode: &str) 
 
 type Lists<'r> = Vec<(&'static str, Vec<Object<'r>>)>;
 
-fn lists<'r>(evidence: &Evidence<'r>, what: &str) -> Result<Lists<'r>, Missing> {
-    let (record, map) = evidence.fact(what)?;
+fn lists<'r>(evidence: &Evidence<'r>, fact: &Fact<Value>) -> Result<Lists<'r>, Missing> {
+    let (record, map) = evidence.recorded(fact)?;
     let list = |(field, kind): (&str, &'static str)| {
-        let whole = format!("{what}.{field}");
+        let whole = format!("{}.{field}", evidence.name_of(fact));
         let value = map.get(field).ok_or_else(|| Missing(format!("`{whole}` was not observed")))?;
         Ok((kind, Object::items(value, &whole)?.into_iter().map(|object| object.seen(record)).collect()))
     };

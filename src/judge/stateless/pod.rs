@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{HASH, REPLICAS, is_owned};
+use super::{HASH, REPLICAS, facts, is_owned};
 use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing};
@@ -17,10 +17,10 @@ const TOLERATION: i64 = 300;
 
 /// A5.
 pub fn additions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let sets = Object::list(evidence, "replica_sets")?;
-    let pods = Object::list(evidence, "pods")?;
-    let declared: Option<i64> = finding.part(|_| evidence.get("toleration"));
-    let servers = finding.part(|_| Object::list(evidence, "api_servers")).unwrap_or_default();
+    let sets = Object::list(evidence, &facts::REPLICA_SETS)?;
+    let pods = Object::list(evidence, &facts::PODS)?;
+    let declared: Option<i64> = finding.part(|_| evidence.fact(&facts::TOLERATION));
+    let servers = finding.part(|_| Object::list(evidence, &facts::API_SERVERS)).unwrap_or_default();
     finding.check(!pods.is_empty(), format!("{} pods to look at", pods.len()));
     let configured =
         ["not-ready", "unreachable"].map(|taint| (taint, finding.part(|_| configured(&servers, taint))));
@@ -116,9 +116,9 @@ fn check_token(finding: &mut Finding, pod: &Object<'_>) {
 
 /// A6.
 pub fn pod_names(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let deployment = Object::observed(evidence, "deployment")?;
-    let sets = Object::list(evidence, "replica_sets")?;
-    let pods = Object::list(evidence, "pods")?;
+    let deployment = Object::observed(evidence, &facts::DEPLOYMENT)?;
+    let sets = Object::list(evidence, &facts::REPLICA_SETS)?;
+    let pods = Object::list(evidence, &facts::PODS)?;
     let found = names(&pods.iter().map(Object::name).collect::<Vec<_>>());
     let as_many = i64::try_from(pods.len()) == Ok(REPLICAS);
     let as_many = Holds::or(as_many, pods.first().map(|pod| Touched::any(pod.span())));

@@ -1,5 +1,6 @@
 //! D3: cordon, eviction with budgets honoured, the way back.
 
+use super::facts::{self, KeptBudget};
 use super::lives::own;
 use super::{
     Change, DRAIN, Event, Evidence, Finding, Holds, Missing, Object, Record, SET, STRETCH_END, StepCost,
@@ -11,7 +12,7 @@ use crate::judge::availability;
 pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let costs = costs(evidence.records());
     let drains: Vec<&StepCost> = costs.iter().filter(|c| c.step.step == DRAIN).collect();
-    let workers: Vec<String> = evidence.get("workers")?;
+    let workers: Vec<String> = evidence.fact(&facts::WORKERS)?;
     if workers.is_empty() {
         return Err(Missing("no worker was to be drained".into()));
     }
@@ -19,7 +20,7 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
     let gaps = gaps_in_drains(evidence.records(), &costs, &["Node", "Pod"]);
     finding.watched(&gaps, |finding| seen(evidence, finding, &costs, (&drains, &workers)))?;
     finding.part(|finding| {
-        let spread = Object::list(evidence, "spread")?;
+        let spread = Object::list(evidence, &facts::SPREAD)?;
         for node in &workers {
             let here: Vec<&str> = spread
                 .iter()
@@ -120,10 +121,7 @@ fn emptied(records: &[Record], finding: &mut Finding, node: &str, drain: &StepCo
 
 /// The Deployment's budget was kept at every moment of the upgrade.
 fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) -> Result<(), Missing> {
-    let budget = evidence.value("budget")?;
-    let missing = || Missing("`budget` has no name or no least number".into());
-    let (name, least) =
-        (budget["name"].as_str().ok_or_else(missing)?, budget["least"].as_i64().ok_or_else(missing)?);
+    let KeptBudget { name, least } = evidence.fact(&facts::BUDGET)?;
     let (from, to) = (costs.first().map_or(0.0, |c| c.from), costs.last().map_or(0.0, |c| c.to));
     let mut ready: std::collections::BTreeMap<&str, bool> = Default::default();
     let mut counts: Vec<(f64, i64)> = Vec::new();
@@ -157,15 +155,10 @@ fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) 
 
 /// A budget that forbids the eviction made the drain stop, with pod and budget named.
 fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
-    let name = forbidding(evidence)?;
-    let (_, error) = given_up(drains, name)?;
-    finding.check(is_forbidden(error, name), format!("the drain that {name} forbade stopped with: {error}"));
+    let name = evidence.fact(&facts::FORBIDDING)?;
+    let (_, error) = given_up(drains, &name)?;
+    finding.check(is_forbidden(error, &name), format!("the drain that {name} forbade stopped with: {error}"));
     Ok(())
-}
-
-/// Name of the budget that forbids.
-fn forbidding<'r>(evidence: &Evidence<'r>) -> Result<&'r str, Missing> {
-    evidence.value("forbidding")?.as_str().ok_or_else(|| Missing("`forbidding` is no name".into()))
 }
 
 /// What a drain's error says before and after it comes to the budgets that forbid an eviction; none where it names none.
@@ -196,7 +189,7 @@ fn given_up<'c>(drains: &[&'c StepCost], name: &str) -> Result<(&'c StepCost, &'
 
 /// The node of that drain was opened again.
 fn given_back(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
-    let (drain, _) = given_up(drains, forbidding(evidence)?)?;
+    let (drain, _) = given_up(drains, &evidence.fact(&facts::FORBIDDING)?)?;
     let node = drain.step.node.as_deref().unwrap_or_default();
     let is_end = |r: &&Record| {
         let at = r.mono_us as f64 / 1e6;

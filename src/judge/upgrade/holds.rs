@@ -2,50 +2,25 @@
 //! A run proves it for the state in which its cluster is; the judges of those claims have spoken in the
 //! same run, on the same cluster.
 //!
-//! Observed facts: `origin` ([`Origin`]); `versions` ([`State`]), in this scenario and, as it begins, in
-//! every other one on an upgraded cluster. Else: the judgements of the run.
+//! Read beside the facts: the judgements of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Claim, D5, Evidence, Finding, Missing, names, versions};
+use super::facts::Origin;
+use super::{Claim, D5, Evidence, Finding, Missing, facts, names, versions};
 use crate::event::{Event, Record};
 use crate::judge::{Conclusion, stateful_set, stateful_single, stateless, stories};
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
 
-/// How a cluster came to its versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// What it was made as.
-    pub made_as: Version,
-    /// Where its upgrade leads, or has led.
-    pub to: Version,
-    /// The step after which its upgrade stands still; none where it came to its end.
-    pub stopped_after: Option<String>,
-    /// The versions of everything that the plan says of there; absent in runs of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planned: Option<State>,
-}
-
-/// Fact: the versions of everything in the cluster.
-const VERSIONS: &str = "versions";
-
-/// What the record of a story says of the cluster that its claims hold on.
-///
-/// # Errors
-/// None that is known: versions are texts.
-pub fn versions_seen(state: &State) -> serde_json::Result<Event> {
-    Ok(Event::Observed { claim: D5.id.into(), what: VERSIONS.into(), value: serde_json::to_value(state)? })
-}
-
 /// D5.
 pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let cluster = evidence.records().iter().find_map(|r| r.scope.cluster.as_deref());
     let cluster = cluster.ok_or_else(|| Missing("no cluster is named".into()))?;
-    let origin: Origin = evidence.get("origin")?;
-    let now: State = evidence.get("versions")?;
+    let origin: Origin = evidence.fact(&facts::ORIGIN)?;
+    let now: State = evidence.fact(&facts::VERSIONS)?;
     let reached = finding.part(|finding| reached(finding, &origin, &now));
     let told = told(evidence.run(), cluster, &now);
     let judged = judged(&told);
@@ -73,7 +48,7 @@ pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) ->
 }
 
 /// The ids of the claims that D5 is on: every one of parts A, B and C.
-pub fn claims_below() -> impl Iterator<Item = &'static str> {
+pub(crate) fn claims_below() -> impl Iterator<Item = &'static str> {
     let parts: [&[&Claim]; 3] = [&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];
     parts.into_iter().flatten().map(|claim| claim.id)
 }
@@ -149,15 +124,12 @@ fn told<'r>(run: &'r [Record], cluster: &str, now: &State) -> Vec<Told<'r>> {
         let (Some(number), Some(scenario)) = (number, record.scope.scenario.as_deref()) else { continue };
         let told = all.entry(number).or_default();
         told.scenario = scenario;
-        match &record.event {
-            Event::Observed { claim, what, value } if claim == D5.id && what == VERSIONS => {
-                let seen = serde_json::from_value::<State>(value.clone()).is_ok_and(|seen| seen == *now);
-                told.same = Some(told.same.unwrap_or(true) && seen);
-            }
-            Event::ClaimJudged { claim, verdict, evidence, .. } => {
-                told.judged.push((claim, *verdict, evidence));
-            }
-            _ => {}
+        if let Some(value) = facts::VERSIONS.value_in(&record.event, D5.id) {
+            let seen = State::deserialize(value).is_ok_and(|seen| seen == *now);
+            told.same = Some(told.same.unwrap_or(true) && seen);
+        }
+        if let Event::ClaimJudged { claim, verdict, evidence, .. } = &record.event {
+            told.judged.push((claim, *verdict, evidence));
         }
     }
     all.into_values().collect()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::disturbed::{Disturbance, Disturbed, disturbances};
+use super::facts;
 use super::{
     AFTER, Evidence, Finding, Holds, Missing, Object, SET, Touched, WEB, costs, gaps_in_drains, lives, names,
     pinned, trap,
@@ -10,7 +11,8 @@ use super::{
 use crate::judge::durability;
 use crate::judge::identity::{Comparison, Identity};
 use crate::judge::stateful_set::creation::{claim_of, template};
-use crate::judge::stateful_set::replacement::{Content, check_content, check_same_claim};
+use crate::judge::stateful_set::facts::Content;
+use crate::judge::stateful_set::replacement::{check_content, check_same_claim};
 
 /// D4.
 pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
@@ -37,8 +39,8 @@ pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Re
 /// The StatefulSet has the same names as before, each with the claim, the volume and the file that it
 /// had.
 fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let before = Identity::observed(evidence, "set_before")?;
-    let after = Identity::observed(evidence, "set_after")?;
+    let before = Identity::observed(evidence, &facts::SET_BEFORE)?;
+    let after = Identity::observed(evidence, &facts::SET_AFTER)?;
     if before.is_empty() {
         return Err(Missing("the StatefulSet had no pods".into()));
     }
@@ -54,7 +56,7 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
             names(&new)
         ),
     );
-    let now = Object::list(evidence, "set_after")?;
+    let now = Object::list(evidence, &facts::SET_AFTER)?;
     let ready = now.iter().filter(|p| p.is_ready()).count();
     let late = now.iter().filter(|p| !p.is_ready()).map(Object::touched);
     finding.check(
@@ -70,11 +72,14 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
 
 /// Each pod mounts the claim that it had, bound to the volume that it had, with the file written before.
 fn claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let set = Object::observed(evidence, "set")?;
+    let set = Object::observed(evidence, &facts::SET)?;
     let template = template(&set)?;
-    let (old, new) = (Object::list(evidence, "set_before")?, Object::list(evidence, "set_after")?);
-    let (before, after) = (Object::list(evidence, "claims_before")?, Object::list(evidence, "claims_after")?);
-    let (written, found): (Vec<Content>, Vec<Content>) = (evidence.get("written")?, evidence.get("found")?);
+    let (old, new) =
+        (Object::list(evidence, &facts::SET_BEFORE)?, Object::list(evidence, &facts::SET_AFTER)?);
+    let (before, after) =
+        (Object::list(evidence, &facts::CLAIMS_BEFORE)?, Object::list(evidence, &facts::CLAIMS_AFTER)?);
+    let (written, found): (Vec<Content>, Vec<Content>) =
+        (evidence.fact(&facts::WRITTEN)?, evidence.fact(&facts::FOUND)?);
     for pod in &old {
         // A name that is gone is told above.
         let Some(now) = new.iter().find(|p| p.name() == pod.name()) else { continue };

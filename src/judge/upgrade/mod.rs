@@ -1,15 +1,15 @@
 //! Part D: an upgrade under load.
 //!
-//! What each claim reads besides the records of the steps themselves and the changes of pods and
-//! nodes. A fact that was not observed makes its claim inconclusive.
+//! What each claim reads is in [`facts`]; the claims read the records of the steps themselves and the changes of pods and
+//! nodes, too. A fact that was not observed makes its claim inconclusive.
 //!
-//! | claim | observed facts | else |
-//! |---|---|---|
-//! | D1 | `refused`: what may not be done was asked for before the first step, the answer, and the reason in it, [`SKIPPED`] and [`AHEAD`] | the plans; the versions after each step |
-//! | D2 | `budgets` ([`Budgets`]), `probes`: their names, besides those that asked | the samples, the ledger's writes |
-//! | D3 | `budget`: name and least number of pods; `forbidding`: name of the budget that forbids; `spread`: pods; `workers`: names | steps `drain` and `uncordon` |
-//! | D5 | see [`holds`] | the judgements of the run |
-//! | D4 | `set`: the StatefulSet; `set_before`, `set_after`, `claims_before`, `claims_after`: its pods and claims; `written`, `found`: files in its volumes; see [`pinned`] and [`trap`] | reading `after-upgrade`; the changes of every other namespace's pods |
+//! | claim | evidence beside the facts |
+//! |---|---|
+//! | D1 | the plans; the versions after each step |
+//! | D2 | the samples, the ledger's writes |
+//! | D3 | steps `drain` and `uncordon` |
+//! | D4 | reading `after-upgrade`; the changes of every other namespace's pods; see [`pinned`] and [`trap`] |
+//! | D5 | the judgements of the run, see [`holds`] |
 //!
 //! The Deployment's pods carry the label `app=web`, the StatefulSet's `app=set`, those of the MySQL that
 //! has a home `app=mysql`, those of the MySQL on a plain hostPath `app=trap`.
@@ -27,6 +27,7 @@ mod budget;
 mod cost;
 mod disturbed;
 mod drained;
+pub mod facts;
 mod holds;
 mod kept;
 mod lives;
@@ -37,7 +38,9 @@ mod versions;
 pub use budget::{Allowed, BudgetError, Budgets};
 pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, over_in_stretch, whole};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
-pub use holds::{Origin, claims_below, versions_seen};
+pub use facts::Origin;
+#[cfg(test)]
+pub(crate) use holds::claims_below;
 pub(crate) use lives::HASH;
 use lives::lives;
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
@@ -89,8 +92,8 @@ const UNWATCHED: f64 = 5.0;
 
 /// D2.
 fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let budgets: Budgets = evidence.get("budgets")?;
-    let mut probes: Vec<String> = evidence.get("probes")?;
+    let budgets: Budgets = evidence.fact(&facts::BUDGETS)?;
+    let mut probes: Vec<String> = evidence.fact(&facts::PROBES)?;
     if probes.is_empty() {
         finding.unsure("no probe was to ask");
     }

@@ -1,13 +1,12 @@
 //! D4: the MySQL whose volume names its node. While that node is drained its pod waits for it, instead of
 //! coming up elsewhere with an empty directory.
 //!
-//! Observed facts: `volume` object; `mysql_before`, `mysql_after` pods; `server_before`
-//! ([`Server`]). Else: changes of Pods and Events; reading `after-upgrade`.
+//! Read beside the facts: changes of Pods and Events; reading `after-upgrade`.
 
 use serde_json::Value;
 
 use super::lives::Life;
-use super::{AFTER, DRAIN, MYSQL, StepCost, UNCORDON, costs, gaps_since, lives};
+use super::{AFTER, DRAIN, MYSQL, StepCost, UNCORDON, costs, facts, gaps_since, lives};
 use crate::event::Server;
 use crate::judge::object::Object;
 use crate::judge::stateful_single::affinity::{check_pinned, names_affinity};
@@ -16,10 +15,10 @@ use crate::judge::stateful_single::replacement::moved_by_loss;
 use crate::judge::{Evidence, Finding, Missing, durability};
 
 pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let volume = Object::observed(evidence, "volume")?;
-    let before = Object::observed(evidence, "mysql_before")?;
-    let after = Object::observed(evidence, "mysql_after")?;
-    let old: Server = evidence.get("server_before")?;
+    let volume = Object::observed(evidence, &facts::VOLUME)?;
+    let before = Object::observed(evidence, &facts::MYSQL_BEFORE)?;
+    let after = Object::observed(evidence, &facts::MYSQL_AFTER)?;
+    let old: Server = evidence.fact(&facts::SERVER_BEFORE)?;
     let home = node_of(&before)?;
     check_pinned(finding, &volume, home);
     let costs = costs(evidence.records());

@@ -1,13 +1,12 @@
 //! D4: the MySQL on a plain hostPath, the trap that people fall into. A drain moves it to another node,
 //! and so to an empty directory; its rows stay behind on the drained node's disk, and are named.
 //!
-//! Observed facts: `nodes`; `trap_before`, `trap_after` pods; `trap_on_disk` ([`OnDisk`]). Else: readings
-//! and listings [`TRAP_BEFORE`] and [`TRAP_AFTER`].
+//! Read beside the facts: readings and listings [`TRAP_BEFORE`] and [`TRAP_AFTER`].
 
-use super::{costs, pinned};
+use super::{costs, facts, pinned};
 use crate::event::Server;
 use crate::judge::object::Object;
-use crate::judge::stateful_single::outage::OnDisk;
+use crate::judge::stateful_single::facts::OnDisk;
 use crate::judge::stateful_single::{DIRECTORY, FILES, listed, node_of};
 use crate::judge::{Evidence, Finding, Missing, durability, locality};
 
@@ -18,10 +17,10 @@ pub const TRAP_AFTER: &str = "trap-after-upgrade";
 
 /// Gives which rows stayed where.
 pub(super) fn stayed_behind(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<String, Missing> {
-    let nodes: Vec<String> = evidence.get("nodes")?;
+    let nodes: Vec<String> = evidence.fact(&facts::WORKERS)?;
     let (before, after) =
-        (Object::observed(evidence, "trap_before")?, Object::observed(evidence, "trap_after")?);
-    let on_disk: OnDisk = evidence.get("trap_on_disk")?;
+        (Object::observed(evidence, &facts::TRAP_BEFORE)?, Object::observed(evidence, &facts::TRAP_AFTER)?);
+    let on_disk: OnDisk = evidence.fact(&facts::TRAP_ON_DISK)?;
     let (home, elsewhere) = (node_of(&before)?, node_of(&after)?);
     pinned::drained(&costs(evidence.records()), home)?;
     finding.check(

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{DRAIN, Evidence, Finding, KUBELET, Missing, names};
+use super::{DRAIN, Evidence, Finding, KUBELET, Missing, facts, names};
 use crate::event::{EndedStep, PlannedStep, PlannedUpgrade};
 use crate::event::{Event, Record};
+use crate::judge::ha::Refused;
 use crate::kubernetes::skew::{Component, State};
 use crate::kubernetes::version::Version;
 
@@ -501,26 +502,22 @@ pub const AHEAD: &str = "is ahead of kube-apiserver";
 
 /// Both that must not be done were refused, before anything was touched.
 fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
-    let asked = evidence.values("refused");
-    if asked.is_empty() {
-        return Err(Missing("`refused` was not observed".into()));
-    }
+    let asked = evidence.facts(&facts::REFUSED)?;
     let begins = |r: &Record| matches!(r.event, Event::UpgradeStepStarted(_));
     let begin = evidence.records().iter().position(begins).unwrap_or(evidence.records().len());
-    let early = evidence.first(begin).values("refused");
+    let early = evidence.first(begin).facts(&facts::REFUSED).unwrap_or_default();
     for (what, because) in
         [("a skipped minor version", SKIPPED), ("a kubelet ahead of its API server", AHEAD)]
     {
-        if !early.iter().any(|value| value["because"] == because) {
+        if !early.iter().any(|refused| refused.because == because) {
             finding.unsure(format!("nobody asked for {what} before the first step"));
         }
     }
-    for value in asked {
-        let text = |field: &str| value[field].as_str().unwrap_or_default();
-        let (asked, answer, because) = (text("asked"), text("answer"), text("because"));
+    for Refused { asked, answer, because, .. } in asked {
+        let answer = answer.unwrap_or_default();
         finding.check(
-            !because.is_empty() && answer.contains(because),
-            format!("{asked} was answered with: {}", if answer.is_empty() { "a plan" } else { answer }),
+            !because.is_empty() && answer.contains(&because),
+            format!("{asked} was answered with: {}", if answer.is_empty() { "a plan" } else { &answer }),
         );
     }
     Ok(())

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 
 use crate::deadline::Deadline;
-use crate::judge::stateful_set::replacement::Content;
+use crate::judge::stateful_set::facts::Content;
 use crate::scenario::{Failure, Scenario};
 use crate::workload::exec_ok;
 

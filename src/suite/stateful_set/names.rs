@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 
-use crate::judge::stateful_set::network::{Answer, GaveUp};
+use crate::judge::stateful_set::facts::{self, Answer, GaveUp};
 use crate::scenario::{Failure, Scenario};
 use crate::workload::exec;
 
@@ -60,7 +60,8 @@ async fn ask(
             let (asker, asker_uid) = (asker.name_any(), asker.uid().unwrap_or_default());
             let (when, name, waited) = (when.to_owned(), name.clone(), began.elapsed().as_secs_f64());
             let (asked, addresses) = (Some(asked.clone()), addresses.clone());
-            s.observe("C2", "answer", Answer { when, name, asked, asker, asker_uid, addresses, waited });
+            let answer = Answer { when, name, asked, asker, asker_uid, addresses, waited };
+            s.observe(&facts::ANSWER, &answer);
         }
         // The judge says what a wrong answer means.
         if addresses == [address] {
@@ -68,7 +69,7 @@ async fn ask(
         }
         if deadline.is_over() {
             let waited = began.elapsed().as_secs_f64();
-            s.observe("C2", "gave_up", GaveUp { when: when.to_owned(), name, waited });
+            s.observe(&facts::GAVE_UP, &GaveUp { when: when.to_owned(), name, waited });
             return Ok(());
         }
         last = Some(addresses);

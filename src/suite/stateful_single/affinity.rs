@@ -9,8 +9,8 @@ use kube::runtime::watcher;
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, RETURN, SELECTOR, START, allowed, place, uid};
 use crate::fault::StopNode;
 use crate::judge::stateful_single::B12;
-use crate::judge::stateful_single::PINNED;
 use crate::judge::stateful_single::affinity::HELD;
+use crate::judge::stateful_single::{PINNED, facts};
 use crate::manifest::Manifest;
 use crate::probe::Traffic;
 use crate::scenario::Failure;
@@ -34,7 +34,10 @@ pub(super) async fn lose_pinned_node(
     wait::until(mysql.claims(), watcher::Config::default(), bound, mysql.within(CHANGE)).await?;
     let before = mysql.answering(&[last]).await?;
     let volume = mysql.claims().get(CLAIM).await?.spec.and_then(|spec| spec.volume_name).unwrap_or_default();
-    s.observe("B12", "volume", Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
+    s.observe(
+        &facts::PINNED_VOLUME,
+        &Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?,
+    );
 
     traffic.resume();
     mysql.write_on(traffic).await?;
@@ -44,7 +47,7 @@ pub(super) async fn lose_pinned_node(
     traffic.resume();
 
     let allowed = allowed(s);
-    s.observe("B12", "budget", &allowed);
+    s.observe(&facts::PINNED_BUDGET, &allowed);
     let patience = Duration::from_secs_f64(allowed.ready) + START;
     let node = s.cluster.node(home).ok_or_else(|| format!("no node is called {home}"))?;
     let fault = s.inject(&StopNode::DEFAULT, node, mysql.within(CHANGE)).await?;
@@ -56,7 +59,7 @@ pub(super) async fn lose_pinned_node(
     stays_pending(mysql, &before).await?;
     let found = mysql.pods.list(&ListParams::default().labels(SELECTOR)).await?.items;
     let pending = found.iter().find(|pod| uid(pod) != uid(&before.pod)).ok_or("the replacement is gone")?;
-    s.observe("B12", "pod_pending", pending);
+    s.observe(&facts::POD_PENDING, pending);
     s.recorder.settle(mysql.within(CALL)).await;
 
     s.mark("pinned-return");
@@ -67,8 +70,10 @@ pub(super) async fn lose_pinned_node(
     mysql.write_on(traffic).await?;
     traffic.pause().await;
     mysql.read(&after, "pinned-returned").await?;
-    s.observe("B12", "nodes", &mysql.nodes);
-    mysql.observe_both("B12", &before, &after);
+    s.observe(&facts::PINNED_POD, &before.pod);
+    s.observe(&facts::PINNED_SERVER, &before.server);
+    s.observe(&facts::PINNED_POD_RETURNED, &after.pod);
+    s.observe(&facts::PINNED_SERVER_RETURNED, &after.server);
     s.prove(&B12).await;
     Ok(manifest)
 }

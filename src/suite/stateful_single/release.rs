@@ -6,7 +6,7 @@ use kube::api::{Api, DeleteParams};
 use kube::runtime::watcher;
 
 use super::{CALL, CHANGE, CLAIM, Instance, Mysql, NAME, START, place};
-use crate::judge::stateful_single::B11;
+use crate::judge::stateful_single::{B11, facts};
 use crate::manifest;
 use crate::scenario::Failure;
 use crate::wait::{self, claims};
@@ -19,11 +19,11 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     let claim = all_claims.get(CLAIM).await?;
     let volume =
         claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).ok_or("the claim has a volume")?;
-    s.observe("B11", "nodes", &mysql.nodes);
-    s.observe("B11", "pod", &last.pod);
-    s.observe("B11", "server", &last.server);
-    s.observe("B11", "claim_before", &claim);
-    s.observe("B11", "volume_before", volumes.get(&volume).await?);
+    s.observe(&facts::NODES, &mysql.nodes);
+    s.observe(&facts::LAST_POD, &last.pod);
+    s.observe(&facts::LAST_SERVER, &last.server);
+    s.observe(&facts::CLAIM_BEFORE, &claim);
+    s.observe(&facts::VOLUME_BEFORE, &volumes.get(&volume).await?);
 
     // How large the files are while a server runs: nothing that follows may empty one.
     place::list(s, "served").await?;
@@ -34,8 +34,8 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     manifest::delete_exact(&deployments, NAME, &deployment, params, within).await?;
     mysql.gone(&last.pod).await?;
     place::list(s, "deployment-gone").await?;
-    s.observe("B11", "claim_kept", all_claims.get(CLAIM).await?);
-    s.observe("B11", "volume_kept", volumes.get(&volume).await?);
+    s.observe(&facts::CLAIM_KEPT, &all_claims.get(CLAIM).await?);
+    s.observe(&facts::VOLUME_KEPT, &volumes.get(&volume).await?);
     s.recorder.settle(mysql.within(CALL)).await;
 
     s.mark("claim-deletion");
@@ -44,7 +44,7 @@ pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Insta
     let this = watcher::Config::default().fields(&format!("metadata.name={volume}"));
     let watched = Api::<PersistentVolume>::all(s.client.stream.clone());
     wait::until(watched, this, claims::volume_phase("Released"), mysql.within(CHANGE)).await?;
-    s.observe("B11", "volume_released", volumes.get(&volume).await?);
+    s.observe(&facts::VOLUME_RELEASED, &volumes.get(&volume).await?);
     place::list(s, "claim-gone").await?;
     s.recorder.settle(mysql.within(START)).await;
     s.mark("claim-gone");

@@ -20,6 +20,7 @@ pub static SUITE: Suite = Suite {
         cluster_suffix: None,
         budget: Duration::from_secs(20 * 60),
     },
+    after_all: false,
     story: |s| Box::pin(story(s)),
 };
 

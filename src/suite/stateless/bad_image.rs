@@ -7,8 +7,8 @@ use kube::runtime::watcher;
 
 use super::{EVENTS, NGINX, ROLLOUT, SETTLE, ask, image, seen, steady, wait_for_endpoints, wait_labelled};
 use crate::deadline::Deadline;
-use crate::judge::stateless::bad_image::{Ended, Images};
-use crate::judge::stateless::{HASH, REPLICAS};
+use crate::judge::stateless::facts::{BadImages, Ended};
+use crate::judge::stateless::{HASH, REPLICAS, facts};
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict, WaitError};
 use crate::workload::Deployment;
@@ -26,9 +26,9 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     let old = present_set(&sets, &pods)?;
     s.apply(&s.manifest("stateless/steady.yaml", SERVICE.1)?, deadline).await?;
     wait_for_endpoints(s, SERVICE.0, &pods, deadline).await?;
-    s.observe("A11", "deployment_before", deployment);
-    s.observe("A11", "pods_before", &pods);
-    s.observe("A11", "images", Images { old: image(s, "nginx-new")?, bad: BAD.into() });
+    s.observe(&facts::DEPLOYMENT_BEFORE_BAD_IMAGE, &deployment);
+    s.observe(&facts::PODS_BEFORE_BAD_IMAGE, &pods);
+    s.observe(&facts::BAD_IMAGES, &BadImages { old: image(s, "nginx-new")?, bad: BAD.into() });
 
     let probe = ask(s, SERVICE.0).await?;
     steady(s, deadline).await?;
@@ -37,12 +37,12 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     let patience = deadline.at_most(ROLLOUT);
     let ended = ended(wait::rollout(&s.client, &s.namespace, nginx.name(), patience).await);
     s.mark("bad-image-refused");
-    s.observe("A11", "wait", ended);
+    s.observe(&facts::BAD_IMAGE_WAIT, &ended);
     told(s, s.deadline().at_most(EVENTS)).await?;
     steady(s, deadline).await?;
     let (deployment, _, pods) = seen(nginx).await?;
-    s.observe("A11", "deployment_during", deployment);
-    s.observe("A11", "pods_during", pods);
+    s.observe(&facts::DEPLOYMENT_DURING_BAD_IMAGE, &deployment);
+    s.observe(&facts::PODS_DURING_BAD_IMAGE, &pods);
 
     s.recorder.settle(deadline.at_most(SETTLE)).await;
     s.mark("bad-image-rollback");
@@ -58,9 +58,9 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     probe.stop().await;
 
     let (deployment, sets, pods) = seen(nginx).await?;
-    s.observe("A11", "deployment", deployment);
-    s.observe("A11", "pods", pods);
-    s.observe("A11", "replica_sets", sets);
+    s.observe(&facts::DEPLOYMENT_ROLLED_BACK, &deployment);
+    s.observe(&facts::PODS_ROLLED_BACK, &pods);
+    s.observe(&facts::REPLICA_SETS_ROLLED_BACK, &sets);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use kube::api::{Api, DeleteParams};
 use kube::runtime::watcher;
 
 use super::{CHANGE, START, placed};
+use crate::judge::upgrade::facts;
 use crate::manifest;
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict};
@@ -28,7 +29,7 @@ pub(super) async fn hold(s: &Scenario, node: &str) -> Result<(), Failure> {
     let api = Api::<PodDisruptionBudget>::namespaced(s.client.stream.clone(), &s.namespace);
     let by_name = watcher::Config::default().fields("metadata.name=held");
     wait::until(api, by_name, forbids, deadline).await?;
-    s.observe("D3", "forbidding", format!("{}/held", s.namespace));
+    s.observe(&facts::FORBIDDING, &format!("{}/held", s.namespace));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use super::address;
 use super::mysql::{Mysql, WRITER};
 use super::{CHANGE, only};
 use crate::event::{Event, Outcome};
-use crate::judge::upgrade::AFTER;
+use crate::judge::upgrade::{AFTER, facts};
 use crate::probe::{ApiProbe, Lines, Pace, Writer, api, dns, http};
 use crate::scenario::{Failure, Scenario};
 
@@ -51,7 +51,7 @@ impl Load {
         dns.stop().await;
         api.stop().await;
         mysql.ledger.read(AFTER, deadline).await?;
-        s.observe("D4", "mysql_after", only(s, "app=mysql").await?);
+        s.observe(&facts::MYSQL_AFTER, &only(s, "app=mysql").await?);
         if more { Ok(()) } else { Err("the ledger did not write again after the upgrade".into()) }
     }
 }

@@ -5,6 +5,7 @@ use kube::api::Api;
 
 use super::address;
 use super::{CHANGE, PASSWORD, START, only, placed};
+use crate::judge::upgrade::facts;
 use crate::manifest::Manifest;
 use crate::probe::{Inside, Ledger, LedgerSpec};
 use crate::scenario::{Failure, Scenario};
@@ -29,9 +30,9 @@ impl Mysql {
         ledger.create(s.deadline().at_most(CHANGE)).await?;
         let claims = Api::<PersistentVolumeClaim>::namespaced(s.client.unary.clone(), &s.namespace);
         let volume = claims.get("mysql-pv-claim").await?.spec.and_then(|c| c.volume_name).unwrap_or_default();
-        s.observe("D4", "volume", Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
-        s.observe("D4", "mysql_before", only(s, "app=mysql").await?);
-        s.observe("D4", "server_before", ledger.ready(s.deadline().at_most(START)).await?);
+        s.observe(&facts::VOLUME, &Api::<PersistentVolume>::all(s.client.unary.clone()).get(&volume).await?);
+        s.observe(&facts::MYSQL_BEFORE, &only(s, "app=mysql").await?);
+        s.observe(&facts::SERVER_BEFORE, &ledger.ready(s.deadline().at_most(START)).await?);
         Ok(Self { manifest, ledger, _inside: inside })
     }
 }

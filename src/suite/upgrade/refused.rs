@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
-
-use crate::judge::upgrade::{AHEAD, SKIPPED};
+use crate::judge::ha::Refused;
+use crate::judge::upgrade::{AHEAD, SKIPPED, facts};
 use crate::scenario::{Failure, Scenario};
-use crate::upgrade::{self, EtcdPolicy, ReleaseFacts, UpgradePlan, Version};
+use crate::upgrade::{self, EtcdPolicy, Refusal, ReleaseFacts, UpgradePlan, Version};
 
 /// D1: a release two minor versions ahead, without one between, is refused, and so are kubelets ahead of their API server.
 pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
@@ -16,29 +15,20 @@ pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
     let far = Version::new(now.major, now.minor + 2, 0);
     let release = |version| ReleaseFacts { version, etcd: None, coredns: None, unreachable: None, bytes: 0 };
     let answer = UpgradePlan::make(&facts, &[release(now), release(far)], far, EtcdPolicy::Upgrade);
-    s.observe(
-        "D1",
-        "refused",
-        json!({
-            "asked": format!("{now} to {far}"),
-            "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-            "because": SKIPPED,
-        }),
-    );
+    asked(s, format!("{now} to {far}"), answer, SKIPPED);
     let mut ahead = facts.clone();
     for kubelet in ahead.state.kubelets.values_mut() {
         *kubelet = Version::new(now.major, now.minor + 1, 0);
     }
     let next = Version::new(now.major, now.minor + 1, 0);
     let answer = UpgradePlan::make(&ahead, &[release(now), release(next)], next, EtcdPolicy::Upgrade);
-    s.observe(
-        "D1",
-        "refused",
-        json!({
-            "asked": format!("kubelets of {next} under API servers of {now}"),
-            "answer": answer.err().map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-            "because": AHEAD,
-        }),
-    );
+    asked(s, format!("kubelets of {next} under API servers of {now}"), answer, AHEAD);
     Ok(())
+}
+
+/// Records what was asked for, and why it was refused.
+fn asked(s: &Scenario, asked: String, answer: Result<UpgradePlan, Vec<Refusal>>, because: &str) {
+    let reasons = |all: Vec<Refusal>| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let answer = answer.err().map(reasons);
+    s.observe(&facts::REFUSED, &Refused { asked, node: None, answer, because: because.into() });
 }

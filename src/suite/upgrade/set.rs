@@ -6,6 +6,7 @@ use kube::api::{Api, PropagationPolicy};
 use kube::runtime::watcher;
 
 use super::{CHANGE, START};
+use crate::judge::upgrade::facts;
 use crate::scenario::{Failure, Scenario};
 use crate::suite::stateful_set::{content, volumes};
 use crate::wait::{self, Verdict, pods};
@@ -31,10 +32,10 @@ impl Set {
         let pods = set.0.pods().await?;
         let within = || s.deadline().at_most(CHANGE);
         let written = try_join_all(pods.iter().map(|pod| content::write(s, pod, within()))).await?;
-        s.observe("D4", "set", set.0.object().await?);
-        s.observe("D4", "set_before", &pods);
-        s.observe("D4", "claims_before", set.0.claims().await?);
-        s.observe("D4", "written", written);
+        s.observe(&facts::SET, &set.0.object().await?);
+        s.observe(&facts::SET_BEFORE, &pods);
+        s.observe(&facts::CLAIMS_BEFORE, &set.0.claims().await?);
+        s.observe(&facts::WRITTEN, &written);
         Ok(set)
     }
 
@@ -44,9 +45,9 @@ impl Set {
         let pods = self.0.pods().await?;
         let within = || s.deadline().at_most(CHANGE);
         let found = try_join_all(pods.iter().map(|pod| content::read(s, pod, within()))).await?;
-        s.observe("D4", "set_after", &pods);
-        s.observe("D4", "claims_after", self.0.claims().await?);
-        s.observe("D4", "found", found);
+        s.observe(&facts::SET_AFTER, &pods);
+        s.observe(&facts::CLAIMS_AFTER, &self.0.claims().await?);
+        s.observe(&facts::FOUND, &found);
         Ok(())
     }
 

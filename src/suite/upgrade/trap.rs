@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::mysql::serving;
 use super::{CHANGE, START, only, placed};
 use crate::chain::chain;
-use crate::judge::upgrade::{TRAP_AFTER, TRAP_BEFORE};
+use crate::judge::upgrade::{TRAP_AFTER, TRAP_BEFORE, facts};
 use crate::manifest::Manifest;
 use crate::probe::{Inside, Ledger, Pace};
 use crate::scenario::{Failure, Scenario};
@@ -44,7 +44,7 @@ impl Trap {
         }
         ledger.read(TRAP_BEFORE, s.deadline().at_most(CHANGE)).await?;
         list(s, TRAP_BEFORE).await;
-        s.observe("D4", "trap_before", only(s, "app=trap").await?);
+        s.observe(&facts::TRAP_BEFORE, &only(s, "app=trap").await?);
         Ok(Self { manifest, ledger, _inside: inside })
     }
 
@@ -54,9 +54,10 @@ impl Trap {
         self.ledger.ready(s.deadline().at_most(START)).await?;
         self.ledger.read(TRAP_AFTER, s.deadline().at_most(CHANGE)).await?;
         list(s, TRAP_AFTER).await;
-        s.observe("D4", "trap_after", only(s, "app=trap").await?);
+        s.observe(&facts::TRAP_AFTER, &only(s, "app=trap").await?);
         let node = s.cluster.node(home).ok_or_else(|| format!("no node is called {home}"))?;
-        s.observe("D4", "trap_on_disk", disk::rows(s, node, &path(s), |row| row.writer == WRITER).await?);
+        let rows = disk::rows(s, node, &path(s), |row| row.writer == WRITER).await?;
+        s.observe(&facts::TRAP_ON_DISK, &rows);
         Ok(())
     }
 }

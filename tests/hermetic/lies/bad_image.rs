@@ -1,6 +1,9 @@
 //! Lies about a rollout to an image that cannot be pulled: A11.
 
 use seatrial::event::{Event, Outcome};
+use seatrial::judge::Fact;
+use seatrial::judge::fact::RawList;
+use seatrial::judge::stateless::facts;
 use serde_json::{Value, json};
 
 use super::{FAILED, Lie, OPEN, lie};
@@ -11,7 +14,7 @@ pub(super) static LIES: &[Lie] = &[
         "it ran into its deadline",
         "A11",
         recorded,
-        |s| *s.fact("A11", "wait") = json!({"ended": "timeout", "last": "1 of 2"}),
+        |s| *s.fact(&facts::BAD_IMAGE_WAIT) = json!({"ended": "timeout", "last": "1 of 2"}),
         FAILED,
         "the wait ended by its deadline",
     ),
@@ -19,7 +22,7 @@ pub(super) static LIES: &[Lie] = &[
         "the rollout was called complete",
         "A11",
         recorded,
-        |s| *s.fact("A11", "wait") = json!({"ended": "met"}),
+        |s| *s.fact(&facts::BAD_IMAGE_WAIT) = json!({"ended": "met"}),
         FAILED,
         "the wait ended by success",
     ),
@@ -91,7 +94,7 @@ pub(super) static LIES: &[Lie] = &[
         "status of an older generation",
         "A11",
         recorded,
-        |s| s.fact("A11", "deployment_during")["metadata"]["generation"] = json!(99),
+        |s| s.fact(&facts::DEPLOYMENT_DURING_BAD_IMAGE)["metadata"]["generation"] = json!(99),
         FAILED,
         "generation 99",
     ),
@@ -99,7 +102,7 @@ pub(super) static LIES: &[Lie] = &[
         "one unavailable while the image is missing",
         "A11",
         recorded,
-        |s| s.fact("A11", "deployment_during")["status"]["availableReplicas"] = json!(1),
+        |s| s.fact(&facts::DEPLOYMENT_DURING_BAD_IMAGE)["status"]["availableReplicas"] = json!(1),
         FAILED,
         "1 of 2 available while",
     ),
@@ -107,7 +110,7 @@ pub(super) static LIES: &[Lie] = &[
         "an old pod was replaced meanwhile",
         "A11",
         recorded,
-        |s| old(s, "pods_during")["metadata"]["uid"] = json!("another"),
+        |s| old(s, &facts::PODS_DURING_BAD_IMAGE)["metadata"]["uid"] = json!("another"),
         FAILED,
         "is gone",
     ),
@@ -115,7 +118,9 @@ pub(super) static LIES: &[Lie] = &[
         "an old pod restarted meanwhile",
         "A11",
         recorded,
-        |s| old(s, "pods_during")["status"]["containerStatuses"][0]["restartCount"] = json!(1),
+        |s| {
+            old(s, &facts::PODS_DURING_BAD_IMAGE)["status"]["containerStatuses"][0]["restartCount"] = json!(1)
+        },
         FAILED,
         "restarts 0 -> 1",
     ),
@@ -204,7 +209,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| {
-            s.fact("A11", "deployment")["spec"]["template"]["spec"]["containers"][0]["image"] =
+            s.fact(&facts::DEPLOYMENT_ROLLED_BACK)["spec"]["template"]["spec"]["containers"][0]["image"] =
                 json!("nginx:1.9.1")
         },
         FAILED,
@@ -214,7 +219,7 @@ pub(super) static LIES: &[Lie] = &[
         "the Deployment was made anew",
         "A11",
         recorded,
-        |s| s.fact("A11", "deployment")["metadata"]["uid"] = json!("another"),
+        |s| s.fact(&facts::DEPLOYMENT_ROLLED_BACK)["metadata"]["uid"] = json!("another"),
         FAILED,
         "the template of before is back: false",
     ),
@@ -223,7 +228,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| {
-            s.fact("A11", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+            s.fact(&facts::DEPLOYMENT_ROLLED_BACK)["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("3")
         },
         FAILED,
@@ -234,7 +239,7 @@ pub(super) static LIES: &[Lie] = &[
         "A11",
         recorded,
         |s| {
-            s.fact("A11", "deployment_during")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+            s.fact(&facts::DEPLOYMENT_DURING_BAD_IMAGE)["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("2")
         },
         FAILED,
@@ -276,7 +281,7 @@ pub(super) static LIES: &[Lie] = &[
         "an old pod was replaced by rolling back",
         "A11",
         recorded,
-        |s| old(s, "pods")["metadata"]["uid"] = json!("another"),
+        |s| old(s, &facts::PODS_ROLLED_BACK)["metadata"]["uid"] = json!("another"),
         FAILED,
         "is gone",
     ),
@@ -284,7 +289,7 @@ pub(super) static LIES: &[Lie] = &[
         "one of two after rolling back",
         "A11",
         recorded,
-        |s| drop(s.fact("A11", "pods").as_array_mut().unwrap().pop()),
+        |s| drop(s.fact(&facts::PODS_ROLLED_BACK).as_array_mut().unwrap().pop()),
         FAILED,
         "1 pods, 1 of them",
     ),
@@ -292,7 +297,7 @@ pub(super) static LIES: &[Lie] = &[
         "Progressing speaks of the bad ReplicaSet",
         "A11",
         recorded,
-        |s| super::stateless::progress(s, "A11"),
+        |s| super::stateless::progress(s, &facts::DEPLOYMENT_ROLLED_BACK),
         FAILED,
         "Progressing speaks of",
     ),
@@ -300,14 +305,14 @@ pub(super) static LIES: &[Lie] = &[
         "the pods ran another image before",
         "A11",
         recorded,
-        |s| old(s, "pods_before")["spec"]["containers"][0]["image"] = json!("nginx:1.7.9"),
+        |s| old(s, &facts::PODS_BEFORE_BAD_IMAGE)["spec"]["containers"][0]["image"] = json!("nginx:1.7.9"),
         FAILED,
         "2 pods of seatrial.local/nginx:1.26 before",
     ),
 ];
 
 fn said(story: &mut Story, what: &str, instead: &str) {
-    let why = &mut story.fact("A11", "wait")["why"];
+    let why = &mut story.fact(&facts::BAD_IMAGE_WAIT)["why"];
     *why = json!(why.as_str().unwrap().replace(what, instead));
 }
 
@@ -342,17 +347,18 @@ fn event(story: &mut Story, bend: impl Fn(&mut Value)) {
 }
 
 /// A pod of a set that was there before.
-fn old<'s>(story: &'s mut Story, list: &str) -> &'s mut Value {
-    let uid = story.fact("A11", "pods_before")[0]["metadata"]["uid"].clone();
-    let pods = story.fact("A11", list).as_array_mut().unwrap();
+fn old<'s>(story: &'s mut Story, list: &Fact<RawList>) -> &'s mut Value {
+    let uid = story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["uid"].clone();
+    let pods = story.fact(list).as_array_mut().unwrap();
     pods.iter_mut().find(|p| p["metadata"]["uid"] == uid).unwrap()
 }
 
 /// The ReplicaSet of the old pods, or that of the bad image.
 fn set(story: &mut Story, of_old: bool) -> &mut Value {
-    let hash = story.fact("A11", "pods_before")[0]["metadata"]["labels"]["pod-template-hash"].clone();
-    let bad = story.fact("A11", "images")["bad"].clone();
-    let sets = story.fact("A11", "replica_sets").as_array_mut().unwrap();
+    let hash =
+        story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["labels"]["pod-template-hash"].clone();
+    let bad = story.fact(&facts::BAD_IMAGES)["bad"].clone();
+    let sets = story.fact(&facts::REPLICA_SETS_ROLLED_BACK).as_array_mut().unwrap();
     let fits = |s: &&mut Value| match of_old {
         true => s["metadata"]["labels"]["pod-template-hash"] == hash,
         false => s["spec"]["template"]["spec"]["containers"][0]["image"] == bad,
@@ -367,7 +373,7 @@ fn dip(story: &mut Story) {
 }
 
 fn unready(story: &mut Story) {
-    let uid = story.fact("A11", "pods_before")[0]["metadata"]["uid"].clone();
+    let uid = story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["uid"].clone();
     let pod = story.last_state(uid.as_str().unwrap(), "bad-image");
     let mut unready = pod.clone();
     for condition in unready["status"]["conditions"].as_array_mut().unwrap() {
@@ -378,7 +384,7 @@ fn unready(story: &mut Story) {
 }
 
 fn stranger(story: &mut Story) {
-    let uid = story.fact("A11", "pods_before")[0]["metadata"]["uid"].clone();
+    let uid = story.fact(&facts::PODS_BEFORE_BAD_IMAGE)[0]["metadata"]["uid"].clone();
     let mut pod = story.last_state(uid.as_str().unwrap(), "bad-image");
     pod["metadata"]["name"] = json!("stranger");
     pod["metadata"]["uid"] = json!("stranger");

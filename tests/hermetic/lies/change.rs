@@ -1,6 +1,7 @@
 //! Lies about a change of image under load: A7.
 
 use seatrial::event::{Event, Outcome, Record};
+use seatrial::judge::stateless::facts;
 use serde_json::{Value, json};
 
 use super::stateless::{progress, stale};
@@ -8,12 +9,12 @@ use super::{FAILED, Lie, OPEN, lie, machine};
 use crate::story::{Story, changed, recorded, sample};
 
 pub(super) static LIES: &[Lie] = &[
-    lie("stale", "A7", recorded, stale::<7>, FAILED, "observedGeneration"),
+    lie("stale", "A7", recorded, |s| stale(s, &facts::DEPLOYMENT_CHANGED), FAILED, "observedGeneration"),
     lie(
         "progressing of the rollout before",
         "A7",
         recorded,
-        |s| progress(s, "A7"),
+        |s| progress(s, &facts::DEPLOYMENT_CHANGED),
         FAILED,
         "Progressing speaks of",
     ),
@@ -31,7 +32,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| {
-            s.fact("A7", "pods")[0]["spec"]["containers"][0]["image"] =
+            s.fact(&facts::PODS_CHANGED)[0]["spec"]["containers"][0]["image"] =
                 old_image(s, "/spec/containers/0/image")
         },
         FAILED,
@@ -42,7 +43,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| {
-            s.fact("A7", "pods")[0]["status"]["containerStatuses"][0]["imageID"] =
+            s.fact(&facts::PODS_CHANGED)[0]["status"]["containerStatuses"][0]["imageID"] =
                 old_image(s, "/status/containerStatuses/0/imageID")
         },
         FAILED,
@@ -52,7 +53,7 @@ pub(super) static LIES: &[Lie] = &[
         "image not reported",
         "A7",
         recorded,
-        |s| s.fact("A7", "pods")[0]["status"]["containerStatuses"][0]["imageID"] = json!(""),
+        |s| s.fact(&facts::PODS_CHANGED)[0]["status"]["containerStatuses"][0]["imageID"] = json!(""),
         FAILED,
         "one image before",
     ),
@@ -61,8 +62,8 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| {
-            let name = s.fact("A7", "pods_before")[0]["metadata"]["name"].clone();
-            s.fact("A7", "pods")[0]["metadata"]["name"] = name;
+            let name = s.fact(&facts::PODS_BEFORE_CHANGE)[0]["metadata"]["name"].clone();
+            s.fact(&facts::PODS_CHANGED)[0]["metadata"]["name"] = name;
         },
         FAILED,
         "names in common: nginx-deployment-",
@@ -72,8 +73,8 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| {
-            let uid = s.fact("A7", "pods_before")[0]["metadata"]["uid"].clone();
-            s.fact("A7", "pods")[0]["metadata"]["uid"] = uid;
+            let uid = s.fact(&facts::PODS_BEFORE_CHANGE)[0]["metadata"]["uid"].clone();
+            s.fact(&facts::PODS_CHANGED)[0]["metadata"]["uid"] = uid;
         },
         FAILED,
         "UIDs in common: nginx-deployment-",
@@ -83,7 +84,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| {
-            s.fact("A7", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+            s.fact(&facts::DEPLOYMENT_CHANGED)["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("1")
         },
         FAILED,
@@ -93,7 +94,12 @@ pub(super) static LIES: &[Lie] = &[
         "old replica set gone",
         "A7",
         recorded,
-        |s| s.fact("A7", "replica_sets").as_array_mut().unwrap().retain(|r| r["spec"]["replicas"] != 0),
+        |s| {
+            s.fact(&facts::REPLICA_SETS_CHANGED)
+                .as_array_mut()
+                .unwrap()
+                .retain(|r| r["spec"]["replicas"] != 0)
+        },
         FAILED,
         "the old ReplicaSet is gone",
     ),
@@ -102,7 +108,7 @@ pub(super) static LIES: &[Lie] = &[
         "A7",
         recorded,
         |s| {
-            for set in s.fact("A7", "replica_sets").as_array_mut().unwrap() {
+            for set in s.fact(&facts::REPLICA_SETS_CHANGED).as_array_mut().unwrap() {
                 if set["spec"]["replicas"] == 0 {
                     set["status"]["replicas"] = json!(1);
                 }
@@ -217,7 +223,7 @@ pub(super) static LIES: &[Lie] = &[
         "old version never seen",
         "A7",
         recorded,
-        |s| s.fact("A7", "images")["old"]["version"] = json!("1.2"),
+        |s| s.fact(&facts::IMAGES)["old"]["version"] = json!("1.2"),
         FAILED,
         "old is 1.2",
     ),
@@ -269,13 +275,13 @@ pub(super) static LIES: &[Lie] = &[
 ];
 
 fn old_image(story: &mut Story, pointer: &str) -> Value {
-    story.fact("A7", "pods_before")[0].pointer(pointer).unwrap().clone()
+    story.fact(&facts::PODS_BEFORE_CHANGE)[0].pointer(pointer).unwrap().clone()
 }
 
 /// An endpoint that still leads to a pod of before.
 fn old_endpoint(story: &mut Story) {
-    let old = story.fact("A7", "pods_before")[0]["metadata"].clone();
-    let endpoints = story.fact("A7", "endpoint_slices")[0]["endpoints"].as_array_mut().unwrap();
+    let old = story.fact(&facts::PODS_BEFORE_CHANGE)[0]["metadata"].clone();
+    let endpoints = story.fact(&facts::ENDPOINT_SLICES)[0]["endpoints"].as_array_mut().unwrap();
     let mut endpoint = endpoints[0].clone();
     endpoint["targetRef"]["uid"] = old["uid"].clone();
     endpoint["targetRef"]["name"] = old["name"].clone();

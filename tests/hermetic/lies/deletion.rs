@@ -1,6 +1,7 @@
 //! Lies about what is left after a deletion, and about its order: A10.
 
 use seatrial::event::{Change, Event};
+use seatrial::judge::stateless::facts::{self, Deletion};
 use serde_json::{Value, json};
 
 use super::{FAILED, Lie, OPEN, lie};
@@ -11,7 +12,7 @@ pub(super) static LIES: &[Lie] = &[
         "a ReplicaSet that was not removed",
         "A10",
         recorded,
-        |s| left(s, "background", "replica_sets"),
+        |s| left(s, &facts::BACKGROUND, "replica_sets"),
         FAILED,
         "background: ReplicaSet ",
     ),
@@ -19,7 +20,7 @@ pub(super) static LIES: &[Lie] = &[
         "a pod that was not removed",
         "A10",
         recorded,
-        |s| left(s, "background", "pods"),
+        |s| left(s, &facts::BACKGROUND, "pods"),
         FAILED,
         "background: Pod ",
     ),
@@ -27,7 +28,7 @@ pub(super) static LIES: &[Lie] = &[
         "a Deployment that was not removed",
         "A10",
         recorded,
-        |s| left(s, "foreground", "deployments"),
+        |s| left(s, &facts::FOREGROUND, "deployments"),
         FAILED,
         "foreground: Deployment ",
     ),
@@ -35,7 +36,7 @@ pub(super) static LIES: &[Lie] = &[
         "a pod that foreground deletion left",
         "A10",
         recorded,
-        |s| left(s, "foreground", "pods"),
+        |s| left(s, &facts::FOREGROUND, "pods"),
         FAILED,
         "was not removed",
     ),
@@ -70,7 +71,7 @@ pub(super) static LIES: &[Lie] = &[
         "nothing there before",
         "A10",
         recorded,
-        |s| s.fact("A10", "background_before")["pods"] = json!([]),
+        |s| s.fact(&facts::BACKGROUND.before)["pods"] = json!([]),
         FAILED,
         "0 Pod(s) before",
     ),
@@ -78,7 +79,7 @@ pub(super) static LIES: &[Lie] = &[
         "lists incomplete",
         "A10",
         recorded,
-        |s| s.fact("A10", "foreground_after")["pods"] = Value::Null,
+        |s| s.fact(&facts::FOREGROUND.after)["pods"] = Value::Null,
         OPEN,
         "foreground_after.pods",
     ),
@@ -98,9 +99,9 @@ pub(super) static LIES: &[Lie] = &[
 ];
 
 /// What was there before is there after, too.
-fn left(story: &mut Story, mode: &str, list: &str) {
-    let left = story.fact("A10", &format!("{mode}_before"))[list].clone();
-    story.fact("A10", &format!("{mode}_after"))[list] = left;
+fn left(story: &mut Story, of: &Deletion, list: &str) {
+    let left = story.fact(&of.before)[list].clone();
+    story.fact(&of.after)[list] = left;
 }
 
 /// The last deletion of an object of this kind happened at this resource version.

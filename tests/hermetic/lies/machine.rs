@@ -1,6 +1,7 @@
 //! What a machine that starves explains, and what it does not.
 
 use seatrial::event::{Event, Outcome, Record};
+use seatrial::judge::stateless::facts;
 use serde_json::json;
 
 use super::{FAILED, Lie, OPEN, lie};
@@ -63,9 +64,9 @@ pub fn control(story: &mut Story, (from, to): (&str, &str), outcome: Outcome) {
 
 /// A worker was Unknown for a moment, and one of its pods was evicted.
 fn lost_node(story: &mut Story, machine: Option<Outcome>) {
-    let pod = story.fact("A8", "pods_before")[0].clone();
+    let pod = story.fact(&facts::UP.pods_before)[0].clone();
     let evicted = &pod["metadata"]["uid"];
-    for pod in story.fact("A8", "pods").as_array_mut().unwrap() {
+    for pod in story.fact(&facts::UP.pods).as_array_mut().unwrap() {
         if pod["metadata"]["uid"] == *evicted {
             pod["metadata"]["uid"] = json!("another");
         }

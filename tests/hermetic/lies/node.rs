@@ -1,11 +1,12 @@
 //! Lies about a node that goes down and comes back, and about what lies on its disk.
 
 use seatrial::event::{Change, Event, Record};
+use seatrial::judge::stateful_single::facts;
 use serde_json::json;
 
 use super::{FAILED, Lie, OPEN, lie};
 use crate::stateful_single::told;
-use crate::story::Story;
+use crate::story::{Story, is_of};
 
 pub(super) static LIES: &[Lie] = &[
     lie("the wrong node stopped", "B8", told::story, |s| stopped(s, "w2"), OPEN, "no fault on w1 was proved"),
@@ -103,7 +104,7 @@ pub(super) static LIES: &[Lie] = &[
         "another pod shown as the one that stays",
         "B8",
         told::story,
-        |s| s.bend_at("B8", "old_pod", "/metadata/uid", json!("another")),
+        |s| s.bend_at(&facts::OLD_POD, "/metadata/uid", json!("another")),
         FAILED,
         "is Terminating just before",
     ),
@@ -300,7 +301,7 @@ pub(super) static LIES: &[Lie] = &[
         "rows that were not read from the stopped disk",
         "B9",
         told::story,
-        |s| s.bend("B9", "rows_on_disk", |v| v["found"] = json!([1, 2])),
+        |s| s.bend(&facts::ROWS_ON_DISK, |v| v["found"] = json!([1, 2])),
         OPEN,
         "2 of 6 acknowledged rows were read",
     ),
@@ -308,7 +309,7 @@ pub(super) static LIES: &[Lie] = &[
         "other rows than the acknowledged ones read from the stopped disk",
         "B9",
         told::story,
-        |s| s.bend("B9", "rows_on_disk", |v| v["found"] = json!([1, 2, 3, 6, 7, 99])),
+        |s| s.bend(&facts::ROWS_ON_DISK, |v| v["found"] = json!([1, 2, 3, 6, 7, 99])),
         OPEN,
         "5 of 6 acknowledged rows were read from qa/ledger.ibd of w1 (exited), and 1 that nobody acknowledged",
     ),
@@ -362,7 +363,7 @@ pub(super) static LIES: &[Lie] = &[
         "rows read from another node's disk",
         "B9",
         told::story,
-        |s| s.bend_at("B9", "rows_on_disk", "/node", json!("w2")),
+        |s| s.bend_at(&facts::ROWS_ON_DISK, "/node", json!("w2")),
         OPEN,
         "rows were read from qa/ledger.ibd of w2",
     ),
@@ -370,7 +371,7 @@ pub(super) static LIES: &[Lie] = &[
         "rows read while the server still ran",
         "B9",
         told::story,
-        |s| s.bend_at("B9", "rows_on_disk", "/power", json!("running")),
+        |s| s.bend_at(&facts::ROWS_ON_DISK, "/power", json!("running")),
         OPEN,
         "of w1 (running)",
     ),
@@ -378,7 +379,7 @@ pub(super) static LIES: &[Lie] = &[
         "the old pod is back",
         "B6",
         told::story,
-        |s| s.bend_at("B6", "pod_after", "/metadata/uid", json!("pod-uid-1")),
+        |s| s.bend_at(&facts::SECOND_POD, "/metadata/uid", json!("pod-uid-1")),
         FAILED,
         "pod mysql-1 before, mysql-2 after",
     ),
@@ -455,7 +456,7 @@ fn position(story: &Story, is: impl Fn(&Event) -> bool) -> usize {
 
 /// The old pod is gone while its node is still down, and cannot be looked at.
 fn vanished(story: &mut Story) {
-    story.forget(|e| matches!(e, Event::Observed { what, .. } if what == "old_pod"));
+    story.forget(|e| is_of(e, &facts::OLD_POD));
     let at = position(story, |e| matches!(e, Event::Marked { mark } if mark == "replacement-answers"));
     let object = told::pod(3, "w1", "h2", "Running");
     let (kind, name, uid) = ("Pod".into(), "mysql-3".into(), "pod-uid-3".into());

@@ -1,6 +1,7 @@
 //! Lies in the file of a run: cut, edited, mixed, of another time. The run is judged again from it.
 
 use seatrial::event;
+use seatrial::judge::stateless::facts::BAD_IMAGE_WAIT;
 use seatrial::report::rejudge;
 
 use super::{FAILED, Found, Lie, OPEN, Told, Verdict};
@@ -52,9 +53,9 @@ pub(super) static LIES: &[Lie] = &[
     file(
         "a file of a future version",
         "A11",
-        |l| replace(l, "\"schema\":1", "\"schema\":2"),
+        |l| replace(l, "\"schema\":2", "\"schema\":3"),
         Verdict::Refused,
-        "has schema 2, this seatrial reads up to 1",
+        "has schema 3, this seatrial reads up to 2",
     ),
     file(
         "a line that is no record",
@@ -166,7 +167,7 @@ fn swapped(lines: &mut [String]) {
 /// The wait ran into its deadline, and the judgement stands as if it had not.
 fn called_passed(lines: &mut [String]) {
     for line in lines {
-        if line.contains("\"claim\":\"A11\",\"what\":\"wait\"") {
+        if line.contains(&format!("\"what\":\"{}\"", BAD_IMAGE_WAIT.name())) {
             *line = line.replace("\"ended\":\"never\",\"why\"", "\"ended\":\"timeout\",\"last\"");
         }
     }

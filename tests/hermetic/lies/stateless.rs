@@ -1,18 +1,28 @@
 //! Lies about the states of a Deployment: A1 to A6, A8 and A9.
 
+use seatrial::judge::Fact;
+use seatrial::judge::fact::Raw;
+use seatrial::judge::stateless::facts;
 use serde_json::{Value, json};
 
 use super::{FAILED, Lie, OPEN, lie};
 use crate::story::{Story, recorded};
 
 pub(super) static LIES: &[Lie] = &[
-    lie("stale observed generation", "A1", recorded, stale::<1>, FAILED, "observedGeneration"),
-    lie("one pod of two", "A1", recorded, |s| pop(s.fact("A1", "pods")), FAILED, "1 pods"),
+    lie(
+        "stale observed generation",
+        "A1",
+        recorded,
+        |s| stale(s, &facts::DEPLOYMENT),
+        FAILED,
+        "observedGeneration",
+    ),
+    lie("one pod of two", "A1", recorded, |s| pop(s.fact(&facts::PODS)), FAILED, "1 pods"),
     lie(
         "pod restarted",
         "A1",
         recorded,
-        |s| s.fact("A1", "pods")[0]["status"]["containerStatuses"][0]["restartCount"] = json!(1),
+        |s| s.fact(&facts::PODS)[0]["status"]["containerStatuses"][0]["restartCount"] = json!(1),
         FAILED,
         "restarts 1",
     ),
@@ -20,7 +30,7 @@ pub(super) static LIES: &[Lie] = &[
         "pod terminating",
         "A1",
         recorded,
-        |s| s.fact("A1", "pods")[0]["metadata"]["deletionTimestamp"] = json!("2026-11-24T09:00:00Z"),
+        |s| s.fact(&facts::PODS)[0]["metadata"]["deletionTimestamp"] = json!("2026-11-24T09:00:00Z"),
         FAILED,
         "terminating",
     ),
@@ -28,7 +38,7 @@ pub(super) static LIES: &[Lie] = &[
         "pod not ready",
         "A1",
         recorded,
-        |s| s.fact("A1", "pods")[1]["status"]["containerStatuses"][0]["ready"] = json!(false),
+        |s| s.fact(&facts::PODS)[1]["status"]["containerStatuses"][0]["ready"] = json!(false),
         FAILED,
         "ready 0/1",
     ),
@@ -36,7 +46,7 @@ pub(super) static LIES: &[Lie] = &[
         "pod of another app",
         "A1",
         recorded,
-        |s| s.fact("A1", "pods")[0]["metadata"]["labels"]["app"] = json!("other"),
+        |s| s.fact(&facts::PODS)[0]["metadata"]["labels"]["app"] = json!("other"),
         FAILED,
         "1 of them with label app=nginx",
     ),
@@ -44,7 +54,7 @@ pub(super) static LIES: &[Lie] = &[
         "one unavailable",
         "A1",
         recorded,
-        |s| s.fact("A1", "deployment")["status"]["unavailableReplicas"] = json!(1),
+        |s| s.fact(&facts::DEPLOYMENT)["status"]["unavailableReplicas"] = json!(1),
         FAILED,
         "unavailable 1",
     ),
@@ -52,16 +62,16 @@ pub(super) static LIES: &[Lie] = &[
         "status empty",
         "A1",
         recorded,
-        |s| s.fact("A1", "deployment")["status"] = json!({}),
+        |s| s.fact(&facts::DEPLOYMENT)["status"] = json!({}),
         FAILED,
         "available 0 of 2",
     ),
-    lie("pods not objects", "A1", recorded, |s| *s.fact("A1", "pods") = json!([{}]), OPEN, "`pods`"),
+    lie("pods not objects", "A1", recorded, |s| *s.fact(&facts::PODS) = json!([{}]), OPEN, "`pods`"),
     lie(
         "surge is not the default",
         "A2",
         recorded,
-        |s| s.fact("A2", "deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] = json!("50%"),
+        |s| s.fact(&facts::DEPLOYMENT)["spec"]["strategy"]["rollingUpdate"]["maxSurge"] = json!("50%"),
         FAILED,
         "maxSurge is 50%",
     ),
@@ -69,7 +79,7 @@ pub(super) static LIES: &[Lie] = &[
         "strategy recreate",
         "A2",
         recorded,
-        |s| s.fact("A2", "deployment")["spec"]["strategy"] = json!({"type": "Recreate"}),
+        |s| s.fact(&facts::DEPLOYMENT)["spec"]["strategy"] = json!({"type": "Recreate"}),
         FAILED,
         "strategy is Recreate",
     ),
@@ -77,7 +87,7 @@ pub(super) static LIES: &[Lie] = &[
         "min ready seconds",
         "A2",
         recorded,
-        |s| s.fact("A2", "deployment")["spec"]["minReadySeconds"] = json!(5),
+        |s| s.fact(&facts::DEPLOYMENT)["spec"]["minReadySeconds"] = json!(5),
         FAILED,
         "minReadySeconds is 5",
     ),
@@ -86,7 +96,7 @@ pub(super) static LIES: &[Lie] = &[
         "A2",
         recorded,
         |s| {
-            s.fact("A2", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+            s.fact(&facts::DEPLOYMENT)["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("3")
         },
         FAILED,
@@ -96,7 +106,7 @@ pub(super) static LIES: &[Lie] = &[
         "manifest sets it itself",
         "A2",
         recorded,
-        |s| s.fact("A2", "applied")["spec"]["strategy"] = json!({"type": "RollingUpdate"}),
+        |s| s.fact(&facts::APPLIED)["spec"]["strategy"] = json!({"type": "RollingUpdate"}),
         FAILED,
         "the manifest itself sets strategy",
     ),
@@ -104,16 +114,16 @@ pub(super) static LIES: &[Lie] = &[
         "progressing of the rollout before",
         "A3",
         recorded,
-        |s| progress(s, "A3"),
+        |s| progress(s, &facts::DEPLOYMENT),
         FAILED,
         "Progressing speaks of",
     ),
-    lie("stale conditions", "A3", recorded, stale::<3>, FAILED, "observedGeneration"),
+    lie("stale conditions", "A3", recorded, |s| stale(s, &facts::DEPLOYMENT), FAILED, "observedGeneration"),
     lie(
         "not available",
         "A3",
         recorded,
-        |s| s.fact("A3", "deployment")["status"]["conditions"][0]["status"] = json!("False"),
+        |s| s.fact(&facts::DEPLOYMENT)["status"]["conditions"][0]["status"] = json!("False"),
         FAILED,
         "Available: False",
     ),
@@ -121,7 +131,7 @@ pub(super) static LIES: &[Lie] = &[
         "still progressing",
         "A3",
         recorded,
-        |s| s.fact("A3", "deployment")["status"]["conditions"][1]["reason"] = json!("ReplicaSetUpdated"),
+        |s| s.fact(&facts::DEPLOYMENT)["status"]["conditions"][1]["reason"] = json!("ReplicaSetUpdated"),
         FAILED,
         "Progressing: True/ReplicaSetUpdated",
     ),
@@ -129,7 +139,7 @@ pub(super) static LIES: &[Lie] = &[
         "old replica set there",
         "A3",
         recorded,
-        |s| duplicate(s.fact("A3", "replica_sets")),
+        |s| duplicate(s.fact(&facts::REPLICA_SETS)),
         FAILED,
         "one ReplicaSet, found",
     ),
@@ -186,7 +196,7 @@ pub(super) static LIES: &[Lie] = &[
         "not the configured toleration",
         "A5",
         recorded,
-        |s| s.fact("A5", "pods")[0]["spec"]["tolerations"][0]["tolerationSeconds"] = json!(300),
+        |s| s.fact(&facts::PODS)[0]["spec"]["tolerations"][0]["tolerationSeconds"] = json!(300),
         FAILED,
         "toleration of not-ready for",
     ),
@@ -194,7 +204,7 @@ pub(super) static LIES: &[Lie] = &[
         "topology not in effect",
         "A5",
         recorded,
-        |s| s.fact("A5", "api_servers")[0]["spec"]["containers"][0]["command"] = json!(["kube-apiserver"]),
+        |s| s.fact(&facts::API_SERVERS)[0]["spec"]["containers"][0]["command"] = json!(["kube-apiserver"]),
         FAILED,
         "the API server gives not-ready 300 s",
     ),
@@ -202,7 +212,7 @@ pub(super) static LIES: &[Lie] = &[
         "guaranteed",
         "A5",
         recorded,
-        |s| s.fact("A5", "pods")[0]["status"]["qosClass"] = json!("Guaranteed"),
+        |s| s.fact(&facts::PODS)[0]["status"]["qosClass"] = json!("Guaranteed"),
         FAILED,
         "QoS class Guaranteed",
     ),
@@ -210,7 +220,7 @@ pub(super) static LIES: &[Lie] = &[
         "no token mounted",
         "A5",
         recorded,
-        |s| s.fact("A5", "pods")[0]["spec"]["containers"][0]["volumeMounts"] = json!([]),
+        |s| s.fact(&facts::PODS)[0]["spec"]["containers"][0]["volumeMounts"] = json!([]),
         FAILED,
         "mounted 0 time(s)",
     ),
@@ -218,7 +228,7 @@ pub(super) static LIES: &[Lie] = &[
         "condition missing",
         "A5",
         recorded,
-        |s| s.fact("A5", "pods")[1]["status"]["conditions"] = json!([]),
+        |s| s.fact(&facts::PODS)[1]["status"]["conditions"] = json!([]),
         FAILED,
         "condition Initialized is absent",
     ),
@@ -226,7 +236,7 @@ pub(super) static LIES: &[Lie] = &[
         "owner unknown",
         "A5",
         recorded,
-        |s| s.fact("A5", "pods")[0]["metadata"]["ownerReferences"][0]["uid"] = json!("another"),
+        |s| s.fact(&facts::PODS)[0]["metadata"]["ownerReferences"][0]["uid"] = json!("another"),
         FAILED,
         "owner ReplicaSet none",
     ),
@@ -234,7 +244,7 @@ pub(super) static LIES: &[Lie] = &[
         "hash is not the label",
         "A6",
         recorded,
-        |s| s.fact("A6", "pods")[0]["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb"),
+        |s| s.fact(&facts::PODS)[0]["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb"),
         FAILED,
         "is named",
     ),
@@ -242,7 +252,7 @@ pub(super) static LIES: &[Lie] = &[
         "ordinal",
         "A6",
         recorded,
-        |s| s.fact("A6", "pods")[0]["metadata"]["name"] = json!("nginx-deployment-0"),
+        |s| s.fact(&facts::PODS)[0]["metadata"]["name"] = json!("nginx-deployment-0"),
         FAILED,
         "pod nginx-deployment-0",
     ),
@@ -252,7 +262,7 @@ pub(super) static LIES: &[Lie] = &[
         "pod replaced in a8",
         "A8",
         recorded,
-        |s| old_pod(s, "A8")["metadata"]["uid"] = json!("another"),
+        |s| old_pod(s)["metadata"]["uid"] = json!("another"),
         FAILED,
         "is gone",
     ),
@@ -260,17 +270,17 @@ pub(super) static LIES: &[Lie] = &[
         "pod restarted in a8",
         "A8",
         recorded,
-        |s| old_pod(s, "A8")["status"]["containerStatuses"][0]["restartCount"] = json!(1),
+        |s| old_pod(s)["status"]["containerStatuses"][0]["restartCount"] = json!(1),
         FAILED,
         "restarts 0 -> 1",
     ),
-    lie("three of four", "A8", recorded, |s| pop(s.fact("A8", "pods")), FAILED, "3 pods"),
+    lie("three of four", "A8", recorded, |s| pop(s.fact(&facts::UP.pods)), FAILED, "3 pods"),
     lie(
         "revision rose",
         "A8",
         recorded,
         |s| {
-            s.fact("A8", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+            s.fact(&facts::UP.deployment)["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("9")
         },
         FAILED,
@@ -280,7 +290,7 @@ pub(super) static LIES: &[Lie] = &[
         "scaled by another template",
         "A8",
         recorded,
-        |s| s.fact("A8", "pods")[3]["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb"),
+        |s| s.fact(&facts::UP.pods)[3]["metadata"]["labels"]["pod-template-hash"] = json!("bbbbbbbbbb"),
         FAILED,
         "pod-template-hash before",
     ),
@@ -289,38 +299,38 @@ pub(super) static LIES: &[Lie] = &[
         "A9",
         recorded,
         |s| {
-            s.fact("A9", "deployment")["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+            s.fact(&facts::DOWN.deployment)["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
                 json!("9")
         },
         FAILED,
         "after 9",
     ),
-    lie("stale in a8", "A8", recorded, stale::<8>, FAILED, "observedGeneration"),
+    lie("stale in a8", "A8", recorded, |s| stale(s, &facts::UP.deployment), FAILED, "observedGeneration"),
     lie(
         "survivor is a stranger",
         "A9",
         recorded,
         |s| {
-            let pod = &mut s.fact("A9", "pods")[0];
+            let pod = &mut s.fact(&facts::DOWN.pods)[0];
             pod["metadata"]["uid"] = json!("x");
             pod["metadata"]["name"] = json!("stranger");
         },
         FAILED,
         "stranger",
     ),
-    lie("three survivors", "A9", recorded, |s| duplicate(s.fact("A9", "pods")), FAILED, "3 pods"),
+    lie("three survivors", "A9", recorded, |s| duplicate(s.fact(&facts::DOWN.pods)), FAILED, "3 pods"),
 ];
 
 /// The Deployment's status is of an older generation, all else as it should be.
-pub(super) fn stale<const N: u32>(story: &mut Story) {
-    let deployment = story.fact(&format!("A{N}"), "deployment");
+pub(super) fn stale(story: &mut Story, deployment: &Fact<Raw>) {
+    let deployment = story.fact(deployment);
     let generation = deployment["metadata"]["generation"].as_i64().unwrap();
     deployment["metadata"]["generation"] = json!(generation + 1);
 }
 
-pub(super) fn progress(story: &mut Story, id: &str) {
+pub(super) fn progress(story: &mut Story, deployment: &Fact<Raw>) {
     let before = "ReplicaSet \"nginx-deployment-bbbbbbbbbb\" has successfully progressed.";
-    for condition in story.fact(id, "deployment")["status"]["conditions"].as_array_mut().unwrap() {
+    for condition in story.fact(deployment)["status"]["conditions"].as_array_mut().unwrap() {
         if condition["type"] == "Progressing" {
             condition["message"] = json!(before);
         }
@@ -339,13 +349,13 @@ fn duplicate(list: &mut Value) {
 }
 
 fn lose(story: &mut Story, reason: &str) {
-    let events = story.fact("A4", "events").as_array_mut().unwrap();
+    let events = story.fact(&facts::EVENTS).as_array_mut().unwrap();
     let first = events.iter().position(|e| e["reason"] == reason).unwrap();
     events.remove(first);
 }
 
 fn event(story: &mut Story, reason: &str, bend: impl Fn(&mut Value)) {
-    let events = story.fact("A4", "events").as_array_mut().unwrap();
+    let events = story.fact(&facts::EVENTS).as_array_mut().unwrap();
     let event = events.iter_mut().find(|e| e["reason"] == reason).unwrap();
     // Both shapes of the reporter, so that the bent one is the only one.
     event["reportingComponent"] = Value::Null;
@@ -354,14 +364,14 @@ fn event(story: &mut Story, reason: &str, bend: impl Fn(&mut Value)) {
 }
 
 /// The pod of the later set that was there in the earlier one.
-fn old_pod<'s>(story: &'s mut Story, id: &str) -> &'s mut Value {
-    let uid = story.fact(id, "pods_before")[0]["metadata"]["uid"].clone();
-    let pods = story.fact(id, "pods").as_array_mut().unwrap();
+fn old_pod(story: &mut Story) -> &mut Value {
+    let uid = story.fact(&facts::UP.pods_before)[0]["metadata"]["uid"].clone();
+    let pods = story.fact(&facts::UP.pods).as_array_mut().unwrap();
     pods.iter_mut().find(|p| p["metadata"]["uid"] == uid).unwrap()
 }
 
 fn suffix(story: &mut Story, letters: &str) {
-    let name = &mut story.fact("A6", "pods")[0]["metadata"]["name"];
+    let name = &mut story.fact(&facts::PODS)[0]["metadata"]["name"];
     let (stem, _) = name.as_str().unwrap().rsplit_once('-').unwrap();
     *name = json!(format!("{stem}-{letters}"));
 }

@@ -1,9 +1,12 @@
 //! What there is to bend in a history, by kind of record and path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seatrial::event::{Event, Record};
+use seatrial::judge::Claim;
 use serde_json::Value;
+
+use crate::passing;
 
 /// One value in a record.
 #[derive(Clone, Debug)]
@@ -23,11 +26,12 @@ pub struct Group {
     pub leaves: BTreeMap<String, Vec<Leaf>>,
 }
 
-/// Those of a history by kind, without the facts of other claims: a judge does not get them.
-pub fn of(claim: &str, records: &[Record]) -> BTreeMap<String, Group> {
+/// Those of a history by kind, without the facts that the claim does not read.
+pub fn of(claim: &Claim, records: &[Record]) -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::<String, Group>::new();
+    let read = passing::reads(claim, records);
     for (record, Record { event, .. }) in records.iter().enumerate() {
-        let Some(kind) = kind(claim, event) else { continue };
+        let Some(kind) = kind(&read, event) else { continue };
         let group = groups.entry(kind).or_default();
         group.records.push(record);
         let json = serde_json::to_value(event).expect("an event is JSON");
@@ -44,10 +48,10 @@ pub fn of(claim: &str, records: &[Record]) -> BTreeMap<String, Group> {
 /// What makes up the kind of a record: bent, it is another kind, as if it was dropped.
 const GIVEN: [&str; 6] = ["/event", "/claim", "/what", "/kind", "/probe", "/mark"];
 
-/// What a record is; none for the facts of other claims.
-fn kind(claim: &str, event: &Event) -> Option<String> {
+/// What a record is; none for a fact that the claim does not read.
+fn kind(read: &BTreeSet<String>, event: &Event) -> Option<String> {
     Some(match event {
-        Event::Observed { claim: of, what, .. } if of == claim => format!("Observed {what}"),
+        Event::Observed { what, .. } if read.contains(what) => format!("Observed {what}"),
         Event::Observed { .. } => return None,
         Event::ObjectChanged { kind, .. } => format!("ObjectChanged {kind}"),
         Event::Sampled { probe, .. } => format!("Sampled {probe}"),

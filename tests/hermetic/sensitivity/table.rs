@@ -244,7 +244,7 @@ pub static OWN: &[Reason] = &[
             "* /object/status/phase",
             "*/pod*/status/phase",
             "*/[]/status/phase",
-            "Observed pod* /value/status/phase",
+            "Observed *pod* /value/status/phase",
             "Observed other_* /value/status/phase",
             "Observed trap_* /value/status/phase",
             "Observed mysql_* /value/status/phase",
@@ -288,12 +288,12 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "A5 A8 A9",
-        what: &["Observed replica_sets *"],
+        what: &["Observed replica_sets* *"],
         why: "About pods: of a ReplicaSet its template's hash is read, and whether it has pods. A3 and A7 judge its numbers.",
     },
     Reason {
         claims: "A3 A7 A11",
-        what: &["Observed replica_sets /value/[]/status/availableReplicas"],
+        what: &["Observed replica_sets* /value/[]/status/availableReplicas"],
         why: "Ready pods are counted instead; available is ready for minReadySeconds, which is 0 (A2).",
     },
     Reason {
@@ -303,12 +303,12 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "A7 A8 A9 A11",
-        what: &["Observed deployment_before *", "Observed replica_sets_before *"],
+        what: &["Observed deployment_before* *", "Observed replica_sets_before* *"],
         why: "Of the state before, the template, the revision and the UIDs are compared; that it was complete is A1's and A3's.",
     },
     Reason {
         claims: "A11",
-        what: &["Observed deployment_during *", "Observed pods_during */state/waiting/*"],
+        what: &["Observed deployment_during* *", "Observed pods_during* */state/waiting/*"],
         why: "While the image is bad, the old pods and the generation are read. Why the new pod waits is read in its history, where it may differ from look to look.",
     },
     Reason {
@@ -377,7 +377,7 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "B7",
-        what: &["Observed deployment /value/spec/replicas"],
+        what: &["Observed deployment_changed /value/spec/replicas"],
         why: "About the strategy; B2 reads the replicas.",
     },
     Reason {
@@ -411,23 +411,18 @@ pub static OWN: &[Reason] = &[
         why: "Which files the rows were found in is told for people; that there is one, the node and the numbers are read. In D4 the trap's old node runs.",
     },
     Reason {
-        claims: "B2 B3 B7 B8",
-        what: &[
-            "Observed server *",
-            "Observed server_before *",
-            "Observed server_after *",
-            "Observed nodes *",
-        ],
-        why: "The story observes the same facts for several claims; this one is about pods and files.",
+        claims: "B8",
+        what: &["Observed replacement_server *"],
+        why: "Of the server it is read in which pod it runs; whose files it has is B9's.",
     },
     Reason {
         claims: "B5 B11",
-        what: &["Observed server *"],
+        what: &["Observed first_server *", "Observed last_server *"],
         why: "Of the server its UUID is read, which names the files; B4 reads where it runs.",
     },
     Reason {
         claims: "B6 B9 B10 D4",
-        what: &["Observed server_before *"],
+        what: &["Observed first_server *", "Observed third_server *", "Observed server_before *"],
         why: "Of the server before, its UUID is compared; D4 also its pod.",
     },
     Reason {
@@ -437,7 +432,7 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "B12",
-        what: &["Observed budget *"],
+        what: &["Observed pinned_budget *"],
         why: "A pod that stays Pending has no other time limit than its scheduler's words, which have that of readiness.",
     },
     Reason {
@@ -463,7 +458,12 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "C4 C7 D4",
-        what: &["Observed written *", "Observed found *"],
+        what: &[
+            "Observed written *",
+            "Observed found *",
+            "Observed replaced_wrote *",
+            "Observed replacement_found *",
+        ],
         why: "A file belongs to a pod by UID, and its content is compared.",
     },
     Reason {
@@ -473,7 +473,7 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "C3 C4 C7",
-        what: &["ObjectChanged PersistentVolumeClaim *", "Observed claim* *"],
+        what: &["ObjectChanged PersistentVolumeClaim *", "Observed claim* *", "Observed *_claim *"],
         why: "A claim is followed by its UID: that it is bound, to which volume, and that it stays. Its class is what the manifest asks for.",
     },
     Reason {
@@ -531,11 +531,6 @@ pub static OWN: &[Reason] = &[
         why: "A list without a name explains no pod, and no pod went there that it would explain. The names in the others are read.",
     },
     Reason {
-        claims: "E4",
-        what: &["Observed target (absent)"],
-        why: "Runs of earlier versions name the control plane that is down for the other claims alone: where E4 has no name of its own, E1's is read.",
-    },
-    Reason {
         claims: "D2 D3 D4",
         what: &[
             "UpgradeStep* /to",
@@ -568,7 +563,7 @@ pub static OWN: &[Reason] = &[
     },
     Reason {
         claims: "B1 B12 D4",
-        what: &["Observed volume *"],
+        what: &["Observed volume *", "Observed pinned_volume *"],
         why: "The volume is read for its phase, its path, its policy and the node that it names.",
     },
     Reason {

@@ -1,6 +1,8 @@
 //! Every claim: a pod that is not ready, or that is not where it was, is the machine's fault where its node was lost
 //! just then, and the cluster's where it was not.
 
+use std::collections::BTreeSet;
+
 use rstest::rstest;
 use seatrial::event::{Event, Record};
 use seatrial::judge::{self, Conclusion, Evidence};
@@ -33,10 +35,10 @@ fn pods(value: &Value, pointer: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What a record shows of pods.
-fn shown<'r>(id: &str, record: &'r mut Record) -> Option<&'r mut Value> {
+/// What a record shows of pods, by the facts that are read.
+fn shown<'r>(read: &BTreeSet<String>, record: &'r mut Record) -> Option<&'r mut Value> {
     match &mut record.event {
-        Event::Observed { claim, value, .. } if claim == id => Some(value),
+        Event::Observed { what, value, .. } if read.contains(what) => Some(value),
         Event::ObjectChanged { kind, object, .. } if kind == "Pod" => Some(object),
         _ => None,
     }
@@ -51,13 +53,14 @@ fn a_pod_that_is_not_ready_on_a_lost_node_fails_no_claim(
     id: &str,
 ) {
     let records = passing::history(id);
+    let read = &passing::reads(judge::claim(id).unwrap(), &records);
     for at in 0..records.len() {
-        let Some(value) = shown(id, &mut records[at].clone()).cloned() else { continue };
+        let Some(value) = shown(read, &mut records[at].clone()).cloned() else { continue };
         let mut found = Vec::new();
         pods(&value, "", &mut found);
         for pointer in found {
             let mut bent = records.clone();
-            let pod = shown(id, &mut bent[at]).unwrap().pointer_mut(&pointer).unwrap();
+            let pod = shown(read, &mut bent[at]).unwrap().pointer_mut(&pointer).unwrap();
             unready(pod);
             let (node, name) =
                 (pod["spec"]["nodeName"].as_str().unwrap().to_owned(), pod["metadata"]["name"].clone());

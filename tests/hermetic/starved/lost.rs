@@ -3,6 +3,8 @@
 use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use seatrial::judge::fact::RawList;
+use seatrial::judge::{Fact, stateful_set, stateful_single, stateless};
 use seatrial::upgrade::Component;
 use serde_json::{Value, json};
 
@@ -14,30 +16,34 @@ use crate::{ha, passing};
 
 /// The node controller sets the pods of a node that is Unknown to not ready. A1 knows that, A3 and A5 do not.
 #[rstest]
-#[case::a3("A3", "replica_sets", |sets: &mut Value| sets[0]["status"]["readyReplicas"] = json!(1))]
-#[case::a5("A5", "pods", |pods: &mut Value| unready(&mut pods[0]))]
+#[case::a3("A3", stateless::facts::REPLICA_SETS.name(), |sets: &mut Value| sets[0]["status"]["readyReplicas"] = json!(1))]
+#[case::a5("A5", stateless::facts::PODS.name(), |pods: &mut Value| unready(&mut pods[0]))]
 fn a_node_lost_on_a_starved_machine_leaves_part_a_open(
     #[case] id: &str,
-    #[case] name: &str,
+    #[case] name: &'static str,
     #[case] bend: fn(&mut Value),
 ) {
     let mut records = passing::history(id);
-    let (at, value) = fact(&mut records, id, name);
+    let (at, value) = fact(&mut records, name);
     bend(value);
     comes_out(&records, id, Failed);
-    let node = node_of(&mut records, "A1", "pods");
+    let node = node_of(&mut records, &stateless::facts::PODS);
     lost_at(&mut records, at, &node);
     comes_out(&records, id, Inconclusive);
 }
 
 /// The same in the histories of A7 and A11: a pod that is not ready for a moment, with its node.
 #[rstest]
-#[case::a7("A7", "image-change")]
-#[case::a11("A11", "bad-image")]
-fn a_node_lost_on_a_starved_machine_leaves_a_history_open(#[case] id: &str, #[case] from: &str) {
+#[case::a7("A7", "image-change", stateless::facts::PODS_BEFORE_CHANGE)]
+#[case::a11("A11", "bad-image", stateless::facts::PODS_BEFORE_BAD_IMAGE)]
+fn a_node_lost_on_a_starved_machine_leaves_a_history_open(
+    #[case] id: &str,
+    #[case] from: &str,
+    #[case] before: Fact<RawList>,
+) {
     let mut records = passing::history(id);
     let at = mark(&records, from);
-    let (_, pods) = fact(&mut records, id, "pods_before");
+    let (_, pods) = fact(&mut records, &before);
     let mut pod = pods[0].clone();
     pod["kind"] = json!("Pod");
     let whole = pod.clone();
@@ -45,7 +51,7 @@ fn a_node_lost_on_a_starved_machine_leaves_a_history_open(#[case] id: &str, #[ca
     put(&mut records, at + 0.010, changed(pod));
     put(&mut records, at + 0.020, changed(whole));
     comes_out(&records, id, Failed);
-    let node = node_of(&mut records, id, "pods_before");
+    let node = node_of(&mut records, &before);
     lost_at(&mut records, at + 0.008, &node);
     comes_out(&records, id, Inconclusive);
 }
@@ -54,7 +60,7 @@ fn a_node_lost_on_a_starved_machine_leaves_a_history_open(#[case] id: &str, #[ca
 #[test]
 fn a_node_lost_on_a_starved_machine_leaves_part_b_open() {
     let mut records = passing::history("B2");
-    let (at, pod) = fact(&mut records, "B2", "pod");
+    let (at, pod) = fact(&mut records, &stateful_single::facts::FIRST_POD);
     unready(pod);
     comes_out(&records, "B2", Failed);
     starves(&mut records, at - 0.9, at - 0.004);
@@ -64,21 +70,21 @@ fn a_node_lost_on_a_starved_machine_leaves_part_b_open() {
 
 /// The same in part C, of which no check asks for lost nodes.
 #[rstest]
-#[case::c1("C1", "pods")]
-#[case::c3("C3", "pods")]
-#[case::c4("C4", "pod_after")]
-#[case::c5("C5", "pods")]
-#[case::c6("C6", "pods")]
-#[case::c10("C10", "pods")]
-fn a_node_lost_on_a_starved_machine_leaves_part_c_open(#[case] id: &str, #[case] name: &str) {
+#[case::c1("C1", stateful_set::facts::PODS.name())]
+#[case::c3("C3", stateful_set::facts::PODS.name())]
+#[case::c4("C4", stateful_set::facts::REPLACEMENT_POD.name())]
+#[case::c5("C5", stateful_set::facts::PODS_DOWN.name())]
+#[case::c6("C6", stateful_set::facts::PODS_HEALED.name())]
+#[case::c10("C10", stateful_set::facts::PODS_UPDATED.name())]
+fn a_node_lost_on_a_starved_machine_leaves_part_c_open(#[case] id: &str, #[case] name: &'static str) {
     let mut records = passing::history(id);
-    let (at, value) = fact(&mut records, id, name);
+    let (at, value) = fact(&mut records, name);
     match value {
         Value::Array(pods) => unready(&mut pods[0]),
         pod => unready(pod),
     }
     comes_out(&records, id, Failed);
-    let node = node_of(&mut records, id, name);
+    let node = node_of(&mut records, name);
     lost_at(&mut records, at, &node);
     comes_out(&records, id, Inconclusive);
 }
@@ -119,13 +125,13 @@ fn a_node_lost_on_a_starved_machine_leaves_d4_open() {
 #[test]
 fn a_lost_node_does_not_excuse_a_kept_pod_that_runs_another_image() {
     let mut records = passing::history("A8");
-    let (at, pods) = fact(&mut records, "A8", "pods");
+    let (at, pods) = fact(&mut records, &stateless::facts::UP.pods);
     for pod in pods.as_array_mut().unwrap() {
         pod["spec"]["containers"][0]["image"] = json!("another:1");
         pod["status"]["containerStatuses"][0]["imageID"] = json!("sha256:another");
     }
     comes_out(&records, "A8", Failed);
-    let node = node_of(&mut records, "A8", "pods");
+    let node = node_of(&mut records, &stateless::facts::UP.pods);
     lost_at(&mut records, at, &node);
     comes_out(&records, "A8", Failed);
 }
@@ -134,19 +140,19 @@ fn a_lost_node_does_not_excuse_a_kept_pod_that_runs_another_image() {
 #[test]
 fn a_lost_node_does_not_excuse_a_container_that_crashes() {
     let mut records = passing::history("A1");
-    let (at, pods) = fact(&mut records, "A1", "pods");
+    let (at, pods) = fact(&mut records, &stateless::facts::PODS);
     pods[0]["status"]["containerStatuses"][0]["restartCount"] = json!(7);
     comes_out(&records, "A1", Failed);
-    let node = node_of(&mut records, "A1", "pods");
+    let node = node_of(&mut records, &stateless::facts::PODS);
     lost_at(&mut records, at, &node);
     comes_out(&records, "A1", Failed);
 }
 
 /// The last pod of A8 is gone; gives the second of the fact, and the node on which it was.
 fn without_its_last_pod(records: &mut [Record]) -> (f64, String) {
-    let (at, pods) = fact(records, "A8", "pods");
+    let (at, pods) = fact(records, &stateless::facts::UP.pods);
     let gone = fact_uid(pods.as_array_mut().unwrap().pop().unwrap());
-    let (_, pods) = fact(records, "A8", "pods_before");
+    let (_, pods) = fact(records, &stateless::facts::UP.pods_before);
     // Of the old pods, since these are to stay.
     let old = pods.as_array().unwrap().iter().find(|pod| fact_uid((*pod).clone()).0 == gone.0);
     let node = old.map_or(gone.1, |pod| fact_uid(pod.clone()).1);
@@ -254,10 +260,11 @@ fn a_lost_node_does_not_excuse_an_etcd_that_was_never_upgraded() {
 #[test]
 fn a_lost_node_does_not_excuse_pods_of_the_wrong_image() {
     let mut story = recorded();
-    story.fact("A7", "pods")[0]["spec"]["containers"][0]["image"] = json!("another:1");
+    story.fact(&stateless::facts::PODS_CHANGED)[0]["spec"]["containers"][0]["image"] = json!("another:1");
     let at = second(&story.records[story.mark("image-change")]) + 0.1;
     starves(&mut story.records, at, at + 1.5);
-    let node = story.fact("A7", "pods")[0]["spec"]["nodeName"].as_str().unwrap().to_owned();
+    let node =
+        story.fact(&stateless::facts::PODS_CHANGED)[0]["spec"]["nodeName"].as_str().unwrap().to_owned();
     put(&mut story.records, at + 1.2, node_is(&node, "False"));
     comes_out(&story.records, "A7", Failed);
 }
@@ -267,9 +274,9 @@ fn a_lost_node_does_not_excuse_pods_of_the_wrong_image() {
 #[test]
 fn a_node_that_was_lost_before_the_machine_starved_is_no_excuse() {
     let mut story = recorded();
-    let before = story.fact("A8", "pods_before")[0].clone();
+    let before = story.fact(&stateless::facts::UP.pods_before)[0].clone();
     let (evicted, node) = (&before["metadata"]["uid"], before["spec"]["nodeName"].as_str().unwrap());
-    for pod in story.fact("A8", "pods").as_array_mut().unwrap() {
+    for pod in story.fact(&stateless::facts::UP.pods).as_array_mut().unwrap() {
         if pod["metadata"]["uid"] == *evicted {
             pod["metadata"]["uid"] = json!("another");
         }
@@ -309,10 +316,10 @@ fn a_node_that_boots_after_its_fault_was_healed_is_no_excuse() {
 #[case::delete_pod_now("delete-pod-now")]
 fn a_fault_on_a_pod_makes_no_lost_node_ours(#[case] fault: &str) {
     let mut records = passing::history("A5");
-    let (at, pods) = fact(&mut records, "A5", "pods");
+    let (at, pods) = fact(&mut records, &stateless::facts::PODS);
     unready(&mut pods[0]);
     comes_out(&records, "A5", Failed);
-    let node = node_of(&mut records, "A1", "pods");
+    let node = node_of(&mut records, &stateless::facts::PODS);
     lost_at(&mut records, at, &node);
     comes_out(&records, "A5", Inconclusive);
     let event = Event::FaultInjected {

@@ -4,7 +4,7 @@ use seatrial::event::{Event, Outcome, Record};
 use serde_json::json;
 
 use crate::passing::fact;
-use crate::story::changed;
+use crate::story::{Named, changed};
 use crate::upgrade::{put, second};
 
 mod answers;
@@ -45,8 +45,8 @@ pub fn lost_at(records: &mut Vec<Record>, at: f64, node: &str) {
 }
 
 /// The node of the first pod of a fact.
-pub fn node_of(records: &mut [Record], id: &str, name: &str) -> String {
-    let (_, value) = fact(records, id, name);
+pub fn node_of(records: &mut [Record], of: impl Named) -> String {
+    let (_, value) = fact(records, of);
     let pod = value.get(0).unwrap_or(value);
     pod["spec"]["nodeName"].as_str().unwrap().to_owned()
 }

@@ -3,11 +3,12 @@
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
+use seatrial::judge::{Fact, ha as ha_judge, stateful_set, stateful_single, stateless};
 use serde_json::json;
 
 use super::{healthy, mark, sampled, starves};
 use crate::passing::fact;
-use crate::story::recorded;
+use crate::story::{observed, recorded, value_in};
 use crate::upgrade::{self, began, comes_out, put, second};
 use crate::{ha, passing};
 
@@ -26,16 +27,16 @@ fn e3_is_open_where_the_machine_starved_in_its_time() {
 
 /// Nor in these: what the budget is now, and from where to where the machine starved, in seconds from a mark.
 #[rstest]
-#[case::b10("B10", 0.001, "return", (-1.0, 30.0))]
-#[case::c9("C9", 5.0, "declare", (1.0, 6.0))]
+#[case::b10("B10", (stateful_single::facts::RETURN_BUDGET, 0.001), "return", (-1.0, 30.0))]
+#[case::c9("C9", (stateful_set::facts::MOVE_BUDGET, 5.0), "declare", (1.0, 6.0))]
 fn a_time_is_open_where_the_machine_starved_in_it(
     #[case] id: &str,
-    #[case] budget: f64,
+    #[case] (budget, seconds): (Fact<f64>, f64),
     #[case] from: &str,
     #[case] starved: (f64, f64),
 ) {
     let mut records = passing::history(id);
-    *fact(&mut records, id, "budget").1 = json!(budget);
+    *fact(&mut records, &budget).1 = json!(seconds);
     comes_out(&records, id, Failed);
     let at = mark(&records, from);
     starves(&mut records, at + starved.0, at + starved.1);
@@ -46,7 +47,7 @@ fn a_time_is_open_where_the_machine_starved_in_it(
 #[test]
 fn a_refusal_that_was_waited_for_in_vain_is_open_where_the_machine_starved() {
     let mut story = recorded();
-    let wait = story.fact("A11", "wait");
+    let wait = story.fact(&stateless::facts::BAD_IMAGE_WAIT);
     *wait = json!({"ended": "timeout", "last": wait["why"]});
     story.later("bad-image-refused", 115.0);
     let from = second(&story.records[story.mark("bad-image")]);
@@ -59,11 +60,10 @@ fn a_refusal_that_was_waited_for_in_vain_is_open_where_the_machine_starved() {
 #[test]
 fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
     let mut records = passing::history("C2");
-    let (at, answer) = fact(&mut records, "C2", "answer");
+    let (at, answer) = fact(&mut records, &stateful_set::facts::ANSWER);
     answer["addresses"] = json!([]);
     let gave_up = json!({"when": answer["when"], "name": answer["name"], "waited": 120.0});
-    let gave_up = Event::Observed { claim: "C2".into(), what: "gave_up".into(), value: gave_up };
-    put(&mut records, at + 130.0, gave_up);
+    put(&mut records, at + 130.0, observed(&stateful_set::facts::GAVE_UP, gave_up));
     comes_out(&records, "C2", Failed);
     starves(&mut records, at + 12.0, at + 100.0);
     comes_out(&records, "C2", Inconclusive);
@@ -73,12 +73,10 @@ fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
 #[test]
 fn a_name_that_was_told_late_fails_c2() {
     let mut records = passing::history("C2");
-    let answer = |r: &mut Record| match &mut r.event {
-        Event::Observed { what, value, .. } if what == "answer" && value["when"] == "before" => {
-            value["waited"] = json!(61.0);
-            true
-        }
-        _ => false,
+    let answer = |r: &mut Record| {
+        let value = value_in(&mut r.event, &stateful_set::facts::ANSWER);
+        let before = value.filter(|value| value["when"] == "before");
+        before.map(|value| value["waited"] = json!(61.0)).is_some()
     };
     let at = records.iter_mut().position(answer).map(|at| second(&records[at])).unwrap();
     comes_out(&records, "C2", Failed);
@@ -90,11 +88,11 @@ fn a_name_that_was_told_late_fails_c2() {
 #[test]
 fn an_event_by_somebody_else_fails_a4_whatever_the_machine_does() {
     let mut story = recorded();
-    let events = story.fact("A4", "events").as_array_mut().unwrap();
+    let events = story.fact(&stateless::facts::EVENTS).as_array_mut().unwrap();
     let started = events.iter_mut().find(|e| e["reason"] == "Started").unwrap();
     started["source"]["component"] = json!("somebody");
     started["reportingComponent"] = json!("somebody");
-    let (at, _) = fact(&mut story.records, "A4", "events");
+    let (at, _) = fact(&mut story.records, &stateless::facts::EVENTS);
     starves(&mut story.records, at - 6.0, at - 2.0);
     comes_out(&story.records, "A4", Failed);
 }
@@ -103,11 +101,11 @@ fn an_event_by_somebody_else_fails_a4_whatever_the_machine_does() {
 #[test]
 fn an_event_that_is_not_there_is_open_where_the_machine_starved() {
     let mut story = recorded();
-    let events = story.fact("A4", "events").as_array_mut().unwrap();
+    let events = story.fact(&stateless::facts::EVENTS).as_array_mut().unwrap();
     let started = events.iter().position(|e| e["reason"] == "Started").unwrap();
     events.remove(started);
     comes_out(&story.records, "A4", Failed);
-    let (at, _) = fact(&mut story.records, "A4", "events");
+    let (at, _) = fact(&mut story.records, &stateless::facts::EVENTS);
     starves(&mut story.records, at - 6.0, at - 2.0);
     comes_out(&story.records, "A4", Inconclusive);
 }
@@ -127,7 +125,7 @@ fn an_api_that_is_away_in_the_end_is_open_where_the_machine_starved() {
 #[test]
 fn starvation_before_a_time_began_does_not_excuse_it() {
     let mut story = ha::told();
-    story.bend_at("E3", "budget", "/seconds", json!(20.0));
+    story.bend_at(&ha_judge::facts::NOTICE_BUDGET, "/seconds", json!(20.0));
     comes_out(&story.records, "E3", Failed);
     // The fault is at 20 s.
     starves(&mut story.records, 1.0, 6.0);

@@ -2,11 +2,12 @@
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;
 use crate::passing::{fact, history};
-use crate::story::{changed, says};
+use crate::story::{changed, is_of, says};
 use crate::upgrade::comes_out;
 
 /// A pod's own name stands in its own /etc/hosts: only what another pod was told counts, also of when.
@@ -17,18 +18,18 @@ fn what_a_pod_tells_itself_is_not_found_in_time() {
         .iter()
         .enumerate()
         .filter(|(_, r)| {
-            matches!(&r.event, Event::Observed { claim, what, value } if claim == "C2" && what == "answer" && value["when"] == "after")
+            matches!(&r.event, Event::Observed { value, .. } if is_of(&r.event, &facts::ANSWER) && value["when"] == "after")
         })
         .map(|(at, _)| at)
         .collect();
-    let (_, budget) = fact(&mut records, "C2", "budget");
+    let (_, budget) = fact(&mut records, &facts::ANSWER_BUDGET);
     let budget = budget.as_f64().unwrap();
     let after = {
-        let (_, pods) = fact(&mut records, "C2", "pods_after");
+        let (_, pods) = fact(&mut records, &facts::PODS_AFTER_REPLACEMENT);
         pods.clone()
     };
     let before = {
-        let (_, pods) = fact(&mut records, "C2", "pods_before");
+        let (_, pods) = fact(&mut records, &facts::PODS_BEFORE_REPLACEMENT);
         pods.clone()
     };
     let is_old = |uid: &Value| before.as_array().unwrap().iter().any(|p| p["metadata"]["uid"] == *uid);
@@ -58,7 +59,7 @@ fn what_a_pod_tells_itself_is_not_found_in_time() {
 #[test]
 fn a_pod_that_was_there_before_the_fault_is_no_replacement_in_c9() {
     let mut records = history("C9");
-    let (_, heir) = fact(&mut records, "C9", "other_after");
+    let (_, heir) = fact(&mut records, &facts::OTHER_AFTER);
     let mut heir = heir.clone();
     heir["kind"] = json!("Pod");
     let fault = |r: &Record| matches!(&r.event, Event::FaultIntended { .. });

@@ -4,27 +4,20 @@ use seatrial::event::{Change, Event, Record};
 use serde_json::{Value, json};
 
 use super::Story;
+use crate::story::{Named, last, value_in};
 
 /// Whether a change of an object is the one that is meant.
 pub(super) type Fits = fn(Change, &Value) -> bool;
 
 impl Story {
     /// The last fact of this name.
-    pub(super) fn fact(&mut self, id: &str, name: &str) -> &mut Value {
-        let fact = self.0.iter_mut().rev().find_map(|r| match &mut r.event {
-            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
-            _ => None,
-        });
-        fact.unwrap_or_else(|| panic!("{id} has no fact {name}"))
+    pub(super) fn fact(&mut self, fact: impl Named) -> &mut Value {
+        last(&mut self.0, fact)
     }
 
     /// Every fact of this name.
-    pub(super) fn facts<'s>(&'s mut self, id: &str, name: &str) -> Vec<&'s mut Value> {
-        let fact = |r: &'s mut Record| match &mut r.event {
-            Event::Observed { claim, what, value } if claim == id && what == name => Some(value),
-            _ => None,
-        };
-        self.0.iter_mut().filter_map(fact).collect()
+    pub(super) fn facts(&mut self, fact: impl Named) -> Vec<&mut Value> {
+        self.0.iter_mut().filter_map(|r| value_in(&mut r.event, fact)).collect()
     }
 
     pub(super) fn mark(&self, name: &str) -> usize {

@@ -1,6 +1,9 @@
 //! Falsehoods about names, claims and data: C2, C3, C4, C7.
 
 use seatrial::event::{Change, Event, FileEntry};
+use seatrial::judge::Fact;
+use seatrial::judge::fact::RawList;
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::bends::{ending, is_added, is_gone, told};
@@ -11,7 +14,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "volume released",
         "C3",
-        |s| s.fact("C3", "volumes")[1]["status"]["phase"] = json!("Released"),
+        |s| s.fact(&facts::VOLUMES)[1]["status"]["phase"] = json!("Released"),
         FAILED,
         "is Released to",
     ),
@@ -19,7 +22,7 @@ pub static LIES: &[Lie] = &[
         "two volumes on one folder",
         "C3",
         |s| {
-            let volumes = s.fact("C3", "volumes");
+            let volumes = s.fact(&facts::VOLUMES);
             volumes[1]["spec"]["hostPath"]["path"] = volumes[0]["spec"]["hostPath"]["path"].clone();
         },
         FAILED,
@@ -29,7 +32,7 @@ pub static LIES: &[Lie] = &[
         "old address",
         "C2",
         |s| {
-            let old = address(s, "pods_before");
+            let old = address(s, &facts::PODS_BEFORE_REPLACEMENT);
             answer(s)["addresses"] = json!([old]);
         },
         FAILED,
@@ -39,7 +42,7 @@ pub static LIES: &[Lie] = &[
         "both addresses",
         "C2",
         |s| {
-            let old = address(s, "pods_before");
+            let old = address(s, &facts::PODS_BEFORE_REPLACEMENT);
             answer(s)["addresses"].as_array_mut().unwrap().push(json!(old));
         },
         FAILED,
@@ -76,8 +79,8 @@ pub static LIES: &[Lie] = &[
         "same address",
         "C2",
         |s| {
-            let old = address(s, "pods_before");
-            s.fact("C2", "pods_after")[1]["status"]["podIP"] = json!(old);
+            let old = address(s, &facts::PODS_BEFORE_REPLACEMENT);
+            s.fact(&facts::PODS_AFTER_REPLACEMENT)[1]["status"]["podIP"] = json!(old);
             answer(s)["addresses"] = json!([old]);
         },
         OPEN,
@@ -87,8 +90,8 @@ pub static LIES: &[Lie] = &[
         "nothing replaced",
         "C2",
         |s| {
-            let old = s.fact("C2", "pods_before").clone();
-            *s.fact("C2", "pods_after") = old;
+            let old = s.fact(&facts::PODS_BEFORE_REPLACEMENT).clone();
+            *s.fact(&facts::PODS_AFTER_REPLACEMENT) = old;
         },
         FAILED,
         "after: ",
@@ -96,28 +99,28 @@ pub static LIES: &[Lie] = &[
     of_set(
         "not headless",
         "C2",
-        |s| s.fact("C2", "service")["spec"]["clusterIP"] = json!("10.96.0.9"),
+        |s| s.fact(&facts::SERVICE)["spec"]["clusterIP"] = json!("10.96.0.9"),
         FAILED,
         "cluster IP 10.96.0.9",
     ),
     of_set(
         "another domain",
         "C2",
-        |s| s.fact("C2", "pods_after")[0]["spec"]["subdomain"] = json!("other"),
+        |s| s.fact(&facts::PODS_AFTER_REPLACEMENT)[0]["spec"]["subdomain"] = json!("other"),
         FAILED,
         "subdomain Some(\"other\")",
     ),
     of_set(
         "no address",
         "C2",
-        |s| s.fact("C2", "pods_after")[2]["status"]["podIP"] = Value::Null,
+        |s| s.fact(&facts::PODS_AFTER_REPLACEMENT)[2]["status"]["podIP"] = Value::Null,
         OPEN,
         "without an address",
     ),
     of_set(
         "of another name",
         "C3",
-        |s| s.fact("C3", "claims")[1]["metadata"]["name"] = json!("data-web-9"),
+        |s| s.fact(&facts::CLAIMS)[1]["metadata"]["name"] = json!("data-web-9"),
         FAILED,
         "there is no claim data-web-1",
     ),
@@ -125,7 +128,7 @@ pub static LIES: &[Lie] = &[
         "mounts another",
         "C3",
         |s| {
-            s.fact("C3", "pods")[1]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
+            s.fact(&facts::PODS)[1]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
                 json!("data-web-0")
         },
         FAILED,
@@ -135,8 +138,8 @@ pub static LIES: &[Lie] = &[
         "one volume for two",
         "C3",
         |s| {
-            let one = s.fact("C3", "claims")[0]["spec"]["volumeName"].clone();
-            s.fact("C3", "claims")[1]["spec"]["volumeName"] = one;
+            let one = s.fact(&facts::CLAIMS)[0]["spec"]["volumeName"].clone();
+            s.fact(&facts::CLAIMS)[1]["spec"]["volumeName"] = one;
         },
         FAILED,
         "is nobody else's: false",
@@ -145,7 +148,7 @@ pub static LIES: &[Lie] = &[
         "volume of somebody else",
         "C3",
         |s| {
-            for v in s.fact("C3", "volumes").as_array_mut().unwrap() {
+            for v in s.fact(&facts::VOLUMES).as_array_mut().unwrap() {
                 v["spec"]["claimRef"]["uid"] = json!("other");
             }
         },
@@ -155,7 +158,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "not bound",
         "C3",
-        |s| s.fact("C3", "claims")[2]["status"]["phase"] = json!("Pending"),
+        |s| s.fact(&facts::CLAIMS)[2]["status"]["phase"] = json!("Pending"),
         FAILED,
         "claim data-web-2 is Pending",
     ),
@@ -182,7 +185,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "made after it ran",
         "C3",
-        |s| s.fact("C3", "claims")[0]["metadata"]["creationTimestamp"] = json!("2026-11-24T23:00:00Z"),
+        |s| s.fact(&facts::CLAIMS)[0]["metadata"]["creationTimestamp"] = json!("2026-11-24T23:00:00Z"),
         FAILED,
         "data-web-0 made at 2026-11-24T23:00:00Z",
     ),
@@ -197,14 +200,14 @@ pub static LIES: &[Lie] = &[
     of_set(
         "claim made anew",
         "C4",
-        |s| s.fact("C4", "claim_after")["metadata"]["uid"] = json!("other"),
+        |s| s.fact(&facts::REPLACEMENT_CLAIM)["metadata"]["uid"] = json!("other"),
         FAILED,
         "(UID other)",
     ),
     of_set(
         "another volume",
         "C4",
-        |s| s.fact("C4", "claim_after")["spec"]["volumeName"] = json!("data-9"),
+        |s| s.fact(&facts::REPLACEMENT_CLAIM)["spec"]["volumeName"] = json!("data-9"),
         FAILED,
         "data-9 after",
     ),
@@ -212,7 +215,7 @@ pub static LIES: &[Lie] = &[
         "claim on its way out",
         "C4",
         |s| {
-            let claim = s.fact("C4", "claim_after");
+            let claim = s.fact(&facts::REPLACEMENT_CLAIM);
             *claim = ending(claim.clone());
         },
         FAILED,
@@ -222,7 +225,7 @@ pub static LIES: &[Lie] = &[
         "claim went and came",
         "C4",
         |s| {
-            let claim = s.fact("C4", "claim_before").clone();
+            let claim = s.fact(&facts::REPLACED_CLAIM).clone();
             let mut claim = claim;
             claim["kind"] = json!("PersistentVolumeClaim");
             s.insert_after("delete-pod", told(Change::Deleted, claim));
@@ -230,14 +233,26 @@ pub static LIES: &[Lie] = &[
         FAILED,
         "was deleted 1 time(s)",
     ),
-    of_set("empty volume", "C4", |s| s.fact("C4", "found")["text"] = Value::Null, FAILED, "holds no file"),
-    of_set("another file", "C4", |s| s.fact("C4", "found")["text"] = json!("0000"), FAILED, "holds 0000"),
+    of_set(
+        "empty volume",
+        "C4",
+        |s| s.fact(&facts::REPLACEMENT_FOUND)["text"] = Value::Null,
+        FAILED,
+        "holds no file",
+    ),
+    of_set(
+        "another file",
+        "C4",
+        |s| s.fact(&facts::REPLACEMENT_FOUND)["text"] = json!("0000"),
+        FAILED,
+        "holds 0000",
+    ),
     of_set(
         "nothing was written",
         "C4",
         |s| {
-            s.fact("C4", "found")["text"] = Value::Null;
-            s.fact("C4", "written")["text"] = Value::Null;
+            s.fact(&facts::REPLACEMENT_FOUND)["text"] = Value::Null;
+            s.fact(&facts::REPLACED_WROTE)["text"] = Value::Null;
         },
         FAILED,
         "written was no file",
@@ -246,8 +261,8 @@ pub static LIES: &[Lie] = &[
         "read by the old pod",
         "C4",
         |s| {
-            let uid = uid_of(s.fact("C4", "pod_before"));
-            s.fact("C4", "found")["uid"] = json!(uid);
+            let uid = uid_of(s.fact(&facts::REPLACED_POD));
+            s.fact(&facts::REPLACEMENT_FOUND)["uid"] = json!(uid);
         },
         FAILED,
         "read by UID",
@@ -256,8 +271,8 @@ pub static LIES: &[Lie] = &[
         "never replaced",
         "C4",
         |s| {
-            let uid = uid_of(s.fact("C4", "pod_before"));
-            s.fact("C4", "pod_after")["metadata"]["uid"] = json!(uid);
+            let uid = uid_of(s.fact(&facts::REPLACED_POD));
+            s.fact(&facts::REPLACEMENT_POD)["metadata"]["uid"] = json!(uid);
         },
         FAILED,
         "before, ",
@@ -265,7 +280,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "another name",
         "C4",
-        |s| s.fact("C4", "pod_after")["metadata"]["name"] = json!("web-7"),
+        |s| s.fact(&facts::REPLACEMENT_POD)["metadata"]["name"] = json!("web-7"),
         FAILED,
         "web-7 after",
     ),
@@ -294,21 +309,21 @@ pub static LIES: &[Lie] = &[
     of_set(
         "claim went with its pod",
         "C7",
-        |s| drop(s.fact("C7", "claims_down").as_array_mut().unwrap().pop()),
+        |s| drop(s.fact(&facts::CLAIMS_DOWN).as_array_mut().unwrap().pop()),
         FAILED,
         "claim data-web-2 is not there scaled down",
     ),
     of_set(
         "claim made anew",
         "C7",
-        |s| s.fact("C7", "claims_up")[1]["metadata"]["uid"] = json!("other"),
+        |s| s.fact(&facts::CLAIMS_UP)[1]["metadata"]["uid"] = json!("other"),
         FAILED,
         "(UID other)",
     ),
     of_set(
         "claim went with the set",
         "C7",
-        |s| *s.fact("C7", "claims_orphaned") = json!([]),
+        |s| *s.fact(&facts::CLAIMS_ORPHANED) = json!([]),
         FAILED,
         "0 claims with the set deleted",
     ),
@@ -316,19 +331,19 @@ pub static LIES: &[Lie] = &[
         "another claim mounted",
         "C7",
         |s| {
-            s.fact("C7", "pods_up")[2]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
+            s.fact(&facts::PODS_UP)[2]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
                 json!("data-web-9")
         },
         FAILED,
         "mounts data-web-9",
     ),
-    of_set("data lost", "C7", |s| s.fact("C7", "found")[2]["text"] = Value::Null, FAILED, "holds no file"),
+    of_set("data lost", "C7", |s| s.fact(&facts::FOUND)[2]["text"] = Value::Null, FAILED, "holds no file"),
     of_set(
         "data of another",
         "C7",
         |s| {
-            let other = s.fact("C7", "found")[0]["text"].clone();
-            s.fact("C7", "found")[1]["text"] = other;
+            let other = s.fact(&facts::FOUND)[0]["text"].clone();
+            s.fact(&facts::FOUND)[1]["text"] = other;
         },
         FAILED,
         "web-1 holds",
@@ -336,7 +351,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "not read",
         "C7",
-        |s| drop(s.fact("C7", "found").as_array_mut().unwrap().pop()),
+        |s| drop(s.fact(&facts::FOUND).as_array_mut().unwrap().pop()),
         OPEN,
         "no file of web-2 was written and read",
     ),
@@ -365,8 +380,8 @@ pub static LIES: &[Lie] = &[
         "does not go",
         "C7",
         |s| {
-            let all = s.fact("C7", "claims_orphaned").clone();
-            *s.fact("C7", "claims_after") = all;
+            let all = s.fact(&facts::CLAIMS_ORPHANED).clone();
+            *s.fact(&facts::CLAIMS_AFTER) = all;
         },
         FAILED,
         "data-web-2 went: true, is there: true",
@@ -374,25 +389,25 @@ pub static LIES: &[Lie] = &[
     of_set(
         "deleted something else",
         "C7",
-        |s| *s.fact("C7", "deleted") = json!("data-web-7"),
+        |s| *s.fact(&facts::DELETED) = json!("data-web-7"),
         FAILED,
         "data-web-7 is one of the set's claims: false",
     ),
 ];
 
-fn address(story: &mut Story, list: &str) -> String {
-    story.fact("C2", list)[1]["status"]["podIP"].as_str().unwrap().to_owned()
+fn address(story: &mut Story, list: &Fact<RawList>) -> String {
+    story.fact(list)[1]["status"]["podIP"].as_str().unwrap().to_owned()
 }
 
 /// The last answer on the pod that was replaced, after it was.
 fn answer(story: &mut Story) -> &mut Value {
     let about = |a: &&mut Value| a["when"] == "after" && a["name"] == "web-1.web.ns.svc";
-    story.facts("C2", "answer").into_iter().rfind(about).unwrap()
+    story.facts(&facts::ANSWER).into_iter().rfind(about).unwrap()
 }
 
 /// The replaced pod's name was asked for in itself, where it stands in /etc/hosts.
 fn asked_itself(story: &mut Story) {
-    let uid = uid_of(&story.fact("C2", "pods_after")[1].clone());
+    let uid = uid_of(&story.fact(&facts::PODS_AFTER_REPLACEMENT)[1].clone());
     let answer = answer(story);
     answer["asker"] = json!("web-1");
     answer["asker_uid"] = json!(uid);
@@ -430,9 +445,9 @@ fn overlap(story: &mut Story) {
 }
 
 fn same_pods(story: &mut Story) {
-    let (pods, texts) = (story.fact("C7", "pods_before").clone(), story.fact("C7", "written").clone());
-    *story.fact("C7", "pods_up") = pods;
-    *story.fact("C7", "found") = texts;
+    let (pods, texts) = (story.fact(&facts::PODS_BEFORE_DOWN).clone(), story.fact(&facts::WRITTEN).clone());
+    *story.fact(&facts::PODS_UP) = pods;
+    *story.fact(&facts::FOUND) = texts;
 }
 
 /// A claim as it was recorded first.

@@ -1,6 +1,7 @@
 //! Falsehoods about a dead node: C9.
 
 use seatrial::event::{Change, Event};
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::bends::{is_added, is_gone, told};
@@ -11,14 +12,14 @@ pub static LIES: &[Lie] = &[
     of_set(
         "node ran on",
         "C9",
-        |s| s.fact("C9", "power_waiting")["power"] = json!("running"),
+        |s| s.fact(&facts::POWER_WAITING)["power"] = json!("running"),
         FAILED,
         "was running",
     ),
     of_set(
         "node ran when the pod moved",
         "C9",
-        |s| s.fact("C9", "power_moved")["power"] = json!("running"),
+        |s| s.fact(&facts::POWER_MOVED)["power"] = json!("running"),
         FAILED,
         "power_moved: the container of",
     ),
@@ -84,7 +85,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "not evicted",
         "C9",
-        |s| s.fact("C9", "pod_waiting")["metadata"]["deletionTimestamp"] = Value::Null,
+        |s| s.fact(&facts::POD_WAITING)["metadata"]["deletionTimestamp"] = Value::Null,
         FAILED,
         "terminates before the declaration",
     ),
@@ -93,7 +94,7 @@ pub static LIES: &[Lie] = &[
         "C9",
         |s| {
             s.gone_early();
-            *s.fact("C9", "pod_waiting") = Value::Null;
+            *s.fact(&facts::POD_WAITING) = Value::Null;
         },
         FAILED,
         "solo-0 was gone before the declaration: true",
@@ -158,8 +159,8 @@ pub static LIES: &[Lie] = &[
         "nothing else was replaced",
         "C9",
         |s| {
-            let pod = s.fact("C9", "other_before").clone();
-            *s.fact("C9", "other_after") = pod;
+            let pod = s.fact(&facts::OTHER_BEFORE).clone();
+            *s.fact(&facts::OTHER_AFTER) = pod;
         },
         FAILED,
         "meanwhile the Deployment's",
@@ -169,8 +170,8 @@ pub static LIES: &[Lie] = &[
         "moved to the same node",
         "C9",
         |s| {
-            let home = s.fact("C9", "pod_before")["spec"]["nodeName"].clone();
-            s.fact("C9", "pod_after")["spec"]["nodeName"] = home;
+            let home = s.fact(&facts::POD_BEFORE)["spec"]["nodeName"].clone();
+            s.fact(&facts::POD_AFTER)["spec"]["nodeName"] = home;
         },
         FAILED,
         "with a new UID, it was on",
@@ -179,8 +180,8 @@ pub static LIES: &[Lie] = &[
         "same pod",
         "C9",
         |s| {
-            let uid = uid_of(s.fact("C9", "pod_before"));
-            s.fact("C9", "pod_after")["metadata"]["uid"] = json!(uid);
+            let uid = uid_of(s.fact(&facts::POD_BEFORE));
+            s.fact(&facts::POD_AFTER)["metadata"]["uid"] = json!(uid);
         },
         FAILED,
         "is ready on",
@@ -192,11 +193,11 @@ pub static LIES: &[Lie] = &[
         FAILED,
         "was still there when",
     ),
-    of_set("too late", "C9", |s| *s.fact("C9", "budget") = json!(1.0), FAILED, "s of 1.0 s"),
+    of_set("too late", "C9", |s| *s.fact(&facts::MOVE_BUDGET) = json!(1.0), FAILED, "s of 1.0 s"),
     of_set(
         "moved back",
         "C9",
-        |s| s.fact("C9", "pod_returned")["metadata"]["uid"] = json!("other"),
+        |s| s.fact(&facts::POD_RETURNED)["metadata"]["uid"] = json!("other"),
         FAILED,
         "is still UID other",
     ),
@@ -257,14 +258,14 @@ fn fault(story: &mut Story, bend: impl Fn(&mut Event)) {
 
 /// A pod of the same name runs elsewhere while the old one is still there.
 fn second_copy(story: &mut Story) {
-    let mut pod = story.fact("C9", "pod_after").clone();
+    let mut pod = story.fact(&facts::POD_AFTER).clone();
     (pod["kind"], pod["metadata"]["uid"]) = (json!("Pod"), json!("copy"));
     let at = story.mark("declare");
     story.insert(at, told(Change::Added, pod));
 }
 
 fn third(story: &mut Story) {
-    let mut pod = story.fact("C9", "pod_after").clone();
+    let mut pod = story.fact(&facts::POD_AFTER).clone();
     (pod["kind"], pod["metadata"]["uid"]) = (json!("Pod"), json!("third"));
     story.insert_after("return", told(Change::Added, pod));
 }

@@ -1,11 +1,13 @@
 //! Falsehoods about order: C1, C5, C6, C8, C10.
 
 use seatrial::event::{Change, Event, Record};
+use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;
 use super::bends::{is_added, is_any, is_ending, is_gone, is_ready, told};
 use crate::lies::{FAILED, Lie, OPEN, of_set};
+use crate::story::is_of;
 
 pub static LIES: &[Lie] = &[
     of_set(
@@ -54,21 +56,21 @@ pub static LIES: &[Lie] = &[
     of_set(
         "all at once",
         "C1",
-        |s| s.fact("C1", "set")["spec"]["podManagementPolicy"] = json!("Parallel"),
+        |s| s.fact(&facts::SET)["spec"]["podManagementPolicy"] = json!("Parallel"),
         FAILED,
         "Parallel",
     ),
     of_set(
         "status of before",
         "C1",
-        |s| s.fact("C1", "set")["metadata"]["generation"] = json!(9),
+        |s| s.fact(&facts::SET)["metadata"]["generation"] = json!(9),
         FAILED,
         "generation 9, observed 1",
     ),
     of_set(
         "pod not ready",
         "C1",
-        |s| s.fact("C1", "pods")[2]["status"]["conditions"][0]["status"] = json!("False"),
+        |s| s.fact(&facts::PODS)[2]["status"]["conditions"][0]["status"] = json!("False"),
         FAILED,
         "web-2 is ready: false",
     ),
@@ -107,14 +109,14 @@ pub static LIES: &[Lie] = &[
     of_set(
         "survivor restarted",
         "C5",
-        |s| s.fact("C5", "pods")[0]["status"]["containerStatuses"][0]["restartCount"] = json!(1),
+        |s| s.fact(&facts::PODS_DOWN)[0]["status"]["containerStatuses"][0]["restartCount"] = json!(1),
         FAILED,
         "restarts 0 -> 1",
     ),
     of_set(
         "survivor replaced",
         "C5",
-        |s| s.fact("C5", "pods")[0]["metadata"]["uid"] = json!("other"),
+        |s| s.fact(&facts::PODS_DOWN)[0]["metadata"]["uid"] = json!("other"),
         FAILED,
         "is gone",
     ),
@@ -130,7 +132,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "only one went",
         "C5",
-        |s| drop(s.fact("C5", "pods_before").as_array_mut().unwrap().pop()),
+        |s| drop(s.fact(&facts::PODS_BEFORE_DOWN).as_array_mut().unwrap().pop()),
         FAILED,
         "1 were too many",
     ),
@@ -210,7 +212,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "higher ordinal unready",
         "C6",
-        |s| s.fact("C6", "unready")["metadata"]["name"] = json!("web-2"),
+        |s| s.fact(&facts::UNREADY)["metadata"]["name"] = json!("web-2"),
         FAILED,
         "web-2 unready is one that would stay: false",
     ),
@@ -240,14 +242,14 @@ pub static LIES: &[Lie] = &[
     of_set(
         "said another",
         "C8",
-        |s| s.fact("C8", "prediction")["goes"] = json!(["web-2", "web-0"]),
+        |s| s.fact(&facts::PREDICTION)["goes"] = json!(["web-2", "web-0"]),
         FAILED,
         "predicted web-0 and web-2",
     ),
     of_set(
         "said in another order",
         "C8",
-        |s| s.fact("C8", "prediction")["goes"] = json!(["web-1", "web-2"]),
+        |s| s.fact(&facts::PREDICTION)["goes"] = json!(["web-1", "web-2"]),
         FAILED,
         "order of deletion",
     ),
@@ -255,7 +257,7 @@ pub static LIES: &[Lie] = &[
         "said nothing",
         "C8",
         |s| {
-            let p = s.fact("C8", "prediction");
+            let p = s.fact(&facts::PREDICTION);
             p["goes"] = json!([]);
         },
         FAILED,
@@ -264,7 +266,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "another stayed",
         "C8",
-        |s| s.fact("C8", "pods")[0]["metadata"]["uid"] = json!("other"),
+        |s| s.fact(&facts::PODS_DOWN)[0]["metadata"]["uid"] = json!("other"),
         FAILED,
         "none stayed by UID",
     ),
@@ -272,8 +274,8 @@ pub static LIES: &[Lie] = &[
         "deployment lost none",
         "C8",
         |s| {
-            let all = s.fact("C8", "deployment_pods_before").clone();
-            *s.fact("C8", "deployment_pods") = all;
+            let all = s.fact(&facts::DEPLOYMENT_PODS_BEFORE).clone();
+            *s.fact(&facts::DEPLOYMENT_PODS) = all;
         },
         FAILED,
         "the Deployment's",
@@ -309,23 +311,21 @@ pub static LIES: &[Lie] = &[
     of_set(
         "lower pod new",
         "C10",
-        |s| {
-            s.fact("C10", "pods_held")[1]["metadata"]["labels"]["controller-revision-hash"] = json!("web-new")
-        },
+        |s| s.fact(&facts::PODS_HELD)[1]["metadata"]["labels"]["controller-revision-hash"] = json!("web-new"),
         FAILED,
         "web-1 is of web-new",
     ),
     of_set(
         "lower pod replaced",
         "C10",
-        |s| s.fact("C10", "pods_held")[0]["metadata"]["uid"] = json!("other"),
+        |s| s.fact(&facts::PODS_HELD)[0]["metadata"]["uid"] = json!("other"),
         FAILED,
         "kept by UID: false",
     ),
     of_set(
         "partition never set",
         "C10",
-        |s| s.fact("C10", "set_held")["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(0),
+        |s| s.fact(&facts::SET_HELD)["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(0),
         FAILED,
         "the set's partition is 0",
     ),
@@ -333,8 +333,8 @@ pub static LIES: &[Lie] = &[
         "same image",
         "C10",
         |s| {
-            let old = s.fact("C10", "images")["old"].clone();
-            s.fact("C10", "pods")[1]["spec"]["containers"][0]["image"] = old["reference"].clone();
+            let old = s.fact(&facts::IMAGES)["old"].clone();
+            s.fact(&facts::PODS_UPDATED)[1]["spec"]["containers"][0]["image"] = old["reference"].clone();
         },
         FAILED,
         "web-1 (UID",
@@ -343,8 +343,8 @@ pub static LIES: &[Lie] = &[
         "same revision",
         "C10",
         |s| {
-            let old = s.fact("C10", "set_before")["status"]["currentRevision"].clone();
-            s.fact("C10", "set")["status"]["updateRevision"] = old;
+            let old = s.fact(&facts::SET_BEFORE_UPDATE)["status"]["currentRevision"].clone();
+            s.fact(&facts::SET_UPDATED)["status"]["updateRevision"] = old;
         },
         FAILED,
         "asked for",
@@ -353,8 +353,8 @@ pub static LIES: &[Lie] = &[
         "the revision of before",
         "C10",
         |s| {
-            let new = s.fact("C10", "set")["status"]["updateRevision"].clone();
-            s.fact("C10", "set_before")["status"]["currentRevision"] = new;
+            let new = s.fact(&facts::SET_UPDATED)["status"]["updateRevision"].clone();
+            s.fact(&facts::SET_BEFORE_UPDATE)["status"]["currentRevision"] = new;
         },
         FAILED,
         "asked for",
@@ -362,7 +362,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "revision not kept",
         "C10",
-        |s| drop(s.fact("C10", "revisions").as_array_mut().unwrap().pop()),
+        |s| drop(s.fact(&facts::REVISIONS).as_array_mut().unwrap().pop()),
         FAILED,
         "is number 0",
     ),
@@ -370,7 +370,7 @@ pub static LIES: &[Lie] = &[
         "revisions of one number",
         "C10",
         |s| {
-            for r in s.fact("C10", "revisions").as_array_mut().unwrap() {
+            for r in s.fact(&facts::REVISIONS).as_array_mut().unwrap() {
                 r["revision"] = json!(1);
             }
         },
@@ -381,8 +381,8 @@ pub static LIES: &[Lie] = &[
         "one not replaced",
         "C10",
         |s| {
-            let old = s.fact("C10", "pods_before")[0].clone();
-            s.fact("C10", "pods")[0] = old;
+            let old = s.fact(&facts::PODS_BEFORE_UPDATE)[0].clone();
+            s.fact(&facts::PODS_UPDATED)[0] = old;
         },
         FAILED,
         "web-0 (UID",
@@ -390,7 +390,7 @@ pub static LIES: &[Lie] = &[
     of_set(
         "nothing to hold",
         "C10",
-        |s| *s.fact("C10", "partition") = json!(0),
+        |s| *s.fact(&facts::PARTITION) = json!(0),
         FAILED,
         "the set's partition is 2, of 0",
     ),
@@ -407,10 +407,7 @@ pub static LIES: &[Lie] = &[
 impl Story {
     /// Where the prediction was recorded.
     fn said(&self) -> usize {
-        self.0
-            .iter()
-            .position(|r| matches!(&r.event, Event::Observed { what, .. } if what == "prediction"))
-            .unwrap()
+        self.0.iter().position(|r| is_of(&r.event, &facts::PREDICTION)).unwrap()
     }
 }
 
@@ -424,7 +421,7 @@ fn skipped(story: &mut Story) {
             object["metadata"]["name"] = json!("web-3");
         }
     }
-    story.fact("C1", "pods")[1]["metadata"]["name"] = json!("web-3");
+    story.fact(&facts::PODS)[1]["metadata"]["name"] = json!("web-3");
 }
 
 fn two_of_one(story: &mut Story) {

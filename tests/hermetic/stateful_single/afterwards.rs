@@ -2,6 +2,7 @@
 
 use seatrial::event::{Change, Event, Outcome, Record, Server};
 use seatrial::judge::Conclusion;
+use seatrial::judge::stateful_single::facts;
 use serde_json::json;
 
 use super::told;
@@ -301,8 +302,8 @@ fn b11_knows_how_large_the_files_were_while_the_server_ran() {
 #[test]
 fn a_gap_in_a_watch_does_not_open_what_b11_observed() {
     let mut records = passing::history("B11");
-    for name in ["volume_kept", "volume_released"] {
-        fact(&mut records, "B11", name).1["metadata"]["uid"] = json!("another");
+    for of in [&facts::VOLUME_KEPT, &facts::VOLUME_RELEASED] {
+        fact(&mut records, of).1["metadata"]["uid"] = json!("another");
     }
     comes_out(&records, "B11", Conclusion::Failed);
     let is = |r: &Record| matches!(&r.event, Event::Marked { mark } if mark == "deployment-deletion");

@@ -2,11 +2,12 @@
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
+use seatrial::judge::stateful_single::facts;
 use serde_json::{Value, json};
 
 use super::told;
 use crate::passing;
-use crate::story::changed;
+use crate::story::{changed, last};
 use crate::upgrade::comes_out;
 
 /// The story of a claim, with an object seen just before the first record that is asked for.
@@ -33,12 +34,7 @@ fn a_replacement_that_was_there_before_the_fault_is_none_of_the_fault() {
 /// Somebody deleted the old pod: its node's loss is not why it ends.
 #[test]
 fn a_pod_that_ended_before_the_fault_was_not_evicted_because_of_it() {
-    let records = passing::history("B8");
-    let before = records.iter().rev().find_map(|r| match &r.event {
-        Event::Observed { claim, what, value } if claim == "B8" && what == "pod_before" => Some(value),
-        _ => None,
-    });
-    let mut pod = before.unwrap().clone();
+    let mut pod = last(&mut passing::history("B8"), &facts::THIRD_POD).clone();
     pod["kind"] = json!("Pod");
     pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     comes_out(&seen_before("B8", is_fault, pod), "B8", Inconclusive);

@@ -3,6 +3,7 @@
 use rstest::rstest;
 use seatrial::event::{Change, Event, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
+use seatrial::judge::stateful_single::facts;
 use serde_json::{Value, json};
 
 use super::told;
@@ -22,7 +23,7 @@ use crate::story::{Story, says};
 #[case::ended_afterwards("B7", ended_afterwards, Failed, "watch: the old pod had ended 0.000 s before")]
 #[case::another_app("B7", another_app, Passed, "at most 1 MySQL containers ran at the same time: mysql-2")]
 #[case::pod_not_gone("B11", pod_not_gone, Inconclusive, "the end of mysql-5 was not recorded")]
-#[case::volume_ending("B11", |s: &mut Story| s.bend_at("B11", "volume_released", "/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")), Failed, "mysql-pv-volume-x1 was deleted")]
+#[case::volume_ending("B11", |s: &mut Story| s.bend_at(&facts::VOLUME_RELEASED, "/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")), Failed, "mysql-pv-volume-x1 was deleted")]
 #[case::volume_deleted("B11", |s: &mut Story| volume(s, "claim-deletion", Change::Deleted, "pv-uid", "Released"), Failed, "mysql-pv-volume-x1 was deleted")]
 #[case::other_volume_deleted("B11", |s: &mut Story| volume(s, "claim-deletion", Change::Deleted, "other", "Released"), Passed, "mysql-pv-volume-x1 was not deleted")]
 #[case::other_volume_released("B11", |s: &mut Story| volume(s, "deployment-deletion", Change::Modified, "other", "Released"), Passed, "mysql-pv-volume-x1 was Bound meanwhile, never")]
@@ -30,8 +31,8 @@ use crate::story::{Story, says};
 #[case::volume_gone_meanwhile("B11", |s: &mut Story| volume(s, "deployment-deletion", Change::Deleted, "pv-uid", "Bound"), Failed, "mysql-pv-volume-x1 was Bound meanwhile, Bound")]
 #[case::affinity_operator("B12", |s: &mut Story| affinity(s, "operator", "NotIn"), Failed, "is for w1 alone")]
 #[case::affinity_key("B12", |s: &mut Story| affinity(s, "key", "topology.kubernetes.io/zone"), Failed, "is for w1 alone")]
-#[case::scheduled("B12", |s: &mut Story| s.bend_at("B12", "pod_pending", "/status/conditions/0/status", json!("True")), Failed, "condition PodScheduled of mysql-7 is True")]
-#[case::other_reason("B12", |s: &mut Story| s.bend_at("B12", "pod_pending", "/status/conditions/0/reason", json!("SchedulingGated")), Failed, "mysql-7 is False, SchedulingGated")]
+#[case::scheduled("B12", |s: &mut Story| s.bend_at(&facts::POD_PENDING, "/status/conditions/0/status", json!("True")), Failed, "condition PodScheduled of mysql-7 is True")]
+#[case::other_reason("B12", |s: &mut Story| s.bend_at(&facts::POD_PENDING, "/status/conditions/0/reason", json!("SchedulingGated")), Failed, "mysql-7 is False, SchedulingGated")]
 #[case::event_of_other_reason("B12", |s: &mut Story| scheduling(s, "/reason", "Scheduled"), Failed, "no FailedScheduling event of mysql-7")]
 #[case::event_of_other_pod("B12", |s: &mut Story| scheduling(s, "/involvedObject/uid", "pod-uid-6"), Failed, "no FailedScheduling event of mysql-7")]
 #[case::event_of_other_cause("B12", |s: &mut Story| scheduling(s, "/message", "Insufficient memory"), Failed, "no FailedScheduling event of mysql-7")]
@@ -145,7 +146,7 @@ fn volume(story: &mut Story, mark: &str, change: Change, uid: &str, phase: &str)
 
 fn affinity(story: &mut Story, field: &str, to: &str) {
     let pointer = format!("/spec/nodeAffinity/required/nodeSelectorTerms/0/matchExpressions/0/{field}");
-    story.bend_at("B12", "volume", &pointer, json!(to));
+    story.bend_at(&facts::PINNED_VOLUME, &pointer, json!(to));
 }
 
 fn scheduling(story: &mut Story, pointer: &str, to: &str) {

@@ -2,9 +2,11 @@
 
 use rstest::rstest;
 use seatrial::event::Event;
-use seatrial::judge::Conclusion;
 use seatrial::judge::stateful_single::CLAIMS;
+use seatrial::judge::stateful_single::facts;
+use seatrial::judge::{self, Conclusion};
 
+use crate::passing::undecided_without_a_fact;
 use crate::story::Story;
 
 mod afterwards;
@@ -43,7 +45,7 @@ fn a_server_that_answers_long_after_its_pod_is_ready_has_a_budget_of_its_own() {
     let mut story = told::story();
     story.later("replacement-answers", 60.0);
     assert_eq!(story.judge("B8").conclusion(), Conclusion::Failed);
-    story.fact("B8", "budget")["answers"] = 150.0.into();
+    story.fact(&facts::OUTAGE_BUDGET)["answers"] = 150.0.into();
     let finding = story.judge("B8");
     assert_eq!(finding.conclusion(), Conclusion::Passed, "{:#?}", finding.details());
     story.later("replacement-answers", 90.0);
@@ -54,30 +56,7 @@ fn a_server_that_answers_long_after_its_pod_is_ready_has_a_budget_of_its_own() {
 fn without_any_one_fact_no_claim_passes(
     #[values("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12")] id: &str,
 ) {
-    let story = told::story();
-    let facts: Vec<String> = story.records.iter().filter_map(|r| fact_of(&r.event, id)).collect();
-    // `nodes` and the old server are observed for several claims alike, and not each reads them.
-    let unread: &[&str] = match id {
-        "B2" => &["nodes", "server"],
-        "B3" => &["server"],
-        "B7" => &["server_before", "server_after"],
-        "B8" => &["nodes", "server_before"],
-        _ => &[],
-    };
-    for fact in facts.iter().filter(|f| !unread.contains(&f.as_str())) {
-        let mut story = story.clone();
-        story.forget(|e| fact_of(e, id).as_ref() == Some(fact));
-        let conclusion = story.judge(id).conclusion();
-        assert_eq!(conclusion, Conclusion::Inconclusive, "{id} without {fact}");
-    }
-    assert!(!facts.is_empty());
-}
-
-fn fact_of(event: &Event, id: &str) -> Option<String> {
-    match event {
-        Event::Observed { claim, what, .. } if claim == id => Some(what.clone()),
-        _ => None,
-    }
+    undecided_without_a_fact(judge::claim(id).unwrap(), &told::story().records, 2);
 }
 
 #[rstest]

@@ -1,6 +1,7 @@
 //! The story as it should go, in few words: `w1` holds the files, `w2` takes over, `cp` never does.
 
 use seatrial::event::{Change, Event, Outcome, Server};
+use seatrial::judge::stateful_single::facts;
 use serde_json::{Value, json};
 
 use crate::story::Story;
@@ -119,13 +120,6 @@ impl Story {
         self.listed(listing, "w1", power, w1, uuid(w1, "uuid-a"));
         self.listed(listing, "w2", "running", w2, uuid(w2, "uuid-b"));
     }
-
-    fn both(&mut self, id: &str, old: (&Value, &Server), new: (&Value, &Server)) {
-        self.observe(id, "pod_before", old.0);
-        self.observe(id, "server_before", old.1);
-        self.observe(id, "pod_after", new.0);
-        self.observe(id, "server_after", new.1);
-    }
 }
 
 pub fn story() -> Story {
@@ -143,16 +137,13 @@ fn beginning(s: &mut Story) {
     let (first, server) = (pod(1, "w1", "h1", "Running"), server("a", 1, "w1"));
     s.list("before", "running", &[], &[]);
     s.changed(Change::Added, &first);
-    s.observe("B1", "volume", volume());
-    s.observe("B1", "claim", claim());
-    s.observe("B2", "claim", claim());
-    s.observe("B2", "deployment", deployment());
+    s.observe(&facts::VOLUME, volume());
+    s.observe(&facts::CLAIM, claim());
+    s.observe(&facts::DEPLOYMENT, deployment());
     s.list("serving", "running", FILES, &[]);
-    for id in ["B2", "B3", "B4", "B5"] {
-        s.observe(id, "nodes", NODES);
-        s.observe(id, "pod", &first);
-        s.observe(id, "server", &server);
-    }
+    s.observe(&facts::NODES, NODES);
+    s.observe(&facts::FIRST_POD, &first);
+    s.observe(&facts::FIRST_SERVER, &server);
     s.wrote(1, Outcome::Acknowledged, &server, "");
     s.wrote(2, Outcome::Acknowledged, &server, "");
     s.read("database", &server, Some(&[1, 2]));
@@ -171,7 +162,8 @@ fn replacements(s: &mut Story) {
     s.changed(Change::Modified, &pods[1]);
     s.wrote(6, Outcome::Acknowledged, &servers[1], "");
     s.read("replaced", &servers[1], Some(&[1, 2, 3, 4, 6]));
-    s.both("B6", (&pods[0], &servers[0]), (&pods[1], &servers[1]));
+    s.observe(&facts::SECOND_POD, &pods[1]);
+    s.observe(&facts::SECOND_SERVER, &servers[1]);
 
     s.marked("template-change");
     s.changed(Change::Modified, &terminating(pods[1].clone()));
@@ -181,8 +173,9 @@ fn replacements(s: &mut Story) {
     s.changed(Change::Deleted, &terminating(pod(2, "w1", "h1", "Succeeded")));
     s.wrote(7, Outcome::Acknowledged, &servers[2], "");
     s.marked("template-changed");
-    s.observe("B7", "deployment", deployment());
-    s.both("B7", (&pods[1], &servers[1]), (&pods[2], &servers[2]));
+    s.observe(&facts::DEPLOYMENT_CHANGED, deployment());
+    s.observe(&facts::THIRD_POD, &pods[2]);
+    s.observe(&facts::THIRD_SERVER, &servers[2]);
 }
 
 fn outage(s: &mut Story) {
@@ -191,7 +184,7 @@ fn outage(s: &mut Story) {
     let fault = || ("f1".to_owned(), "stop".to_owned(), "w1".to_owned());
     s.list("before-fault", "running", WITH_QA, &[]);
     let budget = json!({ "unknown": 26.0, "deletion": 32.0, "ready": 61.0, "arithmetic": [] });
-    s.observe("B8", "budget", budget);
+    s.observe(&facts::OUTAGE_BUDGET, budget);
     let at = s.seconds;
     let (id, name, on) = fault();
     s.say(Event::FaultIntended { id, fault: name, node: on });
@@ -213,25 +206,23 @@ fn outage(s: &mut Story) {
     s.seconds = at + 25.0;
     s.wrote(10, Outcome::Refused, &new.1, "Unknown database 'qa'");
     s.marked("replacement-answers");
-    s.observe("B9", "databases", ["mysql", "sys"]);
+    s.observe(&facts::DATABASES, ["mysql", "sys"]);
     s.read("elsewhere", &new.1, None);
     s.list("while-stopped", "exited", WITH_QA, FILES);
     let on_disk = json!({
         "node": "w1", "power": "exited", "rows": 6, "found": [1, 2, 3, 6, 7, 8], "files": ["qa/ledger.ibd"],
     });
-    s.observe("B9", "rows_on_disk", on_disk);
-    s.observe("B8", "old_pod", terminating(old.0.clone()));
+    s.observe(&facts::ROWS_ON_DISK, on_disk);
+    s.observe(&facts::OLD_POD, terminating(old.0.clone()));
     s.marked("outage-over");
-    for id in ["B8", "B9"] {
-        s.observe(id, "nodes", NODES);
-        s.both(id, (&old.0, &old.1), (&new.0, &new.1));
-    }
+    s.observe(&facts::REPLACEMENT_POD, &new.0);
+    s.observe(&facts::REPLACEMENT_SERVER, &new.1);
 }
 
 fn returning(s: &mut Story) {
     let old = (pod(3, "w1", "h2", "Running"), server("a", 3, "w1"));
     let again = (pod(5, "w1", "h2", "Running"), server("a", 5, "w1"));
-    s.observe("B10", "budget", 93.0);
+    s.observe(&facts::RETURN_BUDGET, 93.0);
     let at = s.seconds;
     s.marked("return");
     s.seconds = at + 1.0;
@@ -245,29 +236,29 @@ fn returning(s: &mut Story) {
     s.changed(Change::Added, &again.0);
     s.wrote(11, Outcome::Acknowledged, &again.1, "");
     s.read("returned", &again.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11]));
-    s.observe("B10", "nodes", NODES);
-    s.both("B10", (&old.0, &old.1), (&again.0, &again.1));
+    s.observe(&facts::RETURNED_POD, &again.0);
+    s.observe(&facts::RETURNED_SERVER, &again.1);
 }
 
 fn releasing(s: &mut Story) {
     let (last, server) = (pod(5, "w1", "h2", "Running"), server("a", 5, "w1"));
-    s.observe("B11", "nodes", NODES);
-    s.observe("B11", "pod", &last);
-    s.observe("B11", "server", &server);
-    s.observe("B11", "claim_before", claim());
-    s.observe("B11", "volume_before", volume());
+    s.observe(&facts::NODES, NODES);
+    s.observe(&facts::LAST_POD, &last);
+    s.observe(&facts::LAST_SERVER, &server);
+    s.observe(&facts::CLAIM_BEFORE, claim());
+    s.observe(&facts::VOLUME_BEFORE, volume());
     s.marked("deployment-deletion");
     s.changed(Change::Deleted, &deployment());
     s.changed(Change::Deleted, &terminating(pod(5, "w1", "h2", "Succeeded")));
     s.list("deployment-gone", "running", RETURNED, FILES);
-    s.observe("B11", "claim_kept", claim());
-    s.observe("B11", "volume_kept", volume());
+    s.observe(&facts::CLAIM_KEPT, claim());
+    s.observe(&facts::VOLUME_KEPT, volume());
     s.marked("claim-deletion");
     s.changed(Change::Deleted, &claim());
     let mut released = volume();
     released["status"]["phase"] = json!("Released");
     s.changed(Change::Modified, &released);
-    s.observe("B11", "volume_released", &released);
+    s.observe(&facts::VOLUME_RELEASED, &released);
     s.list("claim-gone", "running", RETURNED, FILES);
     s.marked("claim-gone");
 }
@@ -284,13 +275,16 @@ fn pinned(s: &mut Story) {
     volume["spec"]["nodeAffinity"] = json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": [
         { "key": "kubernetes.io/hostname", "operator": "In", "values": ["w1"] },
     ] }] } });
-    s.observe("B12", "volume", volume);
+    s.observe(&facts::PINNED_VOLUME, volume);
     s.changed(Change::Added, &before.0);
     s.wrote(12, Outcome::Acknowledged, &before.1, "");
     s.looked(&before.1, (1, 12, 9));
     s.read("pinned", &before.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11, 12]));
     s.list("pinned", "running", RETURNED, &[]);
-    s.observe("B12", "budget", json!({ "unknown": 26.0, "deletion": 32.0, "ready": 61.0, "arithmetic": [] }));
+    s.observe(
+        &facts::PINNED_BUDGET,
+        json!({ "unknown": 26.0, "deletion": 32.0, "ready": 61.0, "arithmetic": [] }),
+    );
     let at = s.seconds;
     let fault = || ("f2".to_owned(), "stop".to_owned(), "w1".to_owned());
     let (id, name, on) = fault();
@@ -316,7 +310,7 @@ fn pinned(s: &mut Story) {
     );
     s.list("pinned-stopped", "exited", WITH_QA, &[]);
     s.seconds = at + 30.0;
-    s.observe("B12", "pod_pending", &pending);
+    s.observe(&facts::POD_PENDING, &pending);
     s.marked("pinned-return");
     let (id, fault, node) = fault();
     s.say(Event::FaultHealed { id, fault, node, proof: json!({ "power": "running" }) });
@@ -325,6 +319,8 @@ fn pinned(s: &mut Story) {
     s.wrote(14, Outcome::Acknowledged, &after.1, "");
     s.looked(&after.1, (1, 14, 10));
     s.read("pinned-returned", &after.1, Some(&[1, 2, 3, 4, 6, 7, 8, 11, 12, 14]));
-    s.observe("B12", "nodes", NODES);
-    s.both("B12", (&before.0, &before.1), (&after.0, &after.1));
+    s.observe(&facts::PINNED_POD, &before.0);
+    s.observe(&facts::PINNED_SERVER, &before.1);
+    s.observe(&facts::PINNED_POD_RETURNED, &after.0);
+    s.observe(&facts::PINNED_SERVER_RETURNED, &after.1);
 }

@@ -1,6 +1,7 @@
 //! D2 and D3: who was to ask and to be drained, and who did.
 
 use seatrial::judge::Conclusion;
+use seatrial::judge::upgrade::facts;
 use serde_json::json;
 
 use super::{began, comes_out, refused_at, told};
@@ -14,7 +15,7 @@ fn story() -> Story {
 #[test]
 fn nobody_who_asked_is_no_pass_of_d2() {
     let mut story = story();
-    *story.fact("D2", "probes") = json!([]);
+    *story.fact(&facts::PROBES) = json!([]);
     comes_out(&story.records, "D2", Conclusion::Inconclusive);
 }
 
@@ -22,7 +23,7 @@ fn nobody_who_asked_is_no_pass_of_d2() {
 #[test]
 fn nobody_who_was_drained_is_no_pass_of_d3() {
     let mut story = story();
-    *story.fact("D3", "workers") = json!([]);
+    *story.fact(&facts::WORKERS) = json!([]);
     comes_out(&story.records, "D3", Conclusion::Inconclusive);
 }
 
@@ -35,6 +36,6 @@ fn a_probe_that_asked_counts_for_d2_though_it_is_not_listed() {
         refused_at(&mut story.records, from + 0.05 * f64::from(n), "http");
     }
     comes_out(&story.records, "D2", Conclusion::Failed);
-    *story.fact("D2", "probes") = json!(["ledger"]);
+    *story.fact(&facts::PROBES) = json!(["ledger"]);
     comes_out(&story.records, "D2", Conclusion::Failed);
 }

@@ -3,6 +3,7 @@
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
 use seatrial::judge::upgrade::STRETCH_END;
+use seatrial::judge::upgrade::facts;
 use serde_json::json;
 
 use super::{comes_out, drain_of_w2, pod_at, put, second, told};
@@ -81,7 +82,7 @@ fn a_gap_in_the_events_while_the_pod_waits_leaves_d4_open() {
 #[test]
 fn a_gap_in_a_watch_does_not_open_what_d4_observed() {
     let mut records = told();
-    fact(&mut records, "D4", "mysql_after").1["spec"]["nodeName"] = json!("w1");
+    fact(&mut records, &facts::MYSQL_AFTER).1["spec"]["nodeName"] = json!("w1");
     comes_out(&records, "D4", Failed);
     let is = |r: &&Record| matches!(&r.event, Event::UpgradeStepStarted(s) if s.step == "drain" && s.node.as_deref() == Some("cp"));
     let at = second(records.iter().find(is).unwrap());

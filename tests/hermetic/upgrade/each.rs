@@ -4,12 +4,12 @@ use rstest::rstest;
 use seatrial::event::EndedStep;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
-use seatrial::judge::upgrade::TRAP_BEFORE;
+use seatrial::judge::upgrade::{TRAP_BEFORE, facts};
 use serde_json::{Value, json};
 
 use super::story::{Story, Wrong, told};
 use super::v;
-use crate::story::says;
+use crate::story::{Named, last, says};
 
 #[rstest]
 #[case::done_twice("D1", done_twice, Failed, "`kubelet w2` was not planned there")]
@@ -41,9 +41,9 @@ use crate::story::says;
 #[case::left_a_moment_later("D3", |s: &mut Story| leaves(s, 1.5), Passed, "the drain moved web-1 and set-0 away from w1")]
 #[case::left_long_after("D3", |s: &mut Story| leaves(s, 10.0), Failed, "web-1 stayed on w1")]
 #[case::down_afterwards("D3", down_afterwards, Passed, "fewest pods ready 1, at least 1 must be")]
-#[case::not_spread("D3", |s: &mut Story| drop(fact(s, "spread").as_array_mut().unwrap().pop()), Failed, "on w2 again: none")]
-#[case::spread_and_not_ready("D3", |s: &mut Story| fact(s, "spread")[1]["status"] = json!({}), Failed, "on w2 again: none")]
-#[case::forbidden_by_another("D3", |s: &mut Story| *fact(s, "forbidding") = json!("n/other"), Failed, "the drain that n/other forbade stopped with")]
+#[case::not_spread("D3", |s: &mut Story| drop(fact(s, &facts::SPREAD).as_array_mut().unwrap().pop()), Failed, "on w2 again: none")]
+#[case::spread_and_not_ready("D3", |s: &mut Story| fact(s, &facts::SPREAD)[1]["status"] = json!({}), Failed, "on w2 again: none")]
+#[case::forbidden_by_another("D3", |s: &mut Story| *fact(s, &facts::FORBIDDING) = json!("n/other"), Failed, "the drain that n/other forbade stopped with")]
 #[case::forbidden_by_a_longer_name("D3", |s: &mut Story| drain_said(s, "pod n/held-1 was not evicted: PodDisruptionBudget n/held-2 has 1 healthy pods of 1"), Failed, "the drain that n/held forbade stopped with")]
 #[case::forbidden_for_no_pod("D3", |s: &mut Story| drain_said(s, "not evicted: PodDisruptionBudget n/held has 1 healthy pods of 1"), Failed, "the drain that n/held forbade stopped with")]
 #[case::forbidden_by_nobody("D3", |s: &mut Story| drain_said(s, "pod n/held-1 was not evicted from w1 within 15 s: no answer"), Inconclusive, "no drain was forbidden by n/held: one stopped with")]
@@ -55,17 +55,17 @@ use crate::story::says;
 )]
 #[case::one_more_of_the_set("D4", |s: &mut Story| set_after(s, true), Failed, "gone none, new set-9")]
 #[case::one_less_of_the_set("D4", |s: &mut Story| set_after(s, false), Failed, "gone set-1, new none")]
-#[case::claim_not_seen_before("D4", |s: &mut Story| drop(fact(s, "claims_before").as_array_mut().unwrap().remove(0)), Inconclusive, "the claim of set-0 was not observed")]
-#[case::database_not_ready("D4", |s: &mut Story| fact(s, "mysql_after")["status"] = json!({}), Failed, "pod mysql-2 serves on w2")]
-#[case::database_is_the_same_pod("D4", |s: &mut Story| fact(s, "mysql_after")["metadata"]["uid"] = json!("mysql-1"), Failed, "pod mysql-2 serves on w2")]
-#[case::database_elsewhere("D4", |s: &mut Story| fact(s, "mysql_after")["spec"]["nodeName"] = json!("w1"), Failed, "pod mysql-2 serves on w1")]
+#[case::claim_not_seen_before("D4", |s: &mut Story| drop(fact(s, &facts::CLAIMS_BEFORE).as_array_mut().unwrap().remove(0)), Inconclusive, "the claim of set-0 was not observed")]
+#[case::database_not_ready("D4", |s: &mut Story| fact(s, &facts::MYSQL_AFTER)["status"] = json!({}), Failed, "pod mysql-2 serves on w2")]
+#[case::database_is_the_same_pod("D4", |s: &mut Story| fact(s, &facts::MYSQL_AFTER)["metadata"]["uid"] = json!("mysql-1"), Failed, "pod mysql-2 serves on w2")]
+#[case::database_elsewhere("D4", |s: &mut Story| fact(s, &facts::MYSQL_AFTER)["spec"]["nodeName"] = json!("w1"), Failed, "pod mysql-2 serves on w1")]
 #[case::held_up_by_something_else("D4", |s: &mut Story| held_up(s, "reason", "SchedulingGated"), Failed, "no pod of MySQL was held up")]
 #[case::held_up_for_memory("D4", |s: &mut Story| held_up(s, "message", "Insufficient memory"), Failed, "no pod of MySQL was held up")]
 #[case::event_of_another_pod("D4", |s: &mut Story| scheduling(s, "/involvedObject/uid", "x"), Failed, "no FailedScheduling of MySQL's pod")]
 #[case::event_for_another_reason("D4", |s: &mut Story| scheduling(s, "/reason", "Scheduled"), Failed, "no FailedScheduling of MySQL's pod")]
 #[case::event_of_memory("D4", |s: &mut Story| scheduling(s, "/message", "memory"), Failed, "no FailedScheduling of MySQL's pod")]
 #[case::home_never_drained("D4", |s: &mut Story| never(s, "drain", "w2"), Inconclusive, "no drain of w2 was recorded")]
-#[case::read_from_another_disk("D4", |s: &mut Story| fact(s, "trap_on_disk")["node"] = json!("w1"), Inconclusive, "read from qa/ledger.ibd of w1")]
+#[case::read_from_another_disk("D4", |s: &mut Story| fact(s, &facts::TRAP_ON_DISK)["node"] = json!("w1"), Inconclusive, "read from qa/ledger.ibd of w1")]
 #[case::trap_seeded_elsewhere("D4", trap_seeded, Failed, "/mnt/trap on w1 (running) holds auto.cnf")]
 fn what_is_bent_shows_in_its_line(
     #[case] id: &str,
@@ -118,12 +118,8 @@ fn an_older_pod_of_the_database_is_not_the_one_that_waited() {
 }
 
 /// The last fact of this name.
-fn fact<'s>(story: &'s mut Story, name: &str) -> &'s mut Value {
-    let fact = story.records.iter_mut().rev().find_map(|r| match &mut r.event {
-        Event::Observed { what, value, .. } if what == name => Some(value),
-        _ => None,
-    });
-    fact.expect("a fact")
+fn fact(story: &mut Story, fact: impl Named) -> &mut Value {
+    last(&mut story.records, fact)
 }
 
 fn is_step(event: &Event, name: &str, on: &str) -> bool {
@@ -244,7 +240,7 @@ fn watch_broke_after_the_drain(story: &mut Story) {
 }
 
 fn set_after(story: &mut Story, more: bool) {
-    let pods = fact(story, "set_after").as_array_mut().unwrap();
+    let pods = fact(story, &facts::SET_AFTER).as_array_mut().unwrap();
     if more {
         let mut pod = pods[1].clone();
         (pod["metadata"]["name"], pod["metadata"]["uid"]) = (json!("set-9"), json!("set-9"));

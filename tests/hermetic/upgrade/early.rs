@@ -3,15 +3,16 @@
 use rstest::rstest;
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Inconclusive, Passed};
-use seatrial::judge::upgrade::{AHEAD, SKIPPED};
+use seatrial::judge::upgrade::{AHEAD, SKIPPED, facts};
 
 use super::{comes_out, told};
+use crate::story::is_of;
 
 /// Where what was asked for this reason stands.
 fn refusal(records: &[Record], because: &str) -> usize {
     let is = |r: &Record| {
-        matches!(&r.event, Event::Observed { claim, what, value }
-            if claim == "D1" && what == "refused" && value["because"] == because)
+        matches!(&r.event, Event::Observed { value, .. }
+            if is_of(&r.event, &facts::REFUSED) && value["because"] == because)
     };
     records.iter().position(is).unwrap()
 }

@@ -1,6 +1,7 @@
 //! Part D judged from made-up records: a sound story passes, and each thing that can go wrong turns
 //! its claim.
 
+use seatrial::judge::upgrade::facts;
 use std::collections::BTreeMap;
 
 use seatrial::event::EndedStep;
@@ -49,7 +50,7 @@ fn versions_out_of_order_fail() {
     story.add(Event::UpgradeStepEnded(step));
     story.wrong("D1", "`apply w1` was not planned there");
     let mut story = told(Wrong::default());
-    story.observe("D1", "refused", json!({"asked": "1.34 to 1.36", "answer": null, "because": "skipped"}));
+    story.observe(&facts::REFUSED, json!({"asked": "1.34 to 1.36", "answer": null, "because": "skipped"}));
     story.wrong("D1", "1.34 to 1.36 was answered with: a plan");
 }
 

@@ -1,13 +1,15 @@
 //! D5 over several stories of one cluster: whose verdicts count.
 
 use jiff::SignedDuration;
-use seatrial::event::{Event, Record, Scope};
+use seatrial::event::{Event, Record, SCHEMA, Scope};
 use seatrial::judge::Conclusion::{self, Inconclusive, Passed};
+use seatrial::judge::upgrade::facts;
 use seatrial::judge::{self, Evidence, stateful_set, stateful_single, stateless};
 use seatrial::report::rejudge;
 use serde_json::{Value, json};
 
 use super::{cluster, v};
+use crate::story::{Named, observed};
 
 struct Told(Vec<Record>);
 
@@ -17,7 +19,7 @@ impl Told {
         let at = self.0.len() as u64;
         let seq = self.0.iter().filter(|r| r.writer == writer).count() as u64;
         self.0.push(Record {
-            schema: 1,
+            schema: SCHEMA,
             seq,
             writer,
             at: jiff::Timestamp::UNIX_EPOCH + SignedDuration::from_millis(at as i64),
@@ -28,8 +30,8 @@ impl Told {
         });
     }
 
-    fn observe(&mut self, scenario: &str, writer: u32, what: &str, value: Value) {
-        self.add(scenario, writer, Event::Observed { claim: "D5".into(), what: what.into(), value });
+    fn observe(&mut self, scenario: &str, writer: u32, fact: impl Named, value: Value) {
+        self.add(scenario, writer, observed(fact, value));
     }
 
     fn judge(&mut self, scenario: &str, writer: u32, id: &str, verdict: Conclusion) {
@@ -73,8 +75,8 @@ fn suites() -> [(&'static str, Vec<&'static str>); 3] {
 
 fn upgraded(told: &mut Told) {
     let origin = json!({"made_as": "1.34.4", "to": "1.35.4", "stopped_after": null, "planned": state()});
-    told.observe("upgraded", 9, "origin", origin);
-    told.observe("upgraded", 9, "versions", state());
+    told.observe("upgraded", 9, &facts::ORIGIN, origin);
+    told.observe("upgraded", 9, &facts::VERSIONS, state());
 }
 
 fn d5(told: &Told) -> (Conclusion, String) {
@@ -91,7 +93,7 @@ fn a_story_that_was_killed_as_it_began_hinders_nothing() {
     told.add("mysql", 6, Event::Noted { text: "it waits for its lease".into() });
     for (at, (scenario, claims)) in suites().into_iter().enumerate() {
         let writer = at as u32 + 1;
-        told.observe(scenario, writer, "versions", state());
+        told.observe(scenario, writer, &facts::VERSIONS, state());
         claims.into_iter().for_each(|id| told.judge(scenario, writer, id, Passed));
     }
     upgraded(&mut told);
@@ -107,12 +109,12 @@ fn claims_that_passed_before_the_upgrade_hold_not_on_the_upgraded_cluster() {
     for (at, (scenario, claims)) in suites().into_iter().enumerate() {
         let writer = at as u32 + 1;
         if scenario != "mysql" {
-            told.observe(scenario, writer, "versions", state());
+            told.observe(scenario, writer, &facts::VERSIONS, state());
         }
         claims.into_iter().for_each(|id| told.judge(scenario, writer, id, Passed));
     }
     // Another process.
-    told.observe("mysql", 7, "versions", state());
+    told.observe("mysql", 7, &facts::VERSIONS, state());
     upgraded(&mut told);
     let (conclusion, evidence) = d5(&told);
     assert_eq!(conclusion, Inconclusive, "{evidence}");
@@ -126,7 +128,7 @@ fn d5_of_a_story_that_began_first_believes_no_recorded_verdict() {
     let mut told = Told(Vec::new());
     told.add("upgraded", 9, Event::Noted { text: "it waits for its lease".into() });
     for (scenario, claims) in suites() {
-        told.observe(scenario, 9, "versions", state());
+        told.observe(scenario, 9, &facts::VERSIONS, state());
         claims.into_iter().for_each(|id| told.judge(scenario, 9, id, Passed));
     }
     upgraded(&mut told);

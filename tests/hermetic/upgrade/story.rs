@@ -1,13 +1,15 @@
 //! A made-up upgrade under load, told truly or with one thing wrong.
 
-use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, Scope, Server};
+use seatrial::event::{Change, Event, FileEntry, Outcome, Record, Row, SCHEMA, Scope, Server};
 use seatrial::event::{EndedStep, PlannedUpgrade, UpgradeStep};
+use seatrial::judge::upgrade::facts;
 use seatrial::judge::upgrade::{AFTER, AHEAD, Budgets, SKIPPED, STRETCH_END, TRAP_AFTER, TRAP_BEFORE};
 use seatrial::judge::{self, Conclusion, Evidence, Finding};
 use seatrial::upgrade::{EtcdPolicy, State, UpgradePlan};
 use serde_json::{Value, json};
 
 use super::{cluster, releases, v};
+use crate::story::{Named, observed};
 
 /// The story's namespace.
 const OWN: &str = "n";
@@ -23,7 +25,7 @@ pub struct Story {
 impl Story {
     pub fn add(&mut self, event: Event) {
         self.records.push(Record {
-            schema: 1,
+            schema: SCHEMA,
             seq: self.records.len() as u64,
             writer: 1,
             at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs_f64(self.at),
@@ -34,8 +36,8 @@ impl Story {
         });
     }
 
-    pub fn observe(&mut self, claim: &str, what: &str, value: Value) {
-        self.add(Event::Observed { claim: claim.into(), what: what.into(), value });
+    pub fn observe(&mut self, fact: impl Named, value: Value) {
+        self.add(observed(fact, value));
     }
 
     fn sample(&mut self, probe: &str, good: bool) {
@@ -248,15 +250,15 @@ pub fn told(wrong: Wrong) -> Story {
     }
     s.system("kube-apiserver-cp", "kube-apiserver", "api-1", "cp", "Node", "ready");
     s.system("coredns-1", "kube-dns", "dns-1", "w1", "ReplicaSet", "ready");
-    s.observe("D2", "budgets", serde_json::to_value(Budgets::defaults()).unwrap());
-    s.observe("D2", "probes", json!(["http", "ledger"]));
-    s.observe("D3", "workers", json!(["w1", "w2"]));
-    s.observe("D3", "budget", json!({"name": "n/web", "least": 1}));
-    s.observe("D3", "forbidding", json!("n/held"));
+    s.observe(&facts::BUDGETS, serde_json::to_value(Budgets::defaults()).unwrap());
+    s.observe(&facts::PROBES, json!(["http", "ledger"]));
+    s.observe(&facts::WORKERS, json!(["w1", "w2"]));
+    s.observe(&facts::BUDGET, json!({"name": "n/web", "least": 1}));
+    s.observe(&facts::FORBIDDING, json!("n/held"));
     for (asked, because) in [("1.34 to 1.36", SKIPPED), ("kubelets of 1.35 under API servers of 1.34", AHEAD)]
     {
         let answer = format!("it {because}");
-        s.observe("D1", "refused", json!({"asked": asked, "answer": answer, "because": because}));
+        s.observe(&facts::REFUSED, json!({"asked": asked, "answer": answer, "because": because}));
     }
     before(&mut s);
     // The first stretch ends in the drain of w1, which a budget forbids.
@@ -274,7 +276,7 @@ pub fn told(wrong: Wrong) -> Story {
         json!({"metadata": {"name": format!("web-{node}"), "uid": node}, "spec": {"nodeName": node},
             "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     });
-    s.observe("D3", "spread", json!(spread));
+    s.observe(&facts::SPREAD, json!(spread));
     let half = s.records.len() / 2;
     for record in s.records[half..].iter_mut().filter(|_| wrong.jumped) {
         record.at += jiff::SignedDuration::from_hours(1);
@@ -294,26 +296,24 @@ fn before(s: &mut Story) {
         ]}}},
         "status": {"phase": "Bound"},
     });
-    s.observe("D4", "volume", volume);
-    s.observe("D4", "nodes", json!(["w1", "w2"]));
-    s.observe("D4", "mysql_before", pod(OWN, "mysql-1", "mysql", "mysql-1", "w2", "ReplicaSet", "ready"));
-    s.observe("D4", "server_before", serde_json::to_value(server("s1", "mysql-1")).unwrap());
-    s.observe("D4", "trap_before", pod(OWN, "trap-1", "trap", "trap-1", "w2", "ReplicaSet", "ready"));
+    s.observe(&facts::VOLUME, volume);
+    s.observe(&facts::MYSQL_BEFORE, pod(OWN, "mysql-1", "mysql", "mysql-1", "w2", "ReplicaSet", "ready"));
+    s.observe(&facts::SERVER_BEFORE, serde_json::to_value(server("s1", "mysql-1")).unwrap());
+    s.observe(&facts::TRAP_BEFORE, pod(OWN, "trap-1", "trap", "trap-1", "w2", "ReplicaSet", "ready"));
     let rows = TRAPPED.map(|n| s.row("trap", n, &server("t1", "trap-1"))).collect();
     s.read(TRAP_BEFORE, "trap", &server("t1", "trap-1"), Some(rows));
     s.listed(TRAP_BEFORE, "w1", &[], None);
     s.listed(TRAP_BEFORE, "w2", &["auto.cnf", "ibdata1", "mysql/", "qa/"], Some("t1"));
     s.observe(
-        "D4",
-        "set",
+        &facts::SET,
         json!({
             "metadata": {"name": "set", "uid": "set"},
             "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}}]},
         }),
     );
-    s.observe("D4", "set_before", set(&["set-0", "set-1"], "", &["data-set-0", "data-set-1"]));
-    s.observe("D4", "claims_before", claims(["pv-0", "pv-1"]));
-    s.observe("D4", "written", contents(["set-0", "set-1"], ["f0", "f1"]));
+    s.observe(&facts::SET_BEFORE, set(&["set-0", "set-1"], "", &["data-set-0", "data-set-1"]));
+    s.observe(&facts::CLAIMS_BEFORE, claims(["pv-0", "pv-1"]));
+    s.observe(&facts::WRITTEN, contents(["set-0", "set-1"], ["f0", "f1"]));
     s.row("ledger", 1, &server("s1", "mysql-1"));
 }
 
@@ -321,14 +321,13 @@ fn before(s: &mut Story) {
 fn after(s: &mut Story, wrong: Wrong) {
     let names = if wrong.renamed { ["set-0", "set-2"] } else { ["set-0", "set-1"] };
     let mounts = if wrong.other_claim { ["data-set-0", "data-set-0"] } else { ["data-set-0", "data-set-1"] };
-    s.observe("D4", "set_after", set(&names, "b", &mounts));
+    s.observe(&facts::SET_AFTER, set(&names, "b", &mounts));
     s.observe(
-        "D4",
-        "claims_after",
+        &facts::CLAIMS_AFTER,
         claims(if wrong.other_volume { ["pv-0", "pv-9"] } else { ["pv-0", "pv-1"] }),
     );
     let files = if wrong.other_file { ["f0", "f0"] } else { ["f0", "f1"] };
-    s.observe("D4", "found", contents(["set-0b", "set-1b"], files));
+    s.observe(&facts::FOUND, contents(["set-0b", "set-1b"], files));
     let ours = |r: &Record| match &r.event {
         Event::RowWritten { row, .. } if row.writer == "ledger" => Some(row.clone()),
         _ => None,
@@ -337,9 +336,9 @@ fn after(s: &mut Story, wrong: Wrong) {
     let rows: Vec<Row> = if wrong.lost_row { all.skip(1).collect() } else { all.collect() };
     let uuid = if wrong.other_server { "s2" } else { "s1" };
     s.read(AFTER, "ledger", &server(uuid, "mysql-2"), Some(rows));
-    s.observe("D4", "mysql_after", pod(OWN, "mysql-2", "mysql", "mysql-2", "w2", "ReplicaSet", "ready"));
+    s.observe(&facts::MYSQL_AFTER, pod(OWN, "mysql-2", "mysql", "mysql-2", "w2", "ReplicaSet", "ready"));
     let (name, node) = if wrong.unmoved_trap { ("trap-1", "w2") } else { ("trap-2", "w1") };
-    s.observe("D4", "trap_after", pod(OWN, name, "trap", name, node, "ReplicaSet", "ready"));
+    s.observe(&facts::TRAP_AFTER, pod(OWN, name, "trap", name, node, "ReplicaSet", "ready"));
     let rows = wrong.full_trap.then(|| {
         TRAPPED.map(|n| Row { writer: "trap".into(), number: n, checksum: format!("trap{n}") }).collect()
     });
@@ -349,7 +348,7 @@ fn after(s: &mut Story, wrong: Wrong) {
     let found = if wrong.gone_from_disk { json!([1]) } else { json!([1, 2, 3]) };
     let on_disk =
         json!({"node": "w2", "power": "running", "rows": 3, "found": found, "files": ["qa/ledger.ibd"]});
-    s.observe("D4", "trap_on_disk", on_disk);
+    s.observe(&facts::TRAP_ON_DISK, on_disk);
 }
 
 fn set(names: &[&str], generation: &str, claims: &[&str]) -> Value {

@@ -1,10 +1,12 @@
 //! D4: lies about what was left behind, and about which pod it was read in.
 
 use seatrial::event::Event;
+use seatrial::judge::upgrade::facts;
 use serde_json::json;
 
 use super::story::{self, Wrong};
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
+use crate::story::{Named, value_in};
 
 pub static LIES: &[Lie] = &[
     played(
@@ -25,21 +27,21 @@ pub static LIES: &[Lie] = &[
     played(
         "MySQL before the upgrade asked in another pod",
         "D4",
-        |lies| fact(lies, "server_before", |value| value["pod"] = json!("trap-1")),
+        |lies| fact(lies, &facts::SERVER_BEFORE, |value| value["pod"] = json!("trap-1")),
         FAILED,
         "server s1 before was asked in pod trap-1",
     ),
     played(
         "fewer rows looked for on the disk than stayed there",
         "D4",
-        |lies| fact(lies, "trap_on_disk", |value| value["rows"] = json!(2)),
+        |lies| fact(lies, &facts::TRAP_ON_DISK, |value| value["rows"] = json!(2)),
         OPEN,
         "trap: rows 1-3 were read from qa/ledger.ibd of w2",
     ),
     played(
         "rows read from no file",
         "D4",
-        |lies| fact(lies, "trap_on_disk", |value| value["files"] = json!([])),
+        |lies| fact(lies, &facts::TRAP_ON_DISK, |value| value["files"] = json!([])),
         OPEN,
         "trap: rows 1-3 were read from  of w2",
     ),
@@ -69,11 +71,9 @@ fn bent(lies: bool, mut bend: impl FnMut(&mut Event)) -> Found {
     (Verdict::Judged(conclusion), evidence)
 }
 
-fn fact(lies: bool, name: &str, bend: impl Fn(&mut serde_json::Value)) -> Found {
+fn fact(lies: bool, fact: impl Named, bend: impl Fn(&mut serde_json::Value)) -> Found {
     bent(lies, |event| {
-        if let Event::Observed { what, value, .. } = event
-            && what == name
-        {
+        if let Some(value) = value_in(event, fact) {
             bend(value);
         }
     })

@@ -1,15 +1,17 @@
 //! D5 judged from made-up runs: every claim of A, B and C on one cluster, whole or half way.
 
 use rstest::rstest;
-use seatrial::event::{Event, Record, Scope};
+use seatrial::event::{Event, Record, SCHEMA, Scope};
+use seatrial::judge::upgrade::facts;
 use seatrial::judge::{self, Conclusion, Evidence, Finding, stateful_set, stateful_single, stateless};
 use seatrial::report::rejudge;
 use seatrial::upgrade::{Component, EtcdPolicy, State, UpgradePlan};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{cluster, releases, v};
 use crate::lies::{FAILED, Found, Lie, OPEN, Verdict, played};
-use crate::story::says;
+use crate::story::{Named, observed, says, value_in};
 
 /// What may be wrong with the run; the default is that nothing is.
 #[derive(Clone, Copy, Default)]
@@ -80,7 +82,7 @@ impl Told {
         let scope = Scope { scenario: Some(scenario.into()), cluster: Some(cluster.into()), namespace: None };
         let at = self.0.len() as u64;
         self.0.push(Record {
-            schema: 1,
+            schema: SCHEMA,
             seq: at,
             writer: 1,
             at: jiff::Timestamp::UNIX_EPOCH,
@@ -91,8 +93,8 @@ impl Told {
         });
     }
 
-    fn observe(&mut self, scenario: &str, cluster: &str, what: &str, value: serde_json::Value) {
-        self.add(scenario, cluster, Event::Observed { claim: "D5".into(), what: what.into(), value });
+    fn observe(&mut self, scenario: &str, cluster: &str, fact: impl Named, value: impl Serialize) {
+        self.add(scenario, cluster, observed(fact, value));
     }
 }
 
@@ -110,7 +112,7 @@ fn run(wrong: Wrong) -> Vec<Record> {
             seen = state(Wrong { as_made: true, ..wrong });
         }
         if !(wrong.unseen && scenario == "mysql") {
-            told.observe(scenario, on, "versions", serde_json::to_value(&seen).unwrap());
+            told.observe(scenario, on, &facts::VERSIONS, &seen);
         }
         for id in claims.into_iter().filter(|id| Some(*id) != wrong.without) {
             let verdict = wrong.claim.filter(|(claim, _)| *claim == id).map_or(Conclusion::Passed, |c| c.1);
@@ -132,14 +134,14 @@ fn run(wrong: Wrong) -> Vec<Record> {
         told.observe(
             "upgraded",
             "c",
-            "origin",
+            &facts::ORIGIN,
             json!({
                 "made_as": "1.34.4", "to": "1.35.4", "stopped_after": step,
                 "planned": (!wrong.no_plan).then(|| planned(wrong)),
             }),
         );
     }
-    told.observe("upgraded", "c", "versions", serde_json::to_value(state(wrong)).unwrap());
+    told.observe("upgraded", "c", &facts::VERSIONS, state(wrong));
     told.0
 }
 
@@ -184,12 +186,10 @@ fn bent(wrong: Wrong, bend: impl FnOnce(&mut Vec<Record>)) -> Finding {
 
 #[test]
 fn what_kubeadm_noted_is_compared_where_the_plan_says_it() {
-    let without = |what: &str, pointer: &str| {
+    let without = |what: &'static str, pointer: &str| {
         bent(Wrong::default(), |all| {
             for record in all {
-                if let Event::Observed { what: observed, value, .. } = &mut record.event
-                    && observed == what
-                {
+                if let Some(value) = value_in(&mut record.event, what) {
                     let state = value.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
                     assert!(state.remove("config").is_some());
                 }
@@ -197,9 +197,9 @@ fn what_kubeadm_noted_is_compared_where_the_plan_says_it() {
         })
     };
     // Plans of earlier versions do not say it.
-    let old = without("origin", "/planned");
+    let old = without(facts::ORIGIN.name(), "/planned");
     assert_eq!(old.conclusion(), Conclusion::Passed, "{}", old.evidence());
-    let gone = without("versions", "");
+    let gone = without(facts::VERSIONS.name(), "");
     assert_eq!(gone.conclusion(), Conclusion::Failed, "{}", gone.evidence());
     assert!(
         gone.details().iter().any(|d| d.contains("kubeadm-config is gone, planned 1.35.4")),
@@ -213,9 +213,7 @@ fn a_cluster_is_upgraded_to_more_than_it_was_made_as() {
     let origin = |wrong: Wrong, made_as: &str, to: &str| {
         bent(wrong, |all| {
             for record in all {
-                if let Event::Observed { what, value, .. } = &mut record.event
-                    && what == "origin"
-                {
+                if let Some(value) = value_in(&mut record.event, &facts::ORIGIN) {
                     (value["made_as"], value["to"]) = (json!(made_as), json!(to));
                 }
             }
@@ -246,10 +244,9 @@ fn a_cluster_may_be_looked_at_after_each_safe_step(#[case] nodes: &[&str]) {
         let at = |state: &State| {
             bent(Wrong::default(), |all| {
                 for record in all.iter_mut() {
-                    let Event::Observed { what, value, .. } = &mut record.event else { continue };
-                    if what == "origin" {
+                    if let Some(value) = value_in(&mut record.event, &facts::ORIGIN) {
                         (value["stopped_after"], value["planned"]) = (json!(stop.title()), json!(stop.after));
-                    } else if what == "versions" {
+                    } else if let Some(value) = value_in(&mut record.event, &facts::VERSIONS) {
                         *value = json!(state);
                     }
                 }
