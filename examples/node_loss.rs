@@ -1,21 +1,13 @@
-//! The smallest useful story: a worker is stopped, and a Deployment's pod starts on another node.
+//! A program of your own: a Deployment's pod must come up elsewhere in time when its node stops.
 //!
-//! `cargo run --example node_loss`. The first run creates the cluster, later runs find it again.
+//! `cargo run --example node_loss -- run --suite node-loss`. The program has every other command of seatrial, too: `plan`
+//! prints the arithmetic of the budget, `judge` judges a run again.
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use seatrial::cluster::{Access, Clusters, THREE};
-use seatrial::config::Settings;
-use seatrial::engine::Engine;
-use seatrial::fault::StopNode;
-use seatrial::progress::{Progress, Update};
-use seatrial::run::{Run, new_id};
-use seatrial::scenario::{Needs, Scenario, scenario};
-use seatrial::wait;
-use tokio_util::sync::CancellationToken;
+use seatrial::prelude::*;
 
 const WEB: &str = r#"
 apiVersion: apps/v1
@@ -31,54 +23,50 @@ spec:
       containers: [{name: nginx, image: "nginx:1.7.9"}]
 "#;
 
-#[tokio::main]
-#[expect(clippy::disallowed_methods, reason = "the edge resolves the settings")]
-async fn main() -> anyhow::Result<()> {
-    let settings = Settings::resolve(|name| std::env::var(name).ok())?;
-    let engine =
-        Engine::connect(&settings.engine).await.context("no container engine: run scripts/bootstrap")?;
-    let progress = Progress::new(|update| {
-        if let Update::Said(text) = update {
-            println!("{text}");
-        }
-    });
-    let id = new_id(jiff::Timestamp::now());
-    let clusters = Clusters::new(settings, engine, progress, "node-loss");
-    let run = Run::begin(clusters, &id, &["node-loss"], CancellationToken::new()).await?;
-    let needs = Needs {
-        name: "node-loss",
-        claims: &[],
-        access: Access::Exclusive,
-        topology: &THREE,
-        cluster_suffix: None,
-        budget: Duration::from_secs(300),
-    };
-    scenario(&run, needs, async |s: &Scenario| {
-        let web = s.manifest("web.yaml", WEB)?;
-        s.apply(&web, s.deadline()).await?;
-        let before = wait::rollout(&s.client, &s.namespace, "web", s.deadline()).await?;
-        let home = node_of(&before.pods).ok_or("the pod has a node")?;
-        let node = s.cluster.node(&home).ok_or("the node is the cluster's")?;
+/// Seconds from the node's stop to a ready pod on another node.
+const REPLACED: Fact<f64> = Fact::new("replaced_after");
+/// Seconds that the replacement may take.
+const BUDGET: Fact<f64> = Fact::new("budget");
 
-        let outage = s.inject(&StopNode::DEFAULT, node, s.deadline()).await?;
-        let pods: Api<Pod> = Api::namespaced(s.client.stream.clone(), &s.namespace);
-        let elsewhere = wait::check("a ready pod on another node", move |pods: &[Pod]| {
-            let ready = pods.iter().filter(|p| wait::pods::is_ready(p));
-            match ready.filter_map(|p| p.spec.as_ref()?.node_name.clone()).find(|n| *n != home) {
-                Some(_) => wait::Verdict::Met,
-                None => wait::Verdict::NotYet("every ready pod is on the lost node".into()),
-            }
-        });
-        let replaced = wait::until(pods, Default::default(), elsewhere, s.deadline()).await?;
-        println!("replaced {:.1} s after {} went down", replaced.took.as_secs_f64(), node.name);
-        outage.heal(s.deadline()).await?;
-        Ok(())
-    })
-    .await?;
-    println!("evidence: {}", run.log.dir().display());
+static MOVES: Claim = Claim::new("web-moves", "the pod comes up on another node in time", |evidence, finding| {
+    let (took, budget) = (evidence.fact(&REPLACED)?, evidence.fact(&BUDGET)?);
+    finding.check(took <= budget, format!("replaced after {took:.1} s of {budget:.1} s"));
+    Ok(())
+});
+
+static NODE_LOSS: Suite = Suite {
+    about: "a worker is lost, a Deployment's pod comes up elsewhere",
+    needs: Needs::new("node-loss", &[&MOVES]),
+    after_all: false,
+    story: |s| Box::pin(story(s)),
+};
+
+fn main() -> std::process::ExitCode {
+    seatrial::main(&[&NODE_LOSS])
+}
+
+async fn story(s: &Scenario) -> Result<(), Failure> {
+    s.apply(&s.manifest("web.yaml", WEB)?, s.deadline()).await?;
+    let before = wait::rollout(&s.client, &s.namespace, "web", s.deadline()).await?;
+    let home = before.pods.first().and_then(node_of).ok_or("the pod has a node")?;
+    let node = s.cluster.node(&home).ok_or("the node belongs to the cluster")?;
+    let budget = s.cluster.topology.timing().node_loss().total;
+    s.observe(&BUDGET, &budget.as_secs_f64());
+
+    let outage = s.inject(&StopNode::DEFAULT, node, s.deadline()).await?;
+    let elsewhere = wait::check("a ready pod on another node", move |pods: &[Pod]| {
+        let mut ready = pods.iter().filter(|pod| wait::pods::is_ready(pod)).filter_map(node_of);
+        wait::Verdict::met_if(ready.any(|node| node != home), || "every ready pod is on the lost node".into())
+    });
+    let pods: Api<Pod> = Api::namespaced(s.client.stream.clone(), &s.namespace);
+    let late = s.deadline().at_most(2 * budget + Duration::from_secs(30));
+    let replaced = wait::until(pods, Default::default(), elsewhere, late).await?;
+    s.observe(&REPLACED, &replaced.took.as_secs_f64());
+    s.prove(&MOVES).await;
+    outage.heal(s.deadline()).await?;
     Ok(())
 }
 
-fn node_of(pods: &[Pod]) -> Option<String> {
-    pods.first()?.spec.as_ref()?.node_name.clone()
+fn node_of(pod: &Pod) -> Option<String> {
+    pod.spec.as_ref()?.node_name.clone()
 }

@@ -21,6 +21,7 @@ mod cli;
 pub use cli::main;
 
 pub mod catalogue;
+pub mod prelude;
 
 pub mod suite;
 

@@ -60,6 +60,21 @@ pub struct Needs {
     pub budget: Duration,
 }
 
+impl Needs {
+    /// Returns the needs of a story that proves these claims: topology [`THREE`](crate::cluster::THREE) to itself, among the
+    /// clusters that are shared, and 10 minutes.
+    pub const fn new(name: &'static str, claims: &'static [&'static Claim]) -> Self {
+        Self {
+            name,
+            claims,
+            access: Access::Exclusive,
+            topology: &cluster::THREE,
+            cluster_suffix: None,
+            budget: Duration::from_secs(600),
+        }
+    }
+}
+
 /// What a story may touch.
 #[derive(Debug)]
 pub struct Scenario {

@@ -30,6 +30,7 @@ const LAYERS: &[&[&str]] = &[
     &["scenario"],
     &["suite"],
     &["catalogue"],
+    &["prelude"],
     &["cli"],
 ];
 

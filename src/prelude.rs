@@ -1,0 +1,9 @@
+//! What a story of your own needs, in one import: `use seatrial::prelude::*;`.
+
+pub use crate::catalogue::Catalogue;
+pub use crate::cluster::{Access, HA, ONE, THREE};
+pub use crate::fault::{KillNode, PauseNode, StopNode};
+pub use crate::judge::{Claim, Evidence, Fact, Finding, Missing};
+pub use crate::scenario::{Failure, Needs, Scenario, scenario};
+pub use crate::suite::Suite;
+pub use crate::wait;
