@@ -43,7 +43,7 @@ pub enum HostFolderError {
     /// The path must not be recorded.
     #[error(
         "refused to use {path} on the nodes: only a plain absolute path with at least two levels is recorded, and \
-            none that holds the records"
+         none that holds the records"
     )]
     Path {
         /// The folder.

@@ -17,7 +17,11 @@ use super::{error, map, object};
     "f.yaml:11: document 2, ConfigMap m",
     "there is a tab where YAML allows only spaces"
 )]
-#[case::colon("data: a: b\n", "f.yaml:10: document 2, ConfigMap m", "there is a `:` where YAML allows no key")]
+#[case::colon(
+    "data: a: b\n",
+    "f.yaml:10: document 2, ConfigMap m",
+    "there is a `:` where YAML allows no key"
+)]
 #[case::alias(
     "data: *a\n",
     "f.yaml:10: document 2, ConfigMap m",
@@ -167,7 +171,11 @@ fn the_name_of_a_role_is_any_segment_of_a_path() {
         assert!(error(&named(name)).contains("is not a valid name"), "{name}");
     }
     let elsewhere = object("rbac.authorization.k8s.io/v1", "Role", "metadata: {name: a, namespace: a b}");
-    assert!(error(&elsewhere).contains("`metadata.namespace` \"a b\" is not a valid name"), "{}", error(&elsewhere));
+    assert!(
+        error(&elsewhere).contains("`metadata.namespace` \"a b\" is not a valid name"),
+        "{}",
+        error(&elsewhere)
+    );
 }
 
 /// `IsValidPathSegmentName`: a name may be neither `.` nor `..`. As a segment of a path they mean another resource.
