@@ -101,8 +101,7 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: 
                         folder.missing(&file, &format!("the output after {} bytes", text.len()));
                     }
                     if i64::try_from(text.lines().count()).is_ok_and(|lines| lines >= LINES) {
-                        folder
-                            .missing(&file, &format!("the output before its last {LINES} lines, if any"));
+                        folder.missing(&file, &format!("the output before its last {LINES} lines, if any"));
                     }
                     folder.text(&file, &text);
                     given.push(Instance {
