@@ -109,7 +109,7 @@ mod tests {
     use crate::suite::stateless;
 
     #[test]
-    fn what_comes_with_seatrial_is_named_once_each() {
+    fn built_in_names_are_unique() {
         Catalogue::built_in().check().unwrap();
     }
 

@@ -211,7 +211,7 @@ esac
     }
 
     #[tokio::test]
-    async fn the_rules_of_both_families_are_what_is_broken() {
+    async fn rules_of_either_ip_family_count_as_broken() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         programs(dir);

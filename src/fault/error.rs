@@ -255,7 +255,7 @@ impl FaultError {
         match self {
             Self::AlreadyDown { node, power: Power::Paused, .. } => Some(format!("docker unpause {node}")),
             Self::AlreadyBroken { .. } => {
-                Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into())
+                Some("if seatrial caused it: seatrial fault clear, or seatrial reap".into())
             }
             Self::ControlPlane { others: 0, .. } => Some("--lone says that this is meant".into()),
             Self::Strange { path, .. } => {

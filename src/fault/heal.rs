@@ -191,7 +191,7 @@ async fn heal(
         // The problem of this look may be over when the fault looks again.
         _ => {
             if fault.reach() == Reach::Node {
-                sink_in(intent, &node, round).await;
+                await_late_request(intent, &node, round).await;
             }
             let proof = fault.clear(&node, round.share()).await?;
             let gone = proof.get("gone").is_some();
@@ -207,7 +207,7 @@ const ON_ITS_WAY: Duration = Duration::from_secs(120);
 /// window has closed. Otherwise the node could go down after it was reported as healed. The window starts when the
 /// process sent the request. If that is unknown, it starts when the healing `began`, because the request was sent
 /// before.
-async fn sink_in(intent: &Intent, node: &Node, round: &Round) {
+async fn await_late_request(intent: &Intent, node: &Node, round: &Round) {
     let since = |then| age(then, Timestamp::now());
     let known = intent.owner == Owner::me() || since(intent.at) > ON_ITS_WAY;
     let asked = since(if known { intent.at } else { round.began });

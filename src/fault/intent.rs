@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_told_from_a_later_one_with_its_number() {
+    fn a_later_process_with_the_same_number_is_another_owner() {
         let me = Owner::me();
         assert!(me.started.is_some() && me.lives());
         assert!(!Owner { started: me.started.map(|s| s + 1), ..me }.lives());

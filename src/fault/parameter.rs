@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fault_does_not_know_is_refused_with_what_it_knows() {
+    fn an_unknown_parameter_is_refused_with_the_known_ones() {
         let error = |fault: &dyn Fault, text| Given::read(fault, &words(text)).unwrap_err().to_string();
         assert_eq!(error(&StopNode::DEFAULT, "speed=1"), "`stop` cannot take speed=1: it takes grace=VALUE");
         assert_eq!(error(&KillNode, "x"), "`kill` cannot take x: it takes nothing: it has no parameters");

@@ -175,7 +175,7 @@ pub enum ManifestError {
 }
 
 fn elsewhere(served: &[String]) -> String {
-    if served.is_empty() { String::new() } else { format!("; it serves one in {}", served.join(", ")) }
+    if served.is_empty() { String::new() } else { format!("; it serves a kind of that name in {}", served.join(", ")) }
 }
 
 /// The first texts in one line, and the number of the others.
@@ -228,7 +228,7 @@ impl ManifestError {
                 Some(format!("write `apiVersion: {}` in {}:{}", served[0], place.file, place.line))
             }
             Self::UnknownKind { api_version, .. } if !is_own(api_version) => Some(format!(
-                "kubectl api-resources --api-group {}    # where it has no kind, what defines it is missing",
+                "kubectl api-resources --api-group {}    # without a kind, its CustomResourceDefinition is missing",
                 group(api_version)
             )),
             Self::Away { api_version, .. } => {
@@ -239,7 +239,7 @@ impl ManifestError {
                 Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
             }
             Self::Holds { .. } => Some(
-                "move those objects, or delete them where nobody needs them, and delete the manifest again"
+                "move those objects, or delete them if nobody needs them, and delete the manifest again"
                     .into(),
             ),
             Self::Conflict { place, .. } => Some(format!(

@@ -50,7 +50,7 @@ pub enum HostFolderError {
         path: String,
     },
     /// The folder was emptied and has files again.
-    #[error("{path} on {node} fills again: something writes there")]
+    #[error("{path} on {node} has files again: something writes there")]
     Fills {
         /// The folder.
         path: String,
@@ -425,7 +425,7 @@ mod tests {
     use super::overlap;
 
     #[test]
-    fn a_folder_above_or_below_is_the_same_files() {
+    fn a_folder_above_or_below_overlaps() {
         let pairs = [
             ("/mnt/data", "/mnt/data/"),
             ("/", "/mnt/data"),

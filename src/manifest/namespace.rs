@@ -180,8 +180,8 @@ impl TestNamespace {
         let api = Api::<Namespace>::all(client.unary.clone());
         let labelled = ListParams::default().labels(label);
         let found = tried(deadline, || api.list(&labelled)).await.map_err(|source| {
-            let (namespace, waited) = (label.into(), deadline.waited());
-            ManifestError::Namespace { namespace, doing: "list those labelled", waited, source }
+            let (namespace, waited) = (format!("with label {label}"), deadline.waited());
+            ManifestError::Namespace { namespace, doing: "list every", waited, source }
         })?;
         let each = found.into_iter().map(async |left| {
             let (name, uid) = (left.name_any(), left.uid().unwrap_or_default());
@@ -220,8 +220,8 @@ impl TestNamespace {
             Ok(of)
         };
         let gone = asked.await.map_err(|source| {
-            let (namespace, waited) = (NAMESPACE_LABEL.into(), deadline.waited());
-            ManifestError::Namespace { namespace, doing: "list the volumes labelled", waited, source }
+            let (namespace, waited) = (format!("by label {NAMESPACE_LABEL}"), deadline.waited());
+            ManifestError::Namespace { namespace, doing: "list the volumes of every", waited, source }
         })?;
         let each = gone.into_iter().map(async |name| {
             let gone = Self { name, uid: String::new() };

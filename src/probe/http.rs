@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_without_an_answer_names_where_it_was_led_to() {
+    async fn a_request_without_an_answer_names_the_address_of_its_pod() {
         let dir = tempfile::tempdir().unwrap();
         let table = dir.path().join("nf_conntrack");
         let entry = |left: u32, to: &str, port: u16, led: &str| {

@@ -78,9 +78,9 @@ where
     }
 
     /// Waits for the next change or error.
+    ///
     /// # Cancellation
     /// Safe: no change is lost when the future is dropped.
-    /// Safe: nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Seen {
         loop {
             let Ok(event) = self.patience.bound(self.stream.next()).await else {

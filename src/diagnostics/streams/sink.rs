@@ -235,7 +235,7 @@ mod tests {
 
     /// A full disk stores neither the log nor a note about it.
     #[test]
-    fn what_cannot_be_written_is_missing() {
+    fn a_log_that_cannot_be_written_is_missing() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(&dir.path().join("gone"));
         let mut sink = sinks.open("x");
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_again_after_a_break_is_kept_once() {
+    fn repeated_lines_after_a_break_are_kept_once() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(dir.path());
         let mut sink = sinks.open("x");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_takes_no_memory_and_its_last_word_goes() {
+    fn a_long_line_takes_no_memory_and_loses_its_last_word() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(dir.path());
         let mut sink = sinks.open("x");
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_speaks_of_a_key_does_not_end_the_log() {
+    fn a_message_about_a_key_does_not_end_the_log() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(dir.path());
         let mut sink = sinks.open("x");

@@ -326,7 +326,7 @@ mod tests {
 
     /// Codes that do not come from mysqld, or that come after a row may have been written.
     #[rstest::rstest]
-    fn what_may_have_been_written_is_no_refusal(
+    fn a_row_that_may_be_written_is_not_refused(
         #[values(1053, 1105, 1158, 1159, 1160, 1161, 1180, 1317, 1598, 2006, 2013, 3100, 9001, 65535)]
         code: u16,
     ) {

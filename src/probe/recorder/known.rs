@@ -49,8 +49,8 @@ impl Known {
         let at = number(list.metadata.resource_version.as_deref().unwrap_or_default());
         let shown = |known: &String| list.items.iter().any(|object| uid(object) == known);
         // An object that was created after the list is not missing from it.
-        let ghost = self.0.iter().find(|(known, (version, _))| !shown(known) && number(version) <= at);
-        let (_, (_, object)) = ghost?;
+        let deleted = self.0.iter().find(|(known, (version, _))| !shown(known) && number(version) <= at);
+        let (_, (_, object)) = deleted?;
         Some(format!("the end of {} was not recorded", object.metadata.name.as_deref()?))
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_before_a_list_was_read_is_no_gap_once_its_version_is_reached() {
+    fn an_object_deleted_since_the_list_is_no_gap_once_its_version_is_reached() {
         let mut known = Known::default();
         let shown = list("7", &[("a", "5")]);
         assert_eq!(known.take(&shown.items[0]), Some(Change::Added));

@@ -27,8 +27,8 @@ async fn other_served_versions_of_a_kind_are_named() {
     let error = manifest::apply(&client, &old, within(10)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "f.yaml:3: document 2, CronJob c: the cluster does not serve kind CronJob in batch/v1beta1; it serves one in \
-         batch/v1, other.test/v2, other.test/v1"
+        "f.yaml:3: document 2, CronJob c: the cluster does not serve kind CronJob in batch/v1beta1; it serves a \
+         kind of that name in batch/v1, other.test/v2, other.test/v1"
     );
     assert_eq!(error.hint().unwrap(), "write `apiVersion: batch/v1` in f.yaml:3");
     assert_eq!(server.changes(), [""; 0], "nothing was applied");
