@@ -163,7 +163,7 @@ pub enum FaultError {
     /// A command in the node failed.
     #[error("{doing}: {why}")]
     Inside {
-        /// What seatrial did.
+        /// The failed operation.
         doing: String,
         /// How the command ended.
         why: String,
@@ -181,7 +181,7 @@ pub enum FaultError {
     /// The node did not reach the wanted state in time.
     #[error("{doing}: {node} is still {power} after {:.1} s", .waited.as_secs_f64())]
     Timeout {
-        /// What seatrial did.
+        /// The failed operation.
         doing: String,
         /// The node.
         node: String,

@@ -98,7 +98,7 @@ pub enum ManifestError {
     Api {
         /// The place.
         place: Box<Place>,
-        /// What seatrial did, such as `apply it`.
+        /// The failed operation, such as `apply it`.
         doing: &'static str,
         /// Time since the start of the operation.
         waited: Duration,
@@ -137,7 +137,7 @@ pub enum ManifestError {
     Namespace {
         /// Its name.
         namespace: String,
-        /// What seatrial did, such as `create`.
+        /// The failed operation, such as `create`.
         doing: &'static str,
         /// Time since the start of the operation.
         waited: Duration,
@@ -164,7 +164,7 @@ pub enum ManifestError {
     NamespaceWait {
         /// Its name.
         namespace: String,
-        /// What seatrial did, such as `delete`.
+        /// The failed operation, such as `delete`.
         doing: &'static str,
         /// The objects that block it, with their finalizers.
         held: Vec<String>,

@@ -69,7 +69,7 @@ pub enum HostFolderError {
     /// An operation on a node failed.
     #[error("failed to {doing} {path} on {node}")]
     Node {
-        /// What seatrial did, such as `list`.
+        /// The failed operation, such as `list`.
         doing: &'static str,
         /// The folder.
         path: String,

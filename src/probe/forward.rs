@@ -59,7 +59,7 @@ pub enum ForwardError {
     /// The API returned an error.
     #[error("failed to {doing}")]
     Api {
-        /// What the forward did, such as `find a pod with app=mysql`.
+        /// The failed operation, such as `find a pod with app=mysql`.
         doing: String,
         /// The error.
         #[source]
@@ -68,7 +68,7 @@ pub enum ForwardError {
     /// The API did not answer.
     #[error("failed to {doing}: no answer in {:.1} s", .waited.as_secs_f64())]
     Silent {
-        /// What the forward did.
+        /// The failed operation.
         doing: String,
         /// Timeout that passed.
         waited: Duration,

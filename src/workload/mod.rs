@@ -17,7 +17,7 @@ pub use stateful_set::StatefulSet;
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {doing} {kind} {namespace}/{name}")]
 pub struct WorkloadError {
-    /// What the handle did, such as `scale`.
+    /// The failed operation, such as `scale`.
     pub doing: &'static str,
     /// The workload's kind.
     pub kind: String,

@@ -235,7 +235,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A subject of a binding: a ServiceAccount, or the user or group that stands for ServiceAccounts.
+    /// A subject of a binding: a ServiceAccount, or the user or group that represents ServiceAccounts.
     fn subject(&mut self, field: &str, subject: &mut Value) {
         match subject["kind"].as_str() {
             Some("ServiceAccount") => self.named(field, Some(("", "ServiceAccount")), subject),

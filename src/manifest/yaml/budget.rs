@@ -37,7 +37,7 @@ impl Budget {
         }
     }
 
-    /// Counts all values that an alias stands for.
+    /// Counts all values of an expanded alias.
     pub(super) fn alias(&mut self, line: u64, name: &str, stands_for: &Node) -> Result<(), Flaw> {
         let weight = stands_for.weight;
         self.aliased = self.aliased.saturating_add(weight.nodes);

@@ -65,7 +65,7 @@ fn resolved(text: &str, source: &str) -> Result<Data, String> {
     })
 }
 
-/// The number that a plain scalar stands for, if it is a number.
+/// The number that a plain scalar denotes, if it is a number.
 fn number(text: &str) -> Option<Number> {
     match text.as_bytes().first()? {
         b'.' => real(text).and_then(shortest),

@@ -25,7 +25,7 @@ pub enum LedgerError {
     /// The server answered with an error, or the connection broke.
     #[error("MySQL failed to {doing}")]
     Call {
-        /// What the ledger did, such as `read the ledger`.
+        /// The failed operation, such as `read the ledger`.
         doing: String,
         /// The client's error.
         #[source]
@@ -40,7 +40,7 @@ pub enum LedgerError {
     /// The server did not answer in time.
     #[error("MySQL did not answer in {:.1} s: {doing}", .waited.as_secs_f64())]
     Silent {
-        /// What the ledger did.
+        /// The failed operation.
         doing: String,
         /// Timeout that passed.
         waited: Duration,
