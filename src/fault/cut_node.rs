@@ -52,7 +52,7 @@ if [ -e "$both" ] || ip6tables -w -t mangle -S >/dev/null 2>&1; then families="i
 chain() { [ "$1" = in ] && echo SEATRIAL-CUT-IN || echo SEATRIAL-CUT-OUT; }
 hook() { [ "$1" = in ] && echo PREROUTING || echo POSTROUTING; }
 side() { [ "$1" = in ] && echo -i || echo -o; }
-rules() { # all of both families; the script ends where they cannot be read
+rules() { # prints the rules of these families; fails if one cannot be read
   local f
   for f in $families; do "$f" -w -t mangle -S || return 1; done
 }
@@ -109,7 +109,7 @@ found=$(rules)
 for way in $ways; do
   ! there "$way" || broken=true
 done
-# The note is for every way: it goes with the last rule.
+# One note covers both directions: remove it with the last rule.
 case $found in *SEATRIAL-CUT-*) ;; *) [ "$verb" != clear ] || rm -f "$both" ;; esac
 echo "broken=$broken"
 for way in $ways; do

@@ -90,7 +90,7 @@ where
                     let around = self.around.now();
                     return Err(wait.explained_by(timeout, around, &about(self, around)));
                 }
-                // From now on `is_complete` counts a set that may not be read as unknown.
+                // From now on `is_complete` no longer waits for surroundings that the API forbids to read.
                 Ok(Seen::Trouble(text)) => wait.trouble(text),
                 Ok(Seen::Change) => {}
             }
