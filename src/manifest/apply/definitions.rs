@@ -126,7 +126,7 @@ fn established(name: &str) -> impl Check<Definition> + use<> {
         format!("the kind of CustomResourceDefinition {name} is established"),
         |definitions: &[Definition]| {
             let Some(definition) = definitions.first() else {
-                return Verdict::NotYet("the definition is not there".into());
+                return Verdict::NotYet("the CustomResourceDefinition does not exist".into());
             };
             let conditions = definition.status.as_ref().and_then(|status| status.conditions.as_ref());
             let condition = |name: &str| conditions.into_iter().flatten().find(|c| c.type_ == name);

@@ -187,7 +187,7 @@ async fn created(
     let mut request = request.map_err(|error| wrong(error.to_string()))?;
     // Strict validation as in an apply: kube's `create` cannot ask for it.
     let strict = format!("{}&fieldValidation=Strict", request.uri());
-    *request.uri_mut() = strict.parse().map_err(|_| wrong(format!("{strict} is no address")))?;
+    *request.uri_mut() = strict.parse().map_err(|_| wrong(format!("{strict} is not a valid URI")))?;
     let client = api.clone().into_client();
     let post = || client.request::<DynamicObject>(request.clone());
     let given = tried_once(deadline, post).await.map_err(failed)?;
