@@ -175,7 +175,11 @@ pub enum ManifestError {
 }
 
 fn elsewhere(served: &[String]) -> String {
-    if served.is_empty() { String::new() } else { format!("; it serves a kind of that name in {}", served.join(", ")) }
+    if served.is_empty() {
+        String::new()
+    } else {
+        format!("; it serves a kind of that name in {}", served.join(", "))
+    }
 }
 
 /// The first texts in one line, and the number of the others.
