@@ -218,7 +218,7 @@ async fn a_volume_that_seatrial_did_not_make_stays() {
     assert!(what.ends_with("PersistentVolume mysql-pv-volume"), "its place in the file: {what}");
     let error = namespace.clone().delete(&client, within(10)).await.unwrap_err();
     assert!(
-        error.to_string().contains("PersistentVolume mysql-pv-volume-abc123: seatrial did not make"),
+        error.to_string().contains("PersistentVolume mysql-pv-volume-abc123: seatrial did not create"),
         "{error}"
     );
     assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-abc123").is_some());

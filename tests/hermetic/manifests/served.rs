@@ -234,8 +234,8 @@ async fn a_definition_of_ours_with_somebodys_objects_is_not_deleted() {
     let error = manifest::delete(&client, &definition, within(10)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "f.yaml:1: document 1, CustomResourceDefinition ships.example.test: it holds what seatrial did not make, so it \
-         stays: Ship port/theirs"
+        "f.yaml:1: document 1, CustomResourceDefinition ships.example.test: it holds objects that \
+         seatrial did not create, so it stays: Ship port/theirs"
     );
     assert!(error.hint().is_some());
     // A manifest of before: the cluster does not serve its version any more.
