@@ -1,5 +1,5 @@
-//! What a program of seatrial offers: the built-in suites, topologies, faults, collectors and report formats, and the
-//! caller's own beside them.
+//! The lists of a program built on seatrial: suites, topologies, faults, collectors and report formats; the built-in
+//! ones and the program's own.
 
 use crate::cluster::{TOPOLOGIES, TopologySource};
 use crate::diagnostics::{COLLECTORS, Collector};
@@ -8,25 +8,24 @@ use crate::judge::Claim;
 use crate::report::{FORMATS, Format};
 use crate::suite::{SUITES, Suite};
 
-/// The lists that a program is made of. Everything in them is found by its name, so a name stands for one thing:
-/// [`Catalogue::check`].
+/// The lists of a program. Every entry is found by its name, so a name must be unique: [`Catalogue::check`].
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    /// The suites in the order in which they run; their claims are the claims that there are.
+    /// The suites, in the order in which they run; their claims are all claims of the program.
     pub suites: Vec<&'static Suite>,
     /// The shapes of clusters.
     pub topologies: Vec<&'static TopologySource>,
-    /// The faults. One that is missing here cannot be healed by this program.
+    /// The faults. This program cannot heal a fault that is missing here.
     pub faults: Faults,
-    /// What gathers evidence when a story did not pass.
+    /// The collectors, which gather evidence when a story did not pass.
     pub collectors: Vec<&'static dyn Collector>,
-    /// The forms of a report.
+    /// The report formats.
     pub formats: Vec<&'static dyn Format>,
 }
 
-/// Two things of a catalogue have one name.
+/// Two entries of a catalogue have the same name.
 #[derive(Debug, thiserror::Error)]
-#[error("there are two {kind} called {name}, and each name must stand for one")]
+#[error("two {kind} are called {name}: each name must be unique")]
 pub struct Ambiguous {
     /// `suites`, `claims`, `topologies`, `faults`, `collectors` or `report formats`.
     pub kind: &'static str,
@@ -35,7 +34,7 @@ pub struct Ambiguous {
 }
 
 impl Catalogue {
-    /// What comes with seatrial.
+    /// Returns the catalogue of the built-in entries.
     pub fn built_in() -> Self {
         Self {
             suites: SUITES.to_vec(),
@@ -46,13 +45,13 @@ impl Catalogue {
         }
     }
 
-    /// Returns the catalogue with these suites, and their claims, beside the others.
+    /// Returns the catalogue with these suites and their claims added.
     pub fn with_suites(mut self, suites: &[&'static Suite]) -> Self {
         self.suites.extend(suites);
         self
     }
 
-    /// Returns the catalogue with this fault beside the others.
+    /// Returns the catalogue with this fault added.
     pub fn with_fault(mut self, fault: &'static dyn Fault) -> Self {
         self.faults.add(fault);
         self
@@ -79,10 +78,10 @@ impl Catalogue {
         claims
     }
 
-    /// Proves that each name stands for one thing.
+    /// Checks that each name is unique.
     ///
     /// # Errors
-    /// [`Ambiguous`] with the first name that does not.
+    /// [`Ambiguous`] with the first duplicate name.
     pub fn check(&self) -> Result<(), Ambiguous> {
         unique("suites", self.suites.iter().map(|s| s.needs.name))?;
         unique("claims", self.claims().iter().map(|c| c.id))?;
@@ -110,7 +109,7 @@ mod tests {
     use crate::suite::stateless;
 
     #[test]
-    fn what_comes_with_seatrial_is_named_once_each() {
+    fn built_in_names_are_unique() {
         Catalogue::built_in().check().unwrap();
     }
 
@@ -119,10 +118,10 @@ mod tests {
         let two = Catalogue::built_in().with_suites(&[&stateless::SUITE]);
         assert_eq!(
             two.check().unwrap_err().to_string(),
-            "there are two suites called stateless, and each name must stand for one"
+            "two suites are called stateless: each name must be unique"
         );
         let two = Catalogue::built_in().with_fault(&KillNode);
-        assert!(two.check().unwrap_err().to_string().contains("two faults called kill,"));
+        assert!(two.check().unwrap_err().to_string().contains("two faults are called kill:"));
         static OTHER_A1: Claim = Claim::new("A1", "another claim", |_, _| Ok(()));
         static CLAIMS: [&Claim; 1] = [&OTHER_A1];
         static OWN: Suite = Suite {
@@ -132,6 +131,6 @@ mod tests {
             story: stateless::SUITE.story,
         };
         let two = Catalogue::built_in().with_suites(&[&OWN]);
-        assert!(two.check().unwrap_err().to_string().contains("two claims called A1,"));
+        assert!(two.check().unwrap_err().to_string().contains("two claims are called A1:"));
     }
 }

@@ -1,19 +1,18 @@
-//! seatrial takes a Kubernetes cluster out to sea before people depend on it. It makes a multi-node
-//! kind cluster, puts workloads on it, stops a node, and proves from recorded evidence what became
-//! of pods, volumes and rows.
+//! seatrial tests how a Kubernetes cluster behaves before people depend on it. It creates a multi-node kind cluster,
+//! runs workloads on it, stops a node, and proves from recorded evidence what happened to pods, volumes and rows.
 //!
-//! A tour, from the outside in:
+//! The modules, from the top layer down:
 //!
-//! - [`suite`] is the list of stories with the claims that they prove; [`run`] runs them and
-//!   [`report`] shows what came of it, from the event log alone.
+//! - [`suite`] is the list of stories with the claims that they prove; [`run`] runs them, and [`report`] shows the
+//!   results from the event log alone.
 //! - [`scenario`] is the scope that owns a story: lease, namespace, evidence, healing, release.
-//! - A story uses [`manifest`], [`wait`], [`workload`], [`fault`] and [`probe`]; every fact that
-//!   they bring goes into the log of [`mod@event`], and [`judge`] decides claims from it.
-//! - [`upgrade`] brings a living cluster to another version: a plan, then step by step.
-//! - Below are [`cluster`] (topologies, kind, leases), [`image`] (what runs, and how it is built
-//!   where no registry answers), [`node`] and [`engine`].
-//! - At the bottom: [`mod@chain`], [`deadline`], [`exec`], [`config`], [`progress`]; what every text
-//!   goes through on its way out: [`secret`] and [`sanitise`], into an [`artefact`] or to a reader.
+//! - A story uses [`manifest`], [`wait`], [`workload`], [`fault`] and [`probe`]. It records every fact in the log of
+//!   [`mod@event`], and [`judge`] decides claims from that log.
+//! - [`upgrade`] upgrades a living cluster to another version: first a plan, then step by step.
+//! - Below are [`cluster`] (topologies, kind, leases), [`image`] (which images run, and how they are built if no
+//!   registry answers), [`node`] and [`engine`].
+//! - At the bottom are [`mod@chain`], [`deadline`], [`exec`], [`config`] and [`progress`]. Every text passes [`secret`]
+//!   and [`sanitise`] on its way out, into an [`artefact`] or to a reader.
 
 #[cfg(feature = "cli")]
 mod cli;

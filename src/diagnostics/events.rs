@@ -1,4 +1,4 @@
-//! Kubernetes' own events, oldest first.
+//! Collects Kubernetes' own events, oldest first.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams};
 
 use super::{Collector, Folder, Scene};
 
-/// `events.txt`: of the namespace, and of nodes and other cluster-wide objects.
+/// Collects `events.txt`: the events of the namespace, of nodes and of other cluster-scoped objects.
 #[derive(Debug)]
 pub struct Events;
 
@@ -22,7 +22,7 @@ impl Collector for Events {
 
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
         async move {
-            // Events of nodes lie in the namespace `default`.
+            // Events of nodes are in the namespace `default`.
             let spaces: Vec<Option<&str>> = match scene.namespace {
                 Some(namespace) => vec![Some(namespace), Some("default")],
                 None => vec![None],

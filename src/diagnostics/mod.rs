@@ -1,6 +1,5 @@
-//! The bundle of a scenario that did not pass: what can still be learnt from the cluster before it
-//! is healed. Bounded in time and size, honest about what is missing, and written so that a dead
-//! node or a dead API server costs its own part only.
+//! The bundle of a scenario that did not pass: the evidence that the cluster still has before it is healed. The bundle
+//! is bounded in time and size, and lists what is missing. A dead node or API server costs only its own part.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -29,7 +28,7 @@ pub use pods::Pods;
 pub use running::Running;
 pub use streams::LogStreams;
 
-/// Where Kubernetes' own pods run: API servers, schedulers, controllers, proxies, DNS.
+/// The namespace of Kubernetes' own pods: API servers, schedulers, controllers, proxies, DNS.
 const OWN: &str = "kube-system";
 
 /// Gathers one kind of evidence.
@@ -38,36 +37,35 @@ pub trait Collector: Sync + Debug {
     fn name(&self) -> &'static str;
     /// What it gathers, in one line.
     fn about(&self) -> &'static str;
-    /// Puts what it finds into `folder`, and there also what it could not get. Files count as soon
-    /// as they are added: it is dropped when the deadline passes.
+    /// Adds its findings to `folder`, and a note for everything that it could not get. Files count as soon as they are
+    /// added: the future is dropped when the deadline passes.
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()>;
 }
 
 /// Every collector that comes with seatrial.
 pub static COLLECTORS: &[&dyn Collector] = &[&Events, &Pods, &PodLogs, &Objects, &Nodes, &Running];
 
-/// What collectors look at.
+/// The input of collectors.
 #[derive(Debug)]
 pub struct Scene<'a> {
     /// The cluster.
     pub cluster: &'a Cluster,
     /// Its API.
     pub client: &'a Client,
-    /// The namespace of interest; all of them without one.
+    /// The namespace of the story; None means all namespaces.
     pub namespace: Option<&'a str>,
-    /// What its containers printed while they lived, where that was read.
+    /// The logs of the story's containers that were read while the containers lived, if they were.
     pub streams: Option<&'a LogStreams>,
-    /// When everything must be done.
+    /// When all collectors must be done.
     pub deadline: Deadline,
 }
 
-/// Gathers everything into `to`, all of these collectors side by side. What `secrets` remember is in no text.
+/// Runs all of these collectors in parallel and collects into `to`. No text contains what `secrets` remembers.
 ///
 /// # Guarantees
-/// Returns soon after the deadline at the latest, with what was gathered until then. Never an
-/// error: the reason for gathering must not be hidden by a second one. At most
-/// [`Folder::LIMIT`] bytes, for their owner alone. No Secret is read; what is recognised as secret in an
-/// object is left out of it and of every text.
+/// Returns at the latest soon after the deadline, with everything collected until then. Never fails, because a second
+/// error must not hide the first. Writes at most [`Folder::LIMIT`] bytes, readable by their owner only. Reads no
+/// Secret; values in objects that are recognised as secret are removed from the object and from every text.
 pub async fn collect(
     collectors: &[&dyn Collector],
     scene: &Scene<'_>,

@@ -1,5 +1,5 @@
-//! Node containers: their state and log, and the files that say what happened on a node that does
-//! not answer any more.
+//! Collects from node containers: their state and log, and the files that show what happened on a node that no longer
+//! answers.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::event::FileEntry;
 use crate::node::{Node, Power};
 use crate::wait;
 
-/// `nodes/<node>/`: `container.txt` and `console.log` always; of a node that is not Ready also its containers'
-/// logs, and of one that does not run its journal files (read them with `journalctl --file`).
+/// Collects `nodes/<node>/`: always `container.txt` and `console.log`; for a node that is not Ready also the logs of
+/// its containers; for a node that is not running its journal files (read them with `journalctl --file`).
 #[derive(Debug)]
 pub struct Nodes;
 
-/// Where journald keeps its files; the second is a tmpfs, which only a running node has.
+/// The folder of journald's files. The other folder, on a tmpfs, exists only on a running node.
 const JOURNAL: &str = "/var/log/journal";
-/// Where the kubelet keeps what containers print.
+/// The folder where the kubelet keeps the containers' output.
 const PODS: &str = "/var/log/pods";
-/// Time for the API server to say whether a node is Ready.
+/// Timeout for the API server's answer whether a node is Ready.
 const ASK: Duration = Duration::from_secs(5);
-/// Files of a folder that are read at most.
+/// Maximum number of files read from a folder.
 const FILES: usize = 40;
 
 impl Collector for Nodes {
@@ -59,7 +59,7 @@ async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
     if container.power != Power::Running {
         copy(node, JOURNAL, |e| e.path.ends_with(".journal"), &format!("{base}/journal"), folder).await;
     } else if is_ready(node, scene).await {
-        // Its kubelet gives its containers' logs to the API server.
+        // The API server can read the container logs of a Ready node from its kubelet.
         return;
     }
     let ours = |entry: &FileEntry| {
@@ -76,7 +76,7 @@ async fn is_ready(node: &Node, scene: &Scene<'_>) -> bool {
     matches!(asked, Ok(Ok(node)) if wait::nodes::is_ready(&node))
 }
 
-/// Copies the files of a folder that are wanted.
+/// Copies the wanted files of a folder.
 async fn copy(node: &Node, from: &str, wanted: impl Fn(&FileEntry) -> bool, to: &str, folder: &Folder) {
     let listing = match node.list(from, 4).await {
         Ok(listing) => listing,

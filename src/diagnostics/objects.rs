@@ -1,4 +1,4 @@
-//! The other objects that a story depends on.
+//! Collects the other objects that a story depends on.
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -6,12 +6,11 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
 use super::{Collector, Folder, Scene};
 
-/// `objects/<kind>.json`: of the namespace, and cluster-wide ones. Secrets and ConfigMaps are
-/// not asked for.
+/// Collects `objects/<kind>.json`, from the namespace and cluster-scoped. Does not read Secrets and ConfigMaps.
 #[derive(Debug)]
 pub struct Objects;
 
-/// Group, version, kind, plural, whether it lies in a namespace.
+/// Group, version, kind, plural, whether the kind is namespaced.
 const KINDS: [(&str, &str, &str, &str, bool); 13] = [
     ("apps", "v1", "Deployment", "deployments", true),
     ("apps", "v1", "ReplicaSet", "replicasets", true),

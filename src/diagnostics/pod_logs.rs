@@ -1,4 +1,4 @@
-//! What the containers of the namespace and the cluster's own printed, those that ended before included.
+//! Collects the output of the containers of the namespace and of kube-system, including ended containers.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use kube::api::{Api, ListParams, LogParams};
 use super::streams::{self, Instance};
 use super::{Collector, Folder, OWN, Scene};
 
-/// `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`; the same below
-/// `logs/kube-system/`. Of the story's pods that are gone, and of earlier instances of a container, what was
-/// read while they lived: `logs/<pod>.<UID>/<container>.<restarts>.log`. Logs of pods on dead nodes come with the node's files: the API server cannot
-/// reach them.
+/// Collects `logs/<pod>/<container>.log` and, after a restart, `<container>.previous.log`; the same below
+/// `logs/kube-system/`. For deleted pods of the story, and for earlier instances of a container, the collector adds
+/// what was read while they lived: `logs/<pod>.<UID>/<container>.<restarts>.log`. The logs of pods on dead nodes are
+/// with the node's files, because the API server cannot reach them.
 #[derive(Debug)]
 pub struct PodLogs;
 
-/// Lines of a container at most: its last ones.
+/// Maximum number of lines of a container, the last ones.
 const LINES: i64 = 10_000;
-/// Bytes of them that are asked for at most. Where it is reached the kubelet leaves the end out, of
-/// which the folder would keep most: so it is far more than that.
+/// Maximum bytes that are requested of them. At this limit the kubelet cuts off the end of the log, of which the folder
+/// would keep most: the limit is therefore far larger than what the folder keeps.
 const MOST: usize = 8 * Folder::FILE_LIMIT;
 
 impl Collector for PodLogs {
@@ -35,10 +35,10 @@ impl Collector for PodLogs {
 
     fn collect<'a>(&'a self, scene: &'a Scene<'a>, folder: &'a Folder) -> BoxFuture<'a, ()> {
         async move {
-            // Those of the story first: where there is no room for all, they are there.
+            // The story's logs come first: if the space is not enough for all, these are kept.
             let given = match scene.namespace {
                 Some(namespace) => {
-                    // An API server that says nothing must not cost what was read already.
+                    // A silent API server must not cost the logs that were already read.
                     let half = scene.deadline.at_most(scene.deadline.remaining() / 2);
                     let given = half.bound(of_namespace(namespace, "logs", scene, folder)).await;
                     given.unwrap_or_else(|late| {
@@ -57,7 +57,7 @@ impl Collector for PodLogs {
     }
 }
 
-/// Gives the instances of containers whose logs were had.
+/// Returns the container instances whose logs were read.
 async fn of_namespace(namespace: &str, to: &str, scene: &Scene<'_>, folder: &Folder) -> BTreeSet<Instance> {
     let api: Api<Pod> = Api::namespaced(scene.client.unary.clone(), namespace);
     match api.list(&ListParams::default()).await {
@@ -91,18 +91,17 @@ async fn of_pod(api: &Api<Pod>, pod: &Pod, to: &str, scene: &Scene<'_>, folder: 
                 timestamps: true,
                 ..LogParams::default()
             };
-            // A dead kubelet lets the API server wait for a long time: it costs its own log only.
+            // For a dead kubelet the API server waits long: this timeout limits the cost to that log.
             let short = scene.deadline.at_most(std::time::Duration::from_secs(10));
             match short.bound(api.logs(&name, &params)).await {
                 Ok(Ok(mut text)) => {
                     if text.len() >= MOST {
                         // Half a line may be half a secret.
                         text.truncate(text.rfind('\n').map_or(0, |at| at + 1));
-                        folder.missing(&file, &format!("what came after {} bytes", text.len()));
+                        folder.missing(&file, &format!("the output after {} bytes", text.len()));
                     }
                     if i64::try_from(text.lines().count()).is_ok_and(|lines| lines >= LINES) {
-                        folder
-                            .missing(&file, &format!("what came before its last {LINES} lines, if anything"));
+                        folder.missing(&file, &format!("the output before its last {LINES} lines, if any"));
                     }
                     folder.text(&file, &text);
                     given.push(Instance {

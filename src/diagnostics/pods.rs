@@ -1,4 +1,4 @@
-//! Pods: a table of all, and each of the namespace as a whole.
+//! Collects pods: a table of all, and the complete objects of the namespace.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -8,7 +8,7 @@ use kube::api::{Api, ListParams};
 
 use super::{Collector, Folder, Scene};
 
-/// `pods.txt` with every pod of the cluster, `pods/<name>.json` with those of the namespace.
+/// Collects `pods.txt` with every pod of the cluster, and `pods/<name>.json` with those of the namespace.
 #[derive(Debug)]
 pub struct Pods;
 
@@ -58,7 +58,7 @@ fn line(pod: &Pod) -> String {
     )
 }
 
-/// Why a container waits or how it ended.
+/// Why a container waits, or how it ended.
 fn trouble(container: &ContainerStatus) -> Option<String> {
     let state = container.state.as_ref()?;
     let waiting = state.waiting.as_ref().and_then(|w| w.reason.clone());

@@ -1,4 +1,4 @@
-//! What nodes that run say of themselves: their services' logs, their network.
+//! Collects from running nodes: the logs of their services, and their network.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use futures::future::{BoxFuture, join_all};
 use super::{Collector, Folder, Scene};
 use crate::node::{Node, Power};
 
-/// `nodes/<node>/kubelet.log` and `containerd.log`, and what decides where a packet goes:
-/// `addresses.txt`, `routes.txt`, `iptables.txt` with counters. Of a node that does not run, only a
-/// journal on its disk holds the logs: [`super::Nodes`] copies it.
+/// Collects `nodes/<node>/kubelet.log` and `containerd.log`, and what decides the route of a packet: `addresses.txt`,
+/// `routes.txt`, `iptables.txt` with counters. For a node that is not running, only the journal on its disk has the
+/// logs: [`super::Nodes`] copies it.
 #[derive(Debug)]
 pub struct Running;
 
-/// A file, and the command that prints it.
+/// A file, and the command that prints its content.
 const COMMANDS: [(&str, &[&str]); 5] = [
     ("kubelet.log", &journal("kubelet")),
     ("containerd.log", &journal("containerd")),

@@ -1,4 +1,4 @@
-//! What the containers of a story print, read while they live: the log of a pod goes with the pod.
+//! Reads the output of a story's containers while they live, because a pod's log is deleted with the pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,16 +24,16 @@ use crate::secret::Secrets;
 
 mod sink;
 
-/// Logs that are followed at once.
+/// Maximum number of logs that are followed at once.
 const OPEN: usize = 64;
-/// Instances of containers that are followed in all.
+/// Maximum number of container instances that are followed in total.
 const INSTANCES: usize = 1000;
-/// Time for the watch to say why a log ended.
+/// Time for the watch to report why a log ended.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Between two tries at least.
+/// Minimum pause between two tries.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// One run of a container: UID of the pod, name of the container, how often it was restarted before.
+/// One run of a container: UID of the pod, name of the container, number of restarts before.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Instance {
     pub(super) uid: String,
@@ -42,13 +42,12 @@ pub(super) struct Instance {
     pub(super) restarts: i32,
 }
 
-/// Follows the logs of every container of a story's pods, init containers included, from the first
-/// instance on.
+/// Follows the logs of every container of a story's pods, including init containers, from the first instance on.
 ///
 /// # Guarantees
-/// Neither an API server that is away nor a full disk ends it or is an error of the story; what is lost
-/// is named in the bundle. What it keeps is for its owner alone, has no secret that was known when it was
-/// read, and is no more than 24 MiB: of each container the beginning and the end.
+/// An API server that is down and a full disk neither end the reading nor fail the story; the bundle names what is
+/// lost. The logs are readable by their owner only and contain no secret that was known when they were read. They have
+/// at most 24 MiB: the beginning and the end of each container's log.
 #[derive(Debug)]
 pub struct LogStreams {
     shared: Arc<Shared>,
@@ -66,17 +65,17 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Every instance that was seen to run or to have ended.
+    /// Every instance that was seen running or ended.
     seen: BTreeSet<Instance>,
-    /// The pods that exist: how often each container was restarted, and where it is.
+    /// The existing pods: the restart count and the stage of each container.
     pods: BTreeMap<String, BTreeMap<String, (i32, Option<ContainerStage>)>>,
-    /// Why something may be missing, each reason once.
+    /// Reasons why something may be missing, each once.
     notes: BTreeSet<String>,
 }
 
 impl LogStreams {
-    /// Begins to follow the pods of these namespaces, which must not be followed yet. Keeps what it reads
-    /// below `to` until [`LogStreams::stop`].
+    /// Starts to follow the pods of these namespaces, which must not be followed yet. Keeps the logs below `to` until
+    /// [`LogStreams::stop`].
     pub fn start(client: &Client, namespaces: &[&str], secrets: &Secrets, to: &Path) -> Self {
         let shared = Arc::new(Shared {
             client: client.clone(),
@@ -95,7 +94,7 @@ impl LogStreams {
         Self { shared, tasks }
     }
 
-    /// Adds what was read of instances that the API does not give any more, and says what is missing.
+    /// Adds the logs of instances that the API no longer provides (those not in `given`), and notes what is missing.
     pub(super) fn collect(&self, given: &BTreeSet<Instance>, folder: &Folder) {
         let seen = self.shared.state().seen.clone();
         for instance in seen.difference(given) {
@@ -113,7 +112,7 @@ impl LogStreams {
         self.shared.state().notes.iter().for_each(|note| folder.missing("logs", note));
     }
 
-    /// Ends at once, and removes what was kept.
+    /// Stops at once, and deletes the kept logs.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         self.shared.sinks.remove();
@@ -121,12 +120,12 @@ impl LogStreams {
 }
 
 impl Instance {
-    /// Names no two instances alike; a UID has no dots.
+    /// A unique name for the instance: a UID has no dots.
     fn key(&self) -> String {
         format!("{}.{}.{}", self.uid, self.container, self.restarts)
     }
 
-    /// The instances that a pod shows: those that run or have ended, and each one's predecessor.
+    /// The instances that a pod's status shows: those that run or have ended, and the predecessor of each.
     pub(super) fn all_of(pod: &Pod) -> Vec<Self> {
         let uid = pod.uid().unwrap_or_default();
         let instance = |status: &ContainerStatus, restarts| Self {
@@ -135,7 +134,7 @@ impl Instance {
             container: status.name.clone(),
             restarts,
         };
-        // The kubelet keeps the last instance and, of a container that runs or has ended, one before it.
+        // The kubelet keeps the last instance and, if a container runs or has ended, the one before it.
         let of = |status: &ContainerStatus| match ContainerStage::of(status) {
             None => Vec::new(),
             Some(ContainerStage::Waits) => vec![instance(status, status.restart_count)],
@@ -145,12 +144,12 @@ impl Instance {
     }
 }
 
-/// Where a container is, as far as logs are concerned; none where it never ran.
+/// The stage of a container as far as logs are concerned; None if it never ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ContainerStage {
     Runs,
     Ended,
-    /// For its restart. Its log, and what the API calls its previous one, are those of the last instance.
+    /// It waits for its restart. Its log, and the log that the API calls previous, are those of the last instance.
     Waits,
 }
 
@@ -180,7 +179,7 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     inits.iter().chain(containers).chain(added)
 }
 
-/// Follows each instance of a namespace's pods. Ends with its tasks when it is dropped.
+/// Follows each instance of a namespace's pods. Its tasks end when the future is dropped.
 async fn watch(shared: Arc<Shared>, namespace: String) {
     let api: Api<Pod> = Api::namespaced(shared.client.stream.clone(), &namespace);
     let events = watcher::watcher(api.clone(), watcher::Config::default()).default_backoff();
@@ -194,7 +193,7 @@ async fn watch(shared: Arc<Shared>, namespace: String) {
                 }
             }
             Ok(Event::Delete(pod)) => {
-                // Its last state, which a watch may not have shown before.
+                // The last state of the pod: a watch may not have shown it before.
                 for instance in shared.met(&pod) {
                     followers.spawn(follow(Arc::clone(&shared), api.clone(), instance));
                 }
@@ -204,7 +203,7 @@ async fn watch(shared: Arc<Shared>, namespace: String) {
             Err(error) => {
                 let error = ApiError::from(error).text;
                 shared.note(format!(
-                    "the watch of pods broke off: those that came and went meanwhile are not known: {error}"
+                    "the watch of pods broke: pods that came and went meanwhile are unknown: {error}"
                 ));
             }
         }
@@ -225,10 +224,10 @@ impl Shared {
     }
 
     fn lost(&self, Instance { pod, container, .. }: &Instance) {
-        self.note(format!("what {container} of {pod} printed last: the pod is gone"));
+        self.note(format!("the last output of {container} in {pod}: the pod is gone"));
     }
 
-    /// Takes a pod in; its instances that are new.
+    /// Takes a pod in; returns its new instances.
     fn met(&self, pod: &Pod) -> Vec<Instance> {
         let mut state = self.state();
         let now = statuses(pod).map(|s| (s.name.clone(), (s.restart_count, ContainerStage::of(s)))).collect();
@@ -238,7 +237,7 @@ impl Shared {
         let room = INSTANCES.saturating_sub(state.seen.len());
         if new.len() > room {
             new.truncate(room);
-            state.notes.insert(format!("those of containers after the first {INSTANCES}"));
+            state.notes.insert(format!("logs of containers after the first {INSTANCES}"));
         }
         state.seen.extend(new.iter().cloned());
         drop(state);
@@ -276,7 +275,7 @@ enum Stage {
     Gone,
 }
 
-/// Follows one instance until it is over or gone. What breaks off is taken up after the last line.
+/// Follows one instance until it is over or deleted. After a break, reading resumes after the last line.
 async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
     let Ok(_permit) = shared.open.acquire().await else { return };
     let mut sink = shared.sinks.open(&instance.key());
@@ -288,9 +287,9 @@ async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
         let read = read(&api, &instance, stage == Stage::Previous, &mut sink).await;
         let after = shared.stage(&instance);
         let error = match read {
-            // All of it: it had ended before it was asked for.
-            // The watch does not know yet that the pod is gone.
+            // The watch has not yet reported that the pod is gone.
             Ok(Read::OfAnother) => return shared.lost(&instance),
+            // The instance had ended before its log was requested: everything was read.
             Ok(_) if stage == Stage::Previous || stage == Stage::Ended && stage == after => return,
             Ok(_) if after == Stage::Gone => return,
             Ok(_) => None,
@@ -307,7 +306,7 @@ async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
         }
         let pause = match error {
             Some(_) => pauses.next().unwrap_or_default(),
-            // Its pod's next state is the reason; it comes within moments.
+            // The next state of its pod is the reason, and arrives within moments.
             None => SETTLE,
         };
         let settled = Deadline::after(pause);
@@ -321,11 +320,11 @@ async fn follow(shared: Arc<Shared>, api: Api<Pod>, instance: Instance) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
     ToItsEnd,
-    /// Nothing: another pod has the name by now.
+    /// Nothing: another pod has the name now.
     OfAnother,
 }
 
-/// Reads a log to its end, which is that of the container or of the connection.
+/// Reads a log until the container ends or the connection breaks.
 async fn read(
     api: &Api<Pod>,
     instance: &Instance,
@@ -337,7 +336,7 @@ async fn read(
         follow: !previous,
         previous,
         timestamps: true,
-        // Rounded to seconds, perhaps up: what comes again is dropped by its time.
+        // The time is in whole seconds, perhaps rounded up: repeated lines are dropped by their time.
         since_time: sink
             .last()
             .and_then(|at| at.parse::<Timestamp>().ok())
@@ -345,7 +344,7 @@ async fn read(
         ..LogParams::default()
     };
     let mut stream = std::pin::pin!(api.log_stream(&instance.pod, &params).await?);
-    // Logs are asked for by name. While our pod exists none of its name can have come after it.
+    // Logs are requested by name. While this story's pod exists, no later pod can have its name.
     let pod = api.get_metadata_opt(&instance.pod).await?;
     if pod.is_some_and(|pod| pod.uid().as_deref() != Some(&instance.uid)) {
         return Ok(Read::OfAnother);

@@ -1,5 +1,5 @@
-//! The cluster's API, asked from inside a control plane: who clears a fault needs neither a
-//! kubeconfig nor a way to the API server.
+//! Requests to the cluster's API from inside a control plane: clearing a fault needs no kubeconfig and no connection to
+//! the API server.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::engine::Container;
 use crate::exec::tail;
 use crate::node::{CLUSTER_LABEL, Node, NodeError, OWNER_LABEL, Power, ROLE_LABEL, Role};
 
-/// Time for one request.
+/// Timeout of one request.
 const ASK: Duration = Duration::from_secs(15);
-/// The administrator's credentials, on every control plane (kubeadm).
+/// The administrator's credentials, which kubeadm writes on every control plane.
 const ADMIN: &str = "--kubeconfig=/etc/kubernetes/admin.conf";
 
 /// The API of a node's cluster.
@@ -22,7 +22,7 @@ pub(super) struct Api {
     planes: Vec<Node>,
 }
 
-/// What the API said.
+/// The API's answer.
 enum Said {
     Yes(String),
     NotFound,
@@ -30,14 +30,14 @@ enum Said {
 }
 
 impl Api {
-    /// The API of this node's cluster, whatever state the node is in.
+    /// Creates a handle on the API of this node's cluster, in any power state of the node.
     pub async fn of(node: &Node) -> Result<Self, FaultError> {
         let container = node.ours().await?;
         let planes = control_planes(node, &container).await?;
         Ok(Self { node: node.name.clone(), planes })
     }
 
-    /// The object at a path; none when it does not exist.
+    /// The object at a path; None if it does not exist.
     pub async fn get(&self, path: &str, deadline: Deadline) -> Result<Option<Value>, FaultError> {
         match self.ask(&["get", "--raw", path], None, path, deadline).await? {
             Said::Yes(text) => Ok(Some(self.read(&text, path)?)),
@@ -45,14 +45,14 @@ impl Api {
         }
     }
 
-    /// Puts an object in the place of the one it was made from; false when that has changed.
+    /// Replaces an object; returns false if it was changed since it was read.
     pub async fn replace(&self, path: &str, object: &Value, deadline: Deadline) -> Result<bool, FaultError> {
         let words = ["replace", "-f", "-", "--raw", path];
         let said = self.ask(&words, Some(object), path, deadline).await?;
         Ok(matches!(said, Said::Yes(_)))
     }
 
-    /// Deletes the object of this UID; false when there is none.
+    /// Deletes the object with this UID; returns false if it does not exist.
     pub async fn delete(
         &self,
         path: &str,
@@ -90,11 +90,11 @@ impl Api {
                     return Ok(Said::Yes(String::from_utf8_lossy(&done.stdout).into_owned()));
                 }
                 Ok(done) => {
-                    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-                    // kubectl puts the reason of the API's answer first (`cmdutil.StandardErrorMessage`).
+                    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+                    // kubectl begins with the reason of the API's answer (`cmdutil.StandardErrorMessage`).
                     let answered = |reason: &str| {
                         let begin = format!("Error from server ({reason}): ");
-                        said.lines().any(|line| line.starts_with(&begin))
+                        stderr.lines().any(|line| line.starts_with(&begin))
                     };
                     if answered("NotFound") {
                         return Ok(Said::NotFound);
@@ -102,7 +102,7 @@ impl Api {
                     if answered("Conflict") {
                         return Ok(Said::Conflict);
                     }
-                    why = format!("{}: {}", plane.name, tail(&said));
+                    why = format!("{}: {}", plane.name, tail(&stderr));
                 }
                 Err(error) => why = NodeError::to_string(&error),
             }
@@ -130,13 +130,13 @@ pub(super) fn pod_path(namespace: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods/{name}")
 }
 
-/// The control planes of a node's cluster that are ours, in any power state, by name.
+/// The control planes of a node's cluster that seatrial owns, in any power state, by name.
 pub(super) async fn control_planes(node: &Node, container: &Container) -> Result<Vec<Node>, FaultError> {
     let Some(cluster) = container.labels.get(CLUSTER_LABEL) else { return Ok(Vec::new()) };
     let role = Role::ControlPlane.kind_name();
     let labels = [(CLUSTER_LABEL, cluster.as_str()), (ROLE_LABEL, role), (OWNER_LABEL, "")];
     let found = node.engine().containers(&labels).await.map_err(crate::node::NodeError::from)?;
-    // The engine's filter is not the only one who knows.
+    // Do not trust the engine's label filter alone.
     let ours = found
         .iter()
         .filter(|c| labels.iter().all(|(k, v)| c.labels.get(*k).is_some_and(|l| v.is_empty() || l == v)));

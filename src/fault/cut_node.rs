@@ -1,4 +1,4 @@
-//! A node that is cut off the network.
+//! The fault of a node that is cut off from the network.
 
 use std::time::Duration;
 
@@ -10,14 +10,13 @@ use super::{Checked, Fault, FaultError, Given, Target};
 use crate::deadline::Deadline;
 use crate::node::Node;
 
-/// Drops every packet on a node's way out of its machine or into it, by rules of the packet filter
-/// in the node's own network namespace.
+/// Drops every packet that leaves a node's container or arrives there, with rules of the packet filter in the node's
+/// own network namespace.
 ///
-/// The node keeps its interface, address and routes, and its published ports: unplugging it from
-/// the engine's network would lose them (kind's network has no subnet of its own choosing, so an
-/// address cannot be asked for again). Connections stay open and silent, as behind a switch that
-/// died. Traffic that stays on the node goes on, and so do commands in it. The rules end with the
-/// namespace, so a restart of the node undoes them.
+/// The node keeps its interface, address, routes and published ports. Unplugging the node from the engine's network
+/// would lose them: kind's network has no user-chosen subnet, so the same address cannot be requested again.
+/// Connections stay open and silent, as behind a dead switch. Traffic within the node and commands in it continue to
+/// work. The rules end with the network namespace, so a restart of the node removes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutNode {
     name: &'static str,
@@ -25,11 +24,11 @@ pub struct CutNode {
 }
 
 impl CutNode {
-    /// Nothing gets out, nothing in.
+    /// Drops packets in both directions.
     pub const OFF: Self = Self { name: "cut", ways: "in out" };
-    /// Nothing gets in: what it sends arrives, answers do not.
+    /// Drops arriving packets: the node's packets arrive elsewhere, the answers do not come back.
     pub const IN: Self = Self { name: "cut-in", ways: "in" };
-    /// Nothing gets out: it hears the others, and they do not hear it.
+    /// Drops leaving packets: the node receives packets of others, but others receive none of its packets.
     pub const OUT: Self = Self { name: "cut-out", ways: "out" };
 
     fn inside(&self) -> Inside {
@@ -37,13 +36,13 @@ impl CutNode {
     }
 }
 
-/// The chains are hooked in where nothing comes before them: into PREROUTING for what arrives, and
-/// into POSTROUTING for what leaves, pods' traffic included. Proof are the packets that they
-/// dropped: connections to the gateway and to the API server are tried until there are some.
+/// The chains are hooked in as the first rule: into PREROUTING for arriving packets, and into POSTROUTING for leaving
+/// packets, which include the pods'. The counters of dropped packets are the proof: the script connects to the gateway
+/// and to the API server until some packets were dropped.
 ///
-/// Whether anything is left is read from the rules of both families. A node whose IPv6 filter does not answer
-/// has IPv4's rules alone, unless the injection noted that it made some of both: rules that cannot be read are
-/// not gone. The note lies in memory, as the rules do.
+/// The rules of both IP families decide whether anything is left. If a node's IPv6 filter does not answer, the IPv4
+/// rules decide alone, unless the injection noted that it created rules of both families: rules that cannot be read do
+/// not count as gone. The note is kept in memory (tmpfs), like the rules.
 const SCRIPT: &str = r#"
 set -eu
 ways=$1 verb=${2##*:}
@@ -53,7 +52,7 @@ if [ -e "$both" ] || ip6tables -w -t mangle -S >/dev/null 2>&1; then families="i
 chain() { [ "$1" = in ] && echo SEATRIAL-CUT-IN || echo SEATRIAL-CUT-OUT; }
 hook() { [ "$1" = in ] && echo PREROUTING || echo POSTROUTING; }
 side() { [ "$1" = in ] && echo -i || echo -o; }
-rules() { # all of both families; the script ends where they cannot be read
+rules() { # prints the rules of these families; fails if one cannot be read
   local f
   for f in $families; do "$f" -w -t mangle -S || return 1; done
 }
@@ -110,7 +109,7 @@ found=$(rules)
 for way in $ways; do
   ! there "$way" || broken=true
 done
-# The note is for every way: it goes with the last rule.
+# One note covers both directions: remove it with the last rule.
 case $found in *SEATRIAL-CUT-*) ;; *) [ "$verb" != clear ] || rm -f "$both" ;; esac
 echo "broken=$broken"
 for way in $ways; do
@@ -174,8 +173,8 @@ mod tests {
     use crate::exec::{Exec, ExecError};
     use std::path::Path;
 
-    /// A packet filter that keeps its chains as files, a folder a family. `silent` in a family's folder
-    /// makes its program fail.
+    /// A fake packet filter that stores its chains as files, in one folder for each IP family. A file `silent` in a
+    /// family's folder makes its program fail.
     const FILTER: &str = r#"#!/bin/bash
 dir=$FILTER/${0##*/}
 mkdir -p "$dir"
@@ -212,7 +211,7 @@ esac
     }
 
     #[tokio::test]
-    async fn the_rules_of_both_families_are_what_is_broken() {
+    async fn rules_of_either_ip_family_count_as_broken() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         programs(dir);
@@ -220,17 +219,17 @@ esac
         assert!(run(dir, "look").await.unwrap().starts_with("broken=false"));
         assert!(run(dir, "inject").await.unwrap().starts_with("broken=true"));
         assert!(six.join("SEATRIAL-CUT-IN").exists());
-        // Rules of IPv6 alone: IPv4's are gone, as after a clearing that was killed.
+        // Only IPv6 rules are left: those of IPv4 are gone, as after a killed clear.
         std::fs::remove_dir_all(dir.join("rules/iptables")).unwrap();
         assert!(run(dir, "look").await.unwrap().starts_with("broken=true"));
-        // What cannot be read is not gone.
+        // Rules that cannot be read do not count as gone.
         std::fs::write(six.join("silent"), "").unwrap();
         let error = run(dir, "clear").await.unwrap_err().to_string();
         assert!(error.contains("can't initialize"), "{error}");
         std::fs::remove_file(six.join("silent")).unwrap();
         assert!(run(dir, "clear").await.unwrap().starts_with("broken=false"));
         assert!(!six.join("SEATRIAL-CUT-IN").exists() && !six.join("SEATRIAL-CUT-OUT").exists());
-        // Cleared twice, and on a node without IPv6.
+        // A repeated clear, and a node without IPv6.
         std::fs::write(six.join("silent"), "").unwrap();
         assert!(run(dir, "clear").await.unwrap().starts_with("broken=false"));
         std::fs::write(dir.join("rules/iptables/silent"), "").unwrap();

@@ -1,4 +1,4 @@
-//! A pod that is deleted.
+//! The fault of a deleted pod.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use super::{Checked, Fault, FaultError, Given, Parameter, Reach, Target};
 use crate::deadline::Deadline;
 use crate::node::Node;
 
-/// Deletes a pod, by its UID: never a later one of that name. The node may be down.
+/// Deletes a pod by its UID, never a later pod of that name. The node may be down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeletePod {
     name: &'static str,
-    /// Time that its processes get; none is the pod's own `terminationGracePeriodSeconds`. With
-    /// zero the API forgets the pod at once, whether or not its processes have ended.
+    /// Grace period for its processes; None means the pod's own `terminationGracePeriodSeconds`. With zero, the API
+    /// removes the pod at once, whether or not its processes have ended.
     pub grace: Option<Duration>,
 }
 
-/// One look, and one deletion.
+/// Timeout for one look and one deletion.
 const ASK: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl DeletePod {
-    /// With the grace period that the pod asks for.
+    /// With the pod's own grace period.
     pub const GRACEFULLY: Self = Self { name: "delete-pod", grace: None };
-    /// Without any.
+    /// Without a grace period.
     pub const NOW: Self = Self { name: "delete-pod-now", grace: Some(Duration::ZERO) };
 
     async fn checked(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
@@ -56,7 +56,7 @@ impl Fault for DeletePod {
     }
 
     fn cleared(&self) -> &'static str {
-        "nothing lasts: whoever owns the pod makes another one"
+        "nothing lasts: the pod's owner creates another pod"
     }
 
     fn reach(&self) -> Reach {

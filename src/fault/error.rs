@@ -1,4 +1,4 @@
-//! What can go wrong with a fault.
+//! The errors of faults.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use crate::node::{NodeError, Power};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaultError {
-    /// Somebody else's container: nothing was done to it.
+    /// The container belongs to somebody else: seatrial did nothing to it.
     #[error("{node} is not ours: its image {image} has no label {}", crate::node::OWNER_LABEL)]
     NotOurs {
         /// The node.
         node: String,
-        /// What it was made from.
+        /// The image of the container.
         image: String,
     },
-    /// The node was down before the fault: somebody else did that.
+    /// The node was down before the fault: somebody else stopped it.
     #[error("{node} was {power} before `{fault}`{}: somebody else did that", moment(.since))]
     AlreadyDown {
         /// The fault.
@@ -29,10 +29,10 @@ pub enum FaultError {
         node: String,
         /// Its state.
         power: Power,
-        /// When it ended, if it did.
+        /// When its container ended, if it did.
         since: Option<Timestamp>,
     },
-    /// The node is broken in this way already: somebody else did that.
+    /// The node is already broken in this way: somebody else did that.
     #[error("{node} is broken before `{fault}` ({found}): somebody else did that")]
     AlreadyBroken {
         /// The fault.
@@ -42,17 +42,17 @@ pub enum FaultError {
         /// What was found.
         found: String,
     },
-    /// The API would go with it.
+    /// The cluster would lose its API.
     #[error("refused to `{fault}` {node}: {}", last(.others))]
     ControlPlane {
         /// The fault.
         fault: &'static str,
         /// The control plane.
         node: String,
-        /// How many others there are, none of which serves.
+        /// Number of other control planes, none of which is healthy.
         others: usize,
     },
-    /// The API would go with it: etcd would lose its majority.
+    /// The cluster would lose its API, because etcd would lose its majority.
     #[error(
         "refused to `{fault}` {node}: etcd with {members} members needs {needed}, and {healthy} would be left ({})",
         .down.join("; ")
@@ -62,16 +62,16 @@ pub enum FaultError {
         fault: &'static str,
         /// The control plane.
         node: String,
-        /// How many control planes there are, each with a member of etcd.
+        /// Number of control planes; each has one member of etcd.
         members: usize,
-        /// How many of the others are healthy.
+        /// Number of the other control planes that are healthy.
         healthy: usize,
         /// More than half of the members.
         needed: usize,
-        /// The others that are not healthy, and why; none where there are too few of them.
+        /// The other control planes that are not healthy, and why; empty if there are too few others.
         down: Vec<String>,
     },
-    /// Others use the cluster at the same time: a node that breaks is in the middle of their claims.
+    /// The lease is shared: the fault would disturb the claims of other stories.
     #[error("refused to `{fault}` {node}: the lease on its cluster is shared with others")]
     Shared {
         /// The fault.
@@ -79,7 +79,7 @@ pub enum FaultError {
         /// The node.
         node: String,
     },
-    /// A file among the intents is none of this version's: the fault that it speaks of may be open.
+    /// A file among the intents is not readable by this version: its fault may still be open.
     #[error("failed to understand {}, which another version of seatrial wrote: {why}", .path.display())]
     Strange {
         /// The file.
@@ -94,10 +94,10 @@ pub enum FaultError {
         fault: &'static str,
         /// The node.
         node: String,
-        /// What does not fit.
+        /// Why the fault does not fit.
         why: String,
     },
-    /// The disk is the host's too, and would be too full.
+    /// The nodes share the host's disk, which would become too full.
     #[error(
         "refused to fill the disk of {node} by {}: {} are free, and {} must stay free for the host",
         size(.bytes), size(.free), size(.room)
@@ -105,14 +105,14 @@ pub enum FaultError {
     NoRoom {
         /// The node.
         node: String,
-        /// What was to be written, in bytes.
+        /// Bytes to write.
         bytes: u64,
-        /// What is free, in bytes.
+        /// Free bytes.
         free: u64,
-        /// What must stay free, in bytes.
+        /// Bytes that must stay free.
         room: u64,
     },
-    /// The cluster has no such node.
+    /// The cluster has no node of this name.
     #[error("cluster {cluster} has no node {node}")]
     NoNode {
         /// The node.
@@ -120,7 +120,7 @@ pub enum FaultError {
         /// The cluster.
         cluster: String,
     },
-    /// The fault reaches a pod, and none was named.
+    /// The fault needs a pod, and the target names none.
     #[error("`{fault}` needs a pod on {node}")]
     NoPod {
         /// The fault.
@@ -135,20 +135,20 @@ pub enum FaultError {
         pod: String,
         /// The node.
         node: String,
-        /// Where it is; none when it is nowhere.
+        /// The pod's node; None if the pod has no node or does not exist.
         found: Option<String>,
     },
-    /// A parameter that the fault cannot take.
+    /// The fault does not accept the parameter.
     #[error("`{fault}` cannot take {given}: it takes {wanted}")]
     Parameter {
         /// The fault.
         fault: &'static str,
-        /// What was given.
+        /// The given parameter.
         given: String,
-        /// What it takes.
+        /// What the fault accepts.
         wanted: String,
     },
-    /// What was done shows no effect, or the effect stays.
+    /// The fault shows no effect after the injection, or its effect remains after the clearing.
     #[error("`{fault}` {what} on {node}: {found}")]
     Unproved {
         /// The fault.
@@ -157,15 +157,15 @@ pub enum FaultError {
         node: String,
         /// `took no hold` or `is not gone`.
         what: &'static str,
-        /// What was found.
+        /// What was found instead.
         found: String,
     },
     /// A command in the node failed.
     #[error("{doing}: {why}")]
     Inside {
-        /// What was being done.
+        /// The failed operation.
         doing: String,
-        /// How it ended.
+        /// How the command ended.
         why: String,
     },
     /// No control plane answered.
@@ -173,51 +173,51 @@ pub enum FaultError {
     Api {
         /// The node.
         node: String,
-        /// What was asked for.
+        /// The path of the request.
         path: String,
-        /// What came of it.
+        /// The last error.
         why: String,
     },
-    /// Not proved in time.
+    /// The node did not reach the wanted state in time.
     #[error("{doing}: {node} is still {power} after {:.1} s", .waited.as_secs_f64())]
     Timeout {
-        /// What was being done.
+        /// The failed operation.
         doing: String,
         /// The node.
         node: String,
-        /// The state last seen.
+        /// Its last seen state.
         power: Power,
-        /// How long was waited.
+        /// Duration of the wait.
         waited: Duration,
     },
-    /// It starts, and ends again by itself.
+    /// The node starts, and ends again by itself.
     #[error("{node} does not stay up: started {starts} times, it ended with {exit_code}: {}", tail(.log))]
     DoesNotStay {
         /// The node.
         node: String,
-        /// How often it was started.
+        /// Number of starts.
         starts: usize,
-        /// How it ended last.
+        /// Its last exit code.
         exit_code: i64,
-        /// The end of its log.
+        /// The last lines of its log.
         log: String,
     },
     /// No fault has this name.
-    #[error("no fault is called {name:?}; there are {known}")]
+    #[error("no fault is called {name:?}; known faults: {known}")]
     Unknown {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The known names.
         known: String,
     },
-    /// An open fault is one of another program's own: only that one can heal it. Its intent stays.
+    /// Only the program that defines an open fault can heal it; its intent stays.
     #[error("`{fault}` is open on {node}, and this program does not know it: it is a fault of {}", injector(.program))]
     NotKnownHere {
         /// The fault.
         fault: String,
         /// The node.
         node: String,
-        /// The program that injected it, where that is known.
+        /// The program that injected it, if known.
         program: Option<PathBuf>,
     },
     /// An intent cannot be written, read or removed.
@@ -238,24 +238,24 @@ pub enum FaultError {
         fault: String,
         /// Its node.
         node: String,
-        /// How many besides it.
+        /// Number of other open faults.
         others: usize,
-        /// Why.
+        /// Why the first one stays open.
         #[source]
         source: Box<FaultError>,
     },
-    /// The node's engine did not do it.
+    /// The operation on the node failed.
     #[error(transparent)]
     Node(NodeError),
 }
 
 impl FaultError {
-    /// The command that mends it, where there is one.
+    /// The command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::AlreadyDown { node, power: Power::Paused, .. } => Some(format!("docker unpause {node}")),
             Self::AlreadyBroken { .. } => {
-                Some("if it was a fault of ours: seatrial fault clear, or seatrial reap".into())
+                Some("if seatrial caused it: seatrial fault clear, or seatrial reap".into())
             }
             Self::ControlPlane { others: 0, .. } => {
                 Some("--allow-last-control-plane says that this is meant".into())
@@ -299,14 +299,14 @@ fn moment(at: &Option<Timestamp>) -> String {
 fn last(others: &usize) -> String {
     match others {
         0 => "it is the cluster's only control plane".into(),
-        others => format!("it is the last control plane that serves, the {others} beside it do not"),
+        others => format!("it is the last control plane that serves: the other {others} do not"),
     }
 }
 
 fn place(found: &Option<String>) -> String {
     found
         .as_ref()
-        .map_or_else(|| "there is none of this name, or it is on no node".into(), |n| format!("it is on {n}"))
+        .map_or_else(|| "no pod has this name, or the pod has no node".into(), |n| format!("it is on {n}"))
 }
 
 fn size(bytes: &u64) -> String {

@@ -5,8 +5,8 @@ use super::{
     SlowCpu, StopNode, StopUnit,
 };
 
-/// Every fault that comes with seatrial. On one node they are cleared in this order: what keeps commands from
-/// running in it comes first.
+/// The built-in faults. On one node they are cleared in this order: first those that prevent commands from running in
+/// the node.
 pub static FAULTS: &[&dyn Fault] = &[
     &StopNode::DEFAULT,
     &KillNode,
@@ -29,17 +29,17 @@ pub static FAULTS: &[&dyn Fault] = &[
 pub struct Faults(Vec<&'static dyn Fault>);
 
 impl Faults {
-    /// [`FAULTS`].
+    /// The built-in faults, [`FAULTS`].
     pub fn built_in() -> Self {
         Self(FAULTS.to_vec())
     }
 
-    /// Adds a fault at the end: on one node it is cleared after the others.
+    /// Appends a fault: on one node it is cleared after the others.
     pub fn add(&mut self, fault: &'static dyn Fault) {
         self.0.push(fault);
     }
 
-    /// Every fault, in the order in which they are cleared.
+    /// All faults, in the order in which they are cleared.
     pub fn iter(&self) -> impl Iterator<Item = &'static dyn Fault> + '_ {
         self.0.iter().copied()
     }
@@ -47,14 +47,14 @@ impl Faults {
     /// The fault of this name, with its defaults.
     ///
     /// # Errors
-    /// [`FaultError::Unknown`], with the names that there are.
+    /// [`FaultError::Unknown`], with the known names.
     pub fn named(&self, name: &str) -> Result<&'static dyn Fault, FaultError> {
         let known = || self.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ");
         let found = self.iter().find(|f| f.name() == name);
         found.ok_or_else(|| FaultError::Unknown { name: name.into(), known: known() })
     }
 
-    /// Where the fault of this name stands in the order; none for one that is not known.
+    /// The position of the fault of this name in the order; None for an unknown fault.
     pub(super) fn rank(&self, name: &str) -> Option<usize> {
         self.iter().position(|f| f.name() == name)
     }

@@ -1,4 +1,4 @@
-//! A node whose disk is full.
+//! The fault of a node whose disk is full.
 
 use std::time::Duration;
 
@@ -11,35 +11,33 @@ use super::{Checked, Fault, FaultError, Given, Parameter, Target};
 use crate::deadline::Deadline;
 use crate::node::Node;
 
-/// Fills a node's disk by a bounded amount, with the kubelet told that this is all there was.
+/// Fills a node's disk by a bounded amount, and makes the kubelet believe that the disk is full.
 ///
-/// The nodes of a kind cluster have no disks of their own: `/var` is a volume on the host's, so
-/// filling it to the brim would fill the host, and kind turns the kubelet's disk limits off. Here
-/// a file of [`bytes`](FillDisk::bytes) is written and the kubelet gets a limit (a soft eviction
-/// threshold) that lies between what was free before and what is free after. So the kubelet sees
-/// its disk run full and reports DiskPressure, and the scheduler keeps pods away. Writers on the
-/// node do **not** get `ENOSPC`: the host's disk has room left, and must have.
+/// The nodes of a kind cluster have no disks of their own. `/var` is a volume on the host's disk, so filling the disk
+/// completely would fill the host, and kind turns the kubelet's disk limits off. This fault writes a file of
+/// [`bytes`](FillDisk::bytes) and gives the kubelet a limit (a soft eviction threshold) between the space that was free
+/// before and the space that is free after. The kubelet then reports DiskPressure, and the scheduler keeps pods away.
+/// Writers on the node do **not** get `ENOSPC`: the host's disk has room left, and must have.
 ///
-/// A soft threshold evicts nothing before [`evict_after`](FillDisk::evict_after) has passed. Past
-/// it the kubelet evicts pods and deletes images that no container uses, and images do not come
-/// back when the fault is cleared.
+/// A soft threshold evicts nothing until [`evict_after`](FillDisk::evict_after) has passed. After that the kubelet
+/// evicts pods and deletes unused images. The images are not restored when the fault is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FillDisk {
-    /// Size of the file; default 1 GiB. Refused unless [`ROOM`] is left on the disk.
+    /// Size of the file in bytes; default 1 GiB. Refused unless [`ROOM`] bytes stay free on the disk.
     pub bytes: u64,
-    /// How long the kubelet bears the pressure before it evicts; default 24 h.
+    /// How long the kubelet tolerates the pressure before it evicts pods; default 24 h.
     pub evict_after: Duration,
 }
 
-/// What must stay free on the disk that the nodes share with the host.
+/// Bytes that must stay free on the disk that the nodes share with the host.
 pub const ROOM: u64 = 5 << 30;
-/// The kubelet looks at its disk each 10 s, and reports within another 10 s.
+/// Timeout for the condition: the kubelet checks its disk every 10 s, and reports within another 10 s.
 const NOTICED: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(500);
 const NAME: &str = "fill-disk";
 
 impl FillDisk {
-    /// 1 GiB, and nothing is evicted.
+    /// A file of 1 GiB, and no evictions.
     pub const DEFAULT: Self = Self { bytes: 1 << 30, evict_after: Duration::from_secs(24 * 3600) };
 
     fn inside(&self) -> Inside {
@@ -57,7 +55,7 @@ impl FillDisk {
         Ok(checked)
     }
 
-    /// Waits until the API shows the condition, which makes the control plane taint the node.
+    /// Waits until the API shows the condition. The control plane then taints the node.
     async fn noticed(&self, target: &Target, deadline: Deadline) -> Result<Value, FaultError> {
         let api = Api::of(&target.node).await?;
         let limit = deadline.at_most(NOTICED);
@@ -93,10 +91,10 @@ fn pressure(node: &Value) -> Option<Value> {
     conditions.iter().find(|c| c["type"] == "DiskPressure").cloned()
 }
 
-/// The limit is mounted over the kubelet's configuration, so that a restart of the node drops it;
-/// only the file has to be removed. What marks the limit (`$over`) goes last: whoever finds it
-/// restarts the kubelet once more. A kubelet that is about to be restarted still answers, with the limit in its
-/// memory: only another process than the noted one (`$was`) proves that the limit is gone.
+/// The limit is mounted over the kubelet's configuration, so a restart of the node drops the limit; only the file must
+/// be removed. The marker of the limit (`$over`) is removed last: a later clear that finds the marker restarts the
+/// kubelet once more. A kubelet that is about to restart still answers, with the limit in its memory: only a process
+/// other than the noted one (`$was`) proves that the limit is gone.
 const SCRIPT: &str = r#"
 set -eu
 bytes=$1 grace=$2 verb=${3##*:}

@@ -1,4 +1,4 @@
-//! What must hold before a fault may happen.
+//! The conditions for a fault to be allowed.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::node::{Node, Power, Role, address_of};
 
-/// Time for a control plane to say so.
+/// Timeout for a control plane's readiness.
 const ASK: Duration = Duration::from_secs(5);
-/// Time for the API to say how a node is: kubectl starts slowly on a busy machine.
+/// Timeout for a node's condition from the API: kubectl starts slowly on a busy machine.
 const ASK_API: Duration = Duration::from_secs(20);
 
-/// The node's container if it is ours, runs, and may be broken; its address is taken note of.
+/// The node's container if seatrial owns it, it is running and it may be broken; its address is noted.
 ///
 /// # Errors
 /// As [`Fault::check`](super::Fault::check).
@@ -31,9 +31,9 @@ pub async fn node_up(
     Ok(Checked { target: target.clone(), container, found: Value::Null })
 }
 
-/// The node's container if it is ours and runs; its address is taken note of.
+/// The node's container if seatrial owns it and it is running; its address is noted.
 pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Container, FaultError> {
-    // The balancer's image is kind's, or stands in for that: it would be called not ours.
+    // The load balancer's image is kind's own or a substitute: without this check the error would be `NotOurs`.
     if node.role == Role::LoadBalancer {
         let (node, why) = (node.name.clone(), "it is the load balancer, no node of Kubernetes".into());
         return Err(FaultError::Unfit { fault, node, why });
@@ -48,10 +48,9 @@ pub(super) async fn running(fault: &'static str, node: &Node) -> Result<Containe
     Ok(container)
 }
 
-/// Without the target the API still serves: enough of the other control planes are healthy, or there
-/// is no other and the caller knows. Healthy is one whose API server says that it is ready, its etcd
-/// included, and whose node is Ready. etcd answers while more than half of its members do, and every
-/// control plane has one.
+/// Checks that the API still serves without the target: enough other control planes are healthy, or there is no other
+/// and the caller accepts that. A control plane is healthy if its API server reports ready, which includes its etcd,
+/// and its node is Ready. etcd answers while more than half of its members do, and every control plane has one member.
 async fn enough_serve(
     fault: &'static str,
     target: &Target,
@@ -74,7 +73,7 @@ async fn enough_serve(
     }
     let node = target.node.name.clone();
     match healthy {
-        // A question that was cut off says nothing about whom it was put to.
+        // An interrupted request says nothing about the control plane.
         _ if healthy < needed && deadline.is_over() => Err(FaultError::Timeout {
             doing: format!("failed to ask whether the other control planes serve without {node}"),
             node,
@@ -87,7 +86,7 @@ async fn enough_serve(
     }
 }
 
-/// Why a control plane does not count; none when it is healthy.
+/// Why a control plane is not healthy; None if it is.
 async fn unhealthy(plane: &Node, deadline: Deadline) -> Option<String> {
     if !plane.api_serves(deadline.at_most(ASK)).await.unwrap_or(false) {
         return Some("its API server is not ready".into());

@@ -1,4 +1,4 @@
-//! Undoing what was left open, by whoever comes next.
+//! Heals faults that were left open, in the process that uses the cluster next.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::engine::Engine;
 use crate::event::Event;
 use crate::node::{Node, Power};
 
-/// What became of one intent.
+/// The result of healing one intent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Healed {
     /// The intent's id: its file's name without `.json`.
     pub id: String,
-    /// The intent; none when its file holds none.
+    /// The intent; None if its file holds none.
     pub intent: Option<Intent>,
     /// How it ended.
     pub outcome: HealOutcome,
@@ -27,16 +27,16 @@ pub struct Healed {
 /// How an intent ended. Its file is removed in each case.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HealOutcome {
-    /// The fault is gone and its node runs, with the proof.
+    /// The fault is gone and its node is running, with the proof.
     Restored(Value),
-    /// The node is gone, or another container has its name: there is nothing to undo.
+    /// The node is gone, or another container has its name: nothing is left to undo.
     Gone(Value),
-    /// The file was no intent: a writer was cut off, before it did anything to a node.
+    /// The file was not an intent: its writer was interrupted before it did anything to a node.
     Broken(String),
 }
 
 impl Healed {
-    /// What became of it, for the log.
+    /// The result as an event for the log.
     pub fn event(&self) -> Event {
         match (&self.intent, &self.outcome) {
             (Some(intent), HealOutcome::Restored(proof) | HealOutcome::Gone(proof)) => Event::FaultHealed {
@@ -50,15 +50,15 @@ impl Healed {
     }
 }
 
-/// Clears every open fault of a cluster. The caller must have the cluster to itself: an intent is
-/// healed whether or not its owner still lives. [`heal_abandoned`] is for callers that share it.
+/// Clears every open fault of a cluster. The caller must have exclusive use of the cluster: an intent is healed even if
+/// its owner is still running. [`heal_abandoned`] is for callers that share the cluster.
 ///
 /// # Errors
-/// All intents are tried; then [`FaultError::Open`] with the first that failed. A folder that
-/// cannot be read is [`FaultError::File`].
+/// All intents are tried; then [`FaultError::Open`] with the first that failed. [`FaultError::File`] if the folder
+/// cannot be read.
 ///
 /// # Cancellation
-/// What is not proved to be healed stays open.
+/// A fault that is not proved to be healed stays open.
 pub async fn heal_all(
     engine: &Engine,
     intents: &IntentLog,
@@ -67,8 +67,8 @@ pub async fn heal_all(
     healed(engine, intents, deadline, |_| true).await
 }
 
-/// Clears the open faults that were written by way of the same lease, and those whose process is gone. Those of
-/// somebody who lives stay, also of another lease of this process: they are in the middle of a claim.
+/// Clears the open faults of the caller's own lease, and those whose process is dead. Faults of running processes stay,
+/// also those of another lease of this process: they are part of a claim.
 ///
 /// # Errors
 /// As [`heal_all`].
@@ -96,13 +96,13 @@ async fn healed(
     let mut strange = None;
     let mut left = in_order(intents.scan()?, intents.faults());
     left.retain(|(_, found)| found.as_ref().map_or(true, &is_meant));
-    // What one of them needs may be what another one broke: a control plane, say.
+    // One fault may have broken what the healing of another one needs, such as a control plane.
     for last in [false, true] {
         open.clear();
         for (path, found) in std::mem::take(&mut left) {
             let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             match found {
-                // Files get their names whole: this one says something that another version understands.
+                // Files appear under their names only when complete: another version understands this file.
                 Err(why) if is_object(&path) => {
                     left.push((path.clone(), Err(why.clone())));
                     strange.get_or_insert(FaultError::Strange { path, why });
@@ -138,29 +138,30 @@ async fn healed(
     }
 }
 
-/// Whether a file holds an object, whatever it means.
+/// Whether a file contains a JSON object of any meaning.
 fn is_object(path: &Path) -> bool {
     let text = std::fs::read(path).unwrap_or_default();
     serde_json::from_slice::<Value>(&text).is_ok_and(|value| value.is_object())
 }
 
-/// One of two rounds through what is open.
+/// One of two rounds over the open faults.
 struct Round {
-    /// When whoever heals began.
+    /// When the healing began.
     began: Timestamp,
     deadline: Deadline,
     last: bool,
 }
 
 impl Round {
-    /// One that waits in vain must leave time for the others, and for its own second try.
+    /// The deadline for one fault. In the first round, a fault that cannot be healed must leave time for the others and
+    /// for its own second try.
     fn share(&self) -> Deadline {
         if self.last { self.deadline } else { self.deadline.at_most(self.deadline.remaining() / 2) }
     }
 }
 
-/// By the address before: Docker gives each container that starts the lowest free one, so started
-/// in this order each gets its own again. On one node by the order of the list.
+/// Sorts by the address before the fault: Docker gives each starting container the lowest free address, so in this
+/// order each node gets its own address again. On one node, sorts by the order of the list.
 fn in_order(mut found: Vec<Scanned>, faults: &Faults) -> Vec<Scanned> {
     let rank = |intent: &Intent| faults.rank(&intent.fault);
     found.sort_by_key(|(_, intent)| intent.as_ref().ok().map(|i| (i.address, rank(i))));
@@ -187,10 +188,10 @@ async fn heal(
         Err(error) if error.is_gone() => {
             Ok(HealOutcome::Gone(json!({ "gone": true, "address_before": intent.address })))
         }
-        // What stands in the way of a look may be over when the fault looks again.
+        // The problem of this look may be over when the fault looks again.
         _ => {
             if fault.reach() == Reach::Node {
-                sink_in(intent, &node, round).await;
+                await_late_request(intent, &node, round).await;
             }
             let proof = fault.clear(&node, round.share()).await?;
             let gone = proof.get("gone").is_some();
@@ -199,13 +200,14 @@ async fn heal(
     }
 }
 
-/// From an intent to the engine's receiving the request of it: on a busy machine a process waits for its turn.
+/// Maximum time between an intent and the arrival of its request at the engine: on a busy machine a process waits.
 const ON_ITS_WAY: Duration = Duration::from_secs(120);
 
-/// A fault that was asked for moments ago may be about to take hold: a node that has run since
-/// before is watched until then, else it would go down after it was called healed. When a process that
-/// is gone asked is not known: after the intent, and before anybody `began` to heal.
-async fn sink_in(intent: &Intent, node: &Node, round: &Round) {
+/// The request of a dead process may still reach the engine, so a node that is running untouched is watched until that
+/// window has closed. Otherwise the node could go down after it was reported as healed. The window starts when the
+/// process sent the request. If that is unknown, it starts when the healing `began`, because the request was sent
+/// before.
+async fn await_late_request(intent: &Intent, node: &Node, round: &Round) {
     let since = |then| age(then, Timestamp::now());
     let known = intent.owner == Owner::me() || since(intent.at) > ON_ITS_WAY;
     let asked = since(if known { intent.at } else { round.began });

@@ -1,6 +1,5 @@
-//! Faults that are made inside a running node, by a shell script with three verbs: `look`,
-//! `inject`, `clear`. Each verb ends with what `look` prints, a `name=value` a line; `broken` says
-//! whether anything of the fault is there.
+//! Faults inside a running node, made by a shell script with three verbs: `look`, `inject`, `clear`. Each verb ends
+//! with the output of `look`, a `name=value` on each line; `broken` says whether anything of the fault is left.
 
 use std::time::Duration;
 
@@ -13,23 +12,22 @@ use crate::engine::EngineError;
 use crate::exec::tail;
 use crate::node::{Node, NodeError, address_of};
 
-/// One script run.
+/// Timeout of one script run.
 const RUN: Duration = Duration::from_secs(60);
-/// A fault that is not gone after this is not going.
+/// Timeout for clearing: a fault that is not gone by then will not go.
 const CLEAR: Duration = Duration::from_secs(90);
-/// How long a script may go on whose caller was killed: its input ends, and with it the script.
-/// That of a busy engine comes late.
+/// How long a script may continue after its caller was killed: its input ends, and with it the script. On a busy engine
+/// the end of the input comes late.
 pub(super) const LASTS: Duration = Duration::from_secs(5);
-/// Between two tries to undo it: systemd in a node that was just started is not there yet.
+/// Pause before the next try to clear: systemd is not yet available in a node that has just been started.
 const AGAIN: Duration = Duration::from_millis(300);
-/// What the script ends with where the fault does not fit the node; the reason is on standard
-/// error.
+/// Exit code of a script whose fault does not fit the node; the reason is on standard error.
 const UNFIT: i64 = 65;
 
-/// What a script printed.
+/// The output of a script.
 pub(super) type Facts = Map<String, Value>;
 
-/// A fault made by a script. The script gets `args` and, last, `<fault>:<verb>`.
+/// A fault made by a script. The script gets `args` and, as the last argument, `<fault>:<verb>`.
 pub(super) struct Inside {
     pub fault: &'static str,
     pub script: &'static str,
@@ -37,7 +35,7 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    /// The node may be broken, and is not broken in this way already.
+    /// Checks that the node may be broken and is not already broken in this way.
     pub async fn check(&self, target: &Target, deadline: Deadline) -> Result<Checked, FaultError> {
         let checked = guard::node_up(self.fault, target, deadline).await?;
         let facts = self.run(&target.node, "look", deadline).await?;
@@ -48,7 +46,7 @@ impl Inside {
         Ok(Checked { found: facts.into(), ..checked })
     }
 
-    /// Checks, runs the script, and gives what it then finds.
+    /// Runs the script on a checked target and returns what it then finds.
     pub async fn inject(&self, checked: &Checked, deadline: Deadline) -> Result<Facts, FaultError> {
         let node = &checked.target.node;
         let mut facts = self.run(node, "inject", deadline).await?;
@@ -60,7 +58,7 @@ impl Inside {
         Ok(facts)
     }
 
-    /// Brings the node back to running and undoes the fault.
+    /// Brings the node back to running and removes the fault.
     pub async fn clear(&self, node: &Node, deadline: Deadline) -> Result<Value, FaultError> {
         let limit = deadline.at_most(CLEAR);
         let mut last = None;
@@ -79,7 +77,7 @@ impl Inside {
                 Ok(facts) => self.unproved(node, "is not gone", &facts),
                 Err(error) => error,
             };
-            // What the deadline cut off says less than what came before.
+            // An error at the deadline is less useful than the error before.
             if limit.is_over() {
                 return Err(last.unwrap_or(error));
             }
@@ -96,19 +94,21 @@ impl Inside {
         let doing = || format!("failed to {verb} `{}` in {}", self.fault, node.name);
         let done = match node.exec(&argv, None, deadline.at_most(RUN)).await {
             Ok(done) => done,
-            // Its text would be the whole script.
+            // The engine's error would contain the whole script.
             Err(NodeError::Engine(EngineError::Timeout { waited, .. })) => {
                 let why = format!("not done after {:.1} s", waited.as_secs_f64());
                 return Err(FaultError::Inside { doing: doing(), why });
             }
             Err(error) => return Err(error.into()),
         };
-        let said = String::from_utf8_lossy(&done.stderr);
+        let stderr = String::from_utf8_lossy(&done.stderr);
         match done.code {
             0 => Ok(read(&String::from_utf8_lossy(&done.stdout))),
-            UNFIT => Err(FaultError::Unfit { fault: self.fault, node: node.name.clone(), why: tail(&said) }),
+            UNFIT => {
+                Err(FaultError::Unfit { fault: self.fault, node: node.name.clone(), why: tail(&stderr) })
+            }
             code => {
-                let why = format!("it ended with {code}: {}", tail(&said));
+                let why = format!("it ended with {code}: {}", tail(&stderr));
                 Err(FaultError::Inside { doing: doing(), why })
             }
         }
@@ -120,7 +120,7 @@ impl Inside {
 }
 
 fn broken(facts: &Facts) -> bool {
-    // A script that does not say proves nothing.
+    // A script that does not report `broken` proves nothing.
     facts.get("broken") != Some(&Value::Bool(false))
 }
 

@@ -1,4 +1,4 @@
-//! Intents: a fault is written down before it happens, so that whoever comes next can undo it.
+//! Intents: a fault is written to disk before it acts, and any later process can undo it.
 
 use std::fs::File;
 use std::io::Write;
@@ -25,33 +25,33 @@ pub struct Intent {
     pub node: String,
     /// The node's role.
     pub role: Role,
-    /// The container that the node was: another one of that name is another node.
+    /// The id of the node's container: another container of that name is another node.
     pub container: String,
-    /// Its address before.
+    /// Its address before the fault.
     pub address: Option<IpAddr>,
     /// When it was written.
     pub at: Timestamp,
-    /// Who wrote it.
+    /// The process that wrote it.
     pub owner: Owner,
-    /// The number of the lease, or of the log, within that process; none in intents of earlier versions.
+    /// The number of the lease or log within that process; None in intents of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<u64>,
-    /// The pod that it reaches, as `namespace/name`.
+    /// The pod that the fault acts on, as `namespace/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
-    /// For so long it may still be about to take hold, in milliseconds (see [`Fault::lasts`]).
+    /// How long the fault may still take effect after its request, in milliseconds (see [`Fault::lasts`]).
     #[serde(default)]
     pub lasts_ms: u64,
-    /// When its owner will clear it by itself; none for a story, which does so when it gets there.
+    /// When its owner will clear it; None for a story, which clears it at some step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// The program that injected it: it can heal a fault of its own that no other program knows. None in intents of
-    /// earlier versions.
+    /// The program that injected it: only that program can heal a fault of its own. None in intents of earlier
+    /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<PathBuf>,
 }
 
-/// A process, told apart from a later one with the same number.
+/// A process, distinguished from later processes with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Its number.
@@ -74,7 +74,7 @@ impl Intent {
 /// The intents of one cluster: files `<cluster folder>/intents/<id>.json`.
 ///
 /// # Guarantees
-/// A file is whole or not there, and on disk, file and folder, before [`IntentLog::write`] returns.
+/// A file is either complete or missing. File and folder are synced to disk before [`IntentLog::write`] returns.
 /// Several processes may write at once.
 #[derive(Clone, Debug)]
 pub struct IntentLog {
@@ -85,12 +85,12 @@ pub struct IntentLog {
     faults: Faults,
 }
 
-/// A file, and the intent in it or why there is none.
+/// A file, and its intent or the reason why it has none.
 pub(super) type Scanned = (PathBuf, Result<Intent, String>);
 
 impl IntentLog {
-    /// The intents in a cluster's folder; the folder is made if it is missing. What is written by way of this log is
-    /// told from what this process writes by way of another one.
+    /// Opens the intents in a cluster's folder, which is created if missing. Intents of this log are distinguished from
+    /// those that this process writes through another log.
     ///
     /// # Errors
     /// [`FaultError::File`].
@@ -100,48 +100,48 @@ impl IntentLog {
         Ok(Self { dir, until: None, shared: false, lease: Self::next_lease(), faults: Faults::built_in() })
     }
 
-    /// The same log, for a program that knows these faults; [`Faults::built_in`] otherwise.
+    /// Returns the same log for a program that knows these faults; the default is [`Faults::built_in`].
     pub fn knowing(self, faults: &Faults) -> Self {
         Self { faults: faults.clone(), ..self }
     }
 
-    /// The faults that can be written down here, and healed.
+    /// The faults that can be written to this log, and healed.
     pub(super) fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// A number that no other lease of this process has.
+    /// A lease number that is unique within this process.
     pub(crate) fn next_lease() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The same log, for the lease of this number.
+    /// Returns the same log for the lease of this number.
     pub(crate) fn of_lease(self, number: u64) -> Self {
         Self { lease: number, ..self }
     }
 
-    /// Whether the intent is of this log's own lease, or of a process that is gone.
+    /// Whether the intent belongs to this log's lease, or to a dead process.
     pub(super) fn may_heal(&self, intent: &Intent) -> bool {
         intent.owner == Owner::me() && intent.lease == Some(self.lease) || !intent.owner.lives()
     }
 
-    /// The same log, for faults that their owner clears at this moment.
+    /// Returns the same log for faults that their owner clears at `until`.
     pub fn until(self, until: Timestamp) -> Self {
         Self { until: Some(until), ..self }
     }
 
-    /// The same log, for a caller that shares the cluster with others: faults of nodes are refused.
+    /// Returns the same log for a caller that shares the cluster: faults on nodes are refused.
     pub fn shared(self) -> Self {
         Self { shared: true, ..self }
     }
 
-    /// Writes down that this fault will happen to this target, and gives what its check found. Refused where the fault itself would
-    /// refuse: an intent for a node that somebody else stopped would have us start it later.
+    /// Checks the target and writes the intent of this fault to disk; returns the result of the check. Refuses what the
+    /// fault would refuse: an intent for a node that somebody else stopped would make seatrial start it later.
     ///
     /// # Errors
-    /// [`FaultError::Shared`], what [`Fault::check`] says, [`FaultError::Unknown`] for a fault that this program could
-    /// not heal when it comes back ([`IntentLog::knowing`]), [`FaultError::File`].
+    /// [`FaultError::Shared`], the errors of [`Fault::check`], [`FaultError::Unknown`] for a fault that this program
+    /// could not heal later ([`IntentLog::knowing`]), [`FaultError::File`].
     pub async fn write(
         &self,
         fault: &dyn Fault,
@@ -175,14 +175,14 @@ impl IntentLog {
             program: program(owner.pid),
         };
         let (log, copy) = (self.clone(), intent.clone());
-        // fsync may take long on a busy disk: probes on this runtime must not feel it.
+        // fsync may be slow on a busy disk: it must not block the probes on this runtime.
         let put = tokio::task::spawn_blocking(move || log.put(&copy)).await;
         put.map_err(|e| file("write", &self.dir, std::io::Error::other(e)))??;
         Ok((intent, checked))
     }
 
-    /// The open intents, oldest first. Files that are no intent are left to
-    /// [`heal_all`](super::heal_all), which reports them.
+    /// The open intents, oldest first. Files that are not intents are left to [`heal_all`](super::heal_all), which
+    /// reports them.
     ///
     /// # Errors
     /// [`FaultError::File`] when the folder cannot be read.
@@ -190,7 +190,7 @@ impl IntentLog {
         Ok(self.scan()?.into_iter().filter_map(|(_, intent)| intent.ok()).collect())
     }
 
-    /// Removes an intent: its fault is proved to be gone. One that is removed already is no error.
+    /// Removes an intent whose fault is proved to be gone. A missing file is not an error.
     ///
     /// # Errors
     /// [`FaultError::File`].
@@ -198,7 +198,7 @@ impl IntentLog {
         self.remove(&self.path(&intent.id))
     }
 
-    /// Every file; oldest intent first.
+    /// Every file, the oldest intent first.
     pub(super) fn scan(&self) -> Result<Vec<Scanned>, FaultError> {
         let error = |e| file("read", &self.dir, e);
         let mut found = Vec::new();
@@ -209,7 +209,7 @@ impl IntentLog {
             }
             let intent = match std::fs::read(&path) {
                 Ok(bytes) => serde_json::from_slice::<Intent>(&bytes).map_err(|e| e.to_string()),
-                // Closed by another process this moment.
+                // Another process has just closed it.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) => Err(e.to_string()),
             };
@@ -219,7 +219,7 @@ impl IntentLog {
         Ok(found)
     }
 
-    /// Removes a file of this log for good.
+    /// Removes a file of this log and syncs the folder.
     pub(super) fn remove(&self, path: &Path) -> Result<(), FaultError> {
         match std::fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file("remove", path, e)),
@@ -227,14 +227,14 @@ impl IntentLog {
         }
     }
 
-    /// Removes what writers left that were killed before their intent was whole: nothing had
-    /// happened to a node then.
+    /// Removes the partial files of writers that were killed before their intent was complete: such a writer had not
+    /// changed any node.
     pub(super) fn sweep(&self) {
         for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let pid = name.strip_prefix(".new-").and_then(|rest| rest.split('-').next()?.parse().ok());
             if pid.is_some_and(|pid: u32| !runs(pid)) {
-                // One that stays is swept the next time.
+                // A file that cannot be removed now is removed next time.
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -271,28 +271,28 @@ impl Owner {
         Self { pid, started: started(pid) }
     }
 
-    /// Whether that very process still runs.
+    /// Whether this process is still running.
     pub fn lives(&self) -> bool {
         runs(self.pid) && self.started.is_none_or(|then| started(self.pid) == Some(then))
     }
 }
 
-/// Whether there is a process of this number.
+/// Whether a process of this number is running.
 fn runs(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // One of another user's may not be signalled, and runs.
+    // A process of another user may not be signalled, but is running.
     pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
 }
 
-/// When a process started, in ticks since the machine did; none when there is no such process, or the
-/// system is not Linux: there the number alone tells processes apart. The name before the numbers may
-/// itself hold blanks and brackets.
+/// Start time of a process, in clock ticks since boot. None if the process does not exist or the system is not Linux;
+/// there the number alone identifies a process. In the file, the name before the numbers may contain blanks and
+/// brackets.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The file that a process runs, as the kernel names it (proc(5), `/proc/<pid>/exe`).
+/// The executable of a process (proc(5), `/proc/<pid>/exe`).
 fn program(pid: u32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_told_from_a_later_one_with_its_number() {
+    fn a_later_process_with_the_same_number_is_another_owner() {
         let me = Owner::me();
         assert!(me.started.is_some() && me.lives());
         assert!(!Owner { started: me.started.map(|s| s + 1), ..me }.lives());

@@ -1,4 +1,4 @@
-//! A container whose process is killed.
+//! The fault of a container whose process is killed.
 
 use std::time::Duration;
 
@@ -12,18 +12,17 @@ use super::{Checked, Fault, FaultError, Given, Reach, Target, guard};
 use crate::deadline::Deadline;
 use crate::node::Node;
 
-/// Kills the first process of a pod's container with SIGKILL, from inside its node: neither the
-/// runtime nor the kubelet is asked, so they learn of it as of a crash. The kubelet starts the
-/// container again as the pod's restart policy says.
+/// Kills the first process of a pod's container with SIGKILL, from inside its node. Neither the runtime nor the kubelet
+/// gets a request, so both see a crash. The kubelet restarts the container according to the pod's restart policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KillContainer;
 
 const NAME: &str = "kill-container";
-/// The kubelet sees a dead container within seconds, and says so with its next report.
+/// Timeout for the report: the kubelet notices a dead container within seconds, and reports it with its next status.
 const REPORTED: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The labels are the CRI plugin's own; `ctr` is in every node image, a whole `crictl` is not.
+/// Uses labels of the CRI plugin. `ctr` is in every node image; a complete `crictl` is not.
 const SCRIPT: &str = r#"
 set -eu
 uid=$1 container=$2
@@ -59,11 +58,11 @@ impl Fault for KillContainer {
     }
 
     fn proof(&self) -> &'static str {
-        "that container's id, and that the kubelet reports that it ended with exit code 137"
+        "the container's id, and the kubelet's report that it ended with exit code 137"
     }
 
     fn cleared(&self) -> &'static str {
-        "nothing lasts: the kubelet starts it again as the pod's restart policy says"
+        "nothing lasts: the kubelet restarts the container according to the pod's restart policy"
     }
 
     fn reach(&self) -> Reach {
@@ -96,7 +95,7 @@ impl Fault for KillContainer {
         Box::pin(async move {
             let target = &checked.target;
             let pod = pod_of(NAME, target)?;
-            // Not by its name: a replacement of that name is another pod.
+            // Identified by its UID: a replacement of the same name is another pod.
             let uid = checked.found.as_str().unwrap_or_default().to_owned();
             let args = vec![uid, pod.container.clone().unwrap_or_default()];
             let facts =
@@ -120,12 +119,12 @@ impl Fault for KillContainer {
     }
 }
 
-/// Waits until the kubelet reports the end of that very container by SIGKILL.
+/// Waits until the kubelet reports that this container was ended by SIGKILL.
 async fn reported(target: &Target, pod: &PodOn, id: &str, deadline: Deadline) -> Result<Value, FaultError> {
     let api = Api::of(&target.node).await?;
     let (path, limit) = (pod_path(&pod.namespace, &pod.name), deadline.at_most(REPORTED));
     loop {
-        // An API that does not answer may do so later.
+        // After an API error, the next look may succeed.
         let object = api.get(&path, limit).await.ok().flatten().unwrap_or_default();
         if let Some(ended) = ended(&object, id) {
             return Ok(ended);
@@ -138,7 +137,7 @@ async fn reported(target: &Target, pod: &PodOn, id: &str, deadline: Deadline) ->
     }
 }
 
-/// The end of a container by SIGKILL, in a pod's status.
+/// The end of a container by SIGKILL, from a pod's status.
 fn ended(pod: &Value, id: &str) -> Option<Value> {
     for status in pod["status"]["containerStatuses"].as_array()? {
         for state in ["state", "lastState"] {
@@ -154,7 +153,7 @@ fn ended(pod: &Value, id: &str) -> Option<Value> {
     None
 }
 
-/// The UID by which the kubelet knows a pod: that of a static pod is not its mirror's.
+/// The UID by which the kubelet knows a pod; for a static pod it differs from its mirror pod's UID.
 fn uid(pod: &Value) -> String {
     let meta = &pod["metadata"];
     let known = meta["annotations"]["kubernetes.io/config.mirror"].as_str().or_else(|| meta["uid"].as_str());
@@ -186,7 +185,7 @@ pub(super) async fn on_the_node(
     Ok(found)
 }
 
-/// What clearing a fault of a moment proves.
+/// The proof for clearing a fault that has no lasting effect.
 pub(super) async fn nothing_lasts(node: &Node) -> Result<Value, FaultError> {
     match node.ours().await {
         Ok(container) => Ok(json!({ "lasts": false, "power": container.power })),

@@ -1,4 +1,4 @@
-//! A node that loses power.
+//! The fault of a node that loses power.
 
 use std::time::Duration;
 
@@ -10,9 +10,8 @@ use super::{Checked, Fault, FaultError, Given};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
-/// Kills every process of a node at once. What the processes had not handed to the kernel is lost;
-/// what they had not synced is not: the kernel lives on, so this is less than a power cut of a real
-/// machine.
+/// Kills every process of a node at once. Data that the processes had not passed to the kernel is lost. Data that they
+/// had not synced is not lost, because the kernel keeps running: a power cut of a real machine loses more.
 #[derive(Clone, Copy, Debug)]
 pub struct KillNode;
 

@@ -1,9 +1,9 @@
-//! Faults: what is done to a node or to a pod on it, and how it is undone for sure.
+//! Faults: what is done to a node or to a pod on it, and how it is reliably undone.
 //!
-//! A fault of seatrial is a file and a line in [`FAULTS`]; the command line's choice, the contract test,
-//! docs/faults.md and [`heal_all`] follow from the list. Everything goes through the container
-//! engine: commands inside nodes, limits and power of their containers. The API is asked by way of
-//! a control plane's container, so that a fault can be cleared with nothing but the engine.
+//! A built-in fault is a file and a line in [`FAULTS`]; the command line, the contract test, docs/faults.md and
+//! [`heal_all`] use this list. Faults use the container engine only: commands inside nodes, limits and power of the
+//! node containers. They reach the API through a control plane's container, so clearing a fault needs nothing but the
+//! engine.
 
 mod api;
 mod cut_node;
@@ -53,61 +53,61 @@ pub use stop_node::StopNode;
 pub use stop_unit::StopUnit;
 pub use target::{Checked, PodOn, Target};
 
-/// What a fault happens to.
+/// What a fault acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// A node: the fault lasts until it is cleared.
     Node,
-    /// A pod on a node: the fault is over in a moment, and Kubernetes mends what it left.
+    /// A pod on a node: the fault is momentary, and Kubernetes repairs its effect.
     Pod,
 }
 
-/// Something bad that happens to a node, or to a pod on it.
+/// A harmful action on a node, or on a pod on it.
 ///
 /// # Guarantees
-/// Every fault of [`FAULTS`] keeps these, and one of your own must; the tests prove it for each of the list:
-/// - `check` refuses, and changes nothing, where the node is not ours, is gone, is down
-///   or broken in this way already (somebody else's outage is not to be mistaken for, or healed
-///   as, our own), or is the last healthy control plane.
+/// Every fault of [`FAULTS`] keeps these guarantees (tests prove it for each), and a fault of your own must, too:
+/// - `check` refuses a target and changes nothing if seatrial does not own the node, if the node is gone, is down or is
+///   already broken in this way, or is the last healthy control plane. An outage that somebody else caused must not be
+///   taken for seatrial's fault, or healed as one.
 /// - `inject` returns only with proof that the fault has taken hold.
-/// - `clear` of a fault that reaches a node leads from any power state back to a running node
-///   without the fault, may be repeated, and needs neither an `inject` before it nor its
-///   parameters. A node that is gone counts as healed, and the proof says so.
-/// - `clear` of a fault that reaches a pod changes nothing: there is nothing that lasts.
+/// - `clear` of a fault on a node leads from any power state back to a running node without the fault. It may be
+///   repeated, and needs neither an earlier `inject` nor its parameters. A node that is gone counts as healed, and the
+///   proof says so.
+/// - `clear` of a fault on a pod changes nothing, because nothing lasts.
 pub trait Fault: Send + Sync + Debug {
     /// Its name on the command line and in the log, such as `stop`.
     fn name(&self) -> &'static str;
 
-    /// What it does, in one sentence.
+    /// Describes the effect in one sentence.
     fn about(&self) -> &'static str;
 
-    /// What proves that it took hold.
+    /// Describes the proof that the fault took hold.
     fn proof(&self) -> &'static str;
 
-    /// How it is cleared.
+    /// Describes how it is cleared.
     fn cleared(&self) -> &'static str;
 
-    /// What it happens to.
+    /// What it acts on.
     fn reach(&self) -> Reach {
         Reach::Node
     }
 
-    /// What can be chosen, with defaults.
+    /// Its parameters, with defaults.
     fn parameters(&self) -> &'static [Parameter] {
         &[]
     }
 
-    /// The same fault with these parameters.
+    /// Returns the same fault with these parameters.
     ///
     /// # Errors
     /// [`FaultError::Parameter`].
     fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError>;
 
-    /// Refuses a target that must not be hit; of one that may be, says what was found. Changes nothing.
+    /// Refuses a target that must not be hit, otherwise returns what was found there. Changes nothing.
     ///
     /// # Errors
     /// [`FaultError::NotOurs`], [`FaultError::AlreadyDown`], [`FaultError::AlreadyBroken`],
-    /// [`FaultError::ControlPlane`], [`FaultError::Quorum`], [`FaultError::Timeout`], and what the engine says.
+    /// [`FaultError::ControlPlane`], [`FaultError::Quorum`], [`FaultError::Timeout`], and errors of the engine.
     fn check<'a>(
         &'a self,
         target: &'a Target,
@@ -116,30 +116,28 @@ pub trait Fault: Send + Sync + Debug {
         Box::pin(node_up(self.name(), target, deadline))
     }
 
-    /// Makes it happen to a target that was checked, and gives the proof.
+    /// Injects the fault into a checked target, and returns the proof.
     ///
     /// # Errors
-    /// [`FaultError::Timeout`], [`FaultError::Unproved`], and what the engine says.
+    /// [`FaultError::Timeout`], [`FaultError::Unproved`], and errors of the engine.
     ///
     /// # Cancellation
-    /// The engine may go on: write an [`Intent`] first, and heal it.
+    /// The engine may continue after a drop: write an [`Intent`] before the call, and heal it.
     fn inject<'a>(
         &'a self,
         checked: &'a Checked,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Value, FaultError>>;
 
-    /// How long after it was asked for it may still be about to take hold, though whoever asked is
-    /// gone.
+    /// How long a request can still take effect after the process that sent it died.
     fn lasts(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Undoes it, and gives the proof: `power`, `was`, `address`, `address_before` where it is
-    /// known, `address_changed`, and what is the fault's own; or `gone`.
+    /// Clears the fault and returns the proof: `power`, `was`, `address`, `address_before` if known, `address_changed`,
+    /// and the fault's own facts; or `gone`.
     ///
     /// # Errors
-    /// [`FaultError::NotOurs`], [`FaultError::Timeout`], [`FaultError::Unproved`], and what the
-    /// engine says.
+    /// [`FaultError::NotOurs`], [`FaultError::Timeout`], [`FaultError::Unproved`], and errors of the engine.
     fn clear<'a>(&'a self, node: &'a Node, deadline: Deadline) -> BoxFuture<'a, Result<Value, FaultError>>;
 }

@@ -1,4 +1,4 @@
-//! A node that is declared lost.
+//! The fault of a node that is declared lost.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::deadline::Deadline;
 use crate::kubernetes::taint::{NO_EXECUTE, NODE_SHUTDOWN, OUT_OF_SERVICE};
 use crate::node::Node;
 
-/// Shuts a node down, then taints it `node.kubernetes.io/out-of-service`: pods that do not tolerate it are deleted
-/// by force, also those of StatefulSets, and their volumes are detached.
+/// Shuts a node down, then taints it `node.kubernetes.io/out-of-service`. Kubernetes then force-deletes the pods that
+/// do not tolerate the taint, also those of StatefulSets, and detaches their volumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutOfService {
-    /// The shutdown.
+    /// The shutdown before the taint.
     pub stop: StopNode,
 }
 
 const NAME: &str = "out-of-service";
-/// Time for the API to take a taint away, counted from when the node runs.
+/// Timeout for removing the taint, counted from the moment when the node is running.
 const CLEAR: Duration = Duration::from_secs(90);
 const AGAIN: Duration = Duration::from_millis(300);
 
@@ -51,7 +51,7 @@ impl Fault for OutOfService {
     }
 
     fn proof(&self) -> &'static str {
-        "that of `stop`, and the taint as the API shows it"
+        "the proof of `stop`, and the taint as the API shows it"
     }
 
     fn cleared(&self) -> &'static str {
@@ -101,7 +101,7 @@ impl Fault for OutOfService {
     }
 }
 
-/// Adds or removes the taint, and gives the taints as the API then shows them.
+/// Adds or removes the taint, and returns the taints that the API then shows.
 async fn set_taint(node: &Node, wanted: bool, deadline: Deadline) -> Result<Value, FaultError> {
     let path = node_path(&node.name);
     loop {
@@ -120,7 +120,7 @@ async fn set_taint(node: &Node, wanted: bool, deadline: Deadline) -> Result<Valu
     }
 }
 
-/// One look and, if need be, one change. The taints, once they are as wanted.
+/// Reads the node once and, if necessary, changes it once. Returns the taints when they are as wanted.
 async fn step(
     node: &Node,
     path: &str,
@@ -129,7 +129,7 @@ async fn step(
 ) -> Result<Option<Value>, FaultError> {
     let api = Api::of(node).await?;
     let Some(mut object) = api.get(path, deadline).await? else {
-        // No node object, no taint.
+        // A deleted node object has no taint.
         return Ok(Some(Value::Null).filter(|_| !wanted));
     };
     if tainted(&object, is_ours) == wanted {
@@ -149,7 +149,7 @@ fn tainted(node: &Value, is_meant: impl Fn(&Value) -> bool) -> bool {
     node["spec"]["taints"].as_array().is_some_and(|all| all.iter().any(is_meant))
 }
 
-/// A taint of another value or effect is somebody else's.
+/// Whether seatrial set a taint. The same key with another value or effect belongs to somebody else.
 fn is_ours(taint: &Value) -> bool {
     taint["key"] == OUT_OF_SERVICE && taint["value"] == NODE_SHUTDOWN && taint["effect"] == NO_EXECUTE
 }

@@ -1,4 +1,4 @@
-//! What can be chosen about a fault.
+//! The parameters of faults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use super::{Fault, FaultError};
 use crate::config;
 
-/// Something that can be chosen about a fault.
+/// A parameter of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
-    /// What it is.
+    /// Its description.
     pub about: &'static str,
-    /// What it is where nothing is given.
+    /// Its default, in words.
     pub default: &'static str,
 }
 
-/// Chosen parameters by name, as text.
+/// Given parameters by name, as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given(BTreeMap<String, String>);
 
 impl Given {
-    /// Reads `name=value` for a fault.
+    /// Reads `name=value` words for a fault.
     ///
     /// # Errors
-    /// [`FaultError::Parameter`] for a word that is none, and a name that the fault does not know.
+    /// [`FaultError::Parameter`] for a word of another form, or for a name that the fault does not know.
     pub fn read(fault: &dyn Fault, words: &[String]) -> Result<Self, FaultError> {
         let mut given = BTreeMap::new();
         for word in words {
@@ -84,7 +84,7 @@ impl Given {
     }
 }
 
-/// `512MiB`, `2GiB`, or a plain number of bytes; more than nothing.
+/// Parses `512MiB`, `2GiB`, or a plain number of bytes; None for zero.
 fn bytes(text: &str) -> Option<u64> {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
     let (number, unit) = units.iter().find_map(|(u, size)| Some((text.strip_suffix(u)?, *size)))?;
@@ -101,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fault_does_not_know_is_refused_with_what_it_knows() {
-        let said = |fault: &dyn Fault, text| Given::read(fault, &words(text)).unwrap_err().to_string();
-        assert_eq!(said(&StopNode::DEFAULT, "speed=1"), "`stop` cannot take speed=1: it takes grace=VALUE");
-        assert_eq!(said(&KillNode, "x"), "`kill` cannot take x: it takes nothing: it has no parameters");
+    fn an_unknown_parameter_is_refused_with_the_known_ones() {
+        let error = |fault: &dyn Fault, text| Given::read(fault, &words(text)).unwrap_err().to_string();
+        assert_eq!(error(&StopNode::DEFAULT, "speed=1"), "`stop` cannot take speed=1: it takes grace=VALUE");
+        assert_eq!(error(&KillNode, "x"), "`kill` cannot take x: it takes nothing: it has no parameters");
         let given = Given::read(&StopNode::DEFAULT, &words("grace=soon")).unwrap();
         let error = StopNode::DEFAULT.with(&given).unwrap_err().to_string();
         assert_eq!(error, "`stop` cannot take grace=soon: it takes a duration such as 10s");

@@ -1,4 +1,4 @@
-//! A node that hangs.
+//! The fault of a node that hangs.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::{Checked, Fault, FaultError, Given};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
-/// Freezes every process of a node. Connections to it stay open and silent, and it keeps its
-/// address: to the cluster it looks like a machine that swaps itself to death.
+/// Freezes every process of a node. Connections to the node stay open and silent, and it keeps its address: the cluster
+/// sees a machine that no longer responds, as under heavy swapping.
 #[derive(Clone, Copy, Debug)]
 pub struct PauseNode;
 
-/// For a command in a node that was resumed on a busy machine.
+/// Timeout for a command in a resumed node on a busy machine.
 const ANSWERS: Duration = Duration::from_secs(30);
 
 impl Fault for PauseNode {
@@ -67,7 +67,8 @@ impl Fault for PauseNode {
         Box::pin(async move {
             let mut proof = restore(node, deadline).await?;
             if proof.get("gone").is_none() {
-                // The engine says that it runs; a process that ends says that nothing is frozen.
+                // The engine's answer alone is not enough: a process that runs to its end proves that nothing is
+                // frozen.
                 node.exec_ok(&["true"], None, deadline.at_most(ANSWERS)).await?;
                 proof["answers"] = true.into();
             }

@@ -1,4 +1,4 @@
-//! What all faults of a node's power share: proof that it changed, and the way back.
+//! The common part of all power faults: the proof that the power changed, and the way back to running.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::node::{Node, NodeError, Power, address_of};
 
-/// A busy engine may come to a request this long after whoever sent it was killed: 5 s were seen.
+/// How long after the death of its sender a busy engine may still process a request: 5 s were seen.
 pub(super) const IN_FLIGHT: Duration = Duration::from_secs(10);
-/// Between two looks at a container's state: the engine has no call that waits for `running`.
+/// Pause between two looks at a container's state: the engine has no call that waits for `running`.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a container must go on running to count as running.
+/// How long a container must keep running to count as running.
 const SETTLE: Duration = Duration::from_secs(1);
-/// An engine that fails this often in a row does not recover by itself.
+/// Number of consecutive failures after which the engine is not expected to recover by itself.
 const TRIES: usize = 3;
 
-/// Bounds `act`, then waits until the container is in the state that it leads to.
+/// Performs `act` within the deadline, then waits until the container has the wanted state.
 pub(super) async fn reach(
     doing: &str,
     node: &Node,
@@ -42,7 +42,7 @@ pub(super) async fn reach(
     }
 }
 
-/// Brings the container back to running from whatever state it is in.
+/// Brings the container back to running from any state.
 pub(super) async fn restore(node: &Node, deadline: Deadline) -> Result<Value, FaultError> {
     let before = node.known_address();
     let (mut was, mut starts, mut failed) = (None, 0, 0);
@@ -59,18 +59,18 @@ pub(super) async fn restore(node: &Node, deadline: Deadline) -> Result<Value, Fa
                 if failed == TRIES {
                     return Err(error.into());
                 }
-                // A busy engine fails to plug in a network now and then: give it a moment.
+                // A busy engine sometimes fails to attach a network: try again after a moment.
                 deadline.pause(SETTLE).await;
             }
         }
         if starts > TRIES {
-            // The exit code of a container that has just been started is that of nobody.
+            // The exit code of a container that was just started has no meaning yet.
             let (mut container, moment) = (node.container().await?, deadline.at_most(SETTLE * 4));
             while container.power != Power::Exited && !moment.is_over() {
                 deadline.pause(LOOK).await;
                 container = node.container().await?;
             }
-            // Its end is news enough when its log cannot be read.
+            // The report that the container ended is enough if its log cannot be read.
             let log = node.engine().logs(&node.name, 20).await.unwrap_or_default();
             let (node, exit_code) = (node.name.clone(), container.exit_code);
             return Err(FaultError::DoesNotStay { node, starts, exit_code, log });
@@ -82,7 +82,7 @@ pub(super) async fn restore(node: &Node, deadline: Deadline) -> Result<Value, Fa
     }
 }
 
-/// One move towards running; the container, once it runs and goes on running.
+/// Performs one step towards running; returns the container after it runs and keeps running.
 async fn step(
     node: &Node,
     deadline: Deadline,
@@ -95,7 +95,7 @@ async fn step(
         match container.power {
             Power::Running if *starts == 0 => return Ok(Some(container.clone())),
             Power::Running => {
-                // An entrypoint that fails does so within its first moments.
+                // A failing entrypoint fails within its first moments.
                 deadline.pause(SETTLE).await;
                 let now = node.container().await?;
                 let same = now.power == Power::Running && now.pid == container.pid;
@@ -106,12 +106,12 @@ async fn step(
                 node.start().await?;
             }
             Power::Paused => node.unpause().await?,
-            // The engine is at it.
+            // The engine is already working on the container.
             Power::Restarting | Power::Removing | Power::Dead => {}
         }
         Ok(None)
     };
-    // The caller sees that the deadline is over.
+    // The caller checks the deadline.
     deadline.bound(act).await.unwrap_or(Ok(None))
 }
 

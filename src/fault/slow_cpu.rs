@@ -1,4 +1,4 @@
-//! A node that is slow.
+//! The fault of a slow node.
 
 use std::time::Duration;
 
@@ -11,9 +11,8 @@ use super::{Checked, Fault, FaultError, Given, Parameter, Target, guard};
 use crate::deadline::Deadline;
 use crate::node::{Node, NodeError, Power, address_of};
 
-/// Gives all processes of a node together no more than a part of one processor core, as `docker
-/// update --cpu-quota` does. On hosts with cgroup v1 the kernel refuses a share below what a pod on
-/// the node has as its own limit.
+/// Limits all processes of a node together to a part of one processor core, as `docker update --cpu-quota` does. On
+/// hosts with cgroup v1 the kernel refuses a limit below the limit of a pod on the node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlowCpu {
     /// Cores, such as 0.5; default 0.2, at least 0.05.
@@ -21,9 +20,9 @@ pub struct SlowCpu {
 }
 
 const NAME: &str = "slow-cpu";
-/// With less a node hardly runs the commands that prove it.
+/// Minimum: with less, the node hardly runs the commands that prove the fault.
 const LEAST: f64 = 0.05;
-/// Between two tries.
+/// Pause before the next try.
 const AGAIN: Duration = Duration::from_millis(300);
 
 impl SlowCpu {
@@ -53,9 +52,9 @@ impl Default for SlowCpu {
     }
 }
 
-/// Reads the limit of the node's own cgroup, keeps a core busy for a second and counts the periods in which the
-/// kernel held it back. It took hold where it held back; it is gone where, besides, the cgroup has no limit. A
-/// cgroup without the processor controller cannot have one.
+/// Reads the limit of the node's own cgroup, keeps a core busy for a second and counts the periods in which the kernel
+/// throttled it. The fault took hold if periods were throttled. It is gone if none were and the cgroup has no limit. A
+/// cgroup without the CPU controller cannot have one.
 const SCRIPT: &str = r#"
 set -eu
 verb=${1##*:}
@@ -95,16 +94,16 @@ impl Fault for SlowCpu {
     }
 
     fn proof(&self) -> &'static str {
-        "the engine shows the limit, and the kernel held back a busy process in the node"
+        "the engine shows the limit, and the kernel throttled a busy process in the node"
     }
 
     fn cleared(&self) -> &'static str {
-        "the limit is lifted: the node's cgroup has none, and the kernel does not hold back a busy process; \
+        "the limit is lifted: the node's cgroup has none, and the kernel does not throttle a busy process; \
          the limit would outlast a restart of the node"
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[Parameter { name: "cores", about: "processor cores that are left to it", default: "0.2" }]
+        &[Parameter { name: "cores", about: "processor cores that the node keeps", default: "0.2" }]
     }
 
     fn with(&self, given: &Given) -> Result<Box<dyn Fault>, FaultError> {
@@ -154,7 +153,7 @@ impl Fault for SlowCpu {
         Box::pin(async move {
             let mut last: Option<String> = None;
             loop {
-                // First of all, or a node that is down would start on what it was left.
+                // Lift the limit first: otherwise a node that is down would start with it.
                 let lifted = lift(node).await;
                 let mut proof = restore(node, deadline).await?;
                 if proof.get("gone").is_some() {
@@ -164,7 +163,7 @@ impl Fault for SlowCpu {
                 if now.cores.is_some() || now.power != Power::Running {
                     last = Some(format!("limit {:?}", now.cores));
                 } else {
-                    // The engine says what it was asked for; the kernel what it does.
+                    // The engine reports the requested limit; the kernel shows the effective one.
                     match self.inside().run(node, "clear", deadline).await {
                         Ok(facts) if facts.get("broken") == Some(&false.into()) => {
                             proof["cores"] = Value::Null;
@@ -174,7 +173,7 @@ impl Fault for SlowCpu {
                             return Ok(proof);
                         }
                         Ok(facts) => last = Some(Value::from(facts).to_string()),
-                        // What the deadline cut off says less than what came before.
+                        // An error at the deadline is less useful than the error before.
                         Err(error) => _ = last.get_or_insert_with(|| error.to_string()),
                     }
                 }
@@ -189,7 +188,7 @@ impl Fault for SlowCpu {
     }
 }
 
-/// Lifts the limit where there is one.
+/// Lifts the limit if there is one.
 async fn lift(node: &Node) -> Result<(), NodeError> {
     if node.ours().await?.cores.is_some() {
         node.limit_cpu(None).await?;
@@ -225,13 +224,16 @@ mod tests {
         );
         for (max, broken) in [("20000 100000\n", true), ("max 100000\n", false)] {
             write(root, &[("cpu.max", max)]);
-            let said = run(root, "clear").await;
-            assert!(said.starts_with(&format!("broken={broken}\nthrottled_periods=0\n")), "{max}: {said}");
+            let output = run(root, "clear").await;
+            assert!(
+                output.starts_with(&format!("broken={broken}\nthrottled_periods=0\n")),
+                "{max}: {output}"
+            );
         }
-        // Nothing was held back: injected it is not, whatever the limit.
+        // Without throttled periods the fault does not count as injected, whatever the limit.
         write(root, &[("cpu.max", "20000 100000\n")]);
         assert!(run(root, "look").await.starts_with("broken=false"));
-        // Without the controller there is no limit.
+        // Without the CPU controller there is no limit.
         write(root, &[("cgroup.controllers", "cpuset io\n")]);
         assert!(run(root, "clear").await.starts_with("broken=false"));
 

@@ -1,4 +1,4 @@
-//! A node that is shut down.
+//! The fault of a node that is shut down.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +10,25 @@ use super::{Checked, Fault, FaultError, Given, Parameter};
 use crate::deadline::Deadline;
 use crate::node::{Node, Power, address_of};
 
-/// Shuts a node down as `docker stop` does: its stop signal, the grace, then SIGKILL.
+/// Shuts a node down as `docker stop` does: stop signal, grace period, then SIGKILL.
 ///
-/// A node's first process is systemd and its image's stop signal SIGRTMIN+3, which means halt
-/// (systemd(1), SIGNALS): systemd ends all units, containerd and the kubelet among them, then sends
-/// SIGTERM and at last SIGKILL to what is left, the processes of pods included, and ends with exit
-/// code 130. An idle node needs half a second; 137 and `killed` in the proof mean that the grace
-/// did not suffice. The kubelet tells the API server nothing: kind leaves its graceful node
-/// shutdown off. Docker does not restart a node that was stopped or killed through it, whatever
-/// its restart policy (kind's is `on-failure:1`).
+/// A node's first process is systemd, and the stop signal of its image is SIGRTMIN+3, which means halt (systemd(1),
+/// SIGNALS). systemd stops all units, including containerd and the kubelet. It then sends SIGTERM and finally SIGKILL
+/// to the remaining processes, including those of pods, and ends with exit code 130. An idle node needs half a second.
+/// Exit code 137 and `killed` in the proof mean that the grace period was too short. The kubelet does not notify the
+/// API server, because kind leaves its graceful node shutdown disabled. Docker does not restart a node that was stopped
+/// or killed through it, whatever its restart policy (kind's is `on-failure:1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopNode {
-    /// How long systemd has to end its units before it is killed; default 10 s, whole seconds.
+    /// How long systemd has to stop its units before it is killed; default 10 s, in whole seconds.
     pub grace: Duration,
 }
 
 impl StopNode {
-    /// With a grace of 10 s.
+    /// With a grace period of 10 s.
     pub const DEFAULT: Self = Self { grace: Duration::from_secs(10) };
 
-    /// As [`Fault::with`], for a fault that begins with this one.
+    /// Like [`Fault::with`], for a fault that begins with this one.
     pub(super) fn given(&self, fault: &'static str, given: &Given) -> Result<Self, FaultError> {
         Ok(Self { grace: given.duration(fault, "grace", self.grace)? })
     }
@@ -95,7 +94,7 @@ impl Fault for StopNode {
     }
 
     fn lasts(&self) -> Duration {
-        // Docker goes on stopping when the client goes away, and kills at last.
+        // Docker continues to stop the container after its client is gone, and finally kills it.
         self.grace + IN_FLIGHT
     }
 

@@ -1,4 +1,4 @@
-//! A node whose kubelet, or whose container runtime, is stopped.
+//! The fault of a node whose kubelet or container runtime is stopped.
 
 use std::time::Duration;
 
@@ -12,15 +12,14 @@ use crate::node::Node;
 
 /// Stops one of the two systemd units that make a machine a node.
 ///
-/// Pods go on running either way: both units leave the processes below them alone
-/// (`KillMode=process`). Without its kubelet a node falls silent and becomes Unknown; without its
-/// runtime the kubelet itself reports that it is not ready. A restart of the node undoes it, since
-/// the unit stays enabled.
+/// Pods keep running either way, because both units leave the processes below them alone (`KillMode=process`). Without
+/// its kubelet a node becomes silent, and then Unknown; without its container runtime the kubelet itself reports
+/// NotReady. A restart of the node removes the fault, because the unit stays enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopUnit {
     name: &'static str,
     unit: &'static str,
-    /// Prints `ok` once the unit serves.
+    /// A command that prints `ok` if the unit serves.
     serves: &'static str,
 }
 
@@ -43,7 +42,7 @@ impl StopUnit {
     }
 }
 
-/// `systemctl start` would wait for as long as the unit's preparation takes; looking again does not.
+/// `systemctl start` would wait for the unit's whole preparation; `--no-block` with repeated looks does not.
 const SCRIPT: &str = r#"
 set -eu
 unit=$1 serves=$2 verb=${3##*:}

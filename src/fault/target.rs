@@ -1,30 +1,30 @@
-//! What a fault is aimed at.
+//! The target of a fault.
 
 use serde_json::Value;
 
 use crate::engine::Container;
 use crate::node::Node;
 
-/// A node, and the pod on it where the fault reaches a pod.
+/// A node, and the pod on it if the fault acts on a pod.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The node.
     pub node: Node,
     /// The pod.
     pub pod: Option<PodOn>,
-    /// Whether a control plane without any other beside it may be hit: the API goes with it.
+    /// Whether the cluster's only control plane may be hit: the cluster then loses its API.
     pub allow_last_control_plane: bool,
 }
 
-/// A target that a fault may be injected into, with what was found there: what [`Fault::check`](super::Fault::check)
-/// gives and [`Fault::inject`](super::Fault::inject) takes.
+/// A target that may be hit, with what was found there: the result of [`Fault::check`](super::Fault::check) and the
+/// input of [`Fault::inject`](super::Fault::inject).
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The target.
     pub target: Target,
-    /// The node's container as it was found.
+    /// The node's container when it was checked.
     pub container: Container,
-    /// What the fault itself found and needs again; null where that is nothing.
+    /// Facts that the fault needs again; null if there are none.
     pub found: Value,
 }
 
@@ -35,7 +35,7 @@ pub struct PodOn {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// One of its containers; none is the only one.
+    /// One of its containers; None means its only one.
     pub container: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Target {
         self
     }
 
-    /// Also where the node is the cluster's only control plane.
+    /// Permits the cluster's only control plane as the target.
     pub fn allow_last_control_plane(self) -> Self {
         Self { allow_last_control_plane: true, ..self }
     }

@@ -1,4 +1,4 @@
-//! Deletion of what a manifest names.
+//! Deletes the objects of a manifest.
 
 use std::fmt::Debug;
 
@@ -15,17 +15,17 @@ use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::wait::{self, WaitError, namespaces};
 
-/// Deletes the objects in the reverse order of the file, definitions of kinds last, each with its dependants in the
-/// background, and waits until each is gone. What is not there is no error, and neither is a kind that the cluster
-/// does not serve in any version: it has no objects. Of a `generateName`, all that seatrial made of it go: of a localised one those of
-/// this test, by [`NAMESPACE_LABEL`], of any other those that belong to no test. An object that somebody makes anew
-/// under the same name meanwhile is another one, and stays.
+/// Deletes the objects in the reverse order of the file, CustomResourceDefinitions last, each with its dependants in
+/// the background. Waits until each object is gone. A missing object is not an error, nor is a kind that the cluster
+/// does not serve in any version: it has no objects. For a `generateName`, all objects that seatrial created from it
+/// are deleted: for a localised manifest those of this test, by [`NAMESPACE_LABEL`], otherwise those without a test. An
+/// object that somebody creates again under the same name meanwhile is a different object and stays.
 ///
 /// # Errors
 /// [`ManifestError::NotOurs`] for an object that seatrial did not apply; [`ManifestError::Holds`] for a namespace or
-/// a definition that would take with it what seatrial did not make; [`ManifestError::Away`] for objects of a server
-/// that is not available; [`ManifestError::Each`] for several of those: all others are deleted.
-/// [`ManifestError::Left`] with what holds the object, and [`ManifestError::Api`], end the deletion.
+/// a definition whose deletion would also delete objects that seatrial did not create; [`ManifestError::Away`] for
+/// objects of an unavailable API server; [`ManifestError::Each`] for several of these errors: all other objects are
+/// deleted. [`ManifestError::Left`], which names what blocks the object, and [`ManifestError::Api`] end the deletion.
 pub async fn delete(client: &Client, manifest: &Manifest, deadline: Deadline) -> Result<(), ManifestError> {
     let served = Served::ask(client, manifest, deadline).await?;
     let mut failures = Failures::default();
@@ -99,8 +99,8 @@ async fn one(
     Ok(())
 }
 
-/// Asks for the deletion of the object with this name and UID; false where it is gone already. Another
-/// object of the name stays: a request whose answer was lost is sent again, and the object's controller may
+/// Asks the API to delete the object with this name and UID; returns false if it is already gone. Another object of
+/// the same name stays. That matters when a request whose answer was lost is repeated: the object's controller may
 /// have replaced the object in the meantime.
 ///
 /// # Errors
@@ -119,7 +119,7 @@ where
     match tried(deadline, || api.delete(&name, &params)).await {
         Ok(_) => Ok(true),
         Err(error) if error.is_not_found() => Ok(false),
-        // The UID differs; any other conflict is about the object that is still there.
+        // The UID differs. Any other conflict concerns the object that still exists.
         Err(error) if error.code() == Some(409) => {
             let still = tried(deadline, || api.get_opt(&name)).await?;
             let still = still.is_some_and(|found| found.meta().uid.as_deref() == Some(uid));
@@ -129,20 +129,20 @@ where
     }
 }
 
-/// The same deletion, of the object with this UID only.
+/// The same deletion parameters, restricted to the object with this UID.
 pub(super) fn exactly(uid: &str, params: DeleteParams) -> DeleteParams {
     let preconditions = Some(Preconditions { uid: Some(uid.into()), resource_version: None });
     DeleteParams { preconditions, ..params }
 }
 
-/// Waits until the object with this UID is gone. `api` must be that of the streaming client.
+/// Waits until the object with this UID is gone. `api` must use the streaming client.
 pub(super) async fn gone(
     api: Api<DynamicObject>,
     name: &str,
     uid: &str,
     deadline: Deadline,
 ) -> Result<(), WaitError> {
-    // As apimachinery's `fields.EscapeValue` has it.
+    // Escaped like apimachinery's `fields.EscapeValue`.
     let name = name.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=");
     let by_name = watcher::Config::default().fields(&format!("metadata.name={name}"));
     wait::until(api, by_name, namespaces::deleted(uid), deadline).await.map(drop)

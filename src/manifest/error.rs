@@ -29,12 +29,12 @@ pub enum ManifestError {
     /// The text is not YAML, or a key is given twice.
     #[error("{place}: {why}")]
     Yaml {
-        /// The place; kind and name as far as they can be made out.
+        /// The place; kind and name if the text shows them.
         place: Box<Place>,
         /// The parser's reason, in one line.
         why: String,
     },
-    /// A document is no object, or not one that a test may apply.
+    /// A document is not an object, or not an object that a test may apply.
     #[error("{place}: {why}")]
     Wrong {
         /// The place.
@@ -48,10 +48,10 @@ pub enum ManifestError {
         /// Each with its place, in the order of the file.
         faults: Vec<Self>,
     },
-    /// Several things failed, each of which left the others as they are: the file is good.
+    /// Several objects failed, each without effect on the others: the file itself is valid.
     #[error("{} failures: {}", .failures.len(), listed(.failures))]
     Each {
-        /// They, in the order in which they came.
+        /// The failures, in the order in which they happened.
         failures: Vec<Self>,
     },
     /// The cluster does not know the kind.
@@ -66,41 +66,41 @@ pub enum ManifestError {
         /// Each `apiVersion` in which the cluster serves a kind of this name, those of the same group first.
         served: Vec<String>,
     },
-    /// The API of the kind is another server's, and that one is not available.
-    #[error("{place}: the server of {api_version} is away: {reason}")]
+    /// The kind belongs to an aggregated API server that is unavailable.
+    #[error("{place}: the API server of {api_version} is unavailable: {reason}")]
     Away {
         /// The place.
         place: Box<Place>,
         /// The `apiVersion` that it serves.
         api_version: String,
-        /// What the APIService says of it.
+        /// The reason from the condition of its APIService.
         reason: String,
     },
-    /// The API does not serve the kinds that a definition of the manifest defines.
+    /// The API does not serve the kinds that a CustomResourceDefinition of the manifest defines.
     #[error("{place}: the kind that it defines is not served")]
     NotEstablished {
         /// The definition.
         place: Box<Place>,
-        /// What was seen last.
+        /// The last observation.
         #[source]
         source: Box<WaitError>,
     },
-    /// An error after some objects were applied: they are there.
-    #[error("{source}; applied are {}", some(.applied))]
+    /// An error after some objects were applied: these objects exist now.
+    #[error("{source}; already applied: {}", some(.applied))]
     Partly {
-        /// Kind and name of what was applied.
+        /// Kind and name of each applied object.
         applied: Vec<String>,
         /// The error.
         source: Box<Self>,
     },
-    /// The API refused the object, or gave no good answer before the deadline.
+    /// The API refused the object, or did not succeed before the deadline.
     #[error("{place}: failed to {doing} after {:.1} s", .waited.as_secs_f64())]
     Api {
         /// The place.
         place: Box<Place>,
-        /// What was being done.
+        /// The failed operation, such as `apply it`.
         doing: &'static str,
-        /// How long was tried.
+        /// Time since the start of the operation.
         waited: Duration,
         /// The last answer.
         #[source]
@@ -114,71 +114,75 @@ pub enum ManifestError {
         /// The fields.
         owned: Vec<OwnedField>,
     },
-    /// The API gave no list of its kinds before the deadline.
-    #[error("failed to ask the cluster for its kinds for {:.1} s", .waited.as_secs_f64())]
+    /// The API did not list its kinds before the deadline.
+    #[error("failed to list the kinds of the cluster for {:.1} s", .waited.as_secs_f64())]
     Discovery {
-        /// How long was tried.
+        /// Time since the start of the operation.
         waited: Duration,
         /// The last answer.
         #[source]
         source: ApiError,
     },
-    /// The object is still there.
+    /// The object still exists.
     #[error("{place}: failed to delete it")]
     Left {
         /// The place.
         place: Box<Place>,
-        /// What holds it.
+        /// What blocks the deletion.
         #[source]
         source: Box<WaitError>,
     },
-    /// The namespace of a test cannot be made or removed.
+    /// The namespace of a test cannot be created or removed.
     #[error("failed to {doing} namespace {namespace} after {:.1} s", .waited.as_secs_f64())]
     Namespace {
         /// Its name.
         namespace: String,
-        /// What was being done.
+        /// The failed operation, such as `create`.
         doing: &'static str,
-        /// How long was tried.
+        /// Time since the start of the operation.
         waited: Duration,
         /// The last answer.
         #[source]
         source: ApiError,
     },
-    /// An object of this kind and name is there, and seatrial did not make it.
-    #[error("{what}: seatrial did not make what is there, so it stays")]
+    /// An object of this kind and name exists, and seatrial did not create it.
+    #[error("{what}: seatrial did not create this object, so it stays")]
     NotOurs {
-        /// Kind and name, with the place in a manifest where there is one.
+        /// Kind and name, with the place in the manifest if there is one.
         what: String,
     },
-    /// It goes with what it holds, and that is not seatrial's.
-    #[error("{place}: it holds what seatrial did not make, so it stays: {}", some(.held))]
+    /// Deletion would also remove contained objects that seatrial did not create.
+    #[error("{place}: it holds objects that seatrial did not create, so it stays: {}", some(.held))]
     Holds {
-        /// The namespace, or the definition of a kind.
+        /// The namespace, or the CustomResourceDefinition.
         place: Box<Place>,
         /// Kind and name of each object, with its namespace.
         held: Vec<String>,
     },
-    /// The namespace of a test did not get as far as it should.
+    /// The namespace of a test did not reach the wanted state before the deadline.
     #[error("failed to {doing} namespace {namespace}{}", held_by(.held))]
     NamespaceWait {
         /// Its name.
         namespace: String,
-        /// What was being done.
+        /// The failed operation, such as `delete`.
         doing: &'static str,
-        /// The objects that hold it, with their finalizers.
+        /// The objects that block it, with their finalizers.
         held: Vec<String>,
-        /// What was seen last.
+        /// The last observation.
         #[source]
         source: Box<WaitError>,
     },
 }
 
 fn elsewhere(served: &[String]) -> String {
-    if served.is_empty() { String::new() } else { format!("; it serves one in {}", served.join(", ")) }
+    if served.is_empty() {
+        String::new()
+    } else {
+        format!("; it serves a kind of that name in {}", served.join(", "))
+    }
 }
 
-/// The first of many, and how many more there are.
+/// The first texts in one line, and the number of the others.
 fn some(texts: &[String]) -> String {
     const SHOWN: usize = 20;
     let more = texts.len().saturating_sub(SHOWN);
@@ -186,7 +190,7 @@ fn some(texts: &[String]) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-/// The first faults in one line, and how many more there are.
+/// The first faults in one line, and the number of the others.
 fn listed(faults: &[ManifestError]) -> String {
     const SHOWN: usize = 20;
     let mut shown: Vec<String> = faults.iter().take(SHOWN).map(ToString::to_string).collect();
@@ -196,8 +200,8 @@ fn listed(faults: &[ManifestError]) -> String {
     shown.join("; ")
 }
 
-/// Whether the first of the served versions has the same kind as another version. Kinds of Kubernetes went from one of
-/// its groups to another; a kind of the same name in anybody else's group is another one.
+/// Whether the first served version has the same kind as `api_version`. Kubernetes moved kinds between its own groups.
+/// A kind of the same name in any other group is a different kind.
 fn is_same(api_version: &str, served: &[String]) -> bool {
     let is_kubernetes = |api_version: &str| is_own(api_version) || group(api_version) == "extensions";
     served.first().is_some_and(|served| {
@@ -210,12 +214,12 @@ fn held_by(objects: &[String]) -> String {
 }
 
 impl ManifestError {
-    /// The error itself, without what was applied before it.
+    /// The error itself, without the list of objects that were applied before.
     pub fn cause(&self) -> &Self {
         if let Self::Partly { source, .. } = self { source.cause() } else { self }
     }
 
-    /// The command that mends it, where there is one.
+    /// The command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Partly { source, .. } => source.hint(),
@@ -228,7 +232,7 @@ impl ManifestError {
                 Some(format!("write `apiVersion: {}` in {}:{}", served[0], place.file, place.line))
             }
             Self::UnknownKind { api_version, .. } if !is_own(api_version) => Some(format!(
-                "kubectl api-resources --api-group {}    # where it has no kind, what defines it is missing",
+                "kubectl api-resources --api-group {}    # without a kind, its CustomResourceDefinition is missing",
                 group(api_version)
             )),
             Self::Away { api_version, .. } => {
@@ -239,7 +243,7 @@ impl ManifestError {
                 Some(format!("kubectl api-resources | grep -w {kind}    # what the cluster serves"))
             }
             Self::Holds { .. } => Some(
-                "move those objects, or delete them where nobody needs them, and delete the manifest again"
+                "move those objects, or delete them if nobody needs them, and delete the manifest again"
                     .into(),
             ),
             Self::Conflict { place, .. } => Some(format!(

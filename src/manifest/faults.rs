@@ -1,26 +1,26 @@
-//! Everything that is wrong with a manifest, each at its place.
+//! Collects everything that is wrong with a manifest, each fault with its place.
 
 use super::yaml::{Flaw, Node};
 use super::{ManifestError, Place};
 
-/// What was found so far.
+/// The faults found so far.
 #[derive(Default)]
 pub(super) struct Faults(Vec<ManifestError>);
 
 impl Faults {
-    /// An object is wrong at a line.
+    /// Adds a fault of an object at a line.
     pub(super) fn wrong(&mut self, place: &Place, line: u64, why: impl Into<String>) {
         let place = Box::new(Place { line, ..place.clone() });
         self.0.push(ManifestError::Wrong { place, why: why.into() });
     }
 
-    /// The text is wrong.
+    /// Adds a fault of the text.
     pub(super) fn text(&mut self, place: &Place, flaw: Flaw) {
         let place = Box::new(Place { line: flaw.line, ..place.clone() });
         self.0.push(ManifestError::Yaml { place, why: flaw.why });
     }
 
-    /// All of them as one error, in the order of their files and lines; one alone stays as it is.
+    /// Returns all faults as one error, in the order of files and lines; a single fault is returned itself.
     pub(super) fn end(mut self) -> Result<(), ManifestError> {
         let mut files: Vec<String> = Vec::new();
         self.0.sort_by_cached_key(|fault| match fault {
@@ -40,7 +40,7 @@ impl Faults {
     }
 }
 
-/// What failed of some objects while all others went on.
+/// The errors of some objects, while the work on all others continued.
 #[derive(Default)]
 pub(super) struct Failures(Vec<ManifestError>);
 
@@ -49,7 +49,7 @@ impl Failures {
         self.0.push(error);
     }
 
-    /// All of them as one error; one alone stays as it is.
+    /// Returns all failures as one error; a single failure is returned itself.
     pub(super) fn end(mut self) -> Result<(), ManifestError> {
         match self.0.len() {
             0 | 1 => self.0.pop().map_or(Ok(()), Err),
@@ -58,7 +58,7 @@ impl Failures {
     }
 }
 
-/// What to write in place of a value that is no text. A secret's value is not said.
+/// What to write instead of a value that is not text. The value of a secret is not shown.
 pub(super) fn as_text(node: &Node, is_secret: bool) -> String {
     use super::yaml::Data;
     match &node.data {

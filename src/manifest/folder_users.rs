@@ -1,4 +1,4 @@
-//! What in a cluster uses a path of its nodes: volumes, pods that run or ended, and templates of pods.
+//! Finds what uses a path on the nodes of a cluster: volumes, running and ended pods, and pod templates.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +18,12 @@ use crate::deadline::Deadline;
 pub(super) struct User {
     pub(super) text: String,
     pub(super) path: String,
-    /// The namespace of the test that it belongs to: its own, or that of a volume's label.
+    /// The test namespace that it belongs to: its own namespace, or that of a volume's label.
     pub(super) namespace: Option<String>,
 }
 
-/// All that use any path of the nodes. A pod that ended counts, and so does a template without pods: the files
-/// that they wrote are their owner's.
+/// Everything that uses any path of the nodes. Ended pods and templates without pods count, too: the files that their
+/// pods wrote belong to their owner.
 pub(super) async fn users(client: &Client, deadline: Deadline) -> Result<Vec<User>, ApiError> {
     let mut users = Vec::new();
     for volume in listed::<PersistentVolume>(client, deadline).await? {
@@ -31,7 +31,7 @@ pub(super) async fn users(client: &Client, deadline: Deadline) -> Result<Vec<Use
         let host = spec.host_path.as_ref().map(|p| p.path.as_str());
         for path in [host, spec.local.as_ref().map(|p| p.path.as_str())].into_iter().flatten() {
             let text = format!("PersistentVolume {} uses {path}", volume.name_any());
-            // The label may have been copied.
+            // Somebody may have copied the label.
             let label = volume.labels().get(NAMESPACE_LABEL).filter(|_| is_ours(&volume.metadata));
             let namespace = label.cloned();
             users.push(User { text, path: path.into(), namespace });
@@ -53,7 +53,7 @@ pub(super) async fn users(client: &Client, deadline: Deadline) -> Result<Vec<Use
     Ok(users)
 }
 
-/// The users among the objects of a kind.
+/// The objects of one kind that use a path.
 async fn of<K>(
     client: &Client,
     deadline: Deadline,

@@ -1,4 +1,5 @@
-//! What goes with a namespace, or with the definition of a kind, though seatrial did not make it.
+//! Finds objects that seatrial did not create, and that would be deleted with a namespace or a
+//! CustomResourceDefinition.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::sanitise;
 
-/// Kinds whose objects Kubernetes makes by itself: they say nothing of whose a namespace is.
+/// Kinds whose objects Kubernetes creates by itself: they do not show who owns a namespace.
 const MADE: [(&str, &str); 5] = [
     ("", "Endpoints"),
     ("", "Event"),
@@ -24,19 +25,19 @@ const MADE: [(&str, &str); 5] = [
     ("events.k8s.io", "Event"),
 ];
 
-/// An object that may hold others.
+/// An object whose deletion may delete other objects.
 pub(super) struct Holder<'a> {
     pub(super) client: &'a Client,
     pub(super) served: &'a Served,
     pub(super) object: &'a Object,
-    /// What is deleted together.
+    /// The manifest that is being deleted.
     pub(super) manifest: &'a Manifest,
     pub(super) deadline: Deadline,
 }
 
 impl Holder<'_> {
-    /// What somebody put into it, as kind, namespace and name. `name` is the name that it has in the cluster. Objects
-    /// of any other kind hold nothing.
+    /// The objects of others in it, as kind, namespace and name. `name` is its name in the cluster. Only namespaces and
+    /// CustomResourceDefinitions hold objects.
     pub(super) async fn others(&self, name: &str) -> Result<Vec<String>, ManifestError> {
         let client = &self.client.unary;
         let lists: Vec<(ApiResource, Api<DynamicObject>)> = if self.object.is("", "Namespace") {
@@ -44,7 +45,7 @@ impl Holder<'_> {
             let listed = resources.filter(|r| !MADE.contains(&(r.group.as_str(), r.kind.as_str())));
             listed.map(|r| (r.clone(), Api::namespaced_with(client.clone(), name, &r))).collect()
         } else if is_definition(self.object) {
-            // The versions of the cluster, not the manifest's: all of them have the same objects.
+            // The versions in the cluster, not those of the manifest: all versions share the same objects.
             let definitions = Api::<DynamicObject>::all_with(client.clone(), &definitions());
             let found = tried(self.deadline, || definitions.get_opt(name)).await;
             let found =
@@ -63,7 +64,7 @@ impl Holder<'_> {
         for (kind, found) in futures::future::join_all(asked).await {
             let found = match found {
                 Ok(found) => found.items,
-                // Its feature is switched off, or it cannot be listed after all.
+                // The feature of this kind is disabled, or the kind cannot be listed.
                 Err(error) if matches!(error.code(), Some(404 | 405)) => continue,
                 Err(source) => return Err(failed(self.object, "see what it holds", self.deadline, source)),
             };
@@ -81,9 +82,9 @@ impl Holder<'_> {
         Ok(others)
     }
 
-    /// Whether a claim was made for a StatefulSet that is neither of this manifest nor was deleted with another one of
-    /// seatrial's ([`mark_claims`]). Kubernetes keeps it, and the data with it, when the set goes, and no field of it says
-    /// whose the set was.
+    /// Whether a claim comes from a StatefulSet that is not in this manifest and that seatrial did not delete with
+    /// another manifest ([`mark_claims`]). When the set is deleted, Kubernetes keeps the claim and its data, and no
+    /// field of the claim names the owner of the set.
     fn is_left(&self, claim: &ObjectMeta) -> bool {
         let is_kept = claim.owner_references.iter().flatten().next().is_none();
         let name = claim.name.as_deref().unwrap_or_default();
@@ -95,13 +96,13 @@ impl Holder<'_> {
     }
 }
 
-/// The kind of claims.
+/// The kind of volume claims.
 const CLAIM: &str = "PersistentVolumeClaim";
 
-/// Annotation on a claim of a StatefulSet that seatrial deletes: the set's name.
+/// Annotation on the claims of a StatefulSet that seatrial deletes: the set's name.
 const LEFT_BY: &str = "dev.seatrial/left-by";
 
-/// Whether a claim is one of a StatefulSet of this name: its own name is that of a template, of the set and of the pod
+/// Whether a claim belongs to a StatefulSet of this name: the claim's name is `<template>-<set>-<ordinal>`
 /// (`getPersistentVolumeClaimName` of `pkg/controller/statefulset`).
 fn is_claim_of(claim: &str, set: &Value, name: &str) -> bool {
     let templates = set["spec"]["volumeClaimTemplates"].as_array();
@@ -111,9 +112,10 @@ fn is_claim_of(claim: &str, set: &Value, name: &str) -> bool {
     })
 }
 
-/// Notes on the claims of a StatefulSet of seatrial's, which is about to be deleted, that they go with their namespace:
-/// they stay when the set goes. Claims that somebody else made are left alone. One that cannot be marked counts as
-/// somebody's, and so do the claims of sets that an operator made: nobody knows whose those were.
+/// Marks the claims of a StatefulSet of seatrial that is about to be deleted. Kubernetes keeps these claims; the mark
+/// says that they may be deleted with their namespace. Claims that somebody else created are not marked. A claim
+/// that cannot be marked counts as somebody else's, as do the claims of sets that an operator created: their owner is
+/// unknown.
 pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: Deadline) {
     let (Some(namespace), name) = (set.namespace(), set.name_any()) else { return };
     if set.data["spec"]["volumeClaimTemplates"].as_array().is_none_or(Vec::is_empty) {
@@ -127,19 +129,20 @@ pub(super) async fn mark_claims(client: &Client, set: &DynamicObject, deadline: 
     };
     for claim in found.items.iter().filter(is_its).map(ResourceExt::name_any) {
         let mark = json!({"apiVersion": "v1", "kind": CLAIM, "metadata": {"name": claim, "annotations": {LEFT_BY: name}}});
-        // As a guest: the mark alone makes the claim nobody else's.
+        // Apply the mark as a guest: the owner of the claim does not change.
         let (by_us, mark) = (PatchParams::apply(GUEST), Patch::Apply(&mark));
         let _ = tried(deadline, || api.patch_metadata(&claim, &by_us, &mark)).await;
     }
 }
 
-/// The kind of definitions.
+/// The API resource of CustomResourceDefinitions.
 fn definitions() -> ApiResource {
     ApiResource::erase::<CustomResourceDefinition>(&())
 }
 
-/// Whether neither seatrial nor Kubernetes made an object. What belongs to another object goes with that one, except that
-/// a node owns the mirrors of its static pods. What has no UID is stored nowhere: metrics of pods are so.
+/// Whether neither seatrial nor Kubernetes created an object. An object with an owner is deleted with its owner; a node
+/// does not count as an owner, because it owns the mirror pods of its static pods. An object without UID, such as the
+/// metrics of a pod, is not stored.
 fn is_somebodys(kind: &str, meta: &ObjectMeta) -> bool {
     let is_owned = meta.owner_references.iter().flatten().any(|owner| owner.kind != "Node");
     let marked = meta.annotations.iter().flatten().any(|(key, _)| key == LEFT_BY);
@@ -150,7 +153,7 @@ fn is_somebodys(kind: &str, meta: &ObjectMeta) -> bool {
             let manager = entry.manager.as_deref().unwrap_or_default();
             KUBERNETES.contains(&manager) || marked && manager == GUEST
         });
-    // Each namespace has it, and nobody manages any of its fields.
+    // Each namespace has this account, and no manager owns any of its fields.
     let is_account = kind == "ServiceAccount" && meta.name.as_deref() == Some("default");
     let goes = meta.deletion_timestamp.is_some();
     meta.uid.is_some() && !is_ours(meta) && !is_owned && !is_made && !is_account && !goes

@@ -1,4 +1,4 @@
-//! The folder on the nodes that one test fills through hostPath volumes: claimed, and given back.
+//! The folder on the nodes that one test fills through hostPath volumes: how a test claims it and gives it back.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::node::{FolderRecord, FolderState, Listing, Node, NodeError};
 
-/// A folder that one test fills on some nodes. Nothing is deleted in it without a record on that node, which
-/// is written before the folder is made.
+/// A folder that one test fills on some nodes. Its files are deleted only if a record on that node names the folder.
+/// The record is written before the folder is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFolder {
     record: FolderRecord,
 }
 
-/// Why a folder on the nodes cannot be had, or cannot be given back.
+/// Why a folder on the nodes cannot be claimed or given back.
 #[derive(Debug, thiserror::Error)]
 pub enum HostFolderError {
-    /// A volume, a pod, a template of pods or a living test of somebody else uses the path, a folder above it or
-    /// one in it.
+    /// Something of somebody else (a volume, a pod, a pod template or a running test) uses the path, a folder above it
+    /// or a folder in it.
     #[error("refused to use {path} on the nodes: {}", .by.join(", "))]
     Used {
         /// The folder.
@@ -30,34 +30,34 @@ pub enum HostFolderError {
         /// What uses it.
         by: Vec<String>,
     },
-    /// Something lies there that no record names.
+    /// The folder has content that no record names.
     #[error("refused to use {path} on {node}: {why}")]
     Foreign {
         /// The folder.
         path: String,
         /// The node.
         node: String,
-        /// What lies there.
+        /// What is there.
         why: String,
     },
-    /// The path is none that may be recorded.
+    /// The path must not be recorded.
     #[error(
-        "refused to use {path} on the nodes: only a plain absolute path of two levels or more is recorded, and \
+        "refused to use {path} on the nodes: only a plain absolute path with at least two levels is recorded, and \
          none that holds the records"
     )]
     Path {
         /// The folder.
         path: String,
     },
-    /// The folder was emptied and is not empty.
-    #[error("{path} on {node} fills again: something writes there")]
+    /// The folder was emptied and has files again.
+    #[error("{path} on {node} has files again: something writes there")]
     Fills {
         /// The folder.
         path: String,
         /// The node.
         node: String,
     },
-    /// The API did not say who uses the path.
+    /// The API did not list what uses the path.
     #[error("failed to ask which volumes and pods use {path}")]
     Api {
         /// The folder.
@@ -66,10 +66,10 @@ pub enum HostFolderError {
         #[source]
         source: ApiError,
     },
-    /// A node.
+    /// An operation on a node failed.
     #[error("failed to {doing} {path} on {node}")]
     Node {
-        /// What was being done.
+        /// The failed operation, such as `list`.
         doing: &'static str,
         /// The folder.
         path: String,
@@ -81,18 +81,18 @@ pub enum HostFolderError {
     },
 }
 
-/// What became of something that an earlier test left.
+/// What happened to a leftover of an earlier test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
-    /// In words.
+    /// The description.
     pub text: String,
-    /// Whether it is still there and recorded as seatrial's, as far as that is known: somebody else who uses it by now
-    /// has it.
+    /// Whether it is still there and recorded as seatrial's, as far as known. A folder that somebody else uses now is
+    /// no longer seatrial's.
     pub stays: bool,
 }
 
 impl HostFolderError {
-    /// The command that mends it, where there is one.
+    /// The command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Used { path, .. } => Some(format!(
@@ -108,7 +108,7 @@ impl HostFolderError {
 }
 
 impl HostFolder {
-    /// The folder `path`, which the test in `namespace` of a run fills.
+    /// Creates the value for folder `path`, which the test in `namespace` of run `run` fills.
     pub fn new(run: &str, namespace: &str, path: &str) -> Self {
         let (path, run, namespace) = (path.to_owned(), run.to_owned(), namespace.to_owned());
         Self { record: FolderRecord { path, run, namespace, identity: None } }
@@ -119,12 +119,12 @@ impl HostFolder {
         &self.record.path
     }
 
-    /// Takes the folder for the test: records it on each node and empties it where an earlier test's record
-    /// permits that. Gives what was found and removed.
+    /// Claims the folder for the test: records it on each node, and empties it if the record of an earlier test permits
+    /// that. Returns what was found and removed.
     ///
     /// # Errors
-    /// [`HostFolderError::Used`] and [`HostFolderError::Foreign`], before anything is written or deleted on any
-    /// node. A record whose path somebody else uses by now is withdrawn: the files may be theirs.
+    /// [`HostFolderError::Used`] and [`HostFolderError::Foreign`], before anything is written or deleted on any node.
+    /// If somebody else uses a recorded path now, the record is withdrawn: the files may be theirs.
     pub async fn claim(
         &self,
         client: &Client,
@@ -167,12 +167,12 @@ impl HostFolder {
             found.push(listing);
         }
         for node in nodes {
-            // One of the same test stays until the folder is made: it says which one it was.
+            // A record of the same test stays until the folder is created: it identifies the folder.
             if !same(node).iter().any(|record| record.namespace == self.record.namespace) {
                 self.write(node, None, deadline).await?;
             }
         }
-        // Two tests may ask at once: each has written by now, and at least one of them sees the other.
+        // Two tests may claim at once. Both have written their records by now, so at least one sees the other.
         let late = self.living(client, &recorded(nodes).await?, deadline).await?;
         if !late.is_empty() {
             for node in nodes {
@@ -206,13 +206,11 @@ impl HostFolder {
         written.map_err(|e| failed("record", &record.path, node, e))
     }
 
-    /// Empties the folder and withdraws the record, on each node. Nothing of the test may use the folder any
-    /// more.
+    /// Empties the folder and withdraws the record on each node. The test must not use the folder any more.
     ///
     /// # Errors
-    /// [`HostFolderError::Used`] where somebody else uses the path by now: then the files stay, and the record
-    /// is withdrawn. [`HostFolderError::Fills`], [`HostFolderError::Node`], or a living test has a folder in it:
-    /// then the record stays.
+    /// [`HostFolderError::Used`] if somebody else uses the path now: the files stay, and the record is withdrawn.
+    /// [`HostFolderError::Fills`], [`HostFolderError::Node`], or a running test has a folder in it: the record stays.
     pub async fn release(
         &self,
         client: &Client,
@@ -228,7 +226,7 @@ impl HostFolder {
         for node in nodes {
             if users.is_empty() {
                 let own = |(on, r): &&(&Node, FolderRecord)| on.name == node.name && self.is_of(r);
-                // Without a record the shell refuses.
+                // Without a record on the node, the shell script refuses.
                 let own = there.iter().find(own).map_or(&self.record, |(_, record)| record);
                 Self { record: own.clone() }.empty(node, deadline).await?;
             }
@@ -241,11 +239,11 @@ impl HostFolder {
         Err(HostFolderError::Used { path: self.record.path.clone(), by })
     }
 
-    /// Gives back the folders of tests that were killed: those whose namespace is gone. Says what became of
-    /// each. A folder that somebody else uses by now is left, and its record withdrawn.
+    /// Gives back the folders of killed tests, those whose namespace is gone. Returns what happened to each. If
+    /// somebody else uses a folder now, its files stay and its record is withdrawn.
     ///
     /// # Errors
-    /// [`HostFolderError::Api`]: which tests live is not known.
+    /// [`HostFolderError::Api`] if the namespaces of running tests cannot be listed.
     pub async fn sweep(
         client: &Client,
         nodes: &[&Node],
@@ -273,7 +271,7 @@ impl HostFolder {
                 Ok(()) => (format!("{path} on {} was left by {of}: emptied", node.name), false),
                 Err(HostFolderError::Used { by, .. }) => {
                     let by = by.join(", ");
-                    // The record of a folder that a living test has is not withdrawn.
+                    // The record is kept if a running test has a folder at this path.
                     let records = recorded(&[node]).await;
                     let stays = records.map_or(true, |records| records.iter().any(|(_, r)| left.is_of(r)));
                     (format!("{path} on {} was left by {of}: {by}, so it stays", node.name), stays)
@@ -297,8 +295,8 @@ impl HostFolder {
         }
     }
 
-    /// What uses the path, a folder above it or one in it, by any name that leads there on a node, and is not the
-    /// test's.
+    /// Everything of others that uses the path, a folder above it or a folder in it, under any name that leads there on
+    /// a node.
     async fn others(
         &self,
         client: &Client,
@@ -322,7 +320,7 @@ impl HostFolder {
         Ok(users)
     }
 
-    /// The folders that living tests have recorded at the path, above it or in it, in words.
+    /// Descriptions of the folders that running tests have recorded at the path, above it or in it.
     async fn living(
         &self,
         client: &Client,
@@ -335,7 +333,7 @@ impl HostFolder {
         if near.is_empty() {
             return Ok(Vec::new());
         }
-        // Asked for after the records: one of a test that goes on has its namespace.
+        // The namespaces are listed after the records: the namespace of a running test still exists.
         let alive = alive(client, &self.record.path, deadline).await?;
         near.retain(|(_, record)| alive.contains(&record.namespace));
         let text = |(node, r): &&(&Node, FolderRecord)| {
@@ -344,7 +342,7 @@ impl HostFolder {
         Ok(near.iter().map(text).collect())
     }
 
-    /// Whether this is the folder's record: of the same test and path.
+    /// Whether a record is of the same test and path.
     fn is_of(&self, record: &FolderRecord) -> bool {
         record.path == self.record.path && record.namespace == self.record.namespace
     }
@@ -361,7 +359,7 @@ async fn recorded<'a>(nodes: &[&'a Node]) -> Result<Vec<(&'a Node, FolderRecord)
     Ok(there)
 }
 
-/// Names of the namespaces, also of those that go.
+/// The names of all namespaces, including those that are being deleted.
 async fn alive(client: &Client, path: &str, deadline: Deadline) -> Result<BTreeSet<String>, HostFolderError> {
     let asked = listed::<Namespace>(client, deadline).await;
     let asked = asked.map_err(|source| HostFolderError::Api { path: path.into(), source })?;
@@ -376,7 +374,7 @@ async fn forget(node: &Node, records: &[FolderRecord], deadline: Deadline) -> Re
     Ok(())
 }
 
-/// Refuses what is not ours to empty.
+/// Refuses a folder that seatrial must not empty.
 fn foreign(listing: &Listing, state: &FolderState, records: &[FolderRecord]) -> Result<(), HostFolderError> {
     let is_empty = listing.entries.is_empty() && listing.incomplete.is_none();
     let recorded = |r: &FolderRecord| r.identity.is_some() && r.identity == state.identity;
@@ -403,13 +401,13 @@ fn failed(doing: &'static str, path: &str, node: &Node, source: NodeError) -> Ho
     HostFolderError::Node { doing, path: path.into(), node: node.name.clone(), source }
 }
 
-/// Whether one path is the other, or lies in it.
+/// Whether the paths are the same, or one contains the other.
 fn overlap(one: &str, other: &str) -> bool {
     let (one, other) = (parts(one), parts(other));
     one.starts_with(&other) || other.starts_with(&one)
 }
 
-/// The folders on the way: `//`, `.` and `..` say nothing of their own.
+/// The segments of a path: `//` and `.` are dropped, `..` is resolved.
 fn parts(path: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -427,7 +425,7 @@ mod tests {
     use super::overlap;
 
     #[test]
-    fn a_folder_above_or_below_is_the_same_files() {
+    fn a_folder_above_or_below_overlaps() {
         let pairs = [
             ("/mnt/data", "/mnt/data/"),
             ("/", "/mnt/data"),

@@ -1,4 +1,4 @@
-//! Substitution of images.
+//! Substitutes images.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::kinds::{is_own, pod_template};
 use super::{Object, Place};
 
-/// Fields of a pod whose entries are containers.
+/// Fields of a pod that hold containers.
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
-/// An image that is named where only a controller of its own knows what it means.
+/// An image in a custom resource, where only the resource's controller knows the meaning of the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageElsewhere {
     /// The object.
@@ -53,7 +53,7 @@ fn swap(image: Option<&mut Value>, map: &BTreeMap<String, String>, used: &mut Ve
     }
 }
 
-/// The images of a custom resource.
+/// The images that a custom resource names.
 pub(super) fn elsewhere(object: &Object) -> Vec<ImageElsewhere> {
     let mut found = Vec::new();
     if !is_own(object.api_version()) {

@@ -1,7 +1,7 @@
-//! What is known of kinds by their schema: which are Kubernetes' own, and where they describe pods.
+//! What the schema of Kubernetes' own kinds says: their groups, their scope, and where they hold pod templates.
 
-/// The groups of Kubernetes' own kinds (k8s.io/api, and the two of definitions). `networking.k8s.io` is one,
-/// `gateway.networking.k8s.io` is not: the end of a name says nothing.
+/// The groups of Kubernetes' own kinds (k8s.io/api, and the two groups of definitions). The end of a group's name does
+/// not decide: `networking.k8s.io` is listed, `gateway.networking.k8s.io` is not.
 const OWN: [&str; 23] = [
     "",
     "admissionregistration.k8s.io",
@@ -28,8 +28,8 @@ const OWN: [&str; 23] = [
     "storagemigration.k8s.io",
 ];
 
-/// Kinds of Kubernetes' own that belong to the whole cluster, by their group (its OpenAPI, 1.33 to 1.37; what is only
-/// asked, such as a TokenReview, is none).
+/// Kubernetes' own cluster-scoped kinds, by their group (its OpenAPI, 1.33 to 1.37). Kinds that are only requests, such
+/// as TokenReview, are left out.
 const CLUSTER: [(&str, &[&str]); 14] = [
     ("", &["Namespace", "Node", "PersistentVolume"]),
     (
@@ -60,7 +60,7 @@ const CLUSTER: [(&str, &[&str]); 14] = [
     ("storagemigration.k8s.io", &["StorageVersionMigration"]),
 ];
 
-/// The group of an `apiVersion`; empty for the core one.
+/// The group of an `apiVersion`; empty for the core group.
 pub(super) fn group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
@@ -70,13 +70,13 @@ pub(super) fn is_own(api_version: &str) -> bool {
     OWN.contains(&group(api_version))
 }
 
-/// Whether a kind of Kubernetes' own belongs to the whole cluster.
+/// Whether one of Kubernetes' own kinds is cluster-scoped.
 pub(super) fn is_of_cluster(api_version: &str, kind: &str) -> bool {
     CLUSTER.iter().any(|(of, kinds)| *of == group(api_version) && kinds.contains(&kind))
 }
 
-/// Where a kind of Kubernetes' own has the template of its pods (`metadata` and `spec`), as names joined by dots; a Pod
-/// is its own.
+/// The path of the pod template (`metadata` and `spec`) in one of Kubernetes' own kinds, as names joined by dots; empty
+/// for a Pod.
 pub(super) fn pod_template(api_version: &str, kind: &str) -> Option<&'static str> {
     match (group(api_version), kind) {
         ("", "Pod") => Some(""),

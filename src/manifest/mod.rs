@@ -1,4 +1,4 @@
-//! Manifests: YAML files of Kubernetes objects, read, made a test's own, applied and deleted.
+//! Manifests: YAML files of Kubernetes objects, which are read, localised for a test, applied and deleted.
 //! Every error names file, line, document, kind and name.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
 
 /// The field manager that owns what seatrial applies.
 pub const FIELD_MANAGER: &str = "seatrial";
-/// The field manager of what seatrial applies to an object that it did not make: such an object is not seatrial's.
+/// The field manager for objects that seatrial changes but did not create; they are not seatrial's.
 const GUEST: &str = "seatrial-guest";
 
 /// The objects of a file, in its order.
@@ -44,49 +44,50 @@ pub struct Manifest {
 /// One object of a manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
-    /// Where it stands.
+    /// The place of the object in its file.
     pub place: Place,
     /// The object.
     pub body: Value,
 }
 
-/// Where an object stands: `mysql.yaml:12: document 2, Deployment mysql`.
+/// The place of an object, such as `mysql.yaml:12: document 2, Deployment mysql`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file as it was named to [`Manifest::read`].
+    /// The name of the file as passed to [`Manifest::read`].
     pub file: String,
-    /// The line that the object starts at, from 1; of what is wrong, the line of the field.
+    /// The first line of the object, from 1; for a fault, the line of the wrong field.
     pub line: u64,
-    /// Number of the document from 1; empty ones and ones with comments only are not counted. 0 where the
-    /// file itself is meant.
+    /// Number of the document from 1; empty documents and those with only comments are not counted. 0 means the file
+    /// itself.
     pub document: usize,
-    /// Number from 1 within `items`, where the document is a list.
+    /// Number from 1 within `items` if the document is a list.
     pub item: Option<usize>,
-    /// Its kind; empty where there is none.
+    /// Its kind; empty if it has none.
     pub kind: String,
-    /// Its name; its `generateName` with `*` where it has only that; empty where there is none.
+    /// Its name; its `generateName` with `*` if it has only that; empty if it has neither.
     pub name: String,
 }
 
 impl Manifest {
-    /// Reads the objects of a text, YAML or JSON, with any number of documents. `List` and lists of a kind, such as
-    /// `ConfigMapList`, are flattened. The text is read as `kubectl` reads it: `0644` is octal, `on` is true, a number
-    /// for a key is its text. A key that `kubectl` would read as another text is an error, and so is one given twice.
-    /// CRLF is read, and a byte order mark. Aliases, depth and size have budgets.
+    /// Reads the objects of a text, YAML or JSON, with any number of documents. `List` and typed lists such as
+    /// `ConfigMapList` are flattened. Values are read as `kubectl` reads them: `0644` is octal, `on` is true, a number
+    /// as a key becomes its text. A key that `kubectl` would change is an error, and so is a duplicate key.
+    /// CRLF line ends and a byte order mark are accepted. Aliases, depth and size have limits.
     ///
-    /// Fields that hold texts by key (labels, annotations, selectors, the data of a ConfigMap) and sizes are checked
-    /// where the schema of Kubernetes' own kinds has them.
+    /// For Kubernetes' own kinds, the read checks sizes and the fields that hold text by key (labels, annotations,
+    /// selectors, the data of a ConfigMap).
     ///
     /// # Errors
-    /// [`ManifestError::Yaml`], [`ManifestError::Wrong`]; [`ManifestError::Several`] with all that is wrong.
+    /// [`ManifestError::Yaml`] or [`ManifestError::Wrong`]; [`ManifestError::Several`] with all faults.
     pub fn read(file: &str, text: &str) -> Result<Self, ManifestError> {
         Ok(Self { objects: read::objects(file, text)? })
     }
 
-    /// As [`Manifest::read`], from the bytes of a file.
+    /// Like [`Manifest::read`], from the bytes of a file.
     ///
     /// # Errors
-    /// Those of [`Manifest::read`]; [`ManifestError::Yaml`] for bytes that are not UTF-8. UTF-16 and UTF-32 are named.
+    /// Those of [`Manifest::read`]; [`ManifestError::Yaml`] for bytes that are not UTF-8, with the name of the encoding
+    /// for UTF-16 and UTF-32.
     pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
         Self::read(file, read::text_of(file, bytes)?)
     }
@@ -101,18 +102,18 @@ impl Manifest {
         self.objects.iter().find(|o| o.kind() == kind && o.name() == name)
     }
 
-    /// This manifest's objects, then the other's, so that volume and claim from two files stay a
-    /// pair when they are localised.
+    /// Appends the other manifest's objects. A volume and a claim from two files stay a pair when they are localised
+    /// together.
     pub fn join(mut self, other: Self) -> Self {
         self.objects.extend(other.objects);
         self
     }
 
-    /// Replaces images by exact name in the pods of Kubernetes' own kinds: of containers, init containers and
-    /// ephemeral ones, and those that are mounted (`volumes[].image.reference`). An image without an entry is left
-    /// alone. Returns the pairs that were used, each once.
+    /// Replaces images by exact name in the pods of Kubernetes' own kinds: in containers, init containers, ephemeral
+    /// containers, and mounted image volumes (`volumes[].image.reference`). An image without an entry is not changed.
+    /// Returns the pairs that were used, each once.
     ///
-    /// Custom resources are left as they are, since only their own controllers know what their fields mean:
+    /// Custom resources are not changed, because only their controllers know what their fields mean:
     /// [`Manifest::images_of_custom_resources`] lists them.
     pub fn substitute_images(&mut self, map: &BTreeMap<String, String>) -> Vec<(String, String)> {
         let mut used = Vec::new();
@@ -127,23 +128,22 @@ impl Manifest {
         self.objects.iter().flat_map(images::elsewhere).collect()
     }
 
-    /// Makes the manifest a test's own, so that several may stand side by side in one cluster.
+    /// Localises the manifest for one test, to allow several copies in one cluster.
     ///
-    /// Namespaced objects go into `namespace`. Volumes and storage classes get `-suffix` on their
-    /// names, `labels` and [`NAMESPACE_LABEL`]. Storage classes that a volume of this manifest
-    /// names get the suffix too, in volumes, claims and claim templates alike: the pair can only
-    /// bind to each other, and the controller still chooses, so that the claim carries what a
-    /// chosen binding carries (`bound-by-controller`). A hostPath stays as it is. A storage class that is the default
-    /// one is so for the claims of this manifest only: [`Localised::defaults`].
+    /// Namespaced objects go into `namespace`. Volumes and storage classes get `-suffix` on their names, `labels` and
+    /// [`NAMESPACE_LABEL`]. Storage classes that a volume of this manifest names get the suffix, too, in volumes,
+    /// claims and claim templates alike. The pair can only bind to each other, and the volume controller still makes
+    /// the binding: the claim has the same marks as after any such binding (`bound-by-controller`). A hostPath is not
+    /// changed. A default storage class is the default for the claims of this manifest only: [`Localised::defaults`].
     ///
-    /// References to another namespace inside objects (subjects of bindings, addresses of Services in arguments,
-    /// environments, ConfigMaps and Secrets, Secrets of volumes and storage classes, sources of claims, services that
-    /// the API server calls) follow where they mean an object of this
-    /// manifest. All others, and selectors of namespaces by name, are left and given in [`Localised::foreign`].
+    /// References to another namespace inside objects are changed if they mean an object of this manifest: subjects of
+    /// bindings, addresses of Services in arguments, environments, ConfigMaps and Secrets, Secrets of volumes and
+    /// storage classes, data sources of claims, services that the API server calls. All other references, and selectors
+    /// of namespaces by name, are left unchanged and listed in [`Localised::foreign`].
     ///
     /// # Errors
-    /// [`ManifestError::Wrong`] for an object that names another namespace, or one of a
-    /// cluster-scoped kind that cannot be renamed; [`ManifestError::Several`] for several.
+    /// [`ManifestError::Wrong`] for an object that names another namespace, or whose kind is cluster-scoped and cannot
+    /// be renamed; [`ManifestError::Several`] for several.
     pub fn localise(
         &mut self,
         namespace: &str,
@@ -170,17 +170,17 @@ impl Object {
         self.body["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// Its `metadata.generateName`, where it has no name: the API gives it one.
+    /// Its `metadata.generateName` if it has no name: the API chooses the name.
     pub fn generate_name(&self) -> Option<&str> {
         self.body["metadata"]["generateName"].as_str().filter(|_| self.name().is_empty())
     }
 
-    /// Its namespace, where it names one: an empty one is none, as templates leave it.
+    /// Its namespace. An empty one, as some templates write it, counts as missing.
     pub fn namespace(&self) -> Option<&str> {
         self.body["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty())
     }
 
-    /// Whether it is of this kind: another group's kind of the name is another one.
+    /// Whether it is of this group and kind. Another group's kind of the same name is a different kind.
     fn is(&self, group: &str, kind: &str) -> bool {
         self.kind() == kind && kinds::group(self.api_version()) == group
     }
@@ -205,8 +205,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Whether seatrial made an object: it is one of the field managers. A label may be anybody's. Where seatrial applied to
-/// what was there before, the manager is another one ([`GUEST`]).
+/// Whether seatrial created an object: the field managers include seatrial's. A label proves nothing, because anybody
+/// can set it. For objects of others that seatrial changes, the manager is [`GUEST`].
 pub(crate) fn is_ours(meta: &ObjectMeta) -> bool {
     let managers = meta.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
     managers.into_iter().any(|manager| manager == FIELD_MANAGER)

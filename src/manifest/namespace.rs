@@ -22,54 +22,53 @@ use crate::deadline::Deadline;
 use crate::sanitise;
 use crate::wait::{self, Verdict, WaitError, namespaces};
 
-/// The label of a test's namespace that says which run made it: its value is the run's id.
+/// The label of a test's namespace that names the run that created it: its value is the run's id.
 pub const RUN_LABEL: &str = "dev.seatrial.run";
 
-/// A namespace that one test has for itself. It is not deleted on drop: whoever made it calls
-/// [`TestNamespace::delete`].
+/// A namespace for one test. It is not deleted on drop: the test that created it calls [`TestNamespace::delete`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestNamespace {
-    /// Its name: the stem and six random characters.
+    /// Its name: the stem, a dash and six random characters.
     pub name: String,
     /// Its UID.
     pub uid: String,
 }
 
-/// What became of a namespace that an earlier test left.
+/// What happened to a namespace that an earlier test left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftNamespace {
     /// Its name.
     pub name: String,
-    /// Why it is still there; none where it is gone.
+    /// Why it still exists; none if it is gone.
     pub kept: Option<String>,
-    /// Whether seatrial made it: a label may be anybody's.
+    /// Whether seatrial created it: anybody can set a label.
     pub ours: bool,
 }
 
 impl LeftNamespace {
-    /// Whether something of seatrial's is still there.
+    /// Whether seatrial left something that still exists.
     pub fn stays(&self) -> bool {
         self.ours && self.kept.is_some()
     }
 }
 
-/// How long a namespace that an earlier test left is waited for, from the request to delete it.
+/// Timeout for the deletion of a namespace that an earlier test left, from the request on.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// For one more look at a namespace that should have gone long ago.
+/// Timeout for a second look at a namespace whose deletion was requested long ago.
 const LOOK: Duration = Duration::from_secs(3);
-/// For what is asked once the wait is over: what holds the namespace, and its volumes.
+/// Timeout for requests after the wait: what blocks the namespace, and its volumes.
 const AFTERWARDS: Duration = Duration::from_secs(15);
-/// So many objects that hold a namespace are named.
+/// Maximum number of objects that are named as blocking a namespace.
 const NAMED: usize = 10;
 
-/// Characters of Kubernetes' own random names: no vowels, nothing easily mistaken.
+/// Characters of Kubernetes' own random names: no vowels, and none that are easily confused.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-/// Length of a DNS label, less a dash and six characters.
+/// Length of a DNS label (63) without a dash and six characters.
 const LONGEST_STEM: usize = 56;
 
 impl TestNamespace {
-    /// Makes a namespace `<stem>-<six random characters>` and waits until pods may be made in it,
-    /// which is when its default service account is there.
+    /// Creates the namespace `<stem>-<six random characters>` and waits for its default service account: from then on
+    /// pods can be created in it.
     ///
     /// # Errors
     /// [`ManifestError::Namespace`], [`ManifestError::NamespaceWait`].
@@ -92,7 +91,7 @@ impl TestNamespace {
                 let ready = wait::until(accounts, default, check, deadline).await;
                 let named = Self { name, uid };
                 let Err(source) = ready else { return Ok(named) };
-                // Nobody but us knows its name; the error that matters is the first.
+                // No other process knows the name. The first error is the one to report.
                 let params = exactly(&named.uid, DeleteParams::default());
                 let _ = Api::<Namespace>::all(client.unary.clone()).delete(&named.name, &params).await;
                 return Err(named.stuck("prepare", source));
@@ -102,26 +101,26 @@ impl TestNamespace {
         Err(ManifestError::Namespace { namespace: name, doing: "create", waited: deadline.waited(), source })
     }
 
-    /// Deletes it with all it holds, and the volumes and storage classes labelled as its own, and
-    /// waits until they are gone.
+    /// Deletes the namespace with all its objects, and the volumes and storage classes with its label. Waits until all
+    /// are gone.
     ///
     /// # Errors
-    /// [`ManifestError::NamespaceWait`] with what holds it: its objects with their finalizers, and what the
-    /// namespace controller reports as remaining. [`ManifestError::NotOurs`] for a volume or a storage class
-    /// that has the label and was not applied by seatrial: it stays.
+    /// [`ManifestError::NamespaceWait`] with the objects that block it, with their finalizers, and what the namespace
+    /// controller reports as remaining. [`ManifestError::NotOurs`] for a volume or a storage class that has the label
+    /// but that seatrial did not apply: it stays.
     pub async fn delete(self, client: &Client, deadline: Deadline) -> Result<(), ManifestError> {
         let api = Api::<Namespace>::all(client.unary.clone());
         let params = exactly(&self.uid, DeleteParams::default());
         match tried(deadline, || api.delete(&self.name, &params)).await {
             Ok(_) => {}
-            // Gone already, made anew by somebody, or being deleted.
+            // Already gone, created again by somebody else, or being deleted.
             Err(error) if matches!(error.code(), Some(404 | 409)) => {}
             Err(source) => return Err(self.failed("delete", deadline, source)),
         }
         let by_name = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         let watched = Api::<Namespace>::all(client.stream.clone());
         let gone = wait::until(watched, by_name, namespaces::namespace_gone(&self.uid), deadline).await;
-        // What is cluster-scoped is asked to go even if the namespace is held and has used up the time.
+        // Delete the cluster-scoped objects even if the blocked namespace has used up the time.
         let rest = if gone.is_ok() { deadline.remaining().max(AFTERWARDS) } else { AFTERWARDS };
         let (rest, wait) = (Deadline::after(rest), gone.is_ok());
         let volumes = self.sweep::<PersistentVolume>(client, wait, rest).await;
@@ -134,8 +133,8 @@ impl TestNamespace {
         volumes.and(classes)
     }
 
-    /// The objects that hold the namespace: those with finalizers, and those that are being deleted. Empty
-    /// where the API does not say in time.
+    /// The objects that block the namespace: those with finalizers, and those that are being deleted. Empty if the API
+    /// does not answer in time.
     async fn held_by(&self, client: &Client, deadline: Deadline) -> Vec<String> {
         let Ok(discovery) = discover(client, deadline).await else { return Vec::new() };
         let listed = of_namespaces(&discovery).map(async |resource| {
@@ -164,15 +163,15 @@ impl TestNamespace {
         held
     }
 
-    /// Deletes every namespace with this label, whatever its value, as [`TestNamespace::delete`] does, and
-    /// says what became of each. For whoever has a cluster to itself: those are of tests that were killed.
+    /// Deletes every namespace with this label, whatever its value, as [`TestNamespace::delete`] does, and returns what
+    /// happened to each. Only for the holder of an exclusive lease: such namespaces then belong to killed tests.
     ///
-    /// A namespace that seatrial did not make is left alone. One that does not go within 90 s of the request is
-    /// left behind; a later call looks at it for 3 s only. Volumes and storage classes whose namespace is gone already
-    /// are deleted, too, and told of by the name of that namespace.
+    /// A namespace that seatrial did not create is left alone. A namespace that is not gone 90 s after the request is
+    /// left behind; a later call waits only 3 s for it. Volumes and storage classes whose namespace is already gone are
+    /// deleted, too, and reported under the name of that namespace.
     ///
     /// # Errors
-    /// [`ManifestError::Namespace`] where the API does not list them.
+    /// [`ManifestError::Namespace`] if the API does not list them.
     pub async fn delete_left(
         client: &Client,
         label: &str,
@@ -181,13 +180,13 @@ impl TestNamespace {
         let api = Api::<Namespace>::all(client.unary.clone());
         let labelled = ListParams::default().labels(label);
         let found = tried(deadline, || api.list(&labelled)).await.map_err(|source| {
-            let (namespace, waited) = (label.into(), deadline.waited());
-            ManifestError::Namespace { namespace, doing: "list those labelled", waited, source }
+            let (namespace, waited) = (format!("with label {label}"), deadline.waited());
+            ManifestError::Namespace { namespace, doing: "list every", waited, source }
         })?;
         let each = found.into_iter().map(async |left| {
             let (name, uid) = (left.name_any(), left.uid().unwrap_or_default());
             if !is_ours(&left.metadata) {
-                let kept = format!("it has the label {label}, and seatrial did not make it");
+                let kept = format!("it has the label {label}, but seatrial did not create it");
                 return LeftNamespace { name, kept: Some(kept), ours: false };
             }
             let asked = left.metadata.deletion_timestamp.as_ref();
@@ -199,13 +198,14 @@ impl TestNamespace {
             LeftNamespace { name, kept: gone.err().map(|error| chain(&error)), ours: true }
         });
         let mut left = futures::future::join_all(each).await;
-        // Also where a namespace that is held has used up the time.
+        // Also if a blocked namespace has used up the time.
         let rest = Deadline::after(deadline.remaining().max(AFTERWARDS));
         left.extend(Self::delete_orphans(client, rest).await?);
         Ok(left)
     }
 
-    /// Deletes what tests left that were killed between the end of their namespace and that of their volumes.
+    /// Deletes the volumes of tests that were killed after they deleted their namespace and before they deleted their
+    /// volumes.
     async fn delete_orphans(
         client: &Client,
         deadline: Deadline,
@@ -213,15 +213,15 @@ impl TestNamespace {
         let asked = async {
             let mut of = labelled::<PersistentVolume>(client, deadline).await?;
             of.extend(labelled::<StorageClass>(client, deadline).await?);
-            // Asked for last: one of a test that goes on has its namespace.
+            // The namespaces are listed last: the namespace of a running test still exists.
             let (all, any) = (Api::<Namespace>::all(client.unary.clone()), ListParams::default());
             let alive = tried(deadline, || all.list(&any)).await?;
             alive.iter().for_each(|namespace| _ = of.remove(&namespace.name_any()));
             Ok(of)
         };
         let gone = asked.await.map_err(|source| {
-            let (namespace, waited) = (NAMESPACE_LABEL.into(), deadline.waited());
-            ManifestError::Namespace { namespace, doing: "list the volumes labelled", waited, source }
+            let (namespace, waited) = (format!("by label {NAMESPACE_LABEL}"), deadline.waited());
+            ManifestError::Namespace { namespace, doing: "list the volumes of every", waited, source }
         })?;
         let each = gone.into_iter().map(async |name| {
             let gone = Self { name, uid: String::new() };
@@ -233,7 +233,7 @@ impl TestNamespace {
         Ok(futures::future::join_all(each).await)
     }
 
-    /// Asks for the deletion of what has this namespace's label; with `wait`, until it is gone.
+    /// Deletes the objects with this namespace's label; with `wait`, waits until they are gone.
     async fn sweep<K>(&self, client: &Client, wait: bool, deadline: Deadline) -> Result<(), ManifestError>
     where
         K: Resource<DynamicType = ()>,
@@ -275,7 +275,7 @@ impl TestNamespace {
     }
 }
 
-/// The namespaces that the objects of a kind were made for, where seatrial made them.
+/// The namespaces that the objects of a kind were created for, if seatrial created them.
 async fn labelled<K>(client: &Client, deadline: Deadline) -> Result<BTreeSet<String>, ApiError>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -287,8 +287,8 @@ where
     Ok(ours.filter_map(|object| object.labels().get(NAMESPACE_LABEL).cloned()).collect())
 }
 
-/// Creates it; gives its UID. A creation without an answer may have been done: the 409 of the next
-/// try is then about our own. A namespace of somebody else is not taken.
+/// Creates the namespace and returns its UID. A creation without an answer may have taken effect: the 409 of the next
+/// try then concerns seatrial's own namespace. A namespace of somebody else is not taken.
 async fn make(
     client: &Client,
     name: &str,
@@ -331,7 +331,7 @@ fn random_name(stem: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The answer to a creation: somebody else has that name already.
+    /// The API answers 409 to a creation: somebody else has a namespace of that name.
     #[tokio::test]
     async fn a_namespace_of_somebody_else_is_not_taken() {
         use axum::Json;

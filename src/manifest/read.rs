@@ -1,4 +1,4 @@
-//! From the text of a file to objects that can be applied.
+//! Reads the text of a file into objects that can be applied.
 
 use std::collections::HashMap;
 
@@ -40,14 +40,14 @@ pub(super) fn text_of<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Manife
     yaml::text_of(bytes).map_err(|flaw| of_file(file, flaw))
 }
 
-/// What is wrong with a file before any of its documents is.
+/// A fault of the whole file.
 fn of_file(file: &str, flaw: Flaw) -> ManifestError {
     let (kind, name) = (String::new(), String::new());
     let place = Place { file: file.into(), line: flaw.line, document: 0, item: None, kind, name };
     ManifestError::Yaml { place: Box::new(place), why: flaw.why }
 }
 
-/// Objects that stand in it twice, by group, kind, namespace and name.
+/// Finds objects that the manifest defines twice, by group, kind, namespace and name.
 pub(super) fn twice(objects: &[Object], faults: &mut Faults) {
     let mut first: HashMap<[&str; 4], &Place> = HashMap::new();
     for object in objects.iter().filter(|object| !object.name().is_empty()) {
@@ -60,7 +60,7 @@ pub(super) fn twice(objects: &[Object], faults: &mut Faults) {
         match first.get(&key) {
             Some(place) => {
                 let why = format!(
-                    "it stands twice: at {}:{} too (document {})",
+                    "it is defined twice: at {}:{} too (document {})",
                     place.file, place.line, place.document
                 );
                 faults.wrong(&object.place, object.place.line, why);
@@ -93,7 +93,7 @@ impl Read {
         }
     }
 
-    /// Adds an object, or the items of a list. `inherited` is what the items of a list of one kind are.
+    /// Adds an object, or the items of a list. `inherited` is the type of the items of a typed list.
     fn add(&mut self, place: Place, node: &Node, inherited: &Types<'_>) {
         let (kind, name) = named(node);
         let place = Place { kind, name, ..place };
@@ -138,7 +138,7 @@ impl Read {
     }
 }
 
-/// An object that was exported from a cluster carries what only the server may write.
+/// Removes fields that only the server may write: objects that were exported from a cluster have them.
 fn strip_what_the_server_sets(body: &mut Value) {
     if let Some(map) = body.as_object_mut() {
         map.remove("status");
@@ -161,7 +161,7 @@ fn named(node: &Node) -> (String, String) {
     (node.get("kind").and_then(Node::text).unwrap_or_default().to_owned(), name.unwrap_or_default())
 }
 
-/// Kind and name of a document, made out by eye since it cannot be read.
+/// Kind and name of a document that cannot be parsed, found by a search of its lines.
 fn named_around(document: &Document<'_>) -> (String, String) {
     let skipped = usize::try_from(document.line.saturating_sub(document.first_line)).unwrap_or_default();
     let lines = document.text.lines().skip(skipped);

@@ -1,4 +1,4 @@
-//! Asks the API server over and over, as a client outside the cluster does.
+//! Sends requests to the API server continuously, as a client outside the cluster does.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,23 +14,23 @@ use crate::event::{Event, EventLog, Outcome};
 /// Name of the probe in its samples.
 pub const PROBE: &str = "api";
 
-/// Name of the probe that connects anew for each request.
+/// Name of the probe that opens a new connection for each request.
 pub const ANEW: &str = "api-anew";
 
 /// Pause between two requests.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Time after which one request is given up.
+/// Timeout of one request.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// One request after another, each recorded as an [`Event::Sampled`]: the namespace `default` by name,
-/// which the server reads from etcd, so that an API server without etcd counts as away.
+/// Sends one request after another and records each as an [`Event::Sampled`]. A request gets the namespace `default`,
+/// which the server reads from etcd: an API server without etcd counts as down.
 #[derive(Debug)]
 pub struct ApiProbe {
     task: JoinHandle<()>,
 }
 
 impl ApiProbe {
-    /// Begins to ask.
+    /// Starts the probe.
     pub fn start(client: &Client, log: EventLog) -> Self {
         let client = client.clone();
         let task = tokio::spawn(async move {
@@ -41,8 +41,8 @@ impl ApiProbe {
         Self { task }
     }
 
-    /// As [`ApiProbe::start`], named [`ANEW`], with a connection of its own for each request: a client
-    /// that stays connected does not notice the loss of an API server that it is not connected to.
+    /// Like [`ApiProbe::start`], named [`ANEW`], with a new connection for each request. A client that keeps its
+    /// connection does not notice the loss of another API server.
     pub fn anew(kubeconfig: PathBuf, log: EventLog) -> Self {
         let task = tokio::spawn(async move {
             loop {
@@ -65,25 +65,25 @@ impl ApiProbe {
 
 async fn ask(client: &Client) -> Result<(), String> {
     let namespaces = Api::<Namespace>::all(client.unary.clone());
-    namespaces.get("default").await.map(drop).map_err(|e| said(&ApiError::from(e)))
+    namespaces.get("default").await.map(drop).map_err(|e| with_status(&ApiError::from(e)))
 }
 
-/// An error with the status of the answer in front, where there was one.
-fn said(error: &ApiError) -> String {
+/// The error's text, preceded by the HTTP status if there was an answer.
+fn with_status(error: &ApiError) -> String {
     match error.code() {
         Some(code) => format!("{code} {}", error.text),
         None => error.text.clone(),
     }
 }
 
-/// Records what came of a request, and pauses.
+/// Records the outcome of a request, and pauses.
 async fn sample(probe: &str, log: &EventLog, asked: impl Future<Output = Result<(), String>>) {
     let began = Instant::now();
     let answer = Deadline::after(PATIENCE).bound(asked).await;
     let took_ms = began.elapsed().as_secs_f64() * 1e3;
     let (outcome, detail) = match answer {
         Ok(Ok(())) => (Outcome::Acknowledged, "answered".to_owned()),
-        // Reading changes nothing, so an error is a refusal; silence may be anything.
+        // A read changes nothing, so an error counts as a refusal. Silence leaves the outcome open.
         Ok(Err(why)) => (Outcome::Refused, why),
         Err(late) => (Outcome::Indeterminate, late.to_string()),
     };

@@ -1,4 +1,4 @@
-//! Measures the machine itself: a probe that asks nothing of any cluster.
+//! Measures the machine itself, with a probe that sends no request to any cluster.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,20 +13,20 @@ pub use crate::judge::machine::CONTROL as PROBE;
 /// Pause between two samples.
 pub const EVERY: Duration = Duration::from_millis(250);
 
-/// A sample that is later than this shows a machine that starves what runs on it. The other probes give a request
-/// one to three seconds, and need a processor several times in each.
+/// A sample that is later than this shows that the machine starves its processes. The other probes give a request one
+/// to three seconds, and each request needs the processor several times.
 pub const LATE: Duration = Duration::from_millis(500);
 
-/// One sample after another of a container that does nothing else, each recorded as an [`Event::Sampled`]: how much
-/// later than [`EVERY`] it came, and what the machine lacked meanwhile. In each the container starts a process and
-/// opens a connection to itself, as the other probes do; none leaves the container, so no cluster can make it late
-/// but by using up the machine.
+/// Records one sample after another from a container that does nothing else, each as an [`Event::Sampled`]. A sample
+/// says how much later than [`EVERY`] it came, and what the machine lacked meanwhile. For each sample the container
+/// starts a process and opens a connection to itself, as the other probes do. No packet leaves the container: a cluster
+/// can delay a sample only by using up the machine.
 ///
-/// A sample's outcome is acknowledged up to [`LATE`], then indeterminate. Its detail is
+/// The outcome is acknowledged up to [`LATE`], otherwise indeterminate. The detail reads
 /// `3 ms late, cpu 12 %, io 0 %, memory 0 %`: the share of the time since the last sample in which some process
-/// waited, from `/proc/pressure` (Documentation/accounting/psi.rst), where the kernel tells.
+/// waited, from `/proc/pressure` (Documentation/accounting/psi.rst), if the kernel provides it.
 ///
-/// Records each line that the command made by [`command`] prints.
+/// The input is the lines that the command from [`command`] prints.
 pub fn start<E: Display + Send + 'static>(
     lines: impl Stream<Item = Result<String, E>> + Send + 'static,
     log: EventLog,
@@ -34,11 +34,11 @@ pub fn start<E: Display + Send + 'static>(
     Lines::start(PROBE, lines, log, sample)
 }
 
-/// The command to run in the container, as words. It ends by itself after `limit`. The image needs bash. It measures
-/// by the time since the kernel's boot: the wall clock of a virtual machine is set while it runs.
+/// The command to run in the container, as words. It ends by itself after `limit`. The image needs bash. The command
+/// measures time since the kernel's boot, because the wall clock of a virtual machine may be set while it runs.
 pub fn command(limit: Duration) -> Vec<String> {
-    // `waited` leaves in REPLY the share of the time, in percent, in which some process waited for what it is asked
-    // of; nothing where the kernel does not tell.
+    // `waited` stores in REPLY the percentage of the time in which some process waited for the given resource; empty if
+    // the kernel does not provide it.
     let script = r#"declare -A total
 now() {
   local up
@@ -95,7 +95,7 @@ mod tests {
     use crate::deadline::Deadline;
     use crate::exec::Exec;
 
-    fn told(line: &str) -> (Outcome, String) {
+    fn outcome(line: &str) -> (Outcome, String) {
         match sample(line) {
             Event::Sampled { outcome, detail, .. } => (outcome, detail),
             other => panic!("{other:?}"),
@@ -104,10 +104,10 @@ mod tests {
 
     #[test]
     fn a_sample_is_late_by_what_it_took_beyond_the_pause() {
-        assert_eq!(told("253000|12|0|"), (Outcome::Acknowledged, "3 ms late, cpu 12 %, io 0 %".into()));
-        assert_eq!(told("750000|||"), (Outcome::Acknowledged, "500 ms late".into()));
-        assert_eq!(told("751001|99||").0, Outcome::Indeterminate);
-        assert_eq!(told("").0, Outcome::Indeterminate);
+        assert_eq!(outcome("253000|12|0|"), (Outcome::Acknowledged, "3 ms late, cpu 12 %, io 0 %".into()));
+        assert_eq!(outcome("750000|||"), (Outcome::Acknowledged, "500 ms late".into()));
+        assert_eq!(outcome("751001|99||").0, Outcome::Indeterminate);
+        assert_eq!(outcome("").0, Outcome::Indeterminate);
     }
 
     #[tokio::test]
@@ -118,7 +118,7 @@ mod tests {
         let lines: Vec<&str> = out.stdout.lines().collect();
         assert!(lines.len() >= 2, "{}", out.stdout);
         for line in lines {
-            assert!(told(line).1.contains(" ms late"), "{line}");
+            assert!(outcome(line).1.contains(" ms late"), "{line}");
             assert_eq!(line.split('|').count(), 4, "{line}");
         }
     }

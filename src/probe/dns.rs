@@ -1,4 +1,4 @@
-//! Asks the cluster's DNS over and over, from inside the cluster's own network.
+//! Sends queries to the cluster's DNS continuously, from inside the cluster's own network.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -13,11 +13,10 @@ use crate::event::{Event, EventLog, Outcome};
 /// Name of the probe in its samples.
 pub const PROBE: &str = "dns";
 
-/// One question after another for the API's own name through the DNS service, each recorded as an
-/// [`Event::Sampled`]. They are asked by a loop on a node: kube-proxy's rules there are those that pods
-/// use.
+/// Sends one query after another for the API's own name to the DNS service and records each as an [`Event::Sampled`].
+/// A loop on a node sends the queries, because the node has the same kube-proxy rules that pods use.
 ///
-/// Records each line that the command made by [`command`] prints.
+/// The input is the lines that the command from [`command`] prints.
 pub fn start<E: Display + Send + 'static>(
     lines: impl Stream<Item = Result<String, E>> + Send + 'static,
     log: EventLog,
@@ -25,11 +24,11 @@ pub fn start<E: Display + Send + 'static>(
     Lines::start(PROBE, lines, log, sample)
 }
 
-/// The command to run on a node, as words: asks `server` until it is stopped, at the longest for
-/// `limit`, and prints a line for each question: its exit code, its milliseconds, the answer in hex.
+/// The command to run on a node, as words. It queries `server` until it is stopped, for at most `limit`, and prints a
+/// line for each query: exit code, milliseconds, answer in hex.
 pub fn command(server: IpAddr, limit: Duration) -> Vec<String> {
-    // By the time since the kernel's boot, in hundredths of a second: the wall clock of a virtual machine is set while
-    // it runs.
+    // Measures time since the kernel's boot, in hundredths of a second: the wall clock of a virtual machine may be set
+    // while it runs.
     let script = r#"now() {
   local up
   read -r up _ </proc/uptime
@@ -60,7 +59,7 @@ fn sample(line: &str) -> Event {
             Ok(()) => (Outcome::Acknowledged, "answered".to_owned()),
             Err(why) => (Outcome::Refused, why),
         },
-        // That of timeout(1).
+        // The exit code of timeout(1).
         "124" => (Outcome::Indeterminate, "no answer within 3 s".into()),
         _ => (Outcome::Refused, "no connection to the DNS service".into()),
     };
@@ -98,7 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_loop_asks_until_its_limit() {
-        // Nobody serves DNS over TCP on this address of the host's own.
+        // Nothing serves DNS over TCP on this loopback address.
         let words = command("127.0.0.99".parse().unwrap(), Duration::from_secs(4));
         let run = Exec::new(&words[0]).args(words[1..].iter());
         let out = run.run(Deadline::after(Duration::from_secs(20))).await.unwrap();

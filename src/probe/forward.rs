@@ -1,4 +1,4 @@
-//! A local TCP port that leads to a pod, whichever pod that is by now.
+//! A local TCP port that always leads to the current pod.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,28 +15,28 @@ use crate::chain::chain;
 use crate::deadline::Deadline;
 use crate::wait::pods;
 
-/// Listens on a port of 127.0.0.1. Each accepted connection looks for the pod anew and gets a
-/// port-forward of its own, since one port-forward carries one connection. So the port stays the
-/// same while pods come and go; a connection ends with the pod that it led to.
+/// Listens on a port of 127.0.0.1. Each accepted connection looks for the pod again and gets a port-forward of its own,
+/// because one port-forward carries one connection. The port stays the same while pods are replaced; a connection ends
+/// with its pod.
 ///
 /// # Cancellation
-/// Dropping it ends the listener and every connection.
+/// Dropping the value ends the listener and every connection.
 #[derive(Debug)]
 pub struct Forward {
     route: Route,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// Which pod a connection leads to.
+/// The pod that a connection leads to.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// A ready pod that is not terminating, by label selector.
     Selector(String),
-    /// This pod and no other, by UID, ready or not.
+    /// The pod with this UID, ready or not.
     Uid(String),
 }
 
-/// Where a server is reached, and what is known of the pods behind it.
+/// The address of a server, and the pods that connections reached.
 #[derive(Clone, Debug)]
 pub struct Route {
     address: SocketAddr,
@@ -45,7 +45,7 @@ pub struct Route {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Name to UID and node, of every pod that a connection led to.
+    /// Name to UID and node, of every pod that a connection reached.
     pods: BTreeMap<String, (String, String)>,
     last_error: Option<(Instant, String)>,
 }
@@ -53,13 +53,13 @@ struct Seen {
 /// Why a connection did not reach a pod.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
-    /// No local port could be had.
+    /// No local port is available.
     #[error("failed to listen on 127.0.0.1")]
     Listen(#[source] std::io::Error),
-    /// The API gave an error.
+    /// The API returned an error.
     #[error("failed to {doing}")]
     Api {
-        /// What was being done.
+        /// The failed operation, such as `find a pod with app=mysql`.
         doing: String,
         /// The error.
         #[source]
@@ -68,49 +68,49 @@ pub enum ForwardError {
     /// The API did not answer.
     #[error("failed to {doing}: no answer in {:.1} s", .waited.as_secs_f64())]
     Silent {
-        /// What was being done.
+        /// The failed operation.
         doing: String,
-        /// How long was waited.
+        /// Timeout that passed.
         waited: Duration,
     },
-    /// There is no such pod now.
+    /// No pod matches now.
     #[error("no pod to forward to in namespace {namespace}: {why}")]
     NoPod {
         /// The namespace.
         namespace: String,
-        /// Which pods there are, and why they will not do.
+        /// The existing pods, and why none of them qualifies.
         why: String,
     },
-    /// The far end reported an error.
+    /// The other end reported an error.
     #[error("connection to pod {pod} broke: {why}")]
     Broken {
         /// The pod.
         pod: String,
-        /// The far end's text.
+        /// The text from the other end.
         why: String,
     },
 }
 
-/// The longest that finding the pod, and opening the port-forward, may each take.
+/// Timeout for finding the pod, and for opening the port-forward.
 const ANSWER: Duration = Duration::from_secs(5);
 
 impl Route {
-    /// A server that is reached without a forward, such as one in a side container.
+    /// A route to a server that needs no forward, such as one in a side container.
     pub fn direct(address: SocketAddr) -> Self {
         Self { address, seen: Arc::default() }
     }
 
-    /// Where to connect to.
+    /// The address to connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// UID and node of a pod that a connection led to.
+    /// UID and node of a pod that a connection reached.
     pub fn pod(&self, name: &str) -> Option<(String, String)> {
         self.lock().pods.get(name).cloned()
     }
 
-    /// Why the last connection broke or did not come about, where that was not before `since`.
+    /// Why the last connection failed or broke, if that was after `since`.
     pub fn error_since(&self, since: Instant) -> Option<String> {
         let last = self.lock().last_error.clone();
         last.filter(|(at, _)| *at >= since).map(|(_, text)| text)
@@ -126,8 +126,8 @@ impl Route {
 }
 
 impl Forward {
-    /// Opens a free local port. No pod needs to be there yet. `client` must be one without a read
-    /// timeout, which would end quiet connections.
+    /// Opens a free local port. No pod needs to exist yet. `client` must have no read timeout, because that would end
+    /// quiet connections.
     ///
     /// # Errors
     /// [`ForwardError::Listen`].
@@ -145,7 +145,7 @@ impl Forward {
         Ok(Self { route, task })
     }
 
-    /// How to connect, and what is known of the pods.
+    /// The route over this forward.
     pub fn route(&self) -> &Route {
         &self.route
     }
@@ -167,7 +167,7 @@ struct Far {
 }
 
 async fn accept(listener: TcpListener, to: Far) {
-    // Ends its connections when it is dropped, and so when this task is aborted.
+    // The set ends its connections when it is dropped, for example when this task is aborted.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -175,7 +175,7 @@ async fn accept(listener: TcpListener, to: Far) {
                 Ok((mut socket, _)) => {
                     let to = to.clone();
                     connections.spawn(async move {
-                        // Known before the other side sees the end.
+                        // The error is stored before the client sees the end of the connection.
                         if let Err(error) = to.carry(&mut socket).await {
                             to.route.failed(&error);
                         }
@@ -193,7 +193,7 @@ impl Far {
         let (pod, uid) = self.find().await?;
         let doing = format!("forward to port {} of pod {pod}", self.port);
         let mut forward = answer(&doing, self.pods.portforward(&pod, &[self.port])).await.map(Abort)?;
-        // It goes by the name, which another pod may have by now.
+        // The port-forward uses the name, which another pod may have by now.
         let now = answer(&doing, self.pods.get(&pod)).await?;
         if now.metadata.uid.as_deref() != Some(&uid) {
             let why = format!("{pod} was replaced while the forward was opened");
@@ -203,7 +203,7 @@ impl Far {
         let mut far = forward.0.take_stream(self.port).ok_or_else(|| broken("no stream"))?;
         let error = forward.0.take_error(self.port).ok_or_else(|| broken("no error stream"))?;
         let mut error = std::pin::pin!(error.fuse());
-        // The protocol has no half-close, so the first end of either side ends both.
+        // The protocol has no half-close: the first end of either side ends both.
         let (mut near_read, mut near_write) = near.split();
         let (mut far_read, mut far_write) = tokio::io::split(&mut far);
         let ended = tokio::select! {
@@ -212,7 +212,7 @@ impl Far {
             ended = tokio::io::copy(&mut far_read, &mut near_write) => ended,
             ended = tokio::io::copy(&mut near_read, &mut far_write) => ended,
         };
-        // A port that nothing listens on shows as an end first and as an error right after.
+        // If nothing listens on the port, the stream ends first and the error follows.
         if let Ok(Some(why)) = Deadline::after(Duration::from_millis(50)).bound(error).await {
             return Err(broken(&why));
         }
@@ -244,7 +244,7 @@ impl Far {
     }
 }
 
-/// A dropped `Portforwarder` runs on: it has to be told.
+/// Aborts the `Portforwarder` on drop: dropping alone would leave it running.
 struct Abort(kube::api::Portforwarder);
 
 impl Drop for Abort {
@@ -267,7 +267,7 @@ async fn answer<T>(
 fn choose<'p>(pods: &'p [Pod], target: &Target) -> Option<&'p Pod> {
     match target {
         Target::Uid(uid) => pods.iter().find(|p| p.metadata.uid.as_ref() == Some(uid)),
-        // The newest: during a change, that is the one that stays.
+        // The newest pod: during a rollout this is the one that stays.
         Target::Selector(_) => pods
             .iter()
             .filter(|p| pods::is_ready(p))

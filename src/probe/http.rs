@@ -1,4 +1,4 @@
-//! Asks a Service over and over, from inside the cluster's own network.
+//! Sends HTTP requests to a Service continuously, from inside the cluster's own network.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -14,14 +14,14 @@ pub const PROBE: &str = "http";
 /// Pause between two requests.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
-/// One request after another to one address, each recorded as an [`Event::Sampled`].
+/// Sends one request after another to one address and records each as an [`Event::Sampled`].
 ///
-/// The requests are made by a loop of curl on a node, run by the engine: kube-proxy's rules there
-/// are those that pods use, and a port-forward, which leads to one pod, would pass by the Service.
-/// A sample's detail is `200 nginx/1.22.1`, the status and the Server header, or `curl 7: ...` with what the
-/// system said and, where the node's kernel tells, the address that the Service led to.
+/// The engine runs a curl loop on a node, because the node has the same kube-proxy rules that pods use. A port-forward
+/// would lead to one pod and bypass the Service. A sample's detail is `200 nginx/1.22.1`, the status and the Server
+/// header, or `curl 7: ...` with the system's message and, if the node's kernel lists it, the address that the Service
+/// led to.
 ///
-/// Records each line that the command made by [`command`] prints.
+/// The input is the lines that the command from [`command`] prints.
 pub fn start<E: Display + Send + 'static>(
     lines: impl Stream<Item = Result<String, E>> + Send + 'static,
     log: EventLog,
@@ -29,24 +29,24 @@ pub fn start<E: Display + Send + 'static>(
     Lines::start(PROBE, lines, log, sample)
 }
 
-/// The command to run on a node, as words: asks `host:port` until it is stopped, at the longest
-/// for `limit`, and gives each request `patience`.
+/// The command to run on a node, as words. It requests `host:port` until it is stopped, for at most `limit`, with the
+/// timeout `patience` for each request.
 pub fn command(host: &str, port: u16, patience: Duration, limit: Duration) -> Vec<String> {
-    // The loop ends by itself if nobody could stop it: an exec outlives a broken connection.
-    // What the system said of a connection that did not come about stands among what -v tells. Where a
-    // Service led it shows in the kernel's connections without an answer, of the last seconds (SYN_SENT lasts
-    // 120 s: Documentation/networking/nf_conntrack-sysctl.rst), if that kernel lists them. A reset ends them.
+    // The loop ends by itself because an exec outlives a broken connection, and nobody could stop it then.
+    // curl -v prints the system's message for a failed connection among other lines. The address that a Service led to
+    // is in the kernel's list of connections without an answer, if the kernel has that list: entries of the last
+    // seconds (SYN_SENT lasts 120 s: Documentation/networking/nf_conntrack-sysctl.rst). A reset removes the entry.
     let script = r#"now() { read -r now _ </proc/uptime; now=${now%.*}; }
 now
 end=$((now + $3)) nl='
 '
 while now; [ "$now" -lt "$end" ]; do
-  told=$(curl -sv -o /dev/null -m "$2" -w '\n%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$1" 2>&1)
-  line=${told##*"$nl"} why=
+  output=$(curl -sv -o /dev/null -m "$2" -w '\n%{http_code}|%{exitcode}|%{time_total}|%header{server}|%{errormsg}' "$1" 2>&1)
+  line=${output##*"$nl"} why=
   case $line in
     ???"|0|"*) ;;
     *)
-      case $told in *" failed: "*) why=${told##*" failed: "} why=" (${why%%"$nl"*})" ;; esac
+      case $output in *" failed: "*) why=${output##*" failed: "} why=" (${why%%"$nl"*})" ;; esac
       led=$(awk -v to="dst=$5" -v port="dport=$6" '$6 == "SYN_SENT" && $5 > 117 && $8 == to && $10 == port {
         sub(/.*src=/, ""); print $1 }' /proc/net/nf_conntrack 2>/dev/null | sort -u | tr '\n' ' ')
       [ -z "$led" ] || why="$why, led to ${led% }" ;;
@@ -69,7 +69,7 @@ fn sample(line: &str) -> Event {
     let outcome = match (exit, status.parse::<u16>()) {
         ("0", Ok(200..400)) => Outcome::Acknowledged,
         ("0", Ok(400..)) => Outcome::Refused,
-        // No name, no connection: nothing was sent.
+        // The name or the connection failed: nothing was sent.
         ("6" | "7", _) => Outcome::Refused,
         _ => Outcome::Indeterminate,
     };
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_without_an_answer_names_where_it_was_led_to() {
+    async fn a_request_without_an_answer_names_the_address_of_its_pod() {
         let dir = tempfile::tempdir().unwrap();
         let table = dir.path().join("nf_conntrack");
         let entry = |left: u32, to: &str, port: u16, led: &str| {

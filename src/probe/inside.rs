@@ -1,5 +1,5 @@
-//! A local TCP port that leads into a cluster's network by way of a node. Unlike a port-forward it
-//! needs no API server: while that is away, whoever asks through this still reaches the pods.
+//! A local TCP port that leads into a cluster's network through a node. Unlike a port-forward, it needs no API server:
+//! its connections reach the pods while the API server is down.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,19 +12,19 @@ use super::Route;
 use super::forward::ForwardError;
 use crate::engine::{Engine, EngineError};
 
-/// Listens on a port of 127.0.0.1. Each accepted connection is carried by a command on the node,
-/// which connects from there: kube-proxy's rules on that node lead it to a Service's pod.
+/// Listens on a port of 127.0.0.1. For each accepted connection, a command on the node opens a connection from there:
+/// kube-proxy's rules on that node lead it to a Service's pod.
 ///
 /// # Cancellation
-/// Dropping it ends the listener and every connection.
+/// Dropping the value ends the listener and every connection.
 #[derive(Debug)]
 pub struct Inside {
     route: Route,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// Connects and carries both ways, with nothing but the bash that every node image has. The first
-/// end of either side ends both.
+/// Opens a connection and copies in both directions, with the bash that every node image has. The first end of either
+/// side ends both.
 const CARRY: &str = r#"exec 3<>"/dev/tcp/$1/$2" || exit 1
 cat <&3 &
 far=$!
@@ -46,7 +46,7 @@ impl Inside {
         Ok(Self { route, task: tokio::spawn(accept(listener, way)) })
     }
 
-    /// How to connect.
+    /// The route over this port.
     pub fn route(&self) -> &Route {
         &self.route
     }
@@ -67,14 +67,14 @@ struct Way {
 }
 
 async fn accept(listener: TcpListener, way: Way) {
-    // Ends its connections when it is dropped, and so when this task is aborted.
+    // The set ends its connections when it is dropped, for example when this task is aborted.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((socket, _)) = accepted {
                     let way = way.clone();
-                    // Whoever connected sees the end; why does not change what they can do.
+                    // The client sees the end of the connection. The reason would not help it.
                     connections.spawn(async move { _ = way.carry(socket).await });
                 }
             }
@@ -90,7 +90,7 @@ impl Way {
         let mut piped = self.engine.exec_piped(&self.node, &argv).await?;
         let mut far_read = StreamReader::new(&mut piped.output);
         let (mut near_read, mut near_write) = near.split();
-        // Whichever side ends first, both do.
+        // The first end of either side ends both.
         tokio::select! {
             _ = tokio::io::copy(&mut far_read, &mut near_write) => {}
             _ = tokio::io::copy(&mut near_read, &mut piped.input) => {}

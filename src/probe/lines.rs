@@ -1,4 +1,4 @@
-//! A probe that is a command on a node: each line that it prints is a sample.
+//! A probe that is a command on a node: each line of its output is a sample.
 
 use std::fmt::Display;
 
@@ -7,19 +7,19 @@ use tokio::task::JoinHandle;
 
 use crate::event::{Event, EventLog};
 
-/// Records what a command prints. Made by [`http::start`](super::http::start) and
+/// Records the output of a command. Created by [`http::start`](super::http::start) and
 /// [`dns::start`](super::dns::start).
 ///
 /// # Cancellation
-/// Dropping it ends the probe. What was printed until then is in the log.
+/// Dropping the value ends the probe. The lines until then are in the log.
 #[derive(Debug)]
 pub struct Lines {
     task: JoinHandle<()>,
 }
 
 impl Lines {
-    /// Records each line as the event that `sample` makes of it. That it broke or ended is recorded too:
-    /// from there on there are no samples, and a judge must see why.
+    /// Records each line as the event that `sample` makes of it. Also records that the output broke or ended: a judge
+    /// must see why the samples stop.
     pub(super) fn start<E: Display + Send + 'static>(
         probe: &'static str,
         lines: impl Stream<Item = Result<String, E>> + Send + 'static,
@@ -39,7 +39,7 @@ impl Lines {
         Self { task }
     }
 
-    /// Ends the probe. What was printed until now is in the log.
+    /// Stops the probe. The lines until now are in the log.
     pub async fn stop(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;

@@ -1,5 +1,4 @@
-//! Probes: what writes, asks and watches while a story runs. They append to the event log and
-//! never judge.
+//! Probes: programs that write, ask and watch while a story runs. They append to the event log and never judge.
 
 pub mod api;
 pub mod control;

@@ -1,4 +1,4 @@
-//! Records every change of the objects that a scenario is about, by watch.
+//! Watches the objects of a scenario and records every change.
 
 use std::time::Duration;
 
@@ -24,11 +24,10 @@ mod watch;
 /// cluster's Nodes and PersistentVolumes. Each change becomes an [`Event::ObjectChanged`].
 ///
 /// # Guarantees
-/// Every object that exists when it starts is recorded as added. A watch that breaks off is taken
-/// up where it was, and counts as whole again once the records hold what the API showed after that.
-/// Where the server cannot do that, [`Event::WatchRestarted`] is recorded with the time since when the
-/// watch was not whole, and the new list is compared with what was known, so that the last state of
-/// each object and each deletion are recorded even then.
+/// Every object that exists at the start is recorded as added. A watch that breaks is resumed where it ended, and
+/// counts as complete again after the records hold everything that the API showed after the break. If the server cannot
+/// resume it, [`Event::WatchRestarted`] is recorded with the time since when changes may be missing. The new list is
+/// then compared with the known objects: the last state of each object and each deletion are recorded even then.
 ///
 /// [`Event::ObjectChanged`]: crate::event::Event::ObjectChanged
 /// [`Event::WatchRestarted`]: crate::event::Event::WatchRestarted
@@ -45,17 +44,17 @@ pub struct Recorder {
 pub struct RecorderError {
     /// The kind.
     pub kind: String,
-    /// How long was waited.
+    /// Duration of the wait.
     pub waited: Duration,
     /// The API's last error.
     pub last: String,
 }
 
-/// Time for the first list of each kind.
+/// Timeout for the first list of each kind.
 const START: Duration = Duration::from_secs(30);
 
 impl Recorder {
-    /// Begins to watch and waits until each kind was listed once, for at most 30 s.
+    /// Starts the watches and waits until each kind was listed once, for at most 30 s.
     ///
     /// # Errors
     /// [`RecorderError`] with the API's last error.
@@ -81,7 +80,7 @@ impl Recorder {
         Self::of(watches, log, deadline).await
     }
 
-    /// Records the pods of every other namespace, in the same way: what becomes of the cluster's own.
+    /// Records the pods of every other namespace in the same way: they show what happens to the cluster's own pods.
     ///
     /// # Errors
     /// As [`Recorder::start`].
@@ -115,9 +114,9 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Waits until the records hold everything that the API shows now, and no watch is broken off: a
-    /// watch may be a moment behind an answer that somebody else already got. Where the deadline comes
-    /// first for a kind, [`Event::WatchRestarted`] says so, and what is missing makes judges unsure.
+    /// Waits until the records hold everything that the API shows now and no watch is broken: a watch may be a moment
+    /// behind an answer that another client already has. If the deadline passes first for a kind,
+    /// [`Event::WatchRestarted`] records it, and judges then treat missing changes as unknown.
     ///
     /// [`Event::WatchRestarted`]: crate::event::Event::WatchRestarted
     pub async fn settle(&self, deadline: Deadline) {
@@ -141,7 +140,7 @@ impl Recorder {
         w.missed(&self.log, format!("records are behind the API after {waited:.1} s: {missing}"));
     }
 
-    /// Stops to watch. What was seen until now is in the log; see [`Recorder::settle`].
+    /// Stops the watches. The changes until now are in the log; see [`Recorder::settle`].
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }

@@ -1,4 +1,4 @@
-//! What a wait for pods sees besides the pods: the nodes, whether their kubelets report, and warnings.
+//! What a wait for pods watches in addition to the pods: nodes, the leases of their kubelets, and warnings.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,49 +14,49 @@ use super::pods::state as pods;
 use super::watched::{Seen, Watched};
 use crate::client::Client;
 
-/// Namespace of the leases that kubelets renew; a lease has its node's name.
+/// Namespace of the leases that kubelets renew; each lease has its node's name.
 const LEASES: &str = "kube-node-lease";
 
-/// The surroundings of pods at one moment. By default nothing is known: then the pods alone decide.
+/// The nodes, leases and warnings around pods at one moment. The default is empty: then the pods alone decide.
 #[derive(Clone, Debug, Default)]
 pub struct Around {
-    /// Every node of the cluster; empty where the nodes are not known.
+    /// Every node of the cluster; empty if the nodes are unknown.
     pub nodes: Vec<Node>,
-    /// Nodes whose kubelet has not renewed its lease since the wait began, or not for half of the lease's duration,
-    /// and for how long. A node that never had a lease is not among them: its own condition decides.
+    /// Nodes whose kubelet has not renewed its lease since the wait began, or for half of the lease's duration, and for
+    /// how long. A node that never had a lease is left out: its own condition decides.
     pub silent: BTreeMap<String, Duration>,
     /// Events of type `Warning` in the namespace of the pods.
     pub warnings: Vec<Event>,
-    /// The pods, ReplicaSets and warnings that were there when the wait began, as the UID and the resource version then: what they tell
-    /// of may have been mended since.
+    /// The pods, ReplicaSets and warnings that existed when the wait began: resource version by UID. The problem that
+    /// they report may have been fixed since.
     pub earlier: BTreeMap<String, String>,
-    /// What the API forbids to read, with its answer: the rest decides without it.
+    /// What the API forbids to read, with its answer. The verdict is then based on the rest.
     pub unread: Vec<String>,
 }
 
 impl Around {
-    /// Whether the pod is ready ([`pods::is_ready`]), and its node is there, ready, and reports, as far as nodes and
-    /// leases are known.
+    /// Whether the pod is ready ([`pods::is_ready`]) and its node exists, is ready and renews its lease. Unknown nodes
+    /// and leases do not count.
     ///
-    /// The condition `Ready` of a pod says what its kubelet reported last. Directly after its node was lost, the
-    /// condition is still true: the control plane notices after the grace period of the node controller only. A node
-    /// that says of itself that it is not ready may renew its lease still, and the pods of a node that was deleted keep
-    /// their condition until they are collected (`MarkPodsNotReady` of the node controller, `gcOrphaned` of `podgc`).
+    /// The pod's condition `Ready` is the last report of its kubelet. After the loss of a node, the condition stays
+    /// true until the node controller's grace period has passed. A node that reports itself not ready may still renew
+    /// its lease, and the pods of a deleted node keep their condition until they are collected (`MarkPodsNotReady` of
+    /// the node controller, `gcOrphaned` of `podgc`).
     pub fn is_ready(&self, pod: &Pod) -> bool {
         pods::is_ready(pod) && self.is_down(pod).is_none()
     }
 
-    /// Whether the pod's node was deleted. Its pods are collected then.
+    /// Whether the pod's node was deleted. Kubernetes then collects the pod.
     pub(super) fn is_gone(&self, pod: &Pod) -> bool {
         let known = |name: &str| self.nodes.iter().any(|n| n.metadata.name.as_deref() == Some(name));
         !self.nodes.is_empty() && pods::home(pod).is_some_and(|name| !known(name))
     }
 
-    /// Why nothing is to be expected of the pod's node for now: it is not there, is not ready, or reports nothing.
+    /// Why the pod's node cannot run the pod for now: it is missing, not ready, or silent.
     pub(super) fn is_down(&self, pod: &Pod) -> Option<String> {
         let name = pods::home(pod)?;
         if self.is_gone(pod) {
-            return Some(format!("node {name} is not there any more"));
+            return Some(format!("node {name} no longer exists"));
         }
         let known = self.nodes.iter().find(|n| n.metadata.name.as_deref() == Some(name));
         match (known.filter(|n| nodes::is_lost(n)), self.silent.get(name)) {
@@ -68,8 +68,8 @@ impl Around {
         }
     }
 
-    /// Whether an object is as it was when the wait began. An event that happens again is counted in the same object
-    /// (`EventCorrelator` of client-go), or is another one.
+    /// Whether an object is unchanged since the wait began. A repeated event increases the count of the same object
+    /// (`EventCorrelator` of client-go) or is a new object.
     pub(super) fn is_earlier(&self, meta: &ObjectMeta) -> bool {
         let seen = meta.uid.as_ref().and_then(|uid| self.earlier.get(uid));
         seen.is_some() && seen == meta.resource_version.as_ref()
@@ -84,14 +84,14 @@ impl Around {
     }
 }
 
-/// Watches what [`Around`] is made of.
+/// Watches nodes, leases and warnings to keep an [`Around`] up to date.
 pub(super) struct Surroundings {
     nodes: Watched<Node>,
     leases: Watched<Lease>,
     warnings: Watched<Event>,
-    /// Whether the warnings of the beginning are known, or were asked for in vain.
+    /// Whether the warnings from before the wait are known, or a request for them failed.
     warned: bool,
-    /// Whether they were received once.
+    /// Whether the warnings were received once.
     listed: bool,
     beats: Heartbeats,
     now: Around,
@@ -115,7 +115,7 @@ impl Surroundings {
     /// Waits for the next change or error.
     ///
     /// # Cancellation
-    /// Safe: nothing is lost when the future is dropped.
+    /// Safe: no change is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Seen {
         tokio::select! {
             seen = self.nodes.next() => {
@@ -132,40 +132,41 @@ impl Surroundings {
                     self.listed = true;
                     self.now.earlier.extend(self.now.warnings.iter().filter_map(|e| version(&e.metadata)));
                 }
-                // Where they cannot be read for now, the rest decides without them.
+                // If the warnings cannot be read, the verdict is based on the rest.
                 self.warned |= self.listed || matches!(seen, Seen::Trouble(_));
                 seen
             }
         }
     }
 
-    /// Whether nodes, leases and warnings were received once, or may not be read. Warnings explain, and tell what is
-    /// new from what was there before; they are asked for once.
+    /// Whether nodes, leases and warnings were received once, or may not be read. The first warnings separate old
+    /// problems from new ones; later warnings only explain.
     pub(super) fn is_complete(&self) -> bool {
         is_known(&self.nodes) && is_known(&self.leases) && self.warned
     }
 
-    /// These are the objects with which the wait begins.
+    /// Records the objects that exist when the wait begins.
     pub(super) fn begin_with<K: kube::Resource>(&mut self, objects: &[K]) {
         self.now.earlier.extend(objects.iter().filter_map(|object| version(object.meta())));
     }
 
-    /// Brings up to date what changes with time.
+    /// Updates the values that depend on the current time.
     pub(super) fn refresh(&mut self) {
         self.now.silent = match self.leases.refused() {
             Some(_) => BTreeMap::new(),
             None => self.beats.silent(Instant::now()),
         };
-        let told = [
+        let refused = [
             ("nodes", self.nodes.refused()),
             ("leases of nodes", self.leases.refused()),
             ("warnings", self.warnings.refused()),
         ];
-        let told = told.into_iter().filter_map(|(what, why)| Some(format!("{what} are not known: {}", why?)));
-        self.now.unread = told.collect();
+        let refused =
+            refused.into_iter().filter_map(|(what, why)| Some(format!("{what} are not known: {}", why?)));
+        self.now.unread = refused.collect();
     }
 
-    /// What was seen last.
+    /// The latest state.
     pub(super) fn now(&self) -> &Around {
         &self.now
     }
@@ -183,7 +184,7 @@ where
     watched.is_complete() || watched.refused().is_some()
 }
 
-/// The set, empty where it may not be read any more: then it may have changed since.
+/// The set; empty if it may no longer be read, because it may have changed since.
 fn known<K>(watched: &Watched<K>) -> Vec<K>
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
@@ -191,7 +192,7 @@ where
     if watched.refused().is_some() { Vec::new() } else { watched.objects() }
 }
 
-/// When each node's lease was seen to change, by our own monotonic clock: the time in a lease is that of the node.
+/// When each node's lease was seen to change, by the local monotonic clock: the time in a lease is the node's clock.
 #[derive(Default)]
 struct Heartbeats(BTreeMap<String, Beat>);
 
@@ -203,7 +204,7 @@ struct Beat {
 }
 
 impl Heartbeats {
-    /// A lease that is gone is renewed no more: a kubelet that lives makes it anew.
+    /// Forgets deleted leases: a living kubelet creates its lease again.
     fn take(&mut self, leases: &[Lease], now: Instant) {
         for lease in leases {
             let Some(spec) = &lease.spec else { continue };
@@ -217,8 +218,9 @@ impl Heartbeats {
         }
     }
 
-    /// The first lease that a wait sees may be the last that a dead kubelet wrote: only a change shows that it lives.
-    /// A kubelet renews every quarter of the lease's duration (`pkg/kubelet/kubelet.go`, `nodeLeaseRenewIntervalFraction`).
+    /// The first lease that a wait sees may be the last one that a dead kubelet wrote: only a change proves that the
+    /// kubelet runs. A kubelet renews its lease every quarter of the duration (`pkg/kubelet/kubelet.go`,
+    /// `nodeLeaseRenewIntervalFraction`).
     fn silent(&self, now: Instant) -> BTreeMap<String, Duration> {
         let silent = self.0.iter().filter_map(|(name, beat)| {
             let silence = now.duration_since(beat.changed.unwrap_or(beat.first_seen));
@@ -247,14 +249,14 @@ mod tests {
         assert_eq!(beats.silent(at(1)), BTreeMap::from([("w".into(), Duration::from_secs(1))]));
         beats.take(&[lease("2026-11-24T02:14:05.000000Z")], at(1));
         assert_eq!(beats.silent(at(1)).len(), 1, "the same lease is no renewal");
-        // The clock of the node may be anything.
+        // The node's clock can have any value.
         beats.take(&[lease("1999-01-01T00:00:00.000000Z")], at(2));
         assert!(beats.silent(at(6)).is_empty());
         assert_eq!(beats.silent(at(7)), BTreeMap::from([("w".into(), Duration::from_secs(5))]));
         beats.take(&[], at(8));
-        assert_eq!(beats.silent(at(8)).len(), 1, "a lease that is gone is renewed no more");
+        assert_eq!(beats.silent(at(8)).len(), 1, "a deleted lease is not renewed");
         beats.take(&[lease("2026-11-24T02:14:20.000000Z")], at(9));
-        assert!(beats.silent(at(10)).is_empty(), "made anew by its kubelet");
+        assert!(beats.silent(at(10)).is_empty(), "its kubelet created it again");
         assert!(Heartbeats::default().silent(at(9)).is_empty(), "a node that never had a lease");
     }
 }

@@ -5,8 +5,8 @@ use kube::ResourceExt;
 
 use super::{Check, Verdict, check};
 
-/// There is a claim, and every claim of the set is bound to a volume. A claim whose volume is gone
-/// (`Lost`) never is.
+/// At least one claim exists, and every claim of the set is bound to a volume. A claim whose volume was deleted
+/// (`Lost`) never becomes bound.
 pub fn claim_bound() -> impl Check<PersistentVolumeClaim> {
     check("claim bound", |claims: &[PersistentVolumeClaim]| {
         let open = claims.iter().filter(|c| phase(c) != "Bound" || volume(c).is_empty());
@@ -21,10 +21,10 @@ pub fn claim_bound() -> impl Check<PersistentVolumeClaim> {
     })
 }
 
-/// There is a volume, and every volume of the set is in this phase: `Available`, `Bound`,
-/// `Released`. `Failed` ends the wait, as the volume's reclaiming went wrong, but where that is tried again and leads to
-/// the phase: a volume that is to be recycled becomes `Available` then, and may be bound anew (`pv_controller.go`:
-/// `syncVolume` reclaims a failed volume each time; it makes none `Released`, and one that is deleted is gone).
+/// At least one volume exists, and every volume of the set is in this phase: `Available`, `Bound` or `Released`.
+/// `Failed` ends the wait, because the volume could not be reclaimed. Exception: Kubernetes tries again to recycle a
+/// failed volume, which then becomes `Available` and can be bound again (`pv_controller.go`: `syncVolume` reclaims a
+/// failed volume each time; a failed volume never becomes `Released`, and after a successful deletion it is gone).
 pub fn volume_phase(wanted: &str) -> impl Check<PersistentVolume> + use<> {
     let wanted = wanted.to_owned();
     check(format!("volume {wanted}"), move |volumes: &[PersistentVolume]| {
@@ -38,11 +38,11 @@ pub fn volume_phase(wanted: &str) -> impl Check<PersistentVolume> + use<> {
         if let Some(failed) = open.iter().find(is_out) {
             return Verdict::Never(format!("volume {} failed: {}", failed.name_any(), message(failed)));
         }
-        let told = |v: &PersistentVolume| match phase(v).as_str() {
+        let describe = |v: &PersistentVolume| match phase(v).as_str() {
             "Failed" => format!("{} is Failed: {}", v.name_any(), message(v)),
             other => format!("{} is {other}", v.name_any()),
         };
-        let open: Vec<String> = open.into_iter().map(told).collect();
+        let open: Vec<String> = open.into_iter().map(describe).collect();
         match volumes {
             [] => Verdict::NotYet("there is no volume".into()),
             _ => Verdict::met_if(open.is_empty(), || open.join(", ")),
@@ -54,7 +54,7 @@ fn is_recycled(volume: &PersistentVolume) -> bool {
     volume.spec.as_ref().and_then(|s| s.persistent_volume_reclaim_policy.as_deref()) == Some("Recycle")
 }
 
-/// Whether a volume gets to this phase once it was recycled.
+/// Whether a recycled volume can reach this phase.
 fn leads_to(phase: &str) -> bool {
     matches!(phase, "Available" | "Bound")
 }

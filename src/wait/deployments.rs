@@ -12,35 +12,36 @@ use kube::{Resource, ResourceExt};
 use super::around::Around;
 use super::{Check, Verdict, check_one, pods, refused};
 
-/// Label by which the controller tells the pods of one template from those of another.
+/// Label by which the controller separates the pods of different templates.
 pub const HASH_LABEL: &str = "pod-template-hash";
-/// Annotation in which the controller numbers the ReplicaSets of a Deployment. The present one has the highest number
-/// (`SetNewReplicaSetAnnotations`), and the Deployment has the same.
+/// Annotation with which the controller numbers the ReplicaSets of a Deployment. The current ReplicaSet has the highest
+/// number (`SetNewReplicaSetAnnotations`), and the Deployment has the same number.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// Content ids asked for, by the image name in the template. An id is the `sha256:` digest that
-/// the container's `imageID` ends with.
+/// Expected content ids by the image name in the template. An id is the `sha256:` digest at the end of the
+/// container's `imageID`.
 pub type ImageIds = BTreeMap<String, String>;
 
-/// Whether the Deployment runs its present template, all of it and nothing else: generation
-/// observed; updated = ready = available = total = desired; that many ready pods of the present
-/// ReplicaSet with the template's images; no pod of another template left, terminating ones
-/// included. Pods that have ended and that nobody deletes do not count.
+/// Whether the Deployment runs its current template, completely and nothing else. The generation must be observed;
+/// updated = ready = available = total = desired; that many pods of the current ReplicaSet must be ready with the
+/// template's images; no pod of another template may be left, not even a terminating one. Ended pods that nobody
+/// deletes do not count.
 ///
-/// The status alone lies in known ways: `Progressing` may speak of the rollout before
-/// (kubernetes#124264), `Available` and the ready count include old pods.
+/// The status alone is known to be wrong at times: `Progressing` may be about the previous rollout
+/// (kubernetes#124264), and `Available` and the ready count include old pods.
 ///
-/// It is never met when so many pods of the present template cannot start ([`pods::hopeless`]) that
-/// not enough are left, pods are refused for good, the Deployment is paused or goes away. A progress
-/// deadline that has passed is quoted only: the controller goes on.
+/// The answer is never if so many pods of the current template cannot start ([`pods::hopeless`]) that too few are left,
+/// if pods are refused for good, or if the Deployment is paused or deleted. A passed progress deadline is only quoted:
+/// the controller continues.
 pub fn complete(deployment: &Deployment, sets: &[ReplicaSet], pods: &[Pod]) -> Verdict {
     complete_running(deployment, sets, pods, &ImageIds::new(), &Around::default())
 }
 
-/// As [`complete`], and the running containers must have these image ids, and the nodes of the pods must report.
+/// Like [`complete`]. In addition, the running containers must have these image ids, and the pods' nodes must renew
+/// their leases.
 ///
-/// A pod belongs to the template by its ReplicaSet, not by the names of its images: admission may have rewritten
-/// them, to those of a mirror for one.
+/// The ReplicaSet decides which template a pod belongs to, not the image names: admission may have rewritten them, for
+/// example to a mirror.
 pub fn complete_running(
     deployment: &Deployment,
     sets: &[ReplicaSet],
@@ -56,7 +57,7 @@ pub fn complete_running(
     }
     let open = |why: String| paused(deployment).unwrap_or(Verdict::NotYet(why));
     let Some(set) = present_set(deployment, sets) else {
-        let why = "no ReplicaSet for the present template yet".to_owned();
+        let why = "no ReplicaSet for the current template yet".to_owned();
         let why = with_refusal(deployment, why);
         return refusal(deployment, None, around).unwrap_or_else(|| open(why));
     };
@@ -85,10 +86,10 @@ pub fn complete_running(
     refusal(deployment, Some(set), around).unwrap_or_else(|| open(why))
 }
 
-/// The Deployment's own numbers are all `n`, for the generation that asks for `n`. Old pods that
-/// terminate are not counted by the controller: wait for them with [`pods::pods_gone`].
+/// All counts in the Deployment's status are `n`, for the generation that asks for `n`. The controller does not count
+/// terminating old pods: wait for them with [`pods::pods_gone`].
 ///
-/// A wait follows the Deployment that it saw first ([`Check::follows`]).
+/// The wait follows the Deployment that it saw first ([`Check::follows`]).
 pub fn scaled(deployment: &str, n: i32) -> impl Check<Deployment> + use<> {
     let what = format!("Deployment {deployment} scaled to {n}");
     check_one(deployment.to_owned(), what, move |found: &Deployment| {
@@ -104,10 +105,10 @@ pub fn scaled(deployment: &str, n: i32) -> impl Check<Deployment> + use<> {
     })
 }
 
-/// The ReplicaSets that the Deployment controls, that of the present template first, then by age.
+/// The ReplicaSets that the Deployment controls: first the one of the current template, then by age.
 ///
-/// Templates that differ only in a field which the client's types do not have look the same here: of those the one of
-/// the highest revision is the present one.
+/// Templates that differ only in a field unknown to the client's types look the same here. Of those, the one with the
+/// highest revision is the current one.
 pub fn sets_of<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Vec<&'s ReplicaSet> {
     let mut own: Vec<&ReplicaSet> = sets.iter().filter(|s| is_owned(*s, deployment)).collect();
     own.sort_by_key(|s| {
@@ -117,8 +118,7 @@ pub fn sets_of<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Vec<&'s R
     own
 }
 
-/// The pods of the Deployment's ReplicaSets. A pod whose ReplicaSet is gone already counts by
-/// selector.
+/// The pods of the Deployment's ReplicaSets. A pod whose ReplicaSet is already gone counts if the selector matches.
 pub fn pods_of<'p>(deployment: &Deployment, sets: &[ReplicaSet], pods: &'p [Pod]) -> Vec<&'p Pod> {
     let selector = deployment.spec.as_ref().and_then(|s| Selector::try_from(s.selector.clone()).ok());
     let belongs = |pod: &&Pod| match controller(*pod).filter(|c| c.0 == "ReplicaSet") {
@@ -131,8 +131,8 @@ pub fn pods_of<'p>(deployment: &Deployment, sets: &[ReplicaSet], pods: &'p [Pod]
     pods.iter().filter(belongs).collect()
 }
 
-/// The ReplicaSet of the present template, which is the Deployment's but for the hash label. Of several the controller
-/// takes the oldest (`FindNewReplicaSet`) and gives it the highest revision.
+/// The ReplicaSet of the current template: its template equals the Deployment's except for the hash label. If several
+/// match, the controller takes the oldest (`FindNewReplicaSet`) and gives it the highest revision.
 pub fn present_set<'s>(deployment: &Deployment, sets: &'s [ReplicaSet]) -> Option<&'s ReplicaSet> {
     sets_of(deployment, sets).into_iter().find(|s| same_template(deployment, s))
 }
@@ -176,8 +176,8 @@ fn missing(rollout: &Rollout<'_>, around: &Around) -> Vec<String> {
     missing
 }
 
-/// A pod that has ended and that nobody deletes, such as an evicted one: it may stay for days. One that is being
-/// deleted goes now, and is waited for.
+/// Whether a pod has ended and nobody deletes it, such as an evicted pod: it may stay for days. A pod that is being
+/// deleted goes soon, and the wait includes it.
 fn stays_for_reading(pod: &Pod) -> bool {
     pods::has_ended(pod) && pod.metadata.deletion_timestamp.is_none()
 }
@@ -195,9 +195,9 @@ fn observed(deployment: &Deployment) -> Verdict {
     })
 }
 
-/// What is to be said while the generation is not observed. Where the API refuses a ReplicaSet, the controller writes the
-/// reason and never gets to the generation (`getNewReplicaSet` of `sync.go`). The reason is surely about this generation
-/// only if that is the first.
+/// The answer while the generation is not observed. If the API refuses a ReplicaSet, the controller records the reason
+/// and never observes the generation (`getNewReplicaSet` of `sync.go`). The reason is certainly about this generation
+/// only if it is the first one.
 fn unobserved(deployment: &Deployment, why: String) -> Verdict {
     let first = deployment.metadata.generation == Some(1);
     let refusal = refusal(deployment, None, &Around::default()).filter(|_| first);
@@ -226,12 +226,12 @@ fn paused(deployment: &Deployment) -> Option<Verdict> {
     paused.then(|| Verdict::Never("the Deployment is paused, so nothing is rolled out".into()))
 }
 
-/// Pods, or the ReplicaSet, refused for a reason that no retry changes ([`refused::for_good`]), also by the last word.
-/// Where that was said before the wait began, the reason may have been mended: the next try tells. It may take minutes,
-/// since the controller doubles its pauses.
+/// The API refuses pods or the ReplicaSet for a reason that no retry changes ([`refused::for_good`]), also in its
+/// latest refusal. If that refusal is older than the wait, the reason may have been fixed: the next try decides. The
+/// next try may take minutes, because the controller doubles its pauses.
 fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -> Option<Verdict> {
     let newest = newest_refusal(set, around);
-    // An event that nobody can see, or that is gone, leaves the set itself.
+    // Without a visible event, the ReplicaSet itself shows when the refusal was reported.
     let last = newest.map(|event| &event.metadata).or(set.map(|set| &set.metadata));
     if last.is_some_and(|last| around.is_earlier(last)) {
         return None;
@@ -242,7 +242,7 @@ fn refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -
         .map(|r| Verdict::Never(quoted(r)))
 }
 
-/// What the API said last when it refused pods, or the ReplicaSet.
+/// The latest reason why the API refused pods or the ReplicaSet.
 fn last_refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Around) -> Option<String> {
     let (reason, message) = refusals(deployment, set).next()?;
     let newest = newest_refusal(set, around).and_then(|event| event.message.as_deref());
@@ -250,8 +250,8 @@ fn last_refusal(deployment: &Deployment, set: Option<&ReplicaSet>, around: &Arou
     Some(quoted((reason, newest.unwrap_or(message))))
 }
 
-/// The newest event about a pod of the set that was refused. While pods are refused the set's condition keeps the text
-/// of the first refusal (`calculateStatus` of `replica_set_utils.go`), and each further one is an event.
+/// The newest event about a refused pod of the ReplicaSet. The set's condition keeps the text of the first refusal
+/// (`calculateStatus` of `replica_set_utils.go`); each later refusal is an event only.
 fn newest_refusal<'a>(set: Option<&ReplicaSet>, around: &'a Around) -> Option<&'a Event> {
     let events = around.warnings_of(set?.metadata.uid.as_deref()?);
     events.into_iter().find(|e| e.reason.as_deref() == Some(refused::REASON))
@@ -269,16 +269,16 @@ fn refusals<'a>(
     let of_set = set.and_then(|s| s.status.as_ref()?.conditions.as_ref()).into_iter().flatten();
     let of_set = of_set.filter(|c| c.type_ == "ReplicaFailure" && c.status == "True");
     let of_set = of_set.map(|c| (c.reason.as_deref(), c.message.as_deref()));
-    // What the Deployment says of an existing set may be said of an earlier one.
+    // If a ReplicaSet exists, the Deployment's condition may be about an earlier one.
     let of_deployment =
         conditions(deployment).filter(move |c| set.is_none() && c.2 == Some("ReplicaSetCreateError"));
     let all = of_set.chain(of_deployment.map(|c| (c.2, c.3)));
     all.map(|(reason, message)| (reason.unwrap_or("refused"), message.unwrap_or("no message")))
 }
 
-/// This very ReplicaSet made no progress in time, as the controller reports: it goes on all the same (`progress.go`), and
-/// what holds the pods up may pass. The condition of a rollout before may stand for a while beside a new
-/// `observedGeneration` (kubernetes#124264): its message names the set.
+/// The condition of the Deployment if this ReplicaSet exceeded the progress deadline. The controller continues
+/// (`progress.go`), and the cause may pass. The condition of an earlier rollout may remain for a while together with a
+/// new `observedGeneration` (kubernetes#124264); therefore its message must name this set.
 fn deadline_passed(deployment: &Deployment, set: &ReplicaSet) -> Option<String> {
     let name = format!("\"{}\"", set.name_any());
     let of_this = |c: &(&str, &str, Option<&str>, Option<&str>)| {
@@ -333,7 +333,7 @@ fn desired(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1)
 }
 
-/// The pods that the Deployment is to have.
+/// The number of pods that the Deployment asks for.
 fn asked(deployment: &Deployment) -> usize {
     usize::try_from(desired(deployment)).unwrap_or(0)
 }

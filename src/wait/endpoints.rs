@@ -7,17 +7,17 @@ use kube::ResourceExt;
 
 use super::{Check, Verdict, check};
 
-/// Label that names a slice's Service.
+/// Label with the name of a slice's Service.
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-/// So many addresses of a family are named.
+/// Maximum number of addresses that are named for each family.
 const NAMED: usize = 8;
 
-/// The Service has exactly `n` ready endpoints in each of its address families. An endpoint is a pod, whatever number
-/// of slices and addresses it stands in; one that no object stands behind is its addresses. An endpoint without a
-/// `ready` condition counts as ready, as the API's documentation asks consumers to read it. One that does not serve is
-/// not ready: where the Service publishes addresses of pods that are not ready (`publishNotReadyAddresses`), `ready` is
-/// true of all, and `serving` says what the pod says.
+/// The Service has exactly `n` ready endpoints in each of its address families. A pod counts as one endpoint, in
+/// however many slices and with however many addresses it appears; an endpoint without a target object is identified by
+/// its addresses. An endpoint without a `ready` condition counts as ready, as the API's documentation says. An endpoint
+/// that does not serve is not ready: if the Service publishes not-ready addresses (`publishNotReadyAddresses`), `ready`
+/// is always true, and only `serving` is the pod's own state.
 pub fn endpoints_ready(service: &str, n: usize) -> impl Check<EndpointSlice> + use<> {
     let service = service.to_owned();
     check(format!("{n} ready endpoints of Service {service}"), move |slices: &[EndpointSlice]| {
@@ -31,7 +31,7 @@ pub fn endpoints_ready(service: &str, n: usize) -> impl Check<EndpointSlice> + u
             }
         }
         let met = families.values().all(|found| found.len() == n) && (n == 0 || !families.is_empty());
-        Verdict::met_if(met, || told(&families))
+        Verdict::met_if(met, || describe(&families))
     })
 }
 
@@ -46,12 +46,12 @@ fn identity(endpoint: &Endpoint) -> String {
     uid.unwrap_or_else(|| endpoint.addresses.join(" "))
 }
 
-fn told(families: &BTreeMap<&str, BTreeMap<String, &str>>) -> String {
-    let told = families.iter().map(|(family, found)| {
+fn describe(families: &BTreeMap<&str, BTreeMap<String, &str>>) -> String {
+    let texts = families.iter().map(|(family, found)| {
         let some: Vec<&str> = found.values().take(NAMED).copied().collect();
         let more = if found.len() > NAMED { ", .." } else { "" };
         format!("{} ready by {family} [{}{more}]", found.len(), some.join(", "))
     });
-    let told: Vec<String> = told.collect();
-    if told.is_empty() { "0 ready: the Service has no endpoint slices".into() } else { told.join(", ") }
+    let texts: Vec<String> = texts.collect();
+    if texts.is_empty() { "0 ready: the Service has no endpoint slices".into() } else { texts.join(", ") }
 }

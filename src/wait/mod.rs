@@ -1,4 +1,4 @@
-//! Waits: a question on objects, asked on a watch until it is met, hopeless or out of time.
+//! Waits: a question about objects, asked on a watch until the answer is met or never, or until the deadline passes.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -34,46 +34,46 @@ use same::Same;
 use sets::Sets;
 use watched::{Seen, Watched};
 
-/// The answer to a question on objects.
+/// The answer to a question about objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It holds.
+    /// The condition holds.
     Met,
-    /// Not yet, because.
+    /// The condition does not hold yet, for this reason.
     NotYet(String),
-    /// It cannot hold any more, because: a wait ends at once.
+    /// The condition can no longer hold, for this reason: a wait ends at once.
     Never(String),
 }
 
 impl Verdict {
-    /// Met where `holds`, else not yet, because `why`.
+    /// Returns met if `holds`, otherwise not yet with the reason `why`.
     pub fn met_if(holds: bool, why: impl FnOnce() -> String) -> Self {
         if holds { Self::Met } else { Self::NotYet(why()) }
     }
 }
 
-/// A question on a set of objects. One object by name is a set of at most one.
+/// A question about a set of objects. One object by name is a set of at most one object.
 ///
 /// # Guarantees
-/// It is asked again after every change, so it must depend on nothing but the objects.
+/// The verdict is asked again after every change, so it must depend on the objects only.
 pub trait Check<K>: Send + Sync {
-    /// What is waited for, such as `2 pods ready`.
+    /// Describes the condition, such as `2 pods ready`.
     fn what(&self) -> String;
-    /// The answer for the set as it is now. Every object that is left out is not there.
+    /// The answer for the set as it is now. An object that is not in the set does not exist.
     fn verdict(&self, objects: &[K]) -> Verdict;
-    /// The same with what is known of nodes and warnings; without need of those it is [`Check::verdict`].
+    /// The answer with knowledge of nodes and warnings; by default that of [`Check::verdict`].
     fn verdict_in(&self, objects: &[K], around: &Around) -> Verdict {
         let _ = around;
         self.verdict(objects)
     }
-    /// Kind and name of the one object that the check is about, if it is about one and no other of its name: a wait
-    /// follows the one that it sees first, and ends when that is deleted, or was made again.
+    /// Kind and name of the object if the check is about a single object. A wait then follows the object that it sees
+    /// first, and ends when that object is deleted or created again.
     fn follows(&self) -> Option<(&str, &str)> {
         None
     }
 }
 
-/// A check from a text and a function.
+/// Creates a check from a description and a function.
 pub fn check<K>(what: impl Into<String>, verdict: impl Fn(&[K]) -> Verdict + Send + Sync) -> impl Check<K> {
     struct Named<F>(String, F);
     impl<K, F: Fn(&[K]) -> Verdict + Send + Sync> Check<K> for Named<F> {
@@ -87,7 +87,7 @@ pub fn check<K>(what: impl Into<String>, verdict: impl Fn(&[K]) -> Verdict + Sen
     Named(what.into(), verdict)
 }
 
-/// A check on the one object of this name, from a text and a function ([`Check::follows`]).
+/// Creates a check on the single object of this name, from a description and a function ([`Check::follows`]).
 fn check_one<K: Resource<DynamicType = ()>>(
     name: String,
     what: String,
@@ -116,28 +116,28 @@ fn check_one<K: Resource<DynamicType = ()>>(
     One { kind: K::kind(&()).into_owned(), name, what, verdict }
 }
 
-/// What a wait ended with.
+/// The result of a successful wait.
 #[derive(Clone, Debug)]
 pub struct Waited<K> {
     /// The set that met the check.
     pub objects: Vec<K>,
-    /// How long it took.
+    /// How long the wait took.
     pub took: Duration,
 }
 
 /// Waits until the objects that `api` and `params` select meet the check.
 ///
-/// Errors of the API are "not yet": a watch that breaks, or ends with 410, starts anew with a
-/// list. `params.timeout` is the silence in seconds after which the set is listed anew, in case
-/// the connection died unnoticed; default 20 s. Give it an [`Api`] of [`crate::client::Client::stream`].
+/// After API errors the wait continues: a watch that breaks, or ends with 410, starts again with a list.
+/// `params.timeout` is the silence in seconds (default 20) after which the objects are listed again, because a
+/// connection can die unnoticed. `api` must use [`crate::client::Client::stream`].
 ///
 /// # Errors
-/// [`WaitError::Never`] as soon as the check says so; [`WaitError::Timeout`] with the last state, the newest
-/// warnings about the objects and their owners, and the last error of the API. For those warnings the API is
-/// asked once after the deadline, for 3 s at most.
+/// [`WaitError::Never`] as soon as the check says so; [`WaitError::Timeout`] with the last state, the newest warnings
+/// about the objects and their owners, and the last API error. To get these warnings, the wait asks the API once after
+/// the deadline, for at most 3 s.
 ///
 /// # Cancellation
-/// May be dropped at any time; the watch ends with it.
+/// The future may be dropped at any time; the watch ends with it.
 pub async fn until<K>(
     api: Api<K>,
     params: watcher::Config,
@@ -171,11 +171,11 @@ where
     }
 }
 
-/// As [`until`] for the pods that `params` select, and the check also sees nodes, their leases and the warnings in
-/// the namespace ([`Check::verdict_in`]), as far as the API lets them be read.
+/// Like [`until`] for the pods that `params` select. The check also sees nodes, their leases and the warnings in the
+/// namespace ([`Check::verdict_in`]), if the API permits to read them.
 ///
 /// # Errors
-/// As [`until`]. Where no pod is there, the warnings are those about whatever was refused a pod in the namespace.
+/// As [`until`]. If no pod exists, the warnings are those about refused pods in the namespace.
 pub async fn pods_until(
     client: &Client,
     namespace: &str,
@@ -212,31 +212,31 @@ pub enum WaitError {
         .waited.as_secs_f64(), quoted(.warnings), in_brackets(.api_error)
     )]
     Timeout {
-        /// What was waited for.
+        /// The condition.
         what: String,
-        /// How long.
+        /// Duration of the wait.
         waited: Duration,
         /// The last answer of the check.
         last: String,
         /// The newest warnings about the objects and their owners.
         warnings: Option<String>,
-        /// The last error of the API, with its age.
+        /// The last API error and its age.
         api_error: Option<String>,
     },
-    /// It cannot be met any more.
+    /// The condition can no longer be met.
     #[error("{what}: cannot be met any more (after {:.1} s): {why}", .waited.as_secs_f64())]
     Never {
-        /// What was waited for.
+        /// The condition.
         what: String,
-        /// Why not.
+        /// Why it cannot be met.
         why: String,
-        /// How long was waited.
+        /// Duration of the wait.
         waited: Duration,
     },
 }
 
 impl WaitError {
-    /// The command that mends it, where there is one.
+    /// The command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         None
     }
@@ -250,12 +250,12 @@ fn quoted(warnings: &Option<String>) -> String {
     warnings.as_ref().map(|w| format!("; newest warnings: {w}")).unwrap_or_default()
 }
 
-/// What objects say of themselves, as an error may repeat it.
-fn told(why: &str) -> String {
+/// A text from the objects, made safe for an error message.
+fn safe(why: &str) -> String {
     sanitise::line(&secret::hide_shapes(why))
 }
 
-/// The bookkeeping of one wait: what a timeout will have to say.
+/// The state of one wait that a timeout reports.
 struct Wait {
     what: String,
     deadline: Deadline,
@@ -282,23 +282,23 @@ impl Wait {
         })
     }
 
-    /// A timeout with the newest warnings about these objects.
+    /// Adds the newest warnings about these objects to a timeout.
     async fn explained<K>(&self, mut error: WaitError, client: &kube::Client, objects: &[K]) -> WaitError
     where
         K: Resource + Debug,
     {
         if let WaitError::Timeout { warnings, .. } = &mut error {
-            *warnings = warnings::quoted(client, objects).await.map(|text| told(&text));
+            *warnings = warnings::quoted(client, objects).await.map(|text| safe(&text));
         }
         error
     }
 
-    /// A timeout with the newest warnings about objects with these UIDs, and what could not be read.
+    /// Adds to a timeout the newest warnings about objects with these UIDs, and what could not be read.
     fn explained_by(&self, mut error: WaitError, around: &Around, about: &BTreeSet<String>) -> WaitError {
         if let WaitError::Timeout { warnings, last, .. } = &mut error {
-            *warnings = warnings::newest(&around.warnings, about).map(|text| told(&text));
+            *warnings = warnings::newest(&around.warnings, about).map(|text| safe(&text));
             for unread in &around.unread {
-                *last = format!("{last}; {}", told(unread));
+                *last = format!("{last}; {}", safe(unread));
             }
         }
         error
@@ -308,11 +308,11 @@ impl Wait {
         match verdict {
             Verdict::Met => Ok(true),
             Verdict::NotYet(why) => {
-                self.last = Some(told(&why));
+                self.last = Some(safe(&why));
                 Ok(false)
             }
             Verdict::Never(why) => {
-                Err(WaitError::Never { what: self.what.clone(), why: told(&why), waited: self.took() })
+                Err(WaitError::Never { what: self.what.clone(), why: safe(&why), waited: self.took() })
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Rules on namespaces, and the rule for any object that must go.
+//! Rules on namespaces, and the rule for any object that must be deleted.
 
 use std::fmt::Debug;
 
@@ -7,8 +7,8 @@ use kube::{Resource, ResourceExt};
 
 use super::{Check, Verdict, check};
 
-/// The namespace with this UID is gone. Until then the answer names what holds it, as the
-/// namespace controller reports it in the conditions.
+/// The namespace with this UID is gone. Until then the answer names what blocks the deletion, from the conditions that
+/// the namespace controller sets.
 pub fn namespace_gone(uid: &str) -> impl Check<Namespace> + use<> {
     let uid = uid.to_owned();
     check("namespace gone", move |set: &[Namespace]| {
@@ -17,8 +17,8 @@ pub fn namespace_gone(uid: &str) -> impl Check<Namespace> + use<> {
     })
 }
 
-/// The object with this UID is gone; one of the same name with another UID is another object.
-/// Until then the answer names its finalizers.
+/// The object with this UID is gone. An object of the same name with another UID is a different object. Until then the
+/// answer names its finalizers.
 pub fn deleted<K: Resource + Debug>(uid: &str) -> impl Check<K> + use<K> {
     let uid = uid.to_owned();
     check("object gone", move |set: &[K]| {
@@ -37,9 +37,9 @@ fn state<K: Resource>(object: &K) -> String {
 
 fn holds(namespace: &Namespace) -> String {
     let conditions = namespace.status.as_ref().and_then(|s| s.conditions.as_ref()).into_iter().flatten();
-    let told = conditions.filter(|c| c.status == "True" && c.type_.starts_with("Namespace"));
-    let mut told: Vec<String> = told.filter_map(|c| c.message.clone()).collect();
-    told.dedup();
-    let what = if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) };
+    let messages = conditions.filter(|c| c.status == "True" && c.type_.starts_with("Namespace"));
+    let mut messages: Vec<String> = messages.filter_map(|c| c.message.clone()).collect();
+    messages.dedup();
+    let what = if messages.is_empty() { String::new() } else { format!(": {}", messages.join("; ")) };
     format!("{} {}{what}", namespace.name_any(), state(namespace))
 }

@@ -11,10 +11,9 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::kubernetes::taint::{DISK_PRESSURE, NO_EXECUTE, NOT_READY, OUT_OF_SERVICE, UNREACHABLE};
 
-/// The node is ready, without the taints of a lost node. After a start or restart give its time
-/// as `since`, on the node's clock: a `Ready` that was last reported before is that of the node as it was. A kubelet
-/// reports when it starts; one that was only paused, unnoticed, may not report for 5 minutes
-/// (`nodeStatusReportFrequency`), so give none there.
+/// The node is ready, without the taints of a lost node. After a start or restart, pass its time as `since`, on the
+/// node's clock: an earlier `Ready` heartbeat is about the node before the restart. A kubelet reports when it starts. A
+/// kubelet that was paused without notice may not report for 5 minutes (`nodeStatusReportFrequency`): pass None there.
 pub fn node_ready(name: &str, since: Option<Timestamp>) -> impl Check<Node> + use<> {
     let name = name.to_owned();
     check(format!("node {name} ready"), move |nodes: &[Node]| {
@@ -25,7 +24,7 @@ pub fn node_ready(name: &str, since: Option<Timestamp>) -> impl Check<Node> + us
             return Verdict::NotYet("it has not reported yet".into());
         };
         let heartbeat = ready.last_heartbeat_time.as_ref().map(|t| t.0);
-        // The API's times have whole seconds.
+        // API timestamps have whole seconds.
         let stale = since.is_some_and(|s| heartbeat.is_none_or(|h| h.as_second() < s.as_second()));
         let taint = [UNREACHABLE, NOT_READY].into_iter().find(|key| has_taint(node, key));
         match taint {
@@ -37,7 +36,7 @@ pub fn node_ready(name: &str, since: Option<Timestamp>) -> impl Check<Node> + us
     })
 }
 
-/// Waits for [`node_ready`], whenever it was last reported; gives the node.
+/// Waits for [`node_ready`] without `since`; returns the node.
 ///
 /// # Errors
 /// As [`until`].
@@ -45,7 +44,7 @@ pub async fn ready(client: &Client, name: &str, deadline: Deadline) -> Result<Wa
     until(Api::all(client.stream.clone()), by_name(name), node_ready(name, None), deadline).await
 }
 
-/// Waits for [`node_not_ready`]; gives the node.
+/// Waits for [`node_not_ready`]; returns the node.
 ///
 /// # Errors
 /// As [`until`].
@@ -53,7 +52,7 @@ pub async fn not_ready(client: &Client, name: &str, deadline: Deadline) -> Resul
     until(Api::all(client.stream.clone()), by_name(name), node_not_ready(name), deadline).await
 }
 
-/// Exactly `n` nodes, all of them ready and without the taints of a lost or full node.
+/// The cluster has exactly `n` nodes, all of them ready and without the taints of a lost or full node.
 pub fn nodes_ready(n: usize) -> impl Check<Node> {
     check(format!("{n} nodes ready"), move |nodes: &[Node]| {
         let bad = [UNREACHABLE, NOT_READY, DISK_PRESSURE, OUT_OF_SERVICE];
@@ -64,7 +63,7 @@ pub fn nodes_ready(n: usize) -> impl Check<Node> {
     })
 }
 
-/// The node is known to be not ready: its `Ready` condition is `False` or `Unknown`.
+/// The node is reported as not ready: its `Ready` condition is `False` or `Unknown`.
 pub fn node_not_ready(name: &str) -> impl Check<Node> + use<> {
     let name = name.to_owned();
     check(format!("node {name} not ready"), move |nodes: &[Node]| {
@@ -75,8 +74,8 @@ pub fn node_not_ready(name: &str) -> impl Check<Node> + use<> {
     })
 }
 
-/// The control plane has given the node up: `Ready` is `Unknown` and the `unreachable` taint is
-/// set to evict (`NoExecute`), so that the pods' toleration times run.
+/// The control plane considers the node lost: `Ready` is `Unknown`, and the `unreachable` taint has the effect
+/// `NoExecute`. The toleration times of the pods then start.
 pub fn node_unreachable(name: &str) -> impl Check<Node> + use<> {
     let name = name.to_owned();
     check(format!("node {name} unreachable"), move |nodes: &[Node]| {
@@ -94,7 +93,7 @@ pub fn is_ready(node: &Node) -> bool {
     condition(node).is_some_and(|c| c.status == "True")
 }
 
-/// Whether the node's `Ready` condition is `False` or `Unknown`. One without the condition has not reported yet.
+/// Whether the node's `Ready` condition is `False` or `Unknown`. A node without the condition has not reported yet.
 pub(super) fn is_lost(node: &Node) -> bool {
     condition(node).is_some_and(|c| c.status != "True")
 }
@@ -103,7 +102,7 @@ fn by_name(name: &str) -> watcher::Config {
     watcher::Config::default().fields(&format!("metadata.name={name}"))
 }
 
-/// A node in a few words: its `Ready` condition with the reason, and its taints.
+/// Describes a node: its `Ready` condition with the reason, and its taints.
 pub(super) fn describe(node: &Node) -> String {
     let taints: Vec<String> = taints(node).map(|(key, effect)| format!("{key}:{effect}")).collect();
     let taints = if taints.is_empty() { String::new() } else { format!(", tainted {}", taints.join(" ")) };

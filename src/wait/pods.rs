@@ -21,7 +21,7 @@ pub(crate) use state::node;
 use state::{condition, ended};
 pub use state::{has_ended, is_live, is_ready};
 
-/// Exactly `n` live pods ([`is_live`]), and all of them ready.
+/// Exactly `n` live pods ([`is_live`]) exist, and all of them are ready.
 pub fn pods_ready(n: usize) -> impl Check<Pod> {
     struct Ready(usize);
     impl Check<Pod> for Ready {
@@ -45,7 +45,7 @@ pub fn pods_ready(n: usize) -> impl Check<Pod> {
     Ready(n)
 }
 
-/// None of these pods, by UID, is left; a pod of the same name with another UID is another pod.
+/// None of these pods, by UID, exists any more. A pod of the same name with another UID is a different pod.
 pub fn pods_gone(uids: impl IntoIterator<Item = String>) -> impl Check<Pod> {
     struct Gone(BTreeSet<String>);
     impl Check<Pod> for Gone {
@@ -64,7 +64,7 @@ pub fn pods_gone(uids: impl IntoIterator<Item = String>) -> impl Check<Pod> {
     Gone(uids.into_iter().collect())
 }
 
-/// Some pod cannot be scheduled, and the scheduler's message contains `because`.
+/// At least one pod cannot be scheduled, and the scheduler's message contains `because`.
 pub fn unschedulable(because: &str) -> impl Check<Pod> + use<> {
     let because = because.to_owned();
     check(format!("a pod unschedulable because of \"{because}\""), move |pods: &[Pod]| {
@@ -73,19 +73,19 @@ pub fn unschedulable(because: &str) -> impl Check<Pod> + use<> {
     })
 }
 
-/// Why no further try of Kubernetes can make the pod ready without somebody's change, if so: its image cannot be had.
-/// Names image, pod and node. A container that crashes again and again is not hopeless: what it needs may come up.
+/// Why the pod can never become ready unless somebody changes something: its image cannot be pulled. Names image, pod
+/// and node. A container that crashes again and again is not hopeless: what it needs may still come up.
 pub fn hopeless(pod: &Pod) -> Option<String> {
     hopeless_in(pod, &Around::default())
 }
 
-/// As [`hopeless`]; and no node can ever take the pod, or events about it name the cause that its status has lost.
+/// Like [`hopeless`], but also if no node can ever take the pod, or if events name a cause that its status has lost.
 pub fn hopeless_in(pod: &Pod, around: &Around) -> Option<String> {
     containers(pod).find_map(|c| without_image(pod, c, around)).or_else(|| unplaceable(pod, around))
 }
 
-/// Why a set of live pods can never be `asked` ready ones, if so: more of them are hopeless than go. Of more pods than
-/// are asked for, the controller deletes some, and unready ones first (`ActivePodsWithRanks` of
+/// Why a set of live pods can never have `asked` ready ones: more pods are hopeless than the controller will delete. If
+/// there are more pods than asked for, the controller deletes some, unready ones first (`ActivePodsWithRanks` of
 /// `pkg/controller/controller_utils.go`).
 pub(super) fn doomed(
     live: &[&Pod],
@@ -109,12 +109,13 @@ fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Opt
         true => message,
         false => event.and_then(|event| event.message.as_deref()).unwrap_or(message),
     };
-    // Somebody may have brought the image since the last try: the next one tells. It shows as `ErrImagePull` again, also
-    // where the kubelet sends no more events about the pod (25 at once, then one in 300 s: `events_cache.go` of client-go).
+    // Somebody may have provided the image since the last try: the next try decides. A new try shows as `ErrImagePull`,
+    // even if the kubelet sends no more events about the pod (25 at once, then one in 300 s: `events_cache.go` of
+    // client-go).
     let tried = reason == "ErrImagePull" && !around.is_earlier(&pod.metadata);
-    // An event that nobody can see, or that is gone, leaves the pod itself.
+    // Without a visible event, the pod itself shows when the failure was reported.
     let last = event.map_or(&pod.metadata, |event| &event.metadata);
-    // Nobody brings an image whose name is none.
+    // No image can exist under an invalid name.
     let earlier = around.is_earlier(last) && !tried && reason != "InvalidImageName";
     let is_hopeless =
         pull::is_nowhere(image) || pull::failed(reason, text) == pull::Failed::ForGood && !earlier;
@@ -124,15 +125,15 @@ fn without_image(pod: &Pod, container: &ContainerStatus, around: &Around) -> Opt
     })
 }
 
-/// Whether the status is about an earlier spec, with another image for one: since 1.34 it says which generation it is
-/// about (`PodObservedGenerationTracking`).
+/// Whether the status is about an earlier spec, for example with another image. Since 1.34 the status names its
+/// generation (`PodObservedGenerationTracking`).
 fn is_behind(pod: &Pod) -> bool {
     let seen = pod.status.as_ref().and_then(|s| s.observed_generation);
     seen.zip(pod.metadata.generation).is_some_and(|(seen, now)| seen < now)
 }
 
-/// The newest event about a failed pull of this image for this container, or about one that its policy forbids. The
-/// kubelet sends it with each try (`events.FailedToPullImage`, `events.ErrImageNeverPullPolicy`).
+/// The newest event about a failed pull of this image for this container, or about a pull that the pull policy forbids.
+/// The kubelet sends one with each try (`events.FailedToPullImage`, `events.ErrImageNeverPullPolicy`).
 fn pull_event<'a>(
     pod: &Pod,
     container: &ContainerStatus,
@@ -140,7 +141,7 @@ fn pull_event<'a>(
     around: &'a Around,
 ) -> Option<&'a Event> {
     let name = format!("{{{}}}", container.name);
-    // About the image of a volume it names the pod alone.
+    // An event about the image of a volume names the pod only.
     let about =
         |path: Option<&str>| path.map_or(volume_images(pod).any(|i| i == image), |p| p.ends_with(&name));
     let mut found = around.warnings_of(pod.metadata.uid.as_deref()?).into_iter().filter(|e| {
@@ -154,16 +155,16 @@ fn pull_event<'a>(
     found.next()
 }
 
-/// The image that a text about a waiting container means: the container's, or that of a volume. Where the image of a
-/// volume cannot be pulled, the containers that mount it wait with the reason (`toKubeContainerImageVolumes` of
+/// The image that a text about a waiting container means: the container's, or a volume's. If the image of a volume
+/// cannot be pulled, the containers that mount the volume wait with that reason (`toKubeContainerImageVolumes` of
 /// `pkg/kubelet/kuberuntime`).
 fn refused_image<'p>(pod: &'p Pod, container: &'p ContainerStatus, text: &str) -> &'p str {
     let own = image(pod, container);
     let names = |image: &&str| pull::names(text, image);
     let quoted = [own].into_iter().chain(volume_images(pod)).find(names);
     quoted.unwrap_or_else(|| {
-        let told = |image: &&str| text.contains(image);
-        let longest = volume_images(pod).filter(told).max_by_key(|image| image.len());
+        let is_named = |image: &&str| text.contains(image);
+        let longest = volume_images(pod).filter(is_named).max_by_key(|image| image.len());
         longest.filter(|image| image.contains(own) || !text.contains(own)).unwrap_or(own)
     })
 }
@@ -173,7 +174,7 @@ fn volume_images(pod: &Pod) -> impl Iterator<Item = &str> {
     volumes.filter_map(|v| v.image.as_ref()?.reference.as_deref())
 }
 
-/// The image as the pod asks for it; the status gives it normalised, or not at all.
+/// The image as the pod's spec names it; the status has a normalised name, or none.
 fn image<'p>(pod: &'p Pod, status: &'p ContainerStatus) -> &'p str {
     let spec = pod.spec.as_ref();
     let init = spec.and_then(|s| s.init_containers.as_ref()).into_iter().flatten();
@@ -184,7 +185,7 @@ fn image<'p>(pod: &'p Pod, status: &'p ContainerStatus) -> &'p str {
 
 fn unplaceable(pod: &Pod, around: &Around) -> Option<String> {
     let condition = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
-    // The scheduler looked at every node, in contrast to a pod that is gated or not looked at yet.
+    // Unlike for a pod that is gated or not yet looked at, the scheduler has tried every node.
     if condition.reason.as_deref() != Some("Unschedulable") {
         return None;
     }

@@ -1,23 +1,23 @@
-//! Whether the API refused an object for good, from the text that a controller passes on.
+//! Decides from a controller's text whether the API refused an object permanently.
 //!
-//! Controllers keep the error's text only, in conditions and events; the status code is lost. Sources:
+//! Controllers keep only the error's text, in conditions and events; the status code is lost. Sources:
 //! `apimachinery/pkg/api/errors` (`is forbidden: `, `is invalid: `), the admission plugins `PodSecurity`,
 //! `LimitRanger`, `ResourceQuota`, `ServiceAccount` and `Priority`.
 
-/// Reason of the event that a controller sends about each pod that was refused (`FailedCreatePodReason` of
-/// `pkg/controller/controller_utils.go`; the others name it so too).
+/// Reason of the event that a controller sends about each refused pod (`FailedCreatePodReason` of
+/// `pkg/controller/controller_utils.go`; the other controllers use the same reason).
 pub(super) const REASON: &str = "FailedCreate";
 
-/// Words of refusals that no retry changes: they follow from the object and from what somebody has set up.
+/// Texts of refusals that no retry changes: they follow from the object and from the cluster's configuration.
 const FOR_GOOD: [&str; 4] =
     ["violates PodSecurity ", " usage per ", ": must specify ", "no PriorityClass with name "];
 
-/// Whether a refusal with this text stays as long as nobody changes anything.
+/// Whether a refusal with this text remains until somebody changes something.
 ///
-/// A quota empties, a webhook comes back or changes its mind, a service account is made shortly after its namespace:
-/// those are not for good, and neither is a text that no rule knows.
+/// Some refusals are temporary: a quota is freed, a webhook comes back or decides otherwise, a service account is
+/// created shortly after its namespace. An unknown text counts as temporary.
 pub(super) fn for_good(message: &str) -> bool {
-    // A webhook's own text may say anything.
+    // A webhook's own text may contain anything.
     if message.contains("admission webhook ") || message.contains("failed calling webhook ") {
         return false;
     }

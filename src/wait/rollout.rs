@@ -1,6 +1,6 @@
-//! The waits for rollouts: a Deployment together with its ReplicaSets and pods, since the
-//! Deployment's own status cannot tell the present rollout from the last one; a StatefulSet together
-//! with its pods, since its status counts but does not name.
+//! Waits for rollouts. A Deployment is watched together with its ReplicaSets and pods, because its own status cannot
+//! distinguish the current rollout from the last one. A StatefulSet is watched together with its pods, because its
+//! status has counts but no names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,30 +14,30 @@ use super::{Around, Same, Sets, Verdict, Wait, WaitError, stateful_sets};
 use crate::client::Client;
 use crate::deadline::Deadline;
 
-/// A finished rollout, as it was seen when it was found complete.
+/// A complete rollout, with the objects as they were then.
 #[derive(Clone, Debug)]
 pub struct Rollout {
     /// The Deployment.
     pub deployment: Deployment,
-    /// Its ReplicaSets, that of the present template first.
+    /// Its ReplicaSets, the one of the current template first.
     pub replica_sets: Vec<ReplicaSet>,
     /// Its pods.
     pub pods: Vec<Pod>,
-    /// How long was waited.
+    /// Duration of the wait.
     pub took: Duration,
 }
 
-/// Waits until a Deployment runs its present template, all of it and nothing else: the rule is
+/// Waits until a Deployment runs its current template, completely and nothing else: the rule is
 /// [`deployments::complete`].
 ///
-/// The pods are those of the Deployment that was seen first: one that is deleted during the wait, or made again
-/// under the same name, ends it. A pod counts as ready once its node is ready and its node's lease was renewed since the
-/// wait began ([`super::Around::is_ready`]): up to a quarter of the lease's duration, 10 s by default. Where nodes or
-/// leases may not be read, the rest decides, and a timeout says so.
+/// The wait follows the Deployment that it saw first, and ends if that Deployment is deleted or created again under the
+/// same name. A pod counts as ready only after its node is ready and has renewed its lease since the wait began
+/// ([`super::Around::is_ready`]): that takes up to a quarter of the lease's duration, 10 s by default. If nodes or
+/// leases may not be read, the verdict is based on the rest, and a timeout mentions it.
 ///
 /// # Errors
-/// [`WaitError::Never`] as soon as an image cannot be had, no node can take a pod, pods are refused for good, or the
-/// Deployment is gone, with the reason; [`WaitError::Timeout`] with what was missing and the newest warnings.
+/// [`WaitError::Never`] with the reason as soon as an image cannot be pulled, no node can take a pod, pods are refused
+/// for good, or the Deployment is gone; [`WaitError::Timeout`] with what was missing and the newest warnings.
 pub async fn rollout(
     client: &Client,
     namespace: &str,
@@ -47,8 +47,8 @@ pub async fn rollout(
     rollout_running(client, namespace, deployment, &BTreeMap::new(), deadline).await
 }
 
-/// As [`rollout`], with the content ids that must run under the image names of the template. A
-/// pod that runs another content ends the wait: it will not change.
+/// Like [`rollout`], with the content ids that must run under the image names of the template. A pod that runs other
+/// content ends the wait: it will not change.
 ///
 /// # Errors
 /// As [`rollout`].
@@ -85,25 +85,25 @@ pub async fn rollout_running(
     Ok(Rollout { deployment, replica_sets, pods, took })
 }
 
-/// A StatefulSet that runs what it asks for, as it was seen when it was found so.
+/// A complete rollout of a StatefulSet, with the objects as they were then.
 #[derive(Clone, Debug)]
 pub struct StatefulRollout {
     /// The StatefulSet.
     pub set: StatefulSet,
     /// Its pods, by ordinal.
     pub pods: Vec<Pod>,
-    /// How long was waited.
+    /// Duration of the wait.
     pub took: Duration,
 }
 
-/// Waits until a StatefulSet runs what it asks for, from its partition on, and nothing else: the rule
-/// is [`stateful_sets::complete`].
+/// Waits until a StatefulSet runs its wanted state, from its partition on, and nothing else: the rule is
+/// [`stateful_sets::complete`].
 ///
-/// Which StatefulSet, and when a pod counts as ready: as [`rollout`].
+/// As in [`rollout`], the wait follows the StatefulSet that it saw first, and readiness includes the node.
 ///
 /// # Errors
-/// [`WaitError::Never`] as soon as an image of a pod that the update waits for cannot be had, no node can take it, or
-/// the StatefulSet is gone; [`WaitError::Timeout`] with what was missing and the newest warnings.
+/// [`WaitError::Never`] as soon as the image of a pod that the update waits for cannot be pulled, no node can take that
+/// pod, or the StatefulSet is gone; [`WaitError::Timeout`] with what was missing and the newest warnings.
 pub async fn stateful_rollout(
     client: &Client,
     namespace: &str,

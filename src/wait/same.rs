@@ -9,10 +9,10 @@ use super::Verdict;
 pub(super) struct Same(Option<String>);
 
 impl Same {
-    /// What stands under the name now, if it is the object that was seen first.
+    /// The object under the name now, if it is the object that was seen first.
     ///
     /// # Errors
-    /// Not yet while none was seen; never where that one was deleted, or another one is in its place.
+    /// Not yet if no object was seen so far; never if the first object was deleted or replaced by another one.
     pub(super) fn still<K: Resource>(&mut self, kind: &str, found: Option<K>) -> Result<K, Verdict> {
         match (found, &self.0) {
             (None, None) => Err(Verdict::NotYet(format!("there is no such {kind}"))),

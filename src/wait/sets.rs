@@ -1,4 +1,4 @@
-//! What a wait for pods watches together: the pods, what owns them, and what is around them.
+//! The sets of objects that a wait for pods watches together: the pods, their owners, nodes and warnings.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -16,7 +16,7 @@ use super::watched::{Seen, Watched};
 use super::{Verdict, Wait, WaitError};
 use crate::client::Client;
 
-/// Sets of objects that one wait watches; `N` is the kind of the object that the wait is about, by its name.
+/// Sets of objects that one wait watches; `N` is the kind of the object that the wait is about.
 pub(super) struct Sets<N> {
     pub(super) named: Option<Watched<N>>,
     pub(super) replica_sets: Option<Watched<ReplicaSet>>,
@@ -50,31 +50,31 @@ where
         Self { named: Some(named), ..Self::of_pods(client, namespace, watcher::Config::default()) }
     }
 
-    /// As [`Sets::of`], and all ReplicaSets of the namespace.
+    /// Like [`Sets::of`], with all ReplicaSets of the namespace.
     pub(super) fn with_replica_sets(client: &Client, namespace: &str, name: &str) -> Self {
         let sets =
             Watched::new(Api::namespaced(client.stream.clone(), namespace), watcher::Config::default());
         Self { replica_sets: Some(sets), ..Self::of(client, namespace, name) }
     }
 
-    /// The object of the name, if it is there.
+    /// The object of the name, if it exists.
     pub(super) fn found(&self) -> Option<N> {
         self.named.as_ref()?.objects().pop()
     }
 
-    /// The ReplicaSets, where they are watched.
+    /// The ReplicaSets; empty if they are not watched.
     pub(super) fn replica_sets(&self) -> Vec<ReplicaSet> {
         self.replica_sets.as_ref().map(Watched::objects).unwrap_or_default()
     }
 
-    /// Asks after every change until there is an answer, and gives it with the time that it took; `about` gives the UIDs
-    /// of what the warnings of a timeout are about.
+    /// Calls `answer` after every change until it returns an answer, and returns that with the duration; `about`
+    /// returns the UIDs of the objects whose warnings a timeout quotes.
     ///
     /// # Errors
     /// As [`super::until`].
     ///
     /// # Cancellation
-    /// May be dropped at any time.
+    /// The future may be dropped at any time.
     pub(super) async fn until<T>(
         &mut self,
         mut wait: Wait,
@@ -90,7 +90,7 @@ where
                     let around = self.around.now();
                     return Err(wait.explained_by(timeout, around, &about(self, around)));
                 }
-                // What may not be read is known to be unknown from now on.
+                // From now on `is_complete` no longer waits for surroundings that the API forbids to read.
                 Ok(Seen::Trouble(text)) => wait.trouble(text),
                 Ok(Seen::Change) => {}
             }
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// The next change of what is watched; none ever of what is not.
+/// Waits for the next change of a watched set; pends for ever for a set that is not watched.
 async fn changed<K>(watched: &mut Option<Watched<K>>) -> Seen
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,

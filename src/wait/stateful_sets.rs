@@ -8,29 +8,28 @@ use kube::{Resource, ResourceExt};
 use super::around::Around;
 use super::{Check, Verdict, check_one, pods, warnings};
 
-/// Label with the name of the ControllerRevision that a pod was made from.
+/// Label with the name of the ControllerRevision that a pod was created from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
 
-/// So many pods of another revision are named.
+/// Maximum number of pods of another revision that are named.
 const NAMED: usize = 5;
 
-/// Whether the set runs what it asks for, and nothing else: generation observed; a ready pod for each
-/// ordinal and no other pod of the set, terminating ones included; every pod from the partition on of
-/// the update revision; total, ready and available as desired. Without a partition the update revision
-/// must have become the current one. Below the partition a pod is of the revision that it was made from:
-/// the controller takes none back when the partition is raised (`kubectl rollout status` agrees).
+/// Whether the set runs its wanted state and nothing else. The generation must be observed; each ordinal has a ready
+/// pod, and the set has no other pod, not even a terminating one; every pod from the partition on is of the update
+/// revision; total, ready and available are as desired. Without a partition, the update revision must have become the
+/// current one. A pod below the partition keeps the revision that it was created from: the controller takes no pod back
+/// when the partition is raised (`kubectl rollout status` agrees).
 ///
-/// It is never met when a pod that the update waits for cannot start ([`pods::hopeless`]): with
-/// `OrderedReady` the controller does not replace a broken pod by itself, whatever the template says
-/// meanwhile (kubernetes#67250), but with the strategy `Recreate`. One above what is asked for is deleted,
-/// but for those that wait for each other. Nor is it met when the strategy is `OnDelete` and a pod is of
-/// another revision, or when the set is deleted.
+/// The answer is never if a pod that the update waits for cannot start ([`pods::hopeless`]). With `OrderedReady` the
+/// controller does not replace a broken pod by itself, even after a change of the template (kubernetes#67250); the
+/// strategy `Recreate` does. Surplus pods are deleted, unless they wait for each other. The answer is also never if the
+/// strategy is `OnDelete` and a pod is of another revision, or if the set is being deleted.
 pub fn complete(set: &StatefulSet, pods: &[Pod]) -> Verdict {
     complete_in(set, pods, &Around::default())
 }
 
-/// As [`complete`], and the nodes of the pods must report. Where pods are missing, the answer quotes the newest warning
-/// about the set: its controller says only there why the API refused a pod.
+/// Like [`complete`], and the nodes of the pods must renew their leases. If pods are missing, the answer quotes the
+/// newest warning about the set: the controller reports only there why the API refused a pod.
 pub fn complete_in(set: &StatefulSet, pods: &[Pod], around: &Around) -> Verdict {
     if set.metadata.deletion_timestamp.is_some() {
         return Verdict::Never("the StatefulSet is being deleted".into());
@@ -49,7 +48,7 @@ pub fn complete_in(set: &StatefulSet, pods: &[Pod], around: &Around) -> Verdict 
     }
     let mut missing = missing(set, &own, around);
     missing.extend(waited_for.filter_map(|p| kept(set, p)));
-    // One that is being deleted, or is above what is asked for, goes by itself.
+    // A pod that is being deleted, or is surplus, goes by itself.
     let stays = |p: &&&Pod| pods::is_live(p) && is_asked_for(set, p);
     let stale = own.iter().filter(stays).filter(|p| !is_of_its_revision(set, p)).map(|p| p.name_any());
     let stale: Vec<String> = stale.collect();
@@ -60,10 +59,9 @@ pub fn complete_in(set: &StatefulSet, pods: &[Pod], around: &Around) -> Verdict 
     Verdict::met_if(missing.is_empty(), || missing.join("; "))
 }
 
-/// The controller has passed over the set since this generation was made: its status is written
-/// after what it did to pods.
+/// The controller has handled the set since this generation: it writes the status after it has changed pods.
 ///
-/// A wait follows the StatefulSet that it saw first ([`Check::follows`]).
+/// The wait follows the StatefulSet that it saw first ([`Check::follows`]).
 pub fn observed(name: &str, generation: i64) -> impl Check<StatefulSet> + use<> {
     let what = format!("generation {generation} of StatefulSet {name} observed");
     check_one(name.to_owned(), what, move |set: &StatefulSet| {
@@ -84,13 +82,13 @@ pub fn pods_of<'p>(set: &StatefulSet, pods: &'p [Pod]) -> Vec<&'p Pod> {
     own
 }
 
-/// The number at the end of a pod's name; none where it is not one of the set's names.
+/// The number at the end of a pod's name; None if the name is not one of the set's.
 pub fn ordinal(set: &StatefulSet, pod: &Pod) -> Option<i32> {
     let name = pod.metadata.name.as_deref()?;
     name.strip_prefix(set.metadata.name.as_deref()?)?.strip_prefix('-')?.parse().ok()
 }
 
-/// The ordinals that the set is to have.
+/// The ordinals that the set asks for.
 fn asked_for(set: &StatefulSet) -> std::ops::Range<i32> {
     first(set)..first(set).saturating_add(desired(set))
 }
@@ -103,7 +101,7 @@ fn is_asked_for(set: &StatefulSet, pod: &Pod) -> bool {
     ordinal(set, pod).is_some_and(|n| asked_for(set).contains(&n))
 }
 
-/// A pod that can never be ready, and what helps where the set asks for another revision already.
+/// Why a pod can never be ready, and what to do if the set already asks for another revision.
 fn hopeless(set: &StatefulSet, pod: &Pod, around: &Around) -> Option<String> {
     let why = pods::hopeless_in(pod, around)?;
     Some(match kept(set, pod) {
@@ -112,9 +110,9 @@ fn hopeless(set: &StatefulSet, pod: &Pod, around: &Around) -> Option<String> {
     })
 }
 
-/// Pods above what is asked for that wait for each other. With `OrderedReady` they are deleted from the last one on,
-/// and one that is not ready only if it is the lowest such pod (`processCondemned` of `stateful_set_control.go`): of two
-/// that can never be ready the upper one stays, and what is below it too.
+/// Why surplus pods wait for each other. With `OrderedReady` the controller deletes them from the highest ordinal down,
+/// and an unready pod only if it is the lowest surplus pod (`processCondemned` of `stateful_set_control.go`). If two
+/// can never be ready, the upper one stays, and so do all below it.
 fn stuck<'p>(set: &StatefulSet, live: impl Iterator<Item = &'p Pod>, around: &Around) -> Option<String> {
     if !is_ordered(set) {
         return None;
@@ -129,8 +127,8 @@ fn stuck<'p>(set: &StatefulSet, live: impl Iterator<Item = &'p Pod>, around: &Ar
     })
 }
 
-/// The controller does not replace a pod that is not ready by one of the present revision: documentation of
-/// StatefulSets, "Forced rollback" (kubernetes#67250).
+/// Why the controller keeps an unready pod instead of one of the current revision: documentation of StatefulSets,
+/// "Forced rollback" (kubernetes#67250).
 fn kept(set: &StatefulSet, pod: &Pod) -> Option<String> {
     let is_kept = is_ordered(set)
         && strategy(set) == "RollingUpdate"
@@ -145,7 +143,7 @@ fn kept(set: &StatefulSet, pod: &Pod) -> Option<String> {
     })
 }
 
-/// What is missing, in sentences of bounded number.
+/// What is missing: a bounded number of sentences.
 fn missing(set: &StatefulSet, own: &[&Pod], around: &Around) -> Vec<String> {
     let want = desired(set);
     let (mut missing, mut unready, mut absent) = (Vec::new(), Vec::new(), Vec::new());
@@ -174,10 +172,10 @@ fn missing(set: &StatefulSet, own: &[&Pod], around: &Around) -> Vec<String> {
     }
     if let Some(first) = absent.first() {
         missing.push(match absent.len() {
-            1 => format!("{first} is not there"),
-            n => format!("{first} and {} more are not there", n - 1),
+            1 => format!("{first} is missing"),
+            n => format!("{first} and {} more are missing", n - 1),
         });
-        // Pods are made in the order of their ordinals: what is above the missing one holds nothing up.
+        // Pods are created in the order of their ordinals: a pod above the missing one blocks nothing.
         let is_below = |p: &&&Pod| ordinal(set, p) < first_absent && is_asked_for(set, p);
         let holds = own.iter().filter(is_below).find(|p| !pods::is_ready(p)).map(|p| p.name_any());
         if let Some(pod) = holds.filter(|_| is_ordered(set)) {
@@ -212,9 +210,9 @@ fn is_ordered(set: &StatefulSet) -> bool {
     spec(set).and_then(|s| s.pod_management_policy.as_deref()) != Some("Parallel")
 }
 
-/// From the partition on a pod is to be of the update revision, with `OnDelete` and `Recreate` each pod. Below the
-/// partition the controller leaves a pod as it is. It counts from the first ordinal (`stateful_set_utils.go`,
-/// `newVersionedStatefulSetPod`).
+/// Whether a pod has the revision that it should have: from the partition on the update revision; with `OnDelete` and
+/// `Recreate` each pod. Below the partition the controller changes no pod. The partition counts from the first ordinal
+/// (`stateful_set_utils.go`, `newVersionedStatefulSetPod`).
 fn is_of_its_revision(set: &StatefulSet, pod: &Pod) -> bool {
     let updated = first(set).saturating_add(partition(set));
     ordinal(set, pod).is_some_and(|n| n < updated) || revision(pod) == update(set)
@@ -241,8 +239,8 @@ fn is_on_delete(set: &StatefulSet) -> bool {
     strategy(set) == "OnDelete"
 }
 
-/// Since 1.37, behind the gate `StatefulSetRecreateStrategy`: pods of other revisions are deleted before any other pod
-/// is looked at (`recreateDeleteAndWait`).
+/// Strategy of 1.37 and later, behind the gate `StatefulSetRecreateStrategy`: the controller deletes pods of other
+/// revisions before it handles any other pod (`recreateDeleteAndWait`).
 fn is_recreate(set: &StatefulSet) -> bool {
     strategy(set) == "Recreate"
 }

@@ -1,4 +1,4 @@
-//! The events that a wait quotes when it runs out.
+//! The events that a wait quotes when its deadline passes.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -12,24 +12,24 @@ use kube::{Api, Client, Resource, ResourceExt};
 
 use crate::deadline::Deadline;
 
-/// How long a wait that ran out asks for events.
+/// Timeout for the request for events after the deadline.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How many events are quoted.
+/// Maximum number of quoted events.
 const QUOTED: usize = 3;
-/// So many objects are asked about.
+/// Maximum number of objects whose events are requested.
 const ASKED: usize = 16;
-/// Characters of one event's message that are quoted.
+/// Maximum characters of one event's message.
 const LENGTH: usize = 400;
 
 /// Reasons of events of type `Normal` that say what an object waits for.
 const WAITING: [&str; 3] = ["WaitForFirstConsumer", "WaitForPodScheduled", "ExternalProvisioning"];
 
-/// The newest warnings about the objects and their owners, each with reason, object and count; none where the API
-/// gives none in time.
+/// The newest warnings about the objects and their owners, each with reason, object and count; None if the API does not
+/// return any in time.
 ///
-/// The API gives lists by name, not by time, so that it is asked for the events of each object by itself. Events about
-/// objects of the whole cluster are in the namespace `default` (client-go, `makeEvent`), and those that a kubelet sends
-/// about its node have the node's name as UID (`nodeRef` of `pkg/kubelet/kubelet.go`).
+/// The API sorts lists by name, not by time, so the events of each object are requested separately. Events about
+/// cluster-scoped objects are in the namespace `default` (client-go, `makeEvent`). Events that a kubelet sends about
+/// its node have the node's name as UID (`nodeRef` of `pkg/kubelet/kubelet.go`).
 pub(super) async fn quoted<K: Resource + Debug>(client: &Client, objects: &[K]) -> Option<String> {
     let namespace = objects.first()?.namespace();
     let owners = objects.iter().flat_map(|o| o.owner_references()).map(|owner| owner.uid.clone());
@@ -49,7 +49,7 @@ pub(super) async fn quoted<K: Resource + Debug>(client: &Client, objects: &[K]) 
     newest(&listed.concat(), &uids)
 }
 
-/// The UIDs of what pods were refused for, as the events tell: no pod leads to it.
+/// The UIDs of the owners whose pods were refused, from events: no pod leads to these owners.
 pub(super) fn refused_for(events: &[Event]) -> BTreeSet<String> {
     let refused = events.iter().filter(|e| e.reason.as_deref() == Some(super::refused::REASON));
     refused.filter_map(|e| e.involved_object.uid.clone()).collect()
@@ -58,14 +58,14 @@ pub(super) fn refused_for(events: &[Event]) -> BTreeSet<String> {
 /// The newest of the events about these objects, in one line.
 pub(super) fn newest(events: &[Event], uids: &BTreeSet<String>) -> Option<String> {
     let about = |e: &&Event| e.involved_object.uid.as_ref().is_some_and(|uid| uids.contains(uid));
-    let mut found: Vec<&Event> = events.iter().filter(about).filter(|e| tells(e)).collect();
+    let mut found: Vec<&Event> = events.iter().filter(about).filter(|e| is_quoted(e)).collect();
     found.sort_by_key(|e| std::cmp::Reverse(time(e)));
     found.dedup_by_key(|e| (e.reason.clone(), e.message.clone()));
-    let told: Vec<String> = found.into_iter().take(QUOTED).map(one).collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let lines: Vec<String> = found.into_iter().take(QUOTED).map(one).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-fn tells(event: &Event) -> bool {
+fn is_quoted(event: &Event) -> bool {
     let reason = event.reason.as_deref().unwrap_or_default();
     event.type_.as_deref() == Some("Warning") || WAITING.contains(&reason)
 }
@@ -78,7 +78,7 @@ pub(super) fn time(event: &Event) -> Option<Timestamp> {
     series.or(last).or(first).or(event.metadata.creation_timestamp.as_ref().map(|t| t.0))
 }
 
-/// One event in one line.
+/// Describes an event in one line.
 pub(super) fn one(event: &Event) -> String {
     let object = &event.involved_object;
     let (kind, name) =

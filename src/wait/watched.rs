@@ -1,4 +1,4 @@
-//! A set of objects kept up to date by a watch that survives every error.
+//! A set of objects that a watch keeps up to date through every error.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -18,14 +18,14 @@ use crate::stack::stream_with_room;
 
 /// What [`Watched::next`] saw.
 pub(super) enum Seen {
-    /// The set changed, or was listed anew.
+    /// The set changed, or was listed again.
     Change,
-    /// The API gave an error; the set is as it was.
+    /// The API returned an error; the set is unchanged.
     Trouble(String),
 }
 
-/// Seconds of silence after which the set is listed anew. A watch whose server was killed with
-/// its network may stay silent for ever.
+/// Seconds of silence after which the set is listed again. A watch may stay silent for ever if its server was killed
+/// together with its network.
 const SILENCE: u32 = 20;
 
 pub(super) struct Watched<K> {
@@ -61,18 +61,18 @@ where
         }
     }
 
-    /// The set. Only worth asking once [`Watched::is_complete`].
+    /// The set. Meaningful only after [`Watched::is_complete`].
     pub(super) fn objects(&self) -> Vec<K> {
         self.objects.values().cloned().collect()
     }
 
-    /// Whether a whole list was ever received.
+    /// Whether a complete list was received at least once.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// What the API said when it forbade to list or to watch these objects, if that was its last answer. Then the set is
-    /// not known, and will not be unless somebody allows it.
+    /// The API's answer that forbids to list or watch these objects, if that was its last answer. The set is then
+    /// unknown until somebody grants the permission.
     pub(super) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
     }
@@ -80,7 +80,7 @@ where
     /// Waits for the next change or error.
     ///
     /// # Cancellation
-    /// Safe: nothing is lost when the future is dropped.
+    /// Safe: no change is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Seen {
         loop {
             let Ok(event) = self.patience.bound(self.stream.next()).await else {
@@ -103,7 +103,7 @@ where
                     }
                     return Seen::Trouble(error.text);
                 }
-                // The watcher does not end; should it ever, the set would go stale unseen.
+                // The watcher never ends. If it ever did, the set would silently become stale.
                 None => self.stream = stream(&self.api, &self.params),
             }
         }
@@ -151,8 +151,8 @@ where
     stream_with_room(watch::watcher(api.clone(), params.clone()).backoff(Steps::default())).boxed()
 }
 
-/// Pauses after errors: 0.2 s doubling to 1.6 s. Short, since whoever waits has a deadline and
-/// the server is on this machine.
+/// Pauses after errors: 0.2 s doubling to 1.6 s. They are short because the caller has a deadline and the server is on
+/// this machine.
 #[derive(Default)]
 struct Steps(u32);
 

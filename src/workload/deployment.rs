@@ -10,17 +10,17 @@ use super::named::Named;
 use crate::client::Client;
 use crate::wait::deployments::HASH_LABEL;
 
-/// A Deployment, whether it exists or not. Objects come as the API gives them, with fields that our
-/// own types do not know, but without `managedFields`.
+/// A Deployment, whether it exists or not. Objects are returned as the API sends them, with fields unknown to
+/// seatrial's types, but without `managedFields`.
 ///
 /// # Guarantees
-/// Nothing waits and nothing is tried twice: a call is one request. A deletion is the exception: it looks
-/// which object has the name, and asks until the API answers for the deletion of this UID.
+/// A call is one request: no call waits or retries. The only exception is a deletion: it first reads the UID of the
+/// object with this name, and then repeats the deletion of that UID until the API answers.
 #[derive(Clone, Debug)]
 pub struct Deployment(Named<apps::Deployment>);
 
 impl Deployment {
-    /// The Deployment `name`, whose pods carry the label of `selector`, such as `app=nginx`.
+    /// The Deployment `name`, whose pods have the label of `selector`, such as `app=nginx`.
     pub fn new(client: &Client, namespace: &str, name: &str, selector: &str) -> Self {
         Self(Named::new(client, namespace, name, selector))
     }
@@ -30,20 +30,20 @@ impl Deployment {
         &self.0.name
     }
 
-    /// Selects its pods and ReplicaSets.
+    /// The label selector of its pods and ReplicaSets.
     pub fn selector(&self) -> &str {
         &self.0.selector
     }
 
-    /// Itself, unless it does not exist.
+    /// Returns the Deployment, or None if it does not exist.
     ///
     /// # Errors
-    /// [`WorkloadError`]; not there is none.
+    /// [`WorkloadError`]; a missing Deployment is not an error.
     pub async fn object(&self) -> Result<Option<DynamicObject>, WorkloadError> {
         self.0.object().await
     }
 
-    /// The ReplicaSets with its label, those that are going away included.
+    /// The ReplicaSets with its label, including those that are being deleted.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -51,7 +51,7 @@ impl Deployment {
         self.0.list::<apps::ReplicaSet>("list the ReplicaSets of").await
     }
 
-    /// The pods with its label, those that are going away included.
+    /// The pods with its label, including those that are being deleted.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -59,7 +59,7 @@ impl Deployment {
         self.0.list::<Pod>("list the pods of").await
     }
 
-    /// Asks for `replicas` pods, through the `scale` subresource as `kubectl scale` does.
+    /// Sets the number of replicas through the `scale` subresource, as `kubectl scale` does.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -67,7 +67,7 @@ impl Deployment {
         self.0.scale(replicas).await
     }
 
-    /// Asks for another image of one container, as `kubectl set image` does.
+    /// Sets the image of one container, as `kubectl set image` does.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -75,8 +75,8 @@ impl Deployment {
         self.0.set_image(container, image).await
     }
 
-    /// Asks for the template of one of its ReplicaSets again, as `kubectl rollout undo` does: the whole
-    /// template is replaced, without the label that ties it to the ReplicaSet.
+    /// Restores the template of one of its ReplicaSets, as `kubectl rollout undo` does: replaces the whole template,
+    /// without the label that ties it to the ReplicaSet.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -89,7 +89,7 @@ impl Deployment {
         self.0.patch("roll back", json!({"spec": {"template": template}})).await.map(drop)
     }
 
-    /// Asks for the deletion of the object that has the name now. One that does not exist is deleted already.
+    /// Deletes the object that has the name now. A missing object counts as deleted.
     ///
     /// # Errors
     /// [`WorkloadError`].

@@ -1,4 +1,4 @@
-//! Commands in a pod's container, through the API server as `kubectl exec` does.
+//! Runs commands in a pod's container through the API server, as `kubectl exec` does.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::deadline::Deadline;
 use crate::exec::tail;
 use crate::{sanitise, secret};
 
-/// More output than this is cut off.
+/// Maximum bytes that are kept of each stream; the rest is discarded.
 const LIMIT: u64 = 1 << 20;
-/// Between two tries of a command that could not be started.
+/// Pause before the next try of a command that could not be started.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// What a finished command left.
+/// The result of a finished command.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Output {
     /// Its exit code.
     pub code: i32,
     /// Its standard output, with invalid UTF-8 replaced; at most 1 MiB.
     pub stdout: String,
-    /// Its standard error, likewise.
+    /// Its standard error, with the same limits.
     pub stderr: String,
 }
 
-/// The exit code and the last lines of both streams, without what has the shape of a secret.
+/// Prints the exit code and the last lines of both streams, without texts that look like secrets.
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Output({}, stdout: {}; stderr: {})", self.code, tail(&self.stdout), tail(&self.stderr))
@@ -43,13 +43,12 @@ pub struct ExecError {
     pub command: String,
     /// The pod.
     pub pod: String,
-    /// The API's answer, or the command's own.
+    /// The reason: the API's answer, or the command's own output.
     pub why: String,
 }
 
-/// Runs a command in a pod's only container, and gives what it left, whatever its exit code. One that
-/// could not be started, or whose end was not told, is tried again until the deadline: it must be
-/// idempotent.
+/// Runs a command in a pod's only container and returns its result, whatever the exit code. A command that could not be
+/// started, or whose end was not reported, is retried until the deadline: it must be idempotent.
 ///
 /// # Errors
 /// [`ExecError`] with the last reason.
@@ -75,7 +74,7 @@ pub async fn exec(
     }
 }
 
-/// As [`exec`], for a command that must succeed: gives its standard output.
+/// Like [`exec`], for a command that must succeed: returns its standard output.
 ///
 /// # Errors
 /// [`ExecError`], also for an exit code other than 0.
@@ -110,17 +109,17 @@ async fn read(from: Option<impl AsyncRead + Unpin>) -> Result<String, String> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
         (&mut from).take(LIMIT).read_to_end(&mut bytes).await.map_err(|e| e.to_string())?;
-        // What is more is read all the same: a pipe that nobody empties holds up the end of the command.
+        // Read the rest, too: a full pipe that nobody reads would block the command.
         tokio::io::copy(&mut from, &mut tokio::io::sink()).await.map_err(|e| e.to_string())?;
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The exit code stands in the status that closes the stream: success, or a cause `ExitCode`
-/// (`NonZeroExitCode` in the API server's remote command protocol, version 4).
+/// Reads the exit code from the status that closes the stream: success, or a cause `ExitCode` (`NonZeroExitCode` in
+/// version 4 of the API server's remote command protocol).
 async fn code(process: &mut AttachedProcess) -> Result<i32, String> {
-    let told = process.take_status().ok_or("its end was asked for twice")?;
-    let status = told.await.ok_or("the stream broke before the command's end was told")?;
+    let status = process.take_status().ok_or("its exit status was already read")?;
+    let status = status.await.ok_or("the stream broke before it reported the command's end")?;
     of_status(&status)
 }
 
@@ -131,7 +130,7 @@ fn of_status(status: &Status) -> Result<i32, String> {
     let causes = status.details.as_ref().and_then(|d| d.causes.as_deref()).unwrap_or_default();
     let cause = causes.iter().find(|c| c.reason.as_deref() == Some("ExitCode"));
     let code = cause.and_then(|c| c.message.as_deref()?.parse().ok());
-    code.ok_or_else(|| status.message.clone().unwrap_or_else(|| "no exit code was told".into()))
+    code.ok_or_else(|| status.message.clone().unwrap_or_else(|| "no exit code was reported".into()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Sets of pods before and after, for stories. The same words judge them afterwards.
+//! The identities of pods before and after an action, in the form that the judges use.
 
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -6,10 +6,9 @@ use serde_json::Value;
 pub use crate::judge::identity::{Comparison, Identity, distinct, pod_names};
 use crate::judge::object::Object;
 
-/// The identities of pods as the API gave them. What has no name or UID is left out.
+/// The identities of pods as the API returned them. Objects without name or UID are left out.
 ///
-/// What became of a set is then said by [`Comparison::of`]: kept, replaced under the same name, gone,
-/// new.
+/// [`Comparison::of`] then tells which pods were kept, replaced under the same name, are gone, or new.
 pub fn identities(pods: &[DynamicObject]) -> Vec<Identity> {
     let values: Vec<Value> = pods.iter().filter_map(|p| serde_json::to_value(p).ok()).collect();
     values.iter().filter_map(|v| Object::new(v).ok().map(|o| Identity::of(&o))).collect()

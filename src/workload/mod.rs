@@ -1,5 +1,4 @@
-//! Handles that know a workload's words. They ask and change; what became of it is for waits and
-//! judges to say.
+//! Handles on workloads. They read and change objects; waits and judges decide about the effects.
 
 use crate::client::ApiError;
 
@@ -14,11 +13,11 @@ pub use exec::{ExecError, exec, exec_ok};
 pub use identity::{Comparison, Identity, identities};
 pub use stateful_set::StatefulSet;
 
-/// The API did not do what a handle asked for.
+/// A request of a handle failed.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {doing} {kind} {namespace}/{name}")]
 pub struct WorkloadError {
-    /// What was being done.
+    /// The failed operation, such as `scale`.
     pub doing: &'static str,
     /// The workload's kind.
     pub kind: String,

@@ -1,4 +1,4 @@
-//! What the handles of all workloads share: calls by the workload's name and its pods' label.
+//! The common part of all workload handles: requests by the workload's name and its pods' label.
 
 use std::fmt::Debug;
 
@@ -17,10 +17,10 @@ use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::manifest::delete_exact;
 
-/// For a deletion to be accepted.
+/// Timeout for the API to accept a deletion.
 const ASK: Duration = Duration::from_secs(30);
 
-/// A workload of kind `K` by name. Every call is one request, but a deletion, which looks first.
+/// A workload of kind `K` by name. Every call is one request, except for a deletion, which first reads the UID.
 #[derive(Clone, Debug)]
 pub(super) struct Named<K> {
     client: Client,
@@ -49,7 +49,7 @@ where
         found.map(|o| o.map(bare)).map_err(|e| self.failed("read", e))
     }
 
-    /// Objects of another kind with the pods' label, those that are going away included.
+    /// Objects of another kind with the pods' label, including those that are being deleted.
     pub(super) async fn list<L: Resource<DynamicType = ()>>(
         &self,
         doing: &'static str,
@@ -65,7 +65,7 @@ where
         scaled.map(drop).map_err(|e| self.failed("scale", e))
     }
 
-    /// A strategic merge patch; gives the generation after it.
+    /// Applies a strategic merge patch; returns the generation after it.
     pub(super) async fn patch(&self, doing: &'static str, patch: Value) -> Result<i64, WorkloadError> {
         let patched = self.typed().patch(&self.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
         let patched = patched.map_err(|e| self.failed(doing, e))?;

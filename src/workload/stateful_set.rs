@@ -9,17 +9,17 @@ use super::WorkloadError;
 use super::named::{Named, template_image};
 use crate::client::Client;
 
-/// A StatefulSet, whether it exists or not. Objects come as the API gives them, with fields that our
-/// own types do not know, but without `managedFields`.
+/// A StatefulSet, whether it exists or not. Objects are returned as the API sends them, with fields unknown to
+/// seatrial's types, but without `managedFields`.
 ///
 /// # Guarantees
-/// Nothing waits and nothing is tried twice: a call is one request. A deletion is the exception: it looks
-/// which object has the name, and asks until the API answers for the deletion of this UID.
+/// A call is one request: no call waits or retries. The only exception is a deletion: it first reads the UID of the
+/// object with this name, and then repeats the deletion of that UID until the API answers.
 #[derive(Clone, Debug)]
 pub struct StatefulSet(Named<apps::StatefulSet>);
 
 impl StatefulSet {
-    /// The StatefulSet `name`, whose pods carry the label of `selector`, such as `app=web`.
+    /// The StatefulSet `name`, whose pods have the label of `selector`, such as `app=web`.
     pub fn new(client: &Client, namespace: &str, name: &str, selector: &str) -> Self {
         Self(Named::new(client, namespace, name, selector))
     }
@@ -29,15 +29,15 @@ impl StatefulSet {
         &self.0.name
     }
 
-    /// Itself, unless it does not exist.
+    /// Returns the StatefulSet, or None if it does not exist.
     ///
     /// # Errors
-    /// [`WorkloadError`]; not there is none.
+    /// [`WorkloadError`]; a missing StatefulSet is not an error.
     pub async fn object(&self) -> Result<Option<DynamicObject>, WorkloadError> {
         self.0.object().await
     }
 
-    /// The pods with its label, those that are going away included.
+    /// The pods with its label, including those that are being deleted.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -45,7 +45,7 @@ impl StatefulSet {
         self.0.list::<Pod>("list the pods of").await
     }
 
-    /// The claims with its label: the controller gives them the selector's labels.
+    /// The volume claims with its label: the controller gives them the selector's labels.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -53,7 +53,7 @@ impl StatefulSet {
         self.0.list::<PersistentVolumeClaim>("list the claims of").await
     }
 
-    /// The revisions of its template that are kept.
+    /// The stored revisions of its template.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -61,7 +61,7 @@ impl StatefulSet {
         self.0.list::<apps::ControllerRevision>("list the revisions of").await
     }
 
-    /// Asks for `replicas` pods, through the `scale` subresource as `kubectl scale` does.
+    /// Sets the number of replicas through the `scale` subresource, as `kubectl scale` does.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -69,8 +69,8 @@ impl StatefulSet {
         self.0.scale(replicas).await
     }
 
-    /// Asks for another image of one container in all pods from ordinal `partition` on, in one
-    /// request: a partition that came later would find pods replaced already.
+    /// Sets the image of one container in all pods from ordinal `partition` on, in one request. With a separate request
+    /// for the partition, pods could be replaced before the partition is set.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -85,7 +85,7 @@ impl StatefulSet {
         self.0.patch("change the image of", patch).await.map(drop)
     }
 
-    /// Asks for the present template in all pods from ordinal `partition` on.
+    /// Asks for the current template in all pods from ordinal `partition` on.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -94,9 +94,8 @@ impl StatefulSet {
         self.0.patch("change the partition of", patch).await.map(drop)
     }
 
-    /// Changes how many revisions are kept, and gives the generation that this makes: once the
-    /// controller has observed it, it has passed over the set and its pods since. Nothing else comes
-    /// of it.
+    /// Changes how many revisions are kept, and returns the new generation. This has no other effect: after the
+    /// controller has observed the generation, it has handled the set and its pods once more.
     ///
     /// # Errors
     /// [`WorkloadError`].
@@ -105,7 +104,7 @@ impl StatefulSet {
         self.0.patch("change the revision history limit of", patch).await
     }
 
-    /// Asks for the deletion of the object that has the name now. One that does not exist is deleted already.
+    /// Deletes the object that has the name now. A missing object counts as deleted.
     ///
     /// # Errors
     /// [`WorkloadError`].

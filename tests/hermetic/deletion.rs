@@ -194,7 +194,7 @@ async fn a_left_namespace_that_cannot_go_is_named_and_stepped_over() {
     };
     assert_eq!((gone, held, other.as_str()), (&free.name, &stuck.name, "theirs"));
     assert!(why.contains("held by ConfigMap m (finalizers example.com/hold)"), "{why}");
-    assert!(because.contains("seatrial did not make it"), "{because}");
+    assert!(because.contains("seatrial did not create it"), "{because}");
     assert!(fake.get("Namespace", "", "theirs").is_some() && fake.get("Namespace", "", &free.name).is_none());
     // The fake says of what it deletes that it did so long ago.
     let began = std::time::Instant::now();
@@ -218,7 +218,7 @@ async fn a_volume_that_seatrial_did_not_make_stays() {
     assert!(what.ends_with("PersistentVolume mysql-pv-volume"), "its place in the file: {what}");
     let error = namespace.clone().delete(&client, within(10)).await.unwrap_err();
     assert!(
-        error.to_string().contains("PersistentVolume mysql-pv-volume-abc123: seatrial did not make"),
+        error.to_string().contains("PersistentVolume mysql-pv-volume-abc123: seatrial did not create"),
         "{error}"
     );
     assert!(fake.get("PersistentVolume", "", "mysql-pv-volume-abc123").is_some());
@@ -379,7 +379,7 @@ async fn a_namespace_of_ours_that_holds_what_is_somebodys_is_not_deleted() {
     let error = manifest::delete(&client, &manifest, within(10)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "m.yaml:1: document 1, Namespace shop: it holds what seatrial did not make, so it stays: ConfigMap shop/notes, \
+        "m.yaml:1: document 1, Namespace shop: it holds objects that seatrial did not create, so it stays: ConfigMap shop/notes, \
          PersistentVolumeClaim shop/rows"
     );
     assert!(error.hint().is_some());

@@ -31,7 +31,7 @@ fn names_are_unique_and_found() {
     assert_eq!(
         Faults::built_in().named("sink").unwrap_err().to_string(),
         format!(
-            r#"no fault is called "sink"; there are {}"#,
+            r#"no fault is called "sink"; known faults: {}"#,
             FAULTS.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ")
         )
     );

@@ -180,7 +180,7 @@ async fn a_pod_must_be_named_and_be_there() -> anyhow::Result<()> {
         let node = fake.node("w").await?;
         let said = async |target: Target| inject(*fault, &target, soon()).await.unwrap_err().to_string();
         assert_eq!(said((&node).into()).await, format!("`{}` needs a pod on w", fault.name()));
-        let none = "pod ns/q is not on w: there is none of this name, or it is on no node";
+        let none = "pod ns/q is not on w: no pod has this name, or the pod has no node";
         assert_eq!(said(Target::pod(&node, "ns", "q")).await, none);
         fake.state().objects.get_mut(POD).expect("it is there")["spec"]["nodeName"] = "v".into();
         assert_eq!(said(Target::pod(&node, "ns", "p")).await, "pod ns/p is not on w: it is on v");

@@ -103,12 +103,12 @@ fn a_pod_on_a_node_that_is_gone_is_not_ready() {
     assert!(!around.is_ready(&two[1]), "its node is none of the cluster's");
     let why = not_yet(pods::pods_ready(2).verdict_in(&two, &around));
     assert!(
-        why.contains("ready by its last report, but node seatrial-three-worker2 is not there any more"),
+        why.contains("ready by its last report, but node seatrial-three-worker2 no longer exists"),
         "{why}"
     );
     let nowhere = unscheduled(json!({"containers": [asks("cpu", "1")]}));
     let why = not_yet(pods::pods_ready(1).verdict_in(&[nowhere], &around));
-    assert!(!why.contains("not there any more"), "it has no node yet: {why}");
+    assert!(!why.contains("no longer exists"), "it has no node yet: {why}");
 }
 
 /// A node whose kubelet says that it is not ready, such as one whose container runtime died, renews its lease still. The
@@ -135,7 +135,7 @@ fn a_pod_that_is_deleted_on_a_node_that_is_gone_is_collected() {
     let gone = pods::pods_gone([pod.metadata.uid.clone().unwrap()]);
     let why = not_yet(gone.verdict_in(&[pod], &around));
     assert!(
-        why.contains("is not there any more: the pod is collected") && !why.contains("out-of-service"),
+        why.contains("no longer exists: the pod is collected") && !why.contains("out-of-service"),
         "{why}"
     );
 }

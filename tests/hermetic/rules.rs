@@ -78,7 +78,7 @@ fn a_progressing_condition_of_the_rollout_before_is_no_answer() {
         all["deployment"]["status"]["observedGeneration"] = json!(3);
         all["deployment"]["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx:1.27");
     });
-    not_yet(verdict, "no ReplicaSet for the present template yet");
+    not_yet(verdict, "no ReplicaSet for the current template yet");
 }
 
 #[rstest]
@@ -327,8 +327,8 @@ fn a_set_that_is_refused_is_quoted(
     });
     match for_good {
         Some(true) => never(verdict, &["ReplicaSetCreateError", message]),
-        Some(false) => not_yet(verdict, &format!("present template yet; ReplicaSetCreateError: {message}")),
-        None => assert_eq!(verdict, Verdict::NotYet("no ReplicaSet for the present template yet".into())),
+        Some(false) => not_yet(verdict, &format!("current template yet; ReplicaSetCreateError: {message}")),
+        None => assert_eq!(verdict, Verdict::NotYet("no ReplicaSet for the current template yet".into())),
     }
 }
 

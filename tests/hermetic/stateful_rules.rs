@@ -65,15 +65,15 @@ type Bend = fn(&mut Value, &mut Vec<Value>);
 
 #[rstest]
 #[case::status_of_before(|set: &mut Value, _: &mut Vec<Value>| set["metadata"]["generation"] = json!(4), "generation 4 is not observed")]
-#[case::pod_missing(|_: &mut Value, pods: &mut Vec<Value>| drop(pods.remove(1)), "web-1 is not there")]
+#[case::pod_missing(|_: &mut Value, pods: &mut Vec<Value>| drop(pods.remove(1)), "web-1 is missing")]
 #[case::pod_too_many(|_: &mut Value, pods: &mut Vec<Value>| pods.push(pod(3)), "too many: web-3 on worker (Running, ready)")]
 #[case::pod_unready(|_: &mut Value, pods: &mut Vec<Value>| pods[2]["status"]["conditions"][0]["status"] = json!("False"), "web-2 on worker")]
 #[case::pod_ending(|_: &mut Value, pods: &mut Vec<Value>| pods[2]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"), "terminating")]
 #[case::old_revision(|_: &mut Value, pods: &mut Vec<Value>| pods[0]["metadata"]["labels"]["controller-revision-hash"] = json!("web-a"), "web-0 is of revision web-a")]
 #[case::counts_behind(|set: &mut Value, _: &mut Vec<Value>| set["status"]["availableReplicas"] = json!(2), "available 2")]
 #[case::update_under_way(|set: &mut Value, _: &mut Vec<Value>| set["status"]["currentRevision"] = json!("web-a"), "revision web-a is current")]
-#[case::pod_of_nobody(|_: &mut Value, pods: &mut Vec<Value>| pods[1]["metadata"]["ownerReferences"] = json!([]), "web-1 is not there")]
-#[case::ordinals_from_five(|set: &mut Value, _: &mut Vec<Value>| set["spec"]["ordinals"] = json!({"start": 5}), "web-5 and 2 more are not there")]
+#[case::pod_of_nobody(|_: &mut Value, pods: &mut Vec<Value>| pods[1]["metadata"]["ownerReferences"] = json!([]), "web-1 is missing")]
+#[case::ordinals_from_five(|set: &mut Value, _: &mut Vec<Value>| set["spec"]["ordinals"] = json!({"start": 5}), "web-5 and 2 more are missing")]
 #[case::on_delete_of_what_goes(|set: &mut Value, pods: &mut Vec<Value>| {
     set["spec"]["updateStrategy"] = json!({"type": "OnDelete"});
     set["spec"]["replicas"] = json!(2);

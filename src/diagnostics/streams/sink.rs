@@ -1,4 +1,4 @@
-//! What is kept of one log on disk: whole lines without secrets, the beginning and the end.
+//! Keeps one log on disk: whole lines without secrets, the beginning and the end.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -10,26 +10,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::secret::{Key, LEFT_OUT, Secrets, key_line};
 
-/// Bytes of the beginning that are kept, and of the end at least.
+/// Bytes that are kept of the beginning, and at least of the end.
 const PART: u64 = 256 << 10;
-/// Bytes of all logs together.
+/// Maximum bytes of all logs together.
 const ALL: u64 = 24 << 20;
-/// Bytes of a line that are kept.
+/// Maximum bytes that are kept of a line.
 const LINE: usize = 32 << 10;
-/// Bytes behind them that are looked at: a secret that begins in a line is whole then.
+/// Bytes after them that are examined, too: a secret that begins in the kept part is then complete.
 const MARGIN: usize = 8 << 10;
 
-/// Where the logs are.
+/// The folder of the logs.
 #[derive(Clone, Debug)]
 pub(super) struct Sinks {
     dir: PathBuf,
     secrets: Secrets,
     bytes: Arc<AtomicU64>,
-    /// Bytes of each log that are not kept. Not on the disk, which may be full.
+    /// Bytes of each log that are not kept. In memory, because the disk may be full.
     left_out: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
-/// One log, as it comes.
+/// One log that is being read.
 #[derive(Debug)]
 pub(super) struct Sink {
     sinks: Sinks,
@@ -37,17 +37,17 @@ pub(super) struct Sink {
     /// Bytes of the beginning so far, and of the newest part of the end.
     head: u64,
     tail: u64,
-    /// What has come of a line that has not ended.
+    /// The received part of a line that has not ended.
     line: Vec<u8>,
     /// Bytes of that line that are not kept.
     cut: usize,
-    /// Time of the last whole line, as the kubelet writes it.
+    /// Time of the last complete line, as the kubelet writes it.
     last: Option<String>,
-    /// Lines up to this time have been read before.
+    /// Lines up to this time were already read before the connection broke.
     until: Option<String>,
-    /// Whether a private key is read.
+    /// The state of a private key that may span several lines.
     in_key: Key,
-    /// Time of the last line that was dropped because it had been read before.
+    /// Time of the last line that was dropped because it was already read.
     again: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl Sinks {
         }
     }
 
-    /// What is kept of a log, and how many bytes in its middle are not. None where nothing was read.
+    /// The kept part of a log, and the number of bytes left out of its middle. None if nothing was read.
     pub(super) fn read(&self, key: &str) -> Option<(String, u64)> {
         let part = |part| std::fs::read(self.path(key, part)).ok();
         let left_out = self.counts().get(key).copied().unwrap_or(0);
@@ -91,7 +91,7 @@ impl Sinks {
     }
 
     pub(super) fn remove(&self) {
-        // What cannot be removed has no secret, and is bounded.
+        // The remaining files have no secrets and a bounded size.
         let _ = std::fs::remove_dir_all(&self.dir);
         let _ = self.dir.parent().map(std::fs::remove_dir);
     }
@@ -115,30 +115,31 @@ impl Sink {
         self.last.is_none()
     }
 
-    /// A connection begins: the API gives lines of the last second again.
+    /// Begins a new connection: the API sends the lines of the last second again.
     pub(super) fn resume(&mut self) {
         self.until.clone_from(&self.last);
         self.again = None;
         if self.head == 0 {
-            // A container that prints nothing has an empty log, not none.
+            // A container that prints nothing has an empty log, not a missing one.
             self.append("head", b"");
         }
     }
 
-    /// A connection ended in order: what has come of a line is all of it.
+    /// The connection ended in order: an unfinished line is complete.
     pub(super) fn end(&mut self) {
         if !self.line.is_empty() {
             self.whole_line();
         }
     }
 
-    /// A connection broke off: half a line comes again.
+    /// The connection broke: an unfinished line will come again.
     pub(super) fn broke(&mut self) {
         self.line.clear();
         self.cut = 0;
     }
 
-    /// Takes what has come. A secret that is split over two pieces is whole before anything is written.
+    /// Takes received bytes. A line is examined as a whole before it is written, so a secret cannot be split over two
+    /// pieces.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
@@ -155,8 +156,8 @@ impl Sink {
         let (bytes, cut) = (std::mem::take(&mut self.line), std::mem::take(&mut self.cut));
         let line = String::from_utf8_lossy(&bytes).into_owned();
         let at = line.split(' ').next().unwrap_or_default().to_owned();
-        // Times of one width sort as texts; the kubelet's do. What comes again comes in order: an earlier time
-        // is a clock that was set back.
+        // Times of equal width sort as texts, and the kubelet's have equal width. Repeated lines come in order: an
+        // earlier time means that the clock was set back.
         let back = self.again.as_ref().is_some_and(|again| at < *again);
         match self.until.as_ref().filter(|until| at <= **until && !back) {
             Some(_) => {
@@ -173,10 +174,10 @@ impl Sink {
             hidden = LEFT_OUT.into();
         }
         if size > LINE {
-            // What was not looked at may be the other half of a secret.
+            // The part that was not examined may contain the other half of a secret.
             let most = LINE.min(hidden.len().saturating_sub(if cut > 0 { MARGIN } else { 0 }));
             let border = (0..=most).rev().find(|at| hidden.is_char_boundary(*at)).unwrap_or(0);
-            // The last word may be half of what stands for one.
+            // The last word may be half of a placeholder for a secret.
             hidden.truncate(hidden[..border].rfind(' ').unwrap_or(0));
             hidden.push_str(&format!(" ... ({} bytes left out)", size - LINE));
         }
@@ -216,7 +217,7 @@ impl Sink {
         }
     }
 
-    /// Counts what is not kept, where the reader finds it.
+    /// Counts bytes that are not kept, for the reader of the log.
     fn lost(&self, bytes: u64) {
         *self.sinks.counts().entry(self.key.clone()).or_default() += bytes;
     }
@@ -232,9 +233,9 @@ mod tests {
         Sinks::new(dir, &secrets)
     }
 
-    /// A full disk takes neither the log nor a word about it.
+    /// A full disk stores neither the log nor a note about it.
     #[test]
-    fn what_cannot_be_written_is_missing() {
+    fn a_log_that_cannot_be_written_is_missing() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(&dir.path().join("gone"));
         let mut sink = sinks.open("x");
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_again_after_a_break_is_kept_once() {
+    fn repeated_lines_after_a_break_are_kept_once() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(dir.path());
         let mut sink = sinks.open("x");
@@ -291,13 +292,13 @@ mod tests {
         assert!(
             kept.starts_with("00000 f") && kept.trim_end().ends_with(&filler) && kept.contains("\n04999 f")
         );
-        let said = format!("... {left_out} bytes are left out here ...\n");
-        assert!(kept.contains(&said), "{left_out}");
-        assert_eq!(kept.len() as u64 - said.len() as u64 + left_out, 5000 * 1007);
+        let note = format!("... {left_out} bytes are left out here ...\n");
+        assert!(kept.contains(&note), "{left_out}");
+        assert_eq!(kept.len() as u64 - note.len() as u64 + left_out, 5000 * 1007);
     }
 
     #[test]
-    fn a_line_without_end_takes_no_memory_and_its_last_word_goes() {
+    fn a_long_line_takes_no_memory_and_loses_its_last_word() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(dir.path());
         let mut sink = sinks.open("x");
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_speaks_of_a_key_does_not_end_the_log() {
+    fn a_message_about_a_key_does_not_end_the_log() {
         let dir = tempfile::tempdir().unwrap();
         let sinks = sinks(dir.path());
         let mut sink = sinks.open("x");

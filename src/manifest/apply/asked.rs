@@ -1,11 +1,11 @@
-//! Requests that are made again until there is an answer.
+//! Requests that are repeated until the API answers.
 
 use std::time::Duration;
 
 use crate::client::ApiError;
 use crate::deadline::Deadline;
 
-/// Asks until there is an answer, a refusal, or the deadline passes; gives the last error then.
+/// Repeats a request until the API answers or refuses it, or until the deadline passes; then returns the last error.
 /// `ask` must be idempotent.
 pub(in crate::manifest) async fn tried<T, F>(
     deadline: Deadline,
@@ -17,8 +17,8 @@ where
     tried_while(deadline, ask, |error| error.is_transient() && !is_schema(error)).await
 }
 
-/// As [`tried`], of a request that must not be done twice: only a 429 is followed by another try, since it says that the
-/// request was not looked at. One that met no answer may have been done.
+/// Like [`tried`], for a request that must not take effect twice. Only a 429 leads to another try, because the API
+/// did not process that request. A request without an answer may have taken effect.
 pub(super) async fn tried_once<T, F>(deadline: Deadline, ask: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = kube::Result<T>>,
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// An unknown field in a server-side apply comes as a 500 of the server, though no retry helps.
+/// For an unknown field in a server-side apply, the API server answers 500, though no retry helps.
 fn is_schema(error: &ApiError) -> bool {
     let says = |words| error.text.contains(words);
     error.code() == Some(500)

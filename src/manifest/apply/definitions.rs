@@ -1,4 +1,4 @@
-//! Kinds that the manifest itself defines.
+//! Kinds that the manifest itself defines with CustomResourceDefinitions.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::deadline::Deadline;
 use crate::sanitise;
 use crate::wait::{self, Check, Verdict, check};
 
-/// Whether an object defines a kind.
+/// Whether an object is a CustomResourceDefinition.
 pub(in crate::manifest) fn is_definition(object: &Object) -> bool {
     object.is("apiextensions.k8s.io", "CustomResourceDefinition")
 }
 
-/// The kinds that the definitions of a manifest define.
+/// The kinds that the CustomResourceDefinitions of a manifest define.
 pub(super) struct Defined(Vec<(ApiResource, Scope)>);
 
 impl Defined {
@@ -34,7 +34,7 @@ impl Defined {
         self.of(object).is_some()
     }
 
-    /// The part of the API where an object of such a kind will live.
+    /// The API resource for an object of such a kind.
     pub(super) fn api(
         &self,
         client: &kube::Client,
@@ -58,7 +58,7 @@ impl Defined {
     }
 }
 
-/// The kinds of a definition, one for each version that it serves.
+/// The kinds of a CustomResourceDefinition, one for each version that it serves.
 pub(in crate::manifest) fn kinds(spec: &Value) -> Vec<(ApiResource, Scope)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let scope = if spec["scope"] == "Namespaced" { Scope::Namespaced } else { Scope::Cluster };
@@ -75,8 +75,8 @@ pub(in crate::manifest) fn kinds(spec: &Value) -> Vec<(ApiResource, Scope)> {
     served.map(resource).collect()
 }
 
-/// Waits until the API serves the kinds of `others` that the definitions define. Without such objects nothing is
-/// waited for.
+/// Waits until the API serves the kinds of `others` that the definitions define. Returns at once if `others` has no
+/// such object.
 pub(super) async fn served<'o>(
     client: &Client,
     definitions: &[(&Object, Api<DynamicObject>)],
@@ -106,7 +106,7 @@ pub(super) async fn served<'o>(
             })?;
         }
     }
-    // The API lists an established kind a moment later, and there is nothing to watch for that.
+    // Discovery lists an established kind a moment later, and no watch reports that.
     while !awaited.is_empty() {
         let discovery = discover(client, deadline).await?;
         awaited.retain(|types| discovery.resolve_typemeta(types).is_none());
@@ -120,13 +120,13 @@ pub(super) async fn served<'o>(
     Ok(())
 }
 
-/// The definition is established: its kind is served.
+/// Met when the definition has the condition Established: its kind is served.
 fn established(name: &str) -> impl Check<Definition> + use<> {
     check(
         format!("the kind of CustomResourceDefinition {name} is established"),
         |definitions: &[Definition]| {
             let Some(definition) = definitions.first() else {
-                return Verdict::NotYet("the definition is not there".into());
+                return Verdict::NotYet("the CustomResourceDefinition does not exist".into());
             };
             let conditions = definition.status.as_ref().and_then(|status| status.conditions.as_ref());
             let condition = |name: &str| conditions.into_iter().flatten().find(|c| c.type_ == name);
@@ -136,7 +136,7 @@ fn established(name: &str) -> impl Check<Definition> + use<> {
         };
             match (condition("Established"), condition("NamesAccepted")) {
                 (Some(established), _) if established.status == "True" => Verdict::Met,
-                // Another definition has the names.
+                // Another definition uses the same names.
                 (_, Some(accepted)) if accepted.status == "False" => Verdict::Never(said(accepted)),
                 (Some(established), _) => Verdict::NotYet(said(established)),
                 (None, _) => Verdict::NotYet("it has no condition Established".into()),

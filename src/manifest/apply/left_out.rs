@@ -1,15 +1,15 @@
-//! Fields that were sent and that the API did not keep. The API drops the fields of a feature gate that is off without
-//! a word. An apply that creates the object lists them among those that the field manager owns all the same (seen with
-//! 1.34.4), so that the object itself is compared, too.
+//! Fields that were sent and that the API did not keep. The API silently drops the fields of a disabled feature gate.
+//! An apply that creates the object still lists these fields as owned by the field manager (seen with 1.34.4).
+//! Therefore the returned object is compared, too.
 
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
-/// Fields told of one object at most.
+/// Maximum number of dropped fields that are reported for one object.
 const MOST: usize = 50;
 
-/// The fields of `sent` that are not in what the API gave back, or that the manager does not own there.
+/// The fields of `sent` that are missing in the returned object, or that `manager` does not own there.
 pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str, operation: &str) -> Vec<String> {
     let is_ours = |entry: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry| {
         let whole = entry.subresource.as_deref().unwrap_or_default().is_empty();
@@ -17,12 +17,12 @@ pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str, operati
     };
     let entry = given.managed_fields().iter().find(is_ours);
     let owned = entry.and_then(|entry| entry.fields_v1.as_ref()).and_then(|fields| fields.0.as_object());
-    // Without any field the API said nothing of them.
+    // Without managed fields the answer says nothing about ownership.
     let Some(owned) = owned.filter(|owned| !owned.is_empty()) else { return Vec::new() };
     let (kept, mut missing) = (&given.data, Vec::new());
     for (key, value) in sent.as_object().into_iter().flatten() {
         match key.as_str() {
-            // The object's identity has no manager, and these two are written as other fields.
+            // No manager owns the object's identity, and these two fields are stored under other names.
             "apiVersion" | "kind" => {}
             "stringData" if sent["kind"] == "Secret" => {}
             "metadata" => {
@@ -42,7 +42,7 @@ pub(super) fn fields(sent: &Value, given: &DynamicObject, manager: &str, operati
 }
 
 fn below(sent: &Value, owned: Option<&Value>, kept: Option<&Value>, path: &str, missing: &mut Vec<String>) {
-    // What is empty may be kept as nothing.
+    // The API may drop an empty value.
     if is_empty(sent) {
         return;
     }
@@ -50,7 +50,7 @@ fn below(sent: &Value, owned: Option<&Value>, kept: Option<&Value>, path: &str, 
         missing.push(path.to_owned());
         return;
     };
-    // The API may leave out a value that is the same as none.
+    // The API may leave out a zero value.
     let is_zero = *sent == Value::Bool(false) || *sent == json!(0) || *sent == json!("");
     if kept.is_none() && !is_zero {
         missing.push(path.to_owned());
@@ -58,7 +58,7 @@ fn below(sent: &Value, owned: Option<&Value>, kept: Option<&Value>, path: &str, 
     }
     let has = |sign: &str| owned.keys().any(|key| key.starts_with(sign));
     match sent {
-        // Without fields of its own it is owned as a whole.
+        // An object whose fields are not listed one by one is owned as a whole.
         Value::Object(fields) if has("f:") => {
             for (key, value) in fields {
                 let kept = kept.and_then(|kept| kept.get(key));
@@ -86,13 +86,13 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The key of an item of a list among what is owned, and what is owned of it.
+/// The entry of a list item in the managed fields: its key, and what is owned of the item.
 fn of_item<'f>(item: &Value, owned: &'f Map<String, Value>) -> Option<(&'f str, &'f Value)> {
     owned.iter().find(|(key, _)| fits(key, item)).map(|(key, fields)| (key.as_str(), fields))
 }
 
-/// Whether an item of a list has this key: it is found by its keys, or by its value. A key that the item does not have
-/// has a default.
+/// Whether a key of the managed fields (`k:` with key fields, `v:` with a value) identifies this list item. A key field
+/// that the item does not have was set to its default.
 fn fits(key: &str, item: &Value) -> bool {
     match (key.strip_prefix("k:"), key.strip_prefix("v:")) {
         (Some(keys), _) => {

@@ -26,59 +26,60 @@ pub(super) use served::{Served, discover, of_namespaces};
 use whose::Applying;
 pub(super) use whose::KUBERNETES;
 
-/// An object as the API gave it back.
+/// An applied object, as the API returned it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
     /// Its kind.
     pub kind: String,
-    /// Its namespace; none for a cluster-scoped one.
+    /// Its namespace; none for a cluster-scoped object.
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
     /// Its UID.
     pub uid: String,
-    /// Its generation after the apply; 0 for a kind that has none.
+    /// Its generation after the apply; 0 for a kind without generations.
     pub generation: i64,
     /// The object, without `metadata.managedFields`.
     pub object: Value,
-    /// Fields that were sent and that the API did not keep, such as those of a feature gate that is off: they are not
-    /// among the fields that seatrial manages.
+    /// Fields that were sent and that the API did not keep, such as those of a disabled feature gate. seatrial does
+    /// not own them.
     pub left_out: Vec<String>,
-    /// The API gave it its name by `generateName`: it was created, and another apply creates another object.
+    /// The API chose the name from `generateName`: the object was created, and another apply creates another object.
     pub generated: bool,
 }
 
 impl Applied {
-    /// What whoever applied it should know, in sentences.
+    /// Notes for the user, one sentence each.
     pub fn notes(&self) -> Vec<String> {
         let name = format!("{} {}", self.kind, self.name);
         let left_out = self.left_out.iter().map(|field| {
             format!("{name}: the API did not keep `{field}`; its feature may be off in this cluster")
         });
         let generated = self.generated.then(|| {
-            format!("{name} was created by `generateName`: it cannot be applied again, another apply makes another object")
+            format!("{name} was created by `generateName`: it cannot be applied again, another apply creates another object")
         });
         left_out.chain(generated).collect()
     }
 }
 
-/// Applies the objects in the order of the file, by server-side apply with strict validation, as the field
-/// manager [`FIELD_MANAGER`]; to an object that somebody else made, as another one, and [`delete`](super::delete)
-/// leaves it. A field that another manager owns, such as the replicas that `kubectl scale` set,
-/// keeps its value: see [`force_apply`]. An apply that met no answer, 429 or a server's trouble is tried again
-/// until the deadline: it is idempotent.
+/// Applies the objects in the order of the file, by server-side apply with strict validation and the field manager
+/// [`FIELD_MANAGER`]. An object that somebody else created gets another field manager, and
+/// [`delete`](super::delete) leaves it alone. A field that another manager owns keeps its value, for example the
+/// replicas that `kubectl scale` set: see [`force_apply`]. The apply is idempotent: after a lost answer, a 429 or a
+/// server error it is retried until the deadline.
 ///
-/// A CustomResourceDefinition comes first, wherever it stands, and is waited for until the API serves the kinds of the
-/// manifest that it defines. An object with `generateName` and without a name is created, and so each time another one.
+/// CustomResourceDefinitions are applied first, wherever they are in the file. The apply then waits until the API
+/// serves those kinds of the manifest that they define. An object with `generateName` and without a name is created,
+/// and each apply creates another one.
 ///
 /// # Errors
-/// The first object that the API refuses ([`ManifestError::Api`]), does not know
-/// ([`ManifestError::UnknownKind`]), or that has no namespace though it needs one, or one though its kind
-/// belongs to the whole cluster. The last three are found before anything is applied.
+/// The error of the first object that the API refuses ([`ManifestError::Api`]), whose kind the cluster does not serve
+/// ([`ManifestError::UnknownKind`]), or that has no namespace though its kind needs one, or has one though its kind
+/// is cluster-scoped. The last three are found before anything is applied.
 /// [`ManifestError::Conflict`] names the fields that other managers own with other values.
-/// [`ManifestError::Away`] for objects whose API is another server's that is not available: all others are applied.
-/// [`ManifestError::Each`] for several of them.
-/// [`ManifestError::Partly`] around any of them, with what was applied before.
+/// [`ManifestError::Away`]: an aggregated API server is unavailable; the objects of all other APIs are applied.
+/// [`ManifestError::Each`] holds several of these errors.
+/// [`ManifestError::Partly`] wraps any of them and lists what was applied before.
 pub async fn apply(
     client: &Client,
     manifest: &Manifest,
@@ -87,7 +88,7 @@ pub async fn apply(
     apply_as(client, manifest, false, deadline).await
 }
 
-/// As [`apply`], but takes over the fields that other managers own and sets the manifest's values, as
+/// Like [`apply`], but takes over the fields that other managers own and sets the manifest's values, as
 /// `kubectl apply --server-side --force-conflicts` does.
 ///
 /// # Errors
@@ -106,7 +107,7 @@ async fn apply_as(
     force: bool,
     deadline: Deadline,
 ) -> Result<Vec<Applied>, ManifestError> {
-    // All of them before the first is applied: a manifest that is wrong changes nothing.
+    // Check every object before the first is applied: an invalid manifest changes nothing.
     let mut faults = Faults::default();
     twice(manifest.objects(), &mut faults);
     faults.end()?;
@@ -117,7 +118,7 @@ async fn apply_as(
     for object in manifest.objects() {
         match served.api(&client.unary, object) {
             Ok(api) => planned.push((object, api)),
-            // What does not need that server is applied.
+            // The objects that do not need the unavailable server are applied.
             Err(error @ ManifestError::Away { .. }) => away.add(error),
             Err(ManifestError::UnknownKind { .. }) if defined.defines(object) => {
                 planned.push((object, defined.api(&client.unary, object)?));
@@ -125,7 +126,7 @@ async fn apply_as(
             Err(error) => return Err(error),
         }
     }
-    // Definitions come before the objects of their kinds, whatever their order in the file.
+    // Definitions are applied before the objects of their kinds, whatever their order in the file.
     let (definitions, others): (Vec<_>, Vec<_>) =
         planned.into_iter().partition(|(object, _)| definitions::is_definition(object));
     let mut applied = Vec::new();
@@ -172,8 +173,8 @@ async fn one(
     Ok(Applied { left_out, ..Applied::from(given) })
 }
 
-/// Creates an object to which the API gives its name. A request whose answer was lost is not made again: it may have
-/// created one. One that was throttled is.
+/// Creates an object whose name the API chooses. A request whose answer was lost is not repeated, because it may have
+/// created an object. A throttled request (429) is.
 async fn created(
     object: &Object,
     api: &Api<DynamicObject>,
@@ -184,9 +185,9 @@ async fn created(
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     let request = Request::new(api.resource_url()).create(&params, object.body.to_string().into_bytes());
     let mut request = request.map_err(|error| wrong(error.to_string()))?;
-    // As an apply is: kube's `create` cannot ask for strict validation.
+    // Strict validation as in an apply: kube's `create` cannot ask for it.
     let strict = format!("{}&fieldValidation=Strict", request.uri());
-    *request.uri_mut() = strict.parse().map_err(|_| wrong(format!("{strict} is no address")))?;
+    *request.uri_mut() = strict.parse().map_err(|_| wrong(format!("{strict} is not a valid URI")))?;
     let client = api.clone().into_client();
     let post = || client.request::<DynamicObject>(request.clone());
     let given = tried_once(deadline, post).await.map_err(failed)?;
@@ -194,7 +195,7 @@ async fn created(
     Ok(Applied { generated: true, left_out, ..Applied::from(given) })
 }
 
-/// The fields of a conflict, as the API names them; none where the error is another one.
+/// The fields of a conflict, as the API names them; empty for any other error.
 fn owned(error: &ApiError) -> Vec<OwnedField> {
     let details = error.status.as_ref().and_then(|status| status.details.as_ref());
     let causes = details.into_iter().flat_map(|details| &details.causes);
@@ -222,7 +223,7 @@ impl From<DynamicObject> for Applied {
     }
 }
 
-/// A name as a segment of a request's path: names of RBAC may have blanks.
+/// A name escaped as one segment of a request's path: RBAC names may contain blanks.
 pub(super) fn segment(name: &str) -> String {
     const NO_PATH: &AsciiSet = &CONTROLS
         .add(b' ')

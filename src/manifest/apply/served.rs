@@ -1,4 +1,4 @@
-//! What the cluster serves, and why it does not serve the rest.
+//! The kinds that the cluster serves, and why it does not serve others.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,15 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::sanitise;
 
-/// The kinds of a cluster.
+/// The kinds that a cluster serves.
 pub(in crate::manifest) struct Served {
     discovery: Discovery,
-    /// Why the server of an `apiVersion` is not available.
+    /// For each `apiVersion` whose API server is unavailable, the reason.
     away: BTreeMap<String, String>,
 }
 
 impl Served {
-    /// Asks for what is served, and for the servers of kinds that are not Kubernetes' own.
+    /// Asks the cluster for its kinds, and for the state of aggregated API servers if the manifest needs one.
     pub(in crate::manifest) async fn ask(
         client: &Client,
         manifest: &Manifest,
@@ -33,7 +33,7 @@ impl Served {
         let mut served = Self { discovery, away: BTreeMap::new() };
         if manifest.objects().iter().any(|object| !is_own(object.api_version())) {
             let (api, all) = (Api::<APIService>::all(client.unary.clone()), ListParams::default());
-            // Who may not read them gets the answers of the discovery alone.
+            // Without permission to list APIServices, discovery alone decides.
             if let Ok(services) = tried(deadline, || api.list(&all)).await {
                 served.away = services.items.iter().filter_map(away).collect();
             }
@@ -41,7 +41,7 @@ impl Served {
         Ok(served)
     }
 
-    /// The part of the API where the object lives.
+    /// The API for the object, in its own version and namespace.
     pub(in crate::manifest) fn api(
         &self,
         client: &kube::Client,
@@ -61,8 +61,8 @@ impl Served {
         scoped(client, object, &resource, &capabilities.scope)
     }
 
-    /// The part of the API where the object lives if it is there: in another version of its group where its own is not
-    /// served, since all versions have the same objects. None where no version has the kind: then it has no objects.
+    /// The API for the object, in another version of its group if its own version is not served: all versions share the
+    /// same objects. None if no version has the kind; such a kind has no objects.
     pub(in crate::manifest) fn api_of_any_version(
         &self,
         client: &kube::Client,
@@ -78,12 +78,12 @@ impl Served {
         found.map(|(resource, can)| scoped(client, object, &resource, &can.scope)).transpose()
     }
 
-    /// Every kind of a namespace whose objects can be listed, in its most stable version.
+    /// Every namespaced kind that can be listed, in its most stable version.
     pub(in crate::manifest) fn of_namespaces(&self) -> impl Iterator<Item = ApiResource> {
         of_namespaces(&self.discovery)
     }
 
-    /// The `apiVersion`s in which a kind of this name is served, those of its group first.
+    /// The `apiVersion`s in which a kind of this name is served, those of `group` first.
     fn versions(&self, kind: &str, group: &str) -> Vec<String> {
         let mut found = Vec::new();
         for served in self.discovery.groups_alphabetical() {
@@ -98,7 +98,7 @@ impl Served {
     }
 }
 
-/// What the cluster serves, asked in two requests.
+/// Asks the API server for all served kinds, in two requests.
 pub(in crate::manifest) async fn discover(
     client: &Client,
     deadline: Deadline,
@@ -108,7 +108,8 @@ pub(in crate::manifest) async fn discover(
     found.map_err(|source| ManifestError::Discovery { waited: deadline.waited(), source })
 }
 
-/// Every kind of a namespace whose objects can be listed, in its most stable version: that of its group may not serve it.
+/// Every namespaced kind that can be listed, in its most stable version. The group's preferred version may lack the
+/// kind.
 pub(in crate::manifest) fn of_namespaces(discovery: &Discovery) -> impl Iterator<Item = ApiResource> {
     let kinds = discovery.groups().flat_map(ApiGroup::resources_by_stability);
     let listed =
@@ -116,7 +117,7 @@ pub(in crate::manifest) fn of_namespaces(discovery: &Discovery) -> impl Iterator
     listed.map(|(resource, _)| resource)
 }
 
-/// The `apiVersion` of another server that is not available, with the reason.
+/// The `apiVersion` of an unavailable aggregated API server, and the reason.
 fn away(service: &APIService) -> Option<(String, String)> {
     let spec = service.spec.as_ref().filter(|spec| spec.service.is_some())?;
     let conditions = service.status.as_ref().and_then(|status| status.conditions.as_ref());
@@ -125,14 +126,14 @@ fn away(service: &APIService) -> Option<(String, String)> {
         return None;
     }
     let said = [&available.reason, &available.message].map(|text| text.as_deref().unwrap_or_default());
-    // Another server's words.
+    // The text comes from another server.
     let reason = sanitise::line(said.join(": ").trim_matches([':', ' ']));
     let reason = if reason.is_empty() { "it is not available".into() } else { reason };
     let version = spec.version.as_deref().unwrap_or_default();
     Some((format!("{}/{version}", spec.group.as_deref().unwrap_or_default()), reason))
 }
 
-/// The API of an object of this resource, where its namespace fits.
+/// The API for an object of this resource, if the object's namespace fits the resource's scope.
 pub(super) fn scoped(
     client: &kube::Client,
     object: &Object,
@@ -141,8 +142,8 @@ pub(super) fn scoped(
 ) -> Result<Api<DynamicObject>, ManifestError> {
     let place = || Box::new(object.place.clone());
     match (scope, object.namespace()) {
-        // Localised, only what was renamed has none: the API would leave the namespace out and change
-        // the object for everybody.
+        // In a localised manifest only the renamed cluster-scoped kinds have no namespace. For others, the API would
+        // drop the namespace and change the object for the whole cluster.
         (Scope::Cluster, Some(_)) => {
             let kind = object.kind();
             let why = format!("a {kind} belongs to the whole cluster, a test cannot have one of its own");

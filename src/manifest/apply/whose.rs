@@ -1,4 +1,4 @@
-//! Whose an object is that is applied: seatrial's, or somebody else's that seatrial only changes.
+//! Who owns an applied object: seatrial, or somebody else whose object seatrial only changes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
@@ -10,7 +10,7 @@ use crate::client::ApiError;
 use crate::deadline::Deadline;
 use crate::manifest::{FIELD_MANAGER, GUEST, Object, is_ours};
 
-/// One object on its way.
+/// One object that is being applied.
 pub(super) struct Applying<'a> {
     pub(super) object: &'a Object,
     pub(super) api: &'a Api<DynamicObject>,
@@ -19,9 +19,9 @@ pub(super) struct Applying<'a> {
 }
 
 impl Applying<'_> {
-    /// Applies it, by the manager that says whose it is: what somebody else made stays theirs, and is not deleted.
-    /// What was found says who made the object only where the object is the same one: between the look and the
-    /// apply somebody may have made it, or another one of the name. Gives the object and the manager that has it now.
+    /// Applies the object under the field manager of its owner. An object that somebody else created stays theirs and
+    /// is not deleted. The object found before the apply decides the owner only if the answer has the same UID: in
+    /// between, somebody may have created or replaced it. Returns the object and the manager that owns it now.
     pub(super) async fn whosever(
         &self,
         found: Option<ObjectMeta>,
@@ -36,7 +36,7 @@ impl Applying<'_> {
         Ok((given, whose))
     }
 
-    /// Applies it by one manager, and takes it away from another one that has applied the same: no field changes.
+    /// Applies the object under `to` and withdraws it from `from`, which applied the same fields: no field changes.
     async fn handed(&self, to: &str, from: &str) -> Result<DynamicObject, ApiError> {
         self.by(to, &self.object.body).await?;
         let nothing = json!({
@@ -60,13 +60,13 @@ impl Applying<'_> {
     }
 }
 
-/// Field managers that write into an object soon after it was made, whoever made it.
+/// Field managers of Kubernetes' own components, which write into an object soon after its creation.
 pub(in crate::manifest) const KUBERNETES: [&str; 4] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
 
-/// Whether the object of an answer was made by this apply: nobody else manages any of it. An apply before it, of which
-/// the answer was lost, may have made it: Kubernetes' own components may have written into it since then, and into its
-/// subresources anybody.
+/// Whether this apply created the object: no other manager owns any of its fields. Two kinds of entries do not count,
+/// because an earlier apply whose answer was lost may have created the object: those of Kubernetes' own components, and
+/// those of any manager for a subresource.
 fn is_made_by(manager: &str, meta: &ObjectMeta) -> bool {
     meta.managed_fields.iter().flatten().all(|entry| {
         let name = entry.manager.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What keeps an object from being applied, found by its schema before it is sent.
+//! Checks an object by its schema before it is sent: finds what the API would refuse.
 
 use super::Place;
 use super::faults::Faults;
@@ -9,13 +9,13 @@ mod paths;
 mod sizes;
 mod texts;
 
-/// What an object says it is: in a typed list, the list says it.
+/// The `apiVersion` and kind of an object; in a typed list, those of the list's items.
 pub(super) struct Types<'n> {
     pub(super) api_version: &'n str,
     pub(super) kind: &'n str,
 }
 
-/// All faults of an object.
+/// Finds all faults of an object.
 pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
     header(node, types, place, faults);
     let metadata = node.entry("metadata");
@@ -55,7 +55,7 @@ fn header(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
 
 fn names(metadata: &Node, types: &Types<'_>, line: u64, place: &Place, faults: &mut Faults) {
     let of = |field: &str| metadata.entry(field).filter(|e| !matches!(e.value.data, Data::Null));
-    // An empty name is none (`omitempty`).
+    // An empty name counts as missing (`omitempty`).
     let prefix = of("generateName").filter(|entry| entry.value.text() != Some(""));
     let name = of("name").filter(|e| prefix.is_none() || e.value.text() != Some("")).or(prefix);
     if name.is_none() {
@@ -67,7 +67,7 @@ fn names(metadata: &Node, types: &Types<'_>, line: u64, place: &Place, faults: &
         let field = format!("metadata.{}", entry.key);
         match entry.value.text() {
             Some(text) if !is_segment(text, types, &entry.key) => {
-                faults.wrong(place, entry.line, format!("`{field}` {text:?} is no name"));
+                faults.wrong(place, entry.line, format!("`{field}` {text:?} is not a valid name"));
             }
             Some(text) if is_name && text.is_empty() => {
                 faults.wrong(place, entry.line, unnamed(&field, &entry.value));
@@ -78,9 +78,10 @@ fn names(metadata: &Node, types: &Types<'_>, line: u64, place: &Place, faults: &
     }
 }
 
-/// Whether a name can be part of a request's path. The API takes any segment of a path for the names of RBAC
-/// (`ValidateRBACName`), so that they may have blanks; all others are of letters, digits and few signs. As a segment `.`
-/// and `..` are steps to another resource (apimachinery: `IsValidPathSegmentName`); a prefix gets letters.
+/// Whether a name can be a segment of a request's path. For RBAC names the API takes any path segment
+/// (`ValidateRBACName`), with blanks, too; all other names consist of letters, digits and a few characters. The
+/// segments `.` and `..` would lead to another resource (apimachinery: `IsValidPathSegmentName`), except as a prefix,
+/// which gets letters appended.
 fn is_segment(text: &str, types: &Types<'_>, field: &str) -> bool {
     let is_any = group(types.api_version) == "rbac.authorization.k8s.io" && field != "namespace";
     let is_step = [".", ".."].contains(&text) && field != "generateName";
@@ -88,7 +89,7 @@ fn is_segment(text: &str, types: &Types<'_>, field: &str) -> bool {
     !is_step && text.chars().all(fits)
 }
 
-/// Why a value is no name.
+/// Why a value is not a name.
 fn unnamed(field: &str, value: &Node) -> String {
     match &value.data {
         Data::Null => format!("`{field}` is missing"),

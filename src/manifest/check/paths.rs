@@ -3,7 +3,7 @@
 use super::super::yaml::{Data, Entry, Node};
 
 /// The fields at a path such as `spec.volumes[].csi.volumeAttributes`, each with its own path, such as
-/// `spec.volumes[0].csi.volumeAttributes`. What a path goes through and is not there gives none.
+/// `spec.volumes[0].csi.volumeAttributes`. A path that does not exist in the node gives no field.
 pub(super) fn at<'n>(node: &'n Node, path: &str) -> Vec<(String, &'n Entry)> {
     let mut found = Vec::new();
     below(node, String::new(), path, &mut found);

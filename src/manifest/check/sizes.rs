@@ -1,4 +1,4 @@
-//! Objects that are larger than any server takes.
+//! Finds objects that are larger than the API server or etcd accepts.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use super::super::kinds::{group, is_own, pod_template};
 use super::super::yaml::{Data, Node};
 use super::Types;
 
-/// Bytes of the values of a ConfigMap or a Secret (pkg/apis/core: `MaxSecretSize`).
+/// Maximum bytes of the values of a ConfigMap or a Secret (pkg/apis/core: `MaxSecretSize`).
 const DATA: usize = 1 << 20;
-/// Bytes of the keys and values of all annotations (apimachinery: `TotalAnnotationSizeLimitB`).
+/// Maximum bytes of the keys and values of all annotations (apimachinery: `TotalAnnotationSizeLimitB`).
 const ANNOTATIONS: usize = 256 << 10;
-/// Bytes of an object as etcd takes it, unless it is told otherwise (`DefaultMaxRequestBytes`).
+/// Maximum bytes of an object in etcd with its default settings (`DefaultMaxRequestBytes`).
 const STORED: usize = 3 << 19;
-/// Bytes of a request's body (apiserver: `MaxRequestBodyBytes`).
+/// Maximum bytes of a request's body (apiserver: `MaxRequestBodyBytes`).
 const REQUEST: usize = 3 << 20;
 
-/// Finds what is too large.
+/// Finds the parts of an object that are too large.
 pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
     let line = |field: &str| node.entry(field).map_or(node.line, |entry| entry.line);
     let mut over = |line, what: &str, size: usize, limit: usize, whose: &str| {
@@ -45,14 +45,14 @@ pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut 
             over(line, "its annotations have", size, ANNOTATIONS, "an object");
         }
     }
-    // What only the server writes is not sent.
+    // Fields that only the server writes are not sent.
     let left_out =
         [node.get("status"), node.get("metadata").and_then(|metadata| metadata.get("managedFields"))];
     let of = |size: &dyn Fn(&Node) -> usize| {
         size(node) - left_out.iter().flatten().map(|part| size(part)).sum::<usize>()
     };
     let sent = of(&json);
-    // Kubernetes' own kinds are stored in a form without the names of fields, all others as JSON.
+    // Kubernetes' own kinds are stored as protobuf, without field names; all others as JSON.
     let stored = if is_own(types.api_version) { of(&|part| texts(part, types)) } else { sent };
     match sent > REQUEST {
         true => over(node.line, "a request with it has", sent, REQUEST, "an API server"),
@@ -60,7 +60,7 @@ pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut 
     }
 }
 
-/// The bytes of all values as the API server counts them: a Secret's texts replace its data of the same key.
+/// The bytes of all values as the API server counts them: a `stringData` value of a Secret replaces `data` of that key.
 fn data(node: &Node, kind: &str) -> usize {
     let (texts, bytes) = if kind == "Secret" { ("stringData", "data") } else { ("data", "binaryData") };
     let mut sizes = BTreeMap::new();
@@ -71,7 +71,7 @@ fn data(node: &Node, kind: &str) -> usize {
     sizes.values().sum()
 }
 
-/// The bytes that a base64 text stands for, at most two more. Line ends in it are nothing to the server (Go's
+/// The number of bytes that a base64 text encodes, at most two too many. The server ignores line ends in it (Go's
 /// encoding/base64).
 fn encoded(text: &str) -> usize {
     text.bytes().filter(|byte| !b"\r\n".contains(byte)).count() / 4 * 3
@@ -81,11 +81,11 @@ fn size(node: &Node) -> usize {
     node.text().map_or(0, str::len)
 }
 
-/// The bytes of all texts: the least that the object has in whichever form it is stored.
+/// The bytes of all texts: a lower bound of the stored size in either encoding.
 fn texts(node: &Node, types: &Types<'_>) -> usize {
     let is_encoded = types.kind == "Secret" || types.kind == "ConfigMap";
     match &node.data {
-        // What is base64 is stored as what it stands for.
+        // Base64 values are stored decoded.
         Data::Text(text) if is_encoded => encoded(text),
         Data::Text(text) => text.len(),
         Data::List(items) => items.iter().map(|item| texts(item, types)).sum(),
@@ -94,7 +94,7 @@ fn texts(node: &Node, types: &Types<'_>) -> usize {
     }
 }
 
-/// The bytes of the JSON, at least.
+/// A lower bound of the bytes of the node as JSON.
 fn json(node: &Node) -> usize {
     match &node.data {
         Data::Null => 4,

@@ -1,5 +1,5 @@
-//! Fields that hold texts by key, where YAML may have read something else: `version: 1.20`, `enabled: yes`. The API
-//! refuses them with a message that names no line, or is sent another text than the file has.
+//! Finds fields that hold text by key, but where YAML reads another type: `version: 1.20`, `enabled: yes`. The API
+//! refuses these fields with a message without a line, or receives another text than the file has.
 
 use super::super::Place;
 use super::super::faults::{Faults, as_text};
@@ -9,10 +9,10 @@ use super::Types;
 use super::paths::at;
 use crate::secret;
 
-/// Of every object, and of the template of every pod.
+/// Fields of every object, and of every pod template.
 const METADATA: [&str; 2] = ["metadata.labels", "metadata.annotations"];
 
-/// Of the template of a pod (k8s.io/api, core/v1: `PodSpec`).
+/// Fields of a pod template (k8s.io/api, core/v1: `PodSpec`).
 const POD: [&str; 9] = [
     "spec.nodeSelector",
     "spec.topologySpreadConstraints[].labelSelector.matchLabels",
@@ -25,13 +25,13 @@ const POD: [&str; 9] = [
     "spec.volumes[].projected.sources[].podCertificate.userAnnotations",
 ];
 
-/// Below `spec.affinity` of a pod: its two kinds have two forms each, and each term has two selectors.
+/// Paths below `spec.affinity.podAffinity` and `.podAntiAffinity` of a pod; each term has two selectors.
 const AFFINITY: [&str; 2] = [
     "requiredDuringSchedulingIgnoredDuringExecution[].",
     "preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.",
 ];
 
-/// The other fields of a kind.
+/// The further fields of one kind.
 fn of_kind(types: &Types<'_>) -> &'static [&'static str] {
     match (group(types.api_version), types.kind) {
         ("", "ConfigMap") => &["data", "binaryData"],
@@ -77,14 +77,14 @@ fn of_kind(types: &Types<'_>) -> &'static [&'static str] {
     }
 }
 
-/// Finds what is no text in all of them.
+/// Finds values that are not text in all of these fields.
 pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut Faults) {
     let is_secret = group(types.api_version).is_empty() && types.kind == "Secret";
     METADATA.iter().for_each(|path| field(node, path, false, place, faults));
     of_kind(types).iter().for_each(|path| field(node, path, is_secret, place, faults));
     let Some(template) = pod_template(types.api_version, types.kind) else { return };
     let prefix = if template.is_empty() { String::new() } else { format!("{template}.") };
-    // A Pod's own metadata is looked at already.
+    // The metadata of a Pod itself is already checked.
     for path in METADATA.iter().filter(|_| !template.is_empty()).chain(&POD) {
         field(node, &format!("{prefix}{path}"), false, place, faults);
     }
@@ -102,7 +102,7 @@ pub(super) fn check(node: &Node, types: &Types<'_>, place: &Place, faults: &mut 
 /// The lists of containers of a pod.
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
-/// What containers are given: variables and words.
+/// Checks the environment variables, commands and arguments of containers.
 fn of_containers(node: &Node, prefix: &str, place: &Place, faults: &mut Faults) {
     for kind in CONTAINERS {
         for (path, list) in at(node, &format!("{prefix}spec.{kind}[].env")) {
@@ -113,8 +113,8 @@ fn of_containers(node: &Node, prefix: &str, place: &Place, faults: &mut Faults) 
                     continue;
                 }
                 let name = item.entry("name").and_then(|name| name.value.text()).unwrap_or_default();
-                let told = as_text(&entry.value, secret::is_name(name));
-                faults.wrong(place, entry.line, format!("`{path}[{index}].value`: {told}"));
+                let advice = as_text(&entry.value, secret::is_name(name));
+                faults.wrong(place, entry.line, format!("`{path}[{index}].value`: {advice}"));
             }
         }
         for words in ["command", "args"] {
@@ -124,23 +124,23 @@ fn of_containers(node: &Node, prefix: &str, place: &Place, faults: &mut Faults) 
                 for (index, item) in items.iter().enumerate().filter(|(_, item)| is_strange(item)) {
                     let before = index.checked_sub(1).and_then(|before| items[before].text());
                     let is_secret = before.is_some_and(|flag| secret::is_name(flag.trim_start_matches('-')));
-                    let told = as_text(item, is_secret);
-                    faults.wrong(place, item.line, format!("`{path}[{index}]`: {told}"));
+                    let advice = as_text(item, is_secret);
+                    faults.wrong(place, item.line, format!("`{path}[{index}]`: {advice}"));
                 }
             }
         }
     }
 }
 
-/// `is_secret` where all that stands in the field is.
+/// Checks one field; `is_secret` if its values must not be shown.
 fn field(node: &Node, path: &str, is_secret: bool, place: &Place, faults: &mut Faults) {
     for (path, entry) in at(node, path) {
         if !matches!(entry.value.data, Data::Null | Data::Map(_)) {
             faults.wrong(place, entry.line, format!("`{path}` is {}, not an object", entry.value.kind()));
         }
         for entry in entry.value.entries().iter().filter(|entry| entry.value.text().is_none()) {
-            let told = as_text(&entry.value, is_secret || secret::is_name(&entry.key));
-            faults.wrong(place, entry.line, format!("`{path}.{}`: {told}", entry.key));
+            let advice = as_text(&entry.value, is_secret || secret::is_name(&entry.key));
+            faults.wrong(place, entry.line, format!("`{path}.{}`: {advice}", entry.key));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Fields by their path, to be changed.
+//! Changes fields by their path.
 
 use serde_json::Value;
 
 /// Calls `change` with each field at a path such as `spec.containers[].env[].value` or `data{}` (each value of a map),
-/// and with the field's own path. What is not there is passed over.
+/// and with the field's own path. Missing fields are skipped.
 pub(super) fn each(value: &mut Value, path: &str, change: &mut impl FnMut(String, &mut Value)) {
     below(value, String::new(), path, change);
 }

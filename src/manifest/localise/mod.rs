@@ -1,4 +1,4 @@
-//! Makes objects a test's own.
+//! Moves the objects of a manifest into one test's namespace and gives cluster-scoped objects names of their own.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ mod references;
 
 pub use references::ForeignReference;
 
-/// Label of cluster-scoped objects with the namespace of their test: they go with it.
+/// Label of cluster-scoped objects with the namespace of their test: they are deleted with that namespace.
 pub const NAMESPACE_LABEL: &str = "dev.seatrial.namespace";
 
-/// A name that was changed to make it the test's own.
+/// A name that was changed for the test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renamed {
-    /// What has the name, such as `storage class`.
+    /// The kind of object, such as `storage class`.
     pub what: &'static str,
     /// The name in the file.
     pub from: String,
@@ -29,15 +29,15 @@ pub struct Renamed {
     pub to: String,
 }
 
-/// What making a manifest a test's own came to.
+/// The result of localising a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Localised {
     /// The names that were changed.
     pub renamed: Vec<Renamed>,
-    /// Fields that still name another namespace: what they mean is not in the manifest.
+    /// Fields that still name another namespace, because no object of the manifest matches the reference.
     pub foreign: Vec<ForeignReference>,
-    /// Storage classes that the file makes the default one. That would be so for every test of the cluster: they are it
-    /// for the claims of the manifest only.
+    /// Storage classes that the file marks as the default. That mark would affect every test on the cluster, so it is
+    /// removed; claims of the manifest without a class name the storage class instead.
     pub defaults: Vec<Place>,
 }
 

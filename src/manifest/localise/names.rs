@@ -1,4 +1,4 @@
-//! New names of what belongs to the whole cluster, and what refers to it.
+//! New names for cluster-scoped objects, and for the references to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,18 @@ use super::super::kinds::pod_template;
 use super::Renamed;
 use super::fields::each;
 
-/// The class of a pair that has none: without one, the claim could bind to any such volume.
+/// The new class of a volume and its claim if they name none: without a class, the claim could bind to any such volume.
 const NO_CLASS: &str = "static";
-/// The older place of a class, which comes before `spec.storageClassName` (component-helpers:
+/// The older annotation for a class, which takes precedence over `spec.storageClassName` (component-helpers:
 /// `GetPersistentVolumeClass`, `GetPersistentVolumeClaimClass`).
 const OLD_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-/// What makes a storage class the default one of the cluster (pkg/volume/util: `IsDefaultAnnotation`).
+/// Annotations that make a storage class the cluster's default (pkg/volume/util: `IsDefaultAnnotation`).
 const DEFAULT: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
-/// What follows the name of a class in the resources of a quota (pkg/quota: `storageClassSuffix`).
+/// The suffix of a class name in the resources of a quota (pkg/quota: `storageClassSuffix`).
 const QUOTA: &str = ".storageclass.storage.k8s.io/";
 
-/// Kinds of the whole cluster that are renamed; what refers to them in the same manifest follows.
+/// Whether an object is of a cluster-scoped kind that is renamed; references in the same manifest follow.
 pub(super) fn is_renamed(object: &Object) -> bool {
     is_volume(object) || is_class(object)
 }
@@ -36,13 +36,13 @@ fn is_class(object: &Object) -> bool {
 pub(super) struct Names {
     volumes: BTreeMap<String, String>,
     classes: BTreeMap<String, String>,
-    /// The new name of the class that claims without one get.
+    /// The new name of the class that claims without a class get.
     default: Option<String>,
 }
 
 impl Names {
-    /// The names to change: of the volumes and storage classes themselves, and the classes that
-    /// the volumes name.
+    /// The names to change: those of the volumes and storage classes themselves, and of the classes that the volumes
+    /// name.
     pub(super) fn of(objects: &[Object], suffix: &str) -> Self {
         let volumes = || objects.iter().filter(|o| is_volume(o));
         let own = || objects.iter().filter(|o| is_class(o));
@@ -55,7 +55,7 @@ impl Names {
         Self {
             volumes: volumes().map(|o| (o.name().to_owned(), format!("{}-{suffix}", o.name()))).collect(),
             classes: classes.into_iter().map(|class| (class.to_owned(), local(class))).collect(),
-            // The newest one counts.
+            // The newest default class wins.
             default: own().rfind(|o| is_default(&o.body)).map(|o| local(o.name())),
         }
     }
@@ -105,8 +105,8 @@ impl Names {
         }
     }
 
-    /// A claim without any class asks for the cluster's default one, which is not ours to rename, or for that of the
-    /// manifest; an empty class asks for a volume without class.
+    /// A claim without a class gets the default class of the manifest; if the manifest has none, the claim uses the
+    /// cluster's default class, which is not renamed. An empty class asks for a volume without a class.
     fn in_claim(&self, claim: &mut Value) {
         let is_any = class(claim).is_none();
         if let (true, Some(default), Some(Value::Object(spec))) =
@@ -123,7 +123,7 @@ impl Names {
         swap(claim, "/spec/volumeName", &self.volumes);
     }
 
-    /// The limits of one class: `gold.storageclass.storage.k8s.io/requests.storage`.
+    /// The limits of a quota for one class: `gold.storageclass.storage.k8s.io/requests.storage`.
     fn in_quota(&self, quota: &mut Value) {
         let Some(Value::Object(hard)) = quota.pointer_mut("/spec/hard") else { return };
         let local = |resource: String| match resource.split_once(QUOTA) {
@@ -143,7 +143,7 @@ impl Names {
     }
 }
 
-/// Makes a storage class one that is not the default of everybody; whether it was one.
+/// Removes the mark that makes a storage class the cluster's default; returns whether the class had the mark.
 pub(super) fn is_no_default_more(object: &mut Object) -> bool {
     let is = is_class(object) && is_default(&object.body);
     if let Some(Value::Object(annotations)) = object.body.pointer_mut("/metadata/annotations").filter(|_| is)
@@ -157,7 +157,7 @@ fn is_default(class: &Value) -> bool {
     DEFAULT.iter().any(|name| class["metadata"]["annotations"][name] == "true")
 }
 
-/// The class of a volume or a claim.
+/// The storage class of a volume or a claim.
 fn class(body: &Value) -> Option<&str> {
     let old = body["metadata"]["annotations"][OLD_CLASS].as_str();
     old.or_else(|| body["spec"]["storageClassName"].as_str())
@@ -167,7 +167,7 @@ fn old_class(body: &mut Value) -> Option<&mut Value> {
     body.get_mut("metadata")?.get_mut("annotations")?.get_mut(OLD_CLASS)
 }
 
-/// Changes the text at a JSON pointer to its new name, where there is one.
+/// Replaces the text at a JSON pointer by its new name, if it has one.
 fn swap(body: &mut Value, pointer: &str, names: &BTreeMap<String, String>) {
     if let Some(value) = body.pointer_mut(pointer)
         && let Some(local) = value.as_str().and_then(|name| names.get(name))

@@ -1,5 +1,5 @@
-//! References to namespaces inside objects: an object that became a test's own still speaks of the namespace that the
-//! file had in mind. They follow where they mean an object of the same manifest.
+//! References to namespaces inside objects. After localising, objects still name the namespaces of the file.
+//! A reference is changed if it means an object of the same manifest.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::super::kinds::{group, pod_template};
 use super::super::{Object, Place};
 use super::fields::each;
 
-/// A field that names another namespace than the test's, and was left as it is.
+/// A field that names a namespace other than the test's and was left unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignReference {
     /// The object.
@@ -34,14 +34,14 @@ struct Keys<'k> {
 impl fmt::Display for ForeignReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, field, namespace } = self;
-        write!(f, "{place}: `{field}` names namespace {namespace}, which is not the test's; it stays so")
+        write!(f, "{place}: `{field}` names namespace {namespace}, which is not the test's; left unchanged")
     }
 }
 
-/// The label that every namespace has its name in (k8s.io/api, core/v1: `LabelMetadataName`).
+/// The label that holds every namespace's name (k8s.io/api, core/v1: `LabelMetadataName`).
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Selectors of namespaces, outside of pods.
+/// Namespace selectors outside pods.
 const SELECTORS: [&str; 5] = [
     "spec.ingress[].from[].namespaceSelector",
     "spec.egress[].to[].namespaceSelector",
@@ -54,7 +54,7 @@ const SELECTORS: [&str; 5] = [
 const SERVICES: [&str; 3] =
     ["webhooks[].clientConfig.service", "spec.conversion.webhook.clientConfig.service", "spec.service"];
 
-/// Secrets by namespace and name, of a volume (core/v1: `SecretReference` and `ObjectReference`).
+/// References of a volume to Secrets by namespace and name (core/v1: `SecretReference` and `ObjectReference`).
 const SECRETS: [&str; 11] = [
     "spec.csi.controllerPublishSecretRef",
     "spec.csi.controllerExpandSecretRef",
@@ -69,8 +69,8 @@ const SECRETS: [&str; 11] = [
     "spec.storageos.secretRef",
 ];
 
-/// Of a storage class: beginnings of the parameters that name a Secret by namespace and name (external-provisioner,
-/// external-resizer). Names with `${` are made of the claim's.
+/// Prefixes of the parameters of a storage class that name a Secret by namespace and name (external-provisioner,
+/// external-resizer). Names with `${` are templates that use the claim's name.
 const PARAMETERS: [&str; 6] = [
     "csi.storage.k8s.io/provisioner-secret",
     "csi.storage.k8s.io/controller-publish-secret",
@@ -80,7 +80,7 @@ const PARAMETERS: [&str; 6] = [
     "csi.storage.k8s.io/node-expand-secret",
 ];
 
-/// Texts of a container in which addresses may stand.
+/// Texts of a container that may contain addresses.
 const TEXTS: [&str; 11] = [
     "env[].value",
     "args[]",
@@ -95,7 +95,7 @@ const TEXTS: [&str; 11] = [
     "lifecycle.preStop.exec.command[]",
 ];
 
-/// Below a pod's `spec.affinity`.
+/// Affinity terms below a pod's `spec.affinity`.
 const TERMS: [&str; 4] = [
     "podAffinity.requiredDuringSchedulingIgnoredDuringExecution[]",
     "podAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm",
@@ -103,7 +103,7 @@ const TERMS: [&str; 4] = [
     "podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm",
 ];
 
-/// Changes the references that mean an object of the manifest; gives the others.
+/// Changes the references that mean an object of the manifest; returns the others.
 pub(super) fn follow(objects: &mut [Object], namespace: &str) -> Vec<ForeignReference> {
     let of = |o: &Object| [group(o.api_version()), o.kind(), o.name()].map(str::to_owned);
     let own = objects.iter().map(of).collect();
@@ -215,7 +215,7 @@ impl Walk<'_> {
         each(body, "spec.storageos.volumeNamespace", &mut |field, name| self.foreign(&field, name.as_str()));
     }
 
-    /// What a claim is filled from.
+    /// The data source of a volume claim.
     fn claim(&mut self, body: &mut Value, prefix: &str) {
         each(body, &format!("{prefix}spec.dataSourceRef"), &mut |field, source| {
             let group = source["apiGroup"].as_str().unwrap_or_default().to_owned();
@@ -242,7 +242,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A subject of a binding: a ServiceAccount, or a user or group by which one is named.
+    /// A subject of a binding: a ServiceAccount, or the user or group that represents ServiceAccounts.
     fn subject(&mut self, field: &str, subject: &mut Value) {
         match subject["kind"].as_str() {
             Some("ServiceAccount") => self.named(field, Some(("", "ServiceAccount")), subject),
@@ -266,7 +266,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Something by `namespace` and `name`; of any kind where none is known.
+    /// A reference by `namespace` and `name`, to an object of `kind`, or of any kind if `kind` is None.
     fn named(&mut self, field: &str, kind: Option<(&str, &str)>, reference: &mut Value) {
         self.named_by(field, kind, reference, Keys { name: "name", namespace: "namespace" });
     }
@@ -282,7 +282,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A selector that selects namespaces by their names.
+    /// A selector that selects namespaces by name.
     fn selector(&mut self, field: &str, selector: &mut Value) {
         let name = selector["matchLabels"][NAME_LABEL].as_str();
         self.foreign(&format!("{field}.matchLabels.{NAME_LABEL}"), name);
@@ -295,7 +295,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Addresses of Services in a text that is given as base64.
+    /// Addresses of Services in a base64 text.
     fn encoded(&mut self, field: &str, encoded: &mut Value) {
         let letters: String =
             encoded.as_str().unwrap_or_default().chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
@@ -308,7 +308,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A domain that names are looked for in: that of a namespace's Services.
+    /// A DNS search domain: the domain of a namespace's Services.
     fn domain(&mut self, field: &str, domain: &mut Value) {
         let there = domain.as_str().and_then(|domain| domain.split_once(".svc"));
         let there =
@@ -332,7 +332,7 @@ impl Walk<'_> {
             if self.is_own(Some(("", "Service")), name) {
                 return format!("{name}.{}{}", self.namespace, &found["end"]);
             }
-            // The API server's address is every pod's.
+            // Every pod uses the API server's address.
             if (name, there) != ("kubernetes", "default") {
                 foreign.push(there.to_owned());
             }
@@ -377,7 +377,7 @@ mod tests {
         Object { place, body }
     }
 
-    /// Kinds of the whole cluster, which localising refuses before it comes here.
+    /// Calls `follow` directly: localising refuses these cluster-scoped kinds before.
     #[test]
     fn services_that_the_api_server_calls_follow() {
         let service = |name: &str| json!({"service": {"namespace": "old", "name": name}});
@@ -396,9 +396,9 @@ mod tests {
             ),
         ];
         let foreign = follow(&mut objects, "new");
-        let told: Vec<&str> = foreign.iter().map(|f| f.field.as_str()).collect();
+        let fields: Vec<&str> = foreign.iter().map(|f| f.field.as_str()).collect();
         assert_eq!(
-            told,
+            fields,
             [
                 "webhooks[1].clientConfig.service.namespace",
                 "webhooks[0].namespaceSelector.matchExpressions[0].values"

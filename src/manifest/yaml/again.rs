@@ -1,29 +1,29 @@
-//! What the library of kubectl (go-yaml) reads and the parser does not: the text is changed so that the parser reads the
-//! same, and read again. Line ends stay, so that lines are those of the file.
+//! YAML that kubectl's library (go-yaml) accepts and the parser here does not. The text is edited until the parser
+//! reads the same content, and then read again. Line ends stay, to keep the line numbers of the file.
 
 use std::ops::Range;
 
 use granit_parser::{ErrorKind as Kind, ScalarStyle, ScanError, Span};
 
-/// What stands in place of a part of the text.
+/// A replacement for a part of the text.
 pub(super) struct Edit {
-    /// Bytes of the text.
+    /// Byte range in the text.
     range: Range<usize>,
     text: String,
     /// The line within the text.
     pub(super) line: usize,
-    /// Whether it stands in place of tabs.
+    /// Whether it replaces tabs.
     pub(super) tabs: bool,
 }
 
-/// What ends a text within brackets.
+/// The characters that end a text within brackets.
 const END: [char; 3] = [',', ']', '}'];
 
-/// Stands in place of tabs: more than any block around brackets is indented by.
+/// Number of blanks that replace tabs: more than the indentation of any block around brackets.
 const INDENT: usize = 200;
 
-/// A comment directly after a quoted text or a bracket, `"x"# c`; a dash alone within brackets, `[cat, -]`; lines within
-/// brackets that begin with tabs; `\'` within double quotes.
+/// The edit for an error of the parser: a comment directly after a quoted text or a bracket, `"x"# c`; a lone dash
+/// within brackets, `[cat, -]`; lines within brackets that begin with tabs; `\'` within double quotes.
 pub(super) fn of_error(error: &ScanError, text: &str) -> Option<Edit> {
     let (at, line) = (error.marker().byte_offset()?, error.marker().line());
     let rest = text.get(at..)?;
@@ -40,8 +40,9 @@ pub(super) fn of_error(error: &ScanError, text: &str) -> Option<Edit> {
     }
 }
 
-/// The lines from that of a place on which begin with a tab, where brackets may be open: after a comma or a bracket, or
-/// before one that closes. Whether they are shows when the text is read ([`within`]).
+/// Replaces the tabs of the line at `at` and of the following lines that begin with a tab. Only if brackets may be
+/// open: after a comma or an opening bracket, or before a closing one. The next read decides whether they are
+/// ([`within`]).
 fn untabbed(at: usize, text: &str, line: usize) -> Option<Edit> {
     let begin = text[..at].rfind('\n').map_or(0, |end| end + 1);
     let is_open = text[..begin].trim_end().ends_with(['[', '{', ',']) || text[at..].starts_with([']', '}']);
@@ -55,7 +56,7 @@ fn untabbed(at: usize, text: &str, line: usize) -> Option<Edit> {
     (is_open && length > 0).then(|| Edit { range: begin..begin + length, text: blank, line, tabs: true })
 }
 
-/// Whether all lines with blanks in place of tabs are within these brackets.
+/// Whether all lines whose tabs were replaced are within these brackets.
 pub(super) fn within(text: &str, brackets: &[Range<usize>]) -> bool {
     let blank = " ".repeat(INDENT);
     let mut lines =
@@ -63,7 +64,7 @@ pub(super) fn within(text: &str, brackets: &[Range<usize>]) -> bool {
     lines.all(|at| brackets.iter().any(|brackets| brackets.contains(&at)))
 }
 
-/// The text in double quotes that begins at a place, without the backslashes before single quotes.
+/// The double-quoted text that begins at `at`, without the backslashes before single quotes.
 fn unescaped(at: usize, text: &str, line: usize) -> Option<Edit> {
     let mut plain = String::from("\"");
     let mut signs = text[at..].char_indices();
@@ -84,8 +85,8 @@ fn unescaped(at: usize, text: &str, line: usize) -> Option<Edit> {
     }
 }
 
-/// A text within brackets that ends with a colon, `[grep, a:]`: a `:` makes a key of what is before it only where a blank
-/// follows.
+/// Quotes a text within brackets that ends with a colon, `[grep, a:]`: a `:` makes a key of the text before it only if
+/// a blank follows.
 pub(super) fn of_text(style: ScalarStyle, span: &Span, text: &str) -> Option<Edit> {
     let range = span.byte_range().filter(|range| style == ScalarStyle::Plain && !range.is_empty())?;
     let after = text.get(range.end..)?;
@@ -100,7 +101,7 @@ pub(super) fn of_text(style: ScalarStyle, span: &Span, text: &str) -> Option<Edi
     })
 }
 
-/// The text with its changes, which come in its order.
+/// The text with its edits applied; the edits are in the order of the text.
 pub(super) fn changed(text: &str, edits: &[Edit]) -> String {
     let mut whole = String::with_capacity(text.len() + 4 * edits.len());
     let mut at = 0;

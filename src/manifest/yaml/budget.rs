@@ -1,23 +1,24 @@
-//! How much a text may hold. What exceeds it is refused before it is made.
+//! Limits for a text. What exceeds them is refused before memory is allocated.
 
 use super::{Flaw, Node};
 
-/// Bytes of a file. The largest request that an API server takes has 3 MiB, and a file holds many.
+/// Maximum bytes of a file. An API server takes requests of at most 3 MiB, and a file may hold many.
 pub(super) const TEXT: usize = 32 << 20;
-/// Values of all documents of a file.
+/// Maximum number of values in all documents of a file.
 const NODES: usize = 1_000_000;
-/// Values that aliases stand for, in all documents of a file: as many as the library that kubectl reads YAML with
-/// (go-yaml: `alias_ratio_range_low`).
+/// Maximum number of values that come from aliases, in all documents of a file: the limit of the library that kubectl
+/// reads YAML with (go-yaml: `alias_ratio_range_low`).
 const ALIASED_NODES: usize = 400_000;
-/// Bytes of text that aliases stand for.
+/// Maximum bytes of text that come from aliases.
 const ALIASED_BYTES: usize = 16 << 20;
-/// Levels of lists and maps. Kubernetes' own objects have fewer than 30, definitions of custom ones fewer than 100.
+/// Maximum levels of lists and maps. Kubernetes' own objects have fewer than 30, CustomResourceDefinitions fewer than
+/// 100.
 pub(super) const DEPTH: usize = 200;
 
-/// Bytes that are read again because of texts that another library than the parser reads (`again`).
+/// Maximum bytes that are read again because go-yaml accepts them and the parser does not (`again`).
 const AGAIN: usize = 64 << 20;
 
-/// What was used of it so far.
+/// What was used so far.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Budget {
     nodes: usize,
@@ -27,7 +28,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Takes room for one value.
+    /// Counts one value.
     pub(super) fn node(&mut self, line: u64) -> Result<(), Flaw> {
         self.nodes += 1;
         match self.nodes > NODES {
@@ -36,7 +37,7 @@ impl Budget {
         }
     }
 
-    /// Takes room for all that an alias stands for.
+    /// Counts all values of an expanded alias.
     pub(super) fn alias(&mut self, line: u64, name: &str, stands_for: &Node) -> Result<(), Flaw> {
         let weight = stands_for.weight;
         self.aliased = self.aliased.saturating_add(weight.nodes);
@@ -56,7 +57,7 @@ impl Budget {
         }
     }
 
-    /// Takes room to read a text once more.
+    /// Counts the bytes of a text that is read once more.
     pub(super) fn again(&mut self, line: u64, bytes: usize) -> Result<(), Flaw> {
         self.again = self.again.saturating_add(bytes);
         match self.again > AGAIN {
@@ -69,7 +70,7 @@ impl Budget {
         }
     }
 
-    /// Whether a value may stand so deep: `height` is what it holds itself.
+    /// Refuses a value that is nested too deep: `above` levels contain it, and it contains `height` levels itself.
     pub(super) fn depth(line: u64, above: usize, height: usize) -> Result<(), Flaw> {
         match above + height > DEPTH {
             false => Ok(()),

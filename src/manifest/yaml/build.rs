@@ -1,4 +1,4 @@
-//! The events of the YAML parser made into documents.
+//! Builds documents from the events of the YAML parser.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use super::scalar::meaning;
 use super::split::Chunk;
 use super::{Data, Document, Entry, Flaw, Node};
 
-/// The documents of a part. One that cannot be read has no root, and ends the part.
+/// The documents of a part. A document that cannot be read has no root and is the last of the part.
 pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Vec<Document<'t>>, Flaw> {
     match edited(chunk, budget, true)? {
         Some(documents) => Ok(documents),
@@ -23,8 +23,8 @@ pub(super) fn documents<'t>(chunk: &Chunk<'t>, budget: &mut Budget) -> Result<Ve
     }
 }
 
-/// The documents, with what is to be changed in the text, `tabs` too. None where a tab that was changed is not within
-/// brackets after all: kubectl reads none elsewhere.
+/// The documents, read with the edits that the text needs; edits of tabs only if `tabs`. None if an edited tab turns
+/// out not to be within brackets: kubectl accepts no tabs elsewhere.
 fn edited<'t>(chunk: &Chunk<'t>, budget: &mut Budget, tabs: bool) -> Result<Option<Vec<Document<'t>>>, Flaw> {
     let mut text = Cow::Borrowed(chunk.text);
     let mut untabbed = false;
@@ -43,14 +43,14 @@ fn edited<'t>(chunk: &Chunk<'t>, budget: &mut Budget, tabs: bool) -> Result<Opti
     }
 }
 
-/// What was seen of a text beside its documents.
+/// What a read finds in a text in addition to its documents.
 #[derive(Default)]
 struct Seen {
-    /// What is to be changed in it.
+    /// The edits that the text needs.
     edits: Vec<Edit>,
-    /// From where to where brackets are open.
+    /// The byte ranges of closed brackets.
     brackets: Vec<Range<usize>>,
-    /// Where each list and map begins that is not closed yet; none of those without brackets.
+    /// The first byte of each open list and map; None for one without brackets.
     open: Vec<Option<usize>>,
 }
 
@@ -70,7 +70,7 @@ impl Seen {
     }
 }
 
-/// The documents of `text`, which is that of the part or a changed one.
+/// The documents of `text`, which is the part's text or an edited copy.
 fn read<'t>(
     chunk: &Chunk<'t>,
     text: &str,
@@ -78,7 +78,7 @@ fn read<'t>(
     seen: &mut Seen,
 ) -> Result<Vec<Document<'t>>, Flaw> {
     let mut options = granit_parser::options! {
-        // Ours comes first.
+        // The depth limit of `budget` applies before this one.
         flow_nesting_limit: DEPTH + 8,
         block_nesting_limit: DEPTH + 8,
     };
@@ -115,9 +115,9 @@ fn read<'t>(
 /// A document that is being read.
 struct Open<'c, 't> {
     chunk: &'c Chunk<'t>,
-    /// What is read.
+    /// The text that is read.
     text: &'c str,
-    /// The lists and maps that are not closed yet, the outermost first.
+    /// The open lists and maps, the outermost first.
     frames: Vec<Frame>,
     anchors: HashMap<usize, Rc<Node>>,
     root: Option<Rc<Node>>,
@@ -139,7 +139,7 @@ enum Held {
 #[derive(Default)]
 struct Entries {
     entries: Vec<Entry>,
-    /// Where each key stands in them, and whether it came by a merge.
+    /// The index of each key in `entries`, and whether a merge added the entry.
     places: HashMap<Box<str>, (usize, bool)>,
     key: Option<Key>,
 }
@@ -150,7 +150,7 @@ enum Key {
     Merge,
 }
 
-/// What a step comes to: a flaw ends the document, a budget the file.
+/// The result of one event: the inner error ends the document, the outer error (a limit) ends the file.
 type Step = Result<Result<(), Flaw>, Flaw>;
 
 impl<'c, 't> Open<'c, 't> {
@@ -212,7 +212,7 @@ impl<'c, 't> Open<'c, 't> {
         self.add(Rc::new(Node::new(frame.line, data)), frame.anchor)
     }
 
-    /// Puts a value where the next one belongs.
+    /// Adds a value to the innermost open list or map, or as the root.
     fn add(&mut self, node: Rc<Node>, anchor: usize) -> Result<(), Flaw> {
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
@@ -268,7 +268,7 @@ impl Entries {
         }
     }
 
-    /// The entries of another map, as go-yaml merges them: over what stands before, under what follows.
+    /// Merges another map as go-yaml does: its entries replace earlier ones, and later entries replace them.
     fn merge(&mut self, node: &Node) -> Result<(), Flaw> {
         let wrong = |node: &Node| {
             Err(Flaw {
@@ -278,7 +278,7 @@ impl Entries {
         };
         let maps: Vec<&Node> = match &node.data {
             Data::Map(_) => vec![node],
-            // Of several, the first one counts most.
+            // Of several maps, the first takes precedence.
             Data::List(items) => items.iter().rev().map(|item| &**item).collect(),
             _ => return wrong(node),
         };

@@ -1,4 +1,4 @@
-//! The bytes of a file as text.
+//! Decodes the bytes of a file as text.
 
 use super::Flaw;
 
@@ -16,8 +16,8 @@ pub(in crate::manifest) fn text_of(bytes: &[u8]) -> Result<&str, Flaw> {
     })
 }
 
-/// The name of an encoding of more than one byte for each letter: by the byte order mark, else by the zeros beside a
-/// first letter that every manifest begins with.
+/// The name of a UTF-16 or UTF-32 encoding: from the byte order mark, or from the zero bytes around the first letter,
+/// which is ASCII in every manifest.
 fn wide(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [1..=0x7F, 0, 0, 0, ..] => Some("UTF-32 (little endian)"),

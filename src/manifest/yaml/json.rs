@@ -1,4 +1,4 @@
-//! JSON as trees: one document after another, as kubectl reads a stream of them.
+//! JSON as trees of nodes: a stream of documents, read as kubectl reads it.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -8,13 +8,13 @@ use super::json_token::Rest;
 use super::split::Chunk;
 use super::{Data, Document, Entry, Flaw, Node, build};
 
-/// Why reading ends: the text, or a budget of the file.
+/// Why reading ends: a fault of the text, or a limit of the file.
 enum Stop {
     Text(Flaw),
     Budget(Flaw),
 }
 
-/// The documents of a part that is JSON; none of one that is YAML.
+/// The documents of a part that is JSON; none if the part is YAML.
 pub(super) fn documents<'t>(
     chunk: &Chunk<'t>,
     budget: &mut Budget,
@@ -27,7 +27,7 @@ pub(super) fn documents<'t>(
     let mut documents = Vec::new();
     while let Some(first) = stream.rest.after_comments() {
         let line = stream.rest.line;
-        // After one document kubectl goes on with YAML where JSON ends.
+        // If JSON ends after the first document, kubectl reads the rest as YAML.
         if first != '{' && documents.len() == 1 {
             let rest = Chunk { text: stream.rest.text, line, after: "" };
             documents.extend(build::documents(&rest, budget)?);
@@ -38,7 +38,7 @@ pub(super) fn documents<'t>(
             Err(Stop::Budget(flaw)) => return Err(flaw),
             Err(Stop::Text(flaw)) => (None, Some(flaw)),
         };
-        // A map in braces begins as JSON does, and may be YAML.
+        // A YAML map in braces begins like JSON.
         if stop.is_some() && documents.is_empty() {
             let yaml = build::documents(chunk, budget)?;
             let is_quoted = chunk.text.trim_start()[1..].trim_start().starts_with('"');
@@ -83,7 +83,7 @@ impl Stream<'_> {
             Some(_) if self.rest.word("null") => Data::Null,
             Some(_) if self.rest.word("true") => Data::Bool(true, "true".into()),
             Some(_) if self.rest.word("false") => Data::Bool(false, "false".into()),
-            Some(_) => return Err(self.stop("no value of JSON begins so")),
+            Some(_) => return Err(self.stop("no JSON value begins like this")),
             None => return Err(self.stop("the text ends too early")),
         };
         Ok(Rc::new(Node::new(line, data)))

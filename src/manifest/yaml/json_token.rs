@@ -11,7 +11,7 @@ pub(super) struct Rest<'t> {
 }
 
 impl<'t> Rest<'t> {
-    /// The next letter that is no white space.
+    /// The next character that is not white space.
     pub(super) fn peek(&mut self) -> Option<char> {
         let blank = self.text.find(|c| !matches!(c, ' ' | '\t' | '\r' | '\n'));
         let (blank, rest) = self.text.split_at(blank.unwrap_or(self.text.len()));
@@ -20,7 +20,7 @@ impl<'t> Rest<'t> {
         rest.chars().next()
     }
 
-    /// The next letter that is no white space and in no comment of YAML.
+    /// The next character that is neither white space nor part of a YAML comment.
     pub(super) fn after_comments(&mut self) -> Option<char> {
         while self.peek() == Some('#') {
             let end = self.text.find('\n').unwrap_or(self.text.len());
@@ -29,7 +29,7 @@ impl<'t> Rest<'t> {
         self.peek()
     }
 
-    /// Takes the next letter where it is this one.
+    /// Consumes the next character if it is `wanted`.
     pub(super) fn takes(&mut self, wanted: char) -> bool {
         let is = self.peek() == Some(wanted);
         if is {
@@ -38,14 +38,14 @@ impl<'t> Rest<'t> {
         is
     }
 
-    /// Takes a word.
+    /// Consumes a word.
     pub(super) fn word(&mut self, word: &str) -> bool {
         let rest = self.text.strip_prefix(word);
         self.text = rest.unwrap_or(self.text);
         rest.is_some()
     }
 
-    /// A text, from its quote on.
+    /// Reads a text, beginning with its quote.
     pub(super) fn string(&mut self) -> Result<String, &'static str> {
         const OPEN: &str = "a quoted text is not closed in its line";
         let mut found = String::new();
@@ -65,12 +65,12 @@ impl<'t> Rest<'t> {
         }
     }
 
-    /// A number, and what stands in the file.
+    /// Reads a number; returns its source text, too.
     pub(super) fn number(&mut self) -> Result<(Number, &'t str), &'static str> {
         const WRONG: &str = "a number is written in a way that JSON does not have";
         let end = self.text.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'));
         let (source, rest) = self.text.split_at(end.unwrap_or(self.text.len()));
-        // Its grammar is serde_json's.
+        // serde_json checks the grammar.
         let number: Number = serde_json::from_str(source).map_err(|_| WRONG)?;
         self.text = rest;
         let whole = number.is_i64() || number.is_u64();
@@ -79,7 +79,7 @@ impl<'t> Rest<'t> {
     }
 }
 
-/// Adds what an escape stands for; gives the text after it. Half a pair of surrogates is U+FFFD, as in Go.
+/// Appends the character of an escape; returns the text after it. Half a surrogate pair becomes U+FFFD, as in Go.
 fn escaped<'t>(text: &'t str, found: &mut String) -> Result<&'t str, &'static str> {
     const WRONG: &str = "JSON does not know the `\\` escape in this text";
     let sign = text.chars().next().ok_or(WRONG)?;

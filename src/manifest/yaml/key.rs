@@ -1,4 +1,4 @@
-//! The keys of maps: JSON's are texts, YAML's may be anything.
+//! The keys of maps: JSON keys are texts, YAML keys can be any value.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use serde_json::Number;
 use super::scalar::is_whole;
 use super::{Data, Node};
 
-/// The text that kubectl makes of a key, and what is wrong with it where that is another text than stands in the file.
+/// The text that kubectl makes of a key, and a fault if that text differs from the file.
 pub(super) fn key(node: &Rc<Node>) -> (Box<str>, Option<String>) {
     let quote = |source: &str, read: &str| {
         let why = format!(
@@ -29,7 +29,7 @@ pub(super) fn key(node: &Rc<Node>) -> (Box<str>, Option<String>) {
     }
 }
 
-/// The key that sigs.k8s.io/yaml makes of a number: a whole one in decimals, another as Go's `%g` of 32 bits.
+/// The key that sigs.k8s.io/yaml makes of a number: decimal digits for a whole number, otherwise Go's 32-bit `%g`.
 fn in_go(number: &Number, source: &str) -> String {
     match number.as_f64() {
         Some(value) if !is_whole(source) => general(value as f32),

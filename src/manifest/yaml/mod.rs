@@ -1,4 +1,4 @@
-//! Texts of YAML and JSON as trees of nodes with their lines, read as `kubectl` reads them and within budgets.
+//! YAML and JSON texts as trees of nodes with line numbers, read as `kubectl` reads them and within limits.
 
 use std::rc::Rc;
 
@@ -21,13 +21,13 @@ pub(super) use bytes::text_of;
 /// A value of a document.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// The line that it starts at, from 1.
+    /// Its first line, from 1.
     pub(super) line: u64,
     pub(super) data: Data,
     weight: Weight,
 }
 
-/// What a value is. Values that are not text keep the text that they were written as.
+/// The content of a value. Values that are not text keep their source text.
 #[derive(Debug)]
 pub(super) enum Data {
     Null,
@@ -47,16 +47,16 @@ pub(super) struct Entry {
     pub(super) value: Rc<Node>,
 }
 
-/// What a value is made of, with every alias in it expanded.
+/// The size of a value, with every alias in it expanded.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weight {
     nodes: usize,
     bytes: usize,
-    /// Levels of lists and maps, itself included.
+    /// Levels of lists and maps, including itself.
     height: usize,
 }
 
-/// Something wrong with the text at a line.
+/// A fault of the text at a line.
 #[derive(Debug)]
 pub(super) struct Flaw {
     pub(super) line: u64,
@@ -66,21 +66,21 @@ pub(super) struct Flaw {
 /// One document of a text.
 #[derive(Debug)]
 pub(super) struct Document<'t> {
-    /// The line that its content starts at.
+    /// The first line of its content.
     pub(super) line: u64,
-    /// None where the text could not be read to the document's end.
+    /// None if the text could not be read to the document's end.
     pub(super) root: Option<Rc<Node>>,
-    /// What is wrong with its text.
+    /// The faults of its text.
     pub(super) flaws: Vec<Flaw>,
     /// The text, and the number of its first line.
     pub(super) text: &'t str,
     pub(super) first_line: u64,
 }
 
-/// Every document of a text. A document that cannot be read does not hide those after it.
+/// Reads every document of a text. A document that cannot be read does not hide later documents.
 ///
 /// # Errors
-/// A budget that the text exceeds: nothing after that place is read.
+/// The limit that the text exceeds: the rest of the text is not read.
 pub(super) fn documents(text: &str) -> Result<Vec<Document<'_>>, Flaw> {
     if text.len() > TEXT {
         let why = format!("the text has {} bytes, more than the {TEXT} that a file may have", text.len());
@@ -135,17 +135,17 @@ impl Node {
         Some(&self.entry(key)?.value)
     }
 
-    /// The entries of a map; none of anything else.
+    /// The entries of a map; empty for any other value.
     pub(super) fn entries(&self) -> &[Entry] {
         if let Data::Map(entries) = &self.data { entries } else { &[] }
     }
 
-    /// The text, where it is one.
+    /// The text, if the value is a text.
     pub(super) fn text(&self) -> Option<&str> {
         if let Data::Text(text) = &self.data { Some(text) } else { None }
     }
 
-    /// The same as the JSON that is sent.
+    /// The value as the JSON that is sent.
     pub(super) fn value(&self) -> Value {
         match &self.data {
             Data::Null => Value::Null,
@@ -160,7 +160,7 @@ impl Node {
         }
     }
 
-    /// What it is, in words.
+    /// The type of the value, in words.
     pub(super) fn kind(&self) -> &'static str {
         match &self.data {
             Data::Null => "empty",

@@ -1,16 +1,16 @@
-//! What is wrong with a YAML text, in words of the text.
+//! Describes errors of the YAML parser in the terms of the file.
 
 use granit_parser::{ErrorKind as Kind, ScanError};
 
 use super::Flaw;
 use super::budget::DEPTH;
 
-/// The flaw at a line of the file; `first` is the number of the part's first line.
+/// The fault at a line of the file; `first` is the number of the part's first line.
 pub(super) fn flaw(error: &ScanError, first: u64) -> Flaw {
     Flaw { line: line_of(error.marker().line(), first), why: why(error.kind()) }
 }
 
-/// A line of a part as a line of the file.
+/// Converts a line of a part to a line of the file.
 pub(super) fn line_of(line: usize, first: u64) -> u64 {
     first + (line as u64).saturating_sub(1)
 }
@@ -21,7 +21,7 @@ fn why(kind: &Kind) -> String {
         | Kind::TabInBlockIndentation
         | Kind::TabInIndentation
         | Kind::TabAtBlockScalarStart
-        | Kind::TabInPlainScalar => "a tab stands where YAML takes only spaces",
+        | Kind::TabInPlainScalar => "there is a tab where YAML allows only spaces",
         Kind::UnclosedQuotedScalar | Kind::DocumentIndicatorInQuotedScalar => "a quoted text is not closed",
         Kind::UnexpectedEofFlowSequence
         | Kind::ExpectedFlowSequenceSeparator
@@ -36,7 +36,7 @@ fn why(kind: &Kind) -> String {
         | Kind::InvalidColonPlacement
         | Kind::InvalidMappingValueWhitespace
         | Kind::FlowMappingValueAdjacentCollection => {
-            "a `:` stands where YAML takes no key: indent the line as its neighbours, or put the text in quotes"
+            "there is a `:` where YAML allows no key: indent the line as its neighbours, or put the text in quotes"
         }
         Kind::SimpleKeyExpected | Kind::InvalidSimpleKey | Kind::MappingKeyNotAllowed => {
             "a key is not followed by `:`, or is indented in another way than its neighbours"
@@ -49,10 +49,10 @@ fn why(kind: &Kind) -> String {
         | Kind::InvalidQuotedScalarIndent
         | Kind::InvalidFlowScalarIndent => "the line is indented in another way than its neighbours",
         Kind::PlainScalarStartsWithDashFlowIndicator | Kind::BlockEntryInFlowCollection => {
-            "a `-` stands within brackets where YAML takes none: put it in quotes"
+            "there is a `-` within brackets where YAML allows none: put it in quotes"
         }
         Kind::CommentNotSeparated => "a comment needs a blank before its `#`",
-        Kind::UnknownAnchor => "an alias names an anchor that does not stand before it",
+        Kind::UnknownAnchor => "an alias names an anchor that is not defined before it",
         Kind::UnexpectedCharacter { character } => {
             return format!("{character:?} cannot begin a text here: put it in quotes");
         }
@@ -69,7 +69,7 @@ fn why(kind: &Kind) -> String {
         Kind::RecursionLimitExceeded => {
             return format!("lists and maps in one another are deeper than the {DEPTH} levels of the budget");
         }
-        Kind::BomInsideDocument => "a byte order mark stands within the document: remove it",
+        Kind::BomInsideDocument => "there is a byte order mark within the document: remove it",
         Kind::UnexpectedEof | Kind::UnexpectedEofBlockMapping | Kind::UnexpectedEofBlockSequence => {
             "the text ends too early"
         }

@@ -1,4 +1,4 @@
-//! What a scalar of YAML means to kubectl: that of go-yaml v2, whose rules are YAML 1.1's.
+//! The meaning of a YAML scalar for kubectl, whose go-yaml v2 uses the rules of YAML 1.1.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde_json::Number;
 
 use super::Data;
 
-/// The meaning of a scalar; a reason where it has none. `source` is what stands in the file.
+/// The value of a scalar, or the reason why it has none. `source` is its text in the file.
 pub(super) fn meaning(
     text: Cow<'_, str>,
     style: ScalarStyle,
@@ -24,7 +24,7 @@ pub(super) fn meaning(
         (Some("binary"), _) => {
             let bytes = STANDARD
                 .decode(text.as_bytes())
-                .map_err(|_| "it is no base64, though its tag says !!binary")?;
+                .map_err(|_| "it is not base64, though its tag says !!binary")?;
             return Ok(Data::Text(String::from_utf8_lossy(&bytes).into()));
         }
         _ => return Ok(Data::Text(text.into())),
@@ -38,12 +38,12 @@ pub(super) fn meaning(
     };
     match fits {
         true => Ok(found),
-        // The value may be a secret's.
+        // Do not show the value: it may be a secret.
         false => Err(format!("the value is not what its tag !!{} says", wanted.unwrap_or_default())),
     }
 }
 
-/// The meaning of a plain text.
+/// The value of a plain scalar.
 fn resolved(text: &str, source: &str) -> Result<Data, String> {
     let source = || source.into();
     Ok(match text {
@@ -65,7 +65,7 @@ fn resolved(text: &str, source: &str) -> Result<Data, String> {
     })
 }
 
-/// The number that a plain text is.
+/// The number that a plain scalar denotes, if it is a number.
 fn number(text: &str) -> Option<Number> {
     match text.as_bytes().first()? {
         b'.' => real(text).and_then(shortest),
@@ -82,7 +82,7 @@ pub(super) fn is_whole(text: &str) -> bool {
     whole(&text.replace('_', "")).is_some()
 }
 
-/// As Go's `strconv.ParseInt` and `ParseUint` with base 0.
+/// Like Go's `strconv.ParseInt` and `ParseUint` with base 0.
 fn whole(text: &str) -> Option<Number> {
     let (negative, signed, digits) = match text.as_bytes().first()? {
         b'-' => (true, true, &text[1..]),
@@ -103,13 +103,13 @@ fn whole(text: &str) -> Option<Number> {
     let value = u64::from_str_radix(digits, radix).ok()?;
     match (negative, signed) {
         (true, _) => 0_i64.checked_sub_unsigned(value).map(Number::from),
-        // An unsigned number has no sign, so above the signed ones a `+` makes it no whole number.
+        // Go's ParseUint accepts no sign. Above i64::MAX, a text with `+` is therefore no whole number.
         (false, true) => i64::try_from(value).ok().map(Number::from),
         (false, false) => Some(Number::from(value)),
     }
 }
 
-/// As go-yaml's `yamlStyleFloat`; `inf` and `nan` are no numbers here.
+/// Like go-yaml's `yamlStyleFloat`; `inf` and `nan` are not numbers here.
 pub(super) fn real(text: &str) -> Option<f64> {
     let bare = text.trim_start_matches(['+', '-']);
     let (mantissa, exponent) = match bare.find(['e', 'E']) {
@@ -126,11 +126,11 @@ pub(super) fn real(text: &str) -> Option<f64> {
             let e = e.strip_prefix(['+', '-']).unwrap_or(e);
             !e.is_empty() && digits(e)
         });
-    // Too large a number is an error in Go, and so a text.
+    // Go fails on a number that is too large, which makes it a text.
     text.parse().ok().filter(|value: &f64| sound && value.is_finite())
 }
 
-/// The number as JSON writes it: without a fraction where it has none.
+/// The number as JSON writes it: without a fraction if it is a whole number.
 pub(super) fn shortest(value: f64) -> Option<Number> {
     const WHOLE: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= WHOLE && !(value == 0.0 && value.is_sign_negative()) {

@@ -1,4 +1,4 @@
-//! A text taken apart at its `---` lines, so that one broken document does not hide the others.
+//! Splits a text at its `---` lines, to keep one broken document from hiding the others.
 
 use super::Flaw;
 
@@ -8,14 +8,14 @@ pub(super) struct Chunk<'t> {
     pub(super) text: &'t str,
     /// The number of its first line in the file.
     pub(super) line: u64,
-    /// What follows the separator before it in that line, where there is one; the text begins with it.
+    /// The rest of the preceding separator's line; the part's text begins with it.
     pub(super) after: &'t str,
 }
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The parts, without separators. A byte order mark is left out wherever a file began before files were put
-/// together. Directives stay with the document that they are for.
+/// The parts, without separators. Byte order marks are removed at the beginning of the text and of each part, because
+/// files may have been concatenated. Directives stay with the document that follows them.
 pub(super) fn chunks(text: &str) -> Vec<Chunk<'_>> {
     let mut chunks = Vec::new();
     let (mut start, mut first, mut after) = (0, 1, "");
@@ -32,12 +32,12 @@ pub(super) fn chunks(text: &str) -> Vec<Chunk<'_>> {
     chunks.into_iter().map(Chunk::without_mark).collect()
 }
 
-/// As kubectl has it (apimachinery: `YAMLReader`), whatever follows in the line.
+/// Whether kubectl takes a line as a separator (apimachinery: `YAMLReader`), whatever follows in the line.
 fn is_separator(line: &str) -> bool {
     line.starts_with("---")
 }
 
-/// Whether it holds nothing but directives, which are for the document after the next separator.
+/// Whether a text has only directives, which belong to the document after the next separator.
 fn is_head(text: &str) -> bool {
     let mut lines = text.lines().map(|line| line.trim_start_matches(BYTE_ORDER_MARK).trim_end());
     let is_part = |line: &str| line.is_empty() || line.starts_with(['#', '%']);
@@ -45,15 +45,15 @@ fn is_head(text: &str) -> bool {
 }
 
 impl Chunk<'_> {
-    /// What follows a separator in its line and is no comment: kubectl refuses it.
+    /// The fault of a separator that is followed by anything but a comment in its line: kubectl refuses it.
     pub(super) fn wrong_separator(&self) -> Option<Flaw> {
         let why =
-            "a line that begins with `---` parts documents, and `kubectl` takes only a comment after it";
+            "a line that begins with `---` separates documents, and `kubectl` allows only a comment after it";
         let is_wrong = !self.after.is_empty() && !self.after.starts_with('#');
         is_wrong.then(|| Flaw { line: self.line, why: why.into() })
     }
 
-    /// Without the mark that its content begins with.
+    /// The part without a byte order mark at the beginning.
     fn without_mark(self) -> Self {
         let blank = self.text.len() - self.text.trim_start().len();
         let rest = &self.text[blank..];

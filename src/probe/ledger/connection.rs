@@ -1,4 +1,4 @@
-//! One connection to a MySQL server: every call bounded, every error in its class.
+//! One connection to a MySQL server: every call has a timeout, every error a class.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::deadline::Deadline;
 use crate::event::{Outcome, Row, Seen, Server};
 use crate::probe::Route;
 
-/// Why the ledger got no answer, or not the one it asked for.
+/// Why the ledger got no answer, or an error as the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// No connection came about: nothing was sent.
+    /// The connection failed: nothing was sent.
     #[error("failed to connect to MySQL at {address}")]
     Connect {
         /// The address.
@@ -22,33 +22,33 @@ pub enum LedgerError {
         #[source]
         source: mysql_async::Error,
     },
-    /// The server gave an error as its answer, or the connection broke.
+    /// The server answered with an error, or the connection broke.
     #[error("MySQL failed to {doing}")]
     Call {
-        /// What was being done.
+        /// The failed operation, such as `read the ledger`.
         doing: String,
         /// The client's error.
         #[source]
         source: mysql_async::Error,
     },
-    /// The server, or a proxy before it, keeps `autocommit` at 0: its answer to an insert is no commit.
+    /// The server, or a proxy before it, keeps `autocommit` at 0: OK to an insert would not mean a commit.
     #[error("MySQL at {address} does not take `SET SESSION autocommit = 1`")]
     NoAutocommit {
         /// The address.
         address: String,
     },
-    /// There was no answer in time.
+    /// The server did not answer in time.
     #[error("MySQL did not answer in {:.1} s: {doing}", .waited.as_secs_f64())]
     Silent {
-        /// What was being done.
+        /// The failed operation.
         doing: String,
-        /// How long was waited.
+        /// Timeout that passed.
         waited: Duration,
     },
-    /// No server that stays answered within the deadline.
+    /// No server kept answering within the deadline.
     #[error("no MySQL server answered for good within {:.1} s: {last}", .waited.as_secs_f64())]
     NotReady {
-        /// How long was waited.
+        /// Duration of the wait.
         waited: Duration,
         /// The last reason.
         last: String,
@@ -56,30 +56,29 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    /// Whether the server itself gave this error as its answer.
+    /// Whether the server itself answered with this error.
     pub fn is_answer(&self) -> bool {
         use mysql_async::Error::Server;
         matches!(self, Self::Connect { source: Server(_), .. } | Self::Call { source: Server(_), .. })
     }
 }
 
-/// Errors that mysqld answers with before it writes, or after it has rolled the statement back: the row is not
-/// there. Every other code leaves that open. A proxy or a router between us and the server makes answers of
-/// its own (1105, 2006, 2013, 9001), the server may be told to end while it commits (1053, 1180, 1317), and
-/// some are given after the engine has committed (1598).
-/// Source: MySQL's server error reference; for 1047, Galera's "WSREP has not yet prepared node".
+/// Errors with which mysqld answers before it writes, or after it has rolled the statement back: the row does not
+/// exist. Every other code leaves the outcome open. A proxy or router on the way has answers of its own (1105, 2006,
+/// 2013, 9001), the server may be stopped while it commits (1053, 1180, 1317), and some codes come after the engine has
+/// committed (1598). Source: MySQL's server error reference; for 1047, Galera's "WSREP has not yet prepared node".
 const REFUSES: &[u16] = &[
-    // Who may do what: ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR,
+    // Missing privileges: ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR,
     // ER_COLUMNACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR.
     1044, 1045, 1142, 1143, 1227,
-    // No connection was given: ER_CON_COUNT_ERROR, ER_HOST_IS_BLOCKED, ER_HOST_NOT_PRIVILEGED,
+    // Connection refused: ER_CON_COUNT_ERROR, ER_HOST_IS_BLOCKED, ER_HOST_NOT_PRIVILEGED,
     // ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED.
     1040, 1129, 1130, 1203, 1226, // ER_UNKNOWN_COM_ERROR.
     1047,
-    // What is meant is not there: ER_NO_DB_ERROR, ER_BAD_DB_ERROR, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE,
+    // Missing object: ER_NO_DB_ERROR, ER_BAD_DB_ERROR, ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE,
     // ER_UNKNOWN_STMT_HANDLER.
     1046, 1049, 1054, 1146, 1243,
-    // The statement or its values do not fit: ER_BAD_NULL_ERROR, ER_DUP_ENTRY, ER_PARSE_ERROR,
+    // Invalid statement or values: ER_BAD_NULL_ERROR, ER_DUP_ENTRY, ER_PARSE_ERROR,
     // ER_WRONG_VALUE_COUNT_ON_ROW, ER_WRONG_ARGUMENTS, ER_WARN_DATA_OUT_OF_RANGE, ER_NO_DEFAULT_FOR_FIELD,
     // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, ER_DATA_TOO_LONG, ER_NO_REFERENCED_ROW_2,
     // ER_CHECK_CONSTRAINT_VIOLATED.
@@ -96,8 +95,8 @@ const REFUSES: &[u16] = &[
 /// ER_BAD_DB_ERROR and ER_NO_SUCH_TABLE.
 const ABSENT: [u16; 2] = [1049, 1146];
 
-/// Rows that a continuous reader looks at, counted back from the newest: what it costs stays the
-/// same however long the table grows.
+/// Number of rows that a continuous reader looks at, counted back from the newest: the cost of a look does not grow
+/// with the table.
 const WINDOW: u32 = 10_000;
 
 pub(super) struct Connection {
@@ -107,12 +106,12 @@ pub(super) struct Connection {
     insert: Option<Statement>,
     patience: Duration,
     deadline: Deadline,
-    /// When the server answered last.
+    /// Time of the server's last answer.
     answered: Instant,
 }
 
 impl Connection {
-    /// Connects and asks the server who it is.
+    /// Connects and asks for the server's identity.
     pub(super) async fn open(
         spec: &LedgerSpec,
         route: &Route,
@@ -124,7 +123,7 @@ impl Connection {
             .tcp_port(address.port())
             .user(Some(spec.user.as_str()))
             .pass(Some(spec.password.as_str()))
-            // Otherwise the client moves over to a server of this machine that has the socket's path.
+            // By default the client switches to the socket's path if a server of this machine has that path.
             .prefer_socket(false);
         let doing = format!("connect to {address}");
         let bound = deadline.at_most(spec.patience);
@@ -139,7 +138,7 @@ impl Connection {
         let version = String::new();
         let mut connection =
             Self { conn, server, version, insert: None, patience, deadline, answered: Instant::now() };
-        // With 0 an OK to an insert would be no commit.
+        // With autocommit = 0, OK to an insert would not mean a commit.
         connection.run("SET SESSION autocommit = 1").await?;
         let who: Option<(String, String, String, u8)> = connection
             .call("say who it is", async |c| {
@@ -163,12 +162,12 @@ impl Connection {
         &self.version
     }
 
-    /// When the server answered last.
+    /// Time of the server's last answer.
     pub(super) fn answered(&self) -> Instant {
         self.answered
     }
 
-    /// From now on every call is bounded by this.
+    /// Sets the deadline of all further calls.
     pub(super) fn until(&mut self, deadline: Deadline) {
         self.deadline = deadline;
     }
@@ -185,12 +184,12 @@ impl Connection {
         Ok(row.map_or(0, |r| r.1))
     }
 
-    /// `innodb_flush_log_at_trx_commit`; `None` where the server does not know it.
+    /// `innodb_flush_log_at_trx_commit`; `None` if the server does not know the variable.
     pub(super) async fn flush_at_commit(&mut self) -> Result<Option<u32>, LedgerError> {
         let query = "SELECT @@innodb_flush_log_at_trx_commit";
         match self.call("tell when it flushes its log", async |c| c.query_first(query).await).await {
             Err(LedgerError::Call { source: mysql_async::Error::Server(_), .. }) => Ok(None),
-            told => told,
+            other => other,
         }
     }
 
@@ -198,7 +197,7 @@ impl Connection {
         self.call("list its databases", async |c| c.query("SHOW DATABASES").await).await
     }
 
-    /// The whole table; `None` where the database or the table does not exist.
+    /// The whole table; `None` if the database or the table does not exist.
     pub(super) async fn rows(&mut self, database: &str) -> Result<Option<Vec<Row>>, LedgerError> {
         let select = format!("SELECT writer, number, payload, checksum FROM {database}.ledger ORDER BY id");
         let read: Result<Vec<(String, u64, String, String)>, _> =
@@ -206,8 +205,8 @@ impl Connection {
         Ok(unless_absent(read)?.map(|rows| rows.into_iter().map(read_row).collect()))
     }
 
-    /// What one statement, and so one moment of the server, shows of the newest rows; `None` where
-    /// the database or the table does not exist.
+    /// The newest rows, from one statement and so from one moment of the server; `None` if the database or the table
+    /// does not exist.
     pub(super) async fn newest(&mut self, database: &str) -> Result<Option<Vec<Seen>>, LedgerError> {
         let select = format!(
             "SELECT writer, MIN(number), MAX(number), COUNT(*), \
@@ -222,7 +221,7 @@ impl Connection {
         Ok(unless_absent(read)?.map(|rows: Vec<_>| rows.into_iter().map(seen).collect()))
     }
 
-    /// Readies the insert, so that what fails before a row was sent can be told apart.
+    /// Prepares the insert. A failure before a row was sent can then be distinguished from a later one.
     pub(super) async fn prepare(&mut self, database: &str) -> Result<(), LedgerError> {
         let insert =
             format!("INSERT INTO {database}.ledger (writer, number, payload, checksum) VALUES (?, ?, ?, ?)");
@@ -231,8 +230,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends rows, several as one transaction. The connection is of no more use after anything but
-    /// an acknowledgement.
+    /// Sends rows, several as one transaction. After anything but an acknowledgement, the connection must not be used
+    /// again.
     pub(super) async fn insert(&mut self, rows: &[(Row, String)]) -> (Outcome, Option<LedgerError>) {
         let Some(statement) = self.insert.clone() else {
             return (Outcome::Refused, None);
@@ -244,7 +243,7 @@ impl Connection {
             let doing = format!("insert row {}", one.0.number);
             return sent(self.call(&doing, async |c| c.exec_drop(&statement, values(one)).await).await);
         }
-        // Nothing is written without the COMMIT: until it is sent, every failure is a refusal.
+        // The server writes nothing without the COMMIT: until it is sent, every failure is a refusal.
         let mut before = self.run("START TRANSACTION").await;
         for row in rows {
             if before.is_ok() {
@@ -258,7 +257,7 @@ impl Connection {
         }
     }
 
-    /// Takes leave of the server if it listens, and gives its name.
+    /// Closes the connection, if possible with a goodbye to the server, and returns the server.
     pub(super) async fn close(self) -> Server {
         let _ = Deadline::after(Duration::from_millis(500)).bound(self.conn.disconnect()).await;
         self.server
@@ -288,7 +287,7 @@ fn sent(answer: Result<(), LedgerError>) -> (Outcome, Option<LedgerError>) {
     }
 }
 
-/// A table that is not there is an answer too.
+/// Treats a missing database or table as an answer.
 fn unless_absent<T>(read: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
     match read {
         Err(LedgerError::Call { source: mysql_async::Error::Server(e), .. }) if ABSENT.contains(&e.code) => {
@@ -298,7 +297,7 @@ fn unless_absent<T>(read: Result<T, LedgerError>) -> Result<Option<T>, LedgerErr
     }
 }
 
-/// What an error says about a row that was sent.
+/// The outcome of a row that was sent, from the error.
 fn outcome_of_sent(error: &LedgerError) -> Outcome {
     match error {
         LedgerError::Call { source: mysql_async::Error::Server(e), .. } if REFUSES.contains(&e.code) => {
@@ -308,8 +307,8 @@ fn outcome_of_sent(error: &LedgerError) -> Outcome {
     }
 }
 
-/// A row as it lies in the table. Where what it holds does not match the checksum beside it, the
-/// checksum given here matches neither what was written nor any other row.
+/// A row as it is stored in the table. If its content does not match the stored checksum, the checksum returned here
+/// matches neither the written row nor any other row.
 fn read_row((writer, number, payload, stored): (String, u64, String, String)) -> Row {
     let computed = checksum(&writer, number, &payload);
     let checksum = if computed == stored { stored } else { format!("{stored} over {computed}") };
@@ -325,9 +324,9 @@ mod tests {
         LedgerError::Call { doing: "insert row 1".into(), source: source.into() }
     }
 
-    /// Codes that are not of mysqld, or come when a row may have been written.
+    /// Codes that do not come from mysqld, or that come after a row may have been written.
     #[rstest::rstest]
-    fn what_may_have_been_written_is_no_refusal(
+    fn a_row_that_may_be_written_is_not_refused(
         #[values(1053, 1105, 1158, 1159, 1160, 1161, 1180, 1317, 1598, 2006, 2013, 3100, 9001, 65535)]
         code: u16,
     ) {

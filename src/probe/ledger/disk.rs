@@ -1,31 +1,31 @@
-//! Looks for the ledger's rows in the files of a server that is down.
+//! Finds the ledger's rows in the files of a stopped server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::Row;
 
-/// Length of a checksum in text.
+/// Length of a checksum in characters.
 const LENGTH: usize = 64;
-/// A redo log is written in blocks of this size (InnoDB: `OS_FILE_LOG_BLOCK_SIZE`).
+/// Bytes of a redo log block (InnoDB: `OS_FILE_LOG_BLOCK_SIZE`).
 const BLOCK: usize = 512;
-/// Bytes before and after the content of a block (`LOG_BLOCK_HDR_SIZE`, `LOG_BLOCK_TRL_SIZE`).
+/// Bytes of a block before and after its content (`LOG_BLOCK_HDR_SIZE`, `LOG_BLOCK_TRL_SIZE`).
 const FRAME: (usize, usize) = (12, 4);
 
-/// The rows whose checksums stand in these bytes, as InnoDB writes text: plainly. A row that is
-/// not found may be there in another form, such as compressed.
+/// The rows whose checksums are in these bytes. InnoDB writes text unchanged; a row that is not found may still be
+/// stored in another form, such as compressed.
 pub fn find<'r>(rows: impl IntoIterator<Item = &'r Row>, bytes: &[u8]) -> BTreeSet<u64> {
     let wanted: BTreeMap<&[u8], u64> = rows
         .into_iter()
         .filter(|row| row.checksum.len() == LENGTH)
         .map(|row| (row.checksum.as_bytes(), row.number))
         .collect();
-    // Neighbouring columns may lengthen a run, so every window of it is looked up.
+    // A neighbouring column may lengthen a run of hex digits, so every window of the run is looked up.
     let is_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
     let runs = bytes.split(|b| !is_hex(b)).filter(|run| run.len() >= LENGTH);
     runs.flat_map(|run| run.windows(LENGTH)).filter_map(|text| wanted.get(text).copied()).collect()
 }
 
-/// The content of a redo log without the frames of its blocks, which may cut a row in two.
+/// The content of a redo log without the headers and trailers of its blocks, which may split a row.
 pub fn unframed(log: &[u8]) -> Vec<u8> {
     let content = |block: &'_ [u8]| match block.len() {
         BLOCK => block[FRAME.0..BLOCK - FRAME.1].to_vec(),

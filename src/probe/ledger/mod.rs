@@ -1,5 +1,5 @@
-//! The ledger: numbered rows, with what the server said to each of them, so that a later reading
-//! shows which acknowledged rows are gone, doubled, or on another server's disk.
+//! The ledger: numbered rows, with the server's answer to each. A later reading then shows which acknowledged rows are
+//! missing, duplicated, or on another server's disk.
 
 mod connection;
 pub mod disk;
@@ -27,39 +27,39 @@ use crate::event::{Event, EventLog, Outcome, Row, Server};
 use crate::probe::Route;
 use connection::Connection;
 
-/// A table of numbered rows on a MySQL server. The database is not made by connecting: a server
-/// without it refuses every row, which is what an empty replacement does.
+/// A table of numbered rows on a MySQL server. Connecting does not create the database: an empty replacement server,
+/// which lacks the database, therefore refuses every row.
 ///
 /// # Guarantees
-/// Each row is sent once, under a number that no other row of any of its writers has, so a row that
-/// is found twice was doubled by somebody else, and a number is enough to name a row.
+/// Each row is sent once, and its number is unique among all writers of the ledger. So something else duplicated a row
+/// that is found twice, and the number alone identifies a row.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     spec: LedgerSpec,
     route: Route,
     log: EventLog,
     number: Arc<AtomicU64>,
-    /// By server and pod: when the server's process started, on the log's clock in seconds.
+    /// By server and pod: start time of the server's process, on the log's clock in seconds.
     met: Arc<Mutex<BTreeMap<(String, String), f64>>>,
 }
 
-/// What a ledger is called and how it logs in.
+/// The ledger's database, login and timeouts.
 #[derive(Clone)]
 pub struct LedgerSpec {
-    /// The database, such as `qa`. It must be a plain word: it becomes part of statements.
+    /// The database, such as `qa`. It must be a plain word, because it becomes part of statements.
     pub database: String,
     /// The user's name.
     pub user: String,
     /// The user's password.
     pub password: String,
-    /// The longest that any one call may take.
+    /// Timeout of each call.
     pub patience: Duration,
-    /// The names of its writers, where another ledger has the same log: a reading says then whose rows
-    /// are due. Default: none, it is the log's only ledger.
+    /// The names of its writers, needed if another ledger uses the same log: a reading then names whose rows it
+    /// expects. Default: none, because the ledger is the log's only one.
     pub writers: Vec<String>,
 }
 
-/// Without the password.
+/// Prints the ledger without the password.
 impl std::fmt::Debug for LedgerSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "LedgerSpec({} as {}, writers {:?})", self.database, self.user, self.writers)
@@ -78,10 +78,10 @@ impl Default for LedgerSpec {
     }
 }
 
-/// A server gives its uptime in whole seconds; a start that seems this much later is another one.
+/// Seconds by which a computed start time may differ for the same start: a server reports its uptime in whole seconds.
 const SAME_START: f64 = 2.5;
 
-/// What reading the whole table gave.
+/// The result of reading the whole table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The server that answered.
@@ -93,19 +93,19 @@ pub struct Reading {
 }
 
 impl Ledger {
-    /// Nothing is sent yet.
+    /// Creates the ledger; sends nothing yet.
     pub fn new(spec: LedgerSpec, route: Route, log: EventLog) -> Self {
         Self { spec, route, log, number: Arc::default(), met: Arc::default() }
     }
 
-    /// The same ledger over another route: the row numbers go on.
+    /// Returns the same ledger over another route: the row numbers continue.
     pub fn over(&self, route: Route) -> Self {
         Self { route, ..self.clone() }
     }
 
-    /// Waits for a server that stays: two new connections a second apart, answered over TCP by
-    /// the same server process. The official image first runs a server without networking while
-    /// it fills an empty data directory, and a pod may be ready before its server answers.
+    /// Waits for a server that stays: two new connections one second apart must be answered over TCP by the same server
+    /// process. The official image first runs a server without networking while it fills an empty data directory, and a
+    /// pod may be ready before its server answers.
     ///
     /// # Errors
     /// [`LedgerError::NotReady`] with the last reason.
@@ -140,12 +140,12 @@ impl Ledger {
     /// Creates the database and the table.
     ///
     /// # Errors
-    /// [`LedgerError`]; one that exists already is one.
+    /// [`LedgerError`], also if the database exists already.
     pub async fn create(&self, deadline: Deadline) -> Result<Server, LedgerError> {
         let mut connection = self.connect(deadline).await?;
         let database = &self.spec.database;
         connection.run(&format!("CREATE DATABASE {database}")).await?;
-        // No key on writer and number: a doubled row must show, not be refused.
+        // No unique key on writer and number: the server must not refuse a duplicated row, because the row must show.
         connection
             .run(&format!(
                 "CREATE TABLE {database}.ledger (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, \
@@ -156,13 +156,13 @@ impl Ledger {
         Ok(connection.close().await)
     }
 
-    /// Begins to write one row, or one transaction, after another; see [`Writer`]. Each writer of
-    /// a ledger has a name of its own, of at most 64 characters.
+    /// Starts to write one row, or one transaction, after another; see [`Writer`]. Each writer of a ledger needs a name
+    /// of its own, of at most 64 characters.
     pub fn write(&self, name: &str, pace: Pace) -> Writer {
         Writer::start(self.clone(), name.into(), pace)
     }
 
-    /// Begins to look at the newest rows, `every` so often; see [`Reader`].
+    /// Starts to read the newest rows at the interval `every`; see [`Reader`].
     pub fn look(&self, name: &str, every: Duration) -> Reader {
         Reader::start(self.clone(), name.into(), every)
     }
@@ -170,7 +170,7 @@ impl Ledger {
     /// Reads the whole table and records it as [`Event::RowsRead`].
     ///
     /// # Errors
-    /// [`LedgerError`]; a database that does not exist is an answer, not an error.
+    /// [`LedgerError`]; a missing database is an answer, not an error.
     pub async fn read(&self, reading: &str, deadline: Deadline) -> Result<Reading, LedgerError> {
         let mut connection = self.meet(deadline).await?;
         let began_us = Some(self.log.now_us());
@@ -188,7 +188,7 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The names of the server's databases, with the server.
+    /// The server, and the names of its databases.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -202,8 +202,8 @@ impl Ledger {
         Connection::open(&self.spec, &self.route, deadline).await
     }
 
-    /// Connects, and records the server where it is one that was not met before, or one that has
-    /// started anew since: rows that were in flight then may or may not be there.
+    /// Connects, and records the server if it is new or was restarted since the last connection: after a restart, rows
+    /// in flight may or may not exist.
     async fn meet(&self, deadline: Deadline) -> Result<Connection, LedgerError> {
         let mut connection = self.connect(deadline).await?;
         let uptime = connection.uptime().await?;
@@ -216,7 +216,7 @@ impl Ledger {
         }
         let version = connection.version().to_owned();
         let flush_at_commit = connection.flush_at_commit().await?;
-        // Of several that met it at once, one says so.
+        // Of several connections at once, only one records the server.
         let mut met = self.met();
         if !is_known(met.get(&key)) {
             met.insert(key, started);
@@ -230,7 +230,7 @@ impl Ledger {
         self.met.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The next rows, each under a number of its own, with their payloads.
+    /// The next rows with their payloads, each under a number of its own.
     fn next(&self, writer: &str, count: u32) -> Vec<(Row, String)> {
         let first = self.number.fetch_add(count.into(), Ordering::Relaxed) + 1;
         let row = |number| {
@@ -249,7 +249,7 @@ impl Ledger {
         });
     }
 
-    /// An error with what the forward has said about it since then.
+    /// An error with the forward's own error since then, if there is one.
     fn explain(&self, error: &LedgerError, since: Instant) -> String {
         let text = chain(error);
         match self.route.error_since(since) {

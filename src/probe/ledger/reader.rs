@@ -1,4 +1,4 @@
-//! Looks at the ledger's newest rows, again and again, whatever happens to the server.
+//! Reads the ledger's newest rows continuously, whatever happens to the server.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use super::{Ledger, Tally};
 use crate::deadline::Deadline;
 use crate::event::{Event, Outcome, Seen, Server};
 
-/// A reader at work. Each look is recorded as [`Event::RowsSampled`]: of each writer the range of
-/// its rows among the newest 10 000, their count and a digest. So the record of a look stays small
-/// and its cost the same, and a judge still sees each row that should have been there.
+/// A running reader. Each look is recorded as [`Event::RowsSampled`]: for each writer, the range of its rows among the
+/// newest 10 000, their count and a digest. The record and the cost of a look stay small, and a judge still sees each
+/// row that should exist.
 #[derive(Debug)]
 pub struct Reader(Steady);
 
@@ -22,12 +22,12 @@ impl Reader {
         Self(Steady::start(ledger, Read { name }, every))
     }
 
-    /// Waits until the look in flight is over; no further one is taken until [`Reader::resume`].
+    /// Waits until the look in flight ends; starts no further look until [`Reader::resume`].
     pub async fn pause(&mut self) -> Tally {
         self.0.pause().await
     }
 
-    /// Goes on after a pause.
+    /// Resumes after a pause.
     pub fn resume(&self) {
         self.0.resume();
     }
@@ -37,12 +37,12 @@ impl Reader {
         self.0.tally()
     }
 
-    /// Waits until so many looks were answered, or the deadline passes; says which it was.
+    /// Waits until `count` looks were answered (true) or the deadline passes (false).
     pub async fn answered(&mut self, count: u64, deadline: Deadline) -> bool {
         self.0.acknowledged(count, deadline).await
     }
 
-    /// Waits until the look in flight is over, and ends the reader.
+    /// Waits until the look in flight ends, and stops the reader.
     pub async fn stop(self) -> Tally {
         self.0.stop().await
     }
@@ -85,7 +85,7 @@ impl Duty for Read {
 
 type Look = (Outcome, Server, Option<Vec<Seen>>, String);
 
-/// A look that no connection came about for is refused, one without an answer indeterminate.
+/// Performs one look. If the connection fails it is refused, without an answer indeterminate.
 async fn look(ledger: &Ledger, connection: &mut Option<Connection>) -> Look {
     let since = connection.as_ref().map_or_else(Instant::now, Connection::answered);
     let mut open = match connection.take() {

@@ -1,4 +1,4 @@
-//! What writers and readers have in common: one attempt after another, paused and resumed.
+//! The common loop of writers and readers: one attempt after another, with pause and resume.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::event::{Event, Outcome};
 /// Counts so far: rows of a writer, looks of a reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The server said that it is done.
+    /// The server confirmed the operation.
     pub acknowledged: u64,
-    /// It is not done.
+    /// The operation did not happen.
     pub refused: u64,
-    /// It may be done.
+    /// The operation may have happened.
     pub indeterminate: u64,
 }
 
@@ -44,15 +44,15 @@ impl std::ops::Add for Tally {
     }
 }
 
-/// One attempt: what came of it, whether anything was sent, and how many it counts for.
+/// The result of one attempt: its outcome, whether anything was sent, and how many rows or looks it counts for.
 pub(super) struct Attempt {
     pub outcome: Outcome,
     pub sent: bool,
     pub counts: u64,
 }
 
-/// What is tried again and again. It keeps its connection in the option it is given, and leaves
-/// none there after a failure.
+/// An operation that is repeated. It keeps its connection in the option that it receives, and leaves None there after a
+/// failure.
 pub(super) trait Duty: Send + Sync + 'static {
     fn name(&self) -> &str;
 
@@ -63,7 +63,7 @@ pub(super) trait Duty: Send + Sync + 'static {
     ) -> BoxFuture<'a, Attempt>;
 }
 
-/// A task at a duty.
+/// A task that repeats a duty.
 #[derive(Debug)]
 pub(super) struct Steady {
     wish: watch::Sender<Wish>,
@@ -84,7 +84,7 @@ struct State {
     paused: bool,
 }
 
-/// Pause between attempts while no connection comes about.
+/// Pause between attempts while connections fail.
 const RETRY: Duration = Duration::from_millis(200);
 
 impl Steady {
@@ -143,7 +143,7 @@ async fn work(
         match wished {
             Wish::Stop => break,
             Wish::Pause => {
-                // A connection that dies unseen during the pause would make the next row
+                // Close the idle connection: if it died unnoticed during the pause, the next row would become
                 // indeterminate for no reason.
                 if let Some(idle) = connection.take() {
                     idle.close().await;
@@ -164,7 +164,7 @@ async fn work(
             Wish::Work => {}
         }
         tokio::select! {
-            // Timers are of a millisecond: without a pause, none is asked.
+            // Timers have a resolution of a millisecond, so a pause of zero uses no timer.
             _ = ticks.tick(), if !every.is_zero() => {}
             () = std::future::ready(()), if every.is_zero() => {}
             changed = wish.changed() => match changed {
@@ -181,6 +181,6 @@ async fn work(
     if let Some(connection) = connection {
         connection.close().await;
     }
-    // What comes after the end is no outage.
+    // Without this record, the silence after the end would look like an outage.
     ledger.log.append(Event::ProbePaused { probe: probe() });
 }

@@ -1,4 +1,4 @@
-//! Writes the ledger's rows, one after another, whatever happens to the server.
+//! Writes the ledger's rows one after another, whatever happens to the server.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use super::{Ledger, Tally};
 use crate::deadline::Deadline;
 use crate::event::{Outcome, Server};
 
-/// How a writer goes about it.
+/// The speed and batch size of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// From the beginning of one write to that of the next, at least. Default: 50 ms.
+    /// Minimum time from the beginning of one write to that of the next. Default: 50 ms.
     pub every: Duration,
-    /// Rows of one write; several are a transaction, of which all are written or none. Default: 1.
+    /// Rows of one write; several form a transaction, of which all or none are written. Default: 1.
     pub rows: u32,
 }
 
@@ -26,18 +26,18 @@ impl Default for Pace {
     }
 }
 
-/// A writer at work. Each row that it tried is recorded with its outcome:
-/// - acknowledged: the server said that it is written;
-/// - refused: the server said that it is not, or no connection came about, so nothing was sent;
-/// - indeterminate: it was sent, and there was no answer.
+/// A running writer. It records each row that it tried with its outcome:
+/// - acknowledged: the server confirmed the write;
+/// - refused: the server answered that the row is not written, or the connection failed and nothing was sent;
+/// - indeterminate: the row was sent, and no answer came.
 ///
-/// After anything but an acknowledgement it connects anew for the next row.
+/// After anything but an acknowledgement, the next row uses a new connection.
 ///
 /// # Guarantees
-/// It sends nothing before the outcome of what it sent before is recorded.
+/// The writer records the outcome of each write before it sends the next one.
 ///
 /// # Cancellation
-/// Dropped without [`Writer::stop`], the row in flight has no record: as good as indeterminate.
+/// If the writer is dropped without [`Writer::stop`], the row in flight has no record and counts as indeterminate.
 #[derive(Debug)]
 pub struct Writer(Steady);
 
@@ -46,13 +46,12 @@ impl Writer {
         Self(Steady::start(ledger, Write { name, rows: pace.rows.max(1) }, pace.every))
     }
 
-    /// Waits until the row in flight has its outcome; no further row is sent until
-    /// [`Writer::resume`].
+    /// Waits until the row in flight has its outcome; sends no further row until [`Writer::resume`].
     pub async fn pause(&mut self) -> Tally {
         self.0.pause().await
     }
 
-    /// Goes on writing after a pause.
+    /// Resumes after a pause.
     pub fn resume(&self) {
         self.0.resume();
     }
@@ -62,12 +61,12 @@ impl Writer {
         self.0.tally()
     }
 
-    /// Waits until so many rows were acknowledged, or the deadline passes; says which it was.
+    /// Waits until `count` rows were acknowledged (true) or the deadline passes (false).
     pub async fn acknowledged(&mut self, count: u64, deadline: Deadline) -> bool {
         self.0.acknowledged(count, deadline).await
     }
 
-    /// Waits until the row in flight has its outcome, and ends the writer.
+    /// Waits until the row in flight has its outcome, and stops the writer.
     pub async fn stop(self) -> Tally {
         self.0.stop().await
     }
@@ -96,7 +95,7 @@ impl Duty for Write {
     }
 }
 
-/// Tries one row, or one transaction. Says what came of it, and whether it was sent at all.
+/// Tries one row, or one transaction. Returns the outcome, and whether anything was sent.
 async fn write(ledger: &Ledger, duty: &Write, connection: &mut Option<Connection>) -> (Outcome, bool) {
     let rows = ledger.next(&duty.name, duty.rows);
     let since = connection.as_ref().map_or_else(Instant::now, Connection::answered);
@@ -120,7 +119,7 @@ async fn write(ledger: &Ledger, duty: &Write, connection: &mut Option<Connection
     (outcome, true)
 }
 
-/// Opens a connection and readies the insert. Names the server that refused, if one answered.
+/// Opens a connection and prepares the insert. An error names the server that refused, if one answered.
 async fn connect(ledger: &Ledger, since: Instant) -> Result<Connection, (Server, String)> {
     let deadline = Deadline::after(ledger.spec.patience * 2);
     let opened = ledger.meet(deadline).await;

@@ -1,4 +1,4 @@
-//! What was recorded of one kind's objects.
+//! The recorded objects of one kind.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use kube::api::{DynamicObject, ObjectList};
 
 use crate::event::Change;
 
-/// By UID: the resource version and the object as recorded last.
+/// By UID: the resource version and the object, as recorded last.
 #[derive(Debug, Default)]
 pub(super) struct Known(BTreeMap<String, (String, DynamicObject)>);
 
 impl Known {
-    /// Takes an object in. What is new about it; none where it was recorded as it is.
+    /// Takes an object in. Returns the kind of change; None if this version is already recorded.
     pub(super) fn take(&mut self, object: &DynamicObject) -> Option<Change> {
         let (uid, version) = (uid(object).to_owned(), version(object).to_owned());
         let change = match self.0.get(&uid) {
@@ -23,19 +23,19 @@ impl Known {
         Some(change)
     }
 
-    /// Forgets an object that is gone.
+    /// Forgets a deleted object.
     pub(super) fn forget(&mut self, object: &DynamicObject) {
         self.0.remove(uid(object));
     }
 
-    /// Forgets every object that is not in a whole list; their last states.
+    /// Forgets every object that is missing in a complete list; returns their last states.
     pub(super) fn forget_all_but(&mut self, list: &[DynamicObject]) -> Vec<DynamicObject> {
         let is_gone = |known: &String| !list.iter().any(|object| uid(object) == known);
         let gone: Vec<String> = self.0.keys().filter(|known| is_gone(known)).cloned().collect();
         gone.iter().filter_map(|uid| self.0.remove(uid)).map(|(_, object)| object).collect()
     }
 
-    /// The first thing in a list from the API that was not recorded.
+    /// The first difference between a list from the API and the records.
     pub(super) fn behind(&self, list: &ObjectList<DynamicObject>) -> Option<String> {
         for object in &list.items {
             let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -48,14 +48,14 @@ impl Known {
         }
         let at = number(list.metadata.resource_version.as_deref().unwrap_or_default());
         let shown = |known: &String| list.items.iter().any(|object| uid(object) == known);
-        // What was made after the list is not missing from it.
-        let ghost = self.0.iter().find(|(known, (version, _))| !shown(known) && number(version) <= at);
-        let (_, (_, object)) = ghost?;
+        // An object that was created after the list is not missing from it.
+        let deleted = self.0.iter().find(|(known, (version, _))| !shown(known) && number(version) <= at);
+        let (_, (_, object)) = deleted?;
         Some(format!("the end of {} was not recorded", object.metadata.name.as_deref()?))
     }
 }
 
-/// Whether a resource version is that of a list, or a later one.
+/// Whether a resource version is at least that of a list.
 pub(super) fn reaches(version: &str, list: &ObjectList<DynamicObject>) -> bool {
     list.metadata.resource_version.as_deref().is_some_and(|of_list| number(version) >= number(of_list))
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_before_a_list_was_read_is_no_gap_once_its_version_is_reached() {
+    fn an_object_deleted_since_the_list_is_no_gap_once_its_version_is_reached() {
         let mut known = Known::default();
         let shown = list("7", &[("a", "5")]);
         assert_eq!(known.take(&shown.items[0]), Some(Change::Added));

@@ -1,7 +1,7 @@
-//! One kind: a list, and a watch from there on that is taken up wherever it broke off.
+//! One kind of object: a list, then a watch that is resumed after every break.
 //!
-//! kube's own watcher does the same, but tells nobody when a watch that broke off goes on: a gap would
-//! have a beginning and no end until the next change of an object.
+//! kube's own watcher does the same, but does not report when a broken watch resumes: the end of a gap would be unknown
+//! until the next change of an object.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,19 +17,19 @@ use crate::client::ApiError;
 use crate::deadline::Deadline;
 use crate::event::{Change, Event, EventLog};
 
-/// Time for the answer to a list, and for a watch to be accepted.
+/// Timeout for the answer to a list, and for a watch to be accepted.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Seconds after which the server is asked to end a watch. One that died without a word is found out soon.
+/// Seconds after which the server is asked to end a watch: a silently dead watch is found soon.
 const LIMIT: u32 = 60;
-/// Silence after which a watch is taken for dead: the server did not even end it.
+/// Silence after which a watch counts as dead: the server did not even end it.
 const SILENCE: Duration = Duration::from_secs(70);
 
-/// One kind.
+/// The watch of one kind.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     api: Api<DynamicObject>,
     pub(super) resource: ApiResource,
-    /// A field selector; none for all of them.
+    /// A field selector; None selects all objects.
     fields: Option<String>,
     state: Arc<Mutex<State>>,
 }
@@ -39,17 +39,17 @@ struct State {
     known: Known,
     listed: bool,
     last_error: Option<String>,
-    /// Since when changes may be missing, on the log's clock; none while the watch is whole.
+    /// Since when changes may be missing, in microseconds of the log's clock; None while the watch is complete.
     broken_us: Option<u64>,
-    /// When the server was last heard of, on the same clock.
+    /// Time of the server's last message, in microseconds of the same clock.
     heard_us: u64,
 }
 
 /// How a watch ended.
 enum Over {
-    /// The server no longer has what came after this resource version.
+    /// The server no longer has the changes after this resource version.
     Gone(String),
-    /// It can be taken up where it was.
+    /// The watch can be resumed where it ended.
     Broke(String),
 }
 
@@ -69,7 +69,7 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether every object was listed once.
+    /// Whether the objects were listed once.
     pub(super) fn is_listed(&self) -> bool {
         self.lock().listed
     }
@@ -78,15 +78,14 @@ impl Watch {
         self.lock().last_error.clone()
     }
 
-    /// The first thing in a list from the API that was not recorded, or that more may be missing.
+    /// The first difference between a list from the API and the records, or that the watch is broken.
     pub(super) fn lacks(&self, list: &ObjectList<DynamicObject>) -> Option<String> {
         let state = self.lock();
         let broken = || state.broken_us.map(|_| "the watch broke off".to_owned());
         state.known.behind(list).or_else(broken)
     }
 
-    /// Records that changes may be missing from the records, since the watch broke off or, where it did
-    /// not, since the server was last heard of.
+    /// Records that changes may be missing: since the watch broke or, if it did not, since the server's last message.
     pub(super) fn missed(&self, log: &EventLog, reason: String) {
         let state = self.lock();
         let since_us = Some(state.broken_us.unwrap_or(state.heard_us));
@@ -102,9 +101,9 @@ impl Watch {
         }
     }
 
-    /// Records until it is dropped.
+    /// Records changes until the future is dropped.
     pub(super) async fn run(self, log: EventLog) {
-        // The resource version that is recorded; none where a list has to come first.
+        // The recorded resource version; None if a list must come first.
         let mut at: Option<String> = None;
         let mut pauses = pauses();
         loop {
@@ -131,10 +130,10 @@ impl Watch {
         }
     }
 
-    /// Records a whole list, and what is gone since the one before; its resource version.
+    /// Records a complete list and the deletions since the previous one; returns the list's resource version.
     async fn begin(&self, log: &EventLog) -> Result<String, ApiError> {
         let list = self.all().await;
-        // The gap ends with the list; where there is none, it is told what is missing until now.
+        // The gap ends with this list. If the list fails, the gap is recorded until now.
         if self.is_listed() {
             self.missed(log, self.last_error().unwrap_or_default());
         }
@@ -155,7 +154,7 @@ impl Watch {
         Ok(version)
     }
 
-    /// Records every change after a resource version, which is moved on; how the watch ended.
+    /// Records every change after a resource version and advances it; returns how the watch ended.
     async fn follow(&self, log: &EventLog, version: &mut String) -> Over {
         let fields = self.fields.clone();
         let params = WatchParams { field_selector: fields, timeout: Some(LIMIT), ..Default::default() };
@@ -166,7 +165,7 @@ impl Watch {
             Err(late) => return Over::Broke(format!("the watch is {late}")),
         };
         let mut events = pin!(events);
-        // That it was accepted does not say that what was missed has come: a list shows what that is.
+        // An accepted watch does not prove that the missed changes have arrived: a list shows which ones there are.
         let mut asked = pin!(self.shown());
         let mut shown = None;
         let mut whole = self.lock().broken_us.is_none();
@@ -196,7 +195,8 @@ impl Watch {
                 }
             }
             let mut state = self.lock();
-            // What was missed came in the order of versions; what went meanwhile is in the list alone.
+            // Missed changes arrive in the order of their versions. An object that was deleted since the list is still
+            // in the list but no longer in the records: then the list's version decides.
             let has_come =
                 |list: &ObjectList<_>| state.known.behind(list).is_none() || known::reaches(version, list);
             if shown.as_ref().is_some_and(has_come) {
@@ -206,7 +206,7 @@ impl Watch {
         }
     }
 
-    /// The next list that the API gives.
+    /// The next list that the API returns.
     async fn shown(&self) -> ObjectList<DynamicObject> {
         let mut pauses = pauses();
         loop {
@@ -218,7 +218,7 @@ impl Watch {
         }
     }
 
-    /// Records one event of the watch; the resource version that it stands for.
+    /// Records one event of the watch; returns its resource version.
     fn take(&self, log: &EventLog, event: WatchEvent<DynamicObject>) -> Result<String, Over> {
         let version = |object: &DynamicObject| object.metadata.resource_version.clone().unwrap_or_default();
         match event {
@@ -255,7 +255,7 @@ impl Watch {
         let name = object.metadata.name.clone().unwrap_or_default();
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let mut value = serde_json::to_value(object).unwrap_or(Value::Null);
-        // The items of a list do not carry them.
+        // The items of a list lack these fields.
         value["apiVersion"] = self.resource.api_version.clone().into();
         value["kind"] = self.resource.kind.clone().into();
         let kind = self.resource.kind.clone();
@@ -263,10 +263,10 @@ impl Watch {
     }
 }
 
-/// An API server that restarts answers again within seconds; what happens then is not to be lost.
+/// Maximum pause: an API server that restarts answers again within seconds, and no change after that may be lost.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pauses between tries, 0.1 s doubling to the longest.
+/// Pauses between tries: 0.1 s, doubling up to the maximum.
 fn pauses() -> impl Iterator<Item = Duration> {
     backon::ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))

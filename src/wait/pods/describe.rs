@@ -1,4 +1,4 @@
-//! Pods in words: what holds one up, and many in one bounded line.
+//! Descriptions of pods: why one is not ready, and many pods in one bounded line.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,29 @@ use kube::ResourceExt;
 use super::{condition, containers, ended, is_ready, node, unscheduled};
 use crate::wait::around::Around;
 
-/// So many pods are described one by one; more are grouped by what holds them up.
+/// Up to this number of pods, each is described by itself; more pods are grouped by their state.
 const ONE_BY_ONE: usize = 4;
-/// So many groups are named.
+/// Maximum number of groups that are named.
 const GROUPS: usize = 5;
-/// Characters of a container's last words, and of a scheduler's message.
+/// Maximum characters of a container's last message, and of a scheduler's message.
 const WORDS: usize = 300;
 
-/// A pod in a few words: name, node, phase, and what holds it up.
+/// Describes a pod: name, node, phase, and why it is not ready.
 pub fn describe(pod: &Pod) -> String {
     describe_in(pod, &Around::default())
 }
 
-/// As [`describe`], and what its node and the events about it say.
+/// Like [`describe`], with what its node and the events about it say.
 pub(in crate::wait) fn describe_in(pod: &Pod, around: &Around) -> String {
     format!("{} on {} ({})", pod.name_any(), node(pod), state(pod, around))
 }
 
-/// Pods in one line of bounded length, as [`describe`] gives one: a few one by one, many by what holds them up.
+/// Describes pods in one line of bounded length: a few one by one like [`describe`], many grouped by state.
 pub fn describe_all<'p>(pods: impl IntoIterator<Item = &'p Pod>) -> String {
     list(pods, &Around::default())
 }
 
-/// Pods in one line of bounded length: a few one by one, many by what holds them up, with counts and one name each.
+/// Describes pods in one line of bounded length: a few one by one, many grouped by state with counts and one name each.
 pub(in crate::wait) fn list<'p>(pods: impl IntoIterator<Item = &'p Pod>, around: &Around) -> String {
     let pods: Vec<&Pod> = pods.into_iter().collect();
     if pods.is_empty() {
@@ -55,7 +55,7 @@ pub(in crate::wait) fn list<'p>(pods: impl IntoIterator<Item = &'p Pod>, around:
     format!("{}{more}", named.join(", "))
 }
 
-/// What holds the pod up, in which the pods of one group agree: without the words of a container or the scheduler.
+/// The state that the pods of one group share: without messages of containers or the scheduler.
 fn kind_of_state(pod: &Pod, around: &Around) -> String {
     let reason = containers(pod).find_map(reason).unwrap_or_default();
     let silent = around.is_down(pod).is_some();
@@ -72,54 +72,54 @@ fn kind_of_state(pod: &Pod, around: &Around) -> String {
 }
 
 fn state(pod: &Pod, around: &Around) -> String {
-    let mut told = vec![phase(pod).to_owned()];
+    let mut parts = vec![phase(pod).to_owned()];
     if let Some(ended) = ended(pod) {
         let reason = pod.status.as_ref().and_then(|s| s.reason.as_deref()).unwrap_or(ended);
         let message = pod.status.as_ref().and_then(|s| s.message.as_deref()).map(words);
-        told.push(format!("ended: {reason}{}", message.map(|m| format!(": {m}")).unwrap_or_default()));
-        return told.join(", ");
+        parts.push(format!("ended: {reason}{}", message.map(|m| format!(": {m}")).unwrap_or_default()));
+        return parts.join(", ");
     }
     let down = around.is_down(pod);
     match (&pod.metadata.deletion_timestamp, is_ready(pod), &down) {
-        (Some(_), ..) => told.extend(terminating(pod, down.as_deref(), around)),
-        (None, true, None) => told.push("ready".into()),
-        (None, true, Some(down)) => told.push(format!("ready by its last report, but {down}")),
+        (Some(_), ..) => parts.extend(terminating(pod, down.as_deref(), around)),
+        (None, true, None) => parts.push("ready".into()),
+        (None, true, Some(down)) => parts.push(format!("ready by its last report, but {down}")),
         (None, false, _) => {
-            told.push(
+            parts.push(
                 unscheduled(pod).map_or("not ready".into(), |m| format!("unschedulable: {}", words(m))),
             );
-            told.extend(down);
+            parts.extend(down);
         }
     }
-    told.extend(gate(pod));
-    told.extend(holding(pod));
-    told.join(", ")
+    parts.extend(gate(pod));
+    parts.extend(holding(pod));
+    parts.join(", ")
 }
 
-/// What keeps a pod that is being deleted.
+/// Why a pod that is being deleted still exists.
 fn terminating(pod: &Pod, down: Option<&str>, around: &Around) -> Vec<String> {
-    let mut told = vec!["terminating".to_owned()];
+    let mut parts = vec!["terminating".to_owned()];
     if !pod.finalizers().is_empty() {
-        told.push(format!("held by finalizers {}", pod.finalizers().join(", ")));
+        parts.push(format!("held by finalizers {}", pod.finalizers().join(", ")));
     }
-    // The API sets the time to the end of the grace period.
+    // The deletion timestamp is the end of the grace period.
     if let (Some(end), Some(grace)) =
         (&pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds.filter(|s| *s > 0))
     {
-        told.push(format!("its grace period of {grace} s ends at {}", end.0));
+        parts.push(format!("its grace period of {grace} s ends at {}", end.0));
     }
     if let Some(down) = down {
-        told.push(match around.is_gone(pod) {
+        parts.push(match around.is_gone(pod) {
             true => format!("{down}: the pod is collected within a minute"),
             false => format!(
                 "{down}: by design the pod stays until the node reports, is deleted, or is tainted out-of-service"
             ),
         });
     }
-    told
+    parts
 }
 
-/// A condition that the pod's readiness gates wait for.
+/// The conditions that the pod's readiness gates wait for.
 fn gate(pod: &Pod) -> Option<String> {
     let gates = pod.spec.as_ref()?.readiness_gates.as_ref()?;
     let ready = condition(pod, "ContainersReady").is_some_and(|c| c.status == "True");
@@ -128,7 +128,7 @@ fn gate(pod: &Pod) -> Option<String> {
     (ready && !open.is_empty()).then(|| format!("its readiness gates wait for condition {}", open.join(", ")))
 }
 
-/// The first container that the pod waits for: init containers first, in their order.
+/// The first container that keeps the pod from being ready: init containers first, in their order.
 fn holding(pod: &Pod) -> Option<String> {
     if is_ready(pod) {
         return None;
@@ -136,29 +136,29 @@ fn holding(pod: &Pod) -> Option<String> {
     let spec = pod.spec.as_ref();
     let init = spec.and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
     let of = |name: &str| init.iter().find(|c| c.name == name);
-    let told = containers(pod).find_map(|status| told(status, of(&status.name)));
-    told.or_else(|| containers(pod).find_map(|status| Some(format!("{} {}", status.name, reason(status)?))))
+    let found = containers(pod).find_map(|status| waiting_for(status, of(&status.name)));
+    found.or_else(|| containers(pod).find_map(|status| Some(format!("{} {}", status.name, reason(status)?))))
 }
 
-fn told(status: &ContainerStatus, init: Option<&Container>) -> Option<String> {
+fn waiting_for(status: &ContainerStatus, init: Option<&Container>) -> Option<String> {
     let name = &status.name;
     let state = status.state.as_ref()?;
     let is_sidecar = init.is_some_and(|c| c.restart_policy.as_deref() == Some("Always"));
     if let Some(waiting) = &state.waiting {
         let reason = waiting.reason.as_deref()?;
-        // The main containers' own word while init containers run.
+        // The main containers have this reason while init containers run.
         if reason == "PodInitializing" {
             return None;
         }
-        // The message of a crash loop is the pause only; how it ended tells more.
+        // The message of a crash loop is only about the pause. How the container ended is more useful.
         let message = waiting.message.as_deref().filter(|_| reason != "CrashLoopBackOff");
         let message = message.map(|m| format!(": {}", words(m))).unwrap_or_default();
         return Some(format!("{name} {reason}{message}{}", last(status)));
     }
     if let Some(ended) = &state.terminated {
         let is_over = init.is_some() && !is_sidecar && ended.exit_code == 0;
-        let said = ended.message.as_deref().map(|m| format!(": {}", words(m))).unwrap_or_default();
-        return (!is_over).then(|| format!("{name} exited with {}{said}", ended.exit_code));
+        let message = ended.message.as_deref().map(|m| format!(": {}", words(m))).unwrap_or_default();
+        return (!is_over).then(|| format!("{name} exited with {}{message}", ended.exit_code));
     }
     match init {
         Some(_) if is_sidecar && status.started != Some(true) => {
@@ -175,7 +175,7 @@ fn told(status: &ContainerStatus, init: Option<&Container>) -> Option<String> {
     }
 }
 
-/// How the container's instance before ended.
+/// How the previous instance of the container ended.
 fn last(status: &ContainerStatus) -> String {
     let Some(last) = status.last_state.as_ref().and_then(|s| s.terminated.as_ref()) else {
         return String::new();

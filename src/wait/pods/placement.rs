@@ -1,8 +1,8 @@
-//! Whether any node can ever take a pod, decided from the nodes and the pod's own spec.
+//! Decides from the nodes and the pod's own spec whether any node can ever take the pod.
 //!
-//! Source: the scheduler's filter plugins `NodeAffinity`, `TaintToleration` and `NodeResourcesFit`,
-//! `component-helpers/scheduling/corev1/nodeaffinity` and `component-helpers/resource` (`PodRequests`). Their messages change from minor to minor, so that they are
-//! never read.
+//! Sources: the scheduler's filter plugins `NodeAffinity`, `TaintToleration` and `NodeResourcesFit`,
+//! `component-helpers/scheduling/corev1/nodeaffinity` and `component-helpers/resource` (`PodRequests`). The plugins'
+//! messages change between minor versions, so they are not parsed.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use kube::ResourceExt;
 
 use super::quantity::nanos;
 
-/// Prefix of taints that give a node its role. Nothing takes them off by itself, unlike the taints of a node's
-/// condition, and unlike those of network plugins and autoscalers.
+/// Prefix of taints that give a node its role. Unlike the taints of a node's condition, of network plugins and of
+/// autoscalers, nothing removes them automatically.
 const ROLE: &str = "node-role.kubernetes.io/";
-/// So many nodes of one reason, and so many reasons, are named.
+/// Maximum number of nodes named for one reason, and of reasons.
 const NAMED: usize = 3;
 
-/// Why none of the nodes can ever take the pod: each is out by the pod's selector or affinity, by a role that the pod
-/// does not tolerate, or since the pod asks for more than the node has altogether. None while some node is only out
-/// for now, and where the nodes are not known.
+/// Why no node can ever take the pod: each node fails the pod's selector or affinity, has a role taint that the pod
+/// does not tolerate, or is smaller than the pod's requests. None if some node is only unsuitable for now, and if the
+/// nodes are unknown.
 pub(super) fn nowhere(pod: &Pod, nodes: &[Node]) -> Option<String> {
     if nodes.is_empty() {
         return None;
@@ -31,13 +31,13 @@ pub(super) fn nowhere(pod: &Pod, nodes: &[Node]) -> Option<String> {
         reasons.entry(out_for_good(pod, node)?).or_default().push(node.name_any());
     }
     let more = reasons.len().saturating_sub(NAMED);
-    let told = reasons.into_iter().take(NAMED).map(|(reason, names)| {
+    let texts = reasons.into_iter().take(NAMED).map(|(reason, names)| {
         let some = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
         let rest = names.len().saturating_sub(NAMED);
         if rest > 0 { format!("{some} and {rest} more: {reason}") } else { format!("{some}: {reason}") }
     });
-    let told = told.collect::<Vec<_>>().join("; ");
-    Some(if more > 0 { format!("{told}; and {more} more reasons") } else { told })
+    let texts = texts.collect::<Vec<_>>().join("; ");
+    Some(if more > 0 { format!("{texts}; and {more} more reasons") } else { texts })
 }
 
 fn out_for_good(pod: &Pod, node: &Node) -> Option<String> {
@@ -72,18 +72,18 @@ fn out_for_good(pod: &Pod, node: &Node) -> Option<String> {
     })
 }
 
-/// The resources of which a node has a fixed amount, and the unit in which the scheduler compares them, in
-/// thousand-millionths (`MilliValue`, `Value`). Devices are none of them: a plugin may bring more.
+/// The resources of which a node has a fixed amount, with the unit in which the scheduler compares them, in
+/// billionths (`MilliValue`, `Value`). Devices are left out: a plugin may add some.
 const RESOURCES: [(&str, i128); 3] =
     [("cpu", 1_000_000), ("memory", 1_000_000_000), ("ephemeral-storage", 1_000_000_000)];
 
-/// Rounded up, as `Quantity` does.
+/// Rounds up, as `Quantity` does.
 fn in_units(nanos: i128, unit: i128) -> i128 {
     nanos / unit + i128::from(nanos % unit > 0)
 }
 
-/// What the pod requests as a whole: the containers and sidecars that run side by side, or an init container beside
-/// the sidecars before it if that is more, and the overhead. None where nothing is requested or is not understood.
+/// The requests of the whole pod: those of the containers and sidecars together, or of an init container and the
+/// sidecars before it if that is more, plus the overhead. None if nothing is requested or a quantity is unknown.
 fn asked(pod: &Pod, resource: &str) -> Option<i128> {
     let spec = pod.spec.as_ref()?;
     let of = |c: &Container| match c.resources.as_ref().and_then(|r| r.requests.as_ref()?.get(resource)) {
@@ -104,7 +104,7 @@ fn asked(pod: &Pod, resource: &str) -> Option<i128> {
             most = most.max(asks.checked_add(sidecars)?);
         }
     }
-    // Requests of the pod as a whole take the place of those of its containers (`IsSupportedPodLevelResource`).
+    // Pod-level requests replace those of its containers (`IsSupportedPodLevelResource`).
     let whole = spec.resources.as_ref().and_then(|r| r.requests.as_ref()?.get(resource));
     let asked = match whole.filter(|_| matches!(resource, "cpu" | "memory")) {
         Some(whole) => nanos(whole)?,
@@ -127,15 +127,16 @@ fn matches(selector: &NodeSelector, node: &Node) -> bool {
     })
 }
 
-/// Whether programs set labels of this key, such as those of node-feature-discovery, device operators and cloud
-/// controllers: a node may get it at any time. Labels without a prefix are people's, and those of kubelet and kubeadm are
-/// there from the beginning (`labels/label.go` of `k8s.io/kubelet`, `well_known_labels.go` of `k8s.io/api`).
+/// Whether programs may set labels with this key at any time, such as node-feature-discovery, device operators and
+/// cloud controllers. People set labels without a prefix; kubelet and kubeadm set theirs at the beginning
+/// (`labels/label.go` of `k8s.io/kubelet`, `well_known_labels.go` of `k8s.io/api`).
 fn set_by_programs(key: &str) -> bool {
     const FIXED: [&str; 3] = ["kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch"];
     key.contains('/') && !key.starts_with(ROLE) && !FIXED.contains(&key)
 }
 
-/// An operator that is not known holds, and so does a label that may come: the pod is then not said to be hopeless.
+/// Whether a requirement holds. An unknown operator and a label that a program may still set count as holding: the pod
+/// is then not reported as hopeless.
 fn holds(requirement: &NodeSelectorRequirement, of: &BTreeMap<String, String>) -> bool {
     if set_by_programs(&requirement.key) {
         return true;
@@ -154,7 +155,7 @@ fn holds(requirement: &NodeSelectorRequirement, of: &BTreeMap<String, String>) -
     }
 }
 
-/// Source: `ToleratesTaint` of `k8s.io/api/core/v1`. An operator that is not known tolerates.
+/// Whether a toleration covers a taint (`ToleratesTaint` of `k8s.io/api/core/v1`). An unknown operator tolerates.
 fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let effect = toleration.effect.as_deref().unwrap_or_default();
     let key = toleration.key.as_deref().unwrap_or_default();

@@ -1,12 +1,11 @@
-//! Quantities of resources, exactly. Source: `apimachinery/pkg/api/resource/quantity.go` and `suffix.go`.
+//! Exact arithmetic on resource quantities. Source: `apimachinery/pkg/api/resource/quantity.go` and `suffix.go`.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// Thousand-millionths in one: the API keeps nothing smaller.
+/// Billionths in one: the API stores nothing smaller.
 const ONE: i128 = 1_000_000_000;
 
-/// A quantity in thousand-millionths, rounded up as the API does. None where it is not understood, or beyond all
-/// measure.
+/// A quantity in billionths, rounded up as the API does. None if it is malformed or too large.
 pub(super) fn nanos(quantity: &Quantity) -> Option<i128> {
     let text = quantity.0.trim();
     let end =
@@ -34,7 +33,7 @@ pub(super) fn nanos(quantity: &Quantity) -> Option<i128> {
     Some(if negative { -rounded } else { rounded })
 }
 
-/// Base and exponent that a suffix stands for.
+/// Base and exponent of a suffix.
 fn factor(suffix: &str) -> Option<(i128, i32)> {
     Some(match suffix {
         "" => (10, 0),

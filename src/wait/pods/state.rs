@@ -1,4 +1,4 @@
-//! How a pod is, by itself.
+//! The state of a pod by itself.
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
@@ -7,9 +7,8 @@ pub fn is_ready(pod: &Pod) -> bool {
     is_live(pod) && condition(pod, "Ready").is_some_and(|c| c.status == "True")
 }
 
-/// Whether the pod is to go on: it is not being deleted, and has not come to an end. Kubernetes keeps ended pods,
-/// such as evicted ones, for reading; controllers do not count them (`IsPodActive` of
-/// `pkg/controller/controller_utils.go`).
+/// Whether the pod is not being deleted and has not ended. Kubernetes keeps ended pods, such as evicted ones, for
+/// inspection; controllers do not count them (`IsPodActive` of `pkg/controller/controller_utils.go`).
 pub fn is_live(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && !has_ended(pod)
 }
@@ -19,12 +18,12 @@ pub fn has_ended(pod: &Pod) -> bool {
     ended(pod).is_some()
 }
 
-/// The node the pod is bound to, in words.
+/// The name of the pod's node, or `no node`.
 pub(crate) fn node(pod: &Pod) -> &str {
     home(pod).unwrap_or("no node")
 }
 
-/// The node the pod is bound to.
+/// The name of the pod's node.
 pub(in crate::wait) fn home(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }

@@ -61,7 +61,7 @@ async fn an_unknown_field_is_refused_at_once_with_the_place() {
     let error = manifest::apply(&client, &own(&text, &namespace), within(20)).await.unwrap_err();
     let ManifestError::Api { waited, source, .. } = error.cause() else { panic!("{error}") };
     assert!(*waited < Duration::from_secs(10));
-    assert!(error.to_string().ends_with("; applied are ConfigMap m"), "{error}");
+    assert!(error.to_string().ends_with("; already applied: ConfigMap m"), "{error}");
     assert!(
         error.to_string().starts_with("f.yaml:6: document 2, Deployment d: failed to apply it"),
         "{error}"

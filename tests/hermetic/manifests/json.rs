@@ -62,7 +62,7 @@ fn values_of_json(#[case] written: &str, #[case] meant: Value) {
     "f.yaml:2: document 2: a number is written in a way that JSON does not have"
 )]
 #[case::escape("{\"a\":\t\"\\x\"}", "JSON does not know the `\\` escape")]
-#[case::second("{\"a\":\t1}\n{\"b\":\t}", "f.yaml:2: document 2: no value of JSON begins so")]
+#[case::second("{\"a\":\t1}\n{\"b\":\t}", "f.yaml:2: document 2: no JSON value begins like this")]
 #[case::duplicate(
     "{\"a\":\t1,\n\"a\": 2}",
     "f.yaml:2: document 1: the key `a` is a duplicate of that in line 1"

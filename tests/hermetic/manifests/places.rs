@@ -15,13 +15,17 @@ use super::{error, map, object};
 #[case::tab(
     "data:\n\tk: v\n",
     "f.yaml:11: document 2, ConfigMap m",
-    "a tab stands where YAML takes only spaces"
+    "there is a tab where YAML allows only spaces"
 )]
-#[case::colon("data: a: b\n", "f.yaml:10: document 2, ConfigMap m", "a `:` stands where YAML takes no key")]
+#[case::colon(
+    "data: a: b\n",
+    "f.yaml:10: document 2, ConfigMap m",
+    "there is a `:` where YAML allows no key"
+)]
 #[case::alias(
     "data: *a\n",
     "f.yaml:10: document 2, ConfigMap m",
-    "names an anchor that does not stand before it"
+    "names an anchor that is not defined before it"
 )]
 #[case::sign("data: @a\n", "f.yaml:10: document 2, ConfigMap m", "'@' cannot begin a text here")]
 #[case::infinite(
@@ -60,12 +64,12 @@ fn text_that_is_no_yaml_is_placed(#[case] more: &str, #[case] place: &str, #[cas
 #[case::name_of_two_words(
     9,
     "apiVersion: v1\nkind: Pod\nmetadata: {name: my app}\n",
-    "`metadata.name` \"my app\" is no name"
+    "`metadata.name` \"my app\" is not a valid name"
 )]
 #[case::name_of_a_path(
     9,
     "apiVersion: v1\nkind: Pod\nmetadata: {name: a/b?c}\n",
-    "`metadata.name` \"a/b?c\" is no name"
+    "`metadata.name` \"a/b?c\" is not a valid name"
 )]
 #[case::no_metadata(7, "apiVersion: v1\nkind: Pod\n", "Pod without name: `metadata` is missing")]
 #[case::no_name(9, "apiVersion: v1\nkind: Pod\nmetadata: {labels: {}}\n", "`metadata.name` is missing")]
@@ -122,7 +126,7 @@ fn an_object_that_stands_twice_is_refused_with_both_places() {
     let text = map("a") + "---\n" + &map("b") + "---\n" + &map("a");
     assert_eq!(
         error(&text),
-        "f.yaml:11: document 3, ConfigMap a: it stands twice: at f.yaml:1 too (document 1)"
+        "f.yaml:11: document 3, ConfigMap a: it is defined twice: at f.yaml:1 too (document 1)"
     );
     // In another namespace, and of another group, it is another one.
     let others = map("a")
@@ -164,10 +168,14 @@ fn the_name_of_a_role_is_any_segment_of_a_path() {
         assert_eq!(Manifest::read("f.yaml", &named(name)).unwrap().objects()[0].name(), name);
     }
     for name in ["a/b", "a%b", ".", ".."] {
-        assert!(error(&named(name)).contains("is no name"), "{name}");
+        assert!(error(&named(name)).contains("is not a valid name"), "{name}");
     }
     let elsewhere = object("rbac.authorization.k8s.io/v1", "Role", "metadata: {name: a, namespace: a b}");
-    assert!(error(&elsewhere).contains("`metadata.namespace` \"a b\" is no name"), "{}", error(&elsewhere));
+    assert!(
+        error(&elsewhere).contains("`metadata.namespace` \"a b\" is not a valid name"),
+        "{}",
+        error(&elsewhere)
+    );
 }
 
 /// `IsValidPathSegmentName`: a name may be neither `.` nor `..`. As a segment of a path they mean another resource.
@@ -175,16 +183,16 @@ fn the_name_of_a_role_is_any_segment_of_a_path() {
 fn a_name_that_is_a_step_in_a_path_is_refused() {
     for name in [".", ".."] {
         let told = error(&object("v1", "ConfigMap", &format!("metadata: {{name: \"{name}\"}}")));
-        assert!(told.contains("is no name"), "{told}");
+        assert!(told.contains("is not a valid name"), "{told}");
     }
 }
 
-/// As kubectl's `YAMLReader`: every line that begins with `---` parts documents.
+/// As kubectl's `YAMLReader`: every line that begins with `---` separates documents.
 #[test]
 fn a_separator_has_only_a_comment_after_it() {
     for (line, written) in [(6, "--- {apiVersion: v1}"), (6, "---spec: {}"), (6, "----")] {
         let told = error(&format!("{}{written}\n{}", map("a") + "data: {}\n", "metadata: {name: x}\n"));
-        assert!(told.contains(&format!("f.yaml:{line}: ")) && told.contains("parts documents"), "{told}");
+        assert!(told.contains(&format!("f.yaml:{line}: ")) && told.contains("separates documents"), "{told}");
     }
     let text = map("a") + "---  # the second\n" + &map("b") + "---\t\r\n" + &map("c") + "---# the last\n";
     assert_eq!(Manifest::read("f.yaml", &text).unwrap().objects().len(), 3);

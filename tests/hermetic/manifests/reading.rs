@@ -191,7 +191,7 @@ fn signs_within_brackets_and_after_quotes(#[case] written: &str, #[case] meant: 
 #[case("  a: b\nmetadata2: # x, y,\n\tb: c\n")]
 fn a_tab_outside_of_brackets_is_refused(#[case] data: &str) {
     let told = error(&(map("a") + "data:\n" + data));
-    assert!(told.contains("a tab stands where YAML takes only spaces"), "{told}");
+    assert!(told.contains("there is a tab where YAML allows only spaces"), "{told}");
 }
 
 /// As kubectl's `LineReader` (`apimachinery/pkg/util/yaml/decoder.go`): each line ends with a line feed.

@@ -27,8 +27,8 @@ async fn other_served_versions_of_a_kind_are_named() {
     let error = manifest::apply(&client, &old, within(10)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "f.yaml:3: document 2, CronJob c: the cluster does not serve kind CronJob in batch/v1beta1; it serves one in \
-         batch/v1, other.test/v2, other.test/v1"
+        "f.yaml:3: document 2, CronJob c: the cluster does not serve kind CronJob in batch/v1beta1; it serves a \
+         kind of that name in batch/v1, other.test/v2, other.test/v1"
     );
     assert_eq!(error.hint().unwrap(), "write `apiVersion: batch/v1` in f.yaml:3");
     assert_eq!(server.changes(), [""; 0], "nothing was applied");
@@ -53,7 +53,7 @@ async fn what_was_applied_in_a_version_that_is_not_served_any_more_is_deleted() 
     assert_eq!(server.changes()[1..], ["DELETE /apis/example.test/v1/namespaces/shop/ships/s"]);
 }
 
-/// The server of a kind is away, and this is what the API says of it.
+/// An aggregated API server is unavailable, and its APIService has this message.
 fn away(message: &str) -> Server {
     let services = vec![json!({"metadata": {"name": "v1beta1.metrics.example.test"},
             "spec": {"group": "metrics.example.test", "version": "v1beta1", "service": {"name": "s", "namespace": "n"},
@@ -73,8 +73,8 @@ async fn a_group_whose_server_is_away_is_not_absent() {
     assert!(matches!(error.cause(), ManifestError::Away { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        "f.yaml:1: document 1, A a: the server of metrics.example.test/v1beta1 is away: MissingEndpoints: endpoints for \
-         service/s in \"n\" have no addresses; applied are ConfigMap m"
+        "f.yaml:1: document 1, A a: the API server of metrics.example.test/v1beta1 is unavailable: MissingEndpoints: \
+         endpoints for service/s in \"n\" have no addresses; already applied: ConfigMap m"
     );
     assert_eq!(error.hint().unwrap(), "kubectl describe apiservice v1beta1.metrics.example.test");
     assert_eq!(server.changes(), ["PATCH /api/v1/namespaces/shop/configmaps/m"]);
@@ -163,7 +163,8 @@ async fn why_a_server_is_away_is_said_in_one_harmless_line_of_bounded_length() {
     }
 }
 
-/// Several faults of a file are an input error. Several objects whose server is away are none: the file is good.
+/// Several faults of a file are an input error. If the API server of
+/// several objects is unavailable, the file is valid.
 #[tokio::test]
 async fn two_objects_of_a_server_that_is_away_are_no_faults_of_the_file() {
     let (server, client) = away("no endpoints").start().await;
@@ -233,8 +234,8 @@ async fn a_definition_of_ours_with_somebodys_objects_is_not_deleted() {
     let error = manifest::delete(&client, &definition, within(10)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "f.yaml:1: document 1, CustomResourceDefinition ships.example.test: it holds what seatrial did not make, so it \
-         stays: Ship port/theirs"
+        "f.yaml:1: document 1, CustomResourceDefinition ships.example.test: it holds objects that \
+         seatrial did not create, so it stays: Ship port/theirs"
     );
     assert!(error.hint().is_some());
     // A manifest of before: the cluster does not serve its version any more.
