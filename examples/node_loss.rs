@@ -28,11 +28,12 @@ const REPLACED: Fact<f64> = Fact::new("replaced_after");
 /// Seconds that the replacement may take.
 const BUDGET: Fact<f64> = Fact::new("budget");
 
-static MOVES: Claim = Claim::new("web-moves", "the pod comes up on another node in time", |evidence, finding| {
-    let (took, budget) = (evidence.fact(&REPLACED)?, evidence.fact(&BUDGET)?);
-    finding.check(took <= budget, format!("replaced after {took:.1} s of {budget:.1} s"));
-    Ok(())
-});
+static MOVES: Claim =
+    Claim::new("web-moves", "the pod comes up on another node in time", |evidence, finding| {
+        let (took, budget) = (evidence.fact(&REPLACED)?, evidence.fact(&BUDGET)?);
+        finding.check(took <= budget, format!("replaced after {took:.1} s of {budget:.1} s"));
+        Ok(())
+    });
 
 static NODE_LOSS: Suite = Suite {
     about: "a worker is lost, a Deployment's pod comes up elsewhere",
