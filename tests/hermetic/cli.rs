@@ -202,7 +202,7 @@ async fn a_foreign_or_future_log_is_refused_with_its_place() {
     // By its id: a log without a time counts as made now, which may be after any fixture's time.
     let future = home.seatrial(&["judge", "20261124-000000-0002"]).await;
     assert_eq!(future.code, 65);
-    assert!(future.err.contains("has schema 7, this seatrial reads up to 1\nhint: "), "{}", future.err);
+    assert!(future.err.contains("has schema 7, this seatrial reads up to 2\nhint: "), "{}", future.err);
     let dir = home.seatrial(&["report", &home.dir.path().to_string_lossy()]).await;
     assert_eq!(dir.code, 65);
     assert!(dir.err.contains("is no run: it has no events.jsonl"), "{}", dir.err);

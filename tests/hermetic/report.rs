@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rstest::rstest;
 use seatrial::event::{self, Event, Record};
 use seatrial::judge::Conclusion;
 use seatrial::judge::stateless::facts;
@@ -446,16 +447,16 @@ fn every_format_is_written_whole_or_not_at_all() {
     assert!(gone.to_string().contains("report.json"), "{gone}");
 }
 
-/// Version 1 of the format as it was written on 24 November 2026: whatever comes later, it is read whole
-/// and judged alike.
-#[test]
-fn a_run_of_schema_1_stays_readable() {
-    let file = crate::story::fixture();
-    let records = event::read(&file).expect("schema 1 is read");
+/// Version 1 of the format as it was written on 24 November 2026, and the same in later versions: whatever comes, each
+/// is read whole and judged alike.
+#[rstest]
+fn a_run_of_each_schema_stays_readable(#[values(1, 2)] schema: u32) {
+    let file = crate::schemas::folder().join(format!("schema-{schema}/events.jsonl"));
+    let records = event::read(&file).expect("it is read");
     let text = std::fs::read_to_string(&file).expect("the fixture");
     for (line, record) in text.lines().zip(&records) {
         let written: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        assert_eq!(written["schema"], 1, "the fixture is of schema 1");
+        assert_eq!(written["schema"], schema, "the fixture is of another schema");
         assert_ne!(record.event, Event::Unknown, "{line}");
         assert_eq!(serde_json::to_value(record).expect("JSON"), written, "a field is lost");
     }

@@ -48,19 +48,23 @@ fn used(of: impl Fn(&&str) -> bool) -> BTreeSet<(String, String)> {
         }
         let mut paths = Paths::default();
         paths.visit_file(&syn::parse_file(&fs::read_to_string(&file).unwrap()).unwrap());
-        // A judge's own part is the folder, or the file, that it is in; a story imports one.
+        // A judge's own part is the folder, or the file, that it is in; a story imports the module of one.
         let own = shown.strip_prefix("src/judge/").map(|rest| rest.split(['/', '.']).next().unwrap_or(rest));
-        let part = own.map(str::to_owned).or(paths.part);
-        used.extend(paths.constants.into_iter().filter_map(|constant| Some((part.clone()?, constant))));
+        let part = own.map(str::to_owned).or(paths.part).unwrap_or_default();
+        used.extend(paths.of_module.into_iter().map(|constant| (part.clone(), constant)));
+        used.extend(paths.alone);
     }
     used
 }
 
 #[derive(Default)]
 struct Paths {
-    /// The module of `judge` whose facts are imported.
+    /// The module of `judge` whose facts are imported as a module.
     part: Option<String>,
-    constants: BTreeSet<String>,
+    /// Constants of that module.
+    of_module: BTreeSet<String>,
+    /// Constants that are imported alone, each with its part.
+    alone: BTreeSet<(String, String)>,
 }
 
 impl Paths {
@@ -72,11 +76,11 @@ impl Paths {
             }
             syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.import(before, tree)),
             syn::UseTree::Name(name) => {
-                let name = name.ident.to_string();
-                if name == "facts" || before.last().is_some_and(|module| module == "facts") {
-                    let of_judge = before.iter().position(|module| module == "judge");
-                    self.part = of_judge.and_then(|at| before.get(at + 1)).cloned().or(self.part.take());
-                    self.constants.insert(name);
+                let path = [before, &[name.ident.to_string()]].concat();
+                match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                    [.., part, "facts"] | [.., part, "facts", "self"] => self.part = Some((*part).to_owned()),
+                    [.., part, "facts", one] => _ = self.alone.insert(((*part).into(), (*one).into())),
+                    _ => {}
                 }
             }
             _ => {}
@@ -94,7 +98,7 @@ impl Visit<'_> for Paths {
         if let [.., module, constant] = segments.as_slice()
             && module == "facts"
         {
-            self.constants.insert(constant.clone());
+            self.of_module.insert(constant.clone());
         }
         visit::visit_path(self, path);
     }

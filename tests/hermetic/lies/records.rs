@@ -167,7 +167,7 @@ fn swapped(lines: &mut [String]) {
 /// The wait ran into its deadline, and the judgement stands as if it had not.
 fn called_passed(lines: &mut [String]) {
     for line in lines {
-        if line.contains(&format!("\"what\":\"{}\"", BAD_IMAGE_WAIT.name())) {
+        if is_wait(line) {
             *line = line.replace("\"ended\":\"never\",\"why\"", "\"ended\":\"timeout\",\"last\"");
         }
     }
@@ -181,7 +181,11 @@ fn without_checks(lines: &mut [String], claim: &str) {
 }
 
 fn without_evidence(lines: &mut Vec<String>) {
-    lines.retain(|l| !l.contains("\"claim\":\"A11\",\"what\":\"wait\""));
+    lines.retain(|line| !is_wait(line));
+}
+
+fn is_wait(line: &str) -> bool {
+    line.contains(&format!("\"what\":\"{}\"", BAD_IMAGE_WAIT.name()))
 }
 
 fn mixed(lines: &mut Vec<String>) {
