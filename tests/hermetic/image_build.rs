@@ -237,7 +237,7 @@ async fn a_full_disk_is_noticed_before_anything_is_begun() {
     pieces[0].disk = u64::MAX / 2;
     let error = yard.builder().build(&pieces, "top", soon()).await.unwrap_err();
     assert!(matches!(error, BuildError::Space { .. }), "{error}");
-    assert!(error.to_string().starts_with("building low 1.0, left, right, top takes about"), "{error}");
+    assert!(error.to_string().starts_with("building low 1.0, left, right, top needs about"), "{error}");
     assert_eq!(yard.built(), [""; 0]);
 }
 
