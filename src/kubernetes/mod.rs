@@ -1,4 +1,4 @@
-//! Kubernetes' own terms, without I/O: versions, the rules of the version skew policy, taints.
+//! Terms of Kubernetes that need no I/O: versions, the rules of the version skew policy, taints.
 
 pub mod skew;
 pub mod taint;
