@@ -85,7 +85,7 @@ impl std::fmt::Debug for Output {
     }
 }
 
-/// As [`chain::debug`]: output of programs may contain secrets and is not shown as is.
+/// As [`crate::chain`]: output of programs may contain secrets and is not shown as is.
 impl std::fmt::Debug for ExecError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         chain::debug(self, f)

@@ -285,9 +285,9 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
                     claims.entry(Key::of(id)).or_insert_with(|| blank(id));
                 }
             }
-            Event::ClaimJudged { claim, title: recorded, verdict, evidence, details, took, budget, .. } => {
+            Event::ClaimJudged { claim, title: old, verdict, evidence, details, took, budget, .. } => {
                 // A claim that only this story has is in no catalogue.
-                let title = title(claim).or(recorded.as_deref()).map(line).unwrap_or_default();
+                let title = title(claim).or(old.as_deref()).map(line).unwrap_or_default();
                 let new = ClaimReport {
                     title,
                     verdict: *verdict,
