@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_keeps_both_ends_and_says_so() {
+    fn a_long_text_keeps_both_ends_and_reports_the_cut() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path(), &[]);
         let text = format!("first line\n{}last line\n", "a line of the log\n".repeat(150_000));
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_read_at_both_ends_and_a_line_that_is_cut_goes() {
+    fn a_long_file_keeps_both_ends_without_cut_lines() {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("from");
         // The secret is long enough that its shorter replacement leaves the cut inside of the part that is kept.
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_folder_takes_no_more_and_names_what_it_left_out() {
+    fn a_full_folder_lists_the_files_that_it_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path(), &[]);
         let line = "a line of the log\n".repeat(100_000);
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_in_no_file_and_in_no_reason_also_when_it_is_learnt_late() {
+    fn secrets_learnt_late_are_in_no_file_and_no_reason() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path(), &["hunter22"]);
         folder.text("log", "root:hunter22@db, then late-one-7\n\u{1b}[2J##vso[x]\n");
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn others_may_not_look_into_it() {
+    fn only_the_owner_has_access() {
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("a/b");
         std::fs::create_dir_all(&to).unwrap();
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_cannot_be_written_is_no_error() {
+    fn a_folder_that_cannot_be_written_is_reported_as_missing() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();

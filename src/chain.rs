@@ -59,14 +59,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_not_said_again() {
+    fn a_repeated_source_appears_once() {
         let fake = |text, source: Option<Fake>| Fake { text, source: source.map(Box::new) };
         let error = fake("failed: refused", Some(fake("refused", Some(fake("no route", None)))));
         assert_eq!(chain(&error), "failed: refused: no route");
     }
 
     #[test]
-    fn what_the_api_answered_is_said_once() {
+    fn an_api_answer_appears_once() {
         let status = Status::failure("pods \"web-0\" not found", "NotFound").with_code(404).boxed();
         assert_eq!(chain(&kube::Error::Api(status)), "pods \"web-0\" not found (404 NotFound)");
     }

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_in_the_future_is_young() {
+    fn a_time_in_the_future_has_age_zero() {
         let now = Timestamp::UNIX_EPOCH;
         let at = |seconds| now + jiff::SignedDuration::from_secs(seconds);
         assert_eq!(age(at(3600), now), Duration::ZERO);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bound_reports_how_long_was_waited() {
+    async fn bound_reports_the_time_waited() {
         let deadline = Deadline::after(Duration::from_millis(20));
         let Elapsed(waited) = deadline.bound(std::future::pending::<()>()).await.unwrap_err();
         assert!(waited >= Duration::from_millis(20));

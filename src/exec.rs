@@ -43,7 +43,7 @@ pub enum ExecError {
     Start {
         /// The command as text.
         command: String,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -334,7 +334,7 @@ mod tests {
 
     /// A test that unwraps an error prints its `Debug` output.
     #[tokio::test]
-    async fn debug_shows_neither_output_nor_environment_as_they_are() {
+    async fn debug_shows_no_secret_of_output_or_environment() {
         let exec = Exec::new("sh")
             .env("DB_PASS", "s3cr3t")
             .args(["-c", "echo TOKEN=s3cr3t; TOKEN=s3cr3t >&2; exit 1"]);
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_late_child_dies_with_its_children() {
+    async fn a_timeout_kills_the_child_and_its_children() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pid");
         let script = format!("sleep 60 & echo $! > {}; wait", file.display());

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_stands_there() {
+    fn invisible_characters_are_made_visible() {
         assert_eq!(line("a\u{202e}b\u{200b}c\u{feff}"), "a<U+202E>b<U+200B>c<U+FEFF>");
         assert_eq!(line("tag\u{e0041} \u{2066}x\u{2069}"), "tag<U+E0041> <U+2066>x<U+2069>");
         assert_eq!(line("Grüße 漢字 → ok"), "Grüße 漢字 → ok");
@@ -259,13 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_and_says_so() {
+    fn a_long_line_is_cut_with_a_count() {
         let text = line(&"x".repeat(LONGEST + 10));
         assert!(text.ends_with("xxx... (10 characters left out)"), "{}", text.len());
     }
 
     #[test]
-    fn json_stays_the_same_value() {
+    fn json_keeps_its_value() {
         let value = serde_json::json!({"a": "##vso[x] \u{202e}\u{e0041}", "b": "####[x]"});
         let text = json(&value.to_string());
         assert!(!text.contains("##") && !text.contains('\u{202e}'), "{text}");

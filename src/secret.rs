@@ -211,20 +211,20 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_a_part_of_another_leaves_nothing_of_it() {
+    fn overlapping_values_are_removed_completely() {
         let secrets = known(&["hunter22", "hunter22-the-longer", "the-long"]);
         assert_eq!(secrets.hide("x hunter22-the-longer y hunter22"), "x (left out) y (left out)");
     }
 
     #[test]
-    fn a_short_value_goes_only_as_a_word_and_a_public_word_stays() {
+    fn a_short_value_is_removed_only_as_a_word_and_a_public_word_stays() {
         let secrets = known(&["hunter2", "pw1", "password", "yes", "33060"]);
         let text = "root:hunter2@db, hunter23, xhunter2, pw1, the password, yes, port 33060";
         assert_eq!(secrets.hide(text), text.replace(":hunter2@", ":(left out)@"));
     }
 
     #[test]
-    fn every_form_of_a_value_goes() {
+    fn every_form_of_a_value_is_removed() {
         let secrets = known(&["pa/ss w\"ord+77"]);
         use base64::Engine as _;
         let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_value_that_is_no_word_hides_no_other_secret_behind_it() {
+    fn a_short_value_inside_a_word_does_not_protect_another_secret() {
         let secrets = known(&["app1", "1-long-secret"]);
         let hidden = secrets.hide("connect myapp1-long-secret now");
         assert!(!hidden.contains("long-secret"), "{hidden}");

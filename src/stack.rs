@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_deep_fits_and_the_runtime_is_the_callers() {
+    async fn a_deep_future_has_room_and_uses_the_callers_runtime() {
         let work = async {
             let task = tokio::spawn(async { tokio::task::yield_now().await });
             task.await.unwrap();
@@ -50,13 +50,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_deep_fits_in_a_stream() {
+    async fn a_deep_stream_has_room() {
         use futures::StreamExt as _;
         assert_eq!(stream_with_room(stream::once(async { deep() })).collect::<Vec<_>>().await, [1]);
     }
 
     #[tokio::test]
-    async fn what_lies_in_it_takes_no_further_stack() {
+    async fn nested_calls_take_no_further_stack() {
         let left = async || stacker::remaining_stack().unwrap_or_default();
         let (outer, inner) = with_room(async { (left().await, with_room(left()).await) }).await;
         assert!(inner <= outer && outer - inner < 64 << 10, "{outer} and {inner} bytes are left");
@@ -64,7 +64,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "no such node")]
-    async fn a_panic_is_the_callers() {
+    async fn a_panic_reaches_the_caller() {
         let _: u8 = with_room(async { panic!("no such node") }).await;
     }
 }

@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_the_runtime_split_is_whole_again() {
+    fn a_split_line_is_joined() {
         let log =
             "t1 stdout P hun\nt2 stdout P te\nt3 stdout F r22\nt4 stderr F next\nplain\nt5 stdout P open";
         assert_eq!(unsplit(log), "t1 stdout P hunter22\nt4 stderr F next\nplain\nt5 stdout P open");
     }
 
     #[test]
-    fn a_line_that_another_stream_interrupts_is_whole_again() {
+    fn a_split_line_is_joined_across_lines_of_another_stream() {
         let log = "t1 stdout P hun\nt2 stderr F other\nt3 stdout F ter22\n";
         let whole = unsplit(log);
         assert!(whole.contains("stdout P hunter22\n") && whole.contains("t2 stderr F other\n"), "{whole}");

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_clone_of_the_machine_it_is_another_folder() {
+    fn on_a_clone_of_the_machine_the_id_does_not_count() {
         let dir = tempfile::tempdir().unwrap();
         let meta = std::fs::metadata(dir.path()).unwrap();
         let written = |id: &str| {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_that_come_together_agree() {
+    fn concurrent_processes_get_the_same_id() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let ids: Vec<StateId> = std::thread::scope(|scope| {

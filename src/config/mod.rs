@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn own_variables_come_before_xdg_before_home() {
+    fn own_variables_override_xdg_and_xdg_overrides_home() {
         let home = with(&[("HOME", "/h")]).unwrap();
         assert_eq!(home.cache, Path::new("/h/.cache/seatrial"));
         assert_eq!(home.state, Path::new("/h/.local/state/seatrial"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named() {
+    fn an_error_names_the_variable_with_an_invalid_value() {
         let error = with(&[("HOME", "/h"), ("SEATRIAL_IDLE", "soon")]).unwrap_err();
         assert_eq!(error.to_string(), "SEATRIAL_IDLE=soon is not a duration such as 30m or 90s");
         assert!(with(&[]).is_err());

@@ -58,7 +58,7 @@ pub enum EngineError {
     /// The operation needs a running container.
     #[error("{doing}: container {container} is {power}")]
     NotRunning {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
         /// The container.
         container: String,
@@ -68,15 +68,15 @@ pub enum EngineError {
     /// The engine's disk is full.
     #[error("{doing}: the engine's disk is full ({message})")]
     NoSpace {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// The engine's words.
+        /// The engine's message.
         message: String,
     },
     /// The engine did not answer in time, or did not finish in time.
     #[error("{doing}: timed out after {:.1} s", .waited.as_secs_f64())]
     Timeout {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
         /// How long the answer was waited for.
         waited: Duration,
@@ -129,7 +129,7 @@ pub enum EngineError {
     /// The engine refused the request or failed, or the connection broke.
     #[error("{doing}")]
     Api {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
         /// The engine's answer.
         #[source]

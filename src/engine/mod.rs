@@ -250,7 +250,7 @@ async fn bounded<T>(
     }
 }
 
-/// Compares versions of the form `major.minor`; one that is none is the oldest.
+/// Compares versions of the form `major.minor`; an invalid version is the oldest.
 fn older(found: &str, need: &str) -> bool {
     let parts = |v: &str| {
         let (major, minor) = v.split_once('.')?;

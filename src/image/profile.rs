@@ -150,7 +150,7 @@ pub enum ProfileError {
     Read {
         /// The file.
         file: String,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },

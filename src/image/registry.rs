@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_is_named_after_what_it_is_a_copy_of() {
+    fn a_copys_name_contains_the_image_and_its_digest() {
         let digest = "sha256:0123456789abcdef";
         let pin = |image| Pin { registry: "docker.io", image, digest: Some(digest) };
         let nginx = pin("library/nginx:1.28-alpine");
@@ -335,7 +335,7 @@ mod tests {
 
     /// Messages of Docker 20.10 to 29.
     #[test]
-    fn what_engines_say_is_understood() {
+    fn messages_of_engines_are_classified() {
         for (said, means) in [
             (
                 r#"Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host"#,

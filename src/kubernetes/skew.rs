@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_policy_allows_breaks_nothing() {
+    fn allowed_versions_break_no_rule() {
         for (server, manager, kubelet, proxy) in [
             ("1.34.4", "1.34.4", "1.34.4", "1.34.4"),
             ("1.35.4", "1.34.4", "1.34.4", "1.34.4"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_of_the_policy_is_held() {
+    fn each_broken_rule_of_the_policy_is_reported() {
         for (server, manager, kubelet, proxy, why) in [
             ("1.34.4", "1.34.4", "1.35.4", "1.34.4", "kubelet 1.35.4 of c is ahead of kube-apiserver 1.34.4"),
             ("1.34.4", "1.35.4", "1.34.4", "1.34.4", "kube-controller-manager 1.35.4 of c is ahead"),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn with_several_control_planes_the_oldest_and_the_newest_server_count() {
+    fn components_are_compared_with_oldest_and_newest_server() {
         let mut two = state("1.35.4", "1.35.4", "1.34.4", "1.34.4");
         let old = state("1.34.4", "1.34.4", "1.34.4", "1.34.4");
         two.planes.insert("c2".into(), old.planes["c"].clone());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn kubectl_is_held_against_both_ends() {
+    fn kubectl_is_compared_with_oldest_and_newest_server() {
         let mut state = state("1.35.4", "1.35.4", "1.34.4", "1.34.4");
         state.kubectls.insert("w".into(), v("1.34.4"));
         assert_eq!(state.violations(), Vec::<String>::new());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn kubeadm_takes_kubelets_three_minors_older() {
+    fn kubeadm_supports_kubelets_three_minors_older() {
         for (kubelet, taken) in [("1.33.0", true), ("1.32.0", true), ("1.31.9", false), ("1.30.0", false)] {
             let broken = kubeadm_reaches(&state("1.34.4", "1.34.4", kubelet, "1.34.4"), v("1.35.4"));
             assert_eq!(broken.is_empty(), taken, "{kubelet}: {broken:?}");

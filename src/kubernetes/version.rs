@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_stored_as_text() {
+    fn versions_are_stored_as_text() {
         for text in ["1.35.4", "1.36.0-alpha.2.57", "1.36.0-beta.0", "1.36.0-rc.1"] {
             let version = Version::try_from(text.to_owned()).unwrap();
             assert_eq!(String::from(version), text);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn they_compare_by_number() {
+    fn versions_compare_by_number() {
         assert!(Version::new(1, 9, 0) < Version::new(1, 10, 0));
         assert_eq!(Version::new(1, 35, 0).minors_ahead(Version::new(1, 34, 9)), 1);
         assert!(Version::new(2, 0, 0).minors_ahead(Version::new(1, 99, 0)) > 3);

@@ -47,7 +47,7 @@ impl RunReport {
             report.claims.extend(claims);
             report.timelines.push(timeline::timeline(story, name, &clock));
         }
-        report.tell_clocks(records, &stories, &names, &clock);
+        report.note_clocks(records, &stories, &names, &clock);
         report.faults = faults::faults(records, &stories, &names, &clock);
         report.clusters = clusters::clusters(records);
         report.conclude(records);
@@ -82,7 +82,7 @@ impl RunReport {
 
     /// Adds notes about clocks that jumped or disagree. No judge computes a duration from these clocks, but a reader
     /// should know.
-    fn tell_clocks(&mut self, records: &[Record], stories: &[Story<'_>], names: &[String], clock: &Clock) {
+    fn note_clocks(&mut self, records: &[Record], stories: &[Story<'_>], names: &[String], clock: &Clock) {
         for jump in clock::jumps(records) {
             let record = &records[jump.at];
             let text = format!(

@@ -35,7 +35,7 @@ pub(super) fn clusters(records: &[Record]) -> Vec<ClusterReport> {
             Event::ObjectChanged { kind, name: node, object, .. } if kind == "Node" => {
                 let known = clusters.iter_mut().rfind(|c| c.name == name);
                 if let Some(known) = known.and_then(|c| c.nodes.iter_mut().find(|n| n.name == *node)) {
-                    tell(known, &object["status"]["nodeInfo"]);
+                    fill_in(known, &object["status"]["nodeInfo"]);
                 }
             }
             _ => {}
@@ -44,7 +44,7 @@ pub(super) fn clusters(records: &[Record]) -> Vec<ClusterReport> {
     clusters
 }
 
-fn tell(node: &mut NodeReport, info: &Value) {
+fn fill_in(node: &mut NodeReport, info: &Value) {
     let mut set = |field: fn(&mut NodeReport) -> &mut String, name: &str| {
         if let Some(text) = info[name].as_str() {
             *field(node) = text.into();

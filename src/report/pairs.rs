@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_takes_the_place_of_the_older_one_and_the_text_around_stays() {
+    fn a_row_replaces_an_older_one_and_keeps_the_text_around() {
         let cell = |pair: &str, verdict: &str| format!("| {pair} | {verdict} | 1 |");
         let table = with_row("# Pairs\n\nText.\n", &cell("1.35.4 -> 1.36.3", "failed"));
         let table = with_row(&format!("{table}\nAfter.\n"), &cell("1.34.4 -> 1.35.4", "passed"));

@@ -100,7 +100,7 @@ pub struct SuiteReport {
     pub cluster: Option<String>,
     /// Its namespace.
     pub namespace: Option<String>,
-    /// When it began, from the beginning of the run.
+    /// When it began, in seconds from the beginning of the run.
     pub began: f64,
     /// How long it took, in seconds, as far as the records show.
     pub took: f64,
@@ -128,7 +128,7 @@ pub struct UpgradeStepReport {
     pub step: String,
     /// Its node; none for a step of the whole cluster.
     pub node: Option<String>,
-    /// When it began, from the beginning of the run.
+    /// When it began, in seconds from the beginning of the run.
     pub began: f64,
     /// How long it took, in seconds; none if its end is not recorded.
     pub took: Option<f64>,
@@ -175,7 +175,7 @@ pub struct DisturbedReport {
 pub struct StepReport {
     /// Its name.
     pub name: String,
-    /// When it began, from the beginning of the run.
+    /// When it began, in seconds from the beginning of the run.
     pub began: f64,
     /// How long it took, in seconds; none if it never ended.
     pub took: Option<f64>,

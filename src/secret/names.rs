@@ -430,7 +430,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_secrets_are_known_and_names_about_them_are_not() {
+    fn names_of_secrets_are_recognised_and_names_about_secrets_are_not() {
         let secret = [
             "MYSQL_ROOT_PASSWORD",
             "DB_PASS",

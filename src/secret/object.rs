@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_by_name_go_and_others_stay() {
+    fn variables_with_secret_names_are_removed_and_others_stay() {
         let (text, found) = cleaned(json!({
             "metadata": {"managedFields": [1], "annotations": {APPLIED: "{\"x\":1}"}},
             "spec": {"containers": [{"env": [
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_go_in_each_way_that_they_are_given() {
+    fn secret_arguments_are_removed_in_every_notation() {
         let (text, _) = cleaned(json!({"containers": [
             {"command": ["mysqld", "--password=s3cr3t-value", "--port=3306"], "args": ["-ps3cr3t-value", "-v"]},
             {"command": ["app"], "args": ["--db-password", "s3cr3t-value", "--token", "-x", "-port=80", "-path"]},
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_maps_under_a_secrets_name_go_and_references_stay() {
+    fn lists_and_maps_with_secret_names_are_removed_and_references_stay() {
         let (text, found) = cleaned(json!({
             "spec": {"passwords": ["s3cr3t-one1", "s3cr3t-two2"], "rootPassword": {"root": "s3cr3t-three3", "ids": [12345678]},
                 "imagePullSecrets": [{"name": "pull-me"}],
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn each_document_of_a_text_is_looked_at() {
+    fn each_document_of_a_text_is_cleaned() {
         let (text, _) = cleaned(json!({"metadata": {"annotations": {
             "yaml": "kind: ConfigMap\n---\nkind: Secret\nstringData:\n  k: s3cr3t-value\n",
             "json": "{\"a\": 1}\n{\"kind\": \"Secret\", \"stringData\": {\"k\": \"s3cr3t-value\"}}",
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_in_annotations_and_files_go() {
+    fn secrets_in_annotations_and_files_are_removed() {
         let inner = json!({"kind": "Secret", "stringData": {"k": "s3cr3t-value"}}).to_string();
         let twice = json!({"spec": inner}).to_string();
         let (text, found) = cleaned(json!({"metadata": {"annotations": {

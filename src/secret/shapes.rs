@@ -70,7 +70,7 @@ fn in_plain(text: &str, found: &mut Found<'_>) -> String {
             at = place.end;
             if shape.how == How::Cookies {
                 let pairs = value.split(';').filter_map(|pair| pair.split_once('='));
-                pairs.for_each(|(_, value)| tell(value, shape.how, found));
+                pairs.for_each(|(_, value)| remember(value, shape.how, found));
             }
             // Of a URL, only the password is remembered: user and password together are longer than what other texts
             // contain.
@@ -79,7 +79,7 @@ fn in_plain(text: &str, found: &mut Found<'_>) -> String {
             } else {
                 value
             };
-            tell(secret, shape.how, found);
+            remember(secret, shape.how, found);
         }
         without.push_str(&hidden[at..]);
         hidden = without;
@@ -87,7 +87,7 @@ fn in_plain(text: &str, found: &mut Found<'_>) -> String {
     hidden
 }
 
-fn tell(secret: &str, how: How, found: &mut Found<'_>) {
+fn remember(secret: &str, how: How, found: &mut Found<'_>) {
     if looks_random(secret) || how == How::Sure && secret.len() >= 8 {
         // Elsewhere the value may appear without percent-encoding.
         let decoded = percent_encoding::percent_decode_str(secret).decode_utf8_lossy();
@@ -144,7 +144,7 @@ mod tests {
     use crate::secret::LEFT_OUT;
 
     #[test]
-    fn what_has_the_shape_of_a_secret_goes() {
+    fn texts_with_the_shape_of_a_secret_are_removed() {
         let cases = [
             "connect mysql://app:s3cr3t-value@db:3306/x",
             "redis://:s3cr3t-value@cache/0",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_stays() {
+    fn texts_without_secrets_stay() {
         let cases = [
             "Access denied for user 'root'@'10.244.1.3' (using password: YES)",
             "password: incorrect",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_hidden_once_is_not_hidden_again() {
+    fn hiding_twice_changes_nothing() {
         let once =
             hide("a://b:c0ffee@d token=abc123 password: s3cr3t-value\nmysql -ps3cr3t {\"auth\": \"x1y2z3\"}");
         assert_eq!(hide(&once), once);

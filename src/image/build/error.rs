@@ -76,11 +76,11 @@ pub enum BuildError {
     /// A file cannot be read or written.
     #[error("failed to {doing} {}", .path.display())]
     File {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },

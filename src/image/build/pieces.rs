@@ -138,7 +138,7 @@ mod tests {
     use crate::image::profile::{Profile, Source};
 
     #[test]
-    fn the_offline_profile_gives_every_recipe_what_it_must_be_told() {
+    fn the_offline_profile_sets_every_parameter_of_its_recipes() {
         let Source::Recipes(made) = Profile::named("offline").unwrap().source else { panic!() };
         for release in &made.releases {
             let pieces = pieces(&made, release).unwrap();

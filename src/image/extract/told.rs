@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_that_are_one_file_are_taken_once() {
+    fn programs_in_one_file_are_extracted_once() {
         let said = "program kubeadm /usr/bin/kube 9\nprogram kubelet /usr/bin/kube 9\n\
                     program kubectl /usr/bin/kubectl 3\nimage a:1\nimage pause:2\nstand-in pause:1 pause:2\n\
                     archive /var/x.tar 12\n";
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_report_is_none() {
+    fn an_incomplete_script_output_is_an_error() {
         for (said, why) in [
             ("", "the script reported no programs"),
             ("program a b 1\narchive c 1", "the script reported no images"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_without_a_part_is_not_whole() {
+    fn an_archive_without_a_part_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let manifest = r#"[{"Config":"c.json","RepoTags":["a:1","b:1"],"Layers":["1.tar","2.tar"]},
                            {"Config":"d.json","RepoTags":null,"Layers":[]}]"#;

@@ -321,7 +321,7 @@ mod tests {
 
     /// Each text has the value `c2Vj`, which has no secret name.
     #[test]
-    fn a_secret_is_known_by_its_object_wherever_its_lines_end() {
+    fn a_secret_object_is_recognised_however_its_lines_are_split() {
         for text in [
             "{\n  \"data\": {\n    \"a\": \"c2Vj\"\n  },\n  \"kind\": \"Secret\"\n}\n",
             "got {\"kind\": \"Secret\",\n\"data\": {\"a\":\n\"c2Vj\"}} and {\"b\": 1}",
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays_as_it_was_written() {
+    fn text_without_secrets_stays_unchanged() {
         for text in [
             "{\n  \"data\": {\n    \"a\": \"c2Vj\"\n  },\n  \"kind\": \"ConfigMap\"\n}\n{\"kind\": \"Secret\"}\n",
             "{\"items\": [{\"kind\": \"ConfigMap\", \"data\": {\"a\": \"c2Vj\"}}, {\"kind\": \"Secret\"}], \"kind\": \"List\"}",
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_a_secret_stays() {
+    fn text_next_to_a_secret_stays() {
         let text = "a {\"k\" : [1 , \"x\\ty\"], \"env\": [{\"Value\": \"c2Vj\",\n\"Name\": \"DB_PASS\"}], \"z\": 1e2} b";
         assert_eq!(hidden(text), text.replace("c2Vj", "(left out)"));
     }
