@@ -282,7 +282,7 @@ pub fn cut(text: &str, limit: usize) -> (String, usize) {
 }
 
 /// Removes the rest of a line that was cut in two: it may contain half of a secret. Of a line longer than `MOST` bytes,
-/// only `MOST` bytes are removed: no secret is longer.
+/// only `MOST` bytes are removed, which is more than most secrets have.
 fn whole(text: &str, end: bool) -> &str {
     const MOST: usize = 16 << 10;
     let feed = if end { text.find('\n').map(|at| at + 1) } else { text.rfind('\n').map(|at| at + 1) };

@@ -119,7 +119,7 @@ impl Engine {
         let docker =
             Docker::connect_with_host(host).map_err(lost)?.with_timeout(Duration::from_secs(24 * 3600));
         let doing = || format!("failed to ask {host} for its version");
-        // The next major version of bollard (0.22) will send the version in every path; today this call has no effect.
+        // bollard puts the negotiated version into the path of each request only from 0.22 on.
         let docker =
             bounded(doing, deadline, docker.negotiate_version()).await.map_err(|e| e.unreachable(host))?;
         let engine = Engine { docker, host: host.into(), id: Arc::default(), patience: WORK };

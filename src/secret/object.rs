@@ -377,7 +377,7 @@ impl Cleaner<'_, '_> {
         let decoded = STANDARD.decode(value.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = decoded.as_deref().unwrap_or(value).split_once(':');
         self.found.values.extend(pair.map(|(_, password)| password.to_owned()));
-        // A URL with a password: only the password is remembered here.
+        // The password of a URL is also remembered on its own.
         shapes::hide_and_tell(value, self.found);
         let stand_in = self.found.stand_in(value);
         let value = std::mem::replace(value, stand_in);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::BuildError;
 use crate::image::profile::{Made, Release};
 
-/// The final piece, which needs all others but the load balancer.
+/// The final piece: all others but the load balancer are built for it.
 pub const NODE: &str = "node";
 /// The piece with the programs of a release.
 pub const KUBERNETES: &str = "kubernetes";

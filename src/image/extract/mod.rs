@@ -259,7 +259,7 @@ pub struct Apart {
 }
 
 /// Removes containers that extracted images for this cache and this `owner`, and whose process has ended; with
-/// `dry_run`, only finds them. A container of another cache, or of one that is gone, is reported and stays, unless its
+/// `dry_run`, only finds them. A container of another cache, or of one that is gone, stays; it is reported unless its
 /// process is known to run.
 ///
 /// # Errors
