@@ -298,7 +298,7 @@ async fn a_killed_builder_leaves_nothing_finished_and_the_next_one_completes() {
     yard.recipe("right", "cp $NEED_LOW/file $OUT/file");
     let built = yard.build().await.unwrap();
     assert!(built.made.contains(&"right".to_owned()) && !built.made.contains(&"low".to_owned()));
-    assert!(yard.saw("removed what an interrupted build left in"), "{:?}", yard.seen);
+    assert!(yard.saw("removed the files of an interrupted build in"), "{:?}", yard.seen);
     assert_eq!(names(&yard.cache().join("building")), [""; 0]);
 }
 
