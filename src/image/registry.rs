@@ -176,7 +176,7 @@ async fn one(
     if pin.is_copied(node, engine).await? {
         return Ok(copy);
     }
-    // If the registry requires a login, the user's `docker pull` has one, and may have brought the image already.
+    // The user's own `docker pull`, which can log in to the registry, may have brought the image already.
     if engine.image(&from).await?.is_none() {
         let task = format!("pull {}/{}", pin.registry, pin.image);
         progress.task(&task, pin.pull(engine, patience, deadline, &task, progress)).await?;
