@@ -1,4 +1,4 @@
-//! Folders of evidence: private, without secrets, bounded, and honest about what is missing.
+//! Folders of evidence: private, bounded, without secrets, and with a list of what is missing.
 
 mod split;
 
@@ -14,28 +14,28 @@ use serde_json::Value;
 use crate::sanitise;
 use crate::secret::Secrets;
 
-/// Makes a folder with its parents, for its owner alone. One that exists is closed to others, but for a sticky
-/// one.
+/// Creates a folder and its parents with access for its owner only. If the folder exists, access of others is removed,
+/// except from a sticky folder.
 ///
 /// # Errors
-/// The system's.
+/// Those of the file system.
 pub fn private_dir(dir: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let found = std::fs::metadata(dir)?;
     let mode = found.permissions().mode();
-    // A sticky folder, such as /tmp, is everybody's.
-    // A folder of somebody else, which we may write into, is not ours to close; root could.
+    // Everybody uses a sticky folder, such as /tmp. A folder of another user keeps its mode, even if root could change
+    // it.
     let ours = found.uid() == rustix::process::geteuid().as_raw();
     let open = ours && mode & 0o077 != 0 && mode & 0o1000 == 0;
     let _ = open.then(|| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)));
     Ok(())
 }
 
-/// Where evidence is put. Safe to use from several tasks at once.
+/// A folder that collects evidence. Several tasks may use it at once.
 ///
 /// # Guarantees
-/// Nothing that its [`Secrets`] remember at its end is in a text. The folder is for its owner alone, holds
-/// no more than [`Folder::LIMIT`] bytes, and `MISSING.txt` names what was cut or left out.
+/// When the folder is closed, no text contains a secret that its [`Secrets`] remember. Only its owner has access, it
+/// holds at most [`Folder::LIMIT`] bytes, and `MISSING.txt` names what was cut or left out.
 #[derive(Debug)]
 pub struct Folder {
     dir: PathBuf,
@@ -46,54 +46,54 @@ pub struct Folder {
 #[derive(Debug, Default)]
 struct State {
     files: BTreeSet<PathBuf>,
-    /// What was written, whether it is text, and how much was remembered as secret then.
+    /// Each file, whether it is text, and how many forms of secrets were known when it was written.
     written: Vec<(PathBuf, bool, usize)>,
     bytes: u64,
-    /// Those of them that are no text.
+    /// Bytes of binary files.
     binary: u64,
     missing: Vec<String>,
-    /// Bytes of these lines, and how many more there were.
-    told: usize,
-    untold: usize,
+    /// Bytes of the lines in `missing`, and how many lines were dropped because there were too many.
+    listed_bytes: usize,
+    unlisted: usize,
 }
 
-/// What [`Folder::close`] gives: the files that were written.
+/// The result of [`Folder::close`]: the files that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     /// The folder.
     pub dir: PathBuf,
     /// The files in it.
     pub files: Vec<PathBuf>,
-    /// Their size together.
+    /// Their total size in bytes.
     pub bytes: u64,
-    /// What is missing, a line each, with the reason; also in `MISSING.txt`.
+    /// What is missing and why, one line for each; also in `MISSING.txt`.
     pub missing: Vec<String>,
 }
 
 impl Folder {
-    /// Bytes of a folder at most.
+    /// Maximum size of a folder in bytes.
     pub const LIMIT: u64 = 32 << 20;
-    /// Bytes of a text at most: of a longer one the beginning and the end are kept.
+    /// Maximum size of a text in bytes. Of a longer text the beginning and the end are kept.
     pub const FILE_LIMIT: usize = 2 << 20;
-    /// Bytes of other files at most, and of all of them together.
+    /// Maximum total size of binary files in bytes.
     pub const BINARY_LIMIT: u64 = Self::LIMIT / 2;
 
-    /// A folder that is made with its first file.
+    /// Returns a folder, which is created when its first file is written.
     pub fn new(dir: &Path, secrets: &Secrets) -> Self {
         Self { dir: dir.into(), secrets: secrets.clone(), state: Mutex::default() }
     }
 
-    /// Adds a text. `path` is relative, its parts are made safe as file names. Of a text that is too long
-    /// the beginning and the end are kept, and that is noted.
+    /// Adds a text. `path` is relative, and its parts are changed to safe file names. Of a text that is too long the
+    /// beginning and the end are kept, and the cut is listed as missing.
     pub fn text(&self, path: &str, text: &str) {
         let known = self.secrets.learnt();
-        // Of a text that is far too long only what can be kept is looked at.
+        // A very long text is cut before it is searched for secrets, which saves time.
         let (text, early) = cut(text, 2 * Self::FILE_LIMIT);
         let hidden = sanitise::file(&self.secrets.hide(&text));
         self.put_text(path, &hidden, known, early);
     }
 
-    /// Adds a log as [`Folder::text`], with the lines whole that the container runtime has split.
+    /// Adds a log like [`Folder::text`], after joining the lines that the container runtime has split.
     pub fn log(&self, path: &str, text: &str) {
         self.text(path, &split::unsplit(text));
     }
@@ -121,8 +121,8 @@ impl Folder {
         }
     }
 
-    /// Adds bytes as they are, but for what is remembered as secret, which is overwritten. Too many are
-    /// left out as a whole.
+    /// Adds bytes unchanged, except that remembered secrets are overwritten. If there are too many bytes, all are left
+    /// out.
     pub fn bytes(&self, path: &str, bytes: &[u8]) {
         let size = bytes.len() as u64;
         if self.state().binary + size > Self::BINARY_LIMIT {
@@ -137,20 +137,19 @@ impl Folder {
         }
     }
 
-    /// Notes that something could not be had.
+    /// Records that something is missing, and why.
     pub fn missing(&self, what: &str, why: &str) {
         let line = sanitise::line(&format!("{what}: {}", self.secrets.hide(why)));
         let mut state = self.state();
-        if state.told + line.len() > Self::FILE_LIMIT {
-            state.untold += 1;
+        if state.listed_bytes + line.len() > Self::FILE_LIMIT {
+            state.unlisted += 1;
         } else {
-            state.told += line.len();
+            state.listed_bytes += line.len();
             state.missing.push(line);
         }
     }
 
-    /// Writes `MISSING.txt` and gives the bundle. Secrets that were learnt after a text was written are
-    /// taken out of it.
+    /// Removes secrets that were learnt after a file was written, writes `MISSING.txt` and returns the bundle.
     pub fn close(self) -> Bundle {
         for (file, is_text, known) in std::mem::take(&mut self.state().written) {
             if known == self.secrets.learnt() {
@@ -158,15 +157,15 @@ impl Folder {
             }
             let gone_over = if is_text { self.late_text(&file) } else { self.late_bytes(&file) };
             if let Err(error) = gone_over {
-                // Better no evidence than a secret.
+                // A missing file is better than a leaked secret.
                 let _ = std::fs::remove_file(&file);
                 self.missing(&file.display().to_string(), &error.to_string());
             }
         }
         let mut missing = self.state().missing.clone();
-        let untold = self.state().untold;
-        if untold > 0 {
-            missing.push(format!("and {untold} more"));
+        let unlisted = self.state().unlisted;
+        if unlisted > 0 {
+            missing.push(format!("and {unlisted} more"));
         }
         let list = match missing.len() {
             0 => "Nothing is missing.\n".to_owned(),
@@ -179,7 +178,7 @@ impl Folder {
         Bundle { dir: self.dir, files, bytes, missing }
     }
 
-    /// Takes out of a text what was learnt after it was written. It becomes no longer by that.
+    /// Removes from a text the secrets that were learnt after it was written. The text never gets longer.
     fn late_text(&self, file: &Path) -> std::io::Result<()> {
         let text = std::fs::read_to_string(file)?;
         let object = file.extension().filter(|kind| *kind == "json");
@@ -213,7 +212,7 @@ impl Folder {
 
     fn put(&self, path: &str, bytes: &[u8]) -> Option<PathBuf> {
         let size = bytes.len() as u64;
-        // What is missing is told in any case.
+        // MISSING.txt is written even into a full folder.
         if self.state().bytes + size > Self::LIMIT && path != "MISSING.txt" {
             self.missing(path, "the folder is full");
             return None;
@@ -235,8 +234,7 @@ impl Folder {
         }
     }
 
-    /// Makes the folders that a file needs. One that is a link leads out of the evidence: nothing is written
-    /// through it.
+    /// Creates the folders that a file needs. Refuses a symbolic link among them: it would lead out of the evidence.
     fn make_folders_of(&self, file: &Path) -> std::io::Result<()> {
         let parent = file.parent().unwrap_or(&self.dir);
         for folder in parent.ancestors().take_while(|folder| *folder != self.dir) {
@@ -253,7 +251,7 @@ impl Folder {
 }
 
 impl State {
-    /// The name itself, or one beside it where it is taken: two names may be made safe alike.
+    /// Returns the name, or a similar one if the name is taken: different names may become equal when made safe.
     fn take(&mut self, named: PathBuf) -> PathBuf {
         let name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let other = |n: usize| match name.rsplit_once('.') {
@@ -267,14 +265,14 @@ impl State {
     }
 }
 
-/// The beginning and the end of a text, whole lines, and how many bytes between them are left out. The
-/// beginning gets a quarter: the end of a log says more.
+/// Returns the beginning and the end of a text, in whole lines, and how many bytes between them are left out. The
+/// beginning gets a quarter of the limit: the end of a log says more.
 pub fn cut(text: &str, limit: usize) -> (String, usize) {
     if text.len() <= limit {
         return (text.into(), 0);
     }
     let border = |at: usize| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    // Room for the line that says so.
+    // 100 bytes are reserved for the line that reports the cut.
     let (head, tail) = (limit / 4, limit - limit / 4 - 100);
     let (begin, end) = (&text[..border(head)], &text[border(text.len() - tail)..]);
     let (begin, end) = (whole(begin, false), whole(end, true));
@@ -283,8 +281,8 @@ pub fn cut(text: &str, limit: usize) -> (String, usize) {
     (format!("{begin}{feed}... {left_out} bytes are left out here ...\n{end}"), left_out)
 }
 
-/// What is left of a line that was cut in two may end or begin with a half of a secret: it goes, and of a
-/// line that is longer than most, as much as a secret has.
+/// Removes the rest of a line that was cut in two: it may contain half of a secret. Of a line longer than `MOST` bytes,
+/// only `MOST` bytes are removed, which is more than most secrets have.
 fn whole(text: &str, end: bool) -> &str {
     const MOST: usize = 16 << 10;
     let feed = if end { text.find('\n').map(|at| at + 1) } else { text.rfind('\n').map(|at| at + 1) };
@@ -302,7 +300,8 @@ fn whole(text: &str, end: bool) -> &str {
     }
 }
 
-/// A file's text, or its beginning and its end where it is longer; how many bytes are left out.
+/// Returns the text of a file, or its beginning and end if it is longer than `limit` bytes, and how many bytes are left
+/// out.
 fn ends(path: &Path, limit: u64) -> std::io::Result<(String, u64)> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -323,8 +322,8 @@ fn ends(path: &Path, limit: u64) -> std::io::Result<(String, u64)> {
     Ok((format!("{begin}{feed}... {left_out} bytes are left out here ...\n{end}"), left_out))
 }
 
-/// Writes a file for its owner alone. It is a new one that takes the place of what has its name: a link is
-/// not followed, and who has the old one open reads on in that.
+/// Writes a file with access for its owner only. A new file replaces an existing one: a symbolic link is not followed,
+/// and a process that has the old file open keeps reading the old one.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!("~new-{}", std::process::id()));
@@ -335,12 +334,12 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     kept.inspect_err(|_| _ = std::fs::remove_file(&new))
 }
 
-/// A file name that stays in its folder.
+/// Turns one part of a path into a file name that cannot leave its folder.
 fn safe(part: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.+".contains(c) { c } else { '_' };
     match part {
         "." | ".." => "_".into(),
-        // The longest name that file systems take is 255 bytes.
+        // File systems allow at most 255 bytes.
         part => part.chars().map(plain).take(200).collect(),
     }
 }
@@ -371,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_keeps_both_ends_and_says_so() {
+    fn a_long_text_keeps_both_ends_and_reports_the_cut() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path(), &[]);
         let text = format!("first line\n{}last line\n", "a line of the log\n".repeat(150_000));
@@ -390,10 +389,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_read_at_both_ends_and_a_line_that_is_cut_goes() {
+    fn a_long_file_keeps_both_ends_without_cut_lines() {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("from");
-        // So long that what is left where it stood is short: the cut stays in what is kept.
+        // The secret is long enough that its shorter replacement leaves the cut inside of the part that is kept.
         let secret = "hunter22".repeat(11);
         let lines = format!("{secret}\n").repeat(60_000);
         std::fs::write(&from, format!("first\n{lines}last\n")).unwrap();
@@ -406,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_folder_takes_no_more_and_names_what_it_left_out() {
+    fn a_full_folder_lists_the_files_that_it_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path(), &[]);
         let line = "a line of the log\n".repeat(100_000);
@@ -431,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_in_no_file_and_in_no_reason_also_when_it_is_learnt_late() {
+    fn secrets_learnt_late_are_in_no_file_and_no_reason() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path(), &["hunter22"]);
         folder.text("log", "root:hunter22@db, then late-one-7\n\u{1b}[2J##vso[x]\n");
@@ -445,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn others_may_not_look_into_it() {
+    fn only_the_owner_has_access() {
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("a/b");
         std::fs::create_dir_all(&to).unwrap();
@@ -459,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_cannot_be_written_is_no_error() {
+    fn a_folder_that_cannot_be_written_is_reported_as_missing() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -1,4 +1,4 @@
-//! Errors in one line.
+//! Prints an error and its sources in one line.
 
 use std::error::Error;
 
@@ -7,14 +7,14 @@ use kube::core::Status;
 use crate::sanitise;
 use crate::secret::hide_shapes;
 
-/// The `Debug` of errors that keep what a program or a server printed: as [`chain`], without what has the
-/// shape of a secret. A test that unwraps one prints it.
+/// The `Debug` output of errors that contain the output of a program or server: as [`chain`], with secrets recognised
+/// by shape removed. A test that unwraps such an error prints this.
 pub(crate) fn debug(error: &(dyn Error + 'static), f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     f.write_str(&hide_shapes(&chain(error)))
 }
 
-/// An error with its sources, as one harmless line. A source whose text is there already is left out: some errors
-/// repeat theirs. What the API answered is said once, where kube's own text says it three times.
+/// Returns an error with its sources as one harmless line. A source whose text is already in the line is left out,
+/// because some errors repeat their sources. The API's answer appears once; kube's own text has it three times.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for error in std::iter::successors(Some(error), |e| (**e).source()) {
@@ -28,7 +28,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         } else if !text.contains(&said) {
             text = format!("{text}: {said}");
         }
-        // Its sources are the same answer.
+        // The sources of this error repeat the same answer.
         if answer.is_some() {
             break;
         }
@@ -36,7 +36,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     sanitise::line(&text)
 }
 
-/// What the API server answered: its message with code and reason.
+/// Returns the API server's answer: its message with code and reason.
 pub(crate) fn answered(status: &Status) -> String {
     let Status { code, message, reason, .. } = status;
     match (message.is_empty(), reason.is_empty()) {
@@ -53,20 +53,20 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]
-    struct Told {
+    struct Fake {
         text: &'static str,
-        source: Option<Box<Told>>,
+        source: Option<Box<Fake>>,
     }
 
     #[test]
-    fn what_was_said_is_not_said_again() {
-        let told = |text, source: Option<Told>| Told { text, source: source.map(Box::new) };
-        let error = told("failed: refused", Some(told("refused", Some(told("no route", None)))));
+    fn a_repeated_source_appears_once() {
+        let fake = |text, source: Option<Fake>| Fake { text, source: source.map(Box::new) };
+        let error = fake("failed: refused", Some(fake("refused", Some(fake("no route", None)))));
         assert_eq!(chain(&error), "failed: refused: no route");
     }
 
     #[test]
-    fn what_the_api_answered_is_said_once() {
+    fn an_api_answer_appears_once() {
         let status = Status::failure("pods \"web-0\" not found", "NotFound").with_code(404).boxed();
         assert_eq!(chain(&kube::Error::Api(status)), "pods \"web-0\" not found (404 NotFound)");
     }

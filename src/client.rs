@@ -1,4 +1,4 @@
-//! Clients of one cluster's API, made from a kubeconfig file of our own.
+//! Clients of one cluster's API, made from a kubeconfig file that seatrial wrote.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,31 @@ use kube::core::Status;
 use crate::chain::answered;
 use crate::sanitise;
 
-/// Two clients of one API server. Cheap to clone, but bound to the runtime that made them: the
-/// connection of a kube client is a task. Each test makes its own.
+/// Two clients of one API server. Cheap to clone, but bound to the runtime that made them, because the connection of a
+/// kube client is a task. Each test makes its own.
 #[derive(Clone)]
 pub struct Client {
-    /// For calls with one answer: 30 s without a byte end them, nothing is retried.
+    /// For requests with one response. They fail after 30 s without a byte and are not retried.
     pub unary: kube::Client,
-    /// For watches, exec, port-forward and followed logs, which may rightly be silent for long.
+    /// For watches, exec, port-forward and followed logs, which may be silent for a long time.
     pub stream: kube::Client,
     /// The server's URL.
     pub server: String,
 }
 
-/// Time without a byte after which a call with one answer is given up. A paused control plane
-/// accepts connections and says nothing.
+/// Time without a byte after which a request with one response fails. A paused control plane accepts connections and
+/// does not answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time for a connection to a loopback address.
+/// Timeout for connecting to a loopback address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Client {
-    /// Reads a kubeconfig's current context. Neither `KUBECONFIG` nor the user's file nor a proxy
-    /// of the environment is used.
+    /// Reads the current context of a kubeconfig. `KUBECONFIG`, the user's own file and proxies of the environment are
+    /// ignored.
     ///
     /// # Errors
-    /// [`ClientError`]: a file that cannot be read, a server that is not on a loopback address, or
-    /// credentials that would start a program.
+    /// [`ClientError`] if the file cannot be read, the server is not on a loopback address, or the credentials would
+    /// start a program.
     pub async fn from_kubeconfig(path: &Path) -> Result<Self, ClientError> {
         let read = |source| ClientError::Read { path: path.into(), source: Box::new(source) };
         let kubeconfig = Kubeconfig::read_from(path).map_err(read)?;
@@ -55,13 +55,13 @@ impl Client {
         if !config.cluster_url.host().is_some_and(is_loopback) {
             return Err(ClientError::NotLoopback { server });
         }
-        // With two providers in the process and none installed, rustls panics; whoever was first
-        // may stay.
+        // rustls panics if the process has two providers and none is installed. If another is installed already, it
+        // stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // The loopback address of a proxy is not ours.
+        // On the proxy's machine, the loopback address is another machine's.
         config.proxy_url = None;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // kube's own retry hides a 429 or 503 for minutes; waits have a deadline and say why.
+        // kube's own retries hide a 429 or 503 for minutes. Waits have a deadline and report the reason.
         config.default_retry = false;
         let make = |source| ClientError::Make { server: server.clone(), source: ApiError::from(source) };
         let stream = kube::Client::try_from(config.clone()).map_err(make)?;
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// Why there is no client.
+/// Why no client was made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The kubeconfig cannot be used.
@@ -90,19 +90,19 @@ pub enum ClientError {
         #[source]
         source: Box<kube::config::KubeconfigError>,
     },
-    /// The server may belong to somebody: only clusters on this machine are touched.
+    /// The server may belong to somebody else: seatrial uses only clusters on this machine.
     #[error("refused to use the API server {server}: it is not on a loopback address")]
     NotLoopback {
         /// Its URL.
         server: String,
     },
-    /// The credentials come from a program.
+    /// The credentials come from a program, which seatrial does not start.
     #[error("refused to use the kubeconfig {}: its user runs a program for credentials", .path.display())]
     Program {
         /// The file.
         path: PathBuf,
     },
-    /// The client cannot be made.
+    /// The client could not be made.
     #[error("failed to make a client of {server}")]
     Make {
         /// The server's URL.
@@ -114,47 +114,47 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// The command that mends it, where there is one.
+    /// Returns how to fix the problem, if known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotLoopback { .. } | Self::Program { .. } => {
-                Some("use a cluster made by `seatrial up`".into())
+                Some("use a cluster that `seatrial up` created".into())
             }
             Self::Read { .. } | Self::Make { .. } => None,
         }
     }
 }
 
-/// An error of the API in one line that says each thing once: kube's own texts repeat their
-/// sources and print whole structures.
+/// An error of the API in one line without repetitions. kube's own texts repeat their sources and print whole
+/// structures.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{text}")]
 pub struct ApiError {
     /// The line.
     pub text: String,
-    /// What the server answered, where it did.
+    /// The server's response, if there was one.
     pub status: Option<Box<Status>>,
 }
 
 impl ApiError {
-    /// The HTTP status code of the answer; none where there was no answer.
+    /// Returns the HTTP status code of the response, or none without a response.
     pub fn code(&self) -> Option<u16> {
         self.status.as_ref().map(|s| s.code)
     }
 
-    /// Whether the server said that the object, or its kind, is not there.
+    /// Whether the server answered that the object, or its kind, does not exist.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
     }
 
-    /// Whether the same request may succeed later: no answer, 429, or a server's trouble.
+    /// Whether the same request may succeed later: no response, 429, or a server error.
     pub fn is_transient(&self) -> bool {
         self.code().is_none_or(|code| code == 429 || code >= 500)
     }
 
-    /// What the server answered, in one line.
+    /// Makes an error of the server's response.
     pub fn from_status(status: Status) -> Self {
-        // A webhook, a quota, a value that somebody sent: part of it is never the server's own.
+        // The message may quote a webhook, a quota, or a value from a request.
         Self { text: sanitise::line(&answered(&status)), status: Some(Box::new(status)) }
     }
 }
@@ -179,7 +179,7 @@ impl From<kube::runtime::watcher::Error> for ApiError {
     }
 }
 
-/// The texts of an error's chain without those that only repeat what follows them.
+/// Returns the texts of an error's chain, without texts that only repeat their source.
 fn innermost(error: &dyn std::error::Error) -> String {
     let texts: Vec<String> =
         std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect();

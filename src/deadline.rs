@@ -1,12 +1,12 @@
-//! Time as a budget: an instant that is passed down and never extended.
+//! Time as a budget: a point in time that is passed down and never extended.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// The moment at which work must be over. Copied freely; inner work gets [`Deadline::at_most`]
-/// of it, so that the innermost wait reports first and with the most useful message.
+/// The time at which work must be over. Copies are free. Inner work gets a shorter deadline from [`Deadline::at_most`]:
+/// the innermost wait then times out first, with the most useful message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
     started: Instant,
@@ -15,36 +15,36 @@ pub struct Deadline {
 
 /// The deadline passed before the work was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not done after {:.1} s", .0.as_secs_f64())]
+#[error("timed out after {:.1} s", .0.as_secs_f64())]
 pub struct Elapsed(
-    /// How long was waited.
+    /// How long the work was waited for.
     pub Duration,
 );
 
 impl Deadline {
-    /// A deadline `budget` from now.
+    /// Returns a deadline `budget` from now.
     pub fn after(budget: Duration) -> Self {
         let started = Instant::now();
         Self { started, at: started + budget }
     }
 
-    /// The earlier of this deadline and `budget` from now.
+    /// Returns the earlier of this deadline and `budget` from now.
     pub fn at_most(&self, budget: Duration) -> Self {
         let inner = Self::after(budget);
         Self { started: inner.started, at: inner.at.min(self.at) }
     }
 
-    /// What is left of the budget; zero when it is over.
+    /// Returns the rest of the budget; zero when the deadline has passed.
     pub fn remaining(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Time since the deadline was set.
+    /// Returns the time since the deadline was set.
     pub fn waited(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Whether the budget is used up.
+    /// Whether the deadline has passed.
     pub fn is_over(&self) -> bool {
         self.remaining().is_zero()
     }
@@ -60,21 +60,21 @@ impl Deadline {
         tokio::time::timeout_at(self.at.into(), work).await.map_err(|_| Elapsed(self.waited()))
     }
 
-    /// Waits `pause`, or until the deadline if that is sooner. For retry loops whose condition
-    /// cannot be watched; never in place of a condition.
+    /// Waits `pause`, or until the deadline if that is sooner. It is for retry loops whose condition cannot be watched,
+    /// never for use in place of a condition.
     #[expect(clippy::disallowed_methods, reason = "the one bounded pause")]
     pub async fn pause(&self, pause: Duration) {
         tokio::time::sleep(pause.min(self.remaining())).await;
     }
 }
 
-/// Returns the time from `then` to `now`. A moment in the future is zero old: clocks are set back, and an engine's
-/// clock may be ahead of ours, so a negative age is young, never old.
+/// Returns the time from `then` to `now`. If `then` is in the future, the age is zero: clocks are set back, and the
+/// engine's clock may be ahead of ours, so such a moment is recent.
 pub fn age(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
-/// A length of time as people say it: `90 s`, `15 min`, `3 h`.
+/// Writes a length of time as people say it: `90 s`, `15 min`, `3 h`.
 pub fn words(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_in_the_future_is_young() {
+    fn a_time_in_the_future_has_age_zero() {
         let now = Timestamp::UNIX_EPOCH;
         let at = |seconds| now + jiff::SignedDuration::from_secs(seconds);
         assert_eq!(age(at(3600), now), Duration::ZERO);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bound_reports_how_long_was_waited() {
+    async fn bound_reports_the_time_waited() {
         let deadline = Deadline::after(Duration::from_millis(20));
         let Elapsed(waited) = deadline.bound(std::future::pending::<()>()).await.unwrap_err();
         assert!(waited >= Duration::from_millis(20));

@@ -13,8 +13,8 @@ use tokio::process::Command;
 use crate::deadline::Deadline;
 use crate::{chain, sanitise, secret};
 
-/// A program with its arguments, ready to run. The child gets a process group of its own: a
-/// Ctrl-C at the terminal reaches seatrial alone, which ends its children itself.
+/// A program with its arguments, ready to run. The child gets its own process group: a Ctrl-C at the terminal reaches
+/// only seatrial, which ends its children itself.
 #[derive(Clone)]
 pub struct Exec {
     program: OsString,
@@ -26,7 +26,7 @@ pub struct Exec {
     held: Option<Arc<File>>,
 }
 
-/// What a finished program left.
+/// The output of a finished program.
 #[derive(Clone)]
 pub struct Output {
     /// Everything on standard output; invalid UTF-8 is replaced.
@@ -35,20 +35,19 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Why a program did not do its work. `Display` shows the command in a form that can be pasted
-/// into a shell.
+/// Why a program failed. `Display` shows the command in a form that can be pasted into a shell.
 #[derive(thiserror::Error)]
 pub enum ExecError {
-    /// The program is not there or may not be run.
+    /// The program does not exist or may not be run.
     #[error("failed to start `{command}`")]
     Start {
         /// The command as text.
         command: String,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It ended with another status than 0.
+    /// The program ended with a status other than 0.
     #[error("`{command}` ended with {status}: {}", tail(.stderr))]
     Failed {
         /// The command as text.
@@ -60,8 +59,8 @@ pub enum ExecError {
         /// Its standard error.
         stderr: String,
     },
-    /// It was killed because its deadline passed.
-    #[error("`{command}` was not done after {:.1} s: {}", .waited.as_secs_f64(), tail(.stderr))]
+    /// The program was killed because its deadline passed.
+    #[error("`{command}` timed out after {:.1} s: {}", .waited.as_secs_f64(), tail(.stderr))]
     Timeout {
         /// The command as text.
         command: String,
@@ -72,21 +71,21 @@ pub enum ExecError {
     },
 }
 
-/// The command, without what has the shape of a secret; neither its environment nor its input.
+/// Shows the command with secrets recognised by shape removed, without environment and input.
 impl std::fmt::Debug for Exec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Exec(`{}`)", secret::hide_shapes(&self.pretty()))
     }
 }
 
-/// The last lines of both streams, without what has the shape of a secret.
+/// Shows the last lines of both streams with secrets recognised by shape removed.
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Output(stdout: {}; stderr: {})", tail(&self.stdout), tail(&self.stderr))
     }
 }
 
-/// As [`crate::chain`]: what programs and servers printed is not shown as it is.
+/// As [`crate::chain`]: output of programs may contain secrets and is not shown as is.
 impl std::fmt::Debug for ExecError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         chain::debug(self, f)
@@ -94,7 +93,7 @@ impl std::fmt::Debug for ExecError {
 }
 
 impl Exec {
-    /// `program` is looked up in PATH unless it has a slash.
+    /// Returns a command. `program` is looked up in PATH unless it contains a slash.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
@@ -125,7 +124,7 @@ impl Exec {
         self
     }
 
-    /// Starts from an empty environment instead of ours.
+    /// Starts with an empty environment instead of ours.
     pub fn clear_env(mut self) -> Self {
         self.clear_env = true;
         self
@@ -137,29 +136,29 @@ impl Exec {
         self
     }
 
-    /// Feeds these bytes to standard input; without it, standard input is empty.
+    /// Writes these bytes to standard input, which is otherwise empty.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
     }
 
-    /// Makes this file the child's standard input. A lock on the file lives as long as the child,
-    /// also when we are killed meanwhile.
+    /// Uses this file as the child's standard input. A lock on the file is held as long as the child lives, even if
+    /// seatrial is killed.
     pub fn holding(mut self, file: File) -> Self {
         self.held = Some(Arc::new(file));
         self
     }
 
-    /// The command as it can be pasted into a shell.
+    /// Returns the command in a form that can be pasted into a shell.
     pub fn pretty(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.args);
         words.map(|w| quote(&w.to_string_lossy())).collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs to the end and keeps what it prints.
+    /// Runs the program to its end and returns its output.
     ///
     /// # Errors
-    /// [`ExecError`]; a status other than 0 is one.
+    /// [`ExecError`]; a status other than 0 is an error.
     ///
     /// # Cancellation
     /// The child's whole process group is killed when the future is dropped or the deadline passes.
@@ -167,7 +166,7 @@ impl Exec {
         self.run_with(deadline, |_| {}).await
     }
 
-    /// As [`Exec::run`], handing each line of either stream to `line` as it comes.
+    /// As [`Exec::run`], and passes each line of both streams to `line` as it arrives.
     ///
     /// # Errors
     /// As [`Exec::run`].
@@ -176,7 +175,7 @@ impl Exec {
         deadline: Deadline,
         mut line: impl FnMut(&str) + Send,
     ) -> Result<Output, ExecError> {
-        // A command in an error goes to logs.
+        // Errors are logged, and this command becomes part of them.
         let command = secret::hide_shapes(&self.pretty());
         let start = |source| ExecError::Start { command: command.clone(), source };
         let mut command_line = self.command().map_err(start)?;
@@ -186,7 +185,7 @@ impl Exec {
         let stdin = child.stdin.take().zip(self.stdin);
         let feed = async {
             if let Some((mut pipe, bytes)) = stdin {
-                // A child that does not read all of it says so by its status.
+                // A child that does not read all of its input reports a problem by its exit status.
                 let _ = pipe.write_all(&bytes).await;
             }
         };
@@ -206,7 +205,7 @@ impl Exec {
         let whole = async { tokio::join!(feed, read, child.wait()).2 };
         let ended = deadline.bound(whole).await;
         if ended.is_ok() {
-            // Reaped: the number may belong to somebody else by now.
+            // The child was reaped: its process id may belong to another process by now.
             group.0 = None;
         }
         match ended {
@@ -217,9 +216,9 @@ impl Exec {
         }
     }
 
-    /// Starts a process that outlives us: no standard streams but `log`. It is to call setsid(2)
-    /// first, which a process that leads a group of its own could not: until then, a Ctrl-C at our
-    /// terminal reaches it too.
+    /// Starts a process that outlives seatrial, with `log` as its output. The process must call setsid(2) first, and a
+    /// leader of a process group cannot do that. It therefore stays in our group, and a Ctrl-C at our terminal reaches
+    /// it until then.
     ///
     /// # Errors
     /// [`ExecError::Start`].
@@ -253,7 +252,7 @@ impl Exec {
     }
 }
 
-/// Kills the child's process group when dropped; a group that has ended already is no error.
+/// Kills the child's process group when dropped. A group that has already ended is not an error.
 struct KillGroup(Option<u32>);
 
 impl Drop for KillGroup {
@@ -280,7 +279,7 @@ fn take(
     matches!(read, Ok(n) if n > 0)
 }
 
-/// The last lines of a text, on one harmless line: enough to recognise the trouble.
+/// Returns the last four lines of a text as one harmless line, which is enough to recognise the problem.
 pub fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     match lines.len() {
@@ -333,9 +332,9 @@ mod tests {
         assert!(!text.contains("abc123"), "{text}");
     }
 
-    /// What a test prints that unwraps an error.
+    /// A test that unwraps an error prints its `Debug` output.
     #[tokio::test]
-    async fn debug_shows_neither_output_nor_environment_as_they_are() {
+    async fn debug_shows_no_secret_of_output_or_environment() {
         let exec = Exec::new("sh")
             .env("DB_PASS", "s3cr3t")
             .args(["-c", "echo TOKEN=s3cr3t; TOKEN=s3cr3t >&2; exit 1"]);
@@ -366,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_late_child_dies_with_its_children() {
+    async fn a_timeout_kills_the_child_and_its_children() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pid");
         let script = format!("sleep 60 & echo $! > {}; wait", file.display());

@@ -1,11 +1,11 @@
-//! What is going on, for whoever shows it. The library reports; the command line draws.
+//! Reports progress. The library reports; the command line draws.
 
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// One thing to show.
+/// One piece of progress.
 #[derive(Clone, Copy, Debug)]
 pub enum Update<'a> {
     /// A task began.
@@ -13,11 +13,11 @@ pub enum Update<'a> {
         /// Its name, such as `build kubernetes 1.34.4`.
         task: &'a str,
     },
-    /// A task says where it is.
+    /// A task reports its current state.
     Detail {
         /// Its name.
         task: &'a str,
-        /// Where it is.
+        /// The current state.
         text: &'a str,
     },
     /// A task ended.
@@ -33,32 +33,32 @@ pub enum Update<'a> {
     Said(&'a str),
 }
 
-/// Takes updates; cheap to clone.
+/// Receives updates. Cheap to clone.
 #[derive(Clone)]
 pub struct Progress(Arc<dyn Fn(Update<'_>) + Send + Sync>);
 
 impl Progress {
-    /// Shows nothing.
+    /// Returns a progress that shows nothing.
     pub fn silent() -> Self {
         Self::new(|_| {})
     }
 
-    /// Hands each update to `show`, which must not block for long.
+    /// Returns a progress that passes each update to `show`, which must not block for long.
     pub fn new(show: impl Fn(Update<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(show))
     }
 
-    /// Shows a line.
+    /// Reports a line.
     pub fn say(&self, text: &str) {
         (self.0)(Update::Said(text));
     }
 
-    /// Shows where a task is.
+    /// Reports the current state of a task.
     pub fn detail(&self, task: &str, text: &str) {
         (self.0)(Update::Detail { task, text });
     }
 
-    /// Runs a task and shows its beginning and end.
+    /// Runs a task and reports its beginning and end.
     ///
     /// # Errors
     /// Those of the task.

@@ -1,16 +1,17 @@
-//! Text from a cluster is data. What goes to a terminal, a CI log or a report comes through here: it moves
-//! no cursor, hides nothing, and is no command to a CI system.
+//! Makes text from a cluster harmless for terminals, CI logs and reports: the text moves no cursor, hides nothing, and
+//! is no command to a CI system.
 //!
-//! What CI systems obey in the output of a job: GitHub Actions `::command::` at the start of a line, blanks
-//! before it allowed, and `##[command]` anywhere in it; Azure Pipelines `##vso[...]` anywhere and `##[...]`;
-//! TeamCity `##teamcity[...]`; GitLab `section_start:` between escape sequences.
+//! CI systems obey these texts in the output of a job. GitHub Actions: `::command::` at the start of a line or after
+//! blanks there, and `##[command]` anywhere. Azure Pipelines: `##vso[...]` and `##[...]` anywhere. TeamCity:
+//! `##teamcity[...]`. GitLab: `section_start:` between escape sequences.
 
-/// Characters of one line at most.
+/// Maximum number of characters of a line.
 const LONGEST: usize = 4096;
-/// Characters of a line of a file at most: logs have longer lines than messages.
+/// Maximum number of characters of a line in a file: logs have longer lines than messages.
 const LONGEST_IN_FILE: usize = 64 << 10;
 
-/// One line: line feeds and other blanks become one blank. What is cut off of a long one is counted.
+/// Returns the text as one line: each run of line feeds and blanks becomes one blank. A long text is cut, with the
+/// number of characters left out.
 pub fn line(text: &str) -> String {
     if text.len() <= LONGEST && is_plain(text) && !text.contains("  ") && text.trim().len() == text.len() {
         return text.into();
@@ -22,22 +23,22 @@ pub fn line(text: &str) -> String {
     shortened(&tame(&one.join(" ")), LONGEST)
 }
 
-/// Several lines, each harmless.
+/// Returns several lines, each harmless.
 pub fn lines(text: &str) -> String {
     each_line(text, LONGEST)
 }
 
-/// The lines of a file of evidence: as [`lines`], with room for the long lines of logs.
+/// Returns the lines of a file of evidence: as [`lines`], with room for the long lines of logs.
 pub fn file(text: &str) -> String {
     each_line(text, LONGEST_IN_FILE)
 }
 
-/// JSON as it was, written so that no reader of the text obeys what its strings say: the same value.
+/// Returns JSON of the same value, in which no string contains a command or an invisible character: they are escaped.
 pub fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut before = ' ';
     for c in text.chars() {
-        // Neither stands outside of a string.
+        // Outside of a string, valid JSON contains none of these.
         if is_invisible(c) || ('\u{7f}'..='\u{9f}').contains(&c) || before == '#' && c == '#' {
             let mut units = [0; 2];
             c.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
@@ -53,7 +54,7 @@ pub fn json(text: &str) -> String {
 fn each_line(text: &str, longest: usize) -> String {
     let ends = text.ends_with('\n');
     let one = |line: &str| match line.len() <= longest && is_plain(line) {
-        // Most lines of most logs.
+        // True of most lines of most logs.
         true => line.to_owned(),
         false => shortened(&tame(&harmless(line.trim_end_matches('\r'), |c| c)), longest),
     };
@@ -64,13 +65,13 @@ fn each_line(text: &str, longest: usize) -> String {
     all
 }
 
-/// Whether nothing in a line needs a look.
+/// Whether a line contains nothing that must be changed.
 fn is_plain(line: &str) -> bool {
     line.bytes().all(|b| (b' '..=b'~').contains(&b))
         && !["##", "::", "section_"].iter().any(|s| line.contains(s))
 }
 
-/// The text without its escape sequences, where it has some: what they part is whole to who reads it.
+/// Returns the text without escape sequences, or none if it has no escape sequences.
 fn without_sequences(text: &str) -> Option<String> {
     let escapes = |c: char| matches!(c, '\u{1b}' | '\u{80}'..='\u{9f}');
     text.contains(escapes).then(|| {
@@ -79,8 +80,8 @@ fn without_sequences(text: &str) -> Option<String> {
     })
 }
 
-/// What `hide` makes of a text as a terminal shows it. Sequences part a secret, or stand between its name and it, and
-/// who reads the text sees neither: where `hide` finds something without them, they are gone.
+/// Applies `hide` to a text as a terminal shows it. An escape sequence may split a secret or separate it from its name,
+/// but a reader sees neither. If `hide` finds a secret without the sequences, the result has no sequences.
 pub(crate) fn as_shown(text: &str, hide: impl Fn(&str) -> String) -> String {
     if let Some(whole) = without_sequences(text) {
         let hidden = hide(&whole);
@@ -91,7 +92,7 @@ pub(crate) fn as_shown(text: &str, hide: impl Fn(&str) -> String) -> String {
     hide(text)
 }
 
-/// Without escape sequences; other control characters become blanks, invisible ones show their number.
+/// Removes escape sequences. Other control characters become blanks, and invisible characters show their number.
 fn harmless(text: &str, blank: impl Fn(char) -> char) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut at = Cursor { text, at: 0, endless: 0 };
@@ -109,11 +110,11 @@ fn harmless(text: &str, blank: impl Fn(char) -> char) -> String {
     kept
 }
 
-/// A place in a text.
+/// A position in a text.
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
-    /// No string ends before this.
+    /// No string sequence ends before this position, so it need not be searched again.
     endless: usize,
 }
 
@@ -124,7 +125,7 @@ impl Cursor<'_> {
         Some(next)
     }
 
-    /// What follows ESC (ECMA-48): a control sequence, a string up to its end, or one character.
+    /// Skips what follows ESC (ECMA-48): a control sequence, a string up to its end, or one character.
     fn sequence(&mut self) {
         if self.next_if(|c| c == '[').is_some() {
             self.control_sequence();
@@ -138,13 +139,13 @@ impl Cursor<'_> {
         }
     }
 
-    /// Parameters, intermediates, one final character. What breaks it off stays.
+    /// Skips parameters, intermediates and one final character. A character that breaks the sequence off stays.
     fn control_sequence(&mut self) {
         while self.next_if(|c| (' '..='?').contains(&c)).is_some() {}
         self.next_if(|c| ('@'..='~').contains(&c));
     }
 
-    /// Up to BEL or ST. One that never ends takes no more than a title or a link has.
+    /// Skips a string up to BEL or ST. A string without an end is skipped only as far as a usual title or link is long.
     fn string(&mut self) {
         let bytes = self.text.as_bytes();
         let until = bytes.len().min(self.at + LONGEST);
@@ -162,7 +163,8 @@ impl Cursor<'_> {
     }
 }
 
-/// Whether a character takes no room or turns others around: what is read is not what stands there.
+/// Whether a character is not shown or changes the direction of text: a reader would see another text than the real
+/// one.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{115f}' | '\u{1160}'
@@ -171,7 +173,8 @@ fn is_invisible(c: char) -> bool {
         | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Parts what CI systems take for commands. A line may be wrapped later: each word may be a line's first.
+/// Breaks up what CI systems take for commands. A line may be wrapped later, so each word is treated as the first of a
+/// line.
 fn tame(text: &str) -> String {
     let mut tamed = String::with_capacity(text.len());
     let mut rest = text;
@@ -190,14 +193,14 @@ fn tame(text: &str) -> String {
         if section {
             tamed.push('_');
         }
-        // Of a run of colons none is left beside another one.
+        // A run of colons is broken up completely.
         begins = c.is_whitespace() || colons;
         rest = after;
     }
     tamed
 }
 
-/// `[group]`, `vso[...]`, `teamcity[...]`.
+/// Whether a text after `##` is a command: `[group]`, `vso[...]`, `teamcity[...]`.
 fn is_command(text: &str) -> bool {
     text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c)).starts_with('[')
 }
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_stands_there() {
+    fn invisible_characters_are_made_visible() {
         assert_eq!(line("a\u{202e}b\u{200b}c\u{feff}"), "a<U+202E>b<U+200B>c<U+FEFF>");
         assert_eq!(line("tag\u{e0041} \u{2066}x\u{2069}"), "tag<U+E0041> <U+2066>x<U+2069>");
         assert_eq!(line("Grüße 漢字 → ok"), "Grüße 漢字 → ok");
@@ -256,13 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_and_says_so() {
+    fn a_long_line_is_cut_with_a_count() {
         let text = line(&"x".repeat(LONGEST + 10));
         assert!(text.ends_with("xxx... (10 characters left out)"), "{}", text.len());
     }
 
     #[test]
-    fn json_stays_the_same_value() {
+    fn json_keeps_its_value() {
         let value = serde_json::json!({"a": "##vso[x] \u{202e}\u{e0041}", "b": "####[x]"});
         let text = json(&value.to_string());
         assert!(!text.contains("##") && !text.contains('\u{202e}'), "{text}");

@@ -1,6 +1,6 @@
-//! Keeps secrets out of evidence. They are recognised by the names of variables, fields and flags, by
-//! their shape, and by the kind of object. A value that was recognised once is removed wherever it is found
-//! from then on. docs/events.md lists what is covered.
+//! Keeps secrets out of evidence. Secrets are recognised by the names of variables, fields and flags, by their shape in
+//! text, and by the kind of object. A recognised value is removed everywhere from then on. docs/events.md lists what is
+//! covered.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,35 +20,36 @@ use memory::Memory;
 pub use shapes::hide as hide_shapes;
 pub(crate) use shapes::{Key, key_line};
 
-/// Whether a name says that what it names is secret, such as `DB_PASSWORD`.
+/// Whether a name, such as `DB_PASSWORD`, says that its value is secret.
 pub(crate) fn is_name(name: &str) -> bool {
     names::is_secret(name)
 }
 
-/// Stands where a value was. In objects and in records it is numbered, `(left out 3)`: what differed differs.
+/// The text that replaces a secret. In objects and records it has a number, `(left out 3)`: different values stay
+/// different.
 pub const LEFT_OUT: &str = "(left out)";
 
-/// The values that were recognised as secret, and the forms that they are written in. Clones share one
-/// memory: a run, its event log, its bundles and the evidence of its clusters have the same.
+/// The values that were recognised as secret, in all forms in which they may be written. Clones share one memory: a
+/// run, its event log, its bundles and the evidence of its clusters use the same.
 #[derive(Clone, Default)]
 pub struct Secrets(Arc<Mutex<Memory>>);
 
-/// Forms from which on what a text teaches is not remembered: a program may print a new token in each line.
-/// It is left out where it stands all the same.
+/// Maximum number of forms, after which secrets found in texts are no longer remembered: a program may print a new
+/// token in each line. They are still removed from the text in which they were found.
 const ENOUGH: usize = 5000;
 
-/// What is found while something is searched.
+/// The secrets found while one text or object is searched.
 #[derive(Default)]
 struct Found<'a> {
     values: BTreeSet<String>,
-    /// Numbers what it leaves out.
+    /// If set, replacements are numbered by this memory.
     numbers: Option<&'a Secrets>,
-    /// In how many strings of JSON we are.
+    /// How many strings of JSON the search is inside of.
     nested: usize,
 }
 
 impl Found<'_> {
-    /// What stands for a value.
+    /// Returns the text that replaces a value.
     fn stand_in(&self, value: &str) -> String {
         self.numbers.map_or_else(|| LEFT_OUT.into(), |secrets| numbered(secrets.known().number(value)))
     }
@@ -58,7 +59,7 @@ fn numbered(number: usize) -> String {
     format!("(left out {number})")
 }
 
-/// As [`numbered`], no longer than this: a line of a log keeps its length when something is left out late.
+/// As [`numbered`], at most `length` bytes long: a secret that is learnt late must not make a line of a log longer.
 fn fitting(number: usize, length: usize) -> String {
     let text = numbered(number);
     match text.len() <= length {
@@ -71,31 +72,31 @@ fn fitting(number: usize, length: usize) -> String {
 }
 
 impl Secrets {
-    /// Remembers one value, with the forms that it is written in elsewhere: base64, percent-encoded, as a
-    /// JSON string. A value that is short, a public or an ordinary word, a number, a version or a name is
-    /// not remembered: it would be removed from texts that do not mean it.
+    /// Remembers one value in all forms in which it may be written: base64, percent-encoded, as a JSON string. A short
+    /// value, a public or ordinary word, a number, a version or a name is not remembered: it would be removed from
+    /// texts in which it is no secret.
     pub fn learn(&self, value: &str) {
         self.known().learn(value);
     }
 
-    /// Remembers the secrets in the values of variables, such as the password of a proxy.
+    /// Remembers the secrets in a variable's value, such as the password of a proxy.
     pub fn learn_variable(&self, name: &str, value: &str) {
         let mut variable = serde_json::json!({ "name": name, "value": value });
         self.take_in(&mut variable, false);
     }
 
-    /// Remembers the secrets of an object without a change to it, for instance of a manifest that is
-    /// going to be applied.
+    /// Remembers the secrets of an object and leaves the object unchanged, for instance of a manifest before it is
+    /// applied.
     pub fn learn_from(&self, object: &Value) {
         self.take_in(&mut object.clone(), true);
     }
 
-    /// Makes an object fit to be kept: without secrets, `metadata.managedFields`, and the copy that kubectl
-    /// leaves in an annotation. Secrets that are found are remembered.
+    /// Makes an object safe to store: removes and remembers its secrets, removes `metadata.managedFields` and the copy
+    /// that kubectl leaves in an annotation.
     ///
     /// # Guarantees
-    /// Names, references to Secrets and the keys of Secrets stay, and so do the fields that identify an
-    /// object, whatever is remembered.
+    /// Names, references to Secrets, the keys of Secrets and the fields that identify an object stay, even if such a
+    /// text equals a remembered value.
     pub fn clean(&self, object: &mut Value) {
         self.take_in(object, true);
         let groups = self.known().groups();
@@ -116,14 +117,14 @@ impl Secrets {
         found.values.iter().for_each(|secret| known.learn(secret));
     }
 
-    /// The text without secrets: those that are remembered, and those that have the shape of one. What
-    /// escape sequences part is whole to who reads it, so it is looked for without them too.
+    /// Returns the text without the remembered secrets and without texts that have the shape of a secret. An escape
+    /// sequence may split a secret that a terminal shows whole: the text is searched without escape sequences too.
     pub fn hide(&self, text: &str) -> String {
         self.hide_all(text, false)
     }
 
-    /// As [`Secrets::hide`], for a text of a record: what differed differs, and what is remembered leaves
-    /// nothing that is longer.
+    /// As [`Secrets::hide`], for a text of a record: different secrets get different numbers, and the replacement of a
+    /// remembered value is never longer than the value.
     pub(crate) fn hide_in_record(&self, text: &str) -> String {
         self.hide_all(text, true)
     }
@@ -146,7 +147,7 @@ impl Secrets {
         hide_known(&groups, &shaped, record).unwrap_or(shaped)
     }
 
-    /// Overwrites what is remembered with `x`, for files whose length must not change.
+    /// Overwrites remembered values with `x`, for files whose length must not change.
     pub fn blank(&self, bytes: &mut [u8]) {
         let groups = self.known().groups();
         for (range, _) in memory::find(&groups, bytes) {
@@ -154,7 +155,7 @@ impl Secrets {
         }
     }
 
-    /// How often something was remembered: whether something was learnt since.
+    /// How many forms were ever remembered. A higher number than before means that something was learnt since.
     pub(crate) fn learnt(&self) -> usize {
         self.known().learnt
     }
@@ -164,7 +165,7 @@ impl Secrets {
     }
 }
 
-/// None where there is nothing to hide.
+/// Returns none if the text contains no remembered value.
 fn hide_known(groups: &[Arc<memory::Group>], text: &str, record: bool) -> Option<String> {
     let found = memory::find(groups, text.as_bytes());
     if found.is_empty() {
@@ -183,14 +184,14 @@ fn hide_known(groups: &[Arc<memory::Group>], text: &str, record: bool) -> Option
     Some(hidden)
 }
 
-/// Says how many forms are remembered, never which.
+/// Shows how many forms are remembered, never the forms.
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Secrets({} forms)", self.known().len())
     }
 }
 
-/// The same memory, not the same content.
+/// Equal if both share one memory; the content is not compared.
 impl PartialEq for Secrets {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -210,20 +211,20 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_a_part_of_another_leaves_nothing_of_it() {
+    fn overlapping_values_are_removed_completely() {
         let secrets = known(&["hunter22", "hunter22-the-longer", "the-long"]);
         assert_eq!(secrets.hide("x hunter22-the-longer y hunter22"), "x (left out) y (left out)");
     }
 
     #[test]
-    fn a_short_value_goes_only_as_a_word_and_a_public_word_stays() {
+    fn a_short_value_is_removed_only_as_a_word_and_a_public_word_stays() {
         let secrets = known(&["hunter2", "pw1", "password", "yes", "33060"]);
         let text = "root:hunter2@db, hunter23, xhunter2, pw1, the password, yes, port 33060";
         assert_eq!(secrets.hide(text), text.replace(":hunter2@", ":(left out)@"));
     }
 
     #[test]
-    fn every_form_of_a_value_goes() {
+    fn every_form_of_a_value_is_removed() {
         let secrets = known(&["pa/ss w\"ord+77"]);
         use base64::Engine as _;
         let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_value_that_is_no_word_hides_no_other_secret_behind_it() {
+    fn a_short_value_inside_a_word_does_not_protect_another_secret() {
         let secrets = known(&["app1", "1-long-secret"]);
         let hidden = secrets.hide("connect myapp1-long-secret now");
         assert!(!hidden.contains("long-secret"), "{hidden}");

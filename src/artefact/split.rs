@@ -1,13 +1,13 @@
-//! Lines of container logs that the container runtime has split.
+//! Joins lines of container logs that the container runtime has split.
 
 use std::collections::BTreeMap;
 
-/// Puts together the lines that the container runtime has split: it writes what a container prints in pieces
-/// of 16 KiB, each with a time and `P` but for the last, and a secret may lie in two of them. Pieces of the
-/// other stream may stand between them.
+/// Joins the lines that the container runtime has split. It writes a container's output in pieces of 16 KiB, each with
+/// a time, and all but the last of a line with the tag `P`. A secret may be split between two pieces, and pieces of the
+/// other stream may be between them.
 pub(super) fn unsplit(log: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    // Where the open line of each stream is.
+    // The position of each stream's unfinished line.
     let mut open: BTreeMap<&str, usize> = BTreeMap::new();
     for line in log.split_inclusive('\n') {
         let mut parts = line.splitn(4, ' ');
@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_the_runtime_split_is_whole_again() {
+    fn a_split_line_is_joined() {
         let log =
             "t1 stdout P hun\nt2 stdout P te\nt3 stdout F r22\nt4 stderr F next\nplain\nt5 stdout P open";
         assert_eq!(unsplit(log), "t1 stdout P hunter22\nt4 stderr F next\nplain\nt5 stdout P open");
     }
 
     #[test]
-    fn a_line_that_another_stream_interrupts_is_whole_again() {
+    fn a_split_line_is_joined_across_lines_of_another_stream() {
         let log = "t1 stdout P hun\nt2 stderr F other\nt3 stdout F ter22\n";
         let whole = unsplit(log);
         assert!(whole.contains("stdout P hunter22\n") && whole.contains("t2 stderr F other\n"), "{whole}");

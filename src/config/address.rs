@@ -1,18 +1,18 @@
-//! Where the engine is: as the `docker` program finds it. kind calls that program, and both must
-//! work on the same engine, or a cluster would be looked at here and removed there.
+//! Finds the engine's address as the `docker` program does. kind calls that program: if the two used different engines,
+//! seatrial would check a cluster on one engine and delete it on another.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-/// The engine where nothing else is said.
+/// The engine's address if no setting names another.
 pub const DEFAULT: &str = "unix:///var/run/docker.sock";
 
-/// A context that cannot be used.
+/// A docker context that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
-    /// A file of the docker program's cannot be read.
+    /// A file of the docker program cannot be read.
     #[error("failed to read {} of docker context {context:?}", .path.display())]
     File {
         /// The context.
@@ -23,7 +23,7 @@ pub enum AddressError {
         #[source]
         source: std::io::Error,
     },
-    /// It says nothing of an engine.
+    /// The file names no engine.
     #[error("{} of docker context {context:?} names no engine", .path.display())]
     Nothing {
         /// The context.
@@ -51,14 +51,14 @@ struct Endpoint {
     host: String,
 }
 
-/// The engine's address: `DOCKER_HOST`, else that of the context which `DOCKER_CONTEXT` or the docker
-/// program's configuration names, else [`DEFAULT`]. `get` gives a variable that is set and not empty.
+/// Returns the engine's address: `DOCKER_HOST`, else the address of the context that `DOCKER_CONTEXT` or the docker
+/// program's configuration names, else [`DEFAULT`]. `get` returns a variable that is set and not empty.
 ///
-/// The order is that of Docker's documentation of contexts. A configuration that is not there, or is
-/// no JSON, names no context: docker itself goes on with a warning.
+/// The order is that of Docker's documentation of contexts. A configuration that is missing or not JSON names no
+/// context: docker itself warns and continues.
 ///
 /// # Errors
-/// [`AddressError`] for a context that is named and not there: docker refuses it as well.
+/// [`AddressError`] if the named context does not exist; docker refuses it as well.
 pub fn address(get: impl Fn(&str) -> Option<String>) -> Result<String, AddressError> {
     if let Some(host) = get("DOCKER_HOST") {
         return Ok(host);
@@ -95,11 +95,11 @@ fn of_context(dir: &Path, context: String) -> Result<String, AddressError> {
 mod tests {
     use super::*;
 
-    /// A docker program's folder whose configuration is `config`, with a context `desktop-linux`.
+    /// Creates a docker program's folder with this configuration and a context `desktop-linux`.
     fn docker(config: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config).unwrap();
-        // sha256 of `desktop-linux`, as Docker Desktop has it.
+        // The sha256 of `desktop-linux`, as Docker Desktop names the folder.
         let name = "fe9c6bd7a66301f49ca9b6a70b217107cd1284598bfc254700c989b916da791e";
         let meta = dir.path().join("contexts/meta").join(name);
         std::fs::create_dir_all(&meta).unwrap();

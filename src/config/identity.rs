@@ -1,5 +1,5 @@
-//! Whose a state folder is: a random id, kept in the folder. A path names a folder only within one file system:
-//! processes that share a container engine, such as jobs in containers, may have different folders at one path.
+//! Identifies a state folder by a random id, kept in the folder. A path identifies a folder only within one file
+//! system: processes that share a container engine, such as jobs in containers, may have different folders at one path.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Label on what seatrial itself creates in a container engine: the id of the state folder that owns it.
+/// Label on what seatrial creates in a container engine: the id of the state folder that owns it.
 pub const OWNED_BY_LABEL: &str = "dev.seatrial.owner";
 
-/// Label of a container whose process only measures the machine: the process of seatrial that made it, as JSON.
+/// Label of a control probe, a container that only measures the machine. Its value describes the seatrial process that
+/// made it, as JSON.
 pub const CONTROL_LABEL: &str = "dev.seatrial.control";
 
 /// The id of a state folder: 16 hexadecimal digits.
@@ -21,7 +22,7 @@ pub const CONTROL_LABEL: &str = "dev.seatrial.control";
 #[serde(transparent)]
 pub struct StateId(String);
 
-/// Why the id of a state folder is not known.
+/// Why the id of a state folder is unknown.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {doing} {}, which holds the id of the state folder", .path.display())]
 pub struct IdentityError {
@@ -31,36 +32,36 @@ pub struct IdentityError {
     source: std::io::Error,
 }
 
-/// The file `id` in the state folder.
+/// The content of the file `id` in the state folder.
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     id: StateId,
     /// The inode of the folder.
     inode: u64,
-    /// When the folder was made, in nanoseconds since 1970; none where the file system does not say.
+    /// When the folder was created, in nanoseconds since 1970; none if the file system does not record it.
     born_ns: Option<u128>,
-    /// A hash of the machine's id; none where it has none, and in files of earlier versions.
+    /// A hash of the machine's id; none if the machine has no id, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<String>,
 }
 
 impl IdentityError {
-    /// Returns the command that mends it.
+    /// Returns how to fix the problem.
     pub fn hint(&self) -> String {
         "choose a state folder that can be written: SEATRIAL_STATE=FOLDER".into()
     }
 }
 
 impl StateId {
-    /// Returns the id of this state folder. Creates the folder and the id where they are missing.
+    /// Returns the id of this state folder. Creates the folder and the id if they are missing.
     ///
     /// # Guarantees
-    /// All processes of one machine that see the folder get the same id. A copy of the folder gets an id of its own,
-    /// and so does the folder on a clone of the machine that has a machine id of its own: the original keeps what it
-    /// owns.
+    /// All processes of one machine that see the folder get the same id. A copy of the folder gets its own id, and so
+    /// does the folder on a clone of the machine with another machine id. The original keeps its id, and with it what
+    /// it owns.
     ///
     /// # Errors
-    /// [`IdentityError`] when the file cannot be read or written. A file that cannot be understood is replaced.
+    /// [`IdentityError`] if the file cannot be read or written. A file with invalid content is replaced.
     pub fn of(state: &Path) -> Result<Self, IdentityError> {
         if let Some(id) = Self::read(state)? {
             return Ok(id);
@@ -74,7 +75,7 @@ impl StateId {
         let lock = state.join("id.lock");
         let locked = File::options().create(true).truncate(false).write(true).open(&lock);
         let locked = locked.and_then(|file| file.lock().map(|()| file)).map_err(failed("lock", &lock))?;
-        // Another process may have written the id meanwhile.
+        // Another process may have written the id in the meantime.
         if let Some(id) = Self::read(state)? {
             return Ok(id);
         }
@@ -85,10 +86,10 @@ impl StateId {
         Ok(id)
     }
 
-    /// Returns the id of this state folder; none where it has none yet, or where the folder is a copy.
+    /// Returns the id of this state folder, or none if it has no id yet or is a copy.
     ///
     /// # Errors
-    /// [`IdentityError`] when the file is there and cannot be read.
+    /// [`IdentityError`] if the file exists and cannot be read.
     pub fn read(state: &Path) -> Result<Option<Self>, IdentityError> {
         let path = file(state);
         let read = || match File::open(&path) {
@@ -108,7 +109,7 @@ impl StateId {
         Self(format!("{:016x}", RandomState::new().hash_one(std::process::id())))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -127,10 +128,11 @@ impl From<&str> for StateId {
 }
 
 impl Written {
-    /// Whether this was written in this folder, and not in one that it is a copy of. A folder cannot be hard-linked,
-    /// and a copy of it is made later. Its time of birth decides: inodes are numbered alike on fresh file systems,
-    /// and on some again at each mount. Where that time is not known, the inode decides. A clone of a disk has both
-    /// alike: there the id of the machine decides, where both are known.
+    /// Whether the id was written in this folder, and not in the original of which this folder is a copy. A folder
+    /// cannot be hard-linked, so a copy has a later birth time. The birth time decides before the inode: fresh file
+    /// systems number inodes alike, and some file systems number them again at each mount. The inode decides only if
+    /// the birth time is unknown. A clone of a disk has the same birth time and inode: there the machine's id decides,
+    /// if both ids are known.
     fn is_of(&self, meta: &std::fs::Metadata, machine: Option<&str>) -> bool {
         if self.machine.as_deref().zip(machine).is_some_and(|(then, now)| then != now) {
             return false;
@@ -142,12 +144,13 @@ impl Written {
     }
 }
 
-/// What Docker, Podman, systemd-nspawn and Kubernetes leave in a container.
+/// Files and folders that Docker, Podman, systemd-nspawn and Kubernetes create in a container.
 const CONTAINER: [&str; 4] =
     ["/.dockerenv", "/run/.containerenv", "/run/systemd/container", "/var/run/secrets/kubernetes.io"];
 
-/// A hash of the machine's id (machine-id(5)), which is not to be shown as it is. None where there is no id, and in a
-/// container: the file belongs to the image there, and another container or the machine itself may see the same folder.
+/// Returns a hash of the machine's id (machine-id(5) asks not to expose the id itself). Returns none if the machine has
+/// no id, and in a container: there the file belongs to the image, while another container or the host may use the same
+/// folder.
 fn machine() -> Option<String> {
     if CONTAINER.iter().any(|mark| Path::new(mark).exists()) {
         return None;
@@ -169,10 +172,11 @@ fn file(state: &Path) -> PathBuf {
     state.join("id")
 }
 
-/// Writes the id under a name of its own first: whoever reads the file sees all of it.
+/// Writes the id to a temporary file and renames it: other processes never read a part of it.
 fn write(state: &Path, path: &Path, id: &StateId) -> std::io::Result<()> {
     let mut temp = tempfile::Builder::new().prefix(".id-").tempfile_in(state)?;
-    // Looked at once the folder holds the file: where it lies in layers, that makes it a folder of the upper one.
+    // The inode is read after the file was created: on an overlay file system, that copies the folder to the upper
+    // layer.
     let meta = std::fs::metadata(state)?;
     let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta), machine: machine() };
     serde_json::to_writer(&mut temp, &written)?;
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_clone_of_the_machine_it_is_another_folder() {
+    fn on_a_clone_of_the_machine_the_id_does_not_count() {
         let dir = tempfile::tempdir().unwrap();
         let meta = std::fs::metadata(dir.path()).unwrap();
         let written = |id: &str| {
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn processes_that_come_together_agree() {
+    fn concurrent_processes_get_the_same_id() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let ids: Vec<StateId> = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Settings, resolved once at the edge and passed down: flags before environment before defaults.
+//! Settings, resolved once by the command line and passed down: flags before environment before defaults.
 
 mod address;
 mod identity;
@@ -13,22 +13,22 @@ pub use proxies::{Proxies, ProxyError};
 
 use crate::secret::Secrets;
 
-/// Where seatrial keeps things, and what it may do. Nothing below the command line and the tests
-/// reads the environment: [`Settings::resolve`] is given a way to look names up.
+/// The folders and options of seatrial. Only the command line and the tests read the environment: [`Settings::resolve`]
+/// gets a function that looks up variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What can be made again: built images, downloaded tools. `SEATRIAL_CACHE`, else
+    /// The folder of what can be created again: built images, downloaded tools. `SEATRIAL_CACHE`, else
     /// `$XDG_CACHE_HOME/seatrial`, else `~/.cache/seatrial`.
     pub cache: PathBuf,
-    /// What must not be lost while clusters run: leases, kubeconfigs, fault intents, runs.
+    /// The folder of what must not be lost while clusters run: leases, kubeconfigs, fault intents, runs.
     /// `SEATRIAL_STATE`, else `$XDG_STATE_HOME/seatrial`, else `~/.local/state/seatrial`.
     pub state: PathBuf,
     /// Image profile: a name in `images/`, a file whose name ends in `.toml`, or `auto`.
     /// `SEATRIAL_PROFILE`; default `auto`.
     pub profile: String,
-    /// Kubernetes version without `v`; none means the profile's default. `SEATRIAL_K8S`.
+    /// Kubernetes version without `v`; none selects the profile's default. `SEATRIAL_K8S`.
     pub kubernetes: Option<String>,
-    /// How long a cluster that nobody uses is kept. `SEATRIAL_IDLE`; default 30 min.
+    /// How long an unused cluster is kept. `SEATRIAL_IDLE`; default 30 min.
     pub idle: Duration,
     /// The container engine's address: `DOCKER_HOST`, else that of the docker program's context, else
     /// `unix:///var/run/docker.sock`.
@@ -36,26 +36,26 @@ pub struct Settings {
     /// The `kind` program. `SEATRIAL_KIND`, else the one that `scripts/tools` installed in the
     /// cache, else `kind` in PATH.
     pub kind: PathBuf,
-    /// The proxies that kind hands to nodes: `HTTP_PROXY`, `HTTPS_PROXY`.
+    /// The proxies that kind sets on nodes: `HTTP_PROXY`, `HTTPS_PROXY`.
     pub proxies: Proxies,
-    /// What was recognised as secret so far, and is in no evidence and no message: at first what the
-    /// proxies' variables hold, which kind gives to the nodes.
+    /// The secrets known so far, which appear in no evidence and no message. At first these are the secrets in the
+    /// proxies' variables, which kind sets on the nodes.
     pub secrets: Secrets,
 }
 
-/// Variables whose secrets reach nodes and logs.
+/// Variables whose secrets may reach nodes and logs.
 const KEPT_OUT: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "DOCKER_AUTH_CONFIG"];
 
-/// A setting that cannot be used.
+/// A setting with an invalid value.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Neither the setting nor a home directory is known.
+    /// Neither the setting nor a home directory is set.
     #[error("no folder for {0}: neither {1} nor HOME is set")]
     NoFolder(&'static str, &'static str),
-    /// The docker program's context is not there.
+    /// The docker program's context does not exist.
     #[error("failed to find the container engine")]
     Engine(#[source] AddressError),
-    /// A duration that is none.
+    /// A value that is not a duration.
     #[error("{name}={value} is not a duration such as 30m or 90s")]
     Duration {
         /// The variable.
@@ -69,10 +69,10 @@ pub enum ConfigError {
 }
 
 impl Settings {
-    /// Resolves every setting. `lookup` gives a variable's value, as `std::env::var` does.
+    /// Resolves every setting. `lookup` returns a variable's value, as `std::env::var` does.
     ///
     /// # Errors
-    /// [`ConfigError`] for a value that cannot be used, with its name.
+    /// [`ConfigError`], with the name of the variable that has an invalid value.
     pub fn resolve(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let get = |name: &str| lookup(name).filter(|v| !v.is_empty());
         let folder = |what, own: &'static str, xdg: &str, home: &str| {
@@ -81,7 +81,7 @@ impl Settings {
                 .map(PathBuf::from)
                 .or_else(|| get(xdg).map(below))
                 .or_else(|| get("HOME").map(|h| Path::new(&h).join(home).join("seatrial")))
-                // Programs are started in other folders.
+                // Child processes run in other folders, so the path must be absolute.
                 .map(|path| std::path::absolute(&path).unwrap_or(path))
                 .ok_or(ConfigError::NoFolder(what, own))
         };
@@ -110,12 +110,12 @@ impl Settings {
         })
     }
 
-    /// Folder of a cluster's state.
+    /// Returns the folder of a cluster's state.
     pub fn cluster_dir(&self, name: &str) -> PathBuf {
         self.state.join("clusters").join(name)
     }
 
-    /// Folder of the runs, one below it a run.
+    /// Returns the folder of all runs; each run has a folder in it.
     pub fn runs_dir(&self) -> PathBuf {
         self.state.join("runs")
     }
@@ -134,7 +134,7 @@ fn secrets(get: impl Fn(&str) -> Option<String>) -> Secrets {
 /// Reads a duration as people write it: `90s`, `30m`, `1h 30m`.
 ///
 /// # Errors
-/// Text that is no duration, or a negative one.
+/// The text is not a duration, or the duration is negative.
 pub fn duration(text: &str) -> Result<Duration, jiff::Error> {
     text.parse::<jiff::SignedDuration>().and_then(Duration::try_from)
 }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn own_variables_come_before_xdg_before_home() {
+    fn own_variables_override_xdg_and_xdg_overrides_home() {
         let home = with(&[("HOME", "/h")]).unwrap();
         assert_eq!(home.cache, Path::new("/h/.cache/seatrial"));
         assert_eq!(home.state, Path::new("/h/.local/state/seatrial"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named() {
+    fn an_error_names_the_variable_with_an_invalid_value() {
         let error = with(&[("HOME", "/h"), ("SEATRIAL_IDLE", "soon")]).unwrap_err();
         assert_eq!(error.to_string(), "SEATRIAL_IDLE=soon is not a duration such as 30m or 90s");
         assert!(with(&[]).is_err());

@@ -1,13 +1,13 @@
-//! The proxies that kind hands to nodes.
+//! The proxies that kind sets on nodes.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// What kind takes from its environment and writes into the environment of each node it makes, containerd's included:
-/// `HTTP_PROXY` and `HTTPS_PROXY`, in small letters where those are not set (`getProxyEnvs` in kind's
-/// pkg/cluster/internal/providers/common/proxy.go). Without user names and passwords.
+/// The proxies, without user names and passwords, that kind reads from its environment and sets on each node it
+/// creates, also for containerd: `HTTP_PROXY` and `HTTPS_PROXY`, or their lower-case names if those are not set
+/// (`getProxyEnvs` in kind's pkg/cluster/internal/providers/common/proxy.go).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proxies {
     /// `HTTP_PROXY`.
@@ -18,7 +18,7 @@ pub struct Proxies {
     pub https: Option<String>,
 }
 
-/// A proxy that nodes cannot reach: on the loopback of a node nobody listens.
+/// A proxy that nodes cannot reach: a loopback address on a node is the node's own, and no proxy listens there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} is {proxy}: kind hands it to every node, and on a node that address is the node's own")]
 pub struct ProxyError {
@@ -29,7 +29,7 @@ pub struct ProxyError {
 }
 
 impl ProxyError {
-    /// What to do about it.
+    /// Returns how to fix the problem.
     pub fn hint(&self) -> String {
         "give the proxy an address that containers reach (`ip -4 addr show docker0` shows this machine's), or unset \
 HTTP_PROXY and HTTPS_PROXY for seatrial"
@@ -38,7 +38,7 @@ HTTP_PROXY and HTTPS_PROXY for seatrial"
 }
 
 impl Proxies {
-    /// Reads the variables. With `NO_PROXY=*` nobody uses a proxy (Go's golang.org/x/net/http/httpproxy).
+    /// Reads the variables. `NO_PROXY=*` disables all proxies (Go's golang.org/x/net/http/httpproxy).
     pub(super) fn resolve(get: impl Fn(&str) -> Option<String>) -> Self {
         let either = |name: &str| get(name).or_else(|| get(&name.to_lowercase()));
         if either("NO_PROXY").is_some_and(|list| list.split(',').any(|entry| entry.trim() == "*")) {
@@ -48,10 +48,10 @@ impl Proxies {
         Self { http: of("HTTP_PROXY"), https: of("HTTPS_PROXY") }
     }
 
-    /// Refuses proxies on this machine's loopback.
+    /// Refuses proxies on a loopback address.
     ///
     /// # Errors
-    /// [`ProxyError`], with the first of them.
+    /// [`ProxyError`] for the first such proxy.
     pub fn check(&self) -> Result<(), ProxyError> {
         match self.each().find_map(|(variable, proxy)| Some((variable, proxy.filter(|p| is_loopback(p))?))) {
             Some((variable, proxy)) => Err(ProxyError { variable, proxy: proxy.to_owned() }),
@@ -65,7 +65,7 @@ impl Proxies {
 }
 
 impl fmt::Display for Proxies {
-    /// `HTTP_PROXY http://proxy:3128, no HTTPS_PROXY`.
+    /// Writes for example `HTTP_PROXY http://proxy:3128, no HTTPS_PROXY`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let said = |(name, value): (&str, Option<&str>)| match value {
             Some(value) => format!("{name} {value}"),
@@ -75,7 +75,7 @@ impl fmt::Display for Proxies {
     }
 }
 
-/// Scheme, host and port of `value`: what may stand before the host, and any path, is nobody's business.
+/// Returns scheme, host and port of `value`, without user, password and path.
 fn without_user(value: &str) -> String {
     let (scheme, rest) = value.split_once("://").map_or(("", value), |(scheme, rest)| (scheme, rest));
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
@@ -83,8 +83,8 @@ fn without_user(value: &str) -> String {
     if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
 }
 
-/// Whether what [`without_user`] left is on the loopback of whoever uses it, or on no address at all, which the
-/// kernel takes for that.
+/// Whether the result of [`without_user`] is a loopback or unspecified address; the kernel treats the latter as
+/// loopback.
 fn is_loopback(proxy: &str) -> bool {
     let host = proxy.rsplit_once("://").map_or(proxy, |(_, host)| host);
     let host = match host.strip_prefix('[') {

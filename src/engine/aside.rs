@@ -1,4 +1,4 @@
-//! Containers beside the clusters, for a piece of work. They live as long as whoever made them.
+//! Containers next to the clusters that run one piece of work and end with the process that made them.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -10,30 +10,30 @@ use tokio::io::AsyncWrite;
 
 use super::{Engine, EngineError};
 
-/// What a container beside the clusters is made of.
+/// The settings of a container next to the clusters.
 #[derive(Clone, Copy, Debug)]
 pub struct AsideSpec<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its image, which the engine has. What the image would start is not started.
+    /// Its image, which must be in the engine. The image's own command is not started.
     pub image: &'a str,
-    /// Shell commands that run before it waits. They start what is to run in the background.
+    /// Shell commands that run at the start. They start programs in the background; then the container waits.
     pub script: &'a str,
-    /// Labels, beside those of its image.
+    /// Labels in addition to those of its image.
     pub labels: &'a [(&'a str, &'a str)],
-    /// A folder that is a volume of its own, filled from the image. A container that has one may mount, as is
-    /// needed to read images without packed layers.
+    /// A folder that becomes a volume, filled from the image. A container with such a volume may mount file systems,
+    /// which reading an image without packed layers needs.
     pub volume: Option<&'a str>,
 }
 
-/// A container beside the clusters. It has no network.
+/// A container next to the clusters, without a network.
 ///
 /// # Guarantees
-/// Its first process reads from our connection, and ends when that is closed: by dropping this, and
-/// by the kernel when we are killed. The engine then removes it with its volume. Only one that was
-/// made and never started stays, and is found by its labels.
+/// Its first process reads from our connection and ends when the connection closes: when this value is dropped, or when
+/// the kernel closes it after seatrial was killed. The engine then removes the container and its volume. Only a
+/// container that was created and never started is left; it is found by its labels.
 pub struct Aside {
-    // Never read from; a mutex lets several threads have it.
+    // Never used after it is stored. The mutex makes the type usable from several threads.
     _input: Mutex<Pin<Box<dyn AsyncWrite + Send>>>,
 }
 
@@ -44,11 +44,11 @@ impl std::fmt::Debug for Aside {
 }
 
 impl Engine {
-    /// Makes and starts a container beside the clusters. Take it away with [`Engine::remove`].
+    /// Creates and starts a container next to the clusters. Remove it with [`Engine::remove`].
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] without the image: nothing is pulled; [`EngineError::Api`],
-    /// [`EngineError::Timeout`] after 120 s for each of making, joining and starting it.
+    /// [`EngineError::NotFound`] if the image is missing, because nothing is pulled; [`EngineError::Api`];
+    /// [`EngineError::Timeout`] after 120 s each for creating, attaching to and starting the container.
     pub async fn aside(&self, spec: AsideSpec<'_>) -> Result<Aside, EngineError> {
         let AsideSpec { name, image, script, labels, volume } = spec;
         let labels: HashMap<String, String> =
@@ -75,7 +75,7 @@ impl Engine {
         let options = CreateContainerOptions { name: Some(name.into()), ..Default::default() };
         let made = self.ask(doing, self.work(), self.docker.create_container(Some(options), body)).await;
         made.map_err(|e| e.or_not_found("image", image))?;
-        let doing = || format!("failed to join container {name}");
+        let doing = || format!("failed to attach to container {name}");
         let options = AttachContainerOptions { stream: true, stdin: true, ..Default::default() };
         let joined = self.ask(doing, self.work(), self.docker.attach_container(name, Some(options))).await?;
         self.start(name).await?;

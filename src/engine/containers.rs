@@ -1,4 +1,4 @@
-//! Containers: what they are, and their power switch.
+//! Containers: their state, and starting and stopping them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::{ApiError, Engine, EngineError, bounded};
 use crate::deadline::Deadline;
 
-/// The kernel's own period of a processor limit, in microseconds.
+/// The kernel's period for processor limits, in microseconds.
 const CPU_PERIOD: i64 = 100_000;
 
 /// A container's state, in Docker's words.
@@ -23,11 +23,11 @@ const CPU_PERIOD: i64 = 100_000;
 pub enum Power {
     /// Its first process runs.
     Running,
-    /// Its first process ended: stopped, killed, or by itself.
+    /// Its first process was stopped, was killed, or ended by itself.
     Exited,
-    /// Frozen: in memory, but no process gets any time.
+    /// Frozen: processes stay in memory but get no processor time.
     Paused,
-    /// Between an end and the engine's new start.
+    /// Its first process ended, and the engine is about to start it again.
     Restarting,
     /// Never started.
     Created,
@@ -38,7 +38,7 @@ pub enum Power {
 }
 
 impl Power {
-    /// Docker's word for it.
+    /// Returns Docker's word for the state.
     pub fn name(self) -> &'static str {
         match self {
             Power::Running => "running",
@@ -65,11 +65,11 @@ pub struct Container {
     pub id: String,
     /// Its name, without the slash.
     pub name: String,
-    /// The image reference that it was made from.
+    /// The image reference that it was created from.
     pub image: String,
     /// The id of that image.
     pub image_id: String,
-    /// Its labels, those of its image among them.
+    /// Its labels, including those of its image.
     pub labels: BTreeMap<String, String>,
     /// Its state.
     pub power: Power,
@@ -77,29 +77,29 @@ pub struct Container {
     pub started_at: Option<Timestamp>,
     /// When it last ended.
     pub finished_at: Option<Timestamp>,
-    /// How it last ended; 0 while it runs for the first time.
+    /// The exit code of its last end; 0 while it runs for the first time.
     pub exit_code: i64,
-    /// Whether the kernel killed it for want of memory.
+    /// Whether the kernel killed it because memory ran out.
     pub oom_killed: bool,
-    /// Its first process in the host's numbers; 0 when it does not run.
+    /// The process id of its first process on the host; 0 if it does not run.
     pub pid: i64,
-    /// Signal that `docker stop` sends first; empty means SIGTERM.
+    /// The signal that `docker stop` sends first; empty means SIGTERM.
     pub stop_signal: String,
-    /// Address by network; empty when it does not run: Docker gives addresses back at the end.
+    /// Its address in each network; empty if it does not run, because Docker then releases the addresses.
     pub addresses: BTreeMap<String, IpAddr>,
-    /// The names of the networks that it is in, also when it does not run.
+    /// The names of its networks, also if it does not run.
     pub networks: Vec<String>,
-    /// Published ports: `6443/tcp` -> where the host listens.
+    /// Published ports: `6443/tcp` -> the address on the host.
     pub ports: BTreeMap<String, SocketAddr>,
-    /// Paths that lie in memory (tmpfs), gone when it stops.
+    /// Paths of tmpfs mounts, whose files are lost when it stops.
     pub tmpfs: Vec<String>,
-    /// Processor cores that it may use; none without a limit.
+    /// The number of processor cores that it may use; none if there is no limit.
     pub cores: Option<f64>,
 }
 
 impl Engine {
-    /// The containers that carry all these labels, in any state, by name. An empty value asks for
-    /// the label alone.
+    /// Returns the containers with all these labels, in any state, sorted by name. An empty value matches any value of
+    /// the label.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
@@ -114,14 +114,14 @@ impl Engine {
         let deadline = self.quick();
         let found = self.ask(doing, deadline, self.docker.list_containers(Some(options))).await?;
         let ids: Vec<String> = found.into_iter().filter_map(|c| c.id).collect();
-        // One that goes away meanwhile is left out.
+        // A container that is removed in the meantime is left out.
         let mut all: Vec<Container> = futures::stream::iter(ids)
             .map(async |id| self.container(&id).await)
             .buffer_unordered(8)
             .try_filter_map(|c| async { Ok(c) })
             .try_collect()
             .await?;
-        // Callers remove what they are given: an engine's filter alone is not trusted.
+        // Callers remove what this returns. Do not trust the engine's label filter alone.
         let fits = |c: &Container, (key, value): &(&str, &str)| {
             c.labels.get(*key).is_some_and(|found| value.is_empty() || found == value)
         };
@@ -130,8 +130,8 @@ impl Engine {
         Ok(all)
     }
 
-    /// The values of label `wanted` of the containers that carry label `having`, in any state. Looks at no single
-    /// one: a container that cannot be inspected hides no other.
+    /// Returns the values of label `wanted` on the containers that have label `having`, in any state. It inspects no
+    /// container: one that cannot be inspected would hide the others.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
@@ -144,7 +144,7 @@ impl Engine {
         Ok(labels.filter_map(|mut labels| labels.remove(wanted)).collect())
     }
 
-    /// The container of this name or id, if there is one.
+    /// Returns the container of this name or id, or none if it does not exist.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
@@ -158,7 +158,7 @@ impl Engine {
         }
     }
 
-    /// The container of this name or id.
+    /// Returns the container of this name or id, which must exist.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], and those of [`Engine::container`].
@@ -167,7 +167,7 @@ impl Engine {
         self.container(name).await?.ok_or_else(missing)
     }
 
-    /// Starts it; nothing happens when it runs already.
+    /// Starts a container. Does nothing if it runs.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
@@ -181,14 +181,13 @@ impl Engine {
         .await
     }
 
-    /// Sends its stop signal, waits `grace`, then kills it; nothing happens when it does not run.
+    /// Sends a container its stop signal, waits `grace`, then kills it. Does nothing if it does not run.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] 120 s after the
-    /// grace.
+    /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] 120 s after the grace period.
     ///
     /// # Cancellation
-    /// The engine goes on stopping it.
+    /// The engine keeps stopping the container.
     pub async fn stop(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
         let t = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(t), signal: None };
@@ -197,7 +196,7 @@ impl Engine {
         self.switch(Switch { verb: "stop", name, deadline }, ended, work).await
     }
 
-    /// Kills its first process, and all others with it; nothing happens when it does not run.
+    /// Kills a container's first process, and with it all others. Does nothing if it does not run.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
@@ -211,7 +210,7 @@ impl Engine {
         .await
     }
 
-    /// Freezes all its processes; nothing happens when they are frozen already.
+    /// Freezes all processes of a container. Does nothing if they are frozen.
     ///
     /// # Errors
     /// [`EngineError::NotRunning`], [`EngineError::NotFound`], [`EngineError::Api`],
@@ -226,7 +225,7 @@ impl Engine {
         .await
     }
 
-    /// Thaws its processes; nothing happens when they run.
+    /// Continues the processes of a frozen container. Does nothing if they run.
     ///
     /// # Errors
     /// As [`Engine::pause`].
@@ -240,14 +239,14 @@ impl Engine {
         .await
     }
 
-    /// Limits its processes together to so many processor cores, in any power state; none lifts the
-    /// limit. It outlasts restarts.
+    /// Limits all processes of a container together to this number of processor cores, in any power state; none removes
+    /// the limit. The limit survives restarts.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn limit_cpu(&self, name: &str, cores: Option<f64>) -> Result<(), EngineError> {
         let doing = || format!("failed to limit the processors of container {name}");
-        // 0 would mean: as it is.
+        // A quota of 0 would leave the limit unchanged.
         let quota = cores.map_or(-1, |cores| (cores * CPU_PERIOD as f64) as i64);
         let change = ContainerUpdateBody {
             cpu_period: Some(CPU_PERIOD),
@@ -258,7 +257,7 @@ impl Engine {
         asked.map_err(|e| e.or_not_found("container", name))
     }
 
-    /// Kills and removes it with its anonymous volumes; nothing happens when it is gone.
+    /// Kills a container and removes it with its anonymous volumes. Does nothing if it does not exist.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
@@ -269,7 +268,7 @@ impl Engine {
         let removed = self.ask(doing, deadline, self.docker.remove_container(name, Some(options))).await;
         match removed {
             Err(error) if error.status() == Some(404) => Ok(()),
-            // Somebody else is at it: the wish comes true when they are done.
+            // Another client is already removing it: wait until that is done.
             Err(error) if error.status() == Some(409) => {
                 while self.container(name).await?.is_some() {
                     if deadline.is_over() {
@@ -283,7 +282,7 @@ impl Engine {
         }
     }
 
-    /// The last `tail` lines that its first process printed, both streams together.
+    /// Returns the last `tail` lines of a container's output, both streams together.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Api`], [`EngineError::Timeout`] after 120 s.
@@ -301,7 +300,8 @@ impl Engine {
         Ok(String::from_utf8_lossy(&all).into_owned())
     }
 
-    /// Engines answer 304, 409 or 500 where the wish is already true: the state decides.
+    /// Runs a change of the power state. Engines answer 304, 409 or 500 if the container is already in that state, so
+    /// the state is checked after such an error.
     async fn switch(
         &self,
         switch: Switch<'_>,
@@ -314,7 +314,7 @@ impl Engine {
         if !matches!(error.status(), Some(409 | 500)) {
             return Err(error.or_not_found("container", name));
         }
-        // An engine that cannot even say the state: its first words are the better ones.
+        // If the engine cannot report the state either, its first error says more.
         let now = self.container(name).await.ok().flatten();
         match now.map(|c| c.power) {
             Some(power) if wish(power) => Ok(()),
@@ -380,7 +380,7 @@ fn read(found: ContainerInspectResponse) -> Container {
     }
 }
 
-/// Docker keeps either a quota for each period, or a number of billionths.
+/// Docker stores a limit either as a quota for each period, or in billionths of a core.
 fn cores(host: &HostConfig) -> Option<f64> {
     let given = |n: Option<i64>| n.filter(|n| *n > 0).map(|n| n as f64);
     let period = given(host.cpu_period).unwrap_or(CPU_PERIOD as f64);
@@ -403,7 +403,7 @@ fn power(status: Option<ContainerStateStatusEnum>, paused: Option<bool>, running
     }
 }
 
-/// Docker writes the year 1 for "never".
+/// Parses a time. Docker writes the year 1 for "never".
 fn moment(text: Option<&str>) -> Option<Timestamp> {
     text?.parse::<Timestamp>().ok().filter(|t| t.as_second() > 0)
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between us and the engine.
+//! Errors of the container engine.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::chain;
 use crate::exec::tail;
 use crate::secret::hide_shapes;
 
-/// Why the engine did not do what was asked.
+/// Why the engine did not do what it was asked to do.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// Nothing answers there.
+    /// No engine answers at the address.
     #[error("failed to reach a container engine at {host}")]
     Unreachable {
         /// The address that was tried.
@@ -22,23 +22,24 @@ pub enum EngineError {
         #[source]
         source: Box<ApiError>,
     },
-    /// Its API lacks what is needed.
-    #[error("the container engine speaks API {found:?}, at least {need} is needed")]
+    /// The engine's API is too old.
+    #[error("the container engine supports API version {found:?}, but {need} or later is required")]
     TooOld {
         /// Its newest API version.
         found: String,
-        /// The oldest that will do.
+        /// The oldest version that works.
         need: String,
     },
-    /// It is no Docker: kind's Docker provider, and what seatrial asks of networks and files, need one.
-    #[error("{host} leads to {product}, not to Docker")]
+    /// The engine is not Docker. kind's Docker provider, and seatrial's use of networks and files, need Docker.
+    #[error("the container engine at {host} is {product}, not Docker")]
     NotDocker {
         /// The address.
         host: String,
         /// What the engine calls itself.
         product: String,
     },
-    /// Its published ports are on another loopback than this process's, so that no cluster could be reached.
+    /// The engine publishes ports on the loopback of another network namespace, where this process cannot reach
+    /// clusters.
     #[error(
         "the container engine (process {pid}) is in another network namespace: ports that it publishes on 127.0.0.1 cannot be reached from here"
     )]
@@ -46,7 +47,7 @@ pub enum EngineError {
         /// The engine's process.
         pid: i32,
     },
-    /// There is no such container or image.
+    /// The container or image does not exist.
     #[error("no {what} {name}")]
     NotFound {
         /// `container` or `image`.
@@ -54,10 +55,10 @@ pub enum EngineError {
         /// Its name.
         name: String,
     },
-    /// The container must run for this.
+    /// The operation needs a running container.
     #[error("{doing}: container {container} is {power}")]
     NotRunning {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
         /// The container.
         container: String,
@@ -67,20 +68,20 @@ pub enum EngineError {
     /// The engine's disk is full.
     #[error("{doing}: the engine's disk is full ({message})")]
     NoSpace {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// The engine's words.
+        /// The engine's message.
         message: String,
     },
-    /// The engine did not answer in time, or what it does was not over.
-    #[error("{doing}: not done after {:.1} s", .waited.as_secs_f64())]
+    /// The engine did not answer in time, or did not finish in time.
+    #[error("{doing}: timed out after {:.1} s", .waited.as_secs_f64())]
     Timeout {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// How long was waited.
+        /// How long the answer was waited for.
         waited: Duration,
     },
-    /// A command in a container ended with another code than 0.
+    /// A command in a container ended with an exit code other than 0.
     #[error("`{}` in {container} ended with {code}: {}", hide_shapes(.command), tail(.stderr))]
     Command {
         /// The container.
@@ -92,20 +93,20 @@ pub enum EngineError {
         /// Its standard error.
         stderr: String,
     },
-    /// The path lies in memory and can be seen only while the container runs.
-    #[error("{path} of {container} cannot be seen: {mount} lies in memory and the container is {power}")]
+    /// The path is on a tmpfs, which can be read only while the container runs.
+    #[error("{path} in {container} cannot be read: {mount} is a tmpfs and the container is {power}")]
     NotVisible {
         /// The container.
         container: String,
         /// The path.
         path: String,
-        /// The tmpfs that it lies in.
+        /// The tmpfs that contains the path.
         mount: String,
         /// The container's state.
         power: Power,
     },
-    /// More than is taken into memory.
-    #[error("{path} of {container} is more than {limit} {unit}")]
+    /// The content exceeds a limit on what is read into memory.
+    #[error("{path} of {container} has more than {limit} {unit}")]
     TooMuch {
         /// The container.
         container: String,
@@ -116,7 +117,7 @@ pub enum EngineError {
         /// `bytes` or `entries`.
         unit: &'static str,
     },
-    /// An archive on our side cannot be read or written.
+    /// A local archive cannot be read or written.
     #[error("failed to use {path}")]
     File {
         /// The file.
@@ -125,10 +126,10 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
-    /// The engine refused or failed, or the connection broke.
+    /// The engine refused the request or failed, or the connection broke.
     #[error("{doing}")]
     Api {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
         /// The engine's answer.
         #[source]
@@ -136,11 +137,11 @@ pub enum EngineError {
     },
 }
 
-/// What to do where published ports are on another loopback.
+/// The hint for an engine in another network namespace.
 pub(crate) const WHERE_IT_RUNS: &str =
     "run seatrial where the engine runs: a container needs the host's network (--network host)";
 
-/// As [`crate::chain`]: what programs and servers printed is not shown as it is.
+/// As [`crate::chain`]: output of programs and servers may contain secrets and is not shown as is.
 impl std::fmt::Debug for EngineError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         chain::debug(self, f)
@@ -148,7 +149,7 @@ impl std::fmt::Debug for EngineError {
 }
 
 impl EngineError {
-    /// The command that mends it, where there is one.
+    /// Returns how to fix the problem, if known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { source, .. } if denied(source) => {
@@ -171,7 +172,7 @@ impl EngineError {
         }
     }
 
-    /// The engine's status code, where it answered with one: 404, 409, 500.
+    /// Returns the engine's HTTP status code, such as 404, 409 or 500, if it answered with one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { source, .. } | Self::Unreachable { source, .. } => match **source {
@@ -182,7 +183,7 @@ impl EngineError {
         }
     }
 
-    /// Sorts the engine's answer into the variants above.
+    /// Makes an error of the engine's answer, with the variant that fits.
     pub(super) fn api(doing: String, source: ApiError) -> Self {
         let message = source.to_string();
         if message.contains("no space left on device") {
@@ -194,7 +195,7 @@ impl EngineError {
         }
     }
 
-    /// While connecting, any broken answer means that no engine is there.
+    /// Treats any failed answer as [`EngineError::Unreachable`], which is right only while connecting.
     pub(super) fn unreachable(self, host: &str) -> Self {
         match self {
             Self::Api { source, .. } | Self::Unreachable { source, .. } => {
@@ -204,7 +205,7 @@ impl EngineError {
         }
     }
 
-    /// A 404 becomes [`EngineError::NotFound`]; the rest stays.
+    /// Turns a 404 into [`EngineError::NotFound`]; other errors stay.
     pub(super) fn or_not_found(self, what: &'static str, name: &str) -> Self {
         if self.status() == Some(404) { Self::NotFound { what, name: name.into() } } else { self }
     }

@@ -11,18 +11,17 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::{ApiError, Engine, EngineError};
 use crate::deadline::Deadline;
 
-/// More output than this of one command is an error.
+/// Maximum output of one command in bytes; more is an error.
 const OUTPUT_LIMIT: usize = 64 << 20;
-/// How much of standard error is kept for the message of a command that runs for long.
+/// Bytes of standard error that are kept for the error message of a long-running command.
 const STDERR_KEPT: usize = 16 << 10;
 
-/// Runs its arguments and ends them, with what they started, when standard input ends.
+/// Runs its arguments as a command, and ends the command with all its children when standard input ends.
 ///
-/// Docker has no call that ends a command: closing the connection leaves it running (moby#9098).
-/// It does close the command's standard input then, also when we are killed, so a shell inside
-/// watches that. The command itself gets an empty standard input and, where `setsid` is there, a
-/// process group of its own. A shell runs background jobs with standard input from /dev/null,
-/// hence descriptor 3.
+/// Docker has no call that ends a command: closing the connection leaves the command running (moby#9098). But Docker
+/// then closes the command's standard input, also if seatrial was killed, so a shell in the container watches for that.
+/// The command itself gets an empty standard input and, if `setsid` exists, its own process group. A shell gives
+/// background jobs /dev/null as standard input, hence descriptor 3.
 const SUPERVISE: &str = r#"
 exec 3<&0
 if command -v setsid >/dev/null; then
@@ -46,10 +45,10 @@ kill "$watch" 2>/dev/null
 exit "$code"
 "#;
 
-/// What a finished command left.
+/// The result of a finished command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecResult {
-    /// Its exit code; 128 + n when signal n ended it, 126 or 127 when it could not be started.
+    /// Its exit code: 128 + n if signal n ended it, 126 or 127 if it could not be started.
     pub code: i64,
     /// Its standard output.
     pub stdout: Vec<u8>,
@@ -60,7 +59,7 @@ pub struct ExecResult {
 pub(super) type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, ApiError>> + Send>>;
 pub(super) type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
-/// A command that runs.
+/// A running command.
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) output: Output,
@@ -68,16 +67,15 @@ pub(super) struct Session {
 }
 
 impl Engine {
-    /// Runs a command to its end. `None` gives it an empty standard input.
+    /// Runs a command to its end. With `None`, its standard input is empty.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::NotRunning`], [`EngineError::Timeout`],
-    /// [`EngineError::TooMuch`] past 64 MiB of output, [`EngineError::Api`]. An exit code other
-    /// than 0 is none.
+    /// [`EngineError::NotFound`], [`EngineError::NotRunning`], [`EngineError::Timeout`], [`EngineError::TooMuch`] for
+    /// more than 64 MiB of output, [`EngineError::Api`]. An exit code other than 0 is not an error.
     ///
     /// # Cancellation
-    /// A command without input is ended inside when the future is dropped or the deadline passes;
-    /// one with input sees its input end, and goes on if it likes.
+    /// When the future is dropped or the deadline passes, a command without input is ended in the container. A command
+    /// with input only gets the end of its input, and may keep running.
     pub async fn exec(
         &self,
         name: &str,
@@ -104,12 +102,12 @@ impl Engine {
         };
         let feed = async {
             if let Some(bytes) = stdin {
-                // A command that does not read all of it says so by its exit code.
+                // A command that does not read all of its input reports a problem by its exit code.
                 let _ = session.input.write_all(&bytes).await;
                 let _ = session.input.shutdown().await;
             }
         };
-        // Unsupervised, the write half must not be kept open once all is said; supervised, it must.
+        // Without the supervising shell, standard input must be closed after the last byte. With it, it must stay open.
         let whole = async { futures::future::join(read, feed).await.0 };
         let complete = self.ask(doing, deadline, whole).await?;
         if !complete {
@@ -121,8 +119,7 @@ impl Engine {
         Ok(result)
     }
 
-    /// As [`Engine::exec`], for commands that must succeed: gives their standard output, with
-    /// invalid UTF-8 replaced.
+    /// As [`Engine::exec`], but the command must succeed. Returns its standard output, with invalid UTF-8 replaced.
     ///
     /// # Errors
     /// [`EngineError::Command`] for an exit code other than 0, and those of [`Engine::exec`].
@@ -140,15 +137,15 @@ impl Engine {
         }
     }
 
-    /// Runs a command that goes on for long, and gives its standard output line by line, without
-    /// the line ends. The stream ends with the command; an exit code other than 0 is its last item.
+    /// Runs a long-running command and returns its standard output line by line, without line ends. The stream ends
+    /// with the command; an exit code other than 0 is its last item.
     ///
     /// # Errors
-    /// Those of [`Engine::exec`], as items; 30 s are allowed for the start, then there is no limit.
+    /// Those of [`Engine::exec`], as items. The command must start within 30 s; after that there is no time limit.
     ///
     /// # Cancellation
-    /// The command is ended inside (SIGTERM, 5 s later SIGKILL) when the stream is dropped, also
-    /// when this process is killed. The container needs a `/bin/sh`.
+    /// When the stream is dropped, or this process is killed, the command is ended in the container (SIGTERM, 5 s later
+    /// SIGKILL). The container needs a `/bin/sh`.
     pub fn exec_lines(&self, name: &str, argv: &[&str]) -> BoxStream<'static, Result<String, EngineError>> {
         let (engine, name, argv) = (self.clone(), name.to_owned(), owned(argv));
         let started = async move {
@@ -160,7 +157,7 @@ impl Engine {
         futures::stream::once(started).try_flatten().boxed()
     }
 
-    /// Starts `words`; messages show `argv`.
+    /// Starts `words`; error messages show `argv`.
     pub(super) async fn open(
         &self,
         name: &str,
@@ -174,7 +171,7 @@ impl Engine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(words),
-            // What programs say is compared: it must not depend on the language of an image.
+            // Output of programs is compared, so it must not depend on an image's language.
             env: Some(vec!["LC_ALL=C".to_owned()]),
             ..Default::default()
         };
@@ -193,7 +190,7 @@ impl Engine {
         }
     }
 
-    /// A 409 means that the container does not run: says which state it is in.
+    /// Turns a 409, which means that the container does not run, into an error that says its state.
     async fn why_not(&self, error: EngineError, name: &str, doing: String) -> EngineError {
         match error.status() {
             Some(404) => error.or_not_found("container", name),
@@ -207,7 +204,7 @@ impl Engine {
         }
     }
 
-    /// The code may be missing for a moment after the output has ended.
+    /// Returns the exit code, which the engine may know only a moment after the output has ended.
     pub(super) async fn exit_code(
         &self,
         id: &str,
@@ -227,7 +224,7 @@ impl Engine {
     }
 }
 
-/// State of [`Engine::exec_lines`]. Dropping it closes the connection, which ends the command.
+/// The state of [`Engine::exec_lines`]. Dropping it closes the connection, which ends the command.
 struct Lines {
     engine: Engine,
     name: String,
@@ -252,7 +249,7 @@ impl Lines {
                     this.err.drain(..over);
                 }
                 Ok(Some(other)) => this.out.extend_from_slice(&other.into_bytes()),
-                // A last line without its end comes before the verdict on the whole.
+                // A last line without a line end comes before the command's result.
                 Ok(None) if !this.out.is_empty() => {
                     let line = std::mem::take(&mut this.out);
                     return Some((Ok(text(&line)), Some(this)));

@@ -1,4 +1,4 @@
-//! Commands that read or print a stream too big for memory.
+//! Commands whose input or output is too large for memory.
 
 use bollard::container::LogOutput;
 use std::pin::Pin;
@@ -13,17 +13,17 @@ use super::{Engine, EngineError};
 use crate::deadline::Deadline;
 use crate::exec::tail;
 
-/// Bytes that are read at a time. Each read of a file is a hop to another thread: in pieces of 8 KiB a node's
-/// images cost more of the processor than everything else.
+/// Bytes of one read. Each read of a file switches to another thread: with pieces of 8 KiB, loading a node's images
+/// took more processor time than everything else.
 const PIECE: usize = 1 << 20;
-/// How much of what the command prints is kept.
+/// Bytes of a command's output that are kept.
 const KEPT: usize = 64 << 10;
 
-/// Both ends of a running command.
+/// The standard input and output of a running command.
 pub struct Piped {
-    /// What it prints on standard output; standard error is left out.
+    /// Its standard output; standard error is dropped.
     pub output: BoxStream<'static, std::io::Result<Bytes>>,
-    /// Its standard input, which it sees end when this is dropped or shut down.
+    /// Its standard input, which ends when this is dropped or shut down.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
@@ -34,13 +34,13 @@ impl std::fmt::Debug for Piped {
 }
 
 impl Engine {
-    /// Starts a command and gives both its ends, for as long as it runs.
+    /// Starts a command and returns its standard input and output, which work as long as it runs.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Timeout`] after 30 s, [`EngineError::Api`].
     ///
     /// # Cancellation
-    /// The command sees its input end when both ends are dropped.
+    /// When both are dropped, the command gets the end of its input.
     pub async fn exec_piped(&self, name: &str, argv: &[&str]) -> Result<Piped, EngineError> {
         let Session { output, input, .. } = self.open(name, argv, owned(argv), self.quick()).await?;
         let output = output.map_err(std::io::Error::other).try_filter_map(|piece| async move {
@@ -52,14 +52,14 @@ impl Engine {
         Ok(Piped { output: output.boxed(), input })
     }
 
-    /// Runs a command that reads `input` to its end from standard input; gives what it printed.
+    /// Runs a command with `input` as its standard input, and returns its output.
     ///
     /// # Errors
     /// [`EngineError::Command`] for an exit code other than 0; [`EngineError::NotFound`],
     /// [`EngineError::Timeout`], [`EngineError::Api`].
     ///
     /// # Cancellation
-    /// The command sees its input end.
+    /// The command gets the end of its input.
     pub async fn exec_reading(
         &self,
         name: &str,
@@ -83,7 +83,7 @@ impl Engine {
             Ok(())
         };
         let feed = async {
-            // A command that does not read all of it says so by its exit code.
+            // A command that does not read all of its input reports a problem by its exit code.
             let _ = tokio::io::copy_buf(&mut input, &mut pipe).await;
             let _ = pipe.shutdown().await;
         };
@@ -101,15 +101,15 @@ impl Engine {
         }
     }
 
-    /// Runs a command that prints more than memory should hold, into `output`; gives the bytes. It
-    /// has an empty standard input.
+    /// Runs a command, writes its standard output to `output`, for output that is too large for memory, and returns the
+    /// number of bytes. Its standard input is empty.
     ///
     /// # Errors
     /// [`EngineError::Command`] for an exit code other than 0; [`EngineError::NotFound`],
-    /// [`EngineError::Timeout`], [`EngineError::Api`], also where `output` takes no more.
+    /// [`EngineError::Timeout`], [`EngineError::Api`], also if writing to `output` fails.
     ///
     /// # Cancellation
-    /// The command goes on, and what it prints is lost.
+    /// The command keeps running, and its output is lost.
     pub async fn exec_writing(
         &self,
         name: &str,
@@ -120,7 +120,7 @@ impl Engine {
         let doing = || doing(name, argv);
         let Session { id, output: mut pieces, mut input } =
             self.open(name, argv, owned(argv), deadline).await?;
-        // Nothing to read: the end at once.
+        // An empty standard input.
         let _ = input.shutdown().await;
         let (mut bytes, mut errors) = (0, Vec::new());
         let copy = async {

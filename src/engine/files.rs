@@ -1,7 +1,7 @@
-//! Files in containers, stopped ones included.
+//! Files in containers, also in stopped ones.
 //!
-//! A running container is asked with `find`, which sees what its processes see. Any other is read
-//! through the archive API, which streams whole folders: the bodies are dropped as they come.
+//! In a running container, `find` lists files as its processes see them. In any other state, the archive API streams
+//! whole folders; the content of files is dropped as it arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -16,48 +16,47 @@ use super::exec::failed;
 use super::{Container, Engine, EngineError, ExecResult, Power, bounded};
 use crate::event::FileEntry;
 
-/// Of a folder with more entries than this, within the depth asked for, so many are listed.
+/// Maximum number of entries that are listed of a folder.
 const ENTRY_LIMIT: usize = 50_000;
-/// A folder of a container that does not run is streamed to list it, up to this many bytes of
-/// files.
+/// Maximum size in bytes of the files in a folder of a container that does not run. The whole folder is streamed to
+/// list it.
 const BYTE_LIMIT: u64 = 8 << 30;
-/// Files up to this size are summed.
+/// Maximum size in bytes of a file whose checksum is computed.
 pub const SUMMED: u64 = 64 << 10;
-/// So many of them at most.
+/// Maximum number of files whose checksums are computed.
 const SUMS: usize = 4096;
-/// Go's `os.ModeDir`, as the archive API gives it.
+/// Go's `os.ModeDir`, as the archive API returns it.
 const GO_DIR: u32 = 1 << 31;
 /// Go's `os.ModeSymlink`.
 const GO_LINK: u32 = 1 << 27;
 
-/// What lies in a folder.
+/// The content of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
     /// By path, at most 50 000.
     pub entries: Vec<FileEntry>,
-    /// Where the folder's path itself is a symbolic link: what it leads to in the end.
+    /// What the folder's path finally points to, if the path itself is a symbolic link.
     pub link: Option<String>,
-    /// Why there may be more than the entries; `None` where they are all.
+    /// Why there may be more entries; `None` if the list is complete.
     pub incomplete: Option<String>,
 }
 
 impl Engine {
-    /// What lies in a folder, by path, at most `depth` levels deep (1: the folder's own entries);
-    /// `None` when the path does not exist. A path that is a symbolic link is followed; links
-    /// below it are reported. Of a file, the only entry is itself. Sockets are in no listing: those of a
-    /// container that does not run cannot be seen (Docker's archives leave them out). Files are not
-    /// read, and `link` is not filled in: see [`Engine::inspect`].
+    /// Lists a folder by path, at most `depth` levels deep (1: only the folder's own entries); `None` if the path does
+    /// not exist. A path that is a symbolic link is followed, links below it are listed as links. If the path is a
+    /// file, the file is the only entry. Sockets are never listed, because Docker's archives, which are read if a
+    /// container does not run, leave them out. Content of files is not read, and `link` is not set: see
+    /// [`Engine::inspect`].
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] without the container, [`EngineError::NotVisible`] for a tmpfs of
-    /// one that does not run, [`EngineError::Timeout`] after 120 s, [`EngineError::Api`].
+    /// [`EngineError::NotFound`] if the container does not exist, [`EngineError::NotVisible`] for a tmpfs of a
+    /// container that does not run, [`EngineError::Timeout`] after 120 s, [`EngineError::Api`].
     pub async fn list(&self, name: &str, path: &str, depth: usize) -> Result<Option<Listed>, EngineError> {
         let container = self.existing(name).await?;
         Ok(self.listed(&container, path, depth, false).await?.map(|(listed, _)| listed))
     }
 
-    /// As [`Engine::list`], with the checksums of files of at most 64 KiB, of which the first 4096
-    /// are read, and with what the path itself leads to.
+    /// As [`Engine::list`], with the checksums of the first 4096 files of at most 64 KiB, and with `link` set.
     ///
     /// # Errors
     /// Those of [`Engine::list`].
@@ -78,7 +77,7 @@ impl Engine {
         Ok(Some(listed))
     }
 
-    /// Gives too the paths of small files that were not summed on the way.
+    /// Also returns the paths of small files whose checksums are not computed yet.
     async fn listed(
         &self,
         container: &Container,
@@ -88,7 +87,7 @@ impl Engine {
     ) -> Result<Option<(Listed, BTreeSet<String>)>, EngineError> {
         if container.power == Power::Running {
             match self.list_by_find(&container.name, path, depth).await {
-                // An image without GNU find, or a container that stopped this moment.
+                // The image has no GNU find, or the container has just stopped.
                 Err(EngineError::Command { .. } | EngineError::NotRunning { .. }) => {}
                 done => return done,
             }
@@ -97,11 +96,10 @@ impl Engine {
         Ok(listed.map(|listed| (listed, BTreeSet::new())))
     }
 
-    /// The bytes of a file, `None` when it does not exist. Symbolic links are followed.
+    /// Returns the content of a file, or `None` if it does not exist. Symbolic links are followed.
     ///
     /// # Errors
-    /// [`EngineError::TooMuch`] when it has more than `limit` bytes, and those of
-    /// [`Engine::list`].
+    /// [`EngineError::TooMuch`] if it has more than `limit` bytes, and those of [`Engine::list`].
     pub async fn read_file(
         &self,
         name: &str,
@@ -144,16 +142,16 @@ impl Engine {
         depth: usize,
     ) -> Result<Option<(Listed, BTreeSet<String>)>, EngineError> {
         let depth = depth.max(1).to_string();
-        // -H follows the path itself, not the links below it. Six fields an entry.
+        // -H follows the path itself, not the links below it. There are six fields for each entry.
         let script = r#"find -H "$1" -maxdepth "$2" -printf '%y\0%s\0%U\0%m\0%P\0%l\0' | head -z -n "$3""#;
         let fields = (6 * (ENTRY_LIMIT + 2)).to_string();
         let argv = ["sh", "-c", script, "sh", path, &depth, &fields];
         let result = self.exec(name, &argv, None, self.work()).await?;
         match parse_find(&String::from_utf8_lossy(&result.stdout), path) {
-            // A file that went away while find ran makes it complain; what it printed is true. The code is
-            // head's: another than 0 means that the container ended in the middle.
+            // `find` fails if a file is removed meanwhile, but its output is correct. The exit code is that of `head`:
+            // if it is not 0, the container has stopped.
             Some(found) if result.code == 0 => {
-                // Only these can be read to their end: a pipe or a device may have none.
+                // Only regular files are certain to end: reading a pipe or a device may block forever.
                 let small = found.iter().filter(|(kind, entry)| *kind == "f" && entry.size <= SUMMED);
                 let small = small.map(|(_, entry)| entry.path.clone()).take(SUMS).collect();
                 let entries = found.into_iter().map(|(_, entry)| entry).collect();
@@ -175,7 +173,7 @@ impl Engine {
         let top = folder && path != "/";
         let list = move |archive: &mut tar::Archive<Pieces>| -> std::io::Result<Listed> {
             let (mut listed, mut bytes, mut summed) = (Listed::default(), 0, 0);
-            // Where each listed file is among the entries: its other names refer to it.
+            // The index of each listed file among the entries: hard links refer to it.
             let mut files: BTreeMap<String, usize> = BTreeMap::new();
             for entry in archive.entries()? {
                 let mut entry = entry?;
@@ -193,7 +191,7 @@ impl Engine {
                                 (found.size, found.sha256) = (other.size, other.sha256.clone());
                             }
                             None => {
-                                let why = format!("{} is another name of a file that is deeper", found.path);
+                                let why = format!("{} is a hard link to an unlisted file", found.path);
                                 listed.incomplete.get_or_insert(why);
                             }
                         }
@@ -224,8 +222,8 @@ impl Engine {
         Ok(Some(Listed { incomplete: incomplete.or(bounded.incomplete), ..bounded }))
     }
 
-    /// Sums these files of a running container. A file that changes or goes meanwhile, or an image
-    /// without the programs, leaves it without a sum.
+    /// Computes the checksums of these files in a running container. A file has no checksum if it changes or is removed
+    /// meanwhile, or if the image lacks the programs.
     async fn sum(
         &self,
         name: &str,
@@ -234,7 +232,7 @@ impl Engine {
         unread: &BTreeSet<String>,
     ) -> Result<(), EngineError> {
         let root = path.trim_end_matches('/');
-        // Of a file, the only entry is itself.
+        // If the path is a file, the file is the only entry.
         let own = root.rsplit('/').next().unwrap_or_default();
         let is_file = matches!(&*entries, [one] if one.path == own);
         let mut files: BTreeMap<String, &mut FileEntry> = BTreeMap::new();
@@ -262,8 +260,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Where the path leads, and whether it is a folder there. Links are followed part by part:
-    /// Docker would follow them too, but past a tmpfs, into what lies under it.
+    /// Returns where the path leads, and whether it is a folder. Links are followed here, part by part: Docker would
+    /// follow a link past a tmpfs, into the files that the tmpfs hides.
     async fn resolve(
         &self,
         container: &Container,
@@ -275,7 +273,7 @@ impl Engine {
             visible(container, &at)?;
             let Some(mut stat) = self.stat(container, &at).await? else { return Ok(None) };
             if stat.file_mode & GO_LINK != 0 {
-                // Docker gives the end of a chain of links.
+                // Docker returns the end of a chain of links.
                 at = stat.link_target;
                 visible(container, &at)?;
                 let Some(target) = self.stat(container, &at).await? else { return Ok(None) };
@@ -288,11 +286,11 @@ impl Engine {
 
     async fn stat(&self, container: &Container, path: &str) -> Result<Option<PathStatResponse>, EngineError> {
         let options = ContainerArchiveInfoOptions { path: path.into() };
-        let doing = || format!("failed to look at {path} of {}", container.name);
+        let doing = || format!("failed to look up {path} in {}", container.name);
         let work = self.docker.get_container_archive_info(&container.name, Some(options));
         match self.ask(doing, self.quick(), work).await {
             Ok(stat) => Ok(Some(stat)),
-            // A 404 speaks of the path or of the container.
+            // A 404 means that either the path or the container is missing.
             Err(error) if error.status() == Some(404) => self.existing(&container.name).await.map(|_| None),
             Err(error) => Err(error),
         }
@@ -311,8 +309,8 @@ impl Engine {
         }
     }
 
-    /// Streams the path's archive through `read` on a thread of its own; bytes that `read` skips
-    /// are never held. `None` when the path went away.
+    /// Streams the path's archive through `read` on another thread; bytes that `read` skips are not kept in memory.
+    /// Returns `None` if the path was removed.
     async fn unpack<T: Send + 'static>(
         &self,
         name: &str,
@@ -350,7 +348,7 @@ enum Found {
     Bytes(Vec<u8>),
 }
 
-/// Pieces of a stream as a reader for another thread.
+/// Turns pieces of a stream into a reader for another thread.
 struct Pieces {
     from: mpsc::Receiver<Vec<u8>>,
     piece: std::io::Cursor<Vec<u8>>,
@@ -376,11 +374,11 @@ impl Read for Pieces {
     }
 }
 
-/// The entries with the letter that `find` has for their kind.
+/// Returns the entries, each with the letter of its kind as `find` prints it.
 fn parse_find<'o>(stdout: &'o str, path: &str) -> Option<Vec<(&'o str, FileEntry)>> {
     let mut root_seen = false;
     let mut entries = Vec::new();
-    // A name may hold anything but the byte that ends each field.
+    // A name may contain any byte but the one that ends each field.
     let fields: Vec<&str> = stdout.split_terminator('\0').collect();
     for record in fields.chunks_exact(6) {
         let [kind, size, uid, mode, mut below, link] = record.try_into().ok()?;
@@ -390,7 +388,7 @@ fn parse_find<'o>(stdout: &'o str, path: &str) -> Option<Vec<(&'o str, FileEntry
             continue;
         }
         if below.is_empty() {
-            // Followed, so a link here is one that leads nowhere.
+            // `find` follows the path itself: if it reports a link, the link is broken.
             root_seen = kind != "l";
             if folder || kind == "l" {
                 continue;
@@ -424,7 +422,8 @@ fn from_tar<R: Read>(entry: &tar::Entry<'_, R>, below: String) -> std::io::Resul
     })
 }
 
-/// In an archive of a folder each path begins with the folder's own name; not in one of `/`.
+/// Returns a path relative to the listed folder. In an archive of a folder, each path begins with the folder's own
+/// name, except in an archive of `/`.
 fn below_root(path: &str, named: bool) -> String {
     let path = path.trim_start_matches("./").trim_matches('/');
     match (named, path.split_once('/')) {
@@ -446,7 +445,7 @@ fn sorted(mut entries: Vec<FileEntry>) -> Vec<FileEntry> {
     entries
 }
 
-/// The tmpfs that the path lies in.
+/// Returns the tmpfs that contains the path.
 fn in_memory<'a>(container: &'a Container, path: &str) -> Option<&'a str> {
     let within = |mount: &&String| {
         let rest = path.strip_prefix(mount.trim_end_matches('/'));
@@ -471,7 +470,7 @@ fn not_visible(container: &Container, path: &str, mount: &str) -> EngineError {
     }
 }
 
-/// Whether `find` did not find the path that it was given.
+/// Whether `find` reported that its path does not exist.
 fn nowhere(result: &ExecResult) -> bool {
     let said = String::from_utf8_lossy(&result.stderr);
     said.contains("No such file or directory") || said.contains("Not a directory")

@@ -1,4 +1,4 @@
-//! Images: what is there, where it comes from, how it is moved.
+//! Images in the engine: inspect, pull, load, save, tag and remove.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,16 +23,16 @@ pub struct ImageInfo {
     pub labels: BTreeMap<String, String>,
     /// Bytes on the engine's disk.
     pub size: u64,
-    /// `repository@sha256:...`, where a registry gave it.
+    /// `repository@sha256:...`, if the image came from a registry.
     pub repo_digests: Vec<String>,
     /// `repository:tag`.
     pub repo_tags: Vec<String>,
-    /// Such as `amd64`.
+    /// The architecture, such as `amd64`.
     pub architecture: String,
 }
 
 impl Engine {
-    /// The image of this reference or id, if the engine has it. Nothing is pulled.
+    /// Returns the image of this reference or id, or none if the engine does not have it. Nothing is pulled.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
@@ -45,16 +45,16 @@ impl Engine {
         }
     }
 
-    /// Pulls an image for the engine's own architecture, without credentials: those of `docker login`
-    /// are the client's. `detail` is told the progress, and whether anything moved since it was told of
-    /// that layer last. A reference without tag and digest means `latest`.
+    /// Pulls an image for the engine's own architecture. No credentials are sent: those of `docker login` belong to the
+    /// docker client. `detail` receives the progress of each layer, and whether the layer has moved since its last
+    /// report. A reference without tag and digest means `latest`.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] where the registry says so, [`EngineError::NoSpace`],
-    /// [`EngineError::Timeout`], [`EngineError::Api`], a refusal and a missing architecture among them.
+    /// [`EngineError::NotFound`] if the registry has no such image, [`EngineError::NoSpace`], [`EngineError::Timeout`],
+    /// [`EngineError::Api`], also if the registry refuses or has no image for the architecture.
     ///
     /// # Cancellation
-    /// The engine gives up the pull.
+    /// The engine stops the pull.
     pub async fn pull(
         &self,
         reference: &str,
@@ -66,7 +66,7 @@ impl Engine {
         let options = CreateImageOptions { from_image: Some(from), ..Default::default() };
         let mut steps = self.docker.create_image(Some(options), None, None);
         let work = async {
-            // Some stores tell of every open layer many times a second, moved or not.
+            // Some image stores report every open layer many times a second, even without progress.
             let mut last: BTreeMap<String, (String, Option<i64>)> = BTreeMap::new();
             while let Some(step) = steps.try_next().await? {
                 let (id, status) = (step.id.unwrap_or_default(), step.status.unwrap_or_default());
@@ -86,8 +86,8 @@ impl Engine {
         self.existing_image(reference).await
     }
 
-    /// The digest, `sha256:...`, that the reference has in its registry now; the engine asks, with
-    /// its own network and its own trust.
+    /// Returns the digest, `sha256:...`, that the reference has in its registry now. The engine asks, through its own
+    /// network and with its own certificates.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Timeout`], [`EngineError::Api`].
@@ -99,8 +99,8 @@ impl Engine {
         found.descriptor.digest.ok_or_else(missing)
     }
 
-    /// Loads an archive that [`Engine::save`] or `docker save` wrote; gives the references, or the
-    /// ids of images without one.
+    /// Loads an archive written by [`Engine::save`] or `docker save`. Returns the references of its images, or the ids
+    /// of images without a reference.
     ///
     /// # Errors
     /// [`EngineError::File`], [`EngineError::NoSpace`], [`EngineError::Timeout`],
@@ -117,7 +117,7 @@ impl Engine {
         Ok(loaded(&lines))
     }
 
-    /// Writes images into one archive, which appears only when it is whole.
+    /// Writes images into one archive, which gets its name only when it is complete.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::File`], [`EngineError::Timeout`],
@@ -143,12 +143,12 @@ impl Engine {
         part.persist(to).map(|_| ()).map_err(|e| file_error(e.error))
     }
 
-    /// Makes `tag` from `from` with these labels added. Same content: no layer is added and no
-    /// container is made.
+    /// Creates `tag` from `from` with additional labels. The content stays the same: no layer is added and no container
+    /// is created.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] when `from` is not there: nothing is pulled;
-    /// [`EngineError::Timeout`] after 120 s, [`EngineError::Api`].
+    /// [`EngineError::NotFound`] if `from` is missing, because nothing is pulled; [`EngineError::Timeout`] after 120 s;
+    /// [`EngineError::Api`].
     pub async fn label_image(
         &self,
         from: &str,
@@ -157,7 +157,7 @@ impl Engine {
     ) -> Result<ImageInfo, EngineError> {
         let doing = || format!("failed to label {from} as {tag}");
         let base = self.existing_image(from).await?;
-        // A build and not a commit: a commit needs a container, whose volumes are filled first.
+        // A build, not a commit: a commit needs a container, whose volumes would be filled first.
         let context =
             dockerfile(&base.id).map_err(|source| EngineError::File { path: "Dockerfile".into(), source })?;
         let options = BuildImageOptions {
@@ -175,11 +175,10 @@ impl Engine {
         self.existing_image(tag).await
     }
 
-    /// Gives an image that is there another name, taking it from whatever had it.
+    /// Gives an existing image another name. If another image has that name, it loses the name.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] when `from` is not there, [`EngineError::Api`],
-    /// [`EngineError::Timeout`] after 30 s.
+    /// [`EngineError::NotFound`] if `from` is missing, [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn tag_image(&self, from: &str, name: &str) -> Result<(), EngineError> {
         let doing = || format!("failed to tag {from} as {name}");
         let (repo, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
@@ -188,11 +187,10 @@ impl Engine {
         self.ask(doing, self.quick(), work).await.map_err(|e| e.or_not_found("image", from))
     }
 
-    /// Removes a reference, and the image with it when that was its last; nothing happens when it
-    /// is not there.
+    /// Removes a reference, and the image if that was its last reference. Does nothing if the reference does not exist.
     ///
     /// # Errors
-    /// [`EngineError::Api`] while a container uses it, [`EngineError::Timeout`] after 120 s.
+    /// [`EngineError::Api`] if a container uses the image, [`EngineError::Timeout`] after 120 s.
     pub async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
         let doing = || format!("failed to remove image {reference}");
         let work = self.docker.remove_image(reference, None::<RemoveImageOptions>, None);
@@ -209,7 +207,7 @@ impl Engine {
     }
 }
 
-/// Whether an answer is more than that nothing was found: engines use 404 for these too.
+/// Whether an answer has a reason other than a missing image: engines use 404 for these reasons too.
 fn says_more(error: &EngineError) -> bool {
     let EngineError::Api { source, .. } = error else { return false };
     let said = source.to_string().to_lowercase();
@@ -227,13 +225,13 @@ fn read(found: ImageInspect) -> ImageInfo {
     }
 }
 
-/// Docker pulls every tag of a bare repository.
+/// Adds `latest` to a bare repository, of which Docker would pull every tag.
 fn tagged(reference: &str) -> String {
     let last = reference.rsplit('/').next().unwrap_or(reference);
     if last.contains([':', '@']) { reference.into() } else { format!("{reference}:latest") }
 }
 
-/// Docker says `Loaded image: name` or `Loaded image ID: sha256:..`, a line each.
+/// Parses Docker's output: a line `Loaded image: name` or `Loaded image ID: sha256:..` for each image.
 fn loaded(said: &str) -> Vec<String> {
     let name = |line: &str| {
         let rest = line.trim().strip_prefix("Loaded image")?;

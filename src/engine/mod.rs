@@ -1,5 +1,5 @@
-//! The container engine, over the Docker API: containers, commands and files in them, images.
-//! Labels on containers are the only state, so that any process can find what exists.
+//! The container engine, through the Docker API: containers, commands and files in them, images. The only state is in
+//! labels on containers, which any process can find.
 
 mod aside;
 mod containers;
@@ -30,21 +30,20 @@ pub use feed::Piped;
 pub use files::{Listed, SUMMED};
 pub use images::ImageInfo;
 
-/// The oldest Docker API that is spoken to: that of Docker 20.10, the first with cgroup
-/// namespaces, which kind's nodes need.
+/// The oldest supported Docker API: that of Docker 20.10, the first with cgroup namespaces, which kind's nodes need.
 pub const OLDEST_API: &str = "1.41";
 
-/// For requests that the engine answers from memory.
+/// Time limit for requests that the engine answers from memory.
 const QUICK: Duration = Duration::from_secs(30);
-/// For requests that make it work: starting, killing, removing, reading a file.
+/// Time limit for requests that take work: starting, killing, removing, reading a file.
 const WORK: Duration = Duration::from_secs(120);
 
-/// A connection to the engine. Cheap to clone; it pools no connections and may be shared between
+/// A connection to the engine. Cheap to clone. It keeps no connections open between calls and may be shared between
 /// runtimes.
 ///
 /// # Guarantees
-/// Every call is bounded: by the deadline that it takes, else by 30 s for what the engine answers
-/// from memory and 120 s for what it must work for; [`Engine::at_most`] shortens these two.
+/// Every call has a time limit: its own deadline, or 30 s if the engine answers from memory and 120 s if it has to
+/// work. [`Engine::at_most`] shortens these two.
 #[derive(Clone, Debug)]
 pub struct Engine {
     docker: Docker,
@@ -53,12 +52,12 @@ pub struct Engine {
     patience: Duration,
 }
 
-/// What the engine says of itself and of its machine.
+/// What the engine reports about itself and its machine.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct EngineFacts {
     /// The engine's version, such as `28.2.2`.
     pub version: String,
-    /// The newest API version that it speaks.
+    /// The newest API version that it supports.
     pub api_version: String,
     /// Its operating system, such as `Debian GNU/Linux 12 (bookworm)`.
     pub os: String,
@@ -70,20 +69,20 @@ pub struct EngineFacts {
     pub cores: u64,
     /// Memory in bytes.
     pub memory_bytes: u64,
-    /// `1` or `2`.
+    /// The cgroup version, `1` or `2`.
     pub cgroup_version: String,
-    /// `cgroupfs`, `systemd` or `none`.
+    /// The cgroup driver: `cgroupfs`, `systemd` or `none`.
     pub cgroup_driver: String,
-    /// Such as `overlay2`.
+    /// The storage driver, such as `overlay2`.
     pub storage_driver: String,
-    /// Where images and containers lie on its machine.
+    /// The folder on its machine that contains images and containers.
     pub root_dir: String,
     /// Whether it runs without root.
     pub rootless: bool,
 }
 
 impl EngineFacts {
-    /// The facts that a report shows, by name.
+    /// Returns the facts that a report shows, by name.
     pub fn describe(&self) -> BTreeMap<String, String> {
         let gib = self.memory_bytes as f64 / f64::from(1 << 30);
         BTreeMap::from([
@@ -99,8 +98,8 @@ impl EngineFacts {
 }
 
 impl Engine {
-    /// Connects to an address such as `unix:///path`, and asks for the version;
-    /// [`Settings::engine`](crate::config::Settings::engine) is the one that the docker program takes.
+    /// Connects to an address such as `unix:///path`, and asks for the version.
+    /// [`Settings::engine`](crate::config::Settings::engine) is the address that the docker program uses.
     ///
     /// # Errors
     /// [`EngineError::Unreachable`], [`EngineError::TooOld`], [`EngineError::NotDocker`], [`EngineError::Timeout`]
@@ -109,18 +108,18 @@ impl Engine {
         Self::connect_within(host, Deadline::after(QUICK)).await
     }
 
-    /// As [`Engine::connect`], with a deadline of the caller's.
+    /// As [`Engine::connect`], with the caller's deadline.
     ///
     /// # Errors
     /// Those of [`Engine::connect`].
     pub async fn connect_within(host: &str, deadline: Deadline) -> Result<Engine, EngineError> {
         let lost = |source| EngineError::Unreachable { host: host.into(), source: Box::new(source) };
-        // Every call has a deadline of its own; the client's limit of 120 s would cut off a long
-        // stop or load with an error that does not say what was being done.
+        // Every call has its own deadline. The client's limit of 120 s would cut off a long stop or load, with an error
+        // that does not name the operation.
         let docker =
             Docker::connect_with_host(host).map_err(lost)?.with_timeout(Duration::from_secs(24 * 3600));
         let doing = || format!("failed to ask {host} for its version");
-        // Sends the version in every path once bollard does (0.22); nothing changes before.
+        // bollard puts the negotiated version into the path of each request only from 0.22 on.
         let docker =
             bounded(doing, deadline, docker.negotiate_version()).await.map_err(|e| e.unreachable(host))?;
         let engine = Engine { docker, host: host.into(), id: Arc::default(), patience: WORK };
@@ -129,7 +128,7 @@ impl Engine {
         if older(&found, OLDEST_API) {
             return Err(EngineError::TooOld { found, need: OLDEST_API.into() });
         }
-        // Podman's service answers as Docker would, and names itself among the parts of its version.
+        // Podman's service answers like Docker, but names itself among the components of its version.
         let parts = version.components.into_iter().flatten();
         if let Some(podman) = parts.into_iter().find(|part| part.name.contains("Podman")) {
             let product = format!("{} {}", podman.name, podman.version);
@@ -138,8 +137,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Checks that ports which the engine publishes on a loopback address are on this process's loopback. Where the
-    /// engine's process cannot be seen, as from a container that has its socket, nothing is known.
+    /// Checks that the engine publishes loopback ports in this process's network namespace. If the engine's process is
+    /// not visible, as from a container that has only its socket, the check passes.
     ///
     /// # Errors
     /// [`EngineError::OtherNetwork`].
@@ -147,19 +146,19 @@ impl Engine {
         network::check(&self.host).await
     }
 
-    /// Its address.
+    /// Returns the engine's address.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Returns what tells this engine from every other one, whatever address leads to it: the `ID` that Docker
-    /// makes once and keeps in its data folder (GET /info). An engine that says another `ID` each time, as
-    /// Podman does, goes by the name of its machine, its data folder and its address.
+    /// Returns an id of this engine, which is the same for all its addresses: the `ID` that Docker creates once and
+    /// keeps in its data folder (GET /info). An engine that reports a different `ID` each time, as Podman does, is
+    /// identified by the name of its machine, its data folder and its address.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn id(&self) -> Result<String, EngineError> {
-        let doing = || "failed to ask the engine who it is".to_owned();
+        let doing = || "failed to ask the engine for its id".to_owned();
         let ask = async || self.ask(doing, self.quick(), self.docker.info()).await;
         let id = self.id.get_or_try_init(async || {
             let (info, again) = (ask().await?, ask().await?);
@@ -173,32 +172,32 @@ impl Engine {
         id.await.cloned()
     }
 
-    /// The time on the engine's clock, which is that of its nodes and so of what kubelets report. Ours may be seconds
-    /// off: the engine may run in a virtual machine.
+    /// Returns the time on the engine's clock, which is also the clock of its nodes and kubelets. Ours may differ by
+    /// seconds: the engine may run in a virtual machine.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn now(&self) -> Result<Timestamp, EngineError> {
         let doing = || "failed to ask the engine for its time".to_owned();
         let info = self.ask(doing, self.quick(), self.docker.info()).await?;
-        let told = info.system_time.unwrap_or_default();
-        told.parse().map_err(|e| {
-            let what = format!("the engine's time {told:?}: {e}");
+        let time = info.system_time.unwrap_or_default();
+        time.parse().map_err(|e| {
+            let what = format!("the engine's time {time:?}: {e}");
             EngineError::api(doing(), std::io::Error::other(what).into())
         })
     }
 
-    /// The same engine, with no more than this for each call that takes no deadline.
+    /// Returns the same engine with a shorter time limit for each call without a deadline.
     pub fn at_most(&self, patience: Duration) -> Engine {
         Engine { patience: patience.min(self.patience), ..self.clone() }
     }
 
-    /// What the engine says of itself.
+    /// Returns what the engine reports about itself and its machine.
     ///
     /// # Errors
     /// [`EngineError::Api`], [`EngineError::Timeout`] after 30 s.
     pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
-        let doing = || "failed to ask the engine for its facts".to_owned();
+        let doing = || "failed to ask the engine for its system information".to_owned();
         let deadline = self.quick();
         let info = self.ask(doing, deadline, self.docker.info()).await?;
         let version = self.ask(doing, deadline, self.docker.version()).await?;
@@ -251,7 +250,7 @@ async fn bounded<T>(
     }
 }
 
-/// Compares versions of the form `major.minor`; one that is none is the oldest.
+/// Compares versions of the form `major.minor`; an invalid version is the oldest.
 fn older(found: &str, need: &str) -> bool {
     let parts = |v: &str| {
         let (major, minor) = v.split_once('.')?;

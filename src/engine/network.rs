@@ -1,11 +1,11 @@
-//! Whether the engine's loopback is this process's.
+//! Checks whether the engine and this process share a loopback.
 
 use tokio::net::UnixStream;
 
 use super::EngineError;
 
-/// Compares the network namespace of the process at the other end of the socket with our own. That process is the
-/// engine, or systemd where that listens for it.
+/// Compares our network namespace with that of the process at the other end of the socket: the engine, or systemd if
+/// systemd listens for the engine.
 pub(super) async fn check(host: &str) -> Result<(), EngineError> {
     let Some(path) = host.strip_prefix("unix://") else { return Ok(()) };
     let Some(pid) = peer(path).await else { return Ok(()) };
@@ -16,7 +16,7 @@ pub(super) async fn check(host: &str) -> Result<(), EngineError> {
     }
 }
 
-/// The process that listens on the socket; none where it is in another process namespace.
+/// Returns the process that listens on the socket; none if it is in another process namespace.
 async fn peer(path: &str) -> Option<i32> {
     let stream = UnixStream::connect(path).await.ok()?;
     stream.peer_cred().ok()?.pid().filter(|pid| *pid > 0)

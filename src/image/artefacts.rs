@@ -1,4 +1,4 @@
-//! What an upgrade brings onto nodes: a release's programs, and its images as one archive.
+//! What an upgrade loads onto nodes: a release's programs, and its images as one archive.
 
 pub(super) mod files;
 
@@ -16,11 +16,11 @@ use super::registry::{Patience, Puller};
 use crate::config::{Settings, StateId};
 use crate::progress::Progress;
 
-/// The programs that a node has of a release.
+/// The programs of a release on a node.
 const NAMES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
-/// Whether a release of a profile can be had, without building or asking anything for long; the
-/// reason where it cannot. What a registry says to it shows when it is asked.
+/// Checks that a release of a profile can be obtained, and returns the reason if it cannot. It builds nothing and asks
+/// no registry: what a registry has shows only during the pull.
 pub fn obtainable(settings: &Settings, profile: &Profile, version: &str) -> Result<(), String> {
     let Source::Recipes(made) = &profile.source else { return Ok(()) };
     let there = || -> Result<bool, ImageError> {
@@ -35,16 +35,16 @@ pub fn obtainable(settings: &Settings, profile: &Profile, version: &str) -> Resu
     }
 }
 
-/// What is known of a release whose node image was taken apart before; none where it was not, or where
-/// the profile follows a tag.
+/// Returns what was extracted earlier from a release's node image; none if nothing was extracted, or if the profile
+/// follows a tag.
 pub fn known(settings: &Settings, profile: &Profile, version: &str) -> Option<Artefacts> {
     let Source::Registry(pulled) = &profile.source else { return None };
     let digest = pulled.nodes.iter().find(|n| n.version == version)?.digest.as_ref()?;
     extract::find(&settings.cache, version, digest)
 }
 
-/// A release's programs and images: built by the recipes, or taken out of the node image that the
-/// profile names, which is pulled for it.
+/// Returns a release's programs and images. They are built by the recipes, or extracted from the profile's node image,
+/// which is pulled for that.
 ///
 /// # Errors
 /// [`ImageError`].

@@ -1,5 +1,5 @@
-//! The load balancer in front of several control planes. kind asks for its image by name and has no
-//! setting for another one; what this machine builds is HAProxy, and says so in its labels.
+//! The load balancer in front of several control planes. kind requests its image by a fixed name. Images built here
+//! contain HAProxy in its place, and their labels say that.
 
 use super::build::{self, LOAD_BALANCER};
 use super::context::ImageContext;
@@ -8,34 +8,34 @@ use super::profile::{Profile, Source};
 use super::recipes::{builder, pieces};
 use super::resolve::DESCRIPTION;
 
-/// An image that was built to take the place of another one names that one in this label.
+/// Label of an image that replaces another image; its value is the other image's name.
 pub const STANDS_FOR_LABEL: &str = "dev.seatrial.stands-for";
 
-/// Its own name, in this label: what was made from it shows the name that was asked for.
+/// Label with the image's own name. Containers of the image show only the name that was requested.
 pub const IMAGE_LABEL: &str = "dev.seatrial.image";
 
-/// A built image that takes the place of one that a tool asks for.
+/// A built image that replaces an image which a tool requests by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandIn {
     /// Its own name in the engine.
     pub reference: String,
-    /// The name that the tool asks for.
+    /// The name that the tool requests.
     pub stands_for: String,
-    /// What it is.
+    /// A description of the image.
     pub built_from: String,
 }
 
-/// The image that kind asks for, as the offline profile has it written down.
+/// Returns the name of the load balancer's image that kind requests, from the offline profile.
 ///
 /// # Errors
-/// A profile that cannot be read.
+/// The profile cannot be read.
 pub fn balancer_of_kind() -> Result<Option<String>, ImageError> {
     let Source::Recipes(made) = Profile::named("offline")?.source else { return Ok(None) };
     Ok(made.pieces.get(LOAD_BALANCER).and_then(|p| p.stands_for.clone()))
 }
 
-/// The load balancer of a profile whose images are built, in the engine under its own name: built and
-/// loaded where it is missing. None where images come from a registry: kind pulls its own there.
+/// Provides the load balancer's image for a profile with built images: builds it and loads it into the engine under its
+/// own name, if it is missing. Returns none for a profile with a registry, from which kind pulls its own image.
 ///
 /// # Errors
 /// [`ImageError`].

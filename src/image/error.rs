@@ -1,4 +1,4 @@
-//! Why images are not there.
+//! Why images are missing.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use super::profile::ProfileError;
 use crate::config::IdentityError;
 use crate::engine::EngineError;
 
-/// What an engine or its client said.
+/// An error from an engine or its client.
 pub type Answer = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why images are not there. Nothing half pulled or half built is ever used.
+/// Why images are missing. An image that was pulled or built only in part is never used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The profile cannot be used.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// Something was not built.
+    /// A piece was not built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The engine failed at something that has nothing to do with a registry.
+    /// The engine failed, and no registry is involved.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The id of the state folder is not known.
+    /// The id of the state folder is unknown.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// An image was not pulled.
@@ -32,30 +32,30 @@ pub enum ImageError {
         image: String,
         /// The registry's host.
         registry: String,
-        /// What is wrong.
+        /// The problem.
         trouble: Trouble,
-        /// The engine's answer, where there was one.
+        /// The engine's error, if there was one.
         #[source]
         source: Option<Answer>,
     },
-    /// `auto` found no way.
+    /// `auto` found no usable profile.
     #[error("no images: the registry cannot be used ({registry}), and {build}")]
     NoWay {
-        /// Why not from a registry.
+        /// Why the registry cannot be used.
         registry: String,
-        /// Why not built.
+        /// Why nothing can be built.
         build: Box<BuildError>,
     },
-    /// An image is not on a node, or not in the engine, right after it was put there.
-    #[error("{reference} was loaded onto {place} but is not there")]
+    /// An image was loaded onto a node or into the engine, but is missing there.
+    #[error("{reference} was loaded onto {place} but is missing there")]
     NotThere {
         /// The image.
         reference: String,
         /// The node, or `the engine`.
         place: String,
     },
-    /// A node image is not what a release's programs and images can be taken out of.
-    #[error("failed to take Kubernetes {version} out of {image}: {why}")]
+    /// A release's programs and images cannot be extracted from a node image.
+    #[error("failed to extract Kubernetes {version} from {image}: {why}")]
     Extract {
         /// The release.
         version: String,
@@ -69,57 +69,57 @@ pub enum ImageError {
     Archive {
         /// The image.
         reference: String,
-        /// The system's reason.
+        /// The error of the file system.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// What is wrong between the engine and a registry.
+/// What went wrong between the engine and a registry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// Nobody answers, or the way there is cut.
+    /// The registry does not answer, or the connection broke.
     #[error("the registry cannot be reached")]
     Unreachable,
-    /// It answers too slowly.
+    /// The registry sends too slowly.
     #[error("no progress for {:.0} s, given up after {:.0} s", .quiet.as_secs_f64(), .waited.as_secs_f64())]
     Slow {
-        /// Since the last byte.
+        /// Time since the last byte.
         quiet: Duration,
-        /// In all.
+        /// Time since the pull began.
         waited: Duration,
     },
-    /// It has no such image.
+    /// The registry has no such image.
     #[error("the registry has no such image or tag")]
     Missing,
-    /// The tag leads elsewhere and the pinned digest is gone.
-    #[error("the registry no longer has the pinned digest; the tag now leads to {now}")]
+    /// The tag points to another digest, and the pinned digest is gone.
+    #[error("the registry no longer has the pinned digest; the tag now points to {now}")]
     Changed {
         /// The digest that the tag has now.
         now: String,
     },
-    /// What came is not what the digest promises.
-    #[error("what the registry sent does not have the digest that was asked for")]
+    /// The received content does not match the digest.
+    #[error("the content from the registry does not match the pinned digest")]
     Corrupt,
-    /// The image is stored in a format that engines no longer read.
-    #[error("it is stored in the old manifest format (schema 1), which this engine no longer pulls")]
+    /// The image is stored in a format that engines no longer support.
+    #[error("the image is stored in the old manifest format (schema 1), which this engine no longer pulls")]
     Schema1,
-    /// There is no build of it for this machine.
-    #[error("it has no build for this machine's architecture")]
+    /// The image has no build for this machine's architecture.
+    #[error("the image has no build for this machine's architecture")]
     Architecture,
-    /// Too many pulls.
+    /// The registry's rate limit is reached.
     #[error("the registry refuses more pulls for now (rate limit)")]
     Limit,
-    /// The registry wants a login, or hides the image.
-    #[error("the registry does not allow it")]
+    /// The registry requires a login, or hides the image.
+    #[error("the registry denied access")]
     Denied,
-    /// Anything else; the engine's answer says what.
+    /// Any other problem, which the engine's error describes.
     #[error("the pull failed")]
     Other,
 }
 
 impl ImageError {
-    /// The command that mends it, where there is one.
+    /// Returns how to fix the problem, if known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Profile(e) => e.hint(),
@@ -129,11 +129,11 @@ impl ImageError {
             Self::Identity(e) => Some(e.hint()),
             Self::Pull { trouble, registry, image, .. } => Some(trouble.hint(registry, image)),
             Self::Extract { .. } => {
-                Some("a node image of kind's own, of that version; or --profile offline".into())
+                Some("use kind's own node image of that version, or --profile offline".into())
             }
             Self::NotThere { .. } => Some("seatrial images --build".into()),
             Self::Archive { .. } => {
-                Some("seatrial images --build, and again: what is there already is kept".into())
+                Some("seatrial images --build, then run the command again; finished images are kept".into())
             }
         }
     }
@@ -148,11 +148,11 @@ impl Trouble {
                 )
             }
             Self::Missing | Self::Changed { .. } | Self::Architecture => {
-                "another profile (--profile current, --profile offline), or a newer seatrial with new pins"
+                "use another profile (--profile current, --profile offline), or a newer seatrial with new digests"
                     .into()
             }
             Self::Corrupt => format!(
-                "pull again; if it stays so, something between here and {registry} alters what it sends"
+                "run the command again; if it fails again, a proxy on the way to {registry} may change the content"
             ),
             Self::Schema1 => "--profile current runs maintained versions instead".into(),
             Self::Limit | Self::Denied => {

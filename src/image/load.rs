@@ -1,4 +1,4 @@
-//! Images from the engine onto nodes.
+//! Loads images from the engine onto nodes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,49 +11,49 @@ use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::progress::Progress;
 
-/// Reads an archive as the nodes' containerd. `--local` (containerd 2) does not go through the
-/// transfer service and so takes archives that lack the other platforms of an index, which Docker's
-/// containerd store writes (kind#3795); the layers' archives are of no use once unpacked.
+/// Imports an archive into the node's containerd. With `--local` (containerd 2), the import does not use the transfer
+/// service, and accepts archives that lack other platforms of an index, as Docker's containerd store writes them
+/// (kind#3795). Packed layers are discarded because nothing needs them after they are unpacked.
 const IMPORT: &str = "case $(ctr images import --help) in *--local*) \
      exec ctr -n k8s.io images import --local --discard-unpacked-layers \"$@\" - ;; \
      *) exec ctr -n k8s.io images import \"$@\" - ;; esac";
 
-/// The CRI's word for an image that is not to be removed.
+/// The CRI label of an image that must not be removed.
 const PINNED: &str = "--label=io.cri-containerd.pinned=pinned";
 
-/// The beginning of the name of a folder with an archive on its way to the nodes.
+/// The prefix of a folder with an archive that is being loaded onto nodes.
 const FOLDER: &str = "load-";
 
-/// Asking a node what it has.
+/// Time limit for asking a node for its images.
 const QUICK: Duration = Duration::from_secs(60);
 
-/// What was done about an image.
+/// An image and the nodes that it was loaded onto.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
     /// The image.
     pub reference: String,
-    /// The nodes that it was loaded onto; the others had it.
+    /// The nodes that it was loaded onto; the other nodes had it already.
     pub onto: Vec<String>,
 }
 
-/// Loads images of the engine onto node containers.
+/// Loads images of the engine onto nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Loader<'a> {
     /// The engine, which has the images.
     pub engine: &'a Engine,
     /// A folder on a disk with room for the largest image.
     pub scratch: &'a Path,
-    /// Who shows what is going on.
+    /// Receives the progress.
     pub progress: &'a Progress,
 }
 
 impl Loader<'_> {
-    /// Loads one image after the other, onto all nodes side by side, skipping those that have it. Names tell content,
-    /// so a name that is there is enough.
+    /// Loads one image after the other, each onto all nodes in parallel. A node that has an image of that name is
+    /// skipped, because a name identifies the content.
     ///
     /// # Errors
-    /// [`ImageError::Engine`] for an image or a node that is not there, a full disk, or a deadline
-    /// that passed; [`ImageError::NotThere`].
+    /// [`ImageError::Engine`] if an image or a node is missing, a disk is full, or the deadline passed;
+    /// [`ImageError::NotThere`].
     pub async fn load(
         &self,
         nodes: &[&str],
@@ -79,7 +79,7 @@ impl Loader<'_> {
     }
 }
 
-/// Whether [`Loader::load`] made this folder in its scratch folder. One that no process uses was left by one that was killed
+/// Whether [`Loader::load`] created this folder in its scratch folder. If no process uses the folder, its process was killed
 /// while the engine wrote the archive.
 pub fn is_archive_folder(dir: &Path) -> bool {
     dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FOLDER))
@@ -94,8 +94,9 @@ pub struct Archive<'a> {
     pub references: &'a [&'a str],
 }
 
-/// Loads an archive onto a node container unless that has all of its images already; says whether it did. The
-/// images are kept by kubelets that remove unused ones. `paced` makes what is sent of the open archive.
+/// Loads an archive onto a node, unless the node has all of its images, and returns whether it did. The images are
+/// pinned: kubelets do not remove them even when they are unused. `paced` turns the open archive into the reader that
+/// is sent.
 ///
 /// # Errors
 /// As [`Loader::load`].
@@ -119,7 +120,7 @@ pub async fn load_archive<R: AsyncRead + Unpin + Send>(
     }
 }
 
-/// Those of these images that a node lacks, by their full names.
+/// Returns the full names of the images that a node lacks.
 async fn missing(
     engine: &Engine,
     node: &str,
@@ -148,7 +149,7 @@ async fn one(
     for node in nodes {
         files.push((*node, tokio::fs::File::open(&path).await.map_err(archive)?));
     }
-    // Open files are all that is needed: a process that is killed from here on leaves nothing.
+    // The open files keep the archive alive. If this process is killed from here on, it leaves no folder.
     folder.close().map_err(archive)?;
     let imports = files.into_iter().map(|(node, file)| async move {
         engine.exec_reading(node, &["sh", "-c", IMPORT], file, deadline).await?;

@@ -1,5 +1,4 @@
-//! Which images a cluster runs, and how they come to be there: pulled from a registry or built
-//! here, then loaded onto nodes.
+//! The images of a cluster: which ones it runs, and how they are pulled or built and then loaded onto nodes.
 
 mod artefacts;
 mod balancer;
@@ -28,52 +27,52 @@ pub use profile::{PROFILES, Profile, ProfileError};
 pub use prune::{Pruned, UNUSED, prune};
 pub use resolve::{beside, check, resolve};
 
-/// Every image of a cluster, present in the engine.
+/// All images of a cluster. Each is in the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSet {
     /// The profile's name.
     pub profile: String,
-    /// Why this profile.
+    /// Why this profile was chosen.
     pub because: String,
     /// Kubernetes version, without `v`.
     pub kubernetes: String,
-    /// What nodes are made from.
+    /// The image of the nodes.
     pub node: NodeImage,
-    /// What pods run, by role: `nginx-old`, `nginx-new`, `mysql`.
+    /// The images of pods by role: `nginx-old`, `nginx-new`, `mysql`.
     pub workloads: BTreeMap<String, WorkloadImage>,
 }
 
-/// What nodes are made from. It carries the owner's label, so its containers do.
+/// The image of nodes. It has the owner's label, which its containers inherit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeImage {
     /// Its name in the engine.
     pub reference: String,
-    /// What tells its content from any other: a registry's digest, or the key of a build.
+    /// Identifies its content: a registry's digest, or the key of a build.
     pub id: String,
-    /// Whether the workloads' images are in it already; else [`Loader::load`] brings them.
+    /// Whether it contains the workloads' images already; if not, [`Loader::load`] loads them.
     pub baked: bool,
-    /// Where it comes from.
+    /// A description of its source.
     pub built_from: String,
 }
 
-/// What a pod runs.
+/// The image of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkloadImage {
-    /// Its name, in the engine and on nodes.
+    /// Its name in the engine and on nodes.
     pub reference: String,
-    /// The name in the manifests that it is run for: `nginx:1.7.9`.
+    /// The image name in manifests that it replaces: `nginx:1.7.9`.
     pub stands_for: String,
-    /// Where it comes from.
+    /// A description of its source.
     pub built_from: String,
-    /// What the program says that it is, or how that begins: `1.22`.
+    /// The version that the program reports, or a prefix of it: `1.22`.
     pub version: String,
 }
 
-/// Images that seatrial made or derived say in this label where they come from.
+/// Label that describes the source of an image that seatrial built or copied.
 pub const BUILT_FROM_LABEL: &str = "dev.seatrial.built-from";
 
 impl ImageSet {
-    /// What a manifest's image names are replaced by.
+    /// Returns the replacement for each image name in manifests.
     pub fn substitutions(&self) -> BTreeMap<String, String> {
         self.workloads.values().map(|w| (w.stands_for.clone(), w.reference.clone())).collect()
     }

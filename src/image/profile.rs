@@ -1,45 +1,45 @@
-//! Image profiles: the files of `images/`, compiled in, read and checked.
+//! Image profiles: the files of `images/`, compiled in, parsed and checked.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// The profiles that come with seatrial: file and text. `auto` chooses among them.
+/// The profiles that are part of seatrial: file and text. `auto` chooses among them.
 pub static PROFILES: &[(&str, &str)] = &[
     ("images/current.toml", include_str!("../../images/current.toml")),
     ("images/classic.toml", include_str!("../../images/classic.toml")),
     ("images/offline.toml", include_str!("../../images/offline.toml")),
 ];
 
-/// The roles that suites ask for; every profile has an image for each.
+/// The roles of images in suites; every profile has an image for each.
 pub const ROLES: [&str; 3] = ["nginx-old", "nginx-new", "mysql"];
 
-/// Where every image of a cluster comes from.
+/// The source of each image of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// What it is called on the command line and in reports.
+    /// Its name on the command line and in reports.
     pub name: String,
-    /// One line for people.
+    /// A description in one line.
     pub about: String,
-    /// The Kubernetes version taken when none is asked for.
+    /// The default Kubernetes version.
     pub default: String,
     /// The images.
     pub source: Source,
 }
 
-/// The two ways to come by images.
+/// The two sources of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Pulled by the engine.
+    /// The engine pulls the images.
     Registry(Pulled),
-    /// Built here, by the recipes of `offline/`.
+    /// The recipes of `offline/` build the images on this machine.
     Recipes(Made),
 }
 
-/// A profile whose images are pulled.
+/// The images of a profile with a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
-    /// Host, with a port where it needs one: `docker.io`, `127.0.0.1:5000`.
+    /// The registry's host, with a port if necessary: `docker.io`, `127.0.0.1:5000`.
     pub registry: String,
     /// The node images.
     pub nodes: Vec<NodePin>,
@@ -55,7 +55,8 @@ pub struct NodePin {
     pub version: String,
     /// Repository and tag, without the registry.
     pub image: String,
-    /// `sha256:` and 64 hex digits; none follows the tag, and the report names what it led to.
+    /// `sha256:` and 64 hex digits. Without a digest the tag is followed, and the report shows the digest that it
+    /// pointed to.
     pub digest: Option<String>,
 }
 
@@ -65,26 +66,26 @@ pub struct NodePin {
 pub struct WorkloadPin {
     /// Repository and tag, without the registry.
     pub image: String,
-    /// As in [`NodePin::digest`].
+    /// See [`NodePin::digest`].
     pub digest: Option<String>,
-    /// What the program says that it is, or how that begins: `1.28`.
+    /// The version that the program reports, or a prefix of it: `1.28`.
     pub version: String,
-    /// The name in the manifests that it is run for.
+    /// The image name in manifests that it replaces.
     pub stands_for: String,
 }
 
-/// A profile whose images are built.
+/// The images of a profile with recipes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// What can be built.
+    /// The Kubernetes releases that can be built.
     pub releases: Vec<Release>,
-    /// Parameters of the pieces that are the same for every release, by piece.
+    /// Parameters of pieces that are the same for every release, by piece.
     pub pieces: BTreeMap<String, PieceSettings>,
     /// The workloads' images by role.
     pub workloads: BTreeMap<String, WorkloadRecipe>,
 }
 
-/// A Kubernetes release and what its kubeadm asks for.
+/// A Kubernetes release and the versions that its kubeadm requires.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Release {
@@ -92,7 +93,7 @@ pub struct Release {
     pub version: String,
     /// etcd's version.
     pub etcd: String,
-    /// CoreDNS' version, without `v`; its tag has one.
+    /// The version of CoreDNS, without `v`; its tag has the `v`.
     pub coredns: String,
     /// The pause image's version and tag.
     pub pause: String,
@@ -100,35 +101,35 @@ pub struct Release {
     pub etcd_tag: String,
 }
 
-/// What a piece is told besides its version.
+/// The parameters of a piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PieceSettings {
     /// The distribution's suite that packages come from.
     pub suite: Option<String>,
-    /// The version, where the piece has one of its own.
+    /// The version, if it does not follow the release.
     pub version: Option<String>,
-    /// The image that a tool asks for by name and that the piece takes the place of.
+    /// The image that a tool requests by name and that the piece replaces.
     pub stands_for: Option<String>,
 }
 
-/// A workload's image made from packages.
+/// A workload's image that is built from packages.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WorkloadRecipe {
     /// The recipe's folder in `offline/`.
     pub piece: String,
-    /// The version, or how it begins: the recipe refuses another.
+    /// The version, or a prefix of it: the recipe fails with any other version.
     pub version: String,
     /// The suite that the packages come from.
     pub suite: String,
-    /// What the built image is called.
+    /// The name of the built image.
     pub image: String,
-    /// The name in the manifests that it is run for.
+    /// The image name in manifests that it replaces.
     pub stands_for: String,
 }
 
-/// Whether a profile is named by its file.
+/// Whether a profile's name is the path of a file.
 pub fn is_file(name: &str) -> bool {
     name.ends_with(".toml")
 }
@@ -136,25 +137,25 @@ pub fn is_file(name: &str) -> bool {
 /// A profile that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// There is none of that name.
-    #[error("there is no image profile {name:?}: {known}")]
+    /// No profile has that name.
+    #[error("unknown image profile {name:?}; known: {known}")]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
-        /// What there is.
+        /// The known names.
         known: String,
     },
-    /// There is no such file, or it may not be read.
+    /// The file does not exist or cannot be read.
     #[error("failed to read the image profile {file}")]
     Read {
         /// The file.
         file: String,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The file cannot be understood; the source names line and field.
-    #[error("image profile {file}")]
+    /// The file is not valid; the source names line and field.
+    #[error("invalid image profile {file}")]
     Syntax {
         /// The file.
         file: String,
@@ -162,8 +163,8 @@ pub enum ProfileError {
         #[source]
         source: toml::de::Error,
     },
-    /// A field has a value that cannot be right.
-    #[error("image profile {file}: {field}: {why}")]
+    /// A field has an invalid value.
+    #[error("invalid image profile {file}: {field}: {why}")]
     Field {
         /// The file.
         file: String,
@@ -172,12 +173,12 @@ pub enum ProfileError {
         /// The reason.
         why: String,
     },
-    /// The profile has no such Kubernetes.
+    /// The profile has no such Kubernetes version.
     #[error("profile {profile} has no Kubernetes {asked}, only {known}")]
     NoVersion {
         /// The profile.
         profile: String,
-        /// The version asked for.
+        /// The version that was requested.
         asked: String,
         /// The versions that it has.
         known: String,
@@ -214,8 +215,8 @@ struct MadeFile {
 }
 
 impl Profile {
-    /// A profile that comes with seatrial, or that of a file, whose name ends in `.toml`: a registry
-    /// of one's own, other versions. Its name is the file's then, so that it is found again.
+    /// Returns a profile by name: one of seatrial's own, or a file whose name ends in `.toml`, for other registries and
+    /// versions. A file's path becomes the profile's name, by which it is found again.
     ///
     /// # Errors
     /// [`ProfileError::Unknown`] for another name, [`ProfileError::Read`], and those of
@@ -238,8 +239,8 @@ impl Profile {
         Err(ProfileError::Unknown { name: name.into(), known: known.join(", ") })
     }
 
-    /// Reads a profile; `file` is named in errors. A file with a `registry` field is one whose
-    /// images are pulled, any other one whose images are built.
+    /// Parses a profile; errors mention `file`. The images are pulled if the file has a field `registry`, and built
+    /// otherwise.
     ///
     /// # Errors
     /// [`ProfileError::Syntax`] or [`ProfileError::Field`].
@@ -292,7 +293,7 @@ impl Profile {
                 );
             }
             if versions[..i].contains(version) {
-                return wrong("kubernetes.version", format!("{version} is there twice"));
+                return wrong("kubernetes.version", format!("{version} appears twice"));
             }
         }
         if !versions.contains(&self.default) {
@@ -309,7 +310,7 @@ impl Profile {
             return wrong(&format!("workload.{role}"), "missing".into());
         }
         if let Some(role) = roles.iter().find(|r| !ROLES.contains(&r.as_str())) {
-            return wrong(&format!("workload.{role}"), format!("no suite asks for it, only for {ROLES:?}"));
+            return wrong(&format!("workload.{role}"), format!("unknown role, known are {ROLES:?}"));
         }
         if let Source::Registry(pulled) = &self.source {
             let nodes = pulled.nodes.iter().map(|n| ("kubernetes".to_owned(), &n.image, &n.digest));
@@ -323,7 +324,7 @@ impl Profile {
             for (role, workload) in &made.workloads {
                 let built = format!("seatrial.local/{}:{}", workload.piece, workload.version);
                 if workload.image != built {
-                    return wrong(&format!("workload.{role}.image"), format!("the recipe makes {built}"));
+                    return wrong(&format!("workload.{role}.image"), format!("the recipe builds {built}"));
                 }
             }
         }
@@ -340,7 +341,7 @@ impl Profile {
         }
     }
 
-    /// The Kubernetes versions that the profile has, in the file's order.
+    /// Returns the Kubernetes versions of the profile, in the file's order.
     pub fn versions(&self) -> Vec<&str> {
         match &self.source {
             Source::Registry(pulled) => pulled.nodes.iter().map(|n| n.version.as_str()).collect(),
@@ -348,8 +349,8 @@ impl Profile {
         }
     }
 
-    /// The version to run: the profile's default, the one asked for, or the profile's one of the
-    /// minor version asked for (`1.34`).
+    /// Returns the version to run: the profile's default, the requested version, or the profile's version of the
+    /// requested minor version (`1.34`).
     ///
     /// # Errors
     /// [`ProfileError::NoVersion`].
@@ -365,18 +366,18 @@ impl Profile {
 }
 
 impl ProfileError {
-    /// What to do about it.
+    /// Returns how to fix the problem.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => {
-                Some("choose one with --profile or SEATRIAL_PROFILE; a file's name ends in .toml".into())
+                Some("choose one with --profile or SEATRIAL_PROFILE; the name of a file ends in .toml".into())
             }
             Self::NoVersion { known, .. } => {
                 Some(format!("choose one of {known} with --k8s or SEATRIAL_K8S"))
             }
-            Self::Read { .. } => Some("choose one with --profile or SEATRIAL_PROFILE".into()),
+            Self::Read { .. } => Some("choose a profile with --profile or SEATRIAL_PROFILE".into()),
             Self::Syntax { .. } | Self::Field { .. } => {
-                Some("images/*.toml are profiles to begin with; each field has a comment there".into())
+                Some("start from a copy of a profile in images/; comments there explain each field".into())
             }
         }
     }
@@ -416,7 +417,10 @@ mod tests {
             assert_eq!(Profile::named(&profile.name).unwrap(), profile);
         }
         let error = Profile::named("nope").unwrap_err();
-        assert_eq!(error.to_string(), r#"there is no image profile "nope": auto, current, classic, offline"#);
+        assert_eq!(
+            error.to_string(),
+            r#"unknown image profile "nope"; known: auto, current, classic, offline"#
+        );
     }
 
     #[test]

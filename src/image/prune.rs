@@ -1,5 +1,4 @@
-//! Removes what was built for recipes that are no longer these: folders of the cache, and the
-//! engine's images of the same keys.
+//! Removes the results of outdated recipes: folders of the cache, and the engine's images of the same keys.
 
 use std::time::Duration;
 
@@ -14,35 +13,34 @@ use crate::engine::Engine;
 use crate::node::{OWNER_LABEL, ROLE_LABEL, Role};
 use crate::progress::Progress;
 
-/// What no recipe of this seatrial makes is kept this long after its last use: other checkouts
-/// share the cache, and an older one may be at work tomorrow.
+/// How long outdated results are kept after their last use. Other checkouts share the cache, and an older checkout may
+/// need them.
 pub const UNUSED: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// A piece that was removed, or would be.
+/// A piece that was removed, or would be removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pruned {
     /// The folder's name.
     pub folder: String,
-    /// Bytes that were in it.
+    /// Size of its content in bytes.
     pub bytes: u64,
-    /// Since it was last used.
+    /// Time since its last use.
     pub unused: Duration,
-    /// The engine's image that went with it.
+    /// The engine's image that was removed with it.
     pub image: Option<String>,
-    /// Why it is kept all the same.
+    /// Why it was kept; none if it was removed.
     pub kept: Option<String>,
 }
 
-/// Removes pieces that no recipe of this seatrial makes and that nobody used for `unused`, with
-/// the engine's images of the same keys. With `dry_run`, only says which.
+/// Removes pieces that no recipe of this seatrial builds and that were not used for `unused`, and the engine's images
+/// of the same keys. With `dry_run`, only returns them.
 ///
 /// # Guarantees
-/// Never what a container was made from, what is being built, or anything while something is being
-/// built. An image is removed by its own name and without force; nothing that a registry gave is
-/// touched.
+/// A piece is kept if a container was created from it or while it is being built. Nothing is removed while a build
+/// runs. An image is removed by its own name and without force; images from a registry stay.
 ///
 /// # Errors
-/// [`ImageError`]; what was removed before stays removed.
+/// [`ImageError`]; pieces that were removed before the error stay removed.
 pub async fn prune(
     settings: &Settings,
     engine: &Engine,
@@ -76,13 +74,13 @@ pub async fn prune(
             bytes: one.bytes,
             unused: one.unused,
             image: image.map(|(name, _)| name),
-            kept: user.map(|name| format!("{name} was made from it")),
+            kept: user.map(|name| format!("container {name} was created from it")),
         };
         if pruned.kept.is_none() && !dry_run {
             match builder.hold(&one)? {
-                None => pruned.kept = Some("somebody builds".into()),
+                None => pruned.kept = Some("a build is running".into()),
                 Some(held) => {
-                    // First: the image is known by the folder alone.
+                    // The image goes first: only the folder tells which image belongs to it.
                     if let Some(name) = &pruned.image {
                         engine.remove_image(name).await?;
                     }
@@ -95,7 +93,7 @@ pub async fn prune(
     Ok(all)
 }
 
-/// The pieces of every release that this seatrial can build.
+/// Returns the pieces of every release that this seatrial can build.
 fn current() -> Result<Vec<Vec<build::Piece>>, ImageError> {
     let mut all = Vec::new();
     for (file, text) in PROFILES {
@@ -108,9 +106,9 @@ fn current() -> Result<Vec<Vec<build::Piece>>, ImageError> {
     Ok(all)
 }
 
-/// The engine's image of a folder: `node-1.34.4-<key>` is `seatrial.local/node:v1.34.4-<key>`, and
-/// `load-balancer-2.6-<key>` is `seatrial.local/load-balancer:2.6-<key>`. The other pieces are no
-/// images, or their names have no key.
+/// Returns the engine's image of a folder: `node-1.34.4-<key>` is `seatrial.local/node:v1.34.4-<key>`, and
+/// `load-balancer-2.6-<key>` is `seatrial.local/load-balancer:2.6-<key>`. Other pieces are not images, or their names
+/// contain no key.
 fn image(outdated: &Outdated) -> Option<String> {
     let of = |piece: &str| outdated.folder.strip_prefix(piece)?.strip_prefix('-');
     let node = of(NODE).map(|rest| format!("seatrial.local/{NODE}:v{rest}"));

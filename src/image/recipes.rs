@@ -1,4 +1,4 @@
-//! The recipes of a profile whose images are built, and who builds by them.
+//! The recipes of a profile whose images are built, and their builder.
 
 use std::path::PathBuf;
 

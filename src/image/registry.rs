@@ -1,6 +1,6 @@
-//! Images from a registry, by pinned digest, through the engine: its network and its store. Pulls are
-//! anonymous; an image that `docker pull` brought with its digest is taken as it is. What runs is a copy under a name of our own with labels that say where it comes
-//! from, made only after the pull was whole.
+//! Images from a registry, by pinned digest. The engine pulls them anonymously, through its own network, into its own
+//! store. An image that `docker pull` already brought with the right digest is used. After a complete pull, a copy
+//! under a name of our own gets labels that describe its source; that copy runs.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::engine::{Engine, EngineError};
 use crate::node::OWNER_LABEL;
 use crate::progress::Progress;
 
-/// How long a registry is waited for.
+/// Time limits for a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// For an answer about a tag. 10 s.
+    /// Time limit for an answer about a tag. 10 s.
     pub answer: Duration,
-    /// During a pull, without a byte. 60 s.
+    /// Time limit without a byte during a pull. 60 s.
     pub quiet: Duration,
 }
 
@@ -46,20 +46,20 @@ pub struct Puller<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pin<'a> {
     registry: &'a str,
-    /// Repository and tag.
+    /// The repository and tag.
     image: &'a str,
     digest: Option<&'a str>,
 }
 
 impl Puller<'_> {
-    /// Brings the images of a profile into the engine; what is there already is not asked for.
+    /// Provides the images of a profile in the engine. The registry is not asked for images that are in the engine already.
     ///
     /// # Errors
-    /// [`ImageError::Pull`] with image, registry and reason; [`ImageError::Profile`] for a version
-    /// that the profile does not have; [`ImageError::Engine`].
+    /// [`ImageError::Pull`] with image, registry and reason; [`ImageError::Profile`] if the profile does not have the
+    /// version; [`ImageError::Engine`].
     ///
     /// # Guarantees
-    /// Each image has the pinned digest. After an error none of ours was made from a pull that failed.
+    /// Each image has the pinned digest. A failed pull leaves no image of ours.
     pub async fn provide(
         &self,
         profile: &Profile,
@@ -101,7 +101,7 @@ impl Puller<'_> {
         })
     }
 
-    /// Brings the node image of one release into the engine, and nothing else.
+    /// Provides the node image of one release in the engine, and no other image.
     ///
     /// # Errors
     /// As [`Puller::provide`].
@@ -129,7 +129,7 @@ impl Puller<'_> {
         if pin.is_copied(node, engine).await? {
             return Ok(copy);
         }
-        // Where a login is asked for, the docker client has it.
+        // The user's own `docker pull`, which can log in to the registry, may have brought the image already.
         if engine.image(&from).await?.is_none() {
             let task = format!("pull {}/{}", pin.registry, pin.image);
             progress.task(&task, pin.pull(self, &task)).await?;
@@ -152,8 +152,8 @@ fn pin_of<'a>(profile: &Profile, pulled: &'a Pulled, version: &str) -> Result<&'
     Ok(pulled.nodes.iter().find(|n| n.version == version).ok_or_else(no_version)?)
 }
 
-/// Whether every image of the profile is in the engine: then no registry has to be asked. An image
-/// without a pinned digest never counts, its tag may have moved.
+/// Whether every image of the profile is in the engine, in which case no registry has to be asked. An image without a
+/// pinned digest never counts, because its tag may have moved.
 ///
 /// # Errors
 /// [`ImageError::Engine`].
@@ -170,7 +170,7 @@ pub async fn present(pulled: &Pulled, version: &str, engine: &Engine) -> Result<
     Ok(true)
 }
 
-/// The digest that an image's tag has in the registry now.
+/// Returns the digest that an image's tag has in the registry now.
 ///
 /// # Errors
 /// [`ImageError::Pull`].
@@ -204,7 +204,7 @@ impl Pin<'_> {
         }
     }
 
-    /// Whether the engine has the copy, made of this image of this registry.
+    /// Whether the engine has the copy of this image from this registry.
     async fn is_copied(&self, node: bool, engine: &Engine) -> Result<bool, ImageError> {
         let digest = self.digest.unwrap_or_default();
         let Some(have) = engine.image(&self.own_name(digest)).await? else { return Ok(false) };
@@ -212,7 +212,7 @@ impl Pin<'_> {
         Ok(ours && (!node || have.labels.contains_key(OWNER_LABEL)))
     }
 
-    /// The copy's name: it says whose image it is, and its content by the digest's beginning.
+    /// Returns the copy's name, which contains the image's name and the beginning of its digest.
     fn own_name(&self, digest: &str) -> String {
         let (repository, tag) = self.image.rsplit_once(':').unwrap_or((self.image, "latest"));
         let short: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
@@ -227,7 +227,7 @@ impl Pin<'_> {
         let quiet = || last.lock().map_or(Duration::ZERO, |l| l.elapsed());
         let pull = engine.pull(&reference, deadline, |text, moved| {
             progress.detail(task, text);
-            // The engine counts down to its next attempt: that is no progress.
+            // The engine counts down to its next attempt, which is not progress.
             if moved
                 && !text.contains("Retrying")
                 && let Ok(mut last) = last.lock()
@@ -257,7 +257,7 @@ impl Pin<'_> {
         Err(self.error(Trouble::Corrupt, None))
     }
 
-    /// A digest that is gone: was the image moved, or was it never there?
+    /// Finds out why a digest is missing: the tag moved, or the image never existed.
     async fn why(&self, error: EngineError, engine: &Engine, patience: Patience) -> ImageError {
         let failed = self.failed(error);
         let ImageError::Pull { trouble: Trouble::Missing, source, .. } = failed else { return failed };
@@ -268,7 +268,7 @@ impl Pin<'_> {
     }
 
     fn failed(&self, error: EngineError) -> ImageError {
-        // What was being done is said here already: only the answer itself is handed on.
+        // The new error names the operation itself, so only the engine's answer is kept.
         let (trouble, answer): (Trouble, Option<Answer>) = match error {
             EngineError::NoSpace { .. } | EngineError::Unreachable { .. } => {
                 return ImageError::Engine(error);
@@ -286,7 +286,7 @@ impl Pin<'_> {
     }
 }
 
-/// Engines hand on what a registry or the network said as text only.
+/// Classifies a text: engines pass on the errors of a registry or the network only as text.
 fn trouble(said: &str) -> Trouble {
     let said = said.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|w| said.contains(w));
@@ -318,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_is_named_after_what_it_is_a_copy_of() {
+    fn a_copys_name_contains_the_image_and_its_digest() {
         let digest = "sha256:0123456789abcdef";
         let pin = |image| Pin { registry: "docker.io", image, digest: Some(digest) };
         let nginx = pin("library/nginx:1.28-alpine");
@@ -330,9 +330,9 @@ mod tests {
         );
     }
 
-    /// Messages as Docker 20.10 to 29 gives them.
+    /// Messages of Docker 20.10 to 29.
     #[test]
-    fn what_engines_say_is_understood() {
+    fn messages_of_engines_are_classified() {
         for (said, means) in [
             (
                 r#"Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host"#,

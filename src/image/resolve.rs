@@ -1,4 +1,4 @@
-//! From settings to images that are there.
+//! Turns settings into images in the engine.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,21 +19,19 @@ use crate::engine::{Engine, ImageInfo};
 use crate::node::OWNER_LABEL;
 use crate::progress::Progress;
 
-/// Where a built image says in a sentence what it is (OCI image specification, annotations).
+/// Label in which a built image describes itself in one sentence (OCI image specification, annotations).
 pub(super) const DESCRIPTION: &str = "org.opencontainers.image.description";
 
-/// How long a registry that did not answer is not asked again.
+/// How long an unanswering registry is not asked again.
 const SILENCE: Duration = Duration::from_secs(10 * 60);
 
-/// Chooses the profile and brings its images into the engine, building or pulling what is missing.
+/// Chooses the profile and provides its images in the engine; missing images are built or pulled.
 ///
-/// `auto` means `current` when its images are here already or its registry answers, else
-/// `offline`; [`ImageSet::because`] says which and why. A registry that did not answer is asked
-/// again after 10 minutes. A profile that was named is used or fails: there is no other one
-/// behind it.
-///
+/// `auto` means `current` if its images are in the engine or its registry answers, else `offline`.
+/// [`ImageSet::because`] says which and why. A registry that did not answer is asked again after 10 minutes. A profile
+/// that was named is used or fails; no other profile replaces it.
 /// # Errors
-/// [`ImageError`]. A cold build takes a quarter of an hour: give a deadline that allows for it.
+/// [`ImageError`]. A build from nothing takes a quarter of an hour, for which the deadline must allow.
 pub async fn resolve(context: &ImageContext<'_>) -> Result<ImageSet, ImageError> {
     let ImageContext { settings, engine, progress, deadline } = *context;
     let asked = settings.kubernetes.as_deref();
@@ -53,7 +51,7 @@ pub async fn resolve(context: &ImageContext<'_>) -> Result<ImageSet, ImageError>
     Ok(ImageSet { because, ..made? })
 }
 
-/// Whether the settings' profile has the Kubernetes that they ask for. Asks no engine and no registry.
+/// Checks that the settings' profile has the requested Kubernetes version. Asks no engine and no registry.
 ///
 /// # Errors
 /// [`ProfileError`].
@@ -66,7 +64,7 @@ pub fn check(settings: &Settings) -> Result<(), ProfileError> {
     current.version(asked).map(drop).or_else(|error| only_offline(error, &offline, asked).map(drop))
 }
 
-/// The version of `offline`, where `current` has none for this reason.
+/// Returns the version of `offline`, if `current` does not have it; else an error that lists the versions of both.
 fn only_offline<'p>(
     error: ProfileError,
     offline: &'p Profile,
@@ -98,7 +96,7 @@ async fn choose(
         }
     };
     if registry::present(pulled, version, engine).await? {
-        return Ok((current, "its images are here already".into()));
+        return Ok((current, "its images are in the engine already".into()));
     }
     let silence = match answer(pulled, version, engine, &settings.cache).await {
         Ok(answered) => return Ok((current, answered)),
@@ -118,14 +116,14 @@ async fn choose(
     Ok((offline, silence))
 }
 
-/// A registry's silence, remembered in the cache.
+/// A registry's failure to answer, stored in the cache.
 #[derive(Deserialize, Serialize)]
 struct Silence {
     at: jiff::Timestamp,
     why: String,
 }
 
-/// Whether the registry answers: why one profile or the other.
+/// Asks whether the registry answers. Returns the reason to use `current`, or the reason not to.
 async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -> Result<String, String> {
     let registry = &pulled.registry;
     let file = cache.join(format!("silence-{}.json", registry.replace([':', '/'], "_")));
@@ -142,7 +140,7 @@ async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -
     let began = Instant::now();
     match registry::ask(registry, &node.image, engine, Patience::default()).await {
         Ok(_) => {
-            // Not there is as good.
+            // A missing file is fine.
             let _ = std::fs::remove_file(&file);
             Ok(format!("{registry} answered after {:.1} s", began.elapsed().as_secs_f64()))
         }
@@ -152,7 +150,7 @@ async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -
                 other => other.to_string(),
             };
             let silence = Silence { at: jiff::Timestamp::now(), why };
-            // A cache that cannot be written costs the next one another question.
+            // If the cache cannot be written, the next run asks again.
             if let Ok(text) = serde_json::to_vec(&silence) {
                 let _ = std::fs::create_dir_all(cache).and_then(|()| std::fs::write(&file, text));
             }
@@ -161,11 +159,11 @@ async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -
     }
 }
 
-/// Brings a workload image into the engine itself, for a container beside the clusters: registry
-/// images are there already, built ones so far only inside the node image.
+/// Provides a workload image in the engine, for a container next to the clusters. Images from a registry are in the
+/// engine already; built images are so far only inside the node image.
 ///
 /// # Errors
-/// [`ImageError`], also for a role that the profile does not have.
+/// [`ImageError`], also if the profile does not have the role.
 pub async fn beside(
     context: &ImageContext<'_>,
     images: &ImageSet,
@@ -184,7 +182,7 @@ pub async fn beside(
     Ok(image.clone())
 }
 
-/// What a built piece says of itself, where it is in the cache.
+/// Returns a built piece's description of itself, if the piece is in the cache.
 fn about(builder: &Builder, pieces: &[build::Piece], id: &str) -> Option<String> {
     let (built, _) = builder.find(pieces, id).ok()?;
     let text = std::fs::read(built.dir.join("about.json")).ok()?;
@@ -192,8 +190,7 @@ fn about(builder: &Builder, pieces: &[build::Piece], id: &str) -> Option<String>
     about["substitutes"].as_str().map(str::to_owned)
 }
 
-/// A build is what makes others outdated, so it clears them away. That it could not is worth a line
-/// and no more.
+/// Removes outdated results after a build, because a build makes others outdated. A failure is only reported as a line.
 async fn tidy(settings: &Settings, engine: &Engine, progress: &Progress) {
     match prune(settings, engine, UNUSED, false).await {
         Ok(pruned) => {
@@ -201,7 +198,7 @@ async fn tidy(settings: &Settings, engine: &Engine, progress: &Progress) {
                 progress.say(&format!("removed {}, outdated and not used for a while", one.folder));
             }
         }
-        Err(error) => progress.say(&format!("outdated images are left: {error}")),
+        Err(error) => progress.say(&format!("failed to remove outdated images: {error}")),
     }
 }
 
@@ -217,7 +214,7 @@ async fn offline_is_here(
     Ok(there || engine.image(&reference).await?.is_some())
 }
 
-/// The images of pods, which are in the node image.
+/// The workloads' images, which are in the node image.
 fn workloads(made: &Made, builder: &Builder, pieces: &[build::Piece]) -> BTreeMap<String, WorkloadImage> {
     let all = made.workloads.iter().map(|(role, w)| {
         let image = WorkloadImage {
@@ -234,7 +231,7 @@ fn workloads(made: &Made, builder: &Builder, pieces: &[build::Piece]) -> BTreeMa
     all.collect()
 }
 
-/// Builds the node image, which has everything else in it, and loads it into the engine.
+/// Builds the node image, which contains all other images, and loads it into the engine.
 async fn offline(
     context: &ImageContext<'_>,
     profile: &Profile,
@@ -257,8 +254,8 @@ async fn offline(
             }
             made = !builder.build(&pieces, NODE, deadline).await?.made.is_empty();
         }
-        // One process at a time: a load moves the name back to an image without the label, from which
-        // nobody may make a node.
+        // One process at a time: loading gives the name to an image without the owner's label for a moment, and no node
+        // may be created from that image.
         let _alone = builder.alone("load", deadline).await?;
         have = engine.image(&reference).await?;
         if have.is_none() {

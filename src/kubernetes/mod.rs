@@ -1,4 +1,4 @@
-//! Kubernetes' own terms, without I/O: versions, the rules of the version skew policy, taints, what kubeadm prints.
+//! Terms of Kubernetes that need no I/O: versions, the rules of the version skew policy, taints, what kubeadm prints.
 
 pub mod etcd;
 pub(crate) mod kubeadm_output;

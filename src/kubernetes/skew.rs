@@ -1,7 +1,6 @@
-//! Which versions may run beside each other. Source: kubernetes.io/releases/version-skew-policy,
-//! and for kubeadm and etcd the documentation of kubeadm, "Upgrading kubeadm clusters", and of etcd,
-//! "Upgrading". What runs is a [`State`]; the plan makes one for the time after each of its steps,
-//! and each of them must break no rule.
+//! Which versions may run next to each other. Sources: kubernetes.io/releases/version-skew-policy; kubeadm's
+//! documentation, "Upgrading kubeadm clusters"; etcd's documentation, "Upgrading". A [`State`] is the set of running
+//! versions. An upgrade's plan computes the state after each of its steps, and no state may break a rule.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::version::Version;
 
-/// A part of the control plane, one a control plane node.
+/// A component of the control plane that each control plane node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Component {
@@ -24,11 +23,11 @@ pub enum Component {
 }
 
 impl Component {
-    /// In the order in which kubeadm upgrades them.
+    /// All components in the order in which kubeadm upgrades them.
     pub const ALL: [Self; 4] =
         [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager, Self::KubeScheduler];
 
-    /// The name of its static pod and its image.
+    /// Returns the name of its static pod and of its image.
     pub fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
@@ -45,41 +44,40 @@ impl std::fmt::Display for Component {
     }
 }
 
-/// The versions of everything at one moment. What is not there, such as kube-proxy in a cluster
-/// without it, is left out.
+/// The versions of all components at one time. Components that do not exist, such as kube-proxy in a cluster without
+/// it, are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Of each control plane node.
+    /// The components of each control plane node, by node.
     #[serde(rename = "planes")]
     pub control_planes: BTreeMap<String, BTreeMap<Component, Version>>,
-    /// Of each node.
+    /// The kubelet of each node.
     pub kubelets: BTreeMap<String, Version>,
-    /// Of each node.
+    /// The kube-proxy of each node.
     pub proxies: BTreeMap<String, Version>,
-    /// kubectl on each node.
+    /// The kubectl of each node.
     pub kubectls: BTreeMap<String, Version>,
-    /// Of the cluster.
+    /// CoreDNS of the cluster.
     pub coredns: Option<Version>,
-    /// Of the cluster: `kubernetesVersion` of the ClusterConfiguration in the ConfigMap `kubeadm-config` of
-    /// kube-system, which `kubeadm upgrade apply` writes after the static pods. Absent in records of earlier
-    /// versions.
+    /// The cluster's `kubernetesVersion` in the ClusterConfiguration of the ConfigMap `kubeadm-config` in kube-system,
+    /// which `kubeadm upgrade apply` writes after the static pods. Missing in records of earlier versions of seatrial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Version>,
 }
 
 impl State {
-    /// Every version of one component, by node.
+    /// Returns the versions of one component, by node.
     pub fn all(&self, component: Component) -> impl Iterator<Item = (&str, Version)> {
         self.control_planes.iter().filter_map(move |(node, c)| Some((node.as_str(), *c.get(&component)?)))
     }
 
-    /// The oldest and the newest API server.
+    /// Returns the oldest and the newest version of the API servers.
     pub fn servers(&self) -> Option<(Version, Version)> {
         let versions = || self.all(Component::KubeApiserver).map(|(_, v)| v);
         Some((versions().min()?, versions().max()?))
     }
 
-    /// Each rule that does not hold, in a sentence that names both parts.
+    /// Returns one sentence for each broken rule, with the names of both components.
     pub fn violations(&self) -> Vec<String> {
         let Some((oldest, newest)) = self.servers() else {
             return vec!["no API server is known".into()];
@@ -92,7 +90,7 @@ impl State {
         }
         for component in [Component::KubeControllerManager, Component::KubeScheduler] {
             for (node, version) in self.all(component) {
-                // Each speaks to the server of its own node: kubeadm's kubeconfigs say so.
+                // Each component connects to the API server of its own node, as kubeadm's kubeconfigs say.
                 let server =
                     self.control_planes[node].get(&Component::KubeApiserver).copied().unwrap_or(oldest);
                 let own = Servers { oldest: server, newest: server };
@@ -100,7 +98,7 @@ impl State {
             }
         }
         for (node, version) in &self.kubelets {
-            // Two for kubelets before 1.25.
+            // The limit is two for kubelets before 1.25.
             let behind = if version.is_of_or_after(1, 25) { 3 } else { 2 };
             against(&mut broken, &format!("kubelet {version} of {node}"), *version, servers, behind);
         }
@@ -134,18 +132,18 @@ impl State {
     }
 }
 
-/// The API servers that a part may speak to.
+/// The API servers that a component may connect to.
 #[derive(Clone, Copy)]
 struct Servers {
     oldest: Version,
     newest: Version,
 }
 
-/// A part that must not be newer than any API server that it may speak to, and not more than so many
-/// minors older.
+/// Checks a component that must not be newer than the oldest API server it may connect to, and at most `behind` minor
+/// versions older than the newest.
 fn against(broken: &mut Vec<String>, what: &str, version: Version, servers: Servers, behind: i64) {
     let Servers { oldest, newest } = servers;
-    // The policy speaks of minor versions only: a patch release ahead is fine.
+    // The policy compares only minor versions: a later patch release is not ahead.
     if version.minors_ahead(oldest) > 0 {
         broken.push(format!("{what} is ahead of kube-apiserver {oldest}"));
     }
@@ -154,7 +152,7 @@ fn against(broken: &mut Vec<String>, what: &str, version: Version, servers: Serv
     }
 }
 
-/// Why kubeadm of `to` does not lead there from this state; empty where it does.
+/// Returns the reasons why kubeadm of version `to` cannot upgrade from this state; empty if it can.
 ///
 /// kubeadm deploys control planes of its own minor version or one older, and accepts kubelets down to
 /// three minors older (`MinimumControlPlaneVersion` and `MinimumKubeletVersion` of
@@ -176,14 +174,14 @@ pub fn kubeadm_reaches(state: &State, to: Version) -> Vec<String> {
     }
     for (node, version) in &state.kubelets {
         if to.minors_ahead(*version) > 3 {
-            broken.push(format!("kubeadm {to} takes no kubelet as old as {version} of {node}"));
+            broken.push(format!("kubeadm {to} does not support kubelet {version} of {node}"));
         }
     }
     broken
 }
 
-/// Why etcd may not go from one version to another; none where it may. It goes forward, a minor
-/// version at a time.
+/// Returns why etcd may not go from one version to another; none if it may. etcd goes forward only, one minor version
+/// at a time.
 pub fn etcd_step(from: Version, to: Version) -> Option<String> {
     match to.minors_ahead(from) {
         _ if to < from => Some(format!("etcd {from} cannot be downgraded to {to}")),
@@ -192,12 +190,12 @@ pub fn etcd_step(from: Version, to: Version) -> Option<String> {
     }
 }
 
-/// The first etcd that repairs the list of members before 3.6 reads it from another place.
+/// The first etcd that repairs its list of members; etcd 3.6 and later read the list from another store.
 const REPAIRS_MEMBERS: Version = Version::new(3, 5, 26);
 
-/// What may go wrong with the members of etcd on the way from one version to another; none where nothing is known.
-/// Up to 3.5 the list of members is read from one store, from 3.6 on from another one, which may still have
-/// members that were removed, or learners that were promoted. Sources: etcd.io/blog/2025/zombie_members_upgrade and
+/// Returns the known risk for etcd's members on the way from one version to another; none if no risk is known. etcd up
+/// to 3.5 reads the list of members from one store, and etcd 3.6 from another one, which may still contain removed
+/// members, or promoted members as learners. Sources: etcd.io/blog/2025/zombie_members_upgrade and
 /// etcd.io/blog/2025/upgrade_from_3.5_to_3.6_issue.
 pub fn etcd_members(from: Version, to: Version) -> Option<String> {
     (from < REPAIRS_MEMBERS && to.is_of_or_after(3, 6)).then(|| {
@@ -216,7 +214,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// A control plane and a worker.
+    /// Returns the state of a cluster with one control plane and one worker.
     fn state(server: &str, manager: &str, kubelet: &str, proxy: &str) -> State {
         let plane = [
             (Component::Etcd, v("3.6.5")),
@@ -233,13 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_policy_allows_breaks_nothing() {
+    fn allowed_versions_break_no_rule() {
         for (server, manager, kubelet, proxy) in [
             ("1.34.4", "1.34.4", "1.34.4", "1.34.4"),
             ("1.35.4", "1.34.4", "1.34.4", "1.34.4"),
             ("1.35.4", "1.35.4", "1.34.4", "1.35.4"),
             ("1.37.2", "1.37.2", "1.34.4", "1.37.2"),
-            // From 1.25 on three behind are allowed.
+            // From 1.25 on, a kubelet may be three minor versions behind.
             ("1.28.0", "1.28.0", "1.25.0", "1.25.0"),
             // A kubelet of a later patch release is not ahead.
             ("1.34.4", "1.34.4", "1.34.6", "1.34.4"),
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_of_the_policy_is_held() {
+    fn each_broken_rule_of_the_policy_is_reported() {
         for (server, manager, kubelet, proxy, why) in [
             ("1.34.4", "1.34.4", "1.35.4", "1.34.4", "kubelet 1.35.4 of c is ahead of kube-apiserver 1.34.4"),
             ("1.34.4", "1.35.4", "1.34.4", "1.34.4", "kube-controller-manager 1.35.4 of c is ahead"),
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn with_several_control_planes_the_oldest_and_the_newest_server_count() {
+    fn components_are_compared_with_oldest_and_newest_server() {
         let mut two = state("1.35.4", "1.35.4", "1.34.4", "1.34.4");
         let old = state("1.34.4", "1.34.4", "1.34.4", "1.34.4");
         two.control_planes.insert("c2".into(), old.control_planes["c"].clone());
@@ -283,7 +281,7 @@ mod tests {
             two.violations().len()
         };
         assert_eq!((etcd("3.5.0"), etcd("3.4.0"), etcd("3.6.5")), (0, 1, 0));
-        // One server is new already; through the load balancer this kubelet may meet the other.
+        // One API server is upgraded already, but through the load balancer this kubelet may reach the other one.
         two.kubelets.insert("c".into(), v("1.35.4"));
         assert_eq!(two.violations(), ["kubelet 1.35.4 of c is ahead of kube-apiserver 1.34.4"]);
         two.kubelets.insert("c".into(), v("1.34.4"));
@@ -294,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn kubectl_is_held_against_both_ends() {
+    fn kubectl_is_compared_with_oldest_and_newest_server() {
         let mut state = state("1.35.4", "1.35.4", "1.34.4", "1.34.4");
         state.kubectls.insert("w".into(), v("1.34.4"));
         assert_eq!(state.violations(), Vec::<String>::new());
@@ -314,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn kubeadm_takes_kubelets_three_minors_older() {
+    fn kubeadm_supports_kubelets_three_minors_older() {
         for (kubelet, taken) in [("1.33.0", true), ("1.32.0", true), ("1.31.9", false), ("1.30.0", false)] {
             let broken = kubeadm_reaches(&state("1.34.4", "1.34.4", kubelet, "1.34.4"), v("1.35.4"));
             assert_eq!(broken.is_empty(), taken, "{kubelet}: {broken:?}");
@@ -332,7 +330,7 @@ mod tests {
 
     #[test]
     fn etcd_repairs_its_members_before_it_goes_to_3_6() {
-        for (from, to, told) in [
+        for (from, to, warned) in [
             ("3.5.25-0", "3.6.5-0", true),
             ("3.5.26-0", "3.6.5-0", false),
             ("3.5.16", "3.5.25", false),
@@ -340,7 +338,7 @@ mod tests {
             ("3.6.4", "3.6.5", false),
         ] {
             let why = etcd_members(v(from), v(to));
-            assert_eq!(why.is_some_and(|why| why.contains("3.5.26")), told, "{from} to {to}");
+            assert_eq!(why.is_some_and(|why| why.contains("3.5.26")), warned, "{from} to {to}");
         }
     }
 }

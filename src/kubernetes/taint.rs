@@ -10,7 +10,8 @@ pub const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
 /// Key of the taint by which an operator declares that a node is shut down: the control plane deletes the node's
 /// terminating pods by force and detaches their volumes.
 pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
-/// Value that the documentation gives [`OUT_OF_SERVICE`]. A taint of another value is somebody else's.
+/// The documented value of [`OUT_OF_SERVICE`]. seatrial sets no other value, so a taint with another value was set by
+/// somebody else.
 pub const NODE_SHUTDOWN: &str = "nodeshutdown";
 /// Effect of a taint that evicts the pods which do not tolerate it.
 pub const NO_EXECUTE: &str = "NoExecute";

@@ -1,29 +1,29 @@
-//! Versions as Kubernetes writes them.
+//! Version numbers as Kubernetes writes them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A release: `1.35.4`, with or without `v`. Serves for etcd (`3.6.6-0`) and CoreDNS (`v1.13.1`) too.
+/// A release: `1.35.4`, with or without `v`. Also for etcd (`3.6.6-0`) and CoreDNS (`v1.13.1`).
 ///
-/// The suffix of a pre-release (`1.36.0-rc.1`) belongs to the version. A number that an image's tag adds
-/// (`3.6.6-0`), what a vendor adds (`-gke.100`), and build metadata after `+` are left out.
+/// The suffix of a pre-release (`1.36.0-rc.1`) is part of the version. The build number of an image's tag (`3.6.6-0`),
+/// a vendor's suffix (`-gke.100`) and build metadata after `+` are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Version {
     /// The first number.
     pub major: u32,
-    /// The second.
+    /// The second number.
     pub minor: u32,
-    /// The third; 0 where it is missing.
+    /// The third number; 0 if it is missing.
     pub patch: u32,
-    /// Whether it is the release itself, or what comes before it.
+    /// Whether it is the release itself or a pre-release.
     pub stage: Stage,
 }
 
-/// How far a version is on its way to the release of its three numbers, in the order of semver. The second number
-/// counts the commits since the pre-release was tagged: `1.36.0-alpha.2.57` has 57, a pre-release itself 0.
+/// The stage of a version on the way to its release, in the order of semver. The second number counts the commits since
+/// the pre-release was tagged: 57 for `1.36.0-alpha.2.57`, 0 for a pre-release itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// `-alpha.2`.
@@ -36,7 +36,7 @@ pub enum Stage {
     Release,
 }
 
-/// A text that is no version.
+/// A text that is not a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a version such as 1.35.4 or 1.36.0-rc.1")]
 pub struct NoVersion(
@@ -45,38 +45,38 @@ pub struct NoVersion(
 );
 
 impl Version {
-    /// The release of these numbers.
+    /// Returns the release with these numbers.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch, stage: Stage::Release }
     }
 
-    /// How many minors this is ahead of another one of the same major; negative where it is behind.
-    /// Of different majors more than any rule allows.
+    /// Returns how many minor versions this is ahead of another version of the same major version; negative if it is
+    /// behind. For different major versions, it returns more than any rule allows.
     pub fn minors_ahead(self, other: Self) -> i64 {
         const FAR: i64 = 1000;
         (i64::from(self.major) - i64::from(other.major)) * FAR + i64::from(self.minor)
             - i64::from(other.minor)
     }
 
-    /// Whether it belongs to this minor version or a later one. A pre-release does: what a minor version changes is
-    /// in its pre-releases.
+    /// Whether it belongs to this minor version or a later one. A pre-release counts, because it contains the changes
+    /// of its minor version.
     pub fn is_of_or_after(self, major: u32, minor: u32) -> bool {
         (self.major, self.minor) >= (major, minor)
     }
 
-    /// `1.35`.
+    /// Returns the minor version, such as `1.35`.
     pub fn line(self) -> String {
         format!("{}.{}", self.major, self.minor)
     }
 
-    /// The version in an image's tag: `registry.k8s.io/etcd:3.6.6-0`.
+    /// Returns the version in an image's tag: `registry.k8s.io/etcd:3.6.6-0`.
     pub fn of_image(image: &str) -> Option<Self> {
         image.split('@').next()?.rsplit_once(':')?.1.parse().ok()
     }
 }
 
 impl Stage {
-    /// The stage that a suffix names, without its `-`; none where it begins as a pre-release and is none.
+    /// Parses a suffix without its `-` as a stage. Returns none if it begins like a pre-release but is not valid.
     fn of(suffix: &str) -> Option<Self> {
         let (name, rest) = suffix.split_once('.').unwrap_or((suffix, ""));
         let stage = match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_stored_as_text() {
+    fn versions_are_stored_as_text() {
         for text in ["1.35.4", "1.36.0-alpha.2.57", "1.36.0-beta.0", "1.36.0-rc.1"] {
             let version = Version::try_from(text.to_owned()).unwrap();
             assert_eq!(String::from(version), text);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn they_compare_by_number() {
+    fn versions_compare_by_number() {
         assert!(Version::new(1, 9, 0) < Version::new(1, 10, 0));
         assert_eq!(Version::new(1, 35, 0).minors_ahead(Version::new(1, 34, 9)), 1);
         assert!(Version::new(2, 0, 0).minors_ahead(Version::new(1, 99, 0)) > 3);

@@ -1,30 +1,30 @@
-//! What can go wrong with a node.
+//! Errors of nodes.
 
 use super::OWNER_LABEL;
 use crate::engine::EngineError;
 
-/// Why something was not done to a node.
+/// Why an operation on a node failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// Somebody else's container: it is left alone.
+    /// The container belongs to somebody else: seatrial does not change it.
     #[error("{node} is not ours: its image {image} has no label {OWNER_LABEL}")]
     NotOurs {
         /// The node.
         node: String,
-        /// What it was made from.
+        /// The image that it was created from.
         image: String,
     },
-    /// The engine did not do it.
+    /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
 impl NodeError {
-    /// The command that mends it, where there is one.
+    /// Returns how to fix the problem, if known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotOurs { .. } => Some("seatrial list shows the clusters that seatrial made".into()),
+            Self::NotOurs { .. } => Some("`seatrial list` shows the clusters that seatrial created".into()),
             Self::Engine(error) => error.hint(),
         }
     }

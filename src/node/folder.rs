@@ -1,8 +1,8 @@
-//! Folders on nodes that tests fill through hostPath volumes, and the records that say whose they are.
+//! Folders on nodes that tests fill through hostPath volumes, and the records of who owns them.
 //!
-//! A hostPath outlives its pods, its claim and its volume, and anybody may use the same path. So a folder is
-//! emptied only where a record on that node says that a test of seatrial was about to make it. The record lies
-//! beside the folder and never inside: what fills the folder may need it empty.
+//! A hostPath folder outlives its pods, its claim and its volume, and any program may use the same path. A folder is
+//! therefore emptied only if a record on that node says that a test of seatrial was about to create it. The record is
+//! next to the folder, never inside, because a program that fills the folder may need it empty.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,13 @@ use super::{Node, NodeError};
 use crate::deadline::Deadline;
 use crate::engine::EngineError;
 
-/// Folder of all that seatrial keeps on a node's disk: a folder a namespace, and the records.
+/// Folder of everything that seatrial keeps on a node's disk: one folder for each namespace, and the records.
 pub const ROOT: &str = "/mnt/seatrial";
-/// Folder of the records, a file each.
+/// Folder of the records, one file for each.
 const RECORDS: &str = "/mnt/seatrial/.records";
 
-/// The record of a folder on one node: which test fills it, and which folder that is. It permits emptying, also
-/// to later runs where this one was killed.
+/// The record of a folder on one node: which test fills it, and which folder it is. It permits emptying the folder,
+/// also to a later run if this one was killed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FolderRecord {
     /// The folder, such as `/mnt/data`.
@@ -25,17 +25,17 @@ pub struct FolderRecord {
     pub run: String,
     /// The namespace of the test.
     pub namespace: String,
-    /// The folder's identity, as [`Node::make_folder`] gives it. A record without one permits to delete nothing.
+    /// The folder's identity, as [`Node::make_folder`] returns it. A record without an identity permits no deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
 }
 
-/// What lies at a path of a node that is to be emptied.
+/// The state of a folder that is to be emptied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FolderState {
-    /// The folder's identity; none where nothing is there.
+    /// The folder's identity; none if the path does not exist.
     pub identity: Option<String>,
-    /// Why it is not to be touched: something is mounted there, or the path leads elsewhere.
+    /// Why the folder must not be touched: a file system is mounted there, or the path leads elsewhere.
     pub unsafe_because: Option<String>,
 }
 
@@ -44,8 +44,8 @@ mkdir -p "${1%/*}"
 printf '%s\n' "$2" > "$1.new"
 mv -f "$1.new" "$1""#;
 
-/// Functions of the shells below. `barred` says why a folder is not to be touched. `identity` is the inode, when
-/// it was made, and the mount that it lies in: the number of an overlay's device changes when a node starts.
+/// Functions of the scripts below. `barred` prints why a folder must not be touched. `identity` prints the inode, the
+/// birth time and the mount point; it does not use the device number, which changes for an overlay when a node starts.
 const LOOK: &str = r#"set -eu
 barred() {
   real=$(realpath -m -- "$1")
@@ -66,7 +66,7 @@ const MAKE: &str = r#"why=$(barred "$1")
 mkdir -p -- "$1"
 identity "$1""#;
 
-/// The record is looked at where the deletion happens: it may have been withdrawn since it was read.
+/// The record is checked again by the script that deletes: it may have been withdrawn since it was read.
 const EMPTY: &str = r#"[ -f "$1" ] || { echo "no record permits it" >&2; exit 65; }
 why=$(barred "$2")
 [ -z "$why" ] || { printf '%s\n' "$why" >&2; exit 65; }
@@ -77,8 +77,8 @@ fi
 find "$2" -xdev -mindepth 1 -delete
 case $2 in "$3"/*) rmdir "$2" ;; esac"#;
 
-/// Prints the number of each path, from 0, that is the folder, lies in it or above it: by its real path, or
-/// because it is the same file.
+/// Prints the number, from 0, of each path that is the folder, is in it or contains it: by its real path, or because
+/// both are the same file.
 const TOUCH: &str = r#"set -eu
 within() {
   at=$1
@@ -99,14 +99,14 @@ for path; do
   esac
   n=$((n + 1))
 done"#;
-/// Paths that are compared by one shell: its arguments have a limit.
+/// Maximum number of paths in one call: a shell's arguments have a limit.
 const AT_ONCE: usize = 100;
-/// A longer path is none (PATH_MAX of Linux).
+/// Maximum length of a path in bytes (PATH_MAX of Linux).
 const LONGEST: usize = 4096;
 
 impl FolderRecord {
-    /// Whether the record may be written and obeyed: the path is absolute and plain, at least two levels deep, the
-    /// folder of all records is not in it, and the namespace is a name.
+    /// Whether the record is safe to write and to follow: the path is absolute, plain and at least two levels deep, it
+    /// does not contain the folder of all records, and the namespace is a valid name.
     pub fn is_sound(&self) -> bool {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain);
@@ -115,14 +115,14 @@ impl FolderRecord {
         plain && !format!("{ROOT}/").starts_with(&format!("{}/", self.path))
     }
 
-    /// One file for each namespace and path: a path has no `+`.
+    /// Returns the record's file, one for each namespace and path. A plain path contains no `+`.
     fn file(&self) -> String {
         format!("{RECORDS}/{}{}", self.namespace, self.path.replace('/', "+"))
     }
 }
 
 impl Node {
-    /// The records of folders on this node, in any power state. What is no sound record is none.
+    /// Returns the records of folders on this node, in any power state. Records that are not safe are ignored.
     ///
     /// # Errors
     /// Those of [`Node::list`] and [`Node::read`].
@@ -130,17 +130,17 @@ impl Node {
         let mut records = Vec::new();
         for entry in self.list(RECORDS, 1).await?.entries {
             let file = format!("{RECORDS}/{}", entry.path);
-            // One that went in the meantime is no record any more.
+            // A file that was removed in the meantime is no longer a record.
             let Some(bytes) = self.read(&file).await? else { continue };
             let record: Option<FolderRecord> = serde_json::from_slice(&bytes).ok();
-            // A copy under another name permits nothing.
+            // A copy of a record under another file name permits nothing.
             records.extend(record.filter(|record| record.is_sound() && record.file() == file));
         }
         records.sort();
         Ok(records)
     }
 
-    /// Writes a record; one of the same namespace and path is replaced.
+    /// Writes a record, which replaces a record of the same namespace and path.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
@@ -150,7 +150,7 @@ impl Node {
         self.shell(script, &[&record.file(), &text], deadline).await.map(drop)
     }
 
-    /// What lies at this path, which must be a plain one.
+    /// Returns the state of the folder at this path, which must be a plain path.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
@@ -162,24 +162,24 @@ impl Node {
         Ok(FolderState { identity: text(identity), unsafe_because: text(why) })
     }
 
-    /// Makes a folder where there is none, and gives its identity: inode, time of birth, and the mount that it
-    /// lies in. It stays the same when the node starts again.
+    /// Creates a folder if it is missing, and returns its identity: inode, birth time, and mount point. The identity
+    /// stays the same when the node starts again.
     ///
     /// # Errors
-    /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`]: the path leads elsewhere, something is mounted there
-    /// or below.
+    /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`]: the path leads elsewhere, or a file system is mounted at
+    /// it or below.
     pub async fn make_folder(&self, path: &str, deadline: Deadline) -> Result<String, NodeError> {
         let script = Script { doing: "make", text: &format!("{LOOK}{MAKE}"), path };
         let said = self.shell(script, &[path], deadline).await?;
         Ok(said.trim().to_owned())
     }
 
-    /// Removes what lies in a record's folder, and below [`ROOT`] the folder itself.
+    /// Removes the content of a record's folder and, if the folder is below [`ROOT`], the folder itself.
     ///
     /// # Errors
-    /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`]: there is no such record on this node, the path
-    /// leads elsewhere by a symbolic link, something is mounted at it or below, what lies there is not the folder
-    /// that was recorded, or something writes into it.
+    /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`]: this node has no such record, the path leads elsewhere
+    /// by a symbolic link, a file system is mounted at it or below, the folder is not the recorded one, or a program
+    /// writes into it.
     pub async fn empty_folder(&self, record: &FolderRecord, deadline: Deadline) -> Result<(), NodeError> {
         let identity = record.identity.as_deref().unwrap_or("none");
         let (script, path) = (format!("{LOOK}{EMPTY}"), record.path.as_str());
@@ -187,7 +187,7 @@ impl Node {
         self.shell(Script { doing: "empty", text: &script, path }, &args, deadline).await.map(drop)
     }
 
-    /// Those of the paths that are this folder on the node, lie in it or above it, whatever names lead there.
+    /// Returns the paths that are this folder on the node, are in it or contain it, whatever links lead there.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
@@ -210,7 +210,7 @@ impl Node {
         Ok(touching)
     }
 
-    /// Withdraws a record: what lies in its folder is nobody's of ours any more.
+    /// Withdraws a record: seatrial no longer owns the content of its folder.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::exec_ok`].
@@ -233,7 +233,7 @@ impl Node {
         if done.code == 0 {
             return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
         }
-        // Its command would be the whole script.
+        // The error shows a short name instead of the whole script.
         let (container, command) = (self.name.clone(), format!("{doing} {path}"));
         let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
         Err(EngineError::Command { container, command, code: done.code, stderr }.into())

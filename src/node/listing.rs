@@ -1,10 +1,10 @@
-//! What lies in a folder of a node.
+//! Lists a folder of a node.
 
 use super::{Node, NodeError, Power};
 use crate::engine::Listed;
 use crate::event::{Event, FileEntry};
 
-/// A folder of a node, as found.
+/// The listing of a folder of a node.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Listing {
     /// The node.
@@ -15,13 +15,13 @@ pub struct Listing {
     pub path: String,
     /// Whether it exists.
     pub exists: bool,
-    /// What lies in it, by path.
+    /// Its content, by path.
     pub entries: Vec<FileEntry>,
-    /// `server-uuid` from `auto.cnf` in the folder: which MySQL server's data this is.
+    /// `server-uuid` from `auto.cnf` in the folder: the MySQL server that owns this data.
     pub server_uuid: Option<String>,
-    /// Where the path is a symbolic link: what it leads to.
+    /// What the path points to, if it is a symbolic link.
     pub link: Option<String>,
-    /// Why there may be more than the entries.
+    /// Why there may be more entries; none if the list is complete.
     pub incomplete: Option<String>,
 }
 
@@ -46,8 +46,8 @@ impl Node {
         self.listing(power, path, found).await
     }
 
-    /// The event, as [`Listing::event`], for a folder that could not be looked at: nothing is known
-    /// of it, the node's state least of all (`unknown`).
+    /// Returns the event, as [`Listing::event`], for a folder that could not be listed. Its content is unknown, and so
+    /// is the node's state (`unknown`).
     pub fn unlisted(&self, listing: &str, path: &str, why: &str) -> Event {
         Event::FilesListed {
             listing: listing.into(),
@@ -77,7 +77,7 @@ impl Node {
 }
 
 impl Listing {
-    /// The listing as evidence, under a name such as `before`.
+    /// Returns the listing as an event, under a name such as `before`.
     pub fn event(self, listing: &str) -> Event {
         Event::FilesListed {
             listing: listing.into(),
@@ -93,11 +93,11 @@ impl Listing {
     }
 }
 
-/// `auto.cnf` is an option file: `[auto]`, then `server-uuid=...` (MySQL manual, server_uuid).
+/// Reads the server's UUID. `auto.cnf` is an option file: `[auto]`, then `server-uuid=...` (MySQL manual, server_uuid).
 fn server_uuid(text: &str) -> Option<String> {
     let value = |line: &str| {
         let (key, value) = line.split_once('=')?;
-        // Option files take a dash and an underscore for the same.
+        // Option files treat a dash and an underscore alike.
         (key.trim().replace('_', "-") == "server-uuid").then(|| value.trim().to_owned())
     };
     text.lines().find_map(value)

@@ -1,4 +1,4 @@
-//! Nodes of a kind cluster: containers with a role.
+//! Nodes of a kind cluster: containers that have a role.
 
 mod error;
 mod folder;
@@ -22,26 +22,25 @@ pub use listing::Listing;
 pub const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 /// kind's label with the node's role, see [`Role::kind_name`].
 pub const ROLE_LABEL: &str = "io.x-k8s.kind.role";
-/// Label of our node images, which containers made from them inherit. A container without it is
-/// never changed.
+/// Label of our node images, which their containers inherit. A container without this label is never changed.
 pub const OWNER_LABEL: &str = "dev.seatrial.node-image";
-/// The network that kind puts its nodes in; clusters with several control planes have one of their own.
+/// The network of kind's nodes. A cluster with several control planes has its own network.
 pub const NETWORK: &str = "kind";
 
-/// What a node is for.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Runs the API server, and etcd beside it.
+    /// Runs the API server and etcd.
     ControlPlane,
     /// Runs workloads.
     Worker,
-    /// In front of several control planes; no node to Kubernetes.
+    /// Balances requests to several control planes; it is not a node in Kubernetes.
     LoadBalancer,
 }
 
 impl Role {
-    /// kind's word for it, the value of [`ROLE_LABEL`].
+    /// Returns kind's word for the role, the value of [`ROLE_LABEL`].
     pub fn kind_name(self) -> &'static str {
         match self {
             Role::ControlPlane => "control-plane",
@@ -50,7 +49,7 @@ impl Role {
         }
     }
 
-    /// The role that kind's word means.
+    /// Returns the role for kind's word.
     pub fn from_kind(name: &str) -> Option<Role> {
         [Role::ControlPlane, Role::Worker, Role::LoadBalancer].into_iter().find(|r| r.kind_name() == name)
     }
@@ -62,46 +61,46 @@ impl std::fmt::Display for Role {
     }
 }
 
-/// A node, by the name that Docker and Kubernetes both know it by.
+/// A node, identified by the name that it has in both Docker and Kubernetes.
 ///
 /// # Guarantees
-/// What changes the container asks for [`OWNER_LABEL`] each time, and refuses without it.
+/// Each change to the container checks [`OWNER_LABEL`] first, and fails if the label is missing.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its name, such as `three-worker2`.
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     engine: Engine,
     known_address: Arc<Mutex<Option<IpAddr>>>,
 }
 
 impl Node {
-    /// A node of this name; whether there is one shows when it is used.
+    /// Returns a node of this name. Whether the node exists is checked only when it is used.
     pub fn new(engine: Engine, name: impl Into<String>, role: Role) -> Self {
         Self { name: name.into(), role, engine, known_address: Arc::default() }
     }
 
-    /// The node that a container is, if its labels say that kind made it.
+    /// Returns the node of a container, or none if its labels do not say that kind created it.
     pub fn from_container(engine: Engine, container: &Container) -> Option<Self> {
         let role = Role::from_kind(container.labels.get(ROLE_LABEL)?)?;
         Some(Self::new(engine, container.name.clone(), role))
     }
 
-    /// The engine that runs it.
+    /// Returns the engine that runs the node.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Its container.
+    /// Returns the node's container.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] when it is gone, and those of [`Engine::container`].
+    /// [`EngineError::NotFound`] if it does not exist, and those of [`Engine::container`].
     pub async fn container(&self) -> Result<Container, NodeError> {
         Ok(self.engine.existing(&self.name).await?)
     }
 
-    /// Its container, for a change: only if it is ours.
+    /// Returns the node's container for a change, if seatrial owns it.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Node::container`].
@@ -114,7 +113,7 @@ impl Node {
         }
     }
 
-    /// Its power state.
+    /// Returns the node's power state.
     ///
     /// # Errors
     /// Those of [`Node::container`].
@@ -122,7 +121,7 @@ impl Node {
         Ok(self.container().await?.power)
     }
 
-    /// Its address in kind's network; none while it does not run.
+    /// Returns the node's address in kind's network; none while it does not run.
     ///
     /// # Errors
     /// Those of [`Node::container`].
@@ -130,19 +129,19 @@ impl Node {
         Ok(address_of(&self.container().await?))
     }
 
-    /// The address that it had when somebody last took note of it. Docker forgets the address of a
-    /// stopped container, and gives the lowest free one to the next that starts.
+    /// Returns the last noted address of the node. Docker forgets the address of a stopped container, and gives the
+    /// lowest free address to the next container that starts.
     pub fn known_address(&self) -> Option<IpAddr> {
         *self.known_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Takes note of an address; clones of this node know it too.
+    /// Notes an address. Clones of this node see it too.
     pub fn note_address(&self, address: Option<IpAddr>) {
         *self.known_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = address;
     }
 
-    /// As [`Engine::stop`]. systemd, the first process of a node, gets SIGRTMIN+3 (its image's
-    /// stop signal) and ends all units, which can take longer than the grace: then it is killed.
+    /// As [`Engine::stop`]. systemd, the first process of a node, gets SIGRTMIN+3 (the stop signal of its image) and
+    /// ends all units. If that takes longer than the grace period, the node is killed.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Engine::stop`].
@@ -151,7 +150,7 @@ impl Node {
         Ok(self.engine.stop(&self.name, grace).await?)
     }
 
-    /// As [`Engine::kill`]: what a power cut does.
+    /// As [`Engine::kill`], which is like a power cut.
     ///
     /// # Errors
     /// [`NodeError::NotOurs`], and those of [`Engine::kill`].
@@ -222,11 +221,11 @@ impl Node {
         Ok(self.engine.exec_ok(&self.name, argv, stdin, deadline).await?)
     }
 
-    /// Returns whether the API server of this control plane says, asked inside the node, that it and its etcd can serve
+    /// Whether the API server of this control plane reports, asked from inside the node, that it and its etcd are ready
     /// (`/readyz`).
     ///
     /// # Errors
-    /// Those of [`Node::exec`]. No answer within 3 seconds is none.
+    /// Those of [`Node::exec`]. No answer within 3 seconds counts as not ready.
     pub async fn api_serves(&self, deadline: Deadline) -> Result<bool, NodeError> {
         let ask = ["curl", "-sk", "--max-time", "3", "https://127.0.0.1:6443/readyz"];
         let said = self.exec(&ask, None, deadline).await?;
@@ -238,16 +237,16 @@ impl Node {
         self.engine.exec_lines(&self.name, argv)
     }
 
-    /// As [`Engine::read_file`]: works on a stopped node too.
+    /// As [`Engine::read_file`], also for a stopped node.
     ///
     /// # Errors
-    /// Those of [`Engine::read_file`]; more than 16 MiB is one.
+    /// Those of [`Engine::read_file`]; the limit is 16 MiB.
     pub async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, NodeError> {
         Ok(self.engine.read_file(&self.name, path, 16 << 20).await?)
     }
 }
 
-/// The address in kind's network, else the only one that there is.
+/// Returns the address in kind's network, else the only address.
 pub(crate) fn address_of(container: &Container) -> Option<IpAddr> {
     let addresses = &container.addresses;
     let only = || addresses.values().next().filter(|_| addresses.len() == 1);

@@ -1,4 +1,4 @@
-//! From records to a [`RunReport`].
+//! Builds a [`RunReport`] from records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,22 +11,22 @@ use crate::judge::{self, Conclusion, clock, integrity};
 use crate::sanitise::line;
 
 impl RunReport {
-    /// The report of a run, from its records alone.
+    /// Returns the report of a run, made from its records alone.
     ///
     /// # Guarantees
-    /// The same records give the same report. A claim that a scenario set out to prove and that
-    /// was not judged is inconclusive and says why; nothing is left out for being unfinished.
+    /// The same records give the same report. A claim of a scenario that was not judged is inconclusive, with the
+    /// reason. Unfinished suites and steps are part of the report.
     pub fn of(records: &[Record]) -> Self {
         Self::with_titles(records, |id| judge::claim(id).map(|c| c.title))
     }
 
-    /// As [`RunReport::of`], with other titles for the claims than the catalogue's.
+    /// As [`RunReport::of`], with other titles of claims than those of the catalogue.
     pub fn with_titles<'t>(records: &[Record], title: impl Fn(&str) -> Option<&'t str>) -> Self {
         let defects = integrity::defects(records).into_iter().map(|d| d.text).collect();
         Self::built(records, title, defects)
     }
 
-    /// As [`RunReport::of`], of records that were judged again: defects are those of the file.
+    /// As [`RunReport::of`], for records that were judged again; `defects` are those of the original file.
     pub(super) fn judged_again(records: &[Record], defects: Vec<String>) -> Self {
         Self::built(records, |id| judge::claim(id).map(|c| c.title), defects)
     }
@@ -47,16 +47,16 @@ impl RunReport {
             report.claims.extend(claims);
             report.timelines.push(timeline::timeline(story, name, &clock));
         }
-        report.tell_clocks(records, &stories, &names, &clock);
+        report.note_clocks(records, &stories, &names, &clock);
         report.faults = faults::faults(records, &stories, &names, &clock);
         report.clusters = clusters::clusters(records);
         report.conclude(records);
-        // Last, so that nothing that is put in is forgotten.
+        // This must come last, because it changes every text in the report.
         texts::each(&mut report, &mut |text| *text = line(text));
         report
     }
 
-    /// What belongs to no story.
+    /// Takes a record's part of the report that belongs to no story.
     fn take(&mut self, record: &Record, clock: &Clock) {
         match &record.event {
             Event::RunStarted { seatrial, profile, profile_because, machine, .. } => {
@@ -80,8 +80,9 @@ impl RunReport {
         }
     }
 
-    /// Clocks that jumped or disagree. No judge takes a duration from them; a reader must know.
-    fn tell_clocks(&mut self, records: &[Record], stories: &[Story<'_>], names: &[String], clock: &Clock) {
+    /// Adds notes about clocks that jumped or disagree. No judge computes a duration from these clocks, but a reader
+    /// should know.
+    fn note_clocks(&mut self, records: &[Record], stories: &[Story<'_>], names: &[String], clock: &Clock) {
         for jump in clock::jumps(records) {
             let record = &records[jump.at];
             let text = format!(
@@ -99,7 +100,7 @@ impl RunReport {
         }
     }
 
-    /// Counts, defects and the verdict, once everything else stands.
+    /// Sets counts, defects and the verdict. Everything else must be complete.
     fn conclude(&mut self, records: &[Record]) {
         for claim in &self.claims {
             match claim.verdict {
@@ -138,7 +139,7 @@ impl RunReport {
         }
         let floor = if self.defects.is_empty() { Conclusion::Passed } else { Conclusion::Inconclusive };
         self.verdict = self.suites.iter().map(|s| s.verdict).fold(floor, Ord::max);
-        // A verdict without a reason is no use to anyone, and a format that shows reasons would look passed.
+        // A verdict must have a reason: formats that show only reasons would look passed otherwise.
         if let Some(worse) = recorded.max().filter(|verdict| *verdict > self.verdict) {
             self.defects.push(format!(
                 "the run was ended as {worse}: it was interrupted, or an error came outside its stories"
@@ -155,8 +156,8 @@ fn planned(record: &Record) -> Option<&Vec<String>> {
     }
 }
 
-/// Whether a writer began the run, or a part of it, and did not end it: test processes that share
-/// a run each begin and end it.
+/// Whether a writer began the run, or a part of it, and did not end it. If several test processes share a run, each
+/// begins and ends it.
 fn unended(records: &[Record]) -> bool {
     let mut open: BTreeMap<u32, i64> = BTreeMap::new();
     for record in records {
@@ -192,7 +193,8 @@ fn empty(records: &[Record]) -> RunReport {
     }
 }
 
-/// One name a story: the scenario's, with Kubernetes' version or a number where it is not alone.
+/// Returns a name for each story: that of its scenario, with the Kubernetes version or a number if several stories have
+/// the same scenario.
 fn names(stories: &[Story<'_>]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for story in stories {
@@ -258,7 +260,7 @@ fn steps(story: &Story<'_>, clock: &Clock) -> Vec<StepReport> {
     steps
 }
 
-/// The claims that the story set out to prove and those that it judged, by id.
+/// Returns the claims that the story should prove and those that it judged, by id.
 fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'t str>) -> Vec<ClaimReport> {
     let mut claims: BTreeMap<Key, ClaimReport> = BTreeMap::new();
     let mut judged: BTreeSet<&str> = BTreeSet::new();
@@ -270,7 +272,7 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
         evidence: match story.end() {
             Some(Some(error)) => format!("not judged: the story broke: {}", line(error)),
             Some(None) => "not judged: the story ended without it".into(),
-            None => "not judged: the records end before".into(),
+            None => "not judged: the records end too early".into(),
         },
         details: Vec::new(),
         took: None,
@@ -283,9 +285,9 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
                     claims.entry(Key::of(id)).or_insert_with(|| blank(id));
                 }
             }
-            Event::ClaimJudged { claim, title: told, verdict, evidence, details, took, budget, .. } => {
-                // A claim of a story's own is in no list.
-                let title = title(claim).or(told.as_deref()).map(line).unwrap_or_default();
+            Event::ClaimJudged { claim, title: old, verdict, evidence, details, took, budget, .. } => {
+                // A claim that only this story has is in no catalogue.
+                let title = title(claim).or(old.as_deref()).map(line).unwrap_or_default();
                 let new = ClaimReport {
                     title,
                     verdict: *verdict,
@@ -307,7 +309,7 @@ fn claims<'t>(story: &Story<'_>, suite: &str, title: &impl Fn(&str) -> Option<&'
     claims.into_values().collect()
 }
 
-/// A claim that was judged twice is as good as the worse judgement; both are shown.
+/// Merges two judgements of one claim: the worse verdict counts, and both are shown.
 fn worse(old: &mut ClaimReport, new: ClaimReport) {
     let mut details = std::mem::take(&mut old.details);
     details.extend(new.details.iter().cloned());
@@ -317,7 +319,7 @@ fn worse(old: &mut ClaimReport, new: ClaimReport) {
     old.details = details;
 }
 
-/// Sorts `A2` before `A10`.
+/// Orders ids by number: `A2` before `A10`.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(String, u64, String);
 

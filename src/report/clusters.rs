@@ -6,7 +6,7 @@ use super::run::{ClusterReport, NodeReport};
 use super::units::millis;
 use crate::event::{Event, Record};
 
-/// Every cluster that was ready once, with what its nodes said of themselves last.
+/// Returns every cluster that was ready once, with the last reported data of its nodes.
 pub(super) fn clusters(records: &[Record]) -> Vec<ClusterReport> {
     let mut clusters: Vec<ClusterReport> = Vec::new();
     for record in records {
@@ -25,7 +25,8 @@ pub(super) fn clusters(records: &[Record]) -> Vec<ClusterReport> {
                         .map(|n| NodeReport { name: n.clone(), ..Default::default() })
                         .collect(),
                 };
-                // Suites that share a cluster each say that it is ready: the first says who made it.
+                // Suites that share a cluster each report that it is ready. Only the first report says whether it was
+                // created or found.
                 let same = |c: &ClusterReport| (&c.name, &c.kubernetes) == (&new.name, &new.kubernetes);
                 if !clusters.iter().any(same) {
                     clusters.push(new);
@@ -34,7 +35,7 @@ pub(super) fn clusters(records: &[Record]) -> Vec<ClusterReport> {
             Event::ObjectChanged { kind, name: node, object, .. } if kind == "Node" => {
                 let known = clusters.iter_mut().rfind(|c| c.name == name);
                 if let Some(known) = known.and_then(|c| c.nodes.iter_mut().find(|n| n.name == *node)) {
-                    tell(known, &object["status"]["nodeInfo"]);
+                    fill_in(known, &object["status"]["nodeInfo"]);
                 }
             }
             _ => {}
@@ -43,7 +44,7 @@ pub(super) fn clusters(records: &[Record]) -> Vec<ClusterReport> {
     clusters
 }
 
-fn tell(node: &mut NodeReport, info: &Value) {
+fn fill_in(node: &mut NodeReport, info: &Value) {
     let mut set = |field: fn(&mut NodeReport) -> &mut String, name: &str| {
         if let Some(text) = info[name].as_str() {
             *field(node) = text.into();

@@ -1,4 +1,4 @@
-//! The faults of a run: intended, taken hold, healed.
+//! The faults of a run: when each was intended, took effect and was healed.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::stories::{Clock, Story};
 use crate::event::{Event, Record};
 use crate::sanitise::line;
 
-/// Every fault, in the order of intent. A healing counts whoever recorded it.
+/// Returns every fault in the order of intents. A healing counts, whichever process recorded it.
 pub(super) fn faults(
     records: &[Record],
     stories: &[Story<'_>],
@@ -44,7 +44,7 @@ pub(super) fn faults(
     faults.into_iter().map(|f| f.1).collect()
 }
 
-/// A proof as people read it: `power exited, exit_code 137`.
+/// Formats a proof for people: `power exited, exit_code 137`.
 fn plain(proof: &Value) -> String {
     let word = |value: &Value| match value {
         Value::String(text) => line(text),

@@ -1,4 +1,4 @@
-//! `report.html`: the run as one page that needs nothing else: no script, no font, no network.
+//! `report.html`: the run as one self-contained page without scripts, fonts or network access.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -12,7 +12,7 @@ use crate::judge::Conclusion;
 
 mod upgrade;
 
-/// The run for people: summary, claims with their checks, timelines, rows, environment.
+/// The format for people: summary, claims with their checks, timelines, rows, environment.
 #[derive(Debug)]
 pub struct Html;
 
@@ -44,7 +44,7 @@ fn page(report: &RunReport) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                // The page promises to load nothing: the browser keeps it to that.
+                // The browser enforces that the page loads nothing.
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 title { "seatrial " (report.run) ": " (report.verdict) }
                 style { (PreEscaped(STYLE)) }
@@ -83,7 +83,7 @@ fn summary(report: &RunReport) -> Markup {
             }
             @if !report.substitutions.is_empty() {
                 div.swaps {
-                    b { "Other images ran than the manifests name" }
+                    b { "Images that ran in place of those in the manifests" }
                     " (profile " (report.profile) ": " (report.profile_because) ")"
                     ul {
                         @for swap in &report.substitutions {
@@ -143,7 +143,7 @@ fn claim_row(claim: &ClaimReport) -> Markup {
     }
 }
 
-/// Time against budget, in words and as a bar.
+/// Shows time and budget, in words and as a bar.
 fn bar(took: f64, budget: Option<f64>) -> Markup {
     let share = budget.filter(|b| *b > 0.0).map(|b| 100.0 * took / b);
     html! {
@@ -211,7 +211,7 @@ fn timeline_section(timeline: &Timeline) -> Markup {
 fn lane_row(lane: &Lane, from: f64, place: &impl Fn(f64) -> f64) -> Markup {
     html! {
         div.lane {
-            // Names of pods differ at their end: that is what must stay readable.
+            // Pod names differ at their end, which must stay visible if a name is shortened.
             span.name.tail[lane.group != "steps"] title=(lane.name) { bdi { (lane.name) } }
             div.track {
                 @for span in &lane.spans {
@@ -242,7 +242,7 @@ fn colour(state: State) -> &'static str {
     }
 }
 
-/// Round numbers of seconds, four to eight of them.
+/// Returns four to eight round numbers of seconds for the axis.
 fn ticks(length: f64) -> Vec<u64> {
     let steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200];
     let step = steps.into_iter().find(|s| length / (*s as f64) <= 8.0).unwrap_or(14_400);

@@ -4,7 +4,7 @@ use crate::sanitise;
 
 use super::{Format, Look, ReportError, RunReport};
 
-/// The run as one JSON object.
+/// The format for programs: the run as one JSON object.
 #[derive(Debug)]
 pub struct Json;
 

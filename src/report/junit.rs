@@ -1,4 +1,4 @@
-//! `junit.xml`: the run for CI systems that show tests.
+//! `junit.xml`: the run for CI systems that show test results.
 
 use std::time::Duration;
 
@@ -7,14 +7,13 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::{ClaimReport, Format, Look, ReportError, RunReport, SuiteReport};
 use crate::judge::Conclusion;
 
-/// One test case a claim, one test suite a suite. A claim that is inconclusive is a failure of
-/// type `inconclusive`: a CI job must not turn green on it. A story that broke, and records with
-/// a defect, are errors of their own.
+/// A test case for each claim, a test suite for each suite. An inconclusive claim is a failure of type `inconclusive`,
+/// because a CI job must not turn green on it. A story that broke, and records with a defect, are errors in cases of
+/// their own.
 ///
-/// The file keeps to what the strictest reader allows, Jenkins' xUnit plugin (`junit-10.xsd`): its `testsuites` has
-/// neither `timestamp` nor `skipped`. GitLab and CircleCI show the text of a failure only, so that the text begins
-/// with the message. Readers tell tests of two runs by class name and name, so that no case has words of one run
-/// in its name.
+/// The file keeps to the strictest reader, Jenkins' xUnit plugin (`junit-10.xsd`): `testsuites` has neither `timestamp`
+/// nor `skipped`. GitLab and CircleCI show only the text of a failure, which therefore begins with the message. Readers
+/// compare tests of two runs by class name and name, so a case's name contains nothing that is specific to one run.
 #[derive(Debug)]
 pub struct Junit;
 
@@ -24,7 +23,7 @@ impl Format for Junit {
     }
 
     fn about(&self) -> &'static str {
-        "XML that CI systems read: a test case a claim"
+        "XML that CI systems read: a test case for each claim"
     }
 
     fn file(&self) -> Option<&'static str> {
@@ -43,9 +42,9 @@ impl Format for Junit {
             junit.add_test_suite(records);
         }
         let xml = junit.to_string().map_err(|e| ReportError::Render { format: "junit", source: e.into() })?;
-        // The library takes control characters away, not these: XML 1.0 has no place for them either.
+        // The library removes control characters but not these two, which XML 1.0 does not allow either.
         let xml = xml.replace(['\u{fffe}', '\u{ffff}'], " ");
-        // The first one is that of `testsuites`.
+        // The first `skipped` is that of `testsuites`.
         Ok(xml.replacen(" skipped=\"0\"", "", 1))
     }
 }
@@ -94,7 +93,7 @@ fn test_case(claim: &ClaimReport) -> TestCase {
     case
 }
 
-/// A case that is in error for these reasons; the first is its message.
+/// Returns a case that is in error for these reasons; the first is its message.
 fn broken(name: &str, class: &str, kind: &str, reasons: &[String]) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     let message = reasons.first().map(String::as_str).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Reports: readers of a run's records. A report is made from the event log alone, so it can be
-//! made again later, on another machine, in another format.
+//! Reports: readers of a run's records. A report is made from the event log alone: it can be made again later, on
+//! another machine, in another format.
 
 use std::fmt::Debug;
 use std::io::Write;
@@ -35,44 +35,44 @@ pub use run::{
 pub use terminal::Terminal;
 pub use timeline::{Lane, Span, State, Timeline};
 
-/// A form that a run can be shown in.
+/// A format of reports.
 pub trait Format: Sync + Debug {
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     fn name(&self) -> &'static str;
-    /// What it is for, in one line.
+    /// Returns its purpose in one line.
     fn about(&self) -> &'static str;
-    /// Its file in the run's folder; none for what is only ever shown.
+    /// Returns its file in the run's folder; none if it is only printed.
     fn file(&self) -> Option<&'static str>;
-    /// The report as text.
+    /// Returns the report as text.
     ///
     /// # Errors
-    /// [`ReportError::Render`] where the form cannot hold the run.
+    /// [`ReportError::Render`] if the format cannot represent the run.
     fn render(&self, report: &RunReport, look: Look) -> Result<String, ReportError>;
 }
 
-/// Every format that comes with seatrial.
+/// The formats that are part of seatrial.
 pub static FORMATS: &[&dyn Format] = &[&Terminal, &Json, &Junit, &Html];
 
-/// What the place allows that a report is shown in. Only [`Terminal`] looks at it.
+/// The properties of the terminal that shows a report. Only [`Terminal`] uses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Whether colours may be used.
     pub colour: bool,
-    /// Columns; kept between 80 and 120.
+    /// Columns, limited to 80 to 120.
     pub width: usize,
 }
 
 impl Default for Look {
-    /// No colours, 100 columns.
+    /// Returns no colours and 100 columns.
     fn default() -> Self {
         Self { colour: false, width: 100 }
     }
 }
 
-/// Why there is no report.
+/// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A report cannot be put into a format.
+    /// The report cannot be rendered in a format.
     #[error("failed to write the report as {format}")]
     Render {
         /// The format.
@@ -81,22 +81,22 @@ pub enum ReportError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A report cannot be stored.
+    /// The report cannot be written.
     #[error("failed to write {}", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// Writes those of the formats that have a file into the run's folder and returns the files. Each file is
-/// either the old one or the new one, never half of it.
+/// Writes the formats that have a file into the run's folder and returns the files. Each file is either the old one or
+/// the new one, never a part of one.
 ///
 /// # Errors
-/// [`ReportError`]; the remaining formats are written all the same, the first error is returned.
+/// [`ReportError`] of the first format that failed; the remaining formats are written anyway.
 pub fn write(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
     let (mut written, mut first) = (Vec::new(), None);
     for format in formats {
@@ -110,7 +110,7 @@ pub fn write(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> Result<
     first.map_or(Ok(written), Err)
 }
 
-/// A new file beside the old one, then a rename: a reader never sees half a report.
+/// Writes a new file next to the old one and renames it: a reader never sees a part of a report.
 fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
     let error = |source| ReportError::Write { path: path.into(), source };
     let dir = path.parent().unwrap_or(Path::new("."));
@@ -122,8 +122,7 @@ fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
     Ok(())
 }
 
-/// Temporary files are made for their owner alone; a report is for everyone who may enter the
-/// run's folder.
+/// Makes a file readable for all who may enter the run's folder; temporary files are readable for their owner only.
 fn readable(file: &std::fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))

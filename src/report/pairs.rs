@@ -1,5 +1,5 @@
-//! A table of upgrades, a row for each pair of neighbour versions: seconds of each step, the longest time
-//! without an answer of each probe, and the verdict. Made from the records of one run each.
+//! A table of upgrades with a row for each pair of neighbouring versions: the seconds of each step, the longest outage
+//! of each probe, and the verdict. Each row is made from the records of one run.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use crate::judge::upgrade::costs;
 use crate::kubernetes::version::Version;
 use crate::sanitise;
 
-/// The steps in their order, as columns; those on several nodes are added up.
+/// The steps in their order, as columns. Times of a step on several nodes are added up.
 const STEPS: [&str; 7] = ["preload", "apply", "configure", "drain", "kubelet", "uncordon", "settle"];
-/// Above the rows.
+/// The table's header.
 const HEAD: &str = "| upgrade | verdict | all | preload | apply | configure | drain | kubelet | uncordon | settle | longest without an answer | run |";
 const RULE: &str = "|---|---|---|---|---|---|---|---|---|---|---|---|";
 
-/// Two releases, the second one minor version after the first.
+/// Two releases; the second is of the next minor version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// Where the upgrade begins.
+    /// The version before the upgrade.
     pub from: Version,
-    /// Where it leads.
+    /// The version after the upgrade.
     pub to: Version,
 }
 
@@ -29,8 +29,8 @@ impl std::fmt::Display for Pair {
     }
 }
 
-/// Every pair of these releases in which an upgrade to the next minor version leads from the first to the
-/// second, the oldest first: the newest release of the next minor version is taken.
+/// Returns a pair for each release that can be upgraded to the next minor version, the oldest first. The second version
+/// is the newest release of that minor version.
 pub fn pairs(releases: &[Version]) -> Vec<Pair> {
     let mut sorted = releases.to_vec();
     sorted.sort();
@@ -41,11 +41,11 @@ pub fn pairs(releases: &[Version]) -> Vec<Pair> {
     sorted.iter().filter_map(|from| next(*from).map(|to| Pair { from: *from, to })).collect()
 }
 
-/// The row of one run: its records, and the verdict on the suite.
+/// Returns the row of one run, from its records and the verdict on the suite.
 pub fn row(pair: Pair, verdict: &str, run: &str, records: &[Record]) -> String {
     let costs = costs(records);
     let (mut took, mut all): (BTreeMap<&str, f64>, f64) = (BTreeMap::new(), 0.0);
-    // By probe: the longest, and the step in which it began.
+    // By probe: its longest outage, and the step in which that began.
     let mut away: BTreeMap<&str, (f64, &str)> = BTreeMap::new();
     for cost in &costs {
         let seconds = cost.ended.as_ref().map_or(0.0, |e| e.took);
@@ -66,19 +66,19 @@ pub fn row(pair: Pair, verdict: &str, run: &str, records: &[Record]) -> String {
     });
     cells.push(outages.collect::<Vec<_>>().join(", "));
     cells.push(run.to_owned());
-    // A cell ends at a bar, and a backslash takes the next character's meaning away.
+    // A bar would end the cell, and a backslash would escape the next character.
     let cell = |text: &String| sanitise::line(text).replace('\\', r"\\").replace('|', r"\|");
     let cells: Vec<String> = cells.iter().map(cell).collect();
     format!("| {} |", cells.join(" | "))
 }
 
-/// Whether the table has a row of the pair, and with a verdict that stands.
+/// Whether the table has a row of the pair with the verdict passed.
 pub fn finished(table: &str, pair: Pair) -> bool {
     table.lines().any(|line| key(line) == Some(pair.to_string()) && line.contains("| passed |"))
 }
 
-/// The table with this row in its place: instead of an older one of the same pair, else after those of
-/// older versions. What stands around the rows stays; a text without a table gets one at its end.
+/// Returns the table with this row. The row replaces an older one of the same pair, or follows those of older versions.
+/// The text around the table stays; a text without a table gets one at its end.
 pub fn with_row(table: &str, row: &str) -> String {
     let mut lines: Vec<&str> = table.lines().collect();
     let first = match lines.iter().position(|line| *line == HEAD) {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_takes_the_place_of_the_older_one_and_the_text_around_stays() {
+    fn a_row_replaces_an_older_one_and_keeps_the_text_around() {
         let cell = |pair: &str, verdict: &str| format!("| {pair} | {verdict} | 1 |");
         let table = with_row("# Pairs\n\nText.\n", &cell("1.35.4 -> 1.36.3", "failed"));
         let table = with_row(&format!("{table}\nAfter.\n"), &cell("1.34.4 -> 1.35.4", "passed"));

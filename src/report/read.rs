@@ -1,4 +1,4 @@
-//! A report straight from a file, in a fraction of the memory that its records take.
+//! Builds a report directly from a file, with a fraction of the memory that its records need.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use super::run::RunReport;
 use crate::event::{self, Event, EventError, Record};
 use crate::judge::upgrade::HASH;
 
-/// The report of the run whose log this is: the same as [`RunReport::of`] gives for
-/// [`event::read`]. Of each object only what some report shows is held; the facts and objects that
+/// Returns the report of the run with this log, equal to that of [`RunReport::of`] for [`event::read`]. Of each object,
+/// only the fields that reports show are kept; facts and objects for judges make up most of a log.
 /// judges need make up most of a log.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ pub fn read(log: &Path) -> Result<RunReport, EventError> {
     Ok(RunReport::of(&records))
 }
 
-/// What timelines, the list of nodes, the clocks and the lives of pods look at.
+/// Returns the fields that timelines, the list of nodes, clocks and the lives of pods use.
 fn shown(kind: &str, object: &Value) -> Value {
     let (metadata, status) = (&object["metadata"], &object["status"]);
     if !matches!(kind, "Pod" | "Node") {
@@ -55,11 +55,11 @@ fn shown(kind: &str, object: &Value) -> Value {
     })
 }
 
-/// What tells pods apart, and what they are a part of.
+/// Fields that identify a pod and its owner.
 const METADATA: [&str; 7] =
     ["name", "namespace", "uid", "labels", "ownerReferences", "creationTimestamp", "deletionTimestamp"];
 
-/// These fields of an object, as far as it has them.
+/// Returns these fields of an object, if it has them.
 fn only(object: &Value, fields: &[&str]) -> Value {
     fields.iter().filter_map(|f| Some(((*f).to_owned(), object.get(f)?.clone()))).collect()
 }

@@ -1,4 +1,4 @@
-//! Judging a finished run again, from its records.
+//! Judges a finished run again from its records.
 
 use super::run::RunReport;
 use super::stories::{Story, stories};
@@ -6,46 +6,46 @@ use crate::event::{Event, Record};
 use crate::judge::integrity::{self, Defect};
 use crate::judge::{self, Claim, Conclusion, Evidence};
 
-/// A claim that comes out otherwise than it was recorded.
+/// A claim whose new verdict differs from the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The scenario.
     pub scenario: String,
     /// The claim's id.
     pub claim: String,
-    /// The recorded conclusion; none where the run did not know the claim.
+    /// The recorded verdict; none if the run did not know the claim.
     pub was: Option<Conclusion>,
-    /// The new one.
+    /// The new verdict.
     pub is: Conclusion,
 }
 
 /// A run that was judged again.
 #[derive(Clone, Debug)]
 pub struct Rejudged {
-    /// The records with the new judgements. A claim that the run did not know has one at the end of its
-    /// story, which has the number of the record before it.
+    /// The records with the new judgements. The judgement of a claim that the run did not know is at the end of its
+    /// story, with the number of the record before it.
     pub records: Vec<Record>,
-    /// What came out otherwise.
+    /// The claims whose verdicts changed.
     pub changes: Vec<Change>,
     defects: Vec<String>,
 }
 
 impl Rejudged {
-    /// The report, with the defects of the records as they were: what is missing, and each verdict that
-    /// the evidence does not bear.
+    /// Returns the report with the defects of the original records: what is missing, and each recorded verdict that the
+    /// evidence contradicts.
     pub fn report(&self) -> RunReport {
         RunReport::judged_again(&self.records, self.defects.clone())
     }
 }
 
-/// The same records with every judgement made anew by this version's judges, and what changed. Each
-/// claim sees what its story had recorded until then, as the first judgement did; one whose records have
-/// a defect before that is inconclusive, whatever the rest of them shows. Claims on other claims come last, and see
-/// the others as they come out now. A recorded verdict is believed in two cases: a claim that
-/// this version does not know keeps it, and says so, and a claim that its story did not reach stays open.
+/// Returns the records with every judgement made again by this version's judges, and what changed. Each claim sees what
+/// its story had recorded until then, as at the first judgement. If those records have a defect, the claim is
+/// inconclusive, whatever the remaining records show. Claims about other claims are judged last and see the new
+/// verdicts of the others. A recorded verdict is kept in two cases: if this version does not know the claim, which its
+/// evidence then says, and if the story did not reach the claim, which stays open.
 ///
-/// `claims` gives what this version's scenario of a name proves. A claim that the run did not know is
-/// judged from the whole story: where its evidence is not there, it is inconclusive.
+/// `claims` returns the claims of a scenario in this version. A claim that the run did not know is judged from the
+/// whole story; without evidence it is inconclusive.
 ///
 /// # Guarantees
 /// The same judges give the same records, byte for byte.
@@ -65,7 +65,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Cl
             changes.push(Change { scenario, claim, was, is });
         };
         let first = story.records[0];
-        // What is missing before its beginning is of no concern to a story whose beginning is there.
+        // If the story's own beginning is recorded, records missing before it do not matter.
         let begun = matches!(first.event, Event::ScenarioStarted { .. });
         let from = index(first) + usize::from(begun);
         for (until, record) in story.records.iter().enumerate() {
@@ -92,8 +92,8 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Cl
                 change(id, Some(*was), is);
                 let by = judged_by(records, record);
                 edited.push(format!(
-                    "{id} of {} is recorded as {was} by {by}, its evidence makes it {is}: the verdict was edited, or \
-                     is that of another version",
+                    "{id} of {} is recorded as {was} by {by}, but its evidence gives {is}: the verdict was edited, or \
+                     comes from another version",
                     story.scenario
                 ));
             }
@@ -108,7 +108,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Cl
             added.push((at, Record { event, ..end.clone() }));
         }
     }
-    // From the end, so that the places of the others stay.
+    // From the end, which leaves the earlier positions unchanged.
     added.sort_by_key(|(at, _)| *at);
     for (at, record) in added.into_iter().rev() {
         again.insert(at + 1, record);
@@ -118,7 +118,7 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Cl
     Rejudged { records: again, changes, defects }
 }
 
-/// The seatrial that recorded something: `seatrial 0.1.0`.
+/// Returns the seatrial that made a record: `seatrial 0.1.0`.
 fn judged_by(records: &[Record], record: &Record) -> String {
     let version = |r: &Record| match &r.event {
         Event::RunStarted { seatrial, .. } => Some(seatrial.clone()),
@@ -129,11 +129,11 @@ fn judged_by(records: &[Record], record: &Record) -> String {
     version.map_or_else(|| "an unknown seatrial".into(), |version| format!("seatrial {version}"))
 }
 
-/// How the evidence of a claim begins that was not judged again.
+/// The beginning of the evidence of a claim that was not judged again.
 const NOT_AGAIN: &str = "not judged again";
 
-/// A claim that this version does not know: its recorded verdict is shown, with the program that can judge
-/// it.
+/// Marks the judgement of a claim that this version does not know: it shows the recorded verdict, and the program that
+/// can judge the claim.
 fn not_again(event: &mut Event, by: &str) {
     if let Event::ClaimJudged { evidence, .. } = event
         && !evidence.starts_with(NOT_AGAIN)
@@ -143,8 +143,8 @@ fn not_again(event: &mut Event, by: &str) {
     }
 }
 
-/// Whether the first of these records says that a story did not reach a claim: no judge spoke, and nothing but
-/// the end of the story comes after it. Records of before there was a field for that say so by having no check.
+/// Whether the first of these records says that its story did not reach the claim: no judge gave a verdict, and only
+/// the end of the story follows. Older records, which lack the field `reached`, have no checks instead.
 fn is_unreached(rest: &[&Record]) -> bool {
     let Some((first, after)) = rest.split_first() else { return false };
     let is_open = matches!(&first.event, Event::ClaimJudged { verdict: Conclusion::Inconclusive, details, reached, .. }
@@ -177,7 +177,7 @@ fn judged(
     (event, finding.conclusion())
 }
 
-/// The claims that a story set out to prove, or judged.
+/// Returns the claims that a story should prove, or that it judged.
 fn known<'r>(story: &Story<'r>) -> Vec<&'r str> {
     let mut known = Vec::new();
     for record in &story.records {
@@ -190,8 +190,8 @@ fn known<'r>(story: &Story<'r>) -> Vec<&'r str> {
     known
 }
 
-/// The recorded verdict of the run stands for its claims and stories, and follows them. One that
-/// is worse than they explain (an interrupted run) stays.
+/// Replaces the recorded verdict of the run, which follows from its claims and stories. A verdict that is worse than
+/// they explain (an interrupted run) stays.
 fn forget_old_verdict(records: &[Record], again: &mut [Record], defects: &[String]) {
     let blank = |record: &Record| {
         let mut record = record.clone();

@@ -1,5 +1,4 @@
-//! What became of the ledger's rows. A sketch for the reader of a report: it counts, the judges
-//! decide.
+//! Counts what happened to the ledger's rows. It is a summary for readers; the judges decide by their own rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +6,10 @@ use super::run::{ReadingReport, RowsReport};
 use super::stories::{Clock, Story};
 use crate::event::{Event, Outcome, Row};
 
-/// The rows of one story; none where it wrote and read none.
+/// Returns the rows of one story; none if it neither wrote nor read rows.
 pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
     let mut report = RowsReport::default();
-    // What became of each row in the end, and when that was recorded.
+    // The last outcome of each row, and when it was recorded.
     let mut written: BTreeMap<&Row, (Outcome, f64)> = BTreeMap::new();
     for record in &story.records {
         let (rows, outcome) = match &record.event {
@@ -32,7 +31,7 @@ pub(super) fn rows(story: &Story<'_>, clock: &Clock) -> Option<RowsReport> {
         let at = clock.at(record);
         let took = began_us.map_or(0, |began| record.mono_us.saturating_sub(began)) as f64 / 1e6;
         let found: BTreeSet<&Row> = rows.iter().collect();
-        // A row that is acknowledged while the table is read may be in what was read, or not yet.
+        // A row that is acknowledged during a reading need not be in its result, so only earlier rows are due.
         let missing = |(row, (outcome, when)): &(&&Row, &(Outcome, f64))| {
             let due = writers.as_ref().is_none_or(|w| w.contains(&row.writer)) && *when <= at - took;
             due && *outcome == Outcome::Acknowledged && !found.contains(**row)

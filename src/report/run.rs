@@ -1,5 +1,5 @@
-//! What a report says about a run. These types are the fields of `report.json`; docs/events.md
-//! describes them for readers in other languages.
+//! The content of a report. These types are the fields of `report.json`; docs/events.md describes them for programs in
+//! other languages.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::timeline::Timeline;
 use crate::judge::Conclusion;
 
-/// Version of `report.json`. Raised when a field changes its meaning or goes, not when one is
+/// The version of `report.json`. It is raised when a field is removed or changes its meaning, not when a field is
 /// added.
 pub const SCHEMA: u32 = 1;
 
@@ -20,23 +20,23 @@ pub struct RunReport {
     pub schema: u32,
     /// The run's id.
     pub run: String,
-    /// The worst of its claims; failed where a story broke, at best inconclusive where the
-    /// records have a defect or there is no claim.
+    /// The worst verdict of its claims; failed if a story broke; at best inconclusive if the records have a defect or
+    /// there is no claim.
     pub verdict: Conclusion,
-    /// How many claims came out how.
+    /// The number of claims with each verdict.
     pub counts: Counts,
-    /// What is wrong with the records themselves (no end, missing lines, a suite that never began), and a
-    /// verdict of the run that nothing else explains.
+    /// Problems of the records (no end, missing lines, a suite that never began), and a verdict of the run that nothing
+    /// else explains.
     pub defects: Vec<String>,
-    /// Version of the seatrial that ran.
+    /// The version of seatrial that ran.
     pub seatrial: String,
     /// When it began.
     pub started: Option<Timestamp>,
-    /// Time from the first to the last record.
+    /// Time from the first to the last record, in seconds.
     pub took: f64,
     /// The image profile.
     pub profile: String,
-    /// Why that profile.
+    /// Why this profile was chosen.
     pub profile_because: String,
     /// Each claim, in the order of the catalogue's ids within its suite.
     pub claims: Vec<ClaimReport>,
@@ -44,25 +44,25 @@ pub struct RunReport {
     pub suites: Vec<SuiteReport>,
     /// Each fault.
     pub faults: Vec<FaultReport>,
-    /// Each image that ran in place of the one that a manifest names.
+    /// Each image that replaced an image of a manifest.
     pub substitutions: Vec<Substitution>,
     /// Each cluster.
     pub clusters: Vec<ClusterReport>,
-    /// Facts of the machine.
+    /// Facts about the machine.
     pub machine: BTreeMap<String, String>,
-    /// What was noted along the way.
+    /// Notes that were recorded during the run.
     pub notes: Vec<Note>,
-    /// What went on when, a timeline a suite. Not in `report.json`: the events say it better.
+    /// A timeline for each suite. Not in `report.json`, because the events contain more.
     #[serde(skip)]
     pub timelines: Vec<Timeline>,
 }
 
-/// How many claims came out how.
+/// The number of claims with each verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Claims that hold.
     pub passed: usize,
-    /// Claims that the evidence does not decide.
+    /// Claims for which the evidence is insufficient.
     pub inconclusive: usize,
     /// Claims that do not hold.
     pub failed: usize,
@@ -75,7 +75,7 @@ pub struct ClaimReport {
     pub id: String,
     /// The conclusion.
     pub verdict: Conclusion,
-    /// What is claimed; empty where this seatrial does not know the id.
+    /// The claim itself; empty if this version does not know the id.
     pub title: String,
     /// The suite, as in [`SuiteReport::name`].
     pub suite: String,
@@ -83,77 +83,77 @@ pub struct ClaimReport {
     pub evidence: String,
     /// Each check, beginning with its result.
     pub details: Vec<String>,
-    /// Time that the claim's subject took, where time is part of it.
+    /// Time that the claim's subject took, in seconds, if the claim is about time.
     pub took: Option<f64>,
-    /// Time that it was allowed.
+    /// Time that it was allowed to take, in seconds.
     pub budget: Option<f64>,
 }
 
 /// One suite, or a test of the user's own.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SuiteReport {
-    /// Its name; with the Kubernetes version where it ran more than once.
+    /// Its name, with the Kubernetes version if it ran more than once.
     pub name: String,
-    /// The worst of its claims, or failed where the story broke.
+    /// The worst verdict of its claims, or failed if the story broke.
     pub verdict: Conclusion,
     /// The cluster it ran on.
     pub cluster: Option<String>,
     /// Its namespace.
     pub namespace: Option<String>,
-    /// When it began, from the beginning of the run.
+    /// When it began, in seconds from the beginning of the run.
     pub began: f64,
-    /// How long it took, as far as the records go.
+    /// How long it took, in seconds, as far as the records show.
     pub took: f64,
     /// Whether its end is recorded.
     pub ended: bool,
     /// Why its story broke.
     pub error: Option<String>,
-    /// What it could not take away, with what holds it.
+    /// Objects and files that it could not remove, with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
     /// Its steps, in order.
     pub steps: Vec<StepReport>,
-    /// What became of the ledger's rows.
+    /// The ledger's rows.
     pub rows: Option<RowsReport>,
-    /// What each step of an upgrade cost, in order; empty where there was none.
+    /// The effects of each step of an upgrade, in order; empty if the suite upgrades nothing.
     pub upgrade: Vec<UpgradeStepReport>,
 }
 
 /// One step of an upgrade.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UpgradeStepReport {
-    /// Where its hop leads.
+    /// The version that its hop leads to.
     pub to: String,
     /// Its name.
     pub step: String,
-    /// Where; none for the cluster as a whole.
+    /// Its node; none for a step of the whole cluster.
     pub node: Option<String>,
-    /// When it began, from the beginning of the run.
+    /// When it began, in seconds from the beginning of the run.
     pub began: f64,
-    /// How long it took; none where its end is not recorded.
+    /// How long it took, in seconds; none if its end is not recorded.
     pub took: Option<f64>,
     /// Why it failed.
     pub error: Option<String>,
-    /// What each probe saw in it, by name; `ledger` counts rows.
+    /// What each probe observed during it, by name; `ledger` counts rows.
     pub probes: BTreeMap<String, ProbeReport>,
-    /// What happened to pods in it, and why.
+    /// The pods that were disturbed during it, and why.
     pub pods: Vec<DisturbedReport>,
 }
 
-/// What a probe saw in one step of an upgrade.
+/// What a probe observed during one step of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ProbeReport {
-    /// Requests that were answered or given up in it.
+    /// Requests that ended during the step, with or without an answer.
     pub requests: usize,
-    /// Those that were acknowledged.
+    /// Acknowledged requests.
     pub acknowledged: usize,
-    /// Those that were refused.
+    /// Refused requests.
     pub refused: usize,
-    /// Those without an answer.
+    /// Requests without an answer.
     pub indeterminate: usize,
-    /// Seconds of the longest outage of those that began in it.
+    /// Duration in seconds of the longest outage that began during the step.
     pub outage: f64,
-    /// Seconds of all of them.
+    /// Total duration in seconds of these outages.
     pub away: f64,
 }
 
@@ -164,9 +164,9 @@ pub struct DisturbedReport {
     pub pod: String,
     /// Its node.
     pub node: String,
-    /// `went`, or how often it was restarted.
+    /// `went`, or the number of its restarts.
     pub what: String,
-    /// Why; none where nothing explains it.
+    /// The reason; none if nothing explains it.
     pub why: Option<String>,
 }
 
@@ -175,11 +175,11 @@ pub struct DisturbedReport {
 pub struct StepReport {
     /// Its name.
     pub name: String,
-    /// When it began, from the beginning of the run.
+    /// When it began, in seconds from the beginning of the run.
     pub began: f64,
-    /// How long it took; none where it never ended.
+    /// How long it took, in seconds; none if it never ended.
     pub took: Option<f64>,
-    /// How long it was allowed to take.
+    /// How long it was allowed to take, in seconds.
     pub budget: Option<f64>,
     /// Why it failed.
     pub error: Option<String>,
@@ -190,39 +190,39 @@ pub struct StepReport {
 pub struct FaultReport {
     /// Its name.
     pub fault: String,
-    /// Where.
+    /// Its node.
     pub node: String,
     /// The suite that injected it.
     pub suite: String,
-    /// When it was proved to have taken hold, from the beginning of the run.
+    /// When its effect was proved, in seconds from the beginning of the run.
     pub injected: Option<f64>,
-    /// When it was proved to be gone.
+    /// When its end was proved.
     pub healed: Option<f64>,
-    /// What proves the injection, in one line.
+    /// The proof of the injection, in one line.
     pub proof: String,
-    /// What proves the healing, in one line.
+    /// The proof of the healing, in one line.
     pub healed_proof: String,
 }
 
-/// What became of the ledger's rows in one suite.
+/// The ledger's rows in one suite.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RowsReport {
     /// Writes that a server acknowledged.
     pub acknowledged: usize,
-    /// Writes that were surely not done.
+    /// Writes that were certainly not done.
     pub refused: usize,
-    /// Writes that nobody knows of: the connection died before the answer.
+    /// Writes with an unknown outcome: the connection broke before the answer.
     pub indeterminate: usize,
     /// Each reading of the whole table.
     pub readings: Vec<ReadingReport>,
 }
 
-/// One reading of the ledger, against the writes recorded before it.
+/// One reading of the ledger, compared with the writes recorded before it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReadingReport {
     /// Its name.
     pub reading: String,
-    /// When, from the beginning of the run.
+    /// When it was read, in seconds from the beginning of the run.
     pub at: f64,
     /// The pod that answered.
     pub pod: String,
@@ -230,7 +230,7 @@ pub struct ReadingReport {
     pub node: String,
     /// `@@server_uuid`.
     pub server_uuid: String,
-    /// Whether the table exists there.
+    /// Whether the table exists on that server.
     pub exists: bool,
     /// Rows found.
     pub found: usize,
@@ -238,7 +238,7 @@ pub struct ReadingReport {
     pub missing: usize,
     /// Found rows whose write had no answer.
     pub unanswered: usize,
-    /// Found rows that nobody wrote, or whose write was refused, or with another checksum.
+    /// Found rows that no recorded write explains: never written, refused, or with another checksum.
     pub foreign: usize,
 }
 
@@ -247,16 +247,16 @@ pub struct ReadingReport {
 pub struct Substitution {
     /// The name in the manifest.
     pub from: String,
-    /// What ran.
+    /// The image that ran.
     pub to: String,
-    /// What that was made from.
+    /// A description of the source of that image.
     pub built_from: String,
 }
 
 /// One cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClusterReport {
-    /// Its name; empty where the record does not say.
+    /// Its name; empty if the record does not have it.
     pub name: String,
     /// Its topology.
     pub topology: String,
@@ -264,7 +264,7 @@ pub struct ClusterReport {
     pub kubernetes: String,
     /// The node image.
     pub image: String,
-    /// Whether an earlier run had made it.
+    /// Whether an earlier run had created it.
     pub reused: bool,
     /// Seconds until it was ready.
     pub took: f64,
@@ -272,7 +272,7 @@ pub struct ClusterReport {
     pub nodes: Vec<NodeReport>,
 }
 
-/// One node, as it said of itself. Texts are empty where no record says.
+/// One node, with the data that it reported. Texts are empty if no record has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NodeReport {
     /// Its name.
@@ -287,19 +287,19 @@ pub struct NodeReport {
     pub kernel: String,
 }
 
-/// Something that was noted.
+/// A note.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Note {
-    /// When, from the beginning of the run.
+    /// When it was recorded, in seconds from the beginning of the run.
     pub at: f64,
-    /// The suite, if it was noted in one.
+    /// The suite during which it was recorded, if any.
     pub suite: Option<String>,
     /// The text.
     pub text: String,
 }
 
 impl RunReport {
-    /// The claims of one suite.
+    /// Returns the claims of one suite.
     pub fn claims_of<'a>(&'a self, suite: &'a str) -> impl Iterator<Item = &'a ClaimReport> {
         self.claims.iter().filter(move |c| c.suite == suite)
     }

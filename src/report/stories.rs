@@ -1,11 +1,11 @@
-//! Sorting records: which belong to one story, and when each happened on one time axis.
+//! Sorts records by story, and puts them on one time axis.
 
 use std::collections::BTreeMap;
 
 use crate::event::{Event, Record};
 use crate::judge::stories::numbers;
 
-/// The records of one scenario, run once.
+/// The records of one execution of a scenario.
 #[derive(Debug)]
 pub(super) struct Story<'r> {
     pub scenario: &'r str,
@@ -13,12 +13,12 @@ pub(super) struct Story<'r> {
 }
 
 impl<'r> Story<'r> {
-    /// The last value that `pick` finds.
+    /// Returns the last value that `pick` finds.
     pub fn last<T>(&self, pick: impl Fn(&'r Record) -> Option<T>) -> Option<T> {
         self.records.iter().rev().find_map(|r| pick(r))
     }
 
-    /// Its end, with the error of its story.
+    /// Returns its end, with the error of its story.
     pub fn end(&self) -> Option<Option<&'r str>> {
         self.last(|r| match &r.event {
             Event::ScenarioEnded { error, .. } => Some(error.as_deref()),
@@ -26,7 +26,7 @@ impl<'r> Story<'r> {
         })
     }
 
-    /// What it left behind.
+    /// Returns what it left behind.
     pub fn left(&self) -> &'r [String] {
         let left = self.last(|r| match &r.event {
             Event::ScenarioEnded { left, .. } => Some(left.as_slice()),
@@ -35,7 +35,8 @@ impl<'r> Story<'r> {
         left.unwrap_or_default()
     }
 
-    /// The record after which it adds nothing: the last one before its end, or the last one.
+    /// Returns the last record before its end, after which nothing of the story follows; the last record if it has no
+    /// end.
     pub fn end_record(&self) -> &'r Record {
         let ended = |r: &&Record| matches!(r.event, Event::ScenarioEnded { .. });
         let end = self.records.iter().position(ended).unwrap_or(self.records.len());
@@ -43,7 +44,7 @@ impl<'r> Story<'r> {
     }
 }
 
-/// The stories, in the order in which they begin.
+/// Returns the stories in the order in which they begin.
 pub(super) fn stories(records: &[Record]) -> Vec<Story<'_>> {
     let mut stories: Vec<Story<'_>> = Vec::new();
     for (record, number) in records.iter().zip(numbers(records)) {
@@ -56,13 +57,13 @@ pub(super) fn stories(records: &[Record]) -> Vec<Story<'_>> {
     stories
 }
 
-/// Puts the records of all writers on one axis: seconds since the first record. A writer's clock
-/// is monotonic; where it begins is taken from the wall clock, once.
+/// Puts the records of all writers on one axis: seconds since the first record. Each writer's clock is monotonic; the
+/// wall clock is used only once, for the beginning of each writer.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// Microseconds of the wall clock at the beginning of the run.
+    /// The wall clock at the beginning of the run, in microseconds.
     zero: i64,
-    /// For each writer, the wall clock at each opening of the log.
+    /// For each writer, the wall clock at each opening of the log, in microseconds.
     opened: BTreeMap<u32, Vec<i64>>,
 }
 
@@ -80,7 +81,7 @@ impl Clock {
         clock
     }
 
-    /// Seconds since the beginning of the run, rounded to milliseconds.
+    /// Returns the seconds since the beginning of the run, rounded to milliseconds.
     pub fn at(&self, record: &Record) -> f64 {
         super::units::millis((self.micros(record) - self.zero) as f64 / 1e6)
     }

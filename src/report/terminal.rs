@@ -1,10 +1,10 @@
-//! The run as a table for a terminal or a log.
+//! Shows the run as a table for a terminal or a log.
 
 use super::units::human;
 use super::{ClaimReport, Format, Look, ReportError, RunReport, SuiteReport};
 use crate::judge::Conclusion;
 
-/// One line a claim; what did not pass is followed by the checks that decided.
+/// One line for each claim; a claim that did not pass is followed by its decisive checks.
 #[derive(Debug)]
 pub struct Terminal;
 
@@ -161,7 +161,7 @@ impl Page {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
     }
 
-    /// Text that breaks at the right edge; all lines are indented alike.
+    /// Writes text that is wrapped at the right edge, with all lines indented alike.
     fn wrapped(&mut self, indent: &str, text: &str) {
         for line in wrap(text, self.width - indent.len()) {
             self.line(&format!("{indent}{line}"));
@@ -174,7 +174,7 @@ impl Page {
     }
 }
 
-/// At most `room` characters; what is cut off shows as an ellipsis.
+/// Cuts a text to at most `room` characters; an ellipsis marks the cut.
 fn cut(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
         return text.into();
@@ -183,7 +183,7 @@ fn cut(text: &str, room: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Lines of at most `room` characters, broken at blanks; a longer word gets a line of its own.
+/// Wraps a text at blanks into lines of at most `room` characters; a longer word gets its own line.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

@@ -1,10 +1,10 @@
-//! Every text of a report: what any format shows comes through here once.
+//! Passes every text of a report through one function, before any format shows it.
 
 use super::run::{ClaimReport, RunReport, SuiteReport};
 use super::timeline::Timeline;
 
-/// Hands every text of a report to `change`. Texts that were equal are equal afterwards where `change`
-/// makes the same of the same: claims find their suite by its name.
+/// Calls `change` with every text of a report. If `change` gives the same result for the same text, equal texts stay
+/// equal: claims find their suite by its name.
 pub(super) fn each(report: &mut RunReport, change: &mut impl FnMut(&mut String)) {
     let RunReport { run, seatrial, profile, profile_because, defects, claims, suites, faults, .. } = report;
     [run, seatrial, profile, profile_because].into_iter().chain(defects).for_each(&mut *change);

@@ -1,4 +1,4 @@
-//! What went on when: lanes of spans on the time axis of one story.
+//! Timelines: lanes of spans on the time axis of one story.
 
 mod upgrade;
 
@@ -11,64 +11,63 @@ use crate::event::{Change, Event, Outcome, Record, Server};
 use crate::judge::machine::CONTROL;
 use crate::sanitise::line;
 
-/// One story's time axis. Times are seconds from the beginning of the run.
+/// One story's time axis, in seconds from the beginning of the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     /// The suite.
     pub suite: String,
-    /// Where the axis begins.
+    /// The beginning of the axis.
     pub from: f64,
-    /// Where it ends.
+    /// The end of the axis.
     pub to: f64,
     /// The lanes: steps first, then an upgrade's steps and versions, faults, nodes, pods, probes, the machine.
     pub lanes: Vec<Lane>,
-    /// Marked moments.
+    /// Marked moments, with their names.
     pub marks: Vec<(f64, String)>,
 }
 
-/// One thing over time.
+/// One object or activity over time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lane {
-    /// What kind of thing: `steps`, `upgrade`, `versions`, `faults`, `nodes`, `pods`, `probes`,
-    /// `machine`.
+    /// Its kind: `steps`, `upgrade`, `versions`, `faults`, `nodes`, `pods`, `probes`, `machine`.
     pub group: &'static str,
-    /// Which one.
+    /// Its name.
     pub name: String,
     /// Its states, in order.
     pub spans: Vec<Span>,
-    /// What happened to it in a moment: a container of a pod restarted.
+    /// Events without a duration, such as the restart of a pod's container.
     pub moments: Vec<(f64, String)>,
 }
 
-/// One state of a thing.
+/// One state of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// Since when.
+    /// When it begins.
     pub from: f64,
-    /// Until when.
+    /// When it ends.
     pub to: f64,
-    /// How it was.
+    /// The state, which decides the colour.
     pub state: State,
-    /// In words.
+    /// The state in words.
     pub note: String,
 }
 
-/// How a thing was, each in a colour.
+/// The state of a lane; each has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// As it should be.
+    /// Healthy.
     Good,
-    /// On its way up or down.
+    /// Starting or stopping.
     Moving,
-    /// Not as it should be.
+    /// Unhealthy.
     Bad,
-    /// Broken by us.
+    /// Broken by a fault of the test.
     Fault,
-    /// The machine had no time for what runs on it.
+    /// The machine was starved of processor time.
     Starved,
 }
 
-/// The timeline of one story.
+/// Returns the timeline of one story.
 pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline {
     let times = || story.records.iter().map(|r| clock.at(r));
     let from = times().fold(f64::INFINITY, f64::min);
@@ -84,7 +83,7 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
     let Lanes { mut lanes, asked, .. } = lanes;
     let rank = |lane: &Lane| GROUPS.iter().position(|g| *g == lane.group);
     for lane in &mut lanes {
-        // What was seen stays so until something else is seen; an answer holds for its moment.
+        // An observed state lasts until another is observed. An answer of a probe lasts only until its last request.
         let end = if lane.group == "probes" { asked.get(&lane.name).copied().unwrap_or(to) } else { to };
         for span in lane.spans.iter_mut().filter(|s| s.to.is_infinite()) {
             span.to = end;
@@ -94,11 +93,11 @@ pub(super) fn timeline(story: &Story<'_>, name: &str, clock: &Clock) -> Timeline
     Timeline { suite: name.into(), from, to, lanes, marks }
 }
 
-/// Kinds of lanes from top to bottom.
+/// The kinds of lanes, from top to bottom.
 pub(super) const GROUPS: [&str; 8] =
     ["steps", "upgrade", "versions", "faults", "nodes", "pods", "probes", "machine"];
 
-/// Seconds between two requests of a probe after which nobody asked: another probe of the same name may come later.
+/// Seconds between two requests after which a probe counts as silent: another probe of the same name may begin later.
 const SILENT: f64 = 2.0;
 
 /// What a span of a lane shows.
@@ -116,11 +115,11 @@ impl State {
 #[derive(Default)]
 pub(super) struct Lanes {
     lanes: Vec<Lane>,
-    /// When each probe asked last.
+    /// When each probe made its last request.
     asked: BTreeMap<String, f64>,
-    /// How often the containers of each pod had been restarted, by its UID.
+    /// The number of restarts of each pod's containers, by the pod's UID.
     restarts: BTreeMap<String, i64>,
-    /// The UID of the pod that each name stands for.
+    /// The UID of the current pod of each name.
     of: BTreeMap<String, String>,
 }
 
@@ -145,7 +144,7 @@ impl Lanes {
                 self.close("faults", &format!("{fault} {node}"), at, State::Fault.noted("healed"));
             }
             Event::ObjectChanged { change, kind, name, uid, object } => match (kind.as_str(), change) {
-                // After a list was read anew the end of a pod may be told after its successor's beginning.
+                // After a watch begins again with a list, a pod's end may be recorded after its successor's beginning.
                 ("Node" | "Pod", Change::Deleted) if self.of.get(name).is_some_and(|of| of != uid) => {}
                 ("Node" | "Pod", Change::Deleted) => self.end(group(kind), name, at),
                 ("Node", _) => self.turn("nodes", name, at, node(object)),
@@ -153,7 +152,7 @@ impl Lanes {
                     self.of.insert(name.clone(), uid.clone());
                     self.turn("pods", name, at, pod(object));
                     let now = restarts(object);
-                    // What a pod had when it was first seen is older than the story.
+                    // Restarts that a pod had when it was first seen happened before the story.
                     if self.restarts.insert(uid.clone(), now).is_some_and(|known| now > known) {
                         self.lane("pods", name).moments.push((at, format!("restarted, {now} times in all")));
                     }
@@ -211,8 +210,8 @@ impl Lanes {
         }
     }
 
-    /// What is no answer holds since the last attempt, as the judges count; of the first one, since it
-    /// was asked for.
+    /// Adds an attempt of a probe. A failure lasts from the previous attempt, as the judges count it; a failed first
+    /// attempt lasts from its own beginning.
     fn answered(&mut self, probe: &str, at: f64, took: Option<f64>, (state, note): (State, &str)) {
         let probe = line(probe);
         let began = at - took.unwrap_or_default();
@@ -229,7 +228,7 @@ impl Lanes {
         self.turn("probes", &probe, since, (state, line(note)));
     }
 
-    /// Ends the lane's last state and begins another, unless it is the same one.
+    /// Ends the lane's current state and begins another, unless both are equal.
     pub(super) fn turn(&mut self, group: &'static str, name: &str, at: f64, (state, note): (State, String)) {
         let last = self.lane(group, name).spans.last();
         if last.is_some_and(|s| s.to.is_infinite() && s.state == state && s.note == note) {

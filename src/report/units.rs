@@ -1,6 +1,6 @@
-//! Times as reports give them.
+//! Formats times for reports.
 
-/// A duration as people read it: `0.4 s`, `12 s`, `4 min 05 s`.
+/// Formats a duration for people: `0.4 s`, `12 s`, `4 min 05 s`.
 pub(super) fn human(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match seconds {
@@ -11,7 +11,7 @@ pub(super) fn human(seconds: f64) -> String {
     }
 }
 
-/// Rounded to milliseconds: what is read back from a file gives the same text again.
+/// Rounds to milliseconds, which gives the same text again after it is read back from a file.
 pub(super) fn millis(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }

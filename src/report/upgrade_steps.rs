@@ -1,4 +1,4 @@
-//! What each step of an upgrade cost, as the judges count it.
+//! The effects of each step of an upgrade, counted as the judges do.
 
 use super::run::{DisturbedReport, ProbeReport, UpgradeStepReport};
 use super::stories::{Clock, Story};
@@ -7,7 +7,7 @@ use crate::event::{Event, Record};
 use crate::judge::upgrade::{Disturbance, Tally, costs, disturbances};
 use crate::sanitise::line;
 
-/// The steps of a story's upgrade; none where it had none.
+/// Returns the steps of a story's upgrade; none if it has no upgrade.
 pub(super) fn steps(story: &Story<'_>, clock: &Clock) -> Vec<UpgradeStepReport> {
     let started = |r: &&&Record| matches!(r.event, Event::UpgradeStepStarted(_));
     let began: Vec<f64> = story.records.iter().filter(started).map(|r| clock.at(r)).collect();

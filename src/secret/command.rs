@@ -1,15 +1,15 @@
-//! Secrets in the words of a command: flags, pairs, what stands behind a flag of a program.
+//! Secrets in the words of a command: values of flags, `NAME=value` pairs, and what follows a flag of known programs.
 
 use serde_json::{Map, Value};
 
 use super::names::{is_secret, is_some_key, looks_random};
 
-/// The value of a secret in an argument or a variable, and what is before it. Of a flag, the value may be such a pair
-/// again: `--from-literal=password=x`.
+/// Splits an argument or a variable into the part before a secret value and the value. The value of a flag may be such
+/// a pair again: `--from-literal=password=x`.
 pub(super) fn secret_pair(text: &str) -> Option<(&str, &str)> {
     let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     let mut begins = 0;
-    // More than a few are no pairs any more.
+    // A text with more `=` than this is not a pair.
     for (at, _) in text.match_indices('=').take(16) {
         let (name, value) = (&text[begins..at], &text[at + 1..]);
         if !name.contains(char::is_whitespace) && holds(name, value) && (begins == 0 || is_name(name)) {
@@ -23,7 +23,7 @@ pub(super) fn secret_pair(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// What the beginning of a command and the rest of it are called.
+/// Pairs of fields: the first holds the beginning of a command, the second the rest.
 pub(super) const COMMANDS: &[(&str, &str)] = &[
     ("command", "args"),
     ("Entrypoint", "Cmd"),
@@ -36,7 +36,7 @@ pub(super) const COMMANDS: &[(&str, &str)] = &[
 pub(super) struct Tool {
     name: &'static str,
     flags: &'static [&'static str],
-    /// Flags that have no value, and may stand before one that has: `-sSu`.
+    /// Flags without a value. They may precede a flag with a value in one word: `-sSu`.
     switches: &'static str,
 }
 
@@ -53,22 +53,22 @@ static TOOLS: [Tool; 5] = [
     tool("redis-cli", &["-a"]),
     tool("sshpass", &["-p"]),
 ];
-/// One is in the name of each program, and of each image, of MySQL's.
+/// The names of MySQL's programs and images each contain one of these.
 const CLIENTS: [&str; 3] = ["mysql", "mariadb", "percona"];
 /// Any client of MySQL.
 pub(super) static MYSQL: Tool = tool("mysql", &["-p"]);
 
-/// What is in the names of all that have such flags.
+/// The names of all programs that have such flags.
 pub(super) fn programs() -> impl Iterator<Item = &'static str> {
     TOOLS.iter().map(|tool| tool.name).chain(CLIENTS)
 }
 
-/// Some of [`TOOLS`], a bit each.
+/// A subset of [`TOOLS`], one bit for each.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Tools(u8);
 
 impl Tools {
-    /// Those that the words name, with or without a path.
+    /// Returns the tools that the words name, with or without a path.
     pub(super) fn of<'w>(words: impl Iterator<Item = &'w str>) -> Self {
         let names =
             |word: &str, tool: &Tool| word.rsplit('/').next().is_some_and(|n| n.starts_with(tool.name));
@@ -91,7 +91,7 @@ impl std::ops::BitOr for Tools {
 }
 
 impl Tool {
-    /// What is glued to one of its flags; nothing where the flag stands alone.
+    /// Returns what follows one of the tool's flags in the same word: an empty text if the word is only the flag.
     fn behind_flag<'t>(&self, text: &'t str) -> Option<&'t str> {
         self.flags.iter().find_map(|flag| match flag.strip_prefix("--") {
             Some(_) => text.strip_prefix(flag).filter(|rest| rest.is_empty() || rest.starts_with('=')),
@@ -112,19 +112,19 @@ pub(super) fn words_of(fields: &Map<String, Value>) -> impl Iterator<Item = &str
     })
 }
 
-/// Whether what follows a word of a command is a secret.
+/// Whether the word after this one is a secret.
 pub(super) fn asks_for_secret(text: &str, tools: Tools) -> bool {
     tools.each().any(|tool| tool.behind_flag(text) == Some(""))
         || text.starts_with('-') && text.len() > 2 && !text.contains('=') && is_secret(text)
 }
 
-/// The same of the last word of a list.
+/// Whether the word after the last word of a list is a secret.
 pub(super) fn asks(words: Option<&Value>, tools: Tools) -> bool {
     let last = words.and_then(Value::as_array).and_then(|words| words.last()).and_then(Value::as_str);
     last.is_some_and(|last| asks_for_secret(last, tools))
 }
 
-/// A flag with what is glued to it: `-uapp:x`, `--user=app:x`.
+/// Splits a word into a flag and its value: `-uapp:x`, `--user=app:x`.
 pub(super) fn glued(text: &str, tools: impl IntoIterator<Item = &'static Tool>) -> Option<(&str, &str)> {
     tools.into_iter().find_map(|tool| {
         let rest = tool.behind_flag(text)?;
@@ -134,18 +134,17 @@ pub(super) fn glued(text: &str, tools: impl IntoIterator<Item = &'static Tool>) 
     })
 }
 
-/// Whether a variable of this name holds a secret: the name says so, or speaks of some key, and the value looks made
-/// up by a generator.
+/// Whether a variable holds a secret: its name says so, or its name contains some key and its value looks generated.
 pub(super) fn holds(name: &str, value: &str) -> bool {
     is_secret(name) || is_some_key(name) && looks_random(value)
 }
 
-/// Whether the words of a container's command, or its image, name a program of MySQL's.
+/// Whether the words of a container's command, or its image, name a program of MySQL.
 pub(super) fn names_mysql(fields: &Map<String, Value>) -> bool {
     words_of(fields).any(is_mysql)
 }
 
-/// Whether a word names one.
+/// Whether a word names a program of MySQL.
 pub(super) fn is_mysql(text: &str) -> bool {
     CLIENTS.iter().any(|name| text.contains(name))
 }

@@ -1,4 +1,4 @@
-//! The forms that one value is written in.
+//! The forms in which a value may be written.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -6,19 +6,20 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::names::{is_ordinary, is_public, looks_random};
 
-/// Bytes from which on a value is removed wherever it stands, also inside a longer word.
+/// Minimum length in bytes for a value that is removed everywhere, also inside a longer word.
 const ANYWHERE: usize = 8;
-/// Bytes from which on it is removed where it is a word of its own.
+/// Minimum length in bytes for a value that is removed if it is a word of its own.
 const WORD: usize = 4;
-/// Bytes of a line of a longer value, such as a key, that is removed alone: logs break at lines.
+/// Minimum length in bytes for a line of a longer value, such as a key, that is removed alone: logs break at lines.
 const LINE: usize = 16;
-/// Bytes of a value at most that is looked for as a whole: of a longer one, a file, its lines are.
+/// Maximum length in bytes for a value that is searched as a whole. Longer values, such as files, are searched line by
+/// line.
 const LONGEST: usize = 32 << 10;
-/// Parts of one value at most that are looked for.
+/// Maximum number of parts of one value that are searched.
 const PARTS: usize = 1000;
 
-/// Each form of a value and of its parts, and whether it is removed only as a word of its own. Nothing of a public
-/// word.
+/// Returns each form of a value and of its parts, and whether the form is removed only as a word of its own. A public
+/// word has no forms.
 pub(super) fn forms(value: &str) -> Vec<(String, bool)> {
     let mut forms = whole(value.trim());
     if !forms.is_empty() {
@@ -27,8 +28,9 @@ pub(super) fn forms(value: &str) -> Vec<(String, bool)> {
     forms
 }
 
-/// What of a value is a secret where it stands alone, as a log prints it: a line of a list of codes, the password of
-/// `user:password`, as htpasswd has it, and of a longer line of fields. Only what looks made up by a generator.
+/// Returns the parts of a value that are secrets on their own, as a log may print them: a line of a list of codes, the
+/// password of `user:password` as in htpasswd, the fields of a longer line. Only parts that look generated are
+/// returned.
 fn parts(value: &str) -> impl Iterator<Item = &str> {
     let value = value.trim();
     let alone = value.lines().map(str::trim).filter(|line| !line.contains(char::is_whitespace));
@@ -53,7 +55,7 @@ fn whole(value: &str) -> Vec<(String, bool)> {
     }
     let short = value.len() < ANYWHERE;
     let percent = utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
-    // RFC 3986 leaves these four as they are.
+    // RFC 3986 does not encode these four characters.
     let unreserved = percent.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_").replace("%7E", "~");
     let json = serde_json::Value::from(value).to_string();
     let json = &json[1..json.len() - 1];
@@ -67,9 +69,9 @@ fn whole(value: &str) -> Vec<(String, bool)> {
         (html.replace('"', "&#34;").replace('\'', "&#39;"), short),
         (html.replace('"', "&quot;"), short),
     ];
-    // As Go writes JSON, and JSON in a string of JSON.
+    // Go's JSON, and JSON in a string of JSON.
     let go = json.replace('&', r"\u0026").replace('<', r"\u003c").replace('>', r"\u003e");
-    // As others do, Python's json.dumps: ASCII alone.
+    // The JSON of other programs, such as Python's json.dumps: ASCII only.
     let ascii: String = json.chars().map(|c| if c.is_ascii() { c.into() } else { escaped(c) }).collect();
     for json in [json, go.as_str(), ascii.as_str()] {
         forms.push((json.replace('\\', r"\\").replace('"', r#"\""#), short));
@@ -85,7 +87,7 @@ fn whole(value: &str) -> Vec<(String, bool)> {
     forms
 }
 
-/// A character as JSON escapes it: one or two numbers of UTF-16.
+/// Escapes a character as JSON does: one or two numbers of UTF-16.
 fn escaped(c: char) -> String {
     c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
 }
@@ -95,14 +97,14 @@ fn lines(value: &str) -> impl Iterator<Item = &str> {
     value.lines().map(str::trim).filter(long).filter(|line| !line.starts_with("-----"))
 }
 
-/// What stands for these bytes in the base64 of any text that has them: three, by where they begin in a
-/// group of three. `user:password` of an Authorization header and a `.dockerconfigjson` are such texts.
+/// Returns the texts, one of which is in the base64 of any text that contains the value. The base64 depends on where
+/// the value begins in a group of three bytes. An Authorization header and a `.dockerconfigjson` are such texts.
 fn inside_base64(value: &str) -> Vec<String> {
     let mut found = Vec::new();
     for before in 0..3_usize {
         let mut bytes = vec![0; before];
         bytes.extend_from_slice(value.as_bytes());
-        // Characters that also depend on a neighbour are not ours.
+        // The first and last characters may also depend on neighbouring bytes.
         let from = (before * 8).div_ceil(6);
         let until = bytes.len() * 8 / 6;
         for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {

@@ -1,4 +1,4 @@
-//! The forms of values that are remembered, and where they stand in a text.
+//! Remembers the forms of secret values, and finds them in a text.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,8 +19,8 @@ struct Form {
     number: usize,
 }
 
-/// Forms that are looked for at once. There are several, each much larger than the next: what is learnt makes
-/// the small ones anew.
+/// Forms that are searched in one pass. There are several groups, each at least twice as large as the next: new forms
+/// rebuild only the small groups.
 pub(super) struct Group {
     finder: AhoCorasick,
     forms: Vec<(String, Form)>,
@@ -28,19 +28,19 @@ pub(super) struct Group {
 
 #[derive(Default)]
 pub(super) struct Memory {
-    /// Names of objects and labels: they stand everywhere, and are no secret there.
+    /// Names of objects and labels: they appear in many texts and are no secrets there.
     names: BTreeSet<String>,
     forms: BTreeMap<String, Form>,
     groups: Vec<Arc<Group>>,
-    /// Learnt since the groups were made.
+    /// Forms learnt since the groups were built.
     fresh: Vec<(String, Form)>,
-    /// By hash of a value, so that no value that is only numbered is kept.
+    /// The number of each value, by the value's hash: a value that only has a number is not kept in memory.
     numbers: HashMap<u64, usize>,
-    /// How often something was learnt.
+    /// How many forms were ever learnt.
     pub(super) learnt: usize,
 }
 
-/// What ends a name that is the beginning of a longer one: `web` of `web-0`.
+/// Separators after which a name may go on: `web` is the beginning of `web-0`.
 const ENDS: [&str; 5] = ["-", ".", "/", ":", "@"];
 
 impl Memory {
@@ -65,7 +65,7 @@ impl Memory {
         }
     }
 
-    /// Tells values apart: from 1, in the order that they were met.
+    /// Returns the number of a value. Values are numbered from 1, in the order in which they were first seen.
     pub(super) fn number(&mut self, value: &str) -> usize {
         let mut hasher = DefaultHasher::new();
         value.trim().hash(&mut hasher);
@@ -73,7 +73,7 @@ impl Memory {
         *self.numbers.entry(hasher.finish()).or_insert(next)
     }
 
-    /// Takes in what something is called: hidden in messages it would lead judges astray.
+    /// Remembers a name and forgets it as a secret: hiding names in messages would mislead judges.
     pub(super) fn name(&mut self, name: &str) {
         if name.len() < 4 || name.len() > 300 || self.names.len() >= 50_000 || !self.names.insert(name.into())
         {
@@ -98,7 +98,7 @@ impl Memory {
         self.names.contains(text) || ENDS.iter().any(begins)
     }
 
-    /// What to look with.
+    /// Returns the groups to search with, and first builds those that are outdated.
     pub(super) fn groups(&mut self) -> Vec<Arc<Group>> {
         if !self.fresh.is_empty() {
             let mut forms = std::mem::take(&mut self.fresh);
@@ -113,8 +113,8 @@ impl Memory {
     }
 }
 
-/// Where forms stand in a text, in order, with the number of the value. Those that overlap are one, so
-/// that nothing of either stays.
+/// Finds the forms in a text, in order, each with the number of its value. Overlapping places are merged, which leaves
+/// no rest of either value.
 pub(super) fn find(groups: &[Arc<Group>], text: &[u8]) -> Vec<(Range<usize>, usize)> {
     let mut found = Vec::new();
     for group in groups.iter() {

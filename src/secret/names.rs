@@ -1,6 +1,6 @@
-//! Names that say that a value is secret, and values that are none whatever their name.
+//! Names that mark their value as secret, and values that are never secret.
 
-/// Words that make a name a secret's wherever they stand in it.
+/// Words that make a name secret, anywhere in the name.
 const SECRET: &[&str] = &[
     "PASSWORD",
     "PASSWORDS",
@@ -22,7 +22,7 @@ const SECRET: &[&str] = &[
     "PASSCODE",
     "SALT",
 ];
-/// Words before `KEY` that make it a secret one: `SSH_KEY`, `AWS_ACCESS_KEY_ID`, `client-key-data`.
+/// Words that make a key secret if they precede `KEY`: `SSH_KEY`, `AWS_ACCESS_KEY_ID`, `client-key-data`.
 const KEYS: &[&str] = &[
     "API",
     "ACCESS",
@@ -54,7 +54,7 @@ const KEYS: &[&str] = &[
     "TLS",
     "UNSEAL",
 ];
-/// Last words of names that speak of a secret and do not hold it.
+/// Last words of names that describe a secret and do not hold it.
 const ABOUT: &[&str] = &[
     "NAME",
     "NAMES",
@@ -95,7 +95,7 @@ const ABOUT: &[&str] = &[
     "SERVER",
     "ALGORITHM",
 ];
-/// Values that are no secret even where they are used as one: hiding them would blank half a log.
+/// Values that are not treated as secret even where they are used as one: hiding them would blank half a log.
 const PUBLIC: &[&str] = &[
     "password",
     "passwort",
@@ -192,10 +192,10 @@ const PUBLIC: &[&str] = &[
     "using",
 ];
 
-/// One of these is in each name of a secret: most names are known to be none by it.
+/// Each secret name contains one of these: a quick test that rules out most names.
 const PARTS: &[&str] =
     &["PASS", "PW", "SECRET", "TOKEN", "CRED", "KEY", "AUTH", "COOKIE", "MNEMONIC", "SALT"];
-/// Ends of joined words that make them a secret's: `PGPASSWORD`, `userpwd`.
+/// Ends of joined words that make a name secret: `PGPASSWORD`, `userpwd`.
 const ENDS: &[&str] = &[
     "PASSWORD",
     "PASSWORDS",
@@ -211,14 +211,14 @@ const ENDS: &[&str] = &[
     "CREDENTIAL",
     "CREDENTIALS",
 ];
-/// Words that no other word has in its middle: `DBPASSWORDPROD`.
+/// Words that make a joined word secret if they are inside of it: `DBPASSWORDPROD`.
 const MIDDLES: &[&str] = &["PASSWORD", "PASSWD", "PASSPHRASE"];
 /// Words of English that end in PASS.
 const PASSES: &[&str] =
     &["BYPASS", "COMPASS", "ENCOMPASS", "TRESPASS", "SURPASS", "OVERPASS", "UNDERPASS", "MULTIPASS"];
 
-/// A regular expression that is found in each name of a secret, and in each that [`is_some_key`]: a key is one by what
-/// stands before it.
+/// A regular expression that matches each secret name, and each name for which [`is_some_key`] is true. `KEY` alone
+/// does not match: the word before it decides.
 pub(super) fn part() -> String {
     let parts: Vec<&str> = PARTS.iter().filter(|part| **part != "KEY").copied().collect();
     format!("{}|_KEY|PRIVATE KEY|(?:{})[^A-Za-z]*KEY", parts.join("|"), KEYS.join("|"))
@@ -227,11 +227,11 @@ pub(super) fn part() -> String {
 /// Whether a variable, field, header or flag of this name holds a secret.
 pub(super) fn is_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    // The shell's own: where it is.
+    // PWD and OLDPWD are folders of the shell.
     if !PARTS.iter().any(|part| upper.contains(part)) || matches!(name, "PWD" | "OLDPWD") {
         return false;
     }
-    // `SSLPrivate` is two words, `APIkey` none of which begins at its I: the name is read both ways.
+    // `SSLPrivate` is two words, but `APIkey` must not be split before its I: the name is split in both ways.
     let both = [words(name), words_apart(name, true)];
     !both.iter().any(|words| ABOUT.contains(&last(words))) && both.iter().any(|words| say_secret(words))
 }
@@ -254,7 +254,7 @@ fn say_secret(words: &[String]) -> bool {
     };
     let key =
         |pair: &[String]| KEYS.contains(&pair[0].as_str()) && matches!(pair[1].as_str(), "KEY" | "KEYS");
-    // Short words are the ends of others too: `MONKEY` has none before its KEY, `MAPPKEY` has APP.
+    // Short words end other words too: `MAPPKEY` ends in APP and KEY.
     let of_key = |before: &str| KEYS.iter().any(|k| *k == before || k.len() >= 6 && before.ends_with(k));
     let last = last(words);
     words.iter().any(holds)
@@ -264,30 +264,30 @@ fn say_secret(words: &[String]) -> bool {
         || last.strip_suffix("KEYS").or_else(|| last.strip_suffix("KEY")).is_some_and(of_key)
 }
 
-/// Whether a variable of this name is some key, and only its value can say whether a secret one: `STRIPE_KEY`.
+/// Whether a variable's name contains some key, such as `STRIPE_KEY`. Only its value can show whether it is secret.
 pub(super) fn is_some_key(name: &str) -> bool {
     name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_').ends_with("_KEY")
         && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Whether a list or a map of this name holds secrets: `passwords`, not `auth`, which is a section of
-/// settings in many files.
+/// Whether a list or map of this name holds secrets: `passwords` does. `auth` does not, because many files have a
+/// section of settings of that name.
 pub(super) fn holds_secrets(name: &str) -> bool {
     is_secret(name) && !matches!(last(&words(name)), "AUTH" | "COOKIE")
 }
 
-/// Whether something of this name speaks of a secret and does not hold it: `secretName`, `tokenPath`.
+/// Whether a name describes a secret without holding it: `secretName`, `tokenPath`.
 pub(super) fn is_about(name: &str) -> bool {
     ABOUT.contains(&last(&words(name)))
 }
 
-/// Words of a name, in capitals: at `_`, `-`, `.`, `/` and blanks, and where camelCase begins one. Numbers behind
-/// them, which tell the first from the second, are no part of them.
+/// Splits a name into words, in capitals: at `_`, `-`, `.`, `/`, at blanks, and where camelCase begins a word. Digits
+/// at the end of a word are removed.
 fn words(name: &str) -> Vec<String> {
     words_apart(name, false)
 }
 
-/// As [`words`], and where a word in capitals ends before one that begins with a capital.
+/// As [`words`], but also splits a run of capitals before a word that begins with a capital.
 fn words_apart(name: &str, capitals: bool) -> Vec<String> {
     let mut words = vec![String::new()];
     let (mut before, mut chars) = (' ', name.chars().peekable());
@@ -312,7 +312,7 @@ fn words_apart(name: &str, capitals: bool) -> Vec<String> {
     words
 }
 
-/// Whether a value under a secret's name shows what it is: a switch, a number of seconds, a reference.
+/// Whether a value under a secret name is obviously no secret: a switch, a number of seconds, a reference.
 pub(super) fn is_plain(value: &str) -> bool {
     let switch =
         ["yes", "no", "on", "off", "true", "false", "none", "null", "required", "disabled", "enabled"];
@@ -326,14 +326,14 @@ pub(super) fn is_plain(value: &str) -> bool {
     let number = value.len() <= 3 && value.bytes().all(|b| b.is_ascii_digit());
     let left_out = value.starts_with("(left out")
         || value.trim_start_matches(['*', 'x', '<', '>']).is_empty()
-        // What stands for a short value: few numbers are given.
+        // The replacement of a short value has few digits.
         || value.strip_prefix('*').is_some_and(|number| {
             number.len() <= 9 && number.parse::<u32>().is_ok_and(|number| number < 100_000)
         });
     reference || number || left_out || switch.contains(&value.to_lowercase().as_str())
 }
 
-/// Whether a value is what a shell puts another one for: `$DB_PASS`, `${DB_PASS}`, `$(cat`.
+/// Whether a shell replaces this value: `$DB_PASS`, `${DB_PASS}`, `$(cat`.
 pub(super) fn is_variable(value: &str) -> bool {
     let Some(name) = value.strip_prefix('$') else { return false };
     let plain = |name: &str| {
@@ -345,8 +345,8 @@ pub(super) fn is_variable(value: &str) -> bool {
         || name.strip_prefix('{').is_some_and(|name| plain(name.trim_end_matches('}')))
 }
 
-/// Whether a value names a file, as `GOOGLE_APPLICATION_CREDENTIALS` does: below a folder that images have
-/// at their root, or made of words alone. A generated password may begin with a slash too.
+/// Whether a value names a file, as that of `GOOGLE_APPLICATION_CREDENTIALS` does: below a usual folder of the root, or
+/// made of words only. The slash alone does not decide: a generated password may begin with one.
 pub(super) fn is_path(value: &str) -> bool {
     const ROOTS: &[&str] = &[
         "app",
@@ -380,15 +380,15 @@ pub(super) fn is_path(value: &str) -> bool {
     value.bytes().all(plain) && (ROOTS.contains(&first) || words(first) && words(rest))
 }
 
-/// Whether a value stands in so many texts that do not mean it that it is not removed from them.
+/// Whether a value is so common in texts that it is never removed from them.
 pub(super) fn is_public(value: &str) -> bool {
     let lower = value.to_lowercase();
     let number = value.len() < 8 && value.bytes().all(|b| b.is_ascii_digit());
     number || is_plain(value) || PUBLIC.contains(&lower.as_str())
 }
 
-/// Whether a value is made of what texts, fields and names are made of: one or two words, a number, a
-/// version, an address, a path of words. Removed wherever it stands it would change what judges read.
+/// Whether a value is made of what texts, fields and names are made of: one or two words, a number, a version, an
+/// address, a path of words. Removing such a value everywhere would change what judges read.
 pub(super) fn is_ordinary(value: &str) -> bool {
     let version = |text: &str| {
         let text = text.strip_prefix('v').unwrap_or(text);
@@ -404,7 +404,7 @@ pub(super) fn is_ordinary(value: &str) -> bool {
         })
 }
 
-/// Letters that can be spoken, each part of a camelCase word too.
+/// Whether a text is made of letters that can be pronounced; each part of a camelCase word is checked.
 fn is_word(text: &str) -> bool {
     let vowel = |c: char| "aeiouyAEIOUY".contains(c);
     let humps = 1 + text.chars().skip(1).filter(char::is_ascii_uppercase).count();
@@ -416,8 +416,7 @@ fn is_word(text: &str) -> bool {
         && text.split(vowel).all(|consonants| consonants.len() <= 4)
 }
 
-/// Whether a value that stands in free text looks made up by a generator, not written by a person who
-/// describes something.
+/// Whether a value in free text looks generated, not written by a person.
 pub(super) fn looks_random(value: &str) -> bool {
     let any = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
     let mixed = any(u8::is_ascii_digit) && any(u8::is_ascii_alphabetic);
@@ -431,7 +430,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_secrets_are_known_and_names_about_them_are_not() {
+    fn names_of_secrets_are_recognised_and_names_about_secrets_are_not() {
         let secret = [
             "MYSQL_ROOT_PASSWORD",
             "DB_PASS",

@@ -1,4 +1,4 @@
-//! Secrets in objects: variables, Secrets, arguments, annotations.
+//! Secrets in objects: in variables, Secrets, arguments and annotations.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,12 +11,12 @@ use super::names::{holds_secrets, is_about, is_path, is_plain, is_secret, looks_
 use super::shapes::{self, hints};
 use super::{Found, LEFT_OUT};
 
-/// kubectl's copy of what was applied.
+/// The annotation in which kubectl keeps a copy of the applied object.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Objects of names alone.
+/// Fields whose objects contain only names.
 const NAMES: &[&str] = &["labels", "matchLabels", "nodeSelector", "selector", "ownerReferences"];
-/// Texts that identify an object or a part of it. The API allows nothing there that could be a secret, and
-/// judges tell objects apart by them.
+/// Texts that identify an object or a part of it. Judges tell objects apart by them, and the API allows no value there
+/// that could be a secret.
 const IDENTITY: &[&str] = &[
     "apiVersion",
     "kind",
@@ -50,14 +50,14 @@ const IDENTITY: &[&str] = &[
     "host",
     "manager",
 ];
-/// Keys of a Secret's data whose values are left out like all others and are no secret elsewhere.
+/// Keys of a Secret whose values are left out of the Secret itself, but are not remembered as secrets.
 const KNOWN: &[&str] = &["namespace", "username", "user", "host", "port", "database", "dbname"];
-/// Deeper than any object of the API.
+/// Maximum depth: more than any object of the API has.
 const DEEPEST: usize = 100;
 
-/// Below these, keys are chosen by who wrote them: none is a field of the API.
+/// Fields below which the author of an object chooses the keys: a key there is not a field of the API.
 const FREE: &[&str] = &["data", "stringData", "binaryData", "annotations", "env", "Env"];
-/// What the objects are called whose field `name` is a name.
+/// Fields whose objects have a name in their field `name`.
 const NAMED: &[&str] = &[
     "metadata",
     "ownerReferences",
@@ -72,7 +72,7 @@ const NAMED: &[&str] = &[
     "initContainerStatuses",
     "volumes",
 ];
-/// Fields whose text is a name wherever they stand.
+/// Fields whose text is always a name.
 const NAMES_OF: &[&str] = &[
     "nodeName",
     "claimName",
@@ -83,23 +83,23 @@ const NAMES_OF: &[&str] = &[
     "secretName",
 ];
 
-/// Leaves the secrets of an object out, and tells them.
+/// Removes the secrets of an object and adds them to `found`.
 pub(super) fn clean(object: &mut Value, found: &mut Found<'_>) {
     Cleaner { found, in_text: false, leaves: true }.value(object, &Place::default(), 0);
 }
 
-/// The same of an object that was read in a text: all its fields stay. A text in it that stands there as it is meant is
-/// looked at where the whole text is. Told is, as of any text, what looks made up by a generator, and what a Secret has.
+/// The same for an object that was read from a text: all its fields stay. Strings without escapes are skipped, because
+/// the whole text is searched too. Only values that look generated, and those of a Secret, are added to `found`.
 pub(super) fn clean_in_text(object: &mut Value, found: &mut Found<'_>) {
     Cleaner { found, in_text: true, leaves: false }.value(object, &Place::default(), 0);
 }
 
-/// Tells the value of a Secret that stands in a text.
+/// Adds the value of a Secret, read from a text, to `found`.
 pub(super) fn learn_entry(key: &str, text: &str, encoded: bool, found: &mut Found<'_>) {
     Cleaner { found, in_text: false, leaves: true }.entry(key, text, encoded);
 }
 
-/// Hands every text that is no field of identity to `change`. Numbers and keys stay.
+/// Calls `change` with every text that does not identify an object. Numbers and keys stay.
 pub(super) fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
     texts(value, false, change);
 }
@@ -112,7 +112,7 @@ fn texts(value: &mut Value, free: bool, change: &mut impl FnMut(&mut String)) {
             for (key, field) in fields {
                 let key = key.as_str();
                 let names = NAMES.contains(&key) || field.is_string() && IDENTITY.contains(&key);
-                // The name of a variable is one; what it holds is not.
+                // The name of a variable is a name; its value is not.
                 let stays = names && (!free || key == "name");
                 if !stays {
                     texts(field, free || FREE.contains(&key), change);
@@ -123,7 +123,7 @@ fn texts(value: &mut Value, free: bool, change: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// Hands what objects and their parts are called to `take`, labels with it.
+/// Calls `take` with the names of objects and of their parts, and with their labels.
 pub(super) fn each_name(value: &Value, take: &mut impl FnMut(&str)) {
     names(value, "", take);
 }
@@ -157,26 +157,26 @@ fn names(value: &Value, of: &str, take: &mut impl FnMut(&str)) {
 
 struct Cleaner<'a, 'b> {
     found: &'a mut Found<'b>,
-    /// As [`clean_in_text`].
+    /// See [`clean_in_text`].
     in_text: bool,
-    /// Whether texts that stand as they are meant are looked at.
+    /// Whether strings without escapes are searched.
     leaves: bool,
 }
 
-/// Where in an object a value stands.
+/// The surroundings of a value in an object.
 #[derive(Clone, Copy, Default)]
 struct Place {
     /// Below a container whose words name a client of MySQL: `-p` is a password.
     mysql: bool,
-    /// Below one whose words name these programs.
+    /// Below a container whose words name these programs.
     tools: Tools,
-    /// What is listed here are Secrets.
+    /// Items of this list are Secrets.
     listed: bool,
-    /// Among labels: names alone.
+    /// Among labels, which contain only names.
     labels: bool,
-    /// Among annotations, or in the data of a ConfigMap: whole files stand there.
+    /// Among annotations, or in the data of a ConfigMap, which may contain whole files.
     files: bool,
-    /// Below a field whose name is a secret's: `passwords: [a, b]`, `password: {root: a}`.
+    /// Below a field with a secret name: `passwords: [a, b]`, `password: {root: a}`.
     secret: bool,
 }
 
@@ -198,7 +198,7 @@ impl Cleaner<'_, '_> {
         if !self.in_text {
             fields.shift_remove("managedFields");
             if let Some(mut applied) = fields.shift_remove(APPLIED) {
-                // Removed, but what stands in it may stand elsewhere too.
+                // The copy is removed, but its secrets may appear elsewhere too.
                 self.value(&mut applied, place, depth + 1);
             }
         }
@@ -211,7 +211,7 @@ impl Cleaner<'_, '_> {
             COMMANDS.iter().filter(|(first, _)| asks(fields.get(*first), tools)).map(|c| c.1).collect();
         for (key, field) in fields.iter_mut() {
             let key = key.as_str();
-            // A name with a slash is a label's or an annotation's.
+            // A key with a slash is a label or an annotation.
             let may = !place.labels && !key.contains('/');
             let inherits = place.secret && !describes(key);
             let below = Place {
@@ -229,7 +229,7 @@ impl Cleaner<'_, '_> {
                 Value::String(_) | Value::Number(_) if may && is_secret(key) || inherits => {
                     self.leave_out_value(field)
                 }
-                // What follows the slash of an annotation's key may name a path or a policy.
+                // The part of an annotation's key after the slash may name a path or a policy.
                 Value::String(text) if !place.labels && is_secret_key(key) && looks_random(text) => {
                     self.leave_out(text, true);
                 }
@@ -239,7 +239,7 @@ impl Cleaner<'_, '_> {
         }
     }
 
-    /// A variable: its name, and its value beside it.
+    /// Cleans an object that is a variable: one field has its name, another its value.
     fn variable(&mut self, fields: &mut Map<String, Value>) {
         for (name, value) in VARIABLES {
             // A name with blanks describes something.
@@ -253,7 +253,7 @@ impl Cleaner<'_, '_> {
         }
     }
 
-    /// A text or a number of which a name says that it is a secret.
+    /// Removes a text or a number that has a secret name.
     fn leave_out_value(&mut self, value: &mut Value) {
         match value {
             Value::String(text) => self.leave_out(text, true),
@@ -264,14 +264,14 @@ impl Cleaner<'_, '_> {
         }
     }
 
-    /// Every value of a Secret; its keys stay.
+    /// Removes every value of a Secret; the keys stay.
     fn secret(&mut self, encoded: bool, data: &mut Map<String, Value>) {
         for (key, value) in data.iter_mut() {
             self.secret_value(encoded, key, value);
         }
     }
 
-    /// What stands at a key of a Secret's: a text. Templates and values of charts have lists and maps there, too.
+    /// Removes one value of a Secret. Templates and values of charts may have lists and maps in place of a text.
     fn secret_value(&mut self, encoded: bool, key: &str, value: &mut Value) {
         let text = match value {
             Value::Object(fields) => return self.secret(encoded, fields),
@@ -282,13 +282,13 @@ impl Cleaner<'_, '_> {
             _ => value.to_string(),
         };
         self.entry(key, &text, encoded);
-        // What was left out once keeps its number.
+        // A value that was left out before keeps its number.
         if !is_plain(&text) || !text.starts_with('(') {
             *value = self.found.stand_in(&text).into();
         }
     }
 
-    /// Tells one value of a Secret, without a change to it.
+    /// Adds one value of a Secret to `found` and leaves the Secret unchanged.
     fn entry(&mut self, key: &str, text: &str, encoded: bool) {
         if KNOWN.contains(&key) || key.ends_with(".crt") {
             return;
@@ -303,7 +303,8 @@ impl Cleaner<'_, '_> {
         whole.text(&mut plain, &Place { files: true, ..Place::default() }, DEEPEST / 2);
     }
 
-    /// A list. `begun` says that its first text is what a flag before it asks for.
+    /// Cleans a list. `begun` means that the command's earlier part ends with a flag whose value is the first text
+    /// here.
     fn array(&mut self, items: &mut [Value], place: &Place, depth: usize, begun: bool) {
         if depth > DEEPEST {
             items.fill(LEFT_OUT.into());
@@ -328,7 +329,7 @@ impl Cleaner<'_, '_> {
                 continue;
             }
             secret_follows = asks_for_secret(text, tools);
-            // `NAME=value` of an environment, `--flag=value` of a command: all that follows belongs to it.
+            // `NAME=value` of an environment, `--flag=value` of a command: the value is the whole rest of the text.
             let pair = secret_pair(text);
             let glued = glued(text, mysql.then_some(&MYSQL)).or_else(|| glued(text, tools.each()));
             if let Some((name, value)) = pair {
@@ -345,10 +346,10 @@ impl Cleaner<'_, '_> {
         }
     }
 
-    /// A text that may hold an object of its own, or a secret by its shape.
+    /// Cleans a text, which may contain an object or have the shape of a secret.
     fn text(&mut self, text: &mut String, place: &Place, depth: usize) {
         let as_meant = || !text.contains(|c: char| matches!(c, '"' | '\\') || c.is_control());
-        // Beside a program whose flags are secrets no word of the text itself has to hint at one.
+        // Next to a program with secret flags, a text is searched even if none of its own words hints at a secret.
         let hinted = place.mysql || place.tools.each().next().is_some() || hints::any(text);
         if self.in_text && !hinted || !self.leaves && as_meant() {
             return;
@@ -372,11 +373,11 @@ impl Cleaner<'_, '_> {
         if is_plain(value) || path_stays && is_path(value) {
             return;
         }
-        // `user:password`, also in base64: of a registry or of an Authorization header.
+        // `user:password`, also in base64: of a registry or an Authorization header.
         let decoded = STANDARD.decode(value.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = decoded.as_deref().unwrap_or(value).split_once(':');
         self.found.values.extend(pair.map(|(_, password)| password.to_owned()));
-        // An address with a password in it: its host says what was meant.
+        // The password of a URL is also remembered on its own.
         shapes::hide_and_tell(value, self.found);
         let stand_in = self.found.stand_in(value);
         let value = std::mem::replace(value, stand_in);
@@ -386,7 +387,7 @@ impl Cleaner<'_, '_> {
     }
 }
 
-/// What the name and the value of a variable are called.
+/// Pairs of fields that hold the name and the value of a variable.
 const VARIABLES: &[(&str, &str)] =
     &[("name", "value"), ("Name", "Value"), ("key", "value"), ("Key", "Value")];
 
@@ -395,12 +396,12 @@ pub(super) fn is_reason(key: &str) -> bool {
     key == "stringData" || is_secret(key) || is_secret_key(key)
 }
 
-/// Whether the key of an annotation or of another map speaks of a secret behind its prefix.
+/// Whether the key of an annotation or of another map has a secret name after its prefix.
 fn is_secret_key(key: &str) -> bool {
     key.split_once('/').is_some_and(|(_, name)| is_secret(name))
 }
 
-/// Whether an object is a Secret: it says so, or is an item of a list and has a Secret's type.
+/// Whether an object is a Secret: by its kind or, for items of a list, which may lack a kind, by its type.
 fn is_secret_object(fields: &Map<String, Value>) -> bool {
     let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();
     let typed = ["Opaque", "kubernetes.io/", "bootstrap.kubernetes.io/", "helm.sh/"];
@@ -410,19 +411,19 @@ fn is_secret_object(fields: &Map<String, Value>) -> bool {
         || untold && (fields.contains_key("stringData") || typed.iter().any(|t| text("type").starts_with(t)))
 }
 
-/// Whether a field below a secret's name says which secret is meant, or whose, and holds none itself.
+/// Whether a field below a secret name only says which secret is meant, or whose.
 fn describes(key: &str) -> bool {
     IDENTITY.contains(&key) || KNOWN.contains(&key) || is_about(key)
 }
 
-/// Whether a field is described here, as in the OpenAPI schema of a CustomResourceDefinition.
+/// Whether this describes a field, as in the OpenAPI schema of a CustomResourceDefinition.
 fn is_schema(field: &Value) -> bool {
     let kinds = ["string", "object", "array", "integer", "number", "boolean"];
     field.get("type").and_then(Value::as_str).is_some_and(|kind| kinds.contains(&kind))
 }
 
-/// The objects and lists that a text consists of: JSON anywhere, YAML where files stand. None where it is
-/// something else.
+/// Parses a text as objects and lists: JSON in any text, YAML only where whole files are expected. Returns none for any
+/// other text.
 fn documents(text: &str, files: bool) -> Option<Vec<Value>> {
     let begun = text.trim_start();
     if begun.starts_with(['{', '[']) && begun.len() < 4 << 20 {
@@ -432,7 +433,8 @@ fn documents(text: &str, files: bool) -> Option<Vec<Value>> {
     if !files || !text.contains(':') || text.len() > 1 << 20 {
         return None;
     }
-    // Aliases may make a short text a billion nodes. What people write has fewer of them than bytes.
+    // Aliases can expand a short text to a billion nodes. A file that a person wrote expands to fewer nodes than it has
+    // bytes.
     let aliases = serde_saphyr::alias_limits! { max_total_replayed_events: text.len() };
     let options = serde_saphyr::options! { alias_limits: aliases };
     let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).ok()?;
@@ -454,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_by_name_go_and_others_stay() {
+    fn variables_with_secret_names_are_removed_and_others_stay() {
         let (text, found) = cleaned(json!({
             "metadata": {"managedFields": [1], "annotations": {APPLIED: "{\"x\":1}"}},
             "spec": {"containers": [{"env": [
@@ -496,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_go_in_each_way_that_they_are_given() {
+    fn secret_arguments_are_removed_in_every_notation() {
         let (text, _) = cleaned(json!({"containers": [
             {"command": ["mysqld", "--password=s3cr3t-value", "--port=3306"], "args": ["-ps3cr3t-value", "-v"]},
             {"command": ["app"], "args": ["--db-password", "s3cr3t-value", "--token", "-x", "-port=80", "-path"]},
@@ -514,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_maps_under_a_secrets_name_go_and_references_stay() {
+    fn lists_and_maps_with_secret_names_are_removed_and_references_stay() {
         let (text, found) = cleaned(json!({
             "spec": {"passwords": ["s3cr3t-one1", "s3cr3t-two2"], "rootPassword": {"root": "s3cr3t-three3", "ids": [12345678]},
                 "imagePullSecrets": [{"name": "pull-me"}],
@@ -533,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn each_document_of_a_text_is_looked_at() {
+    fn each_document_of_a_text_is_cleaned() {
         let (text, _) = cleaned(json!({"metadata": {"annotations": {
             "yaml": "kind: ConfigMap\n---\nkind: Secret\nstringData:\n  k: s3cr3t-value\n",
             "json": "{\"a\": 1}\n{\"kind\": \"Secret\", \"stringData\": {\"k\": \"s3cr3t-value\"}}",
@@ -562,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_in_annotations_and_files_go() {
+    fn secrets_in_annotations_and_files_are_removed() {
         let inner = json!({"kind": "Secret", "stringData": {"k": "s3cr3t-value"}}).to_string();
         let twice = json!({"spec": inner}).to_string();
         let (text, found) = cleaned(json!({"metadata": {"annotations": {

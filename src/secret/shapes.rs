@@ -1,4 +1,4 @@
-//! Secrets that show by their shape in any text: a log line, an error, a command.
+//! Recognises secrets by their shape in any text: a log line, an error, a command.
 
 use std::ops::Range;
 
@@ -17,35 +17,34 @@ mod table;
 
 pub(crate) use keys::{Key, key_line};
 
-/// One shape. Group `s` is the secret, or `q`, `b` or `l`; group `k`, where there is one, is a name that must be a
-/// secret's.
+/// One shape. Group `s` is the secret, or `q`, `b` or `l`. The optional group `k` is a name, which must be secret.
 struct Shape {
-    /// None of these in a text: the shape is not in it either.
+    /// A text with none of these does not have the shape.
     needs: &'static [&'static str],
     regex: Regex,
-    /// What follows where the name is a secret's.
+    /// Matches the value after the name. It is applied only if the name is secret.
     value: Option<Regex>,
     how: How,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum How {
-    /// Nothing else has this shape.
+    /// Nothing but a secret has this shape.
     Sure,
-    /// A name says it.
+    /// The name marks the value as secret.
     Named,
-    /// A name says it, but what follows may be prose.
+    /// The name marks the value as secret, but the value may be prose: it must look generated.
     NamedAndRandom,
-    /// Pairs, of which each value is a secret.
+    /// Pairs whose values are all secret.
     Cookies,
 }
 
-/// The text without what has the shape of a secret.
+/// Returns the text without texts that have the shape of a secret.
 pub fn hide(text: &str) -> String {
     hide_and_tell(text, &mut Found::default())
 }
 
-/// As [`hide`], with what was found. Of what only a name in free text calls secret, what looks made up.
+/// As [`hide`], and adds to `found` what was found. If only a name in free text marks it, it must look generated.
 pub(super) fn hide_and_tell(text: &str, found: &mut Found<'_>) -> String {
     let found = std::cell::RefCell::new(found);
     sanitise::as_shown(text, |text| in_plain(text, &mut found.borrow_mut()))
@@ -71,15 +70,16 @@ fn in_plain(text: &str, found: &mut Found<'_>) -> String {
             at = place.end;
             if shape.how == How::Cookies {
                 let pairs = value.split(';').filter_map(|pair| pair.split_once('='));
-                pairs.for_each(|(_, value)| tell(value, shape.how, found));
+                pairs.for_each(|(_, value)| remember(value, shape.how, found));
             }
-            // Of a URL, the password alone; both together are longer than what stands elsewhere.
+            // Of a URL, only the password is remembered: user and password together are longer than what other texts
+            // contain.
             let secret = if shape.needs == ["://"] {
                 value.split_once(':').map_or(value, |pair| pair.1)
             } else {
                 value
             };
-            tell(secret, shape.how, found);
+            remember(secret, shape.how, found);
         }
         without.push_str(&hidden[at..]);
         hidden = without;
@@ -87,17 +87,17 @@ fn in_plain(text: &str, found: &mut Found<'_>) -> String {
     hidden
 }
 
-fn tell(secret: &str, how: How, found: &mut Found<'_>) {
+fn remember(secret: &str, how: How, found: &mut Found<'_>) {
     if looks_random(secret) || how == How::Sure && secret.len() >= 8 {
-        // As it is meant where it stands alone.
+        // Elsewhere the value may appear without percent-encoding.
         let decoded = percent_encoding::percent_decode_str(secret).decode_utf8_lossy();
         found.values.insert(decoded.into_owned());
         found.values.insert(secret.trim().to_owned());
     }
 }
 
-/// Where secrets of this shape stand. The value of a name that is no secret's is gone over for further names: what a
-/// text costs follows its length all the same, as no value is looked at twice.
+/// Returns the places of secrets of this shape. If a name is not secret, its value is searched for further names. No
+/// value is searched twice, so the cost grows with the length of the text only.
 fn places(shape: &Shape, text: &str) -> Vec<Range<usize>> {
     let (mut found, mut at) = (Vec::new(), 0);
     while let Some(captures) = shape.regex.captures_at(text, at) {
@@ -111,7 +111,7 @@ fn places(shape: &Shape, text: &str) -> Vec<Range<usize>> {
             }
             None => value_of(&captures),
         };
-        // Names without a value that belongs to them have a next one behind them at the earliest.
+        // After a name without a value, the search continues right behind the name.
         at = match (&value, name) {
             (Some(value), _) => value.end.max(end),
             (None, Some(name)) => name.end(),
@@ -128,9 +128,9 @@ fn value_of(captures: &Captures<'_>) -> Option<Range<usize>> {
 
 fn is_meant(how: How, value: &str) -> bool {
     match how {
-        // A part of what stands where a value was.
+        // A part of a replacement, `(left out)`.
         _ if value.starts_with("(left") => false,
-        // Where a shell is to put one.
+        // A variable that a shell replaces.
         How::Sure => !is_variable(value),
         How::Cookies => true,
         How::Named => !is_plain(value),
@@ -144,7 +144,7 @@ mod tests {
     use crate::secret::LEFT_OUT;
 
     #[test]
-    fn what_has_the_shape_of_a_secret_goes() {
+    fn texts_with_the_shape_of_a_secret_are_removed() {
         let cases = [
             "connect mysql://app:s3cr3t-value@db:3306/x",
             "redis://:s3cr3t-value@cache/0",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_stays() {
+    fn texts_without_secrets_stay() {
         let cases = [
             "Access denied for user 'root'@'10.244.1.3' (using password: YES)",
             "password: incorrect",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_hidden_once_is_not_hidden_again() {
+    fn hiding_twice_changes_nothing() {
         let once =
             hide("a://b:c0ffee@d token=abc123 password: s3cr3t-value\nmysql -ps3cr3t {\"auth\": \"x1y2z3\"}");
         assert_eq!(hide(&once), once);

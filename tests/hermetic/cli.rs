@@ -497,7 +497,7 @@ async fn what_is_wrong_with_the_records_opens_the_claims_judged_from_them() {
 
     let half = judged(&lines[..a8]).await;
     assert_eq!(half.code, 3, "{}", half.out);
-    assert!(half.out.contains("not judged: the records end before"), "{}", half.out);
+    assert!(half.out.contains("not judged: the records end too early"), "{}", half.out);
 
     // Another run's records: one error, and the line.
     let foreign = lines[a8].replace("20261124-151229-5eed", "20261124-000000-0000");

@@ -59,7 +59,10 @@ async fn an_engine_that_is_too_old_is_refused() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&[])?;
     fake.state().commands.insert("be old".into(), (0, "", ""));
     let error = Engine::connect(&fake.host()).await.unwrap_err();
-    assert_eq!(error.to_string(), r#"the container engine speaks API "1.40", at least 1.41 is needed"#);
+    assert_eq!(
+        error.to_string(),
+        r#"the container engine supports API version "1.40", but 1.41 or later is required"#
+    );
     Ok(())
 }
 
@@ -69,7 +72,10 @@ async fn podman_is_refused_by_name() -> anyhow::Result<()> {
     let fake = FakeEngine::with(&[])?;
     fake.state().commands.insert("be podman".into(), (0, "", ""));
     let error = Engine::connect(&fake.host()).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("{} leads to Podman Engine 5.4.2, not to Docker", fake.host()));
+    assert_eq!(
+        error.to_string(),
+        format!("the container engine at {} is Podman Engine 5.4.2, not Docker", fake.host())
+    );
     assert!(error.hint().unwrap().contains("DOCKER_HOST"));
     Ok(())
 }

@@ -237,7 +237,7 @@ async fn a_full_disk_is_noticed_before_anything_is_begun() {
     pieces[0].disk = u64::MAX / 2;
     let error = yard.builder().build(&pieces, "top", soon()).await.unwrap_err();
     assert!(matches!(error, BuildError::Space { .. }), "{error}");
-    assert!(error.to_string().starts_with("building low 1.0, left, right, top takes about"), "{error}");
+    assert!(error.to_string().starts_with("building low 1.0, left, right, top needs about"), "{error}");
     assert_eq!(yard.built(), [""; 0]);
 }
 
@@ -298,7 +298,7 @@ async fn a_killed_builder_leaves_nothing_finished_and_the_next_one_completes() {
     yard.recipe("right", "cp $NEED_LOW/file $OUT/file");
     let built = yard.build().await.unwrap();
     assert!(built.made.contains(&"right".to_owned()) && !built.made.contains(&"low".to_owned()));
-    assert!(yard.saw("removed what an interrupted build left in"), "{:?}", yard.seen);
+    assert!(yard.saw("removed the files of an interrupted build in"), "{:?}", yard.seen);
     assert_eq!(names(&yard.cache().join("building")), [""; 0]);
 }
 

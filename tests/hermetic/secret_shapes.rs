@@ -373,7 +373,7 @@ fn a_character_that_takes_no_room_shows_its_number(#[case] c: char) {
     assert_eq!(line, format!("a<U+{:04X}>b", u32::from(c)));
 }
 
-/// "A folder of somebody else, which we may write into, is not ours to close": root may, and does. Jobs in
+/// A folder of another user keeps its mode, even if the test is root and could change it. Jobs in
 /// containers are root.
 #[test]
 fn a_folder_of_another_user_is_not_closed_by_root() {

@@ -1,4 +1,4 @@
-//! What there is of a release on this machine.
+//! The files of a release on this machine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,20 +10,20 @@ pub struct Artefacts {
     pub version: String,
     /// kubeadm, kubelet and kubectl, under these names.
     pub programs: Vec<Program>,
-    /// Full names of the images that the release's kubeadm names.
+    /// Full names of the images that the release's kubeadm requires.
     pub images: Vec<String>,
-    /// Which of them are another image under that name, and which one. kind's node images hold the
-    /// pause of their containerd, whatever their kubeadm names.
+    /// Images under the name of another image: the required name, and the image that has it. kind's node images contain
+    /// the pause image of their containerd, whichever version kubeadm requires.
     pub stand_ins: BTreeMap<String, String>,
-    /// All of them, as `docker save` or `ctr images export` writes them.
+    /// An archive of all images, as `docker save` or `ctr images export` writes it.
     pub archive: PathBuf,
 }
 
 /// A program's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Where it lies.
+    /// The path of the file.
     pub file: PathBuf,
-    /// The names that it is called by.
+    /// The names under which the program is called.
     pub names: Vec<String>,
 }

@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why something was not built. Nothing unfinished stands under a finished name.
+/// Why something was not built. An unfinished result never gets its final name.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// This machine cannot build at all.
+    /// This machine cannot build images.
     #[error("images cannot be built here: {0}")]
     Machine(String),
-    /// The disk is too full.
+    /// The disk does not have enough free space.
     #[error(
-        "building {what} takes about {:.1} GB in {}, where {:.1} GB are free",
+        "building {what} needs about {:.1} GB in {}, but {:.1} GB are free",
         gigabytes(*.need), .dir.display(), gigabytes(*.free)
     )]
     Space {
         /// The pieces to build.
         what: String,
-        /// The cache.
+        /// The cache folder.
         dir: PathBuf,
         /// Bytes needed, an estimate.
         need: u64,
@@ -25,15 +25,15 @@ pub enum BuildError {
         free: u64,
     },
     /// A recipe failed.
-    #[error("the recipe of {piece} failed ({how}): {tail}; all of it: {}", .log.display())]
+    #[error("the recipe of {piece} failed ({how}): {tail}; log: {}", .log.display())]
     Recipe {
         /// The piece with its version.
         piece: String,
         /// Exit status or signal.
         how: String,
-        /// Its last lines.
+        /// The last lines of its output.
         tail: String,
-        /// Everything it printed.
+        /// The file with all of its output.
         log: PathBuf,
     },
     /// A recipe could not be started.
@@ -45,28 +45,28 @@ pub enum BuildError {
         #[source]
         source: crate::exec::ExecError,
     },
-    /// Time is up.
-    #[error("{piece} was not built after {:.0} s: {last}; all of it: {}", .waited.as_secs_f64(), .log.display())]
+    /// The deadline passed.
+    #[error("building {piece} timed out after {:.0} s: {last}; log: {}", .waited.as_secs_f64(), .log.display())]
     Late {
         /// The piece with its version.
         piece: String,
-        /// How long was waited.
+        /// How long the build was waited for.
         waited: Duration,
-        /// What it did last.
+        /// The last step, or the last lines of output.
         last: String,
-        /// Everything it printed.
+        /// The file with all of its output.
         log: PathBuf,
     },
-    /// The list of pieces is not one that can be built.
+    /// The list of pieces is not in a possible order.
     #[error("piece {piece} needs {need}, which is not listed before it")]
     Order {
         /// The piece.
         piece: String,
-        /// What it needs.
+        /// The piece that it needs.
         need: String,
     },
-    /// The profile lacks what a recipe must be told.
-    #[error("the profile does not say the {field} of {piece}")]
+    /// The profile lacks a parameter of a recipe.
+    #[error("the profile does not set the {field} of {piece}")]
     Parameter {
         /// The piece.
         piece: String,
@@ -76,45 +76,44 @@ pub enum BuildError {
     /// A file cannot be read or written.
     #[error("failed to {doing} {}", .path.display())]
     File {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl BuildError {
-    /// The command that mends it, where there is one.
+    /// Returns how to fix the problem, if known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Machine(_) => Some(
                 "profile `offline` needs Linux with root and the packages that `scripts/tools offline` \
-                 installs; where a registry can be reached, --profile current needs neither"
+                 installs; if a registry can be reached, use --profile current"
                     .into(),
             ),
             Self::Space { dir, .. } => Some(format!(
-                "free some space, or choose another disk: SEATRIAL_CACHE (now below {})",
+                "free some disk space, or set SEATRIAL_CACHE to another disk (now {})",
                 dir.display()
             )),
             Self::Recipe { tail, .. } if tail.contains("not installed:") => {
                 Some("scripts/tools offline".into())
             }
             Self::Recipe { tail, .. } if tail.contains("No space left on device") => {
-                Some("free some space, or choose another disk: SEATRIAL_CACHE".into())
+                Some("free some disk space, or set SEATRIAL_CACHE to another disk".into())
             }
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("free some space, or choose another disk: SEATRIAL_CACHE".into())
+                Some("free some disk space, or set SEATRIAL_CACHE to another disk".into())
             }
             Self::Recipe { tail, .. } if tail.contains("SEATRIAL_DEBIAN_MIRROR") => {
-                Some("export SEATRIAL_DEBIAN_MIRROR=URL, of a Debian mirror in reach".into())
+                Some("export SEATRIAL_DEBIAN_MIRROR=URL of a Debian mirror that can be reached".into())
             }
             Self::Recipe { log, .. } => Some(format!("less {}", log.display())),
             Self::Late { .. } => Some(
-                "run the command again: what is built already is kept, and compilers keep their own caches"
-                    .into(),
+                "run the command again: finished pieces are kept, and compilers keep their caches".into(),
             ),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! What a built piece depends on, as one hash.
+//! Computes the key of a built piece: one hash of everything that it depends on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,12 @@ use sha2::{Digest, Sha256};
 use super::error::BuildError;
 use super::pieces::Piece;
 
-/// Goes into every key: change it when the builder itself starts to build differently.
+/// Part of every key. Change it when the builder itself builds differently.
 const FORMAT: &str = "seatrial piece 1";
 
-/// The key of each piece, by id: sha256 over the recipe's files, the shared files (those outside
-/// any recipe's folder) that it names, the parameters, the keys of what it needs, and the
-/// machine's architecture. Equal keys mean equal inputs; what package mirrors serve in the
-/// meantime is not an input.
+/// Returns the key of each piece, by id: the sha256 over the recipe's files, the shared files (outside any recipe's
+/// folder) that it names, the parameters, the keys of the pieces that it needs, and the machine's architecture. Equal
+/// keys mean equal inputs. Packages that mirrors serve at the time are not an input.
 pub(super) fn keys(recipes: &Path, pieces: &[Piece]) -> Result<BTreeMap<String, String>, BuildError> {
     let shared = shared_files(recipes)?;
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
@@ -60,9 +59,9 @@ fn read(file: PathBuf) -> Result<Text, BuildError> {
     Ok((file, bytes))
 }
 
-/// Adds the shared files whose names occur in what is there, and those that they name in turn. A
-/// recipe can source nothing without naming it; a change to the helper for packages must not build
-/// Kubernetes again, which has none.
+/// Adds the shared files whose names occur in the inputs, and the files that those name in turn. A recipe cannot source
+/// a file without naming it. A shared file that a recipe does not name must not change its key: a change to the helper
+/// for packages must not rebuild Kubernetes, which uses no packages.
 fn take_named(inputs: &mut Vec<Text>, shared: &[Text]) {
     let mut seen = 0;
     while seen < inputs.len() {
@@ -78,7 +77,7 @@ fn take_named(inputs: &mut Vec<Text>, shared: &[Text]) {
     }
 }
 
-/// The files outside any folder that has a recipe.
+/// Returns the files outside all folders that have a recipe.
 fn shared_files(recipes: &Path) -> Result<Vec<Text>, BuildError> {
     let mut shared = Vec::new();
     for entry in std::fs::read_dir(recipes).map_err(BuildError::file("read folder", recipes))? {

@@ -1,4 +1,4 @@
-//! One builder a key, and the remains of builders that were killed.
+//! One builder for each key, and removal of what killed builders left behind.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
@@ -12,12 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::error::BuildError;
 use crate::deadline::Deadline;
 
-/// The right to build what has this key. The kernel takes it back from a process that dies, so
-/// whoever holds it knows that nobody else works in the key's scratch folder. It is free when its
-/// last clone is gone: work on a thread of its own, which goes on when the build is dropped, has one.
+/// The right to build the piece with this key. The kernel releases the lock when its process dies, so no other process
+/// works in the key's scratch folder while the lock is held. The lock is released with its last clone: work on another
+/// thread, which continues when the build's future is dropped, holds a clone.
 #[derive(Clone, Debug)]
 pub(in crate::image) struct KeyLock {
-    /// Unlocked when closed.
+    /// Releases the lock when closed.
     _file: Arc<File>,
 }
 
@@ -33,7 +33,7 @@ impl KeyLock {
             .map_err(BuildError::file("open", path))?;
         match file.try_lock() {
             Ok(()) => {
-                // Only for the message that others show: a failure to write it harms nothing.
+                // Other processes show this number in messages; a failure to write it does no harm.
                 let _ = file.set_len(0).and_then(|()| file.rewind());
                 let _ = write!(file, "{}", std::process::id());
                 Ok(Some(Self { _file: Arc::new(file) }))
@@ -45,7 +45,7 @@ impl KeyLock {
         }
     }
 
-    /// Waits for the lock; none when the deadline passed.
+    /// Waits for the lock; none if the deadline passed.
     pub(in crate::image) async fn take(path: &Path, deadline: Deadline) -> Result<Option<Self>, BuildError> {
         loop {
             if let Some(lock) = Self::try_take(path)? {
@@ -54,13 +54,13 @@ impl KeyLock {
             if deadline.is_over() {
                 return Ok(None);
             }
-            // A lock cannot be watched.
+            // A file lock cannot be watched.
             deadline.pause(Duration::from_millis(100)).await;
         }
     }
 }
 
-/// Who has the lock, for people.
+/// Returns a description of the process that holds the lock.
 pub(in crate::image) fn owner(path: &Path) -> String {
     let mut text = String::new();
     let read = File::open(path).and_then(|mut f| f.read_to_string(&mut text));
@@ -70,16 +70,16 @@ pub(in crate::image) fn owner(path: &Path) -> String {
     }
 }
 
-/// Ends whatever a killed builder left running on this scratch folder, then removes the folder.
+/// Ends the processes that a killed builder left running in this scratch folder, then removes the folder.
 pub(in crate::image) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), BuildError> {
     let mark = mark(work);
     let limit = Deadline::after(Duration::from_secs(10));
     loop {
-        // What is killed may have forked just before: look again until none is left.
+        // A killed process may have forked just before, so the search is repeated until it finds none.
         let left = mark.as_deref().map(processes_with).unwrap_or_default();
         let last = left.is_empty();
         for pid in left {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _ = kill_process(pid, Signal::KILL);
         }
         if last || limit.is_over() {
@@ -87,7 +87,7 @@ pub(in crate::image) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), B
             let removed = held(lock, work, move || std::fs::remove_dir_all(folder)).await;
             match removed {
                 Err(source) if source.kind() == ErrorKind::NotFound => return Ok(()),
-                // Somebody still writes: a dying process whose environment is gone already.
+                // A dying process, whose environment is already gone, still writes.
                 Err(source) if source.kind() == ErrorKind::DirectoryNotEmpty && !limit.is_over() => {}
                 Err(source) => return Err(BuildError::File { doing: "remove", path: work.into(), source }),
                 Ok(()) => return Ok(()),
@@ -97,11 +97,11 @@ pub(in crate::image) async fn clear(work: &Path, lock: &KeyLock) -> Result<(), B
     }
 }
 
-/// The variable that a recipe in this scratch folder, and all its children, are started with.
+/// The variable that marks a recipe in this scratch folder, and all its children.
 pub(in crate::image) const WORK: &str = "SEATRIAL_WORK";
 
-/// What tells a scratch folder from every other one, also from one of the same path in a container, whose processes
-/// can be seen from here; none when it is not there.
+/// Identifies a scratch folder, also among folders of the same path in containers, whose processes are visible from the
+/// host; none if the folder does not exist.
 pub(in crate::image) fn place(work: &Path) -> Option<String> {
     let meta = std::fs::metadata(work).ok()?;
     Some(format!("{}:{}:{}", meta.dev(), meta.ino(), work.display()))
@@ -111,8 +111,8 @@ fn mark(work: &Path) -> Option<Vec<u8>> {
     Some(format!("{WORK}={}", place(work)?).into_bytes())
 }
 
-/// Runs `work` on a thread of its own, which keeps the lock until it is done: when the future is
-/// dropped the work goes on, and nobody else may begin on the same folder before it has ended.
+/// Runs `work` on another thread, which holds the lock until it is done: if the future is dropped, the work continues,
+/// and no other process may start in the same folder before it has ended.
 pub(in crate::image) async fn held<T: Send + 'static>(
     lock: KeyLock,
     about: &Path,
@@ -127,7 +127,7 @@ pub(in crate::image) async fn held<T: Send + 'static>(
     done.await.map_err(lost)?
 }
 
-/// Processes that have this variable in their environment. Empty where there is no /proc.
+/// Returns the processes that have this variable in their environment. Returns none on a system without /proc.
 fn processes_with(variable: &[u8]) -> Vec<Pid> {
     let Ok(proc) = std::fs::read_dir("/proc") else { return Vec::new() };
     let has = |pid: &i32| {

@@ -1,13 +1,13 @@
-//! Whether this machine can build.
+//! Checks whether this machine can build images.
 
 use std::path::Path;
 
 use super::error::BuildError;
 
-/// Root file systems are made with mounts and device numbers: that takes Linux and root.
+/// Checks that this is Linux and the user is root: building root file systems needs mounts and device numbers.
 ///
 /// # Errors
-/// [`BuildError::Machine`] with what is missing.
+/// [`BuildError::Machine`] with the reason.
 pub fn able() -> Result<(), BuildError> {
     if !cfg!(target_os = "linux") {
         return Err(BuildError::Machine(format!("this is {}, not Linux", std::env::consts::OS)));
@@ -18,7 +18,7 @@ pub fn able() -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Refuses to begin what the disk has no room for: `need` bytes below `dir`.
+/// Fails if the disk of `dir` has less than `need` bytes of free space.
 pub(in crate::image) fn room(dir: &Path, need: u64, what: &str) -> Result<(), BuildError> {
     let stat = rustix::fs::statvfs(dir)
         .map_err(std::io::Error::from)

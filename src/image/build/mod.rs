@@ -1,10 +1,10 @@
-//! Builds what no registry has to be asked for: runs the recipes of `offline/` in the order of
-//! their needs, side by side, and keeps each result under a name that tells all its inputs.
+//! Builds images without a registry: runs the recipes of `offline/` in the order of their needs, in parallel where
+//! possible, and keeps each result under a name that contains a hash of all its inputs.
 //!
 //! # Guarantees
-//! A folder below `<cache>/built/` is complete: it gets its name by a rename after its recipe
-//! ended well. Whatever ends a builder, SIGKILL included, the next one removes what it left and
-//! goes on. Two processes never build the same thing twice: the second waits for the first.
+//! A folder below `<cache>/built/` is complete: it gets its name by a rename after its recipe succeeded. However a
+//! builder ends, also by SIGKILL, the next one removes what it left and continues. Two processes never build the same
+//! piece twice: the second waits for the first.
 
 mod error;
 mod key;
@@ -36,7 +36,7 @@ use crate::secret::Secrets;
 use lock::KeyLock;
 use run::Job;
 
-/// Runs recipes.
+/// Runs recipes and keeps their results.
 #[derive(Debug)]
 pub struct Builder {
     cache: PathBuf,
@@ -47,23 +47,22 @@ pub struct Builder {
     secrets: Secrets,
 }
 
-/// What stands after a build.
+/// The result of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// Folder of the results.
+    /// The folder with the results.
     pub dir: PathBuf,
-    /// sha256 over everything they were made of, in hex.
+    /// The sha256 over all inputs, in hex.
     pub key: String,
-    /// The image's full name, where the piece is one.
+    /// The image's full name, if the piece is an image.
     pub image: Option<String>,
-    /// The pieces that were built for it just now, by this process, in the order they ended.
+    /// The pieces that this process built for it just now, in the order in which they finished.
     pub made: Vec<String>,
 }
 
 impl Builder {
-    /// A builder that keeps results in `cache` and finds a piece's recipe as
-    /// `<recipes>/<recipe>/build`. At most `jobs` recipes run at a time, and each is told `jobs`
-    /// as the number of cores that it may use.
+    /// Returns a builder that keeps results in `cache` and expects a piece's recipe at `<recipes>/<recipe>/build`. At
+    /// most `jobs` recipes run at a time, and each may use `jobs` cores.
     pub fn new(cache: &Path, recipes: &Path, jobs: usize, progress: Progress) -> Self {
         let jobs = jobs.max(1);
         let secrets = Secrets::default();
@@ -77,17 +76,16 @@ impl Builder {
         }
     }
 
-    /// What these remember is left out of the logs of builds: recipes are told of proxies and their
-    /// passwords by the environment.
+    /// Removes these secrets from the logs of builds: recipes get proxies and their passwords through the environment.
     pub fn without(mut self, secrets: &Secrets) -> Self {
         self.secrets = secrets.clone();
         self
     }
 
-    /// What `target` would be, and whether it is there: nothing is built.
+    /// Returns the result that `target` would have, and whether it is complete. Nothing is built.
     ///
     /// # Errors
-    /// [`BuildError::Order`], or a recipe that cannot be read.
+    /// [`BuildError::Order`], or an error of a recipe that cannot be read.
     pub fn find(&self, pieces: &[Piece], target: &str) -> Result<(Built, bool), BuildError> {
         let keys = key::keys(&self.recipes, pieces)?;
         let unknown = || BuildError::Order { piece: "the build".into(), need: target.into() };
@@ -98,11 +96,11 @@ impl Builder {
         Ok((Built { dir, image: piece.image(&key), key, made: Vec::new() }, there))
     }
 
-    /// Builds `target` and what it needs of `pieces`, which lists each piece after its needs.
-    /// What is there already is used; what only finished pieces need is not built.
+    /// Builds `target` and the pieces that it needs. `pieces` lists each piece after its needs. Finished pieces are
+    /// used, and pieces that only finished pieces need are not built.
     ///
     /// # Errors
-    /// The first failure; what else is running is killed then. See [`BuildError`].
+    /// The first failure, after which all other running recipes are killed. See [`BuildError`].
     ///
     /// # Cancellation
     /// Recipes are killed with all their children; finished pieces stay.
@@ -162,7 +160,8 @@ impl Builder {
         self.cache.join("locks").join(format!("{folder}.lock"))
     }
 
-    /// The lock of what only one process of this cache does at a time; none when the deadline passed.
+    /// Returns the lock of an operation that only one process of this cache may do at a time; none if the deadline
+    /// passed.
     pub(in crate::image) async fn alone(
         &self,
         what: &str,
@@ -174,17 +173,17 @@ impl Builder {
         KeyLock::take(&file, deadline).await
     }
 
-    /// Removes the scratch folders of builders that are gone.
+    /// Removes the scratch folders of builders that have ended.
     pub(in crate::image) async fn sweep(&self) -> Result<(), BuildError> {
         for folder in abandoned(&self.cache, false).await? {
-            self.progress.say(&format!("removed what an interrupted build left in {folder}"));
+            self.progress.say(&format!("removed the files of an interrupted build in {folder}"));
         }
         Ok(())
     }
 }
 
-/// Removes the scratch folders of builders that are gone, which are those whose lock is free, with what still runs
-/// in them; with `dry_run`, only says which. Returns their paths.
+/// Removes the scratch folders whose lock is free, because their builders have ended, and ends processes that still run
+/// in them. With `dry_run`, only finds them. Returns their paths.
 ///
 /// # Errors
 /// [`BuildError::File`].
@@ -209,11 +208,11 @@ pub async fn abandoned(cache: &Path, dry_run: bool) -> Result<Vec<String>, Build
     Ok(gone)
 }
 
-/// The pieces that have to be built, in the order of `pieces`.
+/// Returns the pieces that have to be built, in the order of `pieces`.
 fn missing<'a>(pieces: &'a [Piece], target: &str, dirs: &BTreeMap<&str, PathBuf>) -> Vec<&'a Piece> {
     let mut wanted = vec![target.to_owned()];
     let mut found: Vec<&Piece> = Vec::new();
-    // Backwards: whoever needs a piece comes after it.
+    // Backwards, because a piece is listed before the pieces that need it.
     for piece in pieces.iter().rev() {
         if wanted.contains(&piece.id) && !dirs[piece.id.as_str()].is_dir() {
             wanted.extend(piece.needs.iter().cloned());

@@ -1,4 +1,4 @@
-//! What was built of inputs that are no longer these, and that nobody used for a while.
+//! Results that were built from outdated inputs and not used for a while.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,30 +14,30 @@ use super::{Builder, Piece, key};
 pub struct Outdated {
     /// Its name: recipe, version, key.
     pub folder: String,
-    /// Since it was last used.
+    /// Time since its last use.
     pub unused: Duration,
-    /// Bytes in it.
+    /// Size of its content in bytes.
     pub bytes: u64,
 }
 
 impl Builder {
-    /// Says that these pieces, those of them that are built, are in use now. Other checkouts have
-    /// other keys and share the cache: what they use is told by this alone.
+    /// Marks those of these pieces that are built as used now. Other checkouts with other keys share the cache; this
+    /// mark is the only way to know what they use.
     ///
     /// # Errors
-    /// A recipe that cannot be read.
+    /// An error of a recipe that cannot be read.
     pub fn use_now(&self, pieces: &[Piece]) -> Result<(), BuildError> {
         let keys = key::keys(&self.recipes, pieces)?;
         for piece in pieces {
             let dir = self.dir(piece, &keys[&piece.id]);
-            // One that may only be read is somebody else's to clear away.
+            // A read-only folder belongs to another user, who will remove it.
             let _ = File::open(&dir).and_then(|folder| folder.set_modified(SystemTime::now()));
         }
         Ok(())
     }
 
-    /// What is built, is none of these pieces, and was not used for `unused`; oldest first.
-    /// Nothing while anybody builds: a recipe may read any of it.
+    /// Returns results that belong to none of these pieces and were not used for `unused`, oldest first. Returns none
+    /// while a build runs, because a recipe may read any result.
     ///
     /// # Errors
     /// [`BuildError::File`].
@@ -61,8 +61,7 @@ impl Builder {
         Ok(found)
     }
 
-    /// Takes an outdated folder, so that nobody builds it while it goes; none when somebody has begun to build, or to
-    /// use it.
+    /// Locks an outdated folder while it is removed; none if a process has begun to build or to use it.
     ///
     /// # Errors
     /// [`BuildError::File`].
@@ -74,7 +73,7 @@ impl Builder {
         Ok((!used).then_some(lock))
     }
 
-    /// Removes an outdated folder and its log; false when somebody has begun to build, or to use it.
+    /// Removes an outdated folder and its log. Returns false if a process has begun to build or to use it.
     ///
     /// # Errors
     /// [`BuildError::File`].
@@ -84,7 +83,7 @@ impl Builder {
         Ok(true)
     }
 
-    /// The same of one that the caller holds.
+    /// The same for a folder that the caller has locked.
     ///
     /// # Errors
     /// [`BuildError::File`].
@@ -95,14 +94,14 @@ impl Builder {
     ) -> Result<(), BuildError> {
         let folder = &outdated.folder;
         let dir = self.cache.join("built").join(folder);
-        // Half of a folder must never stand under a finished name; from here the next builder
-        // removes it too.
+        // A half-removed folder must not keep its final name. From the folder `building`, the next builder removes it
+        // too.
         let away = self.cache.join("building").join(folder);
         std::fs::create_dir_all(self.cache.join("building"))
             .and_then(|()| std::fs::rename(&dir, &away))
             .map_err(BuildError::file("move away", &dir))?;
         lock::clear(&away, held).await?;
-        // Not there is as good.
+        // A missing log is fine.
         let _ = std::fs::remove_file(self.cache.join("logs").join(format!("{folder}.log")));
         Ok(())
     }
@@ -117,7 +116,7 @@ impl Builder {
     }
 }
 
-/// Folders in a folder, which may be missing, with the time since each was last touched.
+/// Returns the folders in a folder, which may be missing, with the time since each was last touched.
 fn folders(dir: &Path) -> Result<Vec<(String, Duration)>, BuildError> {
     let entries = match std::fs::read_dir(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -134,7 +133,8 @@ fn folders(dir: &Path) -> Result<Vec<(String, Duration)>, BuildError> {
     Ok(found)
 }
 
-/// Since a folder was touched; none where there is none. One touched in the future is new.
+/// Returns the time since a folder was touched; none if it does not exist. If that time is in the future, the age is
+/// zero.
 fn age(dir: &Path) -> Option<Duration> {
     let touched = std::fs::metadata(dir).ok().filter(std::fs::Metadata::is_dir)?.modified().ok()?;
     Some(touched.elapsed().unwrap_or_default())

@@ -1,64 +1,64 @@
-//! What the offline profile is made of: the pieces, their parameters, and what needs what.
+//! The pieces of the offline profile: their parameters, and which pieces each one needs.
 
 use std::collections::BTreeMap;
 
 use super::error::BuildError;
 use crate::image::profile::{Made, Release};
 
-/// The piece that everything else is built for.
+/// The final piece: all others but the load balancer are built for it.
 pub const NODE: &str = "node";
 /// The piece with the programs of a release.
 pub const KUBERNETES: &str = "kubernetes";
-/// The piece with the images that kubeadm of a release names.
+/// The piece with the images that a release's kubeadm requires.
 pub const KUBE_IMAGES: &str = "kube-images";
 
-/// The piece that stands in for the load balancer of kind's.
+/// The piece that replaces kind's load balancer.
 pub const LOAD_BALANCER: &str = "load-balancer";
 
 /// One run of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Its name among the pieces: `nginx-old`. A piece that needs it finds the folder of its
-    /// results in `NEED_NGINX_OLD`.
+    /// Its name among the pieces: `nginx-old`. A piece that needs this one gets the folder of its results in
+    /// `NEED_NGINX_OLD`.
     pub id: String,
     /// The recipe's folder below `offline/`: `nginx`.
     pub recipe: String,
-    /// `VERSION`; empty where the recipe has none.
+    /// The recipe's `VERSION`; empty if the recipe has none.
     pub version: String,
     /// Further variables of the recipe.
     pub parameters: BTreeMap<String, String>,
-    /// Ids of pieces that are listed before this one.
+    /// Ids of the pieces that it needs, which are listed before it.
     pub needs: Vec<String>,
-    /// The image's name without what tells builds apart; the recipe finds `IMAGE` = this, a dash
-    /// and the key's first 16 digits. None for a piece that is not an image of ours.
+    /// The image's name without the build's key; the recipe gets `IMAGE` = this name, a dash and the first 16 digits of
+    /// the key. None for a piece that is not an image of ours.
     pub image: Option<String>,
-    /// Bytes of disk that the recipe takes at its worst, results included: an estimate.
+    /// Maximum disk space that the recipe uses, results included, in bytes: an estimate.
     pub disk: u64,
 }
 
 impl Piece {
-    /// Name and version for people.
+    /// Returns name and version for people.
     pub fn title(&self) -> String {
         format!("{} {}", self.id, self.version).trim_end().to_owned()
     }
 
-    /// Folder name of the results that have this key.
+    /// Returns the folder name of the results with this key.
     pub(super) fn folder(&self, key: &str) -> String {
         let version = if self.version.is_empty() { String::new() } else { format!("{}-", self.version) };
         format!("{}-{version}{}", self.recipe, &key[..16])
     }
 
-    /// The full name of the image that has this key.
+    /// Returns the full name of the image with this key.
     pub fn image(&self, key: &str) -> Option<String> {
         self.image.as_ref().map(|stem| format!("{stem}-{}", &key[..16]))
     }
 }
 
-/// The pieces for a Kubernetes release, each after what it needs and, among those that may begin
-/// at once, the longest first.
+/// Returns the pieces of a Kubernetes release, each after the pieces that it needs. Among pieces that may begin at the
+/// same time, the longest is first.
 ///
 /// # Errors
-/// [`BuildError::Parameter`] where the profile lacks something that a recipe must be told.
+/// [`BuildError::Parameter`] if the profile lacks a parameter of a recipe.
 pub fn pieces(made: &Made, release: &Release) -> Result<Vec<Piece>, BuildError> {
     let kubernetes = release.version.as_str();
     let set = |piece: &str| made.pieces.get(piece).cloned().unwrap_or_default();
@@ -98,21 +98,21 @@ pub fn pieces(made: &Made, release: &Release) -> Result<Vec<Piece>, BuildError> 
     Ok(pieces)
 }
 
-/// The load balancer; nothing needs it but whoever makes a cluster with several control planes.
+/// Returns the load balancer's piece. No other piece needs it; only a cluster with several control planes does.
 fn load_balancer(made: &Made) -> Result<Option<Piece>, BuildError> {
     let Some(set) = made.pieces.get(LOAD_BALANCER) else { return Ok(None) };
-    let told = |value: &Option<String>, field| {
+    let parameter = |value: &Option<String>, field| {
         value.clone().ok_or(BuildError::Parameter { piece: LOAD_BALANCER.into(), field })
     };
-    let version = told(&set.version, "version")?;
+    let version = parameter(&set.version, "version")?;
     let mut piece = piece(LOAD_BALANCER, &version, &[], 600)
-        .with("SUITE", &told(&set.suite, "suite")?)
-        .with("STANDS_FOR", &told(&set.stands_for, "stands-for")?);
+        .with("SUITE", &parameter(&set.suite, "suite")?)
+        .with("STANDS_FOR", &parameter(&set.stands_for, "stands-for")?);
     piece.image = Some(format!("seatrial.local/{LOAD_BALANCER}:{version}"));
     Ok(Some(piece))
 }
 
-/// A piece that is called as its recipe; `megabytes` of disk.
+/// Returns a piece with the name of its recipe. It needs `megabytes` of disk space.
 fn piece(recipe: &str, version: &str, needs: &[String], megabytes: u64) -> Piece {
     Piece {
         id: recipe.into(),
@@ -138,7 +138,7 @@ mod tests {
     use crate::image::profile::{Profile, Source};
 
     #[test]
-    fn the_offline_profile_gives_every_recipe_what_it_must_be_told() {
+    fn the_offline_profile_sets_every_parameter_of_its_recipes() {
         let Source::Recipes(made) = Profile::named("offline").unwrap().source else { panic!() };
         for release in &made.releases {
             let pieces = pieces(&made, release).unwrap();
@@ -152,7 +152,7 @@ mod tests {
             let kubernetes = pieces.iter().find(|p| p.id == "kubernetes").unwrap();
             assert!(kubernetes.parameters["COREDNS_TAG"].starts_with("v1."));
             let balancer = pieces.iter().find(|p| p.id == LOAD_BALANCER).unwrap();
-            // Another one must not make every node image anew.
+            // Otherwise a change of the load balancer would rebuild every node image.
             assert!(!node.needs.contains(&balancer.id));
             assert_eq!(
                 balancer.image("0123456789abcdef").as_deref().map(|i| &i[..32]),

@@ -1,4 +1,4 @@
-//! The recipes of `offline/`, compiled in, so that an installed program needs no checkout.
+//! The recipes of `offline/`, compiled in: an installed program needs no checkout.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use super::error::BuildError;
 
 static OFFLINE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/offline");
 
-/// Writes the recipes below `<cache>/recipes/` and returns their folder. It is named after their
-/// content: another version of seatrial writes another one, and a folder that is there is whole.
+/// Writes the recipes below `<cache>/recipes/` and returns their folder. The folder's name contains a hash of its
+/// content: another version of seatrial writes another folder, and an existing folder is complete.
 ///
 /// # Errors
 /// [`BuildError::File`].
@@ -39,11 +39,11 @@ pub fn unpack(cache: &Path) -> Result<PathBuf, BuildError> {
     }
     match std::fs::rename(new.path(), &dir) {
         Ok(()) => {
-            // Renamed away: there is nothing left to remove.
+            // The temporary folder was renamed, so there is nothing to remove.
             let _ = new.keep();
             Ok(dir)
         }
-        // Another process was faster; the same name has the same content.
+        // Another process was faster; a folder of the same name has the same content.
         Err(_) if dir.is_dir() => Ok(dir),
         Err(source) => Err(BuildError::File { doing: "rename", path: dir, source }),
     }
@@ -58,7 +58,7 @@ fn collect(dir: &'static Dir<'static>, files: &mut Vec<(&'static Path, &'static 
     }
 }
 
-/// Compiled-in files have no mode: what begins like a script may be run.
+/// Writes a compiled-in file. It has no mode, so a file that begins like a script is made executable.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     use std::os::unix::fs::PermissionsExt as _;
     let parent = path.parent().unwrap_or(path);

@@ -1,4 +1,4 @@
-//! One recipe, from its lock to the folder of its results.
+//! Runs one recipe, from its lock to the folder of its results.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -14,9 +14,9 @@ use crate::exec::{Exec, ExecError, tail};
 pub(super) struct Job<'a> {
     pub(super) piece: &'a Piece,
     pub(super) key: &'a str,
-    /// Folder of its results.
+    /// The folder of its results.
     pub(super) dir: &'a Path,
-    /// What it needs: the variable's name and the folder.
+    /// The results that it needs: the variable's name and the folder.
     pub(super) needs: Vec<(String, &'a Path)>,
 }
 
@@ -31,7 +31,7 @@ struct Attempt<'a> {
 }
 
 impl Builder {
-    /// Builds the piece unless another process does so first. `false`: the other one did.
+    /// Builds the piece, or waits while another process builds it. Returns false if the other process did.
     pub(super) async fn run(&self, job: Job<'_>, deadline: Deadline) -> Result<bool, BuildError> {
         let title = job.piece.title();
         let folder = job.piece.folder(job.key);
@@ -56,7 +56,7 @@ impl Builder {
             return Ok(false);
         }
         let Ok(permit) = deadline.bound(self.slots.acquire()).await else {
-            return Err(late("waiting for the others".into()));
+            return Err(late("waiting for other recipes to finish".into()));
         };
         let work = self.cache.join("building").join(&folder);
         lock::clear(&work, &lock).await?;
@@ -68,12 +68,12 @@ impl Builder {
             Ok(out) => keep(out, job.dir, lock.clone()).await,
             Err(error) => Err(error),
         };
-        // The scratch folder goes in any case; the reason why it could not is the lesser one.
+        // The scratch folder is removed in any case. The build's error matters more than a failure to remove it.
         let cleared = lock::clear(&work, &lock).await;
         kept.and(cleared).map(|()| true)
     }
 
-    /// Runs the recipe in a new scratch folder; the folder with its results.
+    /// Runs the recipe in a new scratch folder, and returns the folder with its results.
     async fn recipe(&self, attempt: &Attempt<'_>, deadline: Deadline) -> Result<PathBuf, BuildError> {
         let Attempt { job, work, log, task } = *attempt;
         let (scratch, out) = (work.join("scratch"), work.join("out"));
@@ -87,7 +87,7 @@ impl Builder {
             .env(lock::WORK, lock::place(work).unwrap_or_default())
             .env("RECIPE", &folder)
             .env("VERSION", &job.piece.version)
-            // Tools that `scripts/tools` put into the cache are found there.
+            // Recipes find the tools that `scripts/tools` installed in the cache.
             .env("SEATRIAL_CACHE", &self.cache)
             .env("JOBS", self.jobs.to_string());
         for (name, value) in &job.piece.parameters {
@@ -104,7 +104,7 @@ impl Builder {
         let mut said = String::new();
         let ended = recipe
             .run_with(deadline, |line| {
-                // A proxy's password stands in the environment of each tool.
+                // Each tool has a proxy's password in its environment and may print it.
                 let line = &crate::sanitise::file(&self.secrets.hide(line));
                 if let Err(error) = writeln!(file, "{line}") {
                     unwritten.get_or_insert(error);
@@ -135,14 +135,14 @@ impl Builder {
     }
 }
 
-/// Gives the results their finished name. They reach the disk first: after a power failure a
-/// finished name with empty files below it would never be built again.
+/// Gives the results their final name, after writing them to disk: without that, a power failure could leave a final
+/// name with empty files, which would never be built again.
 pub(in crate::image) async fn keep(out: PathBuf, dir: &Path, lock: KeyLock) -> Result<(), BuildError> {
     let to = dir.to_path_buf();
     let kept = lock::held(lock, dir, move || {
         sync(&out)?;
         std::fs::rename(&out, &to)?;
-        // Also where nobody waits for us any more; what goes wrong here is told by who does.
+        // This runs even if the caller is gone. If it fails, the caller's own cleanup reports it.
         let _ = out.parent().map(std::fs::remove_dir_all);
         Ok(())
     });

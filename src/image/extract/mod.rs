@@ -1,14 +1,14 @@
-//! Takes a release's programs and images out of a node image: for profiles whose images are pulled,
-//! where the node image of the new version is all that there is of it.
+//! Extracts a release's programs and images from a node image. Profiles with a registry need this, because the node
+//! image is the only source of a new version there.
 //!
-//! The image is taken apart by its own programs, in a container of its own beside the clusters: its
-//! kubeadm says which images it names, its containerd packs them. systemd does not run.
+//! The image's own programs do the work, in a container next to the clusters: its kubeadm names the required images,
+//! and its containerd exports them. systemd does not run.
 //!
 //! # Guarantees
-//! What was taken lies below `<cache>/built/` as everything that was built: complete under its name,
-//! told apart by the node image's digest, removed with what is outdated. Two processes never take the
-//! same image apart at a time. The container ends with whoever made it; what a killed maker left
-//! before it started it is removed by the next one and by [`reap`].
+//! Extracted files are kept below `<cache>/built/` like all build results: complete under their final name, identified
+//! by the node image's digest, and removed when outdated. Two processes never extract the same image at the same time.
+//! The container ends with the process that created it. If that process was killed before it started the container, the
+//! next extraction and [`reap`] remove it.
 
 mod told;
 
@@ -32,39 +32,39 @@ use crate::engine::{AsideSpec, Engine, EngineError};
 use crate::progress::Progress;
 use told::{Told, whole};
 
-/// Goes into every key: change it when images are taken apart differently.
+/// Part of every key. Change it when images are extracted differently.
 const FORMAT: &str = "seatrial extract 1";
 
-/// Label of the containers in which images are taken apart. Its value is device and inode of the cache and the path of
-/// the lock file of whoever made one: a path alone names a file only within one file system.
+/// Label of containers that extract images. Its value is device and inode of the cache, and the path of the lock file
+/// of the process that created the container. A path alone identifies a file only within one file system.
 pub const EXTRACT_LABEL: &str = "dev.seatrial.extract";
 
-/// In the container, before it waits for its end.
+/// Runs in the container at its start.
 const START: &str = "containerd > /tmp/containerd.log 2>&1 &";
-/// In the container: see the file.
+/// Runs in the container; take.sh describes itself.
 const TAKE: &str = include_str!("take.sh");
-/// Says what is in the folder; written last.
+/// The file that describes the folder; written last.
 const ABOUT: &str = "about.json";
 const ARCHIVE: &str = "images.tar";
 
-/// Bytes that taking one apart needs below the cache.
+/// Bytes of disk space that one extraction needs below the cache.
 const DISK: u64 = 1_500_000_000;
-/// Time for the work in the container.
+/// Time limit for the work in the container.
 const WORK: Duration = Duration::from_secs(15 * 60);
 
-/// What was taken, as it is written down.
+/// The content of `about.json`.
 #[derive(Debug, Deserialize, Serialize)]
 struct About {
     version: String,
-    /// The node image, for people.
+    /// A description of the node image.
     from: String,
-    /// File names in the folder.
+    /// File names in the folder, each with the program's names.
     programs: BTreeMap<String, Vec<String>>,
     images: Vec<String>,
     stand_ins: BTreeMap<String, String>,
 }
 
-/// A node image that is taken apart.
+/// An extraction from a node image.
 struct Taking<'a> {
     node: &'a NodeImage,
     version: &'a str,
@@ -80,7 +80,7 @@ struct Fetched<'a> {
     bytes: u64,
 }
 
-/// Where the images of one cache are taken apart.
+/// Extracts images into one cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Extractor<'a> {
     /// The cache.
@@ -91,12 +91,12 @@ pub struct Extractor<'a> {
     pub owner: &'a StateId,
 }
 
-/// What was taken out of the node image of this digest before, which counts as a use of it; none where
-/// nothing was.
+/// Returns what was extracted earlier from the node image of this digest, and marks it as used; none if nothing was
+/// extracted.
 pub fn find(cache: &Path, version: &str, digest: &str) -> Option<Artefacts> {
     let dir = cache.join("built").join(folder(version, digest));
     let about: About = serde_json::from_slice(&std::fs::read(dir.join(ABOUT)).ok()?).ok()?;
-    // One that may only be read is somebody else's to clear away.
+    // A read-only folder belongs to another user, who will remove it.
     let _ = File::open(&dir).and_then(|d| d.set_modified(SystemTime::now()));
     let program = |(file, names): (String, Vec<String>)| Program { file: dir.join(file), names };
     Some(Artefacts {
@@ -109,14 +109,15 @@ pub fn find(cache: &Path, version: &str, digest: &str) -> Option<Artefacts> {
 }
 
 impl Extractor<'_> {
-    /// The programs and images of a node image that the engine has: those taken before, else taken now.
+    /// Returns the programs and images of a node image that is in the engine. They are extracted now, if they were not
+    /// before.
     ///
     /// # Errors
-    /// [`ImageError::Extract`] for an image that is not what it should be, or that lacks something;
+    /// [`ImageError::Extract`] if the image is not usable or lacks something;
     /// [`ImageError::Engine`]; [`ImageError::Build`] for files and a full disk.
     ///
     /// # Cancellation
-    /// The container ends, and nothing of what was begun has a finished name.
+    /// The container ends, and no unfinished result gets its final name.
     pub async fn artefacts(
         &self,
         node: &NodeImage,
@@ -140,14 +141,14 @@ impl Extractor<'_> {
             std::fs::create_dir_all(&path).map_err(BuildError::file("make folder", path))?;
         }
         let file = lock_file(self.cache, &folder);
-        let task = format!("take Kubernetes {version} out of its node image");
+        let task = format!("extract Kubernetes {version} from its node image");
         let lock = match KeyLock::try_take(&file)? {
             Some(lock) => lock,
             None => {
                 let owner = lock::owner(&file);
-                let wait = format!("wait for {owner}, which does it: {task}");
+                let wait = format!("wait for {owner}, which does the same: {task}");
                 let taken = progress.task(&wait, KeyLock::take(&file, deadline)).await?;
-                taken.ok_or_else(|| unusable(format!("{owner} is still at it")))?
+                taken.ok_or_else(|| unusable(format!("{owner} has not finished it in time")))?
             }
         };
         if let Some(taken) = taken() {
@@ -170,21 +171,21 @@ impl Extractor<'_> {
             Ok(()) => keep(out, &dir, lock.clone()).await.map_err(ImageError::from),
             Err(error) => Err(error),
         };
-        // The scratch folder goes in any case; the reason why it could not is the lesser one.
+        // The scratch folder is removed in any case. The extraction's error matters more than a failure to remove it.
         let cleared = lock::clear(&scratch, &lock).await;
         kept?;
         cleared?;
-        taken().ok_or_else(|| unusable("what was taken cannot be read".into()))
+        taken().ok_or_else(|| unusable("the extracted files cannot be read".into()))
     }
 
     async fn take(&self, taking: &Taking<'_>, lock: &Path) -> Result<(), Failed> {
         let mark = &*mark(self.cache, lock).map_err(BuildError::file("look at", self.cache))?;
-        // We have the lock: whoever made these is gone.
+        // This process has the lock, so the processes that created these containers have ended.
         let ours = [(EXTRACT_LABEL, mark), (OWNED_BY_LABEL, self.owner.as_str())];
         for left in self.engine.containers(&ours).await? {
             self.engine.remove(&left.id).await?;
         }
-        // Nobody else's: the lock file tells the image apart, and we have it.
+        // The name is unique: it is derived from the lock file, which identifies the image, and from the owner.
         let tag = &key(&format!("{mark} {}", self.owner))[..8];
         let name = format!("seatrial-extract-{tag}-{}", std::process::id());
         let volume = Some("/var");
@@ -243,26 +244,26 @@ impl Extractor<'_> {
         if got == bytes {
             Ok(())
         } else {
-            Err(Failed::Image(format!("{got} of {bytes} bytes of {file} came")))
+            Err(Failed::Image(format!("received {got} of {bytes} bytes of {file}")))
         }
     }
 }
 
-/// A container in which an image was taken apart.
+/// A container that was created to extract an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Apart {
     /// Its name.
     pub container: String,
-    /// Why it stays, with the command that removes it; none where it is removed.
+    /// Why it stays, with the command that removes it; none if it is removed.
     pub stays: Option<String>,
 }
 
-/// Removes containers in which images were taken apart for this cache, by this `owner`, and whose maker is gone; with
-/// `dry_run`, only says which. Those of another cache, or of one that is gone, are named, unless their maker is seen
-/// to live.
+/// Removes containers that extracted images for this cache and this `owner`, and whose process has ended; with
+/// `dry_run`, only finds them. A container of another cache, or of one that is gone, stays; it is reported unless its
+/// process is known to run.
 ///
 /// # Errors
-/// [`ImageError::Engine`], [`ImageError::Build`] for a lock that cannot be asked.
+/// [`ImageError::Engine`], [`ImageError::Build`] if a lock cannot be checked.
 pub async fn reap(
     cache: &Path,
     engine: &Engine,
@@ -270,7 +271,7 @@ pub async fn reap(
     dry_run: bool,
 ) -> Result<Vec<Apart>, ImageError> {
     let mut found = Vec::new();
-    // A state folder without an id has made nothing.
+    // A state folder without an id has created no container.
     let Some(owner) = owner else { return Ok(found) };
     for container in engine.containers(&[(EXTRACT_LABEL, ""), (OWNED_BY_LABEL, owner.as_str())]).await? {
         let Some(marked) = container.labels.get(EXTRACT_LABEL) else { continue };
@@ -280,8 +281,8 @@ pub async fn reap(
         if file.parent() != Some(&absolute(cache).join("locks")) || !here {
             if !is_held(&file) {
                 let stays = format!(
-                    "its cache is another one or gone, so whether its maker lives is not to be seen from here; if \
-                     nobody needs it: docker rm --force --volumes {name}"
+                    "it belongs to another cache, or its cache is gone, so whether its process still runs is \
+                     unknown; if nobody needs it: docker rm --force --volumes {name}"
                 );
                 found.push(Apart { container: name, stays: Some(stays) });
             }
@@ -297,23 +298,23 @@ pub async fn reap(
     Ok(found)
 }
 
-/// Between the parts of [`mark`].
+/// Separates the parts of [`mark`].
 const MARK_END: &str = " at ";
 
-/// The value of [`EXTRACT_LABEL`].
+/// Returns the value of [`EXTRACT_LABEL`].
 fn mark(cache: &Path, lock: &Path) -> std::io::Result<String> {
     let meta = std::fs::metadata(cache)?;
     Ok(format!("{}:{}{MARK_END}{}", meta.dev(), meta.ino(), lock.display()))
 }
 
-/// Whether somebody has this lock, which is only looked at.
+/// Whether a process holds this lock. The lock is not taken.
 fn is_held(file: &Path) -> bool {
     let there = file.is_file().then(|| File::open(file).ok()).flatten();
     there.is_some_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 enum Failed {
-    /// The node image's fault.
+    /// The node image is not usable.
     Image(String),
     Other(ImageError),
 }
@@ -332,7 +333,7 @@ fn folder(version: &str, digest: &str) -> String {
     format!("release-{version}-{}", &key(digest)[..16])
 }
 
-/// The lock file's name as other processes may know it.
+/// Returns the lock file's absolute path, which other processes can use.
 fn lock_file(cache: &Path, folder: &str) -> PathBuf {
     absolute(cache).join("locks").join(format!("{folder}.lock"))
 }

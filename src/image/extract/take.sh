@@ -1,10 +1,10 @@
-# Takes a node image apart, from inside: in a container of it with containerd and without systemd,
-# whose /var is a volume. VERSION is what the image has to be.
+# Extracts programs and images from a node image, from inside of a container of that image. containerd runs there,
+# systemd does not, and /var is a volume. VERSION is the Kubernetes version that the image must have.
 #
-# Leaves the images that its kubeadm names in one archive, and prints a line each:
-#   program NAME FILE BYTES     kubeadm, kubelet, kubectl; FILE without links
-#   image NAME                  as kubeadm names it
-#   stand-in NAME FOR           an image under the name of another one that is not there
+# Writes the images that its kubeadm requires into one archive, and prints these lines:
+#   program NAME FILE BYTES     kubeadm, kubelet, kubectl; FILE with links resolved
+#   image NAME                  the name that kubeadm requires
+#   stand-in NAME FOR           image NAME is used in place of FOR, which is missing
 #   archive FILE BYTES
 set -euo pipefail
 version=$1 out=/var/seatrial
@@ -34,8 +34,8 @@ present=$'\n'$(ctr images ls -q)$'\n'
 missing=()
 for image in "${wanted[@]}"; do
   if [[ $present != *$'\n'"$image"$'\n'* ]]; then
-    # kind's images hold the pause that their containerd is configured with, and not kubeadm's. Any
-    # pause does what kubeadm asks of it: run with -v, and wait.
+    # kind's images contain the pause image that their containerd is configured with, not kubeadm's. Any pause image
+    # does what kubeadm needs: it runs with -v, and waits.
     other=${present#*$'\n'"${image%:*}":}
     if [[ $image != */pause:* || $other = "$present" ]]; then
       missing+=("$image")
@@ -49,7 +49,7 @@ for image in "${wanted[@]}"; do
 done
 [ ${#missing[@]} = 0 ] || die "its kubeadm names images that it does not hold: ${missing[*]}"
 
-# Images whose packed layers were not kept: each from its file system, as one layer.
+# Exports images whose packed layers were not kept: each from its file system, as one layer.
 flattened() {
   local digest config layer json image
   local -A names=()
@@ -81,8 +81,7 @@ flattened() {
 
 mkdir -p "$out"
 cd "$out"
-# --local: the client exports, which knows to leave out the platforms that an index names and the
-# image does not hold.
+# With --local the client exports, and leaves out the platforms that an index names and the image does not contain.
 how=()
 case $(command ctr images export --help) in *--local*) how=(--local) ;; esac
 if ! why=$(ctr images export "${how[@]}" images.tar "${wanted[@]}" 2>&1); then

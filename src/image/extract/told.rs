@@ -1,4 +1,4 @@
-//! What the script in a node image tells, and what an archive has to hold.
+//! Parses the output of the script in a node image, and checks the archive that it made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -9,32 +9,32 @@ use serde::Deserialize;
 /// A program's file in the node image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InImage {
-    /// Its path there.
+    /// Its path in the image.
     pub(super) file: String,
-    /// Its size.
+    /// Its size in bytes.
     pub(super) bytes: u64,
-    /// The names that it is called by.
+    /// The names under which it is called.
     pub(super) names: Vec<String>,
 }
 
-/// All that the script told.
+/// The script's output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) programs: Vec<InImage>,
     pub(super) images: Vec<String>,
-    /// What really is there, by the name that kubeadm asks for.
+    /// The image that is really present, by the name that kubeadm requires.
     pub(super) stand_ins: BTreeMap<String, String>,
-    /// The archive's path and size.
+    /// The archive's path and size in bytes.
     pub(super) archive: (String, u64),
 }
 
 impl Told {
-    /// Reads the script's lines; the one that cannot be understood where there is one.
+    /// Parses the script's lines. An error names the line that is not valid.
     pub(super) fn read(said: &str) -> Result<Self, String> {
         let mut told = Self::default();
         for line in said.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("it said {line:?}"));
+            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("the script printed {line:?}"));
             match words[..] {
                 ["program", name, file, bytes] => match told.programs.iter_mut().find(|p| p.file == file) {
                     Some(known) => known.names.push(name.into()),
@@ -47,7 +47,7 @@ impl Told {
                 ["image", name] => told.images.push(name.into()),
                 ["stand-in", there, wanted] => _ = told.stand_ins.insert(wanted.into(), there.into()),
                 ["archive", file, bytes] => told.archive = (file.into(), number(bytes)?),
-                _ => return Err(format!("it said {line:?}")),
+                _ => return Err(format!("the script printed {line:?}")),
             }
         }
         let nothing = [
@@ -56,7 +56,7 @@ impl Told {
             ("archive", told.archive.0.is_empty()),
         ];
         match nothing.iter().find(|(_, nothing)| *nothing) {
-            Some((what, _)) => Err(format!("it told of no {what}")),
+            Some((what, _)) => Err(format!("the script reported no {what}")),
             None => Ok(told),
         }
     }
@@ -71,12 +71,12 @@ struct Image {
     layers: Vec<String>,
 }
 
-/// Whether an archive holds these images and every part of them; what it lacks where it does not.
+/// Checks that an archive contains these images completely. An error names what is missing.
 ///
-/// Exporters differ in what they do about a layer that is not there. A node would take such an archive
-/// and fail when the first container starts.
+/// Exporters treat a missing layer differently. A node would accept an archive without it and fail when the first
+/// container starts.
 pub(super) fn whole(archive: &Path, images: &[String]) -> Result<(), String> {
-    let lost = |e: std::io::Error| format!("its images' archive cannot be read: {e}");
+    let lost = |e: std::io::Error| format!("its archive cannot be read: {e}");
     let mut parts = BTreeSet::new();
     let mut manifest: Option<Vec<Image>> = None;
     let mut archive = tar::Archive::new(File::open(archive).map_err(lost)?);
@@ -85,12 +85,12 @@ pub(super) fn whole(archive: &Path, images: &[String]) -> Result<(), String> {
         let path = entry.path().map_err(lost)?.to_string_lossy().trim_start_matches("./").to_owned();
         if path == "manifest.json" {
             let read = serde_json::from_reader(entry);
-            manifest = Some(read.map_err(|e| format!("its images' archive has no good manifest: {e}"))?);
+            manifest = Some(read.map_err(|e| format!("its archive has an invalid manifest: {e}"))?);
         } else {
             parts.insert(path);
         }
     }
-    let manifest = manifest.ok_or("its images' archive has no manifest")?;
+    let manifest = manifest.ok_or("its archive has no manifest")?;
     for name in images {
         let tagged = |i: &&Image| i.repo_tags.iter().flatten().any(|t| t == name);
         let image = manifest.iter().find(tagged).ok_or_else(|| format!("its archive lacks {name}"))?;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_that_are_one_file_are_taken_once() {
+    fn programs_in_one_file_are_extracted_once() {
         let said = "program kubeadm /usr/bin/kube 9\nprogram kubelet /usr/bin/kube 9\n\
                     program kubectl /usr/bin/kubectl 3\nimage a:1\nimage pause:2\nstand-in pause:1 pause:2\n\
                     archive /var/x.tar 12\n";
@@ -119,20 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn half_a_report_is_none() {
+    fn an_incomplete_script_output_is_an_error() {
         for (said, why) in [
-            ("", "it told of no programs"),
-            ("program a b 1\narchive c 1", "it told of no images"),
-            ("program a b 1\nimage c", "it told of no archive"),
-            ("program a b many", "it said \"program a b many\""),
-            ("image", "it said \"image\""),
+            ("", "the script reported no programs"),
+            ("program a b 1\narchive c 1", "the script reported no images"),
+            ("program a b 1\nimage c", "the script reported no archive"),
+            ("program a b many", "the script printed \"program a b many\""),
+            ("image", "the script printed \"image\""),
         ] {
             assert_eq!(Told::read(said).unwrap_err(), why);
         }
     }
 
     #[test]
-    fn an_archive_without_a_part_is_not_whole() {
+    fn an_archive_without_a_part_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let manifest = r#"[{"Config":"c.json","RepoTags":["a:1","b:1"],"Layers":["1.tar","2.tar"]},
                            {"Config":"d.json","RepoTags":null,"Layers":[]}]"#;
@@ -156,6 +156,6 @@ mod tests {
         assert_eq!(lacks(&all, &["a:1", "e:1"]), "its archive lacks e:1");
         assert_eq!(lacks(&["c.json", "1.tar", "manifest.json"], &["b:1"]), "its archive lacks 2.tar of b:1");
         assert_eq!(lacks(&["1.tar", "2.tar", "manifest.json"], &["b:1"]), "its archive lacks c.json of b:1");
-        assert_eq!(lacks(&["c.json"], &["a:1"]), "its images' archive has no manifest");
+        assert_eq!(lacks(&["c.json"], &["a:1"]), "its archive has no manifest");
     }
 }

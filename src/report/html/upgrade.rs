@@ -1,4 +1,4 @@
-//! The steps of an upgrade as a table: what each probe saw, which pods were disturbed, and why.
+//! A table of an upgrade's steps: what each probe observed, and which pods were disturbed and why.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(super) fn section(steps: &[UpgradeStepReport]) -> Markup {
     probes.dedup();
     html! {
         h3 { "Steps of the upgrade" }
-        p.quiet { "Requests, or rows of the ledger; those that failed; the longest outage, and all of them together where there were several." }
+        p.quiet { "Requests (for the ledger: rows), failures, the longest outage, and the total of several outages." }
         div.wide {
             table {
                 thead {
@@ -53,7 +53,7 @@ fn cell(seen: &ProbeReport) -> Markup {
     }
 }
 
-/// Pods by what happened to them and why; what nothing explains stands out.
+/// Lists pods by what happened to them and why; pods without a reason are emphasised.
 fn pods(step: &UpgradeStepReport) -> Markup {
     let mut by_reason: BTreeMap<(&str, Option<&str>), Vec<&str>> = BTreeMap::new();
     for found in &step.pods {

@@ -1,11 +1,10 @@
-//! An upgrade on the timeline: a lane for each node with what was done to it, and one for each
-//! component with its versions.
+//! An upgrade on the timeline: a lane for each node with its steps, and a lane for each component with its versions.
 
 use super::{Lanes, State};
 use crate::event::Event;
 use crate::kubernetes::skew::State as Versions;
 
-/// Lane of what is done to no single node.
+/// The lane of steps that concern no single node.
 const CLUSTER: &str = "all nodes";
 
 /// Draws one event of an upgrade.
@@ -32,7 +31,7 @@ pub(super) fn take(lanes: &mut Lanes, event: &Event, at: f64) {
     }
 }
 
-/// A lane for each component: its version, from when it was seen.
+/// Adds a lane for each component: its version, from the time when it was first seen.
 fn versions(lanes: &mut Lanes, now: &Versions, at: f64) {
     let control_planes = now.control_planes.iter().flat_map(|(node, parts)| {
         parts.iter().map(move |(component, version)| (format!("{component} {node}"), *version))

@@ -1,4 +1,4 @@
-//! Blocks of YAML: a name, and below it lines that are its value.
+//! Blocks of YAML: a name, and indented lines below it that are its value.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::table::BEFORE;
 use crate::secret::Found;
 use crate::secret::names::is_secret;
 
-/// A line that begins one, behind what a log puts before it.
+/// The first line of a block, without what a log writes before it.
 static BEGINS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"^(?P<i>[ \t-]*)["']?(?P<k>[\w.-]+)["']? *: +[|>][+-]?\d?[+-]?\s*$"#).expect("it is a regex")
 });
@@ -19,7 +19,7 @@ fn split(line: &str) -> (&str, &str) {
     line.split_at(TIME.find(line).map_or(0, |time| time.end()))
 }
 
-/// Without the blocks whose name is a secret's.
+/// Removes the blocks that have a secret name.
 pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
     if ![": |", ": >"].iter().any(|need| text.contains(need)) {
         return text.to_owned();
@@ -41,7 +41,7 @@ pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
         let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
         hidden.push_str(time);
         hidden.push_str(&rest[..blank]);
-        // What was left out once keeps its number.
+        // A block that was left out before keeps its number.
         if body.trim().starts_with("(left out") && body.trim().ends_with(')') {
             hidden.push_str(&rest[blank..]);
             continue;
@@ -55,7 +55,7 @@ pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
     hidden
 }
 
-/// Whether a line is one of a block below a name that is so far from the left.
+/// Whether a line belongs to a block whose name has this indent.
 fn belongs(line: &str, indent: usize) -> bool {
     let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
     blank > indent || line.trim().is_empty()

@@ -1,4 +1,4 @@
-//! Words of which one is in each text that may hold a secret: most lines of most logs are known to hold none by them.
+//! Words that hint at a secret. A text without any of them holds none: a quick test that rules out most log lines.
 
 use std::sync::LazyLock;
 
@@ -8,12 +8,12 @@ use regex::Regex;
 use super::table;
 use crate::secret::{command, names};
 
-/// What says that an object is a Secret, beside its kind, and the escapes of JSON that may stand for a part of a word.
+/// Words, in addition to its kind, that mark an object as a Secret, and JSON escapes that may hide a part of a word.
 const OTHERS: &[&str] =
     &["stringData", "Opaque", "\"kubernetes.io", "\"bootstrap.kubernetes.io", "\"helm.sh", r"\u", r"\/"];
 
 static HINTS: LazyLock<Regex> = LazyLock::new(|| {
-    // A shape with a name is one where the name is a secret's.
+    // A shape with a name needs a secret name, which `names::part` matches.
     let nameless =
         table::SHAPES.iter().filter(|shape| shape.regex.capture_names().flatten().all(|n| n != "k"));
     let words = nameless.flat_map(|shape| shape.needs).chain(OTHERS).copied().chain(command::programs());
@@ -21,7 +21,7 @@ static HINTS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("(?i){}|{}", words.join("|"), names::part())).expect("it is a regex")
 });
 
-/// What the shapes need, and which shape each is of.
+/// The words that the shapes need, and which shape each belongs to.
 static NEEDS: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
     let each = table::SHAPES.iter().enumerate();
     let (of, needs): (Vec<usize>, Vec<&str>) =
@@ -29,7 +29,7 @@ static NEEDS: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
     (AhoCorasick::new(needs).expect("they are few"), of)
 });
 
-/// Which of the shapes may be in a text, in the order of their table.
+/// Which shapes may be in a text, in the order of their table.
 pub(super) fn shapes(text: &str) -> Vec<bool> {
     let (finder, of) = &*NEEDS;
     let mut may = vec![false; table::SHAPES.len()];
@@ -39,7 +39,7 @@ pub(super) fn shapes(text: &str) -> Vec<bool> {
     may
 }
 
-/// Whether a text may hold a secret. JSON may be as it stands or as it is meant.
+/// Whether a text may hold a secret. The text may be JSON, or a string of JSON with its escapes resolved.
 pub(in crate::secret) fn any(text: &str) -> bool {
     HINTS.is_match(text)
 }

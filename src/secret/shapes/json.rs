@@ -1,5 +1,5 @@
-//! JSON in a text, on one line or on several: read as what it means, and its secrets left out by the rules of objects.
-//! What is cut, or goes on as something else, is read as far as it goes.
+//! JSON in a text, on one or several lines: it is parsed, and its secrets are removed by the rules for objects. If JSON
+//! is cut off or turns into something else, the part before is still read.
 
 use std::ops::Range;
 
@@ -8,32 +8,32 @@ use serde_json::{Map, Value};
 use super::hints;
 use crate::secret::{Found, object};
 
-/// Levels of one value at most; what is deeper is read as a value of its own.
+/// Maximum number of levels of one value. A deeper list or map is read as a value of its own.
 const DEEPEST: usize = 48;
-/// JSON in a string of JSON is read so often. What is deeper shows by its shape alone.
+/// Maximum number of times that JSON is nested in strings of JSON. Deeper secrets are found only by their shape.
 const NESTED: usize = 3;
 
-/// Words that a log puts before a line at most.
+/// Maximum number of words before JSON on a line of a log.
 const MOST: usize = 8;
 
-/// A value, and where each of its strings stands.
+/// A value, with the place of each of its strings in the text.
 enum Node {
-    /// What is between the quotes.
+    /// The place between the quotes.
     Text(Range<usize>),
     /// A number or a word.
     Other(Range<usize>),
     List(Vec<Node>),
-    /// The keys as between their quotes.
+    /// The places of the keys are those between their quotes.
     Map(Vec<(Range<usize>, Node)>),
 }
 
-/// A list or a map that is not at its end.
+/// A list or a map whose end has not been read yet.
 enum Open {
     List(Vec<Node>),
     Map(Vec<(Range<usize>, Node)>, Option<Range<usize>>),
 }
 
-/// Without the secrets of the objects and lists that stand in a text.
+/// Removes the secrets of the objects and lists in a text.
 pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
     if found.nested >= NESTED {
         return text.to_owned();
@@ -63,8 +63,8 @@ pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
 }
 
 impl Node {
-    /// Whether there is a secret in it by what its texts hint at, or by the name of a field. Most names that speak of a
-    /// secret say where it is: `secretName`.
+    /// Whether the value may contain a secret: one of its strings hints at one, or a field has a secret name. Names
+    /// such as `secretName`, which say only where a secret is, do not count.
     fn may_hold(&self, text: &str) -> bool {
         let names = |key: &Range<usize>| {
             let key = &text[key.clone()];
@@ -93,7 +93,7 @@ impl Node {
         }
     }
 
-    /// Hands each place whose value is another one afterwards to `change`, in order, with what is to stand there.
+    /// Calls `change` for each changed value, in order, with its place and the new text.
     fn each_change(
         &self,
         text: &str,
@@ -116,7 +116,7 @@ impl Node {
             }
             (Self::Map(fields), Value::Object(before), Value::Object(after)) => {
                 for (key, field) in fields {
-                    // Of a key that is there twice the last value is meant, and what is said of it holds for both.
+                    // Of a key that appears twice the last value counts; its replacement is used for both.
                     let key = meaning(text, key);
                     if let (Some(before), Some(after)) = (before.get(&key), after.get(&key)) {
                         field.each_change(text, before, after, change);
@@ -128,7 +128,7 @@ impl Node {
     }
 }
 
-/// What a string means; one that is cut, or has what JSON does not allow, is taken as it stands.
+/// Resolves the escapes of a string. A string that is cut off or is not valid JSON is taken as is.
 fn meaning(text: &str, place: &Range<usize>) -> String {
     let raw = &text[place.clone()];
     match raw.contains('\\') {
@@ -137,25 +137,25 @@ fn meaning(text: &str, place: &Range<usize>) -> String {
     }
 }
 
-/// Reads one list or map. It looks at nothing twice: where what follows is no JSON, it ends.
+/// Reads one list or map and stops where the text is no longer JSON. No part of the text is read twice.
 struct Reader<'t> {
     text: &'t str,
     at: usize,
     begin: usize,
     open: Vec<Open>,
-    /// How many words stand before it on its line, once that was counted.
+    /// How many words precede the JSON on its line; counted once.
     before: Option<usize>,
 }
 
 impl Reader<'_> {
-    /// What begins here, and where it ends.
+    /// Returns the value that begins here, and where it ends.
     fn root(mut self) -> (Node, usize) {
         let mut root = None;
         while root.is_none() {
             self.blanks();
             let Some(byte) = self.byte() else { break };
             let goes_on = match byte {
-                // Where a key should be, a bracket begins something else.
+                // A bracket in place of a key begins another value.
                 b'{' | b'[' if self.open.len() < DEEPEST && !self.wants_key() => {
                     self.at += 1;
                     let list = byte == b'[';
@@ -184,7 +184,7 @@ impl Reader<'_> {
                 break;
             }
         }
-        // What is cut ends here.
+        // The text is cut off: open lists and maps end here.
         while root.is_none() {
             let Some(open) = self.open.pop() else { break };
             root = self.put(open.ended());
@@ -196,7 +196,7 @@ impl Reader<'_> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Adds a value to what it stands in; gives it back where that is nothing.
+    /// Adds a value to the innermost open list or map. Returns the value if nothing is open.
     fn put(&mut self, node: Node) -> Option<Node> {
         match self.open.last_mut() {
             None => return Some(node),
@@ -210,7 +210,7 @@ impl Reader<'_> {
         matches!(self.open.last(), Some(Open::Map(_, None)))
     }
 
-    /// A key or a value.
+    /// Reads a key or a string.
     fn string(&mut self) -> bool {
         let from = self.at + 1;
         let (mut until, mut escaped) = (from, false);
@@ -227,7 +227,7 @@ impl Reader<'_> {
         };
         let place = from..until;
         if let Some(Open::Map(_, key @ None)) = self.open.last_mut() {
-            // Behind a quote that has no other one there is none that begins a string: the line is not gone over again.
+            // A quote without a partner on its line begins no string: the line is not read again.
             self.at = if ended { until + 1 } else { from };
             *key = Some(place);
             self.blanks();
@@ -240,7 +240,7 @@ impl Reader<'_> {
         ended
     }
 
-    /// A number, or one of three words.
+    /// Reads a number, or `true`, `false` or `null`.
     fn word(&mut self) -> bool {
         let rest = &self.text.as_bytes()[self.at..];
         let number = rest.iter().take_while(|b| b.is_ascii_digit() || b"+-.eE".contains(b)).count();
@@ -256,7 +256,7 @@ impl Reader<'_> {
         true
     }
 
-    /// Blanks, and what a log puts before each line.
+    /// Skips blanks, and what a log writes before each line.
     fn blanks(&mut self) {
         while let Some(byte) = self.byte().filter(u8::is_ascii_whitespace) {
             self.at += 1;
@@ -266,7 +266,8 @@ impl Reader<'_> {
         }
     }
 
-    /// How much stands before a line: its time, also with its stream, or as many words as before the first line.
+    /// Returns the length of what a log writes before a line: a time and perhaps a stream, or as many words as before
+    /// the first line.
     fn before_line(&mut self) -> usize {
         let line = &self.text[self.at..];
         let time = line
@@ -318,9 +319,9 @@ mod tests {
         hide(text, &mut Found::default())
     }
 
-    /// Each has the value `c2Vj`, which no name calls secret.
+    /// Each text has the value `c2Vj`, which has no secret name.
     #[test]
-    fn a_secret_is_known_by_its_object_wherever_its_lines_end() {
+    fn a_secret_object_is_recognised_however_its_lines_are_split() {
         for text in [
             "{\n  \"data\": {\n    \"a\": \"c2Vj\"\n  },\n  \"kind\": \"Secret\"\n}\n",
             "got {\"kind\": \"Secret\",\n\"data\": {\"a\":\n\"c2Vj\"}} and {\"b\": 1}",
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays_as_it_was_written() {
+    fn text_without_secrets_stays_unchanged() {
         for text in [
             "{\n  \"data\": {\n    \"a\": \"c2Vj\"\n  },\n  \"kind\": \"ConfigMap\"\n}\n{\"kind\": \"Secret\"}\n",
             "{\"items\": [{\"kind\": \"ConfigMap\", \"data\": {\"a\": \"c2Vj\"}}, {\"kind\": \"Secret\"}], \"kind\": \"List\"}",
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_a_secret_stays() {
+    fn text_next_to_a_secret_stays() {
         let text = "a {\"k\" : [1 , \"x\\ty\"], \"env\": [{\"Value\": \"c2Vj\",\n\"Name\": \"DB_PASS\"}], \"z\": 1e2} b";
         assert_eq!(hidden(text), text.replace("c2Vj", "(left out)"));
     }

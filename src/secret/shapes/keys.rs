@@ -2,27 +2,27 @@
 
 use crate::secret::Found;
 
-/// Where a line stands to the lines of a private key.
+/// Whether a line is part of a private key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// In none.
+    /// In no key.
     #[default]
     Outside,
-    /// Below the line that begins one, which has so many words before it: a time, a stream.
+    /// Below the first line of a key, which has this many words, such as a time and a stream, before the key.
     Inside(usize),
 }
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
-/// The ends of the first and the last line of a key: PEM, and PGP's.
+/// The ends of the first and last line of a key: of PEM, and of PGP.
 const PRIVATE: [&str; 2] = ["PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"];
 
 fn is_private(line: &str) -> bool {
     PRIVATE.iter().any(|end| line.ends_with(end))
 }
 
-/// Takes a line, and says whether it is one of a key's, to be left out. Most that speaks of a key is none:
-/// an error that quotes its first line.
+/// Takes a line and returns whether it belongs to a key and must be left out. A text that only mentions a key, such as
+/// an error that quotes its first line, does not.
 pub(crate) fn key_line(line: &str, at: Key) -> (Key, bool) {
     let line = line.trim_end();
     let begins = line.find(BEGIN).filter(|_| is_private(line) && !line.contains(END));
@@ -42,7 +42,7 @@ fn is_body(line: &str, before: usize) -> bool {
     }
 }
 
-/// Without the lines of private keys, those of which the first line is lost included.
+/// Removes the lines of private keys, also of those whose first line is missing.
 pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
     if !text.contains("PRIVATE KEY") {
         return text.to_owned();

@@ -1,4 +1,5 @@
-//! Secret objects in a line of a log, as errors quote what was sent: their values are secret whatever their keys say.
+//! Secret objects in a line of a log, for instance in an error that quotes a request: all their values are secret,
+//! whatever their keys are.
 
 use std::sync::LazyLock;
 
@@ -6,7 +7,7 @@ use regex::Regex;
 
 use crate::secret::{Found, object};
 
-/// What says that an object in a line is a Secret. JSON in a string of JSON has backslashes before its quotes.
+/// Marks an object in a line as a Secret. JSON in a string of JSON has backslashes before its quotes.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"\\*"kind\\*"\s*:\s*\\*"Secret(?:List)?\\*"|\\*"type\\*"\s*:\s*\\*"(?:Opaque|(?:bootstrap\.)?kubernetes\.io/|helm\.sh/)"#,
@@ -14,13 +15,13 @@ static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     .expect("it is a regex")
 });
 
-/// Where a map of its values begins.
+/// The beginning of a map of the Secret's values.
 static MAP: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"\\*"(?P<m>data|stringData|binaryData)\\*"\s*:\s*\{"#).expect("it is a regex")
 });
 
-/// One of its pairs. The string ends at a quote with as many backslashes as the one that began it: with none, or with
-/// fewer than what is escaped in it.
+/// One pair of the map. Its string ends at a quote with as many backslashes as the quote at its beginning; an escaped
+/// quote inside has more.
 static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"^[\s,]*(?:"(?P<k>[\w.-]+)"\s*:\s*"(?P<s>(?:[^"\\]|\\.)*)"?|\\+"(?P<l>[\w.-]+)\\+"\s*:\s*\\+"(?P<q>(?:[^"\\]|\\+[^"\\]|\\\\+")*)(?:\\")?)"#,
@@ -28,8 +29,8 @@ static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     .expect("it is a regex")
 });
 
-/// Without the values of Secrets. A map of another object in the line of a Secret goes too: they cannot be told apart
-/// where the line was cut.
+/// Removes the values of Secrets. If another object is in the same line, its map is removed too: in a line that was
+/// cut, the two cannot be distinguished.
 pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
     if !MAP.is_match(text) {
         return text.to_owned();
@@ -67,7 +68,7 @@ pub(super) fn hide(text: &str, found: &mut Found<'_>) -> String {
     hidden
 }
 
-/// What a string of JSON means, and what it means in a string of JSON.
+/// Returns a string of JSON as is, and with its escapes resolved once, twice and so on.
 fn meanings(text: &str) -> Vec<String> {
     let plain = |text: &String| {
         let less = serde_json::from_str::<String>(&format!("\"{text}\"")).ok();

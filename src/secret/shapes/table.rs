@@ -6,48 +6,49 @@ use regex::Regex;
 
 use super::{How, Shape};
 
-/// What a log may put before its lines: the time, and in files of the container runtime the stream.
+/// What a log may write before its lines: the time and, in files of the container runtime, the stream.
 pub(super) const BEFORE: &str = r"(?:\d{4}-\S+(?:Z|[+-]\d\d:\d\d) (?:std(?:out|err) [FP] )?)?";
 
-/// A shape that is found as a whole.
+/// A shape that one expression matches as a whole.
 fn whole(needs: &'static [&'static str], how: How, regex: &str) -> Shape {
     Shape { needs, regex: Regex::new(regex).expect("it is a regex"), value: None, how }
 }
 
-/// A name with what parts it from its value, and then the value. The value is looked at only where the name is a
-/// secret's: within another value, the next name is looked for.
+/// A shape of a name with its separator, and of the value after it. The value is matched only if the name is secret;
+/// otherwise the search continues with the next name.
 fn pair(needs: &'static [&'static str], how: How, name: &str, value: &str) -> Shape {
     let value = Regex::new(&format!("^(?:{value})")).expect("it is a regex");
     Shape { value: Some(value), ..whole(needs, how, name) }
 }
 
-/// A word of a shell: in quotes, also in a string of JSON or of another shell, or what `plain` says.
+/// A word of a shell: in quotes, also in a string of JSON or of another shell, or matched by `plain`.
 fn word(plain: &str) -> String {
     format!(r#"(?:\\*"(?P<s>(?:[^"\\\n]|\\+[^"\\\n])+)|'(?P<q>[^'\n]+)|(?P<b>{plain}))"#)
 }
 
-/// What is left of a word without quotes, to the quote that ends what it stands in.
+/// The rest of a word without quotes, up to the quote that ends the surrounding string.
 const REST: &str = r#"(?:[^\s'"\\]|\\+[^\s'"\\])"#;
 
 pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
     use How::{Cookies, Named, NamedAndRandom, Sure};
     vec![
-        // User and password of a URL, the password with or without its @ escaped.
+        // User and password of a URL; an @ in the password may be escaped or not.
         whole(&["://"], Sure, r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\]*:[^\s/?#'"<>\\]+)@"#),
-        // The same with a password that has what ends a host. Digits alone before it are a port.
+        // The same with a password that contains a character that ends a host. Only digits before that character are a
+        // port.
         whole(
             &["://"],
             Sure,
             r#"(?i)\b[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#@:'"<>\\\[\]]*:[0-9]*[^\s/?#@'"<>\\0-9][^\s@'"<>\\]*)@"#,
         ),
-        // A token alone before the host, as of git.
+        // A token alone before the host, as git uses it.
         whole(&["://"], NamedAndRandom, r#"(?i)\bhttps?://(?P<s>[^\s/?#@:'"<>\\]{8,})@"#),
         // go-sql-driver: user:password@tcp(host:port)/database.
         whole(&["@tcp", "@unix"], Sure, r#"[\w.%+-]*:(?P<s>[^\s'"]+?)@(?:tcp|tcp6|unix)\("#),
         whole(
             &["PRIVATE KEY"],
             Sure,
-            // On one line, as in JSON; `keys` sees to those of several.
+            // A key on one line, as in JSON. `keys` finds keys of several lines.
             r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?P<s>(?:[A-Za-z0-9+/=\s]|\\+[nr])+)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
         ),
         whole(
@@ -83,7 +84,7 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Sure,
             r#"(?i)authorization\\?["']?\s*[:=]\s*\\?["']?(?:basic|digest|token) +(?P<s>[A-Za-z0-9+/=._-]{6,})"#,
         ),
-        // Of any other scheme, what looks made up.
+        // Any other scheme, if the value looks generated.
         whole(
             &["uthorization", "UTHORIZATION"],
             NamedAndRandom,
@@ -122,7 +123,7 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             r#"(?i)\b(?P<k>(?:old_)?password)\s?\(\s*\\*['"](?P<s>[^'"\\\n]+)"#,
         ),
         whole(&["ookie:"], Sure, r"(?i)\bset-cookie:\s*[^=\s;]+=(?P<s>[^;\s]+)"),
-        // All of a request's: which is a session's, only who made them knows.
+        // All cookies of a request: only the server knows which of them is the session's.
         whole(&["ookie:", "OOKIE:"], Cookies, r#"(?i)(?:^|[^\w-])cookie: *(?P<s>[^\s=;"'(]+=[^\n\r"']+)"#),
         whole(
             &["ig=", "IG=", "ignature=", "IGNATURE=", "oken=", "OKEN="],
@@ -147,13 +148,13 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Sure,
             r#"(?i)identified\s+(?:with\s+\S+\s+)?(?:by|as)\s+(?:password\s+)?['"](?P<s>[^'"]+)['"]"#,
         ),
-        // What the images of MySQL and MariaDB print once.
+        // The images of MySQL and MariaDB print this once.
         whole(
             &["ROOT PASSWORD: ", "password is generated"],
             Sure,
             r"(?:GENERATED ROOT PASSWORD: |password is generated for \S+: )(?P<s>\S+)",
         ),
-        // A variable in JSON, also where the JSON is a string of another one; in either order.
+        // A variable in JSON, also if the JSON is inside a string of JSON; name and value in either order.
         pair(
             &["alue"],
             Named,
@@ -184,7 +185,7 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             Named,
             &format!(r#"\bvalue: +"?(?P<s>[^\s"'\n]+)"?\r?\n{BEFORE}[ \t]+name: +"?(?P<k>[\w.-]+)"#),
         ),
-        // XML: an element, and a name beside its value.
+        // XML: an element, and a name next to its value.
         pair(
             &["</"],
             Named,
@@ -212,7 +213,7 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         pair(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*"#, "(?P<s>[0-9]{6,})"),
         pair(&["\":", "\" :"], Named, r#""(?P<k>[\w./-]+)"\s*:\s*\["#, r"(?P<s>[^\[\]{}]+)\]"),
         pair(&["\":", "\" :"], Named, r#"\\*"(?P<k>[\w./-]+)\\*"\s*:\s*\\*""#, r#"(?P<s>[^"\\]+)"#),
-        // A variable on a line of its own, as in a file of them: all that follows belongs to it.
+        // A variable on a line of its own, as in an env file: the value is the rest of the line.
         pair(
             &["="],
             Named,
@@ -229,11 +230,11 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         pair(
             &["-"],
             NamedAndRandom,
-            // In a shell, and in a list of words.
+            // A flag in a shell, or in a list of words.
             r#"(?:^|[\s'"\[,`])--?(?P<k>[A-Za-z][A-Za-z0-9-]*)(?:\\*['",]* +\\*['"]?|\\*['"],\s*\\*['"])"#,
             &format!(r#"(?P<s>(?:[^\s'"\\-]|\\+[^\s'"\\]){REST}*)"#),
         ),
-        // A line of YAML, or of a file of properties.
+        // A line of YAML, or of a properties file.
         pair(
             &[": "],
             Named,
@@ -247,7 +248,7 @@ pub(super) static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
             &format!(r"(?m)^{BEFORE}[\s><-]*(?P<k>[\w.-]+) {{0,4}}: +"),
             r#"(?P<s>[^\s"'{}\[\],]+) *\r?(?:\n|$)"#,
         ),
-        // In the middle of a line, as programs print what they were given: Go, Python, Ruby, Rust, words.
+        // In the middle of a line, as Go, Python, Ruby and Rust print values, or as prose.
         pair(
             &[":", "=>"],
             NamedAndRandom,

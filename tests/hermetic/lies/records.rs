@@ -8,7 +8,7 @@ use super::{FAILED, Found, Lie, OPEN, Told, Verdict};
 use crate::story;
 
 pub(super) static LIES: &[Lie] = &[
-    file("an events file cut in half", "A11", cut_in_half, OPEN, "not judged: the records end before"),
+    file("an events file cut in half", "A11", cut_in_half, OPEN, "not judged: the records end too early"),
     file(
         "a line cut out of the middle",
         "A8",
