@@ -74,15 +74,15 @@ pub async fn inject(
     let program = std::env::current_exe().context("failed to find the path of this program")?;
     let (healer, log, from) = cluster::start_outage(settings, &program, &name, &words(args, &node))?;
     let mut news = Healer { log: &log, from, healer };
-    let told = tokio::select! {
-        told = news.injected() => told?,
+    let reported = tokio::select! {
+        reported = news.injected() => reported?,
         exit = signals.next() => {
             end(healer);
             show::error(&format!("interrupted: process {} heals the fault", healer.pid));
             return Ok(exit);
         }
     };
-    match told {
+    match reported {
         News::Failed { failed, exit } => {
             failed.iter().for_each(|line| show::error(line));
             Ok(Exit::from_code(exit))

@@ -94,8 +94,8 @@ fn pod(args: &FaultInjectArgs) -> Option<PodOn> {
 }
 
 fn tell(news: News) {
-    let told = Told { pid: std::process::id(), news };
-    if let Ok(line) = serde_json::to_string(&told) {
+    let message = Told { pid: std::process::id(), news };
+    if let Ok(line) = serde_json::to_string(&message) {
         // The reader may be gone; the outage continues.
         let _ = show::json(&format!("{line}\n"));
     }

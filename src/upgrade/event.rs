@@ -17,19 +17,19 @@ impl UpgradePlan {
             to: self.to,
             etcd: etcd.into(),
             before: before.clone(),
-            hops: self.hops.iter().map(Hop::told).collect(),
+            hops: self.hops.iter().map(Hop::in_event).collect(),
         })
     }
 }
 
 impl Hop {
-    fn told(&self) -> PlannedHop {
-        PlannedHop { to: self.to, steps: self.steps.iter().map(Planned::told).collect() }
+    fn in_event(&self) -> PlannedHop {
+        PlannedHop { to: self.to, steps: self.steps.iter().map(Planned::in_event).collect() }
     }
 }
 
 impl Planned {
-    fn told(&self) -> PlannedStep {
+    fn in_event(&self) -> PlannedStep {
         PlannedStep {
             step: self.step.name().into(),
             node: self.node.clone(),

@@ -90,7 +90,7 @@ impl UpgradePlan {
         refused.extend(newer(facts, to));
         let Some((oldest, newest)) = facts.state.servers() else { return Err(refused) };
         let oldest = lowest(&facts.state).unwrap_or(oldest);
-        let (mut hops, mut told) = (Vec::new(), Vec::new());
+        let (mut hops, mut risks) = (Vec::new(), Vec::new());
         let back = refused.iter().any(|r| matches!(r, Refusal::Downgrade { .. }));
         match route(oldest, newest, to, releases) {
             // A downgrade is refused anyway, so it does not matter whether the release exists.
@@ -103,7 +103,7 @@ impl UpgradePlan {
                 for release in route {
                     match hop(&facts, release, etcd) {
                         Ok(hop) => {
-                            told.extend(members(&facts.state, release, etcd));
+                            risks.extend(members(&facts.state, release, etcd));
                             if let Some(last) = hop.steps.last() {
                                 facts.state = last.after.clone();
                                 facts.cordoned_by_us.clear();
@@ -122,7 +122,7 @@ impl UpgradePlan {
         if !refused.is_empty() {
             return Err(refused);
         }
-        let warnings = warnings(facts, &hops, told);
+        let warnings = warnings(facts, &hops, risks);
         Ok(Self { cluster: facts.name.clone(), from: oldest, to, etcd, hops, warnings })
     }
 
@@ -401,13 +401,13 @@ fn room(facts: &ClusterFacts, hops: &[Hop], releases: &[ReleaseFacts]) -> Vec<Re
     Vec::new()
 }
 
-fn warnings(facts: &ClusterFacts, hops: &[Hop], told: Vec<String>) -> Vec<String> {
+fn warnings(facts: &ClusterFacts, hops: &[Hop], risks: Vec<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     if hops.is_empty() {
         return warnings;
     }
     warnings.extend(disruption::warnings(&facts.budgets));
-    warnings.extend(told);
+    warnings.extend(risks);
     for hop in hops.iter().filter(|h| h.etcd.is_none() || h.coredns.is_none()) {
         warnings.push(format!(
             "the etcd and CoreDNS versions of {} are checked after its node image is extracted, before anything changes",

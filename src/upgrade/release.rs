@@ -17,7 +17,7 @@ const BYTES: u64 = 1_000_000_000;
 /// Label of node images that names their origin.
 const NODE_IMAGE_LABEL: &str = "dev.seatrial.node-image";
 
-/// Returns the profile that a node image belongs to, so that an upgrade uses programs and images of the same origin.
+/// Returns the profile that a node image belongs to: an upgrade must use programs and images of the same origin.
 /// A profile that the user named has precedence.
 ///
 /// # Errors

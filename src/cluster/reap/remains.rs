@@ -40,7 +40,7 @@ pub(crate) async fn control_probes(
         let name = container.name;
         let action = match container.power {
             _ if maker.is_none() => Action::Leave(format!(
-                "its label does not name its process, so that process may be alive; if nobody needs it: \
+                "its label does not name its process, which may be alive; if nobody needs it: \
                  docker rm --force {name}"
             )),
             Power::Created if used => continue,

@@ -18,7 +18,7 @@ pub(super) struct HolderFile {
 }
 
 impl HolderFile {
-    /// Creates a place at the end of the queue. The file is written and locked under a hidden name, so that nobody
+    /// Creates a place at the end of the queue. The file is written and locked under a hidden name: nobody
     /// sees it unlocked.
     pub fn create(dir: &Path, who: &str, access: Access) -> Result<Self, LockError> {
         let (pid, stage) = (std::process::id(), Stage::Waiting);
