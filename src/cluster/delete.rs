@@ -65,7 +65,7 @@ impl Clusters {
             let found = state::look(self, name).await?;
             if let Some(whose) = holds::whose(self, &found).await {
                 entering.leave();
-                let why = "it may go".into();
+                let why = "a removal was requested".into();
                 return Err(ClusterError::Kept { name: name.into(), why, whose });
             }
         }

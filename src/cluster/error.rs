@@ -61,7 +61,7 @@ pub enum ClusterError {
     },
     /// The cluster has to be created again, but somebody else needs it: `seatrial up` created it, or it holds objects
     /// that are not seatrial's.
-    #[error("cluster {name} is kept although it is unusable ({why}): {whose}")]
+    #[error("cluster {name} is left unchanged ({why}): {whose}")]
     Kept {
         /// The cluster.
         name: String,
@@ -87,7 +87,7 @@ pub enum ClusterError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The cluster was upgraded, or its upgrade began: it no longer has the version that is part of its name.
-    #[error("cluster {name} was upgraded after its creation: {what}")]
+    #[error("cluster {name} was changed by an upgrade: {what}")]
     Upgraded {
         /// The cluster.
         name: String,
@@ -95,7 +95,7 @@ pub enum ClusterError {
         what: String,
     },
     /// An upgrade stopped in the middle of a step.
-    #[error("cluster {name} cannot be used before its upgrade continues: {what}")]
+    #[error("cluster {name} cannot be used in the middle of an upgrade: {what}")]
     HalfUpgraded {
         /// The cluster.
         name: String,
@@ -212,7 +212,7 @@ pub enum ClusterError {
         source: std::io::Error,
     },
     /// The background process did not start: the one that removes an idle cluster, or the one that holds a fault.
-    #[error("failed to start the process that removes cluster {name} when it is idle")]
+    #[error("failed to start the background process of cluster {name}")]
     Watcher {
         /// The cluster.
         name: String,

@@ -315,9 +315,9 @@ fn members(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Option<St
 
 type Placed = (&'static dyn Step, Option<String>);
 
-/// Returns the remaining steps in order. A component counts as done only if it is visible at the new version. The
-/// first control plane also needs kubeadm-config at the new version, which kubeadm writes after the static pods, and
-/// its own etcd, which an earlier upgrade may have left at an older version. Later changes of kubeadm are not
+/// Returns the remaining steps in order. A component counts as done only if it is visible at the new version. That
+/// includes etcd, which an earlier upgrade may have left at an older version. The first control plane also needs
+/// kubeadm-config at the new version, which kubeadm writes after the static pods. Later changes of kubeadm are not
 /// visible, so a step that the journal lists as interrupted is not done. All control planes' components come before
 /// any kubelet, because a new kubelet may reach an old API server through the load balancer. Then the workers follow
 /// one after another. Each node is drained first, because a kubelet's minor version must not change under running

@@ -226,9 +226,9 @@ const CLUSTERS: &str = "/home/envoy/cds.yaml";
 const CUT: &str = "close_connections_on_host_health_failure: true";
 
 /// Configures the load balancer to close connections to a control plane that fails its health checks. kind keeps them
-/// open: while etcd is replaced next to an API server, which takes that server about a minute, a connected kubelet
-/// stays connected, its lease expires, and the pods of a healthy worker are evicted (seen in an upgrade of topology
-/// `ha`). Returns false if the file is not in the format of kind 0.33.
+/// open: while etcd is replaced next to an API server, that server cannot serve for about a minute. A kubelet that
+/// stays connected to it cannot renew its lease, and the pods of its healthy worker are evicted (seen in an upgrade of
+/// topology `ha`). Returns false if the file is not in the format of kind 0.33.
 ///
 /// # Errors
 /// [`ClusterError::Engine`].
