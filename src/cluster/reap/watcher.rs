@@ -20,8 +20,8 @@ pub fn watch_arguments(name: &str) -> [String; 3] {
     ["reap".into(), "--watch".into(), name.into()]
 }
 
-/// Starts the process that removes the cluster once nobody used it for the setting `idle`: a detached `seatrial reap
-/// --watch <name>`, one for each cluster. `program` is the seatrial command line. Does nothing if that process
+/// Starts the process that removes the cluster once nobody used it for the setting `idle`: a detached
+/// `seatrial reap --watch <name>`, one for each cluster. `program` is the seatrial command line. Does nothing if that process
 /// already runs.
 ///
 /// # Errors

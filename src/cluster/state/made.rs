@@ -120,8 +120,8 @@ const PRODUCER: &str = "api-priority-and-fairness-config-producer-v1";
 const SERVICE_CIDR: &str = "ServiceCIDR kubernetes";
 const TRUST_BUNDLE: &str = "kubernetes.io:";
 
-/// Reports whether kubeadm, kind or Kubernetes itself created the object `<kind> <namespace>/<name>` or `<kind>
-/// <name>`.
+/// Reports whether kubeadm, kind or Kubernetes itself created the object `<kind> <namespace>/<name>` or
+/// `<kind> <name>`.
 pub(crate) fn is_made(text: &str) -> bool {
     let (kind, at) = text.split_once(' ').unwrap_or((text, ""));
     let (namespace, name) = at.split_once('/').unwrap_or(("", at));
