@@ -21,8 +21,8 @@ pub fn watch_arguments(name: &str) -> [String; 3] {
 }
 
 /// Starts the process that removes the cluster once nobody used it for the setting `idle`: a detached
-/// `seatrial reap --watch <name>`, one for each cluster. `program` is the seatrial command line. Does nothing if that process
-/// already runs.
+/// `seatrial reap --watch <name>`, one for each cluster. `program` is the seatrial command line. Does nothing if that
+/// process already runs.
 ///
 /// # Errors
 /// [`ClusterError::Watcher`].

@@ -15,9 +15,9 @@ use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::ClusterFacts;
 
 /// Cordons a node and evicts its pods, subject to PodDisruptionBudgets, as
-/// `kubectl drain --ignore-daemonsets --delete-emptydir-data` does. If a pod cannot be evicted in time, the node is uncordoned, and the error names the
-/// pod and the budget. On a control plane the step also waits, up to a minute, until the evicted pods are ready
-/// elsewhere: afterwards kube-proxies learn of no new endpoints for a while.
+/// `kubectl drain --ignore-daemonsets --delete-emptydir-data` does. If a pod cannot be evicted in time, the node is
+/// uncordoned, and the error names the pod and the budget. On a control plane the step also waits, up to a minute,
+/// until the evicted pods are ready elsewhere: afterwards kube-proxies learn of no new endpoints for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain;
 
