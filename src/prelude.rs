@@ -1,4 +1,4 @@
-//! What a story of your own needs, in one import: `use seatrial::prelude::*;`.
+//! Everything that a story of your own needs, in one import: `use seatrial::prelude::*;`.
 
 pub use crate::catalogue::Catalogue;
 pub use crate::cluster::{Access, HA, ONE, THREE};

@@ -16,13 +16,13 @@ use crate::image::{self, ImageError, ImageSet};
 use crate::judge::Conclusion;
 use crate::judge::upgrade::Budgets;
 
-/// Time that building or pulling every image may take: a cold offline build on two busy cores.
+/// Time to build or pull all images: an offline build without a cache on two busy cores.
 const IMAGES: Duration = Duration::from_secs(80 * 60);
 
 /// Everything that the scenarios of one run share.
 #[derive(Debug)]
 pub struct Run {
-    /// The clusters that it may have: settings, container engine, and who shows what is going on.
+    /// The clusters that it may use, with its settings, container engine and progress display.
     pub clusters: Clusters,
     /// The images that run.
     pub images: ImageSet,
@@ -30,36 +30,36 @@ pub struct Run {
     pub log: EventLog,
     /// Cancelled by an interrupt: scenarios then heal and end.
     pub cancel: CancellationToken,
-    /// How long a scenario waits for its cluster: creation, and others that hold it.
+    /// How long a scenario waits for its cluster, including its creation and others that hold it.
     pub patience: Duration,
-    /// What a step of an upgrade may cost; none means the defaults for as many control planes as there
-    /// are.
+    /// The outage budgets for the steps of an upgrade; `None` means the defaults for the cluster's number of control
+    /// planes.
     pub budgets: Option<Budgets>,
-    /// The topology of every scenario; none means the one that its needs name.
+    /// The topology of every scenario; `None` means the topology in its needs.
     pub topology: Option<Topology>,
-    /// The cluster that every scenario runs on, by name, as it is; none means the one that its needs
-    /// and the images ask for.
+    /// The name of the cluster that every scenario runs on, used as is; `None` means a cluster for the scenario's
+    /// needs and the images.
     pub cluster: Option<String>,
-    /// What gathers evidence of a story that did not pass; the built-in ones unless more are added.
+    /// The collectors of evidence for a story that did not pass: the built-in ones, and those that the program adds.
     pub collectors: Vec<&'static dyn Collector>,
 }
 
 /// Why a run cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The engine.
+    /// An engine error.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The images.
+    /// An image error.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The evidence.
+    /// The event log cannot be opened or written.
     #[error(transparent)]
     Event(#[from] EventError),
 }
 
 impl RunError {
-    /// The command that mends it, where there is one.
+    /// Returns the command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
@@ -70,11 +70,11 @@ impl RunError {
 }
 
 impl Run {
-    /// Resolves the images and opens the folder of evidence. A run that exists already is joined:
-    /// test processes of one invocation share a run.
+    /// Resolves the images and opens the folder of evidence. If the run already exists, joins it: test processes of
+    /// one invocation share a run.
     ///
     /// # Errors
-    /// [`RunError`]; nothing was started then.
+    /// [`RunError`]; then nothing was started.
     pub async fn begin(
         clusters: Clusters,
         id: &str,
@@ -116,10 +116,10 @@ impl Run {
         })
     }
 
-    /// Records that the run is over. Gives its folder.
+    /// Records the end of the run. Returns its folder.
     ///
     /// # Errors
-    /// An event log that could not be written.
+    /// The event log could not be written.
     pub fn end(&self, verdict: Conclusion) -> Result<PathBuf, EventError> {
         self.log.append(Event::RunEnded { verdict });
         self.log.check()?;
@@ -127,7 +127,7 @@ impl Run {
     }
 }
 
-/// An id for a new run: UTC time and four hex digits, sorting by time.
+/// Returns an id for a new run: UTC time and four hexadecimal digits. Ids sort by time.
 pub fn new_id(now: Timestamp) -> String {
     let random =
         u16::from_ne_bytes([now.subsec_nanosecond().to_le_bytes()[1], std::process::id().to_le_bytes()[0]]);

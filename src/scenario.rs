@@ -1,6 +1,6 @@
-//! A scenario: one story on one leased cluster, in a namespace of its own, with its evidence. The
-//! scope function owns preflight, body, evidence, heal and release; it is the only module that
-//! knows all the pieces.
+//! A scenario: one story on one leased cluster, in its own namespace, with its evidence. The scope function owns the
+//! preparation, the story, the evidence, the healing and the release. It is the only module that knows all these
+//! parts.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -36,33 +36,33 @@ mod left;
 pub use active_fault::ActiveFault;
 pub use error::ScenarioError;
 
-/// Any error of a story; `?` works on every library error in it.
+/// Any error of a story. `?` converts every error of the library into it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Time that the way out of a scope may take: evidence, healing, deleting the namespace.
+/// Time for the end of a scope: evidence, healing, deletion of the namespace.
 const WAY_OUT: Duration = Duration::from_secs(180);
 
-/// What a scenario needs.
+/// The needs of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Needs {
     /// Its name, unique within the run.
     pub name: &'static str,
-    /// The claims that it proves: built-in ones, and its own.
+    /// The claims that it proves: built-in claims and its own.
     pub claims: &'static [&'static Claim],
-    /// Whether it breaks nodes (exclusive) or keeps to its namespace (shared).
+    /// Whether it breaks nodes (exclusive) or stays in its namespace (shared).
     pub access: Access,
-    /// The cluster's shape.
+    /// The topology of its cluster.
     pub topology: &'static TopologySource,
-    /// Keeps its cluster apart from the shared ones, as [`ClusterSpec::cluster_suffix`]: for a story that changes
-    /// what the cluster is. Such a suite runs only when it is named.
+    /// Separates its cluster from the shared ones, as [`ClusterSpec::cluster_suffix`]: for a story that changes the
+    /// cluster. Such a suite runs only when it is named.
     pub cluster_suffix: Option<&'static str>,
-    /// Time for the body, cluster creation and way out not counted.
+    /// Time for the story, without the creation of the cluster and the end of the scope.
     pub budget: Duration,
 }
 
 impl Needs {
-    /// Returns the needs of a story that proves these claims: topology [`THREE`](crate::cluster::THREE) to itself, among the
-    /// clusters that are shared, and 10 minutes.
+    /// Returns the needs of a story that proves these claims: exclusive access to a cluster of topology
+    /// [`THREE`](crate::cluster::THREE) that other suites reuse, and 10 minutes.
     pub const fn new(name: &'static str, claims: &'static [&'static Claim]) -> Self {
         Self {
             name,
@@ -75,7 +75,7 @@ impl Needs {
     }
 }
 
-/// What a story may touch.
+/// The context of a story.
 #[derive(Debug)]
 pub struct Scenario {
     /// The leased cluster.
@@ -88,11 +88,11 @@ pub struct Scenario {
     pub log: EventLog,
     /// The images that run.
     pub images: ImageSet,
-    /// Records what happens to the objects of the namespace, to nodes and to volumes.
+    /// Records changes of the namespace's objects, of nodes and of volumes.
     pub recorder: Recorder,
-    /// What a step of an upgrade may cost.
+    /// The outage budgets for the steps of an upgrade.
     pub budgets: Budgets,
-    /// The clusters of the run: its settings, and who shows what is going on.
+    /// The clusters of the run, with its settings and its progress display.
     pub clusters: Clusters,
     logs: LogStreams,
     control: Option<control::Control>,
@@ -108,24 +108,24 @@ pub struct Scenario {
 /// Runs `body` on a leased cluster.
 ///
 /// # Guarantees
-/// Whatever way `body` ends (value, error, panic, its budget, an interrupt), evidence is kept where
-/// it did not pass, every fault is healed, the namespace is deleted and the lease released, in this
-/// order, before this returns. After SIGKILL the next lease or `seatrial reap` heals, and the next
-/// scenario that has the cluster to itself deletes the namespace. A namespace that cannot go is named in the
-/// report with what holds it, and changes no verdict.
+/// However `body` ends (value, error, panic, timeout, interrupt), this happens before the function returns, in this
+/// order: evidence is collected if the story did not pass, every fault is healed, the namespace is deleted, the lease
+/// is released. After SIGKILL, the next lease or `seatrial reap` heals, and the next scenario with exclusive access
+/// deletes the namespace. A namespace that cannot be deleted is named in the report with the reason, and changes no
+/// verdict.
 ///
 /// # Errors
-/// [`ScenarioError`]; the first that happened. Claims are judged even where the story broke off:
-/// those that it did not reach are inconclusive, and so are those that it never proved.
+/// The first [`ScenarioError`]. Claims are judged even if the story ended with an error: claims that it did not reach
+/// or never proved are inconclusive.
 pub async fn scenario(
     run: &Run,
     needs: Needs,
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
 ) -> Result<(), ScenarioError> {
-    with_room(told(run, needs, body)).await
+    with_room(whole(run, needs, body)).await
 }
 
-async fn told(
+async fn whole(
     run: &Run,
     needs: Needs,
     body: impl AsyncFnOnce(&Scenario) -> Result<(), Failure>,
@@ -136,14 +136,14 @@ async fn told(
     let prepared = tokio::select! {
         prepared = prepare(run, &needs, &log) => prepared,
         () = run.cancel.cancelled() => {
-            // A creation that was cut off has left half a cluster; nobody owns it now.
+            // An interrupted creation has left half a cluster that now has no owner.
             let removed = run.clusters.remove_incomplete();
             match Deadline::after(WAY_OUT).bound(removed).await {
                 Ok(Ok(_)) => run.clusters.progress.say(
-                    "interrupted before the story began: `seatrial reap` removes what it may have left in its cluster",
+                    "interrupted before the story began: `seatrial reap` removes leftovers from its cluster",
                 ),
-                Ok(Err(error)) => run.clusters.progress.say(&format!("{}: `seatrial reap` removes what is left", chain(&error))),
-                Err(late) => run.clusters.progress.say(&format!("clean-up {late}: `seatrial reap` removes what is left")),
+                Ok(Err(error)) => run.clusters.progress.say(&format!("cleanup failed: {}: `seatrial reap` removes the rest", chain(&error))),
+                Err(late) => run.clusters.progress.say(&format!("cleanup {late}: `seatrial reap` removes the rest")),
             }
             Err(Stop::Interrupted)
         }
@@ -164,7 +164,7 @@ async fn told(
         result => result,
     };
     for claim in missing {
-        let why = result.as_ref().err().map_or("the story ended before it".into(), |e| chain(e));
+        let why = result.as_ref().err().map_or("the story ended before this claim".into(), |e| chain(e));
         log.append(Event::ClaimJudged {
             claim: claim.id.into(),
             title: Some(claim.title.into()),
@@ -176,7 +176,7 @@ async fn told(
             reached: Some(false),
         });
     }
-    // Claims speak for themselves, and so does what is left behind: only what broke the story is its error.
+    // Claims and leftovers are recorded separately: `error` contains only the error that ended the story.
     let broke = |e: &&ScenarioError| !matches!(e, ScenarioError::Claims { .. } | ScenarioError::Clean { .. });
     log.append(Event::ScenarioEnded { error: result.as_ref().err().filter(broke).map(|e| chain(e)), left });
     log.leave_out_late();
@@ -184,7 +184,7 @@ async fn told(
     result.and(written)
 }
 
-/// Why the body did not end by itself, before the scenario's name is put to it.
+/// Why the story did not begin. The scenario's name is added later.
 enum Stop {
     Failed(Failure),
     Interrupted,
@@ -238,14 +238,14 @@ async fn prepared(run: &Run, needs: &Needs, log: &EventLog) -> Result<Ready, Fai
     match set_up(run, needs, &lease, &client, &namespace).await {
         Ok(scenario) => Ok(Ready { lease, scenario, namespace }),
         Err(error) => {
-            // The error that matters is the first.
+            // Return the first error, not an error of the deletion.
             let _ = namespace.delete(&client, Deadline::after(WAY_OUT)).await;
             Err(error)
         }
     }
 }
 
-/// Records where the story takes place, and what goes on there from now on.
+/// Records the cluster of the story, and starts to record what happens there.
 async fn set_up(
     run: &Run,
     needs: &Needs,
@@ -262,7 +262,8 @@ async fn set_up(
     record_cluster(&log, lease, client).await?;
     let recorder = Recorder::start(client, &namespace.name, &log).await?;
     let intents = lease.intents()?;
-    // Kept apart until the story has ended: a bundle takes what it needs, a process that is killed leaves it.
+    // Store the logs in a separate folder until the story has ended: a bundle takes the logs that it needs, and a
+    // killed process leaves them there.
     let streamed = log.dir().join("streamed").join(&namespace.name);
     let logs = LogStreams::start(client, &[&namespace.name], &log.secrets(), &streamed);
     let suffix = namespace.name.rsplit('-').next().unwrap_or_default().to_owned();
@@ -292,7 +293,7 @@ async fn set_up(
     })
 }
 
-/// Records the cluster of a scenario, and what runs on it in place of what was asked for.
+/// Records the cluster of a scenario, and the image that runs in place of the load balancer's image.
 async fn record_cluster(log: &EventLog, lease: &Lease, client: &Client) -> Result<(), Failure> {
     let cluster = &lease.cluster;
     log.append(Event::ClusterReady {
@@ -304,7 +305,7 @@ async fn record_cluster(log: &EventLog, lease: &Lease, client: &Client) -> Resul
         nodes: cluster.nodes.iter().map(|n| n.name.clone()).collect(),
     });
     if cluster::origin(cluster).is_some() {
-        // What the claims of this scenario hold on.
+        // The versions of an upgraded cluster: the claims of this scenario hold for them.
         log.append(VERSIONS.observed(&upgrade::state(client).await?));
     }
     if let Some(LoadBalancer { substitute: Some(it), .. }) = &cluster.load_balancer {
@@ -341,7 +342,7 @@ async fn live(
     if story.is_err() {
         let mut to = run.log.dir().join("bundle").join(name);
         if to.exists() {
-            // Of the same story on another version, or run again: both are kept.
+            // A bundle of the same story exists, from another version or an earlier call: keep both.
             to.set_file_name(&scenario.namespace);
         }
         let scene = Scene {
@@ -359,8 +360,8 @@ async fn live(
 }
 
 impl Scenario {
-    /// Records a fact for all claims that read it. Of objects `metadata.managedFields` and what is recognised
-    /// as secret are left out.
+    /// Records a fact for all claims that read it. `metadata.managedFields` of objects and recognised secrets are
+    /// left out.
     pub fn observe<T>(&self, fact: &Fact<T>, value: &(impl JsonOf<T> + ?Sized)) {
         self.log.append(fact.observed(value));
     }
@@ -370,13 +371,13 @@ impl Scenario {
         self.log.append(Event::Marked { mark: mark.into() });
     }
 
-    /// Records something worth knowing.
+    /// Records a note for the report.
     pub fn note(&self, text: impl Into<String>) {
         self.log.append(Event::Noted { text: text.into() });
     }
 
-    /// Notes that the story could not take something away. The report says so on a line of its own; no claim
-    /// and no verdict depends on it.
+    /// Records that the story could not remove something. The report shows the text on its own line; no claim and no
+    /// verdict depends on it.
     pub fn leaves(&self, text: impl Into<String>) {
         self.left.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(text.into());
     }
@@ -384,7 +385,7 @@ impl Scenario {
     /// Runs a step of the story within its budget and records how long it took.
     ///
     /// # Errors
-    /// The step's own error, or that its budget was used up.
+    /// The step's own error, or a timeout of its budget.
     pub async fn step<T>(
         &self,
         name: &str,
@@ -406,28 +407,28 @@ impl Scenario {
         result.map_err(|source| StepError { step: name.into(), source }.into())
     }
 
-    /// The deadline of the whole story.
+    /// Returns the deadline of the whole story.
     pub fn deadline(&self) -> Deadline {
         self.deadline
     }
 
-    /// Unique to this scenario: what names of cluster-scoped objects end in.
+    /// Returns the suffix of the names of cluster-scoped objects, which is unique to this scenario.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }
 
-    /// Seconds since the story began.
+    /// Returns the time since the story began.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Reads a manifest, substitutes its images and makes it this scenario's own.
+    /// Reads a manifest, substitutes its images and localises it for this scenario.
     ///
     /// # Errors
-    /// A manifest that is wrong.
+    /// An invalid manifest.
     pub fn manifest(&self, file: &str, text: &str) -> Result<Manifest, Failure> {
         let mut manifest = Manifest::read(file, text)?;
-        // Before the API has it: nothing that comes back of it is written with a secret.
+        // Learn the secrets before the API has the manifest: nothing that the API returns is recorded with a secret.
         manifest.objects().iter().for_each(|object| self.clusters.settings.secrets.learn_from(&object.body));
         manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
@@ -437,13 +438,13 @@ impl Scenario {
                 "{class}: it is the default class for the claims of the manifest only, not of the cluster"
             ));
         });
-        // What leaves the scenario, and what the registry of the profile does not have.
+        // Notes about references to objects outside the scenario, and about images that the profile's registry lacks.
         localised.foreign.iter().for_each(|reference| self.note(reference.to_string()));
         manifest.images_of_custom_resources().iter().for_each(|image| self.note(image.to_string()));
         Ok(manifest)
     }
 
-    /// Applies a manifest, and records what whoever wrote it should know of what came of it.
+    /// Applies a manifest, and records notes about the result.
     ///
     /// # Errors
     /// Those of [`manifest::apply`].
@@ -453,23 +454,23 @@ impl Scenario {
         Ok(applied)
     }
 
-    /// Judges a claim from what is recorded so far: a built-in one, or one of the story's own. The story goes on
-    /// whatever comes of it; the scenario fails at its end when a claim did not pass.
+    /// Judges a claim from the records so far: a built-in claim, or the story's own. The story continues whatever the
+    /// verdict is; the scenario fails at its end if a claim did not pass.
     ///
-    /// A claim of the story's own that has the id of a built-in one is inconclusive: whoever judges the run again would
-    /// take the one for the other.
+    /// A claim of the story's own with the id of a built-in claim is inconclusive: a program that judges the run
+    /// again would use the built-in claim.
     pub async fn prove(&self, claim: &'static Claim) -> Conclusion {
         self.recorder.settle(self.deadline.at_most(Duration::from_secs(10))).await;
         if judge::claim(claim.id).is_some_and(|known| !std::ptr::eq(known, claim)) {
             self.note(format!(
-                "{} is the id of a built-in claim: give the story's own another one",
+                "{} is the id of a built-in claim: give the story's own claim another id",
                 claim.id
             ));
             self.judged().insert(claim.id.into(), Conclusion::Inconclusive);
             return Conclusion::Inconclusive;
         }
         let log = self.log.clone();
-        // On a thread of its own: writers and probes go on while the records are read.
+        // Use a separate thread: writers and probes continue while the records are read.
         let judged = tokio::task::spawn_blocking(move || {
             let mut conclusion = Conclusion::Inconclusive;
             let run = if claim.sees_run { log.records_of_run() } else { Vec::new() };
@@ -491,20 +492,20 @@ impl Scenario {
         });
         let conclusion = match judged.await {
             Ok(conclusion) => conclusion,
-            // As if it had panicked here: the story ends with its text.
+            // Panic here as well: the story ends with the text of the judge's panic.
             Err(broken) => std::panic::resume_unwind(broken.into_panic()),
         };
-        // Proved twice, the worse one counts, as in the report.
+        // If a claim is proved twice, the worse conclusion counts, as in the report.
         let mut judged = self.judged();
         let worst = judged.entry(claim.id.into()).or_insert(conclusion);
         *worst = conclusion.max(*worst);
         conclusion
     }
 
-    /// Injects a fault: its intent goes to disk first, its proof into the log.
+    /// Injects a fault: writes its intent to disk first, then records its proof in the log.
     ///
     /// # Errors
-    /// What the fault says. It is healed at the end of the scope all the same.
+    /// Errors of the fault. The fault is healed at the end of the scope in any case.
     pub async fn inject(
         &self,
         fault: &dyn Fault,
@@ -521,7 +522,7 @@ impl Scenario {
         });
         let proof = intent.recorded(fault.inject(&checked, deadline).await?);
         self.log.append(Event::FaultInjected { id, fault: fault_name, node: node_name, proof });
-        // Clearing needs no parameters.
+        // Clearing a fault needs no parameters.
         Ok(ActiveFault { scenario: self, fault: self.clusters.faults.named(fault.name())?, node, intent })
     }
 
@@ -546,7 +547,7 @@ struct StepError {
     source: Failure,
 }
 
-/// Claims of a scenario that nothing was said about.
+/// Returns the claims of a scenario that were not judged.
 fn unjudged(log: &EventLog, claims: &[&'static Claim]) -> Vec<&'static Claim> {
     let mut left = claims.to_vec();
     log.each(|record| {

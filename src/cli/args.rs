@@ -1,5 +1,5 @@
-//! What may be said on the command line. Choices come from the catalogue, so a new topology, suite, fault or format,
-//! also a caller's own, is offered without a line here.
+//! Defines the arguments of the command line. Choices come from the catalogue: a new topology, suite, fault or report
+//! format, also one of another program, appears without a change here.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -25,56 +25,57 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Folder for what can be made again: built images, tools [env: SEATRIAL_CACHE]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    /// Folder for files that can be rebuilt: built images, tools [env: SEATRIAL_CACHE]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     cache: Option<PathBuf>,
     /// Folder for leases, kubeconfigs and runs [env: SEATRIAL_STATE]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     state: Option<PathBuf>,
 }
 
-/// A command, a file each.
+/// The commands, one file each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// What is missing on this machine, and the command that mends it
+    /// Check this machine and print the command that fixes each problem
     Doctor(DoctorArgs),
-    /// What would run: suites, claims, nodes, time budgets; touches nothing
+    /// Show what would run: suites, claims, nodes, time budgets; changes nothing
     Plan(PlanArgs),
-    /// Run suites and report; a run that has ended is in the state folder
+    /// Run suites, judge their claims and write reports
     Run(RunArgs),
-    /// Show a finished run again, from its records
+    /// Show the report of a finished run, from its records
     Report(ReportArgs),
     /// Judge a finished run again, from its records; needs no cluster
     Judge(JudgeArgs),
-    /// The catalogue: every claim that can be proved
+    /// List every claim that can be proved
     Claims(ClaimsArgs),
-    /// Make a cluster, or find it, and keep it
+    /// Create or reuse a cluster, and keep it
     Up(UpArgs),
-    /// Remove clusters
+    /// Delete clusters
     Down(DownArgs),
-    /// The clusters that there are
+    /// List clusters
     List(ListArgs),
-    /// Where a cluster's kubeconfig is: export KUBECONFIG=$(seatrial kubeconfig)
+    /// Print the path of a cluster's kubeconfig: export KUBECONFIG=$(seatrial kubeconfig)
     Kubeconfig(KubeconfigArgs),
-    /// Bring images of the engine onto every node of a cluster
+    /// Load images from the container engine onto every node
     Load(LoadArgs),
-    /// Upgrade a living cluster in place, one minor version at a time, with probes on it
+    /// Upgrade a running cluster in place, one minor version at a time, and measure outages
     Upgrade(UpgradeArgs),
-    /// The images of a profile: build or pull what is missing, or list what is here
+    /// List image profiles and built images; build, pull or remove images
     Images(ImagesArgs),
-    /// Break a node, or a pod on it, for a while; it is healed for sure
+    /// Break a node or a pod for a limited time, and heal it
     Fault(FaultArgs),
-    /// Heal and remove everything of ours that has no owner any more
+    /// Heal leftover faults and delete orphaned clusters
     Reap(ReapArgs),
 }
 
-/// Which images run.
+/// The images that run.
 #[derive(Debug, Default, clap::Args)]
 pub struct ImageArgs {
     /// Image profile, auto, or a file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
     #[arg(long, value_parser = ProfileParser::new())]
     pub profile: Option<String>,
-    /// Kubernetes version, such as 1.34.4 or 1.34; `run` takes several, with commas [env: SEATRIAL_K8S, one]
+    /// Kubernetes version, such as 1.34.4 or 1.34; `run` accepts several, separated by commas [env: SEATRIAL_K8S,
+    /// one]
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
     pub k8s: Vec<String>,
 }
@@ -86,14 +87,13 @@ pub struct DoctorArgs {}
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
-    /// A suite; may be repeated [default: all but `upgrade`, `ha` and
-    /// `upgraded`]
+    /// Suite to run; may be repeated [default: all except `upgrade`, `ha` and `upgraded`]
     #[arg(long)]
     pub suite: Vec<String>,
-    /// Another topology than the suites ask for
+    /// Topology to use instead of the one that each suite asks for
     #[arg(long)]
     pub topology: Option<String>,
-    /// Which images.
+    /// The images that run.
     #[command(flatten)]
     pub images: ImageArgs,
 }
@@ -101,29 +101,28 @@ pub struct PlanArgs {
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// A suite; may be repeated [default: all but `upgrade`, `ha` and
-    /// `upgraded`]
+    /// Suite to run; may be repeated [default: all except `upgrade`, `ha` and `upgraded`]
     #[arg(long)]
     pub suite: Vec<String>,
-    /// Another topology than the suites ask for
+    /// Topology to use instead of the one that each suite asks for
     #[arg(long)]
     pub topology: Option<String>,
-    /// A cluster that there is, as it is, by its name or the beginning of it; it is kept
+    /// Existing cluster to run on, used as is and kept afterwards: its name or a prefix of its name
     #[arg(long, conflicts_with_all = ["topology", "delete"])]
     pub cluster: Option<String>,
-    /// What each step of an upgrade may cost, instead of the defaults (TOML)
+    /// File (TOML) with the outage budgets for the steps of an upgrade; replaces the defaults
     #[arg(long, value_name = "FILE")]
     pub budget: Option<PathBuf>,
-    /// Which images.
+    /// The images that run.
     #[command(flatten)]
     pub images: ImageArgs,
-    /// Keep the cluster for the next run; it is removed when idle [default, but with CI set]
+    /// Keep the cluster for the next run; delete it when it is idle [default unless CI is set]
     #[arg(long, conflicts_with = "delete")]
     pub keep: bool,
-    /// Remove the cluster at the end [default with CI set]
+    /// Delete the cluster at the end [default if CI is set]
     #[arg(long)]
     pub delete: bool,
-    /// Suites at a time; those that break nodes wait for the others
+    /// Number of suites that run at the same time; a suite that breaks nodes waits for the others
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     pub jobs: u16,
 }
@@ -131,13 +130,13 @@ pub struct RunArgs {
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
-    /// A run: `last`, its id or the beginning of it, or its folder
+    /// A run: `last`, its id or a prefix of the id, or its folder
     #[arg(default_value = "last")]
     pub run: String,
-    /// How to show it
+    /// Output format
     #[arg(long, default_value = "terminal")]
     pub format: String,
-    /// Write report.json, junit.xml and report.html anew, and open the page in a browser
+    /// Write report.json, junit.xml and report.html again, and open report.html in a browser
     #[arg(long)]
     pub open: bool,
 }
@@ -145,10 +144,10 @@ pub struct ReportArgs {
 /// Arguments of `judge`.
 #[derive(Debug, clap::Args)]
 pub struct JudgeArgs {
-    /// A run: `last`, its id or the beginning of it, or its folder
+    /// A run: `last`, its id or a prefix of the id, or its folder
     #[arg(default_value = "last")]
     pub run: String,
-    /// How to show it
+    /// Output format
     #[arg(long, default_value = "terminal")]
     pub format: String,
 }
@@ -163,13 +162,13 @@ pub struct ClaimsArgs {
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
 pub struct UpArgs {
-    /// Its shape
+    /// Shape of the cluster
     #[arg(long, default_value = "three")]
     pub topology: String,
-    /// A cluster of its own beside the shared one: the end of its name, such as `upgrade`
+    /// Create a cluster separate from the shared one; its name ends with WORD, such as `upgrade`
     #[arg(long, value_name = "WORD", value_parser = word)]
     pub cluster_suffix: Option<String>,
-    /// Which images.
+    /// The images that run.
     #[command(flatten)]
     pub images: ImageArgs,
 }
@@ -177,12 +176,13 @@ pub struct UpArgs {
 /// Arguments of `down`.
 #[derive(Debug, clap::Args)]
 pub struct DownArgs {
-    /// A cluster, or the beginning of its name [default: the only one]
+    /// Name of a cluster, or a prefix of it [default: the only cluster]
     pub name: Option<String>,
-    /// Every cluster that this state folder made, also those that `up` keeps
+    /// Delete every cluster that this state folder created, also those that `up` keeps
     #[arg(long, conflicts_with_all = ["name", "force"])]
     pub all: bool,
-    /// Also one that this state folder has no record of, by its whole name: `list` shows whose it may be
+    /// Also delete a cluster that this state folder has no record of; needs the full name. `list` shows who may own
+    /// it
     #[arg(long, requires = "name")]
     pub force: bool,
 }
@@ -190,7 +190,7 @@ pub struct DownArgs {
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -198,17 +198,17 @@ pub struct ListArgs {
 /// Arguments of `kubeconfig`.
 #[derive(Debug, clap::Args)]
 pub struct KubeconfigArgs {
-    /// A cluster, or the beginning of its name [default: the only one]
+    /// Name of a cluster, or a prefix of it [default: the only cluster]
     pub name: Option<String>,
 }
 
 /// Arguments of `load`.
 #[derive(Debug, clap::Args)]
 pub struct LoadArgs {
-    /// Images that the engine has
+    /// Images of the container engine
     #[arg(required = true)]
     pub images: Vec<String>,
-    /// A cluster, or the beginning of its name [default: the only one]
+    /// Name of a cluster, or a prefix of it [default: the only cluster]
     #[arg(long)]
     pub cluster: Option<String>,
 }
@@ -216,30 +216,30 @@ pub struct LoadArgs {
 /// Arguments of `upgrade`.
 #[derive(Debug, clap::Args)]
 pub struct UpgradeArgs {
-    /// The version to reach: 1.35.4, 1.35 or next; several minor versions are several hops
+    /// Target version: 1.35.4, 1.35 or next; each minor version on the way is one hop
     #[arg(long, value_name = "VERSION")]
     pub to: String,
-    /// A cluster, or the beginning of its name [default: the only one]
+    /// Name of a cluster, or a prefix of it [default: the only cluster]
     #[arg(long)]
     pub cluster: Option<String>,
-    /// Show what would be done, and how long it would take; changes nothing
+    /// Show the steps and the expected time; changes nothing
     #[arg(long)]
     pub plan: bool,
-    /// Stop after a step as the plan names it (those with `*`), a node, or `control-plane`; the next call
-    /// goes on from there
+    /// Stop after this step (one that the plan marks with `*`), this node, or `control-plane`; the next call
+    /// continues from there
     #[arg(long, value_name = "STEP", conflicts_with = "plan")]
     pub stop_after: Option<String>,
-    /// What each step may cost, instead of the defaults (TOML)
+    /// File (TOML) with the outage budgets for the steps; replaces the defaults
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     pub budget: Option<PathBuf>,
-    /// How long a drain is tried before the node is opened again and the upgrade stops
+    /// Time limit of each drain; after it the node is uncordoned and the upgrade stops
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub drain: Duration,
-    /// Leave etcd as it is: the API is away for a shorter time
+    /// Do not upgrade etcd; the API outage is shorter
     #[arg(long)]
     pub keep_etcd: bool,
-    /// Image profile that the new version comes from, auto for that of the cluster's node image, or a
-    /// file FILE.toml [env: SEATRIAL_PROFILE] [default: auto]
+    /// Image profile of the new version, or a file FILE.toml; auto uses the profile of the cluster's node image [env:
+    /// SEATRIAL_PROFILE] [default: auto]
     #[arg(long, value_parser = ProfileParser::new())]
     pub profile: Option<String>,
 }
@@ -247,19 +247,19 @@ pub struct UpgradeArgs {
 /// Arguments of `images`.
 #[derive(Debug, clap::Args)]
 pub struct ImagesArgs {
-    /// Build or pull what is missing
+    /// Build or pull missing images
     #[arg(long)]
     pub build: bool,
-    /// Remove what older recipes built and nobody uses
+    /// Remove unused images that older recipes built
     #[arg(long, conflicts_with = "build")]
     pub prune: bool,
-    /// Not used for so long, such as 24h [default: 14 days]
+    /// Remove only images that were unused for this long, such as 24h [default: 14 days]
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "prune")]
     pub unused: Option<Duration>,
-    /// Only say what would be removed
+    /// Only print what would be removed
     #[arg(long, requires = "prune")]
     pub dry_run: bool,
-    /// Which images.
+    /// The images that run.
     #[command(flatten)]
     pub images: ImageArgs,
 }
@@ -272,16 +272,16 @@ pub struct FaultArgs {
     pub command: FaultCommand,
 }
 
-/// What can be done with faults.
+/// The actions on faults.
 #[derive(Debug, Subcommand)]
 pub enum FaultCommand {
-    /// The faults that there are, and those that are open
+    /// List all faults, and those that are open
     List(FaultListArgs),
-    /// Break a node; a process that survives the terminal heals it
+    /// Break a node or a pod; a background process heals it
     Inject(FaultInjectArgs),
-    /// Heal what is open, now
+    /// Heal open faults now
     Clear(FaultClearArgs),
-    /// Make and heal an outage: what `inject` starts
+    /// Inject a fault and heal it: the process that `inject` starts
     #[command(hide = true)]
     Hold(FaultInjectArgs),
 }
@@ -289,7 +289,7 @@ pub enum FaultCommand {
 /// Arguments of `fault list`.
 #[derive(Debug, clap::Args)]
 pub struct FaultListArgs {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -297,24 +297,24 @@ pub struct FaultListArgs {
 /// Arguments of `fault inject`.
 #[derive(Debug, clap::Args)]
 pub struct FaultInjectArgs {
-    /// What happens; `fault list` explains
+    /// Fault to inject; `seatrial fault list` describes each fault
     #[arg(value_name = "FAULT")]
     pub fault: String,
-    /// A node, or the end of its name where only one ends so: worker2
+    /// Name of a node, or an ending that only one node's name has, such as worker2
     pub node: String,
-    /// How long it lasts, such as 60s or 5m
+    /// How long the fault lasts, such as 60s or 5m
     #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "10m")]
     pub lasts: Duration,
-    /// A parameter of the fault, such as grace=30s; may be repeated
+    /// Parameter of the fault, such as grace=30s; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub with: Vec<String>,
-    /// The pod, for faults that reach one
+    /// Target pod, for faults that act on a pod
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = pod)]
     pub pod: Option<(String, String)>,
-    /// The pod's container, where it has several
+    /// Container of the pod, if the pod has several
     #[arg(long, value_name = "NAME", requires = "pod")]
     pub container: Option<String>,
-    /// Also where the node is the cluster's only control plane: the API goes with it
+    /// Allow a fault on the only control plane of the cluster; the API is then unavailable
     #[arg(long)]
     pub allow_last_control_plane: bool,
 }
@@ -322,10 +322,10 @@ pub struct FaultInjectArgs {
 /// Arguments of `fault clear`.
 #[derive(Debug, clap::Args)]
 pub struct FaultClearArgs {
-    /// A node, or the end of its name where only one ends so
+    /// Name of a node, or an ending that only one node's name has
     #[arg(required_unless_present = "all")]
     pub node: Option<String>,
-    /// Every open fault of every cluster of ours
+    /// Heal every open fault of every cluster
     #[arg(long, conflicts_with = "node")]
     pub all: bool,
 }
@@ -333,33 +333,34 @@ pub struct FaultClearArgs {
 /// Arguments of `reap`.
 #[derive(Debug, clap::Args)]
 pub struct ReapArgs {
-    /// Remove clusters that nobody used for so long, such as 10m [env: SEATRIAL_IDLE]
+    /// Delete clusters that have been idle for this long, such as 10m [env: SEATRIAL_IDLE]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub idle: Option<Duration>,
-    /// Every cluster that nobody uses right now
+    /// Delete every cluster that nobody uses right now
     #[arg(long)]
     pub all: bool,
-    /// Only say what would be done
+    /// Only print what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// Stay until the cluster was idle for long enough, remove it and end
+    /// Wait until the cluster has been idle for long enough, delete it and exit
     #[arg(long, value_name = "CLUSTER", hide = true, conflicts_with_all = ["all", "dry_run"])]
     pub watch: Option<String>,
 }
 
 impl Args {
-    /// Reads the command line; ends the process with a message where it is wrong.
+    /// Reads the command line. Ends the process with a message if the command line is wrong.
     pub fn read(catalogue: &Catalogue) -> Self {
         let matches = offering(Args::command(), catalogue).get_matches();
         Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// Refuses several versions where one is meant: `run` alone takes several.
+    /// Refuses several Kubernetes versions, except for `run`.
     pub fn check(&self) -> Result<(), Stop> {
         match self.images() {
             Some(images) if images.k8s.len() > 1 && !matches!(self.command, Command::Run(_)) => {
-                let message = format!("--k8s takes one version here, not {}", images.k8s.join(", "));
-                Err(Stop::new(Exit::Usage, message, "only `run` takes several"))
+                let message =
+                    format!("--k8s accepts one version for this command, not {}", images.k8s.join(", "));
+                Err(Stop::new(Exit::Usage, message, "only `run` accepts several versions"))
             }
             _ => Ok(()),
         }
@@ -375,7 +376,8 @@ impl Args {
         }
     }
 
-    /// What a flag says for a setting, by the variable that it comes before.
+    /// Returns the value that a flag gives to a setting. `variable` is the environment variable that the flag
+    /// overrides.
     pub fn flag(&self, variable: &str) -> Option<String> {
         let folder = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
         let images = self.images();
@@ -393,18 +395,19 @@ impl Args {
     }
 }
 
-/// The topology of this name; the parser has checked it.
+/// Returns the topology of this name. The parser has checked the name.
 pub fn topology(catalogue: &Catalogue, name: &str) -> anyhow::Result<Topology> {
     let found = catalogue.topologies.iter().find(|t| t.name == name);
     Ok(found.with_context(|| format!("no topology is called {name}"))?.read()?)
 }
 
-/// The report format of this name; the parser has checked it.
+/// Returns the report format of this name. The parser has checked the name.
 pub fn format(catalogue: &Catalogue, name: &str) -> anyhow::Result<&'static dyn Format> {
     catalogue.format(name).with_context(|| format!("no report format is called {name}"))
 }
 
-/// The suites of these names, in the catalogue's order; without a name all that need not be named.
+/// Returns the suites of these names, in the catalogue's order. Without names, returns all suites that do not have to
+/// be named.
 pub fn suites(catalogue: &Catalogue, names: &[String]) -> Vec<&'static Suite> {
     let wanted = |s: &&&Suite| match names {
         [] => !s.only_named(),
@@ -413,12 +416,12 @@ pub fn suites(catalogue: &Catalogue, names: &[String]) -> Vec<&'static Suite> {
     catalogue.suites.iter().filter(wanted).copied().collect()
 }
 
-/// A profile's name, with what it may be, or any file's.
+/// Accepts the name of a built-in profile (shown as possible values) or the path of a profile file.
 #[derive(Clone)]
 struct ProfileParser(PossibleValuesParser);
 
 impl ProfileParser {
-    /// Their names are in their files; the parser keeps names for as long as the process lives.
+    /// Leaks the names of the profiles: the parser needs `'static` names, and there are only a few.
     fn new() -> Self {
         let named = PROFILES.iter().filter_map(|(file, text)| Profile::parse(file, text).ok());
         let named = named.map(|p| &*p.name.leak());
@@ -446,7 +449,7 @@ impl TypedValueParser for ProfileParser {
     }
 }
 
-/// The command with the choices that the catalogue has, in every command of it.
+/// Adds the choices of the catalogue to the command and to all its subcommands.
 fn offering(command: clap::Command, catalogue: &Catalogue) -> clap::Command {
     let choice = |arg: clap::Arg| {
         let names: Vec<&'static str> = match arg.get_id().as_str() {
@@ -485,7 +488,7 @@ mod tests {
     use crate::suite::stateless;
 
     #[test]
-    fn what_a_caller_adds_can_be_named() {
+    fn an_own_suite_can_be_selected_by_name() {
         static ORDERS: Suite = Suite {
             about: "orders survive the loss of a node",
             needs: Needs { name: "orders", claims: &[], ..stateless::SUITE.needs },

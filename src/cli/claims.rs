@@ -1,4 +1,4 @@
-//! `seatrial claims`: the catalogue.
+//! `seatrial claims`: lists claims with their titles.
 
 use crate::catalogue::Catalogue;
 use crate::judge::Claim;
@@ -7,7 +7,6 @@ use crate::cli::args::ClaimsArgs;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::show;
 
-/// Lists claims with their titles.
 pub fn claims(catalogue: &Catalogue, args: &ClaimsArgs) -> anyhow::Result<Exit> {
     let all = catalogue.claims();
     let wanted: Vec<&Claim> = if args.ids.is_empty() {
@@ -24,6 +23,6 @@ fn claim(all: &[&'static Claim], id: &str) -> Result<&'static Claim, Stop> {
     let called = |id: &str| all.iter().copied().find(|c| c.id == id);
     let found = called(id).or_else(|| called(&id.to_uppercase()));
     found.ok_or_else(|| {
-        Stop::new(Exit::Usage, format!("no claim is called {id}"), "`seatrial claims` lists them")
+        Stop::new(Exit::Usage, format!("no claim is called {id}"), "`seatrial claims` lists all claims")
     })
 }

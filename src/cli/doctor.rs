@@ -1,4 +1,4 @@
-//! `seatrial doctor`: what is missing on this machine, and the command that mends it.
+//! `seatrial doctor`: checks this machine and prints the command that fixes each problem.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -13,11 +13,11 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
 use crate::cli::show;
 
-/// What was found about one need.
+/// The result of one check.
 struct Finding {
     what: &'static str,
     state: Health,
-    /// What was found, or what is wrong.
+    /// What the check found, or the problem.
     found: String,
     hint: Option<String>,
 }
@@ -25,20 +25,21 @@ struct Finding {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
     Good,
-    /// It works, but may be slow or fail under load.
+    /// The machine works, but may be slow or fail under load.
     Doubtful,
     Bad,
 }
 
-/// Disk that images, clusters and builds take together.
+/// Disk space in bytes for images, clusters and builds together.
 const DISK: u64 = 25 << 30;
-/// Memory for three nodes under load.
+/// Memory in bytes for three nodes under load.
 const MEMORY: u64 = 6 << 30;
 
-/// The kind that topologies, node images and the load balancer's files are made for; scripts/tools brings it.
+/// The version of kind that topologies, node images and the load balancer's files are made for. scripts/tools
+/// installs it.
 const KIND: &str = "0.33";
 
-/// Shows every need with its state. Ends with 69 where one is not met.
+/// Shows the result of every check. Returns exit code 69 if a check found something missing.
 pub async fn doctor(settings: &Settings, _args: &DoctorArgs) -> anyhow::Result<Exit> {
     let mut findings = engine(&settings.engine).await;
     findings.push(proxies(&settings.proxies));
@@ -96,9 +97,9 @@ async fn engine(address: &str) -> Vec<Finding> {
         what: "memory",
         state: if memory { Health::Good } else { Health::Doubtful },
         found: format!("{gib} GiB, {} cores", facts.cores),
-        hint: (!memory).then(|| format!("three nodes want {} GiB", MEMORY >> 30)),
+        hint: (!memory).then(|| format!("three nodes need {} GiB", MEMORY >> 30)),
     });
-    // The engine may be on another machine: its folder is looked at only where it exists here.
+    // The engine may run on another machine: check its folder only if the folder exists here.
     if Path::new(&facts.root_dir).is_dir() {
         findings.push(disk(Path::new(&facts.root_dir), "disk for the engine"));
     }
@@ -106,14 +107,14 @@ async fn engine(address: &str) -> Vec<Finding> {
         findings.push(Finding {
             what: "rootless engine",
             state: Health::Doubtful,
-            found: "kind needs cgroup delegation for it".into(),
+            found: "kind needs cgroup delegation for a rootless engine".into(),
             hint: Some("see `rootless` in kind's documentation".into()),
         });
     }
     findings
 }
 
-/// kind hands them to nodes.
+/// Checks the proxy settings. kind passes them to nodes.
 fn proxies(proxies: &Proxies) -> Finding {
     let what = "proxy for nodes";
     match proxies.check() {
@@ -124,7 +125,7 @@ fn proxies(proxies: &Proxies) -> Finding {
     }
 }
 
-/// kind makes its containers with the program, not with the engine's API.
+/// Checks the `docker` program. kind creates its containers with this program, not with the engine's API.
 async fn docker() -> Finding {
     let what = "docker program";
     match said(Path::new("docker"), "--version").await {
@@ -133,7 +134,7 @@ async fn docker() -> Finding {
             what,
             state: Health::Bad,
             found: error,
-            hint: Some("make bootstrap, or install Docker's command line: kind runs it".into()),
+            hint: Some("make bootstrap, or install the docker command line, which kind runs".into()),
         },
     }
 }
@@ -147,15 +148,15 @@ async fn kind(program: &Path) -> Finding {
     };
     let found = match version {
         Ok(version) if state == Health::Doubtful => {
-            format!("{version}; topologies and node images are made for {KIND}")
+            format!("{version}; topologies and node images need kind {KIND}")
         }
         Ok(text) | Err(text) => text,
     };
-    let hint = format!("scripts/tools, or set SEATRIAL_KIND to a kind {KIND}");
+    let hint = format!("scripts/tools, or set SEATRIAL_KIND to the path of kind {KIND}");
     Finding { what: "kind", state, found, hint: (state != Health::Good).then_some(hint) }
 }
 
-/// What a program prints of its version.
+/// Returns the version text that a program prints.
 async fn said(program: &Path, argument: &str) -> Result<String, String> {
     let soon = Deadline::after(Duration::from_secs(10));
     let output = Exec::new(program).arg(argument).run(soon).await.map_err(|error| error.to_string())?;
@@ -163,7 +164,7 @@ async fn said(program: &Path, argument: &str) -> Result<String, String> {
 }
 
 fn disk(dir: &Path, what: &'static str) -> Finding {
-    // A folder that is made later lies on the disk of the nearest one that is there.
+    // A missing folder will be created on the disk of its nearest existing parent.
     let there = dir.ancestors().find(|d| d.is_dir()).unwrap_or(Path::new("/"));
     match rustix::fs::statvfs(there) {
         Ok(stat) => {
@@ -173,7 +174,8 @@ fn disk(dir: &Path, what: &'static str) -> Finding {
                 what,
                 state: if enough { Health::Good } else { Health::Doubtful },
                 found: format!("{} GiB free in {}", free >> 30, there.display()),
-                hint: (!enough).then(|| format!("a cold build and a cluster take up to {} GiB", DISK >> 30)),
+                hint: (!enough)
+                    .then(|| format!("building all images and one cluster need up to {} GiB", DISK >> 30)),
             }
         }
         Err(error) => Finding { what, state: Health::Bad, found: error.to_string(), hint: None },
@@ -182,7 +184,7 @@ fn disk(dir: &Path, what: &'static str) -> Finding {
 
 fn folder(state: &Path) -> Finding {
     let what = "state folder";
-    // It will hold credentials: only its owner may enter it.
+    // The state folder will hold credentials: only its owner may enter it.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state);
     let tried = made.and_then(|()| tempfile::tempfile_in(state).map(drop));
     match tried {
@@ -191,14 +193,14 @@ fn folder(state: &Path) -> Finding {
             what,
             state: Health::Bad,
             found: format!("{}: {error}", state.display()),
-            hint: Some("set SEATRIAL_STATE to a folder that can be written".into()),
+            hint: Some("set SEATRIAL_STATE to a writable folder".into()),
         },
     }
 }
 
-/// Each node runs its own systemd and kubelet: the kernel's default of 128 instances is used up by
-/// three of them ("Known Issues, pod errors due to too many open files" in kind's documentation).
-/// scripts/engine raises both limits to these.
+/// Checks the limits of inotify. Each node runs its own systemd and kubelet: three nodes use up the kernel's default
+/// of 128 instances ("Known Issues, pod errors due to too many open files" in kind's documentation). scripts/engine
+/// raises both limits to these values.
 fn inotify() -> Vec<Finding> {
     let limits = [
         ("inotify instances", "max_user_instances", 1024),
@@ -215,16 +217,16 @@ fn inotify() -> Vec<Finding> {
     limits.into_iter().filter_map(find).collect()
 }
 
-/// Needed where no registry answers.
+/// Checks whether images can be built here. Builds are needed if no registry answers.
 fn builder() -> Finding {
     let what = "builds without a registry";
     match crate::image::build::able() {
-        Ok(()) => good(what, "Linux and root; `scripts/tools offline` brings the tools (Debian or Ubuntu)"),
+        Ok(()) => good(what, "Linux and root; `scripts/tools offline` installs the tools (Debian or Ubuntu)"),
         Err(error) => Finding {
             what,
             state: Health::Doubtful,
             found: error.to_string(),
-            hint: Some("only needed for the profile `offline`".into()),
+            hint: Some("needed only for the profile `offline`".into()),
         },
     }
 }
@@ -234,8 +236,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_program_of_another_version_is_doubted() {
-        // Prints its argument, which is no version of kind.
+    async fn kind_of_another_version_is_a_warning() {
+        // `printf` prints its argument, which is not a version of kind.
         let found = kind(Path::new("printf")).await;
         assert!(found.state == Health::Doubtful && found.found.starts_with("version; "), "{}", found.found);
     }

@@ -1,4 +1,4 @@
-//! `seatrial down`: remove clusters.
+//! `seatrial down`: deletes clusters.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::cli::exit::{Exit, Stop};
 use crate::cli::show;
 use crate::cli::up::clusters;
 
-/// How long is waited for those who use it.
+/// Time to wait for the processes that use the cluster.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Removes one cluster, or all of ours.
+/// Deletes one cluster, or all clusters of this state folder.
 pub async fn down(settings: &Settings, catalogue: &Catalogue, args: &DownArgs) -> anyhow::Result<Exit> {
     let clusters = clusters(settings, catalogue, "down").await?;
     let names = if args.all {
-        // Also what cannot be looked at, or is not known for certain to be ours: it is refused with its name.
+        // The list includes clusters that cannot be inspected or whose owner is unclear: deletion refuses them by
+        // name.
         clusters.list().await?.into_iter().filter(|c| c.ours).map(|c| c.name).collect()
     } else if let (Some(name), true) = (&args.name, args.force) {
-        // Not by the beginning of its name: nobody else's is removed by mistake.
+        // `--force` needs the full name: a prefix could select somebody else's cluster.
         vec![name.clone()]
     } else {
         vec![named(&clusters, args.name.as_deref()).await?]
@@ -33,10 +34,11 @@ pub async fn down(settings: &Settings, catalogue: &Catalogue, args: &DownArgs) -
         let force = if args.force { Force::Yes } else { Force::No };
         match clusters.delete(&name, force, deadline).await {
             Ok(()) => show::text(&format!("{name} removed\n"))?,
-            // One that stays keeps no other one. The first error is told at the end.
+            // A cluster that cannot be deleted does not prevent the deletion of the others. The command ends with the
+            // first error.
             Err(error) => {
                 let error = anyhow::Error::from(error);
-                let error = if args.all { error.context(format!("{name} was not removed")) } else { error };
+                let error = if args.all { error.context(format!("failed to remove {name}")) } else { error };
                 match failed {
                     Some(_) => _ = show::explain(&error),
                     None => failed = Some(error),
@@ -47,7 +49,8 @@ pub async fn down(settings: &Settings, catalogue: &Catalogue, args: &DownArgs) -
     failed.map_or(Ok(Exit::Passed), Err)
 }
 
-/// The one cluster that is meant: the only one, or the only one whose name begins so.
+/// Returns the cluster with this name, or the only cluster whose name begins with it. Without a name: the only
+/// cluster.
 pub async fn named(clusters: &Clusters, name: Option<&str>) -> anyhow::Result<String> {
     let all = clusters.list().await?;
     let ours = |c: &&ClusterSummary| !matches!(c.state, ListedState::Foreign(_));
@@ -61,12 +64,12 @@ pub async fn named(clusters: &Clusters, name: Option<&str>) -> anyhow::Result<St
         ([one], _) => Ok((*one).to_owned()),
         ([], Some(name)) => {
             let message = format!("no cluster is called {name}");
-            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows those that there are").into())
+            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows all clusters").into())
         }
-        ([], None) => Err(Stop::new(Exit::Unavailable, "there is no cluster", "seatrial up").into()),
+        ([], None) => Err(Stop::new(Exit::Unavailable, "no cluster exists", "seatrial up").into()),
         (several, _) => {
-            let message = format!("it may be {}", several.join(", "));
-            Err(Stop::new(Exit::Usage, message, "name one of them").into())
+            let message = format!("several clusters match: {}", several.join(", "));
+            Err(Stop::new(Exit::Usage, message, "give the name of one cluster").into())
         }
     }
 }

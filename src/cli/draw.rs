@@ -10,10 +10,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::cli::show;
 
-/// How often a log hears of a task that still runs.
+/// Time between two log lines about a task that is still running.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// What suits standard error. Needs a runtime.
+/// Returns the progress display that suits standard error. Needs a tokio runtime.
 pub fn progress() -> Progress {
     if std::io::stderr().is_terminal() { moving() } else { plain() }
 }
@@ -49,14 +49,15 @@ fn moving() -> Progress {
     })
 }
 
-/// One task of a log.
+/// A running task in a log.
 struct Running {
     since: Instant,
-    told: Instant,
+    reported: Instant,
     detail: String,
 }
 
-/// For CI logs: a line at the beginning and the end of each task, and each half minute between.
+/// Progress for CI logs: one line at the beginning and the end of each task, and one line every 30 seconds in
+/// between.
 fn plain() -> Progress {
     let began = Instant::now();
     let tasks: Arc<Mutex<BTreeMap<String, Running>>> = Arc::default();
@@ -67,7 +68,7 @@ fn plain() -> Progress {
         match update {
             Update::Started { task } => {
                 let now = Instant::now();
-                tasks.insert(task.into(), Running { since: now, told: now, detail: String::new() });
+                tasks.insert(task.into(), Running { since: now, reported: now, detail: String::new() });
                 line(&format!("{task} ..."));
             }
             Update::Detail { task, text } => {
@@ -86,12 +87,12 @@ fn plain() -> Progress {
 
 async fn beat(tasks: Arc<Mutex<BTreeMap<String, Running>>>, line: impl Fn(&str)) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    // Ends with the last `Progress`: nobody is left who could begin a task.
+    // The loop ends with the last `Progress`: after that nobody can begin a task.
     while Arc::strong_count(&tasks) > 1 {
         ticks.tick().await;
         let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        for (task, running) in tasks.iter_mut().filter(|t| t.1.told.elapsed() >= HEARTBEAT) {
-            running.told = Instant::now();
+        for (task, running) in tasks.iter_mut().filter(|t| t.1.reported.elapsed() >= HEARTBEAT) {
+            running.reported = Instant::now();
             let since = running.since.elapsed().as_secs();
             let detail = if running.detail.is_empty() { "" } else { ": " };
             line(&format!("{task}, {since} s so far{detail}{}", running.detail));

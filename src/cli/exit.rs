@@ -1,4 +1,4 @@
-//! How the process ends: a documented code, and one explanation of what went wrong.
+//! How the process ends: a documented exit code, and one explanation of the error.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -24,11 +24,11 @@ use crate::scenario::ScenarioError;
 use crate::upgrade::UpgradeError;
 use anyhow::Error;
 
-/// Codes of the process. Those from 64 on are the ones of sysexits.h.
+/// Exit codes of the process. Codes from 64 on are those of sysexits.h, and 128 + n after signal n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All claims passed; the command did its work.
+    /// All claims passed, or the command succeeded.
     Passed = 0,
     /// A claim failed.
     Failed = 1,
@@ -36,38 +36,38 @@ pub enum Exit {
     Usage = 2,
     /// A claim was inconclusive and none failed.
     Inconclusive = 3,
-    /// A file that was read is no good.
+    /// An input file is invalid.
     Input = 65,
-    /// Something needed is not there: engine, tool, registry.
+    /// A required engine, tool or registry is unavailable.
     Unavailable = 69,
-    /// An internal error, or the story broke.
+    /// An internal error, or a story ended with an error.
     Internal = 70,
-    /// Something cannot be written.
+    /// A file or standard output cannot be written.
     CannotWrite = 73,
     /// The cluster was not free in time.
     Busy = 75,
-    /// Refused: not ours, broken already, or the last of its kind.
+    /// The operation was refused: for example, the cluster belongs to somebody else, or the node is already broken.
     Refused = 77,
-    /// Ended by an interrupt.
+    /// SIGINT ended the command.
     Interrupted = 130,
-    /// Ended by a request to terminate.
+    /// SIGTERM or SIGHUP ended the command.
     Terminated = 143,
 }
 
-/// The table as `--help` shows it.
+/// The table of exit codes that `--help` prints.
 pub const TABLE: &str = "\
 Exit codes:
-    0  all claims passed, the command did its work
+    0  all claims passed, or the command succeeded
     1  a claim failed, or an upgrade went over its budget
     2  the command line is wrong
     3  a claim was inconclusive and none failed
-   65  an input file is no good
-   69  something needed is not there: engine, tool, registry
-   70  internal error, or the story broke
-   73  cannot write
+   65  an input file is invalid
+   69  unavailable: engine, tool, registry
+   70  internal error, or a story ended with an error
+   73  a file or standard output cannot be written
    75  busy: the cluster was not free in time
-   77  refused: not ours, broken already, too few control planes left, the load balancer, no room,
-       an upgrade that its checks forbid or that stands in the middle of a step
+   77  refused: owned by others, already broken, too few control planes left, load balancer, no room,
+       an upgrade that its checks forbid or that stopped in the middle of a step
   130  interrupted (143: terminated); `run` heals first, unless it is interrupted twice";
 
 impl From<Exit> for ExitCode {
@@ -77,8 +77,8 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// What a run comes to: a claim that failed, else a story that broke, else the verdict. `broke` is the
-    /// code of the story's error, where it is known better than by its text.
+    /// Returns the exit code of a run: a failed claim first, then the error of a story, then the verdict. `broke` is
+    /// the code of a story's error, if the caller has the error itself and not only its text.
     pub fn of(report: &RunReport, broke: Option<Self>) -> Self {
         let is_broken = report.suites.iter().any(|s| s.error.is_some());
         match (report.counts.failed, broke.or(is_broken.then_some(Self::Internal)), report.verdict) {
@@ -86,12 +86,12 @@ impl Exit {
             (0, Some(code), _) => code,
             (0, None, Conclusion::Passed) => Self::Passed,
             (0, None, Conclusion::Inconclusive) => Self::Inconclusive,
-            // No claim failed: the run was ended so for an error outside its stories.
+            // No claim failed: an error outside the stories made the run fail.
             (0, None, Conclusion::Failed) => Self::Internal,
         }
     }
 
-    /// The code that another process of ours ended with.
+    /// Returns the exit code of another seatrial process.
     pub fn from_code(code: u8) -> Self {
         let all = [
             Self::Passed,
@@ -110,32 +110,32 @@ impl Exit {
     }
 }
 
-/// An error of the command line itself, with its code and what mends it.
+/// An error of the command line itself, with its exit code and a hint.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Stop {
-    /// The code.
+    /// The exit code.
     pub exit: Exit,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What mends it.
+    /// How to fix the problem.
     pub hint: Option<String>,
 }
 
 impl Stop {
-    /// An error with a hint.
+    /// Creates an error with a hint.
     pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit, message: message.into(), hint: Some(hint.into()) }
     }
 }
 
-/// The code of the first error that has one, and what is said: the error's chain once, then the hint of the first error
-/// that has one.
+/// Returns the exit code and the lines to print: the texts of the error's chain, each once, then the hint. Code and
+/// hint come from the first error in the chain that has one.
 pub fn explanation(error: &Error) -> (Exit, Vec<String>) {
     let mut chain: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        // Errors that pass their source through show its text already, some with more after it.
+        // An error that passes its source through already shows the source's text, sometimes with more text after it.
         if chain.last().is_none_or(|last| !last.contains(&text)) {
             chain.push(text);
         }
@@ -148,13 +148,13 @@ pub fn explanation(error: &Error) -> (Exit, Vec<String>) {
     (exit.unwrap_or(Exit::Internal), lines)
 }
 
-/// The code of the first error in a chain that has one.
+/// Returns the exit code of the first error in a chain that has one.
 pub fn code(error: &(dyn StdError + 'static)) -> Option<Exit> {
     let found = known(error).map(|known| known.0);
     found.or_else(|| error.source().and_then(code))
 }
 
-/// The hint of the first error in a chain that has one.
+/// Returns the hint of the first error in a chain that has one.
 pub fn hint(error: &(dyn StdError + 'static)) -> Option<String> {
     let found = known(error).and_then(|known| known.1);
     found.or_else(|| error.source().and_then(hint))
@@ -162,8 +162,8 @@ pub fn hint(error: &(dyn StdError + 'static)) -> Option<String> {
 
 type Known = (Exit, Option<String>);
 
-/// The code and the hint of an error that is known here. Errors that pass another one through
-/// stand for it: it is not in the chain.
+/// Returns the exit code and the hint of a known error. The match looks inside transparent errors, because the error
+/// that they pass through is not in the chain.
 fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
     fn with<E: StdError + 'static>(
         error: &(dyn StdError + 'static),
@@ -204,7 +204,7 @@ fn of_manifest(error: &ManifestError) -> Exit {
             Exit::Input
         }
         ManifestError::Away { .. } => Exit::Unavailable,
-        // What is refused stays so; the other failure is what a next try may do without.
+        // A refusal will not change on a second try. Another failure may, so its code is reported.
         ManifestError::Each { failures } => {
             let all = failures.iter().map(of_manifest);
             all.into_iter().find(|exit| *exit != Exit::Refused).unwrap_or(Exit::Refused)
@@ -239,18 +239,23 @@ fn event(error: &EventError) -> Option<Known> {
         }
         EventError::Read { .. } => (Exit::Input, None),
         EventError::File { .. } => (Exit::CannotWrite, None),
-        EventError::Line { .. } => {
-            (Exit::Input, hint("a run's log has a record a line: this is another file"))
-        }
+        EventError::Line { .. } => (
+            Exit::Input,
+            hint("the log of a run has one JSON record in each line; this file is something else"),
+        ),
         EventError::Utf16 { path } => {
             let path = path.display();
             (
                 Exit::Input,
-                hint(&format!("iconv -f UTF-16 -t UTF-8 {path} > utf-8.jsonl, and put that in its place")),
+                hint(&format!("iconv -f UTF-16 -t UTF-8 {path} > utf-8.jsonl && mv utf-8.jsonl {path}")),
             )
         }
-        EventError::Mixed { .. } => (Exit::Input, hint("a file holds one run: keep each in its own folder")),
-        EventError::Newer { .. } => (Exit::Input, hint("use the seatrial that wrote it, or a newer one")),
+        EventError::Mixed { .. } => {
+            (Exit::Input, hint("a file holds one run: keep each run in its own folder"))
+        }
+        EventError::Newer { .. } => {
+            (Exit::Input, hint("use the version of seatrial that wrote the file, or a newer version"))
+        }
     })
 }
 
@@ -356,7 +361,7 @@ fn upgrade(error: &UpgradeError) -> Option<Known> {
     Some((exit, error.hint()))
 }
 
-/// Only what no error behind it says better.
+/// Returns a code only for an interrupt: the source of any other scenario error has a better code.
 fn scenario(error: &ScenarioError) -> Option<Known> {
     match error {
         ScenarioError::Interrupted { .. } => Some((Exit::Interrupted, None)),
@@ -369,7 +374,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_somebody_elses_is_refused_also_inside_a_story() {
+    fn a_conflict_with_other_owners_is_refused_also_inside_a_story() {
         let used =
             HostFolderError::Used { path: "/mnt/data".into(), by: vec!["pod default/p uses it".into()] };
         let story = ScenarioError::Story { name: "mysql".into(), source: used.into() };
@@ -383,9 +388,10 @@ mod tests {
         assert_eq!(explanation(&conflict).0, Exit::Refused);
     }
 
-    /// The file is good: what is missing is a server, and what is refused is somebody's.
+    /// The file is valid: a missing server makes the command unavailable, an object of another owner makes it
+    /// refused.
     #[test]
-    fn objects_that_failed_beside_one_another_have_the_code_of_the_failure() {
+    fn several_failed_objects_have_the_code_of_a_failure_before_a_refusal() {
         let place = crate::manifest::Place {
             file: "m.yaml".into(),
             line: 1,

@@ -1,4 +1,4 @@
-//! `seatrial fault list` and `fault inject`.
+//! `seatrial fault list` and `seatrial fault inject`.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::cli::signals::Signals;
 use crate::cli::up::{PATIENCE, clusters, watch};
 use crate::cli::{draw, list, node_name, show};
 
-/// Between two looks at what the healer has written.
+/// Time between two reads of the healer's log.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The catalogue, and what is open. Needs no engine.
+/// Lists all faults of the catalogue, then the open ones. Needs no engine.
 pub fn list(settings: &Settings, catalogue: &Catalogue, args: &FaultListArgs) -> anyhow::Result<Exit> {
     let (open, unknown) = cluster::all_open_faults(settings);
-    // Those that are known are shown first.
+    // Show the faults that could be read before the error about the others.
     let ended = unknown.into_iter().next().map_or(Ok(Exit::Passed), |error| Err(error.into()));
     if args.json {
         let all: Vec<Value> = catalogue.faults.iter().map(described).collect();
@@ -62,7 +62,7 @@ fn described(fault: &dyn crate::fault::Fault) -> Value {
     })
 }
 
-/// Starts the process that breaks the node and heals it, and waits until the fault is proved.
+/// Starts the process that injects and heals the fault, and waits until the fault is proved.
 pub async fn inject(
     settings: &Settings,
     catalogue: &Catalogue,
@@ -71,18 +71,18 @@ pub async fn inject(
 ) -> anyhow::Result<Exit> {
     let fault = chosen(catalogue, args)?;
     let (name, node) = node_name::named(&clusters(settings, catalogue, "fault").await?, &args.node).await?;
-    let program = std::env::current_exe().context("failed to find our own program")?;
+    let program = std::env::current_exe().context("failed to find the path of this program")?;
     let (healer, log, from) = cluster::start_outage(settings, &program, &name, &words(args, &node))?;
     let mut news = Healer { log: &log, from, healer };
-    let told = tokio::select! {
-        told = news.injected() => told?,
+    let reported = tokio::select! {
+        reported = news.injected() => reported?,
         exit = signals.next() => {
             end(healer);
-            show::error(&format!("interrupted: process {} heals what it has done", healer.pid));
+            show::error(&format!("interrupted: process {} heals the fault", healer.pid));
             return Ok(exit);
         }
     };
-    match told {
+    match reported {
         News::Failed { failed, exit } => {
             failed.iter().for_each(|line| show::error(line));
             Ok(Exit::from_code(exit))
@@ -98,11 +98,11 @@ pub async fn inject(
             }
             Ok(Exit::Passed)
         }
-        other => anyhow::bail!("the process that makes the outage ended early: {other:?}"),
+        other => anyhow::bail!("the process that holds the fault ended early: {other:?}"),
     }
 }
 
-/// The same words for the process that does it, with the node's whole name.
+/// Returns the arguments for the process that holds the fault: the same as ours, with the node's full name.
 fn words(args: &FaultInjectArgs, node: &str) -> Vec<String> {
     let mut words: Vec<String> = ["fault", "hold", &args.fault, node].map(str::to_owned).into();
     words.push(format!("--for={}ms", args.lasts.as_millis()));
@@ -113,23 +113,23 @@ fn words(args: &FaultInjectArgs, node: &str) -> Vec<String> {
     words
 }
 
-/// Whether the healer of a fault lives. Where the system does not say when a process started, the number alone says too
-/// little: the lock that the healer holds on its cluster proves it.
+/// Reports whether the healer of a fault is alive. If the system does not say when a process started, its pid alone
+/// is no proof, because pids are reused: the lock that the healer holds on its cluster is the proof.
 pub fn heals(settings: &Settings, cluster: &str, healer: Owner) -> bool {
     let holds = || LockFiles::new(&settings.state, cluster).holders().iter().any(|h| h.pid == healer.pid);
     healer.lives() && (healer.started.is_some() || holds())
 }
 
-/// Asks a process of ours to heal now.
+/// Asks a healer to heal now.
 pub fn end(healer: Owner) {
     let pid = rustix::process::Pid::from_raw(healer.pid.cast_signed()).filter(|_| healer.lives());
     if let Some(pid) = pid {
-        // One that has ended meanwhile has healed.
+        // A healer that has ended in the meantime has healed.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 }
 
-/// What the healer writes.
+/// Reads the messages of a healer from its log.
 struct Healer<'a> {
     log: &'a Path,
     from: u64,
@@ -137,7 +137,7 @@ struct Healer<'a> {
 }
 
 impl Healer<'_> {
-    /// Waits for the proof, or for the end; shows what else is said meanwhile.
+    /// Waits for the proof of the fault, or for the healer's end. Shows all other lines of the log.
     async fn injected(&mut self) -> anyhow::Result<News> {
         let limit = Deadline::after(PATIENCE);
         loop {
@@ -154,14 +154,15 @@ impl Healer<'_> {
                 }
             }
             if !lives || limit.is_over() {
-                let message = format!("process {} ended without a word", self.healer.pid);
+                let message =
+                    format!("process {} ended, or was not ready in time, without a message", self.healer.pid);
                 return Err(Stop::new(Exit::Internal, message, format!("see {}", self.log.display())).into());
             }
             limit.pause(LOOK).await;
         }
     }
 
-    /// The whole lines that are new.
+    /// Returns the complete new lines of the log.
     fn lines(&mut self) -> anyhow::Result<Vec<String>> {
         let failed = || format!("failed to read {}", self.log.display());
         let mut file = std::fs::File::open(self.log).with_context(failed)?;

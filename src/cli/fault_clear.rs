@@ -1,4 +1,4 @@
-//! `seatrial fault clear`: heal what is open, now.
+//! `seatrial fault clear`: heals open faults now.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::cli::exit::{Exit, Stop};
 use crate::cli::up::clusters;
 use crate::cli::{fault, list, node_name, show};
 
-/// Time for all of them together.
+/// Time for all faults together.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Between two looks at whether it is done.
+/// Time between two checks whether the faults are healed.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Heals the open faults of one node, or all of them. Nothing open is no error.
+/// Heals the open faults of one node, or all of them. No open fault is not an error.
 pub async fn clear(
     settings: &Settings,
     catalogue: &Catalogue,
@@ -43,8 +43,8 @@ pub async fn clear(
                     show::text(&format!("{} of {}: healed\n", intent.fault, intent.node))?;
                 }
             }
-            // A fault that cannot be cleared does not keep the faults of other clusters open. The command ends with
-            // the first error.
+            // A fault that cannot be healed does not prevent the healing of other clusters. The command ends with the
+            // first error.
             Err(error) => match failed {
                 Some(_) => _ = show::explain(&error),
                 None => failed = Some(error),
@@ -58,14 +58,14 @@ pub async fn clear(
     failed.map_or(Ok(Exit::Passed), Err)
 }
 
-/// Asks each fault's own healer; those that have none any more are healed by a lease.
+/// Asks each fault's own healer to heal. A lease heals the faults whose healer is dead.
 async fn clear_cluster(clusters: &Clusters, name: &str, open: &[Intent]) -> anyhow::Result<()> {
     let deadline = Deadline::after(PATIENCE);
     let heals = |intent: &&Intent| fault::heals(&clusters.settings, name, intent.owner);
     if let Some(story) = open.iter().find(|i| heals(i) && i.until.is_none()) {
-        let message = format!("{}: it is part of a story, which heals it", list::open_fault(story));
+        let message = format!("{}: the fault is part of a story, which heals it", list::open_fault(story));
         return Err(
-            Stop::new(Exit::Busy, message, "end that process with Ctrl-C: it heals on its way out").into()
+            Stop::new(Exit::Busy, message, "end that process with Ctrl-C: it heals before it exits").into()
         );
     }
     for intent in open.iter().filter(heals) {

@@ -1,4 +1,4 @@
-//! `seatrial fault hold`: what `fault inject` starts. It tells how far it is, a JSON object a line.
+//! `seatrial fault hold`: the process that `fault inject` starts. It reports its progress as one JSON object a line.
 
 use crate::catalogue::Catalogue;
 use crate::cluster::{OutageSpec, OutageStage};
@@ -13,23 +13,23 @@ use crate::cli::signals::{self, Signals};
 use crate::cli::up::{PATIENCE, clusters};
 use crate::cli::{node_name, show};
 
-/// What is written for whoever asked for the outage.
+/// A message for the process that started the outage.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Told {
-    /// The process that makes it: several may write into one file.
+    /// The process that holds the outage: several processes may write into one file.
     pub pid: u32,
-    /// What it has to say.
+    /// The message.
     #[serde(flatten)]
     pub news: News,
 }
 
-/// A step, or why there will be no more.
+/// A stage that was reached, or the reason why the outage failed.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum News {
-    /// How far it is.
+    /// The outage reached this stage.
     Stage(OutageStage),
-    /// It ended so.
+    /// The outage failed.
     Failed {
         /// The lines for standard error.
         failed: Vec<String>,
@@ -38,7 +38,7 @@ pub enum News {
     },
 }
 
-/// Makes an outage and heals it; a signal heals it early.
+/// Injects a fault and heals it when its time is over, or earlier after a signal.
 pub async fn hold(
     settings: &Settings,
     catalogue: &Catalogue,
@@ -82,7 +82,7 @@ async fn held(
     Ok(outage.await?)
 }
 
-/// The fault with its parameters.
+/// Returns the chosen fault with its parameters.
 pub fn chosen(catalogue: &Catalogue, args: &FaultInjectArgs) -> anyhow::Result<Box<dyn Fault>> {
     let fault = catalogue.faults.named(&args.fault)?;
     Ok(fault.with(&Given::read(fault, &args.with)?)?)
@@ -94,9 +94,9 @@ fn pod(args: &FaultInjectArgs) -> Option<PodOn> {
 }
 
 fn tell(news: News) {
-    let told = Told { pid: std::process::id(), news };
-    if let Ok(line) = serde_json::to_string(&told) {
-        // Whoever asked may be gone; the outage goes on.
+    let message = Told { pid: std::process::id(), news };
+    if let Ok(line) = serde_json::to_string(&message) {
+        // The reader may be gone; the outage continues.
         let _ = show::json(&format!("{line}\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! `seatrial images`: the images of a profile.
+//! `seatrial images`: lists, builds, pulls and removes images.
 
 use crate::catalogue::Catalogue;
 use crate::config::Settings;
@@ -11,8 +11,8 @@ use crate::cli::exit::Exit;
 use crate::cli::show;
 use crate::cli::up::{PATIENCE, clusters};
 
-/// With `--build`, builds or pulls what is missing and says what runs; with `--prune`, removes what
-/// is outdated; else lists the profiles and what is built.
+/// With `--build`, builds or pulls missing images and prints the images that run. With `--prune`, removes unused
+/// images of older recipes. Without both, lists the profiles and the built images.
 pub async fn images(settings: &Settings, catalogue: &Catalogue, args: &ImagesArgs) -> anyhow::Result<Exit> {
     if args.prune {
         let engine = Engine::connect(&settings.engine).await?;
@@ -84,7 +84,7 @@ fn listing(settings: &Settings) -> anyhow::Result<String> {
     folders.sort();
     text.push_str(&format!("\nbuilt, in {}:\n", built.display()));
     if folders.is_empty() {
-        text.push_str("  nothing yet: seatrial images --build\n");
+        text.push_str("  nothing; to build: seatrial images --build\n");
     }
     text.extend(folders.iter().map(|name| format!("  {name}\n")));
     Ok(text)

@@ -1,4 +1,5 @@
-//! What a command that was interrupted leaves: removed where it can be, else named with the command that removes it.
+//! Cleans up after an interrupted command: removes what can be removed, and names the rest with the command that
+//! removes it.
 
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ use crate::cli::show;
 use crate::cli::signals::Signals;
 use crate::cli::up::clusters;
 
-/// Time for all of it.
+/// Time for the whole cleanup.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Cleans up after `command`, which is over. A second signal ends this.
+/// Cleans up after `command`, which has ended. A second signal ends the cleanup.
 pub async fn clean_up(settings: &Settings, catalogue: &Catalogue, command: &Command, signals: &mut Signals) {
     let makes = matches!(command, Command::Up(_) | Command::Images(_) | Command::Upgrade(_));
     let changes = match command {
@@ -29,7 +30,7 @@ pub async fn clean_up(settings: &Settings, catalogue: &Catalogue, command: &Comm
         return;
     }
     if makes {
-        show::error("interrupted: removing what was begun; a second Ctrl-C leaves that to `seatrial reap`");
+        show::error("interrupted: removing unfinished work; a second Ctrl-C leaves it to `seatrial reap`");
     }
     let work = Deadline::after(PATIENCE);
     let cleaning = async {
@@ -43,12 +44,12 @@ pub async fn clean_up(settings: &Settings, catalogue: &Catalogue, command: &Comm
         _ = signals.next() => Err(anyhow::anyhow!("interrupted again")),
     };
     if let Err(error) = ended {
-        show::error(&format!("not everything was removed: {error:#}"));
+        show::error(&format!("the cleanup is incomplete: {error:#}"));
         show::error("hint: seatrial reap");
     }
 }
 
-/// Removes what interrupted builds left, and says so.
+/// Removes the leftovers of interrupted builds, and prints each.
 pub async fn builds(settings: &Settings) -> anyhow::Result<()> {
     for folder in image::abandoned(&settings.cache, false).await? {
         show::error(&format!("{folder} removed"));
@@ -68,13 +69,15 @@ async fn removed(settings: &Settings, catalogue: &Catalogue, command: &Command) 
     for (name, removed) in clusters.remove_made().await {
         match removed {
             Ok(()) => show::error(&format!("{name} removed")),
-            Err(error) => show::error(&format!("{name} stays ({error}): `seatrial down {name}` removes it")),
+            Err(error) => {
+                show::error(&format!("failed to remove {name} ({error}): `seatrial down {name}` removes it"))
+            }
         }
     }
     Ok(())
 }
 
-/// Names what stays, and the command that goes on with it.
+/// Names what is left, and the command that continues from there.
 async fn left(settings: &Settings, catalogue: &Catalogue, command: &Command) -> anyhow::Result<()> {
     if let Command::Fault(_) = command {
         let (open, unknown) = cluster::all_open_faults(settings);
@@ -87,7 +90,7 @@ async fn left(settings: &Settings, catalogue: &Catalogue, command: &Command) -> 
         let name = &left.name;
         match (command, &left.state) {
             (Command::Down(_) | Command::Reap(_), ListedState::Incomplete(why)) => {
-                show::error(&format!("{name} is left in part ({why}): `seatrial down {name}` removes it"));
+                show::error(&format!("{name} is incomplete ({why}): `seatrial down {name}` removes it"));
             }
             (Command::Upgrade(_), ListedState::Complete) => {
                 if let Some(what) = cluster::unfinished(settings, name) {

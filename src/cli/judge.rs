@@ -1,4 +1,4 @@
-//! `seatrial judge`: judge a finished run again.
+//! `seatrial judge`: judges a finished run again.
 
 use crate::catalogue::Catalogue;
 use crate::config::Settings;
@@ -8,9 +8,8 @@ use crate::cli::args::{self, JudgeArgs};
 use crate::cli::exit::Exit;
 use crate::cli::{runs, show};
 
-/// Judges the run from its records and shows it. What came out otherwise than recorded is said on
-/// standard error; the run's folder is not changed. Ends with the code that a run with these
-/// claims ends with.
+/// Judges the run from its records and prints the report. Verdicts that differ from the recorded ones go to standard
+/// error. The run's folder is not changed. The exit code is that of a run with these verdicts.
 pub fn judge(settings: &Settings, catalogue: &Catalogue, args: &JudgeArgs) -> anyhow::Result<Exit> {
     let found = runs::find(settings, &args.run)?;
     let claims = |scenario: &str| catalogue.suite(scenario).map_or(&[][..], |suite| suite.needs.claims);

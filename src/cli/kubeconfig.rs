@@ -1,4 +1,4 @@
-//! `seatrial kubeconfig`: where a cluster's own kubeconfig is. The user's is never written.
+//! `seatrial kubeconfig`: prints the path of a cluster's own kubeconfig. The user's kubeconfig is never written.
 
 use crate::catalogue::Catalogue;
 use crate::config::Settings;
@@ -8,7 +8,6 @@ use crate::cli::exit::Exit;
 use crate::cli::up::clusters;
 use crate::cli::{down, show};
 
-/// Prints the file's path.
 pub async fn kubeconfig(
     settings: &Settings,
     catalogue: &Catalogue,

@@ -1,4 +1,4 @@
-//! `seatrial list`: the clusters that there are.
+//! `seatrial list`: lists clusters.
 
 use crate::catalogue::Catalogue;
 use crate::cluster::lease::lock::Stage;
@@ -13,7 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::show;
 use crate::cli::up::clusters;
 
-/// A line a cluster, with its nodes and who uses it.
+/// Prints one line for each cluster, with its nodes, open faults and users.
 pub async fn list(settings: &Settings, catalogue: &Catalogue, args: &ListArgs) -> anyhow::Result<Exit> {
     let clusters = clusters(settings, catalogue, "list").await?.list().await?;
     if args.json {
@@ -35,7 +35,7 @@ fn lines(cluster: &ClusterSummary) -> String {
         ListedState::Complete => "complete".to_owned(),
         ListedState::Incomplete(why) => format!("incomplete: {why}"),
         ListedState::Foreign(why) => {
-            format!("not ours: {why}; if nobody needs it: seatrial down {} --force", cluster.name)
+            format!("foreign: {why}; if nobody needs it: seatrial down {} --force", cluster.name)
         }
     };
     let kept = if cluster.kept { ", kept" } else { "" };
@@ -56,7 +56,7 @@ fn lines(cluster: &ClusterSummary) -> String {
         text.push_str(&format!("  {}\n", open_fault(fault)));
     }
     if let Some(why) = &cluster.faults_unknown {
-        text.push_str(&format!("  its open faults are not known: {why}\n"));
+        text.push_str(&format!("  open faults unknown: {why}\n"));
     }
     for holder in &cluster.holders {
         let does = match holder.stage {
@@ -70,13 +70,13 @@ fn lines(cluster: &ClusterSummary) -> String {
     text
 }
 
-/// An open fault in one line: what, where, since when, and who heals it.
+/// Describes an open fault in one line: name, place, age, and who heals it.
 pub fn open_fault(fault: &Intent) -> String {
     let at = fault.pod.as_ref().map_or(fault.node.clone(), |pod| format!("{pod} on {}", fault.node));
     let healer = match (fault.owner.lives(), fault.until) {
         (true, Some(until)) => format!("process {} heals it at {until:.0}", fault.owner.pid),
         (true, None) => format!("process {} heals it", fault.owner.pid),
-        (false, _) => "its owner is gone: the next lease or `seatrial reap` heals it".into(),
+        (false, _) => "its process is dead: the next lease or `seatrial reap` heals it".into(),
     };
     format!("fault {} of {at} since {}, {healer}", fault.fault, age(fault.at))
 }

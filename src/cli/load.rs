@@ -1,4 +1,4 @@
-//! `seatrial load`: bring images of the engine onto the nodes of a cluster.
+//! `seatrial load`: loads images from the container engine onto the nodes of a cluster.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::up::clusters;
 use crate::cli::{down, show};
 
-/// Time for all of them.
+/// Time for all images together.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Loads each image onto the nodes that do not have it.
@@ -22,7 +22,7 @@ pub async fn load(settings: &Settings, catalogue: &Catalogue, args: &LoadArgs) -
     let deadline = Deadline::after(PATIENCE);
     let loaded = clusters.load(&name, &images, deadline).await?;
     for image in loaded {
-        let onto = if image.onto.is_empty() { "there already".into() } else { image.onto.join(", ") };
+        let onto = if image.onto.is_empty() { "already on every node".into() } else { image.onto.join(", ") };
         show::text(&format!("{}: {onto}\n", image.reference))?;
     }
     Ok(Exit::Passed)

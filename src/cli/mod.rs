@@ -1,5 +1,5 @@
-//! The command line of seatrial: reads arguments and the environment, shows what the library
-//! reports, and ends with a documented code.
+//! The command line of seatrial: reads arguments and the environment, shows what the library reports, and ends with a
+//! documented exit code.
 
 mod args;
 mod claims;
@@ -37,8 +37,8 @@ use crate::catalogue::Catalogue;
 use crate::config::Settings;
 use crate::suite::Suite;
 
-/// The command line with these suites, and their claims, beside the built-in ones: the whole `main` of a program that
-/// puts something of its own on trial. Topologies, faults, collectors and report formats of its own:
+/// Runs the command line with these suites and their claims, in addition to the built-in ones. This is the whole
+/// `main` of a program with its own suites. For own topologies, faults, collectors and report formats use
 /// [`Catalogue::main`].
 ///
 /// ```no_run
@@ -55,8 +55,8 @@ pub fn main(suites: &[&'static Suite]) -> ExitCode {
 }
 
 impl Catalogue {
-    /// The command line of this catalogue: reads arguments and the environment, does what they say, and gives the
-    /// documented exit code.
+    /// Runs the command line of this catalogue: reads arguments and the environment, runs the command, and returns
+    /// the documented exit code.
     pub fn main(self) -> ExitCode {
         started(&self)
     }
@@ -78,8 +78,8 @@ fn started(catalogue: &Catalogue) -> ExitCode {
     }
 }
 
-/// A run, and a fault, heal before they give way to a signal; every other command is dropped at once, which ends
-/// its child processes, and what it began is removed or named.
+/// After a signal, `run` and `fault` heal before they end. Every other command is dropped at once, which ends its
+/// child processes; then its unfinished work is removed or named.
 async fn ended(catalogue: &Catalogue, args: Args) -> anyhow::Result<Exit> {
     args.check()?;
     let settings = Settings::resolve(|name| args.flag(name).or_else(|| environment(name)))?;
@@ -121,9 +121,9 @@ async fn command(settings: &Settings, catalogue: &Catalogue, command: &Command) 
         Command::Fault(args) => match &args.command {
             FaultCommand::List(args) => fault::list(settings, catalogue, args),
             FaultCommand::Clear(args) => fault_clear::clear(settings, catalogue, args).await,
-            FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("it was taken before"),
+            FaultCommand::Inject(_) | FaultCommand::Hold(_) => unreachable!("handled before, with signals"),
         },
-        Command::Run(_) => unreachable!("it was taken before"),
+        Command::Run(_) => unreachable!("handled before, with signals"),
     }
 }
 

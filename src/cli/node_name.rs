@@ -1,10 +1,10 @@
-//! Which node a short name means.
+//! Finds the node that a short name means.
 
 use crate::cluster::{ClusterSummary, Clusters, ListedState};
 
 use crate::cli::exit::{Exit, Stop};
 
-/// The cluster and the node that are meant, by their whole names.
+/// Returns the full names of the node that `name` means and of its cluster.
 pub async fn named(clusters: &Clusters, name: &str) -> anyhow::Result<(String, String)> {
     let all = clusters.list().await?;
     let foreign = |c: &&ClusterSummary| matches!(c.state, ListedState::Foreign(_));
@@ -12,22 +12,23 @@ pub async fn named(clusters: &Clusters, name: &str) -> anyhow::Result<(String, S
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] if !meant(all.iter().filter(foreign), name).is_empty() => {
-            let message = format!("{name} is not ours to break");
-            Err(Stop::new(Exit::Refused, message, "`seatrial list` says whose it is").into())
+            let message = format!("{name} is a node of a cluster with another owner");
+            Err(Stop::new(Exit::Refused, message, "`seatrial list` shows the owner").into())
         }
         [] => {
             let message = format!("no node is called {name}");
-            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows those that there are").into())
+            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows all nodes").into())
         }
         several => {
             let names: Vec<&str> = several.iter().map(|(_, node)| node.as_str()).collect();
-            let message = format!("{name} may be {}", names.join(", "));
-            Err(Stop::new(Exit::Usage, message, "name one of them").into())
+            let message = format!("{name} matches several nodes: {}", names.join(", "));
+            Err(Stop::new(Exit::Usage, message, "give the full name of one node").into())
         }
     }
 }
 
-/// The whole name, or its end from a hyphen on: `worker2`, `2a3f-worker2`; or `three-worker2` by topology.
+/// Returns the nodes with this full name, or this ending after a hyphen (`worker2`, `2a3f-worker2`), or this topology
+/// and ending (`three-worker2`).
 fn meant<'c>(clusters: impl Iterator<Item = &'c ClusterSummary>, name: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for cluster in clusters {
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_name_is_the_end_of_one_node_only() {
+    fn a_short_name_is_a_node_names_ending_after_a_hyphen() {
         let all = [cluster("three", "a1"), cluster("one", "b2")];
         let found = |name: &str| meant(all.iter(), name).into_iter().map(|m| m.1).collect::<Vec<_>>();
         assert_eq!(found("three-worker"), ["seatrial-three-a1-worker"]);

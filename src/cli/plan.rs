@@ -1,4 +1,5 @@
-//! `seatrial plan`: what would run, with its arithmetic. Touches nothing: no engine, no registry.
+//! `seatrial plan`: shows what would run, with the arithmetic of its time budgets. Contacts no engine and no
+//! registry.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::cli::args::{PlanArgs, suites, topology};
 use crate::cli::exit::Exit;
 use crate::cli::show;
 
-/// Shows suites with their claims, their cluster and the time that a node's loss is given.
+/// Shows the suites with their claims, their cluster, and the time budget for the loss of a node.
 pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Result<Exit> {
     let suites = suites(catalogue, &args.suite);
     let mut text = images(settings)?;
@@ -22,7 +23,7 @@ pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyh
     let all: Duration = suites.iter().map(|s| s.needs.budget).sum();
     let claims: usize = suites.iter().map(|s| s.needs.claims.len()).sum();
     text.push_str(&format!(
-        "\n{} suite{}, {claims} claims, at most {} beside images and cluster\n",
+        "\n{} suite{}, {claims} claims, at most {}, not counting images and cluster\n",
         suites.len(),
         if suites.len() == 1 { "" } else { "s" },
         minutes(all)
@@ -37,7 +38,7 @@ fn images(settings: &Settings) -> anyhow::Result<String> {
         image::check(settings)?;
         let version = asked.map(|v| format!(", Kubernetes {v}")).unwrap_or_default();
         return Ok(format!(
-            "images: auto{version}: `current` where its registry answers, else `offline`; known when it runs\n"
+            "images: auto{version}: `current` where its registry answers, else `offline`; decided when it runs\n"
         ));
     }
     let profile = Profile::named(&settings.profile)?;
@@ -53,7 +54,7 @@ fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Re
     };
     let access = match needs.access {
         Access::Shared => "shares its cluster with other suites",
-        Access::Exclusive => "has its cluster to itself",
+        Access::Exclusive => "uses its cluster exclusively",
     };
     let (control_planes, workers) = (shape.control_planes(), shape.workers());
     let mut text = format!(
@@ -70,12 +71,12 @@ fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Re
     if needs.access == Access::Exclusive {
         let timing = shape.timing();
         let mut given =
-            vec![("a node's loss", timing.node_loss()), ("a node's return", timing.node_return())];
+            vec![("loss of a node", timing.node_loss()), ("return of a node", timing.node_return())];
         if control_planes > 1 {
-            given.push(("notice of a lost control plane, the leader on it,", timing.leader_loss()));
+            given.push(("detection of a lost control plane that ran the leader", timing.leader_loss()));
         }
         for (what, budget) in given {
-            text.push_str(&format!("  {what} is given\n"));
+            text.push_str(&format!("  time budget, {what}:\n"));
             text.extend(budget.to_string().lines().map(|line| format!("  {line}\n")));
         }
     }

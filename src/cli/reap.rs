@@ -1,4 +1,4 @@
-//! `seatrial reap`: heal and remove everything of ours that has no owner any more.
+//! `seatrial reap`: heals leftover faults and deletes orphaned clusters.
 
 use crate::catalogue::Catalogue;
 use crate::cluster::ReapOptions;
@@ -9,7 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::up::clusters;
 use crate::cli::{show, signals};
 
-/// Reaps, and says what was done; with `--watch`, waits for one cluster to be idle first.
+/// Reaps, and prints what was done. With `--watch`, first waits until one cluster is idle.
 pub async fn reap(settings: &Settings, catalogue: &Catalogue, args: &ReapArgs) -> anyhow::Result<Exit> {
     let clusters = clusters(settings, catalogue, "reap").await?;
     if let Some(name) = &args.watch {

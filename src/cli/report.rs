@@ -1,4 +1,4 @@
-//! `seatrial report`: show a finished run again.
+//! `seatrial report`: shows the report of a finished run.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::cli::args::{self, ReportArgs};
 use crate::cli::exit::Exit;
 use crate::cli::{runs, show};
 
-/// Shows the run. Showing it is the command's work: it ends with 0 whatever the verdict is.
+/// Shows the run. The exit code is 0 whatever the verdict is, because showing the report succeeded.
 pub async fn report(settings: &Settings, catalogue: &Catalogue, args: &ReportArgs) -> anyhow::Result<Exit> {
     let found = runs::find(settings, &args.run)?;
     let report = RunReport::of(&found.records);
@@ -31,7 +31,7 @@ async fn open(page: &Path) -> anyhow::Result<Exit> {
     match opener {
         Ok(_) => show::text(&format!("opened {}\n", page.display()))?,
         // A machine without a desktop still has the page.
-        Err(_) => show::text(&format!("no browser here; the page is {}\n", page.display()))?,
+        Err(_) => show::text(&format!("found no browser; the page is {}\n", page.display()))?,
     }
     Ok(Exit::Passed)
 }

@@ -1,4 +1,4 @@
-//! `seatrial run`: run suites and report.
+//! `seatrial run`: runs suites and reports.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,8 +26,8 @@ use crate::cli::signals::Signals;
 use crate::cli::up::{PATIENCE, holder, watch};
 use crate::cli::{down, draw, exit, interrupted, show, upgrade};
 
-/// Runs the suites, writes the reports and shows the result. A signal heals, releases, reports and
-/// then ends; a second one ends at once.
+/// Runs the suites, writes the reports and shows the result. After a signal it heals, releases, reports and ends;
+/// after a second signal it ends at once.
 pub async fn run(
     settings: &Settings,
     catalogue: &Catalogue,
@@ -41,18 +41,18 @@ pub async fn run(
     let mut ended = None;
     loop {
         tokio::select! {
-            // A claim that failed before the interrupt has failed.
+            // A claim that failed before the interrupt counts as failed.
             done = &mut whole => return done.map(|exit| match exit {
                 Exit::Failed => exit,
                 _ => ended.unwrap_or(exit),
             }),
             exit = signals.next() => {
                 if ended.replace(exit).is_some() {
-                    show::error("left as it is: `seatrial reap` heals what is broken");
+                    show::error("not cleaned up: `seatrial reap` heals what is broken");
                     return Ok(exit);
                 }
                 cancel.cancel();
-                progress.say("interrupted: healing and releasing; a second Ctrl-C leaves that to `seatrial reap`");
+                progress.say("interrupted: healing and releasing; a second Ctrl-C leaves it to `seatrial reap`");
             }
         }
     }
@@ -67,7 +67,7 @@ async fn whole(
 ) -> anyhow::Result<Exit> {
     let on_version = |version| Settings { kubernetes: version, ..settings.clone() };
     let versions: Vec<Settings> = versions(settings, args).into_iter().map(on_version).collect();
-    // A wrong word is refused before anything runs, be it the last one.
+    // Refuse a wrong version before anything runs, even if it is the last of several.
     versions.iter().try_for_each(image::check)?;
     let engine = Engine::connect(&settings.engine).await?;
     let clusters = |settings: &Settings| {
@@ -78,14 +78,14 @@ async fn whole(
     let topology = args.topology.as_deref().map(|name| topology(catalogue, name)).transpose()?;
     let on = asked(&clusters(settings), args, &mut suites).await?;
     let names: Vec<&str> = suites.iter().map(|s| s.needs.name).collect();
-    // Before anything is built or made.
+    // Read the budgets before anything is built or created: the file may be invalid.
     let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
     let mut errors = Vec::new();
     let cleaned = settings;
     let went = async {
         for settings in versions {
-            // An interrupt during a long build ends here; nothing is broken yet.
+            // An interrupt during a long build ends here: no story has begun, so there is no fault to heal.
             let mut begun = tokio::select! {
                 begun = Run::begin(clusters(&settings), &id, &names, cancel.clone()) => begun?,
                 () = cancel.cancelled() => {
@@ -110,7 +110,7 @@ async fn whole(
     if !matches!(went, Ok(Exit::Passed)) {
         cut_short(&dir, &id, progress);
     }
-    // A cluster that was named is somebody's: it stays.
+    // A cluster that the user named belongs to the user: keep it.
     if on.is_none() {
         match used(settings, &id) {
             Ok(used) => leave(&clusters(settings), args, used).await,
@@ -120,7 +120,8 @@ async fn whole(
     finish(settings, &catalogue.formats, &id, &errors, went)
 }
 
-/// The cluster that was named. Where it was upgraded, the suite on what was proved there comes last.
+/// Returns the name of the cluster given with `--cluster`. If that cluster was upgraded, adds the suite `upgraded`,
+/// which runs last.
 async fn asked(
     clusters: &Clusters,
     args: &RunArgs,
@@ -135,19 +136,18 @@ async fn asked(
     Ok(Some(name))
 }
 
-/// Records that the run ended before everything that was asked for had begun: a version that never
-/// began leaves no other trace.
+/// Records that the run ended early. A version that never began leaves no other record.
 fn cut_short(dir: &Path, id: &str, progress: &Progress) {
     let log = EventLog::open(dir, id).and_then(|log| {
         log.append(Event::RunEnded { verdict: Conclusion::Inconclusive });
         log.check()
     });
     if let Err(error) = log {
-        progress.say(&format!("that the run was cut short could not be recorded: {error}"));
+        progress.say(&format!("failed to record that the run ended early: {error}"));
     }
 }
 
-/// The clusters that the run had.
+/// Returns the clusters that the run used.
 fn used(settings: &Settings, id: &str) -> anyhow::Result<BTreeSet<String>> {
     let mut used = BTreeSet::new();
     event::read_each(&settings.runs_dir().join(id).join("events.jsonl"), |record| {
@@ -158,7 +158,7 @@ fn used(settings: &Settings, id: &str) -> anyhow::Result<BTreeSet<String>> {
     Ok(used)
 }
 
-/// The versions to run on, one after another; none is the profile's default.
+/// Returns the Kubernetes versions to run on, one after another. `None` means the profile's default.
 fn versions(settings: &Settings, args: &RunArgs) -> Vec<Option<String>> {
     match args.images.k8s.as_slice() {
         [] => vec![settings.kubernetes.clone()],
@@ -177,11 +177,11 @@ async fn run_suites(run: &Run, suites: &[&'static Suite], jobs: usize) -> Vec<(&
     errors
 }
 
-/// The worst of the claims so far; failed where a story broke, inconclusive where a suite did not
-/// begin.
+/// Returns the worst verdict of the claims so far: failed if a story ended with an error, inconclusive if a suite did
+/// not begin.
 fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclusion> {
     let report = report::read(&run.log.dir().join("events.jsonl"))?;
-    // What could not be cleaned up is told beside the verdict, and in the exit code.
+    // A failed cleanup is reported next to the verdict and in the exit code.
     let own = |e: &ScenarioError| matches!(e, ScenarioError::Claims { .. } | ScenarioError::Clean { .. });
     let broke = errors.iter().any(|(_, error)| !own(error));
     let floor = match (broke, run.cancel.is_cancelled() || report.claims.is_empty()) {
@@ -192,13 +192,13 @@ fn verdict(run: &Run, errors: &[(&str, ScenarioError)]) -> anyhow::Result<Conclu
     Ok(report.claims.iter().map(|c| c.verdict).fold(floor, Ord::max))
 }
 
-/// Removes the clusters, or sees to it that they go when idle.
+/// Deletes the clusters, or starts the processes that delete them when they are idle.
 async fn leave(clusters: &Clusters, args: &RunArgs, used: BTreeSet<String>) {
     let Clusters { settings, progress, .. } = clusters;
     let ci = crate::cli::environment("CI").is_some_and(|v| !v.is_empty() && v != "false");
     let delete = args.delete || (ci && !args.keep);
     for name in used {
-        // One that somebody asked for with `up` is that person's.
+        // A cluster that somebody created with `up` is kept.
         if !settings.cluster_dir(&name).is_dir() || cluster::is_kept(settings, &name) {
             continue;
         }
@@ -208,13 +208,13 @@ async fn leave(clusters: &Clusters, args: &RunArgs, used: BTreeSet<String>) {
         }
         let deadline = Deadline::after(PATIENCE);
         if let Err(error) = clusters.delete(&name, Force::Spare, deadline).await {
-            progress.say(&format!("{name} is left: {error}"));
+            progress.say(&format!("failed to remove {name}: {error}"));
         }
     }
 }
 
-/// Writes and shows the reports of what was run; gives the code. Why the run ended early is told after
-/// them, and does not hide a claim that failed.
+/// Writes and shows the reports; returns the exit code. If the run ended early, the reason is printed after the
+/// reports, and does not hide a failed claim.
 fn finish(
     settings: &Settings,
     formats: &[&dyn Format],
@@ -223,14 +223,14 @@ fn finish(
     went: anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     let dir = settings.runs_dir().join(id);
-    // From the file, not from memory: what anyone can make again from it is what is shown.
+    // Read the file, not memory: the report shows what anyone can reproduce from the file.
     let report = report::read(&dir.join("events.jsonl"))?;
     let is_broken = |e: &&ScenarioError| !matches!(e, ScenarioError::Claims { .. });
     let broken = errors.iter().map(|(_, error)| error).rfind(is_broken);
     let broken = broken.map(|error| exit::code(error).unwrap_or(Exit::Internal));
     let mut code = Exit::of(&report, broken);
     let hints: BTreeSet<String> = errors.iter().filter_map(|(_, error)| exit::hint(error)).collect();
-    // That a result could not be shown does not change it.
+    // A failure to show the result does not change a failed result.
     if let Err(error) = shown(formats, &report, &dir) {
         let exit = show::explain(&error);
         code = if code == Exit::Passed { exit } else { code };
@@ -252,7 +252,7 @@ fn finish(
     })
 }
 
-/// Writes the reports, and shows the result also where they cannot be written.
+/// Writes the reports, and shows the result even if the reports cannot be written.
 fn shown(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> anyhow::Result<()> {
     let written = report::write(formats, report, dir);
     show::page(&Terminal.render(report, show::look())?)?;
@@ -269,7 +269,7 @@ mod tests {
     use crate::report::FORMATS;
 
     #[test]
-    fn what_ends_a_run_early_hides_no_failed_claim() {
+    fn an_early_end_hides_no_failed_claim() {
         let home = tempfile::tempdir().unwrap();
         let of_home = |name: &str| (name == "HOME").then(|| home.path().display().to_string());
         let settings = Settings::resolve(of_home).unwrap();
@@ -277,9 +277,9 @@ mod tests {
         for (id, verdict, code) in [("passed", "passed", Exit::Usage), ("failed", "failed", Exit::Failed)] {
             let dir = settings.runs_dir().join(id);
             std::fs::create_dir_all(&dir).unwrap();
-            // The first claim that was judged.
-            let told = log.replacen(r#""verdict":"passed""#, &format!("\"verdict\":\"{verdict}\""), 1);
-            std::fs::write(dir.join("events.jsonl"), told).unwrap();
+            // Changes the verdict of the first claim that was judged.
+            let changed = log.replacen(r#""verdict":"passed""#, &format!("\"verdict\":\"{verdict}\""), 1);
+            std::fs::write(dir.join("events.jsonl"), changed).unwrap();
             let wrong = || Stop::new(Exit::Usage, "no such version", "another one");
             assert_eq!(finish(&settings, FORMATS, id, &[], Err(wrong().into())).unwrap(), code);
             assert!(dir.join("junit.xml").is_file());

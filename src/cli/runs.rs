@@ -1,4 +1,4 @@
-//! Finding a run by what people say: `last`, an id, the beginning of one, a folder.
+//! Finds a run by `last`, its id, a prefix of its id, or its folder.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -15,16 +15,16 @@ use crate::cli::exit::{Exit, Stop};
 pub struct Found {
     /// The folder.
     pub dir: PathBuf,
-    /// What is in `events.jsonl`.
+    /// The records in `events.jsonl`.
     pub records: Vec<Record>,
 }
 
-/// The run that `name` means.
+/// Finds the run that `name` means.
 pub fn find(settings: &Settings, name: &str) -> anyhow::Result<Found> {
     let dir = folder(settings, name)?;
     let records = event::read(&dir.join("events.jsonl"))?;
     if records.is_empty() {
-        let message = format!("{} has no whole record", dir.join("events.jsonl").display());
+        let message = format!("{} has no complete record", dir.join("events.jsonl").display());
         return Err(Stop { exit: Exit::Input, message, hint: None }.into());
     }
     Ok(Found { dir, records })
@@ -50,7 +50,7 @@ fn folder(settings: &Settings, name: &str) -> Result<PathBuf, Stop> {
         return Ok(path.parent().unwrap_or(Path::new(".")).into());
     }
     if path.is_dir() {
-        let message = format!("{} is no run: it has no events.jsonl", path.display());
+        let message = format!("{} is not the folder of a run: it has no events.jsonl", path.display());
         return Err(Stop { exit: Exit::Input, message, hint: None });
     }
     let fits: Vec<&String> = ids.iter().filter(|id| id.starts_with(name)).collect();
@@ -59,14 +59,14 @@ fn folder(settings: &Settings, name: &str) -> Result<PathBuf, Stop> {
         [] => Err(Stop::new(Exit::Input, format!("no run is called {name}"), known(&ids))),
         several => {
             let several: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
-            let message = format!("{name} may be {}", several.join(", "));
-            Err(Stop::new(Exit::Input, message, "give more of the id"))
+            let message = format!("{name} matches several runs: {}", several.join(", "));
+            Err(Stop::new(Exit::Input, message, "give more characters of the id"))
         }
     }
 }
 
-/// Ids of all runs that have records, oldest first. Runs of test runners have ids that do not tell
-/// their time, and a copied folder has times of its own: the first record decides.
+/// Returns the ids of all runs that have records, oldest first. The time comes from the first record: ids of test
+/// runners contain no time, and a copied folder has new file times.
 fn ids(runs: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
     let runs = entries.filter(|e| e.path().join("events.jsonl").is_file());
@@ -76,7 +76,7 @@ fn ids(runs: &Path) -> Vec<String> {
     ids.into_iter().map(|id| id.1).collect()
 }
 
-/// When the first record was made; where it cannot be read, when the file was written last.
+/// Returns the time of the first record, or the file's last change if the record cannot be read.
 fn began(dir: &Path) -> Option<Timestamp> {
     let file = File::open(dir.join("events.jsonl")).ok()?;
     let written = file.metadata().ok()?.modified().ok()?;
@@ -92,7 +92,7 @@ fn began(dir: &Path) -> Option<Timestamp> {
 fn known(ids: &[String]) -> String {
     let newest: Vec<&str> = ids.iter().rev().take(5).map(String::as_str).collect();
     match newest.len() {
-        0 => "there is no run yet: seatrial run".into(),
-        _ => format!("the newest are {}", newest.join(", ")),
+        0 => "seatrial run".into(),
+        _ => format!("the newest runs are {}", newest.join(", ")),
     }
 }

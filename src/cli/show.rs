@@ -1,5 +1,5 @@
-//! Standard output and standard error: the only way out to a terminal and to the log of a CI job.
-//! Whatever a text says, it is shown: it moves no cursor, is no command to a CI system, and has no secret.
+//! Standard output and standard error: the only way to a terminal and to the log of a CI job. Every text is made
+//! harmless before it is printed: it moves no cursor, is no command to a CI system, and contains no known secret.
 
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
@@ -12,39 +12,39 @@ use crate::cli::exit::{Exit, Stop, explanation};
 
 static SECRETS: OnceLock<Secrets> = OnceLock::new();
 
-/// Shows nothing from now on that these remember.
+/// Hides these secrets in everything that is printed from now on.
 pub fn without(secrets: &Secrets) {
     let _ = SECRETS.set(secrets.clone());
 }
 
-/// Prints lines to standard output. A reader that has gone away (`| head`) is no error.
+/// Prints lines to standard output. A closed pipe (`| head`) is not an error.
 pub fn text(text: &str) -> Result<(), Stop> {
     out(&sanitise::lines(&hidden(text)))
 }
 
-/// Prints JSON to standard output: the same value, whatever its strings say.
+/// Prints JSON to standard output. Control characters in its strings are escaped, which keeps the value.
 pub fn json(text: &str) -> Result<(), Stop> {
     out(&sanitise::json(&hidden(text)))
 }
 
-/// Prints a report to standard output. Its texts are harmless already, and its colours are our own.
+/// Prints a report to standard output. Its texts are already harmless, and its colours are our own.
 pub fn page(text: &str) -> Result<(), Stop> {
     out(&hidden(text))
 }
 
-/// Prints a line to standard error, where nothing can be done about a failure.
+/// Prints a line to standard error. A failure to print is ignored, because there is no other place to report it.
 pub fn error(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", harmless(line));
 }
 
-/// Prints an error with its hint to standard error; gives its code.
+/// Prints an error with its hint to standard error; returns its exit code.
 pub fn explain(error: &anyhow::Error) -> Exit {
     let (exit, lines) = explanation(error);
     lines.iter().for_each(|line| self::error(line));
     exit
 }
 
-/// One line as it may be shown.
+/// Returns one line in the form in which it may be printed.
 pub fn harmless(line: &str) -> String {
     sanitise::line(&hidden(line))
 }
@@ -58,13 +58,17 @@ fn out(text: &str) -> Result<(), Stop> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             let message = format!("failed to write to standard output: {error}");
-            Err(Stop::new(Exit::CannotWrite, message, "make room, or send it elsewhere"))
+            Err(Stop::new(
+                Exit::CannotWrite,
+                message,
+                "free disk space, or redirect the output to another file",
+            ))
         }
         _ => Ok(()),
     }
 }
 
-/// What standard output allows: colours on a terminal unless NO_COLOR is set, and its width.
+/// Returns what standard output supports: colours on a terminal unless NO_COLOR is set, and the width in columns.
 pub fn look() -> Look {
     let terminal = std::io::stdout().is_terminal();
     let colour = terminal && crate::cli::environment("NO_COLOR").is_none_or(|v| v.is_empty());

@@ -1,4 +1,4 @@
-//! `seatrial up`: make a cluster, or find it, and keep it.
+//! `seatrial up`: creates or reuses a cluster, and keeps it.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::cli::args::{UpArgs, topology};
 use crate::cli::exit::Exit;
 use crate::cli::{draw, show};
 
-/// Time for images and cluster together, a cold build on a small machine included.
+/// Time for images and cluster together, including a build of all images on a small machine.
 pub const PATIENCE: Duration = Duration::from_secs(100 * 60);
 
-/// Makes the cluster and says where its kubeconfig is. It stays until somebody removes it.
+/// Creates or reuses the cluster and prints the path of its kubeconfig. The cluster stays until somebody removes it.
 pub async fn up(settings: &Settings, catalogue: &Catalogue, args: &UpArgs) -> anyhow::Result<Exit> {
     let clusters = clusters(settings, catalogue, "up").await?;
     clusters.foresee().await?;
@@ -34,20 +34,20 @@ pub async fn up(settings: &Settings, catalogue: &Catalogue, args: &UpArgs) -> an
     Ok(Exit::Passed)
 }
 
-/// The clusters of these settings, for a command.
+/// Returns the clusters of these settings, for a command.
 pub async fn clusters(settings: &Settings, catalogue: &Catalogue, command: &str) -> anyhow::Result<Clusters> {
     let engine = Engine::connect(&settings.engine).await?;
     let clusters = Clusters::new(settings.clone(), engine, draw::progress(), holder(command));
     Ok(clusters.knowing(&catalogue.faults))
 }
 
-/// What those who wait for the cluster are told about us.
+/// Returns the text that identifies this process to others that wait for the cluster.
 pub fn holder(command: &str) -> String {
     format!("seatrial {command} (pid {})", std::process::id())
 }
 
-/// Starts the process that removes the cluster when it is idle. Without it the cluster stays until
-/// the next reap: said, but no failure of what was done.
+/// Starts the process that deletes the cluster when it is idle. If that fails, the cluster stays until the next reap:
+/// this is reported, but the command does not fail.
 pub fn watch(settings: &Settings, name: &str, progress: &Progress) {
     let started = std::env::current_exe()
         .map_err(|e| e.to_string())

@@ -1,4 +1,4 @@
-//! `seatrial upgrade`: bring a living cluster to another version, in place.
+//! `seatrial upgrade`: upgrades a running cluster in place.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::cli::exit::Exit;
 use crate::cli::up::clusters;
 use crate::cli::{down, show};
 
-/// How long is waited for those who use the cluster.
+/// Time to wait for the processes that use the cluster.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
-/// The longest that the probes go on.
+/// The longest time that the probes run.
 const PROBED: Duration = Duration::from_secs(4 * 3600);
 
-/// Shows the plan, or carries it out with probes on the API server and the cluster's DNS.
+/// Shows the plan, or upgrades the cluster while probes measure the API server and the cluster's DNS.
 pub async fn upgrade(settings: &Settings, catalogue: &Catalogue, args: &UpgradeArgs) -> anyhow::Result<Exit> {
     let given = args.budget.as_deref().map(budgets).transpose()?;
     let clusters = clusters(settings, catalogue, "upgrade").await?;
@@ -43,7 +43,7 @@ pub async fn upgrade(settings: &Settings, catalogue: &Catalogue, args: &UpgradeA
     let control_planes = lease.cluster.control_planes().count();
     let budgets = given.unwrap_or_else(|| Budgets::of_control_planes(control_planes));
     let id = new_id(Timestamp::now());
-    // Not among the runs: there is no claim to report.
+    // Upgrades are not stored among the runs, because they have no claims to report.
     let log =
         EventLog::open(&settings.state.join("upgrades").join(&id), &id)?.with_secrets(&settings.secrets);
     let probes = probes(&lease.cluster, &log).await?;
@@ -69,7 +69,7 @@ pub async fn upgrade(settings: &Settings, catalogue: &Catalogue, args: &UpgradeA
     log.check()?;
     let costs = costs(&log.records());
     show::text(&spent(&costs))?;
-    // What ended it says more than what its end left in the way of a release.
+    // The error of the upgrade matters more than an error of the release.
     let done = ended?;
     released?;
     let mut over: Vec<String> = costs.iter().flat_map(|c| c.over(&budgets)).collect();
@@ -82,17 +82,19 @@ pub async fn upgrade(settings: &Settings, catalogue: &Catalogue, args: &UpgradeA
     Ok(if over.is_empty() { Exit::Passed } else { Exit::Failed })
 }
 
-/// How an upgrade ended, in a line.
+/// Describes in one line how the upgrade ended.
 fn outcome(name: &str, Upgraded { to, ending, .. }: Upgraded) -> String {
     match ending {
         Ending::Complete => format!("{name} is at {to}\n"),
         Ending::Stopped { after, .. } => {
-            format!("{name} stopped after `{after}`: `seatrial upgrade --cluster {name} --to {to}` goes on\n")
+            format!(
+                "{name} stopped after `{after}`: `seatrial upgrade --cluster {name} --to {to}` continues\n"
+            )
         }
     }
 }
 
-/// Reads a budget file.
+/// Reads a budget file (TOML).
 pub fn budgets(file: &Path) -> anyhow::Result<Budgets> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|source| {
@@ -103,8 +105,8 @@ pub fn budgets(file: &Path) -> anyhow::Result<Budgets> {
     Ok(Budgets::parse(&name, &text, &steps)?)
 }
 
-/// What asks while the upgrade goes on. DNS is left out where the cluster has no such service, or
-/// does not answer after an interruption.
+/// Starts the probes that run during the upgrade. The DNS probe is left out if the cluster has no DNS service, or if
+/// that service does not answer after an interruption.
 async fn probes(cluster: &Cluster, log: &EventLog) -> anyhow::Result<(ApiProbe, Option<Lines>)> {
     let client: Client = cluster.client().await?;
     let dns =
@@ -116,7 +118,7 @@ async fn probes(cluster: &Cluster, log: &EventLog) -> anyhow::Result<(ApiProbe, 
     Ok((ApiProbe::start(&client, log.clone()), dns))
 }
 
-/// Seconds of each step, and what each probe saw in it.
+/// Formats the seconds of each step, and what each probe measured in it.
 fn spent(costs: &[StepCost]) -> String {
     let mut text = String::new();
     for cost in costs {
@@ -126,7 +128,7 @@ fn spent(costs: &[StepCost]) -> String {
             let failed = tally.failed();
             if failed > 0 {
                 text.push_str(&format!(
-                    "  {probe}: {failed} of {} failed, away {:.1} s, {:.1} s in all",
+                    "  {probe}: {failed} of {} failed, longest outage {:.1} s, {:.1} s in all",
                     tally.requests, tally.outage, tally.away
                 ));
             }
@@ -136,7 +138,7 @@ fn spent(costs: &[StepCost]) -> String {
     text
 }
 
-/// The plan for people: `*` marks the steps after which one can stop.
+/// Formats the plan. `*` marks the steps after which the upgrade can stop.
 fn shown(plan: &UpgradePlan) -> String {
     let UpgradePlan { cluster, from, to, .. } = plan;
     if plan.hops.is_empty() {
@@ -146,11 +148,11 @@ fn shown(plan: &UpgradePlan) -> String {
     for hop in &plan.hops {
         let named = |what: &str, version: Option<_>| match version {
             Some(version) => format!("{what} {version}"),
-            None => format!("{what} as its kubeadm names it"),
+            None => format!("{what} of the version that kubeadm names"),
         };
         let etcd = match plan.etcd {
             EtcdPolicy::Upgrade => named("etcd", hop.etcd),
-            EtcdPolicy::Keep => "etcd as it is".into(),
+            EtcdPolicy::Keep => "etcd unchanged".into(),
         };
         text.push_str(&format!(
             "hop {} -> {}: {etcd}, {}\n",
@@ -167,7 +169,7 @@ fn shown(plan: &UpgradePlan) -> String {
     for warning in &plan.warnings {
         text.push_str(&format!("  note: {warning}\n"));
     }
-    text.push_str("  * one can stop here: --stop-after\n");
+    text.push_str("  * the upgrade can stop after this step: --stop-after\n");
     text
 }
 

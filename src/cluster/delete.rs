@@ -11,27 +11,27 @@ use super::{ClusterError, state};
 use crate::deadline::Deadline;
 use crate::engine::Container;
 
-/// Whether [`Clusters::delete`] removes what this state folder did not record.
+/// Whether [`Clusters::delete`] removes a cluster that this state folder did not record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// No: it is refused, and so is a cluster with containers that seatrial did not make.
+    /// No: such a cluster is refused, and so is a cluster with containers that seatrial did not create.
     No,
-    /// No, and one that somebody asked for with [`Clusters::up`], or that holds what is not seatrial's, is spared. Asked under
-    /// the lock that keeps everybody else out.
+    /// As `No`. Also spares a cluster that [`Clusters::up`] created or that holds objects of somebody else. The check
+    /// runs under the exclusive lock.
     Spare,
-    /// Yes, if it was made from a node image of seatrial's, and its owner, where that can be seen from here, does
-    /// not use it. Containers in it that were not stay. Files of a cluster on another engine are forgotten; its
-    /// containers stay there.
+    /// Yes, if the cluster was created from a node image of seatrial, and its owner, where visible from here, does
+    /// not use it. Containers that seatrial did not create stay. For a cluster on another engine only the files are
+    /// removed; its containers stay there.
     Yes,
 }
 
-/// What is removed of a cluster, and what is not.
+/// The parts of a cluster that a removal deletes, and those that stay.
 struct Removal {
     network: bool,
-    /// The ids and the names of containers that seatrial did not make.
+    /// Ids and names of the containers that seatrial did not create.
     spared: Vec<String>,
     strangers: Vec<String>,
-    /// The lock of its owner.
+    /// The lock files of the cluster's owner.
     theirs: Option<Entering>,
 }
 
@@ -39,11 +39,11 @@ impl Clusters {
     /// Removes a cluster once nobody uses it.
     ///
     /// # Errors
-    /// [`ClusterError::Unknown`] when there is nothing of it, [`ClusterError::Lock`] when it is used
-    /// until the deadline, [`ClusterError::NotOurs`], [`ClusterError::Elsewhere`] without force.
+    /// [`ClusterError::Unknown`] if nothing of the cluster exists, [`ClusterError::Lock`] if it is in use until the
+    /// deadline, [`ClusterError::NotOurs`], [`ClusterError::Elsewhere`] without force.
     pub async fn delete(&self, name: &str, force: Force, deadline: Deadline) -> Result<(), ClusterError> {
         let task = format!("remove cluster {name}");
-        // Before the lock: a name that means nothing must leave no files.
+        // Check before the lock: a wrong name must leave no lock files.
         drop(self.removal(name, force).await?);
         self.progress.task(&task, self.deleted(name, force, deadline, &task)).await
     }
@@ -65,7 +65,7 @@ impl Clusters {
             let found = state::look(self, name).await?;
             if let Some(whose) = holds::whose(self, &found).await {
                 entering.leave();
-                let why = "it may go".into();
+                let why = "a removal was requested".into();
                 return Err(ClusterError::Kept { name: name.into(), why, whose });
             }
         }
@@ -81,13 +81,15 @@ impl Clusters {
         }
         for stranger in strangers {
             let hint = format!("if nobody needs it: docker rm --force {stranger}");
-            progress.say(&format!("{name}: seatrial did not make {stranger}, so it stays; {hint}"));
+            progress.say(&format!(
+                "{name}: container {stranger} stays, because seatrial did not create it; {hint}"
+            ));
         }
         theirs.into_iter().for_each(Entering::leave);
         Ok(entering.remove()?)
     }
 
-    /// What a removal takes away now, unless it is refused.
+    /// Decides what a removal deletes, or refuses the removal.
     async fn removal(&self, name: &str, force: Force) -> Result<Removal, ClusterError> {
         let found = match force {
             Force::Yes => state::look_past(self, name).await?,
@@ -107,7 +109,7 @@ impl Clusters {
                 return Err(ClusterError::Unknown { name: name.into() });
             }
             _ if force != Force::Yes && !found.added().is_empty() => {
-                let owner = format!("seatrial did not make {}", found.added().join(", "));
+                let owner = format!("seatrial did not create {}", found.added().join(", "));
                 return Err(ClusterError::Elsewhere { name: name.into(), owner });
             }
             _ => None,

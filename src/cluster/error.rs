@@ -1,4 +1,4 @@
-//! What can go wrong with clusters.
+//! The errors of operations on clusters.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use crate::exec::ExecError;
 use crate::fault::FaultError;
 use crate::image::ImageError;
 
-/// Why there is no cluster, or why it may not be used.
+/// Why a cluster could not be obtained, or may not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// The topology cannot be used.
+    /// The topology is invalid.
     #[error(transparent)]
     Topology(#[from] TopologyError),
-    /// The topology of a cluster, which does not come with seatrial, cannot be used.
+    /// The cluster has a topology that is not built into seatrial, and its file is invalid.
     #[error("failed to use the topology of cluster {name}, {}", .path.display())]
     OwnTopology {
         /// The cluster.
         name: String,
-        /// The file in the cluster's folder.
+        /// The topology file in the cluster's folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem in the file.
         #[source]
         source: TopologyError,
     },
@@ -40,142 +40,143 @@ pub enum ClusterError {
         /// The name.
         name: String,
     },
-    /// Containers of this cluster were not made from a node image of ours.
-    #[error("refused to touch cluster {name}: not made by seatrial ({})", .containers.join(", "))]
+    /// Containers of this cluster were not created from a node image of seatrial.
+    #[error("refused to touch cluster {name}: not created by seatrial ({})", .containers.join(", "))]
     NotOurs {
         /// The cluster.
         name: String,
-        /// Its containers without our label.
+        /// Its containers without seatrial's label.
         containers: Vec<String>,
-        /// Whether others of its containers have it: those can be removed.
+        /// Whether other containers of the cluster have the label: those can be removed.
         mixed: bool,
     },
-    /// This state folder has no record of its creation on this engine: it may be somebody else's.
+    /// This state folder has no record that it created the cluster on this engine: the cluster may belong to somebody
+    /// else.
     #[error("refused to touch cluster {name}: {owner}")]
     Elsewhere {
         /// The cluster.
         name: String,
-        /// Who has it.
+        /// The owner, or what is known about the owner.
         owner: String,
     },
-    /// It needs to be made again, and is somebody's: it was made by `seatrial up`, or holds objects that are not
-    /// seatrial's.
-    #[error("cluster {name} is left as it is ({why}): {whose}")]
+    /// The cluster has to be created again, but somebody else needs it: `seatrial up` created it, or it holds objects
+    /// that are not seatrial's.
+    #[error("cluster {name} is left unchanged ({why}): {whose}")]
     Kept {
         /// The cluster.
         name: String,
         /// Why it cannot be used.
         why: String,
-        /// Whose it is.
+        /// Who needs it.
         whose: String,
     },
-    /// Its nodes would be given a proxy that they cannot reach.
+    /// The nodes would be configured with a proxy that they cannot reach.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// The published port of its API server is on another loopback than this process's.
+    /// The published port of the API server is on another loopback than that of this process.
     #[error(
         "{port} refuses connections, while the API server of {node} answers inside the node: ports that the engine publishes cannot be reached from here"
     )]
     Unpublished {
         /// A control plane.
         node: String,
-        /// Where the API server should be.
+        /// The published address of the API server.
         port: SocketAddr,
     },
-    /// The id of the state folder is not known.
+    /// The id of the state folder is unknown.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// It was upgraded, or its upgrade was begun: it is not what its name was made from any more.
-    #[error("cluster {name} is not what it was made as: {what}")]
+    /// The cluster was upgraded, or its upgrade began: it no longer has the version that is part of its name.
+    #[error("cluster {name} was changed by an upgrade: {what}")]
     Upgraded {
         /// The cluster.
         name: String,
-        /// What it is.
+        /// Its state.
         what: String,
     },
-    /// An upgrade stands in the middle of a step.
-    #[error("cluster {name} cannot be used as it is: {what}")]
+    /// An upgrade stopped in the middle of a step.
+    #[error("cluster {name} cannot be used in the middle of an upgrade: {what}")]
     HalfUpgraded {
         /// The cluster.
         name: String,
-        /// What stands.
+        /// Where the upgrade stopped.
         what: String,
-        /// Where the upgrade leads, where that is known.
+        /// The version that the upgrade leads to, if known.
         to: Option<String>,
     },
-    /// The kubeconfig file does not speak of this cluster.
+    /// The kubeconfig file belongs to another cluster.
     #[error("refused to use the kubeconfig {}: {reason}", .path.display())]
     WrongKubeconfig {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
-    /// `kind` did not bring the cluster up; nothing of it is left but the evidence.
+    /// `kind` did not create the cluster. Only the evidence is left.
     #[error("failed to create cluster {name}: {reason} (evidence in {})", .evidence.display())]
     Create {
         /// The cluster.
         name: String,
-        /// kind's reason, or kubeadm's.
+        /// The reason that kind or kubeadm gives.
         reason: String,
-        /// Folder with kind's and kubeadm's output and the nodes' logs.
+        /// Folder with the output of kind and kubeadm and the nodes' logs.
         evidence: PathBuf,
     },
-    /// It is there, but does not get ready.
+    /// The cluster exists, but does not become ready.
     #[error("cluster {name} is not ready after {:.1} s: {part}: {last}", .waited.as_secs_f64())]
     NotReady {
         /// The cluster.
         name: String,
         /// The part that is missing.
         part: &'static str,
-        /// How long was waited.
+        /// How long the check waited.
         waited: Duration,
         /// The last reason seen.
         last: String,
     },
-    /// One of several control planes has another address than before.
+    /// One of several control planes has another address than at creation.
     #[error(
-        "{node} of cluster {name} came back as {is}, and the others' etcd knows it as {was}: something else \
-         has taken its address"
+        "{node} of cluster {name} now has address {is}, but etcd on the others knows it as {was}: another \
+         container has taken that address"
     )]
     Moved {
         /// The cluster.
         name: String,
         /// The control plane.
         node: String,
-        /// The address that the cluster was made with.
+        /// The address at the cluster's creation.
         was: IpAddr,
-        /// The one that it has.
+        /// The current address.
         is: IpAddr,
     },
-    /// A step on the cluster was not done in time.
+    /// An operation on the cluster was not done in time.
     #[error("failed to {doing} cluster {name}: not done after {:.1} s", .waited.as_secs_f64())]
     Late {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The cluster.
         name: String,
-        /// How long was waited.
+        /// How long it ran.
         waited: Duration,
     },
     /// `kind` failed.
     #[error("failed to {doing} cluster {name}")]
     Kind {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The cluster.
         name: String,
-        /// kind's end.
+        /// How kind ended.
         #[source]
         source: ExecError,
     },
     /// The container engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// No client of the cluster's API.
+    /// A client of the cluster's API cannot be created.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Nodes that were declared out of service cannot be taken back.
+    /// Nodes that were declared out of service cannot be taken back into service.
     #[error("failed to take the nodes of cluster {name} back into service")]
     OutOfService {
         /// The cluster.
@@ -184,25 +185,25 @@ pub enum ClusterError {
         #[source]
         source: ApiError,
     },
-    /// A fault that somebody left open cannot be healed.
+    /// An open fault cannot be healed.
     #[error(transparent)]
     Fault(#[from] FaultError),
-    /// What dead stories left in the cluster does not go.
+    /// Leftovers of dead stories cannot be removed from the cluster.
     #[error("failed to remove what dead runs left in cluster {name}")]
     Left {
         /// The cluster.
         name: String,
-        /// What holds it.
+        /// What prevents the removal.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An image did not get onto the nodes.
+    /// An image could not be loaded onto the nodes.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// A file of the cluster's state cannot be used.
     #[error("failed to {doing} {}", .path.display())]
     File {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -210,8 +211,8 @@ pub enum ClusterError {
         #[source]
         source: std::io::Error,
     },
-    /// The process that reaps idle clusters did not start.
-    #[error("failed to start the process that removes cluster {name} when it is idle")]
+    /// The background process did not start: the one that removes an idle cluster, or the one that holds a fault.
+    #[error("failed to start the background process of cluster {name}")]
     Watcher {
         /// The cluster.
         name: String,
@@ -222,40 +223,42 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    /// The command that mends it, where there is one.
+    /// Returns the command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Lock(LockError::Busy { .. }) => {
-                Some("wait for them, or use another cluster: `seatrial run --topology ...`".into())
+                Some("wait until it is free, or use another cluster: `seatrial run --topology ...`".into())
             }
             Self::Unknown { .. } => Some("seatrial list".into()),
             Self::NotOurs { name, mixed: false, .. } => {
                 Some(format!("if nobody needs it: kind delete cluster --name {name}"))
             }
             Self::NotOurs { name, mixed: true, .. } => {
-                Some(format!("if nobody needs the rest of it: seatrial down {name} --force"))
+                Some(format!("if nobody needs its other containers: seatrial down {name} --force"))
             }
             Self::Elsewhere { name, .. } => Some(format!("if nobody needs it: seatrial down {name} --force")),
             Self::Kept { name, .. } => Some(format!("if nobody needs it: seatrial down {name}")),
             Self::HalfUpgraded { name, to: Some(to), .. } => Some(format!(
-                "seatrial upgrade --cluster {name} --to {to} goes on; seatrial down {name} removes it"
+                "seatrial upgrade --cluster {name} --to {to} continues; seatrial down {name} removes the cluster"
             )),
             Self::HalfUpgraded { name, to: None, .. } | Self::OwnTopology { name, .. } => {
                 Some(format!("seatrial down {name}"))
             }
-            Self::WrongKubeconfig { path, .. } => Some(format!("rm {}; it is written anew", path.display())),
+            Self::WrongKubeconfig { path, .. } => {
+                Some(format!("rm {}; the next use writes it again", path.display()))
+            }
             Self::Create { reason, .. } if reason.contains("executable file not found") => {
-                Some("install Docker's command line".into())
+                Some("install the docker command line".into())
             }
             Self::Create { reason, .. } if reason.contains("address pools have been fully subnetted") => {
                 Some("docker network prune".into())
             }
             Self::Create { .. } => few_inotify().or_else(|| Some("seatrial doctor".into())),
             Self::NotReady { name, .. } | Self::OutOfService { name, .. } => {
-                Some(format!("seatrial down {name}; the next run makes another one"))
+                Some(format!("seatrial down {name}; the next run creates another cluster"))
             }
             Self::Moved { name, node, was, .. } => Some(format!(
-                "stop the container that has {was} (docker network inspect kind), then docker restart {node}; \
+                "stop the container that has {was} (docker network inspect {name}), then docker restart {node}; \
                  or seatrial down {name}"
             )),
             Self::Kind { source: ExecError::Start { .. }, .. } => {
@@ -277,8 +280,8 @@ impl ClusterError {
     }
 }
 
-/// Too few inotify instances are the usual reason why a second cluster does not start; kind's
-/// "Known Issues: Pod errors due to too many open files".
+/// Too few inotify instances are the usual reason why a second cluster does not start: "Known Issues: Pod errors due
+/// to too many open files" of kind.
 fn few_inotify() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?;
     let instances: u32 = text.trim().parse().ok()?;

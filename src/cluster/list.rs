@@ -21,41 +21,41 @@ use crate::node::Role;
 pub struct ClusterSummary {
     /// Its name.
     pub name: String,
-    /// Its topology's name, where its record is there.
+    /// Name of its topology, if its record exists.
     pub topology: Option<String>,
-    /// Kubernetes version without `v`, where its record is there.
+    /// Kubernetes version without `v`, if its record exists.
     pub kubernetes: Option<String>,
-    /// When its creation began, where its record is there.
+    /// Time when its creation began, if its record exists.
     pub created_at: Option<Timestamp>,
-    /// When a lease on it was last taken or given back.
+    /// Time when a lease on it was last taken or released.
     pub last_used: Option<Timestamp>,
-    /// What it is good for.
+    /// Whether the cluster can be used.
     pub state: ListedState,
-    /// Whether this state folder made it, or has files of it, also where it cannot be looked at or is not known for
-    /// certain to be ours.
+    /// Whether this state folder created the cluster or has files of it. Also true if the cluster cannot be inspected
+    /// or its owner is unclear.
     pub ours: bool,
-    /// Whether somebody asked for it with `seatrial up`: it stays until it is removed by name.
+    /// Whether `seatrial up` created the cluster: it stays until it is removed by name.
     pub kept: bool,
-    /// Its nodes by name.
+    /// Its nodes, sorted by name.
     pub nodes: Vec<NodeSummary>,
-    /// Who uses it or is first in the queue for it.
+    /// The holders that use it or wait for it, in the order of the queue.
     pub holders: Vec<Holder>,
-    /// Faults that are open, oldest first.
+    /// Its open faults, oldest first.
     pub faults: Vec<Intent>,
-    /// Why it is not known which faults are open; none where it is.
+    /// Why the open faults are unknown; `None` if they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub faults_unknown: Option<String>,
 }
 
-/// What a cluster is good for.
+/// Whether a cluster can be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "is", content = "why")]
 pub enum ListedState {
-    /// It was made completely; whether it is ready shows when it is leased.
+    /// The cluster is complete. Whether it is ready is checked when it is leased.
     Complete,
-    /// It has to be made anew.
+    /// The cluster has to be created again.
     Incomplete(String),
-    /// It is not ours to touch.
+    /// The cluster belongs to somebody else.
     Foreign(String),
 }
 
@@ -71,7 +71,7 @@ pub struct NodeSummary {
 }
 
 impl Clusters {
-    /// Every cluster that this state folder or the engine's labels know of, by name.
+    /// Returns every cluster that this state folder or the engine's labels know, sorted by name.
     ///
     /// # Errors
     /// [`ClusterError::Engine`].
@@ -87,14 +87,14 @@ impl Clusters {
                 Err(error @ ClusterError::NotOurs { .. }) => {
                     (ListedState::Foreign(error.to_string()), Vec::new())
                 }
-                // One that cannot be looked at hides no other.
+                // A cluster that cannot be inspected does not hide the others.
                 Err(error) => {
-                    (ListedState::Foreign(format!("it cannot be looked at: {}", chain(&error))), Vec::new())
+                    (ListedState::Foreign(format!("it cannot be inspected: {}", chain(&error))), Vec::new())
                 }
                 Ok(found) => {
                     ours |= found.owner == state::Owner::Us;
                     match found.state(None, Timestamp::now()) {
-                        // Lock files of a cluster that is gone are no cluster.
+                        // Lock files alone, without a record or containers, are not a cluster.
                         ClusterState::Absent if record.is_none() => continue,
                         ClusterState::Absent => {
                             (ListedState::Incomplete("it has no containers".into()), Vec::new())
@@ -105,7 +105,7 @@ impl Clusters {
                     }
                 }
             };
-            // The same where its faults cannot be read.
+            // A cluster whose faults cannot be read does not hide the others either.
             let (faults, faults_unknown) = match open_faults(settings, &name) {
                 Ok(faults) => (faults, None),
                 Err(error) => (Vec::new(), Some(chain(&error))),
@@ -129,7 +129,8 @@ impl Clusters {
         Ok(all)
     }
 
-    /// Returns the cluster of this name as it is: no lock, no check but that its kubeconfig is its own.
+    /// Returns the cluster of this name as is. Takes no lock, and checks only that the kubeconfig belongs to the
+    /// cluster.
     ///
     /// # Errors
     /// [`ClusterError::Unknown`], [`ClusterError::WrongKubeconfig`], [`ClusterError::NotOurs`],

@@ -1,4 +1,4 @@
-//! Clusters: made by kind, shared through leases, proved ready before use, removed when idle.
+//! Clusters: created by kind, shared through leases, proved ready before use, removed when idle.
 
 pub mod lease;
 pub mod ready;
@@ -44,7 +44,7 @@ pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topologies, Topol
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Its name, also kind's.
+    /// Its name, which is also kind's name for it.
     pub name: String,
     /// Its topology.
     pub topology: Topology,
@@ -56,16 +56,16 @@ pub struct Cluster {
     pub dir: PathBuf,
     /// Its own kubeconfig, mode 0600.
     pub kubeconfig: PathBuf,
-    /// Its nodes by name, without the load balancer.
+    /// Its nodes without the load balancer, sorted by name.
     pub nodes: Vec<Node>,
-    /// The load balancer in front of several control planes; it is none of the nodes.
+    /// The load balancer in front of several control planes. It is not in `nodes`.
     pub load_balancer: Option<LoadBalancer>,
     /// The engine that runs it.
     pub engine: Engine,
 }
 
 impl Cluster {
-    /// Clients of its API, for the runtime that calls.
+    /// Creates clients of the cluster's API, for the calling runtime.
     ///
     /// # Errors
     /// [`ClusterError::Client`].
@@ -73,24 +73,24 @@ impl Cluster {
         Ok(Client::from_kubeconfig(&self.kubeconfig).await?)
     }
 
-    /// Its workers by name.
+    /// Returns its workers, sorted by name.
     pub fn workers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|n| n.role == Role::Worker)
     }
 
-    /// Its control planes by name.
+    /// Returns its control planes, sorted by name.
     pub fn control_planes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|n| n.role == Role::ControlPlane)
     }
 
-    /// The address of its DNS service; none where it has none, or its API does not answer.
+    /// Returns the address of its DNS service; `None` if it has no such service or its API does not answer.
     pub async fn dns_service(&self, client: &Client) -> Option<std::net::IpAddr> {
         let services =
             kube::Api::<k8s_openapi::api::core::v1::Service>::namespaced(client.unary.clone(), "kube-system");
         services.get("kube-dns").await.ok()?.spec?.cluster_ip?.parse().ok()
     }
 
-    /// The node of this name.
+    /// Returns the node of this name.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)
     }

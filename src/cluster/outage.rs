@@ -1,5 +1,5 @@
-//! A fault from the shell: a process of its own that has the cluster to itself for as long as the
-//! fault is open, and heals it whatever becomes of the terminal.
+//! A fault from the shell: a process of its own leases the cluster exclusively while the fault is open, and heals the
+//! fault even if the terminal is closed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,24 +15,24 @@ use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::fault::{self, Fault, FaultError, HealOutcome, Intent, Owner, PodOn, Reach, Target};
 
-/// The fault of an outage, where it is injected, and for how long.
+/// The fault of an outage, its target and its duration.
 #[derive(Debug)]
 pub struct OutageSpec<'a> {
     /// The cluster.
     pub cluster: &'a str,
     /// The fault.
     pub fault: &'a dyn Fault,
-    /// The node, by its whole name.
+    /// The node, by its full name.
     pub node: &'a str,
-    /// The pod on it.
+    /// The pod on that node.
     pub pod: Option<PodOn>,
-    /// Whether the cluster's only control plane may be hit.
+    /// Whether the fault may hit the cluster's only control plane.
     pub allow_last_control_plane: bool,
-    /// How long it lasts, counted from its proof.
+    /// Duration of the fault, counted from its proof.
     pub lasts: Duration,
 }
 
-/// How far an outage has come.
+/// The progress of an outage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "kebab-case")]
 pub enum OutageStage {
@@ -43,38 +43,38 @@ pub enum OutageStage {
         /// Its id.
         id: String,
     },
-    /// The fault has taken hold.
+    /// The fault is proved to have its effect.
     Injected {
         /// The proof.
         proof: Value,
-        /// When it will be cleared.
+        /// When the fault will be cleared.
         until: Timestamp,
     },
-    /// Its time is over.
+    /// The duration is over.
     Clearing,
-    /// It is proved to be gone.
+    /// The fault is proved to be gone.
     Cleared {
         /// The proof.
         proof: Value,
     },
-    /// The cluster is ready again, and free.
+    /// The cluster is ready again and released.
     Released,
 }
 
-/// Time to clear what is open.
+/// Time to clear open faults.
 const HEAL: Duration = Duration::from_secs(180);
-/// Time to inject.
+/// Time to inject the fault.
 const INJECT: Duration = Duration::from_secs(180);
 
 impl Clusters {
-    /// Leases the cluster for itself, injects, waits until the time is over or `cut_short` resolves,
-    /// clears, waits until the cluster is ready again, and releases it. `stage` is told how far it is.
+    /// Leases the cluster exclusively, injects the fault, waits until the duration is over or `cut_short` resolves,
+    /// clears the fault, waits until the cluster is ready again, and releases it. Calls `stage` at each stage.
     ///
     /// # Errors
-    /// [`ClusterError`]; whatever was injected is cleared all the same.
+    /// [`ClusterError`]. An injected fault is cleared in any case.
     ///
     /// # Cancellation
-    /// What is open stays open until the next lease or a reap: use `cut_short`.
+    /// An open fault stays open until the next lease or a reap. To end early, use `cut_short`.
     pub async fn outage(
         &self,
         spec: &OutageSpec<'_>,
@@ -114,7 +114,8 @@ async fn broken(
     stage: &impl Fn(OutageStage),
 ) -> Result<(), FaultError> {
     let gone = || FaultError::NoNode { node: spec.node.into(), cluster: lease.cluster.name.clone() };
-    // The load balancer is found too, so that it is refused for what it is.
+    // The load balancer is included here because the refusal should name it as the load balancer, not as an unknown
+    // node.
     let balancer = lease.cluster.load_balancer.as_ref().map(|b| &b.node).filter(|n| n.name == spec.node);
     let node = lease.cluster.node(spec.node).or(balancer).ok_or_else(gone)?;
     let target = Target {
@@ -136,9 +137,8 @@ async fn broken(
     Ok(())
 }
 
-/// Starts the process that makes and heals an outage: `program` with `arguments`, the seatrial
-/// command line. Gives its process, and the file that its output goes to, with the length that the
-/// file has so far.
+/// Starts the process that holds an outage: `program` with `arguments` for the seatrial command line. Returns the
+/// process, the file that its output goes to, and the current length of that file in bytes.
 ///
 /// # Errors
 /// [`ClusterError::Watcher`].
@@ -155,21 +155,21 @@ pub fn start_outage(
     Ok((Owner::of(pid), log, so_far))
 }
 
-/// The open faults of a cluster, oldest first.
+/// Returns the open faults of a cluster, oldest first.
 ///
 /// # Errors
-/// [`FaultError`] when their folder cannot be read.
+/// [`FaultError`] if the folder of intents cannot be read.
 pub fn open_faults(settings: &Settings, cluster: &str) -> Result<Vec<Intent>, FaultError> {
     let dir = settings.cluster_dir(cluster);
-    // Opening the log makes its folder. Of one that is there and cannot be looked at, it says why.
+    // `open` would create a missing folder. If the folder cannot be inspected, `open` returns the reason.
     match dir.join("intents").try_exists() {
         Ok(false) => Ok(Vec::new()),
         _ => fault::IntentLog::open(&dir)?.list(),
     }
 }
 
-/// The open faults of every cluster that this state folder has, and why those of some are not known. Asks no engine:
-/// they lie in the folder, and matter most where the engine does not answer.
+/// Returns the open faults of every cluster of this state folder, and the errors of clusters whose faults are
+/// unknown. Does not ask the engine: open faults matter most when the engine does not answer.
 pub fn all_open_faults(settings: &Settings) -> (Vec<Intent>, Vec<FaultError>) {
     let (mut open, mut unknown) = (Vec::new(), Vec::new());
     for name in names::recorded(&settings.state) {

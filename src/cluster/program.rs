@@ -1,12 +1,12 @@
-//! seatrial itself, started again.
+//! Starts seatrial itself as another process.
 
 use std::path::Path;
 
 use crate::config::Settings;
 use crate::exec::Exec;
 
-/// The seatrial command line. Our settings may come from flags: said again, so that it looks into
-/// the same folders.
+/// Returns the command that starts `program` with our settings. Flags may have set them, and variables pass them on:
+/// the process must use the same folders.
 pub(super) fn itself(settings: &Settings, program: &Path) -> Exec {
     Exec::new(program)
         .env("SEATRIAL_STATE", &settings.state)

@@ -1,4 +1,4 @@
-//! Creates a cluster to keep, and loads images onto one.
+//! Creates a cluster to keep, and loads images into a cluster.
 
 use super::clusters::Clusters;
 use super::lease::lock::Access;
@@ -9,8 +9,8 @@ use crate::deadline::Deadline;
 use crate::image;
 
 impl Clusters {
-    /// Makes a cluster, or finds it, and leaves it ready and free. It is kept from then on: no lease replaces it and no
-    /// idle time removes it, only [`Clusters::delete`] does, or a reap of everything.
+    /// Creates or reuses a cluster and leaves it ready and free. From then on the cluster is kept: no lease replaces
+    /// it and no idle time removes it. Only [`Clusters::delete`] or a reap of all clusters removes it.
     ///
     /// # Errors
     /// Those of [`Clusters::acquire`], [`ClusterError::File`].

@@ -1,4 +1,4 @@
-//! A fault that a story injected.
+//! An open fault of a story.
 
 use serde_json::Value;
 
@@ -8,8 +8,7 @@ use crate::event::Event;
 use crate::fault::{Fault, Intent};
 use crate::node::Node;
 
-/// An open fault. It is healed at the end of the scope at the latest; healing it here is part of
-/// the story.
+/// An open fault. The end of the scope heals it at the latest; a story heals it earlier with [`ActiveFault::heal`].
 #[must_use = "call heal(), or the fault stays until the scenario ends"]
 #[derive(Debug)]
 pub struct ActiveFault<'s> {
@@ -23,7 +22,7 @@ impl ActiveFault<'_> {
     /// Clears the fault and records the proof.
     ///
     /// # Errors
-    /// What the fault says; its intent stays open then.
+    /// Errors of the fault; its intent then stays open.
     pub async fn heal(self, deadline: Deadline) -> Result<Value, Failure> {
         let proof = self.intent.recorded(self.fault.clear(&self.node, deadline).await?);
         self.scenario.log.append(Event::FaultHealed {

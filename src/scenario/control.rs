@@ -1,4 +1,4 @@
-//! The control probe of a story: a container that asks nothing of any cluster.
+//! The control probe of a story: a container that measures the machine without using any cluster.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::event::{Event, EventLog};
 use crate::fault::Owner;
 use crate::probe::{Lines, control};
 
-/// The container and what records its samples. The engine removes the container when this is dropped, and when this
-/// process is killed.
+/// The container, and the task that records its samples. The engine removes the container when this is dropped, and
+/// when this process is killed.
 #[derive(Debug)]
 pub(super) struct Control {
     engine: Engine,
@@ -22,11 +22,11 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Starts the probe from the cluster's own node image, for no longer than `limit`. A story can do without it:
-    /// that it did not start is recorded, and the state of the machine is unknown to judges then.
+    /// Starts the probe from the cluster's own node image, for at most `limit`. A story can run without the probe: a
+    /// failed start is recorded, and judges then do not know the state of the machine.
     ///
-    /// The container has no network. One that joined the cluster's would take the address that a stopped node needs
-    /// back.
+    /// The container has no network: in the cluster's network it could take the address that a stopped node needs
+    /// again.
     pub(super) async fn start(
         settings: &Settings,
         cluster: &Cluster,
@@ -62,7 +62,7 @@ impl Control {
     /// Ends the probe and removes its container.
     ///
     /// # Errors
-    /// Why the container stays, as a sentence.
+    /// A sentence that says why the container stays.
     pub(super) async fn stop(self) -> Result<(), String> {
         self.lines.stop().await;
         let removed = self.engine.remove(&self.name).await;

@@ -1,11 +1,11 @@
-//! Why a scenario did not pass.
+//! Errors of a scenario.
 
 use super::Failure;
 
 /// Why a scenario did not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// The cluster, the namespace or the log could not be had.
+    /// The cluster, the namespace or the log was not available.
     #[error("failed to prepare scenario {name}")]
     Prepare {
         /// The scenario.
@@ -14,8 +14,8 @@ pub enum ScenarioError {
         #[source]
         source: Failure,
     },
-    /// The story broke off.
-    #[error("scenario {name} broke off")]
+    /// The story ended with an error.
+    #[error("the story of scenario {name} ended with an error")]
     Story {
         /// The scenario.
         name: String,
@@ -28,10 +28,10 @@ pub enum ScenarioError {
     Claims {
         /// The scenario.
         name: String,
-        /// Each with its conclusion.
+        /// The claims, each with its conclusion.
         claims: Vec<String>,
     },
-    /// A fault was not healed, the lease could not be given back, or the log is not written. The claims keep
+    /// A fault was not healed, the lease could not be released, or the log could not be written. The claims keep
     /// their verdicts.
     #[error("scenario {name} could not be cleaned up")]
     Clean {
@@ -41,7 +41,7 @@ pub enum ScenarioError {
         #[source]
         source: Failure,
     },
-    /// The run was interrupted; everything was healed on the way out.
+    /// The run was interrupted; everything was healed before the end.
     #[error("scenario {name} was interrupted")]
     Interrupted {
         /// The scenario.

@@ -1,4 +1,4 @@
-//! Folders on the nodes that a story fills through hostPath volumes.
+//! Folders on nodes that a story fills through hostPath volumes.
 
 use super::{Failure, Scenario};
 use crate::chain::chain;
@@ -7,7 +7,7 @@ use crate::deadline::Deadline;
 use crate::manifest::HostFolder;
 use crate::node::Node;
 
-/// A folder that the story has, and where.
+/// A folder that the story uses, and its nodes.
 #[derive(Debug)]
 pub(super) struct Claimed {
     folder: HostFolder,
@@ -15,18 +15,18 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
-    /// Says that the folder stays for now, because the story's namespace does: its pods may still write.
+    /// Describes a folder that stays for now because the story's namespace stays: its pods may still write.
     pub(super) fn stays(&self, namespace: &str) -> String {
         let nodes: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
         format!(
-            "{} on {} stays with what lies in it: namespace {namespace} is not gone; its record lets a later story \
-             empty it",
+            "{} on {} stays with its files, because namespace {namespace} still exists; a later story may \
+             empty it by its record",
             self.folder.path(),
             nodes.join(", ")
         )
     }
 
-    /// Empties the folder and gives it back; gives what prevented that.
+    /// Empties and releases the folder; returns the reason if that failed.
     pub(super) async fn give_back(self, client: &Client, deadline: Deadline) -> Option<String> {
         let nodes: Vec<&Node> = self.nodes.iter().collect();
         self.folder.release(client, &nodes, deadline).await.err().map(|error| chain(&error))
@@ -34,12 +34,11 @@ impl Claimed {
 }
 
 impl Scenario {
-    /// Takes a folder on these nodes for the story, as [`HostFolder::claim`]: what an earlier story left there is
-    /// removed and recorded as the listing `found`. The end of the scope gives the folder back, whatever way the
-    /// story ends.
+    /// Claims a folder on these nodes for the story, as [`HostFolder::claim`]: files of an earlier story are removed
+    /// and recorded as the listing `found`. The end of the scope releases the folder, however the story ends.
     ///
     /// # Errors
-    /// Those of [`HostFolder::claim`]: the path is somebody else's. Nothing was deleted then.
+    /// Those of [`HostFolder::claim`]: the path belongs to somebody else. Then nothing was deleted.
     pub async fn claim_folder(&self, path: &str, nodes: &[&Node], deadline: Deadline) -> Result<(), Failure> {
         let folder = HostFolder::new(self.log.run(), &self.namespace, path);
         let claimed = folder.claim(&self.client, nodes, deadline).await;
@@ -57,7 +56,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Empties the folder and gives it back, as [`HostFolder::release`]. What stays is said on a line of its own.
+    /// Empties and releases the folder, as [`HostFolder::release`]. The report names what stays.
     pub async fn give_back_folder(&self, path: &str, deadline: Deadline) {
         let claimed: Vec<Claimed> = self.claimed().extract_if(.., |c| c.folder.path() == path).collect();
         for claimed in claimed {

@@ -1,5 +1,5 @@
-//! What stories leave on a cluster: what earlier ones left, looked at when a story begins, and what a story
-//! leaves itself, told when it ends. Neither is a verdict on a claim.
+//! Leftovers of stories on a cluster: those of earlier stories, removed when a story begins, and those of this story,
+//! reported when it ends. Neither changes the verdict of a claim.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::manifest::{HostFolder, RUN_LABEL, TestNamespace};
 use crate::node::{Node, Role};
 use crate::progress::Progress;
 
-/// For the folders of a story, or of those that were killed.
+/// Time for the folders of a story, or of killed stories.
 const FOLDERS: Duration = Duration::from_secs(60);
 
-/// Removes what killed stories left, for whoever has the cluster to itself: it would be in the way, such as a
-/// server on the same folder. What cannot be removed, or is not ours, is named and left; while anything of ours is
-/// left, a reap looks for it.
+/// Removes leftovers of killed stories for a scenario with exclusive access: they could disturb it, for example a
+/// server on the same folder. Leftovers that cannot be removed or belong to others are named and stay. While a
+/// leftover of seatrial stays, a reap looks for it.
 pub(super) async fn by_earlier_stories(
     lease: &Lease,
     client: &Client,
@@ -38,10 +38,10 @@ pub(super) async fn by_earlier_stories(
             None => {
                 progress.say(&format!("{}: namespace {} of an earlier run: deleted", cluster.name, left.name))
             }
-            Some(why) => stays(format!("namespace {} was there before and stays: {why}", left.name)),
+            Some(why) => stays(format!("namespace {} of an earlier run stays: {why}", left.name)),
         }
     }
-    // After the namespaces: a folder belongs to one that is gone.
+    // After the namespaces, because only a folder whose namespace is gone is emptied.
     let nodes: Vec<&Node> = cluster.nodes.iter().filter(|n| n.role != Role::LoadBalancer).collect();
     match HostFolder::sweep(client, &nodes, Deadline::after(FOLDERS)).await {
         Ok(swept) => {
@@ -50,7 +50,7 @@ pub(super) async fn by_earlier_stories(
         }
         Err(error) => {
             gone = false;
-            stays(format!("the folders that earlier stories left: {}", chain(&error)));
+            stays(format!("failed to remove the folders of earlier stories: {}", chain(&error)));
         }
     }
     if gone {
@@ -59,8 +59,8 @@ pub(super) async fn by_earlier_stories(
     Ok(())
 }
 
-/// Heals, deletes and releases; every part is tried. Gives what stays behind, and the error of what must not:
-/// a fault that is not healed, or a lease that could not be given back.
+/// Heals, deletes and releases; a failure of one part does not stop the others. Returns the leftovers, and the error
+/// of a part that must not fail: a fault that is not healed, or a lease that could not be released.
 pub(super) async fn by_this_story(
     scenario: Scenario,
     lease: Lease,
@@ -80,7 +80,8 @@ pub(super) async fn by_this_story(
     scenario.logs.stop().await;
     let mut left = scenario.left.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let folders = scenario.folders.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    // Pods that stay may still write: the next story that has the cluster to itself finds the records.
+    // Pods of a namespace that stays may still write. The next story with exclusive access finds the records of the
+    // folders.
     for claimed in folders {
         match &deleted {
             Ok(_) => left.extend(claimed.give_back(&scenario.client, Deadline::after(FOLDERS)).await),
@@ -93,7 +94,7 @@ pub(super) async fn by_this_story(
     }
     let clean: Result<(), Failure> = match healed {
         Ok(_) => lease.release().await.map(drop).map_err(Into::into),
-        // A lease that is dropped unreleased marks the cluster dirty: the next one checks it.
+        // A lease that is dropped without a release marks the cluster: the next lease checks it.
         Err(error) => Err(error.into()),
     };
     left.extend(clean.as_ref().err().map(|error| chain(&**error)));

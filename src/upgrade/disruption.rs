@@ -1,5 +1,5 @@
-//! What PodDisruptionBudgets say to the drains of a plan: which eviction the API will never allow, which one waits,
-//! and which budget protects nothing. The rules are those of the API server's eviction
+//! The effect of PodDisruptionBudgets on the drains of a plan: which eviction the API will never allow, which
+//! eviction has to wait, and which budget protects nothing. The rules are those of the API server's eviction
 //! (pkg/registry/core/pod/storage/eviction.go of Kubernetes).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::BudgetFacts;
 use super::refusal::Refusal;
 
-/// Every eviction from this node that no budget will ever allow.
+/// Returns a refusal for each eviction from this node that the budgets will never allow.
 pub(super) fn never_evicted(budgets: &[BudgetFacts], node: &str) -> Vec<Refusal> {
     let mut of_pod: BTreeMap<&str, Vec<&BudgetFacts>> = BTreeMap::new();
     for budget in budgets {
@@ -34,7 +34,7 @@ pub(super) fn never_evicted(budgets: &[BudgetFacts], node: &str) -> Vec<Refusal>
     refused.collect()
 }
 
-/// What is worth knowing of the budgets before a drain, a sentence each.
+/// Returns warnings about the budgets before a drain, one sentence each.
 pub(super) fn warnings(budgets: &[BudgetFacts]) -> Vec<String> {
     budgets.iter().filter_map(warning).collect()
 }
@@ -58,20 +58,20 @@ fn warning(budget: &BudgetFacts) -> Option<String> {
     Some(format!("PodDisruptionBudget {name} allows no eviction right now ({why}): a drain waits for it"))
 }
 
-/// The pods that use up a budget, since they are not ready; empty where all are.
+/// Lists the pods that use up a budget because they are not ready; empty if all are ready.
 pub(super) fn not_ready(unready: &BTreeSet<String>) -> String {
     let names: Vec<&str> = unready.iter().map(String::as_str).collect();
     if names.is_empty() { String::new() } else { format!(", not ready: {}", names.join(", ")) }
 }
 
 impl BudgetFacts {
-    /// Whether no eviction is ever allowed: as many pods must be healthy as there are.
+    /// Reports whether the budget never allows an eviction, because all of its pods must stay healthy.
     pub fn never_allows(&self) -> bool {
         self.expected > 0 && self.desired >= self.expected
     }
 
-    /// Whether the API evicts this pod whatever the budget allows: the pod is not ready, and the budget lets such
-    /// pods go, or enough others are healthy.
+    /// Reports whether the API evicts this pod although the budget allows no disruption: the pod is not ready, and
+    /// the budget allows the eviction of unready pods, or enough other pods are healthy.
     pub fn lets_go(&self, pod: &str) -> bool {
         let enough = self.desired > 0 && self.healthy >= self.desired;
         self.unready.contains(pod) && (self.lets_unready_go || enough)

@@ -1,4 +1,4 @@
-//! Cordon, evict, open again: what `kubectl drain` does, with the reason where it cannot.
+//! Cordons, drains and uncordons nodes like `kubectl drain`, but reports why an eviction is not possible.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,23 +19,22 @@ use crate::deadline::Deadline;
 use crate::wait::deployments::HASH_LABEL;
 use crate::wait::{self, Verdict, check, pods};
 
-/// Pause between two tries of an eviction that a budget forbids; that of kubectl.
+/// Pause between two tries of an eviction that a budget forbids; the same as in kubectl.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Cordons the node and evicts its pods side by side; gives their names, `namespace/name`.
+/// Cordons the node and evicts its pods in parallel; returns their names, `namespace/name`.
 ///
-/// Pods of DaemonSets and static pods stay: they belong to the node. Pods that have ended are
-/// deleted with the others.
+/// Pods of DaemonSets and static pods stay, because they belong to the node. Finished pods are deleted with the
+/// others.
 ///
 /// # Errors
-/// [`UpgradeError::NotEvicted`] with the pod, the budget and what it said last. The node stays
-/// cordoned then.
+/// [`UpgradeError::NotEvicted`] with the pod, the budget and the API's last answer. The node then stays cordoned.
 pub async fn drain(client: &Client, node: &str, deadline: Deadline) -> Result<Vec<String>, UpgradeError> {
     cordon(client, node, deadline).await?;
     evict_all(client, node, deadline).await
 }
 
-/// Evicts the pods of a node, as [`drain`] does once it is cordoned.
+/// Evicts the pods of a cordoned node, as [`drain`] does.
 pub(super) async fn evict_all(
     client: &Client,
     node: &str,
@@ -54,45 +53,45 @@ pub(super) async fn evict_all(
     Ok(movable.iter().map(full_name).collect())
 }
 
-/// Opens the node for pods. A node that somebody else cordoned stays so.
+/// Uncordons the node. A node that somebody else cordoned stays cordoned.
 ///
 /// # Errors
-/// [`UpgradeError::Api`] when the API does not allow it, or does not answer in time.
+/// [`UpgradeError::Api`] if the API refuses, or does not answer in time.
 pub async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> Result<(), UpgradeError> {
     let done = cordon::uncordon(client, node, deadline).await;
     done.map_err(|e| UpgradeError::api(format!("uncordon {node}"), e))
 }
 
-/// Cordons the node; false where somebody else has done so: then it is not ours to open.
+/// Cordons the node. Returns false if somebody else has cordoned it: then seatrial must not uncordon it.
 pub(super) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> Result<bool, UpgradeError> {
     let done = cordon::cordon(client, node, deadline).await;
     done.map_err(|e| UpgradeError::api(format!("cordon {node}"), e))
 }
 
-/// Whether a drain moves this pod.
+/// Reports whether a drain moves this pod.
 pub(super) fn moves(pod: &Pod) -> bool {
     const MIRROR: &str = "kubernetes.io/config.mirror";
     let of_node = |kind: &str| pod.owner_references().iter().any(|o| o.kind == kind);
     !pod.annotations().contains_key(MIRROR) && !of_node("DaemonSet") && !of_node("Node")
 }
 
-/// Whether a drain would delete this pod for good.
+/// Reports whether a drain would delete this pod without a replacement.
 pub(super) fn unmanaged(pod: &Pod) -> bool {
     moves(pod) && !pods::has_ended(pod) && !pod.owner_references().iter().any(|o| o.controller == Some(true))
 }
 
-/// `namespace/name`.
+/// Returns `namespace/name`.
 pub(super) fn full_name<K: kube::Resource>(object: &K) -> String {
     format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// Asks for the eviction of this very pod until it is allowed. The answer may be lost, and by the next try a
-/// StatefulSet has replaced the pod under the same name: the UID keeps the replacement.
+/// Requests the eviction of exactly this pod until the API allows it. An answer may be lost, and a StatefulSet may
+/// have replaced the pod under the same name before the next try: the UID protects the replacement.
 async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Result<(), UpgradeError> {
     let api = Api::<Pod>::namespaced(client.unary.clone(), &pod.namespace().unwrap_or_default());
     let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
     let exactly = Preconditions { uid: Some(uid.clone()), resource_version: None };
-    // `Api::evict` of kube 5 sends `delete_options`, a field that the API does not know and leaves out.
+    // `Api::evict` of kube 5 sends `delete_options`, a field that the API does not know and ignores.
     let eviction = Eviction {
         delete_options: Some(DeleteOptions { preconditions: Some(exactly), ..DeleteOptions::default() }),
         metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
@@ -104,14 +103,14 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
         let pause = match deadline.bound(asked).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => match ApiError::from(error) {
-                // Gone already.
+                // The pod is already gone.
                 error if error.is_not_found() => return Ok(()),
                 error if error.code() == Some(429) => {
                     last = forbidden(client, pod, &budgets_of(client, pod).await, &error.text).await;
                     AGAIN
                 }
                 error if error.code() == Some(500) => match budgets_of(client, pod).await.as_slice() {
-                    // The API refuses each eviction of a pod that two budgets count (`EvictionREST.Create`).
+                    // The API refuses every eviction of a pod that two budgets count (`EvictionREST.Create`).
                     several @ [_, _, ..] => {
                         last = forbidden(client, pod, several, &error.text).await;
                         deadline.remaining()
@@ -128,8 +127,8 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
             },
             Err(_) => Duration::ZERO,
         };
-        // An earlier request may have evicted it. Then the answers are about a pod that has its name: that the
-        // UID differs, or that a budget forbids the eviction of a replacement which is not ready.
+        // An earlier request may have evicted the pod. Then the answers are about another pod of the same name: a
+        // different UID, or a budget that forbids the eviction of a replacement that is not ready.
         if let Ok(Ok(found)) = deadline.bound(api.get_opt(&name)).await
             && found.and_then(|p| p.uid()) != Some(uid.clone())
         {
@@ -143,8 +142,8 @@ async fn evict(client: &Client, node: &str, pod: &Pod, deadline: Deadline) -> Re
     }
 }
 
-/// Why these budgets forbid an eviction, with their names, which the API's own answer does not always have, and the pods that
-/// use them up; then the API's words.
+/// Explains why these budgets forbid an eviction: their names, which the API's own answer may lack, the pods that use
+/// them up, then the API's text.
 async fn forbidden(client: &Client, pod: &Pod, budgets: &[PodDisruptionBudget], text: &str) -> String {
     let namespace = pod.namespace().unwrap_or_default();
     let pods = Api::<Pod>::namespaced(client.unary.clone(), &namespace);
@@ -163,7 +162,7 @@ async fn forbidden(client: &Client, pod: &Pod, budgets: &[PodDisruptionBudget], 
     why.join("; ")
 }
 
-/// The budgets that count the pod; none where the API gives none.
+/// Returns the budgets that count the pod; empty if the API does not return any.
 async fn budgets_of(client: &Client, pod: &Pod) -> Vec<PodDisruptionBudget> {
     let namespace = pod.namespace().unwrap_or_default();
     let api = Api::<PodDisruptionBudget>::namespaced(client.unary.clone(), &namespace);
@@ -171,19 +170,19 @@ async fn budgets_of(client: &Client, pod: &Pod) -> Vec<PodDisruptionBudget> {
     listed.into_iter().filter(|b| counts(b, pod)).collect()
 }
 
-/// Of the pods that a budget counts those that use it up, since they are not ready.
+/// Returns the counted pods that use up a budget because they are not ready.
 pub(super) fn uses_up(counted: &[&Pod]) -> BTreeSet<String> {
     counted.iter().filter(|p| !pods::is_ready(p) && !pods::has_ended(p)).map(|p| full_name(*p)).collect()
 }
 
-/// Whether the API asks the budgets before it evicts this pod.
+/// Reports whether the API checks budgets before it evicts this pod.
 pub(super) fn asks_budgets(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
     pod.metadata.deletion_timestamp.is_none() && phase != Some("Pending") && !pods::has_ended(pod)
 }
 
-/// Whether a budget counts this pod: same namespace, its selector matches. An empty selector counts
-/// all pods (policy/v1).
+/// Reports whether a budget counts this pod: the namespace is the same and the selector matches. An empty selector
+/// counts all pods (policy/v1).
 pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
     let Some(selector) = budget.spec.as_ref().and_then(|s| s.selector.clone()) else { return false };
     let labels: BTreeMap<String, String> = pod.labels().clone();
@@ -191,26 +190,26 @@ pub(super) fn counts(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
         && Selector::try_from(selector).is_ok_and(|s| s.matches(&labels))
 }
 
-/// What was not ready when an upgrade began: the upgrade does not wait for it.
+/// The pods that were not ready when an upgrade began: the upgrade does not wait for them.
 #[derive(Clone, Debug, Default)]
 pub struct Before {
-    /// Controllers, by [`owner`], and Deployments, by [`deployment`], with a pod that was not ready.
+    /// Controllers, by [`owner`], and Deployments, by [`deployment`], that had a pod that was not ready.
     unready: BTreeSet<String>,
     /// Controllers that had pods.
     owners: BTreeSet<String>,
 }
 
 impl Before {
-    /// Of these pods.
+    /// Computes the set from the present pods.
     pub(super) fn of(pods: &[Pod]) -> Self {
         let unready = pods.iter().filter(|pod| waits(pod));
         let names = |pod: &Pod| [Some(owner(pod)), deployment(pod)].into_iter().flatten().collect::<Vec<_>>();
         Self { unready: unready.flat_map(names).collect(), owners: pods.iter().map(owner).collect() }
     }
 
-    /// Whether a pod that is not ready is none of the upgrade's doing: its controller had such pods before, or it is of a
-    /// new template of a Deployment that had. Pods of Jobs are made to end, and those of a CronJob whose pods fail are
-    /// never all ready.
+    /// Reports whether the upgrade need not wait for a pod that is not ready: its controller already had such a pod,
+    /// or the pod has a new template of a Deployment that had. Pods of Jobs are also excused, because they end, and
+    /// those of a failing CronJob are never all ready.
     fn excuses(&self, pod: &Pod) -> bool {
         let owner = owner(pod);
         let is_new = !self.owners.contains(&owner);
@@ -224,13 +223,14 @@ fn waits(pod: &Pod) -> bool {
     pods::is_live(pod) && !pods::is_ready(pod)
 }
 
-/// Namespace and UID of a pod's controller; its own name where it has none.
+/// Returns the namespace and the UID of a pod's controller; the pod's own name if it has no controller.
 fn owner(pod: &Pod) -> String {
     let owner = pod.owner_references().iter().find(|o| o.controller == Some(true));
     format!("{}/{}", pod.namespace().unwrap_or_default(), owner.map_or(pod.name_any(), |o| o.uid.clone()))
 }
 
-/// The Deployment of a pod, by the name of its ReplicaSet, which is the Deployment's and the hash of the template.
+/// Returns the Deployment of a pod, from the name of its ReplicaSet: the Deployment's name and the hash of the
+/// template.
 fn deployment(pod: &Pod) -> Option<String> {
     let owner =
         pod.owner_references().iter().find(|o| o.controller == Some(true) && o.kind == "ReplicaSet")?;
@@ -238,8 +238,7 @@ fn deployment(pod: &Pod) -> Option<String> {
     Some(format!("{}/Deployment/{name}", pod.namespace().unwrap_or_default()))
 }
 
-/// Waits until every pod is ready, but for those whose controller had pods that were not before, and those of Jobs;
-/// gives the number of ready ones.
+/// Waits until every pod is ready, except pods that `before` excuses; returns the number of ready pods.
 pub(super) async fn pods_back(
     client: &Client,
     before: &Before,
@@ -270,9 +269,9 @@ mod tests {
         serde_json::from_value(pod).unwrap()
     }
 
-    /// Each run of a CronJob is another Job, and each template of a Deployment another ReplicaSet.
+    /// Each run of a CronJob is another Job, and each template of a Deployment is another ReplicaSet.
     #[test]
-    fn what_was_not_ready_before_is_known_by_what_makes_its_pods() {
+    fn pods_are_excused_by_their_controller() {
         let mut ready = pod("ReplicaSet", "web-a1");
         ready.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "True".into();
         let before = Before::of(&[ready, pod("ReplicaSet", "web-b2"), pod("StatefulSet", "db-1")]);

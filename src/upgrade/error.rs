@@ -1,4 +1,4 @@
-//! Why an upgrade did not come to its end.
+//! Errors of an upgrade.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::image::ImageError;
 use crate::kubernetes::version::{NoVersion, Version};
 use crate::wait::WaitError;
 
-/// Why an upgrade was not begun, or did not come to its end.
+/// Why an upgrade was not begun, or did not finish.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// It was not begun: nothing was touched.
+    /// The upgrade was not begun: nothing was changed.
     #[error("refused to upgrade {cluster}: {}", sentences(.refusals))]
     Refused {
         /// The cluster.
@@ -27,22 +27,22 @@ pub enum UpgradeError {
     Step {
         /// Step and node.
         step: String,
-        /// Where the hop leads.
+        /// The version at the end of the hop.
         to: Version,
         /// The reason.
         #[source]
         source: Box<UpgradeError>,
     },
-    /// A pod cannot be evicted.
+    /// A pod could not be evicted.
     #[error("pod {pod} was not evicted from {node} within {:.0} s: {why}", .waited.as_secs_f64())]
     NotEvicted {
         /// `namespace/name`.
         pod: String,
         /// Its node.
         node: String,
-        /// What the API said last, with the budget's name.
+        /// The API's last answer, with the budget's name.
         why: String,
-        /// How long it was tried.
+        /// How long the eviction was tried.
         waited: Duration,
     },
     /// kubeadm ended with an error.
@@ -52,63 +52,63 @@ pub enum UpgradeError {
         node: String,
         /// Every line of its error.
         said: String,
-        /// File on the node with all that it said.
+        /// File on the node with the whole output.
         log: String,
     },
-    /// kubeadm ended with an error, such as that of a check, before it changed anything.
+    /// kubeadm ended with an error before it changed anything, for example in a preflight check.
     #[error("kubeadm changed nothing on {node}: {said}")]
     NotBegun {
         /// The node.
         node: String,
         /// Every line of its error.
         said: String,
-        /// File on the node with all that it said.
+        /// File on the node with the whole output.
         log: String,
     },
-    /// A step was done, and what is seen afterwards is not what the plan says.
-    #[error("not as planned afterwards: {}", .differences.join("; "))]
+    /// A step succeeded, but the cluster then differs from the plan.
+    #[error("the cluster differs from the plan: {}", .differences.join("; "))]
     NotAsPlanned {
-        /// Each difference, in a sentence.
+        /// The differences, one sentence each.
         differences: Vec<String>,
     },
-    /// It was not over in time.
-    #[error("{what}: not after {:.0} s; last seen: {last}", .waited.as_secs_f64())]
+    /// A wait timed out.
+    #[error("timed out after {:.0} s waiting until {what}; last seen: {last}", .waited.as_secs_f64())]
     Late {
-        /// What was waited for.
+        /// The awaited condition.
         what: String,
-        /// How long.
+        /// How long the wait was.
         waited: Duration,
         /// The last state.
         last: String,
     },
-    /// A node lacks what was brought there.
+    /// A node lacks programs or images that should have been loaded.
     #[error("{node} lacks {what} of Kubernetes {version}")]
     Incomplete {
         /// The node.
         node: String,
-        /// Images or programs.
+        /// The missing images or programs.
         what: String,
         /// The release.
         version: Version,
     },
-    /// Something that the cluster shows cannot be understood.
+    /// A value that was read from the cluster cannot be parsed.
     #[error("failed to understand {what}: {why}")]
     Strange {
-        /// What was read.
+        /// The value.
         what: String,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// A step was asked for without the node that it needs.
+    /// A step was run without the node that it needs.
     #[error("step `{step}` needs a node")]
     NoNode {
         /// The step.
         step: &'static str,
     },
-    /// A file of ours cannot be used.
+    /// A file of the state folder cannot be used.
     #[error("failed to {doing} {}", .path.display())]
     File {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The file.
         path: PathBuf,
@@ -116,10 +116,10 @@ pub enum UpgradeError {
         #[source]
         source: std::io::Error,
     },
-    /// The step after which to stop means nothing.
+    /// The name of the step to stop after is invalid.
     #[error("cannot stop there: {why}")]
     NoStop {
-        /// Why not, and where one can.
+        /// The reason, and the steps that are possible.
         why: String,
     },
     /// The cluster cannot be used.
@@ -131,7 +131,7 @@ pub enum UpgradeError {
     /// The API gave an error.
     #[error("failed to {doing}")]
     Api {
-        /// What was being done.
+        /// The operation.
         doing: String,
         /// The answer.
         #[source]
@@ -140,16 +140,16 @@ pub enum UpgradeError {
     /// A wait ended.
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// The engine.
+    /// An engine error.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The client.
+    /// A client error.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Programs or images.
+    /// The new programs or images are not available.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A version that is none.
+    /// A text that is not a version.
     #[error(transparent)]
     Version(#[from] NoVersion),
 }
@@ -163,25 +163,25 @@ impl UpgradeError {
         Self::Api { doing: doing.into(), source: error.into() }
     }
 
-    /// Whether it came before the step changed anything that an upgrade brings.
+    /// Reports whether the error came before the step changed anything that belongs to an upgrade.
     pub(super) fn is_before_any_change(&self) -> bool {
         matches!(self, Self::NotBegun { .. } | Self::Incomplete { .. })
     }
 
-    /// What mends it, where a sentence can say so.
+    /// Returns how to fix the problem, if one sentence can say it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { refusals, .. } => refusals.iter().find_map(Refusal::hint),
             Self::Step { source, to, .. } => {
                 let first = source.hint().map(|h| format!("{h}; then ")).unwrap_or_default();
-                Some(format!("{first}`seatrial upgrade --to {to}` goes on from there"))
+                Some(format!("{first}`seatrial upgrade --to {to}` continues from there"))
             }
             Self::NotEvicted { .. } => Some("allow a disruption in the budget, or add a replica".into()),
             Self::Kubeadm { node, log, .. } | Self::NotBegun { node, log, .. } => {
-                Some(format!("mend what it names; `docker exec {node} cat {log}` has all that it said"))
+                Some(format!("fix the named problem; `docker exec {node} cat {log}` prints the whole output"))
             }
             Self::NotAsPlanned { .. } => Some(
-                "mend what is not as planned: `kubectl -n kube-system get pods,configmap/kubeadm-config -o wide` shows it"
+                "fix the differences: `kubectl -n kube-system get pods,configmap/kubeadm-config -o wide` shows the cluster"
                     .into(),
             ),
             Self::Engine(error) => error.hint(),

@@ -1,4 +1,4 @@
-//! An upgrade in the words of the event log.
+//! Converts an upgrade into events of the event log.
 
 use super::plan::{Hop, Planned, UpgradePlan};
 use super::{EtcdPolicy, State, UpgradeEvent};
@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::event::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 
 impl UpgradePlan {
-    /// As an event, before it is carried out.
+    /// Returns the event of the plan, before it is carried out.
     pub fn event(&self, before: &State) -> Event {
         let etcd = match self.etcd {
             EtcdPolicy::Upgrade => "upgrade",
@@ -17,19 +17,19 @@ impl UpgradePlan {
             to: self.to,
             etcd: etcd.into(),
             before: before.clone(),
-            hops: self.hops.iter().map(Hop::told).collect(),
+            hops: self.hops.iter().map(Hop::in_event).collect(),
         })
     }
 }
 
 impl Hop {
-    fn told(&self) -> PlannedHop {
-        PlannedHop { to: self.to, steps: self.steps.iter().map(Planned::told).collect() }
+    fn in_event(&self) -> PlannedHop {
+        PlannedHop { to: self.to, steps: self.steps.iter().map(Planned::in_event).collect() }
     }
 }
 
 impl Planned {
-    fn told(&self) -> PlannedStep {
+    fn in_event(&self) -> PlannedStep {
         PlannedStep {
             step: self.step.name().into(),
             node: self.node.clone(),
@@ -41,7 +41,7 @@ impl Planned {
 }
 
 impl UpgradeEvent<'_> {
-    /// As an event.
+    /// Returns the event for the event log.
     pub fn event(&self) -> Event {
         match self {
             Self::Planned { plan, before } => plan.event(before),

@@ -1,5 +1,5 @@
-//! What a plan is made from: a cluster as it was looked at, and what releases can be had. Plain data,
-//! so that a plan can be made and tested without a cluster.
+//! The facts that a plan is made from: a cluster at one moment, and the available releases. Plain data, so a plan can
+//! be made and tested without a cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +14,20 @@ use crate::node::Role;
 pub struct ClusterFacts {
     /// Its name.
     pub name: String,
-    /// Its nodes by name, without the load balancer.
+    /// Its nodes without the load balancer, sorted by name.
     pub nodes: Vec<NodeFacts>,
-    /// The versions of everything in it.
+    /// The versions of all its components.
     pub state: State,
-    /// `failCgroupV1` of the kubelets' configuration in the cluster; none where it is not set.
+    /// `failCgroupV1` in the kubelets' configuration of the cluster; `None` if not set.
     pub fail_cgroup_v1: Option<bool>,
     /// Every PodDisruptionBudget.
     pub budgets: Vec<BudgetFacts>,
-    /// Pods that a drain would delete for good, `namespace/name`, by node: nothing controls them.
+    /// Pods that a drain would delete without a replacement, `namespace/name`, by node: they have no controller.
     pub unmanaged: BTreeMap<String, Vec<String>>,
-    /// Nodes that an upgrade which did not come to its end has cordoned.
+    /// Nodes that an unfinished upgrade has cordoned.
     pub cordoned_by_us: BTreeSet<String>,
-    /// The step in which an upgrade was interrupted, with where its hop leads; none where there was none.
+    /// The step in which an upgrade was interrupted, with the version at the end of its hop; `None` if there was no
+    /// interruption.
     #[serde(default)]
     pub interrupted: Option<(Version, String)>,
 }
@@ -38,19 +39,19 @@ pub struct NodeFacts {
     pub name: String,
     /// Its role.
     pub role: Role,
-    /// Why its container is not ours; none where it is.
+    /// Why its container was not created by seatrial; `None` if it was.
     pub foreign: Option<String>,
-    /// Why it is not ready; none where it is.
+    /// Why the node is not ready; `None` if it is ready.
     pub not_ready: Option<String>,
-    /// Whether it takes no new pods.
+    /// Whether the node is cordoned.
     pub cordoned: bool,
-    /// 1 or 2.
+    /// The cgroup version, 1 or 2.
     pub cgroup: u8,
-    /// Bytes that are free for it. Nodes of one engine share a disk.
+    /// Free bytes for the node. Nodes of one engine share a disk.
     pub free: u64,
-    /// Full names of the images that it holds.
+    /// Full names of its images.
     pub images: BTreeSet<String>,
-    /// Releases whose programs it holds.
+    /// Releases whose programs are on the node.
     pub programs: BTreeSet<Version>,
 }
 
@@ -59,50 +60,50 @@ pub struct NodeFacts {
 pub struct BudgetFacts {
     /// `namespace/name`.
     pub name: String,
-    /// Pods that it counts and that a drain evicts: name and node. Pods that are pending, have ended or are being
-    /// deleted are left out: the API evicts them without a budget.
+    /// Pods that the budget counts and that a drain evicts: name and node. Pending, finished and terminating pods are
+    /// left out: the API evicts them without a check of budgets.
     pub pods: Vec<(String, String)>,
-    /// Pods that it counts and that are not ready.
+    /// Pods that the budget counts and that are not ready.
     pub unready: BTreeSet<String>,
-    /// Whether pods that are not ready may always be evicted: `unhealthyPodEvictionPolicy: AlwaysAllow`.
+    /// Whether unready pods may always be evicted: `unhealthyPodEvictionPolicy: AlwaysAllow`.
     pub lets_unready_go: bool,
-    /// Whether its selector matches no pod at all.
+    /// Whether the selector matches no pod.
     pub selects_none: bool,
-    /// Why its controller cannot count its pods, as the condition `DisruptionAllowed` with the reason `SyncFailed`
-    /// says; none where it can. The API allows no eviction then.
+    /// Why the budget's controller cannot count its pods, from the condition `DisruptionAllowed` with reason
+    /// `SyncFailed`; `None` if it can. While it cannot, the API allows no eviction.
     pub uncounted: Option<String>,
-    /// Pods that it expects to be there.
+    /// Number of pods that the budget expects.
     pub expected: i32,
-    /// Of them how many must stay healthy.
+    /// Number of pods that must stay healthy.
     pub desired: i32,
-    /// How many are.
+    /// Number of healthy pods.
     pub healthy: i32,
-    /// How many may be evicted now.
+    /// Number of pods that may be evicted now.
     pub allowed: i32,
 }
 
 /// A release that an upgrade can lead to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseFacts {
-    /// Of Kubernetes.
+    /// The Kubernetes version.
     pub version: Version,
-    /// The etcd that its kubeadm names; none where that is not known before it is here.
+    /// The etcd version that its kubeadm names; `None` until its node image is here, if unknown before.
     pub etcd: Option<Version>,
-    /// The CoreDNS that its kubeadm names; as above.
+    /// The CoreDNS version that its kubeadm names; `None` as for etcd.
     pub coredns: Option<Version>,
-    /// Why its programs and images cannot be had; none where they can.
+    /// Why its programs and images are not available; `None` if they are.
     pub unreachable: Option<String>,
-    /// Bytes that its programs and images take on one node.
+    /// Bytes of its programs and images on one node.
     pub bytes: u64,
 }
 
 impl ClusterFacts {
-    /// The node of this name.
+    /// Returns the node of this name.
     pub fn node(&self, name: &str) -> Option<&NodeFacts> {
         self.nodes.iter().find(|n| n.name == name)
     }
 
-    /// Its nodes of one role, by name.
+    /// Returns its nodes of one role, sorted by name.
     pub fn of(&self, role: Role) -> impl Iterator<Item = &NodeFacts> {
         self.nodes.iter().filter(move |n| n.role == role)
     }

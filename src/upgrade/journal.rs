@@ -1,5 +1,5 @@
-//! The journal of an upgrade: one file in the cluster's folder that says, whoever reads it and
-//! whenever the writer was killed, what was begun and what stands.
+//! The journal of an upgrade: one file in the cluster's folder. It records which steps were begun and done, and is
+//! correct even if the writer is killed at any time.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,8 +18,8 @@ use jiff::Timestamp;
 /// The journal of one cluster: `<cluster folder>/upgrade.json`.
 ///
 /// # Guarantees
-/// The file is whole or not there, and on disk, file and folder, before a call that changes it
-/// returns. It is there from before the first step until the last one is proved to be done.
+/// The file is complete or missing. File and folder are synced to disk before a call that changes the file returns.
+/// The file exists from before the first step until the last step is proved to be done.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -27,7 +27,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a journal, or goes on with the one that is there: what it says of cordons stays.
+    /// Begins a journal, or continues the existing one with its record of cordoned nodes.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
@@ -63,12 +63,12 @@ impl Journal {
         Ok(journal)
     }
 
-    /// What it says.
+    /// Returns the present entry.
     pub fn entry(&self) -> JournalEntry {
         self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A hop begins, from these versions of everything.
+    /// Records that a hop begins, with the versions of all components before it.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
@@ -76,10 +76,10 @@ impl Journal {
         self.change(|e| (e.hop, e.planned) = (hop, Some(before.clone())))
     }
 
-    /// A step begins.
+    /// Records that a step begins.
     ///
     /// # Errors
-    /// [`UpgradeError::File`]; then it must not.
+    /// [`UpgradeError::File`]; then the step must not run.
     pub fn starting(&self, step: &str, manner: Manner) -> Result<(), UpgradeError> {
         self.change(|e| {
             (e.step, e.done, e.safe) = (Some(step.into()), false, false);
@@ -90,7 +90,7 @@ impl Journal {
         })
     }
 
-    /// A step is proved to be done; `after` is what the plan says of the versions then.
+    /// Records that a step is proved to be done. `after` has the versions that the plan names for that point.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
@@ -104,8 +104,8 @@ impl Journal {
         })
     }
 
-    /// The step that was begun failed and left the cluster as it was before, unless a node is cordoned
-    /// still: the journal says of the steps what it said before that one.
+    /// Records that the last step failed and left the cluster as before the step. The entry returns to its earlier
+    /// state, except that a node may still be cordoned.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
@@ -117,15 +117,15 @@ impl Journal {
         })
     }
 
-    /// A node will be cordoned.
+    /// Records that a node is about to be cordoned.
     ///
     /// # Errors
-    /// [`UpgradeError::File`]; then it must not.
+    /// [`UpgradeError::File`]; then the node must not be cordoned.
     pub fn cordoning(&self, node: &str) -> Result<(), UpgradeError> {
         self.change(|e| _ = e.cordoned.insert(node.into()))
     }
 
-    /// A node takes pods again.
+    /// Records that a node is uncordoned.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
@@ -133,8 +133,8 @@ impl Journal {
         self.change(|e| _ = e.cordoned.remove(node))
     }
 
-    /// Removes the journal of a cluster: everything is proved to be done, and noted elsewhere. One that
-    /// is removed already is no error.
+    /// Removes the journal of a cluster, after all steps are proved to be done and the result is recorded elsewhere.
+    /// A missing journal is not an error.
     ///
     /// # Errors
     /// [`UpgradeError::File`].
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_next_knows_what_stands() {
+    fn the_next_process_learns_where_the_upgrade_stopped() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(JournalEntry::read(dir.path()), None);
         let journal = begin(dir.path());
@@ -194,7 +194,7 @@ mod tests {
         let next = begin(dir.path());
         assert_eq!(next.entry().cordoned, found.cordoned);
         next.done("uncordon w", UNCORDON.manner(), &State::default()).unwrap();
-        assert!(!next.entry().safe, "a node is cordoned still");
+        assert!(!next.entry().safe, "a node is still cordoned");
         next.uncordoned("w").unwrap();
         next.done("uncordon w", UNCORDON.manner(), &State::default()).unwrap();
         assert!(next.entry().safe);
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(JournalEntry::read(dir.path()), None);
     }
 
-    /// What is done again before the step that was interrupted says nothing of that one.
+    /// Steps that are repeated before the interrupted step do not show that the interrupted step is done.
     #[test]
     fn an_interrupted_step_stays_open_until_the_next_safe_one_is_done() {
         let dir = tempfile::tempdir().unwrap();
@@ -214,7 +214,7 @@ mod tests {
             journal.done("preload", PRELOAD.manner(), &State::default()).unwrap();
             assert!(journal.entry().safe);
             journal.starting("broken", broken).unwrap();
-            // The writer is killed here, and the next one goes on.
+            // The writer is killed here, and another one continues.
             let journal = begin(dir.path());
             let before = journal.entry();
             journal.starting("preload", PRELOAD.manner()).unwrap();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_changed_nothing_leaves_what_the_journal_said() {
+    fn a_step_that_changed_nothing_leaves_the_journal_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let journal = begin(dir.path());
         journal.starting("preload", PRELOAD.manner()).unwrap();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_cannot_be_read_is_no_reason_to_go_on_as_if_nothing_were() {
+    fn a_journal_that_cannot_be_read_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("upgrade.json"), "{").unwrap();
         assert!(JournalEntry::read(dir.path()).unwrap().is_err());

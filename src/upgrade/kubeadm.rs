@@ -1,5 +1,5 @@
-//! kubeadm on a node, as a unit of its own: it goes on to its end when whoever asked for it is
-//! killed, and whoever comes next finds it again.
+//! Runs kubeadm on a node as a systemd unit. The unit continues if the process that started it is killed, and a later
+//! process finds it again.
 
 use std::time::{Duration, Instant};
 
@@ -14,31 +14,32 @@ use crate::kubernetes::version::Version;
 use crate::node::Node;
 use crate::{sanitise, secret};
 
-/// What kubeadm is asked for.
+/// The kubeadm command to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
-    /// `kubeadm upgrade apply`: the first control plane.
+    /// `kubeadm upgrade apply`, on the first control plane.
     Apply,
-    /// `kubeadm upgrade node`: every other node.
+    /// `kubeadm upgrade node`, on every other node.
     Node,
 }
 
-/// How often a running kubeadm is looked at.
+/// Time between two checks of a running kubeadm.
 const LOOK: Duration = Duration::from_millis(500);
-/// One question to a node; one under load may take long to answer.
+/// Time for one request to a node; a node under load may take long to answer.
 const ASK: Duration = Duration::from_secs(60);
 
-/// A fingerprint of what kubeadm changes on a node first: its files in /etc/kubernetes, manifests, certificates,
-/// kubeconfigs and the backups of each, and the kubelet's configuration.
+/// A fingerprint of the files that kubeadm changes first on a node: its files in /etc/kubernetes (manifests,
+/// certificates, kubeconfigs and their backups), and the kubelet's configuration.
 const PRINT: &str = "find /etc/kubernetes /var/lib/kubelet/*.yaml /var/lib/kubelet/*.env -type f \
   -exec sha256sum {} + 2>/dev/null | sort | sha256sum";
 
-/// Compares with the fingerprint from before kubeadm began: a kubeadm whose checks failed has changed nothing,
-/// whatever words it says that with.
+/// Compares with the fingerprint from before kubeadm began. If kubeadm failed in its checks, nothing has changed,
+/// whatever its error text is.
 const UNCHANGED: &str = r#"[ "$(eval "$PRINT")" = "$(cat "$1")" ]"#;
 
-/// Starts the unit unless it runs. Type oneshot with RemainAfterExit keeps the result until the node stops. A unit that
-/// has ended well is stopped and started again: the step is planned because its end is not seen.
+/// Starts the unit unless it is running. Type oneshot with RemainAfterExit keeps the result until the node stops. A
+/// unit that ended successfully is stopped and started again: the plan has this step only if its effect is not
+/// visible.
 const START: &str = r#"set -e
 unit=$1 log=$2
 shift 2
@@ -55,7 +56,7 @@ exec systemd-run --quiet --no-block --unit "$unit" --service-type oneshot --rema
   --property "StandardOutput=append:$log" --property "StandardError=append:$log" \
   --setenv HOME=/root "$@""#;
 
-/// Runs kubeadm of the new release to its end; gives how long was waited.
+/// Runs kubeadm of the new release until it ends; returns how long that took.
 pub(super) async fn run(
     up: &Upgrading<'_>,
     node: &Node,
@@ -67,8 +68,7 @@ pub(super) async fn run(
     let (config, log) = (format!("{dir}/upgrade.yaml"), format!("{dir}/kubeadm.log"));
     let unit = unit(up.to);
     let cgroup = up.cgroup_of(&node.name);
-    // A file apart: kind's own /kind/kubeadm.conf is what the node's entrypoint renews
-    // certificates with.
+    // Use a separate file: the node's entrypoint renews certificates with kind's own /kind/kubeadm.conf.
     let text = configuration(up.to, up.etcd, cgroup);
     up.engine.exec_ok(&node.name, &["cp", "/dev/stdin", &config], Some(text.into_bytes()), deadline).await?;
     let program = format!("{dir}/kubeadm");
@@ -82,8 +82,8 @@ pub(super) async fn run(
     Ok(began.elapsed())
 }
 
-/// Puts back what a kubeadm that was killed with its node left between two renames: a static pod's
-/// manifest that is in the newest backup folder only, so that the component is down.
+/// Repairs the effect of a kubeadm that was killed together with its node between two renames: copies back a static
+/// pod's manifest that exists only in the newest backup folder, because without it the component is down.
 const PUT_BACK: &str = r#"set -e
 [ -f /kind/upgrade/running ] && [ -f /etc/kubernetes/admin.conf ] || exit 0
 manifests=/etc/kubernetes/manifests
@@ -94,8 +94,8 @@ for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
 done
 rm -f /kind/upgrade/running"#;
 
-/// Waits for a kubeadm that an interrupted upgrade left running, whatever comes of it, then puts back
-/// what one that was killed left; gives the components that were missing.
+/// Waits until a kubeadm of an interrupted upgrade has ended, with any result, then puts back manifests that a killed
+/// kubeadm moved away. Returns the components that were missing.
 pub(super) async fn mend(
     engine: &Engine,
     node: &Node,
@@ -108,7 +108,7 @@ pub(super) async fn mend(
         let state = match engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await {
             Ok(state) if !matches!(state.trim(), "activating" | "reloading") => break,
             Ok(state) => state,
-            // On a node that was just started systemd does not answer yet.
+            // On a node that was just started, systemd does not answer yet.
             Err(error @ (EngineError::Command { .. } | EngineError::Timeout { .. })) => error.to_string(),
             Err(error) => return Err(error.into()),
         };
@@ -159,14 +159,14 @@ async fn ended(
             Err(error) => return Err(error.into()),
         }
         if deadline.is_over() {
-            let what = format!("kubeadm on {}", node.name);
+            let what = format!("kubeadm on {} ends", node.name);
             return Err(UpgradeError::Late { what, waited: deadline.waited(), last: tail(&last) });
         }
         deadline.pause(LOOK).await;
     }
 }
 
-/// kubeadm ended with an error: whether it had changed anything on its node by then.
+/// Creates the error for a failed kubeadm: it depends on whether kubeadm had changed anything on its node.
 async fn failed(up: &Upgrading<'_>, node: &Node, log: &str, lines: &str, deadline: Deadline) -> UpgradeError {
     let (before, script) = (format!("{log}.before"), format!("PRINT='{PRINT}'\n{UNCHANGED}"));
     let ask = ["bash", "-c", &script, "unchanged", &before];
@@ -178,7 +178,7 @@ async fn failed(up: &Upgrading<'_>, node: &Node, log: &str, lines: &str, deadlin
     }
 }
 
-/// Every line of kubeadm's own error where it has one, else its last lines.
+/// Returns every line of kubeadm's own error, or the last lines of its output if it printed no error.
 fn reason(lines: &str) -> String {
     match kubeadm_output::errors(lines) {
         errors if errors.is_empty() => tail(lines),
@@ -186,8 +186,8 @@ fn reason(lines: &str) -> String {
     }
 }
 
-/// Waits until the node's kubelet may read what `kubeadm upgrade node` reads with its credentials:
-/// right after the API server was restarted its rules are not all there.
+/// Waits until the node's kubelet is allowed to read what `kubeadm upgrade node` reads with its credentials: right
+/// after a restart, the API server does not have all its RBAC rules.
 pub(super) async fn may_read(
     up: &Upgrading<'_>,
     node: &Node,
@@ -212,13 +212,12 @@ pub(super) async fn may_read(
         }
         deadline.pause(LOOK).await;
     }
-    let what = format!("the kubelet of {} may read its configuration", node.name);
+    let what = format!("the kubelet of {} is allowed to read its configuration", node.name);
     Err(UpgradeError::Late { what, waited: deadline.waited(), last })
 }
 
-/// Brings /kind/kubeadm.conf into a form that the new kubeadm reads. kind writes v1beta3 for
-/// releases before 1.36, whose kubeadm is the last one to read it; the node's entrypoint gives the
-/// file to whatever kubeadm there is.
+/// Migrates /kind/kubeadm.conf to a version that the new kubeadm reads. kind writes v1beta3 for releases before 1.36,
+/// and kubeadm 1.35 is the last one that reads it. The node's entrypoint passes the file to the installed kubeadm.
 pub(super) async fn migrate(up: &Upgrading<'_>, node: &Node, deadline: Deadline) -> Result<(), UpgradeError> {
     if !up.to.is_of_or_after(1, 36) || node.role != crate::node::Role::ControlPlane {
         return Ok(());
@@ -232,13 +231,13 @@ mv "$conf.new" "$conf""#;
     Ok(())
 }
 
-/// Whether kubeadm of this release takes an UpgradeConfiguration; flags before.
+/// Reports whether kubeadm of this release accepts an UpgradeConfiguration; earlier releases need flags.
 fn takes_configuration(to: Version) -> bool {
     to.is_of_or_after(1, 31)
 }
 
-/// The UpgradeConfiguration (kubeadm.k8s.io/v1beta4). Of all checks only SystemVerification is
-/// ignored, and only where the host has cgroup v1, which it calls an error.
+/// Returns the UpgradeConfiguration (kubeadm.k8s.io/v1beta4). The only check that it ignores is SystemVerification,
+/// and only on hosts with cgroup v1, which that check reports as an error.
 fn configuration(to: Version, etcd: EtcdPolicy, cgroup: u8) -> String {
     let etcd = etcd == EtcdPolicy::Upgrade;
     let ignored =
@@ -248,7 +247,7 @@ fn configuration(to: Version, etcd: EtcdPolicy, cgroup: u8) -> String {
     )
 }
 
-/// kubeadm's arguments.
+/// Returns kubeadm's arguments.
 fn command(to: Version, etcd: EtcdPolicy, cgroup: u8, job: Job, config: &str) -> Vec<String> {
     let mut words: Vec<String> = vec!["upgrade".into()];
     words.push(if job == Job::Apply { "apply" } else { "node" }.into());
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kubeadm_is_told_by_flags() {
+    fn an_old_kubeadm_gets_flags() {
         let words = command(Version::new(1, 30, 14), EtcdPolicy::Keep, 1, Job::Apply, "/c");
         let wanted = [
             "upgrade",

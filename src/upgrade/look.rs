@@ -1,5 +1,5 @@
-//! Looks at a cluster: the facts of a plan, the versions of everything, and whether a part has
-//! arrived.
+//! Reads the state of a cluster: the facts for a plan, the versions of all components, and whether a component has
+//! arrived at its version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -34,21 +34,21 @@ use crate::node::{Node, Power};
 use crate::sanitise;
 use crate::wait::{self, Verdict, check, nodes, pods};
 
-/// One question to a node.
+/// Time for one request to a node.
 const ASK: Duration = Duration::from_secs(60);
-/// How often what cannot be watched is asked again.
+/// Time between two checks of a state that cannot be watched.
 pub(super) const LOOK: Duration = Duration::from_millis(300);
-/// Answers in a row after which a restarted API server counts as settled: over at least 3 s, since a
-/// kubelet kills and starts its static pods a moment after its own start.
+/// Number of good answers in a row after which a restarted API server counts as stable: over at least 3 s, because a
+/// kubelet restarts its static pods a moment after its own start.
 const STEADY: u32 = 10;
 
-/// Time for the versions that are only told.
+/// Time to read versions that are only reported.
 pub(super) const GLANCE: Duration = Duration::from_secs(5);
 
-/// Everything that a plan is made from. `cordoned_by_us` is what the journal says.
+/// Collects the facts for a plan. `cordoned_by_us` comes from the journal.
 ///
 /// # Errors
-/// The API or the engine, unless it is a node that is down: that is a fact.
+/// Errors of the API or the engine. A node that is down is not an error but a fact.
 pub async fn facts(
     cluster: &Cluster,
     client: &Client,
@@ -119,7 +119,7 @@ fn budget(budget: &PodDisruptionBudget, pods: &[Pod]) -> BudgetFacts {
     }
 }
 
-/// Asks a node for what only it knows; the version of its kubectl beside it.
+/// Reads the facts that only the node itself knows, and the version of its kubectl.
 async fn on_node(
     engine: &Engine,
     node: &Node,
@@ -155,7 +155,7 @@ ctr -n k8s.io images ls -q"#;
     let ask = ["bash", "-c", SCRIPT, "look", STORE];
     let said = engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await?;
     let strange = |why: &str| UpgradeError::Strange {
-        what: format!("what {} says of itself", node.name),
+        what: format!("the facts of node {}", node.name),
         why: why.into(),
     };
     let mut lines = said.lines().map(str::trim);
@@ -169,18 +169,18 @@ ctr -n k8s.io images ls -q"#;
     Ok((facts, kubectl))
 }
 
-/// What is not ready now.
+/// Returns the pods that are not ready now.
 ///
 /// # Errors
-/// The API.
+/// Errors of the API.
 pub(super) async fn unready(client: &Client) -> Result<Before, UpgradeError> {
     Ok(Before::of(&list::<Pod>(client, "the pods").await?))
 }
 
-/// The versions of everything that the API shows: kubectl, which it does not know, left out.
+/// Reads the versions of all components that the API shows. It does not show kubectl.
 ///
 /// # Errors
-/// The API, or a part without a version.
+/// Errors of the API, or a component without a version.
 pub async fn state(client: &Client) -> Result<State, UpgradeError> {
     let system = Api::<Pod>::namespaced(client.unary.clone(), "kube-system");
     let pods = system.list(&ListParams::default()).await;
@@ -219,7 +219,8 @@ async fn coredns(client: &Client) -> Result<Option<Deployment>, UpgradeError> {
     found.map_err(|e| UpgradeError::api("read the Deployment coredns", e))
 }
 
-/// The version that kubeadm has noted for the cluster: its next upgrade, and every node that joins, go by it.
+/// Reads the version that kubeadm has recorded for the cluster. Its next upgrade, and every node that joins, use that
+/// version.
 async fn cluster_configuration(client: &Client) -> Result<Option<Version>, UpgradeError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -231,7 +232,7 @@ async fn cluster_configuration(client: &Client) -> Result<Option<Version>, Upgra
     Ok(read.and_then(|c| c.kubernetes_version))
 }
 
-/// A configuration that kubeadm keeps under a key of a ConfigMap of kube-system; none where there is none.
+/// Reads a configuration that kubeadm keeps under a key of a ConfigMap in kube-system; `None` if it is missing.
 async fn configuration<C: serde::de::DeserializeOwned>(
     client: &Client,
     name: &str,
@@ -267,7 +268,7 @@ where
     listed.map(|l| l.items).map_err(|e| UpgradeError::api(format!("list {what}"), e))
 }
 
-/// Every node holds the programs and every image of the release.
+/// Checks that every node has the programs and all images of the release.
 ///
 /// # Errors
 /// [`UpgradeError::Incomplete`] with the node and what it lacks.
@@ -296,7 +297,7 @@ pub(super) async fn complete(up: &Upgrading<'_>, deadline: Deadline) -> Result<(
     .map(drop)
 }
 
-/// Waits until the API answers steadily and has its rules: ten good answers in a row, 0.3 s apart.
+/// Waits until the API server answers steadily and has its RBAC rules: ten good answers in a row, 0.3 s apart.
 ///
 /// # Errors
 /// [`UpgradeError::Late`] with the last reason.
@@ -327,11 +328,11 @@ async fn answers(client: &Client) -> Result<(), String> {
     let answer = reviews.create(&PostParams::default(), &review).await.map_err(|e| ApiError::from(e).text)?;
     match answer.status {
         Some(status) if status.allowed => Ok(()),
-        _ => Err("it does not know its rules yet".into()),
+        _ => Err("its RBAC rules are not loaded yet".into()),
     }
 }
 
-/// Waits until a node is Ready at a version, as reported since `since`.
+/// Waits until a node is Ready at a version, with a status that was reported after `since`.
 ///
 /// # Errors
 /// [`UpgradeError::Wait`].
@@ -376,12 +377,12 @@ pub(super) async fn control_plane_ready(
     Ok(())
 }
 
-/// Waits until a controller-manager and a scheduler lead: each renewed its Lease after this was called. One that was
-/// exchanged takes over only when the lease of the one before has run out, after 15 s by default
-/// (`--leader-elect-lease-duration`): until then nobody replaces a pod, and nobody places one.
+/// Waits until a controller-manager and a scheduler lead: each has renewed its Lease after this call. A replaced
+/// leader takes over only when the previous lease has expired, after 15 s by default
+/// (`--leader-elect-lease-duration`). Until then pods are neither replaced nor scheduled.
 ///
 /// # Errors
-/// [`UpgradeError::Wait`], [`UpgradeError::Engine`], the API's.
+/// [`UpgradeError::Wait`], [`UpgradeError::Engine`], errors of the API.
 pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), UpgradeError> {
     let since = up.engine.now().await?;
     let control_planes = ListParams::default().labels("tier=control-plane");
@@ -402,7 +403,7 @@ pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), Up
         }
         let leads = check(format!("a {component} leads"), move |leases: &[Lease]| {
             let spec = leases.first().and_then(|lease| lease.spec.as_ref());
-            // One that steps down empties the holder, and renews the lease as it does so.
+            // A leader that steps down clears the holder, and renews the lease while it does.
             let held = spec.filter(|s| s.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty()));
             let renewed = held.and_then(|s| s.renew_time.as_ref()).map(|t| t.0);
             Verdict::met_if(renewed.is_some_and(|at| at > since), || match renewed {
@@ -417,7 +418,7 @@ pub(super) async fn led(up: &Upgrading<'_>, deadline: Deadline) -> Result<(), Up
     Ok(())
 }
 
-/// Waits until kube-proxy and CoreDNS are rolled out, each where it exists.
+/// Waits until kube-proxy and CoreDNS are rolled out, each if it exists.
 ///
 /// # Errors
 /// [`UpgradeError::Wait`], [`UpgradeError::Api`].
@@ -442,11 +443,11 @@ pub(super) async fn addons(client: &Client, deadline: Deadline) -> Result<(), Up
     Ok(())
 }
 
-/// Waits until kube-proxy and CoreDNS are rolled out and every version is that of the hop; gives the
+/// Waits until kube-proxy and CoreDNS are rolled out and every component has the version of the hop; returns the
 /// versions.
 ///
 /// # Errors
-/// [`UpgradeError::Late`] with what is not there yet, [`UpgradeError::Wait`].
+/// [`UpgradeError::Late`] with a component that has another version, [`UpgradeError::Wait`].
 pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<State, UpgradeError> {
     settled(up.client, deadline).await?;
     addons(up.client, deadline).await?;
@@ -463,7 +464,7 @@ pub(super) async fn arrived(up: &Upgrading<'_>, deadline: Deadline) -> Result<St
     Err(UpgradeError::Late { what, waited: deadline.waited(), last })
 }
 
-/// The first part that is not of a version.
+/// Returns the first component with another version.
 fn unlike(state: &State, version: Version) -> Option<String> {
     parts(state).find(|(_, v)| *v != version).map(|(part, v)| format!("{part} is {v}"))
 }

@@ -1,8 +1,8 @@
-//! The upgrade of a living cluster, in place, as kubeadm documents it: a plan that is checked before
-//! anything is touched, and steps on real nodes that can be gone on with after an interruption.
+//! The in-place upgrade of a running cluster, as kubeadm documents it: a plan that is checked before anything
+//! changes, and steps on real nodes that can be resumed after an interruption.
 //!
-//! kind has no upgrade of its own. The node containers stay the same ones; kubeadm, kubelet and
-//! kubectl are exchanged in them, and the control plane's images change with kubeadm.
+//! kind has no upgrade of its own. The node containers stay; kubeadm, kubelet and kubectl are replaced in them, and
+//! kubeadm replaces the control plane's images.
 
 mod disruption;
 mod drain;
@@ -48,15 +48,15 @@ pub use refusal::Refusal;
 pub use release::{learn, newest, profile_of, releases};
 pub use step::{STEPS, Step};
 
-/// Folder on a node for what upgrades bring, outside /var, which is a volume of its own.
+/// Folder on a node for the files of upgrades. It is outside /var, which is a separate volume.
 const STORE: &str = "/kind/upgrade";
 
-/// Folder on a node with the programs of a release.
+/// Returns the folder on a node with the programs of a release.
 fn programs_dir(version: Version) -> String {
     format!("{STORE}/v{version}")
 }
 
-/// What a step may touch.
+/// The context of a step.
 #[derive(Debug)]
 pub struct Upgrading<'a> {
     /// The engine.
@@ -65,21 +65,21 @@ pub struct Upgrading<'a> {
     pub client: &'a Client,
     /// The cluster's nodes.
     pub nodes: &'a [Node],
-    /// Where the hop leads.
+    /// The version at the end of the hop.
     pub to: Version,
-    /// What becomes of etcd.
+    /// Whether etcd is upgraded.
     pub etcd: EtcdPolicy,
     /// The release's programs and images.
     pub artefacts: &'a Artefacts,
-    /// The journal, which was begun.
+    /// The journal of this upgrade.
     pub journal: &'a Journal,
-    /// What was not ready when the hop began.
+    /// The pods that were not ready when the hop began.
     pub unready_before: Before,
     /// The cgroup version of each node.
     pub cgroups: BTreeMap<String, u8>,
-    /// How long a drain is tried.
+    /// Time limit of a drain.
     pub drain: Duration,
-    /// Who shows what is going on, and the task's name there.
+    /// Receives progress messages, under the name of this task.
     pub progress: (&'a Progress, String),
 }
 
@@ -93,88 +93,87 @@ impl Upgrading<'_> {
     }
 }
 
-/// What an upgrade tells whoever watches it.
+/// An event of an upgrade, sent to its watcher.
 #[derive(Clone, Debug)]
 pub enum UpgradeEvent<'p> {
-    /// A plan will be carried out; told once, and again where it had to be made anew between hops.
+    /// A plan will be carried out. Sent once, and again if a new plan was made between hops.
     Planned {
         /// The plan.
         plan: &'p UpgradePlan,
-        /// The versions of everything before.
+        /// The versions of all components before.
         before: &'p State,
     },
     /// A step begins.
     Started {
-        /// Where its hop leads.
+        /// The version at the end of its hop.
         to: Version,
         /// The step.
         step: &'p Planned,
     },
     /// A step has ended.
     Ended {
-        /// Where its hop leads.
+        /// The version at the end of its hop.
         to: Version,
         /// The step.
         step: &'p Planned,
-        /// Its proof, or its error's whole chain.
+        /// Its proof, or the whole chain of its error.
         result: Result<Value, String>,
-        /// Seconds that it took.
+        /// Its duration in seconds.
         took: f64,
-        /// The versions of everything now, as far as the API answers.
+        /// The versions of all components now, if the API answers.
         seen: Option<&'p State>,
     },
 }
 
-/// Whoever watches an upgrade. What it gives back after a step's end is a reason to stop: the upgrade
-/// goes on to the next safe step, and ends there.
+/// The watcher of an upgrade. A text that it returns after the end of a step is a reason to stop: the upgrade
+/// continues until the next safe step, and ends there.
 pub type Watcher<'w> = &'w (dyn Fn(UpgradeEvent<'_>) -> Option<String> + Sync);
 
 /// How an upgrade ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Everything is done. The journal is there until it is closed by whoever has noted what the
-    /// cluster is now.
+    /// All steps are done. The journal stays until the caller has recorded the new state of the cluster and closes
+    /// the journal.
     Complete,
-    /// It stopped after a safe step, because that was asked for or the watcher wanted it.
+    /// The upgrade stopped after a safe step, because the caller or the watcher requested it.
     Stopped {
         /// The step.
         after: String,
-        /// The watcher's first reason; none where it was asked for.
+        /// The watcher's first reason; `None` if the caller requested the stop.
         why: Option<String>,
     },
 }
 
-/// What carries a plan out.
+/// Carries out a plan.
 pub struct Upgrade<'a> {
-    /// The cluster, which the caller has to itself.
+    /// The cluster, on which the caller has an exclusive lease.
     pub cluster: &'a Cluster,
     /// Clients of its API.
     pub client: &'a Client,
-    /// Who shows what is going on.
+    /// Receives progress messages.
     pub progress: &'a Progress,
-    /// Who watches.
+    /// Receives the events.
     pub watcher: Watcher<'a>,
-    /// How long a drain is tried.
+    /// Time limit of a drain.
     pub drain: Duration,
-    /// How long what is seen after a step may differ from its plan: a static pod is shown a moment late.
+    /// How long the cluster may differ from the plan after a step: the API shows a static pod with a delay.
     pub arrival: Duration,
 }
 
 impl Upgrade<'_> {
-    /// Carries out the first hop of a plan. The caller makes the plan again before the next hop: its checks are made
-    /// from what runs then.
+    /// Carries out the first hop of a plan. The caller makes a new plan before the next hop, because the checks must
+    /// use the state at that time.
     ///
     /// # Guarantees
-    /// Every step is written into the journal before it begins and after it is proved to be done: it ended well,
-    /// and what is seen afterwards is what the plan says. However it ends, no node is left cordoned by a step that
-    /// gave up a drain.
+    /// Every step is written into the journal before it begins, and after it is proved to be done: it succeeded, and
+    /// the cluster is as the plan says. A step that gave up a drain never leaves a node cordoned.
     ///
     /// # Errors
-    /// [`UpgradeError::Step`] with the step. The journal says what stands; a plan made anew is the
-    /// rest. A step that failed before it changed anything leaves the journal as it was.
+    /// [`UpgradeError::Step`] with the step. The journal records where the upgrade stopped; a new plan has the
+    /// remaining steps. A step that failed before it changed anything leaves the journal unchanged.
     ///
     /// # Cancellation
-    /// As when the process is killed: a kubeadm that runs goes on to its end, and is found again.
+    /// The same as if the process is killed: a running kubeadm continues until it ends, and is found again.
     pub async fn hop(
         &self,
         plan: &UpgradePlan,
@@ -207,8 +206,7 @@ impl Upgrade<'_> {
             why = why.or(reason);
             let asked = stop_after == Some(title.as_str());
             let last = hop.steps.last().is_some_and(|l| l.title() == title) && hop.to == plan.to;
-            // Where a node is in the middle of a step that was interrupted, a budget is no reason to leave
-            // it there.
+            // If a node is in the middle of an interrupted step, do not stop there because of a budget.
             let stops = asked && planned.step.is_safe() || why.is_some() && journal.entry().safe;
             if stops && !last {
                 return Ok(Ending::Stopped { after: title, why });
@@ -217,7 +215,7 @@ impl Upgrade<'_> {
         Ok(Ending::Complete)
     }
 
-    /// Runs one step and compares what is seen afterwards with the plan; gives the watcher's reason to stop.
+    /// Runs one step and compares the cluster with the plan afterwards; returns the watcher's reason to stop.
     async fn step<'p>(
         &self,
         up: &mut Upgrading<'_>,
@@ -238,16 +236,16 @@ impl Upgrade<'_> {
         course.step(manner.name, result.is_ok(), &planned.after);
         let (seen, compared) = match &result {
             Ok(_) => self.compared(course, deadline).await,
-            // The API may be away: the reason why the step failed is known.
+            // The API may be unavailable; the reason of the failure is already known.
             Err(_) => {
                 let seen = deadline.at_most(look::GLANCE).bound(look::state(self.client)).await;
                 (seen.ok().and_then(Result::ok), Ok(()))
             }
         };
-        let told = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
-        let ended = UpgradeEvent::Ended { to, step: planned, result: told, took, seen: seen.as_ref() };
+        let reported = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
+        let ended = UpgradeEvent::Ended { to, step: planned, result: reported, took, seen: seen.as_ref() };
         let reason = (self.watcher)(ended);
-        // A step that can be backed out of and is safe has changed nothing, however it ended.
+        // A step that backs out and is safe has changed nothing, whether it failed or not.
         let as_before = match &result {
             Ok(_) => compared.is_err() && manner.backs_out && manner.is_safe,
             Err(error) => manner.backs_out || error.is_before_any_change(),
@@ -262,8 +260,8 @@ impl Upgrade<'_> {
         Ok(reason)
     }
 
-    /// What is seen after a step that ended well, and why the upgrade must not go on from there. An API that does not
-    /// answer is asked again until the step's deadline, and for `arrival` at least.
+    /// Reads the versions after a successful step, and the reason why the upgrade must not continue. An API that does
+    /// not answer is asked again until the step's deadline, and at least for `arrival`.
     async fn compared(
         &self,
         course: &Course<'_>,
@@ -283,7 +281,7 @@ impl Upgrade<'_> {
                     }
                     differences.join("; ")
                 }
-                // Right after a start an API server's rules are not all there.
+                // Right after a start, the API server does not have all its RBAC rules: 403.
                 Ok(Err(UpgradeError::Api { source, .. }))
                     if source.is_transient() || source.code() == Some(403) =>
                 {
@@ -293,7 +291,7 @@ impl Upgrade<'_> {
                 Err(late) => late.to_string(),
             };
             if deadline.is_over() {
-                let what = "the versions of everything are seen".into();
+                let what = "the versions of all components can be read".into();
                 return (None, Err(UpgradeError::Late { what, waited: deadline.waited(), last: error }));
             }
             deadline.pause(look::LOOK).await;
@@ -301,10 +299,10 @@ impl Upgrade<'_> {
     }
 }
 
-/// Brings back what an interrupted step may have left: waits for a kubeadm that still runs, puts a
-/// static pod's manifest back that one which was killed had moved away, and waits until the API
-/// answers steadily. Then it waits, for 90 s at most, for the control planes' pods and for the rollouts of kube-proxy and
-/// CoreDNS: a plan that is made in the middle of them is of a moment. What is not there by then is for the plan.
+/// Repairs the effects of an interrupted step: waits for a kubeadm that still runs, puts back a static pod's manifest
+/// that a killed kubeadm had moved away, and waits until the API answers steadily. Then waits up to 90 s for the
+/// control planes' pods and the rollouts of kube-proxy and CoreDNS, because a plan that is made during a rollout soon
+/// becomes wrong. The plan handles whatever is still missing.
 ///
 /// # Errors
 /// [`UpgradeError::Late`], [`UpgradeError::Engine`].
@@ -331,10 +329,10 @@ pub async fn mend(
     not_yet(look::addons(client, quiet).await)
 }
 
-/// Time for what an interrupted step left on its way.
+/// Time for rollouts that an interrupted step started.
 const QUIET: Duration = Duration::from_secs(90);
 
-/// What has not come in time is no error here.
+/// Ignores a wait that timed out.
 fn not_yet(waited: Result<(), UpgradeError>) -> Result<(), UpgradeError> {
     match waited {
         Err(UpgradeError::Wait(_) | UpgradeError::Api { .. }) => Ok(()),

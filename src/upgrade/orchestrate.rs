@@ -1,4 +1,4 @@
-//! An upgrade carried out, from its plan to the cluster's record.
+//! Carries out an upgrade, from its plan to the cluster's record.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,46 +13,46 @@ use crate::deadline::Deadline;
 use crate::image::{self, Artefacts};
 use crate::progress::Progress;
 
-/// What is asked of an upgrade.
+/// The options of an upgrade.
 #[derive(Clone, Debug)]
 pub struct UpgradeOptions {
-    /// The version to reach: `1.35.4`, `1.35` for the newest of that minor version that the image
-    /// profile has, or `next` for the newest of the minor version after the cluster's.
+    /// The target version: `1.35.4`, `1.35` for the newest release of that minor version in the image profile, or
+    /// `next` for the newest release of the minor version after the cluster's.
     pub to: String,
-    /// What becomes of etcd.
+    /// Whether etcd is upgraded.
     pub etcd: EtcdPolicy,
     /// The step, node or `control-plane` after which to stop.
     pub stop_after: Option<String>,
-    /// How long a drain is tried, at the most the limit of the step.
+    /// Time limit of a drain, at most the limit of the step.
     pub drain: Duration,
 }
 
 /// How an upgrade ended.
 #[derive(Clone, Debug)]
 pub struct Upgraded {
-    /// Where it began.
+    /// The version at the beginning.
     pub from: Version,
-    /// Where it was to lead.
+    /// The target version.
     pub to: Version,
     /// How it ended.
     pub ending: Ending,
-    /// The versions of everything now.
+    /// The versions of all components now.
     pub state: State,
 }
 
-/// Time for building what a release needs on a small machine.
+/// Time to build everything that a release needs on a small machine.
 const BUILD: Duration = Duration::from_secs(80 * 60);
-/// Time for a static pod and a rollout to be seen as they are.
+/// Time until the API shows a static pod or a rollout correctly.
 const ARRIVAL: Duration = Duration::from_secs(60);
-/// Time for looking at a cluster.
+/// Time to read the state of a cluster.
 const LOOK: Duration = Duration::from_secs(120);
 /// Time for a control plane to answer again after an interrupted upgrade.
 const MEND: Duration = Duration::from_secs(20 * 60);
 
-/// The plan of an upgrade, from what runs now. Touches nothing.
+/// Plans an upgrade from the cluster's present state. Changes nothing.
 ///
 /// # Errors
-/// [`UpgradeError::Refused`] with every reason, and what the cluster's API or the engine says.
+/// [`UpgradeError::Refused`] with every reason, and errors of the cluster's API or the engine.
 pub async fn plan_upgrade(
     clusters: &Clusters,
     cluster: &Cluster,
@@ -61,11 +61,11 @@ pub async fn plan_upgrade(
     Looked::at(clusters, cluster, options, None).await.map(|l| l.plan)
 }
 
-/// Builds or pulls what every hop of an upgrade needs. What is there already costs nothing: called before
-/// workloads and probes start, it keeps compilers away from them.
+/// Builds or pulls everything that the hops of an upgrade need. Existing files are reused. Call this before workloads
+/// and probes start: then compilers do not disturb them.
 ///
 /// # Errors
-/// As [`plan_upgrade`], and what the image profile says.
+/// As [`plan_upgrade`], and errors of the image profile.
 pub async fn obtain_releases(
     clusters: &Clusters,
     cluster: &Cluster,
@@ -80,13 +80,13 @@ pub async fn obtain_releases(
     Ok(())
 }
 
-/// Upgrades a cluster in place. The caller has an exclusive lease on it, one of
-/// [`Clusters::to_upgrade`] where an earlier upgrade was interrupted.
+/// Upgrades a cluster in place. The caller has an exclusive lease on it: the lease of [`Clusters::to_upgrade`] if an
+/// earlier upgrade was interrupted.
 ///
-/// What an earlier call has done is not done again: this is also how to go on.
+/// Steps that an earlier call has done are not repeated, so this also resumes an upgrade.
 ///
 /// # Errors
-/// As [`Upgrade::hop`]. The journal says what stands.
+/// As [`Upgrade::hop`]. The journal records where the upgrade stopped.
 ///
 /// # Cancellation
 /// As [`Upgrade::hop`].
@@ -101,7 +101,7 @@ pub async fn upgrade(
     let mut looked = Looked::at(clusters, cluster, options, None).await?;
     let profile = super::profile_of(clusters, &cluster.image).await?;
     let control_planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
-    // A step that is done already is no step of the plan: that one is not stopped after, then.
+    // A step that is already done is not in the plan, so the upgrade cannot stop after it.
     let stop = match &options.stop_after {
         Some(name) => {
             Some(looked.plan.stop_after(name, &control_planes).map_err(|why| UpgradeError::NoStop { why })?)
@@ -114,8 +114,8 @@ pub async fn upgrade(
         let context = clusters.images(Deadline::after(BUILD));
         let artefacts = image::artefacts(&context, &profile, &version).await?;
         if !known {
-            // Its kubeadm has said by now which etcd and CoreDNS it names: they are checked as well
-            // before anything is touched.
+            // The kubeadm of the release is now here and names its etcd and CoreDNS versions: check them too, before
+            // anything changes.
             looked = Looked::at(clusters, cluster, options, Some(&artefacts)).await?;
         }
         let Looked { plan, facts } = &looked;
@@ -136,7 +136,7 @@ pub async fn upgrade(
             return Ok(Upgraded { from, to: plan.to, ending, state });
         }
         note(&cluster.dir, hop.to, hop.steps.last().map(|step| &step.after))?;
-        // The checks of the next hop are made from what runs now.
+        // The checks of the next hop use the present state.
         looked = Looked::at(clusters, cluster, options, None).await?;
     }
     finished(&cluster.dir, looked.plan.to)?;
@@ -144,8 +144,7 @@ pub async fn upgrade(
     Ok(Upgraded { from, to: looked.plan.to, ending: Ending::Complete, state })
 }
 
-/// Writes down what the cluster is now, and what the plan of the upgrade says of that where one was carried
-/// out.
+/// Records the new version of the cluster and, after an upgrade, the versions that its plan names.
 fn note(dir: &Path, version: Version, planned: Option<&State>) -> Result<(), UpgradeError> {
     let Some(mut record) = Record::read(dir) else { return Ok(()) };
     if let Some(planned) = planned {
@@ -159,15 +158,15 @@ fn note(dir: &Path, version: Version, planned: Option<&State>) -> Result<(), Upg
     record.write(dir).map_err(lost)
 }
 
-/// Writes down the end of an upgrade. One that was interrupted in its last steps has no hop left: what its plan says of
-/// the versions is in the journal then.
+/// Records the end of an upgrade. If it was interrupted in its last steps, no hop is left: the versions of its plan
+/// are then in the journal.
 fn finished(dir: &Path, version: Version) -> Result<(), UpgradeError> {
     let entry = JournalEntry::read(dir).and_then(Result::ok);
     note(dir, version, entry.and_then(|entry| entry.planned).as_ref())?;
     Journal::close(dir)
 }
 
-/// Waits for what an interrupted upgrade left running, and brings its control plane back.
+/// Waits for a kubeadm that an interrupted upgrade left running, and repairs the control plane.
 async fn mend(cluster: &Cluster, progress: &Progress) -> Result<(), UpgradeError> {
     let entry = match JournalEntry::read(&cluster.dir) {
         None => return Ok(()),
@@ -177,12 +176,12 @@ async fn mend(cluster: &Cluster, progress: &Progress) -> Result<(), UpgradeError
             return Err(UpgradeError::Strange { what, why });
         }
     };
-    progress.say(&format!("{}: {entry}; going on", cluster.name));
+    progress.say(&format!("{}: {entry}; resuming", cluster.name));
     if entry.safe {
         return Ok(());
     }
     let client = cluster.client().await.map_err(lost)?;
-    let task = format!("mend {}", cluster.name);
+    let task = format!("repair {}", cluster.name);
     let deadline = Deadline::after(MEND);
     progress.task(&task, super::mend(cluster, &client, entry.hop, deadline)).await
 }
@@ -197,7 +196,7 @@ struct Looked {
 }
 
 impl Looked {
-    /// `taken` is what has come for the next hop meanwhile.
+    /// Collects the facts and makes the plan. `taken` has the files of the next hop, if they have arrived.
     async fn at(
         clusters: &Clusters,
         cluster: &Cluster,
@@ -209,8 +208,8 @@ impl Looked {
         let mut releases = super::releases(&clusters.settings, &profile)?;
         taken.iter().for_each(|taken| super::learn(&mut releases, taken));
         let begun = JournalEntry::read(&cluster.dir).and_then(Result::ok);
-        // An upgrade that is gone on with leads where it was to lead: what is noted of the cluster may
-        // be its end already.
+        // `next` resumes an interrupted upgrade to its own target: the recorded version of the cluster may already be
+        // that target.
         let begun_to = begun.as_ref().filter(|_| options.to == "next").map(|entry| entry.to);
         let interrupted = begun.as_ref().and_then(|entry| entry.interrupted());
         let ours = begun.map(|entry| entry.cordoned).unwrap_or_default();
@@ -227,7 +226,7 @@ impl Looked {
     }
 }
 
-/// The version that is meant by what was asked.
+/// Resolves the text of a target version.
 fn named(text: &str, now: &str, releases: &[ReleaseFacts]) -> Result<Version, UpgradeError> {
     let newest = |line: &str| {
         let candidate = || releases.iter().map(|r| r.version).filter(|v| v.line() == line).max();
@@ -264,15 +263,15 @@ mod tests {
         for text in ["next", "1.35", "v1.35.4", "1.35.4"] {
             assert_eq!(named(text).as_deref(), Ok("1.35.4"), "{text}");
         }
-        // What there is not is refused by the plan, with what there is.
+        // The plan refuses a version that does not exist, and lists the known ones.
         assert_eq!(named("1.36").as_deref(), Ok("1.36.0"));
-        // Where there is a release, a candidate is named by its whole name only.
+        // If a minor version has a release, a release candidate needs its full name.
         assert_eq!(named("1.37").as_deref(), Ok("1.37.0-rc.1"));
         assert_eq!(named("1.35.5-rc.0").as_deref(), Ok("1.35.5-rc.0"));
         assert!(named("soon").is_err());
     }
 
-    /// A cluster's folder with its record, as a creation leaves it.
+    /// Creates a cluster's folder with its record, as a creation leaves it.
     fn made(dir: &std::path::Path) -> Settings {
         let variable = |name: &str| match name {
             "SEATRIAL_STATE" | "SEATRIAL_CACHE" => Some(dir.display().to_string()),
@@ -302,10 +301,10 @@ mod tests {
         settings
     }
 
-    /// Killed after each write of the journal, in the order in which a hop writes: the next one who
-    /// asks is told the step, unless the cluster may be left as it is.
+    /// The writer is killed after each write of the journal, in the order of a hop's writes. Every later user of the
+    /// cluster learns the step, unless the cluster is usable.
     #[test]
-    fn a_journal_that_ends_anywhere_says_what_stands() {
+    fn a_journal_names_the_step_wherever_its_writer_was_killed() {
         let (from, to) = (Version::new(1, 34, 4), Version::new(1, 35, 4));
         type Write = (&'static str, fn(&Journal, &str) -> Result<(), UpgradeError>);
         fn manner(title: &str) -> crate::upgrade::step::Manner {
@@ -330,14 +329,14 @@ mod tests {
         assert!(usable(&settings, "c").is_ok());
         for (title, writes) in steps {
             for (kind, write) in writes {
-                // Each writer is killed after one write; the next one takes the journal over.
+                // Each writer is killed after one write; the next writer continues the journal.
                 let journal = Journal::begin(&cluster_dir, from, to, to, EtcdPolicy::Upgrade).unwrap();
                 write(&journal, title).unwrap();
                 drop(journal);
                 let refused = usable(&settings, "c").err().map(|e| e.to_string());
                 match (*kind, refused) {
                     ("safe", refused) => assert_eq!(refused, None, "{title}"),
-                    (_, None) => panic!("given away in the middle of `{title}`"),
+                    (_, None) => panic!("usable in the middle of `{title}`"),
                     (_, Some(text)) => assert!(text.contains(&format!("`{title}`")), "{title}: {text}"),
                 }
             }
@@ -346,9 +345,9 @@ mod tests {
         assert!(usable(&settings, "c").is_ok());
     }
 
-    /// Nothing is left to be done but to say so: the plan is the journal's, not that of an upgrade before.
+    /// Only the end has to be recorded: the versions come from the journal's plan, not from an earlier upgrade.
     #[test]
-    fn an_upgrade_that_broke_off_in_its_last_step_leaves_its_plan() {
+    fn an_upgrade_interrupted_in_its_last_step_records_its_plan() {
         let dir = tempfile::tempdir().unwrap();
         let cluster_dir = made(dir.path()).cluster_dir("c");
         let state = |version: &str| {

@@ -1,4 +1,4 @@
-//! Copies onto nodes, held up while the cluster has no answer for its users.
+//! Slows down copies to nodes while the cluster's API is slow.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,20 +13,20 @@ use tokio_util::io::StreamReader;
 use crate::client::Client;
 use crate::deadline::Deadline;
 
-/// An answer that takes longer is slow. On an idle cluster it takes some milliseconds; clients give up after
+/// An answer that takes longer is slow. On an idle cluster an answer takes some milliseconds; clients time out after
 /// seconds.
 const SLOW: Duration = Duration::from_millis(300);
-/// The API is asked so often.
+/// Time between two requests to the API.
 const EVERY: Duration = Duration::from_millis(200);
-/// Time after which one question is given up.
+/// Timeout of one request.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Copies are held up for so long in all: where the API is slow for other reasons, they go on.
+/// Longest total time that copies are held up: if the API is slow for other reasons, they continue.
 const MOST: Duration = Duration::from_secs(120);
 /// Bytes that are sent at a time.
 const PIECE: usize = 1 << 20;
 
-/// Asks the API all the time, and lets each piece of a copy wait while its answers are slow. Copying to a node
-/// costs as much of the processor as the cluster itself has on a small machine.
+/// Measures the API continuously, and delays each piece of a copy while answers are slow. On a small machine, copying
+/// to a node takes as much processor time as the whole cluster has.
 #[derive(Debug)]
 pub(super) struct Pace {
     state: Arc<Mutex<State>>,
@@ -35,11 +35,11 @@ pub(super) struct Pace {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the question was put that has no answer yet.
+    /// Start of the request that has no answer yet.
     asked: Option<Instant>,
-    /// How long the last answer took.
+    /// Duration of the last answer.
     took: Duration,
-    /// How long copies were held up.
+    /// Total time that copies were held up.
     held: Duration,
 }
 
@@ -50,19 +50,19 @@ impl State {
 }
 
 impl Pace {
-    /// Begins to ask.
+    /// Starts to measure.
     pub(super) fn start(client: &Client) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let (client, told) = (client.clone(), Arc::clone(&state));
+        let (client, shared) = (client.clone(), Arc::clone(&state));
         let task = tokio::spawn(async move {
             let namespaces = Api::<Namespace>::all(client.unary.clone());
             loop {
                 let asked = Instant::now();
-                lock(&told).asked = Some(asked);
-                // An error that comes at once costs the cluster nothing: only time counts.
+                lock(&shared).asked = Some(asked);
+                // An immediate error costs the cluster nothing: only the time counts.
                 let _ = Deadline::after(PATIENCE).bound(namespaces.get("default")).await;
                 {
-                    let mut state = lock(&told);
+                    let mut state = lock(&shared);
                     (state.asked, state.took) = (None, asked.elapsed());
                 }
                 Deadline::after(EVERY).pause(EVERY).await;
@@ -71,7 +71,7 @@ impl Pace {
         Self { state, task }
     }
 
-    /// Waits while the API is slow, no longer than what is left of [`MOST`].
+    /// Waits while the API is slow, at most until the total reaches [`MOST`].
     pub(super) async fn turn(&self) {
         const LOOK: Duration = Duration::from_millis(50);
         loop {
@@ -86,7 +86,7 @@ impl Pace {
         }
     }
 
-    /// The same bytes, each piece in its turn.
+    /// Returns a reader of the same bytes that waits before each piece.
     pub(super) fn reader<'a>(
         &'a self,
         from: impl AsyncRead + Unpin + Send + 'a,
@@ -101,7 +101,7 @@ impl Pace {
         StreamReader::new(Box::pin(pieces))
     }
 
-    /// How long copies were held up.
+    /// Returns how long copies were held up.
     pub(super) fn held(&self) -> Duration {
         lock(&self.state).held
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_without_an_answer_is_slow_and_not_for_ever() {
+    async fn a_request_without_an_answer_is_slow_but_not_forever() {
         let long_ago = Instant::now().checked_sub(SLOW * 2).unwrap();
         let pace = pace(State {
             asked: Some(long_ago),

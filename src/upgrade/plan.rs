@@ -1,5 +1,5 @@
-//! The plan: hops of one minor version each, their steps in order, and the versions of everything
-//! after each step. Pure: made from facts, it touches nothing.
+//! The plan: hops of one minor version each, their steps in order, and the versions of all components after each
+//! step. Pure: a plan is computed from facts and changes nothing.
 
 use std::time::Duration;
 
@@ -13,53 +13,53 @@ use crate::kubernetes::skew::{self, Component, State};
 use crate::kubernetes::version::Version;
 use crate::node::Role;
 
-/// What is to be done, checked before anything is touched.
+/// The plan of an upgrade, checked before anything changes.
 #[derive(Clone, Debug)]
 pub struct UpgradePlan {
     /// The cluster.
     pub cluster: String,
     /// Its oldest version now.
     pub from: Version,
-    /// Where it leads.
+    /// The target version.
     pub to: Version,
-    /// What becomes of etcd.
+    /// Whether etcd is upgraded.
     pub etcd: EtcdPolicy,
-    /// One after another, with the checks repeated between them. Empty where nothing is left to do.
+    /// The hops in order; the checks are repeated between them. Empty if nothing is left to do.
     pub hops: Vec<Hop>,
-    /// Worth knowing before one begins.
+    /// Warnings to read before the upgrade begins.
     pub warnings: Vec<String>,
 }
 
-/// The way to one release.
+/// The part of an upgrade that leads to one release.
 #[derive(Clone, Debug)]
 pub struct Hop {
-    /// Where it begins.
+    /// The version at its beginning.
     pub from: Version,
-    /// Where it leads.
+    /// The version at its end.
     pub to: Version,
-    /// The etcd that its kubeadm names.
+    /// The etcd version that its kubeadm names.
     pub etcd: Option<Version>,
-    /// The CoreDNS that its kubeadm names.
+    /// The CoreDNS version that its kubeadm names.
     pub coredns: Option<Version>,
-    /// What is done, in order.
+    /// Its steps, in order.
     pub steps: Vec<Planned>,
 }
 
-/// One step with what it does to the versions.
+/// One step, and its effect on the versions.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// What is done.
+    /// The step.
     pub step: &'static dyn Step,
-    /// Where; none for the cluster as a whole.
+    /// The node; `None` for a step on the whole cluster.
     pub node: Option<String>,
-    /// How long that takes on two cores.
+    /// Expected duration on two cores.
     pub expected: Duration,
-    /// The versions of everything afterwards.
+    /// The versions of all components afterwards.
     pub after: State,
 }
 
 impl Planned {
-    /// Step and node: `drain seatrial-three-8a9f3a15-worker`.
+    /// Returns step and node: `drain seatrial-three-8a9f3a15-worker`.
     pub fn title(&self) -> String {
         match &self.node {
             Some(node) => format!("{} {node}", self.step.name()),
@@ -69,14 +69,14 @@ impl Planned {
 }
 
 impl UpgradePlan {
-    /// Plans the way of a cluster to `to`. `releases` are those that the image profile knows.
+    /// Plans the upgrade of a cluster to `to`. `releases` are those that the image profile knows.
     ///
-    /// Several minor versions are several hops, each to the newest release of its minor version, the
-    /// last one to `to`. What an earlier upgrade has done already is not done again: the plan follows
-    /// from what runs, so one made after an interruption is the rest.
+    /// Several minor versions become several hops, each to the newest release of its minor version, the last one to
+    /// `to`. Work that an earlier upgrade has done is not repeated: the plan starts from the present state, so a plan
+    /// after an interruption has the remaining steps.
     ///
     /// # Errors
-    /// Every reason not to begin, the gravest first.
+    /// Every reason not to begin, the most serious first.
     pub fn make(
         facts: &ClusterFacts,
         releases: &[ReleaseFacts],
@@ -90,20 +90,20 @@ impl UpgradePlan {
         refused.extend(newer(facts, to));
         let Some((oldest, newest)) = facts.state.servers() else { return Err(refused) };
         let oldest = lowest(&facts.state).unwrap_or(oldest);
-        let (mut hops, mut told) = (Vec::new(), Vec::new());
+        let (mut hops, mut risks) = (Vec::new(), Vec::new());
         let back = refused.iter().any(|r| matches!(r, Refusal::Downgrade { .. }));
         match route(oldest, newest, to, releases) {
-            // Whether there is such a release does not matter then.
+            // A downgrade is refused anyway, so it does not matter whether the release exists.
             Err(_) if back => {}
             Err(refusal) => refused.push(refusal),
-            // A way that cannot be begun is not followed: what it would meet is not known.
+            // If the upgrade cannot begin, its later steps are not checked: their starting state is unknown.
             Ok(_) if !refused.is_empty() => {}
             Ok(route) => {
                 let mut facts = facts.clone();
                 for release in route {
                     match hop(&facts, release, etcd) {
                         Ok(hop) => {
-                            told.extend(members(&facts.state, release, etcd));
+                            risks.extend(members(&facts.state, release, etcd));
                             if let Some(last) = hop.steps.last() {
                                 facts.state = last.after.clone();
                                 facts.cordoned_by_us.clear();
@@ -122,21 +122,20 @@ impl UpgradePlan {
         if !refused.is_empty() {
             return Err(refused);
         }
-        let warnings = warnings(facts, &hops, told);
+        let warnings = warnings(facts, &hops, risks);
         Ok(Self { cluster: facts.name.clone(), from: oldest, to, etcd, hops, warnings })
     }
 
-    /// The sum of what its steps are expected to take.
+    /// Returns the sum of the expected durations of its steps.
     pub fn expected(&self) -> Duration {
         self.hops.iter().flat_map(|h| &h.steps).map(|s| s.expected).sum()
     }
 
-    /// The step after which to stop, as people name it: a step's title, a node (its last step), or
-    /// `control-plane` (the last step of the last control plane); of the first hop that has it.
+    /// Resolves the name of the step to stop after: a step's title, a node (its last step), or `control-plane` (the
+    /// last step of the last control plane), in the first hop that has it.
     ///
     /// # Errors
-    /// Names that mean nothing, and steps that leave the cluster between two states: the text says
-    /// which ones can be named.
+    /// Unknown names, and steps that leave the cluster between two states. The text lists the possible names.
     pub fn stop_after(&self, name: &str, control_planes: &[String]) -> Result<(Version, String), String> {
         for hop in &self.hops {
             let of_node = |wanted: &dyn Fn(&str) -> bool| {
@@ -169,11 +168,11 @@ impl UpgradePlan {
         let safe = self.hops.first().into_iter().flat_map(|h| &h.steps).filter(|s| s.step.is_safe());
         let mut names: Vec<String> = safe.map(Planned::title).collect();
         names.insert(0, "control-plane".into());
-        format!("one can stop after {}", names.join(", "))
+        format!("possible steps to stop after: {}", names.join(", "))
     }
 }
 
-/// What makes a cluster unfit to begin with, whatever the version.
+/// Returns the reasons why no upgrade may begin on this cluster, for any target version.
 fn standing(facts: &ClusterFacts) -> Vec<Refusal> {
     let mut refused = Vec::new();
     for node in &facts.nodes {
@@ -191,7 +190,7 @@ fn standing(facts: &ClusterFacts) -> Vec<Refusal> {
     refused
 }
 
-/// The first part that is newer than where the way leads.
+/// Returns a refusal for the first component that is newer than the target.
 fn newer(facts: &ClusterFacts, to: Version) -> Option<Refusal> {
     let control_planes = facts.state.all(Component::KubeApiserver).map(|(n, v)| ("kube-apiserver", n, v));
     let kubelets = facts.state.kubelets.iter().map(|(n, v)| ("kubelet", n.as_str(), *v));
@@ -199,7 +198,7 @@ fn newer(facts: &ClusterFacts, to: Version) -> Option<Refusal> {
     Some(Refusal::Downgrade { to, part: part.into(), from, node: node.into() })
 }
 
-/// The oldest version of all that Kubernetes releases together.
+/// Returns the oldest version of all components that Kubernetes releases together.
 fn lowest(state: &State) -> Option<Version> {
     let control_planes =
         [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
@@ -208,8 +207,8 @@ fn lowest(state: &State) -> Option<Version> {
     control_planes.chain(nodes).chain(state.config).min()
 }
 
-/// The releases to go to, one after another. A hop that was begun is ended first: to the version that
-/// its control plane has already.
+/// Returns the releases to upgrade to, in order. A hop that was begun is finished first, to the version that its
+/// control plane already has.
 fn route(
     oldest: Version,
     newest: Version,
@@ -245,7 +244,7 @@ fn route(
     }
 }
 
-/// The steps of one hop, each with its state; or why it may not be begun.
+/// Returns the steps of one hop, each with its state, or the reasons why the hop may not begin.
 fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result<Hop, Vec<Refusal>> {
     let to = release.version;
     let mut refused = Vec::new();
@@ -255,14 +254,14 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
     let from = lowest(&facts.state).unwrap_or(to);
     let ordered = order(facts, release, etcd);
     refused.extend(blocked(facts, &ordered));
-    // Refused from this release on, allowed by default before. Source: KEP-5573 and the kubelet's
-    // configuration reference, failCgroupV1.
+    // The kubelet refuses cgroup v1 from this release on; before, it was allowed by default. Source: KEP-5573 and the
+    // kubelet's configuration reference, failCgroupV1.
     if to.is_of_or_after(1, 35) && facts.fail_cgroup_v1 != Some(false) {
         let v1 = facts.nodes.iter().filter(|n| n.cgroup == 1);
         refused.extend(v1.map(|n| Refusal::Cgroup { node: n.name.clone(), version: to }));
     }
     let mut state = facts.state.clone();
-    // A control plane of which nothing is seen is to have its components afterwards.
+    // A control plane whose components are not visible must have them afterwards.
     for plane in facts.of(Role::ControlPlane) {
         state.control_planes.entry(plane.name.clone()).or_default();
     }
@@ -271,7 +270,7 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
         let after = step.after(&state, node.as_deref(), release, etcd);
         let planned = Planned { step, expected: step.expected(facts, etcd), node, after };
         for what in planned.after.violations() {
-            // What is broken already is told as that.
+            // A rule that is already violated was reported before.
             if !state.violations().contains(&what) {
                 refused.push(skew(&format!("after `{}`", planned.title()), what));
             }
@@ -286,7 +285,7 @@ fn hop(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Result
     }
 }
 
-/// etcd and CoreDNS, as the new kubeadm names them.
+/// Checks the etcd and CoreDNS versions that the new kubeadm names.
 fn companions(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Refusal> {
     let version = release.version;
     let mut wrong = Vec::new();
@@ -301,14 +300,14 @@ fn companions(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Re
     wrong.dedup();
     let mut refused: Vec<Refusal> =
         wrong.into_iter().map(|what| Refusal::Companion { version, what }).collect();
-    // A member that is alone has nobody to come back; whether it always was is not known.
+    // A single etcd member has no others to rejoin. Whether it was always single is unknown.
     if state.all(Component::Etcd).count() > 1 {
         refused.extend(members(state, release, etcd).map(|what| Refusal::Members { version, what }));
     }
     refused
 }
 
-/// What may go wrong with the members of etcd in a hop.
+/// Returns the risk for the members of etcd in a hop, if there is one.
 fn members(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Option<String> {
     let to = release.etcd.filter(|_| etcd == EtcdPolicy::Upgrade)?;
     state.all(Component::Etcd).find_map(|(_, from)| skew::etcd_members(from, to))
@@ -316,12 +315,13 @@ fn members(state: &State, release: &ReleaseFacts, etcd: EtcdPolicy) -> Option<St
 
 type Placed = (&'static dyn Step, Option<String>);
 
-/// What is left to do, in order. A part counts as done where it is seen at the new version: one that is not seen is
-/// not done, and the first control plane is not done before kubeadm-config says so, which kubeadm writes after the
-/// static pods. That is etcd's too, which an upgrade before may have left behind. What kubeadm does after that shows
-/// nowhere: a step of its that the journal knows as interrupted is not done. Every control plane's components before any kubelet (a new kubelet
-/// may meet an old API server through the load balancer), then the workers one after another. Within
-/// a node: drained, since a kubelet's minor version is not changed below running pods.
+/// Returns the remaining steps in order. A component counts as done only if it is visible at the new version. That
+/// includes etcd, which an earlier upgrade may have left at an older version. The first control plane also needs
+/// kubeadm-config at the new version, which kubeadm writes after the static pods. Later changes of kubeadm are not
+/// visible, so a step that the journal lists as interrupted is not done. All control planes' components come before
+/// any kubelet, because a new kubelet may reach an old API server through the load balancer. Then the workers follow
+/// one after another. Each node is drained first, because a kubelet's minor version must not change under running
+/// pods.
 fn order(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<Placed> {
     let (state, to) = (&facts.state, release.version);
     let control_planes: Vec<&str> = facts.of(Role::ControlPlane).map(|n| n.name.as_str()).collect();
@@ -330,7 +330,7 @@ fn order(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<
         let seen = |c: &Component| state.control_planes.get(node).and_then(|parts| parts.get(c)).copied();
         let etcd = match (seen(&Component::Etcd), release.etcd, etcd) {
             (Some(now), Some(named), EtcdPolicy::Upgrade) => now == named,
-            // It stays as it is, or nobody has named where it is to go.
+            // etcd is not upgraded, or its target version is unknown.
             (now, ..) => now.is_some(),
         };
         let servers = [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
@@ -341,7 +341,7 @@ fn order(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<
         let title = format!("{} {node}", of(i).name());
         facts.interrupted.as_ref().is_some_and(|(hop, step)| *hop == to && *step == title)
     };
-    // kubeadm changes kube-proxy and CoreDNS with the last control plane.
+    // kubeadm upgrades kube-proxy and CoreDNS together with the last control plane.
     let dns = state.coredns.zip(release.coredns).is_none_or(|(now, named)| now == named);
     let proxy = |node: &String| state.proxies.get(node) == Some(&to);
     let addons = dns && (state.proxies.is_empty() || state.kubelets.keys().all(proxy));
@@ -373,7 +373,7 @@ fn order(facts: &ClusterFacts, release: &ReleaseFacts, etcd: EtcdPolicy) -> Vec<
     order
 }
 
-/// What would stand in the way of a drain, whatever else happens.
+/// Returns the reasons why a drain would never succeed.
 fn blocked(facts: &ClusterFacts, ordered: &[Placed]) -> Vec<Refusal> {
     let mut refused = Vec::new();
     let drained = ordered.iter().filter(|(s, _)| s.name() == step::DRAIN.name());
@@ -385,7 +385,7 @@ fn blocked(facts: &ClusterFacts, ordered: &[Placed]) -> Vec<Refusal> {
     refused
 }
 
-/// Room for what the nodes lack.
+/// Checks the disk space for the programs and images that the nodes lack.
 fn room(facts: &ClusterFacts, hops: &[Hop], releases: &[ReleaseFacts]) -> Vec<Refusal> {
     let Some(tightest) = facts.nodes.iter().min_by_key(|n| n.free) else { return Vec::new() };
     let mut need = 0;
@@ -401,21 +401,23 @@ fn room(facts: &ClusterFacts, hops: &[Hop], releases: &[ReleaseFacts]) -> Vec<Re
     Vec::new()
 }
 
-fn warnings(facts: &ClusterFacts, hops: &[Hop], told: Vec<String>) -> Vec<String> {
+fn warnings(facts: &ClusterFacts, hops: &[Hop], risks: Vec<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     if hops.is_empty() {
         return warnings;
     }
     warnings.extend(disruption::warnings(&facts.budgets));
-    warnings.extend(told);
+    warnings.extend(risks);
     for hop in hops.iter().filter(|h| h.etcd.is_none() || h.coredns.is_none()) {
         warnings.push(format!(
-            "which etcd and CoreDNS {} names is known, and checked, once its node image was taken apart: before anything is touched",
+            "the etcd and CoreDNS versions of {} are checked after its node image is extracted, before anything changes",
             hop.to
         ));
     }
     if facts.of(Role::Worker).count() == 0 {
-        warnings.push("there is no worker: what is drained has nowhere to go until its node is back".into());
+        warnings.push(
+            "the cluster has no worker: drained pods stay Pending until their node is uncordoned".into(),
+        );
     }
     warnings
 }

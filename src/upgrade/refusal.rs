@@ -1,83 +1,83 @@
-//! Why an upgrade is not begun.
+//! The reasons to refuse an upgrade.
 
 use crate::kubernetes::version::Version;
 
-/// A reason not to touch a cluster. A plan gives all of them at once.
+/// A reason not to change a cluster. A plan reports all reasons at once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A container that we did not make.
-    #[error("{node} is not ours: {why}")]
+    /// seatrial did not create the container.
+    #[error("{node} was not created by seatrial: {why}")]
     NotOurs {
         /// The node.
         node: String,
-        /// What shows it.
+        /// The evidence.
         why: String,
     },
-    /// Kubernetes goes forward only.
+    /// Kubernetes cannot be downgraded.
     #[error("{to} is older than {node}'s {part} {from}: nothing is downgraded")]
     Downgrade {
-        /// The version asked for.
+        /// The target version.
         to: Version,
-        /// The part that is newer.
+        /// The component that is newer.
         part: String,
         /// Its version.
         from: Version,
         /// The node that has it.
         node: String,
     },
-    /// A minor version lies between, and there is no release of it.
+    /// A minor version in between has no release in the profile.
     #[error(
-        "from {from} to {to} a release of {line} is needed between, and there is none: no minor version is skipped"
+        "{from} to {to} needs a release of {line} in between, which is missing: no minor version may be skipped"
     )]
     SkipsMinor {
-        /// Where the hop would begin.
+        /// The version at the beginning of the hop.
         from: Version,
-        /// The version asked for.
+        /// The target version.
         to: Version,
-        /// The minor version that is missing.
+        /// The missing minor version.
         line: String,
     },
-    /// The version asked for is not among those that there are.
-    #[error("there is no Kubernetes {to}: {known}")]
+    /// The target version does not exist in the profile.
+    #[error("Kubernetes {to} is unknown: {known}")]
     Unknown {
-        /// The version asked for.
+        /// The target version.
         to: Version,
-        /// Those that there are.
+        /// The known versions.
         known: String,
     },
-    /// Its programs and images cannot be had.
-    #[error("Kubernetes {version} cannot be had: {why}")]
+    /// The programs and images of the release are not available.
+    #[error("Kubernetes {version} is not available: {why}")]
     Unreachable {
         /// The release.
         version: Version,
         /// The reason.
         why: String,
     },
-    /// Versions that may not run beside each other.
+    /// The version skew policy forbids this combination of versions.
     #[error("{when}: {what}")]
     Skew {
-        /// `as it is now`, or after which step.
+        /// `as it is now`, or the step after which the rule is violated.
         when: String,
-        /// The rule that does not hold.
+        /// The violated rule.
         what: String,
     },
-    /// etcd or CoreDNS would not go forward by one.
+    /// etcd or CoreDNS would be downgraded, or would skip a version.
     #[error("Kubernetes {version}: {what}")]
     Companion {
         /// The release.
         version: Version,
-        /// What is wrong.
+        /// The problem.
         what: String,
     },
-    /// The members of etcd may not come through.
+    /// The members of etcd may not survive the upgrade.
     #[error("Kubernetes {version}: {what}")]
     Members {
         /// The release.
         version: Version,
-        /// What may go wrong.
+        /// The risk.
         what: String,
     },
-    /// Every node must be ready before the first step.
+    /// A node is not ready; every node must be ready before the first step.
     #[error("{node} is not ready: {why}")]
     NotReady {
         /// The node.
@@ -85,13 +85,13 @@ pub enum Refusal {
         /// The reason.
         why: String,
     },
-    /// Somebody drains it, or keeps it free for a reason.
-    #[error("{node} is cordoned, and not by an upgrade")]
+    /// Somebody else has cordoned the node.
+    #[error("{node} was cordoned by somebody else")]
     Cordoned {
         /// The node.
         node: String,
     },
-    /// No eviction is ever allowed.
+    /// A budget never allows the eviction.
     #[error(
         "PodDisruptionBudget {budget} never allows the eviction of {pod} from {node}: {desired} of {expected} pods must stay"
     )]
@@ -104,10 +104,10 @@ pub enum Refusal {
         node: String,
         /// Pods that must stay.
         desired: i32,
-        /// Pods that there are.
+        /// Pods that exist.
         expected: i32,
     },
-    /// The controller of the budget cannot count its pods, and the API allows no eviction until it can.
+    /// The controller of the budget cannot count its pods. Until it can, the API allows no eviction.
     #[error(
         "PodDisruptionBudget {budget} never allows the eviction of {pod} from {node}: its controller cannot count its pods: {why}"
     )]
@@ -131,32 +131,32 @@ pub enum Refusal {
         pod: String,
         /// Its node.
         node: String,
-        /// Their names, `namespace/name`.
+        /// The names of the budgets, `namespace/name`.
         budgets: Vec<String>,
     },
-    /// A drain would delete it for good.
-    #[error("pod {pod} on {node} has no controller: a drain would delete it for good")]
+    /// A drain would delete the pod without a replacement.
+    #[error("pod {pod} on {node} has no controller: a drain would delete it without a replacement")]
     Unmanaged {
         /// `namespace/name`.
         pod: String,
         /// Its node.
         node: String,
     },
-    /// Too little disk.
+    /// The disk is too small.
     #[error("{node} has {} MB free, {} MB are needed for Kubernetes {version} on {nodes} node(s)", .free / 1_000_000, .need / 1_000_000)]
     Disk {
         /// The node.
         node: String,
         /// The release.
         version: Version,
-        /// Bytes free.
+        /// Free bytes.
         free: u64,
-        /// Bytes needed, on all nodes together: they share a disk.
+        /// Needed bytes on all nodes together, because the nodes share a disk.
         need: u64,
-        /// How many nodes lack it.
+        /// Number of nodes that lack the release.
         nodes: usize,
     },
-    /// The new kubelet would not start.
+    /// The new kubelet would not start on cgroup v1.
     #[error(
         "{node} has cgroup v1, which the kubelet of {version} refuses unless its configuration says failCgroupV1: false"
     )]
@@ -169,32 +169,32 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What mends it, where a sentence can say so.
+    /// Returns how to fix the problem, if one sentence can say it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotOurs { .. } => {
-                "upgrade a cluster that `seatrial up` made; `seatrial list` shows them".into()
+                "upgrade a cluster that `seatrial up` created; `seatrial list` shows all clusters".into()
             }
-            Self::Downgrade { .. } => "make a new cluster of the older version".into(),
+            Self::Downgrade { .. } => "create a new cluster of the older version".into(),
             Self::SkipsMinor { line, .. } => format!("add a release of {line} to the image profile"),
             Self::Unknown { .. } => "`seatrial images` shows the versions of each profile".into(),
             Self::Members { .. } => {
-                "`--keep-etcd` leaves etcd as it is; bring it to 3.5.26 or later of 3.5 before the next upgrade".into()
+                "`--keep-etcd` does not upgrade etcd; upgrade etcd to 3.5.26 or a later 3.5 before the next upgrade".into()
             }
             Self::Unreachable { .. } | Self::Companion { .. } => return None,
             Self::Skew { when, .. } if when == NOW => {
-                "bring the nodes that are ahead or behind to the version of the control plane first".into()
+                "first upgrade the nodes whose version differs to the version of the control plane".into()
             }
             Self::Skew { .. } => return None,
             Self::NotReady { node, .. } => format!("kubectl describe node {node}"),
             Self::Cordoned { node } => format!("kubectl uncordon {node}"),
             Self::Budget { .. } => "allow a disruption in the budget, or add a replica".into(),
             Self::Uncounted { .. } => {
-                "count with minAvailable, as a number, where the pods' controller has no scale (a Job, a DaemonSet)".into()
+                "use minAvailable with a number if the pods' controller has no scale subresource (a Job, a DaemonSet)".into()
             }
-            Self::TwoBudgets { .. } => "narrow the selectors until one budget counts the pod".into(),
+            Self::TwoBudgets { .. } => "narrow the selectors until only one budget counts the pod".into(),
             Self::Unmanaged { .. } => "delete the pod, or give it a controller".into(),
-            Self::Disk { .. } => "make room, for example with `docker image prune`".into(),
+            Self::Disk { .. } => "free disk space, for example with `docker image prune`".into(),
             Self::Cgroup { .. } => {
                 "set failCgroupV1: false in the ConfigMap kubelet-config of kube-system, or in the topology"
                     .into()
@@ -203,5 +203,5 @@ impl Refusal {
     }
 }
 
-/// [`Refusal::Skew`]'s `when` for what is wrong before anything is done.
+/// The `when` of [`Refusal::Skew`] for a rule that is violated before the first step.
 pub const NOW: &str = "as it is now";

@@ -1,5 +1,4 @@
-//! The releases that an upgrade can lead to: those of the image profile that the cluster was made
-//! from.
+//! The releases that an upgrade can lead to: those of the image profile that the cluster was created from.
 
 use std::path::Path;
 
@@ -11,18 +10,18 @@ use crate::image::profile::Source;
 use crate::image::{self, Artefacts, ImageError, Profile};
 use crate::kubernetes::version::{Stage, Version};
 
-/// Bytes that a release takes on one node at the most: programs 153 MB, images 400 MB unpacked, and
-/// the archive's layers while they are unpacked.
+/// Largest size in bytes of a release on one node: programs 153 MB, unpacked images 400 MB, and the archive's layers
+/// while they are unpacked.
 const BYTES: u64 = 1_000_000_000;
 
-/// The label of node images that say where they come from.
+/// Label of node images that names their origin.
 const NODE_IMAGE_LABEL: &str = "dev.seatrial.node-image";
 
-/// The profile that a node image belongs to, so that an upgrade brings programs and images of the
-/// same make; a profile that was named goes before it.
+/// Returns the profile that a node image belongs to: an upgrade must use programs and images of the same origin.
+/// A profile that the user named has precedence.
 ///
 /// # Errors
-/// The engine, or a profile that is none.
+/// Errors of the engine, or an unknown profile.
 pub async fn profile_of(clusters: &Clusters, image: &str) -> Result<Profile, UpgradeError> {
     let Clusters { settings, engine, .. } = clusters;
     let named = match settings.profile.as_str() {
@@ -36,18 +35,18 @@ pub async fn profile_of(clusters: &Clusters, image: &str) -> Result<Profile, Upg
     Ok(Profile::named(named).map_err(ImageError::from)?)
 }
 
-/// The newest release of a minor version, such as `1.35`. What comes before a release is none.
+/// Returns the newest release of a minor version, such as `1.35`. Pre-releases do not count.
 pub fn newest<'r>(releases: &'r [ReleaseFacts], line: &str) -> Option<&'r ReleaseFacts> {
     let of_line =
         |release: &&ReleaseFacts| release.version.line() == line && release.version.stage == Stage::Release;
     releases.iter().filter(of_line).max_by_key(|release| release.version)
 }
 
-/// The releases of a profile. What a release's kubeadm names is known from the start where its images are
-/// made here, and once its node image was taken apart where that is pulled.
+/// Returns the releases of a profile. For images that are built here, the etcd and CoreDNS versions of a release are
+/// known from the start; for pulled node images they are known once the image was extracted.
 ///
 /// # Errors
-/// A version in the profile that is none.
+/// An invalid version in the profile.
 pub fn releases(settings: &Settings, profile: &Profile) -> Result<Vec<ReleaseFacts>, UpgradeError> {
     let fact = |version: &str, etcd: Option<&str>, coredns: Option<&str>| {
         Ok(ReleaseFacts {
@@ -73,7 +72,7 @@ pub fn releases(settings: &Settings, profile: &Profile) -> Result<Vec<ReleaseFac
     }
 }
 
-/// Notes what is known of a release whose programs and images are here.
+/// Adds what is known about a release whose programs and images are here.
 pub fn learn(releases: &mut [ReleaseFacts], artefacts: &Artefacts) {
     for release in releases.iter_mut().filter(|r| r.version.to_string() == artefacts.version) {
         release.etcd = named(&artefacts.images, "etcd");
@@ -82,14 +81,14 @@ pub fn learn(releases: &mut [ReleaseFacts], artefacts: &Artefacts) {
     }
 }
 
-/// The version of the image whose repository ends in `name`.
+/// Returns the version of the image whose repository ends in `name`.
 fn named(images: &[String], name: &str) -> Option<Version> {
     let of = |image: &&String| image.rsplit('/').next().and_then(|last| last.split(':').next()) == Some(name);
     images.iter().find(of).and_then(|image| Version::of_image(image))
 }
 
-/// Bytes that what was taken needs on one node: the programs, and the archive's layers, which grow to
-/// about three times their size when they are unpacked.
+/// Returns the bytes that the extracted files need on one node: the programs, and the archive's layers, which need
+/// about three times their size when unpacked.
 fn bytes(known: &Artefacts) -> u64 {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
     known.programs.iter().map(|p| size(&p.file)).sum::<u64>() + 3 * size(&known.archive)
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn etcd_and_coredns_are_found_among_what_kubeadm_names() {
+    fn etcd_and_coredns_are_found_among_kubeadms_images() {
         let images = [
             "registry.k8s.io/kube-apiserver:v1.35.8",
             "registry.k8s.io/coredns/coredns:v1.13.1",

@@ -122,7 +122,11 @@ async fn faults_are_listed_without_an_engine_and_wrong_wishes_are_usage() {
 async fn a_node_that_is_not_ours_or_not_there_is_refused_from_the_shell() -> anyhow::Result<()> {
     let (home, fake) = (Home::new(), FakeEngine::cluster(&["cp"])?);
     for (args, code, said) in [
-        (&["inject", "stop", "w"][..], 77, "error: w is not ours to break\nhint: `seatrial list`"),
+        (
+            &["inject", "stop", "w"][..],
+            77,
+            "error: w is a node of a cluster with another owner\nhint: `seatrial list`",
+        ),
         (&["inject", "stop", "worker9"], 69, "error: no node is called worker9"),
         (&["clear", "worker9"], 69, "error: no node is called worker9"),
         (&["clear", "--all"], 0, ""),
@@ -167,17 +171,21 @@ async fn a_run_is_found_by_last_id_prefix_and_folder() {
     assert!(oldest.out.contains("\"run\": \"nextest-12\""), "{}", oldest.out);
     let several = home.seatrial(&["report", "20261125"]).await;
     assert_eq!(several.code, 65);
-    assert!(several.err.contains("may be 20261125-100000-0001, 20261125-100000-0002"), "{}", several.err);
+    assert!(
+        several.err.contains("20261125 matches several runs: 20261125-100000-0001, 20261125-100000-0002"),
+        "{}",
+        several.err
+    );
     let unknown = home.seatrial(&["report", "2027"]).await;
     assert_eq!(unknown.code, 65);
     assert!(
-        unknown.err.contains("no run is called 2027\nhint: the newest are 20261125-100000-0002"),
+        unknown.err.contains("no run is called 2027\nhint: the newest runs are 20261125-100000-0002"),
         "{}",
         unknown.err
     );
     let empty = home.seatrial(&["report", "last"]).await;
     assert_eq!(empty.code, 65);
-    assert!(empty.err.contains("has no whole record"), "{}", empty.err);
+    assert!(empty.err.contains("has no complete record"), "{}", empty.err);
 }
 
 #[tokio::test]
@@ -205,7 +213,7 @@ async fn a_foreign_or_future_log_is_refused_with_its_place() {
     assert!(future.err.contains("has schema 7, this seatrial reads up to 2\nhint: "), "{}", future.err);
     let dir = home.seatrial(&["report", &home.dir.path().to_string_lossy()]).await;
     assert_eq!(dir.code, 65);
-    assert!(dir.err.contains("is no run: it has no events.jsonl"), "{}", dir.err);
+    assert!(dir.err.contains("is not the folder of a run: it has no events.jsonl"), "{}", dir.err);
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ async fn a_network_that_somebody_uses_stays_and_is_named() -> anyhow::Result<()>
     ground.fake.change("client", |c| c.labels.clear());
     let began = std::time::Instant::now();
     let said = ground.said(&["down", NAME, "--force"]).await;
-    assert!(said.contains("did not make client, so network three stays"), "{said}");
+    assert!(said.contains("network three stays, because client uses it"), "{said}");
     assert!(said.contains("docker network rm three"), "{said}");
     assert!(!ground.is_there() && ground.has("client"), "{said}");
     assert!(began.elapsed() < Duration::from_secs(60), "nobody waits for it");

@@ -73,7 +73,7 @@ async fn down_without_force_leaves_a_container_that_we_did_not_make(
 #[rstest]
 #[case::made_by_another(Some(Owner::of(1)), None)]
 #[case::made_by_nobody_known(None, None)]
-#[case::kept(Some(Owner::me()), Some("it was asked for with `seatrial up`"))]
+#[case::kept(Some(Owner::me()), Some("it was created with `seatrial up`"))]
 #[tokio::test]
 async fn what_an_interrupted_process_made_is_known_by_its_record(
     #[case] made_by: Option<Owner>,
@@ -114,7 +114,7 @@ async fn down_of_all_goes_on_after_one_that_stays() -> anyhow::Result<()> {
     ground.recorded(NAME, |_| ())?;
     let said = ground.said(&["down", "--all"]).await;
     assert!(!ground.is_there() && ground.has("a-worker"), "{said}");
-    assert!(said.contains("three removed") && said.contains("seatrial did not make somebodys"), "{said}");
+    assert!(said.contains("three removed") && said.contains("seatrial did not create somebodys"), "{said}");
     Ok(())
 }
 
@@ -218,7 +218,7 @@ async fn a_stray_file_among_the_clusters_is_no_error() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who was refused has touched nothing, and is told of as one who "went without a release": the next lease takes
+/// Who was refused has touched nothing, and is reported as a holder that "died without a release": the next lease takes
 /// the cluster for disturbed, and a reap "heals" it.
 #[tokio::test]
 async fn a_lease_that_was_refused_leaves_no_mark() -> anyhow::Result<()> {

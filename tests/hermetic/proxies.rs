@@ -57,7 +57,7 @@ async fn a_cluster_with_other_proxies_is_used_and_that_is_said() -> anyhow::Resu
         // The fake publishes no API server: the lease fails after it has compared.
         let failed = clusters.existing(NAME, Access::Shared, soon()).await;
         assert!(matches!(failed, Err(ClusterError::WrongKubeconfig { .. })), "{failed:?}");
-        let line = "its nodes were made with no HTTP_PROXY, no HTTPS_PROXY; here there is no HTTP_PROXY, \
+        let line = "its nodes were created with no HTTP_PROXY, no HTTPS_PROXY; the current setting is no HTTP_PROXY, \
 HTTPS_PROXY http://127.0.0.1:9: ";
         assert_eq!(lines.lock().unwrap().iter().any(|text| text.contains(line)), said, "{given:?} {lines:?}");
     }

@@ -1,15 +1,14 @@
-//! Who may touch a cluster: file locks, which the kernel frees when their holder dies, however
-//! it dies.
+//! File locks that decide who may use a cluster. The kernel frees them when the holding process dies, also after
+//! SIGKILL.
 //!
-//! Two lock files a cluster. `lease` is held for as long as the cluster is used, shared or
-//! exclusive. `turnstile` is held by everybody on the way in, until the lease is held: somebody
-//! who waits for exclusive use stands in it, so those who come later queue behind and cannot keep
-//! the cluster busy for ever.
+//! Each cluster has two lock files. `lease` is held while the cluster is used, shared or exclusive. `turnstile` is
+//! held by a process that enters, until it has the lease. A process that waits for exclusive use holds the turnstile:
+//! later ones queue behind it and cannot keep the cluster busy forever.
 //!
-//! A third kind of file is the queue: everybody who waits or holds keeps a file with its name in
-//! `holders`, locked for as long as its process lives. The turnstile is for whoever of the living
-//! came first. A holder file that nobody locks was left by somebody who did not release: the next
-//! one in is told, looks at the cluster with care, and keeps the file as a mark.
+//! The queue is a third kind of file: every process that waits or holds keeps a file in the folder `holders`, locked
+//! while the process lives. The turnstile goes to the living process that came first. A holder file without a lock
+//! belongs to a process that died without a release: the next holder learns of it, checks the cluster with care, and
+//! keeps the file as a mark.
 
 mod error;
 mod holder;
@@ -38,8 +37,8 @@ pub struct LockFiles {
     dir: PathBuf,
 }
 
-/// A lease lock whose holder stands in the turnstile: nobody else comes in or changes their mind
-/// meanwhile, so the cluster can be made or mended. Dropping it lets both go.
+/// A lease lock whose holder is still in the turnstile. Nobody else can enter or change the access, so the cluster
+/// can be created or repaired. Dropping it frees both locks.
 #[derive(Debug)]
 pub struct Entering {
     files: LockFiles,
@@ -49,8 +48,8 @@ pub struct Entering {
     left: Vec<FoundHolder>,
 }
 
-/// A held lease lock. Dropping it frees the lock at once and leaves the holder file, which marks
-/// the cluster as not released.
+/// A held lease lock. Dropping it frees the lock at once but leaves the holder file, which marks the cluster as not
+/// released.
 #[derive(Debug)]
 pub struct Held {
     files: LockFiles,
@@ -59,20 +58,20 @@ pub struct Held {
 }
 
 impl LockFiles {
-    /// The lock files of cluster `name` below the state folder `state`. They are apart from the
-    /// cluster's own folder, which comes and goes while others wait.
+    /// Returns the lock files of cluster `name` below the state folder `state`. They are outside the cluster's own
+    /// folder, because that folder is deleted and created while others wait.
     pub fn new(state: &Path, name: &str) -> Self {
         Self { name: name.into(), dir: state.join("leases").join(name) }
     }
 
-    /// Takes the lease lock by way of the turnstile, and stays in the turnstile. `waiting` is
-    /// told whom is being waited for, once for each change.
+    /// Takes the lease lock through the turnstile, and stays in the turnstile. `waiting` receives the holders that
+    /// are ahead, once for each change.
     ///
     /// # Errors
-    /// [`LockError::Busy`] with the holders when the deadline passes.
+    /// [`LockError::Busy`] with the holders if the deadline passes.
     ///
     /// # Cancellation
-    /// Frees whatever it had.
+    /// Every lock that was taken is freed.
     pub async fn enter(
         &self,
         access: Access,
@@ -94,8 +93,8 @@ impl LockFiles {
         }
     }
 
-    /// As [`LockFiles::enter`] for exclusive use, but gives up at once: none when somebody uses
-    /// the cluster or waits for it.
+    /// As [`LockFiles::enter`] for exclusive use, but does not wait: returns `None` if somebody uses the cluster or
+    /// waits for it.
     ///
     /// # Errors
     /// [`LockError::File`].
@@ -112,12 +111,12 @@ impl LockFiles {
         Ok(Some(Entering { files: self.clone(), lease, _turnstile: turnstile, me, left: self.left() }))
     }
 
-    /// Who uses the cluster, and then who waits for it, in the order of the queue.
+    /// Returns who uses the cluster, then who waits for it, in the order of the queue.
     pub fn holders(&self) -> Vec<Holder> {
         in_order(self.holder_files().into_iter().filter(|f| f.alive))
     }
 
-    /// Who used the cluster and went without a release, and may have left something in it.
+    /// Returns who used the cluster, died without a release, and may have left something in it.
     pub fn unclean(&self) -> Vec<String> {
         let dead = self.holder_files().into_iter().filter(|f| !f.alive && f.holder.stage != Stage::Waiting);
         let mut who: Vec<String> =
@@ -126,7 +125,7 @@ impl LockFiles {
         who
     }
 
-    /// Names of the clusters for which there are lock files below `state`.
+    /// Returns the names of the clusters that have lock files below `state`.
     pub fn names(state: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(state.join("leases")).into_iter().flatten().flatten();
         let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
@@ -136,13 +135,13 @@ impl LockFiles {
         names
     }
 
-    /// When the lease was last taken or given back; none when it never was.
+    /// Returns the time when the lease was last taken or released; `None` if it never was.
     pub fn last_used(&self) -> Option<Timestamp> {
         let meta = std::fs::metadata(self.dir.join("used")).ok()?;
         Timestamp::try_from(meta.modified().ok()?).ok()
     }
 
-    /// Says that the cluster is in use now: its time to live starts anew.
+    /// Records that the cluster is in use now: its idle time starts again.
     ///
     /// # Errors
     /// [`LockError::File`].
@@ -151,8 +150,8 @@ impl LockFiles {
         std::fs::write(&path, b"").map_err(|e| failed("write", &path, e))
     }
 
-    /// Takes the lock of the process that waits for this cluster to become idle; none when there
-    /// is one already.
+    /// Takes the lock of the process that waits until this cluster is idle. Returns `None` if another process holds
+    /// it.
     ///
     /// # Errors
     /// [`LockError::File`].
@@ -169,8 +168,8 @@ impl LockFiles {
         Marks::beside(&self.dir)
     }
 
-    /// One try for one lock. The file may be removed by [`Entering::remove`] between our opening
-    /// and our locking it; then the lock is worth nothing and the new file is tried.
+    /// Tries a lock once. [`Entering::remove`] may delete the file between our open and our lock. A lock on a deleted
+    /// file is worthless, so the new file is tried.
     fn try_lock(&self, file: &str, access: Access) -> Result<Option<File>, LockError> {
         let path = self.dir.join(file);
         loop {
@@ -195,7 +194,7 @@ impl LockFiles {
         }
     }
 
-    /// Files of holders that are gone.
+    /// Returns the files of dead holders.
     fn left(&self) -> Vec<FoundHolder> {
         self.holder_files().into_iter().filter(|f| !f.alive).collect()
     }
@@ -208,19 +207,19 @@ impl LockFiles {
 }
 
 impl Entering {
-    /// Holders that went without a release: whoever comes in must look for damage. Once somebody has come in they
-    /// are told to nobody who comes in later; [`LockFiles::unclean`] names them until [`Entering::cleaned`].
+    /// Returns the holders that died without a release: the caller must check the cluster for damage. After this
+    /// holder has entered, later holders do not see them here; [`LockFiles::unclean`] names them until
+    /// [`Entering::cleaned`].
     pub fn unclean(&self) -> Vec<&Holder> {
-        // One that never got the lease cannot have left anything behind.
+        // A holder that never had the lease cannot have left anything.
         let used = |f: &&FoundHolder| f.holder.stage != Stage::Waiting;
         self.left.iter().filter(used).map(|f| &f.holder).collect()
     }
 
-    /// Changes to exclusive use: waits until those who share the cluster are gone. Nobody new
-    /// comes in meanwhile.
+    /// Changes to exclusive use: waits until those that share the cluster are gone. Nobody can enter in the meantime.
     ///
     /// # Errors
-    /// [`LockError::Busy`] when they stay until the deadline; then nothing is held any more, and no mark is left.
+    /// [`LockError::Busy`] if they stay until the deadline. Then all locks are freed and no mark is left.
     pub async fn make_exclusive(
         mut self,
         deadline: Deadline,
@@ -243,13 +242,13 @@ impl Entering {
         Ok(self)
     }
 
-    /// Leaves the turnstile and keeps the lease, for the use that the holder came for.
+    /// Leaves the turnstile and keeps the lease, to use the cluster.
     ///
     /// # Errors
     /// [`LockError::File`].
     pub fn enter(mut self) -> Result<Held, LockError> {
         if self.me.holder.access == Access::Shared {
-            // Not atomic, and need not be: whoever wants this lock must come by the turnstile.
+            // Unlock and lock again are not atomic. That is safe: others reach this lock only through the turnstile.
             let path = self.files.dir.join("lease");
             self.lease.unlock().map_err(|e| failed("unlock", &path, e))?;
             self.lease.lock_shared().map_err(|e| failed("lock", &path, e))?;
@@ -259,7 +258,7 @@ impl Entering {
         let marks = self.files.marks();
         for left in &self.left {
             match left.holder.stage {
-                // It never had the lease, and has left nothing.
+                // A holder that only waited never had the lease, and has left nothing.
                 Stage::Waiting => remove_file(&left.path)?,
                 Stage::Preparing | Stage::Using => marks.keep(left)?,
             }
@@ -267,8 +266,8 @@ impl Entering {
         Ok(Held { files: self.files, _lease: self.lease, me: self.me })
     }
 
-    /// What those who went without a release left is gone, by whoever has the cluster to himself: nobody need look
-    /// for it any more.
+    /// Records that the leftovers of dead holders are gone: removes their marks. The caller has removed the leftovers
+    /// under exclusive access.
     ///
     /// # Errors
     /// [`LockError::File`].
@@ -279,7 +278,7 @@ impl Entering {
         self.files.marks().remove()
     }
 
-    /// Goes on with what was looked up. After an error goes away, since nothing was touched: no mark is left.
+    /// Continues with the result of a check. After an error, leaves without a mark, because nothing was touched.
     pub(crate) fn with<T, E>(self, looked: Result<T, E>) -> Result<(Self, T), E> {
         match looked {
             Ok(found) => Ok((self, found)),
@@ -290,13 +289,13 @@ impl Entering {
         }
     }
 
-    /// Goes away without having used the cluster: no mark is left.
+    /// Leaves without having used the cluster: no mark is left.
     pub fn leave(self) {
         self.me.remove();
     }
 
-    /// Removes what the folder says of the cluster, which is gone, and the lock files with it if
-    /// nobody waits. Those who wait keep their places and come in one after the other.
+    /// Removes the files about a deleted cluster, and the lock files if nobody waits. Those who wait keep their
+    /// places and enter one after the other.
     ///
     /// # Errors
     /// [`LockError::File`].
@@ -313,8 +312,8 @@ impl Entering {
         sweep(&self.files.holders_dir());
         self.me.remove();
         if remove_if_empty(&self.files.holders_dir())? {
-            // Nobody waits. Whoever comes from here on makes files of its own, which stay: these
-            // two are ours for as long as we hold them, and the folder goes only if it is empty.
+            // Nobody waits. A process that comes from now on creates its own files, which stay: the two lock files
+            // are ours while we hold them, and the folder is removed only if it is empty.
             for lock in locks {
                 remove_file(&dir.join(lock))?;
             }
@@ -325,7 +324,7 @@ impl Entering {
 }
 
 impl Held {
-    /// As [`Entering::cleaned`]. Who shares the cluster changes nothing: others may not go without a look.
+    /// As [`Entering::cleaned`]. A shared lease changes nothing: it cannot know whether the leftovers are gone.
     ///
     /// # Errors
     /// [`LockError::File`].
@@ -336,10 +335,10 @@ impl Held {
         }
     }
 
-    /// Gives the lease back in good order: the next holder need not look for damage.
+    /// Releases the lease cleanly: the next holder need not check for damage.
     ///
     /// # Errors
-    /// [`LockError::File`]; the lock is free in any case.
+    /// [`LockError::File`]; the lock is freed in any case.
     pub fn release(self) -> Result<(), LockError> {
         self.files.touch()?;
         self.me.remove();
@@ -347,7 +346,7 @@ impl Held {
     }
 }
 
-/// Waiting in the queue, saying for whom.
+/// A wait in the queue that reports who is ahead.
 struct Queue<'a> {
     files: &'a LockFiles,
     access: Access,
@@ -356,11 +355,11 @@ struct Queue<'a> {
 }
 
 impl Queue<'_> {
-    /// How often a lock is tried: the lock has no form that can be awaited, and a blocking one
-    /// in a thread could not be given up.
+    /// Time between two tries of a lock: file locks cannot be awaited, and a thread that blocks on one cannot be
+    /// cancelled.
     const TRY: Duration = Duration::from_millis(40);
 
-    /// The turnstile, once nobody is in front of us, and then the lease.
+    /// Waits until nobody is ahead, then takes the turnstile and the lease.
     async fn come_in(
         &mut self,
         me: &HolderFile,
@@ -385,7 +384,7 @@ impl Queue<'_> {
         }
     }
 
-    /// Says whom is being waited for and pauses; an error when the deadline has passed.
+    /// Reports who is ahead, if that changed, and pauses. Returns an error if the deadline has passed.
     async fn wait(&mut self, me: &HolderFile, waiting: &mut impl FnMut(&str)) -> Result<(), LockError> {
         let mut found = self.files.holder_files();
         found.retain(|f| f.alive && (f.holder.stage != Stage::Waiting || me.is_behind(f)) && !me.is(f));
@@ -401,7 +400,7 @@ impl Queue<'_> {
             waiting(&text);
             self.said = text;
         }
-        // Far back in a long queue there is no hurry, and looking costs more.
+        // Far back in a long queue there is no hurry, and each check reads more files.
         self.deadline.pause(Self::TRY * ahead.clamp(1, 10)).await;
         Ok(())
     }
@@ -417,7 +416,7 @@ fn in_order(found: impl IntoIterator<Item = FoundHolder>) -> Vec<Holder> {
     }
 }
 
-/// Removes a folder with nothing in it; false when there is something, or comes at this moment.
+/// Removes an empty folder. Returns false if the folder is not empty.
 fn remove_if_empty(dir: &Path) -> Result<bool, LockError> {
     match std::fs::remove_dir(dir) {
         Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(false),
@@ -425,7 +424,7 @@ fn remove_if_empty(dir: &Path) -> Result<bool, LockError> {
     }
 }
 
-/// Whether a path still leads to this open file.
+/// Reports whether a path still leads to this open file.
 fn same_file(open: &File, path: &Path) -> bool {
     let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     let (a, b) = (open.metadata().map(id), std::fs::metadata(path).map(id));
@@ -437,7 +436,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_on_a_file_that_was_replaced_is_worth_nothing() {
+    fn a_replaced_lock_file_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lease");
         let old = File::create(&path).unwrap();
@@ -449,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_removed_cluster_nothing_stays_but_the_places_of_those_who_wait() {
+    fn removal_keeps_only_the_places_of_those_who_wait() {
         let state = tempfile::tempdir().unwrap();
         let files = LockFiles::new(state.path(), "one");
         let entering = || {
@@ -458,9 +457,9 @@ mod tests {
             std::fs::write(files.dir.join("watcher.log"), "text").unwrap();
             entering
         };
-        // Somebody went without a release: that it did is forgotten with the cluster.
+        // A holder died without a release: that is forgotten together with the cluster.
         drop(entering().enter().unwrap());
-        // Nor does it matter that somebody was killed before its file had its name.
+        // A file without its final name, of a process that was killed, does not matter either.
         std::fs::write(files.holders_dir().join(".holder-x"), "").unwrap();
         entering().remove().unwrap();
         assert!(!files.dir.exists());

@@ -1,4 +1,4 @@
-//! Leave to use a cluster, and the cluster with it.
+//! Leases: permission to use a cluster, together with the cluster.
 
 pub mod lock;
 
@@ -16,22 +16,22 @@ use crate::fault::{self, FaultError, Faults, Healed, IntentLog};
 use crate::stack::with_room;
 use lock::{Access, Held, LockFiles};
 
-/// Leave to use a cluster that is ready. Ends with [`Lease::release`]; dropped without it, or
-/// with the process, the lock is free at once but the next holder looks at the cluster with care.
+/// Permission to use a ready cluster. Ends with [`Lease::release`]. If it is dropped without a release, or its
+/// process dies, the lock is free at once, and the next holder checks the cluster with care.
 #[derive(Debug)]
 pub struct Lease {
     /// The cluster.
     pub cluster: Cluster,
-    /// Whether it was there before.
+    /// Whether the cluster existed before.
     pub reused: bool,
-    /// From asking to having, waiting for others included.
+    /// Time from the request to the lease, including the wait for others.
     pub took: Duration,
-    /// How it was found to be ready.
+    /// The checks that found the cluster ready.
     pub ready: Ready,
-    /// Faults that were open, of holders that are gone, and had to be healed.
+    /// Open faults of dead holders that were healed.
     pub healed: Vec<Healed>,
     access: Access,
-    /// Tells its intents from those of other leases of this process.
+    /// Distinguishes its intents from those of other leases of this process.
     number: u64,
     faults: Faults,
     held: Held,
@@ -48,23 +48,22 @@ enum AcquireMode {
     Upgrade,
 }
 
-/// Time to heal what is open at a release.
+/// Time to heal open faults at a release.
 const HEAL: Duration = Duration::from_secs(120);
 
 impl Clusters {
-    /// Gets a ready cluster for `spec`: one that is there, mended if need be, else a new one.
+    /// Leases a ready cluster for `spec`: an existing one, repaired if necessary, else a new one.
     ///
-    /// With shared access others may use it at the same time, each in its own namespace; with
-    /// exclusive access nobody else does. Whoever waits for exclusive access goes before those
-    /// who come later.
+    /// With shared access others may use the cluster at the same time, each in its own namespace; with exclusive
+    /// access nobody else may. A process that waits for exclusive access goes before those that come later.
     ///
     /// # Errors
-    /// [`ClusterError`]; [`ClusterError::Lock`] with the holders when it is not free in time,
+    /// [`ClusterError`]; [`ClusterError::Lock`] with the holders if the cluster is not free in time,
     /// [`ClusterError::Create`] with a folder of evidence.
     ///
     /// # Cancellation
-    /// The lock is freed. A creation that was under way leaves an incomplete record; the next
-    /// holder, or a reap, removes what is there.
+    /// The lock is freed. A creation in progress leaves an incomplete record; the next holder or a reap removes the
+    /// containers.
     pub async fn acquire(
         &self,
         spec: &ClusterSpec,
@@ -87,9 +86,9 @@ impl Clusters {
                 None => self.lease(&wanted, AcquireMode::CreateOrReuse, access, deadline).await,
             };
             match got {
-                // It is somebody's; there is room for another one next to it.
+                // Somebody else needs that cluster: try the next number.
                 Err(error @ (ClusterError::Upgraded { .. } | ClusterError::Kept { .. })) => {
-                    self.progress.say(&format!("{error}; taking another one"));
+                    self.progress.say(&format!("{error}; using another cluster"));
                 }
                 got => return got,
             }
@@ -97,10 +96,10 @@ impl Clusters {
         }
     }
 
-    /// As [`Clusters::acquire`] for a cluster that is there, by name; it is never made anew.
+    /// As [`Clusters::acquire`], but for an existing cluster by name, which is never created again.
     ///
     /// # Errors
-    /// [`ClusterError::Unknown`] when it is not there, and those of [`Clusters::acquire`].
+    /// [`ClusterError::Unknown`] if the cluster does not exist, and those of [`Clusters::acquire`].
     pub async fn existing(
         &self,
         name: &str,
@@ -111,8 +110,8 @@ impl Clusters {
         self.lease(&wanted, AcquireMode::Existing, access, deadline).await
     }
 
-    /// As [`Clusters::existing`], exclusively, for whoever goes on with an upgrade: one that stands in the
-    /// middle of a step may be leased, and need not be ready.
+    /// As [`Clusters::existing`] with exclusive access, to continue an upgrade. A cluster whose upgrade stopped in
+    /// the middle of a step may be leased, and need not be ready.
     ///
     /// # Errors
     /// Those of [`Clusters::existing`].
@@ -152,23 +151,23 @@ impl Clusters {
 }
 
 impl Lease {
-    /// How the cluster may be used.
+    /// Returns how the cluster may be used.
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// Where faults of this cluster are written down before they are injected. A shared lease allows none that
-    /// reaches a node.
+    /// Opens the log of this lease's intents. A fault is recorded there before it is injected. A shared lease allows
+    /// no fault on a node.
     ///
     /// # Errors
-    /// [`FaultError`] when the folder cannot be made.
+    /// [`FaultError`] if the folder cannot be created.
     pub fn intents(&self) -> Result<IntentLog, FaultError> {
         let log = IntentLog::open(&self.cluster.dir)?.knowing(&self.faults).of_lease(self.number);
         Ok(if self.access == Access::Shared { log.shared() } else { log })
     }
 
-    /// What holders left that went without a release is gone: `seatrial reap` need not look for it. Changes nothing
-    /// where others share the cluster.
+    /// Records that the leftovers of dead holders are gone: `seatrial reap` need not look for them. With shared
+    /// access this changes nothing.
     ///
     /// # Errors
     /// [`ClusterError::Lock`].
@@ -186,12 +185,12 @@ impl Lease {
         ready::ready(&self.cluster, &[], now, deadline).await.map(drop)
     }
 
-    /// Gives the lease back. With exclusive access, faults that are still open are healed first, and
-    /// nodes that were declared out of service are taken back; whoever wants their proofs heals before.
+    /// Releases the lease. With exclusive access, heals open faults first and takes nodes that were declared out of
+    /// service back. A caller that needs the proofs of healing heals before.
     ///
     /// # Errors
-    /// [`ClusterError::Fault`], [`ClusterError::OutOfService`] when that fails: then the lock is freed
-    /// all the same, and the next holder looks at the cluster with care.
+    /// [`ClusterError::Fault`] or [`ClusterError::OutOfService`] if that fails. The lock is then freed anyway, and
+    /// the next holder checks the cluster with care.
     pub async fn release(self) -> Result<(), ClusterError> {
         if self.access == Access::Exclusive {
             let intents = self.intents()?;

@@ -1,4 +1,4 @@
-//! A new cluster: created by kind, claimed for its state folder, ready.
+//! Creates a new cluster with kind, marks its owner, and waits until it is ready.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,17 +21,17 @@ use crate::fault;
 use crate::image::{self, StandIn};
 use crate::node::{CLUSTER_LABEL, Node, address_of};
 
-/// Time for a new cluster to get ready after kind made it; 3 to 8 s were seen.
+/// Time for a new cluster to become ready after kind has created it; 3 to 8 s were measured.
 const START: Duration = Duration::from_secs(180);
 
 impl Provisioner<'_> {
-    /// Removes what is left of an earlier one and makes the cluster.
+    /// Removes the remains of an earlier cluster and creates the cluster.
     pub(super) async fn create(&self) -> Result<Provisioned, ClusterError> {
         let Self { clusters: Clusters { settings, engine, .. }, wanted, .. } = self;
         let dir = settings.cluster_dir(&wanted.name);
         let kind = self.kind();
-        // kind of a killed process may still be at work: it fails once its containers are gone,
-        // and may start some until then.
+        // The kind process of a killed seatrial may still be running. It fails once its containers are gone, but may
+        // start some until then.
         self.clear(&kind).await?;
         kind.settle(&wanted.name, self.deadline, |text| self.detail(text)).await?;
         self.clear(&kind).await?;
@@ -59,7 +59,7 @@ impl Provisioner<'_> {
         record.write(&dir)?;
         let balancer = self.balancer().await?;
         let lock = kind.creation_lock(&wanted.name, self.deadline, &mut |text| self.detail(text)).await?;
-        // While the lock was waited for, the name may have been given and taken.
+        // While we waited for the lock, another creation may have lent the name and taken it back.
         let lent = self.lent(balancer).await?;
         let created = kind.create(wanted, lock, self.deadline, |text| self.detail(text)).await;
         let given_back = match lent {
@@ -78,14 +78,15 @@ impl Provisioner<'_> {
             record.write(&dir)?;
             Ok(Provisioned { cluster, reused: false, healed: Vec::new(), ready })
         };
-        // Whatever goes wrong from here on, no half cluster stays.
+        // If anything fails from here on, the half-finished cluster is removed.
         match ended.await {
             Ok(made) => Ok(made),
             Err(error) => Err(kind.failed(wanted, &error).await?),
         }
     }
 
-    /// What stands in for kind's load balancer, where the cluster has one and no registry has kind's.
+    /// Returns the stand-in for kind's load balancer image, if the cluster needs a load balancer and no registry has
+    /// kind's image.
     async fn balancer(&self) -> Result<Option<StandIn>, ClusterError> {
         if self.wanted.topology.control_planes() < 2 {
             return Ok(None);
@@ -94,7 +95,7 @@ impl Provisioner<'_> {
         Ok(image::load_balancer(&self.clusters.images(self.deadline), profile, version).await?)
     }
 
-    /// The load balancer's name for a creation that asks for it.
+    /// Lends the name of kind's load balancer image to the stand-in, if the cluster needs a load balancer.
     async fn lent(&self, made: Option<StandIn>) -> Result<Option<Lent<'_>>, ClusterError> {
         if self.wanted.topology.control_planes() < 2 {
             return Ok(None);
@@ -103,7 +104,7 @@ impl Provisioner<'_> {
         load_balancer::lend(self.clusters, &self.wanted.name, made, self.deadline, say).await
     }
 
-    /// What kind has made, ours and ready.
+    /// Opens the cluster that kind has created, marks its owner, and waits until it is ready.
     async fn settled(&self, owner: StateId) -> Result<(Cluster, Ready), ClusterError> {
         let cluster = open::open(self.clusters, self.wanted).await?;
         let containers = self.clusters.engine.containers(&[(CLUSTER_LABEL, &cluster.name)]).await?;
@@ -113,20 +114,21 @@ impl Provisioner<'_> {
         claim(&Mark::of(owner, &self.clusters.settings.state), &cluster).await?;
         self.spread(&cluster).await?;
         self.load(&cluster).await?;
-        self.detail("waiting until it is ready");
+        self.detail("waiting until the cluster is ready");
         let deadline = self.deadline.at_most(START);
         let now = self.clusters.engine.now().await?;
         let ready = ready::ready(&cluster, &self.wanted.workloads, now, deadline).await?;
         Ok((cluster, ready))
     }
 
-    /// Sees to it that several control planes stand in for one another.
+    /// Prepares several control planes to replace one another: the load balancer cuts connections to a failed one,
+    /// and DNS runs on several nodes.
     async fn spread(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         if let Some(balancer) = &cluster.load_balancer
             && !load_balancer::cut_on_failure(&self.clusters.engine, balancer, self.deadline.at_most(CHECK))
                 .await?
         {
-            self.say("the load balancer leaves connections to a control plane that fails: its files are not kind 0.33's");
+            self.say("the load balancer keeps connections to a failed control plane: its files are not those of kind 0.33");
         }
         if cluster.control_planes().count() > 1 {
             let deadline = self.deadline.at_most(START);
@@ -141,13 +143,13 @@ impl Provisioner<'_> {
 
     async fn clear(&self, kind: &Kind<'_>) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
-        // Looked at again: somebody else may have made it while a lock was waited for.
+        // Look again: somebody else may have created the cluster while we waited for a lock.
         let found = state::look(self.clusters, name).await?;
         match found.state(None, Timestamp::now()) {
             ClusterState::Absent => Ok(()),
             ClusterState::Foreign(owner) => Err(ClusterError::Elsewhere { name: name.clone(), owner }),
             ClusterState::Complete | ClusterState::Partial(_) => {
-                self.detail("removing what is left of the last one");
+                self.detail("removing the remains of the last cluster");
                 let network = self.wanted.topology.control_planes() > 1;
                 if let Some(stays) = kind.delete(name, network, &[]).await? {
                     self.say(&stays);
@@ -158,7 +160,7 @@ impl Provisioner<'_> {
     }
 }
 
-/// Writes onto each node whose it is.
+/// Writes the owner's mark onto each node.
 async fn claim(mark: &Mark, cluster: &Cluster) -> Result<(), ClusterError> {
     let text = mark.text();
     let deadline = Deadline::after(Duration::from_secs(30));

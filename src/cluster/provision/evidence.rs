@@ -1,4 +1,4 @@
-//! Folders of evidence: what is left of a cluster that did not come to be, or was made again.
+//! Folders of evidence about a cluster that could not be created, or that had to be created again.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -14,24 +14,24 @@ use crate::cluster::{ClusterError, names};
 use crate::deadline::Deadline;
 use crate::node::CLUSTER_LABEL;
 
-/// Time for it: `kind export logs` has hung on nodes that stopped.
+/// Time to collect: `kind export logs` has hung on stopped nodes.
 const EVIDENCE: Duration = Duration::from_secs(90);
-/// The end of the name of a folder: when it was made.
+/// The end of a folder's name: its creation time.
 const STAMP: &str = "%Y%m%d-%H%M%S";
-/// The first file of a folder.
+/// The first file that is written into a folder.
 const CONFIG: &str = "kind.yaml";
-/// The beginning of the name of a folder in it that holds what kind wrote, as it was.
+/// Prefix of the folder inside it that holds kind's raw output.
 const RAW: &str = ".tmp";
-/// The file in it that is locked for as long as somebody collects.
+/// The file inside it that is locked during the collection.
 const LOCK: &str = ".collecting";
 
 impl Kind<'_> {
-    /// Collects kind's and kubeadm's output and what the nodes left, as much as can be had.
+    /// Collects the output of kind and kubeadm, and the files of the nodes, as far as available.
     pub async fn evidence(&self, wanted: &Wanted, output: &str) -> Result<PathBuf, ClusterError> {
         let stamp = Timestamp::now().strftime(STAMP).to_string();
         let dir = self.clusters.settings.state.join("failed").join(format!("{}-{stamp}", wanted.name));
         private_dir(&dir)?;
-        // Before the first file: a reap must not take away what is collected.
+        // Take the lock before the first file: a reap must not remove a collection in progress.
         let collecting = Collecting::in_folder(&dir)?;
         let folder = Folder::new(&dir, &self.clusters.settings.secrets);
         folder.text(CONFIG, wanted.topology.yaml());
@@ -50,7 +50,7 @@ impl Kind<'_> {
             }
             Err(error) => folder.missing("containers", &error.to_string()),
         }
-        // kind writes what it finds, the variables of the nodes with it: none of that stays as it is.
+        // kind exports everything, including environment variables of the nodes: its raw files are not kept.
         match tempfile::Builder::new().prefix(RAW).tempdir_in(&dir) {
             Ok(exported) => {
                 let export = self.command(["export", "logs", "--name", &wanted.name]).arg(exported.path());
@@ -67,7 +67,7 @@ impl Kind<'_> {
     }
 }
 
-/// A collection that goes on: the kernel frees its lock when its process dies.
+/// A collection in progress. The kernel frees its lock when its process dies.
 struct Collecting {
     _lock: File,
     path: PathBuf,
@@ -82,12 +82,12 @@ impl Collecting {
     }
 
     fn ended(self) {
-        // One that stays is locked by nobody.
+        // If the file stays, nobody holds a lock on it.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// What collections that were killed left in a folder of evidence: kind's output as it was, secrets with it.
+/// Returns the leftovers of killed collections in a folder of evidence: kind's raw output, which may contain secrets.
 pub(crate) fn left_raw(dir: &Path) -> Result<Vec<PathBuf>, ClusterError> {
     let path = dir.join(LOCK);
     let lock = match File::open(&path) {
@@ -106,8 +106,8 @@ pub(crate) fn left_raw(dir: &Path) -> Result<Vec<PathBuf>, ClusterError> {
     Ok(raw.map(|e| e.path()).collect())
 }
 
-/// Whether [`Kind::evidence`] made this folder: it has a cluster's name and a time for its name, and holds what is
-/// written there first.
+/// Reports whether [`Kind::evidence`] created this folder: its name is a cluster's name and a time, and it contains
+/// the file that is written first.
 pub(crate) fn is_evidence(dir: &Path) -> bool {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let at = name.len().saturating_sub("20260101-000000".len());
@@ -117,8 +117,8 @@ pub(crate) fn is_evidence(dir: &Path) -> bool {
         && dir.join(CONFIG).is_file()
 }
 
-/// Puts the files of a folder into the evidence, the smaller ones first: where there is no room for all,
-/// most are there.
+/// Copies the files of a folder into the evidence, smaller files first: if there is no room for all, most of them are
+/// included.
 fn take_in(folder: &Folder, from: &Path, to: &str) {
     let (mut files, mut dirs) = (Vec::new(), vec![from.to_path_buf()]);
     while let Some(dir) = dirs.pop() {
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn evidence_is_told_from_what_somebody_put_beside_it() {
+    fn evidence_is_distinguished_from_folders_of_others() {
         let dir = tempfile::tempdir().unwrap();
         let is = |name: &str, config: bool| {
             let dir = dir.path().join(name);
@@ -151,7 +151,7 @@ mod tests {
             is_evidence(&dir)
         };
         assert!(is("seatrial-one-0a1b2c3d-20260930-235959", true));
-        assert!(!is("seatrial-one-0a1b2c3d-20261001-000000", false), "nothing was written there");
+        assert!(!is("seatrial-one-0a1b2c3d-20261001-000000", false), "the folder has no kind.yaml");
         for name in
             ["for-the-bug-report", "20260930-235959", "c-20260930-995959", "My-c-20260930-235959", "ä"]
         {
@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// The runtime writes a long line in pieces, and a secret may lie in two of them.
+    /// The runtime splits a long line into pieces, and a secret may be split between two of them.
     #[test]
     fn a_secret_that_the_runtime_split_is_in_no_log_of_a_node() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -174,9 +174,9 @@ mod tests {
         assert!(!text.contains("hun") && !text.contains("ter22") && text.contains(" now"), "{text}");
     }
 
-    /// What goes on is left to whoever collects.
+    /// A collection in progress belongs to the process that collects.
     #[test]
-    fn what_is_collected_just_now_is_not_taken_for_left() {
+    fn a_collection_in_progress_is_not_a_leftover() {
         let dir = tempfile::tempdir().unwrap();
         let raw = dir.path().join(".tmpAbCdEf");
         std::fs::create_dir(&raw).unwrap();
@@ -184,7 +184,7 @@ mod tests {
         let collecting = Collecting::in_folder(dir.path()).unwrap();
         assert_eq!(left_raw(dir.path()).unwrap(), [] as [PathBuf; 0]);
         drop(collecting);
-        assert_eq!(left_raw(dir.path()).unwrap(), std::slice::from_ref(&raw), "its process is gone");
+        assert_eq!(left_raw(dir.path()).unwrap(), std::slice::from_ref(&raw), "its process is dead");
         Collecting::in_folder(dir.path()).unwrap().ended();
         assert_eq!(left_raw(dir.path()).unwrap(), [raw], "an earlier version locked nothing");
     }

@@ -1,5 +1,5 @@
-//! Clusters made and removed by the `kind` program, with a kubeconfig of our own: the user's is
-//! never touched.
+//! Creates and removes clusters with the `kind` program, with a kubeconfig of our own: the user's kubeconfig is never
+//! touched.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,27 +23,28 @@ pub(crate) struct Kind<'a> {
 
 /// Time to remove a cluster.
 const DELETE: Duration = Duration::from_secs(180);
-/// kind starts all containers at once and gives up at the first that fails; the others still come.
+/// kind starts all containers at once and gives up when the first one fails; the others may still appear during this
+/// time.
 const LATE_CONTAINERS: Duration = Duration::from_secs(5);
-/// What kind says of a name that is taken.
+/// Part of kind's error if the name is taken.
 const ALREADY: &str = "already exist for a cluster with the name";
-/// How kind's error begins, and the output of the command that failed.
+/// Prefixes of kind's error, and of the output of the command that failed.
 const ERROR: &str = "ERROR: ";
 const OUTPUT: &str = "Command Output: ";
-/// How often the creation lock is tried, and late containers are looked for.
+/// Time between two tries of the creation lock, and between two looks for late containers.
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Kind<'_> {
-    /// Creates the cluster. Nothing of that name may exist. kind itself waits for no node to be
-    /// ready; see [`crate::cluster::ready`]. `lock` is that of [`Kind::creation_lock`].
+    /// Creates the cluster. Nothing of that name may exist. kind does not wait until nodes are ready; see
+    /// [`crate::cluster::ready`]. `lock` is the lock of [`Kind::creation_lock`].
     ///
     /// # Errors
-    /// [`ClusterError::Create`] with a folder of evidence; then nothing is left of the cluster.
+    /// [`ClusterError::Create`] with a folder of evidence; the cluster is then removed.
     ///
     /// # Cancellation
-    /// kind is killed with its children, and containers stay behind: the cluster's record is not
-    /// complete, so the next holder removes them. When this process is killed, kind goes on to
-    /// its end; the next creation waits for that.
+    /// kind is killed with its children, and containers stay behind: the cluster's record is not complete, so the
+    /// next holder removes them. If this process is killed, kind continues until it is done; the next creation waits
+    /// for that.
     pub async fn create(
         &self,
         wanted: &Wanted,
@@ -66,12 +67,12 @@ impl Kind<'_> {
             .holding(lock);
         let exec = match wanted.topology.control_planes() {
             ..=1 => exec,
-            // The engine gives the lowest free address of a network to whoever starts. Where nobody
-            // else is in it, a control plane that was down gets its own again, and etcd's members
-            // know each other by that.
+            // The engine assigns the lowest free address of a network to each container that starts. In a network of
+            // its own, a control plane that was down gets its old address back. etcd's members know each other by
+            // that address.
             _ => exec.env("KIND_EXPERIMENTAL_DOCKER_NETWORK", &wanted.name),
         };
-        // kind also prints warnings and advice; its steps have bullets.
+        // kind also prints warnings and advice; lines about its steps start with a bullet.
         let show = |line: &str| {
             if let Some(begun) = line.trim_start().strip_prefix('•') {
                 detail(step(begun));
@@ -79,10 +80,10 @@ impl Kind<'_> {
         };
         let error = match exec.run_with(deadline, show).await {
             Ok(_) => return Ok(()),
-            // kind looks before it makes anything: these are somebody else's.
+            // kind checks the name before it creates anything: these containers belong to somebody else.
             Err(error) if output(&error).contains(ALREADY) => {
                 remove_dir(dir)?;
-                let owner = "somebody else made it a moment ago".into();
+                let owner = "another process created it a moment ago".into();
                 return Err(ClusterError::Elsewhere { name: wanted.name.clone(), owner });
             }
             Err(source @ ExecError::Start { .. }) => {
@@ -94,7 +95,7 @@ impl Kind<'_> {
         Err(self.give_up(wanted, reason(&error), &output(&error)).await?)
     }
 
-    /// Waits until no creation is under way, also none of a process that was killed.
+    /// Waits until no creation is in progress, including that of a killed process.
     ///
     /// # Errors
     /// [`ClusterError::Late`].
@@ -107,14 +108,14 @@ impl Kind<'_> {
         self.creation_lock(name, deadline, &mut detail).await.map(drop)
     }
 
-    /// Whether kind creates a cluster right now.
+    /// Reports whether kind is creating a cluster right now.
     pub fn is_creating(&self) -> bool {
         let lock = File::open(self.clusters.settings.state.join("create.lock"));
         lock.is_ok_and(|f| matches!(f.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
     }
 
-    /// Collects the evidence of a cluster that kind made but that did not get ready, and removes
-    /// it. Gives the error for the caller.
+    /// Collects evidence of a cluster that kind created but that did not become ready, and removes the cluster.
+    /// Returns the error for the caller.
     ///
     /// # Errors
     /// Those of the removal.
@@ -137,10 +138,10 @@ impl Kind<'_> {
         Ok(ClusterError::Create { name: wanted.name.clone(), reason, evidence })
     }
 
-    /// Removes a cluster's containers with their volumes, and its own `network` where it has one. A cluster that
-    /// is not there is no error. The caller has made sure that it is ours, or was told to remove it by name.
-    /// Containers with these ids are spared, and the network that one of them is in. Gives what is to be said of a
-    /// network that stays since somebody else uses it.
+    /// Removes a cluster's containers with their volumes, and the cluster's own `network` if it has one. A missing
+    /// cluster is not an error. The caller has checked that the cluster is ours, or the user has named it. Containers
+    /// with the ids in `spared` stay, and so does the network that one of them uses. Returns a message if the network
+    /// stays because somebody else uses it.
     ///
     /// # Errors
     /// [`ClusterError::Kind`], [`ClusterError::Engine`].
@@ -150,15 +151,15 @@ impl Kind<'_> {
         network: bool,
         spared: &[String],
     ) -> Result<Option<String>, ClusterError> {
-        // A kind whose seatrial was killed fails at its next step once its containers are gone. The engine goes on
-        // with what a kind that was killed had asked for.
+        // If the seatrial that started kind was killed, kind fails at its next step once its containers are gone. If
+        // kind was killed, the engine still finishes its last requests.
         let begun =
             self.is_creating() || Record::read(&self.dir(name)).is_some_and(|record| !record.complete);
         let quiet = if begun { LATE_CONTAINERS } else { Duration::ZERO };
         self.remove(name, network, quiet, spared).await
     }
 
-    /// Removes containers until none was seen for `quiet`, then the cluster's own network.
+    /// Removes containers until none has appeared for `quiet`, then the cluster's own network.
     async fn remove(
         &self,
         name: &str,
@@ -170,9 +171,9 @@ impl Kind<'_> {
         let deadline = Deadline::after(DELETE);
         let exec = self
             .command(["delete", "cluster", "--name", name, "--kubeconfig"])
-            // kind makes the kubeconfig's folder, which may be gone for good.
+            // kind creates the kubeconfig's folder, which may have been removed for good.
             .arg(if dir.is_dir() { dir.join("kubeconfig") } else { PathBuf::from("/dev/null") });
-        // kind spares nothing.
+        // kind deletes every container of the cluster, so do not run it if some are spared.
         let by_kind = if spared.is_empty() { exec.run(deadline).await.err() } else { None };
         let mut shared = false;
         let mut since = Deadline::after(quiet);
@@ -183,10 +184,10 @@ impl Kind<'_> {
                 shared |= stays && c.networks.iter().any(|n| n == name);
                 !stays
             });
-            // The nodes say whose the load balancer is: it goes before them.
+            // Remove the load balancer before the nodes: the nodes carry the owner's mark.
             left.sort_by_key(|c| role(c) != Role::LoadBalancer);
             for container in &left {
-                // By its id: another one may have its name meanwhile.
+                // Remove by id: another container may have the name by now.
                 self.clusters.engine.remove(&container.id).await?;
                 since = Deadline::after(quiet);
             }
@@ -199,7 +200,7 @@ impl Kind<'_> {
             }
             deadline.pause(LOOK).await;
         }
-        // Nothing is left, so what kind had to say does not matter.
+        // No container is left, so kind's error does not matter.
         drop(by_kind);
         if !network || shared {
             return Ok(None);
@@ -207,8 +208,8 @@ impl Kind<'_> {
         self.remove_network(name, deadline).await
     }
 
-    /// Removes the cluster's own network. Containers that were removed may be in it for a moment. Where somebody else
-    /// put one into it, it stays, as the engine wants it; gives what is to be said of that.
+    /// Removes the cluster's own network. Containers that were just removed may stay in it for a moment. If it has a
+    /// container of somebody else, the engine refuses and the network stays; returns a message about that.
     async fn remove_network(&self, name: &str, deadline: Deadline) -> Result<Option<String>, ClusterError> {
         loop {
             let Err(error) = self.clusters.engine.remove_network(name).await else { return Ok(None) };
@@ -220,7 +221,7 @@ impl Kind<'_> {
                 let users = users.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
                 let users = sanitise::line(&users);
                 return Ok(Some(format!(
-                    "seatrial did not make {users}, so network {name} stays; once nobody needs it: docker network rm {name}"
+                    "network {name} stays, because {users} uses it; once nobody needs it: docker network rm {name}"
                 )));
             }
             if deadline.is_over() {
@@ -230,8 +231,8 @@ impl Kind<'_> {
         }
     }
 
-    /// One creation at a time per state folder: creations side by side race for docker's network and are slower than
-    /// one after the other. The lock is handed to kind, which keeps it for as long as it lives.
+    /// Takes the lock that allows one creation at a time in a state folder: parallel creations race for docker's
+    /// network and are slower than sequential ones. The lock is handed to kind, which holds it while it runs.
     ///
     /// # Errors
     /// [`ClusterError::Late`].
@@ -252,14 +253,15 @@ impl Kind<'_> {
     pub fn command<'s>(&self, args: impl IntoIterator<Item = &'s str>) -> Exec {
         Exec::new(self.clusters.settings.kind.as_os_str())
             .args(args)
-            // Docker is what we move the nodes with; kind would take whatever it finds first.
+            // Use docker, because the nodes are controlled through docker; kind would use the first provider that it
+            // finds.
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
-            // Its docker program would take the context that is the current one by now.
+            // Without this, the docker program would use the context that is current now.
             .env("DOCKER_HOST", self.clusters.engine.host())
     }
 }
 
-/// Takes a lock that one creation has at a time; `waits` is called once where another has it.
+/// Takes a lock that one creation holds at a time. `waits` is called once if another creation holds it.
 pub(crate) async fn locked(
     path: &Path,
     name: &str,
@@ -288,7 +290,7 @@ pub(crate) async fn locked(
     }
 }
 
-/// kind's line without its bullet: ` • Preparing nodes 📦 📦 ...` becomes `Preparing nodes`.
+/// Returns kind's line without its bullet: ` • Preparing nodes 📦 📦 ...` becomes `Preparing nodes`.
 fn step(line: &str) -> &str {
     let line = line.trim_start_matches([' ', '•', '✓', '✗']);
     let end = line.find(|c: char| !c.is_ascii()).unwrap_or(line.len());
@@ -307,13 +309,13 @@ fn output(error: &ExecError) -> String {
     }
 }
 
-/// Every line of kind's error: what kind was doing, and what the command said that failed, of kubeadm's output its
-/// error. Never the Go stack below it.
+/// Returns every line of kind's error: what kind was doing, and the output of the command that failed (for kubeadm
+/// only its error). Leaves out the Go stack below it.
 fn reason(error: &ExecError) -> String {
     let text = match error {
         ExecError::Timeout { waited, stderr, .. } => {
             let last = stderr.lines().rev().map(step).find(|l| !l.is_empty()).unwrap_or("no output");
-            return format!("kind was not done after {:.1} s; last: {last}", waited.as_secs_f64());
+            return format!("kind did not finish within {:.1} s; last: {last}", waited.as_secs_f64());
         }
         ExecError::Failed { stderr, .. } => stderr,
         ExecError::Start { .. } => return error.to_string(),
@@ -323,7 +325,7 @@ fn reason(error: &ExecError) -> String {
     *first = first.strip_prefix("ERROR: failed to create cluster: ").unwrap_or(&first[ERROR.len()..]);
     let errors = kubeadm_output::errors(text);
     if let (false, Some(output)) = (errors.is_empty(), lines.iter().position(|l| l.starts_with(OUTPUT))) {
-        // kubeadm tells of each of its steps; why it failed comes last.
+        // kubeadm reports each of its steps; the reason of the failure comes last.
         lines.truncate(output);
         lines.extend(errors);
     }
@@ -335,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_shown_without_its_ornaments() {
+    fn a_step_is_shown_without_bullets_and_symbols() {
         assert_eq!(step(" • Preparing nodes 📦 📦 📦   ..."), "Preparing nodes");
         assert_eq!(step(" ✓ Starting control-plane 🕹️"), "Starting control-plane");
         assert_eq!(step("Creating cluster \"x\" ..."), "Creating cluster \"x\"");

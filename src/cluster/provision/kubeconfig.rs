@@ -1,18 +1,18 @@
-//! A cluster's own kubeconfig: made from the control plane's, checked against it before each use.
+//! A cluster's own kubeconfig: derived from the control plane's kubeconfig, and compared with it before each use.
 
 use std::net::SocketAddr;
 
 use kube::config::{Cluster, Kubeconfig};
 
-/// Where kubeadm writes the administrator's kubeconfig on a control plane.
+/// Path of the administrator's kubeconfig that kubeadm writes on a control plane.
 pub(crate) const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 
-/// What is wrong with a kubeconfig for the cluster whose control plane has this `admin_conf` and
-/// is published at `server`; none when it fits. A file of another cluster must never be used:
-/// what follows deletes things.
+/// Returns why a kubeconfig does not belong to the cluster whose control plane has this `admin_conf` and is published
+/// at `server`; `None` if it belongs. The kubeconfig of another cluster must never be used, because later operations
+/// delete objects.
 pub(crate) fn mismatch(text: &str, server: SocketAddr, admin_conf: &str) -> Option<String> {
     let (Some(ours), Some(theirs)) = (cluster(text), cluster(admin_conf)) else {
-        return Some("it holds no cluster".into());
+        return Some("it contains no cluster".into());
     };
     let wanted = format!("https://{server}");
     let found = ours.server.unwrap_or_default();
@@ -27,7 +27,7 @@ pub(crate) fn mismatch(text: &str, server: SocketAddr, admin_conf: &str) -> Opti
     None
 }
 
-/// The control plane's kubeconfig with the address that the host sees.
+/// Returns the control plane's kubeconfig with the server address that the host can reach.
 pub(crate) fn for_host(admin_conf: &str, server: SocketAddr) -> String {
     let line = |line: &str| match line.split_once("server:") {
         Some((indent, _)) if indent.trim().is_empty() => format!("{indent}server: https://{server}\n"),
@@ -36,7 +36,7 @@ pub(crate) fn for_host(admin_conf: &str, server: SocketAddr) -> String {
     admin_conf.lines().map(line).collect()
 }
 
-/// The cluster of the current context.
+/// Returns the cluster of the current context.
 fn cluster(text: &str) -> Option<Cluster> {
     let config = Kubeconfig::from_yaml(text).ok()?;
     let current = config.current_context?;
@@ -72,7 +72,7 @@ users:
     }
 
     #[test]
-    fn what_is_made_for_the_host_fits() {
+    fn the_kubeconfig_for_the_host_matches() {
         let ours = for_host(ADMIN, server());
         assert!(ours.contains("    server: https://127.0.0.1:40123\n"), "{ours}");
         assert_eq!(mismatch(&ours, server(), ADMIN), None);

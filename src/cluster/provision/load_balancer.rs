@@ -1,8 +1,8 @@
-//! The load balancer that kind puts in front of several control planes: a container beside the nodes.
+//! The load balancer that kind puts in front of several control planes: a container next to the nodes.
 //!
-//! kind starts it from an image that it names itself. Where no registry has that image, a built one is
-//! given the name for as long as kind makes the cluster, and loses it again: whoever calls kind
-//! afterwards gets what he asks for, or an error.
+//! kind starts it from an image with a fixed name. If no registry has that image, a built image (the stand-in) gets
+//! the name while kind creates the cluster, and loses it afterwards. Then other users of kind get the image that they
+//! ask for, or an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -20,23 +20,23 @@ use crate::node::{Node, Role};
 pub struct LoadBalancer {
     /// Its container.
     pub node: Node,
-    /// What runs in place of kind's image; none where it is that one.
+    /// The image that runs in place of kind's image; `None` if kind's own image runs.
     pub substitute: Option<Substitute>,
 }
 
-/// What a container runs in place of what was asked for, as its labels say.
+/// The image that a container runs in place of the requested one, according to its labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Substitute {
-    /// The image that was asked for.
+    /// The image that was requested.
     pub stands_for: String,
-    /// What runs, by its own name.
+    /// The image that runs, by its own name.
     pub image: String,
-    /// What it was built from.
+    /// The sources that it was built from.
     pub built_from: String,
 }
 
 impl LoadBalancer {
-    /// The load balancer among a cluster's containers.
+    /// Finds the load balancer among a cluster's containers.
     pub(crate) fn among(engine: &Engine, containers: &[Container]) -> Option<Self> {
         let container = containers.iter().find(|c| role(c) == Role::LoadBalancer)?;
         let label = |name: &str| container.labels.get(name).cloned();
@@ -50,8 +50,8 @@ impl LoadBalancer {
     }
 }
 
-/// The name of kind's image, lent to what stands in for it. Dropped without [`Lent::give_back`] the
-/// name stays where it is, and the next one who makes such a cluster sets that right.
+/// The name of kind's image, lent to a stand-in. If this is dropped without [`Lent::give_back`], the stand-in keeps
+/// the name until the next creation of such a cluster, or a reap, takes it back.
 #[derive(Debug)]
 pub(crate) struct Lent<'a> {
     engine: &'a Engine,
@@ -59,15 +59,15 @@ pub(crate) struct Lent<'a> {
     id: String,
     name: String,
     path: PathBuf,
-    /// One at a time: whoever gives the name back must not take it from another one.
+    /// One creation at a time: giving the name back must not take it from another creation.
     _lock: File,
 }
 
-/// In the cache's folder of locks.
+/// The lock file in the cache's folder of locks.
 const NAME_LOCK: &str = "load-balancer-name.lock";
 
-/// What is in that file while the name is lent: a line for each engine. Another engine has other images, and who lent
-/// the name there may need it just now; so may whoever lent it to another image.
+/// A loan of the name, written as one line of that file. Loans are recorded per engine and per image: on another
+/// engine, or for another image, somebody else may need the name right now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word {
     /// The engine's id.
@@ -76,12 +76,12 @@ struct Word {
     image: String,
 }
 
-/// Sees to it that kind finds an image for its load balancer: its own one where a registry has it or
-/// the engine does, else what was built ([`image::load_balancer`]). None where nothing had to be lent.
+/// Ensures that kind finds an image for its load balancer: kind's own image if the engine or a registry has it, else
+/// a built one ([`image::load_balancer`]). Returns `None` if nothing had to be lent.
 ///
 /// # Errors
-/// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::Late`] while another cluster of
-/// this kind is made.
+/// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::Late`] if another cluster with a load balancer
+/// is still being created at the deadline.
 pub(crate) async fn lend<'a>(
     clusters: &'a Clusters,
     cluster: &str,
@@ -101,7 +101,7 @@ pub(crate) async fn lend<'a>(
     let id = engine.id().await?;
     let here = match engine.image(&name).await? {
         None => Here::Nothing,
-        // Without the word that a creation of this cache left, somebody else needs the name, maybe just now.
+        // Without a record of a loan by this cache, the name belongs to somebody else, who may need it right now.
         Some(image) if Word::of(&path, &id).iter().any(|word| word.is_of(&image)) => Here::Forgotten,
         Some(_) => Here::Other,
     };
@@ -113,8 +113,9 @@ pub(crate) async fn lend<'a>(
         (Name::Lent, Some(made)) => {
             say(&format!("{} -> {}: {}", made.stands_for, made.reference, made.built_from));
             let image = engine.image(&made.reference).await?.map(|image| image.id).unwrap_or_default();
-            // Written first: a creation that is killed leaves word that this cache lent the name. One that is killed
-            // before the image has it has named the image, and takes the name from no other one.
+            // Record the loan first: a creation that is killed then leaves the record. If it is killed before the
+            // image has the name, the record names the image that should have had it, so the name is taken from no
+            // other image.
             Word { engine: id.clone(), image }.leave(&path)?;
             engine.tag_image(&made.reference, &name).await?;
             return Ok(Some(Lent { engine, id, name, path, _lock: lock }));
@@ -124,15 +125,15 @@ pub(crate) async fn lend<'a>(
     Ok(None)
 }
 
-/// Takes kind's name away from a stand-in that a killed creation lent it to on this engine. Does nothing while a
-/// creation needs it. What was lent on another engine stays written down.
+/// Takes kind's name back from a stand-in that a killed creation left with it on this engine. Does nothing while a
+/// creation needs the name. Loans on other engines stay recorded.
 ///
 /// # Errors
 /// [`ClusterError::Image`], [`ClusterError::Engine`], [`ClusterError::File`].
 pub(crate) async fn take_back(clusters: &Clusters) -> Result<(), ClusterError> {
     let Clusters { settings, engine, .. } = clusters;
     let path = settings.cache.join("locks").join(NAME_LOCK);
-    // Where nobody ever lent it, there is no lock.
+    // The lock file exists only after a first loan.
     let (Some(name), Ok(lock)) = (image::balancer_of_kind()?, File::open(&path)) else { return Ok(()) };
     if lock.try_lock().is_err() || Word::all(&path).is_empty() {
         return Ok(());
@@ -145,7 +146,7 @@ pub(crate) async fn take_back(clusters: &Clusters) -> Result<(), ClusterError> {
 }
 
 impl Word {
-    /// What creations of this cache left, and did not withdraw.
+    /// Returns all loans of this cache that are not withdrawn.
     fn all(path: &Path) -> Vec<Self> {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let read = |line: &str| {
@@ -155,31 +156,33 @@ impl Word {
         text.lines().filter_map(read).collect()
     }
 
-    /// Those of this engine: several where creations were killed.
+    /// Returns the loans on this engine: several if creations were killed.
     fn of(path: &Path, engine: &str) -> Vec<Self> {
         Self::all(path).into_iter().filter(|word| word.engine == engine).collect()
     }
 
-    /// Whether this image is the one that the name was lent to.
+    /// Reports whether this image is the one that the name was lent to.
     fn is_of(&self, image: &ImageInfo) -> bool {
         image.id == self.image && image.labels.contains_key(STANDS_FOR_LABEL)
     }
 
-    /// Written behind those of before: until the name has moved, the image that had it is known by its own word.
+    /// Appends the loan. Earlier loans stay in the file: until the name has moved, its present image is known by its
+    /// own loan.
     fn leave(&self, path: &Path) -> Result<(), ClusterError> {
         let file = OpenOptions::new().append(true).create(true).open(path);
         let written = file.and_then(|mut file| writeln!(file, "{} {}", self.engine, self.image));
         written.map_err(|e| ClusterError::file("write", path, e))
     }
 
-    /// Those of other engines stay.
+    /// Removes the loans on this engine; those on other engines stay.
     fn withdraw(path: &Path, engine: &str) -> Result<(), ClusterError> {
         let others = Self::all(path).into_iter().filter(|word| word.engine != engine);
         let text: String = others.map(|word| format!("{} {}\n", word.engine, word.image)).collect();
         std::fs::write(path, text).map_err(|e| ClusterError::file("write", path, e))
     }
 
-    /// Takes the name from the image that it was lent to. Somebody may have given it to another one meanwhile.
+    /// Takes the name back from the image that it was lent to, unless somebody has given the name to another image in
+    /// the meantime.
     async fn take_back(engine: &Engine, id: &str, name: &str, path: &Path) -> Result<(), ClusterError> {
         let words = Self::of(path, id);
         if engine.image(name).await?.is_some_and(|image| words.iter().any(|word| word.is_of(&image))) {
@@ -189,23 +192,23 @@ impl Word {
     }
 }
 
-/// What has kind's name in the engine.
+/// The image that has kind's name in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Here {
     Nothing,
-    /// A stand-in, of this recipe or of an older one: a creation of this cache lent it the name and was killed.
+    /// A stand-in of this or an older recipe: a creation of this cache lent it the name and was killed.
     Forgotten,
-    /// kind's own, or a stand-in that somebody else lent the name to.
+    /// kind's own image, or a stand-in of somebody else.
     Other,
 }
 
-/// What is done with kind's name.
+/// What to do with kind's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
     Left,
-    /// Taken away: kind would take a stand-in for its own image.
+    /// Remove the name: kind would use a stand-in as its own image.
     Taken,
-    /// Given to what was built.
+    /// Give the name to the built image.
     Lent,
 }
 
@@ -217,15 +220,15 @@ fn name_is(here: Here, made: bool) -> Name {
     }
 }
 
-/// Where kind's load balancer has its backends (kind 0.33: `ProxyConfigPathCDS`).
+/// Path of the backends file of kind's load balancer (kind 0.33: `ProxyConfigPathCDS`).
 const CLUSTERS: &str = "/home/envoy/cds.yaml";
-/// A field of Envoy's `Cluster` (envoy.config.cluster.v3), for connections of its `tcp_proxy`.
+/// A field of Envoy's `Cluster` (envoy.config.cluster.v3), which applies to connections of `tcp_proxy`.
 const CUT: &str = "close_connections_on_host_health_failure: true";
 
-/// Has the load balancer close the connections to a control plane that fails its checks. kind leaves
-/// them: while etcd is exchanged beside an API server, which takes that one a minute, a kubelet that is
-/// connected to it stays so, its lease runs out, and the pods of a worker that nothing is wrong with are
-/// evicted (seen in an upgrade of topology `ha`). False where the file is not as kind 0.33 writes it.
+/// Configures the load balancer to close connections to a control plane that fails its health checks. kind keeps them
+/// open: while etcd is replaced next to an API server, that server cannot serve for about a minute. A kubelet that
+/// stays connected to it cannot renew its lease, and the pods of its healthy worker are evicted (seen in an upgrade of
+/// topology `ha`). Returns false if the file is not in the format of kind 0.33.
 ///
 /// # Errors
 /// [`ClusterError::Engine`].
@@ -237,7 +240,7 @@ pub(crate) async fn cut_on_failure(
     let name = &balancer.node.name;
     let text = engine.read_file(name, CLUSTERS, 1 << 20).await?.unwrap_or_default();
     let Some(text) = cutting(&String::from_utf8_lossy(&text)) else { return Ok(false) };
-    // As kind does it: whoever reads the file sees the old one or the new one.
+    // As kind does: a reader sees either the old file or the new one.
     let new = format!("{CLUSTERS}.tmp");
     engine.exec_ok(name, &["cp", "/dev/stdin", &new], Some(text.into_bytes()), deadline).await?;
     let put = format!("chmod 666 {new} && mv {new} {CLUSTERS}");
@@ -245,7 +248,7 @@ pub(crate) async fn cut_on_failure(
     Ok(true)
 }
 
-/// The file with [`CUT`] beside the first of the cluster's times; none where that is not there.
+/// Inserts [`CUT`] before the cluster's `connect_timeout`; `None` if the file has no such field.
 fn cutting(text: &str) -> Option<String> {
     if text.contains(CUT) {
         return Some(text.into());
@@ -255,7 +258,7 @@ fn cutting(text: &str) -> Option<String> {
 }
 
 impl Lent<'_> {
-    /// Takes the name away again. The image keeps its own.
+    /// Takes the name back. The image keeps its own name.
     ///
     /// # Errors
     /// [`ClusterError::Engine`].
@@ -269,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_cut_by_a_field_of_the_cluster() {
+    fn the_field_that_cuts_connections_is_inserted_once() {
         let kinds = "resources:\n- \"@type\": x\n  name: kube_apiservers\n  connect_timeout: 0.25s\n  type: STRICT_DNS\n";
         let cut = cutting(kinds).unwrap();
         assert!(cut.contains("  name: kube_apiservers\n  close_connections_on_host_health_failure: true\n  connect_timeout: 0.25s\n"));
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_lent_where_kind_would_find_nothing_and_never_taken_from_an_image_of_somebody_else() {
+    fn the_name_is_lent_if_missing_and_never_taken_from_an_image_of_somebody_else() {
         for (here, made, becomes) in [
             (Here::Nothing, true, Name::Lent),
             (Here::Nothing, false, Name::Left),

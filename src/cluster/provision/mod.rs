@@ -1,5 +1,4 @@
-//! Makes a cluster, or mends and checks an existing one: what happens between taking the lock and
-//! having the lease.
+//! Creates a cluster, or repairs and checks an existing one: the work between taking the lock and having the lease.
 
 mod create;
 pub(crate) mod evidence;
@@ -26,7 +25,7 @@ use kind::Kind;
 pub(crate) use reuse::{RECOVER, heal_text};
 use wanted::Wanted;
 
-/// Everything that making a cluster needs.
+/// Everything that creating or reusing a cluster needs.
 pub(crate) struct Provisioner<'a> {
     pub clusters: &'a Clusters,
     pub wanted: &'a Wanted,
@@ -44,8 +43,8 @@ pub(crate) struct Provisioned {
 }
 
 impl Provisioner<'_> {
-    /// Uses the cluster that is there, if it is sound or can be mended, else makes it. Comes back
-    /// with a lock that is exclusive when it was made.
+    /// Uses the existing cluster if it is healthy or can be repaired, else creates it. Returns with the lock, which
+    /// is exclusive if the cluster was created.
     pub async fn run(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
         let (mut entering, (found, state)) = entering.with(self.usable().await)?;
         let why = match state {
@@ -54,7 +53,7 @@ impl Provisioner<'_> {
             ClusterState::Complete => {
                 let unclean = entering.unclean();
                 for holder in &unclean {
-                    self.say(&format!("{} went without a release", holder.who));
+                    self.say(&format!("{} died without a release", holder.who));
                 }
                 match self.reuse(!unclean.is_empty()).await {
                     Ok(made) => return Ok((entering, made)),
@@ -71,24 +70,24 @@ impl Provisioner<'_> {
         };
         self.clusters.settings.proxies.check()?;
         if let Some(why) = &why {
-            self.say(&format!("is made again: {why}"));
+            self.say(&format!("is created again: {why}"));
         }
         let detail = |text: &str| self.detail(&format!("waiting for those who use it: {text}"));
         entering = entering.make_exclusive(self.deadline, detail).await?;
-        // Those who were waited for may have kept it, or put something on it.
+        // The processes that we waited for may have marked the cluster as kept, or put objects into it.
         let found = state::look(self.clusters, &self.wanted.name).await?;
         if why.is_some() {
-            self.may_go(&found, "it was to be made again").await?;
+            self.may_go(&found, "it was to be created again").await?;
         }
         let made = self.create().await?;
-        // Whatever anybody left was in the one before.
+        // All leftovers were in the previous cluster.
         entering.cleaned()?;
         Ok((entering, made))
     }
 
-    /// What there is, unless it is refused. Touches nothing.
+    /// Classifies the existing cluster, or refuses it. Changes nothing.
     async fn usable(&self) -> Result<(Found, ClusterState), ClusterError> {
-        // Otherwise a cluster is made that nobody here can reach.
+        // Without this check the new cluster could be unreachable from here.
         self.clusters.engine.check_network().await?;
         let topology = &self.wanted.topology;
         let balancer = usize::from(topology.control_planes() > 1);
@@ -100,7 +99,7 @@ impl Provisioner<'_> {
             ClusterState::Foreign(owner) => {
                 return Err(ClusterError::Elsewhere { name: name.clone(), owner: owner.clone() });
             }
-            // It may have become so since it was chosen.
+            // An upgrade may have begun since this cluster was chosen.
             ClusterState::Complete
                 if let Some(error) = upgrade::upgraded(&self.clusters.settings, self.wanted) =>
             {
@@ -112,7 +111,7 @@ impl Provisioner<'_> {
         Ok((found, state))
     }
 
-    /// Refuses to make a cluster again that is somebody's.
+    /// Refuses to replace a cluster that somebody else needs.
     async fn may_go(&self, found: &Found, why: &str) -> Result<(), ClusterError> {
         let (name, why) = (self.wanted.name.clone(), why.to_owned());
         match holds::whose(self.clusters, found).await {
@@ -121,7 +120,7 @@ impl Provisioner<'_> {
         }
     }
 
-    /// As [`Provisioner::run`], for a cluster that must be there already.
+    /// As [`Provisioner::run`], for a cluster that must already exist.
     pub async fn run_existing(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
         let (entering, ()) = entering.with(upgrade::usable(&self.clusters.settings, &self.wanted.name))?;
         let (entering, ()) = entering.with(self.there().await)?;
@@ -129,8 +128,8 @@ impl Provisioner<'_> {
         Ok((entering, made))
     }
 
-    /// As [`Provisioner::run_existing`], for whoever goes on with an upgrade: where that stands in the middle
-    /// of a step, the cluster cannot be asked to be ready.
+    /// As [`Provisioner::run_existing`], to continue an upgrade. If the upgrade stopped in the middle of a step, the
+    /// cluster is not checked for readiness.
     pub async fn run_to_upgrade(&self, entering: Entering) -> Result<(Entering, Provisioned), ClusterError> {
         let name = &self.wanted.name;
         let (entering, ()) = entering.with(self.there().await)?;
@@ -146,7 +145,7 @@ impl Provisioner<'_> {
         Ok((entering, Provisioned { cluster, reused: true, healed, ready }))
     }
 
-    /// Refuses a cluster that is not whole.
+    /// Refuses a cluster that is not complete.
     pub async fn there(&self) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
         let found = state::look(self.clusters, name).await?;
@@ -172,7 +171,7 @@ impl Provisioner<'_> {
     }
 }
 
-/// What making the cluster anew must not paper over.
+/// Reports whether creating the cluster again would hide this error.
 fn is_refusal(error: &ClusterError) -> bool {
     matches!(
         error,

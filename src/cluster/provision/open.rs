@@ -1,4 +1,4 @@
-//! Opens an existing cluster: its nodes from the engine, and a kubeconfig that is checked to be its own.
+//! Opens an existing cluster: lists its nodes, and checks that the kubeconfig belongs to it.
 
 use std::net::SocketAddr;
 
@@ -11,10 +11,10 @@ use crate::cluster::{Cluster, ClusterError, Clusters, role};
 use crate::engine::Container;
 use crate::node::{CLUSTER_LABEL, Node, Role};
 
-/// A kubeconfig has about 6 kB.
+/// Limit in bytes; a kubeconfig has about 6 kB.
 const KUBECONFIG_LIMIT: u64 = 1 << 20;
 
-/// The cluster as it stands, with a kubeconfig that is its own.
+/// Opens the cluster as is, with a kubeconfig that belongs to it.
 pub(crate) async fn open(clusters: &Clusters, wanted: &Wanted) -> Result<Cluster, ClusterError> {
     let Clusters { settings, engine, .. } = clusters;
     let name = &wanted.name;
@@ -41,15 +41,16 @@ pub(crate) async fn open(clusters: &Clusters, wanted: &Wanted) -> Result<Cluster
     Ok(cluster)
 }
 
-/// Where the engine publishes the API server.
+/// Returns the address at which the engine publishes the API server.
 pub(crate) fn api_port(containers: &[Container]) -> Option<SocketAddr> {
-    // A control plane behind a load balancer publishes a port too, but not for all of them.
+    // Control planes behind a load balancer also publish a port, but only the load balancer's port serves all of
+    // them.
     let by_role = |wanted| containers.iter().find(|c| role(c) == wanted);
     let front = by_role(Role::LoadBalancer).or_else(|| by_role(Role::ControlPlane))?;
     front.ports.get("6443/tcp").copied()
 }
 
-/// Writes the kubeconfig if it is not there; refuses one that speaks of another cluster.
+/// Writes the kubeconfig if it is missing; refuses one that belongs to another cluster.
 async fn check_kubeconfig(cluster: &Cluster, containers: &[Container]) -> Result<(), ClusterError> {
     let path = &cluster.kubeconfig;
     let wrong = |reason: String| ClusterError::WrongKubeconfig { path: path.clone(), reason };

@@ -1,4 +1,4 @@
-//! Whether the port of the API server that the engine publishes is reached from here.
+//! Checks that the published port of the API server can be reached from this process.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -9,15 +9,15 @@ use tokio::net::TcpStream;
 use crate::cluster::{Cluster, ClusterError};
 use crate::deadline::Deadline;
 
-/// Time for the port to be there: the engine publishes it before the container runs.
+/// Time for the port to accept connections: the engine publishes it before the container runs.
 const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(200);
 /// Time for the API server to answer inside the node.
 const ASK: Duration = Duration::from_secs(10);
 
-/// Refuses a cluster whose API server answers inside its node while nobody listens at the published port: that is on
-/// another loopback, as seen from a container that has the engine's socket. A port that is slow, or an API server
-/// that does not answer, is nothing of that, and left to the wait for the cluster.
+/// Refuses a cluster whose API server answers inside its node while nobody listens at the published port. Then the
+/// port is on another loopback, as in a container that has the engine's socket. A slow port, or an API server that
+/// does not answer, is left to the later wait for readiness.
 pub(crate) async fn check(cluster: &Cluster, port: SocketAddr) -> Result<(), ClusterError> {
     let Some(plane) = cluster.control_planes().next() else { return Ok(()) };
     let serves = async || plane.api_serves(Deadline::after(ASK)).await.unwrap_or(false);
@@ -27,7 +27,7 @@ pub(crate) async fn check(cluster: &Cluster, port: SocketAddr) -> Result<(), Clu
     }
 }
 
-/// Whether connections to the port are refused until the deadline.
+/// Reports whether connections to the port are refused until the deadline.
 async fn refused(port: SocketAddr, deadline: Deadline) -> bool {
     let mut refused = false;
     loop {
@@ -49,7 +49,7 @@ mod tests {
         let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listener = listen();
         assert!(!refused(listener.local_addr().unwrap(), Deadline::after(PATIENCE)).await);
-        // Free again: nobody ever connected to it.
+        // This port is free again: nobody ever connected to it.
         let port = listen().local_addr().unwrap();
         assert!(refused(port, Deadline::after(AGAIN)).await);
         let later = async {

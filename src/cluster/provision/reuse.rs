@@ -1,4 +1,4 @@
-//! An existing cluster mended and checked: open faults healed, nodes started, cordons lifted, images loaded.
+//! Repairs and checks an existing cluster: heals open faults, starts nodes, uncordons nodes, loads images.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,15 +17,15 @@ use crate::node::{CLUSTER_LABEL, Role, address_of};
 
 /// Time for an undisturbed cluster to show that it is ready.
 pub(super) const CHECK: Duration = Duration::from_secs(60);
-/// Time for one whose nodes were started again: 55 s were seen after a restart of the engine.
+/// Time for a cluster whose nodes were started again: 55 s were measured after a restart of the engine.
 pub(crate) const RECOVER: Duration = Duration::from_secs(150);
-/// Between two tries of what a node that was just started cannot do yet.
+/// Time between two tries of an operation that a node cannot do right after its start.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Time for open faults to be healed.
 const HEAL: Duration = Duration::from_secs(120);
 
 impl Provisioner<'_> {
-    /// Heals what the dead left open; alone on the cluster, everything that is open.
+    /// Heals the open faults of dead processes; with exclusive access, every open fault.
     pub(crate) async fn heal(&self, intents: &IntentLog) -> Result<Vec<Healed>, ClusterError> {
         let deadline = self.deadline.at_most(HEAL);
         Ok(match self.access {
@@ -34,7 +34,7 @@ impl Provisioner<'_> {
         })
     }
 
-    /// Mends what can be mended, then waits until the cluster is ready.
+    /// Repairs what can be repaired, then waits until the cluster is ready.
     pub(crate) async fn reuse(&self, unclean: bool) -> Result<Provisioned, ClusterError> {
         let dir = self.clusters.settings.cluster_dir(&self.wanted.name);
         self.compare_proxies(&dir);
@@ -50,8 +50,8 @@ impl Provisioner<'_> {
         if disturbed {
             self.uncordon(&cluster).await?;
         }
-        // An undisturbed cluster need not be waited for: its last renewal may be as old as the
-        // time between two of them.
+        // An undisturbed cluster need not renew its leases first: its last renewal may be as old as the renewal
+        // interval.
         let timing = cluster.topology.timing();
         let now = self.clusters.engine.now().await?;
         let (since, limit) = match disturbed {
@@ -64,7 +64,7 @@ impl Provisioner<'_> {
             self.say(&format!("node {node} was declared out of service: taken back"));
         }
         let deadline = self.deadline.at_most(limit);
-        // The runtime of a node that was just started, by us or by the engine, does not answer yet.
+        // The container runtime of a node that was just started does not answer yet.
         while let Err(error) = self.load(&cluster).await {
             if deadline.is_over() {
                 return Err(error);
@@ -74,33 +74,33 @@ impl Provisioner<'_> {
         self.detail("checking");
         let ready = ready::ready(&cluster, &self.wanted.workloads, since, deadline).await?;
         for other in &ready.others {
-            self.say(&format!("not seatrial's and not ready, left alone: {other}"));
+            self.say(&format!("not ready and not created by seatrial, ignored: {other}"));
         }
         Ok(Provisioned { cluster, reused: true, healed, ready })
     }
 
-    /// Says where the nodes have other proxies than a cluster would get that is made now.
+    /// Reports if the nodes have other proxies than a new cluster would get.
     fn compare_proxies(&self, dir: &Path) {
         let (own, given) =
             (&self.clusters.settings.proxies, Record::read(dir).and_then(|record| record.proxies));
         if let Some(given) = given.filter(|given| given != own) {
             self.say(&format!(
-                "its nodes were made with {given}; here there is {own}: `seatrial down` and a new one follows"
+                "its nodes were created with {given}; the current setting is {own}: `seatrial down`, and the next run creates a new cluster"
             ));
         }
     }
 
-    /// Starts and thaws what does not run; tells whether there was need. The engine gives the lowest
-    /// free address to whoever starts, so those that had the lowest ones come first.
+    /// Starts or resumes all containers that do not run; returns whether any did not run. The engine assigns the
+    /// lowest free address to each container that starts, so those that had the lowest addresses start first.
     pub(super) async fn revive_all(&self) -> Result<bool, ClusterError> {
-        // Listed now: healing may have changed them.
+        // List now: healing may have changed the containers.
         let mut found = state::look(self.clusters, &self.wanted.name).await?;
         let added: Vec<String> = found.added().into_iter().map(str::to_owned).collect();
         let known = found.record.take().map(|r| r.addresses).unwrap_or_default();
         let unknown = |c: &Container| (!known.contains_key(&c.name), known.get(&c.name).copied());
         found.containers.sort_by_key(unknown);
         let mut revived = false;
-        // What somebody joined to the cluster is his to start.
+        // Containers that somebody else added to the cluster are not ours to start.
         for container in found.containers.iter().filter(|c| !added.contains(&c.name)) {
             revived |= self.revive(container).await?;
         }
@@ -110,8 +110,8 @@ impl Provisioner<'_> {
         Ok(revived)
     }
 
-    /// Refuses a cluster with several control planes of which one has another address than it was made
-    /// with: the others' etcd knows it by that one (kind issue 1689), and its certificates do.
+    /// Refuses a cluster of several control planes if one of them has another address than at creation: the others'
+    /// etcd (kind issue 1689) and its certificates use the old address.
     async fn kept(&self, known: &BTreeMap<String, IpAddr>) -> Result<(), ClusterError> {
         let name = &self.wanted.name;
         let now = self.clusters.engine.containers(&[(CLUSTER_LABEL, name)]).await?;
@@ -126,7 +126,7 @@ impl Provisioner<'_> {
         }
     }
 
-    /// Starts or thaws a container; tells whether there was need.
+    /// Starts or resumes a container; returns whether it did not run.
     async fn revive(&self, container: &Container) -> Result<bool, ClusterError> {
         let name = &container.name;
         match container.power {
@@ -144,12 +144,12 @@ impl Provisioner<'_> {
         Ok(true)
     }
 
-    /// A drain that did not come to its end leaves nodes that take no pods. A node that somebody else cordoned stays so.
+    /// Uncordons nodes that an unfinished drain left cordoned. Nodes that somebody else cordoned stay cordoned.
     async fn uncordon(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         use k8s_openapi::api::core::v1::Node as KubeNode;
         let client = cluster.client().await?;
         let nodes = kube::Api::<KubeNode>::all(client.unary.clone());
-        // An API that does not answer yet is what the check waits for.
+        // An API that does not answer yet is left to the later check.
         let Ok(list) = nodes.list(&Default::default()).await else { return Ok(()) };
         for node in list.items {
             let name = node.metadata.name.clone().unwrap_or_default();
@@ -157,15 +157,15 @@ impl Provisioner<'_> {
                 continue;
             }
             if !cordon::is_cordoned_by_us(&node) {
-                self.say(&format!("node {name} is cordoned, and not by seatrial: left so"));
+                self.say(&format!("node {name} stays cordoned: seatrial did not cordon it"));
             } else if cordon::uncordon(&client, &name, self.deadline.at_most(CHECK)).await.is_ok() {
-                self.say(&format!("node {name} was cordoned by a drain that did not end: uncordoned"));
+                self.say(&format!("node {name} was cordoned by an unfinished drain: uncordoned"));
             }
         }
         Ok(())
     }
 
-    /// Brings the images that nodes lack; nothing where they are baked into the node image.
+    /// Loads the images that nodes lack. Does nothing if they are baked into the node image.
     pub(super) async fn load(&self, cluster: &Cluster) -> Result<(), ClusterError> {
         let nodes: Vec<&str> = cluster.nodes.iter().map(|n| n.name.as_str()).collect();
         let images: Vec<&str> = self.wanted.workloads.iter().map(String::as_str).collect();
@@ -177,7 +177,7 @@ impl Provisioner<'_> {
     }
 }
 
-/// What became of an open fault, for people.
+/// Describes what happened to an open fault.
 pub(crate) fn heal_text(healed: &Healed) -> String {
     let what = match &healed.intent {
         Some(intent) => format!("open fault {} of {}", intent.fault, intent.node),
@@ -185,7 +185,7 @@ pub(crate) fn heal_text(healed: &Healed) -> String {
     };
     match &healed.outcome {
         HealOutcome::Restored(_) => format!("{what}: healed"),
-        HealOutcome::Gone(_) => format!("{what}: forgotten, its container is gone"),
-        HealOutcome::Broken(why) => format!("{what}: forgotten, its file cannot be read ({why})"),
+        HealOutcome::Gone(_) => format!("{what}: dropped, because its container is gone"),
+        HealOutcome::Broken(why) => format!("{what}: dropped, because its file cannot be read ({why})"),
     }
 }

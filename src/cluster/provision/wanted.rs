@@ -1,4 +1,4 @@
-//! What a cluster is made from.
+//! The inputs of a cluster.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use crate::cluster::topology::{TOPOLOGIES, Topology};
 use crate::cluster::{ClusterError, names};
 use crate::config::Settings;
 
-/// What a cluster is made from, once images are resolved.
+/// The inputs of a cluster, after its images are resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub name: String,
-    /// The image profile; empty where the cluster is only found, and never made.
+    /// The image profile; empty if the cluster is only found and never created.
     pub profile: String,
     pub topology: Topology,
     pub kubernetes: String,
@@ -20,7 +20,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What the cluster of this name was made from, as its record says.
+    /// Reads the inputs of the cluster of this name from its record.
     pub(crate) fn of(settings: &Settings, name: &str) -> Result<Self, ClusterError> {
         names::check(name)?;
         let dir = settings.cluster_dir(name);
@@ -41,7 +41,7 @@ impl Wanted {
     }
 }
 
-/// The topology of a cluster that does not come with seatrial: it is known by the file that kind was given.
+/// Reads a topology that is not built into seatrial from the file that kind was given.
 fn own_topology(dir: &Path, cluster: &str, topology: String) -> Result<Topology, ClusterError> {
     let path = dir.join("kind.yaml");
     let name = cluster.to_owned();

@@ -1,4 +1,4 @@
-//! Cordons: which nodes take no pods because seatrial drained them.
+//! Cordons: marks nodes that seatrial has drained, to distinguish them from nodes that somebody else cordoned.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::manifest::FIELD_MANAGER;
 
 /// Annotation of a node that [`cordon`] cordoned.
 const CORDONED: &str = "dev.seatrial.cordoned";
-/// Pause after an error of the API that passes.
+/// Pause after a transient error of the API.
 pub(crate) const SOON: Duration = Duration::from_millis(500);
 
-/// Cordons the node; false where somebody else has done so: then it is not ours to open.
+/// Cordons the node. Returns false if somebody else has cordoned it: then seatrial must not uncordon it.
 pub(crate) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> kube::Result<bool> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let close = async || {
@@ -37,10 +37,10 @@ pub(crate) async fn cordon(client: &Client, node: &str, deadline: Deadline) -> k
     patient(deadline, close).await
 }
 
-/// Opens the node for pods. A node that somebody else cordoned stays so.
+/// Uncordons the node. A node that somebody else cordoned stays cordoned.
 ///
 /// # Errors
-/// [`kube::Error`] when the API does not allow it, or does not answer in time.
+/// [`kube::Error`] if the API refuses, or does not answer in time.
 pub(crate) async fn uncordon(client: &Client, node: &str, deadline: Deadline) -> kube::Result<()> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let open = async || {
@@ -60,9 +60,9 @@ pub(crate) async fn uncordon(client: &Client, node: &str, deadline: Deadline) ->
     patient(deadline, open).await
 }
 
-/// Whether a drain of seatrial's cordoned the node. One that was cordoned before is somebody else's.
+/// Reports whether a drain of seatrial cordoned the node. A node that was already cordoned belongs to somebody else.
 pub fn is_cordoned_by_us(node: &Node) -> bool {
-    // The API server says who set the field last (KEP-555, managedFields).
+    // The API server records who set the field last (KEP-555, managedFields).
     let sets = |fields: &FieldsV1| fields.0.pointer("/f:spec/f:unschedulable").is_some();
     let theirs = |entry: &ManagedFieldsEntry| {
         entry.fields_v1.as_ref().is_some_and(sets) && entry.manager.as_deref() != Some(FIELD_MANAGER)
@@ -74,7 +74,7 @@ fn as_ourselves() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
-/// Asks again while the API server does not answer: it may be restarting.
+/// Repeats a request while the API server gives a transient error: it may be restarting.
 pub(crate) async fn patient<T, F>(deadline: Deadline, ask: impl Fn() -> F) -> kube::Result<T>
 where
     F: Future<Output = kube::Result<T>>,
@@ -83,9 +83,9 @@ where
         match ask().await {
             Err(error) if !deadline.is_over() => {
                 let passes = match &error {
-                    // Right after a start its rules are not all there.
+                    // Right after a start the API server does not have all its RBAC rules: 403.
                     kube::Error::Api(status) => {
-                        // 409: somebody changed the object between a look and the change.
+                        // 409: somebody changed the object between our read and our change.
                         matches!(status.code, 403 | 409 | 429) || status.code >= 500
                     }
                     _ => true,

@@ -1,5 +1,5 @@
-//! Asks a cluster's DNS from inside a node with nothing but the bash that every node image has:
-//! one query over TCP through the service's address, so kube-proxy's rules are proved with it.
+//! Asks a cluster's DNS from inside a node, with only the bash that every node image has. One query over TCP goes
+//! through the address of the Service, so the answer also proves kube-proxy's rules.
 
 use std::net::IpAddr;
 
@@ -15,17 +15,17 @@ use crate::wait;
 
 /// The name that every cluster must be able to resolve.
 const NAME: &str = "kubernetes.default.svc.cluster.local";
-/// Number of our query: the answer carries it back.
+/// Id of our query; the answer repeats it.
 const ID: u16 = 0x5ea1;
-/// Length prefix and header: enough to see that the name was found.
+/// Bytes of length prefix and header: enough to see whether the name was found.
 const HEAD: usize = 14;
 
-/// Makes CoreDNS' pods anew, now that there are more nodes than the first control plane: both were
-/// placed there, and the cluster's DNS would go with that one node. Source: kubeadm's documentation,
-/// "Creating Highly Available Clusters", which asks for this restart after control planes joined.
+/// Restarts CoreDNS after all control planes have joined: both pods were scheduled to the first control plane, and
+/// would be lost with that node. Source: kubeadm's documentation, "Creating Highly Available Clusters", which asks
+/// for this restart.
 ///
 /// # Errors
-/// The API's last answer, or what keeps the new pods from being ready.
+/// The API's last answer, or the reason why the new pods are not ready.
 pub(crate) async fn spread(client: &Client, deadline: Deadline) -> Result<(), String> {
     let again = json!({"kubectl.kubernetes.io/restartedAt": Timestamp::now().to_string()});
     let patch = json!({"spec": {"template": {"metadata": {"annotations": again}}}});
@@ -35,22 +35,22 @@ pub(crate) async fn spread(client: &Client, deadline: Deadline) -> Result<(), St
     wait::rollout(client, "kube-system", "coredns", deadline).await.map(drop).map_err(|e| e.to_string())
 }
 
-/// The command that asks `server` and prints the first bytes of its answer. It ends within 3 s.
+/// Returns the command that asks `server` and prints the first bytes of its answer. It ends within 3 s.
 pub(crate) fn command(server: IpAddr) -> [String; 5] {
     let query: String = query(server).iter().map(|byte| format!("\\x{byte:02x}")).collect();
     let script = format!("exec 3<>/dev/tcp/{server}/53 && printf '{query}' >&3 && head -c {HEAD} <&3");
     ["timeout".into(), "3".into(), "bash".into(), "-c".into(), script]
 }
 
-/// Whether these are the first bytes of an answer with an address in it.
+/// Checks that these are the first bytes of an answer with an address.
 pub(crate) fn answered(bytes: &[u8]) -> Result<(), String> {
     let Some(head) = bytes.get(2..HEAD) else {
-        return Err(format!("{} bytes are no answer", bytes.len()));
+        return Err(format!("{} bytes are not a DNS answer", bytes.len()));
     };
     let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let (id, flags, answers) = (word(0), word(2), word(6));
     match flags & 0xf {
-        _ if id != ID || flags & 0x8000 == 0 => Err("something that is no answer came back".into()),
+        _ if id != ID || flags & 0x8000 == 0 => Err("the response is not an answer to the query".into()),
         0 if answers > 0 => Ok(()),
         0 => Err(format!("no address for {NAME}")),
         2 => Err(format!("server failure for {NAME}")),
@@ -59,8 +59,8 @@ pub(crate) fn answered(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// A query for an address of the family that the cluster's own has, with the length in front that TCP asks for
-/// (RFC 1035, 4.2.2).
+/// Builds a query for an address of the server's own family, with the length prefix that TCP requires (RFC 1035,
+/// 4.2.2).
 fn query(server: IpAddr) -> Vec<u8> {
     let mut body = Vec::new();
     // Recursion desired, one question.
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_the_clusters_own_family_is_asked_for() {
+    fn the_query_asks_for_the_clusters_own_address_family() {
         for (server, kind) in [("10.96.0.10", 1), ("fd00:10:96::a", 28)] {
             let query = query(server.parse().unwrap());
             assert_eq!(query[query.len() - 4..], [0, kind, 0, 1], "{server}");
@@ -111,8 +111,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bash_sends_the_query_as_it_should_be() {
-        // Port 53 is not ours to open: the same script against another port.
+    async fn bash_sends_the_query_unchanged() {
+        // The test may not open port 53, so the same script runs against another port.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server: IpAddr = "127.0.0.1".parse().unwrap();
@@ -129,7 +129,7 @@ mod tests {
         let deadline = Deadline::after(Duration::from_secs(5));
         let (got, out) = tokio::join!(served, Exec::new(bash).args([c, script]).run(deadline));
         assert_eq!(got, query());
-        // As text the bytes above 0x7f are replaced; their number still shows that all came.
+        // As text the bytes above 0x7f are replaced; the number of characters still shows that all bytes came.
         assert_eq!(out.unwrap().stdout.chars().count(), HEAD);
     }
 }

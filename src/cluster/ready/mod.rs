@@ -1,8 +1,7 @@
-//! When a cluster is ready: proved part by part, each with the time it took.
+//! Checks that a cluster is ready: each part is proved, with the time that it took.
 //!
-//! Ready means that what the API shows is of now, not of a time before the nodes were last
-//! started: leases renewed and containers started since then. A status alone survives a stop and
-//! looks Ready for many seconds after the start.
+//! A cluster is ready only if what the API shows is newer than the last start of the nodes: leases renewed and
+//! containers started since then. A status alone survives a stop, and shows Ready for many seconds after the start.
 
 pub mod cordon;
 pub(crate) mod dns;
@@ -29,28 +28,28 @@ use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
 use crate::wait::{self, Check, Verdict, WaitError, check};
 
-/// How a cluster got ready.
+/// The result of a readiness check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ready {
-    /// The parts and when each of them held, counted from the beginning of the check.
+    /// The parts, each with the time from the beginning of the check until it was ready.
     pub parts: Vec<(&'static str, Duration)>,
-    /// Pods of `kube-system` and nodes that neither kubeadm nor kind made and that are not ready, each with its
+    /// Pods of `kube-system` and nodes that are not ready and that neither kubeadm nor kind created, each with its
     /// state. They do not make the cluster unready.
     pub others: Vec<String>,
-    /// When all of them did.
+    /// The time until all parts were ready.
     pub took: Duration,
 }
 
-/// How often what cannot be watched is asked again.
+/// Time between two checks of a state that cannot be watched.
 const LOOK: Duration = Duration::from_millis(200);
-/// One question to a node.
+/// Time for one request to a node.
 const ASK: Duration = Duration::from_secs(10);
 
-/// Waits until the cluster is ready and holds these images. A lease must have been renewed after
-/// `since`, on the engine's clock ([`Engine::now`]), and after its node's container was started.
+/// Waits until the cluster is ready and its nodes hold these images. Each node's lease must have been renewed after
+/// `since`, on the engine's clock ([`Engine::now`]), and after the node's container was started.
 ///
 /// # Errors
-/// [`ClusterError::NotReady`] with the part that was missing and the last reason seen.
+/// [`ClusterError::NotReady`] with the missing part and the last reason.
 pub async fn ready(
     cluster: &Cluster,
     images: &[String],
@@ -74,17 +73,17 @@ pub async fn ready(
     Ok(Ready { took: deadline.waited(), parts, others })
 }
 
-/// When each node's container was last started.
+/// Returns the last start of each node's container.
 async fn started(cluster: &Cluster) -> Result<BTreeMap<String, Timestamp>, EngineError> {
     let containers = try_join_all(cluster.nodes.iter().map(|n| cluster.engine.existing(&n.name)));
     let found = containers.await?.into_iter();
     Ok(found.filter_map(|c| Some((c.name, c.started_at?))).collect())
 }
 
-/// References of workload images that a node lacks.
+/// Returns the references of workload images that a node lacks.
 ///
 /// # Errors
-/// [`EngineError`] when the node does not run.
+/// [`EngineError`] if the node does not run.
 pub async fn missing_images(
     engine: &Engine,
     node: &str,
@@ -98,8 +97,8 @@ pub async fn missing_images(
     Ok(wanted.iter().filter(missing).cloned().collect())
 }
 
-/// An image's name as containerd stores it: `nginx` is `docker.io/library/nginx:latest`. The rule
-/// is that of distribution's `reference` package.
+/// Returns an image's name as containerd stores it: `nginx` is `docker.io/library/nginx:latest`. The rule is that of
+/// distribution's `reference` package.
 pub fn full_name(reference: &str) -> String {
     let (host, rest) = match reference.split_once('/') {
         Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest.to_owned()),
@@ -155,7 +154,8 @@ impl Looking<'_> {
         Ok(())
     }
 
-    /// What is not ready and none of ours; what cannot be listed is left out.
+    /// Lists pods and nodes that are not ready and that seatrial did not create. Returns an empty list if the API
+    /// does not answer.
     async fn others(&self) -> Vec<String> {
         let client = &self.client.unary;
         let asked = async {
@@ -178,7 +178,7 @@ impl Looking<'_> {
         Ok(())
     }
 
-    /// Each node resolves the API's name through the DNS service.
+    /// Resolves the API's name on each node through the DNS service.
     async fn dns(&self) -> Result<(), String> {
         let services = Api::<Service>::namespaced(self.client.unary.clone(), "kube-system");
         let services = &services;
@@ -188,7 +188,7 @@ impl Looking<'_> {
             server.ok_or_else(|| "service kube-dns has no address".into())
         };
         let server = self.again(address).await?;
-        // Each for itself: on a busy machine three answers at the same time are much to ask.
+        // Each node is retried on its own: on a busy machine, three answers at the same time may be too much.
         let all = self.started.keys().map(|node| self.again(move || self.ask_dns(node, server)));
         match try_join_all(all).await {
             Ok(_) => Ok(()),
@@ -196,7 +196,7 @@ impl Looking<'_> {
         }
     }
 
-    /// Where CoreDNS runs and how it is, for whoever looks for the reason of its silence.
+    /// Describes where CoreDNS runs and in which state, to help find out why DNS does not answer.
     async fn dns_pods(&self) -> String {
         let pods = Api::<Pod>::namespaced(self.client.unary.clone(), "kube-system");
         let wanted = ListParams::default().labels("k8s-app=kube-dns");
@@ -220,11 +220,11 @@ impl Looking<'_> {
         match result {
             Ok(result) => match result.code {
                 0 => dns::answered(&result.stdout).map_err(|why| from(&why)),
-                // That of timeout(1).
+                // Exit code of timeout(1).
                 124 => Err(from(&format!("no answer from {server} within 3 s"))),
                 _ => Err(from(&crate::exec::tail(&String::from_utf8_lossy(&result.stderr)))),
             },
-            // Its text would be the whole command.
+            // The error's own text would contain the whole command.
             Err(EngineError::Timeout { .. }) => Err(from("the node does not run commands")),
             Err(error) => Err(error.to_string()),
         }
@@ -246,8 +246,8 @@ impl Looking<'_> {
         self.again(ask).await
     }
 
-    /// Asks until the answer is good. The reason given is the last one that was not cut off by the
-    /// deadline, if there is one.
+    /// Asks until the answer is good. The reported reason is the last one that was not cut off by the deadline, if
+    /// there is one.
     async fn again<T, F: Future<Output = Result<T, String>>>(
         &self,
         ask: impl Fn() -> F,
@@ -267,7 +267,7 @@ impl Looking<'_> {
     }
 }
 
-/// Each of these nodes is ready. There may be more: somebody may have put them there.
+/// Checks that each of these nodes is ready. Nodes that somebody added are ignored.
 fn nodes_ready(names: BTreeSet<String>) -> impl Check<KubeNode> {
     let ready = wait::nodes::nodes_ready(names.len());
     check(ready.what(), move |nodes: &[KubeNode]| {
@@ -276,7 +276,7 @@ fn nodes_ready(names: BTreeSet<String>) -> impl Check<KubeNode> {
     })
 }
 
-/// Each of these nodes renewed its lease after it was started and after `since`.
+/// Checks that each of these nodes renewed its lease after its start and after `since`.
 fn leases_renewed(started: BTreeMap<String, Timestamp>, since: Timestamp) -> impl Check<Lease> {
     check(format!("leases of {} nodes renewed", started.len()), move |leases: &[Lease]| {
         let renewed = |node: &str| {
@@ -293,8 +293,9 @@ fn leases_renewed(started: BTreeMap<String, Timestamp>, since: Timestamp) -> imp
     })
 }
 
-/// Every pod that kubeadm and kind made is Ready, in containers started after their node was; CoreDNS and, on
-/// each node, kube-proxy are among them. Pods on their way out or at their end do not count, nor do other people's.
+/// Checks that every pod of kubeadm and kind is Ready, in containers started after their node's start. CoreDNS and,
+/// on each node, kube-proxy must be among them. Terminating and finished pods are ignored, and so are other people's
+/// pods.
 fn pods_fresh(started: BTreeMap<String, Timestamp>) -> impl Check<Pod> {
     check("system pods ready", move |pods: &[Pod]| {
         let here: Vec<&Pod> = pods.iter().filter(|p| system::is_part(p) && wait::pods::is_live(p)).collect();
@@ -316,7 +317,7 @@ fn pods_fresh(started: BTreeMap<String, Timestamp>) -> impl Check<Pod> {
                 let running = c.state.as_ref().and_then(|s| s.running.as_ref());
                 running.and_then(|r| r.started_at.as_ref()).is_none_or(|t| t.0.as_second() < start)
             });
-            old.then(|| format!("{}: what it reports is older than its node's start", pod.name_any()))
+            old.then(|| format!("{}: its status is older than its node's start", pod.name_any()))
         };
         let late: Vec<String> = here.iter().filter_map(why).collect();
         Verdict::met_if(late.is_empty(), || late.join("; "))
@@ -395,11 +396,11 @@ mod tests {
         let mut all = ours();
         all.extend([ended("batch", "Succeeded"), pod("crashing", "False", new)]);
         assert_eq!(verdict(&all), Verdict::Met);
-        // One with the label of ours, and without its owner, counts for nothing.
+        // A pod with our label but without our owner does not count.
         let mut posing = ours();
         posing[1].metadata.owner_references = None;
         assert!(matches!(verdict(&posing), Verdict::NotYet(why) if why.contains("0 of 1")));
-        // An evicted pod of CoreDNS stays as a record; its replacement is what counts.
+        // An evicted pod of CoreDNS stays as a record; only its replacement counts.
         let mut evicted = ours();
         evicted.push(ended("kube-dns", "Failed"));
         assert_eq!(verdict(&evicted), Verdict::Met);
@@ -421,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_must_be_renewed_after_both_start_and_look() {
+    fn a_lease_must_be_renewed_after_both_start_and_since() {
         let lease = |renewed: &str| -> Vec<Lease> {
             vec![
                 serde_json::from_value(json!({"metadata": {"name": "w"}, "spec": {"renewTime": renewed}}))

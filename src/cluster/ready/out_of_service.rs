@@ -1,11 +1,10 @@
-//! Nodes that are declared gone for good, and the declaration taken back.
+//! Declares nodes out of service, and takes the declaration back.
 //!
-//! Kubernetes gives the pods of a lost StatefulSet free only when somebody says that their node does
-//! not run any more: taint `node.kubernetes.io/out-of-service` (KEP-2268). While it stands nothing is
-//! scheduled to the node, so it must not outlive the story that set it: whoever gives an exclusive
-//! lease back, leases the cluster next or reaps it takes it away. A story sets it only on a node that
-//! a fault holds down, and takes it back before the fault is healed: an open intent then stands for
-//! both.
+//! Kubernetes releases the pods of a lost StatefulSet only if somebody declares that their node no longer runs: taint
+//! `node.kubernetes.io/out-of-service` (KEP-2268). While the taint is set, nothing is scheduled to the node, so the
+//! taint must not outlive the story that set it. The release of an exclusive lease, the next lease and a reap remove
+//! it. A story sets the taint only on a node that a fault keeps down, and removes it before the fault is healed: an
+//! open intent then covers both.
 
 use std::time::Duration;
 
@@ -20,22 +19,23 @@ use crate::cluster::ClusterError;
 use crate::deadline::Deadline;
 use crate::kubernetes::taint::{NO_EXECUTE, NODE_SHUTDOWN, OUT_OF_SERVICE};
 
-/// Annotation of a node that seatrial declared: somebody else's declaration is not ours to take back.
+/// Annotation of a node that seatrial declared out of service. Declarations of others are not taken back.
 const DECLARED: &str = "dev.seatrial.out-of-service";
-/// Between two tries.
+/// Time between two tries.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Declares a node gone: the control plane deletes its terminating pods by force and detaches their
+/// Declares a node out of service: the control plane deletes its terminating pods by force and detaches their
 /// volumes. Safe only while the node does not run.
 ///
 /// # Errors
-/// The API's last answer, once the deadline is over or at a refusal.
+/// The API's last answer, if the deadline is over or the API refuses.
 pub async fn declare(client: &Client, node: &str, deadline: Deadline) -> Result<(), ApiError> {
     retried(deadline, || set(client, node, true)).await
 }
 
-/// Takes back what [`declare`] said of every node; returns the nodes that bore the taint. A taint that somebody else
-/// set stays, also on a node that seatrial declared once: a taint of another value or effect is another one.
+/// Takes back the declarations of [`declare`] on every node; returns the nodes that had the taint. A taint that
+/// somebody else set stays, even on a node that seatrial once declared: a taint of another value or effect is another
+/// taint.
 ///
 /// # Errors
 /// As [`declare`].
@@ -49,7 +49,7 @@ pub async fn withdraw(client: &Client, deadline: Deadline) -> Result<Vec<String>
     Ok(freed)
 }
 
-/// As [`withdraw`], for those who speak of clusters.
+/// As [`withdraw`], but returns a [`ClusterError`].
 pub(crate) async fn take_back(
     cluster: &str,
     client: &Client,
@@ -59,15 +59,15 @@ pub(crate) async fn take_back(
     withdraw(client, deadline).await.map_err(failed)
 }
 
-/// The nodes that seatrial declared once, each with whether it still has the taint.
+/// Returns the nodes that seatrial once declared, each with whether it still has the taint.
 async fn declared(client: &Client) -> kube::Result<Vec<(String, bool)>> {
     let nodes = Api::<Node>::all(client.unary.clone()).list(&Default::default()).await?;
     let declared = nodes.items.into_iter().filter(|n| n.annotations().contains_key(DECLARED));
     Ok(declared.map(|n| (n.name_any(), taints(&n).iter().any(is_ours))).collect())
 }
 
-/// Sets the taint, or takes it away. The list is replaced as a whole, so only if nobody has changed
-/// the node since it was read.
+/// Sets or removes the taint. The patch replaces the whole list, so it carries the resource version: the API refuses
+/// it if somebody has changed the node since it was read.
 async fn set(client: &Client, name: &str, wanted: bool) -> kube::Result<()> {
     let nodes = Api::<Node>::all(client.unary.clone());
     let node = nodes.get(name).await?;
@@ -75,7 +75,7 @@ async fn set(client: &Client, name: &str, wanted: bool) -> kube::Result<()> {
     let by_us = node.annotations().contains_key(DECLARED);
     let theirs = |t: &Taint| t.key == OUT_OF_SERVICE && !(by_us && is_ours(t));
     if wanted && taints.iter().any(theirs) {
-        let message = format!("node {name} is declared out of service already, by somebody else");
+        let message = format!("node {name} was already declared out of service by somebody else");
         return Err(kube::Error::Api(Box::new(Status::failure(&message, "Conflict").with_code(403))));
     }
     if !wanted && !by_us {
@@ -97,8 +97,8 @@ fn ours() -> Taint {
     Taint { key, value, effect, time_added: None }
 }
 
-/// The field manager of the taints does not tell whose one is: the list belongs to whoever changed any of them, such
-/// as the controller that marks unreachable nodes.
+/// Reports whether seatrial set the taint. The field manager cannot tell: it belongs to the whole list of taints, and
+/// changes with any of them, for example by the controller that marks unreachable nodes.
 fn is_ours(taint: &Taint) -> bool {
     taint.key == OUT_OF_SERVICE && taint.value.as_deref() == Some(NODE_SHUTDOWN) && taint.effect == NO_EXECUTE
 }
@@ -107,7 +107,7 @@ fn taints(node: &Node) -> Vec<Taint> {
     node.spec.as_ref().and_then(|s| s.taints.clone()).unwrap_or_default()
 }
 
-/// Tries until it is done, refused for another reason than a change in between, or the deadline passes.
+/// Retries until success, a refusal for another reason than a conflict, or the deadline.
 async fn retried<T, F>(deadline: Deadline, mut work: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = kube::Result<T>>,

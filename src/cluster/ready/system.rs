@@ -1,5 +1,5 @@
-//! The pods that kubeadm and kind make in `kube-system`: what a cluster needs to be ready. Everything else there is
-//! somebody's who put it there.
+//! The pods that kubeadm and kind create in `kube-system`: a cluster needs them to be ready. Everything else there
+//! belongs to somebody else.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -8,17 +8,17 @@ use kube::ResourceExt;
 const DAEMON_SETS: [&str; 2] = ["kindnet", "kube-proxy"];
 /// Static pods of kubeadm.
 const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-/// The label by which a Deployment tells its ReplicaSets and their pods apart.
+/// Label that distinguishes the ReplicaSets of a Deployment, and their pods.
 const HASH: &str = "pod-template-hash";
 
-/// Whether kubeadm or kind made the pod: a static pod of the control plane, which its node owns, or one of
-/// kube-proxy, kindnet or CoreDNS. A label alone proves nothing: anybody may set it.
+/// Reports whether kubeadm or kind created the pod: a static pod of the control plane, which its node owns, or a pod
+/// of kube-proxy, kindnet or CoreDNS. A label alone proves nothing, because anybody may set it.
 pub(crate) fn is_part(pod: &Pod) -> bool {
     pod.owner_references().iter().filter(|owner| owner.controller == Some(true)).any(|owner| {
         match owner.kind.as_str() {
             "Node" => is_static(&pod.name_any(), &owner.name),
             "DaemonSet" => DAEMON_SETS.contains(&owner.name.as_str()),
-            // A ReplicaSet is called by its Deployment and the hash.
+            // A ReplicaSet's name is its Deployment's name and the hash.
             "ReplicaSet" => {
                 pod.labels().get(HASH).is_some_and(|hash| owner.name == format!("coredns-{hash}"))
             }
@@ -27,8 +27,8 @@ pub(crate) fn is_part(pod: &Pod) -> bool {
     })
 }
 
-/// Whether a pod of this name, in `kube-system`, is a static pod of kubeadm on this node. The kubelet calls the mirror
-/// of a static pod by the pod and the node.
+/// Reports whether a pod of this name in `kube-system` is a static pod of kubeadm on this node. The kubelet names the
+/// mirror of a static pod after the pod and the node.
 pub(crate) fn is_static(pod: &str, node: &str) -> bool {
     COMPONENTS.iter().any(|component| pod == format!("{component}-{node}"))
 }
@@ -37,9 +37,9 @@ pub(crate) fn is_static(pod: &str, node: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The autoscaler of CoreDNS, which somebody installed: its pods make the cluster unready.
+    /// Somebody installed the autoscaler of CoreDNS: its pods do not belong to the system.
     #[test]
-    fn a_replica_set_whose_name_begins_like_corednss_is_somebodys() {
+    fn a_replica_set_whose_name_only_begins_like_coredns_is_not_part() {
         let owner = serde_json::json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "coredns-autoscaler-5d78c9869d",
             "uid": "u", "controller": true}]);
         let meta = serde_json::json!({"name": "a", "namespace": "kube-system", "ownerReferences": owner});

@@ -1,4 +1,4 @@
-//! What is done with a cluster that is reaped: decided from facts alone.
+//! Decides from facts alone what a reap does with a cluster.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use serde::Serialize;
 use crate::cluster::state::ClusterState;
 use crate::deadline::words;
 
-/// What is done with a cluster, and why.
+/// An action on a cluster, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "do", content = "why")]
 pub enum Action {
-    /// Nothing.
+    /// Do nothing.
     Keep(String),
-    /// Nothing: it may be somebody else's. The text ends with the command that removes it.
+    /// Do nothing, because the cluster may belong to somebody else. The text ends with the command that removes it.
     Leave(String),
-    /// What dead processes left is healed and removed; the cluster stays.
+    /// Heal and remove the leftovers of dead processes; the cluster stays.
     Heal(String),
-    /// Its files are removed: there are no containers.
+    /// Remove its files: it has no containers.
     Forget(String),
-    /// Containers, volumes and files are removed.
+    /// Remove its containers, volumes and files.
     Remove(String),
 }
 
@@ -36,45 +36,45 @@ impl std::fmt::Display for Action {
     }
 }
 
-/// All that the decision on one cluster depends on.
+/// The facts that decide about one cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub name: String,
     pub state: ClusterState,
-    /// Somebody uses it or waits for it.
+    /// The holder that uses it or waits for it.
     pub held: Option<String>,
-    /// kind creates some cluster right now, and this one is not complete.
+    /// kind is creating some cluster right now, and this one is not complete.
     pub creating: bool,
-    /// Since it was last used; none when that is not known.
+    /// Time since the last use; `None` if unknown.
     pub idle: Option<Duration>,
     pub open_faults: usize,
-    /// Who went without a release.
+    /// Holders that died without a release.
     pub unclean: Vec<String>,
-    /// Whether it was asked for with `seatrial up`.
+    /// Whether `seatrial up` created it.
     pub kept: bool,
 }
 
 impl Facts {
-    /// Whether dead processes left something in it that is to be healed or removed.
+    /// Reports whether dead processes left something to heal or remove.
     pub fn is_left_behind(&self) -> bool {
         self.open_faults > 0 || !self.unclean.is_empty()
     }
 
-    /// What they left, as far as it is known.
+    /// Describes the leftovers of dead processes, as far as known.
     pub fn left_behind(&self) -> String {
         let faults = (self.open_faults > 0).then(|| format!("{} faults were left open", self.open_faults));
         let went =
-            (!self.unclean.is_empty()).then(|| format!("{} went without a release", self.unclean.join(", ")));
+            (!self.unclean.is_empty()).then(|| format!("{} died without a release", self.unclean.join(", ")));
         faults.into_iter().chain(went).collect::<Vec<_>>().join("; ")
     }
 
-    /// Whether kind may be about to make it for a process that is gone.
+    /// Reports whether a kind process of a dead seatrial may still be about to create the cluster.
     pub fn is_being_made(&self) -> bool {
         self.held.is_none() && self.creating && self.state == ClusterState::Absent
     }
 }
 
-/// The decision, from the facts alone. What is to be removed is looked at once more: it may be somebody's.
+/// Decides from the facts alone. Before a removal the caller also checks whether somebody else needs the cluster.
 pub(crate) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
     if let Some(holder) = &facts.held {
         return Action::Keep(format!("used by {holder}"));
@@ -84,7 +84,7 @@ pub(crate) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
             Action::Leave(format!("{whose}; if nobody needs it: seatrial down {} --force", facts.name))
         }
         ClusterState::Absent if facts.creating => {
-            Action::Leave("kind may be about to make it; `seatrial reap` removes it then".into())
+            Action::Leave("kind may still create it; run `seatrial reap` again afterwards".into())
         }
         ClusterState::Absent => Action::Forget("it has no containers".into()),
         ClusterState::Partial(why) => Action::Remove(why.clone()),
@@ -94,9 +94,9 @@ pub(crate) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
                 Action::Remove(format!("nobody used it for {}", words(time)))
             }
             _ if facts.is_left_behind() => Action::Heal(facts.left_behind()),
-            _ if facts.kept => Action::Keep("it was asked for with `seatrial up`".into()),
+            _ if facts.kept => Action::Keep("created with `seatrial up`".into()),
             Some(time) => Action::Keep(format!("used {} ago", words(time))),
-            None => Action::Keep("when it was last used is not known".into()),
+            None => Action::Keep("time of its last use unknown".into()),
         },
     }
 }
@@ -104,9 +104,9 @@ pub(crate) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
 /// One thing that was reaped, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reaped {
-    /// The cluster, or the folder.
+    /// The cluster, folder or container.
     pub name: String,
-    /// What was done.
+    /// The action on it.
     pub action: Action,
 }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_lives_until_it_was_idle_for_long_enough() {
+    fn a_cluster_is_removed_after_its_idle_time() {
         assert_eq!(decide(&whole(), IDLE, false), Action::Keep("used 60 s ago".into()));
         let old = Facts { idle: Some(Duration::from_secs(600)), ..whole() };
         assert_eq!(decide(&old, IDLE, false), Action::Remove("nobody used it for 10 min".into()));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_is_kept_whatever_else_holds() {
+    fn a_used_cluster_is_kept_in_any_state() {
         for facts in [whole(), half(), Facts { state: ClusterState::Absent, ..whole() }] {
             let facts = Facts { held: Some("run".into()), idle: None, open_faults: 2, ..facts };
             assert_eq!(decide(&facts, Duration::ZERO, true), Action::Keep("used by run".into()));
@@ -155,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn what_others_have_is_kept() {
+    fn a_foreign_cluster_is_left_alone() {
         let other = Facts { state: ClusterState::Foreign("theirs".into()), idle: None, ..whole() };
         let text = decide(&other, Duration::ZERO, true).to_string();
         assert_eq!(text, "left alone: theirs; if nobody needs it: seatrial down c --force");
     }
 
     #[test]
-    fn what_was_asked_for_stays_until_it_is_named() {
+    fn a_kept_cluster_stays_without_all() {
         let old = Some(Duration::from_secs(24 * 3600));
         let kept = Facts { kept: true, idle: old, ..whole() };
         assert!(matches!(decide(&kept, IDLE, false), Action::Keep(_)));
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn remains_go_but_for_files_that_kind_may_still_need() {
+    fn remains_are_removed_except_files_that_kind_may_still_need() {
         assert_eq!(decide(&half(), IDLE, false), Action::Remove("no end".into()));
         let files = Facts { state: ClusterState::Absent, ..whole() };
         assert!(matches!(decide(&files, IDLE, false), Action::Forget(_)));
         let creating = Facts { creating: true, ..files };
         assert!(matches!(decide(&creating, IDLE, true), Action::Leave(_)) && creating.is_being_made());
         let held = Facts { held: Some("up".into()), ..creating };
-        assert!(!held.is_being_made(), "somebody lives who makes it");
+        assert!(!held.is_being_made(), "its creator is alive");
     }
 
     #[test]
@@ -187,6 +187,6 @@ mod tests {
         assert!(matches!(decide(&broken, IDLE, false), Action::Heal(_)));
         assert!(matches!(decide(&broken, Duration::ZERO, false), Action::Remove(_)));
         let unclean = Facts { unclean: vec!["run a".into()], ..whole() };
-        assert_eq!(decide(&unclean, IDLE, false), Action::Heal("run a went without a release".into()));
+        assert_eq!(decide(&unclean, IDLE, false), Action::Heal("run a died without a release".into()));
     }
 }

@@ -1,4 +1,4 @@
-//! Cleans up after a command that was interrupted in the middle of a creation, or right after it.
+//! Cleans up after a command that was interrupted during a creation, or right after it.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::cluster::{ClusterError, Clusters, names};
 use crate::deadline::Deadline;
 use crate::fault::Owner;
 
-/// Time for somebody who uses a cluster to give it back.
+/// Time to wait for a holder to release a cluster.
 const USED: Duration = Duration::from_secs(10);
-/// Time for a `kind` that was killed to be gone.
+/// Time for a killed `kind` to end.
 const END: Duration = Duration::from_secs(15);
 
 impl Clusters {
-    /// Removes the clusters of this state folder whose creation did not come to its end and that nobody makes any more.
-    /// Returns what was removed, and what could not be with the reason.
+    /// Removes the clusters of this state folder whose creation did not finish and whose creator is gone. Returns the
+    /// removed clusters, and those that could not be removed with the reason.
     ///
     /// # Errors
-    /// The first [`ClusterError`], after everything else was removed.
+    /// The first [`ClusterError`], after all other clusters were handled.
     pub async fn remove_incomplete(&self) -> Result<Vec<Reaped>, ClusterError> {
         let Self { settings, progress, .. } = self;
         let (mut done, mut failed) = (Vec::new(), None);
@@ -33,7 +33,7 @@ impl Clusters {
             if !begun || !LockFiles::new(&settings.state, &name).holders().is_empty() {
                 continue;
             }
-            // A lock that stays taken is that of another creation; what it leaves is then looked at all the same.
+            // If the lock stays taken, another creation holds it: handle this cluster anyway.
             let _ = Kind { clusters: self }.settle(&name, Deadline::after(END), |_| ()).await;
             match self.reap_one(&name, ReapOptions::default()).await {
                 Ok(action) => done.push(Reaped { name, action }),
@@ -47,9 +47,9 @@ impl Clusters {
         ended(done, failed, progress)
     }
 
-    /// Removes the clusters that this process made and that came to their end before their names were told. One that
-    /// somebody has asked for with [`Clusters::up`], uses, or has put something onto since then stays. Returns each with
-    /// what became of it.
+    /// Removes the complete clusters that this process created before their names could be printed. A cluster that
+    /// [`Clusters::up`] keeps, that somebody uses, or that holds objects of others stays. Returns each cluster with
+    /// the result.
     pub async fn remove_made(&self) -> Vec<(String, Result<(), ClusterError>)> {
         let settings = &self.settings;
         let mut done = Vec::new();

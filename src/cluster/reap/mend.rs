@@ -1,4 +1,5 @@
-//! What dead processes left open in a cluster: faults, and the namespaces and folders of their stories.
+//! Heals and removes what dead processes left open in a cluster: faults, and the namespaces and folders of their
+//! stories.
 
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use crate::deadline::Deadline;
 use crate::manifest::{HostFolder, LeftNamespace, Leftover, RUN_LABEL, TestNamespace};
 use crate::node::{Node, Role};
 
-/// Time for a cluster to be healed and ready again, and for what dead stories left to go.
+/// Time to heal a cluster, to wait until it is ready again, and to remove the leftovers of dead stories.
 const MEND: Duration = Duration::from_secs(600);
-/// Time for the namespaces among it.
+/// Part of that time for namespaces, and for folders.
 const LEFT: Duration = Duration::from_secs(180);
 
-/// A cluster that somebody has to himself, and what is to be mended in it.
+/// A cluster that the caller holds exclusively, to be healed.
 pub(crate) struct Mending<'a> {
     pub clusters: &'a Clusters,
     pub name: &'a str,
@@ -30,21 +31,22 @@ impl Mending<'_> {
         self.heal(&self.provisioner(&wanted)).await
     }
 
-    /// Heals what dead processes left open, as a lease does, until the cluster is ready again, and removes what their
-    /// stories left. A cluster that is not whole, or whose upgrade is in the middle of a step, is healed only: it
-    /// cannot be asked to be ready. Gives a sentence for each thing of seatrial's that is still there.
+    /// Heals what dead processes left open, as a lease does, waits until the cluster is ready again, and removes the
+    /// leftovers of their stories. In a cluster that is incomplete, or whose upgrade is in the middle of a step, only
+    /// faults are healed, because that cluster cannot become ready. Returns one sentence for each leftover of
+    /// seatrial that is still there.
     pub async fn whole(&self, facts: &Facts, unclean: bool) -> Result<Vec<String>, ClusterError> {
         let Self { clusters: Clusters { settings, progress, .. }, name } = self;
         let wanted = Wanted::of(settings, name)?;
         let provisioner = self.provisioner(&wanted);
         let half = match upgrade::usable(settings, name) {
             Err(_) => Some(upgrade::unfinished(settings, name).unwrap_or_default()),
-            Ok(()) if facts.state != ClusterState::Complete => Some("it is not whole".into()),
+            Ok(()) if facts.state != ClusterState::Complete => Some("it is incomplete".into()),
             Ok(()) => None,
         };
         if let Some(half) = half {
             self.heal(&provisioner).await?;
-            return Ok(vec![format!("nothing else is looked at: {half}")]);
+            return Ok(vec![format!("nothing else was checked: {half}")]);
         }
         provisioner.there().await?;
         let made = provisioner.reuse(unclean).await?;
@@ -54,7 +56,7 @@ impl Mending<'_> {
         let left = TestNamespace::delete_left(&client, RUN_LABEL, deadline.at_most(LEFT)).await;
         let say = |text: &str| progress.say(&format!("{name}: {text}"));
         let mut stays = still_there(left.map_err(|e| failed(e.into()))?.into_iter().map(in_words), say);
-        // After the namespaces: a folder belongs to one that is gone.
+        // After the namespaces, because only a folder whose namespace is gone is emptied.
         let nodes: Vec<&Node> = made.cluster.nodes.iter().filter(|n| n.role != Role::LoadBalancer).collect();
         let swept = HostFolder::sweep(&client, &nodes, deadline.at_most(LEFT)).await;
         stays.extend(still_there(swept.map_err(|e| failed(e.into()))?, say));
@@ -76,7 +78,7 @@ impl Mending<'_> {
     }
 }
 
-/// What became of a namespace, and whether it stays.
+/// Describes what happened to a namespace, and whether it stays.
 fn in_words(left: LeftNamespace) -> Leftover {
     let stays = left.stays();
     let LeftNamespace { name, kept, .. } = left;
@@ -87,10 +89,10 @@ fn in_words(left: LeftNamespace) -> Leftover {
     Leftover { text, stays }
 }
 
-/// Says what became of each thing that dead runs left, and gives what of seatrial's is still there.
+/// Reports what happened to each leftover of dead runs, and returns those of seatrial that are still there.
 fn still_there(left: impl IntoIterator<Item = Leftover>, say: impl Fn(&str)) -> Vec<String> {
-    let told = left.into_iter().inspect(|left| say(&left.text));
-    told.filter(|left| left.stays).map(|left| left.text).collect()
+    let reported = left.into_iter().inspect(|left| say(&left.text));
+    reported.filter(|left| left.stays).map(|left| left.text).collect()
 }
 
 #[cfg(test)]
@@ -112,6 +114,6 @@ mod tests {
         let folders = [folder("x is emptied", false), folder("y fills again", true)];
         let stays = still_there(left.chain(folders), |text| said.borrow_mut().push(text.to_owned()));
         assert_eq!(stays, ["namespace b stays: held", "y fills again"]);
-        assert_eq!(said.into_inner().len(), 5, "each is said");
+        assert_eq!(said.into_inner().len(), 5, "each leftover is reported");
     }
 }

@@ -1,6 +1,6 @@
-//! Removes what has no owner any more: idle clusters, half-created ones, faults and namespaces that dead
-//! processes left, state without containers. Never anything whose creation this state folder did not record on
-//! this engine, or that somebody uses; that is listed with the command that removes it.
+//! Removes what has no owner any more: idle clusters, half-created clusters, faults and namespaces that dead
+//! processes left, files without containers. Never removes a cluster that somebody uses, or whose creation this state
+//! folder did not record on this engine; such a cluster is listed with the command that removes it.
 
 pub(crate) mod decision;
 pub(crate) mod interrupted;
@@ -28,26 +28,26 @@ use crate::progress::Progress;
 use decision::{Action, Facts, Reaped, decide};
 use mend::Mending;
 
-/// What may be reaped.
+/// Options of a reap.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReapOptions {
-    /// Clusters that nobody used for this long; none takes the setting `idle`.
+    /// Remove clusters that nobody used for this long; `None` uses the setting `idle`.
     pub idle: Option<Duration>,
-    /// Every cluster of this state folder that nobody uses right now.
+    /// Remove every cluster of this state folder that nobody uses right now.
     pub all: bool,
-    /// Only say what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
 }
 
-/// Time for a kind whose seatrial was killed to come to its end.
+/// Time for a kind process of a killed seatrial to end.
 const KIND: Duration = Duration::from_secs(300);
 
 impl Clusters {
-    /// Reaps everything in this state folder and on this engine that has no owner. Returns what was done, or would be
-    /// with `dry_run`, and what may be somebody else's; not what is kept.
+    /// Reaps everything in this state folder and on this engine that has no owner. Returns what was done (or would
+    /// be, with `dry_run`) and what may belong to somebody else, but not what is kept.
     ///
     /// # Errors
-    /// The first [`ClusterError`], after everything else was reaped. A cluster that is not ours is no error.
+    /// The first [`ClusterError`], after everything else was reaped. A cluster of somebody else is not an error.
     pub async fn reap(&self, options: ReapOptions) -> Result<Vec<Reaped>, ClusterError> {
         let Self { settings, engine, progress, .. } = self;
         let (mut done, mut failed) = (Vec::new(), None);
@@ -63,7 +63,7 @@ impl Clusters {
         }
         let owner = StateId::read(&settings.state)?;
         for left in image::extract::reap(&settings.cache, engine, owner.as_ref(), options.dry_run).await? {
-            let gone = || Action::Remove("the process that took a node image apart in it is gone".into());
+            let gone = || Action::Remove("the process that extracted a node image in it is dead".into());
             let action = left.stays.map_or_else(gone, Action::Leave);
             done.push(Reaped { name: left.container, action });
         }
@@ -71,7 +71,7 @@ impl Clusters {
         for name in image::abandoned(&settings.cache, options.dry_run).await.map_err(ImageError::from)? {
             done.push(Reaped {
                 name,
-                action: Action::Remove("the process that built an image in it is gone".into()),
+                action: Action::Remove("the process that built an image in it is dead".into()),
             });
         }
         if !options.dry_run {
@@ -82,19 +82,19 @@ impl Clusters {
         ended(done, failed, progress)
     }
 
-    /// Reaps one cluster, if there is reason to.
+    /// Reaps one cluster, if there is a reason to.
     pub(crate) async fn reap_one(&self, name: &str, options: ReapOptions) -> Result<Action, ClusterError> {
         let action = reaped(self, name, options).await?;
         let Action::Leave(why) = action else { return Ok(action) };
-        // Not touched, and yet known.
+        // The cluster is not touched, but its open faults are reported.
         Ok(Action::Leave(match open_faults(&self.settings, name)?.len() {
             0 => why,
-            open => format!("{why}; {open} faults are open in it: seatrial fault list"),
+            open => format!("{why}; it has {open} open faults: seatrial fault list"),
         }))
     }
 }
 
-/// What was done, or the first error: then what was done is told, though something else could not be.
+/// Returns what was done, or the first error. With an error, everything that was done is reported as progress.
 pub(crate) fn ended(
     done: Vec<Reaped>,
     failed: Option<ClusterError>,
@@ -105,13 +105,14 @@ pub(crate) fn ended(
     Err(error)
 }
 
-/// What was found out about one cluster; no facts where it has containers that seatrial did not make.
+/// The result of a check of one cluster. `facts` is `None` if the cluster has containers that seatrial did not
+/// create.
 struct Looked {
     facts: Option<Facts>,
     action: Action,
 }
 
-/// Looks at one cluster and decides.
+/// Checks one cluster and decides.
 async fn looked(
     clusters: &Clusters,
     name: &str,
@@ -139,13 +140,13 @@ async fn looked(
 }
 
 async fn reaped(clusters: &Clusters, name: &str, options: ReapOptions) -> Result<Action, ClusterError> {
-    // Looked at twice: without the lock, so that nothing is touched that is none of our business,
-    // and with it, because it may have changed meanwhile.
+    // Check twice: first without the lock, because a cluster that is none of our business must not be touched, then
+    // with the lock, because the cluster may have changed in the meantime.
     let mut first = looked(clusters, name, options, false).await?;
     if first.facts.as_ref().is_some_and(Facts::is_being_made) && !options.dry_run {
-        // A kind whose seatrial was killed goes on to its end. What it makes is removed then.
-        let told = |text: &str| clusters.progress.detail("reap", &format!("{name}: {text}"));
-        let _ = Kind { clusters }.settle(name, Deadline::after(KIND), told).await;
+        // The kind process of a killed seatrial continues until it is done. What it creates is then removed.
+        let detail = |text: &str| clusters.progress.detail("reap", &format!("{name}: {text}"));
+        let _ = Kind { clusters }.settle(name, Deadline::after(KIND), detail).await;
         first = looked(clusters, name, options, false).await?;
     }
     let Looked { facts: Some(facts), action } = first else { return Ok(first.action) };
@@ -158,7 +159,7 @@ async fn reaped(clusters: &Clusters, name: &str, options: ReapOptions) -> Result
     reaped_alone(clusters, name, options).await
 }
 
-/// What would be done with a cluster.
+/// Returns what would be done with a cluster.
 async fn would_do(
     clusters: &Clusters,
     facts: &Facts,
@@ -166,10 +167,10 @@ async fn would_do(
     action: Action,
 ) -> Result<Action, ClusterError> {
     match action {
-        // What it holds may not be known before it is healed.
+        // The contents of a cluster may be unknown until its faults are healed.
         Action::Remove(why) if facts.open_faults > 0 && !options.all => {
             let left = facts.left_behind();
-            Ok(Action::Heal(format!("{left}; then removed, unless it is somebody's: {why}")))
+            Ok(Action::Heal(format!("{left}; then removed, unless somebody else needs it: {why}")))
         }
         action => Ok(match spared(clusters, &facts.name, options, action).await? {
             Action::Leave(why) if facts.is_left_behind() => {
@@ -180,12 +181,12 @@ async fn would_do(
     }
 }
 
-/// Reaps a cluster that nobody else has: the second look, under the lock.
+/// Reaps a cluster that nobody else uses: the second check, under the lock.
 async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> Result<Action, ClusterError> {
     let Clusters { settings, progress, .. } = clusters;
     let files = LockFiles::new(&settings.state, name);
     let Some(entering) = files.try_enter("reap")? else {
-        return Ok(Action::Keep("somebody came to use it".into()));
+        return Ok(Action::Keep("somebody has begun to use it".into()));
     };
     let (mut entering, second) = entering.with(looked(clusters, name, options, true).await)?;
     let Looked { facts: Some(facts), mut action } = second else {
@@ -195,8 +196,8 @@ async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> 
     let mending = Mending { clusters, name };
     let is_ours = matches!(action, Action::Heal(_) | Action::Remove(_));
     if matches!(action, Action::Remove(_)) {
-        // First: what a cluster holds cannot be asked while its control plane is frozen. Where that fails it may
-        // still be nobody's.
+        // Heal first: while the control plane is paused, nobody can list the cluster's contents. If healing fails,
+        // the cluster may still be removable.
         if facts.open_faults > 0
             && !options.all
             && let Err(error) = mending.faults().await
@@ -215,7 +216,8 @@ async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> 
                     if let Action::Leave(why) = &action {
                         progress.say(&format!("{name}: left alone: {why}"));
                     }
-                    // Whoever comes next looks with care: by the marks that there are, else by ours.
+                    // The next holder must check with care: an existing mark tells it to, otherwise our own file
+                    // does.
                     if !files.unclean().is_empty() {
                         entering.leave();
                     }
@@ -225,8 +227,8 @@ async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> 
             entering.leave();
         }
         Action::Keep(_) | Action::Leave(_) | Action::Heal(_) => entering.leave(),
-        // Also where no container is left: kind makes the network before the first one, and the engine may be about
-        // to make that.
+        // Also without containers: kind creates the network before the first container, and the engine may be about
+        // to create that container.
         Action::Forget(_) | Action::Remove(_) => {
             let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
             if let Some(stays) = (Kind { clusters }).delete(name, network, &[]).await? {
@@ -239,8 +241,8 @@ async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> 
     Ok(action)
 }
 
-/// What is said of a cluster in which everything was healed that could be. While anything of a dead process is still
-/// there, the next one who has the cluster to himself looks for it.
+/// Describes a cluster in which everything possible was healed. If something of a dead process is still there, the
+/// marks stay, and the next exclusive holder looks for it.
 fn mended(
     action: Action,
     facts: &Facts,
@@ -262,7 +264,7 @@ fn mended(
     })
 }
 
-/// A cluster that would be removed is left alone where it is somebody's.
+/// Changes a removal into `Leave` if somebody else needs the cluster.
 async fn spared(
     clusters: &Clusters,
     name: &str,
@@ -275,7 +277,8 @@ async fn spared(
     let found = state::look(clusters, name).await?;
     if options.all {
         let added = found.added().join(", ");
-        let why = format!("seatrial did not make {added}; if nobody needs it: seatrial down {name} --force");
+        let why =
+            format!("seatrial did not create {added}; if nobody needs it: seatrial down {name} --force");
         return Ok(if added.is_empty() { action } else { Action::Leave(why) });
     }
     let whose = holds::whose(clusters, &found).await;

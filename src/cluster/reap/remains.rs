@@ -1,5 +1,5 @@
-//! What dead processes left beside the clusters: containers of control probes, evidence of failed creations, archives
-//! of images on their way to the nodes.
+//! Removes what dead processes left next to the clusters: containers of control probes, evidence of failed creations,
+//! archives of images on their way to the nodes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::engine::Power;
 use crate::fault::Owner;
 use crate::image;
 
-/// Evidence of failed creations is kept this long.
+/// Time for which evidence of failed creations is kept.
 const EVIDENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Containers of control probes whose maker is not to be seen. One that was never started, or has ended, is removed:
-/// the engine does that only where one ends. One that runs may have a maker that lives beside another container with
-/// the same state folder, and stays.
+/// Reaps containers of control probes whose creating process is not visible. A container that was never started or
+/// has ended is removed, because the engine removes only those that end by themselves. A running one stays: its
+/// process may live in another container that shares the state folder.
 pub(crate) async fn control_probes(
     clusters: &Clusters,
     owner: Option<&StateId>,
@@ -28,7 +28,7 @@ pub(crate) async fn control_probes(
     let Clusters { settings, engine, .. } = clusters;
     let mut done = Vec::new();
     let Some(owner) = owner else { return Ok(done) };
-    // Whoever makes a probe uses a cluster, and may be about to start it.
+    // A process that creates a probe uses a cluster, and may be about to start the probe.
     let used = |name: &String| !LockFiles::new(&settings.state, name).holders().is_empty();
     let used = LockFiles::names(&settings.state).iter().any(used);
     for container in engine.containers(&[(CONTROL_LABEL, ""), (OWNED_BY_LABEL, owner.as_str())]).await? {
@@ -40,7 +40,7 @@ pub(crate) async fn control_probes(
         let name = container.name;
         let action = match container.power {
             _ if maker.is_none() => Action::Leave(format!(
-                "what it says of its maker cannot be read, so whether that lives is not known; if nobody needs it: \
+                "its label does not name its process, which may be alive; if nobody needs it: \
                  docker rm --force {name}"
             )),
             Power::Created if used => continue,
@@ -48,10 +48,10 @@ pub(crate) async fn control_probes(
                 if !dry_run {
                     engine.remove(&container.id).await?;
                 }
-                Action::Remove("the process whose control probe it was to be is gone".into())
+                Action::Remove("the process that created this control probe is dead".into())
             }
             Power::Running | Power::Paused | Power::Restarting | Power::Removing => Action::Leave(format!(
-                "it runs, and whether its maker lives is not to be seen from here; if nobody needs it: \
+                "it runs, and its process is not visible from here but may be alive; if nobody needs it: \
                  docker rm --force {name}"
             )),
         };
@@ -60,8 +60,8 @@ pub(crate) async fn control_probes(
     Ok(done)
 }
 
-/// Folders of evidence that nobody came for, and what a collection that was killed left in one as it was: only what
-/// `Kind::evidence` made.
+/// Removes old folders of evidence, and raw output that a killed collection left in a newer one. Touches only folders
+/// that `Kind::evidence` created.
 pub(crate) fn evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
     let mut done = Vec::new();
     let mut forget = |path: &Path, why: &str| {
@@ -78,20 +78,20 @@ pub(crate) fn evidence(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>
             continue;
         }
         for raw in collected::left_raw(&dir)? {
-            forget(&raw, "the process that collected evidence in it is gone")?;
+            forget(&raw, "the process that collected evidence in it is dead")?;
         }
     }
     Ok(done)
 }
 
-/// Archives of images that a process left which was killed while it brought them onto the nodes of a cluster that
-/// stays.
+/// Removes archives of images that a killed process left in the folder of a cluster while it loaded them onto the
+/// nodes.
 pub(crate) fn archives(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>, ClusterError> {
     let mut done = Vec::new();
     for name in names::recorded(&settings.state) {
         let dir = settings.cluster_dir(&name);
         let left: Vec<_> = dirs(&dir).filter(|dir| image::is_archive_folder(dir)).collect();
-        // Who brings images uses the cluster.
+        // A process that loads images uses the cluster.
         if left.is_empty() || !LockFiles::new(&settings.state, &name).holders().is_empty() {
             continue;
         }
@@ -99,7 +99,7 @@ pub(crate) fn archives(settings: &Settings, dry_run: bool) -> Result<Vec<Reaped>
             if !dry_run {
                 remove_dir(&dir)?;
             }
-            let why = "the process that brought an image onto the nodes from it is gone".into();
+            let why = "the process that loaded an image from it is dead".into();
             done.push(Reaped { name: dir.display().to_string(), action: Action::Forget(why) });
         }
     }

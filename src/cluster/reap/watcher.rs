@@ -1,4 +1,4 @@
-//! The process that waits until a cluster is idle and removes it.
+//! The background process that waits until a cluster is idle and removes it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::cluster::{ClusterError, Clusters, state};
 use crate::config::Settings;
 use crate::deadline::{Deadline, age};
 
-/// The words of the command line that runs [`Clusters::watch`] for a cluster.
+/// Returns the arguments of the command line that runs [`Clusters::watch`] for a cluster.
 pub fn watch_arguments(name: &str) -> [String; 3] {
     ["reap".into(), "--watch".into(), name.into()]
 }
 
-/// Starts the process that removes the cluster once nobody used it for the setting `idle`: a
-/// detached `seatrial reap --watch <name>`, one a cluster. `program` is the seatrial command
-/// line. Does nothing when it runs already.
+/// Starts the process that removes the cluster once nobody used it for the setting `idle`: a detached
+/// `seatrial reap --watch <name>`, one for each cluster. `program` is the seatrial command line. Does nothing if that
+/// process already runs.
 ///
 /// # Errors
 /// [`ClusterError::Watcher`].
@@ -38,11 +38,11 @@ pub fn start_watcher(settings: &Settings, program: &Path, name: &str) -> Result<
 }
 
 impl Clusters {
-    /// Stays until nobody used the cluster for `idle`, removes it and ends. Ends at once when another process watches
-    /// it, when the cluster is gone, and when it turns out to be kept or somebody else's.
+    /// Waits until nobody used the cluster for `idle`, removes it and ends. Ends at once if another process watches
+    /// it, if the cluster is gone, or if it is kept or belongs to somebody else.
     ///
     /// # Errors
-    /// [`ClusterError::Lock`]. A removal that fails is told and tried again.
+    /// [`ClusterError::Lock`]. A failed removal is reported and tried again.
     pub async fn watch(&self, name: &str, idle: Duration) -> Result<(), ClusterError> {
         let Self { settings, progress, .. } = self;
         let files = LockFiles::new(&settings.state, name);
@@ -51,7 +51,8 @@ impl Clusters {
         let options = ReapOptions { idle: Some(idle), ..Default::default() };
         let mut said = String::new();
         loop {
-            // While somebody uses it, its time does not run; a killed holder cannot say when it went.
+            // Idle time does not count while somebody uses the cluster. A killed holder cannot record the end of its
+            // use, so record it here.
             if !files.holders().is_empty() {
                 files.touch()?;
             } else if !state::has_dir(&settings.state, name) {
@@ -67,7 +68,7 @@ impl Clusters {
                         elsewhere = state::is_elsewhere(self, name).await;
                         action.to_string()
                     }
-                    // What stands in the way may go, and nobody else looks after the cluster.
+                    // The obstacle may disappear, and no other process watches the cluster.
                     Err(error) => chain(&error),
                 };
                 if text != said {

@@ -1,4 +1,4 @@
-//! What a cluster holds that is not seatrial's: whoever put it there has not been asked.
+//! Lists what a cluster holds that is not seatrial's. Its owner has not agreed to a removal.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ use crate::deadline::Deadline;
 use crate::manifest;
 use crate::sanitise;
 
-/// Kinds of owners that are listed themselves.
+/// Kinds of owners that are themselves listed.
 const OWNERS: [&str; 8] = [
     "CronJob",
     "DaemonSet",
@@ -49,7 +49,7 @@ const OWNERS: [&str; 8] = [
     "ReplicationController",
     "StatefulSet",
 ];
-/// Kinds that people make and that [`newer`] asks for, by their group.
+/// Kinds that people create and that [`newer`] lists, by their API group.
 const NEWER: [(&str, &[&str]); 8] = [
     ("admissionregistration.k8s.io", &["MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"]),
     ("certificates.k8s.io", &["ClusterTrustBundle"]),
@@ -60,24 +60,24 @@ const NEWER: [(&str, &[&str]); 8] = [
     ("storage.k8s.io", &["VolumeAttributesClass"]),
     ("storagemigration.k8s.io", &["StorageVersionMigration"]),
 ];
-/// Beginning of the labels of everything that seatrial and its tests make in a cluster.
+/// Prefix of the labels of everything that seatrial and its tests create in a cluster.
 const LABELS: &str = "dev.seatrial.";
-/// Time for all questions together.
+/// Time for all requests together.
 const ASK: Duration = Duration::from_secs(30);
-/// No more of them are named.
+/// Largest number of objects that are named.
 const NAMED: usize = 5;
 
-/// Says whose a recorded cluster is that would be removed without being named; none where it is nobody's but
-/// seatrial's. Where that cannot be known, it may hold anything. One whose creation did not come to its end holds
-/// nothing yet.
+/// Returns who else needs a recorded cluster that would be removed without being named; `None` if only seatrial does.
+/// A cluster whose contents cannot be listed may hold anything. A cluster whose creation did not finish holds nothing
+/// yet.
 pub(crate) async fn whose(clusters: &Clusters, found: &Found) -> Option<String> {
     let record = found.record.as_ref().filter(|record| record.complete)?;
     if record.kept {
-        return Some("it was asked for with `seatrial up`".into());
+        return Some("it was created with `seatrial up`".into());
     }
     let added = found.added();
     if !added.is_empty() {
-        return Some(format!("seatrial did not make {}", added.join(", ")));
+        return Some(format!("seatrial did not create {}", added.join(", ")));
     }
     if found.containers.is_empty() {
         return None;
@@ -90,15 +90,15 @@ pub(crate) async fn whose(clusters: &Clusters, found: &Found) -> Option<String> 
     match held.await {
         Ok(others) if others.is_empty() => None,
         Ok(others) => Some(format!("it holds {}", others.join(", "))),
-        Err(why) => Some(format!("what it holds is not known: {}", sanitise::line(&why))),
+        Err(why) => Some(format!("its contents are unknown: {}", sanitise::line(&why))),
     }
 }
 
-/// Names what a cluster holds that neither kubeadm, kind nor seatrial made: at most [`NAMED`] objects, then a
-/// number. Empty where there is none.
+/// Names objects of a cluster that neither kubeadm, kind nor seatrial created: at most [`NAMED`] objects, then the
+/// number of the others. Empty if there are no such objects.
 ///
 /// # Errors
-/// Text that says why the API cannot be asked.
+/// A text that says why the API cannot be asked.
 async fn others(cluster: &Cluster) -> Result<Vec<String>, String> {
     let client = cluster.client().await.map_err(|e| e.to_string())?;
     let found = Deadline::after(ASK).bound(found(&client.unary, cluster)).await;
@@ -113,7 +113,7 @@ async fn others(cluster: &Cluster) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// Asks for the kinds that people make. Kinds whose objects Kubernetes makes by itself, such as Events, Leases and
+/// Lists the kinds that people create. Kinds whose objects Kubernetes creates by itself, such as Events, Leases and
 /// EndpointSlices, say nothing.
 async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> {
     let mut all = Vec::new();
@@ -160,7 +160,7 @@ async fn found(client: &Client, cluster: &Cluster) -> kube::Result<Vec<String>> 
     Ok(all)
 }
 
-/// Kinds that not every version from 1.33 to 1.37 serves, or not in the same version of their group.
+/// Lists kinds that not every version from 1.33 to 1.37 serves, or not in the same version of their group.
 async fn newer(client: &Client) -> kube::Result<Vec<String>> {
     let mut all = Vec::new();
     let served = Discovery::new(client.clone()).run_aggregated().await?;
@@ -170,7 +170,7 @@ async fn newer(client: &Client) -> kube::Result<Vec<String>> {
             served.into_iter().filter(|(resource, _)| kinds.contains(&resource.kind.as_str()))
         {
             let found = match listed(client, &resource).await {
-                // Its feature is switched off.
+                // The feature of this kind is switched off.
                 Err(kube::Error::Api(status)) if status.code == 404 => continue,
                 found => found?,
             };
@@ -183,7 +183,7 @@ async fn newer(client: &Client) -> kube::Result<Vec<String>> {
     Ok(all)
 }
 
-/// The objects of a kind, without what they say.
+/// Lists the metadata of all objects of a kind.
 async fn listed(client: &Client, resource: &ApiResource) -> kube::Result<Vec<ObjectMeta>> {
     let api = Api::<DynamicObject>::all_with(client.clone(), resource);
     let found = api.list_metadata(&ListParams::default()).await?;
@@ -194,7 +194,7 @@ fn any(_: &ObjectMeta) -> bool {
     true
 }
 
-/// Those of a kind that belong to no namespace, are `strange`, and were made by nobody that is known.
+/// Lists cluster-scoped objects of a kind that are `strange` and have no known creator.
 async fn cluster_wide<K: Resource<DynamicType = ()>>(
     client: &Client,
     strange: impl Fn(&ObjectMeta) -> bool,
@@ -203,8 +203,8 @@ async fn cluster_wide<K: Resource<DynamicType = ()>>(
     Ok(strange_of(&K::kind(&()), &found, strange))
 }
 
-/// Those of a kind in the namespaces that kubeadm and kind make. Objects that a controller made are its business:
-/// their owner is listed.
+/// Lists the objects of a kind in the namespaces that kubeadm and kind create. Objects of a controller are left out,
+/// because their owner is listed.
 async fn namespaced<K: Resource<DynamicType = ()>>(client: &Client) -> kube::Result<Vec<String>> {
     Ok(strange_in(&K::kind(&()), &listed(client, &ApiResource::erase::<K>(&())).await?))
 }
@@ -219,7 +219,7 @@ fn strange_in(kind: &str, found: &[ObjectMeta]) -> Vec<String> {
         let namespace = meta.namespace.as_deref().unwrap_or_default();
         let text = format!("{kind} {namespace}/{}", name(meta));
         let owned = meta.owner_references.iter().flatten().any(|owner| match owner.kind.as_str() {
-            // A node owns the mirrors of its static pods, whoever made those.
+            // A node owns the mirrors of all its static pods, no matter who created them.
             "Node" => namespace == "kube-system" && system::is_static(name(meta), &owner.name),
             kind => OWNERS.contains(&kind),
         });
@@ -232,7 +232,7 @@ fn name(meta: &ObjectMeta) -> &str {
     meta.name.as_deref().unwrap_or_default()
 }
 
-/// A label alone may be copied: seatrial is among the field managers, too.
+/// A label alone may have been copied, so seatrial must also be among the field managers.
 fn is_ours(meta: &ObjectMeta) -> bool {
     manifest::is_ours(meta) && meta.labels.iter().flatten().any(|(key, _)| key.starts_with(LABELS))
 }
@@ -245,9 +245,9 @@ mod tests {
     use axum::http::{StatusCode, Uri};
     use serde_json::{Value, json};
 
-    /// As manifest::is_ours has it: a label may be anybody's, such as one that was copied with a manifest.
+    /// As manifest::is_ours says: anybody may set a label, for example by copying a manifest.
     #[test]
-    fn a_label_of_ours_on_somebodys_namespace_makes_it_not_ours() {
+    fn our_label_alone_does_not_make_a_namespace_ours() {
         let meta: ObjectMeta = serde_json::from_value(json!({
             "name": "shop", "labels": {"dev.seatrial.run": "r1"},
             "managedFields": [{"manager": "kubectl-client-side-apply", "operation": "Update"}],
@@ -256,10 +256,10 @@ mod tests {
         assert!(!is_ours(&meta));
     }
 
-    /// A kind's plural name, and one object of it.
+    /// A kind's plural name, and one object of that kind.
     type Listed = (&'static str, fn() -> Value);
 
-    /// What is found in a cluster whose API shows these objects of one kind each, by the end of the path.
+    /// Lists the strange objects of a cluster whose API has these objects, by the plural name in the path.
     async fn found_with(objects: &[Listed]) -> Vec<String> {
         found_in(objects.iter().map(|(plural, object)| ((*plural).to_owned(), object())).collect()).await
     }
@@ -268,7 +268,7 @@ mod tests {
         tried_in(objects).await.unwrap()
     }
 
-    /// An object that is a failure is the answer to the question for its kind.
+    /// An object of kind Status is the answer to the list request for its kind.
     async fn tried_in(objects: Vec<(String, Value)>) -> kube::Result<Vec<String>> {
         let answer = move |uri: Uri| {
             let objects = objects.clone();
@@ -314,10 +314,10 @@ mod tests {
         found(&client, &cluster).await
     }
 
-    /// A group and a version of it, with its kinds: name, plural, whether they are namespaced.
+    /// A group, its version and its kinds: name, plural, whether they are namespaced.
     type Served = (&'static str, &'static str, &'static [(&'static str, &'static str, bool)]);
 
-    /// The newer kinds as 1.33 to 1.37 serve them, each version of one a different set.
+    /// The newer kinds as versions 1.33 to 1.37 serve them; each version serves a different set.
     const SERVED: [Served; 10] = [
         (
             "admissionregistration.k8s.io",
@@ -361,7 +361,7 @@ mod tests {
         ),
     ];
 
-    /// What the server says that it serves: the core group serves nothing here that is asked for.
+    /// The discovery answer of the server. The core group serves none of these kinds.
     fn discovery(groups: bool) -> Value {
         let version = |(group, version, kinds): &Served| {
             let resource = |(kind, plural, namespaced): &(&str, &str, bool)| {
@@ -389,9 +389,9 @@ mod tests {
         json!({"metadata": {"namespace": namespace, "name": name, "ownerReferences": owner.unwrap_or(json!([]))}})
     }
 
-    /// Their pods have an owner, and the owner is of a kind that is not asked for.
+    /// Its pods have an owner, so only a list of ReplicaSets finds it.
     #[tokio::test]
-    async fn a_bare_replica_set_is_somebodys() {
+    async fn a_replica_set_without_owner_is_found() {
         let found = found_with(&[
             ("pods", || object("default", "web-x", Some("ReplicaSet"))),
             ("replicasets", || object("default", "web", None)),
@@ -399,24 +399,24 @@ mod tests {
         assert_ne!(found.await, [] as [String; 0]);
     }
 
-    /// The names of what kubeadm and kind make are theirs in the namespace where they make it.
+    /// Names of kubeadm's and kind's objects count only in the namespace where they create them.
     #[tokio::test]
-    async fn a_name_of_kinds_in_another_namespace_is_somebodys() {
+    async fn a_name_of_kind_in_another_namespace_is_found() {
         let found = found_with(&[("deployments", || object("default", "local-path-provisioner", None))]);
         assert_ne!(found.await, [] as [String; 0]);
     }
 
     #[tokio::test]
-    async fn what_lies_beside_kubeadms_own_is_somebodys() {
+    async fn objects_next_to_those_of_kubeadm_are_found() {
         for (plural, name) in [("secrets", "tls"), ("configmaps", "tuning"), ("services", "dashboard")] {
             let found = found_in(vec![(plural.into(), object("kube-system", name, None))]).await;
             assert_ne!(found, [] as [String; 0], "{name}");
         }
     }
 
-    /// As `kubectl get` shows it on clusters of kind, and a little more that kubeadm can make.
+    /// The objects that `kubectl get` shows on clusters of kind, and some more that kubeadm can create.
     #[tokio::test]
-    async fn what_kubeadm_and_kind_make_is_nobodys() {
+    async fn objects_of_kubeadm_and_kind_are_not_found() {
         for text in MADE.iter().copied().chain([
             "ConfigMap default/kube-root-ca.crt",
             "ConfigMap kube-node-lease/kube-root-ca.crt",
@@ -449,19 +449,19 @@ mod tests {
         assert_eq!(found.await, [] as [String; 0]);
     }
 
-    /// A static pod that somebody put on a node has a mirror that its node owns, as kubeadm's
-    /// have: a cluster that holds it is removed.
+    /// A static pod that somebody put on a node has a mirror that its node owns, like the mirrors of kubeadm's pods.
+    /// It must be found, or the cluster would be removed.
     #[tokio::test]
-    async fn a_static_pod_of_somebodys_is_somebodys() {
+    async fn a_static_pod_of_somebody_else_is_found() {
         for namespace in ["default", "kube-system"] {
             let mirror = object(namespace, "static-web-w", Some("Node"));
             assert_ne!(found_in(vec![("pods".into(), mirror)]).await, [] as [String; 0], "{namespace}");
         }
     }
 
-    /// Kinds that are not asked for: a cluster that holds nothing else is removed.
+    /// If a kind is not listed, a cluster that holds only such objects is removed.
     #[tokio::test]
-    async fn an_object_of_any_kind_is_somebodys() {
+    async fn an_object_of_any_kind_is_found() {
         let mut missed = Vec::new();
         for plural in [
             "ingresses",
@@ -486,10 +486,10 @@ mod tests {
         assert_eq!(missed, [] as [&str; 0]);
     }
 
-    /// Kinds of the versions from 1.33 to 1.37 that a person makes and no controller does: a cluster that holds one of
-    /// them and nothing else is removed without a word.
+    /// Kinds of the versions from 1.33 to 1.37 that people create and controllers do not. If one is not listed, a
+    /// cluster that holds only such objects is removed without a warning.
     #[tokio::test]
-    async fn an_object_of_a_newer_kind_is_somebodys() {
+    async fn an_object_of_a_newer_kind_is_found() {
         let mut missed = Vec::new();
         for (plural, namespace) in [
             ("mutatingadmissionpolicies", ""),
@@ -514,9 +514,9 @@ mod tests {
         assert_eq!(missed, [] as [&str; 0]);
     }
 
-    /// A kind that the server does not serve, or that answers 404, counts as none; another trouble as unknown.
+    /// A kind that the server does not serve, or answers with 404, counts as empty; another error counts as unknown.
     #[tokio::test]
-    async fn a_kind_that_is_not_served_is_none() {
+    async fn a_kind_that_is_not_served_is_empty() {
         assert_eq!(found_with(&[]).await, [] as [String; 0]);
         for (code, known) in [(404, true), (500, false)] {
             let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -526,9 +526,9 @@ mod tests {
         }
     }
 
-    /// What the API server makes for its own flow control, its Services and its trust.
+    /// The API server creates these objects for its flow control, its Services and its trust bundles.
     #[tokio::test]
-    async fn what_the_api_server_makes_is_nobodys() {
+    async fn objects_of_the_api_server_are_not_found() {
         let flow = |annotation: &str, manager: &str| {
             json!({"metadata": {"name": "global-default", "annotations": {annotation: "true"},
                 "managedFields": [{"manager": manager, "operation": "Update"}]}})
@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_account_of_a_controller_is_nobodys_in_kube_system_only() {
+    async fn accounts_of_controllers_are_ignored_in_kube_system_only() {
         let accounts = |namespace: &str| {
             ACCOUNTS
                 .iter()
@@ -565,9 +565,9 @@ mod tests {
         );
     }
 
-    /// As tutorials have it: `kubectl create serviceaccount -n kube-system admin-user`.
+    /// As in many tutorials: `kubectl create serviceaccount -n kube-system admin-user`.
     #[tokio::test]
-    async fn an_account_beside_those_of_the_controllers_is_somebodys() {
+    async fn another_account_in_kube_system_is_found() {
         let found = found_with(&[("serviceaccounts", || object("kube-system", "admin-user", None))]);
         assert_ne!(found.await, [] as [String; 0]);
     }

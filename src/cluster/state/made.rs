@@ -1,13 +1,14 @@
-//! What Kubernetes, kubeadm and kind make in a cluster by themselves: nobody's, as far as a removal goes.
+//! Objects that Kubernetes, kubeadm and kind create in a cluster by themselves: they do not prevent a removal.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// Namespaces that kubeadm and kind make.
+/// Namespaces that kubeadm and kind create.
 pub(crate) const SYSTEM: [&str; 5] =
     ["default", "kube-node-lease", "kube-public", "kube-system", "local-path-storage"];
-/// Objects that kubeadm, kind, Kubernetes itself and the node images that seatrial builds make. Sources: kubeadm's constants.go, the API server's
-/// controllers clusterauthenticationtrust and legacytokentracking, its bootstrappolicy/policy.go and
-/// scheduling/storage_scheduling.go, kind's const_cni.go and const_storage.go, and offline/node/files/kind/manifests.
+/// Objects that kubeadm, kind, Kubernetes itself and seatrial's own node images create. Sources: kubeadm's
+/// constants.go, the API server's controllers clusterauthenticationtrust and legacytokentracking, its
+/// bootstrappolicy/policy.go and scheduling/storage_scheduling.go, kind's const_cni.go and const_storage.go, and
+/// offline/node/files/kind/manifests.
 pub(crate) const MADE: [&str; 36] = [
     "ClusterRole admin",
     "ClusterRole cluster-admin",
@@ -46,18 +47,18 @@ pub(crate) const MADE: [&str; 36] = [
     "StorageClass manual",
     "StorageClass standard",
 ];
-/// Beginnings of the names of roles and bindings that belong to Kubernetes and kubeadm.
+/// Prefixes of the names of roles and bindings that belong to Kubernetes and kubeadm.
 const RULES: [&str; 2] = ["system:", "kubeadm:"];
 /// The ConfigMap that the controller manager keeps in each namespace.
 const ROOT_CA: &str = "kube-root-ca.crt";
-/// Beginning of the names of kubeadm's bootstrap tokens, which are Secrets of kube-system.
+/// Prefix of the names of kubeadm's bootstrap tokens, which are Secrets of kube-system.
 const TOKEN: &str = "Secret kube-system/bootstrap-token-";
-/// Label of the API services that the aggregator makes: for its own groups, and for those of definitions, which are
-/// listed themselves.
+/// Label of the API services that the aggregator creates: for its own groups, and for those of
+/// CustomResourceDefinitions, which are listed themselves.
 const AUTOMANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
-/// Accounts of kube-system: those that kube-controller-manager makes for its controllers, in the versions from 1.33 to
+/// Service accounts of kube-system: those of the controllers of kube-controller-manager in the versions from 1.33 to
 /// 1.37 (cmd/kube-controller-manager/app, and the RBAC bootstrap policy's controller_policy.go), those of kubeadm's
-/// addons, kind's, and the one that each namespace has.
+/// addons and of kind, and the one that each namespace has.
 pub(crate) const ACCOUNTS: [&str; 51] = [
     "attachdetach-controller",
     "bootstrap-signer",
@@ -111,15 +112,16 @@ pub(crate) const ACCOUNTS: [&str; 51] = [
     "validatingadmissionpolicy-status-controller",
     "volumeattributesclass-protection-controller",
 ];
-/// Annotation and field manager of the API server's own flow control, suggested and mandatory
+/// Annotation and field manager of the suggested and mandatory objects of the API server's flow control
 /// (pkg/registry/flowcontrol/ensurer/strategy.go).
 const AUTOUPDATE: &str = "apf.kubernetes.io/autoupdate-spec";
 const PRODUCER: &str = "api-priority-and-fairness-config-producer-v1";
-/// The default range of Services, and beginnings of the names of the controllers' trust bundles.
+/// The default range of Service addresses, and the prefix of the names of the controllers' trust bundles.
 const SERVICE_CIDR: &str = "ServiceCIDR kubernetes";
 const TRUST_BUNDLE: &str = "kubernetes.io:";
 
-/// Whether kubeadm, kind or Kubernetes itself made the object `<kind> <namespace>/<name>` or `<kind> <name>`.
+/// Reports whether kubeadm, kind or Kubernetes itself created the object `<kind> <namespace>/<name>` or
+/// `<kind> <name>`.
 pub(crate) fn is_made(text: &str) -> bool {
     let (kind, at) = text.split_once(' ').unwrap_or((text, ""));
     let (namespace, name) = at.split_once('/').unwrap_or(("", at));
@@ -137,14 +139,14 @@ pub(crate) fn is_made(text: &str) -> bool {
     }
 }
 
-/// Whether an object without a namespace says of itself that Kubernetes made it.
+/// Reports whether the metadata of a cluster-scoped object show that Kubernetes created it.
 pub(crate) fn says_so(kind: &str, meta: &ObjectMeta) -> bool {
     let labelled = |key: &str| meta.labels.iter().flatten().any(|(label, _)| label == key);
     let annotated = |key: &str| meta.annotations.iter().flatten().any(|(annotation, _)| annotation == key);
     let managed = |by: &str| meta.managed_fields.iter().flatten().any(|f| f.manager.as_deref() == Some(by));
     match kind {
         "APIService" => labelled(AUTOMANAGED),
-        // The annotation alone may be copied.
+        // The annotation alone may have been copied.
         "FlowSchema" | "PriorityLevelConfiguration" => annotated(AUTOUPDATE) && managed(PRODUCER),
         _ => false,
     }
@@ -155,9 +157,9 @@ mod tests {
     use super::*;
     use crate::manifest::Manifest;
 
-    /// Without it no cluster of a built image is ever removed by itself.
+    /// If this fails, no cluster with a built node image is ever removed automatically.
     #[test]
-    fn what_the_built_node_images_bring_is_nobodys() {
+    fn objects_of_the_built_node_images_are_known() {
         for text in [
             include_str!("../../../offline/node/files/kind/manifests/default-cni.yaml"),
             include_str!("../../../offline/node/files/kind/manifests/default-storage.yaml"),

@@ -26,58 +26,58 @@ use record::Record;
 pub(crate) struct Found {
     pub name: String,
     pub containers: Vec<Container>,
-    /// The record of its creation: this state folder made it, under its present id, on this engine.
+    /// The record of its creation: this state folder created the cluster, under its present id, on this engine.
     pub record: Option<Record>,
-    /// A record in this state folder that does not count.
+    /// Why a record in this state folder does not count, if there is such a record.
     pub void: Option<Void>,
     pub owner: Owner,
-    /// Those of its containers that seatrial did not make, by name.
+    /// Names of the containers that seatrial did not create.
     pub strangers: Vec<String>,
 }
 
 /// Why a record does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Void {
-    /// It names no owner or another one: an earlier version wrote it, or the folder is a copy.
+    /// The record names no owner or another one: an earlier version wrote it, or the state folder is a copy.
     Owner,
-    /// It cannot be understood: another version wrote it.
+    /// The record cannot be parsed: another version wrote it.
     Unread,
-    /// The cluster was made on another engine, of this id.
+    /// The cluster was created on another engine, which has this id.
     Engine(String),
 }
 
-/// The state folder that has a cluster, as its nodes say.
+/// The state folder that owns a cluster, according to its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// This one.
+    /// This state folder.
     Us,
-    /// Another one.
+    /// Another state folder.
     Other(Mark),
-    /// No node names one.
+    /// No node names an owner.
     Nobody,
 }
 
-/// Whether a cluster is there, and whose it is.
+/// Whether a cluster exists, and who owns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClusterState {
-    /// There are no containers.
+    /// It has no containers.
     Absent,
-    /// It was made completely and every container is there.
+    /// It was created completely and has all its containers.
     Complete,
-    /// Parts of it are there: it must be made again. The text says why.
+    /// It has only some of its parts, and must be created again. The text says why.
     Partial(String),
-    /// It is not ours to touch. The text says why.
+    /// It belongs to somebody else. The text says why.
     Foreign(String),
 }
 
-/// For somebody who removes a cluster to come to its end.
+/// Time for somebody else's removal of the cluster to finish.
 const REMOVAL: Duration = Duration::from_secs(30);
 
-/// Looks at what there is of cluster `name`. Where a container goes between the list and the look at
-/// it, because somebody removes the cluster just now, it looks again.
+/// Lists what exists of cluster `name`. Looks again if a container disappears between the list and its inspection,
+/// because somebody is removing the cluster.
 ///
 /// # Errors
-/// [`ClusterError::NotOurs`] when some of its containers were not made from our node images;
+/// [`ClusterError::NotOurs`] if some of its containers were not created from seatrial's node images;
 /// [`ClusterError::Engine`], [`ClusterError::Identity`].
 pub(crate) async fn look(clusters: &Clusters, name: &str) -> Result<Found, ClusterError> {
     let found = look_past(clusters, name).await?;
@@ -87,7 +87,7 @@ pub(crate) async fn look(clusters: &Clusters, name: &str) -> Result<Found, Clust
     }
 }
 
-/// As [`look`], also at a cluster with containers that seatrial did not make.
+/// As [`look`], but also accepts a cluster with containers that seatrial did not create.
 ///
 /// # Errors
 /// Those of [`look`], without [`ClusterError::NotOurs`].
@@ -103,7 +103,7 @@ pub(crate) async fn look_past(clusters: &Clusters, name: &str) -> Result<Found, 
     }
 }
 
-/// Whether a cluster is somebody else's, as far as that can be seen.
+/// Reports whether a cluster visibly belongs to somebody else.
 pub(crate) async fn is_elsewhere(clusters: &Clusters, name: &str) -> bool {
     let found = look_past(clusters, name).await;
     found.is_ok_and(|found| matches!(found.state(None, Timestamp::now()), ClusterState::Foreign(_)))
@@ -121,7 +121,8 @@ async fn look_once(clusters: &Clusters, name: &str) -> Result<Found, ClusterErro
             void = Some(Void::Owner);
         } else if let Some(made_on) = read.engine.clone()
             && made_on != engine.id().await?
-            // An engine may get another id. The ids of containers are random: nobody else has these.
+            // The engine's id may have changed. Container ids are random, so equal ids prove that it is the same
+            // engine.
             && (containers.is_empty() || read.containers.is_empty() || !added(read, &containers).is_empty())
         {
             void = Some(Void::Engine(made_on));
@@ -135,15 +136,15 @@ async fn look_once(clusters: &Clusters, name: &str) -> Result<Found, ClusterErro
     Ok(Found { name: name.into(), containers, record, void, owner, strangers })
 }
 
-/// Containers that are not among those of the record; none where the record names none.
+/// Returns the containers that the record does not list; empty if the record lists none.
 fn added<'c>(record: &Record, containers: &'c [Container]) -> Vec<&'c str> {
     let is_known = |c: &Container| record.containers.get(&c.name) == Some(&c.id);
     let added = containers.iter().filter(|c| !record.containers.is_empty() && !is_known(c));
     added.map(|c| c.name.as_str()).collect()
 }
 
-/// Containers that seatrial did not make: nodes that are not made from our images, and a load balancer, whose
-/// image is kind's, unless it is in front of nodes of ours or our record knows it.
+/// Returns the containers that seatrial did not create: nodes that are not from our images, and a load balancer (its
+/// image is kind's) unless it belongs to nodes of ours or our record knows it.
 fn strangers(containers: &[Container], record: Option<&Record>) -> Vec<String> {
     let is_node = |c: &&Container| c.labels.contains_key(OWNER_LABEL);
     let nodes = containers.iter().any(|c| is_node(&c));
@@ -153,7 +154,7 @@ fn strangers(containers: &[Container], record: Option<&Record>) -> Vec<String> {
     containers.iter().filter(|c| !is_node(c) && !is_balancer(c)).map(|c| c.name.clone()).collect()
 }
 
-/// What the nodes of seatrial's among the containers say.
+/// Returns the owner that seatrial's nodes among the containers name.
 async fn owner(
     engine: &Engine,
     ours: Option<&StateId>,
@@ -169,23 +170,22 @@ async fn owner(
 }
 
 impl Found {
-    /// Judges what was found. `nodes` is the number of containers that the topology asks for;
-    /// none when it is not known.
+    /// Classifies the cluster. `nodes` is the number of containers that the topology requires; `None` if unknown.
     ///
     /// # Guarantees
     /// Only a cluster whose creation this state folder recorded, under its present id and on this engine, is
-    /// [`ClusterState::Complete`] or [`ClusterState::Partial`]: everything else may be somebody else's.
+    /// [`ClusterState::Complete`] or [`ClusterState::Partial`]: every other cluster may belong to somebody else.
     pub fn state(&self, nodes: Option<usize>, now: Timestamp) -> ClusterState {
         let there = self.containers.len();
         if !self.strangers.is_empty() {
-            return ClusterState::Foreign(format!("seatrial did not make {}", self.strangers.join(", ")));
+            return ClusterState::Foreign(format!("seatrial did not create {}", self.strangers.join(", ")));
         }
         match (&self.owner, &self.record) {
             (Owner::Nobody, None) if there == 0 && self.void.is_none() => ClusterState::Absent,
             (Owner::Other(_), _) | (_, None) => ClusterState::Foreign(self.whose(now)),
             (_, Some(_)) if there == 0 => ClusterState::Absent,
             (_, Some(record)) if !record.complete => {
-                ClusterState::Partial("its creation did not come to an end".into())
+                ClusterState::Partial("its creation did not finish".into())
             }
             (Owner::Nobody, Some(_)) if !self.added().is_empty() => ClusterState::Foreign(self.whose(now)),
             (_, Some(record)) => {
@@ -200,15 +200,16 @@ impl Found {
         }
     }
 
-    /// Why a cluster with containers that seatrial did not make is refused.
+    /// Returns the error that refuses a cluster with containers that seatrial did not create.
     pub fn not_ours(&self) -> ClusterError {
         let (name, containers) = (self.name.clone(), self.strangers.clone());
         let mixed = self.containers.len() > containers.len();
         ClusterError::NotOurs { name, containers, mixed }
     }
 
-    /// Whether the cluster has a network of its own, which seatrial has kind make where there are several control
-    /// planes. Somebody else's network may have the name: a container of the cluster is in it, or our record tells.
+    /// Reports whether the cluster has a network of its own, which seatrial asks kind for if there are several
+    /// control planes. Somebody else's network may have the same name, so a container of the cluster must be in it,
+    /// or our record must show it.
     pub fn has_network(&self) -> bool {
         let recorded = || {
             let known = &self.record.as_ref()?.topology;
@@ -218,14 +219,14 @@ impl Found {
         self.containers.iter().any(|c| c.networks.contains(&self.name)) || recorded().unwrap_or(false)
     }
 
-    /// Keeps the owner, as far as its lock can be reached from here, from using the cluster: the lock, until it is
-    /// dropped.
+    /// Takes the lock of the cluster's owner, if its state folder is reachable from here: the owner cannot use the
+    /// cluster until the lock is dropped.
     ///
     /// # Errors
-    /// [`LockError::Busy`] when the owner uses it.
+    /// [`LockError::Busy`] if the owner uses the cluster.
     pub fn locked_out(&self) -> Result<Option<Entering>, LockError> {
         let Owner::Other(mark) = &self.owner else { return Ok(None) };
-        // Another folder at that path says nothing of this one.
+        // Another state folder at that path is not the owner's.
         if StateId::read(&mark.state).ok().flatten().as_ref() != Some(&mark.id) {
             return Ok(None);
         }
@@ -236,18 +237,19 @@ impl Found {
                 let (name, access, waited) = (self.name.clone(), Access::Exclusive, Duration::ZERO);
                 Err(LockError::Busy { name, access, waited, holders: files.holders() })
             }
-            // Nothing can be written there from here. What can be read says whether it is used.
+            // The owner's folder is not writable from here. Its readable files still show whether the cluster is
+            // used.
             Err(_) if files.holders().is_empty() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Containers of this cluster that were not there when its creation ended; none where that is not known.
+    /// Returns the containers that were added after the creation; empty if that is unknown.
     pub fn added(&self) -> Vec<&str> {
         self.record.as_ref().map(|record| added(record, &self.containers)).unwrap_or_default()
     }
 
-    /// Whose it is, for people: as much as can be known from here.
+    /// Describes the owner, as far as known from here.
     fn whose(&self, now: Timestamp) -> String {
         let made = match self.containers.iter().filter_map(|c| c.started_at).min() {
             Some(started) => format!("started {} ago", words(age(started, now))),
@@ -255,13 +257,13 @@ impl Found {
         };
         match (&self.owner, &self.void) {
             (_, Some(Void::Engine(engine))) if self.containers.is_empty() => {
-                format!("it was made on another container engine ({engine})")
+                format!("it was created on another container engine ({engine})")
             }
             (_, Some(Void::Unread)) => {
-                "its record cannot be understood: another version of seatrial wrote it".into()
+                "its record cannot be read: another version of seatrial wrote it".into()
             }
             (_, Some(Void::Owner)) if self.containers.is_empty() => {
-                "its record is of another state folder or of an earlier version of seatrial".into()
+                "its record belongs to another state folder or to an earlier version of seatrial".into()
             }
             (Owner::Other(Mark { id, state }), _) => {
                 let state = state.display().to_string().escape_debug().to_string();
@@ -269,7 +271,7 @@ impl Found {
                 format!("it belongs to owner {id} (state folder {state}), {made}")
             }
             (Owner::Us, Some(Void::Engine(engine))) => {
-                format!("this state folder made it on another container engine ({engine}), {made}")
+                format!("this state folder created it on another container engine ({engine}), {made}")
             }
             (Owner::Us, _) => {
                 format!("owner: this state folder, which has no record of its creation, {made}")
@@ -279,7 +281,7 @@ impl Found {
     }
 }
 
-/// Whether a state folder holds anything of this cluster.
+/// Reports whether a state folder has files of this cluster.
 pub(crate) fn has_dir(state: &Path, name: &str) -> bool {
     state.join("clusters").join(name).is_dir()
 }
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_we_made_completely_is_used_again() {
+    fn only_a_complete_cluster_of_ours_is_reused() {
         assert_eq!(state_of(Owner::Us, record(true)), ClusterState::Complete);
         assert!(matches!(state_of(Owner::Us, record(false)), ClusterState::Partial(_)));
         assert!(matches!(state_of(Owner::Nobody, record(false)), ClusterState::Partial(_)), "killed in kind");
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_folder_did_not_record_is_somebody_elses_whatever_its_age() {
+    fn a_cluster_without_our_record_is_foreign_at_any_age() {
         for later in
             ["2025-12-31T23:59:00Z", "2026-01-01T00:00:10Z", "2026-01-01T00:20:00Z", "2027-01-01T00:00:00Z"]
         {
@@ -385,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_engine_or_folder_speaks_of_no_cluster_here() {
+    fn a_record_of_another_engine_or_folder_makes_a_cluster_foreign() {
         for void in [Void::Engine("other".into()), Void::Owner] {
             let found = Found { containers: vec![], void: Some(void), ..found(Owner::Nobody, None) };
             assert!(matches!(found.state(None, Timestamp::now()), ClusterState::Foreign(_)));
@@ -393,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_under_our_name_that_we_did_not_make_are_not_ours() {
+    fn unrecorded_containers_with_our_cluster_name_are_foreign() {
         let mut known = record(true).unwrap();
         known.containers = [("c-worker".to_owned(), "another".to_owned())].into();
         assert!(matches!(state_of(Owner::Nobody, Some(known.clone())), ClusterState::Foreign(_)));

@@ -1,5 +1,5 @@
-//! Whose a cluster is: the state folder that made it, on the engine that it was made on. kind takes no labels,
-//! so a file on each node says it.
+//! The owner of a cluster: the state folder that created it, on the engine that it was created on. kind accepts no
+//! labels for nodes, so a file on each node names the owner.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use crate::cluster::{ClusterError, Clusters};
 use crate::config::StateId;
 
-/// The file on each node.
+/// Path of the owner file on each node.
 pub const OWNER_FILE: &str = "/kind/seatrial-owner";
 
-/// A state folder and a container engine. The names of clusters hold its tag, so two folders, or two engines of
-/// one folder, never want the same name.
+/// A state folder and a container engine. Names of clusters contain its tag, so two folders, or two engines of one
+/// folder, never use the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The id of the state folder.
@@ -22,17 +22,17 @@ pub struct Identity {
     pub engine: String,
 }
 
-/// What the file on a node says.
+/// The content of the owner file on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     /// The id of the state folder.
     pub id: StateId,
-    /// The folder's path, for people: on which file system is not known.
+    /// The folder's path, shown to people. Its file system is unknown.
     pub state: PathBuf,
 }
 
 impl Identity {
-    /// Returns who we are on this engine; the state folder gets its id where it has none.
+    /// Returns the identity of this state folder on this engine. Creates the folder's id if it has none.
     ///
     /// # Errors
     /// [`ClusterError::Identity`], [`ClusterError::Engine`].
@@ -40,7 +40,7 @@ impl Identity {
         Ok(Self { state: StateId::of(&clusters.settings.state)?, engine: clusters.engine.id().await? })
     }
 
-    /// Six hexadecimal digits that tell it apart in names.
+    /// Returns six hexadecimal digits that identify it in names.
     pub fn tag(&self) -> String {
         let mut sha = Sha256::new();
         sha.update(self.state.as_str());
@@ -59,7 +59,8 @@ impl Mark {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads a mark. Versions before ids wrote the path of the state folder alone: that is nobody's id.
+    /// Reads a mark. Versions without ids wrote only the path of the state folder: the mark then has an id that
+    /// nobody has.
     pub fn read(bytes: &[u8]) -> Self {
         serde_json::from_slice(bytes).unwrap_or_else(|_| {
             let path = String::from_utf8_lossy(bytes).trim().to_owned();
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_tells_folders_and_engines_apart() {
+    fn a_tag_distinguishes_folders_and_engines() {
         let of = |state: &str, engine: &str| Identity { state: state.into(), engine: engine.into() }.tag();
         assert_eq!(of("a", "x").len(), 6);
         assert_ne!(of("a", "x"), of("b", "x"));

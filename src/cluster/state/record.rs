@@ -1,4 +1,4 @@
-//! What the state folder knows of a cluster in addition to its containers: one file in the cluster's folder.
+//! The record of a cluster: one file in the cluster's folder, with facts that its containers do not show.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::config::{Proxies, StateId};
 use crate::fault::Owner;
 use crate::kubernetes::skew::State;
 
-/// A cluster as its state folder remembers it.
+/// The record of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its name.
@@ -25,11 +25,11 @@ pub struct Record {
     pub topology: String,
     /// Kubernetes version without `v`.
     pub kubernetes: String,
-    /// The version that it was made as; absent where it was never upgraded.
+    /// The version at its creation; absent if it was never upgraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_as: Option<String>,
-    /// The versions of everything that the plan of its last upgrade led to; absent where it was never
-    /// upgraded, and in records of earlier versions.
+    /// The versions of all components after its last upgrade, according to the plan; absent if it was never upgraded,
+    /// and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<State>,
     /// The node image.
@@ -38,45 +38,44 @@ pub struct Record {
     pub workloads: Vec<String>,
     /// When its creation began.
     pub created_at: Timestamp,
-    /// Whether its creation ended well. Half-created clusters are replaced.
+    /// Whether its creation finished. Half-created clusters are replaced.
     pub complete: bool,
-    /// The addresses that its containers were given, by name; empty in records of earlier versions.
+    /// The addresses of its containers, by name; empty in records of earlier versions.
     #[serde(default)]
     pub addresses: BTreeMap<String, IpAddr>,
-    /// The ids of its containers, by name; empty until its creation ended, and in records of earlier versions.
+    /// The ids of its containers, by name; empty until its creation has finished, and in records of earlier versions.
     #[serde(default)]
     pub containers: BTreeMap<String, String>,
-    /// The id of the state folder that made it; none in records of earlier versions. A copy of the state folder
-    /// has another id, and its records are nobody's.
+    /// The id of the state folder that created it; absent in records of earlier versions. A copy of the state folder
+    /// gets another id, and the records in the copy do not count.
     #[serde(default)]
     pub owner: Option<StateId>,
-    /// The id of the engine that it was made on; none in records of earlier versions.
+    /// The id of the engine that it was created on; absent in records of earlier versions.
     #[serde(default)]
     pub engine: Option<String>,
-    /// Whether somebody asked for it by `seatrial up`: it stays until that person removes it.
+    /// Whether `seatrial up` created it: it stays until somebody removes it by name.
     #[serde(default)]
     pub kept: bool,
-    /// The process that made it; none in records of earlier versions.
+    /// The process that created it; absent in records of earlier versions.
     #[serde(default)]
     pub made_by: Option<Owner>,
-    /// The proxies that its nodes were given; none in records of earlier versions.
+    /// The proxies of its nodes; absent in records of earlier versions.
     #[serde(default)]
     pub proxies: Option<Proxies>,
 }
 
 impl Record {
-    /// The file of the cluster whose state folder is `dir`.
+    /// Returns the record's path. `dir` is the cluster's folder.
     pub fn path(dir: &Path) -> PathBuf {
         dir.join("cluster.json")
     }
 
-    /// Reads the record of the cluster whose state folder is `dir`; none when there is none, or
-    /// when it cannot be understood: then the cluster is made anew.
+    /// Reads the record in the cluster's folder `dir`. Returns `None` if the file is missing or cannot be parsed.
     pub fn read(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(Self::path(dir)).ok()?).ok()
     }
 
-    /// Writes it in one step: a reader sees the old one or the new one.
+    /// Writes the record atomically: a reader sees the old record or the new one.
     ///
     /// # Errors
     /// [`ClusterError::File`].
@@ -87,17 +86,17 @@ impl Record {
     }
 }
 
-/// Makes a folder that only its owner may enter: it holds credentials.
+/// Creates a folder that only its owner may enter, because it holds credentials.
 pub(crate) fn private_dir(dir: &Path) -> Result<(), ClusterError> {
     artefact::private_dir(dir).map_err(|e| ClusterError::file("create folder", dir, e))
 }
 
-/// Whether somebody asked for this cluster with [`Clusters::up`](crate::cluster::Clusters::up).
+/// Reports whether [`Clusters::up`](crate::cluster::Clusters::up) created this cluster.
 pub fn is_kept(settings: &Settings, name: &str) -> bool {
     Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.kept)
 }
 
-/// Writes a file with mode 0600 in one step.
+/// Writes a file atomically, with mode 0600.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut temp = tempfile::NamedTempFile::new_in(dir)?;
@@ -107,7 +106,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Removes a cluster's state folder; one that is gone is no error.
+/// Removes a cluster's folder. A missing folder is not an error.
 pub(crate) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
     match std::fs::remove_dir_all(dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::file("remove", dir, e)),
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_survives_writing_and_nonsense_is_no_record() {
+    fn a_record_is_read_back_and_invalid_json_is_no_record() {
         let dir = tempfile::tempdir().unwrap();
         let record = Record {
             name: "seatrial-three-00000000".into(),

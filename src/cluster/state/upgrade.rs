@@ -1,4 +1,5 @@
-//! What the files of a cluster say of its upgrade: where it began, where it leads, and whether the cluster may be used.
+//! Reads the upgrade state from a cluster's files: where the upgrade began, where it leads, and whether the cluster
+//! may be used.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,50 +16,49 @@ use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
 
-/// What the journal of an upgrade says: one file in the cluster's folder.
+/// The journal of an upgrade: one file in the cluster's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
-    /// The cluster's oldest version when it was begun.
+    /// The cluster's oldest version when the upgrade began.
     pub from: Version,
-    /// Where it was to lead in the end.
+    /// The version at the end of the upgrade.
     pub to: Version,
-    /// Where the present hop leads.
+    /// The version at the end of the present hop.
     pub hop: Version,
-    /// What becomes of etcd.
+    /// Whether etcd is upgraded.
     pub etcd: EtcdPolicy,
-    /// The step that was begun last; none before the first.
+    /// The last step that was begun; absent before the first step.
     pub step: Option<String>,
     /// Whether that step is proved to be done.
     pub done: bool,
-    /// Whether the cluster may be used as it stands: the last step was done and is a safe one.
+    /// Whether the cluster may be used now: the last step was done and is a safe step.
     pub safe: bool,
-    /// Whether a step that changes nodes was begun since the cluster could be used last: where the
-    /// upgrade is gone on with, what comes before that step makes the cluster no safer. Absent in
-    /// journals of earlier versions.
+    /// Whether a step that changes nodes was begun since the cluster was last usable. If so, an upgrade that
+    /// continues does not make the cluster usable by repeating earlier steps. Absent in journals of earlier versions.
     #[serde(default)]
     pub open: bool,
-    /// The step that changes nodes and was begun, and not proved to be done; a later one does not hide it. Absent in
+    /// A step that changes nodes, was begun, and is not proved to be done. A later step does not hide it. Absent in
     /// journals of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<String>,
     /// Nodes that the upgrade has cordoned.
     pub cordoned: BTreeSet<String>,
-    /// The versions of everything that the plan says of the cluster as it stands: those of before, or those
-    /// after the last step that was proved to be done. Absent in journals of earlier versions.
+    /// The versions of all components at this point of the plan: those before the upgrade, or those after the last
+    /// step that is proved to be done. Absent in journals of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<State>,
-    /// When this was written.
+    /// When this journal was written.
     pub at: Timestamp,
 }
 
 impl JournalEntry {
-    /// The file of the cluster whose folder is `cluster_dir`.
+    /// Returns the path of the journal in the cluster's folder `cluster_dir`.
     pub fn path(cluster_dir: &Path) -> PathBuf {
         cluster_dir.join("upgrade.json")
     }
 
-    /// What the journal in a cluster's folder says; none where there is none, or an error's text
-    /// where it cannot be understood.
+    /// Reads the journal in a cluster's folder. Returns `None` if it is missing, and an error text if it cannot be
+    /// read or parsed.
     pub fn read(cluster_dir: &Path) -> Option<Result<Self, String>> {
         let bytes = match std::fs::read(Self::path(cluster_dir)) {
             Ok(bytes) => bytes,
@@ -68,7 +68,7 @@ impl JournalEntry {
         Some(serde_json::from_slice(&bytes).map_err(|e| e.to_string()))
     }
 
-    /// The step in which the upgrade was interrupted, with where its hop leads.
+    /// Returns the step in which the upgrade was interrupted, with the version at the end of its hop.
     pub fn interrupted(&self) -> Option<(Version, String)> {
         let last = || self.step.clone().filter(|_| !self.done);
         self.interrupted.clone().or_else(last).map(|step| (self.hop, step))
@@ -88,7 +88,7 @@ impl std::fmt::Display for JournalEntry {
     }
 }
 
-/// Why a cluster is not what its name was made from any more; none where it is.
+/// Returns an error if a cluster no longer has the version that is part of its name.
 pub(crate) fn upgraded(settings: &Settings, wanted: &Wanted) -> Option<ClusterError> {
     let dir = settings.cluster_dir(&wanted.name);
     let record = Record::read(&dir).filter(|r| r.complete)?;
@@ -103,7 +103,7 @@ pub(crate) fn upgraded(settings: &Settings, wanted: &Wanted) -> Option<ClusterEr
     Some(ClusterError::Upgraded { name: wanted.name.clone(), what })
 }
 
-/// How a cluster came to its versions; none where it is as it was made, or where nobody can say.
+/// Returns how a cluster got its present versions; `None` if it was never upgraded, or if that is unknown.
 pub fn origin(cluster: &Cluster) -> Option<Origin> {
     let record = Record::read(&cluster.dir)?;
     let version = |text: &str| text.parse::<Version>().ok();
@@ -114,7 +114,7 @@ pub fn origin(cluster: &Cluster) -> Option<Origin> {
             let (to, planned) = (version(&record.kubernetes)?, record.planned);
             Some(Origin { made_as, to, stopped_after: None, planned })
         }
-        // One that was begun and has done nothing yet is as it was made.
+        // An upgrade that has begun no step has changed nothing.
         Some(Ok(entry)) => {
             let (to, stopped_after, planned) = (entry.to, Some(entry.step?), entry.planned);
             Some(Origin { made_as, to, stopped_after, planned })
@@ -123,7 +123,7 @@ pub fn origin(cluster: &Cluster) -> Option<Origin> {
     }
 }
 
-/// Refuses a cluster whose upgrade stands in the middle of a step.
+/// Refuses a cluster whose upgrade stopped in the middle of a step.
 pub(crate) fn usable(settings: &Settings, name: &str) -> Result<(), ClusterError> {
     let (what, to) = match JournalEntry::read(&settings.cluster_dir(name)) {
         None => return Ok(()),
@@ -134,8 +134,8 @@ pub(crate) fn usable(settings: &Settings, name: &str) -> Result<(), ClusterError
     Err(ClusterError::HalfUpgraded { name: name.into(), what, to })
 }
 
-/// Says where the upgrade of a cluster is, and the commands that resume it or remove the cluster; none where no upgrade was
-/// begun.
+/// Describes where the upgrade of a cluster stopped, with the commands that resume it or remove the cluster; `None`
+/// if no upgrade was begun.
 pub fn unfinished(settings: &Settings, name: &str) -> Option<String> {
     let what = match JournalEntry::read(&settings.cluster_dir(name))? {
         Ok(entry) => format!("{entry}; `seatrial upgrade --cluster {name} --to {}` resumes it", entry.to),

@@ -1,4 +1,4 @@
-//! Shapes of clusters: how many nodes of which role, and how soon a lost one is noticed.
+//! Topologies: how many nodes of which role, and how soon a lost node is noticed.
 
 pub(crate) mod spec;
 pub mod timing;
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::config;
 use timing::{Election, FailureTiming};
 
-/// A kind configuration with a name, read and found usable. Everything that is known of a topology is read from its
-/// YAML: what is shown is what runs. Cheap to clone.
+/// A valid kind configuration with a name. All properties of a topology are read from its YAML, so what is shown is
+/// what runs. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology(Arc<Parts>);
 
@@ -24,7 +24,7 @@ struct Parts {
     shape: Shape,
 }
 
-/// What a topology's YAML says.
+/// The properties that a topology's YAML defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
     control_planes: usize,
@@ -35,19 +35,19 @@ struct Shape {
 /// The name and the YAML of a topology, for a `static`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopologySource {
-    /// Its name: part of the cluster's name, so lower case letters, digits and `-` only.
+    /// Its name. It is part of the cluster's name: only lower case letters, digits and `-`.
     pub name: &'static str,
     /// kind's configuration, `kind.x-k8s.io/v1alpha4`.
     pub yaml: &'static str,
 }
 
-/// One node that is control plane and worker at once.
+/// One node that is both control plane and worker.
 pub static ONE: TopologySource =
     TopologySource { name: "one", yaml: include_str!("../../../kind-config/one.yaml") };
-/// A control plane and two workers; a lost node is noticed after seconds.
+/// One control plane and two workers; a lost node is noticed within seconds.
 pub static THREE: TopologySource =
     TopologySource { name: "three", yaml: include_str!("../../../kind-config/three.yaml") };
-/// A control plane and two workers with Kubernetes' own failure timing: minutes.
+/// One control plane and two workers with Kubernetes' default failure timing: a lost node is noticed after minutes.
 pub static THREE_DEFAULTS: TopologySource =
     TopologySource { name: "three-defaults", yaml: include_str!("../../../kind-config/three-defaults.yaml") };
 
@@ -55,18 +55,18 @@ pub static THREE_DEFAULTS: TopologySource =
 pub static HA: TopologySource =
     TopologySource { name: "ha", yaml: include_str!("../../../kind-config/ha.yaml") };
 
-/// Every topology that comes with seatrial.
+/// The topologies that are built into seatrial.
 pub static TOPOLOGIES: &[&TopologySource] = &[&ONE, &THREE, &THREE_DEFAULTS, &HA];
 
-/// A topology that cannot be used.
+/// Why a topology cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
     /// No topology of this name.
     #[error("no topology is called {name}; there are {known}")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names of those that are known.
+        /// The known names.
         known: String,
     },
     /// Its YAML cannot be read.
@@ -74,7 +74,7 @@ pub enum TopologyError {
     Yaml {
         /// The topology.
         name: String,
-        /// What is wrong, with the place.
+        /// The problem and its place.
         reason: String,
     },
     /// It has no control plane.
@@ -96,8 +96,8 @@ impl TopologySource {
 }
 
 impl Topology {
-    /// Reads kind's configuration. `name` becomes a part of the cluster's name: lower case letters, digits and `-`
-    /// only.
+    /// Reads kind's configuration. `name` becomes part of the cluster's name: only lower case letters, digits and
+    /// `-`.
     ///
     /// # Errors
     /// [`TopologyError`] with the place in the YAML.
@@ -107,38 +107,38 @@ impl Topology {
         Ok(Self(Arc::new(Parts { name, yaml, shape })))
     }
 
-    /// Its name: part of the cluster's name.
+    /// Returns its name, which is part of the cluster's name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// kind's configuration, `kind.x-k8s.io/v1alpha4`.
+    /// Returns kind's configuration, `kind.x-k8s.io/v1alpha4`.
     pub fn yaml(&self) -> &str {
         &self.0.yaml
     }
 
-    /// Number of control planes, at least 1.
+    /// Returns the number of control planes, at least 1.
     pub fn control_planes(&self) -> usize {
         self.0.shape.control_planes
     }
 
-    /// Number of workers.
+    /// Returns the number of workers.
     pub fn workers(&self) -> usize {
         self.0.shape.workers
     }
 
-    /// The failure timing: Kubernetes' defaults, changed by the YAML's patches.
+    /// Returns the failure timing: Kubernetes' defaults, changed by the YAML's patches.
     pub fn timing(&self) -> FailureTiming {
         self.0.shape.timing
     }
 }
 
-/// Topologies by name: those that come with seatrial, and a caller's.
+/// Topologies by name: the built-in ones and the caller's own.
 #[derive(Clone, Debug)]
 pub struct Topologies(Vec<Topology>);
 
 impl Topologies {
-    /// Those that come with seatrial.
+    /// Returns the built-in topologies.
     ///
     /// # Errors
     /// [`TopologyError`] with the place in the YAML.
@@ -146,17 +146,17 @@ impl Topologies {
         TOPOLOGIES.iter().map(|source| source.read()).collect::<Result<_, _>>().map(Self)
     }
 
-    /// These and another one, which takes the place of one of the same name.
+    /// Adds a topology. It replaces a topology of the same name.
     pub fn with(mut self, topology: Topology) -> Self {
         self.0.retain(|known| known.name() != topology.name());
         self.0.push(topology);
         self
     }
 
-    /// The topology of this name.
+    /// Returns the topology of this name.
     ///
     /// # Errors
-    /// [`TopologyError::Unknown`], listing the names.
+    /// [`TopologyError::Unknown`] with the known names.
     pub fn named(&self, name: &str) -> Result<&Topology, TopologyError> {
         let known = || self.0.iter().map(Topology::name).collect::<Vec<_>>().join(", ");
         let unknown = || TopologyError::Unknown { name: name.into(), known: known() };
@@ -168,7 +168,7 @@ impl Shape {
     fn read(name: &str, yaml: &str) -> Result<Self, TopologyError> {
         let config: KindConfig = read(name, yaml)?;
         let roles: Vec<&str> = match config.nodes.as_deref() {
-            // kind makes one control plane when no node is listed.
+            // kind creates one control plane if no node is listed.
             None | Some([]) => vec!["control-plane"],
             Some(nodes) => nodes.iter().map(|n| n.role.as_deref().unwrap_or("control-plane")).collect(),
         };
@@ -177,8 +177,8 @@ impl Shape {
             return Err(TopologyError::NoControlPlane { name: name.into() });
         }
         let mut timing = FailureTiming::default();
-        // A KubeletConfiguration is taken from the first node only (kind issue 3849), whose own
-        // patches come after the cluster's.
+        // kind takes the KubeletConfiguration from the first node only (kind issue 3849). That node's own patches
+        // come after the cluster's.
         let first = config.nodes.iter().flatten().next();
         let own = first.map(|n| n.kubeadm_config_patches.as_slice()).unwrap_or_default();
         for patch in config.kubeadm_config_patches.iter().chain(own) {
@@ -206,7 +206,7 @@ struct KindNode {
     kubeadm_config_patches: Vec<String>,
 }
 
-/// The parts of kubeadm's and the kubelet's configuration that decide the timing.
+/// The parts of the configuration of kubeadm and the kubelet that decide the timing.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Patch {
@@ -230,7 +230,7 @@ struct Component {
     extra_args: ExtraArgs,
 }
 
-/// A map up to kubeadm's v1beta3, a list of name and value from v1beta4 on.
+/// A map up to kubeadm's v1beta3; a list of names and values from v1beta4 on.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum ExtraArgs {
@@ -267,7 +267,7 @@ fn read<T: serde::de::DeserializeOwned>(name: &str, yaml: &str) -> Result<T, Top
 
 fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), String> {
     let time = |name: &str, text: &str| {
-        config::duration(text).map_err(|error| format!("{name}: {text} is no duration: {error}"))
+        config::duration(text).map_err(|error| format!("{name}: {text} is not a duration: {error}"))
     };
     match patch.kind.as_str() {
         "ClusterConfiguration" => {
@@ -352,9 +352,10 @@ mod tests {
         ");
     }
 
-    /// A kubelet whose status frequency is set reports as often, changed or not, unless it is told.
+    /// A kubelet with a configured update frequency sends its status that often, changed or not, unless the report
+    /// frequency is also set.
     #[test]
-    fn a_status_that_did_not_change_is_not_sent_all_the_time() {
+    fn an_unchanged_status_is_not_sent_at_every_update() {
         for topology in TOPOLOGIES {
             let sets = |field: &str| topology.yaml.contains(field);
             let both = [sets("nodeStatusUpdateFrequency"), sets("nodeStatusReportFrequency")];
@@ -362,10 +363,10 @@ mod tests {
         }
     }
 
-    /// What lives through an absence of the API longer than the grace period would call every node
-    /// Unknown afterwards.
+    /// A controller-manager that survives an API outage longer than the grace period would set every node to Unknown
+    /// afterwards.
     #[test]
-    fn a_controller_manager_without_the_api_ends_before_heartbeats_are_too_old() {
+    fn a_controller_manager_without_the_api_ends_before_the_grace_period() {
         let seconds = |e: Election| [e.lease, e.renew, e.retry].map(|t| t.as_secs());
         for topology in TOPOLOGIES {
             let timing = timing(**topology);

@@ -1,4 +1,4 @@
-//! What a cluster is to be: what its name is made from.
+//! The specification of a cluster, which decides its name.
 
 use sha2::{Digest, Sha256};
 
@@ -6,22 +6,22 @@ use super::Topology;
 use crate::cluster::state::owner::Identity;
 use crate::image::ImageSet;
 
-/// A topology with the images to run on it. Two equal ones share a cluster, unless it was upgraded
-/// since: it keeps its name then, and the next one of that spec gets a name with a number.
+/// A topology with the images to run on it. Equal specs share a cluster. A cluster that was upgraded keeps its name,
+/// and the next cluster of the same spec gets a name with a number.
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
     /// The topology.
     pub topology: Topology,
     /// The images.
     pub images: ImageSet,
-    /// Keeps it apart from the clusters that are shared: the end of its name, of lower case letters
-    /// and digits. For a cluster that will not stay what it was made as.
+    /// Separates the cluster from the shared ones: the end of its name, of lower case letters and digits. For a
+    /// cluster that will be changed, for example by an upgrade.
     pub cluster_suffix: Option<String>,
 }
 
 impl ClusterSpec {
-    /// Eight hexadecimal digits that change with everything a cluster is made from: the
-    /// topology's YAML, the node image's content, the workloads' images, the Kubernetes version.
+    /// Returns eight hexadecimal digits that change with every input of the cluster: the topology's YAML, the node
+    /// image's content, the workloads' images, the Kubernetes version.
     pub fn hash(&self) -> String {
         let ImageSet { kubernetes, node, workloads, .. } = &self.images;
         let mut parts: Vec<&str> = vec![self.topology.yaml(), kubernetes, &node.reference, &node.id];
@@ -30,21 +30,22 @@ impl ClusterSpec {
         }
         let mut sha = Sha256::new();
         for part in parts {
-            // The length keeps neighbours apart: `ab`, `c` is not `a`, `bc`.
+            // The length separates neighbours: `ab`, `c` is not `a`, `bc`.
             sha.update((part.len() as u64).to_be_bytes());
             sha.update(part.as_bytes());
         }
         sha.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Returns the cluster's name: `seatrial-<topology>-<hash>-<tag>`, and what keeps it apart. The tag stands for
-    /// the state folder and the engine: two users of one engine never want the same name.
+    /// Returns the cluster's name: `seatrial-<topology>-<hash>-<tag>`, and the suffix if there is one. The tag
+    /// identifies the state folder and the engine: two users of one engine never use the same name.
     pub fn name(&self, identity: &Identity) -> String {
         let suffix = self.cluster_suffix.as_ref().map(|a| format!("-{a}")).unwrap_or_default();
         format!("seatrial-{}-{}-{}{suffix}", self.topology.name(), self.hash(), identity.tag())
     }
 
-    /// The name of the `number`th cluster of this spec, from 1: those before it were upgraded, or are kept.
+    /// Returns the name of the `number`th cluster of this spec, from 1. Clusters with lower numbers were upgraded, or
+    /// are kept.
     pub fn numbered(&self, identity: &Identity, number: usize) -> String {
         match number {
             0 | 1 => self.name(identity),
@@ -52,7 +53,7 @@ impl ClusterSpec {
         }
     }
 
-    /// References of the images that every node must hold, each once.
+    /// Returns the references of the images that every node must hold, each once.
     pub fn workloads(&self) -> Vec<String> {
         let mut all: Vec<String> = self.images.workloads.values().map(|w| w.reference.clone()).collect();
         all.sort();
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_hash_stays_what_it_was() {
-        // A change here makes every cluster anew after an update of seatrial.
+        // If this value changes, an update of seatrial creates every cluster again.
         assert_eq!(spec().name(&us()), format!("seatrial-small-e8076d38-{}", us().tag()));
     }
 
@@ -124,7 +125,7 @@ mod tests {
         assert_ne!(base, changed(|s| s.images.kubernetes = "1.35.4".into()));
         assert_ne!(base, changed(|s| s.images.node.id = "k2".into()));
         assert_ne!(base, changed(|s| s.images.workloads.clear()));
-        // Why a profile was chosen does not matter to what runs.
+        // The reason why a profile was chosen does not change what runs.
         assert_eq!(base, changed(|s| s.images.because = "no registry answers".into()));
         assert_eq!(base, changed(|s| s.images.profile = "auto".into()));
     }

@@ -1,4 +1,4 @@
-//! The first control plane, and what belongs to the cluster as a whole.
+//! Step `apply`: upgrades the first control plane and the cluster-wide configuration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
 use crate::upgrade::{kubeadm, look};
 
-/// `kubeadm upgrade apply` on the first control plane: etcd, kube-apiserver,
-/// kube-controller-manager and kube-scheduler there, the configuration that is kept in the cluster,
-/// and, when it is the only control plane, kube-proxy and CoreDNS.
+/// Runs `kubeadm upgrade apply` on the first control plane: upgrades its etcd, kube-apiserver,
+/// kube-controller-manager and kube-scheduler, the configuration in the cluster and, if it is the only control plane,
+/// kube-proxy and CoreDNS.
 #[derive(Clone, Copy, Debug)]
 pub struct Apply;
 
@@ -38,7 +38,7 @@ impl Step for Apply {
     }
 
     fn expected(&self, _: &ClusterFacts, etcd: EtcdPolicy) -> Duration {
-        // 242 and 106.8 s were measured.
+        // Measured: 242 s with etcd, 106.8 s without.
         Duration::from_secs(match etcd {
             EtcdPolicy::Upgrade => 240,
             EtcdPolicy::Keep => 110,
@@ -57,12 +57,12 @@ impl Step for Apply {
     ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
         async move {
             let node = needed(self, node)?;
-            // An image or a program that is missing shows here and not in the middle.
+            // Check first: a missing image or program must be found here, not in the middle of the step.
             look::complete(up, deadline).await?;
             let took = kubeadm::run(up, node, kubeadm::Job::Apply, deadline).await?;
             look::settled(up.client, deadline).await?;
-            // A node that is drained before has nobody who replaces and places what is evicted, and a rollout that
-            // goes on then mixes with the drain.
+            // Without leaders, the pods that the next drain evicts would be neither replaced nor scheduled, and an
+            // unfinished rollout would mix with the drain.
             look::led(up, deadline).await?;
             look::addons(up.client, deadline).await?;
             Ok(json!({ "kubeadm_s": took.as_secs_f64() }))
@@ -71,8 +71,9 @@ impl Step for Apply {
     }
 }
 
-/// The state after a control plane's components were upgraded, those among them that were not seen before; with the
-/// last one, kubeadm changes kube-proxy and CoreDNS. A worker has none.
+/// Returns the state after a control plane's components are upgraded, including components that were not visible
+/// before. With the last control plane, kubeadm also upgrades kube-proxy and CoreDNS. For a worker the state stays
+/// the same.
 pub(super) fn control_plane_upgraded(
     before: &State,
     node: Option<&str>,

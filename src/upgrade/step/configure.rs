@@ -1,4 +1,4 @@
-//! The other control planes, and the workers' configuration.
+//! Step `configure`: upgrades the other control planes, and the workers' kubelet configuration.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
 use crate::upgrade::{kubeadm, look};
 
-/// `kubeadm upgrade node`: on a further control plane its components, on a worker the kubelet's
-/// configuration.
+/// Runs `kubeadm upgrade node`: upgrades the components of a further control plane, or the kubelet's configuration on
+/// a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Configure;
 
@@ -29,8 +29,7 @@ impl Step for Configure {
         Manner {
             name: "configure",
             about: "kubeadm upgrade node: a further control plane's components, a worker's kubelet configuration",
-            // On a worker it is drained already: the name of the whole node, or of `uncordon`, is what one
-            // stops after.
+            // A worker is already drained at this point: to stop there, name the whole node or its step `uncordon`.
             is_safe: false,
             backs_out: false,
             limit: Duration::from_secs(15 * 60),
@@ -38,7 +37,7 @@ impl Step for Configure {
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
-        // 1.0 to 2.8 s on a worker.
+        // Measured: 1.0 to 2.8 s on a worker.
         Duration::from_secs(3)
     }
 

@@ -1,4 +1,4 @@
-//! A node made free of pods.
+//! Step `drain`: moves the pods away from a node.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::upgrade::drain;
 use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::ClusterFacts;
 
-/// Cordons a node and evicts its pods, PodDisruptionBudgets honoured, as `kubectl drain
-/// --ignore-daemonsets --delete-emptydir-data` does. Where a pod cannot be evicted in time the node
-/// is uncordoned, and the pod and the budget are named. On a control plane it waits until what was evicted
-/// is ready elsewhere, but no longer than a minute: afterwards nobody hears of new endpoints for a while.
+/// Cordons a node and evicts its pods, subject to PodDisruptionBudgets, as
+/// `kubectl drain --ignore-daemonsets --delete-emptydir-data` does. If a pod cannot be evicted in time, the node is
+/// uncordoned, and the error names the pod and the budget. On a control plane the step also waits, up to a minute,
+/// until the evicted pods are ready elsewhere: afterwards kube-proxies learn of no new endpoints for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain;
 
@@ -28,7 +28,7 @@ impl Step for Drain {
     fn manner(&self) -> Manner {
         Manner {
             name: "drain",
-            about: "cordons the node and evicts its pods, PodDisruptionBudgets honoured",
+            about: "cordons the node and evicts its pods, subject to PodDisruptionBudgets",
             is_safe: false,
             backs_out: true,
             limit: Duration::from_secs(5 * 60),
@@ -36,7 +36,7 @@ impl Step for Drain {
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
-        // 6.3 to 40.2 s were measured: a pod that ignores SIGTERM takes its 30 s of grace.
+        // Measured: 6.3 to 40.2 s. A pod that ignores SIGTERM takes its 30 s of grace period.
         Duration::from_secs(20)
     }
 
@@ -48,7 +48,7 @@ impl Step for Drain {
     ) -> BoxFuture<'a, Result<Value, UpgradeError>> {
         async move {
             let node = needed(self, node)?;
-            // Written before it is done: whoever goes on must know whose cordon it is.
+            // Record the cordon before it is done: a resumed upgrade must know that the cordon is ours.
             up.journal.cordoning(&node.name)?;
             let limit = deadline.at_most(up.drain);
             let drained = async {
@@ -62,8 +62,8 @@ impl Step for Drain {
                     let moved = async {
                         drain::pods_back(up.client, &up.unready_before, deadline.at_most(MOVE)).await.is_ok()
                     };
-                    // Its API server is about to be away: what went is to serve elsewhere before, and
-                    // every kube-proxy to know where. Of a worker it is not asked.
+                    // The API server of this node will soon be down: the evicted pods must be ready elsewhere before
+                    // that, and every kube-proxy must know their endpoints. A worker needs no such wait.
                     let moved = if node.role == Role::ControlPlane { Some(moved.await) } else { None };
                     Ok(json!({ "evicted": evicted, "ready_elsewhere": moved }))
                 }
@@ -80,8 +80,8 @@ impl Step for Drain {
     }
 }
 
-/// Time for what a control plane's drain evicted to be ready on other nodes. What may run nowhere else is
-/// not ready before the node is open again, and is not waited for any longer.
+/// Time for the evicted pods of a control plane to be ready on other nodes. A pod that can run on no other node is
+/// not ready before the uncordon, so the wait is limited.
 const MOVE: Duration = Duration::from_secs(60);
-/// Time to open a node again that could not be drained.
+/// Time to uncordon a node that could not be drained.
 const UNDO: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! The new kubelet.
+//! Step `kubelet`: installs the new kubelet.
 
 use std::time::Duration;
 
@@ -15,17 +15,15 @@ use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::{ClusterFacts, ReleaseFacts};
 use crate::upgrade::{kubeadm, look, programs_dir};
 
-/// Exchanges kubeadm, kubelet and kubectl, restarts the kubelet, and waits until the node is Ready
-/// at the new version.
+/// Replaces kubeadm, kubelet and kubectl, restarts the kubelet, and waits until the node is Ready at the new version.
 #[derive(Clone, Copy, Debug)]
 pub struct Kubelet;
 
 /// The step.
 pub static KUBELET: Kubelet = Kubelet;
 
-/// Each program is exchanged in one step: a link made under another name, then renamed. What the
-/// node's entrypoint reads at its next start is brought along first, so that a node whose kubelet is
-/// new has all of it.
+/// Replaces each program atomically: creates a link under another name, then renames it. The files that the node's
+/// entrypoint reads at its next start are updated first, so a node with a new kubelet always has them.
 const EXCHANGE: &str = r#"set -e
 echo "v$2" > /kind/version.new
 mv /kind/version.new /kind/version
@@ -43,7 +41,7 @@ impl Step for Kubelet {
     fn manner(&self) -> Manner {
         Manner {
             name: "kubelet",
-            about: "exchanges kubelet, kubectl and kubeadm, restarts the kubelet, waits until it is Ready",
+            about: "replaces kubelet, kubectl and kubeadm, restarts the kubelet, waits until the node is Ready",
             is_safe: false,
             backs_out: false,
             limit: Duration::from_secs(5 * 60),
@@ -51,7 +49,8 @@ impl Step for Kubelet {
     }
 
     fn expected(&self, _: &ClusterFacts, _: EtcdPolicy) -> Duration {
-        // 0.9 to 5.7 s on a worker, 28 s on a control plane, whose scheduler has to wait for the lease of the one before.
+        // Measured: 0.9 to 5.7 s on a worker, 28 s on a control plane, whose scheduler has to wait until the previous
+        // lease expires.
         Duration::from_secs(12)
     }
 
@@ -81,7 +80,7 @@ impl Step for Kubelet {
             up.engine.exec_ok(&node.name, &exchange, None, deadline).await?;
             look::at_version(up.client, &node.name, up.to, restarted, deadline).await?;
             if node.role == Role::ControlPlane {
-                // A kubelet of another version restarts the static pods: their hash changes.
+                // A kubelet of another version restarts the static pods, because their hash changes.
                 look::settled(up.client, deadline).await?;
                 look::control_plane_ready(up.client, &node.name, deadline).await?;
                 look::settled(up.client, deadline).await?;

@@ -1,4 +1,4 @@
-//! The steps of a hop: a file each, and a line in [`STEPS`].
+//! The steps of a hop: one file each, and one line in [`STEPS`].
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -30,54 +30,54 @@ pub use preload::{PRELOAD, Preload};
 pub use settle::{SETTLE, Settle};
 pub use uncordon::{UNCORDON, Uncordon};
 
-/// What a step is, whatever the cluster.
+/// The properties of a step that do not depend on the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
     /// Its name, such as `drain`.
     pub name: &'static str,
-    /// What it does, in a sentence.
+    /// Its effect, in one sentence.
     pub about: &'static str,
-    /// Whether the cluster may be left as it is afterwards: no node is cordoned by us, none between
-    /// two versions, and the versions may run beside each other.
+    /// Whether the cluster may be used after this step: no node is cordoned by us or between two versions, and the
+    /// versions may run together.
     pub is_safe: bool,
     /// Whether a failure leaves the cluster as it was before the step.
     pub backs_out: bool,
-    /// How long it is waited for at the most.
+    /// Longest time that the step may take.
     pub limit: Duration,
 }
 
-/// Something that is done to one node, or to the cluster as a whole.
+/// An operation on one node, or on the whole cluster.
 ///
 /// # Guarantees
-/// Every step of [`STEPS`] may be repeated: killed at any moment and run again it comes to the same
-/// end. `run` returns only with proof of that end.
+/// Every step of [`STEPS`] may be repeated: if it is killed at any moment and run again, the result is the same.
+/// `run` returns successfully only with a proof of that result.
 pub trait Step: Sync + Debug {
-    /// What can be said of it before anything is known of a cluster.
+    /// Returns the properties that do not depend on the cluster.
     fn manner(&self) -> Manner;
 
-    /// Its name, such as `drain`.
+    /// Returns its name, such as `drain`.
     fn name(&self) -> &'static str {
         self.manner().name
     }
 
-    /// Whether the cluster may be left as it is afterwards.
+    /// Reports whether the cluster may be used after this step.
     fn is_safe(&self) -> bool {
         self.manner().is_safe
     }
 
-    /// How long it takes on two cores, as measured.
+    /// Returns the expected duration on two cores, from measurements.
     fn expected(&self, facts: &ClusterFacts, etcd: EtcdPolicy) -> Duration;
 
-    /// The versions of everything afterwards.
+    /// Returns the versions of all components after this step.
     fn after(&self, before: &State, node: Option<&str>, release: &ReleaseFacts, etcd: EtcdPolicy) -> State {
         let _ = (node, release, etcd);
         before.clone()
     }
 
-    /// Does it, and gives the proof.
+    /// Runs the step and returns the proof.
     ///
     /// # Errors
-    /// [`UpgradeError`]; what it had done to make way (a cordon) is undone then where that is safe.
+    /// [`UpgradeError`]. Preparations of the step (a cordon) are undone if that is safe.
     fn run<'a>(
         &'a self,
         upgrading: &'a Upgrading<'a>,
@@ -86,10 +86,10 @@ pub trait Step: Sync + Debug {
     ) -> BoxFuture<'a, Result<Value, UpgradeError>>;
 }
 
-/// Every step that there is.
+/// All steps.
 pub static STEPS: &[&dyn Step] = &[&PRELOAD, &APPLY, &CONFIGURE, &DRAIN, &KUBELET, &UNCORDON, &SETTLE];
 
-/// The node that a step needs.
+/// Returns the node that a step needs.
 ///
 /// # Errors
 /// [`UpgradeError::NoNode`].

@@ -1,4 +1,4 @@
-//! Programs and images onto every node, before anything is changed.
+//! Step `preload`: copies programs and images onto every node before anything changes.
 
 use std::time::Duration;
 
@@ -17,28 +17,28 @@ use crate::upgrade::facts::ClusterFacts;
 use crate::upgrade::pace::Pace;
 use crate::upgrade::{look, programs_dir};
 
-/// Brings the new release's programs and images onto every node. Nothing uses them yet.
+/// Copies the new release's programs and images onto every node. Nothing uses them yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Preload;
 
 /// The step.
 pub static PRELOAD: Preload = Preload;
 
-/// Writes a program below the folder that gets its finished name by [`FINISH`].
+/// Writes a program into a temporary folder. [`FINISH`] renames that folder.
 const STORE: &str = r#"mkdir -p "$1.part" && cat > "$1.part/$2" && chmod 755 "$1.part/$2""#;
 
-/// Puts the other names beside a program: links to it.
+/// Creates the other names of a program as links.
 const LINK: &str =
     r#"cd "$1.part" && shift && file=$1 && shift && for name; do ln -sfn "$file" "$name"; done"#;
 
-/// A folder with its finished name is complete.
+/// Renames the temporary folder. A folder with its final name is complete.
 const FINISH: &str = r#"sync "$1.part" && rm -rf "$1" && mv "$1.part" "$1""#;
 
 impl Step for Preload {
     fn manner(&self) -> Manner {
         Manner {
             name: "preload",
-            about: "brings the new programs and images onto every node",
+            about: "copies the new programs and images onto every node",
             is_safe: true,
             backs_out: true,
             limit: Duration::from_secs(15 * 60),
@@ -46,7 +46,7 @@ impl Step for Preload {
     }
 
     fn expected(&self, facts: &ClusterFacts, _: EtcdPolicy) -> Duration {
-        // 13.8 and 15.7 s were measured for three nodes.
+        // Measured: 13.8 and 15.7 s for three nodes.
         Duration::from_secs(5 + 4 * facts.nodes.len() as u64)
     }
 
@@ -61,7 +61,8 @@ impl Step for Preload {
             let archive = Archive { file: &up.artefacts.archive, references: &images };
             let pace = Pace::start(up.client);
             let mut loaded = Vec::new();
-            // One after another, and in pieces that wait for the API: what runs on the cluster is not to notice.
+            // Nodes are filled one after another, in pieces that wait for the API: the workloads on the cluster
+            // should not notice.
             for node in up.nodes {
                 up.detail(&node.name);
                 programs(up, node, &pace, deadline).await?;

@@ -1,4 +1,4 @@
-//! The end of a hop.
+//! Step `settle`: the end of a hop.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::ClusterFacts;
 use crate::upgrade::look;
 
-/// Waits until kube-proxy and CoreDNS run everywhere as the new release names them, and every
-/// version is the one that the plan promised.
+/// Waits until kube-proxy and CoreDNS have the versions of the new release everywhere, and every version is the one
+/// that the plan names.
 #[derive(Clone, Copy, Debug)]
 pub struct Settle;
 

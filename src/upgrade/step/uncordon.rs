@@ -1,4 +1,4 @@
-//! A node that takes pods again.
+//! Step `uncordon`: lets a node take pods again.
 
 use std::time::Duration;
 
@@ -14,8 +14,7 @@ use crate::upgrade::drain;
 use crate::upgrade::error::UpgradeError;
 use crate::upgrade::facts::ClusterFacts;
 
-/// Opens a node, and waits until every pod that was ready before the hop, or its replacement, is
-/// ready.
+/// Uncordons a node, and waits until every pod that was ready before the hop, or its replacement, is ready.
 #[derive(Clone, Copy, Debug)]
 pub struct Uncordon;
 
@@ -26,7 +25,7 @@ impl Step for Uncordon {
     fn manner(&self) -> Manner {
         Manner {
             name: "uncordon",
-            about: "opens the node again and waits until all pods are back",
+            about: "uncordons the node and waits until all pods are ready again",
             is_safe: true,
             backs_out: false,
             limit: Duration::from_secs(5 * 60),

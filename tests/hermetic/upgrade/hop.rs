@@ -31,7 +31,7 @@ async fn a_difference_from_the_plan_stops_the_upgrade_with_its_name() {
         text.contains("step `drain w`") && text.contains("kubeadm-config is 1.34.4, planned 1.35.4"),
         "{text}"
     );
-    assert!(error.hint().unwrap().contains("goes on from there"));
+    assert!(error.hint().unwrap().contains("continues from there"));
     assert!(!entry.done && !entry.safe, "{entry:?}");
     // The judge is given what was seen, and compares by itself.
     let (result, seen) = told.unwrap();

@@ -143,7 +143,9 @@ fn one_can_stop_where_no_node_is_between_two_versions() {
     assert_eq!(stop("preload"), Ok((v("1.35.4"), "preload".into())));
     assert_eq!(stop("apply cp"), Ok((v("1.35.4"), "apply cp".into())));
     assert!(stop("kubelet w1").unwrap_err().contains("between two versions"));
-    assert!(stop("w9").unwrap_err().contains("one can stop after control-plane, preload, apply cp"));
+    assert!(
+        stop("w9").unwrap_err().contains("possible steps to stop after: control-plane, preload, apply cp")
+    );
 }
 
 #[test]
@@ -153,7 +155,7 @@ fn a_minor_version_without_a_release_is_not_skipped() {
     let refused = UpgradePlan::make(&three(), &few, v("1.36.3"), EtcdPolicy::Upgrade).unwrap_err();
     let text = refused[0].to_string();
     assert!(matches!(&refused[..], [Refusal::SkipsMinor { line, .. }] if line == "1.35"), "{text}");
-    assert!(text.ends_with("no minor version is skipped"));
+    assert!(text.ends_with("no minor version may be skipped"));
 }
 
 #[test]
@@ -177,9 +179,12 @@ fn a_kubelet_ahead_of_the_api_server_is_refused() {
 fn every_node_must_be_ours_ready_and_open() {
     type Change = fn(&mut ClusterFacts);
     let cases: [(Change, &str); 3] = [
-        (|f| f.nodes[1].foreign = Some("made by hand".into()), "w1 is not ours: made by hand"),
+        (
+            |f| f.nodes[1].foreign = Some("made by hand".into()),
+            "w1 was not created by seatrial: made by hand",
+        ),
         (|f| f.nodes[1].not_ready = Some("Ready=Unknown".into()), "w1 is not ready: Ready=Unknown"),
-        (|f| f.nodes[1].cordoned = true, "w1 is cordoned, and not by an upgrade"),
+        (|f| f.nodes[1].cordoned = true, "w1 was cordoned by somebody else"),
     ];
     for (change, text) in cases {
         let mut facts = three();
@@ -257,10 +262,10 @@ fn a_version_that_cannot_be_had_is_refused_with_the_reason() {
     let refused = UpgradePlan::make(&three(), &dear, v("1.36.3"), EtcdPolicy::Upgrade).unwrap_err();
     assert_eq!(
         refused[0].to_string(),
-        "Kubernetes 1.35.4 cannot be had: making root file systems needs root"
+        "Kubernetes 1.35.4 is not available: making root file systems needs root"
     );
     let text = refusal(&three(), "1.35.9").to_string();
-    assert!(text.starts_with("there is no Kubernetes 1.35.9: the image profile has 1.33.13, 1.34.4"));
+    assert!(text.starts_with("Kubernetes 1.35.9 is unknown: the image profile has 1.33.13, 1.34.4"));
 }
 
 #[test]
@@ -284,12 +289,16 @@ fn a_plan_says_what_it_could_not_check_yet() {
     facts.state.control_planes.get_mut("cp").unwrap().insert(Component::Etcd, v("3.7.0"));
     let plan = UpgradePlan::make(&facts, &later, v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
     assert!(
-        plan.warnings.iter().any(|w| w.starts_with("which etcd and CoreDNS 1.35.4 names")),
+        plan.warnings.iter().any(|w| w.starts_with("the etcd and CoreDNS versions of 1.35.4")),
         "{:?}",
         plan.warnings
     );
     let known = UpgradePlan::make(&three(), &releases(), v("1.35.4"), EtcdPolicy::Upgrade).unwrap();
-    assert!(!known.warnings.iter().any(|w| w.contains("which etcd")), "{:?}", known.warnings);
+    assert!(
+        !known.warnings.iter().any(|w| w.contains("the etcd and CoreDNS versions")),
+        "{:?}",
+        known.warnings
+    );
 }
 
 #[test]

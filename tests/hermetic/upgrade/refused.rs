@@ -256,7 +256,7 @@ async fn a_container_that_is_not_ours_is_not_even_looked_into() {
     let ground = ground().await;
     ground.fake.change("w2", |c| drop(c.labels.remove(OWNER_LABEL)));
     let reasons = ground.reasons("1.35.4").await;
-    assert!(reasons.len() == 1 && reasons[0].starts_with("w2 is not ours: "), "{reasons:?}");
+    assert!(reasons.len() == 1 && reasons[0].starts_with("w2 was not created by seatrial: "), "{reasons:?}");
     let execs = |name: &str| {
         let path = format!("/containers/{name}/exec");
         ground.fake.state().requests.iter().filter(|r| r.contains(&path)).count()

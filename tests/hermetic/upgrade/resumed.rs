@@ -122,7 +122,7 @@ fn etcd_before_3_5_26_does_not_go_to_3_6() {
 fn a_pre_release_is_no_release() {
     let facts = cluster(&["cp", "w1"]);
     let refused = UpgradePlan::make(&facts, &releases(), v("1.35.4-rc.1"), EtcdPolicy::Upgrade).unwrap_err();
-    assert!(refused[0].to_string().starts_with("there is no Kubernetes 1.35.4-rc.1: "), "{refused:?}");
+    assert!(refused[0].to_string().starts_with("Kubernetes 1.35.4-rc.1 is unknown: "), "{refused:?}");
     // What its minor version brought holds for it.
     let candidate = ReleaseFacts { version: v("1.35.0-rc.1"), ..releases()[2].clone() };
     let mut refusing = cluster(&["cp", "w1"]);

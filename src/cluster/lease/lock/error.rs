@@ -1,4 +1,4 @@
-//! Why a lock was not had, and what is done with its files and folders.
+//! Errors of locks, and operations on lock files and folders.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use super::holder::{Access, Holder};
 
-/// Why a lock was not had.
+/// Why a lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Others kept it until the deadline.
+    /// Others held the lock until the deadline.
     #[error("no {access} use of {name} after {:.1} s: {}", .waited.as_secs_f64(), those(.holders))]
     Busy {
         /// The cluster.
         name: String,
-        /// What was asked for.
+        /// The access that was requested.
         access: Access,
-        /// How long was waited.
+        /// How long the process waited.
         waited: Duration,
-        /// Who has it.
+        /// The holders.
         holders: Vec<Holder>,
     },
     /// The lock files cannot be used.
     #[error("failed to {doing} {}", .path.display())]
     File {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -34,8 +34,8 @@ pub enum LockError {
     },
 }
 
-/// Creates a folder that only its owner may enter, also while an empty one on the way to it is removed, which
-/// [`std::fs::DirBuilder`] takes for an error.
+/// Creates a folder that only its owner may enter. Retries, because another process may remove an empty parent folder
+/// at the same time, and [`std::fs::DirBuilder`] reports that as an error.
 pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
     const TRIES: u32 = 100;
     let create = || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -48,7 +48,7 @@ pub(super) fn create_folder(dir: &Path) -> Result<(), LockError> {
     create().map_err(|e| failed("create folder", dir, e))
 }
 
-/// Removes a file; one that is gone is no error: who releases takes its own away.
+/// Removes a file. A missing file is not an error: the process that owned it may have removed it on release.
 pub(super) fn remove_file(path: &Path) -> Result<(), LockError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path, e)),
@@ -58,7 +58,7 @@ pub(super) fn remove_file(path: &Path) -> Result<(), LockError> {
 
 pub(super) fn those(holders: &[Holder]) -> String {
     if holders.is_empty() {
-        return "somebody who is not named has it".into();
+        return "held by an unknown process".into();
     }
     holders.iter().map(Holder::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,15 +1,15 @@
-//! Who uses a cluster or waits for it.
+//! The holders of a cluster: processes that use it or wait for it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How a cluster is used.
+/// How a cluster may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// With others, each keeping to its own namespace.
+    /// Together with others, each in its own namespace.
     Shared,
-    /// Alone: for those who break nodes.
+    /// Alone: for stories that break nodes.
     Exclusive,
 }
 
@@ -22,30 +22,30 @@ impl std::fmt::Display for Access {
     }
 }
 
-/// What a holder is at.
+/// The stage of a holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// In the queue.
+    /// Waits in the queue.
     Waiting,
-    /// Has the lease and makes, heals or checks the cluster.
+    /// Has the lease, and creates, heals or checks the cluster.
     Preparing,
     /// Uses the cluster.
     Using,
 }
 
-/// Somebody who uses a cluster, or is about to.
+/// A process that uses a cluster or waits for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Who: a command line or a test's name.
+    /// Its name: a command line or a test's name.
     pub who: String,
-    /// The process.
+    /// Its process id.
     pub pid: u32,
-    /// How it wants to use the cluster.
+    /// The access that it has or waits for.
     pub access: Access,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
-    /// Since when it stands there.
+    /// When this stage began.
     pub since: Timestamp,
 }
 

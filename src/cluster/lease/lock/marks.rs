@@ -11,12 +11,12 @@ use super::place::FoundHolder;
 pub(super) struct Marks(PathBuf);
 
 impl Marks {
-    /// Those beside the lock files in `dir`.
+    /// Returns the marks next to the lock files in `dir`.
     pub fn beside(dir: &Path) -> Self {
         Self(dir.join("dead"))
     }
 
-    /// Takes the file of somebody who is gone out of the queue, and keeps it.
+    /// Moves the file of a dead holder out of the queue, and keeps it as a mark.
     pub fn keep(&self, left: &FoundHolder) -> Result<(), LockError> {
         create_folder(&self.0)?;
         let kept = self.0.join(left.path.file_name().unwrap_or_default());
@@ -26,7 +26,7 @@ impl Marks {
         }
     }
 
-    /// What the dead left is gone.
+    /// Removes all marks.
     pub fn remove(&self) -> Result<(), LockError> {
         for path in self.paths() {
             remove_file(&path)?;
@@ -37,7 +37,7 @@ impl Marks {
         }
     }
 
-    /// Those that there are.
+    /// Returns all marks.
     pub fn all(&self) -> impl Iterator<Item = FoundHolder> {
         self.paths().into_iter().filter_map(FoundHolder::read)
     }

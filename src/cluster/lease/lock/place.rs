@@ -1,4 +1,4 @@
-//! Who uses a cluster or waits for it: a file each, locked for as long as its process lives.
+//! Holder files: each holder of a cluster has one, locked while its process lives.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::error::{LockError, create_folder, failed};
 use super::holder::{Access, Holder, Stage};
 
-/// The file that tells others who we are.
+/// Our own holder file.
 #[derive(Debug)]
 pub(super) struct HolderFile {
     file: File,
@@ -18,14 +18,14 @@ pub(super) struct HolderFile {
 }
 
 impl HolderFile {
-    /// A place at the end of the queue. Written and locked under a hidden name: whoever sees it
-    /// sees it locked.
+    /// Creates a place at the end of the queue. The file is written and locked under a hidden name: nobody
+    /// sees it unlocked.
     pub fn create(dir: &Path, who: &str, access: Access) -> Result<Self, LockError> {
         let (pid, stage) = (std::process::id(), Stage::Waiting);
         let holder = Holder { who: who.into(), pid, access, stage, since: Timestamp::now() };
         loop {
-            // The folder may be removed at any moment while it is empty, and [`sweep`] takes a file
-            // that is not locked yet: both come with the removal of a cluster, and then again.
+            // The folder may be removed while it is empty, and [`sweep`] may take a file that is not locked yet. Both
+            // happen only when a cluster is removed, so try again.
             create_folder(dir)?;
             let temp = match tempfile::Builder::new().prefix(".holder-").tempfile_in(dir) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -45,7 +45,7 @@ impl HolderFile {
         }
     }
 
-    /// Goes on to the next stage.
+    /// Moves to the next stage.
     pub fn stage(&mut self, stage: Stage) -> Result<(), LockError> {
         (self.holder.stage, self.holder.since) = (stage, Timestamp::now());
         self.write()
@@ -62,37 +62,37 @@ impl HolderFile {
         write().map_err(|e| failed("write", &self.path, e))
     }
 
-    /// Whether this is our own.
+    /// Reports whether `other` is our own file.
     pub fn is(&self, other: &FoundHolder) -> bool {
         self.path == other.path
     }
 
-    /// Whether somebody else who waits came before.
+    /// Reports whether `other` waits and came before us.
     pub fn is_behind(&self, other: &FoundHolder) -> bool {
         other.alive
             && other.holder.stage == Stage::Waiting
             && (other.holder.since, &other.path) < (self.holder.since, &self.path)
     }
 
-    /// Goes away in good order.
+    /// Removes the file on a clean exit.
     pub fn remove(self) {
-        // Left behind it would only make the next holder look with care.
+        // If the file stays, the next holder only checks the cluster with more care.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Removes what those left who were killed before their file had its name.
+/// Removes the hidden files of processes that were killed before their file got its final name.
 pub(super) fn sweep(dir: &Path) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
         if hidden && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
-            // One that stays is swept the next time.
+            // A file that cannot be removed now is swept the next time.
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// The file of somebody, who may be gone.
+/// A holder file found in the folder. Its process may be dead.
 #[derive(Debug)]
 pub(super) struct FoundHolder {
     pub holder: Holder,
@@ -101,13 +101,13 @@ pub(super) struct FoundHolder {
 }
 
 impl FoundHolder {
-    /// Reads one; none when it went meanwhile.
+    /// Reads a holder file; `None` if it was removed in the meantime.
     pub fn read(path: PathBuf) -> Option<Self> {
         let mut file = File::open(&path).ok()?;
         let alive = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
-        // Half written: somebody is there all the same.
+        // A file that cannot be parsed, such as a half-written one, still counts as a holder.
         let holder = serde_json::from_str(&text).unwrap_or_else(|_| Holder {
             who: "somebody".into(),
             pid: 0,
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_half_written_holder_file_is_somebody() {
+    fn a_half_written_holder_file_counts_as_a_holder() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("holder-x");
         std::fs::write(&path, "{\"who\": \"ru").unwrap();
