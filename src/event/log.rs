@@ -203,7 +203,7 @@ impl EventLog {
             while reader.read_until(b'\n', &mut line)? > 0 {
                 match texts::hide_late(&line, &secrets) {
                     Some(late) if late.len() == line.len() => file.write_all_at(&late, at)?,
-                    Some(_) => return Err(std::io::Error::other("what is left out late does not fit")),
+                    Some(_) => return Err(std::io::Error::other("the line without secrets is longer")),
                     None => {}
                 }
                 at += line.len() as u64;
