@@ -135,7 +135,7 @@ const SILENT: f64 = 5.0;
 /// Number of answers that are needed before the fault, while the node is down, and after its return.
 const ANSWERS: usize = 5;
 
-/// The fault on the target: the records of its beginning and of its proof, and the proof.
+/// The fault on the target: record and proof of its injection, and of its healing if it was healed.
 struct Fault<'r> {
     injected: &'r Record,
     proof: &'r Value,
@@ -421,7 +421,7 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     Ok(())
 }
 
-/// Checks that a fault took the target down, and that the target stayed down until it was healed.
+/// Checks that a fault stopped the target, and that healing the fault, and nothing else, brought the target back.
 fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault<'r>, Missing> {
     let target: String = evidence.fact(&facts::TARGET)?;
     let records = evidence.records();

@@ -151,7 +151,7 @@ pub const REPLICA_SETS_ROLLED_BACK: Fact<RawList> =
 pub struct Deletion {
     /// The objects before the deletion is requested.
     pub before: Fact<Value>,
-    /// The objects when the wait for the deletion has ended.
+    /// The objects after the wait until everything is gone.
     pub after: Fact<Value>,
 }
 
