@@ -1,6 +1,5 @@
-//! The event log: what happened in a run, one JSON object a line. Everything that is shown or
-//! judged is read from it; nothing is shown or judged that is not in it. docs/events.md describes
-//! the format for readers in other languages.
+//! The event log: what happened in a run, one JSON object per line. Reports and judges read this log and nothing else.
+//! docs/events.md describes the format for readers in other languages.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,8 +21,8 @@ pub use log::{EventLog, Position};
 pub use read::{read, read_each};
 pub use upgrade::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 
-/// Version of the format. A reader accepts this version and all older ones; a newer one is an
-/// error. Raised when a field changes its meaning or goes, not when one is added.
+/// Version of the format. A reader accepts this version and all older ones; a newer version is an error. The version is
+/// raised when a field is removed or changes its meaning, not when a field is added.
 pub const SCHEMA: u32 = 2;
 
 /// One line of the log.
@@ -31,19 +30,19 @@ pub const SCHEMA: u32 = 2;
 pub struct Record {
     /// [`SCHEMA`] of the writer.
     pub schema: u32,
-    /// Position within this writer's records, from 0, without gaps: a missing one means that the
-    /// file was cut or edited.
+    /// Position within this writer's records, from 0, without gaps: a missing number means that the file was cut or
+    /// edited.
     pub seq: u64,
-    /// The writing process: several may append to the log of one run.
+    /// Id of the writing process: several processes may append to the log of one run.
     pub writer: u32,
     /// Wall-clock time of the host.
     pub at: Timestamp,
-    /// Microseconds on the monotonic clock since the writer opened the log. Durations are taken
-    /// from this, so a jump of the wall clock does not change them.
+    /// Microseconds on the monotonic clock since the writer opened the log. Durations are computed from this field,
+    /// because the wall clock can jump.
     pub mono_us: u64,
     /// The run.
     pub run: String,
-    /// Where it happened.
+    /// Scenario, cluster and namespace of the event.
     #[serde(flatten)]
     pub scope: Scope,
     /// What happened.
@@ -51,7 +50,7 @@ pub struct Record {
     pub event: Event,
 }
 
-/// What happened. Names are in the past tense but for what is a thing of its own.
+/// What happened. Names of events are in the past tense, such as `run-started`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "snake_case")]
 pub enum Event {
@@ -59,7 +58,7 @@ pub enum Event {
     RunStarted {
         /// Version of seatrial.
         seatrial: String,
-        /// Image profile, as resolved.
+        /// Image profile, after all settings were resolved.
         profile: String,
         /// Why this profile was chosen.
         profile_because: String,
@@ -68,37 +67,37 @@ pub enum Event {
         /// The suites that will run.
         suites: Vec<String>,
     },
-    /// An image that the manifests name runs as another one.
+    /// An image that the manifests name is replaced by another one.
     Substituted {
         /// The name in the manifest.
         from: String,
-        /// What runs.
+        /// The image that runs.
         to: String,
-        /// What it was made from, with versions.
+        /// What the running image was made from, with versions.
         built_from: String,
     },
     /// A scenario began.
     ScenarioStarted {
-        /// Ids of the claims that it proves.
+        /// Ids of the claims that the scenario proves.
         claims: Vec<String>,
     },
-    /// A scenario ended. Its error, if any, is that of the story, not of a claim.
+    /// A scenario ended. The error, if any, is that of the story, not of a claim.
     ScenarioEnded {
-        /// The error's whole chain.
+        /// The error and its sources.
         error: Option<String>,
-        /// What it could not take away, with what holds it. No verdict depends on it.
+        /// What the scenario could not remove, and what holds it. No verdict depends on this field.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left: Vec<String>,
     },
     /// The cluster was leased and is ready.
     ClusterReady {
-        /// Whether an earlier run had made it.
+        /// Whether an earlier run had created the cluster.
         reused: bool,
-        /// Seconds from the request to ready.
+        /// Seconds from the request until the cluster was ready.
         took: f64,
-        /// Topology's name.
+        /// Name of the topology.
         topology: String,
-        /// Kubernetes' version, with `v`.
+        /// Version of Kubernetes, with `v`.
         kubernetes: String,
         /// The node image.
         image: String,
@@ -107,26 +106,26 @@ pub enum Event {
     },
     /// A step of a story began.
     StepStarted {
-        /// Its name.
+        /// Name of the step.
         step: String,
     },
     /// A step of a story ended.
     StepEnded {
-        /// Its name.
+        /// Name of the step.
         step: String,
-        /// Seconds it took.
+        /// Seconds that the step took.
         took: f64,
-        /// Seconds it was allowed.
+        /// Seconds that the step was allowed.
         budget: Option<f64>,
-        /// Why it failed.
+        /// Why the step failed.
         error: Option<String>,
     },
     /// A moment that judges refer to, such as `change` or `node-stopped`.
     Marked {
-        /// Its name, unique within the scenario unless it is repeated on purpose.
+        /// Name of the moment, unique within the scenario unless the story repeats it on purpose.
         mark: String,
     },
-    /// A fault will be injected: written before anything is done, so that anyone can heal it.
+    /// A fault will be injected. The event is written before the fault acts, to let any process heal it.
     FaultIntended {
         /// Id of the injection.
         id: String,
@@ -135,7 +134,7 @@ pub enum Event {
         /// The node.
         node: String,
     },
-    /// The fault is proved to have taken hold.
+    /// The fault is proved to have taken effect.
     FaultInjected {
         /// Id of the injection.
         id: String,
@@ -154,135 +153,131 @@ pub enum Event {
         fault: String,
         /// The node.
         node: String,
-        /// What proves it; names a changed address.
+        /// What proves it; names the node's address if it changed.
         proof: Value,
     },
-    /// A fact that claims are judged by.
+    /// A fact that judges read.
     Observed {
-        /// Id of the only claim that may read it: in records of schema 1, where a fact was recorded once for each claim.
+        /// Id of the only claim that may read the fact. Only in records of schema 1, which recorded a fact once for
+        /// each claim.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         claim: Option<String>,
-        /// Name of the fact, as judges know it, unique within the scenario; a series has the same name each time.
+        /// Name of the fact, as judges know it, unique within the scenario. All values of a series have the same name.
         what: String,
-        /// The fact: Kubernetes objects as the API gave them, or a value.
+        /// The fact: Kubernetes objects as the API returned them, or a value.
         value: Value,
     },
     /// A watched object changed.
     ObjectChanged {
-        /// How.
+        /// How the object changed.
         change: Change,
-        /// Its kind.
+        /// Kind of the object.
         kind: String,
-        /// Its name.
+        /// Name of the object.
         name: String,
-        /// Its UID.
+        /// UID of the object.
         uid: String,
-        /// The object without `metadata.managedFields` and the values of variables that are called like
-        /// secrets.
+        /// The object without `metadata.managedFields` and the values of environment variables whose names look secret.
         object: Value,
     },
-    /// A watch broke off and began anew with a list, or its records were behind the API for longer than was
-    /// waited for: changes in between may be missing.
+    /// The watch was interrupted, or the recorder fell behind the API server: changes may be missing.
     WatchRestarted {
-        /// The kind watched.
+        /// The watched kind.
         kind: String,
-        /// Why.
+        /// Why the watch was interrupted.
         reason: String,
-        /// When it broke off, on the clock of `mono_us`: what came before was seen. The record itself
-        /// stands where the list begins. Absent in older logs where the server ended the watch without
-        /// an error.
+        /// When the watch was interrupted, on the clock of `mono_us`: all earlier changes are recorded. The position of
+        /// this record in the log is where the new list begins. Absent in older logs if the server ended the watch
+        /// without an error.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since_us: Option<u64>,
     },
-    /// A probe asked once.
+    /// A probe sent one request.
     Sampled {
         /// The probe's name.
         probe: String,
-        /// What came of it.
+        /// Outcome of the request.
         outcome: Outcome,
-        /// Milliseconds until the answer or the giving up.
+        /// Milliseconds until the probe got the answer or gave up.
         took_ms: f64,
-        /// The answer in short (a Server header, a status), or the reason.
+        /// The answer in short (a Server header, a status), or the reason for its absence.
         detail: String,
     },
-    /// The ledger wrote, or tried to write, a row.
+    /// The ledger wrote a row, or tried to.
     RowWritten {
         /// The row.
         row: Row,
-        /// What came of it.
+        /// Outcome of the write.
         outcome: Outcome,
-        /// The server that answered; of a row without an answer, the one it was sent to.
+        /// The server that answered; without an answer, the server that the row was sent to.
         server: Server,
-        /// The error's text, for other outcomes than acknowledged.
+        /// The error's text, unless the outcome is acknowledged.
         reason: String,
     },
-    /// The ledger ended a transaction of several rows, or tried to: all of them are written, or
-    /// none is.
+    /// The ledger ended a transaction of several rows, or tried to: either all rows are written or none.
     TransactionWritten {
-        /// Its rows, all of one writer.
+        /// Rows of the transaction, all of one writer.
         rows: Vec<Row>,
-        /// What came of it.
+        /// Outcome of the transaction.
         outcome: Outcome,
-        /// The server that answered; without an answer, the one it was sent to.
+        /// The server that answered; without an answer, the server that the transaction was sent to.
         server: Server,
-        /// The error's text, for other outcomes than acknowledged.
+        /// The error's text, unless the outcome is acknowledged.
         reason: String,
     },
-    /// A continuous reader of the ledger looked at the newest rows, or tried to.
+    /// A continuous reader of the ledger read the newest rows, or tried to.
     RowsSampled {
         /// The reader's name.
         reader: String,
-        /// What came of it.
+        /// Outcome of the reading.
         outcome: Outcome,
         /// The server that answered.
         server: Server,
-        /// Whether the database and the table exist there.
+        /// Whether the database and the table exist on this server.
         exists: bool,
-        /// When it began, on the clock of `mono_us`: rows acknowledged before are due.
+        /// When the reading began, on the clock of `mono_us`: the reading must contain all rows that were acknowledged
+        /// earlier.
         began_us: u64,
-        /// What was found, a writer each.
+        /// The rows found, summarised for each writer.
         writers: Vec<Seen>,
-        /// The error's text, for other outcomes than acknowledged.
+        /// The error's text, unless the outcome is acknowledged.
         reason: String,
     },
-    /// A client of the ledger met a server for the first time, or one that has started anew.
+    /// A client of the ledger reached a server for the first time, or for the first time after the server's restart.
     ServerMet {
         /// The server.
         server: Server,
-        /// Seconds since its process started, as it says.
+        /// Seconds since the server's process started, as the server reports.
         uptime: u64,
-        /// Its version.
+        /// Version of the server.
         version: String,
-        /// `innodb_flush_log_at_trx_commit`: with another value than 1 a crash may take
-        /// acknowledged rows with it.
+        /// `innodb_flush_log_at_trx_commit`: with any value except 1, a crash may lose acknowledged rows.
         flush_at_commit: Option<u32>,
     },
-    /// A probe was told to wait: it has nothing in flight until it is resumed.
+    /// A probe was paused: no request of this probe is in flight until it is resumed.
     ProbePaused {
-        /// Its name.
+        /// Name of the probe.
         probe: String,
     },
-    /// A probe goes on.
+    /// A probe was resumed.
     ProbeResumed {
-        /// Its name.
+        /// Name of the probe.
         probe: String,
     },
-    /// The ledger table was read as a whole.
+    /// The whole ledger table was read.
     RowsRead {
         /// Name of this reading, such as `after-return`.
         reading: String,
         /// The server that answered.
         server: Server,
-        /// Whether the database and the table exist there.
+        /// Whether the database and the table exist on this server.
         exists: bool,
         /// The rows found, in primary key order.
         rows: Vec<Row>,
-        /// When the reading began, on the clock of `mono_us`; absent where nothing was written
-        /// meanwhile.
+        /// When the reading began, on the clock of `mono_us`; absent if nothing was written during the reading.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         began_us: Option<u64>,
-        /// The writers of the ledger that was read: their rows are due. Absent where every writer's
-        /// are.
+        /// The writers whose rows the reading must contain. Absent if it must contain the rows of every writer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         writers: Option<Vec<String>>,
     },
@@ -298,23 +293,22 @@ pub enum Event {
         path: String,
         /// Whether the path exists.
         exists: bool,
-        /// What lies in it, at most two levels deep.
+        /// Files and folders below the path, at most two levels deep.
         entries: Vec<FileEntry>,
-        /// `server-uuid` from `auto.cnf` in that folder, if there is one.
+        /// `server-uuid` from `auto.cnf` in that folder, if the file exists.
         server_uuid: Option<String>,
-        /// Where the path itself is a symbolic link: what it names. The listing is that of its
-        /// target.
+        /// Target of the path if the path itself is a symbolic link. The entries are those of the target.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<String>,
-        /// Why something may lie there that is not among the entries; absent where they are all.
+        /// Why the list of entries may be incomplete; absent if it is complete.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         incomplete: Option<String>,
     },
     /// A claim was judged from the records above.
     ClaimJudged {
-        /// Its id.
+        /// Id of the claim.
         claim: String,
-        /// What is claimed, in a sentence; absent in records of before there was this field.
+        /// What is claimed, in a sentence; absent in records that are older than this field.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
         /// The conclusion.
@@ -323,28 +317,28 @@ pub enum Event {
         evidence: String,
         /// Each check that was made, with its result.
         details: Vec<String>,
-        /// Seconds that the claim's subject took, where time is part of it.
+        /// Seconds that the judged operation took, if the claim is about time.
         took: Option<f64>,
-        /// Seconds that it was allowed.
+        /// Seconds that the operation was allowed.
         budget: Option<f64>,
-        /// Whether its story came to it, so that a judge spoke; absent in records of before there was this field.
+        /// Whether the story reached the claim and a judge decided; absent in records that are older than this field.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reached: Option<bool>,
     },
-    /// An upgrade was planned, and will be carried out now.
+    /// An upgrade was planned and starts now.
     UpgradePlanned(PlannedUpgrade),
     /// A step of an upgrade begins.
     UpgradeStepStarted(UpgradeStep),
     /// A step of an upgrade has ended.
     UpgradeStepEnded(EndedStep),
-    /// Something worth knowing that is no evidence.
+    /// Useful information that is not evidence.
     Noted {
         /// The text.
         text: String,
     },
     /// The run ended.
     RunEnded {
-        /// The worst conclusion of its claims, or failed where a story broke.
+        /// The worst conclusion of the run's claims, or failed if a story failed.
         verdict: Conclusion,
     },
     /// A kind of event that this version does not know; skipped by readers.
@@ -384,7 +378,7 @@ pub enum EventError {
         #[source]
         source: serde_json::Error,
     },
-    /// Records of two runs stand in one file.
+    /// One file holds records of two runs.
     #[error("{}:{line} is of run {other}, the lines before it are of run {run}", .path.display())]
     Mixed {
         /// The file.
@@ -396,7 +390,7 @@ pub enum EventError {
         /// The run of this one.
         other: String,
     },
-    /// The log is not UTF-8: a copy or an editor has changed it.
+    /// The log is UTF-16: a copy or an editor has changed it.
     #[error("{} is UTF-16, and an event log is UTF-8", .path.display())]
     Utf16 {
         /// The file.
@@ -407,7 +401,7 @@ pub enum EventError {
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Schema version of the log.
         found: u32,
     },
 }
@@ -435,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_judged_stands_right_before_its_judgement() {
+    fn the_judged_records_are_exactly_those_before_the_judgement() {
         let dir = tempfile::tempdir().unwrap();
         let log = EventLog::open(dir.path(), "r1").unwrap();
         std::thread::scope(|threads| {

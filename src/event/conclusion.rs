@@ -1,14 +1,14 @@
-//! What a judge says of a claim, as the log has it.
+//! The result of a claim in the event log.
 
 use serde::{Deserialize, Serialize};
 
-/// What became of a claim. The order is that of weight: the worst of several wins.
+/// Result of a claim. The order is that of severity: of several results the worst wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conclusion {
     /// The evidence shows that the claim holds.
     Passed,
-    /// The evidence is missing or does not decide: neither a pass nor a failure.
+    /// The evidence is missing or insufficient: neither a pass nor a failure.
     Inconclusive,
     /// The evidence shows that the claim does not hold.
     Failed,

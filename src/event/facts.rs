@@ -1,8 +1,8 @@
-//! The facts that events are made of.
+//! The data types that several events share.
 
 use serde::{Deserialize, Serialize};
 
-/// What a record speaks of; absent parts do not apply.
+/// What a record is about; a part that does not apply is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// The scenario: a suite's name, or a test's.
@@ -16,15 +16,15 @@ pub struct Scope {
     pub namespace: Option<String>,
 }
 
-/// Outcome of a write, a request or a step that an answer may be missing for.
+/// Outcome of an operation whose response may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The server said that it is done.
+    /// The server reported that the operation is done.
     Acknowledged,
-    /// The server, or the connection before anything was sent, said that it is not done.
+    /// The operation is not done: the server refused it, or the connection failed before anything was sent.
     Refused,
-    /// No answer: it may or may not be done.
+    /// No answer: the operation may or may not be done.
     Indeterminate,
 }
 
@@ -32,24 +32,24 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// Seen for the first time, also in the list that a watch starts with.
+    /// The object appeared for the first time, possibly in the list that a watch starts with.
     Added,
-    /// Seen again with another resource version.
+    /// The object appeared again with another resource version.
     Modified,
-    /// Gone.
+    /// The object was deleted.
     Deleted,
 }
 
-/// The server that gave an answer, so that a row can be traced to a disk.
+/// The server that gave an answer; traces a row to a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Server {
     /// `@@server_uuid`, the content of `auto.cnf` in the data directory.
     pub uuid: String,
     /// The pod's name (`@@hostname`).
     pub pod: String,
-    /// The pod's UID; empty where it is not known.
+    /// The pod's UID; empty if unknown.
     pub pod_uid: String,
-    /// The pod's node; empty where it is not known.
+    /// The pod's node; empty if unknown.
     pub node: String,
 }
 
@@ -64,19 +64,19 @@ pub struct Row {
     pub checksum: String,
 }
 
-/// What one look at the ledger's newest rows found of one writer: enough to tell which rows were
-/// there, without naming each.
+/// What one reading of the ledger's newest rows found of one writer: enough to know which rows exist without naming
+/// each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The writer's name.
     pub writer: String,
-    /// Lowest number among the rows that were looked at.
+    /// Lowest number among the rows that were read.
     pub low: u64,
     /// Highest number.
     pub high: u64,
-    /// How many rows there were from `low` to `high`.
+    /// Number of rows found from `low` to `high`.
     pub count: u64,
-    /// The first 16 digits of each of their checksums, combined by exclusive or.
+    /// The first 16 digits of each row's checksum, combined by exclusive or.
     pub digest: String,
 }
 
@@ -91,10 +91,10 @@ pub struct FileEntry {
     pub uid: u64,
     /// Permission bits.
     pub mode: u32,
-    /// Target, for a symbolic link.
+    /// Target, if the entry is a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// SHA-256 of the content in hex, for files of at most 64 KiB; absent where it was not read.
+    /// SHA-256 of the content in hex, for files of at most 64 KiB; absent if the file was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }

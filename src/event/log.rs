@@ -1,5 +1,5 @@
-//! The writer of a run's log. It keeps nothing of what it wrote: whoever wants records gets them
-//! from the file, so memory does not grow with the length of a run.
+//! The writer of a run's log. The writer keeps no records in memory, so memory does not grow with the length of a run;
+//! records are read back from the file.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -15,8 +15,8 @@ use crate::artefact::private_dir;
 use crate::sanitise;
 use crate::secret::Secrets;
 
-/// Appends to one run's log. Cheap to clone; each line is one write, so several processes may
-/// append to the same file.
+/// Appends to one run's log. Cheap to clone. Each line is one write, which allows several processes to append to one
+/// file.
 #[derive(Clone, Debug)]
 pub struct EventLog {
     inner: Arc<Inner>,
@@ -32,30 +32,30 @@ struct Inner {
     path: PathBuf,
     run: String,
     opened: Instant,
-    /// Where the file ended when it was opened: what stands before is not this writer's.
+    /// Where the file ended when it was opened: earlier lines are not this writer's.
     begin: Position,
     state: Mutex<State>,
-    /// The next record may be written.
+    /// Signals that the next record may be written.
     turned: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
     file: File,
-    /// Numbers that were given to records, and the first of them whose record is not written yet.
+    /// The next free record number, and the lowest number whose record is not written yet.
     seq: u64,
     turn: u64,
-    /// Right after the last record that this writer appended.
+    /// The position right after the last record that this writer appended.
     end: Position,
     broken: Option<String>,
-    /// Whether a part of a record may be the last that this writer has put into the file.
+    /// Whether this writer's last line may be incomplete.
     torn: bool,
-    /// What is left out of what is appended.
+    /// The secrets that are removed from appended events.
     secrets: Secrets,
 }
 
 impl EventLog {
-    /// Opens `events.jsonl` in the run's folder, which is made if it is missing, for its owner alone.
+    /// Opens `events.jsonl` in the run's folder. A missing folder is created with access for its owner only.
     ///
     /// # Errors
     /// [`EventError::File`].
@@ -65,7 +65,7 @@ impl EventLog {
         private_dir(dir).map_err(error)?;
         let mut file = File::options().create(true).append(true).read(true).open(&path).map_err(error)?;
         let begin = Position(file.metadata().map_err(error)?.len());
-        // A process that was killed in a write leaves half a line.
+        // A process that was killed during a write leaves an incomplete line.
         let torn = begin.0 > 0 && last_byte(&mut file).map_err(error)? != b'\n';
         let secrets = Secrets::default();
         let state = Mutex::new(State { file, seq: 0, turn: 0, end: begin, broken: None, torn, secrets });
@@ -74,45 +74,45 @@ impl EventLog {
         Ok(Self { inner: Arc::new(inner), scope: Scope::default() })
     }
 
-    /// The same log, which shares this memory of secrets with others from now on.
+    /// Returns the log, which from now on shares this memory of secrets with others.
     pub fn with_secrets(self, secrets: &Secrets) -> Self {
         self.state().secrets = secrets.clone();
         self
     }
 
-    /// The same log, with another scope on what is appended through it.
+    /// Returns the same log with another scope for the events that are appended through it.
     pub fn scoped(&self, scope: Scope) -> Self {
         Self { inner: Arc::clone(&self.inner), scope }
     }
 
-    /// What is appended here speaks of this.
+    /// Returns the scope of the events that are appended through this log.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// The run's id.
+    /// Returns the run's id.
     pub fn run(&self) -> &str {
         &self.inner.run
     }
 
-    /// The run's folder.
+    /// Returns the run's folder.
     pub fn dir(&self) -> &Path {
         self.inner.path.parent().expect("the log lies in a folder")
     }
 
-    /// Now, on the clock of `mono_us`.
+    /// Returns the current time on the clock of `mono_us`.
     pub fn now_us(&self) -> u64 {
         u64::try_from(self.inner.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Appends one event. A full disk does not stop the story in the middle of a fault: the first
-    /// failure is kept, and [`EventLog::check`] gives it before anything is judged.
+    /// Appends one event. A full disk does not stop the story in the middle of a fault: the first failure is kept, and
+    /// [`EventLog::check`] returns it before anything is judged.
     ///
-    /// No secret is written that is recognised in what is appended, or was before: a log is taken to other
-    /// machines. Of objects `metadata.managedFields` is left out too.
+    /// Secrets that are recognised in this event or an earlier one are not written, because logs are copied to other
+    /// machines. `metadata.managedFields` of objects is removed too.
     ///
-    /// A record has the time at which this was called; what takes time after that holds up nobody who asks
-    /// for a place or reads.
+    /// The record's time is that of the call. Removing secrets and writing do not block callers that take a position or
+    /// read.
     pub fn append(&self, mut event: Event) {
         let (turn, secrets) = {
             let mut state = self.state();
@@ -123,7 +123,7 @@ impl EventLog {
         self.write(&mut turn.wait(), &line);
     }
 
-    /// What was recognised as secret so far.
+    /// Returns the secrets that were recognised so far.
     pub fn secrets(&self) -> Secrets {
         self.state().secrets.clone()
     }
@@ -154,11 +154,10 @@ impl EventLog {
     fn write(&self, state: &mut State, line: &[u8]) {
         let mut line = line.to_vec();
         if state.torn {
-            // A line of its own for what is left of the last one; another process may have gone on since,
-            // so that it cannot be cut off.
+            // Ends the incomplete line. The line cannot be cut off, because another process may have appended since.
             line.insert(0, b'\n');
         }
-        // Of a file that is appended to, the position is the end of what was written last.
+        // In append mode the position of the file is the end of what was written last.
         let before = state.file.stream_position().ok();
         match state.file.write_all(&line).and_then(|()| state.file.stream_position()) {
             Ok(end) => (state.end, state.torn) = (Position(end), false),
@@ -169,10 +168,9 @@ impl EventLog {
         }
     }
 
-    /// Appends the event that `judge` makes of this log's scenario so far. Nobody appends while it
-    /// judges: what was judged is exactly what stands before the event, so that the file alone
-    /// gives the same event again. Takes time to read the file; what others append during most of
-    /// it does not wait.
+    /// Appends the event that `judge` makes of this log's scenario so far. Nobody appends while `judge` runs: `judge`
+    /// sees exactly the records before its event, and the file alone gives the same event again. The call reads the
+    /// file, which takes time; others can append during most of it.
     pub fn append_judged(&self, judge: impl FnOnce(&[Record]) -> Event) {
         let until = self.position();
         let mut seen = self.read(self.inner.begin, until);
@@ -192,9 +190,8 @@ impl EventLog {
         drop(turn);
     }
 
-    /// Overwrites what was recognised as secret only after it was written, as it would have been left out then.
-    /// Lines keep their length and place, so that who reads at the same time reads whole lines. Takes time to
-    /// read the file.
+    /// Overwrites secrets that were recognised only after they were written, as if they had been known then. Lines keep
+    /// their length and place, so a concurrent reader reads whole lines. The call reads the file, which takes time.
     pub fn leave_out_late(&self) {
         let (end, secrets) = (self.position(), self.secrets());
         let blanked = || {
@@ -206,7 +203,7 @@ impl EventLog {
             while reader.read_until(b'\n', &mut line)? > 0 {
                 match texts::hide_late(&line, &secrets) {
                     Some(late) if late.len() == line.len() => file.write_all_at(&late, at)?,
-                    Some(_) => return Err(std::io::Error::other("what is left out late does not fit")),
+                    Some(_) => return Err(std::io::Error::other("the line without secrets is longer")),
                     None => {}
                 }
                 at += line.len() as u64;
@@ -217,7 +214,7 @@ impl EventLog {
         self.keep(blanked().err().map(|error| error.to_string()));
     }
 
-    /// Whether every event so far reached the file, and could be read back where it was asked for.
+    /// Checks that every event so far reached the file, and that all reads of the file succeeded.
     ///
     /// # Errors
     /// [`EventError::File`] with the first failure.
@@ -231,13 +228,13 @@ impl EventLog {
         }
     }
 
-    /// What this process has appended in this log's scenario so far, read from the file. Where it
-    /// cannot be read, [`EventLog::check`] says so.
+    /// Reads from the file what this process has appended in this log's scenario so far. [`EventLog::check`] reports a
+    /// failure to read.
     pub fn records(&self) -> Vec<Record> {
         self.records_since(self.inner.begin)
     }
 
-    /// What this process has appended so far, whichever scenario it speaks of.
+    /// Reads what this process has appended so far, in all scenarios.
     pub fn records_of_run(&self) -> Vec<Record> {
         let mut records = Vec::new();
         let broken = self.lines_of(self.inner.begin, self.position(), None, |record| records.push(record));
@@ -245,12 +242,12 @@ impl EventLog {
         records
     }
 
-    /// As [`EventLog::records`], from a place on: for those who look again and again.
+    /// Reads as [`EventLog::records`] does, from a position on, for callers that read repeatedly.
     pub fn records_since(&self, from: Position) -> Vec<Record> {
         self.read(from, self.position())
     }
 
-    /// The place right after the last record.
+    /// Returns the position right after the last record.
     pub fn position(&self) -> Position {
         self.state().end
     }
@@ -259,7 +256,7 @@ impl EventLog {
         self.inner.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Hands each of [`EventLog::records`] to `take`, one at a time: for who needs little of each.
+    /// Passes each of [`EventLog::records`] to `take`, one at a time, for callers that need little of each record.
     pub fn each(&self, take: impl FnMut(Record)) {
         let broken = self.lines(self.inner.begin, self.position(), take);
         self.keep(broken);
@@ -279,13 +276,13 @@ impl EventLog {
         }
     }
 
-    /// Takes this writer's records of this scenario between two places; gives what was wrong with the
-    /// first line that is none.
+    /// Passes this writer's records of this scenario between two positions to `take`; returns the error of the first
+    /// line that is not a record.
     fn lines(&self, from: Position, until: Position, take: impl FnMut(Record)) -> Option<String> {
         self.lines_of(from, until, Some(self.scope.scenario.as_deref()), take)
     }
 
-    /// As `lines`, of one scenario (those that speak of none, too, are one) or of all.
+    /// Reads as `lines` does, the records of one scenario (`Some(None)`: those without a scenario) or of all (`None`).
     fn lines_of(
         &self,
         from: Position,
@@ -306,7 +303,7 @@ impl EventLog {
             Ok(reader) => reader,
             Err(error) => return Some(error.to_string()),
         };
-        // Most lines of other scenarios need not be parsed to be told apart.
+        // Skips most lines of other scenarios without parsing them.
         let mark = scenario.flatten().map(|n| {
             let name = sanitise::json(&serde_json::Value::from(n).to_string());
             format!("\"scenario\":{name}")
@@ -314,13 +311,13 @@ impl EventLog {
         let mut line = Vec::new();
         loop {
             line.clear();
-            // In bytes: a line may be cut inside a character.
+            // Lines are read as bytes because a line may be cut inside a character.
             match reader.read_until(b'\n', &mut line) {
                 Ok(0) => return broken,
                 Ok(_) if mark.as_ref().is_some_and(|mark| !String::from_utf8_lossy(&line).contains(mark)) => {
                     continue;
                 }
-                // Put in front by who found half a line at the end.
+                // A writer that found an incomplete line at the end of the file wrote this line end.
                 Ok(_) if line == b"\n" => continue,
                 Ok(_) => {}
                 Err(error) => return broken.or(Some(error.to_string())),
@@ -339,7 +336,7 @@ impl EventLog {
     }
 }
 
-/// A record's place among the others of its writer: they are written in the order of their numbers.
+/// A record's place among the others of its writer: records are written in the order of their numbers.
 struct Turn<'a> {
     inner: &'a Inner,
     seq: u64,
@@ -348,7 +345,7 @@ struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// Waits until all records before this one are written.
+    /// Waits until all earlier records are written.
     fn wait(&self) -> MutexGuard<'a, State> {
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.turn < self.seq {
@@ -358,7 +355,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Also where nothing was written, because something panicked: its number is missing then, which says so.
+/// Passes the turn on even if a panic prevented the write: then the record's number is missing from the log.
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.wait().turn += 1;
@@ -366,7 +363,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// The last byte of a file that is not empty.
+/// Returns the last byte of a file that is not empty.
 fn last_byte(file: &mut File) -> std::io::Result<u8> {
     let mut last = [0];
     file.seek(SeekFrom::End(-1))?;

@@ -1,4 +1,4 @@
-//! Reading a log.
+//! The reader of an event log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -14,24 +14,24 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads a log.
 ///
 /// # Errors
-/// A file that cannot be read, a line that is no record or one of another run, a newer schema. A line that
-/// is no JSON is what a killed writer or a full disk leaves of a record: it is skipped, and the number that
-/// it had is missing from the others. A file without any other line is no log. A byte order mark and line ends of
-/// Windows, as some editors and copies add them, are no defects; UTF-16 is refused.
+/// A file cannot be read, a line is not a record or belongs to another run, or the schema is newer. A line that is not
+/// JSON is what a killed writer or a full disk leaves of a record: the reader skips it, and its number is missing from
+/// the others. A file that contains no other lines is not a log. Some editors and copies add a byte order mark and
+/// Windows line ends; the reader accepts both. UTF-16 is refused.
 pub fn read(path: &Path) -> Result<Vec<Record>, EventError> {
     let mut records = Vec::new();
     read_each(path, |record| records.push(record))?;
     Ok(records)
 }
 
-/// As [`read`], a record at a time: for who needs little of each.
+/// Reads a log as [`read`] does, one record at a time, for callers that need little of each record.
 ///
 /// # Errors
 /// Those of [`read`].
 pub fn read_each(path: &Path, mut take: impl FnMut(Record)) -> Result<(), EventError> {
     let error = |source| EventError::Read { path: path.into(), source };
     let mut reader = BufReader::new(File::open(path).map_err(error)?);
-    // In bytes: a line may be cut inside a character.
+    // Lines are read as bytes because a line may be cut inside a character.
     let (mut line, mut run, mut broken) = (Vec::new(), None::<String>, None);
     for number in 1.. {
         line.clear();
@@ -114,12 +114,12 @@ mod tests {
             std::fs::write(&path, parts.concat()).unwrap();
             read(&path).unwrap().iter().map(|r| r.seq).collect()
         };
-        // Also inside a character and inside the time.
+        // The line is cut at every byte: also inside a character and inside the timestamp.
         for at in 1..lines[1].len() - 1 {
             let half = &lines[1][..at];
             assert_eq!(numbers(&[lines[0], half]), [0], "{at}");
             assert_eq!(numbers(&[lines[0], half, b"\n", lines[2]]), [0, 2], "{at}");
-            // Another writer does not end what is broken: its record is lost with it.
+            // Another writer appends to the broken line instead of ending it: the record of that writer is lost too.
             assert_eq!(numbers(&[lines[0], half, lines[2], lines[3]]), [0, 3], "{at}");
             assert_eq!(numbers(&[half, b"\n", lines[2]]), [2], "{at}");
         }
@@ -156,7 +156,7 @@ mod tests {
         );
     }
 
-    /// Copies as they come back from other machines and editors.
+    /// Logs as they come back from other machines and editors.
     #[test]
     fn a_byte_order_mark_and_line_ends_of_windows_are_no_defects_and_utf_16_is_named() {
         let dir = tempfile::tempdir().unwrap();

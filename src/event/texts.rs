@@ -1,5 +1,5 @@
-//! The texts of an event that come from outside: errors, answers, objects. Names that seatrial gave, and
-//! those that identify something, are none: judges tell things apart by them.
+//! Removes secrets from the texts of an event that come from outside: errors, answers, objects. Names that seatrial
+//! chose and values that identify something are left as they are, because judges compare them.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use super::{Event, Record};
 use crate::sanitise;
 use crate::secret::Secrets;
 
-/// Leaves the secrets out of an event. Nothing that an event has already lost is longer or another text when
-/// more is known: an early and a late look at it give the same.
+/// Removes the secrets from an event. Removing the secrets that are known early and the remaining ones later gives the
+/// same event as removing all of them at once.
 pub(super) fn hide(event: &mut Event, secrets: &Secrets) {
-    // What an object teaches is left out of the rest too.
+    // Secrets that are recognised in an object are removed from the other texts too.
     if let Some(object) = object(event) {
         secrets.clean(object);
     }
@@ -25,8 +25,8 @@ pub(super) fn hide(event: &mut Event, secrets: &Secrets) {
     });
 }
 
-/// A line of a log without the secrets that were learnt after it was written, as long as it was; nothing where
-/// there are none, or where it is no record of ours. Numbers and names stay byte for byte.
+/// Removes the secrets that were learnt after a line was written, and keeps the length of the line. Returns nothing if
+/// the line holds no such secret, or is not a record of seatrial's. Numbers and names stay byte for byte.
 pub(super) fn hide_late(line: &[u8], secrets: &Secrets) -> Option<Vec<u8>> {
     let mut record: Record = serde_json::from_slice(line).ok()?;
     if record.event == Event::Unknown {
@@ -54,18 +54,18 @@ pub(super) fn hide_late(line: &[u8], secrets: &Secrets) -> Option<Vec<u8>> {
     }
     let ends = late.ends_with(b"\n");
     late.truncate(late.len() - usize::from(ends));
-    // JSON allows blanks after its value.
+    // The removed bytes are replaced by blanks at the end of the line: JSON allows blanks after a value.
     late.resize(late.len().max(line.len() - usize::from(line.ends_with(b"\n"))), b' ');
     late.extend_from_slice(if line.ends_with(b"\n") { b"\n" } else { b"" });
     Some(late)
 }
 
-/// A record as it is written.
+/// Returns a record in its written form.
 pub(super) fn json(record: &Record) -> String {
     sanitise::json(&serde_json::to_string(record).expect("a record is plain data"))
 }
 
-/// Where the strings of a line of JSON are, with their quotes.
+/// Finds the ranges of the strings in a line of JSON, quotes included.
 fn strings(line: &[u8]) -> Vec<Range<usize>> {
     let (mut found, mut begun, mut at) = (Vec::new(), None, 0);
     while at < line.len() {
@@ -136,7 +136,7 @@ fn each(event: &mut Event, change: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// Recorded runs, told again with a value that is known as secret: no verdict depends on it.
+/// Recorded runs are written again with one value known as secret: no verdict may depend on that value.
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -192,16 +192,16 @@ mod tests {
         wrong
     }
 
-    /// As they are appended.
-    fn told(text: &str, secrets: &Secrets) -> Option<Vec<Record>> {
+    /// Returns the records as they would be appended.
+    fn appended(text: &str, secrets: &Secrets) -> Option<Vec<Record>> {
         let mut records = read(text);
         records.iter_mut().for_each(|record| hide(&mut record.event, secrets));
         Some(records)
     }
 
-    /// As they are overwritten at the end of a story.
+    /// Returns the records as they would be overwritten at the end of a story.
     fn late(text: &str, secrets: &Secrets) -> Option<Vec<Record>> {
-        // As it was appended when nothing was known; what was appended has told its names.
+        // The records as appended while no secret was known; `clean` still learnt names from what was appended.
         let early = Secrets::default();
         let mut records = read(text);
         for record in &mut records {
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn no_verdict_depends_on_a_word_that_is_a_secret() {
-        let wrong = differences(WORDS, told);
+        let wrong = differences(WORDS, appended);
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
@@ -284,7 +284,7 @@ mod tests {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
-    /// Label values, addresses, revisions, numbers: what a Secret's `data` can hold as well.
+    /// Label values, addresses, revisions, numbers: a Secret's `data` can hold the same values.
     #[test]
     fn judged_again_no_verdict_depends_on_a_value_of_an_object_that_was_learnt_late() {
         let mut words = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What the log says of an upgrade: its plan, and each step's beginning and end.
+//! The events of an upgrade: its plan, and the beginning and end of each step.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,71 +6,71 @@ use serde_json::Value;
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
 
-/// An upgrade that will be carried out.
+/// An upgrade that will be executed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedUpgrade {
-    /// The oldest version of the cluster before.
+    /// The oldest version in the cluster before the upgrade.
     pub from: Version,
-    /// Where it leads.
+    /// The version that the upgrade leads to.
     pub to: Version,
     /// `upgrade` or `keep`.
     pub etcd: String,
-    /// The versions of everything before.
+    /// The versions of all parts before the upgrade.
     pub before: State,
-    /// One after another.
+    /// The hops in order.
     pub hops: Vec<PlannedHop>,
 }
 
-/// The way to one release.
+/// The part of an upgrade that leads to one release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedHop {
-    /// Where it leads.
+    /// The version that the hop leads to.
     pub to: Version,
-    /// Its steps in order.
+    /// The steps in order.
     pub steps: Vec<PlannedStep>,
 }
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedStep {
-    /// Its name.
+    /// Name of the step.
     pub step: String,
-    /// Where; none for the cluster as a whole.
+    /// The node; absent if the step concerns the whole cluster.
     pub node: Option<String>,
-    /// Whether the cluster may be left as it is afterwards.
+    /// Whether the cluster may be left in this state after the step.
     pub safe: bool,
-    /// Seconds that it is expected to take.
+    /// Expected duration in seconds.
     pub expected: f64,
-    /// The versions of everything afterwards.
+    /// The versions of all parts after the step.
     pub after: State,
 }
 
-/// One step that begins.
+/// A step that begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpgradeStep {
-    /// Where its hop leads.
+    /// The version that the step's hop leads to.
     pub to: Version,
-    /// Its name.
+    /// Name of the step.
     pub step: String,
-    /// Where; none for the cluster as a whole.
+    /// The node; absent if the step concerns the whole cluster.
     pub node: Option<String>,
 }
 
-/// One step that has ended.
+/// A step that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndedStep {
-    /// Where its hop leads.
+    /// The version that the step's hop leads to.
     pub to: Version,
-    /// Its name.
+    /// Name of the step.
     pub step: String,
-    /// Where; none for the cluster as a whole.
+    /// The node; absent if the step concerns the whole cluster.
     pub node: Option<String>,
-    /// Seconds that it took.
+    /// Seconds that the step took.
     pub took: f64,
-    /// Why it failed.
+    /// Why the step failed.
     pub error: Option<String>,
-    /// What proves its end.
+    /// What proves that the step is done.
     pub proof: Value,
-    /// The versions of everything now; none where the API did not answer.
+    /// The versions of all parts now; absent if the API did not answer.
     pub versions: Option<State>,
 }

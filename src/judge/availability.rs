@@ -1,5 +1,5 @@
-//! How much of a service was there, moment by moment: replayed from the recorded changes of its
-//! objects, and as a client saw it through its HTTP samples.
+//! How much of a service was available at each moment: replayed from the recorded changes of its objects, and as a
+//! client saw it through its HTTP samples.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use super::watched::{Gap, gaps};
 use super::{Evidence, Finding, Missing, clock};
 use crate::event::{Change, Event, Outcome, Record};
 
-/// What a rolling update may do to the number of pods.
+/// How a rolling update may change the number of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Fewest pods that must be available at every moment.
+    /// Minimum of available pods at every moment.
     pub least: i64,
-    /// Most pods that may be there at any moment, those that are terminating not counted.
+    /// Maximum of pods at every moment, terminating pods not counted.
     pub most: i64,
 }
 
 impl Limits {
-    /// The limits that a Deployment's own strategy sets. Shares are rounded as the controller rounds
-    /// them: unavailable down, surge up; where both come to nothing, one may be unavailable.
-    /// Source: Kubernetes' `ResolveFenceposts` in `pkg/controller/deployment/util`.
+    /// Returns the limits that a Deployment's own strategy sets. Shares are rounded as the controller rounds them:
+    /// unavailable down, surge up; if both are 0, one pod may be unavailable. Source: Kubernetes' `ResolveFenceposts`
+    /// in `pkg/controller/deployment/util`.
     ///
     /// # Errors
-    /// [`Missing`] where the Deployment has no rolling update strategy.
+    /// [`Missing`] if the Deployment has no rolling update strategy.
     pub fn of(deployment: &Object<'_>) -> Result<Self, Missing> {
         let desired = deployment.number("/spec/replicas");
         let share = |field: &str, up: bool| {
@@ -45,7 +45,7 @@ impl Limits {
     }
 }
 
-/// A number, or a share of `whole` such as `25%`.
+/// Reads a number, or a share of `whole` such as `25%`.
 fn portion(value: &Value, whole: i64, up: bool) -> Option<i64> {
     if let Some(number) = value.as_i64() {
         return Some(number);
@@ -54,7 +54,7 @@ fn portion(value: &Value, whole: i64, up: bool) -> Option<i64> {
     Some((whole * percent + if up { 99 } else { 0 }) / 100)
 }
 
-/// The records of the time from one mark to another, with what came before.
+/// The records between two marks, with the records before them.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'r> {
     before: &'r [Record],
@@ -63,10 +63,10 @@ pub struct Window<'r> {
 }
 
 impl<'r> Window<'r> {
-    /// The time between two marks.
+    /// Returns the window between two marks.
     ///
     /// # Errors
-    /// [`Missing`] where a mark was not set, or they are in the wrong order.
+    /// [`Missing`] if a mark was not set, or if the marks are in the wrong order.
     pub fn between(evidence: &Evidence<'r>, from: &str, to: &str) -> Result<Self, Missing> {
         let during = evidence.between(from, to)?;
         let first = evidence.mark(from)?;
@@ -76,19 +76,19 @@ impl<'r> Window<'r> {
         Ok(Self { before: &records[..start], during, after })
     }
 
-    /// Adds an undecided check where the clocks disagree on the length of this time.
+    /// Adds an inconclusive check if the clocks disagree on the length of the window.
     pub fn check_clocks(&self, finding: &mut Finding) {
         if let [first, .., last] = self.during {
             clock::check_agree(finding, first, last);
         }
     }
 
-    /// The gaps in this time of watches of these kinds.
+    /// Returns the gaps in the watches of these kinds during the window.
     pub fn gaps(&self, kinds: &[&str]) -> Vec<Gap<'r>> {
         gaps(self.during, self.after, kinds)
     }
 
-    /// Every state of one object in this time, the one it began with first.
+    /// Returns every state of one object in the window, starting with its state at the beginning.
     pub fn states(&self, uid: &str) -> Vec<Object<'r>> {
         let mut first = None;
         for record in self.before {
@@ -100,8 +100,7 @@ impl<'r> Window<'r> {
         first.into_iter().chain(during.map(|c| c.2)).collect()
     }
 
-    /// Every state of an object of a kind in this time that fulfils a condition and carries the label,
-    /// with the record that shows it.
+    /// Returns every state, with its record, of labelled objects of a kind that fulfils a condition in the window.
     pub fn states_where(
         &self,
         kind: &str,
@@ -116,8 +115,8 @@ impl<'r> Window<'r> {
         self.during.iter().filter_map(state).collect()
     }
 
-    /// How many objects of a kind fulfil a condition, after each change in this time, with the second of the
-    /// change; the first number is that of the beginning. Only objects that carry the label are counted.
+    /// Counts the labelled objects of a kind that fulfil a condition: at the beginning and after each change in the
+    /// window, each count with its second.
     pub fn counts(
         &self,
         kind: &str,
@@ -127,8 +126,8 @@ impl<'r> Window<'r> {
         self.sums(kind, label, |o| i64::from(counted(o)))
     }
 
-    /// The sum of a number over the objects of a kind that carry the label, after each change in
-    /// this time, with the second of the change; the first sum is that of the beginning.
+    /// Sums a number over the labelled objects of a kind: at the beginning and after each change in the window, each
+    /// sum with its second.
     pub fn sums(
         &self,
         kind: &str,
@@ -149,7 +148,7 @@ impl<'r> Window<'r> {
         beginning.into_iter().chain(self.during.iter().filter_map(take)).collect()
     }
 
-    /// The times that sums were above a limit without a break, up to the end of this time.
+    /// Returns the periods in which sums were above a limit without interruption, up to the end of the window.
     pub fn above(&self, sums: &[(f64, i64)], limit: i64) -> Vec<(f64, f64)> {
         let end = self.during.last().map_or(0.0, |r| r.mono_us as f64 / 1e6);
         let (mut since, mut found) = (None, Vec::new());
@@ -167,7 +166,7 @@ impl<'r> Window<'r> {
         found
     }
 
-    /// The deletions of pods with the label, as they were first seen.
+    /// Returns the deletions of labelled pods, each at the moment when it was first seen.
     pub fn endings(&self, label: (&str, &str)) -> Vec<Ending<'r>> {
         let mut endings: BTreeMap<&str, Ending<'r>> = BTreeMap::new();
         let all = self.before.iter().chain(self.during).chain(self.after);
@@ -180,7 +179,7 @@ impl<'r> Window<'r> {
         endings.into_values().collect()
     }
 
-    /// The samples of a probe: the last one before this time, those in it, the first one after.
+    /// Returns the samples of a probe: the last one before the window, those in it, and the first one after it.
     pub fn samples(&self, probe: &str) -> Vec<Sample<'r>> {
         let sample = |record: &'r Record| Sample::of(record, probe);
         let before = self.before.iter().rev().find_map(sample);
@@ -189,46 +188,45 @@ impl<'r> Window<'r> {
     }
 }
 
-/// The fewest of some numbers with their seconds, and whether it is no less than `least`: the loss of nodes explains
-/// the moments at which there were fewer.
+/// Returns the smallest of some numbers with their seconds, and whether it is at least `least`. The loss of nodes
+/// explains the moments with fewer.
 pub fn fewest(sums: &[(f64, i64)], least: i64) -> (i64, Holds) {
     let fewest = sums.iter().map(|s| s.1).min().unwrap_or_default();
     let below = sums.iter().filter(|s| s.1 < least).map(|s| Touched::any((s.0, s.0)));
     (fewest, Holds::or(fewest >= least, below))
 }
 
-/// Seconds that a record may be late against one that came over another connection.
+/// Seconds by which a record may be late compared with one from another connection.
 const SLACK: f64 = 0.5;
 
-/// A pod whose deletion was asked for. In the time after that a Service may still send requests to it: the
-/// container stops to listen, and the node's rules follow the endpoints a moment later. Source: Kubernetes'
-/// documentation, "Pod Lifecycle: Termination of Pods".
+/// A pod whose deletion was requested. A Service may still send requests to the pod afterwards: the container stops
+/// listening at once, and the node's rules follow the endpoints a moment later. Source: Kubernetes' documentation, "Pod
+/// Lifecycle: Termination of Pods".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ending<'r> {
     /// The pod.
     pub pod: &'r str,
-    /// When its deletion was seen, in seconds on the log's monotonic clock.
+    /// When the deletion was seen, in seconds on the log's monotonic clock.
     pub at: f64,
 }
 
 impl Ending<'_> {
-    /// Seconds from the deletion to the beginning of a request; none where the request had ended before.
-    /// Samples and changes come over connections of their own: one may be recorded a moment before the
-    /// other.
+    /// Returns the seconds from the deletion to the beginning of a request; none if the request had ended earlier.
+    /// Samples and changes come over separate connections: either may be recorded a moment before the other.
     pub fn seconds_before(&self, sample: &Sample<'_>) -> Option<f64> {
         let (began, ended) = sample.span();
         (ended + SLACK >= self.at).then_some(began - self.at)
     }
 }
 
-/// One question of a probe.
+/// One request of a probe.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'r> {
-    /// When it was recorded.
+    /// The record of the sample.
     pub record: &'r Record,
-    /// What came of it.
+    /// Outcome of the request.
     pub outcome: Outcome,
-    /// Milliseconds until the answer or the giving up.
+    /// Milliseconds until the probe got the answer or gave up.
     pub took_ms: f64,
     /// The answer in short.
     pub detail: &'r str,
@@ -244,18 +242,18 @@ impl<'r> Sample<'r> {
         }
     }
 
-    /// When it began and ended, in seconds on the log's monotonic clock.
+    /// Returns when the request began and ended, in seconds on the log's monotonic clock.
     pub fn span(&self) -> (f64, f64) {
         let ended = self.record.mono_us as f64 / 1e6;
         (ended - self.took_ms / 1e3, ended)
     }
 
-    /// Whether a server answered, if only to refuse: `503 nginx/1.22.1`.
+    /// Whether a server answered, possibly with a refusal: `503 nginx/1.22.1`.
     pub fn is_answer(&self) -> bool {
         is_answer(&self.record.event)
     }
 
-    /// Version in the `Server` header of the answer: `1.22.1` of `nginx/1.22.1`.
+    /// Returns the version in the `Server` header of the answer: `1.22.1` of `nginx/1.22.1`.
     pub fn server_version(&self) -> Option<&'r str> {
         let rest = self.detail.split_once("nginx/")?.1;
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
@@ -263,10 +261,10 @@ impl<'r> Sample<'r> {
     }
 }
 
-/// Whether a request that failed was answered by the server that it was meant for: that is the server's own, whatever
-/// the machine does. An HTTP server's answer begins with the status; that of the API server too, but for one that says
-/// that it had no time (429, 5xx). DNS says by what it answers, and mysqld by the number of its error. Where nothing says
-/// that a server answered, none did.
+/// Whether a failed request was answered by its server. The state of the machine does not excuse such an answer.
+/// Answers of an HTTP server or of the API server begin with the status; an API server that answers 429 or 5xx had no
+/// time and does not count. Answers of DNS are recognised by their text, those of mysqld by their error number.
+/// Anything else counts as no answer.
 pub fn is_answer(event: &Event) -> bool {
     match event {
         Event::RowWritten { outcome: Outcome::Refused, reason, .. }
@@ -280,7 +278,7 @@ pub fn is_answer(event: &Event) -> bool {
             match (probe.as_str(), status) {
                 ("dns", _) => says(&DNS),
                 ("api" | "api-anew", Some(status)) => (400..500).contains(&status) && status != 429,
-                // Runs of earlier versions have the API's words without the status.
+                // Runs of earlier versions have the API's text without the status.
                 ("api" | "api-anew", None) => says(&API),
                 _ => detail.starts_with(|c: char| c.is_ascii_digit()),
             }
@@ -289,8 +287,7 @@ pub fn is_answer(event: &Event) -> bool {
     }
 }
 
-/// When each probe got an answer that was a refusal. The rows of every writer
-/// are the [`LEDGER`]'s.
+/// Returns the refused requests of each probe. The rows of all writers count for the probe [`LEDGER`].
 pub fn refusals(records: &[Record]) -> BTreeMap<&str, Vec<Refusal>> {
     let mut all: BTreeMap<&str, Vec<Refusal>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_answer(&record.event)) {
@@ -304,18 +301,18 @@ pub fn refusals(records: &[Record]) -> BTreeMap<&str, Vec<Refusal>> {
     all
 }
 
-/// What the probe of DNS calls an answer without an address.
+/// Texts of the DNS probe for an answer without an address.
 const DNS: [&str; 2] = ["does not exist", "no address for "];
-/// How the API server ends what it does not do for whom it does not know, or may not.
+/// Ends of the API server's texts for requests that it refuses.
 const API: [&str; 3] = [" is forbidden", " not found", "Unauthorized"];
 
-/// Whether a version is one of a series: `1.22.1` and `1.22` are of `1.22`, `1.220` is not.
+/// Whether a version belongs to a series: `1.22.1` and `1.22` belong to `1.22`, `1.220` does not.
 pub fn is_of_series(version: &str, series: &str) -> bool {
     let rest = version.strip_prefix(series);
     !series.is_empty() && rest.is_some_and(|r| r.is_empty() || r.starts_with('.'))
 }
 
-/// The outages that a client met, as [`Outages`] defines them, among samples in order.
+/// Returns the outages of a client, as [`Outages`] defines them, from samples in order.
 pub fn outages(samples: &[Sample<'_>]) -> Outages {
     let asked = samples.iter().map(|sample| {
         let ((from, to), outcome) = (sample.span(), sample.outcome);
@@ -406,7 +403,7 @@ mod tests {
             [(0, Acknowledged), (100, Refused), (300, Acknowledged), (400, Refused), (1400, Indeterminate)];
         assert_eq!(outage(&twice), 1.1);
         assert_eq!(outage(&[&twice[..], &[(1500, Acknowledged)]].concat()), 1.2);
-        // Nothing was answered before: the first request had begun 1 ms earlier.
+        // There was no earlier answer: the first request had begun 1 ms earlier.
         assert_eq!(outage(&[(100, Refused), (800, Refused)]), 0.701);
     }
 
@@ -445,7 +442,7 @@ mod tests {
         let (one, two, sums) = longest(&records);
         assert_eq!(sums, [(0.5, 1), (3.0, 2), (3.25, 3), (4.5, 2), (4.75, 1)]);
         assert_eq!((one, two), (1.75, 1.25));
-        // One that is still above at the end counts to the last record of that time.
+        // A sum that is still above the limit at the end counts up to the last record of the window.
         records.insert(6, pod(6000, "d", Change::Added));
         records.insert(7, mark(8500, "meanwhile"));
         assert_eq!(longest(&records).0, 2.5);
@@ -490,7 +487,7 @@ mod tests {
         ];
         let endings = window(&records).endings(("app", "x"));
         assert_eq!(endings, [Ending { pod: "Pod-of-x", at: 1.0 }]);
-        // A sample, by when it was recorded and the milliseconds that it took.
+        // A sample, by the time of its record and the milliseconds that it took.
         for (ms, took, after) in
             [(400, 0, None), (500, 0, Some(-0.5)), (5000, 0, Some(4.0)), (6000, 1000, Some(4.0))]
         {

@@ -1,6 +1,6 @@
-//! Clocks: a host has two, and a cluster may have another one. Durations are taken from the host's
-//! monotonic clock; where the host's wall clock tells another length of the same time, one of them is
-//! wrong, and no record tells which.
+//! Clocks: a host has two, and a cluster may have a third. Durations are computed from the host's monotonic clock. If
+//! the host's wall clock measures another duration for the same time, one of the two is wrong, and no record says
+//! which.
 
 use jiff::Timestamp;
 
@@ -8,23 +8,22 @@ use super::Finding;
 use super::evidence::seconds_between;
 use crate::event::{Change, Event, Record};
 
-/// Seconds by which the two clocks of a host may differ on one length of time. A clock that is kept
-/// right by small corrections moves by 0.5 ms a second at the most (adjtimex(2)): 0.6 s in 20 minutes.
+/// Seconds by which the two clocks of a host may differ over one period. A clock that is adjusted gradually moves by at
+/// most 0.5 ms per second (adjtimex(2)): 0.6 s in 20 minutes.
 pub const AGREE: f64 = 2.0;
 
-/// Seconds for which a cluster's clock may seem to be ahead of the host's: none, but for rounding.
+/// Seconds by which a cluster's clock may seem to be ahead of the host's because of rounding.
 const AHEAD: f64 = 1.0;
-/// Seconds for which it may seem to be behind: creation times are cut to the second, and a record may be
+/// Seconds by which a cluster's clock may seem to be behind: creation times are cut to the second, and a record may be
 /// late.
 const BEHIND: f64 = 5.0;
 
-/// By how much more the wall clock moved than the monotonic clock from one record to another of the same
-/// writer.
+/// Returns the seconds by which the wall clock moved more than the monotonic clock between two records of one writer.
 pub fn drift(from: &Record, to: &Record) -> f64 {
     wall_seconds(from.at, to.at) - seconds_between(from, to)
 }
 
-/// Adds an open check where the two clocks disagree on how long it took from one record to another.
+/// Adds an inconclusive check if the two clocks disagree on the time between two records.
 pub fn check_agree(finding: &mut Finding, from: &Record, to: &Record) {
     let drift = drift(from, to);
     if drift.abs() >= AGREE {
@@ -40,18 +39,18 @@ pub fn check_agree(finding: &mut Finding, from: &Record, to: &Record) {
 /// A jump of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jump {
-    /// Index of the first record after it.
+    /// Index of the first record after the jump.
     pub at: usize,
-    /// Seconds; negative where it went back.
+    /// Seconds; negative if the clock went back.
     pub seconds: f64,
 }
 
-/// Where the wall clock of a writer jumped against its monotonic clock, by [`AGREE`] or more from one
-/// record to the next.
+/// Finds where a writer's wall clock jumped against its monotonic clock, by [`AGREE`] or more between two successive
+/// records.
 pub fn jumps(records: &[Record]) -> Vec<Jump> {
     let mut jumps = Vec::new();
     for (at, record) in records.iter().enumerate() {
-        // One process may have the log open twice: the record before is the one numbered so.
+        // One process may have opened the log twice: the previous record is the one with the previous number.
         let before = records[..at]
             .iter()
             .rev()
@@ -65,9 +64,8 @@ pub fn jumps(records: &[Record]) -> Vec<Jump> {
     jumps
 }
 
-/// Seconds by which a cluster's clock is ahead of the host's, negative where it is behind; none where it
-/// cannot be told from these records, or is too little to tell. A new object carries the cluster's time,
-/// its record the host's.
+/// Returns the seconds by which a cluster's clock is ahead of the host's (negative: behind); none if these records do
+/// not show it, or if the difference is too small. A new object carries the cluster's time, and its record the host's.
 pub fn skew(records: &[Record]) -> Option<f64> {
     let since_created = |record: &Record| match &record.event {
         Event::ObjectChanged { change: Change::Added, object, .. } => {
@@ -76,7 +74,7 @@ pub fn skew(records: &[Record]) -> Option<f64> {
         }
         _ => None,
     };
-    // An object may be old when it is first seen, but never younger than its record.
+    // An object may be old when it is first recorded, but it cannot be created after its record.
     let least = records.iter().filter_map(since_created).min_by(f64::total_cmp)?;
     (!(-AHEAD..=BEHIND).contains(&least)).then_some(-least)
 }
@@ -138,7 +136,7 @@ mod tests {
         records.push(record(1, 3, 63.0, 3.0));
         records.push(record(1, 4, 4.0, 4.0));
         assert_eq!(jumps(&records), [Jump { at: 4, seconds: 60.0 }, Jump { at: 6, seconds: -60.0 }]);
-        // Opened again: the monotonic clock begins anew, nothing jumped.
+        // The log was opened again: the monotonic clock starts from zero, and nothing jumped.
         records.push(record(1, 0, 100.0, 0.0));
         records.push(record(1, 1, 101.0, 1.0));
         assert_eq!(jumps(&records).len(), 2);
@@ -153,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_skew_is_told_from_new_objects() {
-        // The records' time begins at 00:16:40.
+        // The records begin at 00:16:40.
         let at = |second: u32| format!("1970-01-01T00:16:{second:02}Z");
         assert_eq!(skew(&[]), None);
         assert_eq!(skew(&[record(1, 0, 0.0, 0.0)]), None);
@@ -161,7 +159,7 @@ mod tests {
         assert_eq!(skew(&[made(2.4, &at(43), Change::Added)]), None);
         assert_eq!(skew(&[made(0.0, &at(42), Change::Added)]), Some(2.0));
         assert_eq!(skew(&[made(19.0, &at(42), Change::Added)]), Some(-17.0));
-        // An old object beside a new one; an object that is only changed.
+        // An old object next to a new one; an object that only changed.
         let (old, new) = (made(19.0, &at(1), Change::Added), made(19.5, &at(59), Change::Added));
         assert_eq!(skew(&[old, new]), None);
         assert_eq!(skew(&[made(19.0, &at(42), Change::Modified)]), None);

@@ -1,6 +1,6 @@
-//! What became of acknowledged rows: the ledger's writes against readings of its table. [`misplaced`]
-//! says on whose disk rows are that were not read, [`samples`] judges what readers saw meanwhile,
-//! [`servers`] who answered.
+//! What became of acknowledged rows: compares the ledger's writes with readings of its table. [`misplaced`] finds the
+//! disk that holds rows of another server, [`samples`] judges what readers saw during the story, [`servers`] which
+//! server answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,21 +13,20 @@ pub mod order;
 pub mod samples;
 pub mod servers;
 
-/// A row with what its writer knows of it.
+/// A row with what its writer knows about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Write<'r> {
     /// The row.
     pub row: &'r Row,
-    /// What came of it.
+    /// Outcome of the write.
     pub outcome: Outcome,
-    /// The server that answered, or that it was sent to.
+    /// The server that answered; without an answer, the server that the row was sent to.
     pub server: &'r Server,
-    /// Why it was not acknowledged.
+    /// Why the row was not acknowledged.
     pub reason: &'r str,
-    /// Which write it was part of, counted through the history: rows of one number are one
-    /// transaction.
+    /// Number of the write in the whole history: rows with the same number are one transaction.
     pub transaction: usize,
-    /// Whether its outcome came after the reading had begun: it may be there or not.
+    /// Whether the outcome came after the reading had begun: the row may or may not be in the reading.
     pub open: bool,
 }
 
@@ -36,49 +35,48 @@ pub struct Write<'r> {
 pub struct Read<'r> {
     /// The server that answered.
     pub server: &'r Server,
-    /// Whether the table is there.
+    /// Whether the table exists.
     pub exists: bool,
     /// The rows, in primary key order.
     pub rows: &'r [Row],
 }
 
-/// Every row in one of these groups; rows in order of their numbers.
+/// All rows, each in one of these groups, in the order of their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Durability<'r> {
-    /// Acknowledged and there.
+    /// Acknowledged and found.
     pub kept: Vec<&'r Row>,
-    /// Acknowledged by the server that was read, and not there.
+    /// Acknowledged by the server that was read, but not found.
     pub lost: Vec<&'r Row>,
-    /// As lost, but there in a later reading from the same server: this one was stale.
+    /// As `lost`, but found in a later reading of the same server: this reading was stale.
     pub stale: Vec<&'r Row>,
-    /// There, though an earlier row that its writer had acknowledged before is not (the second),
-    /// or stands behind it.
+    /// A row that was found, and an earlier acknowledged row of the same history that is missing or comes after it.
     pub out_of_order: Vec<(&'r Row, &'r Row)>,
-    /// Of a transaction: a row that is there, and one that is not.
+    /// A row of a transaction that was found, and one that was not.
     pub torn: Vec<(&'r Row, &'r Row)>,
-    /// Acknowledged by another server than the one that was read, and not there: see [`misplaced`].
+    /// Acknowledged by another server than the one that was read, and not found: see [`misplaced`].
     pub misplaced: Vec<(&'r Row, &'r Server)>,
-    /// There, acknowledged by another server: somebody copied them, or the server's identity.
+    /// Found, but acknowledged by another server: somebody copied the rows, or the server's identity.
     pub foreign: Vec<(&'r Row, &'r Server)>,
-    /// There more than once.
+    /// Found more than once.
     pub duplicated: Vec<&'r Row>,
-    /// Refused, and there all the same.
+    /// Refused, but found.
     pub resurrected: Vec<&'r Row>,
-    /// There with another checksum than was written.
+    /// Found with another checksum than written.
     pub altered: Vec<&'r Row>,
-    /// There, and nobody wrote them.
+    /// Found, but never written.
     pub unknown: Vec<&'r Row>,
-    /// Indeterminate and there, with the reason for which there was no answer.
+    /// Indeterminate and found, with the reason why there was no answer.
     pub indeterminate_kept: Vec<(&'r Row, &'r str)>,
-    /// Indeterminate and not there, with the reason for which there was no answer.
+    /// Indeterminate and not found, with the reason why there was no answer.
     pub indeterminate_absent: Vec<(&'r Row, &'r str)>,
-    /// Whether the table was there.
+    /// Whether the table exists.
     pub exists: bool,
-    /// The nodes that were down at the reading, by the proof of a fault, with its name.
+    /// The nodes that were down at the reading, as the proof of a fault shows, with the fault's name.
     pub down: BTreeMap<&'r str, &'r str>,
 }
 
-/// Compares what was written before a reading with what it found.
+/// Compares the rows that were written before a reading with those that it found.
 pub fn compare<'r>(writes: &[Write<'r>], read: Read<'r>) -> Durability<'r> {
     let mut found: BTreeMap<(&str, u64), Vec<&'r Row>> = BTreeMap::new();
     for row in read.rows {
@@ -112,13 +110,13 @@ pub fn compare<'r>(writes: &[Write<'r>], read: Read<'r>) -> Durability<'r> {
 }
 
 impl Durability<'_> {
-    /// Rows that the server, or one of the servers, acknowledged.
+    /// Returns the number of acknowledged rows, by any server.
     pub fn acknowledged(&self) -> usize {
         let absent = self.lost.len() + self.stale.len() + self.misplaced.len();
         self.kept.len() + absent + self.foreign.len()
     }
 
-    /// Adds a check for each way in which rows can go wrong. Nothing acknowledged decides nothing.
+    /// Adds a check for each way in which rows can be wrong. Without acknowledged rows the result is inconclusive.
     pub fn check(&self, finding: &mut Finding, reading: &str) {
         let acknowledged = self.acknowledged();
         if acknowledged == 0 {
@@ -126,7 +124,7 @@ impl Durability<'_> {
             return;
         }
         if !self.exists && self.misplaced.is_empty() {
-            // One finding: that every row is missing follows from it.
+            // A missing table is one failed check: all its rows are missing as a consequence.
             let lost = self.lost.len() + self.stale.len();
             finding.check(
                 false,
@@ -182,7 +180,7 @@ impl Durability<'_> {
         self.check_indeterminate(finding, reading);
     }
 
-    /// Each row without an answer must have a reason; whether it is there is open.
+    /// Checks that each row without an answer has a reason; the row itself may or may not be there.
     fn check_indeterminate(&self, finding: &mut Finding, reading: &str) {
         let all = self.indeterminate_kept.iter().chain(&self.indeterminate_absent);
         let (mut reasons, mut unexplained) = (BTreeMap::<&str, usize>::new(), Vec::new());
@@ -203,8 +201,8 @@ impl Durability<'_> {
     }
 }
 
-/// Every row that these writers of the ledger, or all, wrote or tried to write, in the order of the
-/// records; each is open whose outcome was recorded after the reading, or after it had begun.
+/// Returns every row that these writers (or all) wrote or tried to write, in the order of the records. A row is open if
+/// its outcome was recorded after the reading or after the reading began.
 fn writes<'r>(
     evidence: &Evidence<'r>,
     reading: usize,
@@ -230,13 +228,12 @@ fn writes<'r>(
     writes
 }
 
-/// Every row that the ledger wrote or tried to write.
+/// Returns every row that the ledger wrote or tried to write.
 pub fn history<'r>(evidence: &Evidence<'r>) -> Vec<Write<'r>> {
     writes(evidence, usize::MAX, None, None)
 }
 
-/// Where the last reading with this name stands among the records, and what was written until then by
-/// the writers that it speaks of.
+/// Finds the last reading with this name: its position among the records, and the earlier writes of its writers.
 fn until<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<Compared<'r>, Missing> {
     let last = evidence.records().iter().enumerate().rev().find_map(|(at, record)| match &record.event {
         Event::RowsRead { reading: name, server, exists, rows, began_us, writers } if name == reading => {
@@ -249,24 +246,24 @@ fn until<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<Compared<'r>, Mis
     Ok((writes(evidence, at, began_us, writers), read, at))
 }
 
-/// What the writers of the ledger that was read wrote, with what was open at the reading, and the
-/// reading. Of several with this name, the last.
+/// Returns what the reading's writers had written, with the rows that were open, and the reading. If several readings
+/// have this name, the last counts.
 ///
 /// # Errors
-/// [`Missing`] where there is no such reading.
+/// [`Missing`] if no reading has this name.
 pub fn before<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Vec<Write<'r>>, Read<'r>), Missing> {
     until(evidence, reading).map(|(writes, read, _)| (writes, read))
 }
 
-/// What became of every row at a reading, and the reading. Of several with this name, the last.
+/// Returns what became of every row at a reading, and the reading. If several readings have this name, the last counts.
 ///
 /// # Errors
-/// [`Missing`] where there is no such reading.
+/// [`Missing`] if no reading has this name.
 pub fn at<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Durability<'r>, Read<'r>), Missing> {
     compared(evidence, reading).map(|(verdict, (_, read, _))| (verdict, read))
 }
 
-/// What was written, the reading, and where it stands among the records.
+/// The writes, the reading, and the reading's position among the records.
 type Compared<'r> = (Vec<Write<'r>>, Read<'r>, usize);
 
 fn compared<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Durability<'r>, Compared<'r>), Missing> {
@@ -279,11 +276,11 @@ fn compared<'r>(evidence: &Evidence<'r>, reading: &str) -> Result<(Durability<'r
     Ok((verdict, (writes, read, at)))
 }
 
-/// Adds the checks of [`Durability::check`] for one reading, and whether a crash explains what is
-/// lost; gives what was compared.
+/// Adds the checks of [`Durability::check`] for one reading, and whether a crash explains the lost rows; returns the
+/// comparison.
 ///
 /// # Errors
-/// [`Missing`] where there is no such reading.
+/// [`Missing`] if no reading has this name.
 pub fn every_acknowledged_row<'r>(
     evidence: &Evidence<'r>,
     reading: &str,
@@ -302,7 +299,7 @@ pub fn every_acknowledged_row<'r>(
     Ok(verdict)
 }
 
-/// The rows that readings after this one found on the same server.
+/// Returns the rows that later readings found on the same server.
 fn found_later<'r>(evidence: &Evidence<'r>, reading: &str, server: &Server) -> BTreeSet<(&'r str, u64)> {
     let named = |e: &Event| matches!(e, Event::RowsRead { reading: name, .. } if name == reading);
     let after = evidence.records().iter().rev().take_while(|record| !named(&record.event));
@@ -313,7 +310,7 @@ fn found_later<'r>(evidence: &Evidence<'r>, reading: &str, server: &Server) -> B
     rows.flatten().map(|row| (row.writer.as_str(), row.number)).collect()
 }
 
-/// The first few rows of a group, for a message.
+/// Formats the first few rows of a group for a message.
 fn some(before: &str, rows: &[&Row]) -> String {
     if rows.is_empty() {
         return String::new();
@@ -343,7 +340,7 @@ mod tests {
     }
 
     impl Case {
-        /// Three rows that server `a` acknowledged and has.
+        /// Three rows that server `a` acknowledged and still holds.
         fn good() -> Self {
             let acknowledged = |n| (row(n), Outcome::Acknowledged, server("a"), "");
             Self {

@@ -1,4 +1,4 @@
-//! What a judge may see: the records of one scenario, with words to ask for them.
+//! What a judge may read: the records of one scenario, with methods to search them.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,23 +23,23 @@ pub struct Missing(
 );
 
 impl<'r> Evidence<'r> {
-    /// The evidence for one claim, by its id. `records` are those of one scenario.
+    /// Returns the evidence for one claim, given by id. `records` are those of one scenario.
     pub fn new(records: &'r [Record], claim: &'r str) -> Self {
         Self { records, claim, run: &[] }
     }
 
-    /// With the records of the whole run until then, other scenarios' included: for a claim on other
-    /// claims ([`Claim::sees_run`](super::Claim::sees_run)).
+    /// Adds the earlier records of the whole run, those of other scenarios included: for a claim on other claims
+    /// ([`Claim::sees_run`](super::Claim::sees_run)).
     pub fn of_run(self, run: &'r [Record]) -> Self {
         Self { run, ..self }
     }
 
-    /// The records of the whole run until then; none for a claim that is on no other claim.
+    /// Returns the earlier records of the whole run; none unless the claim is on other claims.
     pub fn run(&self) -> &'r [Record] {
         self.run
     }
 
-    /// All records of the scenario.
+    /// Returns all records of the scenario.
     pub fn records(&self) -> &'r [Record] {
         self.records
     }
@@ -47,7 +47,7 @@ impl<'r> Evidence<'r> {
     /// Returns the last value of a fact.
     ///
     /// # Errors
-    /// [`Missing`] where nothing was observed, or something else than a `T`.
+    /// [`Missing`] if the fact was not observed or is not a `T`.
     pub fn fact<T: DeserializeOwned>(&self, fact: &Fact<T>) -> Result<T, Missing> {
         self.read(fact, self.recorded(fact)?.1)
     }
@@ -64,7 +64,7 @@ impl<'r> Evidence<'r> {
     /// Returns the last record of a fact, and its value as it was recorded.
     ///
     /// # Errors
-    /// [`Missing`] where nothing was observed.
+    /// [`Missing`] if the fact was not observed.
     pub fn recorded<T>(&self, fact: &Fact<T>) -> Result<(&'r Record, &'r Value), Missing> {
         self.records_of(fact)
             .next_back()
@@ -79,7 +79,7 @@ impl<'r> Evidence<'r> {
         self.records.iter().filter_map(move |r| Some((r, fact.value_in(&r.event, self.claim)?)))
     }
 
-    /// Returns the name by which these records have a fact.
+    /// Returns the name that a fact has in these records.
     pub fn name_of<T>(&self, fact: &Fact<T>) -> &'static str {
         match self.records.first() {
             Some(record) if record.schema == 1 => fact.name_in_schema_1(self.claim),
@@ -91,38 +91,38 @@ impl<'r> Evidence<'r> {
         T::deserialize(value).map_err(|e| Missing(format!("`{}` cannot be read: {e}", self.name_of(fact))))
     }
 
-    /// When a mark was set last.
+    /// Returns the record at which a mark was last set.
     ///
     /// # Errors
-    /// [`Missing`] where it was not.
+    /// [`Missing`] if the mark was not set.
     pub fn mark(&self, mark: &str) -> Result<&'r Record, Missing> {
         let marked = |r: &&Record| matches!(&r.event, Event::Marked { mark: m } if m == mark);
         self.records.iter().rfind(marked).ok_or_else(|| Missing(format!("`{mark}` was not marked")))
     }
 
-    /// What lies between two marks.
+    /// Returns the records between two marks.
     ///
     /// # Errors
-    /// [`Missing`] where a mark was not set, or they are in the wrong order.
+    /// [`Missing`] if a mark was not set, or if the marks are in the wrong order.
     pub fn between(&self, from: &str, to: &str) -> Result<&'r [Record], Missing> {
         let (a, b) = (self.position(from)?, self.position(to)?);
         self.records.get(a..b).ok_or_else(|| Missing(format!("`{to}` was marked before `{from}`")))
     }
 
-    /// So many of its first records.
+    /// Returns the evidence reduced to this many first records.
     pub fn first(&self, records: usize) -> Self {
         Self { records: &self.records[..records.min(self.records.len())], ..*self }
     }
 
-    /// The evidence from before a mark; all of it where the mark was not set.
+    /// Returns the evidence before a mark; all evidence if the mark was not set.
     pub fn until(&self, mark: &str) -> Self {
         self.first(self.position(mark).unwrap_or(self.records.len()))
     }
 
-    /// The evidence from a mark on.
+    /// Returns the evidence from a mark on.
     ///
     /// # Errors
-    /// [`Missing`] where it was not set.
+    /// [`Missing`] if the mark was not set.
     pub fn since(&self, mark: &str) -> Result<Self, Missing> {
         Ok(Self { records: &self.records[self.position(mark)?..], ..*self })
     }
@@ -133,7 +133,7 @@ impl<'r> Evidence<'r> {
         at.ok_or_else(|| Missing(format!("`{mark}` was not marked")))
     }
 
-    /// Every recorded change of objects of a kind, in order.
+    /// Returns every recorded change of objects of a kind, in order.
     pub fn changes(&self, kind: &str) -> Vec<(&'r Record, Change, &'r Value)> {
         let change = |r: &'r Record| match &r.event {
             Event::ObjectChanged { change, kind: k, object, .. } if k == kind => Some((r, *change, object)),
@@ -143,8 +143,7 @@ impl<'r> Evidence<'r> {
     }
 }
 
-/// Seconds on the monotonic clock from one record to another of the same writer; negative where
-/// the second came first.
+/// Returns the seconds on the monotonic clock between two records of one writer; negative if the second came first.
 pub fn seconds_between(from: &Record, to: &Record) -> f64 {
     (to.mono_us as f64 - from.mono_us as f64) / 1e6
 }
@@ -165,7 +164,7 @@ mod tests {
         let records = [changed("Lease"), changed("Pod")];
         let pods = Evidence::new(&records, "one").changes("Pod");
         assert!(pods.len() == 1 && std::ptr::eq(pods[0].0, &records[1]));
-        // The whole run is there for who asks for it, and is no part of the scenario.
+        // The records of the whole run are available on request, but are not part of the scenario.
         let of_run = Evidence::new(&records[..1], "one").of_run(&records);
         assert_eq!((of_run.records().len(), of_run.run().len()), (1, 2));
     }

@@ -1,4 +1,4 @@
-//! Typed names of what a story observes and a judge reads.
+//! Typed names of the facts that a story observes and a judge reads.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::event::Event;
 
-/// A fact: its name in the log, and the type that its value is the JSON of. A story records a fact once for all claims
-/// that read it, or several times where it is a series. Two facts of a story have different names.
+/// A fact: its name in the log, and the type of its JSON value. A story records a fact once for all claims that read
+/// it, or several times if the fact is a series. Two facts of a story have different names.
 ///
 /// ```
 /// use seatrial::judge::Fact;
@@ -24,12 +24,12 @@ pub struct Fact<T> {
     of: PhantomData<fn() -> T>,
 }
 
-/// The type of a fact that is a Kubernetes object, recorded whole, as the API gave it: [`Object`](super::object::Object)
-/// reads it without a schema.
+/// The type of a fact that is a whole Kubernetes object as the API returned it. [`Object`](super::object::Object) reads
+/// it without a schema.
 #[derive(Debug)]
 pub enum Raw {}
 
-/// The type of a fact that is a list of Kubernetes objects, as [`Raw`].
+/// The type of a fact that is a list of Kubernetes objects, each as in [`Raw`].
 #[derive(Debug)]
 pub enum RawList {}
 
@@ -48,18 +48,18 @@ impl<T> Fact<T> {
         Self { name, former: &[], of: PhantomData }
     }
 
-    /// Returns the fact with the names that it has in logs of schema 1, a claim and a name each. There a fact is
-    /// recorded once for each claim that reads it. A claim that is not listed knows the fact by its present name.
+    /// Returns the fact with its names in logs of schema 1, given as pairs of claim and name. Schema 1 records a fact
+    /// once for each claim that reads it. For a claim that is not listed, the fact has its present name.
     pub const fn was(self, former: &'static [(&'static str, &'static str)]) -> Self {
         Self { former, ..self }
     }
 
-    /// Returns its name.
+    /// Returns the name.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Returns the name under which a log of schema 1 has it for a claim.
+    /// Returns the name that the fact has for a claim in a log of schema 1.
     pub fn name_in_schema_1(&self, claim: &str) -> &'static str {
         let former = self.former.iter().find(|(of, _)| *of == claim);
         former.map_or(self.name, |(_, name)| name)
@@ -71,7 +71,7 @@ impl<T> Fact<T> {
         Event::Observed { claim: None, what: self.name.into(), value }
     }
 
-    /// Returns the value where an event records this fact, for a claim where that makes a difference: in schema 1.
+    /// Returns the value if an event records this fact. The claim matters only in schema 1.
     pub fn value_in<'r>(&self, event: &'r Event, claim: &str) -> Option<&'r Value> {
         let Event::Observed { claim: of, what, value } = event else { return None };
         let is_meant = match of {
@@ -82,7 +82,7 @@ impl<T> Fact<T> {
     }
 }
 
-// Derived, these would ask the same of `T`.
+// Derived implementations would require the same traits of `T`.
 impl<T> Clone for Fact<T> {
     fn clone(&self) -> Self {
         *self

@@ -1,22 +1,22 @@
-//! What the records of a fault say: of a node's container by its proofs, and of what it reaches. A verdict that is made
-//! again reads the proofs again: only states that a container has while it does not run show that a fault took hold.
+//! What the records of a fault prove: the state of the node's container, and whether the fault affects the node. Judges
+//! read the proofs again each time: only a container state that means "does not run" proves that a node is down.
 
 use serde_json::Value;
 
 use super::object::Object;
 use crate::event::{Event, Record};
 
-/// Faults on a pod: they name its node, and leave that alone.
+/// Faults on a pod: their records name the pod's node, but the node is not affected.
 pub const ON_PODS: [&str; 3] = ["kill-container", "delete-pod", "delete-pod-now"];
 
-/// Whether a fault touches the node that it names. One on a pod names the pod in its proof, also a caller's own; records
-/// of before that are known by the fault's name.
+/// Whether a fault affects the node that its record names. The proof of a fault on a pod names the pod, also for faults
+/// of a program of your own. In older records such a fault is recognised by its name.
 pub fn reaches_node(fault: &str, proof: &Value) -> bool {
     proof.get("pod").is_none() && !ON_PODS.contains(&fault)
 }
 
-/// What was seen of a node last, among the records that are asked for. What holds there before a fault is not shown by
-/// it afterwards.
+/// Returns the last recorded state of a node among the records that fulfil the condition. What already holds before a
+/// fault proves nothing about that fault afterwards.
 pub fn last_node<'r>(
     records: &'r [Record],
     node: &str,
@@ -33,16 +33,16 @@ pub fn last_node<'r>(
 /// The state of a node's container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Power<'r> {
-    /// It does not run: `exited`, `dead`, `paused`.
+    /// The container does not run: `exited`, `dead`, `paused`.
     Down(&'r str),
-    /// It runs.
+    /// The container runs.
     Running,
-    /// Nothing was recorded, or nothing that says either.
+    /// Nothing was recorded, or a state that says neither.
     Unknown,
 }
 
 impl<'r> Power<'r> {
-    /// What a container's state is called by the engine.
+    /// Reads the engine's name of a container's state.
     pub fn of(state: &'r str) -> Self {
         match state {
             "exited" | "dead" | "paused" => Self::Down(state),
@@ -51,12 +51,12 @@ impl<'r> Power<'r> {
         }
     }
 
-    /// What a proof says, of an injection or of a return.
+    /// Reads the state from the proof of an injection or of a healing.
     pub fn in_proof(proof: &'r Value) -> Self {
         proof["power"].as_str().map_or(Self::Unknown, Self::of)
     }
 
-    /// Whether it does not run.
+    /// Whether the container does not run.
     pub fn is_down(self) -> bool {
         matches!(self, Self::Down(_))
     }

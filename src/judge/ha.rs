@@ -1,7 +1,7 @@
-//! Part E: several control planes, of which one goes down and comes back.
+//! Part E: one of several control planes is stopped and comes back.
 //!
-//! What each claim reads is in [`facts`]; the claims read the fault's records, the samples of the probes `api` and
-//! `api-anew`, and the changes of Nodes, too. A fact that was not observed makes its claim inconclusive. The marks are
+//! [`facts`] lists what each claim reads. The claims also read the fault's records, the samples of the probes `api` and
+//! `api-anew`, and the changes of Nodes. A fact that was not observed makes its claim inconclusive. The marks are
 //! `down`, just before the fault, and `returned`, when the control plane serves again.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use crate::event::{Event, Outcome, Record};
 
 pub mod facts;
 
-/// E1: the API answers while one of several control planes is down, and when it comes back.
+/// E1: the API answers while one of several control planes is down and when it comes back.
 pub static E1: Claim = Claim::new(
     "E1",
     "the API answers while one of several control planes is down, and when it comes back",
@@ -33,14 +33,14 @@ pub static E2: Claim = Claim::new(
     "a stopped control plane comes back with its address, and etcd with all its members",
     comes_back,
 );
-/// E3: the loss of the controller-manager's leader is noticed within the time of an election more.
+/// E3: the loss of the controller-manager's leader is noticed, at most the time of one election later than otherwise.
 pub static E3: Claim = Claim::new(
     "E3",
     "the loss of the controller-manager's leader is noticed within the time of an election more",
     noticed,
 )
 .watching(&["Node"]);
-/// E4: a control plane without which the API would go is refused, and left as it is.
+/// E4: a fault on a control plane that the API cannot do without is refused and changes nothing.
 pub static E4: Claim =
     Claim::new("E4", "a control plane without which the API would go is refused, and left as it is", refused);
 
@@ -52,89 +52,90 @@ pub const DOWN: &str = "down";
 /// The mark when the control plane serves again.
 pub const RETURNED: &str = "returned";
 
-/// A budget with the way it was reached.
+/// A budget with the arithmetic behind it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Allowed {
-    /// Seconds, of the longest absence where there may be several.
+    /// Seconds; of the longest absence if there may be several.
     pub seconds: f64,
-    /// Seconds of all absences together; in runs of earlier versions, and of a budget for one moment alone, absent:
+    /// Seconds of all absences together. Absent in runs of earlier versions and in budgets for a single event: then
     /// [`TIMES`] the longest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub away: Option<f64>,
-    /// The share of requests that may fail, from 0 to 1; absent as `away`: [`FAILED`].
+    /// The share of requests that may fail, from 0 to 1. Absent in the same cases as `away`: then [`FAILED`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<f64>,
-    /// A line a part.
+    /// One line for each part.
     pub arithmetic: Vec<String>,
 }
 
-/// How often the API may be away for as long as its longest absence: as a control plane goes, and as it comes back.
+/// How often the API may be away for as long as its longest absence: when a control plane stops, and when it comes
+/// back.
 pub const TIMES: f64 = 2.0;
-/// The share of requests that may fail from the fault to the return. That takes two minutes or so: the node's silence
-/// after an election, its boot, its API server's start. Both absences at their longest, 32 s, are a little more
-/// than a quarter of it.
+/// The share of requests that may fail from the fault to the return. This time is about two minutes: the node's silence
+/// after an election, its boot, its API server's start. Two absences of the longest kind, 32 s together, are a little
+/// more than a quarter of it.
 pub const FAILED: f64 = 0.3;
 
 impl Allowed {
-    /// Seconds of all absences together.
+    /// Returns the allowed seconds of all absences together.
     pub fn in_all(&self) -> f64 {
         self.away.unwrap_or(TIMES * self.seconds)
     }
 
-    /// The share of requests that may fail.
+    /// Returns the share of requests that may fail.
     pub fn share(&self) -> f64 {
         self.failed.unwrap_or(FAILED)
     }
 }
 
-/// A member of etcd, as the cluster lists it, and what it says of itself.
+/// A member of etcd: as the cluster lists it, and the health that it reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Its name: that of its node.
+    /// Name of the member, which is that of its node.
     pub name: String,
-    /// Where the other members find it.
+    /// Addresses at which the other members reach it.
     pub peers: Vec<String>,
-    /// Whether it votes: a learner does not.
+    /// Whether the member votes: a learner does not.
     pub votes: bool,
-    /// Whether it says that it is healthy.
+    /// Whether the member reports that it is healthy.
     pub healthy: bool,
 }
 
-/// What was asked for and may not be, and the answer.
+/// A request that must be refused, and the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// What was asked for.
+    /// What was requested.
     pub asked: String,
-    /// The container that it was asked for; absent in runs of earlier versions.
+    /// The container that the request was about; absent in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The error's text; none where it was allowed.
+    /// The error's text; none if the request was allowed.
     pub answer: Option<String>,
-    /// What the answer must say.
+    /// The text that the answer must contain.
     pub because: String,
 }
 
-/// A container as it was looked at.
+/// The state of a container when it was inspected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Its name.
     pub name: String,
     /// `running`, `exited`, `paused`.
     pub power: String,
-    /// When it was started last.
+    /// When the container was last started.
     pub started_at: Option<String>,
 }
 
-/// Names of the probes that ask the API from outside: over one connection, and over a new one each time.
+/// Names of the probes that ask the API from outside: over one connection, and over a new connection for each request.
 const PROBES: [&str; 2] = ["api", "api-anew"];
-/// The lease of the controller-managers.
+/// Name of the controller-managers' Lease.
 pub const LEADER: &str = "kube-controller-manager";
-/// A probe that is silent for longer than this was not asking.
+/// Seconds without a request after which a probe counts as silent.
 const SILENT: f64 = 5.0;
-/// Answers that there must be before the fault, while the node is down, and after its return.
+/// Number of answers that are needed before the fault, while the node is down, and after its return.
 const ANSWERS: usize = 5;
 
-/// The fault on the target: its beginning and the proof, and the record of both.
+/// The fault on the target: record and proof of its injection, and of its healing if it was healed.
 struct Fault<'r> {
     injected: &'r Record,
     proof: &'r Value,
@@ -166,7 +167,7 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
                 answers => finding.check(true, format!("{probe}: {answers} answers {when}")),
             };
         }
-        // The last answer before the fault is the beginning of an outage in it.
+        // The last answer before the fault is the beginning of an outage that lasts into it.
         let all = Outages::of(until(returned), probe);
         if all.silence > SILENT {
             finding.unsure(format!("{probe} did not ask for {:.1} s", all.silence));
@@ -191,20 +192,20 @@ fn api_answers(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
     Ok(())
 }
 
-/// How long a probe got no answer from the fault to the return, and how often.
+/// How long and how often a probe got no answer between the fault and the return.
 #[derive(Default)]
 struct Absence {
-    /// Seconds of the longest time without an answer.
+    /// Seconds of the longest absence.
     longest: f64,
-    /// Seconds of all of them.
+    /// Seconds of all absences together.
     away: f64,
     failed: usize,
     requests: usize,
 }
 
 impl Absence {
-    /// But for what a machine that starved explains: requests that failed then, and their part of an absence. What a
-    /// server answered is its own.
+    /// Leaves out what a starved machine explains: requests that failed then, and their part of an absence. Refusals
+    /// that the server answered count in full.
     fn of(
         windows: &[&Window],
         (between, probe): (&[Record], &str),
@@ -233,7 +234,7 @@ impl Absence {
         if self.requests == 0 { 0.0 } else { self.failed as f64 / self.requests as f64 }
     }
 
-    /// `fed` is what it would have been had the machine not starved.
+    /// `fed` is the absence that a machine that does not starve would have had.
     fn check(&self, finding: &mut Finding, fed: &Self, probe: &str, allowed: &Allowed) {
         let Self { longest, away, failed, requests } = self;
         let (seconds, in_all, share) = (allowed.seconds, allowed.in_all(), allowed.share());
@@ -330,7 +331,7 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         finding.check(b > a, format!("the lease changed hands: transition {a} before, {b} after"));
         Ok(is.to_owned())
     });
-    // Not before the stop began: nothing was silent then.
+    // A change counts from the beginning of the stop, which took `took_s` seconds: the node was not silent earlier.
     let stopping = fault.proof["took_s"].as_f64().unwrap_or_default();
     let changes = evidence.changes("Node").into_iter();
     let unknown = changes.filter_map(|(r, _, v)| Some((r, Object::new(v).ok()?))).find(|(record, node)| {
@@ -350,7 +351,7 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         finding.check(unknown.seq < healed.seq, format!("{target} was Unknown before it was brought back"));
     }
     let took = seconds_between(fault.injected, unknown) + stopping;
-    // An earlier change of the node may not have been seen.
+    // The recorder may have missed an earlier change of the node.
     let down = evidence.between(DOWN, RETURNED)?;
     finding.watched(&evidence.gaps(down, &["Node"]), |finding| {
         finding.timed_until(unknown, &format!("{target} Unknown"), took, allowed.seconds);
@@ -364,15 +365,14 @@ fn noticed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     Ok(())
 }
 
-/// A Lease's holder: the node's name, an underline, a UUID.
+/// Returns the node that holds a Lease. The holder is the node's name, an underscore and a UUID.
 fn leader<'r>(lease: &Object<'r>) -> Result<&'r str, Missing> {
     let holder = lease.text("/spec/holderIdentity").filter(|h| !h.is_empty());
     let node = holder.and_then(|h| Some(h.rsplit_once('_')?.0));
     node.ok_or_else(|| Missing(format!("the lease {} names no leader", lease.name())))
 }
 
-/// E4. Only while a control plane is down is there one without which the API would go, and each of the others
-/// is such a one.
+/// E4. While one control plane is down, the API can do without none of the others: each of them must be refused.
 fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let asked = evidence.facts(&facts::REFUSED)?;
     for refused in &asked {
@@ -384,12 +384,12 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     let records = evidence.records();
     let ends = [records.iter().position(is_asked), records.iter().rposition(is_asked)];
     let before: Vec<Container> = evidence.fact(&facts::OTHERS_BEFORE)?;
-    // Runs of earlier versions, of schema 1, name it for the other claims alone.
+    // Runs of earlier versions (schema 1) have the target for the other claims only.
     let of_another = || Evidence::new(records, E1.id).fact(&facts::TARGET);
     let target: String = evidence.fact(&facts::TARGET).or_else(|_| of_another())?;
     for at in ends.into_iter().flatten() {
         let down = misplaced::down(&records[..at]);
-        // One of the others, or a worker, is no control plane that they stand in for.
+        // The refusals prove something only if the target is down and is not one of the containers that were asked for.
         if !down.contains_key(target.as_str()) || before.iter().any(|c| c.name == target) {
             finding.unsure("no control plane was down when it was asked: nothing had to be refused");
         }
@@ -399,7 +399,7 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
         return Err(Missing("there was no other container to leave as it is".into()));
     }
     for container in &before {
-        // Runs of earlier versions have the name in what was asked alone.
+        // Runs of earlier versions name the container only in the text of the request.
         let of = |r: &Refused| match &r.node {
             Some(node) => *node == container.name,
             None => r.asked == format!("to stop {}", container.name),
@@ -421,7 +421,7 @@ fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing
     Ok(())
 }
 
-/// The target went down by a fault, and stayed down until it was brought back.
+/// Checks that a fault stopped the target, and that healing the fault, and nothing else, brought the target back.
 fn went_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>) -> Result<Fault<'r>, Missing> {
     let target: String = evidence.fact(&facts::TARGET)?;
     let records = evidence.records();

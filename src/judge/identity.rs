@@ -1,6 +1,6 @@
-//! Who a pod is, and what became of a set of pods: kept, replaced under the same name, gone, new; a set
-//! is renamed when all of it is gone and as many are new. A Deployment's pods are replaced under new
-//! names (A7), a StatefulSet's under the same (C4).
+//! The identity of a pod, and what became of a set of pods: kept, replaced under the same name, gone, new. A set is
+//! renamed if all its pods are gone and as many new pods exist. A Deployment's pods are replaced under new names (A7),
+//! a StatefulSet's under the same names (C4).
 
 use std::collections::BTreeSet;
 
@@ -11,34 +11,33 @@ use super::lost::{Holds, Touched};
 use super::object::{Object, names, span};
 use super::{Evidence, Fact, Finding, Missing};
 
-/// Labels that tell the pods of one template from those of another.
+/// Labels that distinguish the pods of one template from those of another.
 const HASHES: [&str; 2] = ["pod-template-hash", "controller-revision-hash"];
 
-/// One pod at one moment, reduced to what tells it from another.
+/// One pod at one moment, reduced to the fields that distinguish it from other pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The pod's name.
     pub name: String,
-    /// The pod's UID: two pods of one name are told apart by it.
+    /// The pod's UID: distinguishes two pods of one name.
     pub uid: String,
-    /// Label `pod-template-hash`, or `controller-revision-hash` of a StatefulSet's pod; empty where there
-    /// is none.
+    /// Label `pod-template-hash`, or `controller-revision-hash` of a StatefulSet's pod; empty if the pod has neither.
     pub hash: String,
     /// Image of the first container, as the spec asks for it.
     pub image: String,
-    /// Image that the first container runs, as its node names it; empty until it was started.
+    /// Image that the first container runs, as its node names it; empty until the container was started.
     pub image_id: String,
     /// The node; empty until the pod was scheduled.
     pub node: String,
-    /// Restarts of all containers together.
+    /// Restarts of all containers in sum.
     pub restarts: i64,
-    /// When it was seen so, in microseconds on the records' clock.
+    /// When the pod was seen, in microseconds on the records' clock.
     #[serde(skip)]
     pub seen_us: Option<u64>,
 }
 
 impl Identity {
-    /// The identity in a recorded pod.
+    /// Reads the identity of a recorded pod.
     pub fn of(pod: &Object<'_>) -> Self {
         let text = |pointer: &str| pod.text(pointer).unwrap_or_default().to_owned();
         let containers = pod.entries("/status/containerStatuses");
@@ -54,7 +53,7 @@ impl Identity {
         }
     }
 
-    /// The identities in a list of pods that was observed.
+    /// Reads the identities in an observed list of pods.
     ///
     /// # Errors
     /// As [`Object::list`].
@@ -64,8 +63,8 @@ impl Identity {
 }
 
 impl Identity {
-    /// In what a pod differs from an earlier look at it, each as `what old -> new`; nothing where it is
-    /// the same pod, untouched.
+    /// Returns the differences to an earlier state of the pod, each as `what old -> new`; none if the pod is the same
+    /// and unchanged.
     pub fn changed_from(&self, old: &Self) -> Vec<String> {
         let restarts = [old.restarts.to_string(), self.restarts.to_string()];
         let fields = [
@@ -89,15 +88,15 @@ fn word(text: &str) -> &str {
 /// What became of a set of pods. Every pod of either set is in exactly one of the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// In both sets, by UID: before and after.
+    /// Pods in both sets, by UID: before and after.
     pub kept: Vec<(Identity, Identity)>,
-    /// Another pod under the same name: before and after.
+    /// Pods replaced by another pod of the same name: before and after.
     pub replaced: Vec<(Identity, Identity)>,
-    /// Before only.
+    /// Pods in the first set only.
     pub gone: Vec<Identity>,
-    /// After only, under a name that was not there before.
+    /// Pods in the second set only, under a new name.
     pub new: Vec<Identity>,
-    /// When they were looked at again, in microseconds on the records' clock.
+    /// When the second set was observed, in microseconds on the records' clock.
     until_us: Option<u64>,
 }
 
@@ -125,7 +124,8 @@ impl Comparison {
         self.kept.is_empty() && self.replaced.is_empty() && self.gone.len() == self.new.len()
     }
 
-    /// What is read of which pods went and which came: the loss of the nodes of those that went explains it.
+    /// Returns the result of a check on which pods are gone and which are new: the loss of the nodes of the gone pods
+    /// explains it.
     pub fn by_loss(&self, met: bool) -> Holds {
         let replaced = self.replaced.iter().map(|pair| &pair.0);
         Holds::or(met, self.gone.iter().chain(replaced).map(|pod| self.went(pod)))
@@ -135,8 +135,8 @@ impl Comparison {
         Touched::pod(&pod.node, &pod.uid, span(pod.seen_us, self.until_us))
     }
 
-    /// Checks that every one of these is the same pod as before, untouched: UID, name, template, image,
-    /// node and restarts. A pod goes with its node; nothing of one that stays changes by that.
+    /// Checks that every one of these pods is the same as before and unchanged: UID, name, template, image, node and
+    /// restarts. The loss of a node explains that a pod is gone, but not that a remaining pod has changed.
     pub fn check_kept(&self, finding: &mut Finding, expected: &[Identity]) {
         for old in expected {
             let same = self.kept.iter().find(|(before, _)| before.uid == old.uid);
@@ -151,15 +151,15 @@ impl Comparison {
         }
     }
 
-    /// Checks that every pod was replaced by one under a new name: no name and no UID in common, as many
-    /// as before, and one other template.
+    /// Checks that every pod was replaced by one under a new name: no name and no UID in common, as many pods as
+    /// before, and one other template.
     pub fn check_renamed(&self, finding: &mut Finding) {
         let common = |pairs: &[(Identity, Identity)]| {
             names(&pairs.iter().map(|pair| pair.0.name.as_str()).collect::<Vec<_>>())
         };
         finding.check(self.kept.is_empty(), format!("UIDs in common: {}", common(&self.kept)));
         finding.check(self.replaced.is_empty(), format!("names in common: {}", common(&self.replaced)));
-        // As many as before, but for one that was moved on.
+        // The number of pods may differ only if a lost node explains it, and only if no name or UID is in common.
         let renamed = self.is_renamed();
         let as_many = match self.kept.is_empty() && self.replaced.is_empty() {
             true => self.by_loss(renamed),
@@ -174,7 +174,7 @@ impl Comparison {
         );
     }
 
-    /// Both sets again.
+    /// Returns both sets again.
     fn sides(&self) -> (Vec<Identity>, Vec<Identity>) {
         let pairs = || self.kept.iter().chain(&self.replaced);
         let before = pairs().map(|p| &p.0).chain(&self.gone).cloned().collect();
@@ -183,7 +183,7 @@ impl Comparison {
     }
 }
 
-/// Checks that no two pods of a set are one: each has a name and a UID of its own.
+/// Checks that no two pods of a set are the same: each has its own name and UID.
 pub fn check_distinct(finding: &mut Finding, pods: &[Identity]) {
     for (what, of) in [
         ("name", &(|p: &Identity| p.name.clone()) as &dyn Fn(&Identity) -> String),
@@ -196,12 +196,12 @@ pub fn check_distinct(finding: &mut Finding, pods: &[Identity]) {
     }
 }
 
-/// The names of a set, for a sentence.
+/// Formats the names of a set for a sentence.
 pub fn pod_names(pods: &[Identity]) -> String {
     names(&pods.iter().map(|p| p.name.as_str()).collect::<Vec<_>>())
 }
 
-/// The different values that a set has for one of its words.
+/// Returns the distinct values of one field in a set.
 pub fn distinct<'p>(pods: &'p [Identity], word: impl Fn(&'p Identity) -> &'p str) -> Vec<&'p str> {
     pods.iter().map(word).collect::<BTreeSet<_>>().into_iter().collect()
 }

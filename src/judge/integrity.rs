@@ -1,27 +1,27 @@
-//! What is wrong with records as such: lines that are missing, that are there twice, or that stand in
-//! another order than they were written in. What a judge would make of the rest is no verdict.
+//! Defects of the records themselves: lines that are missing, duplicated, or in another order than they were written
+//! in. A judge cannot give a verdict on such records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock;
 use crate::event::Record;
 
-/// One thing that is wrong with the records of a run.
+/// One defect of a run's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defect {
-    /// Index of the record at which it shows: for a gap, the first record after it.
+    /// Index of the record at which the defect shows: for a gap, the first record after the gap.
     pub at: usize,
-    /// Whose records they are.
+    /// Id of the process that wrote the records.
     pub writer: u32,
     /// What is wrong, in words.
     pub text: String,
 }
 
-/// Everything that is wrong, by writer.
+/// Finds all defects, by writer.
 ///
-/// A writer numbers its records without gaps from 0 each time that it opens the log, in the order in
-/// which it appends them, and its monotonic clock never goes back. One process may open the log several
-/// times, one after another. Where it did so at once, its lines are mixed: then only gaps can be told.
+/// A writer numbers its records from 0 without gaps each time it opens the log, in the order in which it appends them,
+/// and its monotonic clock never goes back. One process may open the log several times, one after another. If it opened
+/// the log twice at the same time, the lines are mixed: then only gaps can be detected.
 pub fn defects(records: &[Record]) -> Vec<Defect> {
     let mut writers: BTreeMap<u32, Vec<(usize, &Record)>> = BTreeMap::new();
     for (at, record) in records.iter().enumerate() {
@@ -37,8 +37,8 @@ pub fn defects(records: &[Record]) -> Vec<Defect> {
     writers.into_iter().flat_map(of).collect()
 }
 
-/// Each defect of a writer that shows from one record to another, by index, these two included: the claim that is
-/// judged at the second one is judged from records that are not whole.
+/// Returns the defects of a writer that show between two records, given by index and included. A claim that is judged
+/// at the second record is judged from incomplete records.
 pub fn within(defects: &[Defect], writer: u32, (from, to): (usize, usize)) -> Vec<&str> {
     let shown = defects.iter().filter(|d| d.writer == writer && from <= d.at && d.at <= to);
     shown.map(|d| d.text.as_str()).collect()
@@ -47,7 +47,7 @@ pub fn within(defects: &[Defect], writer: u32, (from, to): (usize, usize)) -> Ve
 /// Records of a writer, each with its index in the file.
 type Lines<'r> = [(usize, &'r Record)];
 
-/// The lines of each opening of the log, and of those that are mixed together, which is told with them.
+/// Splits lines into the openings of the log; lines of mixed openings stay together and are marked as mixed.
 fn openings<'l, 'r>(lines: &'l Lines<'r>) -> Vec<(&'l Lines<'r>, bool)> {
     let mut begins: Vec<usize> = (0..lines.len()).filter(|i| lines[*i].1.seq == 0).collect();
     // Lines before the first number 0 are out of order, or their opening has lost its beginning.
@@ -59,7 +59,7 @@ fn openings<'l, 'r>(lines: &'l Lines<'r>) -> Vec<(&'l Lines<'r>, bool)> {
     let end = |k: usize| begins.get(k + 1).copied().unwrap_or(lines.len());
     let mut found: Vec<(usize, usize, bool)> = Vec::new();
     for (k, own) in origins.iter().enumerate() {
-        // Where the earlier one's lines come after the beginning of this one, too.
+        // Whether lines of the earlier opening also come after the beginning of this one.
         let is_mixed = |earlier: &f64| {
             let is_of = |(_, r): &(usize, &Record)| (origin(r) - earlier).abs() < (origin(r) - own).abs();
             close(*own, *earlier) || lines[begins[k]..end(k)].iter().any(is_of)
@@ -76,17 +76,17 @@ fn openings<'l, 'r>(lines: &'l Lines<'r>) -> Vec<(&'l Lines<'r>, bool)> {
     found.into_iter().map(|(from, to, is_mixed)| (&lines[from..to], is_mixed)).collect()
 }
 
-/// Whether two openings cannot be told apart: the clocks may differ by that much.
+/// Whether two openings cannot be distinguished, because the clocks may differ by that much.
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < clock::AGREE
 }
 
-/// When the log was opened for a record, in seconds of the wall clock.
+/// Returns when the log was opened for a record, in seconds of the wall clock.
 fn origin(record: &Record) -> f64 {
     record.at.as_microsecond() as f64 / 1e6 - record.mono_us as f64 / 1e6
 }
 
-/// A writer that opened the log once: numbers, order and clock.
+/// Checks a writer that opened the log once: numbers, order and clock.
 fn single(writer: u32, lines: &Lines<'_>) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let (mut seen, mut last): (BTreeSet<u64>, Option<&Record>) = (BTreeSet::new(), None);
@@ -124,8 +124,8 @@ fn single(writer: u32, lines: &Lines<'_>) -> Vec<(usize, String)> {
     found
 }
 
-/// A writer that opened the log several times at once: a number may come more than once, but never more often
-/// than the number before it.
+/// Checks a writer that opened the log several times at the same time: a number may occur more than once, but never
+/// more often than the number before it.
 fn mixed(writer: u32, lines: &Lines<'_>) -> Vec<(usize, String)> {
     let mut numbers: BTreeMap<u64, usize> = BTreeMap::new();
     for (_, record) in lines {
@@ -158,8 +158,8 @@ mod tests {
     use super::*;
     use crate::event::{Event, Scope};
 
-    /// Records of writers, each with its number and its millisecond. The log was opened at once each
-    /// time.
+    /// Records of writers, each with its number and its millisecond. All were written by a log that was opened at the
+    /// same moment.
     fn records(lines: &[(u32, u64, u64)]) -> Vec<Record> {
         let record = |&(writer, seq, ms): &(u32, u64, u64)| Record {
             schema: 1,
@@ -174,7 +174,7 @@ mod tests {
         lines.iter().map(record).collect()
     }
 
-    /// The log is opened again, so many seconds after the first time.
+    /// Appends records of the same log, opened again this many seconds after the first time.
     fn again(first: &[(u32, u64, u64)], seconds: i64, then: &[(u32, u64, u64)]) -> Vec<Record> {
         let mut later = records(then);
         later.iter_mut().for_each(|r| r.at += jiff::SignedDuration::from_secs(seconds));
@@ -189,7 +189,7 @@ mod tests {
     fn what_is_whole_has_no_defect() {
         assert!(found(&[]).is_empty());
         assert!(found(&[(7, 0, 1), (8, 0, 1), (7, 1, 2), (8, 1, 1), (7, 2, 2)]).is_empty());
-        // One process, the log opened twice at once, and once again afterwards.
+        // One process opened the log twice at the same time, and once again later.
         assert!(found(&[(7, 0, 5), (7, 0, 1), (7, 1, 6), (7, 1, 2), (7, 2, 7), (7, 0, 0)]).is_empty());
         assert!(found(&[(7, 0, 1), (7, 1, 2), (7, 0, 1), (7, 1, 2)]).is_empty());
     }
@@ -204,7 +204,7 @@ mod tests {
         let swapped = [(7, 0, 0), (7, 2, 20), (7, 1, 10), (7, 3, 30)];
         let order = "record 1 of writer 7 stands after record 2".to_owned();
         assert_eq!(told(&again(&whole, 60, &swapped)), [(6, order)]);
-        // The gap shows in the opening in which it is, as the first one may have, too.
+        // The gap is reported for the opening that has it, even if the first opening has the same gap.
         let cut = [(7, 0, 0), (7, 2, 20), (7, 3, 30)];
         let gap = || "records 1 to 1 of writer 7 are missing".to_owned();
         assert_eq!(told(&again(&whole, 60, &cut)), [(5, gap())]);
@@ -212,7 +212,7 @@ mod tests {
         let begin = "records 0 to 1 of writer 7 are missing".to_owned();
         assert_eq!(told(&again(&cut[1..], 60, &whole)), [(0, begin)]);
         assert_eq!(told(&again(&[(7, 1, 10), (7, 0, 0), (7, 2, 20)], 60, &whole)).len(), 1);
-        // They cannot be told apart, so that they may as well be mixed.
+        // The two openings cannot be distinguished, so their lines may as well be mixed.
         assert_eq!(told(&again(&whole, 1, &swapped)), []);
         assert_eq!(told(&again(&whole, -1, &swapped)), []);
         assert_eq!(told(&again(&whole, 2, &swapped)).len(), 1);
@@ -224,17 +224,17 @@ mod tests {
         let mut records = again(&first, 60, &second);
         let alone = [(7, 0, 0), (7, 2, 20), (7, 1, 30)];
         records.extend(again(&[], 600, &alone));
-        // The first one's second line comes last of these.
+        // The second line of the first opening comes last of these.
         records[1..5].rotate_left(1);
         let told: Vec<(usize, String)> = defects(&records).into_iter().map(|d| (d.at, d.text)).collect();
         assert_eq!(told, [(7, "record 1 of writer 7 stands after record 2".to_owned())]);
-        // One that came to its end before is not drawn in.
+        // An opening that ended earlier is not counted as mixed.
         let mut records = again(&[(7, 0, 0), (7, 2, 20), (7, 1, 10)], 60, &first);
         records.extend(again(&[], 120, &second));
         records[4..8].rotate_left(1);
         let told: Vec<(usize, String)> = defects(&records).into_iter().map(|d| (d.at, d.text)).collect();
         assert_eq!(told, [(2, "record 1 of writer 7 stands after record 2".to_owned())]);
-        // The one in the middle lies between the two that are mixed, and is so with them.
+        // The opening in the middle lies between the two mixed ones, and counts as mixed with them.
         let mut records = again(&[(7, 0, 0), (7, 1, 1)], 60, &[(7, 0, 0), (7, 1, 1)]);
         records.extend(again(&[], 120, &[(7, 0, 0)]));
         records.extend(again(&[(7, 2, 130_000)], 0, &[]));

@@ -1,41 +1,41 @@
-//! Where files lie: listings of one path on every node of a cluster.
+//! On which nodes files are: listings of one path on every node of a cluster.
 
 use std::collections::BTreeMap;
 
 use super::{Evidence, Finding, Missing};
 use crate::event::{Event, FileEntry, Record};
 
-/// One path on one node, as listed last under a name.
+/// The last listing of one path on one node under one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listing<'r> {
     /// The node.
     pub node: &'r str,
-    /// Its container's state.
+    /// State of the node's container.
     pub power: &'r str,
     /// The path.
     pub path: &'r str,
-    /// Whether the path is there.
+    /// Whether the path exists.
     pub exists: bool,
-    /// What lies in it.
+    /// The entries of the path.
     pub entries: &'r [FileEntry],
-    /// The server id in its `auto.cnf`.
+    /// The server id in the path's `auto.cnf`.
     pub server_uuid: Option<&'r str>,
-    /// Why something may lie there that is not among the entries.
+    /// Why the entries may be incomplete.
     pub incomplete: Option<&'r str>,
 }
 
 impl Listing<'_> {
-    /// Whether an entry is there; folders are named with a `/` at the end.
+    /// Whether an entry was listed; names of folders end in `/`.
     pub fn has(&self, path: &str) -> bool {
         self.entries.iter().any(|e| e.path == path)
     }
 
-    /// Whether it holds nothing, or is not there.
+    /// Whether the path is empty or missing.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Adds a check that something does not lie there: what was not listed may all the same.
+    /// Adds a check that something is absent. An absence in an incomplete listing is inconclusive.
     pub(super) fn must_lack(&self, finding: &mut Finding, absent: bool, what: String) {
         match self.incomplete {
             Some(why) if absent => finding.unsure(format!("{what}, as far as it was listed: {why}")),
@@ -43,7 +43,7 @@ impl Listing<'_> {
         };
     }
 
-    /// Adds a check that something lies there: what was not listed may all the same.
+    /// Adds a check that something is there. An absence in an incomplete listing is inconclusive.
     pub(super) fn must_have(&self, finding: &mut Finding, has: bool, what: String) {
         match self.incomplete {
             Some(why) if !has => finding.unsure(format!("{what}, as far as it was listed: {why}")),
@@ -62,7 +62,7 @@ impl Listing<'_> {
     }
 }
 
-/// What a record lists, with the listing's name.
+/// Returns the listing in a record, with its name.
 fn of(record: &Record) -> Option<(&str, Listing<'_>)> {
     let Event::FilesListed {
         listing: name, node, power, path, exists, entries, server_uuid, incomplete, ..
@@ -74,8 +74,8 @@ fn of(record: &Record) -> Option<(&str, Listing<'_>)> {
     Some((name, Listing { node, power, path, exists: *exists, entries, server_uuid, incomplete }))
 }
 
-/// The last listing of a path on a node before the one with a name, whatever it is called; none where nothing was
-/// found there before.
+/// Returns the last listing of a path on a node, under any name, before the listing with the given name; none if every
+/// earlier listing was empty.
 pub fn last_before<'r>(
     evidence: &Evidence<'r>,
     listing: &str,
@@ -87,10 +87,10 @@ pub fn last_before<'r>(
     before.filter(|found| found.node == node && found.path == path && !found.is_empty()).last()
 }
 
-/// The listings with a name, by node; a node that was listed again has its last one.
+/// Returns the last listing with a name for each node.
 ///
 /// # Errors
-/// [`Missing`] where a node of `nodes` was not listed: a file may lie just there; where not every node was
+/// [`Missing`] if a node of `nodes` was not listed, because the file may be on that node, or if the nodes were not all
 /// listed at the same path.
 pub fn listings<'r>(
     evidence: &Evidence<'r>,
@@ -113,7 +113,7 @@ pub fn listings<'r>(
     }
 }
 
-/// Adds a check that `entries` lie on `home` and on no other node.
+/// Adds a check that `entries` are on `home` and on no other node.
 pub fn only_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, home: &str, entries: &[&str]) {
     let Some(at_home) = all.get(home) else {
         finding.unsure(format!("{home} was not listed"));
@@ -128,7 +128,7 @@ pub fn only_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, home: &
     }
 }
 
-/// Adds a check that `entries` lie on a node.
+/// Adds a check that `entries` are on a node.
 pub fn holds(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str]) {
     let lacking: Vec<&str> = entries.iter().copied().filter(|e| !listing.has(e)).collect();
     let what = match lacking.is_empty() {
@@ -142,7 +142,7 @@ pub fn holds(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str]) {
         ),
     };
     listing.must_have(finding, lacking.is_empty(), what);
-    // A file that was emptied is there, and holds nothing.
+    // A truncated file still exists, but holds nothing.
     let of_them = listing.entries.iter().filter(|e| entries.contains(&e.path.as_str()));
     let empty: Vec<&str> = of_them.filter(|e| is_empty_file(e)).map(|e| e.path.as_str()).collect();
     if !empty.is_empty() {
@@ -154,7 +154,7 @@ fn is_empty_file(entry: &FileEntry) -> bool {
     !entry.path.ends_with('/') && entry.link.is_none() && entry.size == 0
 }
 
-/// Adds a check for each node that none of `entries` lies there.
+/// Adds a check for each node that none of `entries` is there.
 pub fn nowhere(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, entries: &[&str]) {
     if all.is_empty() {
         finding.unsure("no node was listed");
@@ -172,7 +172,7 @@ fn none_of(finding: &mut Finding, listing: &Listing<'_>, entries: &[&str], too: 
     listing.must_lack(finding, there.is_empty(), what);
 }
 
-/// Adds a check for each listing of `nodes` that it holds nothing.
+/// Adds a check for each of `nodes` that its listing is empty.
 pub fn nothing_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, nodes: &[&str]) {
     for node in nodes {
         let Some(listing) = all.get(node) else {
@@ -184,7 +184,7 @@ pub fn nothing_on(finding: &mut Finding, all: &BTreeMap<&str, Listing<'_>>, node
     }
 }
 
-/// Adds a check that the files on a node belong to a server: its `auto.cnf` names the server's id.
+/// Adds a check that the files on a node belong to a server: their `auto.cnf` names the server's id.
 pub fn files_of(finding: &mut Finding, listing: &Listing<'_>, uuid: &str) {
     match listing.server_uuid {
         None => finding.unsure(format!("no auto.cnf was read on {}", listing.node)),
@@ -198,8 +198,8 @@ pub fn files_of(finding: &mut Finding, listing: &Listing<'_>, uuid: &str) {
     };
 }
 
-/// Adds the checks that nothing was written between two listings of a node: as [`back_on`], and every file
-/// has the size that it had.
+/// Adds the checks that nothing was written between two listings of a node: those of [`back_on`], and that every file
+/// has its earlier size.
 pub fn untouched(
     finding: &mut Finding,
     earlier: &Listing<'_>,
@@ -220,7 +220,7 @@ pub fn untouched(
     finding.check(changed.is_empty(), format!("sizes of files on {}: {what}", earlier.node));
 }
 
-/// Adds a check that no file of an earlier listing was emptied since, though a server may have written meanwhile.
+/// Adds a check that no file was truncated since an earlier listing. A server may have written in between.
 pub fn not_emptied(
     finding: &mut Finding,
     earlier: &Listing<'_>,
@@ -236,9 +236,9 @@ pub fn not_emptied(
         .check(emptied.is_empty(), format!("files emptied on {} since a server ran: {what}", earlier.node));
 }
 
-/// Adds the checks that what lay on a node lies there again: no entry of the earlier listing is gone, each has
-/// the owner that it had, none was emptied, and small files that both listings summed hold the same bytes.
-/// Those that `passing` names come, go and change with a running server.
+/// Adds the checks that the earlier files are on a node again: no entry of the earlier listing is missing, each has its
+/// earlier owner, none was truncated, and small files with a checksum in both listings hold the same bytes. Entries
+/// that `passing` names are left out, because a running server creates, removes and changes them.
 pub fn back_on(
     finding: &mut Finding,
     earlier: &Listing<'_>,

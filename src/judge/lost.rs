@@ -1,7 +1,7 @@
-//! Nodes that were lost because the machine starved, and what that explains. Kubernetes takes the pods of a node
-//! that it does not hear of for not ready, and moves them. A check that reads whether pods are there, are ready or
-//! stay where they are gets a [`Holds`] from what it reads: where it does not hold, and the nodes of those pods were
-//! lost at that time, [`Finding::check`](super::Finding::check) leaves it open. Every other check is judged as it is.
+//! Nodes that were lost because the machine starved, and the failures that this explains. If Kubernetes does not hear
+//! of a node, it takes the node's pods for not ready and moves them. A check that reads whether pods exist, are ready
+//! or stay on their node gets a [`Holds`]. If the check does not hold and the nodes of those pods were lost at that
+//! time, [`Finding::check`](super::Finding::check) makes it inconclusive. All other checks are judged as usual.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::BitAnd;
@@ -14,43 +14,44 @@ use super::machine::{Machine, Starved};
 use super::object::Object;
 use crate::event::{Event, Record};
 
-/// A node is given up while its heartbeats are late, or when the node controller looks next, every 5 s
-/// (`node-monitor-period`).
+/// Seconds until the node controller looks again (`node-monitor-period`). A node is lost while its heartbeats are late,
+/// or at the next look.
 const LOOK: f64 = 5.0;
-/// Seconds that a change of a node may be recorded after what it led to: they come over connections of their own.
+/// Seconds by which the change of a node may be recorded after its effects: each kind has its own watch connection.
 const AHEAD: f64 = 2.0;
-/// Seconds after a node is ready again in which its pods may not be yet.
+/// Seconds after a node is ready again in which its pods may not be ready yet.
 const BACK: f64 = 5.0;
-/// Seconds between two reports of a kubelet on a machine that does not starve: it renews its lease at a quarter of
-/// its 40 s.
+/// Seconds between two reports of a kubelet on a machine that does not starve: the kubelet renews its 40 s lease after
+/// a quarter of that time.
 const REPORT: f64 = 10.0;
-/// A status that is older than this when its node is given up says nothing of the silence: kubelets write one that
-/// did not change every five minutes only (`nodeStatusReportFrequency`).
+/// Seconds after which a status is too old to show when the silence began: kubelets write an unchanged status only
+/// every five minutes (`nodeStatusReportFrequency`).
 const STALE: f64 = 60.0;
-/// Then the silence was as long as the shortest `node-monitor-grace-period` of seatrial's topologies, at the least.
+/// The silence in seconds that is assumed after a stale status: the shortest `node-monitor-grace-period` of seatrial's
+/// topologies.
 const SHORTEST: f64 = 15.0;
 
-/// What a check found: it holds, or it does not. Of what does not, it knows whether the loss of a node would explain
-/// it, and of which. Several are put together with `&`.
+/// Whether a check holds. If not, the value knows whether the loss of a node would explain it, and which node. Several
+/// values are combined with `&`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Holds {
-    /// Whether all holds that no lost node explains.
+    /// Whether everything holds that the loss of a node cannot explain.
     firm: bool,
-    /// What does not hold, but may by the loss of a node.
+    /// What does not hold and may be explained by the loss of a node.
     touched: Vec<Touched>,
 }
 
-/// Where and when a lost node would explain what is seen.
+/// The pod and the time for which a lost node would explain what was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Touched {
-    /// Node and UID of a pod; none for any pod of the story.
+    /// Node and UID of a pod; none means any pod of the story.
     pod: Option<(String, String)>,
     from: f64,
     to: f64,
 }
 
 impl Touched {
-    /// A pod, by node and UID, that was seen last and missed next at these seconds.
+    /// A pod, by node and UID, with the second when it was last seen and the second when it was missed.
     pub fn pod(node: &str, uid: &str, (from, to): (f64, f64)) -> Self {
         Self { pod: Some((node.to_owned(), uid.to_owned())), from, to }
     }
@@ -62,28 +63,28 @@ impl Touched {
 }
 
 impl Holds {
-    /// Whether it does.
+    /// Whether the check holds.
     pub fn is_met(&self) -> bool {
         self.firm && self.touched.is_empty()
     }
 
-    /// Where it does not, the loss of the nodes of all of these explains it.
+    /// Returns a result that, if not met, is explained by the loss of the nodes of all these pods.
     pub fn or(met: bool, touched: impl IntoIterator<Item = Touched>) -> Self {
         let touched = if met { Vec::new() } else { touched.into_iter().collect() };
         Self { firm: met || !touched.is_empty(), touched }
     }
 
-    /// What is read of one pod: whether it is ready, or where it is.
+    /// Returns the result of a check that reads one pod: whether it is ready, or where it is.
     pub fn of_pod(met: bool, pod: &Object<'_>) -> Self {
         Self::or(met, [pod.touched()])
     }
 
-    /// What is read of an object that counts pods: a Deployment, a ReplicaSet, a StatefulSet.
+    /// Returns the result of a check on an object that counts pods: a Deployment, a ReplicaSet, a StatefulSet.
     pub fn of_counts(met: bool, object: &Object<'_>) -> Self {
         Self::of_any(met, object.span())
     }
 
-    /// What is read of the story's pods as a whole.
+    /// Returns the result of a check on the story's pods as a whole.
     pub fn of_any(met: bool, span: (f64, f64)) -> Self {
         Self::or(met, [Touched::any(span)])
     }
@@ -118,20 +119,20 @@ impl BitAnd<Holds> for bool {
 #[derive(Clone, Debug, PartialEq)]
 struct Loss {
     node: String,
-    /// When it was seen not to be ready.
+    /// When the node was seen as not ready.
     from: f64,
-    /// When it was seen to be ready again, or a fault of ours began on it.
+    /// When the node was seen as ready again, or when a fault of seatrial began on it.
     to: f64,
     starved: Starved,
 }
 
-/// The nodes that were lost while the machine starved, though no fault was on them.
+/// The nodes that were lost while the machine starved and no fault affected them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lost {
     losses: Vec<Loss>,
-    /// The nodes that pods of the story were seen on.
+    /// The nodes on which pods of the story were seen.
     homes: BTreeSet<String>,
-    /// When each of those pods was seen first, by UID.
+    /// When each of those pods was first seen, by UID.
     seen: BTreeMap<String, f64>,
 }
 
@@ -161,7 +162,8 @@ impl Lost {
         lost
     }
 
-    /// The lost nodes that explain all that does not hold, in a sentence; none where something stays unexplained.
+    /// Returns a sentence with the lost nodes that explain everything that does not hold; none if something is
+    /// unexplained.
     pub fn explains(&self, holds: &Holds) -> Option<String> {
         if !holds.firm || self.losses.is_empty() {
             return None;
@@ -181,7 +183,7 @@ impl Lost {
         self.losses.iter().find(|loss| {
             let at_that_time = loss.from - AHEAD <= touched.to && touched.from <= loss.to + BACK;
             let of_story = self.homes.contains(&loss.node);
-            // A pod that came after the loss is there for one that went.
+            // A pod that appeared after the loss replaces one of the lost node.
             let came_after = |uid: &str| self.seen.get(uid).is_some_and(|first| *first > loss.from);
             at_that_time
                 && match &touched.pod {
@@ -192,7 +194,7 @@ impl Lost {
     }
 }
 
-/// Each object in a value.
+/// Finds each object in a value.
 fn each<'r>(value: &'r Value, found: &mut dyn FnMut(Object<'r>)) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| each(item, found)),
@@ -208,7 +210,7 @@ fn each<'r>(value: &'r Value, found: &mut dyn FnMut(Object<'r>)) {
 
 /// A fault on a node.
 struct Broken {
-    /// Its proof shows a container that does not run.
+    /// Whether the fault's proof shows a container that does not run.
     down: bool,
     healed: bool,
 }
@@ -218,7 +220,7 @@ fn losses(records: &[Record], machine: &Machine) -> Vec<Loss> {
     if machine.times().is_empty() {
         return losses;
     }
-    // Broken by us, until it is ready again after that was healed.
+    // Nodes that a fault of seatrial broke, until they are ready again after healing.
     let mut broken: BTreeMap<&str, Broken> = BTreeMap::new();
     let mut was_ready: BTreeMap<&str, bool> = BTreeMap::new();
     let end = |losses: &mut Vec<Loss>, node: &str, at: f64| {
@@ -235,7 +237,7 @@ fn losses(records: &[Record], machine: &Machine) -> Vec<Loss> {
             Event::FaultHealed { fault, node, proof, .. } if fault::reaches_node(fault, proof) => {
                 if let Some(fault) = broken.get_mut(node.as_str()) {
                     fault.healed = true;
-                    // One that never took the node down leaves nothing to wait for.
+                    // If the fault never took the node down, healing ends the effect at once.
                     if !fault.down && was_ready.get(node.as_str()) == Some(&true) {
                         broken.remove(node.as_str());
                     }
@@ -265,7 +267,7 @@ fn losses(records: &[Record], machine: &Machine) -> Vec<Loss> {
     losses
 }
 
-/// Whether a kubelet would have been heard of in time, had the machine not starved in its silence.
+/// Whether a kubelet's report would have arrived in time on a machine that does not starve.
 fn is_explained(machine: &Machine, node: &Object<'_>, at: f64) -> bool {
     match silence(node) {
         None => true,
@@ -276,7 +278,7 @@ fn is_explained(machine: &Machine, node: &Object<'_>, at: f64) -> bool {
     }
 }
 
-/// Seconds from a kubelet's last status until its node was given up, as far as the node says.
+/// Returns the seconds from a kubelet's last status until its node was lost, as far as the node's conditions show.
 fn silence(node: &Object<'_>) -> Option<f64> {
     let ready = node.entries("/status/conditions").iter().find(|c| c["type"] == "Ready")?;
     let time = |field: &str| -> Option<Timestamp> { ready[field].as_str()?.parse().ok() };
@@ -289,12 +291,12 @@ fn second(record: &Record) -> f64 {
 }
 
 impl Object<'_> {
-    /// For a pod: what the loss of a node would explain of it.
+    /// For a pod: returns what the loss of its node would explain.
     pub fn touched(&self) -> Touched {
         Touched::pod(self.text("/spec/nodeName").unwrap_or_default(), self.uid(), self.span())
     }
 
-    /// As [`Object::is_ready`], for a check: the loss of its node explains that it is not.
+    /// Checks as [`Object::is_ready`] does; the loss of the pod's node explains a pod that is not ready.
     pub fn ready(&self) -> Holds {
         Holds::of_pod(self.is_ready(), self)
     }

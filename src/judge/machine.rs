@@ -1,30 +1,30 @@
-//! How the machine was on which a run was recorded. The control probe touches no cluster: while it starves,
-//! a request may fail for want of processor time, and what failed leaves a claim open; while it is healthy, the
-//! cluster is to blame. It turns nothing green.
+//! The state of the machine on which a run was recorded. The control probe does not touch the cluster. While the
+//! control probe starves, a request may fail for lack of processor time, so a failure makes a claim inconclusive. While
+//! it is healthy, the cluster is to blame. The control probe never makes a claim pass.
 
 use super::outages::{Asked, Refusal};
 use crate::event::{Event, Outcome, Record};
 
 /// Name of the control probe in its samples.
 pub const CONTROL: &str = "control";
-/// Seconds that the control probe may take for a sample, or be silent: it asks four times a second.
+/// Seconds that a sample of the control probe may take, or that the probe may be silent: it asks four times a second.
 pub const STARVED: f64 = 1.0;
 
-/// How the note begins that the control probe ended, or broke: it is not the machine that keeps it silent.
+/// Beginning of the note that the control probe ended or failed: the machine is not the reason for its silence then.
 const GONE: &str = "the control probe ";
 
-/// What the control probe says of a time.
+/// What the control probe shows about a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It was served in time all the while.
+    /// Every sample was answered in time.
     Healthy,
-    /// It was not served in time, or got no time to ask.
+    /// A sample was late, or the probe got no processor time to send one.
     Starved,
-    /// It did not run, as in runs of earlier versions.
+    /// The control probe did not run, as in runs of earlier versions.
     Unknown,
 }
 
-/// When a sample of the control probe began and ended, and whether it was in time.
+/// Returns when a sample of the control probe began and ended, and whether it was in time.
 fn sample(record: &Record) -> Option<(f64, f64, bool)> {
     match Asked::of(record, |name| name == CONTROL)? {
         Asked::Request { from, to, outcome, .. } => {
@@ -34,25 +34,25 @@ fn sample(record: &Record) -> Option<(f64, f64, bool)> {
     }
 }
 
-/// Samples that are recorded within so many seconds came together: the probe asks less often.
+/// Samples that are recorded within this many seconds were delayed together: the probe asks less often.
 const TOGETHER: f64 = 0.1;
 
-/// A second in which the machine starved may cost a cluster so many: a request is given up and made again, a lease
-/// is renewed only at the next try.
+/// Seconds that one starved second may cost a cluster: a request is given up and repeated, a lease is renewed only at
+/// the next try.
 pub const KNOCK_ON: f64 = 3.0;
 
-/// Seconds in which an API server that has just started may refuse: it serves before it knows its own rules
+/// Seconds after its start in which an API server may refuse requests: it serves before it has loaded its RBAC rules
 /// (`poststarthook/rbac/bootstrap-roles`).
 const STARTING: f64 = 10.0;
-/// Seconds around a refusal in which the server had time for it.
+/// Seconds around a refusal in which the server had processor time.
 const ASKED: f64 = 1.0;
 
-/// A time in which the machine starved, in seconds on the records' clock.
+/// A period in which the machine starved, in seconds on the records' clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Starved {
-    /// The last good sample before it.
+    /// The end of the last good sample before the period.
     pub from: f64,
-    /// The end of the last one that was late.
+    /// The end of the last late sample.
     pub to: f64,
 }
 
@@ -62,7 +62,7 @@ impl std::fmt::Display for Starved {
     }
 }
 
-/// The times in which the machine starved.
+/// The periods in which the machine starved.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Machine {
     times: Vec<Starved>,
@@ -71,14 +71,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Reads the samples of the control probe; no time where it did not run. One that falls silent before the records
-    /// end got no time to ask, unless its end was recorded.
+    /// Reads the samples of the control probe; without samples there are no periods. If the probe falls silent before
+    /// the records end, it got no processor time, unless its end was recorded.
     pub fn of(records: &[Record]) -> Self {
         let mut times: Vec<Starved> = Vec::new();
         let mut sampled: Option<(f64, f64)> = None;
         let mut ended_itself = false;
-        // Before this no sample can have begun: the end of the last one that came in its time. Samples that come together
-        // were held up together.
+        // The earliest possible beginning of a sample: the end of the last sample that came alone. Samples that came
+        // together were delayed together.
         let mut earliest = f64::NEG_INFINITY;
         for record in records {
             ended_itself |= matches!(&record.event, Event::Noted { text } if text.starts_with(GONE));
@@ -87,7 +87,7 @@ impl Machine {
             if sampled.is_some() && ended - last > TOGETHER {
                 earliest = last;
             }
-            // The probe's clock goes on while the machine sleeps, that of the records does not.
+            // The probe's clock continues while the machine is suspended, the records' clock does not.
             let from = last.min(began.max(earliest));
             sampled = Some((first, ended));
             match times.last_mut() {
@@ -103,7 +103,7 @@ impl Machine {
         Self { times, sampled }
     }
 
-    /// How it was from one second to another.
+    /// Returns the state of the machine between two seconds.
     pub fn health(&self, from: f64, to: f64) -> Health {
         match self.sampled {
             _ if self.starved_in(from, to) > 0.0 => Health::Starved,
@@ -112,20 +112,20 @@ impl Machine {
         }
     }
 
-    /// The times, in order.
+    /// Returns the periods in order.
     pub fn times(&self) -> &[Starved] {
         &self.times
     }
 
-    /// Seconds in which it starved from one second to another.
+    /// Returns the seconds between two seconds in which the machine starved.
     pub fn starved_in(&self, from: f64, to: f64) -> f64 {
         let shared = |time: &Starved| (time.to.min(to) - time.from.max(from)).max(0.0);
         self.times.iter().map(shared).sum()
     }
 
-    /// As [`Machine::starved_in`], without the time from the beginning of the first of these refusals to the end of the
-    /// last, and [`ASKED`] around it: what a server answered is its own, whatever the machine does. Nothing is left where they lie further apart
-    /// than [`STARTING`].
+    /// Returns the starved seconds as [`Machine::starved_in`] does, without the time from the beginning of the first of
+    /// these refusals to the end of the last and [`ASKED`] around it: the machine does not excuse what a server
+    /// answered. If the refusals lie further apart than [`STARTING`], the result is 0.
     pub fn starved_but_for(&self, refused: &[Refusal], from: f64, to: f64) -> f64 {
         let refused = || refused.iter().filter(|(_, at)| from <= *at && *at <= to);
         let first = refused().map(|(began, _)| *began).reduce(f64::min);
@@ -138,13 +138,13 @@ impl Machine {
         }
     }
 
-    /// As [`Machine::fed`], with [`Machine::starved_but_for`].
+    /// Shortens a duration as [`Machine::fed`] does, by [`Machine::starved_but_for`].
     pub fn fed_but_for(&self, refused: &[Refusal], from: f64, to: f64, length: f64) -> f64 {
         (length - KNOCK_ON * self.starved_but_for(refused, from, to)).max(0.0)
     }
 
-    /// What a `length` of time from one second to another would have been on a machine that does not starve, at the
-    /// least: [`KNOCK_ON`] times what it starved in it is taken off.
+    /// Returns how long a duration between two seconds would at least have been on a machine that does not starve:
+    /// subtracts [`KNOCK_ON`] times the starved seconds.
     pub fn fed(&self, from: f64, to: f64, length: f64) -> f64 {
         self.fed_but_for(&[], from, to, length)
     }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::event::{Event, SCHEMA, Scope};
 
-    /// Samples of a probe: the second of each end, the milliseconds that it took, whether it was good.
+    /// Samples of a probe: the second at which each ended, the milliseconds that it took, whether it was good.
     fn found(probe: &str, samples: &[(f64, f64, bool)]) -> Health {
         let record = |&(second, took_ms, good): &(f64, f64, bool)| {
             let outcome = if good { Outcome::Acknowledged } else { Outcome::Indeterminate };
@@ -178,7 +178,7 @@ mod tests {
         };
         let records = [
             sample(1.0, 1.0, true),
-            // Late, then silent, one after the other.
+            // A late sample, then silence, one after the other.
             sample(2.0, 600.0, false),
             sample(4.0, 1.0, true),
             sample(4.5, 1.0, true),

@@ -1,5 +1,5 @@
-//! Judges: pure functions of recorded evidence. They see records only: no cluster, no engine, no
-//! clock, so a run can be judged again on another machine.
+//! Judges: pure functions from recorded evidence to findings. Judges see no cluster, no engine and no clock, so a run
+//! can be judged again on another machine.
 
 pub mod availability;
 pub mod clock;
@@ -31,29 +31,28 @@ use crate::event::Record;
 use lost::Lost;
 use machine::Machine;
 
-/// A claim with the judge that decides it. A story proves the built-in ones and its own alike.
+/// A claim and the judge that decides it: built in, or defined by a program of your own.
 #[derive(Debug)]
 pub struct Claim {
-    /// Its id, such as `A1`.
+    /// Id, such as `A1`.
     pub id: &'static str,
     /// What is claimed, in a sentence.
     pub title: &'static str,
-    /// Kinds of objects whose changes its checks read: while a watch of one was broken off, they are open.
-    /// Objects that were observed, and listed, are no changes.
+    /// Kinds of objects whose changes the judge reads: while a watch of such a kind was interrupted, its checks are
+    /// inconclusive. Objects that a story observed or listed do not count as changes.
     pub watches: &'static [&'static str],
-    /// Whether its judge reads the records of the whole run, such as the verdicts on other claims
-    /// ([`Evidence::run`]).
+    /// Whether the judge reads the records of the whole run ([`Evidence::run`]), such as the verdicts on other claims.
     pub sees_run: bool,
-    /// Makes its checks.
+    /// The judge.
     pub judge: Judge,
 }
 
-/// Makes the checks of a claim from the records of one scenario. [`Missing`] evidence ends it early; what was found
-/// before that counts all the same.
+/// Makes the checks of a claim from the records of one scenario. [`Missing`] evidence ends the judge early; checks that
+/// were made before that still count.
 pub type Judge = fn(&Evidence<'_>, &mut Finding) -> Result<(), Missing>;
 
 impl Claim {
-    /// Returns a claim whose judge reads observed facts alone.
+    /// Returns a claim whose judge reads only observed facts.
     pub const fn new(id: &'static str, title: &'static str, judge: Judge) -> Self {
         Self { id, title, watches: &[], sees_run: false, judge }
     }
@@ -68,14 +67,14 @@ impl Claim {
         Self { sees_run: true, ..self }
     }
 
-    /// Judges the claim. Evidence that is missing makes it inconclusive, unless a check failed
-    /// beside it: then it has failed.
+    /// Judges the claim. Missing evidence makes the claim inconclusive, unless another check failed: then the claim
+    /// fails.
     pub fn judge(&self, evidence: &Evidence<'_>) -> Finding {
         self.judge_broken(evidence, &[])
     }
 
-    /// As [`Claim::judge`], from records that are not whole. Each of their defects is an open check, and no check fails:
-    /// what is missing, or stands elsewhere, may have made it hold.
+    /// Judges as [`Claim::judge`] does, from incomplete records. Each defect of the records is an inconclusive check,
+    /// and no check fails: the missing or misplaced records may be the reason why a check does not hold.
     pub fn judge_broken(&self, evidence: &Evidence<'_>, defects: &[&str]) -> Finding {
         let records = evidence.records();
         let machine = Machine::of(records);
@@ -85,37 +84,36 @@ impl Claim {
     }
 }
 
-/// The result of judging: every check with its outcome, and the line that decides.
+/// The result of judging: every check with its outcome, and the decisive line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Finding {
     checks: Vec<(Conclusion, String)>,
     summary: Option<String>,
-    /// Whether changes may be missing that the checks made now read.
+    /// Whether changes may be missing from the records that the current checks read.
     blind: bool,
     /// Nodes that were lost because the machine starved.
     lost: Lost,
     /// When the machine starved.
     machine: Machine,
-    /// Seconds that the claim's subject took, where time is part of it.
+    /// Seconds that the judged operation took, if the claim is about time.
     pub took: Option<f64>,
-    /// Seconds that it was allowed.
+    /// Seconds that the operation was allowed.
     pub budget: Option<f64>,
 }
 
 impl Finding {
-    /// Without any check, which is inconclusive.
+    /// Returns a finding without checks, which is inconclusive.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a check: passed where `holds`, failed otherwise. `what` says what was found, with
-    /// names and numbers, so that it reads well in both cases. What the loss of nodes explains ([`lost`]) is
-    /// inconclusive.
+    /// Adds a check: passed if `holds`, failed otherwise. `what` says what was found, with names and numbers, in words
+    /// that fit both results. A failure that the loss of nodes explains ([`lost`]) is inconclusive.
     pub fn check(&mut self, holds: impl Into<Holds>, what: impl Into<String>) -> &mut Self {
         let (holds, what) = (holds.into(), what.into());
         let check = match self.lost.explains(&holds) {
             _ if holds.is_met() => (Conclusion::Passed, what),
-            // What was not seen may have made it hold.
+            // A change that was not recorded may be the reason why the check does not hold.
             _ if self.blind => (Conclusion::Inconclusive, what),
             Some(excuse) => (Conclusion::Inconclusive, format!("{what}; {excuse}")),
             None => (Conclusion::Failed, what),
@@ -124,8 +122,8 @@ impl Finding {
         self
     }
 
-    /// As [`Finding::check`]; where it does not hold, but would have but for what the machine did (`excused`), it is
-    /// inconclusive.
+    /// Adds a check as [`Finding::check`] does. If the check does not hold, but would have held on a machine that does
+    /// not starve (`excused`), it is inconclusive.
     pub fn check_unless_starved(&mut self, holds: bool, excused: bool, what: impl Into<String>) -> &mut Self {
         match !holds && excused {
             true => self.unsure(format!("{}; the machine starved meanwhile", what.into())),
@@ -133,14 +131,14 @@ impl Finding {
         }
     }
 
-    /// Adds a check that the evidence does not decide.
+    /// Adds a check that is inconclusive because the evidence is insufficient.
     pub fn unsure(&mut self, why: impl Into<String>) -> &mut Self {
         self.checks.push((Conclusion::Inconclusive, why.into()));
         self
     }
 
-    /// Makes a part of the checks, and gives what they found. Evidence that is missing makes this
-    /// part inconclusive and hides no other.
+    /// Makes a part of the checks and returns its result. Missing evidence makes this part inconclusive and does not
+    /// affect other parts.
     pub fn part<T>(&mut self, checks: impl FnOnce(&mut Self) -> Result<T, Missing>) -> Option<T> {
         match checks(self) {
             Ok(found) => Some(found),
@@ -151,8 +149,8 @@ impl Finding {
         }
     }
 
-    /// Makes checks that read changes of objects. Each gap in their watches is an open check, and where
-    /// there is one no check fails: what was not seen may have made it hold.
+    /// Makes checks that read changes of objects. Each gap in their watches is an inconclusive check. If there is a
+    /// gap, no check fails: a change in the gap may be the reason why the check does not hold.
     pub fn watched<T>(&mut self, gaps: &[impl std::fmt::Display], checks: impl FnOnce(&mut Self) -> T) -> T {
         for gap in gaps {
             let what = (Conclusion::Inconclusive, gap.to_string());
@@ -167,33 +165,32 @@ impl Finding {
         found
     }
 
-    /// The one line shown for a passed claim. A claim that did not pass shows what broke it.
+    /// Sets the line that is shown for a passed claim. A claim that did not pass shows its worst check instead.
     pub fn summary(&mut self, line: impl Into<String>) -> &mut Self {
         self.summary = Some(line.into());
         self
     }
 
-    /// Adds the time taken against what was allowed, of a time that ended with this record. One that is over its
-    /// budget fails; where the machine starved in it, for up to [`machine::KNOCK_ON`] times as long as that, it is
-    /// inconclusive.
+    /// Adds a check of a duration that ended with this record against its budget. A duration over its budget fails. It
+    /// is inconclusive if the machine starved during it: each starved second excuses [`machine::KNOCK_ON`] seconds.
     pub fn timed_until(&mut self, end: &Record, what: &str, took: f64, budget: f64) -> &mut Self {
         (self.took, self.budget) = (Some(took), Some(budget));
         let end = end.mono_us as f64 / 1e6;
         self.within((end - took, end), budget, format!("{what} took {took:.1} s of {budget:.1} s"))
     }
 
-    /// As [`Finding::timed_until`], from one second to another on the records' clock.
+    /// Adds a check as [`Finding::timed_until`] does, of a duration between two seconds on the records' clock.
     pub fn within(&mut self, (from, to): (f64, f64), budget: f64, what: String) -> &mut Self {
         let excused = self.machine.fed(from, to, to - from) <= budget;
         self.check_unless_starved(to - from <= budget, excused, what)
     }
 
-    /// The worst of its checks; inconclusive where there is none.
+    /// Returns the worst result of all checks; inconclusive without checks.
     pub fn conclusion(&self) -> Conclusion {
         self.checks.iter().map(|c| c.0).max().unwrap_or(Conclusion::Inconclusive)
     }
 
-    /// The decisive evidence in one line.
+    /// Returns the decisive evidence in one line.
     pub fn evidence(&self) -> String {
         let worst = self.conclusion();
         if worst == Conclusion::Passed
@@ -206,17 +203,17 @@ impl Finding {
         if lines.is_empty() { "nothing was checked".into() } else { lines.join("; ") }
     }
 
-    /// Each check as a line that begins with its result.
+    /// Returns each check as a line that begins with its result.
     pub fn details(&self) -> Vec<String> {
         self.checks.iter().map(|(conclusion, what)| format!("{conclusion}: {what}")).collect()
     }
 }
 
-/// The built-in claim with this id.
+/// Returns the built-in claim with this id.
 pub fn claim(id: &str) -> Option<&'static Claim> {
     CLAIMS.iter().flat_map(|part| part.iter().copied()).find(|c| c.id == id)
 }
 
-/// Every built-in claim, by part.
+/// All built-in claims, by part.
 pub static CLAIMS: &[&[&Claim]] =
     &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS, &ha::CLAIMS];

@@ -1,4 +1,4 @@
-//! Kubernetes objects as judges see them: the JSON that was recorded, with words to ask for fields.
+//! Kubernetes objects as judges see them: recorded JSON, with methods that read fields.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use super::fact::{Raw, RawList};
 use super::{Evidence, Fact, Missing};
 use crate::event::Record;
 
-/// An object as the API gave it. Fields are asked for by JSON pointer, so that an object of a newer
-/// Kubernetes than ours reads as well as one of the oldest supported.
+/// An object as the API returned it. Fields are read by JSON pointer, which works for objects of all Kubernetes
+/// versions, also of versions newer than seatrial's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Object<'r>(&'r Value, Option<u64>);
 
@@ -15,7 +15,7 @@ impl<'r> Object<'r> {
     /// Takes a recorded object.
     ///
     /// # Errors
-    /// [`Missing`] where it has no name or no UID: no judge could tell which object it was.
+    /// [`Missing`] if the object has no name or no UID: no judge could identify it.
     pub fn new(value: &'r Value) -> Result<Self, Missing> {
         let object = Self(value, None);
         match (object.text("/metadata/name"), object.text("/metadata/uid")) {
@@ -24,10 +24,10 @@ impl<'r> Object<'r> {
         }
     }
 
-    /// Returns the last object that a fact was.
+    /// Returns the last object that was recorded as this fact.
     ///
     /// # Errors
-    /// [`Missing`] where nothing was observed, or no object.
+    /// [`Missing`] if the fact was not observed or is not an object.
     pub fn observed(evidence: &Evidence<'r>, fact: &Fact<Raw>) -> Result<Self, Missing> {
         let (record, value) = evidence.recorded(fact)?;
         let object =
@@ -35,25 +35,25 @@ impl<'r> Object<'r> {
         Ok(object.seen(record))
     }
 
-    /// The object as this record shows it.
+    /// Returns the object with the time of this record.
     pub fn seen(self, record: &Record) -> Self {
         Self(self.0, Some(record.mono_us))
     }
 
-    /// When it was seen so, in microseconds on the records' clock; none where nothing says so.
+    /// Returns when the object was seen, in microseconds on the records' clock; none if unknown.
     pub fn seen_us(&self) -> Option<u64> {
         self.1
     }
 
-    /// When it was seen so, as a time from one second to another: all of the records' where nothing says so.
+    /// Returns when the object was seen, as a range of seconds; the whole run if unknown.
     pub fn span(&self) -> (f64, f64) {
         span(self.1, self.1)
     }
 
-    /// Returns the last list of objects that a fact was. An empty list is evidence.
+    /// Returns the last list of objects that was recorded as this fact. An empty list is evidence.
     ///
     /// # Errors
-    /// [`Missing`] where nothing was observed, or no list.
+    /// [`Missing`] if the fact was not observed or is not a list.
     pub fn list(evidence: &Evidence<'r>, fact: &Fact<RawList>) -> Result<Vec<Self>, Missing> {
         let (record, value) = evidence.recorded(fact)?;
         Ok(Self::items(value, evidence.name_of(fact))?
@@ -62,64 +62,64 @@ impl<'r> Object<'r> {
             .collect())
     }
 
-    /// The objects of a recorded list.
+    /// Returns the objects of a recorded list.
     ///
     /// # Errors
-    /// [`Missing`] where it is no list of objects.
+    /// [`Missing`] if the value is not a list of objects.
     pub fn items(value: &'r Value, what: &str) -> Result<Vec<Self>, Missing> {
         let items = value.as_array().ok_or_else(|| Missing(format!("`{what}` is not a list")))?;
         let read = items.iter().map(Self::new).collect::<Result<Vec<_>, _>>();
         read.map_err(|e| Missing(format!("`{what}`: {}", e.0)))
     }
 
-    /// `metadata.name`.
+    /// Returns `metadata.name`.
     pub fn name(&self) -> &'r str {
         self.text("/metadata/name").unwrap_or_default()
     }
 
-    /// `metadata.uid`.
+    /// Returns `metadata.uid`.
     pub fn uid(&self) -> &'r str {
         self.text("/metadata/uid").unwrap_or_default()
     }
 
-    /// A field, unless it is absent or null.
+    /// Returns a field, unless it is absent or null.
     pub fn at(&self, pointer: &str) -> Option<&'r Value> {
         self.0.pointer(pointer).filter(|v| !v.is_null())
     }
 
-    /// A text field.
+    /// Returns a text field.
     pub fn text(&self, pointer: &str) -> Option<&'r str> {
         self.at(pointer).and_then(Value::as_str)
     }
 
-    /// A number; 0 where the field is absent, as the API leaves out the zeroes of a status.
+    /// Returns a number; 0 if the field is absent, because the API omits zeroes in a status.
     pub fn number(&self, pointer: &str) -> i64 {
         self.at(pointer).and_then(Value::as_i64).unwrap_or_default()
     }
 
-    /// The entries of a list field; none where it is absent.
+    /// Returns the entries of a list field; none if the field is absent.
     pub fn entries(&self, pointer: &str) -> &'r [Value] {
         self.at(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// A label's value.
+    /// Returns the value of a label.
     pub fn label(&self, key: &str) -> Option<&'r str> {
         self.at("/metadata/labels")?.get(key)?.as_str()
     }
 
-    /// An annotation's value.
+    /// Returns the value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&'r str> {
         self.at("/metadata/annotations")?.get(key)?.as_str()
     }
 
-    /// The owner that controls it: kind, name, UID.
+    /// Returns kind, name and UID of the owner that controls the object.
     pub fn controller(&self) -> Option<(&'r str, &'r str, &'r str)> {
         let owners = self.entries("/metadata/ownerReferences");
         let owner = owners.iter().find(|o| o["controller"] == Value::Bool(true))?;
         Some((owner["kind"].as_str()?, owner["name"].as_str()?, owner["uid"].as_str()?))
     }
 
-    /// Status, reason and message of a condition.
+    /// Returns status, reason and message of a condition.
     pub fn condition(&self, kind: &str) -> Option<(&'r str, &'r str, &'r str)> {
         let conditions = self.entries("/status/conditions");
         let found = conditions.iter().find(|c| c["type"] == *kind)?;
@@ -127,24 +127,24 @@ impl<'r> Object<'r> {
         Some((text("status"), text("reason"), text("message")))
     }
 
-    /// Whether its deletion has begun.
+    /// Whether the object's deletion has begun.
     pub fn is_terminating(&self) -> bool {
         self.at("/metadata/deletionTimestamp").is_some()
     }
 
-    /// For a pod: condition `Ready` is true and its deletion has not begun.
+    /// For a pod: whether condition `Ready` is true and the deletion has not begun.
     pub fn is_ready(&self) -> bool {
         !self.is_terminating() && self.condition("Ready").is_some_and(|c| c.0 == "True")
     }
 }
 
-/// A time between two moments in microseconds, in seconds; without an end where nothing says one.
+/// Converts a range from microseconds to seconds; an unknown bound is infinite.
 pub fn span(from_us: Option<u64>, to_us: Option<u64>) -> (f64, f64) {
     let seconds = |us: u64| us as f64 / 1e6;
     (from_us.map_or(f64::NEG_INFINITY, seconds), to_us.map_or(f64::INFINITY, seconds))
 }
 
-/// Names in a sentence: `a, b and c`, or `none`.
+/// Formats names for a sentence: `a, b and c`, or `none`.
 pub fn names<S: AsRef<str>>(list: &[S]) -> String {
     let list: Vec<&str> = list.iter().map(AsRef::as_ref).collect();
     match list.as_slice() {

@@ -1,39 +1,39 @@
-//! Outages: when a probe got no answer, for how long, and why. Reads the history of writers, readers and
-//! HTTP probes alike.
+//! Outages: when a probe got no answer, for how long, and why. The same code reads the history of writers, readers and
+//! HTTP probes.
 //!
-//! One definition holds for D2, A7, E1, the page and the upgrade's own budgets: an outage lasts from the
-//! last good answer before a failed request to the first good answer after it. It is an upper bound: the
-//! service may have gone later and come back earlier than a probe can see. A request that is not made
-//! is no failure: a probe that did not ask is a silence, and leaves a claim open.
+//! One definition holds for D2, A7, E1, the HTML report and the upgrade's own budgets: an outage lasts from the last
+//! good answer before a failed request to the first good answer after it. This is an upper bound: the service may have
+//! failed later and returned earlier than a probe can see. A time without requests is not a failure: the silence of a
+//! probe makes a claim inconclusive.
 
 use std::collections::BTreeMap;
 
 use crate::event::{Event, Outcome, Record};
 
-/// When a request began that was refused, and when it was, in seconds on the log's monotonic clock.
+/// When a refused request began and when it was refused, in seconds on the log's monotonic clock.
 pub type Refusal = (f64, f64);
 
-/// Why there was no answer, as far as a probe can tell.
+/// Why a probe got no answer, as far as the probe can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
-    /// There was no pod to lead to.
+    /// No pod could receive the request.
     NoPod,
-    /// Nothing listened.
+    /// Nothing listened on the port.
     ConnectionRefused,
-    /// The connection, or the server, ended in the middle.
+    /// The connection or the server ended before the answer was complete.
     ServerGone,
     /// No answer in time.
     NoAnswer,
-    /// The server answered, and has no such database or table.
+    /// The server answered that the database or the table does not exist.
     DatabaseMissing,
-    /// The server answered with another error, or not with what was asked for.
+    /// The server answered with another error, or with an unexpected answer.
     Rejected,
-    /// None of these.
+    /// Any other cause.
     Other,
 }
 
 impl Cause {
-    /// Its name in a report.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::NoPod => "no ready pod",
@@ -46,12 +46,12 @@ impl Cause {
         }
     }
 
-    /// What a recorded reason says. Reasons are error chains: seatrial's own words first, then
-    /// those of the system or the client library.
+    /// Classifies a recorded reason. Reasons are error chains: seatrial's own words first, then those of the system or
+    /// the client library.
     pub fn of(reason: &str) -> Self {
         let text = reason.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        // What a forward says of the far end counts for more than that the near end was closed.
+        // What a port-forward reports about the far end counts for more than the closed connection at the near end.
         if says(&["no pod to forward to", "no ready pod", "no endpoints", "503 service unavailable"]) {
             Self::NoPod
         } else if says(&["unknown database", "doesn't exist", "no such table"]) {
@@ -80,79 +80,79 @@ impl Cause {
     }
 }
 
-/// One outage, from the last answer before it to the first one after it.
+/// One outage, from the last answer before it to the first answer after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
-    /// Seconds on the records' clock.
+    /// The beginning, in seconds on the records' clock.
     pub from: f64,
-    /// As `from`; of an open window, the last record.
+    /// The end, in seconds on the records' clock; for an open outage, the time of the last record.
     pub to: f64,
-    /// Whether no answer came after it.
+    /// Whether no answer came after the outage.
     pub open: bool,
     /// Requests that failed.
     pub failed: usize,
-    /// When the first of them began.
+    /// When the first failed request began.
     pub first: f64,
-    /// Seconds by cause; they add up to the window, pauses of the probe left out.
+    /// Seconds by cause, without pauses of the probe; their sum is the length of the outage.
     pub by_cause: BTreeMap<Cause, f64>,
     last: Cause,
 }
 
 impl Window {
-    /// Seconds, pauses of the probe left out.
+    /// Returns the length in seconds, without pauses of the probe.
     pub fn length(&self) -> f64 {
         self.by_cause.values().sum()
     }
 
-    /// What took most of it.
+    /// Returns the cause of the largest part.
     pub fn cause(&self) -> Cause {
         let longest = self.by_cause.iter().max_by(|a, b| a.1.total_cmp(b.1));
         longest.map_or(Cause::Other, |(cause, _)| *cause)
     }
 }
 
-/// Every outage of one probe.
+/// All outages of one probe.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outages {
-    /// In order.
+    /// The outages in order.
     pub windows: Vec<Window>,
     /// Requests that were answered.
     pub answered: usize,
-    /// The longest time in seconds between two requests in which none was under way, pauses left out.
+    /// The longest time in seconds in which no request was in flight, without pauses.
     pub silence: f64,
 }
 
 /// What a probe did, in seconds on the records' clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Asked {
-    /// It made a request.
+    /// The probe sent a request.
     Request {
         /// When the request began.
         from: f64,
         /// When the answer came, or the probe gave up.
         to: f64,
-        /// What came of it.
+        /// Outcome of the request.
         outcome: Outcome,
-        /// Why there was no good answer, where there was none.
+        /// Why there was no good answer; meaningless after a good answer.
         cause: Cause,
     },
-    /// It was told to wait.
+    /// The probe was paused.
     Paused,
-    /// It asks again from this second on.
+    /// The probe was resumed at this second.
     Resumed(f64),
 }
 
 impl Outages {
-    /// The outages that a probe met, among records that are one scenario's, or a part of them.
+    /// Finds the outages of a probe in the records of one scenario, or in a part of them.
     pub fn of(records: &[Record], probe: &str) -> Self {
         let asked = records.iter().filter_map(|record| Asked::of(record, |name| name == probe));
         Self::among(asked, records.last().map_or(0.0, seconds))
     }
 
-    /// The outages among requests in the order of their ends. One that is not over lasts to `end`.
+    /// Finds the outages among requests in the order of their ends. An outage that is not over lasts to `end`.
     pub fn among(asked: impl IntoIterator<Item = Asked>, end: f64) -> Self {
         let mut outages = Self::default();
-        // Since when nothing was answered: the last request's end, or the end of a pause.
+        // When the time without an answer began: at the last request's end, or at the end of a pause.
         let mut since: Option<f64> = None;
         let mut window: Option<Window> = None;
         for asked in asked {
@@ -196,28 +196,28 @@ impl Outages {
         outages
     }
 
-    /// Every probe of the records with its outages, by name.
+    /// Returns the outages of every probe in the records, by name.
     pub fn by_probe(records: &[Record]) -> BTreeMap<String, Self> {
         let names = records.iter().filter_map(|r| probe_of(&r.event));
         names.map(|name| (name.to_owned(), Self::of(records, name))).collect()
     }
 
-    /// The longest one.
+    /// Returns the longest outage.
     pub fn longest(&self) -> Option<&Window> {
         self.windows.iter().max_by(|a, b| a.length().total_cmp(&b.length()))
     }
 
-    /// Seconds of all of them.
+    /// Returns the total length of all outages in seconds.
     pub fn total(&self) -> f64 {
         self.windows.iter().map(Window::length).sum()
     }
 
-    /// Attempts that failed.
+    /// Returns the number of failed requests.
     pub fn failed(&self) -> usize {
         self.windows.iter().map(|w| w.failed).sum()
     }
 
-    /// Seconds by cause.
+    /// Returns the seconds of all outages by cause.
     pub fn by_cause(&self) -> BTreeMap<Cause, f64> {
         let mut sums = BTreeMap::new();
         for (cause, seconds) in self.windows.iter().flat_map(|w| &w.by_cause) {
@@ -226,7 +226,7 @@ impl Outages {
         sums
     }
 
-    /// In one line: how many, the longest, the total, and the causes by weight.
+    /// Describes the outages in one line: how many, the longest, the total, and the causes by weight.
     pub fn describe(&self) -> String {
         let Some(longest) = self.longest() else {
             return format!("no outage in {} answers", self.answered);
@@ -258,8 +258,8 @@ impl Window {
 }
 
 impl Asked {
-    /// What a record says of a probe that is asked for by its name; writers and readers of the ledger
-    /// are probes.
+    /// Reads what a probe did from a record, if the probe's name is meant. Writers and readers of the ledger count as
+    /// probes.
     pub fn of(record: &Record, is_meant: impl Fn(&str) -> bool) -> Option<Self> {
         let (to, event) = (seconds(record), &record.event);
         let (from, outcome, reason) = match event {
@@ -281,7 +281,7 @@ impl Asked {
     }
 }
 
-/// The name of the probe that a record is a request of.
+/// Returns the name of the probe whose request a record describes.
 pub(super) fn probe_of(event: &Event) -> Option<&str> {
     match event {
         Event::RowWritten { row, .. } => Some(&row.writer),

@@ -1,11 +1,11 @@
 //! Part C: stateful identity, a StatefulSet.
 //!
-//! What each claim reads is in [`facts`]; its marks, and the kinds of objects whose changes it reads, are said in its
-//! file. A fact that was not observed makes its claim inconclusive, and so does a watch that broke off where the order of
-//! events is judged.
+//! [`facts`] lists what each claim reads; the file of each claim lists its marks and the kinds of objects whose changes
+//! it reads. A fact that was not observed makes its claim inconclusive. Where the order of events is judged, an
+//! interrupted watch does so too.
 //!
-//! Order is judged twice: by the order of the watch's records, which is that of the API's resource
-//! versions, and by the times that the API and the kubelets wrote into the objects.
+//! Order is checked twice: by the order of the watch's records, which is that of the API's resource versions, and by
+//! the times that the API and the kubelets wrote into the objects.
 
 use super::Claim;
 
@@ -48,11 +48,11 @@ pub static C6: Claim = Claim::new("C6", "scale down is refused while a pod is un
 /// C7: claims survive scale down, and are found again.
 pub static C7: Claim = Claim::new("C7", "claims survive scale down, and are found again", claims::judge)
     .watching(&["PersistentVolumeClaim"]);
-/// C8: the pod that goes is known before: unlike a Deployment's.
+/// C8: the pod that goes is known in advance, unlike a Deployment's.
 pub static C8: Claim =
     Claim::new("C8", "the pod that goes is known before: unlike a Deployment's", prediction::judge)
         .watching(&["Pod"]);
-/// C9: a pod on a dead node is not replaced until its node is declared gone.
+/// C9: a pod on a dead node is not replaced until its node is declared out of service.
 pub static C9: Claim = Claim::new(
     "C9",
     "a pod on a dead node is not replaced until its node is declared gone",
@@ -72,8 +72,8 @@ pub static CLAIMS: [&Claim; 10] = [&C1, &C2, &C3, &C4, &C5, &C6, &C7, &C8, &C9, 
 
 /// Label with the name of the ControllerRevision that a pod was made from.
 pub const REVISION: &str = "controller-revision-hash";
-/// Passes of the controller that a held state must have seen: each is a generation of the set that
-/// it observed.
+/// How many times the controller must have processed the set during a held state. Each pass is a generation of the set
+/// that the controller observed.
 pub const PASSES: usize = 5;
-/// Seconds for which a held state must have been watched at least.
+/// Minimum of seconds for which a held state must have been watched.
 pub const HELD: f64 = 5.0;

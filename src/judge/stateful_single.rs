@@ -1,7 +1,7 @@
 //! Part B: a single MySQL on a hostPath volume.
 //!
-//! What each claim reads is in [`facts`]; it reads the ledger's rows, listings and readings besides. A fact that was not
-//! observed makes its claim inconclusive.
+//! [`facts`] lists what each claim reads; the claims also read the ledger's rows, listings and readings. A fact that
+//! was not observed makes its claim inconclusive.
 //!
 //! | claim | listings and readings |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | B11 | see [`release`] |
 //! | B12 | see [`affinity`] |
 //!
-//! Names of cluster-scoped objects end in a suffix of the scenario, so they are compared with each
-//! other and by their beginning.
+//! Names of cluster-scoped objects end in a suffix of the scenario, so judges compare them with each other, and only
+//! their beginning with the manifest.
 
 use std::collections::BTreeMap;
 
@@ -68,17 +68,17 @@ pub static B12: Claim =
 /// The claims of part B.
 pub static CLAIMS: [&Claim; 12] = [&B1, &B2, &B3, &B4, &B5, &B6, &B7, &B8, &B9, &B10, &B11, &B12];
 
-/// The mark where this part of the story begins.
+/// The mark at which the part with the volume that names its node begins.
 pub const PINNED: &str = "pinned";
-/// The directory on the nodes that the volume is.
+/// The directory on the nodes that the volume uses.
 pub const PATH: &str = "/mnt/data";
 /// The Deployment's name.
 pub const DEPLOYMENT: &str = "mysql";
 /// The ledger's database.
 pub const DATABASE: &str = "qa";
-/// Its directory within [`PATH`].
+/// The directory of that database in [`PATH`].
 pub(super) const DIRECTORY: &str = "qa/";
-/// What every MySQL since 5.6 keeps in its data directory.
+/// Files that every MySQL since 5.6 has in its data directory.
 pub(super) const FILES: &[&str] = &["auto.cnf", "ibdata1", "mysql/"];
 
 /// B1.
@@ -233,8 +233,8 @@ fn is(finding: &mut Finding, object: &Object<'_>, what: &str, pointer: &str, wan
     finding.check(found == wanted, format!("{what} of {} is {found}{of}", object.name()));
 }
 
-/// Adds the checks that a server runs in a pod: by the name that it says itself, and by the UID and
-/// node of the pod that the connection led to.
+/// Adds the checks that a server runs in a pod: by the host name that the server reports, and by UID and node of the
+/// pod that the connection led to.
 fn check_server_of(finding: &mut Finding, server: &Server, pod: &Object<'_>) {
     finding.check(
         server.pod == pod.name(),
@@ -253,10 +253,10 @@ pub(super) fn node_of<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
     node.ok_or_else(|| Missing(format!("pod {} had no node when it was observed", pod.name())))
 }
 
-/// The listings of [`PATH`] with a name, by node.
+/// Returns the listings of [`PATH`] with a name, by node.
 ///
 /// # Errors
-/// As [`locality::listings`]; [`Missing`] where another path was listed.
+/// As [`locality::listings`]; [`Missing`] if another path was listed.
 fn listings<'r>(
     evidence: &Evidence<'r>,
     name: &str,

@@ -1,6 +1,6 @@
 //! Part A: a stateless application, a Deployment of nginx with 2 replicas and the API's defaults.
 //!
-//! What each claim reads is in [`facts`]. A fact that was not observed makes its claim inconclusive.
+//! [`facts`] lists what each claim reads. A fact that was not observed makes its claim inconclusive.
 
 use super::identity::{self, Identity};
 use super::lost::Touched;
@@ -21,7 +21,7 @@ pub static A1: Claim = Claim::new("A1", "applying the manifest gives 2 ready pod
 pub static A2: Claim = Claim::new("A2", "the defaults are those of the API", defaults);
 /// A3: the conditions explain the state.
 pub static A3: Claim = Claim::new("A3", "the conditions explain the state", conditions);
-/// A4: the event trail is there.
+/// A4: the event trail is complete.
 pub static A4: Claim = Claim::new("A4", "the event trail is there", event_trail);
 /// A5: a pod carries what the controllers add.
 pub static A5: Claim = Claim::new("A5", "a pod carries what the controllers add", pod::additions);
@@ -36,20 +36,20 @@ pub static A7: Claim =
     ]);
 /// A8: scaling 2 -> 4 keeps the 2 old pods.
 pub static A8: Claim = Claim::new("A8", "scaling 2 -> 4 keeps the 2 old pods", scale::up);
-/// A9: scaling down takes pods nobody named.
+/// A9: scaling down deletes pods that nobody chose.
 pub static A9: Claim = Claim::new("A9", "scaling down takes pods nobody named", scale::down);
 /// A10: deleting the Deployment by name removes ReplicaSets and pods.
 pub static A10: Claim =
     Claim::new("A10", "deleting the Deployment by name removes ReplicaSets and pods", deletion::judge)
         .watching(&["Deployment", "Pod", "ReplicaSet"]);
-/// A11: a bad image never disturbs the old pods.
+/// A11: a bad image does not affect the old pods.
 pub static A11: Claim = Claim::new("A11", "a bad image never disturbs the old pods", bad_image::judge)
     .watching(&["Deployment", "Event", "Pod"]);
 
 /// The claims of part A.
 pub static CLAIMS: [&Claim; 11] = [&A1, &A2, &A3, &A4, &A5, &A6, &A7, &A8, &A9, &A10, &A11];
 
-/// Pods that the manifest asks for.
+/// Number of pods that the manifest requests.
 pub const REPLICAS: i64 = 2;
 /// The label of the Deployment's pods: key and value.
 pub const LABEL: (&str, &str) = ("app", "nginx");
@@ -74,7 +74,7 @@ fn ready_pods(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
     Ok(())
 }
 
-/// A2. The manifest must be silent about a field, or its value would be no default.
+/// A2. The manifest must not set the field: otherwise its value proves nothing about defaults.
 fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, &facts::DEPLOYMENT)?;
     let applied = finding.part(|_| evidence.recorded(&facts::APPLIED)).map(|(_, object)| object);
@@ -83,7 +83,7 @@ fn defaults(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
         ("strategy", "/spec/strategy/type", "RollingUpdate"),
         ("maxUnavailable", "/spec/strategy/rollingUpdate/maxUnavailable", "25%"),
         ("maxSurge", "/spec/strategy/rollingUpdate/maxSurge", "25%"),
-        // The API leaves this one out when it is 0.
+        // The API omits this field when it is 0.
         ("minReadySeconds", "/spec/minReadySeconds", "0"),
         ("progressDeadlineSeconds", "/spec/progressDeadlineSeconds", "600"),
         ("revisionHistoryLimit", "/spec/revisionHistoryLimit", "10"),
@@ -143,7 +143,7 @@ fn event_trail(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
     let set = set.ok_or_else(|| Missing("no ReplicaSet of the Deployment was observed".into()))?;
     finding.check(!pods.is_empty(), format!("{} pods to look for", pods.len()));
     let expected = events::of_rollout(&deployment, set.name(), &pods);
-    // An event is sent when there is time for it.
+    // Events are sent late, when the component has time.
     let (record, _) = evidence.recorded(&facts::EVENTS)?;
     let end = record.mono_us as f64 / 1e6;
     let starved = finding.machine.starved_in(end - SENT, end) > 0.0;
@@ -160,16 +160,15 @@ fn event_trail(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mis
     Ok(())
 }
 
-/// Seconds before the look at the events in which they are sent: the suite waits for so long.
+/// Seconds in which events must be sent: the suite waits this long before it reads them.
 const SENT: f64 = 15.0;
 
-/// Whether an object is controlled by this one, by UID.
+/// Whether an object is controlled by another one, by UID.
 pub fn is_owned(object: &Object<'_>, by: &Object<'_>) -> bool {
     object.controller().is_some_and(|owner| owner.2 == by.uid())
 }
 
-/// Checks that the controller has seen the last change of the spec: an older status speaks of an
-/// older spec.
+/// Checks that the controller has observed the last change of the spec: otherwise the status describes an older spec.
 pub fn check_observed(finding: &mut Finding, deployment: &Object<'_>) {
     let generation = deployment.number("/metadata/generation");
     let observed = deployment.number("/status/observedGeneration");
@@ -199,14 +198,14 @@ pub fn check_complete(finding: &mut Finding, deployment: &Object<'_>, replicas: 
     finding.check(none, format!("unavailable {unavailable} of 0"));
 }
 
-/// Checks that there were this many pods before.
+/// Checks that this many pods existed before.
 pub(super) fn check_before(finding: &mut Finding, old: &[Identity], replicas: i64) {
     let as_many = i64::try_from(old.len()) == Ok(replicas);
     let as_many = Holds::or(as_many, old.first().map(|pod| Touched::any(span(pod.seen_us, pod.seen_us))));
     finding.check(as_many, format!("{replicas} pods before, found {}", identity::pod_names(old)));
 }
 
-/// Checks that there are this many pods with the label, each running, ready and never restarted.
+/// Checks that this many pods carry the label, each running, ready and never restarted.
 pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
     let labelled = pods.iter().filter(|p| p.label(LABEL.0) == Some(LABEL.1)).count();
     let as_many = i64::try_from(pods.len()) == Ok(replicas);
@@ -221,7 +220,7 @@ pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
         let restarts = Identity::of(pod).restarts;
         let phase = pod.text("/status/phase").unwrap_or("without a phase");
         let ending = if pod.is_terminating() { ", terminating" } else { "" };
-        // A container that crashes over and over is not its node's loss.
+        // The loss of a node does not explain a container that crashes repeatedly.
         let runs = phase == "Running" && containers.len() == 1 && ready == 1;
         finding.check(
             (restarts == 0) & Holds::of_pod(runs, pod) & pod.ready(),
@@ -234,7 +233,7 @@ pub fn check_pods(finding: &mut Finding, pods: &[Object<'_>], replicas: i64) {
     }
 }
 
-/// Checks that a condition is true for this reason.
+/// Checks that a condition is true for the given reason.
 pub fn check_condition(finding: &mut Finding, deployment: &Object<'_>, kind: &str, reason: &str) {
     let found = deployment.condition(kind);
     let line = found.map_or_else(|| "is absent".into(), |c| format!("{}/{}", c.0, c.1));
@@ -242,15 +241,15 @@ pub fn check_condition(finding: &mut Finding, deployment: &Object<'_>, kind: &st
     finding.check(found.is_some() & right, format!("condition {kind}: {line}, expected True/{reason}"));
 }
 
-/// Checks that `Progressing` speaks of this ReplicaSet: after a change, the condition of the rollout
-/// before still stands there with the same status and reason.
+/// Checks that `Progressing` names this ReplicaSet: after a change, the condition of the previous rollout remains for a
+/// while with the same status and reason.
 pub fn check_progress_names(finding: &mut Finding, deployment: &Object<'_>, set: &str) {
     let message = deployment.condition("Progressing").map_or("", |c| c.2);
     let quoted = format!("\"{set}\"");
     finding.check(message.contains(&quoted), format!("Progressing speaks of {set}: {message}"));
 }
 
-/// Checks that a ReplicaSet wants, has and has ready this many pods.
+/// Checks that a ReplicaSet requests, has and has ready this many pods.
 pub fn check_set(finding: &mut Finding, set: &Object<'_>, replicas: i64) {
     let (desired, total) = (set.number("/spec/replicas"), set.number("/status/replicas"));
     let ready = set.number("/status/readyReplicas");

@@ -1,22 +1,22 @@
-//! Which records belong to one story: a scenario that ran once.
+//! Assigns records to stories: a story is one execution of a scenario.
 
 use std::collections::BTreeMap;
 
 use crate::event::{Event, Record};
 
-/// What is known of the last story of a scenario and a writer.
+/// The last story of a scenario and a writer.
 struct Last {
     number: usize,
     begun: bool,
     ended: bool,
 }
 
-/// The number of the story that each record is of, from 0 in the order in which they begin; none for a record of no
-/// scenario.
+/// Returns the number of the story of each record, from 0 in the order in which stories begin; none for a record
+/// without a scenario.
 ///
-/// Stories are told apart by scenario and writer. Where a scenario starts once more, that is another one, also where
-/// the one before never ended: a process that was killed may be followed by one of the same number. So it is where
-/// one that has ended is leased a cluster.
+/// Stories are distinguished by scenario and writer. If a scenario starts again, a new story begins, even if the
+/// earlier one never ended: a process may be killed, and a later process may have the same id. A new story also begins
+/// if a scenario that has ended leases a cluster.
 pub fn numbers(records: &[Record]) -> Vec<Option<usize>> {
     let mut open: BTreeMap<(&str, u32), Last> = BTreeMap::new();
     let mut next = 0;
@@ -71,13 +71,13 @@ mod tests {
         let (a, b) = (Some("a"), Some("b"));
         let records = [
             (None, 1, noted(), None),
-            // What is told before its start belongs to it.
+            // A record before the scenario's start belongs to the story.
             (a, 1, noted(), Some(0)),
             (a, 1, starts(), Some(0)),
             (b, 1, starts(), Some(1)),
             (a, 2, starts(), Some(2)),
             (a, 1, leased(), Some(0)),
-            // It never ended.
+            // The story never ended.
             (a, 1, starts(), Some(3)),
             (a, 1, leased(), Some(3)),
             (a, 1, ended(), Some(3)),

@@ -1,15 +1,15 @@
-//! Gaps in watches. What happened while a watch was broken off was not recorded: a check that reads changes of
-//! that kind is open then, whichever way it would come out.
+//! Gaps in watches. Nothing was recorded while a watch was interrupted: a check that reads changes of that kind is
+//! inconclusive then, whatever its result would be.
 
 use super::Evidence;
 use crate::event::{Event, Record};
 
-/// A time in which nothing of a kind was seen.
+/// A time in which no changes of a kind were recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap<'r> {
     /// The kind.
     pub kind: &'r str,
-    /// Why the watch broke off.
+    /// Why the watch was interrupted.
     pub reason: &'r str,
 }
 
@@ -20,8 +20,8 @@ impl std::fmt::Display for Gap<'_> {
     }
 }
 
-/// The gaps of these kinds in some records. One that ends `after` them, where its list stands, may have begun
-/// in them.
+/// Returns the gaps of these kinds in some records. A gap ends where its new list is recorded; one that ends `after`
+/// the records may have begun in them.
 pub fn gaps<'r>(during: &'r [Record], after: &'r [Record], kinds: &[&str]) -> Vec<Gap<'r>> {
     let end = during.last();
     let began_in_it = |record: &Record, since_us: Option<u64>| {
@@ -40,7 +40,7 @@ pub fn gaps<'r>(during: &'r [Record], after: &'r [Record], kinds: &[&str]) -> Ve
 }
 
 impl<'r> Evidence<'r> {
-    /// The gaps of these kinds in a part of the evidence.
+    /// Returns the gaps of these kinds in a part of the evidence.
     pub fn gaps(&self, part: &'r [Record], kinds: &[&str]) -> Vec<Gap<'r>> {
         let end = part.as_ptr_range().end;
         let after = self.records().iter().position(|r| std::ptr::eq(r, end));

@@ -1,5 +1,5 @@
-//! Part E: of three control planes the one that leads goes down and comes back, while the API is asked
-//! all the time. What must not be done meanwhile is asked for, and refused.
+//! Part E: of three control planes, the one that leads is stopped and comes back while probes ask the API. Faults that
+//! would break the majority are requested during this time, and must be refused.
 
 use std::time::Duration;
 
@@ -39,26 +39,30 @@ pub static SUITE: Suite = Suite {
     story: |s| story(s).boxed(),
 };
 
-/// For a question, or the recorder to catch up.
+/// Timeout for one request, or for the recorder to catch up.
 const ASK: Duration = Duration::from_secs(60);
-/// For the probe to be answered so many times in a row.
+/// Timeout for the probes to be answered several times in a row.
 const STEADY: Duration = Duration::from_secs(60);
-/// Answers in a row after which the API counts as steady.
+/// Number of answers in a row after which the API counts as steady.
 const IN_A_ROW: usize = 12;
-/// For what is refused: each question goes to every control plane.
+/// Timeout for the refusals: each request asks every control plane.
 const REFUSE: Duration = Duration::from_secs(180);
-/// For a control plane to come back whole on a busy machine.
+/// Timeout for a control plane to return completely on a busy machine.
 const RETURN: Duration = Duration::from_secs(300);
-/// Between two questions that nothing tells the answer of.
+/// Pause between two looks at a state that cannot be watched.
 const LOOK: Duration = Duration::from_millis(500);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let timing = s.cluster.topology.timing();
     let control_planes: Vec<&Node> = s.cluster.control_planes().collect();
     if control_planes.len() < 3 {
-        return Err(format!("{} control planes: the loss of one is not borne", control_planes.len()).into());
+        return Err(format!(
+            "the cluster has {} control planes: it can lose one only with at least 3",
+            control_planes.len()
+        )
+        .into());
     }
-    // One stays connected, the other one comes through the load balancer each time.
+    // One probe keeps its connection, the other opens a new one through the load balancer each time.
     let probes = [
         ApiProbe::start(&s.client, s.log.clone()),
         ApiProbe::anew(s.cluster.kubeconfig.clone(), s.log.clone()),
@@ -75,7 +79,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
 
     s.mark(DOWN);
     let fault = s.inject(&StopNode::DEFAULT, target, s.deadline().at_most(ASK)).await?;
-    // What the judge allows, and as much again to see by how much it was missed.
+    // Twice what the judge allows, to measure by how much the budget was missed.
     let lost = nodes::node_unreachable(&target.name);
     let by_name = watcher::Config::default().fields(&format!("metadata.name={}", target.name));
     let watch = wait::until(Api::<KubeNode>::all(s.client.stream.clone()), by_name, lost, s.deadline());
@@ -107,7 +111,7 @@ fn allowed(budget: &Budget) -> Allowed {
     Allowed { seconds, away: None, failed: None, arithmetic }
 }
 
-/// What the API may be away: at a time, in all, and by the requests that fail.
+/// Adds the allowed sum of all absences and the allowed share of failed requests to a budget for one absence.
 fn absences(longest: &Budget) -> Allowed {
     let mut allowed = allowed(longest);
     let (away, share) = (TIMES * allowed.seconds, FAILED * 100.0);
@@ -116,21 +120,21 @@ fn absences(longest: &Budget) -> Allowed {
     Allowed { away: Some(away), failed: Some(FAILED), ..allowed }
 }
 
-/// The control plane on which the controller-manager leads; its lease is a fact of the claim.
+/// Returns the control plane on which the controller-manager leads. Its Lease is recorded as a fact.
 async fn find_leader(s: &Scenario) -> Result<&Node, Failure> {
     let lease = lease(s).await?;
     let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
     s.observe(&facts::LEADER_BEFORE, &lease);
     let name = holder.rsplit_once('_').map_or(holder.as_str(), |(node, _)| node);
     let found = s.cluster.control_planes().find(|p| p.name == name);
-    found.ok_or_else(|| format!("{LEADER} is led by {holder:?}, which is no control plane here").into())
+    found.ok_or_else(|| format!("Lease {LEADER} is held by {holder:?}, not by a control plane").into())
 }
 
 async fn lease(s: &Scenario) -> Result<Lease, Failure> {
     Ok(Api::namespaced(s.client.unary.clone(), "kube-system").get(LEADER).await?)
 }
 
-/// Waits until each probe was answered several times in a row: a failure after that is another one.
+/// Waits until each probe was answered several times in a row, so a later failure has another cause.
 async fn steady(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(STEADY);
     let from = s.log.records().len();
@@ -152,12 +156,12 @@ async fn steady(s: &Scenario) -> Result<(), Failure> {
     Err(format!("the API did not answer {IN_A_ROW} times in a row").into())
 }
 
-/// E4: each other control plane, and the load balancer.
+/// E4: asks for a fault on each other control plane and on the load balancer.
 async fn refused(s: &Scenario, others: &[&Node]) -> Result<(), Failure> {
     let (members, left) = (others.len() + 1, others.len() - 1);
     let majority = format!("etcd with {members} members needs {}, and {left} would be left", members / 2 + 1);
     for other in others {
-        // The word that makes a lone control plane a target helps nobody here.
+        // The option that permits a fault on a lone control plane must not help here.
         ask(s, &Target::from(*other).allow_last_control_plane(), &majority).await;
     }
     if let Some(balancer) = &s.cluster.load_balancer {
@@ -166,7 +170,7 @@ async fn refused(s: &Scenario, others: &[&Node]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks without doing: whatever the answer is, nothing is changed.
+/// Requests a fault without injecting it: nothing changes, whatever the answer is.
 async fn ask(s: &Scenario, target: &Target, because: &str) {
     let answer =
         StopNode::DEFAULT.check(target, s.deadline().at_most(ASK)).await.err().map(|e| e.to_string());
@@ -189,7 +193,7 @@ async fn looked_at(s: &Scenario, others: &[&Node]) -> Result<Vec<Container>, Fai
     Ok(all)
 }
 
-/// Whether the node is Ready as reported since its start, and its own API server says that it is, too.
+/// Whether the node was reported as Ready since its start, and its own API server reports ready too.
 async fn serves(s: &Scenario, node: &Node) -> Result<bool, Failure> {
     let deadline = s.deadline().at_most(RETURN);
     let started = node.container().await?.started_at;
@@ -205,7 +209,7 @@ async fn serves(s: &Scenario, node: &Node) -> Result<bool, Failure> {
     }
 }
 
-/// Waits until every member of etcd says that it is healthy; what they say last is a fact of the claim.
+/// Waits until every member of etcd reports healthy. The last reports are recorded as a fact.
 async fn whole(s: &Scenario, control_planes: &[&Node], fact: &Fact<Vec<Member>>) -> Result<(), Failure> {
     let deadline: Deadline = s.deadline().at_most(RETURN);
     loop {

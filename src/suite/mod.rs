@@ -1,5 +1,4 @@
-//! The suites: each proves a list of claims along one story. The same list is run by `seatrial run`
-//! and by cargo.
+//! The suites: each proves a list of claims with one story. `seatrial run` and the cargo tests run the same list.
 
 use std::collections::BTreeSet;
 
@@ -16,20 +15,20 @@ pub mod stateless;
 pub mod upgrade;
 pub mod upgraded;
 
-/// One story with the claims that it proves.
+/// One story and the claims that it proves.
 #[derive(Debug)]
 pub struct Suite {
-    /// What it is, in a sentence.
+    /// Description in one sentence.
     pub about: &'static str,
-    /// What it needs; its name and claims are in it.
+    /// What the suite needs, with its name and claims.
     pub needs: Needs,
-    /// Whether it runs when all other suites of a run have ended: its claims are on what those have proved.
+    /// Whether the suite runs after all others of a run: its claims are about what those have proved.
     pub after_all: bool,
     /// The story.
     pub story: for<'s> fn(&'s Scenario) -> BoxFuture<'s, Result<(), Failure>>,
 }
 
-/// Every suite, in the order of the catalogue.
+/// All suites, in the order of the catalogue.
 pub static SUITES: &[&Suite] = &[
     &stateless::SUITE,
     &stateful_single::SUITE,
@@ -42,21 +41,21 @@ pub static SUITES: &[&Suite] = &[
 ];
 
 impl Suite {
-    /// The suite with this name.
+    /// Returns the suite with this name.
     pub fn named(name: &str) -> Option<&'static Suite> {
         SUITES.iter().copied().find(|s| s.needs.name == name)
     }
 
-    /// Whether it runs only when it is named: one that changes what its cluster is, or that needs a
-    /// cluster which takes a small machine minutes to make.
+    /// Whether the suite runs only if it is named: it changes its cluster, or it needs a cluster that takes minutes to
+    /// create on a small machine.
     pub fn only_named(&self) -> bool {
-        // A topology that cannot be read is reported when the suite runs.
+        // An error in the topology is reported when the suite runs.
         let is_large = || self.needs.topology.read().is_ok_and(|t| t.control_planes() > 1);
         self.needs.cluster_suffix.is_some() || is_large()
     }
 
-    /// Returns the suites that come [after all](Self::after_all) others, where `suites` are the others and prove every
-    /// claim of those that run without being named.
+    /// Returns the suites that run [after all](Self::after_all) others, if `suites` prove every claim of the suites
+    /// that run without being named.
     pub fn after(suites: &[&'static Suite]) -> Vec<&'static Suite> {
         let claims = |suites: &[&'static Suite]| -> BTreeSet<&'static str> {
             suites.iter().flat_map(|s| s.needs.claims).map(|claim| claim.id).collect()
@@ -68,7 +67,7 @@ impl Suite {
         SUITES.iter().copied().filter(|s| s.after_all).collect()
     }
 
-    /// Runs it as a part of `run`.
+    /// Runs the suite as a part of `run`.
     ///
     /// # Errors
     /// As [`scenario`].
@@ -78,8 +77,8 @@ impl Suite {
 }
 
 impl Run {
-    /// Runs suites one after another, in their order, and goes on after one that did not pass.
-    /// An interrupt ends it. Gives each suite's error.
+    /// Runs suites in order, and continues after one that did not pass. An interrupt ends the loop. Returns the error
+    /// of each suite.
     pub async fn suites(&self, suites: &[&'static Suite]) -> Vec<(&'static str, ScenarioError)> {
         let mut errors = Vec::new();
         for suite in suites {
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
     use crate::judge::upgrade::claims_below;
 
-    /// The last suite's claim is on those of the suites that run without being named.
+    /// The last suite's claim covers the claims of the suites that run without being named.
     #[test]
     fn the_last_suite_follows_those_that_prove_what_its_claim_is_on() {
         let mut unnamed: Vec<&'static Suite> = SUITES.iter().copied().filter(|s| !s.only_named()).collect();

@@ -1,4 +1,4 @@
-//! Part C but for C9: a StatefulSet, from its first pod to its last claim.
+//! Part C except C9: a StatefulSet, from its first pod to its last claim.
 
 use std::time::Duration;
 
@@ -49,16 +49,16 @@ const NAME: &str = "web";
 const SELECTOR: &str = "app=web";
 const CONTAINER: &str = "nginx";
 const REPLICAS: i32 = 3;
-/// The pod that is deleted and comes back: neither the first nor the last.
+/// Index of the pod that is deleted and comes back: neither the first nor the last.
 const REPLACED: usize = 1;
-/// Ordinals from here on get the new image first.
+/// The lowest ordinal of the pods that get the new image first.
 const PARTITION: i32 = 2;
-/// What makes a pod unready lies beside its volume, and goes with the pod.
+/// A file that makes a pod unready. It is outside the volume, so it disappears with the pod.
 const UNREADY: &str = "/tmp/unready";
 
-/// Time for pods to come or go, one after another, on two busy cores.
+/// Timeout for pods to start or end, one after another, on two busy cores.
 const ROLLOUT: Duration = Duration::from_secs(180);
-/// For a command in a pod, or the recorder to catch up.
+/// Timeout for a command in a pod, or for the recorder to catch up.
 const SHORT: Duration = Duration::from_secs(30);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     s.step("remove the volumes' files", SHORT, volumes::remove(s)).await
 }
 
-/// The set, and a Deployment beside it that is scaled down with it.
+/// The set, and a Deployment next to it that is scaled down with it.
 struct Web<'s> {
     s: &'s Scenario,
     set: StatefulSet,
@@ -145,7 +145,7 @@ impl Web<'_> {
         Ok(())
     }
 
-    /// C5 and C8, and the first part of C7.
+    /// C5 and C8, and the beginning of C7.
     async fn scale(&self) -> Result<(), Failure> {
         let s = self.s;
         let manifest = s.manifest("stateless/nginx.yaml", stateless::MANIFEST)?;
@@ -183,7 +183,7 @@ impl Web<'_> {
         Ok(())
     }
 
-    /// C6: the pod that is made unready is one that would stay.
+    /// C6: the unready pod is one that would stay.
     async fn refuse(&self) -> Result<(), Failure> {
         let s = self.s;
         let first = format!("{NAME}-0");
@@ -255,7 +255,7 @@ impl Web<'_> {
         Ok(())
     }
 
-    /// The end of C7: the set goes, its claims stay, but for one that is deleted by hand.
+    /// The end of C7: the set is deleted and its claims stay, except one that is deleted by hand.
     async fn delete(&self) -> Result<(), Failure> {
         let s = self.s;
         self.set.delete(PropagationPolicy::Background).await?;
@@ -290,7 +290,7 @@ impl Web<'_> {
         Ok(())
     }
 
-    /// The Deployment has this many pods, those that are going away included.
+    /// Waits until the Deployment has exactly this many pods, terminating ones included.
     async fn other_rolled_out(&self, replicas: i32) -> Result<(), Failure> {
         let s = self.s;
         wait::rollout(&s.client, &s.namespace, self.other.name(), self.within(ROLLOUT)).await?;
@@ -303,7 +303,7 @@ impl Web<'_> {
         Ok(())
     }
 
-    /// Marks a moment once the records hold what happened before it.
+    /// Sets a mark after the records hold everything that happened before.
     async fn settle(&self, mark: &str) {
         self.s.recorder.settle(self.within(SHORT)).await;
         self.s.mark(mark);
@@ -313,7 +313,7 @@ impl Web<'_> {
         self.set.object().await?.ok_or_else(|| format!("StatefulSet {NAME} is gone").into())
     }
 
-    /// The volumes of the scenario.
+    /// Returns the volumes of the scenario.
     async fn volumes(&self) -> Result<Vec<DynamicObject>, Failure> {
         let volumes = ApiResource::erase::<PersistentVolume>(&());
         let ours = format!("{}={}", manifest::NAMESPACE_LABEL, self.s.namespace);
@@ -343,7 +343,7 @@ impl Web<'_> {
     }
 }
 
-/// What is known before the scaling: the highest ordinals go, from the last one down.
+/// Predicts the scaling: the highest ordinals are deleted, from the last one down.
 fn prediction(from: i32, to: i32) -> Prediction {
     let name = |n: i32| format!("{NAME}-{n}");
     Prediction {

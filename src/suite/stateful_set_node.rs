@@ -1,5 +1,5 @@
-//! C9: a pod of a StatefulSet on a node that goes down. A suite of its own: it needs its cluster to
-//! itself, while the rest of part C shares one.
+//! C9: the node of a StatefulSet's pod is stopped. This is a suite of its own because it needs a cluster for itself,
+//! while the rest of part C shares one.
 
 use std::time::Duration;
 
@@ -43,15 +43,15 @@ const NAME: &str = "solo";
 const SELECTOR: &str = "app=solo";
 const OTHER: (&str, &str) = ("beside", "app=beside");
 
-/// For pods to come up.
+/// Timeout for pods to start.
 const START: Duration = Duration::from_secs(120);
-/// For an object to be changed, or the recorder to catch up.
+/// Timeout for a change of an object, or for the recorder to catch up.
 const CHANGE: Duration = Duration::from_secs(60);
-/// For a stopped node to come back, and what was deleted meanwhile to go.
+/// Timeout for a stopped node to return, and for pods that were deleted in between to disappear.
 const RETURN: Duration = Duration::from_secs(300);
-/// The pod garbage collector looks this often (`gcCheckPeriod` in Kubernetes' pkg/controller/podgc).
+/// Period of the pod garbage collector (`gcCheckPeriod` in Kubernetes' pkg/controller/podgc).
 const COLLECTOR: Duration = Duration::from_secs(20);
-/// For a pod to be scheduled, to start and to be ready on a busy machine.
+/// Time for a pod to be scheduled, to start and to be ready on a busy machine.
 const COME_UP: Duration = Duration::from_secs(30);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
@@ -63,11 +63,11 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let home = s.step("start the pods", START, solo.start()).await?;
     let fault = s.inject(&StopNode::DEFAULT, home, solo.within(CHANGE)).await?;
     let patience = s.cluster.topology.timing().node_loss().total + START;
-    s.step("the Deployment's pod is replaced", patience, solo.wait_beside(home)).await?;
+    s.step("the Deployment's pod is replaced", patience, solo.wait_for_replacement(home)).await?;
     s.step("the set's pod stays", START, solo.stay(home)).await?;
     s.step("declare the node gone", START, solo.declare(home)).await?;
     s.mark("return");
-    // Before the fault's intent is closed: an open intent stands for the taint as well.
+    // The taint is removed before the fault's intent is closed: an open intent covers the taint too.
     out_of_service::withdraw(&s.client, solo.within(CHANGE)).await?;
     s.step("bring the node back", RETURN, fault.heal(solo.within(RETURN))).await?;
     s.step("look at the pods again", RETURN, solo.look_again(home)).await?;
@@ -82,22 +82,25 @@ struct Solo<'s> {
 }
 
 impl<'s> Solo<'s> {
-    /// Gives the node that both pods run on.
+    /// Starts both workloads, and returns the node that both pods run on.
     async fn start(&self) -> Result<&'s Node, Failure> {
         let s = self.s;
         let manifest = s.manifest("stateful_set_node/solo.yaml", MANIFEST)?;
         s.apply(&manifest, self.within(CHANGE)).await?;
         wait::stateful_rollout(&s.client, &s.namespace, NAME, self.within(START)).await?;
-        let beside = s.manifest("stateful_set_node/beside.yaml", BESIDE)?;
-        s.apply(&beside, self.within(CHANGE)).await?;
+        let other = s.manifest("stateful_set_node/beside.yaml", BESIDE)?;
+        s.apply(&other, self.within(CHANGE)).await?;
         wait::rollout(&s.client, &s.namespace, OTHER.0, self.within(START)).await?;
         let pod = self.only(self.set.pods().await?)?;
         let other = self.only(self.other.pods().await?)?;
-        let (home, beside) = (node_of(&pod), node_of(&other));
-        if home != beside {
-            return Err(
-                format!("{} came up on {home}, {} on {beside}", pod.name_any(), other.name_any()).into()
-            );
+        let (home, other_home) = (node_of(&pod), node_of(&other));
+        if home != other_home {
+            return Err(format!(
+                "not on one node: {} is on {home}, {} on {other_home}",
+                pod.name_any(),
+                other.name_any()
+            )
+            .into());
         }
         s.observe(&facts::POD_BEFORE, &pod);
         s.observe(&facts::OTHER_BEFORE, &other);
@@ -105,8 +108,8 @@ impl<'s> Solo<'s> {
         Ok(node.ok_or_else(|| format!("no node is called {home}"))?)
     }
 
-    /// The node is given up, both pods are evicted, and the Deployment has another one.
-    async fn wait_beside(&self, home: &Node) -> Result<(), Failure> {
+    /// Waits until the node is unreachable, both pods are evicted, and the Deployment has a replacement.
+    async fn wait_for_replacement(&self, home: &Node) -> Result<(), Failure> {
         let s = self.s;
         let lost = nodes::node_unreachable(&home.name);
         let all = Api::all(s.client.stream.clone());
@@ -121,7 +124,7 @@ impl<'s> Solo<'s> {
         Ok(())
     }
 
-    /// Nothing is expected to happen: the controller is made to look at the set again and again.
+    /// Makes the controller process the set repeatedly, while nothing should happen.
     async fn stay(&self, home: &Node) -> Result<(), Failure> {
         let s = self.s;
         passes(s, &self.set, STAYED, self.within(START)).await?;
@@ -150,7 +153,7 @@ impl<'s> Solo<'s> {
         Ok(())
     }
 
-    /// Once the node has come back and ended what it ran.
+    /// Records the pods again after the node has returned and has ended its old containers.
     async fn look_again(&self, home: &Node) -> Result<(), Failure> {
         let s = self.s;
         nodes::ready(&s.client, &home.name, self.within(RETURN)).await?;
@@ -167,8 +170,7 @@ impl<'s> Solo<'s> {
         Ok(())
     }
 
-    /// Waits for a check of the pods with a label; gives the last of them that is ready, as the API
-    /// gave it, or none.
+    /// Waits for a check of the pods with a label. Returns the last ready pod as the API returned it, or none.
     async fn until(&self, selector: &str, check: impl Check<Pod>) -> Result<Option<Pod>, Failure> {
         let api = Api::<Pod>::namespaced(self.s.client.stream.clone(), &self.s.namespace);
         let labelled = watcher::Config::default().labels(selector);
@@ -179,7 +181,7 @@ impl<'s> Solo<'s> {
     fn only(&self, mut pods: Vec<DynamicObject>) -> Result<DynamicObject, Failure> {
         match (pods.pop(), pods.len()) {
             (Some(pod), 0) => Ok(pod),
-            (_, more) => Err(format!("{more} pods more, or fewer, than one").into()),
+            (_, more) => Err(format!("expected exactly one pod, found none, or one and {more} more").into()),
         }
     }
 
@@ -188,7 +190,7 @@ impl<'s> Solo<'s> {
     }
 }
 
-/// A ready pod on any other node.
+/// Requires a ready pod on any other node.
 fn ready_elsewhere(home: &str) -> impl Check<Pod> + use<> {
     let home = home.to_owned();
     wait::check(format!("a pod ready elsewhere than on {home}"), move |found: &[Pod]| {

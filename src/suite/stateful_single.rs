@@ -1,5 +1,5 @@
-//! Part B of the catalogue: a single MySQL on a hostPath volume. Its pod goes, its template
-//! changes, its node goes down and comes back. All the while a ledger writes and reads.
+//! Part B of the catalogue: a single MySQL on a hostPath volume. Its pod is deleted, its template changes, its node is
+//! stopped and comes back, while a ledger writes and reads.
 
 use std::time::Duration;
 
@@ -48,29 +48,29 @@ const NAME: &str = DEPLOYMENT;
 const CLAIM: &str = "mysql-pv-claim";
 const SELECTOR: &str = "app=mysql";
 const PORT: u16 = 3306;
-/// As in the manifest.
+/// The password in the manifest.
 const PASSWORD: &str = "password";
 
-/// One writer of single rows, one of transactions, side by side.
+/// One writer of single rows and one of transactions, concurrently.
 const PACES: [Pace; 2] =
     [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
-/// From one look of the reader to the next.
+/// Pause between two readings.
 const LOOK: Duration = Duration::from_millis(250);
-/// Rows that each part of the story adds, by each writer.
+/// Number of rows that each writer adds in each part of the story.
 const ROWS: u64 = 30;
 
-/// For a pod to be scheduled, to start and to fill an empty data directory.
+/// Timeout for a pod to be scheduled, to start and to fill an empty data directory.
 const START: Duration = Duration::from_secs(180);
-/// For an object to be made, changed or deleted.
+/// Timeout for an object to be created, changed or deleted.
 const CHANGE: Duration = Duration::from_secs(60);
-/// For a stopped node to come back, and a pod to serve on it again.
+/// Timeout for a stopped node to return, and for a pod to serve on it again.
 const RETURN: Duration = Duration::from_secs(300);
-/// For the official image to fill an empty directory, from the container's start to the first answer: its entrypoint
-/// starts a server twice. 30 to 90 s were reported of slow and ARM machines.
+/// Budget for the official image to fill an empty directory, from the container's start to the first answer: its
+/// entrypoint starts a server twice. 30 to 90 s were reported on slow and ARM machines.
 const FILL: Duration = Duration::from_secs(120);
-/// For the image that is built of Debian's packages: it fills the directory in one go.
+/// Budget for the image that is built from Debian packages: it fills the directory in one pass.
 const FILL_DEBIANS: Duration = Duration::from_secs(45);
-/// Between the call that stops a node and its last heartbeat; with a machine's other work.
+/// Budget from the call that stops a node to the node's last heartbeat, on a machine with other work.
 const CALL: Duration = Duration::from_secs(10);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
@@ -80,7 +80,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     let first = s.step("start MySQL", START, mysql.start()).await?;
     let mut traffic = s.step("write rows", CHANGE, mysql.create(&first)).await?;
 
-    // The other workers are kept free of MySQL: the next two pods come up where the first one was.
+    // The other workers are kept free of MySQL, to make the next two pods start on the first pod's node.
     s.step("keep the other workers free", CHANGE, place::reserve(s, first.node())).await?;
     let second = s.step("delete the pod", START, mysql.replace(&first, &mut traffic)).await?;
     let third = s.step("change the template", START, mysql.change(&second, &mut traffic)).await?;
@@ -101,11 +101,11 @@ struct Mysql<'s> {
     pods: Api<Pod>,
     nodes: Vec<String>,
     ledger: Ledger,
-    /// Leads the ledger to whichever pod is ready.
+    /// Connects the ledger to the pod that is ready at the time.
     _forward: Forward,
 }
 
-/// A pod whose server answers.
+/// A pod with a server that answers.
 #[derive(Clone, Debug)]
 struct Instance {
     pod: Pod,
@@ -118,7 +118,7 @@ impl Instance {
     }
 }
 
-/// A node that is down, and the pod that runs instead.
+/// A node that is down, and the pod that replaced its pod.
 struct Outage<'s> {
     fault: ActiveFault<'s>,
     replacement: Instance,
@@ -140,7 +140,7 @@ impl<'s> Mysql<'s> {
         })
     }
 
-    /// Applies the manifest and waits for the first server's answer.
+    /// Applies the manifest and waits for the first server to answer.
     async fn apply(&self) -> Result<Instance, Failure> {
         let s = self.s;
         s.apply(&self.manifest, self.within(CHANGE)).await?;
@@ -150,7 +150,7 @@ impl<'s> Mysql<'s> {
         self.answering(&[]).await
     }
 
-    /// Makes the table, and begins to write and read: it goes on whatever happens to the server.
+    /// Creates the table, and starts to write and read. Both continue whatever happens to the server.
     async fn write(&self) -> Result<Traffic, Failure> {
         self.ledger.create(self.within(CHANGE)).await?;
         let mut traffic = Traffic::start(&self.ledger, &PACES, LOOK);
@@ -188,7 +188,7 @@ impl<'s> Mysql<'s> {
         Ok(traffic)
     }
 
-    /// B6. The new pod starts while the old server ends: it waits for the lock on its files.
+    /// B6. The new pod starts while the old server ends: it waits for the lock on the files.
     async fn replace(&self, old: &Instance, traffic: &mut Traffic) -> Result<Instance, Failure> {
         self.remove(&old.pod).await?;
         let new = self.answering(&[old]).await?;
@@ -222,7 +222,7 @@ impl<'s> Mysql<'s> {
         Ok(new)
     }
 
-    /// B8 and B9. What takes too long is waited for all the same: the judge says that it did.
+    /// B8 and B9. The story waits longer than the budget: the judge reports what took too long.
     async fn lose_node(&self, old: &Instance, traffic: &mut Traffic) -> Result<Outage<'s>, Failure> {
         let s = self.s;
         place::list(s, "before-fault").await?;
@@ -235,7 +235,7 @@ impl<'s> Mysql<'s> {
         let lost = nodes::node_unreachable(old.node());
         let lost = wait::until(self.all_nodes(), watcher::Config::default(), lost, self.within(patience));
         s.step("node unreachable", patience, async { Ok(lost.await?) }).await?;
-        // Its pods are given up only now: with Kubernetes' own figures that takes five minutes.
+        // The old node's pods are evicted only now: with Kubernetes' default timing this takes five minutes.
         let before = [old];
         let new = self.answering_within(&before, patience);
         let new = s.step("replacement answers", patience, new).await?;
@@ -295,8 +295,8 @@ impl<'s> Mysql<'s> {
         Ok(manifest::delete(&self.s.client, manifest, self.within(CHANGE)).await?)
     }
 
-    /// Waits for a ready pod that is none of `old`, and for its server, which may need longer: the
-    /// manifest has no readiness probe.
+    /// Waits for a ready pod that is not in `old`, and for its server. The manifest has no readiness probe, so the
+    /// server may need longer than the pod.
     async fn answering(&self, old: &[&Instance]) -> Result<Instance, Failure> {
         self.answering_within(old, START).await
     }
@@ -321,7 +321,7 @@ impl<'s> Mysql<'s> {
         Ok(Instance { pod, server })
     }
 
-    /// The ledger over a forward to one pod. It lives as long as the forward.
+    /// Returns the ledger over a port-forward to one pod; it works as long as the port-forward lives.
     async fn ledger_of(&self, pod: &Pod) -> Result<(Ledger, Forward), Failure> {
         let target = Target::Uid(uid(pod).to_owned());
         let forward = Forward::open(&self.s.client.stream, &self.s.namespace, target, PORT).await?;
@@ -334,7 +334,7 @@ impl<'s> Mysql<'s> {
         Ok(())
     }
 
-    /// Waits until each writer had some more rows acknowledged, and the reader was answered.
+    /// Waits until each writer got some more rows acknowledged, and the reader was answered.
     async fn write_on(&self, traffic: &mut Traffic) -> Result<(), Failure> {
         if traffic.flows(ROWS, self.within(CHANGE)).await {
             return Ok(());
@@ -374,7 +374,7 @@ impl<'s> Mysql<'s> {
     }
 }
 
-/// What the topology's failure timing allows, from the call that stops a node.
+/// Returns the budgets that follow from the topology's failure timing, from the call that stops a node.
 fn allowed(s: &Scenario) -> Allowed {
     let (timing, profile) = (s.cluster.topology.timing(), &s.images.profile);
     let budget = timing.node_loss();
@@ -385,7 +385,7 @@ fn allowed(s: &Scenario) -> Allowed {
     let parts = budget.lines.iter().map(|(what, time)| format!("{:.1} s {what}", time.as_secs_f64()));
     Allowed {
         unknown: unknown.as_secs_f64(),
-        // Evictions are paced, and a look comes before each.
+        // Evictions are rate-limited, and the node controller looks before each one.
         deletion: (unknown + timing.toleration + timing.monitor_period).as_secs_f64(),
         ready: (CALL + budget.total).as_secs_f64(),
         answers: Some((CALL + budget.total + fill).as_secs_f64()),

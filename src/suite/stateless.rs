@@ -50,21 +50,21 @@ pub static SUITE: Suite = Suite {
 pub(super) const MANIFEST: &str = include_str!("stateless/nginx.yaml");
 const SERVICE: &str = include_str!("stateless/service.yaml");
 pub(super) const NAME: &str = "nginx-deployment";
-/// Name of the Service, its port, and the container whose image changes.
+/// Name of the Service, and its port; the name is also that of the container whose image changes.
 const NGINX: (&str, u16) = ("nginx", 80);
 pub(super) const SELECTOR: &str = "app=nginx";
 
-/// Time for pods to come or go. Two cores under a load of 30 took 73 s for the whole change of image.
+/// Timeout for pods to start or end. On two cores with a load of 30, the whole change of the image took 73 s.
 const ROLLOUT: Duration = Duration::from_secs(120);
-/// Time to record what is there when a rollout did not end.
+/// Timeout for recording the state after a rollout that did not complete.
 const LAST_LOOK: Duration = Duration::from_secs(30);
-/// Time for events, which are sent when there is time for it.
+/// Timeout for events, which are sent late.
 const EVENTS: Duration = Duration::from_secs(15);
-/// Time for the recorder to catch up with the API.
+/// Timeout for the recorder to catch up with the API.
 const SETTLE: Duration = Duration::from_secs(10);
-/// Time after which one HTTP request is given up.
+/// Timeout of one HTTP request.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Answers in a row that show a steady service, before the change and after it.
+/// Number of answers in a row that prove a steady service, before and after the change.
 const STEADY: usize = 10;
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
@@ -98,7 +98,7 @@ async fn apply(s: &Scenario, manifest: &Manifest, nginx: &Deployment) -> Result<
     Ok(())
 }
 
-/// The facts of A1 to A6: what is there when the rollout is complete.
+/// Records the facts of A1 to A6 when the rollout is complete.
 async fn look(s: &Scenario, manifest: &Manifest, nginx: &Deployment) -> Result<(), Failure> {
     let (deployment, sets, pods) = seen(nginx).await?;
     let events = trail(s, &deployment, &sets, &pods).await?;
@@ -120,7 +120,7 @@ async fn look(s: &Scenario, manifest: &Manifest, nginx: &Deployment) -> Result<(
     Ok(())
 }
 
-/// The events of the namespace, once the trail is complete or its time is up.
+/// Returns the events of the namespace when the trail is complete or the time is up.
 async fn trail(
     s: &Scenario,
     deployment: &DynamicObject,
@@ -139,14 +139,14 @@ async fn trail(
     let api = Api::<CoreEvent>::namespaced(s.client.stream.clone(), &s.namespace);
     let waited = wait::until(api, watcher::Config::default(), complete, s.deadline().at_most(EVENTS)).await;
     match waited {
-        // The judge says what is missing.
+        // The judge reports missing events.
         Ok(_) | Err(WaitError::Timeout { .. }) => {}
         Err(never) => return Err(never.into()),
     }
     Ok(objects::<CoreEvent>(s, &ListParams::default()).await?)
 }
 
-/// The first event of the trail that is not there.
+/// Returns the first missing event of the trail.
 fn missing(deployment: &Value, set: &str, pods: &[Identity], events: &[CoreEvent]) -> Option<String> {
     let events: Vec<Value> = events.iter().filter_map(|e| serde_json::to_value(e).ok()).collect();
     let events: Vec<_> = events.iter().filter_map(|e| Object::new(e).ok().map(Trail::new)).collect();
@@ -154,8 +154,8 @@ fn missing(deployment: &Value, set: &str, pods: &[Identity], events: &[CoreEvent
     of_rollout(&deployment, set, pods).iter().find_map(|expected| expected.find(&events).err())
 }
 
-/// A7: another image, while a client asks through the Service. A rollout that does not end is recorded
-/// as it stands: the claim is judged by that, and the story ends.
+/// A7: changes the image while a client asks through the Service. If the rollout does not complete, the present state
+/// is recorded for the judge, and the story ends.
 async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(ROLLOUT);
     let (old, new) = (image(s, "nginx-old")?, image(s, "nginx-new")?);
@@ -186,7 +186,7 @@ async fn change(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     changed
 }
 
-/// Waits until the new pods alone serve, and have done so for a while.
+/// Waits until only the new pods serve, and have served for a while.
 async fn changed(s: &Scenario, nginx: &Deployment, deadline: Deadline) -> Result<(), Failure> {
     wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
     wait_for_endpoints(s, NGINX.0, &nginx.pods().await?, deadline).await?;
@@ -194,13 +194,13 @@ async fn changed(s: &Scenario, nginx: &Deployment, deadline: Deadline) -> Result
     steady(s, deadline).await
 }
 
-/// An image of the profile, by its role.
+/// Returns an image of the profile by its role.
 pub(super) fn image(s: &Scenario, role: &str) -> Result<Image, Failure> {
     let image = s.images.workloads.get(role).ok_or_else(|| format!("the image profile has no {role}"))?;
     Ok(Image { reference: image.reference.clone(), version: image.version.clone() })
 }
 
-/// Starts to ask through the Service, from a node: its rules are those that pods use.
+/// Starts to ask through the Service from a node, whose rules are those that pods use.
 async fn ask(s: &Scenario, service: &str) -> Result<Lines, Failure> {
     let services = Api::<Service>::namespaced(s.client.unary.clone(), &s.namespace);
     let service = services.get(service).await?;
@@ -211,7 +211,7 @@ async fn ask(s: &Scenario, service: &str) -> Result<Lines, Failure> {
     Ok(http::start(s.cluster.engine.exec_lines(&node.name, &words), s.log.clone()))
 }
 
-/// Waits until the last requests from now on were all answered.
+/// Waits until all of the last requests, counted from now, were answered.
 async fn steady(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
     let sample = |r: &Record| match &r.event {
         Event::Sampled { probe, outcome, .. } if probe == PROBE => Some(*outcome == Outcome::Acknowledged),
@@ -228,7 +228,7 @@ async fn steady(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
     Err(format!("the Service did not give {STEADY} answers in a row").into())
 }
 
-/// Waits until the Service leads to exactly these pods.
+/// Waits until the Service's endpoints are exactly these pods.
 async fn wait_for_endpoints(
     s: &Scenario,
     service: &str,
@@ -249,7 +249,7 @@ async fn wait_for_endpoints(
     wait::until(api, ours, check, deadline).await.map(drop)
 }
 
-/// A8 and A9: the facts before and after another number of replicas.
+/// A8 and A9: changes the number of replicas, and records the facts before and after.
 async fn scale(s: &Scenario, nginx: &Deployment, facts: &Scaling, replicas: i64) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(ROLLOUT);
     let (deployment, _, pods) = seen(nginx).await?;
@@ -257,7 +257,7 @@ async fn scale(s: &Scenario, nginx: &Deployment, facts: &Scaling, replicas: i64)
     s.observe(&facts.pods_before, &pods);
     nginx.scale(i32::try_from(replicas)?).await?;
     wait::rollout(&s.client, &s.namespace, nginx.name(), deadline).await?;
-    // A rollout is complete while surplus pods are still on their way out.
+    // A rollout counts as complete while surplus pods are still terminating.
     let count = usize::try_from(replicas)?;
     let check = wait::check(format!("{count} pods"), |pods: &[Pod]| {
         Verdict::met_if(pods.len() == count, || format!("{} pods", pods.len()))
@@ -270,7 +270,7 @@ async fn scale(s: &Scenario, nginx: &Deployment, facts: &Scaling, replicas: i64)
     Ok(())
 }
 
-/// A10: the facts before and after a deletion.
+/// A10: deletes the Deployment, and records the facts before and after.
 async fn delete(s: &Scenario, nginx: &Deployment, mode: &str) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(ROLLOUT);
     let (policy, facts) = match mode {
@@ -311,7 +311,7 @@ where
     wait::until(api, watcher::Config::default().labels(SELECTOR), check, deadline).await.map(drop)
 }
 
-/// The Deployment by its name, ReplicaSets and pods by their label.
+/// Returns the Deployment by its name, ReplicaSets and pods by their label.
 async fn everything(nginx: &Deployment) -> Result<Value, Failure> {
     let deployments: Vec<DynamicObject> = nginx.object().await?.into_iter().collect();
     let (sets, pods) = (nginx.replica_sets().await?, nginx.pods().await?);
@@ -320,13 +320,13 @@ async fn everything(nginx: &Deployment) -> Result<Value, Failure> {
 
 type Seen = (DynamicObject, Vec<DynamicObject>, Vec<DynamicObject>);
 
-/// The Deployment, its ReplicaSets and its pods.
+/// Returns the Deployment, its ReplicaSets and its pods.
 async fn seen(nginx: &Deployment) -> Result<Seen, Failure> {
     let deployment = nginx.object().await?.ok_or_else(|| format!("Deployment {} is gone", nginx.name()))?;
     Ok((deployment, nginx.replica_sets().await?, nginx.pods().await?))
 }
 
-/// Objects of a kind in the namespace, as the API gives them.
+/// Returns the objects of a kind in the namespace, as the API returns them.
 async fn objects<K: Resource<DynamicType = ()>>(
     s: &Scenario,
     params: &ListParams,

@@ -1,5 +1,5 @@
-//! Part D: a living cluster is upgraded in place, from the control plane to the last worker, while
-//! workloads of every kind run on it and are asked all the time.
+//! Part D: a cluster is upgraded in place, from the control plane to the last worker, while workloads of every kind run
+//! on it and probes ask them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -50,21 +50,21 @@ pub static SUITE: Suite = Suite {
 };
 
 const WEB: &str = include_str!("upgrade/web.yaml");
-/// As in the manifests of both MySQL.
+/// The password in the manifests of both MySQL.
 const PASSWORD: &str = "password";
 
-/// For pods to start on two busy cores; MySQL fills an empty directory.
+/// Timeout for pods to start on two busy cores; MySQL fills an empty directory.
 const START: Duration = Duration::from_secs(240);
-/// For a change of an object, or the recorder to catch up. A kubelet that was not restarted may hear of it
-/// 80 s late after its API server was away: client-go waits up to 30 s, jittered, between tries.
+/// Timeout for a change of an object, or for the recorder to catch up. A kubelet that was not restarted may learn of a
+/// change 80 s late if its API server was away: client-go waits up to 30 s, jittered, between tries.
 const CHANGE: Duration = Duration::from_secs(150);
-/// For a release that has to be compiled: 14 minutes were measured on two cores.
+/// Timeout to obtain a release that must be compiled: 14 minutes were measured on two cores.
 const OBTAIN: Duration = Duration::from_secs(40 * 60);
-/// For an upgrade of one hop.
+/// Timeout for an upgrade of one hop.
 const UPGRADE: Duration = Duration::from_secs(40 * 60);
-/// How long the drain that is forbidden is tried.
+/// Timeout of the drain that is forbidden.
 const FORBIDDEN: Duration = Duration::from_secs(15);
-/// How long a drain is tried else.
+/// Timeout of all other drains.
 const DRAIN: Duration = Duration::from_secs(5 * 60);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
@@ -73,7 +73,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
         return Err("an upgrade that moves pods needs two workers".into());
     };
     s.step("get the new release", OBTAIN, obtain(s)).await?;
-    let beside = Recorder::pods_beside(&s.client, &s.namespace, &s.log).await?;
+    let other_pods = Recorder::pods_beside(&s.client, &s.namespace, &s.log).await?;
     s.step("take a folder on the nodes", CHANGE, volumes::claim(s)).await?;
     s.step("start the Deployment", START, web(s)).await?;
     let set = s.step("start the StatefulSet", START, Set::start(s)).await?;
@@ -89,20 +89,20 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
 
     s.step("forbid a drain", START, forbidden::hold(s, first)).await?;
     let forbidden = upgrade(s, budgets, FORBIDDEN).await;
-    settle(s, &beside).await;
+    settle(s, &other_pods).await;
     s.mark(STRETCH_END);
     s.step("allow it again", CHANGE, forbidden::release(s)).await?;
-    // A hop waits for those only that were ready when it began.
+    // A hop waits only for pods that were ready when it began.
     s.step("wait for those that were evicted", START, back(s)).await?;
     let ended = match forbidden {
         Err(error) if matches!(&error, UpgradeError::Step { step, .. } if step.starts_with("drain")) => {
             upgrade(s, budgets, DRAIN).await?
         }
         Err(error) => return Err(error.into()),
-        // A step was over its budget before, or no drain was forbidden: judges say what is missing.
+        // A step exceeded its budget earlier, or no drain was forbidden: the judges report what is missing.
         Ok(ended) => ended,
     };
-    settle(s, &beside).await;
+    settle(s, &other_pods).await;
     s.mark(STRETCH_END);
     s.step("read the ledger", CHANGE, load.end(s, &mysql)).await?;
     s.step("look for the rows that stayed behind", START, trap.end(s, home)).await?;
@@ -114,7 +114,7 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     for claim in SUITE.needs.claims {
         s.prove(claim).await;
     }
-    beside.stop().await;
+    other_pods.stop().await;
     let away = async {
         set.delete(s).await?;
         for mysql in [&mysql.manifest, &trap.manifest] {
@@ -125,14 +125,14 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
     s.step("take away what lies on the nodes", START, away).await
 }
 
-/// Waits until the records hold what happened until now.
-async fn settle(s: &Scenario, beside: &Recorder) {
+/// Waits until the records hold everything that happened until now.
+async fn settle(s: &Scenario, other_pods: &Recorder) {
     s.recorder.settle(s.deadline().at_most(CHANGE)).await;
-    beside.settle(s.deadline().at_most(CHANGE)).await;
+    other_pods.settle(s.deadline().at_most(CHANGE)).await;
 }
 
-/// Upgrades to the next minor version that the image profile has; each step's end is held against its
-/// budget, and one that is over ends the upgrade at the next safe step.
+/// Upgrades to the next minor version in the image profile. Each step is checked against its budget when it ends; if it
+/// exceeded the budget, the upgrade ends at the next safe step.
 async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<Ending, UpgradeError> {
     let watcher = |event: UpgradeEvent<'_>| {
         s.log.append(event.event());
@@ -155,7 +155,7 @@ async fn upgrade(s: &Scenario, budgets: &Budgets, drain: Duration) -> Result<End
     }
 }
 
-/// Builds or pulls what the upgrade needs, before anything is asked or written: a compiler takes the machine.
+/// Builds or pulls what the upgrade needs before any probe or writer starts, because a compiler uses the whole machine.
 async fn obtain(s: &Scenario) -> Result<(), Failure> {
     Ok(upgrade::obtain_releases(&s.clusters, &s.cluster, &options(DRAIN)).await?)
 }
@@ -164,7 +164,7 @@ fn options(drain: Duration) -> UpgradeOptions {
     UpgradeOptions { to: "next".into(), etcd: EtcdPolicy::Upgrade, stop_after: None, drain }
 }
 
-/// A manifest of this story: `HOME` stands for a node, `FOLDER` for the story's folder on the nodes.
+/// Reads a manifest of this story and replaces `HOME` by a node's name and `FOLDER` by the story's folder on the nodes.
 fn placed(s: &Scenario, file: &str, text: &str, home: &str) -> Result<Manifest, Failure> {
     s.manifest(file, &text.replace("HOME", home).replace("FOLDER", &volumes::path(s)))
 }
@@ -183,7 +183,7 @@ async fn back(s: &Scenario) -> Result<(), Failure> {
     Ok(())
 }
 
-/// New pods of the Deployment, so that the scheduler may use the nodes that are open again.
+/// Restarts the Deployment's pods, because the scheduler may use the uncordoned nodes only for new pods.
 async fn spread(s: &Scenario) -> Result<(), Failure> {
     let again = json!({"metadata": {"annotations": {"seatrial.dev/again": s.suffix()}}});
     let patch = Patch::Merge(json!({"spec": {"template": again}}));
@@ -199,18 +199,18 @@ async fn labelled(s: &Scenario, selector: &str) -> Result<Vec<Pod>, Failure> {
     Ok(api.list(&ListParams::default().labels(selector)).await?.items)
 }
 
-/// The one live pod with a label.
+/// Returns the only live pod with a label.
 async fn only(s: &Scenario, selector: &str) -> Result<Pod, Failure> {
     let found = labelled(s, selector).await?;
     let mut stay = found.into_iter().filter(wait::pods::is_live);
     match (stay.next(), stay.next()) {
         (Some(pod), None) => Ok(pod),
-        (None, _) => Err(format!("there is no pod with {selector}").into()),
-        _ => Err(format!("there is more than one pod with {selector}").into()),
+        (None, _) => Err(format!("no pod has the label {selector}").into()),
+        _ => Err(format!("more than one pod has the label {selector}").into()),
     }
 }
 
-/// The cluster's own address of a Service.
+/// Returns the cluster IP of a Service.
 async fn address(s: &Scenario, namespace: &str, service: &str) -> Result<IpAddr, Failure> {
     let services = Api::<Service>::namespaced(s.client.unary.clone(), namespace);
     let found = services.get(service).await?.spec.and_then(|spec| spec.cluster_ip?.parse().ok());

@@ -1,5 +1,5 @@
-//! The end of part D: what the other suites of a run have proved on a cluster that was upgraded, or that
-//! was stopped half way. It comes after them, and looks at the cluster once more.
+//! The end of part D: collects what the other suites of a run have proved on a cluster that was upgraded or stopped
+//! half way. This suite runs after them, and records the versions of the cluster once more.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub static SUITE: Suite = Suite {
 async fn story(s: &Scenario) -> Result<(), Failure> {
     match cluster::origin(&s.cluster) {
         Some(origin) => s.observe(&facts::ORIGIN, &origin),
-        None => s.note(format!("{} is as it was made: it was never upgraded", s.cluster.name)),
+        None => s.note(format!("{} was never upgraded", s.cluster.name)),
     }
     s.observe(&facts::VERSIONS, &upgrade::state(&s.client).await?);
     s.prove(&D5).await;

@@ -1,13 +1,13 @@
-//! Lost rows, and the crash that they went with or did not: what InnoDB's recovery must bring back,
-//! what it cannot, and what no crash explains.
+//! Lost rows and crashes: which lost rows InnoDB's recovery must restore, which it cannot restore, and which no crash
+//! explains.
 
 use super::servers::{End, Restart, restarts};
 use super::{Read, Write, some};
 use crate::event::{Outcome, Row};
 use crate::judge::{Evidence, Finding};
 
-/// Adds a check for the lost rows that were acknowledged before the server's last crash, and one for
-/// the others. They are lost whatever explains it: none of these checks holds.
+/// Adds a failed check for the lost rows that were acknowledged before the server's last crash, and one for the others.
+/// No explanation makes a lost row acceptable.
 pub(super) fn check(
     evidence: &Evidence<'_>,
     reading: &str,
@@ -64,7 +64,7 @@ mod tests {
         Row { writer: "w".into(), number, checksum: String::new() }
     }
 
-    /// A server is met, acknowledges row 1, is killed with its node, met again at second 10,
+    /// The checks for a server that acknowledges row 1, is killed with its node, starts again at second 10,
     /// acknowledges row 2 and is read at second 20.
     fn told(flush: Option<u32>, exit_code: i64, rows: &[u64]) -> Vec<String> {
         let wrote = |number| Event::RowWritten {

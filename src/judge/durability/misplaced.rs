@@ -1,5 +1,5 @@
-//! Rows that are whole, and in the wrong place: acknowledged by another server than the one that was
-//! read. Not lost: they are on the disk of the node where that server ran, and come back with it.
+//! Rows in the wrong place: acknowledged by another server than the one that was read. These rows are not lost: they
+//! are on the disk of the node where that server ran, and return with the node.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::event::{Event, Record, Row, Server};
 use crate::judge::Finding;
 use crate::judge::fault::Power;
 
-/// The nodes that were down at the end of these records, each with the fault that took it down: its
-/// proof shows a container that does not run, and it was not healed.
+/// Returns the nodes that were down at the end of these records, each with the fault that stopped it: the fault's proof
+/// shows a container that does not run, and the fault was not healed.
 pub fn down(records: &[Record]) -> BTreeMap<&str, &str> {
     let mut down = BTreeMap::new();
     for record in records {
@@ -27,7 +27,7 @@ pub fn down(records: &[Record]) -> BTreeMap<&str, &str> {
 }
 
 impl<'r> Durability<'r> {
-    /// How many of the misplaced rows are on the disk of this server's node only, which was down at
+    /// Returns the number of misplaced rows that are only on the disk of this server's node, if the node was down at
     /// the reading.
     pub fn on_disk_of(&self, server: &Server) -> usize {
         let down = self.down.contains_key(server.node.as_str());
@@ -37,8 +37,8 @@ impl<'r> Durability<'r> {
     }
 }
 
-/// Adds a check of rows that are on another server's disk only, one of rows that came over from
-/// another server, or, where there are none of either, that it was one server.
+/// Adds a check of rows that are only on another server's disk, and one of rows that came from another server. If
+/// neither exists, adds a check that only one server was involved.
 pub(super) fn check(rows: &Durability<'_>, finding: &mut Finding, reading: &str) {
     if rows.misplaced.is_empty() && rows.foreign.is_empty() {
         let one = format!("{reading}: the server that acknowledged the rows is the one that was read");
@@ -111,7 +111,7 @@ mod tests {
         Event::FaultInjected { id: "f".into(), fault, node, proof }
     }
 
-    /// Two rows by `a` on w1, one by `c` on w3, then what is given; `b` on w2 is read.
+    /// Two rows by `a` on w1, one by `c` on w3, then the given events; `b` on w2 is read.
     fn judge(meanwhile: &[Event], rows: &[u64]) -> (Conclusion, String, usize) {
         let a = server("a", "w1");
         let written = [wrote(1, a.clone()), wrote(2, a.clone()), wrote(3, server("c", "w3"))];
@@ -119,7 +119,7 @@ mod tests {
         (finding.conclusion(), finding.evidence(), rows)
     }
 
-    /// What is found when `b` on w2 is read, and how many rows are on the disk of `a` on w1.
+    /// The checks when `b` on w2 is read, and the number of rows on the disk of `a` on w1.
     fn read(events: &[Event], rows: Option<&[u64]>) -> (Finding, usize) {
         let (exists, rows) = (rows.is_some(), rows.unwrap_or_default().iter().copied().map(row).collect());
         let (reading, server_read, began_us) = ("r".into(), server("b", "w2"), None);

@@ -1,19 +1,19 @@
-//! Whether the rows of a reading stand in an order that their writers can have written, and whether
-//! transactions are whole.
+//! Checks that the rows of a reading are in an order that their writers can have written, and that transactions are
+//! complete.
 //!
-//! A writer sends nothing before what it sent earlier has its outcome on record. So a row that one
-//! writer had acknowledged before another (or the same) writer's previous record was there when the
-//! next row was sent: it has a lower primary key, and where the later one is, it is too.
+//! A writer sends a row only after the outcome of its previous row is recorded. If a row was acknowledged before the
+//! writer of a later row recorded its previous outcome, the earlier row existed when the later one was sent. Then the
+//! earlier row has the lower primary key, and a reading that has the later row must also have the earlier one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Read, Write};
 use crate::event::{Outcome, Row};
 
-/// Rows that are there, each with one that was acknowledged before it was sent and is not there or
-/// stands behind it. Only rows that the server that was read acknowledged itself are looked at.
+/// Returns rows that were found, each with an earlier acknowledged row that is missing or comes after it. Considers
+/// only rows that were acknowledged by the server that was read.
 pub fn out_of_order<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &'r Row)> {
-    // The last one in counts: of a row that is there twice, its first place.
+    // Later inserts win: of a row that occurs twice, the first place counts.
     let place: BTreeMap<(&str, u64), usize> =
         read.rows.iter().enumerate().rev().map(|(at, row)| (key(row), at)).collect();
     let mut rows: Vec<Sent<'r>> = Vec::new();
@@ -23,14 +23,14 @@ pub fn out_of_order<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &
         for write in whole {
             let ours = write.outcome == Outcome::Acknowledged && write.server.uuid == read.server.uuid;
             let place = place.get(&key(write.row)).copied();
-            // An open row that is not there says nothing; one that is there was sent all the same.
+            // An open row that was not found proves nothing; one that was found had been sent.
             if ours && (place.is_some() || !write.open) {
                 rows.push(Sent { row: write.row, acknowledged: write.transaction, after, place });
             }
         }
     }
-    // From the last place backwards: the earliest acknowledgement among what stands behind. Rows
-    // that are not there stand behind everything.
+    // Goes from the last place backwards, and keeps the earliest acknowledgement among the rows behind. Missing rows
+    // count as behind all others.
     rows.sort_by_key(|sent| sent.place.unwrap_or(usize::MAX));
     let (mut wrong, mut earliest) = (Vec::new(), None::<&Sent<'_>>);
     for sent in rows.iter().rev() {
@@ -49,14 +49,14 @@ pub fn out_of_order<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &
 
 struct Sent<'r> {
     row: &'r Row,
-    /// The record of its acknowledgement.
+    /// The record of the acknowledgement.
     acknowledged: usize,
-    /// The record before which it was not sent: its writer's previous one.
+    /// The writer's previous record: the row was sent after it.
     after: Option<usize>,
     place: Option<usize>,
 }
 
-/// Of each transaction that is there in part: a row that is there, and one that is not.
+/// For each incomplete transaction, returns a row that was found and one that was not.
 pub fn torn<'r>(writes: &[Write<'r>], read: Read<'r>) -> Vec<(&'r Row, &'r Row)> {
     let found: BTreeSet<(&str, u64)> = read.rows.iter().map(key).collect();
     let parts = writes.chunk_by(|a, b| a.transaction == b.transaction);
@@ -83,7 +83,7 @@ mod tests {
 
     type Pairs = Vec<(u64, u64)>;
 
-    /// Rows of writers `a` and `b` in the order of their records; a transaction each inner list.
+    /// Rows of writers `a` and `b` in the order of their records; each inner list is a transaction.
     fn judge(written: &[(&[u64], char, Outcome)], there: &[(char, u64)]) -> (Pairs, Pairs) {
         let server = Server { uuid: "u".into(), ..Server::default() };
         let rows: Vec<Vec<Row>> = written
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(judge(written, &[('a', 1), ('a', 3)]).0, [(3, 2)]);
         assert_eq!(judge(written, &[('a', 1), ('a', 3), ('a', 2)]).0, [(3, 2)]);
         assert_eq!(judge(written, &[('a', 1), ('a', 2), ('a', 3), ('a', 1)]).0, [], "doubled, not moved");
-        // Of a transaction its last row is named.
+        // For a transaction, its last row is named.
         let written: &[(&[u64], char, Outcome)] = &[(&[1, 2], 'a', Yes), (&[3], 'a', Yes)];
         assert_eq!(judge(written, &[('a', 3)]).0, [(3, 2)]);
     }

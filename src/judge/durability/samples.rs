@@ -1,9 +1,8 @@
-//! What continuous readers saw, look by look, against what was acknowledged by then.
+//! What continuous readers saw in each look, compared with what was acknowledged by then.
 //!
-//! A look is one statement, so one moment of the server. Of a writer it names the range of rows, how
-//! many they are, and a digest. A writer goes on only when a row's outcome is on record; so within
-//! the range every acknowledged row is due, refused ones are not, and those without an answer may be
-//! there, transactions as a whole.
+//! A look is one statement, which shows one moment of the server. For each writer it has the range of rows, their count
+//! and a digest. A writer sends a row only after the previous outcome is recorded. So the range must contain every
+//! acknowledged row and no refused row. Rows without an answer may be in it, transactions as a whole.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +10,23 @@ use super::Write;
 use crate::event::{Event, Outcome, Record, Seen, Server};
 use crate::judge::{Evidence, Finding};
 
-/// The most writes without an answer that are tried in every combination.
+/// Maximum of writes without an answer for which all combinations are tried.
 const OPEN: usize = 12;
 
-/// Every way in which a look can be wrong, each with the rows named.
+/// Every way in which a look can be wrong, each with the affected rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Samples {
     /// Looks that a server answered.
     pub answered: usize,
-    /// Less was seen than the same server had acknowledged before the look began.
+    /// A look saw less than the same server had acknowledged before the look began.
     pub stale: Vec<String>,
-    /// Rows are missing before one that is there.
+    /// Rows are missing before a row that was seen.
     pub missing: Vec<String>,
-    /// There are more rows than were written, or other ones.
+    /// More rows were seen than were written, or other rows.
     pub surplus: Vec<String>,
-    /// As many rows as can be, but not those that were written, or half a transaction.
+    /// The number of rows is possible, but they are not the rows that were written, or a transaction is incomplete.
     pub altered: Vec<String>,
-    /// The table was not there, on a server that had acknowledged rows.
+    /// The table was missing on a server that had acknowledged rows.
     pub gone: Vec<String>,
 }
 
@@ -58,7 +57,7 @@ impl Samples {
         verdict
     }
 
-    /// Adds a check for each way in which looks can be wrong.
+    /// Adds a check for each way in which a look can be wrong.
     pub fn check(&self, finding: &mut Finding) {
         let n = self.answered;
         for (what, wrong) in [
@@ -89,7 +88,7 @@ impl Look<'_> {
     }
 }
 
-/// A row with the record of its outcome.
+/// A row with the time of its recorded outcome.
 struct Told {
     number: u64,
     at_us: u64,
@@ -104,7 +103,7 @@ struct Of {
     open: Vec<Told>,
 }
 
-/// By process, server and writer; the highest number of a writer, whatever became of it.
+/// All rows by process, server and writer, and the highest number of each writer, with any outcome.
 struct Known<'r> {
     rows: BTreeMap<(u32, &'r str, &'r str), Of>,
     highest: BTreeMap<&'r str, u64>,
@@ -133,7 +132,7 @@ impl<'r> Known<'r> {
         known
     }
 
-    /// The writers of this look's server.
+    /// Returns the writers of this look's server.
     fn writers<'a>(&'a self, look: &Look<'_>) -> impl Iterator<Item = (&'r str, &'a Of)> {
         let (process, uuid) = (look.record.writer, look.server.uuid.clone());
         let ours = move |((p, u, _), _): &(&(u32, &str, &str), &Of)| *p == process && *u == uuid;
@@ -148,7 +147,7 @@ impl<'r> Known<'r> {
     }
 
     fn compare(&self, look: &Look<'_>, verdict: &mut Samples) {
-        // Older rows than the newest ones are not looked at: then a writer may not show at all.
+        // A look shows only the newest rows, so a writer may not appear in it at all.
         let whole =
             look.writers.iter().all(|seen| self.of_seen(look, seen).is_some_and(|of| of.is_begun_by(seen)));
         for (writer, of) in self.writers(look) {
@@ -167,7 +166,7 @@ impl<'r> Known<'r> {
             }
         }
         for seen in look.writers {
-            // What was in flight when this was judged has no record yet.
+            // A row that was in flight when this was judged has no record yet.
             if seen.high <= self.highest.get(seen.writer.as_str()).copied().unwrap_or_default() {
                 self.compare_range(look, seen, verdict);
             }
@@ -188,7 +187,7 @@ impl<'r> Known<'r> {
         let of = self.of_seen(look, seen).unwrap_or(&nothing);
         let due = within(&of.acknowledged, seen);
         let open = within(&of.open, seen);
-        // A row without an answer may stand among older ones than its number tells.
+        // A row without an answer may be stored among older rows than its number suggests.
         if !of.is_begun_by(seen) && due.first().is_some_and(|row| row.number != seen.low) {
             return;
         }
@@ -206,12 +205,12 @@ impl<'r> Known<'r> {
 }
 
 impl Of {
-    /// What was acknowledged before a moment.
+    /// Returns the rows acknowledged before a moment.
     fn before(&self, us: u64) -> &[Told] {
         &self.acknowledged[..self.acknowledged.partition_point(|row| row.at_us < us)]
     }
 
-    /// Whether a range begins with the writer's first row, or before it.
+    /// Whether a range begins with the writer's first row, or earlier.
     fn is_begun_by(&self, seen: &Seen) -> bool {
         self.acknowledged.first().is_none_or(|row| seen.low <= row.number)
     }
@@ -223,8 +222,8 @@ fn within<'a>(rows: &'a [Told], seen: &Seen) -> &'a [Told] {
     &rows[from..to]
 }
 
-/// Whether the acknowledged rows, with some of the writes without an answer, give this count and
-/// this digest. Too many to try, or digests that are not known, decide nothing.
+/// Whether the acknowledged rows, with some of the writes without an answer, give this count and this digest. If there
+/// are too many combinations, or if a digest is unknown, the answer is yes.
 fn explained(due: &[Told], open: &[Told], seen: &Seen) -> bool {
     let sum = |rows: &[Told]| rows.iter().try_fold(0, |sum, row| Some(sum ^ row.digest?));
     let wholes: Vec<&[Told]> = open.chunk_by(|a, b| a.transaction == b.transaction).collect();

@@ -1,4 +1,4 @@
-//! Who answered the ledger: every acknowledgement led back to a pod, servers that started anew, and
+//! Which server answered the ledger: traces every acknowledgement to a pod, and finds servers that restarted and
 //! servers that ran at the same time.
 
 use std::collections::BTreeMap;
@@ -9,47 +9,46 @@ use super::history;
 use crate::event::{Event, Outcome, Record, Server};
 use crate::judge::{Evidence, Finding};
 
-/// A server's process was another one than before, on the same files.
+/// A server process that replaced an earlier one on the same files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restart<'r> {
-    /// The server, as it was met afterwards.
+    /// The server after the restart.
     pub server: &'r Server,
-    /// Seconds on the records' clock: its last answer before.
+    /// When the old process last answered, in seconds on the records' clock.
     pub last_answer: f64,
-    /// When the new process started, by its own uptime, to a second.
+    /// When the new process started, according to its uptime, accurate to a second.
     pub started: f64,
-    /// What ended the old one, where the records show it: a container's exit code, or a fault on
-    /// its node.
+    /// What ended the old process, if the records show it: a container's exit code, or a fault on its node.
     pub cause: Option<String>,
-    /// Whether it shut down in order.
+    /// How the old process ended.
     pub end: End,
-    /// Whether the old process wrote its log to disk at each commit; `None` where it did not say.
+    /// Whether the old process wrote its log to disk at each commit; `None` if unknown.
     pub flushed: Option<bool>,
 }
 
 /// How a server's process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It shut down: nothing had to be recovered.
+    /// The process shut down: nothing had to be recovered.
     Orderly,
-    /// It was killed or failed: InnoDB recovers what its log holds.
+    /// The process was killed or failed: InnoDB recovers what its log holds.
     Crash,
-    /// The records do not tell.
+    /// The records do not show it.
     Unknown,
 }
 
-/// Two servers of which the first answered before and after the second did, by the same process.
+/// Two servers: the first answered before and after the second, with the same process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlap<'r> {
-    /// The one that ran all the time.
+    /// The server that ran all the time.
     pub first: &'r Server,
-    /// The one that answered in between.
+    /// The server that answered in between.
     pub second: &'r Server,
 }
 
-/// Adds the checks of who answered: each acknowledgement names server, pod and node, and the pod was
-/// seen under that name and UID on that node; and no two servers ran at a time. Gives the restarts,
-/// which are noted as checks that hold.
+/// Adds the checks of which server answered: each acknowledgement names server, pod and node; the pod was seen with
+/// that name and UID on that node; no two servers ran at the same time. Returns the restarts, each of which is also a
+/// passed check.
 pub fn check<'r>(evidence: &Evidence<'r>, finding: &mut Finding) -> Vec<Restart<'r>> {
     check_led_back(evidence, finding);
     let overlaps = overlaps(evidence);
@@ -81,8 +80,8 @@ pub fn check<'r>(evidence: &Evidence<'r>, finding: &mut Finding) -> Vec<Restart<
     restarts
 }
 
-/// A forward that led to another pod than it said, or a socket that went past it, shows as an
-/// acknowledgement whose pod is not known.
+/// Checks that the pod of each acknowledgement is known. A port-forward that led to another pod, or a connection around
+/// it, shows as an unknown pod.
 fn check_led_back(evidence: &Evidence<'_>, finding: &mut Finding) {
     let mut pods: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     for (_, _, pod) in evidence.changes("Pod") {
@@ -116,7 +115,7 @@ fn check_led_back(evidence: &Evidence<'_>, finding: &mut Finding) {
     );
 }
 
-/// A server gives its uptime in whole seconds, so the same start may seem to be 1 s later.
+/// Seconds by which the same start may seem to be later: a server reports its uptime in whole seconds.
 const SAME_START: f64 = 2.0;
 
 /// One answer of a server.
@@ -124,9 +123,9 @@ struct Answer<'r> {
     at: f64,
     record: usize,
     server: &'r Server,
-    /// When its process started, where it said so.
+    /// When its process started, if known.
     started: Option<f64>,
-    /// Whether it writes its log to disk at each commit, where it said so.
+    /// Whether it writes its log to disk at each commit, if known.
     flushed: Option<bool>,
 }
 
@@ -148,7 +147,7 @@ fn answers<'r>(evidence: &Evidence<'r>) -> Vec<Answer<'r>> {
     evidence.records().iter().enumerate().filter_map(answer).collect()
 }
 
-/// Servers that were met again with a process that started later than the one before.
+/// Returns servers that were found again with a process that started later than the earlier one.
 pub fn restarts<'r>(evidence: &Evidence<'r>) -> Vec<Restart<'r>> {
     let mut last: BTreeMap<&str, Answer<'r>> = BTreeMap::new();
     let mut found = Vec::new();
@@ -171,8 +170,8 @@ pub fn restarts<'r>(evidence: &Evidence<'r>) -> Vec<Restart<'r>> {
     found
 }
 
-/// What ended a server's process between two moments, and how: its container's own end where that was
-/// seen; otherwise a fault on its node, which is a crash for certain only where that was killed.
+/// Finds what ended a server's process between two moments, and how: the end of its container if that was seen;
+/// otherwise a fault on its node. A fault proves a crash only if it killed the node.
 fn cause(records: &[Record], server: &Server) -> Option<(String, End)> {
     let ended = records.iter().find_map(|record| match &record.event {
         Event::ObjectChanged { kind, uid, object, .. } if kind == "Pod" && *uid == server.pod_uid => {
@@ -198,11 +197,11 @@ fn cause(records: &[Record], server: &Server) -> Option<(String, End)> {
     ended.or_else(fault)
 }
 
-/// The exit code of what SIGKILL ended: 128 and the signal's number.
+/// The exit code of a process that SIGKILL ended: 128 plus the signal's number.
 const KILLED: i64 = 137;
 
-/// Pairs of servers that ran at the same time: the first answered before and after the second, and
-/// its process had not started in between. A server is told by its files and its pod.
+/// Returns pairs of servers that ran at the same time: the first answered before and after the second, and its process
+/// had not started in between. A server is identified by its files and its pod.
 pub fn overlaps<'r>(evidence: &Evidence<'r>) -> Vec<Overlap<'r>> {
     let mut seen: Vec<Life<'r>> = Vec::new();
     let mut found: Vec<Overlap<'r>> = Vec::new();
@@ -210,7 +209,7 @@ pub fn overlaps<'r>(evidence: &Evidence<'r>) -> Vec<Overlap<'r>> {
         let same = |s: &Server| s.uuid == answer.server.uuid && s.pod_uid == answer.server.pod_uid;
         if let Some(own) = seen.iter().position(|life| same(life.server)) {
             let (first, since) = (seen[own].server, answer.started.unwrap_or(f64::NEG_INFINITY));
-            // Others that answered after our last answer, while the process that answers now ran.
+            // Other servers that answered after this server's last answer, while its present process ran.
             let between = seen.iter().filter(|o| o.record > seen[own].record && o.last > since);
             for other in between.filter(|other| !same(other.server)) {
                 let overlap = Overlap { first, second: other.server };

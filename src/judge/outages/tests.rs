@@ -66,9 +66,9 @@ fn a_pause_is_no_outage_and_none_of_its_time_counts() {
     assert_eq!(of(&[yes(1.0), paused(1.5), resumed(60.0), yes(60.1)]).windows, []);
     let during = of(&[yes(1.0), no(2.0, "x"), paused(3.0), resumed(60.0), no(61.0, "x"), yes(62.0)]);
     assert_eq!((during.windows.len(), during.total()), (1, 3.0));
-    // The answer to what was in flight may come after the pause has begun.
+    // The answer to a request in flight may come after the pause has begun.
     assert_eq!(of(&[yes(1.0), paused(1.5), yes(9.0), resumed(60.0), yes(60.1)]).windows, []);
-    // Another probe's pause is not this one's.
+    // Another probe's pause does not count.
     for event in [Event::ProbePaused { probe: "v".into() }, Event::ProbeResumed { probe: "v".into() }] {
         let (other, last) = (record(30.0, event), yes(60.0));
         assert_eq!(of(&[yes(1.0), no(2.0, "x"), other, last]).total(), 59.0);
@@ -79,7 +79,7 @@ fn a_pause_is_no_outage_and_none_of_its_time_counts() {
 fn a_probe_that_does_not_ask_is_silent_and_nothing_is_away() {
     let outages = of(&[yes(1.0), yes(2.5), yes(6.0), yes(7.0)]);
     assert_eq!((outages.windows.len(), outages.silence), (0, 3.5));
-    // A request that waits is no silence.
+    // A request that waits for its answer is not a silence.
     let event = Event::Sampled {
         probe: "w".into(),
         outcome: Outcome::Indeterminate,
@@ -90,7 +90,7 @@ fn a_probe_that_does_not_ask_is_silent_and_nothing_is_away() {
     assert_eq!((outages.total(), outages.silence, outages.windows[0].first), (6.0, 2.0, 3.0));
 }
 
-/// Nothing was answered before it: then it begins with the request itself.
+/// Without an earlier answer, the outage begins with the request itself.
 #[test]
 fn an_outage_without_an_answer_before_begins_with_its_request() {
     let event = Event::Sampled {
@@ -108,7 +108,7 @@ fn an_outage_that_does_not_end_is_open() {
     let outages = of(&[yes(1.0), no(2.0, "x"), no(5.0, "x")]);
     assert!(outages.windows[0].open);
     assert_eq!(outages.total(), 4.0);
-    // What is recorded after its last request shows that it was not over.
+    // A record after the last request shows that the outage was not over.
     let later = record(9.0, Event::Noted { text: "later".into() });
     assert_eq!(of(&[yes(1.0), no(2.0, "x"), later]).total(), 8.0);
     assert!(outages.describe().contains("and not over"), "{}", outages.describe());

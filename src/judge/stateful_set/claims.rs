@@ -1,4 +1,4 @@
-//! C7: claims survive scaling down and the set itself, and are found again.
+//! C7: claims survive scaling down and the deletion of the set, and are used again.
 //!
 //! Marks: `scale-down`, `delete-claim`, `claim-deleted`. History: claims.
 
@@ -45,7 +45,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// The pods that came back hold the claims of those that went, and read what these wrote.
+/// Checks that the pods that came back use the claims of the earlier pods, and read what these wrote.
 fn check_found_again(
     finding: &mut Finding,
     set: &Object<'_>,
@@ -72,7 +72,7 @@ fn check_found_again(
     Ok(())
 }
 
-/// No claim's deletion was seen before the one by hand, and after it only that claim's.
+/// Checks that no claim was deleted before the deletion by hand, and after it only that claim.
 fn check_by_hand(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -102,7 +102,7 @@ fn check_by_hand(
     Ok(())
 }
 
-/// Whether a deletion of the object was asked for, or seen, within records.
+/// Whether the object's deletion was requested or seen in these records.
 fn ending(records: &[Record], wanted: &str) -> bool {
     records.iter().any(|record| match &record.event {
         Event::ObjectChanged { change, uid, object, .. } if uid == wanted => {

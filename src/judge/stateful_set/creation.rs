@@ -1,6 +1,6 @@
 //! C1 and C3: the first pods of the set, and their claims.
 //!
-//! Marks: `apply`, `applied`. History: pods between them. C3 reads the listing `before`, too.
+//! Marks: `apply`, `applied`. History: pods between them. C3 also reads the listing `before`.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing, locality};
 
-/// C1. The controller makes a pod when every one before it is running and ready
-/// (`podManagementPolicy: OrderedReady`, the API's default).
+/// C1. The controller creates a pod only when all earlier pods are running and ready (`podManagementPolicy:
+/// OrderedReady`, the API's default).
 pub fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let set = Object::observed(evidence, &facts::SET)?;
     let pods = Object::list(evidence, &facts::PODS)?;
@@ -26,7 +26,7 @@ pub fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Mi
     check_names(finding, &set, &pods, replicas);
     let lives = lives(records, set.name());
     let mut order = Order::of(finding, evidence, records, &["Pod"]);
-    // One that went with its node was made anew.
+    // A pod that went with its node was created again.
     let went = lives.iter().filter(|l| l.ending().is_some()).map(Life::went);
     order.check(
         Holds::or(i64::try_from(lives.len()) == Ok(replicas), went),
@@ -91,28 +91,28 @@ pub fn own_claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), 
     Ok(())
 }
 
-/// The name of the set's one claim template.
+/// Returns the name of the set's only claim template.
 ///
 /// # Errors
-/// [`Missing`] where it has none.
+/// [`Missing`] if the set has no template.
 pub fn template<'r>(set: &Object<'r>) -> Result<&'r str, Missing> {
     let first = set.text("/spec/volumeClaimTemplates/0/metadata/name");
     first.ok_or_else(|| Missing(format!("{} has no claim template", set.name())))
 }
 
-/// The claim that a pod mounts as the volume of this name.
+/// Returns the claim that a pod mounts as the volume with this name.
 pub fn claim_of<'r>(pod: &Object<'r>, volume: &str) -> Option<&'r str> {
     let volume = pod.entries("/spec/volumes").iter().find(|v| v["name"] == volume)?;
     volume["persistentVolumeClaim"]["claimName"].as_str()
 }
 
-/// Checks that these are exactly the pods of the first ordinals, each ready and the set's own.
+/// Checks that these are exactly the pods of the first ordinals, each ready and owned by the set.
 pub fn check_names(finding: &mut Finding, set: &Object<'_>, pods: &[Object<'_>], replicas: i64) {
     let mut found: Vec<Option<i64>> = pods.iter().map(|p| ordinal(set.name(), p.name())).collect();
     found.sort_unstable();
     let wanted: Vec<Option<i64>> = (0..replicas).map(Some).collect();
     let listed = names(&pods.iter().map(Object::name).collect::<Vec<_>>());
-    // One of these is away for a moment where its node was lost.
+    // A pod whose node was lost is missing for a moment.
     let away = found.iter().all(|number| wanted.contains(number));
     let lost = pods.first().filter(|_| away).map(|pod| Touched::any(pod.span()));
     let all = Holds::or(found == wanted, lost);
@@ -127,7 +127,7 @@ pub fn check_names(finding: &mut Finding, set: &Object<'_>, pods: &[Object<'_>],
     }
 }
 
-/// Checks that the set's status says that all is done, for its present generation.
+/// Checks that the set's status reports completion for the present generation.
 pub fn check_complete(finding: &mut Finding, set: &Object<'_>, replicas: i64) {
     let (generation, observed) =
         (set.number("/metadata/generation"), set.number("/status/observedGeneration"));
@@ -142,7 +142,7 @@ pub fn check_complete(finding: &mut Finding, set: &Object<'_>, replicas: i64) {
     }
 }
 
-/// Checks that a claim and its volume are bound to each other. Gives the volume's name.
+/// Checks that a claim and its volume are bound to each other. Returns the volume's name.
 fn check_bound<'r>(finding: &mut Finding, claim: &Object<'r>, volumes: &[Object<'_>]) -> &'r str {
     let name = claim.text("/spec/volumeName").unwrap_or("none");
     let phase = claim.text("/status/phase").unwrap_or("absent");
@@ -157,7 +157,7 @@ fn check_bound<'r>(finding: &mut Finding, claim: &Object<'r>, volumes: &[Object<
                 uid == claim.uid() && to == claim.name() && phase == "Bound",
                 format!("volume {name} is {phase} to {to} (UID {uid})"),
             );
-            // Two volumes on one folder are one volume.
+            // Two volumes on the same folder are not separate.
             let folder = |v: &Object<'_>| v.text("/spec/hostPath/path").map(str::to_owned);
             let same = volumes
                 .iter()
@@ -169,8 +169,8 @@ fn check_bound<'r>(finding: &mut Finding, claim: &Object<'r>, volumes: &[Object<
     name
 }
 
-/// A claim's history and its pod's come over watches of their own: resource versions order them,
-/// which are one count for both kinds.
+/// Checks that the claim was bound before the pod ran. Claims and pods are recorded by separate watches; resource
+/// versions, which are one counter for all kinds, order them.
 fn check_before_running<'r>(
     finding: &mut Finding,
     evidence: &Evidence<'r>,
@@ -213,10 +213,10 @@ fn check_before_running<'r>(
     Ok(())
 }
 
-/// An object's resource version as a number.
+/// Returns an object's resource version as a number.
 ///
 /// # Errors
-/// [`Missing`] where it has none.
+/// [`Missing`] if the object has none.
 pub fn version(object: &Object<'_>) -> Result<u64, Missing> {
     let version = object.text("/metadata/resourceVersion").and_then(|v| v.parse().ok());
     version.ok_or_else(|| Missing(format!("{} was recorded without a resource version", object.name())))

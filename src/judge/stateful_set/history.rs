@@ -1,4 +1,4 @@
-//! What the watch recorded of a set's pods: the lives of those that carried its names.
+//! What the watch recorded of a set's pods: the life of each pod with a name of the set.
 
 use std::collections::BTreeMap;
 
@@ -14,72 +14,72 @@ use crate::judge::{Evidence, Finding, Holds, Missing, clock};
 /// One recorded state of a pod.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'r> {
-    /// Position among the scenario's records.
+    /// Index of the record in the scenario.
     pub at: usize,
     /// The record.
     pub record: &'r Record,
-    /// How it changed.
+    /// How the pod changed.
     pub change: Change,
     /// The pod.
     pub pod: Object<'r>,
 }
 
-/// All that was recorded of one pod, by UID.
+/// All recorded states of one pod, by UID.
 #[derive(Clone, Debug)]
 pub struct Life<'r> {
-    /// Its name.
+    /// Name of the pod.
     pub name: &'r str,
-    /// Its UID.
+    /// UID of the pod.
     pub uid: &'r str,
-    /// Its ordinal.
+    /// Ordinal of the pod.
     pub ordinal: i64,
     states: Vec<Seen<'r>>,
 }
 
 impl<'r> Life<'r> {
-    /// When it was first seen.
+    /// Returns the state in which the pod was first seen.
     pub fn first(&self) -> &Seen<'r> {
         &self.states[0]
     }
 
-    /// Its last recorded state.
+    /// Returns the last recorded state.
     pub fn last(&self) -> &Seen<'r> {
         &self.states[self.states.len() - 1]
     }
 
-    /// When it was first seen ready.
+    /// Returns the state in which the pod was first seen ready.
     pub fn ready(&self) -> Option<&Seen<'r>> {
         self.states.iter().find(|s| s.change != Change::Deleted && s.pod.is_ready())
     }
 
-    /// When it was first seen with a running container.
+    /// Returns the state in which the pod was first seen with a running container.
     pub fn running(&self) -> Option<&Seen<'r>> {
         self.states.iter().find(|s| time(&s.pod, "running/startedAt").is_some())
     }
 
-    /// When its deletion was first seen to be asked for.
+    /// Returns the state in which the request to delete the pod was first seen.
     pub fn ending(&self) -> Option<&Seen<'r>> {
         self.states.iter().find(|s| s.pod.is_terminating() || s.change == Change::Deleted)
     }
 
-    /// When it was seen to be gone.
+    /// Returns the state in which the pod was seen as deleted.
     pub fn gone(&self) -> Option<&Seen<'r>> {
         self.states.iter().find(|s| s.change == Change::Deleted)
     }
 
-    /// When the API made it.
+    /// Returns when the API created the pod.
     pub fn created_at(&self) -> Option<Timestamp> {
         self.first().pod.text("/metadata/creationTimestamp")?.parse().ok()
     }
 
-    /// When it became ready first, as its condition says.
+    /// Returns when the pod first became ready, according to its condition.
     pub fn ready_at(&self) -> Option<Timestamp> {
         let pod = self.ready()?.pod;
         let conditions = pod.entries("/status/conditions");
         conditions.iter().find(|c| c["type"] == "Ready")?["lastTransitionTime"].as_str()?.parse().ok()
     }
 
-    /// When its deletion was asked for: `deletionTimestamp` is that moment and the grace period.
+    /// Returns when the deletion was requested: `deletionTimestamp` is that time plus the grace period.
     pub fn ending_at(&self) -> Option<Timestamp> {
         let pod = self.ending()?.pod;
         let until: Timestamp = pod.text("/metadata/deletionTimestamp")?.parse().ok()?;
@@ -87,31 +87,31 @@ impl<'r> Life<'r> {
         until.checked_sub(jiff::SignedDuration::from_secs(grace)).ok()
     }
 
-    /// When its last container finished, as its kubelet says.
+    /// Returns when the last container finished, according to the kubelet.
     pub fn finished_at(&self) -> Option<Timestamp> {
         self.states.iter().rev().find_map(|s| time(&s.pod, "terminated/finishedAt"))
     }
 
-    /// What the loss of a node would explain of its end.
+    /// Returns what the loss of a node would explain about the pod's end.
     pub fn went(&self) -> Touched {
         self.ending().unwrap_or(self.last()).pod.touched()
     }
 
-    /// When its container started.
+    /// Returns when the container started.
     pub fn started_at(&self) -> Option<Timestamp> {
         time(&self.running()?.pod, "running/startedAt")
     }
 }
 
-/// The ordinal in a pod's name, if the name is one of the set's.
+/// Returns the ordinal in a pod's name, if the name is one of the set's.
 pub fn ordinal(set: &str, pod: &str) -> Option<i64> {
     let digits = pod.strip_prefix(set)?.strip_prefix('-')?;
     let plain = digits.chars().all(|c| c.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     if plain { digits.parse().ok() } else { None }
 }
 
-/// The lives of pods with the set's names within records, in the order in which they were first
-/// seen. Whoever made such a pod: one that the set does not own is a finding of its own.
+/// Returns the lives of all pods with the set's names in these records, in the order in which they were first seen.
+/// Pods that the set does not own are included: a separate check reports them.
 pub fn lives<'r>(records: &'r [Record], set: &str) -> Vec<Life<'r>> {
     let mut order: Vec<&str> = Vec::new();
     let mut found: BTreeMap<&str, Life<'r>> = BTreeMap::new();
@@ -132,8 +132,8 @@ pub fn lives<'r>(records: &'r [Record], set: &str) -> Vec<Life<'r>> {
     order.iter().filter_map(|uid| found.remove(uid)).collect()
 }
 
-/// Checks of a history. Where a watch broke off, what was not seen may have happened: a check that
-/// does not hold is undecided then, and the claim never passes.
+/// Checks of a history. If a watch was interrupted, changes may be missing: then a check that does not hold is
+/// inconclusive, and the claim never passes.
 #[derive(Debug)]
 pub struct Order<'f> {
     finding: &'f mut Finding,
@@ -141,8 +141,8 @@ pub struct Order<'f> {
 }
 
 impl<'f> Order<'f> {
-    /// Checks on a part of the evidence. Adds an undecided check for each watch of these kinds that broke
-    /// off.
+    /// Begins checks on a part of the evidence. Adds an inconclusive check for each interruption of these kinds'
+    /// watches.
     pub fn of<'r>(
         finding: &'f mut Finding,
         evidence: &Evidence<'r>,
@@ -163,13 +163,13 @@ impl<'f> Order<'f> {
         }
     }
 
-    /// Adds a check that the evidence does not decide.
+    /// Adds a check that is inconclusive because the evidence is insufficient.
     pub fn unsure(&mut self, why: impl Into<String>) {
         self.finding.unsure(why);
     }
 
-    /// Adds the check that one thing was recorded before another, and by their own times was not
-    /// after it. Times have whole seconds, so equal ones agree.
+    /// Checks that one thing was recorded before another, and that their own times do not contradict this. Times are
+    /// whole seconds, so equal times agree.
     pub fn before(
         &mut self,
         (first, a): (&str, Option<(&Seen<'_>, Option<Timestamp>)>),
@@ -177,7 +177,7 @@ impl<'f> Order<'f> {
     ) {
         let (Some((a, early)), Some((b, late))) = (a, b) else {
             let missing = if a.is_none() { first } else { then };
-            // A pod on a lost node is not seen ready.
+            // A pod on a lost node is not seen as ready.
             let other = a.or(b).map(|(seen, _)| Touched::any(seen.pod.span()));
             let what = format!("{missing} was never seen, but {first} must come before {then}");
             return self.check(Holds::or(false, other), what);
@@ -196,8 +196,8 @@ impl<'f> Order<'f> {
         }
     }
 
-    /// Adds the checks that no two pods ever had one name at the same time: the one before was gone
-    /// when the next was made, and its container had finished when the next one's started.
+    /// Checks that two pods never had the same name at the same time: the earlier pod was gone when the next was
+    /// created, and its container had finished when the next one's started.
     pub fn one_identity(&mut self, lives: &[Life<'_>]) {
         for (n, new) in lives.iter().enumerate() {
             let Some(old) = lives[..n].iter().rev().find(|l| l.name == new.name) else { continue };
@@ -216,7 +216,7 @@ impl<'f> Order<'f> {
         }
     }
 
-    /// Adds the check that each of these pods is controlled by the set.
+    /// Checks that each of these pods is controlled by the set.
     pub fn owned(&mut self, lives: &[Life<'_>], set: &Object<'_>) {
         for life in lives {
             let owner = life.last().pod.controller();
@@ -227,23 +227,23 @@ impl<'f> Order<'f> {
     }
 }
 
-/// The records of the scenario up to a mark.
+/// Returns the records of the scenario up to a mark.
 ///
 /// # Errors
-/// [`Missing`] where it was not set.
+/// [`Missing`] if the mark was not set.
 pub fn until<'r>(evidence: &Evidence<'r>, mark: &str) -> Result<&'r [Record], Missing> {
     let record = evidence.mark(mark)?;
     let at = evidence.records().iter().position(|r| std::ptr::eq(r, record));
     Ok(&evidence.records()[..at.unwrap_or_default()])
 }
 
-/// Adds the check that a state was held for a while, and that the controller looked at the set
-/// meanwhile: a generation that it observed is a pass over the set, whose pods it changed before it
-/// wrote the status. Only states of the set that are `meant` count. Gives the seconds.
-/// Source: `performUpdate` in Kubernetes' pkg/controller/statefulset/stateful_set_control.go.
+/// Checks that a state was held for a while, and that the controller processed the set during that time. The controller
+/// changes the pods before it writes the status, so each generation that it observed proves one pass over the set. Only
+/// `meant` states of the set count. Returns the seconds. Source: `performUpdate` in Kubernetes'
+/// pkg/controller/statefulset/stateful_set_control.go.
 ///
 /// # Errors
-/// [`Missing`] where no pass was recorded.
+/// [`Missing`] if no pass was recorded.
 pub fn held(
     finding: &mut Finding,
     records: &[Record],
@@ -272,7 +272,7 @@ pub fn held(
     );
     match seen.len() >= PASSES && seconds >= HELD {
         true => finding.check(true, what),
-        // Too short a look decides nothing.
+        // Too short a time proves nothing.
         false => finding.unsure(what),
     };
     Ok(seconds)

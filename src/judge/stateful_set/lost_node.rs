@@ -1,12 +1,11 @@
-//! C9: a pod on a dead node is not replaced until its node is declared gone.
+//! C9: a pod on a dead node is not replaced until its node is declared out of service.
 //!
-//! Marks: `declare` just before the taint is set, `moved` when the new pod is ready, `return` just
-//! before the node is brought back, `returned`. History: pods, nodes, the set. The fault's records.
+//! Marks: `declare` just before the taint is set, `moved` when the new pod is ready, `return` just before the node is
+//! brought back, `returned`. History: pods, nodes, the set. The fault's records.
 //!
-//! The Deployment's pod shows that the time was long enough: it was replaced meanwhile. The out-of-
-//! service taint is KEP-2268: the pod garbage collector, which looks every 20 s, then deletes the
-//! node's terminating pods by force. That is safe only because the node does not run, which is why its
-//! container is looked at before and after.
+//! The replacement of the Deployment's pod proves that the time was long enough. The out-of-service taint is KEP-2268:
+//! the pod garbage collector, which runs every 20 s, then deletes the node's terminating pods by force. This is safe
+//! only if the node does not run, so the story inspects its container before and after.
 
 use super::facts;
 use super::history::{Life, Order, held, lives, until};
@@ -19,8 +18,8 @@ use crate::judge::stateful_single::replacement::moved_by_loss;
 use crate::judge::{Evidence, Finding, Holds, Missing, clock};
 use crate::kubernetes::taint::{OUT_OF_SERVICE, UNREACHABLE};
 
-/// Seconds for which the evicted pod must have stayed at least: the garbage collector has looked then
-/// (`gcCheckPeriod`, 20 s, in Kubernetes' pkg/controller/podgc), and let it be.
+/// Minimum of seconds for which the evicted pod must have stayed: by then the garbage collector has run
+/// (`gcCheckPeriod`, 20 s, in Kubernetes' pkg/controller/podgc) and has not deleted the pod.
 pub const STAYED: f64 = 22.0;
 
 /// C9.
@@ -43,8 +42,8 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// The node went down by the fault, was given up by the control plane, and did not run while the
-/// pod waited and moved. Gives the fault's first record.
+/// Checks that the fault stopped the node, that the control plane noticed, and that the node did not run while the pod
+/// waited and moved. Returns the fault's first record.
 fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) -> Result<&'r Record, Missing> {
     let records = evidence.records();
     let injected = records.iter().find_map(|r| match &r.event {
@@ -85,8 +84,8 @@ fn check_down<'r>(finding: &mut Finding, evidence: &Evidence<'r>, home: &str) ->
     Ok(intended)
 }
 
-/// The pod's deletion was asked for, and it stayed all the same, alone of its name, until the node
-/// was declared gone. Gives the seconds that it stayed.
+/// Checks that the pod stayed after its deletion was requested, as the only pod of its name, until the node was
+/// declared out of service. Returns the seconds for which it stayed.
 fn check_stays(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -110,7 +109,7 @@ fn check_stays(
     let life = ours.iter().find(|l| l.uid == before.uid());
     let gone = life.is_some_and(|l| l.gone().is_some());
     order.check(!gone, format!("{} was gone before the declaration: {gone}", before.name()));
-    // Where the pod is gone already there is nothing to look at: the history has said so by then.
+    // The pod may be gone already: the checks of the history above have reported this.
     let waiting = Object::observed(evidence, &facts::POD_WAITING)?;
     finding.check(
         waiting.uid() == before.uid() && waiting.is_terminating(),
@@ -125,7 +124,7 @@ fn check_stays(
         true => finding.unsure(what),
         false => finding.check(true, what),
     };
-    // The other pod's replacement was ready while this one waited.
+    // The other pod's replacement was ready while this pod waited.
     let (other, heir) =
         (Object::observed(evidence, &facts::OTHER_BEFORE)?, Object::observed(evidence, &facts::OTHER_AFTER)?);
     let (home, elsewhere) = (node_of(&other)?, node_of(&heir)?);
@@ -154,7 +153,7 @@ fn check_stays(
     Ok(waited)
 }
 
-/// Declared gone, the node gives the pod free: the old one goes, then the new one comes, elsewhere.
+/// Checks that the declaration releases the pod: the old pod is deleted, then the new one starts on another node.
 fn check_moves(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -182,7 +181,7 @@ fn check_moves(
     let ready =
         made.ready().ok_or_else(|| Missing(format!("the new {} was not seen ready", after.name())))?;
     let mut order = Order::of(finding, evidence, records, &["Pod", "Node"]);
-    // Watches of two kinds: they may be a moment apart.
+    // Nodes and pods have separate watches, which may be a moment apart.
     order.check(
         seconds_between(taint, gone.record) > -1.0,
         format!("{} went {:.1} s after the taint", before.name(), seconds_between(taint, gone.record)),
@@ -203,7 +202,7 @@ fn check_moves(
     Ok(())
 }
 
-/// With the node back, the identity is still one pod, that which moved, and the taint is gone.
+/// Checks that after the node's return the identity is still one pod, the moved one, and that the taint is gone.
 fn check_back(
     finding: &mut Finding,
     evidence: &Evidence<'_>,

@@ -1,6 +1,6 @@
 //! C2: names that stay while addresses change.
 //!
-//! A pod's own name stands in its own /etc/hosts: only what another pod was told counts.
+//! A pod's own name is in its own /etc/hosts, so only answers to other pods count.
 
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     finding.check(headless == "None", format!("Service {} has cluster IP {headless}", service.name()));
     for (when, pods) in [("before", &before), ("after", &after)] {
         for pod in pods {
-            // The time of one that was replaced is looked at below, from its beginning.
+            // Answers about a replaced pod are timed below, from the beginning of the replacement.
             let stays = before.iter().any(|p| p.uid() == pod.uid());
             let allowed = if stays { budget } else { f64::INFINITY };
             finding.part(|f| {
@@ -59,7 +59,8 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// Checks that the last answer on a pod's name is its address, another pod's, and came within the budget.
+/// Checks that the last answer for a pod's name is the pod's address, was given to another pod, and came within the
+/// budget.
 fn check_named(
     finding: &mut Finding,
     service: &Object<'_>,
@@ -97,7 +98,7 @@ fn check_named(
     Ok(())
 }
 
-/// From when to when the right answer on a name did not come, in seconds; none where it came.
+/// Returns the period, in seconds, in which the right answer for a name did not come; none if it came.
 fn gave_up(evidence: &Evidence<'_>, when: &str, name: &str) -> Option<(f64, f64)> {
     evidence.records_of(&facts::GAVE_UP).rev().find_map(|(record, value)| {
         let told = GaveUp::deserialize(value).ok().filter(|told| told.when == when && told.name == name)?;
@@ -106,13 +107,13 @@ fn gave_up(evidence: &Evidence<'_>, when: &str, name: &str) -> Option<(f64, f64)
     })
 }
 
-/// Whether another pod of the set was told.
+/// Whether another pod of the set got the answer.
 fn by_another(answer: &Answer, pod: &Object<'_>, pods: &[Object<'_>]) -> bool {
     let asked = |p: &Object<'_>| p.name() == answer.asker && p.uid() == answer.asker_uid;
     answer.asker_uid != pod.uid() && pods.iter().any(asked)
 }
 
-/// The name that the claim is about: `pod.service.namespace.svc`.
+/// Returns the name that the claim is about: `pod.service.namespace.svc`.
 fn name(pod: &Object<'_>, service: &Object<'_>) -> String {
     let namespace = pod.text("/metadata/namespace").unwrap_or_default();
     format!("{}.{}.{namespace}.svc", pod.name(), service.name())
@@ -123,7 +124,7 @@ fn address<'r>(pod: &Object<'r>) -> Result<&'r str, Missing> {
     address.ok_or_else(|| Missing(format!("pod {} was recorded without an address", pod.name())))
 }
 
-/// The records around the wait for an answer: the last one before it, and the answer's own.
+/// Returns the records around the wait for an answer: the last answer before it, and the answer itself.
 fn wait<'r>(evidence: &Evidence<'r>, told: &Answer) -> Option<(Option<&'r Record>, &'r Record)> {
     let is_told = |value| Answer::deserialize(value).is_ok_and(|a: Answer| a == *told);
     let (to, _) = evidence.records_of(&facts::ANSWER).find(|(_, value)| is_told(*value))?;

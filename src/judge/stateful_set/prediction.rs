@@ -32,7 +32,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     );
     gone.sort_unstable();
     predicted.sort_unstable();
-    // A lost node takes pods that nobody named.
+    // The loss of a node may delete pods that were not predicted.
     let right = gone == predicted || predicted.iter().all(|name| gone.contains(name));
     let as_predicted = right & compared.by_loss(gone == predicted);
     finding.check(as_predicted, format!("{} went, predicted {}", names(&gone), names(&predicted)));
@@ -80,7 +80,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// Checks that the prediction was recorded before the change, and once.
+/// Checks that the prediction was recorded once, before the change.
 fn check_said_before(finding: &mut Finding, evidence: &Evidence<'_>) -> Result<(), Missing> {
     let change = evidence.mark("scale-down")?;
     let said: Vec<_> = evidence.records_of(&facts::PREDICTION).collect();
@@ -91,7 +91,7 @@ fn check_said_before(finding: &mut Finding, evidence: &Evidence<'_>) -> Result<(
     Ok(())
 }
 
-/// The pods of these names in the order in which their deletion was first seen.
+/// Returns those of the named pods that were deleted, in the order in which their deletions were first seen.
 fn deleted<'r>(records: &'r [Record], wanted: &[&str]) -> Vec<&'r str> {
     let mut order: Vec<&str> = Vec::new();
     for record in records {

@@ -1,11 +1,10 @@
-//! C6: no scaling down while a pod is unhealthy.
+//! C6: a set is not scaled down while a pod is unhealthy.
 //!
-//! Marks: `refuse` just before the scaling is asked for, `held` at the end of the look, `heal` just
-//! before the pod is made ready again, `healed` when the scaling is done. History: pods and the set.
+//! Marks: `refuse` just before the scaling is requested, `held` at the end of the observation, `heal` just before the
+//! pod is made ready again, `healed` when the scaling is done. History: pods and the set.
 //!
-//! Nothing that happens shows a refusal, so time alone would prove little: the controller must have
-//! looked at the set again and again meanwhile. Each look shows as a generation that it observed
-//! ([`held`]).
+//! A refusal shows only as the absence of changes, so time alone would prove little: the controller must have processed
+//! the set repeatedly. Each pass shows as a generation that the controller observed ([`held`]).
 
 use super::creation::{check_complete, check_names};
 use super::facts;
@@ -42,7 +41,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// While the pod was unready all pods stayed, though the controller knew of the wish.
+/// Checks that all pods stayed while one was unready, although the controller had observed the requested scale.
 fn check_refused(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -52,7 +51,7 @@ fn check_refused(
     let records = evidence.between("refuse", "held")?;
     let meant = |state: &Object<'_>| state.number("/spec/replicas") == asked;
     let seconds = held(finding, records, set, meant)?;
-    // How the pods stood when it was asked: their last states before.
+    // The states of the pods at the request: the last states before it.
     let known = lives(until(evidence, "refuse")?, set.name());
     let there: Vec<_> = known.iter().filter(|l| l.gone().is_none()).collect();
     let list: Vec<&str> = there.iter().map(|l| l.name).collect();
@@ -74,7 +73,7 @@ fn check_refused(
     Ok(seconds)
 }
 
-/// Once the pod is ready, the highest ordinals go.
+/// Checks that the highest ordinals are deleted once the pod is ready.
 fn check_goes_on(
     finding: &mut Finding,
     evidence: &Evidence<'_>,

@@ -1,4 +1,4 @@
-//! C4: a pod that was deleted comes back as itself.
+//! C4: a deleted pod comes back with its name, claim and data.
 //!
 //! Marks: `delete-pod`, `pod-replaced`. History: pods and claims between them.
 
@@ -90,7 +90,7 @@ pub(in crate::judge) fn check_same_claim(finding: &mut Finding, before: &Object<
     );
 }
 
-/// Checks that a pod read what another pod of its name wrote.
+/// Checks that a pod read what an earlier pod of its name wrote.
 pub(in crate::judge) fn check_content(
     finding: &mut Finding,
     written: &Content,

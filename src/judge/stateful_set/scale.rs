@@ -1,7 +1,6 @@
-//! C5: scaling down takes the highest ordinal first, one at a time.
+//! C5: scaling down deletes the highest ordinal first, one at a time.
 //!
-//! Marks: `scale-down`, `scaled-down`. History: pods between
-//! them.
+//! Marks: `scale-down`, `scaled-down`. History: pods between them.
 
 use super::creation::{check_complete, check_names};
 use super::facts;
@@ -36,8 +35,7 @@ pub fn down(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
     Ok(())
 }
 
-/// Checks that the pods of the lowest ordinals are those of before, with their restarts. Gives their
-/// names.
+/// Checks that the pods of the lowest ordinals are the same as before, with their restarts. Returns their names.
 pub(super) fn check_stayed<'r>(
     finding: &mut Finding,
     before: &[Object<'r>],
@@ -59,13 +57,13 @@ pub(super) fn check_stayed<'r>(
     before.iter().filter(kept).map(Object::name).collect()
 }
 
-/// Checks that exactly this many pods went, from the highest ordinal down, and that each was gone
-/// before the next one's deletion was asked for. Gives their names in that order.
+/// Checks that exactly this many pods were deleted, from the highest ordinal down, and that each was gone before the
+/// deletion of the next was requested. Returns their names in that order.
 pub(super) fn check_taken<'r>(order: &mut Order<'_>, lives: &[Life<'r>], taken: i64) -> Vec<&'r str> {
     let mut went: Vec<&Life<'_>> = lives.iter().filter(|l| l.ending().is_some()).collect();
     went.sort_by_key(|l| l.ending().map(|s| s.at));
     let list: Vec<&str> = went.iter().map(|l| l.name).collect();
-    // A lost node takes pods as well.
+    // The loss of a node deletes pods too.
     let taken_by_loss = went.len() as i64 > taken;
     let lost = went.iter().filter(|_| taken_by_loss).map(|life| life.went());
     order.check(

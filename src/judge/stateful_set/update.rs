@@ -1,7 +1,6 @@
 //! C10: a rolling update goes from the highest ordinal down, and `partition` holds the lower ones.
 //!
-//! Marks: `update`, `partition-opened` (just before the partition is taken away),
-//! `updated`. History: pods and the set.
+//! Marks: `update`, `partition-opened` (just before the partition is removed), `updated`. History: pods and the set.
 
 use super::REVISION;
 use super::creation::{check_complete, check_names};
@@ -47,7 +46,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// Checks revision and image of pods.
+/// Checks the revision and the image of pods.
 fn check_pods(finding: &mut Finding, pods: &[Object<'_>], (revision, image): (&str, &str)) {
     for pod in pods {
         let (hash, runs) = made_of(pod);
@@ -62,7 +61,7 @@ fn check_pods(finding: &mut Finding, pods: &[Object<'_>], (revision, image): (&s
     }
 }
 
-/// Each revision is a ControllerRevision of the set, the later one with the higher number.
+/// Checks that each revision is a ControllerRevision of the set, and that the later one has the higher number.
 fn check_revisions(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -82,8 +81,8 @@ fn check_revisions(
     Ok(())
 }
 
-/// While the partition stood, the pods below it stayed, by UID and revision, though the controller
-/// passed over the set again and again.
+/// Checks that the pods below the partition stayed, by UID and revision, although the controller processed the set
+/// repeatedly.
 fn check_partition(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -115,7 +114,7 @@ fn check_partition(
         let same = before.iter().any(|b| b.uid() == pod.uid());
         let hash = made_of(pod).0;
         let wanted = if low { old } else { new };
-        // A pod below the partition is made anew, of the same revision, where its node was lost.
+        // If the node of a pod below the partition was lost, the pod is created again with the same revision.
         let kept = Holds::or(same == low, before.iter().find(|b| b.name() == pod.name()).map(went(pod)));
         finding.check(
             (hash == wanted) & kept,
@@ -131,14 +130,14 @@ fn check_partition(
     let list: Vec<&str> = low.iter().map(|l| l.name).collect();
     let stayed = Holds::or(low.is_empty(), low.iter().map(|life| life.went()));
     order.check(stayed, format!("pods below partition {partition} that went: {}", names(&list)));
-    // Passes count from when nothing but the partition kept the others.
+    // Passes count from the moment when only the partition held the other pods.
     let last = all.iter().filter(|l| l.ordinal >= partition).filter_map(|l| Some(l.ready()?.at)).max();
     let last = last.ok_or_else(|| Missing("no pod was seen to be updated".into()))?;
     let meant = |s: &Object<'_>| s.number("/spec/updateStrategy/rollingUpdate/partition") == partition;
     held(finding, &records[last..], set, meant)
 }
 
-/// What the loss of a node would explain of a pod that is another one at a later look.
+/// Returns what the loss of a node would explain about a pod that was replaced by the time of a later list.
 fn went<'a>(later: &'a Object<'_>) -> impl Fn(&Object<'_>) -> Touched + 'a {
     |old| {
         let node = old.text("/spec/nodeName").unwrap_or_default();
@@ -146,8 +145,8 @@ fn went<'a>(later: &'a Object<'_>) -> impl Fn(&Object<'_>) -> Touched + 'a {
     }
 }
 
-/// Every pod is replaced once, the highest ordinal first, each only when the one above it is ready
-/// again. Gives the names in that order.
+/// Checks that every pod is replaced once, the highest ordinal first, each only when the pod above it is ready again.
+/// Returns the names in that order.
 fn check_order<'r>(
     finding: &mut Finding,
     evidence: &Evidence<'r>,
@@ -198,7 +197,7 @@ fn check_order<'r>(
     Ok(names_in_order)
 }
 
-/// Revision and image of a pod.
+/// Returns the revision and the image of a pod.
 fn made_of<'r>(pod: &Object<'r>) -> (&'r str, &'r str) {
     let image = pod.text("/spec/containers/0/image");
     (pod.label(REVISION).unwrap_or("absent"), image.unwrap_or("absent"))

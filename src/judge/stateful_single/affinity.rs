@@ -1,6 +1,6 @@
-//! B12: the node goes down again, and the volume names it in its node affinity.
+//! B12: the node is stopped again, and the volume names this node in its node affinity.
 //!
-//! Read beside the facts: marks `pinned` (where this begins), `pinned-return`; the fault's records; listings
+//! The claim also reads: marks `pinned` (the beginning of this part), `pinned-return`; the fault's records; listings
 //! `pinned`, `pinned-stopped`; readings `pinned`, `pinned-returned`; changes of Pods and Events.
 
 use serde_json::Value;
@@ -14,10 +14,10 @@ use crate::judge::evidence::seconds_between;
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing, clock, durability, locality};
 
-/// Seconds for which the replacement must be seen pending: on an empty directory a server starts in
-/// less.
+/// Minimum of seconds for which the replacement must be seen pending: a server starts on an empty directory in less
+/// time.
 pub const HELD: f64 = 5.0;
-/// What a node affinity goes by.
+/// The label that the node affinity uses.
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// B12.
@@ -58,7 +58,7 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     });
     check_no_other_server(finding, since(&down, fault), &old);
 
-    // Where the node is lost once more, its pod is replaced once more.
+    // If the node is lost again, its pod is replaced again.
     finding.check(
         moved_by_loss(after.uid() == pending.uid(), &before, &after),
         format!("pod {} serves, {} was pending", after.name(), pending.name()),
@@ -82,7 +82,7 @@ pub fn no_empty_database(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     Ok(())
 }
 
-/// Adds the checks that the volume is one of this node alone.
+/// Adds the checks that the volume belongs to this node only.
 pub(in crate::judge) fn check_pinned(finding: &mut Finding, volume: &Object<'_>, home: &str) {
     is(finding, volume, "phase", "/status/phase", "Bound");
     is(finding, volume, "reclaim policy", "/spec/persistentVolumeReclaimPolicy", "Retain");
@@ -99,7 +99,7 @@ pub(in crate::judge) fn check_pinned(finding: &mut Finding, volume: &Object<'_>,
     finding.check(pinned, format!("{} is for {home} alone: {text}", volume.name()));
 }
 
-/// Adds the checks that the replacement was pending just before the node's return, and said why.
+/// Adds the checks that the replacement was pending just before the node's return, and that its condition says why.
 fn check_unschedulable(finding: &mut Finding, pending: &Object<'_>) {
     is(finding, pending, "phase", "/status/phase", "Pending");
     let (status, reason, message) = pending.condition("PodScheduled").unwrap_or(("absent", "", ""));
@@ -110,7 +110,7 @@ fn check_unschedulable(finding: &mut Finding, pending: &Object<'_>) {
     );
 }
 
-/// The loss of the node with the volume, until its return.
+/// The time in which the node with the volume is down.
 struct Outage<'r> {
     home: &'r str,
     fault: &'r Record,
@@ -118,8 +118,8 @@ struct Outage<'r> {
     allowed: &'r Allowed,
 }
 
-/// Adds the checks that the replacement was pending from its beginning until the node's return, and
-/// that the scheduler said why.
+/// Adds the checks that the replacement was pending from its creation until the node's return, and that the scheduler
+/// reported why.
 fn check_pending(
     down: &Evidence<'_>,
     finding: &mut Finding,
@@ -163,7 +163,7 @@ fn check_pending(
     Ok(())
 }
 
-/// Seconds from the pod's beginning to the node's return.
+/// Returns the seconds from the pod's creation to the node's return.
 fn pending_for(down: &Evidence<'_>, pending: &Object<'_>, back: &Record) -> Result<f64, Missing> {
     let history = history(down, pending.uid());
     let first =
@@ -171,8 +171,8 @@ fn pending_for(down: &Evidence<'_>, pending: &Object<'_>, back: &Record) -> Resu
     Ok(seconds_between(first.0, back))
 }
 
-/// `node(s) had volume node affinity conflict`; `node(s) didn't match PersistentVolume's node
-/// affinity` since Kubernetes 1.34 (volumebinding.ErrReasonNodeConflict).
+/// Whether a message names the volume's node affinity: `node(s) had volume node affinity conflict`; since Kubernetes
+/// 1.34 `node(s) didn't match PersistentVolume's node affinity` (volumebinding.ErrReasonNodeConflict).
 pub(in crate::judge) fn names_affinity(message: &str) -> bool {
     ["volume node affinity conflict", "PersistentVolume's node affinity"].iter().any(|t| message.contains(t))
 }

@@ -1,14 +1,14 @@
-//! B8, B9 and B10: the pod's node goes down and comes back.
+//! B8, B9 and B10: the pod's node is stopped and comes back.
 //!
-//! | claim | evidence beside the facts |
+//! | claim | evidence in addition to the facts |
 //! |---|---|
 //! | B8 | the fault's records; listing `while-stopped`; changes of Nodes and Pods; marks `replacement-answers`, `outage-over` |
 //! | B9 | the fault's records; listings `before-fault`, `while-stopped`; reading `elsewhere` |
 //! | B10 | the fault's records; listings `while-stopped`, `returned`; reading `returned`; changes of Nodes and Pods; mark `return` |
 //!
-//! They see what was recorded until the volume is pinned, where B12 begins with a node loss of its
-//! own. The fault counts only where it is proved: by its own record, and by the container's state in a
-//! listing made while the node was down.
+//! These claims read the records until the volume is pinned; from there on B12 has its own node loss. The fault counts
+//! only if it is proved: by its own record, and by the container's state in a listing that was made while the node was
+//! down.
 
 use super::facts::{Allowed, OnDisk};
 use super::replacement::{check_replaced, history, moved_by_loss};
@@ -38,7 +38,7 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
         finding.watched(&gaps, |finding| check_steps(evidence, finding, fault, (&before, &after), &allowed))
     });
     finding.watched(&gaps, |finding| check_stayed(evidence, finding, &before))?;
-    // Where the pod is gone already there is nothing to look at: the history has said so by then.
+    // The pod may be gone already: the checks of the history above have reported this.
     let shown = Object::observed(evidence, &facts::OLD_POD)?;
     finding.check(
         shown.uid() == before.uid() && shown.is_terminating(),
@@ -47,7 +47,7 @@ pub fn replaced_elsewhere(evidence: &Evidence<'_>, finding: &mut Finding) -> Res
     Ok(())
 }
 
-/// Each step from the node's loss to the replacement's first answer, within its budget.
+/// Checks each step from the node's loss to the replacement's first answer against its budget.
 fn check_steps(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
@@ -56,7 +56,7 @@ fn check_steps(
     allowed: &Allowed,
 ) -> Result<(), Missing> {
     let (home, elsewhere) = (node_of(before)?, node_of(after)?);
-    // What was so before the fault shows not how long it took after it.
+    // A state that existed before the fault does not show how long the fault took to cause it.
     let already = |name: &str, what: &str| {
         Missing(format!("{name} was {what} before the fault: how soon it was because of it is not shown"))
     };
@@ -210,7 +210,7 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     Ok(())
 }
 
-/// The node is ready again, and the pod goes that it ran when it was lost, both within a budget.
+/// Checks that the node is ready again and that its old pod is deleted, both within a budget.
 fn check_returned(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
@@ -234,9 +234,9 @@ fn check_returned(
     Ok(())
 }
 
-/// Adds the checks of what the ledger's readers saw all the time, and of who answered it.
+/// Adds the checks of what the ledger's readers saw during the story, and of which server answered the ledger.
 pub(super) fn watched(evidence: &Evidence<'_>, finding: &mut Finding) -> usize {
-    // A pod that answered may not have been seen.
+    // The recorder may have missed a pod that answered.
     finding.watched(&evidence.gaps(evidence.records(), &["Pod"]), |finding| {
         durability::servers::check(evidence, finding);
     });
@@ -247,15 +247,15 @@ pub(super) fn watched(evidence: &Evidence<'_>, finding: &mut Finding) -> usize {
     samples.answered
 }
 
-/// Whether a file of a MySQL data directory comes and goes with the running server: temporary
-/// tables, redo logs that are written in turn, sockets and process ids.
+/// Whether a running server creates and removes this file of a MySQL data directory: temporary tables, redo logs that
+/// are written in turn, sockets and process ids.
 pub(super) fn passing(path: &str) -> bool {
     let turns = ["#innodb_temp", "#innodb_redo", "#ib_", "ibtmp1", "mysql.sock", "binlog.", "ib_logfile"];
     turns.iter().any(|t| path.starts_with(t)) || path.ends_with(".pid") || path.ends_with(".lock")
 }
 
-/// The moment at which the call that took the node down was made. Adds the checks that it did;
-/// `listing` was made while it was down.
+/// Returns the record of the call that stopped the node. Adds the checks that the node was down; `listing` was made
+/// while it was down.
 pub(super) fn proved<'r>(
     evidence: &Evidence<'r>,
     home: &str,
@@ -283,7 +283,7 @@ pub(super) fn proved<'r>(
     });
     let down = down.filter(|power| *power != "unknown");
     let down = down.ok_or_else(|| Missing(format!("{home} was not looked at while it was down")))?;
-    // Nothing that is seen without the fault says anything about the claim.
+    // Without the fault, no observation says anything about the claim.
     if !Power::of(down).is_down() || !Power::in_proof(proof).is_down() {
         finding.unsure(format!("{fault} on {home} never took hold: container {down}, proof {proof}"));
     } else {
@@ -292,8 +292,8 @@ pub(super) fn proved<'r>(
     Ok(intended)
 }
 
-/// Whether the fault on a node was proved to be gone after a moment, and had not gone by itself: a node
-/// that somebody else started has come back earlier.
+/// Checks that the fault on a node was healed after a moment, and that the node had not returned earlier because
+/// somebody else started it.
 pub(super) fn healed(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
@@ -314,7 +314,7 @@ pub(super) fn healed(
     Ok(())
 }
 
-/// Adds the checks that the old pod stayed, terminating, for as long as its node was down.
+/// Adds the checks that the old pod stayed, terminating, while its node was down.
 fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>) -> Result<(), Missing> {
     let over = evidence.mark("outage-over")?;
     let gone = history(evidence, old.uid()).into_iter().find(|h| h.1 == Change::Deleted);
@@ -324,8 +324,8 @@ fn check_stayed(evidence: &Evidence<'_>, finding: &mut Finding, old: &Object<'_>
     Ok(())
 }
 
-/// A row that was not found is no proof of its absence: pages may be written in another form. A row that was
-/// never acknowledged cannot be among those that were looked for.
+/// Checks the rows on the stopped node's disk. A row that was not found may still be there: pages may be stored in
+/// another form. A row that was never acknowledged cannot be among the searched rows.
 fn check_on_disk(finding: &mut Finding, on_disk: &OnDisk, home: &str, behind: &[u64]) {
     let (mine, others): (Vec<u64>, Vec<u64>) = on_disk.found.iter().partition(|row| behind.contains(row));
     let files = if on_disk.files.is_empty() { "no file".into() } else { on_disk.files.join(" ") };

@@ -1,8 +1,8 @@
 //! B11: the Deployment is deleted, then the claim.
 //!
-//! Read beside the facts: marks `deployment-deletion`,
-//! `claim-deletion`, `claim-gone`; listings `deployment-gone`, `claim-gone`, and the last one before; changes of
-//! Deployments, Pods, PersistentVolumeClaims and PersistentVolumes.
+//! The claim also reads: marks `deployment-deletion`, `claim-deletion`, `claim-gone`; listings `deployment-gone`,
+//! `claim-gone`, and the last one before these; changes of Deployments, Pods, PersistentVolumeClaims and
+//! PersistentVolumes.
 
 use super::outage::passing;
 use super::replacement::history;
@@ -75,12 +75,12 @@ pub fn outlives_the_deployment(evidence: &Evidence<'_>, finding: &mut Finding) -
         locality::holds(finding, listing, &[FILES, &[DIRECTORY]].concat());
         locality::files_of(finding, listing, &server.uuid);
     }
-    // What the last listing before found: a server wrote since, but it empties no file.
+    // A server has written since the last listing before, but it never truncates a file.
     match locality::last_before(evidence, "deployment-gone", home, PATH) {
         None => _ = finding.unsure(format!("{PATH} on {home} was not listed while a server ran")),
         Some(before) => locality::not_emptied(finding, &before, earlier, passing),
     }
-    // No server runs any more.
+    // From here on no server runs.
     locality::untouched(finding, earlier, later, passing);
     finding.summary(format!(
         "without the Deployment {} and {} stay Bound; without the claim the volume is Released, and {PATH} on {home} \
@@ -103,7 +103,7 @@ fn seen(records: &[Record], of_kind: &str, state: impl Fn(&Object<'_>) -> bool) 
     })
 }
 
-/// Whether an object of this kind was seen to go.
+/// Whether the deletion of an object of this kind was seen.
 fn gone(records: &[Record], of_kind: &str, which: impl Fn(&Object<'_>) -> bool) -> bool {
     records.iter().any(|record| match &record.event {
         Event::ObjectChanged { change: Change::Deleted, kind, object, .. } if kind == of_kind => {
@@ -113,7 +113,7 @@ fn gone(records: &[Record], of_kind: &str, which: impl Fn(&Object<'_>) -> bool) 
     })
 }
 
-/// Adds a check that no recorded change between two moments shows the object otherwise than Bound.
+/// Adds a check that the object was Bound in every recorded change between two moments.
 fn check_bound_all_the_time(finding: &mut Finding, records: &[Record], of_kind: &str, object: &Object<'_>) {
     let other = records.iter().find_map(|record| match &record.event {
         Event::ObjectChanged { change, kind, uid, object: now, .. }

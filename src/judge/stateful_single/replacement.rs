@@ -1,4 +1,4 @@
-//! B6 and B7: the pod is replaced, its node stays.
+//! B6 and B7: the pod is replaced and its node stays.
 //!
 //! | claim | readings, history |
 //! |---|---|
@@ -53,9 +53,8 @@ pub fn rows(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missin
     Ok(())
 }
 
-/// B7. The Deployment controller makes the new pod when no old one can run any more, that is when
-/// its phase is Succeeded or Failed, or the object is gone (`oldPodsRunning` in
-/// kubernetes/pkg/controller/deployment/recreate.go).
+/// B7. The Deployment controller creates the new pod only when no old pod can run any more: its phase is Succeeded or
+/// Failed, or the object is gone (`oldPodsRunning` in kubernetes/pkg/controller/deployment/recreate.go).
 pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, &facts::DEPLOYMENT_CHANGED)?;
     let before = Object::observed(evidence, &facts::SECOND_POD)?;
@@ -76,7 +75,7 @@ pub fn never_two(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     Ok(())
 }
 
-/// No two containers of MySQL ran at the same time, by the watch and by their own times.
+/// Checks that two MySQL containers never ran at the same time, by the watch and by their own times.
 fn check_one_at_a_time(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
@@ -117,15 +116,14 @@ fn check_one_at_a_time(
     ));
 }
 
-/// Every recorded change of a pod, in order.
+/// Returns every recorded change of a pod, in order.
 pub(super) fn history<'r>(evidence: &Evidence<'r>, uid: &str) -> Vec<(&'r Record, Change, Object<'r>)> {
     let object = |(record, change, value)| Some((record, change, Object::new(value).ok()?.seen(record)));
     let all = evidence.changes("Pod").into_iter().filter_map(object);
     all.filter(|(_, _, pod)| pod.uid() == uid).collect()
 }
 
-/// Whether a pod came to where it should, or to where the one before was: the loss of that one's node explains that it
-/// did not.
+/// Returns whether a pod is where it must be (`met`). If not, the loss of the earlier pod's node explains it.
 pub(in crate::judge) fn moved_by_loss(met: bool, before: &Object<'_>, after: &Object<'_>) -> Holds {
     let node = before.text("/spec/nodeName").unwrap_or_default();
     Holds::or(met, [Touched::pod(node, before.uid(), span(before.seen_us(), after.seen_us()))])
@@ -138,13 +136,13 @@ pub(super) fn check_replaced(finding: &mut Finding, before: &Object<'_>, after: 
     );
 }
 
-/// Whether nothing of a pod can run any more.
+/// Whether no container of a pod can run any more.
 fn has_ended((_, change, pod): &(&Record, Change, Object<'_>)) -> bool {
     *change == Change::Deleted || matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
 }
 
-/// The greatest number of MySQL pods of a namespace with a running container at any recorded moment, and which. Those
-/// that ran `before` may run on without another change.
+/// Returns the maximum of MySQL pods of a namespace with a running container at any recorded moment, and their names.
+/// Pods that ran `before` may still run without another change.
 fn most_running(before: &[Record], during: &[Record], namespace: Option<&str>) -> (usize, String) {
     let (mut running, mut most, mut who) = (BTreeSet::new(), 0, String::new());
     let records = before.iter().map(|r| (r, false)).chain(during.iter().map(|r| (r, true)));

@@ -1,12 +1,11 @@
-//! A11: a bad image never disturbs the old pods.
+//! A11: a bad image does not affect the old pods.
 //!
-//! Marks: `bad-image` just before the patch, `bad-image-refused` when the wait ended,
-//! `bad-image-rollback` just before the template of before is given back, `bad-image-rolled-back` when
-//! the rollout is complete and the pods of the bad template are gone.
-//! History: changes of Deployments, Pods and Events, samples of the probe `http`, from
-//! `bad-image` to `bad-image-rolled-back`.
+//! Marks: `bad-image` just before the patch, `bad-image-refused` when the wait ended, `bad-image-rollback` just before
+//! the old template is restored, `bad-image-rolled-back` when the rollout is complete and the pods of the bad template
+//! are gone. History: changes of Deployments, Pods and Events, samples of the probe `http`, from `bad-image` to
+//! `bad-image-rolled-back`.
 //!
-//! No old pod ends here, so that a request has no excuse to fail: unlike A7, every one must be answered.
+//! No old pod ends in this story, so nothing excuses a failed request: unlike A7, every request must be answered.
 
 use super::change::{BLIND, PROBE, SAMPLES};
 use super::events::Trail;
@@ -23,11 +22,12 @@ use crate::judge::machine::Health;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
-/// Seconds in which the reason has to be there: a pod to be made and scheduled, a name to be looked up
-/// in vain. The Deployment itself gives up after `progressDeadlineSeconds`, ten minutes.
+/// Seconds in which the reason must appear: the pod must be created and scheduled, and the name lookup must fail. The
+/// Deployment itself gives up only after `progressDeadlineSeconds`, ten minutes.
 pub const FAST: f64 = 60.0;
 
-/// Why a container waits whose image cannot be had. Source: Kubernetes' `pkg/kubelet/images/types.go`.
+/// Reasons of a container that waits for an image that cannot be pulled. Source: Kubernetes'
+/// `pkg/kubelet/images/types.go`.
 const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
 /// A11.
@@ -58,7 +58,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     Ok(())
 }
 
-/// The wait for the rollout ended with its reason, in time. Gives what it said.
+/// Checks that the wait for the rollout ended in time, with the reason. Returns the reason's text.
 fn check_ended(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -76,7 +76,7 @@ fn check_ended(
         let [from, to] = [from, to].map(|mark| mark.mono_us as f64 / 1e6);
         to - from > FAST && finding.machine.fed(from, to, to - from) <= FAST
     };
-    // A wait that ran out on a machine that starved might have ended in time.
+    // On a machine that does not starve, the wait might have ended in time.
     let excused = matches!(ended, Ended::Timeout { .. }) && marks().is_ok_and(excused);
     finding.check_unless_starved(
         matches!(ended, Ended::Never { .. }) && reasoned,
@@ -91,7 +91,7 @@ fn check_ended(
     Ok(why.to_owned())
 }
 
-/// The pod showed the reason, and its kubelet said it.
+/// Checks that the pod showed the reason and that its kubelet reported it.
 fn check_refused(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -145,7 +145,7 @@ impl Ended {
     }
 }
 
-/// Why the pod's container waits.
+/// Returns why the pod's container waits.
 fn waits<'r>(pod: &Object<'r>) -> Option<&'r str> {
     pod.text("/status/containerStatuses/0/state/waiting/reason")
 }
@@ -154,7 +154,7 @@ fn asks_for<'r>(pod: &Object<'r>) -> &'r str {
     pod.text("/spec/containers/0/image").unwrap_or_default()
 }
 
-/// While the bad template stands: the old pods are those of before, and available.
+/// Checks that the old pods are unchanged and available while the bad template is in place.
 fn check_during(finding: &mut Finding, evidence: &Evidence<'_>, old: &[Identity]) -> Result<(), Missing> {
     let deployment = Object::observed(evidence, &facts::DEPLOYMENT_DURING_BAD_IMAGE)?;
     let pods = Identity::observed(evidence, &facts::PODS_DURING_BAD_IMAGE)?;
@@ -169,7 +169,7 @@ fn check_during(finding: &mut Finding, evidence: &Evidence<'_>, old: &[Identity]
     Ok(())
 }
 
-/// At every recorded moment: enough pods ready and available, the old ones among them, no bad one ever.
+/// Checks at every recorded moment that enough pods are ready and available, the old ones among them, and no bad one.
 fn check_history(
     finding: &mut Finding,
     window: &Window<'_>,
@@ -179,7 +179,7 @@ fn check_history(
     let least = Limits::of(before)?.least;
     let states = window.states(before.uid());
     let ready = window.counts("Pod", LABEL, |p| p.is_ready() && old.iter().any(|o| o.uid == p.uid()));
-    // One state is the beginning alone: nobody watched the change.
+    // A single state is the state at the beginning: no change was watched.
     if states.len() < 2 || ready.len() < 2 {
         return Err(Missing("no change of the Deployment or of a pod was recorded".into()));
     }
@@ -203,7 +203,7 @@ fn check_history(
     );
     let strange =
         window.states_where("Pod", LABEL, |p| p.is_ready() && !old.iter().any(|o| o.uid == p.uid()));
-    // One of the old template comes for one that went with its node.
+    // A pod of the old template may replace a pod that went with its node.
     let is_old = |pod: &Object<'_>| old.iter().any(|o| Some(o.hash.as_str()) == pod.label(HASH));
     let heirs = strange.iter().all(|(_, pod)| is_old(pod));
     let met = Holds::or(strange.is_empty(), strange.iter().filter(|_| heirs).map(|(_, pod)| pod.touched()));
@@ -212,7 +212,7 @@ fn check_history(
     Ok(())
 }
 
-/// What a client saw: every request answered, and by the old version.
+/// Checks that every request was answered, and by the old version.
 fn check_answers(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -226,7 +226,7 @@ fn check_answers(
     let first = failed.first().map(|s| format!(", the first: {}", s.detail)).unwrap_or_default();
     let starved = |sample: &&&Sample<'_>| {
         let end = sample.record.mono_us as f64 / 1e6;
-        // A server that refuses does so whatever the machine does.
+        // The state of the machine does not excuse a refusal by the server.
         !sample.is_answer() && finding.machine.health(end - sample.took_ms / 1e3, end) == Health::Starved
     };
     finding.check_unless_starved(
@@ -249,7 +249,7 @@ fn check_answers(
     Ok(format!("{} requests answered", samples.len() - failed.len()))
 }
 
-/// The template of before is back, under the next revision, in the ReplicaSet of before, with its pods.
+/// Checks that the old template is back, under the next revision, in the old ReplicaSet, with its pods.
 fn check_rolled_back(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -291,6 +291,6 @@ fn check_rolled_back(
     Ok(())
 }
 
-/// Annotation in which a ReplicaSet keeps the revisions that it had. Source: `SetNewReplicaSetAnnotations`
-/// in Kubernetes' `pkg/controller/deployment/util`.
+/// Annotation with the earlier revisions of a ReplicaSet. Source: `SetNewReplicaSetAnnotations` in Kubernetes'
+/// `pkg/controller/deployment/util`.
 const HISTORY: &str = "deployment.kubernetes.io/revision-history";

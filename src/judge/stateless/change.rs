@@ -1,16 +1,16 @@
-//! A7: changing the image replaces every pod under a new name, and the service stays.
+//! A7: changing the image replaces every pod under a new name, and the service stays available.
 //!
-//! Marks: `image-change` just before the patch, `image-changed` when the rollout is complete and the
-//! endpoints are the new pods', `image-settled` when the new version has answered for a while.
-//! History: changes of Deployments and Pods (and broken watches of them), samples of the probe `http`,
-//! from `image-change` to `image-settled`.
+//! Marks: `image-change` just before the patch, `image-changed` when the rollout is complete and the endpoints are
+//! those of the new pods, `image-settled` when the new version has answered for a while. History: changes of
+//! Deployments and Pods (with interruptions of their watches), samples of the probe `http`, from `image-change` to
+//! `image-settled`.
 //!
-//! A request through the Service may fail although enough pods are available all the time: a pod that is
-//! deleted stops to listen at once, while the nodes' rules still lead to it for a moment. The manifest
-//! has no `preStop` pause that would bridge it, so such a request is no failure of the claim. It must have
-//! begun within [`LAG`] of the deletion of a pod, it is counted in the report, and the service may never be
-//! without an answer for longer than [`OUTAGE`]. Beyond that lag the claim fails where the machine was
-//! healthy, and is open where it starved; where nothing says how it was, it is open up to [`LATE`].
+//! A request through the Service may fail although enough pods are available all the time: a deleted pod stops
+//! listening at once, while the nodes' rules still lead to it for a moment. The manifest has no `preStop` pause that
+//! would cover this time, so such a request does not fail the claim. The request must have begun within [`LAG`] of a
+//! pod's deletion, the report counts it, and the service may never be without an answer for longer than [`OUTAGE`].
+//! After that lag, a failed request fails the claim if the machine was healthy, and makes it inconclusive if the
+//! machine starved. If the state of the machine is unknown, the claim is inconclusive up to [`LATE`].
 
 use super::facts::{self, Image, Images};
 use super::{
@@ -28,22 +28,21 @@ use crate::judge::{Evidence, Finding, Holds, Missing};
 
 /// The probe that asks through the Service.
 pub const PROBE: &str = "http";
-/// Fewest samples during the change: fewer show little.
+/// Minimum of samples during the change: fewer prove little.
 pub const SAMPLES: usize = 10;
-/// Longest time without an answer, in seconds. While the rules still lead to a pod that is gone, every
-/// other request may be refused, or given up after a second; 2.9 s in a row were seen on a busy machine.
+/// Longest time without an answer, in seconds. While the rules still lead to a deleted pod, every second request may be
+/// refused, or given up after a second; up to 2.9 s without an answer were seen on a busy machine.
 pub const OUTAGE: f64 = 5.0;
-/// Seconds after a pod's deletion in which a request may still be sent to it: kube-proxy writes its rules at
-/// most once a second (`minSyncPeriod`), and a report of one request may come a second late.
+/// Seconds after a pod's deletion in which the pod may still get requests: kube-proxy writes its rules at most once a
+/// second (`minSyncPeriod`), and a request may be recorded a second late.
 pub const LAG: f64 = 2.0;
-/// Seconds after a pod's deletion from which a failed request is the cluster's fault though nothing says how
-/// the machine was. On busy machines kube-proxy took more than [`LAG`] for 23 of 320 changes, and led to pods
-/// that were gone for 3 s at the most (docs/flakes.md): three times that.
+/// Seconds after a pod's deletion from which the cluster is to blame for a failed request even if the state of the
+/// machine is unknown. On busy machines kube-proxy took more than [`LAG`] for 23 of 320 changes, and led to deleted
+/// pods for at most 3 s (docs/flakes.md); this value is three times that.
 pub const LATE: f64 = 10.0;
-/// Seconds for which a pod more than the limit may be there: two ReplicaSets follow their Deployment
-/// side by side.
+/// Seconds for which one pod above the limit may exist: two ReplicaSets follow their Deployment independently.
 const MOMENT: f64 = 1.0;
-/// Longest time between two samples, in seconds, that still counts as watching.
+/// Seconds between two samples above which the service counts as not watched.
 pub(super) const BLIND: f64 = 2.0;
 
 /// A7.
@@ -59,7 +58,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     check_images(finding, &old, &new, &images);
     finding.part(|f| check_sets(f, evidence, &deployment, (&old, &new)));
     finding.part(|f| check_endpoints(f, evidence, &new));
-    // Failed requests are explained by the history of pods: without it nothing speaks against them.
+    // The history of pods explains failed requests; without it no request can be excused.
     let seen = finding.part(|f| {
         let window = Window::between(evidence, "image-change", "image-settled")?;
         window.check_clocks(f);
@@ -69,7 +68,7 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
     });
     let (least, (met, answers)) = seen.unwrap_or_default();
     let renamed = format!("{} -> {}", pod_names(&old), pod_names(&new));
-    // What was excused comes first: a terminal cuts the line.
+    // The excused requests come first, because a terminal cuts the line.
     finding.summary(format!("{met}; {renamed}, revision 2; {least}; {answers}"));
     Ok(())
 }
@@ -80,7 +79,7 @@ fn check_renamed(finding: &mut Finding, old: &[Identity], new: &[Identity]) {
     Comparison::of(old, new).check_renamed(finding);
 }
 
-/// A name is no proof of what runs: the image that the node reports must be another one too.
+/// Checks the images. A name does not prove what runs: the image that the node reports must differ too.
 fn check_images(finding: &mut Finding, old: &[Identity], new: &[Identity], images: &Images) {
     for (pods, image) in [(old, &images.old), (new, &images.new)] {
         for pod in pods {
@@ -140,13 +139,13 @@ fn check_sets(
     Ok(())
 }
 
-/// No old pod still serving: what the Service sends requests to are exactly the new pods.
+/// Checks that no old pod still serves: the Service's endpoints are exactly the new pods.
 fn check_endpoints(finding: &mut Finding, evidence: &Evidence<'_>, new: &[Identity]) -> Result<(), Missing> {
     let slices = Object::list(evidence, &facts::ENDPOINT_SLICES)?;
     let span = slices.first().map_or((f64::NEG_INFINITY, f64::INFINITY), Object::span);
     let mut serving = Vec::new();
     for endpoint in slices.iter().flat_map(|s| s.entries("/endpoints")) {
-        // Absent means ready; a terminating endpoint may go on serving, so it counts as well.
+        // An absent condition means ready. A terminating endpoint may still serve, so it counts too.
         let conditions = &endpoint["conditions"];
         if conditions["ready"] != false || conditions["serving"] == true {
             let text = |field: &str| endpoint["targetRef"][field].as_str().unwrap_or("unknown");
@@ -165,7 +164,7 @@ fn check_endpoints(finding: &mut Finding, evidence: &Evidence<'_>, new: &[Identi
     Ok(())
 }
 
-/// Counts pods at every recorded moment of the change, and reads what the Deployment said of itself.
+/// Counts pods at every recorded moment of the change, and reads the Deployment's status.
 fn check_history(
     finding: &mut Finding,
     window: &Window<'_>,
@@ -180,7 +179,7 @@ fn check_history(
     let ready = window.counts("Pod", LABEL, Object::is_ready);
     let total = window.sums("Pod", LABEL, |pod| i64::from(living(pod)));
     let asked = window.sums("ReplicaSet", LABEL, |set| set.number("/spec/replicas"));
-    // One state is the beginning alone: nobody watched the change.
+    // A single state is the state at the beginning: no change was watched.
     if states.len() < 2 {
         return Err(Missing("no change of the Deployment was recorded during the change".into()));
     }
@@ -219,10 +218,10 @@ fn check_history(
             of(true)
         ),
     );
-    // maxSurge bounds what the ReplicaSets are asked for. Each of them follows by itself, so a pod
-    // of one may be made a moment before the other's is deleted; the Deployment's status.replicas
-    // adds up their own, which may be a moment old, and says nothing here.
-    // Source: `NewRSNewReplicas` in Kubernetes' pkg/controller/deployment/util.
+    // maxSurge limits what the ReplicaSets request. Each ReplicaSet acts on its own, so a pod of one may be created a
+    // moment before a pod of the other is deleted. The Deployment's status.replicas sums up their statuses, which may
+    // be a moment old, and proves nothing here. Source: `NewRSNewReplicas` in Kubernetes'
+    // pkg/controller/deployment/util.
     finding.check(
         most_asked <= limits.most,
         format!(
@@ -249,17 +248,17 @@ fn check_history(
 
 /// Why a request failed.
 enum Excuse {
-    /// It was sent to a pod that had been deleted a moment ago.
+    /// The request was sent to a pod that had just been deleted.
     Ending,
-    /// It may be the machine's fault, which is said.
+    /// The machine may be to blame, with the reason.
     Machine(&'static str),
-    /// Nothing excuses it.
+    /// Nothing excuses the request.
     None,
 }
 
-/// Holds a failed request against the deletions of pods, and against the machine.
+/// Decides whether a pod's deletion or the machine excuses a failed request.
 fn excuse(machine: &Machine, endings: &[Ending<'_>], sample: &Sample<'_>) -> Excuse {
-    // A server that refuses does so whatever the machine does.
+    // The state of the machine does not excuse a refusal by the server.
     if sample.is_answer() {
         return Excuse::None;
     }
@@ -269,7 +268,7 @@ fn excuse(machine: &Machine, endings: &[Ending<'_>], sample: &Sample<'_>) -> Exc
         return Excuse::Ending;
     }
     let (began, ended) = sample.span();
-    // A proxy that had no time since the deletion is later by that.
+    // If the machine starved since the deletion, kube-proxy may be late by that time.
     let deleted = if since.is_finite() { began - since } else { began };
     match machine.health(began, ended) {
         Health::Starved => Excuse::Machine("the machine starved"),
@@ -279,7 +278,7 @@ fn excuse(machine: &Machine, endings: &[Ending<'_>], sample: &Sample<'_>) -> Exc
     }
 }
 
-/// What a client saw that asked through the Service all the while: what was excused, and the rest.
+/// Checks the requests of a client that asked through the Service all the time: the excused ones, and the others.
 fn check_answers(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -304,7 +303,7 @@ fn check_answers(
         }
     }
     let first = failed.first().map(|s| format!(", the first: {}", s.detail)).unwrap_or_default();
-    // The deletion of a pod that would excuse one may not have been seen.
+    // The recorder may have missed the deletion that would excuse a request.
     finding.watched(gaps, |finding| {
         let (failed, all) = (failed.len(), samples.len());
         let what = format!("{failed} of {all} requests through the Service failed for no reason{first}");
@@ -369,7 +368,7 @@ fn check_answers(
     ))
 }
 
-/// Whether a sample came after the change was complete: the window gives one of before as well.
+/// Whether a sample came after the change was complete: the window also has one sample from before.
 fn follows(sample: &Sample<'_>, evidence: &Evidence<'_>) -> bool {
     evidence.mark("image-changed").is_ok_and(|mark| sample.record.mono_us >= mark.mono_us)
 }

@@ -1,10 +1,10 @@
 //! A10: deleting the Deployment by name removes its ReplicaSets and pods, in either order.
 //!
-//! Marks: `<mode>-delete` just before the request, `<mode>-deleted` when nothing is left.
-//! History: changes of Deployments, ReplicaSets and Pods between the two marks.
+//! Marks: `<mode>-delete` just before the request, `<mode>-deleted` when nothing is left. History: changes of
+//! Deployments, ReplicaSets and Pods between the two marks.
 //!
-//! Background: the Deployment goes at once, the garbage collector takes the rest. Foreground: the
-//! Deployment stays, with the finalizer `foregroundDeletion`, until pods and then ReplicaSets are gone.
+//! Background: the Deployment is deleted at once, and the garbage collector deletes the rest. Foreground: the
+//! Deployment stays, with the finalizer `foregroundDeletion`, until first the pods and then the ReplicaSets are gone.
 //! Source: Kubernetes' documentation, "Garbage Collection", and the collector's `attemptToDeleteItem`.
 
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::event::{Change, Event, Record};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Fact, Finding, Holds, Missing};
 
-/// Lists of one mode's before and after, with the kind that each holds.
+/// The lists that a mode records before and after the deletion, with the kind of their objects.
 const LISTS: [(&str, &str); 3] =
     [("deployments", "Deployment"), ("replica_sets", "ReplicaSet"), ("pods", "Pod")];
 
@@ -39,7 +39,7 @@ fn mode_removes_all(
         for object in left {
             let old = had.iter().any(|o| o.uid() == object.uid());
             let word = if old { "was not removed" } else { "is new and was not removed" };
-            // A pod on a lost node stays until its kubelet is heard of, and in the foreground its owners with it.
+            // A pod on a lost node stays until its kubelet reports again; in the foreground its owners stay too.
             let gone = match *kind {
                 "Pod" if old => Holds::of_pod(false, object),
                 _ if old && mode == "foreground" => Holds::of_counts(false, object),
@@ -51,7 +51,7 @@ fn mode_removes_all(
             finding.check(true, format!("{mode}: no {kind} with the label is left"));
         }
     }
-    // A list read anew gives no resource versions of deletions.
+    // After an interruption the new list has no resource versions of deletions.
     let gaps = evidence.gaps(during, &LISTS.map(|(_, kind)| kind));
     finding.watched(&gaps, |finding| {
         let [deployment, sets, pods] = deletions(&before, during, mode)?;
@@ -85,16 +85,16 @@ fn lists<'r>(evidence: &Evidence<'r>, fact: &Fact<Value>) -> Result<Lists<'r>, M
     LISTS.into_iter().map(list).collect()
 }
 
-/// When an object was seen to go.
+/// The recorded deletion of an object.
 struct Gone<'r> {
     kind: &'static str,
     name: &'r str,
-    /// Resource version of the deletion: one count for all kinds of a cluster, so it orders what came
-    /// over different watches.
+    /// Resource version of the deletion. All kinds of a cluster share one counter, so it orders events of different
+    /// watches.
     version: u64,
 }
 
-/// The deletions of what was there before, by kind: Deployments, ReplicaSets, pods.
+/// Returns the deletions of the earlier objects by kind: Deployments, ReplicaSets, pods.
 fn deletions<'r>(
     before: &Lists<'r>,
     during: &'r [Record],
@@ -127,7 +127,7 @@ fn check_before(finding: &mut Finding, mode: &str, first: &[Gone<'_>], then: &[G
     }
 }
 
-/// The Deployment must have been seen waiting for its dependents.
+/// Checks that the Deployment was seen waiting for its dependents.
 fn check_waited(finding: &mut Finding, deployments: &[Object<'_>], during: &[Record]) {
     for deployment in deployments {
         let waiting = |object: &Object<'_>| {

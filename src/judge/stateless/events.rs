@@ -1,15 +1,15 @@
-//! The event trail of a rollout, in the words of core/v1 and of events.k8s.io/v1.
+//! The event trail of a rollout, in the fields of core/v1 and of events.k8s.io/v1.
 //!
-//! Sources: the deployment controller's `sync.go` ("Scaled up replica set NAME from 0 to 2", before
-//! 1.31 "Scaled up replica set NAME to 2"), the scheduler's `schedule_one.go`, the kubelet's
-//! `image_manager.go` ("already present on machine", since 1.34 at times with "and can be accessed by
-//! the pod") and `kuberuntime_container.go` (its wording for `Created` and `Started` changed in 1.32
-//! and 1.35, so that only reason, component, node and object are asked for).
+//! Sources: the deployment controller's `sync.go` ("Scaled up replica set NAME from 0 to 2", before 1.31 "Scaled up
+//! replica set NAME to 2"), the scheduler's `schedule_one.go`, the kubelet's `image_manager.go` ("already present on
+//! machine", since 1.34 sometimes with "and can be accessed by the pod") and `kuberuntime_container.go`. The kubelet's
+//! texts for `Created` and `Started` changed in 1.32 and 1.35, so only reason, component, node and object are checked
+//! for these.
 
 use crate::judge::identity::Identity;
 use crate::judge::object::Object;
 
-/// One event in either shape.
+/// One event of either API version.
 #[derive(Clone, Copy, Debug)]
 pub struct Trail<'r>(Object<'r>);
 
@@ -24,22 +24,22 @@ impl<'r> Trail<'r> {
         texts.find(|t| !t.is_empty()).unwrap_or_default()
     }
 
-    /// UID of the object it is about.
+    /// Returns the UID of the object that the event is about.
     pub fn regarding(&self) -> &'r str {
         self.first(&["/involvedObject/uid", "/regarding/uid"])
     }
 
-    /// Its reason.
+    /// Returns the reason.
     pub fn reason(&self) -> &'r str {
         self.first(&["/reason"])
     }
 
-    /// Its message.
+    /// Returns the message.
     pub fn message(&self) -> &'r str {
         self.first(&["/message", "/note"])
     }
 
-    /// The component that reported it.
+    /// Returns the component that reported the event.
     pub fn component(&self) -> &'r str {
         self.first(&[
             "/source/component",
@@ -49,41 +49,41 @@ impl<'r> Trail<'r> {
         ])
     }
 
-    /// The host that it was reported from. A kubelet gives its node's name.
+    /// Returns the host that reported the event. A kubelet gives its node's name.
     pub fn host(&self) -> &'r str {
         self.first(&["/source/host", "/deprecatedSource/host", "/reportingInstance"])
     }
 }
 
-/// One event that has to be there, and what it has to say.
+/// One expected event, with what it must say.
 #[derive(Clone, Debug)]
 pub struct Expected<'e> {
-    /// UID of the object it is about.
+    /// UID of the object that the event is about.
     pub regarding: &'e str,
     /// Kind and name of that object, for sentences.
     pub about: String,
-    /// Its reason.
+    /// The expected reason.
     pub reason: &'static str,
-    /// The component that reports it.
+    /// The component that must report the event.
     pub component: &'static str,
-    /// The node that it is reported from, for kubelets.
+    /// The node that must report the event; only for events of kubelets.
     pub node: Option<&'e str>,
-    /// What its message holds.
+    /// What the message must contain.
     pub says: String,
-    /// How its message ends.
+    /// How the message must end.
     pub ends: String,
 }
 
 impl Expected<'_> {
-    /// Whether no event about this object has the reason.
+    /// Whether no event about this object has the expected reason.
     pub fn is_missing(&self, events: &[Trail<'_>]) -> bool {
         !events.iter().any(|e| e.regarding() == self.regarding && e.reason() == self.reason)
     }
 
-    /// Whether it is among the events; otherwise what comes nearest.
+    /// Finds the expected event; otherwise describes the most similar event.
     ///
     /// # Errors
-    /// The reason in a sentence.
+    /// The difference, in a sentence.
     pub fn find(&self, events: &[Trail<'_>]) -> Result<String, String> {
         let about: Vec<_> =
             events.iter().filter(|e| e.regarding() == self.regarding && e.reason() == self.reason).collect();
@@ -112,8 +112,8 @@ impl Expected<'_> {
     }
 }
 
-/// The trail of a first rollout: the Deployment's scaling and, for each pod, the four events of its way
-/// into life.
+/// Returns the expected trail of a first rollout: the Deployment's scaling, and for each pod the four events of its
+/// start.
 pub fn of_rollout<'e>(deployment: &Object<'e>, replica_set: &str, pods: &'e [Identity]) -> Vec<Expected<'e>> {
     let desired = deployment.number("/spec/replicas");
     let mut expected = vec![Expected {

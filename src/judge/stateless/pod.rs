@@ -1,4 +1,4 @@
-//! A5 and A6: what a pod of a Deployment carries, and how it is named.
+//! A5 and A6: the fields that are added to a Deployment's pod, and the pod's name.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use crate::judge::lost::Touched;
 use crate::judge::object::{Object, names};
 use crate::judge::{Evidence, Finding, Holds, Missing};
 
-/// The letters of random names. Without vowels and look-alikes, so that no word comes out.
-/// Source: `alphanums` in k8s.io/apimachinery's `pkg/util/rand`.
+/// The characters of random names. Vowels and similar-looking characters are left out to avoid words. Source:
+/// `alphanums` in k8s.io/apimachinery's `pkg/util/rand`.
 const ALPHABET: &str = "bcdfghjklmnpqrstvwxz2456789";
 /// Length of a pod's random suffix. Source: `randomLength` in k8s.io/apiserver's `storage/names`.
 const SUFFIX: usize = 5;
-/// Seconds that a pod tolerates a lost node unless the API server is told otherwise.
+/// Default seconds for which a pod tolerates a lost node, unless a flag of the API server sets others.
 const TOLERATION: i64 = 300;
 
 /// A5.
@@ -60,7 +60,7 @@ pub fn additions(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     Ok(())
 }
 
-/// Seconds that the API servers give to pods for a taint. All of them must agree.
+/// Returns the seconds that the API servers' flags set for a taint. All API servers must agree.
 fn configured(servers: &[Object<'_>], taint: &str) -> Result<i64, Missing> {
     let flag = format!("--default-{taint}-toleration-seconds=");
     let seconds = |server: &Object<'_>| {
@@ -94,7 +94,7 @@ fn check_toleration(finding: &mut Finding, pod: &Object<'_>, taint: &str, second
     finding.check(found.is_some_and(right), line);
 }
 
-/// The volume that admission adds: a projected token, mounted where clients look for it.
+/// Checks the volume that admission adds: a projected token, mounted where clients look for it.
 fn check_token(finding: &mut Finding, pod: &Object<'_>) {
     let has_token = |volume: &&Value| {
         let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
@@ -148,8 +148,8 @@ pub fn pod_names(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     Ok(())
 }
 
-/// Whether a text is one that Kubernetes could have drawn. No 0, 1 or 3 among the letters: the
-/// ordinals of a small set cannot come out, and five letters are longer than any ordinal in use here.
+/// Whether a text can be a random suffix of Kubernetes. The characters do not include 0, 1 and 3, so ordinals of a
+/// small set do not match, and five characters are longer than any ordinal in these stories.
 fn is_random(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| ALPHABET.contains(c))
 }

@@ -1,4 +1,4 @@
-//! A8 and A9: scaling keeps what it can, and says beforehand nothing about what it takes.
+//! A8 and A9: scaling keeps all pods that it can keep, and which pods it deletes is not known in advance.
 
 use super::facts::{self, Scaling};
 use super::{HASH, REPLICAS, REVISION, check_before, check_complete, check_pods, is_owned};
@@ -6,7 +6,7 @@ use crate::judge::identity::{Comparison, Identity, distinct, pod_names};
 use crate::judge::object::Object;
 use crate::judge::{Evidence, Finding, Missing};
 
-/// Pods after scaling up.
+/// Number of pods after scaling up.
 pub const SCALED: i64 = 4;
 
 /// A8.
@@ -26,7 +26,7 @@ pub fn up(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing>
     Ok(())
 }
 
-/// Checks the state after scaling, and gives its pods.
+/// Checks the state after scaling, and returns the pods.
 fn scaled(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -42,7 +42,7 @@ fn scaled(
     Ok(pods.iter().map(Identity::of).collect())
 }
 
-/// Scaling is no rollout: the template, its revision and its one ReplicaSet stay.
+/// Checks that scaling is not a rollout: the template, its revision and its one ReplicaSet stay.
 fn check_template(
     finding: &mut Finding,
     evidence: &Evidence<'_>,

@@ -1,16 +1,16 @@
-//! What a step of an upgrade may cost.
+//! Budgets of an upgrade: how long each step and its outages may last.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Budgets by step; the file's comments say what each part is.
+/// Budgets by step; the comments of the file explain each part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {
-    /// For every step without its own.
+    /// For every step without its own budget.
     default: Allowed,
-    /// By a step's name.
+    /// By name of the step.
     #[serde(default)]
     step: BTreeMap<String, Allowed>,
     /// For the upgrade as a whole.
@@ -18,27 +18,27 @@ pub struct Budgets {
     whole: Whole,
 }
 
-/// What the steps of an upgrade may cost together.
+/// Budgets for all steps of an upgrade together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Whole {
-    /// The share of requests that may fail, from 0 to 1, by probe. Those of [`Budgets::defaults`] where
-    /// one is missing, as in runs of earlier versions.
+    /// The share of requests that may fail, from 0 to 1, by probe. Missing values, as in runs of earlier versions, are
+    /// those of [`Budgets::defaults`].
     #[serde(default)]
     pub failed: BTreeMap<String, f64>,
 }
 
-/// What one step may cost.
+/// Budgets of one step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
-    /// Seconds.
+    /// Seconds that the step may take.
     pub took: Option<f64>,
     /// Seconds of the longest outage, by probe.
     #[serde(default)]
     pub outage: BTreeMap<String, f64>,
-    /// Seconds of all outages together, by probe. Where one is missing, as in runs of earlier versions,
-    /// it is twice the longest.
+    /// Seconds of all outages together, by probe. A missing value, as in runs of earlier versions, is twice the longest
+    /// outage.
     #[serde(default)]
     pub away: BTreeMap<String, f64>,
 }
@@ -46,7 +46,7 @@ pub struct Allowed {
 /// A budget file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BudgetError {
-    /// It cannot be read; the source names line and field.
+    /// The file cannot be parsed; the source names line and field.
     #[error("failed to read the budgets of {file}")]
     Syntax {
         /// The file.
@@ -55,24 +55,24 @@ pub enum BudgetError {
         #[source]
         source: toml::de::Error,
     },
-    /// A figure that cannot be one.
+    /// A number of seconds is not valid.
     #[error("budgets of {file}: {field} is {value}, not a number of seconds")]
     Figure {
         /// The file.
         file: String,
         /// The field, such as `step.drain.outage.http`.
         field: String,
-        /// Its value.
+        /// Value of the field.
         value: f64,
     },
-    /// A share that cannot be one.
+    /// A share is not valid.
     #[error("budgets of {file}: {field} is {value}, not a share from 0 to 1")]
     Share {
         /// The file.
         file: String,
         /// The field, such as `whole.failed.http`.
         field: String,
-        /// Its value.
+        /// Value of the field.
         value: f64,
     },
     /// A step that does not exist.
@@ -80,9 +80,9 @@ pub enum BudgetError {
     NoStep {
         /// The file.
         file: String,
-        /// The name.
+        /// Name of the step.
         step: String,
-        /// The names that there are.
+        /// The names of existing steps.
         known: String,
     },
 }
@@ -91,12 +91,12 @@ const DEFAULTS: &str = include_str!("budget.toml");
 const SEVERAL: &str = include_str!("budget-ha.toml");
 
 impl Budgets {
-    /// Those that come with seatrial.
+    /// Returns the budgets that come with seatrial.
     pub fn defaults() -> Self {
         toml::from_str(DEFAULTS).expect("the file is tested")
     }
 
-    /// Those that come with seatrial for so many control planes: stricter ones for several.
+    /// Returns the budgets that come with seatrial for this number of control planes: those for several are stricter.
     pub fn of_control_planes(control_planes: usize) -> Self {
         match control_planes {
             ..=1 => Self::defaults(),
@@ -104,7 +104,7 @@ impl Budgets {
         }
     }
 
-    /// Reads budgets; `file` is named in errors, `steps` are the names that there are.
+    /// Reads budgets; `file` is named in errors, `steps` are the names of existing steps.
     ///
     /// # Errors
     /// [`BudgetError`].
@@ -133,18 +133,18 @@ impl Budgets {
         Ok(read)
     }
 
-    /// Seconds that a step may take; none where no budget says so.
+    /// Returns the seconds that a step may take; none without a budget.
     pub fn took(&self, step: &str) -> Option<f64> {
         self.step.get(step).and_then(|a| a.took).or(self.default.took)
     }
 
-    /// Seconds that the longest outage of a probe in a step may last; none where no budget says so.
+    /// Returns the seconds that the longest outage of a probe may last in a step; none without a budget.
     pub fn outage(&self, step: &str, probe: &str) -> Option<f64> {
         let own = self.step.get(step).and_then(|a| a.outage.get(probe));
         own.or_else(|| self.default.outage.get(probe)).copied()
     }
 
-    /// Seconds that all outages of a probe in a step may last together; none where no budget says so.
+    /// Returns the seconds that all outages of a probe may last together in a step; none without a budget.
     pub fn away(&self, step: &str, probe: &str) -> Option<f64> {
         let of = |allowed: &Allowed| {
             let twice = || allowed.outage.get(probe).map(|longest| 2.0 * longest);
@@ -153,8 +153,7 @@ impl Budgets {
         self.step.get(step).and_then(of).or_else(|| of(&self.default))
     }
 
-    /// The share of a probe's requests that may fail in the upgrade as a whole; none where no budget says
-    /// so.
+    /// Returns the share of a probe's requests that may fail in the whole upgrade; none without a budget.
     pub fn failed(&self, probe: &str) -> Option<f64> {
         let own = self.whole.failed.get(probe).copied();
         own.or_else(|| Self::defaults().whole.failed.get(probe).copied())
@@ -189,7 +188,7 @@ mod tests {
         for step in steps.iter().chain(&["settle", "uncordon"]) {
             for probe in ["api", "dns", "http", "ledger"] {
                 let (one, more) = (Budgets::defaults().outage(step, probe), several.outage(step, probe));
-                // A further control plane is configured, which a single one has not.
+                // Only a cluster with several control planes has a further one to configure.
                 assert!(more.is_some() && (more <= one || *step == "configure"), "{step} {probe}");
                 assert!(
                     several.away(step, probe) >= more && several.failed(probe).is_some(),
@@ -225,7 +224,7 @@ mod tests {
         assert!(Budgets::parse("b.toml", "[default]\ntook = 0", &[]).is_ok(), "no time at all is a figure");
     }
 
-    /// A file, or a run, from before there were such budgets.
+    /// A file or a run that is older than these budgets.
     #[test]
     fn what_a_file_does_not_say_follows_from_the_longest_outage_and_the_defaults() {
         let text = "[default.outage]\nhttp = 3\n[default.away]\nhttp = 4\n[step.drain.outage]\nhttp = 50";

@@ -1,5 +1,5 @@
-//! What each step of an upgrade cost: how many requests of each probe failed in it, and how long a
-//! probe was without an answer, at the most and in all.
+//! The cost of each step of an upgrade: how many requests of each probe failed in the step, and how long a probe was
+//! without an answer, at most and in sum.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::judge::availability::refusals;
 use crate::judge::machine::Machine;
 use crate::judge::outages::{Asked, Outages, Refusal, probe_of};
 
-/// Name of the ledger among the probes.
+/// Name of the ledger as a probe.
 pub const LEDGER: &str = "ledger";
 
 /// One step with its cost.
@@ -18,36 +18,36 @@ pub const LEDGER: &str = "ledger";
 pub struct StepCost {
     /// The step.
     pub step: UpgradeStep,
-    /// Its end; none where it was not recorded.
+    /// The step's end; none if it was not recorded.
     pub ended: Option<EndedStep>,
-    /// When it began, in seconds on the log's monotonic clock.
+    /// When the step began, in seconds on the log's monotonic clock.
     pub from: f64,
-    /// When the next one began, or the upgrade was over.
+    /// When the next step began or the upgrade ended.
     pub to: f64,
-    /// By probe.
+    /// What each probe saw.
     pub probes: BTreeMap<String, Tally>,
 }
 
 /// What a probe saw in one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Requests that were answered or given up in it.
+    /// Requests that were answered or given up in the step.
     pub requests: usize,
-    /// Those that were refused.
+    /// Requests that were refused.
     pub refused: usize,
-    /// Those without an answer.
+    /// Requests without an answer.
     pub indeterminate: usize,
-    /// Seconds of the longest outage of those that count in this step ([`costs`]).
+    /// Seconds of the longest outage that counts in this step ([`costs`]).
     pub outage: f64,
-    /// Seconds of all of them.
+    /// Seconds of all outages that count in this step.
     pub away: f64,
-    /// The longest time in seconds of the step in which no request was under way, its two ends
-    /// included; 0 where none was made in it.
+    /// The longest time in seconds in which no request was in flight, including the beginning and the end of the step;
+    /// 0 if no request was sent in the step.
     pub silence: f64,
 }
 
 impl StepCost {
-    /// Step and node.
+    /// Returns step and node in words.
     pub fn title(&self) -> String {
         match &self.step.node {
             Some(node) => format!("{} {node}", self.step.step),
@@ -55,7 +55,7 @@ impl StepCost {
         }
     }
 
-    /// Each budget that it broke, in a sentence.
+    /// Returns each budget that the step exceeded, in a sentence.
     pub fn over(&self, budgets: &Budgets) -> Vec<String> {
         let step = self.step.step.as_str();
         let mut over = Vec::new();
@@ -89,18 +89,18 @@ impl StepCost {
 }
 
 impl Tally {
-    /// Requests that failed.
+    /// Returns the number of failed requests.
     pub fn failed(&self) -> usize {
         self.refused + self.indeterminate
     }
 
-    /// Requests that failed of those that were made, from 0 to 1.
+    /// Returns the share of failed requests, from 0 to 1.
     pub fn share(&self) -> f64 {
         if self.requests == 0 { 0.0 } else { self.failed() as f64 / self.requests as f64 }
     }
 }
 
-/// What each probe saw in all steps together; the longest outage is that of any.
+/// Sums up what each probe saw in all steps; the longest outage is the longest of any step.
 pub fn whole(costs: &[StepCost]) -> BTreeMap<&str, Tally> {
     let mut all: BTreeMap<&str, Tally> = BTreeMap::new();
     for (probe, tally) in costs.iter().flat_map(|cost| &cost.probes) {
@@ -115,7 +115,7 @@ pub fn whole(costs: &[StepCost]) -> BTreeMap<&str, Tally> {
     all
 }
 
-/// Each probe of which more requests failed in all than the budgets allow, in a sentence.
+/// Returns, in a sentence each, the probes with a larger share of failed requests than the budgets allow.
 pub fn over_in_all(costs: &[StepCost], budgets: &Budgets) -> Vec<String> {
     let over = whole(costs).into_iter().filter_map(|(probe, tally)| {
         let allowed = budgets.failed(probe).filter(|allowed| tally.share() > *allowed)?;
@@ -125,23 +125,23 @@ pub fn over_in_all(costs: &[StepCost], budgets: &Budgets) -> Vec<String> {
     over.collect()
 }
 
-/// Each budget that a step of the stretch that goes on broke, in a sentence. All of its steps are looked at: an outage
-/// counts in the step in which it began, also while it lasts on in later ones.
+/// Returns each budget that a step of the current stretch exceeded, in a sentence. All of its steps are checked: an
+/// outage counts in the step in which it began, even while it continues in later ones.
 pub fn over_in_stretch(records: &[Record], budgets: &Budgets) -> Vec<String> {
     let is_end = |r: &&Record| matches!(&r.event, Event::Marked { mark } if mark == STRETCH_END);
     let since = records.iter().rfind(is_end).map_or(f64::NEG_INFINITY, at);
     costs(records).iter().filter(|cost| cost.from >= since).flat_map(|cost| cost.over(budgets)).collect()
 }
 
-/// The cost of every step in these records, in order. An outage ([`Outages`]) counts in the step in which
-/// its first failed request began; one that began outside any step counts in the first one that begins
-/// before its end, and from there on. One that lasts to the end of the records counts up to there.
+/// Returns the cost of every step in these records, in order. An outage ([`Outages`]) counts in the step in which its
+/// first failed request began. An outage that began between steps counts in the first step that begins before its end,
+/// from that step's beginning. An outage that is not over counts up to the end of the records.
 pub fn costs(records: &[Record]) -> Vec<StepCost> {
     costs_but_for(records, &Machine::default())
 }
 
-/// As [`costs`], but for what the times in which the machine starved explain: requests that failed in them, and their
-/// part of an outage. What a server answered is its own, whatever the machine does.
+/// Returns costs as [`costs`] does, without what a starved machine explains: requests that failed then, and their part
+/// of an outage. The machine does not excuse what a server answered.
 pub(super) fn costs_but_for(records: &[Record], machine: &Machine) -> Vec<StepCost> {
     let end = records.last().map_or(0.0, at);
     let mut steps: Vec<StepCost> = Vec::new();
@@ -165,7 +165,7 @@ pub(super) fn costs_but_for(records: &[Record], machine: &Machine) -> Vec<StepCo
                     last.ended = Some(ended.clone());
                 }
             }
-            // Between two stretches of an upgrade nothing counts for it.
+            // Nothing between two stretches counts as a cost of the upgrade.
             Event::Marked { mark } if mark == STRETCH_END => {
                 if let Some(last) = steps.last_mut() {
                     last.to = last.to.min(at(record));
@@ -182,14 +182,14 @@ pub(super) fn costs_but_for(records: &[Record], machine: &Machine) -> Vec<StepCo
     steps
 }
 
-/// The mark that ends a stretch of an upgrade: what comes after is no part of its last step.
+/// The mark that ends a stretch of an upgrade: later records do not belong to its last step.
 pub const STRETCH_END: &str = "upgrade-stretch-ended";
 
-/// What a probe did, and when it began at the earliest: a row says when its answer came alone, and its writer had
-/// ended the row before.
+/// What a probe did, and the earliest time at which it can have begun: a row has only the time of its answer, and its
+/// writer had ended the previous row before.
 type Began = (Asked, f64);
 
-/// By probe; the rows of every writer are requests of the ledger.
+/// Returns what each probe did; the rows of every writer are requests of the ledger.
 fn asked(records: &[Record]) -> BTreeMap<String, Vec<Began>> {
     let is_row = |event: &Event| matches!(event, Event::RowWritten { .. } | Event::TransactionWritten { .. });
     let rows = records.iter().filter(|r| is_row(&r.event));
@@ -210,7 +210,7 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Began>> {
                 ended.insert(writer, *to).unwrap_or(*from)
             }
             (Asked::Request { from, .. }, _) => *from,
-            // Nothing was under way in a pause.
+            // No request was in flight during a pause.
             (Asked::Resumed(at), _) => {
                 ended.values_mut().for_each(|end| *end = end.max(*at));
                 *at
@@ -222,7 +222,8 @@ fn asked(records: &[Record]) -> BTreeMap<String, Vec<Began>> {
     all
 }
 
-/// What the machine starved is not to count, but for where the probe was refused.
+/// Counts requests and outages. Times in which the machine starved do not count, unless the probe's request was
+/// refused.
 fn count(
     steps: &mut [StepCost],
     probe: &str,
@@ -252,7 +253,7 @@ fn count(
         }
     }
     for window in Outages::among(asked.iter().map(|(asked, _)| *asked), end).windows {
-        // Between two steps nothing counts; from the next one's beginning on it does.
+        // An outage that began between two steps counts from the next step's beginning.
         let later = || steps.iter().position(|s| window.first < s.from && s.from < window.to);
         if let Some(i) = within(steps, window.first).or_else(later) {
             let (from, length) = match steps[i].from > window.first {

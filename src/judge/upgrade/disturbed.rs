@@ -1,5 +1,5 @@
-//! Which pods were disturbed by which step of an upgrade, and why. What nothing explains is the
-//! upgrade's fault, or somebody else's: D4 does not hold then.
+//! Which step of an upgrade disturbed which pods, and why. A disturbance without an explanation fails D4, no matter who
+//! caused it.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,33 @@ use crate::event::{Event, Record};
 use crate::judge::outages::Outages;
 use crate::kubernetes::skew::Component;
 
-/// Something that happened to a pod while an upgrade went on.
+/// A disturbance of a pod during an upgrade.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disturbance {
-    /// Its place among the steps; none between two stretches.
+    /// Index of the step; none between two stretches.
     pub step: Option<usize>,
-    /// When it was seen, in seconds on the log's monotonic clock.
+    /// When the disturbance was seen, in seconds on the log's monotonic clock.
     pub at: f64,
     /// `namespace/name`.
     pub pod: String,
-    /// Its node.
+    /// Node of the pod.
     pub node: String,
     /// What happened.
     pub what: Disturbed,
-    /// Why; none where nothing explains it.
+    /// Why it happened; none if nothing explains it.
     pub why: Option<&'static str>,
-    /// How the container had ended that was restarted, in its kubelet's word, where it says so.
+    /// Why the restarted container had ended, in the kubelet's word, if known.
     pub ended: Option<String>,
-    /// Whether the pod is of the story's own workloads.
+    /// Whether the pod belongs to the story's own workloads.
     pub workload: bool,
 }
 
-/// What may happen to a pod.
+/// A kind of disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disturbed {
-    /// It was deleted, or came to its end.
+    /// The pod was deleted or ended.
     Went,
-    /// Its containers were restarted so many times.
+    /// Containers of the pod were restarted this many times.
     Restarted(i64),
 }
 
@@ -51,19 +51,19 @@ impl std::fmt::Display for Disturbed {
 
 /// The story's workloads, by label.
 const WORKLOADS: [(&str, &str); 4] = [WEB, SET, MYSQL, TRAP];
-/// Steps in which a control plane's components are exchanged, or started anew.
+/// Steps in which a control plane's components are exchanged or restarted.
 const PLANE: [&str; 3] = ["apply", "configure", KUBELET];
-/// A kubelet tells of its pods every 10 s (its status manager's period), and later where the API server
-/// was away.
+/// Seconds by which a kubelet's report may be late: it reports every 10 s (the period of its status manager), and later
+/// if the API server was away.
 const LAG: f64 = 15.0;
 
-/// Seconds after a pod's deletion in which its rollout has shown a pod of the new template, which a Deployment makes
-/// before or at once: a controller-manager that just lost its lease is followed after 15 s.
+/// Seconds after a pod's deletion in which its rollout must have shown a pod of the new template. A Deployment creates
+/// this pod before the deletion or at once; a controller-manager that lost its lease is replaced after 15 s.
 const ROLLED: f64 = 15.0;
-/// A DaemonSet makes it when the old one's grace period of 30 s is over.
+/// Additional seconds for a DaemonSet, which creates the pod only after the old pod's grace period of 30 s.
 const GRACE: f64 = 30.0;
 
-/// What a kubelet says of a container that used more memory than it may.
+/// The kubelet's reason for a container that used more memory than its limit.
 const OOM_KILLED: &str = "OOMKilled";
 
 const EVICTED: &str = "evicted by the drain";
@@ -74,9 +74,8 @@ const NEW_TEMPLATE: &str = "replaced by one of a new template";
 const OWN_CHECK: &str = "a Job of the step itself, which ends";
 const API_AWAY: &str = "it ended by itself while the API server was away";
 
-/// Everything that happened to pods from the first step of an upgrade to the end of its last stretch, in
-/// order. Pods of the story that are no part of its workloads are left out: the story itself makes and
-/// deletes them.
+/// Returns every disturbance from the first step of an upgrade to the end of its last stretch, in order. Pods of the
+/// story outside its workloads are left out: the story itself creates and deletes them.
 pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
     let costs = costs(records);
     let (Some(from), Some(to)) = (costs.first().map(|c| c.from), costs.last().map(|c| c.to)) else {
@@ -94,12 +93,12 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
             continue;
         }
         let seen = Seen { life, away: &away, workload, lives: &lives, costs: &costs, lost: &lost };
-        // A Job that came to its good end was disturbed by nobody.
+        // The successful end of a Job is not a disturbance.
         let done = life.owner == "Job" && life.succeeded;
         if let Some(at) = life.ending.filter(|at| within(*at) && !done) {
             found.push(seen.told(at, Disturbed::Went, seen.went(at), None));
         }
-        // What a container had when its pod was first seen is older than that.
+        // Restarts that a container had when its pod was first seen are older.
         let old = life.began.max(from);
         let mut known: BTreeMap<usize, i64> = BTreeMap::new();
         let mut excused: BTreeMap<(usize, Option<usize>, &str), i64> = BTreeMap::new();
@@ -115,7 +114,7 @@ pub fn disturbances(records: &[Record]) -> Vec<Disturbance> {
     found
 }
 
-/// The step that explains something, and how.
+/// The step that explains a disturbance, and how.
 type Reason = (Option<usize>, &'static str);
 
 struct Seen<'s, 'r> {
@@ -127,10 +126,10 @@ struct Seen<'s, 'r> {
     lost: &'s [Lost<'r>],
 }
 
-/// A node that was not ready, from one second to another; no node where none was watched.
+/// A node that was not ready, with the beginning and the end in seconds; no node if the watch of nodes was interrupted.
 type Lost<'r> = (Option<&'r str>, f64, f64);
 
-/// The times in which nodes were not ready, and those in which their watch was broken off.
+/// Returns when nodes were not ready, and when their watch was interrupted.
 fn lost(records: &[Record]) -> Vec<Lost<'_>> {
     let mut times: Vec<Lost<'_>> = Vec::new();
     let mut open: BTreeMap<&str, f64> = BTreeMap::new();
@@ -176,8 +175,8 @@ impl Seen<'_, '_> {
         {
             return Some((Some(step), EVICTED));
         }
-        // A control plane's kubelet asks the API server beside it (`ControlPlaneKubeletLocalMode` of kubeadm, since 1.33):
-        // while that one is away nobody renews the node's lease.
+        // A control plane's kubelet uses the API server on its own node (`ControlPlaneKubeletLocalMode` of kubeadm,
+        // since 1.33): while that API server is away, nobody renews the node's lease.
         if self.life.by_taint
             && !self.workload
             && let Some((step, _)) = self.exchanged(at, true)
@@ -185,14 +184,14 @@ impl Seen<'_, '_> {
         {
             return Some((step, LOST));
         }
-        // kubeadm looks whether a Job runs before it touches anything (`upgrade-health-check-...`).
+        // kubeadm checks that a Job can run before it changes anything (`upgrade-health-check-...`).
         let made = |c: &StepCost| PLANE.contains(&c.step.step.as_str()) && c.from <= self.life.began;
         if self.life.owner == "Job"
             && let Some(step) = self.step(at, SLACK, made)
         {
             return Some((Some(step), OWN_CHECK));
         }
-        // A rollout of kube-proxy or CoreDNS; nobody rolls out the story's workloads meanwhile.
+        // A rollout of kube-proxy or CoreDNS; nobody rolls out the story's workloads during the upgrade.
         let anew = |other: &&Life<'_>| {
             (other.namespace, other.owner) == (self.life.namespace, self.life.owner)
                 && other.app().is_some()
@@ -207,10 +206,11 @@ impl Seen<'_, '_> {
         (!self.workload && newer).then_some((within, NEW_TEMPLATE))
     }
 
-    /// Restarts of a container that were seen together, each with its reason. In a step, the exchange of its own
-    /// control plane's parts explains one of a container for each part ([`Component::ALL`]), since each takes the
-    /// others' server or storage away for a moment; that of another control plane one, as a new kubelet and an API
-    /// that is away do. None of them makes a container use more memory than it may.
+    /// Explains restarts of a container that were seen together. If the components of the pod's own control plane are
+    /// exchanged in a step, this explains one restart of a container for each component ([`Component::ALL`]), because
+    /// each exchange takes the server or the storage of the others away for a moment. Another control plane's exchange,
+    /// a new kubelet and an absent API each explain one restart. None of these explains a container that used more
+    /// memory than its limit.
     fn restarts(
         &self,
         restarts: &Restarts<'_>,
@@ -240,7 +240,7 @@ impl Seen<'_, '_> {
         found
     }
 
-    /// What may explain a restart that was seen at a moment.
+    /// Returns what may explain a restart that was seen at a moment.
     fn restarted(&self, at: f64) -> Vec<Reason> {
         if self.workload {
             return Vec::new();
@@ -256,8 +256,8 @@ impl Seen<'_, '_> {
         kubelet.into_iter().chain(exchanged).chain(away).collect()
     }
 
-    /// A step that exchanges a control plane's components: on the pod's own node, or, for one that only
-    /// lost its leader or its etcd, on another.
+    /// Finds a step that exchanges a control plane's components: on the pod's own node (`here`), or on any node,
+    /// because a pod may also lose its leader or its etcd on another node.
     fn exchanged(&self, at: f64, here: bool) -> Option<Reason> {
         let planes: Vec<&str> = self
             .lives
@@ -272,7 +272,8 @@ impl Seen<'_, '_> {
         self.step(at, LAG, |c| plane(c) && (!here || self.is_here(c))).map(|step| (Some(step), EXCHANGED))
     }
 
-    /// Whether the pod's node was not ready at that moment or up to [`LAG`] before, or the watch of nodes saw nothing then.
+    /// Whether the pod's node was not ready at that moment or up to [`LAG`] before, or the watch of nodes was
+    /// interrupted then.
     fn was_lost(&self, at: f64) -> bool {
         self.lost.iter().any(|(node, from, to)| {
             node.is_none_or(|node| node == self.life.node) && *from <= at && at <= *to + LAG
@@ -283,7 +284,7 @@ impl Seen<'_, '_> {
         cost.step.node.as_deref() == Some(self.life.node)
     }
 
-    /// The last step of a kind that a moment falls into, from its beginning to so long after its end.
+    /// Finds the last step of a kind that includes a moment, from its beginning to `lag` seconds after its end.
     fn step(&self, at: f64, lag: f64, is: impl Fn(&StepCost) -> bool) -> Option<usize> {
         self.costs.iter().rposition(|c| {
             let took = c.ended.as_ref().map_or(c.to - c.from, |e| e.took);
@@ -292,7 +293,8 @@ impl Seen<'_, '_> {
     }
 }
 
-/// Whether a drain says that it evicted a pod; one that was given up does not say whom it had evicted.
+/// Whether a drain reports that it evicted a pod. A drain that was given up does not report its evictions and counts as
+/// yes.
 fn listed(drain: &StepCost, pod: &str) -> bool {
     let Some(ended) = &drain.ended else { return true };
     match ended.proof["evicted"].as_array() {

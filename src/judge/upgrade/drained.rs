@@ -1,4 +1,4 @@
-//! D3: cordon, eviction with budgets honoured, the way back.
+//! D3: nodes are cordoned, evictions honour the budgets, and nodes come back.
 
 use super::facts::{self, KeptBudget};
 use super::lives::own;
@@ -27,7 +27,7 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
                 .filter(|p| p.text("/spec/nodeName") == Some(node) && p.is_ready())
                 .map(Object::name)
                 .collect();
-            // One that is not ready there, or not there, may have lost its node.
+            // A pod that is not ready or missing on this node may have lost its node.
             let lost = spread.first().map(|pod| Touched::pod(node, "", pod.span()));
             finding.check(Holds::or(!here.is_empty(), lost), format!("on {node} again: {}", names(&here)));
         }
@@ -37,7 +37,7 @@ pub(super) fn come_back(evidence: &Evidence<'_>, finding: &mut Finding) -> Resul
     Ok(())
 }
 
-/// What the watches of pods and nodes saw.
+/// Checks what the watches of pods and nodes recorded.
 fn seen(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
@@ -46,7 +46,7 @@ fn seen(
 ) -> Result<(), Missing> {
     let done = |c: &&&StepCost| c.ended.as_ref().is_some_and(|e| e.error.is_none());
     for node in workers {
-        // Each hop drains each worker; a resumed one may drain it again, when there is nothing to move any more.
+        // Each hop drains each worker. A resumed hop may drain a worker again, when no pods are left to move.
         let mut hops: Vec<&StepCost> = Vec::new();
         for drain in drains.iter().filter(done).filter(|c| c.step.node.as_ref() == Some(node)) {
             if !hops.iter().any(|known| known.step.to == drain.step.to) {
@@ -71,14 +71,14 @@ fn seen(
     Ok(())
 }
 
-/// The node was closed for its drain.
+/// Checks that the node was cordoned for its drain.
 fn cordoned(evidence: &Evidence<'_>, finding: &mut Finding, node: &str, from: f64, open: &StepCost) {
     let mut closed = false;
     for (record, _, object) in evidence.changes("Node") {
         let at = record.mono_us as f64 / 1e6;
         if object["metadata"]["name"] == node && at <= open.to {
             let cordoned = object["spec"]["unschedulable"] == true;
-            // One that was closed already when its drain began counts until it is opened.
+            // If the node was cordoned already when its drain began, this counts until it is uncordoned.
             closed = if at < from { cordoned } else { closed || cordoned };
         }
     }
@@ -88,7 +88,7 @@ fn cordoned(evidence: &Evidence<'_>, finding: &mut Finding, node: &str, from: f6
     );
 }
 
-/// The node takes pods again.
+/// Checks that the node takes pods again.
 fn opened(evidence: &Evidence<'_>, finding: &mut Finding, node: &str) {
     let last =
         evidence.changes("Node").into_iter().rfind(|(_, _, object)| object["metadata"]["name"] == node);
@@ -96,9 +96,9 @@ fn opened(evidence: &Evidence<'_>, finding: &mut Finding, node: &str) {
     finding.check(is_open, format!("{node} is {} in the end", if is_open { "open" } else { "cordoned" }));
 }
 
-/// The pods of the Deployment and the StatefulSet that were on the node when its drain began ended with
-/// it. Where there was none, the drain showed nothing: a drain that was given up before may have moved the
-/// Deployment's, but the StatefulSet's come back to the node that has their volumes.
+/// Checks that the pods of the Deployment and the StatefulSet that were on the node when its drain began ended with it.
+/// If no such pod was there, the drain proves nothing. An earlier drain that was given up may have moved the
+/// Deployment's pods, but those of the StatefulSet come back to the node that has their volumes.
 fn emptied(records: &[Record], finding: &mut Finding, node: &str, drain: &StepCost) {
     let all = [WEB, SET].into_iter().flat_map(|label| lives(records, label));
     let there: Vec<_> = all
@@ -119,7 +119,7 @@ fn emptied(records: &[Record], finding: &mut Finding, node: &str, drain: &StepCo
     }
 }
 
-/// The Deployment's budget was kept at every moment of the upgrade.
+/// Checks that the Deployment's budget was kept at every moment of the upgrade.
 fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) -> Result<(), Missing> {
     let KeptBudget { name, least } = evidence.fact(&facts::BUDGET)?;
     let (from, to) = (costs.first().map_or(0.0, |c| c.from), costs.last().map_or(0.0, |c| c.to));
@@ -153,7 +153,7 @@ fn honoured(evidence: &Evidence<'_>, finding: &mut Finding, costs: &[StepCost]) 
     Ok(())
 }
 
-/// A budget that forbids the eviction made the drain stop, with pod and budget named.
+/// Checks that a budget that forbids the eviction stopped the drain, and that the error names pod and budget.
 fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
     let name = evidence.fact(&facts::FORBIDDING)?;
     let (_, error) = given_up(drains, &name)?;
@@ -161,13 +161,13 @@ fn forbidden(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost
     Ok(())
 }
 
-/// What a drain's error says before and after it comes to the budgets that forbid an eviction; none where it names none.
-/// The name of a pod may begin with that of its budget, so that the name alone says nothing.
+/// Splits a drain's error at the budgets that forbid an eviction; none if the error names no budget. A pod's name may
+/// begin with the name of its budget, so the name alone proves nothing.
 fn of_budgets(error: &str) -> Option<(&str, &str)> {
     error.split_once("PodDisruptionBudget")
 }
 
-/// Whether a drain's error names a pod, and this budget as one that forbids its eviction.
+/// Whether a drain's error names a pod, and this budget as one that forbids the pod's eviction.
 fn is_forbidden(error: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '/');
     of_budgets(error).is_some_and(|(before, said)| {
@@ -175,8 +175,8 @@ fn is_forbidden(error: &str, name: &str) -> bool {
     })
 }
 
-/// The drain that was given up because of this budget, with its error; where there is none, the first that a budget
-/// forbade. A drain may have broken off before for another reason, or because nobody answered: it was not forbidden.
+/// Returns the drain that was given up because of this budget, with its error; otherwise the first drain that any
+/// budget forbade. A drain that ended for another reason, or because the API did not answer, was not forbidden.
 fn given_up<'c>(drains: &[&'c StepCost], name: &str) -> Result<(&'c StepCost, &'c str), Missing> {
     let failed = || drains.iter().filter_map(|c| Some((*c, c.ended.as_ref()?.error.as_deref()?)));
     let forbidden = failed().find(|(_, error)| is_forbidden(error, name));
@@ -187,7 +187,7 @@ fn given_up<'c>(drains: &[&'c StepCost], name: &str) -> Result<(&'c StepCost, &'
     })
 }
 
-/// The node of that drain was opened again.
+/// Checks that the node of that drain was uncordoned again.
 fn given_back(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCost]) -> Result<(), Missing> {
     let (drain, _) = given_up(drains, &evidence.fact(&facts::FORBIDDING)?)?;
     let node = drain.step.node.as_deref().unwrap_or_default();
@@ -197,7 +197,7 @@ fn given_back(evidence: &Evidence<'_>, finding: &mut Finding, drains: &[&StepCos
     };
     let end = evidence.records().iter().find(is_end);
     let end = end.ok_or_else(|| Missing("the end of that drain was not recorded".into()))?;
-    // The watch may be a moment behind the answer; the stretch ends when it has caught up.
+    // The watch may be a moment behind the API's answer; the stretch ends when the recorder has caught up.
     let caught_up = |r: &&Record| {
         let is_mark = matches!(&r.event, Event::Marked { mark } if mark == STRETCH_END);
         is_mark && r.mono_us >= end.mono_us

@@ -1,8 +1,8 @@
-//! D5: the claims of parts A, B and C hold on the upgraded cluster, and on one that was stopped half way.
-//! A run proves it for the state in which its cluster is; the judges of those claims have spoken in the
-//! same run, on the same cluster.
+//! D5: the claims of parts A, B and C hold on the upgraded cluster, and on one that was stopped half way. One run
+//! proves it for the present state of its cluster: the judges of those claims have decided in the same run, on the same
+//! cluster.
 //!
-//! Read beside the facts: the judgements of the run.
+//! The claim also reads the judgements of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,15 +47,15 @@ pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) ->
     Ok(())
 }
 
-/// The ids of the claims that D5 is on: every one of parts A, B and C.
+/// Returns the ids of the claims that D5 covers: all of parts A, B and C.
 pub(crate) fn claims_below() -> impl Iterator<Item = &'static str> {
     let parts: [&[&Claim]; 3] = [&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];
     parts.into_iter().flatten().map(|claim| claim.id)
 }
 
-/// The cluster is what its origin says: every part as the plan has it at its end, or after the step at which
-/// it stopped. Each of those may be a stop: before anything was changed, among control planes of two
-/// versions, or when the last node is done.
+/// Checks that the cluster matches its origin: every part has the planned version at the plan's end, or after the step
+/// at which the upgrade was stopped. An upgrade may be stopped before any change, among control planes of two versions,
+/// or after the last node.
 fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String, Missing> {
     let Origin { made_as, to, stopped_after, planned } = origin;
     finding.check(to > made_as, format!("made as {made_as}, upgraded to {to}"));
@@ -106,17 +106,17 @@ fn reached(finding: &mut Finding, origin: &Origin, now: &State) -> Result<String
     Ok(format!("{made_as} -> {to}, stopped after `{step}`: {servers}, kubelets behind: {}", names(&behind)))
 }
 
-/// What one story on this cluster says.
+/// What one story on this cluster recorded.
 #[derive(Default)]
 struct Told<'r> {
     scenario: &'r str,
-    /// Whether it began on the versions that there are now; none where nobody looked.
+    /// Whether the story began on the present versions; none if it did not record the versions.
     same: Option<bool>,
-    /// Each claim that it judged, with the verdict and the line that decided.
+    /// Each claim that the story judged, with the verdict and the decisive line.
     judged: Vec<(&'r str, Conclusion, &'r str)>,
 }
 
-/// The stories on this cluster.
+/// Returns the stories on this cluster.
 fn told<'r>(run: &'r [Record], cluster: &str, now: &State) -> Vec<Told<'r>> {
     let mut all: BTreeMap<usize, Told<'r>> = BTreeMap::new();
     let numbered = stories::numbers(run).into_iter().zip(run);
@@ -135,8 +135,8 @@ fn told<'r>(run: &'r [Record], cluster: &str, now: &State) -> Vec<Told<'r>> {
     all.into_values().collect()
 }
 
-/// Each story that judged a claim began on the versions that there are now. One that was cut off before says nothing of
-/// them.
+/// Checks that each story that judged a claim began on the present versions. A story that was interrupted earlier does
+/// not count.
 fn same_versions(finding: &mut Finding, told: &[Told<'_>]) {
     let of = |is: Option<bool>| -> Vec<&str> {
         let says = |t: &&Told<'_>| t.same == is && (is == Some(true) || !t.judged.is_empty());
@@ -156,8 +156,8 @@ fn same_versions(finding: &mut Finding, told: &[Told<'_>]) {
     }
 }
 
-/// What became of each claim on this cluster, with the line that decided; the worst of several. One that passed counts
-/// where its own story began on the versions that there are now.
+/// Returns the worst result of each claim on this cluster, with the decisive line. A pass counts only if its own story
+/// began on the present versions.
 fn judged<'r>(told: &[Told<'r>]) -> BTreeMap<&'r str, (Conclusion, &'r str)> {
     let mut judged: BTreeMap<&str, (Conclusion, &str)> = BTreeMap::new();
     for (story, (claim, verdict, evidence)) in told.iter().flat_map(|t| t.judged.iter().map(move |j| (t, j)))

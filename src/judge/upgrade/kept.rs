@@ -1,4 +1,4 @@
-//! D4: rows, identities and pods that nothing should have happened to.
+//! D4: rows and identities that must stay, and pods that must not be disturbed.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +36,7 @@ pub(super) fn nothing_lost(evidence: &Evidence<'_>, finding: &mut Finding) -> Re
     Ok(())
 }
 
-/// The StatefulSet has the same names as before, each with the claim, the volume and the file that it
-/// had.
+/// Checks that the StatefulSet has the same names as before, each with its earlier claim, volume and file.
 fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let before = Identity::observed(evidence, &facts::SET_BEFORE)?;
     let after = Identity::observed(evidence, &facts::SET_AFTER)?;
@@ -70,7 +69,7 @@ fn identities(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Miss
     Ok(())
 }
 
-/// Each pod mounts the claim that it had, bound to the volume that it had, with the file written before.
+/// Checks that each pod mounts its earlier claim, bound to its earlier volume, with the file that was written before.
 fn claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let set = Object::observed(evidence, &facts::SET)?;
     let template = template(&set)?;
@@ -81,7 +80,7 @@ fn claims(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing>
     let (written, found): (Vec<Content>, Vec<Content>) =
         (evidence.fact(&facts::WRITTEN)?, evidence.fact(&facts::FOUND)?);
     for pod in &old {
-        // A name that is gone is told above.
+        // A missing name was reported above.
         let Some(now) = new.iter().find(|p| p.name() == pod.name()) else { continue };
         let claim = |p: &Object<'_>| claim_of(p, template).map(str::to_owned);
         let (was, is) = (claim(pod), claim(now));
@@ -107,11 +106,11 @@ fn named<'o>(all: &[Object<'o>], name: &Option<String>) -> Option<Object<'o>> {
     all.iter().find(|c| Some(c.name()) == name.as_deref()).copied()
 }
 
-/// Step, pod, node, and how its container had ended.
+/// Step, pod, node, and why the pod's container had ended.
 type Unexplained<'d> = (Option<usize>, &'d str, &'d str, Option<&'d str>);
 
-/// Every pod that went or restarted did so for a reason: its node's drain, or what the step is about.
-/// Gives how many did.
+/// Checks that every pod that ended or restarted did so for a reason: its node's drain, or the purpose of the step.
+/// Returns how many pods did.
 fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, Missing> {
     let records = evidence.records();
     let costs = costs(records);
@@ -128,7 +127,7 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
     }
     let all = disturbances(records);
     let mut reasons: BTreeMap<(Option<usize>, &str), Vec<String>> = BTreeMap::new();
-    // A container that ends over and over is one finding.
+    // A container that ends repeatedly is one finding.
     let mut unexplained: BTreeMap<Unexplained<'_>, (Option<f64>, i64)> = BTreeMap::new();
     for found in &all {
         let Disturbance { pod, node, what, .. } = found;
@@ -149,7 +148,8 @@ fn undisturbed(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<usize, 
         let how = ended.map(|how| format!(" ({how})")).unwrap_or_default();
         let told = |what: Disturbed| format!("`{step}`: {pod} on {node} {what}{how} for no known reason");
         if let Some(at) = went {
-            // Kubernetes moves the pods of a node that it does not hear of; it restarts no container for that.
+            // Kubernetes moves the pods of a node that does not report, but does not restart containers because of
+            // that.
             let stayed = Holds::or(false, [Touched::pod(node, "", (at, at))]);
             finding.check(stayed, told(Disturbed::Went));
         }

@@ -1,4 +1,4 @@
-//! The lives of pods as they were recorded. Times are seconds on the log's monotonic clock.
+//! The recorded lives of pods. Times are seconds on the log's monotonic clock.
 
 use super::Object;
 use crate::event::{Change, Event, Record};
@@ -6,28 +6,28 @@ use crate::event::{Change, Event, Record};
 /// A pod, from when it was first seen to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Life<'r> {
-    /// Its name.
+    /// Name of the pod.
     pub name: &'r str,
-    /// Its namespace; empty where the record does not say.
+    /// Namespace of the pod; empty if not recorded.
     pub namespace: &'r str,
-    /// Its UID.
+    /// UID of the pod.
     pub uid: &'r str,
-    /// Its node; empty until it had one.
+    /// Node of the pod; empty until it was scheduled.
     pub node: &'r str,
-    /// Kind of what controls it: `Node` for a static pod's mirror.
+    /// Kind of the pod's controller: `Node` for the mirror pod of a static pod.
     pub owner: &'r str,
-    /// What its controller made it from.
+    /// The template that the controller used.
     pub template: &'r str,
-    /// When it was first seen.
+    /// When the pod was first seen.
     pub began: f64,
-    /// When its deletion, or its end, was seen.
+    /// When the pod's deletion or end was seen.
     pub ending: Option<f64>,
-    /// Whether that was its end by itself, and a good one.
+    /// Whether the pod ended by itself, and successfully.
     pub succeeded: bool,
-    /// Whether it was deleted since it does not tolerate a taint of its node (`DeletionByTaintManager` of
+    /// Whether the pod was deleted because it does not tolerate a taint of its node (`DeletionByTaintManager` of
     /// `pkg/controller/tainteviction`).
     pub by_taint: bool,
-    /// When a container was seen to have been restarted more often than before.
+    /// Restarts of the pod's containers, as they were seen.
     pub restarts: Vec<Restarts<'r>>,
     pod: Object<'r>,
 }
@@ -35,58 +35,58 @@ pub(super) struct Life<'r> {
 /// Restarts of one container that were seen together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Restarts<'r> {
-    /// When they were seen.
+    /// When the restarts were seen.
     pub at: f64,
-    /// The container's place in its pod.
+    /// Index of the container in its pod.
     pub container: usize,
-    /// How often it had been restarted in all.
+    /// Total of the container's restarts.
     pub count: i64,
-    /// Why it ended before that, in its kubelet's word: `OOMKilled`, `Error`, `Completed`.
+    /// Why the container had ended, in the kubelet's word: `OOMKilled`, `Error`, `Completed`.
     pub reason: Option<&'r str>,
 }
 
-/// Labels that name the template of a controller's pod.
+/// Labels with the template of a controller's pod.
 const TEMPLATES: [&str; 2] = ["controller-revision-hash", "pod-template-hash"];
-/// Annotation of a static pod's mirror: another value is another pod.
+/// Annotation of a mirror pod: another value means another static pod.
 pub(crate) const HASH: &str = "kubernetes.io/config.hash";
-/// Labels that workloads of a cluster are known by.
+/// Labels that identify the workloads of a cluster.
 const APPS: [&str; 3] = ["k8s-app", "app", "component"];
 
 impl<'r> Life<'r> {
-    /// Whether it carries a label.
+    /// Whether the pod carries a label.
     pub fn has(&self, (key, value): (&str, &str)) -> bool {
         self.pod.label(key) == Some(value)
     }
 
-    /// What it is a part of, such as `kube-proxy`.
+    /// Returns the application that the pod belongs to, such as `kube-proxy`.
     pub fn app(&self) -> Option<&'r str> {
         APPS.iter().find_map(|label| self.pod.label(label))
     }
 
-    /// Whether it is a static pod's mirror.
+    /// Whether the pod is the mirror pod of a static pod.
     pub fn is_static(&self) -> bool {
         self.owner == "Node"
     }
 
-    /// `namespace/name`.
+    /// Returns `namespace/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 }
 
-/// The namespace of the story; none in records that name none.
+/// Returns the namespace of the story; none if the records name none.
 pub(super) fn own(records: &[Record]) -> Option<&str> {
     records.iter().find_map(|r| r.scope.namespace.as_deref())
 }
 
-/// The lives of the story's pods with a label. Pods of other namespaces may have it, too.
+/// Returns the lives of the story's pods with a label. Pods of other namespaces may carry the same label.
 pub(super) fn lives<'r>(records: &'r [Record], label: (&str, &str)) -> Vec<Life<'r>> {
     let own = own(records);
     let is_ours = |life: &Life<'_>| own.is_none_or(|own| life.namespace == own);
     all(records).into_iter().filter(|l| l.has(label) && is_ours(l)).collect()
 }
 
-/// Every pod's life, in the order in which they were first seen.
+/// Returns the life of every pod, in the order in which they were first seen.
 pub(super) fn all(records: &[Record]) -> Vec<Life<'_>> {
     let mut lives: Vec<Life<'_>> = Vec::new();
     for record in records {

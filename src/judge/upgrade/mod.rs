@@ -1,9 +1,9 @@
 //! Part D: an upgrade under load.
 //!
-//! What each claim reads is in [`facts`]; the claims read the records of the steps themselves and the changes of pods and
-//! nodes, too. A fact that was not observed makes its claim inconclusive.
+//! [`facts`] lists what each claim reads; the claims also read the records of the steps and the changes of pods and
+//! nodes. A fact that was not observed makes its claim inconclusive.
 //!
-//! | claim | evidence beside the facts |
+//! | claim | evidence in addition to the facts |
 //! |---|---|
 //! | D1 | the plans; the versions after each step |
 //! | D2 | the samples, the ledger's writes |
@@ -11,8 +11,8 @@
 //! | D4 | reading `after-upgrade`; the changes of every other namespace's pods; see [`pinned`] and [`trap`] |
 //! | D5 | the judgements of the run, see [`holds`] |
 //!
-//! The Deployment's pods carry the label `app=web`, the StatefulSet's `app=set`, those of the MySQL that
-//! has a home `app=mysql`, those of the MySQL on a plain hostPath `app=trap`.
+//! The Deployment's pods carry the label `app=web`, the StatefulSet's `app=set`, those of the MySQL whose volume names
+//! its node `app=mysql`, those of the MySQL on a plain hostPath `app=trap`.
 
 use std::collections::BTreeSet;
 
@@ -87,7 +87,7 @@ pub const TRAP: (&str, &str) = ("app", "trap");
 /// The reading of the ledger after the upgrade.
 pub const AFTER: &str = "after-upgrade";
 
-/// A step, or a part of it, that lasts longer than this without a request of a probe was not watched.
+/// Seconds without a request of a probe above which a step, or a part of it, counts as not watched.
 const UNWATCHED: f64 = 5.0;
 
 /// D2.
@@ -98,12 +98,12 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
         finding.unsure("no probe was to ask");
     }
     let costs = costs(evidence.records());
-    // Who asked counts, listed or not. The control probe asks no cluster.
+    // Every probe that sent requests counts, listed or not. The control probe sends none to the cluster.
     let asked: BTreeSet<&String> = costs.iter().flat_map(|cost| cost.probes.keys()).collect();
     let unlisted = |name: &&&String| !probes.contains(name) && name.as_str() != CONTROL;
     let unlisted: Vec<String> = asked.iter().filter(unlisted).map(|name| (*name).clone()).collect();
     probes.extend(unlisted);
-    // What they would have been but for the requests that failed while the machine starved.
+    // The costs without the requests that failed while the machine starved.
     let fed = cost::costs_but_for(evidence.records(), &finding.machine);
     if costs.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
@@ -127,8 +127,8 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
                 finding.unsure(format!("no budget says how long {probe} may be away in `{title}`"));
                 continue;
             };
-            // What never failed is told in the summary. An outage may begin with the last request of a
-            // step, which fails only in the next one.
+            // The summary covers probes that never failed. An outage may begin with the last request of a step and fail
+            // only in the next step.
             if failed > 0 || tally.outage > 0.0 {
                 let long = match tally.outage > 0.0 {
                     true => format!(
@@ -182,7 +182,7 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     Ok(())
 }
 
-/// Many short outages, each within its budget, may leave little of a service.
+/// Checks the share of failed requests: many short outages within their budgets may still leave little of a service.
 fn failed_in_all(
     finding: &mut Finding,
     budgets: &Budgets,
@@ -209,13 +209,13 @@ fn failed_in_all(
     }
 }
 
-/// Seconds that a record may be late against one that came over another connection; the API itself
-/// may have been away for a moment.
+/// Seconds by which a record may be late compared with one from another connection; the API itself may have been away
+/// for a moment.
 const SLACK: f64 = 2.0;
 
-/// Each watch of these kinds that was broken off while a node was drained, in a sentence: what happened in the
-/// gap, which ends with the record, was not seen. While an API server is exchanged watches break off as a matter
-/// of course; what went in that gap is in the list that comes after it, and counts.
+/// Returns, in a sentence each, the watches of these kinds that were interrupted while a node was drained: changes in
+/// the gap, which ends with the record, may be missing. Interruptions while an API server is exchanged are normal: the
+/// list after the gap shows what is gone, and this counts.
 fn gaps_in_drains(records: &[Record], costs: &[StepCost], kinds: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for drain in costs.iter().filter(|c| c.step.step == DRAIN) {
@@ -224,7 +224,7 @@ fn gaps_in_drains(records: &[Record], costs: &[StepCost], kinds: &[&str]) -> Vec
     found
 }
 
-/// Each watch of these kinds that was broken off between the beginning of a drain and a second.
+/// Returns the watches of these kinds that were interrupted between the beginning of a drain and a second.
 fn gaps_since(records: &[Record], drain: &StepCost, to: f64, kinds: &[&str]) -> Vec<String> {
     let seconds = |us: u64| us as f64 / 1e6;
     let gap = |record: &Record| match &record.event {
@@ -240,7 +240,7 @@ fn gaps_since(records: &[Record], drain: &StepCost, to: f64, kinds: &[&str]) -> 
 
 /// Name of the step that drains a node.
 const DRAIN: &str = "drain";
-/// Name of the step that opens it again.
+/// Name of the step that uncordons the node.
 const UNCORDON: &str = "uncordon";
-/// Name of the step that exchanges its kubelet.
+/// Name of the step that exchanges the node's kubelet.
 const KUBELET: &str = "kubelet";

@@ -1,7 +1,7 @@
-//! D4: the MySQL whose volume names its node. While that node is drained its pod waits for it, instead of
-//! coming up elsewhere with an empty directory.
+//! D4: the MySQL whose volume names its node. While that node is drained, the pod waits for the node instead of
+//! starting elsewhere with an empty directory.
 //!
-//! Read beside the facts: changes of Pods and Events; reading `after-upgrade`.
+//! The claim also reads: changes of Pods and Events; reading `after-upgrade`.
 
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding
     Ok(())
 }
 
-/// The drains of a node, the first of each hop, each with the step that opened the node again.
+/// Returns the first drain of a node in each hop, with the step that uncordoned the node.
 fn closed<'c>(costs: &'c [StepCost], home: &str) -> Result<Vec<(&'c StepCost, &'c StepCost)>, Missing> {
     let of_home = |step: &str| {
         let step = step.to_owned();
@@ -62,7 +62,7 @@ fn closed<'c>(costs: &'c [StepCost], home: &str) -> Result<Vec<(&'c StepCost, &'
     Ok(found)
 }
 
-/// The replacement had no node until its own was opened again, and the scheduler said why.
+/// Checks that the replacement had no node until its own node was uncordoned, and that the scheduler reported why.
 fn waited(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
@@ -109,7 +109,7 @@ fn waited(
     Ok(())
 }
 
-/// The drain of a node that came to its end: without it nothing was shown of what lies there.
+/// Returns the completed drain of a node: without one, nothing is proved about the workloads on that node.
 pub(super) fn drained<'c>(costs: &'c [StepCost], home: &str) -> Result<&'c StepCost, Missing> {
     let done = |c: &&StepCost| c.ended.as_ref().is_some_and(|e| e.error.is_none());
     let of_home = |c: &&StepCost| c.step.step == DRAIN && c.step.node.as_deref() == Some(home);

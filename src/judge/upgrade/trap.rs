@@ -1,7 +1,7 @@
-//! D4: the MySQL on a plain hostPath, the trap that people fall into. A drain moves it to another node,
-//! and so to an empty directory; its rows stay behind on the drained node's disk, and are named.
+//! D4: the MySQL on a plain hostPath, a common trap. A drain moves it to another node, and so to an empty directory.
+//! Its rows stay on the drained node's disk; the check names them.
 //!
-//! Read beside the facts: readings and listings [`TRAP_BEFORE`] and [`TRAP_AFTER`].
+//! The claim also reads: readings and listings [`TRAP_BEFORE`] and [`TRAP_AFTER`].
 
 use super::{costs, facts, pinned};
 use crate::event::Server;
@@ -10,12 +10,12 @@ use crate::judge::stateful_single::facts::OnDisk;
 use crate::judge::stateful_single::{DIRECTORY, FILES, listed, node_of};
 use crate::judge::{Evidence, Finding, Missing, durability, locality};
 
-/// Reading and listing before the upgrade.
+/// Name of the reading and the listing before the upgrade.
 pub const TRAP_BEFORE: &str = "trap-before-upgrade";
-/// Reading and listing after it.
+/// Name of the reading and the listing after the upgrade.
 pub const TRAP_AFTER: &str = "trap-after-upgrade";
 
-/// Gives which rows stayed where.
+/// Returns which rows stayed on which node.
 pub(super) fn stayed_behind(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<String, Missing> {
     let nodes: Vec<String> = evidence.fact(&facts::WORKERS)?;
     let (before, after) =
@@ -64,7 +64,7 @@ pub(super) fn stayed_behind(evidence: &Evidence<'_>, finding: &mut Finding) -> R
         behind.len() == acknowledged,
         format!("trap: of {acknowledged} acknowledged rows {stayed} stayed behind on {home}"),
     );
-    // A row that was not found is no proof of its absence: pages may be written in another form.
+    // A row that was not found may still be there: pages may be stored in another form.
     let what = format!("trap: rows {found} were read from {} of {}", on_disk.files.join(" "), on_disk.node);
     let asked = on_disk.rows == behind.len() as u64 && !on_disk.files.is_empty();
     let all = on_disk.node == home && asked && !behind.is_empty() && on_disk.found == behind;
@@ -76,7 +76,7 @@ pub(super) fn stayed_behind(evidence: &Evidence<'_>, finding: &mut Finding) -> R
     Ok(format!("rows {stayed} stayed on {home}"))
 }
 
-/// The database lies where it was, and the new server's is another one.
+/// Checks that the old database is still on the first node, and that the new server's database is another one.
 fn files(
     evidence: &Evidence<'_>,
     finding: &mut Finding,
@@ -100,7 +100,7 @@ fn files(
     Ok(())
 }
 
-/// Numbers in order as people write them: `1-57, 60`; `none`.
+/// Formats numbers as ranges: `1-57, 60`; `none`.
 fn ranges(numbers: &[u64]) -> String {
     let mut parts: Vec<(u64, u64)> = Vec::new();
     for number in numbers {

@@ -1,5 +1,5 @@
-//! D1: the order of the upgrade, and the versions at each of its steps. What runs after a step is compared
-//! with what the plan says of that moment, part by part: one that is missing is a difference.
+//! D1: the order of the upgrade, and the versions after each step. The versions of all parts after a step are compared
+//! with the plan for that step; a missing part counts as a difference.
 
 use std::collections::BTreeMap;
 
@@ -38,13 +38,13 @@ pub(super) fn in_order(evidence: &Evidence<'_>, finding: &mut Finding) -> Result
     Ok(())
 }
 
-/// What was done by one plan, until another one was made.
+/// The steps that were executed for one plan, until another plan was made.
 #[derive(Default)]
 struct Stretch<'r> {
-    /// None before the first plan.
+    /// The plan; none before the first one.
     plan: Option<&'r PlannedUpgrade>,
     ended: Vec<&'r EndedStep>,
-    /// The node of a step that was begun and did not end well; empty for the cluster as a whole.
+    /// The node of a step that was begun and did not succeed; empty if the step concerns the whole cluster.
     broken: Option<&'r str>,
 }
 
@@ -72,18 +72,18 @@ fn stretches(records: &[Record]) -> Vec<Stretch<'_>> {
 }
 
 impl<'r> Stretch<'r> {
-    /// The steps of its plan, each with the release that its hop leads to.
+    /// Returns the steps of the plan, each with the release that its hop leads to.
     fn steps(&self) -> Vec<(Version, &'r PlannedStep)> {
         let hops = self.plan.iter().flat_map(|plan| &plan.hops);
         hops.flat_map(|hop| hop.steps.iter().map(|step| (hop.to, step))).collect()
     }
 }
 
-/// A step that has ended, with what was planned of it.
+/// A step that has ended, with its plan.
 struct Done<'r> {
     ended: &'r EndedStep,
     planned: Option<&'r PlannedStep>,
-    /// Its stretch's place among them.
+    /// Index of its stretch.
     stretch: usize,
 }
 
@@ -91,8 +91,8 @@ fn title(step: &str, node: Option<&str>) -> String {
     node.map_or_else(|| step.to_owned(), |node| format!("{step} {node}"))
 }
 
-/// The steps of each plan were done in its order, none left out, and in each hop the kubelets came after
-/// the control planes, each on a node that was drained.
+/// Checks that the steps of each plan were executed in order and completely, and that in each hop the kubelets came
+/// after the control planes, each on a drained node.
 fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Done<'r>>, Missing> {
     let mut done: Vec<Done<'r>> = Vec::new();
     for (number, stretch) in stretches.iter().enumerate() {
@@ -126,8 +126,8 @@ fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Don
         let ended = |name: &str, node: &str| {
             hop.iter().position(|e| e.step == name && e.error.is_none() && e.node.as_deref() == Some(node))
         };
-        // A kubelet is exchanged after every control plane was new. A resumed upgrade may apply again later: the
-        // first time of each control plane counts.
+        // A kubelet is exchanged after all control planes. A resumed upgrade may repeat `apply`: the first time counts
+        // for each control plane.
         let planes = planes.into_iter().flat_map(|planes| planes.keys());
         let control =
             planes.filter_map(|node| PLANE.into_iter().filter_map(|name| ended(name, node)).min()).max();
@@ -143,13 +143,13 @@ fn order<'r>(finding: &mut Finding, stretches: &[Stretch<'r>]) -> Result<Vec<Don
     Ok(done)
 }
 
-/// The versions after each step: no rule of skew broken, nothing older than before, everything as planned. What a
-/// later plan began with is what the plan before had come to.
+/// Checks the versions after each step: no skew rule is broken, nothing is older than before, everything is as planned.
+/// A later plan must begin with the versions that the previous plan had reached.
 fn states(finding: &mut Finding, stretches: &[Stretch<'_>], done: &[Done<'_>]) -> Result<(), Missing> {
     let mut course: Option<Course<'_>> = None;
     let mut last: Option<&State> = None;
     let mut first: Option<&State> = None;
-    // The step that was next when the stretch before was over, and what had broken there.
+    // The step that was next when the previous stretch ended, and the node of the step that had failed there.
     let (mut next, mut broken_off): (Option<&State>, Option<&str>) = (None, None);
     for (number, stretch) in stretches.iter().enumerate() {
         let steps = stretch.steps();
@@ -216,7 +216,7 @@ fn states(finding: &mut Finding, stretches: &[Stretch<'_>], done: &[Done<'_>]) -
     Ok(())
 }
 
-/// The last plan was carried out to its end, and everything is at its release then.
+/// Checks that the last plan was executed to its end, and that every part then has its release.
 fn arrived(
     finding: &mut Finding,
     stretches: &[Stretch<'_>],
@@ -230,7 +230,7 @@ fn arrived(
         return Err(Missing(format!("the upgrade ended in `{stopped}`: {error}")));
     }
     let is_last = |p: &PlannedStep| last.planned.is_some_and(|planned| std::ptr::eq(planned, p));
-    // A step of an earlier plan says that this one has not begun.
+    // A last step of an earlier plan means that this plan has not begun.
     let none = if last.planned.is_some() { 0 } else { steps.len() };
     let at = steps.iter().position(|(_, p)| is_last(p)).map_or(none, |i| i + 1);
     if at < steps.len() {
@@ -265,23 +265,23 @@ pub(super) fn told(broken: &[String]) -> String {
 
 /// Name of the step that waits for the rollout of kube-proxy and CoreDNS.
 const SETTLE: &str = "settle";
-/// How many nodes may be without kube-proxy while it is rolled out: `maxUnavailable` of a DaemonSet, unless
-/// it is told otherwise; kubeadm does not.
+/// Maximum of nodes without kube-proxy during its rollout: the default `maxUnavailable` of a DaemonSet, which kubeadm
+/// does not change.
 const WITHOUT_PROXY: usize = 1;
 
 /// The versions that a hop leads to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
-    /// Of what Kubernetes releases together.
+    /// Version of the parts that Kubernetes releases together.
     pub to: Version,
-    /// Of etcd; none where nobody has named it.
+    /// Version of etcd; none if not named.
     pub etcd: Option<Version>,
-    /// Of CoreDNS; none where nobody has named it.
+    /// Version of CoreDNS; none if not named.
     pub coredns: Option<Version>,
 }
 
 impl Goal {
-    /// The goal of the first hop of a plan, from the versions after that hop's last step.
+    /// Returns the goal of a plan's first hop, from the versions after the hop's last step.
     fn of(steps: &[(Version, &PlannedStep)]) -> Option<Self> {
         let to = steps.first()?.0;
         let after = &steps.iter().rfind(|(release, _)| *release == to)?.1.after;
@@ -293,7 +293,8 @@ impl Goal {
             Part::Plane(Component::Etcd, _) => self.etcd == Some(seen),
             Part::Plane(..) | Part::Proxy(_) => self.to == seen,
             Part::CoreDns => self.coredns == Some(seen),
-            // Whoever resumes waits for kubeadm, which notes its release at once, and nobody rolls out kubelets.
+            // A resumed upgrade waits for kubeadm, which records its release at once; kubelets are not rolled out by
+            // anything else.
             Part::Config | Part::Kubelet(_) => false,
         }
     }
@@ -302,33 +303,33 @@ impl Goal {
 /// Steps in which kubeadm changes a cluster.
 const PLANE: [&str; 2] = ["apply", "configure"];
 
-/// A plan that is being carried out: what is seen after each step is compared with what the plan says of that
-/// moment. One comparison for the upgrade itself and for D1.
+/// A plan during its execution: compares the versions after each step with the plan. The upgrade itself and D1 use the
+/// same comparison.
 #[derive(Debug)]
 pub(crate) struct Course<'s> {
-    /// What the plan says of now.
+    /// The planned state now.
     planned: &'s State,
-    /// What the plan said before a step that failed; `planned` otherwise.
+    /// The planned state before a failed step; otherwise the same as `planned`.
     sure: &'s State,
-    /// The state before a rollout of kube-proxy that may be under way; none where none is.
+    /// The state before a rollout of kube-proxy that may still be running; none if no rollout runs.
     rolling: Option<&'s State>,
-    /// Until kubeadm runs, the goal of the hop, where the plan is of a cluster in the middle of an upgrade. It is of a
-    /// moment: a rollout that was under way may end after it, and a static pod that nobody saw may come back.
+    /// The goal of the hop if the plan began in the middle of an upgrade; none once kubeadm has run. The plan shows
+    /// only one moment: a running rollout may end later, and a static pod that was not visible may come back.
     open: Option<Goal>,
 }
 
 impl<'s> Course<'s> {
-    /// Nothing is done yet.
+    /// Begins with nothing done.
     pub(crate) fn from(before: &'s State, goal: Option<Goal>) -> Self {
         Self { planned: before, sure: before, rolling: None, open: goal.filter(|_| !is_whole(before)) }
     }
 
-    /// Another plan was made; a rollout of kube-proxy may go on.
+    /// Begins another plan; a rollout of kube-proxy may still be running.
     fn again(&mut self, before: &'s State, goal: Option<Goal>) {
         *self = Self { rolling: self.rolling, ..Self::from(before, goal) };
     }
 
-    /// A step has ended, well or not.
+    /// Ends a step, successfully or not.
     pub(crate) fn step(&mut self, step: &str, well: bool, after: &'s State) {
         if after.proxies != self.planned.proxies {
             self.rolling = Some(self.planned);
@@ -342,15 +343,14 @@ impl<'s> Course<'s> {
         self.planned = after;
     }
 
-    /// Every part that is not as it is planned now, or that is missing, in a sentence each.
+    /// Returns, in a sentence each, the parts that are not as planned now, or that are missing.
     pub(crate) fn differences(&self, now: &State) -> Vec<String> {
         differences(now, self.planned, self.rolling, self.open.as_ref())
     }
 
-    /// Every part that another plan began with and that this one had not come to, or that was there in the beginning
-    /// and is gone, in a sentence each. The step that was `next` may have been done in part. A static pod of the node
-    /// of a step that was `broken` off may not be shown, and [`WITHOUT_PROXY`] nodes may be without kube-proxy
-    /// while it is rolled out.
+    /// Returns, in a sentence each, the parts with which another plan began and which this plan had not reached, and
+    /// those that have disappeared. The `next` step may have been executed in part. A static pod on the node of the
+    /// `broken` step may be missing, and up to [`WITHOUT_PROXY`] nodes may be without kube-proxy during its rollout.
     fn resumed(
         &self,
         before: &State,
@@ -387,8 +387,8 @@ impl<'s> Course<'s> {
     }
 }
 
-/// Whether all that Kubernetes releases together is of one version, and each control plane shows all of its
-/// components: nothing is under way then.
+/// Whether all parts that Kubernetes releases together have one version, and each control plane shows all of its
+/// components: then no change is in progress.
 fn is_whole(state: &State) -> bool {
     let mut versions: Vec<Version> = parts(state).map(|(_, version)| version).collect();
     versions.dedup();
@@ -396,11 +396,11 @@ fn is_whole(state: &State) -> bool {
     versions.len() == 1 && state.control_planes.values().all(shown)
 }
 
-/// Every part that is not as it was planned, or that is missing, in a sentence each. `rolling` is the
-/// state before a rollout of kube-proxy that may be under way: a node may have its kube-proxy of before
-/// then, and [`WITHOUT_PROXY`] nodes none. With `open`, the part may be at that goal already. A static pod that the plan
-/// has not seen is no difference. kubectl is no part of a cluster and is not looked at. Plans of earlier
-/// versions do not say what kubeadm-config has.
+/// Returns, in a sentence each, the parts that are not as planned, or that are missing. `rolling` is the state before a
+/// rollout of kube-proxy that may still be running: then a node may have its earlier kube-proxy, and up to
+/// [`WITHOUT_PROXY`] nodes none. With `open`, a part may be at that goal already. A static pod that the plan does not
+/// have is not a difference. kubectl is not a part of a cluster and is not compared. Plans of earlier versions do not
+/// have the version of kubeadm-config.
 pub(super) fn differences(
     now: &State,
     planned: &State,
@@ -440,15 +440,15 @@ pub(super) fn differences(
 /// One part of a cluster that has a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part<'s> {
-    /// Of a control plane.
+    /// A component of a control plane.
     Plane(Component, &'s str),
-    /// Of a node.
+    /// The kubelet of a node.
     Kubelet(&'s str),
-    /// Of a node.
+    /// The kube-proxy of a node.
     Proxy(&'s str),
-    /// Of the cluster.
+    /// CoreDNS of the cluster.
     CoreDns,
-    /// What kubeadm keeps of itself in the cluster.
+    /// The configuration that kubeadm stores in the cluster.
     Config,
 }
 
@@ -470,7 +470,7 @@ impl std::fmt::Display for Part<'_> {
     }
 }
 
-/// Every part with its version.
+/// Returns every part with its version.
 fn all(state: &State) -> BTreeMap<Part<'_>, Version> {
     let planes = state.control_planes.iter().flat_map(|(node, parts)| {
         parts.iter().map(move |(component, v)| (Part::Plane(*component, node.as_str()), *v))
@@ -488,8 +488,8 @@ fn older(before: &State, now: &State) -> Vec<String> {
     back.map(|(part, v)| format!("{part} {v}")).collect()
 }
 
-/// What Kubernetes releases together: kube-proxy, kubelets, the control plane without etcd, and what kubeadm
-/// says of itself in the cluster.
+/// Returns the parts that Kubernetes releases together: kube-proxy, kubelets, the control plane without etcd, and
+/// kubeadm's stored configuration.
 pub(crate) fn parts(state: &State) -> impl Iterator<Item = (Part<'_>, Version)> {
     let with = |part: &Part<'_>| !matches!(part, Part::Plane(Component::Etcd, _) | Part::CoreDns);
     all(state).into_iter().filter(move |(part, _)| with(part))
@@ -500,7 +500,7 @@ pub const SKIPPED: &str = "no minor version is skipped";
 /// Why a plan that puts a kubelet ahead of an API server is refused, in the answer's words.
 pub const AHEAD: &str = "is ahead of kube-apiserver";
 
-/// Both that must not be done were refused, before anything was touched.
+/// Checks that both forbidden requests were refused, before anything was changed.
 fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {
     let asked = evidence.facts(&facts::REFUSED)?;
     let begins = |r: &Record| matches!(r.event, Event::UpgradeStepStarted(_));

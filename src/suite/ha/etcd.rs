@@ -1,5 +1,5 @@
-//! etcd's members, asked in the control planes with what every one of them has: curl, and the API
-//! server's own certificate.
+//! Reads etcd's members inside the control planes, with tools that each control plane has: curl, and the API server's
+//! own certificate.
 
 use serde::Deserialize;
 
@@ -8,8 +8,7 @@ use crate::judge::ha::Member;
 use crate::node::Node;
 use crate::scenario::Failure;
 
-/// etcd's API as JSON (etcd: "gRPC gateway"); the certificate is the one that kubeadm gives the API
-/// server.
+/// Calls etcd's API as JSON (etcd: "gRPC gateway") with the certificate that kubeadm gives to the API server.
 const LIST: [&str; 15] = [
     "curl",
     "-sS",
@@ -28,7 +27,7 @@ const LIST: [&str; 15] = [
     "{\"linearizable\": true}",
 ];
 
-/// Where a member says how it is, without a certificate (kubeadm: `listen-metrics-urls`).
+/// The endpoint at which a member reports its health, without a certificate (kubeadm: `listen-metrics-urls`).
 const HEALTH: [&str; 5] = ["curl", "-s", "--max-time", "5", "http://127.0.0.1:2381/health"];
 
 #[derive(Deserialize)]
@@ -39,7 +38,7 @@ struct Listed {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Known {
-    /// Empty in a member that has not begun yet.
+    /// Empty for a member that has not started yet.
     #[serde(default)]
     name: String,
     #[serde(default, rename = "peerURLs")]
@@ -53,7 +52,7 @@ struct Health {
     health: String,
 }
 
-/// The members that the majority agrees on, each with what it says of itself.
+/// Returns the members that the majority knows, each with the health that it reports.
 pub(super) async fn members(control_planes: &[&Node], deadline: Deadline) -> Result<Vec<Member>, Failure> {
     let mut why = String::from("there is no control plane");
     for plane in control_planes {
@@ -72,7 +71,7 @@ pub(super) async fn members(control_planes: &[&Node], deadline: Deadline) -> Res
             }
         }
     }
-    Err(format!("etcd does not say who its members are: {why}").into())
+    Err(format!("failed to list etcd's members: {why}").into())
 }
 
 async fn with_health(listed: Listed, control_planes: &[&Node], deadline: Deadline) -> Vec<Member> {

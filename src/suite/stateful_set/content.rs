@@ -1,4 +1,4 @@
-//! A file in a pod's volume that stands nowhere else.
+//! A file in a pod's volume whose content exists nowhere else.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -14,7 +14,7 @@ use crate::workload::exec_ok;
 /// Where the volume is mounted.
 const FILE: &str = "/data/identity";
 
-/// Writes the file, random for each pod, and onto its disk.
+/// Writes a file with random content for a pod, and syncs it to disk.
 pub(in crate::suite) async fn write(
     s: &Scenario,
     pod: &DynamicObject,
@@ -29,7 +29,7 @@ pub(in crate::suite) async fn write(
     Ok(Content { pod: pod.name_any(), uid, path: FILE.into(), text: Some(text) })
 }
 
-/// Reads the file, if it is there.
+/// Reads the file, if it exists.
 pub(in crate::suite) async fn read(
     s: &Scenario,
     pod: &DynamicObject,

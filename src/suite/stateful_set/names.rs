@@ -1,4 +1,4 @@
-//! What pods are told of each other's names, asked inside them.
+//! Asks inside pods for the addresses of other pods' names.
 
 use std::time::{Duration, Instant};
 
@@ -10,20 +10,20 @@ use crate::judge::stateful_set::facts::{self, Answer, GaveUp};
 use crate::scenario::{Failure, Scenario};
 use crate::workload::exec;
 
-/// Until a new address must be given: kubeadm's CoreDNS lets answers live for 30 s, and its own view
-/// of the pods may be a moment old.
+/// Time after which a new address must be returned: kubeadm's CoreDNS caches answers for 30 s, and its own view of the
+/// pods may be a moment old.
 pub(super) const BUDGET: Duration = Duration::from_secs(60);
-/// How long is asked: an answer that comes after its time shows how late it was.
+/// Time for asking: a late answer shows how late it was.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two questions: an answer cannot be watched.
+/// Pause between two questions: DNS answers cannot be watched.
 const AGAIN: Duration = Duration::from_millis(500);
-/// kubeadm's domain of a cluster (`networking.dnsDomain`); kind leaves it as it is.
+/// kubeadm's default domain of a cluster (`networking.dnsDomain`); kind does not change it.
 const DOMAIN: &str = "cluster.local";
-/// `getent` exits with this where the name is unknown (getent(1)).
+/// Exit code of `getent` for an unknown name (getent(1)).
 const UNKNOWN: i32 = 2;
 
-/// Asks for each pod's name in the next pod of the list until the answer is the pod's address or the
-/// time is up, and records each answer that differs from the one before.
+/// For each pod's name, asks in the next pod of the list until the answer is the pod's address or the time is up.
+/// Records each answer that differs from the previous one.
 pub(super) async fn ask_all(
     s: &Scenario,
     service: &str,
@@ -53,7 +53,9 @@ async fn ask(
             exec(&s.client, &s.namespace, &asker.name_any(), &command, s.deadline().at_most(BUDGET)).await?;
         if output.code != 0 && output.code != UNKNOWN {
             let why = output.stderr.trim().to_owned();
-            return Err(format!("getent in {} ended with {}: {why}", asker.name_any(), output.code).into());
+            return Err(
+                format!("getent in pod {} exited with {}: {why}", asker.name_any(), output.code).into()
+            );
         }
         let addresses = addresses(&output.stdout);
         if last.as_ref() != Some(&addresses) {
@@ -63,7 +65,7 @@ async fn ask(
             let answer = Answer { when, name, asked, asker, asker_uid, addresses, waited };
             s.observe(&facts::ANSWER, &answer);
         }
-        // The judge says what a wrong answer means.
+        // The judge decides about wrong answers.
         if addresses == [address] {
             return Ok(());
         }
@@ -77,19 +79,19 @@ async fn ask(
     }
 }
 
-/// The whole name with the final dot: without it the client tries its search domains, and what a wildcard of
-/// one of them answers is no fault of the cluster's.
+/// Returns the complete name with the final dot. Without the dot the client tries its search domains, and a wildcard in
+/// one of them would answer in place of the cluster.
 fn question(name: &str) -> String {
     format!("{name}.{DOMAIN}.")
 }
 
-/// The database of `getent` that asks for addresses of one family: the one that pods have. Both families
-/// together give what a wildcard says of the other one.
+/// Returns the database of `getent` for the address family of the pods. A query for both families would also return
+/// what a wildcard answers for the other family.
 fn database(address: &str) -> &'static str {
     if address.contains(':') { "ahostsv6" } else { "ahostsv4" }
 }
 
-/// `10.244.1.7   STREAM web-0.web.ns.svc.cluster.local.`, a line for each address and kind of socket.
+/// Parses lines such as `10.244.1.7   STREAM web-0.web.ns.svc.cluster.local.`, one for each address and kind of socket.
 fn addresses(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for address in text.lines().filter_map(|line| line.split_whitespace().next()) {

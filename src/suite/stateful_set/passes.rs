@@ -1,4 +1,4 @@
-//! Makes the controller look at a set again and again, provably.
+//! Makes the controller process a set repeatedly, and waits until this is proved.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, stateful_sets};
 use crate::workload::StatefulSet;
 
-/// Between two passes, and more than needed of both: the judge counts only what it finds proved.
+/// Pause between two passes. One pass and one pause more than needed are made: the judge counts only proved passes.
 const APART: Duration = Duration::from_secs(1);
 const MORE: usize = 1;
-/// Revisions kept by default; each pass asks for one more.
+/// Default number of kept revisions; each pass requests one more.
 const KEPT: i32 = 10;
 
-/// Has the controller pass over the set until enough passes were made in at least this time: a new
-/// generation each, waited for until it is observed.
+/// Makes the controller process the set often enough, over at least this time: each pass is a new generation, and the
+/// function waits until the controller has observed it.
 pub(in crate::suite) async fn passes(
     s: &Scenario,
     set: &StatefulSet,
@@ -36,7 +36,7 @@ pub(in crate::suite) async fn passes(
         made += 1;
         deadline.pause(APART).await;
     }
-    // The next ones are to be changes again.
+    // Resets the number, so later passes are changes again.
     set.keep_revisions(KEPT).await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Where volumes of stories lie: a folder of the story's own on the nodes, recorded and proved empty before,
-//! removed afterwards. docs/adr/0007 says why the volumes of a set are made by hand.
+//! The volumes of stories: each story has its own folder on the nodes. The folder is recorded, proved empty before use,
+//! and removed afterwards. docs/adr/0007 says why the story creates the volumes of a set itself.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::manifest::HostFolder;
 use crate::node::{Node, ROOT, Role};
 use crate::scenario::{Failure, Scenario};
 
-/// For the commands on all nodes.
+/// Timeout for the commands on all nodes.
 const SHORT: Duration = Duration::from_secs(60);
-/// Volumes beside those that the set needs: a claim has a choice.
+/// Volumes in addition to those that the set needs: a claim then has a choice.
 const SPARE: usize = 1;
 
-/// The nodes that hold volumes: those that take pods.
+/// Returns the nodes that hold volumes: those that take pods.
 pub(in crate::suite) fn nodes(s: &Scenario) -> Vec<&Node> {
     let workers: Vec<&Node> = s.cluster.workers().collect();
     let control_planes = || s.cluster.control_planes().filter(|n| n.role == Role::ControlPlane).collect();
     if workers.is_empty() { control_planes() } else { workers }
 }
 
-/// Makes volumes for this many pods, in turn on the nodes, each to be used on its node only: a pod
-/// that comes back finds its files.
+/// Creates volumes for this many pods, in turn on the nodes. A volume can be used on its own node only, so a pod that
+/// comes back finds its files.
 pub(in crate::suite) async fn make(s: &Scenario, pods: usize) -> Result<(), Failure> {
     let nodes = nodes(s);
     let volume = |n: usize| {
@@ -57,7 +57,7 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes the story's folder on the nodes, after removing those that killed stories left.
+/// Takes the story's folder on the nodes, after removing the folders of killed stories.
 pub(in crate::suite) async fn claim(s: &Scenario) -> Result<(), Failure> {
     let (nodes, deadline) = (nodes(s), s.deadline().at_most(SHORT));
     for folder in HostFolder::sweep(&s.client, &nodes, deadline).await? {
@@ -66,13 +66,13 @@ pub(in crate::suite) async fn claim(s: &Scenario) -> Result<(), Failure> {
     s.claim_folder(&path(s), &nodes, deadline).await
 }
 
-/// Removes the story's folder from every node. Nothing may use its volumes any more.
+/// Removes the story's folder from every node. No pod may use its volumes any more.
 pub(in crate::suite) async fn remove(s: &Scenario) -> Result<(), Failure> {
     s.give_back_folder(&path(s), s.deadline().at_most(SHORT)).await;
     Ok(())
 }
 
-/// The story's folder on the nodes.
+/// Returns the path of the story's folder on the nodes.
 pub(in crate::suite) fn path(s: &Scenario) -> String {
     format!("{ROOT}/{}", s.namespace)
 }

@@ -1,4 +1,4 @@
-//! B12: the same directory as a volume that names its node, and that node goes down again.
+//! B12: a volume on the same directory names its node, and this node is stopped again.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::wait::{self, Verdict, nodes, pods};
 
 const MANIFEST: &str = include_str!("mysql-affinity.yaml");
 
-/// The rows are those of `last`, whose files lie on its node; its workload is gone. Gives what was
-/// applied.
+/// Stops the node of a volume that names it. The volume has the files of `last`, whose workload is gone. Returns the
+/// applied manifest.
 pub(super) async fn lose_pinned_node(
     mysql: &Mysql<'_>,
     last: &Instance,
@@ -78,8 +78,8 @@ pub(super) async fn lose_pinned_node(
     Ok(manifest)
 }
 
-/// Looks on for as long as the claim asks for, and ends early when the replacement is placed: then
-/// the claim does not hold, and the judge says so.
+/// Watches the pending replacement for the time that the claim needs. Ends early if the replacement is scheduled: then
+/// the claim does not hold, and the judge reports it.
 async fn stays_pending(mysql: &Mysql<'_>, before: &Instance) -> Result<(), Failure> {
     let old = uid(&before.pod).to_owned();
     let placed = wait::check("the replacement placed", move |found: &[Pod]| {

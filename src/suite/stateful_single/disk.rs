@@ -1,4 +1,4 @@
-//! The rows of a server that is down, read from its node's disk.
+//! Searches the disk of a stopped node for rows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,13 +9,12 @@ use crate::node::Node;
 use crate::probe::ledger::disk;
 use crate::scenario::{Failure, Scenario};
 
-/// The table first; what is not there yet stands in the redo log, or in the binary log.
+/// The table comes first; rows that are not in it yet are in the redo log or in the binary log.
 const FILES: [&str; 4] = ["qa/ledger.", "#innodb_redo/", "ib_logfile", "binlog."];
-/// Files larger than this are not read.
+/// Maximum size of a file that is read, in bytes.
 const LIMIT: u64 = 256 << 20;
 
-/// Looks for every acknowledged row that is `wanted` in the files below a path of a node, which may be
-/// stopped.
+/// Searches the files below a path on a node for every `wanted` acknowledged row. The node may be stopped.
 pub(in crate::suite) async fn rows(
     s: &Scenario,
     node: &Node,

@@ -1,4 +1,4 @@
-//! Where MySQL's files may lie: taken, listed, kept free, and given back.
+//! Where MySQL's files may be: takes, lists and gives back the directory, and keeps other nodes free of MySQL.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use crate::node::{Node, Role};
 use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, pods};
 
-/// Levels that are listed: the data directory and the databases in it.
+/// Levels of a listing: the data directory and the databases in it.
 const DEPTH: usize = 2;
-/// For one command on a node, or for a pod that only sleeps.
+/// Timeout for one command on a node, or for a pod that only sleeps.
 const SHORT: Duration = Duration::from_secs(60);
-/// Label of the pods that keep a node free.
+/// Label of the pods that keep other nodes free.
 const RESERVED: &str = "app=reserved";
 
-/// Every node that Kubernetes knows.
+/// Returns every node that Kubernetes knows.
 pub(super) fn nodes(s: &Scenario) -> impl Iterator<Item = &Node> {
     s.cluster.nodes.iter().filter(|node| node.role != Role::LoadBalancer)
 }
 
-/// Lists the path on every node, stopped ones included, and records it. A node that cannot be
-/// looked at, because it has vanished for one, is recorded as such: then a judge is unsure.
+/// Lists the path on every node, stopped ones included, and records the result. A failure, such as a node that has
+/// vanished, is recorded too: it makes the judge inconclusive.
 pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     for node in nodes(s) {
         s.log.append(match node.inspect(PATH, DEPTH).await {
@@ -39,8 +39,8 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes the path on every node, and empties it where an earlier story's record permits that: a hostPath
-/// outlives its pods, its claim and its volume, and may be anybody's. What was found is recorded.
+/// Takes the path on every node, and empties it if the record of an earlier story permits that. A hostPath outlives its
+/// pods, its claim and its volume, and may belong to somebody else. The files that were found are recorded.
 pub(super) async fn claim(s: &Scenario) -> Result<(), Failure> {
     s.claim_folder(PATH, &nodes(s).collect::<Vec<_>>(), s.deadline().at_most(SHORT)).await
 }
@@ -51,11 +51,10 @@ pub(super) async fn give_back(s: &Scenario) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes MySQL pods come up on `home`: a pod on each other worker that will have none beside it.
-///
-/// A cordon would do the same to the whole cluster, and outlive a scenario that is killed; these
-/// pods go with the namespace, and the MySQL pod's own template stays as it is. The scheduler
-/// keeps to the anti-affinity of pods that run already ("Inter-pod affinity and anti-affinity").
+/// Forces MySQL pods onto `home`: starts a pod on each other worker that does not allow MySQL next to it. A cordon
+/// would affect the whole cluster and outlive a scenario that is killed. These pods are deleted with the namespace, and
+/// the template of the MySQL pod does not change. The scheduler honours the anti-affinity of running pods ("Inter-pod
+/// affinity and anti-affinity").
 pub(super) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
     let image = s.images.workloads.get("mysql").ok_or("the image profile has no `mysql`")?;
     let others: Vec<&Node> = s.cluster.workers().filter(|node| node.name != home).collect();
@@ -85,7 +84,7 @@ pub(super) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes back what [`reserve`] made.
+/// Removes the pods that [`reserve`] created.
 pub(super) async fn release(s: &Scenario) -> Result<(), Failure> {
     let reserved = kube::api::ListParams::default().labels(RESERVED);
     let found = pods_of(s).list(&reserved).await?.items;

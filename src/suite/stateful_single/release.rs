@@ -11,21 +11,21 @@ use crate::manifest;
 use crate::scenario::Failure;
 use crate::wait::{self, claims};
 
-/// The last pod goes with its Deployment; the ledger's traffic must be at rest.
+/// Deletes the Deployment with its last pod, then the claim. The ledger's probes must be stopped.
 pub(super) async fn delete_deployment_then_claim(mysql: &Mysql<'_>, last: &Instance) -> Result<(), Failure> {
     let s = mysql.s;
     let all_claims = mysql.claims();
     let volumes = Api::<PersistentVolume>::all(s.client.unary.clone());
     let claim = all_claims.get(CLAIM).await?;
     let volume =
-        claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).ok_or("the claim has a volume")?;
+        claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).ok_or("the claim has no volume")?;
     s.observe(&facts::NODES, &mysql.nodes);
     s.observe(&facts::LAST_POD, &last.pod);
     s.observe(&facts::LAST_SERVER, &last.server);
     s.observe(&facts::CLAIM_BEFORE, &claim);
     s.observe(&facts::VOLUME_BEFORE, &volumes.get(&volume).await?);
 
-    // How large the files are while a server runs: nothing that follows may empty one.
+    // Lists the files while a server runs: no later step may truncate one.
     place::list(s, "served").await?;
     s.mark("deployment-deletion");
     let deployments = mysql.deployments();

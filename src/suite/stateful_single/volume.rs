@@ -1,5 +1,5 @@
-//! The rest of part B: what becomes of MySQL's volume. Its Deployment goes, then its claim; on a volume
-//! that names its node it loses that node, and no empty database comes up elsewhere.
+//! The rest of part B: what happens to MySQL's volume. Its Deployment is deleted, then its claim. On a volume that
+//! names its node, MySQL loses that node, and no empty database starts elsewhere.
 
 use std::time::Duration;
 

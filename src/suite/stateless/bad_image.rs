@@ -1,4 +1,4 @@
-//! A11: a rollout to an image that can be pulled nowhere, and back.
+//! A11: a rollout to an image that cannot be pulled, and back.
 
 use k8s_openapi::api::core::v1::{Event as CoreEvent, Pod};
 use kube::ResourceExt;
@@ -13,13 +13,13 @@ use crate::scenario::{Failure, Scenario};
 use crate::wait::{self, Verdict, WaitError};
 use crate::workload::Deployment;
 
-/// The Service that is asked, and its manifest.
+/// Name and manifest of the Service that the client uses.
 const SERVICE: (&str, &str) = ("nginx-steady", include_str!("steady.yaml"));
-/// No registry has this name: the top-level domain `invalid` is reserved (RFC 2606, section 2), so a
-/// node finds no address for it, whether or not it reaches registries.
+/// An image of a registry that cannot exist: the top-level domain `invalid` is reserved (RFC 2606, section 2). A node
+/// finds no address for it, even if it reaches other registries.
 const BAD: &str = "registry.invalid/seatrial/nginx:none";
 
-/// The facts of A11.
+/// A11: changes to the bad image and back, and records the facts.
 pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(2 * ROLLOUT);
     let (deployment, sets, pods) = seen(nginx).await?;
@@ -38,7 +38,7 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     let ended = ended(wait::rollout(&s.client, &s.namespace, nginx.name(), patience).await);
     s.mark("bad-image-refused");
     s.observe(&facts::BAD_IMAGE_WAIT, &ended);
-    told(s, s.deadline().at_most(EVENTS)).await?;
+    image_failure_reported(s, s.deadline().at_most(EVENTS)).await?;
     steady(s, deadline).await?;
     let (deployment, _, pods) = seen(nginx).await?;
     s.observe(&facts::DEPLOYMENT_DURING_BAD_IMAGE, &deployment);
@@ -64,7 +64,7 @@ pub(super) async fn bad_image(s: &Scenario, nginx: &Deployment) -> Result<(), Fa
     Ok(())
 }
 
-/// The ReplicaSet whose pods run now.
+/// Returns the ReplicaSet whose pods run now.
 fn present_set(sets: &[DynamicObject], pods: &[DynamicObject]) -> Result<DynamicObject, Failure> {
     let hash = pods.first().and_then(|pod| pod.labels().get(HASH)).ok_or("no pod runs")?;
     let set = sets.iter().find(|set| set.labels().get(HASH) == Some(hash));
@@ -79,9 +79,8 @@ fn ended<T>(waited: Result<T, WaitError>) -> Ended {
     }
 }
 
-/// Waits for the kubelet's own word on the image: events are sent when there is time for it. That it is
-/// missing is for the judge to say.
-async fn told(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
+/// Waits for the kubelet's event about the image: events are sent late. The judge reports a missing event.
+async fn image_failure_reported(s: &Scenario, deadline: Deadline) -> Result<(), Failure> {
     let said = |e: &CoreEvent| {
         let text = e.message.as_deref().unwrap_or_default();
         e.reason.as_deref() == Some("Failed") && text.contains(BAD)

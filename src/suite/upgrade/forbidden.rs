@@ -1,4 +1,4 @@
-//! A drain that a PodDisruptionBudget forbids for a while.
+//! A drain that a PodDisruptionBudget forbids for some time.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,7 +15,7 @@ use crate::wait::{self, Verdict};
 
 const HELD: &str = include_str!("held.yaml");
 
-/// Pods of which one may not go, though the budget is none that never allows it.
+/// Starts pods of which one may not be evicted. The budget would allow an eviction if all pods were ready.
 pub(super) async fn hold(s: &Scenario, node: &str) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(START);
     s.apply(&placed(s, "upgrade/held.yaml", HELD, node)?, deadline).await?;
@@ -33,7 +33,7 @@ pub(super) async fn hold(s: &Scenario, node: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes them away again.
+/// Removes these pods and their budget.
 pub(super) async fn release(s: &Scenario) -> Result<(), Failure> {
     let (client, deadline) = (s.client.unary.clone(), s.deadline().at_most(CHANGE));
     let budgets = Api::<PodDisruptionBudget>::namespaced(client.clone(), &s.namespace);

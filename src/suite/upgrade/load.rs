@@ -1,4 +1,4 @@
-//! Everything that asks while the upgrade goes on.
+//! The probes and the writer that run during the upgrade.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::scenario::{Failure, Scenario};
 
 /// Pause between two rows.
 const EVERY: Duration = Duration::from_millis(100);
-/// Rows that must be there before the upgrade begins and after it.
+/// Number of rows that must be written before the upgrade begins, and after it.
 const ROWS: u64 = 50;
 
 /// The probes and the ledger's writer.
@@ -22,7 +22,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Begins to ask, and waits until each is answered.
+    /// Starts the probes, and waits until each is answered.
     pub async fn start(s: &Scenario, mysql: &Mysql) -> Result<Self, Failure> {
         let node = s.cluster.control_planes().next().ok_or("the cluster has no control plane")?;
         let engine = &s.cluster.engine;
@@ -41,7 +41,7 @@ impl Load {
         Ok(Self { writer, probes: (web, names, api) })
     }
 
-    /// Ends the probes, and reads what the ledger wrote.
+    /// Stops the probes, and reads the ledger's rows.
     pub async fn end(mut self, s: &Scenario, mysql: &Mysql) -> Result<(), Failure> {
         let deadline = s.deadline().at_most(CHANGE);
         let more = self.writer.acknowledged(self.writer.tally().acknowledged + ROWS, deadline).await;
@@ -60,7 +60,7 @@ fn borrowed(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
 }
 
-/// Waits until each probe was answered: a failure from here on is the upgrade's.
+/// Waits until each probe was answered, so later failures are due to the upgrade.
 async fn steady(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(CHANGE);
     while !deadline.is_over() {

@@ -1,4 +1,4 @@
-//! The MySQL whose volume names its node, with the ledger that is written all the time.
+//! The MySQL whose volume names its node, with a ledger that is written during the whole upgrade.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::Api;
@@ -23,7 +23,7 @@ pub(super) struct Mysql {
 }
 
 impl Mysql {
-    /// Starts it on its node, with a table and no row yet.
+    /// Starts MySQL on its node, and creates an empty table.
     pub async fn start(s: &Scenario, home: &str) -> Result<Self, Failure> {
         let manifest = placed(s, "upgrade/mysql.yaml", MANIFEST, home)?;
         let (ledger, inside) = serving(s, &manifest, "mysql", WRITER).await?;
@@ -37,8 +37,8 @@ impl Mysql {
     }
 }
 
-/// Applies a MySQL and waits until it answers its ledger, which comes by way of a node: a port-forward
-/// would go through the API server.
+/// Applies a MySQL and waits until it answers its ledger. The connection goes through a node: a port-forward would need
+/// the API server.
 pub(super) async fn serving(
     s: &Scenario,
     manifest: &Manifest,

@@ -1,4 +1,4 @@
-//! What is refused before anything is touched.
+//! Requests that are refused before anything is changed.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::judge::upgrade::{AHEAD, SKIPPED, facts};
 use crate::scenario::{Failure, Scenario};
 use crate::upgrade::{self, EtcdPolicy, Refusal, ReleaseFacts, UpgradePlan, Version};
 
-/// D1: a release two minor versions ahead, without one between, is refused, and so are kubelets ahead of their API server.
+/// D1: an upgrade that skips a minor version is refused, and so are kubelets that are newer than their API server.
 pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
     let deadline = s.deadline().at_most(super::CHANGE);
     let facts = upgrade::facts(&s.cluster, &s.client, BTreeSet::new(), deadline).await?;
@@ -26,7 +26,7 @@ pub(super) async fn skipped_minor(s: &Scenario) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Records what was asked for, and why it was refused.
+/// Records the request and the reasons for its refusal.
 fn asked(s: &Scenario, asked: String, answer: Result<UpgradePlan, Vec<Refusal>>, because: &str) {
     let reasons = |all: Vec<Refusal>| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let answer = answer.err().map(reasons);

@@ -1,4 +1,4 @@
-//! The StatefulSet: names, claims, volumes and files, before the upgrade and after it.
+//! The StatefulSet: names, claims, volumes and files, before and after the upgrade.
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -13,7 +13,7 @@ use crate::wait::{self, Verdict, pods};
 use crate::workload::StatefulSet;
 
 const MANIFEST: &str = include_str!("set.yaml");
-/// Its name.
+/// Name of the set.
 pub(super) const NAME: &str = "set";
 const SELECTOR: &str = "app=set";
 const REPLICAS: usize = 2;
@@ -22,7 +22,7 @@ const REPLICAS: usize = 2;
 pub(super) struct Set(StatefulSet);
 
 impl Set {
-    /// Starts it, and writes a file into each volume.
+    /// Starts the set, and writes a file into each volume.
     pub async fn start(s: &Scenario) -> Result<Self, Failure> {
         volumes::make(s, REPLICAS).await?;
         let deadline = s.deadline().at_most(START);
@@ -39,7 +39,7 @@ impl Set {
         Ok(set)
     }
 
-    /// Looks at what it is now.
+    /// Records the set after the upgrade.
     pub async fn end(&self, s: &Scenario) -> Result<(), Failure> {
         wait::stateful_rollout(&s.client, &s.namespace, NAME, s.deadline().at_most(CHANGE)).await?;
         let pods = self.0.pods().await?;
@@ -51,7 +51,7 @@ impl Set {
         Ok(())
     }
 
-    /// Deletes it, and waits until no pod uses its volumes any more.
+    /// Deletes the set, and waits until no pod uses its volumes any more.
     pub async fn delete(&self, s: &Scenario) -> Result<(), Failure> {
         self.0.delete(PropagationPolicy::Background).await?;
         let none = wait::check("no pod of the set left", |left: &[Pod]| {

@@ -1,4 +1,4 @@
-//! The MySQL on a plain hostPath: a drain moves it, and it comes up empty.
+//! The MySQL on a plain hostPath: a drain moves it, and it starts empty on another node.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::wait;
 const MANIFEST: &str = include_str!("trap.yaml");
 /// Name of the ledger's writer.
 const WRITER: &str = "trap";
-/// Rows that are written before the upgrade; none is added later.
+/// Number of rows that are written before the upgrade; none is added later.
 const ROWS: u64 = 50;
-/// Pause between two of them.
+/// Pause between two rows.
 const EVERY: Duration = Duration::from_millis(20);
-/// Levels that are listed: the data directory and the databases in it.
+/// Levels of a listing: the data directory and the databases in it.
 const DEPTH: usize = 2;
 
 /// The workload with its ledger.
@@ -31,7 +31,7 @@ pub(super) struct Trap {
 }
 
 impl Trap {
-    /// Starts it on a node, and writes its rows.
+    /// Starts MySQL on a node, and writes its rows.
     pub async fn start(s: &Scenario, home: &str) -> Result<Self, Failure> {
         let manifest = placed(s, "upgrade/trap.yaml", MANIFEST, home)?;
         let (ledger, inside) = serving(s, &manifest, "trap", WRITER).await?;
@@ -48,7 +48,7 @@ impl Trap {
         Ok(Self { manifest, ledger, _inside: inside })
     }
 
-    /// Looks where it is now, what it has, and what lies on the node where it was.
+    /// Records the present node, the rows that the server has, and the files on the old node.
     pub async fn end(&self, s: &Scenario, home: &str) -> Result<(), Failure> {
         wait::rollout(&s.client, &s.namespace, "trap", s.deadline().at_most(START)).await?;
         self.ledger.ready(s.deadline().at_most(START)).await?;
@@ -62,7 +62,7 @@ impl Trap {
     }
 }
 
-/// Lists the folder on every worker; one that cannot be looked at is recorded as such.
+/// Lists the folder on every worker; a failure is recorded too.
 async fn list(s: &Scenario, listing: &str) {
     let path = path(s);
     for node in s.cluster.workers() {
@@ -73,7 +73,7 @@ async fn list(s: &Scenario, listing: &str) {
     }
 }
 
-/// The volume's folder on whichever node its pod is, as in the manifest.
+/// Returns the volume's folder on a node, as in the manifest.
 fn path(s: &Scenario) -> String {
     format!("{}/trap", volumes::path(s))
 }

@@ -9,7 +9,7 @@ fn digest(number: u64) -> u64 {
     number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Records a millisecond apart.
+/// Records at intervals of a millisecond.
 #[derive(Default)]
 struct Story(Vec<Record>);
 
@@ -115,12 +115,12 @@ fn a_row_that_was_acknowledged_after_the_look_began_is_not_due() {
     let began = story.0.len();
     let mut later = story.saw(&[1, 2, 3], |_| {});
     assert_eq!(wrong(&later), [0; 5]);
-    // Its record comes later than the look's beginning and before its end.
+    // The row's record comes later than the look's beginning and before its end.
     story.0.push(record);
     story.0[began].mono_us += 10_000;
     later = story.saw(&[1, 2, 3], |_| {});
     assert_eq!(wrong(&later), [0; 5]);
-    // Nor is one of the very moment at which it began.
+    // The same holds for a row recorded at the very moment when the look began.
     story.0[began].mono_us = 1000 * story.0.len() as u64 + 1;
     later = story.saw(&[1, 2, 3], |_| {});
     assert_eq!(wrong(&later), [0; 5]);
@@ -161,25 +161,25 @@ fn rows_beyond_the_newest_are_not_missed() {
     }
     assert_eq!(wrong(&story.saw(&[4, 5, 6], |_| {})), [0; 5]);
     assert_eq!(wrong(&story.saw(&[4, 6], |_| {})), [0, 1, 0, 0, 0], "a hole among the newest");
-    // What was in flight when the look was judged has no record yet.
+    // A row that was in flight when the look was judged has no record yet.
     assert_eq!(wrong(&story.saw(&[4, 5, 6, 7], |_| {})), [0; 5]);
 }
 
-/// A row without an answer may come to be there late: behind those that were acknowledged after it.
+/// A row without an answer may be stored late: after rows that were acknowledged later.
 #[test]
 fn a_look_that_begins_with_a_late_row_says_nothing_of_the_older_ones() {
     let mut story = Story::default();
     story.wrote(&[1], Outcome::Acknowledged).wrote(&[2], Outcome::Indeterminate);
     story.wrote(&[3], Outcome::Acknowledged).wrote(&[4], Outcome::Acknowledged);
     assert_eq!(wrong(&story.saw(&[4, 2], |_| {})), [0; 5]);
-    // Where it is the writer's first row, no older one was left out.
+    // The range begins with the writer's first row: no older row was left out.
     let mut story = Story::default();
     story.wrote(&[1], Outcome::Indeterminate);
     story.wrote(&[2], Outcome::Acknowledged).wrote(&[3], Outcome::Acknowledged);
     assert_eq!(wrong(&story.saw(&[1, 3], |_| {})), [0, 0, 0, 1, 0]);
 }
 
-/// The newest rows of a table may all be one writer's; a look from its first row on shows every writer.
+/// The newest rows of a table may all be one writer's; a look that includes the table's first row shows every writer.
 #[test]
 fn a_writer_that_is_not_seen_is_missed_where_the_look_is_whole() {
     let mut story = story();

@@ -58,7 +58,7 @@ fn acknowledgements_are_led_back_to_pods() {
         judge(&good).details()
     );
     let elsewhere = Server { node: "w2".into(), ..server("a", 1) };
-    // A socket that goes past the forward gives a host name that no connection led to.
+    // A connection around the port-forward gives a host name that no forward led to.
     let past =
         Server { pod: "my-laptop".into(), pod_uid: String::new(), node: String::new(), ..server("a", 1) };
     let other = Server { pod: "pod-2".into(), ..server("a", 1) };
@@ -82,13 +82,13 @@ fn two_servers_at_once_are_named_and_one_after_another_is_not() {
     let finding = story(&split);
     assert_eq!(finding.conclusion(), Conclusion::Failed);
     assert!(finding.evidence().starts_with("1 pairs of servers ran at the same time: server a in pod pod-1"));
-    // Two servers on the same files are as bad.
+    // Two servers on the same files are just as wrong.
     let same = [wrote(1.0, a.clone()), wrote(2.0, server("a", 2)), wrote(3.0, a.clone())];
     assert_eq!(story(&same).conclusion(), Conclusion::Failed);
-    // The first one stopped meanwhile, and came back.
+    // The first server stopped in between and came back.
     let back = [&after[..], &[met(20.0, 3, a.clone()), wrote(21.0, a.clone())]].concat();
     assert_eq!(story(&back).conclusion(), Conclusion::Passed, "{:#?}", story(&back).details());
-    // It says that it ran all the time.
+    // The server reports that it ran all the time.
     let ran_on = [&after[..], &[met(20.0, 19, a.clone()), wrote(21.0, a)]].concat();
     assert_eq!(story(&ran_on).conclusion(), Conclusion::Failed);
 }
@@ -138,7 +138,7 @@ fn a_crash_is_told_from_an_orderly_end() {
     }
     let same = [&before[..], &[met(10.0, 8, a())]].concat();
     assert_eq!(restarts(&Evidence::new(&same, "t")), []);
-    // A start is told from another by seconds, however late it is.
+    // Two starts are distinguished by seconds, at any distance.
     let late = [met(1000.0, 0, a()), met(1010.0, 1, a()), met(1020.0, 9, a())];
     assert_eq!(restarts(&Evidence::new(&late, "t")).len(), 1);
 }
