@@ -1,4 +1,4 @@
-//! What is deleted, and what is not: nothing by its name alone, and nothing that seatrial did not make.
+//! What is deleted, and what is not: nothing by its name alone, and nothing that seatrial did not create.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

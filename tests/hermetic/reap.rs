@@ -141,7 +141,7 @@ async fn what_a_killed_collection_of_evidence_left_as_it_was_is_removed() -> any
     Ok(())
 }
 
-/// A container that seatrial did not make has the cluster's label: the cluster, ours and idle, is neither removed nor
+/// A container that seatrial did not create has the cluster's label: the cluster, ours and idle, is neither removed nor
 /// named.
 #[tokio::test]
 async fn a_reap_names_a_cluster_of_ours_that_a_stranger_joined() -> anyhow::Result<()> {
