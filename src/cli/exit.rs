@@ -66,8 +66,8 @@ Exit codes:
    70  internal error, or a story ended with an error
    73  a file or standard output cannot be written
    75  busy: the cluster was not free in time
-   77  refused: owned by others, already broken, too few control planes left, load balancer, no room,
-       an upgrade that its checks forbid or that stopped in the middle of a step
+   77  refused: owned by others, already broken, too few control planes left, load balancer,
+       no room, an upgrade that its checks forbid or that stopped in the middle of a step
   130  interrupted (143: terminated); `run` heals first, unless it is interrupted twice";
 
 impl From<Exit> for ExitCode {

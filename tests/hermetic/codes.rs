@@ -92,7 +92,7 @@ async fn output_on_a_full_disk_is_told_and_hides_no_result() -> anyhow::Result<(
     for (args, code) in [(&["claims"][..], 73), (&["fault", "list"], 73), (&run, 69)] {
         let ended = home.with_full_disk(&fake.host(), args).await;
         assert_eq!(ended.code, code, "{args:?}: {}", ended.err);
-        assert!(ended.err.contains(full) && ended.err.contains("\nhint: make room"), "{}", ended.err);
+        assert!(ended.err.contains(full) && ended.err.contains("\nhint: free disk space"), "{}", ended.err);
     }
     Ok(())
 }

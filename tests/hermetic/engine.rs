@@ -118,7 +118,7 @@ async fn every_call_fails_clearly_and_in_time(
     fake.trouble(" /", trouble.clone(), usize::from(u16::MAX));
     let began = Instant::now();
     let errors = [
-        ("facts", engine.facts().await.err()),
+        ("system information", engine.facts().await.err()),
         ("list containers", engine.containers(&[]).await.err()),
         ("inspect container a", engine.container("a").await.err()),
         ("start container a", engine.start("a").await.err()),
