@@ -23,7 +23,7 @@ use crate::node::Node;
 /// evicts pods and deletes unused images. The images are not restored when the fault is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FillDisk {
-    /// Size of the file in bytes; default 1 GiB. Refused unless [`ROOM`] bytes stay free on the disk.
+    /// Size of the file in bytes; default 1 GiB. Refused unless 5 GiB stay free on the disk.
     pub bytes: u64,
     /// How long the kubelet tolerates the pressure before it evicts pods; default 24 h.
     pub evict_after: Duration,

@@ -124,8 +124,8 @@ impl Machine {
     }
 
     /// Returns the starved seconds as [`Machine::starved_in`] does, without the time from the beginning of the first of
-    /// these refusals to the end of the last and [`ASKED`] around it: the machine does not excuse what a server
-    /// answered. If the refusals lie further apart than [`STARTING`], the result is 0.
+    /// these refusals to the end of the last and `ASKED` around it: the machine does not excuse what a server
+    /// answered. If the refusals lie further apart than `STARTING`, the result is 0.
     pub fn starved_but_for(&self, refused: &[Refusal], from: f64, to: f64) -> f64 {
         let refused = || refused.iter().filter(|(_, at)| from <= *at && *at <= to);
         let first = refused().map(|(began, _)| *began).reduce(f64::min);

@@ -8,8 +8,8 @@
 //! | D1 | the plans; the versions after each step |
 //! | D2 | the samples, the ledger's writes |
 //! | D3 | steps `drain` and `uncordon` |
-//! | D4 | reading `after-upgrade`; the changes of every other namespace's pods; see [`pinned`] and [`trap`] |
-//! | D5 | the judgements of the run, see [`holds`] |
+//! | D4 | reading `after-upgrade`; the changes of every other namespace's pods; see `pinned.rs` and `trap.rs` |
+//! | D5 | the judgements of the run, see `holds.rs` |
 //!
 //! The Deployment's pods carry the label `app=web`, the StatefulSet's `app=set`, those of the MySQL whose volume names
 //! its node `app=mysql`, those of the MySQL on a plain hostPath `app=trap`.
