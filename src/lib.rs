@@ -14,6 +14,10 @@
 //! - At the bottom are [`mod@chain`], [`deadline`], [`exec`], [`config`] and [`progress`]. Every text passes [`secret`]
 //!   and [`sanitise`] on its way out, into an [`artefact`] or to a reader.
 
+// Modules that only seatrial's own tests and examples use from outside are public with the feature `internals` alone.
+// Without it the library does not call everything in them.
+#![cfg_attr(not(feature = "internals"), allow(dead_code, unused_imports))]
+
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
@@ -51,12 +55,27 @@ pub mod event;
 pub mod judge;
 pub mod kubernetes;
 
+#[cfg(not(feature = "internals"))]
+mod artefact;
+#[cfg(feature = "internals")]
 pub mod artefact;
+#[cfg(not(feature = "internals"))]
+mod chain;
+#[cfg(feature = "internals")]
 pub mod chain;
 pub mod config;
 pub mod deadline;
+#[cfg(not(feature = "internals"))]
+mod exec;
+#[cfg(feature = "internals")]
 pub mod exec;
 pub mod progress;
+#[cfg(not(feature = "internals"))]
+mod sanitise;
+#[cfg(feature = "internals")]
 pub mod sanitise;
+#[cfg(not(feature = "internals"))]
+mod secret;
+#[cfg(feature = "internals")]
 pub mod secret;
 mod stack;

@@ -5,7 +5,7 @@ use crate::cluster::lease::lock::Stage;
 use crate::cluster::{ClusterSummary, Holder, ListedState};
 use crate::config::Settings;
 use crate::deadline;
-use crate::fault::Intent;
+use crate::fault::{Faults, Intent};
 use jiff::Timestamp;
 
 use crate::cli::args::ListArgs;
@@ -76,6 +76,11 @@ pub fn open_fault(fault: &Intent) -> String {
     let healer = match (fault.owner.lives(), fault.until) {
         (true, Some(until)) => format!("process {} heals it at {until:.0}", fault.owner.pid),
         (true, None) => format!("process {} heals it", fault.owner.pid),
+        (false, _) if Faults::built_in().named(&fault.fault).is_err() => {
+            let program =
+                fault.program.as_ref().map_or("its own program".into(), |p| p.display().to_string());
+            format!("its process is dead: the next lease of {program} heals it")
+        }
         (false, _) => "its process is dead: the next lease or `seatrial reap` heals it".into(),
     };
     format!("fault {} of {at} since {}, {healer}", fault.fault, age(fault.at))

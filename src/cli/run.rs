@@ -168,7 +168,7 @@ fn versions(settings: &Settings, args: &RunArgs) -> Vec<Option<String>> {
 
 async fn run_suites(run: &Run, suites: &[&'static Suite], jobs: usize) -> Vec<(&'static str, ScenarioError)> {
     if jobs == 1 {
-        return run.suites(suites).await;
+        return run.suites(&Suite::in_order(suites)).await;
     }
     let (last, suites): (Vec<&'static Suite>, Vec<_>) = suites.iter().copied().partition(|s| s.after_all);
     let one = |suite: &'static Suite| async move { run.suites(&[suite]).await };

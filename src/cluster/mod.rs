@@ -1,7 +1,16 @@
 //! Clusters: created by kind, shared through leases, proved ready before use, removed when idle.
 
+#[cfg(not(feature = "internals"))]
+pub(crate) mod lease;
+#[cfg(feature = "internals")]
 pub mod lease;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod ready;
+#[cfg(feature = "internals")]
 pub mod ready;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod state;
+#[cfg(feature = "internals")]
 pub mod state;
 pub mod topology;
 

@@ -250,6 +250,15 @@ pub enum FaultError {
 }
 
 impl FaultError {
+    /// Reports whether a fault stays open because only another program knows it. Its intent must stay, too.
+    pub fn needs_another_program(&self) -> bool {
+        match self {
+            Self::NotKnownHere { .. } => true,
+            Self::Open { source, .. } => source.needs_another_program(),
+            _ => false,
+        }
+    }
+
     /// The command that fixes the problem, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -273,7 +282,9 @@ impl FaultError {
                 let program = program
                     .as_ref()
                     .map_or("the program that injected it".into(), |p| p.display().to_string());
-                Some(format!("run {program} again: its next lease on this cluster heals what it left open"))
+                Some(format!(
+                    "run {program} again: its next lease on this cluster heals what it left open. `seatrial down` removes the cluster instead"
+                ))
             }
             Self::NotOurs { .. } => Some("seatrial list shows the clusters that seatrial made".into()),
             Self::DoesNotStay { node, .. } => Some(format!("docker logs {node}")),

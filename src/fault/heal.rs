@@ -130,12 +130,23 @@ async fn healed(
         }
     }
     let others = open.len().saturating_sub(1);
+    // The error that no other try of this program mends is named first.
+    open.sort_by_key(|(_, error)| !error.needs_another_program());
     match open.into_iter().next() {
         None => strange.map_or(Ok(healed), Err),
         Some((Intent { fault, node, .. }, source)) => {
             Err(FaultError::Open { fault, node, others, source: Box::new(source) })
         }
     }
+}
+
+/// What becomes of a fault of another program's own: a fault on a pod is over, one on a node stays open.
+fn not_known(intent: &Intent) -> Result<HealOutcome, FaultError> {
+    if intent.pod.is_some() {
+        return Ok(HealOutcome::Restored(json!({ "lasts": false })));
+    }
+    let Intent { fault, node, program, .. } = intent.clone();
+    Err(FaultError::NotKnownHere { fault, node, program })
 }
 
 /// Whether a file contains a JSON object of any meaning.
@@ -174,10 +185,6 @@ async fn heal(
     faults: &Faults,
     round: &Round,
 ) -> Result<HealOutcome, FaultError> {
-    let Ok(fault) = faults.named(&intent.fault) else {
-        let Intent { fault, node, program, .. } = intent.clone();
-        return Err(FaultError::NotKnownHere { fault, node, program });
-    };
     let node = Node::new(engine.clone(), &intent.node, intent.role);
     node.note_address(intent.address);
     match node.container().await {
@@ -190,6 +197,7 @@ async fn heal(
         }
         // The problem of this look may be over when the fault looks again.
         _ => {
+            let Ok(fault) = faults.named(&intent.fault) else { return not_known(intent) };
             if fault.reach() == Reach::Node {
                 await_late_request(intent, &node, round).await;
             }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Checked, Fault, FaultError, Faults, Reach, Target};
 use crate::deadline::Deadline;
@@ -63,11 +63,16 @@ pub struct Owner {
 impl Intent {
     /// Returns the proof as the log has it: with the pod of a fault on a pod, by which judges know that its node was left
     /// alone.
-    pub fn recorded(&self, mut proof: Value) -> Value {
-        if let (Some(pod), Some(fields)) = (&self.pod, proof.as_object_mut()) {
-            fields.insert("pod".into(), pod.clone().into());
-        }
-        proof
+    pub fn recorded(&self, proof: Value) -> Value {
+        let mut fields = match proof {
+            Value::Object(fields) => fields,
+            other => Map::from_iter([("proof".to_owned(), other)]),
+        };
+        match &self.pod {
+            Some(pod) => fields.insert("pod".into(), pod.clone().into()),
+            None => fields.remove("pod"),
+        };
+        fields.into()
     }
 }
 

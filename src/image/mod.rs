@@ -2,14 +2,26 @@
 
 mod artefacts;
 mod balancer;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod build;
+#[cfg(feature = "internals")]
 pub mod build;
 mod context;
 mod error;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod extract;
+#[cfg(feature = "internals")]
 pub mod extract;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod load;
+#[cfg(feature = "internals")]
 pub mod load;
 pub mod profile;
 mod prune;
 mod recipes;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod registry;
+#[cfg(feature = "internals")]
 pub mod registry;
 mod resolve;
 

@@ -8,9 +8,21 @@ use super::{Evidence, Finding, Missing};
 use crate::event::{Event, Outcome, Row, Server};
 
 mod crash;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod misplaced;
+#[cfg(feature = "internals")]
 pub mod misplaced;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod order;
+#[cfg(feature = "internals")]
 pub mod order;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod samples;
+#[cfg(feature = "internals")]
 pub mod samples;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod servers;
+#[cfg(feature = "internals")]
 pub mod servers;
 
 /// A row with what its writer knows about it.

@@ -1,25 +1,58 @@
 //! Judges: pure functions from recorded evidence to findings. Judges see no cluster, no engine and no clock, so a run
 //! can be judged again on another machine.
 
+#[cfg(not(feature = "internals"))]
+pub(crate) mod availability;
+#[cfg(feature = "internals")]
 pub mod availability;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod clock;
+#[cfg(feature = "internals")]
 pub mod clock;
 pub mod durability;
 pub mod evidence;
 pub mod fact;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod fault;
+#[cfg(feature = "internals")]
 pub mod fault;
 pub mod ha;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod identity;
+#[cfg(feature = "internals")]
 pub mod identity;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod integrity;
+#[cfg(feature = "internals")]
 pub mod integrity;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod locality;
+#[cfg(feature = "internals")]
 pub mod locality;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod lost;
+#[cfg(feature = "internals")]
 pub mod lost;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod machine;
+#[cfg(feature = "internals")]
 pub mod machine;
 pub mod object;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod outages;
+#[cfg(feature = "internals")]
 pub mod outages;
 pub mod stateful_set;
 pub mod stateful_single;
 pub mod stateless;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod stories;
+#[cfg(feature = "internals")]
 pub mod stories;
 pub mod upgrade;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod watched;
+#[cfg(feature = "internals")]
 pub mod watched;
 
 pub use evidence::{Evidence, Missing};

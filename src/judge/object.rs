@@ -40,6 +40,11 @@ impl<'r> Object<'r> {
         Self(self.0, Some(record.mono_us))
     }
 
+    /// Returns the object with the time of another one.
+    pub fn seen_with(self, other: &Object<'_>) -> Self {
+        Self(self.0, other.1)
+    }
+
     /// Returns when the object was seen, in microseconds on the records' clock; none if unknown.
     pub fn seen_us(&self) -> Option<u64> {
         self.1

@@ -9,16 +9,46 @@
 
 use super::Claim;
 
+#[cfg(not(feature = "internals"))]
+pub(crate) mod claims;
+#[cfg(feature = "internals")]
 pub mod claims;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod creation;
+#[cfg(feature = "internals")]
 pub mod creation;
 pub mod facts;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod history;
+#[cfg(feature = "internals")]
 pub mod history;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod lost_node;
+#[cfg(feature = "internals")]
 pub mod lost_node;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod network;
+#[cfg(feature = "internals")]
 pub mod network;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod prediction;
+#[cfg(feature = "internals")]
 pub mod prediction;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod refusal;
+#[cfg(feature = "internals")]
 pub mod refusal;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod replacement;
+#[cfg(feature = "internals")]
 pub mod replacement;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod scale;
+#[cfg(feature = "internals")]
 pub mod scale;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod update;
+#[cfg(feature = "internals")]
 pub mod update;
 
 /// C1: names are set name + ordinal 0..N-1, created in order.

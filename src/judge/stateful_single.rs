@@ -23,10 +23,22 @@ use super::object::Object;
 use super::{Claim, Evidence, Finding, Missing, durability};
 use crate::event::Server;
 
+#[cfg(not(feature = "internals"))]
+pub(crate) mod affinity;
+#[cfg(feature = "internals")]
 pub mod affinity;
 pub mod facts;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod outage;
+#[cfg(feature = "internals")]
 pub mod outage;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod release;
+#[cfg(feature = "internals")]
 pub mod release;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod replacement;
+#[cfg(feature = "internals")]
 pub mod replacement;
 
 /// B1: the claim binds to that volume.

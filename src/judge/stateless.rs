@@ -7,12 +7,30 @@ use super::lost::Touched;
 use super::object::{Object, names, span};
 use super::{Claim, Evidence, Finding, Holds, Missing};
 
+#[cfg(not(feature = "internals"))]
+pub(crate) mod bad_image;
+#[cfg(feature = "internals")]
 pub mod bad_image;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod change;
+#[cfg(feature = "internals")]
 pub mod change;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod deletion;
+#[cfg(feature = "internals")]
 pub mod deletion;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod events;
+#[cfg(feature = "internals")]
 pub mod events;
 pub mod facts;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod pod;
+#[cfg(feature = "internals")]
 pub mod pod;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod scale;
+#[cfg(feature = "internals")]
 pub mod scale;
 
 /// A1: applying the manifest gives 2 ready pods.

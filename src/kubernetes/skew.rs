@@ -132,6 +132,11 @@ impl State {
     }
 }
 
+/// Ends the refusal of a plan that skips a minor version. D1 looks for these words in the recorded answer, so they stay.
+pub const SKIPPED: &str = "no minor version is skipped";
+/// Part of the refusal of a component that is newer than its API server. D1 looks for these words, so they stay.
+pub const AHEAD: &str = "is ahead of kube-apiserver";
+
 /// The API servers that a component may connect to.
 #[derive(Clone, Copy)]
 struct Servers {
@@ -145,7 +150,7 @@ fn against(broken: &mut Vec<String>, what: &str, version: Version, servers: Serv
     let Servers { oldest, newest } = servers;
     // The policy compares only minor versions: a later patch release is not ahead.
     if version.minors_ahead(oldest) > 0 {
-        broken.push(format!("{what} is ahead of kube-apiserver {oldest}"));
+        broken.push(format!("{what} {AHEAD} {oldest}"));
     }
     if newest.minors_ahead(version) > behind {
         broken.push(format!("{what} is more than {behind} minor versions behind kube-apiserver {newest}"));

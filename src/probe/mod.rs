@@ -1,12 +1,21 @@
 //! Probes: programs that write, ask and watch while a story runs. They append to the event log and never judge.
 
 pub mod api;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod control;
+#[cfg(feature = "internals")]
 pub mod control;
 pub mod dns;
 pub mod forward;
 pub mod http;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod inside;
+#[cfg(feature = "internals")]
 pub mod inside;
 pub mod ledger;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod lines;
+#[cfg(feature = "internals")]
 pub mod lines;
 pub mod recorder;
 

@@ -11,6 +11,9 @@ mod faults;
 mod html;
 mod json;
 mod junit;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod pairs;
+#[cfg(feature = "internals")]
 pub mod pairs;
 mod read;
 mod rejudge;

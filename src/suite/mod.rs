@@ -61,10 +61,20 @@ impl Suite {
             suites.iter().flat_map(|s| s.needs.claims).map(|claim| claim.id).collect()
         };
         let unnamed: Vec<&Suite> = SUITES.iter().copied().filter(|s| !s.only_named()).collect();
-        if suites.iter().any(|s| s.after_all) || !claims(&unnamed).is_subset(&claims(suites)) {
+        let last: Vec<&'static Suite> = SUITES.iter().copied().filter(|s| s.after_all).collect();
+        let is_there = |last: &&Suite| suites.iter().any(|s| s.needs.name == last.needs.name);
+        if last.iter().any(is_there) || !claims(&unnamed).is_subset(&claims(suites)) {
             return Vec::new();
         }
-        SUITES.iter().copied().filter(|s| s.after_all).collect()
+        last
+    }
+
+    /// Returns the suites in the order in which they run: those that come [after all](Self::after_all) others last.
+    pub fn in_order(suites: &[&'static Suite]) -> Vec<&'static Suite> {
+        let (last, mut first): (Vec<&'static Suite>, Vec<_>) =
+            suites.iter().copied().partition(|s| s.after_all);
+        first.extend(last);
+        first
     }
 
     /// Runs the suite as a part of `run`.
@@ -110,6 +120,16 @@ mod tests {
         };
         assert_eq!(after(&unnamed), ["upgraded"]);
         assert!(after(SUITES).is_empty(), "it is among them");
+        // Also where a program has such a suite of its own, which runs last wherever it was named.
+        static OWN: Suite = Suite {
+            about: "a summary",
+            needs: Needs { name: "own", claims: &[], ..upgraded::SUITE.needs },
+            after_all: true,
+            story: upgraded::SUITE.story,
+        };
+        let with_own: Vec<&'static Suite> = [&OWN].into_iter().chain(unnamed.iter().copied()).collect();
+        assert_eq!(after(&with_own), ["upgraded"]);
+        assert_eq!(Suite::in_order(&with_own).last().map(|s| s.needs.name), Some("own"));
         unnamed.pop();
         assert!(after(&unnamed).is_empty(), "a claim is missing");
     }

@@ -17,6 +17,9 @@ mod pace;
 mod plan;
 mod refusal;
 mod release;
+#[cfg(not(feature = "internals"))]
+pub(crate) mod step;
+#[cfg(feature = "internals")]
 pub mod step;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The reasons to refuse an upgrade.
 
+use crate::kubernetes::skew::SKIPPED;
 use crate::kubernetes::version::Version;
 
 /// A reason not to change a cluster. A plan reports all reasons at once.
@@ -26,9 +27,7 @@ pub enum Refusal {
         node: String,
     },
     /// A minor version in between has no release in the profile.
-    #[error(
-        "{from} to {to} needs a release of {line} in between, which is missing: no minor version may be skipped"
-    )]
+    #[error("{from} to {to} needs a release of {line} in between, which is missing: {}", SKIPPED)]
     SkipsMinor {
         /// The version at the beginning of the hop.
         from: Version,

@@ -13,6 +13,9 @@ use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::{sanitise, secret};
 
+#[cfg(not(feature = "internals"))]
+pub(crate) mod around;
+#[cfg(feature = "internals")]
 pub mod around;
 pub mod claims;
 pub mod deployments;

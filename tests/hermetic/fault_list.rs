@@ -483,9 +483,11 @@ async fn a_fault_on_a_pod_says_so_in_its_proof() -> anyhow::Result<()> {
     let proof = on_pod.recorded(json!({ "lasts": false }));
     assert_eq!(proof, json!({ "lasts": false, "pod": "ns/p" }));
     assert!(!seatrial::judge::fault::reaches_node("own", &proof));
+    let other = on_pod.recorded(Value::Null);
+    assert!(!seatrial::judge::fault::reaches_node("own", &other), "{other}");
     // Also where a pod was named to it: this one is on the node.
     let (on_node, _) = log.write(&KillNode, Target::pod(&fake.node("w").await?, "ns", "p"), soon()).await?;
-    assert!(seatrial::judge::fault::reaches_node("own", &on_node.recorded(json!({}))));
+    assert!(seatrial::judge::fault::reaches_node("own", &on_node.recorded(json!({ "pod": "x" }))));
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 //! stays is named with the command that removes it.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use seatrial::cluster::lease::lock::{Access, LockFiles};
-use seatrial::cluster::{Action, Clusters, ReapOptions};
+use seatrial::cluster::{Action, ClusterError, Clusters, Identity, ReapOptions, THREE};
 use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::fault::{Intent, Owner};
@@ -15,7 +16,7 @@ use seatrial::node::{OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 
 use crate::fake_engine::{FakeEngine, Trouble};
-use crate::ground::{Ground, NAME, soon};
+use crate::ground::{Ground, NAME, soon, spec};
 
 /// Met when somebody's `down` ran beside a reap: the container was listed, and gone when it was read.
 #[tokio::test]
@@ -40,12 +41,18 @@ fn dead() -> Owner {
 /// The fault `pause` of a dead process, open in the cluster.
 fn paused(ground: &Ground) -> anyhow::Result<()> {
     ground.fake.change("three-worker", |c| c.power = Power::Paused);
+    open(ground, NAME, "pause").map(drop)
+}
+
+/// An open fault of a dead process on the worker of a cluster; the file of its intent.
+fn open(ground: &Ground, cluster: &str, fault: &str) -> anyhow::Result<PathBuf> {
+    let node = format!("{cluster}-worker");
     let intent = Intent {
-        id: "pause-three-worker-0-1-0".into(),
-        fault: "pause".into(),
-        node: "three-worker".into(),
+        id: format!("{fault}-{node}-0-1-0"),
+        fault: fault.into(),
+        container: ground.id_of(&node),
+        node,
         role: Role::Worker,
-        container: ground.id_of("three-worker"),
         address: None,
         at: Timestamp::UNIX_EPOCH,
         owner: dead(),
@@ -53,11 +60,42 @@ fn paused(ground: &Ground) -> anyhow::Result<()> {
         pod: None,
         lasts_ms: 0,
         until: None,
-        program: None,
+        program: Some("/home/jane/orders-trial".into()),
     };
-    let intents = ground.settings.cluster_dir(NAME).join("intents");
+    let intents = ground.settings.cluster_dir(cluster).join("intents");
     std::fs::create_dir_all(&intents)?;
-    std::fs::write(intents.join(format!("{}.json", intent.id)), serde_json::to_vec(&intent)?)?;
+    let file = intents.join(format!("{}.json", intent.id));
+    std::fs::write(&file, serde_json::to_vec(&intent)?)?;
+    Ok(file)
+}
+
+/// Only the program of its own that injected it can heal it: an idle cluster is not removed with the intent, and says so.
+#[tokio::test]
+async fn a_fault_of_another_program_keeps_its_idle_cluster_from_a_reap() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    ground.recorded(NAME, |record| record.created_at = Timestamp::UNIX_EPOCH)?;
+    let file = open(&ground, NAME, "unplug")?;
+    let error = ground.reap(ReapOptions::default()).await.unwrap_err();
+    let ClusterError::Fault(fault) = &error else { anyhow::bail!("{error:?}") };
+    assert!(fault.needs_another_program(), "{fault:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("/home/jane/orders-trial")), "{error:?}");
+    assert!(ground.is_there() && file.is_file());
+    Ok(())
+}
+
+/// A lease that creates the cluster again would remove the intent with it.
+#[tokio::test]
+async fn a_fault_of_another_program_keeps_its_cluster_from_a_lease() -> anyhow::Result<()> {
+    let ground = Ground::new()?;
+    let id = StateId::of(&ground.settings.state)?;
+    let identity = Identity { state: id, engine: "FAKE:ENGINE".into() };
+    let name = spec(&THREE).name(&identity);
+    ground.add(&format!("{name}-worker"), &name);
+    ground.recorded(&name, |_| ())?;
+    let file = open(&ground, &name, "unplug")?;
+    let error = ground.clusters().await.acquire(&spec(&THREE), Access::Exclusive, soon()).await.unwrap_err();
+    assert!(matches!(&error, ClusterError::Fault(fault) if fault.needs_another_program()), "{error:?}");
+    assert!(ground.has(&format!("{name}-worker")) && file.is_file());
     Ok(())
 }
 

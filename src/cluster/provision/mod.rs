@@ -173,12 +173,15 @@ impl Provisioner<'_> {
 
 /// Reports whether creating the cluster again would hide this error.
 fn is_refusal(error: &ClusterError) -> bool {
-    matches!(
-        error,
-        ClusterError::NotOurs { .. }
-            | ClusterError::Elsewhere { .. }
-            | ClusterError::Upgraded { .. }
-            | ClusterError::Kept { .. }
-            | ClusterError::WrongKubeconfig { .. }
-    )
+    // The intent of another program's fault would go with the cluster.
+    let keeps_intent = matches!(error, ClusterError::Fault(fault) if fault.needs_another_program());
+    keeps_intent
+        || matches!(
+            error,
+            ClusterError::NotOurs { .. }
+                | ClusterError::Elsewhere { .. }
+                | ClusterError::Upgraded { .. }
+                | ClusterError::Kept { .. }
+                | ClusterError::WrongKubeconfig { .. }
+        )
 }

@@ -10,9 +10,12 @@ use crate::cluster::provision::{Provisioner, heal_text};
 use crate::cluster::state::{ClusterState, upgrade};
 use crate::cluster::{ClusterError, Clusters};
 use crate::deadline::Deadline;
+use crate::fault;
 use crate::manifest::{HostFolder, LeftNamespace, Leftover, RUN_LABEL, TestNamespace};
 use crate::node::{Node, Role};
 
+/// Time to heal the open faults.
+const HEAL: Duration = Duration::from_secs(120);
 /// Time to heal a cluster, to wait until it is ready again, and to remove the leftovers of dead stories.
 const MEND: Duration = Duration::from_secs(600);
 /// Part of that time for namespaces, and for folders.
@@ -27,8 +30,11 @@ pub(crate) struct Mending<'a> {
 impl Mending<'_> {
     /// Heals the open faults, and nothing else.
     pub async fn faults(&self) -> Result<(), ClusterError> {
-        let wanted = Wanted::of(&self.clusters.settings, self.name)?;
-        self.heal(&self.provisioner(&wanted)).await
+        let intents = self.clusters.intents(self.name)?;
+        for healed in fault::heal_all(&self.clusters.engine, &intents, Deadline::after(HEAL)).await? {
+            self.clusters.progress.say(&format!("{}: {}", self.name, heal_text(&healed)));
+        }
+        Ok(())
     }
 
     /// Heals what dead processes left open, as a lease does, waits until the cluster is ready again, and removes the
@@ -37,7 +43,11 @@ impl Mending<'_> {
     /// seatrial that is still there.
     pub async fn whole(&self, facts: &Facts, unclean: bool) -> Result<Vec<String>, ClusterError> {
         let Self { clusters: Clusters { settings, progress, .. }, name } = self;
-        let wanted = Wanted::of(settings, name)?;
+        let wanted = match Wanted::of(settings, name) {
+            Ok(wanted) => wanted,
+            // A fault is healed by way of the engine, whatever the cluster's files say.
+            Err(error) => return self.faults().await.and(Err(error)),
+        };
         let provisioner = self.provisioner(&wanted);
         let half = match upgrade::usable(settings, name) {
             Err(_) => Some(upgrade::unfinished(settings, name).unwrap_or_default()),
@@ -45,7 +55,7 @@ impl Mending<'_> {
             Ok(()) => None,
         };
         if let Some(half) = half {
-            self.heal(&provisioner).await?;
+            self.faults().await?;
             return Ok(vec![format!("nothing else was checked: {half}")]);
         }
         provisioner.there().await?;
@@ -67,14 +77,6 @@ impl Mending<'_> {
         let Self { clusters, name } = *self;
         let (access, deadline, task) = (Access::Exclusive, Deadline::after(MEND), format!("cluster {name}"));
         Provisioner { clusters, wanted, access, deadline, task }
-    }
-
-    async fn heal(&self, provisioner: &Provisioner<'_>) -> Result<(), ClusterError> {
-        let intents = self.clusters.intents(self.name)?;
-        for healed in provisioner.heal(&intents).await? {
-            self.clusters.progress.say(&format!("{}: {}", self.name, heal_text(&healed)));
-        }
-        Ok(())
     }
 }
 

@@ -202,6 +202,10 @@ async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> 
             && !options.all
             && let Err(error) = mending.faults().await
         {
+            if matches!(&error, ClusterError::Fault(fault) if fault.needs_another_program()) {
+                entering.leave();
+                return Err(error);
+            }
             progress.say(&format!("{name}: {}", chain(&error)));
         }
         let judged = spared(clusters, name, options, action).await;

@@ -191,7 +191,8 @@ pub fn nothing_destroyed(evidence: &Evidence<'_>, finding: &mut Finding) -> Resu
     locality::files_of(finding, listed(&returned, home)?, &old.uuid);
     check_replaced(finding, &before, &after);
     let now = node_of(&after)?;
-    let at_home = moved_by_loss(now == home, &before, &after);
+    // Only a loss after the return explains a move: the outage before it is the story's own.
+    let at_home = moved_by_loss(now == home, &before.seen_with(&after), &after);
     finding.check(at_home, format!("pod {} is back on {now}, the files are on {home}", after.name()));
     check_server_of(finding, &new, &after);
     finding.check(old.uuid == new.uuid, format!("server {} before, {} again", old.uuid, new.uuid));

@@ -83,4 +83,4 @@ pub const SPREAD: Fact<RawList> = Fact::new("spread");
 pub const ORIGIN: Fact<Origin> = Fact::new("origin");
 /// The versions of all parts of the cluster: recorded when a story begins on an upgraded cluster, and in the last
 /// story.
-pub const VERSIONS: Fact<State> = Fact::new("versions");
+pub const VERSIONS: Fact<State> = Fact::new("cluster_versions").was(&[("D5", "versions")]);

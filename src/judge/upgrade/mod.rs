@@ -35,6 +35,7 @@ mod pinned;
 mod trap;
 mod versions;
 
+pub use crate::kubernetes::skew::{AHEAD, SKIPPED};
 pub use budget::{Allowed, BudgetError, Budgets};
 pub use cost::{LEDGER, STRETCH_END, StepCost, Tally, costs, over_in_all, over_in_stretch, whole};
 pub use disturbed::{Disturbance, Disturbed, disturbances};
@@ -44,7 +45,6 @@ pub(crate) use holds::claims_below;
 pub(crate) use lives::HASH;
 use lives::lives;
 pub use trap::{TRAP_AFTER, TRAP_BEFORE};
-pub use versions::{AHEAD, SKIPPED};
 pub(crate) use versions::{Course, Goal, parts};
 
 /// D1: control plane first, then each worker, one minor version at a time.

@@ -7,7 +7,7 @@ use super::{DRAIN, Evidence, Finding, KUBELET, Missing, facts, names};
 use crate::event::{EndedStep, PlannedStep, PlannedUpgrade};
 use crate::event::{Event, Record};
 use crate::judge::ha::Refused;
-use crate::kubernetes::skew::{Component, State};
+use crate::kubernetes::skew::{AHEAD, Component, SKIPPED, State};
 use crate::kubernetes::version::Version;
 
 /// D1.
@@ -494,11 +494,6 @@ pub(crate) fn parts(state: &State) -> impl Iterator<Item = (Part<'_>, Version)> 
     let with = |part: &Part<'_>| !matches!(part, Part::Plane(Component::Etcd, _) | Part::CoreDns);
     all(state).into_iter().filter(move |(part, _)| with(part))
 }
-
-/// Why a plan that skips a minor version is refused, in the answer's words.
-pub const SKIPPED: &str = "no minor version is skipped";
-/// Why a plan that puts a kubelet ahead of an API server is refused, in the answer's words.
-pub const AHEAD: &str = "is ahead of kube-apiserver";
 
 /// Checks that both forbidden requests were refused, before anything was changed.
 fn refused(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

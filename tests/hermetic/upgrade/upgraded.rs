@@ -141,6 +141,9 @@ fn run(wrong: Wrong) -> Vec<Record> {
             }),
         );
     }
+    // A program's own story on that cluster, with a fact that is called as this one was in schema 1.
+    told.observe("own", "c", &facts::VERSIONS, state(wrong));
+    told.add("own", "c", Event::Observed { claim: None, what: "versions".into(), value: json!("1.2") });
     told.observe("upgraded", "c", &facts::VERSIONS, state(wrong));
     told.0
 }
