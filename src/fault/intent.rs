@@ -195,6 +195,17 @@ impl IntentLog {
         Ok(self.scan()?.into_iter().filter_map(|(_, intent)| intent.ok()).collect())
     }
 
+    /// Returns the refusal to heal the oldest open fault that only another program knows; `None` if this program knows
+    /// all of them.
+    ///
+    /// # Errors
+    /// [`FaultError::File`] when the folder cannot be read.
+    pub(crate) fn needs_another_program(&self) -> Result<Option<FaultError>, FaultError> {
+        let unknown = |intent: &Intent| intent.pod.is_none() && self.faults.named(&intent.fault).is_err();
+        let first = self.list()?.into_iter().find(unknown);
+        Ok(first.map(|Intent { fault, node, program, .. }| FaultError::NotKnownHere { fault, node, program }))
+    }
+
     /// Removes an intent whose fault is proved to be gone. A missing file is not an error.
     ///
     /// # Errors

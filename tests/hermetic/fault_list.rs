@@ -380,7 +380,10 @@ async fn an_own_fault_is_healed_by_the_program_that_knows_it_and_kept_by_another
     );
     assert_eq!(
         error.hint(),
-        Some(format!("run {program} again: its next lease on this cluster heals what it left open"))
+        Some(format!(
+            "run {program} again: its next lease on this cluster heals what it left open. `seatrial down` removes the \
+             cluster instead"
+        ))
     );
     // What the other program knows is healed all the same; what it does not know stays.
     let left: Vec<String> = other.list()?.into_iter().map(|intent| intent.fault).collect();

@@ -114,6 +114,10 @@ impl Provisioner<'_> {
     /// Refuses to replace a cluster that somebody else needs.
     async fn may_go(&self, found: &Found, why: &str) -> Result<(), ClusterError> {
         let (name, why) = (self.wanted.name.clone(), why.to_owned());
+        // Its intent would go with the cluster.
+        if let Some(open) = self.clusters.intents(&name)?.needs_another_program()? {
+            return Err(open.into());
+        }
         match holds::whose(self.clusters, found).await {
             Some(whose) => Err(ClusterError::Kept { name, why, whose }),
             None => Ok(()),
