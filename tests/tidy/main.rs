@@ -1,6 +1,7 @@
 //! The shape of the tree, as tests: layers, file lengths, listed suites, and a map that is true.
 
 mod circles;
+mod words;
 mod declared;
 mod facts;
 
