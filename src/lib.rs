@@ -15,8 +15,10 @@
 //!   and [`sanitise`] on its way out, into an [`artefact`] or to a reader.
 
 // Modules that only seatrial's own tests and examples use from outside are public with the feature `internals` alone.
-// Without it the library does not call everything in them.
-#![cfg_attr(not(feature = "internals"), allow(dead_code, unused_imports))]
+#![cfg_attr(
+    not(feature = "internals"),
+    allow(dead_code, unused_imports, reason = "tests call what the library itself does not")
+)]
 
 #[cfg(feature = "cli")]
 mod cli;

@@ -20,7 +20,7 @@ fn no_two_facts_of_a_part_have_one_name() {
         }
     }
     // Any story may observe this one.
-    let versions = facts.iter().filter(|fact| fact.name == "versions").count();
+    let versions = facts.iter().filter(|fact| fact.name == "cluster_versions").count();
     assert_eq!(versions, 1);
 }
 

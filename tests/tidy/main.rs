@@ -1,9 +1,9 @@
 //! The shape of the tree, as tests: layers, file lengths, listed suites, and a map that is true.
 
 mod circles;
-mod words;
 mod declared;
 mod facts;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
