@@ -34,7 +34,7 @@ pub fn private_dir(dir: &Path) -> std::io::Result<()> {
 /// A folder that collects evidence. Several tasks may use it at once.
 ///
 /// # Guarantees
-/// When the folder is closed, no text contains a secret that its [`Secrets`] remember. Only its owner has access, it
+/// When the folder is closed, no text contains a secret that its `Secrets` remember. Only its owner has access, it
 /// holds at most [`Folder::LIMIT`] bytes, and `MISSING.txt` names what was cut or left out.
 #[derive(Debug)]
 pub struct Folder {

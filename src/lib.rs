@@ -11,8 +11,8 @@
 //! - [`upgrade`] upgrades a living cluster to another version: first a plan, then step by step.
 //! - Below are [`cluster`] (topologies, kind, leases), [`image`] (which images run, and how they are built if no
 //!   registry answers), [`node`] and [`engine`].
-//! - At the bottom are [`mod@chain`], [`deadline`], [`exec`], [`config`] and [`progress`]. Every text passes [`secret`]
-//!   and [`sanitise`] on its way out, into an [`artefact`] or to a reader.
+//! - At the bottom are `chain`, [`deadline`], `exec`, [`config`] and [`progress`]. Every text passes `secret`
+//!   and `sanitise` on its way out, into an `artefact` or to a reader.
 
 // Modules that only seatrial's own tests and examples use from outside are public with the feature `internals` alone.
 #![cfg_attr(

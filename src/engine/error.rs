@@ -141,7 +141,7 @@ pub enum EngineError {
 pub(crate) const WHERE_IT_RUNS: &str =
     "run seatrial where the engine runs: a container needs the host's network (--network host)";
 
-/// As [`crate::chain`]: output of programs and servers may contain secrets and is not shown as is.
+/// As `crate::chain`: output of programs and servers may contain secrets and is not shown as is.
 impl std::fmt::Debug for EngineError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         chain::debug(self, f)

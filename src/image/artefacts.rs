@@ -50,7 +50,7 @@ pub fn known(settings: &Settings, profile: &Profile, version: &str) -> Option<Ar
 /// [`ImageError`].
 ///
 /// # Cancellation
-/// As that of [`build::Builder::build`] and [`Extractor::artefacts`].
+/// As that of `build::Builder::build` and `Extractor::artefacts`.
 pub async fn artefacts(
     context: &ImageContext<'_>,
     profile: &Profile,

@@ -1,5 +1,5 @@
-//! What became of acknowledged rows: compares the ledger's writes with readings of its table. [`misplaced`] finds the
-//! disk that holds rows of another server, [`samples`] judges what readers saw during the story, [`servers`] which
+//! What became of acknowledged rows: compares the ledger's writes with readings of its table. `misplaced` finds the
+//! disk that holds rows of another server, `samples` judges what readers saw during the story, `servers` which
 //! server answered.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +66,7 @@ pub struct Durability<'r> {
     pub out_of_order: Vec<(&'r Row, &'r Row)>,
     /// A row of a transaction that was found, and one that was not.
     pub torn: Vec<(&'r Row, &'r Row)>,
-    /// Acknowledged by another server than the one that was read, and not found: see [`misplaced`].
+    /// Acknowledged by another server than the one that was read, and not found: see `misplaced`.
     pub misplaced: Vec<(&'r Row, &'r Server)>,
     /// Found, but acknowledged by another server: somebody copied the rows, or the server's identity.
     pub foreign: Vec<(&'r Row, &'r Server)>,

@@ -141,7 +141,7 @@ impl Finding {
     }
 
     /// Adds a check: passed if `holds`, failed otherwise. `what` says what was found, with names and numbers, in words
-    /// that fit both results. A failure that the loss of nodes explains ([`lost`]) is inconclusive.
+    /// that fit both results. A failure that the loss of nodes explains (`lost`) is inconclusive.
     pub fn check(&mut self, holds: impl Into<Holds>, what: impl Into<String>) -> &mut Self {
         let (holds, what) = (holds.into(), what.into());
         let check = match self.lost.explains(&holds) {
@@ -205,7 +205,7 @@ impl Finding {
     }
 
     /// Adds a check of a duration that ended with this record against its budget. A duration over its budget fails. It
-    /// is inconclusive if the machine starved during it: each starved second excuses [`machine::KNOCK_ON`] seconds.
+    /// is inconclusive if the machine starved during it: each starved second excuses `machine::KNOCK_ON` seconds.
     pub fn timed_until(&mut self, end: &Record, what: &str, took: f64, budget: f64) -> &mut Self {
         (self.took, self.budget) = (Some(took), Some(budget));
         let end = end.mono_us as f64 / 1e6;

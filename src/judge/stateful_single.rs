@@ -8,10 +8,10 @@
 //! | B3 | listings `before`, `serving` |
 //! | B4 | listing `serving` |
 //! | B5 | listings `serving`, `database`; reading `database` |
-//! | B6, B7 | see [`replacement`] |
-//! | B8, B9, B10 | see [`outage`] |
-//! | B11 | see [`release`] |
-//! | B12 | see [`affinity`] |
+//! | B6, B7 | see `replacement` |
+//! | B8, B9, B10 | see `outage` |
+//! | B11 | see `release` |
+//! | B12 | see `affinity` |
 //!
 //! Names of cluster-scoped objects end in a suffix of the scenario, so judges compare them with each other, and only
 //! their beginning with the manifest.

@@ -133,7 +133,7 @@ pub fn over_in_stretch(records: &[Record], budgets: &Budgets) -> Vec<String> {
     costs(records).iter().filter(|cost| cost.from >= since).flat_map(|cost| cost.over(budgets)).collect()
 }
 
-/// Returns the cost of every step in these records, in order. An outage ([`Outages`]) counts in the step in which its
+/// Returns the cost of every step in these records, in order. An outage (`Outages`) counts in the step in which its
 /// first failed request began. An outage that began between steps counts in the first step that begins before its end,
 /// from that step's beginning. An outage that is not over counts up to the end of the records.
 pub fn costs(records: &[Record]) -> Vec<StepCost> {
