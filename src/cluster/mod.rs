@@ -48,7 +48,7 @@ pub use state::record::is_kept;
 pub use state::upgrade::{JournalEntry, origin, unfinished};
 pub use topology::spec::ClusterSpec;
 pub use topology::timing::{Budget, Election, FailureTiming};
-pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topologies, Topology, TopologySource};
+pub use topology::{HA, ONE, THREE, THREE_DEFAULTS, TOPOLOGIES, Topology, TopologySource};
 
 /// A cluster that exists. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -61,14 +61,6 @@ pub static TOPOLOGIES: &[&TopologySource] = &[&ONE, &THREE, &THREE_DEFAULTS, &HA
 /// Why a topology cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
-    /// No topology of this name.
-    #[error("no topology is called {name}; there are {known}")]
-    Unknown {
-        /// The requested name.
-        name: String,
-        /// The known names.
-        known: String,
-    },
     /// Its YAML cannot be read.
     #[error("failed to read topology {name}: {reason}")]
     Yaml {
@@ -130,37 +122,6 @@ impl Topology {
     /// Returns the failure timing: Kubernetes' defaults, changed by the YAML's patches.
     pub fn timing(&self) -> FailureTiming {
         self.0.shape.timing
-    }
-}
-
-/// Topologies by name: the built-in ones and the caller's own.
-#[derive(Clone, Debug)]
-pub struct Topologies(Vec<Topology>);
-
-impl Topologies {
-    /// Returns the built-in topologies.
-    ///
-    /// # Errors
-    /// [`TopologyError`] with the place in the YAML.
-    pub fn built_in() -> Result<Self, TopologyError> {
-        TOPOLOGIES.iter().map(|source| source.read()).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Adds a topology. It replaces a topology of the same name.
-    pub fn with(mut self, topology: Topology) -> Self {
-        self.0.retain(|known| known.name() != topology.name());
-        self.0.push(topology);
-        self
-    }
-
-    /// Returns the topology of this name.
-    ///
-    /// # Errors
-    /// [`TopologyError::Unknown`] with the known names.
-    pub fn named(&self, name: &str) -> Result<&Topology, TopologyError> {
-        let known = || self.0.iter().map(Topology::name).collect::<Vec<_>>().join(", ");
-        let unknown = || TopologyError::Unknown { name: name.into(), known: known() };
-        self.0.iter().find(|t| t.name() == name).ok_or_else(unknown)
     }
 }
 
@@ -326,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_topology_can_be_read_and_found() {
+    fn every_listed_topology_can_be_read() {
         for source in TOPOLOGIES {
             let topology = source.read().unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(Topologies::built_in().unwrap().named(source.name).unwrap(), &topology);
+            assert_eq!(topology.name(), source.name);
         }
         let [one, three, ha] = [ONE, THREE, HA].map(|source| source.read().unwrap());
         assert_eq!((three.control_planes(), three.workers()), (1, 2));
@@ -407,12 +368,5 @@ kubeadmConfigPatches:
         assert!(error.contains("topology wrong") && error.contains("often"), "{error}");
         let workers = Topology::read("w", "nodes: [{role: worker}]");
         assert!(matches!(workers, Err(TopologyError::NoControlPlane { .. })));
-        let known = Topologies::built_in().unwrap();
-        assert_eq!(
-            known.named("four").unwrap_err().to_string(),
-            "no topology is called four; there are one, three, three-defaults, ha",
-        );
-        let four = Topology::read("four", "nodes: []").unwrap();
-        assert_eq!(known.with(four.clone()).named("four").unwrap(), &four);
     }
 }
