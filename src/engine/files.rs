@@ -144,19 +144,13 @@ impl Engine {
         let depth = depth.max(1).to_string();
         // -H follows the path itself, not the links below it. There are six fields for each entry.
         let script = r#"find -H "$1" -maxdepth "$2" -printf '%y\0%s\0%U\0%m\0%P\0%l\0' | head -z -n "$3""#;
-        let fields = (6 * (ENTRY_LIMIT + 2)).to_string();
+        let fields = (6 * asked(ENTRY_LIMIT)).to_string();
         let argv = ["sh", "-c", script, "sh", path, &depth, &fields];
         let result = self.exec(name, &argv, None, self.work()).await?;
-        match parse_find(&String::from_utf8_lossy(&result.stdout), path) {
+        match from_find(&result.stdout, path, ENTRY_LIMIT) {
             // `find` fails if a file is removed meanwhile, but its output is correct. The exit code is that of `head`:
             // if it is not 0, the container has stopped.
-            Some(found) if result.code == 0 => {
-                // Only regular files are certain to end: reading a pipe or a device may block forever.
-                let small = found.iter().filter(|(kind, entry)| *kind == "f" && entry.size <= SUMMED);
-                let small = small.map(|(_, entry)| entry.path.clone()).take(SUMS).collect();
-                let entries = found.into_iter().map(|(_, entry)| entry).collect();
-                Ok(Some((bounded_by(sorted(entries)), small)))
-            }
+            Some(found) if result.code == 0 => Ok(Some(found)),
             None if nowhere(&result) || result.stdout.starts_with(b"l\0") => Ok(None),
             _ => Err(failed(name, &argv, result.code, &result.stderr)),
         }
@@ -180,6 +174,11 @@ impl Engine {
                 let below = below_root(&entry.path()?.to_string_lossy(), top);
                 bytes += entry.size();
                 if !below.is_empty() && below.split('/').count() <= depth.max(1) {
+                    // The entry that is one too many is not listed, so that every checksum belongs to a listed file.
+                    if listed.entries.len() == ENTRY_LIMIT {
+                        listed.incomplete.get_or_insert_with(too_many);
+                        break;
+                    }
                     let mut found = from_tar(&entry, below)?;
                     let kind = entry.header().entry_type();
                     if kind.is_hard_link() {
@@ -210,16 +209,11 @@ impl Engine {
                     listed.incomplete = Some(format!("more than {} GiB of files", BYTE_LIMIT >> 30));
                     break;
                 }
-                if listed.entries.len() > ENTRY_LIMIT {
-                    break;
-                }
             }
             Ok(listed)
         };
         let Some(listed) = self.unpack(&container.name, &path, list).await? else { return Ok(None) };
-        let incomplete = listed.incomplete;
-        let bounded = bounded_by(sorted(listed.entries));
-        Ok(Some(Listed { incomplete: incomplete.or(bounded.incomplete), ..bounded }))
+        Ok(Some(Listed { entries: sorted(listed.entries), ..listed }))
     }
 
     /// Computes the checksums of these files in a running container. A file has no checksum if it changes or is removed
@@ -374,6 +368,27 @@ impl Read for Pieces {
     }
 }
 
+/// Returns how many entries `find` is asked for: one more than the limit, and the path itself.
+const fn asked(limit: usize) -> usize {
+    limit + 2
+}
+
+/// Returns at most `limit` entries, with the paths of the small files whose checksums are to be computed.
+fn from_find(stdout: &[u8], path: &str, limit: usize) -> Option<(Listed, BTreeSet<String>)> {
+    let text = String::from_utf8_lossy(stdout);
+    let mut found = parse_find(&text, path)?;
+    // Sockets count here, although they are not listed.
+    let cut = text.matches('\0').count() == 6 * asked(limit);
+    // The list is cut before it is sorted: the checksums are of the first files that were found, and each of them is
+    // listed.
+    found.truncate(limit);
+    // Only regular files are certain to end: reading a pipe or a device may block forever.
+    let small = found.iter().filter(|(kind, entry)| *kind == "f" && entry.size <= SUMMED);
+    let small = small.map(|(_, entry)| entry.path.clone()).take(SUMS).collect();
+    let entries = sorted(found.into_iter().map(|(_, entry)| entry).collect());
+    Some((Listed { entries, link: None, incomplete: cut.then(too_many) }, small))
+}
+
 /// Returns the entries, each with the letter of its kind as `find` prints it.
 fn parse_find<'o>(stdout: &'o str, path: &str) -> Option<Vec<(&'o str, FileEntry)>> {
     let mut root_seen = false;
@@ -433,11 +448,8 @@ fn below_root(path: &str, named: bool) -> String {
     }
 }
 
-fn bounded_by(mut entries: Vec<FileEntry>) -> Listed {
-    let over = entries.len() > ENTRY_LIMIT;
-    entries.truncate(ENTRY_LIMIT);
-    let incomplete = over.then(|| format!("more than {ENTRY_LIMIT} entries"));
-    Listed { entries, link: None, incomplete }
+fn too_many() -> String {
+    format!("more than {ENTRY_LIMIT} entries")
 }
 
 fn sorted(mut entries: Vec<FileEntry>) -> Vec<FileEntry> {
@@ -490,4 +502,34 @@ fn no_file(path: &str) -> EngineError {
 
 fn too_much(container: &str, path: &str, limit: u64, unit: &'static str) -> EngineError {
     EngineError::TooMuch { container: container.into(), path: path.into(), limit, unit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `find` prints for a folder with these entries, kind and name, at most as many as it is asked for.
+    fn printed(entries: &[(&str, &str)], limit: usize) -> String {
+        let all = std::iter::once(&("d", "")).chain(entries);
+        all.take(asked(limit)).map(|(kind, name)| format!("{kind}\00\00\0644\0{name}\0\0")).collect()
+    }
+
+    #[test]
+    fn each_small_file_of_a_list_that_was_cut_is_in_it() {
+        let found = printed(&[("f", "c"), ("f", "b"), ("f", "a")], 2);
+        let (listed, small) = from_find(found.as_bytes(), "/data", 2).unwrap();
+        assert_eq!(listed.entries.iter().map(|e| &*e.path).collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(small.iter().collect::<Vec<_>>(), ["b", "c"]);
+        assert!(listed.incomplete.is_some());
+    }
+
+    #[test]
+    fn sockets_do_not_hide_that_a_list_was_cut() {
+        let found = printed(&[("s", "socket"), ("f", "a"), ("f", "b"), ("f", "c")], 2);
+        let (listed, _) = from_find(found.as_bytes(), "/data", 2).unwrap();
+        assert_eq!(listed.entries.len(), 2);
+        assert!(listed.incomplete.is_some());
+        let whole = printed(&[("f", "a"), ("f", "b")], 2);
+        assert_eq!(from_find(whole.as_bytes(), "/data", 2).unwrap().0.incomplete, None);
+    }
 }
