@@ -17,7 +17,7 @@ use seatrial::probe::{Ledger, LedgerSpec, Pace, Reader, Route, Writer};
 /// The ways of writing take turns of one second: a disk that is slow for a while slows all of them down.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// The same as in `src/suite/stateful_single.rs`.
+/// The same as in `src/suite/mysql.rs`.
 const SUITE: [Pace; 2] =
     [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
 

@@ -422,7 +422,7 @@ impl Scenario {
         self.began.elapsed()
     }
 
-    /// Reads a manifest, substitutes its images and localises it for this scenario.
+    /// Reads a manifest, substitutes its images and scopes it to this scenario's namespace.
     ///
     /// # Errors
     /// An invalid manifest.
@@ -432,14 +432,14 @@ impl Scenario {
         manifest.objects().iter().for_each(|object| self.clusters.settings.secrets.learn_from(&object.body));
         manifest.substitute_images(&self.images.substitutions());
         let labels = BTreeMap::from([("dev.seatrial.scenario".to_owned(), self.namespace.clone())]);
-        let localised = manifest.localise(&self.namespace, &self.suffix, &labels)?;
-        localised.defaults.iter().for_each(|class| {
+        let scoped = manifest.scope_to_namespace(&self.namespace, &self.suffix, &labels)?;
+        scoped.defaults.iter().for_each(|class| {
             self.note(format!(
                 "{class}: it is the default class for the claims of the manifest only, not of the cluster"
             ));
         });
         // Notes about references to objects outside the scenario, and about images that the profile's registry lacks.
-        localised.foreign.iter().for_each(|reference| self.note(reference.to_string()));
+        scoped.foreign.iter().for_each(|reference| self.note(reference.to_string()));
         manifest.images_of_custom_resources().iter().for_each(|image| self.note(image.to_string()));
         Ok(manifest)
     }

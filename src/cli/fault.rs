@@ -9,7 +9,7 @@ use crate::cluster::lease::lock::LockFiles;
 use crate::cluster::{self, OutageStage};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::fault::{Owner, Reach};
+use crate::fault::{Owner, TargetKind};
 use anyhow::Context;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ fn described(fault: &dyn crate::fault::Fault) -> Value {
         "about": fault.about(),
         "proof": fault.proof(),
         "cleared": fault.cleared(),
-        "needs_pod": fault.reach() == Reach::Pod,
+        "needs_pod": fault.target_kind() == TargetKind::Pod,
         "parameters": fault.parameters().iter().map(parameter).collect::<Vec<_>>(),
     })
 }
@@ -90,7 +90,7 @@ pub async fn inject(
         News::Stage(OutageStage::Injected { proof, until }) => {
             watch(settings, &name, &draw::progress());
             show::text(&format!("{} of {node}: {proof}\n", fault.name()))?;
-            if fault.reach() == Reach::Node {
+            if fault.target_kind() == TargetKind::Node {
                 let pid = healer.pid;
                 show::text(&format!(
                     "process {pid} heals it at {until:.0}; now: seatrial fault clear {node}\n"

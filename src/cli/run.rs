@@ -273,7 +273,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let of_home = |name: &str| (name == "HOME").then(|| home.path().display().to_string());
         let settings = Settings::resolve(of_home).unwrap();
-        let log = include_str!("../../tests/hermetic/fixtures/run/events.jsonl");
+        let log = include_str!("../../tests/hermetic/recordings/schema-1/short-run.jsonl");
         for (id, verdict, code) in [("passed", "passed", Exit::Usage), ("failed", "failed", Exit::Failed)] {
             let dir = settings.runs_dir().join(id);
             std::fs::create_dir_all(&dir).unwrap();

@@ -13,7 +13,7 @@ use super::lease::lock::Access;
 use super::{ClusterError, Clusters, names, program as command_line};
 use crate::config::Settings;
 use crate::deadline::Deadline;
-use crate::fault::{self, Fault, FaultError, HealOutcome, Intent, Owner, PodOn, Reach, Target};
+use crate::fault::{self, Fault, FaultError, HealOutcome, Intent, Owner, PodOn, Target, TargetKind};
 
 /// The fault of an outage, its target and its duration.
 #[derive(Debug)]
@@ -123,9 +123,9 @@ async fn broken(
         allow_last_control_plane: spec.allow_last_control_plane,
         ..node.into()
     };
-    let lasts = match spec.fault.reach() {
-        Reach::Node => spec.lasts,
-        Reach::Pod => Duration::ZERO,
+    let lasts = match spec.fault.target_kind() {
+        TargetKind::Node => spec.lasts,
+        TargetKind::Pod => Duration::ZERO,
     };
     let until = Timestamp::now() + lasts;
     let deadline = Deadline::after(INJECT);

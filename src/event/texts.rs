@@ -145,10 +145,10 @@ mod tests {
     use crate::judge::{self, Conclusion, Evidence};
 
     const RECORDED: [(&str, &str); 4] = [
-        ("stateless", include_str!("../../tests/hermetic/fixtures/schema-1/events.jsonl")),
-        ("set", include_str!("../../tests/hermetic/stateful_set/recorded.jsonl")),
-        ("set-node", include_str!("../../tests/hermetic/stateful_set/recorded-node.jsonl")),
-        ("single", include_str!("../../tests/hermetic/stateful_single/fixtures/b12.jsonl")),
+        ("stateless", include_str!("../../tests/hermetic/recordings/schema-1/stateless.jsonl")),
+        ("set", include_str!("../../tests/hermetic/recordings/schema-1/stateful-set.jsonl")),
+        ("set-node", include_str!("../../tests/hermetic/recordings/schema-1/stateful-set-node.jsonl")),
+        ("single", include_str!("../../tests/hermetic/recordings/schema-1/mysql-volume.jsonl")),
     ];
 
     fn read(text: &str) -> Vec<Record> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, pod_path};
 use super::kill_container::{nothing_lasts, on_the_node, pod_of};
-use super::{Checked, Fault, FaultError, Given, Parameter, Reach, Target};
+use super::{Checked, Fault, FaultError, Given, Parameter, Target, TargetKind};
 use crate::deadline::Deadline;
 use crate::node::Node;
 
@@ -59,8 +59,8 @@ impl Fault for DeletePod {
         "nothing lasts: the pod's owner creates another pod"
     }
 
-    fn reach(&self) -> Reach {
-        Reach::Pod
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::Pod
     }
 
     fn parameters(&self) -> &'static [Parameter] {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::intent::Scanned;
-use super::{FaultError, Faults, Intent, IntentLog, Owner, Reach};
+use super::{FaultError, Faults, Intent, IntentLog, Owner, TargetKind};
 use crate::deadline::{Deadline, age};
 use crate::engine::Engine;
 use crate::event::Event;
@@ -198,7 +198,7 @@ async fn heal(
         // The problem of this look may be over when the fault looks again.
         _ => {
             let Ok(fault) = faults.named(&intent.fault) else { return not_known(intent) };
-            if fault.reach() == Reach::Node {
+            if fault.target_kind() == TargetKind::Node {
                 await_late_request(intent, &node, round).await;
             }
             let proof = fault.clear(&node, round.share()).await?;

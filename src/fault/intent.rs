@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Checked, Fault, FaultError, Faults, Reach, Target};
+use super::{Checked, Fault, FaultError, Faults, Target, TargetKind};
 use crate::deadline::Deadline;
 use crate::node::Role;
 
@@ -156,7 +156,7 @@ impl IntentLog {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         self.faults.named(fault.name())?;
         let target = target.into();
-        if self.shared && fault.reach() == Reach::Node {
+        if self.shared && fault.target_kind() == TargetKind::Node {
             return Err(FaultError::Shared { fault: fault.name(), node: target.node.name });
         }
         let checked = fault.check(&target, deadline).await?;
@@ -174,7 +174,11 @@ impl IntentLog {
             at,
             owner,
             lease: Some(self.lease),
-            pod: target.pod.as_ref().filter(|_| fault.reach() == Reach::Pod).map(ToString::to_string),
+            pod: target
+                .pod
+                .as_ref()
+                .filter(|_| fault.target_kind() == TargetKind::Pod)
+                .map(ToString::to_string),
             lasts_ms: u64::try_from(fault.lasts().as_millis()).unwrap_or(u64::MAX),
             until: self.until,
             program: program(owner.pid),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::api::{Api, pod_path};
 use super::inside::Inside;
 use super::target::PodOn;
-use super::{Checked, Fault, FaultError, Given, Reach, Target, guard};
+use super::{Checked, Fault, FaultError, Given, Target, TargetKind, guard};
 use crate::deadline::Deadline;
 use crate::node::Node;
 
@@ -65,8 +65,8 @@ impl Fault for KillContainer {
         "nothing lasts: the kubelet restarts the container according to the pod's restart policy"
     }
 
-    fn reach(&self) -> Reach {
-        Reach::Pod
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::Pod
     }
 
     fn with(&self, _: &Given) -> Result<Box<dyn Fault>, FaultError> {

@@ -55,7 +55,7 @@ pub use target::{Checked, PodOn, Target};
 
 /// What a fault acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum TargetKind {
     /// A node: the fault lasts until it is cleared.
     Node,
     /// A pod on a node: the fault is momentary, and Kubernetes repairs its effect.
@@ -88,8 +88,8 @@ pub trait Fault: Send + Sync + Debug {
     fn cleared(&self) -> &'static str;
 
     /// What it acts on.
-    fn reach(&self) -> Reach {
-        Reach::Node
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::Node
     }
 
     /// Its parameters, with defaults.

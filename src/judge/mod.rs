@@ -37,13 +37,13 @@ pub mod lost;
 pub(crate) mod machine;
 #[cfg(feature = "internals")]
 pub mod machine;
+pub mod mysql;
 pub mod object;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod outages;
 #[cfg(feature = "internals")]
 pub mod outages;
 pub mod stateful_set;
-pub mod stateful_single;
 pub mod stateless;
 #[cfg(not(feature = "internals"))]
 pub(crate) mod stories;
@@ -249,4 +249,4 @@ pub fn claim(id: &str) -> Option<&'static Claim> {
 
 /// All built-in claims, by part.
 pub static CLAIMS: &[&[&Claim]] =
-    &[&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS, &ha::CLAIMS];
+    &[&stateless::CLAIMS, &mysql::CLAIMS, &stateful_set::CLAIMS, &upgrade::CLAIMS, &ha::CLAIMS];

@@ -18,7 +18,7 @@ use crate::wait::{self, WaitError, namespaces};
 /// Deletes the objects in the reverse order of the file, CustomResourceDefinitions last, each with its dependants in
 /// the background. Waits until each object is gone. A missing object is not an error, nor is a kind that the cluster
 /// does not serve in any version: it has no objects. For a `generateName`, all objects that seatrial created from it
-/// are deleted: for a localised manifest those of this test, by [`NAMESPACE_LABEL`], otherwise those without a test. An
+/// are deleted: for a manifest that was scoped to a namespace those of this test, by [`NAMESPACE_LABEL`], otherwise those without a test. An
 /// object that somebody creates again under the same name meanwhile is a different object and stays.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Manifests: YAML files of Kubernetes objects, which are read, localised for a test, applied and deleted.
+//! Manifests: YAML files of Kubernetes objects, which are read, scoped to a test's namespace, applied and deleted.
 //! Every error names file, line, document, kind and name.
 
 use std::collections::BTreeMap;
@@ -17,9 +17,9 @@ mod held;
 mod host_folder;
 mod images;
 mod kinds;
-mod localise;
 mod namespace;
 mod read;
+mod scope;
 mod yaml;
 
 pub use apply::{Applied, apply, force_apply};
@@ -27,8 +27,8 @@ pub use delete::{delete, delete_exact};
 pub use error::{ManifestError, OwnedField};
 pub use host_folder::{HostFolder, HostFolderError, Leftover};
 pub use images::ImageElsewhere;
-pub use localise::{ForeignReference, Localised, NAMESPACE_LABEL, Renamed};
 pub use namespace::{LeftNamespace, RUN_LABEL, TestNamespace};
+pub use scope::{ForeignReference, NAMESPACE_LABEL, Renamed, Scoped};
 
 /// The field manager that owns what seatrial applies.
 pub const FIELD_MANAGER: &str = "seatrial";
@@ -102,7 +102,7 @@ impl Manifest {
         self.objects.iter().find(|o| o.kind() == kind && o.name() == name)
     }
 
-    /// Appends the other manifest's objects. A volume and a claim from two files stay a pair when they are localised
+    /// Appends the other manifest's objects. A volume and a claim from two files stay a pair when they are scoped to a namespace
     /// together.
     pub fn join(mut self, other: Self) -> Self {
         self.objects.extend(other.objects);
@@ -128,29 +128,29 @@ impl Manifest {
         self.objects.iter().flat_map(images::elsewhere).collect()
     }
 
-    /// Localises the manifest for one test, to allow several copies in one cluster.
+    /// Scopes the manifest to the namespace of one test, to allow several copies in one cluster.
     ///
     /// Namespaced objects go into `namespace`. Volumes and storage classes get `-suffix` on their names, `labels` and
     /// [`NAMESPACE_LABEL`]. Storage classes that a volume of this manifest names get the suffix, too, in volumes,
     /// claims and claim templates alike. The pair can only bind to each other, and the volume controller still makes
     /// the binding: the claim has the same marks as after any such binding (`bound-by-controller`). A hostPath is not
-    /// changed. A default storage class is the default for the claims of this manifest only: [`Localised::defaults`].
+    /// changed. A default storage class is the default for the claims of this manifest only: [`Scoped::defaults`].
     ///
     /// References to another namespace inside objects are changed if they mean an object of this manifest: subjects of
     /// bindings, addresses of Services in arguments, environments, ConfigMaps and Secrets, Secrets of volumes and
     /// storage classes, data sources of claims, services that the API server calls. All other references, and selectors
-    /// of namespaces by name, are left unchanged and listed in [`Localised::foreign`].
+    /// of namespaces by name, are left unchanged and listed in [`Scoped::foreign`].
     ///
     /// # Errors
     /// [`ManifestError::Wrong`] for an object that names another namespace, or whose kind is cluster-scoped and cannot
     /// be renamed; [`ManifestError::Several`] for several.
-    pub fn localise(
+    pub fn scope_to_namespace(
         &mut self,
         namespace: &str,
         suffix: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<Localised, ManifestError> {
-        localise::localise(&mut self.objects, namespace, suffix, labels)
+    ) -> Result<Scoped, ManifestError> {
+        scope::scope_to_namespace(&mut self.objects, namespace, suffix, labels)
     }
 }
 

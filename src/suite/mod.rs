@@ -8,9 +8,10 @@ use crate::run::Run;
 use crate::scenario::{Failure, Needs, Scenario, ScenarioError, scenario};
 
 pub mod ha;
+pub mod mysql;
+pub mod mysql_volume;
 pub mod stateful_set;
 pub mod stateful_set_node;
-pub mod stateful_single;
 pub mod stateless;
 pub mod upgrade;
 pub mod upgraded;
@@ -31,8 +32,8 @@ pub struct Suite {
 /// All suites, in the order of the catalogue.
 pub static SUITES: &[&Suite] = &[
     &stateless::SUITE,
-    &stateful_single::SUITE,
-    &stateful_single::volume::SUITE,
+    &mysql::SUITE,
+    &mysql_volume::SUITE,
     &stateful_set::SUITE,
     &stateful_set_node::SUITE,
     &upgrade::SUITE,

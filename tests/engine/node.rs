@@ -5,7 +5,7 @@ use std::time::Duration;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::fault::{
-    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, Reach, StopNode, Target, heal_all,
+    FAULTS, Fault, FaultError, HealOutcome, IntentLog, KillNode, StopNode, Target, TargetKind, heal_all,
 };
 use seatrial::node::{FolderRecord, Node, NodeError, Power, Role};
 
@@ -67,7 +67,7 @@ async fn an_orderly_stop_is_told_from_a_kill() -> anyhow::Result<()> {
 async fn somebody_elses_container_is_left_alone() -> anyhow::Result<()> {
     with_box(FOREIGN, |engine, name| async move {
         let node = node(&engine, &name);
-        for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+        for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node) {
             let injected = inject(*fault, &node, soon()).await;
             assert!(matches!(injected, Err(FaultError::NotOurs { .. })), "{injected:?}");
             let cleared = fault.clear(&node, soon()).await;

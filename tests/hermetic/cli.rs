@@ -78,7 +78,8 @@ impl Home {
 }
 
 pub fn fixture() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/run/events.jsonl");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/recordings/schema-1/short-run.jsonl");
     std::fs::read_to_string(file).expect("the fixture")
 }
 
@@ -439,7 +440,7 @@ fn older(with_facts: bool) -> String {
         _ => false,
     };
     // A version of then wrote schema 1.
-    let file = crate::schemas::folder().join("schema-1/events.jsonl");
+    let file = crate::schemas::folder().join("schema-1/stateless.jsonl");
     let mut records = event::read(&file).expect("the recorded run");
     records.retain(|r| !of_a11(&r.event));
     for (seq, record) in records.iter_mut().enumerate() {

@@ -131,7 +131,7 @@ async fn a_namespace_goes_with_its_volumes_and_nobody_elses() {
     assert_ne!(ours.name, other.name);
     manifest::apply(&client, &own(MYSQL, &ours), within(10)).await.unwrap();
     let mut theirs = Manifest::read("f.yaml", MYSQL).unwrap();
-    theirs.localise(&other.name, "zzz999", &BTreeMap::new()).unwrap();
+    theirs.scope_to_namespace(&other.name, "zzz999", &BTreeMap::new()).unwrap();
     manifest::apply(&client, &theirs, within(10)).await.unwrap();
     let name = ours.name.clone();
     ours.delete(&client, within(10)).await.unwrap();
@@ -343,7 +343,7 @@ async fn a_volume_of_another_story_with_the_same_prefix_is_not_deleted() {
         || ["rows-a", "rows-b", "rows-none"].map(|name| fake.get("PersistentVolume", "", name).is_some());
     let mut manifest = Manifest::read("m.yaml", text).unwrap();
     let plain = manifest.clone();
-    manifest.localise("a", "a1", &BTreeMap::new()).unwrap();
+    manifest.scope_to_namespace("a", "a1", &BTreeMap::new()).unwrap();
     manifest::delete(&client, &manifest, within(10)).await.unwrap();
     assert_eq!(left(), [false, true, true]);
     manifest::delete(&client, &plain, within(10)).await.unwrap();

@@ -9,8 +9,8 @@ use seatrial::engine::Engine;
 use seatrial::event::Event;
 use seatrial::exec::Exec;
 use seatrial::fault::{
-    FAULTS, Fault, FaultError, Faults, HealOutcome, Intent, IntentLog, KillNode, Owner, Reach, StopNode,
-    Target, heal_abandoned, heal_all,
+    FAULTS, Fault, FaultError, Faults, HealOutcome, Intent, IntentLog, KillNode, Owner, StopNode, Target,
+    TargetKind, heal_abandoned, heal_all,
 };
 use seatrial::node::{Node, OWNER_LABEL, Power, Role};
 use serde_json::{Value, json};
@@ -54,13 +54,13 @@ fn of_power() -> impl Iterator<Item = &'static &'static dyn Fault> {
 
 /// Faults that last until they are cleared.
 fn lasting() -> impl Iterator<Item = &'static &'static dyn Fault> {
-    FAULTS.iter().filter(|f| f.reach() == Reach::Node)
+    FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node)
 }
 
 fn target(fault: &dyn Fault, node: &Node) -> Target {
-    match fault.reach() {
-        Reach::Node => node.into(),
-        Reach::Pod => Target::pod(node, "ns", "p"),
+    match fault.target_kind() {
+        TargetKind::Node => node.into(),
+        TargetKind::Pod => Target::pod(node, "ns", "p"),
     }
 }
 
@@ -390,9 +390,11 @@ async fn who_shares_a_cluster_breaks_no_node() -> anyhow::Result<()> {
     let node = fake.node("w").await?;
     for fault in FAULTS {
         let written = log.write(*fault, target(*fault, &node), soon()).await;
-        match fault.reach() {
-            Reach::Node => assert!(matches!(written, Err(FaultError::Shared { .. })), "{}", fault.name()),
-            Reach::Pod => assert!(written.is_ok(), "{}: {written:?}", fault.name()),
+        match fault.target_kind() {
+            TargetKind::Node => {
+                assert!(matches!(written, Err(FaultError::Shared { .. })), "{}", fault.name())
+            }
+            TargetKind::Pod => assert!(written.is_ok(), "{}: {written:?}", fault.name()),
         }
     }
     assert!(log.list()?.iter().all(|intent| intent.pod.is_some()));

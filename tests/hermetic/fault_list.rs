@@ -7,8 +7,8 @@ use rstest::rstest;
 use seatrial::deadline::Deadline;
 use seatrial::fault::{
     Checked, CutNode, DeletePod, FAULTS, Fault, FaultError, Faults, FillDisk, Given, HealOutcome, Intent,
-    IntentLog, KillContainer, KillNode, OutOfService, PauseNode, Reach, SlowCpu, StopNode, StopUnit, Target,
-    heal_all,
+    IntentLog, KillContainer, KillNode, OutOfService, PauseNode, SlowCpu, StopNode, StopUnit, Target,
+    TargetKind, heal_all,
 };
 use seatrial::judge::fault::ON_PODS;
 use seatrial::node::{Node, Power};
@@ -28,7 +28,7 @@ const PLANES: [&str; 3] = ["cp1", "cp2", "cp3"];
 
 #[tokio::test]
 async fn a_control_plane_is_a_target_while_enough_others_serve() -> anyhow::Result<()> {
-    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+    for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node) {
         let fake = FakeEngine::cluster(&PLANES)?;
         let target = Target::from(&fake.plane("cp1").await?);
         fault.check(&target, soon()).await?;
@@ -56,7 +56,7 @@ async fn a_control_plane_whose_loss_would_cost_the_majority_is_refused(
     #[case] harm: fn(&FakeEngine),
     #[case] because: &str,
 ) -> anyhow::Result<()> {
-    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+    for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node) {
         let fake = FakeEngine::cluster(&PLANES)?;
         harm(&fake);
         let target = Target::from(&fake.plane("cp1").await?);
@@ -111,7 +111,7 @@ async fn the_majority_is_counted_for_any_number_of_members(
 /// It is no node: nothing of Kubernetes runs there, and its image is not ours.
 #[tokio::test]
 async fn the_load_balancer_is_no_target() -> anyhow::Result<()> {
-    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+    for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node) {
         let fake = FakeEngine::cluster(&PLANES)?;
         let role = seatrial::node::Role::LoadBalancer;
         fake.change("w", |c| {
@@ -129,7 +129,7 @@ async fn the_load_balancer_is_no_target() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_lone_control_plane_is_a_target_only_by_an_explicit_wish() -> anyhow::Result<()> {
-    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Node) {
+    for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Node) {
         let fake = FakeEngine::cluster(&["cp"])?;
         let target = Target::from(&fake.plane("cp").await?);
         let log = IntentLog::open(fake.dir())?;
@@ -175,7 +175,7 @@ async fn faults_of_a_pod_prove_what_became_of_it() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_pod_must_be_named_and_be_there() -> anyhow::Result<()> {
-    for fault in FAULTS.iter().filter(|f| f.reach() == Reach::Pod) {
+    for fault in FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Pod) {
         let fake = FakeEngine::cluster(&["cp"])?;
         let node = fake.node("w").await?;
         let said = async |target: Target| inject(*fault, &target, soon()).await.unwrap_err().to_string();
@@ -468,7 +468,7 @@ fn the_page_of_faults_equals_the_list() {
             .iter()
             .map(|p| format!("`{}`: {} (default {})", p.name, p.about, p.default))
             .collect();
-        let reach = if fault.reach() == Reach::Pod { " (needs a pod)" } else { "" };
+        let reach = if fault.target_kind() == TargetKind::Pod { " (needs a pod)" } else { "" };
         let cells = [fault.about(), fault.proof(), fault.cleared()].join(" | ");
         rows.push_str(&format!("| `{}`{reach} | {cells} | {} |\n", fault.name(), parameters.join("; ")));
     }
@@ -497,6 +497,7 @@ async fn a_fault_on_a_pod_says_so_in_its_proof() -> anyhow::Result<()> {
 /// Judges know by these names which faults of older records leave their node alone.
 #[test]
 fn judges_know_the_faults_on_pods() {
-    let on_pods: Vec<&str> = FAULTS.iter().filter(|f| f.reach() == Reach::Pod).map(|f| f.name()).collect();
+    let on_pods: Vec<&str> =
+        FAULTS.iter().filter(|f| f.target_kind() == TargetKind::Pod).map(|f| f.name()).collect();
     assert_eq!(on_pods, ON_PODS);
 }

@@ -14,7 +14,7 @@ use seatrial::progress::{Progress, Update};
 use seatrial::secret::Secrets;
 
 use crate::fake_engine::Trouble;
-use crate::ground::Ground;
+use crate::state_folder::Ground;
 
 /// Recipes `low`, `left` and `right` (which need it), `top` (which needs both).
 struct Yard {

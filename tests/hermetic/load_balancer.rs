@@ -14,7 +14,7 @@ use seatrial::exec::{Exec, ExecError};
 use seatrial::image::{STANDS_FOR_LABEL, balancer_of_kind};
 
 use crate::fake_engine::FakeEngine;
-use crate::ground::{Ground, soon, spec};
+use crate::state_folder::{Ground, soon, spec};
 
 const CLUSTERS: &str = include_str!("fixtures/load-balancer/cds.yaml");
 const LISTENERS: &str = include_str!("fixtures/load-balancer/lds.yaml");

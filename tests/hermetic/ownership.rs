@@ -9,7 +9,7 @@ use seatrial::node::{OWNER_LABEL, Power};
 use std::time::Duration;
 
 use crate::fake_engine::Trouble;
-use crate::ground::{Ground, NAME, settings, soon};
+use crate::state_folder::{Ground, NAME, settings, soon};
 
 const ALL: ReapOptions = ReapOptions { idle: Some(Duration::ZERO), all: true, dry_run: false };
 

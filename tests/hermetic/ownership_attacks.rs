@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::{FakeEngine, Trouble};
-use crate::ground::{Ground, MARK, NAME, soon};
+use crate::state_folder::{Ground, MARK, NAME, soon};
 
 const THEIRS: &str = r#"{"id":"fedcba9876543210","state":"/home/b/.local/state/seatrial"}"#;
 

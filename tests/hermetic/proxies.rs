@@ -6,7 +6,7 @@ use seatrial::cluster::{Access, ClusterError, Clusters, THREE};
 use seatrial::config::Proxies;
 use seatrial::progress::{Progress, Update};
 
-use crate::ground::{Ground, NAME, soon, spec};
+use crate::state_folder::{Ground, NAME, soon, spec};
 
 /// A proxy that only this machine reaches.
 fn loopback() -> Proxies {

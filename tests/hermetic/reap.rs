@@ -16,7 +16,7 @@ use seatrial::node::{OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;
 
 use crate::fake_engine::{FakeEngine, Trouble};
-use crate::ground::{Ground, NAME, soon, spec};
+use crate::state_folder::{Ground, NAME, soon, spec};
 
 /// Met when somebody's `down` ran beside a reap: the container was listed, and gone when it was read.
 #[tokio::test]

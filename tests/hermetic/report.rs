@@ -19,12 +19,12 @@ fn recorded() -> Vec<Record> {
 }
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures/run/events.jsonl")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/recordings/schema-1/short-run.jsonl")
 }
 
 #[test]
 fn a_report_read_from_the_file_is_that_of_all_its_records() {
-    for file in crate::missing::logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic")) {
+    for file in crate::missing_evidence::logs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic")) {
         let (whole, slim) = (RunReport::of(&event::read(&file).unwrap()), read(&file).unwrap());
         for format in FORMATS {
             assert_eq!(

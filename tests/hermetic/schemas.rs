@@ -9,14 +9,14 @@ use seatrial::event::{self, Event, Record, SCHEMA};
 use seatrial::judge::{CLAIMS, Claim, Evidence};
 use serde_json::Value;
 
-use crate::passing::without;
+use crate::passing_histories::without;
 
 #[path = "../tidy/declared.rs"]
 mod declared;
 
 /// Where the recordings of each schema are.
 pub fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/fixtures")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/recordings")
 }
 
 /// A log of schema 1 as a story of today would have recorded it: each fact once, under its present name, and none that
@@ -30,7 +30,7 @@ pub fn converted(records: Vec<Record>) -> Vec<Record> {
         let is_former = |(of, name): &(String, String)| of == claim && name == what;
         let renamed = facts.iter().find(|fact| fact.former.iter().any(is_former));
         // Parts A, B, C, D and E.
-        let parts = ["stateless", "stateful_single", "stateful_set", "upgrade", "ha"];
+        let parts = ["stateless", "mysql", "stateful_set", "upgrade", "ha"];
         let part = parts[usize::from(claim.as_bytes()[0] - b'A')];
         let same = || facts.iter().find(|fact| fact.part == part && fact.name == what);
         renamed.or_else(same)
@@ -113,17 +113,17 @@ fn facts_of(records: &[Record]) -> BTreeMap<&'static str, BTreeSet<String>> {
 /// Every log of schema 1, with what the last seatrial of that schema said of it, in the folder `judged`. Those that
 /// begin with `told-` are no recordings: tests of that seatrial told them.
 #[rstest]
-#[case::part_a("fixtures/schema-1/events.jsonl", "part-a")]
-#[case::part_b("stateful_single/recorded.jsonl", "part-b")]
-#[case::part_b_whole("stateful_single/fixtures/b12.jsonl", "part-b-whole")]
-#[case::part_c("stateful_set/recorded.jsonl", "part-c")]
-#[case::part_c_node("stateful_set/recorded-node.jsonl", "part-c-node")]
-#[case::told_b("fixtures/schema-1/told-b.jsonl", "told-b")]
-#[case::told_d("fixtures/schema-1/told-d.jsonl", "told-d")]
-#[case::told_d5("fixtures/schema-1/told-d5.jsonl", "told-d5")]
-#[case::told_e("fixtures/schema-1/told-e.jsonl", "told-e")]
+#[case::part_a("schema-1/stateless.jsonl", "part-a")]
+#[case::part_b("schema-1/mysql.jsonl", "part-b")]
+#[case::part_b_whole("schema-1/mysql-volume.jsonl", "part-b-whole")]
+#[case::part_c("schema-1/stateful-set.jsonl", "part-c")]
+#[case::part_c_node("schema-1/stateful-set-node.jsonl", "part-c-node")]
+#[case::told_b("schema-1/told-b.jsonl", "told-b")]
+#[case::told_d("schema-1/told-d.jsonl", "told-d")]
+#[case::told_d5("schema-1/told-d5.jsonl", "told-d5")]
+#[case::told_e("schema-1/told-e.jsonl", "told-e")]
 fn a_log_of_schema_1_judges_as_it_did(#[case] log: &str, #[case] name: &str) {
-    let records = event::read(&folder().join("..").join(log)).unwrap();
+    let records = event::read(&folder().join(log)).unwrap();
     let facts = facts_of(&records);
     let file = folder().join(format!("schema-1/judged/{name}.txt"));
     let was = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
@@ -144,7 +144,7 @@ fn assert_same(is: &str, was: &str, name: &str) {
 /// The recording of schema 2 is that of schema 1, converted.
 #[test]
 fn the_recording_of_schema_2_is_the_converted_one() {
-    let read = |schema: &str| event::read(&folder().join(schema).join("events.jsonl")).unwrap();
+    let read = |schema: &str| event::read(&folder().join(schema).join("stateless.jsonl")).unwrap();
     assert_eq!(read("schema-2"), converted(read("schema-1")));
     // A fact that is taken away is missing under its present name.
     let records = without(&read("schema-2"), "pods_changed");

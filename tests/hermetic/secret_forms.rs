@@ -297,7 +297,7 @@ fn no_word_begins_a_workflow_command_however_many_colons(#[values(2, 3, 4, 5, 6,
 /// The table of a run in the log of a CI job.
 #[test]
 fn no_line_of_a_wrapped_report_is_a_workflow_command() {
-    let fixture = include_str!("fixtures/run/events.jsonl");
+    let fixture = include_str!("recordings/schema-1/short-run.jsonl");
     let lines: Vec<Record> = fixture.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     for pad in 0..90 {
         let mut records = lines.clone();

@@ -360,12 +360,13 @@ fn rewritten(text: &str, known: &[&str]) -> (Vec<Record>, Vec<Record>) {
 #[test]
 fn what_is_left_out_changes_no_verdict() {
     let logs = [
-        include_str!("fixtures/run/events.jsonl"),
-        include_str!("fixtures/schema-1/events.jsonl"),
-        include_str!("fixtures/schema-2/events.jsonl"),
-        include_str!("stateful_set/recorded.jsonl"),
-        include_str!("stateful_set/recorded-node.jsonl"),
-        include_str!("stateful_single/recorded.jsonl"),
+        include_str!("recordings/schema-1/short-run.jsonl"),
+        include_str!("recordings/schema-1/stateless.jsonl"),
+        include_str!("recordings/schema-2/stateless.jsonl"),
+        include_str!("recordings/schema-1/stateful-set.jsonl"),
+        include_str!("recordings/schema-1/stateful-set-node.jsonl"),
+        include_str!("recordings/schema-1/mysql.jsonl"),
+        include_str!("recordings/schema-1/mysql-volume.jsonl"),
     ];
     let mut judged = 0;
     for text in logs {

@@ -9,7 +9,7 @@ use seatrial::judge::stateless::facts;
 use serde_json::{Value, json};
 
 use crate::lies::change::beside_an_ending;
-use crate::passing::{history, undecided_without_a_fact};
+use crate::passing_histories::{history, undecided_without_a_fact};
 use crate::story::{Story, changed, recorded, sample, says};
 
 #[rstest]

@@ -68,7 +68,7 @@ pub fn recorded() -> Story {
 
 /// Where [`recorded`] comes from: a whole run.
 pub fn fixture() -> PathBuf {
-    schemas::folder().join("schema-2/events.jsonl")
+    schemas::folder().join("schema-2/stateless.jsonl")
 }
 
 impl Story {

@@ -7,7 +7,7 @@ use rstest::rstest;
 use seatrial::event::{Event, Record};
 use seatrial::judge::{self, CLAIMS, Claim, Conclusion, Evidence};
 
-use crate::passing;
+use crate::passing_histories;
 
 fn conclusion(claim: &Claim, records: &[Record]) -> Conclusion {
     claim.judge(&Evidence::new(records, claim.id)).conclusion()
@@ -39,7 +39,7 @@ fn a_claim_reads_the_kinds_that_it_declares_and_no_others(
     id: &str,
 ) {
     let claim = judge::claim(id).unwrap();
-    let records = passing::history(id);
+    let records = passing_histories::history(id);
     assert_eq!(conclusion(claim, &records), Conclusion::Passed);
     for kind in kinds(claim, &records) {
         let declared = claim.watches.contains(&kind.as_str());

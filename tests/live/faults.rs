@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::{Node as KubeNode, Pod};
 use kube::{Api, ResourceExt};
 use seatrial::client::Client;
 use seatrial::deadline::Deadline;
-use seatrial::fault::{FAULTS, Fault, FaultError, Reach, Target};
+use seatrial::fault::{FAULTS, Fault, FaultError, Target, TargetKind};
 use seatrial::kubernetes::taint;
 use seatrial::wait;
 
-use crate::ground::Ground;
+use crate::cluster_to_break::Ground;
 
 /// Time for one effect: the grace period of `three` and a busy machine.
 const EFFECT: Duration = Duration::from_secs(120);
@@ -39,7 +39,7 @@ async fn one(ground: &Ground, fault: &dyn Fault) -> anyhow::Result<()> {
     let began = Instant::now();
     let proof = fault.inject(&checked, Deadline::after(EFFECT)).await?;
     println!("{} injected in {:.1} s: {proof}", fault.name(), began.elapsed().as_secs_f64());
-    if fault.reach() == Reach::Node {
+    if fault.target_kind() == TargetKind::Node {
         let again = fault.check(&target, Deadline::after(EFFECT)).await;
         let broken =
             |e: &FaultError| matches!(e, FaultError::AlreadyBroken { .. } | FaultError::AlreadyDown { .. });

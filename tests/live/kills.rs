@@ -14,7 +14,7 @@ use seatrial::deadline::Deadline;
 use seatrial::exec::Exec;
 use serde_json::Value;
 
-use crate::ground::{Ground, of_round};
+use crate::cluster_to_break::{Ground, of_round};
 use crate::session::variable;
 
 /// How far the process is when its time begins to run out; the last is its whole life.

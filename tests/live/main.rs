@@ -1,11 +1,11 @@
 //! Live tests: they need a container engine and make a cluster. A missing engine is a failure.
 
+mod cluster_to_break;
 mod faults;
-mod ground;
 mod ha;
 mod interrupts;
 mod kills;
-mod own;
+mod own_story;
 mod refusals;
 mod session;
 mod suites;

@@ -15,7 +15,7 @@ use seatrial::report;
 use seatrial::run::{Run, new_id};
 use tokio_util::sync::CancellationToken;
 
-use crate::own;
+use crate::own_story;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -51,7 +51,7 @@ pub async fn in_run<T>(
     }
     report::write(report::FORMATS, &done, run.log.dir())?;
     // What stands in the file alone gives the same verdicts and the same words.
-    let again = report::rejudge(&records, own::claims).report();
+    let again = report::rejudge(&records, own_story::claims).report();
     ensure!(again == done, "judged again from {}, the run comes out otherwise", file.display());
     result
 }

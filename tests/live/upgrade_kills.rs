@@ -167,7 +167,11 @@ impl Ground {
     fn manifest(&self, file: &str, text: &str, namespace: &str) -> anyhow::Result<Manifest> {
         let mut manifest = Manifest::read(file, text)?;
         manifest.substitute_images(&self.images);
-        manifest.localise(namespace, namespace.rsplit('-').next().unwrap_or_default(), &BTreeMap::new())?;
+        manifest.scope_to_namespace(
+            namespace,
+            namespace.rsplit('-').next().unwrap_or_default(),
+            &BTreeMap::new(),
+        )?;
         Ok(manifest)
     }
 

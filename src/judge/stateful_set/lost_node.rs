@@ -13,8 +13,8 @@ use crate::event::{Change, Event, Record};
 use crate::judge::evidence::seconds_between;
 use crate::judge::fault::{self, Power};
 use crate::judge::lost::Touched;
+use crate::judge::mysql::replacement::moved_by_loss;
 use crate::judge::object::Object;
-use crate::judge::stateful_single::replacement::moved_by_loss;
 use crate::judge::{Evidence, Finding, Holds, Missing, clock};
 use crate::kubernetes::taint::{OUT_OF_SERVICE, UNREACHABLE};
 

@@ -8,8 +8,8 @@ use crate::event::Server;
 use crate::judge::Fact;
 use crate::judge::fact::{Raw, RawList};
 use crate::judge::ha::Refused;
+use crate::judge::mysql::facts::OnDisk;
 use crate::judge::stateful_set::facts::Content;
-use crate::judge::stateful_single::facts::OnDisk;
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::facts::Origin;
 use super::{Claim, D5, Evidence, Finding, Missing, facts, names, versions};
 use crate::event::{Event, Record};
-use crate::judge::{Conclusion, stateful_set, stateful_single, stateless, stories};
+use crate::judge::{Conclusion, mysql, stateful_set, stateless, stories};
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
 
@@ -49,7 +49,7 @@ pub(super) fn on_this_cluster(evidence: &Evidence<'_>, finding: &mut Finding) ->
 
 /// Returns the ids of the claims that D5 covers: all of parts A, B and C.
 pub(crate) fn claims_below() -> impl Iterator<Item = &'static str> {
-    let parts: [&[&Claim]; 3] = [&stateless::CLAIMS, &stateful_single::CLAIMS, &stateful_set::CLAIMS];
+    let parts: [&[&Claim]; 3] = [&stateless::CLAIMS, &mysql::CLAIMS, &stateful_set::CLAIMS];
     parts.into_iter().flatten().map(|claim| claim.id)
 }
 

@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::lives::Life;
 use super::{AFTER, DRAIN, MYSQL, StepCost, UNCORDON, costs, facts, gaps_since, lives};
 use crate::event::Server;
+use crate::judge::mysql::affinity::{check_pinned, names_affinity};
+use crate::judge::mysql::node_of;
+use crate::judge::mysql::replacement::moved_by_loss;
 use crate::judge::object::Object;
-use crate::judge::stateful_single::affinity::{check_pinned, names_affinity};
-use crate::judge::stateful_single::node_of;
-use crate::judge::stateful_single::replacement::moved_by_loss;
 use crate::judge::{Evidence, Finding, Missing, durability};
 
 pub(super) fn waited_for_its_node(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missing> {

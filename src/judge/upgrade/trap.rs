@@ -5,9 +5,9 @@
 
 use super::{costs, facts, pinned};
 use crate::event::Server;
+use crate::judge::mysql::facts::OnDisk;
+use crate::judge::mysql::{DIRECTORY, FILES, listed, node_of};
 use crate::judge::object::Object;
-use crate::judge::stateful_single::facts::OnDisk;
-use crate::judge::stateful_single::{DIRECTORY, FILES, listed, node_of};
 use crate::judge::{Evidence, Finding, Missing, durability, locality};
 
 /// Name of the reading and the listing before the upgrade.

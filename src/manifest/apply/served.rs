@@ -142,7 +142,7 @@ pub(super) fn scoped(
 ) -> Result<Api<DynamicObject>, ManifestError> {
     let place = || Box::new(object.place.clone());
     match (scope, object.namespace()) {
-        // In a localised manifest only the renamed cluster-scoped kinds have no namespace. For others, the API would
+        // In a manifest that was scoped to a namespace only the renamed cluster-scoped kinds have no namespace. For others, the API would
         // drop the namespace and change the object for the whole cluster.
         (Scope::Cluster, Some(_)) => {
             let kind = object.kind();
@@ -152,7 +152,7 @@ pub(super) fn scoped(
         (Scope::Cluster, None) => Ok(Api::all_with(client.clone(), resource)),
         (Scope::Namespaced, Some(namespace)) => Ok(Api::namespaced_with(client.clone(), namespace, resource)),
         (Scope::Namespaced, None) => {
-            let why = "it has no namespace: localise the manifest first".into();
+            let why = "it has no namespace: scope the manifest to a namespace first".into();
             Err(ManifestError::Wrong { place: place(), why })
         }
     }

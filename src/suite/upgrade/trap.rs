@@ -9,8 +9,8 @@ use crate::judge::upgrade::{TRAP_AFTER, TRAP_BEFORE, facts};
 use crate::manifest::Manifest;
 use crate::probe::{Inside, Ledger, Pace};
 use crate::scenario::{Failure, Scenario};
+use crate::suite::mysql::disk;
 use crate::suite::stateful_set::volumes;
-use crate::suite::stateful_single::disk;
 use crate::wait;
 
 const MANIFEST: &str = include_str!("trap.yaml");

@@ -3,23 +3,23 @@
 use seatrial::event::{Event, Outcome, Record, Row, Server};
 
 use super::{FAILED, Lie, OPEN, lie};
-use crate::stateful_single::told;
+use crate::mysql::sound_story;
 use crate::story::{Story, row};
 
 pub(super) static LIES: &[Lie] = &[
     lie(
         "a row dropped",
         "B6",
-        told::story,
+        sound_story::story,
         |s| rows(s, "replaced", |r| r.retain(|r| r.number != 3)),
         FAILED,
         "a stale read: 1 acknowledged rows are missing that a later reading of the same server has: 3",
     ),
-    lie("a row dropped for good", "B6", told::story, lost_for_good, FAILED, "lost 3"),
+    lie("a row dropped for good", "B6", sound_story::story, lost_for_good, FAILED, "lost 3"),
     lie(
         "a row dropped on the way back",
         "B10",
-        told::story,
+        sound_story::story,
         |s| rows(s, "returned", |r| r.retain(|r| r.number != 3)),
         FAILED,
         "lost 3",
@@ -27,7 +27,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a row dropped at once",
         "B5",
-        told::story,
+        sound_story::story,
         |s| rows(s, "database", |r| r.retain(|r| r.number != 2)),
         FAILED,
         "a stale read: 1 acknowledged rows are missing that a later reading of the same server has: 2",
@@ -35,7 +35,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a row duplicated",
         "B6",
-        told::story,
+        sound_story::story,
         |s| rows(s, "replaced", |r| r.push(row(6))),
         FAILED,
         "1 rows are there twice: 6",
@@ -43,7 +43,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a row resurrected",
         "B6",
-        told::story,
+        sound_story::story,
         |s| rows(s, "replaced", |r| r.push(row(5))),
         FAILED,
         "though they were refused: 5",
@@ -51,7 +51,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a row that nobody wrote",
         "B10",
-        told::story,
+        sound_story::story,
         |s| rows(s, "returned", |r| r.push(row(99))),
         FAILED,
         "that nobody wrote: 99",
@@ -59,7 +59,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a row altered",
         "B6",
-        told::story,
+        sound_story::story,
         |s| rows(s, "replaced", |r| r[0].checksum = "x".into()),
         FAILED,
         "with another checksum: 1",
@@ -67,15 +67,15 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a row acknowledged by the wrong server",
         "B6",
-        told::story,
-        |s| acknowledged_by(s, 3, &told::server("x", 1, "w1")),
+        sound_story::story,
+        |s| acknowledged_by(s, 3, &sound_story::server("x", 1, "w1")),
         FAILED,
         "1 rows are there that another server acknowledged, uuid-x",
     ),
     lie(
         "a row that the replacement acknowledged",
         "B9",
-        told::story,
+        sound_story::story,
         |s| wrote_before(s, "elsewhere"),
         FAILED,
         "acknowledged rows are on w1's disk",
@@ -83,7 +83,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the stopped node was back when the rows were looked for",
         "B9",
-        told::story,
+        sound_story::story,
         |s| healed_before(s, "elsewhere"),
         FAILED,
         "0 of 6 acknowledged rows are on w1's disk",
@@ -91,7 +91,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "rows that the replacement kept to itself",
         "B10",
-        told::story,
+        sound_story::story,
         |s| wrote_before(s, "elsewhere"),
         FAILED,
         "1 acknowledged rows are misplaced, not on the server that was read, and no fault took w2 down",
@@ -99,7 +99,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a row without an answer and without a reason",
         "B6",
-        told::story,
+        sound_story::story,
         no_reason,
         FAILED,
         "without a reason 4",
@@ -107,7 +107,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the table is there after all",
         "B9",
-        told::story,
+        sound_story::story,
         |s| exists(s, "elsewhere"),
         FAILED,
         "the ledger's table is not there",
@@ -115,7 +115,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the table is gone",
         "B6",
-        told::story,
+        sound_story::story,
         |s| gone(s, "replaced"),
         FAILED,
         "the ledger's table is gone from the server",
@@ -123,31 +123,31 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a forward to the dead pod",
         "B6",
-        told::story,
-        |s| read_from(s, "replaced", &told::server("a", 1, "w1")),
+        sound_story::story,
+        |s| read_from(s, "replaced", &sound_story::server("a", 1, "w1")),
         FAILED,
         "the rows were read from pod mysql-1",
     ),
     lie(
         "a forward to another pod",
         "B10",
-        told::story,
-        |s| read_from(s, "returned", &told::server("a", 3, "w1")),
+        sound_story::story,
+        |s| read_from(s, "returned", &sound_story::server("a", 3, "w1")),
         FAILED,
         "the rows were read from pod mysql-3",
     ),
     lie(
         "read from the old server, not from the new one",
         "B9",
-        told::story,
-        |s| read_from(s, "elsewhere", &told::server("a", 3, "w1")),
+        sound_story::story,
+        |s| read_from(s, "elsewhere", &sound_story::server("a", 3, "w1")),
         FAILED,
         "the ledger was read from server uuid-a",
     ),
     lie(
         "nothing was ever acknowledged",
         "B6",
-        told::story,
+        sound_story::story,
         |s| s.forget(|e| matches!(e, Event::RowWritten { outcome: Outcome::Acknowledged, .. })),
         OPEN,
         "no row was acknowledged",
@@ -155,7 +155,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "nothing was written",
         "B9",
-        told::story,
+        sound_story::story,
         |s| s.forget(|e| matches!(e, Event::RowWritten { .. })),
         OPEN,
         "no row was acknowledged",
@@ -195,7 +195,7 @@ fn acknowledged_by(story: &mut Story, number: u64, by: &Server) {
 fn wrote_before(story: &mut Story, wanted: &str) {
     let reads = |r: &Record| matches!(&r.event, Event::RowsRead { reading, .. } if reading == wanted);
     let at = story.records.iter().position(reads).expect("the reading");
-    let (row, server, reason) = (row(50), told::server("b", 4, "w2"), String::new());
+    let (row, server, reason) = (row(50), sound_story::server("b", 4, "w2"), String::new());
     let event = Event::RowWritten { row, outcome: Outcome::Acknowledged, server, reason };
     let record = Record { event, ..story.records[at].clone() };
     story.records.insert(at, record);

@@ -1,11 +1,11 @@
 //! Lies about a single MySQL on a hostPath volume: part B.
 
 use seatrial::event::Event;
-use seatrial::judge::stateful_single::facts;
+use seatrial::judge::mysql::facts;
 use serde_json::json;
 
 use super::{FAILED, Lie, OPEN, lie};
-use crate::stateful_single::told;
+use crate::mysql::sound_story;
 use crate::story::Story;
 
 /// Lets nodes list another folder than the volume's.
@@ -23,7 +23,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "another folder listed",
         "B3",
-        told::story,
+        sound_story::story,
         |s| listed_at(s, |_| true),
         OPEN,
         "`before` lists /var/lib/mysql on cp, not /mnt/data",
@@ -31,7 +31,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "another folder listed on one node",
         "B5",
-        told::story,
+        sound_story::story,
         |s| listed_at(s, |node| node == "w2"),
         OPEN,
         "`serving` lists several paths: /mnt/data, /var/lib/mysql",
@@ -39,7 +39,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the intent of a fault on another node",
         "B8",
-        told::story,
+        sound_story::story,
         |s| {
             s.each(|e| {
                 if let Event::FaultIntended { node, .. } = e {
@@ -53,7 +53,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "another Deployment deleted",
         "B11",
-        told::story,
+        sound_story::story,
         |s| {
             s.each(|e| {
                 if let Event::ObjectChanged { kind, object, .. } = e
@@ -69,7 +69,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a look at rows that runs backwards",
         "B12",
-        told::story,
+        sound_story::story,
         |s| {
             s.each(|e| {
                 if let Event::RowsSampled { writers, .. } = e {
@@ -83,7 +83,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other volume",
         "B1",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::CLAIM, "/spec/volumeName", json!("another")),
         FAILED,
         "volume of mysql-pv-claim is another",
@@ -91,7 +91,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "pending",
         "B1",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::CLAIM, "/status/phase", json!("Pending")),
         FAILED,
         "phase of mysql-pv-claim is Pending",
@@ -99,7 +99,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other claim",
         "B1",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::VOLUME, "/spec/claimRef/uid", json!("x")),
         FAILED,
         "claim's UID",
@@ -107,7 +107,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "deleted",
         "B1",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::VOLUME, "/spec/persistentVolumeReclaimPolicy", json!("Delete")),
         FAILED,
         "reclaim policy",
@@ -115,7 +115,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "affinity",
         "B1",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::VOLUME, "/spec/nodeAffinity", json!({"required": {}})),
         FAILED,
         "has a node affinity",
@@ -123,7 +123,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "unprotected",
         "B1",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::VOLUME, "/metadata/finalizers", json!([])),
         FAILED,
         "lacks finalizer kubernetes.io/pv-protection",
@@ -131,7 +131,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "by hand",
         "B1",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::CLAIM, "/metadata/annotations", json!({})),
         FAILED,
         "bind-completed of mysql-pv-claim is absent",
@@ -139,7 +139,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "rolling",
         "B2",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::DEPLOYMENT, "/spec/strategy/type", json!("RollingUpdate")),
         FAILED,
         "strategy of mysql is RollingUpdate",
@@ -147,7 +147,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other path",
         "B2",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::FIRST_POD, "/spec/containers/0/volumeMounts/0/mountPath", json!("/data")),
         FAILED,
         "is mounted at /data",
@@ -155,7 +155,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "empty dir",
         "B2",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::FIRST_POD, "/spec/volumes", json!([])),
         FAILED,
         "volume of mysql-1",
@@ -163,7 +163,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "elsewhere",
         "B3",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::FIRST_POD, "/spec/nodeName", json!("w2")),
         FAILED,
         "/mnt/data on w2 lacks auto.cnf ibdata1 mysql/",
@@ -171,7 +171,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "wrong server",
         "B4",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::FIRST_SERVER, "/uuid", json!("uuid-x")),
         FAILED,
         "the server says uuid-x",
@@ -179,7 +179,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "wrong host",
         "B4",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::FIRST_SERVER, "/pod", json!("my-laptop")),
         FAILED,
         "the server's host name is my-laptop",
@@ -187,7 +187,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "wrong pod",
         "B4",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::FIRST_SERVER, "/pod_uid", json!("uid-x")),
         FAILED,
         "the connection led to pod UID uid-x",
@@ -195,7 +195,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "moved",
         "B6",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::SECOND_POD, "/spec/nodeName", json!("w2")),
         FAILED,
         "mysql-2 runs on w2",
@@ -203,7 +203,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "same pod",
         "B6",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::SECOND_POD, "/metadata/name", json!("mysql-1")),
         FAILED,
         "pod mysql-1 before, mysql-1 after",
@@ -211,7 +211,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "new server",
         "B6",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::SECOND_SERVER, "/uuid", json!("uuid-x")),
         FAILED,
         "server uuid-a before, uuid-x after",
@@ -219,7 +219,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "same template",
         "B7",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::THIRD_POD, "/metadata/labels/pod-template-hash", json!("h1")),
         FAILED,
         "the template changed",
@@ -227,7 +227,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "early",
         "B7",
-        told::story,
+        sound_story::story,
         |s| {
             s.bend_at(
                 &facts::THIRD_POD,
@@ -241,7 +241,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "not recreate",
         "B7",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::DEPLOYMENT_CHANGED, "/spec/strategy/type", json!("RollingUpdate")),
         FAILED,
         "strategy of mysql",
@@ -249,7 +249,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "same node",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::REPLACEMENT_POD, "/spec/nodeName", json!("w1")),
         FAILED,
         "the replacement runs on w1, w1 is down",
@@ -257,7 +257,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "late",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::OUTAGE_BUDGET, "/unknown", json!(5.0)),
         FAILED,
         "node Unknown took 15.0 s of 5.0 s",
@@ -265,7 +265,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "late eviction",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::OUTAGE_BUDGET, "/deletion", json!(18.0)),
         FAILED,
         "old pod Terminating took 20.0 s of 18.0 s",
@@ -273,7 +273,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "late ready",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::OUTAGE_BUDGET, "/ready", json!(21.0)),
         FAILED,
         "replacement ready took 22.0 s of 21.0 s",
@@ -281,7 +281,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "not terminating",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::OLD_POD, "/metadata/deletionTimestamp", json!(null)),
         FAILED,
         "is Terminating just before",
@@ -289,7 +289,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "has it",
         "B9",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::DATABASES, "", json!(["mysql", "qa"])),
         FAILED,
         "server uuid-b has database qa",
@@ -297,7 +297,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "same uuid",
         "B9",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::REPLACEMENT_SERVER, "/uuid", json!("uuid-a")),
         FAILED,
         "server uuid-a before, uuid-a now",
@@ -305,7 +305,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "back elsewhere",
         "B10",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::RETURNED_POD, "/spec/nodeName", json!("w2")),
         FAILED,
         "is back on w2",
@@ -313,7 +313,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "late return",
         "B10",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::RETURN_BUDGET, "", json!(1.0)),
         FAILED,
         "w1 ready again took 2.0 s of 1.0 s",
@@ -321,7 +321,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other data",
         "B10",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::RETURNED_SERVER, "/uuid", json!("uuid-b")),
         FAILED,
         "server uuid-a before, uuid-b again",
@@ -329,7 +329,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "pending claim",
         "B11",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::CLAIM_KEPT, "/status/phase", json!("Lost")),
         FAILED,
         "phase without the Deployment of mysql-pv-claim is Lost",
@@ -337,7 +337,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "new claim",
         "B11",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::CLAIM_KEPT, "/metadata/uid", json!("x")),
         FAILED,
         "has UID pvc-uid before, x without the Deployment",
@@ -345,7 +345,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "new volume",
         "B11",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::VOLUME_RELEASED, "/metadata/uid", json!("x")),
         FAILED,
         "has UID pv-uid before, x without its claim",
@@ -353,7 +353,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "still bound",
         "B11",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::VOLUME_RELEASED, "/status/phase", json!("Bound")),
         FAILED,
         "phase without its claim of mysql-pv-volume-x1 is Bound",
@@ -361,7 +361,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "available",
         "B11",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::VOLUME_RELEASED, "/status/phase", json!("Available")),
         FAILED,
         "is Available, not Released",
@@ -369,7 +369,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other files",
         "B11",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::LAST_SERVER, "/uuid", json!("uuid-x")),
         FAILED,
         "the server says uuid-x",
@@ -377,7 +377,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "any node",
         "B12",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::PINNED_VOLUME, "/spec/nodeAffinity", json!(null)),
         FAILED,
         "is for w1 alone: no node affinity",
@@ -385,7 +385,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "two nodes",
         "B12",
-        told::story,
+        sound_story::story,
         |s| {
             s.bend_at(
                 &facts::PINNED_VOLUME,
@@ -399,7 +399,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "placed",
         "B12",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::POD_PENDING, "/status/phase", json!("Running")),
         FAILED,
         "phase of mysql-7 is Running, not Pending",
@@ -407,7 +407,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other reason",
         "B12",
-        told::story,
+        sound_story::story,
         |s| {
             s.bend_at(
                 &facts::POD_PENDING,
@@ -421,7 +421,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "another pod",
         "B12",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::PINNED_POD_RETURNED, "/metadata/uid", json!("pod-uid-9")),
         FAILED,
         "pod mysql-7 serves, mysql-7 was pending",
@@ -429,7 +429,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "elsewhere",
         "B12",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::PINNED_POD_RETURNED, "/spec/nodeName", json!("w2")),
         FAILED,
         "pod mysql-7 runs on w2",
@@ -437,7 +437,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other data",
         "B12",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::PINNED_SERVER_RETURNED, "/uuid", json!("uuid-b")),
         FAILED,
         "server uuid-a before, uuid-b again",
@@ -445,7 +445,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "late",
         "B12",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::PINNED_BUDGET, "/ready", json!(1.0)),
         FAILED,
         "FailedScheduling took 20.0 s of 1.0 s",

@@ -1,19 +1,26 @@
 //! Lies about a node that goes down and comes back, and about what lies on its disk.
 
 use seatrial::event::{Change, Event, Record};
-use seatrial::judge::stateful_single::facts;
+use seatrial::judge::mysql::facts;
 use serde_json::json;
 
 use super::{FAILED, Lie, OPEN, lie};
-use crate::stateful_single::told;
+use crate::mysql::sound_story;
 use crate::story::{Story, is_of};
 
 pub(super) static LIES: &[Lie] = &[
-    lie("the wrong node stopped", "B8", told::story, |s| stopped(s, "w2"), OPEN, "no fault on w1 was proved"),
+    lie(
+        "the wrong node stopped",
+        "B8",
+        sound_story::story,
+        |s| stopped(s, "w2"),
+        OPEN,
+        "no fault on w1 was proved",
+    ),
     lie(
         "the wrong node stopped, and rows that stayed",
         "B9",
-        told::story,
+        sound_story::story,
         |s| stopped(s, "w2"),
         OPEN,
         "no fault on w1 was proved",
@@ -21,7 +28,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a node that never really stopped",
         "B8",
-        told::story,
+        sound_story::story,
         |s| power(s, "running"),
         OPEN,
         "stop on w1 never took hold: container running",
@@ -29,7 +36,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "files of a node that never really stopped",
         "B9",
-        told::story,
+        sound_story::story,
         |s| power(s, "running"),
         OPEN,
         "stop on w1 never took hold",
@@ -37,7 +44,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the return of a node that never went",
         "B10",
-        told::story,
+        sound_story::story,
         |s| power(s, "running"),
         OPEN,
         "stop on w1 never took hold",
@@ -45,16 +52,23 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a fault that proves the contrary",
         "B8",
-        told::story,
+        sound_story::story,
         |s| proof(s, "running"),
         OPEN,
         "stop on w1 never took hold",
     ),
-    lie("a fault without a proof", "B10", told::story, |s| proof(s, ""), OPEN, "stop on w1 never took hold"),
+    lie(
+        "a fault without a proof",
+        "B10",
+        sound_story::story,
+        |s| proof(s, ""),
+        OPEN,
+        "stop on w1 never took hold",
+    ),
     lie(
         "nobody meant to stop it",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.forget(|e| matches!(e, Event::FaultIntended { .. })),
         OPEN,
         "the intent of fault f1 was not recorded",
@@ -62,7 +76,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "another node was healed",
         "B10",
-        told::story,
+        sound_story::story,
         healed_elsewhere,
         OPEN,
         "the fault on w1 was not healed",
@@ -70,7 +84,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a node that somebody else had started",
         "B10",
-        told::story,
+        sound_story::story,
         started,
         OPEN,
         "w1 ran before it was brought back: somebody else started it",
@@ -78,7 +92,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a node that somebody else had started",
         "B12",
-        told::story,
+        sound_story::story,
         started,
         OPEN,
         "w1 ran before it was brought back: somebody else started it",
@@ -86,16 +100,16 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the API never noticed",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.forget(|e| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Node")),
         OPEN,
         "w1 was not seen Unknown",
     ),
-    lie("no NoExecute taint", "B8", told::story, no_taint, OPEN, "w1 was not seen tainted"),
+    lie("no NoExecute taint", "B8", sound_story::story, no_taint, OPEN, "w1 was not seen tainted"),
     lie(
         "a Terminating pod that vanished",
         "B8",
-        told::story,
+        sound_story::story,
         vanished,
         FAILED,
         "pod mysql-3 went before the node's return",
@@ -103,7 +117,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "another pod shown as the one that stays",
         "B8",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::OLD_POD, "/metadata/uid", json!("another")),
         FAILED,
         "is Terminating just before",
@@ -111,7 +125,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a wall clock that jumps while the node is down",
         "B8",
-        told::story,
+        sound_story::story,
         |s| jump(s, "replacement-answers"),
         OPEN,
         "the clocks disagree on how long it took",
@@ -119,7 +133,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a wall clock that jumps while the node returns",
         "B10",
-        told::story,
+        sound_story::story,
         jump_at_return,
         OPEN,
         "the clocks disagree on how long it took",
@@ -127,7 +141,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a wall clock that jumps before the scheduler says why",
         "B12",
-        told::story,
+        sound_story::story,
         jump_at_fault,
         OPEN,
         "the clocks disagree on how long it took",
@@ -135,7 +149,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a wall clock that jumps while the replacement waits",
         "B12",
-        told::story,
+        sound_story::story,
         |s| jump(s, "pinned-return"),
         OPEN,
         "the clocks disagree on how long it took",
@@ -143,7 +157,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a wall clock that jumps while the template changes",
         "B7",
-        told::story,
+        sound_story::story,
         |s| jump(s, "template-changed"),
         OPEN,
         "the clocks disagree on how long it took",
@@ -151,7 +165,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a watch that loses events (410)",
         "B8",
-        told::story,
+        sound_story::story,
         |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Pod"),
         OPEN,
         "the watch of Pod broke off",
@@ -159,7 +173,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a watch of nodes that loses events (410)",
         "B8",
-        told::story,
+        sound_story::story,
         |s| broke(s, |e| matches!(e, Event::FaultInjected { .. }), "Node"),
         OPEN,
         "the watch of Node broke off",
@@ -167,7 +181,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a watch that loses events (410)",
         "B7",
-        told::story,
+        sound_story::story,
         |s| broke(s, |e| matches!(e, Event::Marked { mark } if mark == "template-change"), "Pod"),
         OPEN,
         "the watch of Pod broke off",
@@ -175,7 +189,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a watch of events that loses why the replacement waits (410)",
         "B12",
-        told::story,
+        sound_story::story,
         |s| {
             let said = |e: &Event| matches!(e, Event::ObjectChanged { kind, .. } if kind == "Event");
             let at = position(s, said);
@@ -188,7 +202,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "two servers at once",
         "B7",
-        told::story,
+        sound_story::story,
         two_at_once,
         FAILED,
         "at most 2 MySQL containers ran at the same time: mysql-2, mysql-3",
@@ -196,7 +210,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a hostPath that was seeded beforehand",
         "B3",
-        told::story,
+        sound_story::story,
         |s| s.listed("before", "w1", "running", &["auto.cnf"], Some("uuid-z")),
         FAILED,
         "/mnt/data on w1 (running) holds auto.cnf",
@@ -204,7 +218,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a hostPath that was seeded for the replacement",
         "B9",
-        told::story,
+        sound_story::story,
         |s| add(s, "before-fault", "w2", "auto.cnf"),
         FAILED,
         "/mnt/data on w2 (running) holds auto.cnf",
@@ -212,7 +226,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the files are on a second node, too",
         "B3",
-        told::story,
+        sound_story::story,
         |s| s.listed("serving", "w2", "running", &["ibdata1"], None),
         FAILED,
         "/mnt/data on w2 (running) has ibdata1 too",
@@ -220,7 +234,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "files of another server",
         "B4",
-        told::story,
+        sound_story::story,
         |s| uuid(s, "serving", "w1", Some("uuid-z")),
         FAILED,
         "auto.cnf on w1 (running) names server uuid-z",
@@ -228,7 +242,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "files of no server",
         "B4",
-        told::story,
+        sound_story::story,
         |s| uuid(s, "serving", "w1", None),
         OPEN,
         "no auto.cnf was read on w1",
@@ -236,7 +250,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the database was there before",
         "B5",
-        told::story,
+        sound_story::story,
         |s| add(s, "serving", "w1", "qa/"),
         FAILED,
         "/mnt/data/qa/ on w1 was there before",
@@ -244,7 +258,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a database on a second node",
         "B5",
-        told::story,
+        sound_story::story,
         |s| add(s, "database", "w2", "qa/"),
         FAILED,
         "/mnt/data on w2 (running) has qa/ too",
@@ -252,7 +266,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "no table in the database",
         "B5",
-        told::story,
+        sound_story::story,
         |s| lose(s, "database", "qa/ledger.ibd"),
         FAILED,
         "the ledger's table on w1 is absent",
@@ -260,7 +274,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a node that was not listed whole before the database was made",
         "B5",
-        told::story,
+        sound_story::story,
         |s| partly(s, "serving", "ibdata1"),
         OPEN,
         "/mnt/data/qa/ on w1 was not there before the database was made, as far as it was listed",
@@ -268,7 +282,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a database that was not listed whole",
         "B5",
-        told::story,
+        sound_story::story,
         |s| partly(s, "database", "qa/ledger.ibd"),
         OPEN,
         "the ledger's table on w1 is absent, as far as it was listed",
@@ -276,7 +290,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a file that is gone after the return",
         "B10",
-        told::story,
+        sound_story::story,
         |s| lose(s, "returned", "qa/ledger.ibd"),
         FAILED,
         "gone: qa/ledger.ibd",
@@ -284,7 +298,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the files of another server are back",
         "B10",
-        told::story,
+        sound_story::story,
         |s| uuid(s, "returned", "w1", Some("uuid-z")),
         FAILED,
         "auto.cnf on w1 (running) names server uuid-z",
@@ -292,7 +306,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the database is on the replacement's node",
         "B9",
-        told::story,
+        sound_story::story,
         |s| add(s, "while-stopped", "w2", "qa/"),
         FAILED,
         "/mnt/data on w2 (running) has qa/ too",
@@ -300,7 +314,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "rows that were not read from the stopped disk",
         "B9",
-        told::story,
+        sound_story::story,
         |s| s.bend(&facts::ROWS_ON_DISK, |v| v["found"] = json!([1, 2])),
         OPEN,
         "2 of 6 acknowledged rows were read",
@@ -308,7 +322,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "other rows than the acknowledged ones read from the stopped disk",
         "B9",
-        told::story,
+        sound_story::story,
         |s| s.bend(&facts::ROWS_ON_DISK, |v| v["found"] = json!([1, 2, 3, 6, 7, 99])),
         OPEN,
         "5 of 6 acknowledged rows were read from qa/ledger.ibd of w1 (exited), and 1 that nobody acknowledged",
@@ -316,7 +330,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "every file but auto.cnf emptied when the claim went",
         "B11",
-        told::story,
+        sound_story::story,
         |s| emptied(s, "claim-gone"),
         FAILED,
         "files of 0 bytes on w1: ibdata1",
@@ -324,7 +338,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "files that came back empty",
         "B10",
-        told::story,
+        sound_story::story,
         |s| emptied(s, "returned"),
         FAILED,
         "files of 0 bytes on w1: ibdata1",
@@ -332,7 +346,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a table that was cut when the claim went",
         "B11",
-        told::story,
+        sound_story::story,
         cut,
         FAILED,
         "sizes of files on w1: changed: qa/ledger.ibd (3 bytes, now 1)",
@@ -340,7 +354,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a return that nothing proves",
         "B10",
-        told::story,
+        sound_story::story,
         |s| {
             s.each(|e| {
                 if let Event::FaultHealed { proof, .. } = e {
@@ -354,7 +368,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "a fault whose proof names no state of a container",
         "B8",
-        told::story,
+        sound_story::story,
         |s| proof(s, "fine"),
         OPEN,
         "stop on w1 never took hold",
@@ -362,7 +376,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "rows read from another node's disk",
         "B9",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::ROWS_ON_DISK, "/node", json!("w2")),
         OPEN,
         "rows were read from qa/ledger.ibd of w2",
@@ -370,7 +384,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "rows read while the server still ran",
         "B9",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::ROWS_ON_DISK, "/power", json!("running")),
         OPEN,
         "of w1 (running)",
@@ -378,7 +392,7 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the old pod is back",
         "B6",
-        told::story,
+        sound_story::story,
         |s| s.bend_at(&facts::SECOND_POD, "/metadata/uid", json!("pod-uid-1")),
         FAILED,
         "pod mysql-1 before, mysql-2 after",
@@ -386,12 +400,19 @@ pub(super) static LIES: &[Lie] = &[
     lie(
         "the old pod was never seen to go",
         "B6",
-        told::story,
+        sound_story::story,
         |s| s.forget(|e| matches!(e, Event::ObjectChanged { change: Change::Deleted, .. })),
         OPEN,
         "the end of pod mysql-1 was not recorded",
     ),
-    lie("the old pod went before the return", "B10", told::story, vanished, FAILED, "after the return"),
+    lie(
+        "the old pod went before the return",
+        "B10",
+        sound_story::story,
+        vanished,
+        FAILED,
+        "after the return",
+    ),
 ];
 
 /// Every record of the fault names another node.
@@ -458,7 +479,7 @@ fn position(story: &Story, is: impl Fn(&Event) -> bool) -> usize {
 fn vanished(story: &mut Story) {
     story.forget(|e| is_of(e, &facts::OLD_POD));
     let at = position(story, |e| matches!(e, Event::Marked { mark } if mark == "replacement-answers"));
-    let object = told::pod(3, "w1", "h2", "Running");
+    let object = sound_story::pod(3, "w1", "h2", "Running");
     let (kind, name, uid) = ("Pod".into(), "mysql-3".into(), "pod-uid-3".into());
     let event = Event::ObjectChanged { change: Change::Deleted, kind, name, uid, object };
     let record = Record { event, ..story.records[at].clone() };
@@ -503,7 +524,7 @@ fn two_at_once(story: &mut Story) {
             && object["status"]["phase"] == "Succeeded"
         {
             *change = Change::Modified;
-            *object = told::pod(2, "w1", "h1", "Running");
+            *object = sound_story::pod(2, "w1", "h1", "Running");
         }
     });
 }

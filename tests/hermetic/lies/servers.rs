@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{Found, Lie, OPEN, Told, judged};
 use crate::fake_api::{self, FakeApi};
 use crate::fake_engine::{self, FakeEngine};
-use crate::stateful_single::told;
+use crate::mysql::sound_story;
 use crate::story::{Story, recorded};
 
 pub(super) static LIES: &[Lie] = &[
@@ -166,7 +166,7 @@ async fn outage(lie: Option<Engine>, claim: &str) -> Found {
         fake.change("w1", |c| c.power = Power::Running);
     }
     let power = node.power().await.expect("its state");
-    let mut story = told::story();
+    let mut story = sound_story::story();
     match proof {
         Ok(proof) => took_hold(&mut story, &proof, power),
         // As a scenario does: what the fault could not prove is not recorded as injected.

@@ -47,7 +47,7 @@ async fn what_belongs_to_the_whole_cluster_is_refused_before_anything_is_applied
     );
     assert!(!fake.requests().iter().any(|r| r.starts_with("PATCH")), "{:?}", fake.requests());
     // Made the test's own, it has none.
-    manifest.localise("default", "abc123", &BTreeMap::new()).unwrap();
+    manifest.scope_to_namespace("default", "abc123", &BTreeMap::new()).unwrap();
     assert_eq!(manifest::apply(&client, &manifest, within(10)).await.unwrap().len(), 2);
 }
 
@@ -87,7 +87,7 @@ async fn a_namespaced_object_never_lands_in_the_default_namespace() {
     let client = fake.client().await;
     let manifest = Manifest::read("f.yaml", &map("m")).unwrap();
     let error = manifest::apply(&client, &manifest, within(10)).await.unwrap_err();
-    assert!(error.to_string().contains("localise the manifest first"), "{error}");
+    assert!(error.to_string().contains("scope the manifest to a namespace first"), "{error}");
 }
 
 /// What `kubectl scale` set is somebody's decision: it is not put back without a word.

@@ -1,4 +1,4 @@
-//! Manifests: reading, localising, and applying to a server that fails in every way.
+//! Manifests: reading, scoping to a namespace, and applying to a server that fails in every way.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +12,11 @@ mod applying;
 mod budgets;
 mod images;
 mod json;
-mod localising;
 mod mutations;
 mod places;
 mod reading;
 mod references;
+mod scoping;
 mod served;
 mod server;
 mod sizes;
@@ -89,6 +89,6 @@ pub(crate) async fn namespace(fake: &FakeApi) -> TestNamespace {
 
 pub(crate) fn own(text: &str, namespace: &TestNamespace) -> Manifest {
     let mut manifest = Manifest::read("f.yaml", text).unwrap();
-    manifest.localise(&namespace.name, "abc123", &BTreeMap::new()).unwrap();
+    manifest.scope_to_namespace(&namespace.name, "abc123", &BTreeMap::new()).unwrap();
     manifest
 }

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use super::object;
 
-fn localised(text: &str) -> (Vec<Value>, Vec<String>) {
+fn scoped(text: &str) -> (Vec<Value>, Vec<String>) {
     let mut manifest = Manifest::read("f.yaml", text).unwrap();
-    let foreign = manifest.localise("shop-abc123", "abc123", &BTreeMap::new()).unwrap().foreign;
+    let foreign = manifest.scope_to_namespace("shop-abc123", "abc123", &BTreeMap::new()).unwrap().foreign;
     let told = |reference: &ForeignReference| format!("{} {}", reference.field, reference.namespace);
     (manifest.objects().iter().map(|o| o.body.clone()).collect(), foreign.iter().map(told).collect())
 }
 
 #[test]
 fn subjects_follow_an_account_of_the_manifest() {
-    let (objects, foreign) = localised(
+    let (objects, foreign) = scoped(
         "{apiVersion: v1, kind: ServiceAccount, metadata: {name: ours}}\n---\n\
          apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b}\nsubjects:\n\
          - {kind: ServiceAccount, name: ours, namespace: default}\n\
@@ -34,7 +34,7 @@ fn subjects_follow_an_account_of_the_manifest() {
 
 #[test]
 fn addresses_follow_a_service_of_the_manifest() {
-    let (objects, foreign) = localised(
+    let (objects, foreign) = scoped(
         "{apiVersion: v1, kind: Service, metadata: {name: db}}\n---\n\
          apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n\
          \x20     - name: c\n        args: [\"--db=http://db-0.db.old.svc.cluster.local:80,db.old.svc\", --x=db.old.svcs]\n\
@@ -51,7 +51,7 @@ fn addresses_follow_a_service_of_the_manifest() {
 
 #[test]
 fn selectors_of_namespaces_by_name_are_told() {
-    let (_, foreign) = localised(
+    let (_, foreign) = scoped(
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: net}\nspec:\n  ingress:\n\
          \x20 - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: prod}}}, {podSelector: {}}]\n---\n\
          apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {affinity: {podAffinity: \
@@ -65,7 +65,7 @@ fn selectors_of_namespaces_by_name_are_told() {
         ]
     );
     let (_, foreign) =
-        localised("{apiVersion: example.test/v1, kind: A, metadata: {name: a}, spec: {ref: {namespace: x}}}");
+        scoped("{apiVersion: example.test/v1, kind: A, metadata: {name: a}, spec: {ref: {namespace: x}}}");
     assert_eq!(foreign, [""; 0]);
 }
 
@@ -126,13 +126,13 @@ fn a_reference_to_another_namespace_is_told(
     // Of other kinds and other groups than those that are meant.
     let others = ["db", "gold", "s"]
         .map(|name| object("example.test/v1", "Service", &format!("metadata: {{name: {name}}}")));
-    let (objects, foreign) = localised(&format!("{named}---\n{}", others.join("---\n")));
+    let (objects, foreign) = scoped(&format!("{named}---\n{}", others.join("---\n")));
     assert_eq!(foreign, [format!("{field} old")], "{}", objects[0]);
 }
 
 #[test]
 fn secrets_and_sources_of_the_manifest_are_followed() {
-    let (objects, foreign) = localised(
+    let (objects, foreign) = scoped(
         "{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {url: db.old.svc}, data: {url: ZGIub2xkLnN2Yw==, \
          bytes: \"/w==\"}}\n---\n\
          {apiVersion: v1, kind: Service, metadata: {name: db}}\n---\n\

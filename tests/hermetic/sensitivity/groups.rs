@@ -6,7 +6,7 @@ use seatrial::event::{Event, Record};
 use seatrial::judge::Claim;
 use serde_json::Value;
 
-use crate::passing;
+use crate::passing_histories;
 
 /// One value in a record.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Group {
 /// Those of a history by kind, without the facts that the claim does not read.
 pub fn of(claim: &Claim, records: &[Record]) -> BTreeMap<String, Group> {
     let mut groups = BTreeMap::<String, Group>::new();
-    let read = passing::reads(claim, records);
+    let read = passing_histories::reads(claim, records);
     for (record, Record { event, .. }) in records.iter().enumerate() {
         let Some(kind) = kind(&read, event) else { continue };
         let group = groups.entry(kind).or_default();

@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex};
 use seatrial::judge::{CLAIMS, Claim};
 
 use self::bench::Bench;
-use crate::passing;
+use crate::passing_histories;
 
 mod bench;
 mod bend;
@@ -57,7 +57,7 @@ fn position(claim: &Claim) -> Option<usize> {
 }
 
 fn unread(claim: &'static Claim) -> Unread {
-    let records = passing::history(claim.id);
+    let records = passing_histories::history(claim.id);
     let groups = groups::of(claim, &records);
     let tried = groups.values().map(|group| group.leaves.len() + 1).sum();
     let mut bench = Bench::new(claim, records);

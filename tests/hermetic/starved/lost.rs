@@ -4,15 +4,15 @@ use rstest::rstest;
 use seatrial::event::{Change, Event, Outcome, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive};
 use seatrial::judge::fact::RawList;
-use seatrial::judge::{Fact, stateful_set, stateful_single, stateless};
+use seatrial::judge::{Fact, mysql, stateful_set, stateless};
 use seatrial::upgrade::Component;
 use serde_json::{Value, json};
 
 use super::{healthy, lost_at, mark, node_is, node_of, sampled, starves};
-use crate::passing::{fact, unready};
+use crate::passing_histories::{fact, unready};
 use crate::story::{changed, recorded};
 use crate::upgrade::{self, began, comes_out, drain_of_w2, pod_at, put, second, v, versions};
-use crate::{ha, passing};
+use crate::{ha, passing_histories};
 
 /// The node controller sets the pods of a node that is Unknown to not ready. A1 knows that, A3 and A5 do not.
 #[rstest]
@@ -23,7 +23,7 @@ fn a_node_lost_on_a_starved_machine_leaves_part_a_open(
     #[case] name: &'static str,
     #[case] bend: fn(&mut Value),
 ) {
-    let mut records = passing::history(id);
+    let mut records = passing_histories::history(id);
     let (at, value) = fact(&mut records, name);
     bend(value);
     comes_out(&records, id, Failed);
@@ -41,7 +41,7 @@ fn a_node_lost_on_a_starved_machine_leaves_a_history_open(
     #[case] from: &str,
     #[case] before: Fact<RawList>,
 ) {
-    let mut records = passing::history(id);
+    let mut records = passing_histories::history(id);
     let at = mark(&records, from);
     let (_, pods) = fact(&mut records, &before);
     let mut pod = pods[0].clone();
@@ -59,8 +59,8 @@ fn a_node_lost_on_a_starved_machine_leaves_a_history_open(
 /// And in part B: the pod of MySQL is not ready while its node is Unknown.
 #[test]
 fn a_node_lost_on_a_starved_machine_leaves_part_b_open() {
-    let mut records = passing::history("B2");
-    let (at, pod) = fact(&mut records, &stateful_single::facts::FIRST_POD);
+    let mut records = passing_histories::history("B2");
+    let (at, pod) = fact(&mut records, &mysql::facts::FIRST_POD);
     unready(pod);
     comes_out(&records, "B2", Failed);
     starves(&mut records, at - 0.9, at - 0.004);
@@ -77,7 +77,7 @@ fn a_node_lost_on_a_starved_machine_leaves_part_b_open() {
 #[case::c6("C6", stateful_set::facts::PODS_HEALED.name())]
 #[case::c10("C10", stateful_set::facts::PODS_UPDATED.name())]
 fn a_node_lost_on_a_starved_machine_leaves_part_c_open(#[case] id: &str, #[case] name: &'static str) {
-    let mut records = passing::history(id);
+    let mut records = passing_histories::history(id);
     let (at, value) = fact(&mut records, name);
     match value {
         Value::Array(pods) => unready(&mut pods[0]),
@@ -124,7 +124,7 @@ fn a_node_lost_on_a_starved_machine_leaves_d4_open() {
 /// that stayed.
 #[test]
 fn a_lost_node_does_not_excuse_a_kept_pod_that_runs_another_image() {
-    let mut records = passing::history("A8");
+    let mut records = passing_histories::history("A8");
     let (at, pods) = fact(&mut records, &stateless::facts::UP.pods);
     for pod in pods.as_array_mut().unwrap() {
         pod["spec"]["containers"][0]["image"] = json!("another:1");
@@ -139,7 +139,7 @@ fn a_lost_node_does_not_excuse_a_kept_pod_that_runs_another_image() {
 /// A container that crashes over and over is not the work of a node that was not heard of: its pod stays.
 #[test]
 fn a_lost_node_does_not_excuse_a_container_that_crashes() {
-    let mut records = passing::history("A1");
+    let mut records = passing_histories::history("A1");
     let (at, pods) = fact(&mut records, &stateless::facts::PODS);
     pods[0]["status"]["containerStatuses"][0]["restartCount"] = json!(7);
     comes_out(&records, "A1", Failed);
@@ -168,7 +168,7 @@ fn fact_uid(pod: Value) -> (String, String) {
 /// long after: nothing ties the loss to the time of the check.
 #[test]
 fn a_node_that_came_back_long_ago_is_no_excuse() {
-    let mut records = passing::history("A8");
+    let mut records = passing_histories::history("A8");
     let (at, node) = without_its_last_pod(&mut records);
     comes_out(&records, "A8", Failed);
     let first = second(&records[0]);
@@ -183,7 +183,7 @@ fn a_node_that_came_back_long_ago_is_no_excuse() {
 /// Nor does a node on which none of the pods was.
 #[test]
 fn a_lost_node_that_had_none_of_the_pods_is_no_excuse() {
-    let mut records = passing::history("A8");
+    let mut records = passing_histories::history("A8");
     let (at, _) = without_its_last_pod(&mut records);
     comes_out(&records, "A8", Failed);
     lost_at(&mut records, at, "a-node-without-pods");
@@ -194,7 +194,7 @@ fn a_lost_node_that_had_none_of_the_pods_is_no_excuse() {
 /// the excuse for ever: it was never seen to be ready "again".
 #[test]
 fn a_healed_fault_that_never_took_its_node_down_does_not_close_the_excuse() {
-    let mut records = passing::history("A8");
+    let mut records = passing_histories::history("A8");
     let (at, node) = without_its_last_pod(&mut records);
     let first = second(&records[0]);
     let fault = "kill-container".to_owned();
@@ -216,7 +216,7 @@ fn a_healed_fault_that_never_took_its_node_down_does_not_close_the_excuse() {
 /// does not explain a kubelet that was silent for 20 s of a healthy machine.
 #[test]
 fn a_late_sample_does_not_explain_a_kubelet_that_was_silent_for_long() {
-    let mut records = passing::history("A8");
+    let mut records = passing_histories::history("A8");
     // All of it 30 s later, so that there is a time before.
     for record in &mut records[1..] {
         record.mono_us += 30_000_000;
@@ -315,7 +315,7 @@ fn a_node_that_boots_after_its_fault_was_healed_is_no_excuse() {
 #[case::kill_container("kill-container")]
 #[case::delete_pod_now("delete-pod-now")]
 fn a_fault_on_a_pod_makes_no_lost_node_ours(#[case] fault: &str) {
-    let mut records = passing::history("A5");
+    let mut records = passing_histories::history("A5");
     let (at, pods) = fact(&mut records, &stateless::facts::PODS);
     unready(&mut pods[0]);
     comes_out(&records, "A5", Failed);

@@ -3,12 +3,12 @@
 use seatrial::event::{Event, Outcome, Record};
 use serde_json::json;
 
-use crate::passing::fact;
+use crate::passing_histories::fact;
 use crate::story::{Named, changed};
 use crate::upgrade::{put, second};
 
 mod answers;
-mod each;
+mod every_claim;
 mod lost;
 mod times;
 

@@ -3,14 +3,14 @@
 use rstest::rstest;
 use seatrial::event::{Event, Outcome, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
-use seatrial::judge::{Fact, ha as ha_judge, stateful_set, stateful_single, stateless};
+use seatrial::judge::{Fact, ha as ha_judge, mysql, stateful_set, stateless};
 use serde_json::json;
 
 use super::{healthy, mark, sampled, starves};
-use crate::passing::fact;
+use crate::passing_histories::fact;
 use crate::story::{observed, recorded, value_in};
 use crate::upgrade::{self, began, comes_out, put, second};
-use crate::{ha, passing};
+use crate::{ha, passing_histories};
 
 /// "A time over its budget for up to three times as long as the machine starved in that time" (ADR 29): not in E3.
 #[test]
@@ -27,7 +27,7 @@ fn e3_is_open_where_the_machine_starved_in_its_time() {
 
 /// Nor in these: what the budget is now, and from where to where the machine starved, in seconds from a mark.
 #[rstest]
-#[case::b10("B10", (stateful_single::facts::RETURN_BUDGET, 0.001), "return", (-1.0, 30.0))]
+#[case::b10("B10", (mysql::facts::RETURN_BUDGET, 0.001), "return", (-1.0, 30.0))]
 #[case::c9("C9", (stateful_set::facts::MOVE_BUDGET, 5.0), "declare", (1.0, 6.0))]
 fn a_time_is_open_where_the_machine_starved_in_it(
     #[case] id: &str,
@@ -35,7 +35,7 @@ fn a_time_is_open_where_the_machine_starved_in_it(
     #[case] from: &str,
     #[case] starved: (f64, f64),
 ) {
-    let mut records = passing::history(id);
+    let mut records = passing_histories::history(id);
     *fact(&mut records, &budget).1 = json!(seconds);
     comes_out(&records, id, Failed);
     let at = mark(&records, from);
@@ -59,7 +59,7 @@ fn a_refusal_that_was_waited_for_in_vain_is_open_where_the_machine_starved() {
 /// The right address did not come as long as was asked.
 #[test]
 fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
-    let mut records = passing::history("C2");
+    let mut records = passing_histories::history("C2");
     let (at, answer) = fact(&mut records, &stateful_set::facts::ANSWER);
     answer["addresses"] = json!([]);
     let gave_up = json!({"when": answer["when"], "name": answer["name"], "waited": 120.0});
@@ -72,7 +72,7 @@ fn a_name_without_its_new_address_is_open_where_the_machine_starved() {
 /// An answer is held against its time also where no pod was replaced.
 #[test]
 fn a_name_that_was_told_late_fails_c2() {
-    let mut records = passing::history("C2");
+    let mut records = passing_histories::history("C2");
     let answer = |r: &mut Record| {
         let value = value_in(&mut r.event, &stateful_set::facts::ANSWER);
         let before = value.filter(|value| value["when"] == "before");

@@ -6,7 +6,7 @@ use seatrial::judge::fact::RawList;
 use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
-use super::bends::{ending, is_added, is_gone, told};
+use super::edits::{ending, is_added, is_gone, told};
 use super::{Story, uid_of};
 use crate::lies::{FAILED, Lie, OPEN, of_set};
 

@@ -4,7 +4,7 @@ use seatrial::event::{Change, Event};
 use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
-use super::bends::{is_added, is_gone, told};
+use super::edits::{is_added, is_gone, told};
 use super::{Story, uid_of};
 use crate::lies::{FAILED, Lie, OPEN, of_set};
 

@@ -10,13 +10,13 @@ use seatrial::judge::stateful_set::CLAIMS;
 use seatrial::judge::{Conclusion, Evidence, Finding};
 use serde_json::Value;
 
-use crate::passing::undecided_without_a_fact;
+use crate::passing_histories::undecided_without_a_fact;
 use crate::schemas::converted;
 
-mod before;
-mod bends;
+mod before_the_fault;
 pub mod claims;
-mod each;
+mod conditions;
+mod edits;
 pub mod lost_node;
 pub mod order;
 
@@ -30,11 +30,11 @@ impl Story {
     /// `stateful-set-node` for C9, where a worker was stopped. What no judge of part C reads was cut
     /// from them, nodes and namespace have short names, and they were converted from schema 1.
     pub fn recorded(id: &str) -> Self {
-        let name = if id == "C9" { "recorded-node.jsonl" } else { "recorded.jsonl" };
+        let name = if id == "C9" { "stateful-set-node.jsonl" } else { "stateful-set.jsonl" };
         static READ: LazyLock<Mutex<BTreeMap<&'static str, Vec<Record>>>> = LazyLock::new(Mutex::default);
         let mut read = READ.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let story = read.entry(name).or_insert_with(|| {
-            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/stateful_set");
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hermetic/recordings/schema-1");
             converted(seatrial::event::read(&dir.join(name)).expect("the recorded story can be read"))
         });
         Self(story.clone())

@@ -5,7 +5,7 @@ use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;
-use super::bends::{is_added, is_any, is_ending, is_gone, is_ready, told};
+use super::edits::{is_added, is_any, is_ending, is_gone, is_ready, told};
 use crate::lies::{FAILED, Lie, OPEN, of_set};
 use crate::story::is_of;
 

@@ -7,7 +7,7 @@ use seatrial::judge::upgrade::facts;
 use serde_json::json;
 
 use super::{comes_out, drain_of_w2, pod_at, put, second, told};
-use crate::passing::{fact, unready};
+use crate::passing_histories::{fact, unready};
 use crate::story::changed;
 
 /// The upgrade as told, and a second hop in which nodes and pods do nothing: no node was closed, no pod moved.

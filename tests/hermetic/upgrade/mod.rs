@@ -1,18 +1,18 @@
 //! Upgrades without a cluster: plans from made-up facts, each refusal, and what a drain says.
 
-mod asked;
 mod budgets;
+mod conditions;
 mod cost;
-mod course;
+mod detours;
 mod disturbed;
 mod drain;
 mod drained;
-mod each;
-mod early;
 mod hop;
 pub mod judge;
 mod plan;
+mod probes_and_drains;
 pub mod refused;
+mod refused_before;
 mod resumed;
 mod stories;
 mod story;

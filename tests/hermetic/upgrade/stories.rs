@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use seatrial::event::{Event, Record, SCHEMA, Scope};
 use seatrial::judge::Conclusion::{self, Inconclusive, Passed};
 use seatrial::judge::upgrade::facts;
-use seatrial::judge::{self, Evidence, stateful_set, stateful_single, stateless};
+use seatrial::judge::{self, Evidence, mysql, stateful_set, stateless};
 use seatrial::report::rejudge;
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ fn state() -> Value {
 fn suites() -> [(&'static str, Vec<&'static str>); 3] {
     [
         ("stateless", stateless::CLAIMS.iter().map(|c| c.id).collect()),
-        ("mysql", stateful_single::CLAIMS.iter().map(|c| c.id).collect()),
+        ("mysql", mysql::CLAIMS.iter().map(|c| c.id).collect()),
         ("stateful-set", stateful_set::CLAIMS.iter().map(|c| c.id).collect()),
     ]
 }

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use seatrial::event::{Event, Record, SCHEMA, Scope};
 use seatrial::judge::upgrade::facts;
-use seatrial::judge::{self, Conclusion, Evidence, Finding, stateful_set, stateful_single, stateless};
+use seatrial::judge::{self, Conclusion, Evidence, Finding, mysql, stateful_set, stateless};
 use seatrial::report::rejudge;
 use seatrial::upgrade::{Component, EtcdPolicy, State, UpgradePlan};
 use serde::Serialize;
@@ -102,7 +102,7 @@ fn run(wrong: Wrong) -> Vec<Record> {
     let mut told = Told(Vec::new());
     let parts: [(&str, Vec<&str>); 3] = [
         ("stateless", stateless::CLAIMS.iter().map(|c| c.id).collect()),
-        ("mysql", stateful_single::CLAIMS.iter().map(|c| c.id).collect()),
+        ("mysql", mysql::CLAIMS.iter().map(|c| c.id).collect()),
         ("stateful-set", stateful_set::CLAIMS.iter().map(|c| c.id).collect()),
     ];
     for (scenario, claims) in parts {

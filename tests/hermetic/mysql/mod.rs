@@ -2,23 +2,23 @@
 
 use rstest::rstest;
 use seatrial::event::Event;
-use seatrial::judge::stateful_single::CLAIMS;
-use seatrial::judge::stateful_single::facts;
+use seatrial::judge::mysql::CLAIMS;
+use seatrial::judge::mysql::facts;
 use seatrial::judge::{self, Conclusion};
 
-use crate::passing::undecided_without_a_fact;
+use crate::passing_histories::undecided_without_a_fact;
 use crate::story::Story;
 
-mod afterwards;
-mod before;
-mod each;
-pub mod told;
+mod before_the_fault;
+mod conditions;
+pub mod sound_story;
+mod volume_and_ledger;
 
 #[rstest]
 fn the_story_as_it_is_told_proves_every_claim(
     #[values("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12")] id: &str,
 ) {
-    let finding = told::story().judge(id);
+    let finding = sound_story::story().judge(id);
     assert_eq!(finding.conclusion(), Conclusion::Passed, "{:#?}", finding.details());
     assert!(!finding.evidence().is_empty());
 }
@@ -27,10 +27,10 @@ fn the_story_as_it_is_told_proves_every_claim(
 /// judge of part B reads was cut from them, and the nodes have short names. The first was recorded
 /// before there were B11, B12, transactions and readers, and is read as it was.
 #[rstest]
-#[case::until_b10("recorded.jsonl", 10)]
-#[case::until_b12("fixtures/b12.jsonl", 12)]
+#[case::until_b10("mysql.jsonl", 10)]
+#[case::until_b12("mysql-volume.jsonl", 12)]
 fn a_real_run_proves_every_claim(#[case] file: &str, #[case] claims: usize) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hermetic/stateful_single");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hermetic/recordings/schema-1");
     let records = seatrial::event::read(&std::path::Path::new(folder).join(file)).unwrap();
     let story = Story { records, seconds: 0.0 };
     for claim in &CLAIMS[..claims] {
@@ -42,7 +42,7 @@ fn a_real_run_proves_every_claim(#[case] file: &str, #[case] claims: usize) {
 /// A pod without a readiness probe is ready when its container runs. The server may still fill its directory.
 #[test]
 fn a_server_that_answers_long_after_its_pod_is_ready_has_a_budget_of_its_own() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.later("replacement-answers", 60.0);
     assert_eq!(story.judge("B8").conclusion(), Conclusion::Failed);
     story.fact(&facts::OUTAGE_BUDGET)["answers"] = 150.0.into();
@@ -56,7 +56,7 @@ fn a_server_that_answers_long_after_its_pod_is_ready_has_a_budget_of_its_own() {
 fn without_any_one_fact_no_claim_passes(
     #[values("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12")] id: &str,
 ) {
-    undecided_without_a_fact(judge::claim(id).unwrap(), &told::story().records, 2);
+    undecided_without_a_fact(judge::claim(id).unwrap(), &sound_story::story().records, 2);
 }
 
 #[rstest]
@@ -72,8 +72,8 @@ fn without_any_one_fact_no_claim_passes(
 #[case("B12", "pinned")]
 #[case("B12", "pinned-stopped")]
 fn a_node_that_was_not_listed_leaves_a_claim_open(#[case] id: &str, #[case] listing: &str) {
-    for node in told::NODES {
-        let mut story = told::story();
+    for node in sound_story::NODES {
+        let mut story = sound_story::story();
         story.forget(
             |e| matches!(e, Event::FilesListed { listing: l, node: n, .. } if l == listing && n == node),
         );
@@ -90,7 +90,7 @@ fn a_node_that_was_not_listed_leaves_a_claim_open(#[case] id: &str, #[case] list
 #[case("B12", "pinned")]
 #[case("B12", "pinned-returned")]
 fn without_its_reading_a_claim_is_open(#[case] id: &str, #[case] reading: &str) {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.forget(|e| matches!(e, Event::RowsRead { reading: r, .. } if r == reading));
     assert_eq!(story.judge(id).conclusion(), Conclusion::Inconclusive);
 }
@@ -119,7 +119,7 @@ fn without_its_reading_a_claim_is_open(#[case] id: &str, #[case] reading: &str) 
 #[case::readers_b12("B12", |e: &Event| matches!(e, Event::RowsSampled { .. }))]
 #[case::rows_b10("B10", |e: &Event| matches!(e, Event::RowWritten { .. }))]
 fn without_its_history_a_claim_never_passes(#[case] id: &str, #[case] gone: fn(&Event) -> bool) {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.forget(gone);
     assert_ne!(story.judge(id).conclusion(), Conclusion::Passed);
 }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::story::{Named, is_of, value_in};
 use crate::upgrade::second;
-use crate::{ha, stateful_set, stateful_single, story, upgrade};
+use crate::{ha, mysql, stateful_set, story, upgrade};
 
 /// A history that passes the claim, up to its judgement.
 pub fn history(id: &str) -> Vec<Record> {
     let mut records = match id.chars().next() {
         Some('A') => story::recorded().records,
-        Some('B') => stateful_single::told::story().records,
+        Some('B') => mysql::sound_story::story().records,
         Some('C') => stateful_set::Story::recorded(id).records().to_vec(),
         Some('D') => upgrade::told(),
         _ => ha::told().records,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::event::{Event, Outcome, Row};
-use crate::judge::stateful_single::facts::OnDisk;
+use crate::judge::mysql::facts::OnDisk;
 use crate::node::Node;
 use crate::probe::ledger::disk;
 use crate::scenario::{Failure, Scenario};

@@ -1,4 +1,4 @@
-//! References to namespaces inside objects. After localising, objects still name the namespaces of the file.
+//! References to namespaces inside objects. Afterwards, objects still name the namespaces of the file.
 //! A reference is changed if it means an object of the same manifest.
 
 use std::collections::BTreeSet;
@@ -377,7 +377,7 @@ mod tests {
         Object { place, body }
     }
 
-    /// Calls `follow` directly: localising refuses these cluster-scoped kinds before.
+    /// Calls `follow` directly: scoping refuses these cluster-scoped kinds before.
     #[test]
     fn services_that_the_api_server_calls_follow() {
         let service = |name: &str| json!({"service": {"namespace": "old", "name": name}});

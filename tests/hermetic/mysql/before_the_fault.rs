@@ -2,17 +2,17 @@
 
 use seatrial::event::{Event, Record};
 use seatrial::judge::Conclusion::{Failed, Inconclusive, Passed};
-use seatrial::judge::stateful_single::facts;
+use seatrial::judge::mysql::facts;
 use serde_json::{Value, json};
 
-use super::told;
-use crate::passing;
+use super::sound_story;
+use crate::passing_histories;
 use crate::story::{changed, last};
 use crate::upgrade::comes_out;
 
 /// The story of a claim, with an object seen just before the first record that is asked for.
 fn seen_before(id: &str, is: impl Fn(&Event) -> bool, object: Value) -> Vec<Record> {
-    let mut records = passing::history(id);
+    let mut records = passing_histories::history(id);
     comes_out(&records, id, Passed);
     let place = records.iter().position(|r| is(&r.event)).unwrap();
     let near = records[place].clone();
@@ -28,13 +28,13 @@ fn is_fault(event: &Event) -> bool {
 /// Somebody deletes the pod, its replacement is there, and then the node goes down: nothing was replaced because of it.
 #[test]
 fn a_replacement_that_was_there_before_the_fault_is_none_of_the_fault() {
-    comes_out(&seen_before("B8", is_fault, told::pod(4, "w2", "h2", "Running")), "B8", Inconclusive);
+    comes_out(&seen_before("B8", is_fault, sound_story::pod(4, "w2", "h2", "Running")), "B8", Inconclusive);
 }
 
 /// Somebody deleted the old pod: its node's loss is not why it ends.
 #[test]
 fn a_pod_that_ended_before_the_fault_was_not_evicted_because_of_it() {
-    let mut pod = last(&mut passing::history("B8"), &facts::THIRD_POD).clone();
+    let mut pod = last(&mut passing_histories::history("B8"), &facts::THIRD_POD).clone();
     pod["kind"] = json!("Pod");
     pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     comes_out(&seen_before("B8", is_fault, pod), "B8", Inconclusive);
@@ -57,7 +57,7 @@ fn a_node_that_was_lost_before_the_fault_shows_no_time_of_its_loss() {
 #[test]
 fn a_server_that_ran_all_the_while_is_a_second_one_in_b7() {
     let is_change = |event: &Event| matches!(event, Event::Marked { mark } if mark == "template-change");
-    let mut other = told::pod(9, "w2", "h1", "Running");
+    let mut other = sound_story::pod(9, "w2", "h1", "Running");
     comes_out(&seen_before("B7", is_change, other.clone()), "B7", Failed);
     other["metadata"]["namespace"] = json!("shop");
     comes_out(&seen_before("B7", is_change, other), "B7", Passed);

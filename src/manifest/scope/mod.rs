@@ -29,9 +29,9 @@ pub struct Renamed {
     pub to: String,
 }
 
-/// The result of localising a manifest.
+/// The result of scoping a manifest to a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Localised {
+pub struct Scoped {
     /// The names that were changed.
     pub renamed: Vec<Renamed>,
     /// Fields that still name another namespace, because no object of the manifest matches the reference.
@@ -41,12 +41,12 @@ pub struct Localised {
     pub defaults: Vec<Place>,
 }
 
-pub(super) fn localise(
+pub(super) fn scope_to_namespace(
     objects: &mut [Object],
     namespace: &str,
     suffix: &str,
     labels: &BTreeMap<String, String>,
-) -> Result<Localised, ManifestError> {
+) -> Result<Scoped, ManifestError> {
     let mut faults = Faults::default();
     for object in objects.iter() {
         refuse(object, namespace, &mut faults);
@@ -73,7 +73,7 @@ pub(super) fn localise(
         }
     }
     let foreign = references::follow(objects, namespace);
-    Ok(Localised { renamed: names.renamed(), foreign, defaults })
+    Ok(Scoped { renamed: names.renamed(), foreign, defaults })
 }
 
 fn refuse(object: &Object, namespace: &str, faults: &mut Faults) {

@@ -9,7 +9,7 @@ use seatrial::judge::{self, Conclusion, Evidence};
 use serde_json::Value;
 
 use super::lost_at;
-use crate::passing::{self, unready};
+use crate::passing_histories::{self, unready};
 use crate::upgrade::second;
 
 fn judged(id: &str, records: &[Record]) -> (Conclusion, String) {
@@ -52,8 +52,8 @@ fn a_pod_that_is_not_ready_on_a_lost_node_fails_no_claim(
     )]
     id: &str,
 ) {
-    let records = passing::history(id);
-    let read = &passing::reads(judge::claim(id).unwrap(), &records);
+    let records = passing_histories::history(id);
+    let read = &passing_histories::reads(judge::claim(id).unwrap(), &records);
     for at in 0..records.len() {
         let Some(value) = shown(read, &mut records[at].clone()).cloned() else { continue };
         let mut found = Vec::new();

@@ -5,10 +5,10 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::watcher;
 
-use super::{CALL, CHANGE, CLAIM, Instance, Mysql, NAME, START, place};
-use crate::judge::stateful_single::{B11, facts};
+use crate::judge::mysql::{B11, facts};
 use crate::manifest;
 use crate::scenario::Failure;
+use crate::suite::mysql::{CALL, CHANGE, CLAIM, Instance, Mysql, NAME, START, place};
 use crate::wait::{self, claims};
 
 /// Deletes the Deployment with its last pod, then the claim. The ledger's probes must be stopped.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rstest::rstest;
 use seatrial::event::{self, Change, Event, Outcome, Record};
-use seatrial::judge::{self, Conclusion, Evidence, stateful_single, stateless};
+use seatrial::judge::{self, Conclusion, Evidence, mysql, stateless};
 use serde_json::{Value, json};
 
 use crate::schemas::converted;
@@ -72,9 +72,9 @@ fn bend(records: &mut [Record], fact: &'static str, pointer: &str, to: Value) {
 #[case::a8_no_sets("A8", stateless::facts::UP.replica_sets.name(), stateless::facts::UP.pods.name(), "/0/status/phase", json!("Pending"))]
 #[case::a9_no_deployment("A9", stateless::facts::DOWN.deployment.name(), stateless::facts::DOWN.pods.name(), "/0/status/phase", json!("Pending"))]
 #[case::a9_no_deployment_before("A9", stateless::facts::DOWN.deployment_before.name(), stateless::facts::DOWN.deployment.name(), "/status/replicas", json!(4))]
-#[case::b2_no_claim("B2", stateful_single::facts::CLAIM.name(), stateful_single::facts::DEPLOYMENT.name(), "/spec/strategy/type", json!("RollingUpdate"))]
-#[case::b2_no_deployment("B2", stateful_single::facts::DEPLOYMENT.name(), stateful_single::facts::FIRST_POD.name(), "/spec/containers/0/volumeMounts", json!([]))]
-#[case::b4_no_listing("B4", "serving", stateful_single::facts::FIRST_SERVER.name(), "/pod", json!("another"))]
+#[case::b2_no_claim("B2", mysql::facts::CLAIM.name(), mysql::facts::DEPLOYMENT.name(), "/spec/strategy/type", json!("RollingUpdate"))]
+#[case::b2_no_deployment("B2", mysql::facts::DEPLOYMENT.name(), mysql::facts::FIRST_POD.name(), "/spec/containers/0/volumeMounts", json!([]))]
+#[case::b4_no_listing("B4", "serving", mysql::facts::FIRST_SERVER.name(), "/pod", json!("another"))]
 fn a_wrong_fact_beside_a_missing_one_fails(
     #[case] claim: &str,
     #[case] gone: &str,

@@ -3,10 +3,10 @@
 use rstest::rstest;
 use seatrial::event::{Change, Event, Record};
 use seatrial::judge::Conclusion::{self, Failed, Inconclusive, Passed};
-use seatrial::judge::stateful_single::facts;
+use seatrial::judge::mysql::facts;
 use serde_json::{Value, json};
 
-use super::told;
+use super::sound_story;
 use crate::story::{Story, says};
 
 #[rstest]
@@ -49,7 +49,7 @@ fn what_is_bent_shows_in_its_line(
     #[case] conclusion: Conclusion,
     #[case] said: &str,
 ) {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     bend(&mut story);
     says(&story.judge(id), conclusion, said);
 }
@@ -57,7 +57,7 @@ fn what_is_bent_shows_in_its_line(
 /// Records are told by writer and number: what another process numbered alike is not the fault.
 #[test]
 fn a_watch_that_broke_before_the_fault_opens_nothing() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     let fault = story.records.iter().find(|r| matches!(r.event, Event::FaultIntended { .. })).unwrap();
     let alike = Record { writer: 2, event: Event::Noted { text: "x".into() }, ..fault.clone() };
     let event = Event::WatchRestarted { kind: "Pod".into(), reason: "410 Gone".into(), since_us: None };
@@ -70,7 +70,7 @@ fn a_watch_that_broke_before_the_fault_opens_nothing() {
 /// Where no reader was answered nothing is said of what readers saw.
 #[test]
 fn no_looks_are_no_evidence_of_readers() {
-    let lines = told::story().judge("B10").details();
+    let lines = sound_story::story().judge("B10").details();
     assert!(!lines.iter().any(|line| line.contains("looks")), "{lines:#?}");
 }
 
@@ -124,7 +124,7 @@ fn ended_afterwards(story: &mut Story) {
 
 /// A pod of another application runs all the time.
 fn another_app(story: &mut Story) {
-    let mut pod = told::pod(9, "w1", "h9", "Running");
+    let mut pod = sound_story::pod(9, "w1", "h9", "Running");
     pod["metadata"]["labels"]["app"] = json!("other");
     story.insert_after("template-change", crate::story::changed(pod));
 }
@@ -137,7 +137,7 @@ fn pod_not_gone(story: &mut Story) {
 
 /// A change of a volume right after a mark.
 fn volume(story: &mut Story, mark: &str, change: Change, uid: &str, phase: &str) {
-    let mut object = told::volume();
+    let mut object = sound_story::volume();
     object["metadata"]["uid"] = json!(uid);
     object["status"]["phase"] = json!(phase);
     let (kind, name, uid) = ("PersistentVolume".into(), "mysql-pv-volume-x1".into(), uid.into());

@@ -21,7 +21,7 @@ use seatrial::cluster::{
 use seatrial::config::Settings;
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
-use seatrial::fault::{FAULTS, Fault, PodOn, Reach, Target};
+use seatrial::fault::{FAULTS, Fault, PodOn, Target, TargetKind};
 use seatrial::image;
 use seatrial::node::{CLUSTER_LABEL, Node, Power};
 use serde_json::json;
@@ -103,7 +103,7 @@ impl Ground {
 
     /// What a fault is aimed at: the worker, and the pod that runs on it.
     pub async fn target(&self, fault: &dyn Fault, node: &Node, client: &Client) -> anyhow::Result<Target> {
-        if fault.reach() == Reach::Node {
+        if fault.target_kind() == TargetKind::Node {
             return Ok(node.into());
         }
         let params = ListParams::default().fields(&format!("spec.nodeName={}", node.name));

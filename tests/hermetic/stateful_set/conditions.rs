@@ -7,7 +7,7 @@ use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;
-use super::bends::{ending, is_gone, is_ready, told};
+use super::edits::{ending, is_gone, is_ready, told};
 use crate::story::{is_of, observed, says};
 
 #[rstest]

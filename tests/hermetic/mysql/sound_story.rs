@@ -1,7 +1,7 @@
 //! The story as it should go, in few words: `w1` holds the files, `w2` takes over, `cp` never does.
 
 use seatrial::event::{Change, Event, Outcome, Server};
-use seatrial::judge::stateful_single::facts;
+use seatrial::judge::mysql::facts;
 use serde_json::{Value, json};
 
 use crate::story::Story;

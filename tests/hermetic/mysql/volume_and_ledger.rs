@@ -2,11 +2,11 @@
 
 use seatrial::event::{Change, Event, Outcome, Record, Server};
 use seatrial::judge::Conclusion;
-use seatrial::judge::stateful_single::facts;
+use seatrial::judge::mysql::facts;
 use serde_json::json;
 
-use super::told;
-use crate::passing::{self, fact};
+use super::sound_story;
+use crate::passing_histories::{self, fact};
 use crate::story::{Story, row};
 use crate::upgrade::comes_out;
 
@@ -31,9 +31,9 @@ fn marked(name: &'static str) -> impl Fn(&Event) -> bool {
 
 #[test]
 fn a_volume_that_was_lost_for_a_moment_breaks_b11() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     after(&mut story, marked("deployment-deletion"), |s| {
-        let mut volume = told::volume();
+        let mut volume = sound_story::volume();
         volume["status"]["phase"] = json!("Released");
         s.changed(Change::Modified, &volume);
     });
@@ -42,7 +42,7 @@ fn a_volume_that_was_lost_for_a_moment_breaks_b11() {
 
 #[test]
 fn files_that_went_with_the_claim_break_b11() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.each(|e| {
         if let Event::FilesListed { listing, entries, .. } = e
             && listing == "claim-gone"
@@ -51,7 +51,7 @@ fn files_that_went_with_the_claim_break_b11() {
         }
     });
     fails(&story, "B11", "gone: qa/ qa/ledger.ibd");
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.each(|e| {
         if let Event::FilesListed { listing, entries, .. } = e
             && matches!(listing.as_str(), "deployment-gone" | "claim-gone")
@@ -69,7 +69,7 @@ fn files_that_went_with_the_claim_break_b11() {
 #[test]
 fn a_listing_that_is_not_whole_decides_nothing() {
     for (id, listing) in [("B3", "before"), ("B9", "before-fault"), ("B12", "pinned-stopped")] {
-        let mut story = told::story();
+        let mut story = sound_story::story();
         story.each(|e| {
             if let Event::FilesListed { listing: name, incomplete, .. } = e
                 && name == listing
@@ -85,7 +85,7 @@ fn a_listing_that_is_not_whole_decides_nothing() {
 
 #[test]
 fn a_node_that_vanished_leaves_its_claims_open() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.each(|e| {
         if let Event::FilesListed { listing, node, power, entries, exists, incomplete, server_uuid, .. } = e
             && listing == "pinned-stopped"
@@ -101,12 +101,12 @@ fn a_node_that_vanished_leaves_its_claims_open() {
 
 #[test]
 fn a_replacement_that_was_placed_breaks_b12() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     after(
         &mut story,
         |e| matches!(e, Event::FilesListed { listing, .. } if listing == "pinned-stopped"),
         |s| {
-            s.changed(Change::Modified, &told::pod(7, "w2", "h1", "Pending"));
+            s.changed(Change::Modified, &sound_story::pod(7, "w2", "h1", "Pending"));
         },
     );
     fails(&story, "B12", "pod mysql-7 was given w2 while w1 was down");
@@ -114,13 +114,13 @@ fn a_replacement_that_was_placed_breaks_b12() {
 
 #[test]
 fn an_empty_database_elsewhere_breaks_b12() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     after(
         &mut story,
         |e| matches!(e, Event::FilesListed { listing, .. } if listing == "pinned-stopped"),
         |s| {
             s.listed("pinned-stopped", "w2", "running", &["auto.cnf", "mysql/"], Some("uuid-c"));
-            s.wrote(99, Outcome::Refused, &told::server("c", 7, "w2"), "Unknown database 'qa'");
+            s.wrote(99, Outcome::Refused, &sound_story::server("c", 7, "w2"), "Unknown database 'qa'");
         },
     );
     fails(&story, "B12", "/mnt/data on w2 (running) holds auto.cnf mysql/");
@@ -129,7 +129,7 @@ fn an_empty_database_elsewhere_breaks_b12() {
 
 #[test]
 fn a_node_that_ran_on_leaves_b12_open_and_no_other_claim() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.each(|e| {
         if let Event::FilesListed { listing, node, power, .. } = e
             && listing == "pinned-stopped"
@@ -146,7 +146,7 @@ fn a_node_that_ran_on_leaves_b12_open_and_no_other_claim() {
 
 #[test]
 fn a_replacement_that_was_pending_for_a_moment_only_does_not_prove_b12() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     let back = story.records.iter().position(|r| marked("pinned-return")(&r.event)).unwrap();
     let early = story.records[back].mono_us - 7_000_000;
     story.records[back].mono_us = early;
@@ -155,7 +155,7 @@ fn a_replacement_that_was_pending_for_a_moment_only_does_not_prove_b12() {
 
 #[test]
 fn a_dropped_table_is_one_finding() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.each(|e| {
         if let Event::RowsRead { reading, exists, rows, .. } = e
             && reading == "pinned-returned"
@@ -180,13 +180,13 @@ fn what_a_reader_saw_breaks_b12() {
         ((1, 14, 8), "8 of ledger from 1 to 14, 9 were acknowledged"),
         ((1, 14, 12), "12 of ledger from 1 to 14, at most 11 were written"),
     ] {
-        let mut story = told::story();
+        let mut story = sound_story::story();
         after(
             &mut story,
             |e| matches!(e, Event::RowsRead { reading, .. } if reading == "pinned-returned"),
             |s| {
                 s.seconds += 1.0;
-                s.looked(&told::server("a", 7, "w1"), (low, high, count));
+                s.looked(&sound_story::server("a", 7, "w1"), (low, high, count));
             },
         );
         fails(&story, "B12", said);
@@ -195,7 +195,7 @@ fn what_a_reader_saw_breaks_b12() {
 
 #[test]
 fn a_stale_reading_is_told_from_a_loss() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.each(|e| {
         if let Event::RowsRead { reading, rows, .. } = e
             && reading == "pinned"
@@ -213,7 +213,7 @@ fn a_stale_reading_is_told_from_a_loss() {
 
 #[test]
 fn rows_in_a_wrong_order_and_half_a_transaction_break_b12() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     story.each(|e| {
         if let Event::RowsRead { reading, rows, .. } = e
             && reading == "pinned-returned"
@@ -222,8 +222,8 @@ fn rows_in_a_wrong_order_and_half_a_transaction_break_b12() {
         }
     });
     fails(&story, "B12", "1 rows are there before rows that were acknowledged earlier: 2 without 1");
-    let mut story = told::story();
-    let (transaction, server) = ([row(20), row(21)], told::server("a", 7, "w1"));
+    let mut story = sound_story::story();
+    let (transaction, server) = ([row(20), row(21)], sound_story::server("a", 7, "w1"));
     after(
         &mut story,
         |e| matches!(e, Event::RowWritten { row, .. } if row.number == 14),
@@ -246,11 +246,11 @@ fn rows_in_a_wrong_order_and_half_a_transaction_break_b12() {
 #[test]
 fn an_acknowledgement_that_no_pod_gave_breaks_b12() {
     for wrong in [
-        Server { pod_uid: String::new(), node: String::new(), ..told::server("a", 7, "w1") },
-        Server { pod_uid: "pod-uid-5".into(), ..told::server("a", 7, "w1") },
-        Server { node: "w2".into(), ..told::server("a", 7, "w1") },
+        Server { pod_uid: String::new(), node: String::new(), ..sound_story::server("a", 7, "w1") },
+        Server { pod_uid: "pod-uid-5".into(), ..sound_story::server("a", 7, "w1") },
+        Server { node: "w2".into(), ..sound_story::server("a", 7, "w1") },
     ] {
-        let mut story = told::story();
+        let mut story = sound_story::story();
         story.each(|e| {
             if let Event::RowWritten { row, server, .. } = e
                 && row.number == 14
@@ -264,13 +264,13 @@ fn an_acknowledgement_that_no_pod_gave_breaks_b12() {
 
 #[test]
 fn two_servers_at_once_break_b10_and_b12() {
-    let mut story = told::story();
+    let mut story = sound_story::story();
     after(
         &mut story,
         |e| matches!(e, Event::RowWritten { row, .. } if row.number == 6),
         |s| {
-            s.looked(&told::server("b", 4, "w2"), (1, 1, 0));
-            s.looked(&told::server("a", 2, "w1"), (1, 6, 5));
+            s.looked(&sound_story::server("b", 4, "w2"), (1, 1, 0));
+            s.looked(&sound_story::server("a", 2, "w1"), (1, 6, 5));
         },
     );
     for id in ["B10", "B12"] {
@@ -282,7 +282,7 @@ fn two_servers_at_once_break_b10_and_b12() {
 /// large they were while the server ran, though the listing `returned` before does.
 #[test]
 fn b11_knows_how_large_the_files_were_while_the_server_ran() {
-    let mut records = passing::history("B11");
+    let mut records = passing_histories::history("B11");
     let mut emptied = 0;
     for record in &mut records {
         if let Event::FilesListed { listing, entries, .. } = &mut record.event
@@ -301,7 +301,7 @@ fn b11_knows_how_large_the_files_were_while_the_server_ran() {
 /// than before, are no changes (`Claim::watches`), and a gap in the watch of Deployments says nothing of them.
 #[test]
 fn a_gap_in_a_watch_does_not_open_what_b11_observed() {
-    let mut records = passing::history("B11");
+    let mut records = passing_histories::history("B11");
     for of in [&facts::VOLUME_KEPT, &facts::VOLUME_RELEASED] {
         fact(&mut records, of).1["metadata"]["uid"] = json!("another");
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::FakeApi;
 use crate::fake_engine::{FakeEngine, Trouble};
-use crate::ground::{Ground, NAME, soon};
+use crate::state_folder::{Ground, NAME, soon};
 
 const DATA: &str = "/mnt/data";
 

@@ -9,7 +9,7 @@ use kube::runtime::watcher;
 use serde_json::json;
 
 use crate::chain::chain;
-use crate::judge::stateful_single::PATH;
+use crate::judge::mysql::PATH;
 use crate::manifest;
 use crate::node::{Node, Role};
 use crate::scenario::{Failure, Scenario};
@@ -23,13 +23,13 @@ const SHORT: Duration = Duration::from_secs(60);
 const RESERVED: &str = "app=reserved";
 
 /// Returns every node that Kubernetes knows.
-pub(super) fn nodes(s: &Scenario) -> impl Iterator<Item = &Node> {
+pub(in crate::suite) fn nodes(s: &Scenario) -> impl Iterator<Item = &Node> {
     s.cluster.nodes.iter().filter(|node| node.role != Role::LoadBalancer)
 }
 
 /// Lists the path on every node, stopped ones included, and records the result. A failure, such as a node that has
 /// vanished, is recorded too: it makes the judge inconclusive.
-pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
+pub(in crate::suite) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
     for node in nodes(s) {
         s.log.append(match node.inspect(PATH, DEPTH).await {
             Ok(found) => found.event(listing),
@@ -41,12 +41,12 @@ pub(super) async fn list(s: &Scenario, listing: &str) -> Result<(), Failure> {
 
 /// Takes the path on every node, and empties it if the record of an earlier story permits that. A hostPath outlives its
 /// pods, its claim and its volume, and may belong to somebody else. The files that were found are recorded.
-pub(super) async fn claim(s: &Scenario) -> Result<(), Failure> {
+pub(in crate::suite) async fn claim(s: &Scenario) -> Result<(), Failure> {
     s.claim_folder(PATH, &nodes(s).collect::<Vec<_>>(), s.deadline().at_most(SHORT)).await
 }
 
 /// Empties the path on every node and gives it back.
-pub(super) async fn give_back(s: &Scenario) -> Result<(), Failure> {
+pub(in crate::suite) async fn give_back(s: &Scenario) -> Result<(), Failure> {
     s.give_back_folder(PATH, s.deadline().at_most(SHORT)).await;
     Ok(())
 }
@@ -55,7 +55,7 @@ pub(super) async fn give_back(s: &Scenario) -> Result<(), Failure> {
 /// would affect the whole cluster and outlive a scenario that is killed. These pods are deleted with the namespace, and
 /// the template of the MySQL pod does not change. The scheduler honours the anti-affinity of running pods ("Inter-pod
 /// affinity and anti-affinity").
-pub(super) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
+pub(in crate::suite) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
     let image = s.images.workloads.get("mysql").ok_or("the image profile has no `mysql`")?;
     let others: Vec<&Node> = s.cluster.workers().filter(|node| node.name != home).collect();
     for node in &others {
@@ -85,7 +85,7 @@ pub(super) async fn reserve(s: &Scenario, home: &str) -> Result<(), Failure> {
 }
 
 /// Removes the pods that [`reserve`] created.
-pub(super) async fn release(s: &Scenario) -> Result<(), Failure> {
+pub(in crate::suite) async fn release(s: &Scenario) -> Result<(), Failure> {
     let reserved = kube::api::ListParams::default().labels(RESERVED);
     let found = pods_of(s).list(&reserved).await?.items;
     for pod in &found {

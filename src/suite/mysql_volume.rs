@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use super::{CHANGE, Mysql, START, affinity, place, release};
+use super::Suite;
+use super::mysql::{CHANGE, Mysql, START, place};
 use crate::cluster::{Access, THREE};
-use crate::judge::stateful_single::{B11, B12};
+use crate::judge::mysql::{B11, B12};
 use crate::scenario::{Failure, Needs, Scenario};
-use crate::suite::Suite;
+
+mod affinity;
+mod release;
 
 /// The suite.
 pub static SUITE: Suite = Suite {

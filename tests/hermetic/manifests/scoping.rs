@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use super::{MYSQL, object};
 
-fn localised(text: &str) -> (Manifest, Vec<String>) {
+fn scoped(text: &str) -> (Manifest, Vec<String>) {
     let mut manifest = Manifest::read("f.yaml", text).unwrap();
     let labels = BTreeMap::from([("run".to_owned(), "r1".to_owned())]);
-    let renamed = manifest.localise("shop-abc123", "abc123", &labels).unwrap();
+    let renamed = manifest.scope_to_namespace("shop-abc123", "abc123", &labels).unwrap();
     (manifest, renamed.renamed.into_iter().map(|r| format!("{} {} {}", r.what, r.from, r.to)).collect())
 }
 
 #[test]
 fn a_volume_and_its_claim_get_names_of_their_own_and_stay_a_pair() {
-    let (manifest, renamed) = localised(MYSQL);
+    let (manifest, renamed) = scoped(MYSQL);
     let [volume, claim, deployment] = manifest.objects() else { panic!() };
     assert_eq!(volume.name(), "mysql-pv-volume-abc123");
     assert_eq!(volume.namespace(), None);
@@ -40,7 +40,7 @@ fn a_volume_and_its_claim_get_names_of_their_own_and_stay_a_pair() {
 
 #[test]
 fn references_to_renamed_objects_follow() {
-    let (manifest, _) = localised(
+    let (manifest, _) = scoped(
         "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: slow}}\n---\n\
          {apiVersion: v1, kind: PersistentVolume, metadata: {name: pv}, spec: {claimRef: {name: c, namespace: old}}}\n---\n\
          {apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: c}, spec: {volumeName: pv, storageClassName: \"\"}}\n---\n\
@@ -69,7 +69,7 @@ fn references_to_renamed_objects_follow() {
 fn what_would_leave_the_namespace_is_refused(#[case] text: &str, #[case] why: &str) {
     let mut manifest = Manifest::read("f.yaml", text).unwrap();
     let before = manifest.clone();
-    let error = manifest.localise("shop", "abc123", &BTreeMap::new()).unwrap_err().to_string();
+    let error = manifest.scope_to_namespace("shop", "abc123", &BTreeMap::new()).unwrap_err().to_string();
     assert!(error.starts_with("f.yaml:1: document 1") && error.contains(why), "{error}");
     assert_eq!(manifest, before);
 }
@@ -80,7 +80,7 @@ fn what_would_leave_the_namespace_is_refused(#[case] text: &str, #[case] why: &s
 #[case("example.test/v1", "StorageClass")]
 #[case("example.test/v1", "PersistentVolume")]
 #[case("example.test/v1", "StatefulSet")]
-fn a_custom_kind_with_the_name_of_a_kind_of_kubernetes_is_only_localised(
+fn a_custom_kind_with_the_name_of_a_kind_of_kubernetes_is_only_scoped(
     #[case] version: &str,
     #[case] kind: &str,
 ) {
@@ -90,7 +90,7 @@ fn a_custom_kind_with_the_name_of_a_kind_of_kubernetes_is_only_localised(
         "metadata: {name: fast}\nspec: {storageClassName: fast, volumeClaimTemplates: [{spec: {storageClassName: fast}}]}",
     );
     let class = object("storage.k8s.io/v1", "StorageClass", "metadata: {name: fast}\nprovisioner: p");
-    let (manifest, renamed) = localised(&format!("{class}---\n{text}"));
+    let (manifest, renamed) = scoped(&format!("{class}---\n{text}"));
     let custom = &manifest.objects()[1];
     assert_eq!((custom.name(), custom.namespace()), ("fast", Some("shop-abc123")));
     assert_eq!(custom.body["metadata"]["labels"], Value::Null);
@@ -113,14 +113,14 @@ fn a_custom_kind_with_the_name_of_a_kind_of_kubernetes_is_only_localised(
 #[case("flowcontrol.apiserver.k8s.io/v1", "FlowSchema")]
 fn a_kind_of_the_whole_cluster_is_refused(#[case] version: &str, #[case] kind: &str) {
     let mut manifest = Manifest::read("f.yaml", &object(version, kind, "metadata: {name: m}")).unwrap();
-    let error = manifest.localise("shop", "abc123", &BTreeMap::new()).unwrap_err().to_string();
+    let error = manifest.scope_to_namespace("shop", "abc123", &BTreeMap::new()).unwrap_err().to_string();
     assert!(error.contains(&format!("a {kind} belongs to the whole cluster")), "{error}");
 }
 
 /// Templates leave `namespace: ""`, which means none to kubectl and the API (`omitempty`).
 #[test]
 fn an_empty_namespace_is_none() {
-    let (manifest, _) = localised(&object("v1", "ConfigMap", "metadata: {name: m, namespace: \"\"}"));
+    let (manifest, _) = scoped(&object("v1", "ConfigMap", "metadata: {name: m, namespace: \"\"}"));
     assert_eq!(manifest.objects()[0].namespace(), Some("shop-abc123"));
     let prefix = object("v1", "ConfigMap", "metadata: {name: \"\", generateName: m-}");
     assert_eq!(Manifest::read("f.yaml", &prefix).unwrap().objects()[0].generate_name(), Some("m-"));
@@ -130,7 +130,7 @@ fn an_empty_namespace_is_none() {
 /// annotation, the limits of a class.
 #[test]
 fn everything_that_names_a_class_of_the_manifest_follows_it() {
-    let (manifest, _) = localised(
+    let (manifest, _) = scoped(
         "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: fast}}\n---\n\
          {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {volumes: [{name: v, ephemeral: {volumeClaimTemplate: \
          {spec: {storageClassName: fast}}}}]}}\n---\n\
@@ -177,7 +177,7 @@ fn a_storage_class_of_a_test_is_the_default_of_its_own_claims_only() {
         claim("other", "{storageClassName: x}"),
     ];
     let mut manifest = Manifest::read("f.yaml", &format!("{class}---\n{}", claims.join("---\n"))).unwrap();
-    let done = manifest.localise("shop-abc123", "abc123", &BTreeMap::new()).unwrap();
+    let done = manifest.scope_to_namespace("shop-abc123", "abc123", &BTreeMap::new()).unwrap();
     assert_eq!(manifest.objects()[0].body["metadata"]["annotations"], json!({"a": "b"}));
     let classes: Vec<&Value> =
         manifest.objects()[1..].iter().map(|claim| &claim.body["spec"]["storageClassName"]).collect();

@@ -6,7 +6,7 @@ use seatrial::judge::stateful_set::facts;
 use serde_json::{Value, json};
 
 use super::Story;
-use crate::passing::{fact, history};
+use crate::passing_histories::{fact, history};
 use crate::story::{changed, is_of, says};
 use crate::upgrade::comes_out;
 

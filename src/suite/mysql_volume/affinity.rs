@@ -6,14 +6,16 @@ use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use kube::api::{Api, ListParams};
 use kube::runtime::watcher;
 
-use super::{CALL, CHANGE, CLAIM, Instance, Mysql, RETURN, SELECTOR, START, allowed, place, uid};
 use crate::fault::StopNode;
-use crate::judge::stateful_single::B12;
-use crate::judge::stateful_single::affinity::HELD;
-use crate::judge::stateful_single::{PINNED, facts};
+use crate::judge::mysql::B12;
+use crate::judge::mysql::affinity::HELD;
+use crate::judge::mysql::{PINNED, facts};
 use crate::manifest::Manifest;
 use crate::probe::Traffic;
 use crate::scenario::Failure;
+use crate::suite::mysql::{
+    CALL, CHANGE, CLAIM, Instance, Mysql, RETURN, SELECTOR, START, allowed, place, uid,
+};
 use crate::wait::{self, Verdict, nodes, pods};
 
 const MANIFEST: &str = include_str!("mysql-affinity.yaml");

@@ -30,7 +30,7 @@ fn poisoned(with: &str) -> (String, Vec<Record>) {
             _ => {}
         }
     }
-    let log = include_str!("fixtures/run/events.jsonl");
+    let log = include_str!("recordings/schema-1/short-run.jsonl");
     let mut lines = Vec::new();
     for line in log.lines() {
         let mut value: Value = serde_json::from_str(line).unwrap();

@@ -14,19 +14,16 @@ use crate::cluster::{Access, THREE};
 use crate::deadline::Deadline;
 use crate::event::Server;
 use crate::fault::StopNode;
-use crate::judge::stateful_single::facts::Allowed;
-use crate::judge::stateful_single::{B1, B2, B3, B4, B5, B6, B7, B8, B9, B10};
-use crate::judge::stateful_single::{DATABASE, DEPLOYMENT, PATH, facts};
+use crate::judge::mysql::facts::Allowed;
+use crate::judge::mysql::{B1, B2, B3, B4, B5, B6, B7, B8, B9, B10};
+use crate::judge::mysql::{DATABASE, DEPLOYMENT, PATH, facts};
 use crate::manifest::{self, Manifest};
 use crate::probe::{Forward, Ledger, LedgerSpec, Pace, Target, Traffic};
 use crate::scenario::{ActiveFault, Failure, Needs, Scenario};
 use crate::wait::{self, Verdict, claims, nodes, pods};
 
-mod affinity;
 pub(super) mod disk;
-mod place;
-mod release;
-pub mod volume;
+pub(super) mod place;
 
 /// The suite.
 pub static SUITE: Suite = Suite {
@@ -43,35 +40,35 @@ pub static SUITE: Suite = Suite {
     story: |s| Box::pin(story(s)),
 };
 
-const MANIFEST: &str = include_str!("stateful_single/mysql.yaml");
-const NAME: &str = DEPLOYMENT;
-const CLAIM: &str = "mysql-pv-claim";
-const SELECTOR: &str = "app=mysql";
-const PORT: u16 = 3306;
+pub(super) const MANIFEST: &str = include_str!("mysql/mysql.yaml");
+pub(super) const NAME: &str = DEPLOYMENT;
+pub(super) const CLAIM: &str = "mysql-pv-claim";
+pub(super) const SELECTOR: &str = "app=mysql";
+pub(super) const PORT: u16 = 3306;
 /// The password in the manifest.
-const PASSWORD: &str = "password";
+pub(super) const PASSWORD: &str = "password";
 
 /// One writer of single rows and one of transactions, concurrently.
-const PACES: [Pace; 2] =
+pub(super) const PACES: [Pace; 2] =
     [Pace { every: Duration::from_millis(50), rows: 1 }, Pace { every: Duration::from_millis(150), rows: 3 }];
 /// Pause between two readings.
-const LOOK: Duration = Duration::from_millis(250);
+pub(super) const LOOK: Duration = Duration::from_millis(250);
 /// Number of rows that each writer adds in each part of the story.
-const ROWS: u64 = 30;
+pub(super) const ROWS: u64 = 30;
 
 /// Timeout for a pod to be scheduled, to start and to fill an empty data directory.
-const START: Duration = Duration::from_secs(180);
+pub(super) const START: Duration = Duration::from_secs(180);
 /// Timeout for an object to be created, changed or deleted.
-const CHANGE: Duration = Duration::from_secs(60);
+pub(super) const CHANGE: Duration = Duration::from_secs(60);
 /// Timeout for a stopped node to return, and for a pod to serve on it again.
-const RETURN: Duration = Duration::from_secs(300);
+pub(super) const RETURN: Duration = Duration::from_secs(300);
 /// Budget for the official image to fill an empty directory, from the container's start to the first answer: its
 /// entrypoint starts a server twice. 30 to 90 s were reported on slow and ARM machines.
-const FILL: Duration = Duration::from_secs(120);
+pub(super) const FILL: Duration = Duration::from_secs(120);
 /// Budget for the image that is built from Debian packages: it fills the directory in one pass.
-const FILL_DEBIANS: Duration = Duration::from_secs(45);
+pub(super) const FILL_DEBIANS: Duration = Duration::from_secs(45);
 /// Budget from the call that stops a node to the node's last heartbeat, on a machine with other work.
-const CALL: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_secs(10);
 
 async fn story(s: &Scenario) -> Result<(), Failure> {
     let mysql = Mysql::new(s).await?;
@@ -95,11 +92,11 @@ async fn story(s: &Scenario) -> Result<(), Failure> {
 }
 
 /// The workload with its ledger.
-struct Mysql<'s> {
-    s: &'s Scenario,
-    manifest: Manifest,
-    pods: Api<Pod>,
-    nodes: Vec<String>,
+pub(super) struct Mysql<'s> {
+    pub(super) s: &'s Scenario,
+    pub(super) manifest: Manifest,
+    pub(super) pods: Api<Pod>,
+    pub(super) nodes: Vec<String>,
     ledger: Ledger,
     /// Connects the ledger to the pod that is ready at the time.
     _forward: Forward,
@@ -107,25 +104,25 @@ struct Mysql<'s> {
 
 /// A pod with a server that answers.
 #[derive(Clone, Debug)]
-struct Instance {
-    pod: Pod,
-    server: Server,
+pub(super) struct Instance {
+    pub(super) pod: Pod,
+    pub(super) server: Server,
 }
 
 impl Instance {
-    fn node(&self) -> &str {
+    pub(super) fn node(&self) -> &str {
         self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
     }
 }
 
 /// A node that is down, and the pod that replaced its pod.
-struct Outage<'s> {
-    fault: ActiveFault<'s>,
-    replacement: Instance,
+pub(super) struct Outage<'s> {
+    pub(super) fault: ActiveFault<'s>,
+    pub(super) replacement: Instance,
 }
 
 impl<'s> Mysql<'s> {
-    async fn new(s: &'s Scenario) -> Result<Self, Failure> {
+    pub(super) async fn new(s: &'s Scenario) -> Result<Self, Failure> {
         let target = Target::Selector(SELECTOR.into());
         let forward = Forward::open(&s.client.stream, &s.namespace, target, PORT).await?;
         let (database, password) = (DATABASE.into(), PASSWORD.into());
@@ -141,7 +138,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// Applies the manifest and waits for the first server to answer.
-    async fn apply(&self) -> Result<Instance, Failure> {
+    pub(super) async fn apply(&self) -> Result<Instance, Failure> {
         let s = self.s;
         s.apply(&self.manifest, self.within(CHANGE)).await?;
         let bound = claims::claim_bound();
@@ -151,7 +148,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// Creates the table, and starts to write and read. Both continue whatever happens to the server.
-    async fn write(&self) -> Result<Traffic, Failure> {
+    pub(super) async fn write(&self) -> Result<Traffic, Failure> {
         self.ledger.create(self.within(CHANGE)).await?;
         let mut traffic = Traffic::start(&self.ledger, &PACES, LOOK);
         self.write_on(&mut traffic).await?;
@@ -159,7 +156,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// B1 to B4.
-    async fn start(&self) -> Result<Instance, Failure> {
+    pub(super) async fn start(&self) -> Result<Instance, Failure> {
         let s = self.s;
         let first = self.apply().await?;
         let claim = self.claims().get(CLAIM).await?;
@@ -178,7 +175,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// B5.
-    async fn create(&self, first: &Instance) -> Result<Traffic, Failure> {
+    pub(super) async fn create(&self, first: &Instance) -> Result<Traffic, Failure> {
         let mut traffic = self.write().await?;
         traffic.pause().await;
         self.read(first, "database").await?;
@@ -189,7 +186,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// B6. The new pod starts while the old server ends: it waits for the lock on the files.
-    async fn replace(&self, old: &Instance, traffic: &mut Traffic) -> Result<Instance, Failure> {
+    pub(super) async fn replace(&self, old: &Instance, traffic: &mut Traffic) -> Result<Instance, Failure> {
         self.remove(&old.pod).await?;
         let new = self.answering(&[old]).await?;
         self.gone(&old.pod).await?;
@@ -204,7 +201,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// B7.
-    async fn change(&self, old: &Instance, traffic: &mut Traffic) -> Result<Instance, Failure> {
+    pub(super) async fn change(&self, old: &Instance, traffic: &mut Traffic) -> Result<Instance, Failure> {
         let s = self.s;
         s.mark("template-change");
         let annotations = json!({ "annotations": { "seatrial.dev/change": s.suffix() } });
@@ -223,7 +220,11 @@ impl<'s> Mysql<'s> {
     }
 
     /// B8 and B9. The story waits longer than the budget: the judge reports what took too long.
-    async fn lose_node(&self, old: &Instance, traffic: &mut Traffic) -> Result<Outage<'s>, Failure> {
+    pub(super) async fn lose_node(
+        &self,
+        old: &Instance,
+        traffic: &mut Traffic,
+    ) -> Result<Outage<'s>, Failure> {
         let s = self.s;
         place::list(s, "before-fault").await?;
         let allowed = allowed(s);
@@ -263,7 +264,7 @@ impl<'s> Mysql<'s> {
     }
 
     /// B10.
-    async fn return_node(
+    pub(super) async fn return_node(
         &self,
         outage: Outage<'s>,
         old: &Instance,
@@ -291,17 +292,21 @@ impl<'s> Mysql<'s> {
         Ok(again)
     }
 
-    async fn delete(&self, manifest: &Manifest) -> Result<(), Failure> {
+    pub(super) async fn delete(&self, manifest: &Manifest) -> Result<(), Failure> {
         Ok(manifest::delete(&self.s.client, manifest, self.within(CHANGE)).await?)
     }
 
     /// Waits for a ready pod that is not in `old`, and for its server. The manifest has no readiness probe, so the
     /// server may need longer than the pod.
-    async fn answering(&self, old: &[&Instance]) -> Result<Instance, Failure> {
+    pub(super) async fn answering(&self, old: &[&Instance]) -> Result<Instance, Failure> {
         self.answering_within(old, START).await
     }
 
-    async fn answering_within(&self, old: &[&Instance], time: Duration) -> Result<Instance, Failure> {
+    pub(super) async fn answering_within(
+        &self,
+        old: &[&Instance],
+        time: Duration,
+    ) -> Result<Instance, Failure> {
         let before: Vec<String> = old.iter().map(|i| uid(&i.pod).to_owned()).collect();
         let is_new = move |pod: &&Pod| !before.iter().any(|old| old == uid(pod));
         let ready = wait::check("a new MySQL pod ready", |found: &[Pod]| {
@@ -322,34 +327,34 @@ impl<'s> Mysql<'s> {
     }
 
     /// Returns the ledger over a port-forward to one pod; it works as long as the port-forward lives.
-    async fn ledger_of(&self, pod: &Pod) -> Result<(Ledger, Forward), Failure> {
+    pub(super) async fn ledger_of(&self, pod: &Pod) -> Result<(Ledger, Forward), Failure> {
         let target = Target::Uid(uid(pod).to_owned());
         let forward = Forward::open(&self.s.client.stream, &self.s.namespace, target, PORT).await?;
         Ok((self.ledger.over(forward.route().clone()), forward))
     }
 
-    async fn read(&self, from: &Instance, reading: &str) -> Result<(), Failure> {
+    pub(super) async fn read(&self, from: &Instance, reading: &str) -> Result<(), Failure> {
         let (ledger, _forward) = self.ledger_of(&from.pod).await?;
         ledger.read(reading, self.within(CHANGE)).await?;
         Ok(())
     }
 
     /// Waits until each writer got some more rows acknowledged, and the reader was answered.
-    async fn write_on(&self, traffic: &mut Traffic) -> Result<(), Failure> {
+    pub(super) async fn write_on(&self, traffic: &mut Traffic) -> Result<(), Failure> {
         if traffic.flows(ROWS, self.within(CHANGE)).await {
             return Ok(());
         }
         Err(format!("no {ROWS} rows of each writer were acknowledged in time: {:?}", traffic.tally()).into())
     }
 
-    async fn remove(&self, pod: &Pod) -> Result<(), Failure> {
+    pub(super) async fn remove(&self, pod: &Pod) -> Result<(), Failure> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let (params, within) = (DeleteParams::default(), self.within(CHANGE));
         manifest::delete_exact(&self.pods, name, uid(pod), params, within).await?;
         Ok(())
     }
 
-    async fn gone(&self, pod: &Pod) -> Result<(), Failure> {
+    pub(super) async fn gone(&self, pod: &Pod) -> Result<(), Failure> {
         let gone = pods::pods_gone([uid(pod).to_owned()]);
         let ours = watcher::Config::default().labels(SELECTOR);
         let s = self.s;
@@ -357,25 +362,25 @@ impl<'s> Mysql<'s> {
         Ok(())
     }
 
-    fn claims(&self) -> Api<PersistentVolumeClaim> {
+    pub(super) fn claims(&self) -> Api<PersistentVolumeClaim> {
         Api::namespaced(self.s.client.stream.clone(), &self.s.namespace)
     }
 
-    fn deployments(&self) -> Api<Deployment> {
+    pub(super) fn deployments(&self) -> Api<Deployment> {
         Api::namespaced(self.s.client.unary.clone(), &self.s.namespace)
     }
 
-    fn all_nodes(&self) -> Api<Node> {
+    pub(super) fn all_nodes(&self) -> Api<Node> {
         Api::all(self.s.client.stream.clone())
     }
 
-    fn within(&self, budget: Duration) -> Deadline {
+    pub(super) fn within(&self, budget: Duration) -> Deadline {
         self.s.deadline().at_most(budget)
     }
 }
 
 /// Returns the budgets that follow from the topology's failure timing, from the call that stops a node.
-fn allowed(s: &Scenario) -> Allowed {
+pub(super) fn allowed(s: &Scenario) -> Allowed {
     let (timing, profile) = (s.cluster.topology.timing(), &s.images.profile);
     let budget = timing.node_loss();
     let unknown = CALL + timing.grace + timing.monitor_period;
@@ -393,6 +398,6 @@ fn allowed(s: &Scenario) -> Allowed {
     }
 }
 
-fn uid(pod: &Pod) -> &str {
+pub(super) fn uid(pod: &Pod) -> &str {
     pod.metadata.uid.as_deref().unwrap_or_default()
 }
