@@ -3,14 +3,15 @@
 mod split;
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{DirBuilder, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use crate::file::{self, Readers};
 use crate::sanitise;
 use crate::secret::Secrets;
 
@@ -189,14 +190,14 @@ impl Folder {
             }
             None => self.secrets.hide_in_record(&text),
         };
-        if hidden == text { Ok(()) } else { write(file, hidden.as_bytes()) }
+        if hidden == text { Ok(()) } else { file::replace(file, Readers::Owner, hidden.as_bytes()) }
     }
 
     fn late_bytes(&self, file: &Path) -> std::io::Result<()> {
         let bytes = std::fs::read(file)?;
         let mut blank = bytes.clone();
         self.secrets.blank(&mut blank);
-        if blank == bytes { Ok(()) } else { write(file, &blank) }
+        if blank == bytes { Ok(()) } else { file::replace(file, Readers::Owner, &blank) }
     }
 
     fn put_text(&self, path: &str, text: &str, known: usize, early: usize) {
@@ -220,7 +221,7 @@ impl Folder {
         let parts = path.split('/').filter(|part| !part.is_empty()).map(safe);
         let named = parts.fold(self.dir.clone(), |dir, part| dir.join(part));
         let file = self.state().take(named);
-        match self.make_folders_of(&file).and_then(|()| write(&file, bytes)) {
+        match self.make_folders_of(&file).and_then(|()| file::replace(&file, Readers::Owner, bytes)) {
             Ok(()) => {
                 let mut state = self.state();
                 state.bytes += size;
@@ -320,18 +321,6 @@ fn ends(path: &Path, limit: u64) -> std::io::Result<(String, u64)> {
     let left_out = length.saturating_sub((begin.len() + end.len()) as u64);
     let feed = if begin.is_empty() || begin.ends_with('\n') { "" } else { "\n" };
     Ok((format!("{begin}{feed}... {left_out} bytes are left out here ...\n{end}"), left_out))
-}
-
-/// Writes a file with access for its owner only. A new file replaces an existing one: a symbolic link is not followed,
-/// and a process that has the old file open keeps reading the old one.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!("~new-{}", std::process::id()));
-    let new = path.with_file_name(name);
-    let _ = std::fs::remove_file(&new);
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-    let kept = written.and_then(|mut file| file.write_all(bytes)).and_then(|()| std::fs::rename(&new, path));
-    kept.inspect_err(|_| _ = std::fs::remove_file(&new))
 }
 
 /// Turns one part of a path into a file name that cannot leave its folder.

@@ -4,6 +4,7 @@
 use crate::cluster::{TOPOLOGIES, TopologySource};
 use crate::diagnostics::{COLLECTORS, Collector};
 use crate::fault::{Fault, Faults};
+use crate::hint::{FailureKind, Hint};
 use crate::judge::Claim;
 use crate::report::{FORMATS, Format};
 use crate::suite::{SUITES, Suite};
@@ -100,6 +101,12 @@ fn unique<'n>(kind: &'static str, names: impl Iterator<Item = &'n str>) -> Resul
         }
     }
     Ok(())
+}
+
+impl Hint for Ambiguous {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(FailureKind::Usage)
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
 
 use crate::chain::answered;
+use crate::hint::{FailureKind, Hint};
 use crate::sanitise;
 
 /// Two clients of one API server. Cheap to clone, but bound to the runtime that made them, because the connection of a
@@ -113,18 +114,6 @@ pub enum ClientError {
     },
 }
 
-impl ClientError {
-    /// Returns how to fix the problem, if known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotLoopback { .. } | Self::Program { .. } => {
-                Some("use a cluster that `seatrial up` created".into())
-            }
-            Self::Read { .. } | Self::Make { .. } => None,
-        }
-    }
-}
-
 /// An error of the API in one line without repetitions. kube's own texts repeat their sources and print whole
 /// structures.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -191,6 +180,21 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+impl Hint for ClientError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(FailureKind::Unavailable)
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotLoopback { .. } | Self::Program { .. } => {
+                Some("use a cluster that `seatrial up` created".into())
+            }
+            Self::Read { .. } | Self::Make { .. } => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -74,15 +74,6 @@ pub fn age(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
-/// Writes a length of time as people say it: `90 s`, `15 min`, `3 h`.
-pub fn words(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,10 +84,6 @@ mod tests {
         let at = |seconds| now + jiff::SignedDuration::from_secs(seconds);
         assert_eq!(age(at(3600), now), Duration::ZERO);
         assert_eq!(age(now, at(3600)), Duration::from_secs(3600));
-        assert_eq!(
-            [119, 120, 7199, 7200].map(|s| words(Duration::from_secs(s))),
-            ["119 s", "2 min", "119 min", "2 h"]
-        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The event log: what happened in a run, one JSON object per line. Reports and judges read this log and nothing else.
 //! docs/events.md describes the format for readers in other languages.
 
+use crate::hint::{FailureKind, Hint};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -404,6 +405,35 @@ pub enum EventError {
         /// Schema version of the log.
         found: u32,
     },
+}
+
+impl Hint for EventError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::File { .. } => FailureKind::CannotWrite,
+            _ => FailureKind::Input,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                "a run's folder has a file events.jsonl".into()
+            }
+            Self::Read { .. } | Self::File { .. } => return None,
+            Self::Line { .. } => {
+                "the log of a run has one JSON record in each line; this file is something else".into()
+            }
+            Self::Utf16 { path } => {
+                let path = path.display();
+                format!("iconv -f UTF-16 -t UTF-8 {path} > utf-8.jsonl && mv utf-8.jsonl {path}")
+            }
+            Self::Mixed { .. } => "a file holds one run: keep each run in its own folder".into(),
+            Self::Newer { .. } => {
+                "use the version of seatrial that wrote the file, or a newer version".into()
+            }
+        })
+    }
 }
 
 #[cfg(test)]

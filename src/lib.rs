@@ -26,6 +26,7 @@ mod cli;
 pub use cli::main;
 
 pub mod catalogue;
+pub mod hint;
 pub mod prelude;
 
 pub mod suite;
@@ -67,10 +68,12 @@ mod chain;
 pub mod chain;
 pub mod config;
 pub mod deadline;
+mod duration;
 #[cfg(not(feature = "internals"))]
 mod exec;
 #[cfg(feature = "internals")]
 pub mod exec;
+mod file;
 pub mod progress;
 #[cfg(not(feature = "internals"))]
 mod sanitise;

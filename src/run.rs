@@ -12,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::diagnostics::{COLLECTORS, Collector};
 use crate::engine::EngineError;
 use crate::event::{Event, EventError, EventLog};
+use crate::hint::{FailureKind, Hint};
 use crate::image::{self, ImageError, ImageSet};
 use crate::judge::Conclusion;
 use crate::judge::upgrade::Budgets;
@@ -56,17 +57,6 @@ pub enum RunError {
     /// The event log cannot be opened or written.
     #[error(transparent)]
     Event(#[from] EventError),
-}
-
-impl RunError {
-    /// Returns the command that fixes the problem, if there is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Engine(error) => error.hint(),
-            Self::Image(error) => error.hint(),
-            Self::Event(_) => None,
-        }
-    }
 }
 
 impl Run {
@@ -132,4 +122,22 @@ pub fn new_id(now: Timestamp) -> String {
     let random =
         u16::from_ne_bytes([now.subsec_nanosecond().to_le_bytes()[1], std::process::id().to_le_bytes()[0]]);
     format!("{}-{random:04x}", now.strftime("%Y%m%d-%H%M%S"))
+}
+
+impl Hint for RunError {
+    fn failure(&self) -> Option<FailureKind> {
+        match self {
+            Self::Engine(error) => error.failure(),
+            Self::Image(error) => error.failure(),
+            Self::Event(error) => error.failure(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Event(_) => None,
+        }
+    }
 }

@@ -11,12 +11,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::catalogue::Catalogue;
 use crate::cluster::Topology;
+use crate::hint::FailureKind;
 use crate::image::profile::is_file;
 use crate::image::{PROFILES, Profile};
 use crate::report::Format;
 use crate::suite::Suite;
 
-use crate::cli::exit::{Exit, Stop};
+use crate::cli::exit::Stop;
 
 /// Proves how a Kubernetes cluster behaves when it matters.
 #[derive(Debug, Parser)]
@@ -360,7 +361,7 @@ impl Args {
             Some(images) if images.k8s.len() > 1 && !matches!(self.command, Command::Run(_)) => {
                 let message =
                     format!("--k8s accepts one version for this command, not {}", images.k8s.join(", "));
-                Err(Stop::new(Exit::Usage, message, "only `run` accepts several versions"))
+                Err(Stop::new(FailureKind::Usage, message, "only `run` accepts several versions"))
             }
             _ => Ok(()),
         }

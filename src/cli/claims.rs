@@ -1,6 +1,7 @@
 //! `seatrial claims`: lists claims with their titles.
 
 use crate::catalogue::Catalogue;
+use crate::hint::FailureKind;
 use crate::judge::Claim;
 
 use crate::cli::args::ClaimsArgs;
@@ -23,6 +24,10 @@ fn claim(all: &[&'static Claim], id: &str) -> Result<&'static Claim, Stop> {
     let called = |id: &str| all.iter().copied().find(|c| c.id == id);
     let found = called(id).or_else(|| called(&id.to_uppercase()));
     found.ok_or_else(|| {
-        Stop::new(Exit::Usage, format!("no claim is called {id}"), "`seatrial claims` lists all claims")
+        Stop::new(
+            FailureKind::Usage,
+            format!("no claim is called {id}"),
+            "`seatrial claims` lists all claims",
+        )
     })
 }

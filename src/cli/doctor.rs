@@ -8,6 +8,7 @@ use crate::config::{Proxies, Settings};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
 use crate::exec::Exec;
+use crate::hint::Hint;
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
@@ -119,9 +120,7 @@ fn proxies(proxies: &Proxies) -> Finding {
     let what = "proxy for nodes";
     match proxies.check() {
         Ok(()) => good(what, proxies.to_string()),
-        Err(error) => {
-            Finding { what, state: Health::Bad, found: error.to_string(), hint: Some(error.hint()) }
-        }
+        Err(error) => Finding { what, state: Health::Bad, found: error.to_string(), hint: error.hint() },
     }
 }
 

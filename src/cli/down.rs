@@ -6,6 +6,7 @@ use crate::catalogue::Catalogue;
 use crate::cluster::{ClusterSummary, Clusters, Force, ListedState};
 use crate::config::Settings;
 use crate::deadline::Deadline;
+use crate::hint::FailureKind;
 
 use crate::cli::args::DownArgs;
 use crate::cli::exit::{Exit, Stop};
@@ -64,12 +65,12 @@ pub async fn named(clusters: &Clusters, name: Option<&str>) -> anyhow::Result<St
         ([one], _) => Ok((*one).to_owned()),
         ([], Some(name)) => {
             let message = format!("no cluster is called {name}");
-            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows all clusters").into())
+            Err(Stop::new(FailureKind::Unavailable, message, "`seatrial list` shows all clusters").into())
         }
-        ([], None) => Err(Stop::new(Exit::Unavailable, "no cluster exists", "seatrial up").into()),
+        ([], None) => Err(Stop::new(FailureKind::Unavailable, "no cluster exists", "seatrial up").into()),
         (several, _) => {
             let message = format!("several clusters match: {}", several.join(", "));
-            Err(Stop::new(Exit::Usage, message, "give the name of one cluster").into())
+            Err(Stop::new(FailureKind::Usage, message, "give the name of one cluster").into())
         }
     }
 }

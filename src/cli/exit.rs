@@ -1,28 +1,26 @@
 //! How the process ends: a documented exit code, and one explanation of the error.
 
-use std::io::ErrorKind;
+use std::error::Error as StdError;
 use std::process::ExitCode;
 
-use std::error::Error as StdError;
+use anyhow::Error;
 
 use crate::catalogue::Ambiguous;
 use crate::client::ClientError;
-use crate::cluster::lease::lock::LockError;
 use crate::cluster::{ClusterError, topology::TopologyError};
 use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::event::EventError;
 use crate::fault::FaultError;
-use crate::image::{BuildError, ImageError, ProfileError};
+use crate::hint::{FailureKind, Hint};
+use crate::image::{ImageError, ProfileError};
 use crate::judge::Conclusion;
 use crate::judge::upgrade::BudgetError;
 use crate::manifest::{HostFolderError, ManifestError};
-use crate::node::NodeError;
 use crate::report::{ReportError, RunReport};
 use crate::run::RunError;
 use crate::scenario::ScenarioError;
 use crate::upgrade::UpgradeError;
-use anyhow::Error;
 
 /// Exit codes of the process. Codes from 64 on are those of sysexits.h, and 128 + n after signal n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +74,21 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl From<FailureKind> for Exit {
+    fn from(failure: FailureKind) -> Self {
+        match failure {
+            FailureKind::Usage => Self::Usage,
+            FailureKind::Input => Self::Input,
+            FailureKind::Unavailable => Self::Unavailable,
+            FailureKind::CannotWrite => Self::CannotWrite,
+            FailureKind::Busy => Self::Busy,
+            FailureKind::Refused => Self::Refused,
+            FailureKind::Interrupted => Self::Interrupted,
+            FailureKind::Internal => Self::Internal,
+        }
+    }
+}
+
 impl Exit {
     /// Returns the exit code of a run: a failed claim first, then the error of a story, then the verdict. `broke` is
     /// the code of a story's error, if the caller has the error itself and not only its text.
@@ -114,18 +127,28 @@ impl Exit {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Stop {
-    /// The exit code.
-    pub exit: Exit,
+    /// The kind of failure, which has an exit code.
+    pub failure: FailureKind,
     /// The problem.
     pub message: String,
     /// How to fix the problem.
     pub hint: Option<String>,
 }
 
+impl Hint for Stop {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(self.failure)
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+}
+
 impl Stop {
     /// Creates an error with a hint.
-    pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: Some(hint.into()) }
+    pub fn new(failure: FailureKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { failure, message: message.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -141,232 +164,53 @@ pub fn explanation(error: &Error) -> (Exit, Vec<String>) {
         }
     }
     let mut lines = vec![format!("error: {}", chain.join(": "))];
-    if let Some(hint) = error.chain().find_map(|e| known(e).and_then(|known| known.1)) {
-        lines.push(format!("hint: {hint}"));
-    }
-    let exit = error.chain().find_map(|e| known(e).map(|known| known.0));
-    (exit.unwrap_or(Exit::Internal), lines)
+    lines.extend(hint(&**error).map(|hint| format!("hint: {hint}")));
+    (code(&**error).unwrap_or(Exit::Internal), lines)
 }
 
 /// Returns the exit code of the first error in a chain that has one.
 pub fn code(error: &(dyn StdError + 'static)) -> Option<Exit> {
-    let found = known(error).map(|known| known.0);
-    found.or_else(|| error.source().and_then(code))
+    known(error).find_map(Hint::failure).map(Exit::from)
 }
 
 /// Returns the hint of the first error in a chain that has one.
 pub fn hint(error: &(dyn StdError + 'static)) -> Option<String> {
-    let found = known(error).and_then(|known| known.1);
-    found.or_else(|| error.source().and_then(hint))
+    known(error).find_map(Hint::hint)
 }
 
-type Known = (Exit, Option<String>);
-
-/// Returns the exit code and the hint of a known error. The match looks inside transparent errors, because the error
-/// that they pass through is not in the chain.
-fn known(error: &(dyn StdError + 'static)) -> Option<Known> {
-    fn with<E: StdError + 'static>(
-        error: &(dyn StdError + 'static),
-        known: fn(&E) -> Option<Known>,
-    ) -> Option<Known> {
-        error.downcast_ref::<E>().and_then(known)
-    }
-    with(error, |e: &Stop| Some((e.exit, e.hint.clone())))
-        .or_else(|| with(error, |_: &Ambiguous| Some((Exit::Usage, None))))
-        .or_else(|| with(error, config))
-        .or_else(|| with(error, event))
-        .or_else(|| with(error, report))
-        .or_else(|| with(error, engine))
-        .or_else(|| with(error, |e: &TopologyError| Some((Exit::Usage, Some(e.to_string())))))
-        .or_else(|| with(error, |e: &ClientError| Some((Exit::Unavailable, e.hint()))))
-        .or_else(|| with(error, cluster))
-        .or_else(|| with(error, fault))
-        .or_else(|| with(error, profile))
-        .or_else(|| with(error, image))
-        .or_else(|| with(error, manifest))
-        .or_else(|| with(error, folder))
-        .or_else(|| with(error, run))
-        .or_else(|| with(error, upgrade))
-        .or_else(|| with(error, |_: &BudgetError| Some((Exit::Input, None))))
-        .or_else(|| with(error, scenario))
+/// Returns the errors of a chain that can say what they are, the outermost first.
+fn known<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e dyn Hint> {
+    std::iter::successors(Some(error), |&e| StdError::source(e))
+        .filter_map(|e| KNOWN.iter().find_map(|known| known(e)))
 }
 
-fn manifest(error: &ManifestError) -> Option<Known> {
-    Some((of_manifest(error), error.hint()))
-}
+type Known = for<'e> fn(&'e (dyn StdError + 'static)) -> Option<&'e dyn Hint>;
 
-fn of_manifest(error: &ManifestError) -> Exit {
-    match error.cause() {
-        ManifestError::Conflict { .. } | ManifestError::NotOurs { .. } | ManifestError::Holds { .. } => {
-            Exit::Refused
-        }
-        ManifestError::Yaml { .. } | ManifestError::Wrong { .. } | ManifestError::Several { .. } => {
-            Exit::Input
-        }
-        ManifestError::Away { .. } => Exit::Unavailable,
-        // A refusal will not change on a second try. Another failure may, so its code is reported.
-        ManifestError::Each { failures } => {
-            let all = failures.iter().map(of_manifest);
-            all.into_iter().find(|exit| *exit != Exit::Refused).unwrap_or(Exit::Refused)
-        }
-        _ => Exit::Internal,
-    }
-}
+/// Every error that a command can end with. An error that passes its source through speaks for the source, which is not
+/// in the chain.
+const KNOWN: [Known; 18] = [
+    is::<Stop>,
+    is::<Ambiguous>,
+    is::<ConfigError>,
+    is::<EventError>,
+    is::<ReportError>,
+    is::<EngineError>,
+    is::<TopologyError>,
+    is::<ClientError>,
+    is::<ClusterError>,
+    is::<FaultError>,
+    is::<ProfileError>,
+    is::<ImageError>,
+    is::<ManifestError>,
+    is::<HostFolderError>,
+    is::<RunError>,
+    is::<UpgradeError>,
+    is::<BudgetError>,
+    is::<ScenarioError>,
+];
 
-fn folder(error: &HostFolderError) -> Option<Known> {
-    match error {
-        HostFolderError::Used { .. } | HostFolderError::Foreign { .. } => Some((Exit::Refused, error.hint())),
-        _ => None,
-    }
-}
-
-fn config(error: &ConfigError) -> Option<Known> {
-    let hint = match error {
-        ConfigError::NoFolder(_, variable) => Some(format!("set {variable} to a folder")),
-        ConfigError::Engine(_) => {
-            Some("docker context ls; then docker context use NAME, or set DOCKER_HOST".into())
-        }
-        ConfigError::Duration { .. } => None,
-    };
-    Some((Exit::Usage, hint))
-}
-
-fn event(error: &EventError) -> Option<Known> {
-    let hint = |text: &str| Some(text.to_owned());
-    Some(match error {
-        EventError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            (Exit::Input, hint("a run's folder has a file events.jsonl"))
-        }
-        EventError::Read { .. } => (Exit::Input, None),
-        EventError::File { .. } => (Exit::CannotWrite, None),
-        EventError::Line { .. } => (
-            Exit::Input,
-            hint("the log of a run has one JSON record in each line; this file is something else"),
-        ),
-        EventError::Utf16 { path } => {
-            let path = path.display();
-            (
-                Exit::Input,
-                hint(&format!("iconv -f UTF-16 -t UTF-8 {path} > utf-8.jsonl && mv utf-8.jsonl {path}")),
-            )
-        }
-        EventError::Mixed { .. } => {
-            (Exit::Input, hint("a file holds one run: keep each run in its own folder"))
-        }
-        EventError::Newer { .. } => {
-            (Exit::Input, hint("use the version of seatrial that wrote the file, or a newer version"))
-        }
-    })
-}
-
-fn report(error: &ReportError) -> Option<Known> {
-    let exit = match error {
-        ReportError::Write { .. } => Exit::CannotWrite,
-        ReportError::Render { .. } => Exit::Internal,
-    };
-    Some((exit, None))
-}
-
-fn engine(error: &EngineError) -> Option<Known> {
-    let exit = match error {
-        EngineError::NoSpace { .. } => Exit::CannotWrite,
-        EngineError::Api { .. } | EngineError::Command { .. } => Exit::Internal,
-        _ => Exit::Unavailable,
-    };
-    Some((exit, error.hint()))
-}
-
-fn cluster(error: &ClusterError) -> Option<Known> {
-    let exit = match error {
-        ClusterError::Engine(error) => return engine(error),
-        ClusterError::Image(error) => return image(error),
-        ClusterError::Lock(LockError::Busy { .. }) => Exit::Busy,
-        ClusterError::Lock(LockError::File { .. }) | ClusterError::File { .. } => Exit::CannotWrite,
-        ClusterError::Identity(_) => Exit::CannotWrite,
-        ClusterError::NotOurs { .. }
-        | ClusterError::Kept { .. }
-        | ClusterError::Elsewhere { .. }
-        | ClusterError::HalfUpgraded { .. }
-        | ClusterError::WrongKubeconfig { .. } => Exit::Refused,
-        ClusterError::Topology(_) => Exit::Usage,
-        ClusterError::OwnTopology { .. } => Exit::Input,
-        ClusterError::Fault(error) => return fault(error),
-        _ => Exit::Unavailable,
-    };
-    Some((exit, error.hint()))
-}
-
-fn fault(error: &FaultError) -> Option<Known> {
-    let exit = match error {
-        FaultError::NotOurs { .. }
-        | FaultError::AlreadyDown { .. }
-        | FaultError::AlreadyBroken { .. }
-        | FaultError::ControlPlane { .. }
-        | FaultError::Quorum { .. }
-        | FaultError::Unfit { .. }
-        | FaultError::Shared { .. }
-        | FaultError::Strange { .. }
-        | FaultError::NoRoom { .. } => Exit::Refused,
-        FaultError::NotKnownHere { .. } => Exit::Refused,
-        FaultError::Unknown { .. } | FaultError::Parameter { .. } | FaultError::NoPod { .. } => Exit::Usage,
-        FaultError::NoNode { .. } | FaultError::PodElsewhere { .. } | FaultError::Api { .. } => {
-            Exit::Unavailable
-        }
-        FaultError::File { .. } => Exit::CannotWrite,
-        FaultError::Node(NodeError::Engine(error)) => return engine(error),
-        FaultError::Open { source, .. } => return fault(source),
-        _ => Exit::Internal,
-    };
-    Some((exit, error.hint()))
-}
-
-fn profile(error: &ProfileError) -> Option<Known> {
-    let exit = match error {
-        ProfileError::Unknown { .. } | ProfileError::NoVersion { .. } => Exit::Usage,
-        _ => Exit::Input,
-    };
-    Some((exit, error.hint()))
-}
-
-fn image(error: &ImageError) -> Option<Known> {
-    match error {
-        ImageError::Profile(error) => profile(error),
-        ImageError::Engine(error) => engine(error),
-        ImageError::Build(BuildError::Space { .. }) => Some((Exit::CannotWrite, error.hint())),
-        ImageError::Build(BuildError::File { source, .. }) if source.kind() == ErrorKind::StorageFull => {
-            Some((Exit::CannotWrite, error.hint()))
-        }
-        _ => Some((Exit::Unavailable, error.hint())),
-    }
-}
-
-fn run(error: &RunError) -> Option<Known> {
-    match error {
-        RunError::Engine(error) => engine(error),
-        RunError::Image(error) => image(error),
-        RunError::Event(error) => event(error),
-    }
-}
-
-fn upgrade(error: &UpgradeError) -> Option<Known> {
-    let exit = match error {
-        UpgradeError::Refused { .. } => Exit::Refused,
-        UpgradeError::NoStop { .. } | UpgradeError::Version(_) => Exit::Usage,
-        UpgradeError::Cluster { source } => return known(&**source),
-        UpgradeError::File { .. } => Exit::CannotWrite,
-        UpgradeError::Engine(error) => return engine(error),
-        UpgradeError::Image(error) => return image(error),
-        _ => Exit::Internal,
-    };
-    Some((exit, error.hint()))
-}
-
-/// Returns a code only for an interrupt: the source of any other scenario error has a better code.
-fn scenario(error: &ScenarioError) -> Option<Known> {
-    match error {
-        ScenarioError::Interrupted { .. } => Some((Exit::Interrupted, None)),
-        _ => None,
-    }
+fn is<'e, E: Hint>(error: &'e (dyn StdError + 'static)) -> Option<&'e dyn Hint> {
+    error.downcast_ref::<E>().map(|error| error as &dyn Hint)
 }
 
 #[cfg(test)]

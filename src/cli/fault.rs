@@ -10,6 +10,7 @@ use crate::cluster::{self, OutageStage};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::fault::{Owner, TargetKind};
+use crate::hint::FailureKind;
 use anyhow::Context;
 use serde_json::{Value, json};
 
@@ -156,7 +157,9 @@ impl Healer<'_> {
             if !lives || limit.is_over() {
                 let message =
                     format!("process {} ended, or was not ready in time, without a message", self.healer.pid);
-                return Err(Stop::new(Exit::Internal, message, format!("see {}", self.log.display())).into());
+                return Err(
+                    Stop::new(FailureKind::Internal, message, format!("see {}", self.log.display())).into()
+                );
             }
             limit.pause(LOOK).await;
         }

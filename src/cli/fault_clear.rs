@@ -7,6 +7,7 @@ use crate::cluster::{self, Access, Clusters};
 use crate::config::Settings;
 use crate::deadline::Deadline;
 use crate::fault::Intent;
+use crate::hint::FailureKind;
 
 use crate::cli::args::FaultClearArgs;
 use crate::cli::exit::{Exit, Stop};
@@ -64,9 +65,12 @@ async fn clear_cluster(clusters: &Clusters, name: &str, open: &[Intent]) -> anyh
     let heals = |intent: &&Intent| fault::heals(&clusters.settings, name, intent.owner);
     if let Some(story) = open.iter().find(|i| heals(i) && i.until.is_none()) {
         let message = format!("{}: the fault is part of a story, which heals it", list::open_fault(story));
-        return Err(
-            Stop::new(Exit::Busy, message, "end that process with Ctrl-C: it heals before it exits").into()
-        );
+        return Err(Stop::new(
+            FailureKind::Busy,
+            message,
+            "end that process with Ctrl-C: it heals before it exits",
+        )
+        .into());
     }
     for intent in open.iter().filter(heals) {
         fault::end(intent.owner);

@@ -5,6 +5,7 @@ use crate::cluster::lease::lock::Stage;
 use crate::cluster::{ClusterSummary, Holder, ListedState};
 use crate::config::Settings;
 use crate::deadline;
+use crate::duration;
 use crate::fault::{Faults, Intent};
 use jiff::Timestamp;
 
@@ -87,5 +88,5 @@ pub fn open_fault(fault: &Intent) -> String {
 }
 
 fn age(at: Timestamp) -> String {
-    deadline::words(deadline::age(at, Timestamp::now()))
+    duration::age(deadline::age(at, Timestamp::now()))
 }

@@ -1,8 +1,9 @@
 //! Finds the node that a short name means.
 
 use crate::cluster::{ClusterSummary, Clusters, ListedState};
+use crate::hint::FailureKind;
 
-use crate::cli::exit::{Exit, Stop};
+use crate::cli::exit::Stop;
 
 /// Returns the full names of the node that `name` means and of its cluster.
 pub async fn named(clusters: &Clusters, name: &str) -> anyhow::Result<(String, String)> {
@@ -13,16 +14,16 @@ pub async fn named(clusters: &Clusters, name: &str) -> anyhow::Result<(String, S
         [one] => Ok(one.clone()),
         [] if !meant(all.iter().filter(foreign), name).is_empty() => {
             let message = format!("{name} is a node of a cluster with another owner");
-            Err(Stop::new(Exit::Refused, message, "`seatrial list` shows the owner").into())
+            Err(Stop::new(FailureKind::Refused, message, "`seatrial list` shows the owner").into())
         }
         [] => {
             let message = format!("no node is called {name}");
-            Err(Stop::new(Exit::Unavailable, message, "`seatrial list` shows all nodes").into())
+            Err(Stop::new(FailureKind::Unavailable, message, "`seatrial list` shows all nodes").into())
         }
         several => {
             let names: Vec<&str> = several.iter().map(|(_, node)| node.as_str()).collect();
             let message = format!("{name} matches several nodes: {}", names.join(", "));
-            Err(Stop::new(Exit::Usage, message, "give the full name of one node").into())
+            Err(Stop::new(FailureKind::Usage, message, "give the full name of one node").into())
         }
     }
 }

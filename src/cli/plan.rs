@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::catalogue::Catalogue;
 use crate::cluster::Access;
 use crate::config::Settings;
+use crate::duration;
 use crate::image::{self, Profile};
 use crate::suite::Suite;
 
@@ -26,7 +27,7 @@ pub fn plan(settings: &Settings, catalogue: &Catalogue, args: &PlanArgs) -> anyh
         "\n{} suite{}, {claims} claims, at most {}, not counting images and cluster\n",
         suites.len(),
         if suites.len() == 1 { "" } else { "s" },
-        minutes(all)
+        duration::budget(all)
     ));
     show::text(&text)?;
     Ok(Exit::Passed)
@@ -63,7 +64,7 @@ fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Re
         suite.about,
         shape.name(),
         if control_planes == 1 { "" } else { "s" },
-        minutes(needs.budget)
+        duration::budget(needs.budget)
     );
     for claim in needs.claims {
         text.push_str(&format!("  {:<4} {}\n", claim.id, claim.title));
@@ -81,8 +82,4 @@ fn describe(suite: &Suite, catalogue: &Catalogue, args: &PlanArgs) -> anyhow::Re
         }
     }
     Ok(text)
-}
-
-fn minutes(time: Duration) -> String {
-    format!("{} min", time.as_secs().div_ceil(60))
 }

@@ -266,6 +266,7 @@ fn shown(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> anyhow::Res
 mod tests {
     use super::*;
     use crate::cli::exit::Stop;
+    use crate::hint::FailureKind;
     use crate::report::FORMATS;
 
     #[test]
@@ -280,7 +281,7 @@ mod tests {
             // Changes the verdict of the first claim that was judged.
             let changed = log.replacen(r#""verdict":"passed""#, &format!("\"verdict\":\"{verdict}\""), 1);
             std::fs::write(dir.join("events.jsonl"), changed).unwrap();
-            let wrong = || Stop::new(Exit::Usage, "no such version", "another one");
+            let wrong = || Stop::new(FailureKind::Usage, "no such version", "another one");
             assert_eq!(finish(&settings, FORMATS, id, &[], Err(wrong().into())).unwrap(), code);
             assert!(dir.join("junit.xml").is_file());
             let interrupted = if code == Exit::Failed { code } else { Exit::Interrupted };

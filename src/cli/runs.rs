@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Settings;
 use crate::event::{self, Record};
+use crate::hint::FailureKind;
 use jiff::Timestamp;
 
-use crate::cli::exit::{Exit, Stop};
+use crate::cli::exit::Stop;
 
 /// A run's folder and its records.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub fn find(settings: &Settings, name: &str) -> anyhow::Result<Found> {
     let records = event::read(&dir.join("events.jsonl"))?;
     if records.is_empty() {
         let message = format!("{} has no complete record", dir.join("events.jsonl").display());
-        return Err(Stop { exit: Exit::Input, message, hint: None }.into());
+        return Err(Stop { failure: FailureKind::Input, message, hint: None }.into());
     }
     Ok(Found { dir, records })
 }
@@ -37,7 +38,7 @@ fn folder(settings: &Settings, name: &str) -> Result<PathBuf, Stop> {
         return match ids.last() {
             Some(id) => Ok(settings.runs_dir().join(id)),
             None => Err(Stop::new(
-                Exit::Input,
+                FailureKind::Input,
                 format!("there is no run in {}", settings.runs_dir().display()),
                 "seatrial run",
             )),
@@ -51,16 +52,16 @@ fn folder(settings: &Settings, name: &str) -> Result<PathBuf, Stop> {
     }
     if path.is_dir() {
         let message = format!("{} is not the folder of a run: it has no events.jsonl", path.display());
-        return Err(Stop { exit: Exit::Input, message, hint: None });
+        return Err(Stop { failure: FailureKind::Input, message, hint: None });
     }
     let fits: Vec<&String> = ids.iter().filter(|id| id.starts_with(name)).collect();
     match fits.as_slice() {
         [id] => Ok(settings.runs_dir().join(id)),
-        [] => Err(Stop::new(Exit::Input, format!("no run is called {name}"), known(&ids))),
+        [] => Err(Stop::new(FailureKind::Input, format!("no run is called {name}"), known(&ids))),
         several => {
             let several: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
             let message = format!("{name} matches several runs: {}", several.join(", "));
-            Err(Stop::new(Exit::Input, message, "give more characters of the id"))
+            Err(Stop::new(FailureKind::Input, message, "give more characters of the id"))
         }
     }
 }

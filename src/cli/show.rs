@@ -4,6 +4,7 @@
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
+use crate::hint::FailureKind;
 use crate::report::Look;
 use crate::sanitise;
 use crate::secret::{Secrets, hide_shapes};
@@ -59,7 +60,7 @@ fn out(text: &str) -> Result<(), Stop> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             let message = format!("failed to write to standard output: {error}");
             Err(Stop::new(
-                Exit::CannotWrite,
+                FailureKind::CannotWrite,
                 message,
                 "free disk space, or redirect the output to another file",
             ))

@@ -8,7 +8,9 @@ use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::deadline::Deadline;
+use crate::duration;
 use crate::event::EventLog;
+use crate::hint::FailureKind;
 use crate::judge::upgrade::{Budgets, StepCost, costs, over_in_all, over_in_stretch};
 use crate::probe::{ApiProbe, Lines, dns};
 use crate::run::new_id;
@@ -99,7 +101,7 @@ pub fn budgets(file: &Path) -> anyhow::Result<Budgets> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|source| {
         let hint = "the defaults are in src/judge/upgrade/budget.toml";
-        crate::cli::exit::Stop::new(Exit::Input, format!("failed to read {name}: {source}"), hint)
+        crate::cli::exit::Stop::new(FailureKind::Input, format!("failed to read {name}: {source}"), hint)
     })?;
     let steps: Vec<&str> = STEPS.iter().map(|s| s.name()).collect();
     Ok(Budgets::parse(&name, &text, &steps)?)
@@ -144,7 +146,7 @@ fn shown(plan: &UpgradePlan) -> String {
     if plan.hops.is_empty() {
         return format!("{cluster} is at {to}: nothing to do\n");
     }
-    let mut text = format!("{cluster}: {from} -> {to}, about {}\n", minutes(plan.expected()));
+    let mut text = format!("{cluster}: {from} -> {to}, about {}\n", duration::budget(plan.expected()));
     for hop in &plan.hops {
         let named = |what: &str, version: Option<_>| match version {
             Some(version) => format!("{what} {version}"),
@@ -171,8 +173,4 @@ fn shown(plan: &UpgradePlan) -> String {
     }
     text.push_str("  * the upgrade can stop after this step: --stop-after\n");
     text
-}
-
-fn minutes(time: Duration) -> String {
-    format!("{} min", time.as_secs().div_ceil(60))
 }

@@ -11,6 +11,7 @@ use crate::config::{IdentityError, ProxyError};
 use crate::engine::{EngineError, WHERE_IT_RUNS};
 use crate::exec::ExecError;
 use crate::fault::FaultError;
+use crate::hint::{FailureKind, Hint};
 use crate::image::ImageError;
 
 /// Why a cluster could not be obtained, or may not be used.
@@ -223,8 +224,42 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    /// Returns the command that fixes the problem, if there is one.
-    pub fn hint(&self) -> Option<String> {
+    pub(super) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File { doing, path: path.to_path_buf(), source }
+    }
+}
+
+/// Too few inotify instances are the usual reason why a second cluster does not start: "Known Issues: Pod errors due
+/// to too many open files" of kind.
+fn few_inotify() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?;
+    let instances: u32 = text.trim().parse().ok()?;
+    (instances < 512)
+        .then(|| "sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=1048576".into())
+}
+
+impl Hint for ClusterError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::Engine(error) => return error.failure(),
+            Self::Image(error) => return error.failure(),
+            Self::Fault(error) => return error.failure(),
+            Self::Lock(LockError::Busy { .. }) => FailureKind::Busy,
+            Self::Lock(LockError::File { .. }) | Self::File { .. } | Self::Identity(_) => {
+                FailureKind::CannotWrite
+            }
+            Self::NotOurs { .. }
+            | Self::Kept { .. }
+            | Self::Elsewhere { .. }
+            | Self::HalfUpgraded { .. }
+            | Self::WrongKubeconfig { .. } => FailureKind::Refused,
+            Self::Topology(_) => FailureKind::Usage,
+            Self::OwnTopology { .. } => FailureKind::Input,
+            _ => FailureKind::Unavailable,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Lock(LockError::Busy { .. }) => {
                 Some("wait until it is free, or use another cluster: `seatrial run --topology ...`".into())
@@ -264,8 +299,8 @@ impl ClusterError {
             Self::Kind { source: ExecError::Start { .. }, .. } => {
                 Some("install kind 0.33: scripts/tools, or set SEATRIAL_KIND".into())
             }
-            Self::Identity(error) => Some(error.hint()),
-            Self::Proxy(error) => Some(error.hint()),
+            Self::Identity(error) => error.hint(),
+            Self::Proxy(error) => error.hint(),
             Self::Unpublished { .. } => Some(WHERE_IT_RUNS.into()),
             Self::Engine(error) => error.hint(),
             Self::Client(error) => error.hint(),
@@ -274,17 +309,4 @@ impl ClusterError {
             _ => None,
         }
     }
-
-    pub(super) fn file(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Self::File { doing, path: path.to_path_buf(), source }
-    }
-}
-
-/// Too few inotify instances are the usual reason why a second cluster does not start: "Known Issues: Pod errors due
-/// to too many open files" of kind.
-fn few_inotify() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?;
-    let instances: u32 = text.trim().parse().ok()?;
-    (instances < 512)
-        .then(|| "sudo sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=1048576".into())
 }

@@ -1,6 +1,8 @@
 //! Identifies a state folder by a random id, kept in the folder. A path identifies a folder only within one file
 //! system: processes that share a container engine, such as jobs in containers, may have different folders at one path.
 
+use crate::file::{self, Readers};
+use crate::hint::Hint;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -43,13 +45,6 @@ struct Written {
     /// A hash of the machine's id; none if the machine has no id, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<String>,
-}
-
-impl IdentityError {
-    /// Returns how to fix the problem.
-    pub fn hint(&self) -> String {
-        "choose a state folder that can be written: SEATRIAL_STATE=FOLDER".into()
-    }
 }
 
 impl StateId {
@@ -174,16 +169,21 @@ fn file(state: &Path) -> PathBuf {
 
 /// Writes the id to a temporary file and renames it: other processes never read a part of it.
 fn write(state: &Path, path: &Path, id: &StateId) -> std::io::Result<()> {
-    let mut temp = tempfile::Builder::new().prefix(".id-").tempfile_in(state)?;
-    // The inode is read after the file was created: on an overlay file system, that copies the folder to the upper
-    // layer.
-    let meta = std::fs::metadata(state)?;
-    let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta), machine: machine() };
-    serde_json::to_writer(&mut temp, &written)?;
-    temp.write_all(b"\n")?;
-    temp.as_file().sync_all()?;
-    temp.persist(path)?;
-    Ok(())
+    file::replace_by(path, Readers::Owner, |file| {
+        // The inode is read after the file was created: on an overlay file system, that copies the folder to the upper
+        // layer.
+        let meta = std::fs::metadata(state)?;
+        let written = Written { id: id.clone(), inode: meta.ino(), born_ns: born(&meta), machine: machine() };
+        serde_json::to_writer(&mut *file, &written)?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    })
+}
+
+impl Hint for IdentityError {
+    fn hint(&self) -> Option<String> {
+        Some("choose a state folder that can be written: SEATRIAL_STATE=FOLDER".into())
+    }
 }
 
 #[cfg(test)]

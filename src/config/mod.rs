@@ -11,6 +11,7 @@ pub use address::AddressError;
 pub use identity::{CONTROL_LABEL, IdentityError, OWNED_BY_LABEL, StateId};
 pub use proxies::{Proxies, ProxyError};
 
+use crate::hint::{FailureKind, Hint};
 use crate::secret::Secrets;
 
 /// The folders and options of seatrial. Only the command line and the tests read the environment: [`Settings::resolve`]
@@ -137,6 +138,22 @@ fn secrets(get: impl Fn(&str) -> Option<String>) -> Secrets {
 /// The text is not a duration, or the duration is negative.
 pub fn duration(text: &str) -> Result<Duration, jiff::Error> {
     text.parse::<jiff::SignedDuration>().and_then(Duration::try_from)
+}
+
+impl Hint for ConfigError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(FailureKind::Usage)
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoFolder(_, variable) => Some(format!("set {variable} to a folder")),
+            Self::Engine(_) => {
+                Some("docker context ls; then docker context use NAME, or set DOCKER_HOST".into())
+            }
+            Self::Duration { .. } => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The proxies that kind sets on nodes.
 
+use crate::hint::Hint;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -26,15 +27,6 @@ pub struct ProxyError {
     pub variable: &'static str,
     /// Its value, without user name and password.
     pub proxy: String,
-}
-
-impl ProxyError {
-    /// Returns how to fix the problem.
-    pub fn hint(&self) -> String {
-        "give the proxy an address that containers reach (`ip -4 addr show docker0` shows this machine's), or unset \
-HTTP_PROXY and HTTPS_PROXY for seatrial"
-            .into()
-    }
 }
 
 impl Proxies {
@@ -96,6 +88,14 @@ fn is_loopback(proxy: &str) -> bool {
         Ok(IpAddr::V6(v6)) => v6.to_canonical().is_loopback() || v6.is_unspecified(),
         Ok(address) => address.is_loopback() || address.is_unspecified(),
         Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+impl Hint for ProxyError {
+    fn hint(&self) -> Option<String> {
+        Some("give the proxy an address that containers reach (`ip -4 addr show docker0` shows this machine's), or unset \
+HTTP_PROXY and HTTPS_PROXY for seatrial"
+            .into())
     }
 }
 

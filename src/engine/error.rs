@@ -7,6 +7,7 @@ use bollard::errors::Error as ApiError;
 use super::Power;
 use crate::chain;
 use crate::exec::tail;
+use crate::hint::{FailureKind, Hint};
 use crate::secret::hide_shapes;
 
 /// Why the engine did not do what it was asked to do.
@@ -149,29 +150,6 @@ impl std::fmt::Debug for EngineError {
 }
 
 impl EngineError {
-    /// Returns how to fix the problem, if known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unreachable { source, .. } if denied(source) => {
-                Some("sudo usermod -aG docker $USER, then log in again".into())
-            }
-            Self::Unreachable { .. } => {
-                Some("start Docker (sudo systemctl start docker), or set DOCKER_HOST".into())
-            }
-            Self::TooOld { .. } => Some("install Docker 20.10 or newer".into()),
-            Self::NotDocker { .. } => {
-                Some("sudo systemctl start docker, and set DOCKER_HOST to its socket or unset it".into())
-            }
-            Self::OtherNetwork { .. } => Some(WHERE_IT_RUNS.into()),
-            Self::NoSpace { .. } => Some("docker system df; docker image prune".into()),
-            Self::NotRunning { container, power: Power::Paused, .. } => {
-                Some(format!("docker unpause {container}"))
-            }
-            Self::NotRunning { container, .. } => Some(format!("docker start {container}")),
-            _ => None,
-        }
-    }
-
     /// Returns the engine's HTTP status code, such as 404, 409 or 500, if it answered with one.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -221,4 +199,36 @@ fn denied(error: &ApiError) -> bool {
         next = error.source();
     }
     false
+}
+
+impl Hint for EngineError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::NoSpace { .. } => FailureKind::CannotWrite,
+            Self::Api { .. } | Self::Command { .. } => FailureKind::Internal,
+            _ => FailureKind::Unavailable,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { source, .. } if denied(source) => {
+                Some("sudo usermod -aG docker $USER, then log in again".into())
+            }
+            Self::Unreachable { .. } => {
+                Some("start Docker (sudo systemctl start docker), or set DOCKER_HOST".into())
+            }
+            Self::TooOld { .. } => Some("install Docker 20.10 or newer".into()),
+            Self::NotDocker { .. } => {
+                Some("sudo systemctl start docker, and set DOCKER_HOST to its socket or unset it".into())
+            }
+            Self::OtherNetwork { .. } => Some(WHERE_IT_RUNS.into()),
+            Self::NoSpace { .. } => Some("docker system df; docker image prune".into()),
+            Self::NotRunning { container, power: Power::Paused, .. } => {
+                Some(format!("docker unpause {container}"))
+            }
+            Self::NotRunning { container, .. } => Some(format!("docker start {container}")),
+            _ => None,
+        }
+    }
 }

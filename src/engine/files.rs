@@ -174,7 +174,7 @@ impl Engine {
                 let below = below_root(&entry.path()?.to_string_lossy(), top);
                 bytes += entry.size();
                 if !below.is_empty() && below.split('/').count() <= depth.max(1) {
-                    // The entry that is one too many is not listed, so that every checksum belongs to a listed file.
+                    // The entry beyond the limit is not listed: every checksum belongs to a listed file.
                     if listed.entries.len() == ENTRY_LIMIT {
                         listed.incomplete.get_or_insert_with(too_many);
                         break;

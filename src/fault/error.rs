@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::exec::tail;
+use crate::hint::{FailureKind, Hint};
 use crate::node::{NodeError, Power};
 
 /// Why a fault was not injected or not cleared.
@@ -258,40 +259,6 @@ impl FaultError {
             _ => false,
         }
     }
-
-    /// The command that fixes the problem, if there is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::AlreadyDown { node, power: Power::Paused, .. } => Some(format!("docker unpause {node}")),
-            Self::AlreadyBroken { .. } => {
-                Some("if seatrial caused it: seatrial fault clear, or seatrial reap".into())
-            }
-            Self::ControlPlane { others: 0, .. } => {
-                Some("--allow-last-control-plane says that this is meant".into())
-            }
-            Self::Strange { path, .. } => {
-                Some(format!("heal with that version; or, if nothing is broken: rm {}", path.display()))
-            }
-            Self::Shared { .. } => Some("a story that breaks nodes needs Access::Exclusive".into()),
-            Self::NoPod { .. } => Some("--pod NAMESPACE/NAME".into()),
-            Self::NoRoom { .. } => Some("--with bytes=..., or make room".into()),
-            Self::AlreadyDown { node, .. } => Some(format!("docker start {node}")),
-            Self::Open { source, .. } if matches!(**source, Self::NotKnownHere { .. }) => source.hint(),
-            Self::Open { .. } => Some("seatrial reap tries again".into()),
-            Self::NotKnownHere { program, .. } => {
-                let program = program
-                    .as_ref()
-                    .map_or("the program that injected it".into(), |p| p.display().to_string());
-                Some(format!(
-                    "run {program} again: its next lease on this cluster heals what it left open. `seatrial down` removes the cluster instead"
-                ))
-            }
-            Self::NotOurs { .. } => Some("seatrial list shows the clusters that seatrial made".into()),
-            Self::DoesNotStay { node, .. } => Some(format!("docker logs {node}")),
-            Self::Node(error) => error.hint(),
-            _ => None,
-        }
-    }
 }
 
 impl From<NodeError> for FaultError {
@@ -326,4 +293,60 @@ fn size(bytes: &u64) -> String {
 
 fn injector(program: &Option<PathBuf>) -> String {
     program.as_ref().map_or_else(|| "an unknown program".into(), |p| p.display().to_string())
+}
+
+impl Hint for FaultError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::NotOurs { .. }
+            | Self::AlreadyDown { .. }
+            | Self::AlreadyBroken { .. }
+            | Self::ControlPlane { .. }
+            | Self::Quorum { .. }
+            | Self::Unfit { .. }
+            | Self::Shared { .. }
+            | Self::Strange { .. }
+            | Self::NoRoom { .. }
+            | Self::NotKnownHere { .. } => FailureKind::Refused,
+            Self::Unknown { .. } | Self::Parameter { .. } | Self::NoPod { .. } => FailureKind::Usage,
+            Self::NoNode { .. } | Self::PodElsewhere { .. } | Self::Api { .. } => FailureKind::Unavailable,
+            Self::File { .. } => FailureKind::CannotWrite,
+            Self::Node(NodeError::Engine(error)) => return error.failure(),
+            Self::Open { source, .. } => return source.failure(),
+            _ => FailureKind::Internal,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::AlreadyDown { node, power: Power::Paused, .. } => Some(format!("docker unpause {node}")),
+            Self::AlreadyBroken { .. } => {
+                Some("if seatrial caused it: seatrial fault clear, or seatrial reap".into())
+            }
+            Self::ControlPlane { others: 0, .. } => {
+                Some("--allow-last-control-plane says that this is meant".into())
+            }
+            Self::Strange { path, .. } => {
+                Some(format!("heal with that version; or, if nothing is broken: rm {}", path.display()))
+            }
+            Self::Shared { .. } => Some("a story that breaks nodes needs Access::Exclusive".into()),
+            Self::NoPod { .. } => Some("--pod NAMESPACE/NAME".into()),
+            Self::NoRoom { .. } => Some("--with bytes=..., or make room".into()),
+            Self::AlreadyDown { node, .. } => Some(format!("docker start {node}")),
+            Self::Open { source, .. } if matches!(**source, Self::NotKnownHere { .. }) => source.hint(),
+            Self::Open { .. } => Some("seatrial reap tries again".into()),
+            Self::NotKnownHere { program, .. } => {
+                let program = program
+                    .as_ref()
+                    .map_or("the program that injected it".into(), |p| p.display().to_string());
+                Some(format!(
+                    "run {program} again: its next lease on this cluster heals what it left open. `seatrial down` removes the cluster instead"
+                ))
+            }
+            Self::NotOurs { .. } => Some("seatrial list shows the clusters that seatrial made".into()),
+            Self::DoesNotStay { node, .. } => Some(format!("docker logs {node}")),
+            Self::Node(error) => error.hint(),
+            _ => None,
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::build::BuildError;
 use super::profile::ProfileError;
 use crate::config::IdentityError;
 use crate::engine::EngineError;
+use crate::hint::{FailureKind, Hint};
 
 /// An error from an engine or its client.
 pub type Answer = Box<dyn std::error::Error + Send + Sync>;
@@ -118,27 +119,6 @@ pub enum Trouble {
     Other,
 }
 
-impl ImageError {
-    /// Returns how to fix the problem, if known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Profile(e) => e.hint(),
-            Self::Build(e) => e.hint(),
-            Self::NoWay { build, .. } => build.hint(),
-            Self::Engine(e) => e.hint(),
-            Self::Identity(e) => Some(e.hint()),
-            Self::Pull { trouble, registry, image, .. } => Some(trouble.hint(registry, image)),
-            Self::Extract { .. } => {
-                Some("use kind's own node image of that version, or --profile offline".into())
-            }
-            Self::NotThere { .. } => Some("seatrial images --build".into()),
-            Self::Archive { .. } => {
-                Some("seatrial images --build, then run the command again; finished images are kept".into())
-            }
-        }
-    }
-}
-
 impl Trouble {
     fn hint(&self, registry: &str, image: &str) -> String {
         match self {
@@ -159,6 +139,35 @@ impl Trouble {
                 format!("docker login {registry} && docker pull {image}, or --profile offline")
             }
             Self::Other => format!("docker pull {image}"),
+        }
+    }
+}
+
+impl Hint for ImageError {
+    fn failure(&self) -> Option<FailureKind> {
+        match self {
+            Self::Profile(error) => error.failure(),
+            Self::Engine(error) => error.failure(),
+            Self::Build(error) => error.failure(),
+            _ => Some(FailureKind::Unavailable),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Profile(e) => e.hint(),
+            Self::Build(e) => e.hint(),
+            Self::NoWay { build, .. } => build.hint(),
+            Self::Engine(e) => e.hint(),
+            Self::Identity(e) => e.hint(),
+            Self::Pull { trouble, registry, image, .. } => Some(trouble.hint(registry, image)),
+            Self::Extract { .. } => {
+                Some("use kind's own node image of that version, or --profile offline".into())
+            }
+            Self::NotThere { .. } => Some("seatrial images --build".into()),
+            Self::Archive { .. } => {
+                Some("seatrial images --build, then run the command again; finished images are kept".into())
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::io::AsyncRead;
 use super::error::ImageError;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
+use crate::node;
 use crate::progress::Progress;
 
 /// Imports an archive into the node's containerd. With `--local` (containerd 2), the import does not use the transfer
@@ -61,13 +62,12 @@ impl Loader<'_> {
         deadline: Deadline,
     ) -> Result<Vec<Loaded>, ImageError> {
         let Self { engine, scratch, progress } = self;
+        let having = nodes.iter().map(|node| node::images(engine, node, deadline.at_most(QUICK)));
+        let having = try_join_all(having).await?;
         let mut loaded = Vec::new();
         for reference in references {
-            let having = nodes.iter().map(|node| async move {
-                Ok::<_, ImageError>((*node, present(engine, node, reference, deadline).await?))
-            });
-            let having = try_join_all(having).await?.into_iter();
-            let lacking: Vec<&str> = having.filter(|(_, has)| !has).map(|(node, _)| node).collect();
+            let lacking = nodes.iter().zip(&having).filter(|(_, images)| !images.contains(*reference));
+            let lacking: Vec<&str> = lacking.map(|(node, _)| *node).collect();
             if !lacking.is_empty() {
                 let task = format!("load {reference}");
                 progress.task(&task, one(engine, &lacking, reference, scratch, deadline)).await?;
@@ -127,10 +127,8 @@ async fn missing(
     references: &[&str],
     deadline: Deadline,
 ) -> Result<Vec<String>, ImageError> {
-    let argv = ["ctr", "-n", "k8s.io", "images", "ls", "-q"];
-    let listed = engine.exec_ok(node, &argv, None, deadline.at_most(QUICK)).await?;
-    let there: Vec<&str> = listed.lines().map(str::trim).collect();
-    Ok(references.iter().filter(|r| !there.contains(r)).map(|r| (*r).to_owned()).collect())
+    let there = node::images(engine, node, deadline.at_most(QUICK)).await?;
+    Ok(references.iter().filter(|r| !there.contains(**r)).map(|r| (*r).to_owned()).collect())
 }
 
 async fn one(
@@ -153,22 +151,10 @@ async fn one(
     folder.close().map_err(archive)?;
     let imports = files.into_iter().map(|(node, file)| async move {
         engine.exec_reading(node, &["sh", "-c", IMPORT], file, deadline).await?;
-        match present(engine, node, reference, deadline).await? {
+        match node::images(engine, node, deadline.at_most(QUICK)).await?.contains(reference) {
             true => Ok(()),
             false => Err(ImageError::NotThere { reference: reference.into(), place: node.into() }),
         }
     });
     try_join_all(imports).await.map(|_| ())
-}
-
-async fn present(
-    engine: &Engine,
-    node: &str,
-    reference: &str,
-    deadline: Deadline,
-) -> Result<bool, ImageError> {
-    let filter = format!("name=={reference}");
-    let argv = ["ctr", "-n", "k8s.io", "images", "ls", "-q", &filter];
-    let found = engine.exec_ok(node, &argv, None, deadline.at_most(QUICK)).await?;
-    Ok(found.lines().any(|line| line.trim() == reference))
 }

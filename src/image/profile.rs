@@ -1,5 +1,6 @@
 //! Image profiles: the files of `images/`, compiled in, parsed and checked.
 
+use crate::hint::{FailureKind, Hint};
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -365,9 +366,29 @@ impl Profile {
     }
 }
 
-impl ProfileError {
-    /// Returns how to fix the problem.
-    pub fn hint(&self) -> Option<String> {
+fn check_pin(image: &str, digest: Option<&str>) -> Result<(), (&'static str, String)> {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    if !last.contains(':') || image.contains('@') {
+        return Err(("image", format!("{image:?} is not of the form repository:tag")));
+    }
+    let hex = |d: &str| d.len() == 64 && d.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    match digest {
+        Some(d) if !d.strip_prefix("sha256:").is_some_and(hex) => {
+            Err(("digest", format!("{d:?} is not sha256: and 64 hex digits")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Hint for ProfileError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::Unknown { .. } | Self::NoVersion { .. } => FailureKind::Usage,
+            _ => FailureKind::Input,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => {
                 Some("choose one with --profile or SEATRIAL_PROFILE; the name of a file ends in .toml".into())
@@ -380,20 +401,6 @@ impl ProfileError {
                 Some("start from a copy of a profile in images/; comments there explain each field".into())
             }
         }
-    }
-}
-
-fn check_pin(image: &str, digest: Option<&str>) -> Result<(), (&'static str, String)> {
-    let last = image.rsplit('/').next().unwrap_or_default();
-    if !last.contains(':') || image.contains('@') {
-        return Err(("image", format!("{image:?} is not of the form repository:tag")));
-    }
-    let hex = |d: &str| d.len() == 64 && d.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    match digest {
-        Some(d) if !d.strip_prefix("sha256:").is_some_and(hex) => {
-            Err(("digest", format!("{d:?} is not sha256: and 64 hex digits")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Place;
 use super::kinds::{group, is_own};
 use crate::client::ApiError;
+use crate::hint::{FailureKind, Hint};
 use crate::wait::WaitError;
 
 /// A field of an object that another field manager owns.
@@ -218,13 +219,28 @@ impl ManifestError {
     pub fn cause(&self) -> &Self {
         if let Self::Partly { source, .. } = self { source.cause() } else { self }
     }
+}
 
-    /// The command that fixes the problem, if there is one.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for ManifestError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self.cause() {
+            Self::Conflict { .. } | Self::NotOurs { .. } | Self::Holds { .. } => FailureKind::Refused,
+            Self::Yaml { .. } | Self::Wrong { .. } | Self::Several { .. } => FailureKind::Input,
+            Self::Away { .. } => FailureKind::Unavailable,
+            // A refusal will not change on a second try. Another failure may, so its kind is reported.
+            Self::Each { failures } => {
+                let mut all = failures.iter().filter_map(Hint::failure);
+                all.find(|failure| *failure != FailureKind::Refused).unwrap_or(FailureKind::Refused)
+            }
+            _ => FailureKind::Internal,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Partly { source, .. } => source.hint(),
             Self::Each { failures } => {
-                let mut hints: Vec<String> = failures.iter().filter_map(Self::hint).collect();
+                let mut hints: Vec<String> = failures.iter().filter_map(Hint::hint).collect();
                 hints.dedup();
                 (!hints.is_empty()).then(|| some(&hints))
             }

@@ -9,6 +9,7 @@ use super::folder_users::{User, listed, users};
 use crate::chain::chain;
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
+use crate::hint::{FailureKind, Hint};
 use crate::node::{FolderRecord, FolderState, Listing, Node, NodeError};
 
 /// A folder that one test fills on some nodes. Its files are deleted only if a record on that node names the folder.
@@ -89,22 +90,6 @@ pub struct Leftover {
     /// Whether it is still there and recorded as seatrial's, as far as known. A folder that somebody else uses now is
     /// no longer seatrial's.
     pub stays: bool,
-}
-
-impl HostFolderError {
-    /// The command that fixes the problem, if there is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Used { path, .. } => Some(format!(
-                "use another cluster, or delete what uses {path}: kubectl get \
-                 persistentvolumes,pods,deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs -A -o wide"
-            )),
-            Self::Foreign { path, node, .. } => Some(format!(
-                "use another cluster, or move it away if nobody needs it: docker exec {node} ls -la {path}"
-            )),
-            _ => None,
-        }
-    }
 }
 
 impl HostFolder {
@@ -418,6 +403,25 @@ fn parts(path: &str) -> Vec<&str> {
         }
     }
     parts
+}
+
+impl Hint for HostFolderError {
+    fn failure(&self) -> Option<FailureKind> {
+        matches!(self, Self::Used { .. } | Self::Foreign { .. }).then_some(FailureKind::Refused)
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Used { path, .. } => Some(format!(
+                "use another cluster, or delete what uses {path}: kubectl get \
+                 persistentvolumes,pods,deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs -A -o wide"
+            )),
+            Self::Foreign { path, node, .. } => Some(format!(
+                "use another cluster, or move it away if nobody needs it: docker exec {node} ls -la {path}"
+            )),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

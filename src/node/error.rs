@@ -2,6 +2,7 @@
 
 use super::OWNER_LABEL;
 use crate::engine::EngineError;
+use crate::hint::Hint;
 
 /// Why an operation on a node failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,16 +22,17 @@ pub enum NodeError {
 }
 
 impl NodeError {
-    /// Returns how to fix the problem, if known.
-    pub fn hint(&self) -> Option<String> {
+    /// Whether the node's container does not exist.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::NotFound { .. }))
+    }
+}
+
+impl Hint for NodeError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::NotOurs { .. } => Some("`seatrial list` shows the clusters that seatrial created".into()),
             Self::Engine(error) => error.hint(),
         }
-    }
-
-    /// Whether the node's container does not exist.
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Engine(EngineError::NotFound { .. }))
     }
 }

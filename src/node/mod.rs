@@ -2,6 +2,7 @@
 
 mod error;
 mod folder;
+mod images;
 mod listing;
 
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use crate::engine::{Container, Engine, EngineError, ExecResult};
 pub use crate::engine::Power;
 pub use error::NodeError;
 pub use folder::{FolderRecord, FolderState, ROOT};
+pub use images::images;
 pub use listing::Listing;
 
 /// kind's label with the cluster's name (kind: pkg/cluster/internal/providers/docker/constants.go).

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::{ClaimReport, Counts, Note, RunReport, SCHEMA, StepReport, Substitution, SuiteReport};
 use super::stories::{Clock, Story, stories};
-use super::units::{human, millis};
+use super::units::millis;
 use super::{clusters, faults, rows, texts, timeline, upgrade_steps};
+use crate::duration::measured;
 use crate::event::{Event, Record};
 use crate::judge::{self, Conclusion, clock, integrity};
 use crate::sanitise::line;
@@ -131,7 +132,7 @@ impl RunReport {
         if unended(records) {
             self.defects.push(format!(
                 "the end of the run is not recorded: it was cut off after {} or still goes on",
-                human(self.took)
+                measured(self.took)
             ));
         }
         if self.claims.is_empty() {

@@ -3,11 +3,11 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::timeline::{GROUPS, Lane, Span, State, Timeline};
-use super::units::human;
 use super::{
     ClaimReport, ClusterReport, FaultReport, Format, Look, ReportError, RowsReport, RunReport, StepReport,
     SuiteReport,
 };
+use crate::duration::measured;
 use crate::judge::Conclusion;
 
 mod upgrade;
@@ -68,7 +68,7 @@ fn summary(report: &RunReport) -> Markup {
             h1 { "seatrial run " span.id { (report.run) } }
             p {
                 @if let Some(at) = report.started { (at.strftime("%-d %B %Y, %H:%M:%S UTC")) ", " }
-                (human(report.took)) ", seatrial " (report.seatrial)
+                (measured(report.took)) ", seatrial " (report.seatrial)
             }
             p.counts {
                 span.passed { b { (counts.passed) } " passed" }
@@ -103,7 +103,7 @@ fn suite_section(report: &RunReport, suite: &SuiteReport) -> Markup {
         section {
             h2 { (suite.name) " " span.badge.(suite.verdict) { (suite.verdict) } }
             p.quiet {
-                (human(suite.took))
+                (measured(suite.took))
                 @if let Some(cluster) = &suite.cluster { ", cluster " code { (cluster) } }
                 @if let Some(namespace) = &suite.namespace { ", namespace " code { (namespace) } }
             }
@@ -148,8 +148,8 @@ fn bar(took: f64, budget: Option<f64>) -> Markup {
     let share = budget.filter(|b| *b > 0.0).map(|b| 100.0 * took / b);
     html! {
         span.time {
-            (human(took))
-            @if let Some(budget) = budget { " of " (human(budget)) }
+            (measured(took))
+            @if let Some(budget) = budget { " of " (measured(budget)) }
             @if let Some(share) = share {
                 span.bar.over[share > 100.0] { i style=(format!("width:{:.1}%", share.min(100.0))) {} }
             }
@@ -192,7 +192,7 @@ fn timeline_section(timeline: &Timeline) -> Markup {
                 p.legend {
                     "marks: "
                     @for (at, mark) in &timeline.marks {
-                        span { (mark) " at " (human(at - timeline.from)) }
+                        span { (mark) " at " (measured(at - timeline.from)) }
                     }
                 }
             }
@@ -293,12 +293,12 @@ fn faults_section(faults: &[&FaultReport]) -> Markup {
                 li {
                     b { (fault.fault) } " on " code { (fault.node) } ": "
                     @match fault.injected {
-                        Some(at) => { "took hold at " (human(at)) " of the run" },
+                        Some(at) => { "took hold at " (measured(at)) " of the run" },
                         None => { "not proved to have taken hold" },
                     }
                     @if !fault.proof.is_empty() { " (" (fault.proof) ")" }
                     @match fault.healed {
-                        Some(at) => { ", healed at " (human(at)) },
+                        Some(at) => { ", healed at " (measured(at)) },
                         None => { ", " b { "not recorded as healed" } },
                     }
                     @if !fault.healed_proof.is_empty() { " (" (fault.healed_proof) ")" }
@@ -341,7 +341,7 @@ fn environment(report: &RunReport) -> Markup {
                 h3 { "Notes" }
                 ul {
                     @for note in &report.notes {
-                        li { span.quiet { (human(note.at)) } " " (note.text) }
+                        li { span.quiet { (measured(note.at)) } " " (note.text) }
                     }
                 }
             }
@@ -355,7 +355,7 @@ fn cluster_table(cluster: &ClusterReport) -> Markup {
         p {
             "Kubernetes " (cluster.kubernetes) ", topology " (cluster.topology) ", "
             @if cluster.reused { "found ready in " } @else { "made in " }
-            (human(cluster.took)) ", node image " code { (cluster.image) }
+            (measured(cluster.took)) ", node image " code { (cluster.image) }
         }
         div.wide {
             table {

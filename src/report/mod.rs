@@ -1,8 +1,9 @@
 //! Reports: readers of a run's records. A report is made from the event log alone: it can be made again later, on
 //! another machine, in another format.
 
+use crate::file::{self, Readers};
+use crate::hint::{FailureKind, Hint};
 use std::fmt::Debug;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 mod build;
@@ -103,9 +104,13 @@ pub enum ReportError {
 pub fn write(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
     let (mut written, mut first) = (Vec::new(), None);
     for format in formats {
-        let Some(file) = format.file() else { continue };
-        let path = dir.join(file);
-        match format.render(report, Look::default()).and_then(|text| replace(&path, &text)) {
+        let Some(name) = format.file() else { continue };
+        let path = dir.join(name);
+        let put = |text: String| {
+            let source = file::replace_for_good(&path, Readers::All, text.as_bytes());
+            source.map_err(|source| ReportError::Write { path: path.clone(), source })
+        };
+        match format.render(report, Look::default()).and_then(put) {
             Ok(()) => written.push(path),
             Err(error) => _ = first.get_or_insert(error),
         }
@@ -113,20 +118,11 @@ pub fn write(formats: &[&dyn Format], report: &RunReport, dir: &Path) -> Result<
     first.map_or(Ok(written), Err)
 }
 
-/// Writes a new file next to the old one and renames it: a reader never sees a part of a report.
-fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
-    let error = |source| ReportError::Write { path: path.into(), source };
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(error)?;
-    file.write_all(text.as_bytes()).map_err(error)?;
-    file.as_file().sync_all().map_err(error)?;
-    readable(file.as_file()).map_err(error)?;
-    file.persist(path).map_err(|e| error(e.error))?;
-    Ok(())
-}
-
-/// Makes a file readable for all who may enter the run's folder; temporary files are readable for their owner only.
-fn readable(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+impl Hint for ReportError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::Write { .. } => FailureKind::CannotWrite,
+            Self::Render { .. } => FailureKind::Internal,
+        })
+    }
 }

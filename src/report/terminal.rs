@@ -1,7 +1,7 @@
 //! Shows the run as a table for a terminal or a log.
 
-use super::units::human;
 use super::{ClaimReport, Format, Look, ReportError, RunReport, SuiteReport};
+use crate::duration::measured;
 use crate::judge::Conclusion;
 
 /// One line for each claim; a claim that did not pass is followed by its decisive checks.
@@ -46,7 +46,7 @@ const TIME: usize = 20;
 impl Page {
     fn head(&mut self, report: &RunReport) {
         let verdict = self.paint(report.verdict, &report.verdict.to_string());
-        let took = human(report.took);
+        let took = measured(report.took);
         self.line(&format!("run {}: {verdict} after {took} (seatrial {})", report.run, report.seatrial));
         if !report.profile.is_empty() {
             self.wrapped("  ", &format!("images: {}, {}", report.profile, report.profile_because));
@@ -61,7 +61,7 @@ impl Page {
                     "cluster {}: Kubernetes {}, {nodes} {plural}, {made} in {}",
                     cluster.name,
                     cluster.kubernetes,
-                    human(cluster.took)
+                    measured(cluster.took)
                 ),
             );
         }
@@ -73,7 +73,7 @@ impl Page {
     fn suite(&mut self, report: &RunReport, suite: &SuiteReport) {
         let name = if self.colour { format!("\x1b[1m{}\x1b[0m", suite.name) } else { suite.name.clone() };
         self.line("");
-        self.line(&format!("{name}  {}", human(suite.took)));
+        self.line(&format!("{name}  {}", measured(suite.took)));
         for claim in report.claims_of(&suite.name) {
             self.claim(claim);
         }
@@ -85,14 +85,14 @@ impl Page {
         }
         for step in suite.steps.iter().filter(|s| s.error.is_some() || s.took.is_none()) {
             let what = step.error.as_deref().unwrap_or("never ended");
-            let after = step.took.map(|t| format!(" after {}", human(t))).unwrap_or_default();
+            let after = step.took.map(|t| format!(" after {}", measured(t))).unwrap_or_default();
             self.wrapped("       ", &format!("step `{}`{after}: {what}", step.name));
         }
         for step in suite.steps.iter().filter(|s| s.error.is_none()) {
             if let (Some(took), Some(budget)) = (step.took, step.budget)
                 && took > budget
             {
-                let (took, budget) = (human(took), human(budget));
+                let (took, budget) = (measured(took), measured(budget));
                 self.wrapped("       ", &format!("step `{}` took {took} of {budget}", step.name));
             }
         }
@@ -100,8 +100,8 @@ impl Page {
 
     fn claim(&mut self, claim: &ClaimReport) {
         let time = match (claim.took, claim.budget) {
-            (Some(took), Some(budget)) => format!("{} of {}", human(took), human(budget)),
-            (Some(took), None) => human(took),
+            (Some(took), Some(budget)) => format!("{} of {}", measured(took), measured(budget)),
+            (Some(took), None) => measured(took),
             _ => String::new(),
         };
         if claim.verdict == Conclusion::Passed {

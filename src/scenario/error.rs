@@ -1,6 +1,7 @@
 //! Errors of a scenario.
 
 use super::Failure;
+use crate::hint::{FailureKind, Hint};
 
 /// Why a scenario did not pass.
 #[derive(Debug, thiserror::Error)]
@@ -47,4 +48,11 @@ pub enum ScenarioError {
         /// The scenario.
         name: String,
     },
+}
+
+impl Hint for ScenarioError {
+    /// Only an interrupt has a kind of its own: the source of any other error has a better one.
+    fn failure(&self) -> Option<FailureKind> {
+        matches!(self, Self::Interrupted { .. }).then_some(FailureKind::Interrupted)
+    }
 }

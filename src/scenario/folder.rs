@@ -4,6 +4,7 @@ use super::{Failure, Scenario};
 use crate::chain::chain;
 use crate::client::Client;
 use crate::deadline::Deadline;
+use crate::hint::Hint;
 use crate::manifest::HostFolder;
 use crate::node::Node;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::refusal::Refusal;
 use crate::client::{ApiError, ClientError};
 use crate::engine::EngineError;
+use crate::hint::{FailureKind, Hint};
 use crate::image::ImageError;
 use crate::kubernetes::version::{NoVersion, Version};
 use crate::wait::WaitError;
@@ -123,7 +124,7 @@ pub enum UpgradeError {
         why: String,
     },
     /// The cluster cannot be used.
-    #[error(transparent)]
+    #[error("{source}")]
     Cluster {
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -167,9 +168,26 @@ impl UpgradeError {
     pub(super) fn is_before_any_change(&self) -> bool {
         matches!(self, Self::NotBegun { .. } | Self::Incomplete { .. })
     }
+}
 
-    /// Returns how to fix the problem, if one sentence can say it.
-    pub fn hint(&self) -> Option<String> {
+fn sentences(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Hint for UpgradeError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::Refused { .. } => FailureKind::Refused,
+            Self::NoStop { .. } | Self::Version(_) => FailureKind::Usage,
+            Self::Cluster { .. } => return None,
+            Self::File { .. } => FailureKind::CannotWrite,
+            Self::Engine(error) => return error.failure(),
+            Self::Image(error) => return error.failure(),
+            _ => FailureKind::Internal,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { refusals, .. } => refusals.iter().find_map(Refusal::hint),
             Self::Step { source, to, .. } => {
@@ -190,8 +208,4 @@ impl UpgradeError {
             _ => None,
         }
     }
-}
-
-fn sentences(refusals: &[Refusal]) -> String {
-    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

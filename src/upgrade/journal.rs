@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::UpgradeError;
 use super::step::Manner;
 use crate::cluster::JournalEntry;
+use crate::file::{self, Readers};
 use crate::kubernetes::etcd::EtcdPolicy;
 use crate::kubernetes::skew::State;
 use crate::kubernetes::version::Version;
@@ -152,20 +152,8 @@ impl Journal {
         change(&mut entry);
         entry.at = Timestamp::now();
         let text = serde_json::to_vec_pretty(&*entry).map_err(std::io::Error::from);
-        text.and_then(|text| self.put(&text)).map_err(|e| UpgradeError::file("write", &self.path, e))
-    }
-
-    fn put(&self, text: &[u8]) -> std::io::Result<()> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let mut part = tempfile::NamedTempFile::new_in(dir)?;
-        part.write_all(text)?;
-        part.as_file().sync_all()?;
-        part.persist(&self.path)?;
-        self.sync()
-    }
-
-    fn sync(&self) -> std::io::Result<()> {
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let written = text.and_then(|text| file::replace_for_good(&self.path, Readers::Owner, &text));
+        written.map_err(|e| UpgradeError::file("write", &self.path, e))
     }
 }
 

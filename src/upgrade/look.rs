@@ -30,7 +30,7 @@ use crate::engine::Engine;
 use crate::judge::upgrade::parts;
 use crate::kubernetes::skew::{Component, State};
 use crate::kubernetes::version::Version;
-use crate::node::{Node, Power};
+use crate::node::{self, Node, Power};
 use crate::sanitise;
 use crate::wait::{self, Verdict, check, nodes, pods};
 
@@ -149,9 +149,7 @@ async fn on_node(
 df --block-size=1 --output=avail /kind /var | tail -n +2 | sort -n | head -1
 kubectl version --client --output=json 2>/dev/null | sed -n 's/.*"gitVersion": "\([^"]*\)".*/\1/p' | head -1
 echo
-ls "$1" 2>/dev/null
-echo --
-ctr -n k8s.io images ls -q"#;
+ls "$1" 2>/dev/null || true"#;
     let ask = ["bash", "-c", SCRIPT, "look", STORE];
     let said = engine.exec_ok(&node.name, &ask, None, deadline.at_most(ASK)).await?;
     let strange = |why: &str| UpgradeError::Strange {
@@ -162,10 +160,8 @@ ctr -n k8s.io images ls -q"#;
     facts.cgroup = if lines.next() == Some("cgroup2fs") { 2 } else { 1 };
     facts.free = lines.next().and_then(|l| l.parse().ok()).ok_or_else(|| strange("no free space"))?;
     let kubectl = lines.next().and_then(|l| l.parse().ok());
-    let mut rest = lines.filter(|l| !l.is_empty());
-    let programs = rest.by_ref().take_while(|l| *l != "--");
-    facts.programs = programs.filter(|l| !l.ends_with(".part")).filter_map(|l| l.parse().ok()).collect();
-    facts.images = rest.map(str::to_owned).collect();
+    facts.programs = lines.filter(|l| !l.ends_with(".part")).filter_map(|l| l.parse().ok()).collect();
+    facts.images = node::images(engine, &node.name, deadline.at_most(ASK)).await?;
     Ok((facts, kubectl))
 }
 
@@ -285,11 +281,9 @@ pub(super) async fn complete(up: &Upgrading<'_>, deadline: Deadline) -> Result<(
             if there.code != 0 {
                 return Err(lacks("the programs".into()));
             }
-            let ls = ["ctr", "-n", "k8s.io", "images", "ls", "-q"];
-            let listed = up.engine.exec_ok(&node.name, &ls, None, deadline.at_most(ASK)).await?;
-            let has: BTreeSet<&str> = listed.lines().map(str::trim).collect();
+            let has = node::images(up.engine, &node.name, deadline.at_most(ASK)).await?;
             let missing: Vec<&str> =
-                up.artefacts.images.iter().map(String::as_str).filter(|i| !has.contains(i)).collect();
+                up.artefacts.images.iter().map(String::as_str).filter(|i| !has.contains(*i)).collect();
             if missing.is_empty() { Ok(()) } else { Err(lacks(missing.join(", "))) }
         }
     }))

@@ -10,6 +10,7 @@ use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 use seatrial::config::{OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;
+use seatrial::hint::Hint;
 use seatrial::image::extract::{self, Apart, EXTRACT_LABEL};
 use seatrial::image::{self, Artefacts, ImageContext, ImageError, Profile, Trouble};
 use seatrial::kubernetes::version::Version;

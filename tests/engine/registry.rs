@@ -11,6 +11,7 @@ use futures::{FutureExt as _, TryStreamExt as _};
 use seatrial::deadline::Deadline;
 use seatrial::engine::Engine;
 use seatrial::exec::Exec;
+use seatrial::hint::Hint;
 use seatrial::image::profile::{Pulled, Source};
 use seatrial::image::registry::{self, Patience, Puller};
 use seatrial::image::{BUILT_FROM_LABEL, ImageError, ImageSet, Profile, Trouble};

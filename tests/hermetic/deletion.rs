@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, PropagationPolicy};
+use seatrial::hint::Hint;
 use seatrial::manifest::{self, FIELD_MANAGER, Manifest, ManifestError, NAMESPACE_LABEL, TestNamespace};
 use seatrial::workload::Deployment;
 use serde_json::json;

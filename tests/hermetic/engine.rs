@@ -7,6 +7,7 @@ use futures::StreamExt;
 use rstest::rstest;
 use seatrial::deadline::Deadline;
 use seatrial::engine::{Engine, EngineError, Power};
+use seatrial::hint::Hint;
 use seatrial::node::CLUSTER_LABEL;
 
 use crate::fake_engine::{FakeEngine, Trouble};

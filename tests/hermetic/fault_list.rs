@@ -10,6 +10,7 @@ use seatrial::fault::{
     IntentLog, KillContainer, KillNode, OutOfService, PauseNode, SlowCpu, StopNode, StopUnit, Target,
     TargetKind, heal_all,
 };
+use seatrial::hint::Hint;
 use seatrial::judge::fault::ON_PODS;
 use seatrial::node::{Node, Power};
 use serde_json::{Value, json};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rstest::rstest;
 use seatrial::client::Client;
 use seatrial::deadline::Deadline;
+use seatrial::hint::Hint;
 use seatrial::manifest::{FIELD_MANAGER, HostFolder, HostFolderError, NAMESPACE_LABEL};
 use seatrial::node::{FolderRecord, Node, NodeError, Power, ROOT};
 use serde_json::{Value, json};

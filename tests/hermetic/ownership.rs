@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use seatrial::cluster::lease::lock::LockFiles;
 use seatrial::cluster::{Access, Action, ClusterError, Force, ListedState, ReapOptions};
 use seatrial::config::StateId;
+use seatrial::hint::Hint;
 use seatrial::node::{OWNER_LABEL, Power};
 use std::time::Duration;
 

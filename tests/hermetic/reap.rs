@@ -11,6 +11,7 @@ use seatrial::cluster::{Action, ClusterError, Clusters, Identity, ReapOptions, T
 use seatrial::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
 use seatrial::deadline::Deadline;
 use seatrial::fault::{Intent, Owner};
+use seatrial::hint::Hint;
 use seatrial::image::extract::EXTRACT_LABEL;
 use seatrial::node::{OWNER_LABEL, Power, Role};
 use seatrial::progress::Progress;

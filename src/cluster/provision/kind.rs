@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::wanted::Wanted;
-use crate::cluster::state::record::{Record, remove_dir, write_private};
+use crate::cluster::state::record::{Record, remove_dir};
 use crate::cluster::{ClusterError, Clusters, role};
 use crate::deadline::Deadline;
 use crate::engine::Container;
 use crate::exec::{Exec, ExecError};
+use crate::file::{self, Readers};
 use crate::kubernetes::kubeadm_output;
 use crate::node::{CLUSTER_LABEL, Role};
 use crate::sanitise;
@@ -54,7 +55,7 @@ impl Kind<'_> {
     ) -> Result<(), ClusterError> {
         let dir = &self.dir(&wanted.name);
         let (config, kubeconfig) = (dir.join("kind.yaml"), dir.join("kubeconfig"));
-        write_private(&config, wanted.topology.yaml().as_bytes())
+        file::replace(&config, Readers::Owner, wanted.topology.yaml().as_bytes())
             .map_err(|e| ClusterError::file("write", &config, e))?;
         let _ = std::fs::remove_file(&kubeconfig);
         let exec = self

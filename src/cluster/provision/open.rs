@@ -6,9 +6,9 @@ use super::kubeconfig;
 use super::kubeconfig::ADMIN_CONF;
 use super::load_balancer::LoadBalancer;
 use super::wanted::Wanted;
-use crate::cluster::state::record::write_private;
 use crate::cluster::{Cluster, ClusterError, Clusters, role};
 use crate::engine::Container;
+use crate::file::{self, Readers};
 use crate::node::{CLUSTER_LABEL, Node, Role};
 
 /// Limit in bytes; a kubeconfig has about 6 kB.
@@ -67,7 +67,8 @@ async fn check_kubeconfig(cluster: &Cluster, containers: &[Container]) -> Result
         },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let text = kubeconfig::for_host(&admin, server);
-            write_private(path, text.as_bytes()).map_err(|e| ClusterError::file("write", path, e))
+            file::replace(path, Readers::Owner, text.as_bytes())
+                .map_err(|e| ClusterError::file("write", path, e))
         }
         Err(e) => Err(ClusterError::file("read", path, e)),
     }

@@ -57,6 +57,7 @@ fn own_topology(dir: &Path, cluster: &str, topology: String) -> Result<Topology,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint::Hint as _;
 
     #[test]
     fn an_own_topology_that_cannot_be_read_is_named_with_its_file() {

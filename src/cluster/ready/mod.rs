@@ -26,6 +26,7 @@ use super::{Cluster, ClusterError};
 use crate::client::{ApiError, Client};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, EngineError};
+use crate::node;
 use crate::wait::{self, Check, Verdict, WaitError, check};
 
 /// The result of a readiness check.
@@ -90,10 +91,8 @@ pub async fn missing_images(
     wanted: &[String],
     deadline: Deadline,
 ) -> Result<Vec<String>, EngineError> {
-    let argv = ["ctr", "-n", "k8s.io", "images", "ls", "-q"];
-    let listed = engine.exec_ok(node, &argv, None, deadline).await?;
-    let there: BTreeSet<&str> = listed.lines().map(str::trim).collect();
-    let missing = |image: &&String| !there.contains(full_name(image).as_str());
+    let there = node::images(engine, node, deadline).await?;
+    let missing = |image: &&String| !there.contains(&full_name(image));
     Ok(wanted.iter().filter(missing).cloned().collect())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cluster::state::ClusterState;
-use crate::deadline::words;
+use crate::duration::age;
 
 /// An action on a cluster, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -91,11 +91,11 @@ pub(crate) fn decide(facts: &Facts, idle: Duration, all: bool) -> Action {
         ClusterState::Complete if all => Action::Remove("nobody uses it".into()),
         ClusterState::Complete => match facts.idle {
             Some(time) if time >= idle && !facts.kept => {
-                Action::Remove(format!("nobody used it for {}", words(time)))
+                Action::Remove(format!("nobody used it for {}", age(time)))
             }
             _ if facts.is_left_behind() => Action::Heal(facts.left_behind()),
             _ if facts.kept => Action::Keep("created with `seatrial up`".into()),
-            Some(time) => Action::Keep(format!("used {} ago", words(time))),
+            Some(time) => Action::Keep(format!("used {} ago", age(time))),
             None => Action::Keep("time of its last use unknown".into()),
         },
     }

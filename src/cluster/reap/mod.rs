@@ -23,6 +23,7 @@ use super::{ClusterError, Clusters, names, state};
 use crate::chain::chain;
 use crate::config::StateId;
 use crate::deadline::{Deadline, age};
+use crate::hint::Hint;
 use crate::image::{self, ImageError};
 use crate::progress::Progress;
 use decision::{Action, Facts, Reaped, decide};

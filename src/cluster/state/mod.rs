@@ -15,7 +15,8 @@ use super::lease::lock::{Access, Entering, LockError, LockFiles};
 use super::topology::TOPOLOGIES;
 use super::{ClusterError, Clusters, names};
 use crate::config::StateId;
-use crate::deadline::{Deadline, age, words};
+use crate::deadline::{Deadline, age};
+use crate::duration;
 use crate::engine::{Container, Engine, EngineError};
 use crate::node::{CLUSTER_LABEL, OWNER_LABEL, Role};
 use owner::{Mark, OWNER_FILE};
@@ -252,7 +253,7 @@ impl Found {
     /// Describes the owner, as far as known from here.
     fn whose(&self, now: Timestamp) -> String {
         let made = match self.containers.iter().filter_map(|c| c.started_at).min() {
-            Some(started) => format!("started {} ago", words(age(started, now))),
+            Some(started) => format!("started {} ago", duration::age(age(started, now))),
             None => "never started".into(),
         };
         match (&self.owner, &self.void) {

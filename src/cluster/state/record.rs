@@ -1,9 +1,7 @@
 //! The record of a cluster: one file in the cluster's folder, with facts that its containers do not show.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,6 +12,7 @@ use crate::cluster::ClusterError;
 use crate::config::Settings;
 use crate::config::{Proxies, StateId};
 use crate::fault::Owner;
+use crate::file::{self, Readers};
 use crate::kubernetes::skew::State;
 
 /// The record of a cluster.
@@ -82,7 +81,8 @@ impl Record {
     pub fn write(&self, dir: &Path) -> Result<(), ClusterError> {
         let path = Self::path(dir);
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
-        text.and_then(|text| write_private(&path, &text)).map_err(|e| ClusterError::file("write", &path, e))
+        text.and_then(|text| file::replace(&path, Readers::Owner, &text))
+            .map_err(|e| ClusterError::file("write", &path, e))
     }
 }
 
@@ -96,16 +96,6 @@ pub fn is_kept(settings: &Settings, name: &str) -> bool {
     Record::read(&settings.cluster_dir(name)).is_some_and(|r| r.kept)
 }
 
-/// Writes a file atomically, with mode 0600.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut temp = tempfile::NamedTempFile::new_in(dir)?;
-    temp.write_all(bytes)?;
-    temp.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    temp.persist(path)?;
-    Ok(())
-}
-
 /// Removes a cluster's folder. A missing folder is not an error.
 pub(crate) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
     match std::fs::remove_dir_all(dir) {
@@ -116,6 +106,8 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<(), ClusterError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::config;
+use crate::hint::{FailureKind, Hint};
 use timing::{Election, FailureTiming};
 
 /// A valid kind configuration with a name. All properties of a topology are read from its YAML, so what is shown is
@@ -276,6 +277,16 @@ fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), String> {
         _ => {}
     }
     Ok(())
+}
+
+impl Hint for TopologyError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(FailureKind::Usage)
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(self.to_string())
+    }
 }
 
 #[cfg(test)]

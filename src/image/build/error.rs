@@ -1,5 +1,6 @@
 //! Why something was not built.
 
+use crate::hint::{FailureKind, Hint};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,8 +88,31 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// Returns how to fix the problem, if known.
-    pub fn hint(&self) -> Option<String> {
+    pub(in crate::image) fn file(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> BuildError {
+        let path = path.into();
+        move |source| Self::File { doing, path, source }
+    }
+}
+
+fn gigabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
+}
+
+impl Hint for BuildError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(match self {
+            Self::Space { .. } => FailureKind::CannotWrite,
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                FailureKind::CannotWrite
+            }
+            _ => FailureKind::Unavailable,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Machine(_) => Some(
                 "profile `offline` needs Linux with root and the packages that `scripts/tools offline` \
@@ -118,16 +142,4 @@ impl BuildError {
             _ => None,
         }
     }
-
-    pub(in crate::image) fn file(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> BuildError {
-        let path = path.into();
-        move |source| Self::File { doing, path, source }
-    }
-}
-
-fn gigabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e9
 }

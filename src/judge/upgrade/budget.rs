@@ -1,5 +1,6 @@
 //! Budgets of an upgrade: how long each step and its outages may last.
 
+use crate::hint::{FailureKind, Hint};
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,12 @@ impl Budgets {
     pub fn failed(&self, probe: &str) -> Option<f64> {
         let own = self.whole.failed.get(probe).copied();
         own.or_else(|| Self::defaults().whole.failed.get(probe).copied())
+    }
+}
+
+impl Hint for BudgetError {
+    fn failure(&self) -> Option<FailureKind> {
+        Some(FailureKind::Input)
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use crate::duration::measured;
 use crate::report::run::{ProbeReport, UpgradeStepReport};
-use crate::report::units::human;
 
 pub(super) fn section(steps: &[UpgradeStepReport]) -> Markup {
     let mut probes: Vec<&str> = steps.iter().flat_map(|s| s.probes.keys()).map(String::as_str).collect();
@@ -36,7 +36,7 @@ fn row(step: &UpgradeStepReport, probes: &[&str]) -> Markup {
                 b { (step.step) } @if let Some(node) = &step.node { " " (node) }
                 @if let Some(error) = &step.error { p.broke { (error) } }
             }
-            td.number { @match step.took { Some(took) => { (human(took)) }, None => { "not ended" } } }
+            td.number { @match step.took { Some(took) => { (measured(took)) }, None => { "not ended" } } }
             @for probe in probes { td.number { @if let Some(seen) = step.probes.get(*probe) { (cell(seen)) } } }
             td { (pods(step)) }
         }
@@ -48,8 +48,8 @@ fn cell(seen: &ProbeReport) -> Markup {
         (seen.requests)
         @if seen.refused > 0 { br; (seen.refused) " refused" }
         @if seen.indeterminate > 0 { br; (seen.indeterminate) " without an answer" }
-        @if seen.outage > 0.0 { br; b { (human(seen.outage)) } }
-        @if seen.away > seen.outage { br; (human(seen.away)) " in all" }
+        @if seen.outage > 0.0 { br; b { (measured(seen.outage)) } }
+        @if seen.away > seen.outage { br; (measured(seen.away)) " in all" }
     }
 }
 

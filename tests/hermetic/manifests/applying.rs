@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rstest::rstest;
+use seatrial::hint::Hint;
 use seatrial::manifest::{self, Manifest, ManifestError};
 use serde_json::json;
 

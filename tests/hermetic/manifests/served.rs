@@ -1,5 +1,6 @@
 //! Kinds that are not served, or not yet; what the API does not keep.
 
+use seatrial::hint::Hint;
 use seatrial::manifest::{self, Manifest, ManifestError};
 use serde_json::json;
 

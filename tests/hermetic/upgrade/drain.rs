@@ -5,6 +5,7 @@ use std::time::Duration;
 use rstest::rstest;
 use seatrial::cluster::ready::cordon::is_cordoned_by_us;
 use seatrial::deadline::Deadline;
+use seatrial::hint::Hint;
 use seatrial::upgrade::step::DRAIN;
 use seatrial::upgrade::{UpgradeError, drain, uncordon};
 use serde_json::{Value, json};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use seatrial::chain::chain;
 use seatrial::deadline::Deadline;
+use seatrial::hint::Hint;
 use seatrial::upgrade::{Component, Ending, UpgradeError};
 use serde_json::json;
 
