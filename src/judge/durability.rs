@@ -167,6 +167,22 @@ impl Durability<'_> {
                 ),
             );
         }
+        self.check_order(finding, reading);
+        let wrong = [
+            ("twice", &self.duplicated),
+            ("though they were refused", &self.resurrected),
+            ("with another checksum", &self.altered),
+            ("that nobody wrote", &self.unknown),
+        ];
+        for (how, rows) in wrong {
+            let list = some(":", rows);
+            finding.check(rows.is_empty(), format!("{reading}: {} rows are there {how}{list}", rows.len()));
+        }
+        self.check_indeterminate(finding, reading);
+    }
+
+    /// Checks that no row is there without an earlier one, or without the rest of its transaction.
+    fn check_order(&self, finding: &mut Finding, reading: &str) {
         for (pairs, how) in [
             (&self.out_of_order, "are there before rows that were acknowledged earlier"),
             (&self.torn, "are there without the rest of their transactions"),
@@ -179,17 +195,6 @@ impl Durability<'_> {
             let list = if list.is_empty() { String::new() } else { format!(": {}", list.join(", ")) };
             finding.check(pairs.is_empty(), format!("{reading}: {} rows {how}{list}", pairs.len()));
         }
-        let wrong = [
-            ("twice", &self.duplicated),
-            ("though they were refused", &self.resurrected),
-            ("with another checksum", &self.altered),
-            ("that nobody wrote", &self.unknown),
-        ];
-        for (how, rows) in wrong {
-            let list = some(":", rows);
-            finding.check(rows.is_empty(), format!("{reading}: {} rows are there {how}{list}", rows.len()));
-        }
-        self.check_indeterminate(finding, reading);
     }
 
     /// Checks that each row without an answer has a reason; the row itself may or may not be there.

@@ -56,29 +56,10 @@ fn check_steps(
     allowed: &Allowed,
 ) -> Result<(), Missing> {
     let (home, elsewhere) = (node_of(before)?, node_of(after)?);
-    // A state that existed before the fault does not show how long the fault took to cause it.
-    let already = |name: &str, what: &str| {
-        Missing(format!("{name} was {what} before the fault: how soon it was because of it is not shown"))
-    };
-    let node = |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
-        let last = fault::last_node(evidence.records(), home, |record| record.seq <= fault.seq);
-        if last.is_some_and(|node| holds(&node)) {
-            return Err(already(home, what));
-        }
-        let changes = evidence.changes("Node").into_iter();
-        let objects = changes.filter_map(|(record, _, value)| Some((record, Object::new(value).ok()?)));
-        let mut of_home = objects.filter(|(record, node)| record.seq > fault.seq && node.name() == home);
-        let found = of_home.find(|(_, node)| holds(node)).map(|(record, _)| record);
-        found.ok_or_else(|| Missing(format!("{home} was not seen {what}")))
-    };
+    let node =
+        |what: &str, holds: &dyn Fn(&Object<'_>) -> bool| node_since(evidence, fault, home, what, holds);
     let pod = |uid: &str, what: &str, holds: &dyn Fn(&Object<'_>) -> bool| {
-        let all = history(evidence, uid);
-        let mut states = all.iter().filter(|(_, change, _)| *change != Change::Deleted);
-        let found = states.find(|(_, _, pod)| holds(pod));
-        match found.ok_or_else(|| Missing(format!("the pod was not seen {what}")))? {
-            (record, _, pod) if record.seq <= fault.seq => Err(already(pod.name(), what)),
-            (record, ..) => Ok(*record),
-        }
+        pod_since(evidence, fault, uid, what, holds)
     };
     let steps = [
         ("node Unknown", allowed.unknown, node("Unknown", &|n| ready_is(n, "Unknown"))?),
@@ -115,6 +96,47 @@ fn check_steps(
         allowed.ready
     ));
     Ok(())
+}
+
+/// Returns the first record since the fault in which the node was in a state.
+fn node_since<'r>(
+    evidence: &Evidence<'r>,
+    fault: &Record,
+    name: &str,
+    what: &str,
+    holds: &dyn Fn(&Object<'_>) -> bool,
+) -> Result<&'r Record, Missing> {
+    let last = fault::last_node(evidence.records(), name, |record| record.seq <= fault.seq);
+    if last.is_some_and(|node| holds(&node)) {
+        return Err(already(name, what));
+    }
+    let changes = evidence.changes("Node").into_iter();
+    let objects = changes.filter_map(|(record, _, value)| Some((record, Object::new(value).ok()?)));
+    let mut of_node = objects.filter(|(record, node)| record.seq > fault.seq && node.name() == name);
+    let found = of_node.find(|(_, node)| holds(node)).map(|(record, _)| record);
+    found.ok_or_else(|| Missing(format!("{name} was not seen {what}")))
+}
+
+/// Returns the first record in which the pod was in a state, which must come after the fault.
+fn pod_since<'r>(
+    evidence: &Evidence<'r>,
+    fault: &Record,
+    uid: &str,
+    what: &str,
+    holds: &dyn Fn(&Object<'_>) -> bool,
+) -> Result<&'r Record, Missing> {
+    let all = history(evidence, uid);
+    let mut states = all.iter().filter(|(_, change, _)| *change != Change::Deleted);
+    let found = states.find(|(_, _, pod)| holds(pod));
+    match found.ok_or_else(|| Missing(format!("the pod was not seen {what}")))? {
+        (record, _, pod) if record.seq <= fault.seq => Err(already(pod.name(), what)),
+        (record, ..) => Ok(*record),
+    }
+}
+
+/// A state that existed before the fault does not show how long the fault took to cause it.
+fn already(name: &str, what: &str) -> Missing {
+    Missing(format!("{name} was {what} before the fault: how soon it was because of it is not shown"))
 }
 
 /// B9.

@@ -124,7 +124,19 @@ fn check_stays(
         true => finding.unsure(what),
         false => finding.check(true, what),
     };
-    // The other pod's replacement was ready while this pod waited.
+    check_heir(finding, evidence, before, whole.split_at(from))?;
+    held(finding, all_after(records, ending.record), set, |_| true)?;
+    Ok(waited)
+}
+
+/// Checks that the Deployment's pod on the same node was replaced while this pod waited: this pod had enough time. The
+/// records are those before the fault, and those between the fault and the declaration.
+fn check_heir(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    before: &Object<'_>,
+    (earlier, records): (&[Record], &[Record]),
+) -> Result<(), Missing> {
     let (other, heir) =
         (Object::observed(evidence, &facts::OTHER_BEFORE)?, Object::observed(evidence, &facts::OTHER_AFTER)?);
     let (home, elsewhere) = (node_of(&other)?, node_of(&heir)?);
@@ -138,7 +150,7 @@ fn check_stays(
         ),
     );
     let is_heir = |r: &&Record| matches!(&r.event, Event::ObjectChanged { uid, .. } if uid == heir.uid());
-    if whole[..from].iter().any(|r| is_heir(&r)) {
+    if earlier.iter().any(|r| is_heir(&r)) {
         finding.unsure(format!("{} was there before the fault: it replaced nothing", heir.name()));
     }
     let seen = records.iter().filter(is_heir).any(|r| match &r.event {
@@ -149,8 +161,7 @@ fn check_stays(
         Holds::of_pod(seen, &heir),
         format!("{} was seen ready before the declaration: {seen}", heir.name()),
     );
-    held(finding, all_after(records, ending.record), set, |_| true)?;
-    Ok(waited)
+    Ok(())
 }
 
 /// Checks that the declaration releases the pod: the old pod is deleted, then the new one starts on another node.

@@ -22,45 +22,16 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         Identity::observed(evidence, &facts::DEPLOYMENT_PODS)?,
     );
     check_said_before(finding, evidence)?;
-    let compared = Comparison::of(&old, &new);
-    let mut gone: Vec<&str> = compared.gone.iter().map(|p| p.name.as_str()).collect();
     let mut predicted: Vec<&str> = prediction.goes.iter().map(String::as_str).collect();
     let in_order = deleted(records, &predicted);
     Order::of(finding, evidence, records, &["Pod"]).check(
         in_order == predicted,
         format!("order of deletion: {}, predicted {}", names(&in_order), names(&predicted)),
     );
-    gone.sort_unstable();
     predicted.sort_unstable();
-    // The loss of a node may delete pods that were not predicted.
-    let right = gone == predicted || predicted.iter().all(|name| gone.contains(name));
-    let as_predicted = right & compared.by_loss(gone == predicted);
-    finding.check(as_predicted, format!("{} went, predicted {}", names(&gone), names(&predicted)));
-    if predicted.is_empty() {
-        finding.unsure("nothing was predicted");
-    }
-    let mut stayed: Vec<&str> = compared.kept.iter().map(|k| k.0.name.as_str()).collect();
-    stayed.sort_unstable();
-    let strange = compared.new.len() + compared.replaced.len();
-    finding.check(
-        compared.by_loss(stayed == prediction.stays && strange == 0),
-        format!("{} stayed by UID, predicted {}; new: {strange}", names(&stayed), names(&prediction.stays)),
-    );
-
+    check_pods(finding, &Comparison::of(&old, &new), &predicted, &prediction.stays);
     let other = Comparison::of(&other_old, &other_new);
-    finding.check(
-        other.by_loss(
-            other.gone.len() == prediction.deployment_goes
-                && other.new.is_empty()
-                && other.replaced.is_empty(),
-        ),
-        format!(
-            "the Deployment's {}: {} went, {} said before, not which",
-            pod_names(&other_old),
-            pod_names(&other.gone),
-            prediction.deployment_goes
-        ),
-    );
+    check_deployment(finding, &other, &other_old, prediction.deployment_goes);
     finding.check(
         old.len() - new.len().min(old.len()) == other_old.len() - other_new.len().min(other_old.len()),
         format!(
@@ -78,6 +49,39 @@ pub fn judge(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), Missi
         pod_names(&other.gone)
     ));
     Ok(())
+}
+
+/// Checks that the StatefulSet's pods went and stayed as predicted; `predicted` is sorted.
+fn check_pods(finding: &mut Finding, compared: &Comparison, predicted: &[&str], stays: &[String]) {
+    let mut gone: Vec<&str> = compared.gone.iter().map(|p| p.name.as_str()).collect();
+    gone.sort_unstable();
+    // The loss of a node may delete pods that were not predicted.
+    let right = gone == predicted || predicted.iter().all(|name| gone.contains(name));
+    let as_predicted = right & compared.by_loss(gone == predicted);
+    finding.check(as_predicted, format!("{} went, predicted {}", names(&gone), names(predicted)));
+    if predicted.is_empty() {
+        finding.unsure("nothing was predicted");
+    }
+    let mut stayed: Vec<&str> = compared.kept.iter().map(|k| k.0.name.as_str()).collect();
+    stayed.sort_unstable();
+    let strange = compared.new.len() + compared.replaced.len();
+    finding.check(
+        compared.by_loss(stayed == stays && strange == 0),
+        format!("{} stayed by UID, predicted {}; new: {strange}", names(&stayed), names(stays)),
+    );
+}
+
+/// Checks that as many of the Deployment's pods went as predicted.
+fn check_deployment(finding: &mut Finding, compared: &Comparison, old: &[Identity], predicted: usize) {
+    let goes = compared.gone.len() == predicted;
+    finding.check(
+        compared.by_loss(goes && compared.new.is_empty() && compared.replaced.is_empty()),
+        format!(
+            "the Deployment's {}: {} went, {predicted} said before, not which",
+            pod_names(old),
+            pod_names(&compared.gone)
+        ),
+    );
 }
 
 /// Checks that the prediction was recorded once, before the change.

@@ -173,21 +173,15 @@ fn check_history(
 ) -> Result<String, Missing> {
     let limits = Limits::of(deployment)?;
     let states = window.states(deployment.uid());
-    let living = |pod: &Object<'_>| {
-        !pod.is_terminating() && !matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
-    };
     let ready = window.counts("Pod", LABEL, Object::is_ready);
-    let total = window.sums("Pod", LABEL, |pod| i64::from(living(pod)));
     let asked = window.sums("ReplicaSet", LABEL, |set| set.number("/spec/replicas"));
     // A single state is the state at the beginning: no change was watched.
-    if states.len() < 2 {
-        return Err(Missing("no change of the Deployment was recorded during the change".into()));
-    }
-    if ready.len() < 2 {
-        return Err(Missing("no change of a pod was recorded during the change".into()));
-    }
-    if asked.len() < 2 {
-        return Err(Missing("no change of a ReplicaSet was recorded during the change".into()));
+    for (seen, what) in
+        [(states.len(), "the Deployment"), (ready.len(), "a pod"), (asked.len(), "a ReplicaSet")]
+    {
+        if seen < 2 {
+            return Err(Missing(format!("no change of {what} was recorded during the change")));
+        }
     }
     for pod in new {
         let seen = window.states(&pod.uid).iter().any(Object::is_ready);
@@ -197,25 +191,16 @@ fn check_history(
     }
     let available: Vec<_> =
         states.iter().map(|d| (d.span().0, d.number("/status/availableReplicas"))).collect();
-    let most = |sums: &[(f64, i64)]| sums.iter().map(|s| s.1).max().unwrap_or_default();
     let (least_available, enough_available) = fewest(&available, limits.least);
     let (least_ready, enough_ready) = fewest(&ready, limits.least);
-    let (most_asked, most_living) = (most(&asked), most(&total));
-    let above = window.above(&total, limits.most);
-    let longest =
-        |length: &dyn Fn(f64, f64) -> f64| above.iter().map(|t| length(t.0, t.1)).fold(0.0, f64::max);
-    let fed = longest(&|from, to| finding.machine.fed(from, to, to - from));
-    let above = longest(&|from, to| to - from);
-    let of = |least: bool| match least {
-        true => format!("at least {} allowed", limits.least),
-        false => format!("at most {} allowed", limits.most),
-    };
+    let most_asked = most(&asked);
+    let at_least = format!("at least {} allowed", limits.least);
+    let at_most = format!("at most {} allowed", limits.most);
     finding.check(
         enough_available,
         format!(
-            "fewest available, by {} states of the Deployment: {least_available}, {}",
-            states.len(),
-            of(true)
+            "fewest available, by {} states of the Deployment: {least_available}, {at_least}",
+            states.len()
         ),
     );
     // maxSurge limits what the ReplicaSets request. Each ReplicaSet acts on its own, so a pod of one may be created a
@@ -224,26 +209,43 @@ fn check_history(
     // pkg/controller/deployment/util.
     finding.check(
         most_asked <= limits.most,
-        format!(
-            "most pods asked for, by {} changes of ReplicaSets: {most_asked}, {}",
-            asked.len(),
-            of(false)
-        ),
+        format!("most pods asked for, by {} changes of ReplicaSets: {most_asked}, {at_most}", asked.len()),
     );
     finding.check(
         enough_ready,
-        format!("fewest ready, by {} changes of pods: {least_ready}, {}", ready.len(), of(true)),
+        format!("fewest ready, by {} changes of pods: {least_ready}, {at_least}", ready.len()),
     );
-    finding.check_unless_starved(
-        above <= MOMENT,
-        fed <= MOMENT,
-        format!("most pods at a time: {most_living}, {}, above it for {above:.1} s", of(false)),
-    );
+    let most_living = check_most_living(finding, window, limits.most);
     Ok(format!(
         "never fewer than {} available, never more than {} there",
         least_available.min(least_ready),
         most_asked.max(most_living)
     ))
+}
+
+/// Checks that more pods than the limit lived for no longer than [`MOMENT`]. Returns the largest number of living pods.
+fn check_most_living(finding: &mut Finding, window: &Window<'_>, limit: i64) -> i64 {
+    let living = |pod: &Object<'_>| {
+        !pod.is_terminating() && !matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"))
+    };
+    let total = window.sums("Pod", LABEL, |pod| i64::from(living(pod)));
+    let above = window.above(&total, limit);
+    let longest =
+        |length: &dyn Fn(f64, f64) -> f64| above.iter().map(|t| length(t.0, t.1)).fold(0.0, f64::max);
+    let fed = longest(&|from, to| finding.machine.fed(from, to, to - from));
+    let above = longest(&|from, to| to - from);
+    let most = most(&total);
+    finding.check_unless_starved(
+        above <= MOMENT,
+        fed <= MOMENT,
+        format!("most pods at a time: {most}, at most {limit} allowed, above it for {above:.1} s"),
+    );
+    most
+}
+
+/// Returns the largest of some numbers with their seconds; 0 if there are no numbers.
+fn most(sums: &[(f64, i64)]) -> i64 {
+    sums.iter().map(|s| s.1).max().unwrap_or_default()
 }
 
 /// Why a request failed.
@@ -278,7 +280,8 @@ fn excuse(machine: &Machine, endings: &[Ending<'_>], sample: &Sample<'_>) -> Exc
     }
 }
 
-/// Checks the requests of a client that asked through the Service all the time: the excused ones, and the others.
+/// Checks the requests of a client that asked through the Service all the time. Returns words for the summary: on the
+/// requests that met a deleted pod, and on the answers.
 fn check_answers(
     finding: &mut Finding,
     evidence: &Evidence<'_>,
@@ -293,10 +296,26 @@ fn check_answers(
             samples.len()
         )));
     }
-    let endings = window.endings(LABEL);
+    let met = check_failed_requests(finding, &samples, &window.endings(LABEL), gaps);
+    let outage = check_outage(finding, &samples);
+    let (began, ended) = check_versions(finding, &samples, images);
+    check_answers_after(finding, evidence, images)?;
+    Ok((
+        format!("{met} of {} requests met a pod that was ending", samples.len()),
+        format!("nginx {began} -> {ended} through the Service, longest outage {outage:.2} s"),
+    ))
+}
+
+/// Checks that something excuses each failed request. Returns the number of requests that met a deleted pod.
+fn check_failed_requests(
+    finding: &mut Finding,
+    samples: &[Sample<'_>],
+    endings: &[Ending<'_>],
+    gaps: &[Gap<'_>],
+) -> usize {
     let (mut explained, mut open, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for sample in samples.iter().filter(|s| s.outcome != Outcome::Acknowledged) {
-        match excuse(&finding.machine, &endings, sample) {
+        match excuse(&finding.machine, endings, sample) {
             Excuse::Ending => explained.push(sample),
             Excuse::Machine(why) => open.push((sample, why)),
             Excuse::None => failed.push(sample),
@@ -326,10 +345,15 @@ fn check_answers(
         ),
     };
     finding.check(true, met);
-    let outage = outages(&samples).longest().map_or(0.0, |window| window.length());
+    explained.len()
+}
+
+/// Checks the longest time without an answer, and the longest time without a request. Returns the former, in seconds.
+fn check_outage(finding: &mut Finding, samples: &[Sample<'_>]) -> f64 {
+    let outages = outages(samples);
+    let outage = outages.longest().map_or(0.0, |window| window.length());
     let machine = &finding.machine;
-    let fed =
-        outages(&samples).windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
+    let fed = outages.windows.iter().map(|w| machine.fed(w.from, w.to, w.length())).fold(0.0, f64::max);
     finding.check_unless_starved(
         outage <= OUTAGE,
         fed <= OUTAGE,
@@ -340,32 +364,49 @@ fn check_answers(
     if blind > BLIND {
         finding.unsure(format!("no sample for {blind:.1} s during the change"));
     }
-    let versions: Vec<_> = samples.iter().filter_map(|s| s.server_version()).collect();
-    let is = |version: &str, image: &Image| is_of_series(version, &image.version);
+    outage
+}
+
+/// Checks that the answers came from the old version first, from the new one last, and from no other one. Returns the
+/// versions of the first and the last answer.
+fn check_versions<'r>(finding: &mut Finding, samples: &[Sample<'r>], images: &Images) -> (&'r str, &'r str) {
+    let versions: Vec<_> = samples.iter().filter_map(Sample::server_version).collect();
     let began = versions.first().copied().unwrap_or("none");
     finding.check(
-        is(began, &images.old),
+        is_by(began, &images.old),
         format!("first answer by nginx {began}, old is {}", images.old.version),
     );
     let ended = versions.last().copied().unwrap_or("none");
     finding.check(
-        is(ended, &images.new),
+        is_by(ended, &images.new),
         format!("last answer by nginx {ended}, new is {}", images.new.version),
     );
-    let strange = versions.iter().filter(|v| !is(v, &images.old) && !is(v, &images.new)).count();
+    let strange = versions.iter().filter(|v| !is_by(v, &images.old) && !is_by(v, &images.new)).count();
     finding.check(strange == 0, format!("{strange} answers by neither version"));
+    (began, ended)
+}
+
+/// Checks that only the new version answered after the change.
+fn check_answers_after(
+    finding: &mut Finding,
+    evidence: &Evidence<'_>,
+    images: &Images,
+) -> Result<(), Missing> {
     let after = Window::between(evidence, "image-changed", "image-settled")?.samples(PROBE);
     let after: Vec<_> = after.iter().skip_while(|s| !follows(s, evidence)).collect();
-    let old = after.iter().filter(|s| s.server_version().is_some_and(|v| is(v, &images.old))).count();
+    let by =
+        |image: &Image| after.iter().filter(|s| s.server_version().is_some_and(|v| is_by(v, image))).count();
+    let old = by(&images.old);
     finding.check(old == 0, format!("{old} of {} answers after the change by the old version", after.len()));
-    let new = after.iter().filter(|s| s.server_version().is_some_and(|v| is(v, &images.new))).count();
-    if new == 0 {
+    if by(&images.new) == 0 {
         return Err(Missing("no answer by the new version after the change".into()));
     }
-    Ok((
-        format!("{} of {} requests met a pod that was ending", explained.len(), samples.len()),
-        format!("nginx {began} -> {ended} through the Service, longest outage {outage:.2} s"),
-    ))
+    Ok(())
+}
+
+/// Whether an answer with this server version came from an image.
+fn is_by(version: &str, image: &Image) -> bool {
+    is_of_series(version, &image.version)
 }
 
 /// Whether a sample came after the change was complete: the window also has one sample from before.

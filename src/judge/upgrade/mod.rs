@@ -108,55 +108,84 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
     if costs.is_empty() {
         return Err(Missing("no step of an upgrade was recorded".into()));
     }
-    let mut longest: Vec<(f64, String)> = Vec::new();
-    for probe in &probes {
-        let mut worst = (0.0_f64, String::new());
-        for (i, cost) in costs.iter().enumerate() {
-            let title = cost.title();
-            let tally = cost.probes.get(probe).copied().unwrap_or_default();
-            if tally.requests == 0 && cost.to - cost.from > UNWATCHED {
-                finding
-                    .unsure(format!("{probe} did not ask during `{title}` ({:.1} s)", cost.to - cost.from));
-            }
-            if tally.silence > UNWATCHED {
-                finding.unsure(format!("{probe} did not ask for {:.1} s in `{title}`", tally.silence));
-            }
-            let failed = tally.failed();
-            let limits = (budgets.outage(&cost.step.step, probe), budgets.away(&cost.step.step, probe));
-            let (Some(allowed), Some(in_all)) = limits else {
-                finding.unsure(format!("no budget says how long {probe} may be away in `{title}`"));
-                continue;
-            };
-            // The summary covers probes that never failed. An outage may begin with the last request of a step and fail
-            // only in the next step.
-            if failed > 0 || tally.outage > 0.0 {
-                let long = match tally.outage > 0.0 {
-                    true => format!(
-                        "longest time without an answer {:.1} s of {allowed} s, {:.1} s of {in_all} s in all",
-                        tally.outage, tally.away
-                    ),
-                    false => "in an outage that began before".into(),
-                };
-                let what =
-                    format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
-                let holds = |tally: &Tally| tally.outage <= allowed && tally.away <= in_all;
-                let excused = holds(&fed[i].probes.get(probe).copied().unwrap_or_default());
-                finding.check_unless_starved(holds(&tally), excused, what);
-            }
-            if tally.outage > worst.0 {
-                worst = (tally.outage, title);
-            }
+    let of_probe = |probe: &String| check_probe(finding, &budgets, probe, (&costs, &fed));
+    let mut longest: Vec<(f64, String)> = probes.iter().map(of_probe).collect();
+    check_durations(finding, &budgets, &costs);
+    check_clocks(finding, evidence.records());
+    longest.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let texts: Vec<String> = longest.into_iter().map(|(_, text)| text).collect();
+    finding.summary(format!("longest without an answer: {}", texts.join(", ")));
+    Ok(())
+}
+
+/// Checks the requests of a probe in each step and in all. Returns its longest time without an answer, in seconds, and
+/// the words for the summary.
+fn check_probe(
+    finding: &mut Finding,
+    budgets: &Budgets,
+    probe: &str,
+    (costs, fed): (&[StepCost], &[StepCost]),
+) -> (f64, String) {
+    let mut worst = (0.0_f64, String::new());
+    for (cost, fed) in costs.iter().zip(fed) {
+        let outage = check_step(finding, budgets, probe, (cost, fed)).unwrap_or_default();
+        if outage > worst.0 {
+            worst = (outage, cost.title());
         }
-        failed_in_all(finding, &budgets, probe, &costs, &fed);
-        let (time, step) = worst;
-        let text = if step.is_empty() {
-            format!("{probe} never away")
-        } else {
-            format!("{probe} {time:.1} s in `{step}`")
-        };
-        longest.push((time, text));
     }
-    for cost in &costs {
+    failed_in_all(finding, budgets, probe, costs, fed);
+    let (time, step) = worst;
+    let text = if step.is_empty() {
+        format!("{probe} never away")
+    } else {
+        format!("{probe} {time:.1} s in `{step}`")
+    };
+    (time, text)
+}
+
+/// Checks the requests of a probe in one step. Returns its longest time without an answer, in seconds; none if no
+/// budget limits it.
+fn check_step(
+    finding: &mut Finding,
+    budgets: &Budgets,
+    probe: &str,
+    (cost, fed): (&StepCost, &StepCost),
+) -> Option<f64> {
+    let title = cost.title();
+    let tally = cost.probes.get(probe).copied().unwrap_or_default();
+    if tally.requests == 0 && cost.to - cost.from > UNWATCHED {
+        finding.unsure(format!("{probe} did not ask during `{title}` ({:.1} s)", cost.to - cost.from));
+    }
+    if tally.silence > UNWATCHED {
+        finding.unsure(format!("{probe} did not ask for {:.1} s in `{title}`", tally.silence));
+    }
+    let failed = tally.failed();
+    let limits = (budgets.outage(&cost.step.step, probe), budgets.away(&cost.step.step, probe));
+    let (Some(allowed), Some(in_all)) = limits else {
+        finding.unsure(format!("no budget says how long {probe} may be away in `{title}`"));
+        return None;
+    };
+    // The summary covers probes that never failed. An outage may begin with the last request of a step and fail only in
+    // the next step.
+    if failed > 0 || tally.outage > 0.0 {
+        let long = match tally.outage > 0.0 {
+            true => format!(
+                "longest time without an answer {:.1} s of {allowed} s, {:.1} s of {in_all} s in all",
+                tally.outage, tally.away
+            ),
+            false => "in an outage that began before".into(),
+        };
+        let what = format!("`{title}`: {probe} {failed} of {} requests failed, {long}", tally.requests);
+        let holds = |tally: &Tally| tally.outage <= allowed && tally.away <= in_all;
+        let excused = holds(&fed.probes.get(probe).copied().unwrap_or_default());
+        finding.check_unless_starved(holds(&tally), excused, what);
+    }
+    Some(tally.outage)
+}
+
+/// Checks that each step ended, and how long it took where a budget limits it.
+fn check_durations(finding: &mut Finding, budgets: &Budgets, costs: &[StepCost]) {
+    for cost in costs {
         match &cost.ended {
             None => _ = finding.unsure(format!("the end of `{}` was not recorded", cost.title())),
             Some(ended) => {
@@ -167,19 +196,19 @@ fn within_budget(evidence: &Evidence<'_>, finding: &mut Finding) -> Result<(), M
             }
         }
     }
+}
+
+/// Adds an inconclusive check if the clocks disagree on the time from the first step to the last one.
+fn check_clocks(finding: &mut Finding, records: &[Record]) {
     let of_steps = |r: &&Record| match &r.event {
         Event::UpgradeStepStarted(_) | Event::UpgradeStepEnded(_) => true,
         Event::Marked { mark } => mark == STRETCH_END,
         _ => false,
     };
-    let mut records = evidence.records().iter().filter(of_steps);
+    let mut records = records.iter().filter(of_steps);
     if let (Some(first), Some(last)) = (records.next(), records.next_back()) {
         clock::check_agree(finding, first, last);
     }
-    longest.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let texts: Vec<String> = longest.into_iter().map(|(_, text)| text).collect();
-    finding.summary(format!("longest without an answer: {}", texts.join(", ")));
-    Ok(())
 }
 
 /// Checks the share of failed requests: many short outages within their budgets may still leave little of a service.

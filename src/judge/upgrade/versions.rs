@@ -158,8 +158,7 @@ fn states(finding: &mut Finding, stretches: &[Stretch<'_>], done: &[Done<'_>]) -
             let first = *first.get_or_insert(before);
             match &mut course {
                 None => {
-                    let broken = before.violations();
-                    finding.check(broken.is_empty(), format!("before: {}", told(&broken)));
+                    check_skew(finding, "before", before);
                     course = Some(Course::from(before, Goal::of(&steps)));
                 }
                 Some(course) => {
@@ -179,41 +178,59 @@ fn states(finding: &mut Finding, stretches: &[Stretch<'_>], done: &[Done<'_>]) -
         }
         let (Some(course), Some(last)) = (&mut course, &mut last) else { continue };
         for Done { ended, planned, .. } in done.iter().filter(|d| d.stretch == number) {
-            let title = title(&ended.step, ended.node.as_deref());
             if let Some(planned) = planned {
                 course.step(&ended.step, ended.error.is_none(), &planned.after);
                 let at = steps.iter().position(|(_, step)| std::ptr::eq(*step, *planned));
                 next = at.and_then(|at| steps.get(at + 1)).map(|(_, step)| &step.after);
             }
-            let Some(now) = &ended.versions else {
-                if ended.error.is_none() {
-                    finding.unsure(format!("the versions after `{title}` were not seen"));
-                }
-                continue;
-            };
-            let broken = now.violations();
-            finding.check(broken.is_empty(), format!("after `{title}`: {}", told(&broken)));
-            let back = older(last, now);
-            finding.check(
-                back.is_empty(),
-                match back.is_empty() {
-                    true => format!("after `{title}`: nothing is older than before"),
-                    false => format!("after `{title}`: older than before: {}", names(&back)),
-                },
-            );
-            if let (Some(_), None) = (planned, &ended.error) {
-                let unlike = course.differences(now);
-                let what = match unlike.is_empty() {
-                    true => format!("after `{title}`: every part is as planned"),
-                    false => format!("after `{title}`: not as planned: {}", names(&unlike)),
-                };
-                finding.check(unlike.is_empty(), what);
-            }
-            *last = now;
+            // A step that failed, or was not planned there, has no planned state.
+            let course = planned.filter(|_| ended.error.is_none()).map(|_| &*course);
+            *last = check_after(finding, ended, last, course).unwrap_or(*last);
         }
         broken_off = stretch.broken;
     }
     Ok(())
+}
+
+/// Checks the versions after a step against those before it, and against the plan if there is a planned state. Returns
+/// the versions; none if they were not seen.
+fn check_after<'r>(
+    finding: &mut Finding,
+    ended: &'r EndedStep,
+    before: &State,
+    course: Option<&Course<'_>>,
+) -> Option<&'r State> {
+    let title = title(&ended.step, ended.node.as_deref());
+    let Some(now) = &ended.versions else {
+        if ended.error.is_none() {
+            finding.unsure(format!("the versions after `{title}` were not seen"));
+        }
+        return None;
+    };
+    check_skew(finding, &format!("after `{title}`"), now);
+    let back = older(before, now);
+    finding.check(
+        back.is_empty(),
+        match back.is_empty() {
+            true => format!("after `{title}`: nothing is older than before"),
+            false => format!("after `{title}`: older than before: {}", names(&back)),
+        },
+    );
+    if let Some(course) = course {
+        let unlike = course.differences(now);
+        let what = match unlike.is_empty() {
+            true => format!("after `{title}`: every part is as planned"),
+            false => format!("after `{title}`: not as planned: {}", names(&unlike)),
+        };
+        finding.check(unlike.is_empty(), what);
+    }
+    Some(now)
+}
+
+/// Adds a check that no rule of version skew is broken at a moment.
+fn check_skew(finding: &mut Finding, moment: &str, state: &State) {
+    let broken = state.violations();
+    finding.check(broken.is_empty(), format!("{moment}: {}", told(&broken)));
 }
 
 /// Checks that the last plan was executed to its end, and that every part then has its release.
