@@ -125,24 +125,9 @@ impl HostFolder {
         if !living.is_empty() {
             return Err(HostFolderError::Used { path: path.clone(), by: living });
         }
-        let same = |node: &Node| -> Vec<FolderRecord> {
-            let of = |(on, r): &&(&Node, FolderRecord)| on.name == node.name && r.path == *path;
-            there.iter().filter(of).map(|(_, record)| record.clone()).collect()
-        };
         let users = self.others(client, nodes, deadline).await?;
-        let known = |user: &User| {
-            let of = |r: &FolderRecord| r.path == *path && Some(&r.namespace) == user.namespace.as_ref();
-            there.iter().any(|(_, record)| of(record))
-        };
-        if !users.is_empty() {
-            if !users.iter().all(known) {
-                for node in nodes {
-                    forget(node, &same(node), deadline).await?;
-                }
-            }
-            let by = users.into_iter().map(|user| user.text).collect();
-            return Err(HostFolderError::Used { path: path.clone(), by });
-        }
+        self.refuse(users, nodes, &there, deadline).await?;
+        let same = |node: &Node| records_at(path, node, &there);
         let mut found = Vec::new();
         for node in nodes {
             let listing = node.inspect(path, 1).await.map_err(|e| failed("list", path, node, e))?;
@@ -168,16 +153,51 @@ impl HostFolder {
             return Err(HostFolderError::Used { path: path.clone(), by: late });
         }
         for node in nodes {
-            let records = same(node);
-            for record in &records {
-                Self { record: record.clone() }.empty(node, deadline).await?;
-            }
-            let made = node.make_folder(path, deadline).await.map_err(|e| failed("make", path, node, e))?;
-            self.write(node, Some(made), deadline).await?;
-            let older = records.into_iter().filter(|r| r.namespace != self.record.namespace);
-            forget(node, &older.collect::<Vec<_>>(), deadline).await?;
+            self.replace(node, same(node), deadline).await?;
         }
         Ok(found.into_iter().filter(|listing| !listing.entries.is_empty()).collect())
+    }
+
+    /// Refuses a path that others use. Withdraws its records if a user is in none of them.
+    async fn refuse(
+        &self,
+        users: Vec<User>,
+        nodes: &[&Node],
+        there: &[(&Node, FolderRecord)],
+        deadline: Deadline,
+    ) -> Result<(), HostFolderError> {
+        let path = &self.record.path;
+        if users.is_empty() {
+            return Ok(());
+        }
+        let known = |user: &User| {
+            let of = |r: &FolderRecord| r.path == *path && Some(&r.namespace) == user.namespace.as_ref();
+            there.iter().any(|(_, record)| of(record))
+        };
+        if !users.iter().all(known) {
+            for node in nodes {
+                forget(node, &records_at(path, node, there), deadline).await?;
+            }
+        }
+        let by = users.into_iter().map(|user| user.text).collect();
+        Err(HostFolderError::Used { path: path.clone(), by })
+    }
+
+    /// Empties the folder that these records of a node permit to empty, creates it, and leaves its own record only.
+    async fn replace(
+        &self,
+        node: &Node,
+        records: Vec<FolderRecord>,
+        deadline: Deadline,
+    ) -> Result<(), HostFolderError> {
+        let path = &self.record.path;
+        for record in &records {
+            Self { record: record.clone() }.empty(node, deadline).await?;
+        }
+        let made = node.make_folder(path, deadline).await.map_err(|e| failed("make", path, node, e))?;
+        self.write(node, Some(made), deadline).await?;
+        let older = records.into_iter().filter(|r| r.namespace != self.record.namespace);
+        forget(node, &older.collect::<Vec<_>>(), deadline).await
     }
 
     async fn write(
@@ -342,6 +362,12 @@ async fn recorded<'a>(nodes: &[&'a Node]) -> Result<Vec<(&'a Node, FolderRecord)
         there.extend(found.into_iter().map(|record| (*node, record)));
     }
     Ok(there)
+}
+
+/// The records of a path on one node.
+fn records_at(path: &str, node: &Node, there: &[(&Node, FolderRecord)]) -> Vec<FolderRecord> {
+    let of = |(on, r): &&(&Node, FolderRecord)| on.name == node.name && r.path == path;
+    there.iter().filter(of).map(|(_, record)| record.clone()).collect()
 }
 
 /// The names of all namespaces, including those that are being deleted.

@@ -16,22 +16,28 @@ pub(super) fn line_of(line: usize, first: u64) -> u64 {
 }
 
 fn why(kind: &Kind) -> String {
-    let text = match kind {
+    match kind {
+        Kind::UnexpectedCharacter { character } => {
+            format!("{character:?} cannot begin a text here: put it in quotes")
+        }
+        Kind::RecursionLimitExceeded => {
+            format!("lists and maps in one another are deeper than the {DEPTH} levels of the budget")
+        }
+        _ => {
+            let known = of_layout(kind).or_else(|| of_brackets(kind)).or_else(|| of_scalar(kind));
+            known.unwrap_or("the text is not YAML from here on").to_owned()
+        }
+    }
+}
+
+/// Errors of lines: their indentation, keys, comments and end.
+fn of_layout(kind: &Kind) -> Option<&'static str> {
+    Some(match kind {
         Kind::TabNotAllowed
         | Kind::TabInBlockIndentation
         | Kind::TabInIndentation
         | Kind::TabAtBlockScalarStart
         | Kind::TabInPlainScalar => "there is a tab where YAML allows only spaces",
-        Kind::UnclosedQuotedScalar | Kind::DocumentIndicatorInQuotedScalar => "a quoted text is not closed",
-        Kind::UnexpectedEofFlowSequence
-        | Kind::ExpectedFlowSequenceSeparator
-        | Kind::UnexpectedEofFlowMapping
-        | Kind::UnexpectedEofImplicitFlowMapping
-        | Kind::ExpectedFlowMappingSeparator
-        | Kind::UnclosedFlowCollection { .. } => "a bracket is not closed, or a comma is missing within it",
-        Kind::MisplacedFlowCollectionEnd | Kind::MismatchedFlowCollectionEnd { .. } => {
-            "a closing bracket does not belong to the one that is open"
-        }
         Kind::MappingValueNotAllowed
         | Kind::InvalidColonPlacement
         | Kind::InvalidMappingValueWhitespace
@@ -48,14 +54,38 @@ fn why(kind: &Kind) -> String {
         | Kind::InvalidBlockScalarIndent
         | Kind::InvalidQuotedScalarIndent
         | Kind::InvalidFlowScalarIndent => "the line is indented in another way than its neighbours",
+        Kind::CommentNotSeparated => "a comment needs a blank before its `#`",
+        Kind::UnexpectedEof | Kind::UnexpectedEofBlockMapping | Kind::UnexpectedEofBlockSequence => {
+            "the text ends too early"
+        }
+        _ => return None,
+    })
+}
+
+/// Errors of lists and maps in brackets.
+fn of_brackets(kind: &Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::UnexpectedEofFlowSequence
+        | Kind::ExpectedFlowSequenceSeparator
+        | Kind::UnexpectedEofFlowMapping
+        | Kind::UnexpectedEofImplicitFlowMapping
+        | Kind::ExpectedFlowMappingSeparator
+        | Kind::UnclosedFlowCollection { .. } => "a bracket is not closed, or a comma is missing within it",
+        Kind::MisplacedFlowCollectionEnd | Kind::MismatchedFlowCollectionEnd { .. } => {
+            "a closing bracket does not belong to the one that is open"
+        }
         Kind::PlainScalarStartsWithDashFlowIndicator | Kind::BlockEntryInFlowCollection => {
             "there is a `-` within brackets where YAML allows none: put it in quotes"
         }
-        Kind::CommentNotSeparated => "a comment needs a blank before its `#`",
+        _ => return None,
+    })
+}
+
+/// Errors of texts, with their anchors and tags.
+fn of_scalar(kind: &Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::UnclosedQuotedScalar | Kind::DocumentIndicatorInQuotedScalar => "a quoted text is not closed",
         Kind::UnknownAnchor => "an alias names an anchor that is not defined before it",
-        Kind::UnexpectedCharacter { character } => {
-            return format!("{character:?} cannot begin a text here: put it in quotes");
-        }
         Kind::UnknownQuotedScalarEscape
         | Kind::InvalidQuotedScalarHexEscape
         | Kind::InvalidLowSurrogateHexEscape
@@ -66,18 +96,11 @@ fn why(kind: &Kind) -> String {
         Kind::InvalidTrailingSingleQuotedScalar | Kind::InvalidTrailingDoubleQuotedScalar => {
             "something follows a quoted text in its line"
         }
-        Kind::RecursionLimitExceeded => {
-            return format!("lists and maps in one another are deeper than the {DEPTH} levels of the budget");
-        }
         Kind::BomInsideDocument => "there is a byte order mark within the document: remove it",
-        Kind::UnexpectedEof | Kind::UnexpectedEofBlockMapping | Kind::UnexpectedEofBlockSequence => {
-            "the text ends too early"
-        }
         Kind::UndeclaredTagHandle => "a tag begins with a `!` handle that is not declared",
         Kind::InvalidBlockScalarHeader | Kind::ZeroBlockScalarIndent => {
             "`|` or `>` is followed by something other than its indentation and `+` or `-`"
         }
-        _ => "the text is not YAML from here on",
-    };
-    text.to_owned()
+        _ => return None,
+    })
 }
