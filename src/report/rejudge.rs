@@ -50,64 +50,22 @@ impl Rejudged {
 /// # Guarantees
 /// The same judges give the same records, byte for byte.
 pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Claim]) -> Rejudged {
-    let mut again = records.to_vec();
-    let mut changes = Vec::new();
     let defects = integrity::defects(records);
     let stories = stories(records);
-    let index = |record: &Record| records.iter().position(|r| std::ptr::eq(r, record)).unwrap_or_default();
-    let (mut added, mut edited) = (Vec::new(), Vec::new());
+    let mut judging = Judging {
+        records,
+        defects: &defects,
+        again: records.to_vec(),
+        changes: Vec::new(),
+        edited: Vec::new(),
+        added: Vec::new(),
+    };
     for (on_the_run, story) in [false, true].into_iter().flat_map(|on| stories.iter().map(move |s| (on, s))) {
         let own = claims(story.scenario);
-        let claim_of = |id: &str| own.iter().copied().find(|c| c.id == id).or_else(|| judge::claim(id));
-        let is_due = |claim: Option<&Claim>| claim.is_some_and(|c| c.sees_run) == on_the_run;
-        let mut change = |claim: &str, was, is| {
-            let (scenario, claim) = (story.scenario.to_owned(), claim.to_owned());
-            changes.push(Change { scenario, claim, was, is });
-        };
-        let first = story.records[0];
-        // If the story's own beginning is recorded, records missing before it do not matter.
-        let begun = matches!(first.event, Event::ScenarioStarted { .. });
-        let from = index(first) + usize::from(begun);
-        for (until, record) in story.records.iter().enumerate() {
-            let Event::ClaimJudged { claim: id, verdict: was, reached: said, .. } = &record.event else {
-                continue;
-            };
-            let claim = claim_of(id);
-            if !is_due(claim) {
-                continue;
-            }
-            let at = index(record);
-            let Some(claim) = claim else {
-                not_again(&mut again[at].event, &judged_by(records, record));
-                continue;
-            };
-            if is_unreached(&story.records[until..]) {
-                continue;
-            }
-            let (mut event, is) = judged(claim, &story.records[..until], &again[..at], &defects, (from, at));
-            if let Event::ClaimJudged { reached, .. } = &mut event {
-                *reached = *said;
-            }
-            if is != *was {
-                change(id, Some(*was), is);
-                let by = judged_by(records, record);
-                edited.push(format!(
-                    "{id} of {} is recorded as {was} by {by}, but its evidence gives {is}: the verdict was edited, or \
-                     comes from another version",
-                    story.scenario
-                ));
-            }
-            again[at].event = event;
-        }
-        let known = known(story);
-        for claim in own.iter().filter(|c| !known.contains(&c.id) && is_due(Some(c))) {
-            let end = story.end_record();
-            let at = index(end);
-            let (event, is) = judged(claim, &story.records, &again[..=at], &defects, (from, at));
-            change(claim.id, None, is);
-            added.push((at, Record { event, ..end.clone() }));
-        }
+        judging.recorded(story, own, on_the_run);
+        judging.unknown(story, own, on_the_run);
     }
+    let Judging { mut again, changes, edited, mut added, .. } = judging;
     // From the end, which leaves the earlier positions unchanged.
     added.sort_by_key(|(at, _)| *at);
     for (at, record) in added.into_iter().rev() {
@@ -116,6 +74,88 @@ pub fn rejudge<'c>(records: &[Record], claims: impl Fn(&str) -> &'c [&'static Cl
     let defects: Vec<String> = defects.into_iter().map(|d| d.text).chain(edited).collect();
     forget_old_verdict(records, &mut again, &defects);
     Rejudged { records: again, changes, defects }
+}
+
+/// A run while its stories are judged again, one after another.
+struct Judging<'r> {
+    records: &'r [Record],
+    defects: &'r [Defect],
+    /// The records with the new judgements so far.
+    again: Vec<Record>,
+    changes: Vec<Change>,
+    /// The recorded verdicts that the evidence contradicts, in a sentence each.
+    edited: Vec<String>,
+    /// Judgements of claims that the run did not know, each with the index of the record before it.
+    added: Vec<(usize, Record)>,
+}
+
+impl Judging<'_> {
+    /// Judges the claims of a story again that the run judged.
+    fn recorded(&mut self, story: &Story<'_>, own: &[&'static Claim], on_the_run: bool) {
+        let claim_of = |id: &str| own.iter().copied().find(|c| c.id == id).or_else(|| judge::claim(id));
+        let from = self.beginning(story);
+        for (until, record) in story.records.iter().enumerate() {
+            let Event::ClaimJudged { claim: id, verdict: was, reached: said, .. } = &record.event else {
+                continue;
+            };
+            let claim = claim_of(id);
+            if claim.is_some_and(|c| c.sees_run) != on_the_run {
+                continue;
+            }
+            let at = self.index(record);
+            let Some(claim) = claim else {
+                not_again(&mut self.again[at].event, &judged_by(self.records, record));
+                continue;
+            };
+            if is_unreached(&story.records[until..]) {
+                continue;
+            }
+            let seen = &story.records[..until];
+            let (mut event, is) = judged(claim, seen, &self.again[..at], self.defects, (from, at));
+            if let Event::ClaimJudged { reached, .. } = &mut event {
+                *reached = *said;
+            }
+            if is != *was {
+                self.change(story, id, Some(*was), is);
+                let by = judged_by(self.records, record);
+                self.edited.push(format!(
+                    "{id} of {} is recorded as {was} by {by}, but its evidence gives {is}: the verdict was edited, or \
+                     comes from another version",
+                    story.scenario
+                ));
+            }
+            self.again[at].event = event;
+        }
+    }
+
+    /// Judges the claims of a story that the run did not know.
+    fn unknown(&mut self, story: &Story<'_>, own: &[&'static Claim], on_the_run: bool) {
+        let known = known(story);
+        let from = self.beginning(story);
+        for claim in own.iter().filter(|c| !known.contains(&c.id) && c.sees_run == on_the_run) {
+            let end = story.end_record();
+            let at = self.index(end);
+            let (event, is) = judged(claim, &story.records, &self.again[..=at], self.defects, (from, at));
+            self.change(story, claim.id, None, is);
+            self.added.push((at, Record { event, ..end.clone() }));
+        }
+    }
+
+    fn change(&mut self, story: &Story<'_>, claim: &str, was: Option<Conclusion>, is: Conclusion) {
+        let (scenario, claim) = (story.scenario.to_owned(), claim.to_owned());
+        self.changes.push(Change { scenario, claim, was, is });
+    }
+
+    /// Returns the index from which missing records matter to a story. If the story's own beginning is recorded,
+    /// records missing before it do not matter.
+    fn beginning(&self, story: &Story<'_>) -> usize {
+        let first = story.records[0];
+        self.index(first) + usize::from(matches!(first.event, Event::ScenarioStarted { .. }))
+    }
+
+    fn index(&self, record: &Record) -> usize {
+        self.records.iter().position(|r| std::ptr::eq(r, record)).unwrap_or_default()
+    }
 }
 
 /// Returns the seatrial that made a record: `seatrial 0.1.0`.
