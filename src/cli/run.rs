@@ -82,16 +82,12 @@ async fn whole(
     let budgets = args.budget.as_deref().map(upgrade::budgets).transpose()?;
     let id = new_id(Timestamp::now());
     let mut errors = Vec::new();
-    let cleaned = settings;
     let went = async {
-        for settings in versions {
-            // An interrupt during a long build ends here: no story has begun, so there is no fault to heal.
-            let mut begun = tokio::select! {
-                begun = Run::begin(clusters(&settings), &id, &names, cancel.clone()) => begun?,
-                () = cancel.cancelled() => {
-                    interrupted::builds(cleaned).await?;
-                    return Ok(Exit::Interrupted);
-                }
+        for version in versions {
+            let begun = begin(clusters(&version), &id, &names, cancel).await?;
+            let Some(mut begun) = begun else {
+                interrupted::builds(settings).await?;
+                return Ok(Exit::Interrupted);
             };
             begun.cluster = on.clone();
             begun.topology.clone_from(&topology);
@@ -118,6 +114,20 @@ async fn whole(
         }
     }
     finish(settings, &catalogue.formats, &id, &errors, went)
+}
+
+/// Begins the run on one version. Returns none after an interrupt during a long build: no story has begun, and no fault
+/// needs to be healed.
+async fn begin(
+    clusters: Clusters,
+    id: &str,
+    suites: &[&str],
+    cancel: &CancellationToken,
+) -> anyhow::Result<Option<Run>> {
+    tokio::select! {
+        begun = Run::begin(clusters, id, suites, cancel.clone()) => Ok(Some(begun?)),
+        () = cancel.cancelled() => Ok(None),
+    }
 }
 
 /// Returns the name of the cluster given with `--cluster`. If that cluster was upgraded, adds the suite `upgraded`,

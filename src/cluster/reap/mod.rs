@@ -232,18 +232,22 @@ async fn reaped_alone(clusters: &Clusters, name: &str, options: ReapOptions) -> 
             entering.leave();
         }
         Action::Keep(_) | Action::Leave(_) | Action::Heal(_) => entering.leave(),
-        // Also without containers: kind creates the network before the first container, and the engine may be about
-        // to create that container.
-        Action::Forget(_) | Action::Remove(_) => {
-            let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
-            if let Some(stays) = (Kind { clusters }).delete(name, network, &[]).await? {
-                progress.say(&format!("{name}: {stays}"));
-            }
-            remove_dir(&settings.cluster_dir(name))?;
-            entering.remove()?;
-        }
+        Action::Forget(_) | Action::Remove(_) => remove(clusters, name, entering).await?,
     }
     Ok(action)
+}
+
+/// Removes a cluster with its state. Also without containers: kind creates the network before the first container, and
+/// the engine may be about to create that container.
+async fn remove(clusters: &Clusters, name: &str, entering: Entering) -> Result<(), ClusterError> {
+    let Clusters { settings, progress, .. } = clusters;
+    let network = Wanted::of(settings, name).is_ok_and(|w| w.topology.control_planes() > 1);
+    if let Some(stays) = (Kind { clusters }).delete(name, network, &[]).await? {
+        progress.say(&format!("{name}: {stays}"));
+    }
+    remove_dir(&settings.cluster_dir(name))?;
+    entering.remove()?;
+    Ok(())
 }
 
 /// Describes a cluster in which everything possible was healed. If something of a dead process is still there, the
