@@ -3,6 +3,7 @@
 mod circles;
 mod declared;
 mod facts;
+mod lengths;
 mod words;
 
 use std::collections::BTreeSet;
@@ -88,24 +89,6 @@ fn only_one_file_writes_to_terminals_and_what_it_writes_is_sanitised() {
     }
     let expected: BTreeSet<String> = ["src/cli/show.rs".to_owned()].into();
     assert_eq!(found, expected);
-}
-
-#[test]
-fn no_file_is_longer_than_600_lines() {
-    let mut long = Vec::new();
-    for dir in ["src", "tests", "scripts", "offline"] {
-        for file in files(dir, "") {
-            if !file.components().any(|c| {
-                c.as_os_str() == "recordings" || c.as_os_str() == "fixtures" || c.as_os_str() == "snapshots"
-            }) {
-                let lines = numbered(&file).len();
-                if lines > 600 {
-                    long.push(format!("{} has {lines} lines", file.display()));
-                }
-            }
-        }
-    }
-    assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
 #[test]
