@@ -172,8 +172,8 @@ impl<'c, 't> Open<'c, 't> {
                     map.key = Some(Key::Merge);
                     return Ok(Ok(()));
                 }
-                let data = meaning(text, style, tag.as_deref(), source).unwrap_or_else(|why| {
-                    self.flaws.push(Flaw { line, why });
+                let data = meaning(text, style, tag.as_deref(), source).unwrap_or_else(|error| {
+                    self.flaws.push(Flaw { line, why: error.to_string() });
                     Data::Text(source.into())
                 });
                 Ok(self.add(Rc::new(Node::new(line, data)), anchor))

@@ -9,22 +9,34 @@ use serde_json::Number;
 
 use super::Data;
 
+/// Why a scalar has no value.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScalarError {
+    /// Its tag says that it is base64.
+    #[error("it is not base64, though its tag says !!binary")]
+    NotBase64,
+    /// Its tag says another kind of value. The value is not shown: it may be a secret.
+    #[error("the value is not what its tag !!{0} says")]
+    Tag(String),
+    /// It is infinite, or not a number.
+    #[error("`{0}` is a number that JSON does not have: put it in quotes")]
+    NoJsonNumber(String),
+}
+
 /// The value of a scalar, or the reason why it has none. `source` is its text in the file.
 pub(super) fn meaning(
     text: Cow<'_, str>,
     style: ScalarStyle,
     tag: Option<&Tag>,
     source: &str,
-) -> Result<Data, String> {
+) -> Result<Data, ScalarError> {
     let wanted = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
     let plain = style == ScalarStyle::Plain;
     let wanted = match (wanted.as_deref(), tag) {
         (None, None) if plain => None,
         (Some(name @ ("bool" | "int" | "float" | "null")), _) => Some(name.to_owned()),
         (Some("binary"), _) => {
-            let bytes = STANDARD
-                .decode(text.as_bytes())
-                .map_err(|_| "it is not base64, though its tag says !!binary")?;
+            let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| ScalarError::NotBase64)?;
             return Ok(Data::Text(String::from_utf8_lossy(&bytes).into()));
         }
         _ => return Ok(Data::Text(text.into())),
@@ -38,13 +50,12 @@ pub(super) fn meaning(
     };
     match fits {
         true => Ok(found),
-        // Do not show the value: it may be a secret.
-        false => Err(format!("the value is not what its tag !!{} says", wanted.unwrap_or_default())),
+        false => Err(ScalarError::Tag(wanted.unwrap_or_default())),
     }
 }
 
 /// The value of a plain scalar.
-fn resolved(text: &str, source: &str) -> Result<Data, String> {
+fn resolved(text: &str, source: &str) -> Result<Data, ScalarError> {
     let source = || source.into();
     Ok(match text {
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
@@ -56,7 +67,7 @@ fn resolved(text: &str, source: &str) -> Result<Data, String> {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf"
         | "-.Inf" | "-.INF" => {
-            return Err(format!("`{text}` is a number that JSON does not have: put it in quotes"));
+            return Err(ScalarError::NoJsonNumber(text.into()));
         }
         _ => match number(text) {
             Some(number) => Data::Number(number, source()),
