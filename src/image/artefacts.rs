@@ -19,20 +19,19 @@ use crate::progress::Progress;
 /// The programs of a release on a node.
 const NAMES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
-/// Checks that a release of a profile can be obtained, and returns the reason if it cannot. It builds nothing and asks
-/// no registry: what a registry has shows only during the pull.
-pub fn obtainable(settings: &Settings, profile: &Profile, version: &str) -> Result<(), String> {
+/// Checks that a release of a profile can be obtained. It builds nothing and asks no registry: what a registry has
+/// shows only during the pull.
+///
+/// # Errors
+/// [`ImageError`] with the reason why the release cannot be obtained.
+pub fn obtainable(settings: &Settings, profile: &Profile, version: &str) -> Result<(), ImageError> {
     let Source::Recipes(made) = &profile.source else { return Ok(()) };
-    let there = || -> Result<bool, ImageError> {
-        let pieces = recipes::pieces(&profile.name, made, version)?;
-        let builder = recipes::builder(settings, &Progress::silent())?;
-        Ok(builder.find(&pieces, build::KUBERNETES)?.1 && builder.find(&pieces, build::KUBE_IMAGES)?.1)
-    };
-    match there() {
-        Ok(true) => Ok(()),
-        Ok(false) => build::able().map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
+    let pieces = recipes::pieces(&profile.name, made, version)?;
+    let builder = recipes::builder(settings, &Progress::silent())?;
+    if !(builder.find(&pieces, build::KUBERNETES)?.1 && builder.find(&pieces, build::KUBE_IMAGES)?.1) {
+        build::able()?;
     }
+    Ok(())
 }
 
 /// Returns what was extracted earlier from a release's node image; none if nothing was extracted, or if the profile

@@ -98,9 +98,9 @@ async fn choose(
     if registry::present(pulled, version, engine).await? {
         return Ok((current, "its images are in the engine already".into()));
     }
-    let silence = match answer(pulled, version, engine, &settings.cache).await {
-        Ok(answered) => return Ok((current, answered)),
-        Err(silence) => silence,
+    let silence = match ask(pulled, version, engine, &settings.cache).await {
+        Asked::Answers(because) => return Ok((current, because)),
+        Asked::Silent(why) => why,
     };
     if asked.is_some() && offline.version(asked).is_err() {
         let because = format!("only current has Kubernetes {version}, though {silence}");
@@ -123,26 +123,34 @@ struct Silence {
     why: String,
 }
 
-/// Asks whether the registry answers. Returns the reason to use `current`, or the reason not to.
-async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -> Result<String, String> {
+/// Whether a registry answers.
+enum Asked {
+    /// It answers: the reason to use `current`.
+    Answers(String),
+    /// It does not answer, or lacks the version: the reason not to.
+    Silent(String),
+}
+
+/// Asks whether the registry answers.
+async fn ask(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -> Asked {
     let registry = &pulled.registry;
     let file = cache.join(format!("silence-{}.json", registry.replace([':', '/'], "_")));
     let known = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Silence>(&text).ok());
     if let Some(Silence { at, why }) = known {
         let age = jiff::Timestamp::now().duration_since(at);
         if !age.is_negative() && age.unsigned_abs() < SILENCE {
-            return Err(format!("{why}, asked {} s ago", age.as_secs()));
+            return Asked::Silent(format!("{why}, asked {} s ago", age.as_secs()));
         }
     }
     let Some(node) = pulled.nodes.iter().find(|n| n.version == version) else {
-        return Err(format!("{registry} has no Kubernetes {version}"));
+        return Asked::Silent(format!("{registry} has no Kubernetes {version}"));
     };
     let began = Instant::now();
     match registry::ask(registry, &node.image, engine, Patience::default()).await {
         Ok(_) => {
             // A missing file is fine.
             let _ = std::fs::remove_file(&file);
-            Ok(format!("{registry} answered after {:.1} s", began.elapsed().as_secs_f64()))
+            Asked::Answers(format!("{registry} answered after {:.1} s", began.elapsed().as_secs_f64()))
         }
         Err(error) => {
             let why = match &error {
@@ -154,7 +162,7 @@ async fn answer(pulled: &Pulled, version: &str, engine: &Engine, cache: &Path) -
             if let Ok(text) = serde_json::to_vec(&silence) {
                 let _ = std::fs::create_dir_all(cache).and_then(|()| std::fs::write(&file, text));
             }
-            Err(silence.why)
+            Asked::Silent(silence.why)
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn releases(settings: &Settings, profile: &Profile) -> Result<Vec<ReleaseFac
             version: version.parse()?,
             etcd: etcd.map(str::parse).transpose()?,
             coredns: coredns.map(str::parse).transpose()?,
-            unreachable: image::obtainable(settings, profile, version).err(),
+            unreachable: image::obtainable(settings, profile, version).err().map(|e| e.to_string()),
             bytes: BYTES,
         })
     };

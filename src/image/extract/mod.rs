@@ -209,7 +209,7 @@ impl Extractor<'_> {
             Err(EngineError::Command { stderr, .. }) => return Err(Failed::Image(stderr.trim().to_owned())),
             other => other?,
         };
-        let told = Told::read(&said).map_err(Failed::Image)?;
+        let told = Told::read(&said).map_err(|e| Failed::Image(e.to_string()))?;
         let mut programs = BTreeMap::new();
         for program in &told.programs {
             let name = program.file.rsplit('/').next().unwrap_or_default().to_owned();
@@ -222,7 +222,7 @@ impl Extractor<'_> {
         self.fetch(Fetched { container, file, bytes: *bytes }, archive.clone(), deadline).await?;
         let images = told.images.clone();
         let checked = tokio::task::spawn_blocking(move || whole(&archive, &images)).await;
-        checked.map_err(|e| Failed::Image(e.to_string()))?.map_err(Failed::Image)?;
+        checked.map_err(|e| Failed::Image(e.to_string()))?.map_err(|e| Failed::Image(e.to_string()))?;
         let about = About {
             version: version.into(),
             from: node.built_from.clone(),

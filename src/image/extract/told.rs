@@ -28,13 +28,40 @@ pub(super) struct Told {
     pub(super) archive: (String, u64),
 }
 
+/// Why the script's output or its archive cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ToldError {
+    /// A line is not valid.
+    #[error("the script printed {0:?}")]
+    Line(String),
+    /// The lines of one kind are missing.
+    #[error("the script reported no {0}")]
+    Nothing(&'static str),
+    /// The archive is not a readable file.
+    #[error("its archive cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// The manifest is not JSON of the expected form.
+    #[error("its archive has an invalid manifest: {0}")]
+    Manifest(serde_json::Error),
+    /// The manifest is missing.
+    #[error("its archive has no manifest")]
+    NoManifest,
+    /// An image is missing.
+    #[error("its archive lacks {0}")]
+    NoImage(String),
+    /// A layer or the configuration of an image is missing.
+    #[error("its archive lacks {part} of {image}")]
+    NoPart { part: String, image: String },
+}
+
 impl Told {
-    /// Parses the script's lines. An error names the line that is not valid.
-    pub(super) fn read(said: &str) -> Result<Self, String> {
+    /// Parses the script's lines.
+    pub(super) fn read(said: &str) -> Result<Self, ToldError> {
         let mut told = Self::default();
         for line in said.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("the script printed {line:?}"));
+            let invalid = || ToldError::Line(line.to_owned());
+            let number = |text: &str| text.parse::<u64>().map_err(|_| invalid());
             match words[..] {
                 ["program", name, file, bytes] => match told.programs.iter_mut().find(|p| p.file == file) {
                     Some(known) => known.names.push(name.into()),
@@ -47,7 +74,7 @@ impl Told {
                 ["image", name] => told.images.push(name.into()),
                 ["stand-in", there, wanted] => _ = told.stand_ins.insert(wanted.into(), there.into()),
                 ["archive", file, bytes] => told.archive = (file.into(), number(bytes)?),
-                _ => return Err(format!("the script printed {line:?}")),
+                _ => return Err(invalid()),
             }
         }
         let nothing = [
@@ -56,7 +83,7 @@ impl Told {
             ("archive", told.archive.0.is_empty()),
         ];
         match nothing.iter().find(|(_, nothing)| *nothing) {
-            Some((what, _)) => Err(format!("the script reported no {what}")),
+            Some((what, _)) => Err(ToldError::Nothing(what)),
             None => Ok(told),
         }
     }
@@ -71,12 +98,12 @@ struct Image {
     layers: Vec<String>,
 }
 
-/// Checks that an archive contains these images completely. An error names what is missing.
+/// Checks that an archive contains these images completely.
 ///
 /// Exporters treat a missing layer differently. A node would accept an archive without it and fail when the first
 /// container starts.
-pub(super) fn whole(archive: &Path, images: &[String]) -> Result<(), String> {
-    let lost = |e: std::io::Error| format!("its archive cannot be read: {e}");
+pub(super) fn whole(archive: &Path, images: &[String]) -> Result<(), ToldError> {
+    let lost = ToldError::Unreadable;
     let mut parts = BTreeSet::new();
     let mut manifest: Option<Vec<Image>> = None;
     let mut archive = tar::Archive::new(File::open(archive).map_err(lost)?);
@@ -85,17 +112,17 @@ pub(super) fn whole(archive: &Path, images: &[String]) -> Result<(), String> {
         let path = entry.path().map_err(lost)?.to_string_lossy().trim_start_matches("./").to_owned();
         if path == "manifest.json" {
             let read = serde_json::from_reader(entry);
-            manifest = Some(read.map_err(|e| format!("its archive has an invalid manifest: {e}"))?);
+            manifest = Some(read.map_err(ToldError::Manifest)?);
         } else {
             parts.insert(path);
         }
     }
-    let manifest = manifest.ok_or("its archive has no manifest")?;
+    let manifest = manifest.ok_or(ToldError::NoManifest)?;
     for name in images {
         let tagged = |i: &&Image| i.repo_tags.iter().flatten().any(|t| t == name);
-        let image = manifest.iter().find(tagged).ok_or_else(|| format!("its archive lacks {name}"))?;
+        let image = manifest.iter().find(tagged).ok_or_else(|| ToldError::NoImage(name.clone()))?;
         if let Some(part) = image.layers.iter().chain([&image.config]).find(|p| !parts.contains(*p)) {
-            return Err(format!("its archive lacks {part} of {name}"));
+            return Err(ToldError::NoPart { part: part.clone(), image: name.clone() });
         }
     }
     Ok(())
@@ -127,7 +154,7 @@ mod tests {
             ("program a b many", "the script printed \"program a b many\""),
             ("image", "the script printed \"image\""),
         ] {
-            assert_eq!(Told::read(said).unwrap_err(), why);
+            assert_eq!(Told::read(said).unwrap_err().to_string(), why);
         }
     }
 
@@ -151,8 +178,9 @@ mod tests {
         };
         let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let all = ["c.json", "1.tar", "2.tar", "manifest.json"];
-        assert_eq!(whole(&write(&all), &names(&["a:1", "b:1"])), Ok(()));
-        let lacks = |parts: &[&str], images: &[&str]| whole(&write(parts), &names(images)).unwrap_err();
+        whole(&write(&all), &names(&["a:1", "b:1"])).unwrap();
+        let lacks =
+            |parts: &[&str], images: &[&str]| whole(&write(parts), &names(images)).unwrap_err().to_string();
         assert_eq!(lacks(&all, &["a:1", "e:1"]), "its archive lacks e:1");
         assert_eq!(lacks(&["c.json", "1.tar", "manifest.json"], &["b:1"]), "its archive lacks 2.tar of b:1");
         assert_eq!(lacks(&["1.tar", "2.tar", "manifest.json"], &["b:1"]), "its archive lacks c.json of b:1");
