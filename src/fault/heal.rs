@@ -104,12 +104,13 @@ async fn healed(
             match found {
                 // Files appear under their names only when complete: another version understands this file.
                 Err(why) if is_object(&path) => {
-                    left.push((path.clone(), Err(why.clone())));
-                    strange.get_or_insert(FaultError::Strange { path, why });
+                    let error = FaultError::Strange { path: path.clone(), why: why.to_string() };
+                    strange.get_or_insert(error);
+                    left.push((path, Err(why)));
                 }
                 Err(why) => {
                     intents.remove(&path)?;
-                    healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why) });
+                    healed.push(Healed { id, intent: None, outcome: HealOutcome::Broken(why.to_string()) });
                 }
                 Ok(intent) => {
                     match heal(engine, &intent, intents.faults(), &Round { began, deadline, last }).await {

@@ -91,7 +91,7 @@ pub struct IntentLog {
 }
 
 /// A file, and its intent or the reason why it has none.
-pub(super) type Scanned = (PathBuf, Result<Intent, String>);
+pub(super) type Scanned = (PathBuf, std::io::Result<Intent>);
 
 impl IntentLog {
     /// Opens the intents in a cluster's folder, which is created if missing. Intents of this log are distinguished from
@@ -228,10 +228,10 @@ impl IntentLog {
                 continue;
             }
             let intent = match std::fs::read(&path) {
-                Ok(bytes) => serde_json::from_slice::<Intent>(&bytes).map_err(|e| e.to_string()),
+                Ok(bytes) => serde_json::from_slice::<Intent>(&bytes).map_err(std::io::Error::from),
                 // Another process has just closed it.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => Err(e.to_string()),
+                Err(e) => Err(e),
             };
             found.push((path, intent));
         }

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn the_next_process_learns_where_the_upgrade_stopped() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(JournalEntry::read(dir.path()), None);
+        assert!(JournalEntry::read(dir.path()).is_none());
         let journal = begin(dir.path());
         journal.starting("drain w", DRAIN.manner()).unwrap();
         journal.cordoning("w").unwrap();
@@ -189,7 +189,7 @@ mod tests {
         assert!(next.entry().to_string().contains("stopped after step `uncordon w`"));
         Journal::close(dir.path()).unwrap();
         Journal::close(dir.path()).unwrap();
-        assert_eq!(JournalEntry::read(dir.path()), None);
+        assert!(JournalEntry::read(dir.path()).is_none());
     }
 
     /// Steps that are repeated before the interrupted step do not show that the interrupted step is done.

@@ -33,8 +33,8 @@ use crate::client::ApiError;
 use crate::cluster::provision::open;
 use crate::cluster::provision::wanted::Wanted;
 use crate::cluster::ready::system;
-use crate::cluster::{Cluster, Clusters};
-use crate::deadline::Deadline;
+use crate::cluster::{Cluster, ClusterError, Clusters};
+use crate::deadline::{Deadline, Elapsed};
 use crate::manifest;
 use crate::sanitise;
 
@@ -67,6 +67,19 @@ const ASK: Duration = Duration::from_secs(30);
 /// Largest number of objects that are named.
 const NAMED: usize = 5;
 
+/// Why the contents of a cluster are unknown.
+#[derive(Debug, thiserror::Error)]
+enum Unknown {
+    #[error("{}", chain(.0))]
+    Cluster(ClusterError),
+    #[error("{0}")]
+    Client(ClusterError),
+    #[error("its API is {0}")]
+    Late(Elapsed),
+    #[error("{0}")]
+    Api(ApiError),
+}
+
 /// Returns who else needs a recorded cluster that would be removed without being named; `None` if only seatrial does.
 /// A cluster whose contents cannot be listed may hold anything. A cluster whose creation did not finish holds nothing
 /// yet.
@@ -83,14 +96,14 @@ pub(crate) async fn whose(clusters: &Clusters, found: &Found) -> Option<String> 
         return None;
     }
     let held = async {
-        let wanted = Wanted::of(&clusters.settings, &found.name).map_err(|e| chain(&e))?;
-        let cluster = open::open(clusters, &wanted).await.map_err(|e| chain(&e))?;
+        let wanted = Wanted::of(&clusters.settings, &found.name).map_err(Unknown::Cluster)?;
+        let cluster = open::open(clusters, &wanted).await.map_err(Unknown::Cluster)?;
         others(&cluster).await
     };
     match held.await {
         Ok(others) if others.is_empty() => None,
         Ok(others) => Some(format!("it holds {}", others.join(", "))),
-        Err(why) => Some(format!("its contents are unknown: {}", sanitise::line(&why))),
+        Err(why) => Some(format!("its contents are unknown: {}", sanitise::line(&why.to_string()))),
     }
 }
 
@@ -98,12 +111,11 @@ pub(crate) async fn whose(clusters: &Clusters, found: &Found) -> Option<String> 
 /// number of the others. Empty if there are no such objects.
 ///
 /// # Errors
-/// A text that says why the API cannot be asked.
-async fn others(cluster: &Cluster) -> Result<Vec<String>, String> {
-    let client = cluster.client().await.map_err(|e| e.to_string())?;
+/// [`Unknown`] if the API cannot be asked.
+async fn others(cluster: &Cluster) -> Result<Vec<String>, Unknown> {
+    let client = cluster.client().await.map_err(Unknown::Client)?;
     let found = Deadline::after(ASK).bound(found(&client.unary, cluster)).await;
-    let mut found =
-        found.map_err(|late| format!("its API is {late}"))?.map_err(|e| ApiError::from(e).text)?;
+    let mut found = found.map_err(Unknown::Late)?.map_err(|e| Unknown::Api(e.into()))?;
     found.sort();
     if found.len() > NAMED {
         let more = found.len() - NAMED;

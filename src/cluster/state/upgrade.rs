@@ -57,15 +57,15 @@ impl JournalEntry {
         cluster_dir.join("upgrade.json")
     }
 
-    /// Reads the journal in a cluster's folder. Returns `None` if it is missing, and an error text if it cannot be
-    /// read or parsed.
-    pub fn read(cluster_dir: &Path) -> Option<Result<Self, String>> {
+    /// Reads the journal in a cluster's folder. Returns `None` if it is missing, and an error if it cannot be read or
+    /// parsed.
+    pub fn read(cluster_dir: &Path) -> Option<std::io::Result<Self>> {
         let bytes = match std::fs::read(Self::path(cluster_dir)) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
-            Err(e) => return Some(Err(e.to_string())),
+            Err(e) => return Some(Err(e)),
         };
-        Some(serde_json::from_slice(&bytes).map_err(|e| e.to_string()))
+        Some(serde_json::from_slice(&bytes).map_err(std::io::Error::from))
     }
 
     /// Returns the step in which the upgrade was interrupted, with the version at the end of its hop.

@@ -145,7 +145,8 @@ impl Shape {
         let own = first.map(|n| n.kubeadm_config_patches.as_slice()).unwrap_or_default();
         for patch in config.kubeadm_config_patches.iter().chain(own) {
             let patch: Patch = read(name, patch)?;
-            apply(&mut timing, &patch).map_err(|reason| TopologyError::Yaml { name: name.into(), reason })?;
+            apply(&mut timing, &patch)
+                .map_err(|error| TopologyError::Yaml { name: name.into(), reason: error.to_string() })?;
         }
         let (control_planes, workers) = (count("control-plane"), count("worker"));
         Ok(Self { control_planes, workers, timing })
@@ -227,9 +228,18 @@ fn read<T: serde::de::DeserializeOwned>(name: &str, yaml: &str) -> Result<T, Top
         .map_err(|error| TopologyError::Yaml { name: name.into(), reason: error.to_string() })
 }
 
-fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), String> {
-    let time = |name: &str, text: &str| {
-        config::duration(text).map_err(|error| format!("{name}: {text} is not a duration: {error}"))
+/// A field of a patch is not a duration.
+#[derive(Debug, thiserror::Error)]
+#[error("{field}: {text} is not a duration: {error}")]
+struct NoDuration {
+    field: String,
+    text: String,
+    error: jiff::Error,
+}
+
+fn apply(timing: &mut FailureTiming, patch: &Patch) -> Result<(), NoDuration> {
+    let time = |field: &str, text: &str| {
+        config::duration(text).map_err(|error| NoDuration { field: field.into(), text: text.into(), error })
     };
     match patch.kind.as_str() {
         "ClusterConfiguration" => {
