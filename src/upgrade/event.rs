@@ -2,6 +2,7 @@
 
 use super::plan::{Hop, Planned, UpgradePlan};
 use super::{EtcdPolicy, State, UpgradeEvent};
+use crate::chain::chain;
 use crate::event::Event;
 use crate::event::{EndedStep, PlannedHop, PlannedStep, PlannedUpgrade, UpgradeStep};
 
@@ -55,8 +56,8 @@ impl UpgradeEvent<'_> {
                 step: step.step.name().into(),
                 node: step.node.clone(),
                 took: *took,
-                error: result.as_ref().err().cloned(),
-                proof: result.as_ref().ok().cloned().unwrap_or_default(),
+                error: result.err().map(|error| chain(error)),
+                proof: result.ok().cloned().unwrap_or_default(),
                 versions: seen.cloned(),
             }),
         }

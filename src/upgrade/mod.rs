@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::chain::chain;
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::deadline::Deadline;
@@ -119,8 +118,8 @@ pub enum UpgradeEvent<'p> {
         to: Version,
         /// The step.
         step: &'p Planned,
-        /// Its proof, or the whole chain of its error.
-        result: Result<Value, String>,
+        /// Its proof, or its error.
+        result: Result<&'p Value, &'p UpgradeError>,
         /// Its duration in seconds.
         took: f64,
         /// The versions of all components now, if the API answers.
@@ -245,8 +244,8 @@ impl Upgrade<'_> {
                 (seen.ok().and_then(Result::ok), Ok(()))
             }
         };
-        let reported = result.as_ref().map(Clone::clone).map_err(|e| chain(e));
-        let ended = UpgradeEvent::Ended { to, step: planned, result: reported, took, seen: seen.as_ref() };
+        let (answer, seen) = (result.as_ref(), seen.as_ref());
+        let ended = UpgradeEvent::Ended { to, step: planned, result: answer, took, seen };
         let reason = (self.watcher)(ended);
         // A step that backs out and is safe has changed nothing, whether it failed or not.
         let as_before = match &result {

@@ -103,9 +103,7 @@ pub async fn upgrade(
     let control_planes: Vec<String> = cluster.control_planes().map(|n| n.name.clone()).collect();
     // A step that is already done is not in the plan, so the upgrade cannot stop after it.
     let stop = match &options.stop_after {
-        Some(name) => {
-            Some(looked.plan.stop_after(name, &control_planes).map_err(|why| UpgradeError::NoStop { why })?)
-        }
+        Some(name) => Some(looked.plan.stop_after(name, &control_planes)?),
         None => None,
     };
     let from = looked.plan.from;
@@ -173,7 +171,7 @@ async fn mend(cluster: &Cluster, progress: &Progress) -> Result<(), UpgradeError
         Some(Ok(entry)) => entry,
         Some(Err(why)) => {
             let what = format!("the journal of the upgrade of {}", cluster.name);
-            return Err(UpgradeError::Strange { what, why });
+            return Err(UpgradeError::Strange { what, why: why.to_string() });
         }
     };
     progress.say(&format!("{}: {entry}; resuming", cluster.name));

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::disruption;
+use super::error::UpgradeError;
 use super::facts::{ClusterFacts, ReleaseFacts};
 use super::refusal::{NOW, Refusal};
 use super::release;
@@ -135,8 +136,13 @@ impl UpgradePlan {
     /// last step of the last control plane), in the first hop that has it.
     ///
     /// # Errors
-    /// Unknown names, and steps that leave the cluster between two states. The text lists the possible names.
-    pub fn stop_after(&self, name: &str, control_planes: &[String]) -> Result<(Version, String), String> {
+    /// [`UpgradeError::NoStop`] for unknown names, and for steps that leave the cluster between two states. It lists the
+    /// possible names.
+    pub fn stop_after(
+        &self,
+        name: &str,
+        control_planes: &[String],
+    ) -> Result<(Version, String), UpgradeError> {
         for hop in &self.hops {
             let of_node = |wanted: &dyn Fn(&str) -> bool| {
                 hop.steps.iter().rfind(|s| s.node.as_deref().is_some_and(wanted))
@@ -152,16 +158,15 @@ impl UpgradePlan {
             });
             if let Some(found) = found {
                 if !found.step.is_safe() {
-                    return Err(format!(
-                        "`{}` leaves its node between two versions: {}",
-                        found.title(),
-                        self.stops()
-                    ));
+                    let (title, stops) = (found.title(), self.stops());
+                    let why = format!("`{title}` leaves its node between two versions: {stops}");
+                    return Err(UpgradeError::NoStop { why });
                 }
                 return Ok((hop.to, found.title()));
             }
         }
-        Err(format!("no step is called `{name}`: {}", self.stops()))
+        let why = format!("no step is called `{name}`: {}", self.stops());
+        Err(UpgradeError::NoStop { why })
     }
 
     fn stops(&self) -> String {

@@ -138,7 +138,7 @@ fn etcd_may_stay() {
 fn one_can_stop_where_no_node_is_between_two_versions() {
     let plan = plan(&three(), "1.36.3").unwrap();
     let control_planes = ["cp".to_owned()];
-    let stop = |name: &str| plan.stop_after(name, &control_planes);
+    let stop = |name: &str| plan.stop_after(name, &control_planes).map_err(|error| error.to_string());
     assert_eq!(stop("control-plane"), Ok((v("1.35.4"), "uncordon cp".into())));
     assert_eq!(stop("w1"), Ok((v("1.35.4"), "uncordon w1".into())));
     assert_eq!(stop("preload"), Ok((v("1.35.4"), "preload".into())));

@@ -166,6 +166,7 @@ impl Ground {
         let ends = Mutex::new(None);
         let watcher = |event: UpgradeEvent<'_>| {
             if let UpgradeEvent::Ended { result, seen, .. } = event {
+                let result = result.cloned().map_err(ToString::to_string);
                 *ends.lock().unwrap() = Some((result, seen.cloned()));
             }
             None
