@@ -465,21 +465,32 @@ fn offering(command: clap::Command, catalogue: &Catalogue) -> clap::Command {
     command.mut_args(choice).mut_subcommands(|command| offering(command, catalogue))
 }
 
-fn word(text: &str) -> Result<String, String> {
+/// Why the value of an option is not valid.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("not a word of at most 12 lower case letters and digits")]
+    Word,
+    #[error("not NAMESPACE/NAME")]
+    Pod,
+    #[error("not a duration such as 30m or 90s")]
+    Duration,
+}
+
+fn word(text: &str) -> Result<String, ValueError> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     match !text.is_empty() && text.len() <= 12 && text.chars().all(fits) {
         true => Ok(text.into()),
-        false => Err("not a word of at most 12 lower case letters and digits".into()),
+        false => Err(ValueError::Word),
     }
 }
 
-fn pod(text: &str) -> Result<(String, String), String> {
+fn pod(text: &str) -> Result<(String, String), ValueError> {
     let parts = text.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty());
-    parts.map(|(namespace, name)| (namespace.into(), name.into())).ok_or("not NAMESPACE/NAME".into())
+    parts.map(|(namespace, name)| (namespace.into(), name.into())).ok_or(ValueError::Pod)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::duration(text).map_err(|_| "not a duration such as 30m or 90s".into())
+fn duration(text: &str) -> Result<Duration, ValueError> {
+    crate::config::duration(text).map_err(|_| ValueError::Duration)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::config::{Proxies, Settings};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
-use crate::exec::Exec;
 use crate::hint::Hint;
+use crate::exec::{Exec, ExecError};
 
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::Exit;
@@ -132,7 +132,7 @@ async fn docker() -> Finding {
         Err(error) => Finding {
             what,
             state: Health::Bad,
-            found: error,
+            found: error.to_string(),
             hint: Some("make bootstrap, or install the docker command line, which kind runs".into()),
         },
     }
@@ -149,16 +149,17 @@ async fn kind(program: &Path) -> Finding {
         Ok(version) if state == Health::Doubtful => {
             format!("{version}; topologies and node images need kind {KIND}")
         }
-        Ok(text) | Err(text) => text,
+        Ok(version) => version,
+        Err(error) => error.to_string(),
     };
     let hint = format!("scripts/tools, or set SEATRIAL_KIND to the path of kind {KIND}");
     Finding { what: "kind", state, found, hint: (state != Health::Good).then_some(hint) }
 }
 
 /// Returns the version text that a program prints.
-async fn said(program: &Path, argument: &str) -> Result<String, String> {
+async fn said(program: &Path, argument: &str) -> Result<String, ExecError> {
     let soon = Deadline::after(Duration::from_secs(10));
-    let output = Exec::new(program).arg(argument).run(soon).await.map_err(|error| error.to_string())?;
+    let output = Exec::new(program).arg(argument).run(soon).await?;
     Ok(output.stdout.trim().to_owned())
 }
 

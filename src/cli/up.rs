@@ -50,8 +50,8 @@ pub fn holder(command: &str) -> String {
 /// this is reported, but the command does not fail.
 pub fn watch(settings: &Settings, name: &str, progress: &Progress) {
     let started = std::env::current_exe()
-        .map_err(|e| e.to_string())
-        .and_then(|program| cluster::start_watcher(settings, &program, name).map_err(|e| e.to_string()));
+        .map_err(anyhow::Error::from)
+        .and_then(|program| Ok(cluster::start_watcher(settings, &program, name)?));
     if let Err(error) = started {
         progress.say(&format!("{name} stays until `seatrial reap` or `seatrial down`: {error}"));
     }

@@ -45,7 +45,7 @@ impl Collector for Running {
 }
 
 async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
-    let power = node.power().await.map_err(|error| error.to_string());
+    let power = node.power().await;
     for (file, command) in COMMANDS {
         let file = format!("nodes/{}/{file}", node.name);
         match &power {
@@ -60,7 +60,7 @@ async fn of_node(node: &Node, scene: &Scene<'_>, folder: &Folder) {
                 continue;
             }
             Err(error) => {
-                folder.missing(&file, error);
+                folder.missing(&file, &error.to_string());
                 continue;
             }
         }

@@ -135,11 +135,12 @@ mod tests {
         let words = command("127.0.0.1", 1, Duration::from_secs(1), limit);
         let run = crate::exec::Exec::new(&words[0]).args(&words[1..]);
         let out = run.run(crate::deadline::Deadline::after(Duration::from_secs(20))).await.unwrap();
-        let lines: Vec<Result<String, String>> = out.stdout.lines().map(|l| Ok(l.to_owned())).collect();
+        let lines: Vec<&str> = out.stdout.lines().collect();
         assert!(lines.len() > 1, "{}", out.stdout);
+        let read: Vec<std::io::Result<String>> = lines.iter().map(|l| Ok((*l).to_owned())).collect();
         let dir = tempfile::tempdir().unwrap();
         let log = EventLog::open(dir.path(), "r").unwrap();
-        let mut probe = start(futures::stream::iter(lines.clone()), log.clone());
+        let mut probe = start(futures::stream::iter(read), log.clone());
         probe.ended().await;
         let refused = |r: &&crate::event::Record| matches!(&r.event, Event::Sampled { outcome: Outcome::Refused, detail, .. } if detail.starts_with("curl 7"));
         assert_eq!(log.records().iter().filter(refused).count(), lines.len());

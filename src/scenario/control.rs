@@ -6,7 +6,7 @@ use super::Failure;
 use crate::chain::chain;
 use crate::cluster::Cluster;
 use crate::config::{CONTROL_LABEL, OWNED_BY_LABEL, Settings, StateId};
-use crate::engine::{Aside, AsideSpec, Engine};
+use crate::engine::{Aside, AsideSpec, Engine, EngineError};
 use crate::event::{Event, EventLog};
 use crate::fault::Owner;
 use crate::probe::{Lines, control};
@@ -19,6 +19,14 @@ pub(super) struct Control {
     name: String,
     lines: Lines,
     _aside: Aside,
+}
+
+/// The container of a probe stays, because the engine did not remove it.
+#[derive(Debug, thiserror::Error)]
+#[error("container {container}: {}; `docker rm -f {container}` removes it", chain(.source))]
+pub(super) struct Stays {
+    container: String,
+    source: EngineError,
 }
 
 impl Control {
@@ -62,11 +70,10 @@ impl Control {
     /// Ends the probe and removes its container.
     ///
     /// # Errors
-    /// A sentence that says why the container stays.
-    pub(super) async fn stop(self) -> Result<(), String> {
+    /// [`Stays`].
+    pub(super) async fn stop(self) -> Result<(), Stays> {
         self.lines.stop().await;
         let removed = self.engine.remove(&self.name).await;
-        removed
-            .map_err(|e| format!("container {0}: {1}; `docker rm -f {0}` removes it", self.name, chain(&e)))
+        removed.map_err(|source| Stays { container: self.name, source })
     }
 }

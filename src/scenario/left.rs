@@ -90,7 +90,7 @@ pub(super) async fn by_this_story(
     }
     left.extend(deleted.err().map(|error| chain(&error)));
     if let Some(control) = scenario.control {
-        left.extend(control.stop().await.err());
+        left.extend(control.stop().await.err().map(|stays| stays.to_string()));
     }
     let clean: Result<(), Failure> = match healed {
         Ok(_) => lease.release().await.map(drop).map_err(Into::into),
